@@ -1,0 +1,1 @@
+"""The Python client for Sekha, a self-hosted memory for AI applications."""
