@@ -108,7 +108,7 @@ BEGIN, END = r"(?:(?<!\w)|(?<=\\[nrt]))", r"(?!\w)"  # of a word, which an escap
 KEYWORD_IN_TEXT = {
     "async": BEGIN + r"async[ \t]+(?=(?:def|with|for)\b)",
     "await": (
-        BEGIN + r"await[ \t]+(?=[A-Za-z_][\w.]*[\[(])"  # await client.query(...)
+        BEGIN + r"await[ \t]+(?=[A-Za-z_]\w*(?:\.\w|[\[(]))"  # await client.query, await f(x), await xs[0]
         r"|(?<=[`{\[])await[ \t]+"  # `await task`, {await task}, [await task for ...]
         r"|(?<=\()await[ \t]+(?=[\w.]+\))"  # (await task)
         r"|(?:(?<== )|(?<=>>> )|(?<=return ))await[ \t]+"
@@ -227,9 +227,7 @@ def _in_text(rule: Rule) -> str:
     pattern = re.escape(rule.old)
     if rule.kind == "phrase" and rule.old[0].isalpha():
         pattern = f"[{rule.old[0]}{rule.old[0].swapcase()}]" + re.escape(rule.old[1:])
-    return (
-        (BEGIN if re.match(r"\w", rule.old) else "") + pattern + (END if re.search(r"\w$", rule.old) else "")
-    )
+    return (BEGIN if re.match(r"\w", rule.old) else "") + pattern + (END if re.search(r"\w$", rule.old) else "")
 
 
 def async_words(rendered: Rendered) -> list[tuple[int, str]]:
@@ -258,9 +256,7 @@ def table_problems(rules: Sequence[Rule] = RULES) -> list[str]:
         if rule.old in [other.old for other in rules[:index]]:
             problems.append(f"{rule.old!r} has two rules: remove one")
         if _render_text(rule.new, rules, set()) != rule.new:
-            problems.append(
-                f"the rule for {rule.old!r} writes {rule.new!r}, which another rule changes: spell it out"
-            )
+            problems.append(f"the rule for {rule.old!r} writes {rule.new!r}, which another rule changes: spell it out")
     return [f"{TOOL}: {problem}, then run: {COMMAND}" for problem in problems]
 
 
@@ -295,9 +291,7 @@ def make_plan(root: Path, rules: Sequence[Rule] = RULES) -> Plan:
     used: set[Rule] = set()
     complete = True
     for source_tree, twin_tree in TREES:
-        sources = [
-            name for name in _files(root, source_tree) if name.endswith(".py") or (root / name).is_dir()
-        ]
+        sources = [name for name in _files(root, source_tree) if name.endswith(".py") or (root / name).is_dir()]
         if not sources:
             problem = "holds no .py file" if (root / source_tree).is_dir() else "is missing"
             plan.problems.append(f"{source_tree}: the source tree {problem}: restore it, then run: {COMMAND}")
@@ -436,7 +430,7 @@ def _twin_problem(root: Path, twin: Twin) -> Optional[str]:
     actual, expected = (root / twin.name).read_bytes(), twin.text.encode()
     if actual == expected:
         return None
-    lines = zip(actual.split(b"\n"), expected.split(b"\n"))
+    lines = zip(actual.splitlines(keepends=True), expected.splitlines(keepends=True))
     line = 1 + sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], lines))
     problem = f"is not what {twin.source} renders to (stale, or edited by hand)"
     if actual.startswith(expected):
@@ -461,13 +455,9 @@ def _is_generated(root: Path, orphan: Twin) -> bool:
 
 
 def main(argv: Optional[Sequence[str]] = None) -> int:
-    parser = argparse.ArgumentParser(
-        description="Render the blocking client and its tests from the async ones."
-    )
+    parser = argparse.ArgumentParser(description="Render the blocking client and its tests from the async ones.")
     parser.add_argument("--check", action="store_true", help="write nothing; exit 1 if anything is wrong")
-    parser.add_argument(
-        "--root", type=Path, default=Path(__file__).parents[1], help="the checkout to work on"
-    )
+    parser.add_argument("--root", type=Path, default=Path(__file__).parents[1], help="the checkout to work on")
     options = parser.parse_args(argv)
     changes, problems = ([], check(options.root)) if options.check else write(options.root)
     for line in (*changes, *problems):
