@@ -1,0 +1,82 @@
+"""`sekha serve`: a local Sekha in the foreground until Ctrl-C."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+import threading
+from types import FrameType
+from typing import Optional
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declares the options."""
+    parser.add_argument(
+        "--host", default="127.0.0.1", help="address to listen on (default: %(default)s, this machine only)"
+    )
+    parser.add_argument(
+        "--port", type=int, default=8080, help="port of controller and MCP tools (default: %(default)s)"
+    )
+    parser.add_argument("--bridge-port", type=int, default=5001, help="port of the bridge (default: %(default)s)")
+    parser.add_argument("--data", metavar="FILE", help="keep the data in this file (default: in memory)")
+    parser.add_argument("--api-key", metavar="KEY", help="the key to ask for (default: any key will do)")
+    parser.add_argument(
+        "--llm-url", metavar="URL", help="OpenAI-compatible or Ollama server for answers (default: quotes)"
+    )
+    parser.add_argument("--embeddings-url", metavar="URL", help="the same for embeddings (default: hashed words)")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Serves until Ctrl-C or SIGTERM; 0 after a clean stop, 1 if it could not start."""
+    try:
+        from sekha.local import LocalSekha, LocalSekhaError
+    except ModuleNotFoundError as error:
+        return _fail(str(error))
+
+    stop = threading.Event()
+
+    def on_signal(number: int, frame: Optional[FrameType]) -> None:
+        stop.set()
+
+    before = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
+    sekha = LocalSekha(
+        data=args.data,
+        host=args.host,
+        port=args.port,
+        bridge_port=args.bridge_port,
+        api_key=args.api_key,
+        llm_url=args.llm_url,
+        embeddings_url=args.embeddings_url,
+    )
+    try:
+        sekha.start()
+        _tell(sekha.controller_url, sekha.bridge_url, sekha.api_key, args)
+        while not stop.wait(1.0):  # in steps, so that signals get through on Windows too
+            pass
+        sekha.stop()
+    except LocalSekhaError as error:
+        return _fail(str(error))
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    print("stopped", flush=True)
+    return 0
+
+
+def _tell(controller_url: str, bridge_url: str, api_key: str, args: argparse.Namespace) -> None:
+    """Where it runs, and the lines to copy."""
+    kept = f"data in {args.data}" if args.data else "data in memory, gone when it stops (--data FILE keeps it)"
+    print(f"Sekha is running ({kept}); Ctrl-C stops it.")
+    print(f"  controller and MCP tools  {controller_url}")
+    print(f"  bridge                    {bridge_url}\n")
+    print(f"SEKHA_CONTROLLER_URL={controller_url}\nSEKHA_API_KEY={api_key}\nSEKHA_BRIDGE_URL={bridge_url}", flush=True)
+    if args.host not in ("127.0.0.1", "::1", "localhost") and not args.api_key:
+        print(
+            f"Whoever reaches {args.host} can read and write this memory: use --api-key.", file=sys.stderr, flush=True
+        )
+
+
+def _fail(reason: str) -> int:
+    print(f"sekha serve: {reason}", file=sys.stderr)
+    return 1

@@ -1,0 +1,351 @@
+"""The local bridge: chat, embeddings and small tasks, with errors in the manner of FastAPI."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from datetime import datetime, timezone
+from typing import Any, AsyncGenerator, Dict, List, Optional, Type, TypeVar
+from uuid import uuid4
+
+from pydantic import AliasChoices, BaseModel, BeforeValidator, Field, ValidationError
+from pydantic_core import PydanticKnownError, from_json
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
+from typing_extensions import Annotated
+
+from sekha.local import tasks
+from sekha.local.memory import WINDOWS
+from sekha.local.models import ChatModel, ChatRequest, Embedder, ModelError, ModelInfo, usage
+from sekha.local.web import Content, Table, json_response, read, routes
+
+_MAX_BODY = 32 * 2**20
+_ROLES = ("system", "user", "assistant", "function")
+_TASKS = ("embedding", "chat_small", "chat_large", "chat_smart", "vision", "audio", "image_generation")
+_JSON_TYPE = re.compile(r"application/(?:[\w.+-]+\+)?json\s*(?:;.*)?", re.IGNORECASE)
+_B = TypeVar("_B", bound=BaseModel)
+
+
+def _texts(value: Any) -> Any:
+    if isinstance(value, (str, list)):
+        return [value] if isinstance(value, str) else value
+    raise PydanticKnownError("string_type")
+
+
+class ChatMessageIn(BaseModel):
+    role: str
+    content: Content
+
+
+class ChatBody(BaseModel):
+    messages: List[ChatMessageIn]
+    model: Optional[str] = None
+    temperature: Optional[Annotated[float, Field(ge=0, le=2)]] = 0.7
+    max_tokens: Optional[Annotated[int, Field(ge=1)]] = 2000
+    stream: Optional[bool] = False
+
+
+class EmbedBody(BaseModel):
+    text: Annotated[List[str], BeforeValidator(_texts)] = Field(validation_alias=AliasChoices("text", "input"))
+    model: Optional[str] = None
+
+
+class SummarizeBody(BaseModel):
+    messages: List[str]
+    level: str = "daily"
+    model: Optional[str] = None
+
+
+class ExtractBody(BaseModel):
+    text: str
+    model: Optional[str] = None
+
+
+class ScoreBody(BaseModel):
+    conversation: str
+    model: Optional[str] = None
+
+
+class RouteBody(BaseModel):
+    task: str
+    preferred_model: Optional[str] = None
+    require_vision: bool = False
+    max_cost: Optional[float] = None
+    context_size: Optional[int] = None
+
+
+class Bridge:
+    """
+    The routes of the bridge over two models.
+
+    Another profile of the bridge is a subclass that overrides the handlers which differ.
+    """
+
+    def __init__(self, embedder: Embedder, chat: ChatModel) -> None:
+        self._embedder = embedder
+        self._chat = chat
+        self._served = {"chat": 0, "embedding": 0}
+        self._started = _naive_now()
+
+    def table(self) -> Table:
+        """Every route: method, path, handler."""
+        return [
+            *(("POST", path, self.chat) for path in ("/v1/chat/completions", "/api/v1/chat/completions")),
+            *(("POST", path, self.embed) for path in ("/embed", "/embeddings", "/api/v1/embed")),
+            *(("POST", path, self.summarize) for path in ("/api/v1/summarize", "/summarize")),
+            *(("POST", path, self.extract) for path in ("/api/v1/extract", "/extract")),
+            *(("POST", path, self.score) for path in ("/api/v1/score", "/score", "/score_importance")),
+            ("POST", "/api/v1/route", self.route),
+            ("GET", "/", self.root),
+            ("GET", "/health", self.health),
+            ("GET", "/metrics/", self.metrics),
+            ("GET", "/api/v1/models", self.models),
+            ("GET", "/api/v1/tasks", self.tasks),
+            ("GET", "/api/v1/health/providers", self.providers),
+        ]
+
+    async def chat(self, request: Request) -> Response:
+        body = await _parse(request, ChatBody)
+        for message in body.messages:
+            if message.role not in _ROLES:
+                raise HTTPException(500, f"{message.role!r} is not a valid MessageRole")
+        messages = [(message.role, message.content) for message in body.messages]
+        asked = ChatRequest(messages, body.model, body.temperature, body.max_tokens)
+        head = {"id": f"chatcmpl-{uuid4().hex[:8]}", "created": int(time.time())}
+        self._served["chat"] += 1
+        try:
+            if not body.stream:
+                text = await self._chat.complete(asked)
+                model = await self._chat.name(body.model)
+            else:
+                pieces = self._chat.stream(asked)
+                first = await anext_or(pieces, "")  # a model that is down is an error, not an empty stream
+                model = await self._chat.name(body.model)
+        except ModelError as error:
+            raise HTTPException(500, f"Chat completion failed: {error}") from error
+        if body.stream:
+            head = {**head, "object": "chat.completion.chunk", "model": model}
+            headers = {"cache-control": "no-cache"}
+            return StreamingResponse(_events(head, asked, first, pieces), 200, headers, "text/event-stream")
+        choice = {"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": "stop"}
+        head = {**head, "object": "chat.completion", "model": model}
+        return json_response({**head, "choices": [choice], "usage": usage(asked, text)})
+
+    async def embed(self, request: Request) -> Response:
+        body = await _parse(request, EmbedBody)
+        self._served["embedding"] += 1
+        try:
+            if not body.text or not all(body.text):
+                raise ModelError("a text is empty")
+            model, vectors = await self._embedder.embed(body.text, body.model)
+        except ModelError as error:
+            raise HTTPException(500, f"Embedding generation failed: {error}") from error
+        tokens = sum(len(text) // 4 for text in body.text)
+        rows = [[round(number, 7) for number in vector] for vector in vectors]
+        flat = {"embedding": rows[0], "model": model, "tokens_used": tokens, "dimension": len(rows[0])}
+        data = [{"object": "embedding", "index": index, "embedding": row} for index, row in enumerate(rows)]
+        counts = {"prompt_tokens": tokens, "total_tokens": tokens}
+        return json_response({**flat, "object": "list", "data": data, "usage": counts})
+
+    async def summarize(self, request: Request) -> Response:
+        body = await _parse(request, SummarizeBody)
+        if body.level not in WINDOWS:
+            raise HTTPException(400, f"Invalid level: {body.level}. Must be daily, weekly, or monthly")
+        summary = await tasks.summarize(self._chat, body.messages, body.level, body.model)
+        answer = {"summary": summary, "model": await self._chat.name(body.model), "level": body.level}
+        tokens = (sum(map(len, body.messages)) + len(summary)) // 4
+        return json_response({**answer, "tokens_used": tokens, "message_count": len(body.messages)})
+
+    async def extract(self, request: Request) -> Response:
+        body = await _parse(request, ExtractBody)
+        found = await tasks.extract(self._chat, body.text, body.model)
+        return json_response({"entities": found, "model": await self._chat.name(body.model)})
+
+    async def score(self, request: Request) -> Response:
+        body = await _parse(request, ScoreBody)
+        score, reasoning = await tasks.score(self._chat, body.conversation, body.model)
+        return json_response({"score": score, "reasoning": reasoning, "model": await self._chat.name(body.model)})
+
+    async def route(self, request: Request) -> Response:
+        body = await _parse(request, RouteBody)
+        if body.task not in _TASKS:
+            raise HTTPException(400, f"Invalid task '{body.task}'. Valid tasks: {list(_TASKS)}")
+        model = self._embedder if body.task == "embedding" else self._chat
+        if body.require_vision or body.task in _TASKS[4:]:
+            vision = body.require_vision
+            raise HTTPException(503, f"No providers available for task '{body.task}' (vision={vision})")
+        try:
+            info = await model.info() if (body.max_cost or 0.0) >= 0.0 else None
+        except ModelError:
+            info = None
+        if info is None:
+            raise HTTPException(503, f"No suitable providers available for task '{body.task}'")
+        reason = "Matched preferred model" if body.preferred_model else "Selected by priority (1)"
+        answer = {"provider_id": info.provider, "model_id": info.model, "estimated_cost": 0.0}
+        return json_response({**answer, "reason": reason, "provider_type": info.kind})
+
+    async def root(self, request: Request) -> Response:
+        features = ["Chat completions", "Streaming", "Embeddings"]
+        answer = {"service": "Sekha LLM Bridge (local)", "version": "2.0.0", "docs": "/docs", "health": "/health"}
+        return json_response({**answer, "features": features})
+
+    async def health(self, request: Request) -> Response:
+        checks: Dict[str, Any] = {}
+        loaded: List[str] = []
+        for name, model in (("embedding", self._embedder), ("chat", self._chat)):
+            try:
+                info = await model.info()
+                checks[name] = {"status": "ok", "model": info.model}
+                loaded.append(info.model)
+            except ModelError as error:
+                checks[name] = {"status": "error", "error": str(error)}
+        status = "healthy" if len(loaded) == len(checks) else "degraded"
+        providers = await self._providers()
+        has = {"has_embedding": checks["embedding"]["status"] == "ok", "has_chat": checks["chat"]["status"] == "ok"}
+        ollama = {"status": status, "providers": providers, "models_count": len(loaded), **has}
+        answer = {"status": status, "ollama_status": ollama, "models_loaded": loaded}
+        return json_response({**answer, "timestamp": _naive_now(), "checks": checks})
+
+    async def metrics(self, request: Request) -> Response:
+        lines = ["# HELP bridge_requests_total Requests served", "# TYPE bridge_requests_total counter"]
+        lines += [f'bridge_requests_total{{task="{task}"}} {count}' for task, count in self._served.items()]
+        return PlainTextResponse("\n".join(lines) + "\n", media_type="text/plain; version=0.0.4")
+
+    async def models(self, request: Request) -> Response:
+        rows: List[Dict[str, Any]] = []
+        for task, info in (("embedding", await self._embedder.info()), ("chat_smart", await self._chat.info())):
+            row = {"model_id": info.model, "provider_id": info.provider, "task": task, "context_window": 8192}
+            rows.append({**row, "dimension": info.dimension, "supports_vision": False, "supports_audio": False})
+        return json_response(rows)
+
+    async def tasks(self, request: Request) -> Response:
+        return json_response(list(_TASKS))
+
+    async def providers(self, request: Request) -> Response:
+        found = await self._providers()
+        healthy = sum(provider["circuit_breaker"]["state"] == "closed" for provider in found.values())
+        models = sum(provider["models_count"] for provider in found.values())
+        answer = {"providers": found, "total_providers": len(found), "healthy_providers": healthy}
+        return json_response({**answer, "total_models": models})
+
+    async def _providers(self) -> Dict[str, Dict[str, Any]]:
+        found: Dict[str, Dict[str, Any]] = {}
+        for model in (self._embedder, self._chat):
+            info: Optional[ModelInfo] = None
+            try:
+                info = await model.info()
+            except ModelError:
+                pass
+            name = info.provider if info else "unreachable"
+            breaker = {"state": "closed" if info else "open", "failure_count": 0, "success_count": 0}
+            breaker.update(last_failure=None, last_state_change=self._started, time_since_failure=None)
+            entry = found.setdefault(name, {"provider_type": name, "circuit_breaker": breaker, "models_count": 0})
+            entry["models_count"] += 1 if info else 0
+        return found
+
+
+async def anext_or(pieces: AsyncGenerator[str, None], default: str) -> str:
+    """The next piece of a stream, or the default at its end."""
+    try:
+        return await pieces.__anext__()
+    except StopAsyncIteration:
+        return default
+
+
+async def _events(
+    head: Dict[str, Any], asked: ChatRequest, first: str, pieces: AsyncGenerator[str, None]
+) -> AsyncGenerator[str, None]:
+    """Server-sent events: the role, the answer in pieces, the end with the usage; an error of the model is an event too."""
+
+    def event(delta: Dict[str, str], finish: Optional[str] = None, **more: Any) -> str:
+        choice = {"index": 0, "delta": delta, "finish_reason": finish}
+        return f"data: {json.dumps({**head, 'choices': [choice], **more}, ensure_ascii=False)}\n\n"
+
+    said = [first]
+    try:
+        yield event({"role": "assistant", "content": ""})
+        if first:
+            yield event({"content": first})
+        async for piece in pieces:
+            said.append(piece)
+            yield event({"content": piece})
+    except ModelError as error:
+        yield f"data: {json.dumps({'error': {'message': str(error), 'type': 'server_error'}})}\n\n"
+        return
+    finally:
+        await pieces.aclose()
+    yield event({}, "stop", usage=usage(asked, "".join(said)))
+    yield "data: [DONE]\n\n"
+
+
+async def _parse(request: Request, model: Type[_B]) -> _B:
+    """The JSON body of a request, or 422 with a list of what is wrong."""
+    data = await read(request, _MAX_BODY)
+    if data is None:
+        raise HTTPException(413, "Request body too large")
+    content_type = request.headers.get("content-type")
+    if not data:
+        raise _invalid({"type": "missing", "loc": ["body"], "msg": "Field required", "input": None})
+    if content_type and not _JSON_TYPE.fullmatch(content_type):
+        value: Any = data.decode("utf-8", "replace")
+    else:
+        value = _load(data)
+    if not isinstance(value, dict):
+        message = "Input should be a valid dictionary or object to extract fields from"
+        raise _invalid({"type": "model_attributes_type", "loc": ["body"], "msg": message, "input": value})
+    try:
+        return model.model_validate(value)
+    except ValidationError as error:
+        errors = error.errors(include_url=False)
+        raise _invalid(*({**one, "loc": ["body", *one["loc"]]} for one in errors)) from error
+
+
+def _load(data: bytes) -> Any:
+    try:
+        return from_json(data, allow_inf_nan=False)
+    except ValueError as error:
+        place, reason = 0, str(error)
+    try:
+        json.loads(data)
+    except json.JSONDecodeError as error:  # in the words of FastAPI, where Python finds the same error
+        place, reason = error.pos, error.msg
+    except ValueError:
+        pass
+    context = {"error": reason}
+    raise _invalid(
+        {"type": "json_invalid", "loc": ["body", place], "msg": "JSON decode error", "input": {}, "ctx": context}
+    )
+
+
+class _Invalid(Exception):
+    def __init__(self, errors: List[Dict[str, Any]]) -> None:
+        super().__init__(str(errors))
+        self.errors = errors
+
+
+def _invalid(*errors: Any) -> _Invalid:
+    return _Invalid(list(errors))
+
+
+def _failed(_: Request, error: Exception) -> Response:
+    if isinstance(error, _Invalid):
+        return JSONResponse({"detail": error.errors}, 422)
+    if isinstance(error, HTTPException):
+        return JSONResponse({"detail": error.detail}, error.status_code, headers=dict(error.headers or {}))
+    return JSONResponse({"detail": f"Chat completion failed: {error}"}, 500)
+
+
+def _naive_now() -> str:
+    return datetime.now(timezone.utc).replace(tzinfo=None).isoformat(timespec="microseconds")
+
+
+def bridge_app(bridge: Bridge) -> Starlette:
+    """The application of the bridge's port; it asks for no key."""
+    handlers: Dict[Any, Any] = {_Invalid: _failed, HTTPException: _failed, ModelError: _failed}
+    found = routes(bridge.table(), lambda request: None)
+    for route in found:
+        (route.methods or set()).discard("HEAD")
+    return Starlette(routes=found, exception_handlers=handlers)

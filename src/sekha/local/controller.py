@@ -1,0 +1,291 @@
+"""The REST routes of the local controller, and the application that serves them together with the MCP tools."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from typing import List, Optional
+from uuid import UUID
+
+from pydantic import Field
+from starlette.applications import Starlette
+from starlette.background import BackgroundTask
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from typing_extensions import Annotated
+
+from sekha.local.mcp import McpTools
+from sekha.local.memory import PINNED, WINDOWS, Memory
+from sekha.local.shapes import Filters, Narrowed, hit_row, message_row, prune_row, spaced
+from sekha.local.store import Filter, stamp
+from sekha.local.web import (
+    HANDLERS,
+    I64,
+    U32,
+    AppError,
+    Body,
+    MessageIn,
+    Table,
+    USize,
+    check_key,
+    empty,
+    json_response,
+    parse,
+    path_id,
+    query_string,
+    routes,
+)
+
+_NIL = "00000000-0000-0000-0000-000000000000"
+_OPEN = ("/health", "/metrics")
+
+
+class CreateBody(Body):
+    label: str
+    folder: str
+    messages: List[MessageIn]
+    importance_score: Optional[Annotated[int, Field(ge=1, le=10)]] = None
+
+
+class LabelBody(Body):
+    label: str
+    folder: str
+
+
+class FolderBody(Body):
+    folder: str
+
+
+class QueryBody(Body):
+    query: str
+    filters: Narrowed = None
+    limit: Optional[U32] = None
+    offset: Optional[U32] = None
+
+
+class SearchBody(Body):
+    query: str
+    limit: USize = 10
+
+
+class ContextBody(Body):
+    query: str
+    preferred_labels: List[str]
+    context_budget: USize
+    excluded_folders: List[str] = []
+
+
+class SummaryBody(Body):
+    conversation_id: UUID
+    level: str
+
+
+class ThresholdBody(Body):
+    threshold_days: I64
+
+
+class IdBody(Body):
+    conversation_id: UUID
+
+
+class IdsBody(Body):
+    conversation_ids: List[UUID]
+
+
+class Controller:
+    """
+    The 19 REST routes over a memory, as the documentation describes them.
+
+    Another profile of the controller (say, one with the mistakes of a real version) is a subclass that overrides the
+    handlers which differ.
+    """
+
+    def __init__(self, memory: Memory) -> None:
+        self.memory = memory
+        self.store = memory.store
+
+    def table(self) -> Table:
+        """Every route: method, path, handler."""
+        one = "/api/v1/conversations/{id}"
+        return [
+            ("POST", "/api/v1/conversations", self.create),
+            ("GET", "/api/v1/conversations", self.list_all),
+            ("GET", "/api/v1/conversations/count", self.count),
+            ("GET", one, self.get),
+            ("DELETE", one, self.delete),
+            ("PUT", f"{one}/label", self.label),
+            ("PUT", f"{one}/folder", self.folder),
+            ("PUT", f"{one}/pin", self.pin),
+            ("PUT", f"{one}/archive", self.archive),
+            ("POST", "/api/v1/query", self.query),
+            ("POST", "/api/v1/search/fts", self.full_text_search),
+            ("POST", "/api/v1/context/assemble", self.assemble_context),
+            ("POST", "/api/v1/summarize", self.summarize),
+            ("POST", "/api/v1/prune/dry-run", self.prune_dry_run),
+            ("POST", "/api/v1/prune/execute", self.prune_execute),
+            ("POST", "/api/v1/labels/suggest", self.suggest_labels),
+            ("POST", "/api/v1/rebuild-embeddings", self.rebuild_embeddings),
+            ("GET", "/health", self.health),
+            ("GET", "/metrics", self.metrics),
+        ]
+
+    async def create(self, request: Request) -> Response:
+        body = await parse(request, CreateBody)
+        messages = [(message.role, message.content) for message in body.messages]
+        made = await self.memory.create(body.label, body.folder, messages, body.importance_score)
+        answer = {"id": made.id, "conversation_id": made.id, "label": made.label, "folder": made.folder}
+        answer.update(status=made.status, message_count=made.message_count, created_at=made.created_at)
+        return json_response({**answer, "importance_score": made.importance}, 201)
+
+    async def get(self, request: Request) -> Response:
+        found = self.store.get(path_id(request))
+        if found is None:
+            raise AppError(404, "Conversation not found")
+        answer = {"id": found.id, "label": found.label, "folder": found.folder, "status": found.status}
+        return json_response({**answer, "message_count": found.message_count, "created_at": found.created_at})
+
+    async def list_all(self, request: Request) -> Response:
+        known = {"label": str, "folder": str, "pinned": bool, "archived": bool, "page": int, "page_size": int}
+        given = query_string(request, known)
+        pinned, archived = given.get("pinned"), given.get("archived")
+        which = Filter(
+            labels=[given["label"]] if "label" in given else None,
+            folder=given.get("folder"),
+            at_least=PINNED if pinned else None,
+            below=PINNED if pinned is False else None,
+            status="archived" if archived else None,
+            not_status="archived" if archived is False else None,
+        )
+        page, size = given.get("page", 1), given.get("page_size", 50)
+        found = self.store.conversations(which, size, (page - 1) * size) if page else []
+        results = [
+            {
+                "conversation_id": one.id,
+                "message_id": _NIL,
+                "score": 1.0,
+                "content": one.label,
+                "metadata": {"folder": one.folder, "status": one.status, "importance_score": one.importance},
+                "label": one.label,
+                "folder": one.folder,
+                "timestamp": one.updated_at,
+            }
+            for one in found
+        ]
+        return json_response({"results": results, "total": self.store.count(which), "page": page, "page_size": size})
+
+    async def count(self, request: Request) -> Response:
+        given = query_string(request, {"label": str, "folder": str})
+        label, folder = given.get("label"), given.get("folder")
+        if label is not None and folder is not None:
+            raise AppError(400, "Cannot specify both label and folder")
+        count = self.store.count(Filter(folder=folder)) if label is None else self.store.count_label(label)
+        return json_response({"count": count, "label": label, "folder": folder})
+
+    async def delete(self, request: Request) -> Response:
+        self.memory.delete(path_id(request))
+        return empty()
+
+    async def label(self, request: Request) -> Response:
+        identity, body = path_id(request), await parse(request, LabelBody)
+        self.memory.update(identity, label=body.label, folder=body.folder)
+        return empty()
+
+    async def folder(self, request: Request) -> Response:
+        identity, body = path_id(request), await parse(request, FolderBody)
+        self.memory.update(identity, folder=body.folder)
+        return empty()
+
+    async def pin(self, request: Request) -> Response:
+        self.memory.update(path_id(request), importance=PINNED)
+        return empty()
+
+    async def archive(self, request: Request) -> Response:
+        self.memory.update(path_id(request), status="archived")
+        return empty()
+
+    async def query(self, request: Request) -> Response:
+        body = await parse(request, QueryBody)
+        limit, offset = 10 if body.limit is None else body.limit, body.offset or 0
+        which = (body.filters or Filters()).of_store()
+        hits, total = await self.memory.search(body.query, which, limit, offset)
+        page = offset // limit + 1 if limit else 1
+        return json_response(
+            {"results": [hit_row(hit) for hit in hits], "total": total, "page": page, "page_size": limit}
+        )
+
+    async def full_text_search(self, request: Request) -> Response:
+        body = await parse(request, SearchBody)
+        found = self.store.find(body.query, body.limit)
+        return json_response({"results": [message_row(message) for message in found], "total": len(found)})
+
+    async def assemble_context(self, request: Request) -> Response:
+        body = await parse(request, ContextBody)
+        found = await self.memory.context(body.query, body.preferred_labels, body.context_budget, body.excluded_folders)
+        rows = [message_row(message) for message in found]
+        for row, message in zip(rows, found):
+            citation = {"label": message.label, "folder": message.folder, "timestamp": spaced(message.timestamp)}
+            row["metadata"] = {"citation": citation}
+        return json_response(rows)
+
+    async def summarize(self, request: Request) -> Response:
+        body = await parse(request, SummaryBody)
+        if body.level not in WINDOWS:
+            raise AppError(400, "Invalid level: must be daily, weekly, or monthly")
+        identity = str(body.conversation_id)
+        summary = await self.memory.summarize(identity, body.level)
+        answer = {"conversation_id": identity, "level": body.level, "summary": summary}
+        return json_response({**answer, "generated_at": stamp(time.time_ns())})
+
+    async def prune_dry_run(self, request: Request) -> Response:
+        found = self.memory.prune((await parse(request, ThresholdBody)).threshold_days)
+        return json_response({"suggestions": [prune_row(candidate) for candidate in found], "total": len(found)})
+
+    async def prune_execute(self, request: Request) -> Response:
+        body = await parse(request, IdsBody)
+        self.memory.archive_all([str(identity) for identity in body.conversation_ids])
+        return empty()
+
+    async def suggest_labels(self, request: Request) -> Response:
+        identity = str((await parse(request, IdBody)).conversation_id)
+        suggestions = [
+            {
+                "label": label,
+                "confidence": 0.9 if existing else 0.6,
+                "is_existing": existing,
+                "reason": "Matches existing label" if existing else "Suggested based on conversation content",
+            }
+            for label, existing in self.memory.suggest_labels(identity)
+        ]
+        return json_response({"conversation_id": identity, "suggestions": suggestions})
+
+    async def rebuild_embeddings(self, request: Request) -> Response:
+        answer = empty(202)
+        answer.background = BackgroundTask(self.memory.rebuild)
+        return answer
+
+    async def health(self, request: Request) -> Response:
+        try:
+            self.store.totals()
+        except sqlite3.Error:
+            return empty(503)
+        checks = {"database": {"status": "ok"}, "chroma": {"status": "ok"}}
+        return json_response({"status": "healthy", "timestamp": f"{stamp(time.time_ns())}+00:00", "checks": checks})
+
+    async def metrics(self, request: Request) -> Response:
+        lines: List[str] = []
+        for name, number in zip(("conversations", "messages"), self.store.totals()):
+            lines.append(f"# HELP sekha_{name}_total Total number of {name}")
+            lines.append(f"# TYPE sekha_{name}_total gauge\nsekha_{name}_total {number}\n")
+        return PlainTextResponse("\n".join(lines))
+
+
+def controller_app(controller: Controller, tools: McpTools, api_key: Optional[str]) -> Starlette:
+    """The application of the controller's port: REST and MCP tools, each route but health and metrics behind the key."""
+
+    def guard(request: Request) -> None:
+        if request.url.path not in _OPEN:
+            check_key(request, api_key)
+
+    app = Starlette(routes=routes([*controller.table(), *tools.table()], guard), exception_handlers=HANDLERS)
+    app.router.redirect_slashes = False
+    return app

@@ -1,0 +1,247 @@
+"""The local Sekha as a server: in a thread of this process (`LocalSekha`), or in the foreground (`sekha serve`)."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import socket
+import sqlite3
+import threading
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import List, NamedTuple, Optional, Type, TypedDict, Union
+
+import uvicorn
+from starlette.applications import Starlette
+
+from sekha.local.bridge import Bridge, bridge_app
+from sekha.local.controller import Controller, controller_app
+from sekha.local.mcp import McpTools
+from sekha.local.memory import Memory
+from sekha.local.models import ChatModel, Embedder, ExtractiveModel, HashEmbedder
+from sekha.local.remote import RemoteChat, RemoteEmbedder
+from sekha.local.store import Store
+
+logger = logging.getLogger("sekha.local")
+ANY_KEY = "sk-local"
+"""The key that `options` carries when the local Sekha takes any."""
+
+_GRACE = 2  # seconds that running answers get when the server stops
+_LIMIT = 15.0  # seconds that a start or a stop may take
+
+
+class LocalSekhaError(Exception):
+    """The local Sekha could not be started or stopped; the text says why."""
+
+
+class Options(TypedDict):
+    """What a client needs to reach the local Sekha: `SekhaClient(**sekha.options)`."""
+
+    controller_url: str
+    api_key: str
+    bridge_url: str
+
+
+class _Running(NamedTuple):
+    thread: threading.Thread
+    servers: List[uvicorn.Server]
+    store: Store
+    controller_url: str
+    bridge_url: str
+
+
+class LocalSekha:
+    """
+    A whole Sekha for development and tests: controller, MCP tools and bridge, on SQLite, in a thread of this process.
+
+    It keeps to the documentation where real servers differ from it, and touches no network besides its own ports and the
+    URLs it is given. Several can run side by side.
+
+    Args:
+        data: File of the database, created when missing; None keeps everything in memory until the stop.
+        host: Address to listen on. The default is reachable from this machine only.
+        port: Port of controller and MCP tools; 0 takes a free one.
+        bridge_port: Port of the bridge; 0 takes a free one.
+        api_key: The key that REST and MCP ask for; None takes any key that is not empty.
+        llm_url: A server for chat, OpenAI-compatible (`http://host:1234/v1`) or Ollama (`http://host:11434`); None answers
+            by quoting what was given. See `sekha.local.remote` for how the two are told apart.
+        embeddings_url: The same for embeddings; None uses a hashed embedding of our own. After changing it for existing
+            data, have the vectors made anew (`POST /api/v1/rebuild-embeddings`).
+
+    Raises:
+        LocalSekhaError: From `start`: a port is in use, or the data file cannot be used.
+
+    Example:
+        ```python
+        from sekha.local import LocalSekha
+
+        with LocalSekha() as sekha:
+            print(sekha.controller_url)  # http://127.0.0.1:<a free port>
+        ```
+    """
+
+    def __init__(
+        self,
+        data: Union[str, Path, None] = None,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        bridge_port: int = 0,
+        api_key: Optional[str] = None,
+        llm_url: Optional[str] = None,
+        embeddings_url: Optional[str] = None,
+    ) -> None:
+        self._data = data
+        self._host = host
+        self._ports = (port, bridge_port)
+        self._key = api_key or None
+        self._llm_url = llm_url
+        self._embeddings_url = embeddings_url
+        self._running: Optional[_Running] = None
+
+    @property
+    def controller_url(self) -> str:
+        """Address of controller and MCP tools, such as `http://127.0.0.1:8080`."""
+        return self._started().controller_url
+
+    @property
+    def bridge_url(self) -> str:
+        """Address of the bridge."""
+        return self._started().bridge_url
+
+    @property
+    def api_key(self) -> str:
+        """A key that is accepted."""
+        return self._key or ANY_KEY
+
+    @property
+    def options(self) -> Options:
+        """The arguments that connect a client: `controller_url`, `api_key`, `bridge_url`."""
+        return {"controller_url": self.controller_url, "api_key": self.api_key, "bridge_url": self.bridge_url}
+
+    def start(self) -> None:
+        """Starts both servers; when it returns, they answer. LocalSekhaError if they cannot."""
+        if self._running is not None:
+            raise LocalSekhaError("this local Sekha is running already")
+        sockets: List[socket.socket] = []
+        store: Optional[Store] = None
+        try:
+            sockets.extend(_listen(self._host, port) for port in self._ports)
+            store = _open(self._data)
+            self._running = self._serve(store, sockets)
+        except BaseException:
+            for sock in sockets:
+                sock.close()
+            if store is not None:
+                store.close()
+            raise
+
+    def stop(self) -> None:
+        """Stops both servers: running answers get two seconds. Does nothing if they do not run."""
+        running, self._running = self._running, None
+        if running is None:
+            return
+        for server in running.servers:
+            server.should_exit = True
+        running.thread.join(_LIMIT)
+        if running.thread.is_alive():
+            raise LocalSekhaError(f"the local Sekha did not stop within {_LIMIT:.0f} s")
+        running.store.close()
+
+    def __enter__(self) -> LocalSekha:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: Optional[Type[BaseException]], error: Optional[BaseException], trace: Optional[TracebackType]
+    ) -> None:
+        self.stop()
+
+    def _started(self) -> _Running:
+        if self._running is None:
+            raise LocalSekhaError("this local Sekha is not running: use it in a `with` block, or call start()")
+        return self._running
+
+    def _serve(self, store: Store, sockets: List[socket.socket]) -> _Running:
+        """Runs both servers in a thread and waits until they answer."""
+        try:
+            embedder = RemoteEmbedder(self._embeddings_url) if self._embeddings_url else HashEmbedder()
+            chat = RemoteChat(self._llm_url) if self._llm_url else ExtractiveModel()
+        except ValueError as error:
+            raise LocalSekhaError(str(error)) from error
+        memory = Memory(store, embedder, chat)
+        servers = [
+            _server(controller_app(Controller(memory), McpTools(memory), self._key)),
+            _server(bridge_app(Bridge(embedder, chat))),
+        ]
+        work = _run(servers, sockets, embedder, chat)
+        thread = threading.Thread(target=asyncio.run, args=(work,), name="sekha-local", daemon=True)
+        urls = [_url(self._host, sock) for sock in sockets]
+        thread.start()
+        limit = time.monotonic() + _LIMIT
+        while not all(server.started for server in servers):
+            if not thread.is_alive() or time.monotonic() > limit:
+                raise LocalSekhaError("the local Sekha did not start")
+            time.sleep(0.002)
+        return _Running(thread, servers, store, urls[0], urls[1])
+
+
+async def _run(
+    servers: List[uvicorn.Server], sockets: List[socket.socket], embedder: Embedder, chat: ChatModel
+) -> None:
+    try:
+        await asyncio.gather(*(server.serve(sockets=[sock]) for server, sock in zip(servers, sockets)))
+    finally:
+        await embedder.close()
+        await chat.close()
+
+
+def _server(app: Starlette) -> uvicorn.Server:
+    config = uvicorn.Config(
+        app,
+        loop="asyncio",
+        http="h11",
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        log_level="warning",
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        timeout_graceful_shutdown=_GRACE,
+    )
+    return uvicorn.Server(config)
+
+
+def _open(data: Union[str, Path, None]) -> Store:
+    try:
+        return Store(data)
+    except (OSError, sqlite3.Error) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise LocalSekhaError(f"cannot use the data file {data}: {reason}") from error
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """A socket that listens; with its own error, since a server that fails to bind would end the process."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        sock = socket.socket(family, kind, protocol)
+        try:
+            if os.name == "posix":
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            sock.bind(address)
+            sock.listen(128)
+        except BaseException:
+            sock.close()
+            raise
+        return sock
+    except (OSError, OverflowError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise LocalSekhaError(f"cannot listen on {host}:{port}: {reason[:1].lower()}{reason[1:]}") from error
+
+
+def _url(host: str, sock: socket.socket) -> str:
+    """How a client on this machine reaches a socket."""
+    host = {"0.0.0.0": "127.0.0.1", "": "127.0.0.1", "::": "::1"}.get(host, host)
+    return f"http://{f'[{host}]' if ':' in host else host}:{sock.getsockname()[1]}"

@@ -1,0 +1,306 @@
+"""What the local Sekha remembers: conversations, messages, their vectors and a full-text index in one SQLite database."""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import time
+import uuid
+from array import array
+from contextlib import contextmanager
+from datetime import datetime, timedelta, timezone
+from operator import itemgetter, mul
+from pathlib import Path
+from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple, Union
+
+_APPLICATION = 0x53454B48  # "SEKH": a database of somebody else is refused
+_LARGEST = 2**63 - 1
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS conversations (
+    number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, label TEXT NOT NULL, folder TEXT NOT NULL,
+    status TEXT NOT NULL, importance INTEGER NOT NULL, created_at TEXT NOT NULL, updated_at TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS messages (
+    number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE,
+    conversation_id TEXT NOT NULL REFERENCES conversations (id),
+    role TEXT NOT NULL, timestamp TEXT NOT NULL, model TEXT, vector BLOB, content TEXT NOT NULL);
+CREATE INDEX IF NOT EXISTS messages_of ON messages (conversation_id);
+CREATE VIRTUAL TABLE IF NOT EXISTS message_words USING fts5 (content, tokenize = 'porter unicode61');
+CREATE TRIGGER IF NOT EXISTS message_added AFTER INSERT ON messages
+    BEGIN INSERT INTO message_words (rowid, content) VALUES (new.number, new.content); END;
+CREATE TRIGGER IF NOT EXISTS message_removed AFTER DELETE ON messages
+    BEGIN DELETE FROM message_words WHERE rowid = old.number; END;
+"""
+_CONVERSATION = """
+    SELECT c.id, c.label, c.folder, c.status, c.importance, c.created_at, c.updated_at,
+           COUNT(m.number), COALESCE(SUM(LENGTH(CAST(m.content AS BLOB))), 0)
+    FROM (SELECT * FROM conversations c WHERE {} ORDER BY updated_at DESC, number DESC LIMIT ? OFFSET ?) c
+    LEFT JOIN messages m ON m.conversation_id = c.id
+    GROUP BY c.number ORDER BY c.updated_at DESC, c.number DESC"""
+_MESSAGE = "m.id, m.conversation_id, m.role, m.content, m.timestamp, c.label, c.folder, c.status, c.importance"
+
+
+class Conversation(NamedTuple):
+    """A conversation as it is stored; times are ``YYYY-MM-DDTHH:MM:SS.nnnnnnnnn`` in UTC."""
+
+    id: str
+    label: str
+    folder: str
+    status: str
+    importance: int
+    created_at: str
+    updated_at: str
+    message_count: int
+    bytes: int
+
+
+class Message(NamedTuple):
+    """A stored message together with what it needs to know of its conversation."""
+
+    id: str
+    conversation_id: str
+    role: str
+    content: str
+    timestamp: str
+    label: str
+    folder: str
+    status: str
+    importance: int
+
+
+class Filter(NamedTuple):
+    """Which conversations (and of those, which messages) count; None stands for any."""
+
+    labels: Optional[Sequence[str]] = None
+    folder: Optional[str] = None
+    status: Optional[str] = None
+    not_status: Optional[str] = None
+    at_least: Optional[float] = None
+    below: Optional[float] = None
+    start: Optional[str] = None
+    end: Optional[str] = None
+
+    def both(self, other: Filter) -> Filter:
+        """What both filters leave."""
+        labels = other.labels if self.labels is None else self.labels
+        if self.labels is not None and other.labels is not None:
+            labels = [label for label in self.labels if label in other.labels]
+        nobody = None not in (self.folder, other.folder) and self.folder != other.folder
+        return self._replace(
+            labels=[] if nobody else labels,
+            folder=self.folder if other.folder is None else other.folder,
+            at_least=max((x for x in (self.at_least, other.at_least) if x is not None), default=None),
+            start=max((x for x in (self.start, other.start) if x is not None), default=None),
+            end=min((x for x in (self.end, other.end) if x is not None), default=None),
+        )
+
+    def where(self, time_column: str) -> Tuple[str, List[Any]]:
+        """The condition in SQL and its parameters; times are compared with ``time_column``."""
+        tests: List[Tuple[str, Any]] = [
+            ("c.folder = ?", self.folder),
+            ("c.status = ?", self.status),
+            ("c.status <> ?", self.not_status),
+            ("c.importance >= ?", self.at_least),
+            ("c.importance < ?", self.below),
+            (f"{time_column} >= ?", self.start),
+            (f"{time_column} <= ?", self.end),
+        ]
+        used = [(test, value) for test, value in tests if value is not None]
+        parts, values = [test for test, _ in used], [value for _, value in used]
+        if self.labels is not None:
+            parts.append("c.label IN (SELECT value FROM json_each(?))")
+            values.append(json.dumps(list(self.labels)))
+        return " AND ".join(parts) or "1", values
+
+
+def stamp(nanoseconds: int) -> str:
+    """A moment as the store writes it: UTC, nine digits, no zone, so that strings sort like moments."""
+    seconds, fraction = divmod(max(0, min(nanoseconds, 253_402_300_799 * 10**9)), 10**9)
+    moment = datetime(1970, 1, 1, tzinfo=timezone.utc) + timedelta(seconds=seconds)
+    return f"{moment:%Y-%m-%dT%H:%M:%S}.{fraction:09d}"
+
+
+class Store:
+    """
+    The database, for one thread at a time.
+
+    Args:
+        path: The file, created when missing (readable by its owner only); None keeps everything in memory.
+
+    Raises:
+        OSError: The file cannot be opened for writing.
+        sqlite3.Error: The file is not a database of the local Sekha.
+    """
+
+    def __init__(self, path: Union[str, Path, None] = None) -> None:
+        if path is not None:
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+        self._db = sqlite3.connect(
+            ":memory:" if path is None else str(path), isolation_level=None, check_same_thread=False
+        )
+        try:
+            owner = self._db.execute("PRAGMA application_id").fetchone()[0]
+            if owner != _APPLICATION and self._db.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()[0]:
+                raise sqlite3.DatabaseError("it is the database of another application")
+            self._db.execute(f"PRAGMA application_id = {_APPLICATION}")
+            self._db.execute("PRAGMA journal_mode = WAL")
+            self._db.execute("PRAGMA synchronous = NORMAL")
+            self._db.execute("PRAGMA foreign_keys = ON")
+            self._db.create_function("FOLD", 1, str.casefold, deterministic=True)
+            self._db.executescript(_SCHEMA)
+        except BaseException:
+            self._db.close()
+            raise
+
+    def close(self) -> None:
+        """Closes the database; what was stored stays in its file."""
+        self._db.close()
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """All of the block is stored, or nothing of it."""
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+        except BaseException:
+            self._db.execute("ROLLBACK")
+            raise
+        self._db.execute("COMMIT")
+
+    # Conversations
+
+    def add(
+        self,
+        label: str,
+        folder: str,
+        importance: int,
+        messages: Sequence[Tuple[str, str]],
+        vectors: Sequence[Optional[Sequence[float]]],
+        model: Optional[str],
+    ) -> Conversation:
+        """Stores a conversation with its messages (role, content), each with its vector, at once."""
+        identity, now = str(uuid.uuid4()), stamp(time.time_ns())
+        with self.transaction():
+            self._db.execute(
+                "INSERT INTO conversations (id, label, folder, status, importance, created_at, updated_at)"
+                " VALUES (?, ?, ?, 'active', ?, ?, ?)",
+                (identity, label, folder, importance, now, now),
+            )
+            self._db.executemany(
+                "INSERT INTO messages (id, conversation_id, role, timestamp, model, vector, content)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?)",
+                [
+                    (str(uuid.uuid4()), identity, role, now, vector and model, vector and _pack(vector), content)
+                    for (role, content), vector in zip(messages, vectors)
+                ],
+            )
+        size = sum(len(content.encode()) for _, content in messages)
+        return Conversation(identity, label, folder, "active", importance, now, now, len(messages), size)
+
+    def get(self, identity: str) -> Optional[Conversation]:
+        """A conversation, or None."""
+        rows = self._db.execute(_CONVERSATION.format("c.id = ?"), (identity, 1, 0)).fetchall()
+        return Conversation(*rows[0]) if rows else None
+
+    def conversations(self, which: Filter, limit: int = _LARGEST, offset: int = 0) -> List[Conversation]:
+        """Conversations, the one changed last first."""
+        where, values = which.where("c.updated_at")
+        values += [min(limit, _LARGEST), min(offset, _LARGEST)]
+        rows = self._db.execute(_CONVERSATION.format(where), values)
+        return [Conversation(*row) for row in rows]
+
+    def count(self, which: Filter) -> int:
+        """How many conversations there are."""
+        where, values = which.where("c.updated_at")
+        return int(self._db.execute(f"SELECT COUNT(*) FROM conversations c WHERE {where}", values).fetchone()[0])
+
+    def count_label(self, part: str) -> int:
+        """How many conversations have a label that contains this, upper or lower case; no character is special."""
+        query = "SELECT COUNT(*) FROM conversations WHERE INSTR(FOLD(label), ?)"
+        return int(self._db.execute(query, (part.casefold(),)).fetchone()[0])
+
+    def update(self, identity: str, **columns: Union[str, int]) -> bool:
+        """Changes columns of a conversation; False if there is none with this id."""
+        names = ", ".join(f"{name} = ?" for name in (*columns, "updated_at"))
+        values = (*columns.values(), stamp(time.time_ns()), identity)
+        return self._db.execute(f"UPDATE conversations SET {names} WHERE id = ?", values).rowcount > 0
+
+    def delete(self, identity: str) -> bool:
+        """Removes a conversation with everything that belongs to it; False if there was none."""
+        with self.transaction():
+            self._db.execute("DELETE FROM messages WHERE conversation_id = ?", (identity,))
+            return self._db.execute("DELETE FROM conversations WHERE id = ?", (identity,)).rowcount > 0
+
+    def totals(self) -> Tuple[int, int]:
+        """How many conversations and how many messages there are."""
+        query = "SELECT (SELECT COUNT(*) FROM conversations), (SELECT COUNT(*) FROM messages)"
+        conversations, messages = self._db.execute(query).fetchone()
+        return int(conversations), int(messages)
+
+    # Messages
+
+    def messages(self, which: Filter, conversation: Optional[str] = None) -> List[Message]:
+        """Messages in the order in which they were stored."""
+        where, values = which.where("m.timestamp")
+        if conversation is not None:
+            where, values = f"{where} AND c.id = ?", [*values, conversation]
+        return [Message(*row) for row in self._db.execute(self._select(_MESSAGE, where) + " ORDER BY m.number", values)]
+
+    def nearest(
+        self, target: Sequence[float], model: str, which: Filter, limit: int, offset: int = 0
+    ) -> Tuple[List[Tuple[float, Message]], int]:
+        """
+        The messages nearest to a vector of length 1, best first, with their cosine (0 to 1), and how many there are.
+
+        Only vectors of the same model can be compared. Every vector is looked at: about 10 ms for a thousand messages.
+        """
+        used = [place for place, number in enumerate(target) if number]
+        if not used:
+            return [], 0
+        pick = itemgetter(*used, used[0])  # never a single item: that would not be a tuple
+        weights = (*(target[place] for place in used), 0.0)
+        where, values = which.where("m.timestamp")
+        query = self._select("m.number, m.vector", f"{where} AND m.model = ? AND m.vector IS NOT NULL")
+        size = 4 * len(target)
+        scored = [
+            (sum(map(mul, weights, pick(memoryview(blob).cast("f")))), -number)
+            for number, blob in self._db.execute(query, (*values, model))
+            if len(blob) == size
+        ]
+        scored.sort(reverse=True)
+        page = scored[offset : offset + limit]
+        found = self._numbered([-number for _, number in page])
+        return [(min(1.0, max(0.0, score)), found[-number]) for score, number in page], len(scored)
+
+    def find(self, query: str, limit: int) -> List[Message]:
+        """The messages that match an FTS5 query, the most relevant first."""
+        select = f"""
+            SELECT {_MESSAGE} FROM message_words w JOIN messages m ON m.number = w.rowid
+            JOIN conversations c ON c.id = m.conversation_id
+            WHERE message_words MATCH ? ORDER BY w.rank, m.number LIMIT ?"""
+        return [Message(*row) for row in self._db.execute(select, (query, min(limit, _LARGEST)))]
+
+    def texts(self, after: int, limit: int) -> List[Tuple[int, str]]:
+        """Numbers and contents of messages, for making their vectors anew."""
+        query = "SELECT number, content FROM messages WHERE number > ? ORDER BY number LIMIT ?"
+        return [(int(number), str(content)) for number, content in self._db.execute(query, (after, limit))]
+
+    def set_vectors(self, model: str, vectors: Dict[int, Sequence[float]]) -> None:
+        """Gives messages, by number, new vectors."""
+        with self.transaction():
+            self._db.executemany(
+                "UPDATE messages SET model = ?, vector = ? WHERE number = ?",
+                [(model, _pack(vector), number) for number, vector in vectors.items()],
+            )
+
+    def _numbered(self, numbers: Sequence[int]) -> Dict[int, Message]:
+        query = self._select(f"m.number, {_MESSAGE}", "m.number IN (SELECT value FROM json_each(?))")
+        return {number: Message(*row) for number, *row in self._db.execute(query, (json.dumps(numbers),))}
+
+    @staticmethod
+    def _select(columns: str, where: str) -> str:
+        return f"SELECT {columns} FROM messages m JOIN conversations c ON c.id = m.conversation_id WHERE {where}"
+
+
+def _pack(vector: Sequence[float]) -> bytes:
+    return array("f", vector).tobytes()

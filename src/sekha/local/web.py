@@ -1,0 +1,278 @@
+"""What the controller and its MCP tools share on the wire: keys, bodies, ids, query strings, and how each is refused."""
+
+from __future__ import annotations
+
+import hmac
+import json
+import re
+import sqlite3
+from typing import Any, Awaitable, Callable, Dict, List, Mapping, Optional, Sequence, Tuple, Type, TypeVar, Union
+from uuid import UUID
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic_core import ErrorDetails, from_json
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route
+from typing_extensions import Annotated
+
+from sekha.local.memory import NotFound
+from sekha.local.models import ModelError
+
+MAX_BODY = 2 * 2**20
+"""Bytes of a body that the controller reads."""
+
+_DRAINED = 16 * MAX_BODY
+_ID: TypeAdapter[UUID] = TypeAdapter(UUID)
+_JSON_TYPE = re.compile(r"application/(?:[\w.+-]+\+)?json\s*(?:;.*)?", re.IGNORECASE)
+_B = TypeVar("_B", bound=BaseModel)
+Handler = Callable[[Request], Awaitable[Response]]
+Table = Sequence[Tuple[str, str, Handler]]
+
+
+class Refused(Exception):
+    """The answer to a request that cannot be served."""
+
+    def __init__(self, response: Response) -> None:
+        super().__init__(response.status_code)
+        self.response = response
+
+
+class AppError(Exception):
+    """An error of the controller: `{"error": ..., "code": ...}`."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class Body(BaseModel):
+    """A JSON body: types are strict (1.0 is no integer), unknown keys are ignored."""
+
+    model_config = ConfigDict(strict=True, extra="ignore")
+
+
+def flatten(content: Any) -> Any:
+    """Content parts as one text (an image becomes its address); anything else unchanged, for the type to refuse."""
+    if not isinstance(content, list):
+        return content
+    texts: List[str] = []
+    parts: List[Any] = content
+    for part in parts:
+        found: Any = part.get(part.get("type")) if isinstance(part, dict) else None
+        found = found.get("url") if isinstance(found, dict) else found
+        if not isinstance(found, str):
+            return parts
+        texts.append(found)
+    return "\n".join(texts)
+
+
+Content = Annotated[str, BeforeValidator(flatten)]
+U32 = Annotated[int, Field(ge=0, le=2**32 - 1)]
+USize = Annotated[int, Field(ge=0, le=2**64 - 1)]
+I64 = Annotated[int, Field(ge=-(2**63), le=2**63 - 1)]
+I32 = Annotated[int, Field(ge=-(2**31), le=2**31 - 1)]
+
+
+class MessageIn(Body):
+    """A message as it is sent."""
+
+    role: str
+    content: Content
+
+
+def check_key(request: Request, api_key: Optional[str]) -> None:
+    """The header must be exactly `Bearer <key>`; without a key of our own any key will do, but there must be one."""
+    header = request.headers.get("authorization")
+    if header is None or not header.isascii():
+        raise Refused(JSONResponse({"error": "Missing authorization header"}, 401))
+    scheme, _, key = header.partition(" ")
+    if scheme != "Bearer":
+        raise Refused(JSONResponse({"error": "Invalid authorization format"}, 400))
+    if not (hmac.compare_digest(key, api_key) if api_key is not None else key):
+        raise Refused(JSONResponse({"error": "Invalid API key"}, 401))
+
+
+async def read(request: Request, limit: int = MAX_BODY) -> Optional[bytes]:
+    """The body of a request; None if it is longer than the limit (then it is read on, but not kept)."""
+    chunks: List[bytes] = []
+    size = 0
+    async for chunk in request.stream():
+        size += len(chunk)
+        if size <= limit:
+            chunks.append(chunk)
+        else:
+            chunks.clear()
+        if size > _DRAINED:
+            break
+    return b"".join(chunks) if size <= limit else None
+
+
+async def parse(request: Request, model: Type[_B]) -> _B:
+    """The JSON body of a request, or Refused with 400, 413, 415 or 422 and a text that says why."""
+    if not _JSON_TYPE.fullmatch(request.headers.get("content-type", "")):
+        raise _text(415, "Expected request with `Content-Type: application/json`")
+    data = await read(request)
+    if data is None:
+        raise _text(413, "Failed to buffer the request body: length limit exceeded")
+    try:
+        from_json(data, allow_inf_nan=False)
+    except ValueError as error:
+        raise _text(400, f"Failed to parse the request body as JSON: {error}") from error
+    try:
+        return model.model_validate_json(data)
+    except ValidationError as error:
+        reason = _reason(error.errors(include_url=False)[0])
+        raise _text(422, f"Failed to deserialize the JSON body into the target type: {reason}") from error
+
+
+def path_id(request: Request) -> str:
+    """The conversation in the path of a request, as a hyphenated UUID."""
+    value = request.path_params["id"]
+    try:
+        return str(_ID.validate_python(value))
+    except ValidationError as error:
+        reason = _uuid_reason(error.errors(include_url=False)[0])
+        raise _text(400, f"Invalid URL: Cannot parse `id` with value `{value}`: {reason}") from error
+
+
+def query_string(request: Request, known: Mapping[str, type]) -> Dict[str, Any]:
+    """The known parameters of a query string: `str`, `bool` (`true` or `false`) or `int` (u32); others are ignored."""
+    found: Dict[str, Any] = {}
+    for name, text in request.query_params.multi_items():
+        kind = known.get(name)
+        if kind is None:
+            continue
+        problem, value = None, text
+        if name in found:
+            raise _text(400, f"Failed to deserialize query string: duplicate field `{name}`")
+        if kind is bool:
+            value, problem = text == "true", "provided string was not `true` or `false`"
+            problem = None if text in ("true", "false") else problem
+        elif kind is int:
+            digits = re.fullmatch(r"\+?[0-9]{1,20}", text)
+            problem = (
+                None
+                if digits
+                else "invalid digit found in string"
+                if text
+                else "cannot parse integer from empty string"
+            )
+            value = int(text) if digits else 0
+            problem = "number too large to fit in target type" if value >= 2**32 else problem
+        if problem:
+            raise _text(400, f"Failed to deserialize query string: {name}: {problem}")
+        found[name] = value
+    return found
+
+
+def json_response(content: Any, status: int = 200) -> Response:
+    """JSON, as compact as it gets."""
+    return JSONResponse(content, status)
+
+
+def empty(status: int = 200) -> Response:
+    """An answer without a body."""
+    return Response(status_code=status)
+
+
+def routes(table: Table, guard: Callable[[Request], None]) -> List[Route]:
+    """Routes for a table of (method, path, handler); `guard` is asked before each handler."""
+    paths: Dict[str, Dict[str, Handler]] = {}
+    for method, path, handler in table:
+        paths.setdefault(path, {})[method] = handler
+
+    def endpoint(handlers: Dict[str, Handler]) -> Handler:
+        async def serve(request: Request) -> Response:
+            guard(request)
+            return await handlers["GET" if request.method == "HEAD" else request.method](request)
+
+        return serve
+
+    return [Route(path, endpoint(handlers), methods=list(handlers)) for path, handlers in paths.items()]
+
+
+def _refused(_: Request, error: Exception) -> Response:
+    assert isinstance(error, Refused)
+    return error.response
+
+
+def _http(_: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    return Response(status_code=error.status_code, headers=error.headers)
+
+
+def _failed(request: Request, error: Exception) -> Response:
+    """An error of the controller as the REST routes (with a body) or the MCP tools (without one) tell it."""
+    status, text = 500, str(error)
+    if isinstance(error, NotFound):
+        status, text = 404, f"Entity not found: Conversation {error} not found"
+    elif isinstance(error, AppError):
+        status = error.status
+    elif isinstance(error, ModelError):
+        text = f"Embedding error: {error}"
+    else:
+        text = f"Database error: Query Error: error returned from database: (code: 1) {error}"
+    if request.url.path.startswith("/mcp/"):
+        return empty(status)
+    return json_response({"error": text, "code": status}, status)
+
+
+HANDLERS: Dict[Any, Callable[[Request, Exception], Response]] = {
+    Refused: _refused,
+    HTTPException: _http,
+    NotFound: _failed,
+    AppError: _failed,
+    ModelError: _failed,
+    sqlite3.Error: _failed,
+}
+"""How the controller answers each kind of error."""
+
+_KINDS = {
+    "string_type": "a string",
+    "string_unicode": "a string",
+    "int_type": "an integer",
+    "bool_type": "a boolean",
+    "float_type": "a number",
+    "list_type": "a sequence",
+    "model_type": "a struct",
+    "uuid_type": "a UUID string",
+}
+
+
+def _reason(error: ErrorDetails) -> str:
+    """A validation error in the words of the real controller."""
+    steps: List[Union[int, str]] = list(error["loc"])
+    missing = f"missing field `{steps.pop()}`" if error["type"] == "missing" else ""
+    path = re.sub(r"\.\[", "[", ".".join(f"[{step}]" if isinstance(step, int) else step for step in steps))
+    if missing:
+        reason = missing
+    elif error["type"] == "uuid_parsing":
+        reason = _uuid_reason(error)
+    elif error["type"] in _KINDS:
+        reason = f"invalid type: {_describe(error['input'])}, expected {_KINDS[error['type']]}"
+    else:
+        reason = f"invalid value: {_describe(error['input'])}, {error['msg'][:1].lower()}{error['msg'][1:]}"
+    return f"{path}: {reason}" if path else reason
+
+
+def _uuid_reason(error: ErrorDetails) -> str:
+    return f"UUID parsing failed: {error.get('ctx', {}).get('error', error['msg'])}"
+
+
+def _describe(value: Any) -> str:
+    shown = json.dumps(value, ensure_ascii=False)[:200] if not isinstance(value, UUID) else str(value)
+    kinds: List[Tuple[type, str]] = [
+        (bool, f"boolean `{shown}`"),
+        (int, f"integer `{shown}`"),
+        (float, f"floating point `{shown}`"),
+        (str, f"string {shown}"),
+        (list, "sequence"),
+        (dict, "map"),
+    ]
+    return next((words for kind, words in kinds if isinstance(value, kind)), "null")
+
+
+def _text(status: int, text: str) -> Refused:
+    return Refused(PlainTextResponse(text, status))
