@@ -1,0 +1,425 @@
+"""The LLM bridge: chat completions, embeddings, and what else its models do."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
+
+from typing_extensions import Unpack
+
+from sekha import _dialect as dialect
+from sekha import _endpoints as endpoints
+from sekha._arguments import checked, given
+from sekha._concurrency import AsyncCall, async_gather
+from sekha._options import bridge_keys, changed_keys
+from sekha._sentinel import NOT_GIVEN, NotGiven
+from sekha._shapes import (
+    ChatRequest,
+    EmbedRequest,
+    ExtractRequest,
+    RouteRequest,
+    ScoreRequest,
+    TextsRequest,
+)
+from sekha.config import ClientConfig, merge_client_config
+from sekha.errors import invalid
+from sekha.types import (
+    BridgeSummary,
+    ChatCompletion,
+    Embedding,
+    Extraction,
+    ImportanceScore,
+    ModelInfo,
+    ProviderHealth,
+    RouteDecision,
+    ServiceHealth,
+    SummaryLevel,
+)
+
+from .listing import SIDE_BY_SIDE
+from .service import AsyncConnectionOptions, AsyncServiceClient
+from .stream import AsyncStream
+from .transport import AsyncTransport
+
+
+class AsyncBridgeClient(AsyncServiceClient):
+    """A client of the LLM bridge alone; `AsyncSekhaClient.bridge` is one with the settings of its parent.
+
+    Args:
+        config: The settings below as one object; a keyword beats it.
+        base_url: Address of the bridge; else ``SEKHA_BRIDGE_URL``.
+        api_key: Key for it; else ``SEKHA_BRIDGE_API_KEY``, else none is sent.
+        timeout: Seconds for each phase of one attempt; None means no limit.
+        max_retries: Repetitions after a first attempt; default 3.
+        options: Any other setting of `sekha.SekhaConfig`.
+
+    Raises:
+        SekhaConfigError: A setting is missing or cannot be used.
+
+    Example:
+        ```python
+        from sekha import AsyncBridgeClient
+
+        async with AsyncBridgeClient(base_url=bridge_url) as bridge:
+            print((await bridge.health())["status"])  # healthy
+        ```
+    """
+
+    def __init__(
+        self,
+        config: ClientConfig | None = None,
+        *,
+        base_url: str | None = None,
+        api_key: str | None = None,
+        timeout: float | NotGiven | None = NOT_GIVEN,
+        max_retries: int | NotGiven = NOT_GIVEN,
+        **options: Unpack[AsyncConnectionOptions],
+    ) -> None:
+        arguments = {
+            "base_url": base_url,
+            "api_key": api_key,
+            "timeout": timeout,
+            "max_retries": max_retries,
+            **options,
+        }
+        settings = merge_client_config(config, arguments, "bridge_url", "bridge_api_key")
+        self._transport = AsyncTransport.from_config(settings, str(settings.bridge_url), bridge_keys(settings))
+        self._owns_connections = True
+
+    def _keys(self, api_key: str | None) -> Mapping[Any, Any]:
+        return changed_keys(bridge_api_key=api_key)
+
+    async def complete(
+        self,
+        messages: Sequence[Mapping[str, object]],
+        *,
+        model: str | None = None,
+        temperature: float | None = None,
+        max_tokens: int | None = None,
+    ) -> ChatCompletion:
+        """A model's answer to messages.
+
+        ``POST /v1/chat/completions``. Never repeated when its outcome is unknown, nor after a 500: three of those make
+        the bridge refuse for a minute. The bridge 0.2 answers with its default model where it does not know ``model``,
+        and counts words where it says tokens.
+
+        Args:
+            messages: Dictionaries with ``role`` and ``content``, at least one; other keys are not sent.
+            model: Name of a model; default: the bridge chooses.
+            temperature: 0 to 2; default: the bridge's 0.7.
+            max_tokens: Tokens at most, 1 or more; default: the bridge's 2000.
+
+        Returns:
+            ``choices``, each with ``message`` and ``finish_reason``; ``model``, ``id``, ``created`` and ``usage``.
+
+        Raises:
+            SekhaValidationError: An argument cannot be used; ``field`` names it.
+            SekhaConfigError: There is no ``bridge_url``.
+            SekhaServerError: No model could answer.
+            SekhaError: It failed.
+
+        Example:
+            ```python
+            response = await client.bridge.complete(
+                messages=[{"role": "user", "content": "Explain quantum computing"}], temperature=0.7
+            )
+            print(response["choices"][0]["message"]["content"])
+            ```
+        """
+        body = _chat_body(messages, model, temperature, max_tokens)
+        return await self._transport.send(endpoints.COMPLETE.request(body))
+
+    async def stream_complete(
+        self,
+        messages: Sequence[Mapping[str, object]],
+        *,
+        model: str | None = None,
+        temperature: float | None = None,
+        max_tokens: int | None = None,
+    ) -> AsyncStream:
+        """A model's answer to messages, piece by piece as it comes.
+
+        ``POST /v1/chat/completions`` with ``stream``. The bridge 0.2 does not stream: its whole answer comes as one
+        chunk with the text and one with the end. Nothing is repeated once the stream has begun.
+
+        Args:
+            messages: Dictionaries with ``role`` and ``content``, at least one; other keys are not sent.
+            model: Name of a model; default: the bridge chooses.
+            temperature: 0 to 2; default: the bridge's 0.7.
+            max_tokens: Tokens at most, 1 or more; default: the bridge's 2000.
+
+        Returns:
+            A stream of chunks; see `AsyncStream`.
+
+        Raises:
+            SekhaValidationError: An argument cannot be used; ``field`` names it.
+            SekhaConfigError: There is no ``bridge_url``.
+            SekhaServerError: No model could answer.
+            SekhaError: It failed.
+
+        Example:
+            ```python
+            stream = await client.bridge.stream_complete([{"role": "user", "content": "Tell me a story"}])
+            async for chunk in stream:
+                print(chunk["choices"][0]["delta"].get("content") or "", end="")
+            ```
+        """
+        body = _chat_body(messages, model, temperature, max_tokens)
+        return await self._transport.open_stream(endpoints.STREAM_COMPLETE.request({**body, "stream": True}))
+
+    async def embed(
+        self,
+        input: str | Sequence[str] | None = None,
+        *,
+        text: str | Sequence[str] | None = None,
+        model: str | None = None,
+    ) -> Embedding:
+        """Vectors of texts.
+
+        ``POST /embed``, one request for each text, at most four at a time.
+
+        Args:
+            input: A text or several, none of them empty.
+            text: Another name for ``input``.
+            model: Name of an embedding model; default: the bridge chooses.
+
+        Returns:
+            ``data``, one item with an ``embedding`` for each text in order; also ``embedding`` (the first),
+            ``dimension``, ``model`` and ``usage``.
+
+        Raises:
+            SekhaValidationError: An argument cannot be used; ``field`` names it.
+            SekhaConfigError: There is no ``bridge_url``.
+            SekhaError: It failed.
+
+        Example:
+            ```python
+            response = await client.bridge.embed(input="Semantic search query text")
+            print(len(response["data"][0]["embedding"]) == response["dimension"])  # True
+            ```
+        """
+        if (input is None) == (text is None):
+            raise invalid("input", "is missing" if input is None else "and text are the same; give one of them")
+        request = checked(EmbedRequest, given(input=text if input is None else input, model=model))
+        texts = request["input"]
+        if isinstance(texts, str):
+            return await self._transport.send(endpoints.EMBED.request(given(text=texts, model=model)))
+        transport = self._transport.begun()
+
+        def embedding(one: str) -> AsyncCall[[], Embedding]:
+            return lambda: transport.send(endpoints.EMBED.request(given(text=one, model=model)))
+
+        answers = await async_gather([embedding(one) for one in texts], SIDE_BY_SIDE)
+        return cast(Embedding, dialect.joined_embeddings(cast("list[dict[str, Any]]", answers)))
+
+    async def health(self) -> ServiceHealth:
+        """How the bridge is.
+
+        ``GET /health``. The bridge 0.2 has no ``checks``: they are made from the state of its providers.
+
+        Returns:
+            ``status`` (``healthy``, ``degraded`` or ``unhealthy``), ``checks``, and ``error`` where there is one.
+
+        Raises:
+            SekhaConfigError: There is no ``bridge_url``.
+            SekhaConnectionError: It cannot be reached.
+            SekhaError: It failed in another way.
+
+        Example:
+            ```python
+            health = await client.bridge.health()
+            print(health["status"])  # healthy
+            ```
+        """
+        return await self._transport.send(endpoints.BRIDGE_HEALTH.request())
+
+    async def models(self) -> list[ModelInfo]:
+        """The models that the bridge can use.
+
+        ``GET /api/v1/models``.
+
+        Returns:
+            ``model_id``, ``provider_id``, ``task`` and more for each.
+
+        Raises:
+            SekhaConfigError: There is no ``bridge_url``.
+            SekhaError: It failed.
+
+        Example:
+            ```python
+            for model in await client.bridge.models():
+                print(model["model_id"], model["task"])
+            ```
+        """
+        return await self._transport.send(endpoints.MODELS.request())
+
+    async def tasks(self) -> list[str]:
+        """The kinds of work that the bridge has models for.
+
+        ``GET /api/v1/tasks``.
+
+        Raises:
+            SekhaConfigError: There is no ``bridge_url``.
+            SekhaError: It failed.
+
+        Example:
+            ```python
+            print("embedding" in await client.bridge.tasks())  # True
+            ```
+        """
+        return await self._transport.send(endpoints.TASKS.request())
+
+    async def route(
+        self,
+        task: str,
+        *,
+        preferred_model: str | None = None,
+        require_vision: bool | None = None,
+        max_cost: float | None = None,
+        context_size: int | None = None,
+    ) -> RouteDecision:
+        """Which model the bridge would use for a task.
+
+        ``POST /api/v1/route``.
+
+        Args:
+            task: One of `tasks`.
+            preferred_model: Name of a model to use if it can be had.
+            require_vision: Whether the model must see images.
+            max_cost: Cost at most.
+            context_size: Tokens that must fit; the bridge 0.2 does not look at it.
+
+        Returns:
+            ``provider_id``, ``model_id``, ``estimated_cost`` and ``reason``.
+
+        Raises:
+            SekhaValidationError: An argument cannot be used, or there is no such task.
+            SekhaServerError: No model can do it.
+            SekhaConfigError: There is no ``bridge_url``.
+            SekhaError: It failed.
+
+        Example:
+            ```python
+            print((await client.bridge.route("embedding"))["model_id"])
+            ```
+        """
+        options = given(
+            preferred_model=preferred_model,
+            require_vision=require_vision,
+            max_cost=max_cost,
+            context_size=context_size,
+        )
+        return await self._transport.send(endpoints.ROUTE.request(checked(RouteRequest, {"task": task, **options})))
+
+    async def provider_health(self) -> ProviderHealth:
+        """How the bridge's model providers are.
+
+        ``GET /api/v1/health/providers``.
+
+        Returns:
+            ``providers`` by name, ``total_providers`` and ``healthy_providers``.
+
+        Raises:
+            SekhaConfigError: There is no ``bridge_url``.
+            SekhaError: It failed.
+
+        Example:
+            ```python
+            print((await client.bridge.provider_health())["healthy_providers"])
+            ```
+        """
+        return await self._transport.send(endpoints.PROVIDER_HEALTH.request())
+
+    async def summarize(
+        self, messages: Sequence[str], *, level: str = SummaryLevel.DAILY, model: str | None = None
+    ) -> BridgeSummary:
+        """A summary of texts.
+
+        ``POST /api/v1/summarize``.
+
+        Args:
+            messages: Texts, at least one.
+            level: ``daily``, ``weekly`` or ``monthly``.
+            model: Name of a model; default: the bridge chooses.
+
+        Returns:
+            ``summary``, ``model`` and ``level``.
+
+        Raises:
+            SekhaValidationError: An argument cannot be used; ``field`` names it.
+            SekhaConfigError: There is no ``bridge_url``.
+            SekhaError: It failed.
+
+        Example:
+            ```python
+            print((await client.bridge.summarize(["We ship on Friday.", "The review is done."]))["summary"])
+            ```
+        """
+        request = checked(TextsRequest, given(messages=messages, level=level, model=model))
+        return await self._transport.send(endpoints.BRIDGE_SUMMARIZE.request(request))
+
+    async def extract(self, text: str, *, model: str | None = None) -> Extraction:
+        """Names and things in a text, by kind.
+
+        ``POST /api/v1/extract``. Where the model's answer cannot be read, the bridge 0.2 says that there is nothing.
+
+        Args:
+            text: A text that is not blank.
+            model: Name of a model; default: the bridge chooses.
+
+        Returns:
+            ``entities``, lists of names by kind, and ``model``.
+
+        Raises:
+            SekhaValidationError: An argument cannot be used.
+            SekhaConfigError: There is no ``bridge_url``.
+            SekhaError: It failed.
+
+        Example:
+            ```python
+            print((await client.bridge.extract("Ada Lovelace wrote to Charles Babbage."))["entities"])
+            ```
+        """
+        request = checked(ExtractRequest, given(text=text, model=model))
+        return await self._transport.send(endpoints.EXTRACT.request(request))
+
+    async def score(self, conversation: str, *, model: str | None = None) -> ImportanceScore:
+        """How important a conversation is.
+
+        ``POST /api/v1/score``.
+
+        Args:
+            conversation: The text of the conversation, not blank.
+            model: Name of a model; default: the bridge chooses.
+
+        Returns:
+            ``score``, 1 to 10, and ``reasoning``.
+
+        Raises:
+            SekhaValidationError: An argument cannot be used.
+            SekhaServerError: The model is down.
+            SekhaConfigError: There is no ``bridge_url``.
+            SekhaError: It failed.
+
+        Example:
+            ```python
+            print((await client.bridge.score("We decided to use PostgreSQL."))["score"])
+            ```
+        """
+        request = checked(ScoreRequest, given(conversation=conversation, model=model))
+        return await self._transport.send(endpoints.SCORE.request(request))
+
+
+def _chat_body(
+    messages: Sequence[Mapping[str, object]], model: str | None, temperature: float | None, max_tokens: int | None
+) -> dict[str, Any]:
+    request = checked(
+        ChatRequest, given(messages=messages, model=model, temperature=temperature, max_tokens=max_tokens)
+    )
+    body: dict[str, Any] = {
+        **request,
+        "messages": dialect.chat_messages(cast("list[dict[str, Any]]", request["messages"])),
+    }
+    if "temperature" in body:
+        body["temperature"] = dialect.temperature(body["temperature"])
+    return body

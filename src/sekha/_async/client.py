@@ -1,0 +1,199 @@
+"""One client for everything: controller, bridge and MCP tools, and the workflows that combine them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from copy import copy
+from ssl import SSLContext
+from types import TracebackType
+
+from typing_extensions import Self, Unpack
+
+from sekha._http import AsyncHTTPClient
+from sekha._options import bridge_keys, changed_keys, changed_options, server_keys
+from sekha._sentinel import NOT_GIVEN, NotGiven
+from sekha.config import SekhaConfig
+
+from .bridge import AsyncBridgeClient
+from .controller import AsyncMemoryController
+from .mcp import AsyncMCPClient
+from .service import AsyncClientOptions
+from .transport import AsyncNoTransport, AsyncTransport
+from .workflows import AsyncWorkflows
+
+
+class AsyncSekhaClient(AsyncWorkflows):
+    """A client of a whole Sekha. Make one for a process, and close it in the end.
+
+    Settings come from the arguments, else from ``config``, else from the environment, else from the defaults; see
+    `sekha.SekhaConfig` for what each means.
+
+    Args:
+        config: Settings as one object.
+        controller_url: Address of the controller; else ``SEKHA_CONTROLLER_URL``.
+        api_key: Key for the controller; else ``SEKHA_API_KEY``.
+        bridge_url: Address of the LLM bridge; else ``SEKHA_BRIDGE_URL``. Without it, only bridge calls fail.
+        bridge_api_key: Key for the bridge; none is sent to it otherwise.
+        mcp_api_key: Key for the MCP tools, where it is not ``api_key``.
+        timeout: Seconds for each phase of one attempt; None means no limit; default 30, but 300 to wait for models.
+        max_retries: Repetitions after a first attempt that failed in a repeatable way; default 3.
+        deadline: Seconds that a whole call may take; default None, no limit.
+        rate_limit_requests: Requests to one server in any window; default 1000.
+        rate_limit_window: Length of that window in seconds; default 60.
+        max_connections: Connections to one server; default 100.
+        max_concurrent_writes: Conversations stored at the same time; default 4.
+        max_response_bytes: Longest answer that is read, in bytes; default 64 MiB.
+        verify: TLS: True, a path to a CA file or folder, or an `ssl.SSLContext`; False checks nothing.
+        cert: Client certificate: a path, or (certificate, key) paths, or with the key's password.
+        proxy: Address of a proxy.
+        trust_env: Whether proxy and certificate settings of the environment apply; default True.
+        headers: Further headers for every request.
+        http_client: An httpx client of yours to send with; it is not closed by us.
+
+    Attributes:
+        controller: Conversations and what is remembered of them (`AsyncMemoryController`).
+        bridge: Chat completions and embeddings (`AsyncBridgeClient`).
+        mcp: The MCP tools (`AsyncMCPClient`).
+
+    Raises:
+        SekhaConfigError: A setting is missing, cannot be used, or contradicts another.
+
+    Example:
+        ```python
+        from sekha import AsyncSekhaClient
+
+        async with AsyncSekhaClient(
+            controller_url=controller_url, api_key="sk-your-api-key", bridge_url=bridge_url
+        ) as client:
+            await client.controller.create_conversation(messages=[{"role": "user", "content": "Hello Sekha!"}])
+        ```
+    """
+
+    def __init__(
+        self,
+        config: SekhaConfig | None = None,
+        *,
+        controller_url: str | None = None,
+        api_key: str | None = None,
+        bridge_url: str | None = None,
+        bridge_api_key: str | None = None,
+        mcp_api_key: str | None = None,
+        timeout: float | NotGiven | None = NOT_GIVEN,
+        max_retries: int | NotGiven = NOT_GIVEN,
+        deadline: float | NotGiven | None = NOT_GIVEN,
+        rate_limit_requests: int | NotGiven = NOT_GIVEN,
+        rate_limit_window: float | NotGiven = NOT_GIVEN,
+        max_connections: int | NotGiven = NOT_GIVEN,
+        max_concurrent_writes: int | NotGiven = NOT_GIVEN,
+        max_response_bytes: int | NotGiven = NOT_GIVEN,
+        verify: bool | str | SSLContext | NotGiven = NOT_GIVEN,
+        cert: str | tuple[str, str] | tuple[str, str, str] | NotGiven | None = NOT_GIVEN,
+        proxy: str | None = None,
+        trust_env: bool | NotGiven = NOT_GIVEN,
+        headers: Mapping[str, str] | None = None,
+        http_client: AsyncHTTPClient | None = None,
+    ) -> None:
+        arguments = {name: value for name, value in locals().items() if name not in ("self", "config", "__class__")}
+        settings = SekhaConfig.resolve(config, arguments)
+        self._server = AsyncTransport.from_config(settings, str(settings.controller_url), server_keys(settings))
+        self._models: AsyncTransport = (
+            AsyncNoTransport("bridge_url is missing: pass bridge_url=... or set SEKHA_BRIDGE_URL")
+            if settings.bridge_url is None
+            else AsyncTransport.from_config(settings, settings.bridge_url, bridge_keys(settings))
+        )
+        self._owns_connections = True
+        self._connect()
+
+    def _connect(self) -> None:
+        self.controller = AsyncMemoryController._over(self._server)
+        self.mcp = AsyncMCPClient._over(self._server)
+        self.bridge = AsyncBridgeClient._over(self._models)
+
+    def with_options(
+        self,
+        *,
+        timeout: float | NotGiven | None = NOT_GIVEN,
+        max_retries: int | NotGiven = NOT_GIVEN,
+        deadline: float | NotGiven | None = NOT_GIVEN,
+        api_key: str | None = None,
+        mcp_api_key: str | None = None,
+        bridge_api_key: str | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Self:
+        """A view of this client with other options; it shares connections, limiter and write cap.
+
+        Args:
+            timeout: Seconds for each phase of one attempt; None means no limit.
+            max_retries: Repetitions after a first attempt, 0 or more.
+            deadline: Seconds that a whole call may take; None means no limit.
+            api_key: Key for the controller.
+            mcp_api_key: Key for the MCP tools.
+            bridge_api_key: Key for the bridge.
+            headers: Headers to send besides those of this client.
+
+        Returns:
+            The view; closing it closes nothing.
+
+        Raises:
+            SekhaConfigError: A value cannot be used.
+
+        Example:
+            ```python
+            once = client.with_options(max_retries=0, deadline=10.0)
+            print((await once.controller.health())["status"])  # healthy
+            ```
+        """
+        options = changed_options(
+            self._server.headers, timeout=timeout, max_retries=max_retries, deadline=deadline, headers=headers
+        )
+        keys = changed_keys(api_key, mcp_api_key, bridge_api_key)
+        return self._over(self._server.view(options, keys), self._models.view(options, keys))
+
+    def _over(self, server: AsyncTransport, models: AsyncTransport) -> Self:
+        view = copy(self)
+        view._server, view._models, view._owns_connections = server, models, False
+        view._connect()
+        return view
+
+    def _begun(self) -> Self:
+        return self._over(self._server.begun(), self._models.begun())
+
+    async def aclose(self) -> None:
+        """Close all connections; calling it again does nothing. A client of yours (``http_client``) stays open."""
+        if self._owns_connections:
+            await self._server.aclose()
+            await self._models.aclose()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None = None,
+        exc: BaseException | None = None,
+        traceback: TracebackType | None = None,
+    ) -> None:
+        await self.aclose()
+
+
+def create_async_sekha_client(
+    config: SekhaConfig | None = None, **options: Unpack[AsyncClientOptions]
+) -> AsyncSekhaClient:
+    """The same as `AsyncSekhaClient`, as a function.
+
+    Args:
+        config: Settings as one object.
+        options: Settings by keyword, as for `AsyncSekhaClient`.
+
+    Raises:
+        SekhaConfigError: A setting is missing, cannot be used, or contradicts another.
+
+    Example:
+        ```python
+        from sekha import create_async_sekha_client
+
+        async with create_async_sekha_client(controller_url=controller_url, api_key="sk-your-api-key") as client:
+            print((await client.controller.health())["status"])  # healthy
+        ```
+    """
+    return AsyncSekhaClient(config, **options)

@@ -1,0 +1,433 @@
+"""The MCP tools that the controller serves."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
+from uuid import UUID
+
+from typing_extensions import Unpack
+
+from sekha import _dialect as dialect
+from sekha import _endpoints as endpoints
+from sekha._arguments import checked, given, merged
+from sekha._arguments import conversation_id as checked_id
+from sekha._filters import PINNED, stats_filter
+from sekha._options import server_keys
+from sekha._sentinel import NOT_GIVEN, NotGiven
+from sekha._shapes import ExportRequest, ToolPruneRequest, UpdateRequest
+from sekha.config import ClientConfig, merge_client_config
+from sekha.errors import SekhaServerError, invalid
+from sekha.types import (
+    CreateConversationRequest,
+    Filters,
+    MemoryContext,
+    MemoryExport,
+    MemoryPruneResponse,
+    MemorySearchRequest,
+    MemorySearchResponse,
+    MemoryStats,
+    MemoryStatsRequest,
+    MemoryStored,
+    MemoryUpdated,
+)
+
+from .listing import all_conversations
+from .listing import count_messages as count_all
+from .searching import search
+from .service import AsyncConnectionOptions, AsyncServiceClient
+from .storing import store
+from .transport import AsyncTransport
+
+COUNTED_WITHOUT_ASKING = 100
+"""Conversations whose messages are counted, one request each, without being asked for."""
+
+
+class AsyncMCPClient(AsyncServiceClient):
+    """A client of the MCP tools alone; `AsyncSekhaClient.mcp` is one that shares its connections.
+
+    Args:
+        config: The settings below as one object; a keyword beats it.
+        base_url: Address of the controller; else ``SEKHA_CONTROLLER_URL``.
+        api_key: Key for the MCP tools; else ``SEKHA_MCP_API_KEY``, else ``SEKHA_API_KEY``.
+        timeout: Seconds for each phase of one attempt; None means no limit.
+        max_retries: Repetitions after a first attempt; default 3.
+        options: Any other setting of `sekha.SekhaConfig`.
+
+    Raises:
+        SekhaConfigError: A setting is missing or cannot be used.
+
+    Example:
+        ```python
+        from sekha import AsyncMCPClient
+
+        async with AsyncMCPClient(base_url=controller_url, api_key="sk-your-api-key") as mcp:
+            print((await mcp.memory_stats())["total_conversations"])
+        ```
+    """
+
+    def __init__(
+        self,
+        config: ClientConfig | None = None,
+        *,
+        base_url: str | None = None,
+        api_key: str | None = None,
+        timeout: float | NotGiven | None = NOT_GIVEN,
+        max_retries: int | NotGiven = NOT_GIVEN,
+        **options: Unpack[AsyncConnectionOptions],
+    ) -> None:
+        arguments = {
+            "base_url": base_url,
+            "api_key": api_key,
+            "timeout": timeout,
+            "max_retries": max_retries,
+            **options,
+        }
+        settings = merge_client_config(config, arguments, "controller_url", "mcp_api_key")
+        self._transport = AsyncTransport.from_config(settings, str(settings.controller_url), server_keys(settings))
+        self._owns_connections = True
+
+    async def memory_stats(
+        self,
+        request: Mapping[str, object] | None = None,
+        *,
+        folder: str | None = None,
+        label: str | None = None,
+        labels: Sequence[str] | None = None,
+        start_date: str | None = None,
+        end_date: str | None = None,
+        count_messages: bool | None = None,
+    ) -> MemoryStats:
+        """Numbers about the memory, or about a part of it.
+
+        ``POST /mcp/tools/memory_stats``. The controller 0.1 knows one ``folder`` or one ``label`` only, and neither
+        labels nor numbers of messages: those are taken from the list (one request for each thousand stored
+        conversations) and from exports (one request for each conversation, at most four at a time).
+
+        Args:
+            request: The keywords below as one dictionary; a keyword beats its entry.
+            folder: Exactly this folder.
+            label: Exactly this label.
+            labels: Any of these labels; an empty list holds for none.
+            start_date: ISO date or time of the last change, included; UTC without a zone.
+            end_date: The same for the end; a date means its whole day.
+            count_messages: Whether to count messages by exports; default: for up to 100 conversations.
+
+        Returns:
+            ``total_conversations``, ``average_importance`` (0.0 of none), ``folders``, ``labels``, and
+            ``total_messages``, None where it was not counted.
+
+        Raises:
+            SekhaValidationError: An argument cannot be used; ``field`` names it.
+            SekhaAuthError: The MCP tools do not accept the key.
+            SekhaError: It failed.
+
+        Example:
+            ```python
+            stats = await client.mcp.memory_stats({"labels": ["important"], "start_date": "2026-01-01T00:00:00Z"})
+            print(stats["total_conversations"])
+            ```
+        """
+        keywords = given(folder=folder, label=label, labels=labels, start_date=start_date, end_date=end_date)
+        wanted = checked(MemoryStatsRequest, merged(request, keywords, "request"))
+        keep = stats_filter(wanted)
+        transport = self._transport.begun()
+        answer: dict[str, object] = {}
+        if set(wanted) <= {"folder"} or set(wanted) == {"label"}:
+            server = await transport.send(endpoints.MEMORY_STATS.request(wanted))
+            answer = dict(server)
+            if "labels" in answer and "folders" in answer and answer.get("total_messages") is not None:
+                return cast(MemoryStats, answer)
+        rows = await all_conversations(transport, keep)
+        counting = count_messages if count_messages is not None else len(rows) <= COUNTED_WITHOUT_ASKING
+        if answer.get("total_messages") is None and counting:
+            answer["total_messages"] = await count_all(transport, [row["conversation_id"] for row in rows])
+        return dialect.stats(answer, rows)
+
+    async def memory_search(
+        self,
+        request: Mapping[str, object] | None = None,
+        *,
+        query: str | None = None,
+        limit: int | None = None,
+        offset: int | None = None,
+        filters: Mapping[str, object] | None = None,
+        label: str | None = None,
+        labels: Sequence[str] | None = None,
+        folder: str | None = None,
+        min_importance: float | None = None,
+        start_date: str | None = None,
+        end_date: str | None = None,
+    ) -> MemorySearchResponse:
+        """Search the messages by meaning, as `AsyncMemoryController.query` does.
+
+        ``POST /mcp/tools/memory_search``. The controller 0.1 ignores everything but ``query`` and ``limit``; the rest
+        is applied here, at the cost that `AsyncMemoryController.query` tells.
+
+        Args:
+            request: The keywords below as one dictionary; a keyword beats its entry.
+            query: What to look for, not blank.
+            limit: Hits at most, 1 or more; default 10.
+            offset: Hits to leave out at the beginning; default 0.
+            filters: The filters below as one dictionary.
+            label: Exactly this label.
+            labels: Any of these labels.
+            folder: Exactly this folder.
+            min_importance: Importance of the conversation, 0 to 10, at least.
+            start_date: ISO date or time of the message, included; UTC without a zone.
+            end_date: The same for the end; a date means its whole day.
+
+        Returns:
+            ``results``, best first, with ``score`` (a similarity, higher is better); ``query``, ``limit`` and
+            ``total_results``; with filters also ``truncated``.
+
+        Raises:
+            SekhaValidationError: An argument cannot be used; ``field`` names it.
+            SekhaAuthError: The MCP tools do not accept the key.
+            SekhaError: It failed.
+
+        Example:
+            ```python
+            results = await client.mcp.memory_search({"query": "project architecture", "min_importance": 7})
+            for result in results["results"]:
+                print(f"{result['label']} (score: {result['score']:.2f})")
+            ```
+        """
+        keywords = given(
+            query=query,
+            limit=limit,
+            offset=offset,
+            filters=filters,
+            label=label,
+            labels=labels,
+            folder=folder,
+            min_importance=min_importance,
+            start_date=start_date,
+            end_date=end_date,
+        )
+        wanted = checked(MemorySearchRequest, merged(request, keywords, "request"))
+        size, start = wanted.get("limit", 10), wanted.get("offset", 0)
+        own = {name: value for name, value in wanted.items() if name in Filters.__annotations__}
+        narrowed = cast(Filters, {**wanted.get("filters", {}), **own})
+
+        async def ask(number: int) -> MemorySearchResponse:
+            body = {"query": wanted["query"], "limit": number}
+            return await transport.send(endpoints.MEMORY_SEARCH.request(body))
+
+        transport = self._transport.begun()
+        page, found = await search(transport, ask, size, start, narrowed, prefix="")
+        page["results"] = found.hits
+        page["query"] = wanted["query"]
+        page["limit"] = size
+        if found.truncated is not None:
+            page["total_results"] = found.total
+            page["truncated"] = found.truncated
+        return page
+
+    async def memory_store(
+        self,
+        request: Mapping[str, object] | None = None,
+        *,
+        label: str | None = None,
+        folder: str | None = None,
+        importance_score: int | None = None,
+        messages: Sequence[Mapping[str, object]] | None = None,
+        drop_images: bool = False,
+    ) -> MemoryStored:
+        """Store a conversation; `AsyncMemoryController.create_conversation` says more about what was stored.
+
+        ``POST /mcp/tools/memory_store``. Never repeated when its outcome is unknown.
+
+        Args:
+            request: The keywords below as one dictionary; a keyword beats its entry.
+            label: Name, not empty; default: the first line of the first user message, at most 60 characters.
+            folder: Path, not empty; default ``/``.
+            importance_score: 1 to 10; default 5.
+            messages: Dictionaries with ``role`` and ``content``; may be empty.
+            drop_images: Whether ``data:`` images may be lost where the server takes text only.
+
+        Returns:
+            ``id``, ``conversation_id`` (the same), ``label`` and ``folder``.
+
+        Raises:
+            SekhaValidationError: An argument cannot be used; ``field`` names it.
+            SekhaAuthError: The MCP tools do not accept the key; nothing was stored.
+            SekhaError: It failed; ``may_have_been_applied`` says whether it may have been stored all the same.
+
+        Example:
+            ```python
+            stored = await client.mcp.memory_store(
+                label="Decision", importance_score=9, messages=[{"role": "user", "content": "We use PostgreSQL."}]
+            )
+            print(stored["label"])  # Decision
+            ```
+        """
+        keywords = given(label=label, folder=folder, importance_score=importance_score, messages=messages)
+        wanted = checked(CreateConversationRequest, merged(request, keywords, "request"))
+        if "messages" not in wanted:
+            raise invalid("messages", "is missing")
+        texts = cast("list[dict[str, Any]]", wanted["messages"])
+        body: dict[str, Any] = {
+            "label": wanted.get("label") or dialect.label_for(texts),
+            "folder": wanted.get("folder", "/"),
+            "messages": texts,
+            "importance_score": wanted.get("importance_score", 5),
+        }
+        return await store(self._transport.begun(), endpoints.MEMORY_STORE, body, drop_images=drop_images)
+
+    async def memory_update(
+        self,
+        conversation_id: str | UUID,
+        *,
+        label: str | None = None,
+        folder: str | None = None,
+        status: str | None = None,
+        importance_score: int | None = None,
+    ) -> MemoryUpdated:
+        """Change a conversation.
+
+        ``POST /mcp/tools/memory_update`` for label and folder. The controller 0.1 says that it wrote status and
+        importance and does not: ``archived`` and an importance of 10 go over its REST routes, and anything else is read
+        back by one more request.
+
+        Args:
+            conversation_id: UUID of the conversation.
+            label: New label, not empty.
+            folder: New folder, not empty.
+            status: ``active`` or ``archived``.
+            importance_score: 1 to 10.
+
+        Returns:
+            ``conversation_id`` and ``updated_fields``, the names of what was changed.
+
+        Raises:
+            SekhaValidationError: An argument cannot be used, or none is given.
+            SekhaNotFoundError: There is no such conversation.
+            SekhaServerError: The server did not write what it was asked to; the message names it, and what was.
+            SekhaError: It failed.
+
+        Example:
+            ```python
+            await client.mcp.memory_update(conversation_id, label="Decision", importance_score=10)
+            ```
+        """
+        id = checked_id(conversation_id)
+        wanted: dict[str, Any] = {
+            **checked(
+                UpdateRequest, given(label=label, folder=folder, status=status, importance_score=importance_score)
+            )
+        }
+        if not wanted:
+            raise invalid("label", "is missing; give something to change")
+        transport = self._transport.begun()
+        by_tool = dict(wanted)
+        written: list[str] = []
+        if wanted.get("importance_score") == PINNED:
+            await transport.send(endpoints.PIN_CONVERSATION.request(id=id))
+            written.append("importance_score")
+            del by_tool["importance_score"]
+        if wanted.get("status") == "archived":
+            await transport.send(endpoints.ARCHIVE_CONVERSATION.request(id=id))
+            written.append("status")
+            del by_tool["status"]
+        answer: dict[str, Any] = {"conversation_id": id, "message": "updated"}
+        if by_tool:
+            updated = await transport.send(endpoints.MEMORY_UPDATE.request({"conversation_id": id, **by_tool}))
+            answer.update(updated)
+            doubtful = [name for name in ("status", "importance_score") if name in by_tool]
+            if doubtful:
+                now = await transport.send(endpoints.MEMORY_GET_CONTEXT.request({"conversation_id": id}))
+                failed = [name for name in doubtful if cast("dict[str, Any]", now)[name] != by_tool[name]]
+                if failed:
+                    written += [name for name in by_tool if name not in failed]
+                    raise SekhaServerError(
+                        f"the server did not write {', '.join(failed)}, though it says so; "
+                        f"written: {', '.join(written) or 'nothing'}",
+                        status_code=200,
+                        method=endpoints.MEMORY_UPDATE.method,
+                        path=endpoints.MEMORY_UPDATE.path,
+                    )
+        answer["updated_fields"] = list(wanted)
+        return cast(MemoryUpdated, answer)
+
+    async def memory_get_context(self, conversation_id: str | UUID) -> MemoryContext:
+        """What the memory knows about a conversation, without its messages.
+
+        ``POST /mcp/tools/memory_get_context``. The controller 0.1 counts bytes where it says ``word_count``.
+
+        Args:
+            conversation_id: UUID of the conversation.
+
+        Returns:
+            ``label``, ``folder``, ``status``, ``importance_score``, ``created_at``, ``updated_at`` and more.
+
+        Raises:
+            SekhaValidationError: The id is no UUID.
+            SekhaNotFoundError: There is no such conversation.
+            SekhaError: It failed.
+
+        Example:
+            ```python
+            print((await client.mcp.memory_get_context(conversation_id))["importance_score"])
+            ```
+        """
+        body = {"conversation_id": checked_id(conversation_id)}
+        return await self._transport.send(endpoints.MEMORY_GET_CONTEXT.request(body))
+
+    async def memory_prune(self, *, threshold_days: int = 30, importance_threshold: float = 5.0) -> MemoryPruneResponse:
+        """Conversations that could be put away; nothing is changed.
+
+        ``POST /mcp/tools/memory_prune``. The controller 0.1 fails here as soon as there is a candidate;
+        `AsyncMemoryController.prune_dry_run` works.
+
+        Args:
+            threshold_days: Days since the last use, 0 to 36500.
+            importance_threshold: Importance below which it may go, 0 to 10; the controller 0.1 ignores it.
+
+        Returns:
+            ``suggestions`` and ``total_suggestions``.
+
+        Raises:
+            SekhaValidationError: A number cannot be used.
+            SekhaError: It failed.
+
+        Example:
+            ```python
+            print((await client.mcp.memory_prune(threshold_days=90))["total_suggestions"])
+            ```
+        """
+        request = checked(
+            ToolPruneRequest, {"threshold_days": threshold_days, "importance_threshold": importance_threshold}
+        )
+        return await self._transport.send(endpoints.MEMORY_PRUNE.request(request))
+
+    async def memory_export(
+        self, conversation_id: str | UUID, *, format: str = "json", include_metadata: bool = True
+    ) -> MemoryExport:
+        """A conversation with all its messages.
+
+        ``POST /mcp/tools/memory_export``; Markdown is written here.
+
+        Args:
+            conversation_id: UUID of the conversation.
+            format: ``json``, or ``markdown`` for the whole as a text under ``content`` too.
+            include_metadata: Whether the messages keep their ``metadata``.
+
+        Returns:
+            ``conversation``, ``messages``, ``format``, and ``content`` for Markdown.
+
+        Raises:
+            SekhaValidationError: An argument cannot be used.
+            SekhaNotFoundError: There is no such conversation.
+            SekhaError: It failed.
+
+        Example:
+            ```python
+            export = await client.mcp.memory_export(conversation_id, format="markdown")
+            print(export["content"])
+            ```
+        """
+        id = checked_id(conversation_id)
+        request = checked(ExportRequest, {"format": format, "include_metadata": include_metadata})
+        export = await self._transport.send(endpoints.MEMORY_EXPORT.request({"conversation_id": id, **request}))
+        return dialect.export(export, request["format"], include_metadata=request["include_metadata"])

@@ -1,0 +1,187 @@
+"""A streamed chat completion, read as it comes."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import AsyncIterator, Iterable
+from contextlib import suppress
+from types import TracebackType
+
+from typing_extensions import Self
+
+from sekha._chat import ChunkReader, chunk_text
+from sekha._concurrency import Clock, async_move_on_after
+from sekha._flavours import AsyncIteration
+from sekha._http import NETWORK_ERRORS, HTTPResponse
+from sekha._request import CallOptions
+from sekha._secrets import Secret, hidden
+from sekha.errors import SekhaClosedError, SekhaError, SekhaTimeoutError
+from sekha.types import ChatCompletion, ChatCompletionChunk
+
+
+class AsyncStream(AsyncIteration):
+    """The chunks of a chat completion; can be iterated once. `AsyncBridgeClient.stream_complete` makes it.
+
+    Use it as a context manager where you may stop before its end, so that the connection is free at once.
+
+    Raises:
+        SekhaStreamError: While iterating: the stream was cut; what had arrived is in its ``text``.
+        SekhaServerError: While iterating: the stream carried an error.
+        SekhaDecodeError: While iterating: an event is no chunk.
+        SekhaTimeoutError: While iterating: the deadline passed.
+
+    Example:
+        ```python
+        async with await client.bridge.stream_complete([{"role": "user", "content": "Tell me a story"}]) as stream:
+            async for chunk in stream:
+                print(chunk["choices"][0]["delta"].get("content") or "", end="")
+        ```
+    """
+
+    def __init__(
+        self,
+        response: HTTPResponse,
+        reader: ChunkReader,
+        options: CallOptions,
+        clock: Clock,
+        secrets: Iterable[Secret],
+    ) -> None:
+        self._response = response
+        self._reader = reader
+        self._options = options
+        self._clock = clock
+        self._secrets = tuple(secrets)
+        self._pieces = response.aiter_bytes()
+        self._chunks: Iterable[ChatCompletionChunk] = iter(())  # of the last piece, not asked for yet
+        self._error: SekhaError | None = None
+        self._complete = False
+        self._closed = False
+
+    def __aiter__(self) -> AsyncIterator[ChatCompletionChunk]:
+        return self
+
+    async def __anext__(self) -> ChatCompletionChunk:
+        if self._error is not None:
+            raise self._error
+        try:
+            while not self._complete:
+                if self._closed:
+                    raise SekhaClosedError("the stream was closed before its end")
+                for chunk in self._chunks:
+                    return chunk
+                if self._reader.done:
+                    self._complete = True
+                else:
+                    await self._read_on()
+        except SekhaError as error:
+            self._error = hidden(error, self._secrets)
+            await self.aclose()
+            raise
+        await self.aclose()
+        raise StopAsyncIteration
+
+    async def _read_on(self) -> None:
+        """Take in the next piece of the answer, or its end."""
+        left = self._options.time_left(self._clock.now())
+        try:
+            with async_move_on_after(left):
+                piece = await self._pieces.__anext__()
+                self._chunks = self._reader.feed(piece)
+                return
+        except StopAsyncIteration:
+            self._chunks = self._reader.finish()
+            return
+        except NETWORK_ERRORS as error:
+            raise self._reader.cut(f"the connection broke: {str(error) or type(error).__name__}") from error
+        raise SekhaTimeoutError(f"the deadline of {self._options.deadline:g} s passed", sent=True)
+
+    def text_stream(self) -> AsyncTextStream:
+        """Just the text, piece by piece; the stream is read through it.
+
+        Example:
+            ```python
+            stream = await client.bridge.stream_complete([{"role": "user", "content": "Tell me a story"}])
+            async for text in stream.text_stream():
+                print(text, end="")
+            ```
+        """
+        return AsyncTextStream(self)
+
+    async def get_final_completion(self) -> ChatCompletion:
+        """Read the rest, and give the whole answer in the shape of `AsyncBridgeClient.complete`.
+
+        Raises:
+            SekhaError: What iterating would raise.
+
+        Example:
+            ```python
+            stream = await client.bridge.stream_complete([{"role": "user", "content": "Tell me a story"}])
+            completion = await stream.get_final_completion()
+            print(completion["choices"][0]["message"]["content"])
+            ```
+        """
+        async for _ in self:
+            pass
+        return self._reader.collected.completion()
+
+    async def get_final_text(self) -> str:
+        """Read the rest, and give the whole text.
+
+        Raises:
+            SekhaError: What iterating would raise.
+
+        Example:
+            ```python
+            stream = await client.bridge.stream_complete([{"role": "user", "content": "Tell me a story"}])
+            print(await stream.get_final_text())
+            ```
+        """
+        async for _ in self:
+            pass
+        return self._reader.collected.text
+
+    async def aclose(self) -> None:
+        """Stop reading and free the connection; calling it again does nothing."""
+        if not self._closed:
+            self._closed = True
+            with suppress(*NETWORK_ERRORS):
+                await self._response.aclose()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None = None,
+        exc: BaseException | None = None,
+        traceback: TracebackType | None = None,
+    ) -> None:
+        await self.aclose()
+
+    def __del__(self) -> None:
+        if not getattr(self, "_closed", True):
+            warnings.warn(f"{self!r} was neither read to its end nor closed", ResourceWarning, stacklevel=2)
+
+
+class AsyncTextStream(AsyncIteration):
+    """The text of a stream, piece by piece.
+
+    Args:
+        stream: What is read.
+    """
+
+    def __init__(self, stream: AsyncStream) -> None:
+        self._stream = stream
+
+    def __aiter__(self) -> AsyncIterator[str]:
+        return self
+
+    async def __anext__(self) -> str:
+        while True:
+            text = chunk_text(await self._stream.__anext__())
+            if text:
+                return text
+
+    async def aclose(self) -> None:
+        """Stop reading and free the connection."""
+        await self._stream.aclose()

@@ -1,0 +1,329 @@
+"""Sends requests to one server: waits its turn, makes the attempts, reads the answer."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from copy import copy
+from dataclasses import replace
+from typing import Any, TypeVar, cast
+
+from tenacity import AsyncRetrying
+
+from sekha import _dialect as dialect
+from sekha._chat import ChunkReader
+from sekha._concurrency import AsyncCall, AsyncPerLoop, AsyncSemaphore, Clock, async_move_on_after
+from sekha._http import (
+    AsyncHTTPClient,
+    HTTPResponse,
+    http_headers,
+    http_timeout,
+    make_async_client,
+    prepare,
+    translated_errors,
+)
+from sekha._options import merged_keys
+from sekha._rate_limit import TokenBucket
+from sekha._request import CallOptions, Endpoint, Request, Service
+from sekha._response import Answer
+from sekha._retry import Attempts
+from sekha._secrets import Secret, hidden
+from sekha.config import SekhaConfig, was_given
+from sekha.errors import (
+    SekhaAPIError,
+    SekhaClosedError,
+    SekhaConfigError,
+    SekhaDecodeError,
+    SekhaError,
+    SekhaRateLimitError,
+    SekhaTimeoutError,
+)
+
+from .stream import AsyncStream
+
+T = TypeVar("T")
+
+
+class AsyncConnections:
+    """What all clients and views of one server share: connections, limiter, write cap, and what was learnt of it.
+
+    Args:
+        config: The settings.
+        base_url: Address of the server.
+        clock: Time and waiting.
+    """
+
+    def __init__(self, config: SekhaConfig, base_url: str, clock: Clock) -> None:
+        given = config.http_client
+        if given is not None and not isinstance(given, AsyncHTTPClient):
+            raise SekhaConfigError(f"http_client: an {AsyncHTTPClient.__name__} is needed, not {type(given).__name__}")
+        prepare(config, base_url)
+        self.base_url = base_url
+        self.clock = clock
+        self.bucket = TokenBucket(config.rate_limit_requests, config.rate_limit_window)
+        self.writes = AsyncSemaphore(config.max_concurrent_writes)
+        self.limit = config.max_response_bytes
+        self.closed = False
+        self.takes_text_only = False
+        self.refuses_mcp_key = False
+        self._borrowed = given
+        self._clients = AsyncPerLoop(lambda: make_async_client(config, base_url))
+
+    def client(self) -> AsyncHTTPClient:
+        """The client to send with.
+
+        Raises:
+            SekhaClosedError: It was closed.
+        """
+        if self.closed:
+            raise SekhaClosedError("the client is closed; make a new one")
+        return self._clients.get() if self._borrowed is None else self._borrowed
+
+    async def aclose(self) -> None:
+        """Close the connections; a client that was lent to us stays open."""
+        self.closed = True
+        client = self._clients.pop()
+        if client is not None:
+            await client.aclose()
+
+
+class AsyncTransport:
+    """Makes the calls to one server.
+
+    Args:
+        connections: What is shared with other views.
+        keys: The key for each service; None where none is sent.
+        options: Timeouts, retries, deadline and headers.
+    """
+
+    def __init__(self, connections: AsyncConnections, keys: Mapping[Service, Secret], options: CallOptions) -> None:
+        self.connections = connections
+        self._keys = dict(keys)
+        self._options = options
+
+    @classmethod
+    def from_config(
+        cls, config: SekhaConfig, base_url: str, keys: Mapping[Service, Secret], clock: Clock | None = None
+    ) -> AsyncTransport:
+        """A transport with connections of its own."""
+        options = CallOptions(
+            max_retries=config.max_retries, deadline=config.deadline, headers=dict(config.headers or {})
+        )
+        if was_given(config, "timeout"):
+            options = replace(options, timeout=config.timeout)
+        return cls(AsyncConnections(config, base_url, clock or Clock()), keys, options)
+
+    def view(self, options: Mapping[str, Any], keys: Mapping[Service, Secret]) -> AsyncTransport:
+        """The same transport with other options and keys; connections, limiter and write cap are shared."""
+        other = copy(self)
+        other._options = replace(self._options, **options)
+        other._keys = merged_keys(self._keys, keys)
+        return other
+
+    def begun(self) -> AsyncTransport:
+        """A view for a call of several requests, which share one deadline that runs from now."""
+        options = self._options.begun(self.connections.clock.now())
+        return self if options is self._options else self.view({"expires": options.expires}, {})
+
+    def require(self) -> None:
+        """Make sure that there is something to send to."""
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """Further headers of every request."""
+        return self._options.headers
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        await self.connections.aclose()
+
+    async def send(self, request: Request[T]) -> T:
+        """The result of a call, after as many attempts as its endpoint allows.
+
+        Raises:
+            SekhaError: It failed; the error says whether it may have been applied.
+        """
+        endpoint = request.endpoint
+
+        async def exchange(options: CallOptions) -> T:
+            answer = await self._exchange(request, options)
+            return endpoint.reader.read(endpoint, answer)
+
+        return await self._attempt(endpoint, exchange)
+
+    async def open_stream(self, request: Request[Any]) -> AsyncStream:
+        """A stream of chunks, once its head has arrived; nothing is repeated after that.
+
+        Raises:
+            SekhaError: The stream did not begin.
+        """
+
+        async def exchange(options: CallOptions) -> AsyncStream:
+            return await self._open(request, options)
+
+        return await self._attempt(request.endpoint, exchange)
+
+    async def _attempt(self, endpoint: Endpoint[Any], exchange: AsyncCall[[CallOptions], T]) -> T:
+        """The one loop of attempts."""
+        clock = self.connections.clock
+        options = self._options.begun(clock.now())
+        attempts = Attempts(endpoint, options, clock)
+
+        async def one() -> T:
+            async with self._turn(endpoint, options):
+                attempts.begin()
+                return await exchange(options)
+
+        retrying = AsyncRetrying(
+            sleep=clock.async_sleep,
+            retry=attempts.again,
+            wait=attempts.wait,
+            before_sleep=attempts.log,
+            reraise=True,
+        )
+        try:
+            self.connections.client()  # a closed client refuses before anything waits
+            with async_move_on_after(options.time_left(clock.now())):
+                return await retrying(one)
+            raise self._too_late(options, sent=attempts.in_flight)
+        except SekhaError as error:
+            if attempts.has_succeeded_all_the_same(error):
+                return cast(T, None)
+            raise self._told(error, attempts) from error.__cause__
+
+    @asynccontextmanager
+    async def _turn(self, endpoint: Endpoint[Any], options: CallOptions) -> AsyncIterator[None]:
+        """Wait for a place among the writes, if it is one, and for a token of the limiter."""
+        clock, writes = self.connections.clock, self.connections.writes
+        if not endpoint.stores:
+            await self._token(options)
+            yield
+            return
+        if not await writes.acquire(options.time_left(clock.now())):
+            raise self._too_late(options, sent=False)
+        try:
+            await self._token(options)
+            yield
+        finally:
+            writes.release()
+
+    async def _token(self, options: CallOptions) -> None:
+        clock, bucket = self.connections.clock, self.connections.bucket
+        if bucket.try_take(clock.now()):
+            return
+        ticket = bucket.join()
+        try:
+            while (wait := bucket.claim(ticket, clock.now())) > 0:
+                left = options.time_left(clock.now())
+                if left is not None and left <= 0:
+                    raise self._too_late(options, sent=False)
+                await clock.async_sleep(wait if left is None else min(wait, left))
+        finally:
+            bucket.leave(ticket)
+
+    async def _exchange(self, request: Request[Any], options: CallOptions) -> Answer:
+        """One attempt on the wire: the whole answer."""
+        with translated_errors(request.endpoint, self.connections.base_url):
+            response = await self._send(request, options, "application/json")
+            try:
+                return await self._read(response, request.endpoint, options)
+            finally:
+                await response.aclose()
+
+    async def _open(self, request: Request[Any], options: CallOptions) -> AsyncStream:
+        """One attempt on the wire: the head of a stream, or the error that came instead."""
+        endpoint, connections = request.endpoint, self.connections
+        with translated_errors(endpoint, connections.base_url):
+            response = await self._send(request, options, "text/event-stream, application/json")
+            if not response.is_success:
+                try:
+                    endpoint.reader.read(endpoint, await self._read(response, endpoint, options))
+                finally:
+                    await response.aclose()
+        reader = ChunkReader(
+            events="event-stream" in response.headers.get("content-type", ""),
+            limit=connections.limit,
+            method=endpoint.method,
+            path=endpoint.path,
+        )
+        return AsyncStream(response, reader, options, connections.clock, self._keys.values())
+
+    async def _send(self, request: Request[Any], options: CallOptions, accept: str) -> HTTPResponse:
+        endpoint, connections = request.endpoint, self.connections
+        key = self._keys.get(endpoint.service)
+        client = connections.client()
+        return await client.send(
+            client.build_request(
+                endpoint.method,
+                connections.base_url + request.path,
+                content=request.content,
+                headers=http_headers(options.headers, key, has_body=request.content is not None, accept=accept),
+                timeout=http_timeout(options, endpoint, options.time_left(connections.clock.now())),
+            ),
+            stream=True,
+            follow_redirects=False,
+        )
+
+    async def _read(self, response: HTTPResponse, endpoint: Endpoint[Any], options: CallOptions) -> Answer:
+        limit, clock = self.connections.limit, self.connections.clock
+        body = bytearray()
+        async for piece in response.aiter_bytes():
+            body += piece
+            if len(body) > limit:
+                raise SekhaDecodeError(
+                    f"the answer is longer than max_response_bytes={limit}", status_code=response.status_code
+                )
+            left = options.time_left(clock.now())
+            if left is not None and left <= 0:
+                raise self._too_late(options, sent=True)
+        return Answer(response.status_code, response.headers, bytes(body))
+
+    def _too_late(self, options: CallOptions, *, sent: bool) -> SekhaTimeoutError:
+        error = SekhaTimeoutError(f"the deadline of {options.deadline or 0:g} s passed", sent=sent)
+        error._final = True
+        return error
+
+    def _told(self, error: SekhaError, attempts: Attempts) -> SekhaError:
+        """The error as the caller sees it: with all that is known, and without a key."""
+        endpoint, connections = attempts.endpoint, self.connections
+        if isinstance(error, SekhaAPIError):
+            key = self._keys.get(endpoint.service)
+            dialect.explain(error, endpoint.service, key_name=key.name if key else "none")
+        if isinstance(error, SekhaRateLimitError):
+            connections.bucket.drain(connections.clock.now())
+        return hidden(attempts.told(error), self._keys.values())
+
+
+class AsyncNoTransport(AsyncTransport):
+    """Stands where a service has no address: every call says what to set.
+
+    Args:
+        problem: What is missing.
+    """
+
+    def __init__(self, problem: str) -> None:
+        self._problem = problem
+        self._options = CallOptions()
+
+    def require(self) -> None:
+        """Refuse."""
+        raise SekhaConfigError(self._problem)
+
+    def view(self, options: Mapping[str, Any], keys: Mapping[Service, Secret]) -> AsyncTransport:
+        """The same: options do not help."""
+        return self
+
+    def begun(self) -> AsyncTransport:
+        """The same: there is nothing to begin."""
+        return self
+
+    async def aclose(self) -> None:
+        """Nothing is open."""
+
+    async def send(self, request: Request[T]) -> T:
+        """Refuse."""
+        raise SekhaConfigError(self._problem)
+
+    async def open_stream(self, request: Request[Any]) -> AsyncStream:
+        """Refuse."""
+        raise SekhaConfigError(self._problem)

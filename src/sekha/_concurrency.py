@@ -1,0 +1,203 @@
+"""The few words of concurrency that the two flavours say differently, side by side, and the clock that both read."""
+
+from __future__ import annotations
+
+import contextvars
+import os
+import random
+import threading
+import time
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from contextlib import contextmanager
+from typing import Callable as TypingCallable
+from typing import Generic, TypeVar
+
+import anyio
+from anyio.lowlevel import RunVar
+from typing_extensions import ParamSpec
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+AsyncCall = TypingCallable[P, Awaitable[T]]
+Call = TypingCallable[P, T]
+
+
+class Clock:
+    """Time, waiting and chance; tests put in their own."""
+
+    def now(self) -> float:
+        """Seconds on a clock that never jumps."""
+        return time.monotonic()
+
+    def chance(self) -> float:
+        """A random number in 0..1."""
+        return random.random()
+
+    def sleep(self, seconds: float) -> None:
+        """Wait, blocking the thread."""
+        time.sleep(seconds)
+
+    async def async_sleep(self, seconds: float) -> None:
+        """Wait, letting other tasks run."""
+        await anyio.sleep(seconds)
+
+
+class Scope:
+    """Whether a time limit ended the block."""
+
+    cancelled_caught = False
+
+
+@contextmanager
+def async_move_on_after(seconds: float | None) -> Iterator[Scope | anyio.CancelScope]:
+    """End the block when the time is over; the scope tells whether it did."""
+    if seconds is None:
+        yield Scope()
+    else:
+        with anyio.move_on_after(max(0.0, seconds)) as scope:
+            yield scope
+
+
+@contextmanager
+def move_on_after(seconds: float | None) -> Iterator[Scope]:
+    """Blocking code cannot be interrupted: its timeouts and its looks at the clock keep the limit."""
+    yield Scope()
+
+
+class AsyncPerLoop(Generic[T]):
+    """A value made once in each event loop, when it is first needed there.
+
+    Args:
+        make: Makes the value; called inside the loop.
+    """
+
+    def __init__(self, make: Callable[[], T]) -> None:
+        self._make = make
+        self._var: RunVar[T] = RunVar("sekha")
+
+    def get(self) -> T:
+        """The value of the running loop."""
+        try:
+            return self._var.get()
+        except LookupError:
+            value = self._make()
+            self._var.set(value)
+            return value
+
+    def pop(self) -> T | None:
+        """The value of the running loop if it was made; the next `get` makes another."""
+        try:
+            value = self._var.get()
+        except LookupError:
+            return None
+        self._var.set(self._make())
+        return value
+
+
+class PerProcess(Generic[T]):
+    """A value made once in each process, when it is first needed there.
+
+    Args:
+        make: Makes the value.
+    """
+
+    def __init__(self, make: Callable[[], T]) -> None:
+        self._make = make
+        self._lock = threading.Lock()
+        self._made: tuple[int, T] | None = None
+
+    def get(self) -> T:
+        """The value of this process."""
+        made, pid = self._made, os.getpid()
+        if made is not None and made[0] == pid:
+            return made[1]
+        if made is not None:
+            self._lock = threading.Lock()  # after a fork, another thread's hold on the old one never ends
+        with self._lock:
+            made = self._made
+            if made is None or made[0] != pid:
+                made = self._made = (pid, self._make())
+            return made[1]
+
+    def pop(self) -> T | None:
+        """The value of this process if it was made; the next `get` makes another."""
+        made, self._made = self._made, None
+        return made[1] if made is not None and made[0] == os.getpid() else None
+
+
+class AsyncSemaphore:
+    """Lets a bounded number of tasks of one event loop through; first come, first served.
+
+    Args:
+        value: How many.
+    """
+
+    def __init__(self, value: int) -> None:
+        self._inner = AsyncPerLoop(lambda: anyio.Semaphore(value))
+
+    async def acquire(self, seconds: float | None) -> bool:
+        """Wait for a place; the time limit is kept by the scope around it."""
+        await self._inner.get().acquire()
+        return True
+
+    def release(self) -> None:
+        """Give the place back."""
+        self._inner.get().release()
+
+
+class Semaphore:
+    """Lets a bounded number of threads through.
+
+    Args:
+        value: How many.
+    """
+
+    def __init__(self, value: int) -> None:
+        self._inner = PerProcess(lambda: threading.Semaphore(value))
+
+    def acquire(self, seconds: float | None) -> bool:
+        """Wait for a place; False if the time was over first."""
+        return self._inner.get().acquire(timeout=None if seconds is None else max(0.0, seconds))
+
+    def release(self) -> None:
+        """Give the place back."""
+        self._inner.get().release()
+
+
+async def async_gather(calls: Sequence[Callable[[], Awaitable[T]]], limit: int) -> list[T]:
+    """Make the calls side by side, at most ``limit`` at a time; results in order, or the first error."""
+    results: dict[int, T] = {}
+    errors: list[Exception] = []
+    places = anyio.Semaphore(limit)
+
+    async def run(index: int, call: Callable[[], Awaitable[T]]) -> None:
+        async with places:
+            try:
+                results[index] = await call()
+            except Exception as error:
+                errors.append(error)
+                tasks.cancel_scope.cancel()
+
+    async with anyio.create_task_group() as tasks:
+        for index, call in enumerate(calls):
+            tasks.start_soon(run, index, call)
+    if errors:
+        raise errors[0]
+    return [results[index] for index in range(len(calls))]
+
+
+def gather(calls: Sequence[Callable[[], T]], limit: int) -> list[T]:
+    """Make the calls side by side in threads, at most ``limit`` at a time; results in order, or the first error."""
+    if len(calls) < 2:
+        return [call() for call in calls]
+    with ThreadPoolExecutor(min(limit, len(calls)), thread_name_prefix="sekha") as pool:
+        futures = [pool.submit(contextvars.copy_context().run, call) for call in calls]
+        done, waiting = wait(futures, return_when=FIRST_EXCEPTION)
+        for future in waiting:
+            future.cancel()
+        for future in futures:
+            if future in done and future.exception() is not None:
+                raise future.exception() or AssertionError
+        return [future.result() for future in futures]

@@ -1,0 +1,204 @@
+"""The one place that knows httpx: clients, timeouts, TLS settings, and which of our errors its errors become."""
+
+from __future__ import annotations
+
+import os
+import ssl
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import cache
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import httpx
+
+from sekha._sentinel import NOT_GIVEN
+from sekha._version import __version__
+from sekha.config import DEFAULT_TIMEOUT, SLOW_TIMEOUT, SekhaConfig
+from sekha.errors import (
+    SekhaClosedError,
+    SekhaConfigError,
+    SekhaConnectionError,
+    SekhaTimeoutError,
+    SekhaWarning,
+)
+
+if TYPE_CHECKING:
+    from sekha._request import CallOptions, Endpoint
+    from sekha._secrets import Secret
+
+AsyncHTTPClient = httpx.AsyncClient
+HTTPClient = httpx.Client
+HTTPRequest = httpx.Request
+HTTPResponse = httpx.Response
+
+IDLE_SECONDS = 2.0
+"""How long an idle connection is kept: servers close them after about 5 s, and a write must not meet that."""
+
+_NEVER_SENT = (
+    httpx.ConnectError,
+    httpx.ConnectTimeout,
+    httpx.PoolTimeout,
+    httpx.ProxyError,
+    httpx.UnsupportedProtocol,
+    httpx.LocalProtocolError,
+    httpx.InvalidURL,
+)
+NETWORK_ERRORS: tuple[type[Exception], ...] = (
+    httpx.HTTPError,
+    httpx.InvalidURL,
+    httpx.StreamError,
+    httpx.CookieConflict,
+    OSError,
+)
+_PHASES = {
+    httpx.ConnectTimeout: "connecting",
+    httpx.PoolTimeout: "waiting for a free connection",
+    httpx.WriteTimeout: "sending",
+    httpx.ReadTimeout: "waiting for the answer",
+}
+
+
+def make_async_client(config: SekhaConfig, base_url: str) -> httpx.AsyncClient:
+    """A client for one server, by our settings."""
+    return httpx.AsyncClient(**_client_settings(config, base_url))
+
+
+def make_client(config: SekhaConfig, base_url: str) -> httpx.Client:
+    """A client for one server, by our settings."""
+    return httpx.Client(**_client_settings(config, base_url))
+
+
+def _client_settings(config: SekhaConfig, base_url: str) -> dict[str, Any]:
+    return {
+        "verify": _ssl_context(config, base_url),
+        "proxy": config.proxy,
+        "trust_env": config.trust_env,
+        "limits": httpx.Limits(
+            max_connections=config.max_connections,
+            max_keepalive_connections=config.max_connections,
+            keepalive_expiry=IDLE_SECONDS,
+        ),
+    }
+
+
+def prepare(config: SekhaConfig, base_url: str) -> None:
+    """Read what connecting will need and complain about it now, not at the first call.
+
+    Raises:
+        SekhaConfigError: The CA or client certificate cannot be read.
+    """
+    if config.http_client is None:
+        _ssl_context(config, base_url)
+
+
+def _ssl_context(config: SekhaConfig, base_url: str) -> ssl.SSLContext:
+    if isinstance(config.verify, ssl.SSLContext):
+        return config.verify
+    if urlsplit(base_url).scheme == "http" and not config.proxy:
+        return _no_tls()
+    if config.verify is False:
+        warnings.warn(
+            f"verify=False: the identity of {urlsplit(base_url).hostname} is not checked",
+            SekhaWarning,
+            stacklevel=2,
+        )
+    cert = (config.cert,) if isinstance(config.cert, str) else config.cert
+    try:
+        return _shared_context(config.verify, cert, config.trust_env)
+    except (OSError, ssl.SSLError) as error:
+        raise SekhaConfigError(f"verify or cert: a certificate file cannot be used: {error}") from error
+
+
+@cache
+def _no_tls() -> ssl.SSLContext:
+    return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # trusts nobody and has read no file
+
+
+@cache
+def _shared_context(verify: bool | str, cert: tuple[str, ...] | None, trust_env: bool) -> ssl.SSLContext:
+    """One context for all clients with the same settings: the CA file is read once."""
+    if verify is True:
+        context = httpx.create_ssl_context(trust_env=trust_env)
+    elif verify is False:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    elif os.path.isdir(verify):
+        context = ssl.create_default_context(capath=verify)
+    else:
+        context = ssl.create_default_context(cafile=verify)
+    if cert is not None:
+        context.load_cert_chain(*cert)
+    return context
+
+
+def http_timeout(options: CallOptions, endpoint: Endpoint[Any], time_left: float | None) -> httpx.Timeout:
+    """The timeouts of one attempt: as given, longer to wait for a model, never past the deadline."""
+    if options.timeout is NOT_GIVEN:
+        phase: float | None = DEFAULT_TIMEOUT
+        read: float | None = SLOW_TIMEOUT if endpoint.slow else DEFAULT_TIMEOUT
+    else:
+        phase = read = options.timeout
+    return httpx.Timeout(_least(phase, time_left), read=_least(read, time_left))
+
+
+def _least(seconds: float | None, time_left: float | None) -> float | None:
+    if time_left is None:
+        return seconds
+    left = max(time_left, 0.001)
+    return left if seconds is None else min(seconds, left)
+
+
+def http_headers(headers: Mapping[str, str], key: Secret | None, *, has_body: bool, accept: str) -> httpx.Headers:
+    """The headers of one request; httpx shows the key in none of its texts."""
+    pairs: dict[str, str] = {
+        "accept": accept,
+        "accept-encoding": "identity",  # what is not compressed cannot explode
+        "user-agent": f"sekha-python-sdk/{__version__}",
+        **{name.lower(): value for name, value in headers.items()},
+    }
+    if has_body:
+        pairs["content-type"] = "application/json"
+    if key is not None:
+        pairs["authorization"] = f"Bearer {key.reveal()}"
+    return httpx.Headers([(name.encode("ascii"), value.encode("latin-1")) for name, value in pairs.items()])
+
+
+@contextmanager
+def translated_errors(endpoint: Endpoint[Any], base_url: str) -> Iterator[None]:
+    """Every error of the network inside the block comes out as one of ours."""
+    try:
+        yield
+    except NETWORK_ERRORS as error:
+        raise connection_error(error, endpoint, base_url) from error
+    except RuntimeError as error:
+        if "closed" in str(error) and "client" in str(error):
+            raise SekhaClosedError("the HTTP client was closed", method=endpoint.method, path=endpoint.path) from error
+        raise
+
+
+def connection_error(error: Exception, endpoint: Endpoint[Any], base_url: str) -> SekhaConnectionError:
+    """The error for a call that got no answer; ``sent`` is False if the server cannot have seen the request."""
+    host = urlsplit(base_url).netloc
+    sent = not isinstance(error, _NEVER_SENT)
+    cls: type[SekhaConnectionError] = SekhaConnectionError
+    reason = str(error).strip() or type(error).__name__
+    if isinstance(error, httpx.TimeoutException):
+        cls = SekhaTimeoutError
+        reason = f"timeout while {_PHASES.get(type(error), 'waiting')}"
+    elif isinstance(error, httpx.ConnectError):
+        reason = f"cannot connect: {reason}"
+    found = cls(f"{host}: {reason}", method=endpoint.method, path=endpoint.path, sent=sent)
+    if _is_certificate_fault(error):
+        found._final = True  # asking again gives the same certificate
+    return found
+
+
+def _is_certificate_fault(error: BaseException | None) -> bool:
+    while error is not None:
+        if isinstance(error, ssl.SSLCertVerificationError) or "CERTIFICATE_VERIFY_FAILED" in str(error):
+            return True
+        error = error.__cause__ or error.__context__
+    return False

@@ -1,0 +1,89 @@
+"""Bytes become server-sent events, however they are cut (WHATWG HTML, section 9.2.6)."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+_LINE_END = re.compile(rb"\r\n|\r|\n")  # no other character ends a line: not U+2028, not U+0085
+_BOM = b"\xef\xbb\xbf"
+
+
+@dataclass(frozen=True)
+class Event:
+    """One event: its data, and its name where it has one."""
+
+    data: str
+    name: str = ""
+
+
+class EventTooLong(ValueError):
+    """An event is longer than allowed."""
+
+
+class EventDecoder:
+    """Collects bytes and gives the events that they complete.
+
+    Args:
+        limit: Bytes that one event may have.
+    """
+
+    def __init__(self, limit: int = 64 * 1024 * 1024) -> None:
+        self._limit = limit
+        self._line: list[bytes] = []  # pieces of the line that has not ended yet
+        self._size = 0  # bytes of the event that has not ended yet
+        self._after_cr = False
+        self._at_start = True
+        self._data: list[bytes] = []
+        self._name = b""
+
+    def feed(self, piece: bytes) -> list[Event]:
+        """The events that end in this piece.
+
+        Raises:
+            EventTooLong: The event has more than ``limit`` bytes.
+        """
+        if self._after_cr and piece:
+            self._after_cr = False
+            piece = piece[1:] if piece[:1] == b"\n" else piece
+        self._size += len(piece)
+        if b"\n" not in piece and b"\r" not in piece:
+            self._line.append(piece)
+            events: list[Event] = []
+        else:
+            self._after_cr = piece[-1:] == b"\r"
+            *lines, rest = _LINE_END.split(b"".join((*self._line, piece)))
+            self._line = [rest]
+            events = [event for line in lines for event in self._end_line(line)]
+            if events:
+                self._size = len(rest) + sum(map(len, self._data))
+        if self._size > self._limit:
+            raise EventTooLong(f"an event is longer than {self._limit} bytes")
+        return events
+
+    def finish(self) -> list[Event]:
+        """What had begun when the bytes ended: servers forget the blank line after the last event."""
+        line = b"".join(self._line)
+        self._line = []
+        return [*self._end_line(line), *self._end_line(b"")] if line else self._end_line(b"")
+
+    def _end_line(self, line: bytes) -> list[Event]:
+        if self._at_start:
+            self._at_start = False
+            line = line[3:] if line.startswith(_BOM) else line
+        if not line:
+            return self._end_event()
+        field, _, value = line.partition(b":")
+        value = value[1:] if value[:1] == b" " else value
+        if field == b"data":
+            self._data.append(value)
+        elif field == b"event":
+            self._name = value
+        return []  # comments, id and retry say nothing about the answer
+
+    def _end_event(self) -> list[Event]:
+        data, name = self._data, self._name
+        self._data, self._name, self._size = [], b"", 0
+        if not data and name != b"error":
+            return []
+        return [Event(b"\n".join(data).decode("utf-8", "replace"), name.decode("utf-8", "replace"))]

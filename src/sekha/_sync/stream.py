@@ -1,0 +1,189 @@
+# Generated from src/sekha/_async/stream.py: do not edit.
+# To change it, edit that file, then run: python tools/unasync.py
+"""A streamed chat completion, read as it comes."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Iterable
+from contextlib import suppress
+from types import TracebackType
+
+from typing_extensions import Self
+
+from sekha._chat import ChunkReader, chunk_text
+from sekha._concurrency import Clock, move_on_after
+from sekha._flavours import BlockingIteration
+from sekha._http import NETWORK_ERRORS, HTTPResponse
+from sekha._request import CallOptions
+from sekha._secrets import Secret, hidden
+from sekha.errors import SekhaClosedError, SekhaError, SekhaTimeoutError
+from sekha.types import ChatCompletion, ChatCompletionChunk
+
+
+class Stream(BlockingIteration):
+    """The chunks of a chat completion; can be iterated once. `BridgeClient.stream_complete` makes it.
+
+    Use it as a context manager where you may stop before its end, so that the connection is free at once.
+
+    Raises:
+        SekhaStreamError: While iterating: the stream was cut; what had arrived is in its ``text``.
+        SekhaServerError: While iterating: the stream carried an error.
+        SekhaDecodeError: While iterating: an event is no chunk.
+        SekhaTimeoutError: While iterating: the deadline passed.
+
+    Example:
+        ```python
+        with client.bridge.stream_complete([{"role": "user", "content": "Tell me a story"}]) as stream:
+            for chunk in stream:
+                print(chunk["choices"][0]["delta"].get("content") or "", end="")
+        ```
+    """
+
+    def __init__(
+        self,
+        response: HTTPResponse,
+        reader: ChunkReader,
+        options: CallOptions,
+        clock: Clock,
+        secrets: Iterable[Secret],
+    ) -> None:
+        self._response = response
+        self._reader = reader
+        self._options = options
+        self._clock = clock
+        self._secrets = tuple(secrets)
+        self._pieces = response.iter_bytes()
+        self._chunks: Iterable[ChatCompletionChunk] = iter(())  # of the last piece, not asked for yet
+        self._error: SekhaError | None = None
+        self._complete = False
+        self._closed = False
+
+    def __iter__(self) -> Iterator[ChatCompletionChunk]:
+        return self
+
+    def __next__(self) -> ChatCompletionChunk:
+        if self._error is not None:
+            raise self._error
+        try:
+            while not self._complete:
+                if self._closed:
+                    raise SekhaClosedError("the stream was closed before its end")
+                for chunk in self._chunks:
+                    return chunk
+                if self._reader.done:
+                    self._complete = True
+                else:
+                    self._read_on()
+        except SekhaError as error:
+            self._error = hidden(error, self._secrets)
+            self.close()
+            raise
+        self.close()
+        raise StopIteration
+
+    def _read_on(self) -> None:
+        """Take in the next piece of the answer, or its end."""
+        left = self._options.time_left(self._clock.now())
+        try:
+            with move_on_after(left):
+                piece = self._pieces.__next__()
+                self._chunks = self._reader.feed(piece)
+                return
+        except StopIteration:
+            self._chunks = self._reader.finish()
+            return
+        except NETWORK_ERRORS as error:
+            raise self._reader.cut(f"the connection broke: {str(error) or type(error).__name__}") from error
+        raise SekhaTimeoutError(f"the deadline of {self._options.deadline:g} s passed", sent=True)
+
+    def text_stream(self) -> TextStream:
+        """Just the text, piece by piece; the stream is read through it.
+
+        Example:
+            ```python
+            stream = client.bridge.stream_complete([{"role": "user", "content": "Tell me a story"}])
+            for text in stream.text_stream():
+                print(text, end="")
+            ```
+        """
+        return TextStream(self)
+
+    def get_final_completion(self) -> ChatCompletion:
+        """Read the rest, and give the whole answer in the shape of `BridgeClient.complete`.
+
+        Raises:
+            SekhaError: What iterating would raise.
+
+        Example:
+            ```python
+            stream = client.bridge.stream_complete([{"role": "user", "content": "Tell me a story"}])
+            completion = stream.get_final_completion()
+            print(completion["choices"][0]["message"]["content"])
+            ```
+        """
+        for _ in self:
+            pass
+        return self._reader.collected.completion()
+
+    def get_final_text(self) -> str:
+        """Read the rest, and give the whole text.
+
+        Raises:
+            SekhaError: What iterating would raise.
+
+        Example:
+            ```python
+            stream = client.bridge.stream_complete([{"role": "user", "content": "Tell me a story"}])
+            print(stream.get_final_text())
+            ```
+        """
+        for _ in self:
+            pass
+        return self._reader.collected.text
+
+    def close(self) -> None:
+        """Stop reading and free the connection; calling it again does nothing."""
+        if not self._closed:
+            self._closed = True
+            with suppress(*NETWORK_ERRORS):
+                self._response.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None = None,
+        exc: BaseException | None = None,
+        traceback: TracebackType | None = None,
+    ) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        if not getattr(self, "_closed", True):
+            warnings.warn(f"{self!r} was neither read to its end nor closed", ResourceWarning, stacklevel=2)
+
+
+class TextStream(BlockingIteration):
+    """The text of a stream, piece by piece.
+
+    Args:
+        stream: What is read.
+    """
+
+    def __init__(self, stream: Stream) -> None:
+        self._stream = stream
+
+    def __iter__(self) -> Iterator[str]:
+        return self
+
+    def __next__(self) -> str:
+        while True:
+            text = chunk_text(self._stream.__next__())
+            if text:
+                return text
+
+    def close(self) -> None:
+        """Stop reading and free the connection."""
+        self._stream.close()

@@ -1,0 +1,304 @@
+# Generated from src/sekha/_async/workflows.py: do not edit.
+# To change it, edit that file, then run: python tools/unasync.py
+"""What takes several calls: store and search, remember and answer, look how everything is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from typing_extensions import Self
+
+from sekha._arguments import checked, given
+from sekha._concurrency import Call, gather
+from sekha._dialect import health_of
+from sekha._endpoints import MEMORY_STATS
+from sekha._flavours import BlockingFlavour
+from sekha._prompts import prompt_with_context, prompt_with_hits
+from sekha._shapes import PromptRequest
+from sekha.errors import SekhaError
+from sekha.types import ChatCompletion, ChatMessage, QueryRequest, SearchResults, ServiceHealth
+
+from .bridge import BridgeClient
+from .controller import MemoryController
+from .mcp import MCPClient
+from .stream import Stream
+
+HEALTH_SECONDS = 5.0
+
+
+class Workflows(BlockingFlavour):
+    """The workflows of `SekhaClient`; each of them obeys the deadline as a whole."""
+
+    controller: MemoryController
+    bridge: BridgeClient
+    mcp: MCPClient
+
+    def _begun(self) -> Self:
+        """A view whose calls share one deadline that runs from now."""
+        raise NotImplementedError
+
+    def store_and_query(
+        self,
+        messages: Sequence[Mapping[str, object]],
+        query: str,
+        *,
+        label: str | None = None,
+        folder: str | None = None,
+        importance_score: int | None = None,
+        limit: int = 10,
+        filters: Mapping[str, object] | None = None,
+        drop_images: bool = False,
+    ) -> SearchResults:
+        """Store a conversation, then search the whole memory, the new conversation included.
+
+        `MemoryController.create_conversation`, then `MemoryController.query`; indexing is finished when the
+        first returns. The query is checked before anything is stored.
+
+        Args:
+            messages: Dictionaries with ``role`` and ``content``.
+            query: What to look for, not blank.
+            label: Name of the conversation; default: the first line of the first user message.
+            folder: Its path; default ``/``.
+            importance_score: 1 to 10; default 5.
+            limit: Hits at most, 1 or more.
+            filters: As for `MemoryController.query`.
+            drop_images: As for `MemoryController.create_conversation`.
+
+        Returns:
+            A list of hits, best first, with ``.conversation`` (what was stored) and ``.related`` (the other hits).
+
+        Raises:
+            SekhaValidationError: An argument cannot be used; nothing was stored.
+            SekhaError: It failed; if the search did, ``error.conversation`` is what had been stored.
+
+        Example:
+            ```python
+            results = client.store_and_query(
+                messages=[{"role": "user", "content": "Discussed project timeline"}], query="timeline", label="Planning"
+            )
+            print(results.conversation["label"])  # Planning
+            ```
+        """
+        search = checked(QueryRequest, given(query=query, limit=limit, filters=filters))
+        begun = self._begun()
+        conversation = begun.controller.create_conversation(
+            label=label, folder=folder, importance_score=importance_score, messages=messages, drop_images=drop_images
+        )
+        try:
+            found = begun.controller.query(query, limit=limit, filters=search.get("filters"))
+        except SekhaError as error:
+            error.conversation = conversation
+            raise
+        return SearchResults(found["results"], conversation)
+
+    def complete_with_context(
+        self,
+        prompt: str,
+        context_query: str,
+        *,
+        model: str | None = None,
+        context_budget: int = 4000,
+        preferred_labels: Sequence[str] | None = None,
+        excluded_folders: Sequence[str] | None = None,
+        system: str | None = None,
+        temperature: float | None = None,
+        max_tokens: int | None = None,
+    ) -> ChatCompletion:
+        """A model's answer to a prompt, with what the memory knows put before it.
+
+        `MemoryController.assemble_context`, then `BridgeClient.complete`. What is remembered goes into the
+        user message as quoted data with its origin; it never speaks with a role of its own.
+
+        Args:
+            prompt: What to ask, not blank.
+            context_query: What to remember, not blank.
+            model: Name of a model; default: the bridge chooses.
+            context_budget: Tokens of memory at most, 0 or more.
+            preferred_labels: Labels whose conversations come first.
+            excluded_folders: Folders to leave out, with all that is below them.
+            system: Your own instruction to the model.
+            temperature: 0 to 2; default: the bridge's 0.7.
+            max_tokens: Tokens of the answer at most; default: the bridge's 2000.
+
+        Returns:
+            The answer, as from `BridgeClient.complete`.
+
+        Raises:
+            SekhaValidationError: An argument cannot be used; ``field`` names it.
+            SekhaConfigError: There is no ``bridge_url``.
+            SekhaError: It failed.
+
+        Example:
+            ```python
+            response = client.complete_with_context(
+                prompt="Continue our architecture discussion", context_query="architecture decisions", model="gpt-4"
+            )
+            print(response["choices"][0]["message"]["content"])
+            ```
+        """
+        begun = self._begun()
+        messages = begun._with_context(
+            prompt, context_query, context_budget, preferred_labels, excluded_folders, system
+        )
+        return begun.bridge.complete(messages, model=model, temperature=temperature, max_tokens=max_tokens)
+
+    def stream_with_context(
+        self,
+        prompt: str,
+        context_query: str,
+        *,
+        model: str | None = None,
+        context_budget: int = 4000,
+        preferred_labels: Sequence[str] | None = None,
+        excluded_folders: Sequence[str] | None = None,
+        system: str | None = None,
+        temperature: float | None = None,
+        max_tokens: int | None = None,
+    ) -> Stream:
+        """The same as `complete_with_context`, piece by piece as the answer comes.
+
+        `MemoryController.assemble_context`, then `BridgeClient.stream_complete`.
+
+        Args:
+            prompt: What to ask, not blank.
+            context_query: What to remember, not blank.
+            model: Name of a model; default: the bridge chooses.
+            context_budget: Tokens of memory at most, 0 or more.
+            preferred_labels: Labels whose conversations come first.
+            excluded_folders: Folders to leave out, with all that is below them.
+            system: Your own instruction to the model.
+            temperature: 0 to 2; default: the bridge's 0.7.
+            max_tokens: Tokens of the answer at most; default: the bridge's 2000.
+
+        Returns:
+            A stream of chunks; see `Stream`.
+
+        Raises:
+            SekhaValidationError: An argument cannot be used; ``field`` names it.
+            SekhaConfigError: There is no ``bridge_url``.
+            SekhaError: It failed.
+
+        Example:
+            ```python
+            for chunk in client.stream_with_context(
+                prompt="Explain our deployment strategy", context_query="deployment docker kubernetes"
+            ):
+                print(chunk["choices"][0]["delta"].get("content") or "", end="")
+            ```
+        """
+        begun = self._begun()
+        messages = begun._with_context(
+            prompt, context_query, context_budget, preferred_labels, excluded_folders, system
+        )
+        return begun.bridge.stream_complete(messages, model=model, temperature=temperature, max_tokens=max_tokens)
+
+    def complete_with_memory(
+        self,
+        prompt: str,
+        search_query: str,
+        *,
+        model: str | None = None,
+        limit: int = 5,
+        filters: Mapping[str, object] | None = None,
+        system: str | None = None,
+        temperature: float | None = None,
+        max_tokens: int | None = None,
+    ) -> ChatCompletion:
+        """A model's answer to a prompt, with the hits of a search put after it.
+
+        `MemoryController.query`, then `BridgeClient.complete`. The hits go into the user message as quoted
+        data with their origin.
+
+        Args:
+            prompt: What to ask, not blank; it may end in a colon.
+            search_query: What to look for, not blank.
+            model: Name of a model; default: the bridge chooses.
+            limit: Hits at most, 1 or more.
+            filters: As for `MemoryController.query`.
+            system: Your own instruction to the model.
+            temperature: 0 to 2; default: the bridge's 0.7.
+            max_tokens: Tokens of the answer at most; default: the bridge's 2000.
+
+        Returns:
+            The answer, as from `BridgeClient.complete`.
+
+        Raises:
+            SekhaValidationError: An argument cannot be used; ``field`` names it.
+            SekhaConfigError: There is no ``bridge_url``.
+            SekhaError: It failed.
+
+        Example:
+            ```python
+            response = client.complete_with_memory(
+                prompt="Summarize our past discussions about:", search_query="architecture microservices", limit=5
+            )
+            print(response["choices"][0]["message"]["content"])
+            ```
+        """
+        checked(PromptRequest, given(prompt=prompt, search_query=search_query, system=system))
+        begun = self._begun()
+        begun.bridge._transport.require()
+        found = begun.controller.query(search_query, limit=limit, filters=filters)
+        messages = prompt_with_hits(prompt, found["results"], system=system)
+        return begun.bridge.complete(messages, model=model, temperature=temperature, max_tokens=max_tokens)
+
+    def _with_context(
+        self,
+        prompt: str,
+        context_query: str,
+        context_budget: int,
+        preferred_labels: Sequence[str] | None,
+        excluded_folders: Sequence[str] | None,
+        system: str | None,
+    ) -> list[ChatMessage]:
+        checked(PromptRequest, given(prompt=prompt, context_query=context_query, system=system))
+        self.bridge._transport.require()
+        context = self.controller.assemble_context(
+            context_query,
+            context_budget=context_budget,
+            preferred_labels=preferred_labels,
+            excluded_folders=excluded_folders,
+        )
+        return prompt_with_context(prompt, context, system=system)
+
+    def health_check(self) -> dict[str, ServiceHealth]:
+        """How the three services are, asked side by side, once each and for at most 5 seconds.
+
+        ``GET /health`` of the controller and of the bridge, and ``POST /mcp/tools/memory_stats``.
+
+        Returns:
+            ``controller``, ``bridge`` and ``mcp``, each with ``status`` (``healthy``, ``degraded``, ``unhealthy``,
+            ``unreachable``, ``unauthorized`` or ``not_configured``), ``checks``, and ``error`` where there is one.
+            It never raises.
+
+        Example:
+            ```python
+            health = client.health_check()
+            for service, status in health.items():
+                print(f"{service.capitalize()}: {status['status']}")
+            ```
+        """
+        once: dict[str, Any] = {"timeout": HEALTH_SECONDS, "deadline": HEALTH_SECONDS, "max_retries": 0}
+        controller, bridge, mcp = (
+            self.controller.with_options(**once),
+            self.bridge.with_options(**once),
+            self.mcp.with_options(**once),
+        )
+
+        def tools() -> ServiceHealth:
+            mcp._transport.send(MEMORY_STATS.request({}))
+            return ServiceHealth(status="healthy", checks={})
+
+        def told(call: Call[[], ServiceHealth]) -> Call[[], ServiceHealth]:
+            def ask() -> ServiceHealth:
+                try:
+                    return call()
+                except SekhaError as error:
+                    return health_of(error)
+
+            return ask
+
+        services = {"controller": controller.health, "bridge": bridge.health, "mcp": tools}
+        answers = gather([told(call) for call in services.values()], len(services))
+        return dict(zip(services, answers))

@@ -1,0 +1,493 @@
+"""Settings: an argument beats the config object beats the environment beats the default.
+
+| variable | setting |
+|---|---|
+| ``SEKHA_CONTROLLER_URL`` | ``controller_url`` |
+| ``SEKHA_API_KEY`` | ``api_key`` |
+| ``SEKHA_BRIDGE_URL`` | ``bridge_url`` |
+| ``SEKHA_BRIDGE_API_KEY`` | ``bridge_api_key`` |
+| ``SEKHA_MCP_API_KEY`` | ``mcp_api_key`` |
+| ``SEKHA_TIMEOUT`` | ``timeout``, in seconds |
+| ``SEKHA_MAX_RETRIES`` | ``max_retries`` |
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Final, Optional, Union
+from urllib.parse import urlsplit
+
+from typing_extensions import TypedDict
+
+from sekha._sentinel import NOT_GIVEN, NotGiven
+from sekha.errors import SekhaConfigError
+
+if TYPE_CHECKING:
+    from ssl import SSLContext
+
+    from sekha._http import AsyncHTTPClient, HTTPClient
+
+DEFAULT_TIMEOUT: Final = 30.0
+SLOW_TIMEOUT: Final = 300.0
+"""Seconds to wait for an answer that a model or an embedder keeps busy, where ``timeout`` is not given."""
+
+_ENVIRONMENT: Final[Mapping[str, str]] = {
+    "controller_url": "SEKHA_CONTROLLER_URL",
+    "api_key": "SEKHA_API_KEY",
+    "bridge_url": "SEKHA_BRIDGE_URL",
+    "bridge_api_key": "SEKHA_BRIDGE_API_KEY",
+    "mcp_api_key": "SEKHA_MCP_API_KEY",
+    "timeout": "SEKHA_TIMEOUT",
+    "max_retries": "SEKHA_MAX_RETRIES",
+}
+_URLS: Final = frozenset({"controller_url", "bridge_url", "base_url"})
+_KEYS: Final = frozenset({"api_key", "bridge_api_key", "mcp_api_key"})
+_STRINGS: Final = _URLS | _KEYS | {"proxy"}
+_HTTP_SETTINGS: Final = ("verify", "cert", "proxy", "trust_env")
+
+
+class ConnectionSettings(TypedDict, total=False):
+    """What every client takes by keyword besides addresses, keys, timeout and retries; see `SekhaConfig`."""
+
+    deadline: Optional[float]
+    rate_limit_requests: int
+    rate_limit_window: float
+    max_connections: int
+    max_concurrent_writes: int
+    max_response_bytes: int
+    verify: Union[bool, str, SSLContext]
+    cert: Union[str, tuple[str, str], tuple[str, str, str], None]
+    proxy: Optional[str]
+    trust_env: bool
+    headers: Optional[Mapping[str, str]]
+
+
+class ClientSettings(ConnectionSettings, total=False):
+    """The keywords of `SekhaClient` and `AsyncSekhaClient`, but for ``http_client``, which differs."""
+
+    timeout: Optional[float]
+    max_retries: int
+    controller_url: Optional[str]
+    api_key: Optional[str]
+    bridge_url: Optional[str]
+    bridge_api_key: Optional[str]
+    mcp_api_key: Optional[str]
+
+
+class _Settings:
+    """Values by name; knows which of them were given and which are defaults."""
+
+    _given: frozenset[str]
+
+    def _fill(self, values: Mapping[str, object]) -> None:
+        given = {
+            name: _checked(name, value)
+            for name, value in values.items()
+            if value is not NOT_GIVEN and not (value is None and name in _STRINGS)
+        }
+        self.__dict__["_given"] = frozenset(given)
+        self.__dict__.update(given)
+
+    def _as_given(self) -> dict[str, Any]:
+        return {name: self.__dict__[name] for name in sorted(self._given)}
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError(f"{type(self).__name__} cannot be changed; make another one")
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, type(self)) and self._as_given() == other._as_given()
+
+    def __hash__(self) -> int:
+        return hash((type(self), self._given))
+
+    def __repr__(self) -> str:
+        shown = (f"{name}={_shown(name, value)}" for name, value in self._as_given().items())
+        return f"{type(self).__name__}({', '.join(shown)})"
+
+
+class SekhaConfig(_Settings):
+    """All settings of a client in one object that cannot be changed. Keys are never shown.
+
+    Args:
+        controller_url: ``http://`` or ``https://`` address of the controller; a path prefix is kept.
+        api_key: Key for the controller's REST routes, and for its MCP tools unless ``mcp_api_key`` is given.
+        bridge_url: Address of the LLM bridge; without it bridge calls raise `SekhaConfigError`.
+        bridge_api_key: Key for the bridge; none is sent to it otherwise.
+        mcp_api_key: Key for the controller's MCP tools, where it differs from ``api_key``.
+        timeout: Seconds for each of connecting, sending, and waiting for the next bytes of one attempt; None means
+            no limit. Not given: 30, but 300 to wait for models and embedders.
+        max_retries: Repetitions after a first attempt that failed in a repeatable way, 0 or more; default 3.
+        deadline: Seconds that a whole call may take, waits and repetitions included; default None, no limit.
+        rate_limit_requests: Requests to one server in any window; default 1000.
+        rate_limit_window: Length of that window in seconds; default 60.
+        max_connections: Connections to one server; default 100.
+        max_concurrent_writes: Conversations stored at the same time; default 4.
+        max_response_bytes: Longest answer that is read, in bytes; default 64 MiB.
+        verify: TLS: True, a path to a CA file or folder, or an `ssl.SSLContext`; False checks nothing.
+        cert: Client certificate: a path, or (certificate, key) paths, or with the key's password.
+        proxy: Address of a proxy.
+        trust_env: Whether proxy and certificate settings of the environment apply; default True.
+        headers: Further headers for every request.
+        http_client: An httpx client of yours to send with; it is not closed by us.
+
+    Raises:
+        SekhaConfigError: A value cannot be used.
+
+    Example:
+        ```python
+        from sekha import SekhaConfig
+
+        config = SekhaConfig(controller_url="http://localhost:8080", api_key="sk-secret", timeout=10.0)
+        print(config)  # SekhaConfig(api_key='***', controller_url='http://localhost:8080', timeout=10.0)
+        ```
+    """
+
+    controller_url: str | None = None
+    api_key: str | None = None
+    bridge_url: str | None = None
+    bridge_api_key: str | None = None
+    mcp_api_key: str | None = None
+    timeout: float | None = DEFAULT_TIMEOUT
+    max_retries: int = 3
+    deadline: float | None = None
+    rate_limit_requests: int = 1000
+    rate_limit_window: float = 60.0
+    max_connections: int = 100
+    max_concurrent_writes: int = 4
+    max_response_bytes: int = 64 * 1024 * 1024
+    verify: bool | str | SSLContext = True
+    cert: str | tuple[str, str] | tuple[str, str, str] | None = None
+    proxy: str | None = None
+    trust_env: bool = True
+    headers: Mapping[str, str] | None = None
+    http_client: AsyncHTTPClient | HTTPClient | None = None
+
+    def __init__(
+        self,
+        *,
+        controller_url: str | None = None,
+        api_key: str | None = None,
+        bridge_url: str | None = None,
+        bridge_api_key: str | None = None,
+        mcp_api_key: str | None = None,
+        timeout: float | NotGiven | None = NOT_GIVEN,
+        max_retries: int | NotGiven = NOT_GIVEN,
+        deadline: float | NotGiven | None = NOT_GIVEN,
+        rate_limit_requests: int | NotGiven = NOT_GIVEN,
+        rate_limit_window: float | NotGiven = NOT_GIVEN,
+        max_connections: int | NotGiven = NOT_GIVEN,
+        max_concurrent_writes: int | NotGiven = NOT_GIVEN,
+        max_response_bytes: int | NotGiven = NOT_GIVEN,
+        verify: bool | str | SSLContext | NotGiven = NOT_GIVEN,
+        cert: str | tuple[str, str] | tuple[str, str, str] | NotGiven | None = NOT_GIVEN,
+        proxy: str | None = None,
+        trust_env: bool | NotGiven = NOT_GIVEN,
+        headers: Mapping[str, str] | None = None,
+        http_client: AsyncHTTPClient | HTTPClient | None = None,
+    ) -> None:
+        values = dict(locals())
+        del values["self"]
+        for name in ("headers", "http_client"):
+            if values[name] is None:
+                del values[name]
+        self._fill(values)
+
+    @classmethod
+    def from_env(cls, env_file: str | os.PathLike[str] | None = None) -> SekhaConfig:
+        """Settings from the environment, and from a file for what the environment does not say.
+
+        Args:
+            env_file: A ``.env`` file with ``SEKHA_...=value`` lines; the process environment is never changed.
+
+        Raises:
+            SekhaConfigError: The file cannot be read, or a value cannot be used.
+
+        Example:
+            ```python
+            from sekha import SekhaConfig
+
+            config = SekhaConfig.from_env()
+            print(config.max_retries)  # 3
+            ```
+        """
+        found: dict[str, str | None] = {}
+        if env_file is not None:
+            from dotenv import dotenv_values
+
+            if not os.path.isfile(env_file):
+                raise SekhaConfigError(f"env_file: there is no file {os.fspath(env_file)}")
+            try:
+                found.update(dotenv_values(env_file))
+            except (OSError, UnicodeDecodeError) as error:
+                raise SekhaConfigError(
+                    f"env_file: {os.fspath(env_file)} cannot be read: {type(error).__name__}"
+                ) from None
+        found.update(os.environ)
+        return cls(**_from_environment(found))
+
+    @classmethod
+    def resolve(cls, config: SekhaConfig | None, arguments: Mapping[str, object]) -> SekhaConfig:
+        """One complete config: arguments over ``config`` over the environment over the defaults.
+
+        Args:
+            config: Settings given as an object, or None.
+            arguments: Settings given by keyword; NOT_GIVEN, and None for strings, count as not given.
+
+        Raises:
+            SekhaConfigError: ``controller_url`` or ``api_key`` is missing, or settings contradict each other.
+
+        Example:
+            ```python
+            from sekha import SekhaConfig
+
+            base = SekhaConfig(controller_url="http://localhost:8080", api_key="sk-secret")
+            print(SekhaConfig.resolve(base, {"max_retries": 5}).max_retries)  # 5
+            ```
+        """
+        if config is not None and not isinstance(config, SekhaConfig):
+            raise SekhaConfigError(
+                f"config: a SekhaConfig is needed, not {type(config).__name__}; pass an address as controller_url=..."
+            )
+        merged: dict[str, Any] = _from_environment(os.environ)
+        if config is not None:
+            merged.update(config._as_given())
+        merged.update(
+            (name, value)
+            for name, value in arguments.items()
+            if value is not NOT_GIVEN and not (value is None and name in _STRINGS | {"headers", "http_client"})
+        )
+        resolved = cls(**merged)
+        require(resolved.controller_url, "controller_url", _ENVIRONMENT["controller_url"])
+        require(resolved.api_key, "api_key", _ENVIRONMENT["api_key"])
+        refuse_contradictions(resolved)
+        return resolved
+
+
+class ClientConfig(_Settings):
+    """Settings of a client of one service, such as `MemoryController`; they mean what they mean in `SekhaConfig`.
+
+    Args:
+        base_url: ``http://`` or ``https://`` address of the service.
+        api_key: Key for it; may be left out for a bridge.
+        timeout: Seconds for each phase of one attempt; None means no limit.
+        max_retries: Repetitions after a first attempt, 0 or more; default 3.
+        rate_limit_requests: Requests in any window; default 1000.
+        rate_limit_window: Length of that window in seconds; default 60.
+
+    Raises:
+        SekhaConfigError: A value cannot be used.
+
+    Example:
+        ```python
+        from sekha.types import ClientConfig
+
+        config = ClientConfig(base_url="http://localhost:8080", api_key="sk-secret", rate_limit_requests=500)
+        print(config.rate_limit_requests)  # 500
+        ```
+    """
+
+    base_url: str | None = None
+    api_key: str | None = None
+    timeout: float | None = DEFAULT_TIMEOUT
+    max_retries: int = 3
+    rate_limit_requests: int = 1000
+    rate_limit_window: float = 60.0
+
+    def __init__(
+        self,
+        base_url: str | None = None,
+        api_key: str | None = None,
+        timeout: float | NotGiven | None = NOT_GIVEN,
+        max_retries: int | NotGiven = NOT_GIVEN,
+        rate_limit_requests: int | NotGiven = NOT_GIVEN,
+        rate_limit_window: float | NotGiven = NOT_GIVEN,
+    ) -> None:
+        values = dict(locals())
+        del values["self"]
+        self._fill(values)
+
+
+def merge_client_config(
+    config: ClientConfig | None, arguments: Mapping[str, object], url_name: str, key_name: str
+) -> SekhaConfig:
+    """The settings of a client of one service, as a `SekhaConfig` with the service's own names for URL and key.
+
+    Args:
+        config: Settings given as an object, or None.
+        arguments: Settings given by keyword, with ``base_url`` and ``api_key``.
+        url_name: What ``base_url`` is in a `SekhaConfig`: ``controller_url`` or ``bridge_url``.
+        key_name: What ``api_key`` is there: ``api_key``, ``mcp_api_key`` or ``bridge_api_key``.
+    """
+    if config is not None and not isinstance(config, ClientConfig):
+        raise SekhaConfigError(
+            f"config: a ClientConfig is needed, not {type(config).__name__}; pass an address as base_url=..."
+        )
+    given = dict(config._as_given()) if config is not None else {}
+    given.update((name, value) for name, value in arguments.items() if value is not NOT_GIVEN and value is not None)
+    given.update((name, None) for name in ("timeout", "deadline") if arguments.get(name, NOT_GIVEN) is None)
+    merged: dict[str, Any] = _from_environment(os.environ)
+    for ours, name in (("base_url", url_name), ("api_key", key_name)):
+        if ours in given:
+            merged[name] = given.pop(ours)
+    merged.update(given)
+    resolved = SekhaConfig(**merged)
+    require(getattr(resolved, url_name), "base_url", _ENVIRONMENT[url_name])
+    refuse_contradictions(resolved)
+    return resolved
+
+
+def require(value: object, argument: str, variable: str) -> None:
+    """Refuse a missing setting, naming the argument and the variable."""
+    if value is None:
+        raise SekhaConfigError(f"{argument} is missing: pass {argument}=... or set {variable}")
+
+
+def refuse_contradictions(config: SekhaConfig) -> None:
+    """A client of the user's brings its own TLS and proxy settings; ours would be silently ignored."""
+    if config.http_client is not None:
+        clash = [name for name in _HTTP_SETTINGS if name in config._given]
+        if clash:
+            raise SekhaConfigError(
+                f"http_client cannot be combined with {', '.join(clash)}: set them on the client that you pass"
+            )
+
+
+def was_given(config: SekhaConfig, name: str) -> bool:
+    """Whether a setting was given somewhere, or is the default."""
+    return name in config._given
+
+
+def checked_setting(name: str, value: Any) -> Any:
+    """A setting in the form it is used in, or a `SekhaConfigError` that names it."""
+    return _checked(name, value)
+
+
+def _from_environment(environment: Mapping[str, str | None]) -> dict[str, Any]:
+    """The settings that an environment holds, as values; an empty variable counts as not set."""
+    found: dict[str, Any] = {}
+    for name, variable in _ENVIRONMENT.items():
+        text = (environment.get(variable) or "").strip()
+        if not text:
+            continue
+        try:
+            found[name] = int(text) if name == "max_retries" else float(text) if name == "timeout" else text
+        except ValueError:
+            raise SekhaConfigError(f"{variable}: a number is needed, not {text[:40]!r}") from None
+    return found
+
+
+def _shown(name: str, value: object) -> str:
+    if name in _KEYS:
+        return "'***'"
+    if name == "headers" and isinstance(value, Mapping):
+        return repr(dict.fromkeys(value, "***"))  # pyright: ignore[reportUnknownVariableType] - may hold a key
+    if name == "proxy":
+        return "'***'"  # may hold a password
+    return repr(value)
+
+
+def _checked(name: str, value: Any) -> Any:
+    if name in _URLS:
+        return checked_url(name, value)
+    if name in _KEYS:
+        return checked_key(name, value)
+    if name in ("timeout", "deadline"):
+        return None if value is None else _number(name, value, above=0)
+    if name == "rate_limit_window":
+        return _number(name, value, above=0)
+    if name == "max_retries":
+        return _integer(name, value, least=0)
+    if name in ("rate_limit_requests", "max_connections", "max_concurrent_writes", "max_response_bytes"):
+        return _integer(name, value, least=1)
+    if name == "headers":
+        return checked_headers(value)
+    return value
+
+
+def checked_url(name: str, value: object) -> str:
+    """An address without a slash at its end; a prefix path stays.
+
+    Raises:
+        SekhaConfigError: It is no http address, or has user, password, query or fragment.
+    """
+    if not isinstance(value, str) or not value.strip():
+        raise SekhaConfigError(f"{name}: an address such as http://localhost:8080 is needed")
+    url = value.strip()
+    problem = ""
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+        if parts.scheme not in ("http", "https"):
+            problem = "it must begin with http:// or https://"
+        elif "@" in parts.netloc:
+            problem = "it must not hold a user or password; pass the key as api_key"
+        elif not parts.hostname:
+            problem = "it has no host"
+        elif port == 0:
+            problem = "port 0 cannot be used"
+        elif "?" in url:
+            problem = "it must not have a query"
+        elif "#" in url:
+            problem = "it must not have a fragment"
+        elif not url.isascii() or any(c <= " " or c == "\x7f" or c == "\\" for c in url):
+            problem = "it has characters that an address cannot have"
+    except ValueError as error:
+        problem = str(error)
+    if problem:
+        raise SekhaConfigError(f"{name}: {problem}")
+    return url.rstrip("/")
+
+
+def checked_key(name: str, value: object) -> str:
+    """A key without white space around it.
+
+    Raises:
+        SekhaConfigError: It is blank or cannot stand in a header; the message shows no part of it.
+    """
+    if not isinstance(value, str) or not value.strip():
+        raise SekhaConfigError(f"{name}: a key that is not blank is needed")
+    inner = value.strip()
+    if any(ord(c) < 32 or 127 <= ord(c) < 160 for c in inner) or not _is_latin_1(inner):
+        raise SekhaConfigError(f"{name}: it has a character that a header cannot hold, such as a line end")
+    return inner
+
+
+def checked_headers(value: object) -> dict[str, str]:
+    """Headers as text, with names and values that can be sent."""
+    if not isinstance(value, Mapping):
+        raise SekhaConfigError("headers: a mapping from names to values is needed")
+    pairs: Iterable[tuple[object, object]] = value.items()  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType] - checked below
+    headers: dict[str, str] = {}
+    for key, text in pairs:
+        if (
+            not isinstance(key, str)
+            or not key
+            or not all(33 <= ord(c) < 127 and c not in ':"(),/;<=>?@[\\]{}' for c in key)
+        ):
+            raise SekhaConfigError("headers: a name must be a word such as X-Request-ID")
+        if not isinstance(text, str) or any(c in "\r\n\0" for c in text) or not _is_latin_1(text):
+            raise SekhaConfigError(f"headers: the value of {key} must be one line of Latin text")
+        headers[key] = text
+    return headers
+
+
+def _is_latin_1(text: str) -> bool:
+    try:
+        text.encode("latin-1")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _number(name: str, value: object, *, above: float) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value) or value <= above:
+        raise SekhaConfigError(f"{name}: a number above {above:g} is needed (seconds)")
+    return float(value)
+
+
+def _integer(name: str, value: object, *, least: int) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise SekhaConfigError(f"{name}: a whole number of at least {least} is needed")
+    return value

@@ -1,0 +1,359 @@
+"""Every error of the library, and how an answer of a server becomes one.
+
+SekhaError
+├── SekhaConfigError              settings are missing or contradict each other
+├── SekhaClosedError              the client was closed before the call
+├── SekhaDecodeError              a 2xx answer that does not have the promised shape
+├── SekhaAPIError                 a server refused (4xx) or failed (5xx)
+│   ├── SekhaValidationError      400, 413, 415, 422; also what is refused before sending (a ValueError)
+│   ├── SekhaAuthError            401
+│   ├── SekhaPermissionError      403
+│   ├── SekhaNotFoundError        404
+│   ├── SekhaConflictError        409
+│   ├── SekhaRateLimitError       429
+│   └── SekhaServerError          5xx
+└── SekhaConnectionError          no answer: network, DNS, TLS
+    ├── SekhaTimeoutError         a timeout or the deadline passed
+    └── SekhaStreamError          a stream was cut; ``text`` is what had arrived
+
+SekhaWarning                      nothing failed, but something needs attention
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Mapping
+from email.utils import parsedate_to_datetime
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit, urlunsplit
+
+if TYPE_CHECKING:
+    from sekha.types import Conversation
+
+BODY_LIMIT = 2000
+"""Characters of an answer that an error keeps."""
+
+
+class SekhaError(Exception):
+    """Base class of everything that the library raises.
+
+    Attributes:
+        message: What went wrong, in the server's own words where it said any.
+        method: HTTP method of the call, if there was one.
+        path: Path template of the endpoint, such as ``/api/v1/conversations/{id}``.
+        attempts: Requests that were put on the wire.
+        elapsed: Seconds from the start of the call.
+        sent: False if nothing was sent.
+        may_have_been_applied: True if a write was sent and its outcome is unknown: look before you repeat it.
+        conversation: What ``store_and_query`` had stored before its search failed.
+
+    Example:
+        ```python
+        from sekha import SekhaError
+
+        error = SekhaError("no such memory", method="GET", path="/health", attempts=1, elapsed=0.25)
+        print(error)  # no such memory (GET /health, 1 attempt in 0.25 s)
+        ```
+    """
+
+    sent: bool = False
+    _final: bool = False  # repeating the call cannot help, whatever the status says
+
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        method: str | None = None,
+        path: str | None = None,
+        attempts: int = 0,
+        elapsed: float | None = None,
+        sent: bool | None = None,
+        may_have_been_applied: bool = False,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.method = method
+        self.path = path
+        self.attempts = attempts
+        self.elapsed = elapsed
+        if sent is not None:
+            self.sent = sent
+        self.may_have_been_applied = may_have_been_applied
+        self.conversation: Conversation | None = None
+
+    def _details(self) -> Iterable[str]:
+        if self.method and self.path:
+            yield f"{self.method} {self.path}"
+        if self.attempts:
+            tries = "1 attempt" if self.attempts == 1 else f"{self.attempts} attempts"
+            yield tries if self.elapsed is None else f"{tries} in {self.elapsed:.2f} s"
+        if self.may_have_been_applied:
+            yield "it may have been applied"
+
+    def __str__(self) -> str:
+        details = ", ".join(self._details())
+        message = " ".join(self.message.split())
+        return f"{message} ({details})" if details else message
+
+
+class SekhaConfigError(SekhaError):
+    """A setting is missing, cannot be used, or contradicts another; the message says which and how to mend it."""
+
+
+class SekhaClosedError(SekhaError):
+    """The client was closed before this call."""
+
+
+class SekhaDecodeError(SekhaError):
+    """A 2xx answer that does not have the promised shape.
+
+    Attributes:
+        status_code: The status on the wire.
+        body: The beginning of the answer.
+    """
+
+    sent = True
+
+    def __init__(self, message: str = "", *, status_code: int = 200, body: str | None = None, **details: Any) -> None:
+        super().__init__(message, **details)
+        self.status_code = status_code
+        self.body = body
+
+
+class SekhaAPIError(SekhaError):
+    """A server refused the call (4xx) or failed (5xx).
+
+    Attributes:
+        status_code: The status on the wire; 400 for what was refused before sending.
+        code: The server's own error code, if it gave one.
+        body: The beginning of the answer, as text.
+        retry_after: Seconds the server asks to wait, if it said so.
+    """
+
+    sent = True
+
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        status_code: int = 0,
+        code: int | str | None = None,
+        body: str | None = None,
+        retry_after: float | None = None,
+        **details: Any,
+    ) -> None:
+        super().__init__(message, **details)
+        self.status_code = status_code
+        self.code = code
+        self.body = body
+        self.retry_after = retry_after
+
+    def _details(self) -> Iterable[str]:
+        if self.sent:
+            yield f"status {self.status_code}"
+        yield from super()._details()
+
+
+class SekhaValidationError(SekhaAPIError, ValueError):
+    """The input is not acceptable: 400, 413, 415 or 422, or refused before anything was sent.
+
+    Attributes:
+        field: The argument at fault, such as ``messages[1].content``, if known.
+    """
+
+    def __init__(self, message: str = "", *, field: str | None = None, **details: Any) -> None:
+        super().__init__(message, **details)
+        self.field = field
+
+
+class SekhaAuthError(SekhaAPIError):
+    """The key was not accepted (401)."""
+
+
+class SekhaPermissionError(SekhaAPIError):
+    """The key is not allowed to do this (403)."""
+
+
+class SekhaNotFoundError(SekhaAPIError):
+    """There is no such conversation, model or route (404).
+
+    Attributes:
+        archived: For ``prune_execute``: the ids that had been archived before the unknown one.
+    """
+
+    archived: list[str]
+
+    def __init__(self, message: str = "", **details: Any) -> None:
+        super().__init__(message, **details)
+        self.archived = []
+
+
+class SekhaConflictError(SekhaAPIError):
+    """The server's state does not allow this (409)."""
+
+
+class SekhaRateLimitError(SekhaAPIError):
+    """Too many requests (429); ``retry_after`` says how long to wait."""
+
+
+class SekhaServerError(SekhaAPIError):
+    """The server failed (5xx), or answered 200 with an admission of failure."""
+
+
+class SekhaConnectionError(SekhaError):
+    """No answer: the server cannot be reached, or the connection broke."""
+
+
+class SekhaTimeoutError(SekhaConnectionError):
+    """A timeout or the deadline passed."""
+
+
+class SekhaStreamError(SekhaConnectionError):
+    """A stream ended before it was complete.
+
+    Attributes:
+        text: What had arrived until then.
+    """
+
+    sent = True
+
+    def __init__(self, message: str = "", *, text: str = "", **details: Any) -> None:
+        super().__init__(message, **details)
+        self.text = text
+
+
+class SekhaWarning(UserWarning):
+    """The call succeeds, but not quite as asked; the text says how."""
+
+
+_CLASSES: dict[int, type[SekhaAPIError]] = {
+    400: SekhaValidationError,
+    401: SekhaAuthError,
+    403: SekhaPermissionError,
+    404: SekhaNotFoundError,
+    409: SekhaConflictError,
+    413: SekhaValidationError,
+    415: SekhaValidationError,
+    422: SekhaValidationError,
+    429: SekhaRateLimitError,
+}
+
+
+def invalid(field: str, problem: str) -> SekhaValidationError:
+    """The error for an argument that is refused before anything is sent."""
+    return SekhaValidationError(f"{field}: {problem}", field=field, status_code=400, sent=False)
+
+
+def error_class(status: int) -> type[SekhaAPIError]:
+    """The class of error for an HTTP status that is no success."""
+    return _CLASSES.get(status, SekhaServerError if status >= 500 else SekhaAPIError)
+
+
+def error_for(
+    method: str,
+    path: str,
+    status: int,
+    headers: Mapping[str, str],
+    body: bytes,
+    *,
+    cls: type[SekhaAPIError] | None = None,
+    hint: str = "",
+) -> SekhaAPIError:
+    """The error for one answer, decided by nothing but the arguments.
+
+    Args:
+        method: HTTP method of the call.
+        path: Path template of the endpoint.
+        status: HTTP status of the answer, 100 to 599.
+        headers: Headers of the answer; names are looked up in lower case.
+        body: The answer, any bytes.
+        cls: The class to use where the status alone would mislead.
+        hint: What the caller can do, appended to the server's words.
+    """
+    text = body.decode("utf-8", "replace")
+    said, code = _server_words(text, headers.get("content-type", ""))
+    if 300 <= status < 400:
+        said = f"redirected to {_without_query(headers.get('location', '?'))}; redirects are not followed"
+    message = said or f"{_reason(status)} (the answer was empty)"
+    return (cls or error_class(status))(
+        f"{message}. {hint}" if hint else message,
+        status_code=status,
+        code=code,
+        body=text[:BODY_LIMIT],
+        retry_after=retry_after_seconds(headers.get("retry-after")),
+        method=method,
+        path=path,
+    )
+
+
+def retry_after_seconds(value: str | None, *, now: float | None = None) -> float | None:
+    """Seconds that a ``Retry-After`` header asks for: a number or an HTTP date; None for what is neither."""
+    if not value:
+        return None
+    try:
+        seconds = float(value)
+    except ValueError:
+        try:
+            moment = parsedate_to_datetime(value).timestamp()
+        except (TypeError, ValueError, OverflowError, IndexError):
+            return None
+        if now is None:
+            import time
+
+            now = time.time()
+        seconds = moment - now
+    return max(0.0, seconds) if math.isfinite(seconds) else None
+
+
+def _server_words(text: str, content_type: str) -> tuple[str, int | str | None]:
+    """The message and the code that an error body holds, in any of the forms servers use."""
+    try:
+        data: object = json.loads(text)
+    except (ValueError, RecursionError):
+        data = None
+    if isinstance(data, Mapping):
+        said, code = _from_mapping(data)  # pyright: ignore[reportUnknownArgumentType] - JSON of any shape
+        if said:
+            return said, code
+    if "html" in content_type.lower() or text.lstrip()[:1] == "<":
+        return "an HTML page instead of JSON: " + " ".join(text.split())[:120] if text.strip() else "", None
+    return text.strip()[:500], None
+
+
+def _from_mapping(data: Mapping[str, object]) -> tuple[str, int | str | None]:
+    code = data.get("code")
+    for key in ("error", "detail", "message"):
+        value = data.get(key)
+        if isinstance(value, Mapping):  # {"error": {"message": ..., "code": ...}}
+            return _from_mapping(value)  # pyright: ignore[reportUnknownArgumentType] - JSON of any shape
+        if isinstance(value, list):  # {"detail": [{"loc": [...], "msg": ...}]}
+            value = "; ".join(_one_detail(item) for item in value[:5])  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType] - JSON of any shape
+        if isinstance(value, str) and value.strip():
+            return value.strip(), code if isinstance(code, (int, str)) else None
+    return "", None
+
+
+def _one_detail(item: object) -> str:
+    if not isinstance(item, Mapping):
+        return str(item)
+    where = ".".join(str(part) for part in item.get("loc") or ())  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType, reportUnknownMemberType] - JSON of any shape
+    problem = str(item.get("msg") or item)  # pyright: ignore[reportUnknownArgumentType, reportUnknownMemberType] - JSON of any shape
+    return f"{where}: {problem}" if where else problem
+
+
+def _reason(status: int) -> str:
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:
+        return f"status {status}"
+
+
+def _without_query(url: str) -> str:
+    try:
+        parts = urlsplit(url)
+        host = parts.netloc.rpartition("@")[2]
+        return urlunsplit((parts.scheme, host, parts.path, "", ""))
+    except ValueError:
+        return "?"

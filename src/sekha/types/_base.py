@@ -1,0 +1,60 @@
+"""What all types are made of: time stamps, numbers, and whether unknown keys are kept or refused."""
+
+import re
+from datetime import datetime, timezone
+from typing import TypeVar, Union
+
+from pydantic import AfterValidator, Field
+from typing_extensions import Annotated
+
+_T = TypeVar("_T")
+
+_TIME = re.compile(
+    r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d)(?:[.,](\d+))? ?(Z|UTC|[+-]\d\d:?\d\d)?", re.IGNORECASE | re.ASCII
+)
+
+
+def regular_time(value: str) -> str:
+    """The same moment as ``YYYY-MM-DDTHH:MM:SS.ffffff+00:00``; a text that is no time stamp comes back unchanged.
+
+    Args:
+        value: A time stamp in any of the servers' forms: ``T`` or a space, 0 to 9 digits, with or without zone (UTC).
+    """
+    match = _TIME.fullmatch(value)
+    if match is None:
+        return value
+    date, time, fraction, zone = match.groups()
+    regular = f"{date}T{time}.{(fraction or '')[:6]:0<6}"
+    if zone is None or zone.upper() in ("Z", "UTC") or zone[1:].strip("0:") == "":
+        return regular + "+00:00"
+    try:
+        moment = datetime.fromisoformat(f"{regular}{zone[:3]}:{zone[-2:]}").astimezone(timezone.utc)
+    except (ValueError, OverflowError):
+        return value
+    return moment.isoformat(timespec="microseconds")
+
+
+def opened(cls: _T) -> _T:
+    """Keep the keys that a newer server adds."""
+    cls.__pydantic_config__ = {"extra": "allow"}  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue] - read by pydantic; written in the class body it upsets the type checkers
+    return cls
+
+
+def closed(cls: _T) -> _T:
+    """Refuse keys that nobody would read; they are most often misspelt."""
+    cls.__pydantic_config__ = {"extra": "forbid"}  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue] - as above
+    return cls
+
+
+Timestamp = Annotated[str, AfterValidator(regular_time)]
+Number = Union[int, float]
+"""A number as the server wrote it: 5 stays 5, 5.0 stays 5.0."""
+
+Text = Annotated[str, Field(min_length=1)]
+Importance = Annotated[int, Field(ge=1, le=10)]
+Size = Annotated[int, Field(ge=1, le=2**32 - 1)]
+Offset = Annotated[int, Field(ge=0, le=2**32 - 1)]
+Days = Annotated[int, Field(ge=0, le=36500)]
+Budget = Annotated[int, Field(ge=0, le=2**53)]
+Query = Annotated[str, Field(pattern=r"\S")]
+"""A text that is more than white space."""

@@ -1,0 +1,176 @@
+"""The controller's answers."""
+
+from typing import Dict, List, Optional, Sequence
+
+from typing_extensions import NotRequired, TypedDict
+
+from sekha.types._base import Number, Timestamp, opened
+from sekha.types._messages import Message
+
+
+@opened
+class Conversation(TypedDict):
+    """A conversation, without its messages."""
+
+    id: str
+    label: str
+    folder: str
+    status: str
+    message_count: Optional[int]
+    created_at: Optional[Timestamp]
+    conversation_id: NotRequired[str]
+    updated_at: NotRequired[Optional[Timestamp]]
+    importance_score: NotRequired[Optional[Number]]
+
+
+@opened
+class ConversationMetadata(TypedDict):
+    """What a list says about a conversation beside its label and folder."""
+
+    folder: NotRequired[str]
+    status: NotRequired[str]
+    importance_score: NotRequired[Optional[Number]]
+
+
+@opened
+class ConversationListItem(TypedDict):
+    """A conversation in a list; ``timestamp`` is its last change."""
+
+    conversation_id: str
+    label: str
+    folder: str
+    timestamp: Timestamp
+    metadata: ConversationMetadata
+
+
+@opened
+class ConversationListResponse(TypedDict):
+    """One page of conversations, the last changed first."""
+
+    results: List[ConversationListItem]
+    total: int
+    page: int
+    page_size: int
+
+
+@opened
+class ConversationCount(TypedDict):
+    """The answer of the count route."""
+
+    count: int
+
+
+@opened
+class SearchMetadata(TypedDict):
+    """What the controller says about a hit."""
+
+    role: NotRequired[Optional[str]]
+    timestamp: NotRequired[Optional[Timestamp]]
+
+
+@opened
+class SearchResult(TypedDict):
+    """A message that was found; ``score`` is a similarity, higher is better."""
+
+    conversation_id: str
+    message_id: str
+    score: float
+    content: str
+    label: str
+    folder: str
+    timestamp: Timestamp
+    metadata: NotRequired[Optional[SearchMetadata]]
+    distance: NotRequired[float]
+
+
+@opened
+class QueryResponse(TypedDict):
+    """Hits of a search, best first; ``truncated`` is there when filters were applied."""
+
+    results: List[SearchResult]
+    total: int
+    page: int
+    page_size: int
+    truncated: NotRequired[bool]
+
+
+@opened
+class FullTextResponse(TypedDict):
+    """Messages that hold the words."""
+
+    results: List[Message]
+    total: int
+
+
+@opened
+class SummaryResponse(TypedDict):
+    """A summary of a conversation."""
+
+    conversation_id: str
+    level: str
+    summary: str
+    generated_at: Timestamp
+
+
+@opened
+class PruneSuggestion(TypedDict):
+    """A conversation that has not been used for long."""
+
+    conversation_id: str
+    conversation_label: str
+    last_accessed: Timestamp
+    message_count: int
+    token_estimate: int
+    importance_score: float
+    preview: str
+    recommendation: str
+
+
+@opened
+class PruneResponse(TypedDict):
+    """What pruning would put away."""
+
+    suggestions: List[PruneSuggestion]
+    total: int
+
+
+@opened
+class LabelSuggestion(TypedDict):
+    """A label that would fit, with the confidence as a fraction."""
+
+    label: str
+    confidence: float
+    reason: str
+    is_existing: NotRequired[bool]
+
+
+@opened
+class ServiceCheck(TypedDict):
+    """How a part of a service is."""
+
+    status: str
+
+
+@opened
+class ServiceHealth(TypedDict):
+    """How a service is: ``healthy``, ``degraded``, ``unhealthy``, ``unreachable``, ``unauthorized`` or
+    ``not_configured``; ``checks`` has its parts, ``error`` the reason where there is one."""
+
+    status: str
+    checks: Dict[str, ServiceCheck]
+    error: NotRequired[Optional[str]]
+    timestamp: NotRequired[Optional[Timestamp]]
+
+
+class SearchResults(List[SearchResult]):
+    """What ``store_and_query`` gives: the hits as a list, and what was stored.
+
+    Attributes:
+        conversation: The conversation that was stored.
+        related: The hits without those of the stored conversation.
+    """
+
+    def __init__(self, hits: Sequence[SearchResult], conversation: Conversation) -> None:
+        super().__init__(hits)
+        self.conversation = conversation
+        self.related: List[SearchResult] = [hit for hit in hits if hit["conversation_id"] != conversation["id"]]

@@ -1,0 +1,111 @@
+"""The MCP tools' answers."""
+
+from typing import List, Optional
+
+from typing_extensions import NotRequired, TypedDict
+
+from sekha.types._base import Number, Timestamp, opened
+from sekha.types._controller import PruneSuggestion, SearchResult
+from sekha.types._messages import Message
+
+
+@opened
+class MemoryStored(TypedDict):
+    """What ``memory_store`` stored."""
+
+    id: str
+    conversation_id: str
+    label: str
+    folder: str
+
+
+@opened
+class MemorySearchResponse(TypedDict):
+    """Hits of ``memory_search``, best first; ``truncated`` is there when filters were applied."""
+
+    query: str
+    results: List[SearchResult]
+    total_results: int
+    limit: int
+    truncated: NotRequired[bool]
+
+
+@opened
+class MemoryUpdated(TypedDict):
+    """What ``memory_update`` changed."""
+
+    conversation_id: str
+    updated_fields: List[str]
+    message: NotRequired[str]
+
+
+@opened
+class MemoryContext(TypedDict):
+    """What the memory knows about a conversation, without its messages."""
+
+    conversation_id: str
+    label: str
+    folder: str
+    status: str
+    importance_score: Number
+    created_at: Timestamp
+    updated_at: Timestamp
+    word_count: NotRequired[int]
+    session_count: NotRequired[int]
+
+
+@opened
+class ExportedConversation(TypedDict):
+    """The conversation of an export."""
+
+    id: str
+    label: str
+    folder: str
+    status: str
+    importance_score: Number
+    created_at: Timestamp
+    updated_at: Timestamp
+
+
+@opened
+class MemoryExport(TypedDict):
+    """A conversation with its messages; ``content`` is there for ``format="markdown"``."""
+
+    conversation: ExportedConversation
+    messages: List[Message]
+    format: str
+    include_metadata: NotRequired[bool]
+    content: NotRequired[str]
+
+
+@opened
+class MemoryPruneResponse(TypedDict):
+    """What ``memory_prune`` suggests to put away."""
+
+    suggestions: List[PruneSuggestion]
+    total_suggestions: int
+    threshold_days: int
+    importance_threshold: NotRequired[float]
+    estimated_token_savings: NotRequired[int]
+
+
+@opened
+class ServerStats(TypedDict):
+    """What a server says of ``memory_stats``; the rest of `MemoryStats` is counted by the client."""
+
+    total_conversations: int
+    average_importance: float
+    folders: NotRequired[List[str]]
+    labels: NotRequired[List[str]]
+    total_messages: NotRequired[Optional[int]]
+
+
+@opened
+class MemoryStats(TypedDict):
+    """Numbers about a memory; ``total_messages`` is None where it was not counted."""
+
+    total_conversations: int
+    total_messages: Optional[int]
+    average_importance: float
+    folders: List[str]
+    labels: List[str]

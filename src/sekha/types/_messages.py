@@ -1,0 +1,90 @@
+"""Messages, and the words that they and their conversations use."""
+
+from enum import Enum
+from typing import List, Optional, Union
+
+from typing_extensions import NotRequired, TypedDict
+
+from sekha.types._base import Timestamp, opened
+
+
+class MessageRole(str, Enum):
+    """Who speaks in a message."""
+
+    SYSTEM = "system"
+    USER = "user"
+    ASSISTANT = "assistant"
+    FUNCTION = "function"
+    TOOL = "tool"
+
+
+class ConversationStatus(str, Enum):
+    """Whether a conversation is in use or put away."""
+
+    ACTIVE = "active"
+    ARCHIVED = "archived"
+
+
+class SummaryLevel(str, Enum):
+    """How far back a summary looks."""
+
+    DAILY = "daily"
+    WEEKLY = "weekly"
+    MONTHLY = "monthly"
+
+
+class PruneRecommendation(str, Enum):
+    """What the controller advises for an old conversation."""
+
+    KEEP = "keep"
+    ARCHIVE = "archive"
+
+
+@opened
+class ImageURL(TypedDict):
+    """Where an image is: an address, or ``data:`` with the image itself."""
+
+    url: str
+    detail: NotRequired[Optional[str]]
+
+
+@opened
+class ContentPart(TypedDict):
+    """A piece of a message: ``{"type": "text", "text": ...}`` or ``{"type": "image_url", "image_url": ...}``."""
+
+    type: str
+    text: NotRequired[str]
+    image_url: NotRequired[Union[ImageURL, str]]
+
+
+MessageContent = Union[str, List[ContentPart]]
+"""What a message says: a text, or parts of text and images."""
+
+
+@opened
+class Citation(TypedDict):
+    """Where a remembered message comes from."""
+
+    label: str
+    folder: str
+    timestamp: NotRequired[Timestamp]
+
+
+@opened
+class MessageMetadata(TypedDict):
+    """What the controller says about a message."""
+
+    citation: NotRequired[Citation]
+
+
+@opened
+class Message(TypedDict):
+    """A message; the keys after ``content`` are there when it comes from the memory."""
+
+    role: str
+    content: MessageContent
+    id: NotRequired[str]
+    conversation_id: NotRequired[str]
+    timestamp: NotRequired[Timestamp]
+    embedding_id: NotRequired[Optional[str]]
+    metadata: NotRequired[Optional[MessageMetadata]]
