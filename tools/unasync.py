@@ -58,7 +58,6 @@ RULES = (
     Rule("name", "__anext__", "__next__"),
     Rule("name", "StopAsyncIteration", "StopIteration"),
     Rule("name", "AsyncIterator", "Iterator"),
-    Rule("name", "asynccontextmanager", "contextmanager"),
     # Other packages
     Rule("name", "aclose", "close"),
     Rule("name", "aiter_bytes", "iter_bytes"),

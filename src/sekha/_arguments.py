@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from datetime import date
 from enum import Enum
 from functools import cache
@@ -60,7 +60,7 @@ def checked(shape: type[T], values: Mapping[str, object]) -> T:
     """
     data = plain(values)
     try:
-        return cast(T, _adapter(shape).validate_python(data, strict=True))
+        return cast(T, _adapter(cast(Hashable, shape)).validate_python(data, strict=True))
     except ValidationError as error:
         raise _refusal(error, data) from None
 
@@ -108,7 +108,7 @@ def plain(value: object, path: Path = ()) -> Any:
     if isinstance(value, Mapping):
         pairs = cast("Mapping[object, object]", value)
         return {_key(key, path): plain(item, (*path, key)) for key, item in pairs.items() if item is not NOT_GIVEN}
-    if isinstance(value, Sequence) and not isinstance(value, (bytes, bytearray, memoryview)):
+    if isinstance(value, Sequence) and not isinstance(value, (bytes, bytearray)):
         items = cast("Sequence[object]", value)
         return [plain(item, (*path, i)) for i, item in enumerate(items)]
     if isinstance(value, UUID):

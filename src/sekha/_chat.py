@@ -10,6 +10,7 @@ from pydantic_core import from_json
 
 from sekha import _dialect
 from sekha._arguments import place, where
+from sekha._json import get
 from sekha._sse import Event, EventDecoder, EventTooLong
 from sekha.errors import (
     BODY_LIMIT,
@@ -161,7 +162,7 @@ class ChunkReader:
             if self._ending:  # the last event, cut in its middle
                 raise self.cut("the stream was cut in the middle of an event") from None
             raise self._misfit("an event is no JSON", event.data.encode()) from None
-        if isinstance(data, Mapping) and cast("Mapping[str, object]", data).get("error") is not None:
+        if get(data, "error") is not None:
             raise self._server_error(event.data)
         return self._checked(_dialect.chunk(data), event.data)
 
@@ -181,7 +182,7 @@ class ChunkReader:
             data: object = from_json(body)
         except ValueError:
             raise self._misfit("neither events nor JSON", body) from None
-        if isinstance(data, Mapping) and cast("Mapping[str, object]", data).get("error") is not None:
+        if get(data, "error") is not None:
             raise self._server_error(body.decode("utf-8", "replace"))
         chunks = _dialect.chunks_of_completion(data)
         if chunks is None:

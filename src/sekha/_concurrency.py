@@ -7,7 +7,7 @@ import os
 import random
 import threading
 import time
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Generator, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from typing import Callable as TypingCallable
@@ -51,7 +51,7 @@ class Scope:
 
 
 @contextmanager
-def async_move_on_after(seconds: float | None) -> Iterator[Scope | anyio.CancelScope]:
+def async_move_on_after(seconds: float | None) -> Generator[Scope | anyio.CancelScope, None, None]:
     """End the block when the time is over; the scope tells whether it did."""
     if seconds is None:
         yield Scope()
@@ -61,7 +61,7 @@ def async_move_on_after(seconds: float | None) -> Iterator[Scope | anyio.CancelS
 
 
 @contextmanager
-def move_on_after(seconds: float | None) -> Iterator[Scope]:
+def move_on_after(seconds: float | None) -> Generator[Scope, None, None]:
     """Blocking code cannot be interrupted: its timeouts and its looks at the clock keep the limit."""
     yield Scope()
 

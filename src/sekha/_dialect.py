@@ -10,9 +10,11 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
+from sekha._json import as_list, as_object, get
 from sekha._request import Service
 from sekha._response import Answer, Meaning
 from sekha.errors import (
+    BODY_LIMIT,
     SekhaAPIError,
     SekhaAuthError,
     SekhaClosedError,
@@ -128,11 +130,11 @@ def full_text_query(words: str) -> str:
 # ---- the controller's answers ------------------------------------------------------------------------------
 
 
-def created(answer: Answer) -> object:
+def conversation(answer: Answer) -> object:
     """A conversation; older and newer servers name its id differently."""
     data = answer.json()
-    if isinstance(data, dict):
-        found = cast("dict[str, Any]", data)
+    found = as_object(data)
+    if found is not None:
         if "id" not in found and "conversation_id" in found:
             found["id"] = found["conversation_id"]
         found.setdefault("message_count", None)
@@ -142,26 +144,21 @@ def created(answer: Answer) -> object:
 def hits(answer: Answer) -> object:
     """Hits of ``query`` with scores where higher is better (D18)."""
     data = answer.json()
-    if isinstance(data, dict):
-        page = cast("dict[str, Any]", data)
-        _scores(page.get("results"), distances_if_equal=page.get("page") == 0)
+    _scores(get(data, "results"), distances_if_equal=get(data, "page") == 0)
     return data
 
 
-def _scores(results: Any, *, distances_if_equal: bool) -> None:
+def _scores(results: object, *, distances_if_equal: bool) -> None:
     """Turn cosine distances into similarities, in place.
 
     A server lists its best hit first: scores that rise along the list are distances.
     """
-    if not isinstance(results, list) or not results:
+    found = [hit for hit in map(as_object, as_list(results) or ()) if hit is not None]
+    scores = [score for score in (hit.get("score") for hit in found) if isinstance(score, (int, float))]
+    if not scores or len(scores) < len(found):
         return
-    found = [hit for hit in results if isinstance(hit, dict)]
-    scores = [hit.get("score") for hit in cast("list[dict[str, Any]]", found)]
-    if not scores or not all(isinstance(score, (int, float)) for score in scores):
-        return
-    first, last = float(scores[0] or 0), float(scores[-1] or 0)
-    if first < last or (first == last and distances_if_equal):
-        for hit in cast("list[dict[str, Any]]", found):
+    if scores[0] < scores[-1] or (scores[0] == scores[-1] and distances_if_equal):
+        for hit in found:
             hit["distance"] = hit["score"]
             hit["score"] = 1 - hit["score"]
 
@@ -169,16 +166,14 @@ def _scores(results: Any, *, distances_if_equal: bool) -> None:
 def context(answer: Answer) -> object:
     """The messages of a context: a bare list, or under ``messages`` (D5)."""
     data = answer.json()
-    return cast("dict[str, Any]", data)["messages"] if isinstance(data, dict) else data
+    return data if as_object(data) is None else get(data, "messages")
 
 
-def citation_of(message: Mapping[str, Any]) -> dict[str, Any]:
+def citation_of(message: Mapping[str, Any]) -> dict[str, str]:
     """Label and folder of a remembered message, from ``metadata.citation`` or beside the content (D7)."""
-    metadata: Any = message.get("metadata") or {}
-    citation: Any = metadata.get("citation") or {}
-    found: dict[str, Any] = {}
+    found: dict[str, str] = {}
     for name in ("label", "folder"):
-        value = citation.get(name) or metadata.get(name) or message.get(name)
+        value = get(message, "metadata", "citation", name) or get(message, "metadata", name) or message.get(name)
         if isinstance(value, str):
             found[name] = value
     return found
@@ -187,52 +182,57 @@ def citation_of(message: Mapping[str, Any]) -> dict[str, Any]:
 def labels(answer: Answer) -> object:
     """Suggested labels: a list, or under ``suggestions`` (D9)."""
     data = answer.json()
-    return cast("dict[str, Any]", data)["suggestions"] if isinstance(data, dict) else data
+    return data if as_object(data) is None else get(data, "suggestions")
 
 
 def count(answer: Answer) -> object:
     """A count; the controller admits some errors with a 200 (D43)."""
     data = answer.json()
-    if isinstance(data, dict) and cast("dict[str, Any]", data).get("error"):
-        raise SekhaValidationError(str(cast("dict[str, Any]", data)["error"]), status_code=answer.status)
+    if get(data, "error"):
+        raise SekhaValidationError(str(get(data, "error")), status_code=answer.status)
     return data
 
 
 def summary(answer: Answer) -> object:
     """A summary, unless the model was down and the answer only looks like one (D64)."""
     data = answer.json()
-    text: Any = cast("dict[str, Any]", data).get("summary") if isinstance(data, dict) else None
+    text = get(data, "summary")
     if isinstance(text, str) and text.rstrip().endswith("(LLM offline)"):
-        raise SekhaServerError(
-            "the model behind the controller is down: the answer is no summary. Check health_check()",
-            status_code=answer.status,
-            body=answer.text[:2000],
-        )
+        raise _model_is_down(answer, "the controller", "summary")
     return data
+
+
+def _model_is_down(answer: Answer, server: str, what: str) -> SekhaServerError:
+    return SekhaServerError(
+        f"the model behind {server} is down: the answer is no {what}. See health_check()",
+        status_code=answer.status,
+        body=answer.text[:BODY_LIMIT],
+    )
 
 
 def controller_health(answer: Answer) -> object:
     """One shape for the health of all controllers: 0.1, newer ones, and the old text ``OK`` (D33)."""
+    found = _object_or_nothing(answer)
+    if answer.status >= 400:
+        why = get(found, "error") or answer.text.strip()[:500]
+        return {**found, "status": "unhealthy", "checks": _checks(found.get("checks")), "error": str(why or _UNWELL)}
+    return {"status": "healthy", **found, "checks": _checks(found.get("checks"))}
+
+
+_UNWELL = "the database or the vector store does not work"
+
+
+def _object_or_nothing(answer: Answer) -> dict[str, Any]:
     try:
-        data: Any = answer.json()
+        return as_object(answer.json()) or {}
     except ValueError:
-        data = None
-    found: dict[str, Any] = dict(cast("dict[str, Any]", data)) if isinstance(data, dict) else {}
-    ok = answer.status < 400
-    found.setdefault("status", "healthy" if ok else "unhealthy")
-    found["checks"] = _checks(found.get("checks"))
-    if not ok:
-        found["status"] = "unhealthy"
-        found.setdefault("error", answer.text.strip()[:500] or "the database or the vector store does not work")
-    return found
-
-
-def _checks(checks: Any) -> dict[str, Any]:
-    if not isinstance(checks, dict):
         return {}
+
+
+def _checks(checks: object) -> dict[str, Any]:
     return {
-        str(name): check if isinstance(check, dict) and "status" in check else {"status": _check_word(check)}
-        for name, check in cast("dict[str, Any]", checks).items()
+        name: check if get(check, "status") is not None else {"status": _check_word(check)}
+        for name, check in (as_object(checks) or {}).items()
     }
 
 
@@ -250,31 +250,28 @@ def tool_result(answer: Answer) -> Any:
         SekhaAPIError: ``success`` is false.
     """
     data = answer.json()
-    if not isinstance(data, dict) or "success" not in data:
-        return cast(object, data)
-    envelope = cast("dict[str, Any]", data)
+    envelope = as_object(data)
+    if envelope is None or "success" not in envelope:
+        return data
     if envelope["success"] is True:
-        return envelope.get("data") if "data" in envelope else envelope
+        return envelope.get("data", envelope)
     words = str(envelope.get("error") or "the tool failed and does not say why")
     cls: type[SekhaAPIError] = SekhaServerError
     if "not found" in words.lower():
         cls = SekhaNotFoundError
-    elif "cannot" in words.lower() or "invalid" in words.lower() or "must" in words.lower():
+    elif any(sign in words.lower() for sign in ("cannot", "invalid", "must")):
         cls = SekhaValidationError
-    raise cls(words, status_code=answer.status, body=answer.text[:2000])
+    raise cls(words, status_code=answer.status, body=answer.text[:BODY_LIMIT])
 
 
 def tool_hits(answer: Answer) -> object:
     """Hits of ``memory_search`` with scores where higher is better (D18)."""
     data = tool_result(answer)
-    if isinstance(data, dict):
-        page = cast("dict[str, Any]", data)
-        results: Any = page.get("results")
-        first: Any = results[0] if isinstance(results, list) and results else None
-        stamp: Any = cast("dict[str, Any]", first).get("timestamp") if isinstance(first, dict) else None
-        _scores(results, distances_if_equal=isinstance(stamp, str) and " " in stamp)
-        if isinstance(results, list):
-            page.setdefault("total_results", len(results))
+    results = as_list(get(data, "results"))
+    if results:
+        _scores(results, distances_if_equal=" " in str(get(results[0], "timestamp")))
+    if results is not None:
+        data.setdefault("total_results", len(results))
     return data
 
 
@@ -317,77 +314,67 @@ def _markdown(data: MemoryExport) -> str:
 def completion(answer: Answer) -> object:
     """A chat completion; tokens that were not counted are None."""
     data = answer.json()
-    return with_usage(cast("dict[str, Any]", data)) if isinstance(data, dict) else data
+    found = as_object(data)
+    return data if found is None else with_usage(found)
 
 
 def with_usage(data: dict[str, Any]) -> dict[str, Any]:
     """A completion that always has ``usage``."""
-    if not isinstance(data.get("usage"), dict):
-        data["usage"] = {}
-    for name in ("prompt_tokens", "completion_tokens", "total_tokens"):
-        data["usage"].setdefault(name, None)
-    return data
+    unknown = {"prompt_tokens": None, "completion_tokens": None, "total_tokens": None}
+    return {**data, "usage": {**unknown, **(as_object(data.get("usage")) or {})}}
 
 
-def chunk(data: Any) -> Any:
+def chunk(data: object) -> object:
     """A chunk with a list of choices that each have a delta; model servers leave them out or make them null."""
-    if not isinstance(data, dict):
+    found = as_object(data)
+    if found is None:
         return data
-    found = cast("dict[str, Any]", data)
     if found.get("choices") is None:
         found["choices"] = []
-    if isinstance(found["choices"], list):
-        for choice in found["choices"]:
-            if isinstance(choice, dict) and cast("dict[str, Any]", choice).get("delta") is None:
-                choice["delta"] = {}
-    if isinstance(found.get("usage"), dict):
-        with_usage(found)
-    return found
+    for choice in map(as_object, as_list(get(found, "choices")) or ()):
+        if choice is not None and choice.get("delta") is None:
+            choice["delta"] = {}
+    return with_usage(found) if as_object(found.get("usage")) is not None else found
 
 
-def chunks_of_completion(data: Any) -> list[dict[str, Any]] | None:
+def chunks_of_completion(data: object) -> list[dict[str, Any]] | None:
     """A plain completion as two chunks, for a bridge that does not stream (D31): the text, then how it ended.
 
     None if it is no completion.
     """
-    if not isinstance(data, dict) or not isinstance(cast("dict[str, Any]", data).get("choices"), list):
+    found = as_object(data)
+    choices = [as_object(choice) for choice in as_list(get(data, "choices")) or ()]
+    if found is None or not choices:
         return None
-    found = cast("dict[str, Any]", data)
-    head = {key: value for key, value in found.items() if key not in ("choices", "usage", "object")}
+    head = {key: value for key, value in found.items() if key not in ("choices", "usage")}
     head["object"] = "chat.completion.chunk"
     texts: list[dict[str, Any]] = []
     ends: list[dict[str, Any]] = []
-    for position, choice in enumerate(found["choices"]):
-        if not isinstance(choice, dict) or not isinstance(cast("dict[str, Any]", choice).get("message"), dict):
+    for position, choice in enumerate(choices):
+        message = as_object(get(choice, "message"))
+        if choice is None or message is None:
             return None
-        said = cast("dict[str, Any]", choice)
-        index = said.get("index", position)
-        texts.append({"index": index, "delta": dict(said["message"]), "finish_reason": None})
-        ends.append({"index": index, "delta": {}, "finish_reason": said.get("finish_reason")})
+        index = choice.get("index", position)
+        texts.append({"index": index, "delta": message, "finish_reason": None})
+        ends.append({"index": index, "delta": {}, "finish_reason": choice.get("finish_reason")})
     end = {**head, "choices": ends}
-    if isinstance(found.get("usage"), dict):
-        end = with_usage({**end, "usage": found["usage"]})
-    return [{**head, "choices": texts}, end]
+    return [{**head, "choices": texts}, with_usage({**end, "usage": found["usage"]}) if found.get("usage") else end]
 
 
 def embedding(answer: Answer) -> object:
     """An embedding in both shapes, OpenAI's and the bridge's (D29, D30)."""
     data = answer.json()
-    if not isinstance(data, dict):
+    found = as_object(data)
+    if found is None:
         return data
-    found = cast("dict[str, Any]", data)
     if "data" not in found and "embedding" in found:
         found["data"] = [{"object": "embedding", "index": 0, "embedding": found["embedding"]}]
-    items: Any = found.get("data")
-    if "embedding" not in found and isinstance(items, list) and items:
-        found["embedding"] = items[0]["embedding"]
-    found.setdefault("object", "list")
-    found.setdefault("model", "")
-    found.setdefault("dimension", len(found["embedding"]))
-    if not isinstance(found.get("usage"), dict):
-        tokens = found.get("tokens_used")
-        found["usage"] = {"prompt_tokens": tokens, "total_tokens": tokens}
-    return found
+    items = as_list(found.get("data"))
+    if "embedding" not in found and items:
+        found["embedding"] = get(items[0], "embedding")
+    vector, tokens = as_list(found.get("embedding")) or [], found.get("tokens_used")
+    usage = {"prompt_tokens": tokens, "total_tokens": tokens, **(as_object(found.get("usage")) or {})}
+    return {"object": "list", "model": "", "dimension": len(vector), **found, "usage": usage}
 
 
 def joined_embeddings(answers: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -404,46 +391,27 @@ def joined_embeddings(answers: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 def importance(answer: Answer) -> object:
     """A score, unless the model was down and the answer only looks like one (D64)."""
     data = answer.json()
-    if isinstance(data, dict) and cast("dict[str, Any]", data).get("reasoning") == "Failed to score importance":
-        raise SekhaServerError(
-            "the model behind the bridge is down: the answer is no score. Check health_check()",
-            status_code=answer.status,
-            body=answer.text[:2000],
-        )
+    if get(data, "reasoning") == "Failed to score importance":
+        raise _model_is_down(answer, "the bridge", "score")
     return data
 
 
 def bridge_health(answer: Answer) -> object:
     """The health of a bridge with the documented ``checks``, derived from its providers (D32)."""
-    try:
-        data: Any = answer.json()
-    except ValueError:
-        data = None
-    found: dict[str, Any] = dict(cast("dict[str, Any]", data)) if isinstance(data, dict) else {}
+    found = _object_or_nothing(answer)
     if answer.status >= 400:
-        detail = found.get("detail")
-        return {
-            "status": "unhealthy",
-            "checks": {},
-            "error": detail if isinstance(detail, str) else answer.text.strip()[:500] or "the bridge is not ready",
-        }
-    found.setdefault("status", "healthy")
-    if not isinstance(found.get("checks"), dict):
-        inside: Any = found.get("ollama_status")
-        providers: Any = cast("dict[str, Any]", inside).get("providers") if isinstance(inside, dict) else None
-        found["checks"] = (
-            {name: {"status": _provider_word(state)} for name, state in cast("dict[str, Any]", providers).items()}
-            if isinstance(providers, dict)
-            else {}
-        )
-    found["checks"] = _checks(found["checks"])
-    return found
+        why = found.get("detail") or answer.text.strip()[:500] or "the bridge is not ready"
+        return {**found, "status": "unhealthy", "checks": _checks(found.get("checks")), "error": str(why)}
+    checks = as_object(found.get("checks"))
+    if checks is None:
+        providers = as_object(get(found, "ollama_status", "providers")) or {}
+        checks = {name: _provider_word(state) for name, state in providers.items()}
+    return {"status": "healthy", **found, "checks": _checks(checks)}
 
 
-def _provider_word(state: Any) -> str:
-    breaker: Any = cast("dict[str, Any]", state).get("circuit_breaker") if isinstance(state, dict) else None
-    word: Any = cast("dict[str, Any]", breaker).get("state") if isinstance(breaker, dict) else None
-    return "ok" if word == "closed" else str(word or "unknown")
+def _provider_word(state: object) -> str:
+    breaker = get(state, "circuit_breaker", "state")
+    return "ok" if breaker == "closed" else str(breaker or "unknown")
 
 
 # ---- what errors mean --------------------------------------------------------------------------------------

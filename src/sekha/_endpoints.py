@@ -55,7 +55,7 @@ CREATE_CONVERSATION: Final = Endpoint(
     "POST",
     "/api/v1/conversations",
     Repeat.UNSAFE,
-    Reader[Conversation](Conversation, dialect.created, meaning=dialect.controller_meaning),
+    Reader[Conversation](Conversation, dialect.conversation, meaning=dialect.controller_meaning),
     writes=True,
     slow=True,
     stores=True,
@@ -66,7 +66,7 @@ GET_CONVERSATION: Final = Endpoint(
     "GET",
     "/api/v1/conversations/{id}",
     Repeat.SAFE,
-    Reader[Conversation](Conversation, dialect.created, meaning=dialect.controller_meaning),
+    Reader[Conversation](Conversation, dialect.conversation, meaning=dialect.controller_meaning),
 )
 LIST_CONVERSATIONS: Final = Endpoint(
     "list_conversations",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import ssl
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -52,7 +52,7 @@ NETWORK_ERRORS: tuple[type[Exception], ...] = (
     httpx.CookieConflict,
     OSError,
 )
-_PHASES = {
+_PHASES: dict[type[httpx.TimeoutException], str] = {
     httpx.ConnectTimeout: "connecting",
     httpx.PoolTimeout: "waiting for a free connection",
     httpx.WriteTimeout: "sending",
@@ -167,7 +167,7 @@ def http_headers(headers: Mapping[str, str], key: Secret | None, *, has_body: bo
 
 
 @contextmanager
-def translated_errors(endpoint: Endpoint[Any], base_url: str) -> Iterator[None]:
+def translated_errors(endpoint: Endpoint[Any], base_url: str) -> Generator[None, None, None]:
     """Every error of the network inside the block comes out as one of ours."""
     try:
         yield

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, cast
 
 from sekha._dialect import citation_of
+from sekha._json import get
 from sekha.type_guards import extract_text
 from sekha.types import ChatMessage, Message, SearchResult
 from sekha.types._base import regular_time
@@ -51,7 +52,7 @@ def prompt_with_hits(prompt: str, hits: Sequence[SearchResult], *, system: str |
     quoted = [
         _quote(
             hit["content"],
-            role=(hit.get("metadata") or {}).get("role"),
+            role=get(hit, "metadata", "role"),
             label=hit["label"],
             folder=hit["folder"],
             timestamp=hit["timestamp"],

@@ -15,8 +15,8 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Final, Optional, Union
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final, Optional, Union, cast
 from urllib.parse import urlsplit
 
 from typing_extensions import TypedDict
@@ -246,7 +246,7 @@ class SekhaConfig(_Settings):
             print(SekhaConfig.resolve(base, {"max_retries": 5}).max_retries)  # 5
             ```
         """
-        if config is not None and not isinstance(config, SekhaConfig):
+        if config is not None and not isinstance(cast(object, config), SekhaConfig):
             raise SekhaConfigError(
                 f"config: a SekhaConfig is needed, not {type(config).__name__}; pass an address as controller_url=..."
             )
@@ -320,7 +320,7 @@ def merge_client_config(
         url_name: What ``base_url`` is in a `SekhaConfig`: ``controller_url`` or ``bridge_url``.
         key_name: What ``api_key`` is there: ``api_key``, ``mcp_api_key`` or ``bridge_api_key``.
     """
-    if config is not None and not isinstance(config, ClientConfig):
+    if config is not None and not isinstance(cast(object, config), ClientConfig):
         raise SekhaConfigError(
             f"config: a ClientConfig is needed, not {type(config).__name__}; pass an address as base_url=..."
         )
@@ -382,7 +382,7 @@ def _shown(name: str, value: object) -> str:
     if name in _KEYS:
         return "'***'"
     if name == "headers" and isinstance(value, Mapping):
-        return repr(dict.fromkeys(value, "***"))  # pyright: ignore[reportUnknownVariableType] - may hold a key
+        return repr(dict.fromkeys(cast("Mapping[str, str]", value), "***"))
     if name == "proxy":
         return "'***'"  # may hold a password
     return repr(value)
@@ -458,7 +458,7 @@ def checked_headers(value: object) -> dict[str, str]:
     """Headers as text, with names and values that can be sent."""
     if not isinstance(value, Mapping):
         raise SekhaConfigError("headers: a mapping from names to values is needed")
-    pairs: Iterable[tuple[object, object]] = value.items()  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType] - checked below
+    pairs = cast("Mapping[object, object]", value).items()
     headers: dict[str, str] = {}
     for key, text in pairs:
         if (

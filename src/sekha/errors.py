@@ -23,11 +23,14 @@ from __future__ import annotations
 
 import json
 import math
+import time
 from collections.abc import Iterable, Mapping
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit, urlunsplit
+
+from sekha._json import as_list, get
 
 if TYPE_CHECKING:
     from sekha.types import Conversation
@@ -299,11 +302,7 @@ def retry_after_seconds(value: str | None, *, now: float | None = None) -> float
             moment = parsedate_to_datetime(value).timestamp()
         except (TypeError, ValueError, OverflowError, IndexError):
             return None
-        if now is None:
-            import time
-
-            now = time.time()
-        seconds = moment - now
+        seconds = moment - (time.time() if now is None else now)
     return max(0.0, seconds) if math.isfinite(seconds) else None
 
 
@@ -313,33 +312,31 @@ def _server_words(text: str, content_type: str) -> tuple[str, int | str | None]:
         data: object = json.loads(text)
     except (ValueError, RecursionError):
         data = None
-    if isinstance(data, Mapping):
-        said, code = _from_mapping(data)  # pyright: ignore[reportUnknownArgumentType] - JSON of any shape
-        if said:
-            return said, code
+    said, code = _words_of(data)
+    if said:
+        return said, code
     if "html" in content_type.lower() or text.lstrip()[:1] == "<":
-        return "an HTML page instead of JSON: " + " ".join(text.split())[:120] if text.strip() else "", None
+        return f"an HTML page instead of JSON: {' '.join(text.split())[:120]}" if text.strip() else "", None
     return text.strip()[:500], None
 
 
-def _from_mapping(data: Mapping[str, object]) -> tuple[str, int | str | None]:
-    code = data.get("code")
+def _words_of(data: object) -> tuple[str, int | str | None]:
     for key in ("error", "detail", "message"):
-        value = data.get(key)
-        if isinstance(value, Mapping):  # {"error": {"message": ..., "code": ...}}
-            return _from_mapping(value)  # pyright: ignore[reportUnknownArgumentType] - JSON of any shape
-        if isinstance(value, list):  # {"detail": [{"loc": [...], "msg": ...}]}
-            value = "; ".join(_one_detail(item) for item in value[:5])  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType] - JSON of any shape
+        value = get(data, key)
+        if isinstance(value, dict):  # {"error": {"message": ..., "code": ...}}
+            return _words_of(cast(object, value))
+        details = as_list(value)
+        if details:  # {"detail": [{"loc": [...], "msg": ...}]}
+            value = "; ".join(_one_detail(detail) for detail in details[:5])
         if isinstance(value, str) and value.strip():
+            code = get(data, "code")
             return value.strip(), code if isinstance(code, (int, str)) else None
     return "", None
 
 
-def _one_detail(item: object) -> str:
-    if not isinstance(item, Mapping):
-        return str(item)
-    where = ".".join(str(part) for part in item.get("loc") or ())  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType, reportUnknownMemberType] - JSON of any shape
-    problem = str(item.get("msg") or item)  # pyright: ignore[reportUnknownArgumentType, reportUnknownMemberType] - JSON of any shape
+def _one_detail(detail: object) -> str:
+    where = ".".join(str(part) for part in as_list(get(detail, "loc")) or ())
+    problem = str(get(detail, "msg") or detail)
     return f"{where}: {problem}" if where else problem
 
 

@@ -19,6 +19,19 @@ from sekha.errors import SekhaClosedError, SekhaError, SekhaTimeoutError
 from sekha.types import ChatCompletion, ChatCompletionChunk
 
 
+async def end(response: HTTPResponse, pieces: AsyncIterator[bytes]) -> None:
+    """Close an answer, read or not, and end the iterator over its bytes.
+
+    Closing does not end the iterators inside httpx and httpcore, of which an event loop may complain later; reading on
+    from the closed connection does.
+    """
+    with suppress(*NETWORK_ERRORS):
+        await response.aclose()
+    with suppress(*NETWORK_ERRORS, RuntimeError, ValueError):  # the last two: somebody reads on right now
+        async for _ in pieces:
+            pass
+
+
 class AsyncStream(AsyncIteration):
     """The chunks of a chat completion; can be iterated once. `AsyncBridgeClient.stream_complete` makes it.
 
@@ -144,8 +157,7 @@ class AsyncStream(AsyncIteration):
         """Stop reading and free the connection; calling it again does nothing."""
         if not self._closed:
             self._closed = True
-            with suppress(*NETWORK_ERRORS):
-                await self._response.aclose()
+            await end(self._response, self._pieces)
 
     async def __aenter__(self) -> Self:
         return self

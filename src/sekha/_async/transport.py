@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Mapping
 from copy import copy
 from dataclasses import replace
 from typing import Any, TypeVar, cast
@@ -39,7 +38,7 @@ from sekha.errors import (
     SekhaTimeoutError,
 )
 
-from .stream import AsyncStream
+from .stream import AsyncStream, end
 
 T = TypeVar("T")
 
@@ -170,9 +169,19 @@ class AsyncTransport:
         attempts = Attempts(endpoint, options, clock)
 
         async def one() -> T:
-            async with self._turn(endpoint, options):
-                attempts.begin()
-                return await exchange(options)
+            if not endpoint.stores:
+                return await in_turn()
+            if not await self.connections.writes.acquire(options.time_left(clock.now())):
+                raise self._too_late(options, sent=False)
+            try:
+                return await in_turn()
+            finally:
+                self.connections.writes.release()
+
+        async def in_turn() -> T:
+            await self._take_token(options)
+            attempts.begin()
+            return await exchange(options)
 
         retrying = AsyncRetrying(
             sleep=clock.async_sleep,
@@ -191,23 +200,8 @@ class AsyncTransport:
                 return cast(T, None)
             raise self._told(error, attempts) from error.__cause__
 
-    @asynccontextmanager
-    async def _turn(self, endpoint: Endpoint[Any], options: CallOptions) -> AsyncIterator[None]:
-        """Wait for a place among the writes, if it is one, and for a token of the limiter."""
-        clock, writes = self.connections.clock, self.connections.writes
-        if not endpoint.stores:
-            await self._token(options)
-            yield
-            return
-        if not await writes.acquire(options.time_left(clock.now())):
-            raise self._too_late(options, sent=False)
-        try:
-            await self._token(options)
-            yield
-        finally:
-            writes.release()
-
-    async def _token(self, options: CallOptions) -> None:
+    async def _take_token(self, options: CallOptions) -> None:
+        """Wait until the limiter lets a request through."""
         clock, bucket = self.connections.clock, self.connections.bucket
         if bucket.try_take(clock.now()):
             return
@@ -225,10 +219,7 @@ class AsyncTransport:
         """One attempt on the wire: the whole answer."""
         with translated_errors(request.endpoint, self.connections.base_url):
             response = await self._send(request, options, "application/json")
-            try:
-                return await self._read(response, request.endpoint, options)
-            finally:
-                await response.aclose()
+            return await self._read(response, options)
 
     async def _open(self, request: Request[Any], options: CallOptions) -> AsyncStream:
         """One attempt on the wire: the head of a stream, or the error that came instead."""
@@ -236,10 +227,7 @@ class AsyncTransport:
         with translated_errors(endpoint, connections.base_url):
             response = await self._send(request, options, "text/event-stream, application/json")
             if not response.is_success:
-                try:
-                    endpoint.reader.read(endpoint, await self._read(response, endpoint, options))
-                finally:
-                    await response.aclose()
+                endpoint.reader.read(endpoint, await self._read(response, options))
         reader = ChunkReader(
             events="event-stream" in response.headers.get("content-type", ""),
             limit=connections.limit,
@@ -264,18 +252,23 @@ class AsyncTransport:
             follow_redirects=False,
         )
 
-    async def _read(self, response: HTTPResponse, endpoint: Endpoint[Any], options: CallOptions) -> Answer:
+    async def _read(self, response: HTTPResponse, options: CallOptions) -> Answer:
+        """The whole answer, bounded in length and time; the connection is free afterwards."""
         limit, clock = self.connections.limit, self.connections.clock
         body = bytearray()
-        async for piece in response.aiter_bytes():
-            body += piece
-            if len(body) > limit:
-                raise SekhaDecodeError(
-                    f"the answer is longer than max_response_bytes={limit}", status_code=response.status_code
-                )
-            left = options.time_left(clock.now())
-            if left is not None and left <= 0:
-                raise self._too_late(options, sent=True)
+        pieces = response.aiter_bytes()
+        try:
+            async for piece in pieces:
+                body += piece
+                if len(body) > limit:
+                    raise SekhaDecodeError(
+                        f"the answer is longer than max_response_bytes={limit}", status_code=response.status_code
+                    )
+                left = options.time_left(clock.now())
+                if left is not None and left <= 0:
+                    raise self._too_late(options, sent=True)
+        finally:
+            await end(response, pieces)
         return Answer(response.status_code, response.headers, bytes(body))
 
     def _too_late(self, options: CallOptions, *, sent: bool) -> SekhaTimeoutError:

@@ -228,10 +228,10 @@ class Conversations(ServiceClient):
             ```
         """
         filters = given(label=label, folder=folder, pinned=pinned, archived=archived, subfolders=subfolders)
-        request = checked(ListRequest, {**filters, "page": page, "page_size": page_size})
+        checked(ListRequest, {**filters, "page": page, "page_size": page_size})
         keep = conversation_filter(**cast("Any", filters))
         if keep is None:
-            query = {"page": request["page"], "page_size": request["page_size"]}
+            query = {"page": page, "page_size": page_size}
             return self._transport.send(endpoints.LIST_CONVERSATIONS.request(query=query))
         rows = all_conversations(self._transport.begun(), keep)
         start = (page - 1) * page_size

@@ -21,6 +21,19 @@ from sekha.errors import SekhaClosedError, SekhaError, SekhaTimeoutError
 from sekha.types import ChatCompletion, ChatCompletionChunk
 
 
+def end(response: HTTPResponse, pieces: Iterator[bytes]) -> None:
+    """Close an answer, read or not, and end the iterator over its bytes.
+
+    Closing does not end the iterators inside httpx and httpcore, of which an event loop may complain later; reading on
+    from the closed connection does.
+    """
+    with suppress(*NETWORK_ERRORS):
+        response.close()
+    with suppress(*NETWORK_ERRORS, RuntimeError, ValueError):  # the last two: somebody reads on right now
+        for _ in pieces:
+            pass
+
+
 class Stream(BlockingIteration):
     """The chunks of a chat completion; can be iterated once. `BridgeClient.stream_complete` makes it.
 
@@ -146,8 +159,7 @@ class Stream(BlockingIteration):
         """Stop reading and free the connection; calling it again does nothing."""
         if not self._closed:
             self._closed = True
-            with suppress(*NETWORK_ERRORS):
-                self._response.close()
+            end(self._response, self._pieces)
 
     def __enter__(self) -> Self:
         return self

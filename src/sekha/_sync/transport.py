@@ -4,8 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from copy import copy
 from dataclasses import replace
 from typing import Any, TypeVar, cast
@@ -41,7 +40,7 @@ from sekha.errors import (
     SekhaTimeoutError,
 )
 
-from .stream import Stream
+from .stream import Stream, end
 
 T = TypeVar("T")
 
@@ -172,9 +171,19 @@ class Transport:
         attempts = Attempts(endpoint, options, clock)
 
         def one() -> T:
-            with self._turn(endpoint, options):
-                attempts.begin()
-                return exchange(options)
+            if not endpoint.stores:
+                return in_turn()
+            if not self.connections.writes.acquire(options.time_left(clock.now())):
+                raise self._too_late(options, sent=False)
+            try:
+                return in_turn()
+            finally:
+                self.connections.writes.release()
+
+        def in_turn() -> T:
+            self._take_token(options)
+            attempts.begin()
+            return exchange(options)
 
         retrying = Retrying(
             sleep=clock.sleep,
@@ -193,23 +202,8 @@ class Transport:
                 return cast(T, None)
             raise self._told(error, attempts) from error.__cause__
 
-    @contextmanager
-    def _turn(self, endpoint: Endpoint[Any], options: CallOptions) -> Iterator[None]:
-        """Wait for a place among the writes, if it is one, and for a token of the limiter."""
-        clock, writes = self.connections.clock, self.connections.writes
-        if not endpoint.stores:
-            self._token(options)
-            yield
-            return
-        if not writes.acquire(options.time_left(clock.now())):
-            raise self._too_late(options, sent=False)
-        try:
-            self._token(options)
-            yield
-        finally:
-            writes.release()
-
-    def _token(self, options: CallOptions) -> None:
+    def _take_token(self, options: CallOptions) -> None:
+        """Wait until the limiter lets a request through."""
         clock, bucket = self.connections.clock, self.connections.bucket
         if bucket.try_take(clock.now()):
             return
@@ -227,10 +221,7 @@ class Transport:
         """One attempt on the wire: the whole answer."""
         with translated_errors(request.endpoint, self.connections.base_url):
             response = self._send(request, options, "application/json")
-            try:
-                return self._read(response, request.endpoint, options)
-            finally:
-                response.close()
+            return self._read(response, options)
 
     def _open(self, request: Request[Any], options: CallOptions) -> Stream:
         """One attempt on the wire: the head of a stream, or the error that came instead."""
@@ -238,10 +229,7 @@ class Transport:
         with translated_errors(endpoint, connections.base_url):
             response = self._send(request, options, "text/event-stream, application/json")
             if not response.is_success:
-                try:
-                    endpoint.reader.read(endpoint, self._read(response, endpoint, options))
-                finally:
-                    response.close()
+                endpoint.reader.read(endpoint, self._read(response, options))
         reader = ChunkReader(
             events="event-stream" in response.headers.get("content-type", ""),
             limit=connections.limit,
@@ -266,18 +254,23 @@ class Transport:
             follow_redirects=False,
         )
 
-    def _read(self, response: HTTPResponse, endpoint: Endpoint[Any], options: CallOptions) -> Answer:
+    def _read(self, response: HTTPResponse, options: CallOptions) -> Answer:
+        """The whole answer, bounded in length and time; the connection is free afterwards."""
         limit, clock = self.connections.limit, self.connections.clock
         body = bytearray()
-        for piece in response.iter_bytes():
-            body += piece
-            if len(body) > limit:
-                raise SekhaDecodeError(
-                    f"the answer is longer than max_response_bytes={limit}", status_code=response.status_code
-                )
-            left = options.time_left(clock.now())
-            if left is not None and left <= 0:
-                raise self._too_late(options, sent=True)
+        pieces = response.iter_bytes()
+        try:
+            for piece in pieces:
+                body += piece
+                if len(body) > limit:
+                    raise SekhaDecodeError(
+                        f"the answer is longer than max_response_bytes={limit}", status_code=response.status_code
+                    )
+                left = options.time_left(clock.now())
+                if left is not None and left <= 0:
+                    raise self._too_late(options, sent=True)
+        finally:
+            end(response, pieces)
         return Answer(response.status_code, response.headers, bytes(body))
 
     def _too_late(self, options: CallOptions, *, sent: bool) -> SekhaTimeoutError:
