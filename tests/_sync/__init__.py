@@ -1,0 +1,2 @@
+# Generated from tests/_async/__init__.py: do not edit.
+# To change it, edit that file, then run: python tools/unasync.py

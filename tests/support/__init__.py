@@ -1,0 +1,1 @@
+"""What tests of both flavours share: a scripted server, replies, facts, a table of calls, a clock."""

@@ -1,0 +1,95 @@
+"""Replies for the fake server: whole answers, streams, and ways to break off."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Tuple
+
+from support.server import Reply, Step
+
+DROP = Reply(end="close")
+"""The connection is closed instead of an answer."""
+RESET = Reply(end="reset")
+"""The connection is reset instead of an answer."""
+HANG = Reply(end="hang")
+"""There is never an answer."""
+
+
+def raw(*steps: Step, end: Any = "keep") -> Reply:
+    """Exactly these steps."""
+    return Reply(steps, end)
+
+
+def head(status: int = 200, content_type: str = "application/json", **headers: str) -> bytes:
+    """The head of an answer without its blank line; ``retry_after`` stands for ``retry-after``."""
+    lines = [f"HTTP/1.1 {status} Status"]
+    if content_type:
+        lines.append(f"content-type: {content_type}")
+    lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
+    return "".join(line + "\r\n" for line in lines).encode("latin-1")
+
+
+def body(data: bytes, status: int = 200, content_type: str = "application/json", **headers: str) -> Reply:
+    """A whole answer."""
+    return Reply((head(status, content_type, content_length=str(len(data)), **headers) + b"\r\n" + data,))
+
+
+def answer(data: Any, status: int = 200, **headers: str) -> Reply:
+    """A whole answer of JSON."""
+    return body(json.dumps(data).encode(), status, **headers)
+
+
+def text(data: str, status: int = 200, **headers: str) -> Reply:
+    """A whole answer of plain text."""
+    return body(data.encode(), status, "text/plain; charset=utf-8", **headers)
+
+
+def empty(status: int = 200, **headers: str) -> Reply:
+    """An answer without a body."""
+    return body(b"", status, "", **headers)
+
+
+def tool(data: Any) -> Reply:
+    """What an MCP tool answers when all is well."""
+    return answer({"success": True, "data": data, "error": None})
+
+
+def app_error(words: str, status: int) -> Reply:
+    """An error in the controller's own form."""
+    return answer({"error": words, "code": status}, status)
+
+
+def cut(data: bytes = b'{"id": ', promised: int = 1000) -> Reply:
+    """An answer that ends before its length."""
+    return Reply((head(content_length=str(promised)) + b"\r\n" + data,), "close")
+
+
+def in_chunks(*steps: Step) -> Tuple[Step, ...]:
+    """Bytes as chunks of a chunked body; other steps stay."""
+    return tuple(b"%x\r\n%s\r\n" % (len(step), step) if isinstance(step, bytes) else step for step in steps)
+
+
+def chunked(*steps: Step, status: int = 200, content_type: str = "text/event-stream", end: Any = "keep") -> Reply:
+    """A chunked answer; its end is there only if the connection is kept."""
+    last = (b"0\r\n\r\n",) if end == "keep" else ()
+    return Reply(
+        (head(status, content_type, transfer_encoding="chunked") + b"\r\n", *in_chunks(*steps), *last),
+        end,
+    )
+
+
+def event(data: Any, name: str = "") -> bytes:
+    """A server-sent event."""
+    shown = data if isinstance(data, str) else json.dumps(data)
+    return (f"event: {name}\n" if name else "").encode() + b"data: " + shown.encode() + b"\n\n"
+
+
+def delta(content: str = "", finish_reason: Any = None, **more: Any) -> bytes:
+    """An event with a piece of an answer."""
+    said = {"content": content} if content else {}
+    choice = {"index": 0, "delta": said, "finish_reason": finish_reason}
+    chunk = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1767225600, "model": "llama3"}
+    return event({**chunk, "choices": [choice], **more})
+
+
+DONE = b"data: [DONE]\n\n"
