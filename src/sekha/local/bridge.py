@@ -3,35 +3,35 @@
 from __future__ import annotations
 
 import json
-import re
 import time
 from datetime import datetime, timezone
-from typing import Any, AsyncGenerator, Dict, List, Optional, Type, TypeVar
+from typing import Any, AsyncGenerator, Dict, List, Mapping, Optional, Type, TypeVar, Union
 from uuid import uuid4
 
 from pydantic import AliasChoices, BaseModel, BeforeValidator, Field, ValidationError
 from pydantic_core import PydanticKnownError, from_json
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
 from typing_extensions import Annotated
 
 from sekha.local import tasks
 from sekha.local.memory import WINDOWS
 from sekha.local.models import ChatModel, ChatRequest, Embedder, ModelError, ModelInfo, usage
-from sekha.local.web import Content, Table, json_response, read, routes
+from sekha.local.web import JSON_TYPE, Content, Table, gone, is_list, is_object, read, routes
 
 _MAX_BODY = 32 * 2**20
 _ROLES = ("system", "user", "assistant", "function")
 _TASKS = ("embedding", "chat_small", "chat_large", "chat_smart", "vision", "audio", "image_generation")
-_JSON_TYPE = re.compile(r"application/(?:[\w.+-]+\+)?json\s*(?:;.*)?", re.IGNORECASE)
 _B = TypeVar("_B", bound=BaseModel)
 
 
 def _texts(value: Any) -> Any:
-    if isinstance(value, (str, list)):
-        return [value] if isinstance(value, str) else value
+    if isinstance(value, str):
+        return [value]
+    if is_list(value):
+        return value
     raise PydanticKnownError("string_type")
 
 
@@ -114,41 +114,30 @@ class Bridge:
                 raise HTTPException(500, f"{message.role!r} is not a valid MessageRole")
         messages = [(message.role, message.content) for message in body.messages]
         asked = ChatRequest(messages, body.model, body.temperature, body.max_tokens)
-        head = {"id": f"chatcmpl-{uuid4().hex[:8]}", "created": int(time.time())}
+        head: Dict[str, Any] = {"id": f"chatcmpl-{uuid4().hex[:8]}", "created": int(time.time())}
         self._served["chat"] += 1
-        try:
-            if not body.stream:
-                text = await self._chat.complete(asked)
-                model = await self._chat.name(body.model)
-            else:
-                pieces = self._chat.stream(asked)
-                first = await anext_or(pieces, "")  # a model that is down is an error, not an empty stream
-                model = await self._chat.name(body.model)
-        except ModelError as error:
-            raise HTTPException(500, f"Chat completion failed: {error}") from error
+        head["model"] = await self._chat.name(body.model)
         if body.stream:
-            head = {**head, "object": "chat.completion.chunk", "model": model}
-            headers = {"cache-control": "no-cache"}
-            return StreamingResponse(_events(head, asked, first, pieces), 200, headers, "text/event-stream")
+            pieces = self._chat.stream(asked)
+            first = await _next(pieces)  # a model that is down is an error, not an empty stream
+            events = _events({**head, "object": "chat.completion.chunk"}, asked, first, pieces)
+            return StreamingResponse(events, 200, {"cache-control": "no-cache"}, "text/event-stream")
+        text = await self._chat.complete(asked)
         choice = {"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": "stop"}
-        head = {**head, "object": "chat.completion", "model": model}
-        return json_response({**head, "choices": [choice], "usage": usage(asked, text)})
+        return JSONResponse({**head, "object": "chat.completion", "choices": [choice], "usage": usage(asked, text)})
 
     async def embed(self, request: Request) -> Response:
         body = await _parse(request, EmbedBody)
         self._served["embedding"] += 1
-        try:
-            if not body.text or not all(body.text):
-                raise ModelError("a text is empty")
-            model, vectors = await self._embedder.embed(body.text, body.model)
-        except ModelError as error:
-            raise HTTPException(500, f"Embedding generation failed: {error}") from error
+        if not body.text or not all(body.text):
+            raise HTTPException(500, "Embedding generation failed: a text is empty")
+        model, vectors = await self._embedder.embed(body.text, body.model)
         tokens = sum(len(text) // 4 for text in body.text)
         rows = [[round(number, 7) for number in vector] for vector in vectors]
         flat = {"embedding": rows[0], "model": model, "tokens_used": tokens, "dimension": len(rows[0])}
         data = [{"object": "embedding", "index": index, "embedding": row} for index, row in enumerate(rows)]
         counts = {"prompt_tokens": tokens, "total_tokens": tokens}
-        return json_response({**flat, "object": "list", "data": data, "usage": counts})
+        return JSONResponse({**flat, "object": "list", "data": data, "usage": counts})
 
     async def summarize(self, request: Request) -> Response:
         body = await _parse(request, SummarizeBody)
@@ -157,17 +146,17 @@ class Bridge:
         summary = await tasks.summarize(self._chat, body.messages, body.level, body.model)
         answer = {"summary": summary, "model": await self._chat.name(body.model), "level": body.level}
         tokens = (sum(map(len, body.messages)) + len(summary)) // 4
-        return json_response({**answer, "tokens_used": tokens, "message_count": len(body.messages)})
+        return JSONResponse({**answer, "tokens_used": tokens, "message_count": len(body.messages)})
 
     async def extract(self, request: Request) -> Response:
         body = await _parse(request, ExtractBody)
         found = await tasks.extract(self._chat, body.text, body.model)
-        return json_response({"entities": found, "model": await self._chat.name(body.model)})
+        return JSONResponse({"entities": found, "model": await self._chat.name(body.model)})
 
     async def score(self, request: Request) -> Response:
         body = await _parse(request, ScoreBody)
         score, reasoning = await tasks.score(self._chat, body.conversation, body.model)
-        return json_response({"score": score, "reasoning": reasoning, "model": await self._chat.name(body.model)})
+        return JSONResponse({"score": score, "reasoning": reasoning, "model": await self._chat.name(body.model)})
 
     async def route(self, request: Request) -> Response:
         body = await _parse(request, RouteBody)
@@ -185,29 +174,25 @@ class Bridge:
             raise HTTPException(503, f"No suitable providers available for task '{body.task}'")
         reason = "Matched preferred model" if body.preferred_model else "Selected by priority (1)"
         answer = {"provider_id": info.provider, "model_id": info.model, "estimated_cost": 0.0}
-        return json_response({**answer, "reason": reason, "provider_type": info.kind})
+        return JSONResponse({**answer, "reason": reason, "provider_type": info.kind})
 
     async def root(self, request: Request) -> Response:
         features = ["Chat completions", "Streaming", "Embeddings"]
         answer = {"service": "Sekha LLM Bridge (local)", "version": "2.0.0", "docs": "/docs", "health": "/health"}
-        return json_response({**answer, "features": features})
+        return JSONResponse({**answer, "features": features})
 
     async def health(self, request: Request) -> Response:
-        checks: Dict[str, Any] = {}
-        loaded: List[str] = []
-        for name, model in (("embedding", self._embedder), ("chat", self._chat)):
-            try:
-                info = await model.info()
-                checks[name] = {"status": "ok", "model": info.model}
-                loaded.append(info.model)
-            except ModelError as error:
-                checks[name] = {"status": "error", "error": str(error)}
-        status = "healthy" if len(loaded) == len(checks) else "degraded"
-        providers = await self._providers()
-        has = {"has_embedding": checks["embedding"]["status"] == "ok", "has_chat": checks["chat"]["status"] == "ok"}
-        ollama = {"status": status, "providers": providers, "models_count": len(loaded), **has}
+        found = await self._look()
+        loaded = [info.model for info in found.values() if isinstance(info, ModelInfo)]
+        checks = {
+            name: {"status": "ok", "model": info.model} if isinstance(info, ModelInfo) else {"status": "error", **info}
+            for name, info in found.items()
+        }
+        status = "healthy" if len(loaded) == len(found) else "degraded"
+        ollama: Dict[str, Any] = {"status": status, "providers": self._providers(found), "models_count": len(loaded)}
+        ollama.update({f"has_{name}": check["status"] == "ok" for name, check in checks.items()})
         answer = {"status": status, "ollama_status": ollama, "models_loaded": loaded}
-        return json_response({**answer, "timestamp": _naive_now(), "checks": checks})
+        return JSONResponse({**answer, "timestamp": _naive_now(), "checks": checks})
 
     async def metrics(self, request: Request) -> Response:
         lines = ["# HELP bridge_requests_total Requests served", "# TYPE bridge_requests_total counter"]
@@ -219,46 +204,49 @@ class Bridge:
         for task, info in (("embedding", await self._embedder.info()), ("chat_smart", await self._chat.info())):
             row = {"model_id": info.model, "provider_id": info.provider, "task": task, "context_window": 8192}
             rows.append({**row, "dimension": info.dimension, "supports_vision": False, "supports_audio": False})
-        return json_response(rows)
+        return JSONResponse(rows)
 
     async def tasks(self, request: Request) -> Response:
-        return json_response(list(_TASKS))
+        return JSONResponse(list(_TASKS))
 
     async def providers(self, request: Request) -> Response:
-        found = await self._providers()
+        found = self._providers(await self._look())
         healthy = sum(provider["circuit_breaker"]["state"] == "closed" for provider in found.values())
-        models = sum(provider["models_count"] for provider in found.values())
         answer = {"providers": found, "total_providers": len(found), "healthy_providers": healthy}
-        return json_response({**answer, "total_models": models})
+        return JSONResponse({**answer, "total_models": sum(one["models_count"] for one in found.values())})
 
-    async def _providers(self) -> Dict[str, Dict[str, Any]]:
-        found: Dict[str, Dict[str, Any]] = {}
-        for model in (self._embedder, self._chat):
-            info: Optional[ModelInfo] = None
+    async def _look(self) -> Dict[str, Union[ModelInfo, Dict[str, str]]]:
+        """Each model, or why it cannot be reached."""
+        found: Dict[str, Union[ModelInfo, Dict[str, str]]] = {}
+        for name, model in (("embedding", self._embedder), ("chat", self._chat)):
             try:
-                info = await model.info()
-            except ModelError:
-                pass
-            name = info.provider if info else "unreachable"
-            breaker = {"state": "closed" if info else "open", "failure_count": 0, "success_count": 0}
+                found[name] = await model.info()
+            except ModelError as error:
+                found[name] = {"error": str(error)}
+        return found
+
+    def _providers(self, models: Mapping[str, Union[ModelInfo, Dict[str, str]]]) -> Dict[str, Dict[str, Any]]:
+        found: Dict[str, Dict[str, Any]] = {}
+        for task, info in models.items():
+            up = isinstance(info, ModelInfo)
+            name = info.provider if isinstance(info, ModelInfo) else f"{task}-server"
+            breaker: Dict[str, Any] = {"state": "closed" if up else "open", "failure_count": 0, "success_count": 0}
             breaker.update(last_failure=None, last_state_change=self._started, time_since_failure=None)
             entry = found.setdefault(name, {"provider_type": name, "circuit_breaker": breaker, "models_count": 0})
-            entry["models_count"] += 1 if info else 0
+            entry["models_count"] += up
         return found
 
 
-async def anext_or(pieces: AsyncGenerator[str, None], default: str) -> str:
-    """The next piece of a stream, or the default at its end."""
-    try:
-        return await pieces.__anext__()
-    except StopAsyncIteration:
-        return default
+async def _next(pieces: AsyncGenerator[str, None]) -> str:
+    async for piece in pieces:
+        return piece
+    return ""
 
 
 async def _events(
     head: Dict[str, Any], asked: ChatRequest, first: str, pieces: AsyncGenerator[str, None]
 ) -> AsyncGenerator[str, None]:
-    """Server-sent events: the role, the answer in pieces, the end with the usage; an error of the model is an event too."""
+    """Server-sent events: the role, the answer in pieces, the end with the usage; a model's error is an event too."""
 
     def event(delta: Dict[str, str], finish: Optional[str] = None, **more: Any) -> str:
         choice = {"index": 0, "delta": delta, "finish_reason": finish}
@@ -289,11 +277,11 @@ async def _parse(request: Request, model: Type[_B]) -> _B:
     content_type = request.headers.get("content-type")
     if not data:
         raise _invalid({"type": "missing", "loc": ["body"], "msg": "Field required", "input": None})
-    if content_type and not _JSON_TYPE.fullmatch(content_type):
+    if content_type and not JSON_TYPE.fullmatch(content_type):
         value: Any = data.decode("utf-8", "replace")
     else:
         value = _load(data)
-    if not isinstance(value, dict):
+    if not is_object(value):
         message = "Input should be a valid dictionary or object to extract fields from"
         raise _invalid({"type": "model_attributes_type", "loc": ["body"], "msg": message, "input": value})
     try:
@@ -307,17 +295,9 @@ def _load(data: bytes) -> Any:
     try:
         return from_json(data, allow_inf_nan=False)
     except ValueError as error:
-        place, reason = 0, str(error)
-    try:
-        json.loads(data)
-    except json.JSONDecodeError as error:  # in the words of FastAPI, where Python finds the same error
-        place, reason = error.pos, error.msg
-    except ValueError:
-        pass
-    context = {"error": reason}
-    raise _invalid(
-        {"type": "json_invalid", "loc": ["body", place], "msg": "JSON decode error", "input": {}, "ctx": context}
-    )
+        place, context = int(str(error).rpartition(" ")[2]), {"error": str(error)}
+        one: Dict[str, Any] = {"type": "json_invalid", "loc": ["body", place], "msg": "JSON decode error"}
+        raise _invalid({**one, "input": {}, "ctx": context}) from error
 
 
 class _Invalid(Exception):
@@ -335,7 +315,7 @@ def _failed(_: Request, error: Exception) -> Response:
         return JSONResponse({"detail": error.errors}, 422)
     if isinstance(error, HTTPException):
         return JSONResponse({"detail": error.detail}, error.status_code, headers=dict(error.headers or {}))
-    return JSONResponse({"detail": f"Chat completion failed: {error}"}, 500)
+    return JSONResponse({"detail": str(error)}, 500)
 
 
 def _naive_now() -> str:
@@ -344,7 +324,7 @@ def _naive_now() -> str:
 
 def bridge_app(bridge: Bridge) -> Starlette:
     """The application of the bridge's port; it asks for no key."""
-    handlers: Dict[Any, Any] = {_Invalid: _failed, HTTPException: _failed, ModelError: _failed}
+    handlers: Dict[Any, Any] = {_Invalid: _failed, HTTPException: _failed, ModelError: _failed, ClientDisconnect: gone}
     found = routes(bridge.table(), lambda request: None)
     for route in found:
         (route.methods or set()).discard("HEAD")

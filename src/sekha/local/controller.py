@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from typing import List, Optional
+from typing import Any, Dict, List, Optional
 from uuid import UUID
 
 from pydantic import Field
 from starlette.applications import Starlette
 from starlette.background import BackgroundTask
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response
+from starlette.responses import JSONResponse, PlainTextResponse, Response
 from typing_extensions import Annotated
 
 from sekha.local.mcp import McpTools
 from sekha.local.memory import PINNED, WINDOWS, Memory
 from sekha.local.shapes import Filters, Narrowed, hit_row, message_row, prune_row, spaced
-from sekha.local.store import Filter, stamp
+from sekha.local.store import Conversation, Filter, stamp
 from sekha.local.web import (
     HANDLERS,
     I64,
@@ -27,13 +27,14 @@ from sekha.local.web import (
     MessageIn,
     Table,
     USize,
+    boolean,
     check_key,
     empty,
-    json_response,
     parse,
     path_id,
     query_string,
     routes,
+    u32,
 )
 
 _NIL = "00000000-0000-0000-0000-000000000000"
@@ -72,7 +73,7 @@ class ContextBody(Body):
     query: str
     preferred_labels: List[str]
     context_budget: USize
-    excluded_folders: List[str] = []
+    excluded_folders: List[str] = Field(default_factory=list)
 
 
 class SummaryBody(Body):
@@ -133,20 +134,17 @@ class Controller:
         body = await parse(request, CreateBody)
         messages = [(message.role, message.content) for message in body.messages]
         made = await self.memory.create(body.label, body.folder, messages, body.importance_score)
-        answer = {"id": made.id, "conversation_id": made.id, "label": made.label, "folder": made.folder}
-        answer.update(status=made.status, message_count=made.message_count, created_at=made.created_at)
-        return json_response({**answer, "importance_score": made.importance}, 201)
+        return JSONResponse({**_row(made), "conversation_id": made.id, "importance_score": made.importance}, 201)
 
     async def get(self, request: Request) -> Response:
         found = self.store.get(path_id(request))
         if found is None:
             raise AppError(404, "Conversation not found")
-        answer = {"id": found.id, "label": found.label, "folder": found.folder, "status": found.status}
-        return json_response({**answer, "message_count": found.message_count, "created_at": found.created_at})
+        return JSONResponse(_row(found))
 
     async def list_all(self, request: Request) -> Response:
-        known = {"label": str, "folder": str, "pinned": bool, "archived": bool, "page": int, "page_size": int}
-        given = query_string(request, known)
+        flags, numbers = {"pinned": boolean, "archived": boolean}, {"page": u32, "page_size": u32}
+        given = query_string(request, {"label": str, "folder": str, **flags, **numbers})
         pinned, archived = given.get("pinned"), given.get("archived")
         which = Filter(
             labels=[given["label"]] if "label" in given else None,
@@ -171,7 +169,7 @@ class Controller:
             }
             for one in found
         ]
-        return json_response({"results": results, "total": self.store.count(which), "page": page, "page_size": size})
+        return JSONResponse({"results": results, "total": self.store.count(which), "page": page, "page_size": size})
 
     async def count(self, request: Request) -> Response:
         given = query_string(request, {"label": str, "folder": str})
@@ -179,7 +177,7 @@ class Controller:
         if label is not None and folder is not None:
             raise AppError(400, "Cannot specify both label and folder")
         count = self.store.count(Filter(folder=folder)) if label is None else self.store.count_label(label)
-        return json_response({"count": count, "label": label, "folder": folder})
+        return JSONResponse({"count": count, "label": label, "folder": folder})
 
     async def delete(self, request: Request) -> Response:
         self.memory.delete(path_id(request))
@@ -209,14 +207,14 @@ class Controller:
         which = (body.filters or Filters()).of_store()
         hits, total = await self.memory.search(body.query, which, limit, offset)
         page = offset // limit + 1 if limit else 1
-        return json_response(
+        return JSONResponse(
             {"results": [hit_row(hit) for hit in hits], "total": total, "page": page, "page_size": limit}
         )
 
     async def full_text_search(self, request: Request) -> Response:
         body = await parse(request, SearchBody)
         found = self.store.find(body.query, body.limit)
-        return json_response({"results": [message_row(message) for message in found], "total": len(found)})
+        return JSONResponse({"results": [message_row(message) for message in found], "total": len(found)})
 
     async def assemble_context(self, request: Request) -> Response:
         body = await parse(request, ContextBody)
@@ -225,7 +223,7 @@ class Controller:
         for row, message in zip(rows, found):
             citation = {"label": message.label, "folder": message.folder, "timestamp": spaced(message.timestamp)}
             row["metadata"] = {"citation": citation}
-        return json_response(rows)
+        return JSONResponse(rows)
 
     async def summarize(self, request: Request) -> Response:
         body = await parse(request, SummaryBody)
@@ -234,11 +232,11 @@ class Controller:
         identity = str(body.conversation_id)
         summary = await self.memory.summarize(identity, body.level)
         answer = {"conversation_id": identity, "level": body.level, "summary": summary}
-        return json_response({**answer, "generated_at": stamp(time.time_ns())})
+        return JSONResponse({**answer, "generated_at": stamp(time.time_ns())})
 
     async def prune_dry_run(self, request: Request) -> Response:
         found = self.memory.prune((await parse(request, ThresholdBody)).threshold_days)
-        return json_response({"suggestions": [prune_row(candidate) for candidate in found], "total": len(found)})
+        return JSONResponse({"suggestions": [prune_row(candidate) for candidate in found], "total": len(found)})
 
     async def prune_execute(self, request: Request) -> Response:
         body = await parse(request, IdsBody)
@@ -256,7 +254,7 @@ class Controller:
             }
             for label, existing in self.memory.suggest_labels(identity)
         ]
-        return json_response({"conversation_id": identity, "suggestions": suggestions})
+        return JSONResponse({"conversation_id": identity, "suggestions": suggestions})
 
     async def rebuild_embeddings(self, request: Request) -> Response:
         answer = empty(202)
@@ -269,7 +267,7 @@ class Controller:
         except sqlite3.Error:
             return empty(503)
         checks = {"database": {"status": "ok"}, "chroma": {"status": "ok"}}
-        return json_response({"status": "healthy", "timestamp": f"{stamp(time.time_ns())}+00:00", "checks": checks})
+        return JSONResponse({"status": "healthy", "timestamp": f"{stamp(time.time_ns())}+00:00", "checks": checks})
 
     async def metrics(self, request: Request) -> Response:
         lines: List[str] = []
@@ -279,8 +277,13 @@ class Controller:
         return PlainTextResponse("\n".join(lines))
 
 
+def _row(found: Conversation) -> Dict[str, Any]:
+    head = {"id": found.id, "label": found.label, "folder": found.folder, "status": found.status}
+    return {**head, "message_count": found.message_count, "created_at": found.created_at}
+
+
 def controller_app(controller: Controller, tools: McpTools, api_key: Optional[str]) -> Starlette:
-    """The application of the controller's port: REST and MCP tools, each route but health and metrics behind the key."""
+    """The application of the controller's port: REST and MCP tools; all but health and metrics ask for the key."""
 
     def guard(request: Request) -> None:
         if request.url.path not in _OPEN:

@@ -6,12 +6,12 @@ from typing import Any, Dict, List, Optional
 from uuid import UUID
 
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 
 from sekha.local.memory import Memory
 from sekha.local.shapes import Filters, Narrowed, hit_row, markdown, prune_row, spaced
 from sekha.local.store import Conversation
-from sekha.local.web import I32, I64, U32, Body, MessageIn, Table, json_response, parse
+from sekha.local.web import I32, I64, U32, Body, MessageIn, Table, parse
 
 
 class StoreBody(Body):
@@ -148,4 +148,4 @@ class McpTools:
 
 def envelope(data: Any, error: Optional[str] = None) -> Response:
     """How a tool answers: always 200, with what went wrong inside."""
-    return json_response({"success": error is None, "data": data, "error": error})
+    return JSONResponse({"success": error is None, "data": data, "error": error})

@@ -122,7 +122,8 @@ class Memory:
                 + (0.02 if message.timestamp > month_ago else 0.0)
             )
 
-        left, chosen = 4 * budget, []
+        left = 4 * budget
+        chosen: List[Message] = []
         for _, message in sorted(scores.values(), key=rank, reverse=True):
             size = len(message.content.encode())
             if size <= left and budget and not any(_inside(message.folder, folder) for folder in excluded_folders):
@@ -203,4 +204,4 @@ class Memory:
 
 
 def _inside(folder: str, parent: str) -> bool:
-    return bool(parent) and (folder == parent or folder.startswith(parent.rstrip("/") + "/"))
+    return bool(parent) and f"{folder}/".startswith(f"{parent.rstrip('/')}/")

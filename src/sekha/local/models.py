@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
+from html import unescape
 from typing import AsyncGenerator, Dict, List, NamedTuple, Optional, Protocol, Sequence, Tuple
 
 from sekha.local import words
 
 EMBEDDER_NAME = "local-hash"
 CHAT_NAME = "local-extractive"
-_TAG = re.compile(r"</?[A-Za-z][^<>]*>")
-_ROLE = re.compile(r"^\W*(?:system|user|assistant|function)\W*:\s*", re.IGNORECASE)
+_MEMORY = re.compile(r"<memory>.*</memory>", re.DOTALL)
+_MESSAGE = re.compile(r"<message\b[^>]*>\n(.*?)\n</message>", re.DOTALL)
 
 
 class ModelError(Exception):
@@ -112,24 +113,20 @@ def quote(messages: Sequence[Tuple[str, str]]) -> str:
     """
     The sentences of a chat that answer its last user message best, quoted.
 
-    The last user message is the question. Where it holds several lines, as it does when memory was put into it, the
-    first and the last are the question and the lines between them may be quoted too.
+    The last user message is the question; what the client has put into it as `<memory>` is not asked but quoted.
     """
     asked = max((place for place, (role, _) in enumerate(messages) if role == "user"), default=None)
     if asked is None:
         return "I can only quote, and nobody has asked anything."
-    lines = _clean(messages[asked][1])
-    question = " ".join(dict.fromkeys(lines[:1] + lines[-1:]))
-    given = [line for place, (_, content) in enumerate(messages) if place != asked for line in _clean(content)]
-    found = words.best_sentences(question, [*given, *lines[1:-1]])
+    content = messages[asked][1]
+    remembered = [line for text in _MESSAGE.findall(content) for line in words.sentences(unescape(text))]
+    question = " ".join(_MEMORY.sub("", content).split())
+    others = [text for place, (role, text) in enumerate(messages) if place != asked and role != "system"]
+    given = [line for text in others for line in words.sentences(text)]
+    found = words.best_sentences(question, [*remembered, *given], at_least=0.0 if remembered else 0.15)
     if not found:
-        return f"I can only quote what I am given, and found nothing about: {question}".strip()
+        return f"I can only quote what I am given, and found nothing about: {question[:200]}".strip()
     return "I can only quote what I was given: " + " ".join(f"“{sentence}”" for sentence in found)
-
-
-def _clean(content: str) -> List[str]:
-    """The sentences of a message without markup and without the names of roles before them."""
-    return words.sentences("\n".join(_ROLE.sub("", line) for line in _TAG.sub("\n", content).splitlines()))
 
 
 def _cut(text: str, max_tokens: Optional[int]) -> List[str]:

@@ -2,8 +2,8 @@
 Models behind a URL: any server that speaks like OpenAI or like Ollama.
 
 Which of the two is told by the path of the URL: `/v1` in it means OpenAI (`/v1/chat/completions`, `/v1/embeddings`,
-`/v1/models`), `/api` means Ollama (`/api/chat`, `/api/embed`, `/api/tags`). A URL with neither is asked once for Ollama's
-`/api/version`; a server that does not know that is taken for OpenAI.
+`/v1/models`), `/api` means Ollama (`/api/chat`, `/api/embed`, `/api/tags`). A URL with neither is asked once for
+`/api/version`, which Ollama knows; a server that does not is taken for OpenAI.
 """
 
 from __future__ import annotations
@@ -162,10 +162,12 @@ class RemoteChat:
         async for part in self._remote.lines(path, body):
             if "error" in part:
                 raise ModelError(f"the model {body['model']} stopped: {part['error']}")
-            choices = part.get("choices") or [{}]  # the last event of OpenAI has none, only the usage
-            found = choices[0].get("delta", {}) if path.startswith("/v1") else _dig(part, "message")
-            if found.get("content"):
-                yield str(found["content"])
+            if path.startswith("/v1"):  # the last event of OpenAI has no choices, only the usage
+                part = _dig(part, "choices", 0, "delta") if part.get("choices") else {"content": ""}
+            else:
+                part = _dig(part, "message")
+            if part.get("content"):
+                yield str(part["content"])
 
     async def info(self) -> ModelInfo:
         kind, model = await self._remote.kind(), await self._remote.choose(None, embeds=False)

@@ -56,8 +56,8 @@ class LocalSekha:
     """
     A whole Sekha for development and tests: controller, MCP tools and bridge, on SQLite, in a thread of this process.
 
-    It keeps to the documentation where real servers differ from it, and touches no network besides its own ports and the
-    URLs it is given. Several can run side by side.
+    It keeps to the documentation where real servers differ from it, and touches no network besides its own ports and
+    the URLs it is given. Several can run side by side.
 
     Args:
         data: File of the database, created when missing; None keeps everything in memory until the stop.
@@ -65,8 +65,8 @@ class LocalSekha:
         port: Port of controller and MCP tools; 0 takes a free one.
         bridge_port: Port of the bridge; 0 takes a free one.
         api_key: The key that REST and MCP ask for; None takes any key that is not empty.
-        llm_url: A server for chat, OpenAI-compatible (`http://host:1234/v1`) or Ollama (`http://host:11434`); None answers
-            by quoting what was given. See `sekha.local.remote` for how the two are told apart.
+        llm_url: A server for chat, OpenAI-compatible (`http://host:1234/v1`) or Ollama (`http://host:11434`); None
+            answers by quoting what was given. See `sekha.local.remote` for how the two are told apart.
         embeddings_url: The same for embeddings; None uses a hashed embedding of our own. After changing it for existing
             data, have the vectors made anew (`POST /api/v1/rebuild-embeddings`).
 
@@ -182,6 +182,8 @@ class LocalSekha:
         limit = time.monotonic() + _LIMIT
         while not all(server.started for server in servers):
             if not thread.is_alive() or time.monotonic() > limit:
+                for server in servers:
+                    server.should_exit = True
                 raise LocalSekhaError("the local Sekha did not start")
             time.sleep(0.002)
         return _Running(thread, servers, store, urls[0], urls[1])
@@ -224,6 +226,8 @@ def _open(data: Union[str, Path, None]) -> Store:
 
 def _listen(host: str, port: int) -> socket.socket:
     """A socket that listens; with its own error, since a server that fails to bind would end the process."""
+    if not 0 <= port <= 65_535:
+        raise LocalSekhaError(f"a port is a number from 0 to 65535, not {port}")
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         sock = socket.socket(family, kind, protocol)
@@ -236,8 +240,8 @@ def _listen(host: str, port: int) -> socket.socket:
             sock.close()
             raise
         return sock
-    except (OSError, OverflowError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
+    except OSError as error:
+        reason = error.strerror or str(error)
         raise LocalSekhaError(f"cannot listen on {host}:{port}: {reason[:1].lower()}{reason[1:]}") from error
 
 

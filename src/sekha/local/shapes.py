@@ -11,13 +11,13 @@ from typing_extensions import Annotated
 
 from sekha.local.memory import Candidate, Hit
 from sekha.local.store import Conversation, Filter, Message
-from sekha.local.web import Body
+from sekha.local.web import Body, is_object
 
 _TIME = re.compile(r"(\d{4}-\d\d-\d\d)(?:[T ](\d\d:\d\d(?::\d\d)?)(?:[.,](\d{1,9})\d*)?)?\s?(Z|[+-]\d\d:?\d\d)?", re.I)
 
 
 def moment(text: str) -> str:
-    """A time stamp as the store writes it; without a zone it is UTC, without a time the day's beginning."""
+    """A time stamp as the store writes it; without a zone it is UTC, without a time the beginning of the day."""
     match = _TIME.fullmatch(text.strip())
     if match is None:
         raise ValueError("expected a time stamp such as 2026-01-31T09:30:00Z")
@@ -27,7 +27,13 @@ def moment(text: str) -> str:
     return f"{found.replace(tzinfo=None).isoformat()}.{fraction or '':0<9}"
 
 
+def _end(text: str) -> str:
+    return moment(f"{text}T23:59:59.999999999" if len(text) == 10 else text)
+
+
 Moment = Annotated[str, AfterValidator(moment)]
+End = Annotated[str, AfterValidator(_end)]
+"""A date as the end is its whole day."""
 
 
 class Filters(Body):
@@ -38,7 +44,7 @@ class Filters(Body):
     folder: Optional[str] = None
     min_importance: Optional[float] = None
     start_date: Optional[Moment] = None
-    end_date: Optional[Moment] = None
+    end_date: Optional[End] = None
 
     def of_store(self, also: Optional[Filters] = None) -> Filter:
         """The same as a filter of the store, where both must hold if there are two."""
@@ -49,7 +55,7 @@ class Filters(Body):
 
 
 def _mapping(value: Any) -> Any:
-    return value if isinstance(value, dict) else None
+    return value if is_object(value) else None
 
 
 Narrowed = Annotated[Optional[Filters], BeforeValidator(_mapping)]

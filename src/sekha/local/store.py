@@ -1,4 +1,4 @@
-"""What the local Sekha remembers: conversations, messages, their vectors and a full-text index in one SQLite database."""
+"""What the local Sekha remembers: conversations, messages, vectors and a full-text index in one SQLite database."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from datetime import datetime, timedelta, timezone
 from operator import itemgetter, mul
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple, Union
+from typing import Any, Dict, Generator, List, NamedTuple, Optional, Sequence, Tuple, Union
 
 _APPLICATION = 0x53454B48  # "SEKH": a database of somebody else is refused
 _LARGEST = 2**63 - 1
@@ -157,7 +157,7 @@ class Store:
         self._db.close()
 
     @contextmanager
-    def transaction(self) -> Iterator[None]:
+    def transaction(self) -> Generator[None, None, None]:
         """All of the block is stored, or nothing of it."""
         self._db.execute("BEGIN IMMEDIATE")
         try:

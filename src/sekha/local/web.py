@@ -1,4 +1,4 @@
-"""What the controller and its MCP tools share on the wire: keys, bodies, ids, query strings, and how each is refused."""
+"""What the controller and its MCP tools share on the wire: keys, bodies, ids, queries, and how each is refused."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ import hmac
 import json
 import re
 import sqlite3
-from typing import Any, Awaitable, Callable, Dict, List, Mapping, Optional, Sequence, Tuple, Type, TypeVar, Union
+from typing import Any, Awaitable, Callable, Dict, List, Mapping, Optional, Sequence, Tuple, Type, TypeVar
 from uuid import UUID
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails, from_json
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
-from typing_extensions import Annotated
+from typing_extensions import Annotated, TypeGuard
 
 from sekha.local.memory import NotFound
 from sekha.local.models import ModelError
@@ -25,7 +25,7 @@ MAX_BODY = 2 * 2**20
 
 _DRAINED = 16 * MAX_BODY
 _ID: TypeAdapter[UUID] = TypeAdapter(UUID)
-_JSON_TYPE = re.compile(r"application/(?:[\w.+-]+\+)?json\s*(?:;.*)?", re.IGNORECASE)
+JSON_TYPE = re.compile(r"application/(?:[\w.+-]+\+)?json\s*(?:;.*)?", re.IGNORECASE)
 _B = TypeVar("_B", bound=BaseModel)
 Handler = Callable[[Request], Awaitable[Response]]
 Table = Sequence[Tuple[str, str, Handler]]
@@ -53,19 +53,25 @@ class Body(BaseModel):
     model_config = ConfigDict(strict=True, extra="ignore")
 
 
+def is_list(value: Any) -> TypeGuard[List[Any]]:
+    """Whether JSON is a list, in words that the type checkers understand."""
+    return isinstance(value, list)
+
+
+def is_object(value: Any) -> TypeGuard[Dict[str, Any]]:
+    """Whether JSON is an object."""
+    return isinstance(value, dict)
+
+
 def flatten(content: Any) -> Any:
     """Content parts as one text (an image becomes its address); anything else unchanged, for the type to refuse."""
-    if not isinstance(content, list):
+    if not is_list(content):
         return content
-    texts: List[str] = []
-    parts: List[Any] = content
-    for part in parts:
-        found: Any = part.get(part.get("type")) if isinstance(part, dict) else None
-        found = found.get("url") if isinstance(found, dict) else found
-        if not isinstance(found, str):
-            return parts
-        texts.append(found)
-    return "\n".join(texts)
+    try:
+        found: List[Any] = [part["text"] if part["type"] == "text" else part["image_url"] for part in content]
+        return "\n".join(part if isinstance(part, str) else part["url"] for part in found)
+    except (KeyError, TypeError):
+        return content
 
 
 Content = Annotated[str, BeforeValidator(flatten)]
@@ -87,10 +93,10 @@ def check_key(request: Request, api_key: Optional[str]) -> None:
     header = request.headers.get("authorization")
     if header is None or not header.isascii():
         raise Refused(JSONResponse({"error": "Missing authorization header"}, 401))
-    scheme, _, key = header.partition(" ")
-    if scheme != "Bearer":
+    if not header.startswith("Bearer "):
         raise Refused(JSONResponse({"error": "Invalid authorization format"}, 400))
-    if not (hmac.compare_digest(key, api_key) if api_key is not None else key):
+    key = header[len("Bearer ") :]
+    if not (hmac.compare_digest(key.encode(), api_key.encode()) if api_key is not None else key):
         raise Refused(JSONResponse({"error": "Invalid API key"}, 401))
 
 
@@ -111,7 +117,7 @@ async def read(request: Request, limit: int = MAX_BODY) -> Optional[bytes]:
 
 async def parse(request: Request, model: Type[_B]) -> _B:
     """The JSON body of a request, or Refused with 400, 413, 415 or 422 and a text that says why."""
-    if not _JSON_TYPE.fullmatch(request.headers.get("content-type", "")):
+    if not JSON_TYPE.fullmatch(request.headers.get("content-type", "")):
         raise _text(415, "Expected request with `Content-Type: application/json`")
     data = await read(request)
     if data is None:
@@ -137,39 +143,34 @@ def path_id(request: Request) -> str:
         raise _text(400, f"Invalid URL: Cannot parse `id` with value `{value}`: {reason}") from error
 
 
-def query_string(request: Request, known: Mapping[str, type]) -> Dict[str, Any]:
-    """The known parameters of a query string: `str`, `bool` (`true` or `false`) or `int` (u32); others are ignored."""
+def boolean(text: str) -> bool:
+    """`true` or `false` in a query string."""
+    if text not in ("true", "false"):
+        raise ValueError("provided string was not `true` or `false`")
+    return text == "true"
+
+
+def u32(text: str) -> int:
+    """A number in a query string."""
+    if not re.fullmatch(r"\+?[0-9]+", text):
+        raise ValueError("invalid digit found in string" if text else "cannot parse integer from empty string")
+    if len(text) > 20 or int(text) >= 2**32:
+        raise ValueError("number too large to fit in target type")
+    return int(text)
+
+
+def query_string(request: Request, known: Mapping[str, Callable[[str], Any]]) -> Dict[str, Any]:
+    """The known parameters of a query string, each with what reads it; others are ignored."""
     found: Dict[str, Any] = {}
     for name, text in request.query_params.multi_items():
-        kind = known.get(name)
-        if kind is None:
-            continue
-        problem, value = None, text
         if name in found:
             raise _text(400, f"Failed to deserialize query string: duplicate field `{name}`")
-        if kind is bool:
-            value, problem = text == "true", "provided string was not `true` or `false`"
-            problem = None if text in ("true", "false") else problem
-        elif kind is int:
-            digits = re.fullmatch(r"\+?[0-9]{1,20}", text)
-            problem = (
-                None
-                if digits
-                else "invalid digit found in string"
-                if text
-                else "cannot parse integer from empty string"
-            )
-            value = int(text) if digits else 0
-            problem = "number too large to fit in target type" if value >= 2**32 else problem
-        if problem:
-            raise _text(400, f"Failed to deserialize query string: {name}: {problem}")
-        found[name] = value
+        try:
+            if name in known:
+                found[name] = known[name](text)
+        except ValueError as error:
+            raise _text(400, f"Failed to deserialize query string: {name}: {error}") from error
     return found
-
-
-def json_response(content: Any, status: int = 200) -> Response:
-    """JSON, as compact as it gets."""
-    return JSONResponse(content, status)
 
 
 def empty(status: int = 200) -> Response:
@@ -203,6 +204,11 @@ def _http(_: Request, error: Exception) -> Response:
     return Response(status_code=error.status_code, headers=error.headers)
 
 
+def gone(_: Request, error: Exception) -> Response:
+    """What nobody will read: the client left in the middle of its request."""
+    return empty(400)
+
+
 def _failed(request: Request, error: Exception) -> Response:
     """An error of the controller as the REST routes (with a body) or the MCP tools (without one) tell it."""
     status, text = 500, str(error)
@@ -216,12 +222,13 @@ def _failed(request: Request, error: Exception) -> Response:
         text = f"Database error: Query Error: error returned from database: (code: 1) {error}"
     if request.url.path.startswith("/mcp/"):
         return empty(status)
-    return json_response({"error": text, "code": status}, status)
+    return JSONResponse({"error": text, "code": status}, status)
 
 
 HANDLERS: Dict[Any, Callable[[Request, Exception], Response]] = {
     Refused: _refused,
     HTTPException: _http,
+    ClientDisconnect: gone,
     NotFound: _failed,
     AppError: _failed,
     ModelError: _failed,
@@ -229,31 +236,25 @@ HANDLERS: Dict[Any, Callable[[Request, Exception], Response]] = {
 }
 """How the controller answers each kind of error."""
 
-_KINDS = {
-    "string_type": "a string",
-    "string_unicode": "a string",
-    "int_type": "an integer",
-    "bool_type": "a boolean",
-    "float_type": "a number",
-    "list_type": "a sequence",
-    "model_type": "a struct",
-    "uuid_type": "a UUID string",
-}
+_EXPECTED = {"string": "a string", "int": "an integer", "bool": "a boolean", "float": "a number", "list": "a sequence"}
+_EXPECTED.update(model="a struct", uuid="a UUID string")
 
 
 def _reason(error: ErrorDetails) -> str:
     """A validation error in the words of the real controller."""
-    steps: List[Union[int, str]] = list(error["loc"])
-    missing = f"missing field `{steps.pop()}`" if error["type"] == "missing" else ""
-    path = re.sub(r"\.\[", "[", ".".join(f"[{step}]" if isinstance(step, int) else step for step in steps))
-    if missing:
-        reason = missing
-    elif error["type"] == "uuid_parsing":
-        reason = _uuid_reason(error)
-    elif error["type"] in _KINDS:
-        reason = f"invalid type: {_describe(error['input'])}, expected {_KINDS[error['type']]}"
+    *steps, last = error["loc"] or ("",)
+    kind, _, problem = error["type"].rpartition("_")
+    if error["type"] == "missing":
+        reason = f"missing field `{last}`"
     else:
-        reason = f"invalid value: {_describe(error['input'])}, {error['msg'][:1].lower()}{error['msg'][1:]}"
+        steps.append(last)
+        if error["type"] == "uuid_parsing":
+            reason = _uuid_reason(error)
+        elif problem == "type":
+            reason = f"invalid type: {_describe(error['input'])}, expected {_EXPECTED.get(kind, kind)}"
+        else:
+            reason = f"invalid value: {_describe(error['input'])}, {error['msg'][:1].lower()}{error['msg'][1:]}"
+    path = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in steps).lstrip(".")
     return f"{path}: {reason}" if path else reason
 
 
@@ -262,16 +263,9 @@ def _uuid_reason(error: ErrorDetails) -> str:
 
 
 def _describe(value: Any) -> str:
-    shown = json.dumps(value, ensure_ascii=False)[:200] if not isinstance(value, UUID) else str(value)
-    kinds: List[Tuple[type, str]] = [
-        (bool, f"boolean `{shown}`"),
-        (int, f"integer `{shown}`"),
-        (float, f"floating point `{shown}`"),
-        (str, f"string {shown}"),
-        (list, "sequence"),
-        (dict, "map"),
-    ]
-    return next((words for kind, words in kinds if isinstance(value, kind)), "null")
+    kinds = {"bool": "boolean", "int": "integer", "float": "floating point", "str": "string"}
+    kind = {**kinds, "list": "sequence", "dict": "map"}.get(value.__class__.__name__, "null")
+    return kind if kind in ("sequence", "map", "null") else f"{kind} `{json.dumps(value, ensure_ascii=False)[:200]}`"
 
 
 def _text(status: int, text: str) -> Refused:

@@ -1,0 +1,86 @@
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any, Callable, Dict, Iterator, List, Tuple
+
+import httpx
+import pytest
+
+import sekha as package
+from sekha.local import LocalSekha
+
+Create = Callable[..., str]
+CONTRACT: List[Dict[str, Any]] = json.loads((Path(__file__).parents[1] / "data" / "contract.json").read_text("utf-8"))
+UNKNOWN = "11111111-2222-4333-8444-555555555555"
+KEY = {"authorization": "Bearer any key at all"}
+
+
+@pytest.fixture(scope="session")
+def shared() -> Iterator[LocalSekha]:
+    """One server for all tests that do not mind what others have stored."""
+    with LocalSekha() as sekha:
+        yield sekha
+
+
+@pytest.fixture(scope="session")
+def api(shared: LocalSekha) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=shared.controller_url, headers=KEY) as client:
+        yield client
+
+
+@pytest.fixture(scope="session")
+def bridge(shared: LocalSekha) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=shared.bridge_url) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def own_api() -> Iterator[httpx.Client]:
+    """A server for one module alone."""
+    with LocalSekha() as sekha, httpx.Client(base_url=sekha.controller_url, headers=KEY) as client:
+        yield client
+
+
+@pytest.fixture
+def fresh(tmp_path: Path) -> Iterator[Tuple[httpx.Client, Path]]:
+    """A server with an empty data file for one test, and the file."""
+    file = tmp_path / "memory.db"
+    with LocalSekha(data=file) as sekha, httpx.Client(base_url=sekha.controller_url, headers=KEY) as client:
+        yield client, file
+
+
+def create(api: httpx.Client, *texts: str, label: str = "Label", folder: str = "/folder", **more: Any) -> str:
+    """Stores a conversation, user and assistant in turns, and gives its id."""
+    messages = [{"role": ("user", "assistant")[turn % 2], "content": text} for turn, text in enumerate(texts)]
+    answer = api.post("/api/v1/conversations", json={"label": label, "folder": folder, "messages": messages, **more})
+    assert answer.status_code == 201, answer.text
+    return str(answer.json()["id"])
+
+
+def tool(api: httpx.Client, name: str, **arguments: Any) -> Any:
+    """The data of an MCP tool's answer."""
+    answer = api.post(f"/mcp/tools/{name}", json=arguments)
+    assert answer.status_code == 200, answer.text
+    body = answer.json()
+    assert set(body) == {"success", "data", "error"}
+    assert body["success"] is True
+    assert body["error"] is None
+    return body["data"]
+
+
+def python(*arguments: str) -> Tuple[List[str], Dict[str, str]]:
+    """A command line for another Python with this package, and its environment."""
+    source = str(Path(package.__file__ or "").parents[1])
+    path = os.pathsep.join(part for part in (source, os.environ.get("PYTHONPATH")) if part)
+    return [sys.executable, "-W", "error", *arguments], {**os.environ, "PYTHONPATH": path}
+
+
+def wait_for(ready: Callable[[], bool], seconds: float = 10.0) -> None:
+    limit = time.monotonic() + seconds
+    while not ready():
+        assert time.monotonic() < limit, "waited in vain"
+        time.sleep(0.01)

@@ -1,0 +1,111 @@
+"""`sekha serve` and the command line around it."""
+
+from __future__ import annotations
+
+import re
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import Dict, List, Tuple
+
+import httpx
+import pytest
+
+from local.conftest import create, python
+from sekha.cli import main
+
+FREE = ("--port", "0", "--bridge-port", "0")
+RUN = "import sys; from sekha.cli import main; sys.exit(main())"
+
+
+def serve(*arguments: str, before: str = "") -> Tuple[List[str], Dict[str, str]]:
+    return python("-c", before + RUN, "serve", *arguments)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_serves_until_a_signal(tmp_path: Path, number: signal.Signals) -> None:
+    file = tmp_path / "memory.db"
+    for count in range(2 if number is signal.SIGINT else 1):
+        command, environment = serve(*FREE, "--data", str(file), "--api-key", "sk-mine")
+        pipe = subprocess.PIPE
+        with subprocess.Popen(command, env=environment, stdout=pipe, stderr=pipe, text=True) as process:
+            assert process.stdout is not None
+            told = [process.stdout.readline() for _ in range(7)]
+            found = dict(re.findall(r"^(SEKHA_\w+)=(.*)$", "".join(told), re.MULTILINE))
+            assert set(found) == {"SEKHA_CONTROLLER_URL", "SEKHA_API_KEY", "SEKHA_BRIDGE_URL"}
+            assert str(file) in told[0]
+            headers = {"authorization": f"Bearer {found['SEKHA_API_KEY']}"}
+            with httpx.Client(base_url=found["SEKHA_CONTROLLER_URL"], headers=headers) as api:
+                assert api.get("/api/v1/conversations").json()["total"] == count
+                create(api, "x")
+                assert httpx.get(found["SEKHA_BRIDGE_URL"] + "/health").json()["status"] == "healthy"
+                process.send_signal(number)
+                out, err = process.communicate(timeout=10)
+            assert (process.returncode, out, err) == (0, "stopped\n", "")
+
+
+def fails(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    assert main(["serve", *arguments]) == 1
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("sekha serve: ")
+    assert err.count("\n") == 1
+    return err
+
+
+def test_failures_are_one_line(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        assert f"cannot listen on 127.0.0.1:{port}: " in fails(capsys, "--port", port, "--bridge-port", "0")
+    assert "cannot use the data file" in fails(capsys, *FREE, "--data", str(tmp_path / "no" / "such"))
+    assert "a port is a number" in fails(capsys, "--port", "70000")
+    assert "cannot listen on no.such.host.invalid:0" in fails(capsys, *FREE, "--host", "no.such.host.invalid")
+    assert "the URL of a model" in fails(capsys, *FREE, "--llm-url", "localhost")
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_says_how_to_install_the_extra() -> None:
+    command, environment = serve(*FREE, before="import sys; sys.modules['uvicorn'] = None; ")
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    line = 'sekha serve: the local Sekha needs its extra: pip install "sekha-python-sdk[local]"\n'
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", line)
+
+
+def test_warns_when_everybody_may_write() -> None:
+    command, environment = serve(*FREE, "--host", "0.0.0.0")
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, env=environment, stdout=pipe, stderr=pipe, text=True) as process:
+        assert process.stderr is not None
+        assert "use --api-key" in process.stderr.readline()
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=10)
+        assert process.returncode == 0
+
+
+def test_help_names_the_commands(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([]) == 2
+    assert "serve" in capsys.readouterr().err
+    with pytest.raises(SystemExit) as stopped:
+        main(["--help"])
+    assert stopped.value.code == 0
+    assert "run a local Sekha" in capsys.readouterr().out
+    with pytest.raises(SystemExit) as stopped:
+        main(["serve", "--help"])
+    assert stopped.value.code == 0
+    assert "--embeddings-url" in capsys.readouterr().out
+    for words in (["bake"], ["serve", "--port", "many"]):
+        with pytest.raises(SystemExit) as stopped:
+            main(words)
+        assert stopped.value.code == 2
+
+
+def test_a_command_is_imported_when_it_is_chosen() -> None:
+    check = "import sys, sekha.cli; sekha.cli.main([]); print([m for m in ('starlette', 'sekha.cli.serve') if m in sys.modules])"
+    command, environment = python("-c", check)
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
+    assert sys.modules["sekha.cli"]
