@@ -61,6 +61,7 @@ RULES = (
     # Other packages
     Rule("name", "aclose", "close"),
     Rule("name", "aiter_bytes", "iter_bytes"),
+    Rule("name", "handle_async_request", "handle_request"),
     Rule("name", "AsyncRetrying", "Retrying"),
     # Sekha
     Rule("name", "_async", "_sync"),
@@ -84,13 +85,14 @@ RULES = (
     Rule("name", "AsyncCall", "Call"),
     Rule("name", "AsyncFlavour", "BlockingFlavour"),
     Rule("name", "AsyncHTTPClient", "HTTPClient"),
+    Rule("name", "AsyncHTTPTransport", "HTTPTransport"),
     Rule("name", "AsyncIteration", "BlockingIteration"),
     Rule("name", "AsyncPerLoop", "PerProcess"),
     Rule("name", "AsyncSemaphore", "Semaphore"),
     Rule("name", "async_gather", "gather"),
     Rule("name", "async_move_on_after", "move_on_after"),
     Rule("name", "async_sleep", "sleep"),
-    Rule("name", "make_async_client", "make_client"),
+    Rule("name", "make_async_transport", "make_transport"),
     # Prose and examples
     Rule("phrase", "The async flavour, written by hand; the blocking one is rendered from it.", "The blocking flavour."),
     Rule("phrase", "asyncio.run(main())", "main()"),

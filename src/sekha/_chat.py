@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import cache
 from typing import Any, cast
 
 from pydantic import TypeAdapter, ValidationError
@@ -22,7 +23,10 @@ from sekha.errors import (
 )
 from sekha.types import ChatChoice, ChatCompletion, ChatCompletionChunk, ChatMessage
 
-_chunk: TypeAdapter[ChatCompletionChunk] = TypeAdapter(ChatCompletionChunk)
+
+@cache
+def _chunk_adapter() -> TypeAdapter[ChatCompletionChunk]:
+    return TypeAdapter(ChatCompletionChunk)
 
 
 def chunk_text(chunk: ChatCompletionChunk) -> str:
@@ -168,7 +172,7 @@ class ChunkReader:
 
     def _checked(self, data: object, source: str) -> ChatCompletionChunk:
         try:
-            chunk = _chunk.validate_python(data, strict=True)
+            chunk = _chunk_adapter().validate_python(data, strict=True)
         except ValidationError as error:
             first = cast("Mapping[str, Any]", error.errors(include_url=False, include_context=False)[0])
             problem = f"{where(place(first, data)).replace('the request', 'a chunk')}: {first['msg']}"

@@ -7,9 +7,10 @@ import ssl
 import warnings
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
-from functools import cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
+from urllib.request import getproxies
 
 import httpx
 
@@ -25,12 +26,13 @@ from sekha.errors import (
 )
 
 if TYPE_CHECKING:
-    from sekha._request import CallOptions, Endpoint
+    from sekha._request import CallOptions, Endpoint, Request
     from sekha._secrets import Secret
 
 AsyncHTTPClient = httpx.AsyncClient
+AsyncHTTPTransport = httpx.AsyncBaseTransport
 HTTPClient = httpx.Client
-HTTPRequest = httpx.Request
+HTTPTransport = httpx.BaseTransport
 HTTPResponse = httpx.Response
 
 IDLE_SECONDS = 2.0
@@ -60,20 +62,80 @@ _PHASES: dict[type[httpx.TimeoutException], str] = {
 }
 
 
-def make_async_client(config: SekhaConfig, base_url: str) -> httpx.AsyncClient:
-    """A client for one server, by our settings."""
-    return httpx.AsyncClient(**_client_settings(config, base_url))
+class AsyncHTTPClientTransport(httpx.AsyncBaseTransport):
+    """Sends with a client that somebody else set up: its headers, cookies, hooks and proxies apply.
+
+    Args:
+        client: The client; closing this does not close it.
+    """
+
+    def __init__(self, client: httpx.AsyncClient) -> None:
+        self._client = client
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Send as the client would."""
+        return await self._client.send(_by_client(self._client, request), stream=True, follow_redirects=False)
 
 
-def make_client(config: SekhaConfig, base_url: str) -> httpx.Client:
-    """A client for one server, by our settings."""
-    return httpx.Client(**_client_settings(config, base_url))
+class HTTPClientTransport(httpx.BaseTransport):
+    """Sends with a client that somebody else set up: its headers, cookies, hooks and proxies apply.
+
+    Args:
+        client: The client; closing this does not close it.
+    """
+
+    def __init__(self, client: httpx.Client) -> None:
+        self._client = client
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        """Send as the client would."""
+        return self._client.send(_by_client(self._client, request), stream=True, follow_redirects=False)
 
 
-def _client_settings(config: SekhaConfig, base_url: str) -> dict[str, Any]:
+def _by_client(client: httpx.AsyncClient | httpx.Client, request: httpx.Request) -> httpx.Request:
+    return client.build_request(
+        request.method, request.url, content=request.content, headers=request.headers, extensions=request.extensions
+    )
+
+
+def make_async_transport(config: SekhaConfig, base_url: str) -> httpx.AsyncBaseTransport:
+    """What sends requests to one server, by our settings; httpx's client only where a proxy has to be chosen."""
+    if isinstance(config.http_client, httpx.AsyncClient):
+        return AsyncHTTPClientTransport(config.http_client)
+    settings = _connection_settings(config, base_url)
+    if not _environment_proxies(config):
+        return httpx.AsyncHTTPTransport(**settings, proxy=config.proxy)
+    return _AsyncOwned(httpx.AsyncClient(**settings))
+
+
+def make_transport(config: SekhaConfig, base_url: str) -> httpx.BaseTransport:
+    """What sends requests to one server, by our settings; httpx's client only where a proxy has to be chosen."""
+    if isinstance(config.http_client, httpx.Client):
+        return HTTPClientTransport(config.http_client)
+    settings = _connection_settings(config, base_url)
+    if not _environment_proxies(config):
+        return httpx.HTTPTransport(**settings, proxy=config.proxy)
+    return _Owned(httpx.Client(**settings))
+
+
+class _AsyncOwned(AsyncHTTPClientTransport):
+    async def aclose(self) -> None:
+        await self._client.aclose()
+
+
+class _Owned(HTTPClientTransport):
+    def close(self) -> None:
+        self._client.close()
+
+
+def _environment_proxies(config: SekhaConfig) -> bool:
+    """Whether the environment may name a proxy for a server; httpx knows for which."""
+    return config.trust_env and config.proxy is None and bool(getproxies())
+
+
+def _connection_settings(config: SekhaConfig, base_url: str) -> dict[str, Any]:
     return {
         "verify": _ssl_context(config, base_url),
-        "proxy": config.proxy,
         "trust_env": config.trust_env,
         "limits": httpx.Limits(
             max_connections=config.max_connections,
@@ -134,7 +196,40 @@ def _shared_context(verify: bool | str, cert: tuple[str, ...] | None, trust_env:
     return context
 
 
-def http_timeout(options: CallOptions, endpoint: Endpoint[Any], time_left: float | None) -> httpx.Timeout:
+def http_request(
+    request: Request[Any],
+    base_url: str,
+    options: CallOptions,
+    key: Secret | None,
+    *,
+    accept: str,
+    time_left: float | None,
+) -> httpx.Request:
+    """One attempt of a call, as httpx wants it.
+
+    Args:
+        request: The call.
+        base_url: Address of the server.
+        options: Timeout and headers.
+        key: What to authorise it with.
+        accept: The types of answers that can be read.
+        time_left: Seconds until the deadline, or None.
+    """
+    return httpx.Request(
+        request.endpoint.method,
+        _url(base_url + request.path),
+        headers=_headers(options.headers, key, has_body=request.content is not None, accept=accept),
+        content=request.content,
+        extensions={"timeout": _timeout(options, request.endpoint, time_left).as_dict()},
+    )
+
+
+@lru_cache(maxsize=256)
+def _url(url: str) -> httpx.URL:
+    return httpx.URL(url)  # most calls go to the same few
+
+
+def _timeout(options: CallOptions, endpoint: Endpoint[Any], time_left: float | None) -> httpx.Timeout:
     """The timeouts of one attempt: as given, longer to wait for a model, never past the deadline."""
     if options.timeout is NOT_GIVEN:
         phase: float | None = DEFAULT_TIMEOUT
@@ -151,7 +246,7 @@ def _least(seconds: float | None, time_left: float | None) -> float | None:
     return left if seconds is None else min(seconds, left)
 
 
-def http_headers(headers: Mapping[str, str], key: Secret | None, *, has_body: bool, accept: str) -> httpx.Headers:
+def _headers(headers: Mapping[str, str], key: Secret | None, *, has_body: bool, accept: str) -> httpx.Headers:
     """The headers of one request; httpx shows the key in none of its texts."""
     pairs: dict[str, str] = {
         "accept": accept,

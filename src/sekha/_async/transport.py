@@ -14,10 +14,10 @@ from sekha._chat import ChunkReader
 from sekha._concurrency import AsyncCall, AsyncPerLoop, AsyncSemaphore, Clock, async_move_on_after
 from sekha._http import (
     AsyncHTTPClient,
+    AsyncHTTPTransport,
     HTTPResponse,
-    http_headers,
-    http_timeout,
-    make_async_client,
+    http_request,
+    make_async_transport,
     prepare,
     translated_errors,
 )
@@ -65,25 +65,24 @@ class AsyncConnections:
         self.closed = False
         self.takes_text_only = False
         self.refuses_mcp_key = False
-        self._borrowed = given
-        self._clients = AsyncPerLoop(lambda: make_async_client(config, base_url))
+        self._open = AsyncPerLoop(lambda: make_async_transport(config, base_url))
 
-    def client(self) -> AsyncHTTPClient:
-        """The client to send with.
+    def get(self) -> AsyncHTTPTransport:
+        """What to send with.
 
         Raises:
             SekhaClosedError: It was closed.
         """
         if self.closed:
             raise SekhaClosedError("the client is closed; make a new one")
-        return self._clients.get() if self._borrowed is None else self._borrowed
+        return self._open.get()
 
     async def aclose(self) -> None:
         """Close the connections; a client that was lent to us stays open."""
         self.closed = True
-        client = self._clients.pop()
-        if client is not None:
-            await client.aclose()
+        transport = self._open.pop()
+        if transport is not None:
+            await transport.aclose()
 
 
 class AsyncTransport:
@@ -191,7 +190,7 @@ class AsyncTransport:
             reraise=True,
         )
         try:
-            self.connections.client()  # a closed client refuses before anything waits
+            self.connections.get()  # a closed client refuses before anything waits
             with async_move_on_after(options.time_left(clock.now())):
                 return await retrying(one)
             raise self._too_late(options, sent=attempts.in_flight)
@@ -237,20 +236,16 @@ class AsyncTransport:
         return AsyncStream(response, reader, options, connections.clock, self._keys.values())
 
     async def _send(self, request: Request[Any], options: CallOptions, accept: str) -> HTTPResponse:
-        endpoint, connections = request.endpoint, self.connections
-        key = self._keys.get(endpoint.service)
-        client = connections.client()
-        return await client.send(
-            client.build_request(
-                endpoint.method,
-                connections.base_url + request.path,
-                content=request.content,
-                headers=http_headers(options.headers, key, has_body=request.content is not None, accept=accept),
-                timeout=http_timeout(options, endpoint, options.time_left(connections.clock.now())),
-            ),
-            stream=True,
-            follow_redirects=False,
+        connections = self.connections
+        attempt = http_request(
+            request,
+            connections.base_url,
+            options,
+            self._keys.get(request.endpoint.service),
+            accept=accept,
+            time_left=options.time_left(connections.clock.now()),
         )
+        return await connections.get().handle_async_request(attempt)
 
     async def _read(self, response: HTTPResponse, options: CallOptions) -> Answer:
         """The whole answer, bounded in length and time; the connection is free afterwards."""

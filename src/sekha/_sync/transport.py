@@ -16,10 +16,10 @@ from sekha._chat import ChunkReader
 from sekha._concurrency import Call, PerProcess, Semaphore, Clock, move_on_after
 from sekha._http import (
     HTTPClient,
+    HTTPTransport,
     HTTPResponse,
-    http_headers,
-    http_timeout,
-    make_client,
+    http_request,
+    make_transport,
     prepare,
     translated_errors,
 )
@@ -67,25 +67,24 @@ class Connections:
         self.closed = False
         self.takes_text_only = False
         self.refuses_mcp_key = False
-        self._borrowed = given
-        self._clients = PerProcess(lambda: make_client(config, base_url))
+        self._open = PerProcess(lambda: make_transport(config, base_url))
 
-    def client(self) -> HTTPClient:
-        """The client to send with.
+    def get(self) -> HTTPTransport:
+        """What to send with.
 
         Raises:
             SekhaClosedError: It was closed.
         """
         if self.closed:
             raise SekhaClosedError("the client is closed; make a new one")
-        return self._clients.get() if self._borrowed is None else self._borrowed
+        return self._open.get()
 
     def close(self) -> None:
         """Close the connections; a client that was lent to us stays open."""
         self.closed = True
-        client = self._clients.pop()
-        if client is not None:
-            client.close()
+        transport = self._open.pop()
+        if transport is not None:
+            transport.close()
 
 
 class Transport:
@@ -193,7 +192,7 @@ class Transport:
             reraise=True,
         )
         try:
-            self.connections.client()  # a closed client refuses before anything waits
+            self.connections.get()  # a closed client refuses before anything waits
             with move_on_after(options.time_left(clock.now())):
                 return retrying(one)
             raise self._too_late(options, sent=attempts.in_flight)
@@ -239,20 +238,16 @@ class Transport:
         return Stream(response, reader, options, connections.clock, self._keys.values())
 
     def _send(self, request: Request[Any], options: CallOptions, accept: str) -> HTTPResponse:
-        endpoint, connections = request.endpoint, self.connections
-        key = self._keys.get(endpoint.service)
-        client = connections.client()
-        return client.send(
-            client.build_request(
-                endpoint.method,
-                connections.base_url + request.path,
-                content=request.content,
-                headers=http_headers(options.headers, key, has_body=request.content is not None, accept=accept),
-                timeout=http_timeout(options, endpoint, options.time_left(connections.clock.now())),
-            ),
-            stream=True,
-            follow_redirects=False,
+        connections = self.connections
+        attempt = http_request(
+            request,
+            connections.base_url,
+            options,
+            self._keys.get(request.endpoint.service),
+            accept=accept,
+            time_left=options.time_left(connections.clock.now()),
         )
+        return connections.get().handle_request(attempt)
 
     def _read(self, response: HTTPResponse, options: CallOptions) -> Answer:
         """The whole answer, bounded in length and time; the connection is free afterwards."""

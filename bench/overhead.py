@@ -1,0 +1,210 @@
+"""What the library costs beside bare httpx: ratios measured side by side, in one run, over loopback.
+
+    python bench/overhead.py [--rounds 30]
+
+A canned server in a process of its own answers every request with ten search hits (about 8 KB). Calls alternate between
+the two sides; the figures are medians of the rounds' ratios.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import multiprocessing
+import socket
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Awaitable, Callable
+
+import httpx
+
+from sekha import AsyncSekhaClient, SekhaClient
+
+CALLS = 50  # of each side in a round
+HITS = 10
+LIMITS = {"blocking": 1.2, "asyncio": 1.2, "import": 80.0, "second client": 2.0}
+
+
+def canned_answer() -> bytes:
+    """A search with ten hits of about 800 bytes."""
+    hit = {
+        "conversation_id": "550e8400-e29b-41d4-a716-446655440000",
+        "message_id": "650e8400-e29b-41d4-a716-446655440000",
+        "score": 0.5,
+        "content": "We deploy the api and the worker on kubernetes with docker. " * 8,
+        "metadata": {"role": "user", "timestamp": "2026-01-31T09:30:00.065414408"},
+        "label": "Architecture",
+        "folder": "/work",
+        "timestamp": "2026-01-31T09:30:00.063957476",
+    }
+    results = [{**hit, "score": 0.9 - i / 100} for i in range(HITS)]
+    body = json.dumps({"results": results, "total": HITS, "page": 1, "page_size": HITS}).encode()
+    head = f"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
+    return head.encode() + body
+
+
+class CannedProtocol(asyncio.Protocol):
+    """Answers when the body of a request has arrived."""
+
+    answer = canned_answer()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Keep the transport."""
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        self._data = b""
+
+    def data_received(self, data: bytes) -> None:
+        """Answer a whole request."""
+        self._data += data
+        head, end, body = self._data.partition(b"\r\n\r\n")
+        if not end:
+            return
+        lengths = [line.split(b":")[1] for line in head.lower().split(b"\r\n") if line.startswith(b"content-length")]
+        if len(body) >= int(lengths[0] if lengths else 0):
+            self._data = b""
+            self._transport.write(self.answer)
+
+
+def serve(port: int) -> None:
+    """Run the canned server until the process is ended."""
+
+    async def run() -> None:
+        server = await asyncio.get_running_loop().create_server(CannedProtocol, "127.0.0.1", port)
+        await server.serve_forever()
+
+    asyncio.run(run())
+
+
+def ratio(ours: Callable[[], object], theirs: Callable[[], object], rounds: int) -> list[float]:
+    """Our time over theirs, one figure a round, calls alternating."""
+    figures: list[float] = []
+    for _ in range(rounds):
+        spent = [0.0, 0.0]
+        for _ in range(CALLS):
+            for side, call in enumerate((ours, theirs)):
+                start = time.perf_counter()
+                call()
+                spent[side] += time.perf_counter() - start
+        figures.append(spent[0] / spent[1])
+    return figures
+
+
+async def async_ratio(
+    ours: Callable[[], Awaitable[object]], theirs: Callable[[], Awaitable[object]], rounds: int
+) -> list[float]:
+    """The same for awaited calls."""
+    figures: list[float] = []
+    for _ in range(rounds):
+        spent = [0.0, 0.0]
+        for _ in range(CALLS):
+            for side, call in enumerate((ours, theirs)):
+                start = time.perf_counter()
+                await call()
+                spent[side] += time.perf_counter() - start
+        figures.append(spent[0] / spent[1])
+    return figures
+
+
+BODY = {"query": "docker", "limit": HITS, "offset": 0}
+
+
+def blocking(url: str, rounds: int) -> list[float]:
+    """`query` beside `httpx.Client.post(...).json()`."""
+    with SekhaClient(controller_url=url, api_key="sk-bench", rate_limit_requests=10**9) as client, httpx.Client() as bare:
+        return ratio(
+            lambda: client.controller.query("docker", limit=HITS),
+            lambda: bare.post(url + "/api/v1/query", json=BODY).json(),
+            rounds,
+        )
+
+
+async def awaited(url: str, rounds: int) -> list[float]:
+    """The same on asyncio."""
+    async with AsyncSekhaClient(controller_url=url, api_key="sk-bench", rate_limit_requests=10**9) as client:
+        async with httpx.AsyncClient() as bare:
+
+            async def theirs() -> object:
+                return (await bare.post(url + "/api/v1/query", json=BODY)).json()
+
+            return await async_ratio(lambda: client.controller.query("docker", limit=HITS), theirs, rounds)
+
+
+IMPORTS = {
+    "ours": "import sekha; sekha.SekhaClient(controller_url='http://localhost:8080', api_key='k')",
+    "theirs": "import httpx; httpx.Client()",
+}
+
+
+def import_difference(rounds: int) -> list[float]:
+    """Milliseconds that importing us and making a client takes beyond httpx, in fresh processes."""
+    timed = "import time; start = time.perf_counter(); {}; print((time.perf_counter() - start) * 1000)"
+    figures: list[float] = []
+    for _ in range(rounds):
+        spent = {
+            side: float(subprocess.check_output([sys.executable, "-c", timed.format(code)]))
+            for side, code in IMPORTS.items()
+        }
+        figures.append(spent["ours"] - spent["theirs"])
+    return figures
+
+
+def second_client(rounds: int) -> list[float]:
+    """Milliseconds that a second client takes."""
+    options = {"controller_url": "https://localhost:8080", "api_key": "k"}
+    kept = [SekhaClient(**options)]
+    figures: list[float] = []
+    for _ in range(rounds):
+        start = time.perf_counter()
+        kept.append(SekhaClient(**options))
+        figures.append((time.perf_counter() - start) * 1000)
+    for client in kept:
+        client.close()
+    return figures
+
+
+def free_port() -> int:
+    """A port that nobody uses."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def main() -> None:
+    """Print one line for each figure."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=30)
+    rounds = parser.parse_args().rounds
+    port = free_port()
+    server = multiprocessing.get_context("spawn").Process(target=serve, args=(port,), daemon=True)
+    server.start()
+    try:
+        url = f"http://127.0.0.1:{port}"
+        deadline = time.monotonic() + 10
+        while True:
+            try:
+                socket.create_connection(("127.0.0.1", port), timeout=1).close()
+                break
+            except OSError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.05)
+        figures = {
+            "blocking": (blocking(url, rounds), "times httpx"),
+            "asyncio": (asyncio.run(awaited(url, rounds)), "times httpx"),
+            "import": (import_difference(max(5, rounds // 3)), "ms above httpx"),
+            "second client": (second_client(rounds), "ms"),
+        }
+    finally:
+        server.kill()
+        server.join()
+    for name, (values, unit) in figures.items():
+        low, middle, high = min(values), statistics.median(values), max(values)
+        print(f"{name:14} {middle:8.2f} {unit:15} (limit {LIMITS[name]:g}; {low:.2f} to {high:.2f})")
+
+
+if __name__ == "__main__":
+    main()
