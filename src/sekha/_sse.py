@@ -31,7 +31,8 @@ class EventDecoder:
     def __init__(self, limit: int = 64 * 1024 * 1024) -> None:
         self._limit = limit
         self._line: list[bytes] = []  # pieces of the line that has not ended yet
-        self._size = 0  # bytes of the event that has not ended yet
+        self._line_size = 0
+        self._size = 0  # bytes of the lines that are kept for the event that has not ended yet
         self._after_cr = False
         self._at_start = True
         self._data: list[bytes] = []
@@ -46,19 +47,16 @@ class EventDecoder:
         if self._after_cr and piece:
             self._after_cr = False
             piece = piece[1:] if piece[:1] == b"\n" else piece
-        self._size += len(piece)
         if b"\n" not in piece and b"\r" not in piece:
             self._line.append(piece)
-            events: list[Event] = []
-        else:
-            self._after_cr = piece[-1:] == b"\r"
-            *lines, rest = _LINE_END.split(b"".join((*self._line, piece)))
-            self._line = [rest]
-            events = [event for line in lines for event in self._end_line(line)]
-            if events:
-                self._size = len(rest) + sum(map(len, self._data))
-        if self._size > self._limit:
-            raise EventTooLong(f"an event is longer than {self._limit} bytes")
+            self._line_size += len(piece)
+            self._check(self._line_size)
+            return []
+        self._after_cr = piece[-1:] == b"\r"
+        *lines, rest = _LINE_END.split(b"".join((*self._line, piece)))
+        events = [event for line in lines for event in self._end_line(line)]
+        self._line, self._line_size = [rest], len(rest)
+        self._check(len(rest))
         return events
 
     def finish(self) -> list[Event]:
@@ -73,13 +71,20 @@ class EventDecoder:
             line = line[3:] if line.startswith(_BOM) else line
         if not line:
             return self._end_event()
+        self._check(len(line))
         field, _, value = line.partition(b":")
         value = value[1:] if value[:1] == b" " else value
         if field == b"data":
             self._data.append(value)
+            self._size += len(line)
         elif field == b"event":
             self._name = value
         return []  # comments, id and retry say nothing about the answer
+
+    def _check(self, line: int) -> None:
+        """Refuse an event that is too long with a further line of that length; the same for every cut."""
+        if self._size + line > self._limit:
+            raise EventTooLong(f"an event is longer than {self._limit} bytes")
 
     def _end_event(self) -> list[Event]:
         data, name = self._data, self._name
