@@ -30,6 +30,7 @@ class TokenBucket:
         self._capacity = capacity
         self._window = window
         self._taken: deque[float] = deque()  # when each missing token was taken, oldest first
+        self._empty_until = float("-inf")  # the server has seen enough until then
         self._queue: deque[Ticket] = deque()
         self._lock = threading.Lock()  # held for a few comparisons, never while waiting
 
@@ -67,10 +68,13 @@ class TokenBucket:
     def drain(self, now: float) -> None:
         """Take all tokens: the server said that it has seen enough."""
         with self._lock:
-            self._taken = deque([now] * self._capacity)
+            self._taken.clear()
+            self._empty_until = max(self._empty_until, now + self._window)
 
     def _wait(self, now: float, ahead: int) -> float:
         """Seconds until a token is there for a caller with ``ahead`` others before it; roughly, if that is far off."""
+        if now < self._empty_until:
+            return self._empty_until - now
         while self._taken and self._taken[0] + self._window <= now:
             self._taken.popleft()
         missing = len(self._taken) + ahead + 1 - self._capacity
