@@ -75,25 +75,27 @@ class AsyncPerLoop(Generic[T]):
 
     def __init__(self, make: Callable[[], T]) -> None:
         self._make = make
-        self._var: RunVar[T] = RunVar("sekha")
+        self._var: RunVar[list[T]] = RunVar("sekha")  # of each loop: no value yet, or one
 
     def get(self) -> T:
         """The value of the running loop."""
-        try:
-            return self._var.get()
-        except LookupError:
-            value = self._make()
-            self._var.set(value)
-            return value
+        made = self._made()
+        if not made:
+            made.append(self._make())
+        return made[0]
 
     def pop(self) -> T | None:
         """The value of the running loop if it was made; the next `get` makes another."""
+        made = self._made()
+        return made.pop() if made else None
+
+    def _made(self) -> list[T]:
         try:
-            value = self._var.get()
+            return self._var.get()
         except LookupError:
-            return None
-        self._var.set(self._make())
-        return value
+            made: list[T] = []
+            self._var.set(made)
+            return made
 
 
 class PerProcess(Generic[T]):

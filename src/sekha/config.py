@@ -19,7 +19,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final, Optional, Union, cast
 from urllib.parse import urlsplit
 
-from typing_extensions import TypedDict
+from typing_extensions import TypedDict, Unpack
 
 from sekha._sentinel import NOT_GIVEN, NotGiven
 from sekha.errors import SekhaConfigError
@@ -44,7 +44,7 @@ _ENVIRONMENT: Final[Mapping[str, str]] = {
 }
 _URLS: Final = frozenset({"controller_url", "bridge_url", "base_url"})
 _KEYS: Final = frozenset({"api_key", "bridge_api_key", "mcp_api_key"})
-_STRINGS: Final = _URLS | _KEYS | {"proxy"}
+_NONE_IS_MISSING: Final = _URLS | _KEYS | {"proxy", "headers", "http_client"}
 _HTTP_SETTINGS: Final = ("verify", "cert", "proxy", "trust_env")
 
 
@@ -82,11 +82,7 @@ class _Settings:
     _given: frozenset[str]
 
     def _fill(self, values: Mapping[str, object]) -> None:
-        given = {
-            name: _checked(name, value)
-            for name, value in values.items()
-            if value is not NOT_GIVEN and not (value is None and name in _STRINGS)
-        }
+        given = {name: _checked(name, value) for name, value in _without_missing(values).items()}
         self.__dict__["_given"] = frozenset(given)
         self.__dict__.update(given)
 
@@ -187,12 +183,7 @@ class SekhaConfig(_Settings):
         headers: Mapping[str, str] | None = None,
         http_client: AsyncHTTPClient | HTTPClient | None = None,
     ) -> None:
-        values = dict(locals())
-        del values["self"]
-        for name in ("headers", "http_client"):
-            if values[name] is None:
-                del values[name]
-        self._fill(values)
+        self._fill({name: value for name, value in locals().items() if name != "self"})
 
     @classmethod
     def from_env(cls, env_file: str | os.PathLike[str] | None = None) -> SekhaConfig:
@@ -227,6 +218,25 @@ class SekhaConfig(_Settings):
         found.update(os.environ)
         return cls(**_from_environment(found))
 
+    def replace(self, **changes: Unpack[ClientSettings]) -> SekhaConfig:
+        """The same settings but for some.
+
+        Args:
+            changes: New values by name; None for a string leaves it as it is.
+
+        Raises:
+            SekhaConfigError: A value cannot be used.
+
+        Example:
+            ```python
+            from sekha import SekhaConfig
+
+            config = SekhaConfig(controller_url="http://localhost:8080", api_key="sk-secret")
+            print(config.replace(max_retries=5).max_retries)  # 5
+            ```
+        """
+        return SekhaConfig(**{**self._as_given(), **_without_missing(changes)})
+
     @classmethod
     def resolve(cls, config: SekhaConfig | None, arguments: Mapping[str, object]) -> SekhaConfig:
         """One complete config: arguments over ``config`` over the environment over the defaults.
@@ -253,11 +263,7 @@ class SekhaConfig(_Settings):
         merged: dict[str, Any] = _from_environment(os.environ)
         if config is not None:
             merged.update(config._as_given())
-        merged.update(
-            (name, value)
-            for name, value in arguments.items()
-            if value is not NOT_GIVEN and not (value is None and name in _STRINGS | {"headers", "http_client"})
-        )
+        merged.update(_without_missing(arguments))
         resolved = cls(**merged)
         require(resolved.controller_url, "controller_url", _ENVIRONMENT["controller_url"])
         require(resolved.api_key, "api_key", _ENVIRONMENT["api_key"])
@@ -304,9 +310,16 @@ class ClientConfig(_Settings):
         rate_limit_requests: int | NotGiven = NOT_GIVEN,
         rate_limit_window: float | NotGiven = NOT_GIVEN,
     ) -> None:
-        values = dict(locals())
-        del values["self"]
-        self._fill(values)
+        self._fill({name: value for name, value in locals().items() if name != "self"})
+
+
+def _without_missing(values: Mapping[str, object]) -> dict[str, Any]:
+    """The values that were given; None means something for numbers only."""
+    return {
+        name: value
+        for name, value in values.items()
+        if value is not NOT_GIVEN and not (value is None and name in _NONE_IS_MISSING)
+    }
 
 
 def merge_client_config(

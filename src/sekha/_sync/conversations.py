@@ -89,11 +89,11 @@ class Conversations(ServiceClient):
         transport = self._transport.begun()
         if importance == 5:
             return store(transport, endpoints.CREATE_CONVERSATION, body, drop_images=drop_images)
-        if not transport.connections.refuses_mcp_key:
+        if not transport.mcp_key_is_refused:
             try:
                 return self._create_by_tool(transport, body, importance, drop_images)
             except SekhaAuthError as error:
-                transport.connections.refuses_mcp_key = True
+                transport.remember_refused_mcp_key()
                 reason = error.message
         else:
             reason = "the MCP tools refused the key before"

@@ -66,7 +66,7 @@ class Connections:
         self.limit = config.max_response_bytes
         self.closed = False
         self.takes_text_only = False
-        self.refuses_mcp_key = False
+        self.refused: set[Secret] = set()
         self._open = PerProcess(lambda: make_transport(config, base_url))
 
     def get(self) -> HTTPTransport:
@@ -127,6 +127,17 @@ class Transport:
 
     def require(self) -> None:
         """Make sure that there is something to send to."""
+
+    @property
+    def mcp_key_is_refused(self) -> bool:
+        """Whether the MCP tools have refused the key before."""
+        return self._keys.get(Service.MCP) in self.connections.refused
+
+    def remember_refused_mcp_key(self) -> None:
+        """The MCP tools have refused the key: do not try it again."""
+        key = self._keys.get(Service.MCP)
+        if key is not None:
+            self.connections.refused.add(key)
 
     @property
     def headers(self) -> Mapping[str, str]:

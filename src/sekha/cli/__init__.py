@@ -7,7 +7,11 @@ import sys
 from importlib import import_module
 from typing import Dict, Optional, Sequence
 
-COMMANDS: Dict[str, str] = {"serve": "run a local Sekha in the foreground, for development"}
+COMMANDS: Dict[str, str] = {
+    "demo": "tell the main job step by step, on a local Sekha or on yours",
+    "health": "show how the three services are",
+    "serve": "run a local Sekha in the foreground, for development",
+}
 """Names and one-line descriptions; the module `sekha.cli.<name>` has `add_arguments(parser)` and `run(args) -> int`."""
 
 

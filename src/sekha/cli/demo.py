@@ -1,0 +1,153 @@
+"""`sekha demo`: the main job, told step by step."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import anyio
+
+from sekha.cli.connection import add_connection_arguments, config_from
+from sekha.cli.terminal import fail, styled
+from sekha.config import SekhaConfig
+from sekha.errors import SekhaError
+
+FOLDER = "/sekha-demo"
+QUESTION = "What have we decided about deployment and the database?"
+TOPIC = "deployment with docker and kubernetes, database"
+
+_NEXT = """\
+  sekha serve --data memory.db      a local Sekha that keeps what it is told; it prints the settings to copy
+  sekha health                      how the services are
+
+  from sekha import SekhaClient
+
+  with SekhaClient(controller_url="http://localhost:8080", api_key="sk-local") as client:
+      client.controller.create_conversation(messages=[{"role": "user", "content": "Hello Sekha!"}])
+      for hit in client.controller.query("hello")["results"]:
+          print(f"{hit['score']:.2f} {hit['content']}")
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    add_connection_arguments(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Tell the story on a local Sekha, or on the one that is named; 1 if it cannot be told to its end."""
+    try:
+        with _a_sekha(args) as config:
+            _tell(config)
+    except SekhaError as error:
+        return fail("demo", error)
+    except ModuleNotFoundError as error:
+        return fail("demo", error)
+    return 0
+
+
+@contextmanager
+def _a_sekha(args: argparse.Namespace) -> Generator[SekhaConfig, None, None]:
+    if args.url or args.bridge_url:
+        config = config_from(args)
+        _step(f"Using the Sekha at {config.controller_url}; what is stored goes into the folder {FOLDER}")
+        yield config
+        return
+    from sekha.local import LocalSekha
+
+    with LocalSekha() as sekha:
+        _step("Started a local Sekha on free ports, in memory")
+        print(f"  controller and MCP tools at {sekha.controller_url}, bridge at {sekha.bridge_url}")
+        yield SekhaConfig(**sekha.options)
+
+
+def _tell(config: SekhaConfig) -> None:
+    from sekha import SekhaClient
+
+    conversations: list[dict[str, Any]] = json.loads(Path(__file__).with_name("demo.json").read_text("utf-8"))
+    with SekhaClient(config) as client:
+        known = {row["label"] for row in client.controller.iter_conversations(folder=FOLDER)}
+        missing = [conversation for conversation in conversations if conversation["label"] not in known]
+        _step(f"Storing {len(missing)} conversations" + (f" ({len(known)} are there already)" if known else ""))
+        for conversation in missing:
+            stored = client.controller.create_conversation({**conversation, "folder": FOLDER})
+            print(f"  {stored['label']:18} {stored['message_count']} messages")
+
+        _step(f'Searching by meaning: "{TOPIC}"')
+        for hit in client.controller.query(TOPIC, limit=3)["results"]:
+            print(f"  {styled(format(hit['score'], '.2f'), 'green')}  {hit['label']:18} {_short(hit['content'])}")
+
+        _step("Assembling context for a model, 200 tokens of it")
+        for message in client.controller.assemble_context(TOPIC, context_budget=200):
+            content = message["content"]
+            print(f"  {message['role']:10} {_short(content if isinstance(content, str) else json.dumps(content))}")
+
+        if config.bridge_url is None:
+            _step("No bridge_url: what a model would do with it is left out")
+        else:
+            _step(f'Completing with context: "{QUESTION}"')
+            answer = client.complete_with_context(QUESTION, TOPIC)
+            print(f"  {answer['choices'][0]['message']['content']}")
+            print(styled(f"  (model {answer['model']}, {answer['usage']['total_tokens']} tokens)", "dim"))
+
+            _step("The same, streamed as it comes")
+            print("  ", end="")
+            for text in client.stream_with_context(QUESTION, TOPIC).text_stream():
+                print(text, end="", flush=True)
+            print()
+
+        _step("Looking at the memory as a whole")
+        stats = client.mcp.memory_stats({"folder": FOLDER})
+        print(f"  {stats['total_conversations']} conversations, {stats['total_messages']} messages,", end=" ")
+        print(f"average importance {stats['average_importance']:.1f}, labels {', '.join(stats['labels'])}")
+
+    _step("And all of it awaited: the same calls side by side, on asyncio or trio")
+    anyio.run(_awaited, config)
+    _step("What next?")
+    print(_NEXT, end="")
+
+
+async def _awaited(config: SekhaConfig) -> None:
+    from sekha import AsyncSekhaClient
+
+    async with AsyncSekhaClient(config) as client:
+        found: dict[str, str] = {}
+
+        async def ask(question: str) -> None:
+            hits = (await client.controller.query(question, limit=1))["results"]
+            found[question] = _short(hits[0]["content"]) if hits else "nothing"
+
+        questions = ("login tokens", "project timeline", "cinnamon")
+        async with anyio.create_task_group() as tasks:
+            for question in questions:
+                tasks.start_soon(ask, question)
+        for question in questions:
+            print(f"  {question:18} {found[question]}")
+        if config.bridge_url is not None:
+            print("  ", end="")
+            async with await client.stream_with_context("When does the beta ship?", "project timeline beta") as stream:
+                async for text in stream.text_stream():
+                    print(text, end="", flush=True)
+            print()
+
+
+def _step(text: str) -> None:
+    print(f"\n{styled('●', 'cyan') if _can_say('●') else '*'} {styled(text, 'bold')}")
+
+
+def _can_say(character: str) -> bool:
+    try:
+        character.encode(sys.stdout.encoding or "ascii")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _short(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= 84 else line[:81].rstrip() + "..."
