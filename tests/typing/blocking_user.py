@@ -1,0 +1,142 @@
+"""What type checkers must see in blocking user code; checked by mypy and pyright, never run."""
+
+from __future__ import annotations
+
+from typing import Optional
+
+from typing_extensions import assert_type
+
+from sekha import (
+    BridgeClient,
+    MCPClient,
+    MemoryController,
+    SekhaAPIError,
+    SekhaClient,
+    SekhaConfig,
+    Stream,
+    create_sekha_client,
+)
+from sekha.local import LocalSekha
+from sekha.type_guards import extract_text, has_images, is_multi_modal_content, is_string_content
+from sekha.types import (
+    ChatCompletion,
+    ChatCompletionChunk,
+    ClientConfig,
+    ContentPart,
+    Conversation,
+    ConversationCount,
+    ConversationListItem,
+    ConversationListResponse,
+    Embedding,
+    FullTextResponse,
+    LabelSuggestion,
+    MemoryExport,
+    MemorySearchResponse,
+    MemoryStats,
+    Message,
+    MessageContent,
+    PruneResponse,
+    QueryResponse,
+    SearchResult,
+    SearchResults,
+    ServiceHealth,
+    SummaryLevel,
+    SummaryResponse,
+)
+
+
+def construct(config: SekhaConfig, service: ClientConfig) -> None:
+    assert_type(SekhaClient(config), SekhaClient)
+    assert_type(SekhaClient(config, timeout=None, max_retries=5, headers={"X-Tenant": "a"}), SekhaClient)
+    assert_type(create_sekha_client(controller_url="http://localhost:8080", api_key="k", timeout=3.0), SekhaClient)
+    assert_type(MemoryController(base_url="http://localhost:8080", api_key="k", deadline=5.0), MemoryController)
+    assert_type(MemoryController(service), MemoryController)
+    assert_type(BridgeClient(base_url="http://localhost:5001"), BridgeClient)
+    assert_type(MCPClient(service, rate_limit_requests=10), MCPClient)
+    with LocalSekha() as sekha, SekhaClient(**sekha.options) as client:
+        assert_type(client, SekhaClient)
+        assert_type(client.with_options(max_retries=0), SekhaClient)
+        assert_type(client.controller.with_options(timeout=None), MemoryController)
+
+
+def controller(client: SekhaClient) -> None:
+    created = client.controller.create_conversation(
+        {"label": "My Conversation", "messages": [{"role": "user", "content": "Hello Sekha!"}]}
+    )
+    assert_type(created, Conversation)
+    assert_type(created["message_count"], Optional[int])
+    results = client.controller.query(query="auth", limit=10, filters={"labels": ["work"]})
+    assert_type(results, QueryResponse)
+    for result in results["results"]:
+        assert_type(result, SearchResult)
+        assert_type(result["score"], float)
+    context = client.controller.assemble_context("auth", context_budget=8000, preferred_labels=("API",))
+    assert_type(context, list[Message])
+    client.bridge.complete([{"role": "system", "content": "Be brief."}, *context, {"role": "user", "content": "?"}])
+    assert_type(client.controller.list_conversations(folder="/work", pinned=True), ConversationListResponse)
+    for row in client.controller.iter_conversations():
+        assert_type(row, ConversationListItem)
+    assert_type(client.controller.get_messages(created["id"]), list[Message])
+    assert_type(client.controller.count_conversations(), ConversationCount)
+    assert_type(client.controller.full_text_search("C++"), FullTextResponse)
+    assert_type(client.controller.summarize(created["id"], level=SummaryLevel.WEEKLY), SummaryResponse)
+    assert_type(client.controller.prune_dry_run(threshold_days=90), PruneResponse)
+    assert_type(client.controller.suggest_labels(created["id"]), list[LabelSuggestion])
+    assert_type(client.controller.health(), ServiceHealth)
+    assert_type(client.controller.metrics(), str)
+
+
+def bridge(client: SekhaClient) -> None:
+    response = client.bridge.complete(messages=[{"role": "user", "content": "Hi"}], temperature=0)
+    assert_type(response, ChatCompletion)
+    assert_type(response["choices"][0]["message"]["content"], Optional[str])
+    assert_type(response["usage"]["total_tokens"], Optional[int])
+    stream = client.bridge.stream_complete(messages=[{"role": "user", "content": "Hi"}])
+    assert_type(stream, Stream)
+    for chunk in stream:
+        assert_type(chunk, ChatCompletionChunk)
+        assert_type(chunk["choices"][0].get("delta", {}).get("content", ""), Optional[str])
+    for text in stream.text_stream():
+        assert_type(text, str)
+    assert_type(stream.get_final_completion(), ChatCompletion)
+    assert_type(stream.get_final_text(), str)
+    embedding = client.bridge.embed(input=["a", "b"])
+    assert_type(embedding, Embedding)
+    assert_type(embedding["data"][0]["embedding"], list[float])
+    assert_type(client.bridge.health()["status"], str)
+
+
+def tools(client: SekhaClient) -> None:
+    stats = client.mcp.memory_stats({"labels": ["important"], "start_date": "2026-01-01T00:00:00Z"})
+    assert_type(stats, MemoryStats)
+    assert_type(stats["total_messages"], Optional[int])
+    assert_type(client.mcp.memory_search(query="decisions", min_importance=7), MemorySearchResponse)
+    assert_type(client.mcp.memory_export("550e8400-e29b-41d4-a716-446655440000"), MemoryExport)
+
+
+def workflows(client: SekhaClient) -> None:
+    found = client.store_and_query(messages=[{"role": "user", "content": "Hi"}], query="hi", label="Greeting")
+    assert_type(found, SearchResults)
+    assert_type(found.conversation, Conversation)
+    assert_type(found.related, list[SearchResult])
+    assert_type(client.complete_with_context(prompt="Go on", context_query="plans"), ChatCompletion)
+    assert_type(client.complete_with_memory(prompt="Sum up:", search_query="plans", limit=5), ChatCompletion)
+    for chunk in client.stream_with_context(prompt="Go on", context_query="plans"):
+        print(chunk["choices"][0]["delta"].get("content", ""), end="")
+    for service, status in client.health_check().items():
+        assert_type(service, str)
+        assert_type(status, ServiceHealth)
+
+
+def guards(content: MessageContent, error: SekhaAPIError) -> None:
+    if is_string_content(content):
+        assert_type(content, str)
+    else:
+        assert_type(content, list[ContentPart])
+    if is_multi_modal_content(content):
+        print(content[0]["type"])
+    assert_type(extract_text(content), str)
+    assert_type(has_images(content), bool)
+    assert_type(error.status_code, int)
+    assert_type(error.retry_after, Optional[float])
+    assert_type(error.may_have_been_applied, bool)
