@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Hashable, Mapping, Sequence
 from datetime import date
 from enum import Enum
@@ -14,6 +15,10 @@ from pydantic import TypeAdapter, ValidationError
 
 from sekha._sentinel import NOT_GIVEN
 from sekha.errors import SekhaValidationError, invalid
+
+_HEX = "[0-9a-fA-F]"
+_ID = f"{_HEX}{{8}}(?:-{_HEX}{{4}}){{3}}-{_HEX}{{12}}|{_HEX}{{32}}"
+_UUID = re.compile(rf"(?:urn:uuid:)?({_ID})|\{{({_ID})\}}")
 
 T = TypeVar("T")
 Path = tuple[object, ...]
@@ -58,7 +63,10 @@ def checked(shape: type[T], values: Mapping[str, object]) -> T:
     Raises:
         SekhaValidationError: ``sent`` is False and ``field`` names the place, such as ``messages[1].content``.
     """
-    data = plain(values)
+    try:
+        data = plain(values)
+    except RecursionError:
+        raise invalid("the request", "is nested too deeply, or holds itself") from None
     try:
         return cast(T, _adapter(cast(Hashable, shape)).validate_python(data, strict=True))
     except ValidationError as error:
@@ -70,11 +78,9 @@ def conversation_id(value: object, field: str = "conversation_id") -> str:
     if isinstance(value, UUID):
         return str(value)
     if isinstance(value, str):
-        try:
-            if value.isascii():
-                return str(UUID(value))
-        except ValueError:
-            pass
+        match = _UUID.fullmatch(value)  # `UUID` alone also takes blanks, underscores, 0x and stray hyphens
+        if match is not None:
+            return str(UUID(match[1] or match[2]))
         raise invalid(field, "must be the UUID of a conversation")
     raise invalid(field, f"must be the UUID of a conversation, not {_kind(value)}")
 
@@ -150,9 +156,9 @@ def _adapter(shape: Any) -> TypeAdapter[Any]:
 
 
 def _refusal(error: ValidationError, data: object) -> SekhaValidationError:
-    # The deepest fault says most: of a union, it is in the branch that the value was meant for.
+    # Of a union, the branch that the value was meant for has the deepest fault, or one that is not about its type.
     faults = cast("list[Mapping[str, Any]]", error.errors(include_url=False, include_context=False))
-    fault = max(faults, key=lambda fault: len(place(fault, data)))
+    fault = max(faults, key=lambda fault: (len(place(fault, data)), not fault["type"].endswith("_type")))
     problem = _PROBLEMS.get(fault["type"], fault["msg"]).replace("{got}", _kind(fault["input"]))
     return invalid(where(place(fault, data)), problem)
 
