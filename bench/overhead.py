@@ -21,7 +21,7 @@ from collections.abc import Awaitable, Callable
 
 import httpx
 
-from sekha import AsyncSekhaClient, SekhaClient
+from sekha import AsyncSekhaClient, SekhaClient, SekhaConfig
 
 CALLS = 50  # of each side in a round
 HITS = 10
@@ -114,7 +114,10 @@ BODY = {"query": "docker", "limit": HITS, "offset": 0}
 
 def blocking(url: str, rounds: int) -> list[float]:
     """`query` beside `httpx.Client.post(...).json()`."""
-    with SekhaClient(controller_url=url, api_key="sk-bench", rate_limit_requests=10**9) as client, httpx.Client() as bare:
+    with (
+        SekhaClient(controller_url=url, api_key="sk-bench", rate_limit_requests=10**9) as client,
+        httpx.Client() as bare,
+    ):
         return ratio(
             lambda: client.controller.query("docker", limit=HITS),
             lambda: bare.post(url + "/api/v1/query", json=BODY).json(),
@@ -154,12 +157,12 @@ def import_difference(rounds: int) -> list[float]:
 
 def second_client(rounds: int) -> list[float]:
     """Milliseconds that a second client takes."""
-    options = {"controller_url": "https://localhost:8080", "api_key": "k"}
-    kept = [SekhaClient(**options)]
+    config = SekhaConfig(controller_url="https://localhost:8080", api_key="k")
+    kept = [SekhaClient(config)]
     figures: list[float] = []
     for _ in range(rounds):
         start = time.perf_counter()
-        kept.append(SekhaClient(**options))
+        kept.append(SekhaClient(config))
         figures.append((time.perf_counter() - start) * 1000)
     for client in kept:
         client.close()
