@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import sqlite3
 import sys
 import time
 from pathlib import Path
@@ -28,29 +29,45 @@ def shared() -> Iterator[LocalSekha]:
 
 @pytest.fixture(scope="session")
 def api(shared: LocalSekha) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=shared.controller_url, headers=KEY) as client:
+    with httpx.Client(verify=False, base_url=shared.controller_url, headers=KEY) as client:
         yield client
 
 
 @pytest.fixture(scope="session")
 def bridge(shared: LocalSekha) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=shared.bridge_url) as client:
+    with httpx.Client(verify=False, base_url=shared.bridge_url) as client:
         yield client
 
 
 @pytest.fixture(scope="module")
 def own_api() -> Iterator[httpx.Client]:
     """A server for one module alone."""
-    with LocalSekha() as sekha, httpx.Client(base_url=sekha.controller_url, headers=KEY) as client:
+    with LocalSekha() as sekha, httpx.Client(verify=False, base_url=sekha.controller_url, headers=KEY) as client:
         yield client
 
 
-@pytest.fixture
-def fresh(tmp_path: Path) -> Iterator[Tuple[httpx.Client, Path]]:
-    """A server with an empty data file for one test, and the file."""
-    file = tmp_path / "memory.db"
-    with LocalSekha(data=file) as sekha, httpx.Client(base_url=sekha.controller_url, headers=KEY) as client:
+@pytest.fixture(scope="session")
+def filed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tuple[httpx.Client, Path]]:
+    file = tmp_path_factory.mktemp("local") / "memory.db"
+    with (
+        LocalSekha(data=file) as sekha,
+        httpx.Client(verify=False, base_url=sekha.controller_url, headers=KEY) as client,
+    ):
         yield client, file
+
+
+@pytest.fixture
+def fresh(filed: Tuple[httpx.Client, Path]) -> Tuple[httpx.Client, Path]:
+    """A server with an empty data file, and the file."""
+    change(filed[1], "DELETE FROM messages; DELETE FROM conversations;")
+    return filed
+
+
+def change(file: Path, script: str) -> None:
+    """Changes a data file behind the back of its server."""
+    database = sqlite3.connect(file)
+    database.executescript(script)
+    database.close()
 
 
 def create(api: httpx.Client, *texts: str, label: str = "Label", folder: str = "/folder", **more: Any) -> str:

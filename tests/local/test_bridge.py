@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from datetime import datetime
-from typing import Any, Dict, List
+from typing import Any, Dict, List, Tuple
 
 import httpx
 import pytest
@@ -153,7 +153,7 @@ def test_routes_tasks_to_models(bridge: httpx.Client) -> None:
     assert route(task="embedding").json()["model_id"] == "local-hash"
     assert route(task="chat_small", max_cost=0).json()["model_id"] == "local-extractive"
     assert route(task="chat_smart", preferred_model="gpt-4").json()["reason"] == "Matched preferred model"
-    for body, status, detail in [
+    refused: List[Tuple[Dict[str, Any], int, str]] = [
         ({"task": "audio"}, 503, "No providers available for task 'audio' (vision=False)"),
         (
             {"task": "chat_smart", "require_vision": True},
@@ -162,7 +162,8 @@ def test_routes_tasks_to_models(bridge: httpx.Client) -> None:
         ),
         ({"task": "chat_smart", "max_cost": -1}, 503, "No suitable providers available for task 'chat_smart'"),
         ({"task": "poetry"}, 400, f"Invalid task 'poetry'. Valid tasks: {bridge.get('/api/v1/tasks').json()}"),
-    ]:
+    ]
+    for body, status, detail in refused:
         answer = route(**body)
         assert (answer.status_code, answer.json()) == (status, {"detail": detail})
 

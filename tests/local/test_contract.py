@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Any, Dict, Iterator, List, Set, Tuple
+from typing import Any, Dict, List, Set, Tuple
 
 import httpx
 import pytest
@@ -65,8 +65,8 @@ def _controller(*, body: bool = False, path_id: bool = False) -> List[Any]:
 
 
 @pytest.fixture(scope="module")
-def clients(api: httpx.Client, bridge: httpx.Client) -> Iterator[Tuple[httpx.Client, httpx.Client]]:
-    yield api, bridge
+def clients(api: httpx.Client, bridge: httpx.Client) -> Tuple[httpx.Client, httpx.Client]:
+    return api, bridge
 
 
 def _matches(shape: Any, value: Any, path: str = "$") -> None:

@@ -10,7 +10,7 @@ from typing import Any, Dict, List, Tuple
 import httpx
 import pytest
 
-from local.conftest import UNKNOWN, create, tool, wait_for
+from local.conftest import UNKNOWN, change, create, tool, wait_for
 from sekha.local.store import stamp
 
 DAY = 86_400 * 10**9
@@ -40,13 +40,8 @@ def context(api: httpx.Client, query: str, **more: Any) -> List[Dict[str, Any]]:
 def age(file: Path, identity: str, days: float) -> None:
     """Makes a conversation older, as only time could."""
     moment = stamp(time.time_ns() - int(days * DAY))
-    database = sqlite3.connect(file)
-    with database:
-        database.execute(
-            "UPDATE conversations SET updated_at = ?, created_at = ? WHERE id = ?", (moment, moment, identity)
-        )
-        database.execute("UPDATE messages SET timestamp = ? WHERE conversation_id = ?", (moment, identity))
-    database.close()
+    change(file, f"UPDATE conversations SET updated_at = '{moment}', created_at = '{moment}' WHERE id = '{identity}'")
+    change(file, f"UPDATE messages SET timestamp = '{moment}' WHERE conversation_id = '{identity}'")
 
 
 def test_create_answers_what_was_stored(api: httpx.Client) -> None:
@@ -315,10 +310,7 @@ def test_rebuild_makes_the_vectors_anew(fresh: Tuple[httpx.Client, Path]) -> Non
     api, file = fresh
     for number in range(70):
         create(api, f"Docker number {number}.")
-    database = sqlite3.connect(file)
-    with database:
-        database.execute("UPDATE messages SET vector = NULL, model = 'another'")
-    database.close()
+    change(file, "UPDATE messages SET vector = NULL, model = 'another'")
     assert found(api, "docker")["total"] == 0
     answer = api.post("/api/v1/rebuild-embeddings", json={"anything": 1})
     assert (answer.status_code, answer.content) == (202, b"")
@@ -334,16 +326,17 @@ def test_health_and_metrics(fresh: Tuple[httpx.Client, Path]) -> None:
     metrics = api.get("/metrics").text
     assert "# TYPE sekha_conversations_total gauge\nsekha_conversations_total 1\n" in metrics
     assert "sekha_messages_total 2\n" in metrics
-    database = sqlite3.connect(file)
-    with database:
-        database.executescript("DROP TABLE messages")
-    database.close()
-    answer = api.get("/health")
-    assert (answer.status_code, answer.content) == (503, b"")
-    answer = api.get("/api/v1/conversations")
-    assert answer.status_code == 500
-    assert answer.json()["error"].startswith("Database error: ")
-    assert api.post("/mcp/tools/memory_stats", json={}).content == b""
+    change(file, "ALTER TABLE messages RENAME TO lost")
+    try:
+        answer = api.get("/health")
+        assert (answer.status_code, answer.content) == (503, b"")
+        answer = api.get("/api/v1/conversations")
+        assert answer.status_code == 500
+        assert answer.json()["error"].startswith("Database error: ")
+        answer = api.post("/mcp/tools/memory_stats", json={})
+        assert (answer.status_code, answer.content) == (500, b"")
+    finally:
+        change(file, "ALTER TABLE lost RENAME TO messages")
 
 
 @pytest.mark.parametrize("text", ["🚀" * 40, "x" + "🚀" * 40, "日本語" * 100, "é" * 99])

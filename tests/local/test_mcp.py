@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import sqlite3
 from pathlib import Path
 from typing import Any, Tuple
 
 import httpx
 
-from local.conftest import create, tool
+from local.conftest import change, create, tool
 
 
 def test_store_and_update_write(api: httpx.Client) -> None:
@@ -86,10 +85,7 @@ def test_stats(fresh: Tuple[httpx.Client, Path]) -> None:
     create(api, "x", "y", label="important", folder="/work", importance_score=8)
     create(api, "x", label="important", folder="/home")
     old = create(api, label="other", folder="/home", importance_score=2)
-    database = sqlite3.connect(file)
-    with database:
-        database.execute("UPDATE conversations SET updated_at = '2020-06-15T12:00:00.000000000' WHERE id = ?", (old,))
-    database.close()
+    change(file, f"UPDATE conversations SET updated_at = '2020-06-15T12:00:00.000000000' WHERE id = '{old}'")
     assert tool(api, "memory_stats", folder=None, label=None) == {
         "total_conversations": 3,
         "total_messages": 3,

@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from local.conftest import KEY, create, python
-from sekha.local import LocalSekha, LocalSekhaError
+from sekha.local import LocalSekha, LocalSekhaError, words
 from sekha.local.words import DIMENSION, best_sentences, cosine, keywords, sentences, vector
 
 TEXTS = [
@@ -57,9 +57,8 @@ def test_vectors_have_length_one_or_none() -> None:
 
 
 def test_vectors_are_the_same_in_every_process() -> None:
-    command, environment = python(
-        "-c", f"from sekha.local.words import vector; print([vector(text) for text in {TEXTS!r}])"
-    )
+    code = f"import runpy; words = runpy.run_path({words.__file__!r}); print([words['vector'](t) for t in {TEXTS!r}])"
+    command, environment = python("-c", code)
     printed = [
         subprocess.run(
             command, env={**environment, "PYTHONHASHSEED": seed, "PYTHONUTF8": "1"}, capture_output=True, check=True
@@ -158,7 +157,7 @@ def fake(kind: str) -> Iterator[Tuple[str, Any]]:
 def test_forwards_to_a_server(kind: str, suffix: str) -> None:
     with fake(kind) as (url, handler):
         with LocalSekha(llm_url=url + suffix, embeddings_url=url + "/") as sekha:
-            with httpx.Client(base_url=sekha.bridge_url) as bridge:
+            with httpx.Client(verify=False, base_url=sekha.bridge_url) as bridge:
                 body: Dict[str, Any] = {
                     "messages": [{"role": "user", "content": "Hi"}],
                     "temperature": 0.5,
@@ -188,7 +187,7 @@ def test_forwards_to_a_server(kind: str, suffix: str) -> None:
                 assert bridge.post("/extract", json={"text": "x"}).json()["entities"]["people"] == []
                 score = bridge.post("/score", json={"conversation": "x"}).json()
                 assert (score["score"], score["reasoning"]) == (5.0, "Hello from afar")
-            with httpx.Client(base_url=sekha.controller_url, headers=KEY) as api:
+            with httpx.Client(verify=False, base_url=sekha.controller_url, headers=KEY) as api:
                 create(api, "The dog sleeps.")
                 cat = create(api, "The cat sleeps.")
                 best = api.post("/api/v1/query", json={"query": "cat"}).json()["results"][0]
@@ -205,7 +204,7 @@ def _events(answer: httpx.Response) -> List[Dict[str, Any]]:
 def test_a_failing_server_is_a_500(kind: str, fault: str) -> None:
     with fake(kind) as (url, handler), LocalSekha(llm_url=url, embeddings_url=url) as sekha:
         handler.fault = fault
-        with httpx.Client(base_url=sekha.bridge_url) as bridge:
+        with httpx.Client(verify=False, base_url=sekha.bridge_url) as bridge:
             for path, body in [
                 ("/v1/chat/completions", {"messages": [{"role": "user", "content": "Hi"}]}),
                 ("/embed", {"text": "x"}),
@@ -220,7 +219,7 @@ def test_a_stream_that_breaks_ends_in_an_error_event() -> None:
     with fake("openai") as (url, handler), LocalSekha(llm_url=url) as sekha:
         handler.fault = "broken"
         body = {"messages": [{"role": "user", "content": "Hi"}], "stream": True}
-        with httpx.Client(base_url=sekha.bridge_url) as bridge:
+        with httpx.Client(verify=False, base_url=sekha.bridge_url) as bridge:
             answer = bridge.post("/v1/chat/completions", json=body)
             assert answer.status_code == 200
             assert "out of memory" in json.loads(answer.text.split("\n\n")[-2][6:])["error"]["message"]
@@ -234,7 +233,7 @@ def test_a_server_that_is_down_loses_nothing() -> None:
     with fake("openai") as (url, _):
         pass
     with LocalSekha(llm_url=f"{url}/v1", embeddings_url=url) as sekha:
-        with httpx.Client(base_url=sekha.bridge_url) as bridge:
+        with httpx.Client(verify=False, base_url=sekha.bridge_url) as bridge:
             body = {"messages": [{"role": "user", "content": "Hi"}], "stream": True}
             for path, sent in [("/v1/chat/completions", body), ("/embed", {"text": "x"})]:
                 answer = bridge.post(path, json=sent)
@@ -243,7 +242,7 @@ def test_a_server_that_is_down_loses_nothing() -> None:
             assert (health["status"], health["checks"]["chat"]["status"]) == ("degraded", "error")
             assert bridge.get("/api/v1/health/providers").json()["healthy_providers"] == 0
             assert bridge.post("/api/v1/route", json={"task": "embedding"}).status_code == 503
-        with httpx.Client(base_url=sekha.controller_url, headers=KEY) as api:
+        with httpx.Client(verify=False, base_url=sekha.controller_url, headers=KEY) as api:
             identity = create(api, "Stored without a vector.")
             assert api.post("/api/v1/search/fts", json={"query": "vector"}).json()["total"] == 1
             answer = api.post("/api/v1/query", json={"query": "vector"})

@@ -24,10 +24,9 @@ def serve(*arguments: str, before: str = "") -> Tuple[List[str], Dict[str, str]]
     return python("-c", before + RUN, "serve", *arguments)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_serves_until_a_signal(tmp_path: Path, number: signal.Signals) -> None:
+def test_serves_until_ctrl_c(tmp_path: Path) -> None:
     file = tmp_path / "memory.db"
-    for count in range(2 if number is signal.SIGINT else 1):
+    for count in range(2):
         command, environment = serve(*FREE, "--data", str(file), "--api-key", "sk-mine")
         pipe = subprocess.PIPE
         with subprocess.Popen(command, env=environment, stdout=pipe, stderr=pipe, text=True) as process:
@@ -37,11 +36,11 @@ def test_serves_until_a_signal(tmp_path: Path, number: signal.Signals) -> None:
             assert set(found) == {"SEKHA_CONTROLLER_URL", "SEKHA_API_KEY", "SEKHA_BRIDGE_URL"}
             assert str(file) in told[0]
             headers = {"authorization": f"Bearer {found['SEKHA_API_KEY']}"}
-            with httpx.Client(base_url=found["SEKHA_CONTROLLER_URL"], headers=headers) as api:
+            with httpx.Client(verify=False, base_url=found["SEKHA_CONTROLLER_URL"], headers=headers) as api:
                 assert api.get("/api/v1/conversations").json()["total"] == count
                 create(api, "x")
-                assert httpx.get(found["SEKHA_BRIDGE_URL"] + "/health").json()["status"] == "healthy"
-                process.send_signal(number)
+                assert httpx.get(found["SEKHA_BRIDGE_URL"] + "/health", verify=False).json()["status"] == "healthy"
+                process.send_signal(signal.SIGINT)
                 out, err = process.communicate(timeout=10)
             assert (process.returncode, out, err) == (0, "stopped\n", "")
 
@@ -75,15 +74,15 @@ def test_says_how_to_install_the_extra() -> None:
     assert (done.returncode, done.stdout, done.stderr) == (1, "", line)
 
 
-def test_warns_when_everybody_may_write() -> None:
+def test_warns_when_everybody_may_write_and_serves_until_sigterm() -> None:
     command, environment = serve(*FREE, "--host", "0.0.0.0")
     pipe = subprocess.PIPE
     with subprocess.Popen(command, env=environment, stdout=pipe, stderr=pipe, text=True) as process:
         assert process.stderr is not None
         assert "use --api-key" in process.stderr.readline()
         process.send_signal(signal.SIGTERM)
-        process.communicate(timeout=10)
-        assert process.returncode == 0
+        out, err = process.communicate(timeout=10)
+        assert (process.returncode, out.splitlines()[-1], err) == (0, "stopped", "")
 
 
 def test_help_names_the_commands(capsys: pytest.CaptureFixture[str]) -> None:
@@ -104,8 +103,8 @@ def test_help_names_the_commands(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_a_command_is_imported_when_it_is_chosen() -> None:
-    check = "import sys, sekha.cli; sekha.cli.main([]); print([m for m in ('starlette', 'sekha.cli.serve') if m in sys.modules])"
+    check = "import sys, sekha.cli; sekha.cli.main([]); print(sys.modules.keys() & {'starlette', 'sekha.cli.serve'})"
     command, environment = python("-c", check)
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
-    assert done.stdout == "[]\n"
+    assert done.stdout == "set()\n"
     assert sys.modules["sekha.cli"]

@@ -28,12 +28,12 @@ def test_options_connect_a_client() -> None:
             "bridge_url": sekha.bridge_url,
         }
         assert options["controller_url"].startswith("http://127.0.0.1:")
-        assert httpx.get(options["controller_url"] + "/health").status_code == 200
-        assert httpx.get(options["bridge_url"] + "/health").status_code == 200
+        assert httpx.get(options["controller_url"] + "/health", verify=False).status_code == 200
+        assert httpx.get(options["bridge_url"] + "/health", verify=False).status_code == 200
     with pytest.raises(LocalSekhaError, match="not running"):
         _ = sekha.options
     with pytest.raises(httpx.ConnectError):
-        httpx.get(options["controller_url"] + "/health")
+        httpx.get(options["controller_url"] + "/health", verify=False)
 
 
 def test_starts_and_stops_more_than_once(tmp_path: Path) -> None:
@@ -44,7 +44,7 @@ def test_starts_and_stops_more_than_once(tmp_path: Path) -> None:
         sekha.start()
         with pytest.raises(LocalSekhaError, match="running already"):
             sekha.start()
-        with httpx.Client(base_url=sekha.controller_url, headers=KEY) as api:
+        with httpx.Client(verify=False, base_url=sekha.controller_url, headers=KEY) as api:
             assert api.get("/api/v1/conversations").json()["total"] == count
             create(api, "x")
         sekha.stop()
@@ -57,18 +57,18 @@ def test_several_run_side_by_side(tmp_path: Path) -> None:
         assert len({one.controller_url, one.bridge_url, two.controller_url, two.bridge_url, three.controller_url}) == 5
         for sekha in (one, two, three):
             headers = {"authorization": f"Bearer {sekha.api_key}"}
-            with httpx.Client(base_url=sekha.controller_url, headers=headers) as api:
+            with httpx.Client(verify=False, base_url=sekha.controller_url, headers=headers) as api:
                 create(api, "x")
                 assert api.get("/api/v1/conversations").json()["total"] == 1
 
 
 def test_only_its_own_key_is_accepted() -> None:
-    with LocalSekha(api_key="schlüssel") as sekha, httpx.Client(base_url=sekha.controller_url) as api:
+    with LocalSekha(api_key="schlüssel") as sekha, httpx.Client(verify=False, base_url=sekha.controller_url) as api:
         assert sekha.options["api_key"] == "schlüssel"
         for path in ("/api/v1/query", "/mcp/tools/memory_search"):
             answer = api.post(path, json={"query": "x"}, headers={"authorization": "Bearer wrong"})
             assert (answer.status_code, answer.json()) == (401, {"error": "Invalid API key"})
-    with LocalSekha(api_key="short") as sekha, httpx.Client(base_url=sekha.controller_url) as api:
+    with LocalSekha(api_key="short") as sekha, httpx.Client(verify=False, base_url=sekha.controller_url) as api:
         for path in ("/api/v1/query", "/mcp/tools/memory_search"):
             for key in ("shor", "shorter", "SHORT", " short"):
                 answer = api.post(path, json={"query": "x"}, headers={"authorization": f"Bearer {key}"})
@@ -104,7 +104,7 @@ def test_a_host_that_is_not_here_is_told() -> None:
 def test_all_addresses_are_reached_over_loopback() -> None:
     with LocalSekha(host="0.0.0.0") as sekha:
         assert sekha.controller_url.startswith("http://127.0.0.1:")
-        assert httpx.get(sekha.controller_url + "/health").status_code == 200
+        assert httpx.get(sekha.controller_url + "/health", verify=False).status_code == 200
 
 
 def test_data_files_that_cannot_be_used_are_told(tmp_path: Path) -> None:
@@ -127,7 +127,7 @@ def test_the_data_file_is_for_its_owner_only(tmp_path: Path) -> None:
 def test_a_stop_does_not_wait_for_idle_connections() -> None:
     sekha = LocalSekha()
     sekha.start()
-    with httpx.Client(base_url=sekha.controller_url, headers=KEY) as api:
+    with httpx.Client(verify=False, base_url=sekha.controller_url, headers=KEY) as api:
         api.get("/health")
         begin = time.monotonic()
         sekha.stop()
@@ -185,7 +185,7 @@ def test_what_was_stored_survives_a_kill(tmp_path: Path) -> None:
         enough = threading.Event()
 
         def write() -> None:
-            with httpx.Client(base_url=options["controller_url"], headers=KEY) as api:
+            with httpx.Client(verify=False, base_url=options["controller_url"], headers=KEY) as api:
                 try:
                     while True:
                         stored.append(create(api, *("Some text that is stored." for _ in range(20))))
@@ -202,7 +202,7 @@ def test_what_was_stored_survives_a_kill(tmp_path: Path) -> None:
         for thread in threads:
             thread.join()
     with LocalSekha(data=file) as sekha:
-        with httpx.Client(base_url=sekha.controller_url, headers=KEY) as api:
+        with httpx.Client(verify=False, base_url=sekha.controller_url, headers=KEY) as api:
             page = api.get("/api/v1/conversations", params={"page_size": 10_000}).json()
             assert {row["conversation_id"] for row in page["results"]} >= set(stored)
             for identity in stored:
@@ -226,7 +226,7 @@ def test_a_failed_create_stores_nothing(tmp_path: Path) -> None:
             " BEGIN SELECT RAISE(ABORT, 'no room'); END"
         )
         database.close()
-        with httpx.Client(base_url=sekha.controller_url, headers=KEY) as api:
+        with httpx.Client(verify=False, base_url=sekha.controller_url, headers=KEY) as api:
             messages = [{"role": "user", "content": text} for text in ("one", "two")]
             body: Dict[str, Any] = {"label": "x", "folder": "/x", "messages": messages}
             answer = api.post("/api/v1/conversations", json=body)

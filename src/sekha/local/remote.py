@@ -35,7 +35,7 @@ class _Remote:
             self._kind = "ollama" if mark else ""
         self._root = root.rstrip("/")
         self._names: List[str] = []
-        self._client = httpx.AsyncClient(timeout=_TIMEOUT)
+        self._client = httpx.AsyncClient(timeout=_TIMEOUT, verify=parts.scheme == "https")
 
     async def close(self) -> None:
         await self._client.aclose()
