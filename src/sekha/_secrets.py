@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from typing import TypeVar
 
-from sekha.errors import SekhaAPIError, SekhaDecodeError, SekhaError, SekhaStreamError
+from sekha.errors import SekhaError
 
 E = TypeVar("E", bound=SekhaError)
+
+_SPOKEN = ("message", "body", "code", "text", "field")
+"""The attributes of errors that hold what a server, or a caller, said."""
 
 
 class Secret:
@@ -33,13 +37,12 @@ class Secret:
 
 
 def hidden(error: E, secrets: Iterable[Secret]) -> E:
-    """The same error without the keys, which servers like to echo."""
-    for secret in secrets:
-        key = secret.reveal()
-        error.message = error.message.replace(key, "***")
-        if isinstance(error, (SekhaAPIError, SekhaDecodeError)) and error.body:
-            error.body = error.body.replace(key, "***")
-        if isinstance(error, SekhaStreamError):
-            error.text = error.text.replace(key, "***")
-        error.args = (error.message,)
+    """The same error without the keys, which servers like to echo, as they are or escaped in JSON."""
+    keys = {form for secret in secrets for form in (secret.reveal(), json.dumps(secret.reveal())[1:-1])}
+    for key in sorted(keys, key=len, reverse=True):  # one key may contain another
+        for name in _SPOKEN:
+            text = getattr(error, name, None)
+            if isinstance(text, str):
+                setattr(error, name, text.replace(key, "***"))
+    error.args = (error.message,)
     return error
