@@ -1,0 +1,278 @@
+"""Every Python block of the README, the documentation, the docstrings and the specification runs and says the truth."""
+
+from __future__ import annotations
+
+import inspect
+import os
+import re
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, Dict, Iterator, List
+
+import pytest
+
+import sekha
+from sekha import AsyncSekhaClient, SekhaClient
+from support_examples.blocks import Block, as_async, as_blocking, blocks_of, blocks_of_docstrings, promises_of
+from support_examples.running import FLAVOURS, Ran, is_awaited, run
+from support_examples.specification import EXPECTED, Expectation, completed
+from support_examples.world import ARCHITECTURE, DEPLOYMENT, KNOWN, SECURITY, World
+
+HERE = Path(__file__).parent
+ROOT = HERE.parent
+PACKAGE = Path(sekha.__file__).parent
+SPECIFICATION = list(blocks_of((HERE / "data" / "python-sdk.md").read_text("utf-8"), "python-sdk.md"))
+PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+DOCUMENTATION = [
+    block for page in PAGES for block in blocks_of(page.read_text("utf-8"), page.relative_to(ROOT).as_posix())
+]
+DOCSTRINGS = list(blocks_of_docstrings(PACKAGE))
+CLIENTS = [cls for name, cls in vars(sekha).items() if inspect.isclass(cls) and name.endswith(("Client", "Controller"))]
+
+
+@pytest.fixture(scope="session")
+def filled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    with World(tmp_path_factory.mktemp("world")) as world:
+        yield world
+
+
+@pytest.fixture
+def world(filled: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
+    """The memory as it was in the beginning, an empty working folder, and nothing of ours in the environment."""
+    filled.reset()
+    monkeypatch.chdir(tmp_path)
+    for name in list(os.environ):
+        if name.startswith("SEKHA_") or name.upper().endswith("_PROXY"):
+            monkeypatch.delenv(name)
+    return filled
+
+
+def named(block: Block) -> str:
+    return f"{block.where}-{block.heading}"
+
+
+# The specification
+
+
+def in_flavour(source: str, flavour: str) -> str:
+    return as_blocking(source) if flavour == "blocking" else as_async(source)
+
+
+def run_specified(block: Block, expected: Expectation, flavour: str, world: World) -> Ran:
+    ids = {"architecture": ARCHITECTURE, "security": SECURITY, "deployment": DEPLOYMENT}
+    expected = expected._replace(ids=tuple(world.ids[ids[id]] if id in ids else id for id in expected.ids))
+    source = in_flavour(completed(block.source, expected, world) + expected.after, flavour)
+    names = {"options": world.options, "SekhaClient": SekhaClient, "AsyncSekhaClient": AsyncSekhaClient}
+    return run(source, block.where, flavour, world.options, names)
+
+
+def test_every_block_of_the_specification_has_an_expectation() -> None:
+    assert len(SPECIFICATION) == 37
+    assert [block.heading for block in SPECIFICATION] == list(EXPECTED)
+
+
+@pytest.mark.parametrize("flavour", FLAVOURS)
+@pytest.mark.parametrize("block", SPECIFICATION, ids=named)
+def test_specification(block: Block, flavour: str, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = EXPECTED[block.heading]
+    for name, value in (expected.environment or {}).items():
+        monkeypatch.setenv(name, value.format(**world.options))
+    expected.check(run_specified(block, expected, flavour, world), world)
+
+
+def refused_port() -> int:
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        port: int = sock.getsockname()[1]
+        return port
+
+
+BROKEN: Dict[str, Any] = {
+    "a wrong key": ({"api_key": "sk-wrong"}, KNOWN, "Invalid API key"),
+    "nobody there": ({"max_retries": 0}, KNOWN, "Controller unreachable"),
+    "a bad id": ({}, "...", "API error: conversation_id: <what> (status: 400)"),
+    "a closed client": ({}, KNOWN, "Unexpected error: <what>"),
+}
+
+
+@pytest.mark.parametrize("flavour", FLAVOURS)
+@pytest.mark.parametrize("what", BROKEN)
+def test_the_error_handling_block_tells_every_failure(what: str, flavour: str, world: World) -> None:
+    (block,) = (block for block in SPECIFICATION if block.heading == "Error Handling")
+    options, id, said = BROKEN[what]
+    if what == "nobody there":
+        options = {**options, "controller_url": f"http://127.0.0.1:{refused_port()}"}
+    closing = "await client.close()\n" if what == "a closed client" else ""
+    expected = EXPECTED[block.heading]._replace(ids=(id,))
+    source = block.source if id == "..." else completed(block.source, expected, world)
+    ran = run(in_flavour(closing + source, flavour), block.where, flavour, {**world.options, **options}, {})
+    assert len(ran.lines) == 1
+    assert re.fullmatch(re.escape(said).replace("<what>", ".+"), ran.lines[0])
+
+
+# Documentation and docstrings
+
+
+def flavours_of(block: Block) -> List[str]:
+    """Awaited blocks run on asyncio and trio, all others blocking."""
+    awaited = is_awaited(block.source) or block.where.startswith("sekha/_async/")
+    return ["asyncio", "trio"] if awaited else ["blocking"]
+
+
+def with_flavours(blocks: List[Block]) -> List[Any]:
+    return [
+        pytest.param(block, flavour, id=f"{named(block)}-{flavour}")
+        for block in blocks
+        for flavour in flavours_of(block)
+    ]
+
+
+def run_documented(block: Block, flavour: str, world: World) -> None:
+    """Runs a block, and compares what it prints with what its comments say."""
+    source = filled_in(block.source, world)
+    if "def test_" in source:
+        run_tests(source)
+        return
+    Path(".env").write_text(
+        f"SEKHA_CONTROLLER_URL={world.options['controller_url']}\nSEKHA_API_KEY={world.options['api_key']}\n"
+        f"SEKHA_BRIDGE_URL={world.options['bridge_url']}\n",
+        "utf-8",
+    )
+    names = {
+        "conversation_id": KNOWN,
+        "controller_url": world.options["controller_url"],
+        "bridge_url": world.options["bridge_url"],
+    }
+    ran = run(source, block.where, flavour, world.options, names)
+    for promise in promises_of(source):
+        printed = [text for line, text in ran.prints if promise.first <= line <= promise.last]
+        assert printed, f"{block.where}: line {promise.first} of the block prints nothing"
+        for text in printed:
+            assert promise.holds(text), f"{block.where}: printed {text!r}, promised {promise.text!r}"
+
+
+def filled_in(source: str, world: World) -> str:
+    source = source.replace("http://localhost:8080", world.options["controller_url"])
+    source = source.replace("http://localhost:5001", world.options["bridge_url"])
+    return re.sub(r"\bsk-your-api-key(-here)?\b", world.options["api_key"], source)
+
+
+def run_tests(source: str) -> None:
+    """Runs a block that is a test module, with pytest, in another process."""
+    Path("test_block.py").write_text(source, "utf-8")
+    path = os.pathsep.join(part for part in (str(PACKAGE.parent), os.environ.get("PYTHONPATH")) if part)
+    command = [sys.executable, "-W", "error", "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_block.py"]
+    done = subprocess.run(command, env={**os.environ, "PYTHONPATH": path}, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert " passed" in done.stdout
+
+
+@pytest.mark.parametrize(("block", "flavour"), with_flavours(DOCUMENTATION))
+def test_documentation(block: Block, flavour: str, world: World) -> None:
+    run_documented(block, flavour, world)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_block_of_the_documentation_says_its_language(page: Path) -> None:
+    """So that none is left out because it does not say that it is Python."""
+    fences = re.findall(r"^ *```(.*)$", page.read_text("utf-8"), re.MULTILINE)
+    assert len(fences) % 2 == 0
+    assert {fence.split(" ")[0] for fence in fences[::2]} <= {"python", "bash", "text", "ini"}
+
+
+@pytest.mark.parametrize(("block", "flavour"), with_flavours(DOCSTRINGS))
+def test_docstring(block: Block, flavour: str, world: World) -> None:
+    run_documented(block, flavour, world)
+
+
+def test_both_flavours_have_the_same_examples() -> None:
+    def headings(tree: str) -> List[str]:
+        found = [block.heading for block in DOCSTRINGS if block.where.startswith(f"sekha/{tree}/")]
+        return [heading.replace("Async", "").replace("async_", "") for heading in found]
+
+    assert headings("_async") == headings("_sync")
+    assert len(headings("_async")) > 40
+
+
+@pytest.mark.parametrize("cls", CLIENTS, ids=lambda cls: cls.__name__)
+def test_every_public_method_has_an_example(cls: type) -> None:
+    without = [
+        name
+        for name, method in inspect.getmembers(cls, inspect.isfunction)
+        if not name.startswith("_") and name not in ("close", "aclose") and "```python" not in (method.__doc__ or "")
+    ]
+    assert not without
+
+
+# The harness itself
+
+
+@pytest.mark.parametrize(
+    ("source", "fault"),
+    [
+        ('print("one")  # two', "printed 'one"),
+        ('print("one")\n# two', "printed 'one"),
+        ('if False:\n    print("one")  # one', "prints nothing"),
+        ("for n in (1, 2):\n    print(n)  # 1", "printed '2"),
+        ('print(\n    "one"\n)  # two', "printed 'one"),
+    ],
+)
+def test_a_false_comment_is_noticed(source: str, fault: str, world: World) -> None:
+    with pytest.raises(AssertionError, match=fault):
+        run_documented(Block("here:1", "", source), "blocking", world)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        'print("one")  # one',
+        'print("one", 1.5)  # <word> 1.5',
+        'print("one two")\n# one...',
+        'print("one")\n\n# two comes next',
+        'print("# one")',
+    ],
+)
+def test_a_true_comment_is_accepted(source: str, world: World) -> None:
+    run_documented(Block("here:1", "", source), "blocking", world)
+
+
+def test_a_warning_in_a_block_is_an_error(world: World) -> None:
+    with pytest.raises(DeprecationWarning):
+        run("import warnings\nwarnings.warn('old', DeprecationWarning)", "here:1", "blocking", world.options, {})
+
+
+def test_a_failing_test_module_is_noticed(world: World) -> None:
+    with pytest.raises(AssertionError, match="1 failed"):
+        run_tests("def test_it():\n    assert 1 == 2\n")
+
+
+PAGE = """\
+# One
+```python
+a
+```
+## Two
+=== "Tab"
+
+    ```python
+    b
+        c
+    ```
+
+```text
+# no heading
+```
+```python title="x"
+d
+```
+"""
+
+
+def test_blocks_are_found() -> None:
+    assert list(blocks_of(PAGE, "page.md", 10)) == [
+        Block("page.md:11", "One", "a\n"),
+        Block("page.md:17", "Two", "b\n    c\n"),
+        Block("page.md:25", "Two 2", "d\n"),
+    ]
