@@ -7,16 +7,18 @@ import ssl
 import warnings
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import cache, lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import getproxies
 
 import httpx
 
+from sekha._request import DEFAULT_TIMEOUT, SLOW_TIMEOUT, CallOptions, Endpoint, Request
+from sekha._secrets import Secret
 from sekha._sentinel import NOT_GIVEN
 from sekha._version import __version__
-from sekha.config import DEFAULT_TIMEOUT, SLOW_TIMEOUT, SekhaConfig
 from sekha.errors import (
     SekhaClosedError,
     SekhaConfigError,
@@ -24,10 +26,6 @@ from sekha.errors import (
     SekhaTimeoutError,
     SekhaWarning,
 )
-
-if TYPE_CHECKING:
-    from sekha._request import CallOptions, Endpoint, Request
-    from sekha._secrets import Secret
 
 AsyncHTTPClient = httpx.AsyncClient
 AsyncHTTPTransport = httpx.AsyncBaseTransport
@@ -60,6 +58,18 @@ _PHASES: dict[type[httpx.TimeoutException], str] = {
     httpx.WriteTimeout: "sending",
     httpx.ReadTimeout: "waiting for the answer",
 }
+
+
+@dataclass(frozen=True)
+class HTTPSettings:
+    """What httpx has to know of a `SekhaConfig`, by the same names."""
+
+    verify: bool | str | ssl.SSLContext
+    cert: str | tuple[str, str] | tuple[str, str, str] | None
+    proxy: str | None
+    trust_env: bool
+    max_connections: int
+    http_client: httpx.AsyncClient | httpx.Client | None
 
 
 class AsyncHTTPClientTransport(httpx.AsyncBaseTransport):
@@ -98,24 +108,24 @@ def _by_client(client: httpx.AsyncClient | httpx.Client, request: httpx.Request)
     )
 
 
-def make_async_transport(config: SekhaConfig, base_url: str) -> httpx.AsyncBaseTransport:
+def make_async_transport(settings: HTTPSettings, base_url: str) -> httpx.AsyncBaseTransport:
     """What sends requests to one server, by our settings; httpx's client only where a proxy has to be chosen."""
-    if isinstance(config.http_client, httpx.AsyncClient):
-        return AsyncHTTPClientTransport(config.http_client)
-    settings = _connection_settings(config, base_url)
-    if not _environment_proxies(config):
-        return httpx.AsyncHTTPTransport(**settings, proxy=config.proxy)
-    return _AsyncOwned(httpx.AsyncClient(**settings))
+    if isinstance(settings.http_client, httpx.AsyncClient):
+        return AsyncHTTPClientTransport(settings.http_client)
+    options = _connection_options(settings, base_url)
+    if not _environment_proxies(settings):
+        return httpx.AsyncHTTPTransport(**options, proxy=settings.proxy)
+    return _AsyncOwned(httpx.AsyncClient(**options))
 
 
-def make_transport(config: SekhaConfig, base_url: str) -> httpx.BaseTransport:
+def make_transport(settings: HTTPSettings, base_url: str) -> httpx.BaseTransport:
     """What sends requests to one server, by our settings; httpx's client only where a proxy has to be chosen."""
-    if isinstance(config.http_client, httpx.Client):
-        return HTTPClientTransport(config.http_client)
-    settings = _connection_settings(config, base_url)
-    if not _environment_proxies(config):
-        return httpx.HTTPTransport(**settings, proxy=config.proxy)
-    return _Owned(httpx.Client(**settings))
+    if isinstance(settings.http_client, httpx.Client):
+        return HTTPClientTransport(settings.http_client)
+    options = _connection_options(settings, base_url)
+    if not _environment_proxies(settings):
+        return httpx.HTTPTransport(**options, proxy=settings.proxy)
+    return _Owned(httpx.Client(**options))
 
 
 class _AsyncOwned(AsyncHTTPClientTransport):
@@ -128,47 +138,47 @@ class _Owned(HTTPClientTransport):
         self._client.close()
 
 
-def _environment_proxies(config: SekhaConfig) -> bool:
+def _environment_proxies(settings: HTTPSettings) -> bool:
     """Whether the environment may name a proxy for a server; httpx knows for which."""
-    return config.trust_env and config.proxy is None and bool(getproxies())
+    return settings.trust_env and settings.proxy is None and bool(getproxies())
 
 
-def _connection_settings(config: SekhaConfig, base_url: str) -> dict[str, Any]:
+def _connection_options(settings: HTTPSettings, base_url: str) -> dict[str, Any]:
     return {
-        "verify": _ssl_context(config, base_url),
-        "trust_env": config.trust_env,
+        "verify": _ssl_context(settings, base_url),
+        "trust_env": settings.trust_env,
         "limits": httpx.Limits(
-            max_connections=config.max_connections,
-            max_keepalive_connections=config.max_connections,
+            max_connections=settings.max_connections,
+            max_keepalive_connections=settings.max_connections,
             keepalive_expiry=IDLE_SECONDS,
         ),
     }
 
 
-def prepare(config: SekhaConfig, base_url: str) -> None:
+def prepare(settings: HTTPSettings, base_url: str) -> None:
     """Read what connecting will need and complain about it now, not at the first call.
 
     Raises:
         SekhaConfigError: The CA or client certificate cannot be read.
     """
-    if config.http_client is None:
-        _ssl_context(config, base_url)
+    if settings.http_client is None:
+        _ssl_context(settings, base_url)
 
 
-def _ssl_context(config: SekhaConfig, base_url: str) -> ssl.SSLContext:
-    if isinstance(config.verify, ssl.SSLContext):
-        return config.verify
-    if urlsplit(base_url).scheme == "http" and not config.proxy:
+def _ssl_context(settings: HTTPSettings, base_url: str) -> ssl.SSLContext:
+    if isinstance(settings.verify, ssl.SSLContext):
+        return settings.verify
+    if urlsplit(base_url).scheme == "http" and not settings.proxy:
         return _no_tls()
-    if config.verify is False:
+    if settings.verify is False:
         warnings.warn(
             f"verify=False: the identity of {urlsplit(base_url).hostname} is not checked",
             SekhaWarning,
             stacklevel=2,
         )
-    cert = (config.cert,) if isinstance(config.cert, str) else config.cert
+    cert = (settings.cert,) if isinstance(settings.cert, str) else settings.cert
     try:
-        return _shared_context(config.verify, cert, config.trust_env)
+        return _shared_context(settings.verify, cert, settings.trust_env)
     except (OSError, ssl.SSLError) as error:
         raise SekhaConfigError(f"verify or cert: a certificate file cannot be used: {error}") from error
 

@@ -8,7 +8,8 @@ from typing import Any
 from sekha._request import Service
 from sekha._secrets import Secret
 from sekha._sentinel import NOT_GIVEN
-from sekha.config import SekhaConfig, checked_setting
+from sekha._settings import checked_setting
+from sekha.config import SekhaConfig
 
 
 def changed_options(inherited: Mapping[str, str], **options: object) -> dict[str, Any]:

@@ -6,10 +6,10 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum
-from typing import Any, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 from urllib.parse import quote, urlencode
 
-from sekha._response import Reader
+from sekha._response import Answer, Reader, Route
 from sekha._sentinel import NOT_GIVEN, NotGiven
 
 T = TypeVar("T")
@@ -57,6 +57,15 @@ class Endpoint(Generic[T]):
     slow: bool = False
     stores: bool = False
 
+    def read(self, answer: Answer) -> T:
+        """The result that an answer carries.
+
+        Raises:
+            SekhaAPIError: The server refused or failed.
+            SekhaDecodeError: The answer does not have the promised shape.
+        """
+        return self.reader.read(answer, Route(self.method, self.path, self.writes))
+
     def request(
         self,
         body: Mapping[str, Any] | None = None,
@@ -85,6 +94,11 @@ class Request(Generic[T]):
     endpoint: Endpoint[T]
     path: str
     content: bytes | None = None
+
+
+DEFAULT_TIMEOUT: Final = 30.0
+SLOW_TIMEOUT: Final = 300.0
+"""Seconds to wait for an answer that a model or an embedder keeps busy, where ``timeout`` is not given."""
 
 
 @dataclass(frozen=True)

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
+from typing import Any, Generic, TypeVar, cast
 
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import from_json
 
 from sekha._arguments import place, where
 from sekha.errors import BODY_LIMIT, SekhaAPIError, SekhaDecodeError, error_for
-
-if TYPE_CHECKING:
-    from sekha._request import Endpoint
 
 T = TypeVar("T")
 
@@ -38,6 +35,21 @@ class Answer:
             ValueError: It is no JSON.
         """
         return from_json(self.body)
+
+
+@dataclass(frozen=True)
+class Route:
+    """Where an answer comes from, for the error that it may become.
+
+    Attributes:
+        method: HTTP method.
+        path: Path template.
+        writes: Whether a call changes something, so that an unknown outcome must be told.
+    """
+
+    method: str
+    path: str
+    writes: bool
 
 
 @dataclass(frozen=True)
@@ -81,15 +93,15 @@ class Reader(Generic[T]):
             self._adapter = TypeAdapter(self._shape)
         return self._adapter
 
-    def read(self, endpoint: Endpoint[T], answer: Answer) -> T:
-        """The result that an answer carries.
+    def read(self, answer: Answer, route: Route) -> T:
+        """The result that an answer of a route carries.
 
         Raises:
             SekhaAPIError: The server refused or failed.
             SekhaDecodeError: The answer does not have the promised shape.
         """
         if not (200 <= answer.status < 300 or answer.status in self._accepts):
-            raise self._error(endpoint, answer)
+            raise self._error(answer, route)
         if self._shape is None:
             return cast(T, None)
         data: Any = None
@@ -105,21 +117,21 @@ class Reader(Generic[T]):
             else:
                 found = data if self._adapt is not None else from_json(answer.body)
                 problem = f"{where(place(first, found)).replace('the request', 'the answer')}: {first['msg']}"
-            raise _misfit(endpoint, answer, problem) from None
+            raise _misfit(answer, route, problem) from None
         except (ValueError, TypeError, KeyError, AttributeError, IndexError, RecursionError) as error:
             if isinstance(error, SekhaAPIError):
                 raise
-            raise _misfit(endpoint, answer, "the answer is no JSON, or of another shape") from None
+            raise _misfit(answer, route, "the answer is no JSON, or of another shape") from None
 
-    def _error(self, endpoint: Endpoint[T], answer: Answer) -> SekhaAPIError:
-        error = error_for(endpoint.method, endpoint.path, answer.status, answer.headers, answer.body)
+    def _error(self, answer: Answer, route: Route) -> SekhaAPIError:
+        error = error_for(route.method, route.path, answer.status, answer.headers, answer.body)
         if self._meaning is None:
             return error
         meaning = self._meaning(answer.status, error.message)
         if meaning.cls is not None or meaning.hint:
             error = error_for(
-                endpoint.method,
-                endpoint.path,
+                route.method,
+                route.path,
                 answer.status,
                 answer.headers,
                 answer.body,
@@ -130,12 +142,12 @@ class Reader(Generic[T]):
         return error
 
 
-def _misfit(endpoint: Endpoint[Any], answer: Answer, problem: str) -> SekhaDecodeError:
+def _misfit(answer: Answer, route: Route, problem: str) -> SekhaDecodeError:
     return SekhaDecodeError(
         f"the answer does not have the promised shape: {problem}",
         status_code=answer.status,
         body=answer.text[:BODY_LIMIT],
-        method=endpoint.method,
-        path=endpoint.path,
-        may_have_been_applied=endpoint.writes,
+        method=route.method,
+        path=route.path,
+        may_have_been_applied=route.writes,
     )

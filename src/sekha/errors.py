@@ -33,7 +33,7 @@ from urllib.parse import urlsplit, urlunsplit
 from sekha._json import as_list, get
 
 if TYPE_CHECKING:
-    from sekha.types import Conversation
+    from sekha.types._controller import Conversation
 
 BODY_LIMIT = 2000
 """Characters of an answer that an error keeps."""

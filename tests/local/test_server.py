@@ -134,6 +134,32 @@ def test_a_stop_does_not_wait_for_idle_connections() -> None:
         assert time.monotonic() - begin < 2.0
 
 
+def test_a_stop_does_not_wait_for_an_answer_that_never_ends(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sekha.local.server._GRACE", 0)
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        with LocalSekha(llm_url=f"http://127.0.0.1:{silent.getsockname()[1]}/v1") as sekha:
+            url = f"{sekha.bridge_url}/v1/chat/completions"
+            body: Dict[str, Any] = {"messages": [{"role": "user", "content": "x"}]}
+            statuses: List[int] = []
+
+            def ask() -> None:
+                statuses.append(httpx.post(url, json=body, timeout=10, verify=False).status_code)
+
+            asking = threading.Thread(target=ask)
+            asking.start()
+            waiting, _ = silent.accept()  # the request has reached the model
+            begin = time.monotonic()
+        assert time.monotonic() - begin < 2.0
+        waiting.close()
+        asking.join()
+    assert statuses == [500]
+    assert "Traceback" not in capfd.readouterr().err
+
+
 def test_a_client_that_leaves_in_the_middle_does_no_harm(api: httpx.Client, capfd: pytest.CaptureFixture[str]) -> None:
     head = (
         "POST {} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer x\r\ncontent-type: application/json\r\ncontent-length: 99"

@@ -54,6 +54,11 @@ def tool(data: Any) -> Reply:
     return answer({"success": True, "data": data, "error": None})
 
 
+def after(step: Step, reply: Reply) -> Reply:
+    """The same reply, with something before it."""
+    return Reply((step, *reply.steps), reply.end)
+
+
 def app_error(words: str, status: int) -> Reply:
     """An error in the controller's own form."""
     return answer({"error": words, "code": status}, status)

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from typing import Any, Callable, Deque, Dict, List, Literal, Optional, Set, Tuple, Union
 from urllib.parse import parse_qsl, urlsplit
 
-Step = Union[bytes, float, threading.Event]
-"""Bytes are sent, seconds are waited, an event is waited for."""
+Step = Union[bytes, float, threading.Event, Callable[[], object]]
+"""Bytes are sent, seconds are waited, an event is waited for, a function is called."""
 
 
 @dataclass(frozen=True)
@@ -211,9 +211,9 @@ class FakeServer:
         except OSError:
             pass  # the client went away
         finally:
+            connection.close()
             with self._lock:
                 self._open.discard(connection)
-            connection.close()
 
     def _take(self, request: Seen) -> Reply:
         with self._lock:
@@ -236,6 +236,8 @@ class FakeServer:
             elif isinstance(step, threading.Event):
                 while not (step.wait(0.05) or self._closing.is_set()):
                     pass
+            elif callable(step):
+                step()
             else:
                 self._closing.wait(step)
         if reply.end == "hang":

@@ -56,7 +56,8 @@ class AsyncConnections:
         given = config.http_client
         if given is not None and not isinstance(given, AsyncHTTPClient):
             raise SekhaConfigError(f"http_client: an {AsyncHTTPClient.__name__} is needed, not {type(given).__name__}")
-        prepare(config, base_url)
+        settings = config.http_settings()
+        prepare(settings, base_url)
         self.base_url = base_url
         self.clock = clock
         self.bucket = TokenBucket(config.rate_limit_requests, config.rate_limit_window)
@@ -65,7 +66,7 @@ class AsyncConnections:
         self.closed = False
         self.takes_text_only = False
         self.refused: set[Secret] = set()
-        self._open = AsyncPerLoop(lambda: make_async_transport(config, base_url))
+        self._open = AsyncPerLoop(lambda: make_async_transport(settings, base_url))
 
     def get(self) -> AsyncHTTPTransport:
         """What to send with.
@@ -155,8 +156,7 @@ class AsyncTransport:
         endpoint = request.endpoint
 
         async def exchange(options: CallOptions) -> T:
-            answer = await self._exchange(request, options)
-            return endpoint.reader.read(endpoint, answer)
+            return endpoint.read(await self._exchange(request, options))
 
         return await self._attempt(endpoint, exchange)
 
@@ -237,7 +237,7 @@ class AsyncTransport:
         with translated_errors(endpoint, connections.base_url):
             response = await self._send(request, options, "text/event-stream, application/json")
             if not response.is_success:
-                endpoint.reader.read(endpoint, await self._read(response, options))
+                endpoint.read(await self._read(response, options))
         reader = ChunkReader(
             events="event-stream" in response.headers.get("content-type", ""),
             limit=connections.limit,

@@ -58,7 +58,8 @@ class Connections:
         given = config.http_client
         if given is not None and not isinstance(given, HTTPClient):
             raise SekhaConfigError(f"http_client: an {HTTPClient.__name__} is needed, not {type(given).__name__}")
-        prepare(config, base_url)
+        settings = config.http_settings()
+        prepare(settings, base_url)
         self.base_url = base_url
         self.clock = clock
         self.bucket = TokenBucket(config.rate_limit_requests, config.rate_limit_window)
@@ -67,7 +68,7 @@ class Connections:
         self.closed = False
         self.takes_text_only = False
         self.refused: set[Secret] = set()
-        self._open = PerProcess(lambda: make_transport(config, base_url))
+        self._open = PerProcess(lambda: make_transport(settings, base_url))
 
     def get(self) -> HTTPTransport:
         """What to send with.
@@ -157,8 +158,7 @@ class Transport:
         endpoint = request.endpoint
 
         def exchange(options: CallOptions) -> T:
-            answer = self._exchange(request, options)
-            return endpoint.reader.read(endpoint, answer)
+            return endpoint.read(self._exchange(request, options))
 
         return self._attempt(endpoint, exchange)
 
@@ -239,7 +239,7 @@ class Transport:
         with translated_errors(endpoint, connections.base_url):
             response = self._send(request, options, "text/event-stream, application/json")
             if not response.is_success:
-                endpoint.reader.read(endpoint, self._read(response, options))
+                endpoint.read(self._read(response, options))
         reader = ChunkReader(
             events="event-stream" in response.headers.get("content-type", ""),
             limit=connections.limit,

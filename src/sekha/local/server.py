@@ -9,12 +9,14 @@ import socket
 import sqlite3
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import List, NamedTuple, Optional, Type, TypedDict, Union
 
 import uvicorn
 from starlette.applications import Starlette
+from starlette.types import Receive, Scope, Send
 
 from sekha.local.bridge import Bridge, bridge_app
 from sekha.local.controller import Controller, controller_app
@@ -200,15 +202,18 @@ async def _run(
 
 
 def _server(app: Starlette) -> uvicorn.Server:
+    async def quiet(scope: Scope, receive: Receive, send: Send) -> None:
+        with suppress(asyncio.CancelledError):  # an answer that does not end in time when the server stops
+            await app(scope, receive, send)
+
     config = uvicorn.Config(
-        app,
+        quiet,
         loop="asyncio",
         http="h11",
         ws="none",
         lifespan="off",
-        log_config=None,
-        log_level="warning",
-        access_log=False,
+        log_config=None,  # this and the next line leave the loggers of the process alone
+        log_level=None,
         proxy_headers=False,
         server_header=False,
         timeout_graceful_shutdown=_GRACE,
