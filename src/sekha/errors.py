@@ -27,7 +27,7 @@ import time
 from collections.abc import Iterable, Mapping
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit, urlunsplit
 
 from sekha._json import as_list, get
@@ -322,14 +322,14 @@ def _server_words(text: str, content_type: str) -> tuple[str, int | str | None]:
 
 def _words_of(data: object) -> tuple[str, int | str | None]:
     for key in ("error", "detail", "message"):
-        value = get(data, key)
-        if isinstance(value, dict):  # {"error": {"message": ..., "code": ...}}
-            return _words_of(cast(object, value))
+        place, value = data, get(data, key)
+        if get(value, "message") is not None:  # {"error": {"message": ..., "code": ...}}
+            place, value = value, get(value, "message")
         details = as_list(value)
         if details:  # {"detail": [{"loc": [...], "msg": ...}]}
             value = "; ".join(_one_detail(detail) for detail in details[:5])
         if isinstance(value, str) and value.strip():
-            code = get(data, "code")
+            code = get(place, "code")
             return value.strip(), code if isinstance(code, (int, str)) else None
     return "", None
 

@@ -1,0 +1,167 @@
+"""Settings one by one: what each may be, what the environment says of it, and how it is shown."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any, Final, cast
+from urllib.parse import urlsplit
+
+from sekha._sentinel import NOT_GIVEN
+from sekha.errors import SekhaConfigError
+
+ENVIRONMENT: Final[Mapping[str, str]] = {
+    "controller_url": "SEKHA_CONTROLLER_URL",
+    "api_key": "SEKHA_API_KEY",
+    "bridge_url": "SEKHA_BRIDGE_URL",
+    "bridge_api_key": "SEKHA_BRIDGE_API_KEY",
+    "mcp_api_key": "SEKHA_MCP_API_KEY",
+    "timeout": "SEKHA_TIMEOUT",
+    "max_retries": "SEKHA_MAX_RETRIES",
+}
+_URLS: Final = frozenset({"controller_url", "bridge_url", "base_url"})
+_KEYS: Final = frozenset({"api_key", "bridge_api_key", "mcp_api_key"})
+_NONE_IS_MISSING: Final = _URLS | _KEYS | {"proxy", "headers", "http_client"}
+
+
+def from_environment(environment: Mapping[str, str | None]) -> dict[str, Any]:
+    """The settings that an environment holds, as values; an empty variable counts as not set."""
+    found: dict[str, Any] = {}
+    for name, variable in ENVIRONMENT.items():
+        text = (environment.get(variable) or "").strip()
+        if not text:
+            continue
+        try:
+            found[name] = int(text) if name == "max_retries" else float(text) if name == "timeout" else text
+        except ValueError:
+            raise SekhaConfigError(f"{variable}: a number is needed, not {text[:40]!r}") from None
+    return found
+
+
+def without_missing(values: Mapping[str, object]) -> dict[str, Any]:
+    """The values that were given; None means something for numbers only."""
+    return {
+        name: value
+        for name, value in values.items()
+        if value is not NOT_GIVEN and not (value is None and name in _NONE_IS_MISSING)
+    }
+
+
+def shown(name: str, value: object) -> str:
+    if name in _KEYS:
+        return "'***'"
+    if name == "headers" and isinstance(value, Mapping):
+        return repr(dict.fromkeys(cast("Mapping[str, str]", value), "***"))
+    if name == "proxy":
+        return "'***'"  # may hold a password
+    return repr(value)
+
+
+def checked_setting(name: str, value: Any) -> Any:
+    """A setting in the form in which it is used.
+
+    Raises:
+        SekhaConfigError: It cannot be used; the message names it.
+    """
+    if name in _URLS:
+        return checked_url(name, value)
+    if name in _KEYS:
+        return checked_key(name, value)
+    if name in ("timeout", "deadline"):
+        return None if value is None else _number(name, value, above=0)
+    if name == "rate_limit_window":
+        return _number(name, value, above=0)
+    if name == "max_retries":
+        return _integer(name, value, least=0)
+    if name in ("rate_limit_requests", "max_connections", "max_concurrent_writes", "max_response_bytes"):
+        return _integer(name, value, least=1)
+    if name == "headers":
+        return checked_headers(value)
+    return value
+
+
+def checked_url(name: str, value: object) -> str:
+    """An address without a slash at its end; a prefix path stays.
+
+    Raises:
+        SekhaConfigError: It is no http address, or has user, password, query or fragment.
+    """
+    if not isinstance(value, str) or not value.strip():
+        raise SekhaConfigError(f"{name}: an address such as http://localhost:8080 is needed")
+    url = value.strip()
+    problem = ""
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+        if parts.scheme not in ("http", "https"):
+            problem = "it must begin with http:// or https://"
+        elif "@" in parts.netloc:
+            problem = "it must not hold a user or password; pass the key as api_key"
+        elif not parts.hostname:
+            problem = "it has no host"
+        elif port == 0:
+            problem = "port 0 cannot be used"
+        elif "?" in url:
+            problem = "it must not have a query"
+        elif "#" in url:
+            problem = "it must not have a fragment"
+        elif not url.isascii() or any(c <= " " or c == "\x7f" or c == "\\" for c in url):
+            problem = "it has characters that an address cannot have"
+    except ValueError as error:
+        problem = str(error)
+    if problem:
+        raise SekhaConfigError(f"{name}: {problem}")
+    return url.rstrip("/")
+
+
+def checked_key(name: str, value: object) -> str:
+    """A key without white space around it.
+
+    Raises:
+        SekhaConfigError: It is blank or cannot stand in a header; the message shows no part of it.
+    """
+    if not isinstance(value, str) or not value.strip():
+        raise SekhaConfigError(f"{name}: a key that is not blank is needed")
+    inner = value.strip()
+    if any(ord(c) < 32 or 127 <= ord(c) < 160 for c in inner) or not _is_latin_1(inner):
+        raise SekhaConfigError(f"{name}: it has a character that a header cannot hold, such as a line end")
+    return inner
+
+
+def checked_headers(value: object) -> dict[str, str]:
+    """Headers as text, with names and values that can be sent."""
+    if not isinstance(value, Mapping):
+        raise SekhaConfigError("headers: a mapping from names to values is needed")
+    pairs = cast("Mapping[object, object]", value).items()
+    headers: dict[str, str] = {}
+    for key, text in pairs:
+        if (
+            not isinstance(key, str)
+            or not key
+            or not all(33 <= ord(c) < 127 and c not in ':"(),/;<=>?@[\\]{}' for c in key)
+        ):
+            raise SekhaConfigError("headers: a name must be a word such as X-Request-ID")
+        if not isinstance(text, str) or any(c in "\r\n\0" for c in text) or not _is_latin_1(text):
+            raise SekhaConfigError(f"headers: the value of {key} must be one line of Latin text")
+        headers[key] = text
+    return headers
+
+
+def _is_latin_1(text: str) -> bool:
+    try:
+        text.encode("latin-1")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _number(name: str, value: object, *, above: float) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value) or value <= above:
+        raise SekhaConfigError(f"{name}: a number above {above:g} is needed (seconds)")
+    return float(value)
+
+
+def _integer(name: str, value: object, *, least: int) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise SekhaConfigError(f"{name}: a whole number of at least {least} is needed")
+    return value
