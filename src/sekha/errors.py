@@ -25,6 +25,7 @@ import json
 import math
 import time
 from collections.abc import Iterable, Mapping
+from datetime import timezone
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
 
 BODY_LIMIT = 2000
 """Characters of an answer that an error keeps."""
+
+_WORDS_LIMIT = 500  # characters of the server's words in the message
 
 
 class SekhaError(Exception):
@@ -278,7 +281,7 @@ def error_for(
     text = body.decode("utf-8", "replace")
     said, code = _server_words(text, headers.get("content-type", ""))
     if 300 <= status < 400:
-        said = f"redirected to {_without_query(headers.get('location', '?'))}; redirects are not followed"
+        said = f"redirected to {_without_query(headers.get('location', '')) or '?'}; redirects are not followed"
     message = said or f"{_reason(status)} (the answer was empty)"
     return (cls or error_class(status))(
         f"{message}. {hint}" if hint else message,
@@ -299,7 +302,8 @@ def retry_after_seconds(value: str | None, *, now: float | None = None) -> float
         seconds = float(value)
     except ValueError:
         try:
-            moment = parsedate_to_datetime(value).timestamp()
+            date = parsedate_to_datetime(value)
+            moment = (date if date.tzinfo else date.replace(tzinfo=timezone.utc)).timestamp()  # HTTP's dates are GMT
         except (TypeError, ValueError, OverflowError, IndexError):
             return None
         seconds = moment - (time.time() if now is None else now)
@@ -312,12 +316,15 @@ def _server_words(text: str, content_type: str) -> tuple[str, int | str | None]:
         data: object = json.loads(text)
     except (ValueError, RecursionError):
         data = None
-    said, code = _words_of(data)
+    try:
+        said, code = _words_of(data)
+    except RecursionError:  # a list of lists of lists
+        said, code = "", None
     if said:
-        return said, code
+        return said[:_WORDS_LIMIT], code
     if "html" in content_type.lower() or text.lstrip()[:1] == "<":
         return f"an HTML page instead of JSON: {' '.join(text.split())[:120]}" if text.strip() else "", None
-    return text.strip()[:500], None
+    return text.strip()[:_WORDS_LIMIT], None
 
 
 def _words_of(data: object) -> tuple[str, int | str | None]:
@@ -330,7 +337,7 @@ def _words_of(data: object) -> tuple[str, int | str | None]:
             value = "; ".join(_one_detail(detail) for detail in details[:5])
         if isinstance(value, str) and value.strip():
             code = get(place, "code")
-            return value.strip(), code if isinstance(code, (int, str)) else None
+            return value.strip()[:BODY_LIMIT], code if isinstance(code, (int, str)) else None
     return "", None
 
 
