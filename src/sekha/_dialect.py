@@ -36,7 +36,14 @@ CONTROLLER_WINDOW = 60.0
 
 _BYTE = 100  # the controller 0.1 cuts a preview of a message here, inside a character if it must (D51)
 _UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
-_WORDLESS_FTS = ("fts5", "no such column", "unterminated string", "syntax error")
+_FTS_FAULTS = (
+    "fts5",
+    "malformed match",
+    "no such column",
+    "syntax error",
+    "unknown special query",
+    "unterminated string",
+)
 
 
 # ---- what is sent ------------------------------------------------------------------------------------------
@@ -440,7 +447,7 @@ def delete_meaning(status: int, words: str) -> Meaning:
 
 def full_text_meaning(status: int, words: str) -> Meaning:
     """A query that FTS5 cannot read is a 500 (D53)."""
-    if status == 500 and any(sign in words.lower() for sign in _WORDLESS_FTS):
+    if status == 500 and any(sign in words.lower() for sign in _FTS_FAULTS):
         return Meaning(SekhaValidationError, "Leave raw=True out to search for the words as they are", final=True)
     return controller_meaning(status, words)
 

@@ -36,8 +36,8 @@ from sekha._json import as_list, get
 if TYPE_CHECKING:
     from sekha.types._controller import Conversation
 
-BODY_LIMIT = 2000
-"""Characters of an answer that an error keeps."""
+BODY_LIMIT = 10_000
+"""Characters of an answer that an error keeps; the longest known, a traceback from the bridge, has half of that."""
 
 _WORDS_LIMIT = 500  # characters of the server's words in the message
 
@@ -337,7 +337,7 @@ def _words_of(data: object) -> tuple[str, int | str | None]:
             value = "; ".join(_one_detail(detail) for detail in details[:5])
         if isinstance(value, str) and value.strip():
             code = get(place, "code")
-            return value.strip()[:BODY_LIMIT], code if isinstance(code, (int, str)) else None
+            return value[:BODY_LIMIT], code if isinstance(code, (int, str)) else None
     return "", None
 
 
