@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from sekha.types._controller import Conversation
 
 BODY_LIMIT = 10_000
-"""Characters of an answer that an error keeps; the longest known, a traceback from the bridge, has half of that."""
+"""Characters of an answer that an error keeps."""
 
 _WORDS_LIMIT = 500  # characters of the server's words in the message
 
