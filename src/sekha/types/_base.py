@@ -25,13 +25,12 @@ def regular_time(value: str) -> str:
         return value
     date, time, fraction, zone = match.groups()
     regular = f"{date}T{time}.{(fraction or '')[:6]:0<6}"
-    if zone is None or zone.upper() in ("Z", "UTC") or zone[1:].strip("0:") == "":
-        return regular + "+00:00"
+    utc = zone is None or zone.upper() in ("Z", "UTC") or zone[1:].strip("0:") == ""
     try:
-        moment = datetime.fromisoformat(f"{regular}{zone[:3]}:{zone[-2:]}").astimezone(timezone.utc)
-    except (ValueError, OverflowError):
+        moment = datetime.fromisoformat(f"{regular}{'+00:00' if utc else f'{zone[:3]}:{zone[-2:]}'}")
+        return moment.astimezone(timezone.utc).isoformat(timespec="microseconds")
+    except (ValueError, OverflowError):  # such as a 30th of February
         return value
-    return moment.isoformat(timespec="microseconds")
 
 
 def opened(cls: _T) -> _T:
