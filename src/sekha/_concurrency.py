@@ -12,9 +12,10 @@ from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from typing import Callable as TypingCallable
 from typing import Generic, TypeVar
+from weakref import WeakKeyDictionary
 
 import anyio
-from anyio.lowlevel import RunVar
+from anyio.lowlevel import current_token
 from typing_extensions import ParamSpec
 
 P = ParamSpec("P")
@@ -67,7 +68,7 @@ def move_on_after(seconds: float | None) -> Generator[Scope, None, None]:
 
 
 class AsyncPerLoop(Generic[T]):
-    """A value made once in each event loop, when it is first needed there.
+    """A value made once in each event loop, when it is first needed there; it goes with this object or with its loop.
 
     Args:
         make: Makes the value; called inside the loop.
@@ -75,27 +76,24 @@ class AsyncPerLoop(Generic[T]):
 
     def __init__(self, make: Callable[[], T]) -> None:
         self._make = make
-        self._var: RunVar[list[T]] = RunVar("sekha")  # of each loop: no value yet, or one
+        # Not anyio's RunVar: it keeps every value as long as the loop runs, and anyio 4.5 knows it by its name alone.
+        self._made: WeakKeyDictionary[object, T] = WeakKeyDictionary()
 
     def get(self) -> T:
         """The value of the running loop."""
-        made = self._made()
-        if not made:
-            made.append(self._make())
-        return made[0]
+        loop = _running_loop()
+        if loop not in self._made:
+            self._made[loop] = self._make()
+        return self._made[loop]
 
     def pop(self) -> T | None:
         """The value of the running loop if it was made; the next `get` makes another."""
-        made = self._made()
-        return made.pop() if made else None
+        return self._made.pop(_running_loop(), None)
 
-    def _made(self) -> list[T]:
-        try:
-            return self._var.get()
-        except LookupError:
-            made: list[T] = []
-            self._var.set(made)
-            return made
+
+def _running_loop() -> object:
+    token: object = current_token()
+    return getattr(token, "native_token", token)  # newer anyio wraps it, anew each time
 
 
 class PerProcess(Generic[T]):
@@ -107,7 +105,7 @@ class PerProcess(Generic[T]):
 
     def __init__(self, make: Callable[[], T]) -> None:
         self._make = make
-        self._lock = threading.Lock()
+        self._locks: dict[int, threading.Lock] = {}  # a fork may copy a lock that another thread held for ever
         self._made: tuple[int, T] | None = None
 
     def get(self) -> T:
@@ -115,9 +113,7 @@ class PerProcess(Generic[T]):
         made, pid = self._made, os.getpid()
         if made is not None and made[0] == pid:
             return made[1]
-        if made is not None:
-            self._lock = threading.Lock()  # after a fork, another thread's hold on the old one never ends
-        with self._lock:
+        with self._locks.setdefault(pid, threading.Lock()):
             made = self._made
             if made is None or made[0] != pid:
                 made = self._made = (pid, self._make())
