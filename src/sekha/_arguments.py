@@ -34,6 +34,10 @@ _PROBLEMS: Mapping[str, str] = {
     "bool_type": "must be True or False, not {got}",
     "list_type": "must be a list, not {got}",
     "dict_type": "must be a dictionary, not {got}",
+    "string_pattern_mismatch": "must not be blank",
+    "literal_error": "must be {expected}",
+    "greater_than_equal": "must be at least {ge}",
+    "less_than_equal": "must be at most {le}",
     "string_too_short": "must not be empty",
     "too_short": "must not be empty",
 }
@@ -157,9 +161,10 @@ def _adapter(shape: Any) -> TypeAdapter[Any]:
 
 def _refusal(error: ValidationError, data: object) -> SekhaValidationError:
     # Of a union, the branch that the value was meant for has the deepest fault, or one that is not about its type.
-    faults = cast("list[Mapping[str, Any]]", error.errors(include_url=False, include_context=False))
+    faults = cast("list[Mapping[str, Any]]", error.errors(include_url=False))
     fault = max(faults, key=lambda fault: (len(place(fault, data)), not fault["type"].endswith("_type")))
-    problem = _PROBLEMS.get(fault["type"], fault["msg"]).replace("{got}", _kind(fault["input"]))
+    problem = _PROBLEMS.get(fault["type"], fault["msg"].replace("{", "{{").replace("}", "}}"))
+    problem = problem.format(got=_kind(fault["input"]), **fault.get("ctx", {}))
     return invalid(where(place(fault, data)), problem)
 
 

@@ -96,7 +96,7 @@ class ChunkReader:
     def __init__(self, *, events: bool, limit: int, method: str, path: str) -> None:
         self._decoder = EventDecoder(limit) if events else None
         self._limit = limit
-        self._call: dict[str, Any] = {"method": method, "path": path, "may_have_been_applied": True}
+        self.call_details: dict[str, Any] = {"method": method, "path": path, "may_have_been_applied": True}
         self._plain: list[bytes] = []
         self._plain_size = 0
         self._ending = False
@@ -141,7 +141,7 @@ class ChunkReader:
     def cut(self, problem: str) -> SekhaStreamError:
         """The error for a stream that broke off here."""
         text = self.collected.text
-        return SekhaStreamError(f"{problem} (after {len(text)} characters)", text=text, **self._call)
+        return SekhaStreamError(f"{problem} (after {len(text)} characters)", text=text, **self.call_details)
 
     def _chunks(self, events: list[Event]) -> Iterator[ChatCompletionChunk]:
         for event in events:
@@ -197,8 +197,8 @@ class ChunkReader:
     def _server_error(self, body: str) -> SekhaError:
         self.done = True
         error = error_for(
-            self._call["method"],
-            self._call["path"],
+            self.call_details["method"],
+            self.call_details["path"],
             200,
             {"content-type": "application/json"},
             body.encode(),
@@ -210,4 +210,4 @@ class ChunkReader:
     def _misfit(self, problem: str, body: bytes) -> SekhaDecodeError:
         self.done = True
         shown = body.decode("utf-8", "replace")[:BODY_LIMIT]
-        return SekhaDecodeError(f"the stream cannot be read: {problem}", body=shown, **self._call)
+        return SekhaDecodeError(f"the stream cannot be read: {problem}", body=shown, **self.call_details)

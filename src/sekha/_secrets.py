@@ -36,6 +36,9 @@ class Secret:
         return f"<{self.name} ***>"
 
 
+_GUESSABLE = 8  # a shorter key is hidden as a word of its own only, or it would tear other words apart
+
+
 def hidden(error: E, secrets: Iterable[Secret]) -> E:
     """The same error without the keys, which servers like to echo, as they are or escaped in JSON."""
     keys = {form for secret in secrets for form in (secret.reveal(), json.dumps(secret.reveal())[1:-1])}

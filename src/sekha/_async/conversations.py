@@ -86,7 +86,7 @@ class AsyncConversations(AsyncServiceClient):
         }
         transport = self._transport.begun()
         if importance == 5:
-            return await store(transport, endpoints.CREATE_CONVERSATION, body, drop_images=drop_images)
+            return await self._create_by_rest(transport, body, importance, drop_images)
         if not transport.mcp_key_is_refused:
             try:
                 return await self._create_by_tool(transport, body, importance, drop_images)

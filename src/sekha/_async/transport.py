@@ -55,7 +55,9 @@ class AsyncConnections:
     def __init__(self, config: SekhaConfig, base_url: str, clock: Clock) -> None:
         given = config.http_client
         if given is not None and not isinstance(given, AsyncHTTPClient):
-            raise SekhaConfigError(f"http_client: an {AsyncHTTPClient.__name__} is needed, not {type(given).__name__}")
+            raise SekhaConfigError(
+                f"http_client: must be an httpx.{AsyncHTTPClient.__name__}, not {type(given).__name__}"
+            )
         settings = config.http_settings()
         prepare(settings, base_url)
         self.base_url = base_url

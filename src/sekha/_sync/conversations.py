@@ -88,7 +88,7 @@ class Conversations(ServiceClient):
         }
         transport = self._transport.begun()
         if importance == 5:
-            return store(transport, endpoints.CREATE_CONVERSATION, body, drop_images=drop_images)
+            return self._create_by_rest(transport, body, importance, drop_images)
         if not transport.mcp_key_is_refused:
             try:
                 return self._create_by_tool(transport, body, importance, drop_images)

@@ -97,18 +97,26 @@ class Stream(BlockingIteration):
 
     def _read_on(self) -> None:
         """Take in the next piece of the answer, or its end."""
-        left = self._options.time_left(self._clock.now())
+        left = self._time_left()
         try:
-            with move_on_after(left):
-                piece = self._pieces.__next__()
-                self._chunks = self._reader.feed(piece)
-                return
+            if left is None or left > 0:
+                with move_on_after(left):
+                    piece = self._pieces.__next__()
+                    self._chunks = self._reader.feed(piece)
+                    return
         except StopIteration:
             self._chunks = self._reader.finish()
             return
         except NETWORK_ERRORS as error:
-            raise self._reader.cut(f"the connection broke: {str(error) or type(error).__name__}") from error
-        raise SekhaTimeoutError(f"the deadline of {self._options.deadline:g} s passed", sent=True)
+            left = self._time_left()
+            if left is None or left > 0:
+                raise self._reader.cut(f"the connection broke: {str(error) or type(error).__name__}") from error
+        raise SekhaTimeoutError(
+            f"the deadline of {self._options.deadline:g} s passed", sent=True, **self._reader.call_details
+        )
+
+    def _time_left(self) -> float | None:
+        return self._options.time_left(self._clock.now())
 
     def text_stream(self) -> TextStream:
         """Just the text, piece by piece; the stream is read through it.
