@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable
 from typing import TypeVar
 
@@ -43,9 +44,10 @@ def hidden(error: E, secrets: Iterable[Secret]) -> E:
     """The same error without the keys, which servers like to echo, as they are or escaped in JSON."""
     keys = {form for secret in secrets for form in (secret.reveal(), json.dumps(secret.reveal())[1:-1])}
     for key in sorted(keys, key=len, reverse=True):  # one key may contain another
+        pattern = re.compile(re.escape(key) if len(key) >= _GUESSABLE else rf"(?<!\w){re.escape(key)}(?!\w)")
         for name in _SPOKEN:
             text = getattr(error, name, None)
             if isinstance(text, str):
-                setattr(error, name, text.replace(key, "***"))
+                setattr(error, name, pattern.sub("***", text))
     error.args = (error.message,)
     return error

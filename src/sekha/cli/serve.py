@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 import signal
 import sys
-import threading
+import time
 from types import FrameType
-from typing import Optional
+from typing import List, Optional
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -34,10 +34,10 @@ def run(args: argparse.Namespace) -> int:
     except ModuleNotFoundError as error:
         return _fail(str(error))
 
-    stop = threading.Event()
+    signals: List[int] = []  # not an Event: its lock may be held by the very code that the signal interrupts
 
     def on_signal(number: int, frame: Optional[FrameType]) -> None:
-        stop.set()
+        signals.append(number)
 
     before = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
     sekha = LocalSekha(
@@ -52,8 +52,8 @@ def run(args: argparse.Namespace) -> int:
     try:
         sekha.start()
         _tell(sekha.controller_url, sekha.bridge_url, sekha.api_key, args)
-        while not stop.wait(1.0):  # in steps, so that signals get through on Windows too
-            pass
+        while not signals:
+            time.sleep(0.1)
         sekha.stop()
     except LocalSekhaError as error:
         return _fail(str(error))

@@ -25,9 +25,9 @@ def regular_time(value: str) -> str:
         return value
     date, time, fraction, zone = match.groups()
     regular = f"{date}T{time}.{(fraction or '')[:6]:0<6}"
-    utc = zone is None or zone.upper() in ("Z", "UTC") or zone[1:].strip("0:") == ""
+    offset = f"{zone[:3]}:{zone[-2:]}" if zone and zone[0] in "+-" else "+00:00"
     try:
-        moment = datetime.fromisoformat(f"{regular}{'+00:00' if utc else f'{zone[:3]}:{zone[-2:]}'}")
+        moment = datetime.fromisoformat(regular + offset)
         return moment.astimezone(timezone.utc).isoformat(timespec="microseconds")
     except (ValueError, OverflowError):  # such as a 30th of February
         return value
