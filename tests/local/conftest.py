@@ -3,8 +3,10 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
+import subprocess
 import sys
 import time
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Callable, Dict, Iterator, List, Tuple
 
@@ -94,6 +96,17 @@ def python(*arguments: str) -> Tuple[List[str], Dict[str, str]]:
     source = str(Path(package.__file__ or "").parents[1])
     path = os.pathsep.join(part for part in (source, os.environ.get("PYTHONPATH")) if part)
     return [sys.executable, "-W", "error", *arguments], {**os.environ, "PYTHONPATH": path}
+
+
+@contextmanager
+def running(command: List[str], environment: Dict[str, str]) -> Iterator[subprocess.Popen[str]]:
+    """A process with pipes that ends with the block, come what may."""
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, env=environment, stdout=pipe, stderr=pipe, text=True) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 def wait_for(ready: Callable[[], bool], seconds: float = 10.0) -> None:

@@ -13,7 +13,7 @@ from typing import Dict, List, Tuple
 import httpx
 import pytest
 
-from local.conftest import create, python
+from local.conftest import create, python, running
 from sekha.cli import main
 
 FREE = ("--port", "0", "--bridge-port", "0")
@@ -28,8 +28,7 @@ def test_serves_until_ctrl_c(tmp_path: Path) -> None:
     file = tmp_path / "memory.db"
     for count in range(2):
         command, environment = serve(*FREE, "--data", str(file), "--api-key", "sk-mine")
-        pipe = subprocess.PIPE
-        with subprocess.Popen(command, env=environment, stdout=pipe, stderr=pipe, text=True) as process:
+        with running(command, environment) as process:
             assert process.stdout is not None
             told = [process.stdout.readline() for _ in range(7)]
             found = dict(re.findall(r"^(SEKHA_\w+)=(.*)$", "".join(told), re.MULTILINE))
@@ -76,8 +75,7 @@ def test_says_how_to_install_the_extra() -> None:
 
 def test_warns_when_everybody_may_write_and_serves_until_sigterm() -> None:
     command, environment = serve(*FREE, "--host", "0.0.0.0")
-    pipe = subprocess.PIPE
-    with subprocess.Popen(command, env=environment, stdout=pipe, stderr=pipe, text=True) as process:
+    with running(command, environment) as process:
         assert process.stderr is not None
         assert "use --api-key" in process.stderr.readline()
         process.send_signal(signal.SIGTERM)

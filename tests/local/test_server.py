@@ -6,7 +6,6 @@ import json
 import signal
 import socket
 import sqlite3
-import subprocess
 import threading
 import time
 from pathlib import Path
@@ -15,7 +14,7 @@ from typing import Any, Dict, List
 import httpx
 import pytest
 
-from local.conftest import KEY, UNKNOWN, create, python, tool
+from local.conftest import KEY, UNKNOWN, create, python, running, tool
 from sekha.local import LocalSekha, LocalSekhaError
 
 
@@ -204,7 +203,7 @@ with LocalSekha(data=sys.argv[1]) as sekha:
 def test_what_was_stored_survives_a_kill(tmp_path: Path) -> None:
     file = tmp_path / "memory.db"
     command, environment = python("-c", SERVER, str(file))
-    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE) as process:
+    with running(command, environment) as process:
         assert process.stdout is not None
         options: Dict[str, str] = json.loads(process.stdout.readline())
         stored: List[str] = []
