@@ -32,7 +32,7 @@ def _chunk_adapter() -> TypeAdapter[ChatCompletionChunk]:
 def chunk_text(chunk: ChatCompletionChunk) -> str:
     """The text that a chunk adds to the first choice."""
     for choice in chunk["choices"]:
-        if choice.get("index", 0) == 0:
+        if not choice.get("index"):
             return choice["delta"].get("content") or ""
     return ""
 
@@ -50,12 +50,12 @@ class CollectedCompletion:
     def add(self, chunk: ChatCompletionChunk) -> None:
         """Take in the next chunk."""
         for key in ("id", "created", "model"):
-            if chunk.get(key) is not None:
+            if chunk.get(key):  # Azure begins with a chunk of empty strings and a 0
                 self._head.setdefault(key, chunk.get(key))
         if chunk.get("usage") is not None:
             self._usage = chunk.get("usage")
         for choice in chunk["choices"]:
-            index = choice.get("index", 0)
+            index = choice.get("index") or 0
             texts = self._texts.setdefault(index, [])
             texts.append(choice["delta"].get("content") or "")
             if choice["delta"].get("role"):

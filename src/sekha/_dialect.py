@@ -292,7 +292,7 @@ def stats(answer: dict[str, Any], rows: Sequence[ConversationListItem]) -> Memor
         "folders": sorted({row["folder"] for row in rows}),
         "labels": sorted({row["label"] for row in rows}),
     }
-    return cast(MemoryStats, {**counted, **answer})
+    return cast(MemoryStats, {**counted, **{name: value for name, value in answer.items() if value is not None}})
 
 
 def export(data: MemoryExport, format: str, *, include_metadata: bool) -> MemoryExport:

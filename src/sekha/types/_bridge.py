@@ -57,7 +57,7 @@ class ChatDelta(TypedDict, total=False):
 class ChunkChoice(TypedDict):
     """One choice in a chunk of a stream."""
 
-    index: NotRequired[int]
+    index: NotRequired[Optional[int]]
     delta: ChatDelta
     finish_reason: NotRequired[Optional[str]]
 
@@ -67,9 +67,9 @@ class ChatCompletionChunk(TypedDict):
     """A piece of a streamed chat completion."""
 
     choices: List[ChunkChoice]
-    id: NotRequired[str]
-    object: NotRequired[str]
-    created: NotRequired[int]
+    id: NotRequired[Optional[str]]
+    object: NotRequired[Optional[str]]
+    created: NotRequired[Optional[int]]
     model: NotRequired[Optional[str]]
     usage: NotRequired[Optional[Usage]]
 
@@ -93,7 +93,7 @@ class Embedding(TypedDict):
     model: str
     dimension: int
     usage: Usage
-    tokens_used: NotRequired[int]
+    tokens_used: NotRequired[Optional[int]]
 
 
 @opened
@@ -105,8 +105,8 @@ class ModelInfo(TypedDict):
     task: str
     context_window: NotRequired[Optional[int]]
     dimension: NotRequired[Optional[int]]
-    supports_vision: NotRequired[bool]
-    supports_audio: NotRequired[bool]
+    supports_vision: NotRequired[Optional[bool]]
+    supports_audio: NotRequired[Optional[bool]]
 
 
 @opened
@@ -116,8 +116,8 @@ class RouteDecision(TypedDict):
     provider_id: str
     model_id: str
     estimated_cost: NotRequired[Optional[float]]
-    reason: NotRequired[str]
-    provider_type: NotRequired[str]
+    reason: NotRequired[Optional[str]]
+    provider_type: NotRequired[Optional[str]]
 
 
 @opened
@@ -125,8 +125,8 @@ class CircuitBreaker(TypedDict):
     """Whether a provider is being asked: ``closed`` (yes), ``open`` (not for a minute) or ``half_open``."""
 
     state: str
-    failure_count: NotRequired[int]
-    success_count: NotRequired[int]
+    failure_count: NotRequired[Optional[int]]
+    success_count: NotRequired[Optional[int]]
     last_failure: NotRequired[Optional[Timestamp]]
     last_state_change: NotRequired[Optional[Timestamp]]
 
@@ -135,9 +135,9 @@ class CircuitBreaker(TypedDict):
 class ProviderState(TypedDict):
     """How a model provider is."""
 
-    provider_type: NotRequired[str]
-    circuit_breaker: NotRequired[CircuitBreaker]
-    models_count: NotRequired[int]
+    provider_type: NotRequired[Optional[str]]
+    circuit_breaker: NotRequired[Optional[CircuitBreaker]]
+    models_count: NotRequired[Optional[int]]
 
 
 @opened
@@ -147,7 +147,7 @@ class ProviderHealth(TypedDict):
     providers: Dict[str, ProviderState]
     total_providers: int
     healthy_providers: int
-    total_models: NotRequired[int]
+    total_models: NotRequired[Optional[int]]
 
 
 @opened
@@ -157,8 +157,8 @@ class BridgeSummary(TypedDict):
     summary: str
     model: str
     level: str
-    tokens_used: NotRequired[int]
-    message_count: NotRequired[int]
+    tokens_used: NotRequired[Optional[int]]
+    message_count: NotRequired[Optional[int]]
 
 
 @opened

@@ -18,7 +18,7 @@ class Conversation(TypedDict):
     status: str
     message_count: Optional[int]
     created_at: Optional[Timestamp]
-    conversation_id: NotRequired[str]
+    conversation_id: NotRequired[Optional[str]]
     updated_at: NotRequired[Optional[Timestamp]]
     importance_score: NotRequired[Optional[Number]]
 
@@ -27,8 +27,8 @@ class Conversation(TypedDict):
 class ConversationMetadata(TypedDict):
     """What a list says about a conversation beside its label and folder."""
 
-    folder: NotRequired[str]
-    status: NotRequired[str]
+    folder: NotRequired[Optional[str]]
+    status: NotRequired[Optional[str]]
     importance_score: NotRequired[Optional[Number]]
 
 
@@ -141,7 +141,7 @@ class LabelSuggestion(TypedDict):
     label: str
     confidence: float
     reason: str
-    is_existing: NotRequired[bool]
+    is_existing: NotRequired[Optional[bool]]
 
 
 @opened

@@ -36,7 +36,7 @@ class MemoryUpdated(TypedDict):
 
     conversation_id: str
     updated_fields: List[str]
-    message: NotRequired[str]
+    message: NotRequired[Optional[str]]
 
 
 @opened
@@ -50,8 +50,8 @@ class MemoryContext(TypedDict):
     importance_score: Number
     created_at: Timestamp
     updated_at: Timestamp
-    word_count: NotRequired[int]
-    session_count: NotRequired[int]
+    word_count: NotRequired[Optional[int]]
+    session_count: NotRequired[Optional[int]]
 
 
 @opened
@@ -74,7 +74,7 @@ class MemoryExport(TypedDict):
     conversation: ExportedConversation
     messages: List[Message]
     format: str
-    include_metadata: NotRequired[bool]
+    include_metadata: NotRequired[Optional[bool]]
     content: NotRequired[str]
 
 
@@ -85,8 +85,8 @@ class MemoryPruneResponse(TypedDict):
     suggestions: List[PruneSuggestion]
     total_suggestions: int
     threshold_days: int
-    importance_threshold: NotRequired[float]
-    estimated_token_savings: NotRequired[int]
+    importance_threshold: NotRequired[Optional[float]]
+    estimated_token_savings: NotRequired[Optional[int]]
 
 
 @opened
@@ -95,8 +95,8 @@ class ServerStats(TypedDict):
 
     total_conversations: int
     average_importance: float
-    folders: NotRequired[List[str]]
-    labels: NotRequired[List[str]]
+    folders: NotRequired[Optional[List[str]]]
+    labels: NotRequired[Optional[List[str]]]
     total_messages: NotRequired[Optional[int]]
 
 

@@ -53,8 +53,8 @@ class ContentPart(TypedDict):
     """A piece of a message: ``{"type": "text", "text": ...}`` or ``{"type": "image_url", "image_url": ...}``."""
 
     type: str
-    text: NotRequired[str]
-    image_url: NotRequired[Union[ImageURL, str]]
+    text: NotRequired[Optional[str]]
+    image_url: NotRequired[Union[ImageURL, str, None]]
 
 
 MessageContent = Union[str, List[ContentPart]]
@@ -67,14 +67,14 @@ class Citation(TypedDict):
 
     label: str
     folder: str
-    timestamp: NotRequired[Timestamp]
+    timestamp: NotRequired[Optional[Timestamp]]
 
 
 @opened
 class MessageMetadata(TypedDict):
     """What the controller says about a message."""
 
-    citation: NotRequired[Citation]
+    citation: NotRequired[Optional[Citation]]
 
 
 @opened
@@ -83,8 +83,8 @@ class Message(TypedDict):
 
     role: str
     content: MessageContent
-    id: NotRequired[str]
-    conversation_id: NotRequired[str]
-    timestamp: NotRequired[Timestamp]
+    id: NotRequired[Optional[str]]
+    conversation_id: NotRequired[Optional[str]]
+    timestamp: NotRequired[Optional[Timestamp]]
     embedding_id: NotRequired[Optional[str]]
     metadata: NotRequired[Optional[MessageMetadata]]
