@@ -91,13 +91,19 @@ class ExportRequest(TypedDict):
 
 
 @closed
-class ChatRequest(TypedDict):
-    """What ``complete`` and ``stream_complete`` take."""
+class ModelOptions(TypedDict):
+    """What everything that asks a model takes."""
 
-    messages: Annotated[List[InputMessage], Field(min_length=1)]
     model: NotRequired[Text]
     temperature: NotRequired[Annotated[Number, Field(ge=0, le=2)]]
     max_tokens: NotRequired[Annotated[int, Field(ge=1)]]
+
+
+@closed
+class ChatRequest(ModelOptions):
+    """What ``complete`` and ``stream_complete`` take."""
+
+    messages: Annotated[List[InputMessage], Field(min_length=1)]
 
 
 @closed
@@ -145,7 +151,7 @@ class ScoreRequest(TypedDict):
 
 
 @closed
-class PromptRequest(TypedDict):
+class PromptRequest(ModelOptions):
     """What the workflows with a model take."""
 
     prompt: Query

@@ -13,6 +13,7 @@ from sekha._arguments import checked, given
 from sekha._concurrency import Call, gather
 from sekha._dialect import health_of
 from sekha._endpoints import MEMORY_STATS
+from sekha._filters import hit_filter
 from sekha._flavours import BlockingFlavour
 from sekha._prompts import prompt_with_context, prompt_with_hits
 from sekha._shapes import PromptRequest
@@ -81,6 +82,7 @@ class Workflows(BlockingFlavour):
             ```
         """
         search = checked(QueryRequest, given(query=query, limit=limit, filters=filters))
+        hit_filter(search.get("filters"))
         begun = self._begun()
         conversation = begun.controller.create_conversation(
             label=label, folder=folder, importance_score=importance_score, messages=messages, drop_images=drop_images
@@ -137,10 +139,16 @@ class Workflows(BlockingFlavour):
             print(response["choices"][0]["message"]["content"])
             ```
         """
-        begun = self._begun()
-        messages = begun._with_context(
-            prompt, context_query, context_budget, preferred_labels, excluded_folders, system
+        request = given(
+            prompt=prompt,
+            context_query=context_query,
+            system=system,
+            model=model,
+            temperature=temperature,
+            max_tokens=max_tokens,
         )
+        begun = self._begun()
+        messages = begun._with_context(request, context_budget, preferred_labels, excluded_folders)
         return begun.bridge.complete(messages, model=model, temperature=temperature, max_tokens=max_tokens)
 
     def stream_with_context(
@@ -187,10 +195,16 @@ class Workflows(BlockingFlavour):
                 print(chunk["choices"][0]["delta"].get("content") or "", end="")
             ```
         """
-        begun = self._begun()
-        messages = begun._with_context(
-            prompt, context_query, context_budget, preferred_labels, excluded_folders, system
+        request = given(
+            prompt=prompt,
+            context_query=context_query,
+            system=system,
+            model=model,
+            temperature=temperature,
+            max_tokens=max_tokens,
         )
+        begun = self._begun()
+        messages = begun._with_context(request, context_budget, preferred_labels, excluded_folders)
         return begun.bridge.stream_complete(messages, model=model, temperature=temperature, max_tokens=max_tokens)
 
     def complete_with_memory(
@@ -236,7 +250,17 @@ class Workflows(BlockingFlavour):
             print(response["choices"][0]["message"]["content"])
             ```
         """
-        checked(PromptRequest, given(prompt=prompt, search_query=search_query, system=system))
+        checked(
+            PromptRequest,
+            given(
+                prompt=prompt,
+                search_query=search_query,
+                system=system,
+                model=model,
+                temperature=temperature,
+                max_tokens=max_tokens,
+            ),
+        )
         begun = self._begun()
         begun.bridge._transport.require()
         found = begun.controller.query(search_query, limit=limit, filters=filters)
@@ -245,22 +269,20 @@ class Workflows(BlockingFlavour):
 
     def _with_context(
         self,
-        prompt: str,
-        context_query: str,
+        request: Mapping[str, object],
         context_budget: int,
         preferred_labels: Sequence[str] | None,
         excluded_folders: Sequence[str] | None,
-        system: str | None,
     ) -> list[ChatMessage]:
-        checked(PromptRequest, given(prompt=prompt, context_query=context_query, system=system))
+        wanted = checked(PromptRequest, request)
         self.bridge._transport.require()
         context = self.controller.assemble_context(
-            context_query,
+            wanted.get("context_query", ""),
             context_budget=context_budget,
             preferred_labels=preferred_labels,
             excluded_folders=excluded_folders,
         )
-        return prompt_with_context(prompt, context, system=system)
+        return prompt_with_context(wanted["prompt"], context, system=wanted.get("system"))
 
     def health_check(self) -> dict[str, ServiceHealth]:
         """How the three services are, asked side by side, once each and for at most 5 seconds.
