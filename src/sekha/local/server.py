@@ -18,6 +18,7 @@ import uvicorn
 from starlette.applications import Starlette
 from starlette.types import Receive, Scope, Send
 
+from sekha.errors import SekhaError
 from sekha.local.bridge import Bridge, bridge_app
 from sekha.local.controller import Controller, controller_app
 from sekha.local.mcp import McpTools
@@ -34,7 +35,7 @@ _GRACE = 2  # seconds that running answers get when the server stops
 _LIMIT = 15.0  # seconds that a start or a stop may take
 
 
-class LocalSekhaError(Exception):
+class LocalSekhaError(SekhaError):
     """The local Sekha could not be started or stopped; the text says why."""
 
 
