@@ -93,7 +93,7 @@ def as_text(messages: Sequence[Mapping[str, Any]], *, drop_images: bool) -> list
     """Content parts as text: texts and the addresses of images, a line each (D4).
 
     Raises:
-        SekhaValidationError: An image would be lost and may not be.
+        SekhaValidationError: A part would be lost and may not be.
     """
     return [
         {**message, "content": _flat(message["content"], f"messages[{i}].content", drop_images)}
@@ -115,7 +115,9 @@ def _flat(content: Any, field: str, drop_images: bool) -> str:
                     "store it elsewhere and pass its address, or pass drop_images=True",
                 )
             continue
-        lines.extend(images or [extract_text([part])])
+        if not images and not isinstance(get(part, "text"), str):
+            raise invalid(f"{field}[{j}]", "this server stores text only, and no text can stand for this part")
+        lines.extend(images or [part["text"]])
     return "\n".join(lines)
 
 
@@ -223,7 +225,14 @@ def controller_health(answer: Answer) -> object:
     if answer.status >= 400:
         why = get(found, "error") or answer.text.strip()[:500]
         return {**found, "status": "unhealthy", "checks": _checks(found.get("checks")), "error": str(why or _UNWELL)}
+    if not found and answer.text.strip().strip('"').upper() != "OK":
+        return _no_report("controller")
     return {"status": "healthy", **found, "checks": _checks(found.get("checks"))}
+
+
+def _no_report(server: str) -> dict[str, Any]:
+    # A proxy's page, for instance: something answers, but it is not what was asked.
+    return {"status": "unhealthy", "checks": {}, "error": f"the answer is no health report of a Sekha {server}"}
 
 
 _UNWELL = "the database or the vector store does not work"
@@ -409,6 +418,8 @@ def bridge_health(answer: Answer) -> object:
     if answer.status >= 400:
         why = found.get("detail") or answer.text.strip()[:500] or "the bridge is not ready"
         return {**found, "status": "unhealthy", "checks": _checks(found.get("checks")), "error": str(why)}
+    if not found:
+        return _no_report("bridge")
     checks = as_object(found.get("checks"))
     if checks is None:
         providers = as_object(get(found, "ollama_status", "providers")) or {}
