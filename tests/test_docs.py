@@ -127,6 +127,13 @@ def test_every_command_and_its_options_are_described() -> None:
         assert set(options_of(module)) >= {"--url", "--api-key", "--bridge-url"}
 
 
+def test_every_number_in_the_source_is_explained() -> None:
+    numbers = re.findall(r"\bD\d+\b", "\n".join(path.read_text("utf-8") for path in (ROOT / "src").rglob("*.py")))
+    listed = re.findall(r"\bD\d+\b", "".join(re.findall(r"^\|[^|]*\|", page("docs/servers.md"), re.MULTILINE)))
+    assert len(listed) == len(set(listed))
+    assert set(numbers) <= set(listed)
+
+
 def test_the_changelog_knows_the_version() -> None:
     assert f"## [{sekha.__version__}]" in page("CHANGELOG.md")
 

@@ -44,5 +44,5 @@ def _safe(body: dict[str, Any]) -> dict[str, Any]:
     messages = dialect.padded(body["messages"])
     moved = sum(a["content"] != b["content"] for a, b in zip(messages, body["messages"]))
     if moved:
-        log.info("put spaces in front of %d messages that the controller 0.1 could not store (D51)", moved)
+        log.info("put spaces in front of %d messages that the controller 0.1 could not store", moved)
     return {**body, "messages": messages}
