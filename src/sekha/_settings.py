@@ -54,6 +54,9 @@ def shown(name: str, value: object) -> str:
         return repr(dict.fromkeys(cast("Mapping[str, str]", value), "***"))
     if name == "proxy":
         return "'***'"  # may hold a password
+    if name == "cert" and isinstance(value, (tuple, list)):
+        parts = cast("tuple[object, ...]", value)
+        return repr((*parts[:2], *("***" for _ in parts[2:])))  # the third is a password
     return repr(value)
 
 
@@ -107,8 +110,8 @@ def checked_url(name: str, value: object) -> str:
             problem = "it must not have a fragment"
         elif not url.isascii() or any(c <= " " or c == "\x7f" or c == "\\" for c in url):
             problem = "it has characters that an address cannot have"
-    except ValueError as error:
-        problem = str(error)
+    except ValueError:  # its text may hold a password
+        problem = "its host or port cannot be read"
     if problem:
         raise SekhaConfigError(f"{name}: {problem}")
     return url.rstrip("/")
