@@ -95,8 +95,6 @@ RULES = (
     Rule("name", "make_async_transport", "make_transport"),
     # Prose and examples
     Rule("phrase", "The async flavour, written by hand; the blocking one is rendered from it.", "The blocking flavour."),
-    Rule("phrase", "asyncio.run(main())", "main()"),
-    Rule("line", "import asyncio"),
 )
 
 TREES = (("src/sekha/_async", "src/sekha/_sync"), ("tests/_async", "tests/_sync"))

@@ -15,7 +15,7 @@ from sekha import _endpoints as endpoints
 from sekha._arguments import checked, given, merged
 from sekha._arguments import conversation_id as checked_id
 from sekha._filters import PINNED, stats_filter
-from sekha._options import server_keys
+from sekha._options import changed_keys, server_keys
 from sekha._sentinel import NOT_GIVEN, NotGiven
 from sekha._shapes import ExportRequest, ToolPruneRequest, UpdateRequest
 from sekha.config import ClientConfig, merge_client_config
@@ -88,6 +88,9 @@ class MCPClient(ServiceClient):
         settings = merge_client_config(config, arguments, "controller_url", "mcp_api_key")
         self._transport = Transport.from_config(settings, str(settings.controller_url), server_keys(settings))
         self._owns_connections = True
+
+    def _keys(self, api_key: str | None) -> Mapping[Any, Any]:
+        return changed_keys(mcp_api_key=api_key)
 
     def memory_stats(
         self,

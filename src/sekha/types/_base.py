@@ -28,6 +28,8 @@ def regular_time(value: str) -> str:
     offset = f"{zone[:3]}:{zone[-2:]}" if zone and zone[0] in "+-" else "+00:00"
     try:
         moment = datetime.fromisoformat(regular + offset)
+        if offset == "+00:00":
+            return regular + offset
         return moment.astimezone(timezone.utc).isoformat(timespec="microseconds")
     except (ValueError, OverflowError):  # such as a 30th of February
         return value
