@@ -1,0 +1,297 @@
+# Generated from tests/_async/test_errors.py: do not edit.
+# To change it, edit that file, then run: python tools/unasync.py
+"""Errors: what they say and hold, that no key is ever shown, redirects, and answers that are too long."""
+
+from __future__ import annotations
+
+import copy
+import json
+import logging
+import os
+import pickle
+import traceback
+from typing import Any
+
+import pytest
+
+from sekha import (
+    SekhaClient,
+    SekhaAPIError,
+    SekhaAuthError,
+    SekhaConnectionError,
+    SekhaDecodeError,
+    SekhaError,
+    SekhaNotFoundError,
+    SekhaRateLimitError,
+    SekhaServerError,
+    SekhaValidationError,
+)
+from sekha.errors import BODY_LIMIT
+from support import facts
+from support.calls import CALLS, MODELS, Call
+from support.clock import FakeClock
+from support.facts import BRIDGE_KEY, ID, MCP_KEY, MESSAGES, REST_KEY
+from support.replies import DROP, after, answer, app_error, body, chunked, delta, empty, event, head, raw, text
+from support.server import FakeServer, Reply
+
+from .conftest import MakeClient
+
+KEYS = (REST_KEY, MCP_KEY, BRIDGE_KEY)
+QUERY, CHAT = "POST /api/v1/query", "POST /v1/chat/completions"
+
+
+def texts_of(error: BaseException) -> list[str]:
+    """All that an error says by itself."""
+    return [str(error), repr(error), repr(error.args), repr(vars(error)), repr(pickle.dumps(error))]
+
+
+def frames_of(error: BaseException) -> str:
+    """What an error tracker shows that looks into every frame."""
+    frames = traceback.TracebackException.from_exception(error, capture_locals=True)
+    cause: Any = frames
+    while cause is not None:  # our own frames hold the keys
+        cause.stack[:] = [frame for frame in cause.stack if f"{os.sep}tests{os.sep}" not in frame.filename]
+        cause = cause.__cause__ or cause.__context__
+    return "\n".join(frames.format())
+
+
+# What they say
+
+
+def test_an_error_tells_what_was_asked_and_answered(
+    make: MakeClient, server: FakeServer, clock: FakeClock
+) -> None:
+    locked = app_error("Database error: locked", 500)
+    server.on(f"GET /api/v1/conversations/{ID}", *[after(lambda: clock.move(0.25), locked)] * 2)
+    with pytest.raises(SekhaServerError) as caught:
+        make(max_retries=1).controller.get_conversation(ID)
+    error = caught.value
+    assert error.message == "Database error: locked"
+    assert (error.status_code, error.code, error.retry_after) == (500, 500, None)
+    assert (error.method, error.path) == ("GET", "/api/v1/conversations/{id}")
+    assert (error.attempts, error.elapsed, error.sent) == (2, 1.0, True)
+    assert json.loads(error.body or "") == {"error": "Database error: locked", "code": 500}
+    assert str(error) == ("Database error: locked (status 500, GET /api/v1/conversations/{id}, 2 attempts in 1.00 s)")
+
+
+def test_an_error_survives_pickle_and_copy(client: SekhaClient, server: FakeServer) -> None:
+    server.on("POST /api/v1/conversations", DROP)
+    server.on(QUERY, text("no", 422))
+    with pytest.raises(SekhaConnectionError) as cut:
+        client.controller.create_conversation(messages=MESSAGES)
+    with pytest.raises(SekhaValidationError) as refused:
+        client.controller.query("x")
+    with pytest.raises(SekhaValidationError) as unsent:
+        client.controller.query("")
+    for error in (cut.value, refused.value, unsent.value):
+        for other in (pickle.loads(pickle.dumps(error)), copy.copy(error), copy.deepcopy(error)):
+            assert type(other) is type(error)
+            assert vars(other) == vars(error)
+            assert str(other) == str(error)
+
+
+BODIES: list[Any] = [
+    ("JSON of the controller", app_error("It is so", 400), "It is so", 400),
+    ("detail", answer({"detail": "It is so"}, 400), "It is so", None),
+    (
+        "details",
+        answer({"detail": [{"loc": ["body", "text"], "msg": "Field required"}, {"msg": "and more"}]}, 422),
+        "body.text: Field required; and more",
+        None,
+    ),
+    ("nested", answer({"error": {"message": "It is so", "code": "x1"}}, 400), "It is so", "x1"),
+    ("text", text("It is so", 400), "It is so", None),
+    ("nothing", empty(400), "Bad Request", None),
+    ("HTML", body(b"<html><h1>It  is\nso</h1>", 502, "text/html"), "an HTML page instead of JSON", None),
+    ("cut JSON", body(b'{"error": "It is', 400), '{"error": "It is', None),
+    ("bytes", body(b"\xff\xfe It is so", 400), "It is so", None),
+    ("a list", answer(["It is so"], 400), "It is so", None),
+    ("a number", answer(5, 400), "5", None),
+    ("null", answer(None, 400), "", None),
+]
+
+
+@pytest.mark.parametrize(("reply", "words", "code"), [case[1:] for case in BODIES], ids=[case[0] for case in BODIES])
+def test_any_body_gives_an_error_with_its_words(
+    reply: Reply, words: str, code: Any, make: MakeClient, server: FakeServer
+) -> None:
+    server.on(QUERY, reply)
+    with pytest.raises(SekhaAPIError) as caught:
+        make(max_retries=0).controller.query("x")
+    assert words in caught.value.message
+    assert caught.value.code == code
+    assert "\n" not in str(caught.value)
+
+
+def test_the_body_of_an_error_is_bounded(client: SekhaClient, server: FakeServer) -> None:
+    server.on(QUERY, text("x" * 100_000, 422))
+    with pytest.raises(SekhaValidationError) as caught:
+        client.controller.query("x")
+    assert len(caught.value.body or "") == BODY_LIMIT
+    assert len(str(caught.value)) < BODY_LIMIT + 200
+
+
+# Keys
+
+
+ECHOES: list[Any] = [
+    (SekhaAuthError, lambda key: answer({"error": f"Invalid API key: {key}"}, 401)),
+    (SekhaNotFoundError, lambda key: text(f"no {key} here, no {key}", 404)),
+    (SekhaServerError, lambda key: body(f"<html>{key}</html>".encode(), 502, "text/html")),
+    (SekhaRateLimitError, lambda key: answer({"detail": [{"loc": ["header", key], "msg": key}]}, 429)),
+    (SekhaDecodeError, lambda key: body(f'{{"{key}": '.encode())),
+    (SekhaDecodeError, lambda key: answer({key: key, "results": key, "id": key, "choices": key})),
+    (SekhaAPIError, lambda key: empty(302, location=f"http://x.test/?key={key}")),
+    (SekhaConnectionError, lambda key: raw(f"HTTP/9.9 {key}\r\n\r\n".encode(), end="close")),
+]
+
+
+@pytest.mark.parametrize(("cls", "reply"), ECHOES)
+@pytest.mark.parametrize("name", ["controller.get_conversation", "mcp.memory_get_context", "bridge.complete"])
+def test_a_key_that_the_server_echoes_is_not_shown(
+    cls: type[SekhaError],
+    reply: Any,
+    name: str,
+    make: MakeClient,
+    server: FakeServer,
+    bridge: FakeServer,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    call = next(call for call in CALLS if call.name == name)
+    asked = bridge if call.service == MODELS else server
+    key = {"controller": REST_KEY, "mcp": MCP_KEY, "bridge": BRIDGE_KEY}[call.service]
+    asked.always(call.wires[0].line, reply(key))
+    client = make(max_retries=1)
+    with caplog.at_level(logging.DEBUG), pytest.raises(cls) as caught:
+        call.on(client)
+    assert f"Bearer {key}" in asked.seen[-1].headers["authorization"]
+    # httpcore notes heads as they come, those that a server makes up included.
+    records = [record for record in caplog.records if not record.name.startswith("httpcore")]
+    shown = "".join(texts_of(caught.value)) + "".join(record.getMessage() + repr(record.__dict__) for record in records)
+    assert not any(secret in shown for secret in KEYS)
+
+
+@pytest.mark.parametrize("reply", [DROP, empty(500), empty(401), text("no JSON"), answer({}), empty(302)])
+@pytest.mark.parametrize("name", ["controller.get_conversation", "mcp.memory_get_context", "bridge.complete"])
+def test_no_frame_shows_a_key(
+    reply: Reply, name: str, make: MakeClient, server: FakeServer, bridge: FakeServer
+) -> None:
+    call = next(call for call in CALLS if call.name == name)
+    asked = bridge if call.service == MODELS else server
+    asked.always(call.wires[0].line, reply)
+    with pytest.raises(SekhaError) as caught:
+        call.on(make(max_retries=1))
+    shown = "".join(texts_of(caught.value)) + frames_of(caught.value)
+    assert "transport.py" in shown
+    assert not any(key in shown for key in KEYS)
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [
+        (delta(BRIDGE_KEY), b"data: cut"),
+        (event({"error": {"message": f"bad {BRIDGE_KEY}"}}),),
+        (event(f"no json {BRIDGE_KEY}"),),
+        (event({"choices": BRIDGE_KEY}),),
+    ],
+)
+def test_nor_by_a_stream(steps: Any, client: SekhaClient, bridge: FakeServer) -> None:
+    bridge.on(CHAT, chunked(*steps))
+    stream = client.bridge.stream_complete(MESSAGES)
+    with pytest.raises(SekhaError) as caught:
+        stream.get_final_text()
+    assert BRIDGE_KEY not in str(caught.value) + repr(caught.value) + repr(vars(caught.value))
+    assert BRIDGE_KEY not in repr(stream)
+
+
+@pytest.mark.parametrize("call", CALLS, ids=lambda call: call.name)
+def test_no_call_logs_a_key(
+    call: Call, client: SekhaClient, server: FakeServer, bridge: FakeServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    asked = bridge if call.service == MODELS else server
+    asked.on(call.wires[0].line, empty(503, retry_after="1"))
+    call.script(server, bridge)
+    with caplog.at_level(logging.DEBUG):
+        if call.method == "health":
+            call.on(client)  # a 503 is an answer
+        result = call.on(client)
+        if hasattr(result, "get_final_text"):
+            result.get_final_text()
+    assert caplog.records
+    shown = caplog.text + repr([record.__dict__ for record in caplog.records])
+    assert not any(key in shown for key in KEYS)
+
+
+def test_no_client_shows_a_key(make: MakeClient) -> None:
+    client = make()
+    things: list[Any] = [client, client.controller, client.bridge, client.mcp, client.with_options(api_key=REST_KEY)]
+    things += [client._server, client._models, client._server.__dict__, client.__dict__, client._models.__dict__]
+    for thing in things:
+        shown = repr(thing) + str(thing)
+        assert not any(key in shown for key in KEYS)
+
+
+def test_our_loggers_are_quiet_unless_asked(
+    client: SekhaClient, server: FakeServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    server.on(QUERY, empty(502), *[answer(facts.hits())] * 20)
+    with caplog.at_level(logging.INFO):
+        for _ in range(20):
+            client.controller.query("x")
+    assert [record for record in caplog.records if record.name.startswith("sekha")] == []
+    caplog.clear()
+    server.on(QUERY, empty(502), answer(facts.hits()))
+    with caplog.at_level(logging.DEBUG, "sekha"):
+        client.controller.query("x")
+    assert "POST /api/v1/query: attempt 1 failed with SekhaServerError, again in 0.50 s" in caplog.text
+
+
+# Redirects
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_redirects_are_not_followed(
+    status: int, client: SekhaClient, server: FakeServer, bridge: FakeServer
+) -> None:
+    target = f"{bridge.url}/elsewhere?token=secret"
+    server.on(QUERY, empty(status, location=target))
+    with pytest.raises(SekhaAPIError) as caught:
+        client.controller.query("x")
+    assert caught.value.status_code == status
+    assert f"{bridge.url}/elsewhere" in str(caught.value)
+    assert "secret" not in str(caught.value)
+    assert (len(server.seen), bridge.connections) == (1, 0)
+
+
+# Length
+
+
+@pytest.mark.parametrize("length", [True, False])
+def test_a_long_answer_is_refused(length: bool, make: MakeClient, server: FakeServer) -> None:
+    client = make(max_response_bytes=10_000)
+    data = b'{"results": [' + b" " * 20_000
+    endless = raw(head(content_type="application/json") + b"\r\n", data, end="close")
+    server.on(QUERY, body(data) if length else endless)
+    with pytest.raises(SekhaDecodeError, match="max_response_bytes=10000") as caught:
+        client.controller.query("x")
+    assert (caught.value.attempts, caught.value.sent) == (1, True)
+
+
+@pytest.mark.parametrize("status", [500, 422])
+def test_so_is_a_long_error(status: int, make: MakeClient, server: FakeServer) -> None:
+    server.on(f"PUT /api/v1/conversations/{ID}/pin", text("x" * 20_000, status))
+    with pytest.raises(SekhaError, match="max_response_bytes=10000"):
+        make(max_response_bytes=10_000, max_retries=0).controller.pin_conversation(ID)
+
+
+def test_an_answer_of_just_the_limit_is_fine(make: MakeClient, server: FakeServer) -> None:
+    data = json.dumps(facts.hits()).encode()
+    server.on(QUERY, body(data.ljust(10_000)))
+    assert (make(max_response_bytes=10_000).controller.query("x"))["results"] == []
+
+
+def test_a_write_whose_answer_is_too_long_may_have_been_applied(make: MakeClient, server: FakeServer) -> None:
+    server.on("POST /api/v1/conversations", answer({**facts.CREATED, "more": "x" * 20_000}, 201))
+    with pytest.raises(SekhaDecodeError) as caught:
+        make(max_response_bytes=10_000).controller.create_conversation(messages=MESSAGES)
+    assert caught.value.may_have_been_applied is True
