@@ -94,7 +94,7 @@ RULES = (
     Rule("name", "async_sleep", "sleep"),
     Rule("name", "make_async_transport", "make_transport"),
     # Prose and examples
-    Rule("phrase", "The async flavour, written by hand; the blocking one is rendered from it.", "The blocking flavour."),
+    Rule("phrase", "async flavour", "blocking flavour"),
 )
 
 TREES = (("src/sekha/_async", "src/sekha/_sync"), ("tests/_async", "tests/_sync"))

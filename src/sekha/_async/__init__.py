@@ -1,1 +1,1 @@
-"""The async flavour, written by hand; the blocking one is rendered from it."""
+"""The async flavour."""
