@@ -1,0 +1,1 @@
+"""The pure modules, by table and by property."""

@@ -1,0 +1,224 @@
+"""The one table of endpoints against the contract and section 4 of the decisions (C13, R1, S4, C10)."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, Dict, List, Set, Tuple
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sekha import _endpoints as module
+from sekha._endpoints import ENDPOINTS
+from sekha._request import CallOptions, Endpoint, Repeat, Service, to_json
+from unit.vectors import Exchange, exchanges
+
+CONTRACT: List[Dict[str, Any]] = json.loads((Path(__file__).parents[1] / "data" / "contract.json").read_text("utf-8"))
+
+NOT_OFFERED = {
+    ("controller", "update_folder"): "D14: 0.1 overwrites the label, so the label route is used",
+    ("bridge", "root"): "says nothing that health and models do not",
+    ("bridge", "metrics"): "not part of the documented surface",
+}
+ids = pytest.mark.parametrize("endpoint", ENDPOINTS, ids=lambda e: f"{e.service.value}.{e.name}")
+
+
+def test_every_row_of_the_contract_is_in_the_table_with_its_method_and_path_or_left_out_for_a_reason() -> None:
+    contract = {(row["service"], row["name"]): (row["method"], row["path"]) for row in CONTRACT}
+    table = {(e.service.value, e.name): (e.method, e.path) for e in ENDPOINTS if e.name != "stream_complete"}
+    assert {name: contract[name] for name in contract if name not in NOT_OFFERED} == table
+    assert set(NOT_OFFERED) <= set(contract)
+
+
+def test_streaming_is_the_same_route_as_completing() -> None:
+    one, other = module.COMPLETE, module.STREAM_COMPLETE
+    assert (one.method, one.path, one.repeat, one.writes) == (other.method, other.path, other.repeat, other.writes)
+
+
+def test_the_table_holds_every_endpoint_of_its_module_once() -> None:
+    defined = [value for value in vars(module).values() if isinstance(value, Endpoint)]
+    assert len(defined) == len(ENDPOINTS)
+    assert {id(value) for value in defined} == {id(value) for value in ENDPOINTS}
+    assert len({(e.service, e.name) for e in ENDPOINTS}) == len(ENDPOINTS)
+
+
+# Section 4 of the decisions, word by word.
+SAFE = [
+    "get_conversation",
+    "list_conversations",
+    "query",
+    "full_text_search",
+    "memory_search",
+    "assemble_context",
+    "count_conversations",
+    "update_label",
+    "pin_conversation",
+    "archive_conversation",
+    "delete_conversation",
+    "prune_execute",
+    "memory_update",
+    "memory_stats",
+    "memory_export",
+    "memory_get_context",
+    "embed",
+    "score",
+    "extract",
+    "route",
+    "health",
+    "metrics",
+    "models",
+    "tasks",
+    "provider_health",
+    "rebuild_embeddings",
+]
+UNSAFE = ["create_conversation", "memory_store", "complete", "stream_complete"]
+COSTLY = ["summarize", "prune_dry_run", "suggest_labels", "memory_prune"]
+
+
+@ids
+def test_what_may_be_repeated_is_what_the_decisions_say(endpoint: Endpoint[Any]) -> None:
+    expected = [(Repeat.SAFE, SAFE), (Repeat.UNSAFE, UNSAFE), (Repeat.COSTLY, COSTLY)]
+    assert [endpoint.repeat] == [repeat for repeat, names in expected if endpoint.name in names]
+    if endpoint.method == "GET":
+        assert endpoint.repeat is Repeat.SAFE
+        assert not endpoint.writes
+
+
+@ids
+def test_a_write_is_known_as_one(endpoint: Endpoint[Any]) -> None:
+    writes = [
+        "create_conversation",
+        "memory_store",
+        "complete",
+        "stream_complete",
+        "update_label",
+        "pin_conversation",
+        "prune_execute",
+        "archive_conversation",
+        "delete_conversation",
+        "memory_update",
+    ]
+    assert endpoint.writes is (endpoint.name in writes)
+
+
+@ids
+def test_what_a_model_or_an_embedder_keeps_busy_gets_more_time(endpoint: Endpoint[Any]) -> None:
+    slow = {*UNSAFE, *COSTLY}  # completions, creates and costly calls
+    assert endpoint.slow is (endpoint.name in slow)
+
+
+@ids
+def test_only_creates_and_stores_count_as_concurrent_writes(endpoint: Endpoint[Any]) -> None:
+    assert endpoint.stores is (endpoint.name in ("create_conversation", "memory_store"))
+
+
+@ids
+def test_a_path_is_absolute_has_at_most_one_id_and_nothing_to_escape(endpoint: Endpoint[Any]) -> None:
+    parts = urlsplit(endpoint.path)
+    assert endpoint.path.startswith("/")
+    assert not endpoint.path.endswith("/")
+    assert "//" not in endpoint.path
+    assert (parts.query, parts.fragment) == ("", "")
+    assert endpoint.path.count("{") == endpoint.path.count("{id}") <= 1
+
+
+def test_the_recorded_exchanges_use_every_row_of_the_table() -> None:
+    used: Set[Tuple[str, str]] = {(e.endpoint.method, e.endpoint.path) for e in exchanges() if e.endpoint is not None}
+    assert {(e.method, e.path) for e in ENDPOINTS} == used
+
+
+# ---- requests ----------------------------------------------------------------------------------------------------
+
+WITH_ID = [endpoint for endpoint in ENDPOINTS if "{id}" in endpoint.path]
+
+
+@given(st.sampled_from(WITH_ID), st.text(st.characters(codec="utf-8"), min_size=1))
+def test_an_id_cannot_leave_its_segment(endpoint: Endpoint[Any], id: str) -> None:
+    path = endpoint.request(id=id).path
+    template, found = endpoint.path.split("/"), path.split("/")
+    assert path.isascii()
+    assert "?" not in path
+    assert "#" not in path
+    assert len(found) == len(template)
+    for segment, expected in zip(found, template):
+        assert unquote(segment) == (id if expected == "{id}" else expected)
+
+
+@given(st.dictionaries(st.text("abc_", min_size=1), st.one_of(st.none(), st.booleans(), st.integers(), st.text())))
+def test_a_query_says_what_was_given_and_leaves_out_none(query: Dict[str, Any]) -> None:
+    try:
+        path = module.LIST_CONVERSATIONS.request(query=query).path
+    except UnicodeEncodeError:
+        assert any("\ud800" <= c <= "\udfff" for value in query.values() if isinstance(value, str) for c in value)
+        return
+    route, _, sent = path.partition("?")
+    words = {True: "true", False: "false"}
+    expected = {
+        key: words[value] if isinstance(value, bool) else str(value)
+        for key, value in query.items()
+        if value is not None
+    }
+    assert route == "/api/v1/conversations"
+    assert dict(parse_qsl(sent, keep_blank_values=True, strict_parsing=bool(sent))) == expected
+    assert path.isascii()
+
+
+def test_a_call_without_query_has_no_question_mark() -> None:
+    assert module.LIST_CONVERSATIONS.request(query={"label": None}).path == "/api/v1/conversations"
+    assert module.LIST_CONVERSATIONS.request().path == "/api/v1/conversations"
+
+
+def test_the_body_is_compact_utf_8_made_once() -> None:
+    body: Dict[str, Any] = {"query": "Größe 日本語 \U0001f600", "limit": 10, "x": [1.5, None, True]}
+    request = module.QUERY.request(body)
+    assert request.content == '{"query":"Größe 日本語 \U0001f600","limit":10,"x":[1.5,null,true]}'.encode()
+    body["query"] = "changed"
+    assert b"changed" not in (request.content or b"")
+    assert module.QUERY.request().content is None
+    assert module.QUERY.request({}).content == b"{}"
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_number_that_json_has_not_never_reaches_the_wire(value: float) -> None:
+    with pytest.raises(ValueError, match="JSON"):
+        to_json({"x": value})
+
+
+def test_a_request_and_its_options_cannot_be_changed() -> None:
+    with pytest.raises(AttributeError):
+        module.QUERY.request().path = "/other"  # type: ignore[misc]
+    with pytest.raises(AttributeError):
+        CallOptions().max_retries = 5  # type: ignore[misc]
+    with pytest.raises(AttributeError):
+        module.QUERY.repeat = Repeat.UNSAFE  # type: ignore[misc]
+
+
+def test_a_deadline_becomes_a_moment_once() -> None:
+    options = CallOptions(deadline=5.0)
+    assert options.time_left(100.0) is None
+    begun = options.begun(100.0)
+    assert begun.expires == 105.0
+    assert begun.begun(103.0) is begun, "a workflow shares one deadline"
+    assert begun.time_left(104.0) == 1.0
+    assert begun.time_left(106.0) == -1.0
+    assert CallOptions().begun(100.0).time_left(1e9) is None
+
+
+def test_services_are_known_by_their_names() -> None:
+    assert [service.value for service in Service] == ["controller", "mcp", "bridge"]
+
+
+@pytest.mark.parametrize("exchange", exchanges("story"), ids=lambda e: str(e.name))
+def test_what_was_recorded_can_be_asked_for_again(exchange: Exchange) -> None:
+    endpoint = exchange.endpoint
+    if endpoint is None:
+        assert exchange.path.endswith("/folder"), "the one route that is not offered"
+        return
+    id = exchange.path.split("/")[4] if "{id}" in endpoint.path else ""
+    query = dict(parse_qsl(urlsplit(exchange.path).query))
+    request = endpoint.request(exchange.body, id=id, query=query)
+    assert request.path == exchange.path
+    assert json.loads(request.content or b"null") == exchange.body

@@ -1,0 +1,352 @@
+"""An answer becomes the promised result or the right error (C6, C7); checked on what real servers said."""
+
+from __future__ import annotations
+
+import copy
+import json
+from itertools import product
+from typing import Any, Dict, Iterator, List, Tuple, get_args, get_origin
+
+import pytest
+from typing_extensions import NotRequired, Required, get_type_hints, is_typeddict
+
+import sekha.types
+from sekha import _endpoints as endpoints
+from sekha._endpoints import ENDPOINTS
+from sekha._request import Endpoint
+from sekha._response import Answer
+from sekha.errors import (
+    BODY_LIMIT,
+    SekhaAPIError,
+    SekhaDecodeError,
+    SekhaNotFoundError,
+    SekhaServerError,
+    SekhaValidationError,
+    error_class,
+)
+from sekha.types import _bridge, _controller, _mcp, _messages, _requests
+from unit.vectors import Exchange, answer, exchanges
+
+OUR_VERDICTS = (SekhaServerError, SekhaNotFoundError, SekhaValidationError)
+WITH_ENDPOINT = [e for e in exchanges() if e.endpoint is not None]
+GOOD = [e for e in WITH_ENDPOINT if 200 <= e.answer.status < 300]
+BAD = [e for e in WITH_ENDPOINT if e.answer.status >= 400]
+
+
+def endpoint_of(exchange: Exchange) -> Endpoint[Any]:
+    assert exchange.endpoint is not None
+    return exchange.endpoint
+
+
+def bodies() -> Dict[str, Tuple[Endpoint[Any], Any]]:
+    """One good JSON answer for each endpoint: the longest that was recorded."""
+    found: Dict[str, Tuple[Endpoint[Any], Any]] = {}
+    for exchange in sorted(GOOD, key=lambda e: len(e.answer.body)):
+        endpoint = endpoint_of(exchange)
+        if (
+            len(exchange.answer.body) < 20_000
+            and exchange.answer.body[:1] in (b"{", b"[")
+            and exchange.name != "count_both"
+        ):
+            found[f"{endpoint.service.value}.{endpoint.name}"] = (endpoint, json.loads(exchange.answer.body))
+    return found
+
+
+BODIES = bodies()
+
+
+def test_a_good_answer_was_recorded_for_every_endpoint_that_answers_json() -> None:
+    silent = {e.name for e in ENDPOINTS if e.reader._shape in (None, str)} | {"stream_complete"}
+    assert {f"{e.service.value}.{e.name}" for e in ENDPOINTS if e.name not in silent} == set(BODIES)
+
+
+ONLY_LOOKS_GOOD = ("count_both", "breaker_open_score", "summarize_llm_down", "stats_both")
+
+
+@pytest.mark.parametrize("name", sorted({endpoint_of(exchange).name for exchange in GOOD}))
+def test_every_recorded_success_is_understood(name: str) -> None:
+    for exchange in GOOD:
+        endpoint = endpoint_of(exchange)
+        if endpoint.name == name and exchange.name not in ONLY_LOOKS_GOOD:
+            found = endpoint.read(exchange.answer)
+            if endpoint.reader._shape is not None:
+                assert found is not None, exchange.name
+                json.dumps(found)
+
+
+@pytest.mark.parametrize("exchange", [e for e in GOOD if e.name in ONLY_LOOKS_GOOD], ids=lambda e: str(e.name))
+def test_a_success_that_only_looks_like_one_is_an_error(exchange: Exchange) -> None:
+    with pytest.raises(OUR_VERDICTS):
+        endpoint_of(exchange).read(exchange.answer)
+
+
+@pytest.mark.parametrize("name", sorted({endpoint_of(exchange).name for exchange in BAD}))
+def test_every_recorded_refusal_is_an_error_with_the_status_of_the_wire(name: str) -> None:
+    for exchange in BAD:
+        endpoint = endpoint_of(exchange)
+        if endpoint.name == name:
+            with pytest.raises(SekhaAPIError) as caught:
+                endpoint.read(exchange.answer)
+            error = caught.value
+            assert error.status_code == exchange.answer.status, exchange.name
+            assert (error.method, error.path) == (endpoint.method, endpoint.path)
+            assert error.sent
+
+
+# ---- newer servers do not break us (C6) --------------------------------------------------------------------------
+
+
+MAPS = (("checks",), ("providers",), ("entities",))
+"""Objects whose keys are names of things, not fields."""
+
+
+def objects(value: Any, path: Tuple[Any, ...] = ()) -> Iterator[Tuple[Tuple[Any, ...], Dict[str, Any]]]:
+    """Every object inside some JSON, with its place."""
+    if isinstance(value, dict):
+        yield path, value
+        for key, item in value.items():
+            yield from objects(item, (*path, key))
+    elif isinstance(value, list):
+        for index, item in enumerate(value[:2]):
+            yield from objects(item, (*path, index))
+
+
+def at(value: Any, path: Tuple[Any, ...]) -> Any:
+    for part in path:
+        value = value[part]
+    return value
+
+
+@pytest.mark.parametrize("name", BODIES)
+def test_an_unknown_key_at_every_level_survives(name: str) -> None:
+    endpoint, body = BODIES[name]
+    later = {"deep": [1, {"null": None}], "x": 1.5}
+    for path, item in objects(body):
+        wrapping = path == () and ("success" in item or name == "controller.suggest_labels")
+        if not wrapping and path[-1:] not in MAPS:
+            mutant = copy.deepcopy(body)
+            at(mutant, path)["added_later"] = later
+            assert json.dumps(later) in json.dumps(endpoint.read(answer(mutant))), path
+
+
+@pytest.mark.parametrize("name", BODIES)
+def test_a_status_role_or_level_that_nobody_knows_yet_survives(name: str) -> None:
+    endpoint, body = BODIES[name]
+    for path, item in objects(body):
+        for key in {"status", "role", "level", "recommendation", "state", "task", "finish_reason", "object"} & set(
+            item
+        ):
+            if isinstance(item[key], str):
+                mutant = copy.deepcopy(body)
+                at(mutant, path)[key] = "invented-later"
+                if key == "object" or (name == "bridge.health" and "ollama_status" in path):
+                    endpoint.read(answer(mutant))
+                else:
+                    assert "invented-later" in json.dumps(endpoint.read(answer(mutant)))
+
+
+def typed_dicts() -> List[Any]:
+    modules = (_bridge, _controller, _mcp, _messages)
+    found = [
+        t for module in modules for t in vars(module).values() if is_typeddict(t) and t.__module__ == module.__name__
+    ]
+    assert len(found) > 30
+    return found
+
+
+SAMPLES: Dict[Any, Any] = {str: "x", int: 5, float: 0.5, bool: True}
+
+
+def sample(shape: Any) -> Any:
+    """Something that fits a type, with every key there is."""
+    if is_typeddict(shape):
+        hints = get_type_hints(shape)
+        return {key: sample(hint) for key, hint in hints.items()}
+    origin, args = get_origin(shape), get_args(shape)
+    if origin in (NotRequired, Required):
+        return sample(args[0])
+    if origin in (list, List):
+        return [sample(args[0])]
+    if origin in (dict, Dict):
+        return {"key": sample(args[1])}
+    if args:
+        return sample(args[0])  # Union, Optional, Annotated
+    return SAMPLES[shape]
+
+
+@pytest.mark.parametrize("shape", typed_dicts(), ids=lambda t: str(t.__name__))
+def test_every_optional_key_may_be_missing_or_null_and_unknown_keys_are_kept(shape: Any) -> None:
+    from pydantic import TypeAdapter
+
+    adapter = TypeAdapter(shape)
+    full = sample(shape)
+    assert adapter.validate_python(full, strict=True) == full
+    ours = {"truncated", "distance"} | ({"content"} if shape is _mcp.MemoryExport else set())
+    for key in shape.__optional_keys__:
+        without = {name: value for name, value in full.items() if name != key}
+        assert adapter.validate_python(without, strict=True) == without
+        if key not in ours:
+            null = {**full, key: None}
+            assert adapter.validate_python(null, strict=True) == null
+    for path in [path for path, _ in objects(full) if path[-1:] not in MAPS]:
+        more = copy.deepcopy(full)
+        at(more, path)["added_later"] = {"a": [None]}
+        assert adapter.validate_python(more, strict=True) == more
+        assert adapter.validate_json(json.dumps(more), strict=True) == more
+
+
+def test_every_public_type_is_documented_and_either_open_or_closed() -> None:
+    closed = {
+        "ContextAssembleRequest", "CreateConversationRequest", "Filters", "MemorySearchRequest", "MemoryStatsRequest",
+        "PruneRequest", "QueryRequest",
+    }  # fmt: skip
+    for name in sekha.types.__all__:
+        value = getattr(sekha.types, name)
+        if is_typeddict(value):
+            extra = value.__pydantic_config__["extra"]
+            assert extra == ("forbid" if name in closed else "allow"), name
+            assert value.__doc__
+            assert not value.__doc__.startswith("dict(")
+
+
+def test_the_documented_types_are_public() -> None:
+    documented = [
+        "Message",
+        "MessageContent",
+        "ContentPart",
+        "Conversation",
+        "ConversationStatus",
+        "MessageRole",
+        "CreateConversationRequest",
+        "QueryRequest",
+        "ContextAssembleRequest",
+        "PruneRequest",
+        "QueryResponse",
+        "SearchResult",
+        "PruneResponse",
+        "SummaryResponse",
+        "LabelSuggestion",
+        "SummaryLevel",
+        "PruneRecommendation",
+        "ClientConfig",
+        "ChatCompletion",
+        "ChatCompletionChunk",
+        "Embedding",
+        "MemoryStats",
+        "ServiceHealth",
+    ]
+    assert set(documented) <= set(sekha.types.__all__)
+    assert sorted(sekha.types.__all__) == list(sekha.types.__all__)
+    assert _requests.InputMessage is sekha.types.InputMessage
+
+
+# ---- any body gets the right error (C7) --------------------------------------------------------------------------
+
+ODD_BODIES: Dict[str, bytes] = {
+    "object": b'{"foo": 1}',
+    "list": b"[1, 2]",
+    "list of objects": b"[{}]",
+    "scalar": b"5",
+    "string": b'"text"',
+    "null": b"null",
+    "empty": b"",
+    "html": b"<!doctype html><html></html>",
+    "cut": b'{"results": [{"conversation_id": "',
+    "bad utf-8": b'{"results": "\xff"}',
+    "surrogate": b'{"results": "\\ud800"}',
+    "deep": b"[" * 5000,
+    "long": b"x" * 100_000,
+}
+# What a server may say with any of these bodies without breaking its promise.
+LENIENT = {"metrics", "health"}
+
+
+def name_of(endpoint: Endpoint[Any]) -> str:
+    return f"{endpoint.service.value}.{endpoint.name}"
+
+
+@pytest.mark.parametrize(
+    "endpoint", [e for e in ENDPOINTS if e.reader._shape is not None and e.name not in LENIENT], ids=name_of
+)
+@pytest.mark.parametrize("content_type", ["application/json", "text/html", ""])
+def test_a_2xx_that_does_not_fit_names_the_call_the_status_and_the_place(
+    endpoint: Endpoint[Any], content_type: str
+) -> None:
+    for status, body in product((200, 204), ODD_BODIES.values()):
+        with pytest.raises(SekhaDecodeError) as caught:
+            endpoint.read(answer(body, status, content_type))
+        error = caught.value
+        assert (error.method, error.path, error.status_code) == (endpoint.method, endpoint.path, status)
+        assert error.may_have_been_applied is endpoint.writes
+        assert error.body is not None
+        assert body.decode("utf-8", "replace").startswith(error.body)
+        assert len(error.body) <= BODY_LIMIT
+        assert endpoint.path in str(error)
+        assert len(str(error)) < 500
+        assert error.__cause__ is None
+
+
+@pytest.mark.parametrize("endpoint", [e for e in ENDPOINTS if e.name != "health"], ids=name_of)
+def test_any_refusal_with_any_body_is_an_error_of_ours(endpoint: Endpoint[Any]) -> None:
+    statuses = (400, 401, 403, 404, 409, 413, 415, 422, 429, 500, 502, 503, 504)
+    for status, body in product(statuses, ODD_BODIES.values()):
+        with pytest.raises(error_class(status)) as caught:
+            endpoint.read(answer(body, status))
+        assert caught.value.status_code == status
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "body", "place"),
+    [
+        (endpoints.QUERY, {"results": [{}], "total": 0, "page": 1, "page_size": 1}, "results[0].conversation_id"),
+        (endpoints.LIST_CONVERSATIONS, {"results": {}, "total": 0, "page": 1, "page_size": 1}, "results"),
+        (endpoints.ASSEMBLE_CONTEXT, [{"role": "user", "content": "x"}, {"role": 5, "content": "x"}], "[1].role"),
+        (endpoints.ASSEMBLE_CONTEXT, [{"role": "user", "content": [{"type": 1}]}], "[0].content"),
+        (endpoints.MODELS, [{"model_id": "x", "provider_id": "y"}], "[0].task"),
+        (endpoints.TASKS, ["a", 5], "[1]"),
+        (endpoints.COUNT_CONVERSATIONS, {"count": "5"}, "count"),
+        (endpoints.COUNT_CONVERSATIONS, {"count": True}, "count"),
+        (endpoints.COUNT_CONVERSATIONS, [], "the answer"),
+    ],
+)
+def test_the_first_wrong_place_of_an_answer_is_named(endpoint: Endpoint[Any], body: Any, place: str) -> None:
+    with pytest.raises(SekhaDecodeError) as caught:
+        endpoint.read(answer(body))
+    assert f": {place}" in caught.value.message
+
+
+@pytest.mark.parametrize("endpoint", [e for e in ENDPOINTS if e.reader._shape is None], ids=lambda e: str(e.name))
+@pytest.mark.parametrize("status", [200, 202, 204])
+def test_a_call_whose_answer_has_no_body_gives_none(endpoint: Endpoint[Any], status: int) -> None:
+    assert endpoint.read(answer(b"", status)) is None
+
+
+def test_metrics_are_text() -> None:
+    assert endpoints.CONTROLLER_METRICS.read(answer(b"# HELP x\n\xff", 200, "text/plain")) == "# HELP x\n\ufffd"
+
+
+def test_numbers_stay_as_the_server_wrote_them_and_times_become_regular() -> None:
+    body = {
+        "conversation_id": "x",
+        "label": "L",
+        "folder": "/",
+        "status": "active",
+        "created_at": "2026-01-01 10:00:00.1",
+    }
+    for score in (5, 5.5):
+        found = endpoints.MEMORY_GET_CONTEXT.read(answer({**body, "importance_score": score, "updated_at": "odd"}))
+        assert json.dumps(found["importance_score"]) == json.dumps(score)
+        assert found["created_at"] == "2026-01-01T10:00:00.100000+00:00"
+        assert found["updated_at"] == "odd"
+
+
+def test_a_readers_validator_is_made_once() -> None:
+    assert endpoints.QUERY.reader.adapter is endpoints.QUERY.reader.adapter
+
+
+def test_an_answer_is_text_and_json() -> None:
+    found = Answer(200, {}, b'{"a": "\xc3\xa9"}')
+    assert found.text == '{"a": "é"}'
+    assert found.json() == {"a": "é"}
+    with pytest.raises(ValueError, match=r"JSON|EOF|expected"):
+        Answer(200, {}, b"{").json()

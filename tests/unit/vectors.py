@@ -1,0 +1,64 @@
+"""What real servers said: the recorded exchanges under ``tests/data/transcripts``, and the endpoint of each."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, List, Optional
+
+from sekha._endpoints import ENDPOINTS
+from sekha._request import Endpoint, Service
+from sekha._response import Answer
+
+FOLDER = Path(__file__).parents[1] / "data" / "transcripts"
+CANARY = "sk-canary-0123456789abcdefghijklmnopqrstuvwxyz"
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """One request as it was sent, and what came back."""
+
+    file: str
+    name: str
+    method: str
+    path: str
+    body: Any
+    answer: Answer
+
+    @property
+    def endpoint(self) -> Optional[Endpoint[Any]]:
+        """The row of our table that makes this request."""
+        route = self.path.partition("?")[0]
+        for endpoint in ENDPOINTS:
+            here = (endpoint.service is Service.BRIDGE) == (self.file == "bridge")
+            pattern = re.escape(endpoint.path).replace(re.escape("{id}"), r"[0-9A-Za-z-]{36}")
+            if here and endpoint.method == self.method and re.fullmatch(pattern, route):
+                return endpoint
+        return None
+
+
+def exchanges(*files: str) -> List[Exchange]:
+    """Every recorded exchange that ended with an answer."""
+    found: List[Exchange] = []
+    for file in files or ("controller", "mcp", "bridge", "story"):
+        for line in (FOLDER / f"{file}.jsonl").read_text("utf-8").splitlines():
+            said = json.loads(line)
+            asked, got = said["request"], said["response"]
+            if got["status"] is not None:
+                answer = Answer(got["status"], got["headers"], got["body_text"].encode())
+                found.append(Exchange(file, said["name"], asked["method"], asked["path"], asked["body"], answer))
+    return found
+
+
+def recorded(name: str, file: str = "controller") -> Exchange:
+    """The exchange of that name."""
+    return next(exchange for exchange in exchanges(file) if exchange.name == name)
+
+
+def answer(body: Any, status: int = 200, content_type: str = "application/json", **headers: str) -> Answer:
+    """An answer with a body: bytes as they are, text encoded, the rest as JSON."""
+    data = body if isinstance(body, bytes) else (body if isinstance(body, str) else json.dumps(body)).encode()
+    found = {name.replace("_", "-"): value for name, value in headers.items()}
+    return Answer(status, {"content-type": content_type, **found} if content_type else found, data)
