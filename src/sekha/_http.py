@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import ssl
 import warnings
-from collections.abc import Generator, Mapping
+from collections.abc import AsyncIterator, Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache, lru_cache
@@ -225,13 +225,37 @@ def http_request(
         accept: The types of answers that can be read.
         time_left: Seconds until the deadline, or None.
     """
-    return httpx.Request(
+    attempt = httpx.Request(
         request.endpoint.method,
         _url(base_url + request.path),
         headers=_headers(options.headers, key, has_body=request.content is not None, accept=accept),
         content=request.content,
         extensions={"timeout": _timeout(options, request.endpoint, time_left).as_dict()},
     )
+    attempt.stream = _Body(request.content or b"")
+    return attempt
+
+
+class _Body(httpx.ByteStream):
+    """The bytes of a request. httpx hands them out by a generator, and an event loop complains of one that was left in
+    its middle because the call was cancelled."""
+
+    def __init__(self, data: bytes) -> None:
+        super().__init__(data)
+        self._data = data
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return _OnePiece(self._data)
+
+
+class _OnePiece(AsyncIterator[bytes]):
+    def __init__(self, data: bytes) -> None:
+        self._left = [data]
+
+    async def __anext__(self) -> bytes:
+        if not self._left:
+            raise StopAsyncIteration
+        return self._left.pop()
 
 
 @lru_cache(maxsize=256)
