@@ -1,0 +1,92 @@
+"""What the servers say differently from the documentation, and its translation; D numbers are those of the decisions.
+
+Everything here goes from data to data. A function that takes an `Answer` gives what was promised, not yet validated.
+"""
+
+from sekha._dialect.bridge import (
+    chunk,
+    chunks_of_completion,
+    completion,
+    embedding,
+    importance,
+    joined_embeddings,
+    with_usage,
+)
+from sekha._dialect.controller import (
+    citation_of,
+    context,
+    conversation,
+    count,
+    hits,
+    labels,
+    summary,
+)
+from sekha._dialect.health import (
+    bridge_health,
+    controller_health,
+    health_of,
+)
+from sekha._dialect.meanings import (
+    CONTROLLER_WINDOW,
+    controller_meaning,
+    delete_meaning,
+    explain,
+    full_text_meaning,
+    id_in,
+    prune_meaning,
+)
+from sekha._dialect.requests import (
+    as_text,
+    chat_messages,
+    full_text_query,
+    has_parts,
+    label_for,
+    padded,
+    refuses_parts,
+    temperature,
+)
+from sekha._dialect.tools import (
+    export,
+    stats,
+    tool_hits,
+    tool_result,
+)
+
+__all__ = [
+    "CONTROLLER_WINDOW",
+    "as_text",
+    "bridge_health",
+    "chat_messages",
+    "chunk",
+    "chunks_of_completion",
+    "citation_of",
+    "completion",
+    "context",
+    "controller_health",
+    "controller_meaning",
+    "conversation",
+    "count",
+    "delete_meaning",
+    "embedding",
+    "explain",
+    "export",
+    "full_text_meaning",
+    "full_text_query",
+    "has_parts",
+    "health_of",
+    "hits",
+    "id_in",
+    "importance",
+    "joined_embeddings",
+    "label_for",
+    "labels",
+    "padded",
+    "prune_meaning",
+    "refuses_parts",
+    "stats",
+    "summary",
+    "temperature",
+    "tool_hits",
+    "tool_result",
+    "with_usage",
+]
