@@ -163,7 +163,9 @@ class ChunkReader:
         try:
             data: object = from_json(event.data)
         except ValueError:
-            if self._ending:  # the last event, cut in its middle
+            if self._ending and self._finished:
+                return None  # the answer was complete; what was cut only told about it
+            if self._ending:
                 raise self.cut("the stream was cut in the middle of an event") from None
             raise self._misfit("an event is no JSON", event.data.encode()) from None
         if get(data, "error") is not None:

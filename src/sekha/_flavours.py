@@ -18,7 +18,7 @@ class AsyncFlavour:
         return self.aclose()
 
     def __enter__(self) -> NoReturn:
-        raise TypeError(_use(self, "async with", type(self).__name__.replace("Async", "", 1), "with"))
+        raise TypeError(_use(self, "async with", "with"))
 
     def __exit__(self, *_: object) -> None:
         """Never reached; Python looks for it before it enters."""
@@ -28,7 +28,7 @@ class BlockingFlavour:
     """Base of what blocks: tells whoever awaits it what to use instead."""
 
     async def __aenter__(self) -> NoReturn:
-        raise TypeError(_use(self, "with", "Async" + type(self).__name__, "async with"))
+        raise TypeError(_use(self, "with", "async with"))
 
     async def __aexit__(self, *_: object) -> None:
         """Never reached; Python looks for it before it enters."""
@@ -38,16 +38,18 @@ class AsyncIteration(AsyncFlavour):
     """The same for what is iterated."""
 
     def __iter__(self) -> NoReturn:
-        raise TypeError(_use(self, "async for", type(self).__name__.replace("Async", "", 1), "for"))
+        raise TypeError(_use(self, "async for", "for"))
 
 
 class BlockingIteration(BlockingFlavour):
     """The same for what is iterated."""
 
     def __aiter__(self) -> Any:
-        raise TypeError(_use(self, "for", "Async" + type(self).__name__, "async for"))
+        raise TypeError(_use(self, "for", "async for"))
 
 
-def _use(one: object, its_word: str, other: str, others_word: str) -> str:
-    name = type(one).__name__
+def _use(one: object, its_word: str, others_word: str) -> str:
+    cls = next(cls for cls in type(one).__mro__ if cls.__module__.startswith("sekha."))  # not a subclass of the user's
+    name = cls.__name__
+    other = name[len("Async") :] if name.startswith("Async") else f"Async{name}"
     return f"{name} is used with `{its_word}`; for `{others_word}` there is {other}, the same in the other flavour"

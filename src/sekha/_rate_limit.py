@@ -9,6 +9,8 @@ from __future__ import annotations
 import threading
 from collections import deque
 
+from sekha._concurrency import PerProcess
+
 _LOOKS_PER_WINDOW = 20  # a waiter looks again that often, in case one before it has left
 
 
@@ -83,3 +85,8 @@ class TokenBucket:
         if missing > len(self._taken):
             return self._window
         return self._taken[missing - 1] + self._window - now
+
+
+def bucket_per_process(capacity: int, window: float) -> PerProcess[TokenBucket]:
+    """A bucket for each process: after a fork, the callers that wait in the parent are not in the child's way."""
+    return PerProcess(lambda: TokenBucket(capacity, window))

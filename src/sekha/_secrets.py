@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable
 from typing import TypeVar
 
-from sekha.errors import SekhaError
+from sekha.errors import BODY_LIMIT, SekhaError
 
 E = TypeVar("E", bound=SekhaError)
 
@@ -48,6 +48,15 @@ def hidden(error: E, secrets: Iterable[Secret]) -> E:
         for name in _SPOKEN:
             text = getattr(error, name, None)
             if isinstance(text, str):
-                setattr(error, name, pattern.sub("***", text))
+                setattr(error, name, _without_beginning_of(key, pattern.sub("***", text)))
     error.args = (error.message,)
     return error
+
+
+def _without_beginning_of(key: str, text: str) -> str:
+    """A long answer is cut, and the cut may have gone through a key."""
+    if len(text) >= BODY_LIMIT:
+        for length in range(len(key) - 1, 3, -1):
+            if text.endswith(key[:length]):
+                return text[:-length] + "***"
+    return text

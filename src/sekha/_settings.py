@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Container, Iterable, Mapping
 from typing import Any, Final, cast
 from urllib.parse import urlsplit
 
@@ -24,12 +24,21 @@ _KEYS: Final = frozenset({"api_key", "bridge_api_key", "mcp_api_key"})
 _NONE_IS_MISSING: Final = _URLS | _KEYS | {"proxy", "headers", "http_client"}
 
 
-def from_environment(environment: Mapping[str, str | None]) -> dict[str, Any]:
-    """The settings that an environment holds, as values; an empty variable counts as not set."""
+def from_environment(
+    environment: Mapping[str, str | None], names: Iterable[str] = ENVIRONMENT, *, but: Container[str] = ()
+) -> dict[str, Any]:
+    """The settings that an environment holds, as values; an empty variable counts as not set.
+
+    Args:
+        environment: Variables and their values.
+        names: The settings to look for.
+        but: Settings to leave out, since something stronger says what they are.
+    """
     found: dict[str, Any] = {}
-    for name, variable in ENVIRONMENT.items():
+    for name in names:
+        variable = ENVIRONMENT[name]
         text = (environment.get(variable) or "").strip()
-        if not text:
+        if not text or name in but:
             continue
         try:
             found[name] = int(text) if name == "max_retries" else float(text) if name == "timeout" else text
@@ -126,7 +135,7 @@ def checked_key(name: str, value: object) -> str:
     if not isinstance(value, str) or not value.strip():
         raise SekhaConfigError(f"{name}: a key that is not blank is needed")
     inner = value.strip()
-    if any(ord(c) < 32 or 127 <= ord(c) < 160 for c in inner) or not _is_latin_1(inner):
+    if not _fits_a_header(inner):
         raise SekhaConfigError(f"{name}: it has a character that a header cannot hold, such as a line end")
     return inner
 
@@ -144,18 +153,14 @@ def checked_headers(value: object) -> dict[str, str]:
             or not all(33 <= ord(c) < 127 and c not in ':"(),/;<=>?@[\\]{}' for c in key)
         ):
             raise SekhaConfigError("headers: a name must be a word such as X-Request-ID")
-        if not isinstance(text, str) or any(c in "\r\n\0" for c in text) or not _is_latin_1(text):
+        if not isinstance(text, str) or not _fits_a_header(text):
             raise SekhaConfigError(f"headers: the value of {key} must be one line of Latin text")
-        headers[key] = text
+        headers[key] = text.strip()
     return headers
 
 
-def _is_latin_1(text: str) -> bool:
-    try:
-        text.encode("latin-1")
-    except UnicodeEncodeError:
-        return False
-    return True
+def _fits_a_header(text: str) -> bool:
+    return all(32 <= ord(c) < 127 or 160 <= ord(c) < 256 for c in text)
 
 
 def _number(name: str, value: object, *, above: float) -> float:

@@ -218,43 +218,6 @@ class SekhaConfig(_Settings):
         """
         return SekhaConfig(**{**self._as_given(), **without_missing(changes)})
 
-    def http_settings(self) -> HTTPSettings:
-        """What httpx has to know of these settings."""
-        return HTTPSettings(self.verify, self.cert, self.proxy, self.trust_env, self.max_connections, self.http_client)
-
-    @classmethod
-    def resolve(cls, config: SekhaConfig | None, arguments: Mapping[str, object]) -> SekhaConfig:
-        """One complete config: arguments over ``config`` over the environment over the defaults.
-
-        Args:
-            config: Settings given as an object, or None.
-            arguments: Settings given by keyword; NOT_GIVEN, and None for strings, count as not given.
-
-        Raises:
-            SekhaConfigError: ``controller_url`` or ``api_key`` is missing, or settings contradict each other.
-
-        Example:
-            ```python
-            from sekha import SekhaConfig
-
-            base = SekhaConfig(controller_url="http://localhost:8080", api_key="sk-secret")
-            print(SekhaConfig.resolve(base, {"max_retries": 5}).max_retries)  # 5
-            ```
-        """
-        if config is not None and not isinstance(cast(object, config), SekhaConfig):
-            raise SekhaConfigError(
-                f"config: a SekhaConfig is needed, not {type(config).__name__}; pass an address as controller_url=..."
-            )
-        merged: dict[str, Any] = from_environment(os.environ)
-        if config is not None:
-            merged.update(config._as_given())
-        merged.update(without_missing(arguments))
-        resolved = cls(**merged)
-        require(resolved.controller_url, "controller_url", ENVIRONMENT["controller_url"])
-        require(resolved.api_key, "api_key", ENVIRONMENT["api_key"])
-        refuse_contradictions(resolved)
-        return resolved
-
 
 class ClientConfig(_Settings):
     """Settings of a client of one service, such as `MemoryController`; they mean what they mean in `SekhaConfig`.
@@ -298,51 +261,88 @@ class ClientConfig(_Settings):
         self._fill({name: value for name, value in locals().items() if name != "self"})
 
 
-def merge_client_config(
-    config: ClientConfig | None, arguments: Mapping[str, object], url_name: str, key_name: str
-) -> SekhaConfig:
-    """The settings of a client of one service, as a `SekhaConfig` with the service's own names for URL and key.
+def resolved_config(config: SekhaConfig | None, arguments: Mapping[str, object]) -> SekhaConfig:
+    """The settings of a client of everything: arguments over ``config`` over the environment over the defaults.
 
     Args:
         config: Settings given as an object, or None.
-        arguments: Settings given by keyword, with ``base_url`` and ``api_key``.
-        url_name: What ``base_url`` is in a `SekhaConfig`: ``controller_url`` or ``bridge_url``.
-        key_name: What ``api_key`` is there: ``api_key``, ``mcp_api_key`` or ``bridge_api_key``.
+        arguments: Settings given by keyword; NOT_GIVEN, and None for strings, count as not given.
+
+    Raises:
+        SekhaConfigError: ``controller_url`` or ``api_key`` is missing, or settings contradict each other.
     """
+    if config is not None and not isinstance(cast(object, config), SekhaConfig):
+        raise SekhaConfigError(
+            f"config: a SekhaConfig is needed, not {type(config).__name__}; pass an address as controller_url=..."
+        )
+    given = {**(config._as_given() if config is not None else {}), **without_missing(arguments)}
+    resolved = SekhaConfig(**{**from_environment(os.environ, but=given), **given})
+    _require(resolved, "controller_url", "controller_url")
+    _require(resolved, "api_key", "api_key")
+    _refuse_contradictions(resolved)
+    return resolved
+
+
+def controller_config(config: ClientConfig | None, arguments: Mapping[str, object]) -> SekhaConfig:
+    """The settings of a client of the controller alone; ``base_url`` and ``api_key`` are the controller's."""
+    resolved = _service_config(config, arguments, "controller_url", "api_key", "mcp_api_key")
+    _require(resolved, "api_key", "api_key")
+    return resolved
+
+
+def mcp_config(config: ClientConfig | None, arguments: Mapping[str, object]) -> SekhaConfig:
+    """The settings of a client of the MCP tools alone; ``api_key`` is their key, else that of the controller."""
+    resolved = _service_config(config, arguments, "controller_url", "mcp_api_key", "api_key")
+    if resolved.api_key is None:
+        _require(resolved, "mcp_api_key", "api_key")
+    return resolved
+
+
+def bridge_config(config: ClientConfig | None, arguments: Mapping[str, object]) -> SekhaConfig:
+    """The settings of a client of the bridge alone, which may do without a key."""
+    return _service_config(config, arguments, "bridge_url", "bridge_api_key")
+
+
+def _service_config(
+    config: ClientConfig | None, arguments: Mapping[str, object], url: str, key: str, *other_keys: str
+) -> SekhaConfig:
     if config is not None and not isinstance(cast(object, config), ClientConfig):
         raise SekhaConfigError(
             f"config: a ClientConfig is needed, not {type(config).__name__}; pass an address as base_url=..."
         )
-    given = dict(config._as_given()) if config is not None else {}
-    given.update((name, value) for name, value in arguments.items() if value is not NOT_GIVEN and value is not None)
-    given.update((name, None) for name in ("timeout", "deadline") if arguments.get(name, NOT_GIVEN) is None)
-    merged: dict[str, Any] = from_environment(os.environ)
-    for ours, name in (("base_url", url_name), ("api_key", key_name)):
+    given = {**(config._as_given() if config is not None else {}), **without_missing(arguments)}
+    for ours, name in (("base_url", url), ("api_key", key)):
         if ours in given:
-            merged[name] = given.pop(ours)
-    merged.update(given)
-    resolved = SekhaConfig(**merged)
-    require(getattr(resolved, url_name), "base_url", ENVIRONMENT[url_name])
-    refuse_contradictions(resolved)
+            given[name] = given.pop(ours)
+    names = (url, key, *other_keys, "timeout", "max_retries")
+    resolved = SekhaConfig(**{**from_environment(os.environ, names, but=given), **given})
+    _require(resolved, url, "base_url")
+    _refuse_contradictions(resolved)
     return resolved
 
 
-def require(value: object, argument: str, variable: str) -> None:
-    """Refuse a missing setting, naming the argument and the variable."""
-    if value is None:
-        raise SekhaConfigError(f"{argument} is missing: pass {argument}=... or set {variable}")
-
-
-def refuse_contradictions(config: SekhaConfig) -> None:
-    """A client of the user's brings its own TLS and proxy settings; ours would be silently ignored."""
-    if config.http_client is not None:
-        clash = [name for name in _HTTP_SETTINGS if name in config._given]
-        if clash:
-            raise SekhaConfigError(
-                f"http_client cannot be combined with {', '.join(clash)}: set them on the client that you pass"
-            )
+def http_settings(config: SekhaConfig) -> HTTPSettings:
+    """What httpx has to know of these settings."""
+    return HTTPSettings(
+        config.verify, config.cert, config.proxy, config.trust_env, config.max_connections, config.http_client
+    )
 
 
 def was_given(config: SekhaConfig, name: str) -> bool:
     """Whether a setting was given somewhere, or is the default."""
     return name in config._given
+
+
+def _require(config: SekhaConfig, name: str, argument: str) -> None:
+    if getattr(config, name) is None:
+        raise SekhaConfigError(f"{argument} is missing: pass {argument}=... or set {ENVIRONMENT[name]}")
+
+
+def _refuse_contradictions(config: SekhaConfig) -> None:
+    """A client of the user's brings its own TLS and proxy settings; ours would be silently ignored."""
+    if config.http_client is not None:
+        clash = [name for name in _HTTP_SETTINGS if was_given(config, name)]
+        if clash:
+            raise SekhaConfigError(
+                f"http_client cannot be combined with {', '.join(clash)}: set them on the client that you pass"
+            )

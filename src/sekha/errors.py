@@ -49,7 +49,7 @@ class SekhaError(Exception):
         message: What went wrong, in the server's own words where it said any.
         method: HTTP method of the call, if there was one.
         path: Path template of the endpoint, such as ``/api/v1/conversations/{id}``.
-        attempts: Requests that were put on the wire.
+        attempts: Attempts that were made.
         elapsed: Seconds from the start of the call.
         sent: False if nothing was sent.
         may_have_been_applied: True if a write was sent and its outcome is unknown: look before you repeat it.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import os
 import pickle
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Dict, List
 
@@ -14,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sekha import SekhaConfig
-from sekha.config import merge_client_config, refuse_contradictions, was_given
+from sekha.config import bridge_config, controller_config, mcp_config, resolved_config, was_given
 from sekha.errors import SekhaConfigError
 from sekha.types import ClientConfig
 from unit.vectors import CANARY
@@ -261,20 +262,20 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_an_argument_beats_the_config_beats_the_environment(name: str, environment: None) -> None:
     base = SekhaConfig(controller_url="http://config:1", api_key="config-key")
     named = SekhaConfig(**{**base._as_given(), name: OTHER[name]})
-    assert getattr(SekhaConfig.resolve(None, {}), name) == FROM_ENV[name]
-    assert getattr(SekhaConfig.resolve(named, {}), name) == OTHER[name]
-    assert getattr(SekhaConfig.resolve(base, {name: OTHER[name]}), name) == OTHER[name]
-    assert getattr(SekhaConfig.resolve(named, {name: FROM_ENV[name]}), name) == FROM_ENV[name]
+    assert getattr(resolved_config(None, {}), name) == FROM_ENV[name]
+    assert getattr(resolved_config(named, {}), name) == OTHER[name]
+    assert getattr(resolved_config(base, {name: OTHER[name]}), name) == OTHER[name]
+    assert getattr(resolved_config(named, {name: FROM_ENV[name]}), name) == FROM_ENV[name]
 
 
 def test_a_given_none_is_no_limit_and_beats_the_environment_but_a_none_string_is_not_given(environment: None) -> None:
-    config = SekhaConfig.resolve(None, {"timeout": None, "api_key": None, "bridge_url": None, "headers": None})
+    config = resolved_config(None, {"timeout": None, "api_key": None, "bridge_url": None, "headers": None})
     assert config.timeout is None
     assert (config.api_key, config.bridge_url, config.headers) == ("env-key", "http://env:2", None)
 
 
 def test_the_defaults_of_a_config_object_do_not_beat_the_environment(environment: None) -> None:
-    assert SekhaConfig.resolve(SekhaConfig(controller_url=URL), {}).max_retries == 7
+    assert resolved_config(SekhaConfig(controller_url=URL), {}).max_retries == 7
 
 
 @pytest.mark.parametrize(
@@ -284,7 +285,7 @@ def test_what_is_missing_is_named_as_argument_and_as_variable(name: str, variabl
     full = {"controller_url": URL, "api_key": KEY}
     del full[name]
     with pytest.raises(SekhaConfigError) as caught:
-        SekhaConfig.resolve(None, full)
+        resolved_config(None, full)
     assert f"{name}=" in str(caught.value)
     assert variable in str(caught.value)
 
@@ -309,9 +310,9 @@ def test_a_variable_that_is_no_number_is_named(variable: str, value: str, monkey
 
 def test_a_config_must_be_one() -> None:
     with pytest.raises(SekhaConfigError, match="controller_url="):
-        SekhaConfig.resolve("http://localhost:8080", {})  # type: ignore[arg-type]
+        resolved_config("http://localhost:8080", {})  # type: ignore[arg-type]
     with pytest.raises(SekhaConfigError, match="base_url="):
-        merge_client_config("http://localhost", {}, "controller_url", "api_key")  # type: ignore[arg-type]
+        controller_config("http://localhost", {})  # type: ignore[arg-type]
 
 
 # ---- a .env file -------------------------------------------------------------------------------------------------
@@ -327,7 +328,7 @@ def test_a_file_is_read_only_by_name_and_the_process_environment_beats_it_and_st
     before = dict(os.environ)
     assert SekhaConfig.from_env().controller_url is None
     with pytest.raises(SekhaConfigError, match="controller_url"):
-        SekhaConfig.resolve(None, {})
+        resolved_config(None, {})
     for env_file in (file, str(file)):
         config = SekhaConfig.from_env(env_file)
         assert (config.controller_url, config.api_key, config.timeout) == ("http://file:1", "process-key", 2.0)
@@ -372,28 +373,45 @@ def test_replace_changes_some_settings_and_leaves_the_others() -> None:
 
 def test_a_client_config_becomes_the_config_of_its_service() -> None:
     given_ = ClientConfig(base_url=URL, api_key=KEY, rate_limit_requests=500)
-    merged = merge_client_config(given_, {"max_retries": 1, "timeout": None}, "bridge_url", "bridge_api_key")
+    merged = bridge_config(given_, {"max_retries": 1, "timeout": None})
     assert (merged.bridge_url, merged.bridge_api_key, merged.api_key) == (URL, KEY, None)
     assert (merged.rate_limit_requests, merged.max_retries, merged.timeout) == (500, 1, None)
 
 
 def test_a_client_of_one_service_reads_the_variables_of_its_service(environment: None) -> None:
-    merged = merge_client_config(None, {}, "bridge_url", "bridge_api_key")
+    merged = bridge_config(None, {})
     assert (merged.bridge_url, merged.bridge_api_key) == ("http://env:2", "env-bridge")
-    merged = merge_client_config(None, {"base_url": URL}, "controller_url", "mcp_api_key")
+    merged = mcp_config(None, {"base_url": URL})
     assert (merged.controller_url, merged.mcp_api_key) == (URL, "env-mcp")
 
 
 def test_a_missing_address_of_a_service_is_named_with_its_variable() -> None:
     with pytest.raises(SekhaConfigError, match=r"base_url=.*SEKHA_BRIDGE_URL"):
-        merge_client_config(None, {"api_key": KEY}, "bridge_url", "bridge_api_key")
+        bridge_config(None, {"api_key": KEY})
 
 
 @pytest.mark.parametrize(("name", "value"), [("verify", False), ("cert", "x.pem"), ("proxy", URL), ("trust_env", True)])
 def test_a_client_of_the_users_brings_its_own_settings(name: str, value: Any) -> None:
     with httpx.Client(trust_env=False) as client:
-        refuse_contradictions(SekhaConfig(http_client=client))
+        bridge_config(None, {"base_url": URL, "http_client": client})
         with pytest.raises(SekhaConfigError, match=f"http_client.*{name}"):
-            refuse_contradictions(SekhaConfig(http_client=client, **{name: value}))
+            bridge_config(None, {"base_url": URL, "http_client": client, name: value})
         with pytest.raises(SekhaConfigError, match=name):
-            SekhaConfig.resolve(None, {"controller_url": URL, "api_key": KEY, "http_client": client, name: value})
+            resolved_config(None, {"controller_url": URL, "api_key": KEY, "http_client": client, name: value})
+
+
+@pytest.mark.parametrize("make", [controller_config, mcp_config])
+def test_a_client_of_the_controllers_server_needs_a_key(make: Callable[..., SekhaConfig]) -> None:
+    with pytest.raises(SekhaConfigError, match=r"api_key is missing: pass api_key=\.\.\. or set SEKHA_"):
+        make(None, {"base_url": URL})
+    assert bridge_config(None, {"base_url": URL}).bridge_api_key is None
+
+
+def test_what_is_given_makes_a_bad_variable_harmless(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SEKHA_TIMEOUT", "soon")
+    monkeypatch.setenv("SEKHA_CONTROLLER_URL", "nowhere")
+    full = {"controller_url": URL, "api_key": KEY, "timeout": 5.0}
+    assert resolved_config(None, full).timeout == 5.0
+    assert bridge_config(None, {"base_url": URL, "timeout": None}).timeout is None
+    with pytest.raises(SekhaConfigError, match="SEKHA_TIMEOUT"):
+        resolved_config(None, {"controller_url": URL, "api_key": KEY})

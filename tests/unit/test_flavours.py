@@ -10,6 +10,7 @@ from sekha._flavours import AsyncFlavour, AsyncIteration, BlockingFlavour, Block
 
 
 class AsyncThing(AsyncIteration):
+    __module__ = "sekha.things"  # as if it were one of ours
     closed = 0
 
     async def aclose(self) -> None:
@@ -17,7 +18,11 @@ class AsyncThing(AsyncIteration):
 
 
 class Thing(BlockingIteration):
-    pass
+    __module__ = "sekha.things"
+
+
+class TheirThing(Thing):
+    """What a user derives from it; the other flavour has no such class."""
 
 
 def test_with_on_the_async_flavour_names_the_blocking_one() -> None:
@@ -28,10 +33,10 @@ def test_with_on_the_async_flavour_names_the_blocking_one() -> None:
 
 
 async def test_async_with_on_the_blocking_flavour_names_the_async_one() -> None:
-    thing: Any = Thing()
-    with pytest.raises(TypeError, match=r"Thing is used with `with`; for `async with` there is AsyncThing"):
-        async with thing:
-            pass
+    for thing in (Thing(), TheirThing()):
+        with pytest.raises(TypeError, match=r"^Thing is used with `with`; for `async with` there is AsyncThing"):
+            async with thing:  # type: ignore[attr-defined]  # what a type checker would have said
+                pass
 
 
 async def test_loops_of_the_other_flavour_name_it_too() -> None:

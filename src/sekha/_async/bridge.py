@@ -21,7 +21,7 @@ from sekha._shapes import (
     ScoreRequest,
     TextsRequest,
 )
-from sekha.config import ClientConfig, merge_client_config
+from sekha.config import ClientConfig, bridge_config
 from sekha.errors import invalid
 from sekha.types import (
     BridgeSummary,
@@ -82,7 +82,7 @@ class AsyncBridgeClient(AsyncServiceClient):
             "max_retries": max_retries,
             **options,
         }
-        settings = merge_client_config(config, arguments, "bridge_url", "bridge_api_key")
+        settings = bridge_config(config, arguments)
         self._transport = AsyncTransport.from_config(settings, str(settings.bridge_url), bridge_keys(settings))
         self._owns_connections = True
 

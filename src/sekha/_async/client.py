@@ -12,7 +12,7 @@ from typing_extensions import Self, Unpack
 from sekha._http import AsyncHTTPClient
 from sekha._options import bridge_keys, changed_keys, changed_options, server_keys
 from sekha._sentinel import NOT_GIVEN, NotGiven
-from sekha.config import SekhaConfig
+from sekha.config import SekhaConfig, resolved_config
 
 from .bridge import AsyncBridgeClient
 from .controller import AsyncMemoryController
@@ -94,7 +94,7 @@ class AsyncSekhaClient(AsyncWorkflows):
         http_client: AsyncHTTPClient | None = None,
     ) -> None:
         arguments = {name: value for name, value in locals().items() if name not in ("self", "config", "__class__")}
-        settings = SekhaConfig.resolve(config, arguments)
+        settings = resolved_config(config, arguments)
         self._server = AsyncTransport.from_config(settings, str(settings.controller_url), server_keys(settings))
         self._models: AsyncTransport = (
             AsyncNoTransport("bridge_url is missing: pass bridge_url=... or set SEKHA_BRIDGE_URL")

@@ -22,12 +22,12 @@ from sekha._http import (
     translated_errors,
 )
 from sekha._options import merged_keys
-from sekha._rate_limit import TokenBucket
+from sekha._rate_limit import bucket_per_process
 from sekha._request import CallOptions, Endpoint, Request, Service
 from sekha._response import Answer
 from sekha._retry import Attempts
 from sekha._secrets import Secret, hidden
-from sekha.config import SekhaConfig, was_given
+from sekha.config import SekhaConfig, http_settings, was_given
 from sekha.errors import (
     SekhaAPIError,
     SekhaClosedError,
@@ -58,11 +58,11 @@ class AsyncConnections:
             raise SekhaConfigError(
                 f"http_client: must be an httpx.{AsyncHTTPClient.__name__}, not {type(given).__name__}"
             )
-        settings = config.http_settings()
+        settings = http_settings(config)
         prepare(settings, base_url)
         self.base_url = base_url
         self.clock = clock
-        self.bucket = TokenBucket(config.rate_limit_requests, config.rate_limit_window)
+        self.bucket = bucket_per_process(config.rate_limit_requests, config.rate_limit_window)
         self.writes = AsyncSemaphore(config.max_concurrent_writes)
         self.limit = config.max_response_bytes
         self.closed = False
@@ -214,7 +214,7 @@ class AsyncTransport:
 
     async def _take_token(self, options: CallOptions) -> None:
         """Wait until the limiter lets a request through."""
-        clock, bucket = self.connections.clock, self.connections.bucket
+        clock, bucket = self.connections.clock, self.connections.bucket.get()
         if bucket.try_take(clock.now()):
             return
         ticket = bucket.join()
@@ -291,7 +291,7 @@ class AsyncTransport:
             key = self._keys.get(endpoint.service)
             dialect.explain(error, endpoint.service, key_name=key.name if key else "none")
         if isinstance(error, SekhaRateLimitError):
-            connections.bucket.drain(connections.clock.now())
+            connections.bucket.get().drain(connections.clock.now())
         return hidden(attempts.told(error), self._keys.values())
 
 

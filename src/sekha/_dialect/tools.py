@@ -36,7 +36,7 @@ def tool_result(answer: Answer) -> Any:
     cls: type[SekhaAPIError] = SekhaServerError
     if "not found" in words.lower():
         cls = SekhaNotFoundError
-    elif any(sign in words.lower() for sign in ("cannot", "invalid", "must")):
+    elif words.lower().startswith(("cannot specify", "invalid input")):
         cls = SekhaValidationError
     raise cls(words, status_code=answer.status, body=answer.text[:BODY_LIMIT])
 

@@ -23,7 +23,7 @@ from sekha._shapes import (
     ScoreRequest,
     TextsRequest,
 )
-from sekha.config import ClientConfig, merge_client_config
+from sekha.config import ClientConfig, bridge_config
 from sekha.errors import invalid
 from sekha.types import (
     BridgeSummary,
@@ -84,7 +84,7 @@ class BridgeClient(ServiceClient):
             "max_retries": max_retries,
             **options,
         }
-        settings = merge_client_config(config, arguments, "bridge_url", "bridge_api_key")
+        settings = bridge_config(config, arguments)
         self._transport = Transport.from_config(settings, str(settings.bridge_url), bridge_keys(settings))
         self._owns_connections = True
 

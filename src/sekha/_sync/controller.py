@@ -18,7 +18,7 @@ from sekha._filters import outside
 from sekha._options import server_keys
 from sekha._sentinel import NOT_GIVEN, NotGiven
 from sekha._shapes import FullTextRequest, SummarizeRequest
-from sekha.config import ClientConfig, merge_client_config
+from sekha.config import ClientConfig, controller_config
 from sekha.errors import SekhaNotFoundError, SekhaServerError
 from sekha.types import (
     ContextAssembleRequest,
@@ -84,7 +84,7 @@ class MemoryController(Conversations):
             "max_retries": max_retries,
             **options,
         }
-        settings = merge_client_config(config, arguments, "controller_url", "api_key")
+        settings = controller_config(config, arguments)
         self._transport = Transport.from_config(settings, str(settings.controller_url), server_keys(settings))
         self._owns_connections = True
 

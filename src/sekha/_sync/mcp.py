@@ -18,7 +18,7 @@ from sekha._filters import PINNED, stats_filter
 from sekha._options import changed_keys, server_keys
 from sekha._sentinel import NOT_GIVEN, NotGiven
 from sekha._shapes import ExportRequest, ToolPruneRequest, UpdateRequest
-from sekha.config import ClientConfig, merge_client_config
+from sekha.config import ClientConfig, mcp_config
 from sekha.errors import SekhaServerError, invalid
 from sekha.types import (
     CreateConversationRequest,
@@ -51,7 +51,8 @@ class MCPClient(ServiceClient):
     Args:
         config: The settings below as one object; a keyword beats it.
         base_url: Address of the controller; else ``SEKHA_CONTROLLER_URL``.
-        api_key: Key for the MCP tools; else ``SEKHA_MCP_API_KEY``, else ``SEKHA_API_KEY``.
+        api_key: Key for the MCP tools; else ``SEKHA_MCP_API_KEY``, else ``SEKHA_API_KEY``. It goes to the same server's
+            REST routes too, which statistics and filters need, unless ``SEKHA_API_KEY`` is set.
         timeout: Seconds for each phase of one attempt; None means no limit.
         max_retries: Repetitions after a first attempt; default 3.
         options: Any other setting of `sekha.SekhaConfig`.
@@ -85,7 +86,7 @@ class MCPClient(ServiceClient):
             "max_retries": max_retries,
             **options,
         }
-        settings = merge_client_config(config, arguments, "controller_url", "mcp_api_key")
+        settings = mcp_config(config, arguments)
         self._transport = Transport.from_config(settings, str(settings.controller_url), server_keys(settings))
         self._owns_connections = True
 

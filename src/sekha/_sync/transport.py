@@ -24,12 +24,12 @@ from sekha._http import (
     translated_errors,
 )
 from sekha._options import merged_keys
-from sekha._rate_limit import TokenBucket
+from sekha._rate_limit import bucket_per_process
 from sekha._request import CallOptions, Endpoint, Request, Service
 from sekha._response import Answer
 from sekha._retry import Attempts
 from sekha._secrets import Secret, hidden
-from sekha.config import SekhaConfig, was_given
+from sekha.config import SekhaConfig, http_settings, was_given
 from sekha.errors import (
     SekhaAPIError,
     SekhaClosedError,
@@ -60,11 +60,11 @@ class Connections:
             raise SekhaConfigError(
                 f"http_client: must be an httpx.{HTTPClient.__name__}, not {type(given).__name__}"
             )
-        settings = config.http_settings()
+        settings = http_settings(config)
         prepare(settings, base_url)
         self.base_url = base_url
         self.clock = clock
-        self.bucket = TokenBucket(config.rate_limit_requests, config.rate_limit_window)
+        self.bucket = bucket_per_process(config.rate_limit_requests, config.rate_limit_window)
         self.writes = Semaphore(config.max_concurrent_writes)
         self.limit = config.max_response_bytes
         self.closed = False
@@ -216,7 +216,7 @@ class Transport:
 
     def _take_token(self, options: CallOptions) -> None:
         """Wait until the limiter lets a request through."""
-        clock, bucket = self.connections.clock, self.connections.bucket
+        clock, bucket = self.connections.clock, self.connections.bucket.get()
         if bucket.try_take(clock.now()):
             return
         ticket = bucket.join()
@@ -293,7 +293,7 @@ class Transport:
             key = self._keys.get(endpoint.service)
             dialect.explain(error, endpoint.service, key_name=key.name if key else "none")
         if isinstance(error, SekhaRateLimitError):
-            connections.bucket.drain(connections.clock.now())
+            connections.bucket.get().drain(connections.clock.now())
         return hidden(attempts.told(error), self._keys.values())
 
 
