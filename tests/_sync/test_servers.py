@@ -22,7 +22,7 @@ from sekha import (
 )
 from support import facts
 from support.facts import ID, MCP_KEY, MESSAGES, NO_CONVERSATION, OTHER_ID, REST_KEY, hit, remembered, row
-from support.replies import DROP, answer, app_error, body, empty, text, tool
+from support.replies import DROP, after, answer, app_error, body, empty, text, tool
 from support.server import FakeServer, Reply
 
 from .conftest import MakeClient
@@ -718,7 +718,7 @@ def test_messages_are_counted_for_a_hundred_conversations_unasked(
 ) -> None:
     server.on("POST /mcp/tools/memory_stats", tool(facts.STATS))
     server.on(LIST, answer(facts.rows(*many(0, conversations))))
-    server.on(EXPORT, *[tool(facts.EXPORT)] * exports)
+    server.on(EXPORT, *[after(0.004, tool(facts.EXPORT))] * exports)
     stats = client.mcp.memory_stats(count_messages=asked)
     assert stats["total_messages"] == (exports or None)
     assert server.most_at_once <= 4
@@ -727,7 +727,7 @@ def test_messages_are_counted_for_a_hundred_conversations_unasked(
 def test_they_are_counted_for_more_when_asked(client: SekhaClient, server: FakeServer) -> None:
     server.on("POST /mcp/tools/memory_stats", tool(facts.STATS))
     server.on(LIST, answer(facts.rows(*many(0, 101))))
-    server.always(EXPORT, tool(facts.EXPORT))
+    server.always(EXPORT, after(0.004, tool(facts.EXPORT)))
     assert (client.mcp.memory_stats(count_messages=True))["total_messages"] == 101
 
 
@@ -759,7 +759,7 @@ def test_an_embedding_has_both_shapes(keyword: str, client: SekhaClient, bridge:
 
 def test_several_texts_are_several_requests_in_order(client: SekhaClient, bridge: FakeServer) -> None:
     texts = [f"text {number}" for number in range(9)]
-    bridge.always("POST /embed", answer(facts.EMBEDDING))
+    bridge.always("POST /embed", after(0.004, answer(facts.EMBEDDING)))
     found = client.bridge.embed(texts, model="m")
     assert sorted(seen.json["text"] for seen in bridge.seen) == texts
     assert {seen.json["model"] for seen in bridge.seen} == {"m"}
@@ -911,7 +911,7 @@ def test_a_character_across_byte_100_is_moved(
     assert first == " " * spaces + content
     assert first.encode()[100] & 0xC0 != 0x80
     assert second == "x" * 99
-    assert "D51" in caplog.text
+    assert "put spaces in front" in caplog.text
 
 
 def test_other_messages_are_stored_to_the_byte(client: SekhaClient, server: FakeServer) -> None:

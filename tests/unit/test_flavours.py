@@ -35,7 +35,7 @@ def test_with_on_the_async_flavour_names_the_blocking_one() -> None:
 async def test_async_with_on_the_blocking_flavour_names_the_async_one() -> None:
     for thing in (Thing(), TheirThing()):
         with pytest.raises(TypeError, match=r"^Thing is used with `with`; for `async with` there is AsyncThing"):
-            async with thing:  # type: ignore[attr-defined]  # what a type checker would have said
+            async with thing:
                 pass
 
 
