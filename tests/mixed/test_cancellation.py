@@ -1,0 +1,240 @@
+"""Cancelling: nothing is wrapped, nothing is lost, the next calls work."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import random
+import warnings
+from typing import Any, AsyncIterator, Iterator
+
+import anyio
+import anyio.abc
+import anyio.lowlevel
+import pytest
+
+from sekha import AsyncSekhaClient, SekhaClosedError
+from support import facts
+from support.facts import MESSAGES
+from support.replies import DONE, HANG, after, answer, chunked, delta, empty, raw
+from support.server import FakeServer
+
+# On Python 3.9 asyncio forgets a socket when it is cancelled while it connects; nothing of ours holds it.
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:Exception ignored in. <(function _SelectorTransp|socket.socket):pytest.PytestUnraisableExceptionWarning"
+)
+QUERY, CREATE, CHAT = "POST /api/v1/query", "POST /api/v1/conversations", "POST /v1/chat/completions"
+FOUND = answer(facts.hits())
+
+
+@pytest.fixture
+def swept() -> Iterator[None]:
+    """What a test leaves to the garbage collector is not found in the next one."""
+    yield
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "unclosed", ResourceWarning)
+        gc.collect()
+
+
+@pytest.fixture
+async def client(swept: None, server: FakeServer, bridge: FakeServer) -> AsyncIterator[AsyncSekhaClient]:
+    async with AsyncSekhaClient(
+        controller_url=server.url, bridge_url=bridge.url, api_key="k", max_concurrent_writes=1
+    ) as client:
+        yield client
+
+
+async def seen(server: FakeServer, count: int) -> None:
+    """Wait until the server has seen so many requests."""
+    with anyio.fail_after(5):
+        while len(server.seen) < count:  # noqa: ASYNC110 - it happens in a thread
+            await anyio.sleep(0.002)
+
+
+async def closed(server: FakeServer, left: int = 0) -> None:
+    """Wait until the server has no more connections than these."""
+    with anyio.fail_after(5):
+        while server.open_connections > left:  # noqa: ASYNC110 - it happens in a thread
+            await anyio.sleep(0.002)
+
+
+async def test_a_cancelled_call_is_not_wrapped_and_frees_its_connection(
+    client: AsyncSekhaClient, server: FakeServer
+) -> None:
+    server.on(QUERY, HANG)
+    caught = []
+
+    async def call() -> None:
+        try:
+            await client.controller.query("x")
+        except BaseException as error:
+            caught.append(type(error))
+            raise
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(call)
+        await seen(server, 1)
+        tasks.cancel_scope.cancel()
+    assert caught == [anyio.get_cancelled_exc_class()]
+    await closed(server)
+    server.on(QUERY, FOUND)
+    assert (await client.controller.query("x"))["total"] == 0
+
+
+async def test_a_cancelled_wait_between_attempts_ends_at_once(client: AsyncSekhaClient, server: FakeServer) -> None:
+    server.on(QUERY, empty(503, retry_after="50"))
+    with anyio.move_on_after(0.2) as scope:
+        await client.controller.query("x")
+    assert scope.cancelled_caught
+    assert len(server.seen) == 1
+
+
+async def test_a_cancelled_write_gives_its_place_back(client: AsyncSekhaClient, server: FakeServer) -> None:
+    server.on(CREATE, HANG, answer(facts.CREATED, 201))
+    async with anyio.create_task_group() as tasks:
+        for _ in range(3):  # one is sent, two wait for its place
+            tasks.start_soon(lambda: client.controller.create_conversation(messages=MESSAGES))
+        await seen(server, 1)
+        tasks.cancel_scope.cancel()
+    with anyio.fail_after(5):
+        await client.controller.create_conversation(messages=MESSAGES)
+    assert len(server.seen) == 2
+
+
+async def test_a_cancelled_wait_for_the_limiter_leaves_the_queue(swept: None, server: FakeServer) -> None:
+    server.always(QUERY, FOUND)
+    async with AsyncSekhaClient(
+        controller_url=server.url, api_key="k", rate_limit_requests=1, rate_limit_window=0.3
+    ) as client:
+        await client.controller.query("x")
+        with anyio.move_on_after(0.05) as scope:
+            await client.controller.query("x")
+        assert scope.cancelled_caught
+        with anyio.fail_after(2):
+            await client.controller.query("x")
+    assert len(server.seen) == 2
+
+
+async def test_natively_cancelled_tasks_leave_nothing_behind(client: AsyncSekhaClient, server: FakeServer) -> None:
+    server.always(QUERY, after(0.003, FOUND))
+
+    async def call() -> Any:
+        return await client.controller.query("x")
+
+    chance = random.Random(7)
+    async with anyio.create_task_group() as tasks:
+        for _ in range(60):
+
+            async def one() -> None:
+                with anyio.move_on_after(chance.uniform(0, 0.05)):
+                    await call()
+
+            tasks.start_soon(one)
+    with anyio.fail_after(20):
+        for _ in range(20):
+            await call()
+
+
+def test_natively_cancelled_asyncio_tasks_leave_nothing_behind(swept: None, server: FakeServer) -> None:
+    server.always(QUERY, after(0.003, FOUND))
+
+    async def main() -> None:
+        async with AsyncSekhaClient(controller_url=server.url, api_key="k") as client:
+            tasks = [asyncio.ensure_future(client.controller.query("x")) for _ in range(60)]
+            chance = random.Random(7)
+            for task in tasks:
+                await asyncio.sleep(chance.uniform(0, 0.002))
+                task.cancel()
+            done = await asyncio.gather(*tasks, return_exceptions=True)
+            assert {type(one) for one in done} <= {dict, asyncio.CancelledError}
+            for _ in range(20):
+                await asyncio.wait_for(client.controller.query("x"), 10)
+
+    asyncio.run(main())
+
+
+async def cancelled_at(checkpoint: int, work: Any) -> bool:
+    """Cancel some work after it has given way so often; whether it was still running then."""
+    finished = False
+
+    async def run() -> None:
+        nonlocal finished
+        await work()
+        finished = True
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(run)
+        for _ in range(checkpoint):
+            await anyio.lowlevel.checkpoint()
+        tasks.cancel_scope.cancel()
+    return not finished
+
+
+async def test_answers_belong_to_their_requests_wherever_a_call_was_cancelled(
+    client: AsyncSekhaClient, server: FakeServer
+) -> None:
+    numbered = [answer(facts.hits(facts.hit(content=str(number)))) for number in range(400)]
+    for checkpoint in range(0, 120, 2):
+        server.always(QUERY, answer(facts.hits(facts.hit(content="cancelled"))))
+        await cancelled_at(checkpoint, lambda: client.controller.query("cancelled"))
+        for number in range(3):
+            server.always(QUERY, numbered[number])
+            with anyio.fail_after(5):
+                found = await client.controller.query(str(number))
+            assert found["results"][0]["content"] == str(number)
+
+
+async def test_a_stream_can_be_cancelled_anywhere(client: AsyncSekhaClient, bridge: FakeServer) -> None:
+    bridge.always(CHAT, chunked(delta("Once "), 0.001, delta("upon "), 0.001, delta("a time."), DONE))
+
+    async def read() -> None:
+        async with await client.bridge.stream_complete(MESSAGES) as stream:
+            async for _ in stream:
+                pass
+
+    for checkpoint in range(0, 200, 8):
+        await cancelled_at(checkpoint, read)
+    with anyio.fail_after(5):
+        stream = await client.bridge.stream_complete(MESSAGES)
+        assert await stream.get_final_text() == "Once upon a time."
+
+
+async def test_a_stream_may_move_from_task_to_task(client: AsyncSekhaClient, bridge: FakeServer) -> None:
+    bridge.on(CHAT, chunked(delta("Once "), delta("upon "), end="hang"))
+    streams: list[Any] = []
+    texts: list[str] = []
+
+    async def start() -> None:
+        streams.append(await client.bridge.stream_complete(MESSAGES))
+
+    async def read() -> None:
+        texts.append(await streams[0].text_stream().__anext__())
+
+    async def close() -> None:
+        await streams[0].aclose()
+
+    for step in (start, read, read, close):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(step)
+    assert texts == ["Once ", "upon "]
+    await closed(bridge)
+    with pytest.raises(SekhaClosedError):
+        await read()
+
+
+async def test_a_deadline_of_ours_is_no_cancellation_of_the_callers(
+    client: AsyncSekhaClient, server: FakeServer
+) -> None:
+    server.on(QUERY, HANG)
+    with anyio.move_on_after(5) as scope:
+        with pytest.raises(Exception, match="deadline"):
+            await client.with_options(deadline=0.05).controller.query("x")
+        await anyio.lowlevel.checkpoint()
+    assert not scope.cancelled_caught
+
+
+async def test_a_head_that_comes_drop_by_drop_is_bounded(client: AsyncSekhaClient, server: FakeServer) -> None:
+    drops = tuple(step for _ in range(2000) for step in (b"x", 0.005))
+    server.on(QUERY, raw(b"HTTP/1.1 200 OK\r\nx-drops: ", *drops))
+    with anyio.fail_after(3), pytest.raises(Exception, match="deadline"):
+        await client.with_options(deadline=0.1).controller.query("x")
