@@ -26,7 +26,7 @@ MAX_BODY = 2 * 2**20
 _DRAINED = 16 * MAX_BODY
 _ID: TypeAdapter[UUID] = TypeAdapter(UUID)
 JSON_TYPE = re.compile(r"application/(?:[\w.+-]+\+)?json\s*(?:;.*)?", re.IGNORECASE)
-_B = TypeVar("_B", bound=BaseModel)
+BodyType = TypeVar("BodyType", bound=BaseModel)
 Handler = Callable[[Request], Awaitable[Response]]
 Table = Sequence[Tuple[str, str, Handler]]
 
@@ -115,22 +115,37 @@ async def read(request: Request, limit: int = MAX_BODY) -> Optional[bytes]:
     return b"".join(chunks) if size <= limit else None
 
 
-async def parse(request: Request, model: Type[_B]) -> _B:
-    """The JSON body of a request, or Refused with 400, 413, 415 or 422 and a text that says why."""
+async def json_body(request: Request) -> bytes:
+    """The bytes of a body that says it is JSON, or Refused with 413 or 415."""
     if not JSON_TYPE.fullmatch(request.headers.get("content-type", "")):
-        raise _text(415, "Expected request with `Content-Type: application/json`")
+        raise Refused(PlainTextResponse("Expected request with `Content-Type: application/json`", 415))
     data = await read(request)
     if data is None:
-        raise _text(413, "Failed to buffer the request body: length limit exceeded")
+        raise Refused(PlainTextResponse("Failed to buffer the request body: length limit exceeded", 413))
+    return data
+
+
+def no_json(reason: object) -> Refused:
+    """How a body that is not JSON is refused."""
+    return Refused(PlainTextResponse(f"Failed to parse the request body as JSON: {reason}", 400))
+
+
+def no_fit(reason: object) -> Refused:
+    """How JSON that is not what was expected is refused."""
+    return Refused(PlainTextResponse(f"Failed to deserialize the JSON body into the target type: {reason}", 422))
+
+
+async def parse(request: Request, model: Type[BodyType]) -> BodyType:
+    """The JSON body of a request, or Refused with 400, 413, 415 or 422 and a text that says why."""
+    data = await json_body(request)
     try:
         from_json(data, allow_inf_nan=False)
     except ValueError as error:
-        raise _text(400, f"Failed to parse the request body as JSON: {error}") from error
+        raise no_json(error) from error
     try:
         return model.model_validate_json(data)
     except ValidationError as error:
-        reason = _reason(error.errors(include_url=False)[0])
-        raise _text(422, f"Failed to deserialize the JSON body into the target type: {reason}") from error
+        raise no_fit(_reason(error.errors(include_url=False)[0])) from error
 
 
 def path_id(request: Request) -> str:
@@ -139,7 +154,7 @@ def path_id(request: Request) -> str:
     try:
         return str(_ID.validate_python(value))
     except ValidationError as error:
-        reason = _uuid_reason(error.errors(include_url=False)[0])
+        reason = uuid_reason(error.errors(include_url=False)[0])
         raise _text(400, f"Invalid URL: Cannot parse `id` with value `{value}`: {reason}") from error
 
 
@@ -249,7 +264,7 @@ def _reason(error: ErrorDetails) -> str:
     else:
         steps.append(last)
         if error["type"] == "uuid_parsing":
-            reason = _uuid_reason(error)
+            reason = uuid_reason(error)
         elif problem == "type":
             reason = f"invalid type: {_describe(error['input'])}, expected {_EXPECTED.get(kind, kind)}"
         else:
@@ -258,7 +273,8 @@ def _reason(error: ErrorDetails) -> str:
     return f"{path}: {reason}" if path else reason
 
 
-def _uuid_reason(error: ErrorDetails) -> str:
+def uuid_reason(error: ErrorDetails) -> str:
+    """Why a text is no UUID."""
     return f"UUID parsing failed: {error.get('ctx', {}).get('error', error['msg'])}"
 
 
