@@ -147,7 +147,7 @@ class Controller01(Controller):
         body = await self.parse(request, QueryBody)
         limit, offset = 10 if body.limit is None else body.limit, body.offset or 0
         hits, total = await self.memory.search(body.query, Filter(), limit)
-        page = -(-offset // limit) if limit else 0
+        page = -(-offset // limit) if limit else 1
         rows = [_hit_row(hit, round(hit.score, 7)) for hit in hits]
         return JSONResponse({"results": rows, "total": total, "page": page, "page_size": limit})
 

@@ -274,8 +274,10 @@ def _reason(error: ErrorDetails) -> str:
 
 
 def uuid_reason(error: ErrorDetails) -> str:
-    """Why a text is no UUID."""
-    return f"UUID parsing failed: {error.get('ctx', {}).get('error', error['msg'])}"
+    """Why a text is no UUID, in the words of a newer parser than pydantic may have."""
+    reason = str(error.get("ctx", {}).get("error", error["msg"]))
+    expected = "expected an optional prefix of `urn:uuid:` followed by [0-9a-fA-F-], found"
+    return f"UUID parsing failed: {reason.replace('character: found', f'character: {expected}')}"
 
 
 def _describe(value: Any) -> str:

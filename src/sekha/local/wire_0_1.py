@@ -37,10 +37,8 @@ class Wire:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope)
         if self.allows(request.headers.get("x-forwarded-for")):
-            if request.method == "OPTIONS":  # whatever the path is
-                await Response(headers=_PREFLIGHT)(scope, receive, send)
-            else:
-                await _while_there(self._app, scope, receive, _with_cors(send))
+            preflight = request.method == "OPTIONS"
+            await _while_there(self._app, scope, receive, _with_cors(send, preflight))
         else:
             text = "Rate limit exceeded. Please try again later."  # and no Retry-After
             await PlainTextResponse(text, 429, headers=_CORS)(scope, receive, send)
@@ -59,11 +57,15 @@ class Wire:
         return count < PER_MINUTE
 
 
-def _with_cors(send: Send) -> Send:
+def _with_cors(send: Send, preflight: bool) -> Send:
+    """Whoever asks may read the answer; OPTIONS is answered with 200 whatever the path is."""
+
     async def sending(message: Message) -> None:
         if message["type"] == "http.response.start":
-            headers = [(name.encode(), value.encode()) for name, value in _CORS.items()]
-            message = {**message, "headers": [*message.get("headers", []), *headers]}
+            more = _PREFLIGHT if preflight else _CORS
+            headers = [(name.encode(), value.encode()) for name, value in more.items()]
+            status = 200 if preflight else message["status"]
+            message = {**message, "status": status, "headers": [*message.get("headers", []), *headers]}
         await send(message)
 
     return sending
@@ -72,7 +74,11 @@ def _with_cors(send: Send) -> Send:
 async def _while_there(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
     """The real server drops a handler, with all that it holds, when its client hangs up."""
     messages: asyncio.Queue[Message] = asyncio.Queue()
-    work = asyncio.ensure_future(_run(app, scope, messages.get, send))
+
+    async def answer() -> None:
+        await app(scope, messages.get, send)
+
+    work = asyncio.ensure_future(answer())
 
     async def listen() -> None:
         message: Message = {}
@@ -92,5 +98,3 @@ async def _while_there(app: ASGIApp, scope: Scope, receive: Receive, send: Send)
         await asyncio.wait({work, listener})
 
 
-async def _run(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
-    await app(scope, receive, send)
