@@ -51,7 +51,7 @@ def recorded(service: str) -> Iterator[Exchange]:
         for line in lines:
             one = json.loads(line)
             asked, answered = one["request"], one["response"]
-            body: Union[None, str, Dict[str, Any], List[Any]] = asked["body"]
+            body: Union[str, Dict[str, Any], List[Any], None] = asked["body"]
             if isinstance(body, dict) and "$clipped" in body:
                 checksum = body["$clipped"]["sha256"]
                 body = json.dumps(LONG[one["name"]])

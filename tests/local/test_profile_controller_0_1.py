@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import re
-import sqlite3
 from collections import Counter
 from contextlib import ExitStack
 from pathlib import Path
@@ -221,7 +220,7 @@ def compare(exchange: Exchange, answer: Optional[httpx.Response], ids: Ids) -> L
         for body in bodies:
             rows: List[Dict[str, Any]] = body if isinstance(body, list) else body["results"]
             rows.sort(key=lambda row: str(row["content"]))
-    aside = {**ASIDE[exchange.service], **{name: tolerated.reason for name in tolerated.aside}}
+    aside = {**ASIDE[exchange.service], **dict.fromkeys(tolerated.aside, tolerated.reason)}
     return [*found, *Comparison(ids, aside, tolerated.rows).differences(*bodies)]
 
 

@@ -91,10 +91,10 @@ def _tell(options: Options, args: argparse.Namespace) -> None:
     if "mcp_api_key" in options:
         print(f"SEKHA_MCP_API_KEY={options['mcp_api_key']}")
     sys.stdout.flush()
-    if args.host not in ("127.0.0.1", "::1", "localhost") and not args.api_key:
-        print(
-            f"Whoever reaches {args.host} can read and write this memory: use --api-key.", file=sys.stderr, flush=True
-        )
+    unguarded = "mcp_api_key" in options  # that controller looks at no key, and is not to be helped
+    if args.host not in ("127.0.0.1", "::1", "localhost") and (unguarded or not args.api_key):
+        advice = "." if unguarded else ": use --api-key."
+        print(f"Whoever reaches {args.host} can read and write this memory{advice}", file=sys.stderr, flush=True)
 
 
 def _fail(reason: str) -> int:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import deque
 from datetime import date
-from typing import List, Optional, Sequence, Tuple, Union
-
-import anyio
+from typing import Deque, List, Optional, Sequence, Tuple, Union
 
 from sekha.local import tasks
 from sekha.local.memory import DAY, PINNED, Candidate, Hit, Memory, NotFound, logger
@@ -31,6 +30,38 @@ class Panic(Exception):
 
 class Missing(Exception):
     """There is no such conversation, where the real controller says 500 instead of 404."""
+
+
+class Permits:
+    """A semaphore that is fair: who comes first is served first, and what is free is taken without a pause."""
+
+    def __init__(self, count: int) -> None:
+        self._free = count
+        self._waiting: Deque[asyncio.Future[None]] = deque()
+
+    async def __aenter__(self) -> None:
+        if self._free:
+            self._free -= 1
+            return
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append(turn)
+        try:
+            await turn
+        except asyncio.CancelledError:
+            if not turn.cancelled():  # it was given, but nobody is there to take it
+                self._give()
+            raise
+
+    async def __aexit__(self, *_: object) -> None:
+        self._give()
+
+    def _give(self) -> None:
+        while self._waiting:
+            turn = self._waiting.popleft()
+            if not turn.done():
+                turn.set_result(None)
+                return
+        self._free += 1
 
 
 class Store01(Store):
@@ -61,7 +92,7 @@ class Memory01(Memory):
     def __init__(self, store: Store01, embedder: Embedder, chat: ChatModel) -> None:
         super().__init__(store, embedder, chat)
         self.vectors = store
-        self._permits = anyio.Semaphore(PERMITS)
+        self._permits = Permits(PERMITS)
 
     async def _embed(self, text: str) -> Tuple[str, Sequence[float]]:
         """The vector of a text; ModelError without one. An empty text has none."""
@@ -79,7 +110,7 @@ class Memory01(Memory):
         """
         No transaction: first the conversation, then message by message, so that what fails leaves the rest behind.
 
-        A write holds one permit while it waits for another: from about seven at once, all wait for each other until
+        A write holds one permit while it waits for another: from about eight at once, all wait for each other until
         their clients give up.
         """
         made = self.store.add(label, folder, 5 if importance is None else importance, [], [], None)
@@ -154,8 +185,6 @@ class Memory01(Memory):
 
     async def previews(self, threshold_days: int) -> List[Candidate]:
         """What may be archived, by age alone, the oldest first; a model is asked about each, and one failure is all."""
-        if abs(threshold_days) > _LONGEST_AGO:
-            raise Panic
         found: List[Candidate] = []
         for one in sorted(self.candidates(threshold_days), key=lambda one: one.created_at):
             try:
@@ -164,6 +193,12 @@ class Memory01(Memory):
                 raise ModelError(f"LLM Bridge error: {error}") from error
             found.append(Candidate(one._replace(message_count=0), 0, preview, "keep"))
         return found
+
+    def candidates(self, threshold_days: int) -> List[Conversation]:
+        """Beyond the calendar, there is nobody to answer."""
+        if abs(threshold_days) > _LONGEST_AGO:
+            raise Panic
+        return super().candidates(threshold_days)
 
     def archive_all(self, identities: Sequence[str]) -> None:
         """One after the other: those before a missing one stay archived."""

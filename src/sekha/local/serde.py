@@ -15,16 +15,15 @@ from decimal import Decimal
 from typing import Any, Callable, Dict, List, NoReturn, Optional, Sequence, Tuple, Type, Union, get_type_hints
 from uuid import UUID
 
-from pydantic import TypeAdapter, ValidationError
 from starlette.requests import Request
 from typing_extensions import Annotated, get_args, get_origin
 
-from sekha.local.web import I32, I64, U32, Body, BodyType, USize, json_body, no_fit, no_json, uuid_reason
+from sekha.local.uuids import read_uuid
+from sekha.local.web import I32, I64, U32, Body, BodyType, USize, json_body, no_fit, no_json
 
 _NUMBER = re.compile(rb"-?(?:0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?")
 _PLAIN = re.compile(rb'[^"\\\x00-\x1f]*')
 _ESCAPES = {ord(mark): text for mark, text in zip('"\\/bfnrt', '"\\/\b\f\n\r\t')}
-_UUID: TypeAdapter[UUID] = TypeAdapter(UUID)
 _RANGES: Sequence[Tuple[Any, str, int, int]] = (
     (U32, "u32", 0, 2**32 - 1),
     (USize, "usize", 0, 2**64 - 1),
@@ -42,9 +41,13 @@ class _Fault(Exception):
 
 async def parse(request: Request, model: Type[BodyType]) -> BodyType:
     """The JSON body of a request, or Refused with 400, 413, 415 or 422 in the words of the real controller."""
-    reader = _Reader(await json_body(request))
+    return decode(await json_body(request), model)
+
+
+def decode(data: bytes, model: Type[BodyType]) -> BodyType:
+    """A body as a model, or Refused with 400 or 422."""
     try:
-        found: BodyType = reader.whole(model)
+        found: BodyType = _Reader(data).whole(model)
     except _Fault as fault:
         raise (no_fit if fault.is_json else no_json)(fault) from fault
     return found
@@ -288,9 +291,9 @@ class _Reader:
     def _uuid(self, path: str) -> UUID:
         text = self._text(path, "a UUID string")
         try:
-            return _UUID.validate_python(text)
-        except ValidationError as error:
-            self._wrong(uuid_reason(error.errors(include_url=False)[0]), path)
+            return read_uuid(text)
+        except ValueError as error:
+            self._wrong(str(error), path)
 
     def _bool(self, path: str) -> bool:
         if self._peek() not in (b"t", b"f"):

@@ -7,9 +7,8 @@ import json
 import re
 import sqlite3
 from typing import Any, Awaitable, Callable, Dict, List, Mapping, Optional, Sequence, Tuple, Type, TypeVar
-from uuid import UUID
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails, from_json
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
@@ -19,12 +18,12 @@ from typing_extensions import Annotated, TypeGuard
 
 from sekha.local.memory import NotFound
 from sekha.local.models import ModelError
+from sekha.local.uuids import no_uuid, read_uuid
 
 MAX_BODY = 2 * 2**20
 """Bytes of a body that the controller reads."""
 
 _DRAINED = 16 * MAX_BODY
-_ID: TypeAdapter[UUID] = TypeAdapter(UUID)
 JSON_TYPE = re.compile(r"application/(?:[\w.+-]+\+)?json\s*(?:;.*)?", re.IGNORECASE)
 BodyType = TypeVar("BodyType", bound=BaseModel)
 Handler = Callable[[Request], Awaitable[Response]]
@@ -152,10 +151,9 @@ def path_id(request: Request) -> str:
     """The conversation in the path of a request, as a hyphenated UUID."""
     value = request.path_params["id"]
     try:
-        return str(_ID.validate_python(value))
-    except ValidationError as error:
-        reason = uuid_reason(error.errors(include_url=False)[0])
-        raise _text(400, f"Invalid URL: Cannot parse `id` with value `{value}`: {reason}") from error
+        return str(read_uuid(value))
+    except ValueError as error:
+        raise _text(400, f"Invalid URL: Cannot parse `id` with value `{value}`: {error}") from error
 
 
 def boolean(text: str) -> bool:
@@ -264,20 +262,13 @@ def _reason(error: ErrorDetails) -> str:
     else:
         steps.append(last)
         if error["type"] == "uuid_parsing":
-            reason = uuid_reason(error)
+            reason = f"UUID parsing failed: {no_uuid(error['input'])}"
         elif problem == "type":
             reason = f"invalid type: {_describe(error['input'])}, expected {_EXPECTED.get(kind, kind)}"
         else:
             reason = f"invalid value: {_describe(error['input'])}, {error['msg'][:1].lower()}{error['msg'][1:]}"
     path = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in steps).lstrip(".")
     return f"{path}: {reason}" if path else reason
-
-
-def uuid_reason(error: ErrorDetails) -> str:
-    """Why a text is no UUID, in the words of a newer parser than pydantic may have."""
-    reason = str(error.get("ctx", {}).get("error", error["msg"]))
-    expected = "expected an optional prefix of `urn:uuid:` followed by [0-9a-fA-F-], found"
-    return f"UUID parsing failed: {reason.replace('character: found', f'character: {expected}')}"
 
 
 def _describe(value: Any) -> str:

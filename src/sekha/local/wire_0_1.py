@@ -96,5 +96,3 @@ async def _while_there(app: ASGIApp, scope: Scope, receive: Receive, send: Send)
         work.cancel()
         listener.cancel()
         await asyncio.wait({work, listener})
-
-
