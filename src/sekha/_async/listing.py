@@ -59,7 +59,8 @@ class AsyncConversationIterator(AsyncIteration):
         self._seen.update(fresh)
         rows = [row for row in fresh.values() if self._keep is None or self._keep(row)]
         self._rows = rows[::-1]
-        self._last = not fresh or len(answer["results"]) < self._page_size or len(self._seen) == answer["total"]
+        full = min(self._page_size, answer["page_size"])  # a server may give smaller pages than it is asked for
+        self._last = not fresh or len(answer["results"]) < full or len(self._seen) == answer["total"]
 
     async def aclose(self) -> None:
         """Ask for nothing more."""
