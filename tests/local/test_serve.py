@@ -62,6 +62,7 @@ def test_failures_are_one_line(capsys: pytest.CaptureFixture[str], tmp_path: Pat
     assert "cannot use the data file" in fails(capsys, *FREE, "--data", str(tmp_path / "no" / "such"))
     assert "a port is a number" in fails(capsys, "--port", "70000")
     assert "cannot listen on no.such.host.invalid:0" in fails(capsys, *FREE, "--host", "no.such.host.invalid")
+    assert "no profile 'wrong'" in fails(capsys, *FREE, "--profile", "wrong")
     assert "the URL of a model" in fails(capsys, *FREE, "--llm-url", "localhost")
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
@@ -81,6 +82,20 @@ def test_warns_when_everybody_may_write_and_serves_until_sigterm() -> None:
         process.send_signal(signal.SIGTERM)
         out, err = process.communicate(timeout=10)
         assert (process.returncode, out.splitlines()[-1], err) == (0, "stopped", "")
+
+
+def test_the_other_profile_has_a_key_for_the_tools_and_none_for_the_rest() -> None:
+    command, environment = serve(*FREE, "--profile", "controller-0.1", "--mcp-api-key", "k" * 32, "--host", "0.0.0.0")
+    with running(command, environment) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        told = [process.stdout.readline() for _ in range(8)]
+        found = dict(re.findall(r"^(SEKHA_\w+)=(.*)$", "".join(told), re.MULTILINE))
+        assert found["SEKHA_MCP_API_KEY"] == "k" * 32
+        assert httpx.get(found["SEKHA_CONTROLLER_URL"] + "/api/v1/conversations", verify=False).status_code == 200
+        assert process.stderr.readline() == "Whoever reaches 0.0.0.0 can read and write this memory.\n"
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(10) == 0
 
 
 def test_help_names_the_commands(capsys: pytest.CaptureFixture[str]) -> None:

@@ -7,7 +7,10 @@ import signal
 import sys
 import time
 from types import FrameType
-from typing import List, Optional
+from typing import TYPE_CHECKING, List, Optional
+
+if TYPE_CHECKING:
+    from sekha.local.server import Options
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -24,6 +27,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--llm-url", metavar="URL", help="OpenAI-compatible or Ollama server for answers (default: quotes)"
     )
+    parser.add_argument(
+        "--profile",
+        default="documented",
+        help="documented, or controller-0.1: with the mistakes of the servers that people run (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--mcp-api-key", metavar="KEY", help="the key of the MCP tools of controller-0.1 (default: that controller's)"
+    )
     parser.add_argument("--embeddings-url", metavar="URL", help="the same for embeddings (default: hashed words)")
 
 
@@ -39,19 +50,24 @@ def run(args: argparse.Namespace) -> int:
     def on_signal(number: int, frame: Optional[FrameType]) -> None:
         signals.append(number)
 
+    try:
+        sekha = LocalSekha(
+            data=args.data,
+            host=args.host,
+            port=args.port,
+            bridge_port=args.bridge_port,
+            api_key=args.api_key,
+            llm_url=args.llm_url,
+            embeddings_url=args.embeddings_url,
+            profile=args.profile,
+            mcp_api_key=args.mcp_api_key,
+        )
+    except LocalSekhaError as error:
+        return _fail(str(error))
     before = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
-    sekha = LocalSekha(
-        data=args.data,
-        host=args.host,
-        port=args.port,
-        bridge_port=args.bridge_port,
-        api_key=args.api_key,
-        llm_url=args.llm_url,
-        embeddings_url=args.embeddings_url,
-    )
     try:
         sekha.start()
-        _tell(sekha.controller_url, sekha.bridge_url, sekha.api_key, args)
+        _tell(sekha.options, args)
         while not signals:
             time.sleep(0.1)
         sekha.stop()
@@ -64,17 +80,21 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _tell(controller_url: str, bridge_url: str, api_key: str, args: argparse.Namespace) -> None:
+def _tell(options: Options, args: argparse.Namespace) -> None:
     """Where it runs, and the lines to copy."""
+    controller_url, bridge_url = options["controller_url"], options["bridge_url"]
     kept = f"data in {args.data}" if args.data else "data in memory, gone when it stops (--data FILE keeps it)"
     print(f"Sekha is running ({kept}); Ctrl-C stops it.")
     print(f"  controller and MCP tools  {controller_url}")
     print(f"  bridge                    {bridge_url}\n")
-    print(f"SEKHA_CONTROLLER_URL={controller_url}\nSEKHA_API_KEY={api_key}\nSEKHA_BRIDGE_URL={bridge_url}", flush=True)
-    if args.host not in ("127.0.0.1", "::1", "localhost") and not args.api_key:
-        print(
-            f"Whoever reaches {args.host} can read and write this memory: use --api-key.", file=sys.stderr, flush=True
-        )
+    print(f"SEKHA_CONTROLLER_URL={controller_url}\nSEKHA_API_KEY={options['api_key']}\nSEKHA_BRIDGE_URL={bridge_url}")
+    if "mcp_api_key" in options:
+        print(f"SEKHA_MCP_API_KEY={options['mcp_api_key']}")
+    sys.stdout.flush()
+    unguarded = "mcp_api_key" in options  # that controller looks at no key, and is not to be helped
+    if args.host not in ("127.0.0.1", "::1", "localhost") and (unguarded or not args.api_key):
+        advice = "." if unguarded else ": use --api-key."
+        print(f"Whoever reaches {args.host} can read and write this memory{advice}", file=sys.stderr, flush=True)
 
 
 def _fail(reason: str) -> int:

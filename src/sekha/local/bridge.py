@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from datetime import datetime, timezone
-from typing import Any, AsyncGenerator, Dict, List, Mapping, Optional, Type, TypeVar, Union
+from typing import Any, AsyncGenerator, Callable, Dict, List, Mapping, Optional, Type, TypeVar, Union
 from uuid import uuid4
 
 from pydantic import AliasChoices, BaseModel, BeforeValidator, Field, ValidationError
@@ -85,10 +85,14 @@ class Bridge:
     """
 
     def __init__(self, embedder: Embedder, chat: ChatModel) -> None:
-        self._embedder = embedder
-        self._chat = chat
+        self.embedder = embedder
+        self.chat_model = chat
         self._served = {"chat": 0, "embedding": 0}
         self._started = _naive_now()
+
+    async def parse(self, request: Request, model: Type[_B]) -> _B:
+        """The JSON body of a request."""
+        return await _parse(request, model, _load)
 
     def table(self) -> Table:
         """Every route: method, path, handler."""
@@ -108,7 +112,7 @@ class Bridge:
         ]
 
     async def chat(self, request: Request) -> Response:
-        body = await _parse(request, ChatBody)
+        body = await self.parse(request, ChatBody)
         for message in body.messages:
             if message.role not in _ROLES:
                 raise HTTPException(500, f"{message.role!r} is not a valid MessageRole")
@@ -116,22 +120,22 @@ class Bridge:
         asked = ChatRequest(messages, body.model, body.temperature, body.max_tokens)
         head: Dict[str, Any] = {"id": f"chatcmpl-{uuid4().hex[:8]}", "created": int(time.time())}
         self._served["chat"] += 1
-        head["model"] = await self._chat.name(body.model)
+        head["model"] = await self.chat_model.name(body.model)
         if body.stream:
-            pieces = self._chat.stream(asked)
+            pieces = self.chat_model.stream(asked)
             first = await _next(pieces)  # a model that is down is an error, not an empty stream
             events = _events({**head, "object": "chat.completion.chunk"}, asked, first, pieces)
             return StreamingResponse(events, 200, {"cache-control": "no-cache"}, "text/event-stream")
-        text = await self._chat.complete(asked)
+        text = await self.chat_model.complete(asked)
         choice = {"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": "stop"}
         return JSONResponse({**head, "object": "chat.completion", "choices": [choice], "usage": usage(asked, text)})
 
     async def embed(self, request: Request) -> Response:
-        body = await _parse(request, EmbedBody)
+        body = await self.parse(request, EmbedBody)
         self._served["embedding"] += 1
         if not body.text or not all(body.text):
             raise HTTPException(500, "Embedding generation failed: a text is empty")
-        model, vectors = await self._embedder.embed(body.text, body.model)
+        model, vectors = await self.embedder.embed(body.text, body.model)
         tokens = sum(len(text) // 4 for text in body.text)
         rows = [[round(number, 7) for number in vector] for vector in vectors]
         flat = {"embedding": rows[0], "model": model, "tokens_used": tokens, "dimension": len(rows[0])}
@@ -140,29 +144,29 @@ class Bridge:
         return JSONResponse({**flat, "object": "list", "data": data, "usage": counts})
 
     async def summarize(self, request: Request) -> Response:
-        body = await _parse(request, SummarizeBody)
+        body = await self.parse(request, SummarizeBody)
         if body.level not in WINDOWS:
             raise HTTPException(400, f"Invalid level: {body.level}. Must be daily, weekly, or monthly")
-        summary = await tasks.summarize(self._chat, body.messages, body.level, body.model)
-        answer = {"summary": summary, "model": await self._chat.name(body.model), "level": body.level}
+        summary = await tasks.summarize(self.chat_model, body.messages, body.level, body.model)
+        answer = {"summary": summary, "model": await self.chat_model.name(body.model), "level": body.level}
         tokens = (sum(map(len, body.messages)) + len(summary)) // 4
         return JSONResponse({**answer, "tokens_used": tokens, "message_count": len(body.messages)})
 
     async def extract(self, request: Request) -> Response:
-        body = await _parse(request, ExtractBody)
-        found = await tasks.extract(self._chat, body.text, body.model)
-        return JSONResponse({"entities": found, "model": await self._chat.name(body.model)})
+        body = await self.parse(request, ExtractBody)
+        found = await tasks.extract(self.chat_model, body.text, body.model)
+        return JSONResponse({"entities": found, "model": await self.chat_model.name(body.model)})
 
     async def score(self, request: Request) -> Response:
-        body = await _parse(request, ScoreBody)
-        score, reasoning = await tasks.score(self._chat, body.conversation, body.model)
-        return JSONResponse({"score": score, "reasoning": reasoning, "model": await self._chat.name(body.model)})
+        body = await self.parse(request, ScoreBody)
+        score, reasoning = await tasks.score(self.chat_model, body.conversation, body.model)
+        return JSONResponse({"score": score, "reasoning": reasoning, "model": await self.chat_model.name(body.model)})
 
     async def route(self, request: Request) -> Response:
-        body = await _parse(request, RouteBody)
+        body = await self.parse(request, RouteBody)
         if body.task not in _TASKS:
             raise HTTPException(400, f"Invalid task '{body.task}'. Valid tasks: {list(_TASKS)}")
-        model = self._embedder if body.task == "embedding" else self._chat
+        model = self.embedder if body.task == "embedding" else self.chat_model
         if body.require_vision or body.task in _TASKS[4:]:
             vision = body.require_vision
             raise HTTPException(503, f"No providers available for task '{body.task}' (vision={vision})")
@@ -201,7 +205,7 @@ class Bridge:
 
     async def models(self, request: Request) -> Response:
         rows: List[Dict[str, Any]] = []
-        for task, info in (("embedding", await self._embedder.info()), ("chat_smart", await self._chat.info())):
+        for task, info in (("embedding", await self.embedder.info()), ("chat_smart", await self.chat_model.info())):
             row = {"model_id": info.model, "provider_id": info.provider, "task": task, "context_window": 8192}
             rows.append({**row, "dimension": info.dimension, "supports_vision": False, "supports_audio": False})
         return JSONResponse(rows)
@@ -218,7 +222,7 @@ class Bridge:
     async def _look(self) -> Dict[str, Union[ModelInfo, Dict[str, str]]]:
         """Each model, or why it cannot be reached."""
         found: Dict[str, Union[ModelInfo, Dict[str, str]]] = {}
-        for name, model in (("embedding", self._embedder), ("chat", self._chat)):
+        for name, model in (("embedding", self.embedder), ("chat", self.chat_model)):
             try:
                 found[name] = await model.info()
             except ModelError as error:
@@ -269,7 +273,7 @@ async def _events(
     yield "data: [DONE]\n\n"
 
 
-async def _parse(request: Request, model: Type[_B]) -> _B:
+async def _parse(request: Request, model: Type[_B], load: Callable[[bytes], Any]) -> _B:
     """The JSON body of a request, or 422 with a list of what is wrong."""
     data = await read(request, _MAX_BODY)
     if data is None:
@@ -280,7 +284,7 @@ async def _parse(request: Request, model: Type[_B]) -> _B:
     if content_type and not JSON_TYPE.fullmatch(content_type):
         value: Any = data.decode("utf-8", "replace")
     else:
-        value = _load(data)
+        value = load(data)
     if not is_object(value):
         message = "Input should be a valid dictionary or object to extract fields from"
         raise _invalid({"type": "model_attributes_type", "loc": ["body"], "msg": message, "input": value})

@@ -16,7 +16,7 @@ from typing_extensions import Annotated
 
 from sekha.local.mcp import McpTools
 from sekha.local.memory import PINNED, WINDOWS, Memory
-from sekha.local.shapes import Filters, Narrowed, hit_row, message_row, prune_row, spaced
+from sekha.local.shapes import Filters, Narrowed, hit_row, label_row, list_row, message_row, prune_row, spaced
 from sekha.local.store import Conversation, Filter, stamp
 from sekha.local.web import (
     HANDLERS,
@@ -37,7 +37,6 @@ from sekha.local.web import (
     u32,
 )
 
-_NIL = "00000000-0000-0000-0000-000000000000"
 _OPEN = ("/health", "/metrics")
 
 
@@ -101,6 +100,8 @@ class Controller:
     handlers which differ.
     """
 
+    parse = staticmethod(parse)
+
     def __init__(self, memory: Memory) -> None:
         self.memory = memory
         self.store = memory.store
@@ -131,7 +132,7 @@ class Controller:
         ]
 
     async def create(self, request: Request) -> Response:
-        body = await parse(request, CreateBody)
+        body = await self.parse(request, CreateBody)
         messages = [(message.role, message.content) for message in body.messages]
         made = await self.memory.create(body.label, body.folder, messages, body.importance_score)
         return JSONResponse({**_row(made), "conversation_id": made.id, "importance_score": made.importance}, 201)
@@ -156,19 +157,7 @@ class Controller:
         )
         page, size = given.get("page", 1), given.get("page_size", 50)
         found = self.store.conversations(which, size, (page - 1) * size) if page else []
-        results = [
-            {
-                "conversation_id": one.id,
-                "message_id": _NIL,
-                "score": 1.0,
-                "content": one.label,
-                "metadata": {"folder": one.folder, "status": one.status, "importance_score": one.importance},
-                "label": one.label,
-                "folder": one.folder,
-                "timestamp": one.updated_at,
-            }
-            for one in found
-        ]
+        results = [list_row(one) for one in found]
         return JSONResponse({"results": results, "total": self.store.count(which), "page": page, "page_size": size})
 
     async def count(self, request: Request) -> Response:
@@ -184,12 +173,12 @@ class Controller:
         return empty()
 
     async def label(self, request: Request) -> Response:
-        identity, body = path_id(request), await parse(request, LabelBody)
+        identity, body = path_id(request), await self.parse(request, LabelBody)
         self.memory.update(identity, label=body.label, folder=body.folder)
         return empty()
 
     async def folder(self, request: Request) -> Response:
-        identity, body = path_id(request), await parse(request, FolderBody)
+        identity, body = path_id(request), await self.parse(request, FolderBody)
         self.memory.update(identity, folder=body.folder)
         return empty()
 
@@ -202,7 +191,7 @@ class Controller:
         return empty()
 
     async def query(self, request: Request) -> Response:
-        body = await parse(request, QueryBody)
+        body = await self.parse(request, QueryBody)
         limit, offset = 10 if body.limit is None else body.limit, body.offset or 0
         which = (body.filters or Filters()).of_store()
         hits, total = await self.memory.search(body.query, which, limit, offset)
@@ -212,12 +201,12 @@ class Controller:
         )
 
     async def full_text_search(self, request: Request) -> Response:
-        body = await parse(request, SearchBody)
+        body = await self.parse(request, SearchBody)
         found = self.store.find(body.query, body.limit)
         return JSONResponse({"results": [message_row(message) for message in found], "total": len(found)})
 
     async def assemble_context(self, request: Request) -> Response:
-        body = await parse(request, ContextBody)
+        body = await self.parse(request, ContextBody)
         found = await self.memory.context(body.query, body.preferred_labels, body.context_budget, body.excluded_folders)
         rows = [message_row(message) for message in found]
         for row, message in zip(rows, found):
@@ -226,7 +215,7 @@ class Controller:
         return JSONResponse(rows)
 
     async def summarize(self, request: Request) -> Response:
-        body = await parse(request, SummaryBody)
+        body = await self.parse(request, SummaryBody)
         if body.level not in WINDOWS:
             raise AppError(400, "Invalid level: must be daily, weekly, or monthly")
         identity = str(body.conversation_id)
@@ -235,25 +224,17 @@ class Controller:
         return JSONResponse({**answer, "generated_at": stamp(time.time_ns())})
 
     async def prune_dry_run(self, request: Request) -> Response:
-        found = self.memory.prune((await parse(request, ThresholdBody)).threshold_days)
+        found = self.memory.prune((await self.parse(request, ThresholdBody)).threshold_days)
         return JSONResponse({"suggestions": [prune_row(candidate) for candidate in found], "total": len(found)})
 
     async def prune_execute(self, request: Request) -> Response:
-        body = await parse(request, IdsBody)
+        body = await self.parse(request, IdsBody)
         self.memory.archive_all([str(identity) for identity in body.conversation_ids])
         return empty()
 
     async def suggest_labels(self, request: Request) -> Response:
-        identity = str((await parse(request, IdBody)).conversation_id)
-        suggestions = [
-            {
-                "label": label,
-                "confidence": 0.9 if existing else 0.6,
-                "is_existing": existing,
-                "reason": "Matches existing label" if existing else "Suggested based on conversation content",
-            }
-            for label, existing in self.memory.suggest_labels(identity)
-        ]
+        identity = str((await self.parse(request, IdBody)).conversation_id)
+        suggestions = [label_row(*suggested) for suggested in self.memory.suggest_labels(identity)]
         return JSONResponse({"conversation_id": identity, "suggestions": suggestions})
 
     async def rebuild_embeddings(self, request: Request) -> Response:

@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from sekha.local.memory import Memory
-from sekha.local.shapes import Filters, Narrowed, hit_row, markdown, prune_row, spaced
+from sekha.local.shapes import Filters, Narrowed, export_row, hit_row, markdown, prune_row, spaced
 from sekha.local.store import Conversation
 from sekha.local.web import I32, I64, U32, Body, MessageIn, Table, parse
 
@@ -53,6 +53,8 @@ class ExportBody(IdBody):
 class McpTools:
     """The tools over a memory; a profile with other manners is a subclass."""
 
+    parse = staticmethod(parse)
+
     def __init__(self, memory: Memory) -> None:
         self.memory = memory
 
@@ -70,20 +72,20 @@ class McpTools:
         return [("POST", f"/mcp/tools/{name}", tool) for name, tool in tools]
 
     async def memory_store(self, request: Request) -> Response:
-        body = await parse(request, StoreBody)
+        body = await self.parse(request, StoreBody)
         messages = [(message.role, message.content) for message in body.messages]
         made = await self.memory.create(body.label, body.folder, messages, body.importance_score)
         return envelope({"conversation_id": made.id, "id": made.id, "label": made.label, "folder": made.folder})
 
     async def memory_search(self, request: Request) -> Response:
-        body = await parse(request, SearchBody)
+        body = await self.parse(request, SearchBody)
         limit = 10 if body.limit is None else body.limit
         hits, total = await self.memory.search(body.query, body.of_store(body.filters), limit, body.offset or 0)
         results = [hit_row(hit) for hit in hits]
         return envelope({"query": body.query, "total_results": total, "limit": limit, "results": results})
 
     async def memory_update(self, request: Request) -> Response:
-        body = await parse(request, UpdateBody)
+        body = await self.parse(request, UpdateBody)
         given = {"label": body.label, "folder": body.folder, "status": body.status, "importance": body.importance_score}
         columns: Dict[str, Any] = {name: value for name, value in given.items() if value is not None}
         identity = str(body.conversation_id)
@@ -97,7 +99,7 @@ class McpTools:
         return envelope({"conversation_id": identity, "updated_fields": updated, "message": message})
 
     async def memory_prune(self, request: Request) -> Response:
-        body = await parse(request, PruneBody)
+        body = await self.parse(request, PruneBody)
         found = self.memory.prune(body.threshold_days, body.importance_threshold)
         rows = [prune_row(candidate) for candidate in found]
         for row in rows:
@@ -109,37 +111,29 @@ class McpTools:
         )
 
     async def memory_get_context(self, request: Request) -> Response:
-        identity = str((await parse(request, IdBody)).conversation_id)
-        row = self._conversation(self.memory.get(identity))
+        identity = str((await self.parse(request, IdBody)).conversation_id)
+        row = self.conversation(self.memory.get(identity))
         return envelope({"conversation_id": row.pop("id"), **row})
 
     async def memory_export(self, request: Request) -> Response:
-        body = await parse(request, ExportBody)
+        body = await self.parse(request, ExportBody)
         found = self.memory.get(str(body.conversation_id))
         messages = self.memory.messages(found.id)
         metadata: Optional[Dict[str, Any]] = {} if body.include_metadata else None
-        rows = [
-            {
-                "id": message.id,
-                "role": message.role,
-                "content": message.content,
-                "timestamp": message.timestamp,
-                "metadata": metadata,
-            }
-            for message in messages
-        ]
-        answer = {"conversation": self._conversation(found), "messages": rows, "format": body.format or "json"}
+        rows = [export_row(message, metadata) for message in messages]
+        answer = {"conversation": self.conversation(found), "messages": rows, "format": body.format or "json"}
         if body.format == "markdown":
             answer["content"] = markdown(found, messages)
         return envelope({**answer, "include_metadata": body.include_metadata})
 
     async def memory_stats(self, request: Request) -> Response:
-        body = await parse(request, Filters)
+        body = await self.parse(request, Filters)
         if body.folder is not None and body.label is not None:
             return envelope(None, "Cannot specify both folder and label")
         return envelope(self.memory.stats(body.of_store()))
 
-    def _conversation(self, found: Conversation) -> Dict[str, Any]:
+    def conversation(self, found: Conversation) -> Dict[str, Any]:
+        """What the tools tell about a conversation."""
         words = sum(len(message.content.split()) for message in self.memory.messages(found.id))
         head = {"id": found.id, "label": found.label, "folder": found.folder, "status": found.status}
         counts = {"importance_score": found.importance, "word_count": words, "session_count": 1}

@@ -94,7 +94,7 @@ class Memory:
             return [], 0
         model, vectors = await self._embedder.embed([query])
         found, total = self.store.nearest(vectors[0], model, which, limit, offset)
-        return [Hit(score, message) for score, message in found], total
+        return [Hit(min(1.0, max(0.0, score)), message) for score, message in found], total
 
     async def context(
         self, query: str, preferred_labels: Sequence[str], budget: int, excluded_folders: Sequence[str]
@@ -148,8 +148,6 @@ class Memory:
 
     def prune(self, threshold_days: int, keep_from: float = KEEP_FROM) -> List[Candidate]:
         """The active conversations that nobody has changed for some days, with a recommendation for each."""
-        limit = stamp(time.time_ns() - threshold_days * DAY)
-        found = self.store.conversations(Filter(status="active", end=limit))
         return [
             Candidate(
                 conversation,
@@ -157,8 +155,12 @@ class Memory:
                 words.summary("\n".join(message.content for message in self.messages(conversation.id)), 1)[:200],
                 "archive" if conversation.importance < keep_from else "keep",
             )
-            for conversation in found
+            for conversation in self.candidates(threshold_days)
         ]
+
+    def candidates(self, threshold_days: int) -> List[Conversation]:
+        """The active conversations that nobody has changed for some days."""
+        return self.store.conversations(Filter(status="active", end=stamp(time.time_ns() - threshold_days * DAY)))
 
     def archive_all(self, identities: Sequence[str]) -> None:
         """Archives conversations, all or, if one of them does not exist (NotFound), none."""

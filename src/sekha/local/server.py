@@ -15,15 +15,13 @@ from types import TracebackType
 from typing import List, NamedTuple, Optional, Type, TypedDict, Union
 
 import uvicorn
-from starlette.applications import Starlette
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
+from typing_extensions import NotRequired
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from sekha.errors import SekhaError
-from sekha.local.bridge import Bridge, bridge_app
-from sekha.local.controller import Controller, controller_app
-from sekha.local.mcp import McpTools
-from sekha.local.memory import Memory
 from sekha.local.models import ChatModel, Embedder, ExtractiveModel, HashEmbedder
+from sekha.local.profiles import DOCUMENTED, PROFILES, Keys
 from sekha.local.remote import RemoteChat, RemoteEmbedder
 from sekha.local.store import Store
 
@@ -45,6 +43,7 @@ class Options(TypedDict):
     controller_url: str
     api_key: str
     bridge_url: str
+    mcp_api_key: NotRequired[str]
 
 
 class _Running(NamedTuple):
@@ -72,6 +71,10 @@ class LocalSekha:
             answers by quoting what was given. See `sekha.local.remote` for how the two are told apart.
         embeddings_url: The same for embeddings; None uses a hashed embedding of our own. After changing it for existing
             data, have the vectors made anew (`POST /api/v1/rebuild-embeddings`).
+        profile: `documented`, or `controller-0.1`: the same with the mistakes of the controller 0.1 and the bridge 0.2
+            that people run, to test an application against what it will meet.
+        mcp_api_key: The key that the MCP tools of `controller-0.1` ask for, at least 32 characters (a shorter one is
+            refused to everybody, as there); None is that controller's default. Its REST routes ask for none.
 
     Raises:
         LocalSekhaError: From `start`: a port is in use, or the data file cannot be used.
@@ -94,11 +97,18 @@ class LocalSekha:
         api_key: Optional[str] = None,
         llm_url: Optional[str] = None,
         embeddings_url: Optional[str] = None,
+        profile: str = DOCUMENTED,
+        mcp_api_key: Optional[str] = None,
     ) -> None:
+        if profile not in PROFILES:
+            raise LocalSekhaError(f"there is no profile {profile!r}: take one of {', '.join(PROFILES)}")
+        self._profile = PROFILES[profile]
+        self._keys = Keys(api_key or None, mcp_api_key)
+        if mcp_api_key is not None and self._profile.mcp_key(self._keys) is None:
+            raise LocalSekhaError(f"the MCP tools of the profile {profile} have no key of their own: use api_key")
         self._data = data
         self._host = host
         self._ports = (port, bridge_port)
-        self._key = api_key or None
         self._llm_url = llm_url
         self._embeddings_url = embeddings_url
         self._running: Optional[_Running] = None
@@ -116,12 +126,20 @@ class LocalSekha:
     @property
     def api_key(self) -> str:
         """A key that is accepted."""
-        return self._key or ANY_KEY
+        return self._keys.api_key or ANY_KEY
 
     @property
     def options(self) -> Options:
-        """The arguments that connect a client: `controller_url`, `api_key`, `bridge_url`."""
-        return {"controller_url": self.controller_url, "api_key": self.api_key, "bridge_url": self.bridge_url}
+        """What connects a client: `controller_url`, `api_key`, `bridge_url`, and `mcp_api_key` where it is another."""
+        found: Options = {
+            "controller_url": self.controller_url,
+            "api_key": self.api_key,
+            "bridge_url": self.bridge_url,
+        }
+        mcp_api_key = self._profile.mcp_key(self._keys)
+        if mcp_api_key is not None:
+            found["mcp_api_key"] = mcp_api_key
+        return found
 
     def start(self) -> None:
         """Starts both servers; when it returns, they answer. LocalSekhaError if they cannot."""
@@ -131,7 +149,7 @@ class LocalSekha:
         store: Optional[Store] = None
         try:
             sockets.extend(_listen(self._host, port) for port in self._ports)
-            store = _open(self._data)
+            store = _open(self._data, self._profile.store)
             self._running = self._serve(store, sockets)
         except BaseException:
             for sock in sockets:
@@ -173,11 +191,7 @@ class LocalSekha:
             chat = RemoteChat(self._llm_url) if self._llm_url else ExtractiveModel()
         except ValueError as error:
             raise LocalSekhaError(str(error)) from error
-        memory = Memory(store, embedder, chat)
-        servers = [
-            _server(controller_app(Controller(memory), McpTools(memory), self._key)),
-            _server(bridge_app(Bridge(embedder, chat))),
-        ]
+        servers = [_server(app) for app in self._profile.apps(store, embedder, chat, self._keys)]
         work = _run(servers, sockets, embedder, chat)
         thread = threading.Thread(target=asyncio.run, args=(work,), name="sekha-local", daemon=True)
         urls = [_url(self._host, sock) for sock in sockets]
@@ -202,7 +216,20 @@ async def _run(
         await chat.close()
 
 
-def _server(app: Starlette) -> uvicorn.Server:
+class _Protocol(H11Protocol):
+    """HTTP where an application can close the connection instead of answering: `scope["sekha.close"]`."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        app = self.app
+
+        async def with_close(scope: Scope, receive: Receive, send: Send) -> None:
+            await app({**scope, "sekha.close": transport.close}, receive, send)
+
+        self.app = with_close
+
+
+def _server(app: ASGIApp) -> uvicorn.Server:
     async def quiet(scope: Scope, receive: Receive, send: Send) -> None:
         with suppress(asyncio.CancelledError):  # an answer that does not end in time when the server stops
             await app(scope, receive, send)
@@ -210,7 +237,7 @@ def _server(app: Starlette) -> uvicorn.Server:
     config = uvicorn.Config(
         quiet,
         loop="asyncio",
-        http="h11",
+        http=_Protocol,
         ws="none",
         lifespan="off",
         log_config=None,  # this and the next line leave the loggers of the process alone
@@ -222,9 +249,9 @@ def _server(app: Starlette) -> uvicorn.Server:
     return uvicorn.Server(config)
 
 
-def _open(data: Union[str, Path, None]) -> Store:
+def _open(data: Union[str, Path, None], kind: Type[Store]) -> Store:
     try:
-        return Store(data)
+        return kind(data)
     except (OSError, sqlite3.Error) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise LocalSekhaError(f"cannot use the data file {data}: {reason}") from error

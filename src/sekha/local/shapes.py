@@ -13,6 +13,7 @@ from sekha.local.memory import Candidate, Hit
 from sekha.local.store import Conversation, Filter, Message
 from sekha.local.web import Body, is_object
 
+_NIL = "00000000-0000-0000-0000-000000000000"
 _TIME = re.compile(r"(\d{4}-\d\d-\d\d)(?:[T ](\d\d:\d\d(?::\d\d)?)(?:[.,](\d{1,9})\d*)?)?\s?(Z|[+-]\d\d:?\d\d)?", re.I)
 
 
@@ -80,6 +81,28 @@ def message_row(message: Message) -> Dict[str, Any]:
     """A message by itself."""
     ids = {"id": message.id, "conversation_id": message.conversation_id, "role": message.role}
     return {**ids, "content": message.content, "timestamp": message.timestamp, "embedding_id": None, "metadata": {}}
+
+
+def list_row(conversation: Conversation) -> Dict[str, Any]:
+    """A conversation in a list."""
+    metadata: Dict[str, Any] = {"folder": conversation.folder, "status": conversation.status}
+    metadata["importance_score"] = conversation.importance
+    ids = {"conversation_id": conversation.id, "message_id": _NIL}
+    row: Dict[str, Any] = {**ids, "score": 1.0, "content": conversation.label, "metadata": metadata}
+    head = {"label": conversation.label, "folder": conversation.folder, "timestamp": conversation.updated_at}
+    return {**row, **head}
+
+
+def label_row(label: str, existing: bool) -> Dict[str, Any]:
+    """A label that is suggested."""
+    reason = "Matches existing label" if existing else "Suggested based on conversation content"
+    return {"label": label, "confidence": 0.9 if existing else 0.6, "is_existing": existing, "reason": reason}
+
+
+def export_row(message: Message, metadata: Optional[Dict[str, Any]]) -> Dict[str, Any]:
+    """A message of a conversation that is exported."""
+    row = {"id": message.id, "role": message.role, "content": message.content, "timestamp": message.timestamp}
+    return {**row, "metadata": metadata}
 
 
 def prune_row(candidate: Candidate) -> Dict[str, Any]:

@@ -186,16 +186,27 @@ class Store:
                 " VALUES (?, ?, ?, 'active', ?, ?, ?)",
                 (identity, label, folder, importance, now, now),
             )
-            self._db.executemany(
-                "INSERT INTO messages (id, conversation_id, role, timestamp, model, vector, content)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?)",
-                [
-                    (str(uuid.uuid4()), identity, role, now, vector and model, vector and _pack(vector), content)
-                    for (role, content), vector in zip(messages, vectors)
-                ],
-            )
+            self.append(identity, now, messages, vectors, model)
         size = sum(len(content.encode()) for _, content in messages)
         return Conversation(identity, label, folder, "active", importance, now, now, len(messages), size)
+
+    def append(
+        self,
+        identity: str,
+        now: str,
+        messages: Sequence[Tuple[str, str]],
+        vectors: Sequence[Optional[Sequence[float]]],
+        model: Optional[str],
+    ) -> None:
+        """Stores further messages of a conversation."""
+        self._db.executemany(
+            "INSERT INTO messages (id, conversation_id, role, timestamp, model, vector, content)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?)",
+            [
+                (str(uuid.uuid4()), identity, role, now, vector and model, vector and _pack(vector), content)
+                for (role, content), vector in zip(messages, vectors)
+            ],
+        )
 
     def get(self, identity: str) -> Optional[Conversation]:
         """A conversation, or None."""
@@ -221,8 +232,9 @@ class Store:
 
     def update(self, identity: str, **columns: Union[str, int]) -> bool:
         """Changes columns of a conversation; False if there is none with this id."""
-        names = ", ".join(f"{name} = ?" for name in (*columns, "updated_at"))
-        values = (*columns.values(), stamp(time.time_ns()), identity)
+        columns = {"updated_at": stamp(time.time_ns()), **columns}
+        names = ", ".join(f"{name} = ?" for name in columns)
+        values = (*columns.values(), identity)
         return self._db.execute(f"UPDATE conversations SET {names} WHERE id = ?", values).rowcount > 0
 
     def delete(self, identity: str) -> bool:
@@ -250,7 +262,7 @@ class Store:
         self, target: Sequence[float], model: str, which: Filter, limit: int, offset: int = 0
     ) -> Tuple[List[Tuple[float, Message]], int]:
         """
-        The messages nearest to a vector of length 1, best first, with their cosine (0 to 1), and how many there are.
+        The messages nearest to a vector of length 1, best first, with their cosine, and how many there are.
 
         Only vectors of the same model can be compared. Every vector is looked at: about 10 ms for a thousand messages.
         """
@@ -270,14 +282,14 @@ class Store:
         scored.sort(reverse=True)
         page = scored[offset : offset + limit]
         found = self._numbered([-number for _, number in page])
-        return [(min(1.0, max(0.0, score)), found[-number]) for score, number in page], len(scored)
+        return [(score, found[-number]) for score, number in page], len(scored)
 
-    def find(self, query: str, limit: int) -> List[Message]:
-        """The messages that match an FTS5 query, the most relevant first."""
+    def find(self, query: str, limit: int, ranked: bool = True) -> List[Message]:
+        """The messages that match an FTS5 query, the most relevant first (or the oldest, if not `ranked`)."""
         select = f"""
             SELECT {_MESSAGE} FROM message_words w JOIN messages m ON m.number = w.rowid
             JOIN conversations c ON c.id = m.conversation_id
-            WHERE message_words MATCH ? ORDER BY w.rank, m.number LIMIT ?"""
+            WHERE message_words MATCH ? ORDER BY {"w.rank, " if ranked else ""}m.number LIMIT ?"""
         return [Message(*row) for row in self._db.execute(select, (query, min(limit, _LARGEST)))]
 
     def texts(self, after: int, limit: int) -> List[Tuple[int, str]]:

@@ -6,15 +6,16 @@ The local stand-in picks sentences and words; any other model is asked in plain 
 from __future__ import annotations
 
 import re
-from typing import Dict, List, Optional, Sequence, Tuple
+from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 from pydantic import TypeAdapter, ValidationError
+from pydantic_core import from_json
 
 from sekha.local import words
 from sekha.local.models import ChatModel, ChatRequest, ExtractiveModel
 
 _ENTITIES: TypeAdapter[Dict[str, List[str]]] = TypeAdapter(Dict[str, List[str]])
-_KINDS = ("people", "organizations", "technical_terms", "concepts")
+KINDS = ("people", "organizations", "technical_terms", "concepts")
 
 
 async def summarize(chat: ChatModel, lines: Sequence[str], level: str, model: Optional[str] = None) -> str:
@@ -26,14 +27,22 @@ async def summarize(chat: ChatModel, lines: Sequence[str], level: str, model: Op
 
 async def extract(chat: ChatModel, text: str, model: Optional[str] = None) -> Dict[str, List[str]]:
     """Names and terms in a text, by kind; nothing where the model's answer is not the JSON it was asked for."""
+    try:
+        return _ENTITIES.validate_python(await extract_json(chat, text, model))
+    except ValidationError:
+        return {kind: [] for kind in KINDS}
+
+
+async def extract_json(chat: ChatModel, text: str, model: Optional[str] = None) -> Any:
+    """The same as the model says it: whatever JSON it answers, None if it is none."""
     if isinstance(chat, ExtractiveModel):
         return words.entities(text)
-    task = f"Name the entities of this text as JSON, a list of strings for each of {', '.join(_KINDS)}. Only JSON."
+    task = f"Name the entities of this text as JSON, a list of strings for each of {', '.join(KINDS)}. Only JSON."
     answer = await _ask(chat, task, text, model)
     try:
-        return _ENTITIES.validate_json(answer[answer.find("{") : answer.rfind("}") + 1])
-    except ValidationError:
-        return {kind: [] for kind in _KINDS}
+        return from_json(answer[answer.find("{") : answer.rfind("}") + 1])
+    except ValueError:
+        return None
 
 
 async def score(chat: ChatModel, text: str, model: Optional[str] = None) -> Tuple[float, str]:

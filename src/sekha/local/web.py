@@ -7,9 +7,8 @@ import json
 import re
 import sqlite3
 from typing import Any, Awaitable, Callable, Dict, List, Mapping, Optional, Sequence, Tuple, Type, TypeVar
-from uuid import UUID
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails, from_json
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
@@ -19,14 +18,14 @@ from typing_extensions import Annotated, TypeGuard
 
 from sekha.local.memory import NotFound
 from sekha.local.models import ModelError
+from sekha.local.uuids import no_uuid, read_uuid
 
 MAX_BODY = 2 * 2**20
 """Bytes of a body that the controller reads."""
 
 _DRAINED = 16 * MAX_BODY
-_ID: TypeAdapter[UUID] = TypeAdapter(UUID)
 JSON_TYPE = re.compile(r"application/(?:[\w.+-]+\+)?json\s*(?:;.*)?", re.IGNORECASE)
-_B = TypeVar("_B", bound=BaseModel)
+BodyType = TypeVar("BodyType", bound=BaseModel)
 Handler = Callable[[Request], Awaitable[Response]]
 Table = Sequence[Tuple[str, str, Handler]]
 
@@ -115,32 +114,46 @@ async def read(request: Request, limit: int = MAX_BODY) -> Optional[bytes]:
     return b"".join(chunks) if size <= limit else None
 
 
-async def parse(request: Request, model: Type[_B]) -> _B:
-    """The JSON body of a request, or Refused with 400, 413, 415 or 422 and a text that says why."""
+async def json_body(request: Request) -> bytes:
+    """The bytes of a body that says it is JSON, or Refused with 413 or 415."""
     if not JSON_TYPE.fullmatch(request.headers.get("content-type", "")):
-        raise _text(415, "Expected request with `Content-Type: application/json`")
+        raise Refused(PlainTextResponse("Expected request with `Content-Type: application/json`", 415))
     data = await read(request)
     if data is None:
-        raise _text(413, "Failed to buffer the request body: length limit exceeded")
+        raise Refused(PlainTextResponse("Failed to buffer the request body: length limit exceeded", 413))
+    return data
+
+
+def no_json(reason: object) -> Refused:
+    """How a body that is not JSON is refused."""
+    return Refused(PlainTextResponse(f"Failed to parse the request body as JSON: {reason}", 400))
+
+
+def no_fit(reason: object) -> Refused:
+    """How JSON that is not what was expected is refused."""
+    return Refused(PlainTextResponse(f"Failed to deserialize the JSON body into the target type: {reason}", 422))
+
+
+async def parse(request: Request, model: Type[BodyType]) -> BodyType:
+    """The JSON body of a request, or Refused with 400, 413, 415 or 422 and a text that says why."""
+    data = await json_body(request)
     try:
         from_json(data, allow_inf_nan=False)
     except ValueError as error:
-        raise _text(400, f"Failed to parse the request body as JSON: {error}") from error
+        raise no_json(error) from error
     try:
         return model.model_validate_json(data)
     except ValidationError as error:
-        reason = _reason(error.errors(include_url=False)[0])
-        raise _text(422, f"Failed to deserialize the JSON body into the target type: {reason}") from error
+        raise no_fit(_reason(error.errors(include_url=False)[0])) from error
 
 
 def path_id(request: Request) -> str:
     """The conversation in the path of a request, as a hyphenated UUID."""
     value = request.path_params["id"]
     try:
-        return str(_ID.validate_python(value))
-    except ValidationError as error:
-        reason = _uuid_reason(error.errors(include_url=False)[0])
-        raise _text(400, f"Invalid URL: Cannot parse `id` with value `{value}`: {reason}") from error
+        return str(read_uuid(value))
+    except ValueError as error:
+        raise _text(400, f"Invalid URL: Cannot parse `id` with value `{value}`: {error}") from error
 
 
 def boolean(text: str) -> bool:
@@ -249,17 +262,13 @@ def _reason(error: ErrorDetails) -> str:
     else:
         steps.append(last)
         if error["type"] == "uuid_parsing":
-            reason = _uuid_reason(error)
+            reason = f"UUID parsing failed: {no_uuid(error['input'])}"
         elif problem == "type":
             reason = f"invalid type: {_describe(error['input'])}, expected {_EXPECTED.get(kind, kind)}"
         else:
             reason = f"invalid value: {_describe(error['input'])}, {error['msg'][:1].lower()}{error['msg'][1:]}"
     path = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in steps).lstrip(".")
     return f"{path}: {reason}" if path else reason
-
-
-def _uuid_reason(error: ErrorDetails) -> str:
-    return f"UUID parsing failed: {error.get('ctx', {}).get('error', error['msg'])}"
 
 
 def _describe(value: Any) -> str:
