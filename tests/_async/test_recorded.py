@@ -1,4 +1,4 @@
-"""Every recorded answer of the real servers, byte for byte, on a real socket: a result as recorded, or the right error."""
+"""Every recorded answer of the real servers, byte for byte, on a socket: a result as recorded, or the right error."""
 
 from __future__ import annotations
 
@@ -44,12 +44,13 @@ async def to_its_method(exchange: Exchange, row: Row, client: Any, asked: FakeSe
         except SekhaError as error:
             failed = error
         arguments = attempt
-        break
+        made = [seen for seen in asked.seen[before:] if seen.line not in row.before(arguments)]
+        if made:
+            break
     else:
         return ["nothing was sent"]
-    made = [seen for seen in asked.seen[before:] if seen.line not in row.before(arguments)]
     problems = [] if {seen.line for seen in made} == {row.asks(arguments)} else [f"asked for {made}"]
-    if made and row.is_made_by(made[0], exchange):
+    if row.is_made_by(made[0], exchange):
         tally.as_recorded += 1
     else:
         tally.with_others += 1
