@@ -70,7 +70,9 @@ def test_d1_d2_a_missing_label_is_made_and_the_folder_is_the_root(
 
 
 @pytest.mark.parametrize("importance", [None, 5])
-def test_d3_the_usual_importance_goes_by_rest(importance: Any, client: SekhaClient, server: FakeServer) -> None:
+def test_d3_the_usual_importance_goes_by_rest(
+    importance: Any, client: SekhaClient, server: FakeServer
+) -> None:
     server.on(CREATE, answer(facts.CREATED, 201))
     made = client.controller.create_conversation(messages=MESSAGES, importance_score=importance)
     assert "importance_score" not in server.only.json
@@ -344,13 +346,23 @@ def test_walking_asks_for_the_next_page_when_it_is_needed(client: SekhaClient, s
         pytest.param([many(0, 2), many(1, 2), many(3, 1)], 4, id="a list that moved meanwhile"),
     ],
 )
-def test_walking_ends(
+def test_d11_walking_ends(
     pages: list[list[dict[str, Any]]], expected: int, client: SekhaClient, server: FakeServer
 ) -> None:
     server.on(LIST, *[answer(facts.rows(*page, total=99)) for page in pages])
     walked = [one["conversation_id"] for one in client.controller.iter_conversations(page_size=2)]
     assert len(walked) == len(set(walked)) == expected
     assert len(server.seen) == len(pages)
+
+
+def test_d11_a_list_that_grows_by_a_page_hides_nothing_that_was_there(
+    client: SekhaClient, server: FakeServer
+) -> None:
+    known, rest = many(0, 2), many(2, 2)
+    pages = [(known, 4), (known, 6), (rest, 6), ([], 6)]
+    server.on(LIST, *[answer(facts.rows(*page, total=total)) for page, total in pages])
+    walked = [one["conversation_id"] for one in client.controller.iter_conversations(page_size=2)]
+    assert walked == [one["conversation_id"] for one in [*known, *rest]]
 
 
 def test_breaking_off_a_walk_sends_nothing_more(client: SekhaClient, server: FakeServer) -> None:
@@ -460,7 +472,9 @@ def test_d53_words_are_quoted(words: str, sent: str, client: SekhaClient, server
 # D17: numbers of messages
 
 
-def test_d17_messages_are_counted_where_the_server_says_none(client: SekhaClient, server: FakeServer) -> None:
+def test_d17_messages_are_counted_where_the_server_says_none(
+    client: SekhaClient, server: FakeServer
+) -> None:
     server.on(f"GET {ONE}", answer(facts.READ))
     server.on(EXPORT, tool(facts.EXPORT))
     assert (client.controller.get_conversation(ID))["message_count"] == 1
@@ -619,7 +633,9 @@ def test_d20_what_a_thousand_hits_do_not_show_is_told(client: SekhaClient, serve
     assert (result["results"], result["total"], result["truncated"]) == ([], 0, True)
 
 
-def test_d20_a_first_round_that_found_all_there_is_is_enough(client: SekhaClient, server: FakeServer) -> None:
+def test_d20_a_first_round_that_found_all_there_is_is_enough(
+    client: SekhaClient, server: FakeServer
+) -> None:
     server.on(QUERY, answer(facts.hits(*MIXED)))
     result = client.controller.query("x", limit=2, offset=1, filters={"label": "A"})
     assert [one["content"] for one in result["results"]] == ["3"]
@@ -850,7 +866,9 @@ def test_d32_the_bridges_health_has_checks(
 # D41: pruning
 
 
-def test_d41_an_unknown_id_keeps_everything_from_being_pruned(client: SekhaClient, server: FakeServer) -> None:
+def test_d41_an_unknown_id_keeps_everything_from_being_pruned(
+    client: SekhaClient, server: FakeServer
+) -> None:
     server.on(LIST, answer(facts.rows(row(ID))))
     with pytest.raises(SekhaNotFoundError, match="nothing was archived") as caught:
         client.controller.prune_execute([ID, OTHER_ID])

@@ -39,6 +39,7 @@ class ConversationIterator(BlockingIteration):
         self._page_size = page_size
         self._keep = keep
         self._page = 0
+        self._total = 0
         self._seen: set[str] = set()
         self._rows: list[ConversationListItem] = []  # of the last page, in reverse
         self._last = False
@@ -61,7 +62,10 @@ class ConversationIterator(BlockingIteration):
         self._seen.update(fresh)
         rows = [row for row in fresh.values() if self._keep is None or self._keep(row)]
         self._rows = rows[::-1]
-        self._last = not fresh or len(answer["results"]) < self._page_size or len(self._seen) == answer["total"]
+        # What is stored meanwhile pushes rows a page further: a page of known rows only is the end if nothing was.
+        repeats_itself = not fresh and answer["total"] <= self._total
+        self._total = answer["total"]
+        self._last = repeats_itself or len(answer["results"]) < self._page_size or len(self._seen) == self._total
 
     def close(self) -> None:
         """Ask for nothing more."""
