@@ -77,10 +77,10 @@ class Exchange:
         data = self.data if isinstance(self.data, dict) else {}
         for key in ("error", "detail"):
             if isinstance(data.get(key), str):
-                return [data[key][:500]]
+                return [data[key]]
             if isinstance(data.get(key), list):
                 return [str(item["msg"]) for item in data[key][:3]]
-        return [self.answer.decode().strip()[:500]]
+        return [self.answer.decode().strip()]
 
     @property
     def reply(self) -> Reply:
