@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 BODY_LIMIT = 10_000
 """Characters of an answer that an error keeps."""
 
-_WORDS_LIMIT = 500  # characters of the server's words in the message
+_WORDS_LIMIT = 2000  # characters of the server's words in the message; the real bridge passes on 1800 of others
 
 
 class SekhaError(Exception):

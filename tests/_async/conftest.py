@@ -51,3 +51,11 @@ async def local(sekha: LocalSekha) -> AsyncIterator[AsyncSekhaClient]:
     """A client of an empty local Sekha."""
     async with AsyncSekhaClient(**sekha.options) as client:
         yield client
+
+
+@pytest.fixture
+async def real() -> AsyncIterator[AsyncSekhaClient]:
+    """A client of an empty local Sekha that makes the mistakes of the controller 0.1 and the bridge 0.2."""
+    with LocalSekha(profile="controller-0.1") as sekha:
+        async with AsyncSekhaClient(**sekha.options, max_retries=0) as client:
+            yield client

@@ -110,7 +110,7 @@ BODIES: list[Any] = [
 
 
 @pytest.mark.parametrize(("reply", "words", "code"), [case[1:] for case in BODIES], ids=[case[0] for case in BODIES])
-async def test_any_body_gives_an_error_with_its_words(
+async def test_d37_d39_any_body_gives_an_error_with_its_words(
     reply: Reply, words: str, code: Any, make: MakeClient, server: FakeServer
 ) -> None:
     server.on(QUERY, reply)

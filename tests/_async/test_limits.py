@@ -34,7 +34,7 @@ def timed(make: MakeClient, **options: Any) -> AsyncSekhaClient:
 @pytest.mark.parametrize(
     ("options", "most"), [({}, 4), ({"max_concurrent_writes": 1}, 1), ({"max_concurrent_writes": 9}, 9)]
 )
-async def test_only_some_conversations_are_stored_at_a_time(
+async def test_d52_only_some_conversations_are_stored_at_a_time(
     options: Any, most: int, make: MakeClient, server: FakeServer
 ) -> None:
     client = make(**options)

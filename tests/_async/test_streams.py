@@ -45,7 +45,7 @@ async def read(stream: AsyncStream, said: list[str]) -> None:
         said.append(text)
 
 
-async def test_chunks_come_as_they_were_sent(client: AsyncSekhaClient, bridge: FakeServer) -> None:
+async def test_d31_chunks_come_as_they_were_sent(client: AsyncSekhaClient, bridge: FakeServer) -> None:
     stream = await begin(client, bridge, chunked(*STORY))
     chunks = [chunk async for chunk in stream]
     assert len(chunks) == 5
@@ -89,7 +89,7 @@ async def test_the_collected_answer_is_what_complete_gives(client: AsyncSekhaCli
     assert streamed == whole
 
 
-async def test_a_plain_answer_becomes_two_chunks(client: AsyncSekhaClient, bridge: FakeServer) -> None:
+async def test_d31_a_plain_answer_becomes_two_chunks(client: AsyncSekhaClient, bridge: FakeServer) -> None:
     stream = await begin(client, bridge, answer(facts.COMPLETION))
     text, end = [chunk async for chunk in stream]
     assert text["choices"][0]["delta"] == {"role": "assistant", "content": "Hi there."}

@@ -53,3 +53,11 @@ def local(sekha: LocalSekha) -> Iterator[SekhaClient]:
     """A client of an empty local Sekha."""
     with SekhaClient(**sekha.options) as client:
         yield client
+
+
+@pytest.fixture
+def real() -> Iterator[SekhaClient]:
+    """A client of an empty local Sekha that makes the mistakes of the controller 0.1 and the bridge 0.2."""
+    with LocalSekha(profile="controller-0.1") as sekha:
+        with SekhaClient(**sekha.options, max_retries=0) as client:
+            yield client

@@ -247,7 +247,7 @@ def test_a_server_that_asks_for_too_long_is_not_waited_for(
     assert clock.waits == []
 
 
-def test_the_controllers_429_says_when_to_come_back_and_empties_the_bucket(
+def test_d38_the_controllers_429_says_when_to_come_back_and_empties_the_bucket(
     make: MakeClient, server: FakeServer, clock: FakeClock
 ) -> None:
     client = make(max_retries=0)

@@ -47,7 +47,7 @@ def read(stream: Stream, said: list[str]) -> None:
         said.append(text)
 
 
-def test_chunks_come_as_they_were_sent(client: SekhaClient, bridge: FakeServer) -> None:
+def test_d31_chunks_come_as_they_were_sent(client: SekhaClient, bridge: FakeServer) -> None:
     stream = begin(client, bridge, chunked(*STORY))
     chunks = [chunk for chunk in stream]
     assert len(chunks) == 5
@@ -91,7 +91,7 @@ def test_the_collected_answer_is_what_complete_gives(client: SekhaClient, bridge
     assert streamed == whole
 
 
-def test_a_plain_answer_becomes_two_chunks(client: SekhaClient, bridge: FakeServer) -> None:
+def test_d31_a_plain_answer_becomes_two_chunks(client: SekhaClient, bridge: FakeServer) -> None:
     stream = begin(client, bridge, answer(facts.COMPLETION))
     text, end = [chunk for chunk in stream]
     assert text["choices"][0]["delta"] == {"role": "assistant", "content": "Hi there."}

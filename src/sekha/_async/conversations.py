@@ -44,8 +44,9 @@ class AsyncConversations(AsyncServiceClient):
         """Store a conversation; when this returns it can be found by `query`.
 
         ``POST /api/v1/conversations``. An importance other than 5 is stored by the MCP tool ``memory_store`` and read
-        back by a second request (the controller 0.1 ignores it otherwise). At most ``max_concurrent_writes`` run at a
-        time, and none is repeated whose outcome is unknown: look at ``error.may_have_been_applied``.
+        back by a second request (the controller 0.1 ignores it otherwise). Content parts that the server refuses are
+        sent once more as text. At most ``max_concurrent_writes`` run at a time, and none is repeated whose outcome is
+        unknown: look at ``error.may_have_been_applied``.
 
         Args:
             conversation: The keywords below but ``drop_images`` as one dictionary; a keyword beats its entry.

@@ -240,7 +240,8 @@ class AsyncMCPClient(AsyncServiceClient):
     ) -> MemoryStored:
         """Store a conversation; `AsyncMemoryController.create_conversation` says more about what was stored.
 
-        ``POST /mcp/tools/memory_store``. Never repeated when its outcome is unknown.
+        ``POST /mcp/tools/memory_store``. Content parts that the server refuses are sent once more as text. Never
+        repeated when its outcome is unknown.
 
         Args:
             request: The keywords below but ``drop_images`` as one dictionary; a keyword beats its entry.

@@ -14,6 +14,8 @@ from sekha.types import ConversationListItem
 from .transport import Transport
 
 PAGE_SIZE = 1000
+PATIENCE = 3
+"""Pages in a row without a new conversation that a growing list may give."""
 SIDE_BY_SIDE = 4
 """Requests at a time where one call needs many."""
 
@@ -39,6 +41,8 @@ class ConversationIterator(BlockingIteration):
         self._page_size = page_size
         self._keep = keep
         self._page = 0
+        self._total = 0
+        self._stale = 0  # pages in a row that had nothing new
         self._seen: set[str] = set()
         self._rows: list[ConversationListItem] = []  # of the last page, in reverse
         self._last = False
@@ -61,8 +65,12 @@ class ConversationIterator(BlockingIteration):
         self._seen.update(fresh)
         rows = [row for row in fresh.values() if self._keep is None or self._keep(row)]
         self._rows = rows[::-1]
+        # What is stored meanwhile pushes rows a page further: a page of known rows only is the end if nothing was.
+        self._stale = 0 if fresh else self._stale + 1
+        repeats_itself = not fresh and (answer["total"] <= self._total or self._stale >= PATIENCE)
+        self._total = answer["total"]
         full = min(self._page_size, answer["page_size"])  # a server may give smaller pages than it is asked for
-        self._last = not fresh or len(answer["results"]) < full or len(self._seen) == answer["total"]
+        self._last = repeats_itself or len(answer["results"]) < full or len(self._seen) == self._total
 
     def close(self) -> None:
         """Ask for nothing more."""
