@@ -8,17 +8,29 @@ import re
 import socket
 import subprocess
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Dict, Iterator, List
 
 import pytest
 
 import sekha
-from sekha import AsyncSekhaClient, SekhaClient, SekhaConnectionError
+from sekha import AsyncSekhaClient, SekhaAuthError, SekhaClient, SekhaConnectionError
+from sekha.local import wire_0_1
 from support_examples.blocks import Block, as_async, as_blocking, blocks_of, blocks_of_docstrings, promises_of
 from support_examples.running import FLAVOURS, Ran, is_awaited, run
-from support_examples.specification import EXPECTED, Expectation, completed
-from support_examples.world import ARCHITECTURE, DEPLOYMENT, KNOWN, SECURITY, World
+from support_examples.specification import EXPECTED, Expectation, Undelivered, completed
+from support_examples.world import (
+    ARCHITECTURE,
+    AUTHENTICATION,
+    DEPLOYMENT,
+    DOCUMENTED,
+    KNOWN,
+    PROFILES,
+    REAL,
+    SECURITY,
+    World,
+)
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent
@@ -32,21 +44,34 @@ DOCSTRINGS = list(blocks_of_docstrings(PACKAGE))
 CLIENTS = [cls for name, cls in vars(sekha).items() if inspect.isclass(cls) and name.endswith(("Client", "Controller"))]
 
 
-@pytest.fixture(scope="session")
-def filled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    with World(tmp_path_factory.mktemp("world")) as world:
-        yield world
+@pytest.fixture(scope="module")
+def worlds(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dict[str, World]]:
+    with ExitStack() as stack:
+        yield {profile: stack.enter_context(World(tmp_path_factory.mktemp("world"), profile)) for profile in PROFILES}
 
 
 @pytest.fixture
-def world(filled: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
-    """The memory as it was in the beginning, an empty working folder, and nothing of ours in the environment."""
-    filled.reset()
+def profile() -> str:
+    """Which servers `world` is; tests that run on both have it as a parameter."""
+    return DOCUMENTED
+
+
+@pytest.fixture
+def world(worlds: Dict[str, World], profile: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
+    """The memory as it was in the beginning, an empty working folder, and nothing of ours in the environment.
+
+    Nothing but the key of the MCP tools, where they have their own: the specification says only `api_key` (D27).
+    """
+    world = worlds[profile]
+    world.reset()
     monkeypatch.chdir(tmp_path)
     for name in list(os.environ):
         if name.startswith("SEKHA_") or name.upper().endswith("_PROXY"):
             monkeypatch.delenv(name)
-    return filled
+    if "mcp_api_key" in world.options:
+        monkeypatch.setenv("SEKHA_MCP_API_KEY", world.options["mcp_api_key"])
+    monkeypatch.setattr(wire_0_1, "PER_MINUTE", 10**9)  # all tests are one client
+    return world
 
 
 def named(block: Block) -> str:
@@ -65,7 +90,8 @@ def run_specified(block: Block, expected: Expectation, flavour: str, world: Worl
     expected = expected._replace(ids=tuple(world.ids[ids[id]] if id in ids else id for id in expected.ids))
     source = in_flavour(completed(block.source, expected, world) + expected.after, flavour)
     names = {"options": world.options, "SekhaClient": SekhaClient, "AsyncSekhaClient": AsyncSekhaClient}
-    return run(source, block.where, flavour, world.options, names)
+    raises = tuple(cls for one in expected.exceptions if one.decision in world.exceptions for cls in one.raises)
+    return run(source, block.where, flavour, world.options, names, raises)
 
 
 def test_every_block_of_the_specification_has_an_expectation() -> None:
@@ -74,12 +100,16 @@ def test_every_block_of_the_specification_has_an_expectation() -> None:
 
 
 @pytest.mark.parametrize("flavour", FLAVOURS)
+@pytest.mark.parametrize("profile", PROFILES)
 @pytest.mark.parametrize("block", SPECIFICATION, ids=named)
 def test_specification(block: Block, flavour: str, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     expected = EXPECTED[block.heading]
+    if world.profile != DOCUMENTED:
+        world.exceptions = {one.decision for one in expected.exceptions}
     for name, value in (expected.environment or {}).items():
         monkeypatch.setenv(name, value.format(**world.options))
     expected.check(run_specified(block, expected, flavour, world), world)
+    assert world.excepted == world.exceptions, "an exception is listed that nothing needs"
 
 
 def refused_port() -> int:
@@ -87,6 +117,34 @@ def refused_port() -> int:
         sock.bind(("127.0.0.1", 0))
         port: int = sock.getsockname()[1]
         return port
+
+
+BLOCKS = {block.heading: block for block in SPECIFICATION}
+
+
+@pytest.mark.parametrize("flavour", FLAVOURS)
+@pytest.mark.parametrize("profile", PROFILES)
+def test_the_delete_block_where_there_are_no_messages(flavour: str, world: World) -> None:
+    """D49 is about conversations with messages only."""
+    empty = world.tool("memory_store", label="Empty", folder="/", messages=[])["id"]
+    expected = EXPECTED["Pin/Archive/Delete"]._replace(ids=(KNOWN, KNOWN, empty), exceptions=())
+    assert run_specified(BLOCKS["Pin/Archive/Delete"], expected, flavour, world).values == [None, None, None]
+    assert world.get(f"/api/v1/conversations/{empty}").status_code == 404
+
+
+@pytest.mark.parametrize("flavour", FLAVOURS)
+@pytest.mark.parametrize("profile", [REAL])
+def test_a_block_without_the_key_of_the_tools(flavour: str, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """D27: what needs no tool is done, and the error says which key is missing."""
+    monkeypatch.delenv("SEKHA_MCP_API_KEY")
+    heading = "Unified Client (Recommended)"
+    expected = EXPECTED[heading]._replace(exceptions=(Undelivered("D27", "", (SekhaAuthError,)),))
+    world.exceptions = {"D27"}
+    ran = run_specified(BLOCKS[heading], expected, flavour, world)
+    assert isinstance(ran.error, SekhaAuthError)
+    assert "mcp_api_key" in ran.error.message
+    assert ran.lines == [world.answer_to("Explain quantum computing")]
+    assert [stored["label"] for stored in world.added()] == ["My Conversation"]
 
 
 BROKEN: Dict[str, Any] = {
@@ -98,9 +156,10 @@ BROKEN: Dict[str, Any] = {
 
 
 @pytest.mark.parametrize("flavour", FLAVOURS)
+@pytest.mark.parametrize("profile", PROFILES)
 @pytest.mark.parametrize("what", BROKEN)
 def test_the_error_handling_block_tells_every_failure(what: str, flavour: str, world: World) -> None:
-    (block,) = (block for block in SPECIFICATION if block.heading == "Error Handling")
+    block = BLOCKS["Error Handling"]
     options, id, said = BROKEN[what]
     if what == "nobody there":
         options = {**options, "controller_url": f"http://127.0.0.1:{refused_port()}"}
@@ -108,6 +167,10 @@ def test_the_error_handling_block_tells_every_failure(what: str, flavour: str, w
     expected = EXPECTED[block.heading]._replace(ids=(id,))
     source = block.source if id == "..." else completed(block.source, expected, world)
     ran = run(in_flavour(closing + source, flavour), block.where, flavour, {**world.options, **options}, {})
+    if what == "a wrong key" and world.profile == REAL:  # D28: its REST routes take any key
+        assert ran.lines == []
+        assert ran.names["conversation"]["label"] == AUTHENTICATION.label
+        return
     assert len(ran.lines) == 1
     assert re.fullmatch(re.escape(said).replace("<what>", ".+"), ran.lines[0])
 

@@ -89,6 +89,7 @@ RULES = (
     Rule("name", "AsyncIteration", "BlockingIteration"),
     Rule("name", "AsyncPerLoop", "PerProcess"),
     Rule("name", "AsyncSemaphore", "Semaphore"),
+    Rule("name", "async_abandon", "abandon"),
     Rule("name", "async_gather", "gather"),
     Rule("name", "async_move_on_after", "move_on_after"),
     Rule("name", "async_sleep", "sleep"),

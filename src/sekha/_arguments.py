@@ -110,6 +110,8 @@ def plain(value: object, path: Path = ()) -> Any:
     if isinstance(value, str):
         return _text(value, path)
     if isinstance(value, int):
+        if value.bit_length() > 1024:
+            raise invalid(where(path), "must be a number of at most 300 digits")
         return int(value)
     if isinstance(value, float):
         if not math.isfinite(value):

@@ -83,8 +83,14 @@ class AsyncPerLoop(Generic[T]):
         """The value of the running loop."""
         loop = _running_loop()
         if loop not in self._made:
+            self._forget_ended_loops()
             self._made[loop] = self._make()
         return self._made[loop]
+
+    def _forget_ended_loops(self) -> None:
+        # A value may refer to its loop, and would then keep its own entry alive.
+        for loop in [loop for loop in list(self._made) if getattr(loop, "is_closed", bool)()]:
+            self._made.pop(loop, None)
 
     def pop(self) -> T | None:
         """The value of the running loop if it was made; the next `get` makes another."""
@@ -190,12 +196,13 @@ def gather(calls: Sequence[Callable[[], T]], limit: int) -> list[T]:
     """Make the calls side by side in threads, at most ``limit`` at a time; results in order, or the first error."""
     if len(calls) < 2:
         return [call() for call in calls]
-    with ThreadPoolExecutor(min(limit, len(calls)), thread_name_prefix="sekha") as pool:
+    pool = ThreadPoolExecutor(min(limit, len(calls)), thread_name_prefix="sekha")
+    try:
         futures = [pool.submit(contextvars.copy_context().run, call) for call in calls]
-        done, waiting = wait(futures, return_when=FIRST_EXCEPTION)
-        for future in waiting:
-            future.cancel()
+        done, _ = wait(futures, return_when=FIRST_EXCEPTION)
         for future in futures:
-            if future in done and future.exception() is not None:
-                raise future.exception() or AssertionError
+            if future in done:
+                future.result()  # the first error, if there is one
         return [future.result() for future in futures]
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)  # after an error or Ctrl-C nothing more is begun

@@ -403,4 +403,4 @@ ENDPOINTS: Final[tuple[Endpoint[Any], ...]] = (
     EXTRACT,
     SCORE,
 )
-"""Every endpoint there is; the documentation's table of what is repeated when is made from it."""
+"""Every endpoint there is; the documentation's table of what is repeated when is compared with it."""

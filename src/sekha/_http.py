@@ -6,7 +6,7 @@ import os
 import ssl
 import warnings
 from collections.abc import AsyncIterator, Generator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from typing import Any
@@ -293,6 +293,16 @@ def _headers(headers: Mapping[str, str], key: Secret | None, *, has_body: bool, 
     if key is not None:
         pairs["authorization"] = f"Bearer {key.reveal()}"
     return httpx.Headers([(name.encode("ascii"), value.encode("latin-1")) for name, value in pairs.items()])
+
+
+def async_abandon(response: httpx.Response) -> None:
+    """Nothing can be closed here, where nothing can be awaited: the connection goes with its event loop."""
+
+
+def abandon(response: httpx.Response) -> None:
+    """Free the connection of an answer that was forgotten."""
+    with suppress(*NETWORK_ERRORS):
+        response.close()
 
 
 @contextmanager

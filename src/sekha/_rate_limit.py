@@ -67,11 +67,18 @@ class TokenBucket:
             if ticket in self._queue:
                 self._queue.remove(ticket)
 
-    def drain(self, now: float) -> None:
-        """Take all tokens: the server said that it has seen enough."""
+    def drain(self, now: float, seconds: float | None = None) -> None:
+        """Take all tokens for a while: the server said that it has seen enough.
+
+        Args:
+            now: The time.
+            seconds: How long; default, and at most: one window.
+        """
         with self._lock:
             self._taken.clear()
-            self._empty_until = max(self._empty_until, now + self._window)
+            self._empty_until = max(
+                self._empty_until, now + min(seconds if seconds is not None else self._window, self._window)
+            )
 
     def _wait(self, now: float, ahead: int) -> float:
         """Seconds until a token is there for a caller with ``ahead`` others before it; roughly, if that is far off."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Container, Iterable, Mapping
+from importlib.util import find_spec
+from ssl import SSLContext
 from typing import Any, Final, cast
 from urllib.parse import urlsplit
 
@@ -19,6 +20,9 @@ ENVIRONMENT: Final[Mapping[str, str]] = {
     "timeout": "SEKHA_TIMEOUT",
     "max_retries": "SEKHA_MAX_RETRIES",
 }
+LONGEST: Final = 1e8
+"""Seconds, three years; the clocks of operating systems end somewhere beyond."""
+_OURS: Final = frozenset({"content-length", "content-type", "host", "transfer-encoding"})
 _URLS: Final = frozenset({"controller_url", "bridge_url", "base_url"})
 _KEYS: Final = frozenset({"api_key", "bridge_api_key", "mcp_api_key"})
 _NONE_IS_MISSING: Final = _URLS | _KEYS | {"proxy", "headers", "http_client"}
@@ -41,9 +45,14 @@ def from_environment(
         if not text or name in but:
             continue
         try:
-            found[name] = int(text) if name == "max_retries" else float(text) if name == "timeout" else text
+            value = int(text) if name == "max_retries" else float(text) if name == "timeout" else text
         except ValueError:
-            raise SekhaConfigError(f"{variable}: a number is needed, not {text[:40]!r}") from None
+            kind = "whole number" if name == "max_retries" else "number"
+            raise SekhaConfigError(f"{variable}: a {kind} is needed, not {text[:40]!r}") from None
+        try:
+            found[name] = checked_setting(name, value)
+        except SekhaConfigError as error:
+            raise SekhaConfigError(f"{variable}: {error.message.partition(': ')[2]}") from None
     return found
 
 
@@ -89,6 +98,14 @@ def checked_setting(name: str, value: Any) -> Any:
         return _integer(name, value, least=1)
     if name == "headers":
         return checked_headers(value)
+    if name == "proxy":
+        return _checked_proxy(value)
+    if name == "verify" and not isinstance(value, (bool, str, SSLContext)):
+        raise SekhaConfigError("verify: True, False, a path, or an ssl.SSLContext is needed")
+    if name == "cert" and not _is_cert(value):
+        raise SekhaConfigError("cert: a path, or two or three strings (certificate, key, password) are needed")
+    if name == "trust_env" and not isinstance(value, bool):
+        raise SekhaConfigError("trust_env: True or False is needed")
     return value
 
 
@@ -153,10 +170,31 @@ def checked_headers(value: object) -> dict[str, str]:
             or not all(33 <= ord(c) < 127 and c not in ':"(),/;<=>?@[\\]{}' for c in key)
         ):
             raise SekhaConfigError("headers: a name must be a word such as X-Request-ID")
+        if key.lower() in _OURS:
+            raise SekhaConfigError(f"headers: {key} is set for each request and cannot be given")
         if not isinstance(text, str) or not _fits_a_header(text):
             raise SekhaConfigError(f"headers: the value of {key} must be one line of Latin text")
         headers[key] = text.strip()
     return headers
+
+
+def _checked_proxy(value: object) -> str:
+    scheme = urlsplit(value).scheme if isinstance(value, str) else ""
+    if scheme not in ("http", "https", "socks5", "socks5h"):
+        raise SekhaConfigError("proxy: an address such as http://localhost:3128 is needed")
+    if scheme.startswith("socks") and find_spec("socksio") is None:
+        raise SekhaConfigError("proxy: a SOCKS proxy needs another package: pip install 'httpx[socks]'")
+    return str(value)
+
+
+def _is_cert(value: object) -> bool:
+    if value is None or isinstance(value, str):
+        return True
+    return (
+        isinstance(value, tuple)
+        and len(cast("tuple[object, ...]", value)) in (2, 3)
+        and all(isinstance(part, str) for part in cast("tuple[object, ...]", value))
+    )
 
 
 def _fits_a_header(text: str) -> bool:
@@ -164,8 +202,8 @@ def _fits_a_header(text: str) -> bool:
 
 
 def _number(name: str, value: object, *, above: float) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value) or value <= above:
-        raise SekhaConfigError(f"{name}: a number above {above:g} is needed (seconds)")
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not above < value <= LONGEST:
+        raise SekhaConfigError(f"{name}: a number above {above:g} and at most {LONGEST:g} is needed (seconds)")
     return float(value)
 
 

@@ -39,8 +39,8 @@ async def test_d52_only_some_conversations_are_stored_at_a_time(
 ) -> None:
     client = make(**options)
     view = client.with_options(max_retries=1)
-    server.on(CREATE, *[after(0.03, MADE)] * 8)
-    server.on(STORE, *[after(0.03, STORED)] * 4)
+    server.on(CREATE, *[after(0.3, MADE)] * 8)
+    server.on(STORE, *[after(0.3, STORED)] * 4)
 
     def create(which: AsyncSekhaClient) -> AsyncCall[[], Any]:
         return lambda: which.controller.create_conversation(messages=MESSAGES)

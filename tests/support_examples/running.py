@@ -9,7 +9,7 @@ import linecache
 import sys
 import types
 from contextlib import contextmanager
-from typing import Any, Callable, Dict, Iterator, List, Mapping, NamedTuple, Tuple, Type, cast
+from typing import Any, Callable, Dict, Iterator, List, Mapping, NamedTuple, Optional, Tuple, Type, cast
 from unittest import mock
 
 import anyio
@@ -50,6 +50,8 @@ class Ran(NamedTuple):
     """The values of its lines that are nothing but an expression, as a Python shell would show them; None too."""
     names: Dict[str, Any]
     """The names it leaves."""
+    error: Optional[BaseException]
+    """The error that ended it, if that was expected."""
 
     @property
     def lines(self) -> List[str]:
@@ -62,7 +64,14 @@ def is_awaited(source: str) -> bool:
     return bool(_compiled(source, "<looked at>").co_flags & inspect.CO_COROUTINE)
 
 
-def run(source: str, where: str, flavour: str, options: Mapping[str, Any], names: Mapping[str, Any]) -> Ran:
+def run(
+    source: str,
+    where: str,
+    flavour: str,
+    options: Mapping[str, Any],
+    names: Mapping[str, Any],
+    raises: Tuple[Type[BaseException], ...] = (),
+) -> Ran:
     """Runs a block in a flavour.
 
     Args:
@@ -71,6 +80,7 @@ def run(source: str, where: str, flavour: str, options: Mapping[str, Any], names
         flavour: One of `FLAVOURS`.
         options: The arguments of the ``client`` that the block finds.
         names: What else it finds.
+        raises: Errors with which it may end.
     """
     filename = f"<{where}>"
     linecache.cache[filename] = (len(source), None, source.splitlines(keepends=True), filename)
@@ -82,12 +92,16 @@ def run(source: str, where: str, flavour: str, options: Mapping[str, Any], names
         prints.append((sys._getframe(1).f_lineno, sep.join(map(str, texts)) + end))
 
     space: Dict[str, Any] = {**_MODULE, "print": record, "_shown": values.append, **names}
+    ended: Optional[BaseException] = None
     with _clients() as made:
-        if flavour == "blocking":
-            _run_blocking(code, space, options, made)
-        else:
-            anyio.run(_run_awaited, code, space, options, made, backend=flavour)
-    return Ran("".join(text for _, text in prints), prints, values, space)
+        try:
+            if flavour == "blocking":
+                _run_blocking(code, space, options, made)
+            else:
+                anyio.run(_run_awaited, code, space, options, made, backend=flavour)
+        except raises as error:
+            ended = error
+    return Ran("".join(text for _, text in prints), prints, values, space, ended)
 
 
 def _run_blocking(code: types.CodeType, space: Dict[str, Any], options: Mapping[str, Any], made: List[Any]) -> None:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import ast
 import re
 from datetime import datetime, timedelta, timezone
-from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Tuple
+from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple, Type
 from uuid import UUID
 
+import pytest
+
 import sekha.types
-from sekha import SekhaClient, SekhaClosedError, SekhaConfig
+from sekha import SekhaClient, SekhaClosedError, SekhaConfig, SekhaServerError
 from sekha.types import ClientConfig
 
 from .running import Ran
@@ -32,6 +34,16 @@ from .world import (
 Check = Callable[[Ran, World], None]
 
 
+class Undelivered(NamedTuple):
+    """What the controller 0.1 or the bridge 0.2 cannot deliver; the documented profile must."""
+
+    decision: str
+    """Where it is decided; the check asks `World.except_for` about it."""
+    reason: str
+    raises: Tuple[Type[BaseException], ...] = ()
+    """The error with which the block ends."""
+
+
 class Expectation(NamedTuple):
     """How a block is completed, and what it must do then."""
 
@@ -44,6 +56,8 @@ class Expectation(NamedTuple):
     """Lines that look, with ``await``, at what the block leaves."""
     environment: Optional[Mapping[str, str]] = None
     """Variables that are set; ``{...}`` is filled from the client's options."""
+    exceptions: Tuple[Undelivered, ...] = ()
+    """All in which the profile `REAL` differs; one that the check does not ask about is an error."""
 
 
 EXPECTED: Dict[str, Expectation] = {}
@@ -109,11 +123,24 @@ def quotes(answer: str, seed: Seed, *others: Seed) -> None:
         assert other.texts[-1] not in answer, answer
 
 
-def hits_of(world: World, query: str, limit: int = 10) -> List[Any]:
-    """What the controller finds, asked without the library."""
-    found = world.post("/api/v1/query", query=query, limit=limit)["results"]
-    assert isinstance(found, list)
-    return found
+def counts(stats: Any, chosen: Sequence[Seed]) -> None:
+    """Statistics are those of these conversations."""
+    assert stats["total_conversations"] == len(chosen)
+    assert stats["total_messages"] == sum(len(seed.texts) for seed in chosen)
+    average = sum(seed.importance for seed in chosen) / len(chosen)
+    assert stats["average_importance"] == pytest.approx(average, abs=1e-4)
+    assert stats["labels"] == sorted({seed.label for seed in chosen})
+
+
+def pieces(ran: Ran, world: World) -> None:
+    """What streams is printed as it comes."""
+    if world.except_for("D31"):
+        assert len(ran.prints) == 1
+    else:
+        assert len(ran.prints) > 3, "it came in one piece"
+
+
+UNSTREAMED = Undelivered("D31", "the bridge ignores `stream`: the text is one chunk, and the end another without text")
 
 
 def at(world: World) -> SekhaClient:
@@ -143,8 +170,9 @@ for one in made:
 @expect("Unified Client (Recommended)")
 def _(ran: Ran, world: World) -> None:
     answer = world.answer_to("Explain quantum computing")
-    total = len(seeds(lambda seed: seed.label == "important" and seed.within("2026-01-01T00:00:00")))
-    assert ran.lines == [answer, f"Total conversations: {total}"]
+    chosen = seeds(lambda seed: seed.label == "important" and seed.within("2026-01-01T00:00:00"))
+    assert ran.lines == [answer, f"Total conversations: {len(chosen)}"]
+    counts(ran.names["stats"], chosen)
     (stored,) = world.added()
     assert stored["label"] == "My Conversation"
     assert stored["messages"] == [("user", "Hello Sekha!"), ("assistant", "Hello! I'll remember this.")]
@@ -156,7 +184,7 @@ def _(ran: Ran, world: World) -> None:
     assert stored["label"] == "Planning"
     assert stored["messages"] == [("user", "Discussed project timeline"), ("assistant", "2 week sprint cycle")]
     results = ran.names["results"]
-    assert [hit["message_id"] for hit in results] == [hit["message_id"] for hit in hits_of(world, "timeline")]
+    assert [hit["message_id"] for hit in results] == [hit["message_id"] for hit in world.hits("timeline")]
     assert results[0]["content"] == "Discussed project timeline"
     assert results.conversation["id"] == stored["id"]
     assert all(hit["conversation_id"] != stored["id"] for hit in results.related)
@@ -225,10 +253,12 @@ def _(ran: Ran, world: World) -> None:
 
 @expect("Query (Semantic Search)")
 def _(ran: Ran, world: World) -> None:
-    found = hits_of(world, "How to implement authentication?")
+    found = world.hits("How to implement authentication?")
     assert len(found) == 10
+    labels = {text: seed.label for seed in SEEDS for text in seed.texts}
     expected: List[str] = []
     for hit in found:
+        assert hit["label"] == labels[hit["content"]]
         expected += [f"[{hit['score']:.2f}] {hit['label']}", f"  Content: {hit['content'][:100]}..."]
     assert ran.lines == expected
     assert ran.lines[:2] == ["[1.00] Authentication", "  Content: How to implement authentication?..."]
@@ -236,7 +266,15 @@ def _(ran: Ran, world: World) -> None:
     assert scores == sorted(scores, reverse=True)
 
 
-@expect("Assemble Context")
+@expect(
+    "Assemble Context",
+    exceptions=(
+        Undelivered(
+            "D5",
+            "the list is the server's, and this one forgets nearness: what is pinned and of today comes first, twice",
+        ),
+    ),
+)
 def _(ran: Ran, world: World) -> None:
     context = world.post(
         "/api/v1/context/assemble",
@@ -247,8 +285,13 @@ def _(ran: Ran, world: World) -> None:
     system, *remembered, question = ran.names["messages"]
     assert (system["role"], question["role"]) == ("system", "user")
     assert [(m["role"], m["content"]) for m in remembered] == [(m["role"], m["content"]) for m in context]
-    assert {m["content"] for m in remembered[:2]} == set(API_DESIGN.texts)
-    assert remembered[0]["metadata"]["citation"]["label"] == "API Design"
+    cited = {m["content"]: m["metadata"]["citation"] for m in remembered}
+    for seed in (API_DESIGN, ARCHITECTURE):
+        assert all((cited[text]["label"], cited[text]["folder"]) == (seed.label, seed.folder) for text in seed.texts)
+    if world.except_for("D5"):
+        assert {text for seed in SEEDS if seed.importance == 10 for text in seed.texts} <= cited.keys()
+    else:
+        assert {m["content"] for m in remembered[:2]} == set(API_DESIGN.texts)
 
 
 @expect("List Conversations")
@@ -256,6 +299,10 @@ def _(ran: Ran, world: World) -> None:
     pinned = seeds(lambda seed: seed.folder == "/work" and seed.importance == 10)
     assert ran.lines[0] == f"Total: {len(pinned)}"
     assert sorted(ran.lines[1:]) == sorted(f"{seed.label} - /work" for seed in pinned)
+    rows = {
+        row["conversation_id"]: row["metadata"]["importance_score"] for row in ran.names["conversations"]["results"]
+    }
+    assert rows == {world.ids[seed]: 10 for seed in pinned}
 
 
 @expect("Get Conversation")
@@ -270,14 +317,30 @@ def _(ran: Ran, world: World) -> None:
     assert ran.values == [None, None]
 
 
-@expect("Pin/Archive/Delete", ids=("architecture", "security", "deployment"))
+@expect(
+    "Pin/Archive/Delete",
+    ids=("architecture", "security", "deployment"),
+    exceptions=(
+        Undelivered(
+            "D49", "it cannot delete a conversation with messages: the error says what to do", (SekhaServerError,)
+        ),
+    ),
+)
 def _(ran: Ran, world: World) -> None:
     pinned, archived, deleted = (world.ids[seed] for seed in (ARCHITECTURE, SECURITY, DEPLOYMENT))
     assert world.conversation(pinned)["importance_score"] == 10
     assert world.conversation(pinned)["status"] == "active"
     assert world.conversation(archived)["status"] == "archived"
-    assert world.get(f"/api/v1/conversations/{deleted}").status_code == 404
-    assert ran.values == [None, None, None]
+    if world.except_for("D49"):
+        assert isinstance(ran.error, SekhaServerError)
+        assert "archive_conversation()" in ran.error.message
+        assert "empty Chroma collection named `messages`" in ran.error.message
+        left = world.conversation(deleted)
+        assert (left["status"], [text for _, text in left["messages"]]) == ("active", DEPLOYMENT.texts)
+        assert ran.values == [None, None]
+    else:
+        assert world.get(f"/api/v1/conversations/{deleted}").status_code == 404
+        assert ran.values == [None, None, None]
 
 
 @expect("Summarize")
@@ -293,6 +356,8 @@ def _(ran: Ran, world: World) -> None:
     unimportant = [seed for seed in old if seed.importance <= 3]
     assert 0 < len(unimportant) < len(old)
     assert ran.lines == [f"Found {len(old)} candidates"]
+    importance = {row["conversation_id"]: row["importance_score"] for row in ran.names["suggestions"]["suggestions"]}
+    assert importance == {world.ids[seed]: seed.importance for seed in old}
     assert sorted(ran.names["to_archive"]) == sorted(world.ids[seed] for seed in unimportant)
     for seed in SEEDS:
         status = "archived" if seed.archived or seed in unimportant else "active"
@@ -330,10 +395,10 @@ def _(ran: Ran, world: World) -> None:
     assert ran.lines == [text, f"Tokens used: {answer['usage']['total_tokens']}"]
 
 
-@expect("Stream Complete (Streaming)")
+@expect("Stream Complete (Streaming)", exceptions=(UNSTREAMED,))
 def _(ran: Ran, world: World) -> None:
     assert ran.printed == world.answer_to("Tell me a story", model="gpt-4")
-    assert len(ran.prints) > 3, "it came in one piece"
+    pieces(ran, world)
 
 
 @expect("Embed (Text Embeddings)")
@@ -363,17 +428,18 @@ def _(ran: Ran, world: World) -> None:
         f"Total messages: {sum(len(seed.texts) for seed in chosen)}",
         f"Labels: {sorted({seed.label for seed in chosen})}",
     ]
+    counts(ran.names["stats"], chosen)
 
 
 @expect("Memory Search")
 def _(ran: Ran, world: World) -> None:
     chosen = seeds(lambda seed: seed.label == "technical" and seed.importance >= 7)
-    assert len(chosen) == 2
+    assert len(chosen) == ran.names["results"]["total_results"] == 2
     assert [line.split(" (")[0] for line in ran.lines[::2]] == ["technical", "technical"]
     assert sorted(ran.lines[1::2]) == sorted(f"  {seed.texts[0][:100]}..." for seed in chosen)
     assert ran.lines[1] == f"  {TECHNICAL.texts[0]}..."
     scores = [float(line.split("score: ")[1].rstrip(")")) for line in ran.lines[::2]]
-    known = {hit["content"]: hit["score"] for hit in hits_of(world, "project architecture decisions", 1000)}
+    known = {hit["content"]: hit["score"] for hit in world.hits("project architecture decisions", 1000)}
     assert scores == [float(f"{known[hit['content']]:.2f}") for hit in ran.names["results"]["results"]]
     assert 0 <= scores[1] < scores[0] <= 1
 
@@ -385,7 +451,7 @@ def _(ran: Ran, world: World) -> None:
 def _(ran: Ran, world: World) -> None:
     (stored,) = world.added()
     assert (stored["label"], stored["folder"]) == ("Planning Meeting", "/work/meetings")
-    found = hits_of(world, "timeline sprint")
+    found = world.hits("timeline sprint")
     assert ran.lines == [f"Stored conversation and found {len(found)} related items"]
     assert [hit["message_id"] for hit in ran.names["results"]] == [hit["message_id"] for hit in found]
     assert {hit["content"] for hit in found[:2]} == {text for _, text in stored["messages"]}
@@ -398,14 +464,14 @@ def _(ran: Ran, world: World) -> None:
 
 @expect("3. Complete with Memory")
 def _(ran: Ran, world: World) -> None:
-    found = [hit["content"] for hit in hits_of(world, "deployment strategies docker kubernetes", 5)]
+    found = [hit["content"] for hit in world.hits("deployment strategies docker kubernetes", 5)]
     assert found[0] == DEPLOYMENT.texts[-1]
     quoted = re.findall("“(.+?)”", ran.printed)
     assert quoted
     assert all(any(sentence in text for text in found) for sentence in quoted)
 
 
-@expect("4. Stream with Context")
+@expect("4. Stream with Context", exceptions=(UNSTREAMED,))
 def _(ran: Ran, world: World) -> None:
     with at(world) as client:
         whole = client.complete_with_context(
@@ -417,7 +483,7 @@ def _(ran: Ran, world: World) -> None:
     text = whole["choices"][0]["message"]["content"] or ""
     quotes(text, DEPLOYMENT)
     assert ran.printed == text
-    assert len(ran.prints) > 3, "it came in one piece"
+    pieces(ran, world)
 
 
 @expect("5. Health Check")
@@ -505,7 +571,7 @@ def _(ran: Ran, world: World) -> None:
 
 @expect("Weekly Review")
 def _(ran: Ran, world: World) -> None:
-    found = hits_of(world, "important decisions and action items")
+    found = world.hits("important decisions and action items")
     contents = {hit["content"] for hit in found}
     assert DECISIONS.texts[0] in contents
     assert OLD_DECISIONS.texts[0] in contents
@@ -523,8 +589,7 @@ def _(ran: Ran, world: World) -> None:
 def _(ran: Ran, world: World) -> None:
     completion, stats = ran.values
     assert completion["choices"][0]["message"]["content"] == world.answer_to("Hello")
-    assert stats["total_conversations"] == len(SEEDS)
-    assert stats["total_messages"] == sum(len(seed.texts) for seed in SEEDS)
+    counts(stats, SEEDS)
 
 
 @expect(
@@ -538,6 +603,6 @@ def _(ran: Ran, world: World) -> None:
 def _(ran: Ran, world: World) -> None:
     completion, stats, remembered, health = ran.values
     assert completion["choices"][0]["message"]["content"] == world.answer_to("Hello")
-    assert stats["total_conversations"] == len(SEEDS)
+    counts(stats, SEEDS)
     quotes(remembered["choices"][0]["message"]["content"], DEPLOYMENT)
     assert {status["status"] for status in health.values()} == {"healthy"}

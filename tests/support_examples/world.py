@@ -7,13 +7,17 @@ from contextlib import ExitStack, closing
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Type
+from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Set, Type
 from uuid import UUID, uuid4
 
 import httpx
+import pytest
 
-from sekha.local import LocalSekha
+from sekha.local import LocalSekha, words
 
+DOCUMENTED = "documented"
+REAL = "controller-0.1"
+PROFILES = (DOCUMENTED, REAL)
 KEY = "sk-examples-0123456789-0123456789-0123456789"
 KNOWN = "550e8400-e29b-41d4-a716-446655440000"
 """The id that the specification writes down."""
@@ -118,19 +122,25 @@ class World:
 
     Args:
         folder: Where its data are.
+        profile: Which servers it is.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, profile: str) -> None:
         self._data = folder / "memory.db"
         self._seeded = folder / "seeded.db"
-        self._sekha = LocalSekha(self._data, api_key=KEY)
+        self._sekha = LocalSekha(self._data, api_key=KEY, profile=profile)
+        self._documented = profile == DOCUMENTED
+        self.profile = profile
         self.ids: Dict[Seed, str] = {}
+        self.exceptions: Set[str] = set()
+        self.excepted: Set[str] = set()
 
     def __enter__(self) -> World:
         with ExitStack() as stack:
             sekha = stack.enter_context(self._sekha)
             self.options: Dict[str, Any] = {**sekha.options}
-            headers = {"authorization": f"Bearer {KEY}"}
+            key = self.options.get("mcp_api_key", KEY)  # where the MCP tools have another, REST asks for none
+            headers = {"authorization": f"Bearer {key}"}
             self._server = stack.enter_context(httpx.Client(base_url=sekha.controller_url, headers=headers))
             self._bridge = stack.enter_context(httpx.Client(base_url=sekha.bridge_url))
             self.ids = {seed: self._store(seed) for seed in SEEDS}
@@ -148,6 +158,15 @@ class World:
         """Everything is as it was in the beginning."""
         with closing(sqlite3.connect(self._seeded)) as copy, closing(sqlite3.connect(self._data)) as data:
             copy.backup(data)
+        self.exceptions, self.excepted = set(), set()
+
+    def except_for(self, decision: str) -> bool:
+        """Whether this is a server that a decision says cannot deliver; the expectation must list the decision."""
+        if self._documented:
+            return False
+        assert decision in self.exceptions, f"the expectation does not list {decision}"
+        self.excepted.add(decision)
+        return True
 
     def _store(self, seed: Seed) -> str:
         messages = [{"role": ("user", "assistant")[turn % 2], "content": text} for turn, text in enumerate(seed.texts)]
@@ -187,6 +206,17 @@ class World:
         answer = self.post(f"/mcp/tools/{name}", **arguments)
         assert answer["success"] is True, answer
         return answer["data"]
+
+    def hits(self, query: str, limit: int = 10) -> List[Any]:
+        """What the controller finds, with scores that are similarities."""
+        found = self.post("/api/v1/query", query=query, limit=limit)["results"]
+        assert isinstance(found, list)
+        meant = words.vector(query)
+        for hit in found:
+            hit["score"] = hit["score"] if self._documented else 1 - hit["score"]  # D18
+            near = words.cosine(meant, words.vector(hit["content"]))  # which is never below 0
+            assert max(0.0, hit["score"]) == pytest.approx(near, abs=1e-5)
+        return found
 
     def bridge(self, path: str, **body: Any) -> Any:
         """What the bridge answers."""

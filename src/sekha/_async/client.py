@@ -104,6 +104,9 @@ class AsyncSekhaClient(AsyncWorkflows):
         self._owns_connections = True
         self._connect()
 
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} controller {self._server}, bridge {self._models}>"
+
     def _connect(self) -> None:
         self.controller = AsyncMemoryController._over(self._server)
         self.mcp = AsyncMCPClient._over(self._server)

@@ -49,7 +49,7 @@ class AsyncConversations(AsyncServiceClient):
         unknown: look at ``error.may_have_been_applied``.
 
         Args:
-            conversation: The keywords below as one dictionary; a keyword beats its entry.
+            conversation: The keywords below but ``drop_images`` as one dictionary; a keyword beats its entry.
             label: Name, not empty; default: the first line of the first user message, at most 60 characters.
             folder: Path, not empty; default ``/``.
             importance_score: 1 to 10; default 5, and 10 means pinned.

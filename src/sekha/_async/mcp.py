@@ -17,7 +17,7 @@ from sekha._options import changed_keys, server_keys
 from sekha._sentinel import NOT_GIVEN, NotGiven
 from sekha._shapes import ExportRequest, ToolPruneRequest, UpdateRequest
 from sekha.config import ClientConfig, mcp_config
-from sekha.errors import SekhaServerError, invalid
+from sekha.errors import SekhaError, SekhaServerError, invalid
 from sekha.types import (
     CreateConversationRequest,
     Filters,
@@ -109,7 +109,7 @@ class AsyncMCPClient(AsyncServiceClient):
         conversations) and from exports (one request for each conversation, at most four at a time).
 
         Args:
-            request: The keywords below as one dictionary; a keyword beats its entry.
+            request: The keywords below but ``count_messages`` as one dictionary; a keyword beats its entry.
             folder: Exactly this folder.
             label: Exactly this label.
             labels: Any of these labels; an empty list holds for none.
@@ -244,7 +244,7 @@ class AsyncMCPClient(AsyncServiceClient):
         repeated when its outcome is unknown.
 
         Args:
-            request: The keywords below as one dictionary; a keyword beats its entry.
+            request: The keywords below but ``drop_images`` as one dictionary; a keyword beats its entry.
             label: Name, not empty; default: the first line of the first user message, at most 60 characters.
             folder: Path, not empty; default ``/``.
             importance_score: 1 to 10; default 5.
@@ -325,35 +325,50 @@ class AsyncMCPClient(AsyncServiceClient):
         if not wanted:
             raise invalid("label", "is missing; give something to change")
         transport = self._transport.begun()
-        by_tool = dict(wanted)
-        written: list[str] = []
-        if wanted.get("importance_score") == PINNED:
-            await transport.send(endpoints.PIN_CONVERSATION.request(id=id))
-            written.append("importance_score")
-            del by_tool["importance_score"]
-        if wanted.get("status") == "archived":
-            await transport.send(endpoints.ARCHIVE_CONVERSATION.request(id=id))
-            written.append("status")
-            del by_tool["status"]
+        over_rest = {
+            name: endpoint
+            for name, value, endpoint in (
+                ("importance_score", PINNED, endpoints.PIN_CONVERSATION),
+                ("status", "archived", endpoints.ARCHIVE_CONVERSATION),
+            )
+            if wanted.get(name) == value
+        }
+        by_tool = {name: value for name, value in wanted.items() if name not in over_rest}
         answer: dict[str, Any] = {"conversation_id": id, "message": "updated"}
+        written: list[str] = []
         if by_tool:
             updated = await transport.send(endpoints.MEMORY_UPDATE.request({"conversation_id": id, **by_tool}))
             answer.update(updated)
-            doubtful = [name for name in ("status", "importance_score") if name in by_tool]
-            if doubtful:
-                now = await transport.send(endpoints.MEMORY_GET_CONTEXT.request({"conversation_id": id}))
-                failed = [name for name in doubtful if cast("dict[str, Any]", now)[name] != by_tool[name]]
-                if failed:
-                    written += [name for name in by_tool if name not in failed]
-                    raise SekhaServerError(
-                        f"the server did not write {', '.join(failed)}, though it says so; "
-                        f"written: {', '.join(written) or 'nothing'}",
-                        status_code=200,
-                        method=endpoints.MEMORY_UPDATE.method,
-                        path=endpoints.MEMORY_UPDATE.path,
-                    )
+            unwritten = await self._not_written(transport, id, by_tool)
+            written += [name for name in by_tool if name not in unwritten]
+            if unwritten:
+                raise SekhaServerError(
+                    f"the server did not write {', '.join(unwritten)}, though it says so; "
+                    f"written: {', '.join(written) or 'nothing'}",
+                    status_code=200,
+                    method=endpoints.MEMORY_UPDATE.method,
+                    path=endpoints.MEMORY_UPDATE.path,
+                    may_have_been_applied=bool(written),
+                )
+        for name, endpoint in over_rest.items():
+            try:
+                await transport.send(endpoint.request(id=id))
+            except SekhaError as error:
+                if written:
+                    error.message += f"; written before: {', '.join(written)}"
+                    error.may_have_been_applied = True
+                raise
+            written.append(name)
         answer["updated_fields"] = list(wanted)
         return cast(MemoryUpdated, answer)
+
+    async def _not_written(self, transport: AsyncTransport, id: str, wanted: Mapping[str, object]) -> list[str]:
+        """What the tool says that it wrote, and did not."""
+        doubtful = [name for name in ("status", "importance_score") if name in wanted]
+        if not doubtful:
+            return []
+        now = await transport.send(endpoints.MEMORY_GET_CONTEXT.request({"conversation_id": id}))
+        return [name for name in doubtful if cast("dict[str, Any]", now)[name] != wanted[name]]
 
     async def memory_get_context(self, conversation_id: str | UUID) -> MemoryContext:
         """What the memory knows about a conversation, without its messages.

@@ -43,6 +43,9 @@ class AsyncServiceClient(AsyncFlavour):
         self._owns_connections = owns_connections
         return self
 
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self._transport}>"
+
     def with_options(
         self,
         *,

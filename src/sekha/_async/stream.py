@@ -12,7 +12,7 @@ from typing_extensions import Self
 from sekha._chat import ChunkReader, chunk_text
 from sekha._concurrency import Clock, async_move_on_after
 from sekha._flavours import AsyncIteration
-from sekha._http import NETWORK_ERRORS, HTTPResponse
+from sekha._http import NETWORK_ERRORS, HTTPResponse, async_abandon
 from sekha._request import CallOptions
 from sekha._secrets import Secret, hidden
 from sekha.errors import SekhaClosedError, SekhaError, SekhaTimeoutError
@@ -181,6 +181,7 @@ class AsyncStream(AsyncIteration):
     def __del__(self) -> None:
         if not getattr(self, "_closed", True):
             warnings.warn(f"{self!r} was neither read to its end nor closed", ResourceWarning, stacklevel=2)
+            async_abandon(self._response)
 
 
 class AsyncTextStream(AsyncIteration):

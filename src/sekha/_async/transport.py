@@ -126,6 +126,9 @@ class AsyncTransport:
         options = self._options.begun(self.connections.clock.now())
         return self if options is self._options else self.view({"expires": options.expires}, {})
 
+    def __str__(self) -> str:
+        return f"{self.connections.base_url}{' (closed)' if self.connections.closed else ''}"
+
     def require(self) -> None:
         """Make sure that there is something to send to."""
 
@@ -291,7 +294,7 @@ class AsyncTransport:
             key = self._keys.get(endpoint.service)
             dialect.explain(error, endpoint.service, key_name=key.name if key else "none")
         if isinstance(error, SekhaRateLimitError):
-            connections.bucket.get().drain(connections.clock.now())
+            connections.bucket.get().drain(connections.clock.now(), error.retry_after)
         return hidden(attempts.told(error), self._keys.values())
 
 
@@ -305,6 +308,9 @@ class AsyncNoTransport(AsyncTransport):
     def __init__(self, problem: str) -> None:
         self._problem = problem
         self._options = CallOptions()
+
+    def __str__(self) -> str:
+        return "not configured"
 
     def require(self) -> None:
         """Refuse."""

@@ -27,7 +27,6 @@ from sekha._dialect.health import (
     health_of,
 )
 from sekha._dialect.meanings import (
-    CONTROLLER_WINDOW,
     controller_meaning,
     delete_meaning,
     explain,
@@ -53,7 +52,6 @@ from sekha._dialect.tools import (
 )
 
 __all__ = [
-    "CONTROLLER_WINDOW",
     "as_text",
     "bridge_health",
     "chat_messages",

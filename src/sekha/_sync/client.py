@@ -106,6 +106,9 @@ class SekhaClient(Workflows):
         self._owns_connections = True
         self._connect()
 
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} controller {self._server}, bridge {self._models}>"
+
     def _connect(self) -> None:
         self.controller = MemoryController._over(self._server)
         self.mcp = MCPClient._over(self._server)

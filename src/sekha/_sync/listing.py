@@ -62,10 +62,12 @@ class ConversationIterator(BlockingIteration):
         self._seen.update(fresh)
         rows = [row for row in fresh.values() if self._keep is None or self._keep(row)]
         self._rows = rows[::-1]
+        full = min(self._page_size, answer["page_size"])  # a server may give smaller pages than it is asked for
         # What is stored meanwhile pushes rows a page further: a page of known rows only is the end if nothing was.
         repeats_itself = not fresh and answer["total"] <= self._total
         self._total = answer["total"]
-        self._last = repeats_itself or len(answer["results"]) < self._page_size or len(self._seen) == self._total
+        ends = not answer["results"] or len(answer["results"]) < full
+        self._last = ends or repeats_itself or len(self._seen) == self._total
 
     def close(self) -> None:
         """Ask for nothing more."""

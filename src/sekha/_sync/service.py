@@ -45,6 +45,9 @@ class ServiceClient(BlockingFlavour):
         self._owns_connections = owns_connections
         return self
 
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self._transport}>"
+
     def with_options(
         self,
         *,

@@ -14,7 +14,7 @@ from typing_extensions import Self
 from sekha._chat import ChunkReader, chunk_text
 from sekha._concurrency import Clock, move_on_after
 from sekha._flavours import BlockingIteration
-from sekha._http import NETWORK_ERRORS, HTTPResponse
+from sekha._http import NETWORK_ERRORS, HTTPResponse, abandon
 from sekha._request import CallOptions
 from sekha._secrets import Secret, hidden
 from sekha.errors import SekhaClosedError, SekhaError, SekhaTimeoutError
@@ -183,6 +183,7 @@ class Stream(BlockingIteration):
     def __del__(self) -> None:
         if not getattr(self, "_closed", True):
             warnings.warn(f"{self!r} was neither read to its end nor closed", ResourceWarning, stacklevel=2)
+            abandon(self._response)
 
 
 class TextStream(BlockingIteration):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from importlib import import_module
 from typing import Dict, Optional, Sequence
@@ -45,4 +46,10 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     if args.command is None:
         parser.print_help(sys.stderr)
         return 2
-    return int(import_module(f"sekha.cli.{args.command}").run(args))
+    try:
+        return int(import_module(f"sekha.cli.{args.command}").run(args))
+    except KeyboardInterrupt:
+        return 130  # what shells say of a command that Ctrl-C ended
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nobody reads on; Python would complain at exit
+        return 1

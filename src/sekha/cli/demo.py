@@ -23,7 +23,7 @@ TOPIC = "deployment with docker and kubernetes, database"
 
 _NEXT = """\
   sekha serve --data memory.db      a local Sekha that keeps what it is told; it prints the settings to copy
-  sekha health                      how the services are
+  sekha health --url http://localhost:8080 --api-key sk-local --bridge-url http://localhost:5001
 
   from sekha import SekhaClient
 
