@@ -473,7 +473,7 @@ ROWS: Tuple[Row, ...] = (
     _row("bridge", "provider_health", "GET /api/v1/health/providers"),
 )
 
-_PAGES = ("/", "/docs", "/redoc", "/openapi.json", "/metrics")
+_PAGES = ("/", "/docs", "/docs/oauth2-redirect", "/redoc", "/openapi.json", "/metrics")
 ELSEWHERE: Tuple[Tuple[str, Callable[[Exchange], bool]], ...] = (
     (
         "browsers ask with OPTIONS and tools with HEAD; the client has no use for them",
@@ -483,13 +483,15 @@ ELSEWHERE: Tuple[Tuple[str, Callable[[Exchange], bool]], ...] = (
     ("a path with a slash at its end is another one; the client never asks for it", lambda x: x.path.endswith("/")),
     ("the bridge's pages for people and for Prometheus", lambda x: x.bridge and x.path in _PAGES),
     ("the model server behind the bridge", lambda x: x.path.startswith("/__stub__/")),
-    ("another method than the route has", lambda x: x.status == 405),
-    ("no such route", lambda x: x.status == 404 and not _is_a_route(x)),
+    ("another method than the route has", lambda x: _is_a_route(x.path, x.bridge)),
+    ("no such route", lambda x: x.status in (404, 429)),
 )
 
 
-def _is_a_route(exchange: Exchange) -> bool:
-    return any(row.takes(exchange) for row in ROWS)
+def _is_a_route(path: str, bridge: bool) -> bool:
+    lines = [(row, row.line.split(" ")[1]) for row in ROWS if bridge == (row.service == "bridge")]
+    patterns = [re.escape(one).replace(r"\{id\}", "[^/]+") for row, own in lines for one in (own, *row.aliases)]
+    return any(re.fullmatch(pattern, path) for pattern in patterns)
 
 
 def row_of(exchange: Exchange) -> Optional[Row]:
