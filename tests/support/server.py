@@ -90,7 +90,7 @@ class FakeServer:
         self._lock = threading.Lock()
         self._open: Set[socket.socket] = set()
         self._connections = 0
-        self._busy = 0
+        self._busy: Set[int] = set()
         self._most_busy = 0
         self._threads: List[threading.Thread] = []
         self._closing = threading.Event()
@@ -202,10 +202,9 @@ class FakeServer:
                     return
                 reply = self._take(request)
                 try:
-                    kept = self._play(connection, reply)
+                    kept = self._play(connection, reply, request)
                 finally:
-                    with self._lock:
-                        self._busy -= 1
+                    self._is_answered(request)
                 if not kept:
                     return
         except OSError:
@@ -218,8 +217,8 @@ class FakeServer:
     def _take(self, request: Seen) -> Reply:
         with self._lock:
             self.seen.append(request)
-            self._busy += 1
-            self._most_busy = max(self._most_busy, self._busy)
+            self._busy.add(id(request))
+            self._most_busy = max(self._most_busy, len(self._busy))
             replies = self._script.get(request.line)
             if replies:
                 return replies.popleft()
@@ -229,9 +228,15 @@ class FakeServer:
         body = b'{"error":"no script"}'
         return Reply((b"HTTP/1.1 418 No Script\r\ncontent-length: %d\r\n\r\n%s" % (len(body), body),))
 
-    def _play(self, connection: socket.socket, reply: Reply) -> bool:
-        for step in reply.steps:
+    def _is_answered(self, request: Seen) -> None:
+        with self._lock:
+            self._busy.discard(id(request))
+
+    def _play(self, connection: socket.socket, reply: Reply, request: Seen) -> bool:
+        for position, step in enumerate(reply.steps, 1):
             if isinstance(step, bytes):
+                if position == len(reply.steps):  # before it is sent: after that, the next request may be there already
+                    self._is_answered(request)
                 connection.sendall(step)
             elif isinstance(step, threading.Event):
                 while not (step.wait(0.05) or self._closing.is_set()):
