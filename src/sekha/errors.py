@@ -337,7 +337,7 @@ def _words_of(data: object) -> tuple[str, int | str | None]:
             value = "; ".join(_one_detail(detail) for detail in details[:5])
         if isinstance(value, str) and value.strip():
             code = get(place, "code")
-            return value[:BODY_LIMIT], code if isinstance(code, (int, str)) else None
+            return value, code if isinstance(code, (int, str)) else None
     return "", None
 
 
