@@ -78,10 +78,13 @@ class AsyncPerLoop(Generic[T]):
         self._make = make
         # Not anyio's RunVar: it keeps every value as long as the loop runs, and anyio 4.5 knows it by its name alone.
         self._made: WeakKeyDictionary[object, T] = WeakKeyDictionary()
+        self._pid = os.getpid()
 
     def get(self) -> T:
         """The value of the running loop."""
         loop = _running_loop()
+        if self._pid != os.getpid():  # after a fork, sockets are the parent's
+            self._made, self._pid = WeakKeyDictionary(), os.getpid()
         if loop not in self._made:
             self._forget_ended_loops()
             self._made[loop] = self._make()
@@ -168,6 +171,37 @@ class Semaphore:
     def release(self) -> None:
         """Give the place back."""
         self._inner.get().release()
+
+
+class AsyncSignal:
+    """What one task waits for and another brings about, once."""
+
+    def __init__(self) -> None:
+        self._event = anyio.Event()
+
+    def set(self) -> None:
+        """It has come about."""
+        self._event.set()
+
+    async def wait(self, seconds: float | None) -> None:
+        """Wait for it, or until the time is over."""
+        with anyio.move_on_after(seconds):
+            await self._event.wait()
+
+
+class Signal:
+    """What one thread waits for and another brings about, once."""
+
+    def __init__(self) -> None:
+        self._event = threading.Event()
+
+    def set(self) -> None:
+        """It has come about."""
+        self._event.set()
+
+    def wait(self, seconds: float | None) -> None:
+        """Wait for it, or until the time is over."""
+        self._event.wait(seconds)
 
 
 async def async_gather(calls: Sequence[Callable[[], Awaitable[T]]], limit: int) -> list[T]:

@@ -1,4 +1,8 @@
-"""The one place that knows httpx: clients, timeouts, TLS settings, and which of our errors its errors become."""
+"""The one place that knows httpx and httpcore: their requests and answers, timeouts, TLS, and what their errors become.
+
+The pool over httpcore's connections is `sekha._async.pool`; where a proxy applies or the user brings a client, httpx
+keeps the connections.
+"""
 
 from __future__ import annotations
 
@@ -9,10 +13,11 @@ from collections.abc import AsyncIterator, Generator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache, lru_cache
-from typing import Any
+from typing import Any, Protocol, cast, runtime_checkable
 from urllib.parse import urlsplit
 from urllib.request import getproxies
 
+import httpcore
 import httpx
 
 from sekha._request import DEFAULT_TIMEOUT, SLOW_TIMEOUT, CallOptions, Endpoint, Request
@@ -31,7 +36,19 @@ AsyncHTTPClient = httpx.AsyncClient
 AsyncHTTPTransport = httpx.AsyncBaseTransport
 HTTPClient = httpx.Client
 HTTPTransport = httpx.BaseTransport
+HTTPRequest = httpx.Request
 HTTPResponse = httpx.Response
+
+AsyncHTTPConnection = httpcore.AsyncHTTP11Connection
+AsyncHTTPStream = httpx.AsyncByteStream
+AsyncNetwork = cast("type[httpcore.AsyncNetworkBackend]", httpcore.AnyIOBackend)  # knows trio too
+AsyncNetworkStream = httpcore.AsyncNetworkStream
+HTTPConnection = httpcore.HTTP11Connection
+HTTPStream = httpx.SyncByteStream
+Network = httpcore.SyncBackend
+NetworkStream = httpcore.NetworkStream
+Origin = httpcore.Origin
+PoolTimeout = httpcore.PoolTimeout
 
 IDLE_SECONDS = 2.0
 """How long an idle connection is kept: servers close them after about 5 s, and a write must not meet that."""
@@ -44,19 +61,38 @@ _NEVER_SENT = (
     httpx.UnsupportedProtocol,
     httpx.LocalProtocolError,
     httpx.InvalidURL,
+    httpcore.ConnectError,
+    httpcore.ConnectTimeout,
+    httpcore.PoolTimeout,
+    httpcore.ProxyError,
+    httpcore.UnsupportedProtocol,
+    httpcore.LocalProtocolError,
+    httpcore.ConnectionNotAvailable,
 )
 NETWORK_ERRORS: tuple[type[Exception], ...] = (
     httpx.HTTPError,
     httpx.InvalidURL,
     httpx.StreamError,
     httpx.CookieConflict,
+    httpcore.TimeoutException,
+    httpcore.NetworkError,
+    httpcore.ProtocolError,
+    httpcore.ProxyError,
+    httpcore.UnsupportedProtocol,
+    httpcore.ConnectionNotAvailable,
     OSError,
 )
-_PHASES: dict[type[httpx.TimeoutException], str] = {
+_TIMEOUTS = (httpx.TimeoutException, httpcore.TimeoutException)
+_REFUSALS = (httpx.ConnectError, httpcore.ConnectError)
+_PHASES: dict[type[Exception], str] = {
     httpx.ConnectTimeout: "connecting",
     httpx.PoolTimeout: "waiting for a free connection",
     httpx.WriteTimeout: "sending",
     httpx.ReadTimeout: "waiting for the answer",
+    httpcore.ConnectTimeout: "connecting",
+    httpcore.PoolTimeout: "waiting for a free connection",
+    httpcore.WriteTimeout: "sending",
+    httpcore.ReadTimeout: "waiting for the answer",
 }
 
 
@@ -108,22 +144,27 @@ def _by_client(client: httpx.AsyncClient | httpx.Client, request: httpx.Request)
     )
 
 
+def needs_httpx(settings: HTTPSettings) -> bool:
+    """Whether httpx has to keep the connections: it knows about proxies, and a client of the user's is its own."""
+    return settings.http_client is not None or settings.proxy is not None or _environment_proxies(settings)
+
+
 def make_async_transport(settings: HTTPSettings, base_url: str) -> httpx.AsyncBaseTransport:
-    """What sends requests to one server, by our settings; httpx's client only where a proxy has to be chosen."""
+    """What sends requests to one server by httpx's own means."""
     if isinstance(settings.http_client, httpx.AsyncClient):
         return AsyncHTTPClientTransport(settings.http_client)
     options = _connection_options(settings, base_url)
-    if not _environment_proxies(settings):
+    if settings.proxy is not None:
         return httpx.AsyncHTTPTransport(**options, proxy=settings.proxy)
     return _AsyncOwned(httpx.AsyncClient(**options))
 
 
 def make_transport(settings: HTTPSettings, base_url: str) -> httpx.BaseTransport:
-    """What sends requests to one server, by our settings; httpx's client only where a proxy has to be chosen."""
+    """What sends requests to one server by httpx's own means."""
     if isinstance(settings.http_client, httpx.Client):
         return HTTPClientTransport(settings.http_client)
     options = _connection_options(settings, base_url)
-    if not _environment_proxies(settings):
+    if settings.proxy is not None:
         return httpx.HTTPTransport(**options, proxy=settings.proxy)
     return _Owned(httpx.Client(**options))
 
@@ -140,7 +181,7 @@ class _Owned(HTTPClientTransport):
 
 def _environment_proxies(settings: HTTPSettings) -> bool:
     """Whether the environment may name a proxy for a server; httpx knows for which."""
-    return settings.trust_env and settings.proxy is None and bool(getproxies())
+    return settings.trust_env and bool(getproxies().keys() - {"no"})
 
 
 def _connection_options(settings: HTTPSettings, base_url: str) -> dict[str, Any]:
@@ -163,6 +204,45 @@ def prepare(settings: HTTPSettings, base_url: str) -> None:
     """
     if settings.http_client is None:
         _ssl_context(settings, base_url)
+
+
+def wire_origin(base_url: str) -> httpcore.Origin:
+    """Scheme, host and port of a server."""
+    url = httpx.URL(base_url)
+    return httpcore.Origin(url.raw_scheme, url.raw_host, url.port or (443 if url.scheme == "https" else 80))
+
+
+def wire_tls(settings: HTTPSettings, base_url: str) -> ssl.SSLContext | None:
+    """How to speak TLS to a server; None for plain HTTP."""
+    if urlsplit(base_url).scheme == "http":
+        return None
+    context = _ssl_context(settings, base_url)
+    context.set_alpn_protocols(["http/1.1"])
+    return context
+
+
+def wire_request(request: httpx.Request, origin: httpcore.Origin) -> httpcore.Request:
+    """A request as a connection takes it."""
+    url = httpcore.URL(scheme=origin.scheme, host=origin.host, port=origin.port, target=request.url.raw_path)
+    return httpcore.Request(
+        request.method, url, headers=request.headers.raw, content=request.stream, extensions=request.extensions
+    )
+
+
+def wire_response(answer: httpcore.Response, body: httpx.AsyncByteStream | httpx.SyncByteStream) -> httpx.Response:
+    """An answer as a connection gives it, with its body."""
+    return httpx.Response(answer.status, headers=answer.headers, stream=body)
+
+
+@runtime_checkable
+class PooledBody(Protocol):
+    """The body of an answer on a connection of our own pool."""
+
+    def forget(self) -> None:
+        """Free the connection without waiting for anything."""
+
+    def hurry(self, moment: float) -> None:
+        """Wait for no more bytes after that moment, if not before it."""
 
 
 def _ssl_context(settings: HTTPSettings, base_url: str) -> ssl.SSLContext:
@@ -230,7 +310,7 @@ def http_request(
         _url(base_url + request.path),
         headers=_headers(options.headers, key, has_body=request.content is not None, accept=accept),
         content=request.content,
-        extensions={"timeout": _timeout(options, request.endpoint, time_left).as_dict()},
+        extensions={"timeout": _timeout(options, request.endpoint, time_left).as_dict(), "expires": options.expires},
     )
     attempt.stream = _Body(request.content or b"")
     return attempt
@@ -270,14 +350,21 @@ def _timeout(options: CallOptions, endpoint: Endpoint[Any], time_left: float | N
         read: float | None = SLOW_TIMEOUT if endpoint.slow else DEFAULT_TIMEOUT
     else:
         phase = read = options.timeout
-    return httpx.Timeout(_least(phase, time_left), read=_least(read, time_left))
+    phase, read = least(phase, time_left), least(read, time_left)
+    return httpx.Timeout(phase, read=read, pool=read)  # whoever has a connection may keep it as long as it reads
 
 
-def _least(seconds: float | None, time_left: float | None) -> float | None:
+def least(seconds: float | None, time_left: float | None) -> float | None:
+    """The shorter of a timeout and what is left until the deadline, in seconds; None means no limit."""
     if time_left is None:
         return seconds
     left = max(time_left, 0.001)
     return left if seconds is None else min(seconds, left)
+
+
+def passed_deadline() -> Exception:
+    """The error for a wait that would go past the deadline."""
+    return httpcore.ReadTimeout("the deadline passed")
 
 
 def _headers(headers: Mapping[str, str], key: Secret | None, *, has_body: bool, accept: str) -> httpx.Headers:
@@ -296,13 +383,18 @@ def _headers(headers: Mapping[str, str], key: Secret | None, *, has_body: bool, 
 
 
 def async_abandon(response: httpx.Response) -> None:
-    """Nothing can be closed here, where nothing can be awaited: the connection goes with its event loop."""
+    """Free the connection of an answer that was forgotten, where nothing can be awaited."""
+    if isinstance(response.stream, PooledBody):
+        response.stream.forget()
 
 
 def abandon(response: httpx.Response) -> None:
     """Free the connection of an answer that was forgotten."""
-    with suppress(*NETWORK_ERRORS):
-        response.close()
+    if isinstance(response.stream, PooledBody):
+        response.stream.forget()
+    else:
+        with suppress(*NETWORK_ERRORS):
+            response.close()
 
 
 @contextmanager
@@ -324,10 +416,10 @@ def connection_error(error: Exception, endpoint: Endpoint[Any], base_url: str) -
     sent = not isinstance(error, _NEVER_SENT)
     cls: type[SekhaConnectionError] = SekhaConnectionError
     reason = str(error).strip() or type(error).__name__
-    if isinstance(error, httpx.TimeoutException):
+    if isinstance(error, _TIMEOUTS):
         cls = SekhaTimeoutError
         reason = f"timeout while {_PHASES.get(type(error), 'waiting')}"
-    elif isinstance(error, httpx.ConnectError):
+    elif isinstance(error, _REFUSALS):
         reason = f"cannot connect: {reason}"
     found = cls(f"{host}: {reason}", method=endpoint.method, path=endpoint.path, sent=sent)
     if _is_certificate_fault(error):

@@ -71,7 +71,6 @@ def test_every_thread_gets_its_own_answer(server: FakeServer) -> None:
         with ThreadPoolExecutor(32) as pool:
             folders = [f"/{number}" for number in range(200)]
             list(pool.map(lambda folder: client.controller.count_conversations(folder=folder), folders))
-    # httpcore's pool now and then closes a connection that another thread has just taken; such a call is repeated.
     assert {seen.query["folder"] for seen in server.seen} == set(folders)
     assert server.most_at_once <= 4
 

@@ -12,11 +12,14 @@ from typing_extensions import Self
 from sekha._chat import ChunkReader, chunk_text
 from sekha._concurrency import Clock, async_move_on_after
 from sekha._flavours import AsyncIteration
-from sekha._http import NETWORK_ERRORS, HTTPResponse, async_abandon
+from sekha._http import NETWORK_ERRORS, HTTPResponse, PooledBody, async_abandon
 from sekha._request import CallOptions
 from sekha._secrets import Secret, hidden
 from sekha.errors import SekhaClosedError, SekhaError, SekhaTimeoutError
 from sekha.types import ChatCompletion, ChatCompletionChunk
+
+_PATIENCE = 0.05
+"""Seconds to wait for the end of an answer behind ``[DONE]``; a new connection would cost about as much."""
 
 
 async def end(response: HTTPResponse, pieces: AsyncIterator[bytes]) -> None:
@@ -90,8 +93,17 @@ class AsyncStream(AsyncIteration):
             self._error = hidden(error, self._secrets)
             await self.aclose()
             raise
+        await self._read_out()
         await self.aclose()
         raise StopAsyncIteration
+
+    async def _read_out(self) -> None:
+        """Nothing more will be said: what is left of the answer is its end, and the connection can be used again."""
+        if not self._closed and isinstance(self._response.stream, PooledBody):
+            self._response.stream.hurry(self._clock.now() + _PATIENCE)
+            with suppress(*NETWORK_ERRORS):
+                async for _ in self._pieces:
+                    pass
 
     async def _read_on(self) -> None:
         """Take in the next piece of the answer, or its end."""

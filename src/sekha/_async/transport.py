@@ -18,8 +18,11 @@ from sekha._http import (
     HTTPResponse,
     http_request,
     make_async_transport,
+    needs_httpx,
     prepare,
     translated_errors,
+    wire_origin,
+    wire_tls,
 )
 from sekha._options import merged_keys
 from sekha._rate_limit import bucket_per_process
@@ -38,9 +41,13 @@ from sekha.errors import (
     SekhaTimeoutError,
 )
 
+from .pool import AsyncPool
 from .stream import AsyncStream, end
 
 T = TypeVar("T")
+
+_MOMENT = 0.001
+"""Seconds by which a timeout may come before the deadline that it stands for."""
 
 
 class AsyncConnections:
@@ -68,7 +75,14 @@ class AsyncConnections:
         self.closed = False
         self.takes_text_only = False
         self.refused: set[Secret] = set()
-        self._open = AsyncPerLoop(lambda: make_async_transport(settings, base_url))
+        self._settings = settings
+        self._open = AsyncPerLoop(self._make)
+
+    def _make(self) -> AsyncHTTPTransport:
+        if needs_httpx(self._settings):
+            return make_async_transport(self._settings, self.base_url)
+        tls = wire_tls(self._settings, self.base_url)
+        return AsyncPool(wire_origin(self.base_url), tls, self._settings.max_connections, self.clock)
 
     def get(self) -> AsyncHTTPTransport:
         """What to send with.
@@ -213,7 +227,10 @@ class AsyncTransport:
         except SekhaError as error:
             if attempts.has_succeeded_all_the_same(error):
                 return cast(T, None)
-            raise self._told(error, attempts) from error.__cause__
+            cause, left = error.__cause__, options.time_left(clock.now())
+            if isinstance(error, SekhaTimeoutError) and left is not None and left <= _MOMENT:
+                error = self._too_late(options, sent=error.sent)
+            raise self._told(error, attempts) from cause
 
     async def _take_token(self, options: CallOptions) -> None:
         """Wait until the limiter lets a request through."""

@@ -1,0 +1,243 @@
+# Generated from src/sekha/_async/pool.py: do not edit.
+# To change it, edit that file, then run: python tools/unasync.py
+"""Keeps the connections to one server: hands them out in turn, and takes back those that can be used again."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from contextlib import suppress
+from ssl import SSLContext
+from typing import Any, cast
+
+from sekha._concurrency import Signal, Clock
+from sekha._http import (
+    IDLE_SECONDS,
+    HTTPConnection,
+    HTTPStream,
+    HTTPTransport,
+    Network,
+    NetworkStream,
+    HTTPRequest,
+    HTTPResponse,
+    Origin,
+    PoolTimeout,
+    least,
+    passed_deadline,
+    wire_request,
+    wire_response,
+)
+from sekha._places import Places
+
+_PIECE = 16 * 1024
+"""Bytes written at a time where a deadline is to be kept: each write may take the time that is left."""
+
+
+class TimedStream(NetworkStream):
+    """The bytes of a connection; waits for none of them past the deadline of the call that uses it.
+
+    Args:
+        stream: Where the bytes go to and come from.
+        clock: Tells the time.
+
+    Attributes:
+        expires: The moment of the deadline on that clock; None if there is none.
+    """
+
+    def __init__(self, stream: NetworkStream, clock: Clock) -> None:
+        self._stream = stream
+        self._clock = clock
+        self.expires: float | None = None
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        """Wait for bytes, and give some; none at their end."""
+        return self._stream.read(max_bytes, self._bounded(timeout))
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        """Send the bytes."""
+        if self.expires is None:
+            self._stream.write(buffer, timeout)
+        else:
+            for start in range(0, len(buffer), _PIECE):
+                self._stream.write(buffer[start : start + _PIECE], self._bounded(timeout))
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._stream.close()
+
+    def shut_down(self) -> None:
+        """End what another task or thread does with the connection; it will close it."""
+        with suppress(OSError):
+            self._stream.get_extra_info("socket").shutdown(socket.SHUT_RDWR)
+
+    def get_extra_info(self, info: str) -> Any:
+        """What is known of the socket."""
+        return self._stream.get_extra_info(info)
+
+    def _bounded(self, timeout: float | None) -> float | None:
+        if self.expires is None:
+            return timeout
+        left = self.expires - self._clock.now()
+        if left <= 0:
+            raise passed_deadline()
+        return least(timeout, left)
+
+
+class Connection(HTTPConnection):
+    """A connection of the pool.
+
+    Args:
+        origin: The server.
+        stream: The bytes.
+    """
+
+    def __init__(self, origin: Origin, stream: TimedStream) -> None:
+        super().__init__(origin, stream)
+        self.wire = stream
+
+    def can_be_used_again(self) -> bool:
+        """Whether its last exchange is over; what a server says beyond its answer is no answer to the next call."""
+        return self.is_idle() and not self._h11_state.trailing_data[0]
+
+
+class Pool(HTTPTransport):
+    """A bounded number of connections to one server, for one event loop and process.
+
+    First come, first served. Idle connections are used last in, first out. No lock is held while anything is waited
+    for, and whatever is cancelled, a connection is either given back or closed.
+
+    Args:
+        origin: The server.
+        ssl_context: How to speak TLS to it; None for plain HTTP.
+        limit: Number of connections.
+        clock: Tells the time.
+    """
+
+    def __init__(self, origin: Origin, ssl_context: SSLContext | None, limit: int, clock: Clock) -> None:
+        self._origin = origin
+        self._ssl_context = ssl_context
+        self._clock = clock
+        self._network = Network()
+        self._places: Places[Connection] = Places(limit, IDLE_SECONDS)
+
+    def handle_request(self, request: HTTPRequest) -> HTTPResponse:
+        """Send a request; the answer's body is read from the connection, which is free when the answer is closed."""
+        connection = self._take(request)
+        connection.wire.expires = request.extensions.get("expires")
+        try:
+            answer = connection.handle_request(wire_request(request, self._origin))
+        except BaseException:
+            self._release(connection)
+            raise
+        return wire_response(answer, Body(self, connection, answer.stream))
+
+    def close(self) -> None:
+        """Close all connections; whoever uses one of them finds it broken off, whoever waits is sent away."""
+        used, unused = self._places.close()
+        for connection in used:
+            connection.wire.shut_down()
+        for connection in unused:
+            connection.close()
+
+    def _take(self, request: HTTPRequest) -> Connection:
+        """A connection for one exchange: one that is idle, or a new one."""
+        while (outworn := self._places.outworn(self._clock.now())) is not None:
+            self._close(outworn)
+        timeouts, expires = request.extensions["timeout"], request.extensions.get("expires")
+        idle = self._turn(self._time_for(timeouts["pool"], expires))
+        if idle is not None and not idle.has_expired():
+            return idle
+        try:
+            if idle is not None:  # the server has closed it
+                idle.close()
+            connection = self._connect(timeouts["connect"], expires)
+            try:
+                self._places.use(connection, instead_of=idle)
+            except BaseException:
+                connection.close()
+                raise
+        except BaseException:
+            self._places.vacate(idle)
+            raise
+        return connection
+
+    def _turn(self, seconds: float | None) -> Connection | None:
+        """Wait for a place; what it brings is an idle connection, or None and the right to make one."""
+        turn = self._places.enter(Signal)
+        if isinstance(turn.signal, Signal):
+            try:
+                turn.signal.wait(seconds)
+            except BaseException:
+                if not self._places.leave(turn):
+                    self._release(turn.connection)
+                raise
+            if self._places.leave(turn):
+                raise PoolTimeout
+        return turn.connection
+
+    def _connect(self, seconds: float | None, expires: float | None) -> Connection:
+        """A new connection."""
+        host = self._origin.host.decode("ascii")
+        stream = self._network.connect_tcp(host, self._origin.port, self._time_for(seconds, expires))
+        try:
+            if self._ssl_context is not None:
+                stream = stream.start_tls(self._ssl_context, host, self._time_for(seconds, expires))
+        except BaseException:
+            stream.close()
+            raise
+        return Connection(self._origin, TimedStream(stream, self._clock))
+
+    def _time_for(self, seconds: float | None, expires: float | None) -> float | None:
+        return seconds if expires is None else least(seconds, expires - self._clock.now())
+
+    def _release(self, connection: Connection | None) -> None:
+        """Give up a place: with its connection, if that can be used again."""
+        if connection is None:
+            self._places.vacate(None)
+        elif not connection.can_be_used_again() or not self._places.give_back(connection, self._clock.now()):
+            self._close(connection)
+
+    def _close(self, connection: Connection) -> None:
+        try:
+            connection.close()
+        finally:
+            self._places.vacate(connection)
+
+
+class Body(HTTPStream):
+    """The body of an answer. Closing it, read or not, frees the connection.
+
+    Args:
+        pool: Where the connection belongs.
+        connection: It comes from there.
+        stream: Its bytes.
+    """
+
+    def __init__(self, pool: Pool, connection: Connection, stream: Any) -> None:
+        self._pool = pool
+        self._connection = connection
+        self._stream = stream
+        self._closed = False
+
+    def __iter__(self) -> Iterator[bytes]:
+        return cast("Iterator[bytes]", self._stream.__iter__())
+
+    def close(self) -> None:
+        """Free the connection; it is closed unless the whole answer has been read."""
+        if not self._closed:
+            self._closed = True
+            try:
+                self._stream.close()
+            finally:
+                self._pool._release(self._connection)
+
+    def forget(self) -> None:
+        """The same without waiting: the next who asks for a connection will close this one."""
+        if not self._closed:
+            self._closed = True
+            self._pool._places.forget(self._connection)
+
+    def hurry(self, moment: float) -> None:
+        """Wait for no more bytes after that moment, if not before it."""
+        wire = self._connection.wire
+        wire.expires = moment if wire.expires is None else min(wire.expires, moment)
