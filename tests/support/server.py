@@ -117,6 +117,14 @@ class FakeServer:
             self._listener.listen(256)
             self._start(self._accept)
 
+    def drop(self) -> None:
+        """Close every connection now, as servers do with those that are idle."""
+        with self._lock:
+            connections = list(self._open)
+        for connection in connections:
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+
     # What tests ask
 
     @property

@@ -1,0 +1,181 @@
+"""Connections: used again while they are good, never while they are not."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import Any
+
+import pytest
+
+from sekha import AsyncSekhaClient, SekhaConnectionError, SekhaNotFoundError, SekhaTimeoutError
+from sekha._concurrency import AsyncCall, Clock, async_gather
+from support import facts
+from support.clock import FakeClock, give_clock
+from support.facts import MESSAGES
+from support.replies import after, answer, empty, head, raw
+from support.server import FakeServer, eventually
+
+from .conftest import MakeClient
+
+QUERY, CREATE, HEALTH = "POST /api/v1/query", "POST /api/v1/conversations", "GET /health"
+FOUND, MADE, WELL = answer(facts.hits()), answer(facts.CREATED, 201), answer(facts.HEALTHY)
+
+
+def connections_of(server: FakeServer) -> list[int]:
+    """The connection that each request came by."""
+    return [seen.connection for seen in server.seen]
+
+
+async def test_calls_share_a_connection(client: AsyncSekhaClient, server: FakeServer) -> None:
+    server.on(HEALTH, WELL, empty(404), WELL)
+    await client.controller.health()
+    with pytest.raises(SekhaNotFoundError):
+        await client.controller.health()
+    await client.controller.health()
+    assert connections_of(server) == [1, 1, 1]
+
+
+@pytest.mark.parametrize("line", [QUERY, CREATE])
+async def test_r11_a_connection_that_the_server_has_closed_is_not_used_again(
+    line: str, client: AsyncSekhaClient, server: FakeServer
+) -> None:
+    calls: dict[str, Any] = {
+        QUERY: lambda: client.controller.query("x"),
+        CREATE: lambda: client.controller.create_conversation(messages=MESSAGES),
+    }
+    body = b'{"status": "healthy", "checks": {}}'
+    server.on(HEALTH, *[raw(head(content_length=str(len(body))) + b"\r\n" + body, end="close")] * 3)
+    server.on(line, *[FOUND if line == QUERY else MADE] * 3)
+    for _ in range(3):
+        await client.controller.health()
+        eventually(lambda: server.open_connections == 0)
+        await calls[line]()
+        server.drop()
+        eventually(lambda: server.open_connections == 0)
+    assert server.lines.count(line) == 3  # none was repeated: the dead connection was seen before it was used
+
+
+async def test_r11_a_write_on_a_connection_that_dies_under_it_is_sent_once(
+    client: AsyncSekhaClient, server: FakeServer
+) -> None:
+    server.on(HEALTH, WELL)
+    server.on(CREATE, raw(end="close"))
+    await client.controller.health()
+    with pytest.raises(SekhaConnectionError) as caught:
+        await client.controller.create_conversation(messages=MESSAGES)
+    assert caught.value.may_have_been_applied
+    assert connections_of(server) == [1, 1]
+
+
+async def test_a_connection_that_was_idle_for_long_is_not_used_again(
+    client: AsyncSekhaClient, server: FakeServer, clock: FakeClock
+) -> None:
+    server.always(HEALTH, WELL)
+    for seconds in (0.0, 1.9, 2.1, 0.0):
+        clock.move(seconds)
+        await client.controller.health()
+    assert connections_of(server) == [1, 1, 2, 2]
+    eventually(lambda: server.open_connections == 1)
+
+
+async def test_the_connection_used_last_is_used_first(
+    client: AsyncSekhaClient, server: FakeServer, clock: FakeClock
+) -> None:
+    both = threading.Barrier(2)
+    server.on(HEALTH, *[after(lambda: both.wait(10), WELL)] * 2, *[WELL] * 3)
+    await async_gather([client.controller.health, client.controller.health], 2)
+    used = []
+    for _ in range(3):
+        clock.move(1.5)
+        await client.controller.health()
+        used.append(server.seen[-1].connection)
+    assert len(set(used)) == 1
+    eventually(lambda: server.open_connections == 1)  # the other one grew old
+
+
+async def test_c7_what_a_server_says_beyond_its_answer_is_no_answer(
+    client: AsyncSekhaClient, server: FakeServer
+) -> None:
+    body = b'{"status": "healthy", "checks": {}}'
+    whole = head(content_length=str(len(body))) + b"\r\n" + body
+    lie = b'{"results": [], "total": 99, "page": 1, "page_size": 10}'
+    server.on(HEALTH, raw(whole + head(content_length=str(len(lie))) + b"\r\n" + lie))
+    server.on(QUERY, FOUND)
+    await client.controller.health()
+    assert (await client.controller.query("x"))["total"] == 0
+    assert connections_of(server) == [1, 2]
+
+
+async def test_a_server_that_says_goodbye_is_believed(client: AsyncSekhaClient, server: FakeServer) -> None:
+    server.on(HEALTH, answer(facts.HEALTHY, connection="close"), WELL)
+    await client.controller.health()
+    await client.controller.health()
+    assert connections_of(server) == [1, 2]
+
+
+async def test_whoever_waits_too_long_for_a_connection_is_told(make: MakeClient, server: FakeServer) -> None:
+    client, release = make(max_connections=1, max_retries=0), threading.Event()
+    server.on(QUERY, after(release, FOUND))
+
+    async def first() -> Any:
+        return await client.controller.query("x")
+
+    async def second() -> Any:
+        while not server.seen:
+            await Clock().async_sleep(0.002)
+        try:
+            with pytest.raises(SekhaTimeoutError, match="waiting for a free connection") as caught:
+                await client.with_options(timeout=0.05).controller.create_conversation(messages=MESSAGES)
+        finally:
+            release.set()
+        return caught.value
+
+    _, error = await async_gather([first, second], 2)
+    assert (error.sent, error.may_have_been_applied) == (False, False)
+    assert len(server.seen) == 1
+
+
+async def test_r8_many_callers_queue_and_nobody_fails(make: MakeClient, server: FakeServer) -> None:
+    client = make(max_connections=20, rate_limit_requests=10**9, max_retries=0)
+    server.always(QUERY, after(0.002, FOUND))
+
+    def query(number: int) -> AsyncCall[[], Any]:
+        return lambda: client.controller.query(f"query {number}")
+
+    await async_gather([query(number) for number in range(400)], 400)
+    assert sorted(seen.json["query"] for seen in server.seen) == sorted(f"query {number}" for number in range(400))
+    assert server.most_at_once <= 20
+    assert server.connections <= 20
+
+
+async def test_closing_breaks_off_what_is_under_way(make: MakeClient, server: FakeServer) -> None:
+    client, busy = make(max_retries=0), threading.Event()
+    server.on(QUERY, raw(busy.set, end="hang"))
+
+    async def call() -> Any:
+        with pytest.raises(SekhaConnectionError) as caught:
+            await client.controller.query("x")
+        return caught.value
+
+    async def close() -> None:
+        while not busy.is_set():
+            await Clock().async_sleep(0.002)
+        await client.aclose()
+
+    started = time.monotonic()
+    await async_gather([call, close], 2)
+    assert time.monotonic() - started < 10.0  # and not after the timeout of 30 s
+    eventually(lambda: server.open_connections == 0)
+
+
+async def test_a_forgotten_stream_frees_its_place(make: MakeClient, server: FakeServer, bridge: FakeServer) -> None:
+    client = make(max_connections=1)
+    give_clock(client, Clock())
+    bridge.on("POST /v1/chat/completions", raw(head(content_type="text/event-stream") + b"\r\n", end="hang"))
+    bridge.on(HEALTH, answer(facts.BRIDGE_HEALTHY))
+    stream: Any = await client.bridge.stream_complete(MESSAGES)
+    with pytest.warns(ResourceWarning, match="neither read to its end nor closed"):
+        del stream
+    await client.with_options(timeout=5.0).bridge.health()
+    eventually(lambda: bridge.open_connections == 1)

@@ -1,0 +1,369 @@
+"""The pool, told random stories: calls, cancellations, servers that break off, few places; and many threads."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Awaitable, Callable, List, Literal, NamedTuple, Optional, Set
+
+import anyio
+import anyio.lowlevel
+import httpcore
+import httpx
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sekha import SekhaClient, SekhaTimeoutError
+from sekha._async.pool import AsyncPool
+from sekha._async.stream import end
+from sekha._concurrency import Clock
+from sekha._http import http_request
+from sekha._request import CallOptions, Endpoint, Repeat, Request, Service
+from sekha._response import Reader
+from support import facts
+from support.replies import after, answer, raw
+from support.server import FakeServer
+
+ORIGIN = httpcore.Origin(b"http", b"sekha.test", 80)
+Manner = Literal["fine", "closes", "surplus", "dies", "cuts", "stale"]
+
+
+class Call(NamedTuple):
+    """One caller of a story; times are counted in turns of the event loop."""
+
+    starts: int
+    cancelled: Optional[int]
+    manner: Manner
+    thinks: int
+
+
+class Wire(httpcore.AsyncNetworkStream):
+    """A connection to a server in memory, which answers with the number that it was asked with."""
+
+    def __init__(self, network: Network) -> None:
+        self._network = network
+        self._to_come: List[bytes] = []
+        self._asked: Optional[int] = None
+        self._gone = False
+        self._closed = False
+
+    async def write(self, buffer: bytes, timeout: Optional[float] = None) -> None:  # noqa: ASYNC109 - httpcore's
+        await anyio.lowlevel.checkpoint()
+        if self._gone or self._closed:
+            raise httpcore.WriteError("gone")
+        if buffer.startswith(b"GET /"):
+            assert self._asked is None, "a request on a connection that is busy"
+            self._asked = int(buffer.split(b" ")[1][1:])
+
+    async def read(self, max_bytes: int, timeout: Optional[float] = None) -> bytes:  # noqa: ASYNC109 - httpcore's
+        await anyio.lowlevel.checkpoint()
+        if self._asked is not None:
+            number, self._asked = self._asked, None
+            await self._think(self._network.story[number].thinks)
+            self._to_come = self._answer(number)
+        await anyio.lowlevel.checkpoint()
+        if self._closed:
+            raise httpcore.ReadError("closed")
+        return self._to_come.pop(0) if self._to_come else b""
+
+    def _answer(self, number: int) -> List[bytes]:
+        manner = self._network.story[number].manner
+        body = b"%d" % number
+        more = b"connection: close\r\n" if manner == "closes" else b""
+        whole = b"HTTP/1.1 200 OK\r\n%scontent-length: %d\r\n\r\n" % (more, len(body)) + body
+        self._gone = manner in ("closes", "dies", "cuts", "stale")
+        if manner == "dies":
+            return []
+        if manner == "cuts":
+            return [whole[:-1]]
+        if manner == "surplus":
+            return [whole + b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\n9999"]
+        return [whole[:20], whole[20:]]
+
+    async def _think(self, turns: int) -> None:
+        for _ in range(turns):
+            await anyio.lowlevel.checkpoint()
+
+    async def aclose(self) -> None:
+        if not self._closed:
+            self._closed = True
+            self._network.open.discard(self)
+        await anyio.lowlevel.checkpoint()
+
+    def get_extra_info(self, info: str) -> Any:
+        return self._gone if info == "is_readable" else self
+
+    def shutdown(self, how: int) -> None:
+        self._gone = True
+        self._to_come = []
+
+
+class Network:
+    """Makes such connections, and counts them."""
+
+    def __init__(self, story: List[Call]) -> None:
+        self.story = story
+        self.open: Set[Wire] = set()
+        self.most = 0
+
+    async def connect_tcp(self, *_: Any) -> Wire:
+        await anyio.lowlevel.checkpoint()
+        wire = Wire(self)
+        self.open.add(wire)
+        self.most = max(self.most, len(self.open))
+        try:
+            await anyio.lowlevel.checkpoint()
+        except BaseException:
+            self.open.discard(wire)
+            raise
+        return wire
+
+
+async def begin(pool: AsyncPool, number: int) -> httpx.Response:
+    """Send a number; the answer's body is still to be read."""
+    endpoint: Any = Endpoint("ask", Service.CONTROLLER, "GET", f"/{number}", Repeat.SAFE, Reader(None))
+    request = http_request(
+        Request(endpoint, f"/{number}"), "http://sekha.test", CallOptions(), None, accept="*/*", time_left=None
+    )
+    return await pool.handle_async_request(request)
+
+
+async def ask(pool: AsyncPool, number: int) -> bytes:
+    """What the server answers to a number."""
+    response = await begin(pool, number)
+    pieces = response.aiter_bytes()
+    try:
+        return b"".join([piece async for piece in pieces])
+    finally:
+        await end(response, pieces)
+
+
+async def turns(count: int) -> None:
+    """Let the others have so many turns."""
+    for _ in range(count):
+        await anyio.lowlevel.checkpoint()
+
+
+async def scoped(call: Call, work: Callable[[], Awaitable[Any]]) -> None:
+    """Some work that a scope cancels."""
+    with anyio.CancelScope() as scope:
+
+        async def cancel() -> None:
+            if call.cancelled is not None:
+                await turns(call.cancelled)
+                scope.cancel()
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(cancel)
+            await work()
+
+
+async def natively(call: Call, work: Callable[[], Awaitable[Any]]) -> None:
+    """Some work in a task of asyncio's, which is cancelled as asyncio does."""
+    task = asyncio.ensure_future(work())
+    if call.cancelled is not None:
+        await turns(call.cancelled)
+        task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+async def tell(story: List[Call], limit: int, cancelling: Callable[..., Awaitable[None]]) -> None:
+    """Play a story, and look at what is left of it."""
+    network = Network([*story, *[Call(0, None, "fine", 1)] * limit])
+    pool = AsyncPool(ORIGIN, None, limit, Clock())
+    pool._network = network  # type: ignore[assignment]  # as much of a network as the pool asks for
+    outcomes: List[Any] = []
+
+    async def one(number: int) -> None:
+        await turns(story[number].starts)
+
+        async def work() -> None:
+            try:
+                outcomes.append((number, await ask(pool, number)))
+            except (httpcore.ProtocolError, httpcore.NetworkError):
+                assert story[number].manner in ("dies", "cuts")
+
+        await cancelling(story[number], work)
+
+    async with anyio.create_task_group() as tasks:
+        for number in range(len(story)):
+            tasks.start_soon(one, number)
+
+    uncancelled = {number for number, call in enumerate(story) if call.cancelled is None}
+    answered = {number for number, _ in outcomes}
+    assert answered >= {number for number in uncancelled if story[number].manner not in ("dies", "cuts")}
+    assert all(said == b"%d" % number for number, said in outcomes), outcomes
+
+    places = pool._places
+    assert not places._queue
+    assert not places._used
+    assert places._free + len(places._idle) == limit
+    assert network.open == {connection.wire._stream for _, connection in places._idle}
+    assert network.most <= limit
+
+    with anyio.fail_after(10):
+        async with anyio.create_task_group() as tasks:
+            for number in range(len(story), len(story) + limit):
+                tasks.start_soon(ask, pool, number)
+    await pool.aclose()
+    assert not network.open
+
+
+calls = st.builds(
+    Call,
+    starts=st.integers(0, 8),
+    cancelled=st.one_of(st.none(), st.integers(0, 40)),
+    manner=st.sampled_from(["fine", "fine", "fine", "closes", "surplus", "dies", "cuts", "stale"]),
+    thinks=st.integers(0, 5),
+)
+
+
+@pytest.mark.parametrize("how", ["asyncio", "asyncio, natively", "trio"])
+def test_r5_no_story_leaves_anything_behind(how: str) -> None:
+    @settings(max_examples=60, deadline=None, database=None)
+    @given(story=st.lists(calls, min_size=1, max_size=12), limit=st.integers(1, 4))
+    def play(story: List[Call], limit: int) -> None:
+        cancelling = natively if "natively" in how else scoped
+        anyio.run(tell, story, limit, cancelling, backend="trio" if how == "trio" else "asyncio")
+
+    play()
+
+
+async def break_off(pool: AsyncPool, number: int) -> None:
+    """Read the head of an answer, and no more."""
+    response = await begin(pool, number)
+    await end(response, response.aiter_bytes())
+
+
+async def close(pool: AsyncPool, number: int) -> None:
+    """Close a pool that has an idle connection."""
+    await ask(pool, number)
+    await pool.aclose()
+
+
+@pytest.mark.parametrize("how", ["asyncio", "asyncio, natively", "trio"])
+@pytest.mark.parametrize("work", [ask, break_off, close])
+@pytest.mark.parametrize("warm", [False, True])
+def test_r5_cancelled_at_any_checkpoint(work: Callable[..., Awaitable[Any]], warm: bool, how: str) -> None:
+    cancelling = natively if "natively" in how else scoped
+    limit, last = 2, 45
+
+    async def main(checkpoint: int) -> bool:
+        network = Network([Call(0, checkpoint, "fine", 2)] + [Call(0, None, "fine", 0)] * 12)
+        pools = [AsyncPool(ORIGIN, None, limit, Clock()) for _ in range(2)]
+        for pool in pools:
+            pool._network = network  # type: ignore[assignment]  # as above
+        finished = False
+
+        async def run() -> None:
+            nonlocal finished
+            await work(pools[0], 0)
+            finished = True
+
+        if warm:
+            await ask(pools[0], 1)
+        await cancelling(network.story[0], run)
+        # A pool that was being closed stays closed; its client would make another.
+        pool = pools[1] if work is close else pools[0]
+        if work is close:
+            await pools[0].aclose()
+        for number in range(2, 12):
+            assert await ask(pool, number) == b"%d" % number
+        assert not pool._places._used
+        assert pool._places._free + len(pool._places._idle) == limit
+        await pool.aclose()
+        assert not network.open
+        return finished
+
+    backend = "trio" if how == "trio" else "asyncio"
+    ends = [anyio.run(main, checkpoint, backend=backend) for checkpoint in range(last)]
+    assert ends[-1], "cancel later: the work is not over yet"
+    assert not ends[0]
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_r8_callers_are_served_in_the_order_in_which_they_came(backend: str) -> None:
+    served: List[int] = []
+    count, limit = 500, 7
+
+    async def main() -> None:
+        network = Network([Call(0, None, "fine", 3)] * count)
+        pool = AsyncPool(ORIGIN, None, limit, Clock())
+        pool._network = network  # type: ignore[assignment]  # as above
+
+        async def one(number: int) -> None:
+            assert await ask(pool, number) == b"%d" % number
+            served.append(number)
+
+        async with anyio.create_task_group() as tasks:
+            for number in range(count):
+                tasks.start_soon(one, number)
+                await anyio.lowlevel.checkpoint()
+        await pool.aclose()
+
+    anyio.run(main, backend=backend)
+    assert sorted(served) == list(range(count))
+    # Each begins in its turn; those that are being answered side by side may end in any order.
+    assert all(abs(place - number) < 2 * limit for place, number in enumerate(served))
+
+
+def test_r8_r10_threads_queue_up_and_get_their_own_answers(server: FakeServer) -> None:
+    line = "GET /api/v1/conversations/count"
+    whole = b'HTTP/1.1 200 OK\r\ncontent-length: 12\r\n\r\n{"count": 7}'
+    server.on(line, *[answer({"count": 7}), raw(whole, end="close"), after(0.002, answer({"count": 7}))] * 100)
+    with SekhaClient(controller_url=server.url, api_key="k", max_connections=3) as client:
+        with ThreadPoolExecutor(32) as threads:
+            folders = [f"/{number}" for number in range(300)]
+            counts = list(threads.map(lambda folder: client.controller.count_conversations(folder=folder), folders))
+        assert [count["count"] for count in counts] == [7] * 300
+        assert server.most_at_once <= 3
+        pool: Any = client._server.connections.get()
+        assert not pool._places._queue
+        assert not pool._places._used
+        assert pool._places._free + len(pool._places._idle) == 3
+
+
+def test_closing_sends_away_the_threads_that_wait(server: FakeServer) -> None:
+    server.always("GET /health", raw(end="hang"))
+    client = SekhaClient(controller_url=server.url, api_key="k", max_connections=1, max_retries=0)
+    outcomes: List[str] = []
+
+    def call() -> None:
+        try:
+            client.controller.health()
+        except Exception as error:
+            outcomes.append(type(error).__name__)
+
+    threads = [threading.Thread(target=call) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    pool: Any = client._server.connections.get()
+    while len(pool._places._queue) < 2 or not server.seen:
+        pass
+    client.close()
+    for thread in threads:
+        thread.join(10)
+        assert not thread.is_alive()
+    assert sorted(outcomes) == ["SekhaClosedError", "SekhaClosedError", "SekhaConnectionError"]
+
+
+def test_r5_a_caller_who_gives_up_at_the_last_moment_passes_its_place_on(server: FakeServer) -> None:
+    server.always("GET /health", after(0.03, answer(facts.HEALTHY)))
+    with SekhaClient(controller_url=server.url, api_key="k", max_connections=1, max_retries=0) as client:
+
+        def call(number: int) -> bool:
+            try:
+                # Some of them stop waiting in the moment in which they are called.
+                client.with_options(timeout=0.04 + number % 7 / 100).controller.health()
+            except SekhaTimeoutError:
+                return False
+            return True
+
+        with ThreadPoolExecutor(12) as threads:
+            list(threads.map(call, range(60)))
+        assert call(1000)
+        pool: Any = client._server.connections.get()
+        assert not pool._places._queue
+        assert not pool._places._used
