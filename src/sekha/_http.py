@@ -49,6 +49,7 @@ Network = httpcore.SyncBackend
 NetworkStream = httpcore.NetworkStream
 Origin = httpcore.Origin
 PoolTimeout = httpcore.PoolTimeout
+WriteError = httpcore.WriteError
 
 IDLE_SECONDS = 2.0
 """How long an idle connection is kept: servers close them after about 5 s, and a write must not meet that."""

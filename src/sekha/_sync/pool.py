@@ -22,6 +22,7 @@ from sekha._http import (
     HTTPResponse,
     Origin,
     PoolTimeout,
+    WriteError,
     least,
     passed_deadline,
     wire_request,
@@ -36,6 +37,8 @@ _PIECE = 16 * 1024
 class TimedStream(NetworkStream):
     """The bytes of a connection; waits for none of them past the deadline of the call that uses it.
 
+    What is written is gathered, and leaves when the answer is waited for: the head of a request and its body in one go.
+
     Args:
         stream: Where the bytes go to and come from.
         clock: Tells the time.
@@ -47,19 +50,27 @@ class TimedStream(NetworkStream):
     def __init__(self, stream: NetworkStream, clock: Clock) -> None:
         self._stream = stream
         self._clock = clock
+        self._gathered = b""
+        self._write_timeout: float | None = None
         self.expires: float | None = None
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        """Have bytes sent before the next that are read."""
+        self._gathered += buffer
+        self._write_timeout = timeout
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         """Wait for bytes, and give some; none at their end."""
+        if self._gathered:
+            self._send()
         return self._stream.read(max_bytes, self._bounded(timeout))
 
-    def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        """Send the bytes."""
-        if self.expires is None:
-            self._stream.write(buffer, timeout)
-        else:
-            for start in range(0, len(buffer), _PIECE):
-                self._stream.write(buffer[start : start + _PIECE], self._bounded(timeout))
+    def _send(self) -> None:
+        buffer, self._gathered = self._gathered, b""
+        size = _PIECE if self.expires is not None else len(buffer)
+        with suppress(WriteError):  # who does not listen to the end may have answered all the same
+            for start in range(0, len(buffer), size):
+                self._stream.write(buffer[start : start + size], self._bounded(self._write_timeout))
 
     def close(self) -> None:
         """Close the connection."""
