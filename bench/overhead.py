@@ -10,10 +10,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import json
-import multiprocessing
 import os
-import socket
 import statistics
 import subprocess
 import sys
@@ -22,63 +19,12 @@ import time
 from collections.abc import Awaitable, Callable
 
 import httpx
+from canned import BODY, HITS, canned_server
 
 from sekha import AsyncSekhaClient, SekhaClient, SekhaConfig
 
 CALLS = 50  # of each side in a round
-HITS = 10
 LIMITS = {"blocking": 1.2, "asyncio": 1.2, "import": 80.0, "second client": 2.0}
-
-
-def canned_answer() -> bytes:
-    """A search with ten hits of about 800 bytes."""
-    hit = {
-        "conversation_id": "550e8400-e29b-41d4-a716-446655440000",
-        "message_id": "650e8400-e29b-41d4-a716-446655440000",
-        "score": 0.5,
-        "content": "We deploy the api and the worker on kubernetes with docker. " * 8,
-        "metadata": {"role": "user", "timestamp": "2026-01-31T09:30:00.065414408"},
-        "label": "Architecture",
-        "folder": "/work",
-        "timestamp": "2026-01-31T09:30:00.063957476",
-    }
-    results = [{**hit, "score": 0.9 - i / 100} for i in range(HITS)]
-    body = json.dumps({"results": results, "total": HITS, "page": 1, "page_size": HITS}).encode()
-    head = f"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
-    return head.encode() + body
-
-
-class CannedProtocol(asyncio.Protocol):
-    """Answers when the body of a request has arrived."""
-
-    answer = canned_answer()
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Keep the transport."""
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
-        self._data = b""
-
-    def data_received(self, data: bytes) -> None:
-        """Answer a whole request."""
-        self._data += data
-        head, end, body = self._data.partition(b"\r\n\r\n")
-        if not end:
-            return
-        lengths = [line.split(b":")[1] for line in head.lower().split(b"\r\n") if line.startswith(b"content-length")]
-        if len(body) >= int(lengths[0] if lengths else 0):
-            self._data = b""
-            self._transport.write(self.answer)
-
-
-def serve(port: int) -> None:
-    """Run the canned server until the process is ended."""
-
-    async def run() -> None:
-        server = await asyncio.get_running_loop().create_server(CannedProtocol, "127.0.0.1", port)
-        await server.serve_forever()
-
-    asyncio.run(run())
 
 
 def ratio(ours: Callable[[], object], theirs: Callable[[], object], rounds: int) -> list[float]:
@@ -109,9 +55,6 @@ async def async_ratio(
                 spent[side] += time.perf_counter() - start
         figures.append(spent[0] / spent[1])
     return figures
-
-
-BODY = {"query": "docker", "limit": HITS, "offset": 0}
 
 
 def blocking(url: str, rounds: int) -> list[float]:
@@ -174,41 +117,18 @@ def second_client(rounds: int) -> list[float]:
     return figures
 
 
-def free_port() -> int:
-    """A port that nobody uses."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 def main() -> None:
     """Print one line for each figure."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=30)
     rounds = parser.parse_args().rounds
-    port = free_port()
-    server = multiprocessing.get_context("spawn").Process(target=serve, args=(port,), daemon=True)
-    server.start()
-    try:
-        url = f"http://127.0.0.1:{port}"
-        deadline = time.monotonic() + 10
-        while True:
-            try:
-                socket.create_connection(("127.0.0.1", port), timeout=1).close()
-                break
-            except OSError:
-                if time.monotonic() > deadline:
-                    raise
-                time.sleep(0.05)
+    with canned_server() as url:
         figures = {
             "blocking": (blocking(url, rounds), "times httpx"),
             "asyncio": (asyncio.run(awaited(url, rounds)), "times httpx"),
             "import": (import_difference(max(5, rounds // 3)), "ms above httpx"),
             "second client": (second_client(rounds), "ms"),
         }
-    finally:
-        server.kill()
-        server.join()
     for name, (values, unit) in figures.items():
         low, middle, high = min(values), statistics.median(values), max(values)
         print(f"{name:14} {middle:8.2f} {unit:15} (limit {LIMITS[name]:g}; {low:.2f} to {high:.2f})")
