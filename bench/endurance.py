@@ -28,7 +28,7 @@ from overhead import CannedProtocol, free_port
 
 from sekha import AsyncSekhaClient, SekhaClient
 
-LIMITS = {"blocks": 2000, "KiB": 128, "files": 0, "threads": 0, "tasks": 0}
+LIMITS = {"blocks": 500, "KiB": 64, "files": 0, "threads": 0, "tasks": 0}
 """So much may there be more in the end than after the warm-up, however many calls were made."""
 IDLE = 2.5  # after so many seconds the next call drops the connections that nobody uses
 
