@@ -64,7 +64,7 @@ def test_every_workflow_is_in_the_table() -> None:
     assert {method for cell in table for method in code_in(cell)} == public_methods(SekhaClient)
 
 
-def test_what_is_repeated_is_what_the_table_says() -> None:
+def test_r1_what_is_repeated_is_what_the_table_says() -> None:
     table = rows("docs/errors.md", "## What is repeated")
     listed = {cell.split("**")[1]: code_in(cell) for cell in table}
     classes = {"Safe": Repeat.SAFE, "Costly": Repeat.COSTLY, "Never twice": Repeat.UNSAFE}

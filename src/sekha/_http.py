@@ -203,7 +203,7 @@ def prepare(settings: HTTPSettings, base_url: str) -> None:
     Raises:
         SekhaConfigError: The CA or client certificate cannot be read.
     """
-    if settings.http_client is None:
+    if settings.http_client is None and (settings.proxy or urlsplit(base_url).scheme == "https"):
         _ssl_context(settings, base_url)
 
 

@@ -22,6 +22,7 @@ from sekha import (
     SekhaTimeoutError,
     create_async_sekha_client,
 )
+from sekha._concurrency import AsyncCall
 from sekha._http import AsyncHTTPClient
 from sekha.local import LocalSekha
 from sekha.types import ClientConfig
@@ -91,7 +92,7 @@ async def test_a_url_may_have_a_prefix(server: FakeServer) -> None:
     assert len(server.seen) == 2
 
 
-async def test_making_a_client_opens_nothing(make: MakeClient, server: FakeServer, bridge: FakeServer) -> None:
+async def test_r14_making_a_client_opens_nothing(make: MakeClient, server: FakeServer, bridge: FakeServer) -> None:
     for _ in range(10):
         make()
     assert server.connections == bridge.connections == 0
@@ -110,7 +111,7 @@ async def test_headers_go_with_every_request(make: MakeClient, server: FakeServe
 # Views
 
 
-async def test_a_view_shares_connections_and_closes_nothing(client: AsyncSekhaClient, server: FakeServer) -> None:
+async def test_r13_a_view_shares_connections_and_closes_nothing(client: AsyncSekhaClient, server: FakeServer) -> None:
     server.always("GET /health", answer(facts.HEALTHY))
     await client.controller.health()
     async with client.with_options(timeout=5.0) as view:
@@ -291,7 +292,7 @@ async def test_a_client_of_one_service_on_a_local_sekha(sekha: LocalSekha) -> No
 # A client of the user's
 
 
-async def test_a_lent_client_sends_and_stays_open(server: FakeServer, bridge: FakeServer) -> None:
+async def test_r13_a_lent_client_sends_and_stays_open(server: FakeServer, bridge: FakeServer) -> None:
     server.always("GET /health", answer(facts.HEALTHY))
     bridge.on("POST /v1/chat/completions", chunked(delta("Hi"), DONE))
     async with AsyncHTTPClient(headers={"x-mine": "1"}) as lent:
@@ -391,7 +392,7 @@ async def test_every_error_of_the_network_becomes_ours(cls: type[Exception], clo
 # Closing
 
 
-async def test_closing_closes_every_connection(make: MakeClient, server: FakeServer, bridge: FakeServer) -> None:
+async def test_r13_closing_closes_every_connection(make: MakeClient, server: FakeServer, bridge: FakeServer) -> None:
     client = make()
     server.on("GET /health", answer(facts.HEALTHY))
     bridge.on("GET /health", answer(facts.BRIDGE_HEALTHY))
@@ -401,9 +402,22 @@ async def test_closing_closes_every_connection(make: MakeClient, server: FakeSer
     for _ in range(2):
         await client.aclose()
     eventually(lambda: server.open_connections == bridge.open_connections == 0)
+    calls: list[AsyncCall[[], Any]] = [
+        client.controller.health,
+        client.bridge.health,
+        client.mcp.memory_stats,
+        lambda: client.controller.create_conversation(messages=MESSAGES),
+        lambda: client.bridge.stream_complete(MESSAGES),
+        client.with_options(max_retries=1).controller.health,
+    ]
+    for call in calls:
+        with pytest.raises(SekhaClosedError) as caught:
+            await call()
+        assert (caught.value.sent, caught.value.may_have_been_applied) == (False, False)
+    assert len(server.seen) == len(bridge.seen) == 1
 
 
-async def test_leaving_with_closes_even_after_an_error(server: FakeServer) -> None:
+async def test_r13_leaving_with_closes_even_after_an_error(server: FakeServer) -> None:
     server.on("GET /health", answer(facts.HEALTHY))
     with pytest.raises(ZeroDivisionError):
         await leave_by_an_error(server)
@@ -417,7 +431,7 @@ async def leave_by_an_error(server: FakeServer) -> None:
         raise ZeroDivisionError
 
 
-async def test_a_client_that_was_never_used_can_be_closed(make: MakeClient) -> None:
+async def test_r13_a_client_that_was_never_used_can_be_closed(make: MakeClient) -> None:
     await make().aclose()
 
 

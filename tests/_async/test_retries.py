@@ -1,7 +1,8 @@
-"""How often a request is on the wire: fault by fault, by section 4 of the decisions."""
+"""R2: how often a request is on the wire, fault by fault, by section 4 of the decisions."""
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 import pytest
@@ -21,17 +22,19 @@ from sekha import (
     SekhaTimeoutError,
     SekhaValidationError,
 )
+from sekha._concurrency import Clock, async_gather
 from support import facts
 from support.calls import BY_NAME, CALLS, MODELS, Call
 from support.clock import FakeClock
-from support.facts import ID, MESSAGES
-from support.replies import DROP, HANG, RESET, answer, app_error, body, cut, empty, raw, text
+from support.facts import ID
+from support.nobody import Unreachable
+from support.replies import DROP, HANG, RESET, after, answer, app_error, body, cut, empty, raw, text
 from support.server import FakeServer, Reply, eventually
 
 from .conftest import MakeClient
 
-ALL = 99
 QUERY, CREATE = "POST /api/v1/query", "POST /api/v1/conversations"
+SEARCH = "POST /mcp/tools/memory_search"
 FOUND = answer(facts.hits(facts.hit()))
 
 TURNED_AWAY: dict[str, tuple[Reply, type[SekhaError]]] = {
@@ -40,7 +43,7 @@ TURNED_AWAY: dict[str, tuple[Reply, type[SekhaError]]] = {
 }
 UNKNOWN: dict[str, tuple[Reply, type[SekhaError]]] = {
     "500": (app_error("Database error: locked", 500), SekhaServerError),
-    "500 of the bridge": (app_error("Embedding error: LLM Bridge error: down", 500), SekhaServerError),
+    "500 that speaks of the bridge": (app_error("Embedding error: LLM Bridge error: down", 500), SekhaServerError),
     "502": (body(b"<html>Bad Gateway</html>", 502, "text/html"), SekhaServerError),
     "503": (empty(503), SekhaServerError),
     "504": (empty(504), SekhaServerError),
@@ -66,11 +69,30 @@ MISFITS: dict[str, tuple[Reply, type[SekhaError]]] = {
     "another shape": (answer({"unexpected": True}), SekhaDecodeError),
 }
 FAULTS = {**TURNED_AWAY, **UNKNOWN, **REFUSED, **MISFITS}
+UNREACHABLE: dict[str, type[SekhaError]] = {
+    "refused": SekhaConnectionError,
+    "connect timeout": SekhaTimeoutError,
+    "pool timeout": SekhaTimeoutError,
+}
+
+# Requests on the wire with max_retries 0, 1 and 3, as docs/errors.md has them under "What is repeated".
+AGAIN, ONCE_MORE, NEVER = (1, 2, 4), (1, 2, 2), (1, 1, 1)
+CLASSES = ("SAFE", "COSTLY", "UNSAFE")
+DOCUMENTED: dict[str, tuple[tuple[int, int, int], ...]] = {
+    **dict.fromkeys([*UNREACHABLE, *TURNED_AWAY], (AGAIN, AGAIN, AGAIN)),
+    **dict.fromkeys(UNKNOWN, (AGAIN, ONCE_MORE, NEVER)),
+    "500 that speaks of the bridge": (AGAIN, NEVER, NEVER),
+    **dict.fromkeys([*REFUSED, *MISFITS], (NEVER, NEVER, NEVER)),
+}
+OF_THE_BRIDGE = {"500": (NEVER, NEVER, NEVER), "500 that speaks of the bridge": (NEVER, NEVER, NEVER)}
+RETRIES = (0, 1, 3)
 SAMPLES = (
     "controller.query",
     "controller.create_conversation",
     "controller.summarize",
+    "mcp.memory_search",
     "mcp.memory_store",
+    "mcp.memory_prune",
     "bridge.embed",
     "bridge.complete",
     "bridge.stream_complete",
@@ -83,31 +105,26 @@ CASES = [
     if not ("stream" in name and (fault in MISFITS or fault == "cut"))  # faults of the stream, not of its head
     if fault != "no answer" or name.startswith("controller.")  # slow: once for each class of call
 ]
+ids = pytest.mark.parametrize("call", [BY_NAME[name] for name in SAMPLES], ids=lambda call: call.name)
 
 
-def repetitions(call: Call, fault: str) -> int:
-    """How many repetitions section 4 allows."""
-    if fault in TURNED_AWAY:
-        return ALL
-    if fault not in UNKNOWN or (call.service == MODELS and fault.startswith("500")):
-        return 0
-    costly = 0 if fault == "500 of the bridge" else 1
-    return {"SAFE": ALL, "UNSAFE": 0, "COSTLY": costly}[call.repeat]
+def documented(call: Call, fault: str) -> dict[int, int]:
+    """Requests on the wire by max_retries, as documented."""
+    rows = {**DOCUMENTED, **OF_THE_BRIDGE} if call.service == MODELS else DOCUMENTED
+    return dict(zip(RETRIES, rows[fault][CLASSES.index(call.repeat)]))
 
 
 @pytest.mark.parametrize(("call", "fault"), CASES)
-async def test_wire_counts(
+async def test_r2_wire_counts(
     call: Call, fault: str, make: MakeClient, server: FakeServer, bridge: FakeServer, clock: FakeClock
 ) -> None:
     reply, cls = FAULTS[fault]
     asked = bridge if call.service == MODELS else server
     (wire,) = call.wires
-    silent = fault == "no answer"
-    for max_retries in (1,) if silent else (0, 1, 3) if fault in {**TURNED_AWAY, **UNKNOWN} else (3,):
+    for max_retries, expected in documented(call, fault).items():
         asked.seen.clear()
         clock.waits.clear()
-        client = make(max_retries=max_retries, timeout=0.25 if silent else 30.0)
-        expected = 1 + min(max_retries, repetitions(call, fault))
+        client = make(max_retries=max_retries, timeout=0.25 if fault == "no answer" else 30.0)
         asked.on(wire.line, *[reply] * expected)
         with pytest.raises(SekhaError) as caught:
             await call.on(client)
@@ -125,8 +142,61 @@ async def test_wire_counts(
         assert error.elapsed == sum(clock.waits)
 
 
+@pytest.mark.parametrize("fault", ["refused", "connect timeout"])
+@ids
+async def test_r2_attempts_to_connect(call: Call, fault: str, make: MakeClient, clock: FakeClock) -> None:
+    silent = fault == "connect timeout"
+    with Unreachable(silent=silent) as nobody:
+        for max_retries, expected in documented(call, fault).items():
+            clock.waits.clear()
+            client = make(
+                controller_url=nobody.url,
+                bridge_url=nobody.url,
+                max_retries=max_retries,
+                timeout=0.02 if silent else 30.0,
+            )
+            with pytest.raises(SekhaConnectionError) as caught:
+                await call.on(client)
+            error = caught.value
+            assert type(error) is UNREACHABLE[fault]
+            assert (error.attempts, error.sent, error.may_have_been_applied) == (expected, False, False)
+            assert clock.waits == [0.5, 1.0, 2.0][: expected - 1]
+            assert nobody.url.replace("http://", "") in str(error)
+            assert error.__cause__ is not None
+    assert nobody.server.seen == []
+
+
+@ids
+async def test_r2_attempts_to_get_a_connection_from_the_pool(
+    call: Call, make: MakeClient, server: FakeServer, bridge: FakeServer, clock: FakeClock
+) -> None:
+    client, go_on = make(max_connections=1, timeout=None), threading.Event()
+    asked = bridge if call.service == MODELS else server
+    asked.on("GET /health", after(go_on, answer(facts.BRIDGE_HEALTHY if asked is bridge else facts.HEALTHY)))
+
+    async def hold() -> Any:
+        return await (client.bridge if asked is bridge else client.controller).health()
+
+    async def wait_in_vain() -> None:
+        while not asked.seen:
+            await Clock().async_sleep(0.002)
+        try:
+            for max_retries, expected in documented(call, "pool timeout").items():
+                clock.waits.clear()
+                with pytest.raises(SekhaTimeoutError) as caught:
+                    await call.on(client.with_options(max_retries=max_retries, timeout=0.02))
+                error = caught.value
+                assert (error.attempts, error.sent, error.may_have_been_applied) == (expected, False, False)
+                assert clock.waits == [0.5, 1.0, 2.0][: expected - 1]
+        finally:
+            go_on.set()
+
+    await async_gather([hold, wait_in_vain], 2)
+    assert asked.lines == ["GET /health"]
+
+
 @pytest.mark.parametrize("call", CALLS, ids=lambda call: call.name)
-async def test_every_method_is_repeated_as_its_class_says(
+async def test_r1_r2_every_method_is_repeated_as_its_class_says(
     call: Call, make: MakeClient, server: FakeServer, bridge: FakeServer
 ) -> None:
     client = make(max_retries=2)
@@ -141,108 +211,6 @@ async def test_every_method_is_repeated_as_its_class_says(
     assert len(asked.seen) == len(first) + expected
     assert caught.value.attempts == expected
     assert caught.value.may_have_been_applied == call.writes
-
-
-@pytest.mark.parametrize("name", SAMPLES)
-async def test_what_never_left_is_sent_again_whatever_it_is(name: str, make: MakeClient, clock: FakeClock) -> None:
-    nobody = FakeServer(listening=False)
-    try:
-        for max_retries in (0, 1, 3):
-            clock.waits.clear()
-            client = make(controller_url=nobody.url, bridge_url=nobody.url, max_retries=max_retries)
-            with pytest.raises(SekhaConnectionError) as caught:
-                await BY_NAME[name].on(client)
-            error = caught.value
-            assert (error.attempts, error.sent, error.may_have_been_applied) == (1 + max_retries, False, False)
-            assert len(clock.waits) == max_retries
-            assert nobody.url.replace("http://", "") in str(error)
-            assert error.__cause__ is not None
-    finally:
-        nobody.close()
-
-
-@pytest.mark.parametrize("name", SAMPLES)
-async def test_a_call_succeeds_once_the_server_is_up(name: str, make: MakeClient, clock: FakeClock) -> None:
-    call, late = BY_NAME[name], FakeServer(listening=False)
-    try:
-        clock.on_wait = lambda: late.listen() if len(clock.waits) == 2 else None
-        call.script(late, late)
-        client = make(controller_url=late.url, bridge_url=late.url)
-        result = await call.on(client)
-        if "stream" in name:
-            await result.aclose()
-        assert late.lines == [wire.line for wire in call.wires]
-        assert clock.waits == [0.5, 1.0]
-        await client.aclose()
-    finally:
-        late.close()
-    late.check()
-
-
-@pytest.mark.parametrize("fault", ["429", "503 with Retry-After"])
-@pytest.mark.parametrize("name", SAMPLES)
-async def test_a_call_succeeds_after_it_was_turned_away(
-    name: str, fault: str, client: AsyncSekhaClient, server: FakeServer, bridge: FakeServer
-) -> None:
-    call = BY_NAME[name]
-    asked = bridge if call.service == MODELS else server
-    asked.on(call.wires[0].line, TURNED_AWAY[fault][0], TURNED_AWAY[fault][0])
-    call.script(server, bridge)
-    result = await call.on(client)
-    if "stream" in name:
-        assert await result.get_final_text() == "Hi"
-    assert len(asked.seen) == 3
-
-
-async def test_a_repetition_sends_the_same_bytes_whatever_became_of_the_arguments(
-    client: AsyncSekhaClient, server: FakeServer, clock: FakeClock
-) -> None:
-    message = {"role": "user", "content": "before"}
-    conversation: dict[str, Any] = {"label": "L", "messages": [message]}
-
-    def change() -> None:
-        message["content"] = "after"
-        conversation["label"] = "changed"
-
-    clock.on_wait = change
-    server.on(CREATE, empty(503, retry_after="1"), answer(facts.CREATED, 201))
-    await client.controller.create_conversation(conversation)
-    first, second = server.seen
-    assert first.body == second.body
-    assert first.json == {"label": "L", "folder": "/", "messages": [{"role": "user", "content": "before"}]}
-
-
-async def test_waits_grow_up_to_a_limit_and_are_spread(make: MakeClient, server: FakeServer, clock: FakeClock) -> None:
-    clock.random = 0.5
-    server.always(QUERY, empty(502))
-    with pytest.raises(SekhaServerError):
-        await make(max_retries=7).controller.query("x")
-    assert clock.waits == [0.25, 0.5, 1.0, 2.0, 4.0, 4.0, 4.0]
-
-
-@pytest.mark.parametrize(
-    ("header", "waited"),
-    [("0", 0.0), ("7", 7.0), ("0.2", 1.0), ("60", 60.0), ("-5", 0.0), ("soon", 0.5), ("nan", 0.5), ("inf", 0.5)],
-)
-@pytest.mark.parametrize("status", [429, 503])
-async def test_retry_after_is_obeyed_and_rounded_up(
-    header: str, waited: float, status: int, client: AsyncSekhaClient, server: FakeServer, clock: FakeClock
-) -> None:
-    server.on(QUERY, empty(status, retry_after=header), FOUND)
-    assert (await client.controller.query("x"))["total"] == 1
-    assert clock.waits == [waited]
-
-
-@pytest.mark.parametrize("status", [429, 503])
-async def test_a_server_that_asks_for_too_long_is_not_waited_for(
-    status: int, client: AsyncSekhaClient, server: FakeServer, clock: FakeClock
-) -> None:
-    server.on(CREATE, empty(status, retry_after="61"))
-    with pytest.raises(SekhaAPIError) as caught:
-        await client.controller.create_conversation(messages=MESSAGES)
-    assert caught.value.retry_after == 61.0
-    assert caught.value.may_have_been_applied is False
-    assert clock.waits == []
 
 
 async def test_d38_the_controllers_429_says_when_to_come_back_and_empties_the_bucket(
@@ -289,7 +257,7 @@ async def test_a_delete_that_finds_nothing_at_first_has_not(client: AsyncSekhaCl
         assert caught.value.attempts == attempts
 
 
-async def test_a_write_after_a_maybe_applied_attempt_says_so_in_the_end(make: MakeClient, server: FakeServer) -> None:
+async def test_r1_a_write_after_one_of_unknown_outcome_says_so(make: MakeClient, server: FakeServer) -> None:
     server.on(f"PUT /api/v1/conversations/{ID}/pin", DROP, TURNED_AWAY["429"][0])
     with pytest.raises(SekhaRateLimitError) as caught:
         await make(max_retries=1).controller.pin_conversation(ID)

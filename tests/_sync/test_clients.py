@@ -24,6 +24,7 @@ from sekha import (
     SekhaTimeoutError,
     create_sekha_client,
 )
+from sekha._concurrency import Call
 from sekha._http import HTTPClient
 from sekha.local import LocalSekha
 from sekha.types import ClientConfig
@@ -93,7 +94,7 @@ def test_a_url_may_have_a_prefix(server: FakeServer) -> None:
     assert len(server.seen) == 2
 
 
-def test_making_a_client_opens_nothing(make: MakeClient, server: FakeServer, bridge: FakeServer) -> None:
+def test_r14_making_a_client_opens_nothing(make: MakeClient, server: FakeServer, bridge: FakeServer) -> None:
     for _ in range(10):
         make()
     assert server.connections == bridge.connections == 0
@@ -112,7 +113,7 @@ def test_headers_go_with_every_request(make: MakeClient, server: FakeServer, bri
 # Views
 
 
-def test_a_view_shares_connections_and_closes_nothing(client: SekhaClient, server: FakeServer) -> None:
+def test_r13_a_view_shares_connections_and_closes_nothing(client: SekhaClient, server: FakeServer) -> None:
     server.always("GET /health", answer(facts.HEALTHY))
     client.controller.health()
     with client.with_options(timeout=5.0) as view:
@@ -293,7 +294,7 @@ def test_a_client_of_one_service_on_a_local_sekha(sekha: LocalSekha) -> None:
 # A client of the user's
 
 
-def test_a_lent_client_sends_and_stays_open(server: FakeServer, bridge: FakeServer) -> None:
+def test_r13_a_lent_client_sends_and_stays_open(server: FakeServer, bridge: FakeServer) -> None:
     server.always("GET /health", answer(facts.HEALTHY))
     bridge.on("POST /v1/chat/completions", chunked(delta("Hi"), DONE))
     with HTTPClient(headers={"x-mine": "1"}) as lent:
@@ -393,7 +394,7 @@ def test_every_error_of_the_network_becomes_ours(cls: type[Exception], clock: Fa
 # Closing
 
 
-def test_closing_closes_every_connection(make: MakeClient, server: FakeServer, bridge: FakeServer) -> None:
+def test_r13_closing_closes_every_connection(make: MakeClient, server: FakeServer, bridge: FakeServer) -> None:
     client = make()
     server.on("GET /health", answer(facts.HEALTHY))
     bridge.on("GET /health", answer(facts.BRIDGE_HEALTHY))
@@ -403,9 +404,22 @@ def test_closing_closes_every_connection(make: MakeClient, server: FakeServer, b
     for _ in range(2):
         client.close()
     eventually(lambda: server.open_connections == bridge.open_connections == 0)
+    calls: list[Call[[], Any]] = [
+        client.controller.health,
+        client.bridge.health,
+        client.mcp.memory_stats,
+        lambda: client.controller.create_conversation(messages=MESSAGES),
+        lambda: client.bridge.stream_complete(MESSAGES),
+        client.with_options(max_retries=1).controller.health,
+    ]
+    for call in calls:
+        with pytest.raises(SekhaClosedError) as caught:
+            call()
+        assert (caught.value.sent, caught.value.may_have_been_applied) == (False, False)
+    assert len(server.seen) == len(bridge.seen) == 1
 
 
-def test_leaving_with_closes_even_after_an_error(server: FakeServer) -> None:
+def test_r13_leaving_with_closes_even_after_an_error(server: FakeServer) -> None:
     server.on("GET /health", answer(facts.HEALTHY))
     with pytest.raises(ZeroDivisionError):
         leave_by_an_error(server)
@@ -419,7 +433,7 @@ def leave_by_an_error(server: FakeServer) -> None:
         raise ZeroDivisionError
 
 
-def test_a_client_that_was_never_used_can_be_closed(make: MakeClient) -> None:
+def test_r13_a_client_that_was_never_used_can_be_closed(make: MakeClient) -> None:
     make().close()
 
 

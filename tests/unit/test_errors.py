@@ -408,17 +408,17 @@ def far_from_greenwich(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         ("Sun, 06 Nov 99999 08:49:47 GMT", None),
     ],
 )
-def test_retry_after_is_seconds_or_a_date_or_nothing(value: str, seconds: object, far_from_greenwich: None) -> None:
+def test_r3_retry_after_is_seconds_or_a_date_or_nothing(value: str, seconds: object, far_from_greenwich: None) -> None:
     assert retry_after_seconds(value, now=NOW) == seconds
 
 
 @given(st.text(max_size=40))
-def test_no_retry_after_breaks_an_error(value: str) -> None:
+def test_r3_no_retry_after_breaks_an_error(value: str) -> None:
     found = retry_after_seconds(value, now=NOW)
     assert found is None or 0 <= found < float("inf")
 
 
-def test_without_a_moment_given_a_date_counts_from_now() -> None:
+def test_r3_without_a_moment_given_a_date_counts_from_now() -> None:
     assert retry_after_seconds("Sun, 06 Nov 1994 08:49:37 GMT") == 0.0
     found = retry_after_seconds("Fri, 06 Nov 2093 08:49:37 GMT")
     assert found is not None

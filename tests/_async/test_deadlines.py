@@ -1,0 +1,270 @@
+"""R4: a deadline bounds a whole call, whatever the server does and whatever the call waits for."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import pytest
+
+from sekha import AsyncSekhaClient, AsyncStream, SekhaError, SekhaServerError, SekhaTimeoutError
+from sekha._concurrency import AsyncCall, Clock, async_gather
+from support import facts
+from support.clock import FakeClock, give_clock
+from support.facts import ID, MESSAGES
+from support.nobody import Unreachable
+from support.replies import DONE, HANG, after, answer, app_error, chunked, delta, empty, head, raw
+from support.server import FakeServer, Reply, Step, eventually
+
+from .conftest import MakeClient
+
+CREATE, QUERY, CHAT = "POST /api/v1/conversations", "POST /api/v1/query", "POST /v1/chat/completions"
+MADE, FOUND = answer(facts.CREATED, 201), answer(facts.hits())
+DEADLINE = 0.15
+
+
+def drops(drop: bytes) -> tuple[Step, ...]:
+    """Two seconds of drops, none of them long after the one before."""
+    return tuple(step for _ in range(200) for step in (drop, 0.01))
+
+
+SLOW: dict[str, Reply] = {
+    "never an answer": HANG,
+    "a head, drop by drop": raw(b"HTTP/1.1 200 OK\r\nx-drops: ", *drops(b"x")),
+    "many heads": raw(*drops(b"HTTP/1.1 103 Early Hints\r\n\r\n")),
+    "never a body": raw(head(content_length="99") + b"\r\n", end="hang"),
+    "a body, drop by drop": raw(head(content_length="9999") + b"\r\n", *drops(b" ")),
+    "chunks, drop by drop": chunked(*drops(b" "), content_type="application/json", end="close"),
+    "sizes of chunks, drop by drop": raw(head(transfer_encoding="chunked") + b"\r\n", *drops(b"0")),
+    "an error, drop by drop": raw(head(500, content_length="9999") + b"\r\n", *drops(b" ")),
+}
+SLOW_STREAMS: dict[str, Reply] = {
+    **{name: SLOW[name] for name in ("never an answer", "a head, drop by drop", "an error, drop by drop")},
+    "never an event": chunked(end="hang"),
+    "never another event": chunked(delta("Once "), end="hang"),
+    "an event, drop by drop": chunked(delta("Once ") + b"data: ", *drops(b"x"), end="close"),
+    "many events": chunked(*drops(delta("x")), end="close"),
+    "nothing but keep-alives": chunked(*drops(b": ping\n\n"), end="close"),
+    "a plain answer, drop by drop": SLOW["a body, drop by drop"],
+}
+
+
+def timed(make: MakeClient, **options: Any) -> AsyncSekhaClient:
+    """A client on the real clock with a deadline, and no other limit."""
+    client = make(**{"deadline": DEADLINE, "timeout": None, **options})
+    give_clock(client, Clock())
+    return client
+
+
+async def in_time(call: AsyncCall[[], Any], tries: int = 3) -> SekhaError:
+    """The error of a call that ends at most 0.1 s after its deadline.
+
+    The best of some tries counts: the machine may have been busy with something else once, but a deadline that is not
+    kept is late every time.
+    """
+    late: list[float] = []
+    while True:
+        started = Clock().now()
+        with pytest.raises(SekhaError) as caught:
+            await call()
+        late.append(Clock().now() - started - DEADLINE)
+        if late[-1] <= 0.1:
+            return caught.value
+        assert len(late) < tries, f"too late by {late} s"
+
+
+def is_the_deadline(error: SekhaError, **expected: Any) -> None:
+    """Check that an error says that the time is over."""
+    assert type(error) is SekhaTimeoutError
+    assert {name: getattr(error, name) for name in expected} == expected
+
+
+@pytest.mark.parametrize("how", SLOW)
+async def test_r4_a_slow_answer_ends_at_the_deadline(how: str, make: MakeClient, server: FakeServer) -> None:
+    client = timed(make)
+    server.always(QUERY, SLOW[how])
+    error = await in_time(lambda: client.controller.query("x"))
+    is_the_deadline(error, sent=True, attempts=1, may_have_been_applied=False)
+    eventually(lambda: server.open_connections == 0)
+
+
+@pytest.mark.parametrize("how", ["never an answer", "a body, drop by drop"])
+async def test_r4_a_write_that_the_deadline_ends_may_have_been_applied(
+    how: str, make: MakeClient, server: FakeServer
+) -> None:
+    client = timed(make)
+    server.always(CREATE, SLOW[how])
+    error = await in_time(lambda: client.controller.create_conversation(messages=MESSAGES))
+    is_the_deadline(error, sent=True, attempts=1, may_have_been_applied=True)
+
+
+@pytest.mark.parametrize("how", SLOW_STREAMS)
+async def test_r4_a_slow_stream_ends_at_the_deadline(how: str, make: MakeClient, bridge: FakeServer) -> None:
+    client = timed(make)
+    bridge.always(CHAT, SLOW_STREAMS[how])
+
+    async def read() -> str:
+        stream: AsyncStream = await client.bridge.stream_complete(MESSAGES)
+        return await stream.get_final_text()
+
+    is_the_deadline(await in_time(read), sent=True, may_have_been_applied=True)
+    eventually(lambda: bridge.open_connections == 0)
+
+
+async def test_r4_a_reader_that_is_slow_itself_hears_of_the_deadline(make: MakeClient, bridge: FakeServer) -> None:
+    client = timed(make)
+    bridge.on(CHAT, chunked(delta("Once "), delta("upon "), 0.3, delta("a time."), DONE))
+    stream = await client.bridge.stream_complete(MESSAGES)
+    assert await stream.text_stream().__anext__() == "Once "
+    await Clock().async_sleep(DEADLINE)
+    with pytest.raises(SekhaTimeoutError) as caught:
+        await stream.get_final_text()
+    is_the_deadline(caught.value)
+
+
+async def test_r4_connecting_ends_at_the_deadline(make: MakeClient) -> None:
+    with Unreachable(silent=True) as nobody:
+        client = timed(make, controller_url=nobody.url)
+        error = await in_time(lambda: client.controller.create_conversation(messages=MESSAGES))
+        assert isinstance(error, SekhaTimeoutError)
+        assert error.attempts == 1
+        await client.aclose()
+
+
+async def test_r4_waiting_for_a_connection_ends_at_the_deadline(make: MakeClient, server: FakeServer) -> None:
+    client, go_on = timed(make, max_connections=1), threading.Event()
+    server.on(QUERY, after(go_on, FOUND))
+
+    async def hold() -> Any:
+        return await client.with_options(deadline=None).controller.query("x")
+
+    async def wait() -> SekhaError:
+        while not server.seen:
+            await Clock().async_sleep(0.002)
+        try:
+            return await in_time(lambda: client.controller.create_conversation(messages=MESSAGES))
+        finally:
+            go_on.set()
+
+    _, error = await async_gather([hold, wait], 2)
+    assert isinstance(error, SekhaTimeoutError)
+    assert server.lines == [QUERY]
+
+
+async def test_r4_waiting_to_store_ends_at_the_deadline(make: MakeClient, server: FakeServer) -> None:
+    client, go_on = timed(make, max_concurrent_writes=1), threading.Event()
+    server.on(CREATE, after(go_on, MADE))
+
+    async def hold() -> Any:
+        return await client.with_options(deadline=None).controller.create_conversation(messages=MESSAGES)
+
+    async def wait() -> SekhaError:
+        while not server.seen:
+            await Clock().async_sleep(0.002)
+        try:
+            return await in_time(lambda: client.controller.create_conversation(messages=MESSAGES))
+        finally:
+            go_on.set()
+
+    made, error = await async_gather([hold, wait], 2)
+    assert made["id"] == ID
+    is_the_deadline(error, sent=False, attempts=0, may_have_been_applied=False)
+    assert server.lines == [CREATE]
+
+
+async def test_r4_waiting_for_the_limiter_ends_at_the_deadline(make: MakeClient, server: FakeServer) -> None:
+    client = timed(make, rate_limit_requests=1, rate_limit_window=60.0)
+    server.on(QUERY, FOUND)
+    await client.with_options(deadline=None).controller.query("x")
+    error = await in_time(lambda: client.controller.create_conversation(messages=MESSAGES))
+    is_the_deadline(error, sent=False, attempts=0, may_have_been_applied=False)
+    assert server.lines == [QUERY]
+
+
+async def test_r4_who_gave_up_waiting_for_the_limiter_is_in_nobodys_way(
+    make: MakeClient, server: FakeServer, clock: FakeClock
+) -> None:
+    client = make(rate_limit_requests=1, rate_limit_window=60.0, deadline=5.0)
+    server.on(QUERY, FOUND)
+    await client.controller.query("x")
+    before = clock.now()
+    with pytest.raises(SekhaTimeoutError) as caught:
+        await client.controller.create_conversation(messages=MESSAGES)
+    assert clock.now() - before == pytest.approx(5.0)
+    assert (caught.value.sent, caught.value.attempts, caught.value.may_have_been_applied) == (False, 0, False)
+    assert len(server.seen) == 1
+    clock.move(60.0)
+    server.on(QUERY, FOUND)
+    await client.controller.query("x")
+
+
+class Hasty(Clock):
+    """Never waits between attempts."""
+
+    def chance(self) -> float:
+        return 0.0
+
+
+async def test_r4_attempts_end_at_the_deadline(make: MakeClient, server: FakeServer) -> None:
+    client = timed(make, max_retries=10**6)
+    give_clock(client, Hasty())
+    server.always(QUERY, after(0.02, empty(502)))
+    error = await in_time(lambda: client.controller.query("x"))
+    assert isinstance(error, (SekhaServerError, SekhaTimeoutError))
+    assert error.attempts > 1
+
+
+async def test_r4_a_wait_between_attempts_that_would_end_too_late_is_not_begun(
+    make: MakeClient, server: FakeServer
+) -> None:
+    client = timed(make)
+    server.on(QUERY, empty(503, retry_after="50"))
+    error = await in_time(lambda: client.controller.query("x"))
+    assert isinstance(error, SekhaServerError)
+    assert (error.attempts, error.retry_after) == (1, 50.0)
+
+
+async def test_r4_a_deadline_holds_for_all_attempts_and_the_waits_between_them(
+    make: MakeClient, server: FakeServer, clock: FakeClock
+) -> None:
+    client = make(deadline=4.0, max_retries=9)
+    server.on(QUERY, *[after(lambda: clock.move(0.5), app_error("locked", 500))] * 3)
+    with pytest.raises(SekhaServerError) as caught:
+        await client.controller.query("x")
+    # 0.5 s each, and waits of 0.5 and 1.0 s: the third wait, of 2.0 s, would end too late.
+    assert (caught.value.attempts, clock.waits) == (3, [0.5, 1.0])
+    assert caught.value.elapsed == pytest.approx(3.0)
+
+
+async def test_r4_a_call_of_several_requests_has_one_deadline(make: MakeClient, server: FakeServer) -> None:
+    client = timed(make)
+    server.always(f"GET /api/v1/conversations/{ID}", after(0.1, answer(facts.READ)))
+    server.always(f"PUT /api/v1/conversations/{ID}/label", HANG)
+    error = await in_time(lambda: client.controller.update_folder(ID, folder="/new"))
+    is_the_deadline(error)
+
+
+async def test_r4_the_deadline_of_a_view_begins_with_its_call(
+    make: MakeClient, server: FakeServer, clock: FakeClock
+) -> None:
+    view = make().with_options(deadline=5.0)
+    server.always(QUERY, FOUND)
+    for _ in range(3):
+        clock.move(100.0)
+        await view.controller.query("x")
+    assert len(server.seen) == 3
+
+
+async def test_r4_a_timeout_is_for_each_phase_of_an_attempt(make: MakeClient, server: FakeServer) -> None:
+    client = timed(make, deadline=None)
+    server.on(QUERY, after(0.1, FOUND))
+    await client.controller.query("x")
+    server.on(QUERY, after(0.3, FOUND), FOUND)
+    with pytest.raises(SekhaTimeoutError, match="waiting for the answer"):
+        await client.with_options(timeout=0.1, max_retries=0).controller.query("x")
+    await client.controller.query("x")
+    body = head(content_length="100") + b"\r\n"
+    server.on(QUERY, raw(body, *(step for _ in range(5) for step in (b" " * 20, 0.1)), end="close"))
+    with pytest.raises(SekhaError) as caught:  # each piece came in time: it is the answer that is wrong
+        await client.with_options(timeout=0.4, max_retries=0).controller.query("x")
+    assert not isinstance(caught.value, SekhaTimeoutError)
