@@ -8,10 +8,12 @@ from typing import Iterator
 
 import httpx
 import pytest
+from opentelemetry import trace
 
 from sekha.local import LocalSekha
 from support.clock import FakeClock
 from support.server import FakeServer
+from support.spans import Spans
 
 _LEAKS = ("SSL_CERT_FILE", "SSL_CERT_DIR", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
 
@@ -56,6 +58,15 @@ def bridge() -> Iterator[FakeServer]:
     finally:
         bridge.close()
     bridge.check()
+
+
+@pytest.fixture
+def spans(monkeypatch: pytest.MonkeyPatch) -> Iterator[Spans]:
+    """What clients trace that are made in this test; no others do."""
+    spans = Spans()
+    monkeypatch.setattr(trace, "get_tracer_provider", lambda: spans.provider)
+    yield spans
+    spans.provider.shutdown()
 
 
 @pytest.fixture(scope="session")

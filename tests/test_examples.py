@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import logging
 import os
 import re
 import socket
@@ -48,6 +49,15 @@ CLIENTS = [cls for name, cls in vars(sekha).items() if inspect.isclass(cls) and 
 def worlds(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dict[str, World]]:
     with ExitStack() as stack:
         yield {profile: stack.enter_context(World(tmp_path_factory.mktemp("world"), profile)) for profile in PROFILES}
+
+
+@pytest.fixture(autouse=True)
+def _the_log_as_it_was() -> Iterator[None]:
+    """An example may ask our logger to speak up."""
+    logger = logging.getLogger("sekha")
+    level = logger.level
+    yield
+    logger.setLevel(level)
 
 
 @pytest.fixture

@@ -34,6 +34,7 @@ from sekha.errors import (
     SekhaValidationError,
     SekhaWarning,
 )
+from sekha.events import RequestEvent, ResponseEvent, RetryEvent
 
 __all__ = [
     "AsyncBridgeClient",
@@ -45,6 +46,9 @@ __all__ = [
     "ClientConfig",
     "MCPClient",
     "MemoryController",
+    "RequestEvent",
+    "ResponseEvent",
+    "RetryEvent",
     "SekhaAPIError",
     "SekhaAuthError",
     "SekhaClient",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import math
 from typing import Any, TypeVar
 
@@ -22,7 +21,6 @@ from sekha.errors import (
 )
 
 E = TypeVar("E", bound=SekhaError)
-log = logging.getLogger("sekha")
 
 FIRST_BACKOFF = 0.5
 LONGEST_BACKOFF = 8.0
@@ -145,18 +143,6 @@ class Attempts:
     def wait(self, state: RetryCallState) -> float:
         """Seconds until the next attempt."""
         return self._wait
-
-    def log(self, state: RetryCallState) -> None:
-        """Note a repetition."""
-        endpoint, error = self.endpoint, state.outcome.exception() if state.outcome else None
-        log.debug(
-            "%s %s: attempt %d failed with %s, again in %.2f s",
-            endpoint.method,
-            endpoint.path,
-            state.attempt_number,
-            type(error).__name__,
-            self._wait,
-        )
 
     @property
     def in_flight(self) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Container, Iterable, Mapping
 from importlib.util import find_spec
+from inspect import iscoroutinefunction
 from ssl import SSLContext
 from typing import Any, Final, cast
 from urllib.parse import urlsplit
@@ -25,7 +26,8 @@ LONGEST: Final = 1e8
 _OURS: Final = frozenset({"content-length", "content-type", "host", "transfer-encoding"})
 _URLS: Final = frozenset({"controller_url", "bridge_url", "base_url"})
 _KEYS: Final = frozenset({"api_key", "bridge_api_key", "mcp_api_key"})
-_NONE_IS_MISSING: Final = _URLS | _KEYS | {"proxy", "headers", "http_client"}
+_HOOKS: Final = frozenset({"on_request", "on_response", "on_retry"})
+_NONE_IS_MISSING: Final = _URLS | _KEYS | _HOOKS | {"proxy", "headers", "http_client"}
 
 
 def from_environment(
@@ -75,6 +77,8 @@ def shown(name: str, value: object) -> str:
     if name == "cert" and isinstance(value, (tuple, list)):
         parts = cast("tuple[object, ...]", value)
         return repr((*parts[:2], *("***" for _ in parts[2:])))  # the third is a password
+    if name in _HOOKS:
+        return f"<{getattr(value, '__qualname__', type(value).__qualname__)}>"  # its repr may show what it holds
     return repr(value)
 
 
@@ -104,8 +108,12 @@ def checked_setting(name: str, value: Any) -> Any:
         raise SekhaConfigError("verify: True, False, a path, or an ssl.SSLContext is needed")
     if name == "cert" and not _is_cert(value):
         raise SekhaConfigError("cert: a path, or two or three strings (certificate, key, password) are needed")
-    if name == "trust_env" and not isinstance(value, bool):
-        raise SekhaConfigError("trust_env: True or False is needed")
+    if name in ("trust_env", "tracing") and not isinstance(value, bool):
+        raise SekhaConfigError(f"{name}: True or False is needed")
+    if name in _HOOKS and (
+        not callable(value) or iscoroutinefunction(value) or iscoroutinefunction(type(value).__call__)
+    ):
+        raise SekhaConfigError(f"{name}: a plain function is needed; the async clients call it without awaiting it")
     return value
 
 

@@ -14,7 +14,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from ssl import SSLContext
 from typing import Any, Final, Optional, Union, cast
 
@@ -25,6 +25,7 @@ from sekha._request import DEFAULT_TIMEOUT
 from sekha._sentinel import NOT_GIVEN, NotGiven
 from sekha._settings import ENVIRONMENT, checked_setting, from_environment, shown, without_missing
 from sekha.errors import SekhaConfigError
+from sekha.events import RequestEvent, ResponseEvent, RetryEvent
 
 _HTTP_SETTINGS: Final = ("verify", "cert", "proxy", "trust_env")
 
@@ -43,6 +44,10 @@ class ConnectionSettings(TypedDict, total=False):
     proxy: Optional[str]
     trust_env: bool
     headers: Optional[Mapping[str, str]]
+    on_request: Optional[Callable[[RequestEvent], object]]
+    on_response: Optional[Callable[[ResponseEvent], object]]
+    on_retry: Optional[Callable[[RetryEvent], object]]
+    tracing: bool
 
 
 class ClientSettings(ConnectionSettings, total=False):
@@ -108,6 +113,10 @@ class SekhaConfig(_Settings):
         trust_env: Whether proxy and certificate settings of the environment apply; default True.
         headers: Further headers for every request.
         http_client: An httpx client of yours to send with; it is not closed by us.
+        on_request: Called with a `RequestEvent` when an attempt begins; must be quick and not wait.
+        on_response: Called with a `ResponseEvent` when an attempt has an answer or an error.
+        on_retry: Called with a `RetryEvent` before the wait for another attempt.
+        tracing: Whether there are OpenTelemetry spans where ``opentelemetry-api`` is installed; default True.
 
     Raises:
         SekhaConfigError: A value cannot be used.
@@ -140,6 +149,10 @@ class SekhaConfig(_Settings):
     trust_env: bool = True
     headers: Mapping[str, str] | None = None
     http_client: AsyncHTTPClient | HTTPClient | None = None
+    on_request: Callable[[RequestEvent], object] | None = None
+    on_response: Callable[[ResponseEvent], object] | None = None
+    on_retry: Callable[[RetryEvent], object] | None = None
+    tracing: bool = True
 
     def __init__(
         self,
@@ -163,6 +176,10 @@ class SekhaConfig(_Settings):
         trust_env: bool | NotGiven = NOT_GIVEN,
         headers: Mapping[str, str] | None = None,
         http_client: AsyncHTTPClient | HTTPClient | None = None,
+        on_request: Callable[[RequestEvent], object] | None = None,
+        on_response: Callable[[ResponseEvent], object] | None = None,
+        on_retry: Callable[[RetryEvent], object] | None = None,
+        tracing: bool | NotGiven = NOT_GIVEN,
     ) -> None:
         self._fill({name: value for name, value in locals().items() if name != "self"})
 

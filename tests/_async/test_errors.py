@@ -229,21 +229,6 @@ async def test_no_client_shows_a_key(make: MakeClient) -> None:
         assert not any(key in shown for key in KEYS)
 
 
-async def test_our_loggers_are_quiet_unless_asked(
-    client: AsyncSekhaClient, server: FakeServer, caplog: pytest.LogCaptureFixture
-) -> None:
-    server.on(QUERY, empty(502), *[answer(facts.hits())] * 20)
-    with caplog.at_level(logging.INFO):
-        for _ in range(20):
-            await client.controller.query("x")
-    assert [record for record in caplog.records if record.name.startswith("sekha")] == []
-    caplog.clear()
-    server.on(QUERY, empty(502), answer(facts.hits()))
-    with caplog.at_level(logging.DEBUG, "sekha"):
-        await client.controller.query("x")
-    assert "POST /api/v1/query: attempt 1 failed with SekhaServerError, again in 0.50 s" in caplog.text
-
-
 # Redirects
 
 

@@ -12,6 +12,9 @@ from sekha import (
     AsyncMemoryController,
     AsyncSekhaClient,
     AsyncStream,
+    RequestEvent,
+    ResponseEvent,
+    RetryEvent,
     SekhaAPIError,
     SekhaConfig,
     create_async_sekha_client,
@@ -63,6 +66,24 @@ async def construct(config: SekhaConfig, service: ClientConfig) -> None:
             assert_type(entered, AsyncSekhaClient)
         assert_type(client.with_options(max_retries=0), AsyncSekhaClient)
         assert_type(client.controller.with_options(timeout=None), AsyncMemoryController)
+
+
+def hooks(config: SekhaConfig) -> None:
+    def on_request(event: RequestEvent) -> None:
+        assert_type(event.attempt, int)
+
+    def on_response(event: ResponseEvent) -> int:
+        assert_type(event.status, Optional[int])
+        assert_type(event.error, Optional[type[BaseException]])
+        return 0
+
+    def on_retry(event: RetryEvent) -> None:
+        assert_type(event.error, type[BaseException])
+        assert_type(event.wait, float)
+
+    AsyncSekhaClient(config, on_request=on_request, on_response=on_response, on_retry=lambda event: print(event.wait))
+    AsyncMemoryController(base_url="http://localhost:8080", api_key="k", on_retry=on_retry, tracing=False)
+    AsyncSekhaClient(config.replace(on_response=on_response, on_retry=on_retry))
 
 
 async def controller(client: AsyncSekhaClient) -> None:

@@ -10,6 +10,9 @@ from sekha import (
     BridgeClient,
     MCPClient,
     MemoryController,
+    RequestEvent,
+    ResponseEvent,
+    RetryEvent,
     SekhaAPIError,
     SekhaClient,
     SekhaConfig,
@@ -57,6 +60,24 @@ def construct(config: SekhaConfig, service: ClientConfig) -> None:
         assert_type(client, SekhaClient)
         assert_type(client.with_options(max_retries=0), SekhaClient)
         assert_type(client.controller.with_options(timeout=None), MemoryController)
+
+
+def hooks(config: SekhaConfig) -> None:
+    def on_request(event: RequestEvent) -> None:
+        assert_type(event.attempt, int)
+
+    def on_response(event: ResponseEvent) -> int:
+        assert_type(event.status, Optional[int])
+        assert_type(event.error, Optional[type[BaseException]])
+        return 0
+
+    def on_retry(event: RetryEvent) -> None:
+        assert_type(event.error, type[BaseException])
+        assert_type(event.wait, float)
+
+    SekhaClient(config, on_request=on_request, on_response=on_response, on_retry=lambda event: print(event.wait))
+    MemoryController(base_url="http://localhost:8080", api_key="k", on_retry=on_retry, tracing=False)
+    SekhaClient(config.replace(on_response=on_response, on_retry=on_retry))
 
 
 def controller(client: SekhaClient) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 import os
 import pickle
 from collections.abc import Callable
@@ -33,6 +34,7 @@ def test_the_defaults_are_those_of_the_decisions() -> None:
     assert config.max_response_bytes == 64 * 1024 * 1024
     assert (config.verify, config.cert, config.proxy, config.trust_env) == (True, None, None, True)
     assert (config.headers, config.http_client) == (None, None)
+    assert (config.on_request, config.on_response, config.on_retry, config.tracing) == (None, None, None, True)
     client = ClientConfig()
     assert (client.base_url, client.api_key, client.timeout, client.max_retries) == (None, None, 30.0, 3)
     assert (client.rate_limit_requests, client.rate_limit_window) == (1000, 60.0)
@@ -219,6 +221,25 @@ def test_none_means_no_limit_for_timeout_and_deadline_and_is_remembered_as_given
 def test_headers_that_cannot_be_sent_are_refused(headers: Any) -> None:
     with pytest.raises(SekhaConfigError, match=r"^headers: "):
         SekhaConfig(headers=headers)
+
+
+@pytest.mark.parametrize("name", ["on_request", "on_response", "on_retry"])
+@pytest.mark.parametrize("value", [1, "print", True, [print]])
+def test_hooks_that_are_no_functions_are_refused(name: str, value: Any) -> None:
+    hooks: Dict[str, Any] = {name: value}
+    with pytest.raises(SekhaConfigError, match=f"^{name}: a plain function is needed"):
+        SekhaConfig(**hooks)
+
+
+@pytest.mark.parametrize("value", [1, "yes", None])
+def test_tracing_is_true_or_false(value: Any) -> None:
+    with pytest.raises(SekhaConfigError, match=r"^tracing: True or False is needed"):
+        SekhaConfig(tracing=value)
+
+
+def test_a_hook_is_shown_by_its_name_alone() -> None:
+    hook: Any = functools.partial(print, CANARY)
+    assert repr(SekhaConfig(on_request=hook, on_retry=print)) == "SekhaConfig(on_request=<partial>, on_retry=<print>)"
 
 
 def test_headers_are_copied() -> None:

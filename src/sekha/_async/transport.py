@@ -24,9 +24,10 @@ from sekha._http import (
     wire_origin,
     wire_tls,
 )
+from sekha._observe import Watch, Watched
 from sekha._options import merged_keys
 from sekha._rate_limit import bucket_per_process
-from sekha._request import CallOptions, Endpoint, Request, Service
+from sekha._request import CallOptions, Request, Service
 from sekha._response import Answer
 from sekha._retry import Attempts
 from sekha._secrets import Secret, hidden
@@ -69,6 +70,7 @@ class AsyncConnections:
         prepare(settings, base_url)
         self.base_url = base_url
         self.clock = clock
+        self.watch = Watch(config, base_url)
         self.bucket = bucket_per_process(config.rate_limit_requests, config.rate_limit_window)
         self.writes = AsyncSemaphore(config.max_concurrent_writes)
         self.limit = config.max_response_bytes
@@ -172,12 +174,11 @@ class AsyncTransport:
         Raises:
             SekhaError: It failed; the error says whether it may have been applied.
         """
-        endpoint = request.endpoint
 
-        async def exchange(options: CallOptions) -> T:
-            return endpoint.read(await self._exchange(request, options))
+        async def exchange(call: Watched) -> T:
+            return request.endpoint.read(await self._exchange(call))
 
-        return await self._attempt(endpoint, exchange)
+        return await self._attempt(request, exchange)
 
     async def open_stream(self, request: Request[Any]) -> AsyncStream:
         """A stream of chunks, once its head has arrived; nothing is repeated after that.
@@ -185,17 +186,14 @@ class AsyncTransport:
         Raises:
             SekhaError: The stream did not begin.
         """
+        return await self._attempt(request, self._open)
 
-        async def exchange(options: CallOptions) -> AsyncStream:
-            return await self._open(request, options)
-
-        return await self._attempt(request.endpoint, exchange)
-
-    async def _attempt(self, endpoint: Endpoint[Any], exchange: AsyncCall[[CallOptions], T]) -> T:
+    async def _attempt(self, request: Request[Any], exchange: AsyncCall[[Watched], T]) -> T:
         """The one loop of attempts."""
-        clock = self.connections.clock
+        endpoint, clock = request.endpoint, self.connections.clock
         options = self._options.begun(clock.now())
         attempts = Attempts(endpoint, options, clock)
+        call = self.connections.watch.call(request, options, clock)
 
         async def one() -> T:
             if not endpoint.stores:
@@ -210,13 +208,14 @@ class AsyncTransport:
         async def in_turn() -> T:
             await self._take_token(options)
             attempts.begin()
-            return await exchange(options)
+            with call:
+                return await exchange(call)
 
         retrying = AsyncRetrying(
             sleep=clock.async_sleep,
             retry=attempts.again,
             wait=attempts.wait,
-            before_sleep=attempts.log,
+            before_sleep=lambda state: call.repeated(attempts.wait(state)),
             reraise=True,
         )
         try:
@@ -247,17 +246,17 @@ class AsyncTransport:
         finally:
             bucket.leave(ticket)
 
-    async def _exchange(self, request: Request[Any], options: CallOptions) -> Answer:
+    async def _exchange(self, call: Watched) -> Answer:
         """One attempt on the wire: the whole answer."""
-        with translated_errors(request.endpoint, self.connections.base_url):
-            response = await self._send(request, options, "application/json")
-            return await self._read(response, options)
+        with translated_errors(call.request.endpoint, self.connections.base_url):
+            response = await self._send(call, "application/json")
+            return await self._read(response, call.options)
 
-    async def _open(self, request: Request[Any], options: CallOptions) -> AsyncStream:
+    async def _open(self, call: Watched) -> AsyncStream:
         """One attempt on the wire: the head of a stream, or the error that came instead."""
-        endpoint, connections = request.endpoint, self.connections
+        endpoint, options, connections = call.request.endpoint, call.options, self.connections
         with translated_errors(endpoint, connections.base_url):
-            response = await self._send(request, options, "text/event-stream, application/json")
+            response = await self._send(call, "text/event-stream, application/json")
             if not response.is_success:
                 endpoint.read(await self._read(response, options))
         reader = ChunkReader(
@@ -268,8 +267,8 @@ class AsyncTransport:
         )
         return AsyncStream(response, reader, options, connections.clock, self._keys.values())
 
-    async def _send(self, request: Request[Any], options: CallOptions, accept: str) -> HTTPResponse:
-        connections = self.connections
+    async def _send(self, call: Watched, accept: str) -> HTTPResponse:
+        request, options, connections = call.request, call.options, self.connections
         attempt = http_request(
             request,
             connections.base_url,
@@ -278,7 +277,9 @@ class AsyncTransport:
             accept=accept,
             time_left=options.time_left(connections.clock.now()),
         )
-        return await connections.get().handle_async_request(attempt)
+        response = await connections.get().handle_async_request(attempt)
+        call.status = response.status_code
+        return response
 
     async def _read(self, response: HTTPResponse, options: CallOptions) -> Answer:
         """The whole answer, bounded in length and time; the connection is free afterwards."""

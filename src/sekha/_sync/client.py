@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from copy import copy
 from ssl import SSLContext
 from types import TracebackType
@@ -15,6 +15,7 @@ from sekha._http import HTTPClient
 from sekha._options import bridge_keys, changed_keys, changed_options, server_keys
 from sekha._sentinel import NOT_GIVEN, NotGiven
 from sekha.config import SekhaConfig, resolved_config
+from sekha.events import RequestEvent, ResponseEvent, RetryEvent
 
 from .bridge import BridgeClient
 from .controller import MemoryController
@@ -51,6 +52,10 @@ class SekhaClient(Workflows):
         trust_env: Whether proxy and certificate settings of the environment apply; default True.
         headers: Further headers for every request.
         http_client: An httpx client of yours to send with; it is not closed by us.
+        on_request: Called with a `sekha.RequestEvent` when an attempt begins; must be quick and not wait.
+        on_response: Called with a `sekha.ResponseEvent` when an attempt has an answer or an error.
+        on_retry: Called with a `sekha.RetryEvent` before the wait for another attempt.
+        tracing: Whether there are OpenTelemetry spans where ``opentelemetry-api`` is installed; default True.
 
     Attributes:
         controller: Conversations and what is remembered of them (`MemoryController`).
@@ -94,6 +99,10 @@ class SekhaClient(Workflows):
         trust_env: bool | NotGiven = NOT_GIVEN,
         headers: Mapping[str, str] | None = None,
         http_client: HTTPClient | None = None,
+        on_request: Callable[[RequestEvent], object] | None = None,
+        on_response: Callable[[ResponseEvent], object] | None = None,
+        on_retry: Callable[[RetryEvent], object] | None = None,
+        tracing: bool | NotGiven = NOT_GIVEN,
     ) -> None:
         arguments = {name: value for name, value in locals().items() if name not in ("self", "config", "__class__")}
         settings = resolved_config(config, arguments)

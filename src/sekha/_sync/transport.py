@@ -26,9 +26,10 @@ from sekha._http import (
     wire_origin,
     wire_tls,
 )
+from sekha._observe import Watch, Watched
 from sekha._options import merged_keys
 from sekha._rate_limit import bucket_per_process
-from sekha._request import CallOptions, Endpoint, Request, Service
+from sekha._request import CallOptions, Request, Service
 from sekha._response import Answer
 from sekha._retry import Attempts
 from sekha._secrets import Secret, hidden
@@ -71,6 +72,7 @@ class Connections:
         prepare(settings, base_url)
         self.base_url = base_url
         self.clock = clock
+        self.watch = Watch(config, base_url)
         self.bucket = bucket_per_process(config.rate_limit_requests, config.rate_limit_window)
         self.writes = Semaphore(config.max_concurrent_writes)
         self.limit = config.max_response_bytes
@@ -174,12 +176,11 @@ class Transport:
         Raises:
             SekhaError: It failed; the error says whether it may have been applied.
         """
-        endpoint = request.endpoint
 
-        def exchange(options: CallOptions) -> T:
-            return endpoint.read(self._exchange(request, options))
+        def exchange(call: Watched) -> T:
+            return request.endpoint.read(self._exchange(call))
 
-        return self._attempt(endpoint, exchange)
+        return self._attempt(request, exchange)
 
     def open_stream(self, request: Request[Any]) -> Stream:
         """A stream of chunks, once its head has arrived; nothing is repeated after that.
@@ -187,17 +188,14 @@ class Transport:
         Raises:
             SekhaError: The stream did not begin.
         """
+        return self._attempt(request, self._open)
 
-        def exchange(options: CallOptions) -> Stream:
-            return self._open(request, options)
-
-        return self._attempt(request.endpoint, exchange)
-
-    def _attempt(self, endpoint: Endpoint[Any], exchange: Call[[CallOptions], T]) -> T:
+    def _attempt(self, request: Request[Any], exchange: Call[[Watched], T]) -> T:
         """The one loop of attempts."""
-        clock = self.connections.clock
+        endpoint, clock = request.endpoint, self.connections.clock
         options = self._options.begun(clock.now())
         attempts = Attempts(endpoint, options, clock)
+        call = self.connections.watch.call(request, options, clock)
 
         def one() -> T:
             if not endpoint.stores:
@@ -212,13 +210,14 @@ class Transport:
         def in_turn() -> T:
             self._take_token(options)
             attempts.begin()
-            return exchange(options)
+            with call:
+                return exchange(call)
 
         retrying = Retrying(
             sleep=clock.sleep,
             retry=attempts.again,
             wait=attempts.wait,
-            before_sleep=attempts.log,
+            before_sleep=lambda state: call.repeated(attempts.wait(state)),
             reraise=True,
         )
         try:
@@ -249,17 +248,17 @@ class Transport:
         finally:
             bucket.leave(ticket)
 
-    def _exchange(self, request: Request[Any], options: CallOptions) -> Answer:
+    def _exchange(self, call: Watched) -> Answer:
         """One attempt on the wire: the whole answer."""
-        with translated_errors(request.endpoint, self.connections.base_url):
-            response = self._send(request, options, "application/json")
-            return self._read(response, options)
+        with translated_errors(call.request.endpoint, self.connections.base_url):
+            response = self._send(call, "application/json")
+            return self._read(response, call.options)
 
-    def _open(self, request: Request[Any], options: CallOptions) -> Stream:
+    def _open(self, call: Watched) -> Stream:
         """One attempt on the wire: the head of a stream, or the error that came instead."""
-        endpoint, connections = request.endpoint, self.connections
+        endpoint, options, connections = call.request.endpoint, call.options, self.connections
         with translated_errors(endpoint, connections.base_url):
-            response = self._send(request, options, "text/event-stream, application/json")
+            response = self._send(call, "text/event-stream, application/json")
             if not response.is_success:
                 endpoint.read(self._read(response, options))
         reader = ChunkReader(
@@ -270,8 +269,8 @@ class Transport:
         )
         return Stream(response, reader, options, connections.clock, self._keys.values())
 
-    def _send(self, request: Request[Any], options: CallOptions, accept: str) -> HTTPResponse:
-        connections = self.connections
+    def _send(self, call: Watched, accept: str) -> HTTPResponse:
+        request, options, connections = call.request, call.options, self.connections
         attempt = http_request(
             request,
             connections.base_url,
@@ -280,7 +279,9 @@ class Transport:
             accept=accept,
             time_left=options.time_left(connections.clock.now()),
         )
-        return connections.get().handle_request(attempt)
+        response = connections.get().handle_request(attempt)
+        call.status = response.status_code
+        return response
 
     def _read(self, response: HTTPResponse, options: CallOptions) -> Answer:
         """The whole answer, bounded in length and time; the connection is free afterwards."""
