@@ -1,4 +1,4 @@
-"""A canned server in a process of its own: every request is answered with ten search hits, about 8 KB."""
+"""A canned server in a process of its own: ten search hits of 8 KB together, or chunks where a chat is asked for."""
 
 from __future__ import annotations
 
@@ -32,6 +32,14 @@ def canned_answer() -> bytes:
     return head.encode() + body
 
 
+def canned_stream() -> bytes:
+    """Ten chunks, and the end of them."""
+    chunk = b'data: {"choices":[{"index":0,"delta":{"content":"word "},"finish_reason":null}]}\n\n'
+    events = chunk * 10 + b"data: [DONE]\n\n"
+    head = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
+    return head + b"%x\r\n%s\r\n0\r\n\r\n" % (len(events), events)
+
+
 class CannedProtocol(asyncio.Protocol):
     """Answers when the body of a request has arrived.
 
@@ -39,7 +47,8 @@ class CannedProtocol(asyncio.Protocol):
         delay: Seconds to think before an answer.
     """
 
-    answer = canned_answer()
+    found = canned_answer()
+    stream = canned_stream()
 
     def __init__(self, delay: float) -> None:
         self._delay = delay
@@ -58,11 +67,12 @@ class CannedProtocol(asyncio.Protocol):
             return
         lengths = [line.split(b":")[1] for line in head.lower().split(b"\r\n") if line.startswith(b"content-length")]
         if len(body) >= int(lengths[0] if lengths else 0):
+            answer = self.stream if head.startswith(b"POST /v1/chat") else self.found
             self._data = b""
             if self._delay:
-                asyncio.get_running_loop().call_later(self._delay, self._transport.write, self.answer)
+                asyncio.get_running_loop().call_later(self._delay, self._transport.write, answer)
             else:
-                self._transport.write(self.answer)
+                self._transport.write(answer)
 
 
 def serve(port: int, delay: float) -> None:

@@ -13,18 +13,15 @@ from __future__ import annotations
 import argparse
 import asyncio
 import gc
-import multiprocessing
 import os
-import socket
 import sys
 import threading
-import time
 import tracemalloc
 from collections.abc import Callable
 from typing import Any
 
 import anyio
-from overhead import CannedProtocol, free_port
+from canned import canned_server
 
 from sekha import AsyncSekhaClient, SekhaClient
 
@@ -34,35 +31,6 @@ IDLE = 2.5  # after so many seconds the next call drops the connections that nob
 
 Counts = dict[str, float]
 MESSAGES = [{"role": "user", "content": "Tell me a story"}]
-CHUNK = b'data: {"choices":[{"index":0,"delta":{"content":"word "},"finish_reason":null}]}\n\n'
-EVENTS = CHUNK * 10 + b"data: [DONE]\n\n"
-STREAM = (
-    b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
-    + b"%x\r\n%s\r\n" % (len(EVENTS), EVENTS)
-    + b"0\r\n\r\n"
-)
-
-
-class TwoAnswers(CannedProtocol):
-    """Answers searches and streams."""
-
-    found = CannedProtocol.answer
-
-    def data_received(self, data: bytes) -> None:
-        """Answer a whole request."""
-        if not self._data:
-            self.answer = STREAM if data.startswith(b"POST /v1/chat") else self.found
-        super().data_received(data)
-
-
-def serve(port: int) -> None:
-    """Run the canned server until the process is ended."""
-
-    async def run() -> None:
-        server = await asyncio.get_running_loop().create_server(TwoAnswers, "127.0.0.1", port)
-        await server.serve_forever()
-
-    asyncio.run(run())
 
 
 def open_files() -> int:
@@ -158,19 +126,6 @@ FLAVOURS: dict[str, Callable[[str, int, int], tuple[Counts, Counts]]] = {
 }
 
 
-def wait_for(port: int) -> None:
-    """Wait until the server listens."""
-    late = time.monotonic() + 20
-    while True:
-        try:
-            socket.create_connection(("127.0.0.1", port), timeout=1).close()
-            return
-        except OSError:
-            if time.monotonic() > late:
-                raise
-            time.sleep(0.05)
-
-
 def main() -> int:
     """Print one line for each flavour; 1 if something grew."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -179,24 +134,17 @@ def main() -> int:
     parser.add_argument("--flavours", nargs="+", choices=FLAVOURS, default=list(FLAVOURS))
     parser.add_argument("--trace", action="store_true")
     options = parser.parse_args()
-    port = free_port()
-    server = multiprocessing.get_context("spawn").Process(target=serve, args=(port,), daemon=True)
-    server.start()
+    if options.trace:
+        tracemalloc.start()
+    print(f"{options.calls} calls and {options.streams} streams: in use after a warm-up -> in the end")
     grew = False
-    try:
-        wait_for(port)
-        if options.trace:
-            tracemalloc.start()
-        print(f"{options.calls} calls and {options.streams} streams: in use after a warm-up -> in the end")
+    with canned_server() as url:
         for flavour in options.flavours:
-            before, after = FLAVOURS[flavour](f"http://127.0.0.1:{port}", options.calls, options.streams)
+            before, after = FLAVOURS[flavour](url, options.calls, options.streams)
             shown = "  ".join(f"{name} {before[name]:.0f} -> {after[name]:.0f}" for name in before)
             more = any(after[name] - before[name] > limit for name, limit in LIMITS.items())
             print(f"{flavour:9} {shown}  {'GREW' if more else 'flat'}", flush=True)
             grew = grew or more
-    finally:
-        server.kill()
-        server.join()
     return int(grew)
 
 

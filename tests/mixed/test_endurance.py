@@ -18,7 +18,7 @@ SCRIPT = Path(__file__).parents[2] / "bench" / "endurance.py"
 @pytest.mark.parametrize("flavour", ["blocking", "asyncio", "trio"])
 def test_r16_memory_tasks_threads_and_open_files_stay_flat(flavour: str) -> None:
     done = subprocess.run(
-        [sys.executable, str(SCRIPT), "--calls", "300", "--streams", "30", "--trace", "--flavours", flavour],
+        [sys.executable, str(SCRIPT), "--calls", "300", "--streams", "30", "--flavours", flavour],
         env={**os.environ, "PYTHONPATH": str(SOURCE)},
         capture_output=True,
         text=True,
