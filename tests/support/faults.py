@@ -39,7 +39,7 @@ def made(cls: Any) -> BaseException:
     """An error of a class."""
     if cls is httpx.HTTPStatusError:
         request = httpx.Request("GET", "http://x.test")
-        return cls("it broke", request=request, response=httpx.Response(500))  # type: ignore[no-any-return]
+        return cls("it broke", request=request, response=httpx.Response(500))
     try:
         return cls("it broke")  # type: ignore[no-any-return]
     except TypeError:
