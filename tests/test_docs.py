@@ -13,8 +13,6 @@ import pytest
 import sekha
 import sekha.errors
 from sekha import BridgeClient, MCPClient, MemoryController, SekhaClient, SekhaConfig
-from sekha._endpoints import ENDPOINTS
-from sekha._request import Repeat
 from sekha.cli import COMMANDS, demo, health, serve
 
 ROOT = Path(__file__).parents[1]
@@ -62,15 +60,6 @@ def test_every_method_is_in_the_table_of_its_service(name: str, cls: type) -> No
 def test_every_workflow_is_in_the_table() -> None:
     table = rows("docs/workflows.md", "# Workflows")
     assert {method for cell in table for method in code_in(cell)} == public_methods(SekhaClient)
-
-
-def test_r1_what_is_repeated_is_what_the_table_says() -> None:
-    table = rows("docs/errors.md", "## What is repeated")
-    listed = {cell.split("**")[1]: code_in(cell) for cell in table}
-    classes = {"Safe": Repeat.SAFE, "Costly": Repeat.COSTLY, "Never twice": Repeat.UNSAFE}
-    assert listed == {
-        word: {endpoint.name for endpoint in ENDPOINTS if endpoint.repeat is repeat} for word, repeat in classes.items()
-    }
 
 
 def test_the_error_tree_is_the_tree_of_the_classes() -> None:

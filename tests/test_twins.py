@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any, Dict, Iterator, List, Set, Tuple
 
+import anyio
 import pytest
 
 import sekha
@@ -17,7 +18,11 @@ import sekha._async
 import sekha._sync
 from sekha import _endpoints
 from sekha._endpoints import ENDPOINTS
-from support.calls import CALLS
+from support import facts
+from support.calls import BY_NAME, CALLS
+from support.facts import BRIDGE_KEY, MCP_KEY, MESSAGES, REST_KEY
+from support.replies import DONE, answer, chunked, delta
+from support.server import FakeServer
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tools"))
 unasync: Any = importlib.import_module("unasync")
@@ -55,7 +60,7 @@ def names_of(cls: Any) -> Set[str]:
     return {translated(name) for name in members(cls)}
 
 
-def test_the_package_has_every_name_twice() -> None:
+def test_c9_the_package_has_every_name_twice() -> None:
     awaited = {name for name in sekha.__all__ if "sync" in name.lower()}
     assert {translated(name) for name in awaited} < set(sekha.__all__)
     assert len(awaited) == 6
@@ -64,7 +69,7 @@ def test_the_package_has_every_name_twice() -> None:
 
 
 @pytest.mark.parametrize("module", MODULES)
-def test_modules_have_the_same_names(module: str) -> None:
+def test_c9_modules_have_the_same_names(module: str) -> None:
     awaited, blocking = (importlib.import_module(f"sekha.{tree}.{module}") for tree in ("_async", "_sync"))
 
     def own(one: Any) -> Set[str]:
@@ -75,7 +80,7 @@ def test_modules_have_the_same_names(module: str) -> None:
 
 
 @pytest.mark.parametrize(("awaited", "blocking"), CLASSES, ids=lambda cls: cls.__name__)
-def test_classes_have_the_same_methods(awaited: Any, blocking: Any) -> None:
+def test_c9_classes_have_the_same_methods(awaited: Any, blocking: Any) -> None:
     assert names_of(awaited) == names_of(blocking)
     assert translated(inspect.getdoc(awaited) or "") == inspect.getdoc(blocking)
     others = {translated(name): value for name, value in members(awaited).items()}
@@ -96,7 +101,7 @@ def shape(function: Any) -> List[Tuple[str, Any, str, str]]:
 
 
 @pytest.mark.parametrize(("awaited", "blocking"), CLASSES, ids=lambda cls: cls.__name__)
-def test_what_is_awaited_blocks_in_the_other(awaited: Any, blocking: Any) -> None:
+def test_c9_what_is_awaited_blocks_in_the_other(awaited: Any, blocking: Any) -> None:
     others = {translated(name): value for name, value in members(awaited).items()}
     for name, method in members(blocking).items():
         assert not inspect.iscoroutinefunction(method), name
@@ -106,7 +111,7 @@ def test_what_is_awaited_blocks_in_the_other(awaited: Any, blocking: Any) -> Non
             assert inspect.iscoroutinefunction(others[name]) != at_once, name
 
 
-def test_factories_are_twins() -> None:
+def test_c9_factories_are_twins() -> None:
     awaited, blocking = sekha.create_async_sekha_client, sekha.create_sekha_client
     assert shape(awaited) == shape(blocking)
     assert translated(awaited.__doc__ or "") == blocking.__doc__
@@ -117,6 +122,91 @@ def test_every_public_method_is_documented(awaited: Any, blocking: Any) -> None:
     for name, method in members(blocking).items():
         if callable(method) and name != "__init__":
             assert inspect.getdoc(method), name
+
+
+def test_c9_the_generated_tree_is_that_of_its_source_without_a_word_of_async() -> None:
+    """The generator looks for such words in code, comments and documentation."""
+    assert unasync.check(Path(__file__).parents[1]) == []
+    for module in MODULES:
+        source = inspect.getsource(importlib.import_module(f"sekha._sync.{module}"))
+        assert not re.search(r"async|await", source.partition("\n\n")[2], re.IGNORECASE), module
+
+
+WORKFLOWS: Dict[str, Tuple[Any, ...]] = {
+    "store_and_query": (MESSAGES, "hello"),
+    "complete_with_context": ("Hello", "hello"),
+    "stream_with_context": ("Hello", "hello"),
+    "complete_with_memory": ("Hello", "hello"),
+    "health_check": (),
+}
+WALKS = {"controller.iter_conversations": {"label": "Hello Sekha!", "page_size": 7}}
+KEYS: Dict[str, Any] = {"api_key": REST_KEY, "mcp_api_key": MCP_KEY, "bridge_api_key": BRIDGE_KEY}
+
+
+def scripted(name: str, server: FakeServer, bridge: FakeServer) -> None:
+    """Write down what a method is answered."""
+    calls = [BY_NAME[name]] if name in BY_NAME else CALLS
+    for call in calls:
+        for wire in call.wires:
+            (bridge if call.service == "bridge" else server).always(wire.line, wire.reply)
+    if name not in BY_NAME:
+        streamed = chunked(delta("Hi", "stop"), DONE)
+        bridge.always("POST /v1/chat/completions", streamed if "stream" in name else answer(facts.COMPLETION))
+
+
+def made(client: Any, name: str) -> Any:
+    """Call a method by its name."""
+    if name in BY_NAME:
+        return BY_NAME[name].on(client)
+    service, _, method = name.rpartition(".")
+    return getattr(getattr(client, service) if service else client, method)(
+        *WORKFLOWS.get(name, ()), **WALKS.get(name, {})
+    )
+
+
+def sent(*servers: FakeServer) -> List[Tuple[bytes, bytes]]:
+    """Every byte of every request since the last time, in an order that does not depend on threads."""
+    found = [(seen.head, seen.body) for server in servers for seen in server.seen]
+    for server in servers:
+        server.seen.clear()
+    return sorted(found)
+
+
+@pytest.mark.parametrize("name", [*BY_NAME, *WALKS, *WORKFLOWS])
+def test_c9_every_method_sends_the_same_bytes_in_both_flavours(
+    name: str, server: FakeServer, bridge: FakeServer
+) -> None:
+    scripted(name, server, bridge)
+    options: Any = {"controller_url": server.url, "bridge_url": bridge.url, "headers": {"X-Team": "Ada"}, **KEYS}
+    with sekha.SekhaClient(**options) as client:
+        result = made(client, name)
+        if isinstance(result, sekha.Stream):
+            result.get_final_text()
+        elif name in WALKS:
+            list(result)
+
+    async def awaited() -> None:
+        async with sekha.AsyncSekhaClient(**options) as other:
+            result = made(other, name)
+            if name in WALKS:
+                assert [one async for one in result]
+            else:
+                result = await result
+            if isinstance(result, sekha.AsyncStream):
+                await result.get_final_text()
+
+    blocking = sent(server, bridge)
+    assert blocking
+    for backend in ("asyncio", "trio"):
+        anyio.run(awaited, backend=backend)
+        assert sent(server, bridge) == blocking
+
+
+def test_c9_every_method_is_among_those() -> None:
+    names = {f"{service}.{name}" for service in SERVICES for name in methods(service)}
+    workflows = {name for name, value in members(sekha.AsyncSekhaClient).items() if inspect.isfunction(value)}
+    assert {*BY_NAME, *WALKS} == names
+    assert set(WORKFLOWS) == workflows - HOUSEKEEPING - {"__init__"}
 
 
 # The table of endpoints
@@ -146,6 +236,8 @@ def used_by(cls: Any) -> Dict[str, Set[str]]:
         used = words & rows
         for helper in words & set(helpers):
             used |= helpers[helper]
+        if re.search(r"\bawait search\(", source):  # as a word it is in texts, too
+            used.add("LIST_CONVERSATIONS")
         found[name] = used
     for _ in range(3):  # methods call methods
         for name, source in sources.items():
@@ -162,7 +254,7 @@ def _functions(cls: Any) -> Iterator[Tuple[str, Any]]:
                     yield name, value
 
 
-def test_every_method_makes_calls_of_the_table() -> None:
+def test_c13_every_method_makes_calls_of_the_table() -> None:
     reached: Set[str] = set()
     for service, (awaited, _) in SERVICES.items():
         used = used_by(awaited)
@@ -173,7 +265,59 @@ def test_every_method_makes_calls_of_the_table() -> None:
     assert reached == table
 
 
-def test_every_row_is_the_method_of_its_name() -> None:
+COMBINATIONS = {
+    "controller.create_conversation": {"CREATE_CONVERSATION", "MEMORY_STORE", "GET_CONVERSATION", "PIN_CONVERSATION"},
+    "controller.get_conversation": {"GET_CONVERSATION", "MEMORY_EXPORT"},
+    "controller.get_messages": {"MEMORY_EXPORT"},
+    "controller.iter_conversations": {"LIST_CONVERSATIONS"},
+    "controller.update_label": {"UPDATE_LABEL", "GET_CONVERSATION"},
+    "controller.update_folder": {"UPDATE_LABEL", "GET_CONVERSATION"},
+    "controller.count_conversations": {"COUNT_CONVERSATIONS", "LIST_CONVERSATIONS"},
+    "controller.query": {"QUERY", "LIST_CONVERSATIONS"},
+    "mcp.memory_search": {"MEMORY_SEARCH", "LIST_CONVERSATIONS"},
+    "controller.prune_execute": {"PRUNE_EXECUTE", "LIST_CONVERSATIONS"},
+    "mcp.memory_stats": {"MEMORY_STATS", "LIST_CONVERSATIONS", "MEMORY_EXPORT"},
+    "mcp.memory_update": {"MEMORY_UPDATE", "ARCHIVE_CONVERSATION", "PIN_CONVERSATION", "MEMORY_GET_CONTEXT"},
+}
+"""What a method may call besides the row of its name, or instead of it."""
+
+
+def test_c13_every_method_has_its_row_or_a_stated_combination() -> None:
+    names = {id(value): name for name, value in vars(_endpoints).items()}
+    own = {f"{row.service.value}.{row.name}": {names[id(row)]} for row in ENDPOINTS}
+    found = {
+        f"{service}.{name}": rows
+        for service, (awaited, _) in SERVICES.items()
+        for name, rows in used_by(awaited).items()
+        if name in methods(service)
+    }
+    assert found == {**own, **COMBINATIONS}
+    assert set(COMBINATIONS) >= set(found) - set(own)
+
+
+PARTS = {
+    "store_and_query": {"controller.create_conversation", "controller.query"},
+    "complete_with_context": {"controller.assemble_context", "bridge.complete"},
+    "stream_with_context": {"controller.assemble_context", "bridge.stream_complete"},
+    "complete_with_memory": {"controller.query", "bridge.complete"},
+    "health_check": {"controller.health", "bridge.health", "mcp.memory_stats"},
+}
+"""The rows that a workflow calls."""
+
+
+@pytest.mark.parametrize("name", WORKFLOWS)
+def test_c13_every_workflow_is_a_stated_combination(name: str, server: FakeServer, bridge: FakeServer) -> None:
+    scripted(name, server, bridge)
+    with sekha.SekhaClient(controller_url=server.url, bridge_url=bridge.url, **KEYS) as client:
+        result = made(client, name)
+        if isinstance(result, sekha.Stream):
+            result.get_final_text()
+    rows = {f"{row.service.value}.{row.name}": row for row in ENDPOINTS}
+    expected = sorted((one.startswith("bridge"), f"{rows[one].method} {rows[one].path}") for one in PARTS[name])
+    assert sorted([(False, line) for line in server.lines] + [(True, line) for line in bridge.lines]) == expected
+
+
+def test_c13_every_row_is_the_method_of_its_name() -> None:
     for row in ENDPOINTS:
         assert row.name in methods(row.service.value), row.name
     without = {"get_messages", "iter_conversations", "update_folder"}
@@ -182,7 +326,7 @@ def test_every_row_is_the_method_of_its_name() -> None:
     }
 
 
-def test_the_table_of_calls_in_these_tests_is_complete() -> None:
+def test_c13_the_table_of_calls_in_these_tests_is_complete() -> None:
     assert {call.name for call in CALLS} == {
         f"{service}.{name}" for service in SERVICES for name in methods(service) - {"iter_conversations"}
     }

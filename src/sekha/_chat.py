@@ -134,9 +134,14 @@ class ChunkReader:
         else:
             self._ending = True
             yield from self._chunks(self._decoder.finish())
-            if not (self.done or self._finished):
+            if not self.has_said_its_end:
                 raise self.cut("the stream ended without [DONE] and without a finish_reason")
         self.done = True
+
+    @property
+    def has_said_its_end(self) -> bool:
+        """Whether the answer is complete, so that a connection that breaks now takes nothing away."""
+        return self.done or self._finished
 
     def cut(self, problem: str) -> SekhaStreamError:
         """The error for a stream that broke off here."""

@@ -110,7 +110,8 @@ class ChatRequest(ModelOptions):
 class EmbedRequest(TypedDict):
     """What ``embed`` takes."""
 
-    input: Union[Text, Annotated[List[Text], Field(min_length=1)]]
+    input: NotRequired[Union[Text, Annotated[List[Text], Field(min_length=1)]]]
+    text: NotRequired[Union[Text, Annotated[List[Text], Field(min_length=1)]]]
     model: NotRequired[Text]
 
 

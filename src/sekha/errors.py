@@ -127,6 +127,10 @@ class SekhaDecodeError(SekhaError):
         self.status_code = status_code
         self.body = body
 
+    def _details(self) -> Iterable[str]:
+        yield f"status {self.status_code}"
+        yield from super()._details()
+
 
 class SekhaAPIError(SekhaError):
     """A server refused the call (4xx) or failed (5xx).

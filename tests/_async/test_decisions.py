@@ -231,7 +231,7 @@ async def test_d11_d63_lists_and_counts_are_right_where_the_servers_filters_are_
     assert (await real.controller.count_conversations(folder="/work"))["count"] == 2
 
 
-async def test_d11_a_list_that_changes_while_it_is_walked_repeats_nothing_and_ends(real: AsyncSekhaClient) -> None:
+async def test_d11_c12_a_list_that_changes_while_it_is_walked_repeats_nothing_and_ends(real: AsyncSekhaClient) -> None:
     await fill(real)
     seen: list[str] = []
     async for one in real.controller.iter_conversations(page_size=2):

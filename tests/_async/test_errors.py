@@ -110,7 +110,7 @@ BODIES: list[Any] = [
 
 
 @pytest.mark.parametrize(("reply", "words", "code"), [case[1:] for case in BODIES], ids=[case[0] for case in BODIES])
-async def test_d37_d39_any_body_gives_an_error_with_its_words(
+async def test_d37_d39_c7_any_body_gives_an_error_with_its_words(
     reply: Reply, words: str, code: Any, make: MakeClient, server: FakeServer
 ) -> None:
     server.on(QUERY, reply)
@@ -121,7 +121,7 @@ async def test_d37_d39_any_body_gives_an_error_with_its_words(
     assert "\n" not in str(caught.value)
 
 
-async def test_the_body_of_an_error_is_bounded(client: AsyncSekhaClient, server: FakeServer) -> None:
+async def test_c7_the_body_of_an_error_is_bounded(client: AsyncSekhaClient, server: FakeServer) -> None:
     server.on(QUERY, text("x" * 100_000, 422))
     with pytest.raises(SekhaValidationError) as caught:
         await client.controller.query("x")

@@ -323,18 +323,6 @@ def many(start: int, count: int) -> list[dict[str, Any]]:
     return [row(f"00000000-0000-4000-8000-{number:012}") for number in range(start, start + count)]
 
 
-async def test_walking_asks_for_the_next_page_when_it_is_needed(client: AsyncSekhaClient, server: FakeServer) -> None:
-    server.on(LIST, answer(facts.rows(*many(0, 2), total=5)))
-    walk = client.controller.iter_conversations(page_size=2)
-    assert server.seen == []
-    await walk.__anext__()
-    await walk.__anext__()
-    assert len(server.seen) == 1
-    server.on(LIST, answer(facts.rows(*many(2, 2), total=5)), answer(facts.rows(*many(4, 1), total=5)))
-    assert len([one async for one in walk]) == 3
-    assert [seen.query["page"] for seen in server.seen] == ["1", "2", "3"]
-
-
 @pytest.mark.parametrize(
     ("pages", "expected"),
     [
@@ -344,7 +332,7 @@ async def test_walking_asks_for_the_next_page_when_it_is_needed(client: AsyncSek
         pytest.param([many(0, 2), many(1, 2), many(3, 1)], 4, id="a list that moved meanwhile"),
     ],
 )
-async def test_d11_walking_ends(
+async def test_d11_c12_walking_ends(
     pages: list[list[dict[str, Any]]], expected: int, client: AsyncSekhaClient, server: FakeServer
 ) -> None:
     server.on(LIST, *[answer(facts.rows(*page, total=99)) for page in pages])
@@ -353,7 +341,7 @@ async def test_d11_walking_ends(
     assert len(server.seen) == len(pages)
 
 
-async def test_d11_a_list_that_grows_by_a_page_hides_nothing_that_was_there(
+async def test_d11_c12_a_list_that_grows_by_a_page_hides_nothing_that_was_there(
     client: AsyncSekhaClient, server: FakeServer
 ) -> None:
     known, rest = many(0, 2), many(2, 2)
@@ -361,15 +349,6 @@ async def test_d11_a_list_that_grows_by_a_page_hides_nothing_that_was_there(
     server.on(LIST, *[answer(facts.rows(*page, total=total)) for page, total in pages])
     walked = [one["conversation_id"] async for one in client.controller.iter_conversations(page_size=2)]
     assert walked == [one["conversation_id"] for one in [*known, *rest]]
-
-
-async def test_breaking_off_a_walk_sends_nothing_more(client: AsyncSekhaClient, server: FakeServer) -> None:
-    server.on(LIST, answer(facts.rows(*many(0, 2), total=99)))
-    walk = client.controller.iter_conversations(page_size=2)
-    async for _ in walk:
-        break
-    await walk.aclose()
-    assert [one async for one in walk] == []
 
 
 async def test_d11_a_large_memory_is_read_by_the_thousand(client: AsyncSekhaClient, server: FakeServer) -> None:

@@ -63,7 +63,7 @@ async def test_a_chunk_is_there_before_the_next_one_is_sent(client: AsyncSekhaCl
     assert [text async for text in texts] == ["upon ", "a time."]
 
 
-async def test_events_may_be_cut_anywhere(client: AsyncSekhaClient, bridge: FakeServer) -> None:
+async def test_c2_events_may_be_cut_anywhere(client: AsyncSekhaClient, bridge: FakeServer) -> None:
     whole = b"".join((delta("Grüße, "), b": ping\r\n\r\n", delta("日本\u2028"), delta("", "stop"), DONE))
     pieces = [whole[at : at + 1] for at in range(len(whole))]
     stream = await begin(client, bridge, chunked(*pieces))
@@ -144,7 +144,7 @@ async def test_the_documented_loops_work(client: AsyncSekhaClient, bridge: FakeS
         ),
     ],
 )
-async def test_what_model_servers_send_is_read(
+async def test_c3_c8_what_model_servers_send_is_read(
     events: tuple[bytes, ...], client: AsyncSekhaClient, bridge: FakeServer
 ) -> None:
     stream = await begin(client, bridge, chunked(*events))
@@ -178,7 +178,7 @@ CUTS = {
 
 
 @pytest.mark.parametrize("kind", CUTS)
-async def test_a_cut_stream_is_an_error_with_the_text_so_far(
+async def test_c1_a_cut_stream_is_an_error_with_the_text_so_far(
     kind: str, client: AsyncSekhaClient, bridge: FakeServer
 ) -> None:
     stream = await begin(client, bridge, CUTS[kind])
@@ -235,7 +235,7 @@ async def test_a_cut_stream_is_an_error_with_the_text_so_far(
         ),
     ],
 )
-async def test_an_error_inside_a_stream_ends_it(
+async def test_c5_an_error_inside_a_stream_ends_it(
     reply: Reply, cls: type[SekhaError], words: str, client: AsyncSekhaClient, bridge: FakeServer
 ) -> None:
     stream = await begin(client, bridge, reply)
@@ -246,8 +246,10 @@ async def test_an_error_inside_a_stream_ends_it(
     assert type(caught.value) is cls
     assert words in str(caught.value)
     assert caught.value.may_have_been_applied is True
-    with pytest.raises(cls):
-        await stream.get_final_text()
+    for again in (stream.__anext__, stream.get_final_text):
+        with pytest.raises(cls):
+            await again()
+    eventually(lambda: bridge.open_connections == 0)  # though the rest of it is there
 
 
 @pytest.mark.parametrize(

@@ -86,14 +86,6 @@ def test_settings_from_a_file(server: FakeServer, tmp_path: Path) -> None:
     assert key_of(server) == "Bearer from-file"
 
 
-def test_a_url_may_have_a_prefix(server: FakeServer) -> None:
-    server.always("GET /sekha/v0/health", answer(facts.HEALTHY))
-    for url in (server.url + "/sekha/v0", server.url + "/sekha/v0/"):
-        with SekhaClient(controller_url=url, api_key="k") as client:
-            client.controller.health()
-    assert len(server.seen) == 2
-
-
 def test_r14_making_a_client_opens_nothing(make: MakeClient, server: FakeServer, bridge: FakeServer) -> None:
     for _ in range(10):
         make()
@@ -371,7 +363,7 @@ NEVER_SENT = {
 
 
 @pytest.mark.parametrize("cls", httpx_errors())
-def test_every_error_of_the_network_becomes_ours(cls: type[Exception], clock: FakeClock) -> None:
+def test_c4_every_error_of_the_network_becomes_ours(cls: type[Exception], clock: FakeClock) -> None:
     error = cls("it broke")
     seen: list[httpx.Request] = []
     with HTTPClient(transport=cast(Any, failing(error, seen))) as lent:

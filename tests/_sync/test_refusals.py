@@ -295,7 +295,7 @@ def test_so_it_is_for_one_service(cls: Any, variable: str) -> None:
         5,
     ],
 )
-def test_a_url_that_cannot_be_used_is_refused(url: Any) -> None:
+def test_c10_a_url_that_cannot_be_used_is_refused(url: Any) -> None:
     for name in ("controller_url", "bridge_url"):
         settings: dict[str, Any] = {"controller_url": "http://x", "bridge_url": "http://x", "api_key": "k", name: url}
         with pytest.raises(SekhaConfigError, match=name):

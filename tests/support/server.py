@@ -34,6 +34,8 @@ class Seen:
     headers: Dict[str, str]
     body: bytes
     connection: int
+    head: bytes = b""
+    """Everything before the body."""
 
     @property
     def path(self) -> str:
@@ -71,6 +73,7 @@ class FakeServer:
 
     Args:
         listening: Whether it takes connections at once; before `listen` they are refused.
+        host: The address; one of IPv6 has a colon in it.
 
     Attributes:
         url: Its address.
@@ -78,11 +81,11 @@ class FakeServer:
         unmatched: Those that no script spoke of.
     """
 
-    def __init__(self, *, listening: bool = True) -> None:
-        self._listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-        self._listener.bind(("127.0.0.1", 0))
-        self._address = self._listener.getsockname()
-        self.url = f"http://127.0.0.1:{self._address[1]}"
+    def __init__(self, *, listening: bool = True, host: str = "127.0.0.1") -> None:
+        self._listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
+        self._listener.bind((host, 0))
+        self._address = self._listener.getsockname()[:2]
+        self.url = f"http://{f'[{host}]' if ':' in host else host}:{self._address[1]}"
         self.seen: List[Seen] = []
         self.unmatched: List[Seen] = []
         self._script: Dict[str, Deque[Reply]] = {}
@@ -282,4 +285,4 @@ def _read_request(connection: socket.socket, received: bytes, number: int) -> Tu
         if not piece:
             return None, b""
         rest += piece
-    return Seen(method, target, headers, rest[:length], number), rest[length:]
+    return Seen(method, target, headers, rest[:length], number, head), rest[length:]

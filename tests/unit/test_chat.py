@@ -13,6 +13,7 @@ from pydantic import TypeAdapter
 from sekha._chat import ChunkReader, chunk_text
 from sekha.errors import SekhaDecodeError, SekhaError, SekhaServerError, SekhaStreamError
 from sekha.types import ChatCompletion, ChatCompletionChunk
+from support.chunks import NOISE, SERVERS, USAGE, chunk
 from unit.vectors import recorded
 
 PATH = "/v1/chat/completions"
@@ -21,11 +22,6 @@ DONE = "data: [DONE]\n\n"
 
 def reader(*, events: bool = True, limit: int = 1 << 20) -> ChunkReader:
     return ChunkReader(events=events, limit=limit, method="POST", path=PATH)
-
-
-def chunk(content: Optional[str] = None, finish: Optional[str] = None, **more: Any) -> Dict[str, Any]:
-    delta = {} if content is None else {"content": content}
-    return {"id": "c1", "choices": [{"index": 0, "delta": delta, "finish_reason": finish}], **more}
 
 
 def sse(*chunks: object) -> str:
@@ -83,7 +79,7 @@ def in_bytes(text: str) -> Read:
         sse(chunk(None, "stop"), {"choices": [], "usage": {"prompt_tokens": 1, "total_tokens": 2}}),
     ],
 )
-def test_done_or_a_finish_reason_is_a_good_end(ending: str) -> None:
+def test_c1_done_or_a_finish_reason_is_a_good_end(ending: str) -> None:
     for found in (read(sse(chunk("Hel"), chunk("lo")) + ending), in_bytes(sse(chunk("Hel"), chunk("lo")) + ending)):
         assert found.error is None
         assert found.text == "Hello"
@@ -102,7 +98,7 @@ def test_done_or_a_finish_reason_is_a_good_end(ending: str) -> None:
         (sse(chunk("Hel")) + "dat", "Hel"),
     ],
 )
-def test_a_stream_that_ends_without_either_is_cut_and_keeps_the_text_so_far(wire: str, text: str) -> None:
+def test_c1_a_stream_that_ends_without_either_is_cut_and_keeps_the_text_so_far(wire: str, text: str) -> None:
     for found in (read(wire), in_bytes(wire)):
         assert isinstance(found.error, SekhaStreamError)
         assert found.error.text == text
@@ -112,7 +108,7 @@ def test_a_stream_that_ends_without_either_is_cut_and_keeps_the_text_so_far(wire
         assert found.text == text
 
 
-def test_a_cut_inside_a_character_is_a_cut_and_no_odd_letter() -> None:
+def test_c1_a_cut_inside_a_character_is_a_cut_and_no_odd_letter() -> None:
     whole = (sse(chunk("é")) + 'data: {"choices": [{"delta": {"content": "日').encode()
     found = Read([whole[:-1]])
     assert isinstance(found.error, SekhaStreamError)
@@ -120,7 +116,7 @@ def test_a_cut_inside_a_character_is_a_cut_and_no_odd_letter() -> None:
 
 
 @given(st.data())
-def test_a_stream_cut_anywhere_before_its_end_is_an_error_with_what_had_arrived(data: st.DataObject) -> None:
+def test_c1_a_stream_cut_anywhere_before_its_end_is_an_error_with_what_had_arrived(data: st.DataObject) -> None:
     texts = ["Größe ", "日本", "\U0001f600", " end"]
     wire = "".join(f"data: {json.dumps(chunk(text), ensure_ascii=False)}\n\n" for text in texts).encode()
     found = Read([wire[: data.draw(st.integers(0, len(wire)))]])
@@ -137,23 +133,9 @@ def test_nothing_after_done_is_looked_at() -> None:
 
 # ---- keep-alives (C3) --------------------------------------------------------------------------------------------
 
-NOISE = [
-    ": keep-alive\n\n",
-    ":\n",
-    "data:\n\n",
-    "data: \n\n",
-    "event: ping\ndata: {}\n\n",
-    'event: ping\ndata: {"type": "ping"}\n\n',
-    "event: ping\n\n",
-    "id: 7\n\n",
-    "retry: 3000\n\n",
-    "\n\n\n",
-    "event: message\nid: 4\n\n",
-]
-
 
 @given(st.lists(st.lists(st.sampled_from(NOISE), max_size=3), min_size=5, max_size=5))
-def test_keep_alives_between_any_two_events_change_nothing(noise: List[List[str]]) -> None:
+def test_c3_keep_alives_between_any_two_events_change_nothing(noise: List[List[str]]) -> None:
     parts = [sse(chunk("a")), sse(chunk("b")), sse(chunk(None, "stop")), DONE, ""]
     found = read("".join("".join(before) + part for before, part in zip(noise, parts)))
     clean = read("".join(parts))
@@ -183,7 +165,7 @@ def test_keep_alives_between_any_two_events_change_nothing(noise: List[List[str]
         ('data: {"choices": [5]}\n\n', SekhaDecodeError, "choices[0]"),
     ],
 )
-def test_an_error_or_nonsense_inside_a_stream_raises_and_nothing_after_it_is_given(
+def test_c5_an_error_or_nonsense_inside_a_stream_raises_and_nothing_after_it_is_given(
     event: str, cls: Type[SekhaError], words: str
 ) -> None:
     wire = sse(chunk("before")) + event + sse(chunk("after"), chunk(None, "stop")) + DONE
@@ -209,65 +191,9 @@ def test_an_event_that_is_too_long_is_refused() -> None:
 
 # ---- chunks of real model servers (C8) ---------------------------------------------------------------------------
 
-USAGE = {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5}
-SERVERS: Dict[str, List[Dict[str, Any]]] = {
-    "openai": [
-        {**chunk(), "choices": [{"index": 0, "delta": {"role": "assistant", "content": ""}, "finish_reason": None}]},
-        chunk("Hel", logprobs=None),
-        chunk("lo"),
-        chunk(None, "stop"),
-        {"id": "c1", "choices": [], "usage": USAGE},
-    ],
-    "azure": [
-        {"id": "", "object": "", "created": 0, "model": "", "choices": [], "prompt_filter_results": [{"x": 1}]},
-        {**chunk("Hel"), "choices": [{"index": 0, "delta": {"content": "Hel"}, "content_filter_offsets": {"a": 1}}]},
-        chunk("lo"),
-        chunk(None, "stop"),
-        {"id": "c1", "choices": [], "usage": USAGE},
-    ],
-    "vllm": [
-        {**chunk(""), "usage": None},
-        {**chunk("Hel"), "usage": {**USAGE, "completion_tokens": 1}},
-        {**chunk("lo"), "usage": None},
-        {**chunk("", "stop"), "usage": None, "choices": [{**chunk("", "stop")["choices"][0], "stop_reason": None}]},
-        {"id": "c1", "choices": [], "usage": USAGE},
-    ],
-    "llama.cpp": [
-        {"id": "c1", "choices": [{"index": 0, "delta": {"role": "assistant", "content": None}, "finish_reason": None}]},
-        chunk("Hello"),
-        {**chunk(None, "stop"), "usage": USAGE, "timings": {"predicted_ms": 1.5}},
-    ],
-    "ollama": [
-        chunk("Hello", system_fingerprint="fp_ollama"),
-        {
-            "id": "c1",
-            "choices": [{"index": 0, "delta": {"role": "assistant", "content": ""}, "finish_reason": "stop"}],
-            "usage": USAGE,
-        },
-    ],
-    "litellm": [
-        {"id": "c1", "choices": [{"index": 0, "delta": {"content": "Hello", "role": "assistant", "tool_calls": None}}]},
-        {"id": "c1", "choices": [{"finish_reason": "stop", "index": 0, "delta": {}}]},
-        {"id": "c1", "choices": [{"index": 0, "delta": {}}], "usage": {**USAGE, "details": None}},
-    ],
-    "nulls": [
-        {"id": "c1", "choices": None},
-        {"id": "c1", "choices": [{"index": 0, "delta": None}]},
-        {
-            "id": None,
-            "model": None,
-            "created": None,
-            "object": None,
-            "choices": [{"index": None, "delta": {"content": "Hello", "role": None}}],
-        },
-        {"choices": [{"delta": {"content": None}, "finish_reason": "stop"}], "usage": None},
-        {"usage": USAGE},
-    ],
-}
-
 
 @pytest.mark.parametrize("server", SERVERS)
-def test_the_chunks_of_every_model_server_add_up_to_the_answer_without_streaming(server: str) -> None:
+def test_c8_the_chunks_of_every_model_server_add_up_to_the_answer_without_streaming(server: str) -> None:
     head = {"created": 1700000000, "model": "m", "object": "chat.completion.chunk"}
     chunks = [{**head, **chunk} if chunk.get("id") else chunk for chunk in SERVERS[server]]
     for found in (read(sse(*chunks) + DONE), in_bytes(sse(*chunks) + DONE)):
@@ -286,7 +212,7 @@ def test_the_chunks_of_every_model_server_add_up_to_the_answer_without_streaming
         TypeAdapter(ChatCompletion).validate_python(completion, strict=True)
 
 
-def test_what_a_server_adds_to_a_chunk_is_kept() -> None:
+def test_c6_what_a_server_adds_to_a_chunk_is_kept() -> None:
     odd = {**chunk("a"), "new": {"deep": [1]}}
     odd["choices"][0]["later"] = None
     odd["choices"][0]["delta"]["reasoning_content"] = "hm"
@@ -329,7 +255,7 @@ chunks = st.fixed_dictionaries(
 
 
 @given(st.lists(chunks, max_size=5))
-def test_no_shape_of_chunks_breaks_the_text_or_the_collected_answer(stream: List[Dict[str, Any]]) -> None:
+def test_c8_no_shape_of_chunks_breaks_the_text_or_the_collected_answer(stream: List[Dict[str, Any]]) -> None:
     found = read(sse(*stream) + DONE)
     assert found.error is None
     assert len(found.chunks) == len(stream)

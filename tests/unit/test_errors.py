@@ -210,7 +210,7 @@ def test_what_was_refused_before_sending_tells_no_status() -> None:
         (304, SekhaAPIError),
     ],
 )
-def test_the_status_decides_the_class(status: int, cls: Type[SekhaAPIError]) -> None:
+def test_c7_the_status_decides_the_class(status: int, cls: Type[SekhaAPIError]) -> None:
     assert error_class(status) is cls
     error = error_for("GET", "/x", status, {}, b"")
     assert type(error) is cls
@@ -242,7 +242,7 @@ STATUSES = [301, 307, 400, 401, 403, 404, 409, 413, 415, 422, 429, 500, 502, 503
 
 @pytest.mark.parametrize("body", BODIES)
 @pytest.mark.parametrize("content_type", ["application/json", "text/html; charset=utf-8", None])
-def test_any_body_becomes_an_error_with_a_bounded_text(body: str, content_type: Optional[str]) -> None:
+def test_c7_any_body_becomes_an_error_with_a_bounded_text(body: str, content_type: Optional[str]) -> None:
     headers = {"content-type": content_type} if content_type else {}
     for status in STATUSES:
         error = error_for("PUT", PATH, status, headers, BODIES[body])
@@ -258,7 +258,7 @@ def test_any_body_becomes_an_error_with_a_bounded_text(body: str, content_type: 
 
 
 @given(st.binary(max_size=200), st.sampled_from(STATUSES), st.text(max_size=20))
-def test_no_bytes_break_the_making_of_an_error(body: bytes, status: int, content_type: str) -> None:
+def test_c7_no_bytes_break_the_making_of_an_error(body: bytes, status: int, content_type: str) -> None:
     assert str(error_for("GET", "/x", status, {"content-type": content_type}, body))
 
 
@@ -273,7 +273,7 @@ json_values: st.SearchStrategy[Any] = st.recursive(
 
 
 @given(json_values)
-def test_no_json_breaks_the_making_of_an_error(body: object) -> None:
+def test_c7_no_json_breaks_the_making_of_an_error(body: object) -> None:
     error = error_for("GET", "/x", 500, {}, json.dumps(body).encode())
     assert error.message
     assert error.code is None or isinstance(error.code, (int, str))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import json
 from itertools import product
-from typing import Any, Dict, Iterator, List, Tuple, get_args, get_origin
+from typing import Any, Dict, List, Tuple, get_args, get_origin
 
 import pytest
 from typing_extensions import NotRequired, Required, get_type_hints, is_typeddict
@@ -25,6 +25,7 @@ from sekha.errors import (
     error_class,
 )
 from sekha.types import _bridge, _controller, _mcp, _messages, _requests
+from support.mutants import MAPS, WORDS, at, objects
 from unit.vectors import Exchange, answer, exchanges
 
 OUR_VERDICTS = (SekhaServerError, SekhaNotFoundError, SekhaValidationError)
@@ -96,29 +97,8 @@ def test_every_recorded_refusal_is_an_error_with_the_status_of_the_wire(name: st
 # ---- newer servers do not break us (C6) --------------------------------------------------------------------------
 
 
-MAPS = (("checks",), ("providers",), ("entities",))
-"""Objects whose keys are names of things, not fields."""
-
-
-def objects(value: Any, path: Tuple[Any, ...] = ()) -> Iterator[Tuple[Tuple[Any, ...], Dict[str, Any]]]:
-    """Every object inside some JSON, with its place."""
-    if isinstance(value, dict):
-        yield path, value
-        for key, item in value.items():
-            yield from objects(item, (*path, key))
-    elif isinstance(value, list):
-        for index, item in enumerate(value[:2]):
-            yield from objects(item, (*path, index))
-
-
-def at(value: Any, path: Tuple[Any, ...]) -> Any:
-    for part in path:
-        value = value[part]
-    return value
-
-
 @pytest.mark.parametrize("name", BODIES)
-def test_an_unknown_key_at_every_level_survives(name: str) -> None:
+def test_c6_an_unknown_key_at_every_level_survives(name: str) -> None:
     endpoint, body = BODIES[name]
     later = {"deep": [1, {"null": None}], "x": 1.5}
     for path, item in objects(body):
@@ -130,12 +110,10 @@ def test_an_unknown_key_at_every_level_survives(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", BODIES)
-def test_a_status_role_or_level_that_nobody_knows_yet_survives(name: str) -> None:
+def test_c6_a_status_role_or_level_that_nobody_knows_yet_survives(name: str) -> None:
     endpoint, body = BODIES[name]
     for path, item in objects(body):
-        for key in {"status", "role", "level", "recommendation", "state", "task", "finish_reason", "object"} & set(
-            item
-        ):
+        for key in WORDS & set(item):
             if isinstance(item[key], str):
                 mutant = copy.deepcopy(body)
                 at(mutant, path)[key] = "invented-later"
@@ -175,7 +153,7 @@ def sample(shape: Any) -> Any:
 
 
 @pytest.mark.parametrize("shape", typed_dicts(), ids=lambda t: str(t.__name__))
-def test_every_optional_key_may_be_missing_or_null_and_unknown_keys_are_kept(shape: Any) -> None:
+def test_c6_every_optional_key_may_be_missing_or_null_and_unknown_keys_are_kept(shape: Any) -> None:
     from pydantic import TypeAdapter
 
     adapter = TypeAdapter(shape)
@@ -269,7 +247,7 @@ def name_of(endpoint: Endpoint[Any]) -> str:
     "endpoint", [e for e in ENDPOINTS if e.reader._shape is not None and e.name not in LENIENT], ids=name_of
 )
 @pytest.mark.parametrize("content_type", ["application/json", "text/html", ""])
-def test_a_2xx_that_does_not_fit_names_the_call_the_status_and_the_place(
+def test_c7_a_2xx_that_does_not_fit_names_the_call_the_status_and_the_place(
     endpoint: Endpoint[Any], content_type: str
 ) -> None:
     for status, body in product((200, 204), ODD_BODIES.values()):
@@ -287,7 +265,7 @@ def test_a_2xx_that_does_not_fit_names_the_call_the_status_and_the_place(
 
 
 @pytest.mark.parametrize("endpoint", [e for e in ENDPOINTS if e.name != "health"], ids=name_of)
-def test_any_refusal_with_any_body_is_an_error_of_ours(endpoint: Endpoint[Any]) -> None:
+def test_c7_any_refusal_with_any_body_is_an_error_of_ours(endpoint: Endpoint[Any]) -> None:
     statuses = (400, 401, 403, 404, 409, 413, 415, 422, 429, 500, 502, 503, 504)
     for status, body in product(statuses, ODD_BODIES.values()):
         with pytest.raises(error_class(status)) as caught:
@@ -309,7 +287,7 @@ def test_any_refusal_with_any_body_is_an_error_of_ours(endpoint: Endpoint[Any]) 
         (endpoints.COUNT_CONVERSATIONS, [], "the answer"),
     ],
 )
-def test_the_first_wrong_place_of_an_answer_is_named(endpoint: Endpoint[Any], body: Any, place: str) -> None:
+def test_c7_the_first_wrong_place_of_an_answer_is_named(endpoint: Endpoint[Any], body: Any, place: str) -> None:
     with pytest.raises(SekhaDecodeError) as caught:
         endpoint.read(answer(body))
     assert f": {place}" in caught.value.message

@@ -53,7 +53,7 @@ def cut(data: bytes, places: Iterable[int]) -> List[bytes]:
         (f"data: {NO_LINE_ENDS}\n\n".encode(), [(NO_LINE_ENDS, "")]),
     ],
 )
-def test_lines_become_events(wire: bytes, events: List[Tuple[str, str]]) -> None:
+def test_c2_lines_become_events(wire: bytes, events: List[Tuple[str, str]]) -> None:
     expected = [Event(data, name) for data, name in events]
     assert decoded([wire]) == expected
     assert decoded(wire[i : i + 1] for i in range(len(wire))) == expected, "in single bytes"
@@ -89,7 +89,7 @@ def streams(draw: st.DrawFn) -> Tuple[bytes, List[Event]]:
 
 
 @given(streams(), st.lists(st.integers(0, 5000), max_size=8))
-def test_the_events_do_not_depend_on_how_the_bytes_are_cut(
+def test_c2_the_events_do_not_depend_on_how_the_bytes_are_cut(
     stream: Tuple[bytes, List[Event]], places: List[int]
 ) -> None:
     wire, events = stream
@@ -99,7 +99,7 @@ def test_the_events_do_not_depend_on_how_the_bytes_are_cut(
 
 
 @given(st.binary(), st.lists(st.integers(0, 5000), max_size=8))
-def test_any_bytes_are_taken_and_give_the_same_for_every_cut(wire: bytes, places: List[int]) -> None:
+def test_c2_any_bytes_are_taken_and_give_the_same_for_every_cut(wire: bytes, places: List[int]) -> None:
     assert decoded(cut(wire, places)) == decoded([wire])
 
 
@@ -139,7 +139,7 @@ def test_an_endless_line_is_refused_before_it_is_stored() -> None:
         list(decoder.feed(b"x"))
 
 
-def test_keep_alives_for_days_are_no_long_event() -> None:
+def test_c3_keep_alives_for_days_are_no_long_event() -> None:
     decoder = EventDecoder(limit=64)
     for _ in range(1000):
         assert list(decoder.feed(b": keep-alive\n")) == []

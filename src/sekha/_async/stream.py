@@ -120,7 +120,10 @@ class AsyncStream(AsyncIteration):
         except NETWORK_ERRORS as error:
             left = self._time_left()
             if left is None or left > 0:
-                raise self._reader.cut(f"the connection broke: {str(error) or type(error).__name__}") from error
+                if not self._reader.has_said_its_end:
+                    raise self._reader.cut(f"the connection broke: {str(error) or type(error).__name__}") from error
+                self._chunks = self._reader.finish()
+                return
         raise SekhaTimeoutError(
             f"the deadline of {self._options.deadline:g} s passed", sent=True, **self._reader.call_details
         )

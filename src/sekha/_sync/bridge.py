@@ -202,8 +202,8 @@ class BridgeClient(ServiceClient):
         """
         if (input is None) == (text is None):
             raise invalid("input", "is missing" if input is None else "and text are the same; give one of them")
-        request = checked(EmbedRequest, given(input=text if input is None else input, model=model))
-        texts = request["input"]
+        request = checked(EmbedRequest, given(input=input, text=text, model=model))
+        texts = request.get("input", request.get("text", ""))
         if isinstance(texts, str):
             return self._transport.send(endpoints.EMBED.request(given(text=texts, model=model)))
         transport = self._transport.begun()

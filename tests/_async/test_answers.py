@@ -1,0 +1,205 @@
+"""Answers of all kinds over a socket: those of newer servers, and any status with any body."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from sekha import (
+    AsyncSekhaClient,
+    SekhaAPIError,
+    SekhaAuthError,
+    SekhaConflictError,
+    SekhaDecodeError,
+    SekhaNotFoundError,
+    SekhaPermissionError,
+    SekhaRateLimitError,
+    SekhaServerError,
+    SekhaValidationError,
+)
+from sekha._endpoints import ENDPOINTS
+from sekha.errors import BODY_LIMIT
+from support import facts, mutants
+from support.calls import CALLS, MODELS, Call
+from support.facts import MESSAGES
+from support.mutants import NEW_KEY, NEW_VALUE, NEW_WORD, body_of, changed, without
+from support.replies import DONE, answer, body, chunked, event
+from support.server import FakeServer, Reply
+
+from .conftest import MakeClient
+
+CHAT, QUERY = "POST /v1/chat/completions", "POST /api/v1/query"
+
+# C6: newer servers
+
+READ = [call for call in CALLS if any(body_of(wire.reply) is not None for wire in call.wires)]
+ADAPTED = {
+    ("controller.suggest_labels", ()),  # the list inside is the result
+    ("controller.count_conversations", ()),
+    ("bridge.health", ("ollama_status",)),
+    ("mcp.memory_export", ("data", "messages", 0, "metadata")),  # the call asks for none
+}
+"""What is taken apart, so that what was added to it has no place in the result."""
+
+
+async def answers(call: Call, nth: int, data: Any, client: AsyncSekhaClient, asked: FakeServer) -> Any:
+    """What a call gives whose n-th request is answered by this."""
+    for index, wire in enumerate(call.wires):
+        status = 201 if call.method == "create_conversation" else 200
+        asked.on(wire.line, answer(data, status) if index == nth else wire.reply)
+    return await call.on(client)
+
+
+def kept(call: Call, place: mutants.Place, data: Any) -> bool:
+    """Whether something new at that place has to be in the result."""
+    wrapped = place == () and "success" in data
+    made_of_others = call.method in ("get_messages", "update_folder", "prune_execute", "memory_stats")
+    return not (wrapped or made_of_others or (call.name, place) in ADAPTED)
+
+
+@pytest.mark.parametrize("call", READ, ids=lambda call: call.name)
+async def test_c6_what_a_newer_server_adds_is_kept(
+    call: Call, client: AsyncSekhaClient, server: FakeServer, bridge: FakeServer
+) -> None:
+    asked = bridge if call.service == MODELS else server
+    for nth, wire in enumerate(call.wires):
+        data = body_of(wire.reply)
+        for place, item in mutants.fields(data):
+            found = await answers(call, nth, changed(data, place, **{NEW_KEY: NEW_VALUE}), client, asked)
+            assert not kept(call, place, data) or json.dumps(NEW_VALUE) in json.dumps(found), place
+            for key in mutants.WORDS & {key for key, value in item.items() if isinstance(value, str)}:
+                found = await answers(call, nth, changed(data, place, **{key: NEW_WORD}), client, asked)
+                same = key != "object" and kept(call, place, data) and "ollama_status" not in place
+                assert not same or NEW_WORD in json.dumps(found), (place, key)
+
+
+@pytest.mark.parametrize("call", READ, ids=lambda call: call.name)
+async def test_c6_what_is_optional_may_be_missing_or_null(
+    call: Call, client: AsyncSekhaClient, server: FakeServer, bridge: FakeServer
+) -> None:
+    asked = bridge if call.service == MODELS else server
+    shapes = {f"{row.service.value}.{row.name}": row.reader._shape for row in ENDPOINTS}
+    shape = shapes.get(call.name)
+    if shape is None:
+        return  # made of others, or nothing comes back
+    for nth, wire in enumerate(call.wires[:1]):
+        data = body_of(wire.reply)
+        for place, item in mutants.fields(data):
+            for key in mutants.optional_keys(shape) & set(item):
+                await answers(call, nth, without(data, place, key), client, asked)
+                await answers(call, nth, changed(data, place, **{key: None}), client, asked)
+
+
+CHUNK: Any = {
+    "id": "c1",
+    "object": "chat.completion.chunk",
+    "created": 1,
+    "model": "m",
+    "choices": [{"index": 0, "delta": {"role": "assistant", "content": "Hi"}, "finish_reason": "stop"}],
+    "usage": {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2},
+}
+
+
+async def test_c6_chunks_of_newer_servers_are_kept_as_they_are(client: AsyncSekhaClient, bridge: FakeServer) -> None:
+    odd: list[Any] = []
+    for place, item in mutants.fields(CHUNK):
+        odd.append(changed(CHUNK, place, **{NEW_KEY: NEW_VALUE}))
+        odd += [changed(CHUNK, place, **{key: NEW_WORD}) for key in mutants.WORDS & set(item)]
+    assert len(odd) == 4 + 3
+    bridge.on(CHAT, chunked(*map(event, odd), DONE))
+    assert [chunk async for chunk in await client.bridge.stream_complete(MESSAGES)] == odd
+    less = [without(CHUNK, place, key) for place, item in mutants.fields(CHUNK) for key in item]
+    less += [changed(CHUNK, place, **{key: None}) for place, item in mutants.fields(CHUNK) for key in item]
+    bridge.on(CHAT, chunked(*map(event, less), DONE))
+    assert len([chunk async for chunk in await client.bridge.stream_complete(MESSAGES)]) == len(less)
+
+
+# C7: any body
+
+REFUSALS: dict[int, type[SekhaAPIError]] = {
+    400: SekhaValidationError,
+    401: SekhaAuthError,
+    403: SekhaPermissionError,
+    404: SekhaNotFoundError,
+    409: SekhaConflictError,
+    413: SekhaValidationError,
+    415: SekhaValidationError,
+    422: SekhaValidationError,
+    429: SekhaRateLimitError,
+    500: SekhaServerError,
+    502: SekhaServerError,
+    503: SekhaServerError,
+    504: SekhaServerError,
+}
+LONG = b"It is so" + b"!" * 50_000
+# The body, what the error says, and the first wrong place where it should have been an answer.
+BODIES: list[tuple[bytes, str, str]] = [
+    (b'{"error": "It is so", "code": 7, "results": []}', "It is so", "total: "),
+    (b'{"results": [{"conversation_id": "x"}], "detail": "It is so"}', "It is so", "results[0].message_id: "),
+    (b'{"results": {"x": "It is so"}, "total": 0}', "It is so", "results: "),
+    (b'["It is so"]', "It is so", "the answer: "),
+    (b"5", "5", "the answer: "),
+    (b'"It is so"', "It is so", "the answer: "),
+    (b"null", "", "the answer: "),
+    (b"", "the answer was empty", "no JSON"),
+    (b"<!doctype html><html><h1>It is so</h1></html>", "HTML page", "no JSON"),
+    (b'{"error": "It is so', "It is so", "no JSON"),
+    (b'{"error": "It is so \xff\xfe"}', "It is so", "no JSON"),
+    (LONG, "It is so", "no JSON"),
+]
+TYPES = ("application/json", "text/html; charset=utf-8", "")
+
+
+@pytest.mark.parametrize("status", REFUSALS)
+async def test_c7_a_refusal_with_any_body_is_the_right_error(status: int, make: MakeClient, server: FakeServer) -> None:
+    client = make(max_retries=0, rate_limit_requests=1_000_000)
+    for data, words, _ in BODIES:
+        for content_type in TYPES:
+            server.on(QUERY, body(data, status, content_type))
+            with pytest.raises(SekhaAPIError) as caught:
+                await client.controller.query("x")
+            error = caught.value
+            assert type(error) is REFUSALS[status]
+            assert (error.status_code, error.method, error.path) == (status, "POST", "/api/v1/query")
+            assert words in error.message or ("html" in content_type and "HTML page" in error.message)
+            assert error.body == data.decode("utf-8", "replace")[:BODY_LIMIT]
+            assert error.code == (7 if b"7" in data else None)
+            assert f"status {status}, POST /api/v1/query" in str(error)
+            assert "\n" not in str(error)
+            assert len(str(error)) < 2500
+    assert len(server.seen) == len(BODIES) * len(TYPES)
+
+
+@pytest.mark.parametrize("content_type", TYPES)
+async def test_c7_an_answer_of_another_shape_is_named_with_its_first_wrong_place(
+    content_type: str, client: AsyncSekhaClient, server: FakeServer
+) -> None:
+    for data, _, place in BODIES:
+        server.on(QUERY, body(data, 200, content_type))
+        with pytest.raises(SekhaDecodeError) as caught:
+            await client.controller.query("x")
+        error = caught.value
+        assert (error.status_code, error.method, error.path) == (200, "POST", "/api/v1/query")
+        assert place in error.message, data
+        assert error.body == data.decode("utf-8", "replace")[:BODY_LIMIT]
+        assert "status 200, POST /api/v1/query" in str(error)
+        assert len(str(error)) < 500
+    assert len(server.seen) == len(BODIES)  # none of them is repeated
+
+
+@pytest.mark.parametrize("content_type", TYPES)
+async def test_c7_a_204_has_no_body_whatever_stands_behind_it(
+    content_type: str, client: AsyncSekhaClient, server: FakeServer
+) -> None:
+    for data, _, _ in BODIES:
+        reply = body(data, 204, content_type)
+        server.on(QUERY, Reply(reply.steps, "close"))
+        with pytest.raises(SekhaDecodeError) as caught:
+            await client.controller.query("x")
+        assert (caught.value.status_code, caught.value.body) == (204, "")
+        assert "no JSON" in caught.value.message
+        assert "status 204, POST /api/v1/query" in str(caught.value)
+        server.on(QUERY, answer(facts.hits()))
+        assert (await client.controller.query("x"))["results"] == []

@@ -1,0 +1,91 @@
+"""A cancelled call ends with the cancellation itself, wherever it was (C4)."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, Callable, Dict, List
+
+import anyio
+import pytest
+
+from sekha import AsyncSekhaClient
+from support import facts
+from support.facts import MESSAGES
+from support.replies import DONE, HANG, answer, chunked, cut, delta, empty, raw
+from support.server import FakeServer, Reply
+
+QUERY, CHAT = "POST /api/v1/query", "POST /v1/chat/completions"
+WHERE: Dict[str, Reply] = {
+    "before the first byte": HANG,
+    "in the head": raw(b"HTTP/1.1 200 OK\r\ncontent-le", end="hang"),
+    "in the body": raw(*cut().steps, end="hang"),
+    "between attempts": empty(503, retry_after="50"),
+}
+
+
+def client_of(server: FakeServer, **more: Any) -> AsyncSekhaClient:
+    return AsyncSekhaClient(controller_url=server.url, bridge_url=server.url, api_key="k", **more)
+
+
+async def cancelled(call: Callable[[], Any], arrived: Callable[[], object]) -> BaseException:
+    """How a call ends that is cancelled once something is so."""
+    ends: List[BaseException] = []
+
+    async def run() -> None:
+        try:
+            await call()
+        except BaseException as error:
+            ends.append(error)
+            raise
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(run)
+        with anyio.fail_after(5):
+            while not arrived():  # noqa: ASYNC110 - it happens in a thread
+                await anyio.sleep(0.002)
+        await anyio.sleep(0.02)  # anywhere behind that will do
+        tasks.cancel_scope.cancel()
+    (end,) = ends
+    return end
+
+
+@pytest.mark.parametrize("where", WHERE)
+@pytest.mark.parametrize("deadline", [None, 60.0])
+async def test_c4_a_cancellation_is_never_wrapped(where: str, deadline: Any, server: FakeServer) -> None:
+    server.on(QUERY, WHERE[where], answer(facts.hits()))
+    async with client_of(server, deadline=deadline) as client:
+        end = await cancelled(lambda: client.controller.query("x"), lambda: server.seen)
+        assert type(end) is anyio.get_cancelled_exc_class()
+        assert (await client.controller.query("x"))["results"] == []
+
+
+async def test_c4_nor_is_one_in_a_stream(server: FakeServer) -> None:
+    said: List[str] = []
+    server.on(CHAT, chunked(delta("Hi"), end="hang"), chunked(delta("Hi"), DONE))
+    async with client_of(server) as client:
+
+        async def read() -> None:
+            async with await client.bridge.stream_complete(MESSAGES) as stream:
+                async for text in stream.text_stream():
+                    said.append(text)
+
+        assert type(await cancelled(read, lambda: said)) is anyio.get_cancelled_exc_class()
+        assert await (await client.bridge.stream_complete(MESSAGES)).get_final_text() == "Hi"
+
+
+@pytest.mark.parametrize("where", WHERE)
+def test_c4_nor_is_one_of_asyncio_itself(where: str, server: FakeServer) -> None:
+    server.on(QUERY, WHERE[where])
+
+    async def main() -> None:
+        async with client_of(server, deadline=60.0) as client:
+            task = asyncio.ensure_future(client.controller.query("x"))
+            while not server.seen:  # noqa: ASYNC110 - it happens in a thread
+                await asyncio.sleep(0.002)
+            await asyncio.sleep(0.02)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            assert task.cancelled()
+
+    asyncio.run(asyncio.wait_for(main(), 10))

@@ -1,0 +1,152 @@
+"""Complete the page of promises, `docs/reliability.md`, from what the code and the tests say.
+
+    python tools/requirements.py           write what differs
+    python tools/requirements.py --check   write nothing; exit 1 if the page is not what would be written
+
+Two things on the page are not written by hand: the last cell of each row that begins with an ID such as C1, which names
+the tests that bear this ID in their names, and the table between `<!-- repeat -->` and `<!-- /repeat -->`, which says
+what is repeated when.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import re
+import sys
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Optional
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGE = "docs/reliability.md"
+TWINS = "_sync"
+"""The tree of generated tests: they have the names of their sources."""
+
+_NAME = re.compile(r"test(?:_d\d+)*((?:_[crse]\d+)+)_")
+_ROW = re.compile(r"^\| ([CRSE]\d+) \| ([^|]*) \|.*\|$", re.MULTILINE)
+_REPEAT = re.compile(r"(?<=<!-- repeat -->\n).*?(?=<!-- /repeat -->)", re.DOTALL)
+
+if TYPE_CHECKING:
+    from sekha._request import Endpoint
+    from sekha.errors import SekhaError
+
+
+def ids_of(name: str) -> list[str]:
+    """The IDs that a test bears in its name: ``test_d22_c7_s1_any_body`` has C7 and S1."""
+    match = _NAME.match(name)
+    return [part.upper() for part in match[1].split("_")[1:]] if match else []
+
+
+def tests_by_id(root: Path) -> dict[str, list[str]]:
+    """Each ID with the tests that bear it, as pytest calls them: ``tests/unit/test_sse.py::test_c2_lines``."""
+    found: dict[str, list[str]] = defaultdict(list)
+    for file in sorted((root / "tests").rglob("test_*.py")):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+                for one in ids_of(node.name):
+                    found[one].append(f"{file.relative_to(root).as_posix()}::{node.name}")
+    return dict(found)
+
+
+def tests_cell(tests: Sequence[str]) -> str:
+    """What a row says of its tests: each file once, with the names behind it. Twins go without saying."""
+    files: dict[str, list[str]] = defaultdict(list)
+    for test in tests:
+        file, _, name = test.partition("::")
+        if TWINS not in Path(file).parts:
+            files[file].append(f"`{name}`")
+    return "<br>".join(f"`{file}`: {', '.join(names)}" for file, names in files.items())
+
+
+def repeat_table() -> str:
+    """What is repeated when: the verdicts of the code on each endpoint and each kind of fault."""
+    from sekha._endpoints import ENDPOINTS
+
+    rows: dict[tuple[str, ...], list[str]] = defaultdict(list)
+    for endpoint in ENDPOINTS:
+        cells = [_in_words(endpoint, errors) for errors in _faults().values()]
+        rows[(endpoint.repeat.value, *cells)].append(f"`{endpoint.service.value}.{endpoint.name}`")
+    lines = [["calls", *_faults()]]
+    for words in ("safe", "costly", "unsafe"):
+        lines += [
+            [f"**{words.capitalize()}**: {', '.join(names)}", *cells]
+            for (word, *cells), names in rows.items()
+            if word == words
+        ]
+    head, *others = (f"| {' | '.join(line)} |" for line in lines)
+    return "\n".join([head, f"|{'---|' * len(lines[0])}", *others, ""])
+
+
+def _faults() -> Mapping[str, Sequence[SekhaError]]:
+    """The columns: kinds of faults, and examples of each."""
+    from sekha.errors import SekhaConnectionError, SekhaRateLimitError, SekhaServerError, SekhaTimeoutError
+
+    return {
+        "never sent (refused, connect or pool timeout), 429, 503 with `Retry-After`": [
+            SekhaConnectionError("refused", sent=False),
+            SekhaTimeoutError("connect or pool", sent=False),
+            SekhaRateLimitError("too many", status_code=429),
+            SekhaServerError("busy", status_code=503, retry_after=1.0),
+        ],
+        "cut, read timeout, other 5xx": [
+            SekhaConnectionError("cut", sent=True),
+            SekhaTimeoutError("read", sent=True),
+            *(SekhaServerError("failed", status_code=status) for status in (502, 503, 504)),
+        ],
+        "500": [SekhaServerError("failed", status_code=500)],
+        "500 that speaks of the bridge": [
+            SekhaServerError("Failed to reach the bridge", status_code=500),
+            SekhaServerError("Embedding error: connection refused", status_code=500),
+        ],
+    }
+
+
+def _in_words(endpoint: Endpoint[Any], errors: Sequence[SekhaError]) -> str:
+    counts = {_repetitions(endpoint, error) for error in errors}
+    if len(counts) > 1:
+        raise ValueError(f"{endpoint.name}: faults of one column are repeated differently: {sorted(counts)}")
+    return {0: "**not**", 1: "once", _MOST: "again"}[counts.pop()]
+
+
+_MOST = 3  # what `max_retries` is unless it is given
+
+
+def _repetitions(endpoint: Endpoint[Any], error: SekhaError) -> int:
+    from sekha._retry import verdict
+
+    attempt = 1
+    while verdict(endpoint, error, attempt=attempt, max_retries=_MOST, time_left=None, chance=1.0) is not None:
+        attempt += 1
+    return attempt - 1
+
+
+def completed(page: str, tests: Mapping[str, Sequence[str]], table: str) -> str:
+    """The page with all that is not written by hand."""
+    page = _ROW.sub(lambda row: f"| {row[1]} | {row[2]} | {tests_cell(tests.get(row[1], ()))} |", page)
+    return _REPEAT.sub(lambda _: f"\n{table}\n", page)
+
+
+def main(arguments: Optional[Sequence[str]] = None) -> int:
+    """Run the command; the status for the shell."""
+    parser = argparse.ArgumentParser(description="Complete the page of promises from the code and the tests.")
+    parser.add_argument("--check", action="store_true", help="write nothing; exit 1 if the page would change")
+    parser.add_argument("--root", type=Path, default=ROOT, help="the repository (default: the one of this file)")
+    options = parser.parse_args(arguments)
+    file = options.root / PAGE
+    page = file.read_text(encoding="utf-8")
+    wanted = completed(page, tests_by_id(options.root), repeat_table())
+    if wanted == page:
+        return 0
+    if options.check:
+        print(f"{PAGE} is out of date, run: python tools/requirements.py")
+        return 1
+    file.write_bytes(wanted.encode())
+    print(f"wrote {PAGE}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.path.insert(0, str(ROOT / "src"))  # the code beside this file, whatever is installed
+    sys.exit(main())
