@@ -11,10 +11,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from importlib import import_module
 from typing import Any
 
-KEY = "sk-sekha-canary0123456789abcdef0123456789abcdef"  # the published SDK takes only such a beginning
-ID = "f8bde2b0-8bdb-4020-a508-27bf903a3617"
-ASK = [{"role": "user", "content": "How do we deploy?"}]
-BIG = 10**9
+from scoring.data import ASK, COMPLETED, CONVERSATION, ID, KEY, UNLIMITED, chunk
 
 Event = list[str]
 """The lines of a server-sent event, without their ends."""
@@ -87,6 +84,10 @@ class Client:
         ]
         return [[f"data: {json.dumps(each)}"] for each in chunks] + [["data: [DONE]"]]
 
+    def refusal(self, words: str) -> Mapping[str, Any]:
+        """The body of an error."""
+        return {"error": words, "detail": words}
+
     # What the child does
 
     def open(self, url: str, **wishes: Any) -> Any:
@@ -122,33 +123,6 @@ class Client:
         raise NotImplementedError
 
 
-def chunk(delta: Mapping[str, Any] | None, finish: str | None = None) -> dict[str, Any]:
-    """A chunk in OpenAI's shape."""
-    choice = {"index": 0, "delta": delta, "finish_reason": finish}
-    return {"id": "c", "object": "chat.completion.chunk", "created": 1, "model": "m", "choices": [choice]}
-
-
-COMPLETED = {
-    "id": "c",
-    "object": "chat.completion",
-    "created": 1,
-    "model": "m",
-    "choices": [{"index": 0, "message": {"role": "assistant", "content": "Hello"}, "finish_reason": "stop"}],
-    "usage": {"prompt_tokens": 1, "completion_tokens": 2, "total_tokens": 3},
-}
-CONVERSATION = {
-    "id": ID,
-    "conversation_id": ID,
-    "label": "Deployment",
-    "folder": "/work",
-    "status": "active",
-    "message_count": 2,
-    "importance_score": 5,
-    "created_at": "2026-01-31T09:30:00",
-    "updated_at": "2026-01-31T09:30:00",
-}
-
-
 class Ours(Client):
     """This library, from the source beside this script."""
 
@@ -167,7 +141,8 @@ class Ours(Client):
         names = {"connections": "max_connections", "limit": "max_response_bytes"}
         options = {names.get(name, name): value for name, value in wishes.items() if name != "key"}
         key = wishes.get("key", KEY)
-        return AsyncSekhaClient(controller_url=url, bridge_url=url, api_key=key, bridge_api_key=key, **options)
+        options.update(api_key=key, bridge_api_key=key, rate_limit_requests=UNLIMITED)
+        return AsyncSekhaClient(controller_url=url, bridge_url=url, **options)
 
     def open_blocking(self, url: str) -> Any:
         from sekha import SekhaClient
@@ -213,11 +188,18 @@ class Published(Client):
     def open(self, url: str, **wishes: Any) -> Any:
         key, timeout = wishes.get("key", KEY), wishes.get("timeout", 30.0)
         return import_module("sekha").SekhaClient(
-            controller_url=url, bridge_url=url, api_key=key, bridge_api_key=key, timeout=timeout
+            controller_url=url,
+            bridge_url=url,
+            api_key=key,
+            bridge_api_key=key,
+            timeout=timeout,
+            rate_limit_requests=UNLIMITED,
         )
 
     def open_blocking(self, url: str) -> Any:
-        return import_module("sekha").SyncSekhaClient({"base_url": url, "api_key": KEY})
+        return import_module("sekha").SyncSekhaClient(
+            import_module("sekha.types").ClientConfig(base_url=url, api_key=KEY)
+        )
 
     async def read(self, client: Any, id: str = ID) -> Any:
         return await client.controller.get_conversation(id)
@@ -256,9 +238,12 @@ class OpenAI(Client):
     stored: Mapping[str, Any] = {"id": "conv_1", "object": "conversation", "created_at": 1, "metadata": {}}
     completed = COMPLETED
 
+    def refusal(self, words: str) -> Mapping[str, Any]:
+        return {"error": {"message": words, "type": "invalid_request_error", "code": "invalid_api_key"}}
+
     def open(self, url: str, **wishes: Any) -> Any:
         openai = import_module("openai")
-        options = {name: wishes[name] for name in ("timeout",) if name in wishes}
+        options = {"timeout": wishes["timeout"]} if "timeout" in wishes else {}
         if "connections" in wishes:
             limits = import_module("httpx2").Limits(max_connections=wishes["connections"])
             options["http_client"] = openai.DefaultAsyncHttpx2Client(limits=limits)
@@ -363,9 +348,6 @@ class LangGraph(Client):
     def failure(self) -> Event:
         return ["event: error", 'data: {"error": "ServerError", "message": "the model fell over"}']
 
-    def odd_chunks(self) -> Sequence[Event]:
-        raise NotImplementedError("C8 is about OpenAI's shape")
-
     def open(self, url: str, **wishes: Any) -> Any:
         timeout = wishes.get("deadline", wishes.get("timeout"))
         return import_module("langgraph_sdk").get_client(url=url, api_key=wishes.get("key", KEY), timeout=timeout)
@@ -389,7 +371,7 @@ class LangGraph(Client):
     async def stream(self, client: Any) -> AsyncIterator[AsyncIterator[str]]:
         parts = client.runs.stream(None, "agent", input={"messages": ASK}, stream_mode="messages-tuple")
         yield (
-            each.data[0]["content"] if each.event == "messages" else "<error>" if each.event == "error" else ""
+            each.data[0]["content"] if each.event == "messages" else "<error>" * (each.event == "error")
             async for each in parts
         )
 

@@ -70,9 +70,9 @@ def first(reply: Reply) -> Callable[[Client], Script]:
     return lambda client: lambda request, number: reply if number == 1 else good(client)(request, number)
 
 
-def late(client: Client) -> Script:
-    """Good answers, after 20 ms."""
-    return lambda request, number: Reply((0.02, *good(client)(request, number).steps))
+def late(seconds: float) -> Callable[[Client], Script]:
+    """Good answers, after some time."""
+    return lambda client: lambda request, number: Reply((seconds, *good(client)(request, number).steps))
 
 
 def encoded(events: Sequence[Event], newline: str = "\n") -> list[bytes]:
@@ -155,11 +155,11 @@ def bomb(client: Client) -> Script:
 
 
 def echo(client: Client) -> Script:
-    """A refusal that repeats the credentials."""
+    """A refusal that repeats the credentials, in the shape of errors that this client knows."""
 
     def script(request: Request, number: int) -> Reply:
         told = request.headers.get("authorization") or request.headers.get("x-api-key")
-        return answer({"error": f"not authorized: {told}", "detail": f"not authorized: {told}"}, 401)
+        return answer(client.refusal(f"not authorized: {told}"), 401)
 
     return script
 
@@ -218,11 +218,11 @@ FAULTS = (
           always(lambda _: answer({"error": "slow down"}, 429, retry_after="86400")), judging.gave_up_at_once),
     Fault("R4", "an answer drips; the call may take 0.5 s", "an error within 1 s", "read",
           always(dripping), judging.within(1.0), "deadline", {"deadline": SECONDS}),
-    Fault("R5", "5 x 100 tasks cancelled at random on 10 connections", "the next 20 calls are answered", "cancelled",
-          late, judging.all_answered(20), wishes={"connections": 10}),
+    Fault("R5", "200 tasks on 10 connections, cancelled at random", "the next 20 calls are answered", "cancelled",
+          late(0.05), judging.all_answered(20), wishes={"connections": 10}),
     Fault("R6", "breaking out of a stream, with one connection", "it is let go; the next call works", "broken_off",
           endless, judging.let_go, "stream", {"connections": 1}),
-    Fault("R8", "500 callers at once, 100 connections", "all answered", "crowd", late, judging.all_answered(500),
+    Fault("R8", "500 callers at once, 100 connections", "all answered", "crowd", late(0.02), judging.all_answered(500),
           wishes={"connections": 100}),
     Fault("R9", "one async client in three asyncio.run", "all answered", "loops", good, judging.all_answered(3)),
     Fault("R11", "kept connections are closed between calls", "a write goes out once and succeeds", "stale",

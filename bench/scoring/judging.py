@@ -7,7 +7,8 @@ import socket
 from dataclasses import dataclass, field
 from typing import Any, Callable, Optional
 
-from scoring.clients import ID, KEY, Client
+from scoring.clients import Client
+from scoring.data import ID, KEY
 from scoring.server import Request
 
 COMPLAINT = re.compile(r"^(?:\w+\.)*(\w*(?:Error|Exception|RuntimeWarning))(?::|$)", re.MULTILINE)
