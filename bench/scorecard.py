@@ -6,7 +6,7 @@
 
 Everything happens on this machine: a server that misbehaves as it is told, and one process for each client and fault.
 A cell says whether the promise was kept, how many requests were on the wire, what the last call gave, and how long the
-slowest call took.
+slowest call took (where it makes its client first, that too).
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def versions(table: Table, clients: Iterable[Client]) -> dict[Client, str]:
 def markdown(table: Table, clients: list[Client], command: str) -> str:
     """The whole table, to be put into a page."""
     found = versions(table, clients)
-    heads = [f"{each.name} {found[each]}" if each.name not in ("sekha 0.2.0",) else each.name for each in found]
+    heads = [f"{each.name} {found[each]}" for each in found]
     lines = [
         f"`{command}`, {date.today().isoformat()}, Python {platform.python_version()} on {platform.system()}. A cell:",
         "promise kept? · requests on the wire · what the last call gave · seconds of the slowest. `-`: does not apply.",

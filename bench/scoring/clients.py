@@ -174,7 +174,7 @@ class Ours(Client):
 class Published(Client):
     """The published SDK of the same name; its page on PyPI and `help()` say how it is used."""
 
-    name = "sekha 0.2.0"
+    name = "published"
     requirement = "sekha-python-sdk==0.2.0"
     distribution = "sekha-python-sdk"
     module = "sekha"

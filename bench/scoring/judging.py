@@ -260,9 +260,10 @@ def sent_nothing(seen: Observation) -> Verdict:
 def no_side_effects(seen: Observation) -> Verdict:
     """The import changed no environment, wrote no file, read no ``.env``, started no thread, connected to nothing."""
     found = seen.imported
-    done = [name for name in ("environment", "opened", "threads", "connects") if found.get(name)]
+    done = {name: found.get(name) for name in ("environment", "opened", "threads", "connects")}
+    counts = {name: len(each) if isinstance(each, list) else each for name, each in done.items() if each}
     text = f"{1000 * found.get('seconds', 0):.0f} ms"
-    return Verdict(bool(found) and not done, ", ".join([text, *(f"{name}: {found[name]}" for name in done)]))
+    return Verdict(bool(found) and not counts, ", ".join([text, *(f"{name}: {n}" for name, n in counts.items())]))
 
 
 def prefixed(seen: Observation) -> Verdict:
