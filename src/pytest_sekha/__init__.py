@@ -95,5 +95,6 @@ async def async_sekha_client(
 @pytest.hookimpl(trylast=True)
 def pytest_runtest_call(item: pytest.Item) -> None:
     """After a test that has passed so far: it fails if a fault never happened, or if a request was unknown."""
+    __tracebackhide__ = True
     if item in _in_use:
         _in_use[item].check()

@@ -73,16 +73,18 @@ def cut_in_answer(at: int = 1, *, reset: bool = False) -> Fault:
 
     def play(exchange: Exchange) -> bool:
         answer, left = exchange.ask(), at
-        length = next((int(value) for name, value in answer.headers if name.lower() == "content-length"), None)
+        told = f"cut_in_answer(at={at}): the answer to {exchange.request.line} has only "
+        length = next((int(value) for name, value in answer.headers if name.lower() == "content-length"), at + 1)
+        if at >= length:  # said before the client has it all, and its test may end
+            exchange.complain(f"{told}{length} bytes")
         exchange.send(answer.head)
         for piece in answer.pieces() if left else ():
             exchange.send(answer.framed(piece[:left]))
             left -= len(piece[:left])
             if not left:
                 break
-        if left or (length is not None and at >= length):
-            line = exchange.request.line
-            exchange.complain(f"cut_in_answer(at={at}): the answer to {line} has only {at - left} bytes")
+        if left and at < length:
+            exchange.complain(f"{told}{at - left} bytes")
         return _cut(exchange, reset)
 
     return Fault(_name("cut_in_answer", at=at, reset=reset or None), play)

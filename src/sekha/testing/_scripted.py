@@ -21,7 +21,7 @@ from sekha import AsyncSekhaClient, SekhaClient
 from sekha._async.service import AsyncClientOptions
 from sekha._concurrency import Clock
 from sekha._sync.service import ClientOptions
-from sekha.local import LocalSekha
+from sekha.local import LocalSekha, LocalSekhaError
 from sekha.local.server import Options
 from sekha.testing._clock import FakeClock, use_clock
 from sekha.testing._exchange import Exchange
@@ -295,6 +295,7 @@ class ScriptedSekha:
         Raises:
             AssertionError: It says all of it.
         """
+        __tracebackhide__ = True  # pytest shows the words alone
         with self._lock:
             problems, self._problems = self._problems, []
             for one in self._script:
@@ -302,13 +303,14 @@ class ScriptedSekha:
                     done = one.times - one.left
                     problems.append(f"{one.fault.name} on {one.line} happened {done} of {one.times} times")
             self._script.clear()
-        assert not problems, "local Sekha: " + "; ".join(problems)
+        if problems:
+            raise AssertionError("local Sekha: " + "; ".join(problems))
 
     # What the servers ask
 
     def _front(self, name: ServerName) -> _Front:
         if name not in self._servers:
-            raise RuntimeError("this ScriptedSekha is not running: use it in a `with` block, or call start()")
+            raise LocalSekhaError("this ScriptedSekha is not running: use it in a `with` block, or call start()")
         return self._servers[name]
 
     def _take(self, request: Seen, front: _Front) -> Optional[Fault]:
