@@ -420,6 +420,17 @@ async def test_e10_a_fault_for_no_route_is_refused(line: str, told: str, faulty:
         faulty.fail(CREATE, garbage(), times=0)
 
 
+async def test_e10_a_body_in_chunks_is_told(faulty: ScriptedSekha) -> None:
+    with socket.create_connection(("127.0.0.1", int(faulty.controller_url.rpartition(":")[2]))) as raw:
+        raw.sendall(f"{CREATE} HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n".encode())
+        received = b""
+        while piece := raw.recv(65536):
+            received += piece
+    assert received.startswith(b"HTTP/1.1 411 ")
+    with pytest.raises(AssertionError, match="a body in chunks is not understood here"):
+        faulty.check()
+
+
 # The log
 
 

@@ -129,7 +129,7 @@ class SocketServer:
     # The threads
 
     def _start(self, target: Callable[..., None], *arguments: Any) -> threading.Thread:
-        thread = threading.Thread(target=target, args=arguments, daemon=True, name="sekha-testing")
+        thread = threading.Thread(target=target, args=arguments, daemon=True, name="fake-server")
         self._threads.append(thread)
         thread.start()
         return thread
