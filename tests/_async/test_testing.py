@@ -6,8 +6,10 @@ import socket
 import threading
 import time
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from typing import Any, Callable
 
+import httpx
 import pytest
 
 from sekha import (
@@ -103,6 +105,19 @@ async def read(stream: AsyncStream, said: list[str]) -> None:
         said.append(text)
 
 
+def length_of_stream(faulty: ScriptedSekha) -> int:
+    """How many bytes of a stream arrive."""
+    received = 0
+    with (
+        httpx.Client(base_url=faulty.bridge_url, trust_env=False) as raw,
+        raw.stream("POST", CHAT[5:], json={"messages": MESSAGES, "stream": True}) as answer,
+        suppress(httpx.RemoteProtocolError),
+    ):
+        for piece in answer.iter_raw():
+            received += len(piece)
+    return received
+
+
 def lines(faulty: ScriptedSekha) -> list[str]:
     """Method and path of every request."""
     return [request.line for request in faulty.requests]
@@ -175,6 +190,9 @@ async def test_e10_a_stream_is_cut_behind_so_many_bytes(at: int, faulty: Scripte
     assert content.startswith("".join(said))
     assert len("".join(said)) < len(content)
     assert bool(said) is (at == 500)
+    faulty.fail(CHAT, cut_in_answer(at))
+    assert length_of_stream(faulty) == at
+    assert length_of_stream(faulty) > 500
 
 
 async def test_e10_a_cut_behind_the_end_of_an_answer_is_told(faulty: ScriptedSekha, one: AsyncSekhaClient) -> None:
