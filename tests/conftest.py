@@ -6,7 +6,6 @@ import inspect
 import os
 from typing import Iterator
 
-import httpx
 import pytest
 from opentelemetry import trace
 
@@ -78,8 +77,5 @@ def _local_sekha() -> Iterator[LocalSekha]:
 @pytest.fixture
 def sekha(_local_sekha: LocalSekha) -> LocalSekha:
     """A local Sekha with nothing in it."""
-    with httpx.Client(base_url=_local_sekha.controller_url, headers={"authorization": "Bearer any"}) as api:
-        page = api.get("/api/v1/conversations", params={"page_size": 10_000}).json()
-        for row in page["results"]:
-            assert api.delete(f"/api/v1/conversations/{row['conversation_id']}").status_code == 200
+    _local_sekha.forget()
     return _local_sekha

@@ -236,7 +236,8 @@ def run_tests(source: str) -> None:
     """Runs a block that is a test module, with pytest, in another process."""
     Path("test_block.py").write_text(source, "utf-8")
     path = os.pathsep.join(part for part in (str(PACKAGE.parent), os.environ.get("PYTHONPATH")) if part)
-    command = [sys.executable, "-W", "error", "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_block.py"]
+    options = ["-q", "-p", "no:cacheprovider", "-p", "pytest_sekha"]  # which pytest finds where we are installed
+    command = [sys.executable, "-W", "error", "-m", "pytest", *options, "test_block.py"]
     done = subprocess.run(command, env={**os.environ, "PYTHONPATH": path}, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stdout + done.stderr
     assert " passed" in done.stdout

@@ -51,6 +51,56 @@ def test_starts_and_stops_more_than_once(tmp_path: Path) -> None:
     assert threading.active_count() == threads
 
 
+def test_it_forgets_everything_and_goes_on(tmp_path: Path) -> None:
+    with LocalSekha(data=tmp_path / "memory.db") as sekha:
+        with httpx.Client(verify=False, base_url=sekha.controller_url, headers=KEY) as api:
+            for _ in range(2):
+                create(api, "One word", "and another")
+                assert tool(api, "memory_stats")["total_messages"] == 2
+                sekha.forget()
+                assert api.get("/api/v1/conversations").json()["total"] == 0
+                assert api.post("/api/v1/query", json={"query": "word"}).json()["total"] == 0
+                assert api.post("/api/v1/search/fts", json={"query": "word"}).json()["total"] == 0
+    with pytest.raises(LocalSekhaError, match="not running"):
+        sekha.forget()
+
+
+def test_it_forgets_what_is_still_being_stored(tmp_path: Path) -> None:
+    body = json.dumps({"label": "x", "folder": "/x", "messages": [{"role": "user", "content": "x"}]}).encode()
+    head = (
+        b"POST /api/v1/conversations HTTP/1.1\r\nhost: x\r\nauthorization: Bearer x\r\ncontent-type: application/json"
+    )
+    with LocalSekha() as sekha, httpx.Client(verify=False, base_url=sekha.controller_url, headers=KEY) as api:
+        for _ in range(20):
+            with socket.create_connection((api.base_url.host, api.base_url.port or 0)) as left:
+                left.sendall(head + b"\r\ncontent-length: %d\r\n\r\n" % len(body) + body)
+            sekha.forget()
+            assert api.get("/api/v1/conversations").json()["total"] == 0
+
+
+def test_it_does_not_wait_for_ever_to_forget(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sekha.local.server._GRACE", 0)
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        with LocalSekha(llm_url=f"http://127.0.0.1:{silent.getsockname()[1]}/v1") as sekha:
+            body: Dict[str, Any] = {"messages": [{"role": "user", "content": "x"}]}
+            with pytest.raises(httpx.ReadTimeout):
+                httpx.post(f"{sekha.bridge_url}/v1/chat/completions", json=body, timeout=0.2, verify=False)
+            monkeypatch.setattr("sekha.local.server._LIMIT", 0.1)
+            with pytest.raises(LocalSekhaError, match="was not idle within"):
+                sekha.forget()
+            monkeypatch.setattr("sekha.local.server._LIMIT", 15.0)
+
+
+def test_the_routes_of_a_profile_are_known() -> None:
+    for profile in ("documented", "controller-0.1"):
+        with LocalSekha(profile=profile) as sekha:
+            assert "GET /api/v1/conversations/{id}" in sekha.routes["controller"]
+            assert "POST /mcp/tools/memory_store" in sekha.routes["controller"]
+            assert "POST /v1/chat/completions" in sekha.routes["bridge"]
+
+
 def test_several_run_side_by_side(tmp_path: Path) -> None:
     with LocalSekha() as one, LocalSekha() as two, LocalSekha(data=tmp_path / "x.db", api_key="k") as three:
         assert len({one.controller_url, one.bridge_url, two.controller_url, two.bridge_url, three.controller_url}) == 5

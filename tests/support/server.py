@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
 import socket
+import ssl
 import struct
 import threading
 import time
 from collections import deque
 from dataclasses import dataclass
-from typing import Any, Callable, Deque, Dict, List, Literal, Optional, Set, Tuple, Union
-from urllib.parse import parse_qsl, urlsplit
+from typing import Callable, Deque, Dict, List, Literal, Optional, Set, Tuple, Union
+
+from sekha.testing._sockets import Seen, SocketServer
+
+__all__ = ["FakeServer", "Reply", "Seen", "Step", "eventually"]
 
 Step = Union[bytes, float, threading.Event, Callable[[], object]]
 """Bytes are sent, seconds are waited, an event is waited for, a function is called."""
@@ -25,40 +27,6 @@ class Reply:
     end: Literal["keep", "close", "reset", "hang"] = "keep"
 
 
-@dataclass(frozen=True)
-class Seen:
-    """A request as it stood on the wire."""
-
-    method: str
-    target: str
-    headers: Dict[str, str]
-    body: bytes
-    connection: int
-    head: bytes = b""
-    """Everything before the body."""
-
-    @property
-    def path(self) -> str:
-        """The path without the query."""
-        return urlsplit(self.target).path
-
-    @property
-    def query(self) -> Dict[str, str]:
-        """The query, decoded."""
-        query = urlsplit(self.target).query
-        return dict(parse_qsl(query, keep_blank_values=True, strict_parsing=True)) if query else {}
-
-    @property
-    def line(self) -> str:
-        """Method and path, as scripts name them."""
-        return f"{self.method} {self.path}"
-
-    @property
-    def json(self) -> Any:
-        """The body as data; None if there is none."""
-        return json.loads(self.body) if self.body else None
-
-
 def eventually(condition: Callable[[], object], seconds: float = 5.0) -> None:
     """Wait until something is so; only for what needs no event loop to become so."""
     limit = time.monotonic() + seconds
@@ -67,13 +35,14 @@ def eventually(condition: Callable[[], object], seconds: float = 5.0) -> None:
         time.sleep(0.001)
 
 
-class FakeServer:
+class FakeServer(SocketServer):
     """
     Listens on a free port of this machine.
 
     Args:
         listening: Whether it takes connections at once; before `listen` they are refused.
         host: The address; one of IPv6 has a colon in it.
+        tls: Speaks TLS with this.
 
     Attributes:
         url: Its address.
@@ -81,25 +50,16 @@ class FakeServer:
         unmatched: Those that no script spoke of.
     """
 
-    def __init__(self, *, listening: bool = True, host: str = "127.0.0.1") -> None:
-        self._listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
-        self._listener.bind((host, 0))
-        self._address = self._listener.getsockname()[:2]
-        self.url = f"http://{f'[{host}]' if ':' in host else host}:{self._address[1]}"
+    def __init__(
+        self, *, listening: bool = True, host: str = "127.0.0.1", tls: Optional[ssl.SSLContext] = None
+    ) -> None:
         self.seen: List[Seen] = []
         self.unmatched: List[Seen] = []
         self._script: Dict[str, Deque[Reply]] = {}
         self._always: Dict[str, Reply] = {}
-        self._lock = threading.Lock()
-        self._open: Set[socket.socket] = set()
-        self._connections = 0
         self._busy: Set[int] = set()
         self._most_busy = 0
-        self._threads: List[threading.Thread] = []
-        self._closing = threading.Event()
-        self._listens = False
-        if listening:
-            self.listen()
+        super().__init__(listening=listening, host=host, tls=tls)
 
     # What tests say
 
@@ -113,21 +73,6 @@ class FakeServer:
         with self._lock:
             self._always[line] = reply
 
-    def listen(self) -> None:
-        """Take connections from now on."""
-        if not self._listens:
-            self._listens = True
-            self._listener.listen(256)
-            self._start(self._accept)
-
-    def drop(self) -> None:
-        """Close every connection now, as servers do with those that are idle."""
-        with self._lock:
-            connections = list(self._open)
-        for connection in connections:
-            with contextlib.suppress(OSError):
-                connection.shutdown(socket.SHUT_RDWR)
-
     # What tests ask
 
     @property
@@ -140,17 +85,6 @@ class FakeServer:
         """The one request there was."""
         assert len(self.seen) == 1, self.lines
         return self.seen[0]
-
-    @property
-    def connections(self) -> int:
-        """How many connections there have been."""
-        return self._connections
-
-    @property
-    def open_connections(self) -> int:
-        """How many connections are open now, as far as the server knows."""
-        with self._lock:
-            return len(self._open)
 
     @property
     def most_at_once(self) -> int:
@@ -168,64 +102,17 @@ class FakeServer:
         assert not self.unmatched, f"no script for {[seen.line for seen in self.unmatched]}"
         assert not self.left_over, f"never asked for: {self.left_over}"
 
-    def close(self) -> None:
-        """Close everything; threads end."""
-        self._closing.set()
-        if self._listens:
-            with contextlib.suppress(OSError), socket.create_connection(self._address, 1):
-                pass  # wakes the acceptor
-        with self._lock:
-            connections = list(self._open)
-        for connection in connections:
-            with contextlib.suppress(OSError):
-                connection.shutdown(socket.SHUT_RDWR)
-        for thread in self._threads:
-            thread.join(10)
-            assert not thread.is_alive()
-        self._listener.close()
+    # In the thread of a connection
 
-    # The threads
-
-    def _start(self, target: Callable[..., None], *args: Any) -> None:
-        thread = threading.Thread(target=target, args=args, daemon=True, name="fake-server")
-        self._threads.append(thread)
-        thread.start()
-
-    def _accept(self) -> None:
-        while True:
-            connection, _ = self._listener.accept()
-            with self._lock:
-                if self._closing.is_set():
-                    connection.close()
-                    return
-                self._connections += 1
-                self._open.add(connection)
-                number = self._connections
-            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            self._start(self._serve, connection, number)
-
-    def _serve(self, connection: socket.socket, number: int) -> None:
+    def serve(self, connection: socket.socket, request: Seen) -> bool:
+        reply = self._take(request)
         try:
-            received = b""
-            while True:
-                request, received = _read_request(connection, received, number)
-                if request is None:
-                    return
-                reply = self._take(request)
-                try:
-                    kept = self._play(connection, reply, request)
-                finally:
-                    self._is_answered(request)
-                if not kept:
-                    return
-        except OSError:
-            pass  # the client went away
+            return self._play(connection, reply, request)
         finally:
-            connection.close()
-            with self._lock:
-                self._open.discard(connection)
+            self._is_answered(request)
 
     def _take(self, request: Seen) -> Reply:
+        assert len(request.headers) == len(request.pairs), f"a header twice: {request.pairs}"
         with self._lock:
             self.seen.append(request)
             self._busy.add(id(request))
@@ -250,39 +137,15 @@ class FakeServer:
                     self._is_answered(request)
                 connection.sendall(step)
             elif isinstance(step, threading.Event):
-                while not (step.wait(0.05) or self._closing.is_set()):
+                while not (step.wait(0.05) or self.closing.is_set()):
                     pass
             elif callable(step):
                 step()
             else:
-                self._closing.wait(step)
+                self.closing.wait(step)
         if reply.end == "hang":
             while connection.recv(65536):
                 pass
         if reply.end == "reset":
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         return reply.end == "keep"
-
-
-def _read_request(connection: socket.socket, received: bytes, number: int) -> Tuple[Optional[Seen], bytes]:
-    """The next request, and the bytes behind it; None if the client closed the connection."""
-    while b"\r\n\r\n" not in received:
-        piece = connection.recv(65536)
-        if not piece:
-            return None, b""
-        received += piece
-    head, _, rest = received.partition(b"\r\n\r\n")
-    first, *lines = head.decode("latin-1").split("\r\n")
-    method, target, _ = first.split(" ")
-    headers: Dict[str, str] = {}
-    for line in lines:
-        name, _, value = line.partition(":")
-        assert name.lower() not in headers, f"{name} twice"
-        headers[name.lower()] = value.strip()
-    length = int(headers.get("content-length", 0))
-    while len(rest) < length:
-        piece = connection.recv(65536)
-        if not piece:
-            return None, b""
-        rest += piece
-    return Seen(method, target, headers, rest[:length], number, head), rest[length:]

@@ -9,6 +9,7 @@ from types import TracebackType
 
 from typing_extensions import Self, Unpack
 
+from sekha._concurrency import Clock
 from sekha._http import AsyncHTTPClient
 from sekha._options import bridge_keys, changed_keys, changed_options, server_keys
 from sekha._sentinel import NOT_GIVEN, NotGiven
@@ -166,6 +167,10 @@ class AsyncSekhaClient(AsyncWorkflows):
         view._server, view._models, view._owns_connections = server, models, False
         view._connect()
         return view
+
+    def _use_clock(self, clock: Clock) -> None:
+        self._server.use_clock(clock)
+        self._models.use_clock(clock)
 
     def _begun(self) -> Self:
         return self._over(self._server.begun(), self._models.begun())

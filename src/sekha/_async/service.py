@@ -8,6 +8,7 @@ from typing import Any, Optional
 
 from typing_extensions import Self
 
+from sekha._concurrency import Clock
 from sekha._flavours import AsyncFlavour
 from sekha._http import AsyncHTTPClient
 from sekha._options import changed_keys, changed_options
@@ -81,6 +82,9 @@ class AsyncServiceClient(AsyncFlavour):
             headers=headers,
         )
         return self._over(self._transport.view(options, self._keys(api_key)))
+
+    def _use_clock(self, clock: Clock) -> None:
+        self._transport.use_clock(clock)
 
     def _keys(self, api_key: str | None) -> Mapping[Any, Any]:
         return changed_keys(api_key=api_key)

@@ -142,6 +142,10 @@ class AsyncTransport:
         options = self._options.begun(self.connections.clock.now())
         return self if options is self._options else self.view({"expires": options.expires}, {})
 
+    def use_clock(self, clock: Clock) -> None:
+        """Read another clock from now on, together with all views."""
+        self.connections.clock = clock
+
     def __str__(self) -> str:
         return f"{self.connections.base_url}{' (closed)' if self.connections.closed else ''}"
 
@@ -337,6 +341,9 @@ class AsyncNoTransport(AsyncTransport):
     def view(self, options: Mapping[str, Any], keys: Mapping[Service, Secret]) -> AsyncTransport:
         """The same: options do not help."""
         return self
+
+    def use_clock(self, clock: Clock) -> None:
+        """Nothing waits here."""
 
     def begun(self) -> AsyncTransport:
         """The same: there is nothing to begin."""

@@ -10,6 +10,7 @@ from typing import Any, Optional
 
 from typing_extensions import Self
 
+from sekha._concurrency import Clock
 from sekha._flavours import BlockingFlavour
 from sekha._http import HTTPClient
 from sekha._options import changed_keys, changed_options
@@ -83,6 +84,9 @@ class ServiceClient(BlockingFlavour):
             headers=headers,
         )
         return self._over(self._transport.view(options, self._keys(api_key)))
+
+    def _use_clock(self, clock: Clock) -> None:
+        self._transport.use_clock(clock)
 
     def _keys(self, api_key: str | None) -> Mapping[Any, Any]:
         return changed_keys(api_key=api_key)

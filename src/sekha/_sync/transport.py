@@ -144,6 +144,10 @@ class Transport:
         options = self._options.begun(self.connections.clock.now())
         return self if options is self._options else self.view({"expires": options.expires}, {})
 
+    def use_clock(self, clock: Clock) -> None:
+        """Read another clock from now on, together with all views."""
+        self.connections.clock = clock
+
     def __str__(self) -> str:
         return f"{self.connections.base_url}{' (closed)' if self.connections.closed else ''}"
 
@@ -339,6 +343,9 @@ class NoTransport(Transport):
     def view(self, options: Mapping[str, Any], keys: Mapping[Service, Secret]) -> Transport:
         """The same: options do not help."""
         return self
+
+    def use_clock(self, clock: Clock) -> None:
+        """Nothing waits here."""
 
     def begun(self) -> Transport:
         """The same: there is nothing to begin."""

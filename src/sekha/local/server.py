@@ -9,10 +9,11 @@ import socket
 import sqlite3
 import threading
 import time
+from concurrent.futures import TimeoutError as FutureTimeout
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import List, NamedTuple, Optional, Type, TypedDict, Union
+from typing import Dict, List, NamedTuple, Optional, Tuple, Type, TypedDict, Union
 
 import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -24,6 +25,7 @@ from sekha.local.models import ChatModel, Embedder, ExtractiveModel, HashEmbedde
 from sekha.local.profiles import DOCUMENTED, PROFILES, Keys
 from sekha.local.remote import RemoteChat, RemoteEmbedder
 from sekha.local.store import Store
+from sekha.local.web import routes_of
 
 logger = logging.getLogger("sekha.local")
 ANY_KEY = "sk-local"
@@ -48,7 +50,9 @@ class Options(TypedDict):
 
 class _Running(NamedTuple):
     thread: threading.Thread
+    loop: asyncio.AbstractEventLoop
     servers: List[uvicorn.Server]
+    routes: Dict[str, Tuple[str, ...]]
     store: Store
     controller_url: str
     bridge_url: str
@@ -141,6 +145,11 @@ class LocalSekha:
             found["mcp_api_key"] = mcp_api_key
         return found
 
+    @property
+    def routes(self) -> Dict[str, Tuple[str, ...]]:
+        """The routes of `controller` and `bridge`, such as `GET /api/v1/conversations/{id}`, in the order of trying."""
+        return self._started().routes
+
     def start(self) -> None:
         """Starts both servers; when it returns, they answer. LocalSekhaError if they cannot."""
         if self._running is not None:
@@ -170,6 +179,16 @@ class LocalSekha:
             raise LocalSekhaError(f"the local Sekha did not stop within {_LIMIT:.0f} s")
         running.store.close()
 
+    def forget(self) -> None:
+        """Forgets all conversations, as soon as no answer is running; it goes on serving."""
+        running = self._started()
+        work = asyncio.run_coroutine_threadsafe(_forget(running), running.loop)
+        try:
+            work.result(_LIMIT)
+        except FutureTimeout as error:
+            work.cancel()
+            raise LocalSekhaError(f"the local Sekha was not idle within {_LIMIT:.0f} s") from error
+
     def __enter__(self) -> LocalSekha:
         self.start()
         return self
@@ -191,8 +210,11 @@ class LocalSekha:
             chat = RemoteChat(self._llm_url) if self._llm_url else ExtractiveModel()
         except ValueError as error:
             raise LocalSekhaError(str(error)) from error
-        servers = [_server(app) for app in self._profile.apps(store, embedder, chat, self._keys)]
-        work = _run(servers, sockets, embedder, chat)
+        apps = self._profile.apps(store, embedder, chat, self._keys)
+        servers = [_server(app) for app in apps]
+        routes = {name: routes_of(app) for name, app in zip(("controller", "bridge"), apps)}
+        loops: List[asyncio.AbstractEventLoop] = []
+        work = _run(servers, sockets, embedder, chat, loops)
         thread = threading.Thread(target=asyncio.run, args=(work,), name="sekha-local", daemon=True)
         urls = [_url(self._host, sock) for sock in sockets]
         thread.start()
@@ -203,17 +225,31 @@ class LocalSekha:
                     server.should_exit = True
                 raise LocalSekhaError("the local Sekha did not start")
             time.sleep(0.002)
-        return _Running(thread, servers, store, urls[0], urls[1])
+        return _Running(thread, loops[0], servers, routes, store, urls[0], urls[1])
 
 
 async def _run(
-    servers: List[uvicorn.Server], sockets: List[socket.socket], embedder: Embedder, chat: ChatModel
+    servers: List[uvicorn.Server],
+    sockets: List[socket.socket],
+    embedder: Embedder,
+    chat: ChatModel,
+    loops: List[asyncio.AbstractEventLoop],
 ) -> None:
+    loops.append(asyncio.get_running_loop())
     try:
         await asyncio.gather(*(server.serve(sockets=[sock]) for server, sock in zip(servers, sockets)))
     finally:
         await embedder.close()
         await chat.close()
+
+
+async def _forget(running: _Running) -> None:
+    idle = 0
+    while idle < 20:  # turns of the loop: a request that has been sent completely may still be on its way to a handler
+        busy = any(server.server_state.tasks for server in running.servers)
+        idle = 0 if busy else idle + 1
+        await asyncio.sleep(0.002 if busy else 0)
+    running.store.clear()
 
 
 class _Protocol(H11Protocol):

@@ -243,6 +243,12 @@ class Store:
             self._db.execute("DELETE FROM messages WHERE conversation_id = ?", (identity,))
             return self._db.execute("DELETE FROM conversations WHERE id = ?", (identity,)).rowcount > 0
 
+    def clear(self) -> None:
+        """Removes everything."""
+        with self.transaction():
+            self._db.execute("DELETE FROM messages")
+            self._db.execute("DELETE FROM conversations")
+
     def totals(self) -> Tuple[int, int]:
         """How many conversations and how many messages there are."""
         query = "SELECT (SELECT COUNT(*) FROM conversations), (SELECT COUNT(*) FROM messages)"

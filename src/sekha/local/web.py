@@ -10,6 +10,7 @@ from typing import Any, Awaitable, Callable, Dict, List, Mapping, Optional, Sequ
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails, from_json
+from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
@@ -205,6 +206,14 @@ def routes(table: Table, guard: Callable[[Request], None]) -> List[Route]:
         return serve
 
     return [Route(path, endpoint(handlers), methods=list(handlers)) for path, handlers in paths.items()]
+
+
+def routes_of(app: Any) -> Tuple[str, ...]:
+    """The routes of an application in the order in which they are tried, such as `GET /api/v1/conversations/{id}`."""
+    while not isinstance(app, Starlette):
+        app = app.app  # something that stands before it
+    found = [route for route in app.routes if isinstance(route, Route)]
+    return tuple(f"{method} {route.path}" for route in found for method in sorted(route.methods or ()))
 
 
 def _refused(_: Request, error: Exception) -> Response:

@@ -30,7 +30,7 @@ class Wire:
     """The application of the controller as clients meet it."""
 
     def __init__(self, app: ASGIApp, clock: Callable[[], float] = time.monotonic) -> None:
-        self._app = app
+        self.app = app
         self._clock = clock
         self._windows: Dict[str, Tuple[float, int]] = {}
 
@@ -38,7 +38,7 @@ class Wire:
         request = Request(scope)
         if self.allows(request.headers.get("x-forwarded-for")):
             preflight = request.method == "OPTIONS"
-            await _while_there(self._app, scope, receive, _with_cors(send, preflight))
+            await _while_there(self.app, scope, receive, _with_cors(send, preflight))
         else:
             text = "Rate limit exceeded. Please try again later."  # and no Retry-After
             await PlainTextResponse(text, 429, headers=_CORS)(scope, receive, send)

@@ -1,0 +1,51 @@
+"""Helpers for tests of programs that use Sekha: `pip install "sekha-python-sdk[testing]"`.
+
+The pytest fixtures ``local_sekha``, ``sekha_client`` and ``async_sekha_client`` are there as soon as it is installed.
+What they are made of can be used without pytest too.
+"""
+
+try:
+    import sekha.local as _local
+except ModuleNotFoundError as missing:
+    raise ModuleNotFoundError(
+        'sekha.testing needs its extra: pip install "sekha-python-sdk[testing]"', name=missing.name
+    ) from missing
+
+from sekha._concurrency import Clock
+from sekha.testing._clock import FakeClock, use_clock
+from sekha.testing._exchange import Answer, Exchange
+from sekha.testing._faults import (
+    Fault,
+    answer_with,
+    cut_after_work,
+    cut_before_work,
+    cut_in_answer,
+    delay,
+    drip,
+    garbage,
+    hold,
+    stale_keep_alive,
+)
+from sekha.testing._scripted import ScriptedSekha, SeenRequest
+
+__all__ = [
+    "Answer",
+    "Clock",
+    "Exchange",
+    "FakeClock",
+    "Fault",
+    "ScriptedSekha",
+    "SeenRequest",
+    "answer_with",
+    "cut_after_work",
+    "cut_before_work",
+    "cut_in_answer",
+    "delay",
+    "drip",
+    "garbage",
+    "hold",
+    "stale_keep_alive",
+    "use_clock",
+]
+
+del _local

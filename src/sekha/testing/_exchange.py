@@ -1,0 +1,131 @@
+"""What a fault can do with one request: let Sekha work, send bytes, wait, hold back."""
+
+from __future__ import annotations
+
+import http.client
+import selectors
+import socket
+import struct
+import threading
+from dataclasses import dataclass, field
+from typing import Callable, Iterator, List, Optional, Tuple
+
+from sekha.testing._sockets import Seen
+
+
+class Answer:
+    """What Sekha answered; its body is read as it arrives.
+
+    Attributes:
+        status: The status code.
+        headers: Names and values in their order.
+        is_chunked: Whether the body comes in chunks, as streams do.
+    """
+
+    def __init__(self, response: http.client.HTTPResponse) -> None:
+        self._response = response
+        self.status = response.status
+        self.headers: List[Tuple[str, str]] = response.getheaders()
+        known = {name.lower(): value.lower() for name, value in self.headers}
+        self.is_chunked = known.get("transfer-encoding") == "chunked"
+        self.keeps_connection = known.get("connection") != "close"
+
+    @property
+    def head(self) -> bytes:
+        """Status line and headers, with the empty line."""
+        return head(self.status, self._response.reason, self.headers)
+
+    def pieces(self) -> Iterator[bytes]:
+        """The body."""
+        while True:
+            piece = self._response.read1(65536)
+            if not piece:
+                return
+            yield piece
+
+    def framed(self, piece: bytes) -> bytes:
+        """A piece of the body as it stands on the wire."""
+        return b"%x\r\n%s\r\n" % (len(piece), piece) if self.is_chunked else piece
+
+    def wire(self) -> Iterator[bytes]:
+        """The whole answer as it stands on the wire, as it arrives."""
+        yield self.head
+        for piece in self.pieces():
+            yield self.framed(piece)
+        if self.is_chunked:
+            yield b"0\r\n\r\n"
+
+
+def head(status: int, reason: str, headers: List[Tuple[str, str]]) -> bytes:
+    """The bytes of status line and headers, with the empty line."""
+    lines = [f"HTTP/1.1 {status} {reason}".rstrip(), *(f"{name}: {value}" for name, value in headers), "", ""]
+    return "\r\n".join(lines).encode("latin-1")
+
+
+@dataclass
+class Exchange:
+    """One request, and everything that can be done about it.
+
+    Attributes:
+        request: The request.
+        connection: The socket to the client.
+    """
+
+    request: Seen
+    connection: socket.socket
+    _sekha: Tuple[str, int]
+    _wait: Callable[[float], object]
+    _closing: threading.Event
+    _complain: Callable[[str], object]
+    _upstream: Optional[http.client.HTTPConnection] = field(default=None, init=False)
+
+    def ask(self) -> Answer:
+        """Let Sekha do the work, and give its answer. A client that leaves meanwhile is not kept from Sekha."""
+        request = self.request
+        upstream = self._upstream = http.client.HTTPConnection(*self._sekha)
+        upstream.putrequest(request.method, request.target, skip_host=True, skip_accept_encoding=True)
+        for name, value in request.pairs:
+            upstream.putheader(name, value)
+        upstream.endheaders(request.body or None)
+        _until_answered(upstream.sock, self.connection)
+        return Answer(upstream.getresponse())
+
+    def send(self, data: bytes) -> None:
+        """Send bytes to the client."""
+        self.connection.sendall(data)
+
+    def wait(self, seconds: float) -> None:
+        """Let time pass: on a fake clock at once, else really."""
+        self._wait(seconds)
+
+    def hold(self, event: threading.Event) -> None:
+        """Wait for an event, or for the end of the test."""
+        while not (event.wait(0.02) or self._closing.is_set()):
+            pass
+
+    def reset(self) -> None:
+        """Let the connection end with a reset instead of in peace."""
+        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+    def complain(self, problem: str) -> None:
+        """Let the test fail in the end, because this fault could not happen as it was written down."""
+        self._complain(problem)
+
+    def end(self) -> None:
+        """Leave Sekha alone, whether it has finished or not."""
+        if self._upstream is not None:
+            self._upstream.close()
+
+
+def _until_answered(upstream: socket.socket, client: socket.socket) -> None:
+    """Wait until Sekha answers; ConnectionError if the client closes its connection before."""
+    with selectors.DefaultSelector() as selector:
+        selector.register(upstream, selectors.EVENT_READ)
+        selector.register(client, selectors.EVENT_READ)
+        while True:
+            ready = {key.fileobj for key, _ in selector.select()}
+            if upstream in ready:
+                return
+            if not client.recv(1, socket.MSG_PEEK):
+                raise ConnectionError("the client left")
+            selector.unregister(client)  # it has sent its next request already

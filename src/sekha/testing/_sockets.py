@@ -1,0 +1,227 @@
+"""Servers on real loopback sockets, a thread for each connection: every byte that they send is chosen by hand."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import socket
+import ssl
+import threading
+from dataclasses import dataclass
+from typing import Any, Callable, Dict, List, Optional, Set, Tuple
+from urllib.parse import parse_qsl, urlsplit
+
+_SHARED = getattr(socket, "SO_REUSEPORT", socket.SO_REUSEADDR)
+_LIMIT = 10  # seconds that threads get to end
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A request as it stood on the wire."""
+
+    method: str
+    target: str
+    pairs: Tuple[Tuple[str, str], ...]
+    body: bytes
+    connection: int
+    head: bytes = b""
+    """Everything before the body."""
+
+    @property
+    def headers(self) -> Dict[str, str]:
+        """The headers, names in lower case."""
+        found: Dict[str, str] = {}
+        for name, value in self.pairs:
+            name = name.lower()
+            found[name] = f"{found[name]}, {value}" if name in found else value
+        return found
+
+    @property
+    def path(self) -> str:
+        """The path without the query."""
+        return urlsplit(self.target).path
+
+    @property
+    def query(self) -> Dict[str, str]:
+        """The query, decoded."""
+        query = urlsplit(self.target).query
+        return dict(parse_qsl(query, keep_blank_values=True, strict_parsing=True)) if query else {}
+
+    @property
+    def line(self) -> str:
+        """Method and path, as scripts name them."""
+        return f"{self.method} {self.path}"
+
+    @property
+    def json(self) -> Any:
+        """The body as data; None if there is none."""
+        return json.loads(self.body) if self.body else None
+
+
+class SocketServer:
+    """Listens on a free port of this machine; subclasses say what becomes of a request.
+
+    Args:
+        listening: Whether it takes connections at once; before `listen` they are refused.
+        host: The address; one of IPv6 has a colon in it.
+        tls: Speaks TLS with this.
+
+    Attributes:
+        url: Its address.
+        closing: Set as soon as it is being closed; whoever waits in `serve` looks at it.
+    """
+
+    def __init__(
+        self, *, listening: bool = True, host: str = "127.0.0.1", tls: Optional[ssl.SSLContext] = None
+    ) -> None:
+        self._tls = tls
+        self._place = _bound((host, 0))  # keeps the port while nobody listens
+        self._address: Tuple[str, int] = self._place.getsockname()[:2]
+        self.url = f"{'https' if tls else 'http'}://{f'[{host}]' if ':' in host else host}:{self._address[1]}"
+        self.closing = threading.Event()
+        self._lock = threading.Lock()
+        self._listener: Optional[socket.socket] = None
+        self._acceptor: Optional[threading.Thread] = None
+        self._open: Set[socket.socket] = set()
+        self._connections = 0
+        self._threads: List[threading.Thread] = []
+        if listening:
+            self.listen()
+
+    def serve(self, connection: socket.socket, request: Seen) -> bool:
+        """Do something about a request; whether the connection stays open. Called in the thread of the connection."""
+        raise NotImplementedError
+
+    @property
+    def connections(self) -> int:
+        """How many connections there have been."""
+        return self._connections
+
+    @property
+    def open_connections(self) -> int:
+        """How many connections are open now, as far as the server knows."""
+        with self._lock:
+            return len(self._open)
+
+    def listen(self) -> None:
+        """Take connections from now on."""
+        if self._listener is None:
+            listener = self._listener = _bound(self._address)
+            listener.listen(256)
+            self._acceptor = self._start(self._accept, listener)
+
+    def refuse(self) -> None:
+        """Refuse connections from now on, and end those that are open; `listen` takes them again, on the same port."""
+        with self._lock:
+            listener, self._listener = self._listener, None
+        if listener is not None and self._acceptor is not None:
+            with contextlib.suppress(OSError), socket.create_connection(self._address, 1):
+                pass  # wakes the acceptor
+            self._acceptor.join(_LIMIT)
+            listener.close()
+        self.drop()
+
+    def drop(self) -> None:
+        """Close every connection now, as servers do with those that are idle."""
+        with self._lock:
+            connections = list(self._open)
+        for connection in connections:
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        """Close everything; threads end."""
+        self.closing.set()
+        self.refuse()
+        for thread in self._threads:
+            thread.join(_LIMIT)
+            assert not thread.is_alive()
+        self._place.close()
+
+    # The threads
+
+    def _start(self, target: Callable[..., None], *arguments: Any) -> threading.Thread:
+        thread = threading.Thread(target=target, args=arguments, daemon=True, name="fake-server")
+        self._threads.append(thread)
+        thread.start()
+        return thread
+
+    def _accept(self, listener: socket.socket) -> None:
+        while True:
+            connection, _ = listener.accept()
+            with self._lock:
+                if self._listener is not listener:
+                    connection.close()
+                    return
+                self._connections += 1
+                self._open.add(connection)
+                number = self._connections
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            self._start(self._serve, connection, number)
+
+    def _serve(self, connection: socket.socket, number: int) -> None:
+        try:
+            if self._tls is not None:
+                connection = self._secured(connection, self._tls)
+            received = b""
+            while True:
+                request, received = _read_request(connection, received, number)
+                if request is None or not self.serve(connection, request):
+                    return
+        except OSError:
+            pass  # the client went away
+        finally:
+            with self._lock:
+                self._open.discard(connection)
+            connection.close()
+
+    def _secured(self, connection: socket.socket, tls: ssl.SSLContext) -> socket.socket:
+        secured = tls.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
+        with self._lock:
+            self._open.discard(connection)
+            self._open.add(secured)
+        try:
+            secured.do_handshake()
+        except OSError:
+            with contextlib.suppress(OSError):  # a client that still sends would not read why, but meet a reset
+                secured.shutdown(socket.SHUT_WR)
+                while socket.socket.recv(secured, 65536):
+                    pass
+            secured.close()
+            with self._lock:
+                self._open.discard(secured)
+            raise
+        return secured
+
+
+def _bound(address: Tuple[str, int]) -> socket.socket:
+    family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
+    found = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        found.setsockopt(socket.SOL_SOCKET, _SHARED, 1)
+        found.bind(address)
+    except BaseException:
+        found.close()
+        raise
+    return found
+
+
+def _read_request(connection: socket.socket, received: bytes, number: int) -> Tuple[Optional[Seen], bytes]:
+    """The next request, and the bytes behind it; None if the client closed the connection."""
+    while b"\r\n\r\n" not in received:
+        piece = connection.recv(65536)
+        if not piece:
+            return None, b""
+        received += piece
+    head, _, rest = received.partition(b"\r\n\r\n")
+    first, *lines = head.decode("latin-1").split("\r\n")
+    method, target, _ = first.split(" ")
+    parted = [line.partition(":") for line in lines]
+    pairs = tuple((name, value.strip()) for name, _, value in parted)
+    length = next((int(value) for name, value in pairs if name.lower() == "content-length"), 0)
+    while len(rest) < length:
+        piece = connection.recv(65536)
+        if not piece:
+            return None, b""
+        rest += piece
+    return Seen(method, target, pairs, rest[:length], number, head), rest[length:]
