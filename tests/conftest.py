@@ -10,7 +10,9 @@ import httpx
 import pytest
 
 from sekha.local import LocalSekha
+from support.canary import no_key_shows
 from support.clock import FakeClock
+from support.facts import REST_KEY
 from support.server import FakeServer
 
 _LEAKS = ("SSL_CERT_FILE", "SSL_CERT_DIR", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
@@ -28,6 +30,12 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in list(os.environ):
         if name.startswith("SEKHA_") or name.upper() in _LEAKS:
             monkeypatch.delenv(name)
+
+
+@pytest.fixture(autouse=True)
+def _no_key_shows(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """S1 in every test: the keys are canaries, and no log record, warning or error of the library shows one."""
+    yield from no_key_shows(monkeypatch, logs=request.node.get_closest_marker("logs_may_show_keys") is None)
 
 
 @pytest.fixture
@@ -60,14 +68,14 @@ def bridge() -> Iterator[FakeServer]:
 
 @pytest.fixture(scope="session")
 def _local_sekha() -> Iterator[LocalSekha]:
-    with LocalSekha() as sekha:
+    with LocalSekha(api_key=REST_KEY) as sekha:
         yield sekha
 
 
 @pytest.fixture
 def sekha(_local_sekha: LocalSekha) -> LocalSekha:
     """A local Sekha with nothing in it."""
-    with httpx.Client(base_url=_local_sekha.controller_url, headers={"authorization": "Bearer any"}) as api:
+    with httpx.Client(base_url=_local_sekha.controller_url, headers={"authorization": f"Bearer {REST_KEY}"}) as api:
         page = api.get("/api/v1/conversations", params={"page_size": 10_000}).json()
         for row in page["results"]:
             assert api.delete(f"/api/v1/conversations/{row['conversation_id']}").status_code == 200

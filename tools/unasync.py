@@ -61,6 +61,7 @@ RULES = (
     # Other packages
     Rule("name", "aclose", "close"),
     Rule("name", "aiter_bytes", "iter_bytes"),
+    Rule("name", "aiter_raw", "iter_raw"),
     Rule("name", "handle_async_request", "handle_request"),
     Rule("name", "AsyncRetrying", "Retrying"),
     # Sekha
@@ -71,6 +72,7 @@ RULES = (
     Rule("name", "AsyncMCPClient", "MCPClient"),
     Rule("name", "AsyncStream", "Stream"),
     Rule("name", "AsyncTextStream", "TextStream"),
+    Rule("name", "AsyncInflated", "Inflated"),
     Rule("name", "AsyncConversationIterator", "ConversationIterator"),
     Rule("name", "AsyncConversations", "Conversations"),
     Rule("name", "AsyncClientOptions", "ClientOptions"),

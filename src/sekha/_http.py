@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import ssl
-import warnings
 from collections.abc import AsyncIterator, Generator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -24,7 +23,6 @@ from sekha.errors import (
     SekhaConfigError,
     SekhaConnectionError,
     SekhaTimeoutError,
-    SekhaWarning,
 )
 
 AsyncHTTPClient = httpx.AsyncClient
@@ -170,12 +168,6 @@ def _ssl_context(settings: HTTPSettings, base_url: str) -> ssl.SSLContext:
         return settings.verify
     if urlsplit(base_url).scheme == "http" and not settings.proxy:
         return _no_tls()
-    if settings.verify is False:
-        warnings.warn(
-            f"verify=False: the identity of {urlsplit(base_url).hostname} is not checked",
-            SekhaWarning,
-            stacklevel=2,
-        )
     cert = (settings.cert,) if isinstance(settings.cert, str) else settings.cert
     try:
         return _shared_context(settings.verify, cert, settings.trust_env)

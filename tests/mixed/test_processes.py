@@ -259,7 +259,7 @@ def test_a_closed_client_says_nothing_at_all(flavour: str, server: FakeServer) -
     assert python(code, server.url) == (0, "", "")
 
 
-def test_blocking_calls_start_no_thread_and_no_loop(server: FakeServer) -> None:
+def test_e4_blocking_calls_start_no_thread_and_no_loop(server: FakeServer) -> None:
     server.always("GET /health", answer(facts.HEALTHY))
     before: Any = set(threading.enumerate())
     with SekhaClient(controller_url=server.url, api_key="k") as client:

@@ -11,6 +11,7 @@ from typing_extensions import Self, Unpack
 
 from sekha._http import AsyncHTTPClient
 from sekha._options import bridge_keys, changed_keys, changed_options, server_keys
+from sekha._secrets import discreet
 from sekha._sentinel import NOT_GIVEN, NotGiven
 from sekha.config import SekhaConfig, resolved_config
 
@@ -69,6 +70,7 @@ class AsyncSekhaClient(AsyncWorkflows):
         ```
     """
 
+    @discreet
     def __init__(
         self,
         config: SekhaConfig | None = None,
@@ -112,6 +114,7 @@ class AsyncSekhaClient(AsyncWorkflows):
         self.mcp = AsyncMCPClient._over(self._server)
         self.bridge = AsyncBridgeClient._over(self._models)
 
+    @discreet
     def with_options(
         self,
         *,
@@ -179,6 +182,7 @@ class AsyncSekhaClient(AsyncWorkflows):
         await self.aclose()
 
 
+@discreet
 def create_async_sekha_client(
     config: SekhaConfig | None = None, **options: Unpack[AsyncClientOptions]
 ) -> AsyncSekhaClient:

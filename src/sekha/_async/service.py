@@ -11,6 +11,7 @@ from typing_extensions import Self
 from sekha._flavours import AsyncFlavour
 from sekha._http import AsyncHTTPClient
 from sekha._options import changed_keys, changed_options
+from sekha._secrets import discreet
 from sekha._sentinel import NOT_GIVEN, NotGiven
 from sekha.config import ClientSettings, ConnectionSettings
 
@@ -46,6 +47,7 @@ class AsyncServiceClient(AsyncFlavour):
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self._transport}>"
 
+    @discreet
     def with_options(
         self,
         *,

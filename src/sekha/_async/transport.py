@@ -38,7 +38,7 @@ from sekha.errors import (
     SekhaTimeoutError,
 )
 
-from .stream import AsyncStream, end
+from .stream import AsyncStream, end, pieces_of
 
 T = TypeVar("T")
 
@@ -267,7 +267,7 @@ class AsyncTransport:
         """The whole answer, bounded in length and time; the connection is free afterwards."""
         limit, clock = self.connections.limit, self.connections.clock
         body = bytearray()
-        pieces = response.aiter_bytes()
+        pieces = pieces_of(response)
         try:
             async for piece in pieces:
                 body += piece

@@ -13,6 +13,7 @@ from typing_extensions import Self, Unpack
 
 from sekha._http import HTTPClient
 from sekha._options import bridge_keys, changed_keys, changed_options, server_keys
+from sekha._secrets import discreet
 from sekha._sentinel import NOT_GIVEN, NotGiven
 from sekha.config import SekhaConfig, resolved_config
 
@@ -71,6 +72,7 @@ class SekhaClient(Workflows):
         ```
     """
 
+    @discreet
     def __init__(
         self,
         config: SekhaConfig | None = None,
@@ -114,6 +116,7 @@ class SekhaClient(Workflows):
         self.mcp = MCPClient._over(self._server)
         self.bridge = BridgeClient._over(self._models)
 
+    @discreet
     def with_options(
         self,
         *,
@@ -181,6 +184,7 @@ class SekhaClient(Workflows):
         self.close()
 
 
+@discreet
 def create_sekha_client(
     config: SekhaConfig | None = None, **options: Unpack[ClientOptions]
 ) -> SekhaClient:

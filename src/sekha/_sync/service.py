@@ -13,6 +13,7 @@ from typing_extensions import Self
 from sekha._flavours import BlockingFlavour
 from sekha._http import HTTPClient
 from sekha._options import changed_keys, changed_options
+from sekha._secrets import discreet
 from sekha._sentinel import NOT_GIVEN, NotGiven
 from sekha.config import ClientSettings, ConnectionSettings
 
@@ -48,6 +49,7 @@ class ServiceClient(BlockingFlavour):
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self._transport}>"
 
+    @discreet
     def with_options(
         self,
         *,

@@ -40,7 +40,7 @@ from sekha.errors import (
     SekhaTimeoutError,
 )
 
-from .stream import Stream, end
+from .stream import Stream, end, pieces_of
 
 T = TypeVar("T")
 
@@ -269,7 +269,7 @@ class Transport:
         """The whole answer, bounded in length and time; the connection is free afterwards."""
         limit, clock = self.connections.limit, self.connections.clock
         body = bytearray()
-        pieces = response.iter_bytes()
+        pieces = pieces_of(response)
         try:
             for piece in pieces:
                 body += piece
