@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import ssl
-from collections.abc import AsyncIterator, Generator, Mapping
+from collections.abc import AsyncIterator, Generator, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache, lru_cache
@@ -315,7 +315,7 @@ def connection_error(error: Exception, endpoint: Endpoint[Any], base_url: str) -
     host = urlsplit(base_url).netloc
     sent = not isinstance(error, _NEVER_SENT)
     cls: type[SekhaConnectionError] = SekhaConnectionError
-    reason = str(error).strip() or type(error).__name__
+    reason = next(filter(None, (str(one).strip() for one in _chain(error))), type(error).__name__)
     if isinstance(error, httpx.TimeoutException):
         cls = SekhaTimeoutError
         reason = f"timeout while {_PHASES.get(type(error), 'waiting')}"
@@ -327,9 +327,16 @@ def connection_error(error: Exception, endpoint: Endpoint[Any], base_url: str) -
     return found
 
 
-def _is_certificate_fault(error: BaseException | None) -> bool:
+def _is_certificate_fault(error: BaseException) -> bool:
+    return any(
+        isinstance(one, ssl.SSLCertVerificationError) or "CERTIFICATE_VERIFY_FAILED" in str(one)
+        for one in _chain(error)
+    )
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    """An error and its causes; on trio only the last of them tells the reason. No context: it may be the caller's."""
     while error is not None:
-        if isinstance(error, ssl.SSLCertVerificationError) or "CERTIFICATE_VERIFY_FAILED" in str(error):
-            return True
-        error = error.__cause__ or error.__context__
-    return False
+        yield error
+        inner = error.args[0] if error.args else None  # httpcore's pool drops causes, but its errors hold them
+        error = error.__cause__ or (inner if isinstance(inner, BaseException) else None)

@@ -84,11 +84,11 @@ def discreet(function: F) -> F:
 
 def _frameless(error: X) -> X:
     """The error without what led to it. Only causes: a context may be an error that the caller is handling."""
-    if error.__suppress_context__ and error.__cause__ is None:
-        error.__context__ = None
-    for cause in _causes(error):
-        cause.__traceback__ = None
-    return error.with_traceback(None)
+    for one in (error, *_causes(error)):
+        if one.__suppress_context__ and one.__cause__ is None:
+            one.__context__ = None
+        one.__traceback__ = None
+    return error
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import socket
+import ssl
 import struct
 import threading
 import time
@@ -71,6 +72,7 @@ class FakeServer:
 
     Args:
         listening: Whether it takes connections at once; before `listen` they are refused.
+        tls: Speaks TLS with this.
 
     Attributes:
         url: Its address.
@@ -78,11 +80,12 @@ class FakeServer:
         unmatched: Those that no script spoke of.
     """
 
-    def __init__(self, *, listening: bool = True) -> None:
+    def __init__(self, *, listening: bool = True, tls: Optional[ssl.SSLContext] = None) -> None:
+        self._tls = tls
         self._listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         self._listener.bind(("127.0.0.1", 0))
         self._address = self._listener.getsockname()
-        self.url = f"http://127.0.0.1:{self._address[1]}"
+        self.url = f"{'https' if tls else 'http'}://127.0.0.1:{self._address[1]}"
         self.seen: List[Seen] = []
         self.unmatched: List[Seen] = []
         self._script: Dict[str, Deque[Reply]] = {}
@@ -195,6 +198,8 @@ class FakeServer:
 
     def _serve(self, connection: socket.socket, number: int) -> None:
         try:
+            if self._tls is not None:
+                connection = self._secured(connection, self._tls)
             received = b""
             while True:
                 request, received = _read_request(connection, received, number)
@@ -213,6 +218,24 @@ class FakeServer:
             connection.close()
             with self._lock:
                 self._open.discard(connection)
+
+    def _secured(self, connection: socket.socket, tls: ssl.SSLContext) -> socket.socket:
+        secured = tls.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
+        with self._lock:
+            self._open.discard(connection)
+            self._open.add(secured)
+        try:
+            secured.do_handshake()
+        except OSError:
+            with contextlib.suppress(OSError):  # a client that still sends would not read why, but meet a reset
+                secured.shutdown(socket.SHUT_WR)
+                while socket.socket.recv(secured, 65536):
+                    pass
+            secured.close()
+            with self._lock:
+                self._open.discard(secured)
+            raise
+        return secured
 
     def _take(self, request: Seen) -> Reply:
         with self._lock:
