@@ -18,6 +18,7 @@ from sekha._request import DEFAULT_TIMEOUT, SLOW_TIMEOUT, CallOptions, Endpoint,
 from sekha._secrets import Secret
 from sekha._sentinel import NOT_GIVEN
 from sekha._version import __version__
+from sekha._warm_up import warm_up
 from sekha.errors import (
     SekhaClosedError,
     SekhaConfigError,
@@ -159,6 +160,7 @@ def prepare(settings: HTTPSettings, base_url: str) -> None:
     Raises:
         SekhaConfigError: The CA or client certificate cannot be read.
     """
+    warm_up()
     if settings.http_client is None:
         _ssl_context(settings, base_url)
 
