@@ -84,7 +84,8 @@ def discreet(function: F) -> F:
 
 def _frameless(error: X) -> X:
     """The error without what led to it. Only causes: a context may be an error that the caller is handling."""
-    for one in (error, *_causes(error)):
+    chain: list[BaseException] = [error, *_causes(error)]
+    for one in chain:
         if one.__suppress_context__ and one.__cause__ is None:
             one.__context__ = None
         one.__traceback__ = None

@@ -110,9 +110,9 @@ class AsyncSekhaClient(AsyncWorkflows):
         return f"<{type(self).__name__} controller {self._server}, bridge {self._models}>"
 
     def _connect(self) -> None:
-        self.controller = AsyncMemoryController._over(self._server)
-        self.mcp = AsyncMCPClient._over(self._server)
-        self.bridge = AsyncBridgeClient._over(self._models)
+        self.controller: AsyncMemoryController = AsyncMemoryController._over(self._server)
+        self.mcp: AsyncMCPClient = AsyncMCPClient._over(self._server)
+        self.bridge: AsyncBridgeClient = AsyncBridgeClient._over(self._models)
 
     @discreet
     def with_options(

@@ -22,7 +22,7 @@ from sekha._http import (
     translated_errors,
 )
 from sekha._options import merged_keys
-from sekha._rate_limit import bucket_per_process
+from sekha._rate_limit import ProcessBucket, bucket_per_process
 from sekha._request import CallOptions, Endpoint, Request, Service
 from sekha._response import Answer
 from sekha._retry import Attempts
@@ -62,11 +62,11 @@ class AsyncConnections:
         prepare(settings, base_url)
         self.base_url = base_url
         self.clock = clock
-        self.bucket = bucket_per_process(config.rate_limit_requests, config.rate_limit_window)
-        self.writes = AsyncSemaphore(config.max_concurrent_writes)
-        self.limit = config.max_response_bytes
-        self.closed = False
-        self.takes_text_only = False
+        self.bucket: ProcessBucket = bucket_per_process(config.rate_limit_requests, config.rate_limit_window)
+        self.writes: AsyncSemaphore = AsyncSemaphore(config.max_concurrent_writes)
+        self.limit: int = config.max_response_bytes
+        self.closed: bool = False
+        self.takes_text_only: bool = False
         self.refused: set[Secret] = set()
         self._open = AsyncPerLoop(lambda: make_async_transport(settings, base_url))
 

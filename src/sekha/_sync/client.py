@@ -112,9 +112,9 @@ class SekhaClient(Workflows):
         return f"<{type(self).__name__} controller {self._server}, bridge {self._models}>"
 
     def _connect(self) -> None:
-        self.controller = MemoryController._over(self._server)
-        self.mcp = MCPClient._over(self._server)
-        self.bridge = BridgeClient._over(self._models)
+        self.controller: MemoryController = MemoryController._over(self._server)
+        self.mcp: MCPClient = MCPClient._over(self._server)
+        self.bridge: BridgeClient = BridgeClient._over(self._models)
 
     @discreet
     def with_options(

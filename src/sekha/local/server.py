@@ -25,7 +25,7 @@ from sekha.local.profiles import DOCUMENTED, PROFILES, Keys
 from sekha.local.remote import RemoteChat, RemoteEmbedder
 from sekha.local.store import Store
 
-logger = logging.getLogger("sekha.local")
+logger: logging.Logger = logging.getLogger("sekha.local")
 ANY_KEY = "sk-local"
 """The key that `options` carries when the local Sekha takes any."""
 
