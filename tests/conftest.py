@@ -10,7 +10,9 @@ import pytest
 from opentelemetry import trace
 
 from sekha.local import LocalSekha
+from support.canary import no_key_shows
 from support.clock import FakeClock
+from support.facts import REST_KEY
 from support.server import FakeServer
 from support.spans import Spans
 
@@ -29,6 +31,12 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in list(os.environ):
         if name.startswith("SEKHA_") or name.upper() in _LEAKS:
             monkeypatch.delenv(name)
+
+
+@pytest.fixture(autouse=True)
+def _no_key_shows(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """S1 in every test: the keys are canaries, and no log record, warning or error of the library shows one."""
+    yield from no_key_shows(monkeypatch, logs=request.node.get_closest_marker("logs_may_show_keys") is None)
 
 
 @pytest.fixture
@@ -70,7 +78,7 @@ def spans(monkeypatch: pytest.MonkeyPatch) -> Iterator[Spans]:
 
 @pytest.fixture(scope="session")
 def _local_sekha() -> Iterator[LocalSekha]:
-    with LocalSekha() as sekha:
+    with LocalSekha(api_key=REST_KEY) as sekha:
         yield sekha
 
 

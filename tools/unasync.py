@@ -61,6 +61,7 @@ RULES = (
     # Other packages
     Rule("name", "aclose", "close"),
     Rule("name", "aiter_bytes", "iter_bytes"),
+    Rule("name", "aiter_raw", "iter_raw"),
     Rule("name", "handle_async_request", "handle_request"),
     Rule("name", "AsyncRetrying", "Retrying"),
     # Sekha
@@ -75,6 +76,7 @@ RULES = (
     Rule("name", "AsyncConnection", "Connection"),
     Rule("name", "AsyncPool", "Pool"),
     Rule("name", "AsyncTimedStream", "TimedStream"),
+    Rule("name", "AsyncInflated", "Inflated"),
     Rule("name", "AsyncConversationIterator", "ConversationIterator"),
     Rule("name", "AsyncConversations", "Conversations"),
     Rule("name", "AsyncClientOptions", "ClientOptions"),

@@ -101,8 +101,8 @@ class ChunkReader:
         self._plain_size = 0
         self._ending = False
         self._finished = False
-        self.done = False
-        self.collected = CollectedCompletion()
+        self.done: bool = False
+        self.collected: CollectedCompletion = CollectedCompletion()
 
     def feed(self, piece: bytes) -> Iterator[ChatCompletionChunk]:
         """The chunks that a piece of the answer completes.

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import os
 import ssl
-import warnings
-from collections.abc import AsyncIterator, Generator, Mapping
+from collections.abc import AsyncIterator, Generator, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache, lru_cache
@@ -24,12 +23,12 @@ from sekha._request import DEFAULT_TIMEOUT, SLOW_TIMEOUT, CallOptions, Endpoint,
 from sekha._secrets import Secret
 from sekha._sentinel import NOT_GIVEN
 from sekha._version import __version__
+from sekha._warm_up import warm_up
 from sekha.errors import (
     SekhaClosedError,
     SekhaConfigError,
     SekhaConnectionError,
     SekhaTimeoutError,
-    SekhaWarning,
 )
 
 AsyncHTTPClient = httpx.AsyncClient
@@ -203,6 +202,7 @@ def prepare(settings: HTTPSettings, base_url: str) -> None:
     Raises:
         SekhaConfigError: The CA or client certificate cannot be read.
     """
+    warm_up()
     if settings.http_client is None and (settings.proxy or urlsplit(base_url).scheme == "https"):
         _ssl_context(settings, base_url)
 
@@ -251,12 +251,6 @@ def _ssl_context(settings: HTTPSettings, base_url: str) -> ssl.SSLContext:
         return settings.verify
     if urlsplit(base_url).scheme == "http" and not settings.proxy:
         return _no_tls()
-    if settings.verify is False:
-        warnings.warn(
-            f"verify=False: the identity of {urlsplit(base_url).hostname} is not checked",
-            SekhaWarning,
-            stacklevel=2,
-        )
     cert = (settings.cert,) if isinstance(settings.cert, str) else settings.cert
     try:
         return _shared_context(settings.verify, cert, settings.trust_env)
@@ -416,7 +410,7 @@ def connection_error(error: Exception, endpoint: Endpoint[Any], base_url: str) -
     host = urlsplit(base_url).netloc
     sent = not isinstance(error, _NEVER_SENT)
     cls: type[SekhaConnectionError] = SekhaConnectionError
-    reason = str(error).strip() or type(error).__name__
+    reason = next(filter(None, (str(one).strip() for one in _chain(error))), type(error).__name__)
     if isinstance(error, _TIMEOUTS):
         cls = SekhaTimeoutError
         reason = f"timeout while {_PHASES.get(type(error), 'waiting')}"
@@ -428,9 +422,16 @@ def connection_error(error: Exception, endpoint: Endpoint[Any], base_url: str) -
     return found
 
 
-def _is_certificate_fault(error: BaseException | None) -> bool:
+def _is_certificate_fault(error: BaseException) -> bool:
+    return any(
+        isinstance(one, ssl.SSLCertVerificationError) or "CERTIFICATE_VERIFY_FAILED" in str(one)
+        for one in _chain(error)
+    )
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    """An error and its causes; on trio only the last of them tells the reason. No context: it may be the caller's."""
     while error is not None:
-        if isinstance(error, ssl.SSLCertVerificationError) or "CERTIFICATE_VERIFY_FAILED" in str(error):
-            return True
-        error = error.__cause__ or error.__context__
-    return False
+        yield error
+        inner = error.args[0] if error.args else None  # httpcore's pool drops causes, but its errors hold them
+        error = error.__cause__ or (inner if isinstance(inner, BaseException) else None)

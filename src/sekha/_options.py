@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from sekha._request import Service
-from sekha._secrets import Secret
+from sekha._secrets import Secret, discreet
 from sekha._sentinel import NOT_GIVEN
 from sekha._settings import checked_setting
 from sekha.config import SekhaConfig
 
 
+@discreet
 def changed_options(inherited: Mapping[str, str], **options: object) -> dict[str, Any]:
     """The options of a view that differ from those of its parent.
 
@@ -31,6 +32,7 @@ def changed_options(inherited: Mapping[str, str], **options: object) -> dict[str
     return changed
 
 
+@discreet
 def changed_keys(
     api_key: str | None = None, mcp_api_key: str | None = None, bridge_api_key: str | None = None
 ) -> dict[Service, Secret]:

@@ -126,6 +126,9 @@ class _Queue:
         del self._gone[:left]
 
 
-def bucket_per_process(capacity: int, window: float) -> PerProcess[TokenBucket]:
+ProcessBucket = PerProcess[TokenBucket]
+
+
+def bucket_per_process(capacity: int, window: float) -> ProcessBucket:
     """A bucket for each process: after a fork, the callers that wait in the parent are not in the child's way."""
     return PerProcess(lambda: TokenBucket(capacity, window))

@@ -110,7 +110,7 @@ class CallOptions:
     deadline: float | None = None
     expires: float | None = None
     """The moment at which a call that has begun must end, on the transport's clock."""
-    headers: Mapping[str, str] = field(default_factory=lambda: dict[str, str]())
+    headers: Mapping[str, str] = field(default_factory=lambda: dict[str, str](), repr=False)  # may hold secrets
 
     def begun(self, now: float) -> CallOptions:
         """The options of a call that begins now: the deadline becomes a moment, once."""

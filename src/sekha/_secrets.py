@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
-from typing import TypeVar
+from collections.abc import Callable, Iterable, Iterator
+from functools import wraps
+from typing import Any, TypeVar, cast
+from urllib.parse import quote
 
-from sekha.errors import BODY_LIMIT, SekhaError
+from sekha.errors import BODY_LIMIT, CUT, SekhaError
 
 E = TypeVar("E", bound=SekhaError)
+X = TypeVar("X", bound=BaseException)
+F = TypeVar("F", bound=Callable[..., Any])
 
 _SPOKEN = ("message", "body", "code", "text", "field")
 """The attributes of errors that hold what a server, or a caller, said."""
@@ -41,22 +45,75 @@ _GUESSABLE = 8  # a shorter key is hidden as a word of its own only, or it would
 
 
 def hidden(error: E, secrets: Iterable[Secret]) -> E:
-    """The same error without the keys, which servers like to echo, as they are or escaped in JSON."""
-    keys = {form for secret in secrets for form in (secret.reveal(), json.dumps(secret.reveal())[1:-1])}
-    for key in sorted(keys, key=len, reverse=True):  # one key may contain another
-        pattern = re.compile(re.escape(key) if len(key) >= _GUESSABLE else rf"(?<!\w){re.escape(key)}(?!\w)")
-        for name in _SPOKEN:
-            text = getattr(error, name, None)
-            if isinstance(text, str):
-                setattr(error, name, _without_beginning_of(key, pattern.sub("***", text)))
+    """The same error without the keys, which servers like to echo, as they are or escaped, whole or cut.
+
+    The causes of the error say what it says, so the keys are taken out of them too; and their frames are dropped, which
+    hold the bytes that were sent and received.
+    """
+    keys = sorted({form for secret in secrets for form in _forms(secret.reveal())}, key=len, reverse=True)
+
+    def without_keys(said: str) -> str:
+        for key in keys:  # the longest first: one key may contain another
+            said = _without(key, said)
+        return said
+
+    for name in _SPOKEN:
+        said: object = getattr(error, name, None)
+        if isinstance(said, str):
+            setattr(error, name, without_keys(said))
     error.args = (error.message,)
+    for cause in _causes(error):
+        if without_keys(str(cause)) != str(cause):
+            cause.args = (without_keys(str(cause)),)
+    return _frameless(error)
+
+
+def discreet(function: F) -> F:
+    """Makes a function that takes keys fail without them: no frame that holds its arguments is in the traceback."""
+
+    @wraps(function)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return function(*args, **kwargs)
+        except Exception as error:
+            args, kwargs = (), {}
+            raise _frameless(error) from error.__cause__
+
+    return cast(F, call)
+
+
+def _frameless(error: X) -> X:
+    """The error without what led to it. Only causes: a context may be an error that the caller is handling."""
+    chain: list[BaseException] = [error, *_causes(error)]
+    for one in chain:
+        if one.__suppress_context__ and one.__cause__ is None:
+            one.__context__ = None
+        one.__traceback__ = None
     return error
 
 
-def _without_beginning_of(key: str, text: str) -> str:
-    """A long answer is cut, and the cut may have gone through a key."""
-    if len(text) >= BODY_LIMIT:
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    cause = error.__cause__
+    while cause is not None:
+        yield cause
+        cause = cause.__cause__
+
+
+def _forms(key: str) -> Iterator[str]:
+    """How a key may look where somebody shows it."""
+    yield key
+    yield json.dumps(key)[1:-1]
+    yield json.dumps(key, ensure_ascii=False)[1:-1]
+    yield repr(key.encode("latin-1", "replace"))[2:-1]  # in the errors of h11
+    yield quote(key, safe="")
+
+
+def _without(key: str, text: str) -> str:
+    pattern = re.escape(key) if len(key) >= _GUESSABLE else rf"(?<!\w){re.escape(key)}(?!\w)"
+    text = re.sub(pattern, "***", text)
+    if CUT in text or len(text) >= BODY_LIMIT:  # a long answer is cut, and the cut may have gone through the key
         for length in range(len(key) - 1, 3, -1):
-            if text.endswith(key[:length]):
-                return text[:-length] + "***"
+            text = text.replace(key[:length] + CUT, f"***{CUT}")
+            if len(text) >= BODY_LIMIT and text.endswith(key[:length]):
+                text = f"{text[:-length]}***"
     return text

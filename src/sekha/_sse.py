@@ -47,12 +47,14 @@ class EventDecoder:
         if self._after_cr and piece:
             self._after_cr = False
             piece = piece[1:] if piece[:1] == b"\n" else piece
-        if b"\n" not in piece and b"\r" not in piece:
+        found = _LINE_END.search(piece)
+        if found is None:
             self._line.append(piece)
             self._line_size += len(piece)
             self._check(self._line_size)
             return []
         self._after_cr = piece[-1:] == b"\r"
+        self._check(self._line_size + found.start())  # before it is put together
         *lines, rest = _LINE_END.split(b"".join((*self._line, piece)))
         events = [event for line in lines for event in self._end_line(line)]
         self._line, self._line_size = [rest], len(rest)

@@ -14,17 +14,21 @@
 from __future__ import annotations
 
 import os
+import sys
+import warnings
 from collections.abc import Callable, Mapping
 from ssl import SSLContext
 from typing import Any, Final, Optional, Union, cast
+from urllib.parse import urlsplit
 
 from typing_extensions import TypedDict, Unpack
 
 from sekha._http import AsyncHTTPClient, HTTPClient, HTTPSettings
 from sekha._request import DEFAULT_TIMEOUT
+from sekha._secrets import discreet
 from sekha._sentinel import NOT_GIVEN, NotGiven
 from sekha._settings import ENVIRONMENT, checked_setting, from_environment, shown, without_missing
-from sekha.errors import SekhaConfigError
+from sekha.errors import SekhaConfigError, SekhaWarning
 from sekha.events import RequestEvent, ResponseEvent, RetryEvent
 
 _HTTP_SETTINGS: Final = ("verify", "cert", "proxy", "trust_env")
@@ -154,6 +158,7 @@ class SekhaConfig(_Settings):
     on_retry: Callable[[RetryEvent], object] | None = None
     tracing: bool = True
 
+    @discreet
     def __init__(
         self,
         *,
@@ -184,6 +189,7 @@ class SekhaConfig(_Settings):
         self._fill({name: value for name, value in locals().items() if name != "self"})
 
     @classmethod
+    @discreet
     def from_env(cls, env_file: str | os.PathLike[str] | None = None) -> SekhaConfig:
         """Settings from the environment, and from a file for what the environment does not say.
 
@@ -216,6 +222,7 @@ class SekhaConfig(_Settings):
         found.update(os.environ)
         return cls(**from_environment(found))
 
+    @discreet
     def replace(self, **changes: Unpack[ClientSettings]) -> SekhaConfig:
         """The same settings but for some.
 
@@ -266,6 +273,7 @@ class ClientConfig(_Settings):
     rate_limit_requests: int = 1000
     rate_limit_window: float = 60.0
 
+    @discreet
     def __init__(
         self,
         base_url: str | None = None,
@@ -297,6 +305,7 @@ def resolved_config(config: SekhaConfig | None, arguments: Mapping[str, object])
     _require(resolved, "controller_url", "controller_url")
     _require(resolved, "api_key", "api_key")
     _refuse_contradictions(resolved)
+    _warn_of_no_checks(resolved)
     return resolved
 
 
@@ -335,6 +344,7 @@ def _service_config(
     resolved = SekhaConfig(**{**from_environment(os.environ, names, but=given), **given})
     _require(resolved, url, "base_url")
     _refuse_contradictions(resolved)
+    _warn_of_no_checks(resolved)
     return resolved
 
 
@@ -363,3 +373,22 @@ def _refuse_contradictions(config: SekhaConfig) -> None:
             raise SekhaConfigError(
                 f"http_client cannot be combined with {', '.join(clash)}: set them on the client that you pass"
             )
+
+
+def _warn_of_no_checks(config: SekhaConfig) -> None:
+    """One warning for each client, at the line that makes it."""
+    urls = [url for url in (config.controller_url, config.bridge_url) if url and url.lower().startswith("https:")]
+    if config.verify is False and urls:
+        hosts = " and ".join(dict.fromkeys(urlsplit(url).netloc for url in urls))
+        warnings.warn(
+            f"verify=False: the identity of {hosts} is not checked", SekhaWarning, stacklevel=_level_of_the_user()
+        )
+
+
+def _level_of_the_user() -> int:
+    """How many frames above the caller the first line stands that is not ours."""
+    level = 1
+    frame = sys._getframe(1)
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == "sekha":
+        level, frame = level + 1, frame.f_back
+    return level

@@ -39,6 +39,9 @@ if TYPE_CHECKING:
 BODY_LIMIT = 10_000
 """Characters of an answer that an error keeps."""
 
+CUT = "\u2026"
+"""Stands where words of a server were cut."""
+
 _WORDS_LIMIT = 2000  # characters of the server's words in the message; the real bridge passes on 1800 of others
 
 
@@ -325,10 +328,14 @@ def _server_words(text: str, content_type: str) -> tuple[str, int | str | None]:
     except RecursionError:  # a list of lists of lists
         said, code = "", None
     if said:
-        return said[:_WORDS_LIMIT], code
+        return _cut(said, _WORDS_LIMIT), code
     if "html" in content_type.lower() or text.lstrip()[:1] == "<":
-        return f"an HTML page instead of JSON: {' '.join(text.split())[:120]}" if text.strip() else "", None
-    return text.strip()[:_WORDS_LIMIT], None
+        return f"an HTML page instead of JSON: {_cut(' '.join(text.split()), 120)}" if text.strip() else "", None
+    return _cut(text.strip(), _WORDS_LIMIT), None
+
+
+def _cut(text: str, limit: int) -> str:
+    return text if len(text) <= limit else text[: limit - 1] + CUT
 
 
 def _words_of(data: object) -> tuple[str, int | str | None]:

@@ -83,7 +83,7 @@ async def test_an_http_client_of_the_wrong_flavour_is_refused() -> None:
                     getattr(sekha, name)(**options, http_client="http://p")
 
 
-async def test_a_blocking_client_works_inside_a_running_loop(server: FakeServer) -> None:
+async def test_e4_a_blocking_client_works_inside_a_running_loop(server: FakeServer) -> None:
     server.always("POST /mcp/tools/memory_stats", answer(facts.STATS))
     server.always("GET /health", answer(facts.HEALTHY))
     with SekhaClient(controller_url=server.url, api_key="k") as client:

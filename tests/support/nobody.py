@@ -27,8 +27,8 @@ class Unreachable:
         self.server = FakeServer(listening=False)
         self._waiting: List[socket.socket] = []
         if silent:
-            self.server._listener.listen(0)
-            self._fill(self.server._listener.getsockname())
+            self.server._place.listen(0)
+            self._fill(self.server._place.getsockname())
 
     @property
     def url(self) -> str:

@@ -18,7 +18,7 @@ from sekha.local import LocalSekha, words
 DOCUMENTED = "documented"
 REAL = "controller-0.1"
 PROFILES = (DOCUMENTED, REAL)
-KEY = "sk-examples-0123456789-0123456789-0123456789"
+KEY = "sk-examples-canary-0123456789-0123456789-01"
 KNOWN = "550e8400-e29b-41d4-a716-446655440000"
 """The id that the specification writes down."""
 

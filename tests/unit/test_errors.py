@@ -116,7 +116,7 @@ def full(cls: Type[SekhaError]) -> SekhaError:
 
 @pytest.mark.parametrize("cls", classes())
 @pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
-def test_errors_survive_pickle_with_all_their_fields(cls: Type[SekhaError], protocol: int) -> None:
+def test_e1_errors_survive_pickle_with_all_their_fields(cls: Type[SekhaError], protocol: int) -> None:
     error = full(cls)
     twin = pickle.loads(pickle.dumps(error, protocol))
     assert type(twin) is cls
@@ -126,7 +126,7 @@ def test_errors_survive_pickle_with_all_their_fields(cls: Type[SekhaError], prot
 
 @pytest.mark.parametrize("cls", classes())
 @pytest.mark.parametrize("duplicate", [copy.copy, copy.deepcopy])
-def test_errors_survive_copies_with_all_their_fields(cls: Type[SekhaError], duplicate: Any) -> None:
+def test_e1_errors_survive_copies_with_all_their_fields(cls: Type[SekhaError], duplicate: Any) -> None:
     error = full(cls)
     twin = duplicate(error)
     assert twin is not error
@@ -138,9 +138,9 @@ def _fail(name: str) -> None:
     raise full(getattr(errors, name))
 
 
-def test_errors_come_out_of_another_process_with_all_their_fields() -> None:
+def test_e1_errors_come_out_of_another_process_with_all_their_fields() -> None:
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-        for cls in (SekhaValidationError, SekhaStreamError, SekhaDecodeError):
+        for cls in classes():
             error = pool.submit(_fail, cls.__name__).exception(timeout=30)
             assert type(error) is cls
             assert vars(error) == vars(full(cls))
@@ -159,7 +159,7 @@ def test_an_error_can_be_made_of_a_message_alone(cls: Type[SekhaError]) -> None:
 # ---- errors tell (E2) --------------------------------------------------------------------------------------------
 
 
-def test_the_text_of_an_error_is_one_line_with_all_that_helps() -> None:
+def test_e2_the_text_of_an_error_is_one_line_with_all_that_helps() -> None:
     error = SekhaServerError(
         "Database\n  error:  locked", status_code=500, method="PUT", path=PATH, attempts=3, elapsed=2.25
     )
@@ -168,13 +168,13 @@ def test_the_text_of_an_error_is_one_line_with_all_that_helps() -> None:
     assert str(error) == f"Database error: locked (status 500, {call}, it may have been applied)"
 
 
-def test_one_attempt_is_no_attempts() -> None:
+def test_e2_one_attempt_is_no_attempts() -> None:
     assert str(SekhaError("x", method="GET", path="/health", attempts=1, elapsed=0.25)) == (
         "x (GET /health, 1 attempt in 0.25 s)"
     )
 
 
-def test_what_was_refused_before_sending_tells_no_status() -> None:
+def test_e2_what_was_refused_before_sending_tells_no_status() -> None:
     error = invalid("query", "must not be empty")
     assert str(error) == "query: must not be empty"
     assert (error.field, error.status_code, error.sent) == ("query", 400, False)
@@ -356,13 +356,13 @@ def test_every_recorded_refusal_becomes_its_error_with_the_servers_words(file: s
         ("http://[bad", "?"),
     ],
 )
-def test_a_redirect_names_its_target_without_query_and_user(location: str, shown: str) -> None:
+def test_s3_a_redirect_names_its_target_without_query_and_user(location: str, shown: str) -> None:
     error = error_for("GET", "/x", 307, {"location": location}, b"")
     assert f"to {shown};" in error.message
     assert "sekret" not in str(error)
 
 
-def test_a_redirect_without_a_target_says_so() -> None:
+def test_s3_a_redirect_without_a_target_says_so() -> None:
     assert "to ?;" in error_for("GET", "/x", 302, {}, b"").message
 
 

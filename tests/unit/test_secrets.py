@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import copy
+import json
 import pickle
 import traceback
 from typing import List
+from urllib.parse import quote
 
+import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from sekha._options import bridge_keys, changed_keys, changed_options, merged_keys, server_keys
 from sekha._request import Service
-from sekha._secrets import Secret, hidden
+from sekha._secrets import Secret, discreet, hidden
 from sekha.config import SekhaConfig
 from sekha.errors import (
     SekhaConfigError,
@@ -21,13 +24,15 @@ from sekha.errors import (
     SekhaServerError,
     SekhaStreamError,
     SekhaValidationError,
+    error_for,
 )
+from support.canary import frames_of, texts_of
 from unit.vectors import CANARY
 
 URL = "http://localhost:8080"
 
 
-def test_only_reveal_gives_the_key() -> None:
+def test_s1_only_reveal_gives_the_key() -> None:
     secret = Secret(CANARY, "api_key")
     assert secret.reveal() == CANARY
     for text in (repr(secret), str(secret), f"{secret}", f"{secret!r}", repr([secret])):
@@ -36,7 +41,7 @@ def test_only_reveal_gives_the_key() -> None:
     assert not hasattr(secret, "__dict__"), "vars() and debuggers find nothing"
 
 
-def test_a_key_is_taken_out_of_everything_that_an_error_says() -> None:
+def test_s1_a_key_is_taken_out_of_everything_that_an_error_says() -> None:
     secrets = [Secret(CANARY, "api_key")]
     errors = [
         SekhaServerError(f"no {CANARY}!", body=f"<{CANARY}>", code=f"E-{CANARY}", status_code=500),
@@ -54,12 +59,12 @@ def test_a_key_is_taken_out_of_everything_that_an_error_says() -> None:
 
 
 @given(st.permutations(["key", "key-two", "a-key-two-three"]))
-def test_of_keys_that_contain_each_other_no_part_stays(keys: List[str]) -> None:
+def test_s1_of_keys_that_contain_each_other_no_part_stays(keys: List[str]) -> None:
     error = SekhaServerError("got key, key-two, a-key-two-three", status_code=500)
     assert hidden(error, [Secret(key, "api_key") for key in keys]).message == "got ***, ***, ***"
 
 
-def test_an_error_without_a_key_in_it_stays_as_it_is() -> None:
+def test_s1_an_error_without_a_key_in_it_stays_as_it_is() -> None:
     error = hidden(SekhaServerError("down", body="down", status_code=503), [Secret(CANARY, "api_key")])
     assert (error.message, error.body, error.status_code) == ("down", "down", 503)
 
@@ -106,7 +111,7 @@ def test_a_view_changes_the_keys_it_was_given_and_no_others(
 
 @pytest.mark.parametrize("name", ["api_key", "mcp_api_key", "bridge_api_key"])
 @pytest.mark.parametrize("bad", ["", "  ", CANARY + "\n" + CANARY, CANARY + "\0x", CANARY + "\u20ac"])
-def test_a_bad_key_of_a_view_is_refused_by_name_and_not_shown(name: str, bad: str) -> None:
+def test_s1_s2_a_bad_key_of_a_view_is_refused_by_name_and_not_shown(name: str, bad: str) -> None:
     with pytest.raises(SekhaConfigError, match=f"^{name}: ") as caught:
         changed_keys(**{name: bad})
     assert CANARY[:8] not in str(caught.value)
@@ -158,13 +163,51 @@ def test_an_option_that_cannot_be_used_is_refused_by_name(name: str, value: obje
         changed_options({}, **{name: value})
 
 
-def test_a_key_that_a_server_echoes_in_json_is_taken_out_too() -> None:
-    import json
-
-    from sekha.errors import error_for
-
+def test_s1_a_key_that_a_server_echoes_in_json_is_taken_out_too() -> None:
     key = 'sk-"quoted"\\é'
     error = error_for("GET", "/x", 401, {}, json.dumps({"oops": key}).encode())
     assert "quoted" in str(error.body)
     hidden(error, [Secret(key, "api_key")])
     assert "quoted" not in str(error.body) + str(error)
+
+
+@pytest.mark.parametrize("key", ['sk-"quoted"\\canary', "sk-canary é", "sk-canary'/?&=%", "sk-canary-" + "x" * 300])
+def test_s1_neither_an_escaped_nor_a_cut_key_stays_nor_one_in_a_cause(key: str) -> None:
+    forms = [
+        key,
+        json.dumps(key),
+        json.dumps(key, ensure_ascii=False),
+        repr(key.encode("latin-1")),
+        quote(key, safe=""),
+    ]
+    for form in forms:
+        for body in (form, "x" * 1995 + form, "x" * 9_990 + form, "<" + "y" * 111 + form):
+            error = error_for("GET", "/x", 401, {}, body.encode())
+            error.__cause__ = httpx.RemoteProtocolError(f"it said {form}")
+            error.__cause__.__cause__ = httpx.RemoteProtocolError(ValueError(form))  # type: ignore[arg-type]
+            hidden(error, [Secret(key, "api_key")])
+            shown = [*texts_of(error), repr(error.__cause__), repr(error.__cause__.__cause__)]
+            assert not any(form[:12] in text for text in shown), body
+
+
+def test_s1_of_a_call_that_failed_no_arguments_and_no_frames_stay_but_the_callers_own_error_does() -> None:
+    @discreet
+    def connect(*, key: str) -> None:
+        try:
+            raise OSError(f"no file for {len(key)}")
+        except OSError as error:
+            raise SekhaConfigError("it cannot be") from error
+
+    try:
+        raise KeyError("the caller's")
+    except KeyError as callers:
+        with pytest.raises(SekhaConfigError) as caught:
+            connect(key=CANARY)
+        with pytest.raises(TypeError):
+            connect(wrong=CANARY)  # type: ignore[call-arg]
+        frames = callers.__traceback__
+    assert frames is not None
+    assert isinstance(caught.value.__cause__, OSError)
+    assert "no file for" in frames_of(caught.value)
+    assert CANARY not in frames_of(caught.value)
+    assert connect.__name__ == "connect"

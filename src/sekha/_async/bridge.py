@@ -12,6 +12,7 @@ from sekha import _endpoints as endpoints
 from sekha._arguments import checked, given
 from sekha._concurrency import AsyncCall, async_gather
 from sekha._options import bridge_keys, changed_keys
+from sekha._secrets import discreet
 from sekha._sentinel import NOT_GIVEN, NotGiven
 from sekha._shapes import (
     ChatRequest,
@@ -65,6 +66,7 @@ class AsyncBridgeClient(AsyncServiceClient):
         ```
     """
 
+    @discreet
     def __init__(
         self,
         config: ClientConfig | None = None,

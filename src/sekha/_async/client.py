@@ -12,6 +12,7 @@ from typing_extensions import Self, Unpack
 from sekha._concurrency import Clock
 from sekha._http import AsyncHTTPClient
 from sekha._options import bridge_keys, changed_keys, changed_options, server_keys
+from sekha._secrets import discreet
 from sekha._sentinel import NOT_GIVEN, NotGiven
 from sekha.config import SekhaConfig, resolved_config
 from sekha.events import RequestEvent, ResponseEvent, RetryEvent
@@ -75,6 +76,7 @@ class AsyncSekhaClient(AsyncWorkflows):
         ```
     """
 
+    @discreet
     def __init__(
         self,
         config: SekhaConfig | None = None,
@@ -118,10 +120,11 @@ class AsyncSekhaClient(AsyncWorkflows):
         return f"<{type(self).__name__} controller {self._server}, bridge {self._models}>"
 
     def _connect(self) -> None:
-        self.controller = AsyncMemoryController._over(self._server)
-        self.mcp = AsyncMCPClient._over(self._server)
-        self.bridge = AsyncBridgeClient._over(self._models)
+        self.controller: AsyncMemoryController = AsyncMemoryController._over(self._server)
+        self.mcp: AsyncMCPClient = AsyncMCPClient._over(self._server)
+        self.bridge: AsyncBridgeClient = AsyncBridgeClient._over(self._models)
 
+    @discreet
     def with_options(
         self,
         *,
@@ -193,6 +196,7 @@ class AsyncSekhaClient(AsyncWorkflows):
         await self.aclose()
 
 
+@discreet
 def create_async_sekha_client(
     config: SekhaConfig | None = None, **options: Unpack[AsyncClientOptions]
 ) -> AsyncSekhaClient:

@@ -14,6 +14,7 @@ from sekha._arguments import conversation_id as checked_id
 from sekha._arguments import conversation_ids as checked_ids
 from sekha._filters import outside
 from sekha._options import server_keys
+from sekha._secrets import discreet
 from sekha._sentinel import NOT_GIVEN, NotGiven
 from sekha._shapes import FullTextRequest, SummarizeRequest
 from sekha.config import ClientConfig, controller_config
@@ -63,6 +64,7 @@ class AsyncMemoryController(AsyncConversations):
         ```
     """
 
+    @discreet
     def __init__(
         self,
         config: ClientConfig | None = None,

@@ -12,6 +12,7 @@ from sekha._concurrency import Clock
 from sekha._flavours import AsyncFlavour
 from sekha._http import AsyncHTTPClient
 from sekha._options import changed_keys, changed_options
+from sekha._secrets import discreet
 from sekha._sentinel import NOT_GIVEN, NotGiven
 from sekha.config import ClientSettings, ConnectionSettings
 
@@ -47,6 +48,7 @@ class AsyncServiceClient(AsyncFlavour):
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self._transport}>"
 
+    @discreet
     def with_options(
         self,
         *,

@@ -13,6 +13,7 @@ from sekha._chat import ChunkReader, chunk_text
 from sekha._concurrency import Clock, async_move_on_after
 from sekha._flavours import AsyncIteration
 from sekha._http import NETWORK_ERRORS, HTTPResponse, PooledBody, async_abandon
+from sekha._inflate import Inflater, is_compressed
 from sekha._request import CallOptions
 from sekha._secrets import Secret, hidden
 from sekha.errors import SekhaClosedError, SekhaError, SekhaTimeoutError
@@ -28,11 +29,41 @@ async def end(response: HTTPResponse, pieces: AsyncIterator[bytes]) -> None:
     Closing does not end the iterators inside httpx and httpcore, of which an event loop may complain later; reading on
     from the closed connection does.
     """
+    if isinstance(pieces, AsyncInflated):
+        pieces = pieces.compressed
     with suppress(*NETWORK_ERRORS):
         await response.aclose()
     with suppress(*NETWORK_ERRORS, RuntimeError, ValueError):  # the last two: somebody reads on right now
         async for _ in pieces:
             pass
+
+
+def pieces_of(response: HTTPResponse) -> AsyncIterator[bytes]:
+    """The content of an answer, in pieces; of a compressed one each piece is small."""
+    encoding = response.headers.get("content-encoding", "")
+    if response.is_stream_consumed or not is_compressed(encoding):
+        return response.aiter_bytes()
+    return AsyncInflated(response.aiter_raw(), Inflater(encoding, response.status_code))
+
+
+class AsyncInflated(AsyncIterator[bytes]):
+    """Compressed pieces, opened. It is no generator: an event loop complains of one that is left in its middle.
+
+    Args:
+        pieces: The compressed pieces.
+        inflater: What opens them.
+    """
+
+    def __init__(self, pieces: AsyncIterator[bytes], inflater: Inflater) -> None:
+        self.compressed = pieces
+        self._inflater = inflater
+        self._open: Iterable[bytes] = iter(())
+
+    async def __anext__(self) -> bytes:
+        while True:
+            for piece in self._open:
+                return piece
+            self._open = self._inflater.feed(await self.compressed.__anext__())
 
 
 class AsyncStream(AsyncIteration):
@@ -67,7 +98,7 @@ class AsyncStream(AsyncIteration):
         self._options = options
         self._clock = clock
         self._secrets = tuple(secrets)
-        self._pieces = response.aiter_bytes()
+        self._pieces = pieces_of(response)
         self._chunks: Iterable[ChatCompletionChunk] = iter(())  # of the last piece, not asked for yet
         self._error: SekhaError | None = None
         self._complete = False
@@ -78,7 +109,7 @@ class AsyncStream(AsyncIteration):
 
     async def __anext__(self) -> ChatCompletionChunk:
         if self._error is not None:
-            raise self._error
+            raise self._error.with_traceback(None)
         try:
             while not self._complete:
                 if self._closed:
@@ -92,7 +123,7 @@ class AsyncStream(AsyncIteration):
         except SekhaError as error:
             self._error = hidden(error, self._secrets)
             await self.aclose()
-            raise
+            raise self._error from error.__cause__
         await self._read_out()
         await self.aclose()
         raise StopAsyncIteration
@@ -157,7 +188,7 @@ class AsyncStream(AsyncIteration):
             ```
         """
         async for _ in self:
-            pass
+            del _  # a traceback shows no text
         return self._reader.collected.completion()
 
     async def get_final_text(self) -> str:
@@ -173,7 +204,7 @@ class AsyncStream(AsyncIteration):
             ```
         """
         async for _ in self:
-            pass
+            del _  # a traceback shows no text
         return self._reader.collected.text
 
     async def aclose(self) -> None:

@@ -26,7 +26,7 @@ from sekha._http import (
 )
 from sekha._observe import Watch, Watched
 from sekha._options import merged_keys
-from sekha._rate_limit import bucket_per_process
+from sekha._rate_limit import ProcessBucket, bucket_per_process
 from sekha._request import CallOptions, Request, Service
 from sekha._response import Answer
 from sekha._retry import Attempts
@@ -43,7 +43,7 @@ from sekha.errors import (
 )
 
 from .pool import AsyncPool
-from .stream import AsyncStream, end
+from .stream import AsyncStream, end, pieces_of
 
 T = TypeVar("T")
 
@@ -70,12 +70,12 @@ class AsyncConnections:
         prepare(settings, base_url)
         self.base_url = base_url
         self.clock = clock
-        self.watch = Watch(config, base_url)
-        self.bucket = bucket_per_process(config.rate_limit_requests, config.rate_limit_window)
-        self.writes = AsyncSemaphore(config.max_concurrent_writes)
-        self.limit = config.max_response_bytes
-        self.closed = False
-        self.takes_text_only = False
+        self.watch: Watch = Watch(config, base_url)
+        self.bucket: ProcessBucket = bucket_per_process(config.rate_limit_requests, config.rate_limit_window)
+        self.writes: AsyncSemaphore = AsyncSemaphore(config.max_concurrent_writes)
+        self.limit: int = config.max_response_bytes
+        self.closed: bool = False
+        self.takes_text_only: bool = False
         self.refused: set[Secret] = set()
         self._settings = settings
         self._open = AsyncPerLoop(self._make)
@@ -289,7 +289,7 @@ class AsyncTransport:
         """The whole answer, bounded in length and time; the connection is free afterwards."""
         limit, clock = self.connections.limit, self.connections.clock
         body = bytearray()
-        pieces = response.aiter_bytes()
+        pieces = pieces_of(response)
         try:
             async for piece in pieces:
                 body += piece

@@ -14,6 +14,7 @@ from sekha import _endpoints as endpoints
 from sekha._arguments import checked, given
 from sekha._concurrency import Call, gather
 from sekha._options import bridge_keys, changed_keys
+from sekha._secrets import discreet
 from sekha._sentinel import NOT_GIVEN, NotGiven
 from sekha._shapes import (
     ChatRequest,
@@ -67,6 +68,7 @@ class BridgeClient(ServiceClient):
         ```
     """
 
+    @discreet
     def __init__(
         self,
         config: ClientConfig | None = None,

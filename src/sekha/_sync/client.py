@@ -14,6 +14,7 @@ from typing_extensions import Self, Unpack
 from sekha._concurrency import Clock
 from sekha._http import HTTPClient
 from sekha._options import bridge_keys, changed_keys, changed_options, server_keys
+from sekha._secrets import discreet
 from sekha._sentinel import NOT_GIVEN, NotGiven
 from sekha.config import SekhaConfig, resolved_config
 from sekha.events import RequestEvent, ResponseEvent, RetryEvent
@@ -77,6 +78,7 @@ class SekhaClient(Workflows):
         ```
     """
 
+    @discreet
     def __init__(
         self,
         config: SekhaConfig | None = None,
@@ -120,10 +122,11 @@ class SekhaClient(Workflows):
         return f"<{type(self).__name__} controller {self._server}, bridge {self._models}>"
 
     def _connect(self) -> None:
-        self.controller = MemoryController._over(self._server)
-        self.mcp = MCPClient._over(self._server)
-        self.bridge = BridgeClient._over(self._models)
+        self.controller: MemoryController = MemoryController._over(self._server)
+        self.mcp: MCPClient = MCPClient._over(self._server)
+        self.bridge: BridgeClient = BridgeClient._over(self._models)
 
+    @discreet
     def with_options(
         self,
         *,
@@ -195,6 +198,7 @@ class SekhaClient(Workflows):
         self.close()
 
 
+@discreet
 def create_sekha_client(
     config: SekhaConfig | None = None, **options: Unpack[ClientOptions]
 ) -> SekhaClient:

@@ -16,6 +16,7 @@ from sekha._arguments import checked, given, merged
 from sekha._arguments import conversation_id as checked_id
 from sekha._filters import PINNED, stats_filter
 from sekha._options import changed_keys, server_keys
+from sekha._secrets import discreet
 from sekha._sentinel import NOT_GIVEN, NotGiven
 from sekha._shapes import ExportRequest, ToolPruneRequest, UpdateRequest
 from sekha.config import ClientConfig, mcp_config
@@ -69,6 +70,7 @@ class MCPClient(ServiceClient):
         ```
     """
 
+    @discreet
     def __init__(
         self,
         config: ClientConfig | None = None,

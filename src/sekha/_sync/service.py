@@ -14,6 +14,7 @@ from sekha._concurrency import Clock
 from sekha._flavours import BlockingFlavour
 from sekha._http import HTTPClient
 from sekha._options import changed_keys, changed_options
+from sekha._secrets import discreet
 from sekha._sentinel import NOT_GIVEN, NotGiven
 from sekha.config import ClientSettings, ConnectionSettings
 
@@ -49,6 +50,7 @@ class ServiceClient(BlockingFlavour):
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self._transport}>"
 
+    @discreet
     def with_options(
         self,
         *,

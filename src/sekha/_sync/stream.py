@@ -15,6 +15,7 @@ from sekha._chat import ChunkReader, chunk_text
 from sekha._concurrency import Clock, move_on_after
 from sekha._flavours import BlockingIteration
 from sekha._http import NETWORK_ERRORS, HTTPResponse, PooledBody, abandon
+from sekha._inflate import Inflater, is_compressed
 from sekha._request import CallOptions
 from sekha._secrets import Secret, hidden
 from sekha.errors import SekhaClosedError, SekhaError, SekhaTimeoutError
@@ -30,11 +31,41 @@ def end(response: HTTPResponse, pieces: Iterator[bytes]) -> None:
     Closing does not end the iterators inside httpx and httpcore, of which an event loop may complain later; reading on
     from the closed connection does.
     """
+    if isinstance(pieces, Inflated):
+        pieces = pieces.compressed
     with suppress(*NETWORK_ERRORS):
         response.close()
     with suppress(*NETWORK_ERRORS, RuntimeError, ValueError):  # the last two: somebody reads on right now
         for _ in pieces:
             pass
+
+
+def pieces_of(response: HTTPResponse) -> Iterator[bytes]:
+    """The content of an answer, in pieces; of a compressed one each piece is small."""
+    encoding = response.headers.get("content-encoding", "")
+    if response.is_stream_consumed or not is_compressed(encoding):
+        return response.iter_bytes()
+    return Inflated(response.iter_raw(), Inflater(encoding, response.status_code))
+
+
+class Inflated(Iterator[bytes]):
+    """Compressed pieces, opened. It is no generator: an event loop complains of one that is left in its middle.
+
+    Args:
+        pieces: The compressed pieces.
+        inflater: What opens them.
+    """
+
+    def __init__(self, pieces: Iterator[bytes], inflater: Inflater) -> None:
+        self.compressed = pieces
+        self._inflater = inflater
+        self._open: Iterable[bytes] = iter(())
+
+    def __next__(self) -> bytes:
+        while True:
+            for piece in self._open:
+                return piece
+            self._open = self._inflater.feed(self.compressed.__next__())
 
 
 class Stream(BlockingIteration):
@@ -69,7 +100,7 @@ class Stream(BlockingIteration):
         self._options = options
         self._clock = clock
         self._secrets = tuple(secrets)
-        self._pieces = response.iter_bytes()
+        self._pieces = pieces_of(response)
         self._chunks: Iterable[ChatCompletionChunk] = iter(())  # of the last piece, not asked for yet
         self._error: SekhaError | None = None
         self._complete = False
@@ -80,7 +111,7 @@ class Stream(BlockingIteration):
 
     def __next__(self) -> ChatCompletionChunk:
         if self._error is not None:
-            raise self._error
+            raise self._error.with_traceback(None)
         try:
             while not self._complete:
                 if self._closed:
@@ -94,7 +125,7 @@ class Stream(BlockingIteration):
         except SekhaError as error:
             self._error = hidden(error, self._secrets)
             self.close()
-            raise
+            raise self._error from error.__cause__
         self._read_out()
         self.close()
         raise StopIteration
@@ -159,7 +190,7 @@ class Stream(BlockingIteration):
             ```
         """
         for _ in self:
-            pass
+            del _  # a traceback shows no text
         return self._reader.collected.completion()
 
     def get_final_text(self) -> str:
@@ -175,7 +206,7 @@ class Stream(BlockingIteration):
             ```
         """
         for _ in self:
-            pass
+            del _  # a traceback shows no text
         return self._reader.collected.text
 
     def close(self) -> None:

@@ -3,10 +3,10 @@
 try:
     import starlette
     import uvicorn
-except ModuleNotFoundError as missing:
+except ModuleNotFoundError as _missing:
     raise ModuleNotFoundError(
-        'the local Sekha needs its extra: pip install "sekha-python-sdk[local]"', name=missing.name
-    ) from missing
+        'the local Sekha needs its extra: pip install "sekha-python-sdk[local]"', name=_missing.name
+    ) from _missing
 
 from sekha.local.server import LocalSekha, LocalSekhaError
 

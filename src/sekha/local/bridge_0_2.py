@@ -100,7 +100,7 @@ class Bridge02(Bridge):
 
     def __init__(self, embedder: Embedder, chat: ChatModel) -> None:
         super().__init__(embedder, chat)
-        self.breaker = Breaker()
+        self.breaker: Breaker = Breaker()
 
     async def parse(self, request: Request, model: Type[_Body]) -> _Body:
         """JSON as Python's own module reads it, half a surrogate pair and NaN included."""

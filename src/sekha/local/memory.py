@@ -10,7 +10,7 @@ from sekha.local import tasks, words
 from sekha.local.models import ChatModel, Embedder, ModelError
 from sekha.local.store import Conversation, Filter, Message, Store, stamp
 
-logger = logging.getLogger("sekha.local")
+logger: logging.Logger = logging.getLogger("sekha.local")
 DAY = 86_400 * 10**9
 WINDOWS = {"daily": DAY, "weekly": 7 * DAY, "monthly": 30 * DAY}
 PINNED = 10

@@ -27,7 +27,7 @@ from sekha.local.remote import RemoteChat, RemoteEmbedder
 from sekha.local.store import Store
 from sekha.local.web import routes_of
 
-logger = logging.getLogger("sekha.local")
+logger: logging.Logger = logging.getLogger("sekha.local")
 ANY_KEY = "sk-local"
 """The key that `options` carries when the local Sekha takes any."""
 

@@ -1,0 +1,64 @@
+"""Answers that a server compressed although it was asked not to, opened piece by piece so that none can explode."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator
+from typing import Final
+
+from sekha.errors import SekhaDecodeError
+
+PIECE: Final = 64 * 1024
+"""Bytes that are opened at a time; whoever reads them counts and stops."""
+
+_WINDOWS: Final = {"gzip": 16 + zlib.MAX_WBITS, "x-gzip": 16 + zlib.MAX_WBITS, "deflate": zlib.MAX_WBITS}
+
+
+def is_compressed(content_encoding: str) -> bool:
+    """Whether the bytes of an answer are not its content."""
+    return content_encoding.strip().lower() not in ("", "identity")
+
+
+class Inflater:
+    """Compressed bytes become plain ones, a bounded number at a time.
+
+    Args:
+        content_encoding: How they are compressed, as the header says.
+        status: Status of the answer, for the error.
+    """
+
+    def __init__(self, content_encoding: str, status: int) -> None:
+        self._coding = content_encoding.strip().lower()
+        self._status = status
+        self._fed = False
+        self._stream = zlib.decompressobj(_WINDOWS.get(self._coding, zlib.MAX_WBITS))
+
+    def feed(self, data: bytes) -> Iterator[bytes]:
+        """The plain bytes, in pieces of up to 64 KiB; each is opened when it is asked for.
+
+        Raises:
+            SekhaDecodeError: They are compressed in another way.
+        """
+        if self._coding not in _WINDOWS:
+            raise self._misfit(f"compressed with {self._coding[:40]}, which was not asked for")
+        while data:
+            piece = self._open(data)
+            if piece:
+                yield piece
+            data = self._stream.unconsumed_tail
+            if self._stream.eof and self._stream.unused_data:  # a file of gzip may follow another
+                data = self._stream.unused_data
+                self._stream = zlib.decompressobj(_WINDOWS[self._coding])
+
+    def _open(self, data: bytes) -> bytes:
+        first, self._fed = not self._fed, True
+        try:
+            return self._stream.decompress(data, PIECE)
+        except zlib.error:
+            if first and self._coding == "deflate":  # some send it without its header
+                self._stream = zlib.decompressobj(-zlib.MAX_WBITS)
+                return self._open(data)
+            raise self._misfit(f"not what its header says: {self._coding}") from None
+
+    def _misfit(self, problem: str) -> SekhaDecodeError:
+        return SekhaDecodeError(f"the answer is {problem}", status_code=self._status)

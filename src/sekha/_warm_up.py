@@ -1,0 +1,23 @@
+"""What the first call would otherwise import or read on the thread of an event loop; done when a client is made."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import suppress
+from functools import cache
+from importlib import import_module
+
+import anyio
+from pydantic import TypeAdapter
+
+
+@cache
+def warm_up() -> None:
+    """Load it, once in a process."""
+    TypeAdapter(int)  # pydantic looks through all installed packages for plugins when it builds its first validator
+    for name in ("encodings.idna", "httpcore", "sniffio"):
+        import_module(name)
+    for backend in anyio.get_all_backends():
+        if backend in sys.modules:
+            with suppress(ImportError):
+                import_module(f"anyio._backends._{backend}")

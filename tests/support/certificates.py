@@ -1,0 +1,43 @@
+"""Certificates that are made while the tests run."""
+
+from __future__ import annotations
+
+import ssl
+from pathlib import Path
+
+import trustme
+
+
+class Certificates:
+    """
+    An authority that nobody knows, a certificate for this machine, and one for a client.
+
+    Args:
+        folder: Where the files go that settings name.
+
+    Attributes:
+        ca: Path of the authority's certificate.
+        client: Paths of the client's certificate and of its key.
+        both: Path of a file with the two.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._authority = trustme.CA()
+        self.ca = str(folder / "ca.pem")
+        self._authority.cert_pem.write_to_path(self.ca)
+        issued = self._authority.issue_cert("client@sekha.test")
+        self.client = (str(folder / "client.pem"), str(folder / "client.key"))
+        self.both = str(folder / "both.pem")
+        issued.private_key_and_cert_chain_pem.write_to_path(self.both)
+        issued.private_key_pem.write_to_path(self.client[1])
+        for position, part in enumerate(issued.cert_chain_pems):
+            part.write_to_path(self.client[0], append=position > 0)
+
+    def server(self, name: str = "127.0.0.1", *, asks_for_client: bool = False) -> ssl.SSLContext:
+        """What a server of that name needs."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self._authority.issue_cert(name).configure_cert(context)
+        if asks_for_client:
+            self._authority.configure_trust(context)
+            context.verify_mode = ssl.CERT_REQUIRED
+        return context
