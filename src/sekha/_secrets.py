@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from functools import wraps
 from typing import Any, TypeVar, cast
@@ -44,11 +45,16 @@ class Secret:
 _GUESSABLE = 8  # a shorter key is hidden as a word of its own only, or it would tear other words apart
 
 
-def hidden(error: E, secrets: Iterable[Secret]) -> E:
+def hidden(error: E, secrets: Iterable[Secret], handled: BaseException | None = None) -> E:
     """The same error without the keys, which servers like to echo, as they are or escaped, whole or cut.
 
-    The causes of the error say what it says, so the keys are taken out of them too; and their frames are dropped, which
+    What led to the error says what it says, so the keys are taken out of that too; and its frames are dropped, which
     hold the bytes that were sent and received.
+
+    Args:
+        error: The error.
+        secrets: The keys.
+        handled: What the caller was handling when the call began; that is the caller's own, and stays as it is.
     """
     keys = sorted({form for secret in secrets for form in _forms(secret.reveal())}, key=len, reverse=True)
 
@@ -62,10 +68,10 @@ def hidden(error: E, secrets: Iterable[Secret]) -> E:
         if isinstance(said, str):
             setattr(error, name, without_keys(said))
     error.args = (error.message,)
-    for cause in _causes(error):
+    for cause in _led_to(error, handled):
         if without_keys(str(cause)) != str(cause):
             cause.args = (without_keys(str(cause)),)
-    return _frameless(error)
+    return _frameless(error, handled)
 
 
 def discreet(function: F) -> F:
@@ -73,18 +79,19 @@ def discreet(function: F) -> F:
 
     @wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
+        handled = sys.exc_info()[1]
         try:
             return function(*args, **kwargs)
         except Exception as error:
             args, kwargs = (), {}
-            raise _frameless(error) from error.__cause__
+            raise _frameless(error, handled) from error.__cause__
 
     return cast(F, call)
 
 
-def _frameless(error: X) -> X:
-    """The error without what led to it. Only causes: a context may be an error that the caller is handling."""
-    chain: list[BaseException] = [error, *_causes(error)]
+def _frameless(error: X, handled: BaseException | None) -> X:
+    """The error, and what led to it, without frames."""
+    chain: list[BaseException] = [error, *_led_to(error, handled)]
     for one in chain:
         if one.__suppress_context__ and one.__cause__ is None:
             one.__context__ = None
@@ -92,11 +99,12 @@ def _frameless(error: X) -> X:
     return error
 
 
-def _causes(error: BaseException) -> Iterator[BaseException]:
+def _led_to(error: BaseException, handled: BaseException | None) -> Iterator[BaseException]:
+    """The causes of an error, and what they happened in, up to what the caller was handling."""
     cause = error.__cause__
-    while cause is not None:
+    while cause is not None and cause is not handled:
         yield cause
-        cause = cause.__cause__
+        cause = cause.__cause__ or (None if cause.__suppress_context__ else cause.__context__)
 
 
 def _forms(key: str) -> Iterator[str]:

@@ -9,6 +9,7 @@ from typing import List
 import pytest
 from typing_extensions import Self
 
+from sekha.testing._sockets import bound
 from support.server import FakeServer
 
 
@@ -27,8 +28,10 @@ class Unreachable:
         self.server = FakeServer(listening=False)
         self._waiting: List[socket.socket] = []
         if silent:
-            self.server._place.listen(0)
-            self._fill(self.server._place.getsockname())
+            listener = bound(self.server._address)
+            listener.listen(0)
+            self._fill(listener.getsockname())
+            self._waiting.append(listener)
 
     @property
     def url(self) -> str:

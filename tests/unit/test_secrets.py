@@ -211,3 +211,30 @@ def test_s1_of_a_call_that_failed_no_arguments_and_no_frames_stay_but_the_caller
     assert "no file for" in frames_of(caught.value)
     assert CANARY not in frames_of(caught.value)
     assert connect.__name__ == "connect"
+
+
+def test_s1_what_the_caller_was_handling_stays_as_it_is() -> None:
+    def fail() -> None:
+        raise ZeroDivisionError("the caller's own")
+
+    def below() -> None:
+        buffer = CANARY
+        try:
+            raise KeyError(buffer)
+        except KeyError:
+            raise TimeoutError  # noqa: B904 - as libraries below do it
+
+    try:
+        fail()
+    except ZeroDivisionError as handled:
+        with pytest.raises(SekhaServerError) as caught:
+            try:
+                below()
+            except TimeoutError as error:
+                failed = SekhaServerError("down", status_code=503)
+                failed.__cause__ = error
+                raise hidden(failed, [Secret(CANARY, "api_key")], handled) from error
+        assert handled.__traceback__ is not None
+        assert handled.args == ("the caller's own",)
+    shown = traceback.TracebackException.from_exception(caught.value, capture_locals=True)
+    assert CANARY not in "".join(shown.format())

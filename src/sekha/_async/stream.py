@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
 from collections.abc import AsyncIterator, Iterable
 from contextlib import suppress
@@ -110,6 +111,7 @@ class AsyncStream(AsyncIteration):
     async def __anext__(self) -> ChatCompletionChunk:
         if self._error is not None:
             raise self._error.with_traceback(None)
+        handled = sys.exc_info()[1]
         try:
             while not self._complete:
                 if self._closed:
@@ -121,7 +123,7 @@ class AsyncStream(AsyncIteration):
                 else:
                     await self._read_on()
         except SekhaError as error:
-            self._error = hidden(error, self._secrets)
+            self._error = hidden(error, self._secrets, handled)
             await self.aclose()
             raise self._error from error.__cause__
         await self._read_out()

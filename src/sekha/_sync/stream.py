@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
 from collections.abc import Iterator, Iterable
 from contextlib import suppress
@@ -112,6 +113,7 @@ class Stream(BlockingIteration):
     def __next__(self) -> ChatCompletionChunk:
         if self._error is not None:
             raise self._error.with_traceback(None)
+        handled = sys.exc_info()[1]
         try:
             while not self._complete:
                 if self._closed:
@@ -123,7 +125,7 @@ class Stream(BlockingIteration):
                 else:
                     self._read_on()
         except SekhaError as error:
-            self._error = hidden(error, self._secrets)
+            self._error = hidden(error, self._secrets, handled)
             self.close()
             raise self._error from error.__cause__
         self._read_out()

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from copy import copy
 from dataclasses import replace
@@ -196,7 +197,7 @@ class Transport:
 
     def _attempt(self, request: Request[Any], exchange: Call[[Watched], T]) -> T:
         """The one loop of attempts."""
-        endpoint, clock = request.endpoint, self.connections.clock
+        endpoint, clock, handled = request.endpoint, self.connections.clock, sys.exc_info()[1]
         options = self._options.begun(clock.now())
         attempts = Attempts(endpoint, options, clock)
         call = self.connections.watch.call(request, options, clock)
@@ -235,7 +236,7 @@ class Transport:
             cause, left = error.__cause__, options.time_left(clock.now())
             if isinstance(error, SekhaTimeoutError) and left is not None and left <= _MOMENT:
                 error = self._too_late(options, sent=error.sent)
-            raise self._told(error, attempts) from cause
+            raise self._told(error, attempts, handled) from cause
 
     def _take_token(self, options: CallOptions) -> None:
         """Wait until the limiter lets a request through."""
@@ -311,7 +312,7 @@ class Transport:
         error._final = True
         return error
 
-    def _told(self, error: SekhaError, attempts: Attempts) -> SekhaError:
+    def _told(self, error: SekhaError, attempts: Attempts, handled: BaseException | None) -> SekhaError:
         """The error as the caller sees it: with all that is known, and without a key."""
         endpoint, connections = attempts.endpoint, self.connections
         if isinstance(error, SekhaAPIError):
@@ -319,7 +320,7 @@ class Transport:
             dialect.explain(error, endpoint.service, key_name=key.name if key else "none")
         if isinstance(error, SekhaRateLimitError):
             connections.bucket.get().drain(connections.clock.now(), error.retry_after)
-        return hidden(attempts.told(error), self._keys.values())
+        return hidden(attempts.told(error), self._keys.values(), handled)
 
 
 class NoTransport(Transport):

@@ -75,7 +75,7 @@ class SocketServer:
         self, *, listening: bool = True, host: str = "127.0.0.1", tls: Optional[ssl.SSLContext] = None
     ) -> None:
         self._tls = tls
-        self._place = _bound((host, 0))  # keeps the port while nobody listens
+        self._place = bound((host, 0))  # keeps the port while nobody listens
         self._address: Tuple[str, int] = self._place.getsockname()[:2]
         self.url = f"{'https' if tls else 'http'}://{f'[{host}]' if ':' in host else host}:{self._address[1]}"
         self.closing = threading.Event()
@@ -106,7 +106,7 @@ class SocketServer:
     def listen(self) -> None:
         """Take connections from now on."""
         if self._listener is None:
-            listener = self._listener = _bound(self._address)
+            listener = self._listener = bound(self._address)
             listener.listen(256)
             self._acceptor = self._start(self._accept, listener)
 
@@ -194,7 +194,8 @@ class SocketServer:
         return secured
 
 
-def _bound(address: Tuple[str, int]) -> socket.socket:
+def bound(address: Tuple[str, int]) -> socket.socket:
+    """A socket that has this address, and shares it with others who ask for it in the same way."""
     family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
     found = socket.socket(family, socket.SOCK_STREAM)
     try:
