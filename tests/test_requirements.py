@@ -26,6 +26,7 @@ ELSEWHERE: Dict[str, Tuple[str, str]] = {
     "R7": ("tests/mixed", "there are no tasks in blocking code"),
     "R9": ("tests/mixed", "there are no event loops in blocking code"),
     "R10": ("tests/mixed", "threads and forks are for the blocking client"),
+    "R16": ("tests/mixed", "is counted in processes of their own, one for each flavour"),
     "E3": ("tests", "is checked by type checkers, of the whole package"),
     "E4": ("tests/mixed", "is about the blocking client alone"),
     "E6": ("tests", "importing has no flavour"),

@@ -1,7 +1,7 @@
-"""The one place that knows httpx and httpcore: their requests and answers, timeouts, TLS, and what their errors become.
+"""The one place that knows httpx: requests, timeouts, TLS settings, and which of our errors its errors become.
 
-The pool over httpcore's connections is `sekha._async.pool`; where a proxy applies or the user brings a client, httpx
-keeps the connections.
+Our own pool keeps the connections (`sekha._async.pool`, over httpcore's, which `sekha._wire` knows). Where a proxy
+applies, or the user brings a client, httpx does.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from collections.abc import AsyncIterator, Generator, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache, lru_cache
-from typing import Any, Protocol, cast, runtime_checkable
+from importlib import import_module
+from typing import Any, Protocol, runtime_checkable
 from urllib.parse import urlsplit
 from urllib.request import getproxies
 
-import httpcore
 import httpx
 
 from sekha._request import DEFAULT_TIMEOUT, SLOW_TIMEOUT, CallOptions, Endpoint, Request
@@ -35,65 +35,54 @@ AsyncHTTPClient = httpx.AsyncClient
 AsyncHTTPTransport = httpx.AsyncBaseTransport
 HTTPClient = httpx.Client
 HTTPTransport = httpx.BaseTransport
+AsyncHTTPStream = httpx.AsyncByteStream
+HTTPStream = httpx.SyncByteStream
 HTTPRequest = httpx.Request
 HTTPResponse = httpx.Response
-
-AsyncHTTPConnection = httpcore.AsyncHTTP11Connection
-AsyncHTTPStream = httpx.AsyncByteStream
-AsyncNetwork = cast("type[httpcore.AsyncNetworkBackend]", httpcore.AnyIOBackend)  # knows trio too
-AsyncNetworkStream = httpcore.AsyncNetworkStream
-HTTPConnection = httpcore.HTTP11Connection
-HTTPStream = httpx.SyncByteStream
-Network = httpcore.SyncBackend
-NetworkStream = httpcore.NetworkStream
-Origin = httpcore.Origin
-PoolTimeout = httpcore.PoolTimeout
-WriteError = httpcore.WriteError
 
 IDLE_SECONDS = 2.0
 """How long an idle connection is kept: servers close them after about 5 s, and a write must not meet that."""
 
 _NEVER_SENT = (
-    httpx.ConnectError,
-    httpx.ConnectTimeout,
-    httpx.PoolTimeout,
-    httpx.ProxyError,
-    httpx.UnsupportedProtocol,
-    httpx.LocalProtocolError,
-    httpx.InvalidURL,
-    httpcore.ConnectError,
-    httpcore.ConnectTimeout,
-    httpcore.PoolTimeout,
-    httpcore.ProxyError,
-    httpcore.UnsupportedProtocol,
-    httpcore.LocalProtocolError,
-    httpcore.ConnectionNotAvailable,
+    "ConnectError",
+    "ConnectTimeout",
+    "PoolTimeout",
+    "ProxyError",
+    "UnsupportedProtocol",
+    "LocalProtocolError",
+    "InvalidURL",
+    "ConnectionNotAvailable",
 )
-NETWORK_ERRORS: tuple[type[Exception], ...] = (
-    httpx.HTTPError,
-    httpx.InvalidURL,
-    httpx.StreamError,
-    httpx.CookieConflict,
-    httpcore.TimeoutException,
-    httpcore.NetworkError,
-    httpcore.ProtocolError,
-    httpcore.ProxyError,
-    httpcore.UnsupportedProtocol,
-    httpcore.ConnectionNotAvailable,
-    OSError,
+_FAILURES = (
+    "HTTPError",
+    "InvalidURL",
+    "StreamError",
+    "CookieConflict",
+    "TimeoutException",
+    "NetworkError",
+    "ProtocolError",
+    "ProxyError",
+    "UnsupportedProtocol",
+    "ConnectionNotAvailable",
 )
-_TIMEOUTS = (httpx.TimeoutException, httpcore.TimeoutException)
-_REFUSALS = (httpx.ConnectError, httpcore.ConnectError)
-_PHASES: dict[type[Exception], str] = {
-    httpx.ConnectTimeout: "connecting",
-    httpx.PoolTimeout: "waiting for a free connection",
-    httpx.WriteTimeout: "sending",
-    httpx.ReadTimeout: "waiting for the answer",
-    httpcore.ConnectTimeout: "connecting",
-    httpcore.PoolTimeout: "waiting for a free connection",
-    httpcore.WriteTimeout: "sending",
-    httpcore.ReadTimeout: "waiting for the answer",
+_PHASES = {
+    "ConnectTimeout": "connecting",
+    "PoolTimeout": "waiting for a free connection",
+    "WriteTimeout": "sending",
+    "ReadTimeout": "waiting for the answer",
 }
+
+
+@cache
+def _errors(*names: str) -> tuple[type[Exception], ...]:
+    """The classes of these names, which httpx and httpcore have alike."""
+    modules = (httpx, import_module("httpcore"))  # late: it takes its time, and `import sekha` does not need it
+    return tuple(getattr(module, name) for module in modules for name in names if hasattr(module, name))
+
+
+def network_errors() -> tuple[type[Exception], ...]:
+    """What the network may raise, at every stage of an exchange."""
+    return (*_errors(*_FAILURES), OSError)
 
 
 @dataclass(frozen=True)
@@ -207,34 +196,6 @@ def prepare(settings: HTTPSettings, base_url: str) -> None:
         _ssl_context(settings, base_url)
 
 
-def wire_origin(base_url: str) -> httpcore.Origin:
-    """Scheme, host and port of a server."""
-    url = httpx.URL(base_url)
-    return httpcore.Origin(url.raw_scheme, url.raw_host, url.port or (443 if url.scheme == "https" else 80))
-
-
-def wire_tls(settings: HTTPSettings, base_url: str) -> ssl.SSLContext | None:
-    """How to speak TLS to a server; None for plain HTTP."""
-    if urlsplit(base_url).scheme == "http":
-        return None
-    context = _ssl_context(settings, base_url)
-    context.set_alpn_protocols(["http/1.1"])
-    return context
-
-
-def wire_request(request: httpx.Request, origin: httpcore.Origin) -> httpcore.Request:
-    """A request as a connection takes it."""
-    url = httpcore.URL(scheme=origin.scheme, host=origin.host, port=origin.port, target=request.url.raw_path)
-    return httpcore.Request(
-        request.method, url, headers=request.headers.raw, content=request.stream, extensions=request.extensions
-    )
-
-
-def wire_response(answer: httpcore.Response, body: httpx.AsyncByteStream | httpx.SyncByteStream) -> httpx.Response:
-    """An answer as a connection gives it, with its body."""
-    return httpx.Response(answer.status, headers=answer.headers, stream=body)
-
-
 @runtime_checkable
 class PooledBody(Protocol):
     """The body of an answer on a connection of our own pool."""
@@ -244,6 +205,15 @@ class PooledBody(Protocol):
 
     def hurry(self, moment: float) -> None:
         """Wait for no more bytes after that moment, if not before it."""
+
+
+def tls_for(settings: HTTPSettings, base_url: str) -> ssl.SSLContext | None:
+    """How to speak TLS to a server; None for plain HTTP."""
+    if urlsplit(base_url).scheme == "http":
+        return None
+    context = _ssl_context(settings, base_url)
+    context.set_alpn_protocols(["http/1.1"])
+    return context
 
 
 def _ssl_context(settings: HTTPSettings, base_url: str) -> ssl.SSLContext:
@@ -357,11 +327,6 @@ def least(seconds: float | None, time_left: float | None) -> float | None:
     return left if seconds is None else min(seconds, left)
 
 
-def passed_deadline() -> Exception:
-    """The error for a wait that would go past the deadline."""
-    return httpcore.ReadTimeout("the deadline passed")
-
-
 def _headers(headers: Mapping[str, str], key: Secret | None, *, has_body: bool, accept: str) -> httpx.Headers:
     """The headers of one request; httpx shows the key in none of its texts."""
     pairs: dict[str, str] = {
@@ -388,7 +353,7 @@ def abandon(response: httpx.Response) -> None:
     if isinstance(response.stream, PooledBody):
         response.stream.forget()
     else:
-        with suppress(*NETWORK_ERRORS):
+        with suppress(*network_errors()):
             response.close()
 
 
@@ -397,7 +362,7 @@ def translated_errors(endpoint: Endpoint[Any], base_url: str) -> Generator[None,
     """Every error of the network inside the block comes out as one of ours."""
     try:
         yield
-    except NETWORK_ERRORS as error:
+    except network_errors() as error:
         raise connection_error(error, endpoint, base_url) from error
     except RuntimeError as error:
         if "closed" in str(error) and "client" in str(error):
@@ -408,13 +373,13 @@ def translated_errors(endpoint: Endpoint[Any], base_url: str) -> Generator[None,
 def connection_error(error: Exception, endpoint: Endpoint[Any], base_url: str) -> SekhaConnectionError:
     """The error for a call that got no answer; ``sent`` is False if the server cannot have seen the request."""
     host = urlsplit(base_url).netloc
-    sent = not isinstance(error, _NEVER_SENT)
+    sent = not isinstance(error, _errors(*_NEVER_SENT))
     cls: type[SekhaConnectionError] = SekhaConnectionError
     reason = next(filter(None, (str(one).strip() for one in _chain(error))), type(error).__name__)
-    if isinstance(error, _TIMEOUTS):
+    if isinstance(error, _errors("TimeoutException")):
         cls = SekhaTimeoutError
-        reason = f"timeout while {_PHASES.get(type(error), 'waiting')}"
-    elif isinstance(error, _REFUSALS):
+        reason = f"timeout while {_PHASES.get(type(error).__name__, 'waiting')}"
+    elif isinstance(error, _errors("ConnectError")):
         reason = f"cannot connect: {reason}"
     found = cls(f"{host}: {reason}", method=endpoint.method, path=endpoint.path, sent=sent)
     if _is_certificate_fault(error):

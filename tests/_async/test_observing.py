@@ -222,7 +222,7 @@ async def test_where_warnings_are_errors_it_is_logged(
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         await make(on_response=bad).controller.health()
-    (record,) = [record for record in caplog.records if record.name == "sekha"]
+    (record,) = [one for one in caplog.records if one.name == "sekha" and one.levelno == logging.WARNING]
     assert "on_response raised ValueError" in record.getMessage()
     assert "test_observing.py" in record.getMessage()
 

@@ -168,7 +168,7 @@ async def test_e10_a_read_that_fails_twice_is_made_a_third_time(
 async def test_e10_an_answer_is_cut_behind_so_many_bytes(at: int, faulty: ScriptedSekha, connect: MakeFaulty) -> None:
     faulty.fail(COUNT, cut_in_answer(at))
     with socket.create_connection(("127.0.0.1", int(faulty.controller_url.rpartition(":")[2]))) as raw:
-        raw.sendall(f"{COUNT} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer x\r\n\r\n".encode())
+        raw.sendall(f"{COUNT} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {faulty.api_key}\r\n\r\n".encode())
         received = b""
         while piece := raw.recv(65536):
             received += piece
@@ -310,7 +310,7 @@ async def test_e10_the_limiter_waits_on_the_clock(faulty: ScriptedSekha, connect
 
 
 async def test_e10_a_client_of_one_service_takes_the_clock_too(faulty: ScriptedSekha) -> None:
-    async with AsyncMemoryController(base_url=faulty.controller_url, api_key="any") as controller:
+    async with AsyncMemoryController(base_url=faulty.controller_url, api_key=faulty.api_key) as controller:
         use_clock(controller, faulty.clock)
         faulty.fail(COUNT, cut_before_work())
         assert (await controller.count_conversations())["count"] == 0
@@ -318,7 +318,7 @@ async def test_e10_a_client_of_one_service_takes_the_clock_too(faulty: ScriptedS
 
 
 async def test_e10_a_client_without_a_bridge_takes_the_clock(faulty: ScriptedSekha) -> None:
-    async with AsyncSekhaClient(controller_url=faulty.controller_url, api_key="any") as client:
+    async with AsyncSekhaClient(controller_url=faulty.controller_url, api_key=faulty.api_key) as client:
         use_clock(client, faulty.clock)
         faulty.fail(COUNT, cut_before_work())
         assert await stored(client) == 0
@@ -453,8 +453,8 @@ async def test_e10_a_body_in_chunks_is_told(faulty: ScriptedSekha) -> None:
 
 
 async def test_e10_every_request_is_noted_without_its_key(faulty: ScriptedSekha, connect: MakeFaulty) -> None:
-    key = "sk-canary-0123456789"
-    client = connect(api_key=key, headers={"x-api-key": key, "x-team": "blue"})
+    key = faulty.api_key
+    client = connect(headers={"x-api-key": key, "x-team": "blue"})
     before = time.time()
     await create(client)
     await client.controller.list_conversations(page_size=7)

@@ -170,7 +170,7 @@ def test_e10_a_read_that_fails_twice_is_made_a_third_time(
 def test_e10_an_answer_is_cut_behind_so_many_bytes(at: int, faulty: ScriptedSekha, connect: MakeFaulty) -> None:
     faulty.fail(COUNT, cut_in_answer(at))
     with socket.create_connection(("127.0.0.1", int(faulty.controller_url.rpartition(":")[2]))) as raw:
-        raw.sendall(f"{COUNT} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer x\r\n\r\n".encode())
+        raw.sendall(f"{COUNT} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {faulty.api_key}\r\n\r\n".encode())
         received = b""
         while piece := raw.recv(65536):
             received += piece
@@ -312,7 +312,7 @@ def test_e10_the_limiter_waits_on_the_clock(faulty: ScriptedSekha, connect: Make
 
 
 def test_e10_a_client_of_one_service_takes_the_clock_too(faulty: ScriptedSekha) -> None:
-    with MemoryController(base_url=faulty.controller_url, api_key="any") as controller:
+    with MemoryController(base_url=faulty.controller_url, api_key=faulty.api_key) as controller:
         use_clock(controller, faulty.clock)
         faulty.fail(COUNT, cut_before_work())
         assert (controller.count_conversations())["count"] == 0
@@ -320,7 +320,7 @@ def test_e10_a_client_of_one_service_takes_the_clock_too(faulty: ScriptedSekha) 
 
 
 def test_e10_a_client_without_a_bridge_takes_the_clock(faulty: ScriptedSekha) -> None:
-    with SekhaClient(controller_url=faulty.controller_url, api_key="any") as client:
+    with SekhaClient(controller_url=faulty.controller_url, api_key=faulty.api_key) as client:
         use_clock(client, faulty.clock)
         faulty.fail(COUNT, cut_before_work())
         assert stored(client) == 0
@@ -455,8 +455,8 @@ def test_e10_a_body_in_chunks_is_told(faulty: ScriptedSekha) -> None:
 
 
 def test_e10_every_request_is_noted_without_its_key(faulty: ScriptedSekha, connect: MakeFaulty) -> None:
-    key = "sk-canary-0123456789"
-    client = connect(api_key=key, headers={"x-api-key": key, "x-team": "blue"})
+    key = faulty.api_key
+    client = connect(headers={"x-api-key": key, "x-team": "blue"})
     before = time.time()
     create(client)
     client.controller.list_conversations(page_size=7)

@@ -170,7 +170,7 @@ async def test_r5_cancelled_callers_leave_nothing_behind(swept: None, server: Fa
             async with anyio.create_task_group() as tasks:
                 for _ in range(CALLERS):
                     tasks.start_soon(caller)
-        assert cancelled > CALLERS
+        assert cancelled > PLACES
         await calm(client, server)
 
 
@@ -196,7 +196,7 @@ def test_r5_natively_cancelled_asyncio_tasks_leave_nothing_behind(swept: None, s
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-            assert cancelled > 20
+            assert cancelled > 5
             await calm(client, server)
 
     asyncio.run(main())

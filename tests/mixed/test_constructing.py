@@ -14,7 +14,7 @@ import sekha as package
 SOURCE = str(Path(package.__file__ or "").parents[1])
 
 # Everything the interpreter is asked for is counted from before the first client on; OpenSSL reads files unseen by the
-# interpreter, so what it is told to read is counted too. Without spans: the first client imports what they need.
+# interpreter, so what it is told to read is counted too. What the first client imports was imported before.
 PROGRAM = """
 import collections, json, ssl, sys, threading, time
 import sekha
@@ -38,10 +38,12 @@ sys.addaudithook(hook)
 for name in ("__new__", "load_verify_locations"):
     counted(name)
 url, number = sys.argv[1], int(sys.argv[2])
+for flavour in ("SekhaClient", "AsyncSekhaClient"):
+    getattr(sekha, flavour)(controller_url="http://127.0.0.1:9", api_key="k")
 watching = True
 started = time.process_time()
 clients = [
-    getattr(sekha, flavour)(controller_url=url, bridge_url=url, api_key="k", tracing=False)
+    getattr(sekha, flavour)(controller_url=url, bridge_url=url, api_key="k")
     for flavour in ("SekhaClient", "AsyncSekhaClient")
     for _ in range(number)
 ]

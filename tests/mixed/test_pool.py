@@ -26,7 +26,7 @@ from support import facts
 from support.replies import after, answer, raw
 from support.server import FakeServer
 
-ORIGIN = httpcore.Origin(b"http", b"sekha.test", 80)
+URL = "http://sekha.test"
 Manner = Literal["fine", "closes", "surplus", "dies", "cuts", "stale"]
 
 
@@ -124,9 +124,7 @@ class Network:
 async def begin(pool: AsyncPool, number: int) -> httpx.Response:
     """Send a number; the answer's body is still to be read."""
     endpoint: Any = Endpoint("ask", Service.CONTROLLER, "GET", f"/{number}", Repeat.SAFE, Reader(None))
-    request = http_request(
-        Request(endpoint, f"/{number}"), "http://sekha.test", CallOptions(), None, accept="*/*", time_left=None
-    )
+    request = http_request(Request(endpoint, f"/{number}"), URL, CallOptions(), None, accept="*/*", time_left=None)
     return await pool.handle_async_request(request)
 
 
@@ -172,7 +170,7 @@ async def natively(call: Call, work: Callable[[], Awaitable[Any]]) -> None:
 async def tell(story: List[Call], limit: int, cancelling: Callable[..., Awaitable[None]]) -> None:
     """Play a story, and look at what is left of it."""
     network = Network([*story, *[Call(0, None, "fine", 1)] * limit])
-    pool = AsyncPool(ORIGIN, None, limit, Clock())
+    pool = AsyncPool(URL, None, limit, Clock())
     pool._network = network  # type: ignore[assignment]  # as much of a network as the pool asks for
     outcomes: List[Any] = []
 
@@ -252,7 +250,7 @@ def test_r5_cancelled_at_any_checkpoint(work: Callable[..., Awaitable[Any]], war
 
     async def main(checkpoint: int) -> bool:
         network = Network([Call(0, checkpoint, "fine", 2)] + [Call(0, None, "fine", 0)] * 12)
-        pools = [AsyncPool(ORIGIN, None, limit, Clock()) for _ in range(2)]
+        pools = [AsyncPool(URL, None, limit, Clock()) for _ in range(2)]
         for pool in pools:
             pool._network = network  # type: ignore[assignment]  # as above
         finished = False
@@ -290,7 +288,7 @@ def test_r8_callers_are_served_in_the_order_in_which_they_came(backend: str) -> 
 
     async def main() -> None:
         network = Network([Call(0, None, "fine", 3)] * count)
-        pool = AsyncPool(ORIGIN, None, limit, Clock())
+        pool = AsyncPool(URL, None, limit, Clock())
         pool._network = network  # type: ignore[assignment]  # as above
 
         async def one(number: int) -> None:

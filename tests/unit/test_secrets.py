@@ -214,27 +214,18 @@ def test_s1_of_a_call_that_failed_no_arguments_and_no_frames_stay_but_the_caller
 
 
 def test_s1_what_the_caller_was_handling_stays_as_it_is() -> None:
-    def fail() -> None:
-        raise ZeroDivisionError("the caller's own")
-
-    def below() -> None:
-        buffer = CANARY
-        try:
-            raise KeyError(buffer)
-        except KeyError:
-            raise TimeoutError  # noqa: B904 - as libraries below do it
-
-    try:
-        fail()
-    except ZeroDivisionError as handled:
-        with pytest.raises(SekhaServerError) as caught:
-            try:
-                below()
-            except TimeoutError as error:
-                failed = SekhaServerError("down", status_code=503)
-                failed.__cause__ = error
-                raise hidden(failed, [Secret(CANARY, "api_key")], handled) from error
-        assert handled.__traceback__ is not None
-        assert handled.args == ("the caller's own",)
-    shown = traceback.TracebackException.from_exception(caught.value, capture_locals=True)
-    assert CANARY not in "".join(shown.format())
+    handled, context, cause, error = (
+        ZeroDivisionError("mine"),
+        KeyError(CANARY),
+        TimeoutError(),
+        SekhaServerError("down"),
+    )
+    for one in (handled, context, cause, error):
+        with pytest.raises(type(one)):
+            raise one
+    error.__cause__, cause.__context__, context.__context__ = cause, context, handled
+    hidden(error, [Secret(CANARY, "api_key")], handled)
+    assert handled.__traceback__ is not None
+    assert (error.__traceback__, cause.__traceback__, context.__traceback__) == (None, None, None)
+    assert context.args == ("'***'",)
+    assert context.__context__ is handled

@@ -11,22 +11,25 @@ from typing import Any, cast
 from sekha._concurrency import AsyncSignal, Clock
 from sekha._http import (
     IDLE_SECONDS,
-    AsyncHTTPConnection,
     AsyncHTTPStream,
     AsyncHTTPTransport,
-    AsyncNetwork,
-    AsyncNetworkStream,
     HTTPRequest,
     HTTPResponse,
+    least,
+)
+from sekha._places import Places
+from sekha._wire import (
+    AsyncHTTPConnection,
+    AsyncNetwork,
+    AsyncNetworkStream,
     Origin,
     PoolTimeout,
     WriteError,
-    least,
     passed_deadline,
+    wire_origin,
     wire_request,
     wire_response,
 )
-from sekha._places import Places
 
 _PIECE = 16 * 1024
 """Bytes written at a time where a deadline is to be kept: each write may take the time that is left."""
@@ -116,14 +119,14 @@ class AsyncPool(AsyncHTTPTransport):
     for, and whatever is cancelled, a connection is either given back or closed.
 
     Args:
-        origin: The server.
+        base_url: Address of the server.
         ssl_context: How to speak TLS to it; None for plain HTTP.
         limit: Number of connections.
         clock: Tells the time.
     """
 
-    def __init__(self, origin: Origin, ssl_context: SSLContext | None, limit: int, clock: Clock) -> None:
-        self._origin = origin
+    def __init__(self, base_url: str, ssl_context: SSLContext | None, limit: int, clock: Clock) -> None:
+        self._origin = wire_origin(base_url)
         self._ssl_context = ssl_context
         self._clock = clock
         self._network = AsyncNetwork()

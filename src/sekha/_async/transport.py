@@ -21,9 +21,8 @@ from sekha._http import (
     make_async_transport,
     needs_httpx,
     prepare,
+    tls_for,
     translated_errors,
-    wire_origin,
-    wire_tls,
 )
 from sekha._observe import Watch, Watched
 from sekha._options import merged_keys
@@ -43,7 +42,6 @@ from sekha.errors import (
     SekhaTimeoutError,
 )
 
-from .pool import AsyncPool
 from .stream import AsyncStream, end, pieces_of
 
 T = TypeVar("T")
@@ -82,10 +80,12 @@ class AsyncConnections:
         self._open = AsyncPerLoop(self._make)
 
     def _make(self) -> AsyncHTTPTransport:
+        from .pool import AsyncPool  # loaded when the client was made: `import sekha` is quicker without it
+
         if needs_httpx(self._settings):
             return make_async_transport(self._settings, self.base_url)
-        tls = wire_tls(self._settings, self.base_url)
-        return AsyncPool(wire_origin(self.base_url), tls, self._settings.max_connections, self.clock)
+        tls = tls_for(self._settings, self.base_url)
+        return AsyncPool(self.base_url, tls, self._settings.max_connections, self.clock)
 
     def get(self) -> AsyncHTTPTransport:
         """What to send with.

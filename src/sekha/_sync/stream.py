@@ -15,7 +15,7 @@ from typing_extensions import Self
 from sekha._chat import ChunkReader, chunk_text
 from sekha._concurrency import Clock, move_on_after
 from sekha._flavours import BlockingIteration
-from sekha._http import NETWORK_ERRORS, HTTPResponse, PooledBody, abandon
+from sekha._http import HTTPResponse, PooledBody, abandon, network_errors
 from sekha._inflate import Inflater, is_compressed
 from sekha._request import CallOptions
 from sekha._secrets import Secret, hidden
@@ -34,9 +34,9 @@ def end(response: HTTPResponse, pieces: Iterator[bytes]) -> None:
     """
     if isinstance(pieces, Inflated):
         pieces = pieces.compressed
-    with suppress(*NETWORK_ERRORS):
+    with suppress(*network_errors()):
         response.close()
-    with suppress(*NETWORK_ERRORS, RuntimeError, ValueError):  # the last two: somebody reads on right now
+    with suppress(*network_errors(), RuntimeError, ValueError):  # the last two: somebody reads on right now
         for _ in pieces:
             pass
 
@@ -136,7 +136,7 @@ class Stream(BlockingIteration):
         """Nothing more will be said: what is left of the answer is its end, and the connection can be used again."""
         if not self._closed and isinstance(self._response.stream, PooledBody):
             self._response.stream.hurry(self._clock.now() + _PATIENCE)
-            with suppress(*NETWORK_ERRORS):
+            with suppress(*network_errors()):
                 for _ in self._pieces:
                     pass
 
@@ -152,7 +152,7 @@ class Stream(BlockingIteration):
         except StopIteration:
             self._chunks = self._reader.finish()
             return
-        except NETWORK_ERRORS as error:
+        except network_errors() as error:
             left = self._time_left()
             if left is None or left > 0:
                 if not self._reader.has_said_its_end:

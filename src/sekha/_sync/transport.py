@@ -23,9 +23,8 @@ from sekha._http import (
     make_transport,
     needs_httpx,
     prepare,
+    tls_for,
     translated_errors,
-    wire_origin,
-    wire_tls,
 )
 from sekha._observe import Watch, Watched
 from sekha._options import merged_keys
@@ -45,7 +44,6 @@ from sekha.errors import (
     SekhaTimeoutError,
 )
 
-from .pool import Pool
 from .stream import Stream, end, pieces_of
 
 T = TypeVar("T")
@@ -84,10 +82,12 @@ class Connections:
         self._open = PerProcess(self._make)
 
     def _make(self) -> HTTPTransport:
+        from .pool import Pool  # loaded when the client was made: `import sekha` is quicker without it
+
         if needs_httpx(self._settings):
             return make_transport(self._settings, self.base_url)
-        tls = wire_tls(self._settings, self.base_url)
-        return Pool(wire_origin(self.base_url), tls, self._settings.max_connections, self.clock)
+        tls = tls_for(self._settings, self.base_url)
+        return Pool(self.base_url, tls, self._settings.max_connections, self.clock)
 
     def get(self) -> HTTPTransport:
         """What to send with.
