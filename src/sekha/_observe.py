@@ -63,10 +63,12 @@ class Watched:
     def __init__(
         self, request: Request[Any], options: CallOptions, clock: Clock, server: str, listeners: tuple[Listener, ...]
     ) -> None:
-        self.request = request
-        self.options = self._given_options = options
-        self.server = server
-        self.attempt = 0
+        self.request: Request[Any] = request
+        self._given_options = options
+        self.options: CallOptions = options
+        self.server: str = server
+        self.attempt: int = 0
+        self.elapsed: float = 0.0
         self.status: int | None = None
         self.error: type[BaseException] | None = None
         self._clock = clock

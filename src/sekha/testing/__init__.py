@@ -6,10 +6,10 @@ What they are made of can be used without pytest too.
 
 try:
     import sekha.local as _local
-except ModuleNotFoundError as missing:
+except ModuleNotFoundError as _missing:
     raise ModuleNotFoundError(
-        'sekha.testing needs its extra: pip install "sekha-python-sdk[testing]"', name=missing.name
-    ) from missing
+        'sekha.testing needs its extra: pip install "sekha-python-sdk[testing]"', name=_missing.name
+    ) from _missing
 
 from sekha._concurrency import Clock
 from sekha.testing._clock import FakeClock, use_clock

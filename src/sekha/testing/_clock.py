@@ -35,7 +35,7 @@ class FakeClock(Clock):
         self._now = 1000.0
         self._lock = threading.Lock()
         self.waits: List[float] = []
-        self.random = 1.0
+        self.random: float = 1.0
         self.on_wait: Optional[Callable[[], object]] = None
 
     def now(self) -> float:

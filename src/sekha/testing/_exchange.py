@@ -24,11 +24,11 @@ class Answer:
 
     def __init__(self, response: http.client.HTTPResponse) -> None:
         self._response = response
-        self.status = response.status
+        self.status: int = response.status
         self.headers: List[Tuple[str, str]] = response.getheaders()
         known = {name.lower(): value.lower() for name, value in self.headers}
-        self.is_chunked = known.get("transfer-encoding") == "chunked"
-        self.keeps_connection = known.get("connection") != "close"
+        self.is_chunked: bool = known.get("transfer-encoding") == "chunked"
+        self.keeps_connection: bool = known.get("connection") != "close"
 
     @property
     def head(self) -> bytes:

@@ -121,7 +121,7 @@ class ScriptedSekha:
 
     def __init__(self, sekha: Optional[LocalSekha] = None, *, clock: Optional[Clock] = None) -> None:
         self._is_lent = sekha is not None
-        self.sekha = LocalSekha() if sekha is None else sekha
+        self.sekha: LocalSekha = LocalSekha() if sekha is None else sekha
         self.clock: Clock = FakeClock() if clock is None else clock
         self.requests: List[SeenRequest] = []
         self._servers: Dict[ServerName, _Front] = {}
