@@ -61,7 +61,6 @@ RULES = (
     # Other packages
     Rule("name", "aclose", "close"),
     Rule("name", "aiter_bytes", "iter_bytes"),
-    Rule("name", "aiter_raw", "iter_raw"),
     Rule("name", "handle_async_request", "handle_request"),
     Rule("name", "AsyncRetrying", "Retrying"),
     # Sekha

@@ -275,7 +275,7 @@ def http_request(
         _url(base_url + request.path),
         headers=_headers(options.headers, key, has_body=request.content is not None, accept=accept),
         content=request.content,
-        extensions={"timeout": _timeout(options, request.endpoint, time_left).as_dict(), "expires": options.expires},
+        extensions={"timeout": _timeout(options, request.endpoint, time_left), "expires": options.expires},
     )
     attempt.stream = _Body(request.content or b"")
     return attempt
@@ -308,7 +308,7 @@ def _url(url: str) -> httpx.URL:
     return httpx.URL(url)  # most calls go to the same few
 
 
-def _timeout(options: CallOptions, endpoint: Endpoint[Any], time_left: float | None) -> httpx.Timeout:
+def _timeout(options: CallOptions, endpoint: Endpoint[Any], time_left: float | None) -> dict[str, float | None]:
     """The timeouts of one attempt: as given, longer to wait for a model, never past the deadline."""
     if options.timeout is NOT_GIVEN:
         phase: float | None = DEFAULT_TIMEOUT
@@ -316,7 +316,8 @@ def _timeout(options: CallOptions, endpoint: Endpoint[Any], time_left: float | N
     else:
         phase = read = options.timeout
     phase, read = least(phase, time_left), least(read, time_left)
-    return httpx.Timeout(phase, read=read, pool=read)  # whoever has a connection may keep it as long as it reads
+    # Whoever has a connection may keep it as long as it reads, and so long others wait for one.
+    return {"connect": phase, "read": read, "write": phase, "pool": read}
 
 
 def least(seconds: float | None, time_left: float | None) -> float | None:

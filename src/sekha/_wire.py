@@ -5,6 +5,7 @@ It is imported when the first client is made, and not by ``import sekha``.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import cast
 
 import httpcore
@@ -29,10 +30,18 @@ def wire_origin(base_url: str) -> httpcore.Origin:
 
 def wire_request(request: httpx.Request, origin: httpcore.Origin) -> httpcore.Request:
     """A request as a connection takes it."""
-    url = httpcore.URL(scheme=origin.scheme, host=origin.host, port=origin.port, target=request.url.raw_path)
     return httpcore.Request(
-        request.method, url, headers=request.headers.raw, content=request.stream, extensions=request.extensions
+        request.method,
+        _url(origin.scheme, origin.host, origin.port, request.url.raw_path),
+        headers=request.headers.raw,
+        content=request.stream,
+        extensions=request.extensions,
     )
+
+
+@lru_cache(maxsize=256)
+def _url(scheme: bytes, host: bytes, port: int, target: bytes) -> httpcore.URL:
+    return httpcore.URL(scheme=scheme, host=host, port=port, target=target)  # most calls go to the same few
 
 
 def wire_response(answer: httpcore.Response, body: httpx.AsyncByteStream | httpx.SyncByteStream) -> httpx.Response:

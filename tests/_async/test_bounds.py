@@ -89,6 +89,7 @@ async def test_s5_a_write_whose_answer_is_too_long_may_have_been_applied(make: M
         ("deflate", zlib.compress(OPENED)[2:-4]),
         ("identity", OPENED),
     ],
+    ids=["gzip", "two files", "x-gzip", "deflate", "deflate without its header", "identity"],
 )
 async def test_s5_an_answer_that_was_compressed_all_the_same_is_read(
     coding: str, data: bytes, make: MakeClient, server: FakeServer

@@ -91,6 +91,7 @@ def test_s5_a_write_whose_answer_is_too_long_may_have_been_applied(make: MakeCli
         ("deflate", zlib.compress(OPENED)[2:-4]),
         ("identity", OPENED),
     ],
+    ids=["gzip", "two files", "x-gzip", "deflate", "deflate without its header", "identity"],
 )
 def test_s5_an_answer_that_was_compressed_all_the_same_is_read(
     coding: str, data: bytes, make: MakeClient, server: FakeServer

@@ -7,13 +7,14 @@ import warnings
 from collections.abc import AsyncIterator, Iterable
 from contextlib import suppress
 from types import TracebackType
+from typing import cast
 
 from typing_extensions import Self
 
 from sekha._chat import ChunkReader, chunk_text
 from sekha._concurrency import Clock, async_move_on_after
 from sekha._flavours import AsyncIteration
-from sekha._http import HTTPResponse, PooledBody, async_abandon, network_errors
+from sekha._http import AsyncHTTPStream, HTTPResponse, PooledBody, async_abandon, network_errors
 from sekha._inflate import Inflater, is_compressed
 from sekha._request import CallOptions
 from sekha._secrets import Secret, hidden
@@ -41,10 +42,11 @@ async def end(response: HTTPResponse, pieces: AsyncIterator[bytes]) -> None:
 
 def pieces_of(response: HTTPResponse) -> AsyncIterator[bytes]:
     """The content of an answer, in pieces; of a compressed one each piece is small."""
-    encoding = response.headers.get("content-encoding", "")
-    if response.is_stream_consumed or not is_compressed(encoding):
+    if response.is_stream_consumed:  # a hook of the user's client has read it
         return response.aiter_bytes()
-    return AsyncInflated(response.aiter_raw(), Inflater(encoding, response.status_code))
+    pieces = cast("AsyncHTTPStream", response.stream).__aiter__()
+    encoding = response.headers.get("content-encoding", "")
+    return AsyncInflated(pieces, Inflater(encoding, response.status_code)) if is_compressed(encoding) else pieces
 
 
 class AsyncInflated(AsyncIterator[bytes]):

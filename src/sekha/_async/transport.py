@@ -216,17 +216,14 @@ class AsyncTransport:
             with call:
                 return await exchange(call)
 
-        retrying = AsyncRetrying(
-            sleep=clock.async_sleep,
-            retry=attempts.again,
-            wait=attempts.wait,
-            before_sleep=lambda state: call.repeated(attempts.wait(state)),
-            reraise=True,
-        )
         try:
             self.connections.get()  # a closed client refuses before anything waits
             with async_move_on_after(options.time_left(clock.now())):
-                return await retrying(one)
+                try:
+                    return await one()
+                except SekhaError as error:
+                    failed = error
+                return await self._repeat(one, failed, attempts, call)
             raise self._too_late(options, sent=attempts.in_flight)
         except SekhaError as error:
             if attempts.has_succeeded_all_the_same(error):
@@ -235,6 +232,24 @@ class AsyncTransport:
             if isinstance(error, SekhaTimeoutError) and left is not None and left <= _MOMENT:
                 error = self._too_late(options, sent=error.sent)
             raise self._told(error, attempts, handled) from cause
+
+    async def _repeat(self, one: AsyncCall[[], T], failed: SekhaError, attempts: Attempts, call: Watched) -> T:
+        """Further attempts after one that failed, if there may be any: the first is made without tenacity's help."""
+        failures = [failed]
+
+        async def attempt() -> T:
+            if failures:
+                raise failures.pop()
+            return await one()
+
+        retrying = AsyncRetrying(
+            sleep=self.connections.clock.async_sleep,
+            retry=attempts.again,
+            wait=attempts.wait,
+            before_sleep=lambda state: call.repeated(attempts.wait(state)),
+            reraise=True,
+        )
+        return await retrying(attempt)
 
     async def _take_token(self, options: CallOptions) -> None:
         """Wait until the limiter lets a request through."""

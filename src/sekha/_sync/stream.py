@@ -9,13 +9,14 @@ import warnings
 from collections.abc import Iterator, Iterable
 from contextlib import suppress
 from types import TracebackType
+from typing import cast
 
 from typing_extensions import Self
 
 from sekha._chat import ChunkReader, chunk_text
 from sekha._concurrency import Clock, move_on_after
 from sekha._flavours import BlockingIteration
-from sekha._http import HTTPResponse, PooledBody, abandon, network_errors
+from sekha._http import HTTPStream, HTTPResponse, PooledBody, abandon, network_errors
 from sekha._inflate import Inflater, is_compressed
 from sekha._request import CallOptions
 from sekha._secrets import Secret, hidden
@@ -43,10 +44,11 @@ def end(response: HTTPResponse, pieces: Iterator[bytes]) -> None:
 
 def pieces_of(response: HTTPResponse) -> Iterator[bytes]:
     """The content of an answer, in pieces; of a compressed one each piece is small."""
-    encoding = response.headers.get("content-encoding", "")
-    if response.is_stream_consumed or not is_compressed(encoding):
+    if response.is_stream_consumed:  # a hook of the user's client has read it
         return response.iter_bytes()
-    return Inflated(response.iter_raw(), Inflater(encoding, response.status_code))
+    pieces = cast("HTTPStream", response.stream).__iter__()
+    encoding = response.headers.get("content-encoding", "")
+    return Inflated(pieces, Inflater(encoding, response.status_code)) if is_compressed(encoding) else pieces
 
 
 class Inflated(Iterator[bytes]):

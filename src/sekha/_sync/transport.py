@@ -218,17 +218,14 @@ class Transport:
             with call:
                 return exchange(call)
 
-        retrying = Retrying(
-            sleep=clock.sleep,
-            retry=attempts.again,
-            wait=attempts.wait,
-            before_sleep=lambda state: call.repeated(attempts.wait(state)),
-            reraise=True,
-        )
         try:
             self.connections.get()  # a closed client refuses before anything waits
             with move_on_after(options.time_left(clock.now())):
-                return retrying(one)
+                try:
+                    return one()
+                except SekhaError as error:
+                    failed = error
+                return self._repeat(one, failed, attempts, call)
             raise self._too_late(options, sent=attempts.in_flight)
         except SekhaError as error:
             if attempts.has_succeeded_all_the_same(error):
@@ -237,6 +234,24 @@ class Transport:
             if isinstance(error, SekhaTimeoutError) and left is not None and left <= _MOMENT:
                 error = self._too_late(options, sent=error.sent)
             raise self._told(error, attempts, handled) from cause
+
+    def _repeat(self, one: Call[[], T], failed: SekhaError, attempts: Attempts, call: Watched) -> T:
+        """Further attempts after one that failed, if there may be any: the first is made without tenacity's help."""
+        failures = [failed]
+
+        def attempt() -> T:
+            if failures:
+                raise failures.pop()
+            return one()
+
+        retrying = Retrying(
+            sleep=self.connections.clock.sleep,
+            retry=attempts.again,
+            wait=attempts.wait,
+            before_sleep=lambda state: call.repeated(attempts.wait(state)),
+            reraise=True,
+        )
+        return retrying(attempt)
 
     def _take_token(self, options: CallOptions) -> None:
         """Wait until the limiter lets a request through."""
