@@ -222,8 +222,8 @@ class AsyncTransport:
                 try:
                     return await one()
                 except SekhaError as error:
-                    failed = error
-                return await self._repeat(one, failed, attempts, call)
+                    failures = [error]
+                return await self._repeat(one, failures, attempts, call)
             raise self._too_late(options, sent=attempts.in_flight)
         except SekhaError as error:
             if attempts.has_succeeded_all_the_same(error):
@@ -233,13 +233,12 @@ class AsyncTransport:
                 error = self._too_late(options, sent=error.sent)
             raise self._told(error, attempts, handled) from cause
 
-    async def _repeat(self, one: AsyncCall[[], T], failed: SekhaError, attempts: Attempts, call: Watched) -> T:
-        """Further attempts after one that failed, if there may be any: the first is made without tenacity's help."""
-        failures = [failed]
+    async def _repeat(self, one: AsyncCall[[], T], failures: list[SekhaError], attempts: Attempts, call: Watched) -> T:
+        """Further attempts after a failed one, if there may be any: the first is made without tenacity's help."""
 
         async def attempt() -> T:
             if failures:
-                raise failures.pop()
+                raise failures.pop()  # and kept by no frame: it may show a key
             return await one()
 
         retrying = AsyncRetrying(

@@ -224,8 +224,8 @@ class Transport:
                 try:
                     return one()
                 except SekhaError as error:
-                    failed = error
-                return self._repeat(one, failed, attempts, call)
+                    failures = [error]
+                return self._repeat(one, failures, attempts, call)
             raise self._too_late(options, sent=attempts.in_flight)
         except SekhaError as error:
             if attempts.has_succeeded_all_the_same(error):
@@ -235,13 +235,12 @@ class Transport:
                 error = self._too_late(options, sent=error.sent)
             raise self._told(error, attempts, handled) from cause
 
-    def _repeat(self, one: Call[[], T], failed: SekhaError, attempts: Attempts, call: Watched) -> T:
-        """Further attempts after one that failed, if there may be any: the first is made without tenacity's help."""
-        failures = [failed]
+    def _repeat(self, one: Call[[], T], failures: list[SekhaError], attempts: Attempts, call: Watched) -> T:
+        """Further attempts after a failed one, if there may be any: the first is made without tenacity's help."""
 
         def attempt() -> T:
             if failures:
-                raise failures.pop()
+                raise failures.pop()  # and kept by no frame: it may show a key
             return one()
 
         retrying = Retrying(
