@@ -17,7 +17,7 @@ from sekha.cli import COMMANDS, demo, health, serve
 
 ROOT = Path(__file__).parents[1]
 MAIN_JOB = 'pip install -e ".[local]" && sekha demo'
-TESTS = 'pip install -e ".[dev]" && pytest'
+TESTS = 'pip install -e ".[dev]" && pytest -n auto'
 
 
 def page(name: str) -> str:

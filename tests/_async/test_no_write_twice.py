@@ -65,7 +65,7 @@ async def test_r1_what_may_have_been_stored_is_not_sent_again(
 async def test_r1_an_answer_after_the_read_timeout_is_not_asked_for_again_and_is_nobody_elses(
     call: Call, make: MakeClient, server: FakeServer, bridge: FakeServer, clock: FakeClock
 ) -> None:
-    hasty, late = make(timeout=0.25, max_connections=1), threading.Event()
+    hasty, late = make(timeout=0.5, max_connections=1), threading.Event()
     asked = bridge if call.service == MODELS else server
     asked.on(call.wires[0].line, after(late, call.wires[0].reply))
     with pytest.raises(SekhaTimeoutError) as caught:
@@ -103,7 +103,7 @@ async def test_r1_what_could_not_connect_is_sent_again(
 ) -> None:
     with Unreachable(silent=silent) as nobody:
         call.script(nobody.server, nobody.server)
-        client = make(controller_url=nobody.url, bridge_url=nobody.url, timeout=0.4 if silent else 30.0)
+        client = make(controller_url=nobody.url, bridge_url=nobody.url, timeout=0.8 if silent else 30.0)
         with pytest.raises(SekhaConnectionError) as caught:
             await call.on(client.with_options(max_retries=1, timeout=0.05) if silent else client)
         error = caught.value
@@ -120,7 +120,7 @@ async def test_r1_what_could_not_connect_is_sent_again(
 async def test_r1_what_got_no_connection_from_the_pool_in_time_is_sent_again(
     call: Call, make: MakeClient, server: FakeServer, bridge: FakeServer, clock: FakeClock
 ) -> None:
-    client, go_on = make(max_connections=1, timeout=0.4), threading.Event()
+    client, go_on = make(max_connections=1, timeout=0.8), threading.Event()
     asked = bridge if call.service == MODELS else server
     asked.on("GET /health", after(go_on, answer(facts.BRIDGE_HEALTHY if asked is bridge else facts.HEALTHY)))
     call.script(server, bridge)

@@ -124,7 +124,7 @@ async def test_r2_wire_counts(
     for max_retries, expected in documented(call, fault).items():
         asked.seen.clear()
         clock.waits.clear()
-        client = make(max_retries=max_retries, timeout=0.25 if fault == "no answer" else 30.0)
+        client = make(max_retries=max_retries, timeout=0.4 if fault == "no answer" else 30.0)
         asked.on(wire.line, *[reply] * expected)
         with pytest.raises(SekhaError) as caught:
             await call.on(client)

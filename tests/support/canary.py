@@ -37,7 +37,10 @@ def texts_of(error: BaseException) -> List[str]:
 
 def frames_of(error: BaseException) -> str:
     """The traceback with the local variables of the library and of those below; the frames of tests hold the keys."""
-    frames = traceback.TracebackException.from_exception(error, capture_locals=True)
+    try:
+        frames = traceback.TracebackException.from_exception(error, capture_locals=True)
+    except ValueError:  # before Python 3.11, a local that cannot be shown ends the showing of all
+        frames = traceback.TracebackException.from_exception(error)
     chain: List[Any] = [frames]
     while chain:
         one = chain.pop()
