@@ -81,8 +81,9 @@ class TimedStream(NetworkStream):
 
     def shut_down(self) -> None:
         """End what another task or thread does with the connection; it will close it."""
-        with suppress(OSError):
-            self._stream.get_extra_info("socket").shutdown(socket.SHUT_RDWR)
+        number = self._stream.get_extra_info("socket").fileno()
+        with suppress(OSError), socket.fromfd(number, socket.AF_INET, socket.SOCK_STREAM) as twin:
+            twin.shutdown(socket.SHUT_RDWR)  # not every event loop's socket, nor one of TLS, can do this by itself
 
     def get_extra_info(self, info: str) -> Any:
         """What is known of the socket."""
