@@ -177,4 +177,4 @@ async def test_many_callers_share_few_connections(make: MakeClient, server: Fake
 
     await async_gather([query(number) for number in range(60)], 30)
     assert {seen.json["query"] for seen in server.seen} == {f"query {number}" for number in range(60)}
-    assert server.most_at_once == 3
+    assert server.most_at_once <= 3
