@@ -42,7 +42,8 @@ sys.addaudithook(lambda event, arguments: seen.append((event, str(arguments[0]) 
 before, loaded = (dict(os.environ), threading.active_count(), os.getcwd()), set(sys.modules)
 import sekha, sekha.types, sekha.type_guards
 assert (dict(os.environ), threading.active_count(), os.getcwd()) == before
-heavy = {"starlette", "uvicorn", "dotenv", "trio", "sekha.local", "sekha.cli", "argparse", "sqlite3"} & (set(sys.modules) - loaded)
+heavy = {"starlette", "uvicorn", "dotenv", "trio", "sekha.local", "sekha.cli", "argparse", "sqlite3"}
+heavy &= set(sys.modules) - loaded
 print(json.dumps([sorted(heavy), [list(event) for event in seen]]))
 """
 CODE = (".py", ".pyc", ".so", ".pyd", ".dll", ".zip", ".pyi")
