@@ -214,6 +214,19 @@ async def test_r4_attempts_end_at_the_deadline(make: MakeClient, server: FakeSer
     assert error.attempts > 1
 
 
+async def test_r4_s1_a_deadline_that_passes_before_the_bytes_leave(
+    make: MakeClient, server: FakeServer, clock: FakeClock
+) -> None:
+    client = make(deadline=60.0, on_request=lambda event: clock.move(70.0) if server.seen else None)
+    server.always(QUERY, FOUND)
+    await client.controller.query("x")
+    with pytest.raises(SekhaTimeoutError) as caught:  # none of its frames shows the bytes that wait, with the key
+        await client.controller.query("x")
+    is_the_deadline(caught.value, attempts=1)
+    assert "deadline of 60 s" in str(caught.value)
+    assert len(server.seen) == 1
+
+
 async def test_r4_a_wait_between_attempts_that_would_end_too_late_is_not_begun(
     make: MakeClient, server: FakeServer
 ) -> None:

@@ -232,7 +232,7 @@ class Transport:
                 return cast(T, None)
             cause, left = error.__cause__, options.time_left(clock.now())
             if isinstance(error, SekhaTimeoutError) and left is not None and left <= _MOMENT:
-                error = self._too_late(options, sent=error.sent)
+                error.message = _passed(options)  # and stays the same error: `hidden` has to see all that led to it
             raise self._told(error, attempts, handled) from cause
 
     def _repeat(self, one: Call[[], T], failures: list[SekhaError], attempts: Attempts, call: Watched) -> T:
@@ -322,7 +322,7 @@ class Transport:
         return Answer(response.status_code, response.headers, bytes(body))
 
     def _too_late(self, options: CallOptions, *, sent: bool) -> SekhaTimeoutError:
-        error = SekhaTimeoutError(f"the deadline of {options.deadline or 0:g} s passed", sent=sent)
+        error = SekhaTimeoutError(_passed(options), sent=sent)
         error._final = True
         return error
 
@@ -335,6 +335,10 @@ class Transport:
         if isinstance(error, SekhaRateLimitError):
             connections.bucket.get().drain(connections.clock.now(), error.retry_after)
         return hidden(attempts.told(error), self._keys.values(), handled)
+
+
+def _passed(options: CallOptions) -> str:
+    return f"the deadline of {options.deadline or 0:g} s passed"
 
 
 class NoTransport(Transport):
