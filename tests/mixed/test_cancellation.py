@@ -310,3 +310,17 @@ async def test_r4_a_deadline_of_ours_is_no_cancellation_of_the_callers(
             await client.with_options(deadline=0.05).controller.query("x")
         await anyio.lowlevel.checkpoint()
     assert not scope.cancelled_caught
+
+
+async def test_r5_a_stream_closed_in_a_cancelled_scope_leaves_nothing_behind(
+    client: AsyncSekhaClient, bridge: FakeServer
+) -> None:
+    bridge.on(CHAT, chunked(delta("Once "), end="hang"))
+    stream = await client.bridge.stream_complete(MESSAGES)
+    await stream.__anext__()
+    pieces: Any = stream._pieces
+    with anyio.CancelScope() as scope:
+        scope.cancel()
+        await stream.aclose()
+    assert pieces.ag_frame is None, "no generator is left in its middle"
+    await closed(bridge)

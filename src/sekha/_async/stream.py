@@ -33,11 +33,13 @@ async def end(response: HTTPResponse, pieces: AsyncIterator[bytes]) -> None:
     """
     if isinstance(pieces, AsyncInflated):
         pieces = pieces.compressed
-    with suppress(*network_errors()):
-        await response.aclose()
-    with suppress(*network_errors(), RuntimeError, ValueError):  # the last two: somebody reads on right now
-        async for _ in pieces:
-            pass
+    try:
+        with suppress(*network_errors()):
+            await response.aclose()
+    finally:  # also where a cancelled scope, or the deadline's, broke the closing off: the connection is closed by then
+        with suppress(*network_errors(), RuntimeError, ValueError):  # the last two: somebody reads on right now
+            async for _ in pieces:
+                pass
 
 
 def pieces_of(response: HTTPResponse) -> AsyncIterator[bytes]:

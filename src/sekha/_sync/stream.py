@@ -35,11 +35,13 @@ def end(response: HTTPResponse, pieces: Iterator[bytes]) -> None:
     """
     if isinstance(pieces, Inflated):
         pieces = pieces.compressed
-    with suppress(*network_errors()):
-        response.close()
-    with suppress(*network_errors(), RuntimeError, ValueError):  # the last two: somebody reads on right now
-        for _ in pieces:
-            pass
+    try:
+        with suppress(*network_errors()):
+            response.close()
+    finally:  # also where a cancelled scope, or the deadline's, broke the closing off: the connection is closed by then
+        with suppress(*network_errors(), RuntimeError, ValueError):  # the last two: somebody reads on right now
+            for _ in pieces:
+                pass
 
 
 def pieces_of(response: HTTPResponse) -> Iterator[bytes]:
