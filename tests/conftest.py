@@ -7,6 +7,7 @@ import os
 from typing import Iterator
 
 import pytest
+from hypothesis import HealthCheck, settings
 from opentelemetry import trace
 
 from sekha.local import LocalSekha
@@ -15,6 +16,10 @@ from support.clock import FakeClock
 from support.facts import REST_KEY
 from support.server import FakeServer
 from support.spans import Spans
+
+# How long an example takes says something about the machine, not about the code.
+settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("patient")
 
 _LEAKS = ("SSL_CERT_FILE", "SSL_CERT_DIR", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
 

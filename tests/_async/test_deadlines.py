@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from sekha import AsyncSekhaClient, AsyncStream, SekhaError, SekhaServerError, SekhaTimeoutError
+from sekha._async.pool import AsyncTimedStream
 from sekha._concurrency import AsyncCall, Clock, async_gather
 from support import facts
 from support.clock import FakeClock, give_clock
@@ -215,16 +216,30 @@ async def test_r4_attempts_end_at_the_deadline(make: MakeClient, server: FakeSer
 
 
 async def test_r4_s1_a_deadline_that_passes_before_the_bytes_leave(
-    make: MakeClient, server: FakeServer, clock: FakeClock
+    make: MakeClient, server: FakeServer, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    client = make(deadline=60.0, on_request=lambda event: clock.move(70.0) if server.seen else None)
-    server.always(QUERY, FOUND)
-    await client.controller.query("x")
+    gathered = AsyncTimedStream.write
+
+    async def write(stream: AsyncTimedStream, buffer: bytes, timeout: float | None = None) -> None:
+        await gathered(stream, buffer, timeout)
+        clock.move(70.0)
+
+    monkeypatch.setattr(AsyncTimedStream, "write", write)
     with pytest.raises(SekhaTimeoutError) as caught:  # none of its frames shows the bytes that wait, with the key
-        await client.controller.query("x")
+        await make(deadline=60.0).controller.query("x")
     is_the_deadline(caught.value, attempts=1)
     assert "deadline of 60 s" in str(caught.value)
-    assert len(server.seen) == 1
+    assert not server.seen
+
+
+async def test_r4_nobody_is_connected_to_after_the_deadline(
+    make: MakeClient, server: FakeServer, clock: FakeClock
+) -> None:
+    client = make(deadline=60.0, on_request=lambda event: clock.move(70.0))
+    with pytest.raises(SekhaTimeoutError, match="deadline of 60 s") as caught:
+        await client.controller.create_conversation(messages=MESSAGES)
+    is_the_deadline(caught.value, sent=False, attempts=1, may_have_been_applied=False)
+    assert server.connections == 0
 
 
 async def test_r4_a_wait_between_attempts_that_would_end_too_late_is_not_begun(

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from sekha import SekhaClient, Stream, SekhaError, SekhaServerError, SekhaTimeoutError
+from sekha._sync.pool import TimedStream
 from sekha._concurrency import Call, Clock, gather
 from support import facts
 from support.clock import FakeClock, give_clock
@@ -217,16 +218,30 @@ def test_r4_attempts_end_at_the_deadline(make: MakeClient, server: FakeServer) -
 
 
 def test_r4_s1_a_deadline_that_passes_before_the_bytes_leave(
-    make: MakeClient, server: FakeServer, clock: FakeClock
+    make: MakeClient, server: FakeServer, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    client = make(deadline=60.0, on_request=lambda event: clock.move(70.0) if server.seen else None)
-    server.always(QUERY, FOUND)
-    client.controller.query("x")
+    gathered = TimedStream.write
+
+    def write(stream: TimedStream, buffer: bytes, timeout: float | None = None) -> None:
+        gathered(stream, buffer, timeout)
+        clock.move(70.0)
+
+    monkeypatch.setattr(TimedStream, "write", write)
     with pytest.raises(SekhaTimeoutError) as caught:  # none of its frames shows the bytes that wait, with the key
-        client.controller.query("x")
+        make(deadline=60.0).controller.query("x")
     is_the_deadline(caught.value, attempts=1)
     assert "deadline of 60 s" in str(caught.value)
-    assert len(server.seen) == 1
+    assert not server.seen
+
+
+def test_r4_nobody_is_connected_to_after_the_deadline(
+    make: MakeClient, server: FakeServer, clock: FakeClock
+) -> None:
+    client = make(deadline=60.0, on_request=lambda event: clock.move(70.0))
+    with pytest.raises(SekhaTimeoutError, match="deadline of 60 s") as caught:
+        client.controller.create_conversation(messages=MESSAGES)
+    is_the_deadline(caught.value, sent=False, attempts=1, may_have_been_applied=False)
+    assert server.connections == 0
 
 
 def test_r4_a_wait_between_attempts_that_would_end_too_late_is_not_begun(

@@ -201,7 +201,13 @@ class AsyncPool(AsyncHTTPTransport):
         return AsyncConnection(self._origin, AsyncTimedStream(stream, self._clock))
 
     def _time_for(self, seconds: float | None, expires: float | None) -> float | None:
-        return seconds if expires is None else least(seconds, expires - self._clock.now())
+        """A timeout that does not go past the deadline; nothing is begun after it."""
+        if expires is None:
+            return seconds
+        left = expires - self._clock.now()
+        if left <= 0:
+            raise PoolTimeout
+        return least(seconds, left)
 
     async def _release(self, connection: AsyncConnection | None) -> None:
         """Give up a place: with its connection, if that can be used again."""
