@@ -30,7 +30,7 @@ class Inflater:
     def __init__(self, content_encoding: str, status: int) -> None:
         self._coding = content_encoding.strip().lower()
         self._status = status
-        self._fed = False
+        self._begun = b""  # the first bytes
         self._stream = zlib.decompressobj(_WINDOWS.get(self._coding, zlib.MAX_WBITS))
 
     def feed(self, data: bytes) -> Iterator[bytes]:
@@ -51,13 +51,13 @@ class Inflater:
                 self._stream = zlib.decompressobj(_WINDOWS[self._coding])
 
     def _open(self, data: bytes) -> bytes:
-        first, self._fed = not self._fed, True
+        begun, self._begun = self._begun, (self._begun + data)[:2]
         try:
             return self._stream.decompress(data, PIECE)
         except zlib.error:
-            if first and self._coding == "deflate":  # some send it without its header
+            if self._coding == "deflate" and len(begun) < 2:  # some send it without its header, which has two bytes
                 self._stream = zlib.decompressobj(-zlib.MAX_WBITS)
-                return self._open(data)
+                return self._open(begun + data)
             raise self._misfit(f"not what its header says: {self._coding}") from None
 
     def _misfit(self, problem: str) -> SekhaDecodeError:

@@ -239,9 +239,6 @@ async def _run(
     try:
         await asyncio.gather(*(server.serve(sockets=[sock]) for server, sock in zip(servers, sockets)))
     finally:
-        for server in servers:  # an answer that did not end in time leaves its connection open
-            for connection in list(server.server_state.connections):
-                connection.transport.abort()
         await embedder.close()
         await chat.close()
 

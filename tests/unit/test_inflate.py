@@ -1,0 +1,38 @@
+"""Compressed answers are opened, however their bytes arrive."""
+
+from __future__ import annotations
+
+import gzip
+import zlib
+
+import pytest
+
+from sekha._inflate import Inflater
+from sekha.errors import SekhaDecodeError
+
+PLAIN = b'{"results": []}' * 20
+CODED = {
+    "zlib": ("deflate", zlib.compress(PLAIN)),
+    "deflate without its header": ("deflate", zlib.compress(PLAIN)[2:-4]),
+    "gzip": ("gzip", gzip.compress(PLAIN)),
+    "two files of gzip": ("gzip", gzip.compress(PLAIN[:7]) + gzip.compress(PLAIN[7:])),
+}
+
+
+def opened(coding: str, pieces: list[bytes]) -> bytes:
+    inflater = Inflater(coding, 200)
+    return b"".join(plain for piece in pieces for plain in inflater.feed(piece))
+
+
+@pytest.mark.parametrize("how", CODED)
+def test_s5_however_the_bytes_are_cut_they_are_opened(how: str) -> None:
+    coding, data = CODED[how]
+    for cut in range(len(data)):
+        assert opened(coding, [data[:cut], data[cut:]]) == PLAIN
+    assert opened(coding, [data[i : i + 1] for i in range(len(data))]) == PLAIN
+
+
+@pytest.mark.parametrize("pieces", [[b"\xff\xff\xff"], [b"\xff", b"\xff", b"\xff"], [b"x", b"\xff", b"\xff" * 9]])
+def test_s5_what_is_not_compressed_in_that_way_is_refused(pieces: list[bytes]) -> None:
+    with pytest.raises(SekhaDecodeError, match="not what its header says: deflate"):
+        opened("deflate", pieces)
