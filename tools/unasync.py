@@ -58,6 +58,8 @@ RULES = (
     Rule("name", "__anext__", "__next__"),
     Rule("name", "StopAsyncIteration", "StopIteration"),
     Rule("name", "AsyncIterator", "Iterator"),
+    Rule("name", "AsyncExitStack", "ExitStack"),
+    Rule("name", "push_async_callback", "callback"),
     # Other packages
     Rule("name", "aclose", "close"),
     Rule("name", "aiter_bytes", "iter_bytes"),
@@ -100,6 +102,7 @@ RULES = (
     Rule("name", "AsyncSemaphore", "Semaphore"),
     Rule("name", "AsyncSignal", "Signal"),
     Rule("name", "async_abandon", "abandon"),
+    Rule("name", "async_holds_bytes", "holds_bytes"),
     Rule("name", "async_gather", "gather"),
     Rule("name", "async_move_on_after", "move_on_after"),
     Rule("name", "async_sleep", "sleep"),

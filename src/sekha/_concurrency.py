@@ -92,8 +92,10 @@ class AsyncPerLoop(Generic[T]):
 
     def _forget_ended_loops(self) -> None:
         # A value may refer to its loop, and would then keep its own entry alive.
-        for loop in [loop for loop in list(self._made) if getattr(loop, "is_closed", bool)()]:
-            self._made.pop(loop, None)
+        for reference in self._made.keyrefs():  # a list: other threads add their loops meanwhile
+            loop = reference()
+            if loop is not None and getattr(loop, "is_closed", bool)():
+                self._made.pop(loop, None)
 
     def pop(self) -> T | None:
         """The value of the running loop if it was made; the next `get` makes another."""
@@ -183,10 +185,11 @@ class AsyncSignal:
         """It has come about."""
         self._event.set()
 
-    async def wait(self, seconds: float | None) -> None:
-        """Wait for it, or until the time is over."""
+    async def wait(self, seconds: float | None) -> bool:
+        """Wait for it, or until the time is over; whether it has come about."""
         with anyio.move_on_after(seconds):
             await self._event.wait()
+        return self._event.is_set()
 
 
 class Signal:
@@ -199,9 +202,9 @@ class Signal:
         """It has come about."""
         self._event.set()
 
-    def wait(self, seconds: float | None) -> None:
-        """Wait for it, or until the time is over."""
-        self._event.wait(seconds)
+    def wait(self, seconds: float | None) -> bool:
+        """Wait for it, or until the time is over; whether it has come about."""
+        return self._event.wait(seconds)
 
 
 async def async_gather(calls: Sequence[Callable[[], Awaitable[T]]], limit: int) -> list[T]:

@@ -19,7 +19,7 @@ from urllib.request import getproxies
 
 import httpx
 
-from sekha._request import DEFAULT_TIMEOUT, SLOW_TIMEOUT, CallOptions, Endpoint, Request
+from sekha._request import DEFAULT_TIMEOUT, SLOW_TIMEOUT, CallOptions, Departure, Endpoint, Request
 from sekha._secrets import Secret
 from sekha._sentinel import NOT_GIVEN
 from sekha._version import __version__
@@ -259,6 +259,7 @@ def http_request(
     *,
     accept: str,
     time_left: float | None,
+    departure: Departure,
 ) -> httpx.Request:
     """One attempt of a call, as httpx wants it.
 
@@ -269,13 +270,18 @@ def http_request(
         key: What to authorise it with.
         accept: The types of answers that can be read.
         time_left: Seconds until the deadline, or None.
+        departure: What our own pool tells of it.
     """
     attempt = httpx.Request(
         request.endpoint.method,
         _url(base_url + request.path),
         headers=_headers(options.headers, key, has_body=request.content is not None, accept=accept),
         content=request.content,
-        extensions={"timeout": _timeout(options, request.endpoint, time_left), "expires": options.expires},
+        extensions={
+            "timeout": _timeout(options, request.endpoint, time_left),
+            "expires": options.expires,
+            "departure": departure,
+        },
     )
     attempt.stream = _Body(request.content or b"")
     return attempt

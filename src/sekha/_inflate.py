@@ -41,14 +41,18 @@ class Inflater:
         """
         if self._coding not in _WINDOWS:
             raise self._misfit(f"compressed with {self._coding[:40]}, which was not asked for")
-        while data:
+        there_is_more = False
+        while data or there_is_more:
+            if self._stream.eof:  # a file of gzip may follow another, or zeros that fill up a block
+                data = data.lstrip(b"\0")
+                if not data:
+                    return
+                self._stream = zlib.decompressobj(_WINDOWS[self._coding])
             piece = self._open(data)
             if piece:
                 yield piece
-            data = self._stream.unconsumed_tail
-            if self._stream.eof and self._stream.unused_data:  # a file of gzip may follow another
-                data = self._stream.unused_data
-                self._stream = zlib.decompressobj(_WINDOWS[self._coding])
+            there_is_more = len(piece) == PIECE and not self._stream.eof  # all is read, but not all given out
+            data = self._stream.unconsumed_tail or self._stream.unused_data
 
     def _open(self, data: bytes) -> bytes:
         begun, self._begun = self._begun, (self._begun + data)[:2]

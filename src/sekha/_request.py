@@ -123,6 +123,19 @@ class CallOptions:
         return None if self.expires is None else self.expires - now
 
 
+class Departure:
+    """Whether an attempt may have left: only then can the server have done something about it.
+
+    Attributes:
+        possible: So from the start, until a transport knows better.
+    """
+
+    __slots__ = ("possible",)
+
+    def __init__(self) -> None:
+        self.possible = True
+
+
 def to_json(body: Mapping[str, Any]) -> bytes:
     """Plain data as compact UTF-8 JSON."""
     return json.dumps(body, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()

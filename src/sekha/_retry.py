@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from tenacity import RetryCallState
 
 from sekha._concurrency import Clock
-from sekha._request import CallOptions, Endpoint, Repeat, Service
+from sekha._request import CallOptions, Departure, Endpoint, Repeat, Service
 from sekha.errors import (
     SekhaAPIError,
     SekhaConnectionError,
@@ -114,20 +114,21 @@ class Attempts:
         self._started = clock.now()
         self._wait = 0.0
         self._on_the_wire = 0
-        self._in_flight = False
+        self._departure: Departure | None = None  # of the attempt that is under way
         self._unknown = False
 
-    def begin(self) -> None:
+    def begin(self) -> Departure:
         """An attempt is about to be sent."""
         self._on_the_wire += 1
-        self._in_flight = True
+        self._departure = Departure()
+        return self._departure
 
     def again(self, state: RetryCallState) -> bool:
         """Whether the attempt that just ended is followed by another."""
         error = state.outcome.exception() if state.outcome else None
         if not isinstance(error, SekhaError):
             return False  # it succeeded, or was cancelled
-        self._in_flight = False
+        self._departure = None
         self._unknown = self._unknown or not untouched(error)
         wait = verdict(
             self.endpoint,
@@ -146,8 +147,8 @@ class Attempts:
 
     @property
     def in_flight(self) -> bool:
-        """Whether an attempt was under way when the call was ended."""
-        return self._in_flight
+        """Whether an attempt may have been on its way when the call was ended."""
+        return self._departure is not None and self._departure.possible
 
     def has_succeeded_all_the_same(self, error: SekhaError) -> bool:
         """Whether a repeated delete found nothing because an earlier attempt arrived."""
@@ -159,5 +160,5 @@ class Attempts:
         error.path = error.path or self.endpoint.path
         error.attempts = self._on_the_wire
         error.elapsed = self._clock.now() - self._started
-        error.may_have_been_applied = self.endpoint.writes and (self._unknown or self._in_flight)
+        error.may_have_been_applied = self.endpoint.writes and (self._unknown or self.in_flight)
         return error

@@ -13,7 +13,7 @@ from sekha._concurrency import AsyncCall, Clock, async_gather
 from support import facts
 from support.clock import FakeClock, give_clock
 from support.facts import MESSAGES
-from support.replies import after, answer, empty, head, raw
+from support.replies import after, answer, chunked, delta, empty, head, raw
 from support.server import FakeServer, eventually
 
 from .conftest import MakeClient
@@ -107,6 +107,41 @@ async def test_c7_what_a_server_says_beyond_its_answer_is_no_answer(
     assert connections_of(server) == [1, 2]
 
 
+LIE = b'{"results": [], "total": 99, "page": 1, "page_size": 10}'
+SURPLUS = head(content_length=str(len(LIE))) + b"\r\n" + LIE
+
+
+def healthy(size: int) -> bytes:
+    """An answer of so many bytes, head included."""
+    space = size - len(head(content_length=str(size))) - 2
+    body = b'{"status": "healthy", "checks": {}}'.ljust(space)
+    found = head(content_length=str(len(body))).replace(b": %d" % len(body), b": %0*d" % (len(str(size)), len(body)))
+    return found + b"\r\n" + body
+
+
+@pytest.mark.parametrize("size", [65536, 65535, 131072, 1000])
+async def test_c7_however_long_the_answer_is_what_follows_it_is_no_answer(
+    size: int, client: AsyncSekhaClient, server: FakeServer
+) -> None:
+    whole = healthy(size)
+    assert len(whole) == size
+    for _ in range(5):
+        server.on(HEALTH, raw(whole + SURPLUS))
+        server.on(QUERY, FOUND)
+        await client.controller.health()
+        assert (await client.controller.query("x"))["total"] == 0
+
+
+async def test_c7_what_a_server_says_a_moment_later_is_no_answer(client: AsyncSekhaClient, server: FakeServer) -> None:
+    for number in range(40):
+        said = threading.Event()
+        server.on(HEALTH, raw(healthy(1000), number % 4 / 10000, SURPLUS, said.set))
+        server.on(QUERY, FOUND)
+        await client.controller.health()
+        eventually(said.is_set)
+        assert (await client.controller.query("x"))["total"] == 0
+
+
 async def test_a_server_that_says_goodbye_is_believed(client: AsyncSekhaClient, server: FakeServer) -> None:
     server.on(HEALTH, answer(facts.HEALTHY, connection="close"), WELL)
     await client.controller.health()
@@ -179,3 +214,26 @@ async def test_a_forgotten_stream_frees_its_place(make: MakeClient, server: Fake
         del stream
     await client.with_options(timeout=5.0).bridge.health()
     eventually(lambda: bridge.open_connections == 1)
+
+
+async def test_r8_a_forgotten_stream_holds_up_nobody_who_waits_already(
+    make: MakeClient, bridge: FakeServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sekha._async.pool._GLANCE", 0.02)
+    client = make(max_connections=1, timeout=None)
+    bridge.on("POST /v1/chat/completions", chunked(delta("Once "), end="hang"))
+    bridge.on(HEALTH, answer(facts.BRIDGE_HEALTHY))
+    streams: list[Any] = [await client.bridge.stream_complete(MESSAGES)]
+    places: Any = client._models.connections.get()._places  # type: ignore[attr-defined]  # ours, not any transport
+
+    async def wait() -> Any:
+        return await client.bridge.health()
+
+    async def forget() -> None:
+        while not places._queue:
+            await Clock().async_sleep(0.002)
+        with pytest.warns(ResourceWarning, match="neither read to its end nor closed"):
+            streams.clear()
+
+    found, _ = await async_gather([wait, forget], 2)
+    assert found["status"] == facts.BRIDGE_HEALTHY["status"]

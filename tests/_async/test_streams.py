@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import threading
 
 import pytest
@@ -16,10 +17,11 @@ from sekha import (
     SekhaStreamError,
     SekhaTimeoutError,
 )
+from sekha._concurrency import Clock, async_gather
 from support import facts
 from support.clock import FakeClock
 from support.facts import MESSAGES
-from support.replies import DONE, answer, body, chunked, cut, delta, event, head, raw
+from support.replies import DONE, answer, body, chunked, cut, delta, event, head, in_chunks, raw
 from support.server import FakeServer, Reply, eventually
 
 from .conftest import MakeClient
@@ -382,3 +384,36 @@ async def test_a_stream_whose_many_events_are_longer_than_the_limit_is_fine(
 ) -> None:
     stream = await begin(make(max_response_bytes=1000), bridge, chunked(*[delta("x")] * 50, DONE))
     assert await stream.get_final_text() == "x" * 50
+
+
+async def test_what_is_wrong_behind_the_end_of_a_stream_is_nobodys_business(
+    client: AsyncSekhaClient, bridge: FakeServer
+) -> None:
+    start = head(content_type="text/event-stream", content_encoding="gzip", transfer_encoding="chunked") + b"\r\n"
+    stream = await begin(
+        client, bridge, raw(start, *in_chunks(gzip.compress(b"".join(STORY)), 0.01, b"no gzip"), b"0\r\n\r\n")
+    )
+    assert await stream.get_final_text() == TEXT
+    assert stream._closed
+    bridge.on(CHAT, chunked(*STORY))
+    assert await (await client.bridge.stream_complete(MESSAGES)).get_final_text() == TEXT
+
+
+async def test_a_stream_that_is_closed_wakes_its_reader(client: AsyncSekhaClient, bridge: FakeServer) -> None:
+    stream = await begin(client, bridge, chunked(delta("Once "), end="hang"))
+    texts = stream.text_stream()
+    assert await texts.__anext__() == "Once "
+
+    async def read_on() -> Exception:
+        with pytest.raises(SekhaClosedError) as caught:
+            await texts.__anext__()
+        return caught.value
+
+    async def close() -> None:
+        await Clock().async_sleep(0.05)
+        await stream.aclose()
+
+    started = Clock().now()
+    await async_gather([read_on, close], 2)
+    assert Clock().now() - started < 5.0
+    eventually(lambda: bridge.open_connections == 0)

@@ -17,8 +17,8 @@ from support import facts
 from support.certificates import Certificates
 from support.clock import FakeClock
 from support.facts import MESSAGES
-from support.replies import DONE, answer, chunked, delta
-from support.server import FakeServer
+from support.replies import DONE, answer, chunked, delta, head, raw
+from support.server import FakeServer, eventually
 
 from .conftest import MakeClient
 
@@ -107,6 +107,31 @@ async def test_s7_the_warning_names_every_host(make: MakeClient) -> None:
     with pytest.warns(SekhaWarning, match="of a.test and b.test:81 is not checked") as caught:
         make(controller_url="https://a.test", bridge_url="https://b.test:81", verify=False)
     assert len(caught) == 1
+
+
+@pytest.mark.parametrize("pause", [0, 0.0005])
+async def test_c7_what_a_server_says_beyond_its_answer_is_no_answer(
+    pause: float, make: MakeClient, safe: FakeServer, certificates: Certificates
+) -> None:
+    client = make(controller_url=safe.url, verify=certificates.ca)
+    body = b'{"status": "healthy", "checks": {}}'
+    whole = head(content_length=str(len(body))) + b"\r\n" + body
+    lie = b'{"results": [], "total": 99, "page": 1, "page_size": 10}'
+    surplus = head(content_length=str(len(lie))) + b"\r\n" + lie
+    for _ in range(10):
+        said = threading.Event()
+        safe.on(HEALTH, raw(whole, pause, surplus, said.set) if pause else raw(whole + surplus, said.set))
+        safe.on(QUERY, answer(facts.hits()))
+        await client.controller.health()
+        eventually(said.is_set)
+        assert (await client.controller.query("x"))["total"] == 0
+
+
+async def test_connections_are_used_again(make: MakeClient, safe: FakeServer, certificates: Certificates) -> None:
+    client = make(controller_url=safe.url, verify=certificates.ca)
+    for _ in range(5):
+        await client.controller.health()
+    assert safe.connections == 1
 
 
 @pytest.mark.parametrize("method", ["query", "create_conversation"])

@@ -15,7 +15,7 @@ from sekha._concurrency import Call, Clock, gather
 from support import facts
 from support.clock import FakeClock, give_clock
 from support.facts import MESSAGES
-from support.replies import after, answer, empty, head, raw
+from support.replies import after, answer, chunked, delta, empty, head, raw
 from support.server import FakeServer, eventually
 
 from .conftest import MakeClient
@@ -109,6 +109,41 @@ def test_c7_what_a_server_says_beyond_its_answer_is_no_answer(
     assert connections_of(server) == [1, 2]
 
 
+LIE = b'{"results": [], "total": 99, "page": 1, "page_size": 10}'
+SURPLUS = head(content_length=str(len(LIE))) + b"\r\n" + LIE
+
+
+def healthy(size: int) -> bytes:
+    """An answer of so many bytes, head included."""
+    space = size - len(head(content_length=str(size))) - 2
+    body = b'{"status": "healthy", "checks": {}}'.ljust(space)
+    found = head(content_length=str(len(body))).replace(b": %d" % len(body), b": %0*d" % (len(str(size)), len(body)))
+    return found + b"\r\n" + body
+
+
+@pytest.mark.parametrize("size", [65536, 65535, 131072, 1000])
+def test_c7_however_long_the_answer_is_what_follows_it_is_no_answer(
+    size: int, client: SekhaClient, server: FakeServer
+) -> None:
+    whole = healthy(size)
+    assert len(whole) == size
+    for _ in range(5):
+        server.on(HEALTH, raw(whole + SURPLUS))
+        server.on(QUERY, FOUND)
+        client.controller.health()
+        assert (client.controller.query("x"))["total"] == 0
+
+
+def test_c7_what_a_server_says_a_moment_later_is_no_answer(client: SekhaClient, server: FakeServer) -> None:
+    for number in range(40):
+        said = threading.Event()
+        server.on(HEALTH, raw(healthy(1000), number % 4 / 10000, SURPLUS, said.set))
+        server.on(QUERY, FOUND)
+        client.controller.health()
+        eventually(said.is_set)
+        assert (client.controller.query("x"))["total"] == 0
+
+
 def test_a_server_that_says_goodbye_is_believed(client: SekhaClient, server: FakeServer) -> None:
     server.on(HEALTH, answer(facts.HEALTHY, connection="close"), WELL)
     client.controller.health()
@@ -181,3 +216,26 @@ def test_a_forgotten_stream_frees_its_place(make: MakeClient, server: FakeServer
         del stream
     client.with_options(timeout=5.0).bridge.health()
     eventually(lambda: bridge.open_connections == 1)
+
+
+def test_r8_a_forgotten_stream_holds_up_nobody_who_waits_already(
+    make: MakeClient, bridge: FakeServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sekha._sync.pool._GLANCE", 0.02)
+    client = make(max_connections=1, timeout=None)
+    bridge.on("POST /v1/chat/completions", chunked(delta("Once "), end="hang"))
+    bridge.on(HEALTH, answer(facts.BRIDGE_HEALTHY))
+    streams: list[Any] = [client.bridge.stream_complete(MESSAGES)]
+    places: Any = client._models.connections.get()._places  # type: ignore[attr-defined]  # ours, not any transport
+
+    def wait() -> Any:
+        return client.bridge.health()
+
+    def forget() -> None:
+        while not places._queue:
+            Clock().sleep(0.002)
+        with pytest.warns(ResourceWarning, match="neither read to its end nor closed"):
+            streams.clear()
+
+    found, _ = gather([wait, forget], 2)
+    assert found["status"] == facts.BRIDGE_HEALTHY["status"]

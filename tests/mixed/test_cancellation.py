@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import random
+import threading
 import warnings
 from typing import Any, AsyncIterator, Iterator
 
@@ -323,4 +324,22 @@ async def test_r5_a_stream_closed_in_a_cancelled_scope_leaves_nothing_behind(
         scope.cancel()
         await stream.aclose()
     assert pieces.ag_frame is None, "no generator is left in its middle"
+    await closed(bridge)
+
+
+async def test_r5_r13_a_client_closed_in_a_cancelled_scope_leaves_nothing_open(
+    client: AsyncSekhaClient, server: FakeServer, bridge: FakeServer
+) -> None:
+    together = threading.Barrier(3)
+    server.always(QUERY, after(lambda: together.wait(10), FOUND))
+    bridge.always("GET /health", answer(facts.BRIDGE_HEALTHY))
+    async with anyio.create_task_group() as tasks:
+        for _ in range(3):
+            tasks.start_soon(client.controller.query, "x")
+        tasks.start_soon(client.bridge.health)
+    assert (server.open_connections, bridge.open_connections) == (3, 1)
+    with anyio.CancelScope() as scope:
+        scope.cancel()
+        await client.aclose()
+    await closed(server)
     await closed(bridge)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Awaitable, Callable, List, Literal, NamedTuple, Optional, Set
@@ -20,14 +21,15 @@ from sekha._async.pool import AsyncPool
 from sekha._async.stream import end
 from sekha._concurrency import Clock
 from sekha._http import http_request
-from sekha._request import CallOptions, Endpoint, Repeat, Request, Service
+from sekha._request import CallOptions, Departure, Endpoint, Repeat, Request, Service
 from sekha._response import Reader
 from support import facts
 from support.replies import after, answer, raw
 from support.server import FakeServer
 
 URL = "http://sekha.test"
-Manner = Literal["fine", "closes", "surplus", "dies", "cuts", "stale"]
+Manner = Literal["fine", "closes", "surplus", "mutters", "dies", "cuts", "stale"]
+LIE = b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\n9999"
 
 
 class Call(NamedTuple):
@@ -79,7 +81,9 @@ class Wire(httpcore.AsyncNetworkStream):
         if manner == "cuts":
             return [whole[:-1]]
         if manner == "surplus":
-            return [whole + b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\n9999"]
+            return [whole + LIE]
+        if manner == "mutters":
+            return [whole, LIE]
         return [whole[:20], whole[20:]]
 
     async def _think(self, turns: int) -> None:
@@ -93,10 +97,21 @@ class Wire(httpcore.AsyncNetworkStream):
         await anyio.lowlevel.checkpoint()
 
     def get_extra_info(self, info: str) -> Any:
-        return self._gone if info == "is_readable" else self
+        return {"is_readable": self._gone, "ssl_object": Held(self._to_come)}.get(info, self)
 
     def fileno(self) -> int:
         return -1
+
+
+class Held(NamedTuple):
+    """What TLS has of a connection."""
+
+    pieces: List[bytes]
+
+    def read(self, size: int) -> bytes:
+        if not self.pieces:
+            raise ssl.SSLWantReadError
+        return self.pieces[0][:size]
 
 
 class Network:
@@ -123,8 +138,10 @@ class Network:
 async def begin(pool: AsyncPool, number: int) -> httpx.Response:
     """Send a number; the answer's body is still to be read."""
     endpoint: Any = Endpoint("ask", Service.CONTROLLER, "GET", f"/{number}", Repeat.SAFE, Reader(None))
-    request = http_request(Request(endpoint, f"/{number}"), URL, CallOptions(), None, accept="*/*", time_left=None)
-    return await pool.handle_async_request(request)
+    call = Request(endpoint, f"/{number}")
+    return await pool.handle_async_request(
+        http_request(call, URL, CallOptions(), None, accept="*/*", time_left=None, departure=Departure())
+    )
 
 
 async def ask(pool: AsyncPool, number: int) -> bytes:
@@ -212,14 +229,14 @@ calls = st.builds(
     Call,
     starts=st.integers(0, 8),
     cancelled=st.one_of(st.none(), st.integers(0, 40)),
-    manner=st.sampled_from(["fine", "fine", "fine", "closes", "surplus", "dies", "cuts", "stale"]),
+    manner=st.sampled_from(["fine", "fine", "fine", "closes", "surplus", "mutters", "dies", "cuts", "stale"]),
     thinks=st.integers(0, 5),
 )
 
 
 @pytest.mark.parametrize("how", ["asyncio", "asyncio, natively", "trio"])
 def test_r5_no_story_leaves_anything_behind(how: str) -> None:
-    @settings(max_examples=60, deadline=None, database=None)
+    @settings(max_examples=60, database=None)
     @given(story=st.lists(calls, min_size=1, max_size=12), limit=st.integers(1, 4))
     def play(story: List[Call], limit: int) -> None:
         cancelling = natively if "natively" in how else scoped
@@ -235,8 +252,10 @@ async def break_off(pool: AsyncPool, number: int) -> None:
 
 
 async def close(pool: AsyncPool, number: int) -> None:
-    """Close a pool that has an idle connection."""
-    await ask(pool, number)
+    """Close a pool that has two idle connections."""
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(ask, pool, number)
+        tasks.start_soon(ask, pool, 12)
     await pool.aclose()
 
 
@@ -278,6 +297,44 @@ def test_r5_cancelled_at_any_checkpoint(work: Callable[..., Awaitable[Any]], war
     ends = [anyio.run(main, checkpoint, backend=backend) for checkpoint in range(last)]
     assert ends[-1], "cancel later: the work is not over yet"
     assert not ends[0]
+
+
+@pytest.mark.parametrize("how", ["asyncio", "asyncio, natively", "trio"])
+def test_c4_who_is_cancelled_in_the_moment_of_a_close_is_cancelled(how: str) -> None:
+    caught: List[type] = []
+
+    async def main() -> None:
+        network = Network([Call(0, None, "fine", 50)] * 2)
+        pool = AsyncPool(URL, None, 1, Clock())
+        pool._network = network  # type: ignore[assignment]  # as above
+
+        async def work() -> None:
+            try:
+                await ask(pool, 1)
+            except BaseException as error:
+                caught.append(type(error))
+                raise
+
+        async def close() -> None:
+            await turns(10)
+            task.cancel()
+            await pool.aclose()
+
+        response = await begin(pool, 0)
+        async with anyio.create_task_group() as tasks:
+            if "natively" in how:
+                task: Any = asyncio.ensure_future(work())
+                await close()
+                await asyncio.gather(task, return_exceptions=True)
+            else:
+                tasks.start_soon(close)
+                with anyio.CancelScope() as task:
+                    await work()
+        await end(response, response.aiter_bytes())
+        assert caught == [anyio.get_cancelled_exc_class()]
+        assert not network.open
+
+    anyio.run(main, backend="trio" if how == "trio" else "asyncio")
 
 
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])

@@ -23,7 +23,7 @@ from sekha import AsyncSekhaClient, MemoryController, SekhaClient
 from sekha.local import LocalSekha
 from support import facts
 from support.facts import MESSAGES
-from support.replies import after, answer, chunked, delta
+from support.replies import DONE, after, answer, chunked, delta
 from support.server import FakeServer
 
 SOURCE = str(Path(package.__file__ or "").parents[1])
@@ -166,6 +166,33 @@ def test_r13_loops_that_close_the_client_leave_nothing(server: FakeServer) -> No
 
 
 # Forks
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+def test_r10_a_stream_that_a_child_closes_goes_on_in_the_parent(bridge: FakeServer) -> None:
+    bridge.on("POST /v1/chat/completions", chunked(delta("Once "), 0.5, delta("upon a time.", "stop"), DONE))
+    bridge.on("GET /health", answer(facts.BRIDGE_HEALTHY))
+    code = """
+import os, sys
+from sekha import SekhaClient
+
+client = SekhaClient(controller_url=sys.argv[1], bridge_url=sys.argv[1], api_key="k", max_retries=0)
+stream = client.bridge.stream_complete([{"role": "user", "content": "Tell me a story"}])
+texts = stream.text_stream()
+assert next(texts) == "Once "
+child = os.fork()
+if child == 0:
+    stream.close()
+    client.close()
+    os._exit(0)
+assert os.waitpid(child, 0)[1] == 0
+assert list(texts) == ["upon a time."]
+client.bridge.health()
+client.close()
+print("fine")
+"""
+    assert python(code, bridge.url) == (0, "fine\n", "")
+    assert bridge.connections == 1
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")

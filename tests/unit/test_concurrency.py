@@ -6,6 +6,7 @@ import asyncio
 import contextvars
 import gc
 import os
+import sys
 import threading
 import weakref
 from typing import Awaitable, Callable, List
@@ -15,6 +16,7 @@ import anyio.lowlevel
 import pytest
 import trio
 
+from sekha import _concurrency
 from sekha._concurrency import (
     AsyncPerLoop,
     AsyncSemaphore,
@@ -111,6 +113,31 @@ async def test_values_go_with_what_held_them_and_do_not_pile_up_in_the_loop() ->
 def test_outside_a_loop_there_is_no_value() -> None:
     with pytest.raises(Exception, match=r"(?i)async|event loop"):
         AsyncPerLoop(Thing).get()
+
+
+def test_r9_loops_may_come_and_go_in_many_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    per_loop = AsyncPerLoop(Thing)
+    monkeypatch.setattr(_concurrency, "_running_loop", Thing)  # a new one every time
+    errors: List[BaseException] = []
+
+    def work() -> None:
+        try:
+            for _ in range(3000):
+                per_loop.get()
+        except BaseException as error:
+            errors.append(error)
+
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        threads = [threading.Thread(target=work) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        sys.setswitchinterval(before)
+    assert errors == []
 
 
 # ---- a value for each process ---------------------------------------------------------------------------------------

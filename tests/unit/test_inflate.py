@@ -7,7 +7,7 @@ import zlib
 
 import pytest
 
-from sekha._inflate import Inflater
+from sekha._inflate import PIECE, Inflater
 from sekha.errors import SekhaDecodeError
 
 PLAIN = b'{"results": []}' * 20
@@ -16,6 +16,7 @@ CODED = {
     "deflate without its header": ("deflate", zlib.compress(PLAIN)[2:-4]),
     "gzip": ("gzip", gzip.compress(PLAIN)),
     "two files of gzip": ("gzip", gzip.compress(PLAIN[:7]) + gzip.compress(PLAIN[7:])),
+    "gzip, filled up with zeros": ("gzip", gzip.compress(PLAIN) + bytes(20)),
 }
 
 
@@ -30,6 +31,16 @@ def test_s5_however_the_bytes_are_cut_they_are_opened(how: str) -> None:
     for cut in range(len(data)):
         assert opened(coding, [data[:cut], data[cut:]]) == PLAIN
     assert opened(coding, [data[i : i + 1] for i in range(len(data))]) == PLAIN
+
+
+@pytest.mark.parametrize("cut", [None, -1, -2, -4, -8])
+@pytest.mark.parametrize("size", [PIECE - 1, PIECE, PIECE + 1, 2 * PIECE, 3 * PIECE + 1])
+def test_s5_nothing_is_lost_however_long_it_is(size: int, cut: int | None) -> None:
+    plain = b" " * size
+    coded = {"deflate": zlib.compress(plain), "gzip": gzip.compress(plain)}
+    for coding, data in [*coded.items(), ("deflate", coded["deflate"][2:-4])]:
+        pieces = [data] if cut is None else [data[:cut], data[cut:]]
+        assert opened(coding, pieces) == plain
 
 
 @pytest.mark.parametrize("pieces", [[b"\xff\xff\xff"], [b"\xff", b"\xff", b"\xff"], [b"x", b"\xff", b"\xff" * 9]])

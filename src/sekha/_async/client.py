@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack
 from copy import copy
 from ssl import SSLContext
 from types import TracebackType
@@ -181,8 +182,9 @@ class AsyncSekhaClient(AsyncWorkflows):
     async def aclose(self) -> None:
         """Close all connections; calling it again does nothing. A client of yours (``http_client``) stays open."""
         if self._owns_connections:
-            await self._server.aclose()
-            await self._models.aclose()
+            async with AsyncExitStack() as stack:  # each is closed, whatever becomes of the other
+                stack.push_async_callback(self._models.aclose)
+                stack.push_async_callback(self._server.aclose)
 
     async def __aenter__(self) -> Self:
         return self

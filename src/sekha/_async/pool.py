@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
+import os
 import socket
+import threading
 from collections.abc import AsyncIterator
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 from ssl import SSLContext
 from typing import Any, cast
 
@@ -15,9 +18,9 @@ from sekha._http import (
     AsyncHTTPTransport,
     HTTPRequest,
     HTTPResponse,
-    least,
 )
 from sekha._places import Places
+from sekha._request import Departure
 from sekha._wire import (
     AsyncHTTPConnection,
     AsyncNetwork,
@@ -25,14 +28,19 @@ from sekha._wire import (
     Origin,
     PoolTimeout,
     WriteError,
-    passed_deadline,
+    async_holds_bytes,
     wire_origin,
     wire_request,
     wire_response,
+    within,
 )
+from sekha.errors import SekhaClosedError
 
 _PIECE = 16 * 1024
 """Bytes written at a time where a deadline is to be kept: each write may take the time that is left."""
+
+_GLANCE = 1.0
+"""Seconds after which those who wait for a place look for connections that were forgotten meanwhile."""
 
 
 class AsyncTimedStream(AsyncNetworkStream):
@@ -46,6 +54,8 @@ class AsyncTimedStream(AsyncNetworkStream):
 
     Attributes:
         expires: The moment of the deadline on that clock; None if there is none.
+        departure: Where it is noted that the first byte of a request may have left.
+        pid: The process that it belongs to.
     """
 
     def __init__(self, stream: AsyncNetworkStream, clock: Clock) -> None:
@@ -54,6 +64,8 @@ class AsyncTimedStream(AsyncNetworkStream):
         self._gathered = b""
         self._write_timeout: float | None = None
         self.expires: float | None = None
+        self.departure = Departure()
+        self.pid = os.getpid()
 
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:
         """Have bytes sent before the next that are read."""
@@ -71,29 +83,38 @@ class AsyncTimedStream(AsyncNetworkStream):
         size = _PIECE if self.expires is not None else len(buffer)
         with suppress(WriteError):  # who does not listen to the end may have answered all the same
             for start in range(0, len(buffer), size):
-                await self._stream.write(buffer[start : start + size], self._bounded(self._write_timeout))
+                seconds = self._bounded(self._write_timeout)
+                self.departure.possible = True
+                await self._stream.write(buffer[start : start + size], seconds)
 
     async def aclose(self) -> None:
-        """Close the connection."""
+        """Close the connection, and wake who reads from it."""
+        self.shut_down()
         await self._stream.aclose()
 
     def shut_down(self) -> None:
         """End what another task or thread does with the connection; it will close it."""
-        number = self._stream.get_extra_info("socket").fileno()
-        with suppress(OSError), socket.fromfd(number, socket.AF_INET, socket.SOCK_STREAM) as twin:
-            twin.shutdown(socket.SHUT_RDWR)  # not every event loop's socket, nor one of TLS, can do this by itself
+        if self.pid != os.getpid():
+            return  # after a fork, the connection is still the parent's
+        own = self._stream.get_extra_info("socket")
+        with suppress(OSError):
+            if isinstance(own, socket.socket):
+                socket.socket.shutdown(own, socket.SHUT_RDWR)  # one of TLS would do more
+            else:  # not every event loop's can do it
+                with socket.fromfd(own.fileno(), socket.AF_INET, socket.SOCK_STREAM) as twin:
+                    twin.shutdown(socket.SHUT_RDWR)
+
+    def holds_bytes(self) -> bool:
+        """Whether bytes were received that nobody has asked for."""
+        return async_holds_bytes(self._stream)
 
     def get_extra_info(self, info: str) -> Any:
         """What is known of the socket."""
         return self._stream.get_extra_info(info)
 
     def _bounded(self, timeout: float | None) -> float | None:
-        if self.expires is None:
-            return timeout
-        left = self.expires - self._clock.now()
-        if left <= 0:
-            raise passed_deadline()
-        return least(timeout, left)
+        left = None if self.expires is None else self.expires - self._clock.now()
+        return within(timeout, left, sent=self.departure.possible)
 
 
 class AsyncConnection(AsyncHTTPConnection):
@@ -111,6 +132,10 @@ class AsyncConnection(AsyncHTTPConnection):
     def can_be_used_again(self) -> bool:
         """Whether its last exchange is over; what a server says beyond its answer is no answer to the next call."""
         return self.is_idle() and not self._h11_state.trailing_data[0]
+
+    def has_expired(self) -> bool:
+        """Whether the server has closed it, or has said something that nobody asked for."""
+        return super().has_expired() or self.wire.holds_bytes()
 
 
 class AsyncPool(AsyncHTTPTransport):
@@ -135,8 +160,10 @@ class AsyncPool(AsyncHTTPTransport):
 
     async def handle_async_request(self, request: HTTPRequest) -> HTTPResponse:
         """Send a request; the answer's body is read from the connection, which is free when the answer is closed."""
+        departure = request.extensions["departure"]
+        departure.possible = False
         connection = await self._take(request)
-        connection.wire.expires = request.extensions.get("expires")
+        connection.wire.expires, connection.wire.departure = request.extensions["expires"], departure
         try:
             answer = await connection.handle_async_request(wire_request(request, self._origin))
         except BaseException:
@@ -149,14 +176,14 @@ class AsyncPool(AsyncHTTPTransport):
         used, unused = self._places.close()
         for connection in used:
             connection.wire.shut_down()
-        for connection in unused:
-            await connection.aclose()
+        async with AsyncExitStack() as stack:  # each is closed, whatever becomes of the others
+            for connection in unused:
+                stack.push_async_callback(connection.aclose)
 
     async def _take(self, request: HTTPRequest) -> AsyncConnection:
         """A connection for one exchange: one that is idle, or a new one."""
-        while (outworn := self._places.outworn(self._clock.now())) is not None:
-            await self._close(outworn)
-        timeouts, expires = request.extensions["timeout"], request.extensions.get("expires")
+        await self._tidy()
+        timeouts, expires = request.extensions["timeout"], request.extensions["expires"]
         idle = await self._turn(self._time_for(timeouts["pool"], expires))
         if idle is not None and not idle.has_expired():
             return idle
@@ -174,15 +201,24 @@ class AsyncPool(AsyncHTTPTransport):
             raise
         return connection
 
+    async def _tidy(self) -> None:
+        """Close what was idle for too long, and what was forgotten."""
+        while (outworn := self._places.outworn(self._clock.now())) is not None:
+            await self._close(outworn)
+
     async def _turn(self, seconds: float | None) -> AsyncConnection | None:
         """Wait for a place; what it brings is an idle connection, or None and the right to make one."""
         turn = self._places.enter(AsyncSignal)
         if isinstance(turn.signal, AsyncSignal):
+            left = math.inf if seconds is None else seconds
             try:
-                await turn.signal.wait(seconds)
+                while left > 0 and not await turn.signal.wait(min(left, _GLANCE)):
+                    left -= _GLANCE
+                    await self._tidy()
             except BaseException:
-                if not self._places.leave(turn):
-                    await self._release(turn.connection)
+                with suppress(SekhaClosedError):  # the pool was closed in the same moment
+                    if not self._places.leave(turn):
+                        await self._release(turn.connection)
                 raise
             if self._places.leave(turn):
                 raise PoolTimeout
@@ -201,13 +237,7 @@ class AsyncPool(AsyncHTTPTransport):
         return AsyncConnection(self._origin, AsyncTimedStream(stream, self._clock))
 
     def _time_for(self, seconds: float | None, expires: float | None) -> float | None:
-        """A timeout that does not go past the deadline; nothing is begun after it."""
-        if expires is None:
-            return seconds
-        left = expires - self._clock.now()
-        if left <= 0:
-            raise PoolTimeout
-        return least(seconds, left)
+        return within(seconds, None if expires is None else expires - self._clock.now(), sent=False)
 
     async def _release(self, connection: AsyncConnection | None) -> None:
         """Give up a place: with its connection, if that can be used again."""
@@ -236,15 +266,16 @@ class AsyncBody(AsyncHTTPStream):
         self._pool = pool
         self._connection = connection
         self._stream = stream
-        self._closed = False
+        self._ours = threading.Lock()  # is taken by the one who frees the connection, and never given back
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         return cast("AsyncIterator[bytes]", self._stream.__aiter__())
 
     async def aclose(self) -> None:
         """Free the connection; it is closed unless the whole answer has been read."""
-        if not self._closed:
-            self._closed = True
+        if self._connection.wire.pid != os.getpid():
+            await self._stream.aclose()  # after a fork, the pool and all its places are the parent's
+        elif self._ours.acquire(blocking=False):
             try:
                 await self._stream.aclose()
             finally:
@@ -252,8 +283,7 @@ class AsyncBody(AsyncHTTPStream):
 
     def forget(self) -> None:
         """The same without waiting: the next who asks for a connection will close this one."""
-        if not self._closed:
-            self._closed = True
+        if self._ours.acquire(blocking=False):
             self._pool._places.forget(self._connection)
 
     def hurry(self, moment: float) -> None:

@@ -27,7 +27,7 @@ from sekha._http import (
 from sekha._observe import Watch, Watched
 from sekha._options import merged_keys
 from sekha._rate_limit import ProcessBucket, bucket_per_process
-from sekha._request import CallOptions, Request, Service
+from sekha._request import CallOptions, Departure, Request, Service
 from sekha._response import Answer
 from sekha._retry import Attempts
 from sekha._secrets import Secret, hidden
@@ -180,8 +180,8 @@ class AsyncTransport:
             SekhaError: It failed; the error says whether it may have been applied.
         """
 
-        async def exchange(call: Watched) -> T:
-            return request.endpoint.read(await self._exchange(call))
+        async def exchange(call: Watched, departure: Departure) -> T:
+            return request.endpoint.read(await self._exchange(call, departure))
 
         return await self._attempt(request, exchange)
 
@@ -193,7 +193,7 @@ class AsyncTransport:
         """
         return await self._attempt(request, self._open)
 
-    async def _attempt(self, request: Request[Any], exchange: AsyncCall[[Watched], T]) -> T:
+    async def _attempt(self, request: Request[Any], exchange: AsyncCall[[Watched, Departure], T]) -> T:
         """The one loop of attempts."""
         endpoint, clock, handled = request.endpoint, self.connections.clock, sys.exc_info()[1]
         options = self._options.begun(clock.now())
@@ -212,9 +212,9 @@ class AsyncTransport:
 
         async def in_turn() -> T:
             await self._take_token(options)
-            attempts.begin()
+            departure = attempts.begin()
             with call:
-                return await exchange(call)
+                return await exchange(call, departure)
 
         try:
             self.connections.get()  # a closed client refuses before anything waits
@@ -265,17 +265,17 @@ class AsyncTransport:
         finally:
             bucket.leave(ticket)
 
-    async def _exchange(self, call: Watched) -> Answer:
+    async def _exchange(self, call: Watched, departure: Departure) -> Answer:
         """One attempt on the wire: the whole answer."""
         with translated_errors(call.request.endpoint, self.connections.base_url):
-            response = await self._send(call, "application/json")
+            response = await self._send(call, departure, "application/json")
             return await self._read(response, call.options)
 
-    async def _open(self, call: Watched) -> AsyncStream:
+    async def _open(self, call: Watched, departure: Departure) -> AsyncStream:
         """One attempt on the wire: the head of a stream, or the error that came instead."""
         endpoint, options, connections = call.request.endpoint, call.options, self.connections
         with translated_errors(endpoint, connections.base_url):
-            response = await self._send(call, "text/event-stream, application/json")
+            response = await self._send(call, departure, "text/event-stream, application/json")
             if not response.is_success:
                 endpoint.read(await self._read(response, options))
         reader = ChunkReader(
@@ -286,7 +286,7 @@ class AsyncTransport:
         )
         return AsyncStream(response, reader, options, connections.clock, self._keys.values())
 
-    async def _send(self, call: Watched, accept: str) -> HTTPResponse:
+    async def _send(self, call: Watched, departure: Departure, accept: str) -> HTTPResponse:
         request, options, connections = call.request, call.options, self.connections
         attempt = http_request(
             request,
@@ -295,6 +295,7 @@ class AsyncTransport:
             self._keys.get(request.endpoint.service),
             accept=accept,
             time_left=options.time_left(connections.clock.now()),
+            departure=departure,
         )
         response = await connections.get().handle_async_request(attempt)
         call.status = response.status_code

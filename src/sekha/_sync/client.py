@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from copy import copy
 from ssl import SSLContext
 from types import TracebackType
@@ -183,8 +184,9 @@ class SekhaClient(Workflows):
     def close(self) -> None:
         """Close all connections; calling it again does nothing. A client of yours (``http_client``) stays open."""
         if self._owns_connections:
-            self._server.close()
-            self._models.close()
+            with ExitStack() as stack:  # each is closed, whatever becomes of the other
+                stack.callback(self._models.close)
+                stack.callback(self._server.close)
 
     def __enter__(self) -> Self:
         return self

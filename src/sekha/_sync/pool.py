@@ -4,9 +4,12 @@
 
 from __future__ import annotations
 
+import math
+import os
 import socket
+import threading
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from ssl import SSLContext
 from typing import Any, cast
 
@@ -17,9 +20,9 @@ from sekha._http import (
     HTTPTransport,
     HTTPRequest,
     HTTPResponse,
-    least,
 )
 from sekha._places import Places
+from sekha._request import Departure
 from sekha._wire import (
     HTTPConnection,
     Network,
@@ -27,14 +30,19 @@ from sekha._wire import (
     Origin,
     PoolTimeout,
     WriteError,
-    passed_deadline,
+    holds_bytes,
     wire_origin,
     wire_request,
     wire_response,
+    within,
 )
+from sekha.errors import SekhaClosedError
 
 _PIECE = 16 * 1024
 """Bytes written at a time where a deadline is to be kept: each write may take the time that is left."""
+
+_GLANCE = 1.0
+"""Seconds after which those who wait for a place look for connections that were forgotten meanwhile."""
 
 
 class TimedStream(NetworkStream):
@@ -48,6 +56,8 @@ class TimedStream(NetworkStream):
 
     Attributes:
         expires: The moment of the deadline on that clock; None if there is none.
+        departure: Where it is noted that the first byte of a request may have left.
+        pid: The process that it belongs to.
     """
 
     def __init__(self, stream: NetworkStream, clock: Clock) -> None:
@@ -56,6 +66,8 @@ class TimedStream(NetworkStream):
         self._gathered = b""
         self._write_timeout: float | None = None
         self.expires: float | None = None
+        self.departure = Departure()
+        self.pid = os.getpid()
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
         """Have bytes sent before the next that are read."""
@@ -73,29 +85,38 @@ class TimedStream(NetworkStream):
         size = _PIECE if self.expires is not None else len(buffer)
         with suppress(WriteError):  # who does not listen to the end may have answered all the same
             for start in range(0, len(buffer), size):
-                self._stream.write(buffer[start : start + size], self._bounded(self._write_timeout))
+                seconds = self._bounded(self._write_timeout)
+                self.departure.possible = True
+                self._stream.write(buffer[start : start + size], seconds)
 
     def close(self) -> None:
-        """Close the connection."""
+        """Close the connection, and wake who reads from it."""
+        self.shut_down()
         self._stream.close()
 
     def shut_down(self) -> None:
         """End what another task or thread does with the connection; it will close it."""
-        number = self._stream.get_extra_info("socket").fileno()
-        with suppress(OSError), socket.fromfd(number, socket.AF_INET, socket.SOCK_STREAM) as twin:
-            twin.shutdown(socket.SHUT_RDWR)  # not every event loop's socket, nor one of TLS, can do this by itself
+        if self.pid != os.getpid():
+            return  # after a fork, the connection is still the parent's
+        own = self._stream.get_extra_info("socket")
+        with suppress(OSError):
+            if isinstance(own, socket.socket):
+                socket.socket.shutdown(own, socket.SHUT_RDWR)  # one of TLS would do more
+            else:  # not every event loop's can do it
+                with socket.fromfd(own.fileno(), socket.AF_INET, socket.SOCK_STREAM) as twin:
+                    twin.shutdown(socket.SHUT_RDWR)
+
+    def holds_bytes(self) -> bool:
+        """Whether bytes were received that nobody has asked for."""
+        return holds_bytes(self._stream)
 
     def get_extra_info(self, info: str) -> Any:
         """What is known of the socket."""
         return self._stream.get_extra_info(info)
 
     def _bounded(self, timeout: float | None) -> float | None:
-        if self.expires is None:
-            return timeout
-        left = self.expires - self._clock.now()
-        if left <= 0:
-            raise passed_deadline()
-        return least(timeout, left)
+        left = None if self.expires is None else self.expires - self._clock.now()
+        return within(timeout, left, sent=self.departure.possible)
 
 
 class Connection(HTTPConnection):
@@ -113,6 +134,10 @@ class Connection(HTTPConnection):
     def can_be_used_again(self) -> bool:
         """Whether its last exchange is over; what a server says beyond its answer is no answer to the next call."""
         return self.is_idle() and not self._h11_state.trailing_data[0]
+
+    def has_expired(self) -> bool:
+        """Whether the server has closed it, or has said something that nobody asked for."""
+        return super().has_expired() or self.wire.holds_bytes()
 
 
 class Pool(HTTPTransport):
@@ -137,8 +162,10 @@ class Pool(HTTPTransport):
 
     def handle_request(self, request: HTTPRequest) -> HTTPResponse:
         """Send a request; the answer's body is read from the connection, which is free when the answer is closed."""
+        departure = request.extensions["departure"]
+        departure.possible = False
         connection = self._take(request)
-        connection.wire.expires = request.extensions.get("expires")
+        connection.wire.expires, connection.wire.departure = request.extensions["expires"], departure
         try:
             answer = connection.handle_request(wire_request(request, self._origin))
         except BaseException:
@@ -151,14 +178,14 @@ class Pool(HTTPTransport):
         used, unused = self._places.close()
         for connection in used:
             connection.wire.shut_down()
-        for connection in unused:
-            connection.close()
+        with ExitStack() as stack:  # each is closed, whatever becomes of the others
+            for connection in unused:
+                stack.callback(connection.close)
 
     def _take(self, request: HTTPRequest) -> Connection:
         """A connection for one exchange: one that is idle, or a new one."""
-        while (outworn := self._places.outworn(self._clock.now())) is not None:
-            self._close(outworn)
-        timeouts, expires = request.extensions["timeout"], request.extensions.get("expires")
+        self._tidy()
+        timeouts, expires = request.extensions["timeout"], request.extensions["expires"]
         idle = self._turn(self._time_for(timeouts["pool"], expires))
         if idle is not None and not idle.has_expired():
             return idle
@@ -176,15 +203,24 @@ class Pool(HTTPTransport):
             raise
         return connection
 
+    def _tidy(self) -> None:
+        """Close what was idle for too long, and what was forgotten."""
+        while (outworn := self._places.outworn(self._clock.now())) is not None:
+            self._close(outworn)
+
     def _turn(self, seconds: float | None) -> Connection | None:
         """Wait for a place; what it brings is an idle connection, or None and the right to make one."""
         turn = self._places.enter(Signal)
         if isinstance(turn.signal, Signal):
+            left = math.inf if seconds is None else seconds
             try:
-                turn.signal.wait(seconds)
+                while left > 0 and not turn.signal.wait(min(left, _GLANCE)):
+                    left -= _GLANCE
+                    self._tidy()
             except BaseException:
-                if not self._places.leave(turn):
-                    self._release(turn.connection)
+                with suppress(SekhaClosedError):  # the pool was closed in the same moment
+                    if not self._places.leave(turn):
+                        self._release(turn.connection)
                 raise
             if self._places.leave(turn):
                 raise PoolTimeout
@@ -203,13 +239,7 @@ class Pool(HTTPTransport):
         return Connection(self._origin, TimedStream(stream, self._clock))
 
     def _time_for(self, seconds: float | None, expires: float | None) -> float | None:
-        """A timeout that does not go past the deadline; nothing is begun after it."""
-        if expires is None:
-            return seconds
-        left = expires - self._clock.now()
-        if left <= 0:
-            raise PoolTimeout
-        return least(seconds, left)
+        return within(seconds, None if expires is None else expires - self._clock.now(), sent=False)
 
     def _release(self, connection: Connection | None) -> None:
         """Give up a place: with its connection, if that can be used again."""
@@ -238,15 +268,16 @@ class Body(HTTPStream):
         self._pool = pool
         self._connection = connection
         self._stream = stream
-        self._closed = False
+        self._ours = threading.Lock()  # is taken by the one who frees the connection, and never given back
 
     def __iter__(self) -> Iterator[bytes]:
         return cast("Iterator[bytes]", self._stream.__iter__())
 
     def close(self) -> None:
         """Free the connection; it is closed unless the whole answer has been read."""
-        if not self._closed:
-            self._closed = True
+        if self._connection.wire.pid != os.getpid():
+            self._stream.close()  # after a fork, the pool and all its places are the parent's
+        elif self._ours.acquire(blocking=False):
             try:
                 self._stream.close()
             finally:
@@ -254,8 +285,7 @@ class Body(HTTPStream):
 
     def forget(self) -> None:
         """The same without waiting: the next who asks for a connection will close this one."""
-        if not self._closed:
-            self._closed = True
+        if self._ours.acquire(blocking=False):
             self._pool._places.forget(self._connection)
 
     def hurry(self, moment: float) -> None:

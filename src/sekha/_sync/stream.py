@@ -132,15 +132,17 @@ class Stream(BlockingIteration):
             self._error = hidden(error, self._secrets, handled)
             self.close()
             raise self._error from error.__cause__
-        self._read_out()
-        self.close()
+        try:
+            self._read_out()
+        finally:
+            self.close()
         raise StopIteration
 
     def _read_out(self) -> None:
         """Nothing more will be said: what is left of the answer is its end, and the connection can be used again."""
         if not self._closed and isinstance(self._response.stream, PooledBody):
             self._response.stream.hurry(self._clock.now() + _PATIENCE)
-            with suppress(*network_errors()):
+            with suppress(*network_errors(), SekhaError):  # whatever is wrong with it, the answer is there
                 for _ in self._pieces:
                     pass
 
@@ -157,6 +159,8 @@ class Stream(BlockingIteration):
             self._chunks = self._reader.finish()
             return
         except network_errors() as error:
+            if self._closed:  # by another task or thread
+                raise SekhaClosedError("the stream was closed before its end") from error
             left = self._time_left()
             if left is None or left > 0:
                 if not self._reader.has_said_its_end:

@@ -29,7 +29,7 @@ from sekha._http import (
 from sekha._observe import Watch, Watched
 from sekha._options import merged_keys
 from sekha._rate_limit import ProcessBucket, bucket_per_process
-from sekha._request import CallOptions, Request, Service
+from sekha._request import CallOptions, Departure, Request, Service
 from sekha._response import Answer
 from sekha._retry import Attempts
 from sekha._secrets import Secret, hidden
@@ -182,8 +182,8 @@ class Transport:
             SekhaError: It failed; the error says whether it may have been applied.
         """
 
-        def exchange(call: Watched) -> T:
-            return request.endpoint.read(self._exchange(call))
+        def exchange(call: Watched, departure: Departure) -> T:
+            return request.endpoint.read(self._exchange(call, departure))
 
         return self._attempt(request, exchange)
 
@@ -195,7 +195,7 @@ class Transport:
         """
         return self._attempt(request, self._open)
 
-    def _attempt(self, request: Request[Any], exchange: Call[[Watched], T]) -> T:
+    def _attempt(self, request: Request[Any], exchange: Call[[Watched, Departure], T]) -> T:
         """The one loop of attempts."""
         endpoint, clock, handled = request.endpoint, self.connections.clock, sys.exc_info()[1]
         options = self._options.begun(clock.now())
@@ -214,9 +214,9 @@ class Transport:
 
         def in_turn() -> T:
             self._take_token(options)
-            attempts.begin()
+            departure = attempts.begin()
             with call:
-                return exchange(call)
+                return exchange(call, departure)
 
         try:
             self.connections.get()  # a closed client refuses before anything waits
@@ -267,17 +267,17 @@ class Transport:
         finally:
             bucket.leave(ticket)
 
-    def _exchange(self, call: Watched) -> Answer:
+    def _exchange(self, call: Watched, departure: Departure) -> Answer:
         """One attempt on the wire: the whole answer."""
         with translated_errors(call.request.endpoint, self.connections.base_url):
-            response = self._send(call, "application/json")
+            response = self._send(call, departure, "application/json")
             return self._read(response, call.options)
 
-    def _open(self, call: Watched) -> Stream:
+    def _open(self, call: Watched, departure: Departure) -> Stream:
         """One attempt on the wire: the head of a stream, or the error that came instead."""
         endpoint, options, connections = call.request.endpoint, call.options, self.connections
         with translated_errors(endpoint, connections.base_url):
-            response = self._send(call, "text/event-stream, application/json")
+            response = self._send(call, departure, "text/event-stream, application/json")
             if not response.is_success:
                 endpoint.read(self._read(response, options))
         reader = ChunkReader(
@@ -288,7 +288,7 @@ class Transport:
         )
         return Stream(response, reader, options, connections.clock, self._keys.values())
 
-    def _send(self, call: Watched, accept: str) -> HTTPResponse:
+    def _send(self, call: Watched, departure: Departure, accept: str) -> HTTPResponse:
         request, options, connections = call.request, call.options, self.connections
         attempt = http_request(
             request,
@@ -297,6 +297,7 @@ class Transport:
             self._keys.get(request.endpoint.service),
             accept=accept,
             time_left=options.time_left(connections.clock.now()),
+            departure=departure,
         )
         response = connections.get().handle_request(attempt)
         call.status = response.status_code
