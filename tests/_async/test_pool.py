@@ -13,7 +13,7 @@ from sekha._concurrency import AsyncCall, Clock, async_gather
 from support import facts
 from support.clock import FakeClock, give_clock
 from support.facts import MESSAGES
-from support.replies import after, answer, chunked, delta, empty, head, raw
+from support.replies import after, answer, chunked, delta, empty, head, healthy, lie, raw
 from support.server import FakeServer, eventually
 
 from .conftest import MakeClient
@@ -97,45 +97,31 @@ async def test_the_connection_used_last_is_used_first(
 async def test_c7_what_a_server_says_beyond_its_answer_is_no_answer(
     client: AsyncSekhaClient, server: FakeServer
 ) -> None:
-    body = b'{"status": "healthy", "checks": {}}'
-    whole = head(content_length=str(len(body))) + b"\r\n" + body
-    lie = b'{"results": [], "total": 99, "page": 1, "page_size": 10}'
-    server.on(HEALTH, raw(whole + head(content_length=str(len(lie))) + b"\r\n" + lie))
+    server.on(HEALTH, raw(healthy(1000) + lie()))
     server.on(QUERY, FOUND)
     await client.controller.health()
     assert (await client.controller.query("x"))["total"] == 0
     assert connections_of(server) == [1, 2]
 
 
-LIE = b'{"results": [], "total": 99, "page": 1, "page_size": 10}'
-SURPLUS = head(content_length=str(len(LIE))) + b"\r\n" + LIE
-
-
-def healthy(size: int) -> bytes:
-    """An answer of so many bytes, head included."""
-    space = size - len(head(content_length=str(size))) - 2
-    body = b'{"status": "healthy", "checks": {}}'.ljust(space)
-    found = head(content_length=str(len(body))).replace(b": %d" % len(body), b": %0*d" % (len(str(size)), len(body)))
-    return found + b"\r\n" + body
-
-
 @pytest.mark.parametrize("size", [65536, 65535, 131072, 1000])
 async def test_c7_however_long_the_answer_is_what_follows_it_is_no_answer(
     size: int, client: AsyncSekhaClient, server: FakeServer
 ) -> None:
-    whole = healthy(size)
+    whole, surplus = healthy(size), lie()
     assert len(whole) == size
     for _ in range(5):
-        server.on(HEALTH, raw(whole + SURPLUS))
+        server.on(HEALTH, raw(whole + surplus))
         server.on(QUERY, FOUND)
         await client.controller.health()
         assert (await client.controller.query("x"))["total"] == 0
 
 
 async def test_c7_what_a_server_says_a_moment_later_is_no_answer(client: AsyncSekhaClient, server: FakeServer) -> None:
+    surplus = lie()
     for number in range(40):
         said = threading.Event()
-        server.on(HEALTH, raw(healthy(1000), number % 4 / 10000, SURPLUS, said.set))
+        server.on(HEALTH, raw(healthy(1000), number % 4 / 10000, surplus, said.set))
         server.on(QUERY, FOUND)
         await client.controller.health()
         eventually(said.is_set)

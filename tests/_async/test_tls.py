@@ -17,7 +17,7 @@ from support import facts
 from support.certificates import Certificates
 from support.clock import FakeClock
 from support.facts import MESSAGES
-from support.replies import DONE, answer, chunked, delta, head, raw
+from support.replies import DONE, answer, chunked, delta, healthy, lie, raw
 from support.server import FakeServer, eventually
 
 from .conftest import MakeClient
@@ -109,18 +109,14 @@ async def test_s7_the_warning_names_every_host(make: MakeClient) -> None:
     assert len(caught) == 1
 
 
-@pytest.mark.parametrize("pause", [0, 0.0005])
+@pytest.mark.parametrize("size", [1000, 16384, 32768])  # TLS has records of 16 KiB
 async def test_c7_what_a_server_says_beyond_its_answer_is_no_answer(
-    pause: float, make: MakeClient, safe: FakeServer, certificates: Certificates
+    size: int, make: MakeClient, safe: FakeServer, certificates: Certificates
 ) -> None:
     client = make(controller_url=safe.url, verify=certificates.ca)
-    body = b'{"status": "healthy", "checks": {}}'
-    whole = head(content_length=str(len(body))) + b"\r\n" + body
-    lie = b'{"results": [], "total": 99, "page": 1, "page_size": 10}'
-    surplus = head(content_length=str(len(lie))) + b"\r\n" + lie
-    for _ in range(10):
+    for steps in [(healthy(size) + lie(),), (healthy(size), lie()), (healthy(size), 0.0005, lie())] * 10:
         said = threading.Event()
-        safe.on(HEALTH, raw(whole, pause, surplus, said.set) if pause else raw(whole + surplus, said.set))
+        safe.on(HEALTH, raw(*steps, said.set))
         safe.on(QUERY, answer(facts.hits()))
         await client.controller.health()
         eventually(said.is_set)

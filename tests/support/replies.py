@@ -29,6 +29,19 @@ def head(status: int = 200, content_type: str = "application/json", **headers: s
     return "".join(line + "\r\n" for line in lines).encode("latin-1")
 
 
+def healthy(size: int) -> bytes:
+    """The bytes of an answer to `health`: so many of them, head included."""
+    start = head(content_length=str(size - 500), x_filler="x")
+    filled = start.replace(b": x\r\n", b": %s\r\n" % (b"x" * (499 - len(start))))
+    return filled + b"\r\n" + b'{"status": "healthy", "checks": {}}'.ljust(size - 500)
+
+
+def lie() -> bytes:
+    """The bytes of an answer to `query` that nobody has asked for."""
+    said = b'{"results": [], "total": 99, "page": 1, "page_size": 10}'
+    return head(content_length=str(len(said))) + b"\r\n" + said
+
+
 def body(data: bytes, status: int = 200, content_type: str = "application/json", **headers: str) -> Reply:
     """A whole answer."""
     return Reply((head(status, content_type, content_length=str(len(data)), **headers) + b"\r\n" + data,))
