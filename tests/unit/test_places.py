@@ -188,5 +188,5 @@ class Stories(RuleBasedStateMachine):
         assert len(self.making) + len(self.used) + len(self.forgotten) + len(self.idle) <= self.limit
 
 
-Stories.TestCase.settings = settings(max_examples=50, stateful_step_count=30, deadline=None)
+Stories.TestCase.settings = settings(max_examples=50, stateful_step_count=30)
 TestStories = Stories.TestCase
