@@ -62,7 +62,6 @@ RULES = (
     Rule("name", "push_async_callback", "callback"),
     # Other packages
     Rule("name", "aclose", "close"),
-    Rule("name", "aiter_bytes", "iter_bytes"),
     Rule("name", "handle_async_request", "handle_request"),
     Rule("name", "AsyncRetrying", "Retrying"),
     # Sekha
@@ -73,7 +72,7 @@ RULES = (
     Rule("name", "AsyncMCPClient", "MCPClient"),
     Rule("name", "AsyncStream", "Stream"),
     Rule("name", "AsyncTextStream", "TextStream"),
-    Rule("name", "AsyncBody", "Body"),
+    Rule("name", "AsyncPooledAnswer", "PooledAnswer"),
     Rule("name", "AsyncConnection", "Connection"),
     Rule("name", "AsyncPool", "Pool"),
     Rule("name", "AsyncTimedStream", "TimedStream"),
@@ -91,9 +90,9 @@ RULES = (
     # sekha._concurrency, sekha._flavours and sekha._http, where both spellings stand side by side
     Rule("name", "AsyncCall", "Call"),
     Rule("name", "AsyncFlavour", "BlockingFlavour"),
+    Rule("name", "AsyncHTTPAnswer", "HTTPAnswer"),
     Rule("name", "AsyncHTTPClient", "HTTPClient"),
     Rule("name", "AsyncHTTPConnection", "HTTPConnection"),
-    Rule("name", "AsyncHTTPStream", "HTTPStream"),
     Rule("name", "AsyncHTTPTransport", "HTTPTransport"),
     Rule("name", "AsyncIteration", "BlockingIteration"),
     Rule("name", "AsyncNetwork", "Network"),
@@ -101,7 +100,6 @@ RULES = (
     Rule("name", "AsyncPerLoop", "PerProcess"),
     Rule("name", "AsyncSemaphore", "Semaphore"),
     Rule("name", "AsyncSignal", "Signal"),
-    Rule("name", "async_abandon", "abandon"),
     Rule("name", "async_holds_bytes", "holds_bytes"),
     Rule("name", "async_gather", "gather"),
     Rule("name", "async_move_on_after", "move_on_after"),

@@ -1,4 +1,4 @@
-"""The one place that knows httpx: requests, timeouts, TLS settings, and which of our errors its errors become.
+"""What goes over HTTP, and the one place that knows httpx: its timeouts, TLS settings, and what its errors become.
 
 Our own pool keeps the connections (`sekha._async.pool`, over httpcore's, which `sekha._wire` knows). Where a proxy
 applies, or the user brings a client, httpx does.
@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import os
 import ssl
-from collections.abc import AsyncIterator, Generator, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
-from functools import cache, lru_cache
+from dataclasses import dataclass, field
+from functools import cache
 from importlib import import_module
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, cast
 from urllib.parse import urlsplit
 from urllib.request import getproxies
 
@@ -32,16 +32,14 @@ from sekha.errors import (
 )
 
 AsyncHTTPClient = httpx.AsyncClient
-AsyncHTTPTransport = httpx.AsyncBaseTransport
 HTTPClient = httpx.Client
-HTTPTransport = httpx.BaseTransport
-AsyncHTTPStream = httpx.AsyncByteStream
-HTTPStream = httpx.SyncByteStream
-HTTPRequest = httpx.Request
-HTTPResponse = httpx.Response
+Headers = Sequence[tuple[bytes, bytes]]
 
 IDLE_SECONDS = 2.0
 """How long an idle connection is kept: servers close them after about 5 s, and a write must not meet that."""
+
+_WITH_A_LENGTH = ("POST", "PUT", "PATCH")
+"""Methods whose requests have a length even where they have no body."""
 
 _NEVER_SENT = (
     "ConnectError",
@@ -80,6 +78,7 @@ def _errors(*names: str) -> tuple[type[Exception], ...]:
     return tuple(getattr(module, name) for module in modules for name in names if hasattr(module, name))
 
 
+@cache
 def network_errors() -> tuple[type[Exception], ...]:
     """What the network may raise, at every stage of an exchange."""
     return (*_errors(*_FAILURES), OSError)
@@ -97,34 +96,192 @@ class HTTPSettings:
     http_client: httpx.AsyncClient | httpx.Client | None
 
 
-class AsyncHTTPClientTransport(httpx.AsyncBaseTransport):
-    """Sends with a client that somebody else set up: its headers, cookies, hooks and proxies apply.
+@dataclass(frozen=True)
+class HTTPRequest:
+    """One attempt of a call, as it goes on the wire.
 
-    Args:
-        client: The client; closing this does not close it.
+    Attributes:
+        method: HTTP method.
+        base_url: Address of the server.
+        path: What follows the address; ASCII, with its query.
+        headers: All of them.
+        content: The body, if there is one.
+        timeout: Seconds for each phase, by httpx's names.
+        expires: The moment at which the call must end, on the transport's clock; or None.
+        departure: Where it is noted that the first byte may have left.
     """
 
-    def __init__(self, client: httpx.AsyncClient) -> None:
-        self._client = client
+    method: str
+    base_url: str
+    path: str
+    headers: Headers = field(repr=False)  # with the key
+    content: bytes | None = field(repr=False)
+    timeout: dict[str, float | None]
+    expires: float | None
+    departure: Departure
 
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Send as the client would."""
-        return await self._client.send(_by_client(self._client, request), stream=True, follow_redirects=False)
 
+class AsyncHTTPAnswer(Protocol):
+    """The head of an answer, and the way to its body.
 
-class HTTPClientTransport(httpx.BaseTransport):
-    """Sends with a client that somebody else set up: its headers, cookies, hooks and proxies apply.
-
-    Args:
-        client: The client; closing this does not close it.
+    Attributes:
+        status: Its status.
+        headers: Its headers, names in lower case.
     """
 
-    def __init__(self, client: httpx.Client) -> None:
-        self._client = client
+    status: int
+    headers: Mapping[str, str]
 
-    def handle_request(self, request: httpx.Request) -> httpx.Response:
-        """Send as the client would."""
-        return self._client.send(_by_client(self._client, request), stream=True, follow_redirects=False)
+    def pieces(self) -> AsyncIterator[bytes]:
+        """The body as it arrives; may be asked for once."""
+        ...
+
+    async def aclose(self) -> None:
+        """Free the connection, whether the body was read or not."""
+
+    def forget(self) -> None:
+        """The same where nothing can be waited for."""
+
+    def hurry(self, moment: float) -> bool:
+        """Wait for no more bytes after that moment; whether that can be promised."""
+        ...
+
+
+class HTTPAnswer(Protocol):
+    """The same for blocking code."""
+
+    status: int
+    headers: Mapping[str, str]
+
+    def pieces(self) -> Iterator[bytes]:
+        """The body as it arrives; may be asked for once."""
+        ...
+
+    def close(self) -> None:
+        """Free the connection, whether the body was read or not."""
+
+    def forget(self) -> None:
+        """The same where nothing can be waited for."""
+
+    def hurry(self, moment: float) -> bool:
+        """Wait for no more bytes after that moment; whether that can be promised."""
+        ...
+
+
+class AsyncHTTPTransport(Protocol):
+    """What sends requests to one server."""
+
+    async def send(self, request: HTTPRequest) -> AsyncHTTPAnswer:
+        """The answer, when its head has arrived."""
+        ...
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+
+
+class HTTPTransport(Protocol):
+    """The same for blocking code."""
+
+    def send(self, request: HTTPRequest) -> HTTPAnswer:
+        """The answer, when its head has arrived."""
+        ...
+
+    def close(self) -> None:
+        """Close the connections."""
+
+
+class AsyncByHTTPX:
+    """Sends by httpx's own means.
+
+    Args:
+        send: Sends a request; the body of its answer is not read yet.
+        close: Closes the connections; None if they are somebody else's.
+    """
+
+    def __init__(
+        self,
+        send: Callable[[httpx.Request], Awaitable[httpx.Response]],
+        close: Callable[[], Awaitable[None]] | None,
+    ) -> None:
+        self._send = send
+        self._close = close
+
+    async def send(self, request: HTTPRequest) -> AsyncHTTPAnswer:
+        """The answer, when its head has arrived."""
+        return _AsyncAnswerOfHTTPX(await self._send(_request_of_httpx(request)))
+
+    async def aclose(self) -> None:
+        """Close the connections, if they are ours."""
+        if self._close is not None:
+            await self._close()
+
+
+class ByHTTPX:
+    """The same for blocking code."""
+
+    def __init__(self, send: Callable[[httpx.Request], httpx.Response], close: Callable[[], None] | None) -> None:
+        self._send = send
+        self._close = close
+
+    def send(self, request: HTTPRequest) -> HTTPAnswer:
+        """The answer, when its head has arrived."""
+        return _AnswerOfHTTPX(self._send(_request_of_httpx(request)))
+
+    def close(self) -> None:
+        """Close the connections, if they are ours."""
+        if self._close is not None:
+            self._close()
+
+
+class _OfHTTPX:
+    def __init__(self, response: httpx.Response) -> None:
+        self._response = response
+        self.status = response.status_code
+        self.headers: Mapping[str, str] = response.headers
+        if response.is_stream_consumed:  # a hook of the user's client has read it, and what it read was opened
+            self.headers = {name: value for name, value in response.headers.items() if name != "content-encoding"}
+
+    def hurry(self, moment: float) -> bool:
+        return False
+
+
+class _AsyncAnswerOfHTTPX(_OfHTTPX):
+    def pieces(self) -> AsyncIterator[bytes]:
+        if self._response.is_stream_consumed:
+            return self._response.aiter_bytes()
+        return cast("httpx.AsyncByteStream", self._response.stream).__aiter__()
+
+    async def aclose(self) -> None:
+        await self._response.aclose()
+
+    def forget(self) -> None:
+        """Nothing can be done without waiting."""
+
+
+class _AnswerOfHTTPX(_OfHTTPX):
+    def pieces(self) -> Iterator[bytes]:
+        if self._response.is_stream_consumed:
+            return self._response.iter_bytes()
+        return cast("httpx.SyncByteStream", self._response.stream).__iter__()
+
+    def close(self) -> None:
+        self._response.close()
+
+    def forget(self) -> None:
+        with suppress(*network_errors()):
+            self._response.close()
+
+
+def _request_of_httpx(request: HTTPRequest) -> httpx.Request:
+    found = httpx.Request(
+        request.method,
+        request.base_url + request.path,
+        headers=request.headers,
+        content=request.content,
+        extensions={"timeout": request.timeout},
+    )
+    found.stream = Body(request.content or b"")
+    return found
 
 
 def _by_client(client: httpx.AsyncClient | httpx.Client, request: httpx.Request) -> httpx.Request:
@@ -138,34 +295,32 @@ def needs_httpx(settings: HTTPSettings) -> bool:
     return settings.http_client is not None or settings.proxy is not None or _environment_proxies(settings)
 
 
-def make_async_transport(settings: HTTPSettings, base_url: str) -> httpx.AsyncBaseTransport:
+def make_async_transport(settings: HTTPSettings, base_url: str) -> AsyncHTTPTransport:
     """What sends requests to one server by httpx's own means."""
-    if isinstance(settings.http_client, httpx.AsyncClient):
-        return AsyncHTTPClientTransport(settings.http_client)
-    options = _connection_options(settings, base_url)
-    if settings.proxy is not None:
-        return httpx.AsyncHTTPTransport(**options, proxy=settings.proxy)
-    return _AsyncOwned(httpx.AsyncClient(**options))
+    if settings.proxy is not None and settings.http_client is None:
+        transport = httpx.AsyncHTTPTransport(**_connection_options(settings, base_url), proxy=settings.proxy)
+        return AsyncByHTTPX(transport.handle_async_request, transport.aclose)
+    lent = settings.http_client if isinstance(settings.http_client, httpx.AsyncClient) else None
+    client = lent or httpx.AsyncClient(**_connection_options(settings, base_url))
+
+    def send(request: httpx.Request) -> Awaitable[httpx.Response]:
+        return client.send(_by_client(client, request), stream=True, follow_redirects=False)
+
+    return AsyncByHTTPX(send, None if lent else client.aclose)
 
 
-def make_transport(settings: HTTPSettings, base_url: str) -> httpx.BaseTransport:
+def make_transport(settings: HTTPSettings, base_url: str) -> HTTPTransport:
     """What sends requests to one server by httpx's own means."""
-    if isinstance(settings.http_client, httpx.Client):
-        return HTTPClientTransport(settings.http_client)
-    options = _connection_options(settings, base_url)
-    if settings.proxy is not None:
-        return httpx.HTTPTransport(**options, proxy=settings.proxy)
-    return _Owned(httpx.Client(**options))
+    if settings.proxy is not None and settings.http_client is None:
+        transport = httpx.HTTPTransport(**_connection_options(settings, base_url), proxy=settings.proxy)
+        return ByHTTPX(transport.handle_request, transport.close)
+    lent = settings.http_client if isinstance(settings.http_client, httpx.Client) else None
+    client = lent or httpx.Client(**_connection_options(settings, base_url))
 
+    def send(request: httpx.Request) -> httpx.Response:
+        return client.send(_by_client(client, request), stream=True, follow_redirects=False)
 
-class _AsyncOwned(AsyncHTTPClientTransport):
-    async def aclose(self) -> None:
-        await self._client.aclose()
-
-
-class _Owned(HTTPClientTransport):
-    def close(self) -> None:
-        self._client.close()
+    return ByHTTPX(send, None if lent else client.close)
 
 
 def _environment_proxies(settings: HTTPSettings) -> bool:
@@ -194,17 +349,6 @@ def prepare(settings: HTTPSettings, base_url: str) -> None:
     warm_up()
     if settings.http_client is None and (settings.proxy or urlsplit(base_url).scheme == "https"):
         _ssl_context(settings, base_url)
-
-
-@runtime_checkable
-class PooledBody(Protocol):
-    """The body of an answer on a connection of our own pool."""
-
-    def forget(self) -> None:
-        """Free the connection without waiting for anything."""
-
-    def hurry(self, moment: float) -> None:
-        """Wait for no more bytes after that moment, if not before it."""
 
 
 def tls_for(settings: HTTPSettings, base_url: str) -> ssl.SSLContext | None:
@@ -255,39 +399,37 @@ def http_request(
     request: Request[Any],
     base_url: str,
     options: CallOptions,
-    key: Secret | None,
+    headers: Headers,
     *,
-    accept: str,
     time_left: float | None,
     departure: Departure,
-) -> httpx.Request:
-    """One attempt of a call, as httpx wants it.
+) -> HTTPRequest:
+    """One attempt of a call.
 
     Args:
         request: The call.
         base_url: Address of the server.
-        options: Timeout and headers.
-        key: What to authorise it with.
-        accept: The types of answers that can be read.
+        options: Timeout and deadline.
+        headers: What `http_headers` made.
         time_left: Seconds until the deadline, or None.
         departure: What our own pool tells of it.
     """
-    attempt = httpx.Request(
-        request.endpoint.method,
-        _url(base_url + request.path),
-        headers=_headers(options.headers, key, has_body=request.content is not None, accept=accept),
-        content=request.content,
-        extensions={
-            "timeout": _timeout(options, request.endpoint, time_left),
-            "expires": options.expires,
-            "departure": departure,
-        },
+    method, content = request.endpoint.method, request.content
+    if content is not None or method in _WITH_A_LENGTH:
+        headers = [*headers, (b"content-length", b"%d" % len(content or b""))]
+    return HTTPRequest(
+        method,
+        base_url,
+        request.path,
+        headers,
+        content,
+        _timeout(options, request.endpoint, time_left),
+        options.expires,
+        departure,
     )
-    attempt.stream = _Body(request.content or b"")
-    return attempt
 
 
-class _Body(httpx.ByteStream):
+class Body(httpx.ByteStream):
     """The bytes of a request. httpx hands them out by a generator, and an event loop complains of one that was left in
     its middle because the call was cancelled."""
 
@@ -307,11 +449,6 @@ class _OnePiece(AsyncIterator[bytes]):
         if not self._left:
             raise StopAsyncIteration
         return self._left.pop()
-
-
-@lru_cache(maxsize=256)
-def _url(url: str) -> httpx.URL:
-    return httpx.URL(url)  # most calls go to the same few
 
 
 def _timeout(options: CallOptions, endpoint: Endpoint[Any], time_left: float | None) -> dict[str, float | None]:
@@ -334,9 +471,20 @@ def least(seconds: float | None, time_left: float | None) -> float | None:
     return left if seconds is None else min(seconds, left)
 
 
-def _headers(headers: Mapping[str, str], key: Secret | None, *, has_body: bool, accept: str) -> httpx.Headers:
-    """The headers of one request; httpx shows the key in none of its texts."""
+def http_headers(
+    base_url: str, headers: Mapping[str, str], key: Secret | None, *, accept: str, has_body: bool
+) -> Headers:
+    """The headers of a request, but for its length: the same for many.
+
+    Args:
+        base_url: Address of the server.
+        headers: Further ones, by the user.
+        key: What to authorise it with.
+        accept: The types of answers that can be read.
+        has_body: Whether there is a body.
+    """
     pairs: dict[str, str] = {
+        "host": httpx.URL(base_url).netloc.decode("ascii"),
         "accept": accept,
         "accept-encoding": "identity",  # what is not compressed cannot explode
         "user-agent": f"sekha-python-sdk/{__version__}",
@@ -346,22 +494,7 @@ def _headers(headers: Mapping[str, str], key: Secret | None, *, has_body: bool, 
         pairs["content-type"] = "application/json"
     if key is not None:
         pairs["authorization"] = f"Bearer {key.reveal()}"
-    return httpx.Headers([(name.encode("ascii"), value.encode("latin-1")) for name, value in pairs.items()])
-
-
-def async_abandon(response: httpx.Response) -> None:
-    """Free the connection of an answer that was forgotten, where nothing can be awaited."""
-    if isinstance(response.stream, PooledBody):
-        response.stream.forget()
-
-
-def abandon(response: httpx.Response) -> None:
-    """Free the connection of an answer that was forgotten."""
-    if isinstance(response.stream, PooledBody):
-        response.stream.forget()
-    else:
-        with suppress(*network_errors()):
-            response.close()
+    return [(name.encode("ascii"), value.encode("latin-1")) for name, value in pairs.items()]
 
 
 @contextmanager

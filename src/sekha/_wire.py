@@ -15,7 +15,7 @@ from typing import Any, cast
 import httpcore
 import httpx
 
-from sekha._http import least
+from sekha._http import Body, HTTPRequest, least
 
 AsyncHTTPConnection = httpcore.AsyncHTTP11Connection
 AsyncNetwork = cast("type[httpcore.AsyncNetworkBackend]", httpcore.AnyIOBackend)  # knows trio too
@@ -52,25 +52,40 @@ def wire_origin(base_url: str) -> httpcore.Origin:
     return httpcore.Origin(url.raw_scheme, url.raw_host, url.port or (443 if url.scheme == "https" else 80))
 
 
-def wire_request(request: httpx.Request, origin: httpcore.Origin) -> httpcore.Request:
+def wire_request(request: HTTPRequest, origin: httpcore.Origin) -> httpcore.Request:
     """A request as a connection takes it."""
     return httpcore.Request(
         request.method,
-        _url(origin.scheme, origin.host, origin.port, request.url.raw_path),
-        headers=request.headers.raw,
-        content=request.stream,
-        extensions=request.extensions,
+        httpcore.URL(scheme=origin.scheme, host=origin.host, port=origin.port, target=_target(request)),
+        headers=request.headers,
+        content=Body(request.content or b""),
+        extensions={"timeout": request.timeout},
     )
 
 
+def _target(request: HTTPRequest) -> bytes:
+    return _prefix(request.base_url) + request.path.encode("ascii")
+
+
 @lru_cache(maxsize=256)
-def _url(scheme: bytes, host: bytes, port: int, target: bytes) -> httpcore.URL:
-    return httpcore.URL(scheme=scheme, host=host, port=port, target=target)  # most calls go to the same few
+def _prefix(base_url: str) -> bytes:
+    return httpx.URL(base_url).raw_path.rstrip(b"/")
 
 
-def wire_response(answer: httpcore.Response, body: httpx.AsyncByteStream | httpx.SyncByteStream) -> httpx.Response:
-    """An answer as a connection gives it, with its body."""
-    return httpx.Response(answer.status, headers=answer.headers, stream=body)
+def wire_headers(answer: httpcore.Response) -> dict[str, str]:
+    """The headers of an answer, names in lower case; those of one name are one."""
+    found: dict[str, str] = {}
+    for raw_name, raw_value in answer.headers:
+        name, value = raw_name.lower().decode("latin-1"), _text(raw_value)
+        found[name] = f"{found[name]}, {value}" if name in found else value
+    return found
+
+
+def _text(value: bytes) -> str:
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return value.decode("latin-1")
 
 
 def within(seconds: float | None, time_left: float | None, *, sent: bool) -> float | None:

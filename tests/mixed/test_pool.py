@@ -11,7 +11,6 @@ from typing import Any, Awaitable, Callable, List, Literal, NamedTuple, Optional
 import anyio
 import anyio.lowlevel
 import httpcore
-import httpx
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -20,7 +19,7 @@ from sekha import SekhaClient, SekhaTimeoutError
 from sekha._async.pool import AsyncPool
 from sekha._async.stream import end
 from sekha._concurrency import Clock
-from sekha._http import http_request
+from sekha._http import AsyncHTTPAnswer, http_headers, http_request
 from sekha._request import CallOptions, Departure, Endpoint, Repeat, Request, Service
 from sekha._response import Reader
 from support import facts
@@ -135,23 +134,22 @@ class Network:
         return wire
 
 
-async def begin(pool: AsyncPool, number: int) -> httpx.Response:
+async def begin(pool: AsyncPool, number: int) -> AsyncHTTPAnswer:
     """Send a number; the answer's body is still to be read."""
     endpoint: Any = Endpoint("ask", Service.CONTROLLER, "GET", f"/{number}", Repeat.SAFE, Reader(None))
+    headers = http_headers(URL, {}, None, accept="*/*", has_body=False)
     call = Request(endpoint, f"/{number}")
-    return await pool.handle_async_request(
-        http_request(call, URL, CallOptions(), None, accept="*/*", time_left=None, departure=Departure())
-    )
+    return await pool.send(http_request(call, URL, CallOptions(), headers, time_left=None, departure=Departure()))
 
 
 async def ask(pool: AsyncPool, number: int) -> bytes:
     """What the server answers to a number."""
-    response = await begin(pool, number)
-    pieces = response.aiter_bytes()
+    answer = await begin(pool, number)
+    pieces = answer.pieces()
     try:
         return b"".join([piece async for piece in pieces])
     finally:
-        await end(response, pieces)
+        await end(answer, pieces)
 
 
 async def turns(count: int) -> None:
@@ -247,8 +245,8 @@ def test_r5_no_story_leaves_anything_behind(how: str) -> None:
 
 async def break_off(pool: AsyncPool, number: int) -> None:
     """Read the head of an answer, and no more."""
-    response = await begin(pool, number)
-    await end(response, response.aiter_bytes())
+    answer = await begin(pool, number)
+    await end(answer, answer.pieces())
 
 
 async def close(pool: AsyncPool, number: int) -> None:
@@ -320,7 +318,7 @@ def test_c4_who_is_cancelled_in_the_moment_of_a_close_is_cancelled(how: str) -> 
             task.cancel()
             await pool.aclose()
 
-        response = await begin(pool, 0)
+        first = await begin(pool, 0)
         async with anyio.create_task_group() as tasks:
             if "natively" in how:
                 task: Any = asyncio.ensure_future(work())
@@ -330,7 +328,7 @@ def test_c4_who_is_cancelled_in_the_moment_of_a_close_is_cancelled(how: str) -> 
                 tasks.start_soon(close)
                 with anyio.CancelScope() as task:
                     await work()
-        await end(response, response.aiter_bytes())
+        await end(first, first.pieces())
         assert caught == [anyio.get_cancelled_exc_class()]
         assert not network.open
 

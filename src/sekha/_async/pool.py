@@ -6,19 +6,13 @@ import math
 import os
 import socket
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, suppress
 from ssl import SSLContext
 from typing import Any, cast
 
 from sekha._concurrency import AsyncSignal, Clock
-from sekha._http import (
-    IDLE_SECONDS,
-    AsyncHTTPStream,
-    AsyncHTTPTransport,
-    HTTPRequest,
-    HTTPResponse,
-)
+from sekha._http import IDLE_SECONDS, HTTPRequest
 from sekha._places import Places
 from sekha._request import Departure
 from sekha._wire import (
@@ -29,9 +23,9 @@ from sekha._wire import (
     PoolTimeout,
     WriteError,
     async_holds_bytes,
+    wire_headers,
     wire_origin,
     wire_request,
-    wire_response,
     within,
 )
 from sekha.errors import SekhaClosedError
@@ -138,7 +132,7 @@ class AsyncConnection(AsyncHTTPConnection):
         return super().has_expired() or self.wire.holds_bytes()
 
 
-class AsyncPool(AsyncHTTPTransport):
+class AsyncPool:
     """A bounded number of connections to one server, for one event loop and process.
 
     First come, first served. Idle connections are used last in, first out. No lock is held while anything is waited
@@ -158,18 +152,17 @@ class AsyncPool(AsyncHTTPTransport):
         self._network = AsyncNetwork()
         self._places: Places[AsyncConnection] = Places(limit, IDLE_SECONDS)
 
-    async def handle_async_request(self, request: HTTPRequest) -> HTTPResponse:
+    async def send(self, request: HTTPRequest) -> AsyncPooledAnswer:
         """Send a request; the answer's body is read from the connection, which is free when the answer is closed."""
-        departure = request.extensions["departure"]
-        departure.possible = False
+        request.departure.possible = False
         connection = await self._take(request)
-        connection.wire.expires, connection.wire.departure = request.extensions["expires"], departure
+        connection.wire.expires, connection.wire.departure = request.expires, request.departure
         try:
             answer = await connection.handle_async_request(wire_request(request, self._origin))
         except BaseException:
             await self._release(connection)
             raise
-        return wire_response(answer, AsyncBody(self, connection, answer.stream))
+        return AsyncPooledAnswer(self, connection, answer.status, wire_headers(answer), answer.stream)
 
     async def aclose(self) -> None:
         """Close all connections; whoever uses one of them finds it broken off, whoever waits is sent away."""
@@ -183,7 +176,7 @@ class AsyncPool(AsyncHTTPTransport):
     async def _take(self, request: HTTPRequest) -> AsyncConnection:
         """A connection for one exchange: one that is idle, or a new one."""
         await self._tidy()
-        timeouts, expires = request.extensions["timeout"], request.extensions["expires"]
+        timeouts, expires = request.timeout, request.expires
         idle = await self._turn(self._time_for(timeouts["pool"], expires))
         if idle is not None and not idle.has_expired():
             return idle
@@ -253,31 +246,38 @@ class AsyncPool(AsyncHTTPTransport):
             self._places.vacate(connection)
 
 
-class AsyncBody(AsyncHTTPStream):
-    """The body of an answer. Closing it, read or not, frees the connection.
+class AsyncPooledAnswer:
+    """An answer on a connection of the pool. Closing it, read or not, frees the connection.
 
     Args:
         pool: Where the connection belongs.
         connection: It comes from there.
-        stream: Its bytes.
+        status: Status of the answer.
+        headers: Its headers, names in lower case.
+        body: Its bytes.
     """
 
-    def __init__(self, pool: AsyncPool, connection: AsyncConnection, stream: Any) -> None:
+    def __init__(
+        self, pool: AsyncPool, connection: AsyncConnection, status: int, headers: Mapping[str, str], body: Any
+    ) -> None:
+        self.status = status
+        self.headers = headers
         self._pool = pool
         self._connection = connection
-        self._stream = stream
+        self._body = body
         self._ours = threading.Lock()  # is taken by the one who frees the connection, and never given back
 
-    def __aiter__(self) -> AsyncIterator[bytes]:
-        return cast("AsyncIterator[bytes]", self._stream.__aiter__())
+    def pieces(self) -> AsyncIterator[bytes]:
+        """The body as it arrives."""
+        return cast("AsyncIterator[bytes]", self._body.__aiter__())
 
     async def aclose(self) -> None:
         """Free the connection; it is closed unless the whole answer has been read."""
         if self._connection.wire.pid != os.getpid():
-            await self._stream.aclose()  # after a fork, the pool and all its places are the parent's
+            await self._body.aclose()  # after a fork, the pool and all its places are the parent's
         elif self._ours.acquire(blocking=False):
             try:
-                await self._stream.aclose()
+                await self._body.aclose()
             finally:
                 await self._pool._release(self._connection)
 
@@ -286,7 +286,8 @@ class AsyncBody(AsyncHTTPStream):
         if self._ours.acquire(blocking=False):
             self._pool._places.forget(self._connection)
 
-    def hurry(self, moment: float) -> None:
+    def hurry(self, moment: float) -> bool:
         """Wait for no more bytes after that moment, if not before it."""
         wire = self._connection.wire
         wire.expires = moment if wire.expires is None else min(wire.expires, moment)
+        return True

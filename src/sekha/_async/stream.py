@@ -7,14 +7,13 @@ import warnings
 from collections.abc import AsyncIterator, Iterable
 from contextlib import suppress
 from types import TracebackType
-from typing import cast
 
 from typing_extensions import Self
 
 from sekha._chat import ChunkReader, chunk_text
 from sekha._concurrency import Clock, async_move_on_after
 from sekha._flavours import AsyncIteration
-from sekha._http import AsyncHTTPStream, HTTPResponse, PooledBody, async_abandon, network_errors
+from sekha._http import AsyncHTTPAnswer, network_errors
 from sekha._inflate import Inflater, is_compressed
 from sekha._request import CallOptions
 from sekha._secrets import Secret, hidden
@@ -25,7 +24,7 @@ _PATIENCE = 0.05
 """Seconds to wait for the end of an answer behind ``[DONE]``; a new connection would cost about as much."""
 
 
-async def end(response: HTTPResponse, pieces: AsyncIterator[bytes]) -> None:
+async def end(answer: AsyncHTTPAnswer, pieces: AsyncIterator[bytes]) -> None:
     """Close an answer, read or not, and end the iterator over its bytes.
 
     Closing does not end the iterators inside httpx and httpcore, of which an event loop may complain later; reading on
@@ -35,20 +34,18 @@ async def end(response: HTTPResponse, pieces: AsyncIterator[bytes]) -> None:
         pieces = pieces.compressed
     try:
         with suppress(*network_errors()):
-            await response.aclose()
+            await answer.aclose()
     finally:  # also where a cancelled scope, or the deadline's, broke the closing off: the connection is closed by then
         with suppress(*network_errors(), RuntimeError, ValueError):  # the last two: somebody reads on right now
             async for _ in pieces:
                 pass
 
 
-def pieces_of(response: HTTPResponse) -> AsyncIterator[bytes]:
+def pieces_of(answer: AsyncHTTPAnswer) -> AsyncIterator[bytes]:
     """The content of an answer, in pieces; of a compressed one each piece is small."""
-    if response.is_stream_consumed:  # a hook of the user's client has read it
-        return response.aiter_bytes()
-    pieces = cast("AsyncHTTPStream", response.stream).__aiter__()
-    encoding = response.headers.get("content-encoding", "")
-    return AsyncInflated(pieces, Inflater(encoding, response.status_code)) if is_compressed(encoding) else pieces
+    encoding = answer.headers.get("content-encoding", "")
+    pieces = answer.pieces()
+    return AsyncInflated(pieces, Inflater(encoding, answer.status)) if is_compressed(encoding) else pieces
 
 
 class AsyncInflated(AsyncIterator[bytes]):
@@ -92,18 +89,18 @@ class AsyncStream(AsyncIteration):
 
     def __init__(
         self,
-        response: HTTPResponse,
+        answer: AsyncHTTPAnswer,
         reader: ChunkReader,
         options: CallOptions,
         clock: Clock,
         secrets: Iterable[Secret],
     ) -> None:
-        self._response = response
+        self._answer = answer
         self._reader = reader
         self._options = options
         self._clock = clock
         self._secrets = tuple(secrets)
-        self._pieces = pieces_of(response)
+        self._pieces = pieces_of(answer)
         self._chunks: Iterable[ChatCompletionChunk] = iter(())  # of the last piece, not asked for yet
         self._error: SekhaError | None = None
         self._complete = False
@@ -138,8 +135,7 @@ class AsyncStream(AsyncIteration):
 
     async def _read_out(self) -> None:
         """Nothing more will be said: what is left of the answer is its end, and the connection can be used again."""
-        if not self._closed and isinstance(self._response.stream, PooledBody):
-            self._response.stream.hurry(self._clock.now() + _PATIENCE)
+        if not self._closed and self._answer.hurry(self._clock.now() + _PATIENCE):
             with suppress(*network_errors(), SekhaError):  # whatever is wrong with it, the answer is there
                 async for _ in self._pieces:
                     pass
@@ -221,7 +217,7 @@ class AsyncStream(AsyncIteration):
         """Stop reading and free the connection; calling it again does nothing."""
         if not self._closed:
             self._closed = True
-            await end(self._response, self._pieces)
+            await end(self._answer, self._pieces)
 
     async def __aenter__(self) -> Self:
         return self
@@ -237,7 +233,7 @@ class AsyncStream(AsyncIteration):
     def __del__(self) -> None:
         if not getattr(self, "_closed", True):
             warnings.warn(f"{self!r} was neither read to its end nor closed", ResourceWarning, stacklevel=2)
-            async_abandon(self._response)
+            self._answer.forget()
 
 
 class AsyncTextStream(AsyncIteration):

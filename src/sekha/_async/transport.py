@@ -14,9 +14,11 @@ from sekha import _dialect as dialect
 from sekha._chat import ChunkReader
 from sekha._concurrency import AsyncCall, AsyncPerLoop, AsyncSemaphore, Clock, async_move_on_after
 from sekha._http import (
+    AsyncHTTPAnswer,
     AsyncHTTPClient,
     AsyncHTTPTransport,
-    HTTPResponse,
+    Headers,
+    http_headers,
     http_request,
     make_async_transport,
     needs_httpx,
@@ -118,6 +120,7 @@ class AsyncTransport:
         self.connections = connections
         self._keys = dict(keys)
         self._options = options
+        self._made_headers: dict[tuple[Service, str, bool], Headers] = {}
 
     @classmethod
     def from_config(
@@ -136,6 +139,7 @@ class AsyncTransport:
         other = copy(self)
         other._options = replace(self._options, **options)
         other._keys = merged_keys(self._keys, keys)
+        other._made_headers = {}
         return other
 
     def begun(self) -> AsyncTransport:
@@ -268,57 +272,71 @@ class AsyncTransport:
     async def _exchange(self, call: Watched, departure: Departure) -> Answer:
         """One attempt on the wire: the whole answer."""
         with translated_errors(call.request.endpoint, self.connections.base_url):
-            response = await self._send(call, departure, "application/json")
-            return await self._read(response, call.options)
+            return await self._read(await self._send(call, departure, "application/json"), call.options)
 
     async def _open(self, call: Watched, departure: Departure) -> AsyncStream:
         """One attempt on the wire: the head of a stream, or the error that came instead."""
         endpoint, options, connections = call.request.endpoint, call.options, self.connections
         with translated_errors(endpoint, connections.base_url):
-            response = await self._send(call, departure, "text/event-stream, application/json")
-            if not response.is_success:
-                endpoint.read(await self._read(response, options))
+            answer = await self._send(call, departure, "text/event-stream, application/json")
+            if not 200 <= answer.status < 300:
+                endpoint.read(await self._read(answer, options))
         reader = ChunkReader(
-            events="event-stream" in response.headers.get("content-type", ""),
+            events="event-stream" in answer.headers.get("content-type", ""),
             limit=connections.limit,
             method=endpoint.method,
             path=endpoint.path,
         )
-        return AsyncStream(response, reader, options, connections.clock, self._keys.values())
+        return AsyncStream(answer, reader, options, connections.clock, self._keys.values())
 
-    async def _send(self, call: Watched, departure: Departure, accept: str) -> HTTPResponse:
-        request, options, connections = call.request, call.options, self.connections
+    async def _send(self, call: Watched, departure: Departure, accept: str) -> AsyncHTTPAnswer:
+        options, connections = call.options, self.connections
         attempt = http_request(
-            request,
+            call.request,
             connections.base_url,
             options,
-            self._keys.get(request.endpoint.service),
-            accept=accept,
+            self._headers(call, accept),
             time_left=options.time_left(connections.clock.now()),
             departure=departure,
         )
-        response = await connections.get().handle_async_request(attempt)
-        call.status = response.status_code
-        return response
+        answer = await connections.get().send(attempt)
+        call.status = answer.status
+        return answer
 
-    async def _read(self, response: HTTPResponse, options: CallOptions) -> Answer:
+    def _headers(self, call: Watched, accept: str) -> Headers:
+        """The headers of an attempt, made once for all that are alike."""
+        service, has_body = call.request.endpoint.service, call.request.content is not None
+        made = self._made_headers.get((service, accept, has_body))
+        if made is None or call.options.headers is not self._options.headers:  # a span has its own
+            made = http_headers(
+                self.connections.base_url,
+                call.options.headers,
+                self._keys.get(service),
+                accept=accept,
+                has_body=has_body,
+            )
+            if call.options.headers is self._options.headers:
+                self._made_headers[service, accept, has_body] = made
+        return made
+
+    async def _read(self, answer: AsyncHTTPAnswer, options: CallOptions) -> Answer:
         """The whole answer, bounded in length and time; the connection is free afterwards."""
         limit, clock = self.connections.limit, self.connections.clock
         body = bytearray()
-        pieces = pieces_of(response)
+        pieces = pieces_of(answer)
         try:
             async for piece in pieces:
                 body += piece
                 if len(body) > limit:
                     raise SekhaDecodeError(
-                        f"the answer is longer than max_response_bytes={limit}", status_code=response.status_code
+                        f"the answer is longer than max_response_bytes={limit}", status_code=answer.status
                     )
                 left = options.time_left(clock.now())
                 if left is not None and left <= 0:
                     raise self._too_late(options, sent=True)
         finally:
-            await end(response, pieces)
-        return Answer(response.status_code, response.headers, bytes(body))
+            await end(answer, pieces)
+        return Answer(answer.status, answer.headers, bytes(body))
 
     def _too_late(self, options: CallOptions, *, sent: bool) -> SekhaTimeoutError:
         error = SekhaTimeoutError(_passed(options), sent=sent)

@@ -8,19 +8,13 @@ import math
 import os
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, suppress
 from ssl import SSLContext
 from typing import Any, cast
 
 from sekha._concurrency import Signal, Clock
-from sekha._http import (
-    IDLE_SECONDS,
-    HTTPStream,
-    HTTPTransport,
-    HTTPRequest,
-    HTTPResponse,
-)
+from sekha._http import IDLE_SECONDS, HTTPRequest
 from sekha._places import Places
 from sekha._request import Departure
 from sekha._wire import (
@@ -31,9 +25,9 @@ from sekha._wire import (
     PoolTimeout,
     WriteError,
     holds_bytes,
+    wire_headers,
     wire_origin,
     wire_request,
-    wire_response,
     within,
 )
 from sekha.errors import SekhaClosedError
@@ -140,7 +134,7 @@ class Connection(HTTPConnection):
         return super().has_expired() or self.wire.holds_bytes()
 
 
-class Pool(HTTPTransport):
+class Pool:
     """A bounded number of connections to one server, for one event loop and process.
 
     First come, first served. Idle connections are used last in, first out. No lock is held while anything is waited
@@ -160,18 +154,17 @@ class Pool(HTTPTransport):
         self._network = Network()
         self._places: Places[Connection] = Places(limit, IDLE_SECONDS)
 
-    def handle_request(self, request: HTTPRequest) -> HTTPResponse:
+    def send(self, request: HTTPRequest) -> PooledAnswer:
         """Send a request; the answer's body is read from the connection, which is free when the answer is closed."""
-        departure = request.extensions["departure"]
-        departure.possible = False
+        request.departure.possible = False
         connection = self._take(request)
-        connection.wire.expires, connection.wire.departure = request.extensions["expires"], departure
+        connection.wire.expires, connection.wire.departure = request.expires, request.departure
         try:
             answer = connection.handle_request(wire_request(request, self._origin))
         except BaseException:
             self._release(connection)
             raise
-        return wire_response(answer, Body(self, connection, answer.stream))
+        return PooledAnswer(self, connection, answer.status, wire_headers(answer), answer.stream)
 
     def close(self) -> None:
         """Close all connections; whoever uses one of them finds it broken off, whoever waits is sent away."""
@@ -185,7 +178,7 @@ class Pool(HTTPTransport):
     def _take(self, request: HTTPRequest) -> Connection:
         """A connection for one exchange: one that is idle, or a new one."""
         self._tidy()
-        timeouts, expires = request.extensions["timeout"], request.extensions["expires"]
+        timeouts, expires = request.timeout, request.expires
         idle = self._turn(self._time_for(timeouts["pool"], expires))
         if idle is not None and not idle.has_expired():
             return idle
@@ -255,31 +248,38 @@ class Pool(HTTPTransport):
             self._places.vacate(connection)
 
 
-class Body(HTTPStream):
-    """The body of an answer. Closing it, read or not, frees the connection.
+class PooledAnswer:
+    """An answer on a connection of the pool. Closing it, read or not, frees the connection.
 
     Args:
         pool: Where the connection belongs.
         connection: It comes from there.
-        stream: Its bytes.
+        status: Status of the answer.
+        headers: Its headers, names in lower case.
+        body: Its bytes.
     """
 
-    def __init__(self, pool: Pool, connection: Connection, stream: Any) -> None:
+    def __init__(
+        self, pool: Pool, connection: Connection, status: int, headers: Mapping[str, str], body: Any
+    ) -> None:
+        self.status = status
+        self.headers = headers
         self._pool = pool
         self._connection = connection
-        self._stream = stream
+        self._body = body
         self._ours = threading.Lock()  # is taken by the one who frees the connection, and never given back
 
-    def __iter__(self) -> Iterator[bytes]:
-        return cast("Iterator[bytes]", self._stream.__iter__())
+    def pieces(self) -> Iterator[bytes]:
+        """The body as it arrives."""
+        return cast("Iterator[bytes]", self._body.__iter__())
 
     def close(self) -> None:
         """Free the connection; it is closed unless the whole answer has been read."""
         if self._connection.wire.pid != os.getpid():
-            self._stream.close()  # after a fork, the pool and all its places are the parent's
+            self._body.close()  # after a fork, the pool and all its places are the parent's
         elif self._ours.acquire(blocking=False):
             try:
-                self._stream.close()
+                self._body.close()
             finally:
                 self._pool._release(self._connection)
 
@@ -288,7 +288,8 @@ class Body(HTTPStream):
         if self._ours.acquire(blocking=False):
             self._pool._places.forget(self._connection)
 
-    def hurry(self, moment: float) -> None:
+    def hurry(self, moment: float) -> bool:
         """Wait for no more bytes after that moment, if not before it."""
         wire = self._connection.wire
         wire.expires = moment if wire.expires is None else min(wire.expires, moment)
+        return True
