@@ -207,6 +207,39 @@ class Signal:
         return self._event.wait(seconds)
 
 
+class AsyncReading:
+    """The reading of a connection, as a block. Tasks may close it meanwhile: nobody else gets its number before all
+    have heard of that."""
+
+    def __enter__(self) -> None:
+        """Begin."""
+
+    def __exit__(self, *_: object) -> None:
+        """End."""
+
+    def ended(self) -> AsyncReading:
+        """A block in which nobody reads."""
+        return self
+
+
+class Reading:
+    """The reading of a connection, as a block. Who closes it waits for its end: the system gives its number to somebody
+    else at once, whose bytes would be read."""
+
+    def __init__(self) -> None:
+        self._lock = threading.RLock()  # a signal may close a connection in the middle of its reading
+
+    def __enter__(self) -> None:
+        self._lock.acquire()
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.release()
+
+    def ended(self) -> Reading:
+        """A block in which nobody reads."""
+        return self
+
+
 async def async_gather(calls: Sequence[Callable[[], Awaitable[T]]], limit: int) -> list[T]:
     """Make the calls side by side, at most ``limit`` at a time; results in order, or the first error."""
     results: dict[int, T] = {}

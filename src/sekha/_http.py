@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cache
@@ -33,7 +33,7 @@ from sekha.errors import (
 
 AsyncHTTPClient = httpx.AsyncClient
 HTTPClient = httpx.Client
-Headers = Sequence[tuple[bytes, bytes]]
+Headers = list[tuple[bytes, bytes]]
 
 IDLE_SECONDS = 2.0
 """How long an idle connection is kept: servers close them after about 5 s, and a write must not meet that."""
@@ -246,13 +246,22 @@ class _OfHTTPX:
 
 
 class _AsyncAnswerOfHTTPX(_OfHTTPX):
+    _pieces: AsyncIterator[bytes] | None = None
+
     def pieces(self) -> AsyncIterator[bytes]:
         if self._response.is_stream_consumed:
             return self._response.aiter_bytes()
-        return cast("httpx.AsyncByteStream", self._response.stream).__aiter__()
+        self._pieces = cast("httpx.AsyncByteStream", self._response.stream).__aiter__()
+        return self._pieces
 
     async def aclose(self) -> None:
-        await self._response.aclose()
+        try:
+            await self._response.aclose()
+        finally:  # that does not end the iterators of httpx and httpcore, and event loops would complain of them
+            if self._pieces is not None:
+                with suppress(*network_errors(), RuntimeError, ValueError):  # the last two: somebody reads right now
+                    async for _ in self._pieces:
+                        pass
 
     def forget(self) -> None:
         """Nothing can be done without waiting."""
@@ -280,8 +289,30 @@ def _request_of_httpx(request: HTTPRequest) -> httpx.Request:
         content=request.content,
         extensions={"timeout": request.timeout},
     )
-    found.stream = Body(request.content or b"")
+    found.stream = _Body(request.content or b"")
     return found
+
+
+class _Body(httpx.ByteStream):
+    """The bytes of a request. httpx hands them out by a generator, and an event loop complains of one that was left in
+    its middle because the call was cancelled."""
+
+    def __init__(self, data: bytes) -> None:
+        super().__init__(data)
+        self._data = data
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return _OnePiece(self._data)
+
+
+class _OnePiece(AsyncIterator[bytes]):
+    def __init__(self, data: bytes) -> None:
+        self._left = [data]
+
+    async def __anext__(self) -> bytes:
+        if not self._left:
+            raise StopAsyncIteration
+        return self._left.pop()
 
 
 def _by_client(client: httpx.AsyncClient | httpx.Client, request: httpx.Request) -> httpx.Request:
@@ -427,28 +458,6 @@ def http_request(
         options.expires,
         departure,
     )
-
-
-class Body(httpx.ByteStream):
-    """The bytes of a request. httpx hands them out by a generator, and an event loop complains of one that was left in
-    its middle because the call was cancelled."""
-
-    def __init__(self, data: bytes) -> None:
-        super().__init__(data)
-        self._data = data
-
-    def __aiter__(self) -> AsyncIterator[bytes]:
-        return _OnePiece(self._data)
-
-
-class _OnePiece(AsyncIterator[bytes]):
-    def __init__(self, data: bytes) -> None:
-        self._left = [data]
-
-    async def __anext__(self) -> bytes:
-        if not self._left:
-            raise StopAsyncIteration
-        return self._left.pop()
 
 
 def _timeout(options: CallOptions, endpoint: Endpoint[Any], time_left: float | None) -> dict[str, float | None]:

@@ -127,7 +127,7 @@ class Departure:
     """Whether an attempt may have left: only then can the server have done something about it.
 
     Attributes:
-        possible: So from the start, until a transport knows better.
+        possible: True unless our own pool says otherwise; httpx does not tell.
     """
 
     __slots__ = ("possible",)

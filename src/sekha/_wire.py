@@ -1,4 +1,4 @@
-"""The one place that knows httpcore: what the pool puts on its connections, and what it gets from them.
+"""The one place that knows httpcore, for sockets and TLS, and h11, for what is said and heard on them.
 
 It is imported when the first client is made, and not by ``import sekha``.
 """
@@ -7,24 +7,28 @@ from __future__ import annotations
 
 import socket
 import ssl
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from functools import lru_cache
 from time import monotonic
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
+import h11
 import httpcore
 import httpx
 
-from sekha._http import Body, HTTPRequest, least
+from sekha._http import HTTPRequest, least
 
-AsyncHTTPConnection = httpcore.AsyncHTTP11Connection
 AsyncNetwork = cast("type[httpcore.AsyncNetworkBackend]", httpcore.AnyIOBackend)  # knows trio too
 AsyncNetworkStream = httpcore.AsyncNetworkStream
-HTTPConnection = httpcore.HTTP11Connection
 NetworkStream = httpcore.NetworkStream
 Origin = httpcore.Origin
 PoolTimeout = httpcore.PoolTimeout
+ReadError = httpcore.ReadError
 WriteError = httpcore.WriteError
+
+_LONGEST_HEAD = 100 * 1024
+"""Bytes that h11 keeps while it waits for the end of a line or of a head."""
 
 
 class Network(httpcore.SyncBackend):
@@ -37,13 +41,18 @@ class Network(httpcore.SyncBackend):
         expires = None if timeout is None else monotonic() + timeout
         try:
             addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        except OSError as error:
+        except (OSError, UnicodeError) as error:  # the latter: what cannot be a name
             raise httpcore.ConnectError(error) from error
         for others, (*_, place) in zip(range(len(addresses) - 1, -1, -1), addresses):
             share = None if expires is None else least(None, (expires - monotonic()) / (others + 1))
             with suppress(*((httpcore.ConnectError, httpcore.ConnectTimeout) if others else ())):
-                return super().connect_tcp(str(place[0]), port, share, *arguments, **options)
+                return super().connect_tcp(_numeric(place), port, share, *arguments, **options)
         raise httpcore.ConnectError(f"{host} has no address")
+
+
+def _numeric(place: tuple[Any, ...]) -> str:
+    """The address in what `socket.getaddrinfo` gives; one of IPv6 may be good on one link only."""
+    return f"{place[0]}%{place[3]}" if len(place) == 4 and place[3] else str(place[0])
 
 
 def wire_origin(base_url: str) -> httpcore.Origin:
@@ -52,19 +61,77 @@ def wire_origin(base_url: str) -> httpcore.Origin:
     return httpcore.Origin(url.raw_scheme, url.raw_host, url.port or (443 if url.scheme == "https" else 80))
 
 
-def wire_request(request: HTTPRequest, origin: httpcore.Origin) -> httpcore.Request:
-    """A request as a connection takes it."""
-    return httpcore.Request(
-        request.method,
-        httpcore.URL(scheme=origin.scheme, host=origin.host, port=origin.port, target=_target(request)),
-        headers=request.headers,
-        content=Body(request.content or b""),
-        extensions={"timeout": request.timeout},
-    )
+class Head(NamedTuple):
+    """The head of an answer.
+
+    Attributes:
+        status: Its status.
+        headers: Its headers, names in lower case; those of one name are one.
+    """
+
+    status: int
+    headers: dict[str, str]
 
 
-def _target(request: HTTPRequest) -> bytes:
-    return _prefix(request.base_url) + request.path.encode("ascii")
+class HTTP11:
+    """What is said and heard on one connection, by h11; nothing waits here."""
+
+    def __init__(self) -> None:
+        self._h11 = h11.Connection(h11.CLIENT, max_incomplete_event_size=_LONGEST_HEAD)
+
+    def say(self, request: HTTPRequest) -> bytes:
+        """The bytes of a request.
+
+        Raises:
+            LocalProtocolError: It cannot be said.
+        """
+        target = _prefix(request.base_url) + request.path.encode("ascii")
+        try:
+            head = self._h11.send(h11.Request(method=request.method, target=target, headers=request.headers))
+            body = self._h11.send(h11.Data(data=request.content)) if request.content else b""
+            end = self._h11.send(h11.EndOfMessage())
+        except h11.LocalProtocolError as error:
+            raise httpcore.LocalProtocolError(error) from error
+        return b"".join(part for part in (head, body, end) if part)
+
+    def hear(self, data: bytes) -> None:
+        """Take in some bytes; none mean that the server has closed the connection."""
+        if not data and self._h11.their_state is h11.SEND_RESPONSE:
+            raise httpcore.RemoteProtocolError("Server disconnected without sending a response.")
+        self._h11.receive_data(data)
+
+    def head(self) -> Head | None:
+        """The head of the answer; None if more has to be heard."""
+        while True:
+            event = self._next_event()
+            if event is h11.NEED_DATA:
+                return None
+            if isinstance(event, h11.Response):
+                return Head(event.status_code, _headers(event.headers))
+
+    def piece(self) -> bytes | None:
+        """The next piece of the answer's body, none at its end; None if more has to be heard."""
+        event = self._next_event()
+        if event is h11.NEED_DATA:
+            return None
+        return bytes(event.data) if isinstance(event, h11.Data) else b""
+
+    def begin_again(self) -> bool:
+        """Be ready for another request; False if the last exchange is not over, or leaves no room for another.
+
+        What a server says beyond its answer is no answer to the next call.
+        """
+        over = self._h11.our_state is h11.DONE and self._h11.their_state is h11.DONE
+        if not over or self._h11.trailing_data[0]:
+            return False
+        self._h11.start_next_cycle()
+        return True
+
+    def _next_event(self) -> object:
+        try:
+            return self._h11.next_event()
+        except h11.RemoteProtocolError as error:
+            raise httpcore.RemoteProtocolError(error) from error
 
 
 @lru_cache(maxsize=256)
@@ -72,11 +139,10 @@ def _prefix(base_url: str) -> bytes:
     return httpx.URL(base_url).raw_path.rstrip(b"/")
 
 
-def wire_headers(answer: httpcore.Response) -> dict[str, str]:
-    """The headers of an answer, names in lower case; those of one name are one."""
+def _headers(pairs: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
     found: dict[str, str] = {}
-    for raw_name, raw_value in answer.headers:
-        name, value = raw_name.lower().decode("latin-1"), _text(raw_value)
+    for raw_name, raw_value in pairs:
+        name, value = raw_name.decode("ascii"), _text(raw_value)
         found[name] = f"{found[name]}, {value}" if name in found else value
     return found
 
@@ -88,21 +154,25 @@ def _text(value: bytes) -> str:
         return value.decode("latin-1")
 
 
-def within(seconds: float | None, time_left: float | None, *, sent: bool) -> float | None:
+def within(seconds: float | None, expires: float | None, now: Callable[[], float], *, sent: bool) -> float | None:
     """A timeout that does not go past the deadline; nothing is begun after it.
 
     Args:
         seconds: The timeout; None means no limit.
-        time_left: Seconds until the deadline, or None.
+        expires: The moment of the deadline, or None.
+        now: Tells the time.
         sent: Whether the server may have heard of the call.
 
     Raises:
         ReadTimeout: The deadline passed.
         PoolTimeout: The same, before anything was sent.
     """
-    if time_left is not None and time_left <= 0:
+    if expires is None:
+        return seconds
+    left = expires - now()
+    if left <= 0:
         raise (httpcore.ReadTimeout if sent else httpcore.PoolTimeout)("the deadline passed")
-    return least(seconds, time_left)
+    return least(seconds, left)
 
 
 def async_holds_bytes(stream: AsyncNetworkStream) -> bool:

@@ -10,8 +10,9 @@ from urllib.parse import urlsplit
 import pytest
 
 from sekha import AsyncSekhaClient, AsyncStream, SekhaError, SekhaServerError, SekhaTimeoutError
-from sekha._async.pool import AsyncTimedStream
 from sekha._concurrency import AsyncCall, Clock, async_gather
+from sekha._http import HTTPRequest
+from sekha._wire import HTTP11
 from support import facts
 from support.clock import FakeClock, give_clock
 from support.facts import ID, MESSAGES
@@ -251,13 +252,13 @@ async def test_r4_attempts_end_at_the_deadline(make: MakeClient, server: FakeSer
 async def test_r4_s1_a_deadline_that_passes_before_the_bytes_leave(
     make: MakeClient, server: FakeServer, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    gathered = AsyncTimedStream.write
+    say = HTTP11.say
 
-    async def write(stream: AsyncTimedStream, buffer: bytes, timeout: float | None = None) -> None:
-        await gathered(stream, buffer, timeout)
+    def say_slowly(http: HTTP11, request: HTTPRequest) -> bytes:
         clock.move(70.0)
+        return say(http, request)
 
-    monkeypatch.setattr(AsyncTimedStream, "write", write)
+    monkeypatch.setattr(HTTP11, "say", say_slowly)
     with pytest.raises(SekhaTimeoutError) as caught:  # none of its frames shows the bytes that wait, with the key
         await make(deadline=60.0).controller.create_conversation(messages=MESSAGES)
     is_the_deadline(caught.value, sent=False, attempts=1, may_have_been_applied=False)

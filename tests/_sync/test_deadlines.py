@@ -12,8 +12,9 @@ from urllib.parse import urlsplit
 import pytest
 
 from sekha import SekhaClient, Stream, SekhaError, SekhaServerError, SekhaTimeoutError
-from sekha._sync.pool import TimedStream
 from sekha._concurrency import Call, Clock, gather
+from sekha._http import HTTPRequest
+from sekha._wire import HTTP11
 from support import facts
 from support.clock import FakeClock, give_clock
 from support.facts import ID, MESSAGES
@@ -253,13 +254,13 @@ def test_r4_attempts_end_at_the_deadline(make: MakeClient, server: FakeServer) -
 def test_r4_s1_a_deadline_that_passes_before_the_bytes_leave(
     make: MakeClient, server: FakeServer, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    gathered = TimedStream.write
+    say = HTTP11.say
 
-    def write(stream: TimedStream, buffer: bytes, timeout: float | None = None) -> None:
-        gathered(stream, buffer, timeout)
+    def say_slowly(http: HTTP11, request: HTTPRequest) -> bytes:
         clock.move(70.0)
+        return say(http, request)
 
-    monkeypatch.setattr(TimedStream, "write", write)
+    monkeypatch.setattr(HTTP11, "say", say_slowly)
     with pytest.raises(SekhaTimeoutError) as caught:  # none of its frames shows the bytes that wait, with the key
         make(deadline=60.0).controller.create_conversation(messages=MESSAGES)
     is_the_deadline(caught.value, sent=False, attempts=1, may_have_been_applied=False)

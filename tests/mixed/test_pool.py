@@ -145,11 +145,10 @@ async def begin(pool: AsyncPool, number: int) -> AsyncHTTPAnswer:
 async def ask(pool: AsyncPool, number: int) -> bytes:
     """What the server answers to a number."""
     answer = await begin(pool, number)
-    pieces = answer.pieces()
     try:
-        return b"".join([piece async for piece in pieces])
+        return b"".join([piece async for piece in answer.pieces()])
     finally:
-        await end(answer, pieces)
+        await end(answer)
 
 
 async def turns(count: int) -> None:
@@ -212,7 +211,7 @@ async def tell(story: List[Call], limit: int, cancelling: Callable[..., Awaitabl
     assert not places._queue
     assert not places._used
     assert places._free + len(places._idle) == limit
-    assert network.open == {connection.wire._stream for _, connection in places._idle}
+    assert network.open == {connection._stream for _, connection in places._idle}
     assert network.most <= limit
 
     with anyio.fail_after(10):
@@ -246,7 +245,7 @@ def test_r5_no_story_leaves_anything_behind(how: str) -> None:
 async def break_off(pool: AsyncPool, number: int) -> None:
     """Read the head of an answer, and no more."""
     answer = await begin(pool, number)
-    await end(answer, answer.pieces())
+    await end(answer)
 
 
 async def close(pool: AsyncPool, number: int) -> None:
@@ -328,7 +327,7 @@ def test_c4_who_is_cancelled_in_the_moment_of_a_close_is_cancelled(how: str) -> 
                 tasks.start_soon(close)
                 with anyio.CancelScope() as task:
                     await work()
-        await end(first, first.pieces())
+        await end(first)
         assert caught == [anyio.get_cancelled_exc_class()]
         assert not network.open
 

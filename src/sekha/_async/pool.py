@@ -4,132 +4,21 @@ from __future__ import annotations
 
 import math
 import os
-import socket
 import threading
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, suppress
 from ssl import SSLContext
-from typing import Any, cast
 
 from sekha._concurrency import AsyncSignal, Clock
 from sekha._http import IDLE_SECONDS, HTTPRequest
 from sekha._places import Places
-from sekha._request import Departure
-from sekha._wire import (
-    AsyncHTTPConnection,
-    AsyncNetwork,
-    AsyncNetworkStream,
-    Origin,
-    PoolTimeout,
-    WriteError,
-    async_holds_bytes,
-    wire_headers,
-    wire_origin,
-    wire_request,
-    within,
-)
+from sekha._wire import AsyncNetwork, Head, PoolTimeout, ReadError, wire_origin, within
 from sekha.errors import SekhaClosedError
 
-_PIECE = 16 * 1024
-"""Bytes written at a time where a deadline is to be kept: each write may take the time that is left."""
+from .connection import AsyncConnection
 
 _GLANCE = 1.0
 """Seconds after which those who wait for a place look for connections that were forgotten meanwhile."""
-
-
-class AsyncTimedStream(AsyncNetworkStream):
-    """The bytes of a connection; waits for none of them past the deadline of the call that uses it.
-
-    What is written is gathered, and leaves when the answer is waited for: the head of a request and its body in one go.
-
-    Args:
-        stream: Where the bytes go to and come from.
-        clock: Tells the time.
-
-    Attributes:
-        expires: The moment of the deadline on that clock; None if there is none.
-        departure: Where it is noted that the first byte of a request may have left.
-        pid: The process that it belongs to.
-    """
-
-    def __init__(self, stream: AsyncNetworkStream, clock: Clock) -> None:
-        self._stream = stream
-        self._clock = clock
-        self._gathered = b""
-        self._write_timeout: float | None = None
-        self.expires: float | None = None
-        self.departure = Departure()
-        self.pid = os.getpid()
-
-    async def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        """Have bytes sent before the next that are read."""
-        self._gathered += buffer
-        self._write_timeout = timeout
-
-    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        """Wait for bytes, and give some; none at their end."""
-        if self._gathered:
-            await self._send()
-        return await self._stream.read(max_bytes, self._bounded(timeout))
-
-    async def _send(self) -> None:
-        buffer, self._gathered = self._gathered, b""
-        size = _PIECE if self.expires is not None else len(buffer)
-        with suppress(WriteError):  # who does not listen to the end may have answered all the same
-            for start in range(0, len(buffer), size):
-                seconds = self._bounded(self._write_timeout)
-                self.departure.possible = True
-                await self._stream.write(buffer[start : start + size], seconds)
-
-    async def aclose(self) -> None:
-        """Close the connection, and wake who reads from it."""
-        self.shut_down()
-        await self._stream.aclose()
-
-    def shut_down(self) -> None:
-        """End what another task or thread does with the connection; it will close it."""
-        if self.pid != os.getpid():
-            return  # after a fork, the connection is still the parent's
-        own = self._stream.get_extra_info("socket")
-        with suppress(OSError):
-            if isinstance(own, socket.socket):
-                socket.socket.shutdown(own, socket.SHUT_RDWR)  # one of TLS would do more
-            else:  # not every event loop's can do it
-                with socket.fromfd(own.fileno(), socket.AF_INET, socket.SOCK_STREAM) as twin:
-                    twin.shutdown(socket.SHUT_RDWR)
-
-    def holds_bytes(self) -> bool:
-        """Whether bytes were received that nobody has asked for."""
-        return async_holds_bytes(self._stream)
-
-    def get_extra_info(self, info: str) -> Any:
-        """What is known of the socket."""
-        return self._stream.get_extra_info(info)
-
-    def _bounded(self, timeout: float | None) -> float | None:
-        left = None if self.expires is None else self.expires - self._clock.now()
-        return within(timeout, left, sent=self.departure.possible)
-
-
-class AsyncConnection(AsyncHTTPConnection):
-    """A connection of the pool.
-
-    Args:
-        origin: The server.
-        stream: The bytes.
-    """
-
-    def __init__(self, origin: Origin, stream: AsyncTimedStream) -> None:
-        super().__init__(origin, stream)
-        self.wire = stream
-
-    def can_be_used_again(self) -> bool:
-        """Whether its last exchange is over; what a server says beyond its answer is no answer to the next call."""
-        return self.is_idle() and not self._h11_state.trailing_data[0]
-
-    def has_expired(self) -> bool:
-        """Whether the server has closed it, or has said something that nobody asked for."""
-        return super().has_expired() or self.wire.holds_bytes()
 
 
 class AsyncPool:
@@ -156,19 +45,18 @@ class AsyncPool:
         """Send a request; the answer's body is read from the connection, which is free when the answer is closed."""
         request.departure.possible = False
         connection = await self._take(request)
-        connection.wire.expires, connection.wire.departure = request.expires, request.departure
         try:
-            answer = await connection.handle_async_request(wire_request(request, self._origin))
+            head = await connection.exchange(request)
         except BaseException:
             await self._release(connection)
             raise
-        return AsyncPooledAnswer(self, connection, answer.status, wire_headers(answer), answer.stream)
+        return AsyncPooledAnswer(self, connection, head)
 
     async def aclose(self) -> None:
         """Close all connections; whoever uses one of them finds it broken off, whoever waits is sent away."""
         used, unused = self._places.close()
         for connection in used:
-            connection.wire.shut_down()
+            connection.shut_down()
         async with AsyncExitStack() as stack:  # each is closed, whatever becomes of the others
             for connection in unused:
                 stack.push_async_callback(connection.aclose)
@@ -227,10 +115,10 @@ class AsyncPool:
         except BaseException:
             await stream.aclose()
             raise
-        return AsyncConnection(self._origin, AsyncTimedStream(stream, self._clock))
+        return AsyncConnection(stream, self._clock)
 
     def _time_for(self, seconds: float | None, expires: float | None) -> float | None:
-        return within(seconds, None if expires is None else expires - self._clock.now(), sent=False)
+        return within(seconds, expires, self._clock.now, sent=False)
 
     async def _release(self, connection: AsyncConnection | None) -> None:
         """Give up a place: with its connection, if that can be used again."""
@@ -246,40 +134,41 @@ class AsyncPool:
             self._places.vacate(connection)
 
 
-class AsyncPooledAnswer:
+class AsyncPooledAnswer(AsyncIterator[bytes]):
     """An answer on a connection of the pool. Closing it, read or not, frees the connection.
 
     Args:
         pool: Where the connection belongs.
         connection: It comes from there.
-        status: Status of the answer.
-        headers: Its headers, names in lower case.
-        body: Its bytes.
+        head: The head of the answer.
     """
 
-    def __init__(
-        self, pool: AsyncPool, connection: AsyncConnection, status: int, headers: Mapping[str, str], body: Any
-    ) -> None:
-        self.status = status
-        self.headers = headers
+    def __init__(self, pool: AsyncPool, connection: AsyncConnection, head: Head) -> None:
+        self.status: int = head.status
+        self.headers: Mapping[str, str] = head.headers
         self._pool = pool
         self._connection = connection
-        self._body = body
         self._ours = threading.Lock()  # is taken by the one who frees the connection, and never given back
 
     def pieces(self) -> AsyncIterator[bytes]:
         """The body as it arrives."""
-        return cast("AsyncIterator[bytes]", self._body.__aiter__())
+        return self
+
+    async def __anext__(self) -> bytes:
+        if self._ours.locked():
+            raise ReadError("the answer was closed")
+        piece = await self._connection.piece()
+        if not piece:
+            raise StopAsyncIteration
+        return piece
 
     async def aclose(self) -> None:
         """Free the connection; it is closed unless the whole answer has been read."""
-        if self._connection.wire.pid != os.getpid():
-            await self._body.aclose()  # after a fork, the pool and all its places are the parent's
-        elif self._ours.acquire(blocking=False):
-            try:
-                await self._body.aclose()
-            finally:
+        if self._ours.acquire(blocking=False):
+            if self._connection.pid == os.getpid():
                 await self._pool._release(self._connection)
+            else:  # after a fork, the pool and all its places are the parent's; only our end is closed
+                await self._connection.aclose()
 
     def forget(self) -> None:
         """The same without waiting: the next who asks for a connection will close this one."""
@@ -288,6 +177,6 @@ class AsyncPooledAnswer:
 
     def hurry(self, moment: float) -> bool:
         """Wait for no more bytes after that moment, if not before it."""
-        wire = self._connection.wire
-        wire.expires = moment if wire.expires is None else min(wire.expires, moment)
+        given = self._connection.expires
+        self._connection.expires = moment if given is None else min(given, moment)
         return True

@@ -24,21 +24,10 @@ _PATIENCE = 0.05
 """Seconds to wait for the end of an answer behind ``[DONE]``; a new connection would cost about as much."""
 
 
-async def end(answer: AsyncHTTPAnswer, pieces: AsyncIterator[bytes]) -> None:
-    """Close an answer, read or not, and end the iterator over its bytes.
-
-    Closing does not end the iterators inside httpx and httpcore, of which an event loop may complain later; reading on
-    from the closed connection does.
-    """
-    if isinstance(pieces, AsyncInflated):
-        pieces = pieces.compressed
-    try:
-        with suppress(*network_errors()):
-            await answer.aclose()
-    finally:  # also where a cancelled scope, or the deadline's, broke the closing off: the connection is closed by then
-        with suppress(*network_errors(), RuntimeError, ValueError):  # the last two: somebody reads on right now
-            async for _ in pieces:
-                pass
+async def end(answer: AsyncHTTPAnswer) -> None:
+    """Close an answer, read or not; that the connection breaks meanwhile is no matter any more."""
+    with suppress(*network_errors()):
+        await answer.aclose()
 
 
 def pieces_of(answer: AsyncHTTPAnswer) -> AsyncIterator[bytes]:
@@ -57,7 +46,7 @@ class AsyncInflated(AsyncIterator[bytes]):
     """
 
     def __init__(self, pieces: AsyncIterator[bytes], inflater: Inflater) -> None:
-        self.compressed = pieces
+        self._pieces = pieces
         self._inflater = inflater
         self._open: Iterable[bytes] = iter(())
 
@@ -65,7 +54,7 @@ class AsyncInflated(AsyncIterator[bytes]):
         while True:
             for piece in self._open:
                 return piece
-            self._open = self._inflater.feed(await self.compressed.__anext__())
+            self._open = self._inflater.feed(await self._pieces.__anext__())
 
 
 class AsyncStream(AsyncIteration):
@@ -217,7 +206,7 @@ class AsyncStream(AsyncIteration):
         """Stop reading and free the connection; calling it again does nothing."""
         if not self._closed:
             self._closed = True
-            await end(self._answer, self._pieces)
+            await end(self._answer)
 
     async def __aenter__(self) -> Self:
         return self

@@ -323,9 +323,8 @@ class AsyncTransport:
         """The whole answer, bounded in length and time; the connection is free afterwards."""
         limit, clock = self.connections.limit, self.connections.clock
         body = bytearray()
-        pieces = pieces_of(answer)
         try:
-            async for piece in pieces:
+            async for piece in pieces_of(answer):
                 body += piece
                 if len(body) > limit:
                     raise SekhaDecodeError(
@@ -335,7 +334,7 @@ class AsyncTransport:
                 if left is not None and left <= 0:
                     raise self._too_late(options, sent=True)
         finally:
-            await end(answer, pieces)
+            await end(answer)
         return Answer(answer.status, answer.headers, bytes(body))
 
     def _too_late(self, options: CallOptions, *, sent: bool) -> SekhaTimeoutError:

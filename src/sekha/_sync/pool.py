@@ -6,132 +6,21 @@ from __future__ import annotations
 
 import math
 import os
-import socket
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, suppress
 from ssl import SSLContext
-from typing import Any, cast
 
 from sekha._concurrency import Signal, Clock
 from sekha._http import IDLE_SECONDS, HTTPRequest
 from sekha._places import Places
-from sekha._request import Departure
-from sekha._wire import (
-    HTTPConnection,
-    Network,
-    NetworkStream,
-    Origin,
-    PoolTimeout,
-    WriteError,
-    holds_bytes,
-    wire_headers,
-    wire_origin,
-    wire_request,
-    within,
-)
+from sekha._wire import Network, Head, PoolTimeout, ReadError, wire_origin, within
 from sekha.errors import SekhaClosedError
 
-_PIECE = 16 * 1024
-"""Bytes written at a time where a deadline is to be kept: each write may take the time that is left."""
+from .connection import Connection
 
 _GLANCE = 1.0
 """Seconds after which those who wait for a place look for connections that were forgotten meanwhile."""
-
-
-class TimedStream(NetworkStream):
-    """The bytes of a connection; waits for none of them past the deadline of the call that uses it.
-
-    What is written is gathered, and leaves when the answer is waited for: the head of a request and its body in one go.
-
-    Args:
-        stream: Where the bytes go to and come from.
-        clock: Tells the time.
-
-    Attributes:
-        expires: The moment of the deadline on that clock; None if there is none.
-        departure: Where it is noted that the first byte of a request may have left.
-        pid: The process that it belongs to.
-    """
-
-    def __init__(self, stream: NetworkStream, clock: Clock) -> None:
-        self._stream = stream
-        self._clock = clock
-        self._gathered = b""
-        self._write_timeout: float | None = None
-        self.expires: float | None = None
-        self.departure = Departure()
-        self.pid = os.getpid()
-
-    def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        """Have bytes sent before the next that are read."""
-        self._gathered += buffer
-        self._write_timeout = timeout
-
-    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        """Wait for bytes, and give some; none at their end."""
-        if self._gathered:
-            self._send()
-        return self._stream.read(max_bytes, self._bounded(timeout))
-
-    def _send(self) -> None:
-        buffer, self._gathered = self._gathered, b""
-        size = _PIECE if self.expires is not None else len(buffer)
-        with suppress(WriteError):  # who does not listen to the end may have answered all the same
-            for start in range(0, len(buffer), size):
-                seconds = self._bounded(self._write_timeout)
-                self.departure.possible = True
-                self._stream.write(buffer[start : start + size], seconds)
-
-    def close(self) -> None:
-        """Close the connection, and wake who reads from it."""
-        self.shut_down()
-        self._stream.close()
-
-    def shut_down(self) -> None:
-        """End what another task or thread does with the connection; it will close it."""
-        if self.pid != os.getpid():
-            return  # after a fork, the connection is still the parent's
-        own = self._stream.get_extra_info("socket")
-        with suppress(OSError):
-            if isinstance(own, socket.socket):
-                socket.socket.shutdown(own, socket.SHUT_RDWR)  # one of TLS would do more
-            else:  # not every event loop's can do it
-                with socket.fromfd(own.fileno(), socket.AF_INET, socket.SOCK_STREAM) as twin:
-                    twin.shutdown(socket.SHUT_RDWR)
-
-    def holds_bytes(self) -> bool:
-        """Whether bytes were received that nobody has asked for."""
-        return holds_bytes(self._stream)
-
-    def get_extra_info(self, info: str) -> Any:
-        """What is known of the socket."""
-        return self._stream.get_extra_info(info)
-
-    def _bounded(self, timeout: float | None) -> float | None:
-        left = None if self.expires is None else self.expires - self._clock.now()
-        return within(timeout, left, sent=self.departure.possible)
-
-
-class Connection(HTTPConnection):
-    """A connection of the pool.
-
-    Args:
-        origin: The server.
-        stream: The bytes.
-    """
-
-    def __init__(self, origin: Origin, stream: TimedStream) -> None:
-        super().__init__(origin, stream)
-        self.wire = stream
-
-    def can_be_used_again(self) -> bool:
-        """Whether its last exchange is over; what a server says beyond its answer is no answer to the next call."""
-        return self.is_idle() and not self._h11_state.trailing_data[0]
-
-    def has_expired(self) -> bool:
-        """Whether the server has closed it, or has said something that nobody asked for."""
-        return super().has_expired() or self.wire.holds_bytes()
 
 
 class Pool:
@@ -158,19 +47,18 @@ class Pool:
         """Send a request; the answer's body is read from the connection, which is free when the answer is closed."""
         request.departure.possible = False
         connection = self._take(request)
-        connection.wire.expires, connection.wire.departure = request.expires, request.departure
         try:
-            answer = connection.handle_request(wire_request(request, self._origin))
+            head = connection.exchange(request)
         except BaseException:
             self._release(connection)
             raise
-        return PooledAnswer(self, connection, answer.status, wire_headers(answer), answer.stream)
+        return PooledAnswer(self, connection, head)
 
     def close(self) -> None:
         """Close all connections; whoever uses one of them finds it broken off, whoever waits is sent away."""
         used, unused = self._places.close()
         for connection in used:
-            connection.wire.shut_down()
+            connection.shut_down()
         with ExitStack() as stack:  # each is closed, whatever becomes of the others
             for connection in unused:
                 stack.callback(connection.close)
@@ -229,10 +117,10 @@ class Pool:
         except BaseException:
             stream.close()
             raise
-        return Connection(self._origin, TimedStream(stream, self._clock))
+        return Connection(stream, self._clock)
 
     def _time_for(self, seconds: float | None, expires: float | None) -> float | None:
-        return within(seconds, None if expires is None else expires - self._clock.now(), sent=False)
+        return within(seconds, expires, self._clock.now, sent=False)
 
     def _release(self, connection: Connection | None) -> None:
         """Give up a place: with its connection, if that can be used again."""
@@ -248,40 +136,41 @@ class Pool:
             self._places.vacate(connection)
 
 
-class PooledAnswer:
+class PooledAnswer(Iterator[bytes]):
     """An answer on a connection of the pool. Closing it, read or not, frees the connection.
 
     Args:
         pool: Where the connection belongs.
         connection: It comes from there.
-        status: Status of the answer.
-        headers: Its headers, names in lower case.
-        body: Its bytes.
+        head: The head of the answer.
     """
 
-    def __init__(
-        self, pool: Pool, connection: Connection, status: int, headers: Mapping[str, str], body: Any
-    ) -> None:
-        self.status = status
-        self.headers = headers
+    def __init__(self, pool: Pool, connection: Connection, head: Head) -> None:
+        self.status: int = head.status
+        self.headers: Mapping[str, str] = head.headers
         self._pool = pool
         self._connection = connection
-        self._body = body
         self._ours = threading.Lock()  # is taken by the one who frees the connection, and never given back
 
     def pieces(self) -> Iterator[bytes]:
         """The body as it arrives."""
-        return cast("Iterator[bytes]", self._body.__iter__())
+        return self
+
+    def __next__(self) -> bytes:
+        if self._ours.locked():
+            raise ReadError("the answer was closed")
+        piece = self._connection.piece()
+        if not piece:
+            raise StopIteration
+        return piece
 
     def close(self) -> None:
         """Free the connection; it is closed unless the whole answer has been read."""
-        if self._connection.wire.pid != os.getpid():
-            self._body.close()  # after a fork, the pool and all its places are the parent's
-        elif self._ours.acquire(blocking=False):
-            try:
-                self._body.close()
-            finally:
+        if self._ours.acquire(blocking=False):
+            if self._connection.pid == os.getpid():
                 self._pool._release(self._connection)
+            else:  # after a fork, the pool and all its places are the parent's; only our end is closed
+                self._connection.close()
 
     def forget(self) -> None:
         """The same without waiting: the next who asks for a connection will close this one."""
@@ -290,6 +179,6 @@ class PooledAnswer:
 
     def hurry(self, moment: float) -> bool:
         """Wait for no more bytes after that moment, if not before it."""
-        wire = self._connection.wire
-        wire.expires = moment if wire.expires is None else min(wire.expires, moment)
+        given = self._connection.expires
+        self._connection.expires = moment if given is None else min(given, moment)
         return True

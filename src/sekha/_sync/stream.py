@@ -26,21 +26,10 @@ _PATIENCE = 0.05
 """Seconds to wait for the end of an answer behind ``[DONE]``; a new connection would cost about as much."""
 
 
-def end(answer: HTTPAnswer, pieces: Iterator[bytes]) -> None:
-    """Close an answer, read or not, and end the iterator over its bytes.
-
-    Closing does not end the iterators inside httpx and httpcore, of which an event loop may complain later; reading on
-    from the closed connection does.
-    """
-    if isinstance(pieces, Inflated):
-        pieces = pieces.compressed
-    try:
-        with suppress(*network_errors()):
-            answer.close()
-    finally:  # also where a cancelled scope, or the deadline's, broke the closing off: the connection is closed by then
-        with suppress(*network_errors(), RuntimeError, ValueError):  # the last two: somebody reads on right now
-            for _ in pieces:
-                pass
+def end(answer: HTTPAnswer) -> None:
+    """Close an answer, read or not; that the connection breaks meanwhile is no matter any more."""
+    with suppress(*network_errors()):
+        answer.close()
 
 
 def pieces_of(answer: HTTPAnswer) -> Iterator[bytes]:
@@ -59,7 +48,7 @@ class Inflated(Iterator[bytes]):
     """
 
     def __init__(self, pieces: Iterator[bytes], inflater: Inflater) -> None:
-        self.compressed = pieces
+        self._pieces = pieces
         self._inflater = inflater
         self._open: Iterable[bytes] = iter(())
 
@@ -67,7 +56,7 @@ class Inflated(Iterator[bytes]):
         while True:
             for piece in self._open:
                 return piece
-            self._open = self._inflater.feed(self.compressed.__next__())
+            self._open = self._inflater.feed(self._pieces.__next__())
 
 
 class Stream(BlockingIteration):
@@ -219,7 +208,7 @@ class Stream(BlockingIteration):
         """Stop reading and free the connection; calling it again does nothing."""
         if not self._closed:
             self._closed = True
-            end(self._answer, self._pieces)
+            end(self._answer)
 
     def __enter__(self) -> Self:
         return self

@@ -325,9 +325,8 @@ class Transport:
         """The whole answer, bounded in length and time; the connection is free afterwards."""
         limit, clock = self.connections.limit, self.connections.clock
         body = bytearray()
-        pieces = pieces_of(answer)
         try:
-            for piece in pieces:
+            for piece in pieces_of(answer):
                 body += piece
                 if len(body) > limit:
                     raise SekhaDecodeError(
@@ -337,7 +336,7 @@ class Transport:
                 if left is not None and left <= 0:
                     raise self._too_late(options, sent=True)
         finally:
-            end(answer, pieces)
+            end(answer)
         return Answer(answer.status, answer.headers, bytes(body))
 
     def _too_late(self, options: CallOptions, *, sent: bool) -> SekhaTimeoutError:
