@@ -7,16 +7,15 @@ import os
 import random
 import threading
 import time
-from collections.abc import Awaitable, Callable, Generator, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
-from contextlib import contextmanager
 from typing import Callable as TypingCallable
-from typing import Generic, TypeVar
+from typing import Generic, Literal, TypeVar
 from weakref import WeakKeyDictionary
 
 import anyio
 from anyio.lowlevel import current_token
-from typing_extensions import ParamSpec
+from typing_extensions import ParamSpec, Self
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -45,26 +44,29 @@ class Clock:
         await anyio.sleep(seconds)
 
 
-class Scope:
-    """Whether a time limit ended the block."""
+class Unlimited:
+    """A block that no time limit ends."""
 
     cancelled_caught = False
 
+    def __enter__(self) -> Self:
+        return self
 
-@contextmanager
-def async_move_on_after(seconds: float | None) -> Generator[Scope | anyio.CancelScope, None, None]:
-    """End the block when the time is over; the scope tells whether it did."""
-    if seconds is None:
-        yield Scope()
-    else:
-        with anyio.move_on_after(max(0.0, seconds)) as scope:
-            yield scope
+    def __exit__(self, *_: object) -> Literal[False]:
+        return False
 
 
-@contextmanager
-def move_on_after(seconds: float | None) -> Generator[Scope, None, None]:
+_UNLIMITED = Unlimited()
+
+
+def async_move_on_after(seconds: float | None) -> Unlimited | anyio.CancelScope:
+    """A block that ends when the time is over, and tells whether it did."""
+    return _UNLIMITED if seconds is None else anyio.move_on_after(max(0.0, seconds))
+
+
+def move_on_after(seconds: float | None) -> Unlimited:
     """Blocking code cannot be interrupted: its timeouts and its looks at the clock keep the limit."""
-    yield Scope()
+    return _UNLIMITED
 
 
 class AsyncPerLoop(Generic[T]):

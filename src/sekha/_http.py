@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import os
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import import_module
@@ -33,7 +33,7 @@ from sekha.errors import (
 
 AsyncHTTPClient = httpx.AsyncClient
 HTTPClient = httpx.Client
-Headers = list[tuple[bytes, bytes]]
+Headers = tuple[tuple[bytes, bytes], ...]
 
 IDLE_SECONDS = 2.0
 """How long an idle connection is kept: servers close them after about 5 s, and a write must not meet that."""
@@ -447,7 +447,7 @@ def http_request(
     """
     method, content = request.endpoint.method, request.content
     if content is not None or method in _WITH_A_LENGTH:
-        headers = [*headers, (b"content-length", b"%d" % len(content or b""))]
+        headers = (*headers, (b"content-length", b"%d" % len(content or b"")))
     return HTTPRequest(
         method,
         base_url,
@@ -503,20 +503,33 @@ def http_headers(
         pairs["content-type"] = "application/json"
     if key is not None:
         pairs["authorization"] = f"Bearer {key.reveal()}"
-    return [(name.encode("ascii"), value.encode("latin-1")) for name, value in pairs.items()]
+    return tuple((name.encode("ascii"), value.encode("latin-1")) for name, value in pairs.items())
 
 
-@contextmanager
-def translated_errors(endpoint: Endpoint[Any], base_url: str) -> Generator[None, None, None]:
-    """Every error of the network inside the block comes out as one of ours."""
-    try:
-        yield
-    except network_errors() as error:
-        raise connection_error(error, endpoint, base_url) from error
-    except RuntimeError as error:
-        if "closed" in str(error) and "client" in str(error):
-            raise SekhaClosedError("the HTTP client was closed", method=endpoint.method, path=endpoint.path) from error
-        raise
+class TranslatedErrors:
+    """A block out of which every error of the network comes as one of ours.
+
+    Args:
+        endpoint: What is called.
+        base_url: Address of the server.
+    """
+
+    def __init__(self, endpoint: Endpoint[Any], base_url: str) -> None:
+        self._endpoint = endpoint
+        self._base_url = base_url
+
+    def __enter__(self) -> None:
+        """Begin."""
+
+    def __exit__(self, cls: type[BaseException] | None, error: BaseException | None, traceback: object) -> None:
+        """Translate."""
+        if error is None:
+            return
+        if isinstance(error, network_errors()):
+            raise connection_error(error, self._endpoint, self._base_url) from error
+        if isinstance(error, RuntimeError) and "closed" in str(error) and "client" in str(error):
+            method, path = self._endpoint.method, self._endpoint.path
+            raise SekhaClosedError("the HTTP client was closed", method=method, path=path) from error
 
 
 def connection_error(error: Exception, endpoint: Endpoint[Any], base_url: str) -> SekhaConnectionError:

@@ -9,7 +9,7 @@ from enum import Enum
 from typing import Any, Final, Generic, TypeVar
 from urllib.parse import quote, urlencode
 
-from sekha._response import Answer, Reader, Route
+from sekha._response import Answer, Reader
 from sekha._sentinel import NOT_GIVEN, NotGiven
 
 T = TypeVar("T")
@@ -64,7 +64,7 @@ class Endpoint(Generic[T]):
             SekhaAPIError: The server refused or failed.
             SekhaDecodeError: The answer does not have the promised shape.
         """
-        return self.reader.read(answer, Route(self.method, self.path, self.writes))
+        return self.reader.read(answer, self)
 
     def request(
         self,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar, cast
+from typing import Any, Generic, Protocol, TypeVar, cast
 
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import from_json
@@ -37,8 +37,7 @@ class Answer:
         return from_json(self.body)
 
 
-@dataclass(frozen=True)
-class Route:
+class Route(Protocol):
     """Where an answer comes from, for the error that it may become.
 
     Attributes:
@@ -47,9 +46,14 @@ class Route:
         writes: Whether a call changes something, so that an unknown outcome must be told.
     """
 
-    method: str
-    path: str
-    writes: bool
+    @property
+    def method(self) -> str: ...
+
+    @property
+    def path(self) -> str: ...
+
+    @property
+    def writes(self) -> bool: ...
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ import h11
 import httpcore
 import httpx
 
-from sekha._http import HTTPRequest, least
+from sekha._http import Headers, HTTPRequest, least
 
 AsyncNetwork = cast("type[httpcore.AsyncNetworkBackend]", httpcore.AnyIOBackend)  # knows trio too
 AsyncNetworkStream = httpcore.AsyncNetworkStream
@@ -87,7 +87,7 @@ class HTTP11:
         """
         target = _prefix(request.base_url) + request.path.encode("ascii")
         try:
-            head = self._h11.send(h11.Request(method=request.method, target=target, headers=request.headers))
+            head = self._h11.send(_request(request.method, target, request.headers))
             body = self._h11.send(h11.Data(data=request.content)) if request.content else b""
             end = self._h11.send(h11.EndOfMessage())
         except h11.LocalProtocolError as error:
@@ -132,6 +132,11 @@ class HTTP11:
             return self._h11.next_event()
         except h11.RemoteProtocolError as error:
             raise httpcore.RemoteProtocolError(error) from error
+
+
+@lru_cache(maxsize=256)
+def _request(method: str, target: bytes, headers: Headers) -> h11.Request:
+    return h11.Request(method=method, target=target, headers=list(headers))  # looked at once: most calls are alike
 
 
 @lru_cache(maxsize=256)

@@ -190,6 +190,26 @@ async def test_closing_breaks_off_what_is_under_way(make: MakeClient, server: Fa
     eventually(lambda: server.open_connections == 0)
 
 
+async def test_c1_closing_a_client_is_no_end_of_an_answer(make: MakeClient, server: FakeServer) -> None:
+    client, busy = make(max_retries=0), threading.Event()
+    start = head(content_type="text/plain", connection="close") + b"\r\n"
+    server.on("GET /metrics", raw(start + b"sekha_up 1\nsekha_half_of_a_li", busy.set, end="hang"))
+
+    async def call() -> Any:
+        with pytest.raises(SekhaConnectionError, match="closed by the client") as caught:
+            await client.controller.metrics()
+        return caught.value
+
+    async def close() -> None:
+        while not busy.is_set():
+            await Clock().async_sleep(0.002)
+        await Clock().async_sleep(0.02)
+        await client.aclose()
+
+    error, _ = await async_gather([call, close], 2)
+    assert error.sent
+
+
 async def test_a_forgotten_stream_frees_its_place(make: MakeClient, server: FakeServer, bridge: FakeServer) -> None:
     client = make(max_connections=1)
     give_clock(client, Clock())

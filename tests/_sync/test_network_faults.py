@@ -96,6 +96,13 @@ def test_c4_so_does_every_error_in_a_stream(library: str, stage: str, clock: Fak
     assert wrong == []
 
 
+@pytest.mark.parametrize("host", ["foo..bar", "x" * 64 + ".test"])
+def test_c4_a_host_that_cannot_be_one_becomes_ours(host: str, make: MakeClient) -> None:
+    with pytest.raises(SekhaConnectionError) as caught:
+        make(controller_url=f"http://{host}", max_retries=0).controller.query("x")
+    assert caught.value.sent is False
+
+
 # Interruptions
 
 

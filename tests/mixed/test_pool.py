@@ -15,20 +15,27 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sekha import SekhaClient, SekhaTimeoutError
+from sekha import SekhaClient, SekhaClosedError, SekhaTimeoutError
 from sekha._async.pool import AsyncPool
 from sekha._async.stream import end
 from sekha._concurrency import Clock
 from sekha._http import AsyncHTTPAnswer, http_headers, http_request
 from sekha._request import CallOptions, Departure, Endpoint, Repeat, Request, Service
 from sekha._response import Reader
+from sekha._sync.connection import Connection
 from support import facts
-from support.replies import after, answer, raw
+from support.certificates import Certificates
+from support.replies import after, answer, chunked, delta, raw
 from support.server import FakeServer
 
 URL = "http://sekha.test"
 Manner = Literal["fine", "closes", "surplus", "mutters", "dies", "cuts", "stale"]
 LIE = b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\n9999"
+
+
+@pytest.fixture(scope="module")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
+    return Certificates(tmp_path_factory.mktemp("certificates"))
 
 
 class Call(NamedTuple):
@@ -96,6 +103,8 @@ class Wire(httpcore.AsyncNetworkStream):
         await anyio.lowlevel.checkpoint()
 
     def get_extra_info(self, info: str) -> Any:
+        if self._closed:
+            raise AttributeError("some event loops have nothing to tell of a connection that is closed")
         return {"is_readable": self._gone, "ssl_object": Held(self._to_come)}.get(info, self)
 
     def fileno(self) -> int:
@@ -374,6 +383,99 @@ def test_r8_r10_threads_queue_up_and_get_their_own_answers(server: FakeServer) -
         assert not pool._places._queue
         assert not pool._places._used
         assert pool._places._free + len(pool._places._idle) == 3
+
+
+class Silent(httpcore.NetworkStream):
+    """A connection whose reader takes a while to hear that it is shut down."""
+
+    def __init__(self) -> None:
+        self.events: List[str] = []
+        self.reads, self.hears = threading.Event(), threading.Event()
+
+    def read(self, max_bytes: int, timeout: Optional[float] = None) -> bytes:
+        self.reads.set()
+        assert self.hears.wait(10)
+        self.events.append("heard")
+        return b""
+
+    def write(self, buffer: bytes, timeout: Optional[float] = None) -> None:
+        pass
+
+    def close(self) -> None:
+        self.events.append("closed")
+
+    def get_extra_info(self, info: str) -> Any:
+        return self if info == "socket" else None
+
+    def fileno(self) -> int:
+        return -1
+
+
+def test_r10_a_connection_is_closed_when_its_reader_has_heard_of_it() -> None:
+    """Else the system gives its number to somebody else at once, whose bytes the reader would get."""
+    stream = Silent()
+    connection = Connection(stream, Clock())
+    endpoint: Any = Endpoint("ask", Service.CONTROLLER, "GET", "/", Repeat.SAFE, Reader(None))
+    headers = http_headers(URL, {}, None, accept="*/*", has_body=False)
+    request = http_request(Request(endpoint, "/"), URL, CallOptions(), headers, time_left=None, departure=Departure())
+    outcomes: List[type] = []
+
+    def read() -> None:
+        try:
+            connection.exchange(request)
+        except httpcore.ReadError as error:
+            outcomes.append(type(error))
+
+    threads = [threading.Thread(target=target) for target in (read, connection.close)]
+    threads[0].start()
+    assert stream.reads.wait(10)
+    threads[1].start()
+    threads[1].join(0.05)
+    assert threads[1].is_alive()
+    stream.hears.set()
+    for thread in threads:
+        thread.join(10)
+    assert stream.events == ["heard", "closed"]
+    assert outcomes == [httpcore.ReadError]
+
+
+def test_r10_streams_closed_by_other_threads_hurt_nobody(certificates: Certificates) -> None:
+    server = FakeServer(tls=certificates.server())
+    server.always("POST /v1/chat/completions", chunked(delta("Once "), end="hang"))
+    server.always("GET /health", answer(facts.HEALTHY))
+    wrong: List[BaseException] = []
+
+    def stream() -> None:
+        for _ in range(25):
+            stream = client.bridge.stream_complete([{"role": "user", "content": "x"}])
+            texts = stream.text_stream()
+            next(texts)
+            closer = threading.Timer(0.002, stream.close)
+            closer.start()
+            with pytest.raises(SekhaClosedError):
+                next(texts)
+            closer.join()
+
+    def call() -> None:
+        for _ in range(150):
+            client.controller.health()
+
+    def watched(work: Callable[[], None]) -> None:
+        try:
+            work()
+        except BaseException as error:
+            wrong.append(error)
+
+    with SekhaClient(
+        controller_url=server.url, bridge_url=server.url, api_key="k", verify=certificates.ca, timeout=20, max_retries=0
+    ) as client:
+        threads = [threading.Thread(target=watched, args=(work,)) for work in (stream, call, stream, call)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(60)
+    server.close()
+    assert wrong == []
 
 
 def test_closing_sends_away_the_threads_that_wait(server: FakeServer) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+import threading
 from typing import Any, Callable, Dict, List
 
 import anyio
@@ -10,7 +12,8 @@ import pytest
 
 from sekha import AsyncSekhaClient
 from support import facts
-from support.facts import MESSAGES
+from support.canary import frames_of, in_sight
+from support.facts import MESSAGES, REST_KEY
 from support.replies import DONE, HANG, answer, chunked, cut, delta, empty, raw
 from support.server import FakeServer, Reply
 
@@ -89,3 +92,21 @@ def test_c4_nor_is_one_of_asyncio_itself(where: str, server: FakeServer) -> None
             assert task.cancelled()
 
     asyncio.run(asyncio.wait_for(main(), 10))
+
+
+async def test_s1_nor_does_it_show_the_key_in_the_frames_that_were_sending() -> None:
+    accepted: List[socket.socket] = []
+    with socket.create_server(("127.0.0.1", 0)) as listener:  # takes in nothing of what is sent
+        thread = threading.Thread(target=lambda: accepted.append(listener.accept()[0]))
+        thread.start()
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        async with AsyncSekhaClient(controller_url=url, api_key=REST_KEY) as client:
+            text = "x" * 20_000_000
+            end = await cancelled(
+                lambda: client.controller.create_conversation(messages=[{"role": "user", "content": text}]),
+                lambda: accepted,
+            )
+        thread.join(10)
+        accepted[0].close()
+    assert "_say" in frames_of(end)
+    assert not in_sight(frames_of(end))

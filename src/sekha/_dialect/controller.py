@@ -36,8 +36,9 @@ def similarities(results: object, *, distances_if_equal: bool) -> None:
 
     A server lists its best hit first: scores that rise along the list are distances.
     """
-    found = [hit for hit in map(as_object, as_list(results) or ()) if hit is not None]
-    scores = [score for score in (hit.get("score") for hit in found) if isinstance(score, (int, float))]
+    listed = as_list(results) or ()
+    found: list[dict[str, Any]] = [hit for hit in listed if isinstance(hit, dict)]
+    scores = [hit["score"] for hit in found if isinstance(hit.get("score"), (int, float))]
     if not scores or len(scores) < len(found):
         return
     if scores[0] < scores[-1] or (scores[0] == scores[-1] and distances_if_equal):

@@ -20,13 +20,13 @@ from sekha._http import (
     HTTPClient,
     HTTPTransport,
     Headers,
+    TranslatedErrors,
     http_headers,
     http_request,
     make_transport,
     needs_httpx,
     prepare,
     tls_for,
-    translated_errors,
 )
 from sekha._observe import Watch, Watched
 from sekha._options import merged_keys
@@ -273,13 +273,13 @@ class Transport:
 
     def _exchange(self, call: Watched, departure: Departure) -> Answer:
         """One attempt on the wire: the whole answer."""
-        with translated_errors(call.request.endpoint, self.connections.base_url):
+        with TranslatedErrors(call.request.endpoint, self.connections.base_url):
             return self._read(self._send(call, departure, "application/json"), call.options)
 
     def _open(self, call: Watched, departure: Departure) -> Stream:
         """One attempt on the wire: the head of a stream, or the error that came instead."""
         endpoint, options, connections = call.request.endpoint, call.options, self.connections
-        with translated_errors(endpoint, connections.base_url):
+        with TranslatedErrors(endpoint, connections.base_url):
             answer = self._send(call, departure, "text/event-stream, application/json")
             if not 200 <= answer.status < 300:
                 endpoint.read(self._read(answer, options))

@@ -10,7 +10,7 @@ from typing_extensions import Annotated
 _T = TypeVar("_T")
 
 _TIME = re.compile(
-    r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d)(?:[.,](\d+))? ?(Z|UTC|[+-]\d\d:?\d\d)?", re.IGNORECASE | re.ASCII
+    r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d:\d\d)(?:[.,](\d+))? ?([Zz]|[Uu][Tt][Cc]|[+-]\d\d:?\d\d)?", re.ASCII
 )
 
 
