@@ -7,7 +7,7 @@ from typing import List, Optional, Tuple
 import httpcore
 import pytest
 
-from sekha._http import HTTPRequest
+from sekha._http import Headers, HTTPRequest
 from sekha._request import Departure
 from sekha._wire import HTTP11, _numeric
 
@@ -50,7 +50,7 @@ def test_a_request_is_said_in_one_go() -> None:
 
 
 @pytest.mark.parametrize("bad", [((b"host", b"a"), (b"x", b"a\nb")), ((b"host", b"a"), (b"a b", b"x")), ()])
-def test_what_cannot_be_said_is_refused(bad: Tuple[Tuple[bytes, bytes], ...]) -> None:
+def test_what_cannot_be_said_is_refused(bad: Headers) -> None:
     with pytest.raises(httpcore.LocalProtocolError):
         HTTP11().say(request(headers=bad))
 
