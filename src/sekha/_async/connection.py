@@ -45,9 +45,10 @@ class AsyncConnection:
         """Send a request, and wait for the head of its answer."""
         self.expires, self._patience = request.expires, request.timeout["read"]
         await self._say(self._http.say(request), request)
-        while (head := self._http.head()) is None:
+        while True:
             await self._listen()
-        return head
+            if (head := self._http.head()) is not None:
+                return head
 
     async def piece(self) -> bytes:
         """The next piece of the answer's body; none at its end."""

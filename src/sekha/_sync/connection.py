@@ -47,9 +47,10 @@ class Connection:
         """Send a request, and wait for the head of its answer."""
         self.expires, self._patience = request.expires, request.timeout["read"]
         self._say(self._http.say(request), request)
-        while (head := self._http.head()) is None:
+        while True:
             self._listen()
-        return head
+            if (head := self._http.head()) is not None:
+                return head
 
     def piece(self) -> bytes:
         """The next piece of the answer's body; none at its end."""

@@ -1,0 +1,242 @@
+"""What is timed: how each library makes the call that its users make most, an answer of about 8 KB.
+
+Only the child processes call what needs a library; this file imports none.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable, Iterator
+from importlib import import_module
+from typing import Any
+
+from canned import BODY, HITS
+
+Call = Callable[[], object]
+AsyncCall = Callable[[], Awaitable[object]]
+
+ASK = [{"role": "user", "content": "How do we deploy?"}]
+KEY = "sk-bench-" + "k" * 32  # the published SDK wants a long one
+UNLIMITED = 10**9
+CONNECTIONS = 100
+
+
+class Subject:
+    """A library.
+
+    Attributes:
+        name: What the table calls it.
+        requirements: What pip installs for it.
+        distribution: The name under which it is installed.
+        module: What its users import.
+        trio: Whether it works there.
+        streams: Whether it reads streams of chat chunks, blocking.
+    """
+
+    name = ""
+    requirements: tuple[str, ...] = ()
+    distribution = ""
+    module = ""
+    trio = False
+    streams = False
+
+    def open(self, url: str) -> Any:
+        """A blocking client."""
+        raise NotImplementedError
+
+    def open_async(self, url: str) -> Any:
+        """An async client."""
+        raise NotImplementedError
+
+    def call(self, client: Any, url: str) -> Call:
+        """One call by a blocking client."""
+        raise NotImplementedError
+
+    def async_call(self, client: Any, url: str) -> AsyncCall:
+        """One call by an async client."""
+        raise NotImplementedError
+
+    def stream(self, client: Any, url: str, model: str) -> Iterator[object]:
+        """The chunks of a stream, read as data."""
+        raise NotImplementedError
+
+
+class HTTPX(Subject):
+    """The yardstick: what one writes without a client library."""
+
+    name = "httpx"
+    distribution = module = "httpx"
+    trio = streams = True
+
+    def _limits(self) -> Any:
+        return import_module("httpx").Limits(max_connections=CONNECTIONS, max_keepalive_connections=CONNECTIONS)
+
+    def open(self, url: str) -> Any:
+        return import_module("httpx").Client(limits=self._limits(), timeout=60)
+
+    def open_async(self, url: str) -> Any:
+        return import_module("httpx").AsyncClient(limits=self._limits(), timeout=60)
+
+    def call(self, client: Any, url: str) -> Call:
+        return lambda: client.post(url + "/api/v1/query", json=BODY).json()
+
+    def async_call(self, client: Any, url: str) -> AsyncCall:
+        async def call() -> object:
+            return (await client.post(url + "/api/v1/query", json=BODY)).json()
+
+        return call
+
+    def stream(self, client: Any, url: str, model: str) -> Iterator[object]:
+        body = {"model": model, "messages": ASK, "stream": True}
+        with client.stream("POST", url + "/v1/chat/completions", json=body) as response:
+            for line in response.iter_lines():
+                if line.startswith("data: ") and line != "data: [DONE]":
+                    yield json.loads(line[6:])
+
+
+class Ours(Subject):
+    """This library."""
+
+    name = "ours"
+    requirements = (".",)
+    distribution = "sekha-python-sdk"
+    module = "sekha"
+    trio = streams = True
+
+    def open(self, url: str) -> Any:
+        options = {"rate_limit_requests": UNLIMITED, "max_connections": CONNECTIONS}
+        return import_module("sekha").SekhaClient(controller_url=url, bridge_url=url, api_key=KEY, **options)
+
+    def open_async(self, url: str) -> Any:
+        options = {"rate_limit_requests": UNLIMITED, "max_connections": CONNECTIONS}
+        return import_module("sekha").AsyncSekhaClient(controller_url=url, bridge_url=url, api_key=KEY, **options)
+
+    def call(self, client: Any, url: str) -> Call:
+        return lambda: client.controller.query("docker", limit=HITS)
+
+    def async_call(self, client: Any, url: str) -> AsyncCall:
+        return lambda: client.controller.query("docker", limit=HITS)
+
+    def stream(self, client: Any, url: str, model: str) -> Iterator[object]:
+        chunks: Iterator[object] = client.bridge.stream_complete(ASK, model=model)
+        return chunks
+
+
+class HTTPCore(Subject):
+    """What httpx itself stands on; nothing is checked or typed."""
+
+    name = "httpcore"
+    requirements = ("httpcore[asyncio,trio]",)
+    distribution = module = "httpcore"
+    trio = True
+
+    def open(self, url: str) -> Any:
+        return import_module("httpcore").ConnectionPool(max_connections=CONNECTIONS)
+
+    def open_async(self, url: str) -> Any:
+        return import_module("httpcore").AsyncConnectionPool(max_connections=CONNECTIONS)
+
+    def _arguments(self, url: str) -> tuple[str, str, dict[str, Any]]:
+        headers = {"host": url[7:], "content-type": "application/json", "authorization": f"Bearer {KEY}"}
+        return "POST", url + "/api/v1/query", {"headers": headers, "content": json.dumps(BODY).encode()}
+
+    def call(self, client: Any, url: str) -> Call:
+        method, target, options = self._arguments(url)
+        return lambda: json.loads(client.request(method, target, **options).content)
+
+    def async_call(self, client: Any, url: str) -> AsyncCall:
+        method, target, options = self._arguments(url)
+
+        async def call() -> object:
+            return json.loads((await client.request(method, target, **options)).content)
+
+        return call
+
+
+class Published(Subject):
+    """The published SDK of the same name; its blocking client has no search, so it reads a conversation."""
+
+    name = "published sdk"
+    requirements = ("sekha-python-sdk==0.2.0",)
+    distribution = "sekha-python-sdk"
+    module = "sekha"
+
+    def open_async(self, url: str) -> Any:
+        return import_module("sekha").SekhaClient(
+            controller_url=url, bridge_url=url, api_key=KEY, bridge_api_key=KEY, rate_limit_requests=UNLIMITED
+        )
+
+    def async_call(self, client: Any, url: str) -> AsyncCall:
+        return lambda: client.controller.query("docker", limit=HITS)
+
+
+class OpenAI(Subject):
+    """The client of OpenAI's API: a chat completion of the same size."""
+
+    name = "openai"
+    requirements = ("openai",)
+    distribution = module = "openai"
+    streams = True
+
+    def open(self, url: str) -> Any:
+        return import_module("openai").OpenAI(base_url=url + "/v1", api_key=KEY)
+
+    def open_async(self, url: str) -> Any:
+        return import_module("openai").AsyncOpenAI(base_url=url + "/v1", api_key=KEY)
+
+    def call(self, client: Any, url: str) -> Call:
+        return lambda: client.chat.completions.create(messages=ASK, model="m")
+
+    def async_call(self, client: Any, url: str) -> AsyncCall:
+        return lambda: client.chat.completions.create(messages=ASK, model="m")
+
+    def stream(self, client: Any, url: str, model: str) -> Iterator[object]:
+        chunks: Iterator[object] = client.chat.completions.create(messages=ASK, model=model, stream=True)
+        return chunks
+
+
+class Mem0(Subject):
+    """The client of Mem0's platform: a search with ten hits."""
+
+    name = "mem0ai"
+    requirements = ("mem0ai",)
+    distribution = "mem0ai"
+    module = "mem0"
+
+    def open(self, url: str) -> Any:
+        return import_module("mem0").MemoryClient(api_key=KEY, host=url)
+
+    def open_async(self, url: str) -> Any:
+        return import_module("mem0").AsyncMemoryClient(api_key=KEY, host=url)
+
+    def call(self, client: Any, url: str) -> Call:
+        return lambda: client.search("docker", filters={"user_id": "u"}, top_k=HITS)
+
+    def async_call(self, client: Any, url: str) -> AsyncCall:
+        return lambda: client.search("docker", filters={"user_id": "u"}, top_k=HITS)
+
+
+class LangGraph(Subject):
+    """The client of LangGraph's server: a search in its store with ten hits."""
+
+    name = "langgraph-sdk"
+    requirements = ("langgraph-sdk",)
+    distribution = "langgraph-sdk"
+    module = "langgraph_sdk"
+
+    def open(self, url: str) -> Any:
+        return import_module("langgraph_sdk").get_sync_client(url=url, api_key=KEY)
+
+    def open_async(self, url: str) -> Any:
+        return import_module("langgraph_sdk").get_client(url=url, api_key=KEY)
+
+    def call(self, client: Any, url: str) -> Call:
+        return lambda: client.store.search_items(("memories",), query="docker", limit=HITS)
+
+    def async_call(self, client: Any, url: str) -> AsyncCall:
+        return lambda: client.store.search_items(("memories",), query="docker", limit=HITS)
+
+
+HTTPX_ITSELF = HTTPX()
+SUBJECTS: tuple[Subject, ...] = (Ours(), HTTPCore(), Published(), OpenAI(), Mem0(), LangGraph())
+BY_NAME = {subject.name: subject for subject in (HTTPX_ITSELF, *SUBJECTS)}
