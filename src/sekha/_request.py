@@ -133,7 +133,7 @@ class Departure:
     __slots__ = ("possible",)
 
     def __init__(self) -> None:
-        self.possible = True
+        self.possible: bool = True
 
 
 def to_json(body: Mapping[str, Any]) -> bytes:
