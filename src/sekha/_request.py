@@ -136,9 +136,12 @@ class Departure:
         self.possible: bool = True
 
 
+_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+
+
 def to_json(body: Mapping[str, Any]) -> bytes:
     """Plain data as compact UTF-8 JSON."""
-    return json.dumps(body, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
+    return _ENCODER.encode(body).encode()
 
 
 def _query_value(value: object) -> str:

@@ -10,7 +10,7 @@ from typing_extensions import Annotated
 _T = TypeVar("_T")
 
 _TIME = re.compile(
-    r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d:\d\d)(?:[.,](\d+))? ?([Zz]|[Uu][Tt][Cc]|[+-]\d\d:?\d\d)?", re.ASCII
+    r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(?:[.,](\d+))? ?(?:[Zz]|[Uu][Tt][Cc]|([+-]\d\d:?\d\d))?", re.ASCII
 )
 
 
@@ -23,13 +23,13 @@ def regular_time(value: str) -> str:
     match = _TIME.fullmatch(value)
     if match is None:
         return value
-    date, time, fraction, zone = match.groups()
-    regular = f"{date}T{time}.{(fraction or '')[:6]:0<6}"
-    offset = f"{zone[:3]}:{zone[-2:]}" if zone and zone[0] in "+-" else "+00:00"
+    fraction, offset = match.groups("")
+    regular = f"{value[:10]}T{value[11:19]}.{fraction[:6].ljust(6, '0')}"
+    regular += f"{offset[:3]}:{offset[-2:]}" if offset else "+00:00"
     try:
-        moment = datetime.fromisoformat(regular + offset)
-        if offset == "+00:00":
-            return regular + offset
+        moment = datetime.fromisoformat(regular)
+        if regular.endswith("+00:00"):
+            return regular
         return moment.astimezone(timezone.utc).isoformat(timespec="microseconds")
     except (ValueError, OverflowError):  # such as a 30th of February
         return value
