@@ -16,7 +16,7 @@ Call = Callable[[], object]
 AsyncCall = Callable[[], Awaitable[object]]
 
 ASK = [{"role": "user", "content": "How do we deploy?"}]
-KEY = "sk-bench-" + "k" * 32  # the published SDK wants a long one
+KEY = "sk-sekha-" + "k" * 32  # the published SDK wants one that looks so
 UNLIMITED = 10**9
 CONNECTIONS = 100
 

@@ -23,6 +23,8 @@ from sekha.errors import (
 )
 from sekha.types import ChatChoice, ChatCompletion, ChatCompletionChunk, ChatMessage
 
+_HEAD = ("id", "created", "model")
+
 
 @cache
 def _chunk_adapter() -> TypeAdapter[ChatCompletionChunk]:
@@ -49,19 +51,24 @@ class CollectedCompletion:
 
     def add(self, chunk: ChatCompletionChunk) -> None:
         """Take in the next chunk."""
-        for key in ("id", "created", "model"):
-            if chunk.get(key):  # Azure begins with a chunk of empty strings and a 0
-                self._head.setdefault(key, chunk.get(key))
+        if len(self._head) < len(_HEAD):
+            for key in _HEAD:
+                if chunk.get(key):  # Azure begins with a chunk of empty strings and a 0
+                    self._head.setdefault(key, chunk.get(key))
         if chunk.get("usage") is not None:
             self._usage = chunk.get("usage")
         for choice in chunk["choices"]:
-            index = choice.get("index") or 0
-            texts = self._texts.setdefault(index, [])
-            texts.append(choice["delta"].get("content") or "")
-            if choice["delta"].get("role"):
-                self._roles[index] = str(choice["delta"].get("role"))
+            index, delta = choice.get("index") or 0, choice["delta"]
+            self._texts.setdefault(index, []).append(delta.get("content") or "")
+            if delta.get("role"):
+                self._roles[index] = str(delta.get("role"))
             if choice.get("finish_reason"):
                 self._reasons[index] = choice.get("finish_reason")
+
+    @property
+    def says_its_end(self) -> bool:
+        """Whether a chunk gave a reason why it ends."""
+        return bool(self._reasons)
 
     @property
     def text(self) -> str:
@@ -100,7 +107,6 @@ class ChunkReader:
         self._plain: list[bytes] = []
         self._plain_size = 0
         self._ending = False
-        self._finished = False
         self.done: bool = False
         self.collected: CollectedCompletion = CollectedCompletion()
 
@@ -141,7 +147,7 @@ class ChunkReader:
     @property
     def has_said_its_end(self) -> bool:
         """Whether the answer is complete, so that a connection that breaks now takes nothing away."""
-        return self.done or self._finished
+        return self.done or self.collected.says_its_end
 
     def cut(self, problem: str) -> SekhaStreamError:
         """The error for a stream that broke off here."""
@@ -168,7 +174,7 @@ class ChunkReader:
         try:
             data: object = from_json(event.data)
         except ValueError:
-            if self._ending and self._finished:
+            if self._ending and self.has_said_its_end:
                 return None  # the answer was complete; what was cut only told about it
             if self._ending:
                 raise self.cut("the stream was cut in the middle of an event") from None
@@ -185,7 +191,6 @@ class ChunkReader:
             problem = f"{where(place(first, data)).replace('the request', 'a chunk')}: {first['msg']}"
             raise self._misfit(problem, source.encode()) from None
         self.collected.add(chunk)
-        self._finished = self._finished or any(choice.get("finish_reason") for choice in chunk["choices"])
         return chunk
 
     def _from_completion(self, body: bytes) -> Iterator[ChatCompletionChunk]:

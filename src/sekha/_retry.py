@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any, TypeVar
-
-from tenacity import RetryCallState
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from sekha._concurrency import Clock
 from sekha._request import CallOptions, Departure, Endpoint, Repeat, Service
@@ -19,6 +17,9 @@ from sekha.errors import (
     SekhaServerError,
     SekhaValidationError,
 )
+
+if TYPE_CHECKING:
+    from tenacity import RetryCallState
 
 E = TypeVar("E", bound=SekhaError)
 

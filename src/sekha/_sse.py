@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 
 _LINE_END = re.compile(rb"\r\n|\r|\n")  # no other character ends a line: not U+2028, not U+0085
 _BOM = b"\xef\xbb\xbf"
 
 
-@dataclass(frozen=True)
-class Event:
+class Event(NamedTuple):
     """One event: its data, and its name where it has one."""
 
     data: str
@@ -56,7 +55,7 @@ class EventDecoder:
         self._after_cr = piece[-1:] == b"\r"
         self._check(self._line_size + found.start())  # before it is put together
         *lines, rest = _LINE_END.split(b"".join((*self._line, piece)))
-        events = [event for line in lines for event in self._end_line(line)]
+        events = [event for event in map(self._end_line, lines) if event is not None]
         self._line, self._line_size = [rest], len(rest)
         self._check(len(rest))
         return events
@@ -65,9 +64,11 @@ class EventDecoder:
         """What had begun when the bytes ended: servers forget the blank line after the last event."""
         line = b"".join(self._line)
         self._line = []
-        return [*self._end_line(line), *self._end_line(b"")] if line else self._end_line(b"")
+        found = (self._end_line(line), self._end_line(b"")) if line else (self._end_line(b""),)
+        return [event for event in found if event is not None]
 
-    def _end_line(self, line: bytes) -> list[Event]:
+    def _end_line(self, line: bytes) -> Event | None:
+        """Take in a line; the event that it ends, if it does."""
         if self._at_start:
             self._at_start = False
             line = line[3:] if line.startswith(_BOM) else line
@@ -81,16 +82,17 @@ class EventDecoder:
             self._size += len(line)
         elif field == b"event":
             self._name = value
-        return []  # comments, id and retry say nothing about the answer
+        return None  # comments, id and retry say nothing about the answer
 
     def _check(self, line: int) -> None:
         """Refuse an event that is too long with a further line of that length; the same for every cut."""
         if self._size + line > self._limit:
             raise EventTooLong(f"an event is longer than {self._limit} bytes")
 
-    def _end_event(self) -> list[Event]:
+    def _end_event(self) -> Event | None:
         data, name = self._data, self._name
-        self._data, self._name, self._size = [], b"", 0
         if not data and name != b"error":
-            return []
-        return [Event(b"\n".join(data).decode("utf-8", "replace"), name.decode("utf-8", "replace"))]
+            self._name = b""
+            return None
+        self._data, self._name, self._size = [], b"", 0
+        return Event(b"\n".join(data).decode("utf-8", "replace"), name.decode("utf-8", "replace"))

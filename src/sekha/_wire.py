@@ -78,6 +78,8 @@ class HTTP11:
 
     def __init__(self) -> None:
         self._h11 = h11.Connection(h11.CLIENT, max_incomplete_event_size=_LONGEST_HEAD)
+        self._end: object = None  # of the answer's body: an event, or an error
+        self._is_read = False
 
     def say(self, request: HTTPRequest) -> bytes:
         """The bytes of a request.
@@ -86,6 +88,7 @@ class HTTP11:
             LocalProtocolError: It cannot be said.
         """
         target = _prefix(request.base_url) + request.path.encode("ascii")
+        self._end, self._is_read = None, False
         try:
             head = self._h11.send(_request(request.method, target, request.headers))
             body = self._h11.send(h11.Data(data=request.content)) if request.content else b""
@@ -110,11 +113,26 @@ class HTTP11:
                 return Head(event.status_code, _headers(event.headers))
 
     def piece(self) -> bytes | None:
-        """The next piece of the answer's body, none at its end; None if more has to be heard."""
-        event = self._next_event()
-        if event is h11.NEED_DATA:
-            return None
-        return bytes(event.data) if isinstance(event, h11.Data) else b""
+        """What was heard of the answer's body, none at its end; None if more has to be heard."""
+        found: list[bytes] = []
+        while self._end is None:
+            try:
+                event = self._next_event()
+            except httpcore.RemoteProtocolError as error:
+                self._end = error
+                break
+            if isinstance(event, h11.Data):
+                found.append(event.data)
+            elif event is h11.NEED_DATA:
+                break
+            else:
+                self._end = event
+        if found:  # what is wrong behind it is for the next time
+            return b"".join(found)
+        if isinstance(self._end, httpcore.RemoteProtocolError):
+            raise self._end
+        self._is_read = self._end is not None
+        return b"" if self._is_read else None
 
     def begin_again(self) -> bool:
         """Be ready for another request; False if the last exchange is not over, or leaves no room for another.
@@ -122,7 +140,7 @@ class HTTP11:
         What a server says beyond its answer is no answer to the next call.
         """
         over = self._h11.our_state is h11.DONE and self._h11.their_state is h11.DONE
-        if not over or self._h11.trailing_data[0]:
+        if not (over and self._is_read) or self._h11.trailing_data[0]:
             return False
         self._h11.start_next_cycle()
         return True

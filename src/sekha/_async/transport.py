@@ -8,8 +8,6 @@ from copy import copy
 from dataclasses import replace
 from typing import Any, TypeVar, cast
 
-from tenacity import AsyncRetrying
-
 from sekha import _dialect as dialect
 from sekha._chat import ChunkReader
 from sekha._concurrency import AsyncCall, AsyncPerLoop, AsyncSemaphore, Clock, async_move_on_after
@@ -239,6 +237,8 @@ class AsyncTransport:
 
     async def _repeat(self, one: AsyncCall[[], T], failures: list[SekhaError], attempts: Attempts, call: Watched) -> T:
         """Further attempts after a failed one, if there may be any: the first is made without tenacity's help."""
+
+        from tenacity import AsyncRetrying  # late: most calls and processes do without it
 
         async def attempt() -> T:
             if failures:

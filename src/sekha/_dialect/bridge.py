@@ -28,12 +28,13 @@ def chunk(data: object) -> object:
     found = as_object(data)
     if found is None:
         return data
-    if found.get("choices") is None:
+    choices = found.get("choices")
+    if choices is None:
         found["choices"] = []
-    for choice in map(as_object, as_list(get(found, "choices")) or ()):
+    for choice in map(as_object, as_list(choices) or ()):
         if choice is not None and choice.get("delta") is None:
             choice["delta"] = {}
-    return with_usage(found) if as_object(found.get("usage")) is not None else found
+    return with_usage(found) if isinstance(found.get("usage"), dict) else found
 
 
 def chunks_of_completion(data: object) -> list[dict[str, Any]] | None:

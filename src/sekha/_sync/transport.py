@@ -10,8 +10,6 @@ from copy import copy
 from dataclasses import replace
 from typing import Any, TypeVar, cast
 
-from tenacity import Retrying
-
 from sekha import _dialect as dialect
 from sekha._chat import ChunkReader
 from sekha._concurrency import Call, PerProcess, Semaphore, Clock, move_on_after
@@ -241,6 +239,8 @@ class Transport:
 
     def _repeat(self, one: Call[[], T], failures: list[SekhaError], attempts: Attempts, call: Watched) -> T:
         """Further attempts after a failed one, if there may be any: the first is made without tenacity's help."""
+
+        from tenacity import Retrying  # late: most calls and processes do without it
 
         def attempt() -> T:
             if failures:
