@@ -123,6 +123,8 @@ def cell(figures: Mapping[str, Any] | None) -> str:
     if "error" in figures:
         return "failed"
     ratios = figures["ratios"]
+    if not ratios:
+        return "httpx finished none"
     return f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
 
 
@@ -201,7 +203,7 @@ def draw(results: Mapping[str, Any], path: Path) -> None:
     figure, axes = pyplot.subplots(figsize=(9, 4))
     width = 0.8 / len(names)
     for place, name in enumerate(names):
-        found = [(at, parts[part][name]) for at, part in enumerate(shown) if "ratios" in parts[part].get(name, {})]
+        found = [(at, parts[part][name]) for at, part in enumerate(shown) if parts[part].get(name, {}).get("ratios")]
         middles = [statistics.median(figures["ratios"]) for _, figures in found]
         spans = [
             [middle - min(figures["ratios"]) for middle, (_, figures) in zip(middles, found)],

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import json
+import math
 import statistics
 import sys
 import time
@@ -18,9 +19,9 @@ from concurrent.futures import ThreadPoolExecutor
 from importlib import import_module, metadata
 from typing import Any
 
-from canned import CHUNKS, HITS
+from canned import CHUNKS
 
-from timing.subjects import BY_NAME, HTTPX_ITSELF, UNLIMITED, AsyncCall, Call, Ours, Subject
+from timing.subjects import BY_NAME, HTTPX_ITSELF, AsyncCall, Call, Ours, Subject
 
 CALLS = 40  # of each side in a round
 PATIENCE = 20.0  # seconds for all callers of one side together
@@ -87,8 +88,11 @@ def on_trio(subject: Subject, url: str, rounds: int) -> Figures:
     return found
 
 
-async def all_at_once(call: AsyncCall, callers: int) -> float:
-    """Seconds a call, of so many callers who begin together; what is not done in twenty seconds is not waited for."""
+async def all_at_once(call: AsyncCall, callers: int) -> float | None:
+    """Seconds a call, of so many callers who begin together; what is not done in twenty seconds is not waited for.
+
+    None if none of them was done by then.
+    """
     done = 0
 
     async def one() -> None:
@@ -103,7 +107,7 @@ async def all_at_once(call: AsyncCall, callers: int) -> float:
     for task in late:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
-    return spent / done if done else float("inf")
+    return spent / done if done else None
 
 
 def together(callers: int) -> Callable[[Subject, str, int], Figures]:
@@ -119,9 +123,10 @@ def together(callers: int) -> Callable[[Subject, str, int], Figures]:
             for side, call in enumerate(calls):
                 seconds = await all_at_once(call, callers if number else 100)
                 if number:
-                    spent[side].append(seconds)
-        ratios = [ours / theirs for ours, theirs in zip(*spent)]
-        return {"ratios": ratios, "us": [statistics.median(each) * 1e6 for each in spent]}
+                    spent[side].append(seconds or math.inf)
+        ratios = [ours / theirs for ours, theirs in zip(*spent) if theirs < math.inf]
+        us = [statistics.median(each) * 1e6 for each in spent]
+        return {"ratios": ratios, "us": [each if each < math.inf else None for each in us]}
 
     return lambda subject, url, rounds: asyncio.run(main(subject, url, rounds))
 
@@ -215,17 +220,13 @@ def growth(subject: Subject, url: str, rounds: int) -> Figures:
         return lambda: client.controller.query("docker", limit=hits)
 
     async def callers() -> dict[int, float]:
-        one = import_module("sekha").AsyncSekhaClient(
-            controller_url=url, api_key="k", rate_limit_requests=UNLIMITED, max_connections=100
-        )
-        async with one:
-            await all_at_once(lambda: one.controller.query("docker", limit=HITS), 100)
+        async with subject.open_async(url) as one:
+            call = subject.async_call(one, url)
+            await all_at_once(call, 100)
             found: dict[int, float] = {}
             for count in (1, 10, 100, 1000, 2000, 5000):
                 times = max(1, min(20, 2000 // count))
-                spent = [
-                    await all_at_once(lambda: one.controller.query("docker", limit=HITS), count) for _ in range(times)
-                ]
+                spent = [await all_at_once(call, count) or math.inf for _ in range(times)]
                 found[count] = statistics.median(spent) * count * 1e6
             return found
 
