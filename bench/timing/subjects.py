@@ -6,7 +6,7 @@ Only the child processes call what needs a library; this file imports none.
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from importlib import import_module
 from typing import Any
 
@@ -129,12 +129,13 @@ class HTTPCore(Subject):
     requirements = ("httpcore[asyncio,trio]",)
     distribution = module = "httpcore"
     trio = True
+    _limits: Mapping[str, int] = {"max_connections": CONNECTIONS, "max_keepalive_connections": CONNECTIONS}
 
     def open(self, url: str) -> Any:
-        return import_module("httpcore").ConnectionPool(max_connections=CONNECTIONS)
+        return import_module("httpcore").ConnectionPool(**self._limits)
 
     def open_async(self, url: str) -> Any:
-        return import_module("httpcore").AsyncConnectionPool(max_connections=CONNECTIONS)
+        return import_module("httpcore").AsyncConnectionPool(**self._limits)
 
     def _arguments(self, url: str) -> tuple[str, str, dict[str, Any]]:
         headers = {"host": url[7:], "content-type": "application/json", "authorization": f"Bearer {KEY}"}

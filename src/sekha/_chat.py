@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from typing import Any, cast
 
@@ -107,6 +107,7 @@ class ChunkReader:
         self._plain: list[bytes] = []
         self._plain_size = 0
         self._ending = False
+        self._validated = _chunk_adapter().validate_python
         self.done: bool = False
         self.collected: CollectedCompletion = CollectedCompletion()
 
@@ -122,12 +123,8 @@ class ChunkReader:
             self._plain_size += len(piece)
             if self._plain_size > self._limit:
                 raise self._misfit(f"it is longer than {self._limit} bytes", b"")
-            return
-        try:
-            events = self._decoder.feed(piece)
-        except EventTooLong as error:
-            raise self._misfit(str(error), b"") from None
-        yield from self._chunks(events)
+            return iter(())
+        return self._chunks(self._decoder.feed(piece))
 
     def finish(self) -> Iterator[ChatCompletionChunk]:
         """The chunks that were still open when the answer ended.
@@ -154,13 +151,16 @@ class ChunkReader:
         text = self.collected.text
         return SekhaStreamError(f"{problem} (after {len(text)} characters)", text=text, **self.call_details)
 
-    def _chunks(self, events: list[Event]) -> Iterator[ChatCompletionChunk]:
-        for event in events:
-            if self.done:
-                return
-            chunk = self._chunk(event)
-            if chunk is not None:
-                yield chunk
+    def _chunks(self, events: Iterable[Event]) -> Iterator[ChatCompletionChunk]:
+        try:
+            for event in events:
+                chunk = self._chunk(event)
+                if chunk is not None:
+                    yield chunk
+                if self.done:
+                    return
+        except EventTooLong as error:
+            raise self._misfit(str(error), b"") from None
 
     def _chunk(self, event: Event) -> ChatCompletionChunk | None:
         text = event.data.strip()
@@ -185,7 +185,7 @@ class ChunkReader:
 
     def _checked(self, data: object, source: str) -> ChatCompletionChunk:
         try:
-            chunk = _chunk_adapter().validate_python(data, strict=True)
+            chunk = self._validated(data, strict=True)
         except ValidationError as error:
             first = cast("Mapping[str, Any]", error.errors(include_url=False, include_context=False)[0])
             problem = f"{where(place(first, data)).replace('the request', 'a chunk')}: {first['msg']}"

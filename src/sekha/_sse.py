@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import NamedTuple
 
 _LINE_END = re.compile(rb"\r\n|\r|\n")  # no other character ends a line: not U+2028, not U+0085
@@ -37,11 +38,11 @@ class EventDecoder:
         self._data: list[bytes] = []
         self._name = b""
 
-    def feed(self, piece: bytes) -> list[Event]:
-        """The events that end in this piece.
+    def feed(self, piece: bytes) -> Iterator[Event]:
+        """The events that end in this piece, one after another.
 
         Raises:
-            EventTooLong: The event has more than ``limit`` bytes.
+            EventTooLong: The event behind those has more than ``limit`` bytes.
         """
         if self._after_cr and piece:
             self._after_cr = False
@@ -51,14 +52,16 @@ class EventDecoder:
             self._line.append(piece)
             self._line_size += len(piece)
             self._check(self._line_size)
-            return []
+            return
         self._after_cr = piece[-1:] == b"\r"
         self._check(self._line_size + found.start())  # before it is put together
         *lines, rest = _LINE_END.split(b"".join((*self._line, piece)))
-        events = [event for event in map(self._end_line, lines) if event is not None]
         self._line, self._line_size = [rest], len(rest)
+        for line in lines:
+            event = self._end_line(line)
+            if event is not None:
+                yield event
         self._check(len(rest))
-        return events
 
     def finish(self) -> list[Event]:
         """What had begun when the bytes ended: servers forget the blank line after the last event."""

@@ -98,3 +98,15 @@ def test_an_address_of_ipv6_keeps_the_link_that_it_is_good_on() -> None:
     assert _numeric(("127.0.0.1", 80)) == "127.0.0.1"
     assert _numeric(("::1", 80, 0, 0)) == "::1"
     assert _numeric(("fe80::1", 80, 0, 2)) == "fe80::1%2"
+
+
+def test_c1_what_came_before_the_connection_broke_is_given() -> None:
+    http = HTTP11()
+    http.say(request())
+    http.hear(CHUNKED[:-9] + b"no chunk\r\n")
+    assert http.head()
+    assert http.piece() == b"Hel"
+    for _ in range(2):
+        with pytest.raises(httpcore.RemoteProtocolError):
+            http.piece()
+    assert not http.begin_again()
