@@ -103,9 +103,9 @@ def test_an_address_of_ipv6_keeps_the_link_that_it_is_good_on() -> None:
 def test_c1_what_came_before_the_connection_broke_is_given() -> None:
     http = HTTP11()
     http.say(request())
-    http.hear(CHUNKED[:-9] + b"no chunk\r\n")
+    http.hear(CHUNKED.replace(b"3\r\nllo", b"no chunk"))
     assert http.head()
-    assert http.piece() == b"Hel"
+    assert http.piece() == b"He"
     for _ in range(2):
         with pytest.raises(httpcore.RemoteProtocolError):
             http.piece()
