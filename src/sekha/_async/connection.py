@@ -27,12 +27,11 @@ class AsyncConnection:
 
     Attributes:
         expires: The moment of the deadline on that clock; None if there is none.
-        pid: The process that it belongs to.
     """
 
     def __init__(self, stream: AsyncNetworkStream, clock: Clock) -> None:
         self.expires: float | None = None
-        self.pid = os.getpid()
+        self._pid = os.getpid()
         self._stream = stream
         self._socket = stream.get_extra_info("socket")  # now: some event loops have none left when it is closed
         self._clock = clock
@@ -66,15 +65,21 @@ class AsyncConnection:
 
     async def aclose(self) -> None:
         """Close it, once those who still read from it have heard of that."""
-        if self.pid != os.getpid():
-            await self._stream.aclose()
+        if not self.is_ours():
+            await self._stream.aclose()  # our end of it; a thread of the parent may have been reading
             return
         self.shut_down()
         with self._reading.ended():
             await self._stream.aclose()
 
+    def is_ours(self) -> bool:
+        """Whether it belongs to this process; after a fork, it is still the parent's."""
+        return self._pid == os.getpid()
+
     def shut_down(self) -> None:
-        """Break off what another task or thread does with it; after a fork, not what the parent does."""
+        """Break off what another task or thread does with it."""
+        if not self.is_ours():
+            return
         self._is_shut_down = True
         with suppress(OSError):
             if isinstance(self._socket, socket.socket):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import threading
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, suppress
@@ -165,7 +164,7 @@ class AsyncPooledAnswer(AsyncIterator[bytes]):
     async def aclose(self) -> None:
         """Free the connection; it is closed unless the whole answer has been read."""
         if self._ours.acquire(blocking=False):
-            if self._connection.pid == os.getpid():
+            if self._connection.is_ours():
                 await self._pool._release(self._connection)
             else:  # after a fork, the pool and all its places are the parent's; only our end is closed
                 await self._connection.aclose()

@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import math
-import os
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, suppress
@@ -167,7 +166,7 @@ class PooledAnswer(Iterator[bytes]):
     def close(self) -> None:
         """Free the connection; it is closed unless the whole answer has been read."""
         if self._ours.acquire(blocking=False):
-            if self._connection.pid == os.getpid():
+            if self._connection.is_ours():
                 self._pool._release(self._connection)
             else:  # after a fork, the pool and all its places are the parent's; only our end is closed
                 self._connection.close()
