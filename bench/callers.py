@@ -18,7 +18,8 @@ from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import httpx
-from canned import BODY, HITS, canned_server
+from canned import canned_server
+from timing import BODY, HITS
 
 from sekha import AsyncSekhaClient, SekhaClient
 

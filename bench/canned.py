@@ -12,8 +12,8 @@ from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
-HITS = 10
-BODY = {"query": "docker", "limit": HITS, "offset": 0}
+from timing import HITS
+
 CHUNKS = {"burst": 1000, "paced": 100, "short": 10}
 """How many chunks a stream has, by the name of the model: all at once, one after another, a few at once."""
 PACE = 0.002

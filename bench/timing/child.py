@@ -172,32 +172,6 @@ def streamed(model: str) -> Callable[[Subject, str, int], Figures]:
     return main
 
 
-def start(subject: Subject, url: str, rounds: int) -> Figures:
-    """Milliseconds of import, first client, first call and second client, and megabytes after the first client."""
-    clock = time.perf_counter
-    moments = [clock()]
-    import_module(subject.module)
-    moments.append(clock())
-    has_blocking = type(subject).open is not Subject.open
-    client = subject.open(url) if has_blocking else None
-    moments.append(clock())
-    memory = _megabytes()
-    if client is not None:
-        subject.call(client, url)()
-    moments.append(clock())
-    second = subject.open(url) if has_blocking else None
-    moments.append(clock())
-    del second
-    names = ("import", "first client", "first call", "second client")
-    figures = {name: (later - earlier) * 1e3 for name, earlier, later in zip(names, moments, moments[1:])}
-    return {"ms": figures if has_blocking else {"import": figures["import"]}, "megabytes": memory}
-
-
-def _megabytes() -> float:
-    with open("/proc/self/statm", encoding="ascii") as statm:
-        return int(statm.read().split()[1]) * 4096 / 2**20
-
-
 def growth(subject: Subject, url: str, rounds: int) -> Figures:
     """Microseconds of our calls with more hits, longer bodies and more callers."""
     assert isinstance(subject, Ours)
@@ -246,9 +220,8 @@ PARTS: dict[str, Callable[[Subject, str, int], Figures]] = {
     "200 callers": together(200),
     "1000 callers": together(1000),
     "16 threads": threads,
-    "stream, at once": streamed("burst"),
-    "stream, paced": streamed("paced"),
-    "start": start,
+    "stream at once": streamed("burst"),
+    "stream paced": streamed("paced"),
     "growth": growth,
 }
 

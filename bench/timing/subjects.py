@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping
 from importlib import import_module
 from typing import Any
 
-from canned import BODY, HITS
+from timing import BODY, HITS
 
 Call = Callable[[], object]
 AsyncCall = Callable[[], Awaitable[object]]
