@@ -196,9 +196,7 @@ def draw(results: Mapping[str, Any], path: Path) -> None:
     matplotlib.rcParams.update({"svg.hashsalt": "sekha", "font.size": 9, "axes.spines.top": False})
     parts = results["parts"]
     shown = [
-        part
-        for part in ("blocking", "asyncio", "trio", "16 threads", "200 callers", "stream at once")
-        if part in parts
+        part for part in ("blocking", "asyncio", "trio", "16 threads", "200 callers", "stream at once") if part in parts
     ]
     names = results["subjects"]
     figure, axes = pyplot.subplots(figsize=(9, 4))
