@@ -238,7 +238,7 @@ class AsyncTransport:
     async def _repeat(self, one: AsyncCall[[], T], failures: list[SekhaError], attempts: Attempts, call: Watched) -> T:
         """Further attempts after a failed one, if there may be any: the first is made without tenacity's help."""
 
-        from tenacity import AsyncRetrying  # late: most calls and processes do without it
+        from tenacity import AsyncRetrying  # loaded when the client was made
 
         async def attempt() -> T:
             if failures:

@@ -240,7 +240,7 @@ class Transport:
     def _repeat(self, one: Call[[], T], failures: list[SekhaError], attempts: Attempts, call: Watched) -> T:
         """Further attempts after a failed one, if there may be any: the first is made without tenacity's help."""
 
-        from tenacity import Retrying  # late: most calls and processes do without it
+        from tenacity import Retrying  # loaded when the client was made
 
         def attempt() -> T:
             if failures:
