@@ -210,8 +210,8 @@ class Signal:
 
 
 class AsyncReading:
-    """The reading of a connection, as a block. Tasks may close it meanwhile: nobody else gets its number before all
-    have heard of that."""
+    """The reading of a connection, or its closing, as a block. Between tasks nothing has to be kept: an event loop
+    tells the reader before the number of the connection is anybody else's."""
 
     def __enter__(self) -> None:
         """Begin."""
@@ -219,14 +219,10 @@ class AsyncReading:
     def __exit__(self, *_: object) -> None:
         """End."""
 
-    def ended(self) -> AsyncReading:
-        """A block in which nobody reads."""
-        return self
-
 
 class Reading:
-    """The reading of a connection, as a block. Who closes it waits for its end: the system gives its number to somebody
-    else at once, whose bytes would be read."""
+    """The reading of a connection, or its closing, as a block. Who closes it waits until nobody reads: the system gives
+    its number to somebody else at once, whose bytes would be read."""
 
     def __init__(self) -> None:
         self._lock = threading.RLock()  # a signal may close a connection in the middle of its reading
@@ -236,10 +232,6 @@ class Reading:
 
     def __exit__(self, *_: object) -> None:
         self._lock.release()
-
-    def ended(self) -> Reading:
-        """A block in which nobody reads."""
-        return self
 
 
 async def async_gather(calls: Sequence[Callable[[], Awaitable[T]]], limit: int) -> list[T]:

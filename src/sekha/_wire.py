@@ -22,7 +22,6 @@ from sekha._http import Headers, HTTPRequest, least
 AsyncNetwork = cast("type[httpcore.AsyncNetworkBackend]", httpcore.AnyIOBackend)  # knows trio too
 AsyncNetworkStream = httpcore.AsyncNetworkStream
 NetworkStream = httpcore.NetworkStream
-Origin = httpcore.Origin
 PoolTimeout = httpcore.PoolTimeout
 ReadError = httpcore.ReadError
 WriteError = httpcore.WriteError

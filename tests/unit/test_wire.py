@@ -17,12 +17,9 @@ CHUNKED = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nHe\r\n3\r\
 EARLY = b"HTTP/1.1 103 Early Hints\r\nlink: x\r\n\r\n"
 
 
-def request(
-    content: Optional[bytes] = None, path: str = "/api", headers: Tuple[Tuple[bytes, bytes], ...] = HEADERS
-) -> HTTPRequest:
-    timeout = dict.fromkeys(("connect", "read", "write", "pool"))
+def request(content: Optional[bytes] = None, headers: Headers = HEADERS) -> HTTPRequest:
     method = "GET" if content is None else "POST"
-    return HTTPRequest(method, "http://sekha.test/base/", path, headers, content, {**timeout}, None, Departure())
+    return HTTPRequest(method, "http://sekha.test/base/", "/api", headers, content, {}, None, Departure())
 
 
 def heard(pieces: List[bytes]) -> Tuple[int, str, bytes, HTTP11]:

@@ -69,7 +69,7 @@ class AsyncConnection:
             await self._stream.aclose()  # our end of it; a thread of the parent may have been reading
             return
         self.shut_down()
-        with self._reading.ended():
+        with self._reading:
             await self._stream.aclose()
 
     def is_ours(self) -> bool:

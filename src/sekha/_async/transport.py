@@ -306,8 +306,9 @@ class AsyncTransport:
     def _headers(self, call: Watched, accept: str) -> Headers:
         """The headers of an attempt, made once for all that are alike."""
         service, has_body = call.request.endpoint.service, call.request.content is not None
-        made = self._made_headers.get((service, accept, has_body))
-        if made is None or call.options.headers is not self._options.headers:  # a span has its own
+        are_alike = call.options.headers is self._options.headers  # a span has its own
+        made = self._made_headers.get((service, accept, has_body)) if are_alike else None
+        if made is None:
             made = http_headers(
                 self.connections.base_url,
                 call.options.headers,
@@ -315,7 +316,7 @@ class AsyncTransport:
                 accept=accept,
                 has_body=has_body,
             )
-            if call.options.headers is self._options.headers:
+            if are_alike:
                 self._made_headers[service, accept, has_body] = made
         return made
 

@@ -71,7 +71,7 @@ class Connection:
             self._stream.close()  # our end of it; a thread of the parent may have been reading
             return
         self.shut_down()
-        with self._reading.ended():
+        with self._reading:
             self._stream.close()
 
     def is_ours(self) -> bool:
