@@ -14,41 +14,21 @@ import asyncio
 import math
 import statistics
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 from canned import canned_server
 from timing import BODY, HITS
+from timing.child import PATIENCE, all_at_once
+from timing.subjects import CONNECTIONS
 
 from sekha import AsyncSekhaClient, SekhaClient
-
-CONNECTIONS = 100
-PATIENCE = 20.0  # seconds for httpx with 2000 callers
 
 
 def limits() -> httpx.Limits:
     """As many connections as ours has."""
     return httpx.Limits(max_connections=CONNECTIONS, max_keepalive_connections=CONNECTIONS)
-
-
-async def all_at_once(call: Callable[[], Awaitable[object]], callers: int, patience: float = 600.0) -> float:
-    """Calls a second of so many callers who begin together."""
-    done = 0
-
-    async def one() -> None:
-        nonlocal done
-        await call()
-        done += 1
-
-    start = time.perf_counter()
-    tasks = [asyncio.ensure_future(one()) for _ in range(callers)]
-    _, late = await asyncio.wait(tasks, timeout=patience)
-    rate = done / (time.perf_counter() - start)
-    for task in late:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=bool(late))
-    return rate
 
 
 async def asyncio_rates(url: str, callers: int, rounds: int) -> list[float]:
@@ -66,8 +46,8 @@ async def asyncio_rates(url: str, callers: int, rounds: int) -> list[float]:
                 await all_at_once(theirs, 100)  # connections are made before the clock runs
                 await all_at_once(lambda: client.controller.query("docker", limit=HITS), 100)
                 ours = await all_at_once(lambda: client.controller.query("docker", limit=HITS), callers)
-                theirs_rate = await all_at_once(theirs, callers, PATIENCE)
-                figures.append(ours / theirs_rate if theirs_rate else math.inf)  # it may not have finished one
+                others = await all_at_once(theirs, callers)
+                figures.append((others or math.inf) / (ours or math.inf))  # httpx may not have finished one
     return figures
 
 

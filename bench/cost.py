@@ -67,10 +67,14 @@ def counted() -> Counts:
     return {"calls of a search": calls_of_a_search(), "modules of an import": modules_of_an_import()}
 
 
+def all_noted() -> dict[str, Counts]:
+    """What was noted, for each Python."""
+    return dict(json.loads(NOTED.read_text(encoding="utf-8"))) if NOTED.exists() else {}
+
+
 def noted() -> Counts | None:
     """What was noted for this Python; None if nothing was."""
-    found: Counts | None = json.loads(NOTED.read_text(encoding="utf-8")).get(python())
-    return found
+    return all_noted().get(python())
 
 
 def python() -> str:
@@ -101,13 +105,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--write", action="store_true")
     write = parser.parse_args().write
-    now, then = counted(), (noted() if NOTED.exists() else None) or {}
+    now, then = counted(), noted() or {}
     for name, counts in now.items():
         print(f"{name}: {sum(counts.values())}")
         for line in differences(counts, then.get(name, {})):
             print(f"    {line}")
     if write:
-        every = json.loads(NOTED.read_text(encoding="utf-8")) if NOTED.exists() else {}
+        every = all_noted()
         NOTED.parent.mkdir(exist_ok=True)
         NOTED.write_text(json.dumps({**every, python(): now}, indent=1, sort_keys=True) + "\n", encoding="utf-8")
 

@@ -51,10 +51,10 @@ def make_environment(subject: Subject, environments: Path) -> None:
     if not python.exists():
         subprocess.run([sys.executable, "-m", "venv", str(python.parents[1])], check=True)
     requirements = [str(BENCH.parent) if each == "." else each for each in subject.requirements]
-    fresh = ["--force-reinstall", "--no-deps"] if "." in subject.requirements else []
-    for arguments in ([*requirements, "httpx", "trio"], [*fresh, *requirements] if fresh else []):
-        if arguments:
-            subprocess.run([str(python), "-m", "pip", "install", "-q", *arguments], check=True)
+    install = [str(python), "-m", "pip", "install", "-q"]
+    subprocess.run([*install, *requirements, "httpx", "trio"], check=True)
+    if "." in subject.requirements:  # the checkout may have changed, its version has not
+        subprocess.run([*install, "--force-reinstall", "--no-deps", *requirements], check=True)
 
 
 def applies(subject: Subject, part: str) -> bool:
@@ -75,9 +75,9 @@ def timed(subject: Subject, part: str, url: str, rounds: int, python: Path) -> d
     """What the child says; an ``error`` if it could not."""
     kept = ("PATH", "LANG", "LC_ALL")
     environment = {name: os.environ[name] for name in kept if name in os.environ}
-    arguments = ["timing.start", subject.name, url] if part == "start" else ["timing.child", subject.name, part, url]
+    arguments = ["child", subject.name, part, url, str(rounds)] if part != "start" else ["start", subject.name, url]
     done = subprocess.run(
-        [str(python), "-m", *arguments, *([] if part == "start" else [str(rounds)])],
+        [str(python), "-m", f"timing.{arguments[0]}", *arguments[1:]],
         env={**environment, "PYTHONPATH": str(BENCH), "HOME": "/nonexistent", "MEM0_TELEMETRY": "False"},
         capture_output=True,
         text=True,

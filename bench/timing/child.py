@@ -14,7 +14,7 @@ import math
 import statistics
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from importlib import import_module, metadata
 from typing import Any
@@ -29,28 +29,35 @@ PATIENCE = 20.0  # seconds for all callers of one side together
 Figures = dict[str, Any]
 
 
-def in_turn(ours: Call, theirs: Call, rounds: int, calls: int = CALLS) -> Figures:
-    """Both sides call by call; a ratio for each round."""
-    ratios: list[float] = []
-    spent: tuple[list[float], list[float]] = ([], [])
+def compared(spent: Sequence[Sequence[float]]) -> Figures:
+    """The ratios and the medians of what both sides spent in each round, in seconds; infinite: nothing was finished."""
+    ours, theirs = spent
+    medians = [statistics.median(each) * 1e6 for each in spent]
+    return {
+        "ratios": [mine / other for mine, other in zip(ours, theirs) if other < math.inf],
+        "us": [each if each < math.inf else None for each in medians],
+    }
+
+
+def in_turn(ours: Call, theirs: Call, rounds: int) -> Figures:
+    """Both sides call by call."""
+    spent: list[list[float]] = [[], []]
     for number in range(rounds + 1):
         sums = [0.0, 0.0]
-        for _ in range(calls):
+        for _ in range(CALLS):
             for side, call in enumerate((ours, theirs)):
                 start = time.perf_counter()
                 call()
                 sums[side] += time.perf_counter() - start
         if number:  # the first warms up
-            ratios.append(sums[0] / sums[1])
             for side in (0, 1):
-                spent[side].append(sums[side] / calls * 1e6)
-    return {"ratios": ratios, "us": [statistics.median(each) for each in spent]}
+                spent[side].append(sums[side] / CALLS)
+    return compared(spent)
 
 
 async def async_in_turn(ours: AsyncCall, theirs: AsyncCall, rounds: int) -> Figures:
-    """The same for awaited calls."""
-    ratios: list[float] = []
-    spent: tuple[list[float], list[float]] = ([], [])
+    """The same for awaited calls: a wrapper would add its own time to the calls of both."""
+    spent: list[list[float]] = [[], []]
     for number in range(rounds + 1):
         sums = [0.0, 0.0]
         for _ in range(CALLS):
@@ -59,10 +66,9 @@ async def async_in_turn(ours: AsyncCall, theirs: AsyncCall, rounds: int) -> Figu
                 await call()
                 sums[side] += time.perf_counter() - start
         if number:
-            ratios.append(sums[0] / sums[1])
             for side in (0, 1):
-                spent[side].append(sums[side] / CALLS * 1e6)
-    return {"ratios": ratios, "us": [statistics.median(each) for each in spent]}
+                spent[side].append(sums[side] / CALLS)
+    return compared(spent)
 
 
 def blocking(subject: Subject, url: str, rounds: int) -> Figures:
@@ -106,7 +112,7 @@ async def all_at_once(call: AsyncCall, callers: int) -> float | None:
     spent = time.perf_counter() - start
     for task in late:
         task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
+    await asyncio.gather(*tasks, return_exceptions=bool(late))  # a call that failed by itself fails this
     return spent / done if done else None
 
 
@@ -124,9 +130,7 @@ def together(callers: int) -> Callable[[Subject, str, int], Figures]:
                 seconds = await all_at_once(call, callers if number else 100)
                 if number:
                     spent[side].append(seconds or math.inf)
-        ratios = [ours / theirs for ours, theirs in zip(*spent) if theirs < math.inf]
-        us = [statistics.median(each) * 1e6 for each in spent]
-        return {"ratios": ratios, "us": [each if each < math.inf else None for each in us]}
+        return compared(spent)
 
     return lambda subject, url, rounds: asyncio.run(main(subject, url, rounds))
 
@@ -148,8 +152,7 @@ def threads(subject: Subject, url: str, rounds: int, count: int = 16) -> Figures
                     future.result()
                 if number:
                     spent[side].append((time.perf_counter() - start) / CALLS / count)
-    ratios = [ours / theirs for ours, theirs in zip(*spent)]
-    return {"ratios": ratios, "us": [statistics.median(each) * 1e6 for each in spent]}
+    return compared(spent)
 
 
 def streamed(model: str) -> Callable[[Subject, str, int], Figures]:
@@ -166,8 +169,7 @@ def streamed(model: str) -> Callable[[Subject, str, int], Figures]:
                 if number:
                     spent[side].append((clock() - start) / count)
                 assert count >= CHUNKS[model], count
-        ratios = [ours / theirs for ours, theirs in zip(*spent)]
-        return {"ratios": ratios, "us": [statistics.median(each) * 1e6 for each in spent]}
+        return compared(spent)
 
     return main
 
