@@ -85,7 +85,7 @@ RULES = (
     Rule("name", "AsyncTransport", "Transport"),
     Rule("name", "AsyncWorkflows", "Workflows"),
     Rule("name", "create_async_sekha_client", "create_sekha_client"),
-    # sekha._concurrency, sekha._flavours and sekha._http, where both spellings stand side by side
+    # sekha._concurrency, sekha._flavours, sekha._http and sekha._httpx, where both spellings stand side by side
     Rule("name", "AsyncCall", "Call"),
     Rule("name", "AsyncFlavour", "BlockingFlavour"),
     Rule("name", "AsyncHTTPAnswer", "HTTPAnswer"),
@@ -100,9 +100,13 @@ RULES = (
     Rule("name", "AsyncSignal", "Signal"),
     Rule("name", "async_holds_bytes", "holds_bytes"),
     Rule("name", "async_gather", "gather"),
+    Rule("name", "check_async_client", "check_client"),
     Rule("name", "async_move_on_after", "move_on_after"),
     Rule("name", "async_sleep", "sleep"),
     Rule("name", "make_async_transport", "make_transport"),
+    # A blocking call may import what it needs: no event loop waits for it
+    Rule("line", "from sekha._warm_up import warm_up"),
+    Rule("line", "warm_up()"),
     # Prose and examples
     Rule("phrase", "async flavour", "blocking flavour"),
 )

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, TypeVar, cast
+from typing import Any, NamedTuple, TypeVar, cast
 
 from sekha._arguments import given
 from sekha._dialect import citation_of
@@ -31,8 +30,7 @@ LARGEST_SEARCH = 1000
 _DATE = re.compile(r"\d{4}-\d\d-\d\d")
 
 
-@dataclass(frozen=True)
-class Period:
+class Period(NamedTuple):
     """Two moments, as regular time stamps; an empty one is no bound."""
 
     start: str = ""
@@ -74,8 +72,7 @@ def _moment(text: str, field: str, time_of_day: str) -> str:
     return regular
 
 
-@dataclass(frozen=True)
-class HitFilter:
+class HitFilter(NamedTuple):
     """Which hits of a search are wanted."""
 
     labels: frozenset[str] | None

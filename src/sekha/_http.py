@@ -1,38 +1,34 @@
-"""What goes over HTTP, and the one place that knows httpx: its timeouts, TLS settings, and what its errors become.
+"""What goes over HTTP: requests, answers, timeouts, headers, and what the errors of the network become.
 
 Our own pool keeps the connections (`sekha._async.pool`, over httpcore's, which `sekha._wire` knows). Where a proxy
-applies, or the user brings a client, httpx does.
+applies, or the user brings a client, httpx does (`sekha._httpx`).
 """
 
 from __future__ import annotations
 
 import os
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
-from contextlib import suppress
+import sys
+from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, lru_cache
 from importlib import import_module
-from typing import Any, Protocol, cast
-from urllib.parse import urlsplit
-from urllib.request import getproxies
-
-import httpx
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from urllib.parse import quote, urlsplit
 
 from sekha._request import DEFAULT_TIMEOUT, SLOW_TIMEOUT, CallOptions, Departure, Endpoint, Request
 from sekha._secrets import Secret
 from sekha._sentinel import NOT_GIVEN
 from sekha._version import __version__
-from sekha._warm_up import warm_up
 from sekha.errors import (
     SekhaClosedError,
-    SekhaConfigError,
     SekhaConnectionError,
     SekhaTimeoutError,
 )
 
-AsyncHTTPClient = httpx.AsyncClient
-HTTPClient = httpx.Client
+if TYPE_CHECKING:  # it takes its time, and most clients never need it
+    import httpx
+
 Headers = tuple[tuple[bytes, bytes], ...]
 
 IDLE_SECONDS = 2.0
@@ -71,11 +67,15 @@ _PHASES = {
 }
 
 
-@cache
 def _errors(*names: str) -> tuple[type[Exception], ...]:
     """The classes of these names, which httpx and httpcore have alike."""
-    modules = (httpx, import_module("httpcore"))  # late: it takes its time, and `import sekha` does not need it
-    return tuple(getattr(module, name) for module in modules for name in names if hasattr(module, name))
+    return _classes(names, ("httpcore", "httpx") if "httpx" in sys.modules else ("httpcore",))
+
+
+@cache
+def _classes(names: tuple[str, ...], modules: tuple[str, ...]) -> tuple[type[Exception], ...]:
+    loaded = [import_module(module) for module in modules]  # now: `import sekha` does without them
+    return tuple(getattr(module, name) for module in loaded for name in names if hasattr(module, name))
 
 
 @cache
@@ -84,9 +84,8 @@ def network_errors() -> tuple[type[Exception], ...]:
     return (*_errors(*_FAILURES), OSError)
 
 
-@dataclass(frozen=True)
-class HTTPSettings:
-    """What httpx has to know of a `SekhaConfig`, by the same names."""
+class HTTPSettings(NamedTuple):
+    """What connecting has to know of a `SekhaConfig`, by the same names."""
 
     verify: bool | str | ssl.SSLContext
     cert: str | tuple[str, str] | tuple[str, str, str] | None
@@ -190,242 +189,6 @@ class HTTPTransport(Protocol):
         """Close the connections."""
 
 
-class AsyncByHTTPX:
-    """Sends by httpx's own means.
-
-    Args:
-        send: Sends a request; the body of its answer is not read yet.
-        close: Closes the connections; None if they are somebody else's.
-    """
-
-    def __init__(
-        self,
-        send: Callable[[httpx.Request], Awaitable[httpx.Response]],
-        close: Callable[[], Awaitable[None]] | None,
-    ) -> None:
-        self._send = send
-        self._close = close
-
-    async def send(self, request: HTTPRequest) -> AsyncHTTPAnswer:
-        """The answer, when its head has arrived."""
-        return _AsyncAnswerOfHTTPX(await self._send(_request_of_httpx(request)))
-
-    async def aclose(self) -> None:
-        """Close the connections, if they are ours."""
-        if self._close is not None:
-            await self._close()
-
-
-class ByHTTPX:
-    """The same for blocking code."""
-
-    def __init__(self, send: Callable[[httpx.Request], httpx.Response], close: Callable[[], None] | None) -> None:
-        self._send = send
-        self._close = close
-
-    def send(self, request: HTTPRequest) -> HTTPAnswer:
-        """The answer, when its head has arrived."""
-        return _AnswerOfHTTPX(self._send(_request_of_httpx(request)))
-
-    def close(self) -> None:
-        """Close the connections, if they are ours."""
-        if self._close is not None:
-            self._close()
-
-
-class _OfHTTPX:
-    def __init__(self, response: httpx.Response) -> None:
-        self._response = response
-        self.status = response.status_code
-        self.headers: Mapping[str, str] = response.headers
-        if response.is_stream_consumed:  # a hook of the user's client has read it, and what it read was opened
-            self.headers = {name: value for name, value in response.headers.items() if name != "content-encoding"}
-
-    def hurry(self, moment: float) -> bool:
-        return False
-
-
-class _AsyncAnswerOfHTTPX(_OfHTTPX):
-    _pieces: AsyncIterator[bytes] | None = None
-
-    def pieces(self) -> AsyncIterator[bytes]:
-        if self._response.is_stream_consumed:
-            return self._response.aiter_bytes()
-        self._pieces = cast("httpx.AsyncByteStream", self._response.stream).__aiter__()
-        return self._pieces
-
-    async def aclose(self) -> None:
-        try:
-            await self._response.aclose()
-        finally:  # that does not end the iterators of httpx and httpcore, and event loops would complain of them
-            if self._pieces is not None:
-                with suppress(*network_errors(), RuntimeError, ValueError):  # the last two: somebody reads right now
-                    async for _ in self._pieces:
-                        pass
-
-    def forget(self) -> None:
-        """Nothing can be done without waiting."""
-
-
-class _AnswerOfHTTPX(_OfHTTPX):
-    def pieces(self) -> Iterator[bytes]:
-        if self._response.is_stream_consumed:
-            return self._response.iter_bytes()
-        return cast("httpx.SyncByteStream", self._response.stream).__iter__()
-
-    def close(self) -> None:
-        self._response.close()
-
-    def forget(self) -> None:
-        with suppress(*network_errors()):
-            self._response.close()
-
-
-def _request_of_httpx(request: HTTPRequest) -> httpx.Request:
-    found = httpx.Request(
-        request.method,
-        request.base_url + request.path,
-        headers=request.headers,
-        content=request.content,
-        extensions={"timeout": request.timeout},
-    )
-    found.stream = _Body(request.content or b"")
-    return found
-
-
-class _Body(httpx.ByteStream):
-    """The bytes of a request. httpx hands them out by a generator, and an event loop complains of one that was left in
-    its middle because the call was cancelled."""
-
-    def __init__(self, data: bytes) -> None:
-        super().__init__(data)
-        self._data = data
-
-    def __aiter__(self) -> AsyncIterator[bytes]:
-        return _OnePiece(self._data)
-
-
-class _OnePiece(AsyncIterator[bytes]):
-    def __init__(self, data: bytes) -> None:
-        self._left = [data]
-
-    async def __anext__(self) -> bytes:
-        if not self._left:
-            raise StopAsyncIteration
-        return self._left.pop()
-
-
-def _by_client(client: httpx.AsyncClient | httpx.Client, request: httpx.Request) -> httpx.Request:
-    return client.build_request(
-        request.method, request.url, content=request.content, headers=request.headers, extensions=request.extensions
-    )
-
-
-def needs_httpx(settings: HTTPSettings) -> bool:
-    """Whether httpx has to keep the connections: it knows about proxies, and a client of the user's is its own."""
-    return settings.http_client is not None or settings.proxy is not None or _environment_proxies(settings)
-
-
-def make_async_transport(settings: HTTPSettings, base_url: str) -> AsyncHTTPTransport:
-    """What sends requests to one server by httpx's own means."""
-    if settings.proxy is not None and settings.http_client is None:
-        transport = httpx.AsyncHTTPTransport(**_connection_options(settings, base_url), proxy=settings.proxy)
-        return AsyncByHTTPX(transport.handle_async_request, transport.aclose)
-    lent = settings.http_client if isinstance(settings.http_client, httpx.AsyncClient) else None
-    client = lent or httpx.AsyncClient(**_connection_options(settings, base_url))
-
-    def send(request: httpx.Request) -> Awaitable[httpx.Response]:
-        return client.send(_by_client(client, request), stream=True, follow_redirects=False)
-
-    return AsyncByHTTPX(send, None if lent else client.aclose)
-
-
-def make_transport(settings: HTTPSettings, base_url: str) -> HTTPTransport:
-    """What sends requests to one server by httpx's own means."""
-    if settings.proxy is not None and settings.http_client is None:
-        transport = httpx.HTTPTransport(**_connection_options(settings, base_url), proxy=settings.proxy)
-        return ByHTTPX(transport.handle_request, transport.close)
-    lent = settings.http_client if isinstance(settings.http_client, httpx.Client) else None
-    client = lent or httpx.Client(**_connection_options(settings, base_url))
-
-    def send(request: httpx.Request) -> httpx.Response:
-        return client.send(_by_client(client, request), stream=True, follow_redirects=False)
-
-    return ByHTTPX(send, None if lent else client.close)
-
-
-def _environment_proxies(settings: HTTPSettings) -> bool:
-    """Whether the environment may name a proxy for a server; httpx knows for which."""
-    return settings.trust_env and bool(getproxies().keys() - {"no"})
-
-
-def _connection_options(settings: HTTPSettings, base_url: str) -> dict[str, Any]:
-    return {
-        "verify": _ssl_context(settings, base_url),
-        "trust_env": settings.trust_env,
-        "limits": httpx.Limits(
-            max_connections=settings.max_connections,
-            max_keepalive_connections=settings.max_connections,
-            keepalive_expiry=IDLE_SECONDS,
-        ),
-    }
-
-
-def prepare(settings: HTTPSettings, base_url: str) -> None:
-    """Read what connecting will need and complain about it now, not at the first call.
-
-    Raises:
-        SekhaConfigError: The CA or client certificate cannot be read.
-    """
-    warm_up()
-    if settings.http_client is None and (settings.proxy or urlsplit(base_url).scheme == "https"):
-        _ssl_context(settings, base_url)
-
-
-def tls_for(settings: HTTPSettings, base_url: str) -> ssl.SSLContext | None:
-    """How to speak TLS to a server; None for plain HTTP."""
-    if urlsplit(base_url).scheme == "http":
-        return None
-    context = _ssl_context(settings, base_url)
-    context.set_alpn_protocols(["http/1.1"])
-    return context
-
-
-def _ssl_context(settings: HTTPSettings, base_url: str) -> ssl.SSLContext:
-    if isinstance(settings.verify, ssl.SSLContext):
-        return settings.verify
-    if urlsplit(base_url).scheme == "http" and not settings.proxy:
-        return _no_tls()
-    cert = (settings.cert,) if isinstance(settings.cert, str) else settings.cert
-    try:
-        return _shared_context(settings.verify, cert, settings.trust_env)
-    except (OSError, ssl.SSLError) as error:
-        raise SekhaConfigError(f"verify or cert: a certificate file cannot be used: {error}") from error
-
-
-@cache
-def _no_tls() -> ssl.SSLContext:
-    return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # trusts nobody and has read no file
-
-
-@cache
-def _shared_context(verify: bool | str, cert: tuple[str, ...] | None, trust_env: bool) -> ssl.SSLContext:
-    """One context for all clients with the same settings: the CA file is read once."""
-    if verify is True:
-        context = httpx.create_ssl_context(trust_env=trust_env)
-    elif verify is False:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    elif os.path.isdir(verify):
-        context = ssl.create_default_context(capath=verify)
-    else:
-        context = ssl.create_default_context(cafile=verify)
-    if cert is not None:
-        context.load_cert_chain(*cert)
-    return context
-
-
 def http_request(
     request: Request[Any],
     base_url: str,
@@ -493,7 +256,7 @@ def http_headers(
         has_body: Whether there is a body.
     """
     pairs: dict[str, str] = {
-        "host": httpx.URL(base_url).netloc.decode("ascii"),
+        "host": address(base_url).authority,
         "accept": accept,
         "accept-encoding": "identity",  # what is not compressed cannot explode
         "user-agent": f"sekha-python-sdk/{__version__}",
@@ -504,6 +267,56 @@ def http_headers(
     if key is not None:
         pairs["authorization"] = f"Bearer {key.reveal()}"
     return tuple((name.encode("ascii"), value.encode("latin-1")) for name, value in pairs.items())
+
+
+class Address(NamedTuple):
+    """The parts of a server's address.
+
+    Attributes:
+        scheme: ``http`` or ``https``.
+        host: Its name or number, in lower case and without brackets.
+        port: Also where the address names none.
+        authority: Host and port as the ``Host`` header has them.
+        prefix: The path that stands before all others, as it goes on the wire.
+    """
+
+    scheme: str
+    host: str
+    port: int
+    authority: str
+    prefix: str
+
+
+@lru_cache(maxsize=256)
+def address(base_url: str) -> Address:
+    """The parts of an address that `sekha.config` has checked: it is ASCII, and has a host."""
+    parts = urlsplit(base_url)
+    host, usual = parts.hostname or "", 443 if parts.scheme == "https" else 80
+    port = parts.port or usual
+    authority = f"[{host}]" if ":" in host else host
+    return Address(
+        parts.scheme,
+        host,
+        port,
+        authority if port == usual else f"{authority}:{port}",
+        quote(parts.path, safe="/%:@!$&'()*+,;=").rstrip("/"),
+    )
+
+
+def needs_httpx(settings: HTTPSettings) -> bool:
+    """Whether httpx has to keep the connections: it knows about proxies, and a client of the user's is its own."""
+    return settings.http_client is not None or settings.proxy is not None or _environment_proxies(settings)
+
+
+def _environment_proxies(settings: HTTPSettings) -> bool:
+    """Whether the environment may name a proxy for a server; httpx knows for which."""
+    if not settings.trust_env:
+        return False
+    if sys.platform not in ("darwin", "win32") and not any(name.lower().endswith("_proxy") for name in os.environ):
+        return False  # there, nothing else names one
+    from urllib.request import getproxies  # loads much
+
+    return bool(getproxies().keys() - {"no"})
 
 
 class TranslatedErrors:

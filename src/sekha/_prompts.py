@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, cast
@@ -72,9 +71,9 @@ def _block(quoted: Sequence[str]) -> str:
 
 
 def _quote(content: Any, **citation: object) -> str:
-    attributes = "".join(
-        f' {name}="{html.escape(str(value), quote=True)}"' for name, value in citation.items() if value
-    )
+    from html import escape  # late: it knows two thousand characters by name
+
+    attributes = "".join(f' {name}="{escape(str(value), quote=True)}"' for name, value in citation.items() if value)
     text = _DELIMITER.sub("&lt;", extract_text(content))
     return f"<message{attributes}>\n{text}\n</message>"
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any, Generic, Protocol, TypeVar, cast
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar, cast
 
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import from_json
@@ -15,8 +14,7 @@ from sekha.errors import BODY_LIMIT, SekhaAPIError, SekhaDecodeError, error_for
 T = TypeVar("T")
 
 
-@dataclass(frozen=True)
-class Answer:
+class Answer(NamedTuple):
     """What a server sent: status, headers with lower-case names, and the whole body."""
 
     status: int
@@ -56,8 +54,7 @@ class Route(Protocol):
     def writes(self) -> bool: ...
 
 
-@dataclass(frozen=True)
-class Meaning:
+class Meaning(NamedTuple):
     """What an error answer means, where the status alone would mislead."""
 
     cls: type[SekhaAPIError] | None = None

@@ -1,4 +1,4 @@
-"""What the first call would otherwise import or read on the thread of an event loop; done when a client is made."""
+"""What an awaited call would otherwise import or read on the thread of the event loop; done when a client is made."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pydantic import TypeAdapter
 def warm_up() -> None:
     """Load it, once in a process."""
     TypeAdapter(int)  # pydantic looks through all installed packages for plugins when it builds its first validator
-    for name in ("encodings.idna", "sniffio", "tenacity", "sekha._async.pool", "sekha._sync.pool"):
+    for name in ("encodings.idna", "html", "sniffio", "tenacity", "sekha._async.pool"):
         import_module(name)
     for backend in anyio.get_all_backends():
         if backend in sys.modules:

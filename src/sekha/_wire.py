@@ -15,9 +15,8 @@ from typing import Any, NamedTuple, cast
 
 import h11
 import httpcore
-import httpx
 
-from sekha._http import Headers, HTTPRequest, least
+from sekha._http import Headers, HTTPRequest, address, least
 
 AsyncNetwork = cast("type[httpcore.AsyncNetworkBackend]", httpcore.AnyIOBackend)  # knows trio too
 AsyncNetworkStream = httpcore.AsyncNetworkStream
@@ -54,12 +53,6 @@ def _numeric(place: tuple[Any, ...]) -> str:
     return f"{place[0]}%{place[3]}" if len(place) == 4 and place[3] else str(place[0])
 
 
-def wire_origin(base_url: str) -> httpcore.Origin:
-    """Scheme, host and port of a server."""
-    url = httpx.URL(base_url)
-    return httpcore.Origin(url.raw_scheme, url.raw_host, url.port or (443 if url.scheme == "https" else 80))
-
-
 class Head(NamedTuple):
     """The head of an answer.
 
@@ -86,7 +79,7 @@ class HTTP11:
         Raises:
             LocalProtocolError: It cannot be said.
         """
-        target = _prefix(request.base_url) + request.path.encode("ascii")
+        target = (address(request.base_url).prefix + request.path).encode("ascii")
         self._end, self._is_read = None, False
         try:
             head = self._h11.send(_request(request.method, target, request.headers))
@@ -154,11 +147,6 @@ class HTTP11:
 @lru_cache(maxsize=256)
 def _request(method: str, target: bytes, headers: Headers) -> h11.Request:
     return h11.Request(method=method, target=target, headers=list(headers))  # looked at once: most calls are alike
-
-
-@lru_cache(maxsize=256)
-def _prefix(base_url: str) -> bytes:
-    return httpx.URL(base_url).raw_path.rstrip(b"/")
 
 
 def _headers(pairs: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:

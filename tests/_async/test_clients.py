@@ -23,7 +23,7 @@ from sekha import (
     create_async_sekha_client,
 )
 from sekha._concurrency import AsyncCall
-from sekha._http import AsyncHTTPClient
+from sekha._httpx import AsyncHTTPClient
 from sekha.local import LocalSekha
 from sekha.types import ClientConfig
 from support import facts

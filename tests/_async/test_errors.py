@@ -23,7 +23,7 @@ from sekha import (
     SekhaServerError,
     SekhaValidationError,
 )
-from sekha._http import AsyncHTTPClient
+from sekha._httpx import AsyncHTTPClient
 from sekha.errors import BODY_LIMIT
 from support.calls import CALLS, MODELS, Call
 from support.canary import frames_of, texts_of

@@ -9,7 +9,7 @@ from typing import Any, cast
 import pytest
 
 from sekha import AsyncSekhaClient, SekhaConnectionError, SekhaError, SekhaStreamError, SekhaTimeoutError
-from sekha._http import AsyncHTTPClient
+from sekha._httpx import AsyncHTTPClient
 from support import facts
 from support.clock import FakeClock, give_clock
 from support.facts import MESSAGES

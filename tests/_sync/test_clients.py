@@ -25,7 +25,7 @@ from sekha import (
     create_sekha_client,
 )
 from sekha._concurrency import Call
-from sekha._http import HTTPClient
+from sekha._httpx import HTTPClient
 from sekha.local import LocalSekha
 from sekha.types import ClientConfig
 from support import facts

@@ -25,7 +25,7 @@ from sekha import (
     SekhaServerError,
     SekhaValidationError,
 )
-from sekha._http import HTTPClient
+from sekha._httpx import HTTPClient
 from sekha.errors import BODY_LIMIT
 from support.calls import CALLS, MODELS, Call
 from support.canary import frames_of, texts_of

@@ -11,7 +11,7 @@ from typing import Any, cast
 import pytest
 
 from sekha import SekhaClient, SekhaConnectionError, SekhaError, SekhaStreamError, SekhaTimeoutError
-from sekha._http import HTTPClient
+from sekha._httpx import HTTPClient
 from support import facts
 from support.clock import FakeClock, give_clock
 from support.facts import MESSAGES

@@ -9,9 +9,9 @@ from contextlib import AsyncExitStack, suppress
 from ssl import SSLContext
 
 from sekha._concurrency import AsyncSignal, Clock
-from sekha._http import IDLE_SECONDS, HTTPRequest
+from sekha._http import IDLE_SECONDS, HTTPRequest, address
 from sekha._places import Places
-from sekha._wire import AsyncNetwork, Head, PoolTimeout, ReadError, wire_origin, within
+from sekha._wire import AsyncNetwork, Head, PoolTimeout, ReadError, within
 from sekha.errors import SekhaClosedError
 
 from .connection import AsyncConnection
@@ -34,7 +34,7 @@ class AsyncPool:
     """
 
     def __init__(self, base_url: str, ssl_context: SSLContext | None, limit: int, clock: Clock) -> None:
-        self._origin = wire_origin(base_url)
+        self._address = address(base_url)
         self._ssl_context = ssl_context
         self._clock = clock
         self._network = AsyncNetwork()
@@ -106,8 +106,8 @@ class AsyncPool:
 
     async def _connect(self, seconds: float | None, expires: float | None) -> AsyncConnection:
         """A new connection."""
-        host = self._origin.host.decode("ascii")
-        stream = await self._network.connect_tcp(host, self._origin.port, self._time_for(seconds, expires))
+        host, port = self._address.host, self._address.port
+        stream = await self._network.connect_tcp(host, port, self._time_for(seconds, expires))
         try:
             if self._ssl_context is not None:
                 stream = await stream.start_tls(self._ssl_context, host, self._time_for(seconds, expires))

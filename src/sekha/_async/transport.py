@@ -13,16 +13,12 @@ from sekha._chat import ChunkReader
 from sekha._concurrency import AsyncCall, AsyncPerLoop, AsyncSemaphore, Clock, async_move_on_after
 from sekha._http import (
     AsyncHTTPAnswer,
-    AsyncHTTPClient,
     AsyncHTTPTransport,
     Headers,
     TranslatedErrors,
     http_headers,
     http_request,
-    make_async_transport,
     needs_httpx,
-    prepare,
-    tls_for,
 )
 from sekha._observe import Watch, Watched
 from sekha._options import merged_keys
@@ -31,6 +27,8 @@ from sekha._request import CallOptions, Departure, Request, Service
 from sekha._response import Answer
 from sekha._retry import Attempts
 from sekha._secrets import Secret, hidden
+from sekha._tls import read_certificates, tls_for
+from sekha._warm_up import warm_up
 from sekha.config import SekhaConfig, http_settings, was_given
 from sekha.errors import (
     SekhaAPIError,
@@ -60,13 +58,14 @@ class AsyncConnections:
     """
 
     def __init__(self, config: SekhaConfig, base_url: str, clock: Clock) -> None:
-        given = config.http_client
-        if given is not None and not isinstance(given, AsyncHTTPClient):
-            raise SekhaConfigError(
-                f"http_client: must be an httpx.{AsyncHTTPClient.__name__}, not {type(given).__name__}"
-            )
         settings = http_settings(config)
-        prepare(settings, base_url)
+        read_certificates(settings, base_url)
+        self._by_httpx: bool = needs_httpx(settings)
+        if self._by_httpx:
+            from sekha._httpx import check_async_client
+
+            check_async_client(settings.http_client)
+        warm_up()
         self.base_url = base_url
         self.clock = clock
         self.watch: Watch = Watch(config, base_url)
@@ -80,10 +79,12 @@ class AsyncConnections:
         self._open = AsyncPerLoop(self._make)
 
     def _make(self) -> AsyncHTTPTransport:
-        from .pool import AsyncPool  # loaded when the client was made: `import sekha` is quicker without it
+        if self._by_httpx:
+            from sekha._httpx import make_async_transport
 
-        if needs_httpx(self._settings):
             return make_async_transport(self._settings, self.base_url)
+        from .pool import AsyncPool  # `import sekha` is quicker without it
+
         tls = tls_for(self._settings, self.base_url)
         return AsyncPool(self.base_url, tls, self._settings.max_connections, self.clock)
 
@@ -238,7 +239,7 @@ class AsyncTransport:
     async def _repeat(self, one: AsyncCall[[], T], failures: list[SekhaError], attempts: Attempts, call: Watched) -> T:
         """Further attempts after a failed one, if there may be any: the first is made without tenacity's help."""
 
-        from tenacity import AsyncRetrying  # loaded when the client was made
+        from tenacity import AsyncRetrying  # most calls do without it
 
         async def attempt() -> T:
             if failures:

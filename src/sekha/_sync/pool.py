@@ -11,9 +11,9 @@ from contextlib import ExitStack, suppress
 from ssl import SSLContext
 
 from sekha._concurrency import Signal, Clock
-from sekha._http import IDLE_SECONDS, HTTPRequest
+from sekha._http import IDLE_SECONDS, HTTPRequest, address
 from sekha._places import Places
-from sekha._wire import Network, Head, PoolTimeout, ReadError, wire_origin, within
+from sekha._wire import Network, Head, PoolTimeout, ReadError, within
 from sekha.errors import SekhaClosedError
 
 from .connection import Connection
@@ -36,7 +36,7 @@ class Pool:
     """
 
     def __init__(self, base_url: str, ssl_context: SSLContext | None, limit: int, clock: Clock) -> None:
-        self._origin = wire_origin(base_url)
+        self._address = address(base_url)
         self._ssl_context = ssl_context
         self._clock = clock
         self._network = Network()
@@ -108,8 +108,8 @@ class Pool:
 
     def _connect(self, seconds: float | None, expires: float | None) -> Connection:
         """A new connection."""
-        host = self._origin.host.decode("ascii")
-        stream = self._network.connect_tcp(host, self._origin.port, self._time_for(seconds, expires))
+        host, port = self._address.host, self._address.port
+        stream = self._network.connect_tcp(host, port, self._time_for(seconds, expires))
         try:
             if self._ssl_context is not None:
                 stream = stream.start_tls(self._ssl_context, host, self._time_for(seconds, expires))

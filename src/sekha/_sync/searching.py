@@ -4,8 +4,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from sekha._concurrency import Call
 from sekha._filters import hit_filter, importance_by_id, search_sizes
@@ -17,8 +16,7 @@ from .transport import Transport
 Page = TypeVar("Page", QueryResponse, MemorySearchResponse)
 
 
-@dataclass(frozen=True)
-class Found:
+class Found(NamedTuple):
     """Hits after offset and filters.
 
     Attributes:

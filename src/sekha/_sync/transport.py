@@ -15,16 +15,12 @@ from sekha._chat import ChunkReader
 from sekha._concurrency import Call, PerProcess, Semaphore, Clock, move_on_after
 from sekha._http import (
     HTTPAnswer,
-    HTTPClient,
     HTTPTransport,
     Headers,
     TranslatedErrors,
     http_headers,
     http_request,
-    make_transport,
     needs_httpx,
-    prepare,
-    tls_for,
 )
 from sekha._observe import Watch, Watched
 from sekha._options import merged_keys
@@ -33,6 +29,7 @@ from sekha._request import CallOptions, Departure, Request, Service
 from sekha._response import Answer
 from sekha._retry import Attempts
 from sekha._secrets import Secret, hidden
+from sekha._tls import read_certificates, tls_for
 from sekha.config import SekhaConfig, http_settings, was_given
 from sekha.errors import (
     SekhaAPIError,
@@ -62,13 +59,13 @@ class Connections:
     """
 
     def __init__(self, config: SekhaConfig, base_url: str, clock: Clock) -> None:
-        given = config.http_client
-        if given is not None and not isinstance(given, HTTPClient):
-            raise SekhaConfigError(
-                f"http_client: must be an httpx.{HTTPClient.__name__}, not {type(given).__name__}"
-            )
         settings = http_settings(config)
-        prepare(settings, base_url)
+        read_certificates(settings, base_url)
+        self._by_httpx: bool = needs_httpx(settings)
+        if self._by_httpx:
+            from sekha._httpx import check_client
+
+            check_client(settings.http_client)
         self.base_url = base_url
         self.clock = clock
         self.watch: Watch = Watch(config, base_url)
@@ -82,10 +79,12 @@ class Connections:
         self._open = PerProcess(self._make)
 
     def _make(self) -> HTTPTransport:
-        from .pool import Pool  # loaded when the client was made: `import sekha` is quicker without it
+        if self._by_httpx:
+            from sekha._httpx import make_transport
 
-        if needs_httpx(self._settings):
             return make_transport(self._settings, self.base_url)
+        from .pool import Pool  # `import sekha` is quicker without it
+
         tls = tls_for(self._settings, self.base_url)
         return Pool(self.base_url, tls, self._settings.max_connections, self.clock)
 
@@ -240,7 +239,7 @@ class Transport:
     def _repeat(self, one: Call[[], T], failures: list[SekhaError], attempts: Attempts, call: Watched) -> T:
         """Further attempts after a failed one, if there may be any: the first is made without tenacity's help."""
 
-        from tenacity import Retrying  # loaded when the client was made
+        from tenacity import Retrying  # most calls do without it
 
         def attempt() -> T:
             if failures:
