@@ -1,4 +1,4 @@
-"""What a call costs, counted and not timed: function calls of one search, and modules that ``import sekha`` loads.
+"""What a call costs, counted and not timed: function calls of one search, modules that starting loads.
 
     python bench/cost.py            # counts, and shows where they differ from what was noted
     python bench/cost.py --write    # notes them, for this Python, in bench/results/cost.json
@@ -55,16 +55,22 @@ def calls_of_a_search() -> dict[str, int]:
     return dict(sorted(found.items()))
 
 
-def modules_of_an_import() -> dict[str, int]:
-    """Modules that ``import sekha`` loads, by package."""
-    code = "import json, sys; before = set(sys.modules); import sekha; print(json.dumps(list({*sys.modules} - before)))"
+def modules_of(start: str) -> dict[str, int]:
+    """Modules that a way to start loads, by package."""
+    code = f"import json, sys; before = set(sys.modules); {start}; print(json.dumps(list({{*sys.modules}} - before)))"
     output = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
     return dict(sorted(Counter(name.partition(".")[0] for name in json.loads(output)).items()))
 
 
 def counted() -> Counts:
-    """Both counts."""
-    return {"calls of a search": calls_of_a_search(), "modules of an import": modules_of_an_import()}
+    """All counts."""
+    first = "import sekha; sekha.{}(controller_url='http://localhost', api_key='k')"
+    return {
+        "calls of a search": calls_of_a_search(),
+        "modules of an import": modules_of("import sekha"),
+        "modules of a first client": modules_of(first.format("SekhaClient")),
+        "modules of a first async client": modules_of(first.format("AsyncSekhaClient")),
+    }
 
 
 def all_noted() -> dict[str, Counts]:
@@ -86,9 +92,9 @@ def grown(now: Counts, then: Counts) -> list[str]:
     """The counts that have grown too much, and where."""
     found: list[str] = []
     for name, counts in now.items():
-        before, after = sum(then[name].values()), sum(counts.values())
+        before, after = sum(then.get(name, {}).values()), sum(counts.values())
         if after > before * GROWTH:
-            found.append(f"{name}: {after}, and not {before}; {'; '.join(differences(counts, then[name]))}")
+            found.append(f"{name}: {after}, and not {before}; {'; '.join(differences(counts, then.get(name, {})))}")
     return found
 
 

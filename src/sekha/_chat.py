@@ -107,7 +107,7 @@ class ChunkReader:
         self._plain: list[bytes] = []
         self._plain_size = 0
         self._ending = False
-        self._validated = _chunk_adapter().validate_python
+        self._shape = _chunk_adapter()
         self.done: bool = False
         self.collected: CollectedCompletion = CollectedCompletion()
 
@@ -163,10 +163,22 @@ class ChunkReader:
             raise self._misfit(str(error), b"") from None
 
     def _chunk(self, event: Event) -> ChatCompletionChunk | None:
-        text = event.data.strip()
         if event.name == "error":
             raise self._server_error(event.data)
-        if not text or event.name == "ping":
+        if event.name == "ping":
+            return None
+        try:
+            chunk = self._shape.validate_json(event.data, strict=True)
+        except ValidationError:  # most say it in just these words
+            return self._from_other_words(event)
+        if get(chunk, "error") is not None:
+            raise self._server_error(event.data)
+        self.collected.add(chunk)
+        return chunk
+
+    def _from_other_words(self, event: Event) -> ChatCompletionChunk | None:
+        text = event.data.strip()
+        if not text:
             return None
         if text == "[DONE]":
             self.done = True
@@ -185,7 +197,7 @@ class ChunkReader:
 
     def _checked(self, data: object, source: str) -> ChatCompletionChunk:
         try:
-            chunk = self._validated(data, strict=True)
+            chunk = self._shape.validate_python(data, strict=True)
         except ValidationError as error:
             first = cast("Mapping[str, Any]", error.errors(include_url=False, include_context=False)[0])
             problem = f"{where(place(first, data)).replace('the request', 'a chunk')}: {first['msg']}"

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-_LINE_END = re.compile(rb"\r\n|\r|\n")  # no other character ends a line: not U+2028, not U+0085
 _BOM = b"\xef\xbb\xbf"
 
 
@@ -47,45 +45,52 @@ class EventDecoder:
         if self._after_cr and piece:
             self._after_cr = False
             piece = piece[1:] if piece[:1] == b"\n" else piece
-        found = _LINE_END.search(piece)
-        if found is None:
-            self._line.append(piece)
-            self._line_size += len(piece)
-            self._check(self._line_size)
+        lines = piece.splitlines()  # of bytes: at no other character than these, not at U+2028, not at U+0085
+        ends = piece.endswith((b"\n", b"\r"))
+        first = lines[0] if lines else b""
+        self._line.append(first)
+        self._line_size += len(first)
+        self._check(self._line_size)  # before it is put together
+        if not ends and len(lines) < 2:
             return
-        self._after_cr = piece[-1:] == b"\r"
-        self._check(self._line_size + found.start())  # before it is put together
-        *lines, rest = _LINE_END.split(b"".join((*self._line, piece)))
+        self._after_cr = piece.endswith(b"\r")
+        lines[0] = self._joined()
+        rest = b"" if ends else lines.pop()
         self._line, self._line_size = [rest], len(rest)
         for line in lines:
-            event = self._end_line(line)
-            if event is not None:
+            if line:
+                self._take(line)
+            elif (event := self._end_event()) is not None:
                 yield event
         self._check(len(rest))
 
     def finish(self) -> list[Event]:
         """What had begun when the bytes ended: servers forget the blank line after the last event."""
-        line = b"".join(self._line)
+        line = self._joined()
         self._line = []
-        found = (self._end_line(line), self._end_line(b"")) if line else (self._end_line(b""),)
-        return [event for event in found if event is not None]
+        if line:
+            self._take(line)
+        event = self._end_event()
+        return [] if event is None else [event]
 
-    def _end_line(self, line: bytes) -> Event | None:
-        """Take in a line; the event that it ends, if it does."""
+    def _joined(self) -> bytes:
+        """The line whose pieces were kept."""
+        line = b"".join(self._line)
         if self._at_start:
             self._at_start = False
-            line = line[3:] if line.startswith(_BOM) else line
-        if not line:
-            return self._end_event()
+            return line.removeprefix(_BOM)
+        return line
+
+    def _take(self, line: bytes) -> None:
+        """Take in a line that is not blank."""
         self._check(len(line))
         field, _, value = line.partition(b":")
-        value = value[1:] if value[:1] == b" " else value
         if field == b"data":
-            self._data.append(value)
+            self._data.append(value.removeprefix(b" "))
             self._size += len(line)
         elif field == b"event":
-            self._name = value
-        return None  # comments, id and retry say nothing about the answer
+            self._name = value.removeprefix(b" ")
+        # comments, id and retry say nothing about the answer
 
     def _check(self, line: int) -> None:
         """Refuse an event that is too long with a further line of that length; the same for every cut."""
