@@ -26,8 +26,10 @@ _PATIENCE = 0.05
 
 async def end(answer: AsyncHTTPAnswer) -> None:
     """Close an answer, read or not; that the connection breaks meanwhile is no matter any more."""
-    with suppress(*network_errors()):
+    try:
         await answer.aclose()
+    except network_errors():
+        pass
 
 
 def pieces_of(answer: AsyncHTTPAnswer) -> AsyncIterator[bytes]:

@@ -36,15 +36,15 @@ def similarities(results: object, *, distances_if_equal: bool) -> None:
 
     A server lists its best hit first: scores that rise along the list are distances.
     """
-    listed = as_list(results) or ()
-    found: list[dict[str, Any]] = [hit for hit in listed if isinstance(hit, dict)]
-    scores = [hit["score"] for hit in found if isinstance(hit.get("score"), (int, float))]
-    if not scores or len(scores) < len(found):
+    found: list[dict[str, Any]] = [hit for hit in as_list(results) or () if isinstance(hit, dict)]
+    try:
+        scores = [hit["score"] for hit in found]
+        rises = scores[0] < scores[-1] or (scores[0] == scores[-1] and distances_if_equal)
+        similar = [1 - score for score in scores] if rises else ()
+    except (LookupError, TypeError):  # no hits, or not all scores are numbers
         return
-    if scores[0] < scores[-1] or (scores[0] == scores[-1] and distances_if_equal):
-        for hit in found:
-            hit["distance"] = hit["score"]
-            hit["score"] = 1 - hit["score"]
+    for hit, score in zip(found, similar):
+        hit["distance"], hit["score"] = hit["score"], score
 
 
 def context(answer: Answer) -> object:

@@ -28,8 +28,10 @@ _PATIENCE = 0.05
 
 def end(answer: HTTPAnswer) -> None:
     """Close an answer, read or not; that the connection breaks meanwhile is no matter any more."""
-    with suppress(*network_errors()):
+    try:
         answer.close()
+    except network_errors():
+        pass
 
 
 def pieces_of(answer: HTTPAnswer) -> Iterator[bytes]:

@@ -24,11 +24,11 @@ def regular_time(value: str) -> str:
     if match is None:
         return value
     fraction, offset = match.groups("")
-    regular = f"{value[:10]}T{value[11:19]}.{fraction[:6].ljust(6, '0')}"
-    regular += f"{offset[:3]}:{offset[-2:]}" if offset else "+00:00"
+    zone = f"{offset[:3]}:{offset[-2:]}" if offset else "+00:00"
+    regular = f"{value[:10]}T{value[11:19]}.{fraction[:6]:0<6}{zone}"
     try:
         moment = datetime.fromisoformat(regular)
-        if regular.endswith("+00:00"):
+        if zone == "+00:00":
             return regular
         return moment.astimezone(timezone.utc).isoformat(timespec="microseconds")
     except (ValueError, OverflowError):  # such as a 30th of February
