@@ -7,7 +7,7 @@ import os
 import random
 import threading
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Callable as TypingCallable
 from typing import Generic, Literal, TypeVar
 from weakref import WeakKeyDictionary
@@ -18,6 +18,9 @@ from typing_extensions import ParamSpec, Self
 
 P = ParamSpec("P")
 T = TypeVar("T")
+
+AsyncLock = anyio.Lock
+Lock = threading.Lock
 
 AsyncCall = TypingCallable[P, Awaitable[T]]
 Call = TypingCallable[P, T]
@@ -271,3 +274,61 @@ def gather(calls: Sequence[Callable[[], T]], limit: int) -> list[T]:
         return [future.result() for future in futures]
     finally:
         pool.shutdown(wait=False, cancel_futures=True)  # after an error or Ctrl-C nothing more is begun
+
+
+async def async_in_thread(call: Callable[[], T]) -> T:
+    """Make a call that reads or writes a file, away from the event loop."""
+    return await anyio.to_thread.run_sync(call)
+
+
+def in_thread(call: Callable[[], T]) -> T:
+    """Make the call; this thread may wait."""
+    return call()
+
+
+async def async_for_each(items: Iterator[T], work: Callable[[T], Awaitable[None]], limit: int) -> None:
+    """Work on items as they come, on at most ``limit`` at a time; the first error ends it."""
+    errors: list[Exception] = []
+    turn = anyio.Lock()
+
+    async def worker() -> None:
+        try:
+            while True:
+                async with turn:
+                    item = await anyio.to_thread.run_sync(next, items, _END)
+                if isinstance(item, _End):
+                    return
+                await work(item)
+        except Exception as error:
+            errors.append(error)
+            tasks.cancel_scope.cancel()
+
+    async with anyio.create_task_group() as tasks:
+        for _ in range(limit):
+            tasks.start_soon(worker)
+    if errors:
+        raise errors[0]
+
+
+def for_each(items: Iterator[T], work: Callable[[T], None], limit: int) -> None:
+    """Work on items as they come, in at most ``limit`` threads; the first error, or Ctrl-C, ends it: what was begun is
+    finished, and no more is begun."""
+    from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+
+    begun: set[Future[None]] = set()
+    with ThreadPoolExecutor(limit, thread_name_prefix="sekha") as pool:
+        for item in items:
+            begun.add(pool.submit(contextvars.copy_context().run, work, item))
+            if len(begun) == limit:
+                done, begun = wait(begun, return_when=FIRST_COMPLETED)
+                for future in done:
+                    future.result()
+        for future in begun:
+            future.result()
+
+
+class _End:
+    """What an iterator gives when it has no more."""
+
+
+_END = _End()

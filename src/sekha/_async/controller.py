@@ -33,14 +33,14 @@ from sekha.types import (
     SummaryResponse,
 )
 
-from .conversations import AsyncConversations
+from .importing import AsyncImporting
 from .listing import all_conversations
 from .searching import search
 from .service import AsyncConnectionOptions
 from .transport import AsyncTransport
 
 
-class AsyncMemoryController(AsyncConversations):
+class AsyncMemoryController(AsyncImporting):
     """A client of the controller alone; `AsyncSekhaClient.controller` is one that shares its connections.
 
     Args:

@@ -35,14 +35,14 @@ from sekha.types import (
     SummaryResponse,
 )
 
-from .conversations import Conversations
+from .importing import Importing
 from .listing import all_conversations
 from .searching import search
 from .service import ConnectionOptions
 from .transport import Transport
 
 
-class MemoryController(Conversations):
+class MemoryController(Importing):
     """A client of the controller alone; `SekhaClient.controller` is one that shares its connections.
 
     Args:

@@ -42,6 +42,7 @@ from sekha.types._controller import (
     ServiceHealth,
     SummaryResponse,
 )
+from sekha.types._imports import ImportFailure, ImportProgress, ImportReport, UnreadableConversation
 from sekha.types._mcp import (
     ExportedConversation,
     MemoryContext,
@@ -102,6 +103,9 @@ __all__ = [
     "Filters",
     "FullTextResponse",
     "ImageURL",
+    "ImportFailure",
+    "ImportProgress",
+    "ImportReport",
     "ImportanceScore",
     "InputMessage",
     "LabelSuggestion",
@@ -135,5 +139,6 @@ __all__ = [
     "ServiceHealth",
     "SummaryLevel",
     "SummaryResponse",
+    "UnreadableConversation",
     "Usage",
 ]

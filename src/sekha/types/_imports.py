@@ -1,0 +1,47 @@
+"""What an import tells."""
+
+from typing import List, NamedTuple, Optional
+
+from typing_extensions import TypedDict
+
+
+class UnreadableConversation(NamedTuple):
+    """A conversation of an export that cannot be read.
+
+    Attributes:
+        place: Where it stands: file and number or line, with its title where it has one.
+        problem: What is wrong with it.
+    """
+
+    place: str
+    problem: str
+
+
+class ImportFailure(TypedDict):
+    """A conversation that was not imported.
+
+    ``position`` counts from 1; ``place`` says where it stands in an export, else None. ``may_have_been_applied`` is
+    True where it may be in the memory all the same: the next run with the same journal looks.
+    """
+
+    position: int
+    place: Optional[str]
+    label: Optional[str]
+    error: str
+    may_have_been_applied: bool
+
+
+class ImportProgress(TypedDict):
+    """How far an import is: ``seen`` is the sum of the other four."""
+
+    seen: int
+    stored: int
+    already_stored: int
+    empty: int
+    failed: int
+
+
+class ImportReport(ImportProgress):
+    """What an import did, and what it could not do."""
+
+    failures: List[ImportFailure]
