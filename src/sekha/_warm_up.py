@@ -15,7 +15,7 @@ from pydantic import TypeAdapter
 def warm_up() -> None:
     """Load it, once in a process."""
     TypeAdapter(int)  # pydantic looks through all installed packages for plugins when it builds its first validator
-    for name in ("encodings.idna", "html", "sniffio", "tenacity"):
+    for name in ("encodings.idna", "html", "sniffio", "tenacity", "sekha._async.pool"):
         import_module(name)
     for backend in anyio.get_all_backends():
         if backend in sys.modules:

@@ -73,17 +73,21 @@ class AsyncConnections:
         self._open = AsyncPerLoop(self._maker(settings))
 
     def _maker(self, settings: HTTPSettings) -> Callable[[], AsyncHTTPTransport]:
-        """What makes the connections. What that needs is loaded now, and neither before nor later."""
+        """What makes the connections; what can be wrong with that is found now."""
         if needs_httpx(settings):
             from sekha._httpx import check_async_client, make_async_transport
 
             check_async_client(settings.http_client)
             read_certificates(settings, self.base_url)
             return lambda: make_async_transport(settings, self.base_url)
-        from .pool import AsyncPool
-
         tls = tls_for(settings, self.base_url)
-        return lambda: AsyncPool(self.base_url, tls, settings.max_connections, self.clock)
+
+        def make() -> AsyncHTTPTransport:
+            from .pool import AsyncPool  # a program may make a client and never use it
+
+            return AsyncPool(self.base_url, tls, settings.max_connections, self.clock)
+
+        return make
 
     def get(self) -> AsyncHTTPTransport:
         """What to send with.

@@ -73,17 +73,21 @@ class Connections:
         self._open = PerProcess(self._maker(settings))
 
     def _maker(self, settings: HTTPSettings) -> Callable[[], HTTPTransport]:
-        """What makes the connections. What that needs is loaded now, and neither before nor later."""
+        """What makes the connections; what can be wrong with that is found now."""
         if needs_httpx(settings):
             from sekha._httpx import check_client, make_transport
 
             check_client(settings.http_client)
             read_certificates(settings, self.base_url)
             return lambda: make_transport(settings, self.base_url)
-        from .pool import Pool
-
         tls = tls_for(settings, self.base_url)
-        return lambda: Pool(self.base_url, tls, settings.max_connections, self.clock)
+
+        def make() -> HTTPTransport:
+            from .pool import Pool  # a program may make a client and never use it
+
+            return Pool(self.base_url, tls, settings.max_connections, self.clock)
+
+        return make
 
     def get(self) -> HTTPTransport:
         """What to send with.
