@@ -60,7 +60,11 @@ def make_environment(subject: Subject, environments: Path) -> None:
 def applies(subject: Subject, part: str) -> bool:
     """Whether a library can do what a part times."""
     cls = type(subject)
-    if part in ("blocking", "16 threads"):
+    if part == "blocking":
+        return cls.call is not Subject.call
+    if cls.open_async is Subject.open_async:
+        return False
+    if part == "16 threads":
         return cls.call is not Subject.call
     if part == "trio":
         return subject.trio
@@ -68,7 +72,9 @@ def applies(subject: Subject, part: str) -> bool:
         return subject.streams
     if part in ("1000 callers", "50 callers"):
         return subject.name in ("ours", "httpcore")
-    return part != "growth" or subject.name == "ours"
+    if part == "growth":
+        return subject.name == "ours"
+    return True
 
 
 def timed(subject: Subject, part: str, url: str, rounds: int, python: Path) -> dict[str, Any]:
@@ -267,7 +273,7 @@ def measured(options: argparse.Namespace) -> dict[str, Any]:
                     python = python_of(subject, options.environments.resolve())
                     figures = timed(subject, part, url, options.rounds, python)
                 row[subject.name] = figures
-                if "versions" in figures:
+                if subject.distribution in figures.get("versions", ()):
                     versions[subject.name] = figures["versions"][subject.distribution]
                 said = figures.get("error") or (cell(figures) if "ratios" in figures else "done")
                 print(f"{part:16} {subject.name:14} {said}", file=sys.stderr, flush=True)

@@ -201,7 +201,7 @@ def growth(subject: Subject, url: str, rounds: int) -> Figures:
             await all_at_once(call, 100)
             found: dict[int, float] = {}
             for count in (1, 10, 100, 1000, 2000, 5000):
-                times = max(1, min(20, 2000 // count))
+                times = max(3, min(20, 2000 // count))
                 spent = [await all_at_once(call, count) or math.inf for _ in range(times)]
                 found[count] = statistics.median(spent) * count * 1e6
             return found
@@ -233,7 +233,9 @@ def main() -> None:
     name, part, url, rounds = sys.argv[1:]
     subject = BY_NAME[name]
     figures = PARTS[part](subject, url, int(rounds))
-    versions = {each.distribution: metadata.version(each.distribution) for each in (subject, HTTPX_ITSELF)}
+    versions = {
+        each.distribution: metadata.version(each.distribution) for each in (subject, HTTPX_ITSELF) if each.distribution
+    }
     print(json.dumps({**figures, "versions": versions}))
 
 

@@ -6,6 +6,7 @@ Only the child processes call what needs a library; this file imports none.
 from __future__ import annotations
 
 import json
+import socket
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from importlib import import_module
 from typing import Any, cast
@@ -151,6 +152,32 @@ class HTTPCore(Subject):
         return call
 
 
+class Socket(Subject):
+    """A bare socket and ``json.loads``: what no client can do without, on this machine."""
+
+    name = "bare socket"
+
+    def open(self, url: str) -> Any:
+        host, port = url[7:].split(":")
+        return socket.create_connection((host, int(port)))
+
+    def call(self, client: Any, url: str) -> Call:
+        body = json.dumps(BODY).encode()
+        head = f"POST /api/v1/query HTTP/1.1\r\nhost: {url[7:]}\r\ncontent-length: {len(body)}\r\n\r\n"
+        request = head.encode() + body
+
+        def call() -> object:
+            client.sendall(request)
+            data = client.recv(65536)
+            start = data.index(b"\r\n\r\n") + 4
+            end = start + int(data.split(b"content-length: ", 1)[1].split(b"\r\n", 1)[0])
+            while len(data) < end:
+                data += client.recv(65536)
+            return json.loads(data[start:])
+
+        return call
+
+
 class Published(Subject):
     """The published SDK of the same name; its blocking client has no search."""
 
@@ -227,5 +254,5 @@ class LangGraph(Subject):
 
 
 HTTPX_ITSELF = HTTPX()
-SUBJECTS: tuple[Subject, ...] = (Ours(), HTTPCore(), Published(), OpenAI(), Mem0(), LangGraph())
+SUBJECTS: tuple[Subject, ...] = (Ours(), Socket(), HTTPCore(), Published(), OpenAI(), Mem0(), LangGraph())
 BY_NAME = {subject.name: subject for subject in (HTTPX_ITSELF, *SUBJECTS)}

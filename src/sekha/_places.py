@@ -25,14 +25,16 @@ class Turn(Generic[C]):
     Attributes:
         connection: The connection it was given; None stands for the right to make one.
         signal: What wakes it, if it had to wait.
+        ahead: How many were waiting when it came.
         has_come: Whether it may go on.
     """
 
-    __slots__ = ("connection", "has_come", "signal")
+    __slots__ = ("ahead", "connection", "has_come", "signal")
 
-    def __init__(self, connection: C | None, signal: Wakes | None) -> None:
+    def __init__(self, connection: C | None, signal: Wakes | None, ahead: int = 0) -> None:
         self.connection = connection
         self.signal = signal
+        self.ahead = ahead
         self.has_come = signal is None
 
     def wake(self) -> None:
@@ -80,7 +82,7 @@ class Places(Generic[C]):
             if self._free:
                 self._free -= 1
                 return Turn(None, None)
-            turn: Turn[C] = Turn(None, make_signal())
+            turn: Turn[C] = Turn(None, make_signal(), len(self._queue))
             self._queue[turn] = None
             return turn
 

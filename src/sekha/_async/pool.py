@@ -17,7 +17,8 @@ from sekha.errors import SekhaClosedError
 from .connection import AsyncConnection
 
 _GLANCE = 1.0
-"""Seconds after which those who wait for a place look for connections that were forgotten meanwhile."""
+"""Seconds after which those who wait for a place look for connections that were forgotten meanwhile: so long for the
+first in line, and longer the more are ahead."""
 
 
 class AsyncPool:
@@ -37,6 +38,7 @@ class AsyncPool:
         self._address = address(base_url)
         self._ssl_context = ssl_context
         self._clock = clock
+        self._limit = limit
         self._network = AsyncNetwork()
         self._places: Places[AsyncConnection] = Places(limit, IDLE_SECONDS)
 
@@ -90,10 +92,10 @@ class AsyncPool:
         """Wait for a place; what it brings is an idle connection, or None and the right to make one."""
         turn = self._places.enter(AsyncSignal)
         if isinstance(turn.signal, AsyncSignal):
-            left = math.inf if seconds is None else seconds
+            left, glance = math.inf if seconds is None else seconds, _GLANCE * (1 + turn.ahead / self._limit)
             try:
-                while left > 0 and not await turn.signal.wait(min(left, _GLANCE)):
-                    left -= _GLANCE
+                while left > 0 and not await turn.signal.wait(min(left, glance)):
+                    left -= glance
                     await self._tidy()
             except BaseException:
                 with suppress(SekhaClosedError):  # the pool was closed in the same moment

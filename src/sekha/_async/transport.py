@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from copy import copy
 from dataclasses import replace
 from typing import Any, TypeVar, cast
@@ -15,6 +15,7 @@ from sekha._http import (
     AsyncHTTPAnswer,
     AsyncHTTPTransport,
     Headers,
+    HTTPSettings,
     TranslatedErrors,
     http_headers,
     http_request,
@@ -59,12 +60,6 @@ class AsyncConnections:
 
     def __init__(self, config: SekhaConfig, base_url: str, clock: Clock) -> None:
         settings = http_settings(config)
-        read_certificates(settings, base_url)
-        self._by_httpx: bool = needs_httpx(settings)
-        if self._by_httpx:
-            from sekha._httpx import check_async_client
-
-            check_async_client(settings.http_client)
         warm_up()
         self.base_url = base_url
         self.clock = clock
@@ -75,18 +70,24 @@ class AsyncConnections:
         self.closed: bool = False
         self.takes_text_only: bool = False
         self.refused: set[Secret] = set()
-        self._settings = settings
-        self._open = AsyncPerLoop(self._make)
+        self._open = AsyncPerLoop(self._maker(settings))
 
-    def _make(self) -> AsyncHTTPTransport:
-        if self._by_httpx:
-            from sekha._httpx import make_async_transport
+    def _maker(self, settings: HTTPSettings) -> Callable[[], AsyncHTTPTransport]:
+        """What makes the connections; what can be wrong with that is found now."""
+        if needs_httpx(settings):
+            from sekha._httpx import check_async_client, make_async_transport
 
-            return make_async_transport(self._settings, self.base_url)
-        from .pool import AsyncPool  # `import sekha` is quicker without it
+            check_async_client(settings.http_client)
+            read_certificates(settings, self.base_url)
+            return lambda: make_async_transport(settings, self.base_url)
+        tls = tls_for(settings, self.base_url)
 
-        tls = tls_for(self._settings, self.base_url)
-        return AsyncPool(self.base_url, tls, self._settings.max_connections, self.clock)
+        def make() -> AsyncHTTPTransport:
+            from .pool import AsyncPool  # a program may make a client and never use it
+
+            return AsyncPool(self.base_url, tls, settings.max_connections, self.clock)
+
+        return make
 
     def get(self) -> AsyncHTTPTransport:
         """What to send with.

@@ -19,7 +19,8 @@ from sekha.errors import SekhaClosedError
 from .connection import Connection
 
 _GLANCE = 1.0
-"""Seconds after which those who wait for a place look for connections that were forgotten meanwhile."""
+"""Seconds after which those who wait for a place look for connections that were forgotten meanwhile: so long for the
+first in line, and longer the more are ahead."""
 
 
 class Pool:
@@ -39,6 +40,7 @@ class Pool:
         self._address = address(base_url)
         self._ssl_context = ssl_context
         self._clock = clock
+        self._limit = limit
         self._network = Network()
         self._places: Places[Connection] = Places(limit, IDLE_SECONDS)
 
@@ -92,10 +94,10 @@ class Pool:
         """Wait for a place; what it brings is an idle connection, or None and the right to make one."""
         turn = self._places.enter(Signal)
         if isinstance(turn.signal, Signal):
-            left = math.inf if seconds is None else seconds
+            left, glance = math.inf if seconds is None else seconds, _GLANCE * (1 + turn.ahead / self._limit)
             try:
-                while left > 0 and not turn.signal.wait(min(left, _GLANCE)):
-                    left -= _GLANCE
+                while left > 0 and not turn.signal.wait(min(left, glance)):
+                    left -= glance
                     self._tidy()
             except BaseException:
                 with suppress(SekhaClosedError):  # the pool was closed in the same moment

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from copy import copy
 from dataclasses import replace
 from typing import Any, TypeVar, cast
@@ -17,6 +17,7 @@ from sekha._http import (
     HTTPAnswer,
     HTTPTransport,
     Headers,
+    HTTPSettings,
     TranslatedErrors,
     http_headers,
     http_request,
@@ -60,12 +61,6 @@ class Connections:
 
     def __init__(self, config: SekhaConfig, base_url: str, clock: Clock) -> None:
         settings = http_settings(config)
-        read_certificates(settings, base_url)
-        self._by_httpx: bool = needs_httpx(settings)
-        if self._by_httpx:
-            from sekha._httpx import check_client
-
-            check_client(settings.http_client)
         self.base_url = base_url
         self.clock = clock
         self.watch: Watch = Watch(config, base_url)
@@ -75,18 +70,24 @@ class Connections:
         self.closed: bool = False
         self.takes_text_only: bool = False
         self.refused: set[Secret] = set()
-        self._settings = settings
-        self._open = PerProcess(self._make)
+        self._open = PerProcess(self._maker(settings))
 
-    def _make(self) -> HTTPTransport:
-        if self._by_httpx:
-            from sekha._httpx import make_transport
+    def _maker(self, settings: HTTPSettings) -> Callable[[], HTTPTransport]:
+        """What makes the connections; what can be wrong with that is found now."""
+        if needs_httpx(settings):
+            from sekha._httpx import check_client, make_transport
 
-            return make_transport(self._settings, self.base_url)
-        from .pool import Pool  # `import sekha` is quicker without it
+            check_client(settings.http_client)
+            read_certificates(settings, self.base_url)
+            return lambda: make_transport(settings, self.base_url)
+        tls = tls_for(settings, self.base_url)
 
-        tls = tls_for(self._settings, self.base_url)
-        return Pool(self.base_url, tls, self._settings.max_connections, self.clock)
+        def make() -> HTTPTransport:
+            from .pool import Pool  # a program may make a client and never use it
+
+            return Pool(self.base_url, tls, settings.max_connections, self.clock)
+
+        return make
 
     def get(self) -> HTTPTransport:
         """What to send with.
