@@ -53,7 +53,7 @@ def merged(positional: object, keywords: Mapping[str, object], what: str) -> dic
     if positional is None:
         return dict(keywords)
     if not isinstance(positional, Mapping):
-        raise invalid(what, f"a dictionary is needed, not {_kind(positional)}")
+        raise invalid(what, f"a dictionary is needed, not {kind_of(positional)}")
     return {**cast("Mapping[str, object]", positional), **keywords}
 
 
@@ -86,13 +86,13 @@ def conversation_id(value: object, field: str = "conversation_id") -> str:
         if match is not None:
             return str(UUID(match[1] or match[2]))
         raise invalid(field, "must be the UUID of a conversation")
-    raise invalid(field, f"must be the UUID of a conversation, not {_kind(value)}")
+    raise invalid(field, f"must be the UUID of a conversation, not {kind_of(value)}")
 
 
 def conversation_ids(values: object) -> list[str]:
     """UUIDs in their usual form, in the given order, each once."""
     if isinstance(values, (str, bytes)) or not isinstance(values, Sequence):
-        raise invalid("conversation_ids", f"must be a list of UUIDs, not {_kind(values)}")
+        raise invalid("conversation_ids", f"must be a list of UUIDs, not {kind_of(values)}")
     ids = [conversation_id(value, f"conversation_ids[{i}]") for i, value in enumerate(cast("Sequence[object]", values))]
     return list(dict.fromkeys(ids))
 
@@ -127,7 +127,7 @@ def plain(value: object, path: Path = ()) -> Any:
         return str(value)
     if isinstance(value, date):  # a datetime is a date
         return value.isoformat()
-    raise invalid(where(path), f"must be text, a number, a list or a dictionary, not {_kind(value)}")
+    raise invalid(where(path), f"must be text, a number, a list or a dictionary, not {kind_of(value)}")
 
 
 def where(path: Path) -> str:
@@ -166,7 +166,7 @@ def _refusal(error: ValidationError, data: object) -> SekhaValidationError:
     faults = cast("list[Mapping[str, Any]]", error.errors(include_url=False))
     fault = max(faults, key=lambda fault: (len(place(fault, data)), not fault["type"].endswith("_type")))
     problem = _PROBLEMS.get(fault["type"], fault["msg"].replace("{", "{{").replace("}", "}}"))
-    problem = problem.format(got=_kind(fault["input"]), **fault.get("ctx", {}))
+    problem = problem.format(got=kind_of(fault["input"]), **fault.get("ctx", {}))
     return invalid(where(place(fault, data)), problem)
 
 
@@ -184,9 +184,9 @@ def _text(value: str, path: Path) -> str:
 
 def _key(key: object, path: Path) -> str:
     if not isinstance(key, str):
-        raise invalid(where(path), f"keys must be strings, not {_kind(key)}")
+        raise invalid(where(path), f"keys must be strings, not {kind_of(key)}")
     return _text(str(key.value) if isinstance(key, Enum) else key, path)
 
 
-def _kind(value: object) -> str:
+def kind_of(value: object) -> str:
     return "None" if value is None else type(value).__name__

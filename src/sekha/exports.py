@@ -9,10 +9,10 @@ from __future__ import annotations
 import json
 import os
 import zipfile
+import zlib
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack
 from datetime import datetime, timezone
-from pathlib import Path, PurePath
+from pathlib import PurePath
 from typing import IO, Any, Union, cast
 
 from sekha._json import as_list, as_object, get
@@ -56,7 +56,7 @@ def read_export(path: str | os.PathLike[str], *, folder: str | None = None) -> I
 
     Raises:
         OSError: The file cannot be opened.
-        SekhaConfigError: The archive has no conversations, or ijson is missing.
+        SekhaConfigError: While iterating: the archive has no conversations, or ijson is missing (extra ``cli``).
 
     Example:
         ```python
@@ -69,33 +69,45 @@ def read_export(path: str | os.PathLike[str], *, folder: str | None = None) -> I
             print(conversation)  # {'messages': [{'role': 'user', 'content': 'Hello'}]}
         ```
     """
-    with ExitStack() as stack:
-        for name, file in _files(os.fspath(path), stack):
-            start = file.read(len(_BOM))
-            begin = len(_BOM) if start == _BOM else 0
-            file.seek(begin)
+    with open(path, "rb"):  # if it cannot be, that is said now, and not with the first conversation
+        return _read(os.fspath(path), folder)
+
+
+def _read(path: str, folder: str | None) -> Iterator[ExportItem]:
+    try:
+        yield from _read_all(path, folder)
+    except (zipfile.BadZipFile, zlib.error, EOFError) as error:
+        yield UnreadableConversation(PurePath(path).name, f"the archive is broken ({error})")
+
+
+def _read_all(path: str, folder: str | None) -> Iterator[ExportItem]:
+    for name, file in _files(path):
+        begin = len(_BOM) if file.read(len(_BOM)) == _BOM else 0
+        file.seek(begin)
+        first = file.read(1)
+        while first.isspace():
             first = file.read(1)
-            while first.isspace():
-                first = file.read(1)
-            file.seek(begin)
-            yield from _items(name, file, folder) if first == b"[" else _lines(name, file, folder)
+        file.seek(begin)
+        yield from _items(name, file, folder) if first == b"[" else _lines(name, file, folder)
 
 
-def _files(path: str, stack: ExitStack) -> Iterator[tuple[str, IO[bytes]]]:
+def _files(path: str) -> Iterator[tuple[str, IO[bytes]]]:
     """The file, or those of an archive that hold conversations, each with its name."""
     if not zipfile.is_zipfile(path):
-        yield PurePath(path).name, stack.enter_context(Path(path).open("rb"))
+        with open(path, "rb") as file:
+            yield PurePath(path).name, file
         return
-    archive = stack.enter_context(zipfile.ZipFile(path))
-    names = [
-        name
-        for name in archive.namelist()
-        if PurePath(name).name.startswith("conversations") and PurePath(name).suffix == ".json"
-    ]
-    if not names:
-        raise SekhaConfigError(f"{PurePath(path).name}: the archive has no conversations.json")
-    for name in sorted(names):
-        yield name, stack.enter_context(archive.open(name))
+    with zipfile.ZipFile(path) as archive:
+        names = [
+            name
+            for name in archive.namelist()
+            if PurePath(name).name.startswith("conversations") and PurePath(name).suffix == ".json"
+        ]
+        if not names:
+            raise SekhaConfigError(f"{PurePath(path).name}: the archive has no conversations.json")
+        for name in sorted(names):
+            with archive.open(name) as member:
+                yield name, member
 
 
 def _lines(name: str, file: IO[bytes], folder: str | None) -> Iterator[ExportItem]:
@@ -112,7 +124,7 @@ def _lines(name: str, file: IO[bytes], folder: str | None) -> Iterator[ExportIte
 
 def _items(name: str, file: IO[bytes], folder: str | None) -> Iterator[ExportItem]:
     try:
-        import ijson
+        import ijson  # type: ignore[import-untyped,unused-ignore]  # it has no types
     except ModuleNotFoundError:
         raise SekhaConfigError(
             "reading a list of conversations needs ijson: pip install 'sekha-python-sdk[cli]'"

@@ -11,7 +11,7 @@ from typing import Any, Literal, NamedTuple, cast
 
 from sekha import _dialect as dialect
 from sekha import _endpoints as endpoints
-from sekha._arguments import checked
+from sekha._arguments import checked, kind_of
 from sekha._concurrency import AsyncLock, async_for_each, async_in_thread
 from sekha._journal import Entry, Journal, compared
 from sekha.errors import SekhaAPIError, SekhaError, SekhaRateLimitError, SekhaValidationError, invalid
@@ -119,8 +119,11 @@ class AsyncImporting(AsyncConversations):
             raise invalid("concurrency", "must be a whole number of at least 1")
         if concurrency > _MOST:
             raise invalid("concurrency", f"must be at most {_MOST}")
-        if isinstance(conversations, (str, bytes, Mapping)) or not isinstance(cast(object, conversations), Iterable):
-            raise invalid("conversations", f"must be an iterable of conversations, not {type(conversations).__name__}")
+        given = cast(object, conversations)
+        if isinstance(given, (str, bytes, Mapping)) or not isinstance(given, Iterable):
+            raise invalid("conversations", f"must be many conversations one after another, not {kind_of(given)}")
+        if on_progress is not None and not callable(on_progress):
+            raise invalid("on_progress", "must be a function")
         path = None if journal is None else os.fspath(journal)
         notes = Journal(path, self._transport.connections.base_url)
         run = AsyncImport(self, notes, on_progress)

@@ -8,11 +8,12 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from typing import Any, Literal, NamedTuple, cast
 
 from sekha import _dialect as dialect
 from sekha import _endpoints as endpoints
-from sekha._arguments import checked
+from sekha._arguments import checked, kind_of
 from sekha._concurrency import Lock, for_each, in_thread
 from sekha._journal import Entry, Journal, compared
 from sekha.errors import SekhaAPIError, SekhaError, SekhaRateLimitError, SekhaValidationError, invalid
@@ -120,8 +121,11 @@ class Importing(Conversations):
             raise invalid("concurrency", "must be a whole number of at least 1")
         if concurrency > _MOST:
             raise invalid("concurrency", f"must be at most {_MOST}")
-        if isinstance(conversations, (str, bytes, Mapping)) or not isinstance(cast(object, conversations), Iterable):
-            raise invalid("conversations", f"must be an iterable of conversations, not {type(conversations).__name__}")
+        given = cast(object, conversations)
+        if isinstance(given, (str, bytes, Mapping)) or not isinstance(given, Iterable):
+            raise invalid("conversations", f"must be many conversations one after another, not {kind_of(given)}")
+        if on_progress is not None and not callable(on_progress):
+            raise invalid("on_progress", "must be a function")
         path = None if journal is None else os.fspath(journal)
         notes = Journal(path, self._transport.connections.base_url)
         run = Import(self, notes, on_progress)
@@ -129,7 +133,7 @@ class Importing(Conversations):
         try:
             if notes.since is None:
                 since = (self._transport.send(endpoints.CONTROLLER_HEALTH.request())).get("timestamp")
-                in_thread(lambda: notes.start(since))
+                in_thread(partial(notes.start, since))
             for_each(numbered(conversations, notes), run.take, concurrency)
         finally:
             notes.close()
@@ -210,7 +214,7 @@ class Import:
         if entry.began is not None:
             id, part = self._look(request, entry.began)
             if id is not None:
-                in_thread(lambda: self._notes.done(entry.key, id))
+                in_thread(partial(self._notes.done, entry.key, id))
                 self._count("already_stored")
                 return
             if part is not None:
@@ -219,7 +223,7 @@ class Import:
         self._store(item, request, entry.key)
 
     def _store(self, item: Item, request: dict[str, Any], key: str) -> None:
-        in_thread(lambda: self._notes.begin(key))
+        in_thread(partial(self._notes.begin, key))
         while True:
             try:
                 stored = self._controller.create_conversation(request)
@@ -233,13 +237,13 @@ class Import:
                     if not isinstance(error, SekhaAPIError):
                         raise
                     return
-                in_thread(lambda: self._notes.refused(key))
+                in_thread(partial(self._notes.refused, key))
                 if not isinstance(error, SekhaValidationError):
                     raise  # the next one would fare no better
                 self._fail(item, str(error))
                 return
             else:
-                in_thread(lambda: self._notes.done(key, stored["id"]))
+                in_thread(partial(self._notes.done, key, stored["id"]))
                 self._count("stored")
                 return
 
@@ -265,10 +269,12 @@ class Import:
         known, since = self._notes.ids, self._notes.since or ""
         rows = all_conversations(
             self._transport,
-            lambda row: row["label"] == request["label"]
-            and row["folder"] == request["folder"]
-            and row["conversation_id"] not in known
-            and row["timestamp"] >= since,
+            lambda row: (
+                row["label"] == request["label"]
+                and row["folder"] == request["folder"]
+                and row["conversation_id"] not in known
+                and row["timestamp"] >= since
+            ),
         )
         best = Found(None, -1, False)
         for row in rows:

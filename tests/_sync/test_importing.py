@@ -1,0 +1,295 @@
+# Generated from tests/_async/test_importing.py: do not edit.
+# To change it, edit that file, then run: python tools/unasync.py
+"""Importing: each conversation once, whatever happens; what is wrong is told with its place."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sekha import (
+    SekhaClient,
+    SekhaAuthError,
+    SekhaConfigError,
+    SekhaConnectionError,
+    SekhaValidationError,
+)
+from sekha._journal import Journal
+from sekha.local import LocalSekha
+from sekha.types import ImportProgress, UnreadableConversation
+from support import facts
+from support.clock import FakeClock, give_clock
+from support.replies import DROP, answer, app_error, empty, text
+from support.server import FakeServer
+
+from .conftest import MakeClient
+
+CREATE, LIST = "POST /api/v1/conversations", "GET /api/v1/conversations"
+
+
+def chat(label: str, *texts: str, **more: Any) -> dict[str, Any]:
+    """A conversation of user messages."""
+    return {"label": label, "messages": [{"role": "user", "content": each} for each in texts or (label,)], **more}
+
+
+def stored(client: SekhaClient) -> list[tuple[str, list[str]]]:
+    """Label and texts of everything in the memory, in order of labels."""
+    found: list[tuple[str, list[str]]] = []
+    for row in client.controller.iter_conversations():
+        messages = client.controller.get_messages(row["conversation_id"])
+        found.append((row["label"], [str(message["content"]) for message in messages]))
+    return sorted(found)
+
+
+def test_what_is_imported_is_in_the_memory_and_counted(local: SekhaClient) -> None:
+    told: list[ImportProgress] = []
+    conversations: list[Any] = [
+        chat("A", "one", "two", folder="/work", importance_score=8),
+        chat("A", "one", "two", folder="/work", importance_score=8),
+        {"messages": [{"role": "user", "content": "no label"}]},
+        chat("nothing") | {"messages": []},
+    ]
+    report = local.controller.import_conversations(iter(conversations), on_progress=told.append)
+    assert report == {"seen": 4, "stored": 3, "already_stored": 0, "empty": 1, "failed": 0, "failures": []}
+    assert stored(local) == [("A", ["one", "two"]), ("A", ["one", "two"]), ("no label", ["no label"])]
+    rows = (local.controller.list_conversations(folder="/work"))["results"]
+    assert [row["metadata"]["importance_score"] for row in rows] == [8, 8]
+    assert [progress["seen"] for progress in told] == [1, 2, 3, 4]
+    assert told[-1] == {"seen": 4, "stored": 3, "already_stored": 0, "empty": 1, "failed": 0}
+
+
+def test_what_cannot_be_stored_is_told_and_the_rest_is_stored(local: SekhaClient) -> None:
+    conversations: list[Any] = [
+        chat("A"),
+        UnreadableConversation("chats.json, conversation 2", "it is no JSON object"),
+        7,
+        {"label": "B"},
+        chat("C", "\0"),
+        {"label": "D", "messages": [{"role": "user"}]},
+        chat("E"),
+    ]
+    report = local.controller.import_conversations(conversations)
+    assert (report["stored"], report["failed"], report["seen"]) == (2, 5, 7)
+    assert sorted((each["position"], each["place"]) for each in report["failures"]) == [
+        (2, "chats.json, conversation 2"),
+        (3, None),
+        (4, None),
+        (5, None),
+        (6, None),
+    ]
+    problems = {each["position"]: each["error"] for each in report["failures"]}
+    assert problems[2] == "it is no JSON object"
+    assert "a dictionary is needed, not int" in problems[3]
+    assert "messages: is missing" in problems[4]
+    assert "messages[0].content" in problems[5]
+    assert "NUL" in problems[5]
+    assert "messages[0].content: is missing" in problems[6]
+    assert [label for label, _ in stored(local)] == ["A", "E"]
+
+
+def test_a_journal_makes_the_second_run_store_nothing(local: SekhaClient, tmp_path: Path) -> None:
+    conversations = [chat("A"), chat("A"), chat("B")]
+    journal = tmp_path / "import.journal"
+    first = local.controller.import_conversations(conversations, journal=journal)
+    again = local.controller.import_conversations([chat("C"), *conversations, chat("A")], journal=str(journal))
+    assert (first["stored"], first["already_stored"]) == (3, 0)
+    assert (again["stored"], again["already_stored"]) == (2, 3), "a third A and C are new"
+    assert [label for label, _ in stored(local)] == ["A", "A", "A", "B", "C"]
+
+
+@pytest.mark.parametrize("how", ["it was stored", "it was not", "only another one like it, known from before"])
+def test_what_was_on_its_way_is_looked_up(
+    how: str, local: SekhaClient, sekha: LocalSekha, clock: FakeClock, tmp_path: Path
+) -> None:
+    """As a killed import leaves it: begun, with no word of how it ended."""
+    give_clock(local, clock)
+    one = {**chat("A", "one", "two"), "folder": "/"}
+    if how == "only another one like it, known from before":
+        local.controller.create_conversation(one)
+    notes = Journal(str(tmp_path / "j"), str(sekha.controller_url))
+    notes.open()
+    notes.start((local.controller.health()).get("timestamp"))
+    notes.begin(notes.entry(one).key)
+    notes.close()
+    if how == "it was stored":
+        local.controller.create_conversation(one)
+    report = local.controller.import_conversations([one], journal=tmp_path / "j")
+    assert (report["stored"], report["already_stored"]) == ((0, 1) if how == "it was stored" else (1, 0))
+    expected = 2 if how == "only another one like it, known from before" else 1
+    assert stored(local) == [("A", ["one", "two"])] * expected
+    report = local.controller.import_conversations([one], journal=tmp_path / "j")
+    assert (report["stored"], report["already_stored"]) == (0, 1)
+
+
+def test_two_alike_of_which_one_was_on_its_way_are_two(
+    local: SekhaClient, sekha: LocalSekha, clock: FakeClock, tmp_path: Path
+) -> None:
+    give_clock(local, clock)
+    one = {**chat("A"), "folder": "/"}
+    notes = Journal(str(tmp_path / "j"), str(sekha.controller_url))
+    notes.open()
+    notes.start(None)
+    for _ in range(2):
+        notes.begin(notes.entry(one).key)
+    notes.close()
+    local.controller.create_conversation(one)
+    report = local.controller.import_conversations([one, one, one], journal=tmp_path / "j")
+    assert (report["stored"], report["already_stored"]) == (2, 1)
+    assert len(stored(local)) == 3
+
+
+def test_a_part_that_stays_a_part_is_told_and_left_alone(
+    local: SekhaClient, sekha: LocalSekha, clock: FakeClock, tmp_path: Path
+) -> None:
+    give_clock(local, clock)
+    one = {**chat("A", "one", "two", "three"), "folder": "/"}
+    notes = Journal(str(tmp_path / "j"), str(sekha.controller_url))
+    notes.open()
+    notes.start(None)
+    notes.begin(notes.entry(one).key)
+    notes.close()
+    part = local.controller.create_conversation(chat("A", "one"))
+    report = local.controller.import_conversations([one], journal=tmp_path / "j")
+    (failure,) = report["failures"]
+    assert part["id"] in failure["error"]
+    assert failure["may_have_been_applied"]
+    assert stored(local) == [("A", ["one"])]
+    local.controller.archive_conversation(part["id"])  # as the error says
+    report = local.controller.import_conversations([one], journal=tmp_path / "j")
+    assert report["stored"] == 1
+    assert stored(local) == [("A", ["one"]), ("A", ["one", "two", "three"])]
+
+
+def test_what_a_server_refuses_is_told_and_tried_again_the_next_time(
+    client: SekhaClient, server: FakeServer, tmp_path: Path
+) -> None:
+    server.always("GET /health", answer(facts.HEALTHY))
+    server.on(CREATE, text("length limit exceeded", 413), answer(facts.CREATED, 201))
+    conversations = [chat("A"), chat("B")]
+    report = client.controller.import_conversations(conversations, journal=tmp_path / "j", concurrency=1)
+    (failure,) = report["failures"]
+    assert (failure["position"], failure["label"], failure["may_have_been_applied"]) == (1, "A", False)
+    assert "length limit exceeded" in failure["error"]
+    server.on(CREATE, answer(facts.CREATED, 201))
+    report = client.controller.import_conversations(conversations, journal=tmp_path / "j")
+    assert (report["stored"], report["already_stored"]) == (1, 1)
+
+
+def test_an_unknown_outcome_is_told_and_left_to_the_next_run(
+    client: SekhaClient, server: FakeServer, tmp_path: Path
+) -> None:
+    server.always("GET /health", answer(facts.HEALTHY))
+    server.on(CREATE, app_error("Database error: locked", 500), answer(facts.CREATED, 201))
+    report = client.controller.import_conversations([chat("A"), chat("B")], journal=tmp_path / "j", concurrency=1)
+    assert (report["stored"], report["failed"]) == (1, 1)
+    assert report["failures"][0]["may_have_been_applied"] is True
+    assert server.lines.count(CREATE) == 2, "it was not sent again"
+
+
+@pytest.mark.parametrize("refusal", [empty(401), DROP])
+def test_what_will_not_be_better_for_the_next_ends_it_and_it_goes_on_later(
+    refusal: Any, make: MakeClient, server: FakeServer, tmp_path: Path
+) -> None:
+    client = make(max_retries=0)
+    server.always("GET /health", answer(facts.HEALTHY))
+    server.on(CREATE, answer(facts.CREATED, 201), refusal)
+    conversations = [chat("A"), chat("B"), chat("C")]
+    with pytest.raises((SekhaAuthError, SekhaConnectionError)):
+        client.controller.import_conversations(conversations, journal=tmp_path / "j", concurrency=1)
+    assert server.lines.count(CREATE) == 2
+    server.always(LIST, answer(facts.rows()))
+    server.on(CREATE, answer(facts.CREATED, 201), answer(facts.CREATED, 201))
+    report = client.controller.import_conversations(conversations, journal=tmp_path / "j", concurrency=1)
+    assert (report["stored"], report["already_stored"], report["failed"]) == (2, 1, 0)
+
+
+def test_it_waits_where_the_server_limits_it(
+    make: MakeClient, server: FakeServer, clock: FakeClock, tmp_path: Path
+) -> None:
+    client = make(max_retries=0)
+    server.always("GET /health", answer(facts.HEALTHY))
+    server.on(CREATE, text("Rate limit exceeded. Please try again later.", 429), answer(facts.CREATED, 201))
+    report = client.controller.import_conversations([chat("A")], journal=tmp_path / "j")
+    assert report["stored"] == 1
+    assert sum(clock.waits) >= 60
+
+
+def test_at_most_so_many_are_stored_at_a_time_and_no_more_are_taken(
+    client: SekhaClient, server: FakeServer
+) -> None:
+    server.always("GET /health", answer(facts.HEALTHY))
+    server.always(CREATE, answer(facts.CREATED, 201))
+    taken: list[int] = []
+
+    def source() -> Any:
+        for number in range(20):
+            taken.append(number - server.lines.count(CREATE))
+            yield chat(f"{number}")
+
+    report = client.controller.import_conversations(source(), concurrency=2)
+    assert report["stored"] == 20
+    assert max(taken) <= 2, "conversations are taken as they are stored"
+
+
+def test_bad_arguments_are_refused_before_anything_is_sent(
+    client: SekhaClient, server: FakeServer, tmp_path: Path
+) -> None:
+    for field, arguments in (
+        ("concurrency", {"concurrency": 0}),
+        ("concurrency", {"concurrency": 101}),
+        ("concurrency", {"concurrency": True}),
+        ("conversations", {"conversations": chat("A")}),
+        ("conversations", {"conversations": "chats.json"}),
+        ("on_progress", {"on_progress": 7}),
+    ):
+        with pytest.raises(SekhaValidationError) as caught:
+            client.controller.import_conversations(**{"conversations": [], **arguments})  # type: ignore[arg-type]  # wrong on purpose
+        assert (caught.value.field, caught.value.sent) == (field, False)
+    assert server.seen == []
+
+
+def test_a_journal_is_of_one_server_and_one_import(
+    client: SekhaClient, server: FakeServer, tmp_path: Path
+) -> None:
+    server.always("GET /health", answer(facts.HEALTHY))
+    other = Journal(str(tmp_path / "j"), "http://elsewhere.test")
+    other.open()
+    other.start(None)
+    with pytest.raises(SekhaConfigError, match="in use"):
+        client.controller.import_conversations([chat("A")], journal=tmp_path / "j")
+    other.close()
+    with pytest.raises(SekhaConfigError, match=r"elsewhere\.test"):
+        client.controller.import_conversations([chat("A")], journal=tmp_path / "j")
+    (tmp_path / "notes.txt").write_text("Dear diary,\nno journal\n")
+    with pytest.raises(SekhaConfigError, match="no journal"):
+        client.controller.import_conversations([chat("A")], journal=tmp_path / "notes.txt")
+    assert (tmp_path / "notes.txt").read_text() == "Dear diary,\nno journal\n"
+    with pytest.raises(OSError, match="missing"):
+        client.controller.import_conversations([chat("A")], journal=tmp_path / "missing" / "j")
+    assert CREATE not in server.lines
+
+
+def test_a_line_that_was_cut_is_no_harm(local: SekhaClient, tmp_path: Path) -> None:
+    journal = tmp_path / "j"
+    local.controller.import_conversations([chat("A")], journal=journal)
+    whole = journal.read_text()
+    journal.write_text(whole + '{"begin": "someth')
+    report = local.controller.import_conversations([chat("A"), chat("B")], journal=journal)
+    assert (report["stored"], report["already_stored"]) == (1, 1)
+    assert [json.loads(line) for line in journal.read_text().splitlines() if not line.startswith('{"begin": "someth')]
+
+
+def test_an_error_of_who_watches_comes_out_and_nothing_is_lost(local: SekhaClient, tmp_path: Path) -> None:
+    def on_progress(progress: ImportProgress) -> None:
+        if progress["seen"] == 2:
+            raise KeyError("mine")
+
+    conversations = [chat(label) for label in "ABCD"]
+    with pytest.raises(KeyError, match="mine"):
+        local.controller.import_conversations(conversations, journal=tmp_path / "j", on_progress=on_progress)
+    report = local.controller.import_conversations(conversations, journal=tmp_path / "j")
+    assert report["failed"] == 0
+    assert [label for label, _ in stored(local)] == list("ABCD")

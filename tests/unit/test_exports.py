@@ -1,0 +1,279 @@
+"""Exports of other applications, as they are and broken."""
+
+from __future__ import annotations
+
+import json
+import tracemalloc
+import zipfile
+from pathlib import Path
+from typing import Any, Dict, List, Optional
+
+import pytest
+
+from sekha import SekhaConfigError
+from sekha.exports import ExportItem, read_export
+from sekha.types import UnreadableConversation
+
+
+def written(folder: Path, data: Any, name: str = "conversations.json") -> Path:
+    path = folder / name
+    path.write_text(json.dumps(data), encoding="utf-8")
+    return path
+
+
+def read(path: Path, **options: Any) -> List[ExportItem]:
+    return list(read_export(path, **options))
+
+
+def texts(item: ExportItem) -> List[str]:
+    assert not isinstance(item, UnreadableConversation), item
+    return [f"{message['role']}: {message['content']}" for message in item["messages"]]
+
+
+# ChatGPT
+
+
+def node(id: str, parent: Optional[str], *children: str, role: str = "user", **message: Any) -> Dict[str, Any]:
+    """A node of ChatGPT's tree; without content, one without a message."""
+    told = {"id": id, "author": {"role": role}, "create_time": 1700000000.5, "recipient": "all", **message}
+    return {"id": id, "parent": parent, "children": list(children), "message": told if "content" in message else None}
+
+
+def says(*parts: Any, kind: str = "text") -> Dict[str, Any]:
+    return {"content_type": kind, "parts": list(parts)}
+
+
+def chatgpt(*nodes: Dict[str, Any], current: Any = None, **more: Any) -> Dict[str, Any]:
+    mapping = {each["id"]: each for each in nodes}
+    return {"title": "A chat", "create_time": 1.7e9, "mapping": mapping, "current_node": current, **more}
+
+
+EDITED = (
+    node("root", None, "system"),
+    node("system", "root", "q1", "q2", role="system", content=says("You are kind")),
+    node("q1", "system", "a1", content=says("First wording")),
+    node("a1", "q1", role="assistant", content=says("First answer")),
+    node("q2", "system", "a2", "a3", content=says("Second wording")),
+    node("a2", "q2", role="assistant", content=says("Answer")),
+    node("a3", "q2", role="assistant", content=says("Answer, once more")),
+)
+
+
+@pytest.mark.parametrize(
+    ("current", "expected"),
+    [
+        ("a2", ["user: Second wording", "assistant: Answer"]),
+        ("a1", ["user: First wording", "assistant: First answer"]),
+        ("a3", ["user: Second wording", "assistant: Answer, once more"]),
+        (None, ["user: Second wording", "assistant: Answer, once more"]),
+        ("gone", ["user: Second wording", "assistant: Answer, once more"]),
+    ],
+)
+def test_the_branch_that_was_shown_last_is_taken_else_the_latest_edits(
+    current: Any, expected: List[str], tmp_path: Path
+) -> None:
+    (item,) = read(written(tmp_path, [chatgpt(*EDITED, current=current)]))
+    assert texts(item) == expected
+
+
+def test_label_folder_and_times_come_along(tmp_path: Path) -> None:
+    path = written(tmp_path, [chatgpt(*EDITED, current="a1")])
+    (item,) = read(path)
+    assert item == {
+        "label": "A chat",
+        "folder": "/chatgpt",
+        "messages": [
+            {"role": "user", "content": "First wording", "timestamp": "2023-11-14T22:13:20.500000+00:00"},
+            {"role": "assistant", "content": "First answer", "timestamp": "2023-11-14T22:13:20.500000+00:00"},
+        ],
+    }
+    (item,) = read(path, folder="/old")
+    assert not isinstance(item, UnreadableConversation)
+    assert item["folder"] == "/old"
+
+
+def test_what_is_no_text_is_a_word_and_what_nobody_saw_is_left_out(tmp_path: Path) -> None:
+    nodes = (
+        node("1", None, "2", content=says("Look:", {"content_type": "image_asset_pointer"}, kind="multimodal_text")),
+        node(
+            "2", "1", "3", role="assistant", content={"content_type": "code", "text": "import os"}, recipient="python"
+        ),
+        node("3", "2", "4", role="tool", content={"content_type": "execution_output", "text": "done"}),
+        node("4", "3", "5", role="assistant", content={"content_type": "thoughts", "thoughts": [{"content": "hm"}]}),
+        node("5", "4", "6", role="assistant", content=says("Nice\0 picture")),
+        node("6", "5", "7", content=says("unseen"), metadata={"is_visually_hidden_from_conversation": True}),
+        node(
+            "7",
+            "6",
+            "8",
+            content=says({"content_type": "audio_transcription", "text": "spoken"}, {"content_type": "x"}),
+        ),
+        node("8", "7", content=says("Read this"), metadata={"attachments": [{"name": "plan.pdf"}]}),
+    )
+    (item,) = read(written(tmp_path, [chatgpt(*nodes, current="8")]))
+    assert texts(item) == [
+        "user: Look:\n[image]",
+        "assistant: Nice picture",
+        "user: spoken\n[x]",
+        "user: Read this\n[plan.pdf]",
+    ]
+
+
+def test_a_tree_that_is_a_ring_ends(tmp_path: Path) -> None:
+    ring = (node("1", "2", "2", content=says("one")), node("2", "1", "1", content=says("two")))
+    (item,) = read(written(tmp_path, [chatgpt(*ring, current="2")]))
+    assert texts(item) == ["user: one", "user: two"]
+    (item,) = read(written(tmp_path, [chatgpt(*ring)]))
+    assert not isinstance(item, UnreadableConversation)
+
+
+# Claude
+
+
+def test_claude(tmp_path: Path) -> None:
+    data = {
+        "uuid": "1",
+        "name": "Plans",
+        "chat_messages": [
+            {
+                "sender": "human",
+                "text": "Hello",
+                "content": [{"type": "text", "text": "Hello"}, {"type": "thinking", "thinking": "?"}],
+                "created_at": "2025-01-31T09:30:00.123456Z",
+                "attachments": [{"file_name": "a.txt", "extracted_content": "what it says"}],
+                "files": [{"file_name": "b.png"}],
+            },
+            {"sender": "assistant", "text": "Hi", "created_at": "2025-01-31T09:30:01Z"},
+            {"sender": "assistant", "text": " ", "content": []},
+        ],
+    }
+    (item,) = read(written(tmp_path, [data]))
+    assert texts(item) == ["user: Hello\n[a.txt]\nwhat it says\n[b.png]", "assistant: Hi"]
+    assert not isinstance(item, UnreadableConversation)
+    assert (item["label"], item["folder"]) == ("Plans", "/claude")
+    assert item["messages"][0].get("timestamp") == "2025-01-31T09:30:00.123456Z"
+
+
+def test_a_chat_without_a_name_or_without_messages(tmp_path: Path) -> None:
+    nameless, empty = read(written(tmp_path, [{"name": "", "chat_messages": []}, chatgpt(title=None)]))
+    assert nameless == {"folder": "/claude", "messages": []}
+    assert empty == {"folder": "/chatgpt", "messages": []}
+
+
+# The plain form
+
+
+def test_json_lines(tmp_path: Path) -> None:
+    path = tmp_path / "chats.jsonl"
+    path.write_text(
+        '\ufeff{"messages": [{"role": "user", "content": "A"}], '
+        '"label": "L", "folder": "/f", "importance_score": 8, "x": 1}\n'
+        "\n"
+        '{"messages": [{"role": "user", "content": "B"}]}',
+        encoding="utf-8",
+    )
+    first, second = read(path)
+    assert first == {
+        "label": "L",
+        "folder": "/f",
+        "importance_score": 8,
+        "messages": [{"role": "user", "content": "A"}],
+    }
+    assert second == {"messages": [{"role": "user", "content": "B"}]}
+    assert all(item.get("folder") == "/all" for item in read(path, folder="/all"))  # type: ignore[union-attr]  # both can be read
+
+
+# What is wrong
+
+
+BROKEN = [
+    7,
+    {},
+    {"title": "T", "mapping": []},
+    {"name": "N", "chat_messages": {}},
+    {"name": "N", "chat_messages": ["x"]},
+    {"messages": 1},
+    {"messages": [{"role": "user"}]},
+    {"messages": [{"content": "x"}]},
+    {"messages": ["x"]},
+]
+
+
+@pytest.mark.parametrize("number", range(len(BROKEN)))
+def test_what_cannot_be_read_is_told_with_its_place_and_the_rest_is_read(number: int, tmp_path: Path) -> None:
+    good = {"messages": [{"role": "user", "content": "A"}]}
+    first, bad, last = read(written(tmp_path, [good, BROKEN[number], good]))
+    assert first == last == good
+    assert isinstance(bad, UnreadableConversation)
+    assert bad.place.startswith("conversations.json, conversation 2")
+    assert bad.problem
+
+
+def test_the_title_of_what_cannot_be_read_is_told(tmp_path: Path) -> None:
+    (bad,) = read(written(tmp_path, [{"title": "My plans", "mapping": 1}]))
+    assert isinstance(bad, UnreadableConversation)
+    assert bad == ("conversations.json, conversation 1 ('My plans')", "mapping is no JSON object")
+
+
+def test_a_line_that_is_no_json(tmp_path: Path) -> None:
+    path = tmp_path / "chats.jsonl"
+    path.write_bytes(b'{"messages": []}\nnonsense\n\xff\n{"messages": []}\n')
+    good, *bad, last = read(path)
+    assert good == last == {"messages": []}
+    assert bad == [("chats.jsonl, line 2", "it is no JSON"), ("chats.jsonl, line 3", "it is no JSON")]
+
+
+@pytest.mark.parametrize("end", ["", ', {"messages": [', ", nonsense]", "}"])
+def test_a_list_that_breaks_off(end: str, tmp_path: Path) -> None:
+    path = tmp_path / "conversations.json"
+    path.write_text('[{"messages": []}' + end)
+    good, bad = read(path)
+    assert good == {"messages": []}
+    assert isinstance(bad, UnreadableConversation)
+    assert bad.place == "conversations.json, conversation 2"
+    assert "broken" in bad.problem
+
+
+def test_an_empty_file_holds_nothing(tmp_path: Path) -> None:
+    (tmp_path / "none.jsonl").write_text(" \n")
+    assert read(tmp_path / "none.jsonl") == []
+    assert read(written(tmp_path, [])) == []
+
+
+def test_a_file_that_is_not_there_is_told_at_once(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        read_export(tmp_path / "missing.json")
+
+
+def test_archives(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "export.zip", "w") as archive:
+        archive.writestr("user.json", "{}")
+        archive.writestr("folder/conversations-001.json", json.dumps([{"name": "B", "chat_messages": []}]))
+        archive.writestr("folder/conversations-000.json", json.dumps([{"name": "A", "chat_messages": []}, 1]))
+    a, bad, b = read(tmp_path / "export.zip")
+    assert [a["label"], b["label"]] == ["A", "B"]  # type: ignore[call-overload]  # both can be read
+    assert isinstance(bad, UnreadableConversation)
+    assert bad.place == "folder/conversations-000.json, conversation 2"
+    with zipfile.ZipFile(tmp_path / "other.zip", "w") as archive:
+        archive.writestr("user.json", "{}")
+    with pytest.raises(SekhaConfigError, match=r"other\.zip"):
+        read(tmp_path / "other.zip")
+
+
+def test_ten_thousand_conversations_are_never_in_memory_together(tmp_path: Path) -> None:
+    path = tmp_path / "conversations.json"
+    one = json.dumps({"name": "A", "chat_messages": [{"sender": "human", "text": "x" * 100}]})
+    with path.open("w") as file:
+        file.write("[" + one)
+        for _ in range(9_999):
+            file.write("," + one)
+        file.write("]")
+    next(read_export(path))  # whatever has to be loaded
+    tracemalloc.start()
+    try:
+        count = sum(1 for _ in read_export(path))
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert count == 10_000
+    assert most < 2**19 < path.stat().st_size / 2
