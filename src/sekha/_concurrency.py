@@ -8,6 +8,7 @@ import random
 import threading
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from typing import Callable as TypingCallable
 from typing import Generic, Literal, TypeVar
 from weakref import WeakKeyDictionary
@@ -259,8 +260,6 @@ def gather(calls: Sequence[Callable[[], T]], limit: int) -> list[T]:
     """Make the calls side by side in threads, at most ``limit`` at a time; results in order, or the first error."""
     if len(calls) < 2:
         return [call() for call in calls]
-    from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait  # late: few programs need threads
-
     pool = ThreadPoolExecutor(min(limit, len(calls)), thread_name_prefix="sekha")
     try:
         futures = [pool.submit(contextvars.copy_context().run, call) for call in calls]
