@@ -109,9 +109,6 @@ RULES = (
     Rule("name", "async_move_on_after", "move_on_after"),
     Rule("name", "async_sleep", "sleep"),
     Rule("name", "make_async_transport", "make_transport"),
-    # A blocking call may import what it needs: no event loop waits for it
-    Rule("line", "from sekha._warm_up import warm_up"),
-    Rule("line", "warm_up()"),
     # Prose and examples
     Rule("phrase", "async flavour", "blocking flavour"),
 )

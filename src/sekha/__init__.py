@@ -5,7 +5,7 @@ and ``mcp``, and the same workflows.
 """
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, List
+from typing import TYPE_CHECKING, List
 
 from sekha._version import __version__
 from sekha.config import ClientConfig, SekhaConfig
@@ -30,6 +30,8 @@ from sekha.errors import (
 from sekha.events import RequestEvent, ResponseEvent, RetryEvent
 
 if TYPE_CHECKING:
+    from sekha import type_guards as type_guards
+    from sekha import types as types
     from sekha._async.bridge import AsyncBridgeClient
     from sekha._async.client import AsyncSekhaClient, create_async_sekha_client
     from sekha._async.controller import AsyncMemoryController
@@ -78,29 +80,32 @@ __all__ = [
     "create_sekha_client",
 ]
 
-_FLAVOURS = {
-    "sekha._async.bridge": ("AsyncBridgeClient",),
-    "sekha._async.client": ("AsyncSekhaClient", "create_async_sekha_client"),
-    "sekha._async.controller": ("AsyncMemoryController",),
-    "sekha._async.mcp": ("AsyncMCPClient",),
-    "sekha._async.stream": ("AsyncStream",),
-    "sekha._sync.bridge": ("BridgeClient",),
-    "sekha._sync.client": ("SekhaClient", "create_sekha_client"),
-    "sekha._sync.controller": ("MemoryController",),
-    "sekha._sync.mcp": ("MCPClient",),
-    "sekha._sync.stream": ("Stream",),
+_LATE = {
+    "AsyncBridgeClient": "sekha._async.bridge",
+    "AsyncMCPClient": "sekha._async.mcp",
+    "AsyncMemoryController": "sekha._async.controller",
+    "AsyncSekhaClient": "sekha._async.client",
+    "AsyncStream": "sekha._async.stream",
+    "BridgeClient": "sekha._sync.bridge",
+    "MCPClient": "sekha._sync.mcp",
+    "MemoryController": "sekha._sync.controller",
+    "SekhaClient": "sekha._sync.client",
+    "Stream": "sekha._sync.stream",
+    "create_async_sekha_client": "sekha._async.client",
+    "create_sekha_client": "sekha._sync.client",
 }
-_MODULES = {name: module for module, names in _FLAVOURS.items() for name in names}
+"""What is loaded when it is first asked for, since most programs use one flavour; and where it is."""
 
+if not TYPE_CHECKING:  # they know all names, and tell which ones do not exist
 
-def __getattr__(name: str) -> Any:
-    """Load a flavour when it is first asked for: most programs use one."""
-    if name not in _MODULES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(_MODULES[name]), name)
-    globals()[name] = value
-    return value
+    def __getattr__(name: str) -> object:
+        if name in ("type_guards", "types"):
+            return import_module(f"sekha.{name}")
+        if name not in _LATE:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        value = getattr(import_module(_LATE[name]), name)
+        globals()[name] = value
+        return value
 
-
-def __dir__() -> List[str]:
-    return sorted({*globals(), *__all__})
+    def __dir__() -> List[str]:
+        return sorted({*(name for name in globals() if name.startswith("__")), *__all__, "type_guards", "types"})

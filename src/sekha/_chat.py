@@ -173,6 +173,8 @@ class ChunkReader:
             return self._from_other_words(event)
         if get(chunk, "error") is not None:
             raise self._server_error(event.data)
+        if chunk.get("usage") is not None:
+            chunk = cast("ChatCompletionChunk", _dialect.with_usage(cast("dict[str, Any]", chunk)))
         self.collected.add(chunk)
         return chunk
 

@@ -8,6 +8,7 @@ import random
 import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from typing import Callable as TypingCallable
 from typing import Generic, Literal, TypeVar
 from weakref import WeakKeyDictionary
@@ -262,8 +263,6 @@ def gather(calls: Sequence[Callable[[], T]], limit: int) -> list[T]:
     """Make the calls side by side in threads, at most ``limit`` at a time; results in order, or the first error."""
     if len(calls) < 2:
         return [call() for call in calls]
-    from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait  # late: few programs need threads
-
     pool = ThreadPoolExecutor(min(limit, len(calls)), thread_name_prefix="sekha")
     try:
         futures = [pool.submit(contextvars.copy_context().run, call) for call in calls]
@@ -313,8 +312,6 @@ async def async_for_each(items: Iterator[T], work: Callable[[T], Awaitable[None]
 def for_each(items: Iterator[T], work: Callable[[T], None], limit: int) -> None:
     """Work on items as they come, in at most ``limit`` threads; the first error, or Ctrl-C, ends it: what was begun is
     finished, and no more is begun."""
-    from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-
     begun: set[Future[None]] = set()
     with ThreadPoolExecutor(limit, thread_name_prefix="sekha") as pool:
         for item in items:

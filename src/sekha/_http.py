@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from functools import cache, lru_cache
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
-from urllib.parse import quote, urlsplit
+from urllib.parse import urlsplit
 
 from sekha._request import DEFAULT_TIMEOUT, SLOW_TIMEOUT, CallOptions, Departure, Endpoint, Request
 from sekha._secrets import Secret
@@ -26,8 +26,13 @@ from sekha.errors import (
     SekhaTimeoutError,
 )
 
-if TYPE_CHECKING:  # it takes its time, and most clients never need it
+if TYPE_CHECKING:
     import httpx
+
+    AsyncHTTPClient = httpx.AsyncClient
+    HTTPClient = httpx.Client
+else:  # httpx takes its time, and most clients never need it; whoever evaluates annotations is spared as well
+    AsyncHTTPClient = HTTPClient = Any
 
 Headers = tuple[tuple[bytes, bytes], ...]
 
@@ -78,7 +83,6 @@ def _classes(names: tuple[str, ...], modules: tuple[str, ...]) -> tuple[type[Exc
     return tuple(getattr(module, name) for module in loaded for name in names if hasattr(module, name))
 
 
-@cache
 def network_errors() -> tuple[type[Exception], ...]:
     """What the network may raise, at every stage of an exchange."""
     return (*_errors(*_FAILURES), OSError)
@@ -92,7 +96,7 @@ class HTTPSettings(NamedTuple):
     proxy: str | None
     trust_env: bool
     max_connections: int
-    http_client: httpx.AsyncClient | httpx.Client | None
+    http_client: AsyncHTTPClient | HTTPClient | None
 
 
 @dataclass(frozen=True)
@@ -277,7 +281,7 @@ class Address(NamedTuple):
         host: Its name or number, in lower case and without brackets.
         port: Also where the address names none.
         authority: Host and port as the ``Host`` header has them.
-        prefix: The path that stands before all others, as it goes on the wire.
+        prefix: The path that stands before all others.
     """
 
     scheme: str
@@ -299,7 +303,7 @@ def address(base_url: str) -> Address:
         host,
         port,
         authority if port == usual else f"{authority}:{port}",
-        quote(parts.path, safe="/%:@!$&'()*+,;=").rstrip("/"),
+        parts.path.rstrip("/"),
     )
 
 

@@ -1,6 +1,6 @@
-"""The one place that knows httpx, which keeps the connections where a proxy applies or the user brings a client.
+"""Where httpx keeps the connections: a proxy applies, or the user brings a client.
 
-It is imported when such a client is made, and not by ``import sekha``.
+It is loaded when such a client is made, and not by ``import sekha``.
 """
 
 from __future__ import annotations

@@ -142,8 +142,10 @@ def checked_url(name: str, value: object) -> str:
             problem = "it must not have a query"
         elif "#" in url:
             problem = "it must not have a fragment"
-        elif not url.isascii() or any(c <= " " or c == "\x7f" or c == "\\" for c in url):
+        elif not url.isascii() or any(c <= " " or c in '\x7f\\<>"{}|^`' for c in url):
             problem = "it has characters that an address cannot have"
+        elif not {".", ".."}.isdisjoint(parts.path.split("/")):
+            problem = "it must not have . or .. in its path"
     except ValueError:  # its text may hold a password
         problem = "its host or port cannot be read"
     if problem:

@@ -1,4 +1,5 @@
-"""What an awaited call would otherwise import or read on the thread of the event loop; done when a client is made."""
+"""What the first call would otherwise import or read: it would hold up an event loop, count against a deadline, and a
+fork in its middle would leave the locks of imports taken for ever. Done when a client is made."""
 
 from __future__ import annotations
 
@@ -15,7 +16,7 @@ from pydantic import TypeAdapter
 def warm_up() -> None:
     """Load it, once in a process."""
     TypeAdapter(int)  # pydantic looks through all installed packages for plugins when it builds its first validator
-    for name in ("encodings.idna", "html", "sniffio", "tenacity", "sekha._async.pool"):
+    for name in ("encodings.idna", "sniffio"):
         import_module(name)
     for backend in anyio.get_all_backends():
         if backend in sys.modules:

@@ -1,6 +1,6 @@
 """The one place that knows httpcore, for sockets and TLS, and h11, for what is said and heard on them.
 
-It is imported when the first client is made, and not by ``import sekha``.
+It is loaded with the first flavour, and not by ``import sekha``.
 """
 
 from __future__ import annotations

@@ -18,21 +18,18 @@ import sys
 import warnings
 from collections.abc import Callable, Mapping
 from ssl import SSLContext
-from typing import TYPE_CHECKING, Any, Final, Optional, Union, cast
+from typing import Any, Final, Optional, Union, cast
 from urllib.parse import urlsplit
 
 from typing_extensions import TypedDict, Unpack
 
-from sekha._http import HTTPSettings
+from sekha._http import AsyncHTTPClient, HTTPClient, HTTPSettings
 from sekha._request import DEFAULT_TIMEOUT
 from sekha._secrets import discreet
 from sekha._sentinel import NOT_GIVEN, NotGiven
 from sekha._settings import ENVIRONMENT, checked_setting, from_environment, shown, without_missing
 from sekha.errors import SekhaConfigError, SekhaWarning
 from sekha.events import RequestEvent, ResponseEvent, RetryEvent
-
-if TYPE_CHECKING:
-    from sekha._httpx import AsyncHTTPClient, HTTPClient
 
 _HTTP_SETTINGS: Final = ("verify", "cert", "proxy", "trust_env")
 

@@ -7,14 +7,14 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any, Iterator, List
+from typing import Any, Iterator, List, Optional, get_type_hints
 
 import pytest
 
 import sekha
 from support import facts
 from support.certificates import Certificates
-from support.replies import answer, tool
+from support.replies import answer, empty, tool
 from support.server import FakeServer
 
 SOURCE = str(Path(sekha.__file__ or "").parents[1])
@@ -80,6 +80,86 @@ def test_e7_no_call_and_no_error_imports_or_opens_anything_on_the_thread_of_the_
     requests, *seen = python(["-m", "support.first_calls", backend, *secure], tmp_path)
     assert int(requests) > 100
     assert [line for line in seen if line] == []
+
+
+AFTER_MAKING = """
+import sys
+from sekha import SekhaClient, SekhaError
+from sekha.testing import FakeClock, use_clock
+client = SekhaClient(controller_url=sys.argv[1], bridge_url=sys.argv[1], api_key="sk-CANARY-4")
+gone = SekhaClient(controller_url="http://127.0.0.1:9", api_key="sk-CANARY-4")
+for one in (client, gone):
+    use_clock(one, FakeClock())
+seen = []
+sys.addaudithook(lambda event, arguments: seen.append(arguments[0]) if event == "import" else None)
+client.controller.health()
+client.controller.query("x")
+client.store_and_query(messages=[{"role": "user", "content": "x"}], query="x")
+for failing in (gone.controller.health, client.mcp.memory_stats):
+    try:
+        failing()
+    except SekhaError:
+        pass
+    else:
+        raise AssertionError(failing)
+print(sorted(set(seen)))
+"""
+
+
+def test_r10_a_blocking_client_has_all_that_its_calls_need(server: FakeServer, tmp_path: Path) -> None:
+    """An import in the middle of a call would count against its deadline, and a fork meanwhile would hang the child."""
+    server.always("GET /health", answer(facts.HEALTHY))
+    server.always("POST /api/v1/query", answer(facts.hits(facts.hit())))
+    server.always("POST /api/v1/conversations", answer(facts.CREATED, 201))
+    server.always("POST /mcp/tools/memory_stats", empty(500))
+    assert python(["-c", AFTER_MAKING, server.url], tmp_path) == ["[]"]
+
+
+ONE_AFTER_THE_OTHER = """
+from sekha import SekhaClient, SekhaConnectionError
+address = "http://127.0.0.1:9"
+
+def failing(**options):
+    try:
+        SekhaClient(controller_url=address, api_key="k", max_retries=0, **options).controller.health()
+    except SekhaConnectionError as error:
+        print(error.sent)
+
+failing()
+failing(proxy=address)
+import httpx
+failing(http_client=httpx.Client())
+"""
+
+
+@pytest.mark.parametrize("first", ["import httpx", ""])
+def test_c4_errors_of_httpx_are_known_whenever_it_is_loaded(first: str, tmp_path: Path) -> None:
+    assert python(["-W", "ignore::ResourceWarning", "-c", first + ONE_AFTER_THE_OTHER], tmp_path) == ["False"] * 3
+
+
+LATE = """
+import sekha
+assert sekha.types.Message and sekha.type_guards.extract_text
+for name in sekha.__all__:
+    assert getattr(sekha, name) is not None, name
+assert set(sekha._LATE) < set(sekha.__all__) <= set(dir(sekha))
+from sekha import *
+assert SekhaClient is sekha.SekhaClient
+try:
+    sekha.nonsense
+except AttributeError as error:
+    print(error)
+"""
+
+
+def test_names_that_are_loaded_late_are_like_the_others(tmp_path: Path) -> None:
+    assert python(["-c", LATE], tmp_path) == ["module 'sekha' has no attribute 'nonsense'"]
+
+
+@pytest.mark.skipif(sys.version_info < (3, 10), reason="X | None cannot be evaluated before Python 3.10")
+@pytest.mark.parametrize("made", [sekha.SekhaClient, sekha.AsyncSekhaClient, sekha.SekhaConfig])
+def test_annotations_can_be_evaluated(made: Any) -> None:
+    assert get_type_hints(made.__init__)["api_key"] == Optional[str]
 
 
 LOOPLESS = """

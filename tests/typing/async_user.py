@@ -6,6 +6,7 @@ from typing import Optional
 
 from typing_extensions import assert_type
 
+import sekha
 from sekha import (
     AsyncBridgeClient,
     AsyncMCPClient,
@@ -169,3 +170,8 @@ def guards(content: MessageContent, error: SekhaAPIError) -> None:
     assert_type(error.status_code, int)
     assert_type(error.retry_after, Optional[float])
     assert_type(error.may_have_been_applied, bool)
+
+
+def misspelt() -> object:
+    """Names are known to type checkers, though some are loaded late."""
+    return sekha.misspelt  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue, reportUnknownVariableType, reportUnknownMemberType] - this is what is shown

@@ -64,6 +64,12 @@ def in_bytes(text: str) -> Read:
     return Read(data[i : i + 1] for i in range(len(data)))
 
 
+def test_numbers_that_no_chunk_has_are_none() -> None:
+    found = read(sse(chunk("Hi", "stop"), {"choices": [], "usage": {"prompt_tokens": 1, "total_tokens": 1}}) + DONE)
+    assert found.chunks[-1].get("usage") == {"prompt_tokens": 1, "completion_tokens": None, "total_tokens": 1}
+    assert found.reader.collected.completion()["usage"] == found.chunks[-1].get("usage")
+
+
 # ---- how a stream may end (C1) -----------------------------------------------------------------------------------
 
 

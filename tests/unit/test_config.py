@@ -16,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sekha import SekhaConfig
+from sekha._http import address
 from sekha.config import bridge_config, controller_config, mcp_config, resolved_config, was_given
 from sekha.errors import SekhaConfigError
 from sekha.types import ClientConfig
@@ -91,6 +92,10 @@ BAD_URLS: List[Any] = [
     "http://localhost\\@evil",
     "http://bücher.example",
     "http://localhost/\x7f",
+    "http://localhost/a/../b",
+    "http://localhost/.",
+    "http://localhost/<x>",
+    "http://h|x",
     5,
     b"http://localhost",
     ["http://localhost"],
@@ -118,6 +123,28 @@ def test_any_text_is_an_address_that_can_be_used_or_refused(text: str) -> None:
     assert not parsed.userinfo
     assert not parsed.query
     assert parsed.path.endswith("/api/v1/query")
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://localhost",
+        "http://localhost:8080",
+        "http://LOCALHOST:80/",
+        "https://Sekha.example/Prefix",
+        "https://sekha.example:443/a/b;c,d/e:f@g/~h",
+        "https://sekha.example:8443/a%20b/%zz/!$&'()*+=",
+        "http://[::1]",
+        "http://[fe80::1%25eth0]:8080/p",
+        "http://127.0.0.1:65535//a",
+    ],
+)
+def test_an_address_is_taken_apart_as_httpx_does_it(url: str) -> None:
+    mine, theirs = address(str(SekhaConfig(controller_url=url).controller_url)), httpx.URL(url)
+    usual = 443 if theirs.scheme == "https" else 80
+    assert (mine.scheme, mine.host, mine.port) == (theirs.scheme, theirs.raw_host.decode(), theirs.port or usual)
+    assert mine.authority == theirs.netloc.decode()
+    assert mine.prefix == theirs.raw_path.decode().rstrip("/")
 
 
 # ---- keys (S1, S2) -----------------------------------------------------------------------------------------------

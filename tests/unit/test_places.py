@@ -29,6 +29,11 @@ def rung(turn: Turn[int]) -> bool:
     return isinstance(turn.signal, Bell) and turn.signal.rung
 
 
+def test_who_waits_knows_how_many_were_ahead() -> None:
+    places: Places[int] = Places(1, IDLE_SECONDS)
+    assert [places.enter(Bell).ahead for _ in range(4)] == [0, 0, 1, 2]
+
+
 class Stories(RuleBasedStateMachine):
     """Callers come, wait, connect, call, leave, forget and break off in any order."""
 

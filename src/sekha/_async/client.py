@@ -7,11 +7,11 @@ from contextlib import AsyncExitStack
 from copy import copy
 from ssl import SSLContext
 from types import TracebackType
-from typing import TYPE_CHECKING
 
 from typing_extensions import Self, Unpack
 
 from sekha._concurrency import Clock
+from sekha._http import AsyncHTTPClient
 from sekha._options import bridge_keys, changed_keys, changed_options, server_keys
 from sekha._secrets import discreet
 from sekha._sentinel import NOT_GIVEN, NotGiven
@@ -24,9 +24,6 @@ from .mcp import AsyncMCPClient
 from .service import AsyncClientOptions
 from .transport import AsyncNoTransport, AsyncTransport
 from .workflows import AsyncWorkflows
-
-if TYPE_CHECKING:
-    from sekha._httpx import AsyncHTTPClient
 
 
 class AsyncSekhaClient(AsyncWorkflows):

@@ -17,8 +17,10 @@ from sekha.errors import SekhaClosedError
 from .connection import AsyncConnection
 
 _GLANCE = 1.0
-"""Seconds after which those who wait for a place look for connections that were forgotten meanwhile: so long for the
-first in line, and longer the more are ahead."""
+"""Seconds after which the first of those who wait for a place look for connections that were forgotten meanwhile; the
+more were ahead of somebody who came, the more seldom he looks."""
+_SELDOM = 5.0
+"""But no more seldom than this."""
 
 
 class AsyncPool:
@@ -92,7 +94,8 @@ class AsyncPool:
         """Wait for a place; what it brings is an idle connection, or None and the right to make one."""
         turn = self._places.enter(AsyncSignal)
         if isinstance(turn.signal, AsyncSignal):
-            left, glance = math.inf if seconds is None else seconds, _GLANCE * (1 + turn.ahead / self._limit)
+            left = math.inf if seconds is None else seconds
+            glance = min(_SELDOM, _GLANCE * (1 + turn.ahead / self._limit))
             try:
                 while left > 0 and not await turn.signal.wait(min(left, glance)):
                     left -= glance

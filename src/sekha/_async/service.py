@@ -4,21 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Optional
+from typing import Any, Optional
 
 from typing_extensions import Self
 
 from sekha._concurrency import Clock
 from sekha._flavours import AsyncFlavour
+from sekha._http import AsyncHTTPClient
 from sekha._options import changed_keys, changed_options
 from sekha._secrets import discreet
 from sekha._sentinel import NOT_GIVEN, NotGiven
 from sekha.config import ClientSettings, ConnectionSettings
 
 from .transport import AsyncTransport
-
-if TYPE_CHECKING:
-    from sekha._httpx import AsyncHTTPClient
 
 
 class AsyncConnectionOptions(ConnectionSettings, total=False):

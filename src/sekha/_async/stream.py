@@ -28,7 +28,7 @@ async def end(answer: AsyncHTTPAnswer) -> None:
     """Close an answer, read or not; that the connection breaks meanwhile is no matter any more."""
     try:
         await answer.aclose()
-    except network_errors():
+    except network_errors():  # these are looked up where there is an error, and not in each call
         pass
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from copy import copy
 from dataclasses import replace
 from typing import Any, TypeVar, cast
+
+from tenacity import AsyncRetrying
 
 from sekha import _dialect as dialect
 from sekha._chat import ChunkReader
@@ -15,7 +17,6 @@ from sekha._http import (
     AsyncHTTPAnswer,
     AsyncHTTPTransport,
     Headers,
-    HTTPSettings,
     TranslatedErrors,
     http_headers,
     http_request,
@@ -41,6 +42,7 @@ from sekha.errors import (
     SekhaTimeoutError,
 )
 
+from .pool import AsyncPool
 from .stream import AsyncStream, end, pieces_of
 
 T = TypeVar("T")
@@ -60,6 +62,12 @@ class AsyncConnections:
 
     def __init__(self, config: SekhaConfig, base_url: str, clock: Clock) -> None:
         settings = http_settings(config)
+        read_certificates(settings, base_url)
+        self._by_httpx: bool = needs_httpx(settings)
+        if self._by_httpx:
+            from sekha._httpx import check_async_client  # most clients do without it
+
+            check_async_client(settings.http_client)
         warm_up()
         self.base_url = base_url
         self.clock = clock
@@ -70,24 +78,16 @@ class AsyncConnections:
         self.closed: bool = False
         self.takes_text_only: bool = False
         self.refused: set[Secret] = set()
-        self._open = AsyncPerLoop(self._maker(settings))
+        self._settings = settings
+        self._open = AsyncPerLoop(self._make)
 
-    def _maker(self, settings: HTTPSettings) -> Callable[[], AsyncHTTPTransport]:
-        """What makes the connections; what can be wrong with that is found now."""
-        if needs_httpx(settings):
-            from sekha._httpx import check_async_client, make_async_transport
+    def _make(self) -> AsyncHTTPTransport:
+        if self._by_httpx:
+            from sekha._httpx import make_async_transport
 
-            check_async_client(settings.http_client)
-            read_certificates(settings, self.base_url)
-            return lambda: make_async_transport(settings, self.base_url)
-        tls = tls_for(settings, self.base_url)
-
-        def make() -> AsyncHTTPTransport:
-            from .pool import AsyncPool  # a program may make a client and never use it
-
-            return AsyncPool(self.base_url, tls, settings.max_connections, self.clock)
-
-        return make
+            return make_async_transport(self._settings, self.base_url)
+        tls = tls_for(self._settings, self.base_url)
+        return AsyncPool(self.base_url, tls, self._settings.max_connections, self.clock)
 
     def get(self) -> AsyncHTTPTransport:
         """What to send with.
@@ -239,8 +239,6 @@ class AsyncTransport:
 
     async def _repeat(self, one: AsyncCall[[], T], failures: list[SekhaError], attempts: Attempts, call: Watched) -> T:
         """Further attempts after a failed one, if there may be any: the first is made without tenacity's help."""
-
-        from tenacity import AsyncRetrying  # most calls do without it
 
         async def attempt() -> T:
             if failures:

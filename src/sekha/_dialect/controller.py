@@ -37,14 +37,15 @@ def similarities(results: object, *, distances_if_equal: bool) -> None:
     A server lists its best hit first: scores that rise along the list are distances.
     """
     found: list[dict[str, Any]] = [hit for hit in as_list(results) or () if isinstance(hit, dict)]
-    try:
-        scores = [hit["score"] for hit in found]
-        rises = scores[0] < scores[-1] or (scores[0] == scores[-1] and distances_if_equal)
-        similar = [1 - score for score in scores] if rises else ()
-    except (LookupError, TypeError):  # no hits, or not all scores are numbers
+    scores: list[Any] = [hit.get("score") for hit in found]
+    if not scores or not all(isinstance(score, (int, float)) for score in (scores[0], scores[-1])):
         return
-    for hit, score in zip(found, similar):
-        hit["distance"], hit["score"] = hit["score"], score
+    if scores[0] > scores[-1] or (scores[0] == scores[-1] and not distances_if_equal):
+        return
+    if all(isinstance(score, (int, float)) for score in scores):
+        for hit in found:
+            hit["distance"] = hit["score"]
+            hit["score"] = 1 - hit["score"]
 
 
 def context(answer: Answer) -> object:

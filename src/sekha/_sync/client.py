@@ -9,11 +9,11 @@ from contextlib import ExitStack
 from copy import copy
 from ssl import SSLContext
 from types import TracebackType
-from typing import TYPE_CHECKING
 
 from typing_extensions import Self, Unpack
 
 from sekha._concurrency import Clock
+from sekha._http import HTTPClient
 from sekha._options import bridge_keys, changed_keys, changed_options, server_keys
 from sekha._secrets import discreet
 from sekha._sentinel import NOT_GIVEN, NotGiven
@@ -26,9 +26,6 @@ from .mcp import MCPClient
 from .service import ClientOptions
 from .transport import NoTransport, Transport
 from .workflows import Workflows
-
-if TYPE_CHECKING:
-    from sekha._httpx import HTTPClient
 
 
 class SekhaClient(Workflows):

@@ -19,8 +19,10 @@ from sekha.errors import SekhaClosedError
 from .connection import Connection
 
 _GLANCE = 1.0
-"""Seconds after which those who wait for a place look for connections that were forgotten meanwhile: so long for the
-first in line, and longer the more are ahead."""
+"""Seconds after which the first of those who wait for a place look for connections that were forgotten meanwhile; the
+more were ahead of somebody who came, the more seldom he looks."""
+_SELDOM = 5.0
+"""But no more seldom than this."""
 
 
 class Pool:
@@ -94,7 +96,8 @@ class Pool:
         """Wait for a place; what it brings is an idle connection, or None and the right to make one."""
         turn = self._places.enter(Signal)
         if isinstance(turn.signal, Signal):
-            left, glance = math.inf if seconds is None else seconds, _GLANCE * (1 + turn.ahead / self._limit)
+            left = math.inf if seconds is None else seconds
+            glance = min(_SELDOM, _GLANCE * (1 + turn.ahead / self._limit))
             try:
                 while left > 0 and not turn.signal.wait(min(left, glance)):
                     left -= glance

@@ -30,7 +30,7 @@ def end(answer: HTTPAnswer) -> None:
     """Close an answer, read or not; that the connection breaks meanwhile is no matter any more."""
     try:
         answer.close()
-    except network_errors():
+    except network_errors():  # these are looked up where there is an error, and not in each call
         pass
 
 

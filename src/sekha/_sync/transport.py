@@ -5,10 +5,12 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from copy import copy
 from dataclasses import replace
 from typing import Any, TypeVar, cast
+
+from tenacity import Retrying
 
 from sekha import _dialect as dialect
 from sekha._chat import ChunkReader
@@ -17,7 +19,6 @@ from sekha._http import (
     HTTPAnswer,
     HTTPTransport,
     Headers,
-    HTTPSettings,
     TranslatedErrors,
     http_headers,
     http_request,
@@ -31,6 +32,7 @@ from sekha._response import Answer
 from sekha._retry import Attempts
 from sekha._secrets import Secret, hidden
 from sekha._tls import read_certificates, tls_for
+from sekha._warm_up import warm_up
 from sekha.config import SekhaConfig, http_settings, was_given
 from sekha.errors import (
     SekhaAPIError,
@@ -42,6 +44,7 @@ from sekha.errors import (
     SekhaTimeoutError,
 )
 
+from .pool import Pool
 from .stream import Stream, end, pieces_of
 
 T = TypeVar("T")
@@ -61,6 +64,13 @@ class Connections:
 
     def __init__(self, config: SekhaConfig, base_url: str, clock: Clock) -> None:
         settings = http_settings(config)
+        read_certificates(settings, base_url)
+        self._by_httpx: bool = needs_httpx(settings)
+        if self._by_httpx:
+            from sekha._httpx import check_client  # most clients do without it
+
+            check_client(settings.http_client)
+        warm_up()
         self.base_url = base_url
         self.clock = clock
         self.watch: Watch = Watch(config, base_url)
@@ -70,24 +80,16 @@ class Connections:
         self.closed: bool = False
         self.takes_text_only: bool = False
         self.refused: set[Secret] = set()
-        self._open = PerProcess(self._maker(settings))
+        self._settings = settings
+        self._open = PerProcess(self._make)
 
-    def _maker(self, settings: HTTPSettings) -> Callable[[], HTTPTransport]:
-        """What makes the connections; what can be wrong with that is found now."""
-        if needs_httpx(settings):
-            from sekha._httpx import check_client, make_transport
+    def _make(self) -> HTTPTransport:
+        if self._by_httpx:
+            from sekha._httpx import make_transport
 
-            check_client(settings.http_client)
-            read_certificates(settings, self.base_url)
-            return lambda: make_transport(settings, self.base_url)
-        tls = tls_for(settings, self.base_url)
-
-        def make() -> HTTPTransport:
-            from .pool import Pool  # a program may make a client and never use it
-
-            return Pool(self.base_url, tls, settings.max_connections, self.clock)
-
-        return make
+            return make_transport(self._settings, self.base_url)
+        tls = tls_for(self._settings, self.base_url)
+        return Pool(self.base_url, tls, self._settings.max_connections, self.clock)
 
     def get(self) -> HTTPTransport:
         """What to send with.
@@ -239,8 +241,6 @@ class Transport:
 
     def _repeat(self, one: Call[[], T], failures: list[SekhaError], attempts: Attempts, call: Watched) -> T:
         """Further attempts after a failed one, if there may be any: the first is made without tenacity's help."""
-
-        from tenacity import Retrying  # most calls do without it
 
         def attempt() -> T:
             if failures:
