@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any, List
 
 import nbformat
-from nbclient import NotebookClient
 
 from sekha.local import LocalSekha
 
@@ -32,6 +31,9 @@ def execute(*more: str) -> Any:
 
     The environment of this process says which Sekha it is about, and where Jupyter keeps its files.
     """
+    os.environ["JUPYTER_PLATFORM_DIRS"] = "1"  # the places of jupyter_core 6; before it, the import warns without this
+    from nbclient import NotebookClient
+
     notebook = read()
     for code in more:
         notebook.cells.append(nbformat.v4.new_code_cell(code))  # type: ignore[no-untyped-call]  # as above

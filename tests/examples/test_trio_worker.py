@@ -148,8 +148,8 @@ def test_the_deadline_ends_it_and_what_is_done_is_printed(memory: ScriptedSekha)
     memory.fail(SUMMARIZE, served(), times=2)
     memory.fail(SUMMARIZE, hold(), times=AT_A_TIME)
     began = time.monotonic()
-    done = finished(memory, "--deadline", "3")
-    assert 3 <= time.monotonic() - began < 3 + PATIENCE / 4
+    done = finished(memory, "--deadline", "4")
+    assert 4 <= time.monotonic() - began < 4 + PATIENCE / 2
     assert done.returncode == 124
     assert done.stderr.splitlines()[-1] == "out of time; 2 of 8 summarized, 0 failed"
     assert len(summaries(done.stdout)) == 2
@@ -167,7 +167,7 @@ def test_ctrl_c_ends_it_at_once_and_what_is_done_is_printed(memory: ScriptedSekh
         began = time.monotonic()
         process.send_signal(signal.SIGINT)
         rest, told = process.communicate(timeout=PATIENCE)
-        assert time.monotonic() - began < PATIENCE / 4
+        assert time.monotonic() - began < PATIENCE / 2
     assert (process.returncode, rest) == (130, "")
     assert {json.loads(line)["conversation_id"] for line in lines} < ids_of(memory)
     assert told.splitlines()[-1] == "stopped by Ctrl-C; 3 of 8 summarized, 0 failed"
