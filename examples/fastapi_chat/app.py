@@ -6,6 +6,7 @@ import json
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
+from math import ceil
 from pathlib import Path
 from typing import Annotated, TypedDict
 
@@ -73,7 +74,7 @@ class EventStream(StreamingResponse):
     """Server-sent events from a generator that is closed when the response ends, whatever ends it.
 
     When the browser goes away, Starlette stops sending. That cancels a generator which waits for its next piece, but
-    not one that stands at a `yield`. Closed here, it leaves its `async with` in both cases, and the upstream stream ends.
+    not one that stands at a `yield`. Closed here, it leaves its `async with` in both cases: the upstream stream ends.
     """
 
     media_type = "text/event-stream"
@@ -138,7 +139,7 @@ def memory(message: Message) -> Memory:
 async def failed(_: Request, error: SekhaError) -> JSONResponse:
     status, detail = problem(error)
     wait = error.retry_after if isinstance(error, SekhaRateLimitError) else None
-    return JSONResponse({"detail": detail}, status, None if wait is None else {"retry-after": f"{wait:.0f}"})
+    return JSONResponse({"detail": detail}, status, None if wait is None else {"retry-after": str(ceil(wait))})
 
 
 def problem(error: SekhaError) -> tuple[int, str]:

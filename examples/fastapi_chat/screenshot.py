@@ -45,9 +45,14 @@ def main() -> None:
             time.sleep(0.05)
         try:
             port = server.servers[0].sockets[0].getsockname()[1]
-            command = [browser, "--headless=new", "--disable-gpu", "--disable-dev-shm-usage", "--hide-scrollbars", "--log-level=3"]
+            command = [browser, "--headless=new", "--disable-gpu", "--disable-dev-shm-usage", "--log-level=3"]
             command += ["--no-sandbox"] if os.geteuid() == 0 else []  # Chromium refuses to run as root with it
-            command += [f"--user-data-dir={profile}", "--window-size=1200,720", "--virtual-time-budget=10000"]
+            command += [
+                f"--user-data-dir={profile}",
+                "--window-size=1200,720",
+                "--hide-scrollbars",
+                "--virtual-time-budget=10000",
+            ]
             command += [f"--screenshot={PICTURE}", f"http://127.0.0.1:{port}/?q={quote(QUESTION)}"]
             subprocess.run(command, check=True, timeout=120)
         finally:
