@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import html
 import importlib
 import json
-import os
-import re
 import select
-import shutil
 import signal
-import subprocess
+import sys
 import threading
 from collections.abc import AsyncGenerator, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, List, Tuple
 from urllib.parse import quote
@@ -33,7 +29,7 @@ from sekha import (
     SekhaTimeoutError,
     SekhaValidationError,
 )
-from sekha.testing import Clock, Exchange, Fault, ScriptedSekha, answer_with, cut_in_answer, drip
+from sekha.testing import Clock, Exchange, Fault, ScriptedSekha, answer_with, cut_in_answer
 from support.serving import ROOT, Serving, readme_command, serving
 
 FOLDER = ROOT / "examples" / "fastapi_chat"
@@ -44,8 +40,11 @@ ANSWER = f"I can only quote what I was given: “{FACT}” “So it is.”"
 CHAT = "POST /v1/chat/completions"
 CONTEXT = "POST /api/v1/context/assemble"
 PATIENCE = 30.0
-BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-in_browser = pytest.mark.skipif(BROWSER is None, reason="no Chromium is installed")
+
+sys.path[:0] = [str(ROOT / "examples"), str(ROOT / "tools")]
+app: Any = importlib.import_module("fastapi_chat.app")
+screenshots: Any = importlib.import_module("screenshots")
+del sys.path[:2]
 
 
 def settings(sekha: ScriptedSekha) -> dict[str, str]:
@@ -229,25 +228,23 @@ def test_a_reader_that_leaves_ends_the_upstream_stream(
     assert told(web)[-1] == ("done", None)
 
 
-def test_the_end_of_the_server_ends_the_upstream_stream() -> None:
+def test_an_open_stream_does_not_keep_the_server_from_ending() -> None:
     with ScriptedSekha(clock=Clock()) as sekha, httpx.Client(timeout=PATIENCE, verify=False) as web:
         slow = Slow(3, None)
         sekha.fail(CHAT, slow.fault, server="bridge")
-        with serving([*COMMAND, "--port", "0"], settings(sekha)) as server:
+        with serving([*COMMAND, "--port", "0", "--timeout-graceful-shutdown", "1"], settings(sekha)) as server:
             with web.stream("POST", f"{server.url}/api/stream", json=QUESTION) as answer:
                 found = events(answer.iter_lines())
                 assert next(found)[0] == "memories"
                 assert slow.asked.wait(PATIENCE)
                 server.process.send_signal(signal.SIGINT)
-                assert slow.left.wait(PATIENCE)
-            server.process.wait(PATIENCE)
+                server.process.wait(PATIENCE)
+            assert slow.left.wait(PATIENCE)
         assert "ResourceWarning" not in "".join(server.output)
 
 
-async def test_a_generator_that_stands_at_a_yield_is_closed_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The browser goes away while a piece is being sent; nobody collects garbage."""
-    monkeypatch.syspath_prepend(str(FOLDER.parent))
-    app = importlib.import_module("fastapi_chat.app")
+async def test_a_generator_that_stands_at_a_yield_is_closed_too() -> None:
+    """The browser goes away while a piece is being sent."""
     sending, closed = anyio.Event(), []
 
     async def pieces() -> AsyncGenerator[str, None]:
@@ -283,28 +280,19 @@ async def test_a_generator_that_stands_at_a_yield_is_closed_too(monkeypatch: pyt
         (SekhaTimeoutError("no"), 504),
     ],
 )
-def test_each_error_has_its_status(monkeypatch: pytest.MonkeyPatch, error: SekhaError, status: int) -> None:
-    monkeypatch.syspath_prepend(str(FOLDER.parent))
-    assert importlib.import_module("fastapi_chat.app").problem(error)[0] == status
+def test_each_error_has_its_status(error: SekhaError, status: int) -> None:
+    assert app.problem(error)[0] == status
 
 
 # In the browser
 
 
-@contextmanager
-def chromium(address: str, folder: Path, *options: str) -> Iterator[subprocess.Popen[str]]:
-    """Chromium without a window at an address; it ends with the block."""
-    assert BROWSER is not None
-    command = [BROWSER, "--headless=new", "--disable-gpu", "--disable-dev-shm-usage", f"--user-data-dir={folder}"]
-    command += ["--no-sandbox"] if os.geteuid() == 0 else []  # as root it does not start with it
-    pipe = subprocess.PIPE
-    with subprocess.Popen(
-        [*command, *options, address], stdout=pipe, stderr=subprocess.DEVNULL, text=True, start_new_session=True
-    ) as process:
-        try:
-            yield process
-        finally:
-            os.killpg(process.pid, signal.SIGKILL)  # and all that it has started
+@pytest.fixture
+def browser(tmp_path: Path) -> Iterator[Any]:
+    if screenshots.find_chromium() is None:
+        pytest.skip("no Chromium is installed")
+    with screenshots.Chromium(tmp_path) as browser:
+        yield browser
 
 
 def asking(url: str) -> str:
@@ -312,50 +300,62 @@ def asking(url: str) -> str:
     return f"{url}/?q={quote(QUESTION['question'])}"
 
 
-def page(url: str, folder: Path) -> str:
-    """The page after the answer to the question, as the browser has it."""
-    with chromium(asking(url), folder, "--dump-dom", "--virtual-time-budget=10000") as process:
-        out, _ = process.communicate(timeout=2 * PATIENCE)
-    return out
+def text(place: str) -> str:
+    """What stands in an element of the page, in JavaScript."""
+    return f"document.getElementById('{place}')?.textContent"
 
 
-def shown(page: str, place: str) -> str:
-    """What stands in an element of the page."""
-    found = re.search(rf'<(\w+)[^>]* id="{place}".*?>(.*?)</\1>', page, re.DOTALL)
-    assert found is not None, page
-    return html.unescape(found[2])
+def test_the_page_shows_the_answer_beside_the_memories(sekha: ScriptedSekha, url: str, browser: Any) -> None:
+    browser.open(url)
+    browser.wait_for(f"{text('status')} === 'Nothing asked yet.'")
+    browser.value(f"document.getElementById('input').value = {json.dumps(QUESTION['question'])}")
+    browser.value("document.querySelector('button[type=submit]').click()")
+    browser.wait_for(f"{text('status')} === 'Answered with 2 memories.'")
+    assert browser.value(text("question")) == QUESTION["question"]
+    assert browser.value(text("answer")) == ANSWER
+    assert browser.value(text("problem")) == ""
+    memories = browser.value("[...document.querySelectorAll('#memories li > *')].map(each => each.textContent)")
+    assert memories[:2] == ["Billing <b>database</b> · /work · user", FACT], "a label is text, not HTML"
+    loaded = browser.value("performance.getEntriesByType('resource').map(entry => entry.name)")
+    assert loaded == [f"{url}/api/stream"], "nothing comes from elsewhere"
 
 
-@in_browser
-def test_the_page_shows_the_answer_beside_the_memories(sekha: ScriptedSekha, url: str, tmp_path: Path) -> None:
-    sekha.fail(CHAT, drip(200, 0.05), server="bridge")
-    found = page(url, tmp_path)
-    assert shown(found, "question") == QUESTION["question"]
-    assert shown(found, "answer") == ANSWER
-    assert shown(found, "status") == "Answered with 2 memories."
-    assert shown(found, "problem") == ""
-    assert f"<p>{FACT}</p>" in shown(found, "memories")
-    assert "Billing &lt;b&gt;database&lt;/b&gt; · /work · user" in found, "a label is text, not HTML"
-
-
-@in_browser
-def test_the_page_keeps_what_had_arrived_and_says_what_went_wrong(
-    sekha: ScriptedSekha, url: str, tmp_path: Path
+def test_the_page_shows_words_as_they_come_and_can_stop_the_answer(
+    sekha: ScriptedSekha, url: str, browser: Any
 ) -> None:
-    sekha.fail(CHAT, cut_in_answer(at=1000), server="bridge")
-    found = page(url, tmp_path)
-    assert ANSWER.startswith(shown(found, "answer"))
-    assert shown(found, "answer")
-    assert f"<p>{FACT}</p>" in shown(found, "memories")
-    assert shown(found, "problem") == "The answer broke off."
-    assert shown(found, "status") == "Not answered."
-
-
-@in_browser
-def test_a_browser_that_is_closed_ends_the_upstream_stream(sekha: ScriptedSekha, url: str, tmp_path: Path) -> None:
     slow = Slow(3, None)
     sekha.fail(CHAT, slow.fault, server="bridge")
-    with chromium(asking(url), tmp_path):
-        assert slow.asked.wait(PATIENCE)
-        assert not slow.left.wait(0.5), "the browser is still there"
+    browser.open(asking(url))
+    browser.wait_for(f"{text('answer')} === 'I can only'")
+    assert browser.value(text("status")) == "Answering…"
+    assert FACT in browser.value(text("memories"))
+    assert not slow.left.is_set()
+    browser.value("document.getElementById('stop').click()")
     assert slow.left.wait(PATIENCE)
+    browser.wait_for(f"{text('status')} === 'Stopped.'")
+    assert browser.value(text("answer")) == "I can only"
+    assert browser.value(text("problem")) == ""
+
+
+def test_the_page_keeps_what_had_arrived_and_says_what_went_wrong(sekha: ScriptedSekha, url: str, browser: Any) -> None:
+    sekha.fail(CHAT, cut_in_answer(at=1000), server="bridge")
+    browser.open(asking(url))
+    browser.wait_for(f"{text('status')} === 'Not answered.'")
+    assert browser.value(text("problem")) == "The answer broke off."
+    assert browser.value(text("answer")).startswith("I can")
+
+    with sekha.refusing():
+        browser.open(asking(url))
+        browser.wait_for(f"{text('problem')} === 'Sekha cannot be reached.'")
+    assert browser.value(text("answer")) == ""
+
+
+def test_a_browser_that_is_closed_ends_the_upstream_stream(sekha: ScriptedSekha, url: str, browser: Any) -> None:
+    slow = Slow(3, None)
+    sekha.fail(CHAT, slow.fault, server="bridge")
+    browser.open(asking(url))
+    browser.wait_for(f"{text('answer')} === 'I can only'")
+    assert not slow.left.is_set()
+    browser.close()
+    assert slow.left.wait(PATIENCE)
+    assert sekha.requests[-1].fault == "slow()"
