@@ -167,7 +167,7 @@ def test_the_first_pieces_come_before_the_last(sekha: ScriptedSekha, web: httpx.
     ("fault", "status"),
     [
         (answer_with(401, {"error": "Unauthorized at 10.0.0.7", "code": 401}), 502),
-        (answer_with(429, {"error": "slow down at 10.0.0.7", "code": 429}, {"retry-after": "1"}), 429),
+        (answer_with(429, {"error": "slow down at 10.0.0.7", "code": 429}, {"retry-after": "0.2"}), 429),
         (answer_with(500, {"error": "broken at 10.0.0.7", "code": 500}), 502),
     ],
     ids=["401", "429", "500"],
