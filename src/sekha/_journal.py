@@ -11,6 +11,11 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, BinaryIO, Literal, NamedTuple
 
+try:
+    import fcntl
+except ModuleNotFoundError:  # Windows, where nobody looks whether another import uses the file
+    fcntl = None  # type: ignore[assignment]  # there is none
+
 from sekha._dialect import as_text
 from sekha._json import as_object, get
 from sekha.errors import SekhaConfigError, SekhaValidationError
@@ -175,13 +180,7 @@ class Journal:
 def _lock(file: BinaryIO, path: str) -> None:
     """Take the file for this process; the system lets it go with the process."""
     try:
-        try:
-            import fcntl
-        except ModuleNotFoundError:  # Windows
-            import msvcrt
-
-            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined,unused-ignore]  # of another system
-        else:
+        if fcntl is not None:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
         raise SekhaConfigError(f"journal: {os.path.basename(path)} is in use by another import") from None
