@@ -11,7 +11,8 @@ import subprocess
 import sys
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, Dict, Iterator, List
+from types import MappingProxyType
+from typing import Any, Dict, Iterator, List, Mapping
 
 import pytest
 
@@ -206,7 +207,8 @@ def run_documented(block: Block, flavour: str, world: World) -> None:
     """Runs a block, and compares what it prints with what its comments say."""
     source = filled_in(block.source, world)
     if "def test_" in source:
-        run_tests(source)
+        Path("test_block.py").write_text(source, "utf-8")
+        run_tests("test_block.py")
         return
     Path(".env").write_text(
         f"SEKHA_CONTROLLER_URL={world.options['controller_url']}\nSEKHA_API_KEY={world.options['api_key']}\n"
@@ -232,20 +234,50 @@ def filled_in(source: str, world: World) -> str:
     return re.sub(r"\bsk-your-api-key(-here)?\b", world.options["api_key"], source)
 
 
-def run_tests(source: str) -> None:
-    """Runs a block that is a test module, with pytest, in another process."""
-    Path("test_block.py").write_text(source, "utf-8")
-    path = os.pathsep.join(part for part in (str(PACKAGE.parent), os.environ.get("PYTHONPATH")) if part)
+def run_file(block: Block, world: World) -> None:
+    """Runs a block that is a file, beside the other files of its page and with the settings in the environment."""
+    for one in DOCUMENTATION:
+        if one.title and page_of(one) == page_of(block):
+            Path(one.title).parent.mkdir(parents=True, exist_ok=True)
+            Path(one.title).write_text(filled_in(one.source, world), "utf-8")
+    settings = {f"SEKHA_{name.upper()}": value for name, value in world.options.items()}
+    if "def test_" in block.source:
+        run_tests(block.title, settings)
+        return
+    assert not promises_of(block.source), "what a file prints is not looked at"
+    run_module(block.title[: -len(".py")].replace("/", "."), settings)
+
+
+def page_of(block: Block) -> str:
+    return block.where.partition(":")[0]
+
+
+def run_tests(file: str, settings: Mapping[str, str] = MappingProxyType({})) -> None:
+    """Runs a test module, with pytest, in another process."""
     options = ["-q", "-p", "no:cacheprovider", "-p", "pytest_sekha"]  # which pytest finds where we are installed
-    command = [sys.executable, "-W", "error", "-m", "pytest", *options, "test_block.py"]
-    done = subprocess.run(command, env={**os.environ, "PYTHONPATH": path}, capture_output=True, text=True, timeout=60)
+    assert " passed" in run_module("pytest", settings, *options, file)
+
+
+def run_module(name: str, settings: Mapping[str, str], *arguments: str) -> str:
+    """Runs a module in another process; what it prints."""
+    path = os.pathsep.join(part for part in (str(PACKAGE.parent), os.environ.get("PYTHONPATH")) if part)
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-m", name, *arguments],
+        env={**os.environ, **settings, "PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert " passed" in done.stdout
+    return done.stdout
 
 
 @pytest.mark.parametrize(("block", "flavour"), with_flavours(DOCUMENTATION))
 def test_documentation(block: Block, flavour: str, world: World) -> None:
-    run_documented(block, flavour, world)
+    if block.title:
+        run_file(block, world)
+    else:
+        run_documented(block, flavour, world)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
@@ -253,7 +285,7 @@ def test_every_block_of_the_documentation_says_its_language(page: Path) -> None:
     """So that none is left out because it does not say that it is Python."""
     fences = re.findall(r"^ *```(.*)$", page.read_text("utf-8"), re.MULTILINE)
     assert len(fences) % 2 == 0
-    assert {fence.split(" ")[0] for fence in fences[::2]} <= {"python", "bash", "text", "ini"}
+    assert {fence.split(" ")[0] for fence in fences[::2]} <= {"python", "bash", "console", "text", "ini"}
 
 
 @pytest.mark.parametrize(("block", "flavour"), with_flavours(DOCSTRINGS))
@@ -351,8 +383,15 @@ def test_a_warning_in_a_block_is_an_error(world: World) -> None:
 
 
 def test_a_failing_test_module_is_noticed(world: World) -> None:
+    Path("test_it.py").write_text("def test_it():\n    assert 1 == 2\n", "utf-8")
     with pytest.raises(AssertionError, match="1 failed"):
-        run_tests("def test_it():\n    assert 1 == 2\n")
+        run_tests("test_it.py")
+
+
+def test_a_failing_file_is_noticed(world: World) -> None:
+    Path("broken.py").write_text("1 / 0\n", "utf-8")
+    with pytest.raises(AssertionError, match="ZeroDivisionError"):
+        run_file(Block("here:1", "", "", "broken.py"), world)
 
 
 PAGE = """\
@@ -381,5 +420,5 @@ def test_blocks_are_found() -> None:
     assert list(blocks_of(PAGE, "page.md", 10)) == [
         Block("page.md:11", "One", "a\n"),
         Block("page.md:17", "Two", "b\n    c\n"),
-        Block("page.md:25", "Two 2", "d\n"),
+        Block("page.md:25", "Two 2", "d\n", "x"),
     ]

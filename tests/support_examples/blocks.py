@@ -10,7 +10,10 @@ import tokenize
 from pathlib import Path
 from typing import Dict, Iterator, List, NamedTuple
 
-_BLOCK = re.compile(r"^(?P<indent> *)```python[^\n]*\n(?P<source>.*?)^(?P=indent)```[ ]*$", re.MULTILINE | re.DOTALL)
+_BLOCK = re.compile(
+    r'^(?P<indent> *)```python(?: title="(?P<title>[^"\n]+)")?[^\n]*\n(?P<source>.*?)^(?P=indent)```[ ]*$',
+    re.MULTILINE | re.DOTALL,
+)
 _HEADING = re.compile(r"^#+ +(.+?) *$", re.MULTILINE)
 _FENCED = re.compile(r"^ *```.*?^ *```[ ]*$", re.MULTILINE | re.DOTALL)
 _COMMENT = re.compile(r"#\s?(?P<text>.*)")
@@ -30,6 +33,8 @@ class Block(NamedTuple):
     heading: str
     """The heading above it, with a number from the second block on: ``Breaking Changes 2``."""
     source: str
+    title: str = ""
+    """The file that it is, such as ``notes/views.py``."""
 
 
 class Promise(NamedTuple):
@@ -58,8 +63,8 @@ def blocks_of(text: str, name: str, first_line: int = 1) -> Iterator[Block]:
         heading = above[-1] if above else ""
         seen[heading] = seen.get(heading, 0) + 1
         line = first_line + text.count("\n", 0, match.start())
-        title = heading if seen[heading] == 1 else f"{heading} {seen[heading]}"
-        yield Block(f"{name}:{line}", title, textwrap.dedent(match["source"]))
+        numbered = heading if seen[heading] == 1 else f"{heading} {seen[heading]}"
+        yield Block(f"{name}:{line}", numbered, textwrap.dedent(match["source"]), match["title"] or "")
 
 
 def blocks_of_docstrings(package: Path) -> Iterator[Block]:
