@@ -27,8 +27,9 @@ HEAD = """\
 
 <!-- Written by tools/method_index.py: change the docstrings, and run it. -->
 
-Every public method once, in both flavours; each name leads to its arguments, results, errors and an example. `client` is
-a `SekhaClient` or an `AsyncSekhaClient`. A [list from A to Z](#from-a-to-z) is below.
+Every public method once, in both flavours; each leads to its arguments, results, errors and an example. `client` is a
+`SekhaClient` or an `AsyncSekhaClient`, and `stream` what its streaming methods give. There is a list
+[from A to Z](#from-a-to-z), too.
 """
 OWNERS = {
     "SekhaClient": "client",
