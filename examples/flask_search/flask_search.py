@@ -42,7 +42,7 @@ def create_app(client: SekhaClient | None = None) -> Flask:
     def store() -> ResponseReturnValue:
         """Store a conversation: `messages`, and `label` and `folder` if wanted."""
         conversation = request.get_json(silent=True)  # None if it is no JSON; the library refuses what cannot be right
-        return {**memory.create_conversation(conversation)}, 201
+        return memory.create_conversation(conversation), 201
 
     @app.get("/conversations/<conversation_id>/messages")
     def messages(conversation_id: str) -> ResponseReturnValue:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 from pathlib import Path
-from typing import Any, Dict, Iterator
+from typing import Any, Callable, Dict, List, Optional
 
 import httpx
 import pytest
@@ -53,18 +53,28 @@ def local_sekha_options() -> Dict[str, Any]:
     return {"api_key": REST_KEY}
 
 
-@pytest.fixture
-def app(sekha_client: SekhaClient, monkeypatch: pytest.MonkeyPatch) -> Flask:
+def create_app(monkeypatch: pytest.MonkeyPatch, client: Optional[SekhaClient] = None) -> Flask:
     monkeypatch.syspath_prepend(str(EXAMPLE))
-    made = importlib.import_module("flask_search").create_app(sekha_client)
+    made = importlib.import_module("flask_search").create_app(client)
     assert isinstance(made, Flask)
     return made
 
 
+def test_its_own_client_is_closed_when_the_process_ends(sekha: LocalSekha, monkeypatch: pytest.MonkeyPatch) -> None:
+    at_exit: List[Callable[[], None]] = []
+    monkeypatch.setattr("atexit.register", at_exit.append)
+    monkeypatch.setenv("SEKHA_CONTROLLER_URL", sekha.controller_url)
+    monkeypatch.setenv("SEKHA_API_KEY", REST_KEY)
+    api = create_app(monkeypatch).test_client()
+    assert api.get("/search?q=x").status_code == 200
+    for close in at_exit:
+        close()
+    is_problem(api.get("/search?q=x"), 502, "could not do this")
+
+
 @pytest.fixture
-def api(app: Flask) -> Iterator[FlaskClient]:
-    with app.test_client() as api:
-        yield api
+def api(sekha_client: SekhaClient, monkeypatch: pytest.MonkeyPatch) -> FlaskClient:
+    return create_app(monkeypatch, sekha_client).test_client()
 
 
 def is_problem(answer: TestResponse, status: int, detail: str, unsure: bool = False) -> None:
