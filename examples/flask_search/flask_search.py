@@ -69,7 +69,7 @@ def problem_of(error: SekhaError) -> Response:
     if isinstance(error, SekhaNotFoundError):
         return problem(404, "There is no such conversation.")
     if isinstance(error, (SekhaConnectionError, SekhaRateLimitError)):
-        answer = problem(503, "The memory cannot be reached at the moment.", unsure)
+        answer = problem(503, "The memory is busy or cannot be reached.", unsure)
         if not unsure:  # else nobody shall repeat it without a look
             asked = error.retry_after if isinstance(error, SekhaRateLimitError) else None
             answer.headers["Retry-After"] = str(math.ceil(asked or 5))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 from pathlib import Path
 from typing import Any, Callable, Dict, List, Optional
 
@@ -27,6 +28,7 @@ UNKNOWN = "/conversations/11111111-2222-4333-8444-555555555555/messages"
 SHIPPING = {"label": "Shipping", "messages": [{"role": "user", "content": "We ship on Fridays."}]}
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="gunicorn forks")
 def test_it_stores_and_finds_and_reads(sekha: LocalSekha) -> None:
     variables = environment(
         SEKHA_CONTROLLER_URL=sekha.controller_url,

@@ -52,5 +52,5 @@ def described(error: SekhaError) -> tuple[int, str]:
     if isinstance(error, SekhaValidationError):
         return 400, error.message
     if isinstance(error, (SekhaConnectionError, SekhaRateLimitError)):
-        return 503, "The memory cannot be reached at the moment. Please try again later."
+        return 503, "The memory is busy or cannot be reached at the moment."
     return 502, "The memory could not do this. Its keeper finds the reason in the log."  # also where our key is wrong
