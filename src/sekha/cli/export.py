@@ -13,7 +13,7 @@ from typing_extensions import Annotated
 from sekha.cli.connection import config_from
 from sekha.cli.exits import FINE
 from sekha.cli.files import whole_file
-from sekha.cli.options import Archived, InFolder, InLabel, Pinned, Subfolders, Url, not_blank, without_folder
+from sekha.cli.options import Archived, InFolder, InLabel, Pinned, Subfolders, Url, check_subfolders, not_blank
 from sekha.cli.terminal import as_json, encoding_of_stdout, say, tell
 from sekha.errors import SekhaNotFoundError
 
@@ -34,7 +34,7 @@ class Format(str, Enum):
 
 
 def run(
-    id: Annotated[Optional[str], typer.Argument(metavar="[ID]", help="Id of a conversation.")] = None,
+    id: Annotated[Optional[str], typer.Argument(metavar="ID", help="Id of a conversation.")] = None,
     all: Annotated[bool, typer.Option("--all", help="All conversations, as JSON lines.")] = False,
     label: InLabel = None,
     folder: InFolder = None,
@@ -55,7 +55,7 @@ def run(
     from sekha import SekhaClient
 
     many = all or any(value is not None for value in (label, folder, pinned, archived))
-    without_folder(subfolders, folder)
+    check_subfolders(subfolders, folder)
     if (id is not None) == many:
         raise typer.BadParameter("give the ID of a conversation, or --all, or which (such as --folder)")
     if many and format not in (None, Format.JSONL):

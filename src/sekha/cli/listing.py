@@ -9,7 +9,7 @@ from typing_extensions import Annotated
 
 from sekha.cli.connection import config_from
 from sekha.cli.exits import FINE
-from sekha.cli.options import Archived, InFolder, InLabel, Json, Pinned, Subfolders, Url, without_folder
+from sekha.cli.options import Archived, InFolder, InLabel, Json, Pinned, Subfolders, Url, check_subfolders
 from sekha.cli.terminal import line_of, say_json, say_table, tell
 
 _PAGE = 1000
@@ -28,7 +28,7 @@ def run(
     """Print a table; what is left out is said on stderr."""
     from sekha import SekhaClient
 
-    without_folder(subfolders, folder)
+    check_subfolders(subfolders, folder)
     with SekhaClient(config_from(url)) as client:
         found = client.controller.iter_conversations(
             label=label,
@@ -48,7 +48,7 @@ def run(
             row["conversation_id"],
             line_of(row["label"], 60),
             line_of(row["folder"], 60),
-            f"{row['metadata'].get('importance_score') or 5:g}",
+            _number(row["metadata"].get("importance_score")),
             str(row["metadata"].get("status") or "active"),
             row["timestamp"][:16].replace("T", " "),
         )
@@ -61,3 +61,7 @@ def run(
     if more:
         tell(f"There are more than these {limit}; --limit shows more.")
     return FINE
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:g}"

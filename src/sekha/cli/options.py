@@ -37,7 +37,7 @@ Archived = Annotated[
 ]
 Since = Annotated[
     Optional[str],
-    typer.Option("--since", metavar="DATE", callback=not_blank, help="Not before this date or time (ISO)."),
+    typer.Option("--since", metavar="DATE", callback=not_blank, help="Not before this date (ISO, UTC)."),
 ]
 Until = Annotated[
     Optional[str],
@@ -52,7 +52,7 @@ Folder = Annotated[
 ]
 
 
-def without_folder(subfolders: bool, folder: Optional[str]) -> None:
+def check_subfolders(subfolders: bool, folder: Optional[str]) -> None:
     """Refuse `--subfolders` of nothing."""
     if subfolders and folder is None:
         raise typer.BadParameter("--subfolders needs --folder")

@@ -14,7 +14,7 @@ from sekha.cli.terminal import line_of, say_json, say_table, tell
 
 
 def run(
-    words: Annotated[List[str], typer.Argument(metavar="WORDS...", help="What to look for.")],
+    words: Annotated[List[str], typer.Argument(metavar="WORDS", help="What to look for.")],
     limit: Annotated[int, typer.Option("--limit", min=1, help="Messages at most.")] = 10,
     label: InLabel = None,
     folder: InFolder = None,

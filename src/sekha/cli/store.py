@@ -17,7 +17,7 @@ from sekha.types import MessageRole
 
 def run(
     texts: Annotated[
-        List[str], typer.Argument(metavar="TEXT...", help="The messages; - is the standard input as one of them.")
+        List[str], typer.Argument(metavar="TEXT", help="The messages; - is the standard input as one of them.")
     ],
     label: Label = None,
     folder: Folder = None,
