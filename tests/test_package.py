@@ -17,7 +17,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "src" / "sekha"
-EXTRAS = {"local": ["local"], "cli": ["local"], "testing": ["local", "testing"]}
+EXTRAS = {"local": ["local"], "cli": ["cli", "local"], "testing": ["local", "testing"]}
 """Which extras a folder of the package may lean on."""
 NOT_OURS = {"sniffio"}
 """Declared for the sake of a package below; docs/design.md says why."""

@@ -28,6 +28,13 @@ class Done(NamedTuple):
         return json.loads(self.out)
 
 
+class Terminal(io.StringIO):
+    """A stream that says it is a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
 Run = Callable[..., Done]
 VARIABLES = {
     "controller_url": "SEKHA_CONTROLLER_URL",
@@ -51,10 +58,10 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def run(here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Runs a command in this process; ``stdin`` is what is piped into it."""
+    """Runs a command in this process; ``stdin`` is what is piped into it, ``terminal`` what somebody types."""
 
-    def run(*words: str, stdin: str = "") -> Done:
-        monkeypatch.setattr("sys.stdin", io.StringIO(stdin))
+    def run(*words: str, stdin: str = "", terminal: Optional[str] = None) -> Done:
+        monkeypatch.setattr("sys.stdin", io.StringIO(stdin) if terminal is None else Terminal(terminal))
         code = main(words)
         return Done(code, *capsys.readouterr())
 

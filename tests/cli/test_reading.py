@@ -10,7 +10,6 @@ from cli.conftest import Run
 from sekha import SekhaClient
 
 Remember = Callable[..., str]
-UNKNOWN = "11111111-2222-4333-8444-555555555555"
 
 
 def test_list_shows_the_last_changed_first(run: Run, remember: Remember) -> None:

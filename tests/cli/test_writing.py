@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 import os
 import stat
+import threading
 from pathlib import Path
-from typing import Any, Callable, Iterator
+from typing import Callable
 
 import pytest
 
 from cli.conftest import Run
 from sekha import SekhaClient
-from sekha.local import LocalSekha
 from sekha.testing import ScriptedSekha, answer_with, cut_after_work, hold
 
 Remember = Callable[..., str]
@@ -31,7 +31,9 @@ def test_store_prints_the_id(run: Run, client: SekhaClient) -> None:
         "folder": "/work",
         "importance_score": 9,
     }
-    assert [(message["role"], message["content"]) for message in stored["messages"]] == [("user", "We ship on Fridays.")]
+    assert [(message["role"], message["content"]) for message in stored["messages"]] == [
+        ("user", "We ship on Fridays.")
+    ]
 
 
 def test_store_takes_several_messages_and_the_standard_input(run: Run, client: SekhaClient) -> None:
@@ -150,20 +152,14 @@ def test_a_file_that_appears_meanwhile_is_not_overwritten(
 def test_an_export_that_fails_leaves_no_file(run: Run, faulty: ScriptedSekha, here: Path) -> None:
     for number in range(2):
         run("store", f"x {number}")
-    faulty.fail("POST /mcp/tools/memory_export", hold(set_already()))
+    done_at_once = threading.Event()
+    done_at_once.set()
+    faulty.fail("POST /mcp/tools/memory_export", hold(done_at_once))  # the first is all right
     faulty.fail("POST /mcp/tools/memory_export", answer_with(503, {"error": "overloaded"}))
     done = run("export", "--all", "-o", "all.jsonl")
     assert done.code == 1
     assert "overloaded" in done.err
     assert os.listdir(here) == []
-
-
-def set_already() -> Any:
-    import threading
-
-    event = threading.Event()
-    event.set()
-    return event
 
 
 @pytest.mark.parametrize(
@@ -191,11 +187,11 @@ def test_export_sends_nothing_that_cannot_be_used(
 
 
 @pytest.fixture
-def old(remember: Remember) -> Iterator[list[str]]:
+def old(remember: Remember) -> list[str]:
     """Two conversations that may go, and one that is important."""
     ids = [remember("old", label="Old", importance=2), remember("older", label="Older", importance=1)]
     remember("gold", label="Gold", importance=9)
-    yield ids
+    return ids
 
 
 def archived(client: SekhaClient) -> set[str]:
@@ -207,7 +203,7 @@ def test_prune_shows_and_does_nothing_in_a_dry_run(run: Run, old: list[str], cli
     assert done.code == 0
     assert done.out.split("\n")[0].split()[:4] == ["ID", "LABEL", "LAST", "USED"]
     assert {line.split()[0] for line in done.out.splitlines()[1:]} == set(old)
-    assert done.err == "1 more have not been used for as long, and are important enough to stay.\n"
+    assert done.err == "Not used for as long, but important enough to stay: 1.\n"
     assert archived(client) == set()
 
 
@@ -232,20 +228,9 @@ def test_prune_refuses_where_nobody_can_be_asked(run: Run, faulty: ScriptedSekha
 
 
 @pytest.mark.parametrize(("answer", "code"), [("y\n", 0), ("Yes\n", 0), ("\n", 1), ("n\n", 1), ("", 1)])
-def test_prune_asks(
-    answer: str,
-    code: int,
-    run: Run,
-    old: list[str],
-    client: SekhaClient,
-    connected: LocalSekha,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr("io.StringIO.isatty", lambda self: True, raising=False)
-    done = run("prune", "--threshold-days", "0", stdin=answer)
+def test_prune_asks(answer: str, code: int, run: Run, old: list[str], client: SekhaClient) -> None:
+    done = run("prune", "--threshold-days", "0", terminal=answer)
     assert done.code == code
     assert "Archive these 2? [y/N] " in done.err
     assert archived(client) == (set() if code else set(old))
     assert ("Nothing was archived." in done.err) == bool(code)
-
-

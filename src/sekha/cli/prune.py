@@ -53,7 +53,7 @@ def run(
         say_json({"suggestions": going, "archived": ids if archive else []})
     kept = len(suggestions) - len(going)
     if kept:
-        tell(f"{kept} more have not been used for as long, and are important enough to stay.")
+        tell(f"Not used for as long, but important enough to stay: {kept}.")
     if not going:
         tell("There is nothing to archive.")
     elif archive:
