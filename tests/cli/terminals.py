@@ -71,6 +71,15 @@ class TerminalOf:
         shown, self._read = self.screen[self._read : end], end
         return shown
 
+    def press_until(self, key: str, text: str) -> str:
+        """Press a key, again and again until a text is shown; what was shown until then."""
+        limit = time.monotonic() + _PATIENCE
+        while text not in self.screen[self._read :]:
+            assert time.monotonic() < limit, f"{text!r} is not shown: {self.screen!r}"
+            self.type(key)
+            self._take(time.monotonic() + 2)
+        return self.wait_for(text)
+
     def ends(self) -> int:
         """Wait for the end of the process; its exit code."""
         limit = time.monotonic() + _PATIENCE

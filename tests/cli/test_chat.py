@@ -208,7 +208,7 @@ def test_a_talk_in_a_terminal_with_a_key_that_is_typed(connected: LocalSekha, cl
         terminal.wait_for("PostgreSQL, since 2021.")
         terminal.wait_for("\n> ")
         terminal.type("\x04")
-        terminal.wait_for(f"Stored as {others(client)[0] if others(client) else ''}")
+        terminal.wait_for("Stored as ")
         assert terminal.ends() == 0
         assert connected.api_key not in terminal.screen
     assert [role for role, _ in said(client)] == ["user", "assistant"]
@@ -226,7 +226,8 @@ def test_ctrl_c_ends_an_answer_and_then_the_talk(faulty: ScriptedSekha, client: 
         terminal.wait_for("I can")
         terminal.type("\x03")
         terminal.wait_for("(stopped)\n> ")
-        terminal.type("\x03")
+        # Python overlooks a signal that comes when the prompt is there, and nobody waits for keys yet.
+        terminal.press_until("\x03", "\n")
         terminal.wait_for("Stored as ")
         assert terminal.ends() == 0
     question, (role, answer) = said(client)
