@@ -153,7 +153,7 @@ def test_a_missing_key_is_asked_for_at_a_terminal(
 def test_3_is_not_found(words: list[str], run: Run, connected: LocalSekha) -> None:
     done = run(*words)
     assert (done.code, done.out) == (3, "")
-    assert done.err.endswith("; `sekha list` shows what there is\n")
+    assert done.err.endswith("; is the ID right? `sekha list` shows what there is\n")
     assert done.err.count("\n") == 1
 
 
@@ -177,7 +177,7 @@ def test_5_is_a_server_that_cannot_be_reached(words: list[str], run: Run, faulty
     with faulty.refusing():
         done = run(*words)
     assert (done.code, done.out) == (5, "")
-    assert "`sekha health` looks how the services are" in done.err
+    assert "is it running? `sekha health` looks at all three" in done.err
     assert done.err.count("\n") == 1
 
 

@@ -90,13 +90,13 @@ def _advice(error: SekhaError) -> str:
     if isinstance(error, SekhaAuthError):
         return f"set {_key_for(path)} to a key that it accepts"
     if isinstance(error, SekhaNotFoundError) and not path.startswith("/v1/"):
-        return "`sekha list` shows what there is"
+        return "is the ID right? `sekha list` shows what there is"
     if isinstance(error, SekhaRateLimitError):
         return "try again later"
     if isinstance(error, SekhaStreamError):
         return "ask again"
     if isinstance(error, (SekhaConnectionError, SekhaServerError)):
-        return "`sekha health` looks how the services are"
+        return "is it running? `sekha health` looks at all three"
     return ""
 
 
