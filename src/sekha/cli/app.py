@@ -1,7 +1,5 @@
 """The commands as one program: which is chosen, what becomes of its errors, and how it ends."""
 
-from __future__ import annotations
-
 import os
 import sys
 import warnings
@@ -9,7 +7,7 @@ from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from functools import wraps
 from importlib import import_module
-from typing import Any, TextIO
+from typing import Any, Optional, TextIO, Union
 
 import typer
 from typing_extensions import Annotated
@@ -111,12 +109,12 @@ def _warnings_in_one_line(name: str) -> Generator[None, None, None]:
     """The library's warnings are about the memory, not about the line of our code that called it."""
 
     def show(
-        message: Warning | str,
+        message: Union[Warning, str],
         category: type[Warning],
         filename: str,
         lineno: int,
-        file: TextIO | None = None,
-        line: str | None = None,
+        file: Optional[TextIO] = None,
+        line: Optional[str] = None,
     ) -> None:
         if issubclass(category, SekhaWarning):
             tell(f"sekha {name}: {message}")

@@ -1,7 +1,5 @@
 """`sekha chat`: a model that remembers, in the terminal."""
 
-from __future__ import annotations
-
 import sys
 import time
 from contextlib import suppress
@@ -63,7 +61,7 @@ def run(
     config = config_from(url, bridge_url, needs_bridge=True)
     with SekhaClient(config) as client:
         chat = Chat(client, model, system, context_budget, show=not json)
-        stored: Conversation | None = None
+        stored: Optional[Conversation] = None
         try:
             try:
                 return _converse(chat) if sys.stdin.isatty() else _answer_once(chat)
@@ -86,7 +84,7 @@ class Chat:
     """
 
     def __init__(
-        self, client: SekhaClient, model: Optional[str], system: Optional[str], budget: int, *, show: bool
+        self, client: "SekhaClient", model: Optional[str], system: Optional[str], budget: int, *, show: bool
     ) -> None:
         self.turns: list[Turn] = []
         self._client = client
@@ -145,7 +143,7 @@ def _messages(turn: Turn) -> list[dict[str, str]]:
     return [asked, {"role": "assistant", "content": answer}]
 
 
-def _origins(context: list[Message]) -> list[dict[str, str]]:
+def _origins(context: "list[Message]") -> list[dict[str, str]]:
     """Label and folder of what is remembered, each once."""
     from sekha._dialect import citation_of
 
@@ -192,7 +190,7 @@ def _answer_once(chat: Chat) -> int:
     return FINE
 
 
-def _stored(client: SekhaClient, chat: Chat, label: str | None, folder: str | None) -> Conversation | None:
+def _stored(client: "SekhaClient", chat: Chat, label: Optional[str], folder: Optional[str]) -> "Optional[Conversation]":
     """Store what was said; what cannot be stored is kept in a file."""
     from sekha._arguments import given
 

@@ -1,13 +1,11 @@
 """`sekha demo`: the main job, told step by step."""
 
-from __future__ import annotations
-
 import json
 import sys
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Optional
 
 import anyio
 
@@ -43,7 +41,7 @@ def run(url: Url = None, bridge_url: BridgeUrl = None) -> int:
 
 
 @contextmanager
-def _a_sekha(url: str | None, bridge_url: str | None) -> Generator[SekhaConfig, None, None]:
+def _a_sekha(url: Optional[str], bridge_url: Optional[str]) -> Generator[SekhaConfig, None, None]:
     if url or bridge_url:
         config = config_from(url, bridge_url)
         _step(f"Using the Sekha at {config.controller_url}; what is stored goes into the folder {FOLDER}")

@@ -1,7 +1,5 @@
 """`sekha export`: conversations as JSON, Markdown, or lines that can be stored again."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import ExitStack
 from enum import Enum
@@ -81,7 +79,7 @@ def run(
     return FINE
 
 
-def _one(client: SekhaClient, id: str, format: Format) -> Iterator[str]:
+def _one(client: "SekhaClient", id: str, format: Format) -> Iterator[str]:
     export = client.mcp.memory_export(id, format="markdown" if format is Format.MARKDOWN else "json")
     if format is Format.MARKDOWN:
         yield export.get("content", "").rstrip("\n")
@@ -91,7 +89,7 @@ def _one(client: SekhaClient, id: str, format: Format) -> Iterator[str]:
         yield as_json({"conversation": export["conversation"], "messages": export["messages"]}, encoding_of_stdout())
 
 
-def _many(client: SekhaClient, which: dict[str, Any]) -> Iterator[str]:
+def _many(client: "SekhaClient", which: dict[str, Any]) -> Iterator[str]:
     for row in client.controller.iter_conversations(**which):
         try:
             yield _line(client.mcp.memory_export(row["conversation_id"]))
@@ -99,7 +97,7 @@ def _many(client: SekhaClient, which: dict[str, Any]) -> Iterator[str]:
             tell(f"{row['conversation_id']} went away meanwhile, and is left out")
 
 
-def _line(export: MemoryExport) -> str:
+def _line(export: "MemoryExport") -> str:
     """What `create_conversation` takes, in one line."""
     about = export["conversation"]
     data: dict[str, Any] = {"label": about["label"], "folder": about["folder"]}

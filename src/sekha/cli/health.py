@@ -1,7 +1,5 @@
 """`sekha health`: how the three services are."""
 
-from __future__ import annotations
-
 from sekha.cli.connection import config_from
 from sekha.cli.exits import FAILED, FINE
 from sekha.cli.options import BridgeUrl, Json, Url

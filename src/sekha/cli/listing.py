@@ -1,8 +1,7 @@
 """`sekha list`: conversations, the last changed first."""
 
-from __future__ import annotations
-
 from itertools import islice
+from typing import Optional
 
 import typer
 from typing_extensions import Annotated
@@ -63,5 +62,5 @@ def run(
     return FINE
 
 
-def _number(value: float | None) -> str:
+def _number(value: Optional[float]) -> str:
     return "-" if value is None else f"{value:g}"

@@ -1,7 +1,5 @@
 """`sekha prune`: archive what has not been used for long, after asking."""
 
-from __future__ import annotations
-
 import sys
 
 import typer

@@ -1,7 +1,5 @@
 """`sekha query`: search the messages by meaning."""
 
-from __future__ import annotations
-
 from typing import List, Optional
 
 import typer

@@ -1,7 +1,5 @@
 """`sekha serve`: a local Sekha in the foreground until Ctrl-C."""
 
-from __future__ import annotations
-
 import signal
 import sys
 import time
@@ -93,7 +91,7 @@ def run(
     return 0
 
 
-def _tell(options: Options, host: str, data: Optional[str], *, guarded: bool) -> None:
+def _tell(options: "Options", host: str, data: Optional[str], *, guarded: bool) -> None:
     """Where it runs, and the lines to copy."""
     controller_url, bridge_url = options["controller_url"], options["bridge_url"]
     kept = f"data in {data}" if data else "data in memory, gone when it stops (--data FILE keeps it)"

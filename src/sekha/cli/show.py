@@ -1,7 +1,5 @@
 """`sekha show`: a conversation with its messages."""
 
-from __future__ import annotations
-
 import typer
 from typing_extensions import Annotated
 

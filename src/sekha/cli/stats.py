@@ -1,7 +1,5 @@
 """`sekha stats`: numbers about the memory."""
 
-from __future__ import annotations
-
 from sekha.cli.connection import config_from
 from sekha.cli.exits import FINE
 from sekha.cli.options import InFolder, InLabel, Json, Since, Until, Url

@@ -1,7 +1,5 @@
 """`sekha store`: store a conversation."""
 
-from __future__ import annotations
-
 import sys
 from typing import List, Optional
 
