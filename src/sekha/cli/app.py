@@ -4,7 +4,7 @@ import os
 import sys
 import warnings
 from collections.abc import Callable, Generator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from functools import wraps
 from importlib import import_module
 from typing import Any, Optional, TextIO, Union
@@ -71,7 +71,8 @@ def _sekha(
 ) -> None:
     """Sekha, a self-hosted memory for AI applications."""
     if context.invoked_subcommand is None:
-        typer.echo(context.get_help(), err=True)
+        with redirect_stdout(sys.stderr):  # some versions of typer print it themselves
+            typer.echo(context.get_help())
         raise typer.Exit(USAGE)
 
 

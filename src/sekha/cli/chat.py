@@ -91,7 +91,7 @@ class Chat:
         self._model = model
         self._system = system
         self._budget = budget
-        self._show = show
+        self.show = show
 
     def ask(self, question: str) -> None:
         """Ask the model, with what is remembered and what was said before; the answer is printed as it comes.
@@ -117,11 +117,11 @@ class Chat:
             with self._client.bridge.stream_complete(messages, model=self._model) as stream:
                 for text in stream.text_stream():
                     turn.answer += text
-                    if self._show:
+                    if self.show:
                         say(safe(text), end="")
             turn.complete = True
         finally:
-            if self._show and turn.answer:
+            if self.show and turn.answer:
                 say()
 
     def _said(self) -> list[Any]:
@@ -159,7 +159,7 @@ def _converse(chat: Chat) -> int:
     tell("Ctrl-D or /quit ends the chat, Ctrl-C an answer.", "dim")
     while True:
         try:
-            question = _question().strip()
+            question = _question(on_stdout=chat.show and sys.stdout.isatty()).strip()
         except (EOFError, KeyboardInterrupt):
             tell()
             return FINE
@@ -175,8 +175,8 @@ def _converse(chat: Chat) -> int:
             fail("chat", explained(error))
 
 
-def _question() -> str:
-    if sys.stdout.isatty():
+def _question(*, on_stdout: bool) -> str:
+    if on_stdout:
         return input(PROMPT)
     tell(PROMPT, end="")
     return input()
