@@ -15,14 +15,16 @@ COMMANDS: Dict[str, str] = {
     "query": "search the messages by meaning",
     "show": "show a conversation with its messages",
     "store": "store a conversation",
+    "import": "bring in the chats of ChatGPT, Claude and others",
     "export": "write conversations to a file, or to the standard output",
     "chat": "talk to a model that remembers",
     "prune": "archive what has not been used for long, after asking",
 }
 """Names and one-line descriptions; `run` in the module `sekha.cli.<name>` is the command."""
 
-MODULES: Dict[str, str] = {"list": "listing"}
-"""Modules that are not called as their command: `sekha.cli.list` would hide the built-in `list` here."""
+MODULES: Dict[str, str] = {"list": "listing", "import": "importing"}
+"""Modules that are not called as their command: `sekha.cli.list` would hide the built-in `list` here, and
+`import` is no name."""
 
 NEEDED = ("typer", "rich")
 
