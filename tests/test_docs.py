@@ -18,7 +18,7 @@ from sekha.cli.app import program
 from sekha.cli.exits import MEANINGS
 
 ROOT = Path(__file__).parents[1]
-MAIN_JOB = 'pip install -e ".[local]" && sekha demo'
+MAIN_JOB = 'pip install -e ".[cli,local]" && sekha demo'
 TESTS = 'pip install -e ".[dev]" && pytest -n auto'
 
 

@@ -106,7 +106,11 @@ def _preview(files: Iterable[Path], folder: Optional[str], json: bool) -> int:
         say_table(
             ("LABEL", "FOLDER", "MESSAGES"),
             [
-                (line_of(one.get("label") or "-", 60), line_of(one.get("folder") or "/", 60), str(len(one.get("messages", ()))))
+                (
+                    line_of(one.get("label") or "-", 60),
+                    line_of(one.get("folder") or "/", 60),
+                    str(len(one.get("messages", ()))),
+                )
                 for one in first
             ],
         )
