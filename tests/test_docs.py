@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-import argparse
 import inspect
 import re
 from pathlib import Path
 from typing import Any, Dict, Set
 
 import pytest
+import typer
 
 import sekha
 import sekha.errors
 from sekha import BridgeClient, MCPClient, MemoryController, SekhaClient, SekhaConfig
-from sekha.cli import COMMANDS, demo, health, serve
+from sekha.cli import COMMANDS
+from sekha.cli.app import program
+from sekha.cli.exits import MEANINGS
 
 ROOT = Path(__file__).parents[1]
-MAIN_JOB = 'pip install -e ".[local]" && sekha demo'
+MAIN_JOB = 'pip install -e ".[cli,local]" && sekha demo'
 TESTS = 'pip install -e ".[dev]" && pytest -n auto'
 
 
@@ -97,23 +99,35 @@ def test_the_defaults_are_those_of_the_table() -> None:
         assert table[f"`{name}`"].split("|")[3].strip().strip("`") == str(getattr(SekhaConfig(), name))
 
 
-def options_of(module: Any) -> Dict[str, Any]:
-    parser = argparse.ArgumentParser(add_help=False)
-    module.add_arguments(parser)
-    return {option: action.default for action in parser._actions for option in action.option_strings}
+def options_of(command: str) -> Dict[str, Any]:
+    """The options of a command, with their defaults."""
+    group: Any = typer.main.get_command(program([command]))
+    options = [parameter for parameter in group.commands[command].params if parameter.opts[0].startswith("--")]
+    return {option: one.default for one in options for option in one.opts if option.startswith("--")}
 
 
 def test_every_command_and_its_options_are_described() -> None:
-    text = page("docs/local-sekha.md")
-    for command in COMMANDS:
+    pages = {command: page("docs/command-line.md") for command in COMMANDS}
+    pages.update(dict.fromkeys(("demo", "serve"), page("docs/local-sekha.md")))
+    table = rows("docs/command-line.md", "# Command line")
+    assert [code_in(cell) for cell in table] == [{f"sekha {command}"} for command in COMMANDS]
+    for command, text in pages.items():
         assert f"\n## `sekha {command}`\n" in text
+        for option in options_of(command):
+            assert f"`{option}" in text or f" {option}" in text, f"{command} {option}"
+
+
+def test_the_options_of_serve_are_in_its_table() -> None:
     table = rows("docs/local-sekha.md", "## `sekha serve`")
-    options = options_of(serve)
+    options = options_of("serve")
     assert {cell.strip("`").split(" ")[0] for cell in table} == set(options)
     for name in ("--host", "--port", "--bridge-port"):
         assert table[f"`{name}`"].split("|")[2].strip().strip("`") == str(options[name])
-    for module in (demo, health):
-        assert set(options_of(module)) >= {"--url", "--api-key", "--bridge-url"}
+
+
+def test_the_exit_codes_are_those_of_the_table() -> None:
+    table = rows("docs/command-line.md", "## Exit codes")
+    assert {int(code): row.split("|")[2].strip() for code, row in table.items()} == MEANINGS
 
 
 def test_every_number_in_the_source_is_explained() -> None:

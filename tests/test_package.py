@@ -17,7 +17,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "src" / "sekha"
-EXTRAS = {"local": ["local"], "cli": ["local"], "testing": ["local", "testing"]}
+EXTRAS = {"local": ["local"], "cli": ["cli", "local"], "testing": ["local", "testing"], "exports.py": ["cli"]}
 """Which extras a folder of the package may lean on."""
 NOT_OURS = {"sniffio"}
 """Declared for the sake of a package below; docs/design.md says why."""
@@ -98,8 +98,8 @@ def _inside_the_local_sekha(name: str) -> bool:
 
 
 def files(folder: str = "") -> Iterator[Path]:
-    """The modules of the package, or of one of its folders; without those that have an extra, if none is named."""
-    for file in sorted((SOURCE / folder).rglob("*.py")):
+    """The modules of the package without those that have an extra; or one module, or those of one folder."""
+    for file in [SOURCE / folder] if folder.endswith(".py") else sorted((SOURCE / folder).rglob("*.py")):
         if folder or file.relative_to(SOURCE).parts[0] not in (*EXTRAS, "testing.py"):
             yield file
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from cli.conftest import Terminal
 from sekha import SekhaClient
 from sekha.cli import main
 from sekha.cli.demo import FOLDER
@@ -16,11 +17,9 @@ from sekha.cli.terminal import has_colour, styled
 from sekha.local import LocalSekha
 
 
-class Terminal(io.StringIO):
-    """A stream that says it is a terminal."""
-
-    def isatty(self) -> bool:
-        return True
+@pytest.fixture(autouse=True)
+def _key(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SEKHA_API_KEY", "sk-demo")
 
 
 def test_the_demo_tells_the_main_job_from_start_to_end(capsys: pytest.CaptureFixture[str]) -> None:
@@ -59,7 +58,7 @@ def test_the_demo_streams_what_it_completes(capsys: pytest.CaptureFixture[str]) 
 
 def test_the_demo_runs_on_a_sekha_that_is_there_and_stores_nothing_twice(capsys: pytest.CaptureFixture[str]) -> None:
     with LocalSekha() as sekha:
-        words = ["demo", "--url", sekha.controller_url, "--api-key", "sk-demo", "--bridge-url", sekha.bridge_url]
+        words = ["demo", "--url", sekha.controller_url, "--bridge-url", sekha.bridge_url]
         assert main(words) == 0
         assert "Storing 5 conversations\n" in capsys.readouterr().out
         assert main(words) == 0
@@ -70,7 +69,7 @@ def test_the_demo_runs_on_a_sekha_that_is_there_and_stores_nothing_twice(capsys:
 
 def test_the_demo_without_a_bridge_leaves_the_model_out(capsys: pytest.CaptureFixture[str]) -> None:
     with LocalSekha() as sekha:
-        assert main(["demo", "--url", sekha.controller_url, "--api-key", "sk-demo"]) == 0
+        assert main(["demo", "--url", sekha.controller_url]) == 0
     said = capsys.readouterr().out
     assert "No bridge_url" in said
     assert "Completing" not in said
@@ -78,7 +77,7 @@ def test_the_demo_without_a_bridge_leaves_the_model_out(capsys: pytest.CaptureFi
 
 @pytest.mark.parametrize("command", ["demo", "health"])
 def test_a_wrong_address_is_one_line_and_no_traceback(command: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main([command, "--url", "localhost:8080", "--api-key", "sk"]) == 1
+    assert main([command, "--url", "localhost:8080"]) == 1
     complaint = capsys.readouterr().err
     assert complaint == f"sekha {command}: controller_url: it must begin with http:// or https://\n"
 
@@ -87,7 +86,7 @@ def test_a_server_that_is_not_there_is_one_line(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("SEKHA_MAX_RETRIES", "0")
-    assert main(["demo", "--url", "http://127.0.0.1:1", "--api-key", "sk"]) == 1
+    assert main(["demo", "--url", "http://127.0.0.1:1"]) == 5
     complaint = capsys.readouterr().err
     assert complaint.startswith("sekha demo: 127.0.0.1:1: cannot connect")
     assert complaint.count("\n") == 1
@@ -95,16 +94,19 @@ def test_a_server_that_is_not_there_is_one_line(
 
 def test_health_shows_a_table_and_succeeds_when_all_is_well(capsys: pytest.CaptureFixture[str]) -> None:
     with LocalSekha() as sekha:
-        words = ["health", "--url", sekha.controller_url, "--api-key", "sk", "--bridge-url", sekha.bridge_url]
+        words = ["health", "--url", sekha.controller_url, "--bridge-url", sekha.bridge_url]
         assert main(words) == 0
     header, *rows = capsys.readouterr().out.splitlines()
     assert header.split() == ["SERVICE", "STATUS", "ADDRESS", "DETAIL"]
     assert [row.split()[:2] for row in rows] == [["controller", "healthy"], ["bridge", "healthy"], ["mcp", "healthy"]]
 
 
-def test_health_fails_when_a_service_is_not_well(capsys: pytest.CaptureFixture[str]) -> None:
+def test_health_fails_when_a_service_is_not_well(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("SEKHA_API_KEY", "sk-wrong")
     with LocalSekha(api_key="sk-right") as sekha:
-        assert main(["health", "--url", sekha.controller_url, "--api-key", "sk-wrong"]) == 1
+        assert main(["health", "--url", sekha.controller_url]) == 1
     rows = {row.split()[0]: row.split()[1] for row in capsys.readouterr().out.splitlines()[1:]}
     assert rows == {"controller": "healthy", "bridge": "not_configured", "mcp": "unauthorized"}
 

@@ -377,6 +377,7 @@ CALLS: List[Call] = [
         args=["We decided."],
     ),
 ]
-"""All calls that make requests in a fixed order; `iter_conversations` and the workflows have tests of their own."""
+"""All calls that make requests in a fixed order; `iter_conversations`, `import_conversations` and the workflows have
+tests of their own."""
 
 BY_NAME: Dict[str, Call] = {call.name: call for call in CALLS}

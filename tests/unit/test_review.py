@@ -112,7 +112,7 @@ def test_a_client_shows_where_it_sends_and_no_key() -> None:
 
 
 def test_ctrl_c_ends_a_command_without_a_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
-    def interrupted(args: object) -> int:
+    def interrupted() -> int:
         raise KeyboardInterrupt
 
     monkeypatch.setattr("sekha.cli.health.run", interrupted)

@@ -121,7 +121,7 @@ class AsyncImporting(AsyncConversations):
             raise invalid("concurrency", f"must be at most {_MOST}")
         given = cast(object, conversations)
         if isinstance(given, (str, bytes, Mapping)) or not isinstance(given, Iterable):
-            raise invalid("conversations", f"must be many conversations one after another, not {kind_of(given)}")
+            raise invalid("conversations", f"must be many conversations, not {kind_of(cast(object, conversations))}")
         if on_progress is not None and not callable(on_progress):
             raise invalid("on_progress", "must be a function")
         path = None if journal is None else os.fspath(journal)

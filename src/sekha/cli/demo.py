@@ -1,21 +1,19 @@
 """`sekha demo`: the main job, told step by step."""
 
-from __future__ import annotations
-
-import argparse
 import json
 import sys
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Optional
 
 import anyio
 
-from sekha.cli.connection import add_connection_arguments, config_from
-from sekha.cli.terminal import fail, styled
+from sekha.cli.connection import config_from
+from sekha.cli.exits import FINE
+from sekha.cli.options import BridgeUrl, Url
+from sekha.cli.terminal import styled
 from sekha.config import SekhaConfig
-from sekha.errors import SekhaError
 
 FOLDER = "/sekha-demo"
 QUESTION = "What have we decided about deployment and the database?"
@@ -23,7 +21,8 @@ TOPIC = "deployment with docker and kubernetes, database"
 
 _NEXT = """\
   sekha serve --data memory.db      a local Sekha that keeps what it is told; it prints the settings to copy
-  sekha health --url http://localhost:8080 --api-key sk-local --bridge-url http://localhost:5001
+  sekha health                      with those settings in the environment, or in a file .env
+  sekha chat                        a model that remembers, in your terminal; sekha --help has the rest
 
   from sekha import SekhaClient
 
@@ -34,27 +33,17 @@ _NEXT = """\
 """
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the options."""
-    add_connection_arguments(parser)
-
-
-def run(args: argparse.Namespace) -> int:
-    """Tell the story on a local Sekha, or on the one that is named; 1 if it cannot be told to its end."""
-    try:
-        with _a_sekha(args) as config:
-            _tell(config)
-    except SekhaError as error:
-        return fail("demo", error)
-    except ModuleNotFoundError as error:
-        return fail("demo", error)
-    return 0
+def run(url: Url = None, bridge_url: BridgeUrl = None) -> int:
+    """Tell the story on a local Sekha, or on the one that is named; it fails if it cannot be told to its end."""
+    with _a_sekha(url, bridge_url) as config:
+        _tell(config)
+    return FINE
 
 
 @contextmanager
-def _a_sekha(args: argparse.Namespace) -> Generator[SekhaConfig, None, None]:
-    if args.url or args.bridge_url:
-        config = config_from(args)
+def _a_sekha(url: Optional[str], bridge_url: Optional[str]) -> Generator[SekhaConfig, None, None]:
+    if url or bridge_url:
+        config = config_from(url, bridge_url)
         _step(f"Using the Sekha at {config.controller_url}; what is stored goes into the folder {FOLDER}")
         yield config
         return

@@ -1,38 +1,37 @@
 """`sekha health`: how the three services are."""
 
-from __future__ import annotations
-
-import argparse
-
-from sekha.cli.connection import add_connection_arguments, config_from
-from sekha.cli.terminal import fail, styled
-from sekha.errors import SekhaError
+from sekha.cli.connection import config_from
+from sekha.cli.exits import FAILED, FINE
+from sekha.cli.options import BridgeUrl, Json, Url
+from sekha.cli.terminal import line_of, say_json, say_table
 
 _COLOURS = {"healthy": "green", "degraded": "yellow", "not_configured": "yellow"}
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the options."""
-    add_connection_arguments(parser)
-
-
-def run(args: argparse.Namespace) -> int:
+def run(url: Url = None, bridge_url: BridgeUrl = None, json: Json = False) -> int:
     """Print a table; 0 if all services are healthy, else 1."""
+    from rich.text import Text
+
     from sekha import SekhaClient
 
-    try:
-        config = config_from(args)
-        with SekhaClient(config) as client:
-            health = client.health_check()
-    except SekhaError as error:
-        return fail("health", error)
+    config = config_from(url, bridge_url)
+    with SekhaClient(config) as client:
+        health = client.health_check()
     addresses = {"controller": config.controller_url, "bridge": config.bridge_url, "mcp": config.controller_url}
-    print(styled(f"{'SERVICE':12}{'STATUS':16}{'ADDRESS':32}DETAIL", "bold"))
-    for service, found in health.items():
-        detail = " ".join((found.get("error") or _parts(found["checks"])).split())
-        status = styled(f"{found['status']:16}", _COLOURS.get(found["status"], "red"))
-        print(f"{service:12}{status}{addresses[service] or '-':32}{detail}".rstrip())
-    return 0 if all(found["status"] == "healthy" for found in health.values()) else 1
+    if json:
+        say_json({service: {**found, "address": addresses[service]} for service, found in health.items()})
+    else:
+        rows = [
+            (
+                service,
+                Text(found["status"], _COLOURS.get(found["status"], "red")),
+                addresses[service] or "-",
+                line_of(found.get("error") or _parts(found["checks"])),
+            )
+            for service, found in health.items()
+        ]
+        say_table(("SERVICE", "STATUS", "ADDRESS", "DETAIL"), rows)
+    return FINE if all(found["status"] == "healthy" for found in health.values()) else FAILED
 
 
 def _parts(checks: object) -> str:

@@ -1,49 +1,60 @@
 """`sekha serve`: a local Sekha in the foreground until Ctrl-C."""
 
-from __future__ import annotations
-
-import argparse
 import signal
 import sys
 import time
 from types import FrameType
 from typing import TYPE_CHECKING, List, Optional
 
+import typer
+from typing_extensions import Annotated
+
+from sekha.cli.terminal import fail
+
 if TYPE_CHECKING:
     from sekha.local.server import Options
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declares the options."""
-    parser.add_argument(
-        "--host", default="127.0.0.1", help="address to listen on (default: %(default)s, this machine only)"
-    )
-    parser.add_argument(
-        "--port", type=int, default=8080, help="port of controller and MCP tools (default: %(default)s)"
-    )
-    parser.add_argument("--bridge-port", type=int, default=5001, help="port of the bridge (default: %(default)s)")
-    parser.add_argument("--data", metavar="FILE", help="keep the data in this file (default: in memory)")
-    parser.add_argument("--api-key", metavar="KEY", help="the key to ask for (default: any key will do)")
-    parser.add_argument(
-        "--llm-url", metavar="URL", help="OpenAI-compatible or Ollama server for answers (default: quotes)"
-    )
-    parser.add_argument(
-        "--profile",
-        default="documented",
-        help="documented, or controller-0.1: with the mistakes of the servers that people run (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--mcp-api-key", metavar="KEY", help="the key of the MCP tools of controller-0.1 (default: that controller's)"
-    )
-    parser.add_argument("--embeddings-url", metavar="URL", help="the same for embeddings (default: hashed words)")
-
-
-def run(args: argparse.Namespace) -> int:
-    """Serves until Ctrl-C or SIGTERM; 0 after a clean stop, 1 if it could not start."""
+def run(
+    host: Annotated[str, typer.Option("--host", help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option("--port", help="Port of controller and MCP tools.")] = 8080,
+    bridge_port: Annotated[int, typer.Option("--bridge-port", help="Port of the bridge.")] = 5001,
+    data: Annotated[
+        Optional[str], typer.Option("--data", metavar="FILE", help="Keep the data in this file (default: in memory).")
+    ] = None,
+    api_key: Annotated[
+        Optional[str], typer.Option("--api-key", metavar="KEY", help="The key to ask for (default: any key will do).")
+    ] = None,
+    llm_url: Annotated[
+        Optional[str],
+        typer.Option(
+            "--llm-url", metavar="URL", help="OpenAI-compatible or Ollama server for answers (default: quotes)."
+        ),
+    ] = None,
+    profile: Annotated[
+        str,
+        typer.Option(
+            "--profile", help="documented, or controller-0.1: with the mistakes of the servers that people run."
+        ),
+    ] = "documented",
+    mcp_api_key: Annotated[
+        Optional[str],
+        typer.Option(
+            "--mcp-api-key",
+            metavar="KEY",
+            help="The key of the MCP tools of controller-0.1 (default: that controller's).",
+        ),
+    ] = None,
+    embeddings_url: Annotated[
+        Optional[str],
+        typer.Option("--embeddings-url", metavar="URL", help="The same for embeddings (default: hashed words)."),
+    ] = None,
+) -> int:
+    """Serve until Ctrl-C or SIGTERM; 0 after a clean stop, 1 if it could not start."""
     try:
         from sekha.local import LocalSekha, LocalSekhaError
     except ModuleNotFoundError as error:
-        return _fail(str(error))
+        return fail("serve", error)
 
     signals: List[int] = []  # not an Event: its lock may be held by the very code that the signal interrupts
 
@@ -52,27 +63,27 @@ def run(args: argparse.Namespace) -> int:
 
     try:
         sekha = LocalSekha(
-            data=args.data,
-            host=args.host,
-            port=args.port,
-            bridge_port=args.bridge_port,
-            api_key=args.api_key,
-            llm_url=args.llm_url,
-            embeddings_url=args.embeddings_url,
-            profile=args.profile,
-            mcp_api_key=args.mcp_api_key,
+            data=data,
+            host=host,
+            port=port,
+            bridge_port=bridge_port,
+            api_key=api_key,
+            llm_url=llm_url,
+            embeddings_url=embeddings_url,
+            profile=profile,
+            mcp_api_key=mcp_api_key,
         )
     except LocalSekhaError as error:
-        return _fail(str(error))
+        return fail("serve", error)
     before = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         sekha.start()
-        _tell(sekha.options, args)
+        _tell(sekha.options, host, data, guarded=bool(api_key))
         while not signals:
             time.sleep(0.1)
         sekha.stop()
     except LocalSekhaError as error:
-        return _fail(str(error))
+        return fail("serve", error)
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
@@ -80,10 +91,10 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _tell(options: Options, args: argparse.Namespace) -> None:
+def _tell(options: "Options", host: str, data: Optional[str], *, guarded: bool) -> None:
     """Where it runs, and the lines to copy."""
     controller_url, bridge_url = options["controller_url"], options["bridge_url"]
-    kept = f"data in {args.data}" if args.data else "data in memory, gone when it stops (--data FILE keeps it)"
+    kept = f"data in {data}" if data else "data in memory, gone when it stops (--data FILE keeps it)"
     print(f"Sekha is running ({kept}); Ctrl-C stops it.")
     print(f"  controller and MCP tools  {controller_url}")
     print(f"  bridge                    {bridge_url}\n")
@@ -92,11 +103,6 @@ def _tell(options: Options, args: argparse.Namespace) -> None:
         print(f"SEKHA_MCP_API_KEY={options['mcp_api_key']}")
     sys.stdout.flush()
     unguarded = "mcp_api_key" in options  # that controller looks at no key, and is not to be helped
-    if args.host not in ("127.0.0.1", "::1", "localhost") and (unguarded or not args.api_key):
+    if host not in ("127.0.0.1", "::1", "localhost") and (unguarded or not guarded):
         advice = "." if unguarded else ": use --api-key."
-        print(f"Whoever reaches {args.host} can read and write this memory{advice}", file=sys.stderr, flush=True)
-
-
-def _fail(reason: str) -> int:
-    print(f"sekha serve: {reason}", file=sys.stderr)
-    return 1
+        print(f"Whoever reaches {host} can read and write this memory{advice}", file=sys.stderr, flush=True)

@@ -4,6 +4,8 @@ from typing import List, NamedTuple, Optional
 
 from typing_extensions import TypedDict
 
+from sekha.types._base import opened
+
 
 class UnreadableConversation(NamedTuple):
     """A conversation of an export that cannot be read.
@@ -17,6 +19,7 @@ class UnreadableConversation(NamedTuple):
     problem: str
 
 
+@opened
 class ImportFailure(TypedDict):
     """A conversation that was not imported.
 
@@ -31,6 +34,7 @@ class ImportFailure(TypedDict):
     may_have_been_applied: bool
 
 
+@opened
 class ImportProgress(TypedDict):
     """How far an import is: ``seen`` is the sum of the other four."""
 
@@ -41,6 +45,7 @@ class ImportProgress(TypedDict):
     failed: int
 
 
+@opened
 class ImportReport(ImportProgress):
     """What an import did, and what it could not do."""
 

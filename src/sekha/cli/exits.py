@@ -1,0 +1,106 @@
+"""Exit codes: what they mean, and which of them an error of the library is."""
+
+from __future__ import annotations
+
+from sekha.errors import (
+    SekhaAuthError,
+    SekhaConnectionError,
+    SekhaError,
+    SekhaNotFoundError,
+    SekhaPermissionError,
+    SekhaRateLimitError,
+    SekhaServerError,
+    SekhaStreamError,
+    SekhaValidationError,
+)
+
+FINE = 0
+FAILED = 1
+USAGE = 2
+NOT_FOUND = 3
+REFUSED = 4
+UNREACHABLE = 5
+INTERRUPTED = 130
+
+MEANINGS = {
+    FINE: "fine",
+    FAILED: "it failed, or was not done; one line on stderr says why",
+    USAGE: "wrong usage; nothing was sent",
+    NOT_FOUND: "there is no such conversation, model or route",
+    REFUSED: "the key was refused, or may not do this",
+    UNREACHABLE: "a server cannot be reached, took too long, or broke off",
+    INTERRUPTED: "ended by Ctrl-C",
+}
+
+_OPTIONS = {
+    "conversation_id": "ID",
+    "importance_score": "--importance",
+    "filters.min_importance": "--min-importance",
+    "filters.label": "--label",
+    "filters.folder": "--folder",
+    "filters.start_date": "--since",
+    "filters.end_date": "--until",
+    "start_date": "--since",
+    "end_date": "--until",
+    "threshold_days": "--threshold-days",
+    "query": "WORDS",
+}
+"""What the library calls a setting, and the command line another way."""
+
+
+class Failure(Exception):
+    """A command cannot go on; the text says why, and what to do.
+
+    Args:
+        message: One line.
+        code: The exit code.
+    """
+
+    def __init__(self, message: str, code: int = FAILED) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+def exit_code(error: SekhaError) -> int:
+    """The exit code for an error of the library."""
+    if isinstance(error, SekhaNotFoundError):
+        return NOT_FOUND
+    if isinstance(error, (SekhaAuthError, SekhaPermissionError)):
+        return REFUSED
+    if isinstance(error, SekhaConnectionError):
+        return UNREACHABLE
+    if isinstance(error, SekhaValidationError) and not error.sent:
+        return USAGE
+    return FAILED
+
+
+def explained(error: SekhaError) -> str:
+    """An error of the library in one line, with what to do about it."""
+    text = " ".join(str(error).split())
+    if isinstance(error, SekhaValidationError) and error.field in _OPTIONS:
+        text = _OPTIONS[error.field] + text[len(error.field) :]
+    advice = _advice(error)
+    if error.may_have_been_applied:
+        advice = "look with `sekha list` before you repeat it"
+    return f"{text}; {advice}" if advice else text
+
+
+def _advice(error: SekhaError) -> str:
+    path = error.path or ""
+    if isinstance(error, SekhaAuthError):
+        return f"set {_key_for(path)} to a key that it accepts"
+    if isinstance(error, SekhaNotFoundError) and not path.startswith("/v1/"):
+        return "is the ID right? `sekha list` shows what there is"
+    if isinstance(error, SekhaRateLimitError):
+        return "try again later"
+    if isinstance(error, SekhaStreamError):
+        return "ask again"
+    if isinstance(error, (SekhaConnectionError, SekhaServerError)):
+        return "is it running? `sekha health` looks at all three"
+    return ""
+
+
+def _key_for(path: str) -> str:
+    if path.startswith("/mcp/"):
+        return "SEKHA_MCP_API_KEY"
+    return "SEKHA_BRIDGE_API_KEY" if path.startswith("/v1/") else "SEKHA_API_KEY"

@@ -1,0 +1,163 @@
+"""`sekha import`: the chats of other applications, into the memory."""
+
+import os
+import sys
+from collections.abc import Callable, Generator, Iterable
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Dict, List, Optional
+
+import typer
+from typing_extensions import Annotated
+
+from sekha.cli.connection import config_from
+from sekha.cli.exits import FAILED, FINE
+from sekha.cli.options import Json, Url, not_blank
+from sekha.cli.terminal import line_of, say_json, say_table, tell
+from sekha.errors import SekhaError
+from sekha.exports import ExportItem, read_export
+from sekha.types import CreateConversationRequest, ImportProgress, ImportReport, UnreadableConversation
+
+JOURNAL = ".sekha-journal"
+"""What follows the name of a file in that of its journal."""
+_SHOWN = 10
+"""Conversations of a preview."""
+
+Counts = Dict[str, int]
+
+
+def run(
+    files: Annotated[
+        List[Path],
+        typer.Argument(
+            metavar="FILE",
+            exists=True,
+            dir_okay=False,
+            readable=True,
+            help="An export of ChatGPT or Claude (conversations.json, or the .zip), or JSON lines.",
+        ),
+    ],
+    folder: Annotated[
+        Optional[str],
+        typer.Option("--folder", metavar="FOLDER", callback=not_blank, help="Where all of it goes."),
+    ] = None,
+    journal: Annotated[
+        Optional[Path],
+        typer.Option("--journal", metavar="FILE", dir_okay=False, help=f"What was imported (default: FILE{JOURNAL})."),
+    ] = None,
+    concurrency: Annotated[int, typer.Option("--concurrency", min=1, max=100, help="How many at a time.")] = 4,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be imported, and end.")] = False,
+    url: Url = None,
+    json: Json = False,
+) -> int:
+    """Import files. What is imported is noted in a journal: the same command goes on where it was broken off."""
+    if journal is not None and len(files) > 1:
+        raise typer.BadParameter("--journal is for one file: each has its own")
+    if dry_run:
+        return _preview(files, folder, json)
+    from sekha import SekhaClient
+
+    config = config_from(url)
+    reports: Dict[str, ImportReport] = {}
+    with SekhaClient(config) as client:
+        for file in files:
+            notes = journal or file.with_name(file.name + JOURNAL)
+            total = sum(1 for _ in read_export(file, folder=folder))
+            try:
+                with _progress(file.name, total) as on_progress:
+                    reports[str(file)] = client.controller.import_conversations(
+                        read_export(file, folder=folder),
+                        concurrency=concurrency,
+                        journal=notes,
+                        on_progress=on_progress,
+                    )
+            except (SekhaError, KeyboardInterrupt):
+                tell(f"{file.name} is not imported to its end; the same command goes on from here.")
+                raise
+    failed = sum(report["failed"] for report in reports.values())
+    for name, report in reports.items():
+        for failure in sorted(report["failures"], key=lambda failure: failure["position"]):
+            place = failure["place"] or f"{os.path.basename(name)}, conversation {failure['position']}"
+            label = f" ({line_of(failure['label'], 60)})" if failure["label"] else ""
+            tell(f"not imported: {line_of(place)}{label}: {line_of(failure['error'], 400)}")
+    if json:
+        say_json(reports)
+    else:
+        rows = [
+            (os.path.basename(name), *(f"{report[kind]:,}" for kind in ("stored", "already_stored", "empty", "failed")))
+            for name, report in reports.items()
+        ]
+        say_table(("FILE", "STORED", "ALREADY STORED", "EMPTY", "FAILED"), rows)
+    return FAILED if failed else FINE
+
+
+def _preview(files: Iterable[Path], folder: Optional[str], json: bool) -> int:
+    """What the files hold."""
+    found: Dict[str, Counts] = {}
+    bad: List[UnreadableConversation] = []
+    first: List[CreateConversationRequest] = []
+    for file in files:
+        counts = found[str(file)] = {"conversations": 0, "messages": 0, "empty": 0, "unreadable": 0}
+        for item in read_export(file, folder=folder):
+            _take(item, counts, first, bad)
+    if json:
+        say_json({"files": found, "unreadable": [{"place": one.place, "problem": one.problem} for one in bad]})
+    else:
+        say_table(
+            ("LABEL", "FOLDER", "MESSAGES"),
+            [
+                (
+                    line_of(one.get("label") or "-", 60),
+                    line_of(one.get("folder") or "/", 60),
+                    str(len(one.get("messages", ()))),
+                )
+                for one in first
+            ],
+        )
+        for name, counts in found.items():
+            said = ", ".join(f"{number:,} {kind}" for kind, number in counts.items())
+            tell(f"{os.path.basename(name)}: {said}; nothing was sent.")
+    for one in bad:
+        tell(f"unreadable: {line_of(one.place)}: {line_of(one.problem, 400)}")
+    return FAILED if bad else FINE
+
+
+def _take(
+    item: ExportItem, counts: Counts, first: List[CreateConversationRequest], bad: List[UnreadableConversation]
+) -> None:
+    if isinstance(item, UnreadableConversation):
+        counts["unreadable"] += 1
+        bad.append(item)
+    elif not (messages := item.get("messages")):
+        counts["empty"] += 1
+    else:
+        counts["conversations"] += 1
+        counts["messages"] += len(messages)
+        if len(first) < _SHOWN:
+            first.append(item)
+
+
+@contextmanager
+def _progress(name: str, total: int) -> Generator[Optional[Callable[[ImportProgress], object]], None, None]:
+    """A bar with rate and remaining time on stderr, if that is a terminal."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]}"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+        task = bar.add_task(line_of(name, 40), total=total, rate="")
+
+        def on_progress(progress: ImportProgress) -> None:
+            speed = bar.tasks[0].speed
+            bar.update(task, completed=progress["seen"], rate=f"{speed:.0f}/s" if speed else "")
+
+        yield on_progress

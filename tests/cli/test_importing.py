@@ -1,0 +1,169 @@
+"""`sekha import`."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, Dict, List
+
+import pytest
+
+from cli.conftest import Run
+from sekha import SekhaClient
+from sekha.local import LocalSekha
+from sekha.testing import ScriptedSekha, cut_before_work
+
+CHATGPT: List[Dict[str, Any]] = [
+    {
+        "title": title,
+        "current_node": "b",
+        "mapping": {
+            "a": {
+                "parent": None,
+                "children": ["b"],
+                "message": {"author": {"role": "user"}, "content": {"content_type": "text", "parts": [f"{title}?"]}},
+            },
+            "b": {
+                "parent": "a",
+                "children": [],
+                "message": {"author": {"role": "assistant"}, "content": {"content_type": "text", "parts": ["Yes."]}},
+            },
+        },
+    }
+    for title in ("Docker", "Tokens")
+]
+
+
+@pytest.fixture
+def chats(here: Path) -> Path:
+    """An export of ChatGPT: two conversations, an empty one, and one that cannot be read."""
+    file = here / "conversations.json"
+    file.write_text(json.dumps([*CHATGPT, {"title": "Nothing", "mapping": {}}, {"title": "Bad", "mapping": 7}]))
+    return file
+
+
+def labels(client: SekhaClient) -> List[str]:
+    return sorted(row["label"] for row in client.controller.iter_conversations())
+
+
+def test_a_file_is_imported_once_and_what_cannot_be_read_is_told(run: Run, client: SekhaClient, chats: Path) -> None:
+    done = run("import", "conversations.json")
+    assert done.code == 1
+    assert done.err == "not imported: conversations.json, conversation 4 ('Bad'): mapping is no JSON object\n"
+    assert done.out.split() == [
+        "FILE",
+        "STORED",
+        "ALREADY",
+        "STORED",
+        "EMPTY",
+        "FAILED",
+        "conversations.json",
+        "2",
+        "0",
+        "1",
+        "1",
+    ]
+    again = run("import", "conversations.json", "--json")
+    report = again.json["conversations.json"]
+    assert (report["stored"], report["already_stored"], report["empty"], report["failed"]) == (0, 2, 1, 1)
+    assert labels(client) == ["Docker", "Tokens"]
+    (row,) = client.controller.list_conversations(label="Docker")["results"]
+    assert row["folder"] == "/chatgpt"
+    messages = client.controller.get_messages(row["conversation_id"])
+    assert [(one["role"], one["content"]) for one in messages] == [("user", "Docker?"), ("assistant", "Yes.")]
+
+
+def test_several_files_each_with_its_journal(run: Run, client: SekhaClient, here: Path) -> None:
+    for name in ("a", "b"):
+        (here / f"{name}.jsonl").write_text(json.dumps({"label": name, "messages": [{"role": "user", "content": "x"}]}))
+    done = run("import", "a.jsonl", "b.jsonl", "--folder", "/old", "--concurrency", "1")
+    assert (done.code, done.err) == (0, "")
+    assert {row["folder"] for row in client.controller.iter_conversations()} == {"/old"}
+    assert (here / "a.jsonl.sekha-journal").exists()
+    assert (here / "b.jsonl.sekha-journal").exists()
+    done = run("import", "a.jsonl", "--folder", "/old", "--journal", "mine")
+    assert done.code == 0
+    assert (here / "mine").exists()
+    assert labels(client) == ["a", "a", "b"], "another journal knows nothing of the first"
+
+
+def test_a_dry_run_shows_and_sends_nothing(run: Run, client: SekhaClient, chats: Path) -> None:
+    done = run("import", "conversations.json", "--dry-run")
+    assert done.code == 1, "not all can be read"
+    assert done.out.split() == ["LABEL", "FOLDER", "MESSAGES", "Docker", "/chatgpt", "2", "Tokens", "/chatgpt", "2"]
+    assert "2 conversations, 4 messages, 1 empty, 1 unreadable; nothing was sent" in done.err
+    assert "unreadable: conversations.json, conversation 4 ('Bad')" in done.err
+    told = run("import", "conversations.json", "--dry-run", "--json").json
+    assert told["files"]["conversations.json"] == {"conversations": 2, "messages": 4, "empty": 1, "unreadable": 1}
+    assert told["unreadable"] == [
+        {"place": "conversations.json, conversation 4 ('Bad')", "problem": "mapping is no JSON object"}
+    ]
+    assert labels(client) == []
+    assert sorted(os.listdir(".")) == ["conversations.json"]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ([], "Missing argument"),
+        (["missing.json"], "missing.json"),
+        (["a", "b", "--journal", "j"], "--journal"),
+        (["a", "--concurrency", "0"], "--concurrency"),
+        (["a", "--folder", " "], "must not be blank"),
+    ],
+)
+def test_wrong_usage(words: List[str], said: str, run: Run, here: Path) -> None:
+    for name in "ab":
+        (here / name).touch()
+    done = run("import", *words)
+    assert (done.code, done.out) == (2, "")
+    assert said in done.err
+
+
+def test_a_server_that_goes_away_ends_it_and_the_same_command_goes_on(
+    run: Run, faulty: ScriptedSekha, here: Path
+) -> None:
+    lines = [json.dumps({"label": f"{n}", "messages": [{"role": "user", "content": f"{n}"}]}) for n in range(5)]
+    (here / "chats.jsonl").write_text("\n".join(lines))
+    faulty.fail("POST /api/v1/conversations", cut_before_work())
+    done = run("import", "chats.jsonl", "--concurrency", "1")
+    assert done.code == 5
+    assert "the same command goes on from here" in done.err
+    done = run("import", "chats.jsonl")
+    assert done.code == 0
+    with SekhaClient(**faulty.options) as client:
+        assert labels(client) == ["0", "1", "2", "3", "4"]
+
+
+def test_ctrl_c_ends_it_and_the_same_command_goes_on(connected: LocalSekha, client: SekhaClient, here: Path) -> None:
+    """In a terminal of its own, where the bar is drawn."""
+    lines = [json.dumps({"label": f"{n}", "messages": [{"role": "user", "content": f"{n}"}]}) for n in range(300)]
+    (here / "chats.jsonl").write_text("\n".join(lines))
+    command = [sys.executable, "-m", "sekha", "import", "chats.jsonl"]
+    screen, terminal = pty.openpty()
+    with subprocess.Popen(command, stdin=terminal, stdout=subprocess.PIPE, stderr=terminal) as process:
+        os.close(terminal)
+        shown = b""
+        while b"/300" not in shown or b"/s" not in shown:
+            shown += os.read(screen, 4096)
+        process.send_signal(signal.SIGINT)
+        try:
+            while part := os.read(screen, 4096):
+                shown += part
+        except OSError:  # how a terminal ends
+            pass
+        process.communicate(timeout=60)
+    os.close(screen)
+    assert process.returncode == 130, shown[-2000:]
+    assert b"the same command goes on from here" in shown
+    assert b"Traceback" not in shown
+    done = subprocess.run([*command, "--json"], capture_output=True, text=True, timeout=120)
+    report = json.loads(done.stdout)["chats.jsonl"]
+    assert report["already_stored"] > 0
+    assert report["stored"] + report["already_stored"] == 300
+    assert len(labels(client)) == 300

@@ -1,0 +1,258 @@
+"""The command line as a whole: help, exit codes, settings, keys, and what is loaded."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Callable
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from cli.conftest import Run, settings
+from local.conftest import python
+from sekha import __version__
+from sekha.cli import COMMANDS, main
+from sekha.cli.app import program
+from sekha.cli.exits import MEANINGS
+from sekha.local import LocalSekha
+from sekha.testing import ScriptedSekha, answer_with, hold
+
+UNKNOWN = "11111111-2222-4333-8444-555555555555"
+RUN = "import sys; from sekha.cli import main; sys.exit(main())"
+EVERY_READING = [["list"], ["query", "x"], ["show", UNKNOWN], ["stats"], ["export", UNKNOWN], ["export", "--all"]]
+
+
+# Help
+
+
+def test_the_help_has_every_command_and_every_exit_code() -> None:
+    done = CliRunner().invoke(program([]), ["--help"])
+    assert done.exit_code == 0
+    for command, about in COMMANDS.items():
+        assert f"  {command} " in done.output
+        assert about[1:40] in done.output
+    for code, meaning in MEANINGS.items():
+        assert f"{code}  {meaning}" in done.output
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_a_help(command: str, run: Run) -> None:
+    done = run(command, "--help")
+    assert (done.code, done.err) == (0, "")
+    assert f"{COMMANDS[command][1:]}." in " ".join(done.out.split())
+    assert ("--json" in done.out) == (command not in ("demo", "serve", "export"))
+    assert command == "serve" or "key" not in done.out.lower()
+
+
+def test_the_version(run: Run) -> None:
+    assert run("--version") == (0, f"{__version__}\n", "")
+
+
+@pytest.mark.parametrize("words", [["bake"], ["list", "--colour"], ["list", "--limit", "0"], ["show"], ["query"]])
+def test_wrong_usage_is_2(words: list[str], run: Run) -> None:
+    done = run(*words)
+    assert (done.code, done.out) == (2, "")
+    assert "Usage: sekha" in done.err
+
+
+def test_the_help_loads_no_command_and_nothing_that_they_need() -> None:
+    check = "import sys, sekha.cli; sekha.cli.main(['--help']); print(sorted(sys.modules))"
+    command, environment = python("-c", check)
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    loaded = done.stdout.splitlines()[-1]
+    for name in ("typer", "sekha.cli.app"):
+        assert repr(name) in loaded
+    for name in ("rich.table", "sekha._sync", "sekha.local", "starlette", "sekha.cli.chat", "sekha.cli.listing"):
+        assert repr(name) not in loaded
+
+
+@pytest.mark.parametrize("package", ["typer", "rich"])
+def test_without_the_extra_there_is_one_line(package: str) -> None:
+    command, environment = python("-c", f"import sys; sys.modules[{package!r}] = None; {RUN}", "list")
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    line = "sekha: the command line needs its extra: pip install 'sekha-python-sdk[cli]'\n"
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", line)
+
+
+def test_the_demo_says_that_it_needs_the_other_extra() -> None:
+    command, environment = python("-c", f"import sys; sys.modules['uvicorn'] = None; {RUN}", "demo")
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == 'sekha demo: the local Sekha needs its extra: pip install "sekha-python-sdk[local]"\n'
+
+
+# Completion
+
+
+@pytest.mark.parametrize(("so_far", "expected"), [("sekha sh", "show"), ("sekha list --arch", "--archived")])
+def test_completion_knows_commands_and_options(
+    so_far: str, expected: str, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("_SEKHA_COMPLETE", "complete_zsh")
+    monkeypatch.setenv("_TYPER_COMPLETE_ARGS", so_far)
+    assert expected in run().out
+
+
+def test_completion_can_be_shown(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION", "1")  # else it is for the shell of the tests
+    done = run("--show-completion", "bash")
+    assert done.code == 0
+    assert "_SEKHA_COMPLETE=complete_bash" in done.out
+
+
+# Settings and keys
+
+
+def test_without_an_address_the_line_says_what_to_set(run: Run) -> None:
+    done = run("list")
+    assert (done.code, done.out) == (1, "")
+    assert "give --url, or set SEKHA_CONTROLLER_URL" in done.err
+    done = run("list", "--url", "http://127.0.0.1:1")
+    assert (done.code, done.out) == (1, "")
+    assert "set SEKHA_API_KEY in the environment, or in a file .env here" in done.err
+    assert done.err.count("\n") == 1
+
+
+def test_options_beat_the_environment_and_that_beats_the_file(
+    run: Run, sekha: LocalSekha, here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines = {**settings(sekha.options), "SEKHA_CONTROLLER_URL": "http://127.0.0.1:1", "SEKHA_MAX_RETRIES": "0"}
+    (here / ".env").write_text("".join(f"{name}={value}\n" for name, value in lines.items()))
+    assert run("list").code == 5
+    assert run("list", "--url", sekha.controller_url).code == 0
+    monkeypatch.setenv("SEKHA_CONTROLLER_URL", sekha.controller_url)
+    assert run("list").code == 0
+    monkeypatch.setenv("SEKHA_API_KEY", "wrong")
+    assert run("list").code == 4
+
+
+def test_a_missing_key_is_asked_for_at_a_terminal(
+    run: Run, connected: LocalSekha, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("SEKHA_API_KEY")
+    asked: list[str] = []
+
+    def answer(prompt: str) -> str:
+        asked.append(prompt)
+        return connected.api_key
+
+    monkeypatch.setattr("getpass.getpass", answer)
+    assert run("list", "--json", terminal="").code == 0
+    assert asked == ["Key of this Sekha (SEKHA_API_KEY): "]
+    assert run("list").code == 1
+    assert len(asked) == 1
+
+
+# Exit codes
+
+
+@pytest.mark.parametrize("words", [["show", UNKNOWN], ["export", UNKNOWN]])
+def test_3_is_not_found(words: list[str], run: Run, connected: LocalSekha) -> None:
+    done = run(*words)
+    assert (done.code, done.out) == (3, "")
+    assert done.err.endswith("; is the ID right? `sekha list` shows what there is\n")
+    assert done.err.count("\n") == 1
+
+
+@pytest.mark.parametrize("words", EVERY_READING)
+def test_4_is_a_refused_key(words: list[str], run: Run, connected: LocalSekha, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SEKHA_API_KEY", "wrong")
+    done = run(*words)
+    assert (done.code, done.out) == (4, "")
+    assert done.err.startswith(f"sekha {words[0]}: ")
+    assert "_API_KEY to a key that it accepts" in done.err
+    assert done.err.count("\n") == 1
+
+
+def test_4_is_a_key_that_may_not(run: Run, faulty: ScriptedSekha) -> None:
+    faulty.fail("GET /api/v1/conversations", answer_with(403, {"error": "read only"}))
+    assert run("list").code == 4
+
+
+@pytest.mark.parametrize("words", EVERY_READING)
+def test_5_is_a_server_that_cannot_be_reached(words: list[str], run: Run, faulty: ScriptedSekha) -> None:
+    with faulty.refusing():
+        done = run(*words)
+    assert (done.code, done.out) == (5, "")
+    assert "is it running? `sekha health` looks at all three" in done.err
+    assert done.err.count("\n") == 1
+
+
+def test_5_is_a_server_that_takes_too_long(run: Run, faulty: ScriptedSekha, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SEKHA_TIMEOUT", "0.2")
+    faulty.fail("GET /api/v1/conversations", hold())
+    assert run("list").code == 5
+
+
+def test_1_is_a_server_that_fails(run: Run, faulty: ScriptedSekha) -> None:
+    faulty.fail("GET /api/v1/conversations", answer_with(500, {"error": "disk full"}))
+    done = run("list", "--json")
+    assert (done.code, done.out) == (1, "")
+    assert "disk full" in done.err
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["show", "nonsense"], "ID: must be the UUID"),
+        (["query", " "], "WORDS: must not be blank"),
+        (["query", "x", "--since", "soon"], "--since: must be a date"),
+        (["stats", "--until", "soon"], "--until: must be a date"),
+        (["query", "x", "--since", "2026-02-01", "--until", "2026-01-01"], "--until: must not be before"),
+    ],
+)
+def test_2_is_what_the_library_refuses_before_it_sends(
+    words: list[str], said: str, run: Run, faulty: ScriptedSekha
+) -> None:
+    done = run(*words)
+    assert (done.code, done.out) == (2, "")
+    assert said in done.err
+    assert faulty.requests == []
+
+
+def test_130_is_ctrl_c(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted() -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("sekha.cli.listing.run", interrupted)
+    assert run("list") == (130, "", "")
+
+
+# The process
+
+
+def test_a_reader_that_goes_away_is_no_traceback(
+    connected: LocalSekha, client: object, remember: Callable[..., str]
+) -> None:
+    id = remember("x" * 200_000)
+    command, environment = python("-c", RUN, "show", id)
+    with subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        try:
+            process.stdout.close()
+            assert process.stderr.read() == ""
+            assert process.wait(60) == 1
+        finally:
+            process.kill()
+
+
+def test_an_encoding_without_the_character_is_no_traceback(remember: Callable[..., str]) -> None:
+    id = remember("✓ done", label="✓")
+    for words in (["list"], ["show", "--json", id]):
+        command, environment = python("-c", RUN, *words)
+        done = subprocess.run(command, env={**environment, "PYTHONIOENCODING": "ascii"}, capture_output=True, text=True)
+        assert (done.returncode, done.stderr) == (0, ""), words
+        assert ("\\u2713" if "--json" in words else "?") in done.stdout
+
+
+def test_typer_and_main_are_one_program(capsys: pytest.CaptureFixture[str]) -> None:
+    assert isinstance(program(["list"]), typer.Typer)
+    assert main([]) == 2
+    assert "Usage: sekha" in capsys.readouterr().err
+    assert sys.modules["sekha.cli.app"]

@@ -1,0 +1,148 @@
+"""`sekha list`, `query`, `show`, `stats`, and `health --json`."""
+
+from __future__ import annotations
+
+from typing import Callable
+
+import pytest
+
+from cli.conftest import Run
+from sekha import SekhaClient
+
+Remember = Callable[..., str]
+
+
+def test_list_shows_the_last_changed_first(run: Run, remember: Remember) -> None:
+    first, second = remember("a", label="Plans"), remember("b", label="Pie", folder="/home", importance=10)
+    done = run("list")
+    assert (done.code, done.err) == (0, "")
+    header, *rows = [line.split() for line in done.out.splitlines()]
+    assert header == ["ID", "LABEL", "FOLDER", "IMPORTANCE", "STATUS", "CHANGED", "(UTC)"]
+    assert [row[:5] for row in rows] == [
+        [second, "Pie", "/home", "10", "active"],
+        [first, "Plans", "/work", "5", "active"],
+    ]
+    assert "\033" not in done.out
+    assert not any(line.endswith(" ") for line in done.out.splitlines())
+
+
+def test_list_can_be_narrowed(run: Run, remember: Remember, client: SekhaClient) -> None:
+    plans, deep = remember("a", label="Plans"), remember("b", label="Deep", folder="/work/deep")
+    pie = remember("c", label="Pie", folder="/home", importance=10)
+    client.controller.archive_conversation(deep)
+
+    def ids(*options: str) -> list[str]:
+        return [row["conversation_id"] for row in run("list", "--json", *options).json["results"]]
+
+    assert ids("--label", "Pie") == [pie]
+    assert ids("--folder", "/work") == [plans]
+    assert set(ids("--folder", "/work", "--subfolders")) == {plans, deep}
+    assert ids("--pinned") == [pie]
+    assert pie not in ids("--not-pinned")
+    assert ids("--archived") == [deep]
+    assert set(ids("--not-archived")) == {plans, pie}
+
+
+def test_list_says_that_there_is_more(run: Run, remember: Remember) -> None:
+    for label in ("a", "b", "c"):
+        remember("x", label=label)
+    done = run("list", "--limit", "2")
+    assert len(done.out.splitlines()) == 3
+    assert done.err == "There are more than these 2; --limit shows more.\n"
+    done = run("list", "--limit", "2", "--json")
+    assert set(done.json) == {"results", "more"}
+    assert (len(done.json["results"]), done.json["more"]) == (2, True)
+    assert run("list", "--limit", "3", "--json").json["more"] is False
+
+
+def test_an_empty_list_is_no_failure(run: Run, client: SekhaClient) -> None:
+    done = run("list")
+    assert (done.code, done.out, done.err) == (0, "", "There is no such conversation.\n")
+    assert run("list", "--json").json == {"results": [], "more": False}
+
+
+def test_query_shows_the_best_first(run: Run, remember: Remember) -> None:
+    id = remember("Which database for billing?", "PostgreSQL, with\nreplication.", label="Billing", folder="/home")
+    remember("How much cinnamon goes into the pie?", label="Pie")
+    done = run("query", "billing", "database", "--limit", "2")
+    assert (done.code, done.err) == (0, "")
+    assert done.out.splitlines()[0].split() == ["SCORE", "FOUND"]
+    assert f"  Billing  /home  {id}\n" in done.out
+    assert "Which database for billing?" in done.out.splitlines()[2]
+    found = run("query", "billing database", "--json").json
+    assert found["results"][0]["conversation_id"] == id
+    assert set(found["results"][0]) >= {"score", "label", "folder", "content", "message_id"}
+
+
+def test_query_can_be_narrowed(run: Run, remember: Remember) -> None:
+    remember("database", label="Low", folder="/home")
+    high = remember("database", label="High", importance=9)
+
+    def ids(*options: str) -> set[str]:
+        return {hit["conversation_id"] for hit in run("query", "database", "--json", *options).json["results"]}
+
+    assert ids("--label", "High") == ids("--folder", "/work") == ids("--min-importance", "8") == {high}
+    assert len(ids("--since", "2000-01-01", "--until", "2999-12-31")) == 2
+    assert ids("--until", "2000-01-01") == set()
+    done = run("query", "database", "--until", "2000-01-01")
+    assert (done.code, done.out) == (0, "")
+    assert done.err.startswith("Nothing was found.")
+
+
+def test_show_has_every_word_of_a_conversation(run: Run, remember: Remember) -> None:
+    id = remember("Which database?", "PostgreSQL,\nof course.", label="Billing", importance=9)
+    done = run("show", id)
+    assert (done.code, done.err) == (0, "")
+    assert done.out.startswith(f"Billing\n{id}  /work  active  importance 9\ncreated 20")
+    assert done.out.endswith("\n\nuser\nWhich database?\n\nassistant\nPostgreSQL,\nof course.\n")
+    shown = run("show", "--json", id).json
+    assert set(shown) == {"conversation", "messages"}
+    assert shown["conversation"]["id"] == id
+    assert [message["role"] for message in shown["messages"]] == ["user", "assistant"]
+
+
+def test_stats_count(run: Run, remember: Remember) -> None:
+    remember("a", "b", label="Plans")
+    remember("c", label="Pie", folder="/home", importance=9)
+    done = run("stats")
+    assert (done.code, done.err) == (0, "")
+    assert [line.split(maxsplit=1) for line in done.out.splitlines()] == [
+        ["WHAT", "HOW MUCH"],
+        ["conversations", "2"],
+        ["messages", "3"],
+        ["average", "importance  7.0"],
+        ["folders", "2: /home, /work"],
+        ["labels", "2: Pie, Plans"],
+    ]
+    assert run("stats", "--json", "--folder", "/home").json == {
+        "total_conversations": 1,
+        "total_messages": 1,
+        "average_importance": 9.0,
+        "folders": ["/home"],
+        "labels": ["Pie"],
+    }
+    assert run("stats", "--json", "--label", "Plans", "--since", "2000-01-01").json["total_conversations"] == 1
+
+
+def test_health_as_json(run: Run, client: SekhaClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    done = run("health", "--json")
+    assert done.code == 0
+    assert {name: found["status"] for name, found in done.json.items()} == dict.fromkeys(
+        ("controller", "bridge", "mcp"), "healthy"
+    )
+    assert done.json["controller"]["address"].startswith("http://127.0.0.1:")
+    monkeypatch.delenv("SEKHA_BRIDGE_URL")
+    done = run("health", "--json")
+    assert (done.code, done.json["bridge"]["status"], done.json["bridge"]["address"]) == (1, "not_configured", None)
+
+
+def test_what_was_remembered_is_no_markup_and_steers_no_terminal(run: Run, remember: Remember) -> None:
+    id = remember("[red]danger[/red] \033]0;title\007 :smile:", label="[bold]\033[2J", folder="/[x]")
+    for words in (("list",), ("query", "danger"), ("show", id), ("stats",)):
+        done = run(*words)
+        assert done.code == 0
+        assert "\033" not in done.out
+        assert "\007" not in done.out
+        assert "[bold]\N{REPLACEMENT CHARACTER}[2J" in done.out
+    assert "[red]danger[/red]" in run("query", "danger").out
+    assert run("show", "--json", id).json["conversation"]["label"] == "[bold]\033[2J"
