@@ -80,6 +80,21 @@ def test_the_error_tree_is_the_tree_of_the_classes() -> None:
     assert set(re.findall(r"Sekha\w+", drawn)) == classes
 
 
+def test_every_error_and_warning_has_its_trouble() -> None:
+    text = page("docs/troubleshooting.md")
+    headings = [line[3:] for line in text.splitlines() if line.startswith("## Sekha")]
+    tree = page("docs/errors.md").split("```text\n")[1].split("```")[0]
+    assert headings == re.findall(r"Sekha\w+", tree)
+    listed = re.findall(r"\bD\d+\b", page("docs/servers.md"))
+    assert set(re.findall(r"\bD\d+\b", text)) <= set(listed)
+
+
+def test_every_option_of_the_import_is_in_its_table() -> None:
+    table = rows("docs/importing.md", "## In the terminal")
+    assert {cell.strip("`").split(" ")[0] for cell in table} | {"--url", "--help"} == {*options_of("import"), "--help"}
+    assert {cell.strip("`") for cell in rows("docs/importing.md", "## What is read")} >= {"JSON lines"}
+
+
 def test_every_setting_is_in_the_table() -> None:
     table = rows("docs/configuration.md", "## Every setting")
     parameters = inspect.signature(SekhaConfig).parameters
