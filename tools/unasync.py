@@ -87,7 +87,7 @@ RULES = (
     Rule("name", "AsyncTransport", "Transport"),
     Rule("name", "AsyncWorkflows", "Workflows"),
     Rule("name", "create_async_sekha_client", "create_sekha_client"),
-    # sekha._concurrency, sekha._flavours, sekha._http and sekha._httpx, where both spellings stand side by side
+    # Modules outside the trees, where both spellings stand side by side
     Rule("name", "AsyncCall", "Call"),
     Rule("name", "AsyncFlavour", "BlockingFlavour"),
     Rule("name", "AsyncHTTPAnswer", "HTTPAnswer"),
@@ -108,6 +108,7 @@ RULES = (
     Rule("name", "check_async_client", "check_client"),
     Rule("name", "async_move_on_after", "move_on_after"),
     Rule("name", "async_sleep", "sleep"),
+    Rule("name", "async_warm_up", "warm_up"),
     Rule("name", "make_async_transport", "make_transport"),
     # Prose and examples
     Rule("phrase", "async flavour", "blocking flavour"),

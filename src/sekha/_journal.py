@@ -6,6 +6,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import threading
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -77,6 +78,7 @@ class Journal:
         self._path = path
         self._server = server
         self._file: BinaryIO | None = None
+        self._lock = threading.Lock()  # several threads take notes
         self._met: Counter[str] = Counter()
         self._open: dict[str, float] = {}  # begun, and nobody knows how that ended
         self._ids: dict[str, str] = {}
@@ -85,12 +87,14 @@ class Journal:
     @property
     def ids(self) -> set[str]:
         """What is known to be stored."""
-        return set(self._ids.values())
+        with self._lock:
+            return set(self._ids.values())
 
     def is_open(self, key: str) -> bool:
         """Whether it, or another that is just alike, was begun and nobody knows how that ended."""
         alike = key.rpartition(".")[0]
-        return any(each.rpartition(".")[0] == alike for each in self._open)
+        with self._lock:
+            return any(each.rpartition(".")[0] == alike for each in self._open)
 
     def open(self) -> None:
         """Read what is noted; the file is ours until `close`.
@@ -129,19 +133,22 @@ class Journal:
 
     def begin(self, key: str) -> None:
         """A conversation is about to be sent."""
-        self._open[key] = time.time()
-        self._note({"begin": key, "at": round(self._open[key], 3)})
+        with self._lock:
+            self._open[key] = time.time()
+            self._note({"begin": key, "at": round(self._open[key], 3)})
 
     def done(self, key: str, id: str) -> None:
         """It is stored."""
-        self._ids[key] = id
-        self._open.pop(key, None)
-        self._note({"done": key, "id": id})
+        with self._lock:
+            self._note({"done": key, "id": id})
+            self._ids[key] = id
+            self._open.pop(key, None)
 
     def refused(self, key: str) -> None:
         """It is certain that nothing was stored."""
-        self._open.pop(key, None)
-        self._note({"refused": key})
+        with self._lock:
+            self._note({"refused": key})
+            self._open.pop(key, None)
 
     def close(self) -> None:
         """Let go of the file."""

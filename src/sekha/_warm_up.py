@@ -13,12 +13,18 @@ from pydantic import TypeAdapter
 
 
 @cache
-def warm_up() -> None:
+def async_warm_up() -> None:
     """Load it, once in a process."""
-    TypeAdapter(int)  # pydantic looks through all installed packages for plugins when it builds its first validator
-    for name in ("encodings.idna", "sniffio"):
-        import_module(name)
+    warm_up()
+    import_module("sniffio")
     for backend in anyio.get_all_backends():
         if backend in sys.modules:
             with suppress(ImportError):
                 import_module(f"anyio._backends._{backend}")
+
+
+@cache
+def warm_up() -> None:
+    """The same for blocking code, which has no event loop."""
+    TypeAdapter(int)  # pydantic looks through all installed packages for plugins when it builds its first validator
+    import_module("encodings.idna")

@@ -30,10 +30,12 @@ from sekha import (
     SekhaValidationError,
 )
 from sekha.testing import Clock, Exchange, Fault, ScriptedSekha, answer_with, cut_in_answer
-from support.serving import ROOT, Serving, readme_command, serving
+from support.running import Program, command_of, environment
+from support.running import running as started
 
+ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "examples" / "fastapi_chat"
-COMMAND = readme_command(FOLDER / "README.md", "uvicorn")
+COMMAND = command_of(FOLDER / "README.md", "uvicorn")
 QUESTION = {"question": "Which database did we choose for billing?"}
 FACT = "We chose PostgreSQL as the database for billing."
 ANSWER = f"I can only quote what I was given: “{FACT}” “So it is.”"
@@ -49,22 +51,25 @@ del sys.path[:2]
 
 def settings(sekha: ScriptedSekha) -> dict[str, str]:
     options = {f"SEKHA_{name.upper()}": str(value) for name, value in sekha.options.items()}
-    return {**options, "SEKHA_MAX_RETRIES": "0"}
+    return environment(**options, SEKHA_MAX_RETRIES="0", PYTHONWARNINGS="always::ResourceWarning")
+
+
+def address(server: Program) -> str:
+    return server.says(r"http://127\.0\.0\.1:\d+")[0]
 
 
 @pytest.fixture(scope="module")
-def running() -> Iterator[Tuple[ScriptedSekha, Serving]]:
+def running() -> Iterator[Tuple[ScriptedSekha, Program]]:
     with ScriptedSekha(clock=Clock()) as sekha:
-        with serving([*COMMAND, "--port", "0"], settings(sekha)) as server:
+        with started(f"{COMMAND} --port 0", ROOT, settings(sekha)) as server:
             yield sekha, server
-        said = "".join(server.output)
-        assert server.process.returncode in (0, -signal.SIGTERM), said
-        assert "ResourceWarning" not in said
-        assert "Traceback" not in said
+            assert server.stop() in (0, -signal.SIGTERM), server.output
+        assert "ResourceWarning" not in server.output
+        assert "Traceback" not in server.output
 
 
 @pytest.fixture
-def sekha(running: Tuple[ScriptedSekha, Serving]) -> Iterator[ScriptedSekha]:
+def sekha(running: Tuple[ScriptedSekha, Program]) -> Iterator[ScriptedSekha]:
     """Remembers one conversation."""
     sekha, _ = running
     sekha.sekha.forget()
@@ -77,8 +82,8 @@ def sekha(running: Tuple[ScriptedSekha, Serving]) -> Iterator[ScriptedSekha]:
 
 
 @pytest.fixture
-def url(running: Tuple[ScriptedSekha, Serving]) -> str:
-    return running[1].url
+def url(running: Tuple[ScriptedSekha, Program]) -> str:
+    return address(running[1])
 
 
 @pytest.fixture
@@ -232,15 +237,14 @@ def test_an_open_stream_does_not_keep_the_server_from_ending() -> None:
     with ScriptedSekha(clock=Clock()) as sekha, httpx.Client(timeout=PATIENCE, verify=False) as web:
         slow = Slow(3, None)
         sekha.fail(CHAT, slow.fault, server="bridge")
-        with serving([*COMMAND, "--port", "0", "--timeout-graceful-shutdown", "1"], settings(sekha)) as server:
-            with web.stream("POST", f"{server.url}/api/stream", json=QUESTION) as answer:
+        with started(f"{COMMAND} --port 0 --timeout-graceful-shutdown 1", ROOT, settings(sekha)) as server:
+            with web.stream("POST", f"{address(server)}/api/stream", json=QUESTION) as answer:
                 found = events(answer.iter_lines())
                 assert next(found)[0] == "memories"
                 assert slow.asked.wait(PATIENCE)
-                server.process.send_signal(signal.SIGINT)
-                server.process.wait(PATIENCE)
+                server.stop(signal.SIGINT)
             assert slow.left.wait(PATIENCE)
-        assert "ResourceWarning" not in "".join(server.output)
+        assert "ResourceWarning" not in server.output
 
 
 async def test_a_generator_that_stands_at_a_yield_is_closed_too() -> None:

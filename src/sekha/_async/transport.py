@@ -30,7 +30,7 @@ from sekha._response import Answer
 from sekha._retry import Attempts
 from sekha._secrets import Secret, hidden
 from sekha._tls import read_certificates, tls_for
-from sekha._warm_up import warm_up
+from sekha._warm_up import async_warm_up
 from sekha.config import SekhaConfig, http_settings, was_given
 from sekha.errors import (
     SekhaAPIError,
@@ -68,7 +68,7 @@ class AsyncConnections:
             from sekha._httpx import check_async_client  # most clients do without it
 
             check_async_client(settings.http_client)
-        warm_up()
+        async_warm_up()
         self.base_url = base_url
         self.clock = clock
         self.watch: Watch = Watch(config, base_url)
