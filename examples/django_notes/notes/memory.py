@@ -6,7 +6,10 @@ from sekha import SekhaClient
 from sekha.types import Conversation, SearchResult
 
 # Threads share it; it may be made before a fork, since each process gets connections of its own with its first call.
-client = SekhaClient(deadline=20.0)  # seconds for the whole of a call: nobody waits longer for a page
+client = SekhaClient(
+    deadline=20.0,  # seconds for the whole of a call: nobody waits longer for a page
+    max_concurrent_writes=2,  # in each of two workers: the controller 0.1 stands no more than four or so
+)
 
 
 def remember(text: str) -> Conversation:
