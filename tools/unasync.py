@@ -94,7 +94,6 @@ RULES = (
     Rule("name", "AsyncHTTPClient", "HTTPClient"),
     Rule("name", "AsyncHTTPTransport", "HTTPTransport"),
     Rule("name", "AsyncIteration", "BlockingIteration"),
-    Rule("name", "AsyncLock", "Lock"),
     Rule("name", "AsyncNetwork", "Network"),
     Rule("name", "AsyncNetworkStream", "NetworkStream"),
     Rule("name", "AsyncPerLoop", "PerProcess"),

@@ -20,9 +20,6 @@ from typing_extensions import ParamSpec, Self
 P = ParamSpec("P")
 T = TypeVar("T")
 
-AsyncLock = anyio.Lock
-Lock = threading.Lock
-
 AsyncCall = TypingCallable[P, Awaitable[T]]
 Call = TypingCallable[P, T]
 
@@ -285,8 +282,10 @@ def in_thread(call: Callable[[], T]) -> T:
     return call()
 
 
-async def async_for_each(items: Iterator[T], work: Callable[[T], Awaitable[None]], limit: int) -> None:
-    """Work on items as they come, on at most ``limit`` at a time; the first error ends it."""
+async def async_for_each(
+    items: Iterator[T], work: Callable[[T], Awaitable[None]], limit: int, stop: Callable[[], object]
+) -> None:
+    """Work on items as they come, on at most ``limit`` at a time; the first error ends it, and calls ``stop``."""
     errors: list[Exception] = []
     turn = anyio.Lock()
 
@@ -300,6 +299,7 @@ async def async_for_each(items: Iterator[T], work: Callable[[T], Awaitable[None]
                 await work(item)
         except Exception as error:
             errors.append(error)
+            stop()
             tasks.cancel_scope.cancel()
 
     async with anyio.create_task_group() as tasks:
@@ -309,19 +309,23 @@ async def async_for_each(items: Iterator[T], work: Callable[[T], Awaitable[None]
         raise errors[0]
 
 
-def for_each(items: Iterator[T], work: Callable[[T], None], limit: int) -> None:
-    """Work on items as they come, in at most ``limit`` threads; the first error, or Ctrl-C, ends it: what was begun is
-    finished, and no more is begun."""
+def for_each(items: Iterator[T], work: Callable[[T], None], limit: int, stop: Callable[[], object]) -> None:
+    """Work on items as they come, in at most ``limit`` threads; the first error, or Ctrl-C, ends it: ``stop`` is
+    called, what was begun is finished, and no more is begun."""
     begun: set[Future[None]] = set()
     with ThreadPoolExecutor(limit, thread_name_prefix="sekha") as pool:
-        for item in items:
-            begun.add(pool.submit(contextvars.copy_context().run, work, item))
-            if len(begun) == limit:
-                done, begun = wait(begun, return_when=FIRST_COMPLETED)
-                for future in done:
-                    future.result()
-        for future in begun:
-            future.result()
+        try:
+            for item in items:
+                begun.add(pool.submit(contextvars.copy_context().run, work, item))
+                if len(begun) == limit:
+                    done, begun = wait(begun, return_when=FIRST_COMPLETED)
+                    for future in done:
+                        future.result()
+            for future in begun:
+                future.result()
+        except BaseException:
+            stop()
+            raise
 
 
 class _End:

@@ -3,6 +3,7 @@ stored twice and nothing is lost, wherever the program ends."""
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -18,10 +19,11 @@ except ModuleNotFoundError:  # Windows, where nobody looks whether another impor
     fcntl = None  # type: ignore[assignment]  # there is none
 
 from sekha._dialect import as_text
-from sekha._json import as_object, get
+from sekha._json import as_object
 from sekha.errors import SekhaConfigError, SekhaValidationError
 from sekha.type_guards import extract_text
 
+_HEADER = b'{"sekha_import": 1,'
 Match = Literal["same", "part", "other"]
 
 
@@ -58,11 +60,13 @@ class Entry(NamedTuple):
     Attributes:
         key: Its name there.
         began: When it was about to be stored, in seconds since 1970, if nobody knows how that ended; else None.
+        breaks: How often the connection broke while it was sent.
         id: The id under which it is stored; None if it is not known to be.
     """
 
     key: str
     began: float | None
+    breaks: int
     id: str | None
 
 
@@ -72,29 +76,23 @@ class Journal:
     Args:
         path: The file; None for none.
         server: Address of the server: the notes say nothing about another one.
+
+    Attributes:
+        since: What the server's clock said when the import began; empty if that is not known, None if it has not begun.
     """
 
     def __init__(self, path: str | None, server: str) -> None:
+        self.since: str | None = None
         self._path = path
         self._server = server
         self._file: BinaryIO | None = None
+        self._is_whole = True
         self._lock = threading.Lock()  # several threads take notes
         self._met: Counter[str] = Counter()
         self._open: dict[str, float] = {}  # begun, and nobody knows how that ended
+        self._alike: Counter[str] = Counter()  # how many of those are alike
+        self._breaks: Counter[str] = Counter()
         self._ids: dict[str, str] = {}
-        self.since: str | None = None
-
-    @property
-    def ids(self) -> set[str]:
-        """What is known to be stored."""
-        with self._lock:
-            return set(self._ids.values())
-
-    def is_open(self, key: str) -> bool:
-        """Whether it, or another that is just alike, was begun and nobody knows how that ended."""
-        alike = key.rpartition(".")[0]
-        with self._lock:
-            return any(each.rpartition(".")[0] == alike for each in self._open)
 
     def open(self) -> None:
         """Read what is noted; the file is ours until `close`.
@@ -107,87 +105,132 @@ class Journal:
             return
         self._file = open(self._path, "a+b", buffering=0)  # noqa: SIM115 - closed by close()
         try:
-            _lock(self._file, self._path)
+            _take_lock(self._file, self._path)
             self._file.seek(0)
-            lines = self._file.read().split(b"\n")
-            for number, line in enumerate(lines):
-                self._take(line, is_first=number == 0, is_last=number == len(lines) - 1)
-            if lines[-1]:
-                self._file.write(b"\n")  # a line that was cut when the program ended
+            *lines, rest = self._file.read().split(b"\n")
+            if not lines and rest and _HEADER.startswith(rest[: len(_HEADER)]):
+                self._file.truncate(0)  # it was cut in its first line: nothing was begun
+            elif lines or rest:
+                self._read([*lines, rest])
+                if rest:
+                    self._file.write(b"\n")  # a line that was cut when the program ended
         except BaseException:
             self.close()
             raise
 
+    def _read(self, lines: Sequence[bytes]) -> None:
+        header = _data(lines[0])
+        name = os.path.basename(self._path or "")
+        if header.get("sekha_import") != 1:
+            raise SekhaConfigError(f"journal: {name} is no journal of an import")
+        if header.get("server") != self._server:
+            raise SekhaConfigError(
+                f"journal: {name} belongs to an import into {header.get('server')}; give the address as it was then, "
+                "or name another file if this is another memory"
+            )
+        self.since = str(header.get("since") or "")
+        for line in lines[1:]:
+            self._apply(_data(line))
+
     def start(self, since: str | None) -> None:
         """Note that the import begins, and what the server's clock says; a journal that goes on keeps what it has."""
-        if self.since is None:
-            self.since = since or ""
-            self._note({"sekha_import": 1, "server": self._server, "since": self.since})
+        self.since = since or ""
+        self._note({"sekha_import": 1, "server": self._server, "since": self.since})
+
+    @property
+    def ids(self) -> set[str]:
+        """What is known to be stored."""
+        with self._lock:
+            return set(self._ids.values())
 
     def entry(self, conversation: Mapping[str, Any]) -> Entry:
         """What is known of the next conversation; the second of two that are alike is another one."""
-        print_ = fingerprint(conversation)
-        self._met[print_] += 1
-        key = f"{print_}.{self._met[print_]}"
-        return Entry(key, self._open.get(key), self._ids.get(key))
+        alike = fingerprint(conversation)
+        self._met[alike] += 1
+        key = f"{alike}.{self._met[alike]}"
+        return Entry(key, self._open.get(key), self._breaks[key], self._ids.get(key))
+
+    def is_open(self, key: str) -> bool:
+        """Whether it, or another that is just alike, was begun and nobody knows how that ended."""
+        return self._alike[_print_of(key)] > 0
 
     def begin(self, key: str) -> None:
-        """A conversation is about to be sent."""
-        with self._lock:
-            self._open[key] = time.time()
-            self._note({"begin": key, "at": round(self._open[key], 3)})
+        """A conversation is about to be sent.
+
+        Raises:
+            OSError: That cannot be noted: it must not be sent.
+        """
+        self._note({"begin": key, "at": round(time.time(), 3)})
 
     def done(self, key: str, id: str) -> None:
         """It is stored."""
-        with self._lock:
-            self._note({"done": key, "id": id})
-            self._ids[key] = id
-            self._open.pop(key, None)
+        self._note({"done": key, "id": id})
+
+    def broke(self, key: str) -> None:
+        """The connection broke while it was sent."""
+        self._note({"broke": key})
 
     def refused(self, key: str) -> None:
         """It is certain that nothing was stored."""
-        with self._lock:
-            self._note({"refused": key})
-            self._open.pop(key, None)
+        self._note({"refused": key})
 
     def close(self) -> None:
-        """Let go of the file."""
-        if self._file is not None:
-            self._file.close()
-            self._file = None
+        """Let go of the file; no more notes can be taken."""
+        with self._lock:
+            if self._file is not None:
+                self._file.close()
+                self._file = None
 
     def _note(self, data: Mapping[str, object]) -> None:
-        if self._file is not None:
-            self._file.write(json.dumps(data).encode() + b"\n")
+        line = json.dumps(data).encode() + b"\n"
+        with self._lock:
+            if self._path is not None:
+                if self._file is None or not self._is_whole:
+                    raise OSError("the journal of the import cannot be written any more")
+                self._is_whole = False
+                if self._file.write(line) < len(line):
+                    raise OSError(errno.ENOSPC, "the journal of the import cannot be written", self._path)
+                self._is_whole = True
+            self._apply(data)
 
-    def _take(self, line: bytes, *, is_first: bool, is_last: bool) -> None:
-        try:
-            data = as_object(json.loads(line)) if line else None
-        except ValueError:
-            data = None
-        if is_first and line and get(data, "sekha_import") != 1 and not is_last:
-            raise SekhaConfigError(
-                f"journal: {os.path.basename(self._path or '')} is another file, no journal of an import"
-            )
-        if data is None:
-            return
-        if "sekha_import" in data:
-            if data.get("server") != self._server:
-                raise SekhaConfigError(f"journal: it belongs to an import into {data.get('server')}; name another file")
-            self.since = str(data.get("since") or "")
-        elif "begin" in data:
-            self._open[str(data["begin"])] = float(data.get("at") or 0)
-        elif "done" in data:
-            self._ids[str(data["done"])] = str(data.get("id"))
-            self._open.pop(str(data["done"]), None)
-        elif "refused" in data:
-            self._open.pop(str(data["refused"]), None)
+    def _apply(self, data: Mapping[str, Any]) -> None:
+        if isinstance(key := data.get("begin"), str):
+            self._close_one(key)
+            at = data.get("at")
+            self._open[key] = at if isinstance(at, (int, float)) else 0.0
+            self._alike[_print_of(key)] += 1
+        elif isinstance(key := data.get("done"), str):
+            self._close_one(key)
+            self._ids[key] = str(data.get("id"))
+        elif isinstance(key := data.get("refused"), str):
+            self._close_one(key)
+        elif isinstance(key := data.get("broke"), str):
+            self._breaks[key] += 1
+
+    def _close_one(self, key: str) -> None:
+        if self._open.pop(key, None) is not None:
+            self._alike[_print_of(key)] -= 1
 
 
-def _lock(file: BinaryIO, path: str) -> None:
-    """Take the file for this process; the system lets it go with the process."""
+def _print_of(key: str) -> str:
+    return key.rpartition(".")[0]
+
+
+def _data(line: bytes) -> dict[str, Any]:
+    """What a line says; nothing, where it was cut."""
     try:
-        if fcntl is not None:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
+        return as_object(json.loads(line)) or {}
+    except ValueError:
+        return {}
+
+
+def _take_lock(file: BinaryIO, path: str) -> None:
+    """Take the file for this process; the system lets it go with the process."""
+    if fcntl is None:
+        return
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
         raise SekhaConfigError(f"journal: {os.path.basename(path)} is in use by another import") from None
+    except OSError:
+        pass  # a file system without locks

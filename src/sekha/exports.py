@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import zipfile
-import zlib
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timezone
 from pathlib import PurePath
 from typing import IO, Any, Union, cast
 
+from sekha._arguments import checked
 from sekha._json import as_list, as_object, get
-from sekha.errors import SekhaConfigError
+from sekha.errors import SekhaConfigError, SekhaValidationError
 from sekha.types import CreateConversationRequest, UnreadableConversation
 
 __all__ = ["ExportItem", "UnreadableConversation", "read_export"]
@@ -33,6 +34,12 @@ _PARTS: Mapping[str, str] = {
 
 ExportItem = Union[CreateConversationRequest, UnreadableConversation]
 """What `read_export` gives."""
+
+
+_MARKS = re.compile("\ue200[^\ue201]*\ue201")
+"""Where ChatGPT shows a source of the web."""
+_ENOUGH = 10
+"""Lines that are no JSON, before it is clear that a file has none."""
 
 
 class _Unreadable(Exception):
@@ -74,28 +81,9 @@ def read_export(path: str | os.PathLike[str], *, folder: str | None = None) -> I
 
 
 def _read(path: str, folder: str | None) -> Iterator[ExportItem]:
-    try:
-        yield from _read_all(path, folder)
-    except (zipfile.BadZipFile, zlib.error, EOFError) as error:
-        yield UnreadableConversation(PurePath(path).name, f"the archive is broken ({error})")
-
-
-def _read_all(path: str, folder: str | None) -> Iterator[ExportItem]:
-    for name, file in _files(path):
-        begin = len(_BOM) if file.read(len(_BOM)) == _BOM else 0
-        file.seek(begin)
-        first = file.read(1)
-        while first.isspace():
-            first = file.read(1)
-        file.seek(begin)
-        yield from _items(name, file, folder) if first == b"[" else _lines(name, file, folder)
-
-
-def _files(path: str) -> Iterator[tuple[str, IO[bytes]]]:
-    """The file, or those of an archive that hold conversations, each with its name."""
     if not zipfile.is_zipfile(path):
         with open(path, "rb") as file:
-            yield PurePath(path).name, file
+            yield from _read_file(PurePath(path).name, file, folder)
         return
     with zipfile.ZipFile(path) as archive:
         names = [
@@ -106,20 +94,55 @@ def _files(path: str) -> Iterator[tuple[str, IO[bytes]]]:
         if not names:
             raise SekhaConfigError(f"{PurePath(path).name}: the archive has no conversations.json")
         for name in sorted(names):
-            with archive.open(name) as member:
-                yield name, member
+            try:
+                with archive.open(name) as member:
+                    yield from _read_file(name, member, folder)
+            except Exception as error:  # of zipfile and of each way to compress: broken, encrypted, not supported
+                yield UnreadableConversation(name, f"it cannot be taken from the archive ({error})")
+
+
+def _read_file(name: str, file: IO[bytes], folder: str | None) -> Iterator[ExportItem]:
+    begin = len(_BOM) if file.read(len(_BOM)) == _BOM else 0
+    file.seek(begin)
+    first = file.read(1)
+    while first.isspace():
+        first = file.read(1)
+    file.seek(begin)
+    if first == b"[":
+        yield from _items(name, file, folder)
+        return
+    line = file.readline()
+    file.seek(begin)
+    if first == b"{" and _json(line) is None and (whole := as_object(_json(file.read()))) is not None:
+        yield _conversation(whole, name, folder)
+        return
+    file.seek(begin)
+    yield from _lines(name, file, folder)
 
 
 def _lines(name: str, file: IO[bytes], folder: str | None) -> Iterator[ExportItem]:
+    bad, good = 0, False
     for number, line in enumerate(file, start=1):
         if not line.strip():
             continue
-        try:
-            data: object = json.loads(line)
-        except ValueError:
-            yield UnreadableConversation(f"{name}, line {number}", "it is no JSON")
+        data = _json(line)
+        if data is not None:
+            good = True
+            yield _conversation(data, f"{name}, line {number}", folder)
             continue
-        yield _conversation(data, f"{name}, line {number}", folder)
+        bad += 1
+        yield UnreadableConversation(f"{name}, line {number}", "it is no JSON")
+        if bad == _ENOUGH and not good:
+            yield UnreadableConversation(name, "it is no export that is known; the rest of it is not looked at")
+            return
+
+
+def _json(data: bytes) -> object:
+    """What JSON says; None if it is none."""
+    try:
+        return cast(object, json.loads(data))
+    except ValueError:
+        return None
 
 
 def _items(name: str, file: IO[bytes], folder: str | None) -> Iterator[ExportItem]:
@@ -144,25 +167,36 @@ def _items(name: str, file: IO[bytes], folder: str | None) -> Iterator[ExportIte
 def _conversation(data: object, place: str, folder: str | None) -> ExportItem:
     """A conversation in any of the known forms."""
     try:
-        found = as_object(data)
-        if found is None:
-            raise _Unreadable("it is no JSON object")
-        if "mapping" in found:
-            return _of_chatgpt(found, folder or "/chatgpt")
-        if "chat_messages" in found:
-            return _of_claude(found, folder or "/claude")
-        if "messages" in found:
-            return _plain(found, folder)
-        raise _Unreadable("it has no messages (none of mapping, chat_messages, messages)")
+        found = _of_any_form(data, folder)
+        checked(CreateConversationRequest, found)
+        return found
     except _Unreadable as error:
-        title = next((title for key in ("title", "name", "label") if (title := get(data, key))), None)
-        return UnreadableConversation(f"{place} ({str(title)[:60]!r})" if title else place, str(error))
+        problem = str(error)
+    except SekhaValidationError as error:
+        problem = error.message
+    except Exception as error:  # a form of which nobody has thought is no reason to leave out the rest
+        problem = f"it has another shape than others of its kind ({type(error).__name__}: {error})"
+    title = next((title for key in ("title", "name", "label") if (title := get(data, key))), None)
+    return UnreadableConversation(f"{place} ({str(title)[:60]!r})" if title else place, problem)
+
+
+def _of_any_form(data: object, folder: str | None) -> CreateConversationRequest:
+    found = as_object(data)
+    if found is None:
+        raise _Unreadable("it is no JSON object")
+    if "mapping" in found:
+        return _of_chatgpt(found, folder or "/chatgpt")
+    if "chat_messages" in found:
+        return _of_claude(found, folder or "/claude")
+    if "messages" in found:
+        return _plain({**found, **(as_object(found.get("conversation")) or {})}, folder)
+    raise _Unreadable("it has no messages (none of mapping, chat_messages, messages)")
 
 
 def _made(label: object, folder: str, messages: list[dict[str, Any]]) -> CreateConversationRequest:
     found: dict[str, Any] = {"folder": folder, "messages": messages}
     if isinstance(label, str) and label.strip():
-        found["label"] = label.strip()
+        found["label"] = label.replace("\0", "").strip()
     return cast(CreateConversationRequest, found)
 
 
@@ -189,7 +223,9 @@ def _of_claude(data: dict[str, Any], folder: str) -> CreateConversationRequest:
             raise _Unreadable(f"chat_messages[{number}] is no JSON object")
         role = _ROLES.get(str(get(message, "sender")))
         texts = [get(part, "text") for part in as_list(get(message, "content")) or () if get(part, "type") == "text"]
-        shown = [text for text in texts if isinstance(text, str) and text.strip()] or [get(message, "text") or ""]
+        shown = [text for text in texts if isinstance(text, str)]
+        if as_list(get(message, "content")) is None:  # else it says that something is not supported
+            shown = [str(get(message, "text") or "")]
         for attachment in as_list(get(message, "attachments")) or ():
             shown.append(
                 f"[{get(attachment, 'file_name') or 'attachment'}]\n{get(attachment, 'extracted_content') or ''}"
@@ -223,12 +259,12 @@ def _of_chatgpt(data: dict[str, Any], folder: str) -> CreateConversationRequest:
 def _branch(nodes: Mapping[str, Any], last: object) -> list[object]:
     """From the root to the message that was shown last; where that is not said, along the latest edits."""
     if not isinstance(last, str) or last not in nodes:
-        last = next((id for id, node in nodes.items() if get(node, "parent") not in nodes), None)
+        last = next((id for id, node in nodes.items() if _key(get(node, "parent")) not in nodes), None)
         met: set[object] = set()
         while last not in met:
             met.add(last)
             last = next(
-                (id for id in reversed(as_list(get(nodes.get(str(last)), "children")) or []) if id in nodes), last
+                (id for id in reversed(as_list(get(nodes.get(str(last)), "children")) or []) if _key(id) in nodes), last
             )
     found: list[object] = []
     met = set()
@@ -237,6 +273,10 @@ def _branch(nodes: Mapping[str, Any], last: object) -> list[object]:
         found.append(nodes[last])
         last = get(nodes[last], "parent")
     return found[::-1]
+
+
+def _key(id: object) -> str:
+    return id if isinstance(id, str) else ""
 
 
 def _part(part: object) -> str:
@@ -249,7 +289,8 @@ def _part(part: object) -> str:
 
 
 def _add(messages: list[dict[str, Any]], role: str | None, shown: list[Any], time: object) -> None:
-    content = "\n".join(str(text).strip("\n") for text in shown if str(text).strip())
+    said = [_MARKS.sub("", str(text)).strip("\n") for text in shown if str(text).strip()]
+    content = "\n".join(text for text in said if text != "[audio]" or len(said) == 1)
     if role is None or not content:
         return
     message: dict[str, Any] = {"role": role, "content": content.replace("\0", "")}

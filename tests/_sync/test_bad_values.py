@@ -55,12 +55,16 @@ NEEDED = {
 """What has to be given besides, unless it is in the dictionary of the call or has another name."""
 
 
+OTHERS = ("close", "close", "with_options", "import_conversations")
+"""What is tested elsewhere: the last tells of a bad conversation and goes on to the next."""
+
+
 def methods(client: SekhaClient) -> Iterator[tuple[str, Any]]:
     """Every public method that takes anything but switches."""
     for service in ("controller", "mcp", "bridge", ""):
         thing = getattr(client, service) if service else client
         for name, method in inspect.getmembers(thing, inspect.ismethod):
-            if not name.startswith("_") and name not in ("close", "close", "with_options") and arguments(method):
+            if not name.startswith("_") and name not in OTHERS and arguments(method):
                 yield f"{service}.{name}".lstrip("."), method
 
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -15,6 +15,7 @@ from sekha import (
     SekhaAuthError,
     SekhaConfigError,
     SekhaConnectionError,
+    SekhaServerError,
     SekhaValidationError,
 )
 from sekha._journal import Journal
@@ -282,7 +283,11 @@ def test_a_line_that_was_cut_is_no_harm(local: SekhaClient, tmp_path: Path) -> N
     assert [json.loads(line) for line in journal.read_text().splitlines() if not line.startswith('{"begin": "someth')]
 
 
-def test_an_error_of_who_watches_comes_out_and_nothing_is_lost(local: SekhaClient, tmp_path: Path) -> None:
+def test_an_error_of_who_watches_comes_out_and_nothing_is_lost(
+    local: SekhaClient, clock: FakeClock, tmp_path: Path
+) -> None:
+    give_clock(local, clock)
+
     def on_progress(progress: ImportProgress) -> None:
         if progress["seen"] == 2:
             raise KeyError("mine")
@@ -293,3 +298,93 @@ def test_an_error_of_who_watches_comes_out_and_nothing_is_lost(local: SekhaClien
     report = local.controller.import_conversations(conversations, journal=tmp_path / "j")
     assert report["failed"] == 0
     assert [label for label, _ in stored(local)] == list("ABCD")
+
+
+def test_of_two_of_which_one_is_the_beginning_of_the_other_each_is_known(
+    local: SekhaClient, sekha: LocalSekha, clock: FakeClock, tmp_path: Path
+) -> None:
+    """The short one arrived: it is not a part of the long one, which comes first and is stored."""
+    give_clock(local, clock)
+    long, short = ({**chat("A", *texts), "folder": "/"} for texts in (("one", "two"), ("one",)))
+    notes = Journal(str(tmp_path / "j"), str(sekha.controller_url))
+    notes.open()
+    notes.start(None)
+    for one in (long, short):
+        notes.begin(notes.entry(one).key)
+    notes.close()
+    local.controller.create_conversation(short)
+    report = local.controller.import_conversations([long, short], journal=tmp_path / "j")
+    assert (report["stored"], report["already_stored"], report["failed"]) == (1, 1, 0)
+    assert stored(local) == [("A", ["one"]), ("A", ["one", "two"])]
+
+
+@pytest.mark.parametrize("status", [502, 500])
+def test_a_server_that_is_broken_is_not_asked_for_each(
+    status: int, make: MakeClient, server: FakeServer, tmp_path: Path
+) -> None:
+    client = make(max_retries=0)
+    server.always("GET /health", answer(facts.HEALTHY))
+    server.always(CREATE, text("bad gateway", status))
+    with pytest.raises(SekhaServerError):
+        client.controller.import_conversations(
+            [chat(f"{number}") for number in range(20)], journal=tmp_path / "j", concurrency=1
+        )
+    assert server.lines.count(CREATE) == (1 if status == 502 else 3)
+
+
+def test_one_that_breaks_every_connection_does_not_keep_the_others_out(
+    make: MakeClient, server: FakeServer, clock: FakeClock, tmp_path: Path
+) -> None:
+    client = make(max_retries=0)
+    server.always("GET /health", answer(facts.HEALTHY))
+    server.always(LIST, answer(facts.rows()))
+    for _ in range(2):
+        server.on(CREATE, DROP)
+        with pytest.raises(SekhaConnectionError):
+            client.controller.import_conversations([chat("A")], journal=tmp_path / "j", concurrency=1)
+    server.on(CREATE, answer(facts.CREATED, 201))
+    report = client.controller.import_conversations([chat("A"), chat("B")], journal=tmp_path / "j")
+    assert (report["stored"], report["failed"]) == (1, 1)
+    assert "each of 2 times" in report["failures"][0]["error"]
+
+
+def test_without_a_note_nothing_is_sent(client: SekhaClient, server: FakeServer, tmp_path: Path) -> None:
+    """As on a full disk: the system writes a part of a line and says so."""
+    server.always("GET /health", answer(facts.HEALTHY))
+    server.always(CREATE, answer(facts.CREATED, 201))
+    notes = Journal(str(tmp_path / "j"), "http://sekha.test")
+    notes.open()
+    file = cast(Any, notes)._file
+
+    class Full:
+        def write(self, data: bytes) -> int:
+            return int(file.write(data[:7]))
+
+        def close(self) -> None:
+            file.close()
+
+    notes.start(None)
+    notes._file = cast(Any, Full())
+    for _ in range(2):
+        with pytest.raises(OSError, match="journal"):
+            notes.begin(notes.entry(chat("A", folder="/")).key)
+    assert not notes.is_open(notes.entry(chat("A", folder="/")).key)
+    notes.close()
+    with pytest.raises(OSError, match="journal"):
+        notes.begin("x.1")
+
+
+@pytest.mark.parametrize("torn", ['{"sekha_im', '{"sekha_import": 1, "server": "ht'])
+def test_a_first_line_that_was_cut_is_no_harm(torn: str, local: SekhaClient, tmp_path: Path) -> None:
+    (tmp_path / "j").write_text(torn)
+    for stored_now in (1, 0, 0):
+        report = local.controller.import_conversations([chat("A")], journal=tmp_path / "j")
+        assert report["stored"] == stored_now
+
+
+def test_a_file_of_one_line_is_no_journal(client: SekhaClient, server: FakeServer, tmp_path: Path) -> None:
+    (tmp_path / "conversations.json").write_text('[{"title": "x"}]')
+    with pytest.raises(SekhaConfigError, match="no journal"):
+        client.controller.import_conversations([chat("A")], journal=tmp_path / "conversations.json")
+    assert (tmp_path / "conversations.json").read_text() == '[{"title": "x"}]'
+    assert server.seen == []

@@ -119,6 +119,13 @@ def test_what_is_no_text_is_a_word_and_what_nobody_saw_is_left_out(tmp_path: Pat
     ]
 
 
+def test_a_tree_without_sense_holds_nothing(tmp_path: Path) -> None:
+    nodes = {"a": {"parent": ["x"], "message": 7}, "b": {"parent": None, "children": [{}, "a"]}, "c": 1}
+    for current in (["a"], "a", "c", None):
+        (item,) = read(written(tmp_path, [{"title": "T", "mapping": nodes, "current_node": current}]))
+        assert texts(item) == []
+
+
 def test_a_tree_that_is_a_ring_ends(tmp_path: Path) -> None:
     ring = (node("1", "2", "2", content=says("one")), node("2", "1", "1", content=says("two")))
     (item,) = read(written(tmp_path, [chatgpt(*ring, current="2")]))
@@ -196,6 +203,9 @@ BROKEN = [
     {"messages": [{"role": "user"}]},
     {"messages": [{"content": "x"}]},
     {"messages": ["x"]},
+    {"label": 5, "messages": []},
+    {"importance_score": 11, "messages": []},
+    {"messages": [{"role": "user", "content": 7}]},
 ]
 
 
@@ -221,6 +231,28 @@ def test_a_line_that_is_no_json(tmp_path: Path) -> None:
     good, *bad, last = read(path)
     assert good == last == {"messages": []}
     assert bad == [("chats.jsonl, line 2", "it is no JSON"), ("chats.jsonl, line 3", "it is no JSON")]
+
+
+def test_a_file_that_is_none_is_not_told_line_by_line(tmp_path: Path) -> None:
+    path = tmp_path / "notes.txt"
+    path.write_text("Dear diary\n" * 1000)
+    *_, last = found = read(path)
+    assert len(found) == 11
+    assert last == ("notes.txt", "it is no export that is known; the rest of it is not looked at")
+
+
+def test_one_conversation_in_several_lines(tmp_path: Path) -> None:
+    """As `sekha export ID` writes it."""
+    exported = {
+        "conversation": {"label": "L", "folder": "/f", "importance_score": 7, "id": "1"},
+        "messages": [{"role": "user", "content": "x", "id": "2"}],
+        "format": "json",
+    }
+    path = tmp_path / "one.json"
+    path.write_text(json.dumps(exported, indent=2))
+    (item,) = read(path)
+    assert not isinstance(item, UnreadableConversation)
+    assert (item["label"], item["folder"], item["importance_score"], texts(item)) == ("L", "/f", 7, ["user: x"])
 
 
 @pytest.mark.parametrize("end", ["", ', {"messages": [', ", nonsense]", "}"])
@@ -254,6 +286,14 @@ def test_archives(tmp_path: Path) -> None:
     assert [a["label"], b["label"]] == ["A", "B"]  # type: ignore[call-overload]  # both can be read
     assert isinstance(bad, UnreadableConversation)
     assert bad.place == "folder/conversations-000.json, conversation 2"
+    data = bytearray((tmp_path / "export.zip").read_bytes())
+    at = data.index(b'"name": "A"')
+    data[at : at + 4] = b"broke"[:4]  # its checksum is wrong now
+    (tmp_path / "broken.zip").write_bytes(bytes(data))
+    *_, b = found = read(tmp_path / "broken.zip")
+    assert not isinstance(b, UnreadableConversation)
+    assert b["label"] == "B", "the next of its files is read"
+    assert any("archive" in one.problem for one in found if isinstance(one, UnreadableConversation))
     with zipfile.ZipFile(tmp_path / "other.zip", "w") as archive:
         archive.writestr("user.json", "{}")
     with pytest.raises(SekhaConfigError, match=r"other\.zip"):

@@ -5,21 +5,30 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
+from inspect import iscoroutinefunction
 from typing import Any, Literal, NamedTuple, cast
 
 from sekha import _dialect as dialect
 from sekha import _endpoints as endpoints
 from sekha._arguments import checked, kind_of
-from sekha._concurrency import AsyncLock, async_for_each, async_in_thread
-from sekha._journal import Entry, Journal, compared
-from sekha.errors import SekhaAPIError, SekhaError, SekhaRateLimitError, SekhaValidationError, invalid
+from sekha._concurrency import async_for_each, async_in_thread
+from sekha._journal import Entry, Journal, Match, compared
+from sekha.errors import (
+    SekhaAPIError,
+    SekhaConnectionError,
+    SekhaError,
+    SekhaRateLimitError,
+    SekhaValidationError,
+    invalid,
+)
 from sekha.types import (
     CreateConversationRequest,
     ImportFailure,
     ImportProgress,
     ImportReport,
+    Message,
     UnreadableConversation,
 )
 
@@ -28,17 +37,25 @@ from .listing import all_conversations
 
 _MOST = 100
 """Conversations at a time."""
-_LOOKS = (0.2, 0.5, 1.0)
-"""Seconds between looks for a conversation that a server may just be storing."""
-_GROWTH = 5.0
-"""Seconds in which one of which a part is there must have grown, if it is being stored."""
-_RECENT = 300.0
-"""Seconds after which a server is not storing any more what was sent to it."""
+_ARRIVAL = 10.0
+"""Seconds after which a request that was on its way when an import broke off is taken for lost."""
+_GROWTH = 10.0
+"""Seconds in which one of which a part is there must have grown, if it is still being stored."""
+_LOOK = 1.0
+"""Seconds between two looks."""
+_UNKNOWN = 3
+"""Outcomes in a row that are not known, after which a server is not asked any more."""
+_BREAKS = 2
+"""Connections that one conversation may break."""
+_LIMITED = 10
+"""Times that the server's rate limit is waited for."""
 _RATE_LIMIT_WINDOW = 60.0
+_GATEWAY = (502, 503, 504)
 _PARTLY = (
     "only a part of it is in the memory, as conversation {id}: the server was interrupted while it stored it. "
     "Delete or archive that one, and import again"
 )
+_BROKEN = "the connection broke each of {times} times while it was sent, and it is not in the memory"
 
 Kind = Literal["stored", "already_stored", "empty", "failed"]
 
@@ -61,14 +78,6 @@ class Item(NamedTuple):
     problem: str
 
 
-class Found(NamedTuple):
-    """What is in the memory of a conversation: its id, the number of its messages, and whether these are all."""
-
-    id: str | None
-    size: int
-    is_whole: bool
-
-
 class AsyncImporting(AsyncConversations):
     """The part of `AsyncMemoryController` that imports."""
 
@@ -86,7 +95,8 @@ class AsyncImporting(AsyncConversations):
         or the end of the process, is continued by the same call: nothing is stored twice, and nothing is lost. What was
         on its way when it broke off is looked up in the memory (list, get and the MCP tool ``memory_export``, which
         needs the MCP tools' key). Conversations are taken from ``conversations`` as they are stored, so that any number
-        of them may come from a generator such as `sekha.exports.read_export`.
+        of them may come from a generator such as `sekha.exports.read_export`; event loops leave that to threads.
+        One that reached the server more than ten seconds after its import broke off may be stored once more.
 
         Args:
             conversations: What `create_conversation` takes, or what an export could not give. Those without messages
@@ -122,17 +132,18 @@ class AsyncImporting(AsyncConversations):
         given = cast(object, conversations)
         if isinstance(given, (str, bytes, Mapping)) or not isinstance(given, Iterable):
             raise invalid("conversations", f"must be many conversations, not {kind_of(cast(object, conversations))}")
-        if on_progress is not None and not callable(on_progress):
-            raise invalid("on_progress", "must be a function")
+        if on_progress is not None and (not callable(on_progress) or iscoroutinefunction(on_progress)):
+            raise invalid("on_progress", "must be a plain function")
         path = None if journal is None else os.fspath(journal)
         notes = Journal(path, self._transport.connections.base_url)
         run = AsyncImport(self, notes, on_progress)
         await async_in_thread(notes.open)
         try:
-            if notes.since is None:
+            if path is not None and notes.since is None:
                 since = (await self._transport.send(endpoints.CONTROLLER_HEALTH.request())).get("timestamp")
                 await async_in_thread(partial(notes.start, since))
-            await async_for_each(numbered(conversations, notes), run.take, concurrency)
+            await async_for_each(numbered(conversations, notes), run.take, concurrency, run.stop)
+            await run.settle()
         finally:
             notes.close()
         return run.report
@@ -168,6 +179,25 @@ def complete(one: object) -> dict[str, Any]:
     return {**request, "label": label, "folder": request.get("folder", "/"), "messages": messages}
 
 
+class Part(NamedTuple):
+    """A conversation of which only the beginning is in the memory: its id, and how many messages are there."""
+
+    id: str
+    size: int
+
+
+def place_of(conversation: Mapping[str, Any] | None) -> tuple[object, object]:
+    """Label and folder."""
+    return (conversation["label"], conversation["folder"]) if conversation is not None else (None, None)
+
+
+def is_match(item: Item, place: tuple[object, object], messages: Sequence[Mapping[str, Any]], kind: Match) -> bool:
+    """Whether messages that are stored in a place are those of an item, or their beginning."""
+    if item.request is None or place_of(item.request) != place:
+        return False
+    return compared(item.request["messages"], messages) == kind
+
+
 class AsyncImport:
     """One import.
 
@@ -191,7 +221,13 @@ class AsyncImport:
         self._notes = notes
         self._on_progress = on_progress
         self._counting = threading.Lock()
-        self._looking = AsyncLock()
+        self._stopped = threading.Event()
+        self._unknown = 0
+        self._pending: list[Item] = []
+
+    def stop(self) -> None:
+        """Begin nothing more."""
+        self._stopped.set()
 
     async def take(self, item: Item) -> None:
         """Store a conversation if it has to be, and count it."""
@@ -201,92 +237,111 @@ class AsyncImport:
             self._count("empty")
         elif item.entry.id is not None:
             self._count("already_stored")
-        elif self._notes.is_open(item.entry.key):  # one of those that are alike may be there: one after another
-            async with self._looking:
-                await self._settle(item, item.request, item.entry)
+        elif self._notes.is_open(item.entry.key):
+            self._pending.append(item)  # for the end, when nothing else is on its way that could be taken for it
         else:
             await self._store(item, item.request, item.entry.key)
 
-    async def _settle(self, item: Item, request: dict[str, Any], entry: Entry) -> None:
-        """Store a conversation unless it is there already."""
-        if entry.began is not None:
-            id, part = await self._look(request, entry.began)
-            if id is not None:
-                await async_in_thread(partial(self._notes.done, entry.key, id))
-                self._count("already_stored")
-                return
-            if part is not None:
-                self._fail(item, _PARTLY.format(id=part), may_have_been_applied=True)
-                return
-        await self._store(item, request, entry.key)
-
-    async def _store(self, item: Item, request: dict[str, Any], key: str) -> None:
-        await async_in_thread(partial(self._notes.begin, key))
-        while True:
-            try:
-                stored = await self._controller.create_conversation(request)
-            except SekhaRateLimitError as error:
-                clock = self._transport.connections.clock
-                await clock.async_sleep(error.retry_after or _RATE_LIMIT_WINDOW)
-            except SekhaError as error:
-                if error.may_have_been_applied:
-                    # Whether it is there, the next run looks: the server may be storing it still.
-                    self._fail(item, str(error), may_have_been_applied=True)
-                    if not isinstance(error, SekhaAPIError):
-                        raise
-                    return
-                await async_in_thread(partial(self._notes.refused, key))
-                if not isinstance(error, SekhaValidationError):
-                    raise  # the next one would fare no better
-                self._fail(item, str(error))
-                return
+    async def settle(self) -> None:
+        """Find out what became of those that were on their way when an import broke off, and store the others."""
+        began = [item.entry.began for item in self._pending if item.entry and item.entry.began is not None]
+        patience = _ARRIVAL - (time.time() - max(began, default=0.0))
+        parts: dict[int, Part] = {}
+        while began:
+            found = await self._compare()
+            if any(part.size > (parts[at].size if at in parts else 0) for at, part in found.items()):
+                patience = max(patience, _GROWTH)
+            parts = found
+            if patience <= 0 or not any(item.entry and item.entry.began is not None for item in self._pending):
+                break
+            patience -= _LOOK
+            await self._transport.connections.clock.async_sleep(_LOOK)
+        for item in self._pending:
+            if item.request is None or item.entry is None:
+                continue
+            if item.position in parts:
+                self._fail(item, _PARTLY.format(id=parts[item.position].id), may_have_been_applied=True)
+            elif item.entry.breaks >= _BREAKS:
+                self._fail(item, _BROKEN.format(times=item.entry.breaks))
             else:
-                await async_in_thread(partial(self._notes.done, key, stored["id"]))
-                self._count("stored")
-                return
+                await self._store(item, item.request, item.entry.key)
 
-    async def _look(self, request: Mapping[str, Any], began: float) -> tuple[str | None, str | None]:
-        """The id of a conversation that is in the memory as it was sent, or of one of which a part is."""
-        clock, size, patience = self._transport.connections.clock, -1, _GROWTH
-        waits = list(_LOOKS)
-        while True:
-            found = await self._found(request)
-            if found.is_whole:
-                return found.id, None
-            if found.size > size:
-                size, patience = found.size, _GROWTH
-            pause = (_LOOKS[-1] if patience > 0 else None) if found.id else next(iter(waits), None)
-            if pause is None or time.time() - began > _RECENT:
-                return None, found.id
-            patience -= pause
-            waits = waits[1:]
-            await clock.async_sleep(pause)
-
-    async def _found(self, request: Mapping[str, Any]) -> Found:
-        """What is most like a conversation, of all that nobody knows."""
-        known, since = self._notes.ids, self._notes.since or ""
+    async def _compare(self) -> dict[int, Part]:
+        """Claim what is in the memory as it was sent; of others, by their positions, a part may be there."""
+        notes, since = self._notes, self._notes.since or ""
+        waiting = [item for item in self._pending if item.entry is not None and item.entry.began is not None]
+        wanted, known = {place_of(item.request) for item in waiting}, notes.ids
         rows = await all_conversations(
             self._transport,
-            lambda row: (
-                row["label"] == request["label"]
-                and row["folder"] == request["folder"]
-                and row["conversation_id"] not in known
-                and row["timestamp"] >= since
-            ),
+            lambda row: place_of(row) in wanted and row["conversation_id"] not in known and row["timestamp"] >= since,
         )
-        best = Found(None, -1, False)
+        loose: list[tuple[Part, list[Message], tuple[object, object]]] = []
         for row in rows:
             id = row["conversation_id"]
             created = (await self._controller.get_conversation(id, count_messages=False))["created_at"]
             if created is not None and created < since:
                 continue
-            messages = await self._controller.get_messages(id)
-            match = compared(request["messages"], messages)
-            if match == "same":
-                return Found(id, len(messages), True)
-            if match == "part" and row["metadata"].get("status") != "archived" and len(messages) > best.size:
-                best = Found(id, len(messages), False)
-        return best
+            messages, place = await self._controller.get_messages(id), place_of(row)
+            whole = next((item for item in waiting if is_match(item, place, messages, "same")), None)
+            if whole is not None and whole.entry is not None:
+                await async_in_thread(partial(notes.done, whole.entry.key, id))
+                waiting.remove(whole)
+                self._pending.remove(whole)
+                self._count("already_stored")
+            elif messages and row["metadata"].get("status") != "archived":
+                loose.append((Part(id, len(messages)), messages, place))
+        parts: dict[int, Part] = {}
+        for part, messages, place in loose:
+            for item in waiting:
+                if item.position not in parts and is_match(item, place, messages, "part"):
+                    parts[item.position] = part
+                    break
+        return parts
+
+    async def _store(self, item: Item, request: dict[str, Any], key: str) -> None:
+        if self._stopped.is_set():
+            return
+        await async_in_thread(partial(self._notes.begin, key))
+        for attempt in range(_LIMITED + 1):
+            try:
+                stored = await self._controller.create_conversation(request)
+            except SekhaRateLimitError as error:
+                if attempt == _LIMITED or not await self._waited(error.retry_after or _RATE_LIMIT_WINDOW):
+                    await async_in_thread(partial(self._notes.refused, key))
+                    raise
+            except SekhaError as error:
+                await self._failed(item, key, error)
+                return
+            else:
+                self._unknown = 0
+                await async_in_thread(partial(self._notes.done, key, stored["id"]))
+                self._count("stored")
+                return
+
+    async def _waited(self, seconds: float) -> bool:
+        """Wait; False if the import is to end."""
+        while seconds > 0 and not self._stopped.is_set():
+            await self._transport.connections.clock.async_sleep(min(seconds, _LOOK))
+            seconds -= _LOOK
+        return not self._stopped.is_set()
+
+    async def _failed(self, item: Item, key: str, error: SekhaError) -> None:
+        """Tell of a conversation that was not stored, or may not have been; end the import where the next would fare
+        no better."""
+        if not error.may_have_been_applied:
+            await async_in_thread(partial(self._notes.refused, key))
+            if not isinstance(error, SekhaValidationError):
+                raise error
+            self._fail(item, str(error))
+            return
+        # Whether it is there, the next run looks: the server may be storing it still.
+        self._fail(item, str(error), may_have_been_applied=True)
+        self._unknown += 1
+        if isinstance(error, SekhaConnectionError):
+            await async_in_thread(partial(self._notes.broke, key))
+            raise error
+        if self._unknown >= _UNKNOWN or (isinstance(error, SekhaAPIError) and error.status_code in _GATEWAY):
+            raise error
 
     def _fail(self, item: Item, problem: str, *, may_have_been_applied: bool = False) -> None:
         failure: ImportFailure = {

@@ -109,6 +109,8 @@ def _outcome(name: str, command: Callable[[], int]) -> int:
 def _warnings_in_one_line(name: str) -> Generator[None, None, None]:
     """The library's warnings are about the memory, not about the line of our code that called it."""
 
+    told: set[str] = set()  # one of them for each of thousands of conversations would say no more
+
     def show(
         message: Union[Warning, str],
         category: type[Warning],
@@ -118,7 +120,9 @@ def _warnings_in_one_line(name: str) -> Generator[None, None, None]:
         line: Optional[str] = None,
     ) -> None:
         if issubclass(category, SekhaWarning):
-            tell(f"sekha {name}: {message}")
+            if str(message) not in told:
+                tell(f"sekha {name}: {message}")
+            told.add(str(message))
         else:
             as_before(message, category, filename, lineno, file, line)
 

@@ -14,7 +14,7 @@ from sekha.cli.connection import config_from
 from sekha.cli.exits import FAILED, FINE
 from sekha.cli.options import Json, Url, not_blank
 from sekha.cli.terminal import line_of, say_json, say_table, tell
-from sekha.errors import SekhaError
+from sekha.errors import SekhaConfigError, SekhaError
 from sekha.exports import ExportItem, read_export
 from sekha.types import CreateConversationRequest, ImportProgress, ImportReport, UnreadableConversation
 
@@ -53,6 +53,11 @@ def run(
     """Import files. What is imported is noted in a journal: the same command goes on where it was broken off."""
     if journal is not None and len(files) > 1:
         raise typer.BadParameter("--journal is for one file: each has its own")
+    for file in files:
+        if not file.is_file():
+            raise typer.BadParameter(f"{file} is no file, and it is read twice: write what comes out of a pipe to one")
+        if journal is not None and journal.exists() and journal.samefile(file):
+            raise typer.BadParameter("--journal is for notes: it cannot be the file that is imported")
     if dry_run:
         return _preview(files, folder, json)
     from sekha import SekhaClient
@@ -62,24 +67,21 @@ def run(
     with SekhaClient(config) as client:
         for file in files:
             notes = journal or file.with_name(file.name + JOURNAL)
-            total = sum(1 for _ in read_export(file, folder=folder))
             try:
-                with _progress(file.name, total) as on_progress:
+                with _progress(file, folder) as on_progress:
                     reports[str(file)] = client.controller.import_conversations(
                         read_export(file, folder=folder),
                         concurrency=concurrency,
                         journal=notes,
                         on_progress=on_progress,
                     )
-            except (SekhaError, KeyboardInterrupt):
+            except SekhaConfigError:
+                raise
+            except (SekhaError, OSError, KeyboardInterrupt):
                 tell(f"{file.name} is not imported to its end; the same command goes on from here.")
                 raise
+            _tell_failures(file.name, reports[str(file)])
     failed = sum(report["failed"] for report in reports.values())
-    for name, report in reports.items():
-        for failure in sorted(report["failures"], key=lambda failure: failure["position"]):
-            place = failure["place"] or f"{os.path.basename(name)}, conversation {failure['position']}"
-            label = f" ({line_of(failure['label'], 60)})" if failure["label"] else ""
-            tell(f"not imported: {line_of(place)}{label}: {line_of(failure['error'], 400)}")
     if json:
         say_json(reports)
     else:
@@ -89,6 +91,13 @@ def run(
         ]
         say_table(("FILE", "STORED", "ALREADY STORED", "EMPTY", "FAILED"), rows)
     return FAILED if failed else FINE
+
+
+def _tell_failures(name: str, report: ImportReport) -> None:
+    for failure in sorted(report["failures"], key=lambda failure: failure["position"]):
+        place = failure["place"] or f"{name}, conversation {failure['position']}"
+        label = f" ({line_of(failure['label'], 60)})" if failure["label"] else ""
+        tell(f"not imported: {line_of(place)}{label}: {line_of(failure['error'], 400)}")
 
 
 def _preview(files: Iterable[Path], folder: Optional[str], json: bool) -> int:
@@ -138,7 +147,7 @@ def _take(
 
 
 @contextmanager
-def _progress(name: str, total: int) -> Generator[Optional[Callable[[ImportProgress], object]], None, None]:
+def _progress(file: Path, folder: Optional[str]) -> Generator[Optional[Callable[[ImportProgress], object]], None, None]:
     """A bar with rate and remaining time on stderr, if that is a terminal."""
     if not sys.stderr.isatty():
         yield None
@@ -154,7 +163,8 @@ def _progress(name: str, total: int) -> Generator[Optional[Callable[[ImportProgr
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=Console(stderr=True)) as bar:
-        task = bar.add_task(line_of(name, 40), total=total, rate="")
+        task = bar.add_task(line_of(file.name, 40), total=None, rate="")
+        bar.update(task, total=sum(1 for _ in read_export(file, folder=folder)))
 
         def on_progress(progress: ImportProgress) -> None:
             speed = bar.tasks[0].speed
