@@ -1,5 +1,5 @@
 """The journal of an import: what is about to be stored is noted before, what was stored after, so that nothing is
-stored twice and nothing is lost, wherever the program ends."""
+stored twice and nothing is lost, wherever the process ends."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class Entry(NamedTuple):
     Attributes:
         key: Its name there.
         began: When it was about to be stored, in seconds since 1970, if nobody knows how that ended; else None.
-        breaks: How often the connection broke while it was sent.
+        breaks: How often it was sent and nobody knew what became of it.
         id: The id under which it is stored; None if it is not known to be.
     """
 
@@ -167,8 +167,12 @@ class Journal:
         self._note({"done": key, "id": id})
 
     def broke(self, key: str) -> None:
-        """The connection broke while it was sent."""
+        """It was sent, and nobody knows what became of it."""
         self._note({"broke": key})
+
+    def left_out(self, key: str) -> None:
+        """That was so too often: one import does without it, and the next tries it again."""
+        self._note({"left out": key})
 
     def refused(self, key: str) -> None:
         """It is certain that nothing was stored."""
@@ -206,6 +210,8 @@ class Journal:
             self._close_one(key)
         elif isinstance(key := data.get("broke"), str):
             self._breaks[key] += 1
+        elif isinstance(key := data.get("left out"), str):
+            self._breaks[key] = 0
 
     def _close_one(self, key: str) -> None:
         if self._open.pop(key, None) is not None:

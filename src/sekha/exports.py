@@ -85,7 +85,11 @@ def _read(path: str, folder: str | None) -> Iterator[ExportItem]:
         with open(path, "rb") as file:
             yield from _read_file(PurePath(path).name, file, folder)
         return
-    with zipfile.ZipFile(path) as archive:
+    try:
+        archive = zipfile.ZipFile(path)
+    except zipfile.BadZipFile as error:
+        raise SekhaConfigError(f"{PurePath(path).name}: the archive is broken ({error})") from None
+    with archive:
         names = [
             name
             for name in archive.namelist()
@@ -97,6 +101,8 @@ def _read(path: str, folder: str | None) -> Iterator[ExportItem]:
             try:
                 with archive.open(name) as member:
                     yield from _read_file(name, member, folder)
+            except SekhaConfigError:
+                raise
             except Exception as error:  # of zipfile and of each way to compress: broken, encrypted, not supported
                 yield UnreadableConversation(name, f"it cannot be taken from the archive ({error})")
 
@@ -141,7 +147,7 @@ def _json(data: bytes) -> object:
     """What JSON says; None if it is none."""
     try:
         return cast(object, json.loads(data))
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
 
 

@@ -13,6 +13,7 @@ from sekha import (
     SekhaAuthError,
     SekhaConfigError,
     SekhaConnectionError,
+    SekhaPermissionError,
     SekhaServerError,
     SekhaValidationError,
 )
@@ -111,7 +112,7 @@ async def test_what_was_on_its_way_is_looked_up(
     notes = Journal(str(tmp_path / "j"), str(sekha.controller_url))
     notes.open()
     notes.start((await local.controller.health()).get("timestamp"))
-    notes.begin(notes.entry(one).key)
+    notes.begin(notes.entry({"importance_score": 5, **one}).key)
     notes.close()
     if how == "it was stored":
         await local.controller.create_conversation(one)
@@ -132,7 +133,7 @@ async def test_two_alike_of_which_one_was_on_its_way_are_two(
     notes.open()
     notes.start(None)
     for _ in range(2):
-        notes.begin(notes.entry(one).key)
+        notes.begin(notes.entry({"importance_score": 5, **one}).key)
     notes.close()
     await local.controller.create_conversation(one)
     report = await local.controller.import_conversations([one, one, one], journal=tmp_path / "j")
@@ -148,7 +149,7 @@ async def test_a_part_that_stays_a_part_is_told_and_left_alone(
     notes = Journal(str(tmp_path / "j"), str(sekha.controller_url))
     notes.open()
     notes.start(None)
-    notes.begin(notes.entry(one).key)
+    notes.begin(notes.entry({"importance_score": 5, **one}).key)
     notes.close()
     part = await local.controller.create_conversation(chat("A", "one"))
     report = await local.controller.import_conversations([one], journal=tmp_path / "j")
@@ -308,7 +309,7 @@ async def test_of_two_of_which_one_is_the_beginning_of_the_other_each_is_known(
     notes.open()
     notes.start(None)
     for one in (long, short):
-        notes.begin(notes.entry(one).key)
+        notes.begin(notes.entry({"importance_score": 5, **one}).key)
     notes.close()
     await local.controller.create_conversation(short)
     report = await local.controller.import_conversations([long, short], journal=tmp_path / "j")
@@ -336,6 +337,7 @@ async def test_one_that_breaks_every_connection_does_not_keep_the_others_out(
     client = make(max_retries=0)
     server.always("GET /health", answer(facts.HEALTHY))
     server.always(LIST, answer(facts.rows()))
+    give_clock(client, clock)
     for _ in range(2):
         server.on(CREATE, DROP)
         with pytest.raises(SekhaConnectionError):
@@ -343,7 +345,10 @@ async def test_one_that_breaks_every_connection_does_not_keep_the_others_out(
     server.on(CREATE, answer(facts.CREATED, 201))
     report = await client.controller.import_conversations([chat("A"), chat("B")], journal=tmp_path / "j")
     assert (report["stored"], report["failed"]) == (1, 1)
-    assert "each of 2 times" in report["failures"][0]["error"]
+    assert report["failures"][0]["error"].startswith("2 times nobody knew")
+    server.on(CREATE, answer(facts.CREATED, 201))
+    report = await client.controller.import_conversations([chat("A"), chat("B")], journal=tmp_path / "j")
+    assert (report["stored"], report["already_stored"]) == (1, 1), "it is tried again"
 
 
 async def test_without_a_note_nothing_is_sent(client: AsyncSekhaClient, server: FakeServer, tmp_path: Path) -> None:
@@ -386,3 +391,24 @@ async def test_a_file_of_one_line_is_no_journal(client: AsyncSekhaClient, server
         await client.controller.import_conversations([chat("A")], journal=tmp_path / "conversations.json")
     assert (tmp_path / "conversations.json").read_text() == '[{"title": "x"}]'
     assert server.seen == []
+
+
+async def test_what_is_refused_for_other_reasons_is_told_unless_it_is_all_of_them(
+    make: MakeClient, server: FakeServer, tmp_path: Path
+) -> None:
+    client = make(max_retries=0)
+    server.always("GET /health", answer(facts.HEALTHY))
+    server.on(CREATE, empty(403), answer(facts.CREATED, 201))
+    report = await client.controller.import_conversations([chat("A"), chat("B")], journal=tmp_path / "j", concurrency=1)
+    assert (report["stored"], report["failed"]) == (1, 1)
+    server.always(CREATE, empty(403))
+    with pytest.raises(SekhaPermissionError):
+        await client.controller.import_conversations(
+            [chat(f"{number}") for number in range(9)], journal=tmp_path / "j", concurrency=1
+        )
+
+
+async def test_the_usual_importance_is_no_difference(local: AsyncSekhaClient, tmp_path: Path) -> None:
+    await local.controller.import_conversations([chat("A")], journal=tmp_path / "j")
+    report = await local.controller.import_conversations([chat("A", importance_score=5)], journal=tmp_path / "j")
+    assert report["already_stored"] == 1

@@ -15,6 +15,7 @@ from sekha import (
     SekhaAuthError,
     SekhaConfigError,
     SekhaConnectionError,
+    SekhaPermissionError,
     SekhaServerError,
     SekhaValidationError,
 )
@@ -113,7 +114,7 @@ def test_what_was_on_its_way_is_looked_up(
     notes = Journal(str(tmp_path / "j"), str(sekha.controller_url))
     notes.open()
     notes.start((local.controller.health()).get("timestamp"))
-    notes.begin(notes.entry(one).key)
+    notes.begin(notes.entry({"importance_score": 5, **one}).key)
     notes.close()
     if how == "it was stored":
         local.controller.create_conversation(one)
@@ -134,7 +135,7 @@ def test_two_alike_of_which_one_was_on_its_way_are_two(
     notes.open()
     notes.start(None)
     for _ in range(2):
-        notes.begin(notes.entry(one).key)
+        notes.begin(notes.entry({"importance_score": 5, **one}).key)
     notes.close()
     local.controller.create_conversation(one)
     report = local.controller.import_conversations([one, one, one], journal=tmp_path / "j")
@@ -150,7 +151,7 @@ def test_a_part_that_stays_a_part_is_told_and_left_alone(
     notes = Journal(str(tmp_path / "j"), str(sekha.controller_url))
     notes.open()
     notes.start(None)
-    notes.begin(notes.entry(one).key)
+    notes.begin(notes.entry({"importance_score": 5, **one}).key)
     notes.close()
     part = local.controller.create_conversation(chat("A", "one"))
     report = local.controller.import_conversations([one], journal=tmp_path / "j")
@@ -310,7 +311,7 @@ def test_of_two_of_which_one_is_the_beginning_of_the_other_each_is_known(
     notes.open()
     notes.start(None)
     for one in (long, short):
-        notes.begin(notes.entry(one).key)
+        notes.begin(notes.entry({"importance_score": 5, **one}).key)
     notes.close()
     local.controller.create_conversation(short)
     report = local.controller.import_conversations([long, short], journal=tmp_path / "j")
@@ -338,6 +339,7 @@ def test_one_that_breaks_every_connection_does_not_keep_the_others_out(
     client = make(max_retries=0)
     server.always("GET /health", answer(facts.HEALTHY))
     server.always(LIST, answer(facts.rows()))
+    give_clock(client, clock)
     for _ in range(2):
         server.on(CREATE, DROP)
         with pytest.raises(SekhaConnectionError):
@@ -345,7 +347,10 @@ def test_one_that_breaks_every_connection_does_not_keep_the_others_out(
     server.on(CREATE, answer(facts.CREATED, 201))
     report = client.controller.import_conversations([chat("A"), chat("B")], journal=tmp_path / "j")
     assert (report["stored"], report["failed"]) == (1, 1)
-    assert "each of 2 times" in report["failures"][0]["error"]
+    assert report["failures"][0]["error"].startswith("2 times nobody knew")
+    server.on(CREATE, answer(facts.CREATED, 201))
+    report = client.controller.import_conversations([chat("A"), chat("B")], journal=tmp_path / "j")
+    assert (report["stored"], report["already_stored"]) == (1, 1), "it is tried again"
 
 
 def test_without_a_note_nothing_is_sent(client: SekhaClient, server: FakeServer, tmp_path: Path) -> None:
@@ -388,3 +393,24 @@ def test_a_file_of_one_line_is_no_journal(client: SekhaClient, server: FakeServe
         client.controller.import_conversations([chat("A")], journal=tmp_path / "conversations.json")
     assert (tmp_path / "conversations.json").read_text() == '[{"title": "x"}]'
     assert server.seen == []
+
+
+def test_what_is_refused_for_other_reasons_is_told_unless_it_is_all_of_them(
+    make: MakeClient, server: FakeServer, tmp_path: Path
+) -> None:
+    client = make(max_retries=0)
+    server.always("GET /health", answer(facts.HEALTHY))
+    server.on(CREATE, empty(403), answer(facts.CREATED, 201))
+    report = client.controller.import_conversations([chat("A"), chat("B")], journal=tmp_path / "j", concurrency=1)
+    assert (report["stored"], report["failed"]) == (1, 1)
+    server.always(CREATE, empty(403))
+    with pytest.raises(SekhaPermissionError):
+        client.controller.import_conversations(
+            [chat(f"{number}") for number in range(9)], journal=tmp_path / "j", concurrency=1
+        )
+
+
+def test_the_usual_importance_is_no_difference(local: SekhaClient, tmp_path: Path) -> None:
+    local.controller.import_conversations([chat("A")], journal=tmp_path / "j")
+    report = local.controller.import_conversations([chat("A", importance_score=5)], journal=tmp_path / "j")
+    assert report["already_stored"] == 1

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import os
 import threading
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from inspect import iscoroutinefunction
@@ -19,8 +18,10 @@ from sekha._concurrency import for_each, in_thread
 from sekha._journal import Entry, Journal, Match, compared
 from sekha.errors import (
     SekhaAPIError,
+    SekhaAuthError,
     SekhaConnectionError,
     SekhaError,
+    SekhaNotFoundError,
     SekhaRateLimitError,
     SekhaValidationError,
     invalid,
@@ -46,18 +47,23 @@ _GROWTH = 10.0
 _LOOK = 1.0
 """Seconds between two looks."""
 _UNKNOWN = 3
-"""Outcomes in a row that are not known, after which a server is not asked any more."""
+"""Failures in a row that may not be the fault of a conversation, after which a server is not asked any more."""
 _BREAKS = 2
-"""Connections that one conversation may break."""
+"""Unknown outcomes of one conversation, after which a run leaves it out: else it might keep out all others for ever."""
 _LIMITED = 10
 """Times that the server's rate limit is waited for."""
 _RATE_LIMIT_WINDOW = 60.0
+_LONGEST_WAIT = 300.0
+"""Seconds that a server may ask to wait."""
 _GATEWAY = (502, 503, 504)
 _PARTLY = (
     "only a part of it is in the memory, as conversation {id}: the server was interrupted while it stored it. "
     "Delete or archive that one, and import again"
 )
-_BROKEN = "the connection broke each of {times} times while it was sent, and it is not in the memory"
+_BROKEN = (
+    "{times} times nobody knew what became of it, and it is not in the memory: it is left out now, and tried again "
+    "by the next import"
+)
 
 Kind = Literal["stored", "already_stored", "empty", "failed"]
 
@@ -98,7 +104,7 @@ class Importing(Conversations):
         on its way when it broke off is looked up in the memory (list, get and the MCP tool ``memory_export``, which
         needs the MCP tools' key). Conversations are taken from ``conversations`` as they are stored, so that any number
         of them may come from a generator such as `sekha.exports.read_export`; event loops leave that to threads.
-        One that reached the server more than ten seconds after its import broke off may be stored once more.
+        One that reaches the server more than ten seconds after this import began may be stored once more.
 
         Args:
             conversations: What `create_conversation` takes, or what an export could not give. Those without messages
@@ -178,7 +184,12 @@ def complete(one: object) -> dict[str, Any]:
         raise invalid("messages", "is missing")
     messages = cast("list[dict[str, Any]]", request["messages"])
     label = request.get("label") or dialect.label_for(messages)
-    return {**request, "label": label, "folder": request.get("folder", "/"), "messages": messages}
+    return {
+        "label": label,
+        "folder": request.get("folder", "/"),
+        "importance_score": request.get("importance_score", 5),
+        "messages": messages,
+    }
 
 
 class Part(NamedTuple):
@@ -226,6 +237,8 @@ class Import:
         self._stopped = threading.Event()
         self._unknown = 0
         self._pending: list[Item] = []
+        self._clock = self._transport.connections.clock
+        self._opened = self._clock.now()
 
     def stop(self) -> None:
         """Begin nothing more."""
@@ -246,25 +259,32 @@ class Import:
 
     def settle(self) -> None:
         """Find out what became of those that were on their way when an import broke off, and store the others."""
-        began = [item.entry.began for item in self._pending if item.entry and item.entry.began is not None]
-        patience = _ARRIVAL - (time.time() - max(began, default=0.0))
+        patience = _ARRIVAL - (self._clock.now() - self._opened)  # whoever sent them ended before
         parts: dict[int, Part] = {}
-        while began:
-            found = self._compare()
-            if any(part.size > (parts[at].size if at in parts else 0) for at, part in found.items()):
+        limited = 0
+        while any(item.entry and item.entry.began is not None for item in self._pending):
+            try:
+                found = self._compare()
+            except SekhaRateLimitError as error:
+                limited += 1
+                if limited > _LIMITED or not self._waited(error):
+                    raise
+                continue
+            if any(part.size > (parts[at].size if at in parts else -1) for at, part in found.items()):
                 patience = max(patience, _GROWTH)
             parts = found
-            if patience <= 0 or not any(item.entry and item.entry.began is not None for item in self._pending):
+            if patience <= 0:
                 break
             patience -= _LOOK
-            self._transport.connections.clock.sleep(_LOOK)
+            self._clock.sleep(_LOOK)
         for item in self._pending:
             if item.request is None or item.entry is None:
                 continue
-            if item.position in parts:
+            if item.position in parts and parts[item.position].size:
                 self._fail(item, _PARTLY.format(id=parts[item.position].id), may_have_been_applied=True)
             elif item.entry.breaks >= _BREAKS:
-                self._fail(item, _BROKEN.format(times=item.entry.breaks))
+                in_thread(partial(self._notes.left_out, item.entry.key))
+                self._fail(item, _BROKEN.format(times=item.entry.breaks), may_have_been_applied=True)
             else:
                 self._store(item, item.request, item.entry.key)
 
@@ -280,17 +300,20 @@ class Import:
         loose: list[tuple[Part, list[Message], tuple[object, object]]] = []
         for row in rows:
             id = row["conversation_id"]
-            created = (self._controller.get_conversation(id, count_messages=False))["created_at"]
-            if created is not None and created < since:
+            try:
+                created = (self._controller.get_conversation(id, count_messages=False))["created_at"]
+                if created is not None and created < since:
+                    continue
+                messages, place = self._controller.get_messages(id), place_of(row)
+            except SekhaNotFoundError:  # somebody has deleted it meanwhile
                 continue
-            messages, place = self._controller.get_messages(id), place_of(row)
             whole = next((item for item in waiting if is_match(item, place, messages, "same")), None)
             if whole is not None and whole.entry is not None:
                 in_thread(partial(notes.done, whole.entry.key, id))
                 waiting.remove(whole)
                 self._pending.remove(whole)
                 self._count("already_stored")
-            elif messages and row["metadata"].get("status") != "archived":
+            elif row["metadata"].get("status") != "archived":
                 loose.append((Part(id, len(messages)), messages, place))
         parts: dict[int, Part] = {}
         for part, messages, place in loose:
@@ -308,7 +331,7 @@ class Import:
             try:
                 stored = self._controller.create_conversation(request)
             except SekhaRateLimitError as error:
-                if attempt == _LIMITED or not self._waited(error.retry_after or _RATE_LIMIT_WINDOW):
+                if attempt == _LIMITED or not self._waited(error):
                     in_thread(partial(self._notes.refused, key))
                     raise
             except SekhaError as error:
@@ -320,10 +343,13 @@ class Import:
                 self._count("stored")
                 return
 
-    def _waited(self, seconds: float) -> bool:
-        """Wait; False if the import is to end."""
+    def _waited(self, error: SekhaRateLimitError) -> bool:
+        """Wait as long as a server wants; False if that is too long, or the import is to end."""
+        seconds = error.retry_after or _RATE_LIMIT_WINDOW
+        if seconds > _LONGEST_WAIT:
+            return False
         while seconds > 0 and not self._stopped.is_set():
-            self._transport.connections.clock.sleep(min(seconds, _LOOK))
+            self._clock.sleep(min(seconds, _LOOK))
             seconds -= _LOOK
         return not self._stopped.is_set()
 
@@ -332,15 +358,18 @@ class Import:
         no better."""
         if not error.may_have_been_applied:
             in_thread(partial(self._notes.refused, key))
-            if not isinstance(error, SekhaValidationError):
+            if not isinstance(error, SekhaAPIError) or isinstance(error, SekhaAuthError) or error.status_code >= 500:
                 raise error
             self._fail(item, str(error))
+            self._unknown += not isinstance(error, SekhaValidationError)  # the others speak of more than this one
+            if self._unknown >= _UNKNOWN:
+                raise error
             return
         # Whether it is there, the next run looks: the server may be storing it still.
+        in_thread(partial(self._notes.broke, key))
         self._fail(item, str(error), may_have_been_applied=True)
         self._unknown += 1
         if isinstance(error, SekhaConnectionError):
-            in_thread(partial(self._notes.broke, key))
             raise error
         if self._unknown >= _UNKNOWN or (isinstance(error, SekhaAPIError) and error.status_code in _GATEWAY):
             raise error
