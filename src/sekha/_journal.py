@@ -8,7 +8,6 @@ import hashlib
 import json
 import os
 import threading
-import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, BinaryIO, Literal, NamedTuple
@@ -59,13 +58,13 @@ class Entry(NamedTuple):
 
     Attributes:
         key: Its name there.
-        began: When it was about to be stored, in seconds since 1970, if nobody knows how that ended; else None.
+        is_open: Whether it was about to be stored, and nobody knows how that ended.
         breaks: How often it was sent and nobody knew what became of it.
         id: The id under which it is stored; None if it is not known to be.
     """
 
     key: str
-    began: float | None
+    is_open: bool
     breaks: int
     id: str | None
 
@@ -89,7 +88,7 @@ class Journal:
         self._is_whole = True
         self._lock = threading.Lock()  # several threads take notes
         self._met: Counter[str] = Counter()
-        self._open: dict[str, float] = {}  # begun, and nobody knows how that ended
+        self._open: set[str] = set()  # begun, and nobody knows how that ended
         self._alike: Counter[str] = Counter()  # how many of those are alike
         self._breaks: Counter[str] = Counter()
         self._ids: dict[str, str] = {}
@@ -148,7 +147,7 @@ class Journal:
         alike = fingerprint(conversation)
         self._met[alike] += 1
         key = f"{alike}.{self._met[alike]}"
-        return Entry(key, self._open.get(key), self._breaks[key], self._ids.get(key))
+        return Entry(key, key in self._open, self._breaks[key], self._ids.get(key))
 
     def is_open(self, key: str) -> bool:
         """Whether it, or another that is just alike, was begun and nobody knows how that ended."""
@@ -160,7 +159,7 @@ class Journal:
         Raises:
             OSError: That cannot be noted: it must not be sent.
         """
-        self._note({"begin": key, "at": round(time.time(), 3)})
+        self._note({"begin": key})
 
     def done(self, key: str, id: str) -> None:
         """It is stored."""
@@ -200,8 +199,7 @@ class Journal:
     def _apply(self, data: Mapping[str, Any]) -> None:
         if isinstance(key := data.get("begin"), str):
             self._close_one(key)
-            at = data.get("at")
-            self._open[key] = at if isinstance(at, (int, float)) else 0.0
+            self._open.add(key)
             self._alike[_print_of(key)] += 1
         elif isinstance(key := data.get("done"), str):
             self._close_one(key)
@@ -214,7 +212,8 @@ class Journal:
             self._breaks[key] = 0
 
     def _close_one(self, key: str) -> None:
-        if self._open.pop(key, None) is not None:
+        if key in self._open:
+            self._open.remove(key)
             self._alike[_print_of(key)] -= 1
 
 

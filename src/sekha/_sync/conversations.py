@@ -30,6 +30,24 @@ from .storing import store
 from .transport import Transport
 
 
+def complete(conversation: Mapping[str, object]) -> dict[str, Any]:
+    """A conversation as it will be stored: label, folder, importance and messages.
+
+    Raises:
+        SekhaValidationError: Something in it cannot be used.
+    """
+    request = checked(CreateConversationRequest, conversation)
+    if "messages" not in request:
+        raise invalid("messages", "is missing")
+    messages = cast("list[dict[str, Any]]", request["messages"])
+    return {
+        "label": request.get("label") or dialect.label_for(messages),
+        "folder": request.get("folder", "/"),
+        "importance_score": request.get("importance_score", 5),
+        "messages": messages,
+    }
+
+
 class Conversations(ServiceClient):
     """The part of `MemoryController` that deals with single conversations and lists of them."""
 
@@ -77,16 +95,8 @@ class Conversations(ServiceClient):
             ```
         """
         keywords = given(label=label, folder=folder, importance_score=importance_score, messages=messages)
-        request = checked(CreateConversationRequest, merged(conversation, keywords, "conversation"))
-        if "messages" not in request:
-            raise invalid("messages", "is missing")
-        texts = cast("list[dict[str, Any]]", request["messages"])
-        importance = request.get("importance_score", 5)
-        body: dict[str, Any] = {
-            "label": request.get("label") or dialect.label_for(texts),
-            "folder": request.get("folder", "/"),
-            "messages": texts,
-        }
+        body = complete(merged(conversation, keywords, "conversation"))
+        importance = body.pop("importance_score")
         transport = self._transport.begun()
         if importance == 5:
             return self._create_by_rest(transport, body, importance, drop_images)

@@ -11,9 +11,8 @@ from functools import partial
 from inspect import iscoroutinefunction
 from typing import Any, Literal, NamedTuple, cast
 
-from sekha import _dialect as dialect
 from sekha import _endpoints as endpoints
-from sekha._arguments import checked, kind_of
+from sekha._arguments import kind_of
 from sekha._concurrency import for_each, in_thread
 from sekha._journal import Entry, Journal, Match, compared
 from sekha.errors import (
@@ -27,7 +26,6 @@ from sekha.errors import (
     invalid,
 )
 from sekha.types import (
-    CreateConversationRequest,
     ImportFailure,
     ImportProgress,
     ImportReport,
@@ -35,7 +33,7 @@ from sekha.types import (
     UnreadableConversation,
 )
 
-from .conversations import Conversations
+from .conversations import Conversations, complete
 from .listing import all_conversations
 
 _MOST = 100
@@ -69,19 +67,17 @@ Kind = Literal["stored", "already_stored", "empty", "failed"]
 
 
 class Item(NamedTuple):
-    """A conversation of an import.
-
-    Attributes:
-        position: Its number, from 1.
-        request: What is to be stored; None if it cannot be.
-        entry: What the journal knows of it.
-        place: Where it stands in an export.
-        problem: Why it cannot be stored.
-    """
+    """A conversation of an import: its number, from 1, what is to be stored, and what the journal knows of it."""
 
     position: int
-    request: dict[str, Any] | None
-    entry: Entry | None
+    request: dict[str, Any]
+    entry: Entry
+
+
+class Misfit(NamedTuple):
+    """What cannot be stored: its number, where it stands in an export, and why."""
+
+    position: int
     place: str | None
     problem: str
 
@@ -157,39 +153,23 @@ class Importing(Conversations):
         return run.report
 
 
-def numbered(conversations: Iterable[Mapping[str, object] | UnreadableConversation], notes: Journal) -> Iterator[Item]:
+def numbered(
+    conversations: Iterable[Mapping[str, object] | UnreadableConversation], notes: Journal
+) -> Iterator[Item | Misfit]:
     """The conversations one after another, with what the journal knows of each."""
     for position, one in enumerate(conversations, start=1):
         if isinstance(one, UnreadableConversation):
-            yield Item(position, None, None, one.place, one.problem)
+            yield Misfit(position, one.place, one.problem)
             continue
         try:
+            given = cast(object, one)
+            if not isinstance(given, Mapping):
+                raise invalid("conversation", f"a dictionary is needed, not {type(one).__name__}")
             request = complete(one)
         except SekhaValidationError as error:
-            yield Item(position, None, None, None, error.message)
+            yield Misfit(position, None, error.message)
             continue
-        yield Item(position, request, notes.entry(request), None, "")
-
-
-def complete(one: object) -> dict[str, Any]:
-    """A conversation with all that is stored of it.
-
-    Raises:
-        SekhaValidationError: It is none.
-    """
-    if not isinstance(one, Mapping):
-        raise invalid("conversation", f"a dictionary is needed, not {type(one).__name__}")
-    request = checked(CreateConversationRequest, cast("Mapping[str, object]", one))
-    if "messages" not in request:
-        raise invalid("messages", "is missing")
-    messages = cast("list[dict[str, Any]]", request["messages"])
-    label = request.get("label") or dialect.label_for(messages)
-    return {
-        "label": label,
-        "folder": request.get("folder", "/"),
-        "importance_score": request.get("importance_score", 5),
-        "messages": messages,
-    }
+        yield Item(position, request, notes.entry(request))
 
 
 class Part(NamedTuple):
@@ -199,16 +179,32 @@ class Part(NamedTuple):
     size: int
 
 
-def place_of(conversation: Mapping[str, Any] | None) -> tuple[object, object]:
+def place_of(conversation: Mapping[str, Any]) -> tuple[object, object]:
     """Label and folder."""
-    return (conversation["label"], conversation["folder"]) if conversation is not None else (None, None)
+    return conversation["label"], conversation["folder"]
 
 
 def is_match(item: Item, place: tuple[object, object], messages: Sequence[Mapping[str, Any]], kind: Match) -> bool:
     """Whether messages that are stored in a place are those of an item, or their beginning."""
-    if item.request is None or place_of(item.request) != place:
-        return False
-    return compared(item.request["messages"], messages) == kind
+    return place_of(item.request) == place and compared(item.request["messages"], messages) == kind
+
+
+def as_failure(
+    position: int,
+    problem: str,
+    *,
+    place: str | None = None,
+    label: str | None = None,
+    may_have_been_applied: bool = False,
+) -> ImportFailure:
+    """What the report says of a conversation that was not imported."""
+    return {
+        "position": position,
+        "place": place,
+        "label": label,
+        "error": problem,
+        "may_have_been_applied": may_have_been_applied,
+    }
 
 
 class Import:
@@ -244,10 +240,10 @@ class Import:
         """Begin nothing more."""
         self._stopped.set()
 
-    def take(self, item: Item) -> None:
+    def take(self, item: Item | Misfit) -> None:
         """Store a conversation if it has to be, and count it."""
-        if item.request is None or item.entry is None:
-            self._fail(item, item.problem)
+        if isinstance(item, Misfit):
+            self._count("failed", as_failure(item.position, item.problem, place=item.place))
         elif not item.request["messages"]:
             self._count("empty")
         elif item.entry.id is not None:
@@ -255,14 +251,14 @@ class Import:
         elif self._notes.is_open(item.entry.key):
             self._pending.append(item)  # for the end, when nothing else is on its way that could be taken for it
         else:
-            self._store(item, item.request, item.entry.key)
+            self._store(item)
 
     def settle(self) -> None:
         """Find out what became of those that were on their way when an import broke off, and store the others."""
         patience = _ARRIVAL - (self._clock.now() - self._opened)  # whoever sent them ended before
         parts: dict[int, Part] = {}
         limited = 0
-        while any(item.entry and item.entry.began is not None for item in self._pending):
+        while any(item.entry.is_open for item in self._pending):
             try:
                 found = self._compare()
             except SekhaRateLimitError as error:
@@ -278,20 +274,18 @@ class Import:
             patience -= _LOOK
             self._clock.sleep(_LOOK)
         for item in self._pending:
-            if item.request is None or item.entry is None:
-                continue
             if item.position in parts and parts[item.position].size:
                 self._fail(item, _PARTLY.format(id=parts[item.position].id), may_have_been_applied=True)
             elif item.entry.breaks >= _BREAKS:
                 in_thread(partial(self._notes.left_out, item.entry.key))
                 self._fail(item, _BROKEN.format(times=item.entry.breaks), may_have_been_applied=True)
             else:
-                self._store(item, item.request, item.entry.key)
+                self._store(item)
 
     def _compare(self) -> dict[int, Part]:
         """Claim what is in the memory as it was sent; of others, by their positions, a part may be there."""
         notes, since = self._notes, self._notes.since or ""
-        waiting = [item for item in self._pending if item.entry is not None and item.entry.began is not None]
+        waiting = [item for item in self._pending if item.entry.is_open]
         wanted, known = {place_of(item.request) for item in waiting}, notes.ids
         rows = all_conversations(
             self._transport,
@@ -308,7 +302,7 @@ class Import:
             except SekhaNotFoundError:  # somebody has deleted it meanwhile
                 continue
             whole = next((item for item in waiting if is_match(item, place, messages, "same")), None)
-            if whole is not None and whole.entry is not None:
+            if whole is not None:
                 in_thread(partial(notes.done, whole.entry.key, id))
                 waiting.remove(whole)
                 self._pending.remove(whole)
@@ -323,19 +317,20 @@ class Import:
                     break
         return parts
 
-    def _store(self, item: Item, request: dict[str, Any], key: str) -> None:
+    def _store(self, item: Item) -> None:
         if self._stopped.is_set():
             return
+        key = item.entry.key
         in_thread(partial(self._notes.begin, key))
         for attempt in range(_LIMITED + 1):
             try:
-                stored = self._controller.create_conversation(request)
+                stored = self._controller.create_conversation(item.request)
             except SekhaRateLimitError as error:
                 if attempt == _LIMITED or not self._waited(error):
                     in_thread(partial(self._notes.refused, key))
                     raise
             except SekhaError as error:
-                self._failed(item, key, error)
+                self._failed(item, error)
                 return
             else:
                 self._unknown = 0
@@ -353,9 +348,10 @@ class Import:
             seconds -= _LOOK
         return not self._stopped.is_set()
 
-    def _failed(self, item: Item, key: str, error: SekhaError) -> None:
+    def _failed(self, item: Item, error: SekhaError) -> None:
         """Tell of a conversation that was not stored, or may not have been; end the import where the next would fare
         no better."""
+        key = item.entry.key
         if not error.may_have_been_applied:
             in_thread(partial(self._notes.refused, key))
             if not isinstance(error, SekhaAPIError) or isinstance(error, SekhaAuthError) or error.status_code >= 500:
@@ -375,14 +371,10 @@ class Import:
             raise error
 
     def _fail(self, item: Item, problem: str, *, may_have_been_applied: bool = False) -> None:
-        failure: ImportFailure = {
-            "position": item.position,
-            "place": item.place,
-            "label": item.request["label"] if item.request else None,
-            "error": problem,
-            "may_have_been_applied": may_have_been_applied,
-        }
-        self._count("failed", failure)
+        label = item.request["label"]
+        self._count(
+            "failed", as_failure(item.position, problem, label=label, may_have_been_applied=may_have_been_applied)
+        )
 
     def _count(self, kind: Kind, failure: ImportFailure | None = None) -> None:
         with self._counting:  # threads count as well
