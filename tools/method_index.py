@@ -9,7 +9,6 @@ same order.
 
 from __future__ import annotations
 
-import argparse
 import importlib
 import inspect
 import re
@@ -18,7 +17,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Optional
 
-ROOT = Path(__file__).resolve().parents[1]
+from pages import ROOT, run
+
 FOLDER = "docs/reference"
 PAGE = f"{FOLDER}/index-of-methods.md"
 
@@ -181,20 +181,8 @@ def _short(entry: Entry) -> str:
 
 def main(arguments: Optional[Sequence[str]] = None) -> int:
     """Run the command; the status for the shell."""
-    parser = argparse.ArgumentParser(description="Write the index of all methods from the reference and the code.")
-    parser.add_argument("--check", action="store_true", help="write nothing; exit 1 if the page would change")
-    parser.add_argument("--root", type=Path, default=ROOT, help="the repository (default: the one of this file)")
-    options = parser.parse_args(arguments)
-    file = options.root / PAGE
-    wanted = rendered(options.root)
-    if file.exists() and file.read_text(encoding="utf-8") == wanted:
-        return 0
-    if options.check:
-        print(f"{PAGE} is out of date, run: python tools/method_index.py")
-        return 1
-    file.write_bytes(wanted.encode())
-    print(f"wrote {PAGE}")
-    return 0
+    about = "Write the index of all methods from the reference and the code."
+    return run("method_index.py", about, PAGE, rendered, arguments)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,6 @@ what is repeated when.
 
 from __future__ import annotations
 
-import argparse
 import ast
 import re
 import sys
@@ -19,7 +18,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Optional
 
-ROOT = Path(__file__).resolve().parents[1]
+from pages import ROOT, run
+
 PAGE = "docs/reliability.md"
 TWINS = "_sync"
 """The tree of generated tests: they have the names of their sources."""
@@ -128,23 +128,15 @@ def completed(page: str, tests: Mapping[str, Sequence[str]], table: str) -> str:
     return _REPEAT.sub(lambda _: f"\n{table}\n", page)
 
 
+def rendered(root: Path) -> str:
+    """The page as it has to be."""
+    return completed((root / PAGE).read_text(encoding="utf-8"), tests_by_id(root), repeat_table())
+
+
 def main(arguments: Optional[Sequence[str]] = None) -> int:
     """Run the command; the status for the shell."""
-    parser = argparse.ArgumentParser(description="Complete the page of promises from the code and the tests.")
-    parser.add_argument("--check", action="store_true", help="write nothing; exit 1 if the page would change")
-    parser.add_argument("--root", type=Path, default=ROOT, help="the repository (default: the one of this file)")
-    options = parser.parse_args(arguments)
-    file = options.root / PAGE
-    page = file.read_text(encoding="utf-8")
-    wanted = completed(page, tests_by_id(options.root), repeat_table())
-    if wanted == page:
-        return 0
-    if options.check:
-        print(f"{PAGE} is out of date, run: python tools/requirements.py")
-        return 1
-    file.write_bytes(wanted.encode())
-    print(f"wrote {PAGE}")
-    return 0
+    about = "Complete the page of promises from the code and the tests."
+    return run("requirements.py", about, PAGE, rendered, arguments)
 
 
 if __name__ == "__main__":
