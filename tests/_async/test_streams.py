@@ -17,7 +17,7 @@ from sekha import (
     SekhaStreamError,
     SekhaTimeoutError,
 )
-from sekha._concurrency import Clock, async_gather
+from sekha._concurrency.primitives import Clock, async_gather
 from support import facts
 from support.clock import FakeClock
 from support.facts import MESSAGES

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from sekha import SekhaClient, SekhaError, SekhaServerError
-from sekha._concurrency import Call, Clock, gather
+from sekha._concurrency.primitives import Call, Clock, gather
 from support import facts
 from support.clock import FakeClock, give_clock
 from support.facts import MESSAGES

@@ -24,7 +24,7 @@ from sekha import (
     SekhaTimeoutError,
     SekhaValidationError,
 )
-from sekha._concurrency import Clock, gather
+from sekha._concurrency.primitives import Clock, gather
 from support import facts
 from support.calls import BY_NAME, CALLS, MODELS, Call
 from support.clock import FakeClock

@@ -19,7 +19,7 @@ from sekha import (
     SekhaStreamError,
     SekhaTimeoutError,
 )
-from sekha._concurrency import Clock, gather
+from sekha._concurrency.primitives import Clock, gather
 from support import facts
 from support.clock import FakeClock
 from support.facts import MESSAGES

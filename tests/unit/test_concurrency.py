@@ -16,8 +16,8 @@ import anyio.lowlevel
 import pytest
 import trio
 
-from sekha import _concurrency
-from sekha._concurrency import (
+from sekha._concurrency import primitives as _concurrency
+from sekha._concurrency.primitives import (
     AsyncPerLoop,
     AsyncSemaphore,
     Clock,

@@ -6,7 +6,7 @@ from typing import Any, Tuple
 
 import pytest
 
-from sekha._flavours import AsyncFlavour, AsyncIteration, BlockingFlavour, BlockingIteration
+from sekha._concurrency.misuse import AsyncFlavour, AsyncIteration, BlockingFlavour, BlockingIteration
 
 
 class AsyncThing(AsyncIteration):

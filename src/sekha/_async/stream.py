@@ -10,13 +10,13 @@ from types import TracebackType
 
 from typing_extensions import Self
 
-from sekha._chat import ChunkReader, chunk_text
-from sekha._concurrency import Clock, async_move_on_after
-from sekha._flavours import AsyncIteration
-from sekha._http import AsyncHTTPAnswer, network_errors
-from sekha._inflate import Inflater, is_compressed
-from sekha._request import CallOptions
-from sekha._secrets import Secret, hidden
+from sekha._api.chat_stream import ChunkReader, chunk_text
+from sekha._api.model import CallOptions
+from sekha._concurrency.misuse import AsyncIteration
+from sekha._concurrency.primitives import Clock, async_move_on_after
+from sekha._http.decompression import Inflater, is_compressed
+from sekha._http.models import AsyncHTTPAnswer, network_errors
+from sekha._utils.redaction import Secret, hidden
 from sekha.errors import SekhaClosedError, SekhaError, SekhaTimeoutError
 from sekha.types import ChatCompletion, ChatCompletionChunk
 

@@ -7,7 +7,7 @@ from typing import Callable, List, Optional, Protocol
 
 import anyio.lowlevel
 
-from sekha._concurrency import Clock
+from sekha._concurrency.primitives import Clock
 
 
 class FakeClock(Clock):
