@@ -10,7 +10,8 @@ from urllib.parse import urlsplit
 import pytest
 
 from sekha import AsyncSekhaClient, AsyncStream, SekhaError, SekhaServerError, SekhaTimeoutError
-from sekha._concurrency.primitives import AsyncCall, Clock, async_gather
+from sekha._concurrency.clock import Clock
+from sekha._concurrency.tasks import AsyncCall, async_gather
 from sekha._http.models import HTTPRequest
 from sekha._http.network import HTTP11
 from support import facts

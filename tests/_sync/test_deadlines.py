@@ -12,7 +12,8 @@ from urllib.parse import urlsplit
 import pytest
 
 from sekha import SekhaClient, Stream, SekhaError, SekhaServerError, SekhaTimeoutError
-from sekha._concurrency.primitives import Call, Clock, gather
+from sekha._concurrency.clock import Clock
+from sekha._concurrency.tasks import Call, gather
 from sekha._http.models import HTTPRequest
 from sekha._http.network import HTTP11
 from support import facts

@@ -20,7 +20,7 @@ from sekha._api.model import CallOptions, Departure, Endpoint, Repeat, Request, 
 from sekha._api.response import Reader
 from sekha._async.http.pool import AsyncPool
 from sekha._async.stream import end
-from sekha._concurrency.primitives import Clock
+from sekha._concurrency.clock import Clock
 from sekha._http.models import AsyncHTTPAnswer, http_headers, http_request
 from sekha._sync.http.connection import Connection
 from support import facts

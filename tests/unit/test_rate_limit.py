@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sekha._concurrency.primitives import Clock
+from sekha._concurrency.clock import Clock
 from sekha._transport.rate_limit import Ticket, TokenBucket
 from support.clock import FakeClock
 

@@ -12,7 +12,7 @@ from tenacity import Future, RetryCallState, Retrying
 from sekha._api import endpoints
 from sekha._api.endpoints import ENDPOINTS
 from sekha._api.model import CallOptions, Endpoint, Repeat, Service
-from sekha._concurrency.primitives import Clock
+from sekha._concurrency.clock import Clock
 from sekha._transport.retry import LONGEST_RETRY_AFTER, Attempts, backoff, untouched, verdict
 from sekha.errors import (
     SekhaAuthError,

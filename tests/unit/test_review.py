@@ -11,7 +11,8 @@ import pytest
 
 from sekha import SekhaClient, SekhaConfig, SekhaConfigError, SekhaValidationError
 from sekha._api.validation import plain
-from sekha._concurrency.primitives import AsyncPerLoop, gather
+from sekha._concurrency.primitives import AsyncPerLoop
+from sekha._concurrency.tasks import gather
 from sekha._transport.rate_limit import TokenBucket
 from sekha.cli import main
 

@@ -8,8 +8,8 @@ from typing import Any, Optional
 
 from typing_extensions import Self
 
-from sekha._concurrency.misuse import AsyncFlavour
-from sekha._concurrency.primitives import Clock
+from sekha._concurrency.clock import Clock
+from sekha._concurrency.misuse import AsyncMisuseGuard
 from sekha._http.models import AsyncHTTPClient
 from sekha._transport.options import changed_keys, changed_options
 from sekha._utils.redaction import discreet
@@ -31,7 +31,7 @@ class AsyncClientOptions(ClientSettings, total=False):
     http_client: Optional[AsyncHTTPClient]
 
 
-class AsyncServiceClient(AsyncFlavour):
+class AsyncServiceClient(AsyncMisuseGuard):
     """A client of one server."""
 
     _transport: AsyncTransport

@@ -10,7 +10,7 @@ from types import TracebackType
 
 from typing_extensions import Self, Unpack
 
-from sekha._concurrency.primitives import Clock
+from sekha._concurrency.clock import Clock
 from sekha._http.models import AsyncHTTPClient
 from sekha._transport.options import bridge_keys, changed_keys, changed_options, server_keys
 from sekha._utils.redaction import discreet

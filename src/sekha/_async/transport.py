@@ -14,7 +14,9 @@ from sekha._api import compat as dialect
 from sekha._api.chat_stream import ChunkReader
 from sekha._api.model import CallOptions, Departure, Request, Service
 from sekha._api.response import Answer
-from sekha._concurrency.primitives import AsyncCall, AsyncPerLoop, AsyncSemaphore, Clock, async_move_on_after
+from sekha._concurrency.clock import Clock
+from sekha._concurrency.primitives import AsyncPerLoop, AsyncSemaphore, async_move_on_after
+from sekha._concurrency.tasks import AsyncCall
 from sekha._http.models import (
     AsyncHTTPAnswer,
     AsyncHTTPTransport,

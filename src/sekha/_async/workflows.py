@@ -13,8 +13,8 @@ from sekha._api.endpoints import MEMORY_STATS
 from sekha._api.filters import hit_filter
 from sekha._api.prompts import prompt_with_context, prompt_with_hits
 from sekha._api.validation import checked, given
-from sekha._concurrency.misuse import AsyncFlavour
-from sekha._concurrency.primitives import AsyncCall, async_gather
+from sekha._concurrency.misuse import AsyncMisuseGuard
+from sekha._concurrency.tasks import AsyncCall, async_gather
 from sekha.errors import SekhaError
 from sekha.types import ChatCompletion, ChatMessage, QueryRequest, SearchResults, ServiceHealth
 
@@ -26,7 +26,7 @@ from .stream import AsyncStream
 HEALTH_SECONDS = 5.0
 
 
-class AsyncWorkflows(AsyncFlavour):
+class AsyncWorkflows(AsyncMisuseGuard):
     """The workflows of `AsyncSekhaClient`; each of them obeys the deadline as a whole."""
 
     controller: AsyncMemoryController

@@ -20,7 +20,7 @@ from sekha._api.arguments import (
     TextsRequest,
 )
 from sekha._api.validation import checked, given
-from sekha._concurrency.primitives import Call, gather
+from sekha._concurrency.tasks import Call, gather
 from sekha._transport.options import bridge_keys, changed_keys
 from sekha._utils.redaction import discreet
 from sekha._utils.sentinel import NOT_GIVEN, NotGiven

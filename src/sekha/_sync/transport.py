@@ -16,7 +16,9 @@ from sekha._api import compat as dialect
 from sekha._api.chat_stream import ChunkReader
 from sekha._api.model import CallOptions, Departure, Request, Service
 from sekha._api.response import Answer
-from sekha._concurrency.primitives import Call, PerProcess, Semaphore, Clock, move_on_after
+from sekha._concurrency.clock import Clock
+from sekha._concurrency.primitives import PerProcess, Semaphore, move_on_after
+from sekha._concurrency.tasks import Call
 from sekha._http.models import (
     HTTPAnswer,
     HTTPTransport,

@@ -15,8 +15,8 @@ from sekha._api.endpoints import MEMORY_STATS
 from sekha._api.filters import hit_filter
 from sekha._api.prompts import prompt_with_context, prompt_with_hits
 from sekha._api.validation import checked, given
-from sekha._concurrency.misuse import BlockingFlavour
-from sekha._concurrency.primitives import Call, gather
+from sekha._concurrency.misuse import MisuseGuard
+from sekha._concurrency.tasks import Call, gather
 from sekha.errors import SekhaError
 from sekha.types import ChatCompletion, ChatMessage, QueryRequest, SearchResults, ServiceHealth
 
@@ -28,7 +28,7 @@ from .stream import Stream
 HEALTH_SECONDS = 5.0
 
 
-class Workflows(BlockingFlavour):
+class Workflows(MisuseGuard):
     """The workflows of `SekhaClient`; each of them obeys the deadline as a whole."""
 
     controller: MemoryController

@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from sekha._api.model import CallOptions, Departure, Endpoint, Repeat, Service
-from sekha._concurrency.primitives import Clock
+from sekha._concurrency.clock import Clock
 from sekha.errors import (
     SekhaAPIError,
     SekhaConnectionError,
@@ -137,7 +137,7 @@ class Attempts:
             attempt=state.attempt_number,
             max_retries=self._options.max_retries,
             time_left=self._options.time_left(self._clock.now()),
-            chance=self._clock.chance(),
+            chance=self._clock.jitter(),
         )
         self._wait = wait or 0.0
         return wait is not None

@@ -11,7 +11,7 @@ from typing import Any, Literal, NamedTuple, cast
 
 from sekha._api import endpoints
 from sekha._api.validation import kind_of
-from sekha._concurrency.primitives import async_for_each, async_in_thread
+from sekha._concurrency.tasks import async_for_each, async_in_thread
 from sekha._importing.journal import Entry, Journal, Match, compared
 from sekha.errors import (
     SekhaAPIError,
