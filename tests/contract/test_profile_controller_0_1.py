@@ -17,8 +17,8 @@ from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple
 import httpx
 import pytest
 
+from contract.replay import Comparison, Exchange, Ids, recorded, send
 from local.conftest import change
-from local.replay import Comparison, Exchange, Ids, recorded, send
 from local.stub_models import StubModels, stub_models
 from sekha.local import LocalSekha, bridge_0_2
 

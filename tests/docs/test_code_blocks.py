@@ -19,10 +19,10 @@ import pytest
 import sekha
 from sekha import AsyncSekhaClient, SekhaAuthError, SekhaClient, SekhaConnectionError
 from sekha.local import wire_0_1
-from support_examples.blocks import Block, as_async, as_blocking, blocks_of, blocks_of_docstrings, promises_of
-from support_examples.running import FLAVOURS, Ran, is_awaited, run
-from support_examples.specification import EXPECTED, Expectation, Undelivered, completed
-from support_examples.world import (
+from support.examples.blocks import Block, as_async, as_blocking, blocks_of, blocks_of_docstrings, promises_of
+from support.examples.running import FLAVOURS, Ran, is_awaited, run
+from support.examples.specification import EXPECTED, Expectation, Undelivered, completed
+from support.examples.world import (
     ARCHITECTURE,
     AUTHENTICATION,
     DEPLOYMENT,
@@ -34,10 +34,10 @@ from support_examples.world import (
     World,
 )
 
-HERE = Path(__file__).parent
-ROOT = HERE.parent
+TESTS = Path(__file__).parents[1]
+ROOT = TESTS.parent
 PACKAGE = Path(sekha.__file__).parent
-SPECIFICATION = list(blocks_of((HERE / "data" / "python-sdk.md").read_text("utf-8"), "python-sdk.md"))
+SPECIFICATION = list(blocks_of((TESTS / "data" / "python-sdk.md").read_text("utf-8"), "python-sdk.md"))
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 DOCUMENTATION = [
     block for page in PAGES for block in blocks_of(page.read_text("utf-8"), page.relative_to(ROOT).as_posix())

@@ -10,7 +10,7 @@ from typing import Set
 
 import pytest
 
-TESTS = Path(__file__).parent
+TESTS = Path(__file__).parents[1]
 DECISIONS = [
     *range(1, 10),
     11,

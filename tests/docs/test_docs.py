@@ -17,7 +17,7 @@ from sekha.cli import COMMANDS
 from sekha.cli.app import program
 from sekha.cli.exits import MEANINGS
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 MAIN_JOB = 'pip install -e ".[cli,local]" && sekha demo'
 TESTS = 'pip install -e ".[dev]" && pytest -n auto'
 

@@ -10,7 +10,7 @@ from typing import Any, Dict, List, Tuple
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "tools"))
 tool: Any = importlib.import_module("requirements")
 sys.path.pop(0)
@@ -20,8 +20,8 @@ SECTIONS = {"Correctness": ("C", 13), "Reliability": ("R", 16), "Security": ("S"
 IDS = [f"{letter}{number + 1}" for letter, count in SECTIONS.values() for number in range(count)]
 
 ELSEWHERE: Dict[str, Tuple[str, str]] = {
-    "C9": ("tests/test_twins.py", "compares the two flavours"),
-    "C13": ("tests/test_twins.py", "compares both flavours with the table of endpoints"),
+    "C9": ("tests/package/test_twins.py", "compares the two flavours"),
+    "C13": ("tests/package/test_twins.py", "compares both flavours with the table of endpoints"),
     "R5": ("tests/mixed", "blocking calls cannot be cancelled"),
     "R7": ("tests/mixed", "there are no tasks in blocking code"),
     "R9": ("tests/mixed", "there are no event loops in blocking code"),

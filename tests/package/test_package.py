@@ -15,7 +15,7 @@ from typing import Any, Dict, Iterator, List, Set, Tuple
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 SOURCE = ROOT / "src" / "sekha"
 EXTRAS = {"local": ["local"], "cli": ["cli", "local"], "testing": ["local", "testing"], "exports.py": ["cli"]}
 """Which extras a folder of the package may lean on."""

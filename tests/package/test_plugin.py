@@ -12,7 +12,7 @@ from typing import List, NamedTuple
 import pytest_sekha
 import sekha
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 SOURCE = Path(sekha.__file__).parents[1]
 
 

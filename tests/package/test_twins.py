@@ -24,7 +24,7 @@ from support.facts import BRIDGE_KEY, MCP_KEY, MESSAGES, REST_KEY
 from support.replies import DONE, answer, chunked, delta
 from support.server import FakeServer
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "tools"))
+sys.path.insert(0, str(Path(__file__).parents[2] / "tools"))
 unasync: Any = importlib.import_module("unasync")
 sys.path.pop(0)
 
@@ -128,7 +128,7 @@ def test_every_public_method_is_documented(awaited: Any, blocking: Any) -> None:
 
 def test_c9_the_generated_tree_is_that_of_its_source_without_a_word_of_async() -> None:
     """The generator looks for such words in code, comments and documentation."""
-    assert unasync.check(Path(__file__).parents[1]) == []
+    assert unasync.check(Path(__file__).parents[2]) == []
     for module in MODULES:
         source = inspect.getsource(importlib.import_module(f"sekha._sync.{module}"))
         assert not re.search(r"async|await", source.partition("\n\n")[2], re.IGNORECASE), module

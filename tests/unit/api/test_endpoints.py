@@ -16,7 +16,7 @@ from sekha._api.endpoints import ENDPOINTS
 from sekha._api.model import CallOptions, Endpoint, Repeat, Service, to_json
 from unit.vectors import Exchange, exchanges
 
-CONTRACT: List[Dict[str, Any]] = json.loads((Path(__file__).parents[1] / "data" / "contract.json").read_text("utf-8"))
+CONTRACT: List[Dict[str, Any]] = json.loads((Path(__file__).parents[2] / "data" / "contract.json").read_text("utf-8"))
 
 NOT_OFFERED = {
     ("controller", "update_folder"): "D14: 0.1 overwrites the label, so the label route is used",
