@@ -288,12 +288,14 @@ def test_every_block_of_the_documentation_says_its_language(page: Path) -> None:
     assert {fence.split(" ")[0] for fence in fences[::2]} <= {"python", "bash", "console", "text", "ini"}
 
 
+@pytest.mark.promise("C9")
 @pytest.mark.parametrize(("block", "flavour"), with_flavours(DOCSTRINGS))
-def test_c9_docstring(block: Block, flavour: str, world: World) -> None:
+def test_every_docstring_runs(block: Block, flavour: str, world: World) -> None:
     run_documented(block, flavour, world)
 
 
-def test_c9_both_flavours_have_the_same_examples() -> None:
+@pytest.mark.promise("C9")
+def test_both_flavours_have_the_same_examples() -> None:
     def headings(tree: str) -> List[str]:
         found = [block.heading for block in DOCSTRINGS if block.where.startswith(f"sekha/{tree}/")]
         return [heading.replace("Async", "").replace("async_", "") for heading in found]

@@ -1,8 +1,7 @@
-"""Every decision about the servers has a test that bears its number, and so runs on asyncio, on trio and blocking."""
+"""Every row of `docs/servers.md` has a test that a comment points to, and so runs on asyncio, on trio and blocking."""
 
 from __future__ import annotations
 
-import ast
 import re
 from functools import cache
 from pathlib import Path
@@ -23,15 +22,16 @@ DECISIONS = [
 """Section 3 of the decisions; the numbers that are missing were given up."""
 
 
+_COMMENT = re.compile(r"^# (D\d+(?:, D\d+)*)(?=:|$)", re.MULTILINE)
+
+
 @cache
 def numbers(tree: str) -> Set[int]:
-    """The numbers in the names of the tests of a tree: ``test_d22_d23_...`` has two."""
+    """The numbers in the comments above tests, or above a section of them: ``# D22, D23: the envelope`` has two."""
     found: Set[int] = set()
     for file in (TESTS / tree).glob("test_*.py"):
-        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
-            if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
-                match = re.match(r"test((?:_d\d+)+)_", node.name)
-                found |= {int(number) for number in re.findall(r"\d+", match[1])} if match else set()
+        for words in _COMMENT.findall(file.read_text(encoding="utf-8")):
+            found |= {int(number) for number in re.findall(r"\d+", words)}
     return found
 
 

@@ -1,4 +1,4 @@
-"""Every promise has tests that bear its ID, and the page of promises names them."""
+"""Every promise has tests with its mark, and the page of promises names them."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_every_promise_has_a_test_in_every_flavour(one: str) -> None:
         assert names["_async"] == names["_sync"]
 
 
-def test_no_test_bears_an_id_that_is_no_promise() -> None:
+def test_no_mark_has_an_id_that_is_no_promise() -> None:
     assert set(BY_ID) <= set(IDS)
     assert set(ELSEWHERE) <= set(IDS)
 
@@ -82,12 +82,13 @@ def test_every_row_names_tests_that_exist(one: str) -> None:
         source = (ROOT / file).read_text("utf-8")
         for name in names:
             assert re.search(rf"^ *(async )?def {name}\(", source, re.MULTILINE), f"{file} has no {name}"
-            assert one in tool.ids_of(name)
+            assert f"{file}::{name}" in BY_ID[one]
         named += names
     assert named, f"{one} is shown by no test"
 
 
-def test_r1_the_page_says_what_the_code_and_the_tests_say(capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.promise("R1")
+def test_the_page_says_what_the_code_and_the_tests_say(capsys: pytest.CaptureFixture[str]) -> None:
     """The table of what is repeated, too: it is made from the table of endpoints and the verdicts."""
     status = tool.main(["--check"])
     assert (status, capsys.readouterr().out) == (0, "")

@@ -9,6 +9,8 @@ import sys
 from pathlib import Path
 from typing import Any, Dict
 
+import pytest
+
 import sekha as package
 
 SOURCE = str(Path(package.__file__ or "").parents[1])
@@ -67,14 +69,16 @@ def constructing(url: str, number: int) -> Dict[str, Any]:
     return found
 
 
-def test_r14_a_client_for_http_opens_nothing_at_all() -> None:
+@pytest.mark.promise("R14")
+def test_a_client_for_http_opens_nothing_at_all() -> None:
     found = constructing("http://127.0.0.1:9", 50)
     spent = found.pop("milliseconds")
     assert found == {"threads": 0}, "no socket, no thread, no file, no SSL context"
     assert spent < 20
 
 
-def test_r14_clients_for_https_share_one_context() -> None:
+@pytest.mark.promise("R14")
+def test_clients_for_https_share_one_context() -> None:
     one, many = constructing("https://127.0.0.1:9", 1), constructing("https://127.0.0.1:9", 50)
     one.pop("milliseconds")
     assert many.pop("milliseconds") < 20

@@ -50,7 +50,8 @@ CODE = (".py", ".pyc", ".so", ".pyd", ".dll", ".zip", ".pyi")
 HARMLESS = ("import", "exec", "compile", "marshal.", "object.", "sys.", "ctypes.", "code.", "os.listdir", "builtins.id")
 
 
-def test_e6_importing_reads_no_file_but_modules_and_changes_nothing(tmp_path: Path) -> None:
+@pytest.mark.promise("E6")
+def test_importing_reads_no_file_but_modules_and_changes_nothing(tmp_path: Path) -> None:
     (tmp_path / ".env").write_text("SEKHA_API_KEY=from-a-file\nSEKHA_TIMEOUT=nonsense\n")
     (line,) = python(["-c", IMPORT], tmp_path)
     heavy, seen = json.loads(line)
@@ -73,8 +74,9 @@ def secure(tmp_path: Path) -> Iterator[Any]:
     server.close()
 
 
+@pytest.mark.promise("E7")
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
-def test_e7_no_call_and_no_error_imports_or_opens_anything_on_the_thread_of_the_loop(
+def test_no_call_and_no_error_imports_or_opens_anything_on_the_thread_of_the_loop(
     backend: str, secure: Any, tmp_path: Path
 ) -> None:
     requests, *seen = python(["-m", "support.first_calls", backend, *secure], tmp_path)
@@ -106,7 +108,8 @@ print(sorted(set(seen)))
 """
 
 
-def test_r10_a_blocking_client_has_all_that_its_calls_need(server: FakeServer, tmp_path: Path) -> None:
+@pytest.mark.promise("R10")
+def test_a_blocking_client_has_all_that_its_calls_need(server: FakeServer, tmp_path: Path) -> None:
     """An import in the middle of a call would count against its deadline, and a fork meanwhile would hang the child."""
     server.always("GET /health", answer(facts.HEALTHY))
     server.always("POST /api/v1/query", answer(facts.hits(facts.hit())))
@@ -132,8 +135,9 @@ failing(http_client=httpx.Client())
 """
 
 
+@pytest.mark.promise("C4")
 @pytest.mark.parametrize("first", ["import httpx", ""])
-def test_c4_errors_of_httpx_are_known_whenever_it_is_loaded(first: str, tmp_path: Path) -> None:
+def test_errors_of_httpx_are_known_whenever_it_is_loaded(first: str, tmp_path: Path) -> None:
     assert python(["-W", "ignore::ResourceWarning", "-c", first + ONE_AFTER_THE_OTHER], tmp_path) == ["False"] * 3
 
 
@@ -180,7 +184,8 @@ print(touched, threads)
 """
 
 
-def test_e4_blocking_calls_start_no_thread_and_touch_no_event_loop(server: FakeServer, tmp_path: Path) -> None:
+@pytest.mark.promise("E4")
+def test_blocking_calls_start_no_thread_and_touch_no_event_loop(server: FakeServer, tmp_path: Path) -> None:
     server.always("GET /health", answer(facts.HEALTHY))
     server.always("POST /mcp/tools/memory_stats", tool({**facts.STATS, "labels": [], "total_messages": 0}))
     server.always("GET /api/v1/conversations", answer(facts.rows()))

@@ -50,14 +50,16 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Tuple[Path, Path]:
     return folder / wheel, folder / sdist
 
 
-def test_e3_wheel_and_source_archive_say_that_the_package_is_typed(built: Tuple[Path, Path]) -> None:
+@pytest.mark.promise("E3")
+def test_wheel_and_source_archive_say_that_the_package_is_typed(built: Tuple[Path, Path]) -> None:
     with zipfile.ZipFile(built[0]) as wheel:
         assert "sekha/py.typed" in wheel.namelist()
     with tarfile.open(built[1]) as sdist:
         assert any(name.endswith("/src/sekha/py.typed") for name in sdist.getnames())
 
 
-def test_e3_mypy_agrees_with_user_code_in_both_flavours() -> None:
+@pytest.mark.promise("E3")
+def test_mypy_agrees_with_user_code_in_both_flavours() -> None:
     pytest.importorskip("mypy.api", reason="mypy is not installed")
     done = run("mypy", "--strict", "tests/typing")
     assert done.returncode == 0, done.stdout
@@ -65,13 +67,15 @@ def test_e3_mypy_agrees_with_user_code_in_both_flavours() -> None:
         assert "assert_type" in (ROOT / "tests" / "typing" / flavour).read_text("utf-8")
 
 
-def test_e3_pyright_agrees_with_user_code_in_both_flavours() -> None:
+@pytest.mark.promise("E3")
+def test_pyright_agrees_with_user_code_in_both_flavours() -> None:
     pytest.importorskip("pyright", reason="pyright is not installed")
     done = run("pyright", "--pythonpath", sys.executable, "tests/typing")
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_e3_every_public_type_is_known(built: Tuple[Path, Path], tmp_path: Path) -> None:
+@pytest.mark.promise("E3")
+def test_every_public_type_is_known(built: Tuple[Path, Path], tmp_path: Path) -> None:
     pytest.importorskip("pyright", reason="pyright is not installed")
     with zipfile.ZipFile(built[0]) as wheel:
         wheel.extractall(tmp_path / "installed")
@@ -139,7 +143,8 @@ def declared(requirements: List[str]) -> Set[str]:
     return {MODULES.get(name, name) for name in names} - {"sekha-python-sdk"}
 
 
-def test_e8_what_is_imported_is_declared_and_what_is_declared_is_imported(project: Dict[str, Any]) -> None:
+@pytest.mark.promise("E8")
+def test_what_is_imported_is_declared_and_what_is_declared_is_imported(project: Dict[str, Any]) -> None:
     core = declared(project["dependencies"])
     assert foreign(imported(files())) - {"opentelemetry"} == core - NOT_OURS
     extras = project["optional-dependencies"]
@@ -149,13 +154,15 @@ def test_e8_what_is_imported_is_declared_and_what_is_declared_is_imported(projec
     assert declared(extras["local"]) <= imported(files("local"))
 
 
-def test_e8_there_are_lower_bounds_and_no_upper_ones(project: Dict[str, Any]) -> None:
+@pytest.mark.promise("E8")
+def test_there_are_lower_bounds_and_no_upper_ones(project: Dict[str, Any]) -> None:
     for name in ("", *EXTRAS):
         for requirement in project["optional-dependencies"].get(name, []) if name else project["dependencies"]:
             if not requirement.startswith("sekha-python-sdk"):
                 assert re.fullmatch(r"[\w-]+(\[\w+\])?>=[\d.]+", requirement), requirement
 
 
-def test_e9_the_library_imports_no_event_loop() -> None:
+@pytest.mark.promise("E9")
+def test_the_library_imports_no_event_loop() -> None:
     for file in files():  # the local Sekha is a server, with a loop that is uvicorn's
         assert not {"asyncio", "trio", "uvloop"} & imported(iter([file])), file

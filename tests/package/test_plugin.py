@@ -9,6 +9,8 @@ import sys
 from pathlib import Path
 from typing import List, NamedTuple
 
+import pytest
+
 import pytest_sekha
 import sekha
 
@@ -90,7 +92,8 @@ def test_without_it():
 """
 
 
-def test_e10_the_fixtures_work_on_asyncio_trio_and_blocking(tmp_path: Path) -> None:
+@pytest.mark.promise("E10")
+def test_the_fixtures_work_on_asyncio_trio_and_blocking(tmp_path: Path) -> None:
     ran = run_pytest(tmp_path, test_user=GOOD)
     assert (ran.passed, ran.failed, ran.errors) == (6, 0, 0), ran.text
     assert "test_awaited[asyncio]" in ran.text
@@ -140,7 +143,8 @@ def test_after_all_that(sekha_client):
 """
 
 
-def test_e10_what_never_matched_fails_its_test(tmp_path: Path) -> None:
+@pytest.mark.promise("E10")
+def test_what_never_matched_fails_its_test(tmp_path: Path) -> None:
     ran = run_pytest(tmp_path, test_user=BAD)
     assert (ran.passed, ran.failed, ran.errors) == (1, 5, 0), ran.text
     told = dict(re.findall(r"^FAILED test_user.py::(\w+)\S* - (.*)$", ran.text, re.MULTILINE))
@@ -193,12 +197,14 @@ def test_options(local_sekha, sekha_client, sekha_clock):
 """
 
 
-def test_e10_fixtures_can_be_overridden(tmp_path: Path) -> None:
+@pytest.mark.promise("E10")
+def test_fixtures_can_be_overridden(tmp_path: Path) -> None:
     ran = run_pytest(tmp_path, conftest=CONFTEST, test_user=OPTIONS)
     assert (ran.passed, ran.failed, ran.errors) == (1, 0, 0), ran.text
 
 
-def test_e10_the_plugin_imports_nothing_of_ours_before_it_is_used(tmp_path: Path) -> None:
+@pytest.mark.promise("E10")
+def test_the_plugin_imports_nothing_of_ours_before_it_is_used(tmp_path: Path) -> None:
     script = "import sys, pytest; before = set(sys.modules); import pytest_sekha; print(set(sys.modules) - before)"
     assert run_python(tmp_path, "-c", script).strip() == "{'pytest_sekha'}"
 
@@ -214,13 +220,15 @@ def test_with_it(local_sekha):
 """
 
 
-def test_e10_without_the_extra_only_who_uses_it_is_told(tmp_path: Path) -> None:
+@pytest.mark.promise("E10")
+def test_without_the_extra_only_who_uses_it_is_told(tmp_path: Path) -> None:
     ran = run_pytest(tmp_path, conftest=WITHOUT, test_user=SOME)
     assert (ran.passed, ran.failed, ran.errors) == (1, 0, 1), ran.text
     assert 'sekha.testing needs its extra: pip install "sekha-python-sdk[testing]"' in ran.text
 
 
-def test_e10_installing_registers_the_plugin() -> None:
+@pytest.mark.promise("E10")
+def test_installing_registers_the_plugin() -> None:
     assert pytest_sekha.__name__ == "pytest_sekha"
     project = (ROOT / "pyproject.toml").read_text("utf-8")
     assert '\n[project.entry-points.pytest11]\npytest_sekha = "pytest_sekha"\n' in project

@@ -62,7 +62,8 @@ def names_of(cls: Any) -> Set[str]:
     return {translated(name) for name in members(cls)}
 
 
-def test_c9_the_package_has_every_name_twice() -> None:
+@pytest.mark.promise("C9")
+def test_the_package_has_every_name_twice() -> None:
     awaited = {name for name in sekha.__all__ if "sync" in name.lower()}
     assert {translated(name) for name in awaited} < set(sekha.__all__)
     assert len(awaited) == 6
@@ -70,8 +71,9 @@ def test_c9_the_package_has_every_name_twice() -> None:
         assert hasattr(sekha, name)
 
 
+@pytest.mark.promise("C9")
 @pytest.mark.parametrize("module", MODULES)
-def test_c9_modules_have_the_same_names(module: str) -> None:
+def test_modules_have_the_same_names(module: str) -> None:
     awaited, blocking = (importlib.import_module(f"sekha.{tree}.{module}") for tree in ("_async", "_sync"))
 
     def own(one: Any) -> Set[str]:
@@ -81,8 +83,9 @@ def test_c9_modules_have_the_same_names(module: str) -> None:
     assert translated(awaited.__doc__ or "").strip() == (blocking.__doc__ or "").strip()
 
 
+@pytest.mark.promise("C9")
 @pytest.mark.parametrize(("awaited", "blocking"), CLASSES, ids=lambda cls: cls.__name__)
-def test_c9_classes_have_the_same_methods(awaited: Any, blocking: Any) -> None:
+def test_classes_have_the_same_methods(awaited: Any, blocking: Any) -> None:
     assert names_of(awaited) == names_of(blocking)
     assert translated(inspect.getdoc(awaited) or "") == inspect.getdoc(blocking)
     others = {translated(name): value for name, value in members(awaited).items()}
@@ -102,8 +105,9 @@ def shape(function: Any) -> List[Tuple[str, Any, str, str]]:
     ]
 
 
+@pytest.mark.promise("C9")
 @pytest.mark.parametrize(("awaited", "blocking"), CLASSES, ids=lambda cls: cls.__name__)
-def test_c9_what_is_awaited_blocks_in_the_other(awaited: Any, blocking: Any) -> None:
+def test_what_is_awaited_blocks_in_the_other(awaited: Any, blocking: Any) -> None:
     others = {translated(name): value for name, value in members(awaited).items()}
     for name, method in members(blocking).items():
         assert not inspect.iscoroutinefunction(method), name
@@ -113,7 +117,8 @@ def test_c9_what_is_awaited_blocks_in_the_other(awaited: Any, blocking: Any) -> 
             assert inspect.iscoroutinefunction(others[name]) != at_once, name
 
 
-def test_c9_factories_are_twins() -> None:
+@pytest.mark.promise("C9")
+def test_factories_are_twins() -> None:
     awaited, blocking = sekha.create_async_sekha_client, sekha.create_sekha_client
     assert shape(awaited) == shape(blocking)
     assert translated(awaited.__doc__ or "") == blocking.__doc__
@@ -126,7 +131,8 @@ def test_every_public_method_is_documented(awaited: Any, blocking: Any) -> None:
             assert inspect.getdoc(method), name
 
 
-def test_c9_the_generated_tree_is_that_of_its_source_without_a_word_of_async() -> None:
+@pytest.mark.promise("C9")
+def test_the_generated_tree_is_that_of_its_source_without_a_word_of_async() -> None:
     """The generator looks for such words in code, comments and documentation."""
     assert unasync.check(Path(__file__).parents[2]) == []
     for module in MODULES:
@@ -179,10 +185,9 @@ def sent(*servers: FakeServer) -> List[Tuple[bytes, bytes]]:
     return sorted(found)
 
 
+@pytest.mark.promise("C9")
 @pytest.mark.parametrize("name", [*BY_NAME, *WALKS, *WORKFLOWS])
-def test_c9_every_method_sends_the_same_bytes_in_both_flavours(
-    name: str, server: FakeServer, bridge: FakeServer
-) -> None:
+def test_every_method_sends_the_same_bytes_in_both_flavours(name: str, server: FakeServer, bridge: FakeServer) -> None:
     scripted(name, server, bridge)
     options: Any = {"controller_url": server.url, "bridge_url": bridge.url, "headers": {"X-Team": "Ada"}, **KEYS}
     with sekha.SekhaClient(**options) as client:
@@ -209,7 +214,8 @@ def test_c9_every_method_sends_the_same_bytes_in_both_flavours(
         assert sent(server, bridge) == blocking
 
 
-def test_c9_every_method_is_among_those() -> None:
+@pytest.mark.promise("C9")
+def test_every_method_is_among_those() -> None:
     names = {f"{service}.{name}" for service in SERVICES for name in methods(service)}
     workflows = {name for name, value in members(sekha.AsyncSekhaClient).items() if inspect.isfunction(value)}
     assert {*BY_NAME, *WALKS} == names
@@ -262,7 +268,8 @@ def _functions(cls: Any) -> Iterator[Tuple[str, Any]]:
                     yield name, value
 
 
-def test_c13_every_method_makes_calls_of_the_table() -> None:
+@pytest.mark.promise("C13")
+def test_every_method_makes_calls_of_the_table() -> None:
     reached: Set[str] = set()
     for service, (awaited, _) in SERVICES.items():
         used = used_by(awaited)
@@ -297,7 +304,8 @@ COMBINATIONS = {
 """What a method may call besides the row of its name, or instead of it."""
 
 
-def test_c13_every_method_has_its_row_or_a_stated_combination() -> None:
+@pytest.mark.promise("C13")
+def test_every_method_has_its_row_or_a_stated_combination() -> None:
     names = {id(value): name for name, value in vars(_endpoints).items()}
     own = {f"{row.service.value}.{row.name}": {names[id(row)]} for row in ENDPOINTS}
     found = {
@@ -320,8 +328,9 @@ PARTS = {
 """The rows that a workflow calls."""
 
 
+@pytest.mark.promise("C13")
 @pytest.mark.parametrize("name", WORKFLOWS)
-def test_c13_every_workflow_is_a_stated_combination(name: str, server: FakeServer, bridge: FakeServer) -> None:
+def test_every_workflow_is_a_stated_combination(name: str, server: FakeServer, bridge: FakeServer) -> None:
     scripted(name, server, bridge)
     with sekha.SekhaClient(controller_url=server.url, bridge_url=bridge.url, **KEYS) as client:
         result = made(client, name)
@@ -332,7 +341,8 @@ def test_c13_every_workflow_is_a_stated_combination(name: str, server: FakeServe
     assert sorted([(False, line) for line in server.lines] + [(True, line) for line in bridge.lines]) == expected
 
 
-def test_c13_every_row_is_the_method_of_its_name() -> None:
+@pytest.mark.promise("C13")
+def test_every_row_is_the_method_of_its_name() -> None:
     for row in ENDPOINTS:
         assert row.name in methods(row.service.value), row.name
     without = {"get_messages", "update_folder", *MANY}
@@ -341,7 +351,8 @@ def test_c13_every_row_is_the_method_of_its_name() -> None:
     }
 
 
-def test_c13_the_table_of_calls_in_these_tests_is_complete() -> None:
+@pytest.mark.promise("C13")
+def test_the_table_of_calls_in_these_tests_is_complete() -> None:
     assert {call.name for call in CALLS} == {
         f"{service}.{name}" for service in SERVICES for name in methods(service) - MANY
     }

@@ -112,9 +112,10 @@ def full(cls: Type[SekhaError]) -> SekhaError:
     return error
 
 
+@pytest.mark.promise("E1")
 @pytest.mark.parametrize("cls", classes())
 @pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
-def test_e1_errors_survive_pickle_with_all_their_fields(cls: Type[SekhaError], protocol: int) -> None:
+def test_errors_survive_pickle_with_all_their_fields(cls: Type[SekhaError], protocol: int) -> None:
     error = full(cls)
     twin = pickle.loads(pickle.dumps(error, protocol))
     assert type(twin) is cls
@@ -122,9 +123,10 @@ def test_e1_errors_survive_pickle_with_all_their_fields(cls: Type[SekhaError], p
     assert (str(twin), repr(twin), twin.args) == (str(error), repr(error), error.args)
 
 
+@pytest.mark.promise("E1")
 @pytest.mark.parametrize("cls", classes())
 @pytest.mark.parametrize("duplicate", [copy.copy, copy.deepcopy])
-def test_e1_errors_survive_copies_with_all_their_fields(cls: Type[SekhaError], duplicate: Any) -> None:
+def test_errors_survive_copies_with_all_their_fields(cls: Type[SekhaError], duplicate: Any) -> None:
     error = full(cls)
     twin = duplicate(error)
     assert twin is not error
@@ -136,7 +138,8 @@ def _fail(name: str) -> None:
     raise full(getattr(errors, name))
 
 
-def test_e1_errors_come_out_of_another_process_with_all_their_fields() -> None:
+@pytest.mark.promise("E1")
+def test_errors_come_out_of_another_process_with_all_their_fields() -> None:
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
         for cls in classes():
             error = pool.submit(_fail, cls.__name__).exception(timeout=30)
@@ -157,7 +160,8 @@ def test_an_error_can_be_made_of_a_message_alone(cls: Type[SekhaError]) -> None:
 # ---- errors tell (E2) --------------------------------------------------------------------------------------------
 
 
-def test_e2_the_text_of_an_error_is_one_line_with_all_that_helps() -> None:
+@pytest.mark.promise("E2")
+def test_the_text_of_an_error_is_one_line_with_all_that_helps() -> None:
     error = SekhaServerError(
         "Database\n  error:  locked", status_code=500, method="PUT", path=PATH, attempts=3, elapsed=2.25
     )
@@ -166,13 +170,15 @@ def test_e2_the_text_of_an_error_is_one_line_with_all_that_helps() -> None:
     assert str(error) == f"Database error: locked (status 500, {call}, it may have been applied)"
 
 
-def test_e2_one_attempt_is_no_attempts() -> None:
+@pytest.mark.promise("E2")
+def test_one_attempt_is_no_attempts() -> None:
     assert str(SekhaError("x", method="GET", path="/health", attempts=1, elapsed=0.25)) == (
         "x (GET /health, 1 attempt in 0.25 s)"
     )
 
 
-def test_e2_what_was_refused_before_sending_tells_no_status() -> None:
+@pytest.mark.promise("E2")
+def test_what_was_refused_before_sending_tells_no_status() -> None:
     error = argument_error("query", "must not be empty")
     assert str(error) == "query: must not be empty"
     assert (error.field, error.status_code, error.sent) == ("query", 400, False)
@@ -182,6 +188,7 @@ def test_e2_what_was_refused_before_sending_tells_no_status() -> None:
 # ---- an answer becomes an error (C7) -----------------------------------------------------------------------------
 
 
+@pytest.mark.promise("C7")
 @pytest.mark.parametrize(
     ("status", "cls"),
     [
@@ -208,7 +215,7 @@ def test_e2_what_was_refused_before_sending_tells_no_status() -> None:
         (304, SekhaAPIError),
     ],
 )
-def test_c7_the_status_decides_the_class(status: int, cls: Type[SekhaAPIError]) -> None:
+def test_the_status_decides_the_class(status: int, cls: Type[SekhaAPIError]) -> None:
     assert error_class(status) is cls
     error = error_from_response("GET", "/x", status, {}, b"")
     assert type(error) is cls
@@ -238,9 +245,10 @@ BODIES: Dict[str, bytes] = {
 STATUSES = [301, 307, 400, 401, 403, 404, 409, 413, 415, 422, 429, 500, 502, 503, 504]
 
 
+@pytest.mark.promise("C7")
 @pytest.mark.parametrize("body", BODIES)
 @pytest.mark.parametrize("content_type", ["application/json", "text/html; charset=utf-8", None])
-def test_c7_any_body_becomes_an_error_with_a_bounded_text(body: str, content_type: Optional[str]) -> None:
+def test_any_body_becomes_an_error_with_a_bounded_text(body: str, content_type: Optional[str]) -> None:
     headers = {"content-type": content_type} if content_type else {}
     for status in STATUSES:
         error = error_from_response("PUT", PATH, status, headers, BODIES[body])
@@ -255,8 +263,9 @@ def test_c7_any_body_becomes_an_error_with_a_bounded_text(body: str, content_typ
         json.dumps([error.message, error.body, error.code])
 
 
+@pytest.mark.promise("C7")
 @given(st.binary(max_size=200), st.sampled_from(STATUSES), st.text(max_size=20))
-def test_c7_no_bytes_break_the_making_of_an_error(body: bytes, status: int, content_type: str) -> None:
+def test_no_bytes_break_the_making_of_an_error(body: bytes, status: int, content_type: str) -> None:
     assert str(error_from_response("GET", "/x", status, {"content-type": content_type}, body))
 
 
@@ -270,8 +279,9 @@ json_values: st.SearchStrategy[Any] = st.recursive(
 )
 
 
+@pytest.mark.promise("C7")
 @given(json_values)
-def test_c7_no_json_breaks_the_making_of_an_error(body: object) -> None:
+def test_no_json_breaks_the_making_of_an_error(body: object) -> None:
     error = error_from_response("GET", "/x", 500, {}, json.dumps(body).encode())
     assert error.message
     assert error.code is None or isinstance(error.code, (int, str))
@@ -347,6 +357,7 @@ def test_every_recorded_refusal_becomes_its_error_with_the_servers_words(file: s
 # ---- redirects (S3) ----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.promise("S3")
 @pytest.mark.parametrize(
     ("location", "shown"),
     [
@@ -356,13 +367,14 @@ def test_every_recorded_refusal_becomes_its_error_with_the_servers_words(file: s
         ("http://[bad", "?"),
     ],
 )
-def test_s3_a_redirect_names_its_target_without_query_and_user(location: str, shown: str) -> None:
+def test_a_redirect_names_its_target_without_query_and_user(location: str, shown: str) -> None:
     error = error_from_response("GET", "/x", 307, {"location": location}, b"")
     assert f"to {shown};" in error.message
     assert "sekret" not in str(error)
 
 
-def test_s3_a_redirect_without_a_target_says_so() -> None:
+@pytest.mark.promise("S3")
+def test_a_redirect_without_a_target_says_so() -> None:
     assert "to ?;" in error_from_response("GET", "/x", 302, {}, b"").message
 
 
@@ -381,6 +393,7 @@ def far_from_greenwich(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     time.tzset()
 
 
+@pytest.mark.promise("R3")
 @pytest.mark.parametrize(
     ("value", "seconds"),
     [
@@ -408,17 +421,19 @@ def far_from_greenwich(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         ("Sun, 06 Nov 99999 08:49:47 GMT", None),
     ],
 )
-def test_r3_retry_after_is_seconds_or_a_date_or_nothing(value: str, seconds: object, far_from_greenwich: None) -> None:
+def test_retry_after_is_seconds_or_a_date_or_nothing(value: str, seconds: object, far_from_greenwich: None) -> None:
     assert parse_retry_after(value, now=NOW) == seconds
 
 
+@pytest.mark.promise("R3")
 @given(st.text(max_size=40))
-def test_r3_no_retry_after_breaks_an_error(value: str) -> None:
+def test_no_retry_after_breaks_an_error(value: str) -> None:
     found = parse_retry_after(value, now=NOW)
     assert found is None or 0 <= found < float("inf")
 
 
-def test_r3_without_a_moment_given_a_date_counts_from_now() -> None:
+@pytest.mark.promise("R3")
+def test_without_a_moment_given_a_date_counts_from_now() -> None:
     assert parse_retry_after("Sun, 06 Nov 1994 08:49:37 GMT") == 0.0
     found = parse_retry_after("Fri, 06 Nov 2093 08:49:37 GMT")
     assert found is not None

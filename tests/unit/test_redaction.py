@@ -36,7 +36,8 @@ def innermost_frame(error: BaseException) -> FrameType:
     return frame.tb_frame
 
 
-def test_s1_only_reveal_gives_the_key() -> None:
+@pytest.mark.promise("S1")
+def test_only_reveal_gives_the_key() -> None:
     secret = Secret(CANARY, "api_key")
     assert secret.reveal() == CANARY
     for text in (repr(secret), str(secret), f"{secret}", f"{secret!r}", repr([secret])):
@@ -45,7 +46,8 @@ def test_s1_only_reveal_gives_the_key() -> None:
     assert not hasattr(secret, "__dict__"), "vars() and debuggers find nothing"
 
 
-def test_s1_a_key_is_taken_out_of_everything_that_an_error_says() -> None:
+@pytest.mark.promise("S1")
+def test_a_key_is_taken_out_of_everything_that_an_error_says() -> None:
     secrets = [Secret(CANARY, "api_key")]
     errors = [
         SekhaServerError(f"no {CANARY}!", body=f"<{CANARY}>", code=f"E-{CANARY}", status_code=500),
@@ -62,13 +64,15 @@ def test_s1_a_key_is_taken_out_of_everything_that_an_error_says() -> None:
     assert "no ***!" in str(errors[0])
 
 
+@pytest.mark.promise("S1")
 @given(st.permutations(["key", "key-two", "a-key-two-three"]))
-def test_s1_of_keys_that_contain_each_other_no_part_stays(keys: List[str]) -> None:
+def test_of_keys_that_contain_each_other_no_part_stays(keys: List[str]) -> None:
     error = SekhaServerError("got key, key-two, a-key-two-three", status_code=500)
     assert redact(error, [Secret(key, "api_key") for key in keys]).message == "got ***, ***, ***"
 
 
-def test_s1_an_error_without_a_key_in_it_stays_as_it_is() -> None:
+@pytest.mark.promise("S1")
+def test_an_error_without_a_key_in_it_stays_as_it_is() -> None:
     error = redact(SekhaServerError("down", body="down", status_code=503), [Secret(CANARY, "api_key")])
     assert (error.message, error.body, error.status_code) == ("down", "down", 503)
 
@@ -113,9 +117,10 @@ def test_a_view_changes_the_keys_it_was_given_and_no_others(
     assert revealed(before) == revealed(changed_keys(**old)), "the parent keeps its keys"
 
 
+@pytest.mark.promise("S1", "S2")
 @pytest.mark.parametrize("name", ["api_key", "mcp_api_key", "bridge_api_key"])
 @pytest.mark.parametrize("bad", ["", "  ", CANARY + "\n" + CANARY, CANARY + "\0x", CANARY + "\u20ac"])
-def test_s1_s2_a_bad_key_of_a_view_is_refused_by_name_and_not_shown(name: str, bad: str) -> None:
+def test_a_bad_key_of_a_view_is_refused_by_name_and_not_shown(name: str, bad: str) -> None:
     with pytest.raises(SekhaConfigError, match=f"^{name}: ") as caught:
         changed_keys(**{name: bad})
     assert CANARY[:8] not in str(caught.value)
@@ -167,7 +172,8 @@ def test_an_option_that_cannot_be_used_is_refused_by_name(name: str, value: obje
         changed_options({}, **{name: value})
 
 
-def test_s1_a_key_that_a_server_echoes_in_json_is_taken_out_too() -> None:
+@pytest.mark.promise("S1")
+def test_a_key_that_a_server_echoes_in_json_is_taken_out_too() -> None:
     key = 'sk-"quoted"\\é'
     error = error_from_response("GET", "/x", 401, {}, json.dumps({"oops": key}).encode())
     assert "quoted" in str(error.body)
@@ -175,8 +181,9 @@ def test_s1_a_key_that_a_server_echoes_in_json_is_taken_out_too() -> None:
     assert "quoted" not in str(error.body) + str(error)
 
 
+@pytest.mark.promise("S1")
 @pytest.mark.parametrize("key", ['sk-"quoted"\\canary', "sk-canary é", "sk-canary'/?&=%", "sk-canary-" + "x" * 300])
-def test_s1_neither_an_escaped_nor_a_cut_key_stays_nor_one_in_a_cause(key: str) -> None:
+def test_neither_an_escaped_nor_a_cut_key_stays_nor_one_in_a_cause(key: str) -> None:
     forms = [
         key,
         json.dumps(key),
@@ -194,7 +201,8 @@ def test_s1_neither_an_escaped_nor_a_cut_key_stays_nor_one_in_a_cause(key: str) 
             assert not any(form[:12] in text for text in shown), body
 
 
-def test_s1_of_a_call_that_failed_no_arguments_and_no_frames_stay_but_the_callers_own_error_does() -> None:
+@pytest.mark.promise("S1")
+def test_of_a_call_that_failed_no_arguments_and_no_frames_stay_but_the_callers_own_error_does() -> None:
     @redact_traceback
     def connect(*, key: str) -> None:
         try:
@@ -217,7 +225,8 @@ def test_s1_of_a_call_that_failed_no_arguments_and_no_frames_stay_but_the_caller
     assert connect.__name__ == "connect"
 
 
-def test_s1_what_the_caller_was_handling_stays_as_it_is() -> None:
+@pytest.mark.promise("S1")
+def test_what_the_caller_was_handling_stays_as_it_is() -> None:
     handled, context, cause, error = (
         ZeroDivisionError("mine"),
         KeyError(CANARY),

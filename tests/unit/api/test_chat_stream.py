@@ -73,6 +73,7 @@ def test_numbers_that_no_chunk_has_are_none() -> None:
 # ---- how a stream may end (C1) -----------------------------------------------------------------------------------
 
 
+@pytest.mark.promise("C1")
 @pytest.mark.parametrize(
     "ending",
     [
@@ -85,13 +86,14 @@ def test_numbers_that_no_chunk_has_are_none() -> None:
         sse(chunk(None, "stop"), {"choices": [], "usage": {"prompt_tokens": 1, "total_tokens": 2}}),
     ],
 )
-def test_c1_done_or_a_finish_reason_is_a_good_end(ending: str) -> None:
+def test_done_or_a_finish_reason_is_a_good_end(ending: str) -> None:
     for found in (read(sse(chunk("Hel"), chunk("lo")) + ending), in_bytes(sse(chunk("Hel"), chunk("lo")) + ending)):
         assert found.error is None
         assert found.text == "Hello"
         assert found.reader.done
 
 
+@pytest.mark.promise("C1")
 @pytest.mark.parametrize(
     ("wire", "text"),
     [
@@ -104,7 +106,7 @@ def test_c1_done_or_a_finish_reason_is_a_good_end(ending: str) -> None:
         (sse(chunk("Hel")) + "dat", "Hel"),
     ],
 )
-def test_c1_a_stream_that_ends_without_either_is_cut_and_keeps_the_text_so_far(wire: str, text: str) -> None:
+def test_a_stream_that_ends_without_either_is_cut_and_keeps_the_text_so_far(wire: str, text: str) -> None:
     for found in (read(wire), in_bytes(wire)):
         assert isinstance(found.error, SekhaStreamError)
         assert found.error.text == text
@@ -114,15 +116,17 @@ def test_c1_a_stream_that_ends_without_either_is_cut_and_keeps_the_text_so_far(w
         assert found.text == text
 
 
-def test_c1_a_cut_inside_a_character_is_a_cut_and_no_odd_letter() -> None:
+@pytest.mark.promise("C1")
+def test_a_cut_inside_a_character_is_a_cut_and_no_odd_letter() -> None:
     whole = (sse(chunk("é")) + 'data: {"choices": [{"delta": {"content": "日').encode()
     found = Read([whole[:-1]])
     assert isinstance(found.error, SekhaStreamError)
     assert found.error.text == found.text == "é"
 
 
+@pytest.mark.promise("C1")
 @given(st.data())
-def test_c1_a_stream_cut_anywhere_before_its_end_is_an_error_with_what_had_arrived(data: st.DataObject) -> None:
+def test_a_stream_cut_anywhere_before_its_end_is_an_error_with_what_had_arrived(data: st.DataObject) -> None:
     texts = ["Größe ", "日本", "\U0001f600", " end"]
     wire = "".join(f"data: {json.dumps(chunk(text), ensure_ascii=False)}\n\n" for text in texts).encode()
     found = Read([wire[: data.draw(st.integers(0, len(wire)))]])
@@ -140,8 +144,9 @@ def test_nothing_after_done_is_looked_at() -> None:
 # ---- keep-alives (C3) --------------------------------------------------------------------------------------------
 
 
+@pytest.mark.promise("C3")
 @given(st.lists(st.lists(st.sampled_from(NOISE), max_size=3), min_size=5, max_size=5))
-def test_c3_keep_alives_between_any_two_events_change_nothing(noise: List[List[str]]) -> None:
+def test_keep_alives_between_any_two_events_change_nothing(noise: List[List[str]]) -> None:
     parts = [sse(chunk("a")), sse(chunk("b")), sse(chunk(None, "stop")), DONE, ""]
     found = read("".join("".join(before) + part for before, part in zip(noise, parts)))
     clean = read("".join(parts))
@@ -152,6 +157,7 @@ def test_c3_keep_alives_between_any_two_events_change_nothing(noise: List[List[s
 # ---- errors inside a stream (C5) ---------------------------------------------------------------------------------
 
 
+@pytest.mark.promise("C5")
 @pytest.mark.parametrize(
     ("event", "cls", "words"),
     [
@@ -171,7 +177,7 @@ def test_c3_keep_alives_between_any_two_events_change_nothing(noise: List[List[s
         ('data: {"choices": [5]}\n\n', SekhaDecodeError, "choices[0]"),
     ],
 )
-def test_c5_an_error_or_nonsense_inside_a_stream_raises_and_nothing_after_it_is_given(
+def test_an_error_or_nonsense_inside_a_stream_raises_and_nothing_after_it_is_given(
     event: str, cls: Type[SekhaError], words: str
 ) -> None:
     wire = sse(chunk("before")) + event + sse(chunk("after"), chunk(None, "stop")) + DONE
@@ -198,8 +204,9 @@ def test_an_event_that_is_too_long_is_refused() -> None:
 # ---- chunks of real model servers (C8) ---------------------------------------------------------------------------
 
 
+@pytest.mark.promise("C8")
 @pytest.mark.parametrize("server", SERVERS)
-def test_c8_the_chunks_of_every_model_server_add_up_to_the_answer_without_streaming(server: str) -> None:
+def test_the_chunks_of_every_model_server_add_up_to_the_answer_without_streaming(server: str) -> None:
     head = {"created": 1700000000, "model": "m", "object": "chat.completion.chunk"}
     chunks = [{**head, **chunk} if chunk.get("id") else chunk for chunk in SERVERS[server]]
     for found in (read(sse(*chunks) + DONE), in_bytes(sse(*chunks) + DONE)):
@@ -218,7 +225,8 @@ def test_c8_the_chunks_of_every_model_server_add_up_to_the_answer_without_stream
         TypeAdapter(ChatCompletion).validate_python(completion, strict=True)
 
 
-def test_c6_what_a_server_adds_to_a_chunk_is_kept() -> None:
+@pytest.mark.promise("C6")
+def test_what_a_server_adds_to_a_chunk_is_kept() -> None:
     odd = {**chunk("a"), "new": {"deep": [1]}}
     odd["choices"][0]["later"] = None
     odd["choices"][0]["delta"]["reasoning_content"] = "hm"
@@ -260,8 +268,9 @@ chunks = st.fixed_dictionaries(
 )
 
 
+@pytest.mark.promise("C8")
 @given(st.lists(chunks, max_size=5))
-def test_c8_no_shape_of_chunks_breaks_the_text_or_the_collected_answer(stream: List[Dict[str, Any]]) -> None:
+def test_no_shape_of_chunks_breaks_the_text_or_the_collected_answer(stream: List[Dict[str, Any]]) -> None:
     found = read(sse(*stream) + DONE)
     assert found.error is None
     assert len(found.chunks) == len(stream)

@@ -78,8 +78,9 @@ UNSAFE = ["create_conversation", "memory_store", "complete", "stream_complete"]
 COSTLY = ["summarize", "prune_dry_run", "suggest_labels", "memory_prune"]
 
 
+@pytest.mark.promise("R1")
 @ids
-def test_r1_what_may_be_repeated_is_what_the_decisions_say(endpoint: Endpoint[Any]) -> None:
+def test_what_may_be_repeated_is_what_the_decisions_say(endpoint: Endpoint[Any]) -> None:
     expected = [(Repeat.SAFE, SAFE), (Repeat.UNSAFE, UNSAFE), (Repeat.COSTLY, COSTLY)]
     assert [endpoint.repeat] == [repeat for repeat, names in expected if endpoint.name in names]
     if endpoint.method == "GET":
@@ -171,7 +172,8 @@ def test_a_call_without_query_has_no_question_mark() -> None:
     assert module.LIST_CONVERSATIONS.request().path == "/api/v1/conversations"
 
 
-def test_r15_the_body_is_compact_utf_8_made_once() -> None:
+@pytest.mark.promise("R15")
+def test_the_body_is_compact_utf_8_made_once() -> None:
     body: Dict[str, Any] = {"query": "Größe 日本語 \U0001f600", "limit": 10, "x": [1.5, None, True]}
     request = module.QUERY.request(body)
     assert request.content == '{"query":"Größe 日本語 \U0001f600","limit":10,"x":[1.5,null,true]}'.encode()
@@ -196,7 +198,8 @@ def test_a_request_and_its_options_cannot_be_changed() -> None:
         module.QUERY.repeat = Repeat.UNSAFE  # type: ignore[misc]
 
 
-def test_r4_a_deadline_becomes_a_moment_once() -> None:
+@pytest.mark.promise("R4")
+def test_a_deadline_becomes_a_moment_once() -> None:
     options = CallOptions(deadline=5.0)
     assert options.time_left(100.0) is None
     begun = options.begun(100.0)

@@ -98,8 +98,9 @@ def outcomes(flavour: str, text: Any) -> Iterator[Tuple[str, List[httpx.Request]
     yield from found
 
 
+@pytest.mark.promise("S4")
 @pytest.mark.parametrize("flavour", FLAVOURS)
-def test_s4_every_method_with_an_id_is_looked_at_and_reaches_every_path_with_one(flavour: str) -> None:
+def test_every_method_with_an_id_is_looked_at_and_reaches_every_path_with_one(flavour: str) -> None:
     assert {name for _, name, _ in methods(flavour)} == OFFERED
     paths = set()
     for name, seen, error in outcomes(flavour, ID):
@@ -122,6 +123,7 @@ uuids = st.uuids().flatmap(
 )
 
 
+@pytest.mark.promise("S4")
 @pytest.mark.parametrize("flavour", FLAVOURS)
 @given(text=st.text() | near_ids | uuids)
 @example(text="")
@@ -130,7 +132,7 @@ uuids = st.uuids().flatmap(
 @example(text=f"{ID}/../../query")
 @example(text=f"{ID}%2fpin")
 @settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
-def test_s4_no_text_leaves_its_segment(flavour: str, text: Any) -> None:
+def test_no_text_leaves_its_segment(flavour: str, text: Any) -> None:
     for name, seen, error in outcomes(flavour, text):
         if not seen:
             assert isinstance(error, SekhaValidationError), name

@@ -97,8 +97,9 @@ def test_every_recorded_refusal_is_an_error_with_the_status_of_the_wire(name: st
 # ---- newer servers do not break us (C6) --------------------------------------------------------------------------
 
 
+@pytest.mark.promise("C6")
 @pytest.mark.parametrize("name", BODIES)
-def test_c6_an_unknown_key_at_every_level_survives(name: str) -> None:
+def test_an_unknown_key_at_every_level_survives(name: str) -> None:
     endpoint, body = BODIES[name]
     later = {"deep": [1, {"null": None}], "x": 1.5}
     for path, item in objects(body):
@@ -109,8 +110,9 @@ def test_c6_an_unknown_key_at_every_level_survives(name: str) -> None:
             assert json.dumps(later) in json.dumps(endpoint.read(answer(mutant))), path
 
 
+@pytest.mark.promise("C6")
 @pytest.mark.parametrize("name", BODIES)
-def test_c6_a_status_role_or_level_that_nobody_knows_yet_survives(name: str) -> None:
+def test_a_status_role_or_level_that_nobody_knows_yet_survives(name: str) -> None:
     endpoint, body = BODIES[name]
     for path, item in objects(body):
         for key in WORDS & set(item):
@@ -152,8 +154,9 @@ def sample(shape: Any) -> Any:
     return SAMPLES[shape]
 
 
+@pytest.mark.promise("C6")
 @pytest.mark.parametrize("shape", typed_dicts(), ids=lambda t: str(t.__name__))
-def test_c6_every_optional_key_may_be_missing_or_null_and_unknown_keys_are_kept(shape: Any) -> None:
+def test_every_optional_key_may_be_missing_or_null_and_unknown_keys_are_kept(shape: Any) -> None:
     from pydantic import TypeAdapter
 
     adapter = TypeAdapter(shape)
@@ -243,11 +246,12 @@ def name_of(endpoint: Endpoint[Any]) -> str:
     return f"{endpoint.service.value}.{endpoint.name}"
 
 
+@pytest.mark.promise("C7")
 @pytest.mark.parametrize(
     "endpoint", [e for e in ENDPOINTS if e.reader._shape is not None and e.name not in LENIENT], ids=name_of
 )
 @pytest.mark.parametrize("content_type", ["application/json", "text/html", ""])
-def test_c7_a_2xx_that_does_not_fit_names_the_call_the_status_and_the_place(
+def test_a_2xx_that_does_not_fit_names_the_call_the_status_and_the_place(
     endpoint: Endpoint[Any], content_type: str
 ) -> None:
     for status, body in product((200, 204), ODD_BODIES.values()):
@@ -264,8 +268,9 @@ def test_c7_a_2xx_that_does_not_fit_names_the_call_the_status_and_the_place(
         assert error.__cause__ is None
 
 
+@pytest.mark.promise("C7")
 @pytest.mark.parametrize("endpoint", [e for e in ENDPOINTS if e.name != "health"], ids=name_of)
-def test_c7_any_refusal_with_any_body_is_an_error_of_ours(endpoint: Endpoint[Any]) -> None:
+def test_any_refusal_with_any_body_is_an_error_of_ours(endpoint: Endpoint[Any]) -> None:
     statuses = (400, 401, 403, 404, 409, 413, 415, 422, 429, 500, 502, 503, 504)
     for status, body in product(statuses, ODD_BODIES.values()):
         with pytest.raises(error_class(status)) as caught:
@@ -273,6 +278,7 @@ def test_c7_any_refusal_with_any_body_is_an_error_of_ours(endpoint: Endpoint[Any
         assert caught.value.status_code == status
 
 
+@pytest.mark.promise("C7")
 @pytest.mark.parametrize(
     ("endpoint", "body", "place"),
     [
@@ -287,7 +293,7 @@ def test_c7_any_refusal_with_any_body_is_an_error_of_ours(endpoint: Endpoint[Any
         (endpoints.COUNT_CONVERSATIONS, [], "the answer"),
     ],
 )
-def test_c7_the_first_wrong_place_of_an_answer_is_named(endpoint: Endpoint[Any], body: Any, place: str) -> None:
+def test_the_first_wrong_place_of_an_answer_is_named(endpoint: Endpoint[Any], body: Any, place: str) -> None:
     with pytest.raises(SekhaDecodeError) as caught:
         endpoint.read(answer(body))
     assert f": {place}" in caught.value.message

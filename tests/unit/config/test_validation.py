@@ -150,11 +150,12 @@ def test_an_address_is_taken_apart_as_httpx_does_it(url: str) -> None:
 # ---- keys (S1, S2) -----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.promise("S1", "S2")
 @pytest.mark.parametrize("name", ["api_key", "mcp_api_key", "bridge_api_key"])
 @pytest.mark.parametrize(
     "bad", ["", " ", "\t\n", "a\nb", "a\rb", "a\0b", "a\x7fb", "a\x85b", "a\u20acb", "a日b", 5, b"key"]
 )
-def test_s1_s2_a_key_that_no_header_can_hold_is_refused_without_showing_it(name: str, bad: Any) -> None:
+def test_a_key_that_no_header_can_hold_is_refused_without_showing_it(name: str, bad: Any) -> None:
     value = CANARY + bad + CANARY if isinstance(bad, str) and bad.strip() else bad
     with pytest.raises(SekhaConfigError, match=f"^{name}: ") as caught:
         SekhaConfig(**{name: value})  # type: ignore[arg-type]
@@ -162,8 +163,9 @@ def test_s1_s2_a_key_that_no_header_can_hold_is_refused_without_showing_it(name:
     assert caught.value.__cause__ is None
 
 
+@pytest.mark.promise("S2")
 @pytest.mark.parametrize("key", ["x", "any word", "sk-123", "é", "  padded  ", "\tsk\n", "pass:word,;=", "a" * 5000])
-def test_s2_any_other_key_is_taken_without_the_white_space_around_it(key: str) -> None:
+def test_any_other_key_is_taken_without_the_white_space_around_it(key: str) -> None:
     assert SekhaConfig(api_key=key).api_key == key.strip()
 
 
@@ -177,8 +179,9 @@ SECRETS: Dict[str, Any] = {
 }
 
 
+@pytest.mark.promise("S1")
 @pytest.mark.parametrize("name", SECRETS)
-def test_s1_no_secret_is_shown_by_a_config(name: str) -> None:
+def test_no_secret_is_shown_by_a_config(name: str) -> None:
     config = SekhaConfig(controller_url=URL, **{name: SECRETS[name]})
     for text in (repr(config), str(config), f"{config}", repr([config]), repr({"c": config})):
         assert CANARY not in text
@@ -186,12 +189,14 @@ def test_s1_no_secret_is_shown_by_a_config(name: str) -> None:
         assert URL in text
 
 
-def test_s1_a_client_config_does_not_show_its_key() -> None:
+@pytest.mark.promise("S1")
+def test_a_client_config_does_not_show_its_key() -> None:
     assert CANARY not in repr(ClientConfig(URL, CANARY))
 
 
+@pytest.mark.promise("S1")
 @pytest.mark.parametrize("bad", [{"timeout": -1}, {"max_retries": "x"}, {"headers": {"a b": CANARY}}])
-def test_s1_no_secret_is_shown_by_the_refusal_of_another_setting(bad: Dict[str, Any]) -> None:
+def test_no_secret_is_shown_by_the_refusal_of_another_setting(bad: Dict[str, Any]) -> None:
     with pytest.raises(SekhaConfigError) as caught:
         SekhaConfig(api_key=CANARY, **bad)
     assert CANARY not in "".join(texts_of(caught.value))

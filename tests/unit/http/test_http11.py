@@ -97,7 +97,8 @@ def test_an_address_of_ipv6_keeps_the_link_that_it_is_good_on() -> None:
     assert _numeric(("fe80::1", 80, 0, 2)) == "fe80::1%2"
 
 
-def test_c1_what_came_before_the_connection_broke_is_given() -> None:
+@pytest.mark.promise("C1")
+def test_what_came_before_the_connection_broke_is_given() -> None:
     http = HTTP11()
     http.say(request())
     http.hear(CHUNKED.replace(b"3\r\nllo", b"no chunk"))

@@ -24,6 +24,7 @@ def cut(data: bytes, places: Iterable[int]) -> List[bytes]:
     return [data[start:end] for start, end in zip(edges, edges[1:])]
 
 
+@pytest.mark.promise("C2")
 @pytest.mark.parametrize(
     ("wire", "events"),
     [
@@ -53,7 +54,7 @@ def cut(data: bytes, places: Iterable[int]) -> List[bytes]:
         (f"data: {NO_LINE_ENDS}\n\n".encode(), [(NO_LINE_ENDS, "")]),
     ],
 )
-def test_c2_lines_become_events(wire: bytes, events: List[Tuple[str, str]]) -> None:
+def test_lines_become_events(wire: bytes, events: List[Tuple[str, str]]) -> None:
     expected = [Event(data, name) for data, name in events]
     assert decoded([wire]) == expected
     assert decoded(wire[i : i + 1] for i in range(len(wire))) == expected, "in single bytes"
@@ -88,8 +89,9 @@ def streams(draw: st.DrawFn) -> Tuple[bytes, List[Event]]:
     return wire, events
 
 
+@pytest.mark.promise("C2")
 @given(streams(), st.lists(st.integers(0, 5000), max_size=8))
-def test_c2_the_events_do_not_depend_on_how_the_bytes_are_cut(
+def test_the_events_do_not_depend_on_how_the_bytes_are_cut(
     stream: Tuple[bytes, List[Event]], places: List[int]
 ) -> None:
     wire, events = stream
@@ -98,8 +100,9 @@ def test_c2_the_events_do_not_depend_on_how_the_bytes_are_cut(
     assert decoded(wire[i : i + 1] for i in range(len(wire))) == events
 
 
+@pytest.mark.promise("C2")
 @given(st.binary(), st.lists(st.integers(0, 5000), max_size=8))
-def test_c2_any_bytes_are_taken_and_give_the_same_for_every_cut(wire: bytes, places: List[int]) -> None:
+def test_any_bytes_are_taken_and_give_the_same_for_every_cut(wire: bytes, places: List[int]) -> None:
     assert decoded(cut(wire, places)) == decoded([wire])
 
 
@@ -139,7 +142,8 @@ def test_an_endless_line_is_refused_before_it_is_stored() -> None:
         list(decoder.feed(b"x"))
 
 
-def test_c3_keep_alives_for_days_are_no_long_event() -> None:
+@pytest.mark.promise("C3")
+def test_keep_alives_for_days_are_no_long_event() -> None:
     decoder = EventDecoder(limit=64)
     for _ in range(1000):
         assert list(decoder.feed(b": keep-alive\n")) == []
@@ -155,7 +159,8 @@ def test_an_event_comes_as_soon_as_its_last_byte_does() -> None:
     assert list(decoder.finish()) == []
 
 
-def test_c1_what_came_before_an_event_that_is_too_long_is_given() -> None:
+@pytest.mark.promise("C1")
+def test_what_came_before_an_event_that_is_too_long_is_given() -> None:
     events = EventDecoder(limit=50).feed(b"data: a\n\ndata: b\n\ndata: " + b"x" * 100)
     assert [next(events), next(events)] == [Event("a"), Event("b")]
     with pytest.raises(EventTooLong):

@@ -26,14 +26,16 @@ def most_in_a_window(times: List[float], window: float) -> int:
     return max((bisect_left(times, start + window) - i for i, start in enumerate(times)), default=0)
 
 
-def test_r12_as_many_as_there_are_tokens_pass_at_once_and_the_next_one_window_later() -> None:
+@pytest.mark.promise("R12")
+def test_as_many_as_there_are_tokens_pass_at_once_and_the_next_one_window_later() -> None:
     bucket = TokenBucket(3, 60.0)
     assert [bucket.try_take(0.0) for _ in range(4)] == [True, True, True, False]
     assert not bucket.try_take(59.0)
     assert bucket.try_take(60.0)
 
 
-def test_r12_each_token_comes_back_one_window_after_it_was_taken() -> None:
+@pytest.mark.promise("R12")
+def test_each_token_comes_back_one_window_after_it_was_taken() -> None:
     bucket = TokenBucket(2, 10.0)
     assert bucket.try_take(0.0)
     assert bucket.try_take(6.0)
@@ -43,7 +45,8 @@ def test_r12_each_token_comes_back_one_window_after_it_was_taken() -> None:
     assert bucket.try_take(16.0)
 
 
-def test_r12_nobody_overtakes_the_queue() -> None:
+@pytest.mark.promise("R12")
+def test_nobody_overtakes_the_queue() -> None:
     bucket = TokenBucket(1, 10.0)
     assert bucket.try_take(0.0)
     ticket = bucket.join()
@@ -53,7 +56,8 @@ def test_r12_nobody_overtakes_the_queue() -> None:
     assert bucket.try_take(20.0)
 
 
-def test_r12_those_who_wait_are_served_in_their_order() -> None:
+@pytest.mark.promise("R12")
+def test_those_who_wait_are_served_in_their_order() -> None:
     bucket = TokenBucket(1, 10.0)
     assert bucket.try_take(0.0)
     tickets = [bucket.join() for _ in range(3)]
@@ -65,7 +69,8 @@ def test_r12_those_who_wait_are_served_in_their_order() -> None:
     assert bucket.claim(tickets[2], 30.0) == 0.0
 
 
-def test_r12_who_leaves_takes_nothing_and_frees_its_place() -> None:
+@pytest.mark.promise("R12")
+def test_who_leaves_takes_nothing_and_frees_its_place() -> None:
     bucket = TokenBucket(1, 10.0)
     assert bucket.try_take(0.0)
     first, second = bucket.join(), bucket.join()
@@ -74,7 +79,8 @@ def test_r12_who_leaves_takes_nothing_and_frees_its_place() -> None:
     assert bucket.claim(second, 10.0) == 0.0
 
 
-def test_r12_leaving_twice_or_after_being_served_does_nothing() -> None:
+@pytest.mark.promise("R12")
+def test_leaving_twice_or_after_being_served_does_nothing() -> None:
     bucket = TokenBucket(1, 10.0)
     ticket, other = bucket.join(), bucket.join()
     assert bucket.claim(ticket, 0.0) == 0.0
@@ -84,7 +90,8 @@ def test_r12_leaving_twice_or_after_being_served_does_nothing() -> None:
     assert bucket.claim(other, 10.0) == 0.0
 
 
-def test_r12_the_wait_that_is_told_is_never_past_the_moment_when_a_token_is_there() -> None:
+@pytest.mark.promise("R12")
+def test_the_wait_that_is_told_is_never_past_the_moment_when_a_token_is_there() -> None:
     bucket = TokenBucket(2, 10.0)
     assert bucket.try_take(1.0)
     assert bucket.try_take(4.0)
@@ -97,7 +104,8 @@ def test_r12_the_wait_that_is_told_is_never_past_the_moment_when_a_token_is_ther
     assert asked < 100
 
 
-def test_r12_the_servers_429_empties_the_bucket_for_one_window() -> None:
+@pytest.mark.promise("R12")
+def test_the_servers_429_empties_the_bucket_for_one_window() -> None:
     bucket = TokenBucket(5, 60.0)
     assert bucket.try_take(0.0)
     bucket.drain(10.0)
@@ -105,14 +113,16 @@ def test_r12_the_servers_429_empties_the_bucket_for_one_window() -> None:
     assert [bucket.try_take(70.0) for _ in range(6)] == [True] * 5 + [False]
 
 
-def test_r12_emptying_a_bucket_of_a_billion_tokens_costs_nothing() -> None:
+@pytest.mark.promise("R12")
+def test_emptying_a_bucket_of_a_billion_tokens_costs_nothing() -> None:
     bucket = TokenBucket(10**9, 60.0)
     bucket.drain(0.0)
     assert not bucket.try_take(59.0)
     assert bucket.try_take(60.0)
 
 
-def test_r12_a_short_pause_that_the_server_asks_for_brings_no_token_back_early() -> None:
+@pytest.mark.promise("R12")
+def test_a_short_pause_that_the_server_asks_for_brings_no_token_back_early() -> None:
     bucket = TokenBucket(2, 60.0)
     assert [bucket.try_take(0.0) for _ in range(2)] == [True, True]
     bucket.drain(1.0, 2.0)
@@ -120,7 +130,8 @@ def test_r12_a_short_pause_that_the_server_asks_for_brings_no_token_back_early()
     assert bucket.try_take(60.0)
 
 
-def test_r12_those_who_wait_when_the_bucket_is_emptied_go_on_waiting() -> None:
+@pytest.mark.promise("R12")
+def test_those_who_wait_when_the_bucket_is_emptied_go_on_waiting() -> None:
     bucket = TokenBucket(1, 10.0)
     assert bucket.try_take(0.0)
     ticket = bucket.join()
@@ -138,8 +149,9 @@ steps = st.lists(
 )
 
 
+@pytest.mark.promise("R12")
 @given(st.integers(1, 4), st.sampled_from([1.0, 2.0]), steps)
-def test_r12_no_window_sees_more_than_the_limit_and_the_served_keep_their_order(
+def test_no_window_sees_more_than_the_limit_and_the_served_keep_their_order(
     capacity: int, window: float, steps: List[tuple[str, int]]
 ) -> None:
     bucket = TokenBucket(capacity, window)
@@ -179,8 +191,9 @@ def test_r12_no_window_sees_more_than_the_limit_and_the_served_keep_their_order(
     assert most_in_a_window(passed, window) <= capacity
 
 
+@pytest.mark.promise("R12")
 @given(st.integers(1, 5), st.lists(st.floats(0, 3, allow_nan=False), min_size=1, max_size=30))
-def test_r12_everybody_who_waits_gets_through_at_the_first_possible_moment(capacity: int, pauses: List[float]) -> None:
+def test_everybody_who_waits_gets_through_at_the_first_possible_moment(capacity: int, pauses: List[float]) -> None:
     bucket = TokenBucket(capacity, 1.0)
     now = 0.0
     waiting: dict[int, Ticket] = {}
@@ -206,8 +219,9 @@ def test_r12_everybody_who_waits_gets_through_at_the_first_possible_moment(capac
     assert most_in_a_window(passed, 1.0 - 1e-6) <= capacity
 
 
+@pytest.mark.promise("R12")
 @given(st.integers(1, 4), st.lists(st.integers(0, 64 * 6), min_size=1, max_size=60))
-def test_r12_no_window_is_too_full_when_threads_come_with_old_times(capacity: int, ticks: List[int]) -> None:
+def test_no_window_is_too_full_when_threads_come_with_old_times(capacity: int, ticks: List[int]) -> None:
     bucket, latest = TokenBucket(capacity, 1.0), 0.0
     passed: List[float] = []
     for tick in ticks:
@@ -220,8 +234,9 @@ def test_r12_no_window_is_too_full_when_threads_come_with_old_times(capacity: in
 joining_and_leaving = st.lists(st.one_of(st.just(-1), st.integers(0, 30)), max_size=120)
 
 
+@pytest.mark.promise("R12")
 @given(st.integers(0, 3), joining_and_leaving)
-def test_r12_places_in_the_queue_are_right_whoever_leaves(capacity: int, steps: List[int]) -> None:
+def test_places_in_the_queue_are_right_whoever_leaves(capacity: int, steps: List[int]) -> None:
     bucket, model = TokenBucket(capacity + 1, 1.0), list[Ticket]()
     ever: List[Ticket] = []
     for step in steps:
@@ -253,11 +268,13 @@ def cost_of_a_look(waiting: int) -> float:
     return min(spent)
 
 
-def test_r12_a_look_costs_the_same_however_many_wait() -> None:
+@pytest.mark.promise("R12")
+def test_a_look_costs_the_same_however_many_wait() -> None:
     assert cost_of_a_look(100_000) < 20 * cost_of_a_look(100)
 
 
-def test_r12_jumps_of_the_wall_clock_are_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.promise("R12")
+def test_jumps_of_the_wall_clock_are_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = Clock()
     before = clock.now()
     for jump in (86_400.0, -86_400.0):
@@ -307,7 +324,8 @@ class Noted(Deque[float]):
         return length
 
 
-def test_r12_it_is_exact_with_64_threads() -> None:
+@pytest.mark.promise("R12")
+def test_it_is_exact_with_64_threads() -> None:
     bucket, taken = TokenBucket(100, 1000.0), list[int]()
     bucket._taken = Noted()
 
@@ -320,7 +338,8 @@ def test_r12_it_is_exact_with_64_threads() -> None:
     assert len(taken) == 100
 
 
-def test_r12_it_is_exact_with_64_threads_that_wait() -> None:
+@pytest.mark.promise("R12")
+def test_it_is_exact_with_64_threads_that_wait() -> None:
     bucket, clock, passed = TokenBucket(10, 1.0), FakeClock(), Noted()
     bucket._taken = passed
 

@@ -67,16 +67,18 @@ def attempts(endpoint: Endpoint[Any], error: SekhaError, max_retries: int, time_
     return attempt
 
 
+@pytest.mark.promise("R1")
 @pytest.mark.parametrize("max_retries", [0, 1, 3])
 @pytest.mark.parametrize("error", CERTAINLY_NOTHING_HAPPENED, ids=lambda e: f"{type(e).__name__}-{e}")
-def test_r1_where_certainly_nothing_happened_every_call_is_repeated(error: SekhaError, max_retries: int) -> None:
+def test_where_certainly_nothing_happened_every_call_is_repeated(error: SekhaError, max_retries: int) -> None:
     for endpoint in ENDPOINTS:
         assert attempts(endpoint, error, max_retries) == 1 + max_retries, endpoint.name
 
 
+@pytest.mark.promise("R1")
 @pytest.mark.parametrize("max_retries", [0, 1, 3])
 @pytest.mark.parametrize("error", OUTCOME_UNKNOWN, ids=lambda e: f"{type(e).__name__}-{e}")
-def test_r1_where_the_outcome_is_unknown_the_class_of_the_call_decides(error: SekhaError, max_retries: int) -> None:
+def test_where_the_outcome_is_unknown_the_class_of_the_call_decides(error: SekhaError, max_retries: int) -> None:
     allowed = {Repeat.SAFE: 1 + max_retries, Repeat.COSTLY: 1 + min(1, max_retries), Repeat.UNSAFE: 1}
     for endpoint in ENDPOINTS:
         expected = allowed[endpoint.repeat]
@@ -104,23 +106,26 @@ NEVER_REPEATED: List[SekhaError] = [
 ]
 
 
+@pytest.mark.promise("R2")
 @pytest.mark.parametrize("error", NEVER_REPEATED, ids=lambda e: f"{type(e).__name__}-{e}")
 @pytest.mark.parametrize("endpoint", [SAFE, UNSAFE, COSTLY, endpoints.SCORE], ids=lambda e: str(e.name))
-def test_r2_what_will_be_the_same_a_moment_later_is_never_repeated(endpoint: Endpoint[Any], error: SekhaError) -> None:
+def test_what_will_be_the_same_a_moment_later_is_never_repeated(endpoint: Endpoint[Any], error: SekhaError) -> None:
     assert attempts(endpoint, error, 3) == 1
 
 
+@pytest.mark.promise("R2")
 @pytest.mark.parametrize(
     "words",
     ["Embedding error: LLM Bridge error: timeout", "LLM bridge returned 500", "bridge unreachable"],
 )
-def test_r2_a_costly_call_is_not_repeated_after_a_500_that_speaks_of_the_bridge(words: str) -> None:
+def test_a_costly_call_is_not_repeated_after_a_500_that_speaks_of_the_bridge(words: str) -> None:
     error = server_error(500, words)
     assert attempts(COSTLY, error, 3) == 1
     assert attempts(endpoints.PRUNE_DRY_RUN, error, 3) == 1
     assert attempts(SAFE, error, 3) == 4
 
 
+@pytest.mark.promise("R2")
 @pytest.mark.parametrize(
     ("endpoint", "words"),
     [
@@ -133,7 +138,7 @@ def test_r2_a_costly_call_is_not_repeated_after_a_500_that_speaks_of_the_bridge(
         (endpoints.FULL_TEXT_SEARCH, 'Database error: fts5: syntax error near "AND"'),  # D53
     ],
 )
-def test_r2_the_500s_that_mean_something_else_are_never_repeated(endpoint: Endpoint[Any], words: str) -> None:
+def test_the_500s_that_mean_something_else_are_never_repeated(endpoint: Endpoint[Any], words: str) -> None:
     with pytest.raises(SekhaError) as caught:
         endpoint.read(answer({"error": words, "code": 500}, 500))
     assert attempts(endpoint, caught.value, 3) == 1
@@ -143,8 +148,9 @@ def test_r2_the_500s_that_mean_something_else_are_never_repeated(endpoint: Endpo
 # ---- how long ----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.promise("R3")
 @given(st.integers(1, 10_000), st.floats(0, 1))
-def test_r3_backoff_is_exponential_with_full_jitter_and_a_cap(attempt: int, chance: float) -> None:
+def test_backoff_is_exponential_with_full_jitter_and_a_cap(attempt: int, chance: float) -> None:
     bound = min(8.0, 0.5 * 2.0 ** min(attempt - 1, 100))
     assert backoff(attempt, 0.0) == 0.0
     assert backoff(attempt, 1.0) == bound
@@ -157,24 +163,27 @@ def wait(
     return verdict(SAFE, error, attempt=attempt, max_retries=3, time_left=time_left, chance=chance)
 
 
+@pytest.mark.promise("R3")
 @pytest.mark.parametrize(
     ("asked", "waited"),
     [(0, 0.0), (0.2, 1.0), (1, 1.0), (1.2, 2.0), (59.5, 60.0), (LONGEST_RETRY_AFTER, 60.0), (60.1, None), (1e9, None)],
 )
 @pytest.mark.parametrize("status", [429, 503])
-def test_r3_retry_after_is_kept_rounded_up_or_too_long(status: int, asked: float, waited: Optional[float]) -> None:
+def test_retry_after_is_kept_rounded_up_or_too_long(status: int, asked: float, waited: Optional[float]) -> None:
     error = server_error(status, retry_after=asked)
     assert wait(error) == waited
     assert isinstance(error, (SekhaRateLimitError, SekhaServerError))
     assert error.retry_after == asked, "the caller can wait longer"
 
 
-def test_r3_without_retry_after_the_backoff_counts() -> None:
+@pytest.mark.promise("R3")
+def test_without_retry_after_the_backoff_counts() -> None:
     assert [wait(TOO_MANY, attempt, 1.0) for attempt in (1, 2, 3, 4)] == [0.5, 1.0, 2.0, None]
 
 
+@pytest.mark.promise("R4")
 @pytest.mark.parametrize(("time_left", "waited"), [(None, 0.25), (0.3, 0.25), (0.25, None), (0.0, None), (-1.0, None)])
-def test_r4_a_wait_that_would_end_after_the_deadline_is_not_begun(
+def test_a_wait_that_would_end_after_the_deadline_is_not_begun(
     time_left: Optional[float], waited: Optional[float]
 ) -> None:
     assert wait(CUT, time_left=time_left) == waited
@@ -215,6 +224,7 @@ def ended(endpoint: Endpoint[Any], *errors: SekhaError, options: Optional[CallOp
     return attempts
 
 
+@pytest.mark.promise("R1")
 @pytest.mark.parametrize(
     ("endpoint", "errors", "may"),
     [
@@ -235,12 +245,13 @@ def ended(endpoint: Endpoint[Any], *errors: SekhaError, options: Optional[CallOp
         (COSTLY, [CUT], False),
     ],
 )
-def test_r1_a_write_of_unknown_outcome_is_told(endpoint: Endpoint[Any], errors: List[SekhaError], may: bool) -> None:
+def test_a_write_of_unknown_outcome_is_told(endpoint: Endpoint[Any], errors: List[SekhaError], may: bool) -> None:
     told = ended(endpoint, *errors).told(SekhaError("end"))
     assert told.may_have_been_applied is may
 
 
-def test_r1_a_write_that_was_under_way_when_the_call_was_ended_may_have_been_applied() -> None:
+@pytest.mark.promise("R1")
+def test_a_write_that_was_under_way_when_the_call_was_ended_may_have_been_applied() -> None:
     attempts = Attempts(UNSAFE, CallOptions(), StillClock())
     assert not attempts.in_flight
     attempts.begin()
@@ -274,7 +285,8 @@ def test_the_wait_is_that_of_the_last_verdict() -> None:
     assert attempts.wait(state) == 7.0
 
 
-def test_r4_a_deadline_that_is_near_ends_the_attempts() -> None:
+@pytest.mark.promise("R4")
+def test_a_deadline_that_is_near_ends_the_attempts() -> None:
     options = CallOptions(max_retries=3, deadline=1.0).begun(100.0)
     attempts = Attempts(SAFE, options, StillClock())
     assert attempts.again(state_after(server_error(503, retry_after=2), 1)) is False
