@@ -1,4 +1,4 @@
-"""R14: making a client opens no socket, starts no thread, reads a CA file once, and is cheap."""
+"""R14: making a client opens no socket, starts no thread, reads a CA file once, and is cheap; what a client shows."""
 
 from __future__ import annotations
 
@@ -12,8 +12,10 @@ from typing import Any, Dict
 import pytest
 
 import sekha as package
+from sekha import SekhaClient
 
 SOURCE = str(Path(package.__file__ or "").parents[1])
+URL = "http://localhost:8080"
 
 # Everything the interpreter is asked for is counted from before the first client on; OpenSSL reads files unseen by the
 # interpreter, so what it is told to read is counted too. What the first client imports was imported before.
@@ -85,3 +87,10 @@ def test_clients_for_https_share_one_context() -> None:
     assert (one["__new__"], one["load_verify_locations"], one["threads"]) == (1, 1, 0)
     assert not [event for event in one if event.startswith(("socket", "_thread"))]
     assert many == one, "the second client opens no file more"
+
+
+def test_a_client_shows_where_it_sends_and_no_key() -> None:
+    client = SekhaClient(controller_url=URL, api_key="sk-very-secret")
+    assert repr(client) == f"<SekhaClient controller {URL}, bridge not configured>"
+    client.close()
+    assert repr(client.controller) == f"<MemoryController {URL} (closed)>"

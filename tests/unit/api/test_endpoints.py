@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from sekha._api import endpoints as module
 from sekha._api.endpoints import ENDPOINTS
-from sekha._api.model import CallOptions, Endpoint, Repeat, Service, to_json
+from sekha._api.model import Endpoint, Repeat
 from unit.vectors import Exchange, exchanges
 
 CONTRACT: List[Dict[str, Any]] = json.loads((Path(__file__).parents[2] / "data" / "contract.json").read_text("utf-8"))
@@ -146,72 +146,6 @@ def test_an_id_cannot_leave_its_segment(endpoint: Endpoint[Any], id: str) -> Non
     assert len(found) == len(template)
     for segment, expected in zip(found, template):
         assert unquote(segment) == (id if expected == "{id}" else expected)
-
-
-@given(st.dictionaries(st.text("abc_", min_size=1), st.one_of(st.none(), st.booleans(), st.integers(), st.text())))
-def test_a_query_says_what_was_given_and_leaves_out_none(query: Dict[str, Any]) -> None:
-    try:
-        path = module.LIST_CONVERSATIONS.request(query=query).path
-    except UnicodeEncodeError:
-        assert any("\ud800" <= c <= "\udfff" for value in query.values() if isinstance(value, str) for c in value)
-        return
-    route, _, sent = path.partition("?")
-    words = {True: "true", False: "false"}
-    expected = {
-        key: words[value] if isinstance(value, bool) else str(value)
-        for key, value in query.items()
-        if value is not None
-    }
-    assert route == "/api/v1/conversations"
-    assert dict(parse_qsl(sent, keep_blank_values=True, strict_parsing=bool(sent))) == expected
-    assert path.isascii()
-
-
-def test_a_call_without_query_has_no_question_mark() -> None:
-    assert module.LIST_CONVERSATIONS.request(query={"label": None}).path == "/api/v1/conversations"
-    assert module.LIST_CONVERSATIONS.request().path == "/api/v1/conversations"
-
-
-@pytest.mark.promise("R15")
-def test_the_body_is_compact_utf_8_made_once() -> None:
-    body: Dict[str, Any] = {"query": "Größe 日本語 \U0001f600", "limit": 10, "x": [1.5, None, True]}
-    request = module.QUERY.request(body)
-    assert request.content == '{"query":"Größe 日本語 \U0001f600","limit":10,"x":[1.5,null,true]}'.encode()
-    body["query"] = "changed"
-    assert b"changed" not in (request.content or b"")
-    assert module.QUERY.request().content is None
-    assert module.QUERY.request({}).content == b"{}"
-
-
-@pytest.mark.parametrize("value", [float("nan"), float("inf")])
-def test_a_number_that_json_has_not_never_reaches_the_wire(value: float) -> None:
-    with pytest.raises(ValueError, match="JSON"):
-        to_json({"x": value})
-
-
-def test_a_request_and_its_options_cannot_be_changed() -> None:
-    with pytest.raises(AttributeError):
-        module.QUERY.request().path = "/other"  # type: ignore[misc]
-    with pytest.raises(AttributeError):
-        CallOptions().max_retries = 5  # type: ignore[misc]
-    with pytest.raises(AttributeError):
-        module.QUERY.repeat = Repeat.UNSAFE  # type: ignore[misc]
-
-
-@pytest.mark.promise("R4")
-def test_a_deadline_becomes_a_moment_once() -> None:
-    options = CallOptions(deadline=5.0)
-    assert options.time_left(100.0) is None
-    begun = options.begun(100.0)
-    assert begun.expires == 105.0
-    assert begun.begun(103.0) is begun, "a workflow shares one deadline"
-    assert begun.time_left(104.0) == 1.0
-    assert begun.time_left(106.0) == -1.0
-    assert CallOptions().begun(100.0).time_left(1e9) is None
-
-
-def test_services_are_known_by_their_names() -> None:
-    assert [service.value for service in Service] == ["controller", "mcp", "bridge"]
 
 
 @pytest.mark.parametrize("exchange", exchanges("story"), ids=lambda e: str(e.name))

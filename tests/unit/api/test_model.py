@@ -1,20 +1,21 @@
-"""An answer becomes the promised result or the right error (C6, C7); checked on what real servers said."""
+"""Requests as they are sent, and answers as the promised result or the right error (C6, C7), by recorded exchanges."""
 
 from __future__ import annotations
 
 import copy
 import json
 from itertools import product
-from typing import Any, Dict, List, Tuple, get_args, get_origin
+from typing import Any, Dict, Tuple
+from urllib.parse import parse_qsl
 
 import pytest
-from typing_extensions import NotRequired, Required, get_type_hints, is_typeddict
+from hypothesis import given
+from hypothesis import strategies as st
 
-import sekha.types
 from sekha._api import endpoints
 from sekha._api.endpoints import ENDPOINTS
 from sekha._api.error_response import error_class
-from sekha._api.model import Endpoint
+from sekha._api.model import CallOptions, Endpoint, Repeat, Service, to_json
 from sekha._api.response import Answer
 from sekha.errors import (
     BODY_LIMIT,
@@ -24,7 +25,6 @@ from sekha.errors import (
     SekhaServerError,
     SekhaValidationError,
 )
-from sekha.types import _bridge, _controller, _mcp, _messages, _requests
 from support.mutants import MAPS, WORDS, at, objects
 from unit.vectors import Exchange, answer, exchanges
 
@@ -123,102 +123,6 @@ def test_a_status_role_or_level_that_nobody_knows_yet_survives(name: str) -> Non
                     endpoint.read(answer(mutant))
                 else:
                     assert "invented-later" in json.dumps(endpoint.read(answer(mutant)))
-
-
-def typed_dicts() -> List[Any]:
-    modules = (_bridge, _controller, _mcp, _messages)
-    found = [
-        t for module in modules for t in vars(module).values() if is_typeddict(t) and t.__module__ == module.__name__
-    ]
-    assert len(found) > 30
-    return found
-
-
-SAMPLES: Dict[Any, Any] = {str: "x", int: 5, float: 0.5, bool: True}
-
-
-def sample(shape: Any) -> Any:
-    """Something that fits a type, with every key there is."""
-    if is_typeddict(shape):
-        hints = get_type_hints(shape)
-        return {key: sample(hint) for key, hint in hints.items()}
-    origin, args = get_origin(shape), get_args(shape)
-    if origin in (NotRequired, Required):
-        return sample(args[0])
-    if origin in (list, List):
-        return [sample(args[0])]
-    if origin in (dict, Dict):
-        return {"key": sample(args[1])}
-    if args:
-        return sample(args[0])  # Union, Optional, Annotated
-    return SAMPLES[shape]
-
-
-@pytest.mark.promise("C6")
-@pytest.mark.parametrize("shape", typed_dicts(), ids=lambda t: str(t.__name__))
-def test_every_optional_key_may_be_missing_or_null_and_unknown_keys_are_kept(shape: Any) -> None:
-    from pydantic import TypeAdapter
-
-    adapter = TypeAdapter(shape)
-    full = sample(shape)
-    assert adapter.validate_python(full, strict=True) == full
-    ours = {"truncated", "distance"} | ({"content"} if shape is _mcp.MemoryExport else set())
-    for key in shape.__optional_keys__:
-        without = {name: value for name, value in full.items() if name != key}
-        assert adapter.validate_python(without, strict=True) == without
-        if key not in ours:
-            null = {**full, key: None}
-            assert adapter.validate_python(null, strict=True) == null
-    for path in [path for path, _ in objects(full) if path[-1:] not in MAPS]:
-        more = copy.deepcopy(full)
-        at(more, path)["added_later"] = {"a": [None]}
-        assert adapter.validate_python(more, strict=True) == more
-        assert adapter.validate_json(json.dumps(more), strict=True) == more
-
-
-def test_every_public_type_is_documented_and_either_open_or_closed() -> None:
-    closed = {
-        "ContextAssembleRequest", "CreateConversationRequest", "Filters", "MemorySearchRequest", "MemoryStatsRequest",
-        "PruneRequest", "QueryRequest",
-    }  # fmt: skip
-    for name in sekha.types.__all__:
-        value = getattr(sekha.types, name)
-        if is_typeddict(value):
-            extra = value.__pydantic_config__["extra"]
-            assert extra == ("forbid" if name in closed else "allow"), name
-            assert value.__doc__
-            assert not value.__doc__.startswith("dict(")
-
-
-def test_the_documented_types_are_public() -> None:
-    documented = [
-        "Message",
-        "MessageContent",
-        "ContentPart",
-        "Conversation",
-        "ConversationStatus",
-        "MessageRole",
-        "CreateConversationRequest",
-        "QueryRequest",
-        "ContextAssembleRequest",
-        "PruneRequest",
-        "QueryResponse",
-        "SearchResult",
-        "PruneResponse",
-        "SummaryResponse",
-        "LabelSuggestion",
-        "SummaryLevel",
-        "PruneRecommendation",
-        "ClientConfig",
-        "ChatCompletion",
-        "ChatCompletionChunk",
-        "Embedding",
-        "MemoryStats",
-        "ServiceHealth",
-    ]
-    assert set(documented) <= set(sekha.types.__all__)
-    assert sorted(sekha.types.__all__) == list(sekha.types.__all__)
-    assert _requests.InputMessage is sekha.types.InputMessage
 
 
 # ---- any body gets the right error (C7) --------------------------------------------------------------------------
@@ -334,3 +238,60 @@ def test_an_answer_is_text_and_json() -> None:
     assert found.json() == {"a": "é"}
     with pytest.raises(ValueError, match=r"JSON|EOF|expected"):
         Answer(200, {}, b"{").json()
+
+
+# ---- requests ----------------------------------------------------------------------------------------------------
+
+
+@given(st.dictionaries(st.text("abc_", min_size=1), st.one_of(st.none(), st.booleans(), st.integers(), st.text())))
+def test_a_query_says_what_was_given_and_leaves_out_none(query: Dict[str, Any]) -> None:
+    try:
+        path = endpoints.LIST_CONVERSATIONS.request(query=query).path
+    except UnicodeEncodeError:
+        assert any("\ud800" <= c <= "\udfff" for value in query.values() if isinstance(value, str) for c in value)
+        return
+    route, _, sent = path.partition("?")
+    words = {True: "true", False: "false"}
+    expected = {
+        key: words[value] if isinstance(value, bool) else str(value)
+        for key, value in query.items()
+        if value is not None
+    }
+    assert route == "/api/v1/conversations"
+    assert dict(parse_qsl(sent, keep_blank_values=True, strict_parsing=bool(sent))) == expected
+    assert path.isascii()
+
+
+def test_a_call_without_query_has_no_question_mark() -> None:
+    assert endpoints.LIST_CONVERSATIONS.request(query={"label": None}).path == "/api/v1/conversations"
+    assert endpoints.LIST_CONVERSATIONS.request().path == "/api/v1/conversations"
+
+
+@pytest.mark.promise("R15")
+def test_the_body_is_compact_utf_8_made_once() -> None:
+    body: Dict[str, Any] = {"query": "Größe 日本語 \U0001f600", "limit": 10, "x": [1.5, None, True]}
+    request = endpoints.QUERY.request(body)
+    assert request.content == '{"query":"Größe 日本語 \U0001f600","limit":10,"x":[1.5,null,true]}'.encode()
+    body["query"] = "changed"
+    assert b"changed" not in (request.content or b"")
+    assert endpoints.QUERY.request().content is None
+    assert endpoints.QUERY.request({}).content == b"{}"
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_number_that_json_has_not_never_reaches_the_wire(value: float) -> None:
+    with pytest.raises(ValueError, match="JSON"):
+        to_json({"x": value})
+
+
+def test_a_request_and_its_options_cannot_be_changed() -> None:
+    with pytest.raises(AttributeError):
+        endpoints.QUERY.request().path = "/other"  # type: ignore[misc]
+    with pytest.raises(AttributeError):
+        CallOptions().max_retries = 5  # type: ignore[misc]
+    with pytest.raises(AttributeError):
+        endpoints.QUERY.repeat = Repeat.UNSAFE  # type: ignore[misc]
+
+
+def test_services_are_known_by_their_names() -> None:
+    assert [service.value for service in Service] == ["controller", "mcp", "bridge"]

@@ -1,15 +1,14 @@
-"""The words of concurrency: asyncio, trio and threads say the same thing."""
+"""Values for each loop and each process, semaphores and time limits: asyncio, trio and threads behave alike."""
 
 from __future__ import annotations
 
 import asyncio
-import contextvars
 import gc
 import os
 import sys
 import threading
 import weakref
-from typing import Awaitable, Callable, List
+from typing import List
 
 import anyio
 import anyio.lowlevel
@@ -17,7 +16,6 @@ import pytest
 import trio
 
 from sekha._concurrency import primitives
-from sekha._concurrency.clock import Clock
 from sekha._concurrency.primitives import (
     AsyncPerLoop,
     AsyncSemaphore,
@@ -26,25 +24,10 @@ from sekha._concurrency.primitives import (
     async_move_on_after,
     move_on_after,
 )
-from sekha._concurrency.tasks import async_gather, gather
 
 
 class Thing:
     """Something that can be made, and be gone."""
-
-
-def test_the_clock_never_jumps_back_and_chance_is_a_fraction() -> None:
-    clock = Clock()
-    times = [clock.now() for _ in range(100)]
-    assert times == sorted(times)
-    chances = [clock.chance() for _ in range(100)]
-    assert all(0 <= chance < 1 for chance in chances)
-    assert len(set(chances)) > 50
-
-
-async def test_the_clock_waits_nothing_when_asked_for_nothing() -> None:
-    await Clock().async_sleep(0)
-    Clock().sleep(0)
 
 
 # ---- a value for each loop -----------------------------------------------------------------------------------------
@@ -256,104 +239,6 @@ def test_threads_get_a_place_or_hear_that_the_time_is_over() -> None:
     assert places.acquire(None)
 
 
-# ---- side by side ---------------------------------------------------------------------------------------------------
-
-
-async def test_calls_side_by_side_give_their_results_in_order_and_stay_below_the_limit() -> None:
-    running, most = 0, 0
-
-    def calling(number: int) -> Callable[[], Awaitable[int]]:
-        async def call() -> int:
-            nonlocal running, most
-            running += 1
-            most = max(most, running)
-            for _ in range(5 - number % 5):
-                await anyio.lowlevel.checkpoint()
-            running -= 1
-            return number
-
-        return call
-
-    assert await async_gather([calling(number) for number in range(20)], 4) == list(range(20))
-    assert most == 4
-    assert await async_gather([], 4) == []
-
-
-async def test_the_first_error_ends_the_calls_and_comes_out_as_it_is() -> None:
-    began: List[int] = []
-
-    def calling(number: int) -> Callable[[], Awaitable[int]]:
-        async def call() -> int:
-            began.append(number)
-            await anyio.lowlevel.checkpoint()
-            if number == 1:
-                raise KeyError("one")
-            await anyio.sleep(60)
-            return number
-
-        return call
-
-    with anyio.fail_after(5), pytest.raises(KeyError, match="one"):
-        await async_gather([calling(number) for number in range(3)], 3)
-    assert 1 in began
-
-
-async def test_cancellation_goes_through_calls_side_by_side() -> None:
-    async def wait() -> None:
-        await anyio.sleep(60)
-
-    with anyio.move_on_after(0) as scope:
-        await async_gather([wait, wait], 2)
-    assert scope.cancelled_caught
-
-
-def test_threads_side_by_side_give_their_results_in_order_and_stay_below_the_limit() -> None:
-    lock, running, most = threading.Lock(), 0, 0
-    together = threading.Barrier(4)
-
-    def calling(number: int) -> Callable[[], int]:
-        def call() -> int:
-            nonlocal running, most
-            with lock:
-                running += 1
-                most = max(most, running)
-            together.wait(5)  # passes only if four run side by side
-            with lock:
-                running -= 1
-            return number
-
-        return call
-
-    assert gather([calling(number) for number in range(12)], 4) == list(range(12))
-    assert most == 4
-    assert gather([], 4) == []
-
-
-def test_a_single_call_takes_no_thread() -> None:
-    assert gather([threading.current_thread], 4) == [threading.current_thread()]
-
-
-def test_threads_see_the_callers_context() -> None:
-    request_id: contextvars.ContextVar[str] = contextvars.ContextVar("request_id", default="none")
-    request_id.set("r-7")
-    assert gather([request_id.get, request_id.get], 4) == ["r-7", "r-7"]
-
-
-def test_the_first_error_of_threads_keeps_the_waiting_from_beginning() -> None:
-    began: List[int] = []
-
-    def calling(number: int) -> Callable[[], int]:
-        def call() -> int:
-            began.append(number)
-            raise KeyError(number)
-
-        return call
-
-    with pytest.raises(KeyError):
-        gather([calling(number) for number in range(50)], 2)
-    assert len(began) < 50
-
-
 # ---- time limits ----------------------------------------------------------------------------------------------------
 
 
@@ -380,3 +265,18 @@ def test_blocking_code_is_not_interrupted() -> None:
         done = True
     assert done
     assert not scope.cancelled_caught
+
+
+def test_what_belongs_to_an_ended_loop_is_forgotten_when_the_next_begins() -> None:
+    class Holder:
+        def __init__(self) -> None:
+            self.loop = asyncio.get_running_loop()  # as a connection does
+
+    per_loop = AsyncPerLoop(Holder)
+
+    async def use() -> None:
+        assert per_loop.get() is per_loop.get()
+
+    for _ in range(5):
+        asyncio.run(use())
+    assert len(per_loop._made) == 1

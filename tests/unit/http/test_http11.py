@@ -9,7 +9,7 @@ import pytest
 
 from sekha._api.model import Departure
 from sekha._http.models import Headers, HTTPRequest
-from sekha._http.network import HTTP11, _numeric
+from sekha._http.network import HTTP11
 
 HEADERS = ((b"host", b"sekha.test"), (b"authorization", b"Bearer k"))
 WHOLE = b"HTTP/1.1 200 OK\r\nX-Twice: a\r\nx-twice: b\r\ncontent-length: 5\r\n\r\nHello"
@@ -89,12 +89,6 @@ def test_an_exchange_that_is_not_over_leaves_no_room_for_another_request() -> No
 def test_an_answer_that_breaks_off_or_is_none_is_an_error(pieces: List[bytes]) -> None:
     with pytest.raises(httpcore.RemoteProtocolError):
         heard([*pieces, b""])
-
-
-def test_an_address_of_ipv6_keeps_the_link_that_it_is_good_on() -> None:
-    assert _numeric(("127.0.0.1", 80)) == "127.0.0.1"
-    assert _numeric(("::1", 80, 0, 0)) == "::1"
-    assert _numeric(("fe80::1", 80, 0, 2)) == "fe80::1%2"
 
 
 @pytest.mark.promise("C1")

@@ -357,3 +357,12 @@ def test_it_is_exact_with_64_threads_that_wait() -> None:
     assert passed.ever == sorted(passed.ever)
     assert most_in_a_window(passed.ever, 1.0) <= 10
     assert not bucket._queue
+
+
+def test_a_server_says_for_how_long_it_has_seen_enough() -> None:
+    bucket = TokenBucket(5, 60.0)
+    bucket.drain(0.0, 1.0)
+    assert not bucket.try_take(0.9)
+    assert bucket.try_take(1.0)
+    bucket.drain(10.0, 600.0)
+    assert bucket.try_take(70.0)
