@@ -16,6 +16,7 @@ SCRIPT = Path(__file__).parents[2] / "bench" / "endurance.py"
 
 
 @pytest.mark.promise("R16")
+@pytest.mark.slow
 @pytest.mark.parametrize("flavour", ["blocking", "asyncio", "trio"])
 def test_memory_tasks_threads_and_open_files_stay_flat(flavour: str) -> None:
     done = subprocess.run(

@@ -51,6 +51,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Tuple[Path, Path]:
 
 
 @pytest.mark.promise("E3")
+@pytest.mark.slow
 def test_wheel_and_source_archive_say_that_the_package_is_typed(built: Tuple[Path, Path]) -> None:
     with zipfile.ZipFile(built[0]) as wheel:
         assert "sekha/py.typed" in wheel.namelist()
@@ -59,6 +60,7 @@ def test_wheel_and_source_archive_say_that_the_package_is_typed(built: Tuple[Pat
 
 
 @pytest.mark.promise("E3")
+@pytest.mark.slow
 def test_mypy_agrees_with_user_code_in_both_flavours() -> None:
     pytest.importorskip("mypy.api", reason="mypy is not installed")
     done = run("mypy", "--strict", "tests/typing")
@@ -68,6 +70,7 @@ def test_mypy_agrees_with_user_code_in_both_flavours() -> None:
 
 
 @pytest.mark.promise("E3")
+@pytest.mark.slow
 def test_pyright_agrees_with_user_code_in_both_flavours() -> None:
     pytest.importorskip("pyright", reason="pyright is not installed")
     done = run("pyright", "--pythonpath", sys.executable, "tests/typing")
@@ -75,6 +78,7 @@ def test_pyright_agrees_with_user_code_in_both_flavours() -> None:
 
 
 @pytest.mark.promise("E3")
+@pytest.mark.slow
 def test_every_public_type_is_known(built: Tuple[Path, Path], tmp_path: Path) -> None:
     pytest.importorskip("pyright", reason="pyright is not installed")
     with zipfile.ZipFile(built[0]) as wheel:
