@@ -36,6 +36,30 @@ from sekha._json import as_list, get
 if TYPE_CHECKING:
     from sekha.types._controller import Conversation
 
+__all__ = [
+    "SekhaAPIError",
+    "SekhaAuthError",
+    "SekhaClosedError",
+    "SekhaConfigError",
+    "SekhaConflictError",
+    "SekhaConnectionError",
+    "SekhaDecodeError",
+    "SekhaError",
+    "SekhaNotFoundError",
+    "SekhaPermissionError",
+    "SekhaRateLimitError",
+    "SekhaServerError",
+    "SekhaStreamError",
+    "SekhaTimeoutError",
+    "SekhaValidationError",
+    "SekhaWarning",
+]
+
+
+def __dir__() -> list[str]:
+    return [*__all__, *(name for name in globals() if name.startswith("__"))]
+
+
 BODY_LIMIT = 10_000
 """Characters of an answer that an error keeps."""
 
