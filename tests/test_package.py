@@ -113,7 +113,7 @@ def imported(paths: Iterator[Path]) -> Set[str]:
                 names |= {alias.name for alias in node.names}
             elif isinstance(node, ast.ImportFrom) and not node.level:
                 names.add(node.module or "")
-        if path.name == "_warm_up.py":
+        if path.name == "preload.py":
             names |= set(re.findall(r'"(httpcore)"', path.read_text("utf-8")))
     return {name.partition(".")[0] for name in names} - {"sekha", "__future__"}
 

@@ -16,8 +16,8 @@ import pytest
 import sekha
 import sekha._async
 import sekha._sync
-from sekha import _endpoints
-from sekha._endpoints import ENDPOINTS
+from sekha._api import endpoints as _endpoints
+from sekha._api.endpoints import ENDPOINTS
 from support import facts
 from support.calls import BY_NAME, CALLS
 from support.facts import BRIDGE_KEY, MCP_KEY, MESSAGES, REST_KEY
@@ -28,7 +28,9 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tools"))
 unasync: Any = importlib.import_module("unasync")
 sys.path.pop(0)
 
-MODULES = sorted(module.name for module in pkgutil.iter_modules(sekha._async.__path__))
+MODULES = sorted(
+    module.name.partition("_async.")[2] for module in pkgutil.walk_packages(sekha._async.__path__, "sekha._async.")
+)
 SERVICES = {
     "controller": (sekha.AsyncMemoryController, sekha.MemoryController),
     "bridge": (sekha.AsyncBridgeClient, sekha.BridgeClient),

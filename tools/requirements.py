@@ -29,7 +29,7 @@ _ROW = re.compile(r"^\| ([CRSE]\d+) \| ([^|]*) \| [^|]* \|$", re.MULTILINE)  # t
 _REPEAT = re.compile(r"(?<=<!-- repeat -->\n).*?(?=<!-- /repeat -->)", re.DOTALL)
 
 if TYPE_CHECKING:
-    from sekha._request import Endpoint
+    from sekha._api.model import Endpoint
     from sekha.errors import SekhaError
 
 
@@ -62,7 +62,7 @@ def tests_cell(tests: Sequence[str]) -> str:
 
 def repeat_table() -> str:
     """What is repeated when: the verdicts of the code on each endpoint and each kind of fault."""
-    from sekha._endpoints import ENDPOINTS
+    from sekha._api.endpoints import ENDPOINTS
 
     rows: dict[tuple[str, ...], list[str]] = defaultdict(list)
     for endpoint in ENDPOINTS:
@@ -114,7 +114,7 @@ _MOST = 3  # what `max_retries` is unless it is given
 
 
 def _repetitions(endpoint: Endpoint[Any], error: SekhaError) -> int:
-    from sekha._retry import verdict
+    from sekha._transport.retry import verdict
 
     attempt = 1
     while verdict(endpoint, error, attempt=attempt, max_retries=_MOST, time_left=None, chance=1.0) is not None:

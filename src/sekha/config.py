@@ -23,11 +23,11 @@ from urllib.parse import urlsplit
 
 from typing_extensions import TypedDict, Unpack
 
-from sekha._http import AsyncHTTPClient, HTTPClient, HTTPSettings
-from sekha._request import DEFAULT_TIMEOUT
-from sekha._secrets import discreet
-from sekha._sentinel import NOT_GIVEN, NotGiven
+from sekha._api.model import DEFAULT_TIMEOUT
+from sekha._http.models import AsyncHTTPClient, HTTPClient, HTTPSettings
 from sekha._settings import ENVIRONMENT, checked_setting, from_environment, shown, without_missing
+from sekha._utils.redaction import discreet
+from sekha._utils.sentinel import NOT_GIVEN, NotGiven
 from sekha.errors import SekhaConfigError, SekhaWarning
 from sekha.events import RequestEvent, ResponseEvent, RetryEvent
 

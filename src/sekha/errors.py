@@ -31,7 +31,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit, urlunsplit
 
-from sekha._json import as_list, get
+from sekha._utils.json_access import as_list, get
 
 if TYPE_CHECKING:
     from sekha.types._controller import Conversation

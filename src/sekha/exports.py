@@ -15,8 +15,8 @@ from datetime import datetime, timezone
 from pathlib import PurePath
 from typing import IO, Any, Union, cast
 
-from sekha._arguments import checked
-from sekha._json import as_list, as_object, get
+from sekha._api.validation import checked
+from sekha._utils.json_access import as_list, as_object, get
 from sekha.errors import SekhaConfigError, SekhaValidationError
 from sekha.types import CreateConversationRequest, UnreadableConversation
 

@@ -22,7 +22,7 @@ from sekha import (
     SekhaTimeoutError,
     create_async_sekha_client,
 )
-from sekha._concurrency import AsyncCall
+from sekha._concurrency.tasks import AsyncCall
 from sekha._httpx import AsyncHTTPClient
 from sekha.local import LocalSekha
 from sekha.types import ClientConfig

@@ -10,9 +10,10 @@ from urllib.parse import urlsplit
 import pytest
 
 from sekha import AsyncSekhaClient, AsyncStream, SekhaError, SekhaServerError, SekhaTimeoutError
-from sekha._concurrency import AsyncCall, Clock, async_gather
-from sekha._http import HTTPRequest
-from sekha._wire import HTTP11
+from sekha._concurrency.clock import Clock
+from sekha._concurrency.tasks import AsyncCall, async_gather
+from sekha._http.models import HTTPRequest
+from sekha._http.network import HTTP11
 from support import facts
 from support.clock import FakeClock, give_clock
 from support.facts import ID, MESSAGES

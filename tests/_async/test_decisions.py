@@ -19,7 +19,7 @@ from sekha import (
     SekhaValidationError,
     SekhaWarning,
 )
-from sekha._concurrency import AsyncCall, async_gather
+from sekha._concurrency.tasks import AsyncCall, async_gather
 from support import facts
 from support.facts import ID, MESSAGES, remembered, row
 from support.replies import after, answer, empty, text

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from sekha import AsyncSekhaClient, SekhaError, SekhaServerError
-from sekha._concurrency import AsyncCall, Clock, async_gather
+from sekha._concurrency.clock import Clock
+from sekha._concurrency.tasks import AsyncCall, async_gather
 from support import facts
 from support.clock import FakeClock, give_clock
 from support.facts import MESSAGES

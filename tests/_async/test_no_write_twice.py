@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from sekha import AsyncSekhaClient, SekhaConnectionError, SekhaError, SekhaServerError, SekhaTimeoutError
-from sekha._concurrency import Clock, async_gather
+from sekha._concurrency.clock import Clock
+from sekha._concurrency.tasks import async_gather
 from support import facts
 from support.calls import BY_NAME, MODELS, Call
 from support.clock import FakeClock

@@ -296,7 +296,7 @@ async def test_nobody_listens_then_nothing_is_asked(
 
     monkeypatch.setattr(logger, "isEnabledFor", is_enabled_for)
     monkeypatch.setattr(logger, "debug", lambda *args: asked.append("record"))
-    monkeypatch.setattr("sekha._observe._tell", lambda *args: asked.append("listener"))
+    monkeypatch.setattr("sekha._transport.listeners._tell", lambda *args: asked.append("listener"))
     server.on(QUERY, empty(502), FOUND)
     await make(tracing=False).controller.query("x")
     assert asked == ["level"]

@@ -22,7 +22,8 @@ from sekha import (
     SekhaTimeoutError,
     SekhaValidationError,
 )
-from sekha._concurrency import Clock, async_gather
+from sekha._concurrency.clock import Clock
+from sekha._concurrency.tasks import async_gather
 from support import facts
 from support.calls import BY_NAME, CALLS, MODELS, Call
 from support.clock import FakeClock

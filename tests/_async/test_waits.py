@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from sekha import AsyncSekhaClient, SekhaAPIError, SekhaServerError
-from sekha._request import to_json
+from sekha._api.model import to_json
 from support import facts
 from support.clock import FakeClock, give_clock
 from support.facts import MESSAGES
@@ -34,7 +34,7 @@ async def test_r15_a_repetition_sends_the_same_bytes_whatever_became_of_the_argu
         made.append(to_json(body))
         return made[-1]
 
-    monkeypatch.setattr("sekha._request.to_json", noted)
+    monkeypatch.setattr("sekha._api.model.to_json", noted)
     with Unreachable() as late:
 
         def change() -> None:

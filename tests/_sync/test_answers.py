@@ -21,7 +21,7 @@ from sekha import (
     SekhaServerError,
     SekhaValidationError,
 )
-from sekha._endpoints import ENDPOINTS
+from sekha._api.endpoints import ENDPOINTS
 from sekha.errors import BODY_LIMIT
 from support import facts, mutants
 from support.calls import CALLS, MODELS, Call

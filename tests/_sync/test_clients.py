@@ -24,7 +24,7 @@ from sekha import (
     SekhaTimeoutError,
     create_sekha_client,
 )
-from sekha._concurrency import Call
+from sekha._concurrency.tasks import Call
 from sekha._httpx import HTTPClient
 from sekha.local import LocalSekha
 from sekha.types import ClientConfig

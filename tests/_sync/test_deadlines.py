@@ -12,9 +12,10 @@ from urllib.parse import urlsplit
 import pytest
 
 from sekha import SekhaClient, Stream, SekhaError, SekhaServerError, SekhaTimeoutError
-from sekha._concurrency import Call, Clock, gather
-from sekha._http import HTTPRequest
-from sekha._wire import HTTP11
+from sekha._concurrency.clock import Clock
+from sekha._concurrency.tasks import Call, gather
+from sekha._http.models import HTTPRequest
+from sekha._http.network import HTTP11
 from support import facts
 from support.clock import FakeClock, give_clock
 from support.facts import ID, MESSAGES

@@ -21,7 +21,7 @@ from sekha import (
     SekhaValidationError,
     SekhaWarning,
 )
-from sekha._concurrency import Call, gather
+from sekha._concurrency.tasks import Call, gather
 from support import facts
 from support.facts import ID, MESSAGES, remembered, row
 from support.replies import after, answer, empty, text

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from sekha import SekhaClient, SekhaError, SekhaServerError
-from sekha._concurrency import Call, Clock, gather
+from sekha._concurrency.clock import Clock
+from sekha._concurrency.tasks import Call, gather
 from support import facts
 from support.clock import FakeClock, give_clock
 from support.facts import MESSAGES

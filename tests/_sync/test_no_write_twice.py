@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from sekha import SekhaClient, SekhaConnectionError, SekhaError, SekhaServerError, SekhaTimeoutError
-from sekha._concurrency import Clock, gather
+from sekha._concurrency.clock import Clock
+from sekha._concurrency.tasks import gather
 from support import facts
 from support.calls import BY_NAME, MODELS, Call
 from support.clock import FakeClock

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from sekha import SekhaClient, SekhaConnectionError, SekhaNotFoundError, SekhaTimeoutError
-from sekha._concurrency import Call, Clock, gather
+from sekha._concurrency.clock import Clock
+from sekha._concurrency.tasks import Call, gather
 from support import facts
 from support.clock import FakeClock, give_clock
 from support.facts import MESSAGES
@@ -227,7 +228,7 @@ def test_a_forgotten_stream_frees_its_place(make: MakeClient, server: FakeServer
 def test_r8_a_forgotten_stream_holds_up_nobody_who_waits_already(
     make: MakeClient, bridge: FakeServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sekha._sync.pool._GLANCE", 0.02)
+    monkeypatch.setattr("sekha._sync.http.pool._GLANCE", 0.02)
     client = make(max_connections=1, timeout=None)
     bridge.on("POST /v1/chat/completions", chunked(delta("Once "), end="hang"))
     bridge.on(HEALTH, answer(facts.BRIDGE_HEALTHY))

@@ -19,7 +19,8 @@ from sekha import (
     SekhaStreamError,
     SekhaTimeoutError,
 )
-from sekha._concurrency import Clock, gather
+from sekha._concurrency.clock import Clock
+from sekha._concurrency.tasks import gather
 from support import facts
 from support.clock import FakeClock
 from support.facts import MESSAGES

@@ -15,7 +15,7 @@ import anyio.lowlevel
 import pytest
 
 from sekha import AsyncSekhaClient, SekhaClosedError
-from sekha._concurrency import Clock
+from sekha._concurrency.clock import Clock
 from support import facts
 from support.clock import give_clock
 from support.facts import MESSAGES

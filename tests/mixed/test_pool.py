@@ -16,13 +16,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sekha import SekhaClient, SekhaClosedError, SekhaTimeoutError
-from sekha._async.pool import AsyncPool
+from sekha._api.model import CallOptions, Departure, Endpoint, Repeat, Request, Service
+from sekha._api.response import Reader
+from sekha._async.http.pool import AsyncPool
 from sekha._async.stream import end
-from sekha._concurrency import Clock
-from sekha._http import AsyncHTTPAnswer, http_headers, http_request
-from sekha._request import CallOptions, Departure, Endpoint, Repeat, Request, Service
-from sekha._response import Reader
-from sekha._sync.connection import Connection
+from sekha._concurrency.clock import Clock
+from sekha._http.models import AsyncHTTPAnswer, http_headers, http_request
+from sekha._sync.http.connection import Connection
 from support import facts
 from support.certificates import Certificates
 from support.replies import after, answer, chunked, delta, raw

@@ -10,8 +10,8 @@ from typing import Any, Dict, List
 
 import pytest
 
-from sekha._endpoints import ENDPOINTS
-from sekha._request import Repeat
+from sekha._api.endpoints import ENDPOINTS
+from sekha._api.model import Repeat
 
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "tools"))

@@ -14,10 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sekha._arguments import checked, conversation_id, conversation_ids, merged, plain, where
-from sekha._arguments import given as only_given
-from sekha._sentinel import NOT_GIVEN
-from sekha._shapes import (
+from sekha._api.arguments import (
     ChatRequest,
     EmbedRequest,
     ListRequest,
@@ -26,6 +23,9 @@ from sekha._shapes import (
     ToolPruneRequest,
     UpdateRequest,
 )
+from sekha._api.validation import checked, conversation_id, conversation_ids, merged, plain, where
+from sekha._api.validation import given as only_given
+from sekha._utils.sentinel import NOT_GIVEN
 from sekha.errors import SekhaValidationError
 from sekha.types import (
     ContextAssembleRequest,

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
-from sekha._chat import ChunkReader, chunk_text
+from sekha._api.chat_stream import ChunkReader, chunk_text
 from sekha.errors import SekhaDecodeError, SekhaError, SekhaServerError, SekhaStreamError
 from sekha.types import ChatCompletion, ChatCompletionChunk
 from support.chunks import NOISE, SERVERS, USAGE, chunk

@@ -16,18 +16,17 @@ import anyio.lowlevel
 import pytest
 import trio
 
-from sekha import _concurrency
-from sekha._concurrency import (
+from sekha._concurrency import primitives
+from sekha._concurrency.clock import Clock
+from sekha._concurrency.primitives import (
     AsyncPerLoop,
     AsyncSemaphore,
-    Clock,
     PerProcess,
     Semaphore,
-    async_gather,
     async_move_on_after,
-    gather,
     move_on_after,
 )
+from sekha._concurrency.tasks import async_gather, gather
 
 
 class Thing:
@@ -117,7 +116,7 @@ def test_outside_a_loop_there_is_no_value() -> None:
 
 def test_r9_loops_may_come_and_go_in_many_threads(monkeypatch: pytest.MonkeyPatch) -> None:
     per_loop = AsyncPerLoop(Thing)
-    monkeypatch.setattr(_concurrency, "_running_loop", Thing)  # a new one every time
+    monkeypatch.setattr(primitives, "_running_loop", Thing)  # a new one every time
     errors: List[BaseException] = []
 
     def work() -> None:

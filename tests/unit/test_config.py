@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sekha import SekhaConfig
-from sekha._http import address
+from sekha._http.models import address
 from sekha.config import bridge_config, controller_config, mcp_config, resolved_config, was_given
 from sekha.errors import SekhaConfigError
 from sekha.types import ClientConfig

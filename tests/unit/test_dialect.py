@@ -10,9 +10,9 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from sekha import _dialect as dialect
-from sekha import _endpoints as endpoints
-from sekha._request import Endpoint, Service
+from sekha._api import compat as dialect
+from sekha._api import endpoints
+from sekha._api.model import Endpoint, Service
 from sekha.errors import (
     SekhaAPIError,
     SekhaAuthError,

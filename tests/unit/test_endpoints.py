@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sekha import _endpoints as module
-from sekha._endpoints import ENDPOINTS
-from sekha._request import CallOptions, Endpoint, Repeat, Service, to_json
+from sekha._api import endpoints as module
+from sekha._api.endpoints import ENDPOINTS
+from sekha._api.model import CallOptions, Endpoint, Repeat, Service, to_json
 from unit.vectors import Exchange, exchanges
 
 CONTRACT: List[Dict[str, Any]] = json.loads((Path(__file__).parents[1] / "data" / "contract.json").read_text("utf-8"))

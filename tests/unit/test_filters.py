@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sekha._filters import (
+from sekha._api.filters import (
     LARGEST_SEARCH,
     Period,
     conversation_filter,

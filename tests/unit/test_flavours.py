@@ -6,10 +6,10 @@ from typing import Any, Tuple
 
 import pytest
 
-from sekha._flavours import AsyncFlavour, AsyncIteration, BlockingFlavour, BlockingIteration
+from sekha._concurrency.misuse import AsyncIterationGuard, AsyncMisuseGuard, IterationGuard, MisuseGuard
 
 
-class AsyncThing(AsyncIteration):
+class AsyncThing(AsyncIterationGuard):
     __module__ = "sekha.things"  # as if it were one of ours
     closed = 0
 
@@ -17,7 +17,7 @@ class AsyncThing(AsyncIteration):
         self.closed += 1
 
 
-class Thing(BlockingIteration):
+class Thing(IterationGuard):
     __module__ = "sekha.things"
 
 
@@ -56,10 +56,10 @@ async def test_close_of_the_async_flavour_is_awaited_like_aclose() -> None:
     await thing.aclose()
     assert thing.closed == 2
     with pytest.raises(NotImplementedError):
-        await AsyncFlavour().aclose()
+        await AsyncMisuseGuard().aclose()
 
 
-@pytest.mark.parametrize("cls", [AsyncFlavour, BlockingFlavour])
+@pytest.mark.parametrize("cls", [AsyncMisuseGuard, MisuseGuard])
 def test_the_flavours_add_no_state(cls: type) -> None:
     found: Tuple[str, ...] = tuple(vars(cls()))
     assert found == ()

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 import sekha
 from sekha import SekhaError, SekhaValidationError
-from sekha._endpoints import ENDPOINTS
+from sekha._api.endpoints import ENDPOINTS
 from support.facts import ID, REST_KEY
 
 FLAVOURS = {

@@ -7,7 +7,7 @@ import zlib
 
 import pytest
 
-from sekha._inflate import PIECE, Inflater
+from sekha._http.decompression import PIECE, Inflater
 from sekha.errors import SekhaDecodeError
 
 PLAIN = b'{"results": []}' * 20

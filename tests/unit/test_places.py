@@ -9,7 +9,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from sekha._places import Places, Turn
+from sekha._http.pool_state import Places, Turn
 from sekha.errors import SekhaClosedError
 
 IDLE_SECONDS = 2.0

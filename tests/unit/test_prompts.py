@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sekha import _endpoints as endpoints
-from sekha._prompts import prompt_with_context, prompt_with_hits
+from sekha._api import endpoints
+from sekha._api.prompts import prompt_with_context, prompt_with_hits
 from sekha.types import Message, SearchResult
 from unit.vectors import recorded
 

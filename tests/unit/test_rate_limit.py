@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sekha._concurrency import Clock
-from sekha._rate_limit import Ticket, TokenBucket
+from sekha._concurrency.clock import Clock
+from sekha._transport.rate_limit import Ticket, TokenBucket
 from support.clock import FakeClock
 
 # Times are multiples of 1/64 s, so that sums are exact and a boundary is one.

@@ -11,10 +11,10 @@ import pytest
 from typing_extensions import NotRequired, Required, get_type_hints, is_typeddict
 
 import sekha.types
-from sekha import _endpoints as endpoints
-from sekha._endpoints import ENDPOINTS
-from sekha._request import Endpoint
-from sekha._response import Answer
+from sekha._api import endpoints
+from sekha._api.endpoints import ENDPOINTS
+from sekha._api.model import Endpoint
+from sekha._api.response import Answer
 from sekha.errors import (
     BODY_LIMIT,
     SekhaAPIError,

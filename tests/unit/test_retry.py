@@ -9,11 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tenacity import Future, RetryCallState, Retrying
 
-from sekha import _endpoints as endpoints
-from sekha._concurrency import Clock
-from sekha._endpoints import ENDPOINTS
-from sekha._request import CallOptions, Endpoint, Repeat, Service
-from sekha._retry import LONGEST_RETRY_AFTER, Attempts, backoff, untouched, verdict
+from sekha._api import endpoints
+from sekha._api.endpoints import ENDPOINTS
+from sekha._api.model import CallOptions, Endpoint, Repeat, Service
+from sekha._concurrency.clock import Clock
+from sekha._transport.retry import LONGEST_RETRY_AFTER, Attempts, backoff, untouched, verdict
 from sekha.errors import (
     SekhaAuthError,
     SekhaClosedError,

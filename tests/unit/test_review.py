@@ -10,9 +10,10 @@ from typing import Any, Dict, List
 import pytest
 
 from sekha import SekhaClient, SekhaConfig, SekhaConfigError, SekhaValidationError
-from sekha._arguments import plain
-from sekha._concurrency import AsyncPerLoop, gather
-from sekha._rate_limit import TokenBucket
+from sekha._api.validation import plain
+from sekha._concurrency.primitives import AsyncPerLoop
+from sekha._concurrency.tasks import gather
+from sekha._transport.rate_limit import TokenBucket
 from sekha.cli import main
 
 URL = "http://localhost:8080"

@@ -14,9 +14,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sekha._options import bridge_keys, changed_keys, changed_options, merged_keys, server_keys
-from sekha._request import Service
-from sekha._secrets import Secret, discreet, hidden
+from sekha._api.model import Service
+from sekha._transport.options import bridge_keys, changed_keys, changed_options, merged_keys, server_keys
+from sekha._utils.redaction import Secret, discreet, hidden
 from sekha.config import SekhaConfig
 from sekha.errors import (
     SekhaConfigError,
@@ -121,7 +121,7 @@ def test_s1_s2_a_bad_key_of_a_view_is_refused_by_name_and_not_shown(name: str, b
 
 
 def test_a_view_changes_the_options_it_was_given_and_no_others() -> None:
-    from sekha._sentinel import NOT_GIVEN
+    from sekha._utils.sentinel import NOT_GIVEN
 
     assert changed_options({}, timeout=NOT_GIVEN, max_retries=NOT_GIVEN, deadline=NOT_GIVEN, headers=None) == {}
     assert changed_options({}, timeout=None, max_retries=0) == {"timeout": None, "max_retries": 0}

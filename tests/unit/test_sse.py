@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sekha._sse import Event, EventDecoder, EventTooLong
+from sekha._http.sse import Event, EventDecoder, EventTooLong
 
 NO_LINE_ENDS = "\u2028\u2029\u0085\x0b\x0c\x1c\x1d\x1e"
 

@@ -7,9 +7,9 @@ from typing import List, Optional, Tuple
 import httpcore
 import pytest
 
-from sekha._http import Headers, HTTPRequest
-from sekha._request import Departure
-from sekha._wire import HTTP11, _numeric
+from sekha._api.model import Departure
+from sekha._http.models import Headers, HTTPRequest
+from sekha._http.network import HTTP11, _numeric
 
 HEADERS = ((b"host", b"sekha.test"), (b"authorization", b"Bearer k"))
 WHOLE = b"HTTP/1.1 200 OK\r\nX-Twice: a\r\nx-twice: b\r\ncontent-length: 5\r\n\r\nHello"

@@ -10,18 +10,18 @@ from types import TracebackType
 
 from typing_extensions import Self, Unpack
 
-from sekha._concurrency import Clock
-from sekha._http import AsyncHTTPClient
-from sekha._options import bridge_keys, changed_keys, changed_options, server_keys
-from sekha._secrets import discreet
-from sekha._sentinel import NOT_GIVEN, NotGiven
+from sekha._concurrency.clock import Clock
+from sekha._http.models import AsyncHTTPClient
+from sekha._transport.options import bridge_keys, changed_keys, changed_options, server_keys
+from sekha._utils.redaction import discreet
+from sekha._utils.sentinel import NOT_GIVEN, NotGiven
 from sekha.config import SekhaConfig, resolved_config
 from sekha.events import RequestEvent, ResponseEvent, RetryEvent
 
+from .base import AsyncClientOptions
 from .bridge import AsyncBridgeClient
-from .controller import AsyncMemoryController
+from .controller.client import AsyncMemoryController
 from .mcp import AsyncMCPClient
-from .service import AsyncClientOptions
 from .transport import AsyncNoTransport, AsyncTransport
 from .workflows import AsyncWorkflows
 

@@ -8,15 +8,15 @@ from uuid import UUID
 
 from typing_extensions import Unpack
 
-from sekha import _dialect as dialect
-from sekha import _endpoints as endpoints
-from sekha._arguments import checked, given, merged
-from sekha._arguments import conversation_id as checked_id
-from sekha._filters import PINNED, stats_filter
-from sekha._options import changed_keys, server_keys
-from sekha._secrets import discreet
-from sekha._sentinel import NOT_GIVEN, NotGiven
-from sekha._shapes import ExportRequest, ToolPruneRequest, UpdateRequest
+from sekha._api import compat as dialect
+from sekha._api import endpoints
+from sekha._api.arguments import ExportRequest, ToolPruneRequest, UpdateRequest
+from sekha._api.filters import PINNED, stats_filter
+from sekha._api.validation import checked, given, merged
+from sekha._api.validation import conversation_id as checked_id
+from sekha._transport.options import changed_keys, server_keys
+from sekha._utils.redaction import discreet
+from sekha._utils.sentinel import NOT_GIVEN, NotGiven
 from sekha.config import ClientConfig, mcp_config
 from sekha.errors import SekhaError, SekhaServerError, invalid
 from sekha.types import (
@@ -33,11 +33,11 @@ from sekha.types import (
     MemoryUpdated,
 )
 
-from .listing import all_conversations
-from .listing import count_messages as count_all
-from .searching import search
-from .service import AsyncConnectionOptions, AsyncServiceClient
-from .storing import store
+from .base import AsyncConnectionOptions, AsyncServiceClient
+from .operations.pagination import all_conversations
+from .operations.pagination import count_messages as count_all
+from .operations.search import search
+from .operations.store import store
 from .transport import AsyncTransport
 
 COUNTED_WITHOUT_ASKING = 100

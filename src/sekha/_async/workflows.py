@@ -7,26 +7,26 @@ from typing import Any
 
 from typing_extensions import Self
 
-from sekha._arguments import checked, given
-from sekha._concurrency import AsyncCall, async_gather
-from sekha._dialect import health_of
-from sekha._endpoints import MEMORY_STATS
-from sekha._filters import hit_filter
-from sekha._flavours import AsyncFlavour
-from sekha._prompts import prompt_with_context, prompt_with_hits
-from sekha._shapes import PromptRequest
+from sekha._api.arguments import PromptRequest
+from sekha._api.compat import health_of
+from sekha._api.endpoints import MEMORY_STATS
+from sekha._api.filters import hit_filter
+from sekha._api.prompts import prompt_with_context, prompt_with_hits
+from sekha._api.validation import checked, given
+from sekha._concurrency.misuse import AsyncMisuseGuard
+from sekha._concurrency.tasks import AsyncCall, async_gather
 from sekha.errors import SekhaError
 from sekha.types import ChatCompletion, ChatMessage, QueryRequest, SearchResults, ServiceHealth
 
 from .bridge import AsyncBridgeClient
-from .controller import AsyncMemoryController
+from .controller.client import AsyncMemoryController
 from .mcp import AsyncMCPClient
 from .stream import AsyncStream
 
 HEALTH_SECONDS = 5.0
 
 
-class AsyncWorkflows(AsyncFlavour):
+class AsyncWorkflows(AsyncMisuseGuard):
     """The workflows of `AsyncSekhaClient`; each of them obeys the deadline as a whole."""
 
     controller: AsyncMemoryController

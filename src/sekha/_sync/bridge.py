@@ -9,14 +9,9 @@ from typing import Any, cast
 
 from typing_extensions import Unpack
 
-from sekha import _dialect as dialect
-from sekha import _endpoints as endpoints
-from sekha._arguments import checked, given
-from sekha._concurrency import Call, gather
-from sekha._options import bridge_keys, changed_keys
-from sekha._secrets import discreet
-from sekha._sentinel import NOT_GIVEN, NotGiven
-from sekha._shapes import (
+from sekha._api import compat as dialect
+from sekha._api import endpoints
+from sekha._api.arguments import (
     ChatRequest,
     EmbedRequest,
     ExtractRequest,
@@ -24,6 +19,11 @@ from sekha._shapes import (
     ScoreRequest,
     TextsRequest,
 )
+from sekha._api.validation import checked, given
+from sekha._concurrency.tasks import Call, gather
+from sekha._transport.options import bridge_keys, changed_keys
+from sekha._utils.redaction import discreet
+from sekha._utils.sentinel import NOT_GIVEN, NotGiven
 from sekha.config import ClientConfig, bridge_config
 from sekha.errors import invalid
 from sekha.types import (
@@ -39,8 +39,8 @@ from sekha.types import (
     SummaryLevel,
 )
 
-from .listing import SIDE_BY_SIDE
-from .service import ConnectionOptions, ServiceClient
+from .base import ConnectionOptions, ServiceClient
+from .operations.pagination import SIDE_BY_SIDE
 from .stream import Stream
 from .transport import Transport
 

@@ -12,18 +12,18 @@ from types import TracebackType
 
 from typing_extensions import Self, Unpack
 
-from sekha._concurrency import Clock
-from sekha._http import HTTPClient
-from sekha._options import bridge_keys, changed_keys, changed_options, server_keys
-from sekha._secrets import discreet
-from sekha._sentinel import NOT_GIVEN, NotGiven
+from sekha._concurrency.clock import Clock
+from sekha._http.models import HTTPClient
+from sekha._transport.options import bridge_keys, changed_keys, changed_options, server_keys
+from sekha._utils.redaction import discreet
+from sekha._utils.sentinel import NOT_GIVEN, NotGiven
 from sekha.config import SekhaConfig, resolved_config
 from sekha.events import RequestEvent, ResponseEvent, RetryEvent
 
+from .base import ClientOptions
 from .bridge import BridgeClient
-from .controller import MemoryController
+from .controller.client import MemoryController
 from .mcp import MCPClient
-from .service import ClientOptions
 from .transport import NoTransport, Transport
 from .workflows import Workflows
 

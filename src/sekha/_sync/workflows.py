@@ -9,26 +9,26 @@ from typing import Any
 
 from typing_extensions import Self
 
-from sekha._arguments import checked, given
-from sekha._concurrency import Call, gather
-from sekha._dialect import health_of
-from sekha._endpoints import MEMORY_STATS
-from sekha._filters import hit_filter
-from sekha._flavours import BlockingFlavour
-from sekha._prompts import prompt_with_context, prompt_with_hits
-from sekha._shapes import PromptRequest
+from sekha._api.arguments import PromptRequest
+from sekha._api.compat import health_of
+from sekha._api.endpoints import MEMORY_STATS
+from sekha._api.filters import hit_filter
+from sekha._api.prompts import prompt_with_context, prompt_with_hits
+from sekha._api.validation import checked, given
+from sekha._concurrency.misuse import MisuseGuard
+from sekha._concurrency.tasks import Call, gather
 from sekha.errors import SekhaError
 from sekha.types import ChatCompletion, ChatMessage, QueryRequest, SearchResults, ServiceHealth
 
 from .bridge import BridgeClient
-from .controller import MemoryController
+from .controller.client import MemoryController
 from .mcp import MCPClient
 from .stream import Stream
 
 HEALTH_SECONDS = 5.0
 
 
-class Workflows(BlockingFlavour):
+class Workflows(MisuseGuard):
     """The workflows of `SekhaClient`; each of them obeys the deadline as a whole."""
 
     controller: MemoryController

@@ -54,7 +54,7 @@ def run(
 ) -> int:
     """Talk until Ctrl-D or /quit, or answer what the standard input says if that is no terminal; then store it."""
     from sekha import SekhaClient
-    from sekha._arguments import checked, given
+    from sekha._api.validation import checked, given
     from sekha.types import CreateConversationRequest
 
     checked(CreateConversationRequest, given(label=label, folder=folder, messages=[]))  # not only at the end
@@ -99,9 +99,9 @@ class Chat:
         Raises:
             SekhaError: It broke off; what had come is in the last turn.
         """
-        from sekha._arguments import checked, given
-        from sekha._prompts import prompt_with_context
-        from sekha._shapes import PromptRequest
+        from sekha._api.arguments import PromptRequest
+        from sekha._api.prompts import prompt_with_context
+        from sekha._api.validation import checked, given
 
         checked(PromptRequest, given(prompt=question, system=self._system, model=self._model))
         turn = Turn(question)
@@ -145,7 +145,7 @@ def _messages(turn: Turn) -> list[dict[str, str]]:
 
 def _origins(context: "list[Message]") -> list[dict[str, str]]:
     """Label and folder of what is remembered, each once."""
-    from sekha._dialect import citation_of
+    from sekha._api.compat import citation_of
 
     found = [{"label": "?", "folder": "/", **citation_of({**message})} for message in context]
     return [one for number, one in enumerate(found) if one not in found[:number]]
@@ -192,7 +192,7 @@ def _answer_once(chat: Chat) -> int:
 
 def _stored(client: "SekhaClient", chat: Chat, label: Optional[str], folder: Optional[str]) -> "Optional[Conversation]":
     """Store what was said; what cannot be stored is kept in a file."""
-    from sekha._arguments import given
+    from sekha._api.validation import given
 
     messages = chat.transcript()
     if not messages:

@@ -28,7 +28,7 @@ def run(
     from rich.text import Text
 
     from sekha import SekhaClient
-    from sekha._arguments import given
+    from sekha._api.validation import given
 
     filters = given(label=label, folder=folder, min_importance=min_importance, start_date=since, end_date=until)
     with SekhaClient(config_from(url)) as client:

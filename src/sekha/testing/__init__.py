@@ -11,7 +11,7 @@ except ModuleNotFoundError as _missing:
         'sekha.testing needs its extra: pip install "sekha-python-sdk[testing]"', name=_missing.name
     ) from _missing
 
-from sekha._concurrency import Clock
+from sekha._concurrency.clock import Clock
 from sekha.testing._clock import FakeClock, use_clock
 from sekha.testing._exchange import Answer, Exchange
 from sekha.testing._faults import (
