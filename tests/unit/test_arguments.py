@@ -23,8 +23,15 @@ from sekha._api.arguments import (
     ToolPruneRequest,
     UpdateRequest,
 )
-from sekha._api.validation import checked, conversation_id, conversation_ids, merged, plain, where
-from sekha._api.validation import given as only_given
+from sekha._api.validation import drop_unset as only_given
+from sekha._api.validation import (
+    format_path,
+    merge_arguments,
+    parse_conversation_id,
+    parse_conversation_ids,
+    to_jsonable,
+    validate,
+)
 from sekha._utils.sentinel import NOT_GIVEN
 from sekha.errors import SekhaValidationError
 from sekha.types import (
@@ -52,7 +59,7 @@ class Level(Enum):
 
 def refusal(shape: Any, values: Mapping[str, object]) -> SekhaValidationError:
     with pytest.raises(SekhaValidationError) as caught:
-        checked(shape, values)
+        validate(shape, values)
     error = caught.value
     assert error.sent is False
     assert error.status_code == 400
@@ -88,7 +95,7 @@ def refusal(shape: Any, values: Mapping[str, object]) -> SekhaValidationError:
     ],
 )
 def test_what_json_can_carry_becomes_plain(value: object, expected: object) -> None:
-    found = plain(value)
+    found = to_jsonable(value)
     assert found == expected
     assert type(found) is type(expected)
 
@@ -114,7 +121,7 @@ def test_what_json_can_carry_becomes_plain(value: object, expected: object) -> N
 )
 def test_what_json_cannot_carry_is_refused_by_the_name_of_its_place(value: object, field: str, words: str) -> None:
     with pytest.raises(SekhaValidationError, match=words) as caught:
-        plain(value, ("top",))
+        to_jsonable(value, ("top",))
     assert caught.value.field == field
     assert caught.value.sent is False
 
@@ -148,7 +155,7 @@ def test_any_data_either_survives_a_trip_through_json_or_is_refused(value: objec
         return isinstance(value, list) and any(map(bad, value))
 
     try:
-        found = plain(value)
+        found = to_jsonable(value)
     except SekhaValidationError:
         assert bad(value)
     else:
@@ -160,7 +167,7 @@ def test_any_data_either_survives_a_trip_through_json_or_is_refused(value: objec
 def test_the_callers_data_is_copied_and_not_changed() -> None:
     mine = {"messages": [{"role": "user", "content": [{"type": "text", "text": "Hello"}]}]}
     before = json.dumps(mine)
-    request = checked(CreateConversationRequest, mine)
+    request = validate(CreateConversationRequest, mine)
     request["messages"][0]["role"] = "changed"
     request["messages"][0]["content"][0]["text"] = "changed"  # type: ignore[index]
     assert json.dumps(mine) == before
@@ -176,7 +183,7 @@ def test_the_callers_data_is_copied_and_not_changed() -> None:
     ],
 )
 def test_a_place_is_written_as_python_would_reach_it(path: tuple[object, ...], text: str) -> None:
-    assert where(path) == text
+    assert format_path(path) == text
 
 
 # ---- requests --------------------------------------------------------------------------------------------------
@@ -313,20 +320,20 @@ def test_a_bad_argument_is_refused_by_its_name(
     ],
 )
 def test_good_arguments_come_through_unchanged(shape: Any, values: Dict[str, object]) -> None:
-    found = checked(shape, values)
+    found = validate(shape, values)
     assert found == values
     assert json.dumps(found, sort_keys=True) == json.dumps(values, sort_keys=True), "5 stays 5, and 5.0 stays 5.0"
 
 
 def test_enumerations_may_be_given_as_members_and_are_sent_as_plain_strings() -> None:
-    found = checked(SummarizeRequest, {"level": SummaryLevel.WEEKLY})
+    found = validate(SummarizeRequest, {"level": SummaryLevel.WEEKLY})
     assert found == {"level": "weekly"}
     assert type(found["level"]) is str
 
 
 def test_sequences_and_mappings_that_are_no_list_and_no_dict_will_do() -> None:
     message = UserDict(USER)
-    assert checked(CreateConversationRequest, {"messages": (message,)}) == {"messages": [USER]}
+    assert validate(CreateConversationRequest, {"messages": (message,)}) == {"messages": [USER]}
 
 
 def test_a_refusal_does_not_drag_pydantics_error_along() -> None:
@@ -341,15 +348,15 @@ def test_given_leaves_out_what_was_not_given_and_keeps_falsehoods() -> None:
 
 def test_a_dictionary_and_keywords_may_be_mixed_and_a_keyword_wins() -> None:
     first = {"label": "a", "folder": "/a"}
-    assert merged(first, {"label": "b"}, "request") == {"label": "b", "folder": "/a"}
-    assert merged(None, {"label": "b"}, "request") == {"label": "b"}
+    assert merge_arguments(first, {"label": "b"}, "request") == {"label": "b", "folder": "/a"}
+    assert merge_arguments(None, {"label": "b"}, "request") == {"label": "b"}
     assert first == {"label": "a", "folder": "/a"}
 
 
 @pytest.mark.parametrize("what", ["text", 5, [("label", "x")]])
 def test_what_stands_for_the_dictionary_must_be_one(what: object) -> None:
     with pytest.raises(SekhaValidationError, match="request: a dictionary is needed") as caught:
-        merged(what, {}, "request")
+        merge_arguments(what, {}, "request")
     assert caught.value.field == "request"
 
 
@@ -368,7 +375,7 @@ def test_what_stands_for_the_dictionary_must_be_one(what: object) -> None:
     ],
 )
 def test_every_usual_form_of_a_uuid_becomes_the_one_with_hyphens(value: object) -> None:
-    assert conversation_id(value) == ID
+    assert parse_conversation_id(value) == ID
 
 
 @pytest.mark.parametrize(
@@ -399,7 +406,7 @@ def test_every_usual_form_of_a_uuid_becomes_the_one_with_hyphens(value: object) 
 )
 def test_what_is_no_uuid_is_refused(value: object) -> None:
     with pytest.raises(SekhaValidationError, match="UUID") as caught:
-        conversation_id(value)
+        parse_conversation_id(value)
     assert caught.value.field == "conversation_id"
     assert caught.value.sent is False
 
@@ -407,7 +414,7 @@ def test_what_is_no_uuid_is_refused(value: object) -> None:
 @given(st.one_of(any_text, st.text("0123456789abcdefABCDEF-{}_ x+urn:id", max_size=45), st.uuids().map(str)))
 def test_any_text_is_a_uuid_in_its_usual_form_or_refused(text: str) -> None:
     try:
-        found = conversation_id(text)
+        found = parse_conversation_id(text)
     except SekhaValidationError:
         return
     assert str(UUID(found)) == found
@@ -417,18 +424,18 @@ def test_any_text_is_a_uuid_in_its_usual_form_or_refused(text: str) -> None:
 
 def test_ids_keep_their_order_and_are_each_there_once() -> None:
     other = "11111111-2222-4333-8444-555555555555"
-    assert conversation_ids([other, UUID(ID), ID.upper(), other]) == [other, ID]
-    assert conversation_ids([]) == []
+    assert parse_conversation_ids([other, UUID(ID), ID.upper(), other]) == [other, ID]
+    assert parse_conversation_ids([]) == []
 
 
 @pytest.mark.parametrize("value", [ID, ID.encode(), None, 5, {ID}])
 def test_a_single_id_is_no_list_of_ids(value: object) -> None:
     with pytest.raises(SekhaValidationError) as caught:
-        conversation_ids(value)
+        parse_conversation_ids(value)
     assert caught.value.field == "conversation_ids"
 
 
 def test_a_bad_id_in_a_list_is_named_by_its_position() -> None:
     with pytest.raises(SekhaValidationError) as caught:
-        conversation_ids([ID, "x"])
+        parse_conversation_ids([ID, "x"])
     assert caught.value.field == "conversation_ids[1]"

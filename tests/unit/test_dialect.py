@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from sekha._api import compat as dialect
 from sekha._api import endpoints
+from sekha._api.error_response import error_from_response
 from sekha._api.model import Endpoint, Service
 from sekha.errors import (
     SekhaAPIError,
@@ -27,7 +28,6 @@ from sekha.errors import (
     SekhaServerError,
     SekhaTimeoutError,
     SekhaValidationError,
-    error_for,
 )
 from sekha.types import ConversationListItem
 from unit.vectors import Exchange, answer, exchanges, recorded
@@ -166,7 +166,7 @@ def test_a_part_that_no_text_can_stand_for_is_not_lost_silently() -> None:
     ],
 )
 def test_only_a_422_that_names_content_means_text_only(status: int, words: str, refused: bool) -> None:
-    assert dialect.refuses_parts(error_for("POST", "/x", status, {}, words.encode())) is refused
+    assert dialect.refuses_parts(error_from_response("POST", "/x", status, {}, words.encode())) is refused
 
 
 # ---- chats (D8, D61) ---------------------------------------------------------------------------------------------
@@ -220,7 +220,7 @@ def test_every_recorded_fts_syntax_error_is_a_validation_error_and_final(exchang
     with pytest.raises(SekhaValidationError, match="raw=True") as caught:
         endpoints.FULL_TEXT_SEARCH.read(exchange.answer)
     assert caught.value.status_code == 500
-    assert caught.value._final
+    assert not caught.value._retryable
 
 
 # ---- scores (D18) ------------------------------------------------------------------------------------------------
@@ -471,7 +471,7 @@ def test_what_an_error_means_is_told_where_the_status_misleads(
 def test_what_cannot_be_deleted_says_what_to_do_and_is_final() -> None:
     with pytest.raises(SekhaServerError, match="named `messages`") as caught:
         endpoints.DELETE_CONVERSATION.read(recorded("delete_embedded", "story").answer)
-    assert caught.value._final
+    assert not caught.value._retryable
 
 
 # ---- what only our side knows (D27, D38) ---------------------------------------------------------------------------
@@ -480,7 +480,7 @@ def test_what_cannot_be_deleted_says_what_to_do_and_is_final() -> None:
 @pytest.mark.parametrize("name", ["auth_wrong", "auth_short", "auth_missing"])
 def test_a_401_of_the_tools_says_which_key_was_sent_and_which_is_needed(name: str) -> None:
     found = recorded(name, "mcp").answer
-    error = error_for("POST", "/x", found.status, found.headers, found.body)
+    error = error_from_response("POST", "/x", found.status, found.headers, found.body)
     dialect.explain(error, Service.MCP, key_name="api_key")
     assert json.loads(found.text)["error"] in error.message
     assert "The key sent was api_key" in error.message
@@ -499,7 +499,7 @@ def test_a_401_of_the_tools_says_which_key_was_sent_and_which_is_needed(name: st
 def test_a_429_of_the_controller_says_when_to_come_back(
     service: Service, asked: Optional[str], told: Optional[float]
 ) -> None:
-    error = error_for("GET", "/x", 429, {"retry-after": asked} if asked else {}, b"Rate limit exceeded.")
+    error = error_from_response("GET", "/x", 429, {"retry-after": asked} if asked else {}, b"Rate limit exceeded.")
     dialect.explain(error, service, key_name="api_key")
     assert isinstance(error, SekhaRateLimitError)
     assert error.retry_after == told
@@ -507,7 +507,7 @@ def test_a_429_of_the_controller_says_when_to_come_back(
 
 def test_an_error_of_another_kind_is_not_explained() -> None:
     for service, status in ((Service.CONTROLLER, 401), (Service.MCP, 500), (Service.BRIDGE, 401)):
-        error = error_for("GET", "/x", status, {}, b"words")
+        error = error_from_response("GET", "/x", status, {}, b"words")
         dialect.explain(error, service, key_name="api_key")
         assert error.message == "words"
 

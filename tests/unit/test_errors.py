@@ -17,6 +17,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sekha import errors
+from sekha._api.error_response import error_class, error_from_response, parse_retry_after
+from sekha._api.validation import argument_error
 from sekha.errors import (
     BODY_LIMIT,
     SekhaAPIError,
@@ -35,10 +37,6 @@ from sekha.errors import (
     SekhaTimeoutError,
     SekhaValidationError,
     SekhaWarning,
-    error_class,
-    error_for,
-    invalid,
-    retry_after_seconds,
 )
 from unit.vectors import exchanges
 
@@ -110,7 +108,7 @@ def full(cls: Type[SekhaError]) -> SekhaError:
         "message_count": 1,
         "created_at": None,
     }
-    error._final = True
+    error._retryable = False
     return error
 
 
@@ -175,7 +173,7 @@ def test_e2_one_attempt_is_no_attempts() -> None:
 
 
 def test_e2_what_was_refused_before_sending_tells_no_status() -> None:
-    error = invalid("query", "must not be empty")
+    error = argument_error("query", "must not be empty")
     assert str(error) == "query: must not be empty"
     assert (error.field, error.status_code, error.sent) == ("query", 400, False)
     assert isinstance(error, ValueError)
@@ -212,7 +210,7 @@ def test_e2_what_was_refused_before_sending_tells_no_status() -> None:
 )
 def test_c7_the_status_decides_the_class(status: int, cls: Type[SekhaAPIError]) -> None:
     assert error_class(status) is cls
-    error = error_for("GET", "/x", status, {}, b"")
+    error = error_from_response("GET", "/x", status, {}, b"")
     assert type(error) is cls
     assert error.status_code == status
     assert error.sent is True
@@ -245,7 +243,7 @@ STATUSES = [301, 307, 400, 401, 403, 404, 409, 413, 415, 422, 429, 500, 502, 503
 def test_c7_any_body_becomes_an_error_with_a_bounded_text(body: str, content_type: Optional[str]) -> None:
     headers = {"content-type": content_type} if content_type else {}
     for status in STATUSES:
-        error = error_for("PUT", PATH, status, headers, BODIES[body])
+        error = error_from_response("PUT", PATH, status, headers, BODIES[body])
         assert type(error) is error_class(status)
         assert (error.status_code, error.method, error.path) == (status, "PUT", PATH)
         assert error.message.strip(), "it always says something"
@@ -259,7 +257,7 @@ def test_c7_any_body_becomes_an_error_with_a_bounded_text(body: str, content_typ
 
 @given(st.binary(max_size=200), st.sampled_from(STATUSES), st.text(max_size=20))
 def test_c7_no_bytes_break_the_making_of_an_error(body: bytes, status: int, content_type: str) -> None:
-    assert str(error_for("GET", "/x", status, {"content-type": content_type}, body))
+    assert str(error_from_response("GET", "/x", status, {"content-type": content_type}, body))
 
 
 json_values: st.SearchStrategy[Any] = st.recursive(
@@ -274,7 +272,7 @@ json_values: st.SearchStrategy[Any] = st.recursive(
 
 @given(json_values)
 def test_c7_no_json_breaks_the_making_of_an_error(body: object) -> None:
-    error = error_for("GET", "/x", 500, {}, json.dumps(body).encode())
+    error = error_from_response("GET", "/x", 500, {}, json.dumps(body).encode())
     assert error.message
     assert error.code is None or isinstance(error.code, (int, str))
 
@@ -297,26 +295,28 @@ def test_c7_no_json_breaks_the_making_of_an_error(body: object) -> None:
     ],
 )
 def test_the_servers_own_words_are_found_in_every_form(body: str, message: str, code: object) -> None:
-    error = error_for("GET", "/x", 500, {}, body.encode())
+    error = error_from_response("GET", "/x", 500, {}, body.encode())
     assert (error.message, error.code) == (message, code)
 
 
 def test_an_empty_answer_says_so() -> None:
-    assert error_for("GET", "/x", 404, {}, b"").message == "Not Found (the answer was empty)"
-    assert error_for("GET", "/x", 404, {}, b" \n ").message == "Not Found (the answer was empty)"
-    assert "599" in error_for("GET", "/x", 599, {}, b"").message
+    assert error_from_response("GET", "/x", 404, {}, b"").message == "Not Found (the answer was empty)"
+    assert error_from_response("GET", "/x", 404, {}, b" \n ").message == "Not Found (the answer was empty)"
+    assert "599" in error_from_response("GET", "/x", 599, {}, b"").message
 
 
 def test_a_page_of_a_proxy_is_named_as_such_and_shown_in_short() -> None:
     for content_type in ("text/html", ""):
-        error = error_for("GET", "/x", 502, {"content-type": content_type}, b"<html>\n<p>Bad " + b"gateway " * 100)
+        error = error_from_response(
+            "GET", "/x", 502, {"content-type": content_type}, b"<html>\n<p>Bad " + b"gateway " * 100
+        )
         assert "HTML" in error.message
         assert "Bad gateway" in error.message
         assert len(error.message) < 200
 
 
 def test_a_hint_comes_after_the_servers_words_and_a_class_can_be_chosen() -> None:
-    error = error_for("GET", "/x", 500, {}, b'{"error": "odd"}', cls=SekhaNotFoundError, hint="Do this")
+    error = error_from_response("GET", "/x", 500, {}, b'{"error": "odd"}', cls=SekhaNotFoundError, hint="Do this")
     assert type(error) is SekhaNotFoundError
     assert error.message == "odd. Do this"
     assert error.status_code == 500, "always the one on the wire"
@@ -328,7 +328,7 @@ def test_every_recorded_refusal_becomes_its_error_with_the_servers_words(file: s
     assert refusals
     for exchange in refusals:
         answer = exchange.answer
-        error = error_for(exchange.method, PATH, answer.status, answer.headers, answer.body)
+        error = error_from_response(exchange.method, PATH, answer.status, answer.headers, answer.body)
         assert type(error) is error_class(answer.status)
         try:
             said = json.loads(answer.text)
@@ -357,13 +357,13 @@ def test_every_recorded_refusal_becomes_its_error_with_the_servers_words(file: s
     ],
 )
 def test_s3_a_redirect_names_its_target_without_query_and_user(location: str, shown: str) -> None:
-    error = error_for("GET", "/x", 307, {"location": location}, b"")
+    error = error_from_response("GET", "/x", 307, {"location": location}, b"")
     assert f"to {shown};" in error.message
     assert "sekret" not in str(error)
 
 
 def test_s3_a_redirect_without_a_target_says_so() -> None:
-    assert "to ?;" in error_for("GET", "/x", 302, {}, b"").message
+    assert "to ?;" in error_from_response("GET", "/x", 302, {}, b"").message
 
 
 # ---- Retry-After (R3) --------------------------------------------------------------------------------------------
@@ -409,23 +409,23 @@ def far_from_greenwich(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     ],
 )
 def test_r3_retry_after_is_seconds_or_a_date_or_nothing(value: str, seconds: object, far_from_greenwich: None) -> None:
-    assert retry_after_seconds(value, now=NOW) == seconds
+    assert parse_retry_after(value, now=NOW) == seconds
 
 
 @given(st.text(max_size=40))
 def test_r3_no_retry_after_breaks_an_error(value: str) -> None:
-    found = retry_after_seconds(value, now=NOW)
+    found = parse_retry_after(value, now=NOW)
     assert found is None or 0 <= found < float("inf")
 
 
 def test_r3_without_a_moment_given_a_date_counts_from_now() -> None:
-    assert retry_after_seconds("Sun, 06 Nov 1994 08:49:37 GMT") == 0.0
-    found = retry_after_seconds("Fri, 06 Nov 2093 08:49:37 GMT")
+    assert parse_retry_after("Sun, 06 Nov 1994 08:49:37 GMT") == 0.0
+    found = parse_retry_after("Fri, 06 Nov 2093 08:49:37 GMT")
     assert found is not None
     assert found > 1e8
 
 
 def test_an_error_carries_what_the_server_asked_for() -> None:
-    assert error_for("GET", "/x", 429, {"retry-after": "12"}, b"").retry_after == 12.0
-    assert error_for("GET", "/x", 503, {"retry-after": "1.2"}, b"").retry_after == 1.2
-    assert error_for("GET", "/x", 429, {}, b"").retry_after is None
+    assert error_from_response("GET", "/x", 429, {"retry-after": "12"}, b"").retry_after == 12.0
+    assert error_from_response("GET", "/x", 503, {"retry-after": "1.2"}, b"").retry_after == 1.2
+    assert error_from_response("GET", "/x", 429, {}, b"").retry_after is None

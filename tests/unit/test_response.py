@@ -13,6 +13,7 @@ from typing_extensions import NotRequired, Required, get_type_hints, is_typeddic
 import sekha.types
 from sekha._api import endpoints
 from sekha._api.endpoints import ENDPOINTS
+from sekha._api.error_response import error_class
 from sekha._api.model import Endpoint
 from sekha._api.response import Answer
 from sekha.errors import (
@@ -22,7 +23,6 @@ from sekha.errors import (
     SekhaNotFoundError,
     SekhaServerError,
     SekhaValidationError,
-    error_class,
 )
 from sekha.types import _bridge, _controller, _mcp, _messages, _requests
 from support.mutants import MAPS, WORDS, at, objects

@@ -11,7 +11,9 @@ from tenacity import Future, RetryCallState, Retrying
 
 from sekha._api import endpoints
 from sekha._api.endpoints import ENDPOINTS
+from sekha._api.error_response import error_from_response
 from sekha._api.model import CallOptions, Endpoint, Repeat, Service
+from sekha._api.validation import argument_error
 from sekha._concurrency.clock import Clock
 from sekha._transport.retry import LONGEST_RETRY_AFTER, Attempts, backoff, untouched, verdict
 from sekha.errors import (
@@ -28,8 +30,6 @@ from sekha.errors import (
     SekhaServerError,
     SekhaStreamError,
     SekhaTimeoutError,
-    error_for,
-    invalid,
 )
 from unit.vectors import answer
 
@@ -38,7 +38,7 @@ SAFE, UNSAFE, COSTLY = endpoints.QUERY, endpoints.CREATE_CONVERSATION, endpoints
 
 def server_error(status: int, words: str = "down", retry_after: Optional[float] = None) -> SekhaError:
     headers = {} if retry_after is None else {"retry-after": str(retry_after)}
-    return error_for("POST", "/x", status, headers, words.encode())
+    return error_from_response("POST", "/x", status, headers, words.encode())
 
 
 REFUSED = SekhaConnectionError("refused", sent=False)
@@ -96,7 +96,7 @@ NEVER_REPEATED: List[SekhaError] = [
     server_error(415),
     server_error(422),
     server_error(307),
-    invalid("query", "empty"),
+    argument_error("query", "empty"),
     SekhaDecodeError("odd"),
     SekhaConfigError("no url"),
     SekhaClosedError("closed"),

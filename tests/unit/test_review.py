@@ -10,7 +10,7 @@ from typing import Any, Dict, List
 import pytest
 
 from sekha import SekhaClient, SekhaConfig, SekhaConfigError, SekhaValidationError
-from sekha._api.validation import plain
+from sekha._api.validation import to_jsonable
 from sekha._concurrency.primitives import AsyncPerLoop
 from sekha._concurrency.tasks import gather
 from sekha._transport.rate_limit import TokenBucket
@@ -102,7 +102,7 @@ def test_a_bad_variable_is_called_by_its_name(
 
 def test_a_number_without_end_is_refused_by_its_place() -> None:
     with pytest.raises(SekhaValidationError, match=r"^messages\[0\]\.n: must be a number of at most 300 digits"):
-        plain({"messages": [{"n": 10**5000}]})
+        to_jsonable({"messages": [{"n": 10**5000}]})
 
 
 def test_a_client_shows_where_it_sends_and_no_key() -> None:

@@ -6,6 +6,7 @@ import copy
 import json
 import pickle
 import traceback
+from types import FrameType
 from typing import List
 from urllib.parse import quote
 
@@ -14,22 +15,25 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sekha._api.error_response import error_from_response
 from sekha._api.model import Service
 from sekha._transport.options import bridge_keys, changed_keys, changed_options, merged_keys, server_keys
-from sekha._utils.redaction import Secret, discreet, hidden
+from sekha._utils.redaction import Secret, redact, redact_traceback
 from sekha.config import SekhaConfig
-from sekha.errors import (
-    SekhaConfigError,
-    SekhaDecodeError,
-    SekhaServerError,
-    SekhaStreamError,
-    SekhaValidationError,
-    error_for,
-)
+from sekha.errors import SekhaConfigError, SekhaDecodeError, SekhaServerError, SekhaStreamError, SekhaValidationError
 from support.canary import frames_of, texts_of
 from unit.vectors import CANARY
 
 URL = "http://localhost:8080"
+
+
+def innermost_frame(error: BaseException) -> FrameType:
+    """The frame that raised an error."""
+    frame = error.__traceback__
+    assert frame is not None
+    while frame.tb_next is not None:
+        frame = frame.tb_next
+    return frame.tb_frame
 
 
 def test_s1_only_reveal_gives_the_key() -> None:
@@ -50,7 +54,7 @@ def test_s1_a_key_is_taken_out_of_everything_that_an_error_says() -> None:
         SekhaValidationError(f"bad {CANARY}", body=None, field=f"x.{CANARY}"),
     ]
     for error in errors:
-        assert hidden(error, secrets) is error
+        assert redact(error, secrets) is error
         shown = [str(error), repr(error), repr(vars(error)), repr(error.args), repr(copy.copy(error))]
         shown.append("".join(traceback.format_exception(type(error), error, None)))
         assert all(CANARY not in text for text in shown)
@@ -61,11 +65,11 @@ def test_s1_a_key_is_taken_out_of_everything_that_an_error_says() -> None:
 @given(st.permutations(["key", "key-two", "a-key-two-three"]))
 def test_s1_of_keys_that_contain_each_other_no_part_stays(keys: List[str]) -> None:
     error = SekhaServerError("got key, key-two, a-key-two-three", status_code=500)
-    assert hidden(error, [Secret(key, "api_key") for key in keys]).message == "got ***, ***, ***"
+    assert redact(error, [Secret(key, "api_key") for key in keys]).message == "got ***, ***, ***"
 
 
 def test_s1_an_error_without_a_key_in_it_stays_as_it_is() -> None:
-    error = hidden(SekhaServerError("down", body="down", status_code=503), [Secret(CANARY, "api_key")])
+    error = redact(SekhaServerError("down", body="down", status_code=503), [Secret(CANARY, "api_key")])
     assert (error.message, error.body, error.status_code) == ("down", "down", 503)
 
 
@@ -165,9 +169,9 @@ def test_an_option_that_cannot_be_used_is_refused_by_name(name: str, value: obje
 
 def test_s1_a_key_that_a_server_echoes_in_json_is_taken_out_too() -> None:
     key = 'sk-"quoted"\\é'
-    error = error_for("GET", "/x", 401, {}, json.dumps({"oops": key}).encode())
+    error = error_from_response("GET", "/x", 401, {}, json.dumps({"oops": key}).encode())
     assert "quoted" in str(error.body)
-    hidden(error, [Secret(key, "api_key")])
+    redact(error, [Secret(key, "api_key")])
     assert "quoted" not in str(error.body) + str(error)
 
 
@@ -182,16 +186,16 @@ def test_s1_neither_an_escaped_nor_a_cut_key_stays_nor_one_in_a_cause(key: str) 
     ]
     for form in forms:
         for body in (form, "x" * 1995 + form, "x" * 9_990 + form, "<" + "y" * 111 + form):
-            error = error_for("GET", "/x", 401, {}, body.encode())
+            error = error_from_response("GET", "/x", 401, {}, body.encode())
             error.__cause__ = httpx.RemoteProtocolError(f"it said {form}")
             error.__cause__.__cause__ = httpx.RemoteProtocolError(ValueError(form))  # type: ignore[arg-type]
-            hidden(error, [Secret(key, "api_key")])
+            redact(error, [Secret(key, "api_key")])
             shown = [*texts_of(error), repr(error.__cause__), repr(error.__cause__.__cause__)]
             assert not any(form[:12] in text for text in shown), body
 
 
 def test_s1_of_a_call_that_failed_no_arguments_and_no_frames_stay_but_the_callers_own_error_does() -> None:
-    @discreet
+    @redact_traceback
     def connect(*, key: str) -> None:
         try:
             raise OSError(f"no file for {len(key)}")
@@ -220,12 +224,18 @@ def test_s1_what_the_caller_was_handling_stays_as_it_is() -> None:
         TimeoutError(),
         SekhaServerError("down"),
     )
+
+    def fail(one: BaseException) -> None:
+        raise one
+
     for one in (handled, context, cause, error):
         with pytest.raises(type(one)):
-            raise one
+            fail(one)
     error.__cause__, cause.__context__, context.__context__ = cause, context, handled
-    hidden(error, [Secret(CANARY, "api_key")], handled)
-    assert handled.__traceback__ is not None
-    assert (error.__traceback__, cause.__traceback__, context.__traceback__) == (None, None, None)
+    redact(error, [Secret(CANARY, "api_key")], handled)
+    assert innermost_frame(handled).f_locals == {"one": handled}
+    for one in (error, cause, context):
+        assert innermost_frame(one).f_code.co_name == "fail", "file and line are there"
+        assert innermost_frame(one).f_locals == {}, "values are not"
     assert context.args == ("'***'",)
     assert context.__context__ is handled

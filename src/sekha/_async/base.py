@@ -12,7 +12,7 @@ from sekha._concurrency.clock import Clock
 from sekha._concurrency.misuse import AsyncMisuseGuard
 from sekha._http.models import AsyncHTTPClient
 from sekha._transport.options import changed_keys, changed_options
-from sekha._utils.redaction import discreet
+from sekha._utils.redaction import redact_traceback
 from sekha._utils.sentinel import NOT_GIVEN, NotGiven
 from sekha.config import ClientSettings, ConnectionSettings
 
@@ -48,7 +48,7 @@ class AsyncServiceClient(AsyncMisuseGuard):
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self._transport}>"
 
-    @discreet
+    @redact_traceback
     def with_options(
         self,
         *,

@@ -17,7 +17,7 @@ from sekha._concurrency.misuse import AsyncIterationGuard
 from sekha._concurrency.primitives import async_move_on_after
 from sekha._http.decompression import Inflater, is_compressed
 from sekha._http.models import AsyncHTTPAnswer, network_errors
-from sekha._utils.redaction import Secret, hidden
+from sekha._utils.redaction import Secret, redact
 from sekha.errors import SekhaClosedError, SekhaError, SekhaTimeoutError
 from sekha.types import ChatCompletion, ChatCompletionChunk
 
@@ -116,7 +116,7 @@ class AsyncStream(AsyncIterationGuard):
                 else:
                     await self._read_on()
         except SekhaError as error:
-            self._error = hidden(error, self._secrets, handled)
+            self._error = redact(error, self._secrets, handled)
             await self.aclose()
             raise self._error from error.__cause__
         try:

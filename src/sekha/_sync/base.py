@@ -14,7 +14,7 @@ from sekha._concurrency.clock import Clock
 from sekha._concurrency.misuse import MisuseGuard
 from sekha._http.models import HTTPClient
 from sekha._transport.options import changed_keys, changed_options
-from sekha._utils.redaction import discreet
+from sekha._utils.redaction import redact_traceback
 from sekha._utils.sentinel import NOT_GIVEN, NotGiven
 from sekha.config import ClientSettings, ConnectionSettings
 
@@ -50,7 +50,7 @@ class ServiceClient(MisuseGuard):
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self._transport}>"
 
-    @discreet
+    @redact_traceback
     def with_options(
         self,
         *,

@@ -19,7 +19,7 @@ from sekha._concurrency.misuse import IterationGuard
 from sekha._concurrency.primitives import move_on_after
 from sekha._http.decompression import Inflater, is_compressed
 from sekha._http.models import HTTPAnswer, network_errors
-from sekha._utils.redaction import Secret, hidden
+from sekha._utils.redaction import Secret, redact
 from sekha.errors import SekhaClosedError, SekhaError, SekhaTimeoutError
 from sekha.types import ChatCompletion, ChatCompletionChunk
 
@@ -118,7 +118,7 @@ class Stream(IterationGuard):
                 else:
                     self._read_on()
         except SekhaError as error:
-            self._error = hidden(error, self._secrets, handled)
+            self._error = redact(error, self._secrets, handled)
             self.close()
             raise self._error from error.__cause__
         try:

@@ -34,7 +34,7 @@ from sekha._transport.options import merged_keys
 from sekha._transport.preload import warm_up
 from sekha._transport.rate_limit import ProcessBucket, bucket_per_process
 from sekha._transport.retry import Attempts
-from sekha._utils.redaction import Secret, hidden
+from sekha._utils.redaction import Secret, redact
 from sekha.config import SekhaConfig, http_settings, was_given
 from sekha.errors import (
     SekhaAPIError,
@@ -344,7 +344,7 @@ class Transport:
 
     def _too_late(self, options: CallOptions, *, sent: bool) -> SekhaTimeoutError:
         error = SekhaTimeoutError(_passed(options), sent=sent)
-        error._final = True
+        error._retryable = False
         return error
 
     def _told(self, error: SekhaError, attempts: Attempts, handled: BaseException | None) -> SekhaError:
@@ -355,7 +355,7 @@ class Transport:
             dialect.explain(error, endpoint.service, key_name=key.name if key else "none")
         if isinstance(error, SekhaRateLimitError):
             connections.bucket.get().drain(connections.clock.now(), error.retry_after)
-        return hidden(attempts.told(error), self._keys.values(), handled)
+        return redact(attempts.told(error), self._keys.values(), handled)
 
 
 def _passed(options: CallOptions) -> str:

@@ -67,12 +67,12 @@ def untouched(error: SekhaError) -> bool:
     if isinstance(error, SekhaConnectionError):
         return not error.sent
     if isinstance(error, SekhaServerError):
-        return error._final or (error.status_code == 503 and error.retry_after is not None)
+        return not error._retryable or (error.status_code == 503 and error.retry_after is not None)
     return not isinstance(error, SekhaDecodeError)
 
 
 def _attempts_allowed(endpoint: Endpoint[Any], error: SekhaError, max_retries: int) -> int:
-    if error._final or not _passing(error):
+    if not error._retryable or not _passing(error):
         return 0
     if untouched(error):
         return max_retries
