@@ -31,6 +31,13 @@ from sekha._utils.sentinel import NOT_GIVEN, NotGiven
 from sekha.errors import SekhaConfigError, SekhaWarning
 from sekha.events import RequestEvent, ResponseEvent, RetryEvent
 
+__all__ = ["ClientConfig", "SekhaConfig"]
+
+
+def __dir__() -> list[str]:
+    return [*__all__, *(name for name in globals() if name.startswith("__"))]
+
+
 _HTTP_SETTINGS: Final = ("verify", "cert", "proxy", "trust_env")
 
 

@@ -27,6 +27,30 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from sekha.types._controller import Conversation
 
+__all__ = [
+    "SekhaAPIError",
+    "SekhaAuthError",
+    "SekhaClosedError",
+    "SekhaConfigError",
+    "SekhaConflictError",
+    "SekhaConnectionError",
+    "SekhaDecodeError",
+    "SekhaError",
+    "SekhaNotFoundError",
+    "SekhaPermissionError",
+    "SekhaRateLimitError",
+    "SekhaServerError",
+    "SekhaStreamError",
+    "SekhaTimeoutError",
+    "SekhaValidationError",
+    "SekhaWarning",
+]
+
+
+def __dir__() -> list[str]:
+    return [*__all__, *(name for name in globals() if name.startswith("__"))]
+
+
 BODY_LIMIT = 10_000
 """Characters of an answer that an error keeps."""
 

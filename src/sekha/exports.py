@@ -22,6 +22,11 @@ from sekha.types import CreateConversationRequest, UnreadableConversation
 
 __all__ = ["ExportItem", "UnreadableConversation", "read_export"]
 
+
+def __dir__() -> list[str]:
+    return [*__all__, *(name for name in globals() if name.startswith("__"))]
+
+
 _BOM = b"\xef\xbb\xbf"
 _ROLES: Mapping[str, str] = {"human": "user", "user": "user", "assistant": "assistant"}
 _PARTS: Mapping[str, str] = {

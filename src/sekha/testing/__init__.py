@@ -48,4 +48,9 @@ __all__ = [
     "use_clock",
 ]
 
+
+def __dir__() -> list[str]:
+    return [*__all__, *(name for name in globals() if name.startswith("__"))]
+
+
 del _local
