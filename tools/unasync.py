@@ -49,8 +49,6 @@ EXCEPTIONS = {
     "AsyncRetrying": "Retrying",
     # Sekha
     "_async": "_sync",
-    "AsyncFlavour": "BlockingFlavour",
-    "AsyncIteration": "BlockingIteration",
     "AsyncPerLoop": "PerProcess",
 }
 

@@ -267,7 +267,8 @@ async def test_the_log_has_a_record_for_each_attempt(
     ]
 
 
-async def test_e5_our_loggers_are_quiet_unless_asked(
+@pytest.mark.promise("E5")
+async def test_our_loggers_are_quiet_unless_asked(
     make: MakeClient, server: FakeServer, bridge: FakeServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     client = make()

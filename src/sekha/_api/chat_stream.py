@@ -10,17 +10,11 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic_core import from_json
 
 from sekha._api import compat as _dialect
-from sekha._api.validation import place, where
+from sekha._api.error_response import error_from_response
+from sekha._api.validation import error_path, format_path
 from sekha._http.sse import Event, EventDecoder, EventTooLong
 from sekha._utils.json_access import get
-from sekha.errors import (
-    BODY_LIMIT,
-    SekhaDecodeError,
-    SekhaError,
-    SekhaServerError,
-    SekhaStreamError,
-    error_for,
-)
+from sekha.errors import BODY_LIMIT, SekhaDecodeError, SekhaError, SekhaServerError, SekhaStreamError
 from sekha.types import ChatChoice, ChatCompletion, ChatCompletionChunk, ChatMessage
 
 _HEAD = ("id", "created", "model")
@@ -202,7 +196,7 @@ class ChunkReader:
             chunk = self._shape.validate_python(data, strict=True)
         except ValidationError as error:
             first = cast("Mapping[str, Any]", error.errors(include_url=False, include_context=False)[0])
-            problem = f"{where(place(first, data)).replace('the request', 'a chunk')}: {first['msg']}"
+            problem = f"{format_path(error_path(first, data)).replace('the request', 'a chunk')}: {first['msg']}"
             raise self._misfit(problem, source.encode()) from None
         self.collected.add(chunk)
         return chunk
@@ -222,7 +216,7 @@ class ChunkReader:
 
     def _server_error(self, body: str) -> SekhaError:
         self.done = True
-        error = error_for(
+        error = error_from_response(
             self.call_details["method"],
             self.call_details["path"],
             200,

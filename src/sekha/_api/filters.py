@@ -8,8 +8,7 @@ from datetime import datetime
 from typing import Any, NamedTuple, TypeVar, cast
 
 from sekha._api.compat import citation_of
-from sekha._api.validation import given
-from sekha.errors import invalid
+from sekha._api.validation import argument_error, drop_unset
 from sekha.types import (
     ConversationListItem,
     Filters,
@@ -57,7 +56,7 @@ def period(start: str | None, end: str | None, prefix: str = "") -> Period:
         _moment(end, f"{prefix}end_date", "23:59:59.999999") if end else "",
     )
     if result.start and result.end and result.end < result.start:
-        raise invalid(f"{prefix}end_date", "must not be before start_date")
+        raise argument_error(f"{prefix}end_date", "must not be before start_date")
     return result
 
 
@@ -68,7 +67,7 @@ def _moment(text: str, field: str, time_of_day: str) -> str:
             raise ValueError
         datetime.fromisoformat(regular)
     except ValueError:
-        raise invalid(field, "must be a date or time such as 2026-01-31 or 2026-01-31T09:30:00Z") from None
+        raise argument_error(field, "must be a date or time such as 2026-01-31 or 2026-01-31T09:30:00Z") from None
     return regular
 
 
@@ -146,7 +145,7 @@ def conversation_filter(
     subfolders: bool = False,
 ) -> Callable[[ConversationListItem], bool] | None:
     """What a list keeps; None where it keeps everything."""
-    if not given(label=label, folder=folder, pinned=pinned, archived=archived):
+    if not drop_unset(label=label, folder=folder, pinned=pinned, archived=archived):
         return None
 
     def keep(row: ConversationListItem) -> bool:

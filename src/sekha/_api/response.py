@@ -8,8 +8,9 @@ from typing import Any, Generic, NamedTuple, Protocol, TypeVar, cast
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import from_json
 
-from sekha._api.validation import place, where
-from sekha.errors import BODY_LIMIT, SekhaAPIError, SekhaDecodeError, error_for
+from sekha._api.error_response import error_from_response
+from sekha._api.validation import error_path, format_path
+from sekha.errors import BODY_LIMIT, SekhaAPIError, SekhaDecodeError
 
 T = TypeVar("T")
 
@@ -117,7 +118,9 @@ class Reader(Generic[T]):
                 problem = "the answer is no JSON"
             else:
                 found = data if self._adapt is not None else from_json(answer.body)
-                problem = f"{where(place(first, found)).replace('the request', 'the answer')}: {first['msg']}"
+                problem = (
+                    f"{format_path(error_path(first, found)).replace('the request', 'the answer')}: {first['msg']}"
+                )
             raise _misfit(answer, route, problem) from None
         except (ValueError, TypeError, KeyError, AttributeError, IndexError, RecursionError) as error:
             if isinstance(error, SekhaAPIError):
@@ -125,12 +128,12 @@ class Reader(Generic[T]):
             raise _misfit(answer, route, "the answer is no JSON, or of another shape") from None
 
     def _error(self, answer: Answer, route: Route) -> SekhaAPIError:
-        error = error_for(route.method, route.path, answer.status, answer.headers, answer.body)
+        error = error_from_response(route.method, route.path, answer.status, answer.headers, answer.body)
         if self._meaning is None:
             return error
         meaning = self._meaning(answer.status, error.message)
         if meaning.cls is not None or meaning.hint:
-            error = error_for(
+            error = error_from_response(
                 route.method,
                 route.path,
                 answer.status,
@@ -139,7 +142,7 @@ class Reader(Generic[T]):
                 cls=meaning.cls,
                 hint=meaning.hint,
             )
-            error._final = meaning.final
+            error._retryable = not meaning.final
         return error
 
 

@@ -8,11 +8,11 @@ from typing import Any, Optional
 
 from typing_extensions import Self
 
-from sekha._concurrency.misuse import AsyncFlavour
-from sekha._concurrency.primitives import Clock
+from sekha._concurrency.clock import Clock
+from sekha._concurrency.misuse import AsyncMisuseGuard
 from sekha._http.models import AsyncHTTPClient
 from sekha._transport.options import changed_keys, changed_options
-from sekha._utils.redaction import discreet
+from sekha._utils.redaction import redact_traceback
 from sekha._utils.sentinel import NOT_GIVEN, NotGiven
 from sekha.config import ClientSettings, ConnectionSettings
 
@@ -31,7 +31,7 @@ class AsyncClientOptions(ClientSettings, total=False):
     http_client: Optional[AsyncHTTPClient]
 
 
-class AsyncServiceClient(AsyncFlavour):
+class AsyncServiceClient(AsyncMisuseGuard):
     """A client of one server."""
 
     _transport: AsyncTransport
@@ -48,7 +48,7 @@ class AsyncServiceClient(AsyncFlavour):
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self._transport}>"
 
-    @discreet
+    @redact_traceback
     def with_options(
         self,
         *,

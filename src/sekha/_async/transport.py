@@ -14,7 +14,9 @@ from sekha._api import compat as dialect
 from sekha._api.chat_stream import ChunkReader
 from sekha._api.model import CallOptions, Departure, Request, Service
 from sekha._api.response import Answer
-from sekha._concurrency.primitives import AsyncCall, AsyncPerLoop, AsyncSemaphore, Clock, async_move_on_after
+from sekha._concurrency.clock import Clock
+from sekha._concurrency.primitives import AsyncPerLoop, AsyncSemaphore, async_move_on_after
+from sekha._concurrency.tasks import AsyncCall
 from sekha._http.models import (
     AsyncHTTPAnswer,
     AsyncHTTPTransport,
@@ -30,7 +32,7 @@ from sekha._transport.options import merged_keys
 from sekha._transport.preload import async_warm_up
 from sekha._transport.rate_limit import ProcessBucket, bucket_per_process
 from sekha._transport.retry import Attempts
-from sekha._utils.redaction import Secret, hidden
+from sekha._utils.redaction import Secret, redact
 from sekha.config import SekhaConfig, http_settings, was_given
 from sekha.errors import (
     SekhaAPIError,
@@ -340,7 +342,7 @@ class AsyncTransport:
 
     def _too_late(self, options: CallOptions, *, sent: bool) -> SekhaTimeoutError:
         error = SekhaTimeoutError(_passed(options), sent=sent)
-        error._final = True
+        error._retryable = False
         return error
 
     def _told(self, error: SekhaError, attempts: Attempts, handled: BaseException | None) -> SekhaError:
@@ -351,7 +353,7 @@ class AsyncTransport:
             dialect.explain(error, endpoint.service, key_name=key.name if key else "none")
         if isinstance(error, SekhaRateLimitError):
             connections.bucket.get().drain(connections.clock.now(), error.retry_after)
-        return hidden(attempts.told(error), self._keys.values(), handled)
+        return redact(attempts.told(error), self._keys.values(), handled)
 
 
 def _passed(options: CallOptions) -> str:

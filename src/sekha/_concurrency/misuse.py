@@ -1,4 +1,4 @@
-"""What one flavour says about the other. The generated tree cannot: it has no word for what it is not."""
+"""Errors for a client that is used like one of the other type. The generated tree cannot name the other type itself."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from collections.abc import Awaitable
 from typing import Any, NoReturn
 
 
-class AsyncFlavour:
-    """Base of what is awaited: tells whoever uses it as blocking code what to use instead."""
+class AsyncMisuseGuard:
+    """Base of the async classes: ``with`` raises a `TypeError` that names the class to use instead."""
 
     async def aclose(self) -> None:
         """Close; see the subclass."""
@@ -18,38 +18,40 @@ class AsyncFlavour:
         return self.aclose()
 
     def __enter__(self) -> NoReturn:
-        raise TypeError(_use(self, "async with", "with"))
+        raise _type_error(self, "async with", "with")
 
     def __exit__(self, *_: object) -> None:
-        """Never reached; Python looks for it before it enters."""
+        """Never reached: Python looks it up before it calls ``__enter__``."""
 
 
-class BlockingFlavour:
-    """Base of what blocks: tells whoever awaits it what to use instead."""
+class MisuseGuard:
+    """Base of the blocking classes: ``async with`` raises a `TypeError` that names the class to use instead."""
 
     async def __aenter__(self) -> NoReturn:
-        raise TypeError(_use(self, "with", "async with"))
+        raise _type_error(self, "with", "async with")
 
     async def __aexit__(self, *_: object) -> None:
-        """Never reached; Python looks for it before it enters."""
+        """Never reached: Python looks it up before it calls ``__aenter__``."""
 
 
-class AsyncIteration(AsyncFlavour):
+class AsyncIterationGuard(AsyncMisuseGuard):
     """The same for what is iterated."""
 
     def __iter__(self) -> NoReturn:
-        raise TypeError(_use(self, "async for", "for"))
+        raise _type_error(self, "async for", "for")
 
 
-class BlockingIteration(BlockingFlavour):
+class IterationGuard(MisuseGuard):
     """The same for what is iterated."""
 
     def __aiter__(self) -> Any:
-        raise TypeError(_use(self, "for", "async for"))
+        raise _type_error(self, "for", "async for")
 
 
-def _use(one: object, its_word: str, others_word: str) -> str:
-    cls = next(cls for cls in type(one).__mro__ if cls.__module__.startswith("sekha."))  # not a subclass of the user's
-    name = cls.__name__
+def _type_error(misused: object, keyword: str, other_keyword: str) -> TypeError:
+    # The class may be a subclass of the user's.
+    name = next(cls for cls in type(misused).__mro__ if cls.__module__.partition(".")[0] == "sekha").__name__
     other = name[len("Async") :] if name.startswith("Async") else f"Async{name}"
-    return f"{name} is used with `{its_word}`; for `{others_word}` there is {other}, the same in the other flavour"
+    return TypeError(
+        f"{name} is used with `{keyword}`; for `{other_keyword}` there is {other}, the same in the other flavour"
+    )

@@ -1,51 +1,22 @@
-"""The few words of concurrency that the two flavours say differently, side by side, and the clock that both read."""
+"""What tasks and threads need in two forms, side by side: limits, values per loop or process, semaphores, wakeups."""
 
 from __future__ import annotations
 
-import contextvars
 import os
-import random
 import threading
-import time
-from collections.abc import Awaitable, Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
-from typing import Callable as TypingCallable
+from collections.abc import Callable
 from typing import Generic, Literal, TypeVar
 from weakref import WeakKeyDictionary
 
 import anyio
 from anyio.lowlevel import current_token
-from typing_extensions import ParamSpec, Self
+from typing_extensions import Self
 
-P = ParamSpec("P")
 T = TypeVar("T")
 
-AsyncCall = TypingCallable[P, Awaitable[T]]
-Call = TypingCallable[P, T]
 
-
-class Clock:
-    """Time, waiting and chance; tests put in their own."""
-
-    def now(self) -> float:
-        """Seconds on a clock that never jumps."""
-        return time.monotonic()
-
-    def chance(self) -> float:
-        """A random number in 0..1."""
-        return random.random()
-
-    def sleep(self, seconds: float) -> None:
-        """Wait, blocking the thread."""
-        time.sleep(seconds)
-
-    async def async_sleep(self, seconds: float) -> None:
-        """Wait, letting other tasks run."""
-        await anyio.sleep(seconds)
-
-
-class Unlimited:
-    """A block that no time limit ends."""
+class _NoTimeLimit:
+    """A block that no time limit ends. It can be asked for ``cancelled_caught``, as a cancel scope of anyio can."""
 
     cancelled_caught = False
 
@@ -56,21 +27,21 @@ class Unlimited:
         return False
 
 
-_UNLIMITED = Unlimited()
+_NO_TIME_LIMIT = _NoTimeLimit()
 
 
-def async_move_on_after(seconds: float | None) -> Unlimited | anyio.CancelScope:
-    """A block that ends when the time is over, and tells whether it did."""
-    return _UNLIMITED if seconds is None else anyio.move_on_after(max(0.0, seconds))
+def async_move_on_after(seconds: float | None) -> _NoTimeLimit | anyio.CancelScope:
+    """Return a block that is cancelled after some seconds; None means no limit."""
+    return _NO_TIME_LIMIT if seconds is None else anyio.move_on_after(max(0.0, seconds))
 
 
-def move_on_after(seconds: float | None) -> Unlimited:
-    """Blocking code cannot be interrupted: its timeouts and its looks at the clock keep the limit."""
-    return _UNLIMITED
+def move_on_after(seconds: float | None) -> _NoTimeLimit:
+    """Return a block without a limit: blocking code keeps it by its timeouts and by checking the clock."""
+    return _NO_TIME_LIMIT
 
 
 class AsyncPerLoop(Generic[T]):
-    """A value made once in each event loop, when it is first needed there; it goes with this object or with its loop.
+    """A value made once in each event loop, on first use there; it is dropped with this object or with its loop.
 
     Args:
         make: Makes the value; called inside the loop.
@@ -83,16 +54,16 @@ class AsyncPerLoop(Generic[T]):
         self._pid = os.getpid()
 
     def get(self) -> T:
-        """The value of the running loop."""
+        """Return the value of the running loop."""
         loop = _running_loop()
         if self._pid != os.getpid():  # after a fork, sockets are the parent's
             self._made, self._pid = WeakKeyDictionary(), os.getpid()
         if loop not in self._made:
-            self._forget_ended_loops()
+            self._drop_closed_loops()
             self._made[loop] = self._make()
         return self._made[loop]
 
-    def _forget_ended_loops(self) -> None:
+    def _drop_closed_loops(self) -> None:
         # A value may refer to its loop, and would then keep its own entry alive.
         for reference in self._made.keyrefs():  # a list: other threads add their loops meanwhile
             loop = reference()
@@ -100,7 +71,7 @@ class AsyncPerLoop(Generic[T]):
                 self._made.pop(loop, None)
 
     def pop(self) -> T | None:
-        """The value of the running loop if it was made; the next `get` makes another."""
+        """Remove and return the value of the running loop, None if there is none; the next `get` makes another."""
         return self._made.pop(_running_loop(), None)
 
 
@@ -110,7 +81,7 @@ def _running_loop() -> object:
 
 
 class PerProcess(Generic[T]):
-    """A value made once in each process, when it is first needed there.
+    """A value made once in each process, on first use there.
 
     Args:
         make: Makes the value.
@@ -118,11 +89,11 @@ class PerProcess(Generic[T]):
 
     def __init__(self, make: Callable[[], T]) -> None:
         self._make = make
-        self._locks: dict[int, threading.Lock] = {}  # a fork may copy a lock that another thread held for ever
+        self._locks: dict[int, threading.Lock] = {}  # by process: a fork copies a lock that another thread holds
         self._made: tuple[int, T] | None = None
 
     def get(self) -> T:
-        """The value of this process."""
+        """Return the value of this process."""
         made, pid = self._made, os.getpid()
         if made is not None and made[0] == pid:
             return made[1]
@@ -133,7 +104,7 @@ class PerProcess(Generic[T]):
             return made[1]
 
     def pop(self) -> T | None:
-        """The value of this process if it was made; the next `get` makes another."""
+        """Remove and return the value of this process, None if there is none; the next `get` makes another."""
         made, self._made = self._made, None
         return made[1] if made is not None and made[0] == os.getpid() else None
 
@@ -149,12 +120,12 @@ class AsyncSemaphore:
         self._inner = AsyncPerLoop(lambda: anyio.Semaphore(value))
 
     async def acquire(self, seconds: float | None) -> bool:
-        """Wait for a place; the time limit is kept by the scope around it."""
+        """Wait for a slot; the cancel scope around it keeps the time limit."""
         await self._inner.get().acquire()
         return True
 
     def release(self) -> None:
-        """Give the place back."""
+        """Give the slot back."""
         self._inner.get().release()
 
 
@@ -169,49 +140,51 @@ class Semaphore:
         self._inner = PerProcess(lambda: threading.Semaphore(value))
 
     def acquire(self, seconds: float | None) -> bool:
-        """Wait for a place; False if the time was over first."""
+        """Wait for a slot; return False if the time was over first."""
         return self._inner.get().acquire(timeout=None if seconds is None else max(0.0, seconds))
 
     def release(self) -> None:
-        """Give the place back."""
+        """Give the slot back."""
         self._inner.get().release()
 
 
-class AsyncSignal:
-    """What one task waits for and another brings about, once."""
+class AsyncWakeup:
+    """An event that one task waits for and another sets, once."""
 
     def __init__(self) -> None:
         self._event = anyio.Event()
 
     def set(self) -> None:
-        """It has come about."""
+        """Wake the waiter."""
         self._event.set()
 
     async def wait(self, seconds: float | None) -> bool:
-        """Wait for it, or until the time is over; whether it has come about."""
+        """Wait until it is set or the time is over; return whether it is set."""
         with anyio.move_on_after(seconds):
             await self._event.wait()
         return self._event.is_set()
 
 
-class Signal:
-    """What one thread waits for and another brings about, once."""
+class Wakeup:
+    """An event that one thread waits for and another sets, once."""
 
     def __init__(self) -> None:
         self._event = threading.Event()
 
     def set(self) -> None:
-        """It has come about."""
+        """Wake the waiter."""
         self._event.set()
 
     def wait(self, seconds: float | None) -> bool:
-        """Wait for it, or until the time is over; whether it has come about."""
+        """Wait until it is set or the time is over; return whether it is set."""
         return self._event.wait(seconds)
 
 
-class AsyncReading:
-    """The reading of a connection, or its closing, as a block. Between tasks nothing has to be kept: an event loop
-    tells the reader before the number of the connection is anybody else's."""
+class AsyncReadGuard:
+    """A block that reads from a connection, or closes it.
+
+    Between tasks it needs no lock: an event loop wakes the reader before the file descriptor can be reused.
+    """
 
     def __enter__(self) -> None:
         """Begin."""
@@ -220,9 +193,12 @@ class AsyncReading:
         """End."""
 
 
-class Reading:
-    """The reading of a connection, or its closing, as a block. Who closes it waits until nobody reads: the system gives
-    its number to somebody else at once, whose bytes would be read."""
+class ReadGuard:
+    """A block that reads from a connection, or closes it.
+
+    Closing waits for the reading thread: the system may reuse the file descriptor immediately, and the thread would
+    read the bytes of another connection.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.RLock()  # a signal may close a connection in the middle of its reading
@@ -232,104 +208,3 @@ class Reading:
 
     def __exit__(self, *_: object) -> None:
         self._lock.release()
-
-
-async def async_gather(calls: Sequence[Callable[[], Awaitable[T]]], limit: int) -> list[T]:
-    """Make the calls side by side, at most ``limit`` at a time; results in order, or the first error."""
-    results: dict[int, T] = {}
-    errors: list[Exception] = []
-    places = anyio.Semaphore(limit)
-
-    async def run(index: int, call: Callable[[], Awaitable[T]]) -> None:
-        async with places:
-            try:
-                results[index] = await call()
-            except Exception as error:
-                errors.append(error)
-                tasks.cancel_scope.cancel()
-
-    async with anyio.create_task_group() as tasks:
-        for index, call in enumerate(calls):
-            tasks.start_soon(run, index, call)
-    if errors:
-        raise errors[0]
-    return [results[index] for index in range(len(calls))]
-
-
-def gather(calls: Sequence[Callable[[], T]], limit: int) -> list[T]:
-    """Make the calls side by side in threads, at most ``limit`` at a time; results in order, or the first error."""
-    if len(calls) < 2:
-        return [call() for call in calls]
-    pool = ThreadPoolExecutor(min(limit, len(calls)), thread_name_prefix="sekha")
-    try:
-        futures = [pool.submit(contextvars.copy_context().run, call) for call in calls]
-        done, _ = wait(futures, return_when=FIRST_EXCEPTION)
-        for future in futures:
-            if future in done:
-                future.result()  # the first error, if there is one
-        return [future.result() for future in futures]
-    finally:
-        pool.shutdown(wait=False, cancel_futures=True)  # after an error or Ctrl-C nothing more is begun
-
-
-async def async_in_thread(call: Callable[[], T]) -> T:
-    """Make a call that reads or writes a file, away from the event loop."""
-    return await anyio.to_thread.run_sync(call)
-
-
-def in_thread(call: Callable[[], T]) -> T:
-    """Make the call; this thread may wait."""
-    return call()
-
-
-async def async_for_each(
-    items: Iterator[T], work: Callable[[T], Awaitable[None]], limit: int, stop: Callable[[], object]
-) -> None:
-    """Work on items as they come, on at most ``limit`` at a time; the first error ends it, and calls ``stop``."""
-    errors: list[Exception] = []
-    turn = anyio.Lock()
-
-    async def worker() -> None:
-        try:
-            while True:
-                async with turn:
-                    item = await anyio.to_thread.run_sync(next, items, _END)
-                if isinstance(item, _End):
-                    return
-                await work(item)
-        except Exception as error:
-            errors.append(error)
-            stop()
-            tasks.cancel_scope.cancel()
-
-    async with anyio.create_task_group() as tasks:
-        for _ in range(limit):
-            tasks.start_soon(worker)
-    if errors:
-        raise errors[0]
-
-
-def for_each(items: Iterator[T], work: Callable[[T], None], limit: int, stop: Callable[[], object]) -> None:
-    """Work on items as they come, in at most ``limit`` threads; the first error, or Ctrl-C, ends it: ``stop`` is
-    called, what was begun is finished, and no more is begun."""
-    begun: set[Future[None]] = set()
-    with ThreadPoolExecutor(limit, thread_name_prefix="sekha") as pool:
-        try:
-            for item in items:
-                begun.add(pool.submit(contextvars.copy_context().run, work, item))
-                if len(begun) == limit:
-                    done, begun = wait(begun, return_when=FIRST_COMPLETED)
-                    for future in done:
-                        future.result()
-            for future in begun:
-                future.result()
-        except BaseException:
-            stop()
-            raise
-
-
-class _End:
-    """What an iterator gives when it has no more."""
-
-
-_END = _End()

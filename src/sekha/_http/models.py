@@ -362,7 +362,7 @@ def connection_error(error: Exception, endpoint: Endpoint[Any], base_url: str) -
         reason = f"cannot connect: {reason}"
     found = cls(f"{host}: {reason}", method=endpoint.method, path=endpoint.path, sent=sent)
     if _is_certificate_fault(error):
-        found._final = True  # asking again gives the same certificate
+        found._retryable = False  # a retry gets the same certificate
     return found
 
 

@@ -10,11 +10,11 @@ from typing import Any, Optional
 
 from typing_extensions import Self
 
-from sekha._concurrency.misuse import BlockingFlavour
-from sekha._concurrency.primitives import Clock
+from sekha._concurrency.clock import Clock
+from sekha._concurrency.misuse import MisuseGuard
 from sekha._http.models import HTTPClient
 from sekha._transport.options import changed_keys, changed_options
-from sekha._utils.redaction import discreet
+from sekha._utils.redaction import redact_traceback
 from sekha._utils.sentinel import NOT_GIVEN, NotGiven
 from sekha.config import ClientSettings, ConnectionSettings
 
@@ -33,7 +33,7 @@ class ClientOptions(ClientSettings, total=False):
     http_client: Optional[HTTPClient]
 
 
-class ServiceClient(BlockingFlavour):
+class ServiceClient(MisuseGuard):
     """A client of one server."""
 
     _transport: Transport
@@ -50,7 +50,7 @@ class ServiceClient(BlockingFlavour):
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self._transport}>"
 
-    @discreet
+    @redact_traceback
     def with_options(
         self,
         *,

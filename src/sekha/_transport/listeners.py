@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from typing_extensions import Self
 
 from sekha._api.model import CallOptions, Request
-from sekha._concurrency.primitives import Clock
+from sekha._concurrency.clock import Clock
 from sekha._version import __version__
 from sekha.config import SekhaConfig
 from sekha.errors import SekhaTimeoutError, SekhaWarning

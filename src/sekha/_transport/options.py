@@ -7,12 +7,12 @@ from typing import Any
 
 from sekha._api.model import Service
 from sekha._settings import checked_setting
-from sekha._utils.redaction import Secret, discreet
+from sekha._utils.redaction import Secret, redact_traceback
 from sekha._utils.sentinel import NOT_GIVEN
 from sekha.config import SekhaConfig
 
 
-@discreet
+@redact_traceback
 def changed_options(inherited: Mapping[str, str], **options: object) -> dict[str, Any]:
     """The options of a view that differ from those of its parent.
 
@@ -32,7 +32,7 @@ def changed_options(inherited: Mapping[str, str], **options: object) -> dict[str
     return changed
 
 
-@discreet
+@redact_traceback
 def changed_keys(
     api_key: str | None = None, mcp_api_key: str | None = None, bridge_api_key: str | None = None
 ) -> dict[Service, Secret]:

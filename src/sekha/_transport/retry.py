@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from sekha._api.model import CallOptions, Departure, Endpoint, Repeat, Service
-from sekha._concurrency.primitives import Clock
+from sekha._concurrency.clock import Clock
 from sekha.errors import (
     SekhaAPIError,
     SekhaConnectionError,
@@ -67,12 +67,12 @@ def untouched(error: SekhaError) -> bool:
     if isinstance(error, SekhaConnectionError):
         return not error.sent
     if isinstance(error, SekhaServerError):
-        return error._final or (error.status_code == 503 and error.retry_after is not None)
+        return not error._retryable or (error.status_code == 503 and error.retry_after is not None)
     return not isinstance(error, SekhaDecodeError)
 
 
 def _attempts_allowed(endpoint: Endpoint[Any], error: SekhaError, max_retries: int) -> int:
-    if error._final or not _passing(error):
+    if not error._retryable or not _passing(error):
         return 0
     if untouched(error):
         return max_retries
@@ -137,7 +137,7 @@ class Attempts:
             attempt=state.attempt_number,
             max_retries=self._options.max_retries,
             time_left=self._options.time_left(self._clock.now()),
-            chance=self._clock.chance(),
+            chance=self._clock.jitter(),
         )
         self._wait = wait or 0.0
         return wait is not None

@@ -1,4 +1,4 @@
-"""Keys that cannot be shown by accident."""
+"""API keys that cannot be shown by accident: not in a repr, not in an error, not in a traceback with locals."""
 
 from __future__ import annotations
 
@@ -7,21 +7,25 @@ import re
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from functools import wraps
+from traceback import clear_frames
 from typing import Any, TypeVar, cast
 from urllib.parse import quote
 
-from sekha.errors import BODY_LIMIT, CUT, SekhaError
+from sekha.errors import BODY_LIMIT, ELLIPSIS, SekhaError
 
 E = TypeVar("E", bound=SekhaError)
 X = TypeVar("X", bound=BaseException)
 F = TypeVar("F", bound=Callable[..., Any])
 
-_SPOKEN = ("message", "body", "code", "text", "field")
-"""The attributes of errors that hold what a server, or a caller, said."""
+_TEXT_FIELDS = ("message", "body", "code", "text", "field")
+"""The attributes of errors that hold text of a server or of a caller."""
+
+_MIN_MASK_LENGTH = 8
+"""A shorter key is masked only where it stands as a word of its own, or it would tear other words apart."""
 
 
 class Secret:
-    """A key with the name of the setting that it came from; only `reveal` gives it.
+    """A key with the name of the setting that it came from; only `reveal` returns it.
 
     Args:
         value: The key.
@@ -35,80 +39,79 @@ class Secret:
         self.name = name
 
     def reveal(self) -> str:
-        """The key itself, to put on the wire."""
+        """Return the key itself, to be sent."""
         return self._value
 
     def __repr__(self) -> str:
         return f"<{self.name} ***>"
 
 
-_GUESSABLE = 8  # a shorter key is hidden as a word of its own only, or it would tear other words apart
+def redact(error: E, secrets: Iterable[Secret], outer_exception: BaseException | None = None) -> E:
+    """Remove the keys from an error and its causes: servers echo them, as they are or escaped, whole or truncated.
 
-
-def hidden(error: E, secrets: Iterable[Secret], handled: BaseException | None = None) -> E:
-    """The same error without the keys, which servers like to echo, as they are or escaped, whole or cut.
-
-    What led to the error says what it says, so the keys are taken out of that too; and its frames are dropped, which
-    hold the bytes that were sent and received.
+    Tracebacks keep file and line of each frame and lose its local variables, which hold what was sent and received.
 
     Args:
-        error: The error.
+        error: The error; it is changed in place.
         secrets: The keys.
-        handled: What the caller was handling when the call began; that is the caller's own, and stays as it is.
+        outer_exception: What the caller was handling when the call began: it belongs to the caller and is not changed.
+
+    Returns:
+        The same error.
     """
-    keys = sorted({form for secret in secrets for form in _forms(secret.reveal())}, key=len, reverse=True)
+    keys = sorted({form for secret in secrets for form in _encodings(secret.reveal())}, key=len, reverse=True)
 
-    def without_keys(said: str) -> str:
+    def mask_keys(text: str) -> str:
         for key in keys:  # the longest first: one key may contain another
-            said = _without(key, said)
-        return said
+            text = _mask(key, text)
+        return text
 
-    for name in _SPOKEN:
-        said: object = getattr(error, name, None)
-        if isinstance(said, str):
-            setattr(error, name, without_keys(said))
+    for name in _TEXT_FIELDS:
+        text: object = getattr(error, name, None)
+        if isinstance(text, str):
+            setattr(error, name, mask_keys(text))
     error.args = (error.message,)
-    for cause in _led_to(error, handled):
-        if without_keys(str(cause)) != str(cause):
-            cause.args = (without_keys(str(cause)),)
-    return _frameless(error, handled)
+    for cause in _cause_chain(error, outer_exception):
+        if mask_keys(str(cause)) != str(cause):
+            cause.args = (mask_keys(str(cause)),)
+    return _clear_locals(error, outer_exception)
 
 
-def discreet(function: F) -> F:
-    """Makes a function that takes keys fail without them: no frame that holds its arguments is in the traceback."""
+def redact_traceback(function: F) -> F:
+    """Decorate a function that takes keys: if it fails, no frame of the traceback holds its arguments."""
 
     @wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
-        handled = sys.exc_info()[1]
+        outer_exception = sys.exc_info()[1]
         try:
             return function(*args, **kwargs)
         except Exception as error:
-            args, kwargs = (), {}
-            raise _frameless(error, handled) from error.__cause__
+            args, kwargs = (), {}  # this frame is still running and keeps its variables
+            raise _clear_locals(error, outer_exception) from error.__cause__
 
     return cast(F, call)
 
 
-def _frameless(error: X, handled: BaseException | None) -> X:
-    """The error, and what led to it, without frames."""
-    chain: list[BaseException] = [error, *_led_to(error, handled)]
+def _clear_locals(error: X, outer_exception: BaseException | None) -> X:
+    """Remove the local variables from all frames of an error and its causes, and contexts that were suppressed."""
+    chain: list[BaseException] = [error, *_cause_chain(error, outer_exception)]
     for one in chain:
         if one.__suppress_context__ and one.__cause__ is None:
             one.__context__ = None
-        one.__traceback__ = None
+        clear_frames(one.__traceback__)
     return error
 
 
-def _led_to(error: BaseException, handled: BaseException | None) -> Iterator[BaseException]:
-    """The causes of an error, and what they happened in, up to what the caller was handling."""
+def _cause_chain(error: BaseException, outer_exception: BaseException | None) -> Iterator[BaseException]:
+    """Yield the causes and contexts of an error, up to the exception that the caller was handling."""
     cause = error.__cause__
-    while cause is not None and cause is not handled:
+    while cause is not None and cause is not outer_exception:
         yield cause
         cause = cause.__cause__ or (None if cause.__suppress_context__ else cause.__context__)
 
 
-def _forms(key: str) -> Iterator[str]:
-    """How a key may look where somebody shows it."""
+def _encodings(key: str) -> Iterator[str]:
+    """Yield the forms in which a key may be echoed."""
     yield key
     yield json.dumps(key)[1:-1]
     yield json.dumps(key, ensure_ascii=False)[1:-1]
@@ -116,12 +119,12 @@ def _forms(key: str) -> Iterator[str]:
     yield quote(key, safe="")
 
 
-def _without(key: str, text: str) -> str:
-    pattern = re.escape(key) if len(key) >= _GUESSABLE else rf"(?<!\w){re.escape(key)}(?!\w)"
+def _mask(key: str, text: str) -> str:
+    pattern = re.escape(key) if len(key) >= _MIN_MASK_LENGTH else rf"(?<!\w){re.escape(key)}(?!\w)"
     text = re.sub(pattern, "***", text)
-    if CUT in text or len(text) >= BODY_LIMIT:  # a long answer is cut, and the cut may have gone through the key
+    if ELLIPSIS in text or len(text) >= BODY_LIMIT:  # a long text is truncated, perhaps in the middle of the key
         for length in range(len(key) - 1, 3, -1):
-            text = text.replace(key[:length] + CUT, f"***{CUT}")
+            text = text.replace(key[:length] + ELLIPSIS, f"***{ELLIPSIS}")
             if len(text) >= BODY_LIMIT and text.endswith(key[:length]):
                 text = f"{text[:-length]}***"
     return text

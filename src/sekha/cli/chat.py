@@ -54,10 +54,10 @@ def run(
 ) -> int:
     """Talk until Ctrl-D or /quit, or answer what the standard input says if that is no terminal; then store it."""
     from sekha import SekhaClient
-    from sekha._api.validation import checked, given
+    from sekha._api.validation import drop_unset, validate
     from sekha.types import CreateConversationRequest
 
-    checked(CreateConversationRequest, given(label=label, folder=folder, messages=[]))  # not only at the end
+    validate(CreateConversationRequest, drop_unset(label=label, folder=folder, messages=[]))  # not only at the end
     config = config_from(url, bridge_url, needs_bridge=True)
     with SekhaClient(config) as client:
         chat = Chat(client, model, system, context_budget, show=not json)
@@ -101,9 +101,9 @@ class Chat:
         """
         from sekha._api.arguments import PromptRequest
         from sekha._api.prompts import prompt_with_context
-        from sekha._api.validation import checked, given
+        from sekha._api.validation import drop_unset, validate
 
-        checked(PromptRequest, given(prompt=question, system=self._system, model=self._model))
+        validate(PromptRequest, drop_unset(prompt=question, system=self._system, model=self._model))
         turn = Turn(question)
         self.turns.append(turn)
         context = self._client.controller.assemble_context(question, context_budget=self._budget)
@@ -192,7 +192,7 @@ def _answer_once(chat: Chat) -> int:
 
 def _stored(client: "SekhaClient", chat: Chat, label: Optional[str], folder: Optional[str]) -> "Optional[Conversation]":
     """Store what was said; what cannot be stored is kept in a file."""
-    from sekha._api.validation import given
+    from sekha._api.validation import drop_unset
 
     messages = chat.transcript()
     if not messages:
@@ -200,7 +200,7 @@ def _stored(client: "SekhaClient", chat: Chat, label: Optional[str], folder: Opt
     try:
         stored = client.controller.create_conversation(label=label, folder=folder, messages=messages)
     except (SekhaError, KeyboardInterrupt):
-        _keep(given(label=label, folder=folder, messages=messages))
+        _keep(drop_unset(label=label, folder=folder, messages=messages))
         raise
     tell(f"Stored as {stored['id']}, {line_of(stored['label'], 60)}.", "dim")
     return stored

@@ -7,7 +7,7 @@ from typing import Callable, List, Optional, Protocol
 
 import anyio.lowlevel
 
-from sekha._concurrency.primitives import Clock
+from sekha._concurrency.clock import Clock
 
 
 class FakeClock(Clock):
@@ -17,7 +17,7 @@ class FakeClock(Clock):
 
     Attributes:
         waits: Every wait so far, in seconds.
-        random: What `chance` says, from 0 to 1.
+        random: What `jitter` returns, from 0 to 1.
         on_wait: Called after each wait; a test can change the world there.
 
     Example:
@@ -44,7 +44,7 @@ class FakeClock(Clock):
             return self._now
 
     def chance(self) -> float:
-        """What `random` is."""
+        """What `random` is; `jitter` returns it."""
         return self.random
 
     def move(self, seconds: float) -> None:

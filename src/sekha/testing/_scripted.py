@@ -19,7 +19,7 @@ from typing_extensions import Unpack
 
 from sekha import AsyncSekhaClient, SekhaClient
 from sekha._async.base import AsyncClientOptions
-from sekha._concurrency.primitives import Clock
+from sekha._concurrency.clock import Clock
 from sekha._sync.base import ClientOptions
 from sekha.local import LocalSekha, LocalSekhaError
 from sekha.local.server import Options

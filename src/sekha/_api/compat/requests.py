@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from sekha._api.validation import argument_error
 from sekha._utils.json_access import get
-from sekha.errors import (
-    SekhaAPIError,
-    invalid,
-)
+from sekha.errors import SekhaAPIError
 from sekha.type_guards import extract_image_urls, extract_text
 
 _BYTE = 100  # the controller 0.1 cuts a preview of a message here, inside a character if it must (D51)
@@ -75,14 +73,14 @@ def _flat(content: Any, field: str, drop_images: bool) -> str:
         images = extract_image_urls([part])
         if any(url.lower().startswith("data:") for url in images):
             if not drop_images:
-                raise invalid(
+                raise argument_error(
                     f"{field}[{j}]",
                     "this server stores text only and the image itself would be lost; "
                     "store it elsewhere and pass its address, or pass drop_images=True",
                 )
             continue
         if not images and not isinstance(get(part, "text"), str):
-            raise invalid(f"{field}[{j}]", "this server stores text only, and no text can stand for this part")
+            raise argument_error(f"{field}[{j}]", "this server stores text only, and no text can stand for this part")
         lines.extend(images or [part["text"]])
     return "\n".join(lines)
 

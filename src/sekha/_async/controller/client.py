@@ -11,11 +11,11 @@ from sekha._api import compat as dialect
 from sekha._api import endpoints
 from sekha._api.arguments import FullTextRequest, SummarizeRequest
 from sekha._api.filters import outside
-from sekha._api.validation import checked, given
-from sekha._api.validation import conversation_id as checked_id
-from sekha._api.validation import conversation_ids as checked_ids
+from sekha._api.validation import drop_unset, validate
+from sekha._api.validation import parse_conversation_id as checked_id
+from sekha._api.validation import parse_conversation_ids as checked_ids
 from sekha._transport.options import server_keys
-from sekha._utils.redaction import discreet
+from sekha._utils.redaction import redact_traceback
 from sekha._utils.sentinel import NOT_GIVEN, NotGiven
 from sekha.config import ClientConfig, controller_config
 from sekha.errors import SekhaNotFoundError, SekhaServerError
@@ -64,7 +64,7 @@ class AsyncMemoryController(AsyncImporting):
         ```
     """
 
-    @discreet
+    @redact_traceback
     def __init__(
         self,
         config: ClientConfig | None = None,
@@ -125,7 +125,7 @@ class AsyncMemoryController(AsyncImporting):
                 print(f"[{result['score']:.2f}] {result['label']}")
             ```
         """
-        request = checked(QueryRequest, given(query=query, limit=limit, offset=offset, filters=filters))
+        request = validate(QueryRequest, drop_unset(query=query, limit=limit, offset=offset, filters=filters))
 
         async def ask(size: int) -> QueryResponse:
             body = {"query": request["query"], "limit": size, "offset": 0}
@@ -164,7 +164,7 @@ class AsyncMemoryController(AsyncImporting):
             print(found["total"])
             ```
         """
-        request = checked(FullTextRequest, given(query=query, limit=limit, raw=raw))
+        request = validate(FullTextRequest, drop_unset(query=query, limit=limit, raw=raw))
         words = request["query"] if request["raw"] else dialect.full_text_query(request["query"])
         body = {"query": words, "limit": request["limit"]}
         return await self._transport.send(endpoints.FULL_TEXT_SEARCH.request(body))
@@ -201,7 +201,7 @@ class AsyncMemoryController(AsyncImporting):
             messages = [*context, {"role": "user", "content": "What should we do next?"}]
             ```
         """
-        request = checked(
+        request = validate(
             ContextAssembleRequest,
             {
                 "query": query,
@@ -239,7 +239,7 @@ class AsyncMemoryController(AsyncImporting):
             ```
         """
         id = checked_id(conversation_id)
-        body = {"conversation_id": id, **checked(SummarizeRequest, {"level": level})}
+        body = {"conversation_id": id, **validate(SummarizeRequest, {"level": level})}
         return await self._transport.send(endpoints.SUMMARIZE.request(body))
 
     async def prune_dry_run(self, *, threshold_days: int = 90) -> PruneResponse:
@@ -264,7 +264,7 @@ class AsyncMemoryController(AsyncImporting):
             print(f"Found {len(suggestions['suggestions'])} candidates")
             ```
         """
-        request = checked(PruneRequest, {"threshold_days": threshold_days})
+        request = validate(PruneRequest, {"threshold_days": threshold_days})
         return await self._transport.send(endpoints.PRUNE_DRY_RUN.request(request))
 
     async def prune_execute(self, conversation_ids: Sequence[str | UUID]) -> None:

@@ -11,9 +11,9 @@ from sekha._api import compat as dialect
 from sekha._api import endpoints
 from sekha._api.arguments import CountRequest, LabelRequest, ListRequest
 from sekha._api.filters import PINNED, conversation_filter
-from sekha._api.validation import checked, given, merged
-from sekha._api.validation import conversation_id as checked_id
-from sekha.errors import SekhaAuthError, SekhaError, SekhaWarning, invalid
+from sekha._api.validation import argument_error, drop_unset, merge_arguments, validate
+from sekha._api.validation import parse_conversation_id as checked_id
+from sekha.errors import SekhaAuthError, SekhaError, SekhaWarning
 from sekha.types import (
     Conversation,
     ConversationCount,
@@ -34,9 +34,9 @@ def complete(conversation: Mapping[str, object]) -> dict[str, Any]:
     Raises:
         SekhaValidationError: Something in it cannot be used.
     """
-    request = checked(CreateConversationRequest, conversation)
+    request = validate(CreateConversationRequest, conversation)
     if "messages" not in request:
-        raise invalid("messages", "is missing")
+        raise argument_error("messages", "is missing")
     messages = cast("list[dict[str, Any]]", request["messages"])
     return {
         "label": request.get("label") or dialect.label_for(messages),
@@ -92,8 +92,8 @@ class AsyncConversations(AsyncServiceClient):
             print(conversation["label"])  # Greeting
             ```
         """
-        keywords = given(label=label, folder=folder, importance_score=importance_score, messages=messages)
-        body = complete(merged(conversation, keywords, "conversation"))
+        keywords = drop_unset(label=label, folder=folder, importance_score=importance_score, messages=messages)
+        body = complete(merge_arguments(conversation, keywords, "conversation"))
         importance = body.pop("importance_score")
         transport = self._transport.begun()
         if importance == 5:
@@ -236,8 +236,8 @@ class AsyncConversations(AsyncServiceClient):
                 print(conversation["label"], conversation["folder"])
             ```
         """
-        filters = given(label=label, folder=folder, pinned=pinned, archived=archived, subfolders=subfolders)
-        checked(ListRequest, {**filters, "page": page, "page_size": page_size})
+        filters = drop_unset(label=label, folder=folder, pinned=pinned, archived=archived, subfolders=subfolders)
+        validate(ListRequest, {**filters, "page": page, "page_size": page_size})
         keep = conversation_filter(**cast("Any", filters))
         if keep is None:
             query = {"page": page, "page_size": page_size}
@@ -280,8 +280,8 @@ class AsyncConversations(AsyncServiceClient):
                 print(conversation["label"])
             ```
         """
-        filters = given(label=label, folder=folder, pinned=pinned, archived=archived, subfolders=subfolders)
-        checked(ListRequest, {**filters, "page_size": page_size})
+        filters = drop_unset(label=label, folder=folder, pinned=pinned, archived=archived, subfolders=subfolders)
+        validate(ListRequest, {**filters, "page_size": page_size})
         keep = conversation_filter(**cast("Any", filters))
         return AsyncConversationIterator(self._transport, page_size, keep)
 
@@ -309,9 +309,9 @@ class AsyncConversations(AsyncServiceClient):
             ```
         """
         id = checked_id(conversation_id)
-        body: dict[str, Any] = {**checked(LabelRequest, given(label=label, folder=folder))}
+        body: dict[str, Any] = {**validate(LabelRequest, drop_unset(label=label, folder=folder))}
         if not body:
-            raise invalid("label", "is missing; give a label, a folder, or both")
+            raise argument_error("label", "is missing; give a label, a folder, or both")
         transport = self._transport.begun()
         if len(body) < 2:
             found = await transport.send(endpoints.GET_CONVERSATION.request(id=id))
@@ -339,7 +339,7 @@ class AsyncConversations(AsyncServiceClient):
             ```
         """
         if cast(object, folder) is None:
-            raise invalid("folder", "is missing")
+            raise argument_error("folder", "is missing")
         await self.update_label(conversation_id, folder=folder)
 
     async def pin_conversation(self, conversation_id: str | UUID) -> None:
@@ -429,9 +429,9 @@ class AsyncConversations(AsyncServiceClient):
             print((await client.controller.count_conversations(folder="/work"))["count"])
             ```
         """
-        request = checked(CountRequest, given(label=label, label_contains=label_contains, folder=folder))
+        request = validate(CountRequest, drop_unset(label=label, label_contains=label_contains, folder=folder))
         if len(request) > 1:
-            raise invalid(" and ".join(sorted(request)), "only one of them can be counted by")
+            raise argument_error(" and ".join(sorted(request)), "only one of them can be counted by")
         if "label" in request:
             rows = await all_conversations(self._transport.begun(), conversation_filter(label=request["label"]))
             return cast(ConversationCount, {"count": len(rows), "label": label, "folder": None})

@@ -7,7 +7,8 @@ import socket
 from contextlib import suppress
 from traceback import clear_frames
 
-from sekha._concurrency.primitives import AsyncReading, Clock
+from sekha._concurrency.clock import Clock
+from sekha._concurrency.primitives import AsyncReadGuard
 from sekha._http.models import HTTPRequest
 from sekha._http.network import HTTP11, AsyncNetworkStream, Head, ReadError, WriteError, async_holds_bytes, within
 
@@ -37,7 +38,7 @@ class AsyncConnection:
         self._clock = clock
         self._http = HTTP11()
         self._patience: float | None = None
-        self._reading = AsyncReading()
+        self._reading = AsyncReadGuard()
         self._is_shut_down = False
 
     async def exchange(self, request: HTTPRequest) -> Head:

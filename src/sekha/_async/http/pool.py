@@ -8,7 +8,8 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, suppress
 from ssl import SSLContext
 
-from sekha._concurrency.primitives import AsyncSignal, Clock
+from sekha._concurrency.clock import Clock
+from sekha._concurrency.primitives import AsyncWakeup
 from sekha._http.models import IDLE_SECONDS, HTTPRequest, address
 from sekha._http.network import AsyncNetwork, Head, PoolTimeout, ReadError, within
 from sekha._http.pool_state import Places
@@ -92,8 +93,8 @@ class AsyncPool:
 
     async def _turn(self, seconds: float | None) -> AsyncConnection | None:
         """Wait for a place; what it brings is an idle connection, or None and the right to make one."""
-        turn = self._places.enter(AsyncSignal)
-        if isinstance(turn.signal, AsyncSignal):
+        turn = self._places.enter(AsyncWakeup)
+        if isinstance(turn.signal, AsyncWakeup):
             left = math.inf if seconds is None else seconds
             glance = min(_SELDOM, _GLANCE * (1 + turn.ahead / self._limit))
             try:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Iterable
 
 from sekha._api.endpoints import LIST_CONVERSATIONS, MEMORY_EXPORT
-from sekha._concurrency.misuse import AsyncIteration
-from sekha._concurrency.primitives import AsyncCall, async_gather
+from sekha._concurrency.misuse import AsyncIterationGuard
+from sekha._concurrency.tasks import AsyncCall, async_gather
 from sekha.types import ConversationListItem
 
 from ..transport import AsyncTransport
@@ -18,7 +18,7 @@ SIDE_BY_SIDE = 4
 """Requests at a time where one call needs many."""
 
 
-class AsyncConversationIterator(AsyncIteration):
+class AsyncConversationIterator(AsyncIterationGuard):
     """Conversations one by one; the next page is asked for when the last one is used up.
 
     A list that changes meanwhile gives no conversation twice, and a server that repeats itself ends the walk.

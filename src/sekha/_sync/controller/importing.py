@@ -12,8 +12,8 @@ from inspect import iscoroutinefunction
 from typing import Any, Literal, NamedTuple, cast
 
 from sekha._api import endpoints
-from sekha._api.validation import kind_of
-from sekha._concurrency.primitives import for_each, in_thread
+from sekha._api.validation import argument_error, type_name
+from sekha._concurrency.tasks import for_each, in_thread
 from sekha._importing.journal import Entry, Journal, Match, compared
 from sekha.errors import (
     SekhaAPIError,
@@ -23,7 +23,6 @@ from sekha.errors import (
     SekhaNotFoundError,
     SekhaRateLimitError,
     SekhaValidationError,
-    invalid,
 )
 from sekha.types import (
     ImportFailure,
@@ -130,14 +129,16 @@ class Importing(Conversations):
             ```
         """
         if isinstance(concurrency, bool) or not isinstance(cast(object, concurrency), int) or concurrency < 1:
-            raise invalid("concurrency", "must be a whole number of at least 1")
+            raise argument_error("concurrency", "must be a whole number of at least 1")
         if concurrency > _MOST:
-            raise invalid("concurrency", f"must be at most {_MOST}")
+            raise argument_error("concurrency", f"must be at most {_MOST}")
         given = cast(object, conversations)
         if isinstance(given, (str, bytes, Mapping)) or not isinstance(given, Iterable):
-            raise invalid("conversations", f"must be many conversations, not {kind_of(cast(object, conversations))}")
+            raise argument_error(
+                "conversations", f"must be many conversations, not {type_name(cast(object, conversations))}"
+            )
         if on_progress is not None and (not callable(on_progress) or iscoroutinefunction(on_progress)):
-            raise invalid("on_progress", "must be a plain function")
+            raise argument_error("on_progress", "must be a plain function")
         path = None if journal is None else os.fspath(journal)
         notes = Journal(path, self._transport.connections.base_url)
         run = Import(self, notes, on_progress)
@@ -164,7 +165,7 @@ def numbered(
         try:
             given = cast(object, one)
             if not isinstance(given, Mapping):
-                raise invalid("conversation", f"a dictionary is needed, not {type(one).__name__}")
+                raise argument_error("conversation", f"a dictionary is needed, not {type(one).__name__}")
             request = complete(one)
         except SekhaValidationError as error:
             yield Misfit(position, None, error.message)

@@ -9,7 +9,8 @@ import socket
 from contextlib import suppress
 from traceback import clear_frames
 
-from sekha._concurrency.primitives import Reading, Clock
+from sekha._concurrency.clock import Clock
+from sekha._concurrency.primitives import ReadGuard
 from sekha._http.models import HTTPRequest
 from sekha._http.network import HTTP11, NetworkStream, Head, ReadError, WriteError, holds_bytes, within
 
@@ -39,7 +40,7 @@ class Connection:
         self._clock = clock
         self._http = HTTP11()
         self._patience: float | None = None
-        self._reading = Reading()
+        self._reading = ReadGuard()
         self._is_shut_down = False
 
     def exchange(self, request: HTTPRequest) -> Head:

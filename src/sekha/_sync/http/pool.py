@@ -10,7 +10,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, suppress
 from ssl import SSLContext
 
-from sekha._concurrency.primitives import Signal, Clock
+from sekha._concurrency.clock import Clock
+from sekha._concurrency.primitives import Wakeup
 from sekha._http.models import IDLE_SECONDS, HTTPRequest, address
 from sekha._http.network import Network, Head, PoolTimeout, ReadError, within
 from sekha._http.pool_state import Places
@@ -94,8 +95,8 @@ class Pool:
 
     def _turn(self, seconds: float | None) -> Connection | None:
         """Wait for a place; what it brings is an idle connection, or None and the right to make one."""
-        turn = self._places.enter(Signal)
-        if isinstance(turn.signal, Signal):
+        turn = self._places.enter(Wakeup)
+        if isinstance(turn.signal, Wakeup):
             left = math.inf if seconds is None else seconds
             glance = min(_SELDOM, _GLANCE * (1 + turn.ahead / self._limit))
             try:

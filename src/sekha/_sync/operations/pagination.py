@@ -7,8 +7,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Callable, Iterable
 
 from sekha._api.endpoints import LIST_CONVERSATIONS, MEMORY_EXPORT
-from sekha._concurrency.misuse import BlockingIteration
-from sekha._concurrency.primitives import Call, gather
+from sekha._concurrency.misuse import IterationGuard
+from sekha._concurrency.tasks import Call, gather
 from sekha.types import ConversationListItem
 
 from ..transport import Transport
@@ -20,7 +20,7 @@ SIDE_BY_SIDE = 4
 """Requests at a time where one call needs many."""
 
 
-class ConversationIterator(BlockingIteration):
+class ConversationIterator(IterationGuard):
     """Conversations one by one; the next page is asked for when the last one is used up.
 
     A list that changes meanwhile gives no conversation twice, and a server that repeats itself ends the walk.

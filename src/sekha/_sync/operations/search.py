@@ -7,7 +7,7 @@ from __future__ import annotations
 from typing import NamedTuple, TypeVar
 
 from sekha._api.filters import hit_filter, importance_by_id, search_sizes
-from sekha._concurrency.primitives import Call
+from sekha._concurrency.tasks import Call
 from sekha.types import Filters, MemorySearchResponse, QueryResponse, SearchResult
 
 from ..transport import Transport
