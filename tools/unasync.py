@@ -36,7 +36,7 @@ Renames = Mapping[str, str]  # old names, each with the new one
 
 # Names whose twin is not the name without its mark, and all names of other packages: `MARK` alone renames only ours.
 EXCEPTIONS = {
-    # Other packages. `AsyncGenerator` is not listed, for `Generator` takes one parameter more: write `AsyncIterator`.
+    # Python and other packages. `Generator` takes one parameter more than `AsyncGenerator`: write `AsyncIterator`.
     "__aenter__": "__enter__",
     "__aexit__": "__exit__",
     "__aiter__": "__iter__",
