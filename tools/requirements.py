@@ -85,13 +85,11 @@ def repeat_table() -> str:
     rows: dict[tuple[str, ...], list[str]] = defaultdict(list)
     for endpoint in ENDPOINTS:
         cells = [_in_words(endpoint, errors) for errors in _faults().values()]
-        rows[(endpoint.repeat.value, *cells)].append(f"`{endpoint.service.value}.{endpoint.name}`")
+        rows[(endpoint.retry_if_unknown.value, *cells)].append(f"`{endpoint.service.value}.{endpoint.name}`")
     lines = [["calls", *_faults()]]
-    for words in ("safe", "costly", "unsafe"):
+    for title, retry in (("Safe", "yes"), ("Costly", "once"), ("Unsafe", "no")):
         lines += [
-            [f"**{words.capitalize()}**: {', '.join(names)}", *cells]
-            for (word, *cells), names in rows.items()
-            if word == words
+            [f"**{title}**: {', '.join(names)}", *cells] for (value, *cells), names in rows.items() if value == retry
         ]
     head, *others = (f"| {' | '.join(line)} |" for line in lines)
     return "\n".join([head, f"|{'---|' * len(lines[0])}", *others, ""])
@@ -132,10 +130,10 @@ _MOST = 3  # what `max_retries` is unless it is given
 
 
 def _repetitions(endpoint: Endpoint[Any], error: SekhaError) -> int:
-    from sekha._transport.retry import verdict
+    from sekha._transport.retry import retry_delay
 
     attempt = 1
-    while verdict(endpoint, error, attempt=attempt, max_retries=_MOST, time_left=None, chance=1.0) is not None:
+    while retry_delay(endpoint, error, attempt=attempt, max_retries=_MOST, time_left=None, jitter=1.0) is not None:
         attempt += 1
     return attempt - 1
 

@@ -47,6 +47,11 @@ EXCEPTIONS = {
     "push_async_callback": "callback",
     "aclose": "close",
     "AsyncRetrying": "Retrying",
+    "AsyncByteStream": "SyncByteStream",
+    "AsyncClient": "Client",
+    "AsyncHTTPTransport": "HTTPTransport",
+    "aiter_bytes": "iter_bytes",
+    "handle_async_request": "handle_request",
     # Sekha
     "_async": "_sync",
     "AsyncPerLoop": "PerProcess",

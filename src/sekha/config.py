@@ -23,7 +23,6 @@ from urllib.parse import urlsplit
 
 from typing_extensions import TypedDict, Unpack
 
-from sekha._api.model import DEFAULT_TIMEOUT
 from sekha._http.models import AsyncHTTPClient, HTTPClient, HTTPSettings
 from sekha._settings import ENVIRONMENT, checked_setting, from_environment, shown, without_missing
 from sekha._utils.redaction import redact_traceback
@@ -38,6 +37,8 @@ def __dir__() -> list[str]:
     return [*__all__, *(name for name in globals() if name.startswith("__"))]
 
 
+DEFAULT_TIMEOUT: Final = 30.0
+"""Seconds for each phase of an attempt, where ``timeout`` is not given."""
 _HTTP_SETTINGS: Final = ("verify", "cert", "proxy", "trust_env")
 
 

@@ -82,7 +82,7 @@ async def test_what_is_optional_may_be_missing_or_null(
     call: Call, client: AsyncSekhaClient, server: FakeServer, bridge: FakeServer
 ) -> None:
     asked = bridge if call.service == MODELS else server
-    shapes = {f"{row.service.value}.{row.name}": row.reader._shape for row in ENDPOINTS}
+    shapes = {f"{row.service.value}.{row.name}": row.parser._schema for row in ENDPOINTS}
     shape = shapes.get(call.name)
     if shape is None:
         return  # made of others, or nothing comes back

@@ -23,7 +23,6 @@ from sekha import (
     create_async_sekha_client,
 )
 from sekha._concurrency.tasks import AsyncCall
-from sekha._httpx import AsyncHTTPClient
 from sekha.local import LocalSekha
 from sekha.types import ClientConfig
 from support import facts
@@ -290,7 +289,7 @@ async def test_a_client_of_one_service_on_a_local_sekha(sekha: LocalSekha) -> No
 async def test_a_lent_client_sends_and_stays_open(server: FakeServer, bridge: FakeServer) -> None:
     server.always("GET /health", answer(facts.HEALTHY))
     bridge.on("POST /v1/chat/completions", chunked(delta("Hi"), DONE))
-    async with AsyncHTTPClient(headers={"x-mine": "1"}) as lent:
+    async with httpx.AsyncClient(headers={"x-mine": "1"}) as lent:
         client = AsyncSekhaClient(
             controller_url=server.url, bridge_url=bridge.url, api_key=REST_KEY, http_client=lent, timeout=7.0
         )
@@ -310,7 +309,7 @@ async def test_a_lent_client_sends_and_stays_open(server: FakeServer, bridge: Fa
 
 
 async def test_a_lent_client_that_was_closed_is_our_error(server: FakeServer) -> None:
-    lent = AsyncHTTPClient()
+    lent = httpx.AsyncClient()
     await lent.aclose()
     client = AsyncSekhaClient(controller_url=server.url, api_key=REST_KEY, http_client=lent)
     with pytest.raises(SekhaClosedError) as caught:
@@ -324,7 +323,7 @@ async def test_a_lent_client_that_was_closed_is_our_error(server: FakeServer) ->
 )
 async def test_a_lent_client_cannot_be_combined(option: Any) -> None:
     (name,) = option
-    async with AsyncHTTPClient() as lent:
+    async with httpx.AsyncClient() as lent:
         with pytest.raises(SekhaConfigError, match=f"http_client cannot be combined with {name}"):
             AsyncSekhaClient(controller_url="http://x", api_key="k", http_client=lent, **option)
         for cls in (AsyncMemoryController, AsyncMCPClient, AsyncBridgeClient):
@@ -368,7 +367,7 @@ NEVER_SENT = {
 async def test_every_error_of_the_network_becomes_ours(cls: type[Exception], clock: FakeClock) -> None:
     error = cls("it broke")
     seen: list[httpx.Request] = []
-    async with AsyncHTTPClient(transport=cast(Any, failing(error, seen))) as lent:
+    async with httpx.AsyncClient(transport=cast(Any, failing(error, seen))) as lent:
         client = AsyncSekhaClient(controller_url="http://x.test:81", api_key=REST_KEY, max_retries=2, http_client=lent)
         give_clock(client, clock)
         with pytest.raises(SekhaConnectionError) as caught:

@@ -12,8 +12,8 @@ import pytest
 from sekha import AsyncSekhaClient, AsyncStream, SekhaError, SekhaServerError, SekhaTimeoutError
 from sekha._concurrency.clock import Clock
 from sekha._concurrency.tasks import AsyncCall, async_gather
+from sekha._http.http11 import HTTP11
 from sekha._http.models import HTTPRequest
-from sekha._http.network import HTTP11
 from support import facts
 from support.clock import FakeClock, give_clock
 from support.facts import ID, MESSAGES
@@ -265,13 +265,13 @@ async def test_attempts_end_at_the_deadline(make: MakeClient, server: FakeServer
 async def test_a_deadline_that_passes_before_the_bytes_leave(
     make: MakeClient, server: FakeServer, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    say = HTTP11.say
+    say = HTTP11.encode_request
 
     def say_slowly(http: HTTP11, request: HTTPRequest) -> bytes:
         clock.move(70.0)
         return say(http, request)
 
-    monkeypatch.setattr(HTTP11, "say", say_slowly)
+    monkeypatch.setattr(HTTP11, "encode_request", say_slowly)
     with pytest.raises(SekhaTimeoutError) as caught:  # none of its frames shows the bytes that wait, with the key
         await make(deadline=60.0).controller.create_conversation(messages=MESSAGES)
     is_the_deadline(caught.value, sent=False, attempts=1, may_have_been_applied=False)

@@ -8,6 +8,7 @@ import logging
 import pickle
 from typing import Any
 
+import httpx
 import pytest
 
 from sekha import (
@@ -23,7 +24,6 @@ from sekha import (
     SekhaServerError,
     SekhaValidationError,
 )
-from sekha._httpx import AsyncHTTPClient
 from sekha.errors import BODY_LIMIT
 from support.calls import CALLS, MODELS, Call
 from support.canary import frames_of, texts_of
@@ -234,7 +234,8 @@ async def test_no_call_logs_a_key(
 async def test_no_client_shows_a_key(make: MakeClient) -> None:
     client = make()
     things: list[Any] = [client, client.controller, client.bridge, client.mcp, client.with_options(api_key=REST_KEY)]
-    things += [client._server, client._models, client._server.__dict__, client.__dict__, client._models.__dict__]
+    transports = [client._controller_transport, client._bridge_transport]
+    things += [client.__dict__, *transports, *(transport.__dict__ for transport in transports)]
     for thing in things:
         shown = repr(thing) + str(thing)
         assert not any(key in shown for key in KEYS)
@@ -252,7 +253,7 @@ async def test_redirects_are_not_followed(
     target = f"{bridge.url}/elsewhere?token=secret"
     server.on(QUERY, empty(status, location=target))
     server.on("POST /api/v1/conversations", empty(status, location="/elsewhere?token=secret#secret"))
-    async with AsyncHTTPClient(follow_redirects=True) as eager:
+    async with httpx.AsyncClient(follow_redirects=True) as eager:
         client = make(http_client=eager) if lent else make()
         with pytest.raises(SekhaAPIError) as caught:
             await client.controller.query("x")

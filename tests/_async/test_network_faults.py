@@ -6,10 +6,10 @@ import json
 import threading
 from typing import Any, cast
 
+import httpx
 import pytest
 
 from sekha import AsyncSekhaClient, SekhaConnectionError, SekhaError, SekhaStreamError, SekhaTimeoutError
-from sekha._httpx import AsyncHTTPClient
 from support import facts
 from support.clock import FakeClock, give_clock
 from support.facts import MESSAGES
@@ -27,7 +27,7 @@ PIECES = {
 }
 
 
-def client_of(lent: AsyncHTTPClient, clock: FakeClock) -> AsyncSekhaClient:
+def client_of(lent: httpx.AsyncClient, clock: FakeClock) -> AsyncSekhaClient:
     """A client that sends with a client of httpx."""
     client = AsyncSekhaClient(
         controller_url="http://x.test", bridge_url="http://y.test", api_key="k", max_retries=0, http_client=lent
@@ -63,7 +63,7 @@ async def test_every_error_from_below_becomes_ours(library: str, stage: str, clo
         error = made(cls)
         found: object = None
         transport = breaking(error, stage, PIECES["application/json"], "application/json")
-        async with AsyncHTTPClient(transport=cast(Any, transport)) as lent:
+        async with httpx.AsyncClient(transport=cast(Any, transport)) as lent:
             try:
                 found = (await client_of(lent, clock).controller.query("x"))["results"]
             except Exception as caught:
@@ -82,7 +82,7 @@ async def test_every_error_in_a_stream_becomes_ours(library: str, stage: str, cl
         error = made(cls)
         found: object = None
         transport = breaking(error, stage, PIECES["text/event-stream"], "text/event-stream")
-        async with AsyncHTTPClient(transport=cast(Any, transport)) as lent:
+        async with httpx.AsyncClient(transport=cast(Any, transport)) as lent:
             client = client_of(lent, clock)
             try:
                 async with await client.bridge.stream_complete(MESSAGES) as stream:
@@ -113,7 +113,7 @@ async def test_a_host_that_cannot_be_one_becomes_ours(host: str, make: MakeClien
 async def test_an_interruption_is_never_wrapped(cls: type[BaseException], stage: str, clock: FakeClock) -> None:
     error = cls("stop")
     transport = breaking(error, stage, PIECES["application/json"], "application/json")
-    async with AsyncHTTPClient(transport=cast(Any, transport)) as lent:
+    async with httpx.AsyncClient(transport=cast(Any, transport)) as lent:
         for view in (client_of(lent, clock), client_of(lent, clock).with_options(max_retries=3, deadline=60)):
             with pytest.raises(cls) as caught:
                 await view.controller.query("x")
@@ -129,7 +129,7 @@ async def test_an_interruption_in_a_stream_is_never_wrapped(
 ) -> None:
     error = cls("stop")
     transport = breaking(error, stage, PIECES["text/event-stream"], "text/event-stream")
-    async with AsyncHTTPClient(transport=cast(Any, transport)) as lent:
+    async with httpx.AsyncClient(transport=cast(Any, transport)) as lent:
         client = client_of(lent, clock)
         said: list[str] = []
 

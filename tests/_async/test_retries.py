@@ -78,7 +78,7 @@ UNREACHABLE: dict[str, type[SekhaError]] = {
 
 # Requests on the wire with max_retries 0, 1 and 3, as docs/errors.md has them under "What is repeated".
 AGAIN, ONCE_MORE, NEVER = (1, 2, 4), (1, 2, 2), (1, 1, 1)
-CLASSES = ("SAFE", "COSTLY", "UNSAFE")
+CLASSES = ("YES", "ONCE", "NO")
 DOCUMENTED: dict[str, tuple[tuple[int, int, int], ...]] = {
     **dict.fromkeys([*UNREACHABLE, *TURNED_AWAY], (AGAIN, AGAIN, AGAIN)),
     **dict.fromkeys(UNKNOWN, (AGAIN, ONCE_MORE, NEVER)),
@@ -209,7 +209,7 @@ async def test_every_method_is_repeated_as_its_class_says(
     *first, last = call.wires
     for wire in first:
         asked.on(wire.line, wire.reply)
-    expected = {"SAFE": 3, "UNSAFE": 1, "COSTLY": 2}[call.repeat]
+    expected = {"YES": 3, "NO": 1, "ONCE": 2}[call.repeat]
     asked.on(last.line, *[DROP] * expected)
     with pytest.raises(SekhaConnectionError) as caught:
         await call.on(client)

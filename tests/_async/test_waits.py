@@ -137,7 +137,9 @@ async def test_retry_after_is_obeyed_and_rounded_up(
 async def test_a_date_in_retry_after_is_waited_for(
     status: int, client: AsyncSekhaClient, server: FakeServer, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sekha.errors.time.time", lambda: 784_111_777.25)  # Sun, 06 Nov 1994 08:49:37.25 GMT
+    monkeypatch.setattr(
+        "sekha._api.error_response.time.time", lambda: 784_111_777.25
+    )  # Sun, 06 Nov 1994 08:49:37.25 GMT
     dates = ("Sun, 06 Nov 1994 08:49:50 GMT", "Sunday, 06-Nov-94 08:49:51 GMT", "Sun Nov  6 08:50:37 1994")
     server.on(QUERY, *[empty(status, retry_after=date) for date in dates], FOUND)
     await client.controller.query("x")

@@ -25,7 +25,6 @@ from sekha import (
     create_sekha_client,
 )
 from sekha._concurrency.tasks import Call
-from sekha._httpx import HTTPClient
 from sekha.local import LocalSekha
 from sekha.types import ClientConfig
 from support import facts
@@ -292,7 +291,7 @@ def test_a_client_of_one_service_on_a_local_sekha(sekha: LocalSekha) -> None:
 def test_a_lent_client_sends_and_stays_open(server: FakeServer, bridge: FakeServer) -> None:
     server.always("GET /health", answer(facts.HEALTHY))
     bridge.on("POST /v1/chat/completions", chunked(delta("Hi"), DONE))
-    with HTTPClient(headers={"x-mine": "1"}) as lent:
+    with httpx.Client(headers={"x-mine": "1"}) as lent:
         client = SekhaClient(
             controller_url=server.url, bridge_url=bridge.url, api_key=REST_KEY, http_client=lent, timeout=7.0
         )
@@ -312,7 +311,7 @@ def test_a_lent_client_sends_and_stays_open(server: FakeServer, bridge: FakeServ
 
 
 def test_a_lent_client_that_was_closed_is_our_error(server: FakeServer) -> None:
-    lent = HTTPClient()
+    lent = httpx.Client()
     lent.close()
     client = SekhaClient(controller_url=server.url, api_key=REST_KEY, http_client=lent)
     with pytest.raises(SekhaClosedError) as caught:
@@ -326,7 +325,7 @@ def test_a_lent_client_that_was_closed_is_our_error(server: FakeServer) -> None:
 )
 def test_a_lent_client_cannot_be_combined(option: Any) -> None:
     (name,) = option
-    with HTTPClient() as lent:
+    with httpx.Client() as lent:
         with pytest.raises(SekhaConfigError, match=f"http_client cannot be combined with {name}"):
             SekhaClient(controller_url="http://x", api_key="k", http_client=lent, **option)
         for cls in (MemoryController, MCPClient, BridgeClient):
@@ -370,7 +369,7 @@ NEVER_SENT = {
 def test_every_error_of_the_network_becomes_ours(cls: type[Exception], clock: FakeClock) -> None:
     error = cls("it broke")
     seen: list[httpx.Request] = []
-    with HTTPClient(transport=cast(Any, failing(error, seen))) as lent:
+    with httpx.Client(transport=cast(Any, failing(error, seen))) as lent:
         client = SekhaClient(controller_url="http://x.test:81", api_key=REST_KEY, max_retries=2, http_client=lent)
         give_clock(client, clock)
         with pytest.raises(SekhaConnectionError) as caught:

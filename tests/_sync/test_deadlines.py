@@ -14,8 +14,8 @@ import pytest
 from sekha import SekhaClient, Stream, SekhaError, SekhaServerError, SekhaTimeoutError
 from sekha._concurrency.clock import Clock
 from sekha._concurrency.tasks import Call, gather
+from sekha._http.http11 import HTTP11
 from sekha._http.models import HTTPRequest
-from sekha._http.network import HTTP11
 from support import facts
 from support.clock import FakeClock, give_clock
 from support.facts import ID, MESSAGES
@@ -267,13 +267,13 @@ def test_attempts_end_at_the_deadline(make: MakeClient, server: FakeServer) -> N
 def test_a_deadline_that_passes_before_the_bytes_leave(
     make: MakeClient, server: FakeServer, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    say = HTTP11.say
+    say = HTTP11.encode_request
 
     def say_slowly(http: HTTP11, request: HTTPRequest) -> bytes:
         clock.move(70.0)
         return say(http, request)
 
-    monkeypatch.setattr(HTTP11, "say", say_slowly)
+    monkeypatch.setattr(HTTP11, "encode_request", say_slowly)
     with pytest.raises(SekhaTimeoutError) as caught:  # none of its frames shows the bytes that wait, with the key
         make(deadline=60.0).controller.create_conversation(messages=MESSAGES)
     is_the_deadline(caught.value, sent=False, attempts=1, may_have_been_applied=False)

@@ -10,6 +10,7 @@ import logging
 import pickle
 from typing import Any
 
+import httpx
 import pytest
 
 from sekha import (
@@ -25,7 +26,6 @@ from sekha import (
     SekhaServerError,
     SekhaValidationError,
 )
-from sekha._httpx import HTTPClient
 from sekha.errors import BODY_LIMIT
 from support.calls import CALLS, MODELS, Call
 from support.canary import frames_of, texts_of
@@ -236,7 +236,8 @@ def test_no_call_logs_a_key(
 def test_no_client_shows_a_key(make: MakeClient) -> None:
     client = make()
     things: list[Any] = [client, client.controller, client.bridge, client.mcp, client.with_options(api_key=REST_KEY)]
-    things += [client._server, client._models, client._server.__dict__, client.__dict__, client._models.__dict__]
+    transports = [client._controller_transport, client._bridge_transport]
+    things += [client.__dict__, *transports, *(transport.__dict__ for transport in transports)]
     for thing in things:
         shown = repr(thing) + str(thing)
         assert not any(key in shown for key in KEYS)
@@ -254,7 +255,7 @@ def test_redirects_are_not_followed(
     target = f"{bridge.url}/elsewhere?token=secret"
     server.on(QUERY, empty(status, location=target))
     server.on("POST /api/v1/conversations", empty(status, location="/elsewhere?token=secret#secret"))
-    with HTTPClient(follow_redirects=True) as eager:
+    with httpx.Client(follow_redirects=True) as eager:
         client = make(http_client=eager) if lent else make()
         with pytest.raises(SekhaAPIError) as caught:
             client.controller.query("x")

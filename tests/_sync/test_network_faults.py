@@ -8,10 +8,10 @@ import json
 import threading
 from typing import Any, cast
 
+import httpx
 import pytest
 
 from sekha import SekhaClient, SekhaConnectionError, SekhaError, SekhaStreamError, SekhaTimeoutError
-from sekha._httpx import HTTPClient
 from support import facts
 from support.clock import FakeClock, give_clock
 from support.facts import MESSAGES
@@ -29,7 +29,7 @@ PIECES = {
 }
 
 
-def client_of(lent: HTTPClient, clock: FakeClock) -> SekhaClient:
+def client_of(lent: httpx.Client, clock: FakeClock) -> SekhaClient:
     """A client that sends with a client of httpx."""
     client = SekhaClient(
         controller_url="http://x.test", bridge_url="http://y.test", api_key="k", max_retries=0, http_client=lent
@@ -65,7 +65,7 @@ def test_every_error_from_below_becomes_ours(library: str, stage: str, clock: Fa
         error = made(cls)
         found: object = None
         transport = breaking(error, stage, PIECES["application/json"], "application/json")
-        with HTTPClient(transport=cast(Any, transport)) as lent:
+        with httpx.Client(transport=cast(Any, transport)) as lent:
             try:
                 found = (client_of(lent, clock).controller.query("x"))["results"]
             except Exception as caught:
@@ -84,7 +84,7 @@ def test_every_error_in_a_stream_becomes_ours(library: str, stage: str, clock: F
         error = made(cls)
         found: object = None
         transport = breaking(error, stage, PIECES["text/event-stream"], "text/event-stream")
-        with HTTPClient(transport=cast(Any, transport)) as lent:
+        with httpx.Client(transport=cast(Any, transport)) as lent:
             client = client_of(lent, clock)
             try:
                 with client.bridge.stream_complete(MESSAGES) as stream:
@@ -115,7 +115,7 @@ def test_a_host_that_cannot_be_one_becomes_ours(host: str, make: MakeClient) -> 
 def test_an_interruption_is_never_wrapped(cls: type[BaseException], stage: str, clock: FakeClock) -> None:
     error = cls("stop")
     transport = breaking(error, stage, PIECES["application/json"], "application/json")
-    with HTTPClient(transport=cast(Any, transport)) as lent:
+    with httpx.Client(transport=cast(Any, transport)) as lent:
         for view in (client_of(lent, clock), client_of(lent, clock).with_options(max_retries=3, deadline=60)):
             with pytest.raises(cls) as caught:
                 view.controller.query("x")
@@ -131,7 +131,7 @@ def test_an_interruption_in_a_stream_is_never_wrapped(
 ) -> None:
     error = cls("stop")
     transport = breaking(error, stage, PIECES["text/event-stream"], "text/event-stream")
-    with HTTPClient(transport=cast(Any, transport)) as lent:
+    with httpx.Client(transport=cast(Any, transport)) as lent:
         client = client_of(lent, clock)
         said: list[str] = []
 

@@ -299,7 +299,7 @@ def test_nobody_listens_then_nothing_is_asked(
 
     monkeypatch.setattr(logger, "isEnabledFor", is_enabled_for)
     monkeypatch.setattr(logger, "debug", lambda *args: asked.append("record"))
-    monkeypatch.setattr("sekha._transport.listeners._tell", lambda *args: asked.append("listener"))
+    monkeypatch.setattr("sekha._transport.listeners._notify", lambda *args: asked.append("listener"))
     server.on(QUERY, empty(502), FOUND)
     make(tracing=False).controller.query("x")
     assert asked == ["level"]
@@ -407,8 +407,8 @@ def test_a_tracer_that_raises_breaks_nothing(make: MakeClient, server: FakeServe
         raise OSError("no exporter")
 
     client = make()
-    (listener,) = client._server.connections.watch._listeners
-    listener._start = broken  # type: ignore[attr-defined]
+    (listener,) = client._controller_transport._state.instrumentation._listeners
+    listener._start_span = broken  # type: ignore[attr-defined]
     server.on(HEALTH, answer(facts.HEALTHY))
     with pytest.warns(SekhaWarning, match="OpenTelemetry raised OSError"):
         client.controller.health()

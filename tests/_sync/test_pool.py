@@ -234,18 +234,18 @@ def test_a_forgotten_stream_frees_its_place(make: MakeClient, server: FakeServer
 def test_a_forgotten_stream_holds_up_nobody_who_waits_already(
     make: MakeClient, bridge: FakeServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sekha._sync.http.pool._GLANCE", 0.02)
+    monkeypatch.setattr("sekha._sync.http.pool._SWEEP_INTERVAL", 0.02)
     client = make(max_connections=1, timeout=None)
     bridge.on("POST /v1/chat/completions", chunked(delta("Once "), end="hang"))
     bridge.on(HEALTH, answer(facts.BRIDGE_HEALTHY))
     streams: list[Any] = [client.bridge.stream_complete(MESSAGES)]
-    places: Any = client._models.connections.get()._places  # type: ignore[attr-defined]  # ours, not any transport
+    pool: Any = client._bridge_transport._state.http_transport()  # ours, not any transport
 
     def wait() -> Any:
         return client.bridge.health()
 
     def forget() -> None:
-        while not places._queue:
+        while not pool._state._queue:
             Clock().sleep(0.002)
         with pytest.warns(ResourceWarning, match="neither read to its end nor closed"):
             streams.clear()

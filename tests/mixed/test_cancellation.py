@@ -125,7 +125,7 @@ async def test_a_cancelled_wait_for_the_limiter_gives_its_slot_to_the_next(swept
         with anyio.move_on_after(0.05) as scope:
             await client.controller.query("x")
         assert scope.cancelled_caught
-        assert not client._server.connections.bucket.get()._queue, "nobody is waiting any more"
+        assert not client._controller_transport._state.rate_limiter.get()._queue, "nobody is waiting any more"
         clock.by = 60.0
         with anyio.fail_after(10):
             await client.controller.query("x")
@@ -148,10 +148,10 @@ async def calm(client: AsyncSekhaClient, server: FakeServer, count: int = 50) ->
         with anyio.fail_after(10):
             found = await client.controller.query("x")
         assert found["results"][0]["content"] == str(number)
-    pool: Any = client._server.connections.get()
-    assert not pool._places._used
-    assert not pool._places._queue
-    assert len(pool._places._idle) >= 1
+    pool: Any = client._controller_transport._state.http_transport()
+    assert not pool._state._in_use
+    assert not pool._state._queue
+    assert len(pool._state._idle) >= 1
 
 
 @pytest.mark.promise("R5")

@@ -112,5 +112,5 @@ async def test_a_cancellation_does_not_show_the_key_in_the_frames_that_were_send
             )
         thread.join(10)
         accepted[0].close()
-    assert "_say" in frames_of(end)
+    assert "_write" in frames_of(end)
     assert not in_sight(frames_of(end))

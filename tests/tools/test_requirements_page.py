@@ -12,7 +12,7 @@ from typing import Any, Dict, List
 import pytest
 
 from sekha._api.endpoints import ENDPOINTS
-from sekha._api.model import Repeat
+from sekha._api.model import RetryIfUnknown
 
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "tools"))
@@ -118,8 +118,8 @@ def test_the_table_says_of_every_endpoint_what_the_decisions_say() -> None:
     for row in ENDPOINTS:
         failed = "**not**" if row.service.value == "bridge" else None  # D56
         expected[f"{row.service.value}.{row.name}"] = {
-            Repeat.SAFE: ["Safe", "again", "again", failed or "again", failed or "again"],
-            Repeat.COSTLY: ["Costly", "again", "once", failed or "once", "**not**"],
-            Repeat.UNSAFE: ["Unsafe", "again", "**not**", "**not**", "**not**"],
-        }[row.repeat]
+            RetryIfUnknown.YES: ["Safe", "again", "again", failed or "again", failed or "again"],
+            RetryIfUnknown.ONCE: ["Costly", "again", "once", failed or "once", "**not**"],
+            RetryIfUnknown.NO: ["Unsafe", "again", "**not**", "**not**", "**not**"],
+        }[row.retry_if_unknown]
     assert found == expected

@@ -14,7 +14,7 @@ from typing_extensions import NotRequired, Required, get_type_hints, is_typeddic
 
 import sekha.types
 from sekha.types import _bridge, _controller, _mcp, _messages, _requests
-from sekha.types._base import regular_time
+from sekha.types._base import normalize_timestamp
 from support.mutants import MAPS, at, objects
 
 # ---- newer servers do not break us (C6) --------------------------------------------------------------------------
@@ -152,8 +152,8 @@ def test_the_documented_types_are_public() -> None:
     ],
 )
 def test_time_stamps_of_all_servers_become_regular(text: str, regular: str) -> None:
-    assert regular_time(text) == regular
-    assert regular_time(regular) == regular
+    assert normalize_timestamp(text) == regular
+    assert normalize_timestamp(regular) == regular
 
 
 moments = st.datetimes(min_value=datetime(1970, 1, 1), max_value=datetime(2200, 1, 1))
@@ -163,7 +163,7 @@ zones = st.integers(-12 * 60, 14 * 60).map(lambda minutes: timezone(timedelta(mi
 @given(moments, zones, st.booleans())
 def test_a_regular_time_stamp_is_the_same_moment_with_six_digits(moment: datetime, zone: timezone, space: bool) -> None:
     aware = moment.replace(tzinfo=timezone.utc)
-    regular = regular_time(aware.astimezone(zone).isoformat(" " if space else "T"))
+    regular = normalize_timestamp(aware.astimezone(zone).isoformat(" " if space else "T"))
     assert len(regular) == 32
     assert datetime.fromisoformat(regular) == aware
     assert regular == aware.isoformat(timespec="microseconds")
@@ -171,13 +171,13 @@ def test_a_regular_time_stamp_is_the_same_moment_with_six_digits(moment: datetim
 
 @given(moments, moments)
 def test_regular_time_stamps_sort_as_their_moments_do(one: datetime, other: datetime) -> None:
-    first, second = (regular_time(moment.isoformat()) for moment in (one, other))
+    first, second = (normalize_timestamp(moment.isoformat()) for moment in (one, other))
     assert (first < second) == (one < other)
 
 
 @given(st.one_of(st.text(), st.from_regex(r"\A\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:?\d\d)?\Z")))
 def test_any_text_comes_back_unchanged_or_as_a_time_that_python_3_9_reads(text: str) -> None:
-    regular = regular_time(text)
+    regular = normalize_timestamp(text)
     if regular != text:
         assert datetime.fromisoformat(regular).utcoffset() == timedelta(0)
-        assert regular_time(regular) == regular
+        assert normalize_timestamp(regular) == regular

@@ -1,163 +1,180 @@
-"""The arguments of calls that have no public request type, as checked shapes."""
+"""Schemas for the arguments of calls that have no public request type, and the completion of a conversation."""
 
-from typing import List, Union
+from typing import Any, Dict, List, Mapping, Union, cast
 
 from pydantic import Field
 from typing_extensions import Annotated, Literal, NotRequired, TypedDict
 
-from sekha.types._base import (
-    Budget,
-    Days,
-    Importance,
-    Number,
-    Query,
-    Size,
-    Text,
-    closed,
-)
-from sekha.types._requests import InputMessage
+from sekha._api.compat.requests import default_label
+from sekha._api.validation import argument_error, validate
+from sekha.types._base import Budget, Days, Importance, NonBlankStr, NonEmptyStr, Number, PositiveU32, forbid_extra
+from sekha.types._requests import CreateConversationRequest, InputMessage
+
+DEFAULT_IMPORTANCE = 5
+"""The importance of a conversation that is stored without one."""
 
 
-@closed
+@forbid_extra
 class ListRequest(TypedDict, total=False):
-    """What ``list_conversations`` and ``iter_conversations`` take."""
+    """Arguments of ``list_conversations`` and ``iter_conversations``."""
 
-    label: Text
-    folder: Text
+    label: NonEmptyStr
+    folder: NonEmptyStr
     pinned: bool
     archived: bool
     subfolders: bool
-    page: Size
-    page_size: Size
+    page: PositiveU32
+    page_size: PositiveU32
 
 
-@closed
+@forbid_extra
 class LabelRequest(TypedDict, total=False):
-    """What ``update_label`` and ``update_folder`` take."""
+    """Arguments of ``update_label`` and ``update_folder``."""
 
-    label: Text
-    folder: Text
+    label: NonEmptyStr
+    folder: NonEmptyStr
 
 
-@closed
+@forbid_extra
 class CountRequest(TypedDict, total=False):
-    """What ``count_conversations`` takes."""
+    """Arguments of ``count_conversations``."""
 
-    label: Text
-    label_contains: Text
-    folder: Text
+    label: NonEmptyStr
+    label_contains: NonEmptyStr
+    folder: NonEmptyStr
 
 
-@closed
+@forbid_extra
 class FullTextRequest(TypedDict):
-    """What ``full_text_search`` takes."""
+    """Arguments of ``full_text_search``."""
 
-    query: Query
-    limit: Size
+    query: NonBlankStr
+    limit: PositiveU32
     raw: bool
 
 
-@closed
+@forbid_extra
 class SummarizeRequest(TypedDict):
-    """What the controller's ``summarize`` takes."""
+    """Arguments of the controller's ``summarize``."""
 
     level: Literal["daily", "weekly", "monthly"]
 
 
-@closed
+@forbid_extra
 class UpdateRequest(TypedDict, total=False):
-    """What ``memory_update`` takes."""
+    """Arguments of ``memory_update``."""
 
-    label: Text
-    folder: Text
+    label: NonEmptyStr
+    folder: NonEmptyStr
     status: Literal["active", "archived"]
     importance_score: Importance
 
 
-@closed
-class ToolPruneRequest(TypedDict):
-    """What ``memory_prune`` takes."""
+@forbid_extra
+class MemoryPruneRequest(TypedDict):
+    """Arguments of ``memory_prune``."""
 
     threshold_days: Days
     importance_threshold: Annotated[Number, Field(ge=0, le=10)]
 
 
-@closed
+@forbid_extra
 class ExportRequest(TypedDict):
-    """What ``memory_export`` takes."""
+    """Arguments of ``memory_export``."""
 
     format: Literal["json", "markdown"]
     include_metadata: bool
 
 
-@closed
-class ModelOptions(TypedDict):
-    """What everything that asks a model takes."""
+@forbid_extra
+class CompletionOptions(TypedDict):
+    """Arguments of all calls to a model."""
 
-    model: NotRequired[Text]
+    model: NotRequired[NonEmptyStr]
     temperature: NotRequired[Annotated[Number, Field(ge=0, le=2)]]
     max_tokens: NotRequired[Annotated[int, Field(ge=1)]]
 
 
-@closed
-class ChatRequest(ModelOptions):
-    """What ``complete`` and ``stream_complete`` take."""
+@forbid_extra
+class ChatRequest(CompletionOptions):
+    """Arguments of ``complete`` and ``stream_complete``."""
 
     messages: Annotated[List[InputMessage], Field(min_length=1)]
 
 
-@closed
+@forbid_extra
 class EmbedRequest(TypedDict):
-    """What ``embed`` takes."""
+    """Arguments of ``embed``."""
 
-    input: NotRequired[Union[Text, Annotated[List[Text], Field(min_length=1)]]]
-    text: NotRequired[Union[Text, Annotated[List[Text], Field(min_length=1)]]]
-    model: NotRequired[Text]
+    input: NotRequired[Union[NonEmptyStr, Annotated[List[NonEmptyStr], Field(min_length=1)]]]
+    text: NotRequired[Union[NonEmptyStr, Annotated[List[NonEmptyStr], Field(min_length=1)]]]
+    model: NotRequired[NonEmptyStr]
 
 
-@closed
+@forbid_extra
 class RouteRequest(TypedDict):
-    """What ``route`` takes."""
+    """Arguments of ``route``."""
 
-    task: Text
-    preferred_model: NotRequired[Text]
+    task: NonEmptyStr
+    preferred_model: NotRequired[NonEmptyStr]
     require_vision: NotRequired[bool]
     max_cost: NotRequired[Number]
     context_size: NotRequired[Annotated[int, Field(ge=0)]]
 
 
-@closed
-class TextsRequest(TypedDict):
-    """What the bridge's ``summarize`` takes."""
+@forbid_extra
+class BridgeSummarizeRequest(TypedDict):
+    """Arguments of the bridge's ``summarize``."""
 
     messages: Annotated[List[str], Field(min_length=1)]
     level: Literal["daily", "weekly", "monthly"]
-    model: NotRequired[Text]
+    model: NotRequired[NonEmptyStr]
 
 
-@closed
+@forbid_extra
 class ExtractRequest(TypedDict):
-    """What ``extract`` takes."""
+    """Arguments of ``extract``."""
 
-    text: Query
-    model: NotRequired[Text]
+    text: NonBlankStr
+    model: NotRequired[NonEmptyStr]
 
 
-@closed
+@forbid_extra
 class ScoreRequest(TypedDict):
-    """What ``score`` takes."""
+    """Arguments of ``score``."""
 
-    conversation: Query
-    model: NotRequired[Text]
+    conversation: NonBlankStr
+    model: NotRequired[NonEmptyStr]
 
 
-@closed
-class PromptRequest(ModelOptions):
-    """What the workflows with a model take."""
+@forbid_extra
+class PromptRequest(CompletionOptions):
+    """Arguments of the workflows with a model."""
 
-    prompt: Query
-    context_query: NotRequired[Query]
-    search_query: NotRequired[Query]
+    prompt: NonBlankStr
+    context_query: NotRequired[NonBlankStr]
+    search_query: NotRequired[NonBlankStr]
     context_budget: NotRequired[Budget]
-    limit: NotRequired[Size]
-    system: NotRequired[Query]
+    limit: NotRequired[PositiveU32]
+    system: NotRequired[NonBlankStr]
+
+
+def complete_conversation(conversation: Mapping[str, object]) -> Dict[str, Any]:
+    """Return a conversation as it is stored: validated, with label, folder, messages and importance.
+
+    Args:
+        conversation: The arguments of ``create_conversation``; label, folder and importance may be missing.
+
+    Raises:
+        SekhaValidationError: An argument cannot be used; ``field`` names it.
+    """
+    request = validate(CreateConversationRequest, conversation)
+    if "messages" not in request:
+        raise argument_error("messages", "is missing")
+    messages = cast("List[Dict[str, Any]]", request["messages"])
+    return {
+        "label": request.get("label") or default_label(messages),
+        "folder": request.get("folder", "/"),
+        "messages": messages,
+        "importance_score": request.get("importance_score", DEFAULT_IMPORTANCE),
+    }

@@ -1,16 +1,26 @@
-"""The one table of endpoints: what is called, may it be repeated, and how its answer is read.
+"""The table of endpoints: route, whether a call may be retried, and how a response is parsed.
 
 One documented route is missing: `PUT .../folder` overwrites the label on the controller 0.1 (D14), so the folder is set
-together with the label that is there.
+together with the current label.
 """
 
 from __future__ import annotations
 
-from typing import Any, Final, List
+from typing import Any, Final, List, TypeVar
 
-from sekha._api import compat as dialect
-from sekha._api.model import Endpoint, Repeat, Service
-from sekha._api.response import Answer, Reader
+from sekha._api.compat.bridge import normalize_completion, normalize_embedding, normalize_importance
+from sekha._api.compat.controller import (
+    normalize_context,
+    normalize_conversation,
+    normalize_count,
+    normalize_labels,
+    normalize_results,
+    normalize_summary,
+)
+from sekha._api.compat.error_overrides import controller_override, delete_override, full_text_override, prune_override
+from sekha._api.compat.health import normalize_bridge_health, normalize_controller_health
+from sekha._api.compat.mcp import normalize_search_results, unwrap_tool_result
+from sekha._api.model import Endpoint, Response, ResponseParser, RetryIfUnknown, Service
 from sekha.types import (
     BridgeSummary,
     ChatCompletion,
@@ -39,368 +49,122 @@ from sekha.types import (
 )
 from sekha.types._mcp import ServerStats
 
+T = TypeVar("T")
 
-def _text(answer: Answer) -> str:
-    return answer.text
+YES, ONCE, NO = RetryIfUnknown.YES, RetryIfUnknown.ONCE, RetryIfUnknown.NO
+
+# Flags of `Endpoint`, for the last column of the table.
+MODEL: Final = {"waits_for_model": True}
+WRITES: Final = {"outcome_matters": True}
+GENERATES: Final = {**WRITES, **MODEL}
+STORES: Final = {**GENERATES, "uses_write_slot": True}
+
+_ROWS: list[Endpoint[Any]] = []
+_UNHEALTHY = frozenset({500, 502, 503, 504})
 
 
-_UNWELL = frozenset({500, 502, 503, 504})
-_NOTHING: Reader[None] = Reader(None, meaning=dialect.controller_meaning)
+def _get_text(response: Response) -> str:
+    return response.text
 
-# ---- the controller's REST routes ----------------------------------------------------------------------------
 
-CREATE_CONVERSATION: Final = Endpoint(
-    "create_conversation",
-    Service.CONTROLLER,
-    "POST",
-    "/api/v1/conversations",
-    Repeat.UNSAFE,
-    Reader[Conversation](Conversation, dialect.conversation, meaning=dialect.controller_meaning),
-    writes=True,
-    slow=True,
-    stores=True,
-)
-GET_CONVERSATION: Final = Endpoint(
-    "get_conversation",
-    Service.CONTROLLER,
-    "GET",
-    "/api/v1/conversations/{id}",
-    Repeat.SAFE,
-    Reader[Conversation](Conversation, dialect.conversation, meaning=dialect.controller_meaning),
-)
-LIST_CONVERSATIONS: Final = Endpoint(
-    "list_conversations",
-    Service.CONTROLLER,
-    "GET",
-    "/api/v1/conversations",
-    Repeat.SAFE,
-    Reader[ConversationListResponse](ConversationListResponse, meaning=dialect.controller_meaning),
-)
-UPDATE_LABEL: Final = Endpoint(
-    "update_label",
-    Service.CONTROLLER,
-    "PUT",
-    "/api/v1/conversations/{id}/label",
-    Repeat.SAFE,
-    _NOTHING,
-    writes=True,
-)
-PIN_CONVERSATION: Final = Endpoint(
-    "pin_conversation",
-    Service.CONTROLLER,
-    "PUT",
-    "/api/v1/conversations/{id}/pin",
-    Repeat.SAFE,
-    _NOTHING,
-    writes=True,
-)
-ARCHIVE_CONVERSATION: Final = Endpoint(
-    "archive_conversation",
-    Service.CONTROLLER,
-    "PUT",
-    "/api/v1/conversations/{id}/archive",
-    Repeat.SAFE,
-    _NOTHING,
-    writes=True,
-)
-DELETE_CONVERSATION: Final = Endpoint(
-    "delete_conversation",
-    Service.CONTROLLER,
-    "DELETE",
-    "/api/v1/conversations/{id}",
-    Repeat.SAFE,
-    Reader[None](None, meaning=dialect.delete_meaning),
-    writes=True,
-)
-COUNT_CONVERSATIONS: Final = Endpoint(
-    "count_conversations",
-    Service.CONTROLLER,
-    "GET",
-    "/api/v1/conversations/count",
-    Repeat.SAFE,
-    Reader[ConversationCount](ConversationCount, dialect.count, meaning=dialect.controller_meaning),
-)
-QUERY: Final = Endpoint(
-    "query",
-    Service.CONTROLLER,
-    "POST",
-    "/api/v1/query",
-    Repeat.SAFE,
-    Reader[QueryResponse](QueryResponse, dialect.hits, meaning=dialect.controller_meaning),
-)
-FULL_TEXT_SEARCH: Final = Endpoint(
-    "full_text_search",
-    Service.CONTROLLER,
-    "POST",
-    "/api/v1/search/fts",
-    Repeat.SAFE,
-    Reader[FullTextResponse](FullTextResponse, meaning=dialect.full_text_meaning),
-)
-ASSEMBLE_CONTEXT: Final = Endpoint(
-    "assemble_context",
-    Service.CONTROLLER,
-    "POST",
-    "/api/v1/context/assemble",
-    Repeat.SAFE,
-    Reader[List[Message]](List[Message], dialect.context, meaning=dialect.controller_meaning),
-)
-SUMMARIZE: Final = Endpoint(
-    "summarize",
-    Service.CONTROLLER,
-    "POST",
-    "/api/v1/summarize",
-    Repeat.COSTLY,
-    Reader[SummaryResponse](SummaryResponse, dialect.summary, meaning=dialect.controller_meaning),
-    slow=True,
-)
-PRUNE_DRY_RUN: Final = Endpoint(
-    "prune_dry_run",
-    Service.CONTROLLER,
-    "POST",
-    "/api/v1/prune/dry-run",
-    Repeat.COSTLY,
-    Reader[PruneResponse](PruneResponse, meaning=dialect.controller_meaning),
-    slow=True,
-)
-PRUNE_EXECUTE: Final = Endpoint(
-    "prune_execute",
-    Service.CONTROLLER,
-    "POST",
-    "/api/v1/prune/execute",
-    Repeat.SAFE,
-    _NOTHING,
-    writes=True,
-)
-SUGGEST_LABELS: Final = Endpoint(
-    "suggest_labels",
-    Service.CONTROLLER,
-    "POST",
-    "/api/v1/labels/suggest",
-    Repeat.COSTLY,
-    Reader[List[LabelSuggestion]](List[LabelSuggestion], dialect.labels, meaning=dialect.controller_meaning),
-    slow=True,
-)
-REBUILD_EMBEDDINGS: Final = Endpoint(
-    "rebuild_embeddings",
-    Service.CONTROLLER,
-    "POST",
-    "/api/v1/rebuild-embeddings",
-    Repeat.SAFE,
-    _NOTHING,
-)
-CONTROLLER_HEALTH: Final = Endpoint(
-    "health",
-    Service.CONTROLLER,
-    "GET",
-    "/health",
-    Repeat.SAFE,
-    Reader[ServiceHealth](ServiceHealth, dialect.controller_health, accepts=_UNWELL),
-)
-CONTROLLER_METRICS: Final = Endpoint(
-    "metrics",
-    Service.CONTROLLER,
-    "GET",
-    "/metrics",
-    Repeat.SAFE,
-    Reader[str](str, _text, meaning=dialect.controller_meaning),
-)
+def _rest(name: str, route: str, retry: RetryIfUnknown, parser: ResponseParser[T], **flags: bool) -> Endpoint[T]:
+    method, path = route.split(" ")
+    return _row(Endpoint(name, Service.CONTROLLER, method, path, retry, parser, **flags))
 
-# ---- its MCP tools -------------------------------------------------------------------------------------------
 
-MEMORY_STORE: Final = Endpoint(
-    "memory_store",
-    Service.MCP,
-    "POST",
-    "/mcp/tools/memory_store",
-    Repeat.UNSAFE,
-    Reader[MemoryStored](MemoryStored, dialect.tool_result),
-    writes=True,
-    slow=True,
-    stores=True,
-)
-MEMORY_SEARCH: Final = Endpoint(
-    "memory_search",
-    Service.MCP,
-    "POST",
-    "/mcp/tools/memory_search",
-    Repeat.SAFE,
-    Reader[MemorySearchResponse](MemorySearchResponse, dialect.tool_hits),
-)
-MEMORY_UPDATE: Final = Endpoint(
-    "memory_update",
-    Service.MCP,
-    "POST",
-    "/mcp/tools/memory_update",
-    Repeat.SAFE,
-    Reader[MemoryUpdated](MemoryUpdated, dialect.tool_result),
-    writes=True,
-)
-MEMORY_GET_CONTEXT: Final = Endpoint(
-    "memory_get_context",
-    Service.MCP,
-    "POST",
-    "/mcp/tools/memory_get_context",
-    Repeat.SAFE,
-    Reader[MemoryContext](MemoryContext, dialect.tool_result),
-)
-MEMORY_EXPORT: Final = Endpoint(
-    "memory_export",
-    Service.MCP,
-    "POST",
-    "/mcp/tools/memory_export",
-    Repeat.SAFE,
-    Reader[MemoryExport](MemoryExport, dialect.tool_result),
-)
-MEMORY_PRUNE: Final = Endpoint(
-    "memory_prune",
-    Service.MCP,
-    "POST",
-    "/mcp/tools/memory_prune",
-    Repeat.COSTLY,
-    Reader[MemoryPruneResponse](MemoryPruneResponse, dialect.tool_result, meaning=dialect.prune_meaning),
-    slow=True,
-)
-MEMORY_STATS: Final = Endpoint(
-    "memory_stats",
-    Service.MCP,
-    "POST",
-    "/mcp/tools/memory_stats",
-    Repeat.SAFE,
-    Reader[ServerStats](ServerStats, dialect.tool_result),
-)
+def _tool(name: str, retry: RetryIfUnknown, parser: ResponseParser[T], **flags: bool) -> Endpoint[T]:
+    return _row(Endpoint(name, Service.MCP, "POST", f"/mcp/tools/{name}", retry, parser, **flags))
 
-# ---- the bridge ----------------------------------------------------------------------------------------------
 
-COMPLETE: Final = Endpoint(
-    "complete",
-    Service.BRIDGE,
-    "POST",
-    "/v1/chat/completions",
-    Repeat.UNSAFE,
-    Reader[ChatCompletion](ChatCompletion, dialect.completion),
-    writes=True,
-    slow=True,
-)
-STREAM_COMPLETE: Final = Endpoint(
-    "stream_complete",
-    Service.BRIDGE,
-    "POST",
-    "/v1/chat/completions",
-    Repeat.UNSAFE,
-    Reader[ChatCompletion](ChatCompletion, dialect.completion),
-    writes=True,
-    slow=True,
-)
-EMBED: Final = Endpoint(
-    "embed",
-    Service.BRIDGE,
-    "POST",
-    "/embed",
-    Repeat.SAFE,
-    Reader[Embedding](Embedding, dialect.embedding),
-)
-BRIDGE_HEALTH: Final = Endpoint(
-    "health",
-    Service.BRIDGE,
-    "GET",
-    "/health",
-    Repeat.SAFE,
-    Reader[ServiceHealth](ServiceHealth, dialect.bridge_health, accepts=_UNWELL),
-)
-MODELS: Final = Endpoint(
-    "models",
-    Service.BRIDGE,
-    "GET",
-    "/api/v1/models",
-    Repeat.SAFE,
-    Reader[List[ModelInfo]](List[ModelInfo]),
-)
-TASKS: Final = Endpoint(
-    "tasks",
-    Service.BRIDGE,
-    "GET",
-    "/api/v1/tasks",
-    Repeat.SAFE,
-    Reader[List[str]](List[str]),
-)
-ROUTE: Final = Endpoint(
-    "route",
-    Service.BRIDGE,
-    "POST",
-    "/api/v1/route",
-    Repeat.SAFE,
-    Reader[RouteDecision](RouteDecision),
-)
-PROVIDER_HEALTH: Final = Endpoint(
-    "provider_health",
-    Service.BRIDGE,
-    "GET",
-    "/api/v1/health/providers",
-    Repeat.SAFE,
-    Reader[ProviderHealth](ProviderHealth),
-)
-BRIDGE_SUMMARIZE: Final = Endpoint(
-    "summarize",
-    Service.BRIDGE,
-    "POST",
-    "/api/v1/summarize",
-    Repeat.COSTLY,
-    Reader[BridgeSummary](BridgeSummary),
-    slow=True,
-)
-EXTRACT: Final = Endpoint(
-    "extract",
-    Service.BRIDGE,
-    "POST",
-    "/api/v1/extract",
-    Repeat.SAFE,
-    Reader[Extraction](Extraction),
-)
-SCORE: Final = Endpoint(
-    "score",
-    Service.BRIDGE,
-    "POST",
-    "/api/v1/score",
-    Repeat.SAFE,
-    Reader[ImportanceScore](ImportanceScore, dialect.importance),
-)
+def _bridge(name: str, route: str, retry: RetryIfUnknown, parser: ResponseParser[T], **flags: bool) -> Endpoint[T]:
+    method, path = route.split(" ")
+    return _row(Endpoint(name, Service.BRIDGE, method, path, retry, parser, **flags))
 
-ENDPOINTS: Final[tuple[Endpoint[Any], ...]] = (
-    CREATE_CONVERSATION,
-    GET_CONVERSATION,
-    LIST_CONVERSATIONS,
-    UPDATE_LABEL,
-    PIN_CONVERSATION,
-    ARCHIVE_CONVERSATION,
-    DELETE_CONVERSATION,
-    COUNT_CONVERSATIONS,
-    QUERY,
-    FULL_TEXT_SEARCH,
-    ASSEMBLE_CONTEXT,
-    SUMMARIZE,
-    PRUNE_DRY_RUN,
-    PRUNE_EXECUTE,
-    SUGGEST_LABELS,
-    REBUILD_EMBEDDINGS,
-    CONTROLLER_HEALTH,
-    CONTROLLER_METRICS,
-    MEMORY_STORE,
-    MEMORY_SEARCH,
-    MEMORY_UPDATE,
-    MEMORY_GET_CONTEXT,
-    MEMORY_EXPORT,
-    MEMORY_PRUNE,
-    MEMORY_STATS,
-    COMPLETE,
-    STREAM_COMPLETE,
-    EMBED,
-    BRIDGE_HEALTH,
-    MODELS,
-    TASKS,
-    ROUTE,
-    PROVIDER_HEALTH,
-    BRIDGE_SUMMARIZE,
-    EXTRACT,
-    SCORE,
-)
-"""Every endpoint there is; the documentation's table of what is repeated when is compared with it."""
+
+def _row(endpoint: Endpoint[T]) -> Endpoint[T]:
+    _ROWS.append(endpoint)
+    return endpoint
+
+
+# ---- parsers -------------------------------------------------------------------------------------------------------
+
+_CONVERSATION = ResponseParser[Conversation](Conversation, normalize_conversation, map_error=controller_override)
+_CONVERSATIONS = ResponseParser[ConversationListResponse](ConversationListResponse, map_error=controller_override)
+_COUNT = ResponseParser[ConversationCount](ConversationCount, normalize_count, map_error=controller_override)
+_NOTHING = ResponseParser[None](None, map_error=controller_override)
+_DELETED = ResponseParser[None](None, map_error=delete_override)
+_RESULTS = ResponseParser[QueryResponse](QueryResponse, normalize_results, map_error=controller_override)
+_FULL_TEXT = ResponseParser[FullTextResponse](FullTextResponse, map_error=full_text_override)
+_CONTEXT = ResponseParser[List[Message]](List[Message], normalize_context, map_error=controller_override)
+_SUMMARY = ResponseParser[SummaryResponse](SummaryResponse, normalize_summary, map_error=controller_override)
+_PRUNE = ResponseParser[PruneResponse](PruneResponse, map_error=controller_override)
+_LABELS = ResponseParser[List[LabelSuggestion]](List[LabelSuggestion], normalize_labels, map_error=controller_override)
+_CONTROLLER_HEALTH = ResponseParser[ServiceHealth](ServiceHealth, normalize_controller_health, ok_statuses=_UNHEALTHY)
+_METRICS = ResponseParser[str](str, _get_text, map_error=controller_override)
+
+_STORED = ResponseParser[MemoryStored](MemoryStored, unwrap_tool_result)
+_FOUND = ResponseParser[MemorySearchResponse](MemorySearchResponse, normalize_search_results)
+_UPDATED = ResponseParser[MemoryUpdated](MemoryUpdated, unwrap_tool_result)
+_DETAILS = ResponseParser[MemoryContext](MemoryContext, unwrap_tool_result)
+_EXPORT = ResponseParser[MemoryExport](MemoryExport, unwrap_tool_result)
+_TOOL_PRUNE = ResponseParser[MemoryPruneResponse](MemoryPruneResponse, unwrap_tool_result, map_error=prune_override)
+_STATS = ResponseParser[ServerStats](ServerStats, unwrap_tool_result)
+
+_COMPLETION = ResponseParser[ChatCompletion](ChatCompletion, normalize_completion)
+_EMBEDDING = ResponseParser[Embedding](Embedding, normalize_embedding)
+_BRIDGE_HEALTH = ResponseParser[ServiceHealth](ServiceHealth, normalize_bridge_health, ok_statuses=_UNHEALTHY)
+_MODELS = ResponseParser[List[ModelInfo]](List[ModelInfo])
+_TASKS = ResponseParser[List[str]](List[str])
+_ROUTE = ResponseParser[RouteDecision](RouteDecision)
+_PROVIDERS = ResponseParser[ProviderHealth](ProviderHealth)
+_BRIDGE_SUMMARY = ResponseParser[BridgeSummary](BridgeSummary)
+_EXTRACTION = ResponseParser[Extraction](Extraction)
+_SCORE = ResponseParser[ImportanceScore](ImportanceScore, normalize_importance)
+
+# ---- the REST routes of the controller -------------------------------------------------------------------------------
+
+CREATE_CONVERSATION = _rest("create_conversation", "POST /api/v1/conversations", NO, _CONVERSATION, **STORES)
+GET_CONVERSATION = _rest("get_conversation", "GET /api/v1/conversations/{id}", YES, _CONVERSATION)
+LIST_CONVERSATIONS = _rest("list_conversations", "GET /api/v1/conversations", YES, _CONVERSATIONS)
+UPDATE_LABEL = _rest("update_label", "PUT /api/v1/conversations/{id}/label", YES, _NOTHING, **WRITES)
+PIN_CONVERSATION = _rest("pin_conversation", "PUT /api/v1/conversations/{id}/pin", YES, _NOTHING, **WRITES)
+ARCHIVE_CONVERSATION = _rest("archive_conversation", "PUT /api/v1/conversations/{id}/archive", YES, _NOTHING, **WRITES)
+DELETE_CONVERSATION = _rest("delete_conversation", "DELETE /api/v1/conversations/{id}", YES, _DELETED, **WRITES)
+COUNT_CONVERSATIONS = _rest("count_conversations", "GET /api/v1/conversations/count", YES, _COUNT)
+QUERY = _rest("query", "POST /api/v1/query", YES, _RESULTS)
+FULL_TEXT_SEARCH = _rest("full_text_search", "POST /api/v1/search/fts", YES, _FULL_TEXT)
+ASSEMBLE_CONTEXT = _rest("assemble_context", "POST /api/v1/context/assemble", YES, _CONTEXT)
+SUMMARIZE = _rest("summarize", "POST /api/v1/summarize", ONCE, _SUMMARY, **MODEL)
+PRUNE_DRY_RUN = _rest("prune_dry_run", "POST /api/v1/prune/dry-run", ONCE, _PRUNE, **MODEL)
+PRUNE_EXECUTE = _rest("prune_execute", "POST /api/v1/prune/execute", YES, _NOTHING, **WRITES)
+SUGGEST_LABELS = _rest("suggest_labels", "POST /api/v1/labels/suggest", ONCE, _LABELS, **MODEL)
+REBUILD_EMBEDDINGS = _rest("rebuild_embeddings", "POST /api/v1/rebuild-embeddings", YES, _NOTHING)
+CONTROLLER_HEALTH = _rest("health", "GET /health", YES, _CONTROLLER_HEALTH)
+CONTROLLER_METRICS = _rest("metrics", "GET /metrics", YES, _METRICS)
+
+# ---- its MCP tools ---------------------------------------------------------------------------------------------------
+
+MEMORY_STORE = _tool("memory_store", NO, _STORED, **STORES)
+MEMORY_SEARCH = _tool("memory_search", YES, _FOUND)
+MEMORY_UPDATE = _tool("memory_update", YES, _UPDATED, **WRITES)
+MEMORY_GET_CONTEXT = _tool("memory_get_context", YES, _DETAILS)
+MEMORY_EXPORT = _tool("memory_export", YES, _EXPORT)
+MEMORY_PRUNE = _tool("memory_prune", ONCE, _TOOL_PRUNE, **MODEL)
+MEMORY_STATS = _tool("memory_stats", YES, _STATS)
+
+# ---- the bridge ------------------------------------------------------------------------------------------------------
+
+COMPLETE = _bridge("complete", "POST /v1/chat/completions", NO, _COMPLETION, **GENERATES)
+STREAM_COMPLETE = _bridge("stream_complete", "POST /v1/chat/completions", NO, _COMPLETION, **GENERATES)
+EMBED = _bridge("embed", "POST /embed", YES, _EMBEDDING)
+BRIDGE_HEALTH = _bridge("health", "GET /health", YES, _BRIDGE_HEALTH)
+MODELS = _bridge("models", "GET /api/v1/models", YES, _MODELS)
+TASKS = _bridge("tasks", "GET /api/v1/tasks", YES, _TASKS)
+ROUTE = _bridge("route", "POST /api/v1/route", YES, _ROUTE)
+PROVIDER_HEALTH = _bridge("provider_health", "GET /api/v1/health/providers", YES, _PROVIDERS)
+BRIDGE_SUMMARIZE = _bridge("summarize", "POST /api/v1/summarize", ONCE, _BRIDGE_SUMMARY, **MODEL)
+EXTRACT = _bridge("extract", "POST /api/v1/extract", YES, _EXTRACTION)
+SCORE = _bridge("score", "POST /api/v1/score", YES, _SCORE)
+
+ENDPOINTS: Final = tuple(_ROWS)
+"""All rows, in the order of the table; the documentation's table of retries is compared with it."""

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple, TypeVar, cast
 
-from sekha._api.compat import citation_of
+from sekha._api.compat.controller import get_citation
 from sekha._api.validation import argument_error, drop_unset
 from sekha.types import (
     ConversationListItem,
@@ -16,14 +16,14 @@ from sekha.types import (
     Message,
     SearchResult,
 )
-from sekha.types._base import regular_time
+from sekha.types._base import normalize_timestamp
 
 T = TypeVar("T")
 
 PINNED = 10
 """The importance of a pinned conversation."""
 
-LARGEST_SEARCH = 1000
+MAX_SEARCH_SIZE = 1000
 """Hits that a filtered search asks for at most."""
 
 _DATE = re.compile(r"\d{4}-\d\d-\d\d")
@@ -41,11 +41,11 @@ class Period(NamedTuple):
             return True
         if not time:
             return False
-        moment = regular_time(time)
+        moment = normalize_timestamp(time)
         return self.start <= moment and (not self.end or moment <= self.end)
 
 
-def period(start: str | None, end: str | None, prefix: str = "") -> Period:
+def parse_period(start: str | None, end: str | None, prefix: str = "") -> Period:
     """A period from two ISO dates or date-times; without a zone they are UTC, and a date as ``end`` is its whole day.
 
     Raises:
@@ -61,7 +61,7 @@ def period(start: str | None, end: str | None, prefix: str = "") -> Period:
 
 
 def _moment(text: str, field: str, time_of_day: str) -> str:
-    regular = regular_time(f"{text}T{time_of_day}" if _DATE.fullmatch(text) else text)
+    regular = normalize_timestamp(f"{text}T{time_of_day}" if _DATE.fullmatch(text) else text)
     try:
         if not regular.endswith("+00:00"):
             raise ValueError
@@ -71,7 +71,7 @@ def _moment(text: str, field: str, time_of_day: str) -> str:
     return regular
 
 
-class HitFilter(NamedTuple):
+class ResultFilter(NamedTuple):
     """Which hits of a search are wanted."""
 
     labels: frozenset[str] | None
@@ -101,28 +101,28 @@ class HitFilter(NamedTuple):
         ]
 
 
-_EVERYTHING = HitFilter(None, None, None, Period())
+_EVERYTHING = ResultFilter(None, None, None, Period())
 
 
-def hit_filter(filters: Filters | None, prefix: str = "filters.") -> HitFilter:
+def parse_filters(filters: Filters | None, prefix: str = "filters.") -> ResultFilter:
     """The filter that a request asks for; all given conditions must hold."""
     if not filters:
         return _EVERYTHING
     labels = frozenset(filters["labels"]) if "labels" in filters else None
     if "label" in filters:
         labels = frozenset([filters["label"]]) if labels is None else labels & {filters["label"]}
-    return HitFilter(
+    return ResultFilter(
         labels,
         filters.get("folder"),
         filters.get("min_importance"),
-        period(filters.get("start_date"), filters.get("end_date"), prefix),
+        parse_period(filters.get("start_date"), filters.get("end_date"), prefix),
     )
 
 
 def search_sizes(wanted: int) -> Sequence[int]:
     """How many hits a filtered search asks for: four times what is wanted, then, if that is too few, 1000."""
-    first = max(wanted, min(4 * wanted, LARGEST_SEARCH))
-    return (first, LARGEST_SEARCH) if first < LARGEST_SEARCH else (first,)
+    first = max(wanted, min(4 * wanted, MAX_SEARCH_SIZE))
+    return (first, MAX_SEARCH_SIZE) if first < MAX_SEARCH_SIZE else (first,)
 
 
 def importance_by_id(rows: Iterable[ConversationListItem]) -> dict[str, float]:
@@ -163,7 +163,7 @@ def conversation_filter(
 def stats_filter(request: MemoryStatsRequest) -> Callable[[ConversationListItem], bool]:
     """Which conversations statistics are about; dates compare the last change."""
     labels = frozenset(request["labels"]) if "labels" in request else None
-    changed = period(request.get("start_date"), request.get("end_date"))
+    changed = parse_period(request.get("start_date"), request.get("end_date"))
 
     def keep(row: ConversationListItem) -> bool:
         return (
@@ -176,13 +176,13 @@ def stats_filter(request: MemoryStatsRequest) -> Callable[[ConversationListItem]
     return keep
 
 
-def outside(context: Iterable[Message], excluded_folders: Sequence[str]) -> list[Message]:
+def exclude_folders(context: Iterable[Message], excluded_folders: Sequence[str]) -> list[Message]:
     """The messages of a context that come from none of the folders, nor from below them."""
     return [
         message
         for message in context
         if not any(
-            in_folder(str(citation_of(cast("Mapping[str, Any]", message)).get("folder") or ""), root)
+            in_folder(str(get_citation(cast("Mapping[str, Any]", message)).get("folder") or ""), root)
             for root in excluded_folders
         )
     ]

@@ -6,11 +6,11 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, cast
 
-from sekha._api.compat import citation_of
+from sekha._api.compat.controller import get_citation
 from sekha._utils.json_access import get
 from sekha.type_guards import extract_text
 from sekha.types import ChatMessage, Message, SearchResult
-from sekha.types._base import regular_time
+from sekha.types._base import normalize_timestamp
 
 _ESCAPED = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&#x27;"})
 _DELIMITER = re.compile(r"<(?=\s*/?\s*(?:memory|message)\b)", re.IGNORECASE)
@@ -34,14 +34,14 @@ def prompt_with_context(prompt: str, context: Sequence[Message], *, system: str 
             message["content"],
             role=message["role"],
             timestamp=message.get("timestamp"),
-            **citation_of(cast("Mapping[str, Any]", message)),
+            **get_citation(cast("Mapping[str, Any]", message)),
         )
         for message in _in_order_of_time(_each_once(cast("Sequence[Mapping[str, Any]]", context)))
     ]
     return _messages([_block(quoted), prompt], system)
 
 
-def prompt_with_hits(prompt: str, hits: Sequence[SearchResult], *, system: str | None = None) -> list[ChatMessage]:
+def prompt_with_results(prompt: str, hits: Sequence[SearchResult], *, system: str | None = None) -> list[ChatMessage]:
     """The messages for a completion: first the prompt, then what was found, in one user message.
 
     Args:
@@ -90,4 +90,6 @@ def _in_order_of_time(messages: Sequence[Any]) -> list[Any]:
     met: dict[object, int] = {}
     for message in messages:
         met.setdefault(message.get("conversation_id"), len(met))
-    return sorted(messages, key=lambda m: (regular_time(m.get("timestamp") or ""), met[m.get("conversation_id")]))
+    return sorted(
+        messages, key=lambda m: (normalize_timestamp(m.get("timestamp") or ""), met[m.get("conversation_id")])
+    )

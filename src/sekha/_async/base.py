@@ -4,46 +4,89 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import TracebackType
-from typing import Any, Optional
+from typing import ClassVar, Optional
 
-from typing_extensions import Self
+from typing_extensions import Self, Unpack
 
+from sekha._api.compat.capabilities import Capabilities
+from sekha._api.model import Service
 from sekha._concurrency.clock import Clock
 from sekha._concurrency.misuse import AsyncMisuseGuard
 from sekha._http.models import AsyncHTTPClient
-from sekha._transport.options import changed_keys, changed_options
-from sekha._utils.redaction import redact_traceback
+from sekha._transport.options import bridge_keys, controller_keys, key_overrides
+from sekha._utils.redaction import Secret, redact_traceback
 from sekha._utils.sentinel import NOT_GIVEN, NotGiven
-from sekha.config import ClientSettings, ConnectionSettings
+from sekha.config import (
+    ClientConfig,
+    ClientSettings,
+    ConnectionSettings,
+    bridge_config,
+    controller_config,
+    mcp_config,
+)
 
 from .transport import AsyncTransport
 
+_RESOLVE_CONFIG = {
+    Service.CONTROLLER: controller_config,
+    Service.MCP: mcp_config,
+    Service.BRIDGE: bridge_config,
+}
+
 
 class AsyncConnectionOptions(ConnectionSettings, total=False):
-    """The further keywords of a client of one service."""
+    """Further keywords of a client of one service."""
 
     http_client: Optional[AsyncHTTPClient]
 
 
 class AsyncClientOptions(ClientSettings, total=False):
-    """The keywords of `AsyncSekhaClient`."""
+    """Keywords of `AsyncSekhaClient`."""
 
     http_client: Optional[AsyncHTTPClient]
 
 
 class AsyncServiceClient(AsyncMisuseGuard):
-    """A client of one server."""
+    """Base of the clients of one service."""
 
+    _service: ClassVar[Service]
     _transport: AsyncTransport
+    _capabilities: Capabilities
     _owns_connections: bool
 
+    @redact_traceback
+    def __init__(
+        self,
+        config: ClientConfig | None = None,
+        *,
+        base_url: str | None = None,
+        api_key: str | None = None,
+        timeout: float | NotGiven | None = NOT_GIVEN,
+        max_retries: int | NotGiven = NOT_GIVEN,
+        **options: Unpack[AsyncConnectionOptions],
+    ) -> None:
+        self._open(
+            config,
+            {"base_url": base_url, "api_key": api_key, "timeout": timeout, "max_retries": max_retries, **options},
+        )
+
     @classmethod
-    def _over(cls, transport: AsyncTransport, *, owns_connections: bool = False) -> Self:
-        """A client that sends through a transport which somebody else made."""
+    def _from_transport(cls, transport: AsyncTransport, capabilities: Capabilities) -> Self:
+        """Return a client that borrows a transport: closing it closes nothing."""
         self = cls.__new__(cls)
-        self._transport = transport
-        self._owns_connections = owns_connections
+        self._transport, self._capabilities, self._owns_connections = transport, capabilities, False
         return self
+
+    def _open(self, config: ClientConfig | None, arguments: Mapping[str, object]) -> None:
+        """Initialize a client with connections of its own."""
+        settings = _RESOLVE_CONFIG[self._service](config, arguments)
+        if self._service is Service.BRIDGE:
+            base_url, keys = settings.bridge_url, bridge_keys(settings)
+        else:
+            base_url, keys = settings.controller_url, controller_keys(settings)
+        self._transport = AsyncTransport.from_config(settings, str(base_url), keys)
+        self._capabilities = Capabilities()
+        self._owns_connections = True
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self._transport}>"
@@ -76,20 +119,17 @@ class AsyncServiceClient(AsyncMisuseGuard):
             print((await patient.health())["status"])
             ```
         """
-        options = changed_options(
-            self._transport.headers,
-            timeout=timeout,
-            max_retries=max_retries,
-            deadline=deadline,
-            headers=headers,
+        transport = self._transport.view(
+            self._key_overrides(api_key), timeout=timeout, max_retries=max_retries, deadline=deadline, headers=headers
         )
-        return self._over(self._transport.view(options, self._keys(api_key)))
+        return self._from_transport(transport, self._capabilities)
 
     def _use_clock(self, clock: Clock) -> None:
         self._transport.use_clock(clock)
 
-    def _keys(self, api_key: str | None) -> Mapping[Any, Any]:
-        return changed_keys(api_key=api_key)
+    def _key_overrides(self, api_key: str | None) -> dict[Service, Secret]:
+        """Return the keys that a view with another ``api_key`` sends."""
+        return key_overrides(api_key=api_key)
 
     async def aclose(self) -> None:
         """Close the connections, if they are this client's own; calling it again does nothing."""

@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 from uuid import UUID
 
-from typing_extensions import Unpack
-
-from sekha._api import compat as dialect
 from sekha._api import endpoints
-from sekha._api.arguments import ExportRequest, ToolPruneRequest, UpdateRequest
+from sekha._api.arguments import ExportRequest, MemoryPruneRequest, UpdateRequest, complete_conversation
+from sekha._api.compat.mcp import apply_export_options, complete_stats
 from sekha._api.filters import PINNED, stats_filter
+from sekha._api.model import Service
 from sekha._api.validation import argument_error, drop_unset, merge_arguments, validate
 from sekha._api.validation import parse_conversation_id as checked_id
-from sekha._transport.options import changed_keys, server_keys
-from sekha._utils.redaction import redact_traceback
-from sekha._utils.sentinel import NOT_GIVEN, NotGiven
-from sekha.config import ClientConfig, mcp_config
+from sekha._transport.options import key_overrides
+from sekha._utils.redaction import Secret
 from sekha.errors import SekhaError, SekhaServerError
 from sekha.types import (
-    CreateConversationRequest,
     Filters,
     MemoryContext,
     MemoryExport,
@@ -33,7 +29,7 @@ from sekha.types import (
     MemoryUpdated,
 )
 
-from .base import AsyncConnectionOptions, AsyncServiceClient
+from .base import AsyncServiceClient
 from .operations.pagination import all_conversations
 from .operations.pagination import count_messages as count_all
 from .operations.search import search
@@ -68,30 +64,10 @@ class AsyncMCPClient(AsyncServiceClient):
         ```
     """
 
-    @redact_traceback
-    def __init__(
-        self,
-        config: ClientConfig | None = None,
-        *,
-        base_url: str | None = None,
-        api_key: str | None = None,
-        timeout: float | NotGiven | None = NOT_GIVEN,
-        max_retries: int | NotGiven = NOT_GIVEN,
-        **options: Unpack[AsyncConnectionOptions],
-    ) -> None:
-        arguments = {
-            "base_url": base_url,
-            "api_key": api_key,
-            "timeout": timeout,
-            "max_retries": max_retries,
-            **options,
-        }
-        settings = mcp_config(config, arguments)
-        self._transport = AsyncTransport.from_config(settings, str(settings.controller_url), server_keys(settings))
-        self._owns_connections = True
+    _service: ClassVar[Service] = Service.MCP
 
-    def _keys(self, api_key: str | None) -> Mapping[Any, Any]:
-        return changed_keys(mcp_api_key=api_key)
+    def _key_overrides(self, api_key: str | None) -> dict[Service, Secret]:
+        return key_overrides(mcp_api_key=api_key)
 
     async def memory_stats(
         self,
@@ -137,7 +113,7 @@ class AsyncMCPClient(AsyncServiceClient):
         keywords = drop_unset(folder=folder, label=label, labels=labels, start_date=start_date, end_date=end_date)
         wanted = validate(MemoryStatsRequest, merge_arguments(request, keywords, "request"))
         keep = stats_filter(wanted)
-        transport = self._transport.begun()
+        transport = self._transport.start_deadline()
         answer: dict[str, object] = {}
         if set(wanted) <= {"folder"} or set(wanted) == {"label"}:
             server = await transport.send(endpoints.MEMORY_STATS.request(wanted))
@@ -148,7 +124,7 @@ class AsyncMCPClient(AsyncServiceClient):
         counting = count_messages if count_messages is not None else len(rows) <= COUNTED_WITHOUT_ASKING
         if answer.get("total_messages") is None and counting:
             answer["total_messages"] = await count_all(transport, [row["conversation_id"] for row in rows])
-        return dialect.stats(answer, rows)
+        return complete_stats(answer, rows)
 
     async def memory_search(
         self,
@@ -216,13 +192,10 @@ class AsyncMCPClient(AsyncServiceClient):
         own = {name: value for name, value in wanted.items() if name in Filters.__annotations__}
         narrowed = cast(Filters, {**wanted.get("filters", {}), **own})
 
-        async def ask(number: int) -> MemorySearchResponse:
-            body = {"query": wanted["query"], "limit": number}
-            return await transport.send(endpoints.MEMORY_SEARCH.request(body))
-
-        transport = self._transport.begun()
-        page, found = await search(transport, ask, size, start, narrowed, prefix="")
-        page["results"] = found.hits
+        body = {"query": wanted["query"], "limit": size}
+        transport = self._transport.start_deadline()
+        page, found = await search(transport, endpoints.MEMORY_SEARCH, body, size, start, narrowed, prefix="")
+        page["results"] = found.results
         page["query"] = wanted["query"]
         page["limit"] = size
         if found.truncated is not None:
@@ -270,17 +243,9 @@ class AsyncMCPClient(AsyncServiceClient):
             ```
         """
         keywords = drop_unset(label=label, folder=folder, importance_score=importance_score, messages=messages)
-        wanted = validate(CreateConversationRequest, merge_arguments(request, keywords, "request"))
-        if "messages" not in wanted:
-            raise argument_error("messages", "is missing")
-        texts = cast("list[dict[str, Any]]", wanted["messages"])
-        body: dict[str, Any] = {
-            "label": wanted.get("label") or dialect.label_for(texts),
-            "folder": wanted.get("folder", "/"),
-            "messages": texts,
-            "importance_score": wanted.get("importance_score", 5),
-        }
-        return await store(self._transport.begun(), endpoints.MEMORY_STORE, body, drop_images=drop_images)
+        conversation = complete_conversation(merge_arguments(request, keywords, "request"))
+        transport = self._transport.start_deadline()
+        return await store(transport, self._capabilities, endpoints.MEMORY_STORE, conversation, drop_images=drop_images)
 
     async def memory_update(
         self,
@@ -326,7 +291,7 @@ class AsyncMCPClient(AsyncServiceClient):
         }
         if not wanted:
             raise argument_error("label", "is missing; give something to change")
-        transport = self._transport.begun()
+        transport = self._transport.start_deadline()
         over_rest = {
             name: endpoint
             for name, value, endpoint in (
@@ -419,7 +384,7 @@ class AsyncMCPClient(AsyncServiceClient):
             ```
         """
         request = validate(
-            ToolPruneRequest, {"threshold_days": threshold_days, "importance_threshold": importance_threshold}
+            MemoryPruneRequest, {"threshold_days": threshold_days, "importance_threshold": importance_threshold}
         )
         return await self._transport.send(endpoints.MEMORY_PRUNE.request(request))
 
@@ -452,4 +417,4 @@ class AsyncMCPClient(AsyncServiceClient):
         id = checked_id(conversation_id)
         request = validate(ExportRequest, {"format": format, "include_metadata": include_metadata})
         export = await self._transport.send(endpoints.MEMORY_EXPORT.request({"conversation_id": id, **request}))
-        return dialect.export(export, request["format"], include_metadata=request["include_metadata"])
+        return apply_export_options(export, request["format"], include_metadata=request["include_metadata"])

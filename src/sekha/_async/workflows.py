@@ -8,10 +8,10 @@ from typing import Any
 from typing_extensions import Self
 
 from sekha._api.arguments import PromptRequest
-from sekha._api.compat import health_of
+from sekha._api.compat.health import health_from_error
 from sekha._api.endpoints import MEMORY_STATS
-from sekha._api.filters import hit_filter
-from sekha._api.prompts import prompt_with_context, prompt_with_hits
+from sekha._api.filters import parse_filters
+from sekha._api.prompts import prompt_with_context, prompt_with_results
 from sekha._api.validation import drop_unset, validate
 from sekha._concurrency.misuse import AsyncMisuseGuard
 from sekha._concurrency.tasks import AsyncCall, async_gather
@@ -33,7 +33,7 @@ class AsyncWorkflows(AsyncMisuseGuard):
     bridge: AsyncBridgeClient
     mcp: AsyncMCPClient
 
-    def _begun(self) -> Self:
+    def _start_deadline(self) -> Self:
         """A view whose calls share one deadline that runs from now."""
         raise NotImplementedError
 
@@ -80,13 +80,13 @@ class AsyncWorkflows(AsyncMisuseGuard):
             ```
         """
         search = validate(QueryRequest, drop_unset(query=query, limit=limit, filters=filters))
-        hit_filter(search.get("filters"))
-        begun = self._begun()
-        conversation = await begun.controller.create_conversation(
+        parse_filters(search.get("filters"))
+        view = self._start_deadline()
+        conversation = await view.controller.create_conversation(
             label=label, folder=folder, importance_score=importance_score, messages=messages, drop_images=drop_images
         )
         try:
-            found = await begun.controller.query(query, limit=limit, filters=search.get("filters"))
+            found = await view.controller.query(query, limit=limit, filters=search.get("filters"))
         except SekhaError as error:
             error.conversation = conversation
             raise
@@ -145,9 +145,9 @@ class AsyncWorkflows(AsyncMisuseGuard):
             temperature=temperature,
             max_tokens=max_tokens,
         )
-        begun = self._begun()
-        messages = await begun._with_context(request, context_budget, preferred_labels, excluded_folders)
-        return await begun.bridge.complete(messages, model=model, temperature=temperature, max_tokens=max_tokens)
+        view = self._start_deadline()
+        messages = await view._with_context(request, context_budget, preferred_labels, excluded_folders)
+        return await view.bridge.complete(messages, model=model, temperature=temperature, max_tokens=max_tokens)
 
     async def stream_with_context(
         self,
@@ -201,9 +201,9 @@ class AsyncWorkflows(AsyncMisuseGuard):
             temperature=temperature,
             max_tokens=max_tokens,
         )
-        begun = self._begun()
-        messages = await begun._with_context(request, context_budget, preferred_labels, excluded_folders)
-        return await begun.bridge.stream_complete(messages, model=model, temperature=temperature, max_tokens=max_tokens)
+        view = self._start_deadline()
+        messages = await view._with_context(request, context_budget, preferred_labels, excluded_folders)
+        return await view.bridge.stream_complete(messages, model=model, temperature=temperature, max_tokens=max_tokens)
 
     async def complete_with_memory(
         self,
@@ -259,11 +259,11 @@ class AsyncWorkflows(AsyncMisuseGuard):
                 max_tokens=max_tokens,
             ),
         )
-        begun = self._begun()
-        begun.bridge._transport.require()
-        found = await begun.controller.query(search_query, limit=limit, filters=filters)
-        messages = prompt_with_hits(prompt, found["results"], system=system)
-        return await begun.bridge.complete(messages, model=model, temperature=temperature, max_tokens=max_tokens)
+        view = self._start_deadline()
+        view.bridge._transport.require_configured()
+        found = await view.controller.query(search_query, limit=limit, filters=filters)
+        messages = prompt_with_results(prompt, found["results"], system=system)
+        return await view.bridge.complete(messages, model=model, temperature=temperature, max_tokens=max_tokens)
 
     async def _with_context(
         self,
@@ -273,7 +273,7 @@ class AsyncWorkflows(AsyncMisuseGuard):
         excluded_folders: Sequence[str] | None,
     ) -> list[ChatMessage]:
         wanted = validate(PromptRequest, request)
-        self.bridge._transport.require()
+        self.bridge._transport.require_configured()
         context = await self.controller.assemble_context(
             wanted.get("context_query", ""),
             context_budget=context_budget,
@@ -310,15 +310,15 @@ class AsyncWorkflows(AsyncMisuseGuard):
             await mcp._transport.send(MEMORY_STATS.request({}))
             return ServiceHealth(status="healthy", checks={})
 
-        def told(call: AsyncCall[[], ServiceHealth]) -> AsyncCall[[], ServiceHealth]:
+        def report(call: AsyncCall[[], ServiceHealth]) -> AsyncCall[[], ServiceHealth]:
             async def ask() -> ServiceHealth:
                 try:
                     return await call()
                 except SekhaError as error:
-                    return health_of(error)
+                    return health_from_error(error)
 
             return ask
 
         services = {"controller": controller.health, "bridge": bridge.health, "mcp": tools}
-        answers = await async_gather([told(call) for call in services.values()], len(services))
+        answers = await async_gather([report(call) for call in services.values()], len(services))
         return dict(zip(services, answers))

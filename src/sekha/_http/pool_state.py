@@ -1,182 +1,185 @@
-"""Who gets which connection of a pool: decided without waiting and without touching a socket."""
+"""Which caller gets which connection of a pool: decided without waiting, and without touching a socket."""
 
 from __future__ import annotations
 
 import threading
 from collections import OrderedDict, deque
 from collections.abc import Callable, Hashable
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, TypeVar
 
+from sekha._concurrency.primitives import AsyncWakeup, Wakeup
 from sekha.errors import SekhaClosedError
 
 C = TypeVar("C", bound=Hashable)
 
 
-class Wakes(Protocol):
-    """What a caller waits for."""
-
-    def set(self) -> None:
-        """Wake the caller."""
-
-
-class Turn(Generic[C]):
-    """A caller's turn: it may use an idle connection, or make one if there is none; or it still has to wait.
+class Waiter(Generic[C]):
+    """A caller that has asked for a connection. It may use one, or open one; or it still has to wait.
 
     Attributes:
-        connection: The connection it was given; None stands for the right to make one.
-        signal: What wakes it, if it had to wait.
+        connection: The connection it was assigned; None stands for the right to open one.
+        wakeup: Set when the wait is over; None if there was none.
         ahead: How many were waiting when it came.
-        has_come: Whether it may go on.
+        is_assigned: Whether the wait is over.
     """
 
-    __slots__ = ("ahead", "connection", "has_come", "signal")
+    __slots__ = ("ahead", "connection", "is_assigned", "wakeup")
 
-    def __init__(self, connection: C | None, signal: Wakes | None, ahead: int = 0) -> None:
+    def __init__(self, connection: C | None, wakeup: AsyncWakeup | Wakeup | None, ahead: int = 0) -> None:
         self.connection = connection
-        self.signal = signal
+        self.wakeup = wakeup
         self.ahead = ahead
-        self.has_come = signal is None
+        self.is_assigned = wakeup is None
 
     def wake(self) -> None:
         """Wake the caller."""
-        if self.signal is not None:
-            self.signal.set()
+        if self.wakeup is not None:
+            self.wakeup.set()
 
 
-class Places(Generic[C]):
-    """The places of a pool. Each holds one connection: being made, in use, or idle.
+class PoolState(Generic[C]):
+    """The slots of a pool. Each holds one connection, which is being opened, in use, or idle.
 
-    The idle connection that was used last is given out first, so that the others can grow old. Where all places are
-    taken callers queue up, and a place goes from hand to hand: nobody who comes later can take it in between.
+    Idle connections are used last in, first out, so that the others can expire. Where all slots are taken, callers wait
+    in a queue, first come, first served: a slot passes from one caller directly to the next, so nobody overtakes.
+
+    The life of a slot:
+
+    1. `acquire` assigns an idle connection, or a free slot to open one in, or a place in the queue.
+    2. `attach` puts the connection that was opened into the slot.
+    3. `release` passes the connection on, or keeps it as idle. `free_slot` does so with an empty slot.
+    4. `pop_expired` takes out a connection that was idle for too long, or that was abandoned. The caller closes it and
+       then calls `free_slot`.
 
     Args:
-        limit: Number of places.
-        idle_seconds: How long an idle connection is kept.
+        limit: Number of slots.
+        keepalive_expiry: Seconds for which an idle connection is kept.
     """
 
-    def __init__(self, limit: int, idle_seconds: float) -> None:
-        self._free = limit
-        self._idle_seconds = idle_seconds
+    def __init__(self, limit: int, keepalive_expiry: float) -> None:
+        self._free_slots = limit
+        self._keepalive_expiry = keepalive_expiry
         self._idle: deque[tuple[float, C]] = deque()  # with the time since when; the longest idle first
-        self._used: set[C] = set()
-        self._queue: OrderedDict[Turn[C], None] = OrderedDict()
-        self._forgotten: deque[C] = deque()
+        self._in_use: set[C] = set()
+        self._queue: OrderedDict[Waiter[C], None] = OrderedDict()
+        self._abandoned: deque[C] = deque()
         self._closed = False
-        self._lock = threading.Lock()  # held for a few steps, never while anybody waits
+        self._lock = threading.Lock()  # held for a few steps, never during I/O
 
-    def enter(self, make_signal: Callable[[], Wakes]) -> Turn[C]:
-        """A caller comes. Where it has to wait, it waits for ``signal`` and then asks `leave`.
+    def acquire(self, make_wakeup: Callable[[], AsyncWakeup | Wakeup]) -> Waiter[C]:
+        """Ask for a connection. A caller that has to wait waits for ``wakeup``, and then calls `cancel_wait`.
 
         Args:
-            make_signal: Makes what wakes the caller, if it has to wait.
+            make_wakeup: Makes the event, if the caller has to wait.
 
         Raises:
-            SekhaClosedError: The pool was closed.
+            SekhaClosedError: The pool is closed.
         """
         with self._lock:
-            self._refuse_if_closed()
+            self._raise_if_closed()
             if self._idle:
                 _, connection = self._idle.pop()
-                self._used.add(connection)
-                return Turn(connection, None)
-            if self._free:
-                self._free -= 1
-                return Turn(None, None)
-            turn: Turn[C] = Turn(None, make_signal(), len(self._queue))
-            self._queue[turn] = None
-            return turn
+                self._in_use.add(connection)
+                return Waiter(connection, None)
+            if self._free_slots:
+                self._free_slots -= 1
+                return Waiter(None, None)
+            waiter: Waiter[C] = Waiter(None, make_wakeup(), len(self._queue))
+            self._queue[waiter] = None
+            return waiter
 
-    def leave(self, turn: Turn[C]) -> bool:
-        """A caller stops waiting; False if its turn had come: then it has a place to use or to give back.
+    def cancel_wait(self, waiter: Waiter[C]) -> bool:
+        """Stop waiting; return False if the caller was assigned a slot: then it must use it or give it back.
 
         Raises:
-            SekhaClosedError: It was sent away, because the pool was closed.
+            SekhaClosedError: The wait ended because the pool was closed.
         """
         with self._lock:
-            if turn.has_come:
+            if waiter.is_assigned:
                 return False
-            self._refuse_if_closed()
-            del self._queue[turn]
+            self._raise_if_closed()
+            del self._queue[waiter]
             return True
 
-    def use(self, connection: C, instead_of: C | None) -> None:
-        """A caller has made the connection that it had the right to make.
+    def attach(self, connection: C, replaces: C | None) -> None:
+        """Put a connection that a caller has opened into its slot.
 
         Args:
-            connection: The new one.
-            instead_of: The one that it was given and has closed, because it was dead; or None.
+            connection: The new connection.
+            replaces: The stale connection that the caller was assigned and has closed; or None.
 
         Raises:
-            SekhaClosedError: The pool was closed meanwhile.
+            SekhaClosedError: The pool was closed in the meantime.
         """
         with self._lock:
-            self._refuse_if_closed()
-            if instead_of is not None:
-                self._used.discard(instead_of)
-            self._used.add(connection)
+            self._raise_if_closed()
+            if replaces is not None:
+                self._in_use.discard(replaces)
+            self._in_use.add(connection)
 
-    def give_back(self, connection: C, now: float) -> bool:
-        """A connection is free for the next; False if it has to be closed, because the pool was."""
+    def release(self, connection: C, now: float) -> bool:
+        """Give a connection back; return False if it has to be closed, because the pool is."""
         with self._lock:
             if self._closed:
                 return False
             if self._queue:
-                self._call(connection)
+                self._assign_next(connection)
             else:
-                self._used.discard(connection)
+                self._in_use.discard(connection)
                 self._idle.append((now, connection))
             return True
 
-    def vacate(self, connection: C | None) -> None:
-        """A connection was closed, or could not be made: its place is free for the next."""
+    def free_slot(self, connection: C | None) -> None:
+        """Give a slot back without a connection: it was closed, or could not be opened (None)."""
         with self._lock:
             if connection is not None:
-                self._used.discard(connection)
+                self._in_use.discard(connection)
             if self._queue:
-                self._call(None)
+                self._assign_next(None)
             else:
-                self._free += 1
+                self._free_slots += 1
 
-    def forget(self, connection: C) -> None:
-        """A connection was left by somebody who cannot wait for anything, not even for a lock: a finaliser."""
-        self._forgotten.append(connection)
+    def abandon(self, connection: C) -> None:
+        """Leave a connection to be closed by another caller: a finalizer cannot wait, not even for a lock."""
+        self._abandoned.append(connection)
 
-    def outworn(self, now: float) -> C | None:
-        """A connection to be closed before its place is vacated, if there is one: idle for too long, or forgotten."""
-        if not self._forgotten and not self._idle:
+    def pop_expired(self, now: float) -> C | None:
+        """Return a connection that has to be closed before its slot is freed, because it expired or was abandoned."""
+        if not self._abandoned and not self._idle:
             return None
         with self._lock:
-            if self._forgotten:
-                return self._forgotten.popleft()
-            if self._idle and self._idle[0][0] + self._idle_seconds < now:
+            if self._abandoned:
+                return self._abandoned.popleft()
+            if self._idle and self._idle[0][0] + self._keepalive_expiry < now:
                 _, connection = self._idle.popleft()
-                self._used.add(connection)
+                self._in_use.add(connection)
                 return connection
             return None
 
     def close(self) -> tuple[list[C], list[C]]:
-        """Let nobody in any more and send away those who wait.
+        """Refuse all callers from now on, also those that wait.
 
-        Returns the connections that are in use, and those that nobody uses.
+        Returns:
+            The connections that are in use, and the others.
         """
         with self._lock:
             self._closed = True
-            unused = [connection for _, connection in self._idle] + list(self._forgotten)
-            used = [connection for connection in self._used if connection not in self._forgotten]
+            unused = [connection for _, connection in self._idle] + list(self._abandoned)
+            used = [connection for connection in self._in_use if connection not in self._abandoned]
             self._idle.clear()
-            self._forgotten.clear()
+            self._abandoned.clear()
             while self._queue:
-                turn, _ = self._queue.popitem(last=False)
-                turn.wake()
+                waiter, _ = self._queue.popitem(last=False)
+                waiter.wake()
             return used, unused
 
-    def _refuse_if_closed(self) -> None:
+    def _raise_if_closed(self) -> None:
         if self._closed:
             raise SekhaClosedError("the client is closed; make a new one", sent=False)
 
-    def _call(self, connection: C | None) -> None:
-        """It is the turn of the first in the queue."""
-        turn, _ = self._queue.popitem(last=False)
-        turn.connection = connection
-        turn.has_come = True
-        turn.wake()
+    def _assign_next(self, connection: C | None) -> None:
+        """Pass a slot on to the first caller of the queue."""
+        waiter, _ = self._queue.popitem(last=False)
+        waiter.connection = connection
+        waiter.is_assigned = True
+        waiter.wake()

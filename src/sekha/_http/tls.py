@@ -1,4 +1,4 @@
-"""How TLS is spoken: certificates are read when a client is made, once for all clients with the same settings."""
+"""TLS: certificates are read when a client is made, once for all clients with the same settings."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sekha.errors import SekhaConfigError
 
 
 def read_certificates(settings: HTTPSettings, base_url: str) -> None:
-    """Read what connecting will need and complain about it now, not at the first call.
+    """Read the certificates that connecting will need, so that an error comes now and not with the first call.
 
     Raises:
         SekhaConfigError: The CA or client certificate cannot be read.
@@ -21,8 +21,8 @@ def read_certificates(settings: HTTPSettings, base_url: str) -> None:
         ssl_context(settings, base_url)
 
 
-def tls_for(settings: HTTPSettings, base_url: str) -> ssl.SSLContext | None:
-    """How to speak TLS to a server; None for plain HTTP."""
+def context_for_pool(settings: HTTPSettings, base_url: str) -> ssl.SSLContext | None:
+    """Return the context for TLS with a server; None for plain HTTP."""
     if urlsplit(base_url).scheme == "http":
         return None
     context = ssl_context(settings, base_url)
@@ -31,7 +31,7 @@ def tls_for(settings: HTTPSettings, base_url: str) -> ssl.SSLContext | None:
 
 
 def ssl_context(settings: HTTPSettings, base_url: str) -> ssl.SSLContext:
-    """What httpx and our pool connect with.
+    """Return the context that httpx and our pool connect with.
 
     Raises:
         SekhaConfigError: The CA or client certificate cannot be read.
@@ -49,14 +49,14 @@ def ssl_context(settings: HTTPSettings, base_url: str) -> ssl.SSLContext:
 
 @cache
 def _no_tls() -> ssl.SSLContext:
-    return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # trusts nobody and has read no file
+    return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # trusts no certificate and has read no file
 
 
 @cache
 def _shared_context(verify: bool | str, cert: tuple[str, ...] | None, trust_env: bool) -> ssl.SSLContext:
-    """One context for all clients with the same settings: the CA file is read once."""
+    """Return one context for all clients with the same settings: the CA file is read once."""
     if verify is True:
-        import httpx  # which knows whom to trust; plain HTTP does without it
+        import httpx  # for its choice of CA certificates; plain HTTP does without it
 
         context = httpx.create_ssl_context(trust_env=trust_env)
     elif verify is False:

@@ -1,5 +1,7 @@
-"""The journal of an import: what is about to be stored is noted before, what was stored after, so that nothing is
-stored twice and nothing is lost, wherever the process ends."""
+"""The journal of an import: a line before each conversation is stored, and one after it.
+
+So nothing is stored twice and nothing is lost, wherever the process ends.
+"""
 
 from __future__ import annotations
 
@@ -10,62 +12,40 @@ import os
 import threading
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any, BinaryIO, Literal, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 try:
     import fcntl
-except ModuleNotFoundError:  # Windows, where nobody looks whether another import uses the file
+except ModuleNotFoundError:  # Windows, where a journal that is in use is not detected
     fcntl = None  # type: ignore[assignment]  # there is none
 
-from sekha._api.compat import as_text
 from sekha._utils.json_access import as_object
-from sekha.errors import SekhaConfigError, SekhaValidationError
-from sekha.type_guards import extract_text
+from sekha.errors import SekhaConfigError
 
 _HEADER = b'{"sekha_import": 1,'
-Match = Literal["same", "part", "other"]
 
 
 def fingerprint(conversation: Mapping[str, Any]) -> str:
-    """The same for conversations that would be stored alike."""
+    """Return a hash that is the same for conversations that would be stored alike."""
     parts = [conversation.get(key) for key in ("label", "folder", "importance_score")]
-    told = [[message["role"], message["content"]] for message in conversation["messages"]]
-    data = json.dumps([parts, told], sort_keys=True, default=str)
+    messages = [[message["role"], message["content"]] for message in conversation["messages"]]
+    data = json.dumps([parts, messages], sort_keys=True, default=str)
     return hashlib.sha256(data.encode()).hexdigest()[:32]
 
 
-def compared(sent: Sequence[Mapping[str, Any]], stored: Sequence[Mapping[str, Any]]) -> Match:
-    """Whether messages in the memory are those that were sent, or their beginning; a server may store text only."""
-    if len(stored) > len(sent) or not all(_alike(mine, theirs) for mine, theirs in zip(sent, stored)):
-        return "other"
-    return "same" if len(stored) == len(sent) else "part"
-
-
-def _alike(sent: Mapping[str, Any], stored: Mapping[str, Any]) -> bool:
-    text = extract_text(stored["content"]).strip()  # spaces may have been put in front (D51)
-    return bool(sent["role"] == stored["role"] and text in (extract_text(sent["content"]).strip(), _flat(sent)))
-
-
-def _flat(message: Mapping[str, Any]) -> str:
-    try:
-        return str(as_text([message], drop_images=True)[0]["content"]).strip()
-    except SekhaValidationError:
-        return ""
-
-
 class Entry(NamedTuple):
-    """What the journal knows of a conversation.
+    """What the journal says about a conversation.
 
     Attributes:
-        key: Its name there.
-        is_open: Whether it was about to be stored, and nobody knows how that ended.
-        breaks: How often it was sent and nobody knew what became of it.
-        id: The id under which it is stored; None if it is not known to be.
+        key: Its name in the journal.
+        is_open: Whether it was about to be stored, and the outcome is unknown.
+        unknown_outcomes: How often it was sent with an unknown outcome.
+        id: Its id if it is known to be stored, else None.
     """
 
     key: str
     is_open: bool
-    breaks: int
+    unknown_outcomes: int
     id: str | None
 
 
@@ -74,10 +54,10 @@ class Journal:
 
     Args:
         path: The file; None for none.
-        server: Address of the server: the notes say nothing about another one.
+        server: Address of the server; the notes do not apply to another one.
 
     Attributes:
-        since: What the server's clock said when the import began; empty if that is not known, None if it has not begun.
+        since: Time of the server's clock when the import began; empty if it is unknown, None before it begins.
     """
 
     def __init__(self, path: str | None, server: str) -> None:
@@ -85,20 +65,20 @@ class Journal:
         self._path = path
         self._server = server
         self._file: BinaryIO | None = None
-        self._is_whole = True
-        self._lock = threading.Lock()  # several threads take notes
-        self._met: Counter[str] = Counter()
-        self._open: set[str] = set()  # begun, and nobody knows how that ended
-        self._alike: Counter[str] = Counter()  # how many of those are alike
-        self._breaks: Counter[str] = Counter()
+        self._last_line_is_complete = True
+        self._lock = threading.Lock()  # several threads write
+        self._seen: Counter[str] = Counter()  # by fingerprint
+        self._open: set[str] = set()  # keys of conversations that were begun, with an unknown outcome
+        self._open_by_fingerprint: Counter[str] = Counter()
+        self._unknown_outcomes: Counter[str] = Counter()
         self._ids: dict[str, str] = {}
 
     def open(self) -> None:
-        """Read what is noted; the file is ours until `close`.
+        """Read the notes, and lock the file until `close`.
 
         Raises:
-            SekhaConfigError: It is no journal, belongs to another server, or is in use.
-            OSError: It cannot be read or written.
+            SekhaConfigError: The file is not a journal, belongs to another server, or is in use.
+            OSError: The file cannot be read or written.
         """
         if self._path is None:
             return
@@ -108,17 +88,17 @@ class Journal:
             self._file.seek(0)
             *lines, rest = self._file.read().split(b"\n")
             if not lines and rest and _HEADER.startswith(rest[: len(_HEADER)]):
-                self._file.truncate(0)  # it was cut in its first line: nothing was begun
+                self._file.truncate(0)  # truncated in its first line: nothing was begun
             elif lines or rest:
                 self._read([*lines, rest])
                 if rest:
-                    self._file.write(b"\n")  # a line that was cut when the program ended
+                    self._file.write(b"\n")  # ends a line that was truncated when the program ended
         except BaseException:
             self.close()
             raise
 
     def _read(self, lines: Sequence[bytes]) -> None:
-        header = _data(lines[0])
+        header = _parse_line(lines[0])
         name = os.path.basename(self._path or "")
         if header.get("sekha_import") != 1:
             raise SekhaConfigError(f"journal: {name} is no journal of an import")
@@ -129,56 +109,56 @@ class Journal:
             )
         self.since = str(header.get("since") or "")
         for line in lines[1:]:
-            self._apply(_data(line))
+            self._apply(_parse_line(line))
 
     def start(self, since: str | None) -> None:
-        """Note that the import begins, and what the server's clock says; a journal that goes on keeps what it has."""
+        """Note that the import begins, and the time of the server's clock; a resumed journal keeps what it has."""
         self.since = since or ""
         self._note({"sekha_import": 1, "server": self._server, "since": self.since})
 
     @property
     def ids(self) -> set[str]:
-        """What is known to be stored."""
+        """The ids of all conversations that are known to be stored."""
         with self._lock:
             return set(self._ids.values())
 
     def entry(self, conversation: Mapping[str, Any]) -> Entry:
-        """What is known of the next conversation; the second of two that are alike is another one."""
-        alike = fingerprint(conversation)
-        self._met[alike] += 1
-        key = f"{alike}.{self._met[alike]}"
-        return Entry(key, key in self._open, self._breaks[key], self._ids.get(key))
+        """Return what is known of the next conversation; identical conversations are separate ones."""
+        digest = fingerprint(conversation)
+        self._seen[digest] += 1
+        key = f"{digest}.{self._seen[digest]}"
+        return Entry(key, key in self._open, self._unknown_outcomes[key], self._ids.get(key))
 
     def is_open(self, key: str) -> bool:
-        """Whether it, or another that is just alike, was begun and nobody knows how that ended."""
-        return self._alike[_print_of(key)] > 0
+        """Return whether it or an identical conversation was begun, with an unknown outcome."""
+        return self._open_by_fingerprint[_fingerprint_of(key)] > 0
 
     def begin(self, key: str) -> None:
-        """A conversation is about to be sent.
+        """Note that a conversation is about to be sent.
 
         Raises:
-            OSError: That cannot be noted: it must not be sent.
+            OSError: The note cannot be written, so it must not be sent.
         """
         self._note({"begin": key})
 
     def done(self, key: str, id: str) -> None:
-        """It is stored."""
+        """Note that it is stored."""
         self._note({"done": key, "id": id})
 
-    def broke(self, key: str) -> None:
-        """It was sent, and nobody knows what became of it."""
+    def mark_unknown(self, key: str) -> None:
+        """Note that it was sent, and that the outcome is unknown."""
         self._note({"broke": key})
 
-    def left_out(self, key: str) -> None:
-        """That was so too often: one import does without it, and the next tries it again."""
+    def mark_skipped(self, key: str) -> None:
+        """Note that this run skips it, because the outcome was unknown too often; the next run tries it again."""
         self._note({"left out": key})
 
     def refused(self, key: str) -> None:
-        """It is certain that nothing was stored."""
+        """Note that it is certainly not stored."""
         self._note({"refused": key})
 
     def close(self) -> None:
-        """Let go of the file; no more notes can be taken."""
+        """Close the file; no more notes can be written."""
         with self._lock:
             if self._file is not None:
                 self._file.close()
@@ -188,41 +168,41 @@ class Journal:
         line = json.dumps(data).encode() + b"\n"
         with self._lock:
             if self._path is not None:
-                if self._file is None or not self._is_whole:
+                if self._file is None or not self._last_line_is_complete:
                     raise OSError("the journal of the import cannot be written any more")
-                self._is_whole = False
+                self._last_line_is_complete = False
                 if self._file.write(line) < len(line):
                     raise OSError(errno.ENOSPC, "the journal of the import cannot be written", self._path)
-                self._is_whole = True
+                self._last_line_is_complete = True
             self._apply(data)
 
     def _apply(self, data: Mapping[str, Any]) -> None:
         if isinstance(key := data.get("begin"), str):
-            self._close_one(key)
+            self._mark_closed(key)
             self._open.add(key)
-            self._alike[_print_of(key)] += 1
+            self._open_by_fingerprint[_fingerprint_of(key)] += 1
         elif isinstance(key := data.get("done"), str):
-            self._close_one(key)
+            self._mark_closed(key)
             self._ids[key] = str(data.get("id"))
         elif isinstance(key := data.get("refused"), str):
-            self._close_one(key)
+            self._mark_closed(key)
         elif isinstance(key := data.get("broke"), str):
-            self._breaks[key] += 1
+            self._unknown_outcomes[key] += 1
         elif isinstance(key := data.get("left out"), str):
-            self._breaks[key] = 0
+            self._unknown_outcomes[key] = 0
 
-    def _close_one(self, key: str) -> None:
+    def _mark_closed(self, key: str) -> None:
         if key in self._open:
             self._open.remove(key)
-            self._alike[_print_of(key)] -= 1
+            self._open_by_fingerprint[_fingerprint_of(key)] -= 1
 
 
-def _print_of(key: str) -> str:
+def _fingerprint_of(key: str) -> str:
     return key.rpartition(".")[0]
 
 
-def _data(line: bytes) -> dict[str, Any]:
-    """What a line says; nothing, where it was cut."""
+def _parse_line(line: bytes) -> dict[str, Any]:
+    """Return the data of a line; nothing if it was truncated."""
     try:
         return as_object(json.loads(line)) or {}
     except ValueError:
@@ -230,7 +210,7 @@ def _data(line: bytes) -> dict[str, Any]:
 
 
 def _take_lock(file: BinaryIO, path: str) -> None:
-    """Take the file for this process; the system lets it go with the process."""
+    """Lock the file for this process; the system unlocks it when the process ends."""
     if fcntl is None:
         return
     try:

@@ -5,26 +5,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
-from typing_extensions import Unpack
-
-from sekha._api import compat as dialect
 from sekha._api import endpoints
 from sekha._api.arguments import (
+    BridgeSummarizeRequest,
     ChatRequest,
     EmbedRequest,
     ExtractRequest,
     RouteRequest,
     ScoreRequest,
-    TextsRequest,
 )
+from sekha._api.compat.bridge import join_embeddings
+from sekha._api.compat.requests import nonzero_temperature, to_chat_messages
+from sekha._api.model import Service
 from sekha._api.validation import argument_error, drop_unset, validate
 from sekha._concurrency.tasks import Call, gather
-from sekha._transport.options import bridge_keys, changed_keys
-from sekha._utils.redaction import redact_traceback
-from sekha._utils.sentinel import NOT_GIVEN, NotGiven
-from sekha.config import ClientConfig, bridge_config
+from sekha._transport.options import key_overrides
+from sekha._utils.redaction import Secret
 from sekha.types import (
     BridgeSummary,
     ChatCompletion,
@@ -38,10 +36,9 @@ from sekha.types import (
     SummaryLevel,
 )
 
-from .base import ConnectionOptions, ServiceClient
-from .operations.pagination import SIDE_BY_SIDE
+from .base import ServiceClient
+from .operations.pagination import MAX_PARALLEL
 from .stream import Stream
-from .transport import Transport
 
 
 class BridgeClient(ServiceClient):
@@ -67,30 +64,10 @@ class BridgeClient(ServiceClient):
         ```
     """
 
-    @redact_traceback
-    def __init__(
-        self,
-        config: ClientConfig | None = None,
-        *,
-        base_url: str | None = None,
-        api_key: str | None = None,
-        timeout: float | NotGiven | None = NOT_GIVEN,
-        max_retries: int | NotGiven = NOT_GIVEN,
-        **options: Unpack[ConnectionOptions],
-    ) -> None:
-        arguments = {
-            "base_url": base_url,
-            "api_key": api_key,
-            "timeout": timeout,
-            "max_retries": max_retries,
-            **options,
-        }
-        settings = bridge_config(config, arguments)
-        self._transport = Transport.from_config(settings, str(settings.bridge_url), bridge_keys(settings))
-        self._owns_connections = True
+    _service: ClassVar[Service] = Service.BRIDGE
 
-    def _keys(self, api_key: str | None) -> Mapping[Any, Any]:
-        return changed_keys(bridge_api_key=api_key)
+    def _key_overrides(self, api_key: str | None) -> dict[Service, Secret]:
+        return key_overrides(bridge_api_key=api_key)
 
     def complete(
         self,
@@ -207,13 +184,13 @@ class BridgeClient(ServiceClient):
         texts = request.get("input", request.get("text", ""))
         if isinstance(texts, str):
             return self._transport.send(endpoints.EMBED.request(drop_unset(text=texts, model=model)))
-        transport = self._transport.begun()
+        transport = self._transport.start_deadline()
 
         def embedding(one: str) -> Call[[], Embedding]:
             return lambda: transport.send(endpoints.EMBED.request(drop_unset(text=one, model=model)))
 
-        answers = gather([embedding(one) for one in texts], SIDE_BY_SIDE)
-        return cast(Embedding, dialect.joined_embeddings(cast("list[dict[str, Any]]", answers)))
+        answers = gather([embedding(one) for one in texts], MAX_PARALLEL)
+        return cast(Embedding, join_embeddings(cast("list[dict[str, Any]]", answers)))
 
     def health(self) -> ServiceHealth:
         """How the bridge is.
@@ -358,7 +335,7 @@ class BridgeClient(ServiceClient):
             print((client.bridge.summarize(["We ship on Friday.", "The review is done."]))["summary"])
             ```
         """
-        request = validate(TextsRequest, drop_unset(messages=messages, level=level, model=model))
+        request = validate(BridgeSummarizeRequest, drop_unset(messages=messages, level=level, model=model))
         return self._transport.send(endpoints.BRIDGE_SUMMARIZE.request(request))
 
     def extract(self, text: str, *, model: str | None = None) -> Extraction:
@@ -421,8 +398,8 @@ def _chat_body(
     )
     body: dict[str, Any] = {
         **request,
-        "messages": dialect.chat_messages(cast("list[dict[str, Any]]", request["messages"])),
+        "messages": to_chat_messages(cast("list[dict[str, Any]]", request["messages"])),
     }
     if "temperature" in body:
-        body["temperature"] = dialect.temperature(body["temperature"])
+        body["temperature"] = nonzero_temperature(body["temperature"])
     return body

@@ -10,10 +10,10 @@ from typing import Any
 from typing_extensions import Self
 
 from sekha._api.arguments import PromptRequest
-from sekha._api.compat import health_of
+from sekha._api.compat.health import health_from_error
 from sekha._api.endpoints import MEMORY_STATS
-from sekha._api.filters import hit_filter
-from sekha._api.prompts import prompt_with_context, prompt_with_hits
+from sekha._api.filters import parse_filters
+from sekha._api.prompts import prompt_with_context, prompt_with_results
 from sekha._api.validation import drop_unset, validate
 from sekha._concurrency.misuse import MisuseGuard
 from sekha._concurrency.tasks import Call, gather
@@ -35,7 +35,7 @@ class Workflows(MisuseGuard):
     bridge: BridgeClient
     mcp: MCPClient
 
-    def _begun(self) -> Self:
+    def _start_deadline(self) -> Self:
         """A view whose calls share one deadline that runs from now."""
         raise NotImplementedError
 
@@ -82,13 +82,13 @@ class Workflows(MisuseGuard):
             ```
         """
         search = validate(QueryRequest, drop_unset(query=query, limit=limit, filters=filters))
-        hit_filter(search.get("filters"))
-        begun = self._begun()
-        conversation = begun.controller.create_conversation(
+        parse_filters(search.get("filters"))
+        view = self._start_deadline()
+        conversation = view.controller.create_conversation(
             label=label, folder=folder, importance_score=importance_score, messages=messages, drop_images=drop_images
         )
         try:
-            found = begun.controller.query(query, limit=limit, filters=search.get("filters"))
+            found = view.controller.query(query, limit=limit, filters=search.get("filters"))
         except SekhaError as error:
             error.conversation = conversation
             raise
@@ -147,9 +147,9 @@ class Workflows(MisuseGuard):
             temperature=temperature,
             max_tokens=max_tokens,
         )
-        begun = self._begun()
-        messages = begun._with_context(request, context_budget, preferred_labels, excluded_folders)
-        return begun.bridge.complete(messages, model=model, temperature=temperature, max_tokens=max_tokens)
+        view = self._start_deadline()
+        messages = view._with_context(request, context_budget, preferred_labels, excluded_folders)
+        return view.bridge.complete(messages, model=model, temperature=temperature, max_tokens=max_tokens)
 
     def stream_with_context(
         self,
@@ -203,9 +203,9 @@ class Workflows(MisuseGuard):
             temperature=temperature,
             max_tokens=max_tokens,
         )
-        begun = self._begun()
-        messages = begun._with_context(request, context_budget, preferred_labels, excluded_folders)
-        return begun.bridge.stream_complete(messages, model=model, temperature=temperature, max_tokens=max_tokens)
+        view = self._start_deadline()
+        messages = view._with_context(request, context_budget, preferred_labels, excluded_folders)
+        return view.bridge.stream_complete(messages, model=model, temperature=temperature, max_tokens=max_tokens)
 
     def complete_with_memory(
         self,
@@ -261,11 +261,11 @@ class Workflows(MisuseGuard):
                 max_tokens=max_tokens,
             ),
         )
-        begun = self._begun()
-        begun.bridge._transport.require()
-        found = begun.controller.query(search_query, limit=limit, filters=filters)
-        messages = prompt_with_hits(prompt, found["results"], system=system)
-        return begun.bridge.complete(messages, model=model, temperature=temperature, max_tokens=max_tokens)
+        view = self._start_deadline()
+        view.bridge._transport.require_configured()
+        found = view.controller.query(search_query, limit=limit, filters=filters)
+        messages = prompt_with_results(prompt, found["results"], system=system)
+        return view.bridge.complete(messages, model=model, temperature=temperature, max_tokens=max_tokens)
 
     def _with_context(
         self,
@@ -275,7 +275,7 @@ class Workflows(MisuseGuard):
         excluded_folders: Sequence[str] | None,
     ) -> list[ChatMessage]:
         wanted = validate(PromptRequest, request)
-        self.bridge._transport.require()
+        self.bridge._transport.require_configured()
         context = self.controller.assemble_context(
             wanted.get("context_query", ""),
             context_budget=context_budget,
@@ -312,15 +312,15 @@ class Workflows(MisuseGuard):
             mcp._transport.send(MEMORY_STATS.request({}))
             return ServiceHealth(status="healthy", checks={})
 
-        def told(call: Call[[], ServiceHealth]) -> Call[[], ServiceHealth]:
+        def report(call: Call[[], ServiceHealth]) -> Call[[], ServiceHealth]:
             def ask() -> ServiceHealth:
                 try:
                     return call()
                 except SekhaError as error:
-                    return health_of(error)
+                    return health_from_error(error)
 
             return ask
 
         services = {"controller": controller.health, "bridge": bridge.health, "mcp": tools}
-        answers = gather([told(call) for call in services.values()], len(services))
+        answers = gather([report(call) for call in services.values()], len(services))
         return dict(zip(services, answers))

@@ -1,42 +1,72 @@
-"""Options and keys of a view, checked; and the keys that a config gives to each service."""
+"""Options and keys of calls: those of a client, and those that a view of it changes."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sekha._api.model import Service
 from sekha._settings import checked_setting
 from sekha._utils.redaction import Secret, redact_traceback
-from sekha._utils.sentinel import NOT_GIVEN
+from sekha._utils.sentinel import NOT_GIVEN, NotGiven
 from sekha.config import SekhaConfig
 
 
+@dataclass(frozen=True)
+class CallOptions:
+    """The options that may differ from call to call.
+
+    Attributes:
+        timeout: Seconds for each phase of an attempt; None means no limit.
+        max_retries: Retries after the first attempt.
+        deadline: Seconds for a whole call; None means no limit.
+        deadline_at: Time of the clock at which a call that has started must end.
+        headers: Additional headers.
+    """
+
+    timeout: float | NotGiven | None = NOT_GIVEN
+    max_retries: int = 3
+    deadline: float | None = None
+    deadline_at: float | None = None
+    headers: Mapping[str, str] = field(default_factory=lambda: dict[str, str](), repr=False)  # may hold secrets
+
+    def start_deadline(self, now: float) -> CallOptions:
+        """Return the options of a call that starts now; if its deadline has been started before, it stays."""
+        if self.deadline_at is not None or self.deadline is None:
+            return self
+        return replace(self, deadline_at=now + self.deadline)
+
+    def time_left(self, now: float) -> float | None:
+        """Return the seconds until the deadline, None for no limit."""
+        return None if self.deadline_at is None else self.deadline_at - now
+
+
 @redact_traceback
-def changed_options(inherited: Mapping[str, str], **options: object) -> dict[str, Any]:
-    """The options of a view that differ from those of its parent.
+def option_overrides(inherited: Mapping[str, str], **options: object) -> dict[str, Any]:
+    """Return the options of a view that differ from those of its parent, validated.
 
     Args:
-        inherited: The parent's headers, which stay.
+        inherited: The headers of the parent, which are kept.
         options: What was passed, by name.
     """
-    changed = {
+    overrides = {
         name: checked_setting(name, value)
         for name, value in options.items()
         if value is not NOT_GIVEN and not (name == "headers" and value is None)
     }
-    if "headers" in changed:
-        changed["headers"] = {**inherited, **changed["headers"]}
-    if "deadline" in changed:
-        changed["expires"] = None
-    return changed
+    if "headers" in overrides:
+        overrides["headers"] = {**inherited, **overrides["headers"]}
+    if "deadline" in overrides:
+        overrides["deadline_at"] = None
+    return overrides
 
 
 @redact_traceback
-def changed_keys(
+def key_overrides(
     api_key: str | None = None, mcp_api_key: str | None = None, bridge_api_key: str | None = None
 ) -> dict[Service, Secret]:
-    """The keys of a view that differ from those of its parent; each goes only where it belongs."""
+    """Return the keys of a view that differ from those of its parent; each goes only to its own service."""
     keys: dict[Service, Secret] = {}
     if api_key is not None:
         keys[Service.CONTROLLER] = keys[Service.MCP] = _secret("api_key", api_key)
@@ -47,25 +77,25 @@ def changed_keys(
     return keys
 
 
-def merged_keys(old: Mapping[Service, Secret], new: Mapping[Service, Secret]) -> dict[Service, Secret]:
-    """The keys of a view; the MCP tools' own key is not replaced by the one for everything."""
+def merge_keys(old: Mapping[Service, Secret], new: Mapping[Service, Secret]) -> dict[Service, Secret]:
+    """Return the keys of a view; a new ``api_key`` does not replace an ``mcp_api_key``."""
     merged = {**old, **new}
     if Service.MCP in old and old[Service.MCP].name == "mcp_api_key" and merged[Service.MCP].name == "api_key":
         merged[Service.MCP] = old[Service.MCP]
     return merged
 
 
-def server_keys(config: SekhaConfig) -> dict[Service, Secret]:
-    """What is sent to the controller's server: one key to its REST routes, one to its MCP tools."""
-    keys = changed_keys(config.api_key, config.mcp_api_key)
+def controller_keys(config: SekhaConfig) -> dict[Service, Secret]:
+    """Return the keys for the controller's server: one for its REST routes, one for its MCP tools."""
+    keys = key_overrides(config.api_key, config.mcp_api_key)
     if Service.MCP in keys:
         keys.setdefault(Service.CONTROLLER, keys[Service.MCP])
     return keys
 
 
 def bridge_keys(config: SekhaConfig) -> dict[Service, Secret]:
-    """What is sent to the bridge: its own key, and only if there is one."""
-    return changed_keys(bridge_api_key=config.bridge_api_key)
+    """Return the key for the bridge, if there is one of its own."""
+    return key_overrides(bridge_api_key=config.bridge_api_key)
 
 
 def _secret(name: str, value: str) -> Secret:

@@ -1,5 +1,8 @@
-"""What the first call would otherwise import or read: it would hold up an event loop, count against a deadline, and a
-fork in its middle would leave the locks of imports taken for ever. Done when a client is made."""
+"""Imports that the first call would make otherwise, done when a client is made.
+
+In a call they would block an event loop and count against a deadline, and a fork in the middle of an import would leave
+its lock taken in the child for ever.
+"""
 
 from __future__ import annotations
 
@@ -13,9 +16,9 @@ from pydantic import TypeAdapter
 
 
 @cache
-def async_warm_up() -> None:
-    """Load it, once in a process."""
-    warm_up()
+def async_preload() -> None:
+    """Import it, once in a process."""
+    preload()
     import_module("sniffio")
     for backend in anyio.get_all_backends():
         if backend in sys.modules:
@@ -24,7 +27,7 @@ def async_warm_up() -> None:
 
 
 @cache
-def warm_up() -> None:
-    """The same for blocking code, which has no event loop."""
-    TypeAdapter(int)  # pydantic looks through all installed packages for plugins when it builds its first validator
+def preload() -> None:
+    """Do the same for blocking code, which has no event loop."""
+    TypeAdapter(int)  # pydantic searches all installed packages for plugins when it builds its first validator
     import_module("encodings.idna")

@@ -126,9 +126,13 @@ class _Queue:
         del self._gone[:left]
 
 
-ProcessBucket = PerProcess[TokenBucket]
+class RateLimiter(PerProcess[TokenBucket]):
+    """A token bucket for each process: after a fork, the child does not wait for callers of the parent.
 
+    Args:
+        capacity: Requests in any window.
+        window: Length of the window in seconds.
+    """
 
-def bucket_per_process(capacity: int, window: float) -> ProcessBucket:
-    """A bucket for each process: after a fork, the callers that wait in the parent are not in the child's way."""
-    return PerProcess(lambda: TokenBucket(capacity, window))
+    def __init__(self, capacity: int, window: float) -> None:
+        super().__init__(lambda: TokenBucket(capacity, window))

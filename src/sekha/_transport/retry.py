@@ -1,12 +1,14 @@
-"""Whether a failed attempt is repeated, and after how long: decided by nothing but the arguments."""
+"""Whether a failed attempt is retried, and after which delay: decided by nothing but the arguments."""
 
 from __future__ import annotations
 
 import math
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from sekha._api.model import CallOptions, Departure, Endpoint, Repeat, Service
+from sekha._api.model import Endpoint, RetryIfUnknown, Service
 from sekha._concurrency.clock import Clock
+from sekha._http.models import HTTPRequest
+from sekha._transport.options import CallOptions
 from sekha.errors import (
     SekhaAPIError,
     SekhaConnectionError,
@@ -23,47 +25,47 @@ if TYPE_CHECKING:
 
 E = TypeVar("E", bound=SekhaError)
 
-FIRST_BACKOFF = 0.5
-LONGEST_BACKOFF = 8.0
-LONGEST_RETRY_AFTER = 60.0
-"""Seconds. A server that asks for more is not waited for; the error carries its ``retry_after``."""
+INITIAL_BACKOFF = 0.5
+MAX_BACKOFF = 8.0
+MAX_RETRY_AFTER = 60.0
+"""Seconds. If a server asks for more, there is no retry, and the error has its ``retry_after``."""
 
 
-def verdict(
+def retry_delay(
     endpoint: Endpoint[Any],
     error: SekhaError,
     *,
     attempt: int,
     max_retries: int,
     time_left: float | None,
-    chance: float,
+    jitter: float,
 ) -> float | None:
-    """Seconds to wait before the next attempt, or None for no further one.
+    """Return the seconds to wait before the next attempt, None for no retry.
 
     Args:
-        endpoint: What was called; its ``repeat`` says how careful to be.
+        endpoint: The endpoint of the call; its ``retry_if_unknown`` decides if the outcome is unknown.
         error: How the attempt ended.
         attempt: Its number, from 1.
         max_retries: Attempts allowed after the first.
         time_left: Seconds until the deadline, or None.
-        chance: A random number in 0..1 that spreads the waits of many clients (full jitter).
+        jitter: A random number in 0..1 that spreads the retries of many clients (full jitter).
     """
-    if attempt > _attempts_allowed(endpoint, error, max_retries):
+    if attempt > _max_retries(endpoint, error, max_retries):
         return None
-    asked = error.retry_after if isinstance(error, SekhaAPIError) else None
-    if asked is not None and asked > LONGEST_RETRY_AFTER:
+    retry_after = error.retry_after if isinstance(error, SekhaAPIError) else None
+    if retry_after is not None and retry_after > MAX_RETRY_AFTER:
         return None
-    wait = float(math.ceil(asked)) if asked is not None else backoff(attempt, chance)
-    return None if time_left is not None and wait >= time_left else wait
+    delay = float(math.ceil(retry_after)) if retry_after is not None else backoff(attempt, jitter)
+    return None if time_left is not None and delay >= time_left else delay
 
 
-def backoff(attempt: int, chance: float) -> float:
-    """Seconds between 0 and a bound that doubles with each attempt, up to 8."""
-    return chance * min(LONGEST_BACKOFF, FIRST_BACKOFF * 2.0 ** min(attempt - 1, 16))
+def backoff(attempt: int, jitter: float) -> float:
+    """Return seconds between 0 and a bound that doubles with each attempt, up to 8."""
+    return jitter * min(MAX_BACKOFF, INITIAL_BACKOFF * 2.0 ** min(attempt - 1, 16))
 
 
-def untouched(error: SekhaError) -> bool:
-    """Whether the server certainly did nothing: the request never left, or was turned away at the door."""
+def not_processed(error: SekhaError) -> bool:
+    """Return whether the server certainly did nothing: the request was not sent, or it was rejected unprocessed."""
     if isinstance(error, SekhaConnectionError):
         return not error.sent
     if isinstance(error, SekhaServerError):
@@ -71,22 +73,22 @@ def untouched(error: SekhaError) -> bool:
     return not isinstance(error, SekhaDecodeError)
 
 
-def _attempts_allowed(endpoint: Endpoint[Any], error: SekhaError, max_retries: int) -> int:
-    if not error._retryable or not _passing(error):
+def _max_retries(endpoint: Endpoint[Any], error: SekhaError, max_retries: int) -> int:
+    if not error._retryable or not _is_transient(error):
         return 0
-    if untouched(error):
+    if not_processed(error):
         return max_retries
     if isinstance(error, SekhaServerError) and endpoint.service is Service.BRIDGE and error.status_code == 500:
-        return 0  # three of them open the bridge's breaker for a minute
-    if endpoint.repeat is Repeat.SAFE:
+        return 0  # three of them open the bridge's circuit breaker for a minute
+    if endpoint.retry_if_unknown is RetryIfUnknown.YES:
         return max_retries
-    if endpoint.repeat is Repeat.COSTLY and not _speaks_of_the_bridge(error):
+    if endpoint.retry_if_unknown is RetryIfUnknown.ONCE and not _mentions_bridge(error):
         return min(1, max_retries)
     return 0
 
 
-def _passing(error: SekhaError) -> bool:
-    """Whether the fault may be gone a moment later."""
+def _is_transient(error: SekhaError) -> bool:
+    """Return whether the next attempt may succeed."""
     if isinstance(error, SekhaValidationError):
         return False
     return isinstance(error, (SekhaConnectionError, SekhaRateLimitError)) or (
@@ -94,72 +96,72 @@ def _passing(error: SekhaError) -> bool:
     )
 
 
-def _speaks_of_the_bridge(error: SekhaError) -> bool:
-    words = error.message.lower()
-    return isinstance(error, SekhaServerError) and ("bridge" in words or "embedding error" in words)
+def _mentions_bridge(error: SekhaError) -> bool:
+    message = error.message.lower()
+    return isinstance(error, SekhaServerError) and ("bridge" in message or "embedding error" in message)
 
 
-class Attempts:
-    """What tenacity asks while it drives one call, and what the caller is told in the end.
+class RetryState:
+    """The attempts of one call: tenacity asks it while it drives them, and the error of the call reports it.
 
     Args:
-        endpoint: What is called.
-        options: How often and how long.
-        clock: Time and chance.
+        endpoint: The endpoint of the call.
+        options: Number of retries, and deadline.
+        clock: Time and jitter.
     """
 
     def __init__(self, endpoint: Endpoint[Any], options: CallOptions, clock: Clock) -> None:
         self.endpoint = endpoint
         self._options = options
         self._clock = clock
-        self._started = clock.now()
-        self._wait = 0.0
-        self._on_the_wire = 0
-        self._departure: Departure | None = None  # of the attempt that is under way
-        self._unknown = False
+        self._started_at = clock.now()
+        self._delay = 0.0
+        self._attempts_sent = 0
+        self._in_flight: HTTPRequest | None = None
+        self._outcome_is_unknown = False
 
-    def begin(self) -> Departure:
-        """An attempt is about to be sent."""
-        self._on_the_wire += 1
-        self._departure = Departure()
-        return self._departure
+    def start_attempt(self, http_request: HTTPRequest) -> None:
+        """Note that an attempt is about to be sent."""
+        self._attempts_sent += 1
+        self._in_flight = http_request
 
-    def again(self, state: RetryCallState) -> bool:
-        """Whether the attempt that just ended is followed by another."""
+    def should_retry(self, state: RetryCallState) -> bool:
+        """Return whether the attempt that just ended is followed by another."""
         error = state.outcome.exception() if state.outcome else None
         if not isinstance(error, SekhaError):
             return False  # it succeeded, or was cancelled
-        self._departure = None
-        self._unknown = self._unknown or not untouched(error)
-        wait = verdict(
+        self._in_flight = None
+        self._outcome_is_unknown = self._outcome_is_unknown or not not_processed(error)
+        delay = retry_delay(
             self.endpoint,
             error,
             attempt=state.attempt_number,
             max_retries=self._options.max_retries,
             time_left=self._options.time_left(self._clock.now()),
-            chance=self._clock.jitter(),
+            jitter=self._clock.jitter(),
         )
-        self._wait = wait or 0.0
-        return wait is not None
+        self._delay = delay or 0.0
+        return delay is not None
 
-    def wait(self, state: RetryCallState) -> float:
-        """Seconds until the next attempt."""
-        return self._wait
+    def delay(self, state: RetryCallState) -> float:
+        """Return the seconds until the next attempt."""
+        return self._delay
 
     @property
     def in_flight(self) -> bool:
-        """Whether an attempt may have been on its way when the call was ended."""
-        return self._departure is not None and self._departure.possible
+        """Whether an attempt may have been sent that had not ended when the call was ended."""
+        return self._in_flight is not None and self._in_flight.may_have_been_sent
 
-    def has_succeeded_all_the_same(self, error: SekhaError) -> bool:
-        """Whether a repeated delete found nothing because an earlier attempt arrived."""
-        return self.endpoint.method == "DELETE" and isinstance(error, SekhaNotFoundError) and self._unknown
+    def delete_already_applied(self, error: SekhaError) -> bool:
+        """Return whether a retried delete found nothing because an earlier attempt succeeded."""
+        is_delete = self.endpoint.method == "DELETE" and isinstance(error, SekhaNotFoundError)
+        return is_delete and self._outcome_is_unknown
 
-    def told(self, error: E) -> E:
-        """The error with all that is known of the call."""
+    def with_call_details(self, error: E) -> E:
+        """Add to an error what is known of the call."""
         error.method = error.method or self.endpoint.method
         error.path = error.path or self.endpoint.path
-        error.attempts = self._on_the_wire
-        error.elapsed = self._clock.now() - self._started
-        error.may_have_been_applied = self.endpoint.writes and (self._unknown or self.in_flight)
+        error.attempts = self._attempts_sent
+        error.elapsed = self._clock.now() - self._started_at
+        error.may_have_been_applied = self.endpoint.outcome_matters and (self._outcome_is_unknown or self.in_flight)
         return error

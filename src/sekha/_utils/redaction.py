@@ -36,7 +36,7 @@ class Secret:
 
     def __init__(self, value: str, name: str) -> None:
         self._value = value
-        self.name = name
+        self.name: str = name
 
     def reveal(self) -> str:
         """Return the key itself, to be sent."""

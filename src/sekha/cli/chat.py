@@ -145,9 +145,9 @@ def _messages(turn: Turn) -> list[dict[str, str]]:
 
 def _origins(context: "list[Message]") -> list[dict[str, str]]:
     """Label and folder of what is remembered, each once."""
-    from sekha._api.compat import citation_of
+    from sekha._api.compat.controller import get_citation
 
-    found = [{"label": "?", "folder": "/", **citation_of({**message})} for message in context]
+    found = [{"label": "?", "folder": "/", **get_citation({**message})} for message in context]
     return [one for number, one in enumerate(found) if one not in found[:number]]
 
 

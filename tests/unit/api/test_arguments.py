@@ -13,9 +13,9 @@ from sekha._api.arguments import (
     ChatRequest,
     EmbedRequest,
     ListRequest,
+    MemoryPruneRequest,
     PromptRequest,
     SummarizeRequest,
-    ToolPruneRequest,
     UpdateRequest,
 )
 from sekha._api.validation import validate
@@ -144,7 +144,7 @@ def test_data_that_holds_itself_is_refused_and_not_followed_for_ever() -> None:
         (EmbedRequest, {"input": ["a", ""]}, "input[1]", "not be empty"),
         (EmbedRequest, {"input": ["a", 5]}, "input[1]", "string, not int"),
         (UpdateRequest, {"status": "deleted"}, "status", "active"),
-        (ToolPruneRequest, {"threshold_days": 1, "importance_threshold": 11}, "importance_threshold", "10"),
+        (MemoryPruneRequest, {"threshold_days": 1, "importance_threshold": 11}, "importance_threshold", "10"),
         (PromptRequest, {"prompt": "x", "system": " "}, "system", ""),
     ],
 )

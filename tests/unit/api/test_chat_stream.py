@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
-from sekha._api.chat_stream import ChunkReader, chunk_text
+from sekha._api.chat_stream import ChatStreamDecoder, chunk_text
 from sekha.errors import SekhaDecodeError, SekhaError, SekhaServerError, SekhaStreamError
 from sekha.types import ChatCompletion, ChatCompletionChunk
 from support.chunks import NOISE, SERVERS, USAGE, chunk
@@ -20,8 +20,8 @@ PATH = "/v1/chat/completions"
 DONE = "data: [DONE]\n\n"
 
 
-def reader(*, events: bool = True, limit: int = 1 << 20) -> ChunkReader:
-    return ChunkReader(events=events, limit=limit, method="POST", path=PATH)
+def reader(*, events: bool = True, limit: int = 1 << 20) -> ChatStreamDecoder:
+    return ChatStreamDecoder(events=events, limit=limit, method="POST", path=PATH)
 
 
 def sse(*chunks: object) -> str:
@@ -32,16 +32,16 @@ class Read:
     """What reading a stream gave: chunks, their text, and how it ended."""
 
     def __init__(self, pieces: Iterable[bytes], **settings: Any) -> None:
-        self.reader = reader(**settings)
+        self.decoder = reader(**settings)
         self.chunks: List[ChatCompletionChunk] = []
         self.error: Optional[SekhaError] = None
         try:
             for piece in pieces:
-                for one in self.reader.feed(piece):
+                for one in self.decoder.feed(piece):
                     self.chunks.append(one)
-                if self.reader.done:
+                if self.decoder.done:
                     return
-            for one in self.reader.finish():
+            for one in self.decoder.finish():
                 self.chunks.append(one)
         except SekhaError as error:
             self.error = error
@@ -52,7 +52,7 @@ class Read:
 
     @property
     def completion(self) -> ChatCompletion:
-        return self.reader.collected.completion()
+        return self.decoder.accumulator.completion()
 
 
 def read(text: str, **settings: Any) -> Read:
@@ -67,7 +67,7 @@ def in_bytes(text: str) -> Read:
 def test_numbers_that_no_chunk_has_are_none() -> None:
     found = read(sse(chunk("Hi", "stop"), {"choices": [], "usage": {"prompt_tokens": 1, "total_tokens": 1}}) + DONE)
     assert found.chunks[-1].get("usage") == {"prompt_tokens": 1, "completion_tokens": None, "total_tokens": 1}
-    assert found.reader.collected.completion()["usage"] == found.chunks[-1].get("usage")
+    assert found.decoder.accumulator.completion()["usage"] == found.chunks[-1].get("usage")
 
 
 # ---- how a stream may end (C1) -----------------------------------------------------------------------------------
@@ -90,7 +90,7 @@ def test_done_or_a_finish_reason_is_a_good_end(ending: str) -> None:
     for found in (read(sse(chunk("Hel"), chunk("lo")) + ending), in_bytes(sse(chunk("Hel"), chunk("lo")) + ending)):
         assert found.error is None
         assert found.text == "Hello"
-        assert found.reader.done
+        assert found.decoder.done
 
 
 @pytest.mark.promise("C1")
@@ -186,7 +186,7 @@ def test_an_error_or_nonsense_inside_a_stream_raises_and_nothing_after_it_is_giv
         assert words in str(found.error)
         assert found.text == "before"
         assert found.error.may_have_been_applied
-        assert found.reader.done
+        assert found.decoder.done
 
 
 def test_an_error_that_is_null_is_none() -> None:
@@ -212,7 +212,7 @@ def test_the_chunks_of_every_model_server_add_up_to_the_answer_without_streaming
     for found in (read(sse(*chunks) + DONE), in_bytes(sse(*chunks) + DONE)):
         assert found.error is None
         assert found.text == "Hello"
-        assert found.reader.collected.text == "Hello"
+        assert found.decoder.accumulator.text == "Hello"
         completion = found.completion
         assert completion["id"] == "c1"
         assert completion["model"] == "m"
@@ -274,7 +274,7 @@ def test_no_shape_of_chunks_breaks_the_text_or_the_collected_answer(stream: List
     found = read(sse(*stream) + DONE)
     assert found.error is None
     assert len(found.chunks) == len(stream)
-    assert found.text == found.reader.collected.text
+    assert found.text == found.decoder.accumulator.text
     completion = TypeAdapter(ChatCompletion).validate_python(found.completion, strict=True)
     first = [choice for choice in completion["choices"] if choice["index"] == 0]
     assert [choice["message"]["content"] for choice in first] in ([], [found.text])

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from sekha._api import endpoints as module
 from sekha._api.endpoints import ENDPOINTS
-from sekha._api.model import Endpoint, Repeat
+from sekha._api.model import Endpoint, RetryIfUnknown
 from unit.vectors import Exchange, exchanges
 
 CONTRACT: List[Dict[str, Any]] = json.loads((Path(__file__).parents[2] / "data" / "contract.json").read_text("utf-8"))
@@ -35,7 +35,8 @@ def test_every_row_of_the_contract_is_in_the_table_with_its_method_and_path_or_l
 
 def test_streaming_is_the_same_route_as_completing() -> None:
     one, other = module.COMPLETE, module.STREAM_COMPLETE
-    assert (one.method, one.path, one.repeat, one.writes) == (other.method, other.path, other.repeat, other.writes)
+    assert (one.method, one.path) == (other.method, other.path)
+    assert (one.retry_if_unknown, one.outcome_matters) == (other.retry_if_unknown, other.outcome_matters)
 
 
 def test_the_table_holds_every_endpoint_of_its_module_once() -> None:
@@ -81,11 +82,11 @@ COSTLY = ["summarize", "prune_dry_run", "suggest_labels", "memory_prune"]
 @pytest.mark.promise("R1")
 @ids
 def test_what_may_be_repeated_is_what_the_decisions_say(endpoint: Endpoint[Any]) -> None:
-    expected = [(Repeat.SAFE, SAFE), (Repeat.UNSAFE, UNSAFE), (Repeat.COSTLY, COSTLY)]
-    assert [endpoint.repeat] == [repeat for repeat, names in expected if endpoint.name in names]
+    expected = [(RetryIfUnknown.YES, SAFE), (RetryIfUnknown.NO, UNSAFE), (RetryIfUnknown.ONCE, COSTLY)]
+    assert [endpoint.retry_if_unknown] == [repeat for repeat, names in expected if endpoint.name in names]
     if endpoint.method == "GET":
-        assert endpoint.repeat is Repeat.SAFE
-        assert not endpoint.writes
+        assert endpoint.retry_if_unknown is RetryIfUnknown.YES
+        assert not endpoint.outcome_matters
 
 
 @ids
@@ -102,18 +103,18 @@ def test_a_write_is_known_as_one(endpoint: Endpoint[Any]) -> None:
         "delete_conversation",
         "memory_update",
     ]
-    assert endpoint.writes is (endpoint.name in writes)
+    assert endpoint.outcome_matters is (endpoint.name in writes)
 
 
 @ids
 def test_what_a_model_or_an_embedder_keeps_busy_gets_more_time(endpoint: Endpoint[Any]) -> None:
     slow = {*UNSAFE, *COSTLY}  # completions, creates and costly calls
-    assert endpoint.slow is (endpoint.name in slow)
+    assert endpoint.waits_for_model is (endpoint.name in slow)
 
 
 @ids
 def test_only_creates_and_stores_count_as_concurrent_writes(endpoint: Endpoint[Any]) -> None:
-    assert endpoint.stores is (endpoint.name in ("create_conversation", "memory_store"))
+    assert endpoint.uses_write_slot is (endpoint.name in ("create_conversation", "memory_store"))
 
 
 @ids

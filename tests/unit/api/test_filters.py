@@ -9,20 +9,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sekha._api.filters import (
-    LARGEST_SEARCH,
+    MAX_SEARCH_SIZE,
     Period,
     conversation_filter,
-    hit_filter,
+    exclude_folders,
     importance_by_id,
     in_folder,
-    outside,
-    period,
+    parse_filters,
+    parse_period,
     search_sizes,
     stats_filter,
 )
 from sekha.errors import SekhaValidationError
 from sekha.types import ConversationListItem, Filters, MemoryStatsRequest, Message, SearchResult
-from sekha.types._base import regular_time
+from sekha.types._base import normalize_timestamp
 
 
 def row(
@@ -52,10 +52,10 @@ def hit(
         "content": "text",
         "label": label,
         "folder": folder,
-        "timestamp": regular_time(time),
+        "timestamp": normalize_timestamp(time),
     }
     if message_time:
-        found["metadata"] = {"timestamp": regular_time(message_time)}
+        found["metadata"] = {"timestamp": normalize_timestamp(message_time)}
     return found
 
 
@@ -82,21 +82,21 @@ def hit(
 def test_bounds_are_included_and_in_utc_without_a_zone(
     start: Optional[str], end: Optional[str], time: Optional[str], inside: bool
 ) -> None:
-    assert period(start, end).holds(time) is inside
+    assert parse_period(start, end).holds(time) is inside
 
 
 @pytest.mark.parametrize("text", ["yesterday", "2026", "2026-02-30", "2026-13-01", "31.01.2026", "2026-01-01T25:00:00"])
 @pytest.mark.parametrize("name", ["start_date", "end_date"])
 def test_what_is_no_date_is_refused_by_its_name(name: str, text: str) -> None:
     with pytest.raises(SekhaValidationError, match="2026-01-31") as caught:
-        period(**{"start": None, "end": None, name.partition("_")[0]: text}, prefix="filters.")
+        parse_period(**{"start": None, "end": None, name.partition("_")[0]: text}, prefix="filters.")
     assert caught.value.field == f"filters.{name}"
     assert caught.value.sent is False
 
 
 def test_an_end_before_the_start_is_refused() -> None:
     with pytest.raises(SekhaValidationError) as caught:
-        period("2026-01-02", "2026-01-01")
+        parse_period("2026-01-02", "2026-01-01")
     assert caught.value.field == "end_date"
 
 
@@ -130,18 +130,18 @@ def test_all_given_filters_must_hold_and_the_order_stays(filters: Optional[Filte
         hit("c", "Home", "/h", "2026-01-03T10:00:00"),
         hit("d", "Other", "/W", "2026-01-04T10:00:00"),
     ]
-    found = hit_filter(filters).keep(hits, {"a": 5, "b": 7, "c": 6.5, "d": 10})
+    found = parse_filters(filters).keep(hits, {"a": 5, "b": 7, "c": 6.5, "d": 10})
     assert "".join(each["conversation_id"] for each in found) == kept
 
 
 def test_dates_compare_the_time_of_the_message_where_the_server_tells_it() -> None:
     old_message = hit("a", time="2026-01-20T00:00:00", message_time="2026-01-01T00:00:00")
-    assert hit_filter({"end_date": "2026-01-10"}).keep([old_message], {}) == [old_message]
-    assert hit_filter({"start_date": "2026-01-10"}).keep([old_message], {}) == []
+    assert parse_filters({"end_date": "2026-01-10"}).keep([old_message], {}) == [old_message]
+    assert parse_filters({"start_date": "2026-01-10"}).keep([old_message], {}) == []
 
 
 def test_a_conversation_of_unknown_importance_does_not_pass_for_an_important_one() -> None:
-    assert hit_filter({"min_importance": 1}).keep([hit("gone")], {}) == []
+    assert parse_filters({"min_importance": 1}).keep([hit("gone")], {}) == []
 
 
 @pytest.mark.parametrize(
@@ -149,12 +149,12 @@ def test_a_conversation_of_unknown_importance_does_not_pass_for_an_important_one
     [(None, False), ({}, False), ({"labels": []}, True), ({"min_importance": 0}, True), ({"folder": "/"}, True)],
 )
 def test_a_filter_knows_whether_it_filters(filters: Optional[Filters], does: bool) -> None:
-    assert hit_filter(filters).filters_anything is does
+    assert parse_filters(filters).filters_anything is does
 
 
 def test_a_bad_date_in_filters_is_named_with_its_prefix() -> None:
     with pytest.raises(SekhaValidationError) as caught:
-        hit_filter({"start_date": "soon"})
+        parse_filters({"start_date": "soon"})
     assert caught.value.field == "filters.start_date"
 
 
@@ -172,7 +172,7 @@ def test_a_filtered_search_takes_at_most_two_rounds_and_never_asks_for_less_than
     assert 1 <= len(sizes) <= 2
     assert sizes[0] >= wanted
     assert list(sizes) == sorted(set(sizes))
-    assert sizes[-1] >= LARGEST_SEARCH
+    assert sizes[-1] >= MAX_SEARCH_SIZE
 
 
 def test_importance_is_looked_up_by_conversation() -> None:
@@ -215,13 +215,13 @@ def message(folder: Optional[str], *, flat: bool = False) -> Message:
 @pytest.mark.parametrize("flat", [False, True])
 def test_messages_of_excluded_folders_and_below_are_left_out(flat: bool) -> None:
     context = [message(folder, flat=flat) for folder in ("/work", "/work/a", "/workshop", "/home")]
-    assert outside(context, ["/work"]) == context[2:]
-    assert outside(context, ["/work/", "/home"]) == context[2:3]
-    assert outside(context, []) == context
+    assert exclude_folders(context, ["/work"]) == context[2:]
+    assert exclude_folders(context, ["/work/", "/home"]) == context[2:3]
+    assert exclude_folders(context, []) == context
 
 
 def test_a_message_without_a_citation_is_not_excluded_by_a_named_folder() -> None:
-    assert outside([message(None)], ["/work"]) == [message(None)]
+    assert exclude_folders([message(None)], ["/work"]) == [message(None)]
 
 
 # ---- lists and statistics ------------------------------------------------------------------------------------------
@@ -280,4 +280,4 @@ def test_statistics_are_about_what_all_filters_keep(request_: MemoryStatsRequest
 
 
 def test_an_empty_period_has_no_bounds() -> None:
-    assert period(None, None) == Period()
+    assert parse_period(None, None) == Period()

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from sekha._api import endpoints
 from sekha._api.endpoints import ENDPOINTS
 from sekha._api.error_response import error_class
-from sekha._api.model import CallOptions, Endpoint, Repeat, Service, to_json
-from sekha._api.response import Answer
+from sekha._api.model import Endpoint, Response, RetryIfUnknown, Service, to_json
+from sekha._transport.options import CallOptions
 from sekha.errors import (
     BODY_LIMIT,
     SekhaAPIError,
@@ -26,7 +26,7 @@ from sekha.errors import (
     SekhaValidationError,
 )
 from support.mutants import MAPS, WORDS, at, objects
-from unit.vectors import Exchange, answer, exchanges
+from unit.vectors import Exchange, answer, exchanges, parse
 
 OUR_VERDICTS = (SekhaServerError, SekhaNotFoundError, SekhaValidationError)
 WITH_ENDPOINT = [e for e in exchanges() if e.endpoint is not None]
@@ -57,7 +57,7 @@ BODIES = bodies()
 
 
 def test_a_good_answer_was_recorded_for_every_endpoint_that_answers_json() -> None:
-    silent = {e.name for e in ENDPOINTS if e.reader._shape in (None, str)} | {"stream_complete"}
+    silent = {e.name for e in ENDPOINTS if e.parser._schema in (None, str)} | {"stream_complete"}
     assert {f"{e.service.value}.{e.name}" for e in ENDPOINTS if e.name not in silent} == set(BODIES)
 
 
@@ -69,8 +69,8 @@ def test_every_recorded_success_is_understood(name: str) -> None:
     for exchange in GOOD:
         endpoint = endpoint_of(exchange)
         if endpoint.name == name and exchange.name not in ONLY_LOOKS_GOOD:
-            found = endpoint.read(exchange.answer)
-            if endpoint.reader._shape is not None:
+            found = parse(endpoint, exchange.answer)
+            if endpoint.parser._schema is not None:
                 assert found is not None, exchange.name
                 json.dumps(found)
 
@@ -78,7 +78,7 @@ def test_every_recorded_success_is_understood(name: str) -> None:
 @pytest.mark.parametrize("exchange", [e for e in GOOD if e.name in ONLY_LOOKS_GOOD], ids=lambda e: str(e.name))
 def test_a_success_that_only_looks_like_one_is_an_error(exchange: Exchange) -> None:
     with pytest.raises(OUR_VERDICTS):
-        endpoint_of(exchange).read(exchange.answer)
+        parse(endpoint_of(exchange), exchange.answer)
 
 
 @pytest.mark.parametrize("name", sorted({endpoint_of(exchange).name for exchange in BAD}))
@@ -87,7 +87,7 @@ def test_every_recorded_refusal_is_an_error_with_the_status_of_the_wire(name: st
         endpoint = endpoint_of(exchange)
         if endpoint.name == name:
             with pytest.raises(SekhaAPIError) as caught:
-                endpoint.read(exchange.answer)
+                parse(endpoint, exchange.answer)
             error = caught.value
             assert error.status_code == exchange.answer.status, exchange.name
             assert (error.method, error.path) == (endpoint.method, endpoint.path)
@@ -107,7 +107,7 @@ def test_an_unknown_key_at_every_level_survives(name: str) -> None:
         if not wrapping and path[-1:] not in MAPS:
             mutant = copy.deepcopy(body)
             at(mutant, path)["added_later"] = later
-            assert json.dumps(later) in json.dumps(endpoint.read(answer(mutant))), path
+            assert json.dumps(later) in json.dumps(parse(endpoint, answer(mutant))), path
 
 
 @pytest.mark.promise("C6")
@@ -120,9 +120,9 @@ def test_a_status_role_or_level_that_nobody_knows_yet_survives(name: str) -> Non
                 mutant = copy.deepcopy(body)
                 at(mutant, path)[key] = "invented-later"
                 if key == "object" or (name == "bridge.health" and "ollama_status" in path):
-                    endpoint.read(answer(mutant))
+                    parse(endpoint, answer(mutant))
                 else:
-                    assert "invented-later" in json.dumps(endpoint.read(answer(mutant)))
+                    assert "invented-later" in json.dumps(parse(endpoint, answer(mutant)))
 
 
 # ---- any body gets the right error (C7) --------------------------------------------------------------------------
@@ -152,7 +152,7 @@ def name_of(endpoint: Endpoint[Any]) -> str:
 
 @pytest.mark.promise("C7")
 @pytest.mark.parametrize(
-    "endpoint", [e for e in ENDPOINTS if e.reader._shape is not None and e.name not in LENIENT], ids=name_of
+    "endpoint", [e for e in ENDPOINTS if e.parser._schema is not None and e.name not in LENIENT], ids=name_of
 )
 @pytest.mark.parametrize("content_type", ["application/json", "text/html", ""])
 def test_a_2xx_that_does_not_fit_names_the_call_the_status_and_the_place(
@@ -160,10 +160,10 @@ def test_a_2xx_that_does_not_fit_names_the_call_the_status_and_the_place(
 ) -> None:
     for status, body in product((200, 204), ODD_BODIES.values()):
         with pytest.raises(SekhaDecodeError) as caught:
-            endpoint.read(answer(body, status, content_type))
+            parse(endpoint, answer(body, status, content_type))
         error = caught.value
         assert (error.method, error.path, error.status_code) == (endpoint.method, endpoint.path, status)
-        assert error.may_have_been_applied is endpoint.writes
+        assert error.may_have_been_applied is endpoint.outcome_matters
         assert error.body is not None
         assert body.decode("utf-8", "replace").startswith(error.body)
         assert len(error.body) <= BODY_LIMIT
@@ -178,7 +178,7 @@ def test_any_refusal_with_any_body_is_an_error_of_ours(endpoint: Endpoint[Any]) 
     statuses = (400, 401, 403, 404, 409, 413, 415, 422, 429, 500, 502, 503, 504)
     for status, body in product(statuses, ODD_BODIES.values()):
         with pytest.raises(error_class(status)) as caught:
-            endpoint.read(answer(body, status))
+            parse(endpoint, answer(body, status))
         assert caught.value.status_code == status
 
 
@@ -199,18 +199,18 @@ def test_any_refusal_with_any_body_is_an_error_of_ours(endpoint: Endpoint[Any]) 
 )
 def test_the_first_wrong_place_of_an_answer_is_named(endpoint: Endpoint[Any], body: Any, place: str) -> None:
     with pytest.raises(SekhaDecodeError) as caught:
-        endpoint.read(answer(body))
+        parse(endpoint, answer(body))
     assert f": {place}" in caught.value.message
 
 
-@pytest.mark.parametrize("endpoint", [e for e in ENDPOINTS if e.reader._shape is None], ids=lambda e: str(e.name))
+@pytest.mark.parametrize("endpoint", [e for e in ENDPOINTS if e.parser._schema is None], ids=lambda e: str(e.name))
 @pytest.mark.parametrize("status", [200, 202, 204])
 def test_a_call_whose_answer_has_no_body_gives_none(endpoint: Endpoint[Any], status: int) -> None:
-    assert endpoint.read(answer(b"", status)) is None
+    assert parse(endpoint, answer(b"", status)) is None
 
 
 def test_metrics_are_text() -> None:
-    assert endpoints.CONTROLLER_METRICS.read(answer(b"# HELP x\n\xff", 200, "text/plain")) == "# HELP x\n\ufffd"
+    assert parse(endpoints.CONTROLLER_METRICS, answer(b"# HELP x\n\xff", 200, "text/plain")) == "# HELP x\n\ufffd"
 
 
 def test_numbers_stay_as_the_server_wrote_them_and_times_become_regular() -> None:
@@ -222,22 +222,22 @@ def test_numbers_stay_as_the_server_wrote_them_and_times_become_regular() -> Non
         "created_at": "2026-01-01 10:00:00.1",
     }
     for score in (5, 5.5):
-        found = endpoints.MEMORY_GET_CONTEXT.read(answer({**body, "importance_score": score, "updated_at": "odd"}))
+        found = parse(endpoints.MEMORY_GET_CONTEXT, answer({**body, "importance_score": score, "updated_at": "odd"}))
         assert json.dumps(found["importance_score"]) == json.dumps(score)
         assert found["created_at"] == "2026-01-01T10:00:00.100000+00:00"
         assert found["updated_at"] == "odd"
 
 
 def test_a_readers_validator_is_made_once() -> None:
-    assert endpoints.QUERY.reader.adapter is endpoints.QUERY.reader.adapter
+    assert endpoints.QUERY.parser.adapter is endpoints.QUERY.parser.adapter
 
 
 def test_an_answer_is_text_and_json() -> None:
-    found = Answer(200, {}, b'{"a": "\xc3\xa9"}')
+    found = Response(200, {}, b'{"a": "\xc3\xa9"}')
     assert found.text == '{"a": "é"}'
     assert found.json() == {"a": "é"}
     with pytest.raises(ValueError, match=r"JSON|EOF|expected"):
-        Answer(200, {}, b"{").json()
+        Response(200, {}, b"{").json()
 
 
 # ---- requests ----------------------------------------------------------------------------------------------------
@@ -290,7 +290,7 @@ def test_a_request_and_its_options_cannot_be_changed() -> None:
     with pytest.raises(AttributeError):
         CallOptions().max_retries = 5  # type: ignore[misc]
     with pytest.raises(AttributeError):
-        endpoints.QUERY.repeat = Repeat.UNSAFE  # type: ignore[misc]
+        endpoints.QUERY.retry_if_unknown = RetryIfUnknown.NO  # type: ignore[misc]
 
 
 def test_services_are_known_by_their_names() -> None:

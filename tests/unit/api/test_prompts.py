@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sekha._api import endpoints
-from sekha._api.prompts import prompt_with_context, prompt_with_hits
+from sekha._api.prompts import prompt_with_context, prompt_with_results
 from sekha.types import Message, SearchResult
-from unit.vectors import recorded
+from unit.vectors import parse, recorded
 
 
 def remembered(content: Any, role: str = "user", **more: Any) -> Message:
@@ -45,7 +45,7 @@ def test_the_memory_comes_first_and_then_the_prompt_in_one_user_message() -> Non
 
 
 def test_with_hits_the_prompt_comes_first_since_it_ends_in_a_colon() -> None:
-    [message] = prompt_with_hits("Summarize these:", [hit("We use JWT.", metadata={"role": "assistant"})])
+    [message] = prompt_with_results("Summarize these:", [hit("We use JWT.", metadata={"role": "assistant"})])
     content = cast(str, message["content"])
     assert content.startswith("Summarize these:\n\n<memory>\n")
     assert content.endswith("\nWe use JWT.\n</message>\n</memory>")
@@ -54,7 +54,7 @@ def test_with_hits_the_prompt_comes_first_since_it_ends_in_a_colon() -> None:
     assert 'folder="/f"' in content
 
 
-@pytest.mark.parametrize("build", [prompt_with_context, prompt_with_hits])
+@pytest.mark.parametrize("build", [prompt_with_context, prompt_with_results])
 def test_without_memories_the_prompt_is_alone(build: Any) -> None:
     assert build("Hi", []) == [{"role": "user", "content": "Hi"}]
     assert build("Hi", [], system="Be kind.") == [
@@ -119,7 +119,7 @@ def test_each_message_is_there_once() -> None:
     ]
     assert quoted(prompt_with_context("?", context)[0]["content"]) == ["A", "B", "no id", "no id"]
     hits = [hit("A", "1"), hit("B", "2"), hit("A", "1")]
-    assert quoted(prompt_with_hits("?", hits)[0]["content"]) == ["A", "B"]
+    assert quoted(prompt_with_results("?", hits)[0]["content"]) == ["A", "B"]
 
 
 def test_messages_stand_in_order_of_time_and_conversations_of_one_moment_stay_together() -> None:
@@ -136,7 +136,7 @@ def test_messages_stand_in_order_of_time_and_conversations_of_one_moment_stay_to
 
 def test_hits_keep_their_rank() -> None:
     hits = [hit("second in time", "1"), hit("first in time", "2", timestamp="2025-01-01T00:00:00.000000+00:00")]
-    assert quoted(prompt_with_hits("?", hits)[0]["content"]) == ["second in time", "first in time"]
+    assert quoted(prompt_with_results("?", hits)[0]["content"]) == ["second in time", "first in time"]
 
 
 def test_parts_are_quoted_as_their_text() -> None:
@@ -150,7 +150,7 @@ def test_a_message_without_a_citation_is_quoted_without_one(message: Message) ->
 
 
 def test_a_recorded_context_is_quoted_each_message_once() -> None:
-    context = endpoints.ASSEMBLE_CONTEXT.read(recorded("context_docker", "story").answer)
+    context = parse(endpoints.ASSEMBLE_CONTEXT, recorded("context_docker", "story").answer)
     assert len({message.get("id") for message in context}) < len(context), "the controller repeats itself"
     content = cast(str, prompt_with_context("?", context)[0]["content"])
     assert len(quoted(content)) == len({message.get("id") for message in context})

@@ -7,7 +7,7 @@ import zlib
 
 import pytest
 
-from sekha._http.decompression import PIECE, Inflater
+from sekha._http.decompression import MAX_CHUNK, Decompressor
 from sekha.errors import SekhaDecodeError
 
 PLAIN = b'{"results": []}' * 20
@@ -21,7 +21,7 @@ CODED = {
 
 
 def opened(coding: str, pieces: list[bytes]) -> bytes:
-    inflater = Inflater(coding, 200)
+    inflater = Decompressor(coding, 200)
     return b"".join(plain for piece in pieces for plain in inflater.feed(piece))
 
 
@@ -36,7 +36,7 @@ def test_however_the_bytes_are_cut_they_are_opened(how: str) -> None:
 
 @pytest.mark.promise("S5")
 @pytest.mark.parametrize("cut", [None, -1, -2, -4, -8])
-@pytest.mark.parametrize("size", [PIECE - 1, PIECE, PIECE + 1, 2 * PIECE, 3 * PIECE + 1])
+@pytest.mark.parametrize("size", [MAX_CHUNK - 1, MAX_CHUNK, MAX_CHUNK + 1, 2 * MAX_CHUNK, 3 * MAX_CHUNK + 1])
 def test_nothing_is_lost_however_long_it_is(size: int, cut: int | None) -> None:
     plain = b" " * size
     coded = {"deflate": zlib.compress(plain), "gzip": gzip.compress(plain)}

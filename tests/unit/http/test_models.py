@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from sekha import SekhaConfig
-from sekha._http.models import address
+from sekha._http.models import origin
 
 # ---- addresses (C10, S2) -----------------------------------------------------------------------------------------
 
@@ -26,7 +26,7 @@ from sekha._http.models import address
     ],
 )
 def test_an_address_is_taken_apart_as_httpx_does_it(url: str) -> None:
-    mine, theirs = address(str(SekhaConfig(controller_url=url).controller_url)), httpx.URL(url)
+    mine, theirs = origin(str(SekhaConfig(controller_url=url).controller_url)), httpx.URL(url)
     usual = 443 if theirs.scheme == "https" else 80
     assert (mine.scheme, mine.host, mine.port) == (theirs.scheme, theirs.raw_host.decode(), theirs.port or usual)
     assert mine.authority == theirs.netloc.decode()

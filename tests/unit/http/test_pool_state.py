@@ -9,13 +9,14 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from sekha._http.pool_state import Places, Turn
+from sekha._concurrency.primitives import Wakeup
+from sekha._http.pool_state import PoolState, Waiter
 from sekha.errors import SekhaClosedError
 
 IDLE_SECONDS = 2.0
 
 
-class Bell:
+class Bell(Wakeup):
     """What a caller waits for."""
 
     rung = False
@@ -24,14 +25,14 @@ class Bell:
         self.rung = True
 
 
-def rung(turn: Turn[int]) -> bool:
+def rung(turn: Waiter[int]) -> bool:
     """Whether a caller was woken."""
-    return isinstance(turn.signal, Bell) and turn.signal.rung
+    return isinstance(turn.wakeup, Bell) and turn.wakeup.rung
 
 
 def test_who_waits_knows_how_many_were_ahead() -> None:
-    places: Places[int] = Places(1, IDLE_SECONDS)
-    assert [places.enter(Bell).ahead for _ in range(4)] == [0, 0, 1, 2]
+    places: PoolState[int] = PoolState(1, IDLE_SECONDS)
+    assert [places.acquire(Bell).ahead for _ in range(4)] == [0, 0, 1, 2]
 
 
 class Stories(RuleBasedStateMachine):
@@ -40,13 +41,13 @@ class Stories(RuleBasedStateMachine):
     @initialize(limit=st.integers(1, 4))
     def begin(self, limit: int) -> None:
         self.limit = limit
-        self.places: Places[int] = Places(limit, IDLE_SECONDS)
+        self.places: PoolState[int] = PoolState(limit, IDLE_SECONDS)
         self.now = 100.0
         self.made = 0
-        self.making: List[Turn[int]] = []  # those who may make a connection
+        self.making: List[Waiter[int]] = []  # those who may make a connection
         self.used: List[int] = []
         self.idle: List[Any] = []  # (since, connection), the longest idle first
-        self.waiting: List[Turn[int]] = []  # first come, first
+        self.waiting: List[Waiter[int]] = []  # first come, first
         self.forgotten: List[int] = []
         self.closed = False
 
@@ -55,10 +56,10 @@ class Stories(RuleBasedStateMachine):
         if not self.waiting:
             return False
         turn = self.waiting.pop(0)
-        assert turn.has_come
+        assert turn.is_assigned
         assert rung(turn)
         assert turn.connection == connection
-        assert not self.places.leave(turn)
+        assert not self.places.cancel_wait(turn)
         if connection is None:
             self.making.append(turn)
         else:
@@ -69,19 +70,19 @@ class Stories(RuleBasedStateMachine):
     def enter(self) -> None:
         if self.closed:
             with pytest.raises(SekhaClosedError):
-                self.places.enter(Bell)
+                self.places.acquire(Bell)
             return
         taken = len(self.making) + len(self.used) + len(self.forgotten)
-        turn = self.places.enter(Bell)
+        turn = self.places.acquire(Bell)
         if self.idle:
             _, connection = self.idle.pop()
-            assert (turn.has_come, turn.connection) == (True, connection)
+            assert (turn.is_assigned, turn.connection) == (True, connection)
             self.used.append(connection)
         elif taken < self.limit:
-            assert (turn.has_come, turn.connection) == (True, None)
+            assert (turn.is_assigned, turn.connection) == (True, None)
             self.making.append(turn)
         else:
-            assert not turn.has_come
+            assert not turn.is_assigned
             self.waiting.append(turn)
 
     @precondition(lambda self: self.making)
@@ -91,17 +92,17 @@ class Stories(RuleBasedStateMachine):
         self.made += 1
         if self.closed:
             with pytest.raises(SekhaClosedError):
-                self.places.use(self.made, instead_of=None)
-            self.places.vacate(None)
+                self.places.attach(self.made, replaces=None)
+            self.places.free_slot(None)
         else:
-            self.places.use(self.made, instead_of=None)
+            self.places.attach(self.made, replaces=None)
             self.used.append(self.made)
 
     @precondition(lambda self: self.making)
     @rule(data=st.data())
     def fail_to_connect(self, data: Any) -> None:
         self.making.remove(data.draw(st.sampled_from(self.making)))
-        self.places.vacate(None)
+        self.places.free_slot(None)
         if not self.closed:
             self.next_one(None)
 
@@ -110,7 +111,7 @@ class Stories(RuleBasedStateMachine):
     def connect_anew(self, data: Any) -> None:
         old = data.draw(st.sampled_from(self.used))
         self.made += 1
-        self.places.use(self.made, instead_of=old)
+        self.places.attach(self.made, replaces=old)
         self.used[self.used.index(old)] = self.made
 
     @precondition(lambda self: self.used)
@@ -119,10 +120,10 @@ class Stories(RuleBasedStateMachine):
         connection = data.draw(st.sampled_from(self.used))
         self.used.remove(connection)
         if self.closed:
-            assert not self.places.give_back(connection, self.now)
-            self.places.vacate(connection)
+            assert not self.places.release(connection, self.now)
+            self.places.free_slot(connection)
         else:
-            assert self.places.give_back(connection, self.now)
+            assert self.places.release(connection, self.now)
             if not self.next_one(connection):
                 self.idle.append((self.now, connection))
 
@@ -131,7 +132,7 @@ class Stories(RuleBasedStateMachine):
     def lose(self, data: Any) -> None:
         connection = data.draw(st.sampled_from(self.used))
         self.used.remove(connection)
-        self.places.vacate(connection)
+        self.places.free_slot(connection)
         if not self.closed:
             self.next_one(None)
 
@@ -140,7 +141,7 @@ class Stories(RuleBasedStateMachine):
     def forget(self, data: Any) -> None:
         connection = data.draw(st.sampled_from(self.used))
         self.used.remove(connection)
-        self.places.forget(connection)
+        self.places.abandon(connection)
         self.forgotten.append(connection)
 
     @precondition(lambda self: self.waiting)
@@ -148,7 +149,7 @@ class Stories(RuleBasedStateMachine):
     def give_up(self, data: Any) -> None:
         turn = data.draw(st.sampled_from(self.waiting))
         self.waiting.remove(turn)
-        assert self.places.leave(turn)
+        assert self.places.cancel_wait(turn)
 
     @rule(seconds=st.sampled_from([0.5, 1.0, 2.5]))
     def let_time_pass(self, seconds: float) -> None:
@@ -158,9 +159,9 @@ class Stories(RuleBasedStateMachine):
     def sweep(self) -> None:
         expected = self.forgotten + [one for since, one in self.idle if since + IDLE_SECONDS < self.now]
         found = []
-        while (connection := self.places.outworn(self.now)) is not None:
+        while (connection := self.places.pop_expired(self.now)) is not None:
             found.append(connection)
-            self.places.vacate(connection)
+            self.places.free_slot(connection)
         assert found == expected
         for connection in expected:
             if connection in self.forgotten:
@@ -179,14 +180,14 @@ class Stories(RuleBasedStateMachine):
         for turn in self.waiting:
             assert rung(turn)
             with pytest.raises(SekhaClosedError):
-                self.places.leave(turn)
+                self.places.cancel_wait(turn)
         self.idle, self.forgotten, self.waiting, self.closed = [], [], [], True
 
     @invariant()
     def nobody_waits_while_there_is_a_place(self) -> None:
         if not hasattr(self, "places"):
             return
-        assert not any(turn.has_come for turn in self.waiting)
+        assert not any(turn.is_assigned for turn in self.waiting)
         if self.waiting:
             assert not self.idle
             assert len(self.making) + len(self.used) + len(self.forgotten) == self.limit

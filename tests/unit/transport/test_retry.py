@@ -12,10 +12,12 @@ from tenacity import Future, RetryCallState, Retrying
 from sekha._api import endpoints
 from sekha._api.endpoints import ENDPOINTS
 from sekha._api.error_response import error_from_response
-from sekha._api.model import CallOptions, Endpoint, Repeat, Service
+from sekha._api.model import Endpoint, RetryIfUnknown, Service
 from sekha._api.validation import argument_error
 from sekha._concurrency.clock import Clock
-from sekha._transport.retry import LONGEST_RETRY_AFTER, Attempts, backoff, untouched, verdict
+from sekha._http.models import HTTPRequest
+from sekha._transport.options import CallOptions
+from sekha._transport.retry import MAX_RETRY_AFTER, RetryState, backoff, not_processed, retry_delay
 from sekha.errors import (
     SekhaAuthError,
     SekhaClosedError,
@@ -31,7 +33,7 @@ from sekha.errors import (
     SekhaStreamError,
     SekhaTimeoutError,
 )
-from unit.vectors import answer
+from unit.vectors import answer, parse
 
 SAFE, UNSAFE, COSTLY = endpoints.QUERY, endpoints.CREATE_CONVERSATION, endpoints.SUMMARIZE
 
@@ -60,7 +62,8 @@ def attempts(endpoint: Endpoint[Any], error: SekhaError, max_retries: int, time_
     """How many attempts a call makes if each ends with this error."""
     attempt = 1
     while (
-        verdict(endpoint, error, attempt=attempt, max_retries=max_retries, time_left=time_left, chance=1.0) is not None
+        retry_delay(endpoint, error, attempt=attempt, max_retries=max_retries, time_left=time_left, jitter=1.0)
+        is not None
     ):
         attempt += 1
         assert attempt < 100
@@ -79,9 +82,13 @@ def test_where_certainly_nothing_happened_every_call_is_repeated(error: SekhaErr
 @pytest.mark.parametrize("max_retries", [0, 1, 3])
 @pytest.mark.parametrize("error", OUTCOME_UNKNOWN, ids=lambda e: f"{type(e).__name__}-{e}")
 def test_where_the_outcome_is_unknown_the_class_of_the_call_decides(error: SekhaError, max_retries: int) -> None:
-    allowed = {Repeat.SAFE: 1 + max_retries, Repeat.COSTLY: 1 + min(1, max_retries), Repeat.UNSAFE: 1}
+    allowed = {
+        RetryIfUnknown.YES: 1 + max_retries,
+        RetryIfUnknown.ONCE: 1 + min(1, max_retries),
+        RetryIfUnknown.NO: 1,
+    }
     for endpoint in ENDPOINTS:
-        expected = allowed[endpoint.repeat]
+        expected = allowed[endpoint.retry_if_unknown]
         if endpoint.service is Service.BRIDGE and error is INTERNAL:
             expected = 1  # it would open the breaker (D56)
         assert attempts(endpoint, error, max_retries) == expected, endpoint.name
@@ -140,9 +147,9 @@ def test_a_costly_call_is_not_repeated_after_a_500_that_speaks_of_the_bridge(wor
 )
 def test_the_500s_that_mean_something_else_are_never_repeated(endpoint: Endpoint[Any], words: str) -> None:
     with pytest.raises(SekhaError) as caught:
-        endpoint.read(answer({"error": words, "code": 500}, 500))
+        parse(endpoint, answer({"error": words, "code": 500}, 500))
     assert attempts(endpoint, caught.value, 3) == 1
-    assert untouched(caught.value), "nothing was changed"
+    assert not_processed(caught.value), "nothing was changed"
 
 
 # ---- how long ----------------------------------------------------------------------------------------------------
@@ -160,13 +167,13 @@ def test_backoff_is_exponential_with_full_jitter_and_a_cap(attempt: int, chance:
 def wait(
     error: SekhaError, attempt: int = 1, chance: float = 0.5, time_left: Optional[float] = None
 ) -> Optional[float]:
-    return verdict(SAFE, error, attempt=attempt, max_retries=3, time_left=time_left, chance=chance)
+    return retry_delay(SAFE, error, attempt=attempt, max_retries=3, time_left=time_left, jitter=chance)
 
 
 @pytest.mark.promise("R3")
 @pytest.mark.parametrize(
     ("asked", "waited"),
-    [(0, 0.0), (0.2, 1.0), (1, 1.0), (1.2, 2.0), (59.5, 60.0), (LONGEST_RETRY_AFTER, 60.0), (60.1, None), (1e9, None)],
+    [(0, 0.0), (0.2, 1.0), (1, 1.0), (1.2, 2.0), (59.5, 60.0), (MAX_RETRY_AFTER, 60.0), (60.1, None), (1e9, None)],
 )
 @pytest.mark.parametrize("status", [429, 503])
 def test_retry_after_is_kept_rounded_up_or_too_long(status: int, asked: float, waited: Optional[float]) -> None:
@@ -192,6 +199,11 @@ def test_a_wait_that_would_end_after_the_deadline_is_not_begun(
 # ---- what is told in the end -------------------------------------------------------------------------------------
 
 
+def http_request() -> HTTPRequest:
+    """An attempt that may have been sent."""
+    return HTTPRequest("POST", "http://sekha.test", "/x", (), None, {}, None)
+
+
 class StillClock(Clock):
     """A clock that is moved by hand."""
 
@@ -215,12 +227,12 @@ def state_after(error: Optional[BaseException], number: int) -> RetryCallState:
     return state
 
 
-def ended(endpoint: Endpoint[Any], *errors: SekhaError, options: Optional[CallOptions] = None) -> Attempts:
+def ended(endpoint: Endpoint[Any], *errors: SekhaError, options: Optional[CallOptions] = None) -> RetryState:
     """Attempts of a call, of which each ended so."""
-    attempts = Attempts(endpoint, options or CallOptions(max_retries=10), StillClock())
+    attempts = RetryState(endpoint, options or CallOptions(max_retries=10), StillClock())
     for number, error in enumerate(errors, start=1):
-        attempts.begin()
-        attempts.again(state_after(error, number))
+        attempts.start_attempt(http_request())
+        attempts.should_retry(state_after(error, number))
     return attempts
 
 
@@ -246,50 +258,50 @@ def ended(endpoint: Endpoint[Any], *errors: SekhaError, options: Optional[CallOp
     ],
 )
 def test_a_write_of_unknown_outcome_is_told(endpoint: Endpoint[Any], errors: List[SekhaError], may: bool) -> None:
-    told = ended(endpoint, *errors).told(SekhaError("end"))
+    told = ended(endpoint, *errors).with_call_details(SekhaError("end"))
     assert told.may_have_been_applied is may
 
 
 @pytest.mark.promise("R1")
 def test_a_write_that_was_under_way_when_the_call_was_ended_may_have_been_applied() -> None:
-    attempts = Attempts(UNSAFE, CallOptions(), StillClock())
+    attempts = RetryState(UNSAFE, CallOptions(), StillClock())
     assert not attempts.in_flight
-    attempts.begin()
+    attempts.start_attempt(http_request())
     assert attempts.in_flight
-    assert attempts.told(SekhaTimeoutError("deadline")).may_have_been_applied is True
+    assert attempts.with_call_details(SekhaTimeoutError("deadline")).may_have_been_applied is True
 
 
 def test_an_error_is_told_method_path_attempts_and_time() -> None:
     clock = StillClock()
-    attempts = Attempts(SAFE, CallOptions(), clock)
-    attempts.begin()
-    attempts.again(state_after(CUT, 1))
-    attempts.begin()
+    attempts = RetryState(SAFE, CallOptions(), clock)
+    attempts.start_attempt(http_request())
+    attempts.should_retry(state_after(CUT, 1))
+    attempts.start_attempt(http_request())
     clock.time += 2.5
-    error = attempts.told(SekhaError("end"))
+    error = attempts.with_call_details(SekhaError("end"))
     assert (error.method, error.path, error.attempts, error.elapsed) == ("POST", "/api/v1/query", 2, 2.5)
 
 
 def test_a_success_and_an_error_that_is_not_ours_are_followed_by_nothing() -> None:
-    attempts = Attempts(SAFE, CallOptions(max_retries=3), StillClock())
-    assert attempts.again(state_after(None, 1)) is False
-    assert attempts.again(state_after(KeyboardInterrupt(), 1)) is False
-    assert attempts.again(state_after(RuntimeError("not ours"), 1)) is False
-    assert attempts.again(state_after(CUT, 1)) is True
+    attempts = RetryState(SAFE, CallOptions(max_retries=3), StillClock())
+    assert attempts.should_retry(state_after(None, 1)) is False
+    assert attempts.should_retry(state_after(KeyboardInterrupt(), 1)) is False
+    assert attempts.should_retry(state_after(RuntimeError("not ours"), 1)) is False
+    assert attempts.should_retry(state_after(CUT, 1)) is True
 
 
 def test_the_wait_is_that_of_the_last_verdict() -> None:
-    attempts = Attempts(SAFE, CallOptions(max_retries=3), StillClock())
+    attempts = RetryState(SAFE, CallOptions(max_retries=3), StillClock())
     state = state_after(server_error(503, retry_after=7), 1)
-    assert attempts.again(state)
-    assert attempts.wait(state) == 7.0
+    assert attempts.should_retry(state)
+    assert attempts.delay(state) == 7.0
 
 
 @pytest.mark.promise("R4")
 def test_a_deadline_that_is_near_ends_the_attempts() -> None:
-    options = CallOptions(max_retries=3, deadline=1.0).begun(100.0)
-    attempts = Attempts(SAFE, options, StillClock())
-    assert attempts.again(state_after(server_error(503, retry_after=2), 1)) is False
+    options = CallOptions(max_retries=3, deadline=1.0).start_deadline(100.0)
+    attempts = RetryState(SAFE, options, StillClock())
+    assert attempts.should_retry(state_after(server_error(503, retry_after=2), 1)) is False
 
 
 @pytest.mark.parametrize(
@@ -307,10 +319,10 @@ def test_a_repeated_delete_that_finds_nothing_has_succeeded_if_the_first_may_hav
 ) -> None:
     gone = SekhaNotFoundError("gone", status_code=404)
     attempts = ended(endpoint, *errors, gone)
-    assert attempts.has_succeeded_all_the_same(gone) is succeeded
-    assert attempts.has_succeeded_all_the_same(SekhaServerError("down", status_code=500)) is False
+    assert attempts.delete_already_applied(gone) is succeeded
+    assert attempts.delete_already_applied(SekhaServerError("down", status_code=500)) is False
 
 
 def test_a_cut_stream_is_an_unknown_outcome() -> None:
-    assert not untouched(SekhaStreamError("cut"))
-    assert untouched(REFUSED)
+    assert not not_processed(SekhaStreamError("cut"))
+    assert not_processed(REFUSED)

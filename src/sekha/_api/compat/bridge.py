@@ -5,25 +5,25 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
-from sekha._api.compat.health import model_is_down
-from sekha._api.response import Answer
+from sekha._api.compat.health import model_down_error
+from sekha._api.model import Response
 from sekha._utils.json_access import as_list, as_object, get
 
 
-def completion(answer: Answer) -> object:
+def normalize_completion(answer: Response) -> object:
     """A chat completion; tokens that were not counted are None."""
     data = answer.json()
     found = as_object(data)
-    return data if found is None else with_usage(found)
+    return data if found is None else add_usage(found)
 
 
-def with_usage(data: dict[str, Any]) -> dict[str, Any]:
+def add_usage(data: dict[str, Any]) -> dict[str, Any]:
     """A completion that always has ``usage``."""
     unknown = {"prompt_tokens": None, "completion_tokens": None, "total_tokens": None}
     return {**data, "usage": {**unknown, **(as_object(data.get("usage")) or {})}}
 
 
-def chunk(data: object) -> object:
+def normalize_chunk(data: object) -> object:
     """A chunk with a list of choices that each have a delta; model servers leave them out or make them null."""
     found = as_object(data)
     if found is None:
@@ -34,10 +34,10 @@ def chunk(data: object) -> object:
     for choice in map(as_object, as_list(choices) or ()):
         if choice is not None and choice.get("delta") is None:
             choice["delta"] = {}
-    return with_usage(found) if isinstance(found.get("usage"), dict) else found
+    return add_usage(found) if isinstance(found.get("usage"), dict) else found
 
 
-def chunks_of_completion(data: object) -> list[dict[str, Any]] | None:
+def completion_to_chunks(data: object) -> list[dict[str, Any]] | None:
     """A plain completion as two chunks, for a bridge that does not stream (D31): the text, then how it ended.
 
     None if it is no completion.
@@ -58,10 +58,10 @@ def chunks_of_completion(data: object) -> list[dict[str, Any]] | None:
         texts.append({"index": index, "delta": message, "finish_reason": None})
         ends.append({"index": index, "delta": {}, "finish_reason": choice.get("finish_reason")})
     end = {**head, "choices": ends}
-    return [{**head, "choices": texts}, with_usage({**end, "usage": found["usage"]}) if found.get("usage") else end]
+    return [{**head, "choices": texts}, add_usage({**end, "usage": found["usage"]}) if found.get("usage") else end]
 
 
-def embedding(answer: Answer) -> object:
+def normalize_embedding(answer: Response) -> object:
     """An embedding in both shapes, OpenAI's and the bridge's (D29, D30)."""
     data = answer.json()
     found = as_object(data)
@@ -77,7 +77,7 @@ def embedding(answer: Answer) -> object:
     return {"object": "list", "model": "", "dimension": len(vector), **found, "usage": usage}
 
 
-def joined_embeddings(answers: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def join_embeddings(answers: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """One answer for a list of texts, from one answer for each (D30)."""
     tokens = [answer.get("tokens_used") for answer in answers]
     total = sum(cast("list[int]", tokens)) if all(isinstance(n, int) for n in tokens) else None
@@ -88,9 +88,9 @@ def joined_embeddings(answers: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     return joined
 
 
-def importance(answer: Answer) -> object:
+def normalize_importance(answer: Response) -> object:
     """A score, unless the model was down and the answer only looks like one (D64)."""
     data = answer.json()
     if get(data, "reasoning") == "Failed to score importance":
-        raise model_is_down(answer, "the bridge", "score")
+        raise model_down_error(answer, "the bridge", "score")
     return data

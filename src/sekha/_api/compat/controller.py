@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from sekha._api.compat.health import model_is_down
-from sekha._api.response import Answer
+from sekha._api.compat.health import model_down_error
+from sekha._api.model import Response
 from sekha._utils.json_access import as_list, as_object, get
 from sekha.errors import (
     SekhaValidationError,
 )
 
 
-def conversation(answer: Answer) -> object:
+def normalize_conversation(answer: Response) -> object:
     """A conversation; older and newer servers name its id differently."""
     data = answer.json()
     found = as_object(data)
@@ -24,14 +24,14 @@ def conversation(answer: Answer) -> object:
     return data
 
 
-def hits(answer: Answer) -> object:
+def normalize_results(answer: Response) -> object:
     """Hits of ``query`` with scores where higher is better (D18)."""
     data = answer.json()
-    similarities(get(data, "results"), distances_if_equal=get(data, "page") == 0)
+    distances_to_similarities(get(data, "results"), distances_if_equal=get(data, "page") == 0)
     return data
 
 
-def similarities(results: object, *, distances_if_equal: bool) -> None:
+def distances_to_similarities(results: object, *, distances_if_equal: bool) -> None:
     """Turn cosine distances into similarities, in place.
 
     A server lists its best hit first: scores that rise along the list are distances.
@@ -48,13 +48,13 @@ def similarities(results: object, *, distances_if_equal: bool) -> None:
             hit["score"] = 1 - hit["score"]
 
 
-def context(answer: Answer) -> object:
+def normalize_context(answer: Response) -> object:
     """The messages of a context: a bare list, or under ``messages`` (D5)."""
     data = answer.json()
     return data if as_object(data) is None else get(data, "messages")
 
 
-def citation_of(message: Mapping[str, Any]) -> dict[str, str]:
+def get_citation(message: Mapping[str, Any]) -> dict[str, str]:
     """Label and folder of a remembered message, from ``metadata.citation`` or beside the content (D7)."""
     found: dict[str, str] = {}
     for name in ("label", "folder"):
@@ -64,13 +64,13 @@ def citation_of(message: Mapping[str, Any]) -> dict[str, str]:
     return found
 
 
-def labels(answer: Answer) -> object:
+def normalize_labels(answer: Response) -> object:
     """Suggested labels: a list, or under ``suggestions`` (D9)."""
     data = answer.json()
     return data if as_object(data) is None else get(data, "suggestions")
 
 
-def count(answer: Answer) -> object:
+def normalize_count(answer: Response) -> object:
     """A count; the controller admits some errors with a 200 (D43)."""
     data = answer.json()
     if get(data, "error"):
@@ -78,10 +78,10 @@ def count(answer: Answer) -> object:
     return data
 
 
-def summary(answer: Answer) -> object:
+def normalize_summary(answer: Response) -> object:
     """A summary, unless the model was down and the answer only looks like one (D64)."""
     data = answer.json()
     text = get(data, "summary")
     if isinstance(text, str) and text.rstrip().endswith("(LLM offline)"):
-        raise model_is_down(answer, "the controller", "summary")
+        raise model_down_error(answer, "the controller", "summary")
     return data

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sekha._api.response import Answer
+from sekha._api.model import Response
 from sekha._utils.json_access import as_object, get
 from sekha.errors import (
     BODY_LIMIT,
@@ -21,7 +21,7 @@ from sekha.types import ServiceHealth
 _UNWELL = "the database or the vector store does not work"
 
 
-def controller_health(answer: Answer) -> object:
+def normalize_controller_health(answer: Response) -> object:
     """One shape for the health of all controllers: 0.1, newer ones, and the old text ``OK`` (D33)."""
     found = _object_or_nothing(answer)
     if answer.status >= 400:
@@ -32,7 +32,7 @@ def controller_health(answer: Answer) -> object:
     return {"status": "healthy", **found, "checks": _checks(found.get("checks"))}
 
 
-def bridge_health(answer: Answer) -> object:
+def normalize_bridge_health(answer: Response) -> object:
     """The health of a bridge with the documented ``checks``, derived from its providers (D32)."""
     found = _object_or_nothing(answer)
     if answer.status >= 400:
@@ -57,7 +57,7 @@ def _no_report(server: str) -> dict[str, Any]:
     return {"status": "unhealthy", "checks": {}, "error": f"the answer is no health report of a Sekha {server}"}
 
 
-def _object_or_nothing(answer: Answer) -> dict[str, Any]:
+def _object_or_nothing(answer: Response) -> dict[str, Any]:
     try:
         return as_object(answer.json()) or {}
     except ValueError:
@@ -75,7 +75,7 @@ def _check_word(check: Any) -> str:
     return ("ok" if check else "failed") if isinstance(check, bool) else str(check)
 
 
-def health_of(error: SekhaError) -> ServiceHealth:
+def health_from_error(error: SekhaError) -> ServiceHealth:
     """What the error of a health check says of the service."""
     status = "unhealthy"
     if isinstance(error, SekhaConfigError):
@@ -87,7 +87,7 @@ def health_of(error: SekhaError) -> ServiceHealth:
     return ServiceHealth(status=status, checks={}, error=str(error))
 
 
-def model_is_down(answer: Answer, server: str, what: str) -> SekhaServerError:
+def model_down_error(answer: Response, server: str, what: str) -> SekhaServerError:
     return SekhaServerError(
         f"the model behind {server} is down: the answer is no {what}. See health_check()",
         status_code=answer.status,

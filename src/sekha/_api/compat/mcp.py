@@ -6,8 +6,8 @@ import math
 from collections.abc import Sequence
 from typing import Any, cast
 
-from sekha._api.compat.controller import similarities
-from sekha._api.response import Answer
+from sekha._api.compat.controller import distances_to_similarities
+from sekha._api.model import Response
 from sekha._utils.json_access import as_list, as_object, get
 from sekha.errors import (
     BODY_LIMIT,
@@ -20,7 +20,7 @@ from sekha.type_guards import extract_text
 from sekha.types import ConversationListItem, MemoryExport, MemoryStats
 
 
-def tool_result(answer: Answer) -> Any:
+def unwrap_tool_result(answer: Response) -> Any:
     """What an MCP tool says, out of its envelope if it has one (D22, D23).
 
     Raises:
@@ -41,18 +41,18 @@ def tool_result(answer: Answer) -> Any:
     raise cls(words, status_code=answer.status, body=answer.text[:BODY_LIMIT])
 
 
-def tool_hits(answer: Answer) -> object:
+def normalize_search_results(answer: Response) -> object:
     """Hits of ``memory_search`` with scores where higher is better (D18)."""
-    data = tool_result(answer)
+    data = unwrap_tool_result(answer)
     results = as_list(get(data, "results"))
     if results:
-        similarities(results, distances_if_equal=" " in str(get(results[0], "timestamp")))
+        distances_to_similarities(results, distances_if_equal=" " in str(get(results[0], "timestamp")))
     if results is not None:
         data.setdefault("total_results", len(results))
     return data
 
 
-def stats(answer: dict[str, Any], rows: Sequence[ConversationListItem]) -> MemoryStats:
+def complete_stats(answer: dict[str, Any], rows: Sequence[ConversationListItem]) -> MemoryStats:
     """Statistics, from what the server said and the conversations they are about for the rest (D24, D25)."""
     scores = [float(row["metadata"].get("importance_score") or 0) for row in rows]
     counted = {
@@ -65,7 +65,7 @@ def stats(answer: dict[str, Any], rows: Sequence[ConversationListItem]) -> Memor
     return cast(MemoryStats, {**counted, **{name: value for name, value in answer.items() if value is not None}})
 
 
-def export(data: MemoryExport, format: str, *, include_metadata: bool) -> MemoryExport:
+def apply_export_options(data: MemoryExport, format: str, *, include_metadata: bool) -> MemoryExport:
     """An export as it was asked for; servers only repeat the wishes (D45)."""
     data["format"] = format
     data["include_metadata"] = include_metadata

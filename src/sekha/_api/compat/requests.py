@@ -13,7 +13,7 @@ from sekha.type_guards import extract_image_urls, extract_text
 _BYTE = 100  # the controller 0.1 cuts a preview of a message here, inside a character if it must (D51)
 
 
-def label_for(messages: Sequence[Mapping[str, Any]]) -> str:
+def default_label(messages: Sequence[Mapping[str, Any]]) -> str:
     """A label where none was given: the first line of the first user message, at most 60 characters (D2)."""
     for message in messages:
         if message["role"] == "user":
@@ -23,7 +23,7 @@ def label_for(messages: Sequence[Mapping[str, Any]]) -> str:
     return "Conversation"
 
 
-def padded(messages: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+def pad_for_preview_bug(messages: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Messages that the controller 0.1 survives: none has a character across its byte 100 (D51)."""
     return [
         {
@@ -43,17 +43,17 @@ def _padded(text: str) -> str:
     return text  # cannot happen: a character has at most four bytes
 
 
-def has_parts(messages: Sequence[Mapping[str, Any]]) -> bool:
+def has_content_parts(messages: Sequence[Mapping[str, Any]]) -> bool:
     """Whether a message has content parts, which the controller 0.1 does not take (D4)."""
     return any(not isinstance(message["content"], str) for message in messages)
 
 
-def refuses_parts(error: SekhaAPIError) -> bool:
+def is_text_only_error(error: SekhaAPIError) -> bool:
     """Whether an error says that the server takes text only (D4)."""
     return error.status_code == 422 and "content" in error.message
 
 
-def as_text(messages: Sequence[Mapping[str, Any]], *, drop_images: bool) -> list[dict[str, Any]]:
+def parts_to_text(messages: Sequence[Mapping[str, Any]], *, drop_images: bool) -> list[dict[str, Any]]:
     """Content parts as text: texts and the addresses of images, a line each (D4).
 
     Raises:
@@ -85,16 +85,16 @@ def _flat(content: Any, field: str, drop_images: bool) -> str:
     return "\n".join(lines)
 
 
-def chat_messages(messages: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+def to_chat_messages(messages: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Messages with the keys that a model knows, and no others: a remembered message has more (D8)."""
     return [{key: message[key] for key in ("role", "content", "name") if key in message} for message in messages]
 
 
-def temperature(value: float) -> float:
+def nonzero_temperature(value: float) -> float:
     """The bridge makes 0.7 of a 0; a millionth is as cold (D61)."""
     return value if value > 0 else 1e-6
 
 
-def full_text_query(words: str) -> str:
+def quote_full_text_query(words: str) -> str:
     """Words as an FTS5 query that finds them as they are written, ``C++`` and ``it's`` included (D53)."""
     return " ".join('"' + word.replace('"', '""') + '"' for word in words.split())

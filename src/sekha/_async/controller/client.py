@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import ClassVar
 from uuid import UUID
 
 from typing_extensions import Unpack
 
-from sekha._api import compat as dialect
 from sekha._api import endpoints
 from sekha._api.arguments import FullTextRequest, SummarizeRequest
-from sekha._api.filters import outside
+from sekha._api.compat.error_overrides import find_conversation_id
+from sekha._api.compat.requests import quote_full_text_query
+from sekha._api.filters import exclude_folders
+from sekha._api.model import Service
 from sekha._api.validation import drop_unset, validate
 from sekha._api.validation import parse_conversation_id as checked_id
 from sekha._api.validation import parse_conversation_ids as checked_ids
-from sekha._transport.options import server_keys
 from sekha._utils.redaction import redact_traceback
 from sekha._utils.sentinel import NOT_GIVEN, NotGiven
-from sekha.config import ClientConfig, controller_config
+from sekha.config import ClientConfig
 from sekha.errors import SekhaNotFoundError, SekhaServerError
 from sekha.types import (
     ContextAssembleRequest,
@@ -36,11 +38,10 @@ from sekha.types import (
 from ..base import AsyncConnectionOptions
 from ..operations.pagination import all_conversations
 from ..operations.search import search
-from ..transport import AsyncTransport
-from .importing import AsyncImporting
+from .importing import AsyncImportMixin
 
 
-class AsyncMemoryController(AsyncImporting):
+class AsyncMemoryController(AsyncImportMixin):
     """A client of the controller alone; `AsyncSekhaClient.controller` is one that shares its connections.
 
     Args:
@@ -64,6 +65,8 @@ class AsyncMemoryController(AsyncImporting):
         ```
     """
 
+    _service: ClassVar[Service] = Service.CONTROLLER
+
     @redact_traceback
     def __init__(
         self,
@@ -76,17 +79,8 @@ class AsyncMemoryController(AsyncImporting):
         max_retries: int | NotGiven = NOT_GIVEN,
         **options: Unpack[AsyncConnectionOptions],
     ) -> None:
-        arguments = {
-            "base_url": base_url,
-            "api_key": api_key,
-            "mcp_api_key": mcp_api_key,
-            "timeout": timeout,
-            "max_retries": max_retries,
-            **options,
-        }
-        settings = controller_config(config, arguments)
-        self._transport = AsyncTransport.from_config(settings, str(settings.controller_url), server_keys(settings))
-        self._owns_connections = True
+        arguments = {"base_url": base_url, "api_key": api_key, "mcp_api_key": mcp_api_key}
+        self._open(config, {**arguments, "timeout": timeout, "max_retries": max_retries, **options})
 
     async def query(
         self,
@@ -127,13 +121,10 @@ class AsyncMemoryController(AsyncImporting):
         """
         request = validate(QueryRequest, drop_unset(query=query, limit=limit, offset=offset, filters=filters))
 
-        async def ask(size: int) -> QueryResponse:
-            body = {"query": request["query"], "limit": size, "offset": 0}
-            return await transport.send(endpoints.QUERY.request(body))
-
-        transport = self._transport.begun()
-        page, found = await search(transport, ask, limit, offset, request.get("filters"))
-        page["results"] = found.hits
+        body = {"query": request["query"], "limit": limit, "offset": 0}
+        transport = self._transport.start_deadline()
+        page, found = await search(transport, endpoints.QUERY, body, limit, offset, request.get("filters"))
+        page["results"] = found.results
         page["page"] = offset // limit + 1
         page["page_size"] = limit
         if found.truncated is not None:
@@ -165,7 +156,7 @@ class AsyncMemoryController(AsyncImporting):
             ```
         """
         request = validate(FullTextRequest, drop_unset(query=query, limit=limit, raw=raw))
-        words = request["query"] if request["raw"] else dialect.full_text_query(request["query"])
+        words = request["query"] if request["raw"] else quote_full_text_query(request["query"])
         body = {"query": words, "limit": request["limit"]}
         return await self._transport.send(endpoints.FULL_TEXT_SEARCH.request(body))
 
@@ -211,7 +202,7 @@ class AsyncMemoryController(AsyncImporting):
             },
         )
         context = await self._transport.send(endpoints.ASSEMBLE_CONTEXT.request(request))
-        return outside(context, request.get("excluded_folders", []))
+        return exclude_folders(context, request.get("excluded_folders", []))
 
     async def summarize(self, conversation_id: str | UUID, *, level: str = SummaryLevel.DAILY) -> SummaryResponse:
         """A summary of a conversation, made by the model behind the controller.
@@ -289,7 +280,7 @@ class AsyncMemoryController(AsyncImporting):
         ids = checked_ids(conversation_ids)
         if not ids:
             return
-        transport = self._transport.begun()
+        transport = self._transport.start_deadline()
         known = {row["conversation_id"].lower() for row in await all_conversations(transport)}
         unknown = [id for id in ids if id not in known]
         if unknown:
@@ -299,7 +290,7 @@ class AsyncMemoryController(AsyncImporting):
         try:
             await transport.send(endpoints.PRUNE_EXECUTE.request({"conversation_ids": ids}))
         except (SekhaNotFoundError, SekhaServerError) as error:
-            vanished = dialect.id_in(error.message)
+            vanished = find_conversation_id(error.message)
             if isinstance(error, SekhaNotFoundError) and vanished in ids:
                 error.archived = ids[: ids.index(vanished)]
             raise

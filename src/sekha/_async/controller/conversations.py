@@ -2,51 +2,30 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 from uuid import UUID
 
-from sekha._api import compat as dialect
 from sekha._api import endpoints
-from sekha._api.arguments import CountRequest, LabelRequest, ListRequest
-from sekha._api.filters import PINNED, conversation_filter
+from sekha._api.arguments import CountRequest, LabelRequest, ListRequest, complete_conversation
+from sekha._api.filters import conversation_filter
 from sekha._api.validation import argument_error, drop_unset, merge_arguments, validate
 from sekha._api.validation import parse_conversation_id as checked_id
-from sekha.errors import SekhaAuthError, SekhaError, SekhaWarning
+from sekha.errors import SekhaError
 from sekha.types import (
     Conversation,
     ConversationCount,
     ConversationListResponse,
-    CreateConversationRequest,
     Message,
 )
 
 from ..base import AsyncServiceClient
 from ..operations.pagination import AsyncConversationIterator, all_conversations, count_messages
-from ..operations.store import store
+from ..operations.store import create_conversation
 from ..transport import AsyncTransport
 
 
-def complete(conversation: Mapping[str, object]) -> dict[str, Any]:
-    """A conversation as it will be stored: label, folder, importance and messages.
-
-    Raises:
-        SekhaValidationError: Something in it cannot be used.
-    """
-    request = validate(CreateConversationRequest, conversation)
-    if "messages" not in request:
-        raise argument_error("messages", "is missing")
-    messages = cast("list[dict[str, Any]]", request["messages"])
-    return {
-        "label": request.get("label") or dialect.label_for(messages),
-        "folder": request.get("folder", "/"),
-        "importance_score": request.get("importance_score", 5),
-        "messages": messages,
-    }
-
-
-class AsyncConversations(AsyncServiceClient):
+class AsyncConversationMixin(AsyncServiceClient):
     """The part of `AsyncMemoryController` that deals with single conversations and lists of them."""
 
     async def create_conversation(
@@ -93,53 +72,8 @@ class AsyncConversations(AsyncServiceClient):
             ```
         """
         keywords = drop_unset(label=label, folder=folder, importance_score=importance_score, messages=messages)
-        body = complete(merge_arguments(conversation, keywords, "conversation"))
-        importance = body.pop("importance_score")
-        transport = self._transport.begun()
-        if importance == 5:
-            return await self._create_by_rest(transport, body, importance, drop_images)
-        if not transport.mcp_key_is_refused:
-            try:
-                return await self._create_by_tool(transport, body, importance, drop_images)
-            except SekhaAuthError as error:
-                transport.remember_refused_mcp_key()
-                reason = error.message
-        else:
-            reason = "the MCP tools refused the key before"
-        result = "10 is set by pinning it instead" if importance == PINNED else "it is stored with the default of 5"
-        warnings.warn(
-            f"importance_score={importance} cannot be stored: {reason}. The conversation is stored, and {result}.",
-            SekhaWarning,
-            stacklevel=2,
-        )
-        return await self._create_by_rest(transport, body, importance, drop_images)
-
-    async def _create_by_tool(
-        self, transport: AsyncTransport, body: dict[str, Any], importance: int, drop_images: bool
-    ) -> Conversation:
-        body = {**body, "importance_score": importance}
-        stored = await store(transport, endpoints.MEMORY_STORE, body, drop_images=drop_images)
-        found: dict[str, Any] = {"status": "active", "created_at": None, **stored}
-        try:
-            read = await transport.send(endpoints.GET_CONVERSATION.request(id=stored["id"]))
-            found.update(read)
-        except SekhaError as error:
-            _warn_of_a_detail(stored["id"], "its time could not be read", error)
-        found.update(importance_score=importance, message_count=len(body["messages"]))
-        return cast(Conversation, found)
-
-    async def _create_by_rest(
-        self, transport: AsyncTransport, body: dict[str, Any], importance: int, drop_images: bool
-    ) -> Conversation:
-        stored = await store(transport, endpoints.CREATE_CONVERSATION, body, drop_images=drop_images)
-        stored.setdefault("importance_score", 5)
-        if importance == PINNED:
-            try:
-                await transport.send(endpoints.PIN_CONVERSATION.request(id=stored["id"]))
-                stored["importance_score"] = PINNED
-            except SekhaError as error:
-                _warn_of_a_detail(stored["id"], "it could not be pinned", error)
-        return stored
+        completed = complete_conversation(merge_arguments(conversation, keywords, "conversation"))
+        return await create_conversation(self._transport, self._capabilities, completed, drop_images=drop_images)
 
     async def get_conversation(self, conversation_id: str | UUID, *, count_messages: bool = True) -> Conversation:
         """A conversation without its messages; for those see `get_messages`.
@@ -166,7 +100,7 @@ class AsyncConversations(AsyncServiceClient):
             ```
         """
         id = checked_id(conversation_id)
-        transport = self._transport.begun()
+        transport = self._transport.start_deadline()
         found = await transport.send(endpoints.GET_CONVERSATION.request(id=id))
         if found["message_count"] == 0:
             found["message_count"] = await _count_or_none(transport, id) if count_messages else None
@@ -242,7 +176,7 @@ class AsyncConversations(AsyncServiceClient):
         if keep is None:
             query = {"page": page, "page_size": page_size}
             return await self._transport.send(endpoints.LIST_CONVERSATIONS.request(query=query))
-        rows = await all_conversations(self._transport.begun(), keep)
+        rows = await all_conversations(self._transport.start_deadline(), keep)
         start = (page - 1) * page_size
         return ConversationListResponse(
             results=rows[start : start + page_size], total=len(rows), page=page, page_size=page_size
@@ -312,7 +246,7 @@ class AsyncConversations(AsyncServiceClient):
         body: dict[str, Any] = {**validate(LabelRequest, drop_unset(label=label, folder=folder))}
         if not body:
             raise argument_error("label", "is missing; give a label, a folder, or both")
-        transport = self._transport.begun()
+        transport = self._transport.start_deadline()
         if len(body) < 2:
             found = await transport.send(endpoints.GET_CONVERSATION.request(id=id))
             body = {"label": found["label"], "folder": found["folder"], **body}
@@ -433,7 +367,9 @@ class AsyncConversations(AsyncServiceClient):
         if len(request) > 1:
             raise argument_error(" and ".join(sorted(request)), "only one of them can be counted by")
         if "label" in request:
-            rows = await all_conversations(self._transport.begun(), conversation_filter(label=request["label"]))
+            rows = await all_conversations(
+                self._transport.start_deadline(), conversation_filter(label=request["label"])
+            )
             return cast(ConversationCount, {"count": len(rows), "label": label, "folder": None})
         query = {"label": request.get("label_contains"), "folder": request.get("folder")}
         return await self._transport.send(endpoints.COUNT_CONVERSATIONS.request(query=query))
@@ -444,7 +380,3 @@ async def _count_or_none(transport: AsyncTransport, id: str) -> int | None:
         return await count_messages(transport, [id])
     except SekhaError:
         return None
-
-
-def _warn_of_a_detail(id: str, what: str, error: SekhaError) -> None:
-    warnings.warn(f"conversation {id} is stored, but {what}: {error}", SekhaWarning, stacklevel=4)

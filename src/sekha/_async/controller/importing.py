@@ -1,85 +1,61 @@
-"""Imports many conversations: side by side, and so that an import that was broken off can go on."""
+"""Importing many conversations: several at a time, and so that an interrupted import can be resumed."""
 
 from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from inspect import iscoroutinefunction
-from typing import Any, Literal, NamedTuple, cast
+from typing import Literal, cast
 
 from sekha._api import endpoints
+from sekha._api.compat.capabilities import Capabilities
 from sekha._api.validation import argument_error, type_name
 from sekha._concurrency.tasks import async_for_each, async_in_thread
-from sekha._importing.journal import Entry, Journal, Match, compared
-from sekha.errors import (
-    SekhaAPIError,
-    SekhaAuthError,
-    SekhaConnectionError,
-    SekhaError,
-    SekhaNotFoundError,
-    SekhaRateLimitError,
-    SekhaValidationError,
+from sekha._importing.journal import Journal
+from sekha._importing.plan import (
+    MAX_UNKNOWN_OUTCOMES,
+    Item,
+    PartialMatch,
+    Rejected,
+    is_match,
+    iter_items,
+    judge_failure,
+    label_and_folder,
+    make_failure,
 )
-from sekha.types import (
-    ImportFailure,
-    ImportProgress,
-    ImportReport,
-    Message,
-    UnreadableConversation,
-)
+from sekha.errors import SekhaError, SekhaNotFoundError, SekhaRateLimitError
+from sekha.types import ImportFailure, ImportProgress, ImportReport, Message, UnreadableConversation
 
 from ..operations.pagination import all_conversations
-from .conversations import AsyncConversations, complete
+from ..operations.store import create_conversation
+from ..transport import AsyncTransport
+from .conversations import AsyncConversationMixin
 
-_MOST = 100
-"""Conversations at a time."""
-_ARRIVAL = 10.0
-"""Seconds after which a request that was on its way when an import broke off is taken for lost."""
-_GROWTH = 10.0
-"""Seconds in which one of which a part is there must have grown, if it is still being stored."""
-_LOOK = 1.0
-"""Seconds between two looks."""
-_UNKNOWN = 3
-"""Failures in a row that may not be the fault of a conversation, after which a server is not asked any more."""
-_BREAKS = 2
-"""Unknown outcomes of one conversation, after which a run leaves it out: else it might keep out all others for ever."""
-_LIMITED = 10
-"""Times that the server's rate limit is waited for."""
+_MAX_CONCURRENCY = 100
+_IN_FLIGHT_GRACE = 10.0
+"""Seconds after which a request that was in flight when an import was interrupted counts as lost."""
+_GROWTH_GRACE = 10.0
+"""Seconds in which a partly stored conversation must have grown, if the server is still storing it."""
+_POLL_INTERVAL = 1.0
+_MAX_RATE_LIMIT_WAITS = 10
 _RATE_LIMIT_WINDOW = 60.0
-_LONGEST_WAIT = 300.0
-"""Seconds that a server may ask to wait."""
-_GATEWAY = (502, 503, 504)
-_PARTLY = (
+_MAX_RETRY_AFTER = 300.0
+"""Seconds. If the server asks for more, the import ends."""
+_PARTLY_STORED = (
     "only a part of it is in the memory, as conversation {id}: the server was interrupted while it stored it. "
     "Delete or archive that one, and import again"
 )
-_BROKEN = (
+_SKIPPED = (
     "{times} times nobody knew what became of it, and it is not in the memory: it is left out now, and tried again "
     "by the next import"
 )
 
-Kind = Literal["stored", "already_stored", "empty", "failed"]
+Count = Literal["stored", "already_stored", "empty", "failed"]
 
 
-class Item(NamedTuple):
-    """A conversation of an import: its number, from 1, what is to be stored, and what the journal knows of it."""
-
-    position: int
-    request: dict[str, Any]
-    entry: Entry
-
-
-class Misfit(NamedTuple):
-    """What cannot be stored: its number, where it stands in an export, and why."""
-
-    position: int
-    place: str | None
-    problem: str
-
-
-class AsyncImporting(AsyncConversations):
+class AsyncImportMixin(AsyncConversationMixin):
     """The part of `AsyncMemoryController` that imports."""
 
     async def import_conversations(
@@ -128,8 +104,8 @@ class AsyncImporting(AsyncConversations):
         """
         if isinstance(concurrency, bool) or not isinstance(cast(object, concurrency), int) or concurrency < 1:
             raise argument_error("concurrency", "must be a whole number of at least 1")
-        if concurrency > _MOST:
-            raise argument_error("concurrency", f"must be at most {_MOST}")
+        if concurrency > _MAX_CONCURRENCY:
+            raise argument_error("concurrency", f"must be at most {_MAX_CONCURRENCY}")
         given = cast(object, conversations)
         if isinstance(given, (str, bytes, Mapping)) or not isinstance(given, Iterable):
             raise argument_error(
@@ -138,180 +114,142 @@ class AsyncImporting(AsyncConversations):
         if on_progress is not None and (not callable(on_progress) or iscoroutinefunction(on_progress)):
             raise argument_error("on_progress", "must be a plain function")
         path = None if journal is None else os.fspath(journal)
-        notes = Journal(path, self._transport.connections.base_url)
-        run = AsyncImport(self, notes, on_progress)
+        notes = Journal(path, self._transport.base_url)
+        run = AsyncImportRun(self._transport, self._capabilities, notes, on_progress)
         await async_in_thread(notes.open)
         try:
             if path is not None and notes.since is None:
                 since = (await self._transport.send(endpoints.CONTROLLER_HEALTH.request())).get("timestamp")
                 await async_in_thread(partial(notes.start, since))
-            await async_for_each(numbered(conversations, notes), run.take, concurrency, run.stop)
-            await run.settle()
+            await async_for_each(iter_items(conversations, notes), run.process, concurrency, run.stop)
+            await run.resolve_pending()
         finally:
             notes.close()
         return run.report
 
 
-def numbered(
-    conversations: Iterable[Mapping[str, object] | UnreadableConversation], notes: Journal
-) -> Iterator[Item | Misfit]:
-    """The conversations one after another, with what the journal knows of each."""
-    for position, one in enumerate(conversations, start=1):
-        if isinstance(one, UnreadableConversation):
-            yield Misfit(position, one.place, one.problem)
-            continue
-        try:
-            given = cast(object, one)
-            if not isinstance(given, Mapping):
-                raise argument_error("conversation", f"a dictionary is needed, not {type(one).__name__}")
-            request = complete(one)
-        except SekhaValidationError as error:
-            yield Misfit(position, None, error.message)
-            continue
-        yield Item(position, request, notes.entry(request))
+class AsyncImportRun:
+    """One run of an import.
 
+    An item is one of five:
 
-class Part(NamedTuple):
-    """A conversation of which only the beginning is in the memory: its id, and how many messages are there."""
-
-    id: str
-    size: int
-
-
-def place_of(conversation: Mapping[str, Any]) -> tuple[object, object]:
-    """Label and folder."""
-    return conversation["label"], conversation["folder"]
-
-
-def is_match(item: Item, place: tuple[object, object], messages: Sequence[Mapping[str, Any]], kind: Match) -> bool:
-    """Whether messages that are stored in a place are those of an item, or their beginning."""
-    return place_of(item.request) == place and compared(item.request["messages"], messages) == kind
-
-
-def as_failure(
-    position: int,
-    problem: str,
-    *,
-    place: str | None = None,
-    label: str | None = None,
-    may_have_been_applied: bool = False,
-) -> ImportFailure:
-    """What the report says of a conversation that was not imported."""
-    return {
-        "position": position,
-        "place": place,
-        "label": label,
-        "error": problem,
-        "may_have_been_applied": may_have_been_applied,
-    }
-
-
-class AsyncImport:
-    """One import.
+    1. It cannot be stored, or has no messages: it is counted.
+    2. The journal knows its id: it is counted as already stored.
+    3. The journal has an open entry for it, or for an identical one, of a run that was interrupted: it waits for the
+       end of the run, when nothing else is in flight that it could be confused with.
+    4. Of those, one that is found in the memory is noted and counted; one of which a part is found is a failure.
+    5. All others are stored: noted as begun, sent, and noted as done, refused, or of unknown outcome.
 
     Args:
-        controller: What stores.
-        notes: The journal, open.
-        on_progress: Who is told how far it is.
+        transport: The transport of the controller.
+        capabilities: What is known of the controller.
+        journal: The journal, open.
+        on_progress: Called after each item.
     """
 
     def __init__(
         self,
-        controller: AsyncConversations,
-        notes: Journal,
+        transport: AsyncTransport,
+        capabilities: Capabilities,
+        journal: Journal,
         on_progress: Callable[[ImportProgress], object] | None,
     ) -> None:
         self.report: ImportReport = {
             "seen": 0, "stored": 0, "already_stored": 0, "empty": 0, "failed": 0, "failures": []
         }  # fmt: skip
-        self._controller = controller
-        self._transport = controller._transport
-        self._notes = notes
+        self._transport = transport
+        self._capabilities = capabilities
+        self._journal = journal
         self._on_progress = on_progress
-        self._counting = threading.Lock()
+        self._count_lock = threading.Lock()
         self._stopped = threading.Event()
-        self._unknown = 0
+        self._failure_streak = 0
         self._pending: list[Item] = []
-        self._clock = self._transport.connections.clock
-        self._opened = self._clock.now()
+        self._clock = transport.clock
+        self._started_at = self._clock.now()
 
     def stop(self) -> None:
-        """Begin nothing more."""
+        """Start nothing more."""
         self._stopped.set()
 
-    async def take(self, item: Item | Misfit) -> None:
-        """Store a conversation if it has to be, and count it."""
-        if isinstance(item, Misfit):
-            self._count("failed", as_failure(item.position, item.problem, place=item.place))
+    async def process(self, item: Item | Rejected) -> None:
+        """Store an item if necessary, and count it."""
+        if isinstance(item, Rejected):
+            self._count("failed", make_failure(item.position, item.problem, place=item.place))
         elif not item.request["messages"]:
             self._count("empty")
         elif item.entry.id is not None:
             self._count("already_stored")
-        elif self._notes.is_open(item.entry.key):
-            self._pending.append(item)  # for the end, when nothing else is on its way that could be taken for it
+        elif self._journal.is_open(item.entry.key):
+            self._pending.append(item)
         else:
             await self._store(item)
 
-    async def settle(self) -> None:
-        """Find out what became of those that were on their way when an import broke off, and store the others."""
-        patience = _ARRIVAL - (self._clock.now() - self._opened)  # whoever sent them ended before
-        parts: dict[int, Part] = {}
-        limited = 0
+    async def resolve_pending(self) -> None:
+        """Find out which items an interrupted run has stored, and store the others."""
+        time_left = _IN_FLIGHT_GRACE - (self._clock.now() - self._started_at)  # the interrupted run ended before
+        parts: dict[int, PartialMatch] = {}
+        rate_limit_waits = 0
         while any(item.entry.is_open for item in self._pending):
             try:
-                found = await self._compare()
+                found = await self._reconcile()
             except SekhaRateLimitError as error:
-                limited += 1
-                if limited > _LIMITED or not await self._waited(error):
+                rate_limit_waits += 1
+                if rate_limit_waits > _MAX_RATE_LIMIT_WAITS or not await self._wait_for_rate_limit(error):
                     raise
                 continue
-            if any(part.size > (parts[at].size if at in parts else -1) for at, part in found.items()):
-                patience = max(patience, _GROWTH)
+            if any(part.size > (parts[position].size if position in parts else -1) for position, part in found.items()):
+                time_left = max(time_left, _GROWTH_GRACE)
             parts = found
-            if patience <= 0:
+            if time_left <= 0:
                 break
-            patience -= _LOOK
-            await self._clock.async_sleep(_LOOK)
+            time_left -= _POLL_INTERVAL
+            await self._clock.async_sleep(_POLL_INTERVAL)
         for item in self._pending:
             if item.position in parts and parts[item.position].size:
-                self._fail(item, _PARTLY.format(id=parts[item.position].id), may_have_been_applied=True)
-            elif item.entry.breaks >= _BREAKS:
-                await async_in_thread(partial(self._notes.left_out, item.entry.key))
-                self._fail(item, _BROKEN.format(times=item.entry.breaks), may_have_been_applied=True)
+                self._fail(item, _PARTLY_STORED.format(id=parts[item.position].id), may_have_been_applied=True)
+            elif item.entry.unknown_outcomes >= MAX_UNKNOWN_OUTCOMES:
+                await async_in_thread(partial(self._journal.mark_skipped, item.entry.key))
+                self._fail(item, _SKIPPED.format(times=item.entry.unknown_outcomes), may_have_been_applied=True)
             else:
                 await self._store(item)
 
-    async def _compare(self) -> dict[int, Part]:
-        """Claim what is in the memory as it was sent; of others, by their positions, a part may be there."""
-        notes, since = self._notes, self._notes.since or ""
-        waiting = [item for item in self._pending if item.entry.is_open]
-        wanted, known = {place_of(item.request) for item in waiting}, notes.ids
+    async def _reconcile(self) -> dict[int, PartialMatch]:
+        """Count the pending items that are in the memory as they were sent; return, by position, partial matches."""
+        since = self._journal.since or ""
+        open_items = [item for item in self._pending if item.entry.is_open]
+        wanted, known_ids = {label_and_folder(item.request) for item in open_items}, self._journal.ids
         rows = await all_conversations(
             self._transport,
-            lambda row: place_of(row) in wanted and row["conversation_id"] not in known and row["timestamp"] >= since,
+            lambda row: (
+                label_and_folder(row) in wanted
+                and row["conversation_id"] not in known_ids
+                and row["timestamp"] >= since
+            ),
         )
-        loose: list[tuple[Part, list[Message], tuple[object, object]]] = []
+        others: list[tuple[PartialMatch, list[Message], tuple[object, object]]] = []
         for row in rows:
-            id = row["conversation_id"]
+            id, stored_as = row["conversation_id"], label_and_folder(row)
             try:
-                created = (await self._controller.get_conversation(id, count_messages=False))["created_at"]
-                if created is not None and created < since:
+                created_at = (await self._transport.send(endpoints.GET_CONVERSATION.request(id=id)))["created_at"]
+                if created_at is not None and created_at < since:
                     continue
-                messages, place = await self._controller.get_messages(id), place_of(row)
-            except SekhaNotFoundError:  # somebody has deleted it meanwhile
+                export = await self._transport.send(endpoints.MEMORY_EXPORT.request({"conversation_id": id}))
+            except SekhaNotFoundError:  # it was deleted in the meantime
                 continue
-            whole = next((item for item in waiting if is_match(item, place, messages, "same")), None)
+            messages = export["messages"]
+            whole = next((item for item in open_items if is_match(item, stored_as, messages, "same")), None)
             if whole is not None:
-                await async_in_thread(partial(notes.done, whole.entry.key, id))
-                waiting.remove(whole)
+                await async_in_thread(partial(self._journal.done, whole.entry.key, id))
+                open_items.remove(whole)
                 self._pending.remove(whole)
                 self._count("already_stored")
             elif row["metadata"].get("status") != "archived":
-                loose.append((Part(id, len(messages)), messages, place))
-        parts: dict[int, Part] = {}
-        for part, messages, place in loose:
-            for item in waiting:
-                if item.position not in parts and is_match(item, place, messages, "part"):
+                others.append((PartialMatch(id, len(messages)), messages, stored_as))
+        parts: dict[int, PartialMatch] = {}
+        for part, messages, stored_as in others:
+            for item in open_items:
+                if item.position not in parts and is_match(item, stored_as, messages, "part"):
                     parts[item.position] = part
                     break
         return parts
@@ -320,67 +258,56 @@ class AsyncImport:
         if self._stopped.is_set():
             return
         key = item.entry.key
-        await async_in_thread(partial(self._notes.begin, key))
-        for attempt in range(_LIMITED + 1):
+        await async_in_thread(partial(self._journal.begin, key))
+        for attempt in range(_MAX_RATE_LIMIT_WAITS + 1):
             try:
-                stored = await self._controller.create_conversation(item.request)
+                stored = await create_conversation(self._transport, self._capabilities, item.request, drop_images=False)
             except SekhaRateLimitError as error:
-                if attempt == _LIMITED or not await self._waited(error):
-                    await async_in_thread(partial(self._notes.refused, key))
+                if attempt == _MAX_RATE_LIMIT_WAITS or not await self._wait_for_rate_limit(error):
+                    await async_in_thread(partial(self._journal.refused, key))
                     raise
             except SekhaError as error:
-                await self._failed(item, error)
+                await self._handle_failure(item, error)
                 return
             else:
-                self._unknown = 0
-                await async_in_thread(partial(self._notes.done, key, stored["id"]))
+                self._failure_streak = 0
+                await async_in_thread(partial(self._journal.done, key, stored["id"]))
                 self._count("stored")
                 return
 
-    async def _waited(self, error: SekhaRateLimitError) -> bool:
-        """Wait as long as a server wants; False if that is too long, or the import is to end."""
+    async def _wait_for_rate_limit(self, error: SekhaRateLimitError) -> bool:
+        """Wait as long as the server asks for; return False if that is too long, or the import is stopped."""
         seconds = error.retry_after or _RATE_LIMIT_WINDOW
-        if seconds > _LONGEST_WAIT:
+        if seconds > _MAX_RETRY_AFTER:
             return False
         while seconds > 0 and not self._stopped.is_set():
-            await self._clock.async_sleep(min(seconds, _LOOK))
-            seconds -= _LOOK
+            await self._clock.async_sleep(min(seconds, _POLL_INTERVAL))
+            seconds -= _POLL_INTERVAL
         return not self._stopped.is_set()
 
-    async def _failed(self, item: Item, error: SekhaError) -> None:
-        """Tell of a conversation that was not stored, or may not have been; end the import where the next would fare
-        no better."""
-        key = item.entry.key
-        if not error.may_have_been_applied:
-            await async_in_thread(partial(self._notes.refused, key))
-            if not isinstance(error, SekhaAPIError) or isinstance(error, SekhaAuthError) or error.status_code >= 500:
-                raise error
-            self._fail(item, str(error))
-            self._unknown += not isinstance(error, SekhaValidationError)  # the others speak of more than this one
-            if self._unknown >= _UNKNOWN:
-                raise error
-            return
-        # Whether it is there, the next run looks: the server may be storing it still.
-        await async_in_thread(partial(self._notes.broke, key))
-        self._fail(item, str(error), may_have_been_applied=True)
-        self._unknown += 1
-        if isinstance(error, SekhaConnectionError):
-            raise error
-        if self._unknown >= _UNKNOWN or (isinstance(error, SekhaAPIError) and error.status_code in _GATEWAY):
+    async def _handle_failure(self, item: Item, error: SekhaError) -> None:
+        """Note and report the failure of an item; raise it where it ends the import."""
+        verdict = judge_failure(error, self._failure_streak)
+        note = self._journal.mark_unknown if verdict.outcome_is_unknown else self._journal.refused
+        await async_in_thread(partial(note, item.entry.key))
+        if verdict.is_reported:
+            self._fail(item, str(error), may_have_been_applied=verdict.outcome_is_unknown)
+        self._failure_streak = verdict.streak
+        if verdict.ends_import:
             raise error
 
     def _fail(self, item: Item, problem: str, *, may_have_been_applied: bool = False) -> None:
         label = item.request["label"]
         self._count(
-            "failed", as_failure(item.position, problem, label=label, may_have_been_applied=may_have_been_applied)
+            "failed", make_failure(item.position, problem, label=label, may_have_been_applied=may_have_been_applied)
         )
 
-    def _count(self, kind: Kind, failure: ImportFailure | None = None) -> None:
-        with self._counting:  # threads count as well
+    def _count(self, name: Count, failure: ImportFailure | None = None) -> None:
+        with self._count_lock:  # threads count as well
             self.report["seen"] += 1
-            self.report[kind] += 1
+            self.report[name] += 1
             if failure is not None:
                 self.report["failures"].append(failure)
             if self._on_progress is not None:
-                told = {name: number for name, number in self.report.items() if name != "failures"}
-                self._on_progress(cast(ImportProgress, told))
+                progress = {key: number for key, number in self.report.items() if key != "failures"}
+                self._on_progress(cast(ImportProgress, progress))

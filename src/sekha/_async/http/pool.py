@@ -1,4 +1,4 @@
-"""Keeps the connections to one server: hands them out in turn, and takes back those that can be used again."""
+"""The connections to one server: assigned to callers in turn, kept while idle, and used again."""
 
 from __future__ import annotations
 
@@ -10,178 +10,185 @@ from ssl import SSLContext
 
 from sekha._concurrency.clock import Clock
 from sekha._concurrency.primitives import AsyncWakeup
-from sekha._http.models import IDLE_SECONDS, HTTPRequest, address
-from sekha._http.network import AsyncNetwork, Head, PoolTimeout, ReadError, within
-from sekha._http.pool_state import Places
+from sekha._http.http11 import ResponseHead
+from sekha._http.models import KEEPALIVE_EXPIRY, HTTPRequest, origin
+from sekha._http.network import AsyncNetwork, PoolTimeout, ReadError, timeout_before_deadline
+from sekha._http.pool_state import PoolState
 from sekha.errors import SekhaClosedError
 
 from .connection import AsyncConnection
 
-_GLANCE = 1.0
-"""Seconds after which the first of those who wait for a place look for connections that were forgotten meanwhile; the
-more were ahead of somebody who came, the more seldom he looks."""
-_SELDOM = 5.0
-"""But no more seldom than this."""
+_SWEEP_INTERVAL = 1.0
+"""Seconds after which a waiting caller looks for connections that were abandoned in the meantime; it grows with the
+number of callers that were ahead of it when it came."""
+_MAX_SWEEP_INTERVAL = 5.0
 
 
 class AsyncPool:
     """A bounded number of connections to one server, for one event loop and process.
 
-    First come, first served. Idle connections are used last in, first out. No lock is held while anything is waited
-    for, and whatever is cancelled, a connection is either given back or closed.
+    Callers are served first come, first served; idle connections are used last in, first out. No lock is held during
+    I/O, and a cancelled caller leaves its connection either released or closed.
 
     Args:
         base_url: Address of the server.
-        ssl_context: How to speak TLS to it; None for plain HTTP.
+        ssl_context: The context for TLS; None for plain HTTP.
         limit: Number of connections.
-        clock: Tells the time.
+        clock: The clock of deadlines and expiry.
     """
 
     def __init__(self, base_url: str, ssl_context: SSLContext | None, limit: int, clock: Clock) -> None:
-        self._address = address(base_url)
+        self._origin = origin(base_url)
         self._ssl_context = ssl_context
         self._clock = clock
         self._limit = limit
         self._network = AsyncNetwork()
-        self._places: Places[AsyncConnection] = Places(limit, IDLE_SECONDS)
+        self._state: PoolState[AsyncConnection] = PoolState(limit, KEEPALIVE_EXPIRY)
 
-    async def send(self, request: HTTPRequest) -> AsyncPooledAnswer:
-        """Send a request; the answer's body is read from the connection, which is free when the answer is closed."""
-        request.departure.possible = False
-        connection = await self._take(request)
+    async def send(self, request: HTTPRequest) -> AsyncPooledResponse:
+        """Send a request; return the response when its head has arrived. Closing it releases the connection."""
+        request.may_have_been_sent = False
+        connection = await self._acquire(request)
         try:
             head = await connection.exchange(request)
         except BaseException:
             await self._release(connection)
             raise
-        return AsyncPooledAnswer(self, connection, head)
+        return AsyncPooledResponse(self, connection, head)
 
     async def aclose(self) -> None:
-        """Close all connections; whoever uses one of them finds it broken off, whoever waits is sent away."""
-        used, unused = self._places.close()
+        """Close all connections: calls that use one fail, calls that wait for one raise `SekhaClosedError`."""
+        used, unused = self._state.close()
         for connection in used:
             connection.shut_down()
-        async with AsyncExitStack() as stack:  # each is closed, whatever becomes of the others
+        async with AsyncExitStack() as stack:  # each is closed, even if closing another one fails
             for connection in unused:
                 stack.push_async_callback(connection.aclose)
 
-    async def _take(self, request: HTTPRequest) -> AsyncConnection:
-        """A connection for one exchange: one that is idle, or a new one."""
-        await self._tidy()
-        timeouts, expires = request.timeout, request.expires
-        idle = await self._turn(self._time_for(timeouts["pool"], expires))
-        if idle is not None and not idle.has_expired():
+    async def _acquire(self, request: HTTPRequest) -> AsyncConnection:
+        """Return a connection for one exchange: one that is idle, or a new one.
+
+        The caller is assigned one of three:
+
+        1. An idle connection that is still open: it is used.
+        2. An idle connection that the server has closed in the meantime: it is replaced by a new one in its slot.
+        3. An empty slot: a new connection is opened in it.
+        """
+        await self._close_expired()
+        timeouts, deadline_at = request.timeout, request.deadline_at
+        idle = await self._wait_for_slot(self._timeout(timeouts["pool"], deadline_at))
+        if idle is not None and not idle.is_stale():
             return idle
         try:
-            if idle is not None:  # the server has closed it
+            if idle is not None:
                 await idle.aclose()
-            connection = await self._connect(timeouts["connect"], expires)
+            connection = await self._connect(timeouts["connect"], deadline_at)
             try:
-                self._places.use(connection, instead_of=idle)
+                self._state.attach(connection, replaces=idle)
             except BaseException:
                 await connection.aclose()
                 raise
         except BaseException:
-            self._places.vacate(idle)
+            self._state.free_slot(idle)
             raise
         return connection
 
-    async def _tidy(self) -> None:
-        """Close what was idle for too long, and what was forgotten."""
-        while (outworn := self._places.outworn(self._clock.now())) is not None:
-            await self._close(outworn)
+    async def _close_expired(self) -> None:
+        """Close connections that were idle for too long or were abandoned."""
+        while (expired := self._state.pop_expired(self._clock.now())) is not None:
+            await self._close(expired)
 
-    async def _turn(self, seconds: float | None) -> AsyncConnection | None:
-        """Wait for a place; what it brings is an idle connection, or None and the right to make one."""
-        turn = self._places.enter(AsyncWakeup)
-        if isinstance(turn.signal, AsyncWakeup):
+    async def _wait_for_slot(self, seconds: float | None) -> AsyncConnection | None:
+        """Wait for a slot; return its idle connection, or None with the right to open one."""
+        waiter = self._state.acquire(AsyncWakeup)
+        if isinstance(waiter.wakeup, AsyncWakeup):
             left = math.inf if seconds is None else seconds
-            glance = min(_SELDOM, _GLANCE * (1 + turn.ahead / self._limit))
+            interval = min(_MAX_SWEEP_INTERVAL, _SWEEP_INTERVAL * (1 + waiter.ahead / self._limit))
             try:
-                while left > 0 and not await turn.signal.wait(min(left, glance)):
-                    left -= glance
-                    await self._tidy()
+                while left > 0 and not await waiter.wakeup.wait(min(left, interval)):
+                    left -= interval
+                    await self._close_expired()
             except BaseException:
-                with suppress(SekhaClosedError):  # the pool was closed in the same moment
-                    if not self._places.leave(turn):
-                        await self._release(turn.connection)
+                with suppress(SekhaClosedError):  # the pool was closed at the same time
+                    if not self._state.cancel_wait(waiter):
+                        await self._release(waiter.connection)
                 raise
-            if self._places.leave(turn):
+            if self._state.cancel_wait(waiter):
                 raise PoolTimeout
-        return turn.connection
+        return waiter.connection
 
-    async def _connect(self, seconds: float | None, expires: float | None) -> AsyncConnection:
-        """A new connection."""
-        host, port = self._address.host, self._address.port
-        stream = await self._network.connect_tcp(host, port, self._time_for(seconds, expires))
+    async def _connect(self, seconds: float | None, deadline_at: float | None) -> AsyncConnection:
+        """Open a connection."""
+        host, port = self._origin.host, self._origin.port
+        stream = await self._network.connect_tcp(host, port, self._timeout(seconds, deadline_at))
         try:
             if self._ssl_context is not None:
-                stream = await stream.start_tls(self._ssl_context, host, self._time_for(seconds, expires))
+                stream = await stream.start_tls(self._ssl_context, host, self._timeout(seconds, deadline_at))
         except BaseException:
             await stream.aclose()
             raise
         return AsyncConnection(stream, self._clock)
 
-    def _time_for(self, seconds: float | None, expires: float | None) -> float | None:
-        return within(seconds, expires, self._clock.now, sent=False)
+    def _timeout(self, seconds: float | None, deadline_at: float | None) -> float | None:
+        return timeout_before_deadline(seconds, deadline_at, self._clock.now, sent=False)
 
     async def _release(self, connection: AsyncConnection | None) -> None:
-        """Give up a place: with its connection, if that can be used again."""
+        """Give a slot back: with its connection, if that can be used again."""
         if connection is None:
-            self._places.vacate(None)
-        elif not connection.can_be_used_again() or not self._places.give_back(connection, self._clock.now()):
+            self._state.free_slot(None)
+        elif not connection.try_reuse() or not self._state.release(connection, self._clock.now()):
             await self._close(connection)
 
     async def _close(self, connection: AsyncConnection) -> None:
         try:
             await connection.aclose()
         finally:
-            self._places.vacate(connection)
+            self._state.free_slot(connection)
 
 
-class AsyncPooledAnswer(AsyncIterator[bytes]):
-    """An answer on a connection of the pool. Closing it, read or not, frees the connection.
+class AsyncPooledResponse(AsyncIterator[bytes]):
+    """A response on a connection of the pool. Closing it, read or not, releases the connection.
 
     Args:
-        pool: Where the connection belongs.
-        connection: It comes from there.
-        head: The head of the answer.
+        pool: The pool of the connection.
+        connection: The connection.
+        head: The head of the response.
     """
 
-    def __init__(self, pool: AsyncPool, connection: AsyncConnection, head: Head) -> None:
+    def __init__(self, pool: AsyncPool, connection: AsyncConnection, head: ResponseHead) -> None:
         self.status: int = head.status
         self.headers: Mapping[str, str] = head.headers
         self._pool = pool
         self._connection = connection
-        self._ours = threading.Lock()  # is taken by the one who frees the connection, and never given back
+        self._released = threading.Lock()  # acquired once, by the caller that releases the connection
 
-    def pieces(self) -> AsyncIterator[bytes]:
-        """The body as it arrives."""
+    def iter_raw(self) -> AsyncIterator[bytes]:
+        """Iterate over the body as it arrives."""
         return self
 
     async def __anext__(self) -> bytes:
-        if self._ours.locked():
+        if self._released.locked():
             raise ReadError("the answer was closed")
-        piece = await self._connection.piece()
-        if not piece:
+        chunk = await self._connection.next_chunk()
+        if not chunk:
             raise StopAsyncIteration
-        return piece
+        return chunk
 
     async def aclose(self) -> None:
-        """Free the connection; it is closed unless the whole answer has been read."""
-        if self._ours.acquire(blocking=False):
-            if self._connection.is_ours():
+        """Release the connection; it is closed unless the whole response was read."""
+        if self._released.acquire(blocking=False):
+            if self._connection.owned_by_this_process():
                 await self._pool._release(self._connection)
-            else:  # after a fork, the pool and all its places are the parent's; only our end is closed
+            else:  # after a fork, the pool and all its slots are the parent's; only our copy of the socket is closed
                 await self._connection.aclose()
 
-    def forget(self) -> None:
-        """The same without waiting: the next who asks for a connection will close this one."""
-        if self._ours.acquire(blocking=False):
-            self._pool._places.forget(self._connection)
+    def abandon(self) -> None:
+        """Do the same without waiting: the next caller that asks for a connection closes this one."""
+        if self._released.acquire(blocking=False):
+            self._pool._state.abandon(self._connection)
 
-    def hurry(self, moment: float) -> bool:
-        """Wait for no more bytes after that moment, if not before it."""
-        given = self._connection.expires
-        self._connection.expires = moment if given is None else min(given, moment)
+    def limit_read_until(self, at: float) -> bool:
+        """Stop waiting for bytes at a time of the clock, or earlier."""
+        deadline_at = self._connection.deadline_at
+        self._connection.deadline_at = at if deadline_at is None else min(deadline_at, at)
         return True

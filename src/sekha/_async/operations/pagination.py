@@ -1,4 +1,4 @@
-"""Walks through all conversations of a controller; lists, statistics and filters stand on it."""
+"""Iterating over all conversations of a controller, and counting their messages."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from sekha.types import ConversationListItem
 from ..transport import AsyncTransport
 
 PAGE_SIZE = 1000
-PATIENCE = 3
-"""Pages in a row without a new conversation that a growing list may give."""
-SIDE_BY_SIDE = 4
-"""Requests at a time where one call needs many."""
+MAX_STALE_PAGES = 3
+"""Consecutive pages without a new conversation that a growing list may return."""
+MAX_PARALLEL = 4
+"""Concurrent requests of a call that needs many."""
 
 
 class AsyncConversationIterator(AsyncIterationGuard):
-    """Conversations one by one; the next page is asked for when the last one is used up.
+    """Conversations one by one; a page is requested when the one before it is used up.
 
-    A list that changes meanwhile gives no conversation twice, and a server that repeats itself ends the walk.
+    If the list changes in the meantime, no conversation is returned twice; a server that repeats pages ends it.
 
     Args:
-        transport: Where to ask.
+        transport: The transport of the controller.
         page_size: Conversations in one request.
-        keep: Which conversations to give; None for all.
+        keep: Which conversations to return; None for all.
     """
 
     def __init__(
@@ -40,7 +40,7 @@ class AsyncConversationIterator(AsyncIterationGuard):
         self._keep = keep
         self._page = 0
         self._total = 0
-        self._stale = 0  # pages in a row that had nothing new
+        self._stale_pages = 0  # in a row
         self._seen: set[str] = set()
         self._rows: list[ConversationListItem] = []  # of the last page, in reverse
         self._last = False
@@ -63,33 +63,34 @@ class AsyncConversationIterator(AsyncIterationGuard):
         self._seen.update(fresh)
         rows = [row for row in fresh.values() if self._keep is None or self._keep(row)]
         self._rows = rows[::-1]
-        # What is stored meanwhile pushes rows a page further: a page of known rows only is the end if nothing was.
-        self._stale = 0 if fresh else self._stale + 1
-        repeats_itself = not fresh and (answer["total"] <= self._total or self._stale >= PATIENCE)
+        # A conversation that is stored in the meantime moves others to the next page, so a page of known ones is the
+        # end only if the total has not grown.
+        self._stale_pages = 0 if fresh else self._stale_pages + 1
+        repeats_itself = not fresh and (answer["total"] <= self._total or self._stale_pages >= MAX_STALE_PAGES)
         self._total = answer["total"]
-        full = min(self._page_size, answer["page_size"])  # a server may give smaller pages than it is asked for
+        full = min(self._page_size, answer["page_size"])  # a server may return smaller pages than requested
         self._last = repeats_itself or len(answer["results"]) < full or len(self._seen) == self._total
 
     async def aclose(self) -> None:
-        """Ask for nothing more."""
+        """Make no more requests."""
         self._rows, self._last = [], True
 
 
 async def all_conversations(
     transport: AsyncTransport, keep: Callable[[ConversationListItem], bool] | None = None
 ) -> list[ConversationListItem]:
-    """Every conversation, the last changed first; one request for each thousand."""
+    """Return all conversations, the most recently updated first, with one request for each thousand."""
     return [row async for row in AsyncConversationIterator(transport, keep=keep)]
 
 
 async def count_messages(transport: AsyncTransport, ids: Iterable[str]) -> int:
-    """The number of messages of some conversations: one export each, at most four at a time."""
+    """Return the number of messages of some conversations, with one export each, at most four at a time."""
 
-    def counting(id: str) -> AsyncCall[[], int]:
+    def count_one(id: str) -> AsyncCall[[], int]:
         async def count() -> int:
             export = await transport.send(MEMORY_EXPORT.request({"conversation_id": id}))
             return len(export["messages"])
 
         return count
 
-    return sum(await async_gather([counting(id) for id in ids], SIDE_BY_SIDE))
+    return sum(await async_gather([count_one(id) for id in ids], MAX_PARALLEL))

@@ -5,21 +5,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import ClassVar
 from uuid import UUID
 
 from typing_extensions import Unpack
 
-from sekha._api import compat as dialect
 from sekha._api import endpoints
 from sekha._api.arguments import FullTextRequest, SummarizeRequest
-from sekha._api.filters import outside
+from sekha._api.compat.error_overrides import find_conversation_id
+from sekha._api.compat.requests import quote_full_text_query
+from sekha._api.filters import exclude_folders
+from sekha._api.model import Service
 from sekha._api.validation import drop_unset, validate
 from sekha._api.validation import parse_conversation_id as checked_id
 from sekha._api.validation import parse_conversation_ids as checked_ids
-from sekha._transport.options import server_keys
 from sekha._utils.redaction import redact_traceback
 from sekha._utils.sentinel import NOT_GIVEN, NotGiven
-from sekha.config import ClientConfig, controller_config
+from sekha.config import ClientConfig
 from sekha.errors import SekhaNotFoundError, SekhaServerError
 from sekha.types import (
     ContextAssembleRequest,
@@ -38,11 +40,10 @@ from sekha.types import (
 from ..base import ConnectionOptions
 from ..operations.pagination import all_conversations
 from ..operations.search import search
-from ..transport import Transport
-from .importing import Importing
+from .importing import ImportMixin
 
 
-class MemoryController(Importing):
+class MemoryController(ImportMixin):
     """A client of the controller alone; `SekhaClient.controller` is one that shares its connections.
 
     Args:
@@ -66,6 +67,8 @@ class MemoryController(Importing):
         ```
     """
 
+    _service: ClassVar[Service] = Service.CONTROLLER
+
     @redact_traceback
     def __init__(
         self,
@@ -78,17 +81,8 @@ class MemoryController(Importing):
         max_retries: int | NotGiven = NOT_GIVEN,
         **options: Unpack[ConnectionOptions],
     ) -> None:
-        arguments = {
-            "base_url": base_url,
-            "api_key": api_key,
-            "mcp_api_key": mcp_api_key,
-            "timeout": timeout,
-            "max_retries": max_retries,
-            **options,
-        }
-        settings = controller_config(config, arguments)
-        self._transport = Transport.from_config(settings, str(settings.controller_url), server_keys(settings))
-        self._owns_connections = True
+        arguments = {"base_url": base_url, "api_key": api_key, "mcp_api_key": mcp_api_key}
+        self._open(config, {**arguments, "timeout": timeout, "max_retries": max_retries, **options})
 
     def query(
         self,
@@ -129,13 +123,10 @@ class MemoryController(Importing):
         """
         request = validate(QueryRequest, drop_unset(query=query, limit=limit, offset=offset, filters=filters))
 
-        def ask(size: int) -> QueryResponse:
-            body = {"query": request["query"], "limit": size, "offset": 0}
-            return transport.send(endpoints.QUERY.request(body))
-
-        transport = self._transport.begun()
-        page, found = search(transport, ask, limit, offset, request.get("filters"))
-        page["results"] = found.hits
+        body = {"query": request["query"], "limit": limit, "offset": 0}
+        transport = self._transport.start_deadline()
+        page, found = search(transport, endpoints.QUERY, body, limit, offset, request.get("filters"))
+        page["results"] = found.results
         page["page"] = offset // limit + 1
         page["page_size"] = limit
         if found.truncated is not None:
@@ -167,7 +158,7 @@ class MemoryController(Importing):
             ```
         """
         request = validate(FullTextRequest, drop_unset(query=query, limit=limit, raw=raw))
-        words = request["query"] if request["raw"] else dialect.full_text_query(request["query"])
+        words = request["query"] if request["raw"] else quote_full_text_query(request["query"])
         body = {"query": words, "limit": request["limit"]}
         return self._transport.send(endpoints.FULL_TEXT_SEARCH.request(body))
 
@@ -213,7 +204,7 @@ class MemoryController(Importing):
             },
         )
         context = self._transport.send(endpoints.ASSEMBLE_CONTEXT.request(request))
-        return outside(context, request.get("excluded_folders", []))
+        return exclude_folders(context, request.get("excluded_folders", []))
 
     def summarize(self, conversation_id: str | UUID, *, level: str = SummaryLevel.DAILY) -> SummaryResponse:
         """A summary of a conversation, made by the model behind the controller.
@@ -291,7 +282,7 @@ class MemoryController(Importing):
         ids = checked_ids(conversation_ids)
         if not ids:
             return
-        transport = self._transport.begun()
+        transport = self._transport.start_deadline()
         known = {row["conversation_id"].lower() for row in all_conversations(transport)}
         unknown = [id for id in ids if id not in known]
         if unknown:
@@ -301,7 +292,7 @@ class MemoryController(Importing):
         try:
             transport.send(endpoints.PRUNE_EXECUTE.request({"conversation_ids": ids}))
         except (SekhaNotFoundError, SekhaServerError) as error:
-            vanished = dialect.id_in(error.message)
+            vanished = find_conversation_id(error.message)
             if isinstance(error, SekhaNotFoundError) and vanished in ids:
                 error.archived = ids[: ids.index(vanished)]
             raise

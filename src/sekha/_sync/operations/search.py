@@ -1,13 +1,14 @@
 # Generated from src/sekha/_async/operations/search.py: do not edit.
 # To change it, edit that file, then run: python tools/unasync.py
-"""A search whose offset and filters the server may not know."""
+"""Search with an offset and filters that the server may not support."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple, TypeVar
 
-from sekha._api.filters import hit_filter, importance_by_id, search_sizes
-from sekha._concurrency.tasks import Call
+from sekha._api.filters import importance_by_id, parse_filters, search_sizes
+from sekha._api.model import Endpoint
 from sekha.types import Filters, MemorySearchResponse, QueryResponse, SearchResult
 
 from ..transport import Transport
@@ -16,50 +17,55 @@ from .pagination import all_conversations
 Page = TypeVar("Page", QueryResponse, MemorySearchResponse)
 
 
-class Found(NamedTuple):
-    """Hits after offset and filters.
+class FoundResults(NamedTuple):
+    """Results after offset and filters.
 
     Attributes:
-        hits: Those asked for.
+        results: The results that were asked for.
         total: How many passed the filters.
-        truncated: Whether hits may be missing; None without filters.
+        truncated: Whether results may be missing; None without filters.
     """
 
-    hits: list[SearchResult]
+    results: list[SearchResult]
     total: int
     truncated: bool | None
 
 
 def search(
     transport: Transport,
-    ask: Call[[int], Page],
+    endpoint: Endpoint[Page],
+    body: Mapping[str, object],
     limit: int,
     offset: int,
     filters: Filters | None,
     prefix: str = "filters.",
-) -> tuple[Page, Found]:
-    """Ask for as many hits as it takes, at most twice, and keep what was wanted.
+) -> tuple[Page, FoundResults]:
+    """Request as many results as it takes, with at most two requests, and apply offset and filters to them.
 
     Args:
-        transport: Where importance is looked up.
-        ask: Makes the request for a number of hits.
-        limit: Hits wanted.
-        offset: Hits to leave out at the beginning.
-        filters: What hits must fulfil.
-        prefix: What stands before a filter's name in an error.
+        transport: The transport of the controller.
+        endpoint: The REST route, or the MCP tool.
+        body: The body of the request; its ``limit`` is replaced.
+        limit: Number of results to return.
+        offset: Number of results to skip.
+        filters: Conditions that results must meet.
+        prefix: What precedes the name of a filter in an error.
+
+    Returns:
+        The last page as the server sent it, and the results.
     """
-    wanted = hit_filter(filters, prefix)
-    if not wanted.filters_anything:
-        page = ask(offset + limit)
-        return page, Found(page["results"][offset : offset + limit], len(page["results"]), None)
-    importance = importance_by_id(all_conversations(transport)) if wanted.min_importance is not None else {}
+    wanted = parse_filters(filters, prefix)
     enough = offset + limit
+    if not wanted.filters_anything:
+        page = transport.send(endpoint.request({**body, "limit": enough}))
+        return page, FoundResults(page["results"][offset:enough], len(page["results"]), None)
+    importance = importance_by_id(all_conversations(transport)) if wanted.min_importance is not None else {}
     size, *larger = search_sizes(enough)
-    page = ask(size)
-    hits = wanted.keep(page["results"], importance)
-    if larger and len(hits) < enough and len(page["results"]) >= size:
+    page = transport.send(endpoint.request({**body, "limit": size}))
+    results = wanted.keep(page["results"], importance)
+    if larger and len(results) < enough and len(page["results"]) >= size:
         size = larger[0]
-        page = ask(size)
-        hits = wanted.keep(page["results"], importance)
-    truncated = len(hits) < enough and len(page["results"]) >= size
-    return page, Found(hits[offset:enough], len(hits), truncated)
+        page = transport.send(endpoint.request({**body, "limit": size}))
+        results = wanted.keep(page["results"], importance)
+    truncated = len(results) < enough and len(page["results"]) >= size
+    return page, FoundResults(results[offset:enough], len(results), truncated)

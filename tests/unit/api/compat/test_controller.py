@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sekha._api import compat as dialect
 from sekha._api import endpoints
+from sekha._api.compat.controller import get_citation
 from sekha.errors import (
     SekhaValidationError,
 )
-from unit.vectors import answer, recorded
+from unit.vectors import answer, parse, recorded
 
 # ---- full text (D53) ---------------------------------------------------------------------------------------------
 
@@ -64,7 +64,7 @@ def page(scores: List[float], number: int = 1) -> Dict[str, Any]:
 def test_scores_are_similarities_whatever_the_server_means(
     scores: List[float], number: int, found: List[float]
 ) -> None:
-    result = endpoints.QUERY.read(answer(page(scores, number)))
+    result = parse(endpoints.QUERY, answer(page(scores, number)))
     assert [hit["score"] for hit in result["results"]] == pytest.approx(found)
     distances: List[Any] = [hit.get("distance") for hit in result["results"]]
     turned = scores != [] and found != pytest.approx(scores)
@@ -74,7 +74,7 @@ def test_scores_are_similarities_whatever_the_server_means(
 @given(st.lists(st.floats(0, 2), max_size=6), st.booleans())
 def test_the_order_stays_and_higher_is_better(scores: List[float], distances: bool) -> None:
     ranked = sorted(scores, reverse=not distances)
-    result = endpoints.QUERY.read(answer(page(ranked, 0 if distances else 1)))
+    result = parse(endpoints.QUERY, answer(page(ranked, 0 if distances else 1)))
     assert [hit.get("distance", hit["score"]) for hit in result["results"]] == ranked
     found = [hit["score"] for hit in result["results"]]
     assert found == sorted(found, reverse=True)
@@ -84,7 +84,7 @@ def test_the_order_stays_and_higher_is_better(scores: List[float], distances: bo
 def test_recorded_distances_become_similarities(name: str) -> None:
     exchange = recorded(name, "story")
     said = json.loads(exchange.answer.body)["results"]
-    found = endpoints.QUERY.read(exchange.answer)["results"]
+    found = parse(endpoints.QUERY, exchange.answer)["results"]
     assert [hit.get("distance") for hit in found] == [hit["score"] for hit in said]
     assert [hit["score"] for hit in found] == [1 - hit["score"] for hit in said]
     assert [hit["message_id"] for hit in found] == [hit["message_id"] for hit in said]
@@ -97,8 +97,8 @@ def test_recorded_distances_become_similarities(name: str) -> None:
 def test_lists_come_bare_or_wrapped(wrapped: bool) -> None:
     message = {"role": "user", "content": "x"}
     label = {"label": "L", "confidence": 0.9, "reason": "r"}
-    assert endpoints.ASSEMBLE_CONTEXT.read(answer({"messages": [message]} if wrapped else [message])) == [message]
-    assert endpoints.SUGGEST_LABELS.read(answer({"suggestions": [label]} if wrapped else [label])) == [label]
+    assert parse(endpoints.ASSEMBLE_CONTEXT, answer({"messages": [message]} if wrapped else [message])) == [message]
+    assert parse(endpoints.SUGGEST_LABELS, answer({"suggestions": [label]} if wrapped else [label])) == [label]
 
 
 @pytest.mark.parametrize(
@@ -112,15 +112,15 @@ def test_lists_come_bare_or_wrapped(wrapped: bool) -> None:
     ],
 )
 def test_a_citation_is_found_wherever_a_server_puts_it(message: Dict[str, Any]) -> None:
-    assert dialect.citation_of(message) == {"label": "L", "folder": "/f"}
+    assert get_citation(message) == {"label": "L", "folder": "/f"}
 
 
 @pytest.mark.parametrize("message", [{}, {"metadata": None}, {"metadata": {"citation": None}}, {"label": 5}])
 def test_no_citation_is_no_citation(message: Dict[str, Any]) -> None:
-    assert dialect.citation_of(message) == {}
+    assert get_citation(message) == {}
 
 
 def test_a_count_that_admits_an_error_is_one() -> None:
     with pytest.raises(SekhaValidationError, match="Cannot specify both") as caught:
-        endpoints.COUNT_CONVERSATIONS.read(recorded("count_both").answer)
+        parse(endpoints.COUNT_CONVERSATIONS, recorded("count_both").answer)
     assert caught.value.status_code == 200, "the one on the wire"

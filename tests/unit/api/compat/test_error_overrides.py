@@ -7,12 +7,12 @@ from typing import Any, Optional, Type
 
 import pytest
 
-from sekha._api import compat as dialect
 from sekha._api import endpoints
+from sekha._api.compat.error_overrides import add_hints, find_conversation_id
 from sekha._api.error_response import error_from_response
 from sekha._api.model import Endpoint, Service
 from sekha.errors import SekhaAPIError, SekhaNotFoundError, SekhaRateLimitError, SekhaServerError, SekhaValidationError
-from unit.vectors import Exchange, answer, exchanges, recorded
+from unit.vectors import Exchange, answer, exchanges, parse, recorded
 
 UNKNOWN = "1a111111-2222-4333-8444-55555555555a"
 
@@ -25,7 +25,7 @@ UNKNOWN = "1a111111-2222-4333-8444-55555555555a"
 )
 def test_every_recorded_fts_syntax_error_is_a_validation_error_and_final(exchange: Exchange) -> None:
     with pytest.raises(SekhaValidationError, match="raw=True") as caught:
-        endpoints.FULL_TEXT_SEARCH.read(exchange.answer)
+        parse(endpoints.FULL_TEXT_SEARCH, exchange.answer)
     assert caught.value.status_code == 500
     assert not caught.value._retryable
 
@@ -59,7 +59,7 @@ def test_what_an_error_means_is_told_where_the_status_misleads(
     endpoint: Endpoint[Any], status: int, words: str, cls: Type[SekhaAPIError], hint: str
 ) -> None:
     with pytest.raises(SekhaAPIError) as caught:
-        endpoint.read(answer({"error": words} if words else b"", status))
+        parse(endpoint, answer({"error": words} if words else b"", status))
     assert type(caught.value) is cls
     assert caught.value.status_code == status
     assert words in caught.value.message
@@ -68,7 +68,7 @@ def test_what_an_error_means_is_told_where_the_status_misleads(
 
 def test_what_cannot_be_deleted_says_what_to_do_and_is_final() -> None:
     with pytest.raises(SekhaServerError, match="named `messages`") as caught:
-        endpoints.DELETE_CONVERSATION.read(recorded("delete_embedded", "story").answer)
+        parse(endpoints.DELETE_CONVERSATION, recorded("delete_embedded", "story").answer)
     assert not caught.value._retryable
 
 
@@ -79,7 +79,7 @@ def test_what_cannot_be_deleted_says_what_to_do_and_is_final() -> None:
 def test_a_401_of_the_tools_says_which_key_was_sent_and_which_is_needed(name: str) -> None:
     found = recorded(name, "mcp").answer
     error = error_from_response("POST", "/x", found.status, found.headers, found.body)
-    dialect.explain(error, Service.MCP, key_name="api_key")
+    add_hints(error, Service.MCP, key_name="api_key")
     assert json.loads(found.text)["error"] in error.message
     assert "The key sent was api_key" in error.message
     assert "SEKHA_MCP_API_KEY" in error.message
@@ -98,7 +98,7 @@ def test_a_429_of_the_controller_says_when_to_come_back(
     service: Service, asked: Optional[str], told: Optional[float]
 ) -> None:
     error = error_from_response("GET", "/x", 429, {"retry-after": asked} if asked else {}, b"Rate limit exceeded.")
-    dialect.explain(error, service, key_name="api_key")
+    add_hints(error, service, key_name="api_key")
     assert isinstance(error, SekhaRateLimitError)
     assert error.retry_after == told
 
@@ -106,7 +106,7 @@ def test_a_429_of_the_controller_says_when_to_come_back(
 def test_an_error_of_another_kind_is_not_explained() -> None:
     for service, status in ((Service.CONTROLLER, 401), (Service.MCP, 500), (Service.BRIDGE, 401)):
         error = error_from_response("GET", "/x", status, {}, b"words")
-        dialect.explain(error, service, key_name="api_key")
+        add_hints(error, service, key_name="api_key")
         assert error.message == "words"
 
 
@@ -119,4 +119,4 @@ def test_an_error_of_another_kind_is_not_explained() -> None:
     ],
 )  # fmt: skip
 def test_the_conversation_that_an_error_speaks_of_is_found(words: str, id: Optional[str]) -> None:
-    assert dialect.id_in(words) == id
+    assert find_conversation_id(words) == id

@@ -6,8 +6,8 @@ from typing import Any, Dict
 
 import pytest
 
-from sekha._api import compat as dialect
 from sekha._api import endpoints
+from sekha._api.compat.health import health_from_error
 from sekha._api.model import Endpoint
 from sekha.errors import (
     SekhaAuthError,
@@ -21,7 +21,7 @@ from sekha.errors import (
     SekhaServerError,
     SekhaTimeoutError,
 )
-from unit.vectors import answer, recorded
+from unit.vectors import answer, parse, recorded
 
 # ---- shapes of several servers (D5, D7, D9, D22, D23, D29-D33, D43) ------------------------------------------------
 
@@ -46,7 +46,7 @@ from unit.vectors import answer, recorded
 def test_health_has_one_shape_and_is_never_an_error(
     endpoint: Endpoint[Any], body: Any, status: int, expected: Any
 ) -> None:
-    found = endpoint.read(answer(body, status))
+    found = parse(endpoint, answer(body, status))
     assert (found["status"], found["checks"]) == expected
     if status >= 400:
         assert found["error"]
@@ -57,7 +57,7 @@ def test_health_has_one_shape_and_is_never_an_error(
 @pytest.mark.parametrize("endpoint", [endpoints.CONTROLLER_HEALTH, endpoints.BRIDGE_HEALTH])
 @pytest.mark.parametrize("body", ["<html>Please log in</html>", "[]", "5"])
 def test_a_200_from_somebody_else_is_not_healthy(endpoint: Endpoint[Any], body: str) -> None:
-    found = endpoint.read(answer(body, content_type="text/html"))
+    found = parse(endpoint, answer(body, content_type="text/html"))
     assert found["status"] == "unhealthy"
     assert found["error"]
 
@@ -71,7 +71,7 @@ def test_a_200_from_somebody_else_is_not_healthy(endpoint: Endpoint[Any], body: 
     ],
 )
 def test_the_checks_of_a_bridge_are_its_providers(name: str, status: str, checks: Dict[str, Any]) -> None:
-    found = endpoints.BRIDGE_HEALTH.read(recorded(name, "bridge").answer)
+    found = parse(endpoints.BRIDGE_HEALTH, recorded(name, "bridge").answer)
     assert (found["status"], found["checks"]) == (status, checks)
 
 
@@ -81,9 +81,9 @@ def test_the_checks_of_a_bridge_are_its_providers(name: str, status: str, checks
 def test_an_answer_that_only_looks_like_a_summary_or_a_score_is_an_error() -> None:
     body = {"conversation_id": "x", "level": "daily", "summary": "3 messages (LLM offline) ", "generated_at": "t"}
     with pytest.raises(SekhaServerError, match="model behind the controller is down"):
-        endpoints.SUMMARIZE.read(answer(body))
+        parse(endpoints.SUMMARIZE, answer(body))
     with pytest.raises(SekhaServerError, match="model behind the bridge is down"):
-        endpoints.SCORE.read(recorded("breaker_open_score", "bridge").answer)
+        parse(endpoints.SCORE, recorded("breaker_open_score", "bridge").answer)
 
 
 # ---- what only our side knows (D27, D38) ---------------------------------------------------------------------------
@@ -104,4 +104,4 @@ def test_an_answer_that_only_looks_like_a_summary_or_a_score_is_an_error() -> No
     ],
 )
 def test_the_error_of_a_health_check_becomes_a_status(error: SekhaError, status: str) -> None:
-    assert dialect.health_of(error) == {"status": status, "checks": {}, "error": str(error)}
+    assert health_from_error(error) == {"status": status, "checks": {}, "error": str(error)}
