@@ -506,7 +506,7 @@ async def test_e10_the_real_servers_mistakes_come_through() -> None:
 
 
 async def test_e10_a_client_that_leaves_is_noticed_while_sekha_works(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sekha.local.server._GRACE", 0)
+    monkeypatch.setattr("sekha.local.server._GRACE_SECONDS", 0)
     with socket.socket() as model:
         model.bind(("127.0.0.1", 0))
         model.listen()

@@ -1,105 +1,44 @@
-"""The two models of the local Sekha: one that places texts near each other, and one that answers by quoting."""
+"""The built-in models, which need no server: an embedding by hashed words, and a chat that quotes its input."""
 
 from __future__ import annotations
 
 import re
 from html import unescape
-from typing import AsyncGenerator, Dict, List, NamedTuple, Optional, Protocol, Sequence, Tuple
+from typing import AsyncGenerator, List, Optional, Sequence, Tuple
 
-from sekha.local import words
+from sekha.local.models import ChatRequest, ModelInfo
+from sekha.local.text import DIMENSION, best_sentences, hash_embedding, split_sentences
 
 EMBEDDER_NAME = "local-hash"
 CHAT_NAME = "local-extractive"
 _MEMORY = re.compile(r"<memory>.*</memory>", re.DOTALL)
-_MESSAGE = re.compile(r"<message\b[^>]*>\n(.*?)\n</message>", re.DOTALL)
-
-
-class ModelError(Exception):
-    """A model did not answer; the text says which, where and why."""
-
-
-class ChatRequest(NamedTuple):
-    """What a model is asked: messages as (role, content), and the limits of its answer."""
-
-    messages: Sequence[Tuple[str, str]]
-    model: Optional[str] = None
-    temperature: Optional[float] = None
-    max_tokens: Optional[int] = None
-
-
-class ModelInfo(NamedTuple):
-    """What the bridge tells about a model."""
-
-    provider: str
-    kind: str
-    model: str
-    dimension: Optional[int] = None
-
-
-class Embedder(Protocol):
-    """Turns texts into vectors of length 1."""
-
-    async def embed(self, texts: Sequence[str], model: Optional[str] = None) -> Tuple[str, List[List[float]]]:
-        """The name of the model that answered, and one vector for each text; ModelError if there is no answer."""
-        ...
-
-    async def info(self) -> ModelInfo:
-        """What this is; ModelError if it cannot be reached."""
-        ...
-
-    async def close(self) -> None:
-        """Frees its connections."""
-        ...
-
-
-class ChatModel(Protocol):
-    """Answers a chat, whole or piece by piece."""
-
-    async def name(self, wanted: Optional[str]) -> str:
-        """How the model calls itself when `wanted` was asked for."""
-        ...
-
-    async def complete(self, request: ChatRequest) -> str:
-        """The answer; ModelError if there is none."""
-        ...
-
-    def stream(self, request: ChatRequest) -> AsyncGenerator[str, None]:
-        """The pieces of the answer as they come; ModelError if there is none or it breaks off."""
-        ...
-
-    async def info(self) -> ModelInfo:
-        """What this is; ModelError if it cannot be reached."""
-        ...
-
-    async def close(self) -> None:
-        """Frees its connections."""
-        ...
+_MEMORY_MESSAGE = re.compile(r"<message\b[^>]*>\n(.*?)\n</message>", re.DOTALL)
 
 
 class HashEmbedder:
-    """An embedding without a model: see `sekha.local.words.vector`. Whatever model is asked for, it answers."""
+    """An embedding without a model (see `sekha.local.text.hash_embedding`); it accepts any model name."""
 
     async def embed(self, texts: Sequence[str], model: Optional[str] = None) -> Tuple[str, List[List[float]]]:
-        return EMBEDDER_NAME, [words.vector(text) for text in texts]
+        return EMBEDDER_NAME, [hash_embedding(text) for text in texts]
 
     async def info(self) -> ModelInfo:
-        return ModelInfo("local", "local", EMBEDDER_NAME, words.DIMENSION)
+        return ModelInfo("local", "local", EMBEDDER_NAME, DIMENSION)
 
     async def close(self) -> None:
         pass
 
 
 class ExtractiveModel:
-    """An honest stand-in for a model: it makes nothing up, it quotes what it was given. Any model name will do."""
+    """A chat model that invents nothing: it quotes the messages that it gets, and accepts any model name."""
 
-    async def name(self, wanted: Optional[str]) -> str:
+    async def name(self, requested: Optional[str]) -> str:
         return CHAT_NAME
 
     async def complete(self, request: ChatRequest) -> str:
-        return "".join(_cut(quote(request.messages), request.max_tokens))
+        return "".join(_split_tokens(quote(request.messages), request.max_tokens))
 
     async def stream(self, request: ChatRequest) -> AsyncGenerator[str, None]:
-        for piece in _cut(quote(request.messages), request.max_tokens):
+        for piece in _split_tokens(quote(request.messages), request.max_tokens):
             yield piece
 
     async def info(self) -> ModelInfo:
@@ -110,32 +49,24 @@ class ExtractiveModel:
 
 
 def quote(messages: Sequence[Tuple[str, str]]) -> str:
-    """
-    The sentences of a chat that answer its last user message best, quoted.
+    """Quote the sentences of a chat that answer its last user message best.
 
-    The last user message is the question; what the client has put into it as `<memory>` is not asked but quoted.
+    The last user message is the question, except for a `<memory>` that the client has put into it: that is quoted.
     """
-    asked = max((place for place, (role, _) in enumerate(messages) if role == "user"), default=None)
-    if asked is None:
+    last = max((index for index, (role, _) in enumerate(messages) if role == "user"), default=None)
+    if last is None:
         return "I can only quote, and nobody has asked anything."
-    content = messages[asked][1]
-    remembered = [line for text in _MESSAGE.findall(content) for line in words.sentences(unescape(text))]
+    content = messages[last][1]
+    memories = [line for text in _MEMORY_MESSAGE.findall(content) for line in split_sentences(unescape(text))]
     question = " ".join(_MEMORY.sub("", content).split())
-    others = [text for place, (role, text) in enumerate(messages) if place != asked and role != "system"]
-    given = [line for text in others for line in words.sentences(text)]
-    found = words.best_sentences(question, [*remembered, *given], at_least=0.0 if remembered else 0.15)
-    if not found:
+    others = [text for index, (role, text) in enumerate(messages) if index != last and role != "system"]
+    candidates = [*memories, *(line for text in others for line in split_sentences(text))]
+    quotes = best_sentences(question, candidates, min_similarity=0.0 if memories else 0.15)
+    if not quotes:
         return f"I can only quote what I am given, and found nothing about: {question[:200]}".strip()
-    return "I can only quote what I was given: " + " ".join(f"“{sentence}”" for sentence in found)
+    return "I can only quote what I was given: " + " ".join(f"“{sentence}”" for sentence in quotes)
 
 
-def _cut(text: str, max_tokens: Optional[int]) -> List[str]:
-    """A text in words, each with the space before it; a word counts as a token."""
+def _split_tokens(text: str, max_tokens: Optional[int]) -> List[str]:
+    """Split a text into words, each with the space before it; a word counts as a token."""
     return re.findall(r"\s*\S+", text)[:max_tokens]
-
-
-def usage(request: ChatRequest, answer: str) -> Dict[str, int]:
-    """Tokens of a chat as the bridge counts them: words."""
-    prompt = sum(len(content.split()) for _, content in request.messages)
-    completion = len(answer.split())
-    return {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion}
