@@ -136,6 +136,19 @@ def test_a_threshold_beyond_the_calendar_is_death(old: httpx.Client) -> None:
         assert old.post(path, json={"threshold_days": 10_000}).status_code == 200
 
 
+def test_numbers_of_32_bits(old: httpx.Client) -> None:
+    answer = tool(old, "memory_prune", threshold_days=10_000, importance_threshold=0.1)
+    assert answer["importance_threshold"] == 0.10000000149011612
+
+
+@pytest.mark.parametrize("path", ["/api/v1/conversations", "/mcp/tools/memory_store"])
+def test_content_parts_are_refused_with_the_name_of_the_field(old: httpx.Client, path: str) -> None:
+    messages = [{"role": "user", "content": [{"type": "text", "text": "x"}]}]
+    answer = old.post(path, json={**CREATE, "messages": messages})
+    assert answer.status_code == 422
+    assert "messages[0].content: " in answer.text
+
+
 def test_a_thousand_requests_a_minute() -> None:
     now = 0.0
     edge = ServerEdge(lambda scope, receive, send: None, lambda: now)  # type: ignore[arg-type,return-value]
