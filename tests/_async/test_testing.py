@@ -515,4 +515,4 @@ async def test_e10_a_client_that_leaves_is_noticed_while_sekha_works(monkeypatch
             async with AsyncSekhaClient(**faulty.options, timeout=0.3, max_retries=0) as client:
                 with pytest.raises(SekhaTimeoutError):
                     await client.bridge.complete(MESSAGES)
-            eventually(lambda: faulty._front("bridge").open_connections == 0)
+            eventually(lambda: faulty._proxy("bridge").open_connections == 0)

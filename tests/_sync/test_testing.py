@@ -517,4 +517,4 @@ def test_e10_a_client_that_leaves_is_noticed_while_sekha_works(monkeypatch: pyte
             with SekhaClient(**faulty.options, timeout=0.3, max_retries=0) as client:
                 with pytest.raises(SekhaTimeoutError):
                     client.bridge.complete(MESSAGES)
-            eventually(lambda: faulty._front("bridge").open_connections == 0)
+            eventually(lambda: faulty._proxy("bridge").open_connections == 0)
