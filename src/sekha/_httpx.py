@@ -11,7 +11,7 @@ from typing import Any, cast
 
 import httpx
 
-from sekha._http import (
+from sekha._http.models import (
     IDLE_SECONDS,
     AsyncHTTPAnswer,
     AsyncHTTPTransport,
@@ -21,7 +21,7 @@ from sekha._http import (
     HTTPTransport,
     network_errors,
 )
-from sekha._tls import ssl_context
+from sekha._http.tls import ssl_context
 from sekha.errors import SekhaConfigError
 
 AsyncHTTPClient = httpx.AsyncClient

@@ -15,12 +15,17 @@ from datetime import datetime, timezone
 from pathlib import PurePath
 from typing import IO, Any, Union, cast
 
-from sekha._arguments import checked
-from sekha._json import as_list, as_object, get
+from sekha._api.validation import validate
+from sekha._utils.json_access import as_list, as_object, get
 from sekha.errors import SekhaConfigError, SekhaValidationError
 from sekha.types import CreateConversationRequest, UnreadableConversation
 
 __all__ = ["ExportItem", "UnreadableConversation", "read_export"]
+
+
+def __dir__() -> list[str]:
+    return [*__all__, *(name for name in globals() if name.startswith("__"))]
+
 
 _BOM = b"\xef\xbb\xbf"
 _ROLES: Mapping[str, str] = {"human": "user", "user": "user", "assistant": "assistant"}
@@ -174,7 +179,7 @@ def _conversation(data: object, place: str, folder: str | None) -> ExportItem:
     """A conversation in any of the known forms."""
     try:
         found = _of_any_form(data, folder)
-        checked(CreateConversationRequest, found)
+        validate(CreateConversationRequest, found)
         return found
     except _Unreadable as error:
         problem = str(error)

@@ -22,7 +22,7 @@ from sekha import (
     SekhaTimeoutError,
     create_async_sekha_client,
 )
-from sekha._concurrency import AsyncCall
+from sekha._concurrency.tasks import AsyncCall
 from sekha._httpx import AsyncHTTPClient
 from sekha.local import LocalSekha
 from sekha.types import ClientConfig
@@ -84,7 +84,8 @@ async def test_settings_from_a_file(server: FakeServer, tmp_path: Path) -> None:
     assert key_of(server) == "Bearer from-file"
 
 
-async def test_r14_making_a_client_opens_nothing(make: MakeClient, server: FakeServer, bridge: FakeServer) -> None:
+@pytest.mark.promise("R14")
+async def test_making_a_client_opens_nothing(make: MakeClient, server: FakeServer, bridge: FakeServer) -> None:
     for _ in range(10):
         make()
     assert server.connections == bridge.connections == 0
@@ -103,7 +104,8 @@ async def test_headers_go_with_every_request(make: MakeClient, server: FakeServe
 # Views
 
 
-async def test_r13_a_view_shares_connections_and_closes_nothing(client: AsyncSekhaClient, server: FakeServer) -> None:
+@pytest.mark.promise("R13")
+async def test_a_view_shares_connections_and_closes_nothing(client: AsyncSekhaClient, server: FakeServer) -> None:
     server.always("GET /health", answer(facts.HEALTHY))
     await client.controller.health()
     async with client.with_options(timeout=5.0) as view:
@@ -284,7 +286,8 @@ async def test_a_client_of_one_service_on_a_local_sekha(sekha: LocalSekha) -> No
 # A client of the user's
 
 
-async def test_r13_a_lent_client_sends_and_stays_open(server: FakeServer, bridge: FakeServer) -> None:
+@pytest.mark.promise("R13")
+async def test_a_lent_client_sends_and_stays_open(server: FakeServer, bridge: FakeServer) -> None:
     server.always("GET /health", answer(facts.HEALTHY))
     bridge.on("POST /v1/chat/completions", chunked(delta("Hi"), DONE))
     async with AsyncHTTPClient(headers={"x-mine": "1"}) as lent:
@@ -360,8 +363,9 @@ NEVER_SENT = {
 }
 
 
+@pytest.mark.promise("C4")
 @pytest.mark.parametrize("cls", httpx_errors())
-async def test_c4_every_error_of_the_network_becomes_ours(cls: type[Exception], clock: FakeClock) -> None:
+async def test_every_error_of_the_network_becomes_ours(cls: type[Exception], clock: FakeClock) -> None:
     error = cls("it broke")
     seen: list[httpx.Request] = []
     async with AsyncHTTPClient(transport=cast(Any, failing(error, seen))) as lent:
@@ -384,7 +388,8 @@ async def test_c4_every_error_of_the_network_becomes_ours(cls: type[Exception], 
 # Closing
 
 
-async def test_r13_closing_closes_every_connection(make: MakeClient, server: FakeServer, bridge: FakeServer) -> None:
+@pytest.mark.promise("R13")
+async def test_closing_closes_every_connection(make: MakeClient, server: FakeServer, bridge: FakeServer) -> None:
     client = make()
     server.on("GET /health", answer(facts.HEALTHY))
     bridge.on("GET /health", answer(facts.BRIDGE_HEALTHY))
@@ -409,7 +414,8 @@ async def test_r13_closing_closes_every_connection(make: MakeClient, server: Fak
     assert len(server.seen) == len(bridge.seen) == 1
 
 
-async def test_r13_leaving_with_closes_even_after_an_error(server: FakeServer) -> None:
+@pytest.mark.promise("R13")
+async def test_leaving_with_closes_even_after_an_error(server: FakeServer) -> None:
     server.on("GET /health", answer(facts.HEALTHY))
     with pytest.raises(ZeroDivisionError):
         await leave_by_an_error(server)
@@ -423,7 +429,8 @@ async def leave_by_an_error(server: FakeServer) -> None:
         raise ZeroDivisionError
 
 
-async def test_r13_a_client_that_was_never_used_can_be_closed(make: MakeClient) -> None:
+@pytest.mark.promise("R13")
+async def test_a_client_that_was_never_used_can_be_closed(make: MakeClient) -> None:
     await make().aclose()
 
 

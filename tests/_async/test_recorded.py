@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from sekha import AsyncStream, SekhaError, SekhaValidationError
-from sekha._request import Endpoint, Repeat, Service
-from sekha._response import Reader
+from sekha._api.model import Endpoint, Repeat, Service
+from sekha._api.response import Reader
 from support import recorded
 from support.recorded import FILES, TOTALS, Exchange, Row, Tally
 from support.server import FakeServer

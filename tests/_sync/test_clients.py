@@ -24,7 +24,7 @@ from sekha import (
     SekhaTimeoutError,
     create_sekha_client,
 )
-from sekha._concurrency import Call
+from sekha._concurrency.tasks import Call
 from sekha._httpx import HTTPClient
 from sekha.local import LocalSekha
 from sekha.types import ClientConfig
@@ -86,7 +86,8 @@ def test_settings_from_a_file(server: FakeServer, tmp_path: Path) -> None:
     assert key_of(server) == "Bearer from-file"
 
 
-def test_r14_making_a_client_opens_nothing(make: MakeClient, server: FakeServer, bridge: FakeServer) -> None:
+@pytest.mark.promise("R14")
+def test_making_a_client_opens_nothing(make: MakeClient, server: FakeServer, bridge: FakeServer) -> None:
     for _ in range(10):
         make()
     assert server.connections == bridge.connections == 0
@@ -105,7 +106,8 @@ def test_headers_go_with_every_request(make: MakeClient, server: FakeServer, bri
 # Views
 
 
-def test_r13_a_view_shares_connections_and_closes_nothing(client: SekhaClient, server: FakeServer) -> None:
+@pytest.mark.promise("R13")
+def test_a_view_shares_connections_and_closes_nothing(client: SekhaClient, server: FakeServer) -> None:
     server.always("GET /health", answer(facts.HEALTHY))
     client.controller.health()
     with client.with_options(timeout=5.0) as view:
@@ -286,7 +288,8 @@ def test_a_client_of_one_service_on_a_local_sekha(sekha: LocalSekha) -> None:
 # A client of the user's
 
 
-def test_r13_a_lent_client_sends_and_stays_open(server: FakeServer, bridge: FakeServer) -> None:
+@pytest.mark.promise("R13")
+def test_a_lent_client_sends_and_stays_open(server: FakeServer, bridge: FakeServer) -> None:
     server.always("GET /health", answer(facts.HEALTHY))
     bridge.on("POST /v1/chat/completions", chunked(delta("Hi"), DONE))
     with HTTPClient(headers={"x-mine": "1"}) as lent:
@@ -362,8 +365,9 @@ NEVER_SENT = {
 }
 
 
+@pytest.mark.promise("C4")
 @pytest.mark.parametrize("cls", httpx_errors())
-def test_c4_every_error_of_the_network_becomes_ours(cls: type[Exception], clock: FakeClock) -> None:
+def test_every_error_of_the_network_becomes_ours(cls: type[Exception], clock: FakeClock) -> None:
     error = cls("it broke")
     seen: list[httpx.Request] = []
     with HTTPClient(transport=cast(Any, failing(error, seen))) as lent:
@@ -386,7 +390,8 @@ def test_c4_every_error_of_the_network_becomes_ours(cls: type[Exception], clock:
 # Closing
 
 
-def test_r13_closing_closes_every_connection(make: MakeClient, server: FakeServer, bridge: FakeServer) -> None:
+@pytest.mark.promise("R13")
+def test_closing_closes_every_connection(make: MakeClient, server: FakeServer, bridge: FakeServer) -> None:
     client = make()
     server.on("GET /health", answer(facts.HEALTHY))
     bridge.on("GET /health", answer(facts.BRIDGE_HEALTHY))
@@ -411,7 +416,8 @@ def test_r13_closing_closes_every_connection(make: MakeClient, server: FakeServe
     assert len(server.seen) == len(bridge.seen) == 1
 
 
-def test_r13_leaving_with_closes_even_after_an_error(server: FakeServer) -> None:
+@pytest.mark.promise("R13")
+def test_leaving_with_closes_even_after_an_error(server: FakeServer) -> None:
     server.on("GET /health", answer(facts.HEALTHY))
     with pytest.raises(ZeroDivisionError):
         leave_by_an_error(server)
@@ -425,7 +431,8 @@ def leave_by_an_error(server: FakeServer) -> None:
         raise ZeroDivisionError
 
 
-def test_r13_a_client_that_was_never_used_can_be_closed(make: MakeClient) -> None:
+@pytest.mark.promise("R13")
+def test_a_client_that_was_never_used_can_be_closed(make: MakeClient) -> None:
     make().close()
 
 

@@ -16,13 +16,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sekha import SekhaClient, SekhaClosedError, SekhaTimeoutError
-from sekha._async.pool import AsyncPool
+from sekha._api.model import CallOptions, Departure, Endpoint, Repeat, Request, Service
+from sekha._api.response import Reader
+from sekha._async.http.pool import AsyncPool
 from sekha._async.stream import end
-from sekha._concurrency import Clock
-from sekha._http import AsyncHTTPAnswer, http_headers, http_request
-from sekha._request import CallOptions, Departure, Endpoint, Repeat, Request, Service
-from sekha._response import Reader
-from sekha._sync.connection import Connection
+from sekha._concurrency.clock import Clock
+from sekha._http.models import AsyncHTTPAnswer, http_headers, http_request
+from sekha._sync.http.connection import Connection
 from support import facts
 from support.certificates import Certificates
 from support.replies import after, answer, chunked, delta, raw
@@ -240,8 +240,9 @@ calls = st.builds(
 )
 
 
+@pytest.mark.promise("R5")
 @pytest.mark.parametrize("how", ["asyncio", "asyncio, natively", "trio"])
-def test_r5_no_story_leaves_anything_behind(how: str) -> None:
+def test_no_story_leaves_anything_behind(how: str) -> None:
     @settings(max_examples=60, database=None)
     @given(story=st.lists(calls, min_size=1, max_size=12), limit=st.integers(1, 4))
     def play(story: List[Call], limit: int) -> None:
@@ -265,10 +266,11 @@ async def close(pool: AsyncPool, number: int) -> None:
     await pool.aclose()
 
 
+@pytest.mark.promise("R5")
 @pytest.mark.parametrize("how", ["asyncio", "asyncio, natively", "trio"])
 @pytest.mark.parametrize("work", [ask, break_off, close])
 @pytest.mark.parametrize("warm", [False, True])
-def test_r5_cancelled_at_any_checkpoint(work: Callable[..., Awaitable[Any]], warm: bool, how: str) -> None:
+def test_cancelled_at_any_checkpoint(work: Callable[..., Awaitable[Any]], warm: bool, how: str) -> None:
     cancelling = natively if "natively" in how else scoped
     limit, last = 2, 45
 
@@ -305,8 +307,9 @@ def test_r5_cancelled_at_any_checkpoint(work: Callable[..., Awaitable[Any]], war
     assert not ends[0]
 
 
+@pytest.mark.promise("C4")
 @pytest.mark.parametrize("how", ["asyncio", "asyncio, natively", "trio"])
-def test_c4_who_is_cancelled_in_the_moment_of_a_close_is_cancelled(how: str) -> None:
+def test_who_is_cancelled_in_the_moment_of_a_close_is_cancelled(how: str) -> None:
     caught: List[type] = []
 
     async def main() -> None:
@@ -343,8 +346,9 @@ def test_c4_who_is_cancelled_in_the_moment_of_a_close_is_cancelled(how: str) -> 
     anyio.run(main, backend="trio" if how == "trio" else "asyncio")
 
 
+@pytest.mark.promise("R8")
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
-def test_r8_callers_are_served_in_the_order_in_which_they_came(backend: str) -> None:
+def test_callers_are_served_in_the_order_in_which_they_came(backend: str) -> None:
     served: List[int] = []
     count, limit = 500, 7
 
@@ -369,7 +373,8 @@ def test_r8_callers_are_served_in_the_order_in_which_they_came(backend: str) -> 
     assert all(abs(place - number) < 2 * limit for place, number in enumerate(served))
 
 
-def test_r8_r10_threads_queue_up_and_get_their_own_answers(server: FakeServer) -> None:
+@pytest.mark.promise("R8", "R10")
+def test_threads_queue_up_and_get_their_own_answers(server: FakeServer) -> None:
     line = "GET /api/v1/conversations/count"
     whole = b'HTTP/1.1 200 OK\r\ncontent-length: 12\r\n\r\n{"count": 7}'
     server.on(line, *[answer({"count": 7}), raw(whole, end="close"), after(0.002, answer({"count": 7}))] * 100)
@@ -411,7 +416,8 @@ class Silent(httpcore.NetworkStream):
         return -1
 
 
-def test_r10_a_connection_is_closed_when_its_reader_has_heard_of_it() -> None:
+@pytest.mark.promise("R10")
+def test_a_connection_is_closed_when_its_reader_has_heard_of_it() -> None:
     """Else the system gives its number to somebody else at once, whose bytes the reader would get."""
     stream = Silent()
     connection = Connection(stream, Clock())
@@ -439,7 +445,8 @@ def test_r10_a_connection_is_closed_when_its_reader_has_heard_of_it() -> None:
     assert outcomes == [httpcore.ReadError]
 
 
-def test_r10_streams_closed_by_other_threads_hurt_nobody(certificates: Certificates) -> None:
+@pytest.mark.promise("R10")
+def test_streams_closed_by_other_threads_hurt_nobody(certificates: Certificates) -> None:
     server = FakeServer(tls=certificates.server())
     server.always("POST /v1/chat/completions", chunked(delta("Once "), end="hang"))
     server.always("GET /health", answer(facts.HEALTHY))
@@ -502,7 +509,8 @@ def test_closing_sends_away_the_threads_that_wait(server: FakeServer) -> None:
     assert sorted(outcomes) == ["SekhaClosedError", "SekhaClosedError", "SekhaConnectionError"]
 
 
-def test_r5_a_caller_who_gives_up_at_the_last_moment_passes_its_place_on(server: FakeServer) -> None:
+@pytest.mark.promise("R5")
+def test_a_caller_who_gives_up_at_the_last_moment_passes_its_place_on(server: FakeServer) -> None:
     server.always("GET /health", after(0.03, answer(facts.HEALTHY)))
     with SekhaClient(controller_url=server.url, api_key="k", max_connections=1, max_retries=0) as client:
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, List, Optional
 
-from sekha._endpoints import ENDPOINTS
-from sekha._request import Endpoint, Service
-from sekha._response import Answer
+from sekha._api.endpoints import ENDPOINTS
+from sekha._api.model import Endpoint, Service
+from sekha._api.response import Answer
 
 FOLDER = Path(__file__).parents[1] / "data" / "transcripts"
 CANARY = "sk-canary-0123456789abcdefghijklmnopqrstuvwxyz"

@@ -10,18 +10,18 @@ from types import TracebackType
 
 from typing_extensions import Self, Unpack
 
-from sekha._concurrency import Clock
-from sekha._http import AsyncHTTPClient
-from sekha._options import bridge_keys, changed_keys, changed_options, server_keys
-from sekha._secrets import discreet
-from sekha._sentinel import NOT_GIVEN, NotGiven
+from sekha._concurrency.clock import Clock
+from sekha._http.models import AsyncHTTPClient
+from sekha._transport.options import bridge_keys, changed_keys, changed_options, server_keys
+from sekha._utils.redaction import redact_traceback
+from sekha._utils.sentinel import NOT_GIVEN, NotGiven
 from sekha.config import SekhaConfig, resolved_config
 from sekha.events import RequestEvent, ResponseEvent, RetryEvent
 
+from .base import AsyncClientOptions
 from .bridge import AsyncBridgeClient
-from .controller import AsyncMemoryController
+from .controller.client import AsyncMemoryController
 from .mcp import AsyncMCPClient
-from .service import AsyncClientOptions
 from .transport import AsyncNoTransport, AsyncTransport
 from .workflows import AsyncWorkflows
 
@@ -77,7 +77,7 @@ class AsyncSekhaClient(AsyncWorkflows):
         ```
     """
 
-    @discreet
+    @redact_traceback
     def __init__(
         self,
         config: SekhaConfig | None = None,
@@ -125,7 +125,7 @@ class AsyncSekhaClient(AsyncWorkflows):
         self.mcp: AsyncMCPClient = AsyncMCPClient._over(self._server)
         self.bridge: AsyncBridgeClient = AsyncBridgeClient._over(self._models)
 
-    @discreet
+    @redact_traceback
     def with_options(
         self,
         *,
@@ -198,7 +198,7 @@ class AsyncSekhaClient(AsyncWorkflows):
         await self.aclose()
 
 
-@discreet
+@redact_traceback
 def create_async_sekha_client(
     config: SekhaConfig | None = None, **options: Unpack[AsyncClientOptions]
 ) -> AsyncSekhaClient:

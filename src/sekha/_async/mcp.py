@@ -8,17 +8,17 @@ from uuid import UUID
 
 from typing_extensions import Unpack
 
-from sekha import _dialect as dialect
-from sekha import _endpoints as endpoints
-from sekha._arguments import checked, given, merged
-from sekha._arguments import conversation_id as checked_id
-from sekha._filters import PINNED, stats_filter
-from sekha._options import changed_keys, server_keys
-from sekha._secrets import discreet
-from sekha._sentinel import NOT_GIVEN, NotGiven
-from sekha._shapes import ExportRequest, ToolPruneRequest, UpdateRequest
+from sekha._api import compat as dialect
+from sekha._api import endpoints
+from sekha._api.arguments import ExportRequest, ToolPruneRequest, UpdateRequest
+from sekha._api.filters import PINNED, stats_filter
+from sekha._api.validation import argument_error, drop_unset, merge_arguments, validate
+from sekha._api.validation import parse_conversation_id as checked_id
+from sekha._transport.options import changed_keys, server_keys
+from sekha._utils.redaction import redact_traceback
+from sekha._utils.sentinel import NOT_GIVEN, NotGiven
 from sekha.config import ClientConfig, mcp_config
-from sekha.errors import SekhaError, SekhaServerError, invalid
+from sekha.errors import SekhaError, SekhaServerError
 from sekha.types import (
     CreateConversationRequest,
     Filters,
@@ -33,11 +33,11 @@ from sekha.types import (
     MemoryUpdated,
 )
 
-from .listing import all_conversations
-from .listing import count_messages as count_all
-from .searching import search
-from .service import AsyncConnectionOptions, AsyncServiceClient
-from .storing import store
+from .base import AsyncConnectionOptions, AsyncServiceClient
+from .operations.pagination import all_conversations
+from .operations.pagination import count_messages as count_all
+from .operations.search import search
+from .operations.store import store
 from .transport import AsyncTransport
 
 COUNTED_WITHOUT_ASKING = 100
@@ -68,7 +68,7 @@ class AsyncMCPClient(AsyncServiceClient):
         ```
     """
 
-    @discreet
+    @redact_traceback
     def __init__(
         self,
         config: ClientConfig | None = None,
@@ -134,8 +134,8 @@ class AsyncMCPClient(AsyncServiceClient):
             print(stats["total_conversations"])
             ```
         """
-        keywords = given(folder=folder, label=label, labels=labels, start_date=start_date, end_date=end_date)
-        wanted = checked(MemoryStatsRequest, merged(request, keywords, "request"))
+        keywords = drop_unset(folder=folder, label=label, labels=labels, start_date=start_date, end_date=end_date)
+        wanted = validate(MemoryStatsRequest, merge_arguments(request, keywords, "request"))
         keep = stats_filter(wanted)
         transport = self._transport.begun()
         answer: dict[str, object] = {}
@@ -199,7 +199,7 @@ class AsyncMCPClient(AsyncServiceClient):
                 print(f"{result['label']} (score: {result['score']:.2f})")
             ```
         """
-        keywords = given(
+        keywords = drop_unset(
             query=query,
             limit=limit,
             offset=offset,
@@ -211,7 +211,7 @@ class AsyncMCPClient(AsyncServiceClient):
             start_date=start_date,
             end_date=end_date,
         )
-        wanted = checked(MemorySearchRequest, merged(request, keywords, "request"))
+        wanted = validate(MemorySearchRequest, merge_arguments(request, keywords, "request"))
         size, start = wanted.get("limit", 10), wanted.get("offset", 0)
         own = {name: value for name, value in wanted.items() if name in Filters.__annotations__}
         narrowed = cast(Filters, {**wanted.get("filters", {}), **own})
@@ -269,10 +269,10 @@ class AsyncMCPClient(AsyncServiceClient):
             print(stored["label"])  # Decision
             ```
         """
-        keywords = given(label=label, folder=folder, importance_score=importance_score, messages=messages)
-        wanted = checked(CreateConversationRequest, merged(request, keywords, "request"))
+        keywords = drop_unset(label=label, folder=folder, importance_score=importance_score, messages=messages)
+        wanted = validate(CreateConversationRequest, merge_arguments(request, keywords, "request"))
         if "messages" not in wanted:
-            raise invalid("messages", "is missing")
+            raise argument_error("messages", "is missing")
         texts = cast("list[dict[str, Any]]", wanted["messages"])
         body: dict[str, Any] = {
             "label": wanted.get("label") or dialect.label_for(texts),
@@ -320,12 +320,12 @@ class AsyncMCPClient(AsyncServiceClient):
         """
         id = checked_id(conversation_id)
         wanted: dict[str, Any] = {
-            **checked(
-                UpdateRequest, given(label=label, folder=folder, status=status, importance_score=importance_score)
+            **validate(
+                UpdateRequest, drop_unset(label=label, folder=folder, status=status, importance_score=importance_score)
             )
         }
         if not wanted:
-            raise invalid("label", "is missing; give something to change")
+            raise argument_error("label", "is missing; give something to change")
         transport = self._transport.begun()
         over_rest = {
             name: endpoint
@@ -418,7 +418,7 @@ class AsyncMCPClient(AsyncServiceClient):
             print((await client.mcp.memory_prune(threshold_days=90))["total_suggestions"])
             ```
         """
-        request = checked(
+        request = validate(
             ToolPruneRequest, {"threshold_days": threshold_days, "importance_threshold": importance_threshold}
         )
         return await self._transport.send(endpoints.MEMORY_PRUNE.request(request))
@@ -450,6 +450,6 @@ class AsyncMCPClient(AsyncServiceClient):
             ```
         """
         id = checked_id(conversation_id)
-        request = checked(ExportRequest, {"format": format, "include_metadata": include_metadata})
+        request = validate(ExportRequest, {"format": format, "include_metadata": include_metadata})
         export = await self._transport.send(endpoints.MEMORY_EXPORT.request({"conversation_id": id, **request}))
         return dialect.export(export, request["format"], include_metadata=request["include_metadata"])

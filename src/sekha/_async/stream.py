@@ -10,13 +10,14 @@ from types import TracebackType
 
 from typing_extensions import Self
 
-from sekha._chat import ChunkReader, chunk_text
-from sekha._concurrency import Clock, async_move_on_after
-from sekha._flavours import AsyncIteration
-from sekha._http import AsyncHTTPAnswer, network_errors
-from sekha._inflate import Inflater, is_compressed
-from sekha._request import CallOptions
-from sekha._secrets import Secret, hidden
+from sekha._api.chat_stream import ChunkReader, chunk_text
+from sekha._api.model import CallOptions
+from sekha._concurrency.clock import Clock
+from sekha._concurrency.misuse import AsyncIterationGuard
+from sekha._concurrency.primitives import async_move_on_after
+from sekha._http.decompression import Inflater, is_compressed
+from sekha._http.models import AsyncHTTPAnswer, network_errors
+from sekha._utils.redaction import Secret, redact
 from sekha.errors import SekhaClosedError, SekhaError, SekhaTimeoutError
 from sekha.types import ChatCompletion, ChatCompletionChunk
 
@@ -59,7 +60,7 @@ class AsyncInflated(AsyncIterator[bytes]):
             self._open = self._inflater.feed(await self._pieces.__anext__())
 
 
-class AsyncStream(AsyncIteration):
+class AsyncStream(AsyncIterationGuard):
     """The chunks of a chat completion; can be iterated once. `AsyncBridgeClient.stream_complete` makes it.
 
     Use it as a context manager where you may stop before its end, so that the connection is free at once.
@@ -115,7 +116,7 @@ class AsyncStream(AsyncIteration):
                 else:
                     await self._read_on()
         except SekhaError as error:
-            self._error = hidden(error, self._secrets, handled)
+            self._error = redact(error, self._secrets, handled)
             await self.aclose()
             raise self._error from error.__cause__
         try:
@@ -227,7 +228,7 @@ class AsyncStream(AsyncIteration):
             self._answer.forget()
 
 
-class AsyncTextStream(AsyncIteration):
+class AsyncTextStream(AsyncIterationGuard):
     """The text of a stream, piece by piece.
 
     Args:

@@ -10,10 +10,14 @@ from typing import Any, TypeVar, cast
 
 from tenacity import AsyncRetrying
 
-from sekha import _dialect as dialect
-from sekha._chat import ChunkReader
-from sekha._concurrency import AsyncCall, AsyncPerLoop, AsyncSemaphore, Clock, async_move_on_after
-from sekha._http import (
+from sekha._api import compat as dialect
+from sekha._api.chat_stream import ChunkReader
+from sekha._api.model import CallOptions, Departure, Request, Service
+from sekha._api.response import Answer
+from sekha._concurrency.clock import Clock
+from sekha._concurrency.primitives import AsyncPerLoop, AsyncSemaphore, async_move_on_after
+from sekha._concurrency.tasks import AsyncCall
+from sekha._http.models import (
     AsyncHTTPAnswer,
     AsyncHTTPTransport,
     Headers,
@@ -22,15 +26,13 @@ from sekha._http import (
     http_request,
     needs_httpx,
 )
-from sekha._observe import Watch, Watched
-from sekha._options import merged_keys
-from sekha._rate_limit import ProcessBucket, bucket_per_process
-from sekha._request import CallOptions, Departure, Request, Service
-from sekha._response import Answer
-from sekha._retry import Attempts
-from sekha._secrets import Secret, hidden
-from sekha._tls import read_certificates, tls_for
-from sekha._warm_up import async_warm_up
+from sekha._http.tls import read_certificates, tls_for
+from sekha._transport.listeners import Watch, Watched
+from sekha._transport.options import merged_keys
+from sekha._transport.preload import async_warm_up
+from sekha._transport.rate_limit import ProcessBucket, bucket_per_process
+from sekha._transport.retry import Attempts
+from sekha._utils.redaction import Secret, redact
 from sekha.config import SekhaConfig, http_settings, was_given
 from sekha.errors import (
     SekhaAPIError,
@@ -42,7 +44,7 @@ from sekha.errors import (
     SekhaTimeoutError,
 )
 
-from .pool import AsyncPool
+from .http.pool import AsyncPool
 from .stream import AsyncStream, end, pieces_of
 
 T = TypeVar("T")
@@ -340,7 +342,7 @@ class AsyncTransport:
 
     def _too_late(self, options: CallOptions, *, sent: bool) -> SekhaTimeoutError:
         error = SekhaTimeoutError(_passed(options), sent=sent)
-        error._final = True
+        error._retryable = False
         return error
 
     def _told(self, error: SekhaError, attempts: Attempts, handled: BaseException | None) -> SekhaError:
@@ -351,7 +353,7 @@ class AsyncTransport:
             dialect.explain(error, endpoint.service, key_name=key.name if key else "none")
         if isinstance(error, SekhaRateLimitError):
             connections.bucket.get().drain(connections.clock.now(), error.retry_after)
-        return hidden(attempts.told(error), self._keys.values(), handled)
+        return redact(attempts.told(error), self._keys.values(), handled)
 
 
 def _passed(options: CallOptions) -> str:

@@ -7,26 +7,26 @@ from typing import Any
 
 from typing_extensions import Self
 
-from sekha._arguments import checked, given
-from sekha._concurrency import AsyncCall, async_gather
-from sekha._dialect import health_of
-from sekha._endpoints import MEMORY_STATS
-from sekha._filters import hit_filter
-from sekha._flavours import AsyncFlavour
-from sekha._prompts import prompt_with_context, prompt_with_hits
-from sekha._shapes import PromptRequest
+from sekha._api.arguments import PromptRequest
+from sekha._api.compat import health_of
+from sekha._api.endpoints import MEMORY_STATS
+from sekha._api.filters import hit_filter
+from sekha._api.prompts import prompt_with_context, prompt_with_hits
+from sekha._api.validation import drop_unset, validate
+from sekha._concurrency.misuse import AsyncMisuseGuard
+from sekha._concurrency.tasks import AsyncCall, async_gather
 from sekha.errors import SekhaError
 from sekha.types import ChatCompletion, ChatMessage, QueryRequest, SearchResults, ServiceHealth
 
 from .bridge import AsyncBridgeClient
-from .controller import AsyncMemoryController
+from .controller.client import AsyncMemoryController
 from .mcp import AsyncMCPClient
 from .stream import AsyncStream
 
 HEALTH_SECONDS = 5.0
 
 
-class AsyncWorkflows(AsyncFlavour):
+class AsyncWorkflows(AsyncMisuseGuard):
     """The workflows of `AsyncSekhaClient`; each of them obeys the deadline as a whole."""
 
     controller: AsyncMemoryController
@@ -79,7 +79,7 @@ class AsyncWorkflows(AsyncFlavour):
             print(results.conversation["label"])  # Planning
             ```
         """
-        search = checked(QueryRequest, given(query=query, limit=limit, filters=filters))
+        search = validate(QueryRequest, drop_unset(query=query, limit=limit, filters=filters))
         hit_filter(search.get("filters"))
         begun = self._begun()
         conversation = await begun.controller.create_conversation(
@@ -137,7 +137,7 @@ class AsyncWorkflows(AsyncFlavour):
             print(response["choices"][0]["message"]["content"])
             ```
         """
-        request = given(
+        request = drop_unset(
             prompt=prompt,
             context_query=context_query,
             system=system,
@@ -193,7 +193,7 @@ class AsyncWorkflows(AsyncFlavour):
                 print(chunk["choices"][0]["delta"].get("content") or "", end="")
             ```
         """
-        request = given(
+        request = drop_unset(
             prompt=prompt,
             context_query=context_query,
             system=system,
@@ -248,9 +248,9 @@ class AsyncWorkflows(AsyncFlavour):
             print(response["choices"][0]["message"]["content"])
             ```
         """
-        checked(
+        validate(
             PromptRequest,
-            given(
+            drop_unset(
                 prompt=prompt,
                 search_query=search_query,
                 system=system,
@@ -272,7 +272,7 @@ class AsyncWorkflows(AsyncFlavour):
         preferred_labels: Sequence[str] | None,
         excluded_folders: Sequence[str] | None,
     ) -> list[ChatMessage]:
-        wanted = checked(PromptRequest, request)
+        wanted = validate(PromptRequest, request)
         self.bridge._transport.require()
         context = await self.controller.assemble_context(
             wanted.get("context_query", ""),

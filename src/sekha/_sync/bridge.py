@@ -9,14 +9,9 @@ from typing import Any, cast
 
 from typing_extensions import Unpack
 
-from sekha import _dialect as dialect
-from sekha import _endpoints as endpoints
-from sekha._arguments import checked, given
-from sekha._concurrency import Call, gather
-from sekha._options import bridge_keys, changed_keys
-from sekha._secrets import discreet
-from sekha._sentinel import NOT_GIVEN, NotGiven
-from sekha._shapes import (
+from sekha._api import compat as dialect
+from sekha._api import endpoints
+from sekha._api.arguments import (
     ChatRequest,
     EmbedRequest,
     ExtractRequest,
@@ -24,8 +19,12 @@ from sekha._shapes import (
     ScoreRequest,
     TextsRequest,
 )
+from sekha._api.validation import argument_error, drop_unset, validate
+from sekha._concurrency.tasks import Call, gather
+from sekha._transport.options import bridge_keys, changed_keys
+from sekha._utils.redaction import redact_traceback
+from sekha._utils.sentinel import NOT_GIVEN, NotGiven
 from sekha.config import ClientConfig, bridge_config
-from sekha.errors import invalid
 from sekha.types import (
     BridgeSummary,
     ChatCompletion,
@@ -39,8 +38,8 @@ from sekha.types import (
     SummaryLevel,
 )
 
-from .listing import SIDE_BY_SIDE
-from .service import ConnectionOptions, ServiceClient
+from .base import ConnectionOptions, ServiceClient
+from .operations.pagination import SIDE_BY_SIDE
 from .stream import Stream
 from .transport import Transport
 
@@ -68,7 +67,7 @@ class BridgeClient(ServiceClient):
         ```
     """
 
-    @discreet
+    @redact_traceback
     def __init__(
         self,
         config: ClientConfig | None = None,
@@ -203,15 +202,15 @@ class BridgeClient(ServiceClient):
             ```
         """
         if (input is None) == (text is None):
-            raise invalid("input", "is missing" if input is None else "and text are the same; give one of them")
-        request = checked(EmbedRequest, given(input=input, text=text, model=model))
+            raise argument_error("input", "is missing" if input is None else "and text are the same; give one of them")
+        request = validate(EmbedRequest, drop_unset(input=input, text=text, model=model))
         texts = request.get("input", request.get("text", ""))
         if isinstance(texts, str):
-            return self._transport.send(endpoints.EMBED.request(given(text=texts, model=model)))
+            return self._transport.send(endpoints.EMBED.request(drop_unset(text=texts, model=model)))
         transport = self._transport.begun()
 
         def embedding(one: str) -> Call[[], Embedding]:
-            return lambda: transport.send(endpoints.EMBED.request(given(text=one, model=model)))
+            return lambda: transport.send(endpoints.EMBED.request(drop_unset(text=one, model=model)))
 
         answers = gather([embedding(one) for one in texts], SIDE_BY_SIDE)
         return cast(Embedding, dialect.joined_embeddings(cast("list[dict[str, Any]]", answers)))
@@ -307,13 +306,13 @@ class BridgeClient(ServiceClient):
             print((client.bridge.route("embedding"))["model_id"])
             ```
         """
-        options = given(
+        options = drop_unset(
             preferred_model=preferred_model,
             require_vision=require_vision,
             max_cost=max_cost,
             context_size=context_size,
         )
-        return self._transport.send(endpoints.ROUTE.request(checked(RouteRequest, {"task": task, **options})))
+        return self._transport.send(endpoints.ROUTE.request(validate(RouteRequest, {"task": task, **options})))
 
     def provider_health(self) -> ProviderHealth:
         """How the bridge's model providers are.
@@ -359,7 +358,7 @@ class BridgeClient(ServiceClient):
             print((client.bridge.summarize(["We ship on Friday.", "The review is done."]))["summary"])
             ```
         """
-        request = checked(TextsRequest, given(messages=messages, level=level, model=model))
+        request = validate(TextsRequest, drop_unset(messages=messages, level=level, model=model))
         return self._transport.send(endpoints.BRIDGE_SUMMARIZE.request(request))
 
     def extract(self, text: str, *, model: str | None = None) -> Extraction:
@@ -384,7 +383,7 @@ class BridgeClient(ServiceClient):
             print((client.bridge.extract("Ada Lovelace wrote to Charles Babbage."))["entities"])
             ```
         """
-        request = checked(ExtractRequest, given(text=text, model=model))
+        request = validate(ExtractRequest, drop_unset(text=text, model=model))
         return self._transport.send(endpoints.EXTRACT.request(request))
 
     def score(self, conversation: str, *, model: str | None = None) -> ImportanceScore:
@@ -410,15 +409,15 @@ class BridgeClient(ServiceClient):
             print((client.bridge.score("We decided to use PostgreSQL."))["score"])
             ```
         """
-        request = checked(ScoreRequest, given(conversation=conversation, model=model))
+        request = validate(ScoreRequest, drop_unset(conversation=conversation, model=model))
         return self._transport.send(endpoints.SCORE.request(request))
 
 
 def _chat_body(
     messages: Sequence[Mapping[str, object]], model: str | None, temperature: float | None, max_tokens: int | None
 ) -> dict[str, Any]:
-    request = checked(
-        ChatRequest, given(messages=messages, model=model, temperature=temperature, max_tokens=max_tokens)
+    request = validate(
+        ChatRequest, drop_unset(messages=messages, model=model, temperature=temperature, max_tokens=max_tokens)
     )
     body: dict[str, Any] = {
         **request,

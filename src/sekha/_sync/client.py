@@ -12,18 +12,18 @@ from types import TracebackType
 
 from typing_extensions import Self, Unpack
 
-from sekha._concurrency import Clock
-from sekha._http import HTTPClient
-from sekha._options import bridge_keys, changed_keys, changed_options, server_keys
-from sekha._secrets import discreet
-from sekha._sentinel import NOT_GIVEN, NotGiven
+from sekha._concurrency.clock import Clock
+from sekha._http.models import HTTPClient
+from sekha._transport.options import bridge_keys, changed_keys, changed_options, server_keys
+from sekha._utils.redaction import redact_traceback
+from sekha._utils.sentinel import NOT_GIVEN, NotGiven
 from sekha.config import SekhaConfig, resolved_config
 from sekha.events import RequestEvent, ResponseEvent, RetryEvent
 
+from .base import ClientOptions
 from .bridge import BridgeClient
-from .controller import MemoryController
+from .controller.client import MemoryController
 from .mcp import MCPClient
-from .service import ClientOptions
 from .transport import NoTransport, Transport
 from .workflows import Workflows
 
@@ -79,7 +79,7 @@ class SekhaClient(Workflows):
         ```
     """
 
-    @discreet
+    @redact_traceback
     def __init__(
         self,
         config: SekhaConfig | None = None,
@@ -127,7 +127,7 @@ class SekhaClient(Workflows):
         self.mcp: MCPClient = MCPClient._over(self._server)
         self.bridge: BridgeClient = BridgeClient._over(self._models)
 
-    @discreet
+    @redact_traceback
     def with_options(
         self,
         *,
@@ -200,7 +200,7 @@ class SekhaClient(Workflows):
         self.close()
 
 
-@discreet
+@redact_traceback
 def create_sekha_client(
     config: SekhaConfig | None = None, **options: Unpack[ClientOptions]
 ) -> SekhaClient:

@@ -12,13 +12,14 @@ from types import TracebackType
 
 from typing_extensions import Self
 
-from sekha._chat import ChunkReader, chunk_text
-from sekha._concurrency import Clock, move_on_after
-from sekha._flavours import BlockingIteration
-from sekha._http import HTTPAnswer, network_errors
-from sekha._inflate import Inflater, is_compressed
-from sekha._request import CallOptions
-from sekha._secrets import Secret, hidden
+from sekha._api.chat_stream import ChunkReader, chunk_text
+from sekha._api.model import CallOptions
+from sekha._concurrency.clock import Clock
+from sekha._concurrency.misuse import IterationGuard
+from sekha._concurrency.primitives import move_on_after
+from sekha._http.decompression import Inflater, is_compressed
+from sekha._http.models import HTTPAnswer, network_errors
+from sekha._utils.redaction import Secret, redact
 from sekha.errors import SekhaClosedError, SekhaError, SekhaTimeoutError
 from sekha.types import ChatCompletion, ChatCompletionChunk
 
@@ -61,7 +62,7 @@ class Inflated(Iterator[bytes]):
             self._open = self._inflater.feed(self._pieces.__next__())
 
 
-class Stream(BlockingIteration):
+class Stream(IterationGuard):
     """The chunks of a chat completion; can be iterated once. `BridgeClient.stream_complete` makes it.
 
     Use it as a context manager where you may stop before its end, so that the connection is free at once.
@@ -117,7 +118,7 @@ class Stream(BlockingIteration):
                 else:
                     self._read_on()
         except SekhaError as error:
-            self._error = hidden(error, self._secrets, handled)
+            self._error = redact(error, self._secrets, handled)
             self.close()
             raise self._error from error.__cause__
         try:
@@ -229,7 +230,7 @@ class Stream(BlockingIteration):
             self._answer.forget()
 
 
-class TextStream(BlockingIteration):
+class TextStream(IterationGuard):
     """The text of a stream, piece by piece.
 
     Args:

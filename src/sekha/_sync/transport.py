@@ -12,10 +12,14 @@ from typing import Any, TypeVar, cast
 
 from tenacity import Retrying
 
-from sekha import _dialect as dialect
-from sekha._chat import ChunkReader
-from sekha._concurrency import Call, PerProcess, Semaphore, Clock, move_on_after
-from sekha._http import (
+from sekha._api import compat as dialect
+from sekha._api.chat_stream import ChunkReader
+from sekha._api.model import CallOptions, Departure, Request, Service
+from sekha._api.response import Answer
+from sekha._concurrency.clock import Clock
+from sekha._concurrency.primitives import PerProcess, Semaphore, move_on_after
+from sekha._concurrency.tasks import Call
+from sekha._http.models import (
     HTTPAnswer,
     HTTPTransport,
     Headers,
@@ -24,15 +28,13 @@ from sekha._http import (
     http_request,
     needs_httpx,
 )
-from sekha._observe import Watch, Watched
-from sekha._options import merged_keys
-from sekha._rate_limit import ProcessBucket, bucket_per_process
-from sekha._request import CallOptions, Departure, Request, Service
-from sekha._response import Answer
-from sekha._retry import Attempts
-from sekha._secrets import Secret, hidden
-from sekha._tls import read_certificates, tls_for
-from sekha._warm_up import warm_up
+from sekha._http.tls import read_certificates, tls_for
+from sekha._transport.listeners import Watch, Watched
+from sekha._transport.options import merged_keys
+from sekha._transport.preload import warm_up
+from sekha._transport.rate_limit import ProcessBucket, bucket_per_process
+from sekha._transport.retry import Attempts
+from sekha._utils.redaction import Secret, redact
 from sekha.config import SekhaConfig, http_settings, was_given
 from sekha.errors import (
     SekhaAPIError,
@@ -44,7 +46,7 @@ from sekha.errors import (
     SekhaTimeoutError,
 )
 
-from .pool import Pool
+from .http.pool import Pool
 from .stream import Stream, end, pieces_of
 
 T = TypeVar("T")
@@ -342,7 +344,7 @@ class Transport:
 
     def _too_late(self, options: CallOptions, *, sent: bool) -> SekhaTimeoutError:
         error = SekhaTimeoutError(_passed(options), sent=sent)
-        error._final = True
+        error._retryable = False
         return error
 
     def _told(self, error: SekhaError, attempts: Attempts, handled: BaseException | None) -> SekhaError:
@@ -353,7 +355,7 @@ class Transport:
             dialect.explain(error, endpoint.service, key_name=key.name if key else "none")
         if isinstance(error, SekhaRateLimitError):
             connections.bucket.get().drain(connections.clock.now(), error.retry_after)
-        return hidden(attempts.told(error), self._keys.values(), handled)
+        return redact(attempts.told(error), self._keys.values(), handled)
 
 
 def _passed(options: CallOptions) -> str:

@@ -9,26 +9,26 @@ from typing import Any
 
 from typing_extensions import Self
 
-from sekha._arguments import checked, given
-from sekha._concurrency import Call, gather
-from sekha._dialect import health_of
-from sekha._endpoints import MEMORY_STATS
-from sekha._filters import hit_filter
-from sekha._flavours import BlockingFlavour
-from sekha._prompts import prompt_with_context, prompt_with_hits
-from sekha._shapes import PromptRequest
+from sekha._api.arguments import PromptRequest
+from sekha._api.compat import health_of
+from sekha._api.endpoints import MEMORY_STATS
+from sekha._api.filters import hit_filter
+from sekha._api.prompts import prompt_with_context, prompt_with_hits
+from sekha._api.validation import drop_unset, validate
+from sekha._concurrency.misuse import MisuseGuard
+from sekha._concurrency.tasks import Call, gather
 from sekha.errors import SekhaError
 from sekha.types import ChatCompletion, ChatMessage, QueryRequest, SearchResults, ServiceHealth
 
 from .bridge import BridgeClient
-from .controller import MemoryController
+from .controller.client import MemoryController
 from .mcp import MCPClient
 from .stream import Stream
 
 HEALTH_SECONDS = 5.0
 
 
-class Workflows(BlockingFlavour):
+class Workflows(MisuseGuard):
     """The workflows of `SekhaClient`; each of them obeys the deadline as a whole."""
 
     controller: MemoryController
@@ -81,7 +81,7 @@ class Workflows(BlockingFlavour):
             print(results.conversation["label"])  # Planning
             ```
         """
-        search = checked(QueryRequest, given(query=query, limit=limit, filters=filters))
+        search = validate(QueryRequest, drop_unset(query=query, limit=limit, filters=filters))
         hit_filter(search.get("filters"))
         begun = self._begun()
         conversation = begun.controller.create_conversation(
@@ -139,7 +139,7 @@ class Workflows(BlockingFlavour):
             print(response["choices"][0]["message"]["content"])
             ```
         """
-        request = given(
+        request = drop_unset(
             prompt=prompt,
             context_query=context_query,
             system=system,
@@ -195,7 +195,7 @@ class Workflows(BlockingFlavour):
                 print(chunk["choices"][0]["delta"].get("content") or "", end="")
             ```
         """
-        request = given(
+        request = drop_unset(
             prompt=prompt,
             context_query=context_query,
             system=system,
@@ -250,9 +250,9 @@ class Workflows(BlockingFlavour):
             print(response["choices"][0]["message"]["content"])
             ```
         """
-        checked(
+        validate(
             PromptRequest,
-            given(
+            drop_unset(
                 prompt=prompt,
                 search_query=search_query,
                 system=system,
@@ -274,7 +274,7 @@ class Workflows(BlockingFlavour):
         preferred_labels: Sequence[str] | None,
         excluded_folders: Sequence[str] | None,
     ) -> list[ChatMessage]:
-        wanted = checked(PromptRequest, request)
+        wanted = validate(PromptRequest, request)
         self.bridge._transport.require()
         context = self.controller.assemble_context(
             wanted.get("context_query", ""),

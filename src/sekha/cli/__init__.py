@@ -6,6 +6,13 @@ import sys
 from importlib.util import find_spec
 from typing import Dict, Optional, Sequence
 
+__all__ = ["main"]
+
+
+def __dir__() -> list[str]:
+    return [*__all__, *(name for name in globals() if name.startswith("__"))]
+
+
 COMMANDS: Dict[str, str] = {
     "demo": "tell the main job step by step, on a local Sekha or on yours",
     "serve": "run a local Sekha in the foreground, for development",

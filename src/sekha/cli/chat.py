@@ -54,10 +54,11 @@ def run(
 ) -> int:
     """Chat until Ctrl-D or /quit, or answer one question from stdin if that is no terminal; then store the chat."""
     from sekha import SekhaClient
-    from sekha._arguments import checked, given
+    from sekha._api.validation import drop_unset, validate
     from sekha.types import CreateConversationRequest
 
-    checked(CreateConversationRequest, given(label=label, folder=folder, messages=[]))  # before the chat, not after it
+    # Check the options before the chat, not after it.
+    validate(CreateConversationRequest, drop_unset(label=label, folder=folder, messages=[]))
     config = config_from(url, bridge_url, needs_bridge=True)
     with SekhaClient(config) as client:
         chat = Chat(client, model, system, context_budget, show=not json)
@@ -99,11 +100,11 @@ class Chat:
         Raises:
             SekhaError: The answer ended early; its beginning is in the last turn.
         """
-        from sekha._arguments import checked, given
-        from sekha._prompts import prompt_with_context
-        from sekha._shapes import PromptRequest
+        from sekha._api.arguments import PromptRequest
+        from sekha._api.prompts import prompt_with_context
+        from sekha._api.validation import drop_unset, validate
 
-        checked(PromptRequest, given(prompt=question, system=self._system, model=self._model))
+        validate(PromptRequest, drop_unset(prompt=question, system=self._system, model=self._model))
         turn = Turn(question)
         self.turns.append(turn)
         context = self._client.controller.assemble_context(question, context_budget=self._budget)
@@ -145,7 +146,7 @@ def _messages(turn: Turn) -> list[dict[str, str]]:
 
 def _citations(context: "list[Message]") -> list[dict[str, str]]:
     """Return label and folder of the messages in a context, without duplicates."""
-    from sekha._dialect import citation_of
+    from sekha._api.compat import citation_of
 
     found = [{"label": "?", "folder": "/", **citation_of({**message})} for message in context]
     return [one for number, one in enumerate(found) if one not in found[:number]]
@@ -192,7 +193,7 @@ def _answer_once(chat: Chat) -> int:
 
 def _store(client: "SekhaClient", chat: Chat, label: Optional[str], folder: Optional[str]) -> "Optional[Conversation]":
     """Store the chat; write it to a file if that fails."""
-    from sekha._arguments import given
+    from sekha._api.validation import drop_unset
 
     messages = chat.transcript()
     if not messages:
@@ -200,7 +201,7 @@ def _store(client: "SekhaClient", chat: Chat, label: Optional[str], folder: Opti
     try:
         stored = client.controller.create_conversation(label=label, folder=folder, messages=messages)
     except (SekhaError, KeyboardInterrupt):
-        _write_to_file(given(label=label, folder=folder, messages=messages))
+        _write_to_file(drop_unset(label=label, folder=folder, messages=messages))
         raise
     echo_err(f"Stored as {stored['id']}, {one_line(stored['label'], 60)}.", "dim")
     return stored

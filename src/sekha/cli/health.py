@@ -35,6 +35,6 @@ def run(url: Url = None, bridge_url: BridgeUrl = None, json: Json = False) -> in
 
 
 def _format_checks(checks: object) -> str:
-    from sekha._json import as_object, get
+    from sekha._utils.json_access import as_object, get
 
     return ", ".join(f"{name} {get(check, 'status')}" for name, check in (as_object(checks) or {}).items())

@@ -28,9 +28,9 @@ def run(
     from rich.text import Text
 
     from sekha import SekhaClient
-    from sekha._arguments import given
+    from sekha._api.validation import drop_unset
 
-    filters = given(label=label, folder=folder, min_importance=min_importance, start_date=since, end_date=until)
+    filters = drop_unset(label=label, folder=folder, min_importance=min_importance, start_date=since, end_date=until)
     with SekhaClient(config_from(url)) as client:
         found = client.controller.query(" ".join(words), limit=limit, filters=filters or None)
     if json:

@@ -12,4 +12,9 @@ from sekha.local.server import LocalSekha, LocalSekhaError
 
 __all__ = ["LocalSekha", "LocalSekhaError"]
 
+
+def __dir__() -> list[str]:
+    return [*__all__, *(name for name in globals() if name.startswith("__"))]
+
+
 del starlette, uvicorn

@@ -7,7 +7,7 @@ from typing import Callable, List, Optional, Protocol
 
 import anyio.lowlevel
 
-from sekha._concurrency import Clock
+from sekha._concurrency.clock import Clock
 
 
 class FakeClock(Clock):
@@ -17,7 +17,7 @@ class FakeClock(Clock):
 
     Attributes:
         waits: Every wait so far, in seconds.
-        random: The value that `chance` returns, from 0 to 1.
+        random: The value that `jitter` returns, from 0 to 1.
         on_wait: Called after each wait, so that a test can change something then.
 
     Example:
@@ -44,7 +44,7 @@ class FakeClock(Clock):
             return self._now
 
     def chance(self) -> float:
-        """Return `random`."""
+        """Return `random`; `jitter` returns it too."""
         return self.random
 
     def move(self, seconds: float) -> None:

@@ -18,9 +18,9 @@ from urllib.parse import urlsplit
 from typing_extensions import Unpack
 
 from sekha import AsyncSekhaClient, SekhaClient
-from sekha._async.service import AsyncClientOptions
-from sekha._concurrency import Clock
-from sekha._sync.service import ClientOptions
+from sekha._async.base import AsyncClientOptions
+from sekha._concurrency.clock import Clock
+from sekha._sync.base import ClientOptions
 from sekha.local import LocalSekha, LocalSekhaError
 from sekha.local.server import Options
 from sekha.testing._clock import FakeClock, use_clock

@@ -1,0 +1,172 @@
+"""The package as a product: its types (E3), its dependencies (E8), and no event loop of its own (E9)."""
+
+from __future__ import annotations
+
+import ast
+import json
+import os
+import re
+import subprocess
+import sys
+import tarfile
+import zipfile
+from pathlib import Path
+from typing import Any, Dict, Iterator, List, Set, Tuple
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+SOURCE = ROOT / "src" / "sekha"
+EXTRAS = {"local": ["local"], "cli": ["cli", "local"], "testing": ["local", "testing"], "exports.py": ["cli"]}
+"""Which extras a folder of the package may lean on."""
+NOT_OURS = {"sniffio"}
+"""Declared for the sake of a package below; docs/design.md says why."""
+MODULES = {"python-dotenv": "dotenv", "pydantic-core": "pydantic_core"}
+
+
+def run(*command: str, cwd: Path = ROOT, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", *command],
+        cwd=cwd,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+
+
+# Types
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Tuple[Path, Path]:
+    """A wheel and a source archive."""
+    pytest.importorskip("hatchling", reason="the builder is not installed")
+    folder = tmp_path_factory.mktemp("built")
+    code = f"from hatchling.build import *; print(build_wheel({str(folder)!r})); print(build_sdist({str(folder)!r}))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    wheel, sdist = done.stdout.split()[-2:]
+    return folder / wheel, folder / sdist
+
+
+@pytest.mark.promise("E3")
+@pytest.mark.slow
+def test_wheel_and_source_archive_say_that_the_package_is_typed(built: Tuple[Path, Path]) -> None:
+    with zipfile.ZipFile(built[0]) as wheel:
+        assert "sekha/py.typed" in wheel.namelist()
+    with tarfile.open(built[1]) as sdist:
+        assert any(name.endswith("/src/sekha/py.typed") for name in sdist.getnames())
+
+
+@pytest.mark.promise("E3")
+@pytest.mark.slow
+def test_mypy_agrees_with_user_code_in_both_flavours() -> None:
+    pytest.importorskip("mypy.api", reason="mypy is not installed")
+    done = run("mypy", "--strict", "tests/typing")
+    assert done.returncode == 0, done.stdout
+    for flavour in ("async_user.py", "blocking_user.py"):
+        assert "assert_type" in (ROOT / "tests" / "typing" / flavour).read_text("utf-8")
+
+
+@pytest.mark.promise("E3")
+@pytest.mark.slow
+def test_pyright_agrees_with_user_code_in_both_flavours() -> None:
+    pytest.importorskip("pyright", reason="pyright is not installed")
+    done = run("pyright", "--pythonpath", sys.executable, "tests/typing")
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.promise("E3")
+@pytest.mark.slow
+def test_every_public_type_is_known(built: Tuple[Path, Path], tmp_path: Path) -> None:
+    pytest.importorskip("pyright", reason="pyright is not installed")
+    with zipfile.ZipFile(built[0]) as wheel:
+        wheel.extractall(tmp_path / "installed")
+    done = run(
+        "pyright",
+        *("--pythonpath", sys.executable, "--verifytypes", "sekha", "--ignoreexternal", "--outputjson"),
+        cwd=tmp_path,
+        PYTHONPATH=str(tmp_path / "installed"),
+    )
+    told: Dict[str, Any] = json.loads(done.stdout)["typeCompleteness"]
+    assert str(tmp_path) in told["packageRootDirectory"]
+    symbols = {symbol["name"]: symbol for symbol in told["symbols"] if symbol["isExported"]}
+    wrong = [name for name, symbol in symbols.items() if not symbol["isTypeKnown"] or symbol["isTypeAmbiguous"]]
+    assert [name for name in wrong if not _inside_the_local_sekha(name)] == []
+    assert {"sekha.SekhaClient", "sekha.AsyncSekhaClient", "sekha.types.Conversation"} <= set(symbols)
+
+
+def _inside_the_local_sekha(name: str) -> bool:
+    """The modules of the server are there for `LocalSekha` alone, which is looked at; starlette has untyped corners."""
+    return name.startswith("sekha.local.") and name.split(".")[2].islower()
+
+
+# Dependencies
+
+
+def files(folder: str = "") -> Iterator[Path]:
+    """The modules of the package without those that have an extra; or one module, or those of one folder."""
+    for file in [SOURCE / folder] if folder.endswith(".py") else sorted((SOURCE / folder).rglob("*.py")):
+        if folder or file.relative_to(SOURCE).parts[0] not in (*EXTRAS, "testing.py"):
+            yield file
+
+
+def imported(paths: Iterator[Path]) -> Set[str]:
+    """The packages that modules import, by whatever means."""
+    names: Set[str] = set()
+    for path in paths:
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.Import):
+                names |= {alias.name for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and not node.level:
+                names.add(node.module or "")
+        if path.name == "preload.py":
+            names |= set(re.findall(r'"(httpcore)"', path.read_text("utf-8")))
+    return {name.partition(".")[0] for name in names} - {"sekha", "__future__"}
+
+
+def foreign(names: Set[str]) -> Set[str]:
+    """Without those that come with Python, on any version."""
+    with_python: Set[str] = set(getattr(sys, "stdlib_module_names", ()))
+    if not with_python:
+        pytest.skip("this Python does not know what it comes with")
+    return names - with_python
+
+
+@pytest.fixture(scope="module")
+def project() -> Dict[str, Any]:
+    tomllib: Any = pytest.importorskip("tomllib", reason="this Python reads no TOML")
+    with (ROOT / "pyproject.toml").open("rb") as file:
+        loaded: Dict[str, Any] = tomllib.load(file)["project"]
+    return loaded
+
+
+def declared(requirements: List[str]) -> Set[str]:
+    names = {re.split(r"[<>=!~;\[ ]", requirement, maxsplit=1)[0] for requirement in requirements}
+    return {MODULES.get(name, name) for name in names} - {"sekha-python-sdk"}
+
+
+@pytest.mark.promise("E8")
+def test_what_is_imported_is_declared_and_what_is_declared_is_imported(project: Dict[str, Any]) -> None:
+    core = declared(project["dependencies"])
+    assert foreign(imported(files())) - {"opentelemetry"} == core - NOT_OURS
+    extras = project["optional-dependencies"]
+    for folder, names in EXTRAS.items():
+        allowed = core.union(*(declared(extras.get(name, [])) for name in names))
+        assert foreign(imported(files(folder))) <= allowed, folder
+    assert declared(extras["local"]) <= imported(files("local"))
+
+
+@pytest.mark.promise("E8")
+def test_there_are_lower_bounds_and_no_upper_ones(project: Dict[str, Any]) -> None:
+    for name in ("", *EXTRAS):
+        for requirement in project["optional-dependencies"].get(name, []) if name else project["dependencies"]:
+            if not requirement.startswith("sekha-python-sdk"):
+                assert re.fullmatch(r"[\w-]+(\[\w+\])?>=[\d.]+", requirement), requirement
+
+
+@pytest.mark.promise("E9")
+def test_the_library_imports_no_event_loop() -> None:
+    for file in files():  # the local Sekha is a server, with a loop that is uvicorn's
+        assert not {"asyncio", "trio", "uvloop"} & imported(iter([file])), file
