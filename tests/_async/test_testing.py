@@ -534,7 +534,7 @@ async def test_the_real_servers_mistakes_come_through() -> None:
 
 @pytest.mark.promise("E10")
 async def test_a_client_that_leaves_is_noticed_while_sekha_works(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sekha.local.server._GRACE", 0)
+    monkeypatch.setattr("sekha.local.server._GRACE_SECONDS", 0)
     with socket.socket() as model:
         model.bind(("127.0.0.1", 0))
         model.listen()
@@ -543,4 +543,4 @@ async def test_a_client_that_leaves_is_noticed_while_sekha_works(monkeypatch: py
             async with AsyncSekhaClient(**faulty.options, timeout=0.3, max_retries=0) as client:
                 with pytest.raises(SekhaTimeoutError):
                     await client.bridge.complete(MESSAGES)
-            eventually(lambda: faulty._front("bridge").open_connections == 0)
+            eventually(lambda: faulty._proxy("bridge").open_connections == 0)

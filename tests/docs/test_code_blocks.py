@@ -18,7 +18,7 @@ import pytest
 
 import sekha
 from sekha import AsyncSekhaClient, SekhaAuthError, SekhaClient, SekhaConnectionError
-from sekha.local import wire_0_1
+from sekha.local.v0_1 import edge
 from support.examples.blocks import Block, as_async, as_blocking, blocks_of, blocks_of_docstrings, promises_of
 from support.examples.running import FLAVOURS, Ran, is_awaited, run
 from support.examples.specification import EXPECTED, Expectation, Undelivered, completed
@@ -81,7 +81,7 @@ def world(worlds: Dict[str, World], profile: str, tmp_path: Path, monkeypatch: p
             monkeypatch.delenv(name)
     if "mcp_api_key" in world.options:
         monkeypatch.setenv("SEKHA_MCP_API_KEY", world.options["mcp_api_key"])
-    monkeypatch.setattr(wire_0_1, "PER_MINUTE", 10**9)  # all tests are one client
+    monkeypatch.setattr(edge, "MAX_REQUESTS", 10**9)  # all tests are one client
     return world
 
 

@@ -1,4 +1,4 @@
-"""An embedded Sekha for development and tests. It needs the extra: `pip install "sekha-python-sdk[local]"`."""
+"""A local Sekha server for development and tests. Install the extra: `pip install "sekha-python-sdk[local]"`."""
 
 try:
     import starlette

@@ -1,7 +1,7 @@
 """Helpers for tests of programs that use Sekha: `pip install "sekha-python-sdk[testing]"`.
 
-The pytest fixtures ``local_sekha``, ``sekha_client`` and ``async_sekha_client`` are there as soon as it is installed.
-What they are made of can be used without pytest too.
+The pytest fixtures ``local_sekha``, ``sekha_client`` and ``async_sekha_client`` are available once it is installed.
+Their parts can be used without pytest too.
 """
 
 try:

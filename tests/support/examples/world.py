@@ -13,7 +13,8 @@ from uuid import UUID, uuid4
 import httpx
 import pytest
 
-from sekha.local import LocalSekha, words
+from sekha.local import LocalSekha
+from sekha.local.text import cosine_similarity, hash_embedding
 
 DOCUMENTED = "documented"
 REAL = "controller-0.1"
@@ -211,10 +212,10 @@ class World:
         """What the controller finds, with scores that are similarities."""
         found = self.post("/api/v1/query", query=query, limit=limit)["results"]
         assert isinstance(found, list)
-        meant = words.vector(query)
+        meant = hash_embedding(query)
         for hit in found:
             hit["score"] = hit["score"] if self._documented else 1 - hit["score"]  # D18
-            near = words.cosine(meant, words.vector(hit["content"]))  # which is never below 0
+            near = cosine_similarity(meant, hash_embedding(hit["content"]))  # which is never below 0
             assert max(0.0, hit["score"]) == pytest.approx(near, abs=1e-5)
         return found
 

@@ -1,4 +1,4 @@
-"""How the real controller 0.1 stands on the wire: its rate limit, CORS, handlers that die or are dropped."""
+"""The HTTP edge of the controller 0.1: its rate limit, CORS, and connections that close without a response."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-PER_MINUTE = 1000
-WINDOW = 60.0
+MAX_REQUESTS = 1000
+WINDOW_SECONDS = 60.0
 _CORS = {"access-control-allow-origin": "*"}
 _PREFLIGHT = {**_CORS, "access-control-allow-methods": "*", "access-control-allow-headers": "*"}
 
 
-class Closed(Response):
-    """No answer: the connection closes."""
+class NoResponse(Response):
+    """The connection closes without a response."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         scope["sekha.close"]()
@@ -26,41 +26,44 @@ class Closed(Response):
             pass
 
 
-class Wire:
-    """The application of the controller as clients meet it."""
+class ServerEdge:
+    """The middleware in front of the controller's application."""
 
     def __init__(self, app: ASGIApp, clock: Callable[[], float] = time.monotonic) -> None:
         self.app = app
         self._clock = clock
-        self._windows: Dict[str, Tuple[float, int]] = {}
+        self._windows: Dict[str, Tuple[float, int]] = {}  # start and number of requests, by client
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope)
-        if self.allows(request.headers.get("x-forwarded-for")):
+        if self.admit(request.headers.get("x-forwarded-for")):
             preflight = request.method == "OPTIONS"
-            await _while_there(self.app, scope, receive, _with_cors(send, preflight))
+            await _cancel_on_disconnect(self.app, scope, receive, _with_cors(send, preflight))
         else:
             text = "Rate limit exceeded. Please try again later."  # and no Retry-After
             await PlainTextResponse(text, 429, headers=_CORS)(scope, receive, send)
 
-    def allows(self, forwarded_for: Optional[str]) -> bool:
-        """Counts a request: 1000 a minute for each first address of X-Forwarded-For, and for all others together."""
+    def admit(self, forwarded_for: Optional[str]) -> bool:
+        """Count a request, and return whether it is within the limit.
+
+        The limit is 1000 a minute for each first address of X-Forwarded-For, and for all other requests together.
+        """
         try:
             client = str(ip_address((forwarded_for or "").partition(",")[0].strip()))
         except ValueError:
             client = "127.0.0.1"
         now = self._clock()
-        begin, count = self._windows.get(client, (now, 0))
-        if now - begin >= WINDOW:
-            begin, count = now, 0
-        self._windows[client] = (begin, count + 1)
-        return count < PER_MINUTE
+        start, count = self._windows.get(client, (now, 0))
+        if now - start >= WINDOW_SECONDS:
+            start, count = now, 0
+        self._windows[client] = (start, count + 1)
+        return count < MAX_REQUESTS
 
 
 def _with_cors(send: Send, preflight: bool) -> Send:
-    """Whoever asks may read the answer; OPTIONS is answered with 200 whatever the path is."""
+    """Allow every origin; answer OPTIONS with 200 on any path."""
 
-    async def sending(message: Message) -> None:
+    async def send_with_cors(message: Message) -> None:
         if message["type"] == "http.response.start":
             more = _PREFLIGHT if preflight else _CORS
             headers = [(name.encode(), value.encode()) for name, value in more.items()]
@@ -68,31 +71,31 @@ def _with_cors(send: Send, preflight: bool) -> Send:
             message = {**message, "status": status, "headers": [*message.get("headers", []), *headers]}
         await send(message)
 
-    return sending
+    return send_with_cors
 
 
-async def _while_there(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
-    """The real server drops a handler, with all that it holds, when its client hangs up."""
+async def _cancel_on_disconnect(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
+    """Run a handler until its client disconnects; then cancel it, which frees all that it holds."""
     messages: asyncio.Queue[Message] = asyncio.Queue()
 
-    async def answer() -> None:
+    async def handle() -> None:
         await app(scope, messages.get, send)
 
-    work = asyncio.ensure_future(answer())
+    handler = asyncio.ensure_future(handle())
 
-    async def listen() -> None:
+    async def forward_messages() -> None:
         message: Message = {}
         while message.get("type") != "http.disconnect":
             message = await receive()
             messages.put_nowait(message)
-        work.cancel()
+        handler.cancel()
 
-    listener = asyncio.ensure_future(listen())
+    forwarder = asyncio.ensure_future(forward_messages())
     try:
-        await asyncio.wait({work})
-        if not work.cancelled():
-            work.result()
+        await asyncio.wait({handler})
+        if not handler.cancelled():
+            handler.result()
     finally:
-        work.cancel()
-        listener.cancel()
-        await asyncio.wait({work, listener})
+        handler.cancel()
+        forwarder.cancel()
+        await asyncio.wait({handler, forwarder})

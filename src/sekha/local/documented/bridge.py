@@ -1,4 +1,4 @@
-"""The local bridge: chat, embeddings and small tasks, with errors in the manner of FastAPI."""
+"""The bridge: chat, embeddings and small tasks, with errors in the format of FastAPI."""
 
 from __future__ import annotations
 
@@ -17,17 +17,26 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response, Strea
 from typing_extensions import Annotated
 
 from sekha.local import tasks
-from sekha.local.memory import WINDOWS
-from sekha.local.models import ChatModel, ChatRequest, Embedder, ModelError, ModelInfo, usage
-from sekha.local.web import JSON_TYPE, Content, Table, gone, is_list, is_object, read, routes
+from sekha.local.documented.memory import SUMMARY_WINDOWS
+from sekha.local.http import (
+    JSON_CONTENT_TYPE,
+    Content,
+    RouteTable,
+    build_routes,
+    client_disconnected,
+    is_list,
+    is_object,
+    read_body,
+)
+from sekha.local.models import ChatModel, ChatRequest, Embedder, ModelError, ModelInfo, count_tokens
 
-_MAX_BODY = 32 * 2**20
-_ROLES = ("system", "user", "assistant", "function")
-_TASKS = ("embedding", "chat_small", "chat_large", "chat_smart", "vision", "audio", "image_generation")
-_B = TypeVar("_B", bound=BaseModel)
+MAX_BODY = 32 * 2**20
+ROLES = ("system", "user", "assistant", "function")
+TASKS = ("embedding", "chat_small", "chat_large", "chat_smart", "vision", "audio", "image_generation")
+_BodyType = TypeVar("_BodyType", bound=BaseModel)
 
 
-def _texts(value: Any) -> Any:
+def _as_texts(value: Any) -> Any:
     if isinstance(value, str):
         return [value]
     if is_list(value):
@@ -49,7 +58,7 @@ class ChatBody(BaseModel):
 
 
 class EmbedBody(BaseModel):
-    text: Annotated[List[str], BeforeValidator(_texts)] = Field(validation_alias=AliasChoices("text", "input"))
+    text: Annotated[List[str], BeforeValidator(_as_texts)] = Field(validation_alias=AliasChoices("text", "input"))
     model: Optional[str] = None
 
 
@@ -78,24 +87,23 @@ class RouteBody(BaseModel):
 
 
 class Bridge:
-    """
-    The routes of the bridge over two models.
+    """The routes of the bridge over two models.
 
-    Another profile of the bridge is a subclass that overrides the handlers which differ.
+    Another version of the bridge is a subclass that overrides the handlers that differ.
     """
 
     def __init__(self, embedder: Embedder, chat: ChatModel) -> None:
         self.embedder = embedder
         self.chat_model = chat
-        self._served = {"chat": 0, "embedding": 0}
-        self._started = _naive_now()
+        self._counts = {"chat": 0, "embedding": 0}
+        self._started = _utc_timestamp()
 
-    async def parse(self, request: Request, model: Type[_B]) -> _B:
-        """The JSON body of a request."""
-        return await _parse(request, model, _load)
+    async def parse(self, request: Request, model: Type[_BodyType]) -> _BodyType:
+        """Parse the JSON body of a request."""
+        return await parse_body(request, model, _load_json)
 
-    def table(self) -> Table:
-        """Every route: method, path, handler."""
+    def table(self) -> RouteTable:
+        """Return every route: method, path, handler."""
         return [
             *(("POST", path, self.chat) for path in ("/v1/chat/completions", "/api/v1/chat/completions")),
             *(("POST", path, self.embed) for path in ("/embed", "/embeddings", "/api/v1/embed")),
@@ -114,25 +122,27 @@ class Bridge:
     async def chat(self, request: Request) -> Response:
         body = await self.parse(request, ChatBody)
         for message in body.messages:
-            if message.role not in _ROLES:
+            if message.role not in ROLES:
                 raise HTTPException(500, f"{message.role!r} is not a valid MessageRole")
         messages = [(message.role, message.content) for message in body.messages]
-        asked = ChatRequest(messages, body.model, body.temperature, body.max_tokens)
+        chat = ChatRequest(messages, body.model, body.temperature, body.max_tokens)
         head: Dict[str, Any] = {"id": f"chatcmpl-{uuid4().hex[:8]}", "created": int(time.time())}
-        self._served["chat"] += 1
+        self._counts["chat"] += 1
         head["model"] = await self.chat_model.name(body.model)
         if body.stream:
-            pieces = self.chat_model.stream(asked)
-            first = await _next(pieces)  # a model that is down is an error, not an empty stream
-            events = _events({**head, "object": "chat.completion.chunk"}, asked, first, pieces)
+            pieces = self.chat_model.stream(chat)
+            first = await _first_piece(pieces)  # an unreachable model is an error, not an empty stream
+            events = _sse_events({**head, "object": "chat.completion.chunk"}, chat, first, pieces)
             return StreamingResponse(events, 200, {"cache-control": "no-cache"}, "text/event-stream")
-        text = await self.chat_model.complete(asked)
+        text = await self.chat_model.complete(chat)
         choice = {"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": "stop"}
-        return JSONResponse({**head, "object": "chat.completion", "choices": [choice], "usage": usage(asked, text)})
+        return JSONResponse(
+            {**head, "object": "chat.completion", "choices": [choice], "usage": count_tokens(chat, text)}
+        )
 
     async def embed(self, request: Request) -> Response:
         body = await self.parse(request, EmbedBody)
-        self._served["embedding"] += 1
+        self._counts["embedding"] += 1
         if not body.text or not all(body.text):
             raise HTTPException(500, "Embedding generation failed: a text is empty")
         model, vectors = await self.embedder.embed(body.text, body.model)
@@ -145,7 +155,7 @@ class Bridge:
 
     async def summarize(self, request: Request) -> Response:
         body = await self.parse(request, SummarizeBody)
-        if body.level not in WINDOWS:
+        if body.level not in SUMMARY_WINDOWS:
             raise HTTPException(400, f"Invalid level: {body.level}. Must be daily, weekly, or monthly")
         summary = await tasks.summarize(self.chat_model, body.messages, body.level, body.model)
         answer = {"summary": summary, "model": await self.chat_model.name(body.model), "level": body.level}
@@ -164,10 +174,10 @@ class Bridge:
 
     async def route(self, request: Request) -> Response:
         body = await self.parse(request, RouteBody)
-        if body.task not in _TASKS:
-            raise HTTPException(400, f"Invalid task '{body.task}'. Valid tasks: {list(_TASKS)}")
+        if body.task not in TASKS:
+            raise HTTPException(400, f"Invalid task '{body.task}'. Valid tasks: {list(TASKS)}")
         model = self.embedder if body.task == "embedding" else self.chat_model
-        if body.require_vision or body.task in _TASKS[4:]:
+        if body.require_vision or body.task in TASKS[4:]:
             vision = body.require_vision
             raise HTTPException(503, f"No providers available for task '{body.task}' (vision={vision})")
         try:
@@ -186,21 +196,25 @@ class Bridge:
         return JSONResponse({**answer, "features": features})
 
     async def health(self, request: Request) -> Response:
-        found = await self._look()
-        loaded = [info.model for info in found.values() if isinstance(info, ModelInfo)]
+        models = await self._describe_models()
+        loaded = [info.model for info in models.values() if isinstance(info, ModelInfo)]
         checks = {
             name: {"status": "ok", "model": info.model} if isinstance(info, ModelInfo) else {"status": "error", **info}
-            for name, info in found.items()
+            for name, info in models.items()
         }
-        status = "healthy" if len(loaded) == len(found) else "degraded"
-        ollama: Dict[str, Any] = {"status": status, "providers": self._providers(found), "models_count": len(loaded)}
+        status = "healthy" if len(loaded) == len(models) else "degraded"
+        ollama: Dict[str, Any] = {
+            "status": status,
+            "providers": self._provider_rows(models),
+            "models_count": len(loaded),
+        }
         ollama.update({f"has_{name}": check["status"] == "ok" for name, check in checks.items()})
         answer = {"status": status, "ollama_status": ollama, "models_loaded": loaded}
-        return JSONResponse({**answer, "timestamp": _naive_now(), "checks": checks})
+        return JSONResponse({**answer, "timestamp": _utc_timestamp(), "checks": checks})
 
     async def metrics(self, request: Request) -> Response:
         lines = ["# HELP bridge_requests_total Requests served", "# TYPE bridge_requests_total counter"]
-        lines += [f'bridge_requests_total{{task="{task}"}} {count}' for task, count in self._served.items()]
+        lines += [f'bridge_requests_total{{task="{task}"}} {count}' for task, count in self._counts.items()]
         return PlainTextResponse("\n".join(lines) + "\n", media_type="text/plain; version=0.0.4")
 
     async def models(self, request: Request) -> Response:
@@ -211,16 +225,17 @@ class Bridge:
         return JSONResponse(rows)
 
     async def tasks(self, request: Request) -> Response:
-        return JSONResponse(list(_TASKS))
+        return JSONResponse(list(TASKS))
 
     async def providers(self, request: Request) -> Response:
-        found = self._providers(await self._look())
-        healthy = sum(provider["circuit_breaker"]["state"] == "closed" for provider in found.values())
-        answer = {"providers": found, "total_providers": len(found), "healthy_providers": healthy}
-        return JSONResponse({**answer, "total_models": sum(one["models_count"] for one in found.values())})
+        providers = self._provider_rows(await self._describe_models())
+        rows = providers.values()
+        healthy = sum(row["circuit_breaker"]["state"] == "closed" for row in rows)
+        answer = {"providers": providers, "total_providers": len(providers), "healthy_providers": healthy}
+        return JSONResponse({**answer, "total_models": sum(row["models_count"] for row in rows)})
 
-    async def _look(self) -> Dict[str, Union[ModelInfo, Dict[str, str]]]:
-        """Each model, or why it cannot be reached."""
+    async def _describe_models(self) -> Dict[str, Union[ModelInfo, Dict[str, str]]]:
+        """Return a description of each model, or the reason why it cannot be reached."""
         found: Dict[str, Union[ModelInfo, Dict[str, str]]] = {}
         for name, model in (("embedding", self.embedder), ("chat", self.chat_model)):
             try:
@@ -229,107 +244,115 @@ class Bridge:
                 found[name] = {"error": str(error)}
         return found
 
-    def _providers(self, models: Mapping[str, Union[ModelInfo, Dict[str, str]]]) -> Dict[str, Dict[str, Any]]:
+    def _provider_rows(self, models: Mapping[str, Union[ModelInfo, Dict[str, str]]]) -> Dict[str, Dict[str, Any]]:
         found: Dict[str, Dict[str, Any]] = {}
         for task, info in models.items():
-            up = isinstance(info, ModelInfo)
+            reachable = isinstance(info, ModelInfo)
             name = info.provider if isinstance(info, ModelInfo) else f"{task}-server"
-            breaker: Dict[str, Any] = {"state": "closed" if up else "open", "failure_count": 0, "success_count": 0}
+            breaker: Dict[str, Any] = {
+                "state": "closed" if reachable else "open",
+                "failure_count": 0,
+                "success_count": 0,
+            }
             breaker.update(last_failure=None, last_state_change=self._started, time_since_failure=None)
             entry = found.setdefault(name, {"provider_type": name, "circuit_breaker": breaker, "models_count": 0})
-            entry["models_count"] += up
+            entry["models_count"] += reachable
         return found
 
 
-async def _next(pieces: AsyncGenerator[str, None]) -> str:
+async def _first_piece(pieces: AsyncGenerator[str, None]) -> str:
     async for piece in pieces:
         return piece
     return ""
 
 
-async def _events(
-    head: Dict[str, Any], asked: ChatRequest, first: str, pieces: AsyncGenerator[str, None]
+async def _sse_events(
+    head: Dict[str, Any], chat: ChatRequest, first: str, pieces: AsyncGenerator[str, None]
 ) -> AsyncGenerator[str, None]:
-    """Server-sent events: the role, the answer in pieces, the end with the usage; a model's error is an event too."""
+    """Yield server-sent events: the role, the pieces, the end with the usage; an error of the model is an event too."""
 
     def event(delta: Dict[str, str], finish: Optional[str] = None, **more: Any) -> str:
         choice = {"index": 0, "delta": delta, "finish_reason": finish}
         return f"data: {json.dumps({**head, 'choices': [choice], **more}, ensure_ascii=False)}\n\n"
 
-    said = [first]
+    sent = [first]
     try:
         yield event({"role": "assistant", "content": ""})
         if first:
             yield event({"content": first})
         async for piece in pieces:
-            said.append(piece)
+            sent.append(piece)
             yield event({"content": piece})
     except ModelError as error:
         yield f"data: {json.dumps({'error': {'message': str(error), 'type': 'server_error'}})}\n\n"
         return
     finally:
         await pieces.aclose()
-    yield event({}, "stop", usage=usage(asked, "".join(said)))
+    yield event({}, "stop", usage=count_tokens(chat, "".join(sent)))
     yield "data: [DONE]\n\n"
 
 
-async def _parse(request: Request, model: Type[_B], load: Callable[[bytes], Any]) -> _B:
-    """The JSON body of a request, or 422 with a list of what is wrong."""
-    data = await read(request, _MAX_BODY)
+async def parse_body(request: Request, model: Type[_BodyType], load: Callable[[bytes], Any]) -> _BodyType:
+    """Parse the JSON body of a request; raise InvalidRequest with all that is wrong."""
+    data = await read_body(request, MAX_BODY)
     if data is None:
         raise HTTPException(413, "Request body too large")
     content_type = request.headers.get("content-type")
     if not data:
-        raise _invalid({"type": "missing", "loc": ["body"], "msg": "Field required", "input": None})
-    if content_type and not JSON_TYPE.fullmatch(content_type):
+        raise InvalidRequest({"type": "missing", "loc": ["body"], "msg": "Field required", "input": None})
+    if content_type and not JSON_CONTENT_TYPE.fullmatch(content_type):
         value: Any = data.decode("utf-8", "replace")
     else:
         value = load(data)
     if not is_object(value):
         message = "Input should be a valid dictionary or object to extract fields from"
-        raise _invalid({"type": "model_attributes_type", "loc": ["body"], "msg": message, "input": value})
+        raise InvalidRequest({"type": "model_attributes_type", "loc": ["body"], "msg": message, "input": value})
     try:
         return model.model_validate(value)
     except ValidationError as error:
         errors = error.errors(include_url=False)
-        raise _invalid(*({**one, "loc": ["body", *one["loc"]]} for one in errors)) from error
+        raise InvalidRequest(*({**one, "loc": ["body", *one["loc"]]} for one in errors)) from error
 
 
-def _load(data: bytes) -> Any:
+def _load_json(data: bytes) -> Any:
     try:
         return from_json(data, allow_inf_nan=False)
     except ValueError as error:
-        place, context = int(str(error).rpartition(" ")[2]), {"error": str(error)}
-        one: Dict[str, Any] = {"type": "json_invalid", "loc": ["body", place], "msg": "JSON decode error"}
-        raise _invalid({**one, "input": {}, "ctx": context}) from error
+        column = int(str(error).rpartition(" ")[2])
+        raise invalid_json(column, str(error)) from error
 
 
-class _Invalid(Exception):
-    def __init__(self, errors: List[Dict[str, Any]]) -> None:
+class InvalidRequest(Exception):
+    """A body does not match its schema; the response is 422 with a list of errors."""
+
+    def __init__(self, *errors: Any) -> None:
         super().__init__(str(errors))
-        self.errors = errors
+        self.errors: List[Any] = [*errors]
 
 
-def _invalid(*errors: Any) -> _Invalid:
-    return _Invalid(list(errors))
+def invalid_json(position: int, reason: str) -> InvalidRequest:
+    """Return the error for a body that is not JSON."""
+    error: Dict[str, Any] = {"type": "json_invalid", "loc": ["body", position], "msg": "JSON decode error", "input": {}}
+    return InvalidRequest({**error, "ctx": {"error": reason}})
 
 
-def _failed(_: Request, error: Exception) -> Response:
-    if isinstance(error, _Invalid):
+def _on_error(_: Request, error: Exception) -> Response:
+    if isinstance(error, InvalidRequest):
         return JSONResponse({"detail": error.errors}, 422)
     if isinstance(error, HTTPException):
         return JSONResponse({"detail": error.detail}, error.status_code, headers=dict(error.headers or {}))
     return JSONResponse({"detail": str(error)}, 500)
 
 
-def _naive_now() -> str:
+def _utc_timestamp() -> str:
     return datetime.now(timezone.utc).replace(tzinfo=None).isoformat(timespec="microseconds")
 
 
 def bridge_app(bridge: Bridge) -> Starlette:
-    """The application of the bridge's port; it asks for no key."""
-    handlers: Dict[Any, Any] = {_Invalid: _failed, HTTPException: _failed, ModelError: _failed, ClientDisconnect: gone}
-    found = routes(bridge.table(), lambda request: None)
-    for route in found:
+    """Build the application of the bridge's port; it needs no key."""
+    handlers: Dict[Any, Any] = dict.fromkeys((InvalidRequest, HTTPException, ModelError), _on_error)
+    handlers[ClientDisconnect] = client_disconnected
+    routes = build_routes(bridge.table(), lambda request: None)
+    for route in routes:
         (route.methods or set()).discard("HEAD")
-    return Starlette(routes=found, exception_handlers=handlers)
+    return Starlette(routes=routes, exception_handlers=handlers)

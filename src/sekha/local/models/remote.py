@@ -1,9 +1,8 @@
-"""
-Models behind a URL: any server that speaks like OpenAI or like Ollama.
+"""Models on another server, which is OpenAI-compatible or an Ollama.
 
-Which of the two is told by the path of the URL: `/v1` in it means OpenAI (`/v1/chat/completions`, `/v1/embeddings`,
-`/v1/models`), `/api` means Ollama (`/api/chat`, `/api/embed`, `/api/tags`). A URL with neither is asked once for
-`/api/version`, which Ollama knows; a server that does not is taken for OpenAI.
+The path of the URL decides which: with `/v1` it is OpenAI (`/v1/chat/completions`, `/v1/embeddings`, `/v1/models`),
+with `/api` Ollama (`/api/chat`, `/api/embed`, `/api/tags`). A server whose URL has neither gets one request for
+`/api/version`: it is an Ollama if that succeeds, else OpenAI-compatible.
 """
 
 from __future__ import annotations
@@ -18,11 +17,11 @@ import httpx
 from sekha.local.models import ChatRequest, ModelError, ModelInfo
 
 _TIMEOUT = httpx.Timeout(300.0, connect=5.0)
-_PROBE = httpx.Timeout(3.0)
+_PROBE_TIMEOUT = httpx.Timeout(3.0)
 
 
-class _Remote:
-    """What both kinds of models share: the kind of server, its models, and requests that fail with ModelError."""
+class _ModelServer:
+    """A server of models: its kind, its models, and requests that fail with ModelError."""
 
     def __init__(self, url: str) -> None:
         parts = urlsplit(url)
@@ -41,38 +40,38 @@ class _Remote:
         await self._client.aclose()
 
     async def kind(self) -> str:
-        """`openai` or `ollama`."""
+        """Return `openai` or `ollama`."""
         if not self._kind:
             try:
-                answer = await self._client.get(f"{self._root}/api/version", timeout=_PROBE)
+                answer = await self._client.get(f"{self._root}/api/version", timeout=_PROBE_TIMEOUT)
             except httpx.HTTPError as error:
                 raise self._error(error) from error
             self._kind = "ollama" if answer.is_success else "openai"
         return self._kind
 
     async def models(self) -> List[str]:
-        """The models that the server has now."""
+        """Return the names of the models that the server has now."""
         openai = await self.kind() == "openai"
-        answer = await self.ask("GET", "/v1/models" if openai else "/api/tags", timeout=_PROBE)
-        models = _dig(answer, "data" if openai else "models")
-        self._names = [str(_dig(model, "id" if openai else "name")) for model in models]
+        answer = await self.request_json("GET", "/v1/models" if openai else "/api/tags", timeout=_PROBE_TIMEOUT)
+        models = _get_path(answer, "data" if openai else "models")
+        self._names = [str(_get_path(model, "id" if openai else "name")) for model in models]
         return self._names
 
-    async def choose(self, wanted: Optional[str], embeds: bool) -> str:
-        """The model that was asked for if the server has it, else the first that fits."""
+    async def choose_model(self, requested: Optional[str], embeds: bool) -> str:
+        """Return the requested model if the server has it, else the first that fits."""
         try:
             names = self._names or await self.models()
-        except ModelError:  # not every server tells; the request itself will show whether it is there
+        except ModelError:  # not every server lists them; the request itself will show whether the model is there
             names = []
         known = {name: name for name in names}
         known.update((name[: -len(":latest")], name) for name in names if name.endswith(":latest"))
-        if wanted in known:
-            return known[wanted]
+        if requested in known:
+            return known[requested]
         fitting = [name for name in names if ("embed" in name.lower()) is embeds]
-        return next(iter(fitting or names), wanted or "default")
+        return next(iter(fitting or names), requested or "default")
 
-    async def ask(self, method: str, path: str, body: Any = None, timeout: httpx.Timeout = _TIMEOUT) -> Any:
-        """One request and its JSON answer."""
+    async def request_json(self, method: str, path: str, body: Any = None, timeout: httpx.Timeout = _TIMEOUT) -> Any:
+        """Send a request and return the JSON of its response."""
         try:
             answer = await self._client.request(method, self._root + path, json=body, timeout=timeout)
             found: Any = answer.json() if answer.is_success else None
@@ -82,8 +81,8 @@ class _Remote:
             raise self._error(f"HTTP {answer.status_code}: {answer.text[:300]}")
         return found
 
-    async def lines(self, path: str, body: Mapping[str, Any]) -> AsyncIterator[Dict[str, Any]]:
-        """The JSON objects of a streamed answer: server-sent events or one in each line."""
+    async def stream_json(self, path: str, body: Mapping[str, Any]) -> AsyncIterator[Dict[str, Any]]:
+        """Yield the JSON objects of a streamed answer: server-sent events, or one a line."""
         try:
             async with self._client.stream("POST", self._root + path, json=body) as answer:
                 if not answer.is_success:
@@ -101,8 +100,8 @@ class _Remote:
         return ModelError(f"{self._kind or 'model'} server {self._root}: {text}")
 
 
-def _dig(answer: Any, *path: Union[str, int]) -> Any:
-    """What lies at a path in an answer; ModelError if the answer is not made like that."""
+def _get_path(answer: Any, *path: Union[str, int]) -> Any:
+    """Return the value at a path in an answer; raise ModelError if there is none."""
     found = answer
     try:
         for step in path:
@@ -113,76 +112,76 @@ def _dig(answer: Any, *path: Union[str, int]) -> Any:
 
 
 class RemoteEmbedder:
-    """Vectors from a server; see the module for which servers."""
+    """An embedding model on another server; see the module for the kinds of servers."""
 
     def __init__(self, url: str) -> None:
-        self._remote = _Remote(url)
+        self._server = _ModelServer(url)
         self._dimension: Optional[int] = None
 
     async def embed(self, texts: Sequence[str], model: Optional[str] = None) -> Tuple[str, List[List[float]]]:
-        name = await self._remote.choose(model, embeds=True)
+        name = await self._server.choose_model(model, embeds=True)
         body = {"model": name, "input": list(texts)}
-        if await self._remote.kind() == "openai":
-            data = _dig(await self._remote.ask("POST", "/v1/embeddings", body), "data")
-            found = [_dig(item, "embedding") for item in sorted(data, key=lambda item: int(item.get("index", 0)))]
+        if await self._server.kind() == "openai":
+            data = _get_path(await self._server.request_json("POST", "/v1/embeddings", body), "data")
+            found = [_get_path(item, "embedding") for item in sorted(data, key=lambda item: int(item.get("index", 0)))]
         else:
-            found = _dig(await self._remote.ask("POST", "/api/embed", body), "embeddings")
+            found = _get_path(await self._server.request_json("POST", "/api/embed", body), "embeddings")
         if len(found) != len(texts):
             raise ModelError(f"the model {name} gave {len(found)} vectors for {len(texts)} texts")
-        vectors = [_unit([float(number) for number in vector]) for vector in found]
+        vectors = [_normalize([float(number) for number in vector]) for vector in found]
         self._dimension = len(vectors[0]) if vectors else self._dimension
         return name, vectors
 
     async def info(self) -> ModelInfo:
-        kind, model = await self._remote.kind(), await self._remote.choose(None, embeds=True)
-        await self._remote.models()
+        kind, model = await self._server.kind(), await self._server.choose_model(None, embeds=True)
+        await self._server.models()
         return ModelInfo(kind, kind, model, self._dimension)
 
     async def close(self) -> None:
-        await self._remote.close()
+        await self._server.close()
 
 
 class RemoteChat:
-    """Answers from a server; see the module for which servers."""
+    """A chat model on another server; see the module for the kinds of servers."""
 
     def __init__(self, url: str) -> None:
-        self._remote = _Remote(url)
+        self._server = _ModelServer(url)
 
-    async def name(self, wanted: Optional[str]) -> str:
-        return wanted or await self._remote.choose(None, embeds=False)
+    async def name(self, requested: Optional[str]) -> str:
+        return requested or await self._server.choose_model(None, embeds=False)
 
     async def complete(self, request: ChatRequest) -> str:
-        path, body = await self._body(request, stream=False)
-        answer = await self._remote.ask("POST", path, body)
-        message = _dig(answer, *(("choices", 0, "message") if path.startswith("/v1") else ("message",)))
-        return str(_dig(message, "content") or "")
+        path, body = await self._chat_request(request, stream=False)
+        answer = await self._server.request_json("POST", path, body)
+        message = _get_path(answer, *(("choices", 0, "message") if path.startswith("/v1") else ("message",)))
+        return str(_get_path(message, "content") or "")
 
     async def stream(self, request: ChatRequest) -> AsyncGenerator[str, None]:
-        path, body = await self._body(request, stream=True)
-        async for part in self._remote.lines(path, body):
+        path, body = await self._chat_request(request, stream=True)
+        async for part in self._server.stream_json(path, body):
             if "error" in part:
                 raise ModelError(f"the model {body['model']} stopped: {part['error']}")
             if path.startswith("/v1"):  # the last event of OpenAI has no choices, only the usage
-                part = _dig(part, "choices", 0, "delta") if part.get("choices") else {"content": ""}
+                part = _get_path(part, "choices", 0, "delta") if part.get("choices") else {"content": ""}
             else:
-                part = _dig(part, "message")
+                part = _get_path(part, "message")
             if part.get("content"):
                 yield str(part["content"])
 
     async def info(self) -> ModelInfo:
-        kind, model = await self._remote.kind(), await self._remote.choose(None, embeds=False)
-        await self._remote.models()
+        kind, model = await self._server.kind(), await self._server.choose_model(None, embeds=False)
+        await self._server.models()
         return ModelInfo(kind, kind, model)
 
     async def close(self) -> None:
-        await self._remote.close()
+        await self._server.close()
 
-    async def _body(self, request: ChatRequest, stream: bool) -> Tuple[str, Dict[str, Any]]:
+    async def _chat_request(self, request: ChatRequest, stream: bool) -> Tuple[str, Dict[str, Any]]:
         messages = [{"role": role, "content": content} for role, content in request.messages]
-        model = await self._remote.choose(request.model, embeds=False)
+        model = await self._server.choose_model(request.model, embeds=False)
         body: Dict[str, Any] = {"model": model, "messages": messages, "stream": stream}
         limits = {"temperature": request.temperature, "max_tokens": request.max_tokens}
-        if await self._remote.kind() == "openai":
+        if await self._server.kind() == "openai":
             return "/v1/chat/completions", {
                 **body,
                 **{name: limit for name, limit in limits.items() if limit is not None},
@@ -191,6 +190,7 @@ class RemoteChat:
         return "/api/chat", {**body, "options": {name: limit for name, limit in options.items() if limit is not None}}
 
 
-def _unit(vector: List[float]) -> List[float]:
+def _normalize(vector: List[float]) -> List[float]:
+    """Scale a vector to length 1."""
     length = math.sqrt(sum(number * number for number in vector))
     return [number / length for number in vector] if length else vector

@@ -1,4 +1,4 @@
-"""The seven MCP tools of the local controller: `POST /mcp/tools/<tool>`, each answer in an envelope."""
+"""The seven MCP tools of the local controller: `POST /mcp/tools/<tool>`, each result in an envelope."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from uuid import UUID
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from sekha.local.memory import Memory
-from sekha.local.shapes import Filters, Narrowed, export_row, hit_row, markdown, prune_row, spaced
+from sekha.local.documented.memory import Memory
+from sekha.local.filters import Filters, OptionalFilters
+from sekha.local.http import I32, I64, U32, Body, MessageIn, RouteTable, parse
+from sekha.local.rows import export_row, markdown, prune_row, search_row, space_separated
 from sekha.local.store import Conversation
-from sekha.local.web import I32, I64, U32, Body, MessageIn, Table, parse
 
 
 class StoreBody(Body):
@@ -23,7 +24,7 @@ class StoreBody(Body):
 
 class SearchBody(Filters):
     query: str
-    filters: Narrowed = None
+    filters: OptionalFilters = None
     limit: Optional[U32] = None
     offset: Optional[U32] = None
 
@@ -51,15 +52,15 @@ class ExportBody(IdBody):
 
 
 class McpTools:
-    """The tools over a memory; a profile with other manners is a subclass."""
+    """The tools over a memory; another version of them is a subclass."""
 
     parse = staticmethod(parse)
 
     def __init__(self, memory: Memory) -> None:
         self.memory = memory
 
-    def table(self) -> Table:
-        """Every route: method, path, handler."""
+    def table(self) -> RouteTable:
+        """Return every route: method, path, handler."""
         tools = [
             ("memory_store", self.memory_store),
             ("memory_search", self.memory_search),
@@ -72,17 +73,22 @@ class McpTools:
         return [("POST", f"/mcp/tools/{name}", tool) for name, tool in tools]
 
     async def memory_store(self, request: Request) -> Response:
-        body = await self.parse(request, StoreBody)
+        return await self.store_conversation(await self.parse(request, StoreBody))
+
+    async def store_conversation(self, body: StoreBody) -> Response:
+        """Store a conversation whose body is checked."""
         messages = [(message.role, message.content) for message in body.messages]
-        made = await self.memory.create(body.label, body.folder, messages, body.importance_score)
-        return envelope({"conversation_id": made.id, "id": made.id, "label": made.label, "folder": made.folder})
+        created = await self.memory.create(body.label, body.folder, messages, body.importance_score)
+        ids = {"conversation_id": created.id, "id": created.id}
+        return envelope({**ids, "label": created.label, "folder": created.folder})
 
     async def memory_search(self, request: Request) -> Response:
         body = await self.parse(request, SearchBody)
         limit = 10 if body.limit is None else body.limit
-        hits, total = await self.memory.search(body.query, body.of_store(body.filters), limit, body.offset or 0)
-        results = [hit_row(hit) for hit in hits]
-        return envelope({"query": body.query, "total_results": total, "limit": limit, "results": results})
+        matching = body.to_store_filter(body.filters)
+        results, total = await self.memory.search(body.query, matching, limit, body.offset or 0)
+        rows = [search_row(result) for result in results]
+        return envelope({"query": body.query, "total_results": total, "limit": limit, "results": rows})
 
     async def memory_update(self, request: Request) -> Response:
         body = await self.parse(request, UpdateBody)
@@ -100,10 +106,10 @@ class McpTools:
 
     async def memory_prune(self, request: Request) -> Response:
         body = await self.parse(request, PruneBody)
-        found = self.memory.prune(body.threshold_days, body.importance_threshold)
+        found = self.memory.suggest_pruning(body.threshold_days, body.importance_threshold)
         rows = [prune_row(candidate) for candidate in found]
         for row in rows:
-            row["last_accessed"] = spaced(row["last_accessed"])
+            row["last_accessed"] = space_separated(row["last_accessed"])
         answer = {"threshold_days": body.threshold_days, "importance_threshold": body.importance_threshold}
         savings = sum(candidate.tokens for candidate in found)
         return envelope(
@@ -112,7 +118,7 @@ class McpTools:
 
     async def memory_get_context(self, request: Request) -> Response:
         identity = str((await self.parse(request, IdBody)).conversation_id)
-        row = self.conversation(self.memory.get(identity))
+        row = self.describe(self.memory.get(identity))
         return envelope({"conversation_id": row.pop("id"), **row})
 
     async def memory_export(self, request: Request) -> Response:
@@ -121,7 +127,7 @@ class McpTools:
         messages = self.memory.messages(found.id)
         metadata: Optional[Dict[str, Any]] = {} if body.include_metadata else None
         rows = [export_row(message, metadata) for message in messages]
-        answer = {"conversation": self.conversation(found), "messages": rows, "format": body.format or "json"}
+        answer = {"conversation": self.describe(found), "messages": rows, "format": body.format or "json"}
         if body.format == "markdown":
             answer["content"] = markdown(found, messages)
         return envelope({**answer, "include_metadata": body.include_metadata})
@@ -130,16 +136,24 @@ class McpTools:
         body = await self.parse(request, Filters)
         if body.folder is not None and body.label is not None:
             return envelope(None, "Cannot specify both folder and label")
-        return envelope(self.memory.stats(body.of_store()))
+        return envelope(self.memory.stats(body.to_store_filter()))
 
-    def conversation(self, found: Conversation) -> Dict[str, Any]:
-        """What the tools tell about a conversation."""
-        words = sum(len(message.content.split()) for message in self.memory.messages(found.id))
-        head = {"id": found.id, "label": found.label, "folder": found.folder, "status": found.status}
-        counts = {"importance_score": found.importance, "word_count": words, "session_count": 1}
-        return {**head, **counts, "created_at": spaced(found.created_at), "updated_at": spaced(found.updated_at)}
+    def describe(self, conversation: Conversation) -> Dict[str, Any]:
+        """Return the fields of a conversation."""
+        messages = self.memory.messages(conversation.id)
+        return {
+            "id": conversation.id,
+            "label": conversation.label,
+            "folder": conversation.folder,
+            "status": conversation.status,
+            "importance_score": conversation.importance,
+            "word_count": sum(len(message.content.split()) for message in messages),
+            "session_count": 1,
+            "created_at": space_separated(conversation.created_at),
+            "updated_at": space_separated(conversation.updated_at),
+        }
 
 
 def envelope(data: Any, error: Optional[str] = None) -> Response:
-    """How a tool answers: always 200, with what went wrong inside."""
+    """Wrap the result of a tool; the status is 200 even for an error."""
     return JSONResponse({"success": error is None, "data": data, "error": error})
