@@ -16,7 +16,8 @@ from sekha._http.models import AsyncHTTPClient
 from sekha._transport.options import bridge_keys, controller_keys, key_overrides
 from sekha._utils.redaction import redact_traceback
 from sekha._utils.sentinel import NOT_GIVEN, NotGiven
-from sekha.config import SekhaConfig, resolved_config
+from sekha.config import SekhaConfig
+from sekha.config._models import resolved_config
 from sekha.events import RequestEvent, ResponseEvent, RetryEvent
 
 from .base import AsyncClientOptions

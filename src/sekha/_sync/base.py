@@ -18,8 +18,8 @@ from sekha._http.models import HTTPClient
 from sekha._transport.options import bridge_keys, controller_keys, key_overrides
 from sekha._utils.redaction import Secret, redact_traceback
 from sekha._utils.sentinel import NOT_GIVEN, NotGiven
-from sekha.config import (
-    ClientConfig,
+from sekha.config import ClientConfig
+from sekha.config._models import (
     ClientSettings,
     ConnectionSettings,
     bridge_config,

@@ -29,7 +29,8 @@ from sekha._transport.preload import preload
 from sekha._transport.rate_limit import RateLimiter
 from sekha._transport.retry import RetryState
 from sekha._utils.redaction import Secret, redact
-from sekha.config import SekhaConfig, http_settings, was_given
+from sekha.config import SekhaConfig
+from sekha.config._models import http_settings, was_given
 from sekha.errors import (
     SekhaAPIError,
     SekhaClosedError,

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sekha._api.model import Service
-from sekha._settings import checked_setting
 from sekha._utils.redaction import Secret, redact_traceback
 from sekha._utils.sentinel import NOT_GIVEN, NotGiven
 from sekha.config import SekhaConfig
+from sekha.config._validation import checked_setting
 
 
 @dataclass(frozen=True)

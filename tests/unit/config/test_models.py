@@ -10,7 +10,7 @@ from typing import Any, Dict
 import pytest
 
 from sekha import SekhaConfig
-from sekha.config import was_given
+from sekha.config._models import was_given
 from sekha.types import ClientConfig
 from unit.vectors import CANARY
 

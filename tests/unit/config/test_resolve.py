@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from sekha import SekhaConfig
-from sekha.config import bridge_config, controller_config, mcp_config, resolved_config
+from sekha.config._models import bridge_config, controller_config, mcp_config, resolved_config
 from sekha.errors import SekhaConfigError
 from sekha.types import ClientConfig
 

@@ -1,15 +1,4 @@
-"""Settings: an argument beats the config object beats the environment beats the default.
-
-| variable | setting |
-|---|---|
-| ``SEKHA_CONTROLLER_URL`` | ``controller_url`` |
-| ``SEKHA_API_KEY`` | ``api_key`` |
-| ``SEKHA_BRIDGE_URL`` | ``bridge_url`` |
-| ``SEKHA_BRIDGE_API_KEY`` | ``bridge_api_key`` |
-| ``SEKHA_MCP_API_KEY`` | ``mcp_api_key`` |
-| ``SEKHA_TIMEOUT`` | ``timeout``, in seconds |
-| ``SEKHA_MAX_RETRIES`` | ``max_retries`` |
-"""
+"""The config objects, and how the settings of a client are resolved."""
 
 from __future__ import annotations
 
@@ -24,18 +13,11 @@ from urllib.parse import urlsplit
 from typing_extensions import TypedDict, Unpack
 
 from sekha._http.models import AsyncHTTPClient, HTTPClient, HTTPSettings
-from sekha._settings import ENVIRONMENT, checked_setting, from_environment, shown, without_missing
 from sekha._utils.redaction import redact_traceback
 from sekha._utils.sentinel import NOT_GIVEN, NotGiven
+from sekha.config._validation import ENVIRONMENT, checked_setting, from_environment, shown, without_missing
 from sekha.errors import SekhaConfigError, SekhaWarning
 from sekha.events import RequestEvent, ResponseEvent, RetryEvent
-
-__all__ = ["ClientConfig", "SekhaConfig"]
-
-
-def __dir__() -> list[str]:
-    return [*__all__, *(name for name in globals() if name.startswith("__"))]
-
 
 DEFAULT_TIMEOUT: Final = 30.0
 """Seconds for each phase of an attempt, where ``timeout`` is not given."""
@@ -141,6 +123,8 @@ class SekhaConfig(_Settings):
         print(config)  # SekhaConfig(api_key='***', controller_url='http://localhost:8080', timeout=10.0)
         ```
     """
+
+    __module__ = "sekha.config"
 
     controller_url: str | None = None
     api_key: str | None = None
@@ -273,6 +257,8 @@ class ClientConfig(_Settings):
         print(config.rate_limit_requests)  # 500
         ```
     """
+
+    __module__ = "sekha.config"
 
     base_url: str | None = None
     api_key: str | None = None
