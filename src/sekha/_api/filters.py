@@ -8,7 +8,8 @@ from datetime import datetime
 from typing import Any, NamedTuple, TypeVar, cast
 
 from sekha._api.compat.controller import get_citation
-from sekha._api.validation import argument_error, drop_unset
+from sekha._api.validation import argument_error
+from sekha._utils.sentinel import drop_unset
 from sekha.types import (
     ConversationListItem,
     Filters,

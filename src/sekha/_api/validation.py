@@ -53,11 +53,6 @@ def argument_error(field: str, problem: str) -> SekhaValidationError:
     return SekhaValidationError(f"{field}: {problem}", field=field, status_code=400, sent=False)
 
 
-def drop_unset(**values: object) -> dict[str, object]:
-    """The values that were given."""
-    return {name: value for name, value in values.items() if value is not NOT_GIVEN and value is not None}
-
-
 def merge_arguments(positional: object, keywords: Mapping[str, object], what: str) -> dict[str, object]:
     """A request given as one dictionary, as keywords, or both; a keyword beats the dictionary."""
     if positional is None:

@@ -17,10 +17,11 @@ from sekha._api.arguments import (
 from sekha._api.compat.bridge import join_embeddings
 from sekha._api.compat.requests import nonzero_temperature, to_chat_messages
 from sekha._api.model import Service
-from sekha._api.validation import argument_error, drop_unset, validate
+from sekha._api.validation import argument_error, validate
 from sekha._concurrency.tasks import AsyncCall, async_gather
 from sekha._transport.options import key_overrides
 from sekha._utils.redaction import Secret
+from sekha._utils.sentinel import drop_unset
 from sekha.types import (
     BridgeSummary,
     ChatCompletion,

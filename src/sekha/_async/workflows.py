@@ -12,9 +12,10 @@ from sekha._api.compat.health import health_from_error
 from sekha._api.endpoints import MEMORY_STATS
 from sekha._api.filters import parse_filters
 from sekha._api.prompts import prompt_with_context, prompt_with_results
-from sekha._api.validation import drop_unset, validate
+from sekha._api.validation import validate
 from sekha._concurrency.misuse import AsyncMisuseGuard
 from sekha._concurrency.tasks import AsyncCall, async_gather
+from sekha._utils.sentinel import drop_unset
 from sekha.errors import SekhaError
 from sekha.types import ChatCompletion, ChatMessage, QueryRequest, SearchResults, ServiceHealth
 

@@ -13,10 +13,11 @@ from sekha._api.arguments import ExportRequest, MemoryPruneRequest, UpdateReques
 from sekha._api.compat.mcp import apply_export_options, complete_stats
 from sekha._api.filters import PINNED, stats_filter
 from sekha._api.model import Service
-from sekha._api.validation import argument_error, drop_unset, merge_arguments, validate
+from sekha._api.validation import argument_error, merge_arguments, validate
 from sekha._api.validation import parse_conversation_id as checked_id
 from sekha._transport.options import key_overrides
 from sekha._utils.redaction import Secret
+from sekha._utils.sentinel import drop_unset
 from sekha.errors import SekhaError, SekhaServerError
 from sekha.types import (
     Filters,

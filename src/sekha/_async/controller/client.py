@@ -14,11 +14,11 @@ from sekha._api.compat.error_overrides import find_conversation_id
 from sekha._api.compat.requests import quote_full_text_query
 from sekha._api.filters import exclude_folders
 from sekha._api.model import Service
-from sekha._api.validation import drop_unset, validate
 from sekha._api.validation import parse_conversation_id as checked_id
 from sekha._api.validation import parse_conversation_ids as checked_ids
+from sekha._api.validation import validate
 from sekha._utils.redaction import redact_traceback
-from sekha._utils.sentinel import NOT_GIVEN, NotGiven
+from sekha._utils.sentinel import NOT_GIVEN, NotGiven, drop_unset
 from sekha.config import ClientConfig
 from sekha.errors import SekhaNotFoundError, SekhaServerError
 from sekha.types import (

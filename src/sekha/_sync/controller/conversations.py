@@ -11,8 +11,9 @@ from uuid import UUID
 from sekha._api import endpoints
 from sekha._api.arguments import CountRequest, LabelRequest, ListRequest, complete_conversation
 from sekha._api.filters import conversation_filter
-from sekha._api.validation import argument_error, drop_unset, merge_arguments, validate
+from sekha._api.validation import argument_error, merge_arguments, validate
 from sekha._api.validation import parse_conversation_id as checked_id
+from sekha._utils.sentinel import drop_unset
 from sekha.errors import SekhaError
 from sekha.types import (
     Conversation,
