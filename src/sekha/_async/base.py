@@ -17,21 +17,10 @@ from sekha._transport.options import bridge_keys, controller_keys, key_overrides
 from sekha._utils.redaction import Secret, redact_traceback
 from sekha._utils.sentinel import NOT_GIVEN, NotGiven
 from sekha.config import ClientConfig
-from sekha.config._models import (
-    ClientSettings,
-    ConnectionSettings,
-    bridge_config,
-    controller_config,
-    mcp_config,
-)
+from sekha.config._models import ClientSettings, ConnectionSettings
+from sekha.config._resolve import resolve_service_config
 
 from .transport import AsyncTransport
-
-_RESOLVE_CONFIG = {
-    Service.CONTROLLER: controller_config,
-    Service.MCP: mcp_config,
-    Service.BRIDGE: bridge_config,
-}
 
 
 class AsyncConnectionOptions(ConnectionSettings, total=False):
@@ -79,7 +68,7 @@ class AsyncServiceClient(AsyncMisuseGuard):
 
     def _open(self, config: ClientConfig | None, arguments: Mapping[str, object]) -> None:
         """Initialize a client with connections of its own."""
-        settings = _RESOLVE_CONFIG[self._service](config, arguments)
+        settings = resolve_service_config(self._service.value, config, arguments)
         if self._service is Service.BRIDGE:
             base_url, keys = settings.bridge_url, bridge_keys(settings)
         else:

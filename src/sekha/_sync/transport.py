@@ -30,7 +30,7 @@ from sekha._transport.rate_limit import RateLimiter
 from sekha._transport.retry import RetryState
 from sekha._utils.redaction import Secret, redact
 from sekha.config import SekhaConfig
-from sekha.config._models import http_settings, was_given
+from sekha.config._models import http_settings, is_set
 from sekha.errors import (
     SekhaAPIError,
     SekhaClosedError,
@@ -127,7 +127,7 @@ class Transport:
         options = CallOptions(
             max_retries=config.max_retries, deadline=config.deadline, headers=dict(config.headers or {})
         )
-        if was_given(config, "timeout"):
+        if is_set(config, "timeout"):
             options = replace(options, timeout=config.timeout)
         return cls(ServerState(config, base_url, clock or Clock()), keys, options)
 

@@ -8,9 +8,9 @@ from typing import Any
 
 from sekha._api.model import Service
 from sekha._utils.redaction import Secret, redact_traceback
-from sekha._utils.sentinel import NOT_GIVEN, NotGiven
+from sekha._utils.sentinel import NOT_GIVEN, NotGiven, drop_unset
 from sekha.config import SekhaConfig
-from sekha.config._validation import checked_setting
+from sekha.config._settings import NONE_IS_MISSING, validate_setting
 
 
 @dataclass(frozen=True)
@@ -50,11 +50,8 @@ def option_overrides(inherited: Mapping[str, str], **options: object) -> dict[st
         inherited: The headers of the parent, which are kept.
         options: What was passed, by name.
     """
-    overrides = {
-        name: checked_setting(name, value)
-        for name, value in options.items()
-        if value is not NOT_GIVEN and not (name == "headers" and value is None)
-    }
+    given = drop_unset(NONE_IS_MISSING, **options)
+    overrides = {name: validate_setting(name, value) for name, value in given.items()}
     if "headers" in overrides:
         overrides["headers"] = {**inherited, **overrides["headers"]}
     if "deadline" in overrides:
@@ -99,4 +96,4 @@ def bridge_keys(config: SekhaConfig) -> dict[Service, Secret]:
 
 
 def _secret(name: str, value: str) -> Secret:
-    return Secret(checked_setting(name, value), name)
+    return Secret(validate_setting(name, value), name)

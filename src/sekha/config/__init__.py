@@ -11,7 +11,21 @@
 | ``SEKHA_MAX_RETRIES`` | ``max_retries`` |
 """
 
+from typing import TYPE_CHECKING
+
 from sekha.config._models import ClientConfig, SekhaConfig
+
+if not TYPE_CHECKING:  # `typing.get_type_hints` evaluates the fields in the module that the classes name as theirs
+    from sekha.config._models import (  # noqa: F401
+        AsyncHTTPClient,
+        Callable,
+        HTTPClient,
+        Mapping,
+        RequestEvent,
+        ResponseEvent,
+        RetryEvent,
+        SSLContext,
+    )
 
 __all__ = ["ClientConfig", "SekhaConfig"]
 
