@@ -7,9 +7,15 @@ from typing import Any, ClassVar, cast
 from uuid import UUID
 
 from sekha._api import endpoints
-from sekha._api.arguments import ExportRequest, MemoryPruneRequest, UpdateRequest, complete_conversation
+from sekha._api.arguments import (
+    PINNED_IMPORTANCE,
+    ExportRequest,
+    MemoryPruneRequest,
+    UpdateRequest,
+    complete_conversation,
+)
 from sekha._api.compat.mcp import apply_export_options, complete_stats
-from sekha._api.filters import PINNED, stats_filter
+from sekha._api.filters import stats_filter
 from sekha._api.model import Service
 from sekha._api.validation import argument_error, drop_unset, merge_arguments, validate
 from sekha._api.validation import parse_conversation_id as checked_id
@@ -295,7 +301,7 @@ class AsyncMCPClient(AsyncServiceClient):
         over_rest = {
             name: endpoint
             for name, value, endpoint in (
-                ("importance_score", PINNED, endpoints.PIN_CONVERSATION),
+                ("importance_score", PINNED_IMPORTANCE, endpoints.PIN_CONVERSATION),
                 ("status", "archived", endpoints.ARCHIVE_CONVERSATION),
             )
             if wanted.get(name) == value
