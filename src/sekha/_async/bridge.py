@@ -187,8 +187,8 @@ class AsyncBridgeClient(AsyncServiceClient):
         def embedding(one: str) -> AsyncCall[[], Embedding]:
             return lambda: transport.send(endpoints.EMBED.request(drop_unset(text=one, model=model)))
 
-        answers = await async_gather([embedding(one) for one in texts], MAX_PARALLEL)
-        return cast(Embedding, join_embeddings(cast("list[dict[str, Any]]", answers)))
+        responses = await async_gather([embedding(one) for one in texts], MAX_PARALLEL)
+        return cast(Embedding, join_embeddings(cast("list[dict[str, Any]]", responses)))
 
     async def health(self) -> ServiceHealth:
         """How the bridge is.

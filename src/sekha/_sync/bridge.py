@@ -189,8 +189,8 @@ class BridgeClient(ServiceClient):
         def embedding(one: str) -> Call[[], Embedding]:
             return lambda: transport.send(endpoints.EMBED.request(drop_unset(text=one, model=model)))
 
-        answers = gather([embedding(one) for one in texts], MAX_PARALLEL)
-        return cast(Embedding, join_embeddings(cast("list[dict[str, Any]]", answers)))
+        responses = gather([embedding(one) for one in texts], MAX_PARALLEL)
+        return cast(Embedding, join_embeddings(cast("list[dict[str, Any]]", responses)))
 
     def health(self) -> ServiceHealth:
         """How the bridge is.
