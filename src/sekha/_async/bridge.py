@@ -20,6 +20,7 @@ from sekha._api.model import Service
 from sekha._api.validation import argument_error, drop_unset, validate
 from sekha._concurrency.tasks import AsyncCall, async_gather
 from sekha._transport.options import key_overrides
+from sekha._utils.public import exported_from_sekha
 from sekha._utils.redaction import Secret
 from sekha.types import (
     BridgeSummary,
@@ -39,6 +40,7 @@ from .operations.pagination import MAX_PARALLEL
 from .stream import AsyncStream
 
 
+@exported_from_sekha
 class AsyncBridgeClient(AsyncServiceClient):
     """A client of the LLM bridge alone; `AsyncSekhaClient.bridge` is one with the settings of its parent.
 

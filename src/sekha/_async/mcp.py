@@ -20,6 +20,7 @@ from sekha._api.model import Service
 from sekha._api.validation import argument_error, drop_unset, merge_arguments, validate
 from sekha._api.validation import parse_conversation_id as checked_id
 from sekha._transport.options import key_overrides
+from sekha._utils.public import exported_from_sekha
 from sekha._utils.redaction import Secret
 from sekha.errors import SekhaError, SekhaServerError
 from sekha.types import (
@@ -46,6 +47,7 @@ COUNTED_WITHOUT_ASKING = 100
 """Conversations whose messages are counted, one request each, without being asked for."""
 
 
+@exported_from_sekha
 class AsyncMCPClient(AsyncServiceClient):
     """A client of the MCP tools alone; `AsyncSekhaClient.mcp` is one that shares its connections.
 

@@ -22,6 +22,7 @@ from sekha._api.model import Service
 from sekha._api.validation import argument_error, drop_unset, validate
 from sekha._concurrency.tasks import Call, gather
 from sekha._transport.options import key_overrides
+from sekha._utils.public import exported_from_sekha
 from sekha._utils.redaction import Secret
 from sekha.types import (
     BridgeSummary,
@@ -41,6 +42,7 @@ from .operations.pagination import MAX_PARALLEL
 from .stream import Stream
 
 
+@exported_from_sekha
 class BridgeClient(ServiceClient):
     """A client of the LLM bridge alone; `SekhaClient.bridge` is one with the settings of its parent.
 
