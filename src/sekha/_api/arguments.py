@@ -13,6 +13,9 @@ from sekha.types._requests import CreateConversationRequest, InputMessage
 DEFAULT_IMPORTANCE = 5
 """The importance of a conversation that is stored without one."""
 
+PINNED_IMPORTANCE = 10
+"""The importance of a pinned conversation."""
+
 
 @forbid_extra
 class ListRequest(TypedDict, total=False):

@@ -20,6 +20,7 @@ from sekha._api.model import Service
 from sekha._api.validation import argument_error, validate
 from sekha._concurrency.tasks import AsyncCall, async_gather
 from sekha._transport.options import key_overrides
+from sekha._utils.public import exported_from_sekha
 from sekha._utils.redaction import Secret
 from sekha._utils.sentinel import drop_unset
 from sekha.types import (
@@ -40,6 +41,7 @@ from .operations.pagination import MAX_PARALLEL
 from .stream import AsyncStream
 
 
+@exported_from_sekha
 class AsyncBridgeClient(AsyncServiceClient):
     """A client of the LLM bridge alone; `AsyncSekhaClient.bridge` is one with the settings of its parent.
 
@@ -188,8 +190,8 @@ class AsyncBridgeClient(AsyncServiceClient):
         def embedding(one: str) -> AsyncCall[[], Embedding]:
             return lambda: transport.send(endpoints.EMBED.request(drop_unset(text=one, model=model)))
 
-        answers = await async_gather([embedding(one) for one in texts], MAX_PARALLEL)
-        return cast(Embedding, join_embeddings(cast("list[dict[str, Any]]", answers)))
+        responses = await async_gather([embedding(one) for one in texts], MAX_PARALLEL)
+        return cast(Embedding, join_embeddings(cast("list[dict[str, Any]]", responses)))
 
     async def health(self) -> ServiceHealth:
         """How the bridge is.

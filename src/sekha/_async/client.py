@@ -14,6 +14,7 @@ from sekha._api.compat.capabilities import Capabilities
 from sekha._concurrency.clock import Clock
 from sekha._http.models import AsyncHTTPClient
 from sekha._transport.options import bridge_keys, controller_keys, key_overrides
+from sekha._utils.public import exported_from_sekha
 from sekha._utils.redaction import redact_traceback
 from sekha._utils.sentinel import NOT_GIVEN, NotGiven
 from sekha.config import SekhaConfig
@@ -28,6 +29,7 @@ from .transport import AsyncTransport, AsyncUnconfiguredTransport
 from .workflows import AsyncWorkflows
 
 
+@exported_from_sekha
 class AsyncSekhaClient(AsyncWorkflows):
     """A client of a whole Sekha. Make one for a process, and close it in the end.
 
@@ -208,6 +210,7 @@ class AsyncSekhaClient(AsyncWorkflows):
         await self.aclose()
 
 
+@exported_from_sekha
 @redact_traceback
 def create_async_sekha_client(
     config: SekhaConfig | None = None, **options: Unpack[AsyncClientOptions]

@@ -18,6 +18,7 @@ from sekha._http.decompression import Decompressor, is_compressed
 from sekha._http.error_mapping import network_errors
 from sekha._http.models import AsyncHTTPResponse
 from sekha._transport.options import CallOptions
+from sekha._utils.public import exported_from_sekha
 from sekha._utils.redaction import Secret, redact
 from sekha.errors import SekhaClosedError, SekhaError, SekhaTimeoutError
 from sekha.types import ChatCompletion, ChatCompletionChunk
@@ -61,6 +62,7 @@ class AsyncDecompressed(AsyncIterator[bytes]):
             self._decompressed = self._decompressor.feed(await self._chunks.__anext__())
 
 
+@exported_from_sekha
 class AsyncStream(AsyncIterationGuard):
     """The chunks of a chat completion; can be iterated once. `AsyncBridgeClient.stream_complete` makes it.
 

@@ -22,6 +22,7 @@ from sekha._api.model import Service
 from sekha._api.validation import argument_error, validate
 from sekha._concurrency.tasks import Call, gather
 from sekha._transport.options import key_overrides
+from sekha._utils.public import exported_from_sekha
 from sekha._utils.redaction import Secret
 from sekha._utils.sentinel import drop_unset
 from sekha.types import (
@@ -42,6 +43,7 @@ from .operations.pagination import MAX_PARALLEL
 from .stream import Stream
 
 
+@exported_from_sekha
 class BridgeClient(ServiceClient):
     """A client of the LLM bridge alone; `SekhaClient.bridge` is one with the settings of its parent.
 
@@ -190,8 +192,8 @@ class BridgeClient(ServiceClient):
         def embedding(one: str) -> Call[[], Embedding]:
             return lambda: transport.send(endpoints.EMBED.request(drop_unset(text=one, model=model)))
 
-        answers = gather([embedding(one) for one in texts], MAX_PARALLEL)
-        return cast(Embedding, join_embeddings(cast("list[dict[str, Any]]", answers)))
+        responses = gather([embedding(one) for one in texts], MAX_PARALLEL)
+        return cast(Embedding, join_embeddings(cast("list[dict[str, Any]]", responses)))
 
     def health(self) -> ServiceHealth:
         """How the bridge is.

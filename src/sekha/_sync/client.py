@@ -16,6 +16,7 @@ from sekha._api.compat.capabilities import Capabilities
 from sekha._concurrency.clock import Clock
 from sekha._http.models import HTTPClient
 from sekha._transport.options import bridge_keys, controller_keys, key_overrides
+from sekha._utils.public import exported_from_sekha
 from sekha._utils.redaction import redact_traceback
 from sekha._utils.sentinel import NOT_GIVEN, NotGiven
 from sekha.config import SekhaConfig
@@ -30,6 +31,7 @@ from .transport import Transport, UnconfiguredTransport
 from .workflows import Workflows
 
 
+@exported_from_sekha
 class SekhaClient(Workflows):
     """A client of a whole Sekha. Make one for a process, and close it in the end.
 
@@ -210,6 +212,7 @@ class SekhaClient(Workflows):
         self.close()
 
 
+@exported_from_sekha
 @redact_traceback
 def create_sekha_client(
     config: SekhaConfig | None = None, **options: Unpack[ClientOptions]

@@ -20,6 +20,7 @@ from sekha._http.decompression import Decompressor, is_compressed
 from sekha._http.error_mapping import network_errors
 from sekha._http.models import HTTPResponse
 from sekha._transport.options import CallOptions
+from sekha._utils.public import exported_from_sekha
 from sekha._utils.redaction import Secret, redact
 from sekha.errors import SekhaClosedError, SekhaError, SekhaTimeoutError
 from sekha.types import ChatCompletion, ChatCompletionChunk
@@ -63,6 +64,7 @@ class Decompressed(Iterator[bytes]):
             self._decompressed = self._decompressor.feed(self._chunks.__next__())
 
 
+@exported_from_sekha
 class Stream(IterationGuard):
     """The chunks of a chat completion; can be iterated once. `BridgeClient.stream_complete` makes it.
 

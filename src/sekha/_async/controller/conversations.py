@@ -102,10 +102,10 @@ class AsyncConversationMixin(AsyncServiceClient):
         """
         id = checked_id(conversation_id)
         transport = self._transport.start_deadline()
-        found = await transport.send(endpoints.GET_CONVERSATION.request(id=id))
-        if found["message_count"] == 0:
-            found["message_count"] = await _count_or_none(transport, id) if count_messages else None
-        return found
+        conversation = await transport.send(endpoints.GET_CONVERSATION.request(id=id))
+        if conversation["message_count"] == 0:
+            conversation["message_count"] = await _count_or_none(transport, id) if count_messages else None
+        return conversation
 
     async def get_messages(self, conversation_id: str | UUID) -> list[Message]:
         """The messages of a conversation, in the order in which they were stored.
@@ -249,8 +249,8 @@ class AsyncConversationMixin(AsyncServiceClient):
             raise argument_error("label", "is missing; give a label, a folder, or both")
         transport = self._transport.start_deadline()
         if len(body) < 2:
-            found = await transport.send(endpoints.GET_CONVERSATION.request(id=id))
-            body = {"label": found["label"], "folder": found["folder"], **body}
+            current = await transport.send(endpoints.GET_CONVERSATION.request(id=id))
+            body = {"label": current["label"], "folder": current["folder"], **body}
         await transport.send(endpoints.UPDATE_LABEL.request(body, id=id))
 
     async def update_folder(self, conversation_id: str | UUID, *, folder: str) -> None:

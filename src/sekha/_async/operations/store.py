@@ -6,11 +6,10 @@ import logging
 import warnings
 from typing import Any, TypeVar, cast
 
-from sekha._api.arguments import DEFAULT_IMPORTANCE
+from sekha._api.arguments import DEFAULT_IMPORTANCE, PINNED_IMPORTANCE
 from sekha._api.compat.capabilities import Capabilities
 from sekha._api.compat.requests import has_content_parts, is_text_only_error, pad_for_preview_bug, parts_to_text
 from sekha._api.endpoints import CREATE_CONVERSATION, GET_CONVERSATION, MEMORY_STORE, PIN_CONVERSATION
-from sekha._api.filters import PINNED
 from sekha._api.model import Endpoint, Service
 from sekha.errors import SekhaAPIError, SekhaAuthError, SekhaError, SekhaWarning
 from sekha.types import Conversation
@@ -48,7 +47,9 @@ async def create_conversation(
             reason = error.message
     else:
         reason = "the MCP tools refused the key before"
-    result = "10 is set by pinning it instead" if importance == PINNED else "it is stored with the default of 5"
+    result = (
+        "10 is set by pinning it instead" if importance == PINNED_IMPORTANCE else "it is stored with the default of 5"
+    )
     warnings.warn(
         f"importance_score={importance} cannot be stored: {reason}. The conversation is stored, and {result}.",
         SekhaWarning,
@@ -80,10 +81,10 @@ async def _create_by_rest(
     body = {name: value for name, value in conversation.items() if name != "importance_score"}
     stored = await store(transport, capabilities, CREATE_CONVERSATION, body, drop_images=drop_images)
     stored.setdefault("importance_score", DEFAULT_IMPORTANCE)
-    if conversation["importance_score"] == PINNED:
+    if conversation["importance_score"] == PINNED_IMPORTANCE:
         try:
             await transport.send(PIN_CONVERSATION.request(id=stored["id"]))
-            stored["importance_score"] = PINNED
+            stored["importance_score"] = PINNED_IMPORTANCE
         except SekhaError as error:
             _warn_partly_stored(stored["id"], "it could not be pinned", error)
     return stored

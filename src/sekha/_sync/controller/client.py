@@ -19,6 +19,7 @@ from sekha._api.model import Service
 from sekha._api.validation import parse_conversation_id as checked_id
 from sekha._api.validation import parse_conversation_ids as checked_ids
 from sekha._api.validation import validate
+from sekha._utils.public import exported_from_sekha
 from sekha._utils.redaction import redact_traceback
 from sekha._utils.sentinel import NOT_GIVEN, NotGiven, drop_unset
 from sekha.config import ClientConfig
@@ -43,6 +44,7 @@ from ..operations.search import search
 from .importing import ImportMixin
 
 
+@exported_from_sekha
 class MemoryController(ImportMixin):
     """A client of the controller alone; `SekhaClient.controller` is one that shares its connections.
 
