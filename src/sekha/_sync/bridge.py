@@ -10,14 +10,13 @@ from typing import Any, ClassVar, cast
 from sekha._api import endpoints
 from sekha._api.arguments import (
     BridgeSummarizeRequest,
-    ChatRequest,
     EmbedRequest,
     ExtractRequest,
     RouteRequest,
     ScoreRequest,
+    chat_body,
 )
 from sekha._api.compat.bridge import join_embeddings
-from sekha._api.compat.requests import nonzero_temperature, to_chat_messages
 from sekha._api.model import Service
 from sekha._api.validation import argument_error, validate
 from sekha._concurrency.tasks import Call, gather
@@ -109,7 +108,7 @@ class BridgeClient(ServiceClient):
             print(response["choices"][0]["message"]["content"])
             ```
         """
-        body = _chat_body(messages, model, temperature, max_tokens)
+        body = chat_body(messages, model, temperature, max_tokens)
         return self._transport.send(endpoints.COMPLETE.request(body))
 
     def stream_complete(
@@ -147,7 +146,7 @@ class BridgeClient(ServiceClient):
                 print(chunk["choices"][0]["delta"].get("content") or "", end="")
             ```
         """
-        body = _chat_body(messages, model, temperature, max_tokens)
+        body = chat_body(messages, model, temperature, max_tokens)
         return self._transport.open_stream(endpoints.STREAM_COMPLETE.request({**body, "stream": True}))
 
     def embed(
@@ -391,18 +390,3 @@ class BridgeClient(ServiceClient):
         """
         request = validate(ScoreRequest, drop_unset(conversation=conversation, model=model))
         return self._transport.send(endpoints.SCORE.request(request))
-
-
-def _chat_body(
-    messages: Sequence[Mapping[str, object]], model: str | None, temperature: float | None, max_tokens: int | None
-) -> dict[str, Any]:
-    request = validate(
-        ChatRequest, drop_unset(messages=messages, model=model, temperature=temperature, max_tokens=max_tokens)
-    )
-    body: dict[str, Any] = {
-        **request,
-        "messages": to_chat_messages(cast("list[dict[str, Any]]", request["messages"])),
-    }
-    if "temperature" in body:
-        body["temperature"] = nonzero_temperature(body["temperature"])
-    return body

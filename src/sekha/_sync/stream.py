@@ -19,7 +19,7 @@ from sekha._concurrency.primitives import move_on_after
 from sekha._http.decompression import Decompressor, is_compressed
 from sekha._http.error_mapping import network_errors
 from sekha._http.models import HTTPResponse
-from sekha._transport.options import CallOptions
+from sekha._transport.options import CallOptions, deadline_message
 from sekha._utils.public import exported_from_sekha
 from sekha._utils.redaction import Secret, redact
 from sekha.errors import SekhaClosedError, SekhaError, SekhaTimeoutError
@@ -165,9 +165,7 @@ class Stream(IterationGuard):
                     raise self._decoder.truncated_error(problem) from error
                 self._decoded = self._decoder.finish()
                 return
-        raise SekhaTimeoutError(
-            f"the deadline of {self._options.deadline:g} s passed", sent=True, **self._decoder.call_details
-        )
+        raise SekhaTimeoutError(deadline_message(self._options), sent=True, **self._decoder.call_details)
 
     def _time_left(self) -> float | None:
         return self._options.time_left(self._clock.now())

@@ -11,6 +11,7 @@ from sekha._utils.redaction import Secret, redact_traceback
 from sekha._utils.sentinel import NOT_GIVEN, NotGiven, drop_unset
 from sekha.config import SekhaConfig
 from sekha.config._settings import NONE_IS_MISSING, validate_setting
+from sekha.errors import SekhaTimeoutError
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,23 @@ class CallOptions:
     def time_left(self, now: float) -> float | None:
         """Return the seconds until the deadline, None for no limit."""
         return None if self.deadline_at is None else self.deadline_at - now
+
+
+def deadline_message(options: CallOptions) -> str:
+    """Return the message of the error for a call whose deadline passed."""
+    return f"the deadline of {options.deadline or 0:g} s passed"
+
+
+def deadline_error(options: CallOptions, *, sent: bool) -> SekhaTimeoutError:
+    """Return the error for a call whose deadline passed; a retry cannot help.
+
+    Args:
+        options: The options of the call.
+        sent: Whether the server may have received a part of the request.
+    """
+    error = SekhaTimeoutError(deadline_message(options), sent=sent)
+    error._retryable = False
+    return error
 
 
 @redact_traceback

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -9,6 +10,8 @@ from sekha._api.validation import argument_error
 from sekha._utils.json_access import get
 from sekha.errors import SekhaAPIError
 from sekha.type_guards import extract_image_urls, extract_text
+
+log = logging.getLogger("sekha")
 
 _PREVIEW_SIZE = 100
 """Bytes of the preview that the controller 0.1 makes of a message; it fails if a character crosses that limit (D51)."""
@@ -33,6 +36,15 @@ def pad_for_preview_bug(messages: Sequence[Mapping[str, Any]]) -> list[dict[str,
         }
         for message in messages
     ]
+
+
+def pad_body(body: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a conversation with padded messages; log it if there are any."""
+    messages = pad_for_preview_bug(body["messages"])
+    padded = sum(new["content"] != old["content"] for new, old in zip(messages, body["messages"]))
+    if padded:
+        log.info("put spaces in front of %d messages that the controller 0.1 could not store", padded)
+    return {**body, "messages": messages}
 
 
 def _pad(text: str) -> str:

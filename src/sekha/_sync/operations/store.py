@@ -4,13 +4,12 @@
 
 from __future__ import annotations
 
-import logging
 import warnings
 from typing import Any, TypeVar, cast
 
 from sekha._api.arguments import DEFAULT_IMPORTANCE, PINNED_IMPORTANCE
 from sekha._api.compat.capabilities import Capabilities
-from sekha._api.compat.requests import has_content_parts, is_text_only_error, pad_for_preview_bug, parts_to_text
+from sekha._api.compat.requests import has_content_parts, is_text_only_error, pad_body, parts_to_text
 from sekha._api.endpoints import CREATE_CONVERSATION, GET_CONVERSATION, MEMORY_STORE, PIN_CONVERSATION
 from sekha._api.model import Endpoint, Service
 from sekha.errors import SekhaAPIError, SekhaAuthError, SekhaError, SekhaWarning
@@ -19,7 +18,6 @@ from sekha.types import Conversation
 from ..transport import Transport
 
 T = TypeVar("T")
-log = logging.getLogger("sekha")
 
 
 def create_conversation(
@@ -119,18 +117,10 @@ def store(
     has_parts = has_content_parts(body["messages"])
     if not (has_parts and capabilities.text_only):
         try:
-            return transport.send(endpoint.request(_padded(body)))
+            return transport.send(endpoint.request(pad_body(body)))
         except SekhaAPIError as error:
             if not (has_parts and is_text_only_error(error)):
                 raise
         capabilities.text_only = True
     body = {**body, "messages": parts_to_text(body["messages"], drop_images=drop_images)}
-    return transport.send(endpoint.request(_padded(body)))
-
-
-def _padded(body: dict[str, Any]) -> dict[str, Any]:
-    messages = pad_for_preview_bug(body["messages"])
-    padded = sum(a["content"] != b["content"] for a, b in zip(messages, body["messages"]))
-    if padded:
-        log.info("put spaces in front of %d messages that the controller 0.1 could not store", padded)
-    return {**body, "messages": messages}
+    return transport.send(endpoint.request(pad_body(body)))
