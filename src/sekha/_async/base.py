@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import TracebackType
-from typing import ClassVar, Optional
+from typing import Optional
 
 from typing_extensions import Self, Unpack
 
@@ -38,10 +38,14 @@ class AsyncClientOptions(ClientSettings, total=False):
 class AsyncServiceClient(AsyncMisuseGuard):
     """Base of the clients of one service."""
 
-    _service: ClassVar[Service]
     _transport: AsyncTransport
     _capabilities: Capabilities
     _owns_connections: bool
+
+    @property
+    def _service(self) -> Service:
+        """The service, which decides about settings and keys."""
+        raise NotImplementedError
 
     @redact_traceback
     def __init__(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, cast
+from typing import Any, cast
 from uuid import UUID
 
 from sekha._api import endpoints
@@ -73,7 +73,9 @@ class AsyncMCPClient(AsyncServiceClient):
         ```
     """
 
-    _service: ClassVar[Service] = Service.MCP
+    @property
+    def _service(self) -> Service:
+        return Service.MCP
 
     def _key_overrides(self, api_key: str | None) -> dict[Service, Secret]:
         return key_overrides(mcp_api_key=api_key)

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import TracebackType
-from typing import ClassVar, Optional
+from typing import Optional
 
 from typing_extensions import Self, Unpack
 
@@ -40,10 +40,14 @@ class ClientOptions(ClientSettings, total=False):
 class ServiceClient(MisuseGuard):
     """Base of the clients of one service."""
 
-    _service: ClassVar[Service]
     _transport: Transport
     _capabilities: Capabilities
     _owns_connections: bool
+
+    @property
+    def _service(self) -> Service:
+        """The service, which decides about settings and keys."""
+        raise NotImplementedError
 
     @redact_traceback
     def __init__(

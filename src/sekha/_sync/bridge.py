@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, cast
+from typing import Any, cast
 
 from sekha._api import endpoints
 from sekha._api.arguments import (
@@ -66,7 +66,9 @@ class BridgeClient(ServiceClient):
         ```
     """
 
-    _service: ClassVar[Service] = Service.BRIDGE
+    @property
+    def _service(self) -> Service:
+        return Service.BRIDGE
 
     def _key_overrides(self, api_key: str | None) -> dict[Service, Secret]:
         return key_overrides(bridge_api_key=api_key)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import ClassVar
 from uuid import UUID
 
 from typing_extensions import Unpack
@@ -67,7 +66,9 @@ class AsyncMemoryController(AsyncImportMixin):
         ```
     """
 
-    _service: ClassVar[Service] = Service.CONTROLLER
+    @property
+    def _service(self) -> Service:
+        return Service.CONTROLLER
 
     @redact_traceback
     def __init__(

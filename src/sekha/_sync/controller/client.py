@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import ClassVar
 from uuid import UUID
 
 from typing_extensions import Unpack
@@ -69,7 +68,9 @@ class MemoryController(ImportMixin):
         ```
     """
 
-    _service: ClassVar[Service] = Service.CONTROLLER
+    @property
+    def _service(self) -> Service:
+        return Service.CONTROLLER
 
     @redact_traceback
     def __init__(
