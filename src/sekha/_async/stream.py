@@ -136,7 +136,9 @@ class AsyncStream(AsyncIterationGuard):
                     pass
 
     async def _read_more(self) -> None:
-        """Read and decode the next bytes. How the body may end:
+        """Read and decode the next bytes.
+
+        The body may end in four ways:
 
         1. It ends: the decoder knows whether it is complete.
         2. The connection breaks after the content was complete: that is a normal end.
