@@ -13,8 +13,8 @@ nox.needs_version = ">=2024.10.9"
 nox.options.reuse_venv = "yes"
 nox.options.sessions = ["fast", "lint", "types"]
 
-CORE = ("tests/unit", "tests/_async", "tests/_sync")
 FAST = ("-m", "not slow", "tests/unit", "tests/_sync")
+LOWEST = ("tests/unit", "tests/_async", "tests/_sync", "tests/local", "tests/cli")
 GENERATORS = ("unasync", "requirements", "method_index")
 
 
@@ -87,4 +87,4 @@ def lowest(session: nox.Session) -> None:
     session.install("--quiet", "uv")  # pip always takes the newest versions
     lowest_versions = ("--resolution", "lowest-direct", "--python", interpreter(session))
     session.run("uv", "pip", "install", "--quiet", *lowest_versions, "--editable", ".[test]")
-    session.run("pytest", "-q", "-n", "auto", "-m", "not slow", *CORE, *session.posargs)
+    session.run("pytest", "-q", "-n", "auto", "-m", "not slow", *LOWEST, *session.posargs)
