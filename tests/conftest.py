@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import os
 from pathlib import Path
-from typing import Any, Dict, Iterator
+from typing import Any, Dict, Iterator, List
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -23,6 +23,21 @@ settings.register_profile("patient", deadline=None, suppress_health_check=[Healt
 settings.load_profile("patient")
 
 _LEAKS = ("SSL_CERT_FILE", "SSL_CERT_DIR", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--promise", metavar="ID", help="only tests of this promise in docs/reliability.md, such as C1")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: List[pytest.Item]) -> None:
+    """Leave out what has no mark of the promise that was asked for."""
+    one = config.getoption("--promise")
+    if one is not None:
+        chosen: Dict[bool, List[pytest.Item]] = {True: [], False: []}
+        for item in items:
+            chosen[any(one in mark.args for mark in item.iter_markers("promise"))].append(item)
+        config.hook.pytest_deselected(items=chosen[False])
+        items[:] = chosen[True]
 
 
 @pytest.hookimpl(tryfirst=True)

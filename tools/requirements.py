@@ -4,7 +4,7 @@
     python tools/requirements.py --check   write nothing; exit 1 if the page is not what would be written
 
 Two things on the page are not written by hand: the last cell of each row that begins with an ID such as C1, which names
-the tests that bear this ID in their names, and the table between `<!-- repeat -->` and `<!-- /repeat -->`, which says
+the tests with the mark `promise("C1")`, and the table between `<!-- repeat -->` and `<!-- /repeat -->`, which says
 what is repeated when.
 """
 
@@ -14,7 +14,7 @@ import ast
 import re
 import sys
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Optional
 
@@ -24,30 +24,48 @@ PAGE = "docs/reliability.md"
 TWINS = "_sync"
 """The tree of generated tests: they have the names of their sources."""
 
-_NAME = re.compile(r"test(?:_d\d+)*((?:_[crse]\d+)+)_")
 _ROW = re.compile(r"^\| ([CRSE]\d+) \| ([^|]*) \| [^|]* \|$", re.MULTILINE)  # the scorecard has more columns
 _REPEAT = re.compile(r"(?<=<!-- repeat -->\n).*?(?=<!-- /repeat -->)", re.DOTALL)
 
 if TYPE_CHECKING:
-    from sekha._request import Endpoint
+    from sekha._api.model import Endpoint
     from sekha.errors import SekhaError
 
 
-def ids_of(name: str) -> list[str]:
-    """The IDs that a test bears in its name: ``test_d22_c7_s1_any_body`` has C7 and S1."""
-    match = _NAME.match(name)
-    return [part.upper() for part in match[1].split("_")[1:]] if match else []
-
-
 def tests_by_id(root: Path) -> dict[str, list[str]]:
-    """Each ID with the tests that bear it, as pytest calls them: ``tests/unit/test_sse.py::test_c2_lines``."""
+    """Each ID with the tests that have it, as pytest calls them: ``tests/unit/http/test_sse.py::test_lines``."""
     found: dict[str, list[str]] = defaultdict(list)
     for file in sorted((root / "tests").rglob("test_*.py")):
-        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
-            if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
-                for one in ids_of(node.name):
-                    found[one].append(f"{file.relative_to(root).as_posix()}::{node.name}")
+        for name, ids in promises(ast.parse(file.read_text(encoding="utf-8")).body):
+            for one in ids:
+                found[one].append(f"{file.relative_to(root).as_posix()}::{name}")
     return dict(found)
+
+
+def promises(body: Sequence[ast.stmt], inherited: Sequence[str] = ()) -> Iterator[tuple[str, list[str]]]:
+    """The tests of a module or class, each with the IDs of its marks, of its class and of ``pytestmark``."""
+    for node in body:
+        if isinstance(node, ast.Assign) and [ast.unparse(target) for target in node.targets] == ["pytestmark"]:
+            marks = node.value.elts if isinstance(node.value, (ast.List, ast.Tuple)) else [node.value]
+            inherited = [*inherited, *_ids(marks)]
+    for node in body:
+        if isinstance(node, ast.ClassDef):
+            yield from promises(node.body, [*inherited, *_ids(node.decorator_list)])
+        elif isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) and node.name.startswith("test"):
+            yield node.name, [*inherited, *_ids(node.decorator_list)]
+
+
+def _ids(marks: Sequence[ast.expr]) -> list[str]:
+    found: list[str] = []
+    for mark in marks:
+        call = mark if isinstance(mark, ast.Call) else None
+        if ast.unparse(call.func if call else mark) != "pytest.mark.promise":
+            continue
+        ids = [one.value for one in call.args if isinstance(one, ast.Constant)] if call else []
+        if not call or call.keywords or not ids or len(ids) < len(call.args):
+            raise ValueError(f"line {mark.lineno}: expected pytest.mark.promise with IDs, as text: {ast.unparse(mark)}")
+        found += map(str, ids)
+    return found
 
 
 def tests_cell(tests: Sequence[str]) -> str:
@@ -62,18 +80,16 @@ def tests_cell(tests: Sequence[str]) -> str:
 
 def repeat_table() -> str:
     """What is repeated when: the verdicts of the code on each endpoint and each kind of fault."""
-    from sekha._endpoints import ENDPOINTS
+    from sekha._api.endpoints import ENDPOINTS
 
     rows: dict[tuple[str, ...], list[str]] = defaultdict(list)
     for endpoint in ENDPOINTS:
         cells = [_in_words(endpoint, errors) for errors in _faults().values()]
-        rows[(endpoint.repeat.value, *cells)].append(f"`{endpoint.service.value}.{endpoint.name}`")
+        rows[(endpoint.retry_if_unknown.value, *cells)].append(f"`{endpoint.service.value}.{endpoint.name}`")
     lines = [["calls", *_faults()]]
-    for words in ("safe", "costly", "unsafe"):
+    for title, retry in (("Safe", "yes"), ("Costly", "once"), ("Unsafe", "no")):
         lines += [
-            [f"**{words.capitalize()}**: {', '.join(names)}", *cells]
-            for (word, *cells), names in rows.items()
-            if word == words
+            [f"**{title}**: {', '.join(names)}", *cells] for (value, *cells), names in rows.items() if value == retry
         ]
     head, *others = (f"| {' | '.join(line)} |" for line in lines)
     return "\n".join([head, f"|{'---|' * len(lines[0])}", *others, ""])
@@ -114,10 +130,10 @@ _MOST = 3  # what `max_retries` is unless it is given
 
 
 def _repetitions(endpoint: Endpoint[Any], error: SekhaError) -> int:
-    from sekha._retry import verdict
+    from sekha._transport.retry import retry_delay
 
     attempt = 1
-    while verdict(endpoint, error, attempt=attempt, max_retries=_MOST, time_left=None, chance=1.0) is not None:
+    while retry_delay(endpoint, error, attempt=attempt, max_retries=_MOST, time_left=None, jitter=1.0) is not None:
         attempt += 1
     return attempt - 1
 

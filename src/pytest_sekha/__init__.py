@@ -16,6 +16,16 @@ if TYPE_CHECKING:
     from sekha.local import LocalSekha
     from sekha.testing import Clock, ScriptedSekha
 
+# No `__dir__` here: pytest finds fixtures and hooks by `dir`, the private ones too.
+__all__ = [
+    "async_sekha_client",
+    "local_sekha",
+    "local_sekha_options",
+    "sekha_client",
+    "sekha_client_options",
+    "sekha_clock",
+]
+
 _in_use: WeakKeyDictionary[Any, ScriptedSekha] = WeakKeyDictionary()
 
 

@@ -34,12 +34,12 @@ if TYPE_CHECKING:
     from sekha import types as types
     from sekha._async.bridge import AsyncBridgeClient
     from sekha._async.client import AsyncSekhaClient, create_async_sekha_client
-    from sekha._async.controller import AsyncMemoryController
+    from sekha._async.controller.client import AsyncMemoryController
     from sekha._async.mcp import AsyncMCPClient
     from sekha._async.stream import AsyncStream
     from sekha._sync.bridge import BridgeClient
     from sekha._sync.client import SekhaClient, create_sekha_client
-    from sekha._sync.controller import MemoryController
+    from sekha._sync.controller.client import MemoryController
     from sekha._sync.mcp import MCPClient
     from sekha._sync.stream import Stream
 
@@ -83,12 +83,12 @@ __all__ = [
 _LATE = {
     "AsyncBridgeClient": "sekha._async.bridge",
     "AsyncMCPClient": "sekha._async.mcp",
-    "AsyncMemoryController": "sekha._async.controller",
+    "AsyncMemoryController": "sekha._async.controller.client",
     "AsyncSekhaClient": "sekha._async.client",
     "AsyncStream": "sekha._async.stream",
     "BridgeClient": "sekha._sync.bridge",
     "MCPClient": "sekha._sync.mcp",
-    "MemoryController": "sekha._sync.controller",
+    "MemoryController": "sekha._sync.controller.client",
     "SekhaClient": "sekha._sync.client",
     "Stream": "sekha._sync.stream",
     "create_async_sekha_client": "sekha._async.client",

@@ -9,7 +9,7 @@ from ssl import SSLContext
 from typing import Any, Final, cast
 from urllib.parse import urlsplit
 
-from sekha._sentinel import NOT_GIVEN
+from sekha._utils.sentinel import NOT_GIVEN
 from sekha.errors import SekhaConfigError
 
 ENVIRONMENT: Final[Mapping[str, str]] = {

@@ -23,14 +23,22 @@ from urllib.parse import urlsplit
 
 from typing_extensions import TypedDict, Unpack
 
-from sekha._http import AsyncHTTPClient, HTTPClient, HTTPSettings
-from sekha._request import DEFAULT_TIMEOUT
-from sekha._secrets import discreet
-from sekha._sentinel import NOT_GIVEN, NotGiven
+from sekha._http.models import AsyncHTTPClient, HTTPClient, HTTPSettings
 from sekha._settings import ENVIRONMENT, checked_setting, from_environment, shown, without_missing
+from sekha._utils.redaction import redact_traceback
+from sekha._utils.sentinel import NOT_GIVEN, NotGiven
 from sekha.errors import SekhaConfigError, SekhaWarning
 from sekha.events import RequestEvent, ResponseEvent, RetryEvent
 
+__all__ = ["ClientConfig", "SekhaConfig"]
+
+
+def __dir__() -> list[str]:
+    return [*__all__, *(name for name in globals() if name.startswith("__"))]
+
+
+DEFAULT_TIMEOUT: Final = 30.0
+"""Seconds for each phase of an attempt, where ``timeout`` is not given."""
 _HTTP_SETTINGS: Final = ("verify", "cert", "proxy", "trust_env")
 
 
@@ -158,7 +166,7 @@ class SekhaConfig(_Settings):
     on_retry: Callable[[RetryEvent], object] | None = None
     tracing: bool = True
 
-    @discreet
+    @redact_traceback
     def __init__(
         self,
         *,
@@ -189,7 +197,7 @@ class SekhaConfig(_Settings):
         self._fill({name: value for name, value in locals().items() if name != "self"})
 
     @classmethod
-    @discreet
+    @redact_traceback
     def from_env(cls, env_file: str | os.PathLike[str] | None = None) -> SekhaConfig:
         """Settings from the environment, and from a file for what the environment does not say.
 
@@ -222,7 +230,7 @@ class SekhaConfig(_Settings):
         found.update(os.environ)
         return cls(**from_environment(found))
 
-    @discreet
+    @redact_traceback
     def replace(self, **changes: Unpack[ClientSettings]) -> SekhaConfig:
         """The same settings but for some.
 
@@ -273,7 +281,7 @@ class ClientConfig(_Settings):
     rate_limit_requests: int = 1000
     rate_limit_window: float = 60.0
 
-    @discreet
+    @redact_traceback
     def __init__(
         self,
         base_url: str | None = None,

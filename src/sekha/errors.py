@@ -1,4 +1,4 @@
-"""Every error of the library, and how an answer of a server becomes one.
+"""Every error of the library.
 
 SekhaError
 ├── SekhaConfigError              settings are missing or contradict each other
@@ -21,28 +21,41 @@ SekhaWarning                      nothing failed, but something needs attention
 
 from __future__ import annotations
 
-import json
-import math
-import time
-from collections.abc import Iterable, Mapping
-from datetime import timezone
-from email.utils import parsedate_to_datetime
-from http import HTTPStatus
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit, urlunsplit
-
-from sekha._json import as_list, get
 
 if TYPE_CHECKING:
     from sekha.types._controller import Conversation
 
+__all__ = [
+    "SekhaAPIError",
+    "SekhaAuthError",
+    "SekhaClosedError",
+    "SekhaConfigError",
+    "SekhaConflictError",
+    "SekhaConnectionError",
+    "SekhaDecodeError",
+    "SekhaError",
+    "SekhaNotFoundError",
+    "SekhaPermissionError",
+    "SekhaRateLimitError",
+    "SekhaServerError",
+    "SekhaStreamError",
+    "SekhaTimeoutError",
+    "SekhaValidationError",
+    "SekhaWarning",
+]
+
+
+def __dir__() -> list[str]:
+    return [*__all__, *(name for name in globals() if name.startswith("__"))]
+
+
 BODY_LIMIT = 10_000
 """Characters of an answer that an error keeps."""
 
-CUT = "\u2026"
-"""Stands where words of a server were cut."""
-
-_WORDS_LIMIT = 2000  # characters of the server's words in the message; the real bridge passes on 1800 of others
+ELLIPSIS = "\u2026"
+"""Stands where the text of a server was truncated."""
 
 
 class SekhaError(Exception):
@@ -68,7 +81,7 @@ class SekhaError(Exception):
     """
 
     sent: bool = False
-    _final: bool = False  # repeating the call cannot help, whatever the status says
+    _retryable: bool = True  # False where a retry cannot help, whatever the status says
 
     def __init__(
         self,
@@ -239,136 +252,3 @@ class SekhaStreamError(SekhaConnectionError):
 
 class SekhaWarning(UserWarning):
     """The call succeeds, but not quite as asked; the text says how."""
-
-
-_CLASSES: dict[int, type[SekhaAPIError]] = {
-    400: SekhaValidationError,
-    401: SekhaAuthError,
-    403: SekhaPermissionError,
-    404: SekhaNotFoundError,
-    409: SekhaConflictError,
-    413: SekhaValidationError,
-    415: SekhaValidationError,
-    422: SekhaValidationError,
-    429: SekhaRateLimitError,
-}
-
-
-def invalid(field: str, problem: str) -> SekhaValidationError:
-    """The error for an argument that is refused before anything is sent."""
-    return SekhaValidationError(f"{field}: {problem}", field=field, status_code=400, sent=False)
-
-
-def error_class(status: int) -> type[SekhaAPIError]:
-    """The class of error for an HTTP status that is no success."""
-    return _CLASSES.get(status, SekhaServerError if status >= 500 else SekhaAPIError)
-
-
-def error_for(
-    method: str,
-    path: str,
-    status: int,
-    headers: Mapping[str, str],
-    body: bytes,
-    *,
-    cls: type[SekhaAPIError] | None = None,
-    hint: str = "",
-) -> SekhaAPIError:
-    """The error for one answer, decided by nothing but the arguments.
-
-    Args:
-        method: HTTP method of the call.
-        path: Path template of the endpoint.
-        status: HTTP status of the answer, 100 to 599.
-        headers: Headers of the answer; names are looked up in lower case.
-        body: The answer, any bytes.
-        cls: The class to use where the status alone would mislead.
-        hint: What the caller can do, appended to the server's words.
-    """
-    text = body.decode("utf-8", "replace")
-    said, code = _server_words(text, headers.get("content-type", ""))
-    if 300 <= status < 400:
-        said = f"redirected to {_without_query(headers.get('location', '')) or '?'}; redirects are not followed"
-    message = said or f"{_reason(status)} (the answer was empty)"
-    return (cls or error_class(status))(
-        f"{message}. {hint}" if hint else message,
-        status_code=status,
-        code=code,
-        body=text[:BODY_LIMIT],
-        retry_after=retry_after_seconds(headers.get("retry-after")),
-        method=method,
-        path=path,
-    )
-
-
-def retry_after_seconds(value: str | None, *, now: float | None = None) -> float | None:
-    """Seconds that a ``Retry-After`` header asks for: a number or an HTTP date; None for what is neither."""
-    if not value:
-        return None
-    try:
-        seconds = float(value)
-    except ValueError:
-        try:
-            date = parsedate_to_datetime(value)
-            moment = (date if date.tzinfo else date.replace(tzinfo=timezone.utc)).timestamp()  # HTTP's dates are GMT
-        except (TypeError, ValueError, OverflowError, IndexError):
-            return None
-        seconds = moment - (time.time() if now is None else now)
-    return max(0.0, seconds) if math.isfinite(seconds) else None
-
-
-def _server_words(text: str, content_type: str) -> tuple[str, int | str | None]:
-    """The message and the code that an error body holds, in any of the forms servers use."""
-    try:
-        data: object = json.loads(text)
-    except (ValueError, RecursionError):
-        data = None
-    try:
-        said, code = _words_of(data)
-    except RecursionError:  # a list of lists of lists
-        said, code = "", None
-    if said:
-        return _cut(said, _WORDS_LIMIT), code
-    if "html" in content_type.lower() or text.lstrip()[:1] == "<":
-        return f"an HTML page instead of JSON: {_cut(' '.join(text.split()), 120)}" if text.strip() else "", None
-    return _cut(text.strip(), _WORDS_LIMIT), None
-
-
-def _cut(text: str, limit: int) -> str:
-    return text if len(text) <= limit else text[: limit - 1] + CUT
-
-
-def _words_of(data: object) -> tuple[str, int | str | None]:
-    for key in ("error", "detail", "message"):
-        place, value = data, get(data, key)
-        if get(value, "message") is not None:  # {"error": {"message": ..., "code": ...}}
-            place, value = value, get(value, "message")
-        details = as_list(value)
-        if details:  # {"detail": [{"loc": [...], "msg": ...}]}
-            value = "; ".join(_one_detail(detail) for detail in details[:5])
-        if isinstance(value, str) and value.strip():
-            code = get(place, "code")
-            return value, code if isinstance(code, (int, str)) else None
-    return "", None
-
-
-def _one_detail(detail: object) -> str:
-    where = ".".join(str(part) for part in as_list(get(detail, "loc")) or ())
-    problem = str(get(detail, "msg") or detail)
-    return f"{where}: {problem}" if where else problem
-
-
-def _reason(status: int) -> str:
-    try:
-        return HTTPStatus(status).phrase
-    except ValueError:
-        return f"status {status}"
-
-
-def _without_query(url: str) -> str:
-    try:
-        parts = urlsplit(url)
-        host = parts.netloc.rpartition("@")[2]
-        return urlunsplit((parts.scheme, host, parts.path, "", ""))
-    except ValueError:
-        return "?"

@@ -5,6 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Optional
 
+__all__ = ["RequestEvent", "ResponseEvent", "RetryEvent"]
+
+
+def __dir__() -> list[str]:
+    return [*__all__, *(name for name in globals() if name.startswith("__"))]
+
 
 @dataclass(frozen=True)
 class RequestEvent:

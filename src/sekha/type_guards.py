@@ -19,6 +19,11 @@ __all__ = [
     "is_valid_role",
 ]
 
+
+def __dir__() -> list[str]:
+    return [*__all__, *(name for name in globals() if name.startswith("__"))]
+
+
 Content = Union[str, Sequence[Mapping[str, object]], None]
 
 _ROLES = frozenset(role.value for role in MessageRole)

@@ -46,8 +46,9 @@ def bomb(start: bytes, size: int = 50 * LIMIT) -> bytes:
     return gzip.compress(start + b" " * size)
 
 
+@pytest.mark.promise("S5")
 @pytest.mark.parametrize("length", [True, False])
-async def test_s5_a_long_answer_is_refused(length: bool, make: MakeClient, server: FakeServer) -> None:
+async def test_a_long_answer_is_refused(length: bool, make: MakeClient, server: FakeServer) -> None:
     client = make(max_response_bytes=10_000)
     data = b'{"results": [' + b" " * 20_000
     endless = raw(head(content_type="application/json") + b"\r\n", data, end="close")
@@ -57,20 +58,23 @@ async def test_s5_a_long_answer_is_refused(length: bool, make: MakeClient, serve
     assert (caught.value.attempts, caught.value.sent) == (1, True)
 
 
+@pytest.mark.promise("S5")
 @pytest.mark.parametrize("status", [500, 422])
-async def test_s5_so_is_a_long_error(status: int, make: MakeClient, server: FakeServer) -> None:
+async def test_a_long_error_is_refused(status: int, make: MakeClient, server: FakeServer) -> None:
     server.on(f"PUT /api/v1/conversations/{ID}/pin", text("x" * 20_000, status))
     with pytest.raises(SekhaError, match="max_response_bytes=10000"):
         await make(max_response_bytes=10_000, max_retries=0).controller.pin_conversation(ID)
 
 
-async def test_s5_an_answer_of_just_the_limit_is_fine(make: MakeClient, server: FakeServer) -> None:
+@pytest.mark.promise("S5")
+async def test_an_answer_of_just_the_limit_is_fine(make: MakeClient, server: FakeServer) -> None:
     data = json.dumps(facts.hits()).encode()
     server.on(QUERY, body(data.ljust(10_000)))
     assert (await make(max_response_bytes=10_000).controller.query("x"))["results"] == []
 
 
-async def test_s5_a_write_whose_answer_is_too_long_may_have_been_applied(make: MakeClient, server: FakeServer) -> None:
+@pytest.mark.promise("S5")
+async def test_a_write_whose_answer_is_too_long_may_have_been_applied(make: MakeClient, server: FakeServer) -> None:
     server.on("POST /api/v1/conversations", answer({**facts.CREATED, "more": "x" * 20_000}, 201))
     with pytest.raises(SekhaDecodeError) as caught:
         await make(max_response_bytes=10_000).controller.create_conversation(messages=MESSAGES)
@@ -80,6 +84,7 @@ async def test_s5_a_write_whose_answer_is_too_long_may_have_been_applied(make: M
 # Compressed, although nobody asked for it
 
 
+@pytest.mark.promise("S5")
 @pytest.mark.parametrize(
     ("coding", "data"),
     [
@@ -92,7 +97,7 @@ async def test_s5_a_write_whose_answer_is_too_long_may_have_been_applied(make: M
     ],
     ids=["gzip", "two files", "x-gzip", "deflate", "deflate without its header", "identity"],
 )
-async def test_s5_an_answer_that_was_compressed_all_the_same_is_read(
+async def test_an_answer_that_was_compressed_all_the_same_is_read(
     coding: str, data: bytes, make: MakeClient, server: FakeServer
 ) -> None:
     start = head(content_length=str(len(data)), content_encoding=coding) + b"\r\n"
@@ -104,10 +109,11 @@ async def test_s5_an_answer_that_was_compressed_all_the_same_is_read(
     assert server.connections == 1
 
 
+@pytest.mark.promise("S5")
 @pytest.mark.parametrize(
     ("coding", "data"), [("br", b"x"), ("gzip, br", b"x"), ("gzip", b"no gzip"), ("deflate", b"\xff\xff\xff")]
 )
-async def test_s5_an_answer_that_cannot_be_opened_is_an_error(
+async def test_an_answer_that_cannot_be_opened_is_an_error(
     coding: str, data: bytes, make: MakeClient, server: FakeServer
 ) -> None:
     server.on("POST /api/v1/conversations", body(data, 201, content_encoding=coding))
@@ -118,8 +124,9 @@ async def test_s5_an_answer_that_cannot_be_opened_is_an_error(
     assert len(server.seen) == 1
 
 
+@pytest.mark.promise("S5")
 @pytest.mark.parametrize("status", [200, 422])
-async def test_s5_a_bomb_does_not_explode(status: int, make: MakeClient, server: FakeServer) -> None:
+async def test_a_bomb_does_not_explode(status: int, make: MakeClient, server: FakeServer) -> None:
     data = bomb(b'{"results": [')
     server.on(QUERY, body(data, status, content_encoding="gzip"))
     client = make(max_response_bytes=LIMIT)
@@ -127,14 +134,16 @@ async def test_s5_a_bomb_does_not_explode(status: int, make: MakeClient, server:
         await client.controller.query("x")
 
 
-async def test_s5_nor_does_one_in_a_stream(make: MakeClient, bridge: FakeServer) -> None:
+@pytest.mark.promise("S5")
+async def test_a_bomb_in_a_stream_does_not_explode(make: MakeClient, bridge: FakeServer) -> None:
     bridge.on(CHAT, body(bomb(b"data: "), 200, "text/event-stream", content_encoding="gzip"))
     stream = await make(max_response_bytes=LIMIT).bridge.stream_complete(MESSAGES)
     with pytest.raises(SekhaDecodeError, match=f"longer than {LIMIT} bytes"), little_memory():
         await stream.get_final_text()
 
 
-async def test_s5_a_stream_that_was_compressed_all_the_same_is_read(make: MakeClient, bridge: FakeServer) -> None:
+@pytest.mark.promise("S5")
+async def test_a_stream_that_was_compressed_all_the_same_is_read(make: MakeClient, bridge: FakeServer) -> None:
     whole = delta("Hi") + delta(" there", "stop") + DONE
     bridge.on(CHAT, body(gzip.compress(whole), 200, "text/event-stream", content_encoding="gzip"))
     stream = await make().bridge.stream_complete(MESSAGES)
@@ -144,13 +153,15 @@ async def test_s5_a_stream_that_was_compressed_all_the_same_is_read(make: MakeCl
 # Endless
 
 
+@pytest.mark.promise("S5")
 @pytest.mark.parametrize("status", [200, 500])
-async def test_s5_an_endless_answer_is_refused_early(status: int, make: MakeClient, server: FakeServer) -> None:
+async def test_an_endless_answer_is_refused_early(status: int, make: MakeClient, server: FakeServer) -> None:
     server.on(QUERY, chunked(b"[", *ENDLESS, status=status, content_type="application/json", end="close"))
     with pytest.raises(SekhaDecodeError, match=f"max_response_bytes={LIMIT}"), little_memory():
         await make(max_response_bytes=LIMIT, max_retries=0).controller.query("x")
 
 
+@pytest.mark.promise("S5")
 @pytest.mark.parametrize(
     "steps",
     [
@@ -163,7 +174,7 @@ async def test_s5_an_endless_answer_is_refused_early(status: int, make: MakeClie
     ],
     ids=["data", "comment", "just too long", "many lines", "name", "behind another"],
 )
-async def test_s5_an_endless_event_is_refused_early(steps: Any, make: MakeClient, bridge: FakeServer) -> None:
+async def test_an_endless_event_is_refused_early(steps: Any, make: MakeClient, bridge: FakeServer) -> None:
     bridge.on(CHAT, chunked(*steps, end="close"))
     client = make(max_response_bytes=LIMIT)
     with pytest.raises(SekhaDecodeError, match=f"an event is longer than {LIMIT} bytes"), little_memory():
@@ -171,7 +182,10 @@ async def test_s5_an_endless_event_is_refused_early(steps: Any, make: MakeClient
             pass
 
 
-async def test_s5_so_is_an_endless_answer_of_a_bridge_that_cannot_stream(make: MakeClient, bridge: FakeServer) -> None:
+@pytest.mark.promise("S5")
+async def test_an_endless_answer_of_a_bridge_that_cannot_stream_is_refused_early(
+    make: MakeClient, bridge: FakeServer
+) -> None:
     steps = (head(transfer_encoding="chunked") + b"\r\n", *in_chunks(b"[", *ENDLESS))
     bridge.on(CHAT, raw(*steps, end="close"))
     with pytest.raises(SekhaDecodeError, match=f"longer than {LIMIT} bytes"), little_memory():
@@ -179,7 +193,8 @@ async def test_s5_so_is_an_endless_answer_of_a_bridge_that_cannot_stream(make: M
             pass
 
 
-async def test_s5_the_limit_is_for_one_event_not_for_all(make: MakeClient, bridge: FakeServer) -> None:
+@pytest.mark.promise("S5")
+async def test_the_limit_is_for_one_event_not_for_all(make: MakeClient, bridge: FakeServer) -> None:
     pieces = [delta("x" * 5_000)] * 10
     bridge.on(CHAT, chunked(*pieces, delta("", "stop"), event("[DONE]")))
     stream = await make(max_response_bytes=10_000).bridge.stream_complete(MESSAGES)

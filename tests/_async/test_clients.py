@@ -22,8 +22,7 @@ from sekha import (
     SekhaTimeoutError,
     create_async_sekha_client,
 )
-from sekha._concurrency import AsyncCall
-from sekha._httpx import AsyncHTTPClient
+from sekha._concurrency.tasks import AsyncCall
 from sekha.local import LocalSekha
 from sekha.types import ClientConfig
 from support import facts
@@ -84,7 +83,8 @@ async def test_settings_from_a_file(server: FakeServer, tmp_path: Path) -> None:
     assert key_of(server) == "Bearer from-file"
 
 
-async def test_r14_making_a_client_opens_nothing(make: MakeClient, server: FakeServer, bridge: FakeServer) -> None:
+@pytest.mark.promise("R14")
+async def test_making_a_client_opens_nothing(make: MakeClient, server: FakeServer, bridge: FakeServer) -> None:
     for _ in range(10):
         make()
     assert server.connections == bridge.connections == 0
@@ -103,7 +103,8 @@ async def test_headers_go_with_every_request(make: MakeClient, server: FakeServe
 # Views
 
 
-async def test_r13_a_view_shares_connections_and_closes_nothing(client: AsyncSekhaClient, server: FakeServer) -> None:
+@pytest.mark.promise("R13")
+async def test_a_view_shares_connections_and_closes_nothing(client: AsyncSekhaClient, server: FakeServer) -> None:
     server.always("GET /health", answer(facts.HEALTHY))
     await client.controller.health()
     async with client.with_options(timeout=5.0) as view:
@@ -284,10 +285,11 @@ async def test_a_client_of_one_service_on_a_local_sekha(sekha: LocalSekha) -> No
 # A client of the user's
 
 
-async def test_r13_a_lent_client_sends_and_stays_open(server: FakeServer, bridge: FakeServer) -> None:
+@pytest.mark.promise("R13")
+async def test_a_lent_client_sends_and_stays_open(server: FakeServer, bridge: FakeServer) -> None:
     server.always("GET /health", answer(facts.HEALTHY))
     bridge.on("POST /v1/chat/completions", chunked(delta("Hi"), DONE))
-    async with AsyncHTTPClient(headers={"x-mine": "1"}) as lent:
+    async with httpx.AsyncClient(headers={"x-mine": "1"}) as lent:
         client = AsyncSekhaClient(
             controller_url=server.url, bridge_url=bridge.url, api_key=REST_KEY, http_client=lent, timeout=7.0
         )
@@ -307,7 +309,7 @@ async def test_r13_a_lent_client_sends_and_stays_open(server: FakeServer, bridge
 
 
 async def test_a_lent_client_that_was_closed_is_our_error(server: FakeServer) -> None:
-    lent = AsyncHTTPClient()
+    lent = httpx.AsyncClient()
     await lent.aclose()
     client = AsyncSekhaClient(controller_url=server.url, api_key=REST_KEY, http_client=lent)
     with pytest.raises(SekhaClosedError) as caught:
@@ -321,7 +323,7 @@ async def test_a_lent_client_that_was_closed_is_our_error(server: FakeServer) ->
 )
 async def test_a_lent_client_cannot_be_combined(option: Any) -> None:
     (name,) = option
-    async with AsyncHTTPClient() as lent:
+    async with httpx.AsyncClient() as lent:
         with pytest.raises(SekhaConfigError, match=f"http_client cannot be combined with {name}"):
             AsyncSekhaClient(controller_url="http://x", api_key="k", http_client=lent, **option)
         for cls in (AsyncMemoryController, AsyncMCPClient, AsyncBridgeClient):
@@ -360,11 +362,12 @@ NEVER_SENT = {
 }
 
 
+@pytest.mark.promise("C4")
 @pytest.mark.parametrize("cls", httpx_errors())
-async def test_c4_every_error_of_the_network_becomes_ours(cls: type[Exception], clock: FakeClock) -> None:
+async def test_every_error_of_the_network_becomes_ours(cls: type[Exception], clock: FakeClock) -> None:
     error = cls("it broke")
     seen: list[httpx.Request] = []
-    async with AsyncHTTPClient(transport=cast(Any, failing(error, seen))) as lent:
+    async with httpx.AsyncClient(transport=cast(Any, failing(error, seen))) as lent:
         client = AsyncSekhaClient(controller_url="http://x.test:81", api_key=REST_KEY, max_retries=2, http_client=lent)
         give_clock(client, clock)
         with pytest.raises(SekhaConnectionError) as caught:
@@ -384,7 +387,8 @@ async def test_c4_every_error_of_the_network_becomes_ours(cls: type[Exception], 
 # Closing
 
 
-async def test_r13_closing_closes_every_connection(make: MakeClient, server: FakeServer, bridge: FakeServer) -> None:
+@pytest.mark.promise("R13")
+async def test_closing_closes_every_connection(make: MakeClient, server: FakeServer, bridge: FakeServer) -> None:
     client = make()
     server.on("GET /health", answer(facts.HEALTHY))
     bridge.on("GET /health", answer(facts.BRIDGE_HEALTHY))
@@ -409,7 +413,8 @@ async def test_r13_closing_closes_every_connection(make: MakeClient, server: Fak
     assert len(server.seen) == len(bridge.seen) == 1
 
 
-async def test_r13_leaving_with_closes_even_after_an_error(server: FakeServer) -> None:
+@pytest.mark.promise("R13")
+async def test_leaving_with_closes_even_after_an_error(server: FakeServer) -> None:
     server.on("GET /health", answer(facts.HEALTHY))
     with pytest.raises(ZeroDivisionError):
         await leave_by_an_error(server)
@@ -423,7 +428,8 @@ async def leave_by_an_error(server: FakeServer) -> None:
         raise ZeroDivisionError
 
 
-async def test_r13_a_client_that_was_never_used_can_be_closed(make: MakeClient) -> None:
+@pytest.mark.promise("R13")
+async def test_a_client_that_was_never_used_can_be_closed(make: MakeClient) -> None:
     await make().aclose()
 
 

@@ -10,9 +10,10 @@ from urllib.parse import urlsplit
 import pytest
 
 from sekha import AsyncSekhaClient, AsyncStream, SekhaError, SekhaServerError, SekhaTimeoutError
-from sekha._concurrency import AsyncCall, Clock, async_gather
-from sekha._http import HTTPRequest
-from sekha._wire import HTTP11
+from sekha._concurrency.clock import Clock
+from sekha._concurrency.tasks import AsyncCall, async_gather
+from sekha._http.http11 import HTTP11
+from sekha._http.models import HTTPRequest
 from support import facts
 from support.clock import FakeClock, give_clock
 from support.facts import ID, MESSAGES
@@ -83,8 +84,9 @@ def is_the_deadline(error: SekhaError, **expected: Any) -> None:
     assert {name: getattr(error, name) for name in expected} == expected
 
 
+@pytest.mark.promise("R4")
 @pytest.mark.parametrize("how", SLOW)
-async def test_r4_a_slow_answer_ends_at_the_deadline(how: str, make: MakeClient, server: FakeServer) -> None:
+async def test_a_slow_answer_ends_at_the_deadline(how: str, make: MakeClient, server: FakeServer) -> None:
     client = timed(make)
     server.always(QUERY, SLOW[how])
     error = await in_time(lambda: client.controller.query("x"))
@@ -92,8 +94,9 @@ async def test_r4_a_slow_answer_ends_at_the_deadline(how: str, make: MakeClient,
     eventually(lambda: server.open_connections == 0)
 
 
+@pytest.mark.promise("R4")
 @pytest.mark.parametrize("how", ["never an answer", "a body, drop by drop"])
-async def test_r4_a_write_that_the_deadline_ends_may_have_been_applied(
+async def test_a_write_that_the_deadline_ends_may_have_been_applied(
     how: str, make: MakeClient, server: FakeServer
 ) -> None:
     client = timed(make)
@@ -102,8 +105,9 @@ async def test_r4_a_write_that_the_deadline_ends_may_have_been_applied(
     is_the_deadline(error, sent=True, attempts=1, may_have_been_applied=True)
 
 
+@pytest.mark.promise("R4")
 @pytest.mark.parametrize("how", SLOW_STREAMS)
-async def test_r4_a_slow_stream_ends_at_the_deadline(how: str, make: MakeClient, bridge: FakeServer) -> None:
+async def test_a_slow_stream_ends_at_the_deadline(how: str, make: MakeClient, bridge: FakeServer) -> None:
     client = timed(make)
     bridge.always(CHAT, SLOW_STREAMS[how])
 
@@ -115,7 +119,8 @@ async def test_r4_a_slow_stream_ends_at_the_deadline(how: str, make: MakeClient,
     eventually(lambda: bridge.open_connections == 0)
 
 
-async def test_r4_a_reader_that_is_slow_itself_hears_of_the_deadline(make: MakeClient, bridge: FakeServer) -> None:
+@pytest.mark.promise("R4")
+async def test_a_reader_that_is_slow_itself_hears_of_the_deadline(make: MakeClient, bridge: FakeServer) -> None:
     client = timed(make)
     bridge.on(CHAT, chunked(delta("Once "), delta("upon "), 0.3, delta("a time."), DONE))
     stream = await client.bridge.stream_complete(MESSAGES)
@@ -126,7 +131,8 @@ async def test_r4_a_reader_that_is_slow_itself_hears_of_the_deadline(make: MakeC
     is_the_deadline(caught.value)
 
 
-async def test_r4_connecting_ends_at_the_deadline(make: MakeClient) -> None:
+@pytest.mark.promise("R4")
+async def test_connecting_ends_at_the_deadline(make: MakeClient) -> None:
     with Unreachable(silent=True) as nobody:
         client = timed(make, controller_url=nobody.url)
         error = await in_time(lambda: client.controller.create_conversation(messages=MESSAGES))
@@ -147,7 +153,8 @@ def resolve(monkeypatch: pytest.MonkeyPatch, url: str, *hosts: str) -> str:
     return f"http://sekha.test:{port}"
 
 
-async def test_r4_connecting_to_one_address_after_another_ends_at_the_deadline(
+@pytest.mark.promise("R4")
+async def test_connecting_to_one_address_after_another_ends_at_the_deadline(
     make: MakeClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with Unreachable(silent=True) as nobody:
@@ -166,7 +173,8 @@ async def test_an_address_that_refuses_is_followed_by_the_next(
     assert len(server.seen) == 1
 
 
-async def test_r4_waiting_for_a_connection_ends_at_the_deadline(make: MakeClient, server: FakeServer) -> None:
+@pytest.mark.promise("R4")
+async def test_waiting_for_a_connection_ends_at_the_deadline(make: MakeClient, server: FakeServer) -> None:
     client, go_on = timed(make, max_connections=1), threading.Event()
     server.on(QUERY, after(go_on, FOUND))
 
@@ -186,7 +194,8 @@ async def test_r4_waiting_for_a_connection_ends_at_the_deadline(make: MakeClient
     assert server.lines == [QUERY]
 
 
-async def test_r4_waiting_to_store_ends_at_the_deadline(make: MakeClient, server: FakeServer) -> None:
+@pytest.mark.promise("R4")
+async def test_waiting_to_store_ends_at_the_deadline(make: MakeClient, server: FakeServer) -> None:
     client, go_on = timed(make, max_concurrent_writes=1), threading.Event()
     server.on(CREATE, after(go_on, MADE))
 
@@ -207,7 +216,8 @@ async def test_r4_waiting_to_store_ends_at_the_deadline(make: MakeClient, server
     assert server.lines == [CREATE]
 
 
-async def test_r4_waiting_for_the_limiter_ends_at_the_deadline(make: MakeClient, server: FakeServer) -> None:
+@pytest.mark.promise("R4")
+async def test_waiting_for_the_limiter_ends_at_the_deadline(make: MakeClient, server: FakeServer) -> None:
     client = timed(make, rate_limit_requests=1, rate_limit_window=60.0)
     server.on(QUERY, FOUND)
     await client.with_options(deadline=None).controller.query("x")
@@ -216,7 +226,8 @@ async def test_r4_waiting_for_the_limiter_ends_at_the_deadline(make: MakeClient,
     assert server.lines == [QUERY]
 
 
-async def test_r4_who_gave_up_waiting_for_the_limiter_is_in_nobodys_way(
+@pytest.mark.promise("R4")
+async def test_a_call_that_gave_up_waiting_for_the_limiter_delays_no_other(
     make: MakeClient, server: FakeServer, clock: FakeClock
 ) -> None:
     client = make(rate_limit_requests=1, rate_limit_window=60.0, deadline=5.0)
@@ -240,7 +251,8 @@ class Hasty(Clock):
         return 0.0
 
 
-async def test_r4_attempts_end_at_the_deadline(make: MakeClient, server: FakeServer) -> None:
+@pytest.mark.promise("R4")
+async def test_attempts_end_at_the_deadline(make: MakeClient, server: FakeServer) -> None:
     client = timed(make, max_retries=10**6)
     give_clock(client, Hasty())
     server.always(QUERY, after(0.02, empty(502)))
@@ -249,16 +261,17 @@ async def test_r4_attempts_end_at_the_deadline(make: MakeClient, server: FakeSer
     assert error.attempts > 1
 
 
-async def test_r4_s1_a_deadline_that_passes_before_the_bytes_leave(
+@pytest.mark.promise("R4", "S1")
+async def test_a_deadline_that_passes_before_the_bytes_leave(
     make: MakeClient, server: FakeServer, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    say = HTTP11.say
+    say = HTTP11.encode_request
 
     def say_slowly(http: HTTP11, request: HTTPRequest) -> bytes:
         clock.move(70.0)
         return say(http, request)
 
-    monkeypatch.setattr(HTTP11, "say", say_slowly)
+    monkeypatch.setattr(HTTP11, "encode_request", say_slowly)
     with pytest.raises(SekhaTimeoutError) as caught:  # none of its frames shows the bytes that wait, with the key
         await make(deadline=60.0).controller.create_conversation(messages=MESSAGES)
     is_the_deadline(caught.value, sent=False, attempts=1, may_have_been_applied=False)
@@ -266,9 +279,8 @@ async def test_r4_s1_a_deadline_that_passes_before_the_bytes_leave(
     assert not server.seen
 
 
-async def test_r4_nobody_is_connected_to_after_the_deadline(
-    make: MakeClient, server: FakeServer, clock: FakeClock
-) -> None:
+@pytest.mark.promise("R4")
+async def test_no_connection_is_made_after_the_deadline(make: MakeClient, server: FakeServer, clock: FakeClock) -> None:
     client = make(deadline=60.0, on_request=lambda event: clock.move(70.0))
     with pytest.raises(SekhaTimeoutError, match="deadline of 60 s") as caught:
         await client.controller.create_conversation(messages=MESSAGES)
@@ -276,7 +288,8 @@ async def test_r4_nobody_is_connected_to_after_the_deadline(
     assert server.connections == 0
 
 
-async def test_r4_a_wait_between_attempts_that_would_end_too_late_is_not_begun(
+@pytest.mark.promise("R4")
+async def test_a_wait_between_attempts_that_would_end_too_late_is_not_begun(
     make: MakeClient, server: FakeServer
 ) -> None:
     client = timed(make)
@@ -286,7 +299,8 @@ async def test_r4_a_wait_between_attempts_that_would_end_too_late_is_not_begun(
     assert (error.attempts, error.retry_after) == (1, 50.0)
 
 
-async def test_r4_a_deadline_holds_for_all_attempts_and_the_waits_between_them(
+@pytest.mark.promise("R4")
+async def test_a_deadline_holds_for_all_attempts_and_the_waits_between_them(
     make: MakeClient, server: FakeServer, clock: FakeClock
 ) -> None:
     client = make(deadline=4.0, max_retries=9)
@@ -298,7 +312,8 @@ async def test_r4_a_deadline_holds_for_all_attempts_and_the_waits_between_them(
     assert caught.value.elapsed == pytest.approx(3.0)
 
 
-async def test_r4_a_call_of_several_requests_has_one_deadline(make: MakeClient, server: FakeServer) -> None:
+@pytest.mark.promise("R4")
+async def test_a_call_of_several_requests_has_one_deadline(make: MakeClient, server: FakeServer) -> None:
     client = timed(make)
     server.always(f"GET /api/v1/conversations/{ID}", after(0.1, answer(facts.READ)))
     server.always(f"PUT /api/v1/conversations/{ID}/label", HANG)
@@ -306,7 +321,8 @@ async def test_r4_a_call_of_several_requests_has_one_deadline(make: MakeClient, 
     is_the_deadline(error)
 
 
-async def test_r4_the_deadline_of_a_view_begins_with_its_call(
+@pytest.mark.promise("R4")
+async def test_the_deadline_of_a_view_begins_with_its_call(
     make: MakeClient, server: FakeServer, clock: FakeClock
 ) -> None:
     view = make().with_options(deadline=5.0)
@@ -317,7 +333,8 @@ async def test_r4_the_deadline_of_a_view_begins_with_its_call(
     assert len(server.seen) == 3
 
 
-async def test_r4_a_timeout_is_for_each_phase_of_an_attempt(make: MakeClient, server: FakeServer) -> None:
+@pytest.mark.promise("R4")
+async def test_a_timeout_is_for_each_phase_of_an_attempt(make: MakeClient, server: FakeServer) -> None:
     client = timed(make, deadline=None)
     server.on(QUERY, after(0.1, FOUND))
     await client.controller.query("x")

@@ -19,7 +19,7 @@ from sekha import (
     SekhaValidationError,
     SekhaWarning,
 )
-from sekha._concurrency import AsyncCall, async_gather
+from sekha._concurrency.tasks import AsyncCall, async_gather
 from support import facts
 from support.facts import ID, MESSAGES, remembered, row
 from support.replies import after, answer, empty, text
@@ -56,14 +56,16 @@ async def fill(client: AsyncSekhaClient) -> dict[str, str]:
 # What is sent
 
 
-async def test_d1_d2_d3_a_create_with_nothing_but_messages_and_importance_is_stored(real: AsyncSekhaClient) -> None:
+# D1, D2, D3
+async def test_a_create_with_nothing_but_messages_and_importance_is_stored(real: AsyncSekhaClient) -> None:
     made = await real.controller.create_conversation(messages=MESSAGES, importance_score=8)
     (stored,) = (await real.controller.list_conversations())["results"]
     assert (stored["label"], stored["folder"]) == ("Hello Sekha!", "/")
     assert stored["metadata"].get("importance_score") == made.get("importance_score") == 8
 
 
-async def test_d3_an_importance_that_cannot_be_set_is_warned_about_and_the_rest_is_stored(
+# D3
+async def test_an_importance_that_cannot_be_set_is_warned_about_and_the_rest_is_stored(
     real: AsyncSekhaClient,
 ) -> None:
     wrong = real.with_options(mcp_api_key="a-key-that-this-controller-does-not-know")
@@ -79,7 +81,8 @@ async def test_d3_an_importance_that_cannot_be_set_is_warned_about_and_the_rest_
     assert (made.get("importance_score"), pinned.get("importance_score")) == (5, 10)
 
 
-async def test_d4_parts_are_stored_as_text_and_no_image_is_lost_unasked(real: AsyncSekhaClient) -> None:
+# D4
+async def test_parts_are_stored_as_text_and_no_image_is_lost_unasked(real: AsyncSekhaClient) -> None:
     picture = {"type": "image_url", "image_url": {"url": "https://example.test/cat.png"}}
     parts = [{"role": "user", "content": [{"type": "text", "text": "Look:"}, picture]}]
     made = await real.controller.create_conversation(label="L", messages=parts)
@@ -91,6 +94,7 @@ async def test_d4_parts_are_stored_as_text_and_no_image_is_lost_unasked(real: As
     assert (await real.controller.list_conversations())["total"] == 1
 
 
+# D6
 @pytest.mark.parametrize(
     ("given", "sent"),
     [
@@ -101,7 +105,7 @@ async def test_d4_parts_are_stored_as_text_and_no_image_is_lost_unasked(real: As
         ),
     ],
 )
-async def test_d6_labels_and_budget_of_a_context_are_always_sent(
+async def test_labels_and_budget_of_a_context_are_always_sent(
     given: Any, sent: Any, client: AsyncSekhaClient, server: FakeServer
 ) -> None:
     server.on(CONTEXT, answer([]))
@@ -111,8 +115,9 @@ async def test_d6_labels_and_budget_of_a_context_are_always_sent(
         await client.controller.assemble_context("x", context_budget=10.5)  # type: ignore[arg-type]
 
 
+# D7
 @pytest.mark.parametrize("flat", [False, True])
-async def test_d7_a_prompt_cites_where_a_memory_comes_from_however_the_server_says_it(
+async def test_a_prompt_cites_where_a_memory_comes_from_however_the_server_says_it(
     flat: bool, client: AsyncSekhaClient, server: FakeServer, bridge: FakeServer
 ) -> None:
     found = remembered("We use PostgreSQL.", folder="/work", label="Decision")
@@ -124,7 +129,8 @@ async def test_d7_a_prompt_cites_where_a_memory_comes_from_however_the_server_sa
     assert 'label="Decision" folder="/work">\nWe use PostgreSQL.' in bridge.only.json["messages"][0]["content"]
 
 
-async def test_d14_a_folder_is_set_without_losing_the_label(
+# D14
+async def test_a_folder_is_set_without_losing_the_label(
     client: AsyncSekhaClient, server: FakeServer, real: AsyncSekhaClient
 ) -> None:
     server.on(f"GET {ONE}", answer(facts.READ))
@@ -140,8 +146,9 @@ async def test_d14_a_folder_is_set_without_losing_the_label(
     assert (now["label"], now["folder"]) == ("Other", "/new")
 
 
+# D28
 @pytest.mark.parametrize("key", ["x", "sk-anything", "no prefix at all"])
-async def test_d28_any_key_that_is_not_blank_is_sent(key: str, make: MakeClient, server: FakeServer) -> None:
+async def test_any_key_that_is_not_blank_is_sent(key: str, make: MakeClient, server: FakeServer) -> None:
     server.on("GET /health", answer(facts.HEALTHY))
     await make(api_key=key).controller.health()
     assert server.only.headers["authorization"] == f"Bearer {key}"
@@ -150,7 +157,8 @@ async def test_d28_any_key_that_is_not_blank_is_sent(key: str, make: MakeClient,
             AsyncSekhaClient(controller_url=server.url, api_key=blank)
 
 
-async def test_d40_the_days_of_a_prune_are_90_and_never_below_0(client: AsyncSekhaClient, server: FakeServer) -> None:
+# D40
+async def test_the_days_of_a_prune_are_90_and_never_below_0(client: AsyncSekhaClient, server: FakeServer) -> None:
     server.always(DRY_RUN, answer({"suggestions": [], "total": 0}))
     await client.controller.prune_dry_run()
     for days in (0, 36500):
@@ -163,13 +171,15 @@ async def test_d40_the_days_of_a_prune_are_90_and_never_below_0(client: AsyncSek
     assert len(server.seen) == 3
 
 
-async def test_d44_nothing_is_offered_that_no_server_has(client: AsyncSekhaClient) -> None:
+# D44
+async def test_nothing_is_offered_that_no_server_has(client: AsyncSekhaClient) -> None:
     absent = ("stats", "labels", "folders", "export", "tools", "list_tools", "memory_query", "vision", "messages")
     for service in (client.controller, client.mcp, client.bridge):
         assert [name for name in absent if hasattr(service, name)] == []
 
 
-async def test_d51_a_message_that_would_kill_the_server_is_stored_whole_and_so_are_those_behind_it(
+# D51
+async def test_a_message_that_would_kill_the_server_is_stored_whole_and_so_are_those_behind_it(
     real: AsyncSekhaClient,
 ) -> None:
     contents = ["x" * (100 - n) + character + " and more" for n, character in ((1, "ü"), (2, "日"), (3, "🐈"))]
@@ -182,7 +192,8 @@ async def test_d51_a_message_that_would_kill_the_server_is_stored_whole_and_so_a
     assert len(await real.controller.get_messages(tool["id"])) == 1
 
 
-async def test_d52_fifty_creates_at_once_succeed_four_at_a_time(
+# D52
+async def test_fifty_creates_at_once_succeed_four_at_a_time(
     client: AsyncSekhaClient, server: FakeServer, real: AsyncSekhaClient
 ) -> None:
     def create(which: AsyncSekhaClient, number: int) -> AsyncCall[[], Any]:
@@ -201,7 +212,8 @@ async def test_d52_fifty_creates_at_once_succeed_four_at_a_time(
 # What is answered
 
 
-async def test_d5_d9_d60_contexts_and_labels_are_lists_and_excluded_folders_stay_out(real: AsyncSekhaClient) -> None:
+# D5, D9, D60
+async def test_contexts_and_labels_are_lists_and_excluded_folders_stay_out(real: AsyncSekhaClient) -> None:
     ids = await fill(real)
     context = await real.controller.assemble_context("docker")
     assert "The docker password is in the safe." in [message["content"] for message in context]
@@ -212,7 +224,8 @@ async def test_d5_d9_d60_contexts_and_labels_are_lists_and_excluded_folders_stay
     assert all(0 <= one["confidence"] <= 1 and one["label"] for one in suggested)
 
 
-async def test_d11_d63_lists_and_counts_are_right_where_the_servers_filters_are_not(real: AsyncSekhaClient) -> None:
+# D11, D63
+async def test_lists_and_counts_are_right_where_the_servers_filters_are_not(real: AsyncSekhaClient) -> None:
     ids = await fill(real)
     await real.controller.archive_conversation(ids["deployment"])
     for filters, expected in (
@@ -231,7 +244,9 @@ async def test_d11_d63_lists_and_counts_are_right_where_the_servers_filters_are_
     assert (await real.controller.count_conversations(folder="/work"))["count"] == 2
 
 
-async def test_d11_c12_a_list_that_changes_while_it_is_walked_repeats_nothing_and_ends(real: AsyncSekhaClient) -> None:
+# D11
+@pytest.mark.promise("C12")
+async def test_a_list_that_changes_while_it_is_walked_repeats_nothing_and_ends(real: AsyncSekhaClient) -> None:
     await fill(real)
     seen: list[str] = []
     async for one in real.controller.iter_conversations(page_size=2):
@@ -242,7 +257,8 @@ async def test_d11_c12_a_list_that_changes_while_it_is_walked_repeats_nothing_an
     assert len(seen) >= 5
 
 
-async def test_d15_an_unknown_conversation_is_not_found_whatever_the_status(real: AsyncSekhaClient) -> None:
+# D15
+async def test_an_unknown_conversation_is_not_found_whatever_the_status(real: AsyncSekhaClient) -> None:
     controller, mcp = real.controller, real.mcp
     for call, status in (
         (controller.get_conversation, 404),
@@ -260,7 +276,8 @@ async def test_d15_an_unknown_conversation_is_not_found_whatever_the_status(real
         assert caught.value.status_code == status, call
 
 
-async def test_d17_messages_are_counted_rightly(real: AsyncSekhaClient) -> None:
+# D17
+async def test_messages_are_counted_rightly(real: AsyncSekhaClient) -> None:
     ids = await fill(real)
     for name, expected in (("/work", 2), ("Pinned", 3), ("Empty", 0)):
         assert (await real.controller.get_conversation(ids[name]))["message_count"] == expected
@@ -268,7 +285,8 @@ async def test_d17_messages_are_counted_rightly(real: AsyncSekhaClient) -> None:
     assert (await wrong.controller.get_conversation(ids["/work"]))["message_count"] is None
 
 
-async def test_d18_d19_the_best_hit_has_the_highest_score_and_pages_join(real: AsyncSekhaClient) -> None:
+# D18, D19
+async def test_the_best_hit_has_the_highest_score_and_pages_join(real: AsyncSekhaClient) -> None:
     await fill(real)
     whole = (await real.controller.query("We deploy with docker.", limit=6))["results"]
     scores = [hit["score"] for hit in whole]
@@ -283,7 +301,8 @@ async def test_d18_d19_the_best_hit_has_the_highest_score_and_pages_join(real: A
     assert only["score"] == pytest.approx(1.0, abs=1e-5)
 
 
-async def test_d20_d26_filters_of_searches_hold(real: AsyncSekhaClient) -> None:
+# D20, D26
+async def test_filters_of_searches_hold(real: AsyncSekhaClient) -> None:
     await fill(real)
     for filters, expected in (
         ({"label": "Deploy"}, {"/work", "/work/ops"}),
@@ -302,14 +321,16 @@ async def test_d20_d26_filters_of_searches_hold(real: AsyncSekhaClient) -> None:
         await real.controller.query("docker", filters={"author": "Ada"})
 
 
-async def test_d22_d23_the_tools_results_come_without_their_envelope(real: AsyncSekhaClient) -> None:
+# D22, D23
+async def test_the_tools_results_come_without_their_envelope(real: AsyncSekhaClient) -> None:
     ids = await fill(real)
     context = await real.mcp.memory_get_context(ids["/work"])
     assert (context["label"], context["importance_score"], context["created_at"][-6:]) == ("Deploy", 8, "+00:00")
     assert "success" not in context
 
 
-async def test_d24_d25_statistics_are_right_whatever_they_are_asked_by(real: AsyncSekhaClient) -> None:
+# D24, D25
+async def test_statistics_are_right_whatever_they_are_asked_by(real: AsyncSekhaClient) -> None:
     await fill(real)
     everything = await real.mcp.memory_stats()
     assert (everything["total_conversations"], everything["total_messages"]) == (5, 7)
@@ -329,7 +350,8 @@ async def test_d24_d25_statistics_are_right_whatever_they_are_asked_by(real: Asy
         assert stats["average_importance"] == pytest.approx(average)
 
 
-async def test_d29_d30_d31_d61_the_bridge_embeds_lists_and_streams_what_it_sends_at_once(
+# D29, D30, D31, D61
+async def test_the_bridge_embeds_lists_and_streams_what_it_sends_at_once(
     real: AsyncSekhaClient,
 ) -> None:
     found = await real.bridge.embed(["one", "two"])
@@ -341,7 +363,8 @@ async def test_d29_d30_d31_d61_the_bridge_embeds_lists_and_streams_what_it_sends
     assert chunks[1]["choices"][0].get("finish_reason") == "stop"
 
 
-async def test_d32_d33_health_has_one_shape_on_the_real_servers(real: AsyncSekhaClient) -> None:
+# D32, D33
+async def test_health_has_one_shape_on_the_real_servers(real: AsyncSekhaClient) -> None:
     health = await real.health_check()
     assert {name: one["status"] for name, one in health.items()} == {
         "controller": "healthy",
@@ -354,7 +377,8 @@ async def test_d32_d33_health_has_one_shape_on_the_real_servers(real: AsyncSekha
     assert (await wrong.health_check())["mcp"]["status"] == "unauthorized"
 
 
-async def test_d41_a_prune_of_ten_with_one_unknown_archives_none_and_says_so(real: AsyncSekhaClient) -> None:
+# D41
+async def test_a_prune_of_ten_with_one_unknown_archives_none_and_says_so(real: AsyncSekhaClient) -> None:
     ids = [(await real.controller.create_conversation(label=f"{n}", messages=[]))["id"] for n in range(9)]
     with pytest.raises(SekhaNotFoundError, match="nothing was archived") as caught:
         await real.controller.prune_execute([*ids[:4], NOBODY, *ids[4:]])
@@ -365,7 +389,8 @@ async def test_d41_a_prune_of_ten_with_one_unknown_archives_none_and_says_so(rea
     assert (await real.controller.list_conversations(archived=True))["total"] == 9
 
 
-async def test_d41_a_prune_whose_ids_vanish_meanwhile_tells_what_was_archived(
+# D41
+async def test_a_prune_whose_ids_vanish_meanwhile_tells_what_was_archived(
     client: AsyncSekhaClient, server: FakeServer
 ) -> None:
     ids = [f"00000000-0000-4000-8000-{number:012}" for number in range(10)]
@@ -377,8 +402,9 @@ async def test_d41_a_prune_whose_ids_vanish_meanwhile_tells_what_was_archived(
     assert caught.value.archived == ids[:6]
 
 
+# D42
 @pytest.mark.parametrize("level", ["daily", "weekly", "monthly"])
-async def test_d42_a_summary_has_the_level_that_was_asked_for_and_a_regular_time(
+async def test_a_summary_has_the_level_that_was_asked_for_and_a_regular_time(
     level: str, client: AsyncSekhaClient, server: FakeServer
 ) -> None:
     said = {"conversation_id": ID, "level": level, "summary": "S", "generated_at": "2026-01-31T09:30:00.5"}
@@ -388,21 +414,24 @@ async def test_d42_a_summary_has_the_level_that_was_asked_for_and_a_regular_time
     assert (summary["level"], summary["generated_at"]) == (level, "2026-01-31T09:30:00.500000+00:00")
 
 
-async def test_d45_a_real_export_is_written_as_markdown(real: AsyncSekhaClient) -> None:
+# D45
+async def test_a_real_export_is_written_as_markdown(real: AsyncSekhaClient) -> None:
     ids = await fill(real)
     export = await real.mcp.memory_export(ids["/work"], format="markdown")
     assert "## User\n\nOn Fridays.\n" in export["content"]
     assert export["format"] == "markdown"
 
 
-async def test_d46_metrics_are_text(client: AsyncSekhaClient, server: FakeServer) -> None:
+# D46
+async def test_metrics_are_text(client: AsyncSekhaClient, server: FakeServer) -> None:
     said = "# TYPE sekha_conversations_total counter\nsekha_conversations_total 0\n"
     server.on("GET /metrics", text(said), text('{"metrics":"not_implemented"}'))
     assert await client.controller.metrics() == said
     assert await client.controller.metrics() == '{"metrics":"not_implemented"}'
 
 
-async def test_d49_a_delete_that_fails_leaves_the_conversation_as_it_was(real: AsyncSekhaClient) -> None:
+# D49
+async def test_a_delete_that_fails_leaves_the_conversation_as_it_was(real: AsyncSekhaClient) -> None:
     ids = await fill(real)
     with pytest.raises(SekhaServerError, match=r"archive_conversation\(\)") as caught:
         await real.controller.delete_conversation(ids["/work"])
@@ -413,7 +442,8 @@ async def test_d49_a_delete_that_fails_leaves_the_conversation_as_it_was(real: A
         await real.controller.get_conversation(ids["Empty"])
 
 
-async def test_d53_words_are_found_as_they_are_written(real: AsyncSekhaClient) -> None:
+# D53
+async def test_words_are_found_as_they_are_written(real: AsyncSekhaClient) -> None:
     messages = [{"role": "user", "content": "It's written in C++ and re-indexed."}]
     await real.controller.create_conversation(label="L", messages=messages)
     for words in ("C++", "it's", "re-indexed", 'C++ "written"', "AND"):
@@ -425,7 +455,8 @@ async def test_d53_words_are_found_as_they_are_written(real: AsyncSekhaClient) -
     assert caught.value.sent is False
 
 
-async def test_d57_an_empty_result_stays_empty_and_health_tells_why(
+# D57
+async def test_an_empty_result_stays_empty_and_health_tells_why(
     client: AsyncSekhaClient, server: FakeServer, bridge: FakeServer
 ) -> None:
     server.on("POST /api/v1/query", answer({"results": [], "total": 0, "page": 0, "page_size": 10}))
@@ -439,7 +470,8 @@ async def test_d57_an_empty_result_stays_empty_and_health_tells_why(
     assert health["bridge"].get("error") == "the embedder is down"
 
 
-async def test_d58_nothing_is_reported_as_written_that_was_not(real: AsyncSekhaClient) -> None:
+# D58
+async def test_nothing_is_reported_as_written_that_was_not(real: AsyncSekhaClient) -> None:
     ids = await fill(real)
     id = ids["/work/ops"]
     with pytest.raises(SekhaServerError, match="did not write importance_score,"):
@@ -454,7 +486,8 @@ async def test_d58_nothing_is_reported_as_written_that_was_not(real: AsyncSekhaC
         await real.mcp.memory_update(id, status="active")
 
 
-async def test_d59_the_prune_tool_fails_where_the_dry_run_works(real: AsyncSekhaClient) -> None:
+# D59
+async def test_the_prune_tool_fails_where_the_dry_run_works(real: AsyncSekhaClient) -> None:
     assert (await real.mcp.memory_prune(threshold_days=30))["total_suggestions"] == 0
     await fill(real)
     with pytest.raises(SekhaServerError, match=r"prune_dry_run\(\)"):
@@ -462,7 +495,8 @@ async def test_d59_the_prune_tool_fails_where_the_dry_run_works(real: AsyncSekha
     assert (await real.controller.prune_dry_run(threshold_days=0))["total"] > 0
 
 
-async def test_d62_what_was_stored_is_told_when_the_search_fails(client: AsyncSekhaClient, server: FakeServer) -> None:
+# D62
+async def test_what_was_stored_is_told_when_the_search_fails(client: AsyncSekhaClient, server: FakeServer) -> None:
     once = client.with_options(max_retries=0)
     server.on(CREATE, answer(facts.CREATED, 201))
     server.on("POST /api/v1/query", answer({"error": "Database error: locked", "code": 500}, 500))

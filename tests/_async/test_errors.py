@@ -8,6 +8,7 @@ import logging
 import pickle
 from typing import Any
 
+import httpx
 import pytest
 
 from sekha import (
@@ -23,7 +24,6 @@ from sekha import (
     SekhaServerError,
     SekhaValidationError,
 )
-from sekha._httpx import AsyncHTTPClient
 from sekha.errors import BODY_LIMIT
 from support.calls import CALLS, MODELS, Call
 from support.canary import frames_of, texts_of
@@ -41,7 +41,8 @@ QUERY, CHAT = "POST /api/v1/query", "POST /v1/chat/completions"
 # What they say
 
 
-async def test_e2_an_error_tells_what_was_asked_and_answered(
+@pytest.mark.promise("E2")
+async def test_an_error_tells_what_was_asked_and_answered(
     make: MakeClient, server: FakeServer, clock: FakeClock
 ) -> None:
     locked = app_error("Database error: locked", 500)
@@ -57,7 +58,8 @@ async def test_e2_an_error_tells_what_was_asked_and_answered(
     assert str(error) == ("Database error: locked (status 500, GET /api/v1/conversations/{id}, 2 attempts in 1.00 s)")
 
 
-async def test_e1_an_error_survives_pickle_and_copy(client: AsyncSekhaClient, server: FakeServer) -> None:
+@pytest.mark.promise("E1")
+async def test_an_error_survives_pickle_and_copy(client: AsyncSekhaClient, server: FakeServer) -> None:
     server.on("POST /api/v1/conversations", DROP)
     server.on(QUERY, text("no", 422))
     with pytest.raises(SekhaConnectionError) as cut:
@@ -94,8 +96,10 @@ BODIES: list[Any] = [
 ]
 
 
+# D37, D39
+@pytest.mark.promise("C7")
 @pytest.mark.parametrize(("reply", "words", "code"), [case[1:] for case in BODIES], ids=[case[0] for case in BODIES])
-async def test_d37_d39_c7_any_body_gives_an_error_with_its_words(
+async def test_any_body_gives_an_error_with_its_words(
     reply: Reply, words: str, code: Any, make: MakeClient, server: FakeServer
 ) -> None:
     server.on(QUERY, reply)
@@ -106,7 +110,8 @@ async def test_d37_d39_c7_any_body_gives_an_error_with_its_words(
     assert "\n" not in str(caught.value)
 
 
-async def test_c7_the_body_of_an_error_is_bounded(client: AsyncSekhaClient, server: FakeServer) -> None:
+@pytest.mark.promise("C7")
+async def test_the_body_of_an_error_is_bounded(client: AsyncSekhaClient, server: FakeServer) -> None:
     server.on(QUERY, text("x" * 100_000, 422))
     with pytest.raises(SekhaValidationError) as caught:
         await client.controller.query("x")
@@ -134,10 +139,11 @@ ECHOES: list[Any] = [
 ]
 
 
+@pytest.mark.promise("S1")
 @pytest.mark.logs_may_show_keys
 @pytest.mark.parametrize(("cls", "reply"), ECHOES)
 @pytest.mark.parametrize("name", ["controller.get_conversation", "mcp.memory_get_context", "bridge.complete"])
-async def test_s1_a_key_that_the_server_echoes_is_not_shown(
+async def test_a_key_that_the_server_echoes_is_not_shown(
     cls: type[SekhaError],
     reply: Any,
     name: str,
@@ -160,9 +166,10 @@ async def test_s1_a_key_that_the_server_echoes_is_not_shown(
     assert not any(secret[:8] in shown for secret in KEYS)
 
 
+@pytest.mark.promise("S1")
 @pytest.mark.parametrize("reply", [DROP, empty(500), empty(401), text("no JSON"), answer({}), empty(302)])
 @pytest.mark.parametrize("name", ["controller.get_conversation", "mcp.memory_get_context", "bridge.complete"])
-async def test_s1_no_frame_shows_a_key(
+async def test_no_frame_shows_a_key(
     reply: Reply, name: str, make: MakeClient, server: FakeServer, bridge: FakeServer
 ) -> None:
     call = next(call for call in CALLS if call.name == name)
@@ -175,6 +182,7 @@ async def test_s1_no_frame_shows_a_key(
     assert not any(key in shown for key in KEYS)
 
 
+@pytest.mark.promise("S1")
 @pytest.mark.parametrize(
     "steps",
     [
@@ -184,7 +192,9 @@ async def test_s1_no_frame_shows_a_key(
         (event({"choices": BRIDGE_KEY}),),
     ],
 )
-async def test_s1_nor_by_a_stream(steps: Any, client: AsyncSekhaClient, bridge: FakeServer) -> None:
+async def test_a_key_that_the_server_echoes_is_not_shown_by_a_stream(
+    steps: Any, client: AsyncSekhaClient, bridge: FakeServer
+) -> None:
     bridge.on(CHAT, chunked(*steps))
     stream = await client.bridge.stream_complete(MESSAGES)
     with pytest.raises(SekhaError) as caught:
@@ -201,8 +211,9 @@ async def failing(stream: AsyncStream) -> BaseException:
     return caught.value
 
 
+@pytest.mark.promise("S1")
 @pytest.mark.parametrize("call", CALLS, ids=lambda call: call.name)
-async def test_s1_no_call_logs_a_key(
+async def test_no_call_logs_a_key(
     call: Call, client: AsyncSekhaClient, server: FakeServer, bridge: FakeServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     asked = bridge if call.service == MODELS else server
@@ -219,10 +230,12 @@ async def test_s1_no_call_logs_a_key(
     assert not any(key in shown for key in KEYS)
 
 
-async def test_s1_no_client_shows_a_key(make: MakeClient) -> None:
+@pytest.mark.promise("S1")
+async def test_no_client_shows_a_key(make: MakeClient) -> None:
     client = make()
     things: list[Any] = [client, client.controller, client.bridge, client.mcp, client.with_options(api_key=REST_KEY)]
-    things += [client._server, client._models, client._server.__dict__, client.__dict__, client._models.__dict__]
+    transports = [client._controller_transport, client._bridge_transport]
+    things += [client.__dict__, *transports, *(transport.__dict__ for transport in transports)]
     for thing in things:
         shown = repr(thing) + str(thing)
         assert not any(key in shown for key in KEYS)
@@ -231,15 +244,16 @@ async def test_s1_no_client_shows_a_key(make: MakeClient) -> None:
 # Redirects
 
 
+@pytest.mark.promise("S3")
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 @pytest.mark.parametrize("lent", [False, True])
-async def test_s3_redirects_are_not_followed(
+async def test_redirects_are_not_followed(
     lent: bool, status: int, make: MakeClient, server: FakeServer, bridge: FakeServer
 ) -> None:
     target = f"{bridge.url}/elsewhere?token=secret"
     server.on(QUERY, empty(status, location=target))
     server.on("POST /api/v1/conversations", empty(status, location="/elsewhere?token=secret#secret"))
-    async with AsyncHTTPClient(follow_redirects=True) as eager:
+    async with httpx.AsyncClient(follow_redirects=True) as eager:
         client = make(http_client=eager) if lent else make()
         with pytest.raises(SekhaAPIError) as caught:
             await client.controller.query("x")

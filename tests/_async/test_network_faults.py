@@ -6,10 +6,10 @@ import json
 import threading
 from typing import Any, cast
 
+import httpx
 import pytest
 
 from sekha import AsyncSekhaClient, SekhaConnectionError, SekhaError, SekhaStreamError, SekhaTimeoutError
-from sekha._httpx import AsyncHTTPClient
 from support import facts
 from support.clock import FakeClock, give_clock
 from support.facts import MESSAGES
@@ -27,7 +27,7 @@ PIECES = {
 }
 
 
-def client_of(lent: AsyncHTTPClient, clock: FakeClock) -> AsyncSekhaClient:
+def client_of(lent: httpx.AsyncClient, clock: FakeClock) -> AsyncSekhaClient:
     """A client that sends with a client of httpx."""
     client = AsyncSekhaClient(
         controller_url="http://x.test", bridge_url="http://y.test", api_key="k", max_retries=0, http_client=lent
@@ -54,15 +54,16 @@ def ours(found: object, error: BaseException) -> bool:
     )
 
 
+@pytest.mark.promise("C4")
 @pytest.mark.parametrize("stage", STAGES)
 @pytest.mark.parametrize("library", LIBRARIES)
-async def test_c4_every_error_from_below_becomes_ours(library: str, stage: str, clock: FakeClock) -> None:
+async def test_every_error_from_below_becomes_ours(library: str, stage: str, clock: FakeClock) -> None:
     wrong: list[Any] = []
     for cls in network_errors(library):
         error = made(cls)
         found: object = None
         transport = breaking(error, stage, PIECES["application/json"], "application/json")
-        async with AsyncHTTPClient(transport=cast(Any, transport)) as lent:
+        async with httpx.AsyncClient(transport=cast(Any, transport)) as lent:
             try:
                 found = (await client_of(lent, clock).controller.query("x"))["results"]
             except Exception as caught:
@@ -72,15 +73,16 @@ async def test_c4_every_error_from_below_becomes_ours(library: str, stage: str, 
     assert wrong == []
 
 
+@pytest.mark.promise("C4")
 @pytest.mark.parametrize("stage", STAGES)
 @pytest.mark.parametrize("library", LIBRARIES)
-async def test_c4_so_does_every_error_in_a_stream(library: str, stage: str, clock: FakeClock) -> None:
+async def test_every_error_in_a_stream_becomes_ours(library: str, stage: str, clock: FakeClock) -> None:
     wrong: list[Any] = []
     for cls in network_errors(library):
         error = made(cls)
         found: object = None
         transport = breaking(error, stage, PIECES["text/event-stream"], "text/event-stream")
-        async with AsyncHTTPClient(transport=cast(Any, transport)) as lent:
+        async with httpx.AsyncClient(transport=cast(Any, transport)) as lent:
             client = client_of(lent, clock)
             try:
                 async with await client.bridge.stream_complete(MESSAGES) as stream:
@@ -94,8 +96,9 @@ async def test_c4_so_does_every_error_in_a_stream(library: str, stage: str, cloc
     assert wrong == []
 
 
+@pytest.mark.promise("C4")
 @pytest.mark.parametrize("host", ["foo..bar", "x" * 64 + ".test"])
-async def test_c4_a_host_that_cannot_be_one_becomes_ours(host: str, make: MakeClient) -> None:
+async def test_a_host_that_cannot_be_one_becomes_ours(host: str, make: MakeClient) -> None:
     with pytest.raises(SekhaConnectionError) as caught:
         await make(controller_url=f"http://{host}", max_retries=0).controller.query("x")
     assert caught.value.sent is False
@@ -104,12 +107,13 @@ async def test_c4_a_host_that_cannot_be_one_becomes_ours(host: str, make: MakeCl
 # Interruptions
 
 
+@pytest.mark.promise("C4")
 @pytest.mark.parametrize("stage", STAGES)
 @pytest.mark.parametrize("cls", INTERRUPTIONS)
-async def test_c4_an_interruption_is_never_wrapped(cls: type[BaseException], stage: str, clock: FakeClock) -> None:
+async def test_an_interruption_is_never_wrapped(cls: type[BaseException], stage: str, clock: FakeClock) -> None:
     error = cls("stop")
     transport = breaking(error, stage, PIECES["application/json"], "application/json")
-    async with AsyncHTTPClient(transport=cast(Any, transport)) as lent:
+    async with httpx.AsyncClient(transport=cast(Any, transport)) as lent:
         for view in (client_of(lent, clock), client_of(lent, clock).with_options(max_retries=3, deadline=60)):
             with pytest.raises(cls) as caught:
                 await view.controller.query("x")
@@ -117,12 +121,15 @@ async def test_c4_an_interruption_is_never_wrapped(cls: type[BaseException], sta
     assert clock.waits == []
 
 
+@pytest.mark.promise("C4")
 @pytest.mark.parametrize("stage", STAGES)
 @pytest.mark.parametrize("cls", INTERRUPTIONS)
-async def test_c4_nor_is_one_in_a_stream(cls: type[BaseException], stage: str, clock: FakeClock) -> None:
+async def test_an_interruption_in_a_stream_is_never_wrapped(
+    cls: type[BaseException], stage: str, clock: FakeClock
+) -> None:
     error = cls("stop")
     transport = breaking(error, stage, PIECES["text/event-stream"], "text/event-stream")
-    async with AsyncHTTPClient(transport=cast(Any, transport)) as lent:
+    async with httpx.AsyncClient(transport=cast(Any, transport)) as lent:
         client = client_of(lent, clock)
         said: list[str] = []
 
@@ -158,8 +165,9 @@ WIRE: dict[str, Reply] = {
 }
 
 
+@pytest.mark.promise("C4")
 @pytest.mark.parametrize("kind", WIRE)
-async def test_c4_every_fault_on_the_wire_becomes_ours(
+async def test_every_fault_on_the_wire_becomes_ours(
     kind: str, make: MakeClient, server: FakeServer, bridge: FakeServer
 ) -> None:
     silent = kind.endswith("silence") or kind == "no answer"
@@ -193,8 +201,9 @@ IN_A_STREAM: dict[str, Any] = {
 }
 
 
+@pytest.mark.promise("C4")
 @pytest.mark.parametrize("kind", IN_A_STREAM)
-async def test_c4_so_does_every_fault_in_the_middle_of_a_stream(
+async def test_every_fault_in_the_middle_of_a_stream_becomes_ours(
     kind: str, make: MakeClient, bridge: FakeServer
 ) -> None:
     read = threading.Event()
@@ -209,7 +218,8 @@ async def test_c4_so_does_every_fault_in_the_middle_of_a_stream(
     await texts.aclose()
 
 
-async def test_c4_closing_a_stream_whose_connection_broke_is_no_error(
+@pytest.mark.promise("C4")
+async def test_closing_a_stream_whose_connection_broke_is_no_error(
     client: AsyncSekhaClient, bridge: FakeServer
 ) -> None:
     read = threading.Event()
@@ -233,7 +243,8 @@ async def fault(client: AsyncSekhaClient, text: str = "Hi") -> SekhaConnectionEr
     return caught.value
 
 
-async def test_c4_a_refused_connection_becomes_ours(make: MakeClient) -> None:
+@pytest.mark.promise("C4")
+async def test_a_refused_connection_becomes_ours(make: MakeClient) -> None:
     nobody = FakeServer(listening=False)
     try:
         error = await fault(make(controller_url=nobody.url, max_retries=0))
@@ -242,19 +253,22 @@ async def test_c4_a_refused_connection_becomes_ours(make: MakeClient) -> None:
     assert (error.sent, error.may_have_been_applied) == (False, False)
 
 
-async def test_c4_a_server_without_tls_becomes_ours(make: MakeClient) -> None:
+@pytest.mark.promise("C4")
+async def test_a_server_without_tls_becomes_ours(make: MakeClient) -> None:
     with listening(lambda connection: connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")) as address:
         error = await fault(make(controller_url=f"https://{address}", max_retries=0))
     assert (error.sent, error.may_have_been_applied) == (False, False)
     assert address in str(error)
 
 
-async def test_c4_a_connection_that_is_reset_at_once_becomes_ours(make: MakeClient) -> None:
+@pytest.mark.promise("C4")
+async def test_a_connection_that_is_reset_at_once_becomes_ours(make: MakeClient) -> None:
     with listening(reset) as address:
         await fault(make(controller_url=f"http://{address}", max_retries=0))
 
 
-async def test_c4_a_server_that_does_not_take_what_is_sent_becomes_ours(make: MakeClient) -> None:
+@pytest.mark.promise("C4")
+async def test_a_server_that_does_not_take_what_is_sent_becomes_ours(make: MakeClient) -> None:
     with listening(lambda connection: None) as address:
         client = make(controller_url=f"http://{address}", max_retries=0, timeout=0.3)
         error = await fault(client, "x" * 30_000_000)
@@ -262,7 +276,8 @@ async def test_c4_a_server_that_does_not_take_what_is_sent_becomes_ours(make: Ma
     assert error.may_have_been_applied is True
 
 
-async def test_c4_no_free_connection_becomes_ours(make: MakeClient, bridge: FakeServer) -> None:
+@pytest.mark.promise("C4")
+async def test_no_free_connection_becomes_ours(make: MakeClient, bridge: FakeServer) -> None:
     read = threading.Event()
     bridge.on(CHAT, chunked(delta("Hi"), read, DONE))
     client = make(max_connections=1, max_retries=0, timeout=0.3)

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from sekha import AsyncSekhaClient, SekhaConnectionError, SekhaError, SekhaServerError, SekhaTimeoutError
-from sekha._concurrency import Clock, async_gather
+from sekha._concurrency.clock import Clock
+from sekha._concurrency.tasks import async_gather
 from support import facts
 from support.calls import BY_NAME, MODELS, Call
 from support.clock import FakeClock
@@ -41,9 +42,10 @@ async def finish(call: Call, result: Any) -> None:
         assert await result.get_final_text() == "Hi"
 
 
+@pytest.mark.promise("R1")
 @pytest.mark.parametrize("fault", PERHAPS_DONE)
 @write
-async def test_r1_what_may_have_been_stored_is_not_sent_again(
+async def test_what_may_have_been_stored_is_not_sent_again(
     call: Call, fault: str, client: AsyncSekhaClient, server: FakeServer, bridge: FakeServer, clock: FakeClock
 ) -> None:
     reply, cls = PERHAPS_DONE[fault]
@@ -61,8 +63,9 @@ async def test_r1_what_may_have_been_stored_is_not_sent_again(
     assert clock.waits == []
 
 
+@pytest.mark.promise("R1")
 @write
-async def test_r1_an_answer_after_the_read_timeout_is_not_asked_for_again_and_is_nobody_elses(
+async def test_an_answer_after_the_read_timeout_is_not_asked_for_again_and_is_nobody_elses(
     call: Call, make: MakeClient, server: FakeServer, bridge: FakeServer, clock: FakeClock
 ) -> None:
     hasty, late = make(timeout=0.5, max_connections=1), threading.Event()
@@ -82,9 +85,10 @@ async def test_r1_an_answer_after_the_read_timeout_is_not_asked_for_again_and_is
     assert clock.waits == []
 
 
+@pytest.mark.promise("R1")
 @pytest.mark.parametrize("fault", TURNED_AWAY)
 @write
-async def test_r1_what_was_turned_away_untouched_is_sent_again(
+async def test_what_was_turned_away_untouched_is_sent_again(
     call: Call, fault: str, client: AsyncSekhaClient, server: FakeServer, bridge: FakeServer, clock: FakeClock
 ) -> None:
     asked = bridge if call.service == MODELS else server
@@ -96,9 +100,10 @@ async def test_r1_what_was_turned_away_untouched_is_sent_again(
     assert clock.waits == ([2.0, 2.0] if "503" in fault else [0.5, 1.0])
 
 
+@pytest.mark.promise("R1")
 @pytest.mark.parametrize("silent", [False, True], ids=["refused", "connect timeout"])
 @write
-async def test_r1_what_could_not_connect_is_sent_again(
+async def test_what_could_not_connect_is_sent_again(
     call: Call, silent: bool, make: MakeClient, clock: FakeClock
 ) -> None:
     with Unreachable(silent=silent) as nobody:
@@ -116,8 +121,9 @@ async def test_r1_what_could_not_connect_is_sent_again(
     nobody.server.check()
 
 
+@pytest.mark.promise("R1")
 @write
-async def test_r1_what_got_no_connection_from_the_pool_in_time_is_sent_again(
+async def test_what_got_no_connection_from_the_pool_in_time_is_sent_again(
     call: Call, make: MakeClient, server: FakeServer, bridge: FakeServer, clock: FakeClock
 ) -> None:
     client, go_on = make(max_connections=1, timeout=0.8), threading.Event()

@@ -267,7 +267,8 @@ async def test_the_log_has_a_record_for_each_attempt(
     ]
 
 
-async def test_e5_our_loggers_are_quiet_unless_asked(
+@pytest.mark.promise("E5")
+async def test_our_loggers_are_quiet_unless_asked(
     make: MakeClient, server: FakeServer, bridge: FakeServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     client = make()
@@ -296,7 +297,7 @@ async def test_nobody_listens_then_nothing_is_asked(
 
     monkeypatch.setattr(logger, "isEnabledFor", is_enabled_for)
     monkeypatch.setattr(logger, "debug", lambda *args: asked.append("record"))
-    monkeypatch.setattr("sekha._observe._tell", lambda *args: asked.append("listener"))
+    monkeypatch.setattr("sekha._transport.listeners._notify", lambda *args: asked.append("listener"))
     server.on(QUERY, empty(502), FOUND)
     await make(tracing=False).controller.query("x")
     assert asked == ["level"]
@@ -404,8 +405,8 @@ async def test_a_tracer_that_raises_breaks_nothing(make: MakeClient, server: Fak
         raise OSError("no exporter")
 
     client = make()
-    (listener,) = client._server.connections.watch._listeners
-    listener._start = broken  # type: ignore[attr-defined]
+    (listener,) = client._controller_transport._state.instrumentation._listeners
+    listener._start_span = broken  # type: ignore[attr-defined]
     server.on(HEALTH, answer(facts.HEALTHY))
     with pytest.warns(SekhaWarning, match="OpenTelemetry raised OSError"):
         await client.controller.health()

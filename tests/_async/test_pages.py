@@ -54,10 +54,9 @@ SERVERS: dict[str, tuple[list[Any], int, int]] = {
 }
 
 
+@pytest.mark.promise("C12")
 @pytest.mark.parametrize("kind", SERVERS)
-async def test_c12_a_walk_ends_whatever_the_server_says(
-    kind: str, client: AsyncSekhaClient, server: FakeServer
-) -> None:
+async def test_a_walk_ends_whatever_the_server_says(kind: str, client: AsyncSekhaClient, server: FakeServer) -> None:
     replies, requests, found = SERVERS[kind]
     for reply in replies[:requests]:
         server.on(LIST, reply)
@@ -71,10 +70,9 @@ async def test_c12_a_walk_ends_whatever_the_server_says(
     assert len(walked) == len(set(walked)) == found
 
 
+@pytest.mark.promise("C12")
 @pytest.mark.parametrize("kind", SERVERS)
-async def test_c12_so_does_every_call_that_reads_all_pages(
-    kind: str, client: AsyncSekhaClient, server: FakeServer
-) -> None:
+async def test_every_call_that_reads_all_pages_ends(kind: str, client: AsyncSekhaClient, server: FakeServer) -> None:
     for reply in SERVERS[kind][0]:
         server.on(LIST, reply)
     server.always(LIST, SERVERS[kind][0][-1])
@@ -91,9 +89,8 @@ async def test_c12_so_does_every_call_that_reads_all_pages(
         await client.controller.list_conversations()
 
 
-async def test_c12_a_page_is_asked_for_when_the_last_one_is_used_up(
-    client: AsyncSekhaClient, server: FakeServer
-) -> None:
+@pytest.mark.promise("C12")
+async def test_a_page_is_asked_for_when_the_last_one_is_used_up(client: AsyncSekhaClient, server: FakeServer) -> None:
     server.on(LIST, page(A, 5), page(B, 5), page(rows(4, 1), 5))
     walk = client.controller.iter_conversations(page_size=2)
     assert server.connections == 0
@@ -105,8 +102,9 @@ async def test_c12_a_page_is_asked_for_when_the_last_one_is_used_up(
     assert len(server.seen) == 3
 
 
+@pytest.mark.promise("C12")
 @pytest.mark.parametrize(("taken", "requests"), [(0, 0), (1, 1), (2, 1), (3, 2)])
-async def test_c12_breaking_off_sends_nothing_more(
+async def test_breaking_off_sends_nothing_more(
     taken: int, requests: int, client: AsyncSekhaClient, server: FakeServer
 ) -> None:
     server.on(LIST, *[page(A), page(B)][:requests])
@@ -118,7 +116,8 @@ async def test_c12_breaking_off_sends_nothing_more(
     assert len(server.seen) == requests
 
 
-async def test_c12_a_filter_does_not_read_ahead(client: AsyncSekhaClient, server: FakeServer) -> None:
+@pytest.mark.promise("C12")
+async def test_a_filter_does_not_read_ahead(client: AsyncSekhaClient, server: FakeServer) -> None:
     wanted = rows(2, 1, label="wanted")
     server.on(LIST, page(A), page([*wanted, *rows(3, 1)]))
     walk = client.controller.iter_conversations(label="wanted", page_size=2)
@@ -127,7 +126,8 @@ async def test_c12_a_filter_does_not_read_ahead(client: AsyncSekhaClient, server
     await walk.aclose()
 
 
-async def test_c12_a_fault_ends_a_walk_and_repeats_no_page(make: MakeClient, server: FakeServer) -> None:
+@pytest.mark.promise("C12")
+async def test_a_fault_ends_a_walk_and_repeats_no_page(make: MakeClient, server: FakeServer) -> None:
     server.on(LIST, page(A), app_error("Database error: locked", 500), page(B, 4))
     walk = make(max_retries=0).controller.iter_conversations(page_size=2)
     assert [(await walk.__anext__())["conversation_id"] for _ in range(2)] == [one["conversation_id"] for one in A]

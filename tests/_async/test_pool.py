@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from sekha import AsyncSekhaClient, SekhaConnectionError, SekhaNotFoundError, SekhaTimeoutError
-from sekha._concurrency import AsyncCall, Clock, async_gather
+from sekha._concurrency.clock import Clock
+from sekha._concurrency.tasks import AsyncCall, async_gather
 from support import facts
 from support.clock import FakeClock, give_clock
 from support.facts import MESSAGES
@@ -36,8 +37,9 @@ async def test_calls_share_a_connection(client: AsyncSekhaClient, server: FakeSe
     assert connections_of(server) == [1, 1, 1]
 
 
+@pytest.mark.promise("R11")
 @pytest.mark.parametrize("line", [QUERY, CREATE])
-async def test_r11_a_connection_that_the_server_has_closed_is_not_used_again(
+async def test_a_connection_that_the_server_has_closed_is_not_used_again(
     line: str, client: AsyncSekhaClient, server: FakeServer
 ) -> None:
     calls: dict[str, Any] = {
@@ -56,7 +58,8 @@ async def test_r11_a_connection_that_the_server_has_closed_is_not_used_again(
     assert server.lines.count(line) == 3  # none was repeated: the dead connection was seen before it was used
 
 
-async def test_r11_a_write_on_a_connection_that_dies_under_it_is_sent_once(
+@pytest.mark.promise("R11")
+async def test_a_write_on_a_connection_that_dies_under_it_is_sent_once(
     client: AsyncSekhaClient, server: FakeServer
 ) -> None:
     server.on(HEALTH, WELL)
@@ -94,9 +97,8 @@ async def test_the_connection_used_last_is_used_first(
     eventually(lambda: server.open_connections == 1)  # the other one grew old
 
 
-async def test_c7_what_a_server_says_beyond_its_answer_is_no_answer(
-    client: AsyncSekhaClient, server: FakeServer
-) -> None:
+@pytest.mark.promise("C7")
+async def test_what_a_server_says_beyond_its_answer_is_no_answer(client: AsyncSekhaClient, server: FakeServer) -> None:
     server.on(HEALTH, raw(healthy(1000) + lie()))
     server.on(QUERY, FOUND)
     await client.controller.health()
@@ -104,8 +106,9 @@ async def test_c7_what_a_server_says_beyond_its_answer_is_no_answer(
     assert connections_of(server) == [1, 2]
 
 
+@pytest.mark.promise("C7")
 @pytest.mark.parametrize("size", [65536, 65535, 131072, 1000])
-async def test_c7_however_long_the_answer_is_what_follows_it_is_no_answer(
+async def test_however_long_the_answer_is_what_follows_it_is_no_answer(
     size: int, client: AsyncSekhaClient, server: FakeServer
 ) -> None:
     whole, surplus = healthy(size), lie()
@@ -117,7 +120,8 @@ async def test_c7_however_long_the_answer_is_what_follows_it_is_no_answer(
         assert (await client.controller.query("x"))["total"] == 0
 
 
-async def test_c7_what_a_server_says_a_moment_later_is_no_answer(client: AsyncSekhaClient, server: FakeServer) -> None:
+@pytest.mark.promise("C7")
+async def test_what_a_server_says_a_moment_later_is_no_answer(client: AsyncSekhaClient, server: FakeServer) -> None:
     surplus = lie()
     for number in range(40):
         said = threading.Event()
@@ -157,7 +161,8 @@ async def test_whoever_waits_too_long_for_a_connection_is_told(make: MakeClient,
     assert len(server.seen) == 1
 
 
-async def test_r8_many_callers_queue_and_nobody_fails(make: MakeClient, server: FakeServer) -> None:
+@pytest.mark.promise("R8")
+async def test_many_callers_queue_and_nobody_fails(make: MakeClient, server: FakeServer) -> None:
     client = make(max_connections=20, rate_limit_requests=10**9, max_retries=0)
     server.always(QUERY, after(0.002, FOUND))
 
@@ -190,7 +195,8 @@ async def test_closing_breaks_off_what_is_under_way(make: MakeClient, server: Fa
     eventually(lambda: server.open_connections == 0)
 
 
-async def test_c1_closing_a_client_is_no_end_of_an_answer(make: MakeClient, server: FakeServer) -> None:
+@pytest.mark.promise("C1")
+async def test_closing_a_client_is_no_end_of_an_answer(make: MakeClient, server: FakeServer) -> None:
     client, busy = make(max_retries=0), threading.Event()
     start = head(content_type="text/plain", connection="close") + b"\r\n"
     server.on("GET /metrics", raw(start + b"sekha_up 1\nsekha_half_of_a_li", busy.set, end="hang"))
@@ -222,21 +228,22 @@ async def test_a_forgotten_stream_frees_its_place(make: MakeClient, server: Fake
     eventually(lambda: bridge.open_connections == 1)
 
 
-async def test_r8_a_forgotten_stream_holds_up_nobody_who_waits_already(
+@pytest.mark.promise("R8")
+async def test_a_forgotten_stream_holds_up_nobody_who_waits_already(
     make: MakeClient, bridge: FakeServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sekha._async.pool._GLANCE", 0.02)
+    monkeypatch.setattr("sekha._async.http.pool._SWEEP_INTERVAL", 0.02)
     client = make(max_connections=1, timeout=None)
     bridge.on("POST /v1/chat/completions", chunked(delta("Once "), end="hang"))
     bridge.on(HEALTH, answer(facts.BRIDGE_HEALTHY))
     streams: list[Any] = [await client.bridge.stream_complete(MESSAGES)]
-    places: Any = client._models.connections.get()._places  # type: ignore[attr-defined]  # ours, not any transport
+    pool: Any = client._bridge_transport._state.http_transport()  # ours, not any transport
 
     async def wait() -> Any:
         return await client.bridge.health()
 
     async def forget() -> None:
-        while not places._queue:
+        while not pool._state._queue:
             await Clock().async_sleep(0.002)
         with pytest.warns(ResourceWarning, match="neither read to its end nor closed"):
             streams.clear()

@@ -246,7 +246,8 @@ async def test_workflows_refuse_before_anything_is_sent(
     assert server.connections == 0
 
 
-async def test_s4_any_form_of_a_uuid_is_one(client: AsyncSekhaClient, server: FakeServer) -> None:
+@pytest.mark.promise("S4")
+async def test_any_form_of_a_uuid_is_one(client: AsyncSekhaClient, server: FakeServer) -> None:
     for form in (ID, uuid.UUID(ID), ID.upper(), ID.replace("-", ""), f"urn:uuid:{ID}", f"{{{ID}}}"):
         server.on(f"PUT /api/v1/conversations/{ID}/pin", empty())
         await client.controller.pin_conversation(form)
@@ -272,12 +273,13 @@ async def test_what_is_missing_is_named_with_its_variable(cls: Any) -> None:
         (AsyncBridgeClient, "SEKHA_BRIDGE_URL"),
     ],
 )
-async def test_so_it_is_for_one_service(cls: Any, variable: str) -> None:
+async def test_a_setting_that_a_client_of_one_service_misses_is_named(cls: Any, variable: str) -> None:
     with pytest.raises(SekhaConfigError, match=rf"base_url=\.\.\. or set {variable}") as caught:
         cls(api_key="k")
     assert caught.value.sent is False
 
 
+@pytest.mark.promise("C10")
 @pytest.mark.parametrize(
     "url",
     [
@@ -294,18 +296,19 @@ async def test_so_it_is_for_one_service(cls: Any, variable: str) -> None:
         5,
     ],
 )
-async def test_c10_a_url_that_cannot_be_used_is_refused(url: Any) -> None:
+async def test_a_url_that_cannot_be_used_is_refused(url: Any) -> None:
     for name in ("controller_url", "bridge_url"):
         settings: dict[str, Any] = {"controller_url": "http://x", "bridge_url": "http://x", "api_key": "k", name: url}
         with pytest.raises(SekhaConfigError, match=name):
             AsyncSekhaClient(**settings)
 
 
+@pytest.mark.promise("S1", "S2")
 @pytest.mark.parametrize(
     "key", ["", "  ", "sk-CANARY\nx", "sk-CANARY\0", "sk-CANARY€", "sk-CANARY\r\nx: y", "\x7fsk-CANARY", 5]
 )
 @pytest.mark.parametrize("name", ["api_key", "mcp_api_key", "bridge_api_key"])
-async def test_s1_s2_a_key_that_cannot_be_sent_is_refused_and_not_shown(
+async def test_a_key_that_cannot_be_sent_is_refused_and_not_shown(
     name: str, key: Any, client: AsyncSekhaClient
 ) -> None:
     settings: dict[str, Any] = {"controller_url": "http://x", "api_key": "k", name: key}
@@ -382,7 +385,7 @@ async def test_without_a_bridge_a_bridge_call_says_what_to_set(
 
 
 @pytest.mark.parametrize("workflow", ["complete_with_context", "stream_with_context", "complete_with_memory"])
-async def test_so_does_a_workflow_before_it_asks_the_controller(
+async def test_a_workflow_without_a_bridge_is_refused_before_it_asks_the_controller(
     workflow: str, make: MakeClient, server: FakeServer
 ) -> None:
     with pytest.raises(SekhaConfigError, match="SEKHA_BRIDGE_URL"):

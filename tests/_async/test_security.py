@@ -55,6 +55,7 @@ WRONG: list[dict[str, Any]] = [
 ]
 
 
+@pytest.mark.promise("S1")
 @pytest.mark.parametrize("wrong", WRONG)
 @pytest.mark.parametrize(
     "cls",
@@ -68,7 +69,7 @@ WRONG: list[dict[str, Any]] = [
         ClientConfig,
     ],
 )
-async def test_s1_no_secret_is_shown_by_a_client_that_cannot_be_made(cls: Any, wrong: Any) -> None:
+async def test_no_secret_is_shown_by_a_client_that_cannot_be_made(cls: Any, wrong: Any) -> None:
     url = "controller_url" if cls in (AsyncSekhaClient, create_async_sekha_client, SekhaConfig) else "base_url"
     secrets = {"api_key": REST_KEY} if cls is ClientConfig else SECRETS
     arguments = {"url": "https://127.0.0.1:9", **secrets, **wrong}
@@ -82,7 +83,10 @@ async def test_s1_no_secret_is_shown_by_a_client_that_cannot_be_made(cls: Any, w
         assert cls in (SekhaConfig, ClientConfig), "only a config can wait for the rest"
 
 
-async def test_s1_nor_by_a_view_or_another_config(make: MakeClient, tmp_path: Path) -> None:
+@pytest.mark.promise("S1")
+async def test_no_secret_is_shown_by_a_view_or_another_config_that_cannot_be_made(
+    make: MakeClient, tmp_path: Path
+) -> None:
     client, config = make(), SekhaConfig(api_key=REST_KEY)
     file = tmp_path / "sekha.env"
     file.write_text(f"SEKHA_API_KEY={REST_KEY}\nSEKHA_TIMEOUT=soon\n")
@@ -102,7 +106,8 @@ async def test_s1_nor_by_a_view_or_another_config(make: MakeClient, tmp_path: Pa
 # Destinations
 
 
-async def test_s6_no_other_destination_is_contacted_and_nothing_else_is_told(
+@pytest.mark.promise("S6")
+async def test_no_other_destination_is_contacted_and_nothing_else_is_told(
     client: AsyncSekhaClient, server: FakeServer, bridge: FakeServer
 ) -> None:
     with watched("socket.connect", "socket.getaddrinfo", "socket.gethostbyname", "socket.sendto") as seen:

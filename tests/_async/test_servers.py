@@ -56,7 +56,7 @@ TEXT_ONLY = text(
         ([], "Conversation"),
     ],
 )
-async def test_d1_d2_a_missing_label_is_made_and_the_folder_is_the_root(
+async def test_a_missing_label_is_made_and_the_folder_is_the_root(
     messages: list[dict[str, Any]], label: str, client: AsyncSekhaClient, server: FakeServer
 ) -> None:
     server.on(CREATE, answer(facts.CREATED, 201))
@@ -68,9 +68,7 @@ async def test_d1_d2_a_missing_label_is_made_and_the_folder_is_the_root(
 
 
 @pytest.mark.parametrize("importance", [None, 5])
-async def test_d3_the_usual_importance_goes_by_rest(
-    importance: Any, client: AsyncSekhaClient, server: FakeServer
-) -> None:
+async def test_the_usual_importance_goes_by_rest(importance: Any, client: AsyncSekhaClient, server: FakeServer) -> None:
     server.on(CREATE, answer(facts.CREATED, 201))
     made = await client.controller.create_conversation(messages=MESSAGES, importance_score=importance)
     assert "importance_score" not in server.only.json
@@ -79,7 +77,7 @@ async def test_d3_the_usual_importance_goes_by_rest(
 
 
 @pytest.mark.parametrize("importance", [1, 8, 10])
-async def test_d3_another_importance_goes_by_the_tool_and_the_rest_is_read(
+async def test_another_importance_goes_by_the_tool_and_the_rest_is_read(
     importance: int, client: AsyncSekhaClient, server: FakeServer
 ) -> None:
     server.on(STORE, tool(facts.STORED))
@@ -99,7 +97,7 @@ async def test_d3_another_importance_goes_by_the_tool_and_the_rest_is_read(
     assert made["created_at"] == "2026-01-31T09:30:00.123456+00:00"
 
 
-async def test_d3_what_was_stored_by_the_tool_is_not_reported_as_failed(make: MakeClient, server: FakeServer) -> None:
+async def test_what_was_stored_by_the_tool_is_not_reported_as_failed(make: MakeClient, server: FakeServer) -> None:
     server.on(STORE, tool(facts.STORED))
     server.on(f"GET {ONE}", empty(500))
     with pytest.warns(SekhaWarning, match=f"conversation {ID} is stored, but its time could not be read") as caught:
@@ -109,7 +107,7 @@ async def test_d3_what_was_stored_by_the_tool_is_not_reported_as_failed(make: Ma
 
 
 @pytest.mark.parametrize("importance", [8, 10])
-async def test_d3_if_the_tools_refuse_the_key_a_warning_comes_before_anything_is_written(
+async def test_if_the_tools_refuse_the_key_a_warning_comes_before_anything_is_written(
     importance: int, client: AsyncSekhaClient, server: FakeServer
 ) -> None:
     refused = answer({"error": "Invalid API key"}, 401)
@@ -129,7 +127,7 @@ async def test_d3_if_the_tools_refuse_the_key_a_warning_comes_before_anything_is
     assert made["importance_score"] == (10 if importance == 10 else 5)
 
 
-async def test_d3_a_refused_key_is_forgotten_with_another_key(client: AsyncSekhaClient, server: FakeServer) -> None:
+async def test_a_refused_key_is_forgotten_with_another_key(client: AsyncSekhaClient, server: FakeServer) -> None:
     server.on(STORE, answer({"error": "Invalid API key"}, 401), tool(facts.STORED))
     server.on(CREATE, answer(facts.CREATED, 201))
     server.on(f"GET {ONE}", answer(facts.READ))
@@ -140,7 +138,7 @@ async def test_d3_a_refused_key_is_forgotten_with_another_key(client: AsyncSekha
     assert made["importance_score"] == 8
 
 
-async def test_d3_a_pin_that_fails_does_not_make_the_create_fail(make: MakeClient, server: FakeServer) -> None:
+async def test_a_pin_that_fails_does_not_make_the_create_fail(make: MakeClient, server: FakeServer) -> None:
     server.on(STORE, answer({"error": "Invalid API key"}, 401))
     server.on(CREATE, answer(facts.CREATED, 201))
     server.on(f"PUT {ONE}/pin", app_error(NO_CONVERSATION, 500))
@@ -150,7 +148,7 @@ async def test_d3_a_pin_that_fails_does_not_make_the_create_fail(make: MakeClien
     assert made["importance_score"] == 5
 
 
-async def test_d3_another_fault_of_the_tool_is_no_reason_to_store_again(
+async def test_another_fault_of_the_tool_is_no_reason_to_store_again(
     client: AsyncSekhaClient, server: FakeServer
 ) -> None:
     server.on(STORE, DROP)
@@ -163,14 +161,14 @@ async def test_d3_another_fault_of_the_tool_is_no_reason_to_store_again(
 # D4: content parts
 
 
-async def test_d4_content_parts_are_sent_as_they_are(client: AsyncSekhaClient, server: FakeServer) -> None:
+async def test_content_parts_are_sent_as_they_are(client: AsyncSekhaClient, server: FakeServer) -> None:
     server.on(CREATE, answer(facts.CREATED, 201))
     await client.controller.create_conversation(label="L", messages=[{"role": "user", "content": PARTS}])
     assert server.only.json["messages"] == [{"role": "user", "content": PARTS}]
 
 
 @pytest.mark.parametrize("line", [CREATE, STORE])
-async def test_d4_where_only_text_is_taken_parts_become_text_and_that_is_remembered(
+async def test_where_only_text_is_taken_parts_become_text_and_that_is_remembered(
     line: str, client: AsyncSekhaClient, server: FakeServer
 ) -> None:
     stored = answer(facts.CREATED, 201) if line == CREATE else tool(facts.STORED)
@@ -182,7 +180,7 @@ async def test_d4_where_only_text_is_taken_parts_become_text_and_that_is_remembe
     assert [seen.json["messages"] for seen in server.seen] == [[{"role": "user", "content": PARTS}], flat, flat]
 
 
-async def test_d4_an_image_inside_the_message_is_not_lost_unasked(client: AsyncSekhaClient, server: FakeServer) -> None:
+async def test_an_image_inside_the_message_is_not_lost_unasked(client: AsyncSekhaClient, server: FakeServer) -> None:
     picture = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}
     messages: list[dict[str, Any]] = [
         *MESSAGES,
@@ -198,7 +196,7 @@ async def test_d4_an_image_inside_the_message_is_not_lost_unasked(client: AsyncS
     assert server.seen[-1].json["messages"][1]["content"] == "Look:"
 
 
-async def test_d4_another_422_is_not_taken_for_that(client: AsyncSekhaClient, server: FakeServer) -> None:
+async def test_another_422_is_not_taken_for_that(client: AsyncSekhaClient, server: FakeServer) -> None:
     server.on(CREATE, text("Failed to deserialize the JSON body into the target type: missing field `folder`", 422))
     with pytest.raises(SekhaValidationError, match="missing field"):
         await client.controller.create_conversation(label="L", messages=[{"role": "user", "content": PARTS}])
@@ -211,7 +209,7 @@ async def test_d4_another_422_is_not_taken_for_that(client: AsyncSekhaClient, se
 
 
 @pytest.mark.parametrize("wrapped", [False, True])
-async def test_d5_a_context_is_a_list_of_messages(wrapped: bool, client: AsyncSekhaClient, server: FakeServer) -> None:
+async def test_a_context_is_a_list_of_messages(wrapped: bool, client: AsyncSekhaClient, server: FakeServer) -> None:
     found = [remembered("One"), remembered("Two", role="assistant")]
     server.on("POST /api/v1/context/assemble", answer({"messages": found} if wrapped else found))
     context = await client.controller.assemble_context("x")
@@ -228,7 +226,7 @@ async def test_d5_a_context_is_a_list_of_messages(wrapped: bool, client: AsyncSe
     }
 
 
-async def test_d60_excluded_folders_stay_out_however_they_came_in(client: AsyncSekhaClient, server: FakeServer) -> None:
+async def test_excluded_folders_stay_out_however_they_came_in(client: AsyncSekhaClient, server: FakeServer) -> None:
     folders = ["/work", "/work/secret", "/work/secret/deep", "/work/secretary", "/private"]
     flat = {key: value for key, value in remembered("flat", "/private").items() if key != "metadata"}
     found = [*(remembered(folder, folder) for folder in folders), {**flat, "folder": "/private/x", "label": "L"}]
@@ -241,7 +239,7 @@ async def test_d60_excluded_folders_stay_out_however_they_came_in(client: AsyncS
 
 
 @pytest.mark.parametrize("wrapped", [False, True])
-async def test_d9_suggested_labels_are_a_list(wrapped: bool, client: AsyncSekhaClient, server: FakeServer) -> None:
+async def test_suggested_labels_are_a_list(wrapped: bool, client: AsyncSekhaClient, server: FakeServer) -> None:
     found = [{"label": "A", "confidence": 0.9, "is_existing": True, "reason": "Matches"}]
     server.on(
         "POST /api/v1/labels/suggest", answer({"conversation_id": ID, "suggestions": found} if wrapped else found)
@@ -249,7 +247,7 @@ async def test_d9_suggested_labels_are_a_list(wrapped: bool, client: AsyncSekhaC
     assert await client.controller.suggest_labels(ID) == found
 
 
-# D11, D12, D63: lists and counts
+# D11, D63: lists and counts
 
 STORED_ROWS = [
     row("00000000-0000-4000-8000-000000000001", "A", "/work", 10),
@@ -275,7 +273,7 @@ STORED_ROWS = [
         ({"label": "%"}, []),
     ],
 )
-async def test_d11_lists_are_filtered_here(
+async def test_lists_are_filtered_here(
     filters: Any, expected: list[int], client: AsyncSekhaClient, server: FakeServer
 ) -> None:
     server.always(LIST, answer(facts.rows(*STORED_ROWS)))
@@ -287,7 +285,7 @@ async def test_d11_lists_are_filtered_here(
     assert walked == found["results"]
 
 
-async def test_d11_a_filtered_list_has_pages(client: AsyncSekhaClient, server: FakeServer) -> None:
+async def test_a_filtered_list_has_pages(client: AsyncSekhaClient, server: FakeServer) -> None:
     server.always(LIST, answer(facts.rows(*STORED_ROWS)))
     pages = [
         await client.controller.list_conversations(folder="/", subfolders=True, page=n, page_size=3) for n in (1, 2, 3)
@@ -296,7 +294,7 @@ async def test_d11_a_filtered_list_has_pages(client: AsyncSekhaClient, server: F
     assert [(page["total"], page["page"], page["page_size"]) for page in pages] == [(4, 1, 3), (4, 2, 3), (4, 3, 3)]
 
 
-async def test_d63_labels_are_counted_exactly(client: AsyncSekhaClient, server: FakeServer) -> None:
+async def test_labels_are_counted_exactly(client: AsyncSekhaClient, server: FakeServer) -> None:
     server.always(LIST, answer(facts.rows(*STORED_ROWS)))
     assert (await client.controller.count_conversations(label="A"))["count"] == 2
     server.on("GET /api/v1/conversations/count", answer({"count": 4, "label": "a", "folder": None}))
@@ -307,7 +305,8 @@ async def test_d63_labels_are_counted_exactly(client: AsyncSekhaClient, server: 
     assert server.seen[-1].query == {}
 
 
-async def test_d43_two_things_to_count_by_are_refused_even_by_a_server_that_says_200(
+# D43
+async def test_two_things_to_count_by_are_refused_even_by_a_server_that_says_200(
     client: AsyncSekhaClient, server: FakeServer
 ) -> None:
     with pytest.raises(SekhaValidationError) as caught:
@@ -323,6 +322,7 @@ def many(start: int, count: int) -> list[dict[str, Any]]:
     return [row(f"00000000-0000-4000-8000-{number:012}") for number in range(start, start + count)]
 
 
+@pytest.mark.promise("C12")
 @pytest.mark.parametrize(
     ("pages", "expected"),
     [
@@ -332,7 +332,7 @@ def many(start: int, count: int) -> list[dict[str, Any]]:
         pytest.param([many(0, 2), many(1, 2), many(3, 1)], 4, id="a list that moved meanwhile"),
     ],
 )
-async def test_d11_c12_walking_ends(
+async def test_walking_ends(
     pages: list[list[dict[str, Any]]], expected: int, client: AsyncSekhaClient, server: FakeServer
 ) -> None:
     server.on(LIST, *[answer(facts.rows(*page, total=99)) for page in pages])
@@ -341,7 +341,8 @@ async def test_d11_c12_walking_ends(
     assert len(server.seen) == len(pages)
 
 
-async def test_d11_c12_a_list_that_grows_by_a_page_hides_nothing_that_was_there(
+@pytest.mark.promise("C12")
+async def test_a_list_that_grows_by_a_page_hides_nothing_that_was_there(
     client: AsyncSekhaClient, server: FakeServer
 ) -> None:
     known, rest = many(0, 2), many(2, 2)
@@ -351,7 +352,7 @@ async def test_d11_c12_a_list_that_grows_by_a_page_hides_nothing_that_was_there(
     assert walked == [one["conversation_id"] for one in [*known, *rest]]
 
 
-async def test_d11_a_large_memory_is_read_by_the_thousand(client: AsyncSekhaClient, server: FakeServer) -> None:
+async def test_a_large_memory_is_read_by_the_thousand(client: AsyncSekhaClient, server: FakeServer) -> None:
     server.on(LIST, answer(facts.rows(*many(0, 1000), total=1500)), answer(facts.rows(*many(1000, 500), total=1500)))
     assert (await client.controller.count_conversations(label="Hello Sekha!"))["count"] == 1500
     assert [seen.query for seen in server.seen] == [
@@ -370,7 +371,7 @@ async def test_d11_a_large_memory_is_read_by_the_thousand(client: AsyncSekhaClie
         ({"folder": "/new"}, {"label": "Hello Sekha!", "folder": "/new"}),
     ],
 )
-async def test_d13_what_is_left_out_of_an_update_stays(
+async def test_what_is_left_out_of_an_update_stays(
     given: dict[str, str], sent: dict[str, str], client: AsyncSekhaClient, server: FakeServer
 ) -> None:
     server.on(f"GET {ONE}", answer(facts.READ))
@@ -393,7 +394,7 @@ async def test_d13_what_is_left_out_of_an_update_stays(
         (f"DELETE {ONE}", "delete_conversation", [ID]),
     ],
 )
-async def test_d15_a_missing_conversation_is_not_found_though_the_status_is_500(
+async def test_a_missing_conversation_is_not_found_though_the_status_is_500(
     line: str, method: str, arguments: Any, client: AsyncSekhaClient, server: FakeServer
 ) -> None:
     server.on(line, app_error(NO_CONVERSATION, 500))
@@ -403,14 +404,14 @@ async def test_d15_a_missing_conversation_is_not_found_though_the_status_is_500(
     assert ID in str(caught.value)
 
 
-async def test_d16_a_broken_database_is_no_missing_conversation(make: MakeClient, server: FakeServer) -> None:
+async def test_a_broken_database_is_no_missing_conversation(make: MakeClient, server: FakeServer) -> None:
     server.on(f"PUT {ONE}/label", app_error("Database error: Query Error: database is locked", 404))
     with pytest.raises(SekhaServerError, match="database is locked") as caught:
         await make(max_retries=0).controller.update_label(ID, label="A", folder="/")
     assert caught.value.status_code == 404
 
 
-async def test_d49_a_delete_that_this_controller_cannot_do_says_what_to_do(
+async def test_a_delete_that_this_controller_cannot_do_says_what_to_do(
     client: AsyncSekhaClient, server: FakeServer
 ) -> None:
     server.on(f"DELETE {ONE}", app_error("Chroma error: Collection not found: messages", 500))
@@ -423,7 +424,7 @@ async def test_d49_a_delete_that_this_controller_cannot_do_says_what_to_do(
     assert server.lines == [f"DELETE {ONE}"]  # never archived silently
 
 
-async def test_d53_a_raw_query_with_a_fault_is_a_validation_error(client: AsyncSekhaClient, server: FakeServer) -> None:
+async def test_a_raw_query_with_a_fault_is_a_validation_error(client: AsyncSekhaClient, server: FakeServer) -> None:
     words = 'Database error: (code: 1) fts5: syntax error near "+"'
     server.on("POST /api/v1/search/fts", app_error(words, 500))
     with pytest.raises(SekhaValidationError, match="raw=True") as caught:
@@ -440,7 +441,7 @@ async def test_d53_a_raw_query_with_a_fault_is_a_validation_error(client: AsyncS
         ("AND OR NOT", '"AND" "OR" "NOT"'),
     ],
 )
-async def test_d53_words_are_quoted(words: str, sent: str, client: AsyncSekhaClient, server: FakeServer) -> None:
+async def test_words_are_quoted(words: str, sent: str, client: AsyncSekhaClient, server: FakeServer) -> None:
     server.on("POST /api/v1/search/fts", answer({"results": [], "total": 0}))
     await client.controller.full_text_search(words)
     assert server.only.json["query"] == sent
@@ -449,9 +450,7 @@ async def test_d53_words_are_quoted(words: str, sent: str, client: AsyncSekhaCli
 # D17: numbers of messages
 
 
-async def test_d17_messages_are_counted_where_the_server_says_none(
-    client: AsyncSekhaClient, server: FakeServer
-) -> None:
+async def test_messages_are_counted_where_the_server_says_none(client: AsyncSekhaClient, server: FakeServer) -> None:
     server.on(f"GET {ONE}", answer(facts.READ))
     server.on(EXPORT, tool(facts.EXPORT))
     assert (await client.controller.get_conversation(ID))["message_count"] == 1
@@ -463,13 +462,13 @@ async def test_d17_messages_are_counted_where_the_server_says_none(
     assert len(server.seen) == 4
 
 
-async def test_d17_a_number_that_cannot_be_had_is_none_and_never_0(make: MakeClient, server: FakeServer) -> None:
+async def test_a_number_that_cannot_be_had_is_none_and_never_0(make: MakeClient, server: FakeServer) -> None:
     server.on(f"GET {ONE}", answer(facts.READ))
     server.on(EXPORT, answer({"error": "Invalid API key"}, 401))
     assert (await make().controller.get_conversation(ID))["message_count"] is None
 
 
-async def test_d17_a_conversation_without_messages_has_0(client: AsyncSekhaClient, server: FakeServer) -> None:
+async def test_a_conversation_without_messages_has_0(client: AsyncSekhaClient, server: FakeServer) -> None:
     server.on(f"GET {ONE}", answer(facts.READ))
     server.on(EXPORT, tool({**facts.EXPORT, "messages": []}))
     assert (await client.controller.get_conversation(ID))["message_count"] == 0
@@ -491,7 +490,7 @@ async def test_d17_a_conversation_without_messages_has_0(client: AsyncSekhaClien
         ([], 0, []),
     ],
 )
-async def test_d18_a_score_is_what_was_promised(
+async def test_a_score_is_what_was_promised(
     scores: list[float], page: int, expected: list[float], client: AsyncSekhaClient, server: FakeServer
 ) -> None:
     server.on(QUERY, answer({**facts.hits(*[hit(score) for score in scores]), "page": page}))
@@ -510,7 +509,7 @@ async def test_d18_a_score_is_what_was_promised(
         ([0.5, 0.25], " ", [0.5, 0.25]),
     ],
 )
-async def test_d18_so_is_a_score_of_the_tool(
+async def test_a_score_of_the_tool_is_what_was_promised(
     scores: list[float], separator: str, expected: list[float], client: AsyncSekhaClient, server: FakeServer
 ) -> None:
     found = [{**hit(score), "timestamp": f"2026-01-31{separator}09:30:00.123456789"} for score in scores]
@@ -531,7 +530,7 @@ def numbered(count: int, **more: Any) -> list[dict[str, Any]]:
 @pytest.mark.parametrize(
     ("offset", "limit", "asked", "page"), [(0, 3, 3, 1), (3, 3, 6, 2), (7, 2, 9, 4), (20, 2, 22, 11)]
 )
-async def test_d19_an_offset_is_applied_here(
+async def test_an_offset_is_applied_here(
     offset: int, limit: int, asked: int, page: int, client: AsyncSekhaClient, server: FakeServer
 ) -> None:
     found = numbered(min(asked, 10))
@@ -573,7 +572,7 @@ MIXED = [
     ],
 )
 @pytest.mark.parametrize("by", ["query", "search", "search, nested"])
-async def test_d20_d26_filters_are_applied_here(
+async def test_filters_are_applied_here(
     filters: Any, expected: str, by: str, client: AsyncSekhaClient, server: FakeServer
 ) -> None:
     if "min_importance" in filters:
@@ -594,7 +593,7 @@ async def test_d20_d26_filters_are_applied_here(
     assert "filters" not in server.seen[-1].json
 
 
-async def test_d20_a_second_round_asks_for_a_thousand(client: AsyncSekhaClient, server: FakeServer) -> None:
+async def test_a_second_round_asks_for_a_thousand(client: AsyncSekhaClient, server: FakeServer) -> None:
     few = numbered(8, label="no")
     more = [*few, *numbered(3, label="A")]
     server.on(QUERY, answer(facts.hits(*few)), answer(facts.hits(*more)))
@@ -603,16 +602,14 @@ async def test_d20_a_second_round_asks_for_a_thousand(client: AsyncSekhaClient, 
     assert (len(result["results"]), result["total"], result["truncated"]) == (2, 3, False)
 
 
-async def test_d20_what_a_thousand_hits_do_not_show_is_told(client: AsyncSekhaClient, server: FakeServer) -> None:
+async def test_what_a_thousand_hits_do_not_show_is_told(client: AsyncSekhaClient, server: FakeServer) -> None:
     few = answer(facts.hits(*numbered(4, label="no")))
     server.on(QUERY, few, answer(facts.hits(*numbered(1000, label="no"))))
     result = await client.controller.query("x", limit=1, filters={"label": "A"})
     assert (result["results"], result["total"], result["truncated"]) == ([], 0, True)
 
 
-async def test_d20_a_first_round_that_found_all_there_is_is_enough(
-    client: AsyncSekhaClient, server: FakeServer
-) -> None:
+async def test_a_first_round_that_found_all_there_is_is_enough(client: AsyncSekhaClient, server: FakeServer) -> None:
     server.on(QUERY, answer(facts.hits(*MIXED)))
     result = await client.controller.query("x", limit=2, offset=1, filters={"label": "A"})
     assert [one["content"] for one in result["results"]] == ["3"]
@@ -622,7 +619,7 @@ async def test_d20_a_first_round_that_found_all_there_is_is_enough(
 # D22, D23: the envelope of the tools
 
 
-async def test_d22_an_answer_without_an_envelope_is_read(client: AsyncSekhaClient, server: FakeServer) -> None:
+async def test_an_answer_without_an_envelope_is_read(client: AsyncSekhaClient, server: FakeServer) -> None:
     server.on("POST /mcp/tools/memory_get_context", answer(facts.CONTEXT))
     found = await client.mcp.memory_get_context(ID)
     assert (found["label"], found["word_count"]) == ("Hello Sekha!", 12)
@@ -638,7 +635,7 @@ async def test_d22_an_answer_without_an_envelope_is_read(client: AsyncSekhaClien
         (None, SekhaServerError),
     ],
 )
-async def test_d23_a_tool_that_says_no_is_an_error(
+async def test_a_tool_that_says_no_is_an_error(
     words: Any, cls: type[SekhaAPIError], client: AsyncSekhaClient, server: FakeServer
 ) -> None:
     server.on("POST /mcp/tools/memory_get_context", answer({"success": False, "data": None, "error": words}))
@@ -652,7 +649,7 @@ async def test_d23_a_tool_that_says_no_is_an_error(
 # D24, D25: statistics
 
 
-async def test_d25_statistics_of_everything_are_the_servers_and_ours_where_it_has_none(
+async def test_statistics_of_everything_are_the_servers_and_ours_where_it_has_none(
     client: AsyncSekhaClient, server: FakeServer
 ) -> None:
     server.on(
@@ -682,7 +679,7 @@ async def test_d25_statistics_of_everything_are_the_servers_and_ours_where_it_ha
         ({"end_date": "2026-01-31"}, 4, 8.5, ["/", "/work", "/work/deep", "/workshop"], ["A", "AB", "a"]),
     ],
 )
-async def test_d24_statistics_that_the_server_would_get_wrong_are_made_here(
+async def test_statistics_that_the_server_would_get_wrong_are_made_here(
     request_: Any,
     total: int,
     average: float,
@@ -699,14 +696,14 @@ async def test_d24_statistics_that_the_server_would_get_wrong_are_made_here(
     assert (stats["folders"], stats["labels"]) == (folders, labels)
 
 
-async def test_d25_a_server_that_knows_it_all_is_asked_once(client: AsyncSekhaClient, server: FakeServer) -> None:
+async def test_a_server_that_knows_it_all_is_asked_once(client: AsyncSekhaClient, server: FakeServer) -> None:
     whole = {**facts.STATS, "labels": ["A"], "total_messages": 12, "newer": True}
     server.on("POST /mcp/tools/memory_stats", tool(whole))
     assert await client.mcp.memory_stats() == whole
 
 
 @pytest.mark.parametrize(("conversations", "asked", "exports"), [(100, None, 100), (101, None, 0), (3, False, 0)])
-async def test_d25_messages_are_counted_for_a_hundred_conversations_unasked(
+async def test_messages_are_counted_for_a_hundred_conversations_unasked(
     conversations: int, asked: Any, exports: int, client: AsyncSekhaClient, server: FakeServer
 ) -> None:
     server.on("POST /mcp/tools/memory_stats", tool(facts.STATS))
@@ -717,7 +714,9 @@ async def test_d25_messages_are_counted_for_a_hundred_conversations_unasked(
     assert server.most_at_once <= 4
 
 
-async def test_d25_they_are_counted_for_more_when_asked(client: AsyncSekhaClient, server: FakeServer) -> None:
+async def test_messages_are_counted_for_more_conversations_when_asked(
+    client: AsyncSekhaClient, server: FakeServer
+) -> None:
     server.on("POST /mcp/tools/memory_stats", tool(facts.STATS))
     server.on(LIST, answer(facts.rows(*many(0, 101))))
     server.always(EXPORT, after(0.004, tool(facts.EXPORT)))
@@ -727,7 +726,7 @@ async def test_d25_they_are_counted_for_more_when_asked(client: AsyncSekhaClient
 # D27: which key
 
 
-async def test_d27_a_key_that_the_tools_refuse_is_named(make: MakeClient, server: FakeServer) -> None:
+async def test_a_key_that_the_tools_refuse_is_named(make: MakeClient, server: FakeServer) -> None:
     server.always("POST /mcp/tools/memory_get_context", answer({"error": "Invalid API key"}, 401))
     for options, name in (({"mcp_api_key": None}, "api_key"), ({}, "mcp_api_key")):
         with pytest.raises(SekhaAuthError) as caught:
@@ -741,7 +740,7 @@ async def test_d27_a_key_that_the_tools_refuse_is_named(make: MakeClient, server
 
 
 @pytest.mark.parametrize("keyword", ["input", "text"])
-async def test_d29_an_embedding_has_both_shapes(keyword: str, client: AsyncSekhaClient, bridge: FakeServer) -> None:
+async def test_an_embedding_has_both_shapes(keyword: str, client: AsyncSekhaClient, bridge: FakeServer) -> None:
     bridge.on("POST /embed", answer(facts.EMBEDDING))
     found: Any = await client.bridge.embed(**{keyword: "hello"})
     assert bridge.only.json == {"text": "hello"}
@@ -750,7 +749,7 @@ async def test_d29_an_embedding_has_both_shapes(keyword: str, client: AsyncSekha
     assert found["usage"] == {"prompt_tokens": 3, "total_tokens": 3}
 
 
-async def test_d30_several_texts_are_several_requests_in_order(client: AsyncSekhaClient, bridge: FakeServer) -> None:
+async def test_several_texts_are_several_requests_in_order(client: AsyncSekhaClient, bridge: FakeServer) -> None:
     texts = [f"text {number}" for number in range(9)]
     bridge.always("POST /embed", after(0.004, answer(facts.EMBEDDING)))
     found = await client.bridge.embed(texts, model="m")
@@ -761,7 +760,7 @@ async def test_d30_several_texts_are_several_requests_in_order(client: AsyncSekh
     assert bridge.most_at_once <= 4
 
 
-async def test_d30_the_answers_are_put_to_their_texts(client: AsyncSekhaClient, bridge: FakeServer) -> None:
+async def test_the_answers_are_put_to_their_texts(client: AsyncSekhaClient, bridge: FakeServer) -> None:
     late = Reply((0.05, *answer({**facts.EMBEDDING, "embedding": [1.0, 0.0]}).steps))
     bridge.on("POST /embed", late, answer({**facts.EMBEDDING, "embedding": [0.0, 1.0]}))
     await client.bridge.embed(["a", "b"])
@@ -773,7 +772,7 @@ async def test_d30_the_answers_are_put_to_their_texts(client: AsyncSekhaClient, 
     assert first in by_text
 
 
-async def test_d29_a_bridge_with_openais_shape_is_read(client: AsyncSekhaClient, bridge: FakeServer) -> None:
+async def test_a_bridge_with_openais_shape_is_read(client: AsyncSekhaClient, bridge: FakeServer) -> None:
     item = {"object": "embedding", "index": 0, "embedding": [1, 0]}
     shape = {"object": "list", "data": [item], "model": "m", "usage": {"prompt_tokens": 1, "total_tokens": 1}}
     bridge.on("POST /embed", answer(shape))
@@ -795,7 +794,7 @@ async def test_d29_a_bridge_with_openais_shape_is_read(client: AsyncSekhaClient,
         (answer({"status": "healthy", "checks": {"database": True, "chroma": False}}), "healthy", None),
     ],
 )
-async def test_d33_any_controllers_health_has_one_shape(
+async def test_any_controllers_health_has_one_shape(
     reply: Reply, status: str, checks: Any, client: AsyncSekhaClient, server: FakeServer
 ) -> None:
     server.on("GET /health", reply)
@@ -827,7 +826,7 @@ async def test_d33_any_controllers_health_has_one_shape(
         (answer({"status": "healthy", "checks": {"ollama": True}}), "healthy", {"ollama": {"status": "ok"}}, None),
     ],
 )
-async def test_d32_the_bridges_health_has_checks(
+async def test_the_bridges_health_has_checks(
     reply: Reply, status: str, checks: Any, error: Any, client: AsyncSekhaClient, bridge: FakeServer
 ) -> None:
     bridge.on("GET /health", reply)
@@ -843,9 +842,7 @@ async def test_d32_the_bridges_health_has_checks(
 # D41: pruning
 
 
-async def test_d41_an_unknown_id_keeps_everything_from_being_pruned(
-    client: AsyncSekhaClient, server: FakeServer
-) -> None:
+async def test_an_unknown_id_keeps_everything_from_being_pruned(client: AsyncSekhaClient, server: FakeServer) -> None:
     server.on(LIST, answer(facts.rows(row(ID))))
     with pytest.raises(SekhaNotFoundError, match="nothing was archived") as caught:
         await client.controller.prune_execute([ID, OTHER_ID])
@@ -854,7 +851,7 @@ async def test_d41_an_unknown_id_keeps_everything_from_being_pruned(
     assert server.lines == [LIST]
 
 
-async def test_d41_an_id_that_vanished_meanwhile_tells_what_was_archived(
+async def test_an_id_that_vanished_meanwhile_tells_what_was_archived(
     client: AsyncSekhaClient, server: FakeServer
 ) -> None:
     third = "11111111-2222-4333-8444-555555555555"
@@ -875,7 +872,7 @@ async def test_pruning_nothing_asks_nobody(client: AsyncSekhaClient, server: Fak
 # D45
 
 
-async def test_d45_markdown_is_written_here(client: AsyncSekhaClient, server: FakeServer) -> None:
+async def test_markdown_is_written_here(client: AsyncSekhaClient, server: FakeServer) -> None:
     server.on(EXPORT, tool(facts.EXPORT), tool(facts.EXPORT))
     export = await client.mcp.memory_export(ID, format="markdown")
     assert export["content"].startswith("# Hello Sekha!\n")
@@ -892,7 +889,7 @@ async def test_d45_markdown_is_written_here(client: AsyncSekhaClient, server: Fa
 @pytest.mark.parametrize(
     ("before", "spaces"), [("x" * 99 + "ü", 1), ("x" * 99 + "日", 1), ("x" * 98 + "日", 2), ("x" * 97 + "🐈", 3)]
 )
-async def test_d51_a_character_across_byte_100_is_moved(
+async def test_a_character_across_byte_100_is_moved(
     before: str, spaces: int, client: AsyncSekhaClient, server: FakeServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     content = before + " and more"
@@ -909,7 +906,7 @@ async def test_d51_a_character_across_byte_100_is_moved(
     assert "put spaces in front" in caplog.text
 
 
-async def test_d51_other_messages_are_stored_to_the_byte(client: AsyncSekhaClient, server: FakeServer) -> None:
+async def test_other_messages_are_stored_to_the_byte(client: AsyncSekhaClient, server: FakeServer) -> None:
     contents = ["x" * 98 + "üü", "ü" * 50 + "x", "ü" * 50, "", "日本語"]
     server.on(STORE, tool(facts.STORED))
     await client.mcp.memory_store(label="L", messages=[{"role": "user", "content": one} for one in contents])
@@ -919,7 +916,7 @@ async def test_d51_other_messages_are_stored_to_the_byte(client: AsyncSekhaClien
 # D58, D59: tools that say what is not so
 
 
-async def test_d58_archiving_and_pinning_go_by_rest(client: AsyncSekhaClient, server: FakeServer) -> None:
+async def test_archiving_and_pinning_go_by_rest(client: AsyncSekhaClient, server: FakeServer) -> None:
     server.on(f"PUT {ONE}/pin", empty())
     server.on(f"PUT {ONE}/archive", empty())
     updated = await client.mcp.memory_update(ID, status="archived", importance_score=10)
@@ -937,7 +934,7 @@ async def test_d58_archiving_and_pinning_go_by_rest(client: AsyncSekhaClient, se
         ({"status": "active", "importance_score": 7, "label": "L"}, {"status": "archived"}, "status, importance_score"),
     ],
 )
-async def test_d58_what_the_tool_does_not_write_is_an_error(
+async def test_what_the_tool_does_not_write_is_an_error(
     wanted: Any, now: Any, failed: str, client: AsyncSekhaClient, server: FakeServer
 ) -> None:
     says = {"conversation_id": ID, "updated_fields": ["status", "importance_score"], "message": "updated"}
@@ -952,7 +949,7 @@ async def test_d58_what_the_tool_does_not_write_is_an_error(
     assert f"written: {'label' if 'label' in wanted else 'nothing'}" in str(caught.value)
 
 
-async def test_d59_a_prune_tool_that_fails_points_elsewhere(client: AsyncSekhaClient, server: FakeServer) -> None:
+async def test_a_prune_tool_that_fails_points_elsewhere(client: AsyncSekhaClient, server: FakeServer) -> None:
     server.on("POST /mcp/tools/memory_prune", empty(500), empty(500))
     with pytest.raises(SekhaServerError, match=r"prune_dry_run\(\)"):
         await client.mcp.memory_prune()
@@ -962,7 +959,7 @@ async def test_d59_a_prune_tool_that_fails_points_elsewhere(client: AsyncSekhaCl
 
 
 @pytest.mark.parametrize(("given", "sent"), [(0, 1e-6), (0.0, 1e-6), (0.7, 0.7), (2, 2)])
-async def test_d61_a_temperature_of_0_is_nearly_that(
+async def test_a_temperature_of_0_is_nearly_that(
     given: float, sent: float, client: AsyncSekhaClient, bridge: FakeServer
 ) -> None:
     bridge.on("POST /v1/chat/completions", answer(facts.COMPLETION))
@@ -970,7 +967,7 @@ async def test_d61_a_temperature_of_0_is_nearly_that(
     assert bridge.only.json["temperature"] == sent
 
 
-async def test_d8_only_what_a_model_knows_of_a_message_is_sent(client: AsyncSekhaClient, bridge: FakeServer) -> None:
+async def test_only_what_a_model_knows_of_a_message_is_sent(client: AsyncSekhaClient, bridge: FakeServer) -> None:
     bridge.on("POST /v1/chat/completions", answer(facts.COMPLETION))
     await client.bridge.complete([remembered("One"), {"role": "user", "content": "Two", "name": "Ada", "x": 1}])
     assert bridge.only.json == {
@@ -978,7 +975,7 @@ async def test_d8_only_what_a_model_knows_of_a_message_is_sent(client: AsyncSekh
     }
 
 
-async def test_d64_a_model_that_is_down_gives_no_answer_that_looks_like_one(
+async def test_a_model_that_is_down_gives_no_answer_that_looks_like_one(
     client: AsyncSekhaClient, server: FakeServer, bridge: FakeServer
 ) -> None:
     said = {"conversation_id": ID, "level": "daily", "summary": "Daily: 2 messages (LLM offline)"}

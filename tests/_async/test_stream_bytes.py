@@ -54,8 +54,9 @@ ENDS: dict[str, Any] = {
 }
 
 
+@pytest.mark.promise("C1")
 @pytest.mark.parametrize("end", ENDS)
-async def test_c1_a_stream_that_says_neither_is_cut(end: str, client: AsyncSekhaClient, bridge: FakeServer) -> None:
+async def test_a_stream_that_says_neither_is_cut(end: str, client: AsyncSekhaClient, bridge: FakeServer) -> None:
     read = threading.Event()
     stream = await begin(client, bridge, ENDS[end](*BEGINNING, read))
     texts = stream.text_stream()
@@ -73,10 +74,9 @@ async def test_c1_a_stream_that_says_neither_is_cut(end: str, client: AsyncSekha
         eventually(lambda: bridge.open_connections == 0)
 
 
+@pytest.mark.promise("C1")
 @pytest.mark.parametrize("end", ENDS)
-async def test_c1_a_finish_reason_without_done_is_the_end(
-    end: str, client: AsyncSekhaClient, bridge: FakeServer
-) -> None:
+async def test_a_finish_reason_without_done_is_the_end(end: str, client: AsyncSekhaClient, bridge: FakeServer) -> None:
     read = threading.Event()
     stream = await begin(client, bridge, ENDS[end](*BEGINNING, delta("", "stop"), read))
     chunks = [await stream.__anext__() for _ in range(3)]
@@ -88,10 +88,9 @@ async def test_c1_a_finish_reason_without_done_is_the_end(
     assert completion["choices"][0].get("finish_reason") == "stop"
 
 
+@pytest.mark.promise("C1")
 @pytest.mark.parametrize("end", ENDS)
-async def test_c1_done_without_a_finish_reason_is_the_end(
-    end: str, client: AsyncSekhaClient, bridge: FakeServer
-) -> None:
+async def test_done_without_a_finish_reason_is_the_end(end: str, client: AsyncSekhaClient, bridge: FakeServer) -> None:
     read = threading.Event()
     stream = await begin(client, bridge, ENDS[end](*BEGINNING, DONE, read))
     assert len([one async for one in stream]) == 2
@@ -129,7 +128,8 @@ async def chunks_of(client: AsyncSekhaClient, bridge: FakeServer, *pieces: bytes
     return [one async for one in await begin(client, bridge, chunked(*pieces))]
 
 
-async def test_c2_every_cut_of_the_bytes_gives_the_same(client: AsyncSekhaClient, bridge: FakeServer) -> None:
+@pytest.mark.promise("C2")
+async def test_every_cut_of_the_bytes_gives_the_same(client: AsyncSekhaClient, bridge: FakeServer) -> None:
     whole = await chunks_of(client, bridge, WIRE)
     assert [one["choices"][0]["delta"].get("content") for one in whole] == [ODD] * 3
     for at in range(1, len(WIRE)):
@@ -140,8 +140,9 @@ async def test_c2_every_cut_of_the_bytes_gives_the_same(client: AsyncSekhaClient
 # C3: what keeps it alive
 
 
+@pytest.mark.promise("C3")
 @pytest.mark.parametrize("noise", NOISE)
-async def test_c3_keep_alives_between_any_two_events_change_nothing(
+async def test_keep_alives_between_any_two_events_change_nothing(
     noise: str, client: AsyncSekhaClient, bridge: FakeServer
 ) -> None:
     events = [*BEGINNING, delta("", "stop", usage=USAGE), DONE]
@@ -155,8 +156,9 @@ async def test_c3_keep_alives_between_any_two_events_change_nothing(
 # C5: what must not come through
 
 
+@pytest.mark.promise("C5")
 @pytest.mark.parametrize("at_once", [True, False])
-async def test_c5_the_connection_of_a_stream_with_an_error_is_closed_at_once(
+async def test_the_connection_of_a_stream_with_an_error_is_closed_at_once(
     at_once: bool, client: AsyncSekhaClient, bridge: FakeServer
 ) -> None:
     error = event({"error": {"message": "out of memory"}})
@@ -172,8 +174,9 @@ async def test_c5_the_connection_of_a_stream_with_an_error_is_closed_at_once(
 # C8: what servers make of it
 
 
+@pytest.mark.promise("C8")
 @pytest.mark.parametrize("kind", SERVERS)
-async def test_c8_the_chunks_of_every_server_are_the_answer_without_streaming(
+async def test_the_chunks_of_every_server_are_the_answer_without_streaming(
     kind: str, client: AsyncSekhaClient, bridge: FakeServer
 ) -> None:
     head = {"created": 1700000000, "model": "m", "object": "chat.completion.chunk"}
@@ -190,6 +193,7 @@ async def test_c8_the_chunks_of_every_server_are_the_answer_without_streaming(
     assert "" not in said
 
 
+@pytest.mark.promise("C8")
 @pytest.mark.parametrize(
     "odd",
     [
@@ -206,7 +210,7 @@ async def test_c8_the_chunks_of_every_server_are_the_answer_without_streaming(
     ],
     ids=json.dumps,
 )
-async def test_c8_an_odd_chunk_may_come_anywhere(odd: Any, client: AsyncSekhaClient, bridge: FakeServer) -> None:
+async def test_an_odd_chunk_may_come_anywhere(odd: Any, client: AsyncSekhaClient, bridge: FakeServer) -> None:
     chunks = [chunk("Hel"), chunk("lo"), chunk(None, "stop")]
     for at in range(len(chunks) + 1):
         events = chunked(*map(event, [*chunks[:at], odd, *chunks[at:]]), DONE)

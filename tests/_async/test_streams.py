@@ -17,7 +17,8 @@ from sekha import (
     SekhaStreamError,
     SekhaTimeoutError,
 )
-from sekha._concurrency import Clock, async_gather
+from sekha._concurrency.clock import Clock
+from sekha._concurrency.tasks import async_gather
 from support import facts
 from support.clock import FakeClock
 from support.facts import MESSAGES
@@ -45,7 +46,8 @@ async def read(stream: AsyncStream, said: list[str]) -> None:
         said.append(text)
 
 
-async def test_d31_chunks_come_as_they_were_sent(client: AsyncSekhaClient, bridge: FakeServer) -> None:
+# D31
+async def test_chunks_come_as_they_were_sent(client: AsyncSekhaClient, bridge: FakeServer) -> None:
     stream = await begin(client, bridge, chunked(*STORY))
     chunks = [chunk async for chunk in stream]
     assert len(chunks) == 5
@@ -65,7 +67,8 @@ async def test_a_chunk_is_there_before_the_next_one_is_sent(client: AsyncSekhaCl
     assert [text async for text in texts] == ["upon ", "a time."]
 
 
-async def test_c2_events_may_be_cut_anywhere(client: AsyncSekhaClient, bridge: FakeServer) -> None:
+@pytest.mark.promise("C2")
+async def test_events_may_be_cut_anywhere(client: AsyncSekhaClient, bridge: FakeServer) -> None:
     whole = b"".join((delta("Grüße, "), b": ping\r\n\r\n", delta("日本\u2028"), delta("", "stop"), DONE))
     pieces = [whole[at : at + 1] for at in range(len(whole))]
     stream = await begin(client, bridge, chunked(*pieces))
@@ -89,7 +92,8 @@ async def test_the_collected_answer_is_what_complete_gives(client: AsyncSekhaCli
     assert streamed == whole
 
 
-async def test_d31_a_plain_answer_becomes_two_chunks(client: AsyncSekhaClient, bridge: FakeServer) -> None:
+# D31
+async def test_a_plain_answer_becomes_two_chunks(client: AsyncSekhaClient, bridge: FakeServer) -> None:
     stream = await begin(client, bridge, answer(facts.COMPLETION))
     text, end = [chunk async for chunk in stream]
     assert text["choices"][0]["delta"] == {"role": "assistant", "content": "Hi there."}
@@ -112,6 +116,7 @@ async def test_the_documented_loops_work(client: AsyncSekhaClient, bridge: FakeS
         assert said == expected
 
 
+@pytest.mark.promise("C3", "C8")
 @pytest.mark.parametrize(
     "events",
     [
@@ -146,7 +151,7 @@ async def test_the_documented_loops_work(client: AsyncSekhaClient, bridge: FakeS
         ),
     ],
 )
-async def test_c3_c8_what_model_servers_send_is_read(
+async def test_what_model_servers_send_is_read(
     events: tuple[bytes, ...], client: AsyncSekhaClient, bridge: FakeServer
 ) -> None:
     stream = await begin(client, bridge, chunked(*events))
@@ -179,8 +184,9 @@ CUTS = {
 }
 
 
+@pytest.mark.promise("C1")
 @pytest.mark.parametrize("kind", CUTS)
-async def test_c1_a_cut_stream_is_an_error_with_the_text_so_far(
+async def test_a_cut_stream_is_an_error_with_the_text_so_far(
     kind: str, client: AsyncSekhaClient, bridge: FakeServer
 ) -> None:
     stream = await begin(client, bridge, CUTS[kind])
@@ -201,6 +207,7 @@ async def test_c1_a_cut_stream_is_an_error_with_the_text_so_far(
     eventually(lambda: bridge.open_connections == 0)
 
 
+@pytest.mark.promise("C5")
 @pytest.mark.parametrize(
     ("reply", "cls", "words"),
     [
@@ -237,7 +244,7 @@ async def test_c1_a_cut_stream_is_an_error_with_the_text_so_far(
         ),
     ],
 )
-async def test_c5_an_error_inside_a_stream_ends_it(
+async def test_an_error_inside_a_stream_ends_it(
     reply: Reply, cls: type[SekhaError], words: str, client: AsyncSekhaClient, bridge: FakeServer
 ) -> None:
     stream = await begin(client, bridge, reply)
@@ -290,7 +297,8 @@ async def test_a_stream_goes_on_where_a_loop_was_left(client: AsyncSekhaClient, 
     assert await stream.get_final_text() == TEXT
 
 
-async def test_r6_breaking_off_inside_with_frees_the_connection_at_once(make: MakeClient, bridge: FakeServer) -> None:
+@pytest.mark.promise("R6")
+async def test_breaking_off_inside_with_frees_the_connection_at_once(make: MakeClient, bridge: FakeServer) -> None:
     client = make(max_connections=1, max_retries=0)
     bridge.always("GET /health", answer(facts.BRIDGE_HEALTHY))
     for _ in range(3):
@@ -309,7 +317,8 @@ async def test_r6_breaking_off_inside_with_frees_the_connection_at_once(make: Ma
     eventually(lambda: bridge.open_connections <= 1)
 
 
-async def test_r6_an_error_inside_with_frees_the_connection_too(make: MakeClient, bridge: FakeServer) -> None:
+@pytest.mark.promise("R6")
+async def test_an_error_inside_with_frees_the_connection_too(make: MakeClient, bridge: FakeServer) -> None:
     client = make(max_connections=1, max_retries=0)
     bridge.on(CHAT, chunked(*STORY[:3], end="hang"))
     with pytest.raises(ZeroDivisionError):
@@ -325,7 +334,8 @@ async def fail_inside(client: AsyncSekhaClient) -> None:
             raise ZeroDivisionError
 
 
-async def test_r6_a_stream_that_was_read_frees_its_connection_by_itself(make: MakeClient, bridge: FakeServer) -> None:
+@pytest.mark.promise("R6")
+async def test_a_stream_that_was_read_frees_its_connection_by_itself(make: MakeClient, bridge: FakeServer) -> None:
     client = make(max_connections=1, max_retries=0)
     bridge.always("GET /health", answer(facts.BRIDGE_HEALTHY))
     for reply in (chunked(*STORY), chunked(*STORY[:-1]), answer(facts.COMPLETION)):
@@ -351,14 +361,16 @@ async def test_closing_the_text_closes_the_stream(client: AsyncSekhaClient, brid
         await texts.__anext__()
 
 
-async def test_r6_a_forgotten_stream_warns(client: AsyncSekhaClient, bridge: FakeServer) -> None:
+@pytest.mark.promise("R6")
+async def test_a_forgotten_stream_warns(client: AsyncSekhaClient, bridge: FakeServer) -> None:
     stream = await begin(client, bridge, chunked(*STORY))
     with pytest.warns(ResourceWarning, match="neither read to its end nor closed"):
         stream.__del__()
     await stream.aclose()
 
 
-async def test_r6_a_stream_that_was_read_or_closed_does_not_warn(client: AsyncSekhaClient, bridge: FakeServer) -> None:
+@pytest.mark.promise("R6")
+async def test_a_stream_that_was_read_or_closed_does_not_warn(client: AsyncSekhaClient, bridge: FakeServer) -> None:
     stream = await begin(client, bridge, chunked(*STORY))
     await stream.get_final_text()
     stream.__del__()

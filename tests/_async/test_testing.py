@@ -132,11 +132,12 @@ def waits(faulty: ScriptedSekha) -> list[float]:
 # Cuts
 
 
+@pytest.mark.promise("E10")
 @pytest.mark.parametrize("reset", [False, True])
 @pytest.mark.parametrize(
     ("fault", "done"), [(cut_before_work, 0), (cut_in_answer, 1), (cut_after_work, 1)], ids=["before", "in", "after"]
 )
-async def test_e10_a_create_that_is_cut_is_sent_once(
+async def test_a_create_that_is_cut_is_sent_once(
     fault: Callable[..., Fault], done: int, reset: bool, faulty: ScriptedSekha, one: AsyncSekhaClient
 ) -> None:
     faulty.fail(CREATE, fault(reset=reset))
@@ -150,8 +151,9 @@ async def test_e10_a_create_that_is_cut_is_sent_once(
     assert await stored(one) == done + 1
 
 
+@pytest.mark.promise("E10")
 @pytest.mark.parametrize("fault", [cut_before_work(), cut_after_work(reset=True), cut_in_answer(0), garbage()])
-async def test_e10_a_read_that_fails_twice_is_made_a_third_time(
+async def test_a_read_that_fails_twice_is_made_a_third_time(
     fault: Fault, faulty: ScriptedSekha, one: AsyncSekhaClient
 ) -> None:
     faulty.fail(COUNT, fault, times=2)
@@ -164,8 +166,9 @@ async def test_e10_a_read_that_fails_twice_is_made_a_third_time(
     assert time.monotonic() - begin < 1 + sum(waits(faulty))
 
 
+@pytest.mark.promise("E10")
 @pytest.mark.parametrize("at", [0, 1, 20])
-async def test_e10_an_answer_is_cut_behind_so_many_bytes(at: int, faulty: ScriptedSekha, connect: MakeFaulty) -> None:
+async def test_an_answer_is_cut_behind_so_many_bytes(at: int, faulty: ScriptedSekha, connect: MakeFaulty) -> None:
     faulty.fail(COUNT, cut_in_answer(at))
     with socket.create_connection(("127.0.0.1", int(faulty.controller_url.rpartition(":")[2]))) as raw:
         raw.sendall(f"{COUNT} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {faulty.api_key}\r\n\r\n".encode())
@@ -177,8 +180,9 @@ async def test_e10_an_answer_is_cut_behind_so_many_bytes(at: int, faulty: Script
     assert len(body) == at
 
 
+@pytest.mark.promise("E10")
 @pytest.mark.parametrize("at", [0, 1, 150, 500])
-async def test_e10_a_stream_is_cut_behind_so_many_bytes(at: int, faulty: ScriptedSekha, one: AsyncSekhaClient) -> None:
+async def test_a_stream_is_cut_behind_so_many_bytes(at: int, faulty: ScriptedSekha, one: AsyncSekhaClient) -> None:
     faulty.fail(CHAT, cut_in_answer(at))
     stream = await one.bridge.stream_complete(MESSAGES)
     said: list[str] = []
@@ -195,14 +199,16 @@ async def test_e10_a_stream_is_cut_behind_so_many_bytes(at: int, faulty: Scripte
     assert length_of_stream(faulty) > 500
 
 
-async def test_e10_a_cut_behind_the_end_of_an_answer_is_told(faulty: ScriptedSekha, one: AsyncSekhaClient) -> None:
+@pytest.mark.promise("E10")
+async def test_a_cut_behind_the_end_of_an_answer_is_told(faulty: ScriptedSekha, one: AsyncSekhaClient) -> None:
     faulty.fail(COUNT, cut_in_answer(1000))
     assert await stored(one) == 0
     with pytest.raises(AssertionError, match=r"cut_in_answer\(at=1000\): the answer to GET \S+ has only \d+ bytes"):
         faulty.check()
 
 
-async def test_e10_a_cut_behind_the_end_of_a_stream_is_told(faulty: ScriptedSekha, one: AsyncSekhaClient) -> None:
+@pytest.mark.promise("E10")
+async def test_a_cut_behind_the_end_of_a_stream_is_told(faulty: ScriptedSekha, one: AsyncSekhaClient) -> None:
     faulty.fail(CHAT, cut_in_answer(100_000))
     stream = await one.bridge.stream_complete(MESSAGES)
     assert await stream.get_final_text()
@@ -211,7 +217,8 @@ async def test_e10_a_cut_behind_the_end_of_a_stream_is_told(faulty: ScriptedSekh
         faulty.check()
 
 
-async def test_e10_a_stale_connection_is_noticed_before_a_write(faulty: ScriptedSekha, one: AsyncSekhaClient) -> None:
+@pytest.mark.promise("E10")
+async def test_a_stale_connection_is_noticed_before_a_write(faulty: ScriptedSekha, one: AsyncSekhaClient) -> None:
     faulty.fail(COUNT, stale_keep_alive())
     assert await stored(one) == 0
     await create(one)
@@ -221,7 +228,8 @@ async def test_e10_a_stale_connection_is_noticed_before_a_write(faulty: Scripted
     assert waits(faulty) == []
 
 
-async def test_e10_refused_connections_are_refused_until_they_are_taken_again(
+@pytest.mark.promise("E10")
+async def test_refused_connections_are_refused_until_they_are_taken_again(
     faulty: ScriptedSekha, one: AsyncSekhaClient
 ) -> None:
     assert isinstance(faulty.clock, FakeClock)
@@ -244,7 +252,8 @@ async def test_e10_refused_connections_are_refused_until_they_are_taken_again(
 # Time
 
 
-async def test_e10_a_delay_passes_on_the_clock(faulty: ScriptedSekha, connect: MakeFaulty) -> None:
+@pytest.mark.promise("E10")
+async def test_a_delay_passes_on_the_clock(faulty: ScriptedSekha, connect: MakeFaulty) -> None:
     begin = time.monotonic()
     faulty.fail(COUNT, delay(3600), times=2)
     assert await stored(connect()) == 0
@@ -254,7 +263,8 @@ async def test_e10_a_delay_passes_on_the_clock(faulty: ScriptedSekha, connect: M
     assert time.monotonic() - begin < 60
 
 
-async def test_e10_a_delay_on_the_real_clock_is_real(sekha: LocalSekha) -> None:
+@pytest.mark.promise("E10")
+async def test_a_delay_on_the_real_clock_is_real(sekha: LocalSekha) -> None:
     with ScriptedSekha(sekha, clock=Clock()) as faulty:
         faulty.fail(COUNT, delay(0.05))
         async with AsyncSekhaClient(**faulty.options) as client:
@@ -263,7 +273,8 @@ async def test_e10_a_delay_on_the_real_clock_is_real(sekha: LocalSekha) -> None:
             assert time.monotonic() - begin >= 0.05
 
 
-async def test_e10_an_answer_that_is_held_back_comes_in_the_end_or_never(
+@pytest.mark.promise("E10")
+async def test_an_answer_that_is_held_back_comes_in_the_end_or_never(
     faulty: ScriptedSekha, connect: MakeFaulty
 ) -> None:
     go_on = threading.Event()
@@ -279,7 +290,8 @@ async def test_e10_an_answer_that_is_held_back_comes_in_the_end_or_never(
     assert await stored(connect()) == 1
 
 
-async def test_e10_an_answer_drips(faulty: ScriptedSekha, connect: MakeFaulty) -> None:
+@pytest.mark.promise("E10")
+async def test_an_answer_drips(faulty: ScriptedSekha, connect: MakeFaulty) -> None:
     faulty.fail(COUNT, drip())
     faulty.fail(COUNT, drip(7, pause=1.0))
     faulty.fail(CHAT, drip(3))
@@ -292,7 +304,8 @@ async def test_e10_an_answer_drips(faulty: ScriptedSekha, connect: MakeFaulty) -
     assert await stream.get_final_text() == whole["choices"][0]["message"]["content"]
 
 
-async def test_e10_a_storm_of_repetitions_takes_no_time(faulty: ScriptedSekha, connect: MakeFaulty) -> None:
+@pytest.mark.promise("E10")
+async def test_a_storm_of_repetitions_takes_no_time(faulty: ScriptedSekha, connect: MakeFaulty) -> None:
     faulty.fail(COUNT, answer_with(503, headers={"Retry-After": "59"}), times=30)
     begin = time.monotonic()
     assert await stored(connect(max_retries=40)) == 0
@@ -300,7 +313,8 @@ async def test_e10_a_storm_of_repetitions_takes_no_time(faulty: ScriptedSekha, c
     assert time.monotonic() - begin < 60
 
 
-async def test_e10_the_limiter_waits_on_the_clock(faulty: ScriptedSekha, connect: MakeFaulty) -> None:
+@pytest.mark.promise("E10")
+async def test_the_limiter_waits_on_the_clock(faulty: ScriptedSekha, connect: MakeFaulty) -> None:
     client = connect(rate_limit_requests=2, rate_limit_window=3600.0)
     begin = time.monotonic()
     for _ in range(5):
@@ -309,7 +323,8 @@ async def test_e10_the_limiter_waits_on_the_clock(faulty: ScriptedSekha, connect
     assert time.monotonic() - begin < 3600
 
 
-async def test_e10_a_client_of_one_service_takes_the_clock_too(faulty: ScriptedSekha) -> None:
+@pytest.mark.promise("E10")
+async def test_a_client_of_one_service_takes_the_clock_too(faulty: ScriptedSekha) -> None:
     async with AsyncMemoryController(base_url=faulty.controller_url, api_key=faulty.api_key) as controller:
         use_clock(controller, faulty.clock)
         faulty.fail(COUNT, cut_before_work())
@@ -317,7 +332,8 @@ async def test_e10_a_client_of_one_service_takes_the_clock_too(faulty: ScriptedS
         assert len(waits(faulty)) == 1
 
 
-async def test_e10_a_client_without_a_bridge_takes_the_clock(faulty: ScriptedSekha) -> None:
+@pytest.mark.promise("E10")
+async def test_a_client_without_a_bridge_takes_the_clock(faulty: ScriptedSekha) -> None:
     async with AsyncSekhaClient(controller_url=faulty.controller_url, api_key=faulty.api_key) as client:
         use_clock(client, faulty.clock)
         faulty.fail(COUNT, cut_before_work())
@@ -328,6 +344,7 @@ async def test_e10_a_client_without_a_bridge_takes_the_clock(faulty: ScriptedSek
 # Answers
 
 
+@pytest.mark.promise("E10")
 @pytest.mark.parametrize(
     ("body", "code", "error", "message"),
     [
@@ -337,7 +354,7 @@ async def test_e10_a_client_without_a_bridge_takes_the_clock(faulty: ScriptedSek
         (None, 503, SekhaServerError, "503"),
     ],
 )
-async def test_e10_an_answer_with_a_status_and_a_body(
+async def test_an_answer_with_a_status_and_a_body(
     body: object, code: int, error: Any, message: str, faulty: ScriptedSekha, connect: MakeFaulty
 ) -> None:
     faulty.fail(CREATE, answer_with(code, body, {"X-Request-Id": "abc"}))
@@ -348,7 +365,8 @@ async def test_e10_an_answer_with_a_status_and_a_body(
     assert await stored(connect()) == 0
 
 
-async def test_e10_an_answer_with_headers(faulty: ScriptedSekha, one: AsyncSekhaClient) -> None:
+@pytest.mark.promise("E10")
+async def test_an_answer_with_headers(faulty: ScriptedSekha, one: AsyncSekhaClient) -> None:
     faulty.fail(COUNT, answer_with(429, headers={"Retry-After": "7", "Connection": "close"}))
     faulty.fail(COUNT, answer_with(200, "not JSON", {"content-type": "application/json"}))
     with pytest.raises(SekhaDecodeError):
@@ -357,7 +375,8 @@ async def test_e10_an_answer_with_headers(faulty: ScriptedSekha, one: AsyncSekha
     assert sum(waits(faulty)) == pytest.approx(7)
 
 
-async def test_e10_a_fault_of_your_own(faulty: ScriptedSekha, one: AsyncSekhaClient) -> None:
+@pytest.mark.promise("E10")
+async def test_a_fault_of_your_own(faulty: ScriptedSekha, one: AsyncSekhaClient) -> None:
     def wrong(exchange: Exchange) -> bool:
         raise RuntimeError("a slip")
 
@@ -370,9 +389,8 @@ async def test_e10_a_fault_of_your_own(faulty: ScriptedSekha, one: AsyncSekhaCli
 # What is matched
 
 
-async def test_e10_a_template_is_for_every_id_and_a_path_for_its_own(
-    faulty: ScriptedSekha, connect: MakeFaulty
-) -> None:
+@pytest.mark.promise("E10")
+async def test_a_template_is_for_every_id_and_a_path_for_its_own(faulty: ScriptedSekha, connect: MakeFaulty) -> None:
     client, other = connect(max_retries=0), ID[:-1] + "2"
     faulty.fail(READ.replace("id", "conversation"), answer_with(418), times=2)
     faulty.fail(READ.replace("{id}", other), answer_with(423))
@@ -385,7 +403,8 @@ async def test_e10_a_template_is_for_every_id_and_a_path_for_its_own(
     assert seen == [418, 418, 423, 404, 404]
 
 
-async def test_e10_a_server_can_be_named(faulty: ScriptedSekha, connect: MakeFaulty) -> None:
+@pytest.mark.promise("E10")
+async def test_a_server_can_be_named(faulty: ScriptedSekha, connect: MakeFaulty) -> None:
     client = connect(max_retries=0)
     faulty.fail("GET /health", answer_with(500, "bad"), server="bridge")
     assert (await client.controller.health())["status"] == "healthy"
@@ -396,7 +415,8 @@ async def test_e10_a_server_can_be_named(faulty: ScriptedSekha, connect: MakeFau
     ]
 
 
-async def test_e10_a_fault_that_never_happened_is_told_once(faulty: ScriptedSekha, connect: MakeFaulty) -> None:
+@pytest.mark.promise("E10")
+async def test_a_fault_that_never_happened_is_told_once(faulty: ScriptedSekha, connect: MakeFaulty) -> None:
     faulty.fail(COUNT, cut_after_work(reset=True), times=3)
     with pytest.raises(SekhaConnectionError):
         await stored(connect(max_retries=1))
@@ -410,7 +430,8 @@ async def test_e10_a_fault_that_never_happened_is_told_once(faulty: ScriptedSekh
     faulty.check()
 
 
-async def test_e10_a_request_that_no_route_is_for_is_told(faulty: ScriptedSekha, connect: MakeFaulty) -> None:
+@pytest.mark.promise("E10")
+async def test_a_request_that_no_route_is_for_is_told(faulty: ScriptedSekha, connect: MakeFaulty) -> None:
     with pytest.raises(SekhaNotFoundError):
         await connect(controller_url=f"{faulty.controller_url}/v9").controller.count_conversations()
     with pytest.raises(AssertionError, match="GET /v9/api/v1/conversations/count came to the controller, which has no"):
@@ -419,6 +440,7 @@ async def test_e10_a_request_that_no_route_is_for_is_told(faulty: ScriptedSekha,
         await connect().controller.get_conversation(ID)  # this has a route
 
 
+@pytest.mark.promise("E10")
 @pytest.mark.parametrize(
     ("line", "told"),
     [
@@ -429,7 +451,7 @@ async def test_e10_a_request_that_no_route_is_for_is_told(faulty: ScriptedSekha,
         ("nonsense", "there is no route 'nonsense'$"),
     ],
 )
-async def test_e10_a_fault_for_no_route_is_refused(line: str, told: str, faulty: ScriptedSekha) -> None:
+async def test_a_fault_for_no_route_is_refused(line: str, told: str, faulty: ScriptedSekha) -> None:
     with pytest.raises(ValueError, match=told):
         faulty.fail(line, garbage())
     with pytest.raises(ValueError, match="there is no route"):
@@ -438,7 +460,8 @@ async def test_e10_a_fault_for_no_route_is_refused(line: str, told: str, faulty:
         faulty.fail(CREATE, garbage(), times=0)
 
 
-async def test_e10_a_body_in_chunks_is_told(faulty: ScriptedSekha) -> None:
+@pytest.mark.promise("E10")
+async def test_a_body_in_chunks_is_told(faulty: ScriptedSekha) -> None:
     with socket.create_connection(("127.0.0.1", int(faulty.controller_url.rpartition(":")[2]))) as raw:
         raw.sendall(f"{CREATE} HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n".encode())
         received = b""
@@ -452,7 +475,8 @@ async def test_e10_a_body_in_chunks_is_told(faulty: ScriptedSekha) -> None:
 # The log
 
 
-async def test_e10_every_request_is_noted_without_its_key(faulty: ScriptedSekha, connect: MakeFaulty) -> None:
+@pytest.mark.promise("E10")
+async def test_every_request_is_noted_without_its_key(faulty: ScriptedSekha, connect: MakeFaulty) -> None:
     key = faulty.api_key
     client = connect(headers={"x-api-key": key, "x-team": "blue"})
     before = time.time()
@@ -474,7 +498,8 @@ async def test_e10_every_request_is_noted_without_its_key(faulty: ScriptedSekha,
 # How it stands
 
 
-async def test_e10_it_starts_a_sekha_of_its_own() -> None:
+@pytest.mark.promise("E10")
+async def test_scripted_sekha_starts_a_server_of_its_own() -> None:
     own = ScriptedSekha()
     with pytest.raises(LocalSekhaError, match="not running"):
         _ = own.options
@@ -487,7 +512,8 @@ async def test_e10_it_starts_a_sekha_of_its_own() -> None:
         own.fail(CREATE, garbage())
 
 
-async def test_e10_the_block_fails_only_if_it_has_not_failed_already(sekha: LocalSekha) -> None:
+@pytest.mark.promise("E10")
+async def test_the_block_fails_only_if_it_has_not_failed_already(sekha: LocalSekha) -> None:
     with pytest.raises(AssertionError, match="happened 0 of 1"), ScriptedSekha(sekha) as faulty:
         faulty.fail(CREATE, garbage())
     faulty = ScriptedSekha(sekha)
@@ -495,7 +521,8 @@ async def test_e10_the_block_fails_only_if_it_has_not_failed_already(sekha: Loca
         await break_off(faulty)
 
 
-async def test_e10_the_real_servers_mistakes_come_through() -> None:
+@pytest.mark.promise("E10")
+async def test_the_real_servers_mistakes_come_through() -> None:
     with LocalSekha(profile="controller-0.1") as real, ScriptedSekha(real) as faulty:
         async with AsyncSekhaClient(**faulty.options) as client:
             await create(client)
@@ -505,8 +532,9 @@ async def test_e10_the_real_servers_mistakes_come_through() -> None:
             assert await stored(client) == 2
 
 
-async def test_e10_a_client_that_leaves_is_noticed_while_sekha_works(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sekha.local.server._GRACE", 0)
+@pytest.mark.promise("E10")
+async def test_a_client_that_leaves_is_noticed_while_sekha_works(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sekha.local.server._GRACE_SECONDS", 0)
     with socket.socket() as model:
         model.bind(("127.0.0.1", 0))
         model.listen()
@@ -515,4 +543,4 @@ async def test_e10_a_client_that_leaves_is_noticed_while_sekha_works(monkeypatch
             async with AsyncSekhaClient(**faulty.options, timeout=0.3, max_retries=0) as client:
                 with pytest.raises(SekhaTimeoutError):
                     await client.bridge.complete(MESSAGES)
-            eventually(lambda: faulty._front("bridge").open_connections == 0)
+            eventually(lambda: faulty._proxy("bridge").open_connections == 0)

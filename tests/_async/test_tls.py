@@ -69,16 +69,16 @@ async def works(client: AsyncSekhaClient) -> None:
     assert await stream.get_final_text() == "Hi"
 
 
-async def test_s7_an_authority_of_ones_own(make: MakeClient, safe: FakeServer, certificates: Certificates) -> None:
+@pytest.mark.promise("S7")
+async def test_a_custom_certificate_authority(make: MakeClient, safe: FakeServer, certificates: Certificates) -> None:
     context = ssl.create_default_context(cafile=certificates.ca)
     for verify in (certificates.ca, context):
         await works(make(controller_url=safe.url, bridge_url=safe.url, verify=verify))
     assert (safe.connections, safe.unmatched) == (4, [])
 
 
-async def test_s7_a_certificate_of_the_client(
-    make: MakeClient, careful: FakeServer, certificates: Certificates
-) -> None:
+@pytest.mark.promise("S7")
+async def test_a_client_certificate(make: MakeClient, careful: FakeServer, certificates: Certificates) -> None:
     for cert in (certificates.client, certificates.both):
         client = make(controller_url=careful.url, bridge_url=careful.url, verify=certificates.ca, cert=cert)
         await works(client)
@@ -89,7 +89,8 @@ async def test_s7_a_certificate_of_the_client(
     assert "certificate required" in str(caught.value).lower().replace("_", " ")
 
 
-async def test_s7_verify_false_warns_once_and_works(make: MakeClient, other: FakeServer) -> None:
+@pytest.mark.promise("S7")
+async def test_verify_false_warns_once_and_works(make: MakeClient, other: FakeServer) -> None:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         client = make(controller_url=other.url, bridge_url=other.url, verify=False)
@@ -103,14 +104,16 @@ async def test_s7_verify_false_warns_once_and_works(make: MakeClient, other: Fak
     assert Path(warning.filename).name == "conftest.py", "where the client is made"
 
 
-async def test_s7_the_warning_names_every_host(make: MakeClient) -> None:
+@pytest.mark.promise("S7")
+async def test_the_warning_names_every_host(make: MakeClient) -> None:
     with pytest.warns(SekhaWarning, match="of a.test and b.test:81 is not checked") as caught:
         make(controller_url="https://a.test", bridge_url="https://b.test:81", verify=False)
     assert len(caught) == 1
 
 
+@pytest.mark.promise("C7")
 @pytest.mark.parametrize("size", [1000, 16384, 32768])  # TLS has records of 16 KiB
-async def test_c7_what_a_server_says_beyond_its_answer_is_no_answer(
+async def test_what_a_server_says_beyond_its_answer_is_no_answer(
     size: int, make: MakeClient, safe: FakeServer, certificates: Certificates
 ) -> None:
     client = make(controller_url=safe.url, verify=certificates.ca)
@@ -130,8 +133,9 @@ async def test_connections_are_used_again(make: MakeClient, safe: FakeServer, ce
     assert safe.connections == 1
 
 
+@pytest.mark.promise("S7")
 @pytest.mark.parametrize("method", ["query", "create_conversation"])
-async def test_s7_a_failure_names_host_and_reason(
+async def test_a_failure_names_host_and_reason(
     method: str, make: MakeClient, safe: FakeServer, other: FakeServer, certificates: Certificates, clock: FakeClock
 ) -> None:
     arguments: dict[str, Any] = {"query": "x"} if method == "query" else {"messages": MESSAGES}
@@ -171,14 +175,16 @@ def plain() -> Iterator[str]:
     listener.close()
 
 
-async def test_s7_a_server_without_tls_is_named(make: MakeClient, plain: str) -> None:
+@pytest.mark.promise("S7")
+async def test_a_server_without_tls_is_named(make: MakeClient, plain: str) -> None:
     with pytest.raises(SekhaConnectionError) as caught:
         await make(controller_url=f"https://{plain}", max_retries=0).controller.query("x")
     assert str(caught.value).startswith(f"{plain}: cannot connect: [SSL")
     assert caught.value.sent is False
 
 
-async def test_s7_files_that_cannot_be_used_are_refused_at_construction(
+@pytest.mark.promise("S7")
+async def test_files_that_cannot_be_used_are_refused_at_construction(
     make: MakeClient, certificates: Certificates, tmp_path: Path
 ) -> None:
     nothing = tmp_path / "nothing.pem"

@@ -33,6 +33,7 @@ def made(call: Call, client: SekhaClient) -> None:
         result.get_final_text()
 
 
+@pytest.mark.promise("C10")
 @pytest.mark.parametrize(
     ("ending", "prefix"),
     [
@@ -46,7 +47,7 @@ def made(call: Call, client: SekhaClient) -> None:
         ("/caf%C3%A9", "/caf%C3%A9"),
     ],
 )
-def test_c10_what_is_sent_has_the_prefix_and_the_endpoint_once(
+def test_what_is_sent_has_the_prefix_and_the_endpoint_once(
     ending: str, prefix: str, make: MakeClient, server: FakeServer, bridge: FakeServer
 ) -> None:
     client = make(controller_url=server.url + ending, bridge_url=bridge.url + ending)
@@ -76,20 +77,22 @@ def server_6() -> Iterator[FakeServer]:
     server.check()
 
 
+@pytest.mark.promise("C10")
 @pytest.mark.parametrize("ending", ["", "/", "/sekha/v1/"])
-def test_c10_an_address_of_ipv6_has_brackets_and_a_port(
-    ending: str, make: MakeClient, server_6: FakeServer
-) -> None:
+def test_an_address_of_ipv6_has_brackets_and_a_port(ending: str, make: MakeClient, server_6: FakeServer) -> None:
     assert "[::1]:" in server_6.url
     server_6.on(f"GET {ending.rstrip('/')}/health", answer(facts.HEALTHY))
     assert (make(controller_url=server_6.url + ending).controller.health())["status"] == "healthy"
     assert server_6.only.headers["host"] == server_6.url.replace("http://", "")
 
 
+@pytest.mark.promise("C10")
 @pytest.mark.parametrize(
     ("cls", "service"), [(MemoryController, "controller"), (MCPClient, "mcp"), (BridgeClient, "bridge")]
 )
-def test_c10_so_it_is_for_one_service(cls: Any, service: str, server: FakeServer) -> None:
+def test_what_a_client_of_one_service_sends_has_the_prefix_and_the_endpoint_once(
+    cls: Any, service: str, server: FakeServer
+) -> None:
     call = next(call for call in CALLS if call.service == service and len(call.wires) == 1)
     method, _, path = call.wires[0].line.partition(" ")
     for ending in ("/sekha", "/sekha/"):
@@ -112,8 +115,9 @@ REFUSED: dict[str, tuple[Any, ...]] = {
 }
 
 
+@pytest.mark.promise("C10")
 @pytest.mark.parametrize("kind", REFUSED)
-def test_c10_what_is_no_base_url_is_refused_clearly(kind: str) -> None:
+def test_what_is_no_base_url_is_refused_clearly(kind: str) -> None:
     for url in REFUSED[kind]:
         for name in ("controller_url", "bridge_url"):
             settings: dict[str, Any] = {"controller_url": "http://x", "bridge_url": "http://x", "api_key": "k"}

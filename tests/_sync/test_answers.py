@@ -21,7 +21,7 @@ from sekha import (
     SekhaServerError,
     SekhaValidationError,
 )
-from sekha._endpoints import ENDPOINTS
+from sekha._api.endpoints import ENDPOINTS
 from sekha.errors import BODY_LIMIT
 from support import facts, mutants
 from support.calls import CALLS, MODELS, Call
@@ -61,8 +61,9 @@ def kept(call: Call, place: mutants.Place, data: Any) -> bool:
     return not (wrapped or made_of_others or (call.name, place) in ADAPTED)
 
 
+@pytest.mark.promise("C6")
 @pytest.mark.parametrize("call", READ, ids=lambda call: call.name)
-def test_c6_what_a_newer_server_adds_is_kept(
+def test_what_a_newer_server_adds_is_kept(
     call: Call, client: SekhaClient, server: FakeServer, bridge: FakeServer
 ) -> None:
     asked = bridge if call.service == MODELS else server
@@ -77,12 +78,13 @@ def test_c6_what_a_newer_server_adds_is_kept(
                 assert not same or NEW_WORD in json.dumps(found), (place, key)
 
 
+@pytest.mark.promise("C6")
 @pytest.mark.parametrize("call", READ, ids=lambda call: call.name)
-def test_c6_what_is_optional_may_be_missing_or_null(
+def test_what_is_optional_may_be_missing_or_null(
     call: Call, client: SekhaClient, server: FakeServer, bridge: FakeServer
 ) -> None:
     asked = bridge if call.service == MODELS else server
-    shapes = {f"{row.service.value}.{row.name}": row.reader._shape for row in ENDPOINTS}
+    shapes = {f"{row.service.value}.{row.name}": row.parser._schema for row in ENDPOINTS}
     shape = shapes.get(call.name)
     if shape is None:
         return  # made of others, or nothing comes back
@@ -104,7 +106,8 @@ CHUNK: Any = {
 }
 
 
-def test_c6_chunks_of_newer_servers_are_kept_as_they_are(client: SekhaClient, bridge: FakeServer) -> None:
+@pytest.mark.promise("C6")
+def test_chunks_of_newer_servers_are_kept_as_they_are(client: SekhaClient, bridge: FakeServer) -> None:
     odd: list[Any] = []
     for place, item in mutants.fields(CHUNK):
         odd.append(changed(CHUNK, place, **{NEW_KEY: NEW_VALUE}))
@@ -154,8 +157,9 @@ BODIES: list[tuple[bytes, str, str]] = [
 TYPES = ("application/json", "text/html; charset=utf-8", "")
 
 
+@pytest.mark.promise("C7")
 @pytest.mark.parametrize("status", REFUSALS)
-def test_c7_a_refusal_with_any_body_is_the_right_error(status: int, make: MakeClient, server: FakeServer) -> None:
+def test_a_refusal_with_any_body_is_the_right_error(status: int, make: MakeClient, server: FakeServer) -> None:
     client = make(max_retries=0, rate_limit_requests=1_000_000)
     for data, words, _ in BODIES:
         for content_type in TYPES:
@@ -174,8 +178,9 @@ def test_c7_a_refusal_with_any_body_is_the_right_error(status: int, make: MakeCl
     assert len(server.seen) == len(BODIES) * len(TYPES)
 
 
+@pytest.mark.promise("C7")
 @pytest.mark.parametrize("content_type", TYPES)
-def test_c7_an_answer_of_another_shape_is_named_with_its_first_wrong_place(
+def test_an_answer_of_another_shape_is_named_with_its_first_wrong_place(
     content_type: str, client: SekhaClient, server: FakeServer
 ) -> None:
     for data, _, place in BODIES:
@@ -191,8 +196,9 @@ def test_c7_an_answer_of_another_shape_is_named_with_its_first_wrong_place(
     assert len(server.seen) == len(BODIES)  # none of them is repeated
 
 
+@pytest.mark.promise("C7")
 @pytest.mark.parametrize("content_type", TYPES)
-def test_c7_a_204_has_no_body_whatever_stands_behind_it(
+def test_a_204_has_no_body_whatever_stands_behind_it(
     content_type: str, client: SekhaClient, server: FakeServer
 ) -> None:
     for data, _, _ in BODIES:

@@ -124,7 +124,8 @@ def others(name: str, method: Any, argument: str) -> dict[str, Any]:
     return {one: MESSAGES if one == "messages" else good(name, one) for one in needed - {argument}}
 
 
-def test_c11_what_cannot_be_sent_is_refused_by_its_place(
+@pytest.mark.promise("C11")
+def test_what_cannot_be_sent_is_refused_by_its_place(
     client: SekhaClient, server: FakeServer, bridge: FakeServer
 ) -> None:
     tried: set[str] = set()
@@ -146,8 +147,11 @@ def test_c11_what_cannot_be_sent_is_refused_by_its_place(
     assert server.connections == bridge.connections == 0
 
 
+@pytest.mark.promise("C11")
 @pytest.mark.parametrize("bad", ["\0", "a\0b", "\ud800", 5, None])
-def test_c11_so_are_keys(bad: Any, client: SekhaClient, server: FakeServer, bridge: FakeServer) -> None:
+def test_keys_that_cannot_be_sent_are_refused_by_their_place(
+    bad: Any, client: SekhaClient, server: FakeServer, bridge: FakeServer
+) -> None:
     for name, method in methods(client):
         for parameter in arguments(method):
             value = good(name, parameter.name)
@@ -161,7 +165,8 @@ def test_c11_so_are_keys(bad: Any, client: SekhaClient, server: FakeServer, brid
     assert server.connections == bridge.connections == 0
 
 
-def test_c11_the_good_values_are_good(client: SekhaClient, server: FakeServer) -> None:
+@pytest.mark.promise("C11")
+def test_the_good_values_are_good(client: SekhaClient, server: FakeServer) -> None:
     """So it was the bad ones that were refused."""
     server.always("POST /api/v1/conversations", answer(facts.CREATED, 201))
     client.controller.create_conversation(STORED)

@@ -48,8 +48,9 @@ def bomb(start: bytes, size: int = 50 * LIMIT) -> bytes:
     return gzip.compress(start + b" " * size)
 
 
+@pytest.mark.promise("S5")
 @pytest.mark.parametrize("length", [True, False])
-def test_s5_a_long_answer_is_refused(length: bool, make: MakeClient, server: FakeServer) -> None:
+def test_a_long_answer_is_refused(length: bool, make: MakeClient, server: FakeServer) -> None:
     client = make(max_response_bytes=10_000)
     data = b'{"results": [' + b" " * 20_000
     endless = raw(head(content_type="application/json") + b"\r\n", data, end="close")
@@ -59,20 +60,23 @@ def test_s5_a_long_answer_is_refused(length: bool, make: MakeClient, server: Fak
     assert (caught.value.attempts, caught.value.sent) == (1, True)
 
 
+@pytest.mark.promise("S5")
 @pytest.mark.parametrize("status", [500, 422])
-def test_s5_so_is_a_long_error(status: int, make: MakeClient, server: FakeServer) -> None:
+def test_a_long_error_is_refused(status: int, make: MakeClient, server: FakeServer) -> None:
     server.on(f"PUT /api/v1/conversations/{ID}/pin", text("x" * 20_000, status))
     with pytest.raises(SekhaError, match="max_response_bytes=10000"):
         make(max_response_bytes=10_000, max_retries=0).controller.pin_conversation(ID)
 
 
-def test_s5_an_answer_of_just_the_limit_is_fine(make: MakeClient, server: FakeServer) -> None:
+@pytest.mark.promise("S5")
+def test_an_answer_of_just_the_limit_is_fine(make: MakeClient, server: FakeServer) -> None:
     data = json.dumps(facts.hits()).encode()
     server.on(QUERY, body(data.ljust(10_000)))
     assert (make(max_response_bytes=10_000).controller.query("x"))["results"] == []
 
 
-def test_s5_a_write_whose_answer_is_too_long_may_have_been_applied(make: MakeClient, server: FakeServer) -> None:
+@pytest.mark.promise("S5")
+def test_a_write_whose_answer_is_too_long_may_have_been_applied(make: MakeClient, server: FakeServer) -> None:
     server.on("POST /api/v1/conversations", answer({**facts.CREATED, "more": "x" * 20_000}, 201))
     with pytest.raises(SekhaDecodeError) as caught:
         make(max_response_bytes=10_000).controller.create_conversation(messages=MESSAGES)
@@ -82,6 +86,7 @@ def test_s5_a_write_whose_answer_is_too_long_may_have_been_applied(make: MakeCli
 # Compressed, although nobody asked for it
 
 
+@pytest.mark.promise("S5")
 @pytest.mark.parametrize(
     ("coding", "data"),
     [
@@ -94,7 +99,7 @@ def test_s5_a_write_whose_answer_is_too_long_may_have_been_applied(make: MakeCli
     ],
     ids=["gzip", "two files", "x-gzip", "deflate", "deflate without its header", "identity"],
 )
-def test_s5_an_answer_that_was_compressed_all_the_same_is_read(
+def test_an_answer_that_was_compressed_all_the_same_is_read(
     coding: str, data: bytes, make: MakeClient, server: FakeServer
 ) -> None:
     start = head(content_length=str(len(data)), content_encoding=coding) + b"\r\n"
@@ -106,10 +111,11 @@ def test_s5_an_answer_that_was_compressed_all_the_same_is_read(
     assert server.connections == 1
 
 
+@pytest.mark.promise("S5")
 @pytest.mark.parametrize(
     ("coding", "data"), [("br", b"x"), ("gzip, br", b"x"), ("gzip", b"no gzip"), ("deflate", b"\xff\xff\xff")]
 )
-def test_s5_an_answer_that_cannot_be_opened_is_an_error(
+def test_an_answer_that_cannot_be_opened_is_an_error(
     coding: str, data: bytes, make: MakeClient, server: FakeServer
 ) -> None:
     server.on("POST /api/v1/conversations", body(data, 201, content_encoding=coding))
@@ -120,8 +126,9 @@ def test_s5_an_answer_that_cannot_be_opened_is_an_error(
     assert len(server.seen) == 1
 
 
+@pytest.mark.promise("S5")
 @pytest.mark.parametrize("status", [200, 422])
-def test_s5_a_bomb_does_not_explode(status: int, make: MakeClient, server: FakeServer) -> None:
+def test_a_bomb_does_not_explode(status: int, make: MakeClient, server: FakeServer) -> None:
     data = bomb(b'{"results": [')
     server.on(QUERY, body(data, status, content_encoding="gzip"))
     client = make(max_response_bytes=LIMIT)
@@ -129,14 +136,16 @@ def test_s5_a_bomb_does_not_explode(status: int, make: MakeClient, server: FakeS
         client.controller.query("x")
 
 
-def test_s5_nor_does_one_in_a_stream(make: MakeClient, bridge: FakeServer) -> None:
+@pytest.mark.promise("S5")
+def test_a_bomb_in_a_stream_does_not_explode(make: MakeClient, bridge: FakeServer) -> None:
     bridge.on(CHAT, body(bomb(b"data: "), 200, "text/event-stream", content_encoding="gzip"))
     stream = make(max_response_bytes=LIMIT).bridge.stream_complete(MESSAGES)
     with pytest.raises(SekhaDecodeError, match=f"longer than {LIMIT} bytes"), little_memory():
         stream.get_final_text()
 
 
-def test_s5_a_stream_that_was_compressed_all_the_same_is_read(make: MakeClient, bridge: FakeServer) -> None:
+@pytest.mark.promise("S5")
+def test_a_stream_that_was_compressed_all_the_same_is_read(make: MakeClient, bridge: FakeServer) -> None:
     whole = delta("Hi") + delta(" there", "stop") + DONE
     bridge.on(CHAT, body(gzip.compress(whole), 200, "text/event-stream", content_encoding="gzip"))
     stream = make().bridge.stream_complete(MESSAGES)
@@ -146,13 +155,15 @@ def test_s5_a_stream_that_was_compressed_all_the_same_is_read(make: MakeClient, 
 # Endless
 
 
+@pytest.mark.promise("S5")
 @pytest.mark.parametrize("status", [200, 500])
-def test_s5_an_endless_answer_is_refused_early(status: int, make: MakeClient, server: FakeServer) -> None:
+def test_an_endless_answer_is_refused_early(status: int, make: MakeClient, server: FakeServer) -> None:
     server.on(QUERY, chunked(b"[", *ENDLESS, status=status, content_type="application/json", end="close"))
     with pytest.raises(SekhaDecodeError, match=f"max_response_bytes={LIMIT}"), little_memory():
         make(max_response_bytes=LIMIT, max_retries=0).controller.query("x")
 
 
+@pytest.mark.promise("S5")
 @pytest.mark.parametrize(
     "steps",
     [
@@ -165,7 +176,7 @@ def test_s5_an_endless_answer_is_refused_early(status: int, make: MakeClient, se
     ],
     ids=["data", "comment", "just too long", "many lines", "name", "behind another"],
 )
-def test_s5_an_endless_event_is_refused_early(steps: Any, make: MakeClient, bridge: FakeServer) -> None:
+def test_an_endless_event_is_refused_early(steps: Any, make: MakeClient, bridge: FakeServer) -> None:
     bridge.on(CHAT, chunked(*steps, end="close"))
     client = make(max_response_bytes=LIMIT)
     with pytest.raises(SekhaDecodeError, match=f"an event is longer than {LIMIT} bytes"), little_memory():
@@ -173,7 +184,10 @@ def test_s5_an_endless_event_is_refused_early(steps: Any, make: MakeClient, brid
             pass
 
 
-def test_s5_so_is_an_endless_answer_of_a_bridge_that_cannot_stream(make: MakeClient, bridge: FakeServer) -> None:
+@pytest.mark.promise("S5")
+def test_an_endless_answer_of_a_bridge_that_cannot_stream_is_refused_early(
+    make: MakeClient, bridge: FakeServer
+) -> None:
     steps = (head(transfer_encoding="chunked") + b"\r\n", *in_chunks(b"[", *ENDLESS))
     bridge.on(CHAT, raw(*steps, end="close"))
     with pytest.raises(SekhaDecodeError, match=f"longer than {LIMIT} bytes"), little_memory():
@@ -181,7 +195,8 @@ def test_s5_so_is_an_endless_answer_of_a_bridge_that_cannot_stream(make: MakeCli
             pass
 
 
-def test_s5_the_limit_is_for_one_event_not_for_all(make: MakeClient, bridge: FakeServer) -> None:
+@pytest.mark.promise("S5")
+def test_the_limit_is_for_one_event_not_for_all(make: MakeClient, bridge: FakeServer) -> None:
     pieces = [delta("x" * 5_000)] * 10
     bridge.on(CHAT, chunked(*pieces, delta("", "stop"), event("[DONE]")))
     stream = make(max_response_bytes=10_000).bridge.stream_complete(MESSAGES)

@@ -24,8 +24,7 @@ from sekha import (
     SekhaTimeoutError,
     create_sekha_client,
 )
-from sekha._concurrency import Call
-from sekha._httpx import HTTPClient
+from sekha._concurrency.tasks import Call
 from sekha.local import LocalSekha
 from sekha.types import ClientConfig
 from support import facts
@@ -86,7 +85,8 @@ def test_settings_from_a_file(server: FakeServer, tmp_path: Path) -> None:
     assert key_of(server) == "Bearer from-file"
 
 
-def test_r14_making_a_client_opens_nothing(make: MakeClient, server: FakeServer, bridge: FakeServer) -> None:
+@pytest.mark.promise("R14")
+def test_making_a_client_opens_nothing(make: MakeClient, server: FakeServer, bridge: FakeServer) -> None:
     for _ in range(10):
         make()
     assert server.connections == bridge.connections == 0
@@ -105,7 +105,8 @@ def test_headers_go_with_every_request(make: MakeClient, server: FakeServer, bri
 # Views
 
 
-def test_r13_a_view_shares_connections_and_closes_nothing(client: SekhaClient, server: FakeServer) -> None:
+@pytest.mark.promise("R13")
+def test_a_view_shares_connections_and_closes_nothing(client: SekhaClient, server: FakeServer) -> None:
     server.always("GET /health", answer(facts.HEALTHY))
     client.controller.health()
     with client.with_options(timeout=5.0) as view:
@@ -286,10 +287,11 @@ def test_a_client_of_one_service_on_a_local_sekha(sekha: LocalSekha) -> None:
 # A client of the user's
 
 
-def test_r13_a_lent_client_sends_and_stays_open(server: FakeServer, bridge: FakeServer) -> None:
+@pytest.mark.promise("R13")
+def test_a_lent_client_sends_and_stays_open(server: FakeServer, bridge: FakeServer) -> None:
     server.always("GET /health", answer(facts.HEALTHY))
     bridge.on("POST /v1/chat/completions", chunked(delta("Hi"), DONE))
-    with HTTPClient(headers={"x-mine": "1"}) as lent:
+    with httpx.Client(headers={"x-mine": "1"}) as lent:
         client = SekhaClient(
             controller_url=server.url, bridge_url=bridge.url, api_key=REST_KEY, http_client=lent, timeout=7.0
         )
@@ -309,7 +311,7 @@ def test_r13_a_lent_client_sends_and_stays_open(server: FakeServer, bridge: Fake
 
 
 def test_a_lent_client_that_was_closed_is_our_error(server: FakeServer) -> None:
-    lent = HTTPClient()
+    lent = httpx.Client()
     lent.close()
     client = SekhaClient(controller_url=server.url, api_key=REST_KEY, http_client=lent)
     with pytest.raises(SekhaClosedError) as caught:
@@ -323,7 +325,7 @@ def test_a_lent_client_that_was_closed_is_our_error(server: FakeServer) -> None:
 )
 def test_a_lent_client_cannot_be_combined(option: Any) -> None:
     (name,) = option
-    with HTTPClient() as lent:
+    with httpx.Client() as lent:
         with pytest.raises(SekhaConfigError, match=f"http_client cannot be combined with {name}"):
             SekhaClient(controller_url="http://x", api_key="k", http_client=lent, **option)
         for cls in (MemoryController, MCPClient, BridgeClient):
@@ -362,11 +364,12 @@ NEVER_SENT = {
 }
 
 
+@pytest.mark.promise("C4")
 @pytest.mark.parametrize("cls", httpx_errors())
-def test_c4_every_error_of_the_network_becomes_ours(cls: type[Exception], clock: FakeClock) -> None:
+def test_every_error_of_the_network_becomes_ours(cls: type[Exception], clock: FakeClock) -> None:
     error = cls("it broke")
     seen: list[httpx.Request] = []
-    with HTTPClient(transport=cast(Any, failing(error, seen))) as lent:
+    with httpx.Client(transport=cast(Any, failing(error, seen))) as lent:
         client = SekhaClient(controller_url="http://x.test:81", api_key=REST_KEY, max_retries=2, http_client=lent)
         give_clock(client, clock)
         with pytest.raises(SekhaConnectionError) as caught:
@@ -386,7 +389,8 @@ def test_c4_every_error_of_the_network_becomes_ours(cls: type[Exception], clock:
 # Closing
 
 
-def test_r13_closing_closes_every_connection(make: MakeClient, server: FakeServer, bridge: FakeServer) -> None:
+@pytest.mark.promise("R13")
+def test_closing_closes_every_connection(make: MakeClient, server: FakeServer, bridge: FakeServer) -> None:
     client = make()
     server.on("GET /health", answer(facts.HEALTHY))
     bridge.on("GET /health", answer(facts.BRIDGE_HEALTHY))
@@ -411,7 +415,8 @@ def test_r13_closing_closes_every_connection(make: MakeClient, server: FakeServe
     assert len(server.seen) == len(bridge.seen) == 1
 
 
-def test_r13_leaving_with_closes_even_after_an_error(server: FakeServer) -> None:
+@pytest.mark.promise("R13")
+def test_leaving_with_closes_even_after_an_error(server: FakeServer) -> None:
     server.on("GET /health", answer(facts.HEALTHY))
     with pytest.raises(ZeroDivisionError):
         leave_by_an_error(server)
@@ -425,7 +430,8 @@ def leave_by_an_error(server: FakeServer) -> None:
         raise ZeroDivisionError
 
 
-def test_r13_a_client_that_was_never_used_can_be_closed(make: MakeClient) -> None:
+@pytest.mark.promise("R13")
+def test_a_client_that_was_never_used_can_be_closed(make: MakeClient) -> None:
     make().close()
 
 

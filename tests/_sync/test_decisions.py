@@ -21,7 +21,7 @@ from sekha import (
     SekhaValidationError,
     SekhaWarning,
 )
-from sekha._concurrency import Call, gather
+from sekha._concurrency.tasks import Call, gather
 from support import facts
 from support.facts import ID, MESSAGES, remembered, row
 from support.replies import after, answer, empty, text
@@ -58,14 +58,16 @@ def fill(client: SekhaClient) -> dict[str, str]:
 # What is sent
 
 
-def test_d1_d2_d3_a_create_with_nothing_but_messages_and_importance_is_stored(real: SekhaClient) -> None:
+# D1, D2, D3
+def test_a_create_with_nothing_but_messages_and_importance_is_stored(real: SekhaClient) -> None:
     made = real.controller.create_conversation(messages=MESSAGES, importance_score=8)
     (stored,) = (real.controller.list_conversations())["results"]
     assert (stored["label"], stored["folder"]) == ("Hello Sekha!", "/")
     assert stored["metadata"].get("importance_score") == made.get("importance_score") == 8
 
 
-def test_d3_an_importance_that_cannot_be_set_is_warned_about_and_the_rest_is_stored(
+# D3
+def test_an_importance_that_cannot_be_set_is_warned_about_and_the_rest_is_stored(
     real: SekhaClient,
 ) -> None:
     wrong = real.with_options(mcp_api_key="a-key-that-this-controller-does-not-know")
@@ -81,7 +83,8 @@ def test_d3_an_importance_that_cannot_be_set_is_warned_about_and_the_rest_is_sto
     assert (made.get("importance_score"), pinned.get("importance_score")) == (5, 10)
 
 
-def test_d4_parts_are_stored_as_text_and_no_image_is_lost_unasked(real: SekhaClient) -> None:
+# D4
+def test_parts_are_stored_as_text_and_no_image_is_lost_unasked(real: SekhaClient) -> None:
     picture = {"type": "image_url", "image_url": {"url": "https://example.test/cat.png"}}
     parts = [{"role": "user", "content": [{"type": "text", "text": "Look:"}, picture]}]
     made = real.controller.create_conversation(label="L", messages=parts)
@@ -93,6 +96,7 @@ def test_d4_parts_are_stored_as_text_and_no_image_is_lost_unasked(real: SekhaCli
     assert (real.controller.list_conversations())["total"] == 1
 
 
+# D6
 @pytest.mark.parametrize(
     ("given", "sent"),
     [
@@ -103,7 +107,7 @@ def test_d4_parts_are_stored_as_text_and_no_image_is_lost_unasked(real: SekhaCli
         ),
     ],
 )
-def test_d6_labels_and_budget_of_a_context_are_always_sent(
+def test_labels_and_budget_of_a_context_are_always_sent(
     given: Any, sent: Any, client: SekhaClient, server: FakeServer
 ) -> None:
     server.on(CONTEXT, answer([]))
@@ -113,8 +117,9 @@ def test_d6_labels_and_budget_of_a_context_are_always_sent(
         client.controller.assemble_context("x", context_budget=10.5)  # type: ignore[arg-type]
 
 
+# D7
 @pytest.mark.parametrize("flat", [False, True])
-def test_d7_a_prompt_cites_where_a_memory_comes_from_however_the_server_says_it(
+def test_a_prompt_cites_where_a_memory_comes_from_however_the_server_says_it(
     flat: bool, client: SekhaClient, server: FakeServer, bridge: FakeServer
 ) -> None:
     found = remembered("We use PostgreSQL.", folder="/work", label="Decision")
@@ -126,7 +131,8 @@ def test_d7_a_prompt_cites_where_a_memory_comes_from_however_the_server_says_it(
     assert 'label="Decision" folder="/work">\nWe use PostgreSQL.' in bridge.only.json["messages"][0]["content"]
 
 
-def test_d14_a_folder_is_set_without_losing_the_label(
+# D14
+def test_a_folder_is_set_without_losing_the_label(
     client: SekhaClient, server: FakeServer, real: SekhaClient
 ) -> None:
     server.on(f"GET {ONE}", answer(facts.READ))
@@ -142,8 +148,9 @@ def test_d14_a_folder_is_set_without_losing_the_label(
     assert (now["label"], now["folder"]) == ("Other", "/new")
 
 
+# D28
 @pytest.mark.parametrize("key", ["x", "sk-anything", "no prefix at all"])
-def test_d28_any_key_that_is_not_blank_is_sent(key: str, make: MakeClient, server: FakeServer) -> None:
+def test_any_key_that_is_not_blank_is_sent(key: str, make: MakeClient, server: FakeServer) -> None:
     server.on("GET /health", answer(facts.HEALTHY))
     make(api_key=key).controller.health()
     assert server.only.headers["authorization"] == f"Bearer {key}"
@@ -152,7 +159,8 @@ def test_d28_any_key_that_is_not_blank_is_sent(key: str, make: MakeClient, serve
             SekhaClient(controller_url=server.url, api_key=blank)
 
 
-def test_d40_the_days_of_a_prune_are_90_and_never_below_0(client: SekhaClient, server: FakeServer) -> None:
+# D40
+def test_the_days_of_a_prune_are_90_and_never_below_0(client: SekhaClient, server: FakeServer) -> None:
     server.always(DRY_RUN, answer({"suggestions": [], "total": 0}))
     client.controller.prune_dry_run()
     for days in (0, 36500):
@@ -165,13 +173,15 @@ def test_d40_the_days_of_a_prune_are_90_and_never_below_0(client: SekhaClient, s
     assert len(server.seen) == 3
 
 
-def test_d44_nothing_is_offered_that_no_server_has(client: SekhaClient) -> None:
+# D44
+def test_nothing_is_offered_that_no_server_has(client: SekhaClient) -> None:
     absent = ("stats", "labels", "folders", "export", "tools", "list_tools", "memory_query", "vision", "messages")
     for service in (client.controller, client.mcp, client.bridge):
         assert [name for name in absent if hasattr(service, name)] == []
 
 
-def test_d51_a_message_that_would_kill_the_server_is_stored_whole_and_so_are_those_behind_it(
+# D51
+def test_a_message_that_would_kill_the_server_is_stored_whole_and_so_are_those_behind_it(
     real: SekhaClient,
 ) -> None:
     contents = ["x" * (100 - n) + character + " and more" for n, character in ((1, "ü"), (2, "日"), (3, "🐈"))]
@@ -184,7 +194,8 @@ def test_d51_a_message_that_would_kill_the_server_is_stored_whole_and_so_are_tho
     assert len(real.controller.get_messages(tool["id"])) == 1
 
 
-def test_d52_fifty_creates_at_once_succeed_four_at_a_time(
+# D52
+def test_fifty_creates_at_once_succeed_four_at_a_time(
     client: SekhaClient, server: FakeServer, real: SekhaClient
 ) -> None:
     def create(which: SekhaClient, number: int) -> Call[[], Any]:
@@ -203,7 +214,8 @@ def test_d52_fifty_creates_at_once_succeed_four_at_a_time(
 # What is answered
 
 
-def test_d5_d9_d60_contexts_and_labels_are_lists_and_excluded_folders_stay_out(real: SekhaClient) -> None:
+# D5, D9, D60
+def test_contexts_and_labels_are_lists_and_excluded_folders_stay_out(real: SekhaClient) -> None:
     ids = fill(real)
     context = real.controller.assemble_context("docker")
     assert "The docker password is in the safe." in [message["content"] for message in context]
@@ -214,7 +226,8 @@ def test_d5_d9_d60_contexts_and_labels_are_lists_and_excluded_folders_stay_out(r
     assert all(0 <= one["confidence"] <= 1 and one["label"] for one in suggested)
 
 
-def test_d11_d63_lists_and_counts_are_right_where_the_servers_filters_are_not(real: SekhaClient) -> None:
+# D11, D63
+def test_lists_and_counts_are_right_where_the_servers_filters_are_not(real: SekhaClient) -> None:
     ids = fill(real)
     real.controller.archive_conversation(ids["deployment"])
     for filters, expected in (
@@ -233,7 +246,9 @@ def test_d11_d63_lists_and_counts_are_right_where_the_servers_filters_are_not(re
     assert (real.controller.count_conversations(folder="/work"))["count"] == 2
 
 
-def test_d11_c12_a_list_that_changes_while_it_is_walked_repeats_nothing_and_ends(real: SekhaClient) -> None:
+# D11
+@pytest.mark.promise("C12")
+def test_a_list_that_changes_while_it_is_walked_repeats_nothing_and_ends(real: SekhaClient) -> None:
     fill(real)
     seen: list[str] = []
     for one in real.controller.iter_conversations(page_size=2):
@@ -244,7 +259,8 @@ def test_d11_c12_a_list_that_changes_while_it_is_walked_repeats_nothing_and_ends
     assert len(seen) >= 5
 
 
-def test_d15_an_unknown_conversation_is_not_found_whatever_the_status(real: SekhaClient) -> None:
+# D15
+def test_an_unknown_conversation_is_not_found_whatever_the_status(real: SekhaClient) -> None:
     controller, mcp = real.controller, real.mcp
     for call, status in (
         (controller.get_conversation, 404),
@@ -262,7 +278,8 @@ def test_d15_an_unknown_conversation_is_not_found_whatever_the_status(real: Sekh
         assert caught.value.status_code == status, call
 
 
-def test_d17_messages_are_counted_rightly(real: SekhaClient) -> None:
+# D17
+def test_messages_are_counted_rightly(real: SekhaClient) -> None:
     ids = fill(real)
     for name, expected in (("/work", 2), ("Pinned", 3), ("Empty", 0)):
         assert (real.controller.get_conversation(ids[name]))["message_count"] == expected
@@ -270,7 +287,8 @@ def test_d17_messages_are_counted_rightly(real: SekhaClient) -> None:
     assert (wrong.controller.get_conversation(ids["/work"]))["message_count"] is None
 
 
-def test_d18_d19_the_best_hit_has_the_highest_score_and_pages_join(real: SekhaClient) -> None:
+# D18, D19
+def test_the_best_hit_has_the_highest_score_and_pages_join(real: SekhaClient) -> None:
     fill(real)
     whole = (real.controller.query("We deploy with docker.", limit=6))["results"]
     scores = [hit["score"] for hit in whole]
@@ -285,7 +303,8 @@ def test_d18_d19_the_best_hit_has_the_highest_score_and_pages_join(real: SekhaCl
     assert only["score"] == pytest.approx(1.0, abs=1e-5)
 
 
-def test_d20_d26_filters_of_searches_hold(real: SekhaClient) -> None:
+# D20, D26
+def test_filters_of_searches_hold(real: SekhaClient) -> None:
     fill(real)
     for filters, expected in (
         ({"label": "Deploy"}, {"/work", "/work/ops"}),
@@ -304,14 +323,16 @@ def test_d20_d26_filters_of_searches_hold(real: SekhaClient) -> None:
         real.controller.query("docker", filters={"author": "Ada"})
 
 
-def test_d22_d23_the_tools_results_come_without_their_envelope(real: SekhaClient) -> None:
+# D22, D23
+def test_the_tools_results_come_without_their_envelope(real: SekhaClient) -> None:
     ids = fill(real)
     context = real.mcp.memory_get_context(ids["/work"])
     assert (context["label"], context["importance_score"], context["created_at"][-6:]) == ("Deploy", 8, "+00:00")
     assert "success" not in context
 
 
-def test_d24_d25_statistics_are_right_whatever_they_are_asked_by(real: SekhaClient) -> None:
+# D24, D25
+def test_statistics_are_right_whatever_they_are_asked_by(real: SekhaClient) -> None:
     fill(real)
     everything = real.mcp.memory_stats()
     assert (everything["total_conversations"], everything["total_messages"]) == (5, 7)
@@ -331,7 +352,8 @@ def test_d24_d25_statistics_are_right_whatever_they_are_asked_by(real: SekhaClie
         assert stats["average_importance"] == pytest.approx(average)
 
 
-def test_d29_d30_d31_d61_the_bridge_embeds_lists_and_streams_what_it_sends_at_once(
+# D29, D30, D31, D61
+def test_the_bridge_embeds_lists_and_streams_what_it_sends_at_once(
     real: SekhaClient,
 ) -> None:
     found = real.bridge.embed(["one", "two"])
@@ -343,7 +365,8 @@ def test_d29_d30_d31_d61_the_bridge_embeds_lists_and_streams_what_it_sends_at_on
     assert chunks[1]["choices"][0].get("finish_reason") == "stop"
 
 
-def test_d32_d33_health_has_one_shape_on_the_real_servers(real: SekhaClient) -> None:
+# D32, D33
+def test_health_has_one_shape_on_the_real_servers(real: SekhaClient) -> None:
     health = real.health_check()
     assert {name: one["status"] for name, one in health.items()} == {
         "controller": "healthy",
@@ -356,7 +379,8 @@ def test_d32_d33_health_has_one_shape_on_the_real_servers(real: SekhaClient) -> 
     assert (wrong.health_check())["mcp"]["status"] == "unauthorized"
 
 
-def test_d41_a_prune_of_ten_with_one_unknown_archives_none_and_says_so(real: SekhaClient) -> None:
+# D41
+def test_a_prune_of_ten_with_one_unknown_archives_none_and_says_so(real: SekhaClient) -> None:
     ids = [(real.controller.create_conversation(label=f"{n}", messages=[]))["id"] for n in range(9)]
     with pytest.raises(SekhaNotFoundError, match="nothing was archived") as caught:
         real.controller.prune_execute([*ids[:4], NOBODY, *ids[4:]])
@@ -367,7 +391,8 @@ def test_d41_a_prune_of_ten_with_one_unknown_archives_none_and_says_so(real: Sek
     assert (real.controller.list_conversations(archived=True))["total"] == 9
 
 
-def test_d41_a_prune_whose_ids_vanish_meanwhile_tells_what_was_archived(
+# D41
+def test_a_prune_whose_ids_vanish_meanwhile_tells_what_was_archived(
     client: SekhaClient, server: FakeServer
 ) -> None:
     ids = [f"00000000-0000-4000-8000-{number:012}" for number in range(10)]
@@ -379,8 +404,9 @@ def test_d41_a_prune_whose_ids_vanish_meanwhile_tells_what_was_archived(
     assert caught.value.archived == ids[:6]
 
 
+# D42
 @pytest.mark.parametrize("level", ["daily", "weekly", "monthly"])
-def test_d42_a_summary_has_the_level_that_was_asked_for_and_a_regular_time(
+def test_a_summary_has_the_level_that_was_asked_for_and_a_regular_time(
     level: str, client: SekhaClient, server: FakeServer
 ) -> None:
     said = {"conversation_id": ID, "level": level, "summary": "S", "generated_at": "2026-01-31T09:30:00.5"}
@@ -390,21 +416,24 @@ def test_d42_a_summary_has_the_level_that_was_asked_for_and_a_regular_time(
     assert (summary["level"], summary["generated_at"]) == (level, "2026-01-31T09:30:00.500000+00:00")
 
 
-def test_d45_a_real_export_is_written_as_markdown(real: SekhaClient) -> None:
+# D45
+def test_a_real_export_is_written_as_markdown(real: SekhaClient) -> None:
     ids = fill(real)
     export = real.mcp.memory_export(ids["/work"], format="markdown")
     assert "## User\n\nOn Fridays.\n" in export["content"]
     assert export["format"] == "markdown"
 
 
-def test_d46_metrics_are_text(client: SekhaClient, server: FakeServer) -> None:
+# D46
+def test_metrics_are_text(client: SekhaClient, server: FakeServer) -> None:
     said = "# TYPE sekha_conversations_total counter\nsekha_conversations_total 0\n"
     server.on("GET /metrics", text(said), text('{"metrics":"not_implemented"}'))
     assert client.controller.metrics() == said
     assert client.controller.metrics() == '{"metrics":"not_implemented"}'
 
 
-def test_d49_a_delete_that_fails_leaves_the_conversation_as_it_was(real: SekhaClient) -> None:
+# D49
+def test_a_delete_that_fails_leaves_the_conversation_as_it_was(real: SekhaClient) -> None:
     ids = fill(real)
     with pytest.raises(SekhaServerError, match=r"archive_conversation\(\)") as caught:
         real.controller.delete_conversation(ids["/work"])
@@ -415,7 +444,8 @@ def test_d49_a_delete_that_fails_leaves_the_conversation_as_it_was(real: SekhaCl
         real.controller.get_conversation(ids["Empty"])
 
 
-def test_d53_words_are_found_as_they_are_written(real: SekhaClient) -> None:
+# D53
+def test_words_are_found_as_they_are_written(real: SekhaClient) -> None:
     messages = [{"role": "user", "content": "It's written in C++ and re-indexed."}]
     real.controller.create_conversation(label="L", messages=messages)
     for words in ("C++", "it's", "re-indexed", 'C++ "written"', "AND"):
@@ -427,7 +457,8 @@ def test_d53_words_are_found_as_they_are_written(real: SekhaClient) -> None:
     assert caught.value.sent is False
 
 
-def test_d57_an_empty_result_stays_empty_and_health_tells_why(
+# D57
+def test_an_empty_result_stays_empty_and_health_tells_why(
     client: SekhaClient, server: FakeServer, bridge: FakeServer
 ) -> None:
     server.on("POST /api/v1/query", answer({"results": [], "total": 0, "page": 0, "page_size": 10}))
@@ -441,7 +472,8 @@ def test_d57_an_empty_result_stays_empty_and_health_tells_why(
     assert health["bridge"].get("error") == "the embedder is down"
 
 
-def test_d58_nothing_is_reported_as_written_that_was_not(real: SekhaClient) -> None:
+# D58
+def test_nothing_is_reported_as_written_that_was_not(real: SekhaClient) -> None:
     ids = fill(real)
     id = ids["/work/ops"]
     with pytest.raises(SekhaServerError, match="did not write importance_score,"):
@@ -456,7 +488,8 @@ def test_d58_nothing_is_reported_as_written_that_was_not(real: SekhaClient) -> N
         real.mcp.memory_update(id, status="active")
 
 
-def test_d59_the_prune_tool_fails_where_the_dry_run_works(real: SekhaClient) -> None:
+# D59
+def test_the_prune_tool_fails_where_the_dry_run_works(real: SekhaClient) -> None:
     assert (real.mcp.memory_prune(threshold_days=30))["total_suggestions"] == 0
     fill(real)
     with pytest.raises(SekhaServerError, match=r"prune_dry_run\(\)"):
@@ -464,7 +497,8 @@ def test_d59_the_prune_tool_fails_where_the_dry_run_works(real: SekhaClient) -> 
     assert (real.controller.prune_dry_run(threshold_days=0))["total"] > 0
 
 
-def test_d62_what_was_stored_is_told_when_the_search_fails(client: SekhaClient, server: FakeServer) -> None:
+# D62
+def test_what_was_stored_is_told_when_the_search_fails(client: SekhaClient, server: FakeServer) -> None:
     once = client.with_options(max_retries=0)
     server.on(CREATE, answer(facts.CREATED, 201))
     server.on("POST /api/v1/query", answer({"error": "Database error: locked", "code": 500}, 500))

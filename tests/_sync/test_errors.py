@@ -10,6 +10,7 @@ import logging
 import pickle
 from typing import Any
 
+import httpx
 import pytest
 
 from sekha import (
@@ -25,7 +26,6 @@ from sekha import (
     SekhaServerError,
     SekhaValidationError,
 )
-from sekha._httpx import HTTPClient
 from sekha.errors import BODY_LIMIT
 from support.calls import CALLS, MODELS, Call
 from support.canary import frames_of, texts_of
@@ -43,7 +43,8 @@ QUERY, CHAT = "POST /api/v1/query", "POST /v1/chat/completions"
 # What they say
 
 
-def test_e2_an_error_tells_what_was_asked_and_answered(
+@pytest.mark.promise("E2")
+def test_an_error_tells_what_was_asked_and_answered(
     make: MakeClient, server: FakeServer, clock: FakeClock
 ) -> None:
     locked = app_error("Database error: locked", 500)
@@ -59,7 +60,8 @@ def test_e2_an_error_tells_what_was_asked_and_answered(
     assert str(error) == ("Database error: locked (status 500, GET /api/v1/conversations/{id}, 2 attempts in 1.00 s)")
 
 
-def test_e1_an_error_survives_pickle_and_copy(client: SekhaClient, server: FakeServer) -> None:
+@pytest.mark.promise("E1")
+def test_an_error_survives_pickle_and_copy(client: SekhaClient, server: FakeServer) -> None:
     server.on("POST /api/v1/conversations", DROP)
     server.on(QUERY, text("no", 422))
     with pytest.raises(SekhaConnectionError) as cut:
@@ -96,8 +98,10 @@ BODIES: list[Any] = [
 ]
 
 
+# D37, D39
+@pytest.mark.promise("C7")
 @pytest.mark.parametrize(("reply", "words", "code"), [case[1:] for case in BODIES], ids=[case[0] for case in BODIES])
-def test_d37_d39_c7_any_body_gives_an_error_with_its_words(
+def test_any_body_gives_an_error_with_its_words(
     reply: Reply, words: str, code: Any, make: MakeClient, server: FakeServer
 ) -> None:
     server.on(QUERY, reply)
@@ -108,7 +112,8 @@ def test_d37_d39_c7_any_body_gives_an_error_with_its_words(
     assert "\n" not in str(caught.value)
 
 
-def test_c7_the_body_of_an_error_is_bounded(client: SekhaClient, server: FakeServer) -> None:
+@pytest.mark.promise("C7")
+def test_the_body_of_an_error_is_bounded(client: SekhaClient, server: FakeServer) -> None:
     server.on(QUERY, text("x" * 100_000, 422))
     with pytest.raises(SekhaValidationError) as caught:
         client.controller.query("x")
@@ -136,10 +141,11 @@ ECHOES: list[Any] = [
 ]
 
 
+@pytest.mark.promise("S1")
 @pytest.mark.logs_may_show_keys
 @pytest.mark.parametrize(("cls", "reply"), ECHOES)
 @pytest.mark.parametrize("name", ["controller.get_conversation", "mcp.memory_get_context", "bridge.complete"])
-def test_s1_a_key_that_the_server_echoes_is_not_shown(
+def test_a_key_that_the_server_echoes_is_not_shown(
     cls: type[SekhaError],
     reply: Any,
     name: str,
@@ -162,9 +168,10 @@ def test_s1_a_key_that_the_server_echoes_is_not_shown(
     assert not any(secret[:8] in shown for secret in KEYS)
 
 
+@pytest.mark.promise("S1")
 @pytest.mark.parametrize("reply", [DROP, empty(500), empty(401), text("no JSON"), answer({}), empty(302)])
 @pytest.mark.parametrize("name", ["controller.get_conversation", "mcp.memory_get_context", "bridge.complete"])
-def test_s1_no_frame_shows_a_key(
+def test_no_frame_shows_a_key(
     reply: Reply, name: str, make: MakeClient, server: FakeServer, bridge: FakeServer
 ) -> None:
     call = next(call for call in CALLS if call.name == name)
@@ -177,6 +184,7 @@ def test_s1_no_frame_shows_a_key(
     assert not any(key in shown for key in KEYS)
 
 
+@pytest.mark.promise("S1")
 @pytest.mark.parametrize(
     "steps",
     [
@@ -186,7 +194,9 @@ def test_s1_no_frame_shows_a_key(
         (event({"choices": BRIDGE_KEY}),),
     ],
 )
-def test_s1_nor_by_a_stream(steps: Any, client: SekhaClient, bridge: FakeServer) -> None:
+def test_a_key_that_the_server_echoes_is_not_shown_by_a_stream(
+    steps: Any, client: SekhaClient, bridge: FakeServer
+) -> None:
     bridge.on(CHAT, chunked(*steps))
     stream = client.bridge.stream_complete(MESSAGES)
     with pytest.raises(SekhaError) as caught:
@@ -203,8 +213,9 @@ def failing(stream: Stream) -> BaseException:
     return caught.value
 
 
+@pytest.mark.promise("S1")
 @pytest.mark.parametrize("call", CALLS, ids=lambda call: call.name)
-def test_s1_no_call_logs_a_key(
+def test_no_call_logs_a_key(
     call: Call, client: SekhaClient, server: FakeServer, bridge: FakeServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     asked = bridge if call.service == MODELS else server
@@ -221,10 +232,12 @@ def test_s1_no_call_logs_a_key(
     assert not any(key in shown for key in KEYS)
 
 
-def test_s1_no_client_shows_a_key(make: MakeClient) -> None:
+@pytest.mark.promise("S1")
+def test_no_client_shows_a_key(make: MakeClient) -> None:
     client = make()
     things: list[Any] = [client, client.controller, client.bridge, client.mcp, client.with_options(api_key=REST_KEY)]
-    things += [client._server, client._models, client._server.__dict__, client.__dict__, client._models.__dict__]
+    transports = [client._controller_transport, client._bridge_transport]
+    things += [client.__dict__, *transports, *(transport.__dict__ for transport in transports)]
     for thing in things:
         shown = repr(thing) + str(thing)
         assert not any(key in shown for key in KEYS)
@@ -233,15 +246,16 @@ def test_s1_no_client_shows_a_key(make: MakeClient) -> None:
 # Redirects
 
 
+@pytest.mark.promise("S3")
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 @pytest.mark.parametrize("lent", [False, True])
-def test_s3_redirects_are_not_followed(
+def test_redirects_are_not_followed(
     lent: bool, status: int, make: MakeClient, server: FakeServer, bridge: FakeServer
 ) -> None:
     target = f"{bridge.url}/elsewhere?token=secret"
     server.on(QUERY, empty(status, location=target))
     server.on("POST /api/v1/conversations", empty(status, location="/elsewhere?token=secret#secret"))
-    with HTTPClient(follow_redirects=True) as eager:
+    with httpx.Client(follow_redirects=True) as eager:
         client = make(http_client=eager) if lent else make()
         with pytest.raises(SekhaAPIError) as caught:
             client.controller.query("x")

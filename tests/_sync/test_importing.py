@@ -19,7 +19,7 @@ from sekha import (
     SekhaServerError,
     SekhaValidationError,
 )
-from sekha._journal import Journal
+from sekha._importing.journal import Journal
 from sekha.local import LocalSekha
 from sekha.types import ImportProgress, UnreadableConversation
 from support import facts

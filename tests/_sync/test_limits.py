@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from sekha import SekhaClient, SekhaError, SekhaServerError
-from sekha._concurrency import Call, Clock, gather
+from sekha._concurrency.clock import Clock
+from sekha._concurrency.tasks import Call, gather
 from support import facts
 from support.clock import FakeClock, give_clock
 from support.facts import MESSAGES
@@ -34,10 +35,11 @@ def timed(make: MakeClient, **options: Any) -> SekhaClient:
 # Conversations at a time
 
 
+# D52
 @pytest.mark.parametrize(
     ("options", "most"), [({}, 4), ({"max_concurrent_writes": 1}, 1), ({"max_concurrent_writes": 9}, 9)]
 )
-def test_d52_only_some_conversations_are_stored_at_a_time(
+def test_only_some_conversations_are_stored_at_a_time(
     options: Any, most: int, make: MakeClient, server: FakeServer
 ) -> None:
     client = make(**options)
@@ -91,9 +93,8 @@ def test_a_place_is_given_back_whatever_happens(make: MakeClient, server: FakeSe
 # Requests in a window
 
 
-def test_r12_no_more_requests_than_a_window_allows(
-    make: MakeClient, server: FakeServer, clock: FakeClock
-) -> None:
+@pytest.mark.promise("R12")
+def test_no_more_requests_than_a_window_allows(make: MakeClient, server: FakeServer, clock: FakeClock) -> None:
     client = make(rate_limit_requests=3, rate_limit_window=10.0)
     times: list[float] = []
     server.always(QUERY, after(lambda: times.append(clock.now()), FOUND))
@@ -104,11 +105,12 @@ def test_r12_no_more_requests_than_a_window_allows(
     assert [time - times[0] for time in times] == pytest.approx([0, 1, 2, 10, 11, 12, 20, 21, 22, 30])
 
 
-def test_r12_nobody_waits_for_the_limiter_with_its_lock(
+@pytest.mark.promise("R12")
+def test_nobody_waits_for_the_limiter_with_its_lock(
     make: MakeClient, server: FakeServer, clock: FakeClock
 ) -> None:
     client = make(rate_limit_requests=1, rate_limit_window=10.0)
-    lock = client._server.connections.bucket.get()._lock
+    lock = client._controller_transport._state.rate_limiter.get()._lock
     free: list[bool] = []
 
     def take() -> None:
@@ -128,7 +130,8 @@ def test_r12_nobody_waits_for_the_limiter_with_its_lock(
     assert all(free)
 
 
-def test_r12_jumps_of_the_wall_clock_change_nothing(
+@pytest.mark.promise("R12")
+def test_jumps_of_the_wall_clock_change_nothing(
     make: MakeClient, server: FakeServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     client = timed(make, rate_limit_requests=1, rate_limit_window=0.2)
@@ -146,7 +149,8 @@ def test_r12_jumps_of_the_wall_clock_change_nothing(
     assert arrived[2] - asked[0] < 60.0
 
 
-def test_r12_repetitions_count_too(make: MakeClient, server: FakeServer, clock: FakeClock) -> None:
+@pytest.mark.promise("R12")
+def test_repetitions_count_too(make: MakeClient, server: FakeServer, clock: FakeClock) -> None:
     client = make(rate_limit_requests=2, rate_limit_window=60.0)
     times: list[float] = []
     server.on(QUERY, *[after(lambda: times.append(clock.now()), empty(502))] * 4)
@@ -156,7 +160,8 @@ def test_r12_repetitions_count_too(make: MakeClient, server: FakeServer, clock: 
     assert times[3] - times[1] >= 60.0
 
 
-def test_r12_the_bridge_has_a_limiter_of_its_own(
+@pytest.mark.promise("R12")
+def test_the_bridge_has_a_limiter_of_its_own(
     make: MakeClient, server: FakeServer, bridge: FakeServer, clock: FakeClock
 ) -> None:
     client = make(rate_limit_requests=1, rate_limit_window=60.0)

@@ -8,10 +8,10 @@ import json
 import threading
 from typing import Any, cast
 
+import httpx
 import pytest
 
 from sekha import SekhaClient, SekhaConnectionError, SekhaError, SekhaStreamError, SekhaTimeoutError
-from sekha._httpx import HTTPClient
 from support import facts
 from support.clock import FakeClock, give_clock
 from support.facts import MESSAGES
@@ -29,7 +29,7 @@ PIECES = {
 }
 
 
-def client_of(lent: HTTPClient, clock: FakeClock) -> SekhaClient:
+def client_of(lent: httpx.Client, clock: FakeClock) -> SekhaClient:
     """A client that sends with a client of httpx."""
     client = SekhaClient(
         controller_url="http://x.test", bridge_url="http://y.test", api_key="k", max_retries=0, http_client=lent
@@ -56,15 +56,16 @@ def ours(found: object, error: BaseException) -> bool:
     )
 
 
+@pytest.mark.promise("C4")
 @pytest.mark.parametrize("stage", STAGES)
 @pytest.mark.parametrize("library", LIBRARIES)
-def test_c4_every_error_from_below_becomes_ours(library: str, stage: str, clock: FakeClock) -> None:
+def test_every_error_from_below_becomes_ours(library: str, stage: str, clock: FakeClock) -> None:
     wrong: list[Any] = []
     for cls in network_errors(library):
         error = made(cls)
         found: object = None
         transport = breaking(error, stage, PIECES["application/json"], "application/json")
-        with HTTPClient(transport=cast(Any, transport)) as lent:
+        with httpx.Client(transport=cast(Any, transport)) as lent:
             try:
                 found = (client_of(lent, clock).controller.query("x"))["results"]
             except Exception as caught:
@@ -74,15 +75,16 @@ def test_c4_every_error_from_below_becomes_ours(library: str, stage: str, clock:
     assert wrong == []
 
 
+@pytest.mark.promise("C4")
 @pytest.mark.parametrize("stage", STAGES)
 @pytest.mark.parametrize("library", LIBRARIES)
-def test_c4_so_does_every_error_in_a_stream(library: str, stage: str, clock: FakeClock) -> None:
+def test_every_error_in_a_stream_becomes_ours(library: str, stage: str, clock: FakeClock) -> None:
     wrong: list[Any] = []
     for cls in network_errors(library):
         error = made(cls)
         found: object = None
         transport = breaking(error, stage, PIECES["text/event-stream"], "text/event-stream")
-        with HTTPClient(transport=cast(Any, transport)) as lent:
+        with httpx.Client(transport=cast(Any, transport)) as lent:
             client = client_of(lent, clock)
             try:
                 with client.bridge.stream_complete(MESSAGES) as stream:
@@ -96,8 +98,9 @@ def test_c4_so_does_every_error_in_a_stream(library: str, stage: str, clock: Fak
     assert wrong == []
 
 
+@pytest.mark.promise("C4")
 @pytest.mark.parametrize("host", ["foo..bar", "x" * 64 + ".test"])
-def test_c4_a_host_that_cannot_be_one_becomes_ours(host: str, make: MakeClient) -> None:
+def test_a_host_that_cannot_be_one_becomes_ours(host: str, make: MakeClient) -> None:
     with pytest.raises(SekhaConnectionError) as caught:
         make(controller_url=f"http://{host}", max_retries=0).controller.query("x")
     assert caught.value.sent is False
@@ -106,12 +109,13 @@ def test_c4_a_host_that_cannot_be_one_becomes_ours(host: str, make: MakeClient) 
 # Interruptions
 
 
+@pytest.mark.promise("C4")
 @pytest.mark.parametrize("stage", STAGES)
 @pytest.mark.parametrize("cls", INTERRUPTIONS)
-def test_c4_an_interruption_is_never_wrapped(cls: type[BaseException], stage: str, clock: FakeClock) -> None:
+def test_an_interruption_is_never_wrapped(cls: type[BaseException], stage: str, clock: FakeClock) -> None:
     error = cls("stop")
     transport = breaking(error, stage, PIECES["application/json"], "application/json")
-    with HTTPClient(transport=cast(Any, transport)) as lent:
+    with httpx.Client(transport=cast(Any, transport)) as lent:
         for view in (client_of(lent, clock), client_of(lent, clock).with_options(max_retries=3, deadline=60)):
             with pytest.raises(cls) as caught:
                 view.controller.query("x")
@@ -119,12 +123,15 @@ def test_c4_an_interruption_is_never_wrapped(cls: type[BaseException], stage: st
     assert clock.waits == []
 
 
+@pytest.mark.promise("C4")
 @pytest.mark.parametrize("stage", STAGES)
 @pytest.mark.parametrize("cls", INTERRUPTIONS)
-def test_c4_nor_is_one_in_a_stream(cls: type[BaseException], stage: str, clock: FakeClock) -> None:
+def test_an_interruption_in_a_stream_is_never_wrapped(
+    cls: type[BaseException], stage: str, clock: FakeClock
+) -> None:
     error = cls("stop")
     transport = breaking(error, stage, PIECES["text/event-stream"], "text/event-stream")
-    with HTTPClient(transport=cast(Any, transport)) as lent:
+    with httpx.Client(transport=cast(Any, transport)) as lent:
         client = client_of(lent, clock)
         said: list[str] = []
 
@@ -160,8 +167,9 @@ WIRE: dict[str, Reply] = {
 }
 
 
+@pytest.mark.promise("C4")
 @pytest.mark.parametrize("kind", WIRE)
-def test_c4_every_fault_on_the_wire_becomes_ours(
+def test_every_fault_on_the_wire_becomes_ours(
     kind: str, make: MakeClient, server: FakeServer, bridge: FakeServer
 ) -> None:
     silent = kind.endswith("silence") or kind == "no answer"
@@ -195,8 +203,9 @@ IN_A_STREAM: dict[str, Any] = {
 }
 
 
+@pytest.mark.promise("C4")
 @pytest.mark.parametrize("kind", IN_A_STREAM)
-def test_c4_so_does_every_fault_in_the_middle_of_a_stream(
+def test_every_fault_in_the_middle_of_a_stream_becomes_ours(
     kind: str, make: MakeClient, bridge: FakeServer
 ) -> None:
     read = threading.Event()
@@ -211,7 +220,8 @@ def test_c4_so_does_every_fault_in_the_middle_of_a_stream(
     texts.close()
 
 
-def test_c4_closing_a_stream_whose_connection_broke_is_no_error(
+@pytest.mark.promise("C4")
+def test_closing_a_stream_whose_connection_broke_is_no_error(
     client: SekhaClient, bridge: FakeServer
 ) -> None:
     read = threading.Event()
@@ -235,7 +245,8 @@ def fault(client: SekhaClient, text: str = "Hi") -> SekhaConnectionError:
     return caught.value
 
 
-def test_c4_a_refused_connection_becomes_ours(make: MakeClient) -> None:
+@pytest.mark.promise("C4")
+def test_a_refused_connection_becomes_ours(make: MakeClient) -> None:
     nobody = FakeServer(listening=False)
     try:
         error = fault(make(controller_url=nobody.url, max_retries=0))
@@ -244,19 +255,22 @@ def test_c4_a_refused_connection_becomes_ours(make: MakeClient) -> None:
     assert (error.sent, error.may_have_been_applied) == (False, False)
 
 
-def test_c4_a_server_without_tls_becomes_ours(make: MakeClient) -> None:
+@pytest.mark.promise("C4")
+def test_a_server_without_tls_becomes_ours(make: MakeClient) -> None:
     with listening(lambda connection: connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")) as address:
         error = fault(make(controller_url=f"https://{address}", max_retries=0))
     assert (error.sent, error.may_have_been_applied) == (False, False)
     assert address in str(error)
 
 
-def test_c4_a_connection_that_is_reset_at_once_becomes_ours(make: MakeClient) -> None:
+@pytest.mark.promise("C4")
+def test_a_connection_that_is_reset_at_once_becomes_ours(make: MakeClient) -> None:
     with listening(reset) as address:
         fault(make(controller_url=f"http://{address}", max_retries=0))
 
 
-def test_c4_a_server_that_does_not_take_what_is_sent_becomes_ours(make: MakeClient) -> None:
+@pytest.mark.promise("C4")
+def test_a_server_that_does_not_take_what_is_sent_becomes_ours(make: MakeClient) -> None:
     with listening(lambda connection: None) as address:
         client = make(controller_url=f"http://{address}", max_retries=0, timeout=0.3)
         error = fault(client, "x" * 30_000_000)
@@ -264,7 +278,8 @@ def test_c4_a_server_that_does_not_take_what_is_sent_becomes_ours(make: MakeClie
     assert error.may_have_been_applied is True
 
 
-def test_c4_no_free_connection_becomes_ours(make: MakeClient, bridge: FakeServer) -> None:
+@pytest.mark.promise("C4")
+def test_no_free_connection_becomes_ours(make: MakeClient, bridge: FakeServer) -> None:
     read = threading.Event()
     bridge.on(CHAT, chunked(delta("Hi"), read, DONE))
     client = make(max_connections=1, max_retries=0, timeout=0.3)

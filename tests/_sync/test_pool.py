@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from sekha import SekhaClient, SekhaConnectionError, SekhaNotFoundError, SekhaTimeoutError
-from sekha._concurrency import Call, Clock, gather
+from sekha._concurrency.clock import Clock
+from sekha._concurrency.tasks import Call, gather
 from support import facts
 from support.clock import FakeClock, give_clock
 from support.facts import MESSAGES
@@ -38,8 +39,9 @@ def test_calls_share_a_connection(client: SekhaClient, server: FakeServer) -> No
     assert connections_of(server) == [1, 1, 1]
 
 
+@pytest.mark.promise("R11")
 @pytest.mark.parametrize("line", [QUERY, CREATE])
-def test_r11_a_connection_that_the_server_has_closed_is_not_used_again(
+def test_a_connection_that_the_server_has_closed_is_not_used_again(
     line: str, client: SekhaClient, server: FakeServer
 ) -> None:
     calls: dict[str, Any] = {
@@ -58,7 +60,8 @@ def test_r11_a_connection_that_the_server_has_closed_is_not_used_again(
     assert server.lines.count(line) == 3  # none was repeated: the dead connection was seen before it was used
 
 
-def test_r11_a_write_on_a_connection_that_dies_under_it_is_sent_once(
+@pytest.mark.promise("R11")
+def test_a_write_on_a_connection_that_dies_under_it_is_sent_once(
     client: SekhaClient, server: FakeServer
 ) -> None:
     server.on(HEALTH, WELL)
@@ -96,9 +99,8 @@ def test_the_connection_used_last_is_used_first(
     eventually(lambda: server.open_connections == 1)  # the other one grew old
 
 
-def test_c7_what_a_server_says_beyond_its_answer_is_no_answer(
-    client: SekhaClient, server: FakeServer
-) -> None:
+@pytest.mark.promise("C7")
+def test_what_a_server_says_beyond_its_answer_is_no_answer(client: SekhaClient, server: FakeServer) -> None:
     server.on(HEALTH, raw(healthy(1000) + lie()))
     server.on(QUERY, FOUND)
     client.controller.health()
@@ -106,8 +108,9 @@ def test_c7_what_a_server_says_beyond_its_answer_is_no_answer(
     assert connections_of(server) == [1, 2]
 
 
+@pytest.mark.promise("C7")
 @pytest.mark.parametrize("size", [65536, 65535, 131072, 1000])
-def test_c7_however_long_the_answer_is_what_follows_it_is_no_answer(
+def test_however_long_the_answer_is_what_follows_it_is_no_answer(
     size: int, client: SekhaClient, server: FakeServer
 ) -> None:
     whole, surplus = healthy(size), lie()
@@ -119,7 +122,8 @@ def test_c7_however_long_the_answer_is_what_follows_it_is_no_answer(
         assert (client.controller.query("x"))["total"] == 0
 
 
-def test_c7_what_a_server_says_a_moment_later_is_no_answer(client: SekhaClient, server: FakeServer) -> None:
+@pytest.mark.promise("C7")
+def test_what_a_server_says_a_moment_later_is_no_answer(client: SekhaClient, server: FakeServer) -> None:
     surplus = lie()
     for number in range(40):
         said = threading.Event()
@@ -159,7 +163,8 @@ def test_whoever_waits_too_long_for_a_connection_is_told(make: MakeClient, serve
     assert len(server.seen) == 1
 
 
-def test_r8_many_callers_queue_and_nobody_fails(make: MakeClient, server: FakeServer) -> None:
+@pytest.mark.promise("R8")
+def test_many_callers_queue_and_nobody_fails(make: MakeClient, server: FakeServer) -> None:
     client = make(max_connections=20, rate_limit_requests=10**9, max_retries=0)
     server.always(QUERY, after(0.002, FOUND))
 
@@ -192,7 +197,8 @@ def test_closing_breaks_off_what_is_under_way(make: MakeClient, server: FakeServ
     eventually(lambda: server.open_connections == 0)
 
 
-def test_c1_closing_a_client_is_no_end_of_an_answer(make: MakeClient, server: FakeServer) -> None:
+@pytest.mark.promise("C1")
+def test_closing_a_client_is_no_end_of_an_answer(make: MakeClient, server: FakeServer) -> None:
     client, busy = make(max_retries=0), threading.Event()
     start = head(content_type="text/plain", connection="close") + b"\r\n"
     server.on("GET /metrics", raw(start + b"sekha_up 1\nsekha_half_of_a_li", busy.set, end="hang"))
@@ -224,21 +230,22 @@ def test_a_forgotten_stream_frees_its_place(make: MakeClient, server: FakeServer
     eventually(lambda: bridge.open_connections == 1)
 
 
-def test_r8_a_forgotten_stream_holds_up_nobody_who_waits_already(
+@pytest.mark.promise("R8")
+def test_a_forgotten_stream_holds_up_nobody_who_waits_already(
     make: MakeClient, bridge: FakeServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sekha._sync.pool._GLANCE", 0.02)
+    monkeypatch.setattr("sekha._sync.http.pool._SWEEP_INTERVAL", 0.02)
     client = make(max_connections=1, timeout=None)
     bridge.on("POST /v1/chat/completions", chunked(delta("Once "), end="hang"))
     bridge.on(HEALTH, answer(facts.BRIDGE_HEALTHY))
     streams: list[Any] = [client.bridge.stream_complete(MESSAGES)]
-    places: Any = client._models.connections.get()._places  # type: ignore[attr-defined]  # ours, not any transport
+    pool: Any = client._bridge_transport._state.http_transport()  # ours, not any transport
 
     def wait() -> Any:
         return client.bridge.health()
 
     def forget() -> None:
-        while not places._queue:
+        while not pool._state._queue:
             Clock().sleep(0.002)
         with pytest.warns(ResourceWarning, match="neither read to its end nor closed"):
             streams.clear()

@@ -9,8 +9,7 @@ from typing import Any
 import pytest
 
 from sekha import Stream, SekhaError, SekhaValidationError
-from sekha._request import Endpoint, Repeat, Service
-from sekha._response import Reader
+from sekha._api.model import Endpoint, ResponseParser, RetryIfUnknown, Service
 from support import recorded
 from support.recorded import FILES, TOTALS, Exchange, Row, Tally
 from support.server import FakeServer
@@ -71,7 +70,9 @@ def to_the_transport(exchange: Exchange, client: Any, asked: FakeServer, tally: 
     asked.always(f"{exchange.method} {exchange.path}", exchange.reply)
     transport = (client.bridge if exchange.bridge else client.controller)._transport
     service = Service.BRIDGE if exchange.bridge else Service.CONTROLLER
-    endpoint = Endpoint("recorded", service, exchange.method, exchange.target, Repeat.SAFE, Reader[None](None))
+    endpoint = Endpoint(
+        "recorded", service, exchange.method, exchange.target, RetryIfUnknown.YES, ResponseParser[None](None)
+    )
     tally.elsewhere += 1
     try:
         transport.send(endpoint.request(exchange.body if isinstance(exchange.body, dict) else None))

@@ -24,7 +24,8 @@ from sekha import (
     SekhaTimeoutError,
     SekhaValidationError,
 )
-from sekha._concurrency import Clock, gather
+from sekha._concurrency.clock import Clock
+from sekha._concurrency.tasks import gather
 from support import facts
 from support.calls import BY_NAME, CALLS, MODELS, Call
 from support.clock import FakeClock
@@ -79,7 +80,7 @@ UNREACHABLE: dict[str, type[SekhaError]] = {
 
 # Requests on the wire with max_retries 0, 1 and 3, as docs/errors.md has them under "What is repeated".
 AGAIN, ONCE_MORE, NEVER = (1, 2, 4), (1, 2, 2), (1, 1, 1)
-CLASSES = ("SAFE", "COSTLY", "UNSAFE")
+CLASSES = ("YES", "ONCE", "NO")
 DOCUMENTED: dict[str, tuple[tuple[int, int, int], ...]] = {
     **dict.fromkeys([*UNREACHABLE, *TURNED_AWAY], (AGAIN, AGAIN, AGAIN)),
     **dict.fromkeys(UNKNOWN, (AGAIN, ONCE_MORE, NEVER)),
@@ -116,8 +117,9 @@ def documented(call: Call, fault: str) -> dict[int, int]:
     return dict(zip(RETRIES, rows[fault][CLASSES.index(call.repeat)]))
 
 
+@pytest.mark.promise("R2")
 @pytest.mark.parametrize(("call", "fault"), CASES)
-def test_r2_wire_counts(
+def test_number_of_requests_after_each_fault(
     call: Call, fault: str, make: MakeClient, server: FakeServer, bridge: FakeServer, clock: FakeClock
 ) -> None:
     reply, cls = FAULTS[fault]
@@ -144,9 +146,10 @@ def test_r2_wire_counts(
         assert error.elapsed == sum(clock.waits)
 
 
+@pytest.mark.promise("R2")
 @pytest.mark.parametrize("fault", ["refused", "connect timeout"])
 @ids
-def test_r2_attempts_to_connect(call: Call, fault: str, make: MakeClient, clock: FakeClock) -> None:
+def test_attempts_to_connect(call: Call, fault: str, make: MakeClient, clock: FakeClock) -> None:
     silent = fault == "connect timeout"
     with Unreachable(silent=silent) as nobody:
         for max_retries, expected in documented(call, fault).items():
@@ -168,8 +171,9 @@ def test_r2_attempts_to_connect(call: Call, fault: str, make: MakeClient, clock:
     assert nobody.server.seen == []
 
 
+@pytest.mark.promise("R2")
 @ids
-def test_r2_attempts_to_get_a_connection_from_the_pool(
+def test_attempts_to_get_a_connection_from_the_pool(
     call: Call, make: MakeClient, server: FakeServer, bridge: FakeServer, clock: FakeClock
 ) -> None:
     client, go_on = make(max_connections=1, timeout=None), threading.Event()
@@ -197,8 +201,9 @@ def test_r2_attempts_to_get_a_connection_from_the_pool(
     assert asked.lines == ["GET /health"]
 
 
+@pytest.mark.promise("R1", "R2")
 @pytest.mark.parametrize("call", CALLS, ids=lambda call: call.name)
-def test_r1_r2_every_method_is_repeated_as_its_class_says(
+def test_every_method_is_repeated_as_its_class_says(
     call: Call, make: MakeClient, server: FakeServer, bridge: FakeServer
 ) -> None:
     client = make(max_retries=2)
@@ -206,7 +211,7 @@ def test_r1_r2_every_method_is_repeated_as_its_class_says(
     *first, last = call.wires
     for wire in first:
         asked.on(wire.line, wire.reply)
-    expected = {"SAFE": 3, "UNSAFE": 1, "COSTLY": 2}[call.repeat]
+    expected = {"YES": 3, "NO": 1, "ONCE": 2}[call.repeat]
     asked.on(last.line, *[DROP] * expected)
     with pytest.raises(SekhaConnectionError) as caught:
         call.on(client)
@@ -215,7 +220,8 @@ def test_r1_r2_every_method_is_repeated_as_its_class_says(
     assert caught.value.may_have_been_applied == call.writes
 
 
-def test_d38_the_controllers_429_says_when_to_come_back_and_empties_the_bucket(
+# D38
+def test_the_controllers_429_says_when_to_come_back_and_empties_the_bucket(
     make: MakeClient, server: FakeServer, clock: FakeClock
 ) -> None:
     client = make(max_retries=0)
@@ -259,7 +265,8 @@ def test_a_delete_that_finds_nothing_at_first_has_not(client: SekhaClient, serve
         assert caught.value.attempts == attempts
 
 
-def test_r1_a_write_after_one_of_unknown_outcome_says_so(make: MakeClient, server: FakeServer) -> None:
+@pytest.mark.promise("R1")
+def test_a_write_after_one_of_unknown_outcome_says_so(make: MakeClient, server: FakeServer) -> None:
     server.on(f"PUT /api/v1/conversations/{ID}/pin", DROP, TURNED_AWAY["429"][0])
     with pytest.raises(SekhaRateLimitError) as caught:
         make(max_retries=1).controller.pin_conversation(ID)

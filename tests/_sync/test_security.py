@@ -57,6 +57,7 @@ WRONG: list[dict[str, Any]] = [
 ]
 
 
+@pytest.mark.promise("S1")
 @pytest.mark.parametrize("wrong", WRONG)
 @pytest.mark.parametrize(
     "cls",
@@ -70,7 +71,7 @@ WRONG: list[dict[str, Any]] = [
         ClientConfig,
     ],
 )
-def test_s1_no_secret_is_shown_by_a_client_that_cannot_be_made(cls: Any, wrong: Any) -> None:
+def test_no_secret_is_shown_by_a_client_that_cannot_be_made(cls: Any, wrong: Any) -> None:
     url = "controller_url" if cls in (SekhaClient, create_sekha_client, SekhaConfig) else "base_url"
     secrets = {"api_key": REST_KEY} if cls is ClientConfig else SECRETS
     arguments = {"url": "https://127.0.0.1:9", **secrets, **wrong}
@@ -84,7 +85,10 @@ def test_s1_no_secret_is_shown_by_a_client_that_cannot_be_made(cls: Any, wrong: 
         assert cls in (SekhaConfig, ClientConfig), "only a config can wait for the rest"
 
 
-def test_s1_nor_by_a_view_or_another_config(make: MakeClient, tmp_path: Path) -> None:
+@pytest.mark.promise("S1")
+def test_no_secret_is_shown_by_a_view_or_another_config_that_cannot_be_made(
+    make: MakeClient, tmp_path: Path
+) -> None:
     client, config = make(), SekhaConfig(api_key=REST_KEY)
     file = tmp_path / "sekha.env"
     file.write_text(f"SEKHA_API_KEY={REST_KEY}\nSEKHA_TIMEOUT=soon\n")
@@ -104,7 +108,8 @@ def test_s1_nor_by_a_view_or_another_config(make: MakeClient, tmp_path: Path) ->
 # Destinations
 
 
-def test_s6_no_other_destination_is_contacted_and_nothing_else_is_told(
+@pytest.mark.promise("S6")
+def test_no_other_destination_is_contacted_and_nothing_else_is_told(
     client: SekhaClient, server: FakeServer, bridge: FakeServer
 ) -> None:
     with watched("socket.connect", "socket.getaddrinfo", "socket.gethostbyname", "socket.sendto") as seen:

@@ -58,7 +58,7 @@ TEXT_ONLY = text(
         ([], "Conversation"),
     ],
 )
-def test_d1_d2_a_missing_label_is_made_and_the_folder_is_the_root(
+def test_a_missing_label_is_made_and_the_folder_is_the_root(
     messages: list[dict[str, Any]], label: str, client: SekhaClient, server: FakeServer
 ) -> None:
     server.on(CREATE, answer(facts.CREATED, 201))
@@ -70,9 +70,7 @@ def test_d1_d2_a_missing_label_is_made_and_the_folder_is_the_root(
 
 
 @pytest.mark.parametrize("importance", [None, 5])
-def test_d3_the_usual_importance_goes_by_rest(
-    importance: Any, client: SekhaClient, server: FakeServer
-) -> None:
+def test_the_usual_importance_goes_by_rest(importance: Any, client: SekhaClient, server: FakeServer) -> None:
     server.on(CREATE, answer(facts.CREATED, 201))
     made = client.controller.create_conversation(messages=MESSAGES, importance_score=importance)
     assert "importance_score" not in server.only.json
@@ -81,7 +79,7 @@ def test_d3_the_usual_importance_goes_by_rest(
 
 
 @pytest.mark.parametrize("importance", [1, 8, 10])
-def test_d3_another_importance_goes_by_the_tool_and_the_rest_is_read(
+def test_another_importance_goes_by_the_tool_and_the_rest_is_read(
     importance: int, client: SekhaClient, server: FakeServer
 ) -> None:
     server.on(STORE, tool(facts.STORED))
@@ -101,7 +99,7 @@ def test_d3_another_importance_goes_by_the_tool_and_the_rest_is_read(
     assert made["created_at"] == "2026-01-31T09:30:00.123456+00:00"
 
 
-def test_d3_what_was_stored_by_the_tool_is_not_reported_as_failed(make: MakeClient, server: FakeServer) -> None:
+def test_what_was_stored_by_the_tool_is_not_reported_as_failed(make: MakeClient, server: FakeServer) -> None:
     server.on(STORE, tool(facts.STORED))
     server.on(f"GET {ONE}", empty(500))
     with pytest.warns(SekhaWarning, match=f"conversation {ID} is stored, but its time could not be read") as caught:
@@ -111,7 +109,7 @@ def test_d3_what_was_stored_by_the_tool_is_not_reported_as_failed(make: MakeClie
 
 
 @pytest.mark.parametrize("importance", [8, 10])
-def test_d3_if_the_tools_refuse_the_key_a_warning_comes_before_anything_is_written(
+def test_if_the_tools_refuse_the_key_a_warning_comes_before_anything_is_written(
     importance: int, client: SekhaClient, server: FakeServer
 ) -> None:
     refused = answer({"error": "Invalid API key"}, 401)
@@ -131,7 +129,7 @@ def test_d3_if_the_tools_refuse_the_key_a_warning_comes_before_anything_is_writt
     assert made["importance_score"] == (10 if importance == 10 else 5)
 
 
-def test_d3_a_refused_key_is_forgotten_with_another_key(client: SekhaClient, server: FakeServer) -> None:
+def test_a_refused_key_is_forgotten_with_another_key(client: SekhaClient, server: FakeServer) -> None:
     server.on(STORE, answer({"error": "Invalid API key"}, 401), tool(facts.STORED))
     server.on(CREATE, answer(facts.CREATED, 201))
     server.on(f"GET {ONE}", answer(facts.READ))
@@ -142,7 +140,7 @@ def test_d3_a_refused_key_is_forgotten_with_another_key(client: SekhaClient, ser
     assert made["importance_score"] == 8
 
 
-def test_d3_a_pin_that_fails_does_not_make_the_create_fail(make: MakeClient, server: FakeServer) -> None:
+def test_a_pin_that_fails_does_not_make_the_create_fail(make: MakeClient, server: FakeServer) -> None:
     server.on(STORE, answer({"error": "Invalid API key"}, 401))
     server.on(CREATE, answer(facts.CREATED, 201))
     server.on(f"PUT {ONE}/pin", app_error(NO_CONVERSATION, 500))
@@ -152,7 +150,7 @@ def test_d3_a_pin_that_fails_does_not_make_the_create_fail(make: MakeClient, ser
     assert made["importance_score"] == 5
 
 
-def test_d3_another_fault_of_the_tool_is_no_reason_to_store_again(
+def test_another_fault_of_the_tool_is_no_reason_to_store_again(
     client: SekhaClient, server: FakeServer
 ) -> None:
     server.on(STORE, DROP)
@@ -165,14 +163,14 @@ def test_d3_another_fault_of_the_tool_is_no_reason_to_store_again(
 # D4: content parts
 
 
-def test_d4_content_parts_are_sent_as_they_are(client: SekhaClient, server: FakeServer) -> None:
+def test_content_parts_are_sent_as_they_are(client: SekhaClient, server: FakeServer) -> None:
     server.on(CREATE, answer(facts.CREATED, 201))
     client.controller.create_conversation(label="L", messages=[{"role": "user", "content": PARTS}])
     assert server.only.json["messages"] == [{"role": "user", "content": PARTS}]
 
 
 @pytest.mark.parametrize("line", [CREATE, STORE])
-def test_d4_where_only_text_is_taken_parts_become_text_and_that_is_remembered(
+def test_where_only_text_is_taken_parts_become_text_and_that_is_remembered(
     line: str, client: SekhaClient, server: FakeServer
 ) -> None:
     stored = answer(facts.CREATED, 201) if line == CREATE else tool(facts.STORED)
@@ -184,7 +182,7 @@ def test_d4_where_only_text_is_taken_parts_become_text_and_that_is_remembered(
     assert [seen.json["messages"] for seen in server.seen] == [[{"role": "user", "content": PARTS}], flat, flat]
 
 
-def test_d4_an_image_inside_the_message_is_not_lost_unasked(client: SekhaClient, server: FakeServer) -> None:
+def test_an_image_inside_the_message_is_not_lost_unasked(client: SekhaClient, server: FakeServer) -> None:
     picture = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}
     messages: list[dict[str, Any]] = [
         *MESSAGES,
@@ -200,7 +198,7 @@ def test_d4_an_image_inside_the_message_is_not_lost_unasked(client: SekhaClient,
     assert server.seen[-1].json["messages"][1]["content"] == "Look:"
 
 
-def test_d4_another_422_is_not_taken_for_that(client: SekhaClient, server: FakeServer) -> None:
+def test_another_422_is_not_taken_for_that(client: SekhaClient, server: FakeServer) -> None:
     server.on(CREATE, text("Failed to deserialize the JSON body into the target type: missing field `folder`", 422))
     with pytest.raises(SekhaValidationError, match="missing field"):
         client.controller.create_conversation(label="L", messages=[{"role": "user", "content": PARTS}])
@@ -213,7 +211,7 @@ def test_d4_another_422_is_not_taken_for_that(client: SekhaClient, server: FakeS
 
 
 @pytest.mark.parametrize("wrapped", [False, True])
-def test_d5_a_context_is_a_list_of_messages(wrapped: bool, client: SekhaClient, server: FakeServer) -> None:
+def test_a_context_is_a_list_of_messages(wrapped: bool, client: SekhaClient, server: FakeServer) -> None:
     found = [remembered("One"), remembered("Two", role="assistant")]
     server.on("POST /api/v1/context/assemble", answer({"messages": found} if wrapped else found))
     context = client.controller.assemble_context("x")
@@ -230,7 +228,7 @@ def test_d5_a_context_is_a_list_of_messages(wrapped: bool, client: SekhaClient, 
     }
 
 
-def test_d60_excluded_folders_stay_out_however_they_came_in(client: SekhaClient, server: FakeServer) -> None:
+def test_excluded_folders_stay_out_however_they_came_in(client: SekhaClient, server: FakeServer) -> None:
     folders = ["/work", "/work/secret", "/work/secret/deep", "/work/secretary", "/private"]
     flat = {key: value for key, value in remembered("flat", "/private").items() if key != "metadata"}
     found = [*(remembered(folder, folder) for folder in folders), {**flat, "folder": "/private/x", "label": "L"}]
@@ -243,7 +241,7 @@ def test_d60_excluded_folders_stay_out_however_they_came_in(client: SekhaClient,
 
 
 @pytest.mark.parametrize("wrapped", [False, True])
-def test_d9_suggested_labels_are_a_list(wrapped: bool, client: SekhaClient, server: FakeServer) -> None:
+def test_suggested_labels_are_a_list(wrapped: bool, client: SekhaClient, server: FakeServer) -> None:
     found = [{"label": "A", "confidence": 0.9, "is_existing": True, "reason": "Matches"}]
     server.on(
         "POST /api/v1/labels/suggest", answer({"conversation_id": ID, "suggestions": found} if wrapped else found)
@@ -251,7 +249,7 @@ def test_d9_suggested_labels_are_a_list(wrapped: bool, client: SekhaClient, serv
     assert client.controller.suggest_labels(ID) == found
 
 
-# D11, D12, D63: lists and counts
+# D11, D63: lists and counts
 
 STORED_ROWS = [
     row("00000000-0000-4000-8000-000000000001", "A", "/work", 10),
@@ -277,7 +275,7 @@ STORED_ROWS = [
         ({"label": "%"}, []),
     ],
 )
-def test_d11_lists_are_filtered_here(
+def test_lists_are_filtered_here(
     filters: Any, expected: list[int], client: SekhaClient, server: FakeServer
 ) -> None:
     server.always(LIST, answer(facts.rows(*STORED_ROWS)))
@@ -289,7 +287,7 @@ def test_d11_lists_are_filtered_here(
     assert walked == found["results"]
 
 
-def test_d11_a_filtered_list_has_pages(client: SekhaClient, server: FakeServer) -> None:
+def test_a_filtered_list_has_pages(client: SekhaClient, server: FakeServer) -> None:
     server.always(LIST, answer(facts.rows(*STORED_ROWS)))
     pages = [
         client.controller.list_conversations(folder="/", subfolders=True, page=n, page_size=3) for n in (1, 2, 3)
@@ -298,7 +296,7 @@ def test_d11_a_filtered_list_has_pages(client: SekhaClient, server: FakeServer) 
     assert [(page["total"], page["page"], page["page_size"]) for page in pages] == [(4, 1, 3), (4, 2, 3), (4, 3, 3)]
 
 
-def test_d63_labels_are_counted_exactly(client: SekhaClient, server: FakeServer) -> None:
+def test_labels_are_counted_exactly(client: SekhaClient, server: FakeServer) -> None:
     server.always(LIST, answer(facts.rows(*STORED_ROWS)))
     assert (client.controller.count_conversations(label="A"))["count"] == 2
     server.on("GET /api/v1/conversations/count", answer({"count": 4, "label": "a", "folder": None}))
@@ -309,7 +307,8 @@ def test_d63_labels_are_counted_exactly(client: SekhaClient, server: FakeServer)
     assert server.seen[-1].query == {}
 
 
-def test_d43_two_things_to_count_by_are_refused_even_by_a_server_that_says_200(
+# D43
+def test_two_things_to_count_by_are_refused_even_by_a_server_that_says_200(
     client: SekhaClient, server: FakeServer
 ) -> None:
     with pytest.raises(SekhaValidationError) as caught:
@@ -325,6 +324,7 @@ def many(start: int, count: int) -> list[dict[str, Any]]:
     return [row(f"00000000-0000-4000-8000-{number:012}") for number in range(start, start + count)]
 
 
+@pytest.mark.promise("C12")
 @pytest.mark.parametrize(
     ("pages", "expected"),
     [
@@ -334,7 +334,7 @@ def many(start: int, count: int) -> list[dict[str, Any]]:
         pytest.param([many(0, 2), many(1, 2), many(3, 1)], 4, id="a list that moved meanwhile"),
     ],
 )
-def test_d11_c12_walking_ends(
+def test_walking_ends(
     pages: list[list[dict[str, Any]]], expected: int, client: SekhaClient, server: FakeServer
 ) -> None:
     server.on(LIST, *[answer(facts.rows(*page, total=99)) for page in pages])
@@ -343,7 +343,8 @@ def test_d11_c12_walking_ends(
     assert len(server.seen) == len(pages)
 
 
-def test_d11_c12_a_list_that_grows_by_a_page_hides_nothing_that_was_there(
+@pytest.mark.promise("C12")
+def test_a_list_that_grows_by_a_page_hides_nothing_that_was_there(
     client: SekhaClient, server: FakeServer
 ) -> None:
     known, rest = many(0, 2), many(2, 2)
@@ -353,7 +354,7 @@ def test_d11_c12_a_list_that_grows_by_a_page_hides_nothing_that_was_there(
     assert walked == [one["conversation_id"] for one in [*known, *rest]]
 
 
-def test_d11_a_large_memory_is_read_by_the_thousand(client: SekhaClient, server: FakeServer) -> None:
+def test_a_large_memory_is_read_by_the_thousand(client: SekhaClient, server: FakeServer) -> None:
     server.on(LIST, answer(facts.rows(*many(0, 1000), total=1500)), answer(facts.rows(*many(1000, 500), total=1500)))
     assert (client.controller.count_conversations(label="Hello Sekha!"))["count"] == 1500
     assert [seen.query for seen in server.seen] == [
@@ -372,7 +373,7 @@ def test_d11_a_large_memory_is_read_by_the_thousand(client: SekhaClient, server:
         ({"folder": "/new"}, {"label": "Hello Sekha!", "folder": "/new"}),
     ],
 )
-def test_d13_what_is_left_out_of_an_update_stays(
+def test_what_is_left_out_of_an_update_stays(
     given: dict[str, str], sent: dict[str, str], client: SekhaClient, server: FakeServer
 ) -> None:
     server.on(f"GET {ONE}", answer(facts.READ))
@@ -395,7 +396,7 @@ def test_d13_what_is_left_out_of_an_update_stays(
         (f"DELETE {ONE}", "delete_conversation", [ID]),
     ],
 )
-def test_d15_a_missing_conversation_is_not_found_though_the_status_is_500(
+def test_a_missing_conversation_is_not_found_though_the_status_is_500(
     line: str, method: str, arguments: Any, client: SekhaClient, server: FakeServer
 ) -> None:
     server.on(line, app_error(NO_CONVERSATION, 500))
@@ -405,14 +406,14 @@ def test_d15_a_missing_conversation_is_not_found_though_the_status_is_500(
     assert ID in str(caught.value)
 
 
-def test_d16_a_broken_database_is_no_missing_conversation(make: MakeClient, server: FakeServer) -> None:
+def test_a_broken_database_is_no_missing_conversation(make: MakeClient, server: FakeServer) -> None:
     server.on(f"PUT {ONE}/label", app_error("Database error: Query Error: database is locked", 404))
     with pytest.raises(SekhaServerError, match="database is locked") as caught:
         make(max_retries=0).controller.update_label(ID, label="A", folder="/")
     assert caught.value.status_code == 404
 
 
-def test_d49_a_delete_that_this_controller_cannot_do_says_what_to_do(
+def test_a_delete_that_this_controller_cannot_do_says_what_to_do(
     client: SekhaClient, server: FakeServer
 ) -> None:
     server.on(f"DELETE {ONE}", app_error("Chroma error: Collection not found: messages", 500))
@@ -425,7 +426,7 @@ def test_d49_a_delete_that_this_controller_cannot_do_says_what_to_do(
     assert server.lines == [f"DELETE {ONE}"]  # never archived silently
 
 
-def test_d53_a_raw_query_with_a_fault_is_a_validation_error(client: SekhaClient, server: FakeServer) -> None:
+def test_a_raw_query_with_a_fault_is_a_validation_error(client: SekhaClient, server: FakeServer) -> None:
     words = 'Database error: (code: 1) fts5: syntax error near "+"'
     server.on("POST /api/v1/search/fts", app_error(words, 500))
     with pytest.raises(SekhaValidationError, match="raw=True") as caught:
@@ -442,7 +443,7 @@ def test_d53_a_raw_query_with_a_fault_is_a_validation_error(client: SekhaClient,
         ("AND OR NOT", '"AND" "OR" "NOT"'),
     ],
 )
-def test_d53_words_are_quoted(words: str, sent: str, client: SekhaClient, server: FakeServer) -> None:
+def test_words_are_quoted(words: str, sent: str, client: SekhaClient, server: FakeServer) -> None:
     server.on("POST /api/v1/search/fts", answer({"results": [], "total": 0}))
     client.controller.full_text_search(words)
     assert server.only.json["query"] == sent
@@ -451,9 +452,7 @@ def test_d53_words_are_quoted(words: str, sent: str, client: SekhaClient, server
 # D17: numbers of messages
 
 
-def test_d17_messages_are_counted_where_the_server_says_none(
-    client: SekhaClient, server: FakeServer
-) -> None:
+def test_messages_are_counted_where_the_server_says_none(client: SekhaClient, server: FakeServer) -> None:
     server.on(f"GET {ONE}", answer(facts.READ))
     server.on(EXPORT, tool(facts.EXPORT))
     assert (client.controller.get_conversation(ID))["message_count"] == 1
@@ -465,13 +464,13 @@ def test_d17_messages_are_counted_where_the_server_says_none(
     assert len(server.seen) == 4
 
 
-def test_d17_a_number_that_cannot_be_had_is_none_and_never_0(make: MakeClient, server: FakeServer) -> None:
+def test_a_number_that_cannot_be_had_is_none_and_never_0(make: MakeClient, server: FakeServer) -> None:
     server.on(f"GET {ONE}", answer(facts.READ))
     server.on(EXPORT, answer({"error": "Invalid API key"}, 401))
     assert (make().controller.get_conversation(ID))["message_count"] is None
 
 
-def test_d17_a_conversation_without_messages_has_0(client: SekhaClient, server: FakeServer) -> None:
+def test_a_conversation_without_messages_has_0(client: SekhaClient, server: FakeServer) -> None:
     server.on(f"GET {ONE}", answer(facts.READ))
     server.on(EXPORT, tool({**facts.EXPORT, "messages": []}))
     assert (client.controller.get_conversation(ID))["message_count"] == 0
@@ -493,7 +492,7 @@ def test_d17_a_conversation_without_messages_has_0(client: SekhaClient, server: 
         ([], 0, []),
     ],
 )
-def test_d18_a_score_is_what_was_promised(
+def test_a_score_is_what_was_promised(
     scores: list[float], page: int, expected: list[float], client: SekhaClient, server: FakeServer
 ) -> None:
     server.on(QUERY, answer({**facts.hits(*[hit(score) for score in scores]), "page": page}))
@@ -512,7 +511,7 @@ def test_d18_a_score_is_what_was_promised(
         ([0.5, 0.25], " ", [0.5, 0.25]),
     ],
 )
-def test_d18_so_is_a_score_of_the_tool(
+def test_a_score_of_the_tool_is_what_was_promised(
     scores: list[float], separator: str, expected: list[float], client: SekhaClient, server: FakeServer
 ) -> None:
     found = [{**hit(score), "timestamp": f"2026-01-31{separator}09:30:00.123456789"} for score in scores]
@@ -533,7 +532,7 @@ def numbered(count: int, **more: Any) -> list[dict[str, Any]]:
 @pytest.mark.parametrize(
     ("offset", "limit", "asked", "page"), [(0, 3, 3, 1), (3, 3, 6, 2), (7, 2, 9, 4), (20, 2, 22, 11)]
 )
-def test_d19_an_offset_is_applied_here(
+def test_an_offset_is_applied_here(
     offset: int, limit: int, asked: int, page: int, client: SekhaClient, server: FakeServer
 ) -> None:
     found = numbered(min(asked, 10))
@@ -575,7 +574,7 @@ MIXED = [
     ],
 )
 @pytest.mark.parametrize("by", ["query", "search", "search, nested"])
-def test_d20_d26_filters_are_applied_here(
+def test_filters_are_applied_here(
     filters: Any, expected: str, by: str, client: SekhaClient, server: FakeServer
 ) -> None:
     if "min_importance" in filters:
@@ -596,7 +595,7 @@ def test_d20_d26_filters_are_applied_here(
     assert "filters" not in server.seen[-1].json
 
 
-def test_d20_a_second_round_asks_for_a_thousand(client: SekhaClient, server: FakeServer) -> None:
+def test_a_second_round_asks_for_a_thousand(client: SekhaClient, server: FakeServer) -> None:
     few = numbered(8, label="no")
     more = [*few, *numbered(3, label="A")]
     server.on(QUERY, answer(facts.hits(*few)), answer(facts.hits(*more)))
@@ -605,16 +604,14 @@ def test_d20_a_second_round_asks_for_a_thousand(client: SekhaClient, server: Fak
     assert (len(result["results"]), result["total"], result["truncated"]) == (2, 3, False)
 
 
-def test_d20_what_a_thousand_hits_do_not_show_is_told(client: SekhaClient, server: FakeServer) -> None:
+def test_what_a_thousand_hits_do_not_show_is_told(client: SekhaClient, server: FakeServer) -> None:
     few = answer(facts.hits(*numbered(4, label="no")))
     server.on(QUERY, few, answer(facts.hits(*numbered(1000, label="no"))))
     result = client.controller.query("x", limit=1, filters={"label": "A"})
     assert (result["results"], result["total"], result["truncated"]) == ([], 0, True)
 
 
-def test_d20_a_first_round_that_found_all_there_is_is_enough(
-    client: SekhaClient, server: FakeServer
-) -> None:
+def test_a_first_round_that_found_all_there_is_is_enough(client: SekhaClient, server: FakeServer) -> None:
     server.on(QUERY, answer(facts.hits(*MIXED)))
     result = client.controller.query("x", limit=2, offset=1, filters={"label": "A"})
     assert [one["content"] for one in result["results"]] == ["3"]
@@ -624,7 +621,7 @@ def test_d20_a_first_round_that_found_all_there_is_is_enough(
 # D22, D23: the envelope of the tools
 
 
-def test_d22_an_answer_without_an_envelope_is_read(client: SekhaClient, server: FakeServer) -> None:
+def test_an_answer_without_an_envelope_is_read(client: SekhaClient, server: FakeServer) -> None:
     server.on("POST /mcp/tools/memory_get_context", answer(facts.CONTEXT))
     found = client.mcp.memory_get_context(ID)
     assert (found["label"], found["word_count"]) == ("Hello Sekha!", 12)
@@ -640,7 +637,7 @@ def test_d22_an_answer_without_an_envelope_is_read(client: SekhaClient, server: 
         (None, SekhaServerError),
     ],
 )
-def test_d23_a_tool_that_says_no_is_an_error(
+def test_a_tool_that_says_no_is_an_error(
     words: Any, cls: type[SekhaAPIError], client: SekhaClient, server: FakeServer
 ) -> None:
     server.on("POST /mcp/tools/memory_get_context", answer({"success": False, "data": None, "error": words}))
@@ -654,7 +651,7 @@ def test_d23_a_tool_that_says_no_is_an_error(
 # D24, D25: statistics
 
 
-def test_d25_statistics_of_everything_are_the_servers_and_ours_where_it_has_none(
+def test_statistics_of_everything_are_the_servers_and_ours_where_it_has_none(
     client: SekhaClient, server: FakeServer
 ) -> None:
     server.on(
@@ -684,7 +681,7 @@ def test_d25_statistics_of_everything_are_the_servers_and_ours_where_it_has_none
         ({"end_date": "2026-01-31"}, 4, 8.5, ["/", "/work", "/work/deep", "/workshop"], ["A", "AB", "a"]),
     ],
 )
-def test_d24_statistics_that_the_server_would_get_wrong_are_made_here(
+def test_statistics_that_the_server_would_get_wrong_are_made_here(
     request_: Any,
     total: int,
     average: float,
@@ -701,14 +698,14 @@ def test_d24_statistics_that_the_server_would_get_wrong_are_made_here(
     assert (stats["folders"], stats["labels"]) == (folders, labels)
 
 
-def test_d25_a_server_that_knows_it_all_is_asked_once(client: SekhaClient, server: FakeServer) -> None:
+def test_a_server_that_knows_it_all_is_asked_once(client: SekhaClient, server: FakeServer) -> None:
     whole = {**facts.STATS, "labels": ["A"], "total_messages": 12, "newer": True}
     server.on("POST /mcp/tools/memory_stats", tool(whole))
     assert client.mcp.memory_stats() == whole
 
 
 @pytest.mark.parametrize(("conversations", "asked", "exports"), [(100, None, 100), (101, None, 0), (3, False, 0)])
-def test_d25_messages_are_counted_for_a_hundred_conversations_unasked(
+def test_messages_are_counted_for_a_hundred_conversations_unasked(
     conversations: int, asked: Any, exports: int, client: SekhaClient, server: FakeServer
 ) -> None:
     server.on("POST /mcp/tools/memory_stats", tool(facts.STATS))
@@ -719,7 +716,9 @@ def test_d25_messages_are_counted_for_a_hundred_conversations_unasked(
     assert server.most_at_once <= 4
 
 
-def test_d25_they_are_counted_for_more_when_asked(client: SekhaClient, server: FakeServer) -> None:
+def test_messages_are_counted_for_more_conversations_when_asked(
+    client: SekhaClient, server: FakeServer
+) -> None:
     server.on("POST /mcp/tools/memory_stats", tool(facts.STATS))
     server.on(LIST, answer(facts.rows(*many(0, 101))))
     server.always(EXPORT, after(0.004, tool(facts.EXPORT)))
@@ -729,7 +728,7 @@ def test_d25_they_are_counted_for_more_when_asked(client: SekhaClient, server: F
 # D27: which key
 
 
-def test_d27_a_key_that_the_tools_refuse_is_named(make: MakeClient, server: FakeServer) -> None:
+def test_a_key_that_the_tools_refuse_is_named(make: MakeClient, server: FakeServer) -> None:
     server.always("POST /mcp/tools/memory_get_context", answer({"error": "Invalid API key"}, 401))
     for options, name in (({"mcp_api_key": None}, "api_key"), ({}, "mcp_api_key")):
         with pytest.raises(SekhaAuthError) as caught:
@@ -743,7 +742,7 @@ def test_d27_a_key_that_the_tools_refuse_is_named(make: MakeClient, server: Fake
 
 
 @pytest.mark.parametrize("keyword", ["input", "text"])
-def test_d29_an_embedding_has_both_shapes(keyword: str, client: SekhaClient, bridge: FakeServer) -> None:
+def test_an_embedding_has_both_shapes(keyword: str, client: SekhaClient, bridge: FakeServer) -> None:
     bridge.on("POST /embed", answer(facts.EMBEDDING))
     found: Any = client.bridge.embed(**{keyword: "hello"})
     assert bridge.only.json == {"text": "hello"}
@@ -752,7 +751,7 @@ def test_d29_an_embedding_has_both_shapes(keyword: str, client: SekhaClient, bri
     assert found["usage"] == {"prompt_tokens": 3, "total_tokens": 3}
 
 
-def test_d30_several_texts_are_several_requests_in_order(client: SekhaClient, bridge: FakeServer) -> None:
+def test_several_texts_are_several_requests_in_order(client: SekhaClient, bridge: FakeServer) -> None:
     texts = [f"text {number}" for number in range(9)]
     bridge.always("POST /embed", after(0.004, answer(facts.EMBEDDING)))
     found = client.bridge.embed(texts, model="m")
@@ -763,7 +762,7 @@ def test_d30_several_texts_are_several_requests_in_order(client: SekhaClient, br
     assert bridge.most_at_once <= 4
 
 
-def test_d30_the_answers_are_put_to_their_texts(client: SekhaClient, bridge: FakeServer) -> None:
+def test_the_answers_are_put_to_their_texts(client: SekhaClient, bridge: FakeServer) -> None:
     late = Reply((0.05, *answer({**facts.EMBEDDING, "embedding": [1.0, 0.0]}).steps))
     bridge.on("POST /embed", late, answer({**facts.EMBEDDING, "embedding": [0.0, 1.0]}))
     client.bridge.embed(["a", "b"])
@@ -775,7 +774,7 @@ def test_d30_the_answers_are_put_to_their_texts(client: SekhaClient, bridge: Fak
     assert first in by_text
 
 
-def test_d29_a_bridge_with_openais_shape_is_read(client: SekhaClient, bridge: FakeServer) -> None:
+def test_a_bridge_with_openais_shape_is_read(client: SekhaClient, bridge: FakeServer) -> None:
     item = {"object": "embedding", "index": 0, "embedding": [1, 0]}
     shape = {"object": "list", "data": [item], "model": "m", "usage": {"prompt_tokens": 1, "total_tokens": 1}}
     bridge.on("POST /embed", answer(shape))
@@ -797,7 +796,7 @@ def test_d29_a_bridge_with_openais_shape_is_read(client: SekhaClient, bridge: Fa
         (answer({"status": "healthy", "checks": {"database": True, "chroma": False}}), "healthy", None),
     ],
 )
-def test_d33_any_controllers_health_has_one_shape(
+def test_any_controllers_health_has_one_shape(
     reply: Reply, status: str, checks: Any, client: SekhaClient, server: FakeServer
 ) -> None:
     server.on("GET /health", reply)
@@ -829,7 +828,7 @@ def test_d33_any_controllers_health_has_one_shape(
         (answer({"status": "healthy", "checks": {"ollama": True}}), "healthy", {"ollama": {"status": "ok"}}, None),
     ],
 )
-def test_d32_the_bridges_health_has_checks(
+def test_the_bridges_health_has_checks(
     reply: Reply, status: str, checks: Any, error: Any, client: SekhaClient, bridge: FakeServer
 ) -> None:
     bridge.on("GET /health", reply)
@@ -845,9 +844,7 @@ def test_d32_the_bridges_health_has_checks(
 # D41: pruning
 
 
-def test_d41_an_unknown_id_keeps_everything_from_being_pruned(
-    client: SekhaClient, server: FakeServer
-) -> None:
+def test_an_unknown_id_keeps_everything_from_being_pruned(client: SekhaClient, server: FakeServer) -> None:
     server.on(LIST, answer(facts.rows(row(ID))))
     with pytest.raises(SekhaNotFoundError, match="nothing was archived") as caught:
         client.controller.prune_execute([ID, OTHER_ID])
@@ -856,7 +853,7 @@ def test_d41_an_unknown_id_keeps_everything_from_being_pruned(
     assert server.lines == [LIST]
 
 
-def test_d41_an_id_that_vanished_meanwhile_tells_what_was_archived(
+def test_an_id_that_vanished_meanwhile_tells_what_was_archived(
     client: SekhaClient, server: FakeServer
 ) -> None:
     third = "11111111-2222-4333-8444-555555555555"
@@ -877,7 +874,7 @@ def test_pruning_nothing_asks_nobody(client: SekhaClient, server: FakeServer) ->
 # D45
 
 
-def test_d45_markdown_is_written_here(client: SekhaClient, server: FakeServer) -> None:
+def test_markdown_is_written_here(client: SekhaClient, server: FakeServer) -> None:
     server.on(EXPORT, tool(facts.EXPORT), tool(facts.EXPORT))
     export = client.mcp.memory_export(ID, format="markdown")
     assert export["content"].startswith("# Hello Sekha!\n")
@@ -894,7 +891,7 @@ def test_d45_markdown_is_written_here(client: SekhaClient, server: FakeServer) -
 @pytest.mark.parametrize(
     ("before", "spaces"), [("x" * 99 + "ü", 1), ("x" * 99 + "日", 1), ("x" * 98 + "日", 2), ("x" * 97 + "🐈", 3)]
 )
-def test_d51_a_character_across_byte_100_is_moved(
+def test_a_character_across_byte_100_is_moved(
     before: str, spaces: int, client: SekhaClient, server: FakeServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     content = before + " and more"
@@ -911,7 +908,7 @@ def test_d51_a_character_across_byte_100_is_moved(
     assert "put spaces in front" in caplog.text
 
 
-def test_d51_other_messages_are_stored_to_the_byte(client: SekhaClient, server: FakeServer) -> None:
+def test_other_messages_are_stored_to_the_byte(client: SekhaClient, server: FakeServer) -> None:
     contents = ["x" * 98 + "üü", "ü" * 50 + "x", "ü" * 50, "", "日本語"]
     server.on(STORE, tool(facts.STORED))
     client.mcp.memory_store(label="L", messages=[{"role": "user", "content": one} for one in contents])
@@ -921,7 +918,7 @@ def test_d51_other_messages_are_stored_to_the_byte(client: SekhaClient, server: 
 # D58, D59: tools that say what is not so
 
 
-def test_d58_archiving_and_pinning_go_by_rest(client: SekhaClient, server: FakeServer) -> None:
+def test_archiving_and_pinning_go_by_rest(client: SekhaClient, server: FakeServer) -> None:
     server.on(f"PUT {ONE}/pin", empty())
     server.on(f"PUT {ONE}/archive", empty())
     updated = client.mcp.memory_update(ID, status="archived", importance_score=10)
@@ -939,7 +936,7 @@ def test_d58_archiving_and_pinning_go_by_rest(client: SekhaClient, server: FakeS
         ({"status": "active", "importance_score": 7, "label": "L"}, {"status": "archived"}, "status, importance_score"),
     ],
 )
-def test_d58_what_the_tool_does_not_write_is_an_error(
+def test_what_the_tool_does_not_write_is_an_error(
     wanted: Any, now: Any, failed: str, client: SekhaClient, server: FakeServer
 ) -> None:
     says = {"conversation_id": ID, "updated_fields": ["status", "importance_score"], "message": "updated"}
@@ -954,7 +951,7 @@ def test_d58_what_the_tool_does_not_write_is_an_error(
     assert f"written: {'label' if 'label' in wanted else 'nothing'}" in str(caught.value)
 
 
-def test_d59_a_prune_tool_that_fails_points_elsewhere(client: SekhaClient, server: FakeServer) -> None:
+def test_a_prune_tool_that_fails_points_elsewhere(client: SekhaClient, server: FakeServer) -> None:
     server.on("POST /mcp/tools/memory_prune", empty(500), empty(500))
     with pytest.raises(SekhaServerError, match=r"prune_dry_run\(\)"):
         client.mcp.memory_prune()
@@ -964,7 +961,7 @@ def test_d59_a_prune_tool_that_fails_points_elsewhere(client: SekhaClient, serve
 
 
 @pytest.mark.parametrize(("given", "sent"), [(0, 1e-6), (0.0, 1e-6), (0.7, 0.7), (2, 2)])
-def test_d61_a_temperature_of_0_is_nearly_that(
+def test_a_temperature_of_0_is_nearly_that(
     given: float, sent: float, client: SekhaClient, bridge: FakeServer
 ) -> None:
     bridge.on("POST /v1/chat/completions", answer(facts.COMPLETION))
@@ -972,7 +969,7 @@ def test_d61_a_temperature_of_0_is_nearly_that(
     assert bridge.only.json["temperature"] == sent
 
 
-def test_d8_only_what_a_model_knows_of_a_message_is_sent(client: SekhaClient, bridge: FakeServer) -> None:
+def test_only_what_a_model_knows_of_a_message_is_sent(client: SekhaClient, bridge: FakeServer) -> None:
     bridge.on("POST /v1/chat/completions", answer(facts.COMPLETION))
     client.bridge.complete([remembered("One"), {"role": "user", "content": "Two", "name": "Ada", "x": 1}])
     assert bridge.only.json == {
@@ -980,7 +977,7 @@ def test_d8_only_what_a_model_knows_of_a_message_is_sent(client: SekhaClient, br
     }
 
 
-def test_d64_a_model_that_is_down_gives_no_answer_that_looks_like_one(
+def test_a_model_that_is_down_gives_no_answer_that_looks_like_one(
     client: SekhaClient, server: FakeServer, bridge: FakeServer
 ) -> None:
     said = {"conversation_id": ID, "level": "daily", "summary": "Daily: 2 messages (LLM offline)"}

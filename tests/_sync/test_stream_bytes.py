@@ -56,8 +56,9 @@ ENDS: dict[str, Any] = {
 }
 
 
+@pytest.mark.promise("C1")
 @pytest.mark.parametrize("end", ENDS)
-def test_c1_a_stream_that_says_neither_is_cut(end: str, client: SekhaClient, bridge: FakeServer) -> None:
+def test_a_stream_that_says_neither_is_cut(end: str, client: SekhaClient, bridge: FakeServer) -> None:
     read = threading.Event()
     stream = begin(client, bridge, ENDS[end](*BEGINNING, read))
     texts = stream.text_stream()
@@ -75,10 +76,9 @@ def test_c1_a_stream_that_says_neither_is_cut(end: str, client: SekhaClient, bri
         eventually(lambda: bridge.open_connections == 0)
 
 
+@pytest.mark.promise("C1")
 @pytest.mark.parametrize("end", ENDS)
-def test_c1_a_finish_reason_without_done_is_the_end(
-    end: str, client: SekhaClient, bridge: FakeServer
-) -> None:
+def test_a_finish_reason_without_done_is_the_end(end: str, client: SekhaClient, bridge: FakeServer) -> None:
     read = threading.Event()
     stream = begin(client, bridge, ENDS[end](*BEGINNING, delta("", "stop"), read))
     chunks = [stream.__next__() for _ in range(3)]
@@ -90,10 +90,9 @@ def test_c1_a_finish_reason_without_done_is_the_end(
     assert completion["choices"][0].get("finish_reason") == "stop"
 
 
+@pytest.mark.promise("C1")
 @pytest.mark.parametrize("end", ENDS)
-def test_c1_done_without_a_finish_reason_is_the_end(
-    end: str, client: SekhaClient, bridge: FakeServer
-) -> None:
+def test_done_without_a_finish_reason_is_the_end(end: str, client: SekhaClient, bridge: FakeServer) -> None:
     read = threading.Event()
     stream = begin(client, bridge, ENDS[end](*BEGINNING, DONE, read))
     assert len([one for one in stream]) == 2
@@ -131,7 +130,8 @@ def chunks_of(client: SekhaClient, bridge: FakeServer, *pieces: bytes) -> list[C
     return [one for one in begin(client, bridge, chunked(*pieces))]
 
 
-def test_c2_every_cut_of_the_bytes_gives_the_same(client: SekhaClient, bridge: FakeServer) -> None:
+@pytest.mark.promise("C2")
+def test_every_cut_of_the_bytes_gives_the_same(client: SekhaClient, bridge: FakeServer) -> None:
     whole = chunks_of(client, bridge, WIRE)
     assert [one["choices"][0]["delta"].get("content") for one in whole] == [ODD] * 3
     for at in range(1, len(WIRE)):
@@ -142,8 +142,9 @@ def test_c2_every_cut_of_the_bytes_gives_the_same(client: SekhaClient, bridge: F
 # C3: what keeps it alive
 
 
+@pytest.mark.promise("C3")
 @pytest.mark.parametrize("noise", NOISE)
-def test_c3_keep_alives_between_any_two_events_change_nothing(
+def test_keep_alives_between_any_two_events_change_nothing(
     noise: str, client: SekhaClient, bridge: FakeServer
 ) -> None:
     events = [*BEGINNING, delta("", "stop", usage=USAGE), DONE]
@@ -157,8 +158,9 @@ def test_c3_keep_alives_between_any_two_events_change_nothing(
 # C5: what must not come through
 
 
+@pytest.mark.promise("C5")
 @pytest.mark.parametrize("at_once", [True, False])
-def test_c5_the_connection_of_a_stream_with_an_error_is_closed_at_once(
+def test_the_connection_of_a_stream_with_an_error_is_closed_at_once(
     at_once: bool, client: SekhaClient, bridge: FakeServer
 ) -> None:
     error = event({"error": {"message": "out of memory"}})
@@ -174,8 +176,9 @@ def test_c5_the_connection_of_a_stream_with_an_error_is_closed_at_once(
 # C8: what servers make of it
 
 
+@pytest.mark.promise("C8")
 @pytest.mark.parametrize("kind", SERVERS)
-def test_c8_the_chunks_of_every_server_are_the_answer_without_streaming(
+def test_the_chunks_of_every_server_are_the_answer_without_streaming(
     kind: str, client: SekhaClient, bridge: FakeServer
 ) -> None:
     head = {"created": 1700000000, "model": "m", "object": "chat.completion.chunk"}
@@ -192,6 +195,7 @@ def test_c8_the_chunks_of_every_server_are_the_answer_without_streaming(
     assert "" not in said
 
 
+@pytest.mark.promise("C8")
 @pytest.mark.parametrize(
     "odd",
     [
@@ -208,7 +212,7 @@ def test_c8_the_chunks_of_every_server_are_the_answer_without_streaming(
     ],
     ids=json.dumps,
 )
-def test_c8_an_odd_chunk_may_come_anywhere(odd: Any, client: SekhaClient, bridge: FakeServer) -> None:
+def test_an_odd_chunk_may_come_anywhere(odd: Any, client: SekhaClient, bridge: FakeServer) -> None:
     chunks = [chunk("Hel"), chunk("lo"), chunk(None, "stop")]
     for at in range(len(chunks) + 1):
         events = chunked(*map(event, [*chunks[:at], odd, *chunks[at:]]), DONE)

@@ -19,7 +19,8 @@ from sekha import (
     SekhaStreamError,
     SekhaTimeoutError,
 )
-from sekha._concurrency import Clock, gather
+from sekha._concurrency.clock import Clock
+from sekha._concurrency.tasks import gather
 from support import facts
 from support.clock import FakeClock
 from support.facts import MESSAGES
@@ -47,7 +48,8 @@ def read(stream: Stream, said: list[str]) -> None:
         said.append(text)
 
 
-def test_d31_chunks_come_as_they_were_sent(client: SekhaClient, bridge: FakeServer) -> None:
+# D31
+def test_chunks_come_as_they_were_sent(client: SekhaClient, bridge: FakeServer) -> None:
     stream = begin(client, bridge, chunked(*STORY))
     chunks = [chunk for chunk in stream]
     assert len(chunks) == 5
@@ -67,7 +69,8 @@ def test_a_chunk_is_there_before_the_next_one_is_sent(client: SekhaClient, bridg
     assert [text for text in texts] == ["upon ", "a time."]
 
 
-def test_c2_events_may_be_cut_anywhere(client: SekhaClient, bridge: FakeServer) -> None:
+@pytest.mark.promise("C2")
+def test_events_may_be_cut_anywhere(client: SekhaClient, bridge: FakeServer) -> None:
     whole = b"".join((delta("Grüße, "), b": ping\r\n\r\n", delta("日本\u2028"), delta("", "stop"), DONE))
     pieces = [whole[at : at + 1] for at in range(len(whole))]
     stream = begin(client, bridge, chunked(*pieces))
@@ -91,7 +94,8 @@ def test_the_collected_answer_is_what_complete_gives(client: SekhaClient, bridge
     assert streamed == whole
 
 
-def test_d31_a_plain_answer_becomes_two_chunks(client: SekhaClient, bridge: FakeServer) -> None:
+# D31
+def test_a_plain_answer_becomes_two_chunks(client: SekhaClient, bridge: FakeServer) -> None:
     stream = begin(client, bridge, answer(facts.COMPLETION))
     text, end = [chunk for chunk in stream]
     assert text["choices"][0]["delta"] == {"role": "assistant", "content": "Hi there."}
@@ -114,6 +118,7 @@ def test_the_documented_loops_work(client: SekhaClient, bridge: FakeServer) -> N
         assert said == expected
 
 
+@pytest.mark.promise("C3", "C8")
 @pytest.mark.parametrize(
     "events",
     [
@@ -148,7 +153,7 @@ def test_the_documented_loops_work(client: SekhaClient, bridge: FakeServer) -> N
         ),
     ],
 )
-def test_c3_c8_what_model_servers_send_is_read(
+def test_what_model_servers_send_is_read(
     events: tuple[bytes, ...], client: SekhaClient, bridge: FakeServer
 ) -> None:
     stream = begin(client, bridge, chunked(*events))
@@ -181,8 +186,9 @@ CUTS = {
 }
 
 
+@pytest.mark.promise("C1")
 @pytest.mark.parametrize("kind", CUTS)
-def test_c1_a_cut_stream_is_an_error_with_the_text_so_far(
+def test_a_cut_stream_is_an_error_with_the_text_so_far(
     kind: str, client: SekhaClient, bridge: FakeServer
 ) -> None:
     stream = begin(client, bridge, CUTS[kind])
@@ -203,6 +209,7 @@ def test_c1_a_cut_stream_is_an_error_with_the_text_so_far(
     eventually(lambda: bridge.open_connections == 0)
 
 
+@pytest.mark.promise("C5")
 @pytest.mark.parametrize(
     ("reply", "cls", "words"),
     [
@@ -239,7 +246,7 @@ def test_c1_a_cut_stream_is_an_error_with_the_text_so_far(
         ),
     ],
 )
-def test_c5_an_error_inside_a_stream_ends_it(
+def test_an_error_inside_a_stream_ends_it(
     reply: Reply, cls: type[SekhaError], words: str, client: SekhaClient, bridge: FakeServer
 ) -> None:
     stream = begin(client, bridge, reply)
@@ -292,7 +299,8 @@ def test_a_stream_goes_on_where_a_loop_was_left(client: SekhaClient, bridge: Fak
     assert stream.get_final_text() == TEXT
 
 
-def test_r6_breaking_off_inside_with_frees_the_connection_at_once(make: MakeClient, bridge: FakeServer) -> None:
+@pytest.mark.promise("R6")
+def test_breaking_off_inside_with_frees_the_connection_at_once(make: MakeClient, bridge: FakeServer) -> None:
     client = make(max_connections=1, max_retries=0)
     bridge.always("GET /health", answer(facts.BRIDGE_HEALTHY))
     for _ in range(3):
@@ -311,7 +319,8 @@ def test_r6_breaking_off_inside_with_frees_the_connection_at_once(make: MakeClie
     eventually(lambda: bridge.open_connections <= 1)
 
 
-def test_r6_an_error_inside_with_frees_the_connection_too(make: MakeClient, bridge: FakeServer) -> None:
+@pytest.mark.promise("R6")
+def test_an_error_inside_with_frees_the_connection_too(make: MakeClient, bridge: FakeServer) -> None:
     client = make(max_connections=1, max_retries=0)
     bridge.on(CHAT, chunked(*STORY[:3], end="hang"))
     with pytest.raises(ZeroDivisionError):
@@ -327,7 +336,8 @@ def fail_inside(client: SekhaClient) -> None:
             raise ZeroDivisionError
 
 
-def test_r6_a_stream_that_was_read_frees_its_connection_by_itself(make: MakeClient, bridge: FakeServer) -> None:
+@pytest.mark.promise("R6")
+def test_a_stream_that_was_read_frees_its_connection_by_itself(make: MakeClient, bridge: FakeServer) -> None:
     client = make(max_connections=1, max_retries=0)
     bridge.always("GET /health", answer(facts.BRIDGE_HEALTHY))
     for reply in (chunked(*STORY), chunked(*STORY[:-1]), answer(facts.COMPLETION)):
@@ -353,14 +363,16 @@ def test_closing_the_text_closes_the_stream(client: SekhaClient, bridge: FakeSer
         texts.__next__()
 
 
-def test_r6_a_forgotten_stream_warns(client: SekhaClient, bridge: FakeServer) -> None:
+@pytest.mark.promise("R6")
+def test_a_forgotten_stream_warns(client: SekhaClient, bridge: FakeServer) -> None:
     stream = begin(client, bridge, chunked(*STORY))
     with pytest.warns(ResourceWarning, match="neither read to its end nor closed"):
         stream.__del__()
     stream.close()
 
 
-def test_r6_a_stream_that_was_read_or_closed_does_not_warn(client: SekhaClient, bridge: FakeServer) -> None:
+@pytest.mark.promise("R6")
+def test_a_stream_that_was_read_or_closed_does_not_warn(client: SekhaClient, bridge: FakeServer) -> None:
     stream = begin(client, bridge, chunked(*STORY))
     stream.get_final_text()
     stream.__del__()

@@ -134,11 +134,12 @@ def waits(faulty: ScriptedSekha) -> list[float]:
 # Cuts
 
 
+@pytest.mark.promise("E10")
 @pytest.mark.parametrize("reset", [False, True])
 @pytest.mark.parametrize(
     ("fault", "done"), [(cut_before_work, 0), (cut_in_answer, 1), (cut_after_work, 1)], ids=["before", "in", "after"]
 )
-def test_e10_a_create_that_is_cut_is_sent_once(
+def test_a_create_that_is_cut_is_sent_once(
     fault: Callable[..., Fault], done: int, reset: bool, faulty: ScriptedSekha, one: SekhaClient
 ) -> None:
     faulty.fail(CREATE, fault(reset=reset))
@@ -152,8 +153,9 @@ def test_e10_a_create_that_is_cut_is_sent_once(
     assert stored(one) == done + 1
 
 
+@pytest.mark.promise("E10")
 @pytest.mark.parametrize("fault", [cut_before_work(), cut_after_work(reset=True), cut_in_answer(0), garbage()])
-def test_e10_a_read_that_fails_twice_is_made_a_third_time(
+def test_a_read_that_fails_twice_is_made_a_third_time(
     fault: Fault, faulty: ScriptedSekha, one: SekhaClient
 ) -> None:
     faulty.fail(COUNT, fault, times=2)
@@ -166,8 +168,9 @@ def test_e10_a_read_that_fails_twice_is_made_a_third_time(
     assert time.monotonic() - begin < 1 + sum(waits(faulty))
 
 
+@pytest.mark.promise("E10")
 @pytest.mark.parametrize("at", [0, 1, 20])
-def test_e10_an_answer_is_cut_behind_so_many_bytes(at: int, faulty: ScriptedSekha, connect: MakeFaulty) -> None:
+def test_an_answer_is_cut_behind_so_many_bytes(at: int, faulty: ScriptedSekha, connect: MakeFaulty) -> None:
     faulty.fail(COUNT, cut_in_answer(at))
     with socket.create_connection(("127.0.0.1", int(faulty.controller_url.rpartition(":")[2]))) as raw:
         raw.sendall(f"{COUNT} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {faulty.api_key}\r\n\r\n".encode())
@@ -179,8 +182,9 @@ def test_e10_an_answer_is_cut_behind_so_many_bytes(at: int, faulty: ScriptedSekh
     assert len(body) == at
 
 
+@pytest.mark.promise("E10")
 @pytest.mark.parametrize("at", [0, 1, 150, 500])
-def test_e10_a_stream_is_cut_behind_so_many_bytes(at: int, faulty: ScriptedSekha, one: SekhaClient) -> None:
+def test_a_stream_is_cut_behind_so_many_bytes(at: int, faulty: ScriptedSekha, one: SekhaClient) -> None:
     faulty.fail(CHAT, cut_in_answer(at))
     stream = one.bridge.stream_complete(MESSAGES)
     said: list[str] = []
@@ -197,14 +201,16 @@ def test_e10_a_stream_is_cut_behind_so_many_bytes(at: int, faulty: ScriptedSekha
     assert length_of_stream(faulty) > 500
 
 
-def test_e10_a_cut_behind_the_end_of_an_answer_is_told(faulty: ScriptedSekha, one: SekhaClient) -> None:
+@pytest.mark.promise("E10")
+def test_a_cut_behind_the_end_of_an_answer_is_told(faulty: ScriptedSekha, one: SekhaClient) -> None:
     faulty.fail(COUNT, cut_in_answer(1000))
     assert stored(one) == 0
     with pytest.raises(AssertionError, match=r"cut_in_answer\(at=1000\): the answer to GET \S+ has only \d+ bytes"):
         faulty.check()
 
 
-def test_e10_a_cut_behind_the_end_of_a_stream_is_told(faulty: ScriptedSekha, one: SekhaClient) -> None:
+@pytest.mark.promise("E10")
+def test_a_cut_behind_the_end_of_a_stream_is_told(faulty: ScriptedSekha, one: SekhaClient) -> None:
     faulty.fail(CHAT, cut_in_answer(100_000))
     stream = one.bridge.stream_complete(MESSAGES)
     assert stream.get_final_text()
@@ -213,7 +219,8 @@ def test_e10_a_cut_behind_the_end_of_a_stream_is_told(faulty: ScriptedSekha, one
         faulty.check()
 
 
-def test_e10_a_stale_connection_is_noticed_before_a_write(faulty: ScriptedSekha, one: SekhaClient) -> None:
+@pytest.mark.promise("E10")
+def test_a_stale_connection_is_noticed_before_a_write(faulty: ScriptedSekha, one: SekhaClient) -> None:
     faulty.fail(COUNT, stale_keep_alive())
     assert stored(one) == 0
     create(one)
@@ -223,7 +230,8 @@ def test_e10_a_stale_connection_is_noticed_before_a_write(faulty: ScriptedSekha,
     assert waits(faulty) == []
 
 
-def test_e10_refused_connections_are_refused_until_they_are_taken_again(
+@pytest.mark.promise("E10")
+def test_refused_connections_are_refused_until_they_are_taken_again(
     faulty: ScriptedSekha, one: SekhaClient
 ) -> None:
     assert isinstance(faulty.clock, FakeClock)
@@ -246,7 +254,8 @@ def test_e10_refused_connections_are_refused_until_they_are_taken_again(
 # Time
 
 
-def test_e10_a_delay_passes_on_the_clock(faulty: ScriptedSekha, connect: MakeFaulty) -> None:
+@pytest.mark.promise("E10")
+def test_a_delay_passes_on_the_clock(faulty: ScriptedSekha, connect: MakeFaulty) -> None:
     begin = time.monotonic()
     faulty.fail(COUNT, delay(3600), times=2)
     assert stored(connect()) == 0
@@ -256,7 +265,8 @@ def test_e10_a_delay_passes_on_the_clock(faulty: ScriptedSekha, connect: MakeFau
     assert time.monotonic() - begin < 60
 
 
-def test_e10_a_delay_on_the_real_clock_is_real(sekha: LocalSekha) -> None:
+@pytest.mark.promise("E10")
+def test_a_delay_on_the_real_clock_is_real(sekha: LocalSekha) -> None:
     with ScriptedSekha(sekha, clock=Clock()) as faulty:
         faulty.fail(COUNT, delay(0.05))
         with SekhaClient(**faulty.options) as client:
@@ -265,7 +275,8 @@ def test_e10_a_delay_on_the_real_clock_is_real(sekha: LocalSekha) -> None:
             assert time.monotonic() - begin >= 0.05
 
 
-def test_e10_an_answer_that_is_held_back_comes_in_the_end_or_never(
+@pytest.mark.promise("E10")
+def test_an_answer_that_is_held_back_comes_in_the_end_or_never(
     faulty: ScriptedSekha, connect: MakeFaulty
 ) -> None:
     go_on = threading.Event()
@@ -281,7 +292,8 @@ def test_e10_an_answer_that_is_held_back_comes_in_the_end_or_never(
     assert stored(connect()) == 1
 
 
-def test_e10_an_answer_drips(faulty: ScriptedSekha, connect: MakeFaulty) -> None:
+@pytest.mark.promise("E10")
+def test_an_answer_drips(faulty: ScriptedSekha, connect: MakeFaulty) -> None:
     faulty.fail(COUNT, drip())
     faulty.fail(COUNT, drip(7, pause=1.0))
     faulty.fail(CHAT, drip(3))
@@ -294,7 +306,8 @@ def test_e10_an_answer_drips(faulty: ScriptedSekha, connect: MakeFaulty) -> None
     assert stream.get_final_text() == whole["choices"][0]["message"]["content"]
 
 
-def test_e10_a_storm_of_repetitions_takes_no_time(faulty: ScriptedSekha, connect: MakeFaulty) -> None:
+@pytest.mark.promise("E10")
+def test_a_storm_of_repetitions_takes_no_time(faulty: ScriptedSekha, connect: MakeFaulty) -> None:
     faulty.fail(COUNT, answer_with(503, headers={"Retry-After": "59"}), times=30)
     begin = time.monotonic()
     assert stored(connect(max_retries=40)) == 0
@@ -302,7 +315,8 @@ def test_e10_a_storm_of_repetitions_takes_no_time(faulty: ScriptedSekha, connect
     assert time.monotonic() - begin < 60
 
 
-def test_e10_the_limiter_waits_on_the_clock(faulty: ScriptedSekha, connect: MakeFaulty) -> None:
+@pytest.mark.promise("E10")
+def test_the_limiter_waits_on_the_clock(faulty: ScriptedSekha, connect: MakeFaulty) -> None:
     client = connect(rate_limit_requests=2, rate_limit_window=3600.0)
     begin = time.monotonic()
     for _ in range(5):
@@ -311,7 +325,8 @@ def test_e10_the_limiter_waits_on_the_clock(faulty: ScriptedSekha, connect: Make
     assert time.monotonic() - begin < 3600
 
 
-def test_e10_a_client_of_one_service_takes_the_clock_too(faulty: ScriptedSekha) -> None:
+@pytest.mark.promise("E10")
+def test_a_client_of_one_service_takes_the_clock_too(faulty: ScriptedSekha) -> None:
     with MemoryController(base_url=faulty.controller_url, api_key=faulty.api_key) as controller:
         use_clock(controller, faulty.clock)
         faulty.fail(COUNT, cut_before_work())
@@ -319,7 +334,8 @@ def test_e10_a_client_of_one_service_takes_the_clock_too(faulty: ScriptedSekha) 
         assert len(waits(faulty)) == 1
 
 
-def test_e10_a_client_without_a_bridge_takes_the_clock(faulty: ScriptedSekha) -> None:
+@pytest.mark.promise("E10")
+def test_a_client_without_a_bridge_takes_the_clock(faulty: ScriptedSekha) -> None:
     with SekhaClient(controller_url=faulty.controller_url, api_key=faulty.api_key) as client:
         use_clock(client, faulty.clock)
         faulty.fail(COUNT, cut_before_work())
@@ -330,6 +346,7 @@ def test_e10_a_client_without_a_bridge_takes_the_clock(faulty: ScriptedSekha) ->
 # Answers
 
 
+@pytest.mark.promise("E10")
 @pytest.mark.parametrize(
     ("body", "code", "error", "message"),
     [
@@ -339,7 +356,7 @@ def test_e10_a_client_without_a_bridge_takes_the_clock(faulty: ScriptedSekha) ->
         (None, 503, SekhaServerError, "503"),
     ],
 )
-def test_e10_an_answer_with_a_status_and_a_body(
+def test_an_answer_with_a_status_and_a_body(
     body: object, code: int, error: Any, message: str, faulty: ScriptedSekha, connect: MakeFaulty
 ) -> None:
     faulty.fail(CREATE, answer_with(code, body, {"X-Request-Id": "abc"}))
@@ -350,7 +367,8 @@ def test_e10_an_answer_with_a_status_and_a_body(
     assert stored(connect()) == 0
 
 
-def test_e10_an_answer_with_headers(faulty: ScriptedSekha, one: SekhaClient) -> None:
+@pytest.mark.promise("E10")
+def test_an_answer_with_headers(faulty: ScriptedSekha, one: SekhaClient) -> None:
     faulty.fail(COUNT, answer_with(429, headers={"Retry-After": "7", "Connection": "close"}))
     faulty.fail(COUNT, answer_with(200, "not JSON", {"content-type": "application/json"}))
     with pytest.raises(SekhaDecodeError):
@@ -359,7 +377,8 @@ def test_e10_an_answer_with_headers(faulty: ScriptedSekha, one: SekhaClient) -> 
     assert sum(waits(faulty)) == pytest.approx(7)
 
 
-def test_e10_a_fault_of_your_own(faulty: ScriptedSekha, one: SekhaClient) -> None:
+@pytest.mark.promise("E10")
+def test_a_fault_of_your_own(faulty: ScriptedSekha, one: SekhaClient) -> None:
     def wrong(exchange: Exchange) -> bool:
         raise RuntimeError("a slip")
 
@@ -372,9 +391,8 @@ def test_e10_a_fault_of_your_own(faulty: ScriptedSekha, one: SekhaClient) -> Non
 # What is matched
 
 
-def test_e10_a_template_is_for_every_id_and_a_path_for_its_own(
-    faulty: ScriptedSekha, connect: MakeFaulty
-) -> None:
+@pytest.mark.promise("E10")
+def test_a_template_is_for_every_id_and_a_path_for_its_own(faulty: ScriptedSekha, connect: MakeFaulty) -> None:
     client, other = connect(max_retries=0), ID[:-1] + "2"
     faulty.fail(READ.replace("id", "conversation"), answer_with(418), times=2)
     faulty.fail(READ.replace("{id}", other), answer_with(423))
@@ -387,7 +405,8 @@ def test_e10_a_template_is_for_every_id_and_a_path_for_its_own(
     assert seen == [418, 418, 423, 404, 404]
 
 
-def test_e10_a_server_can_be_named(faulty: ScriptedSekha, connect: MakeFaulty) -> None:
+@pytest.mark.promise("E10")
+def test_a_server_can_be_named(faulty: ScriptedSekha, connect: MakeFaulty) -> None:
     client = connect(max_retries=0)
     faulty.fail("GET /health", answer_with(500, "bad"), server="bridge")
     assert (client.controller.health())["status"] == "healthy"
@@ -398,7 +417,8 @@ def test_e10_a_server_can_be_named(faulty: ScriptedSekha, connect: MakeFaulty) -
     ]
 
 
-def test_e10_a_fault_that_never_happened_is_told_once(faulty: ScriptedSekha, connect: MakeFaulty) -> None:
+@pytest.mark.promise("E10")
+def test_a_fault_that_never_happened_is_told_once(faulty: ScriptedSekha, connect: MakeFaulty) -> None:
     faulty.fail(COUNT, cut_after_work(reset=True), times=3)
     with pytest.raises(SekhaConnectionError):
         stored(connect(max_retries=1))
@@ -412,7 +432,8 @@ def test_e10_a_fault_that_never_happened_is_told_once(faulty: ScriptedSekha, con
     faulty.check()
 
 
-def test_e10_a_request_that_no_route_is_for_is_told(faulty: ScriptedSekha, connect: MakeFaulty) -> None:
+@pytest.mark.promise("E10")
+def test_a_request_that_no_route_is_for_is_told(faulty: ScriptedSekha, connect: MakeFaulty) -> None:
     with pytest.raises(SekhaNotFoundError):
         connect(controller_url=f"{faulty.controller_url}/v9").controller.count_conversations()
     with pytest.raises(AssertionError, match="GET /v9/api/v1/conversations/count came to the controller, which has no"):
@@ -421,6 +442,7 @@ def test_e10_a_request_that_no_route_is_for_is_told(faulty: ScriptedSekha, conne
         connect().controller.get_conversation(ID)  # this has a route
 
 
+@pytest.mark.promise("E10")
 @pytest.mark.parametrize(
     ("line", "told"),
     [
@@ -431,7 +453,7 @@ def test_e10_a_request_that_no_route_is_for_is_told(faulty: ScriptedSekha, conne
         ("nonsense", "there is no route 'nonsense'$"),
     ],
 )
-def test_e10_a_fault_for_no_route_is_refused(line: str, told: str, faulty: ScriptedSekha) -> None:
+def test_a_fault_for_no_route_is_refused(line: str, told: str, faulty: ScriptedSekha) -> None:
     with pytest.raises(ValueError, match=told):
         faulty.fail(line, garbage())
     with pytest.raises(ValueError, match="there is no route"):
@@ -440,7 +462,8 @@ def test_e10_a_fault_for_no_route_is_refused(line: str, told: str, faulty: Scrip
         faulty.fail(CREATE, garbage(), times=0)
 
 
-def test_e10_a_body_in_chunks_is_told(faulty: ScriptedSekha) -> None:
+@pytest.mark.promise("E10")
+def test_a_body_in_chunks_is_told(faulty: ScriptedSekha) -> None:
     with socket.create_connection(("127.0.0.1", int(faulty.controller_url.rpartition(":")[2]))) as raw:
         raw.sendall(f"{CREATE} HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n".encode())
         received = b""
@@ -454,7 +477,8 @@ def test_e10_a_body_in_chunks_is_told(faulty: ScriptedSekha) -> None:
 # The log
 
 
-def test_e10_every_request_is_noted_without_its_key(faulty: ScriptedSekha, connect: MakeFaulty) -> None:
+@pytest.mark.promise("E10")
+def test_every_request_is_noted_without_its_key(faulty: ScriptedSekha, connect: MakeFaulty) -> None:
     key = faulty.api_key
     client = connect(headers={"x-api-key": key, "x-team": "blue"})
     before = time.time()
@@ -476,7 +500,8 @@ def test_e10_every_request_is_noted_without_its_key(faulty: ScriptedSekha, conne
 # How it stands
 
 
-def test_e10_it_starts_a_sekha_of_its_own() -> None:
+@pytest.mark.promise("E10")
+def test_scripted_sekha_starts_a_server_of_its_own() -> None:
     own = ScriptedSekha()
     with pytest.raises(LocalSekhaError, match="not running"):
         _ = own.options
@@ -489,7 +514,8 @@ def test_e10_it_starts_a_sekha_of_its_own() -> None:
         own.fail(CREATE, garbage())
 
 
-def test_e10_the_block_fails_only_if_it_has_not_failed_already(sekha: LocalSekha) -> None:
+@pytest.mark.promise("E10")
+def test_the_block_fails_only_if_it_has_not_failed_already(sekha: LocalSekha) -> None:
     with pytest.raises(AssertionError, match="happened 0 of 1"), ScriptedSekha(sekha) as faulty:
         faulty.fail(CREATE, garbage())
     faulty = ScriptedSekha(sekha)
@@ -497,7 +523,8 @@ def test_e10_the_block_fails_only_if_it_has_not_failed_already(sekha: LocalSekha
         break_off(faulty)
 
 
-def test_e10_the_real_servers_mistakes_come_through() -> None:
+@pytest.mark.promise("E10")
+def test_the_real_servers_mistakes_come_through() -> None:
     with LocalSekha(profile="controller-0.1") as real, ScriptedSekha(real) as faulty:
         with SekhaClient(**faulty.options) as client:
             create(client)
@@ -507,8 +534,9 @@ def test_e10_the_real_servers_mistakes_come_through() -> None:
             assert stored(client) == 2
 
 
-def test_e10_a_client_that_leaves_is_noticed_while_sekha_works(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sekha.local.server._GRACE", 0)
+@pytest.mark.promise("E10")
+def test_a_client_that_leaves_is_noticed_while_sekha_works(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sekha.local.server._GRACE_SECONDS", 0)
     with socket.socket() as model:
         model.bind(("127.0.0.1", 0))
         model.listen()
@@ -517,4 +545,4 @@ def test_e10_a_client_that_leaves_is_noticed_while_sekha_works(monkeypatch: pyte
             with SekhaClient(**faulty.options, timeout=0.3, max_retries=0) as client:
                 with pytest.raises(SekhaTimeoutError):
                     client.bridge.complete(MESSAGES)
-            eventually(lambda: faulty._front("bridge").open_connections == 0)
+            eventually(lambda: faulty._proxy("bridge").open_connections == 0)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from sekha import SekhaClient, SekhaAPIError, SekhaServerError
-from sekha._request import to_json
+from sekha._api.model import to_json
 from support import facts
 from support.clock import FakeClock, give_clock
 from support.facts import MESSAGES
@@ -24,8 +24,9 @@ CREATE, QUERY, SEARCH = "POST /api/v1/conversations", "POST /api/v1/query", "POS
 FOUND = answer(facts.hits(facts.hit()))
 
 
+@pytest.mark.promise("R15")
 @pytest.mark.parametrize("fault", ["503 with Retry-After", "refused"])
-def test_r15_a_repetition_sends_the_same_bytes_whatever_became_of_the_arguments(
+def test_a_repetition_sends_the_same_bytes_whatever_became_of_the_arguments(
     fault: str, make: MakeClient, server: FakeServer, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     message = {"role": "user", "content": "before"}
@@ -36,7 +37,7 @@ def test_r15_a_repetition_sends_the_same_bytes_whatever_became_of_the_arguments(
         made.append(to_json(body))
         return made[-1]
 
-    monkeypatch.setattr("sekha._request.to_json", noted)
+    monkeypatch.setattr("sekha._api.model.to_json", noted)
     with Unreachable() as late:
 
         def change() -> None:
@@ -58,7 +59,8 @@ def test_r15_a_repetition_sends_the_same_bytes_whatever_became_of_the_arguments(
         client.close()
 
 
-def test_r15_the_bytes_of_a_repeated_search_are_the_same_too(
+@pytest.mark.promise("R15")
+def test_the_bytes_of_a_repeated_search_are_the_same_too(
     client: SekhaClient, server: FakeServer, clock: FakeClock
 ) -> None:
     query: dict[str, Any] = {"query": "before", "limit": 3}
@@ -68,9 +70,8 @@ def test_r15_the_bytes_of_a_repeated_search_are_the_same_too(
     assert [seen.json for seen in server.seen] == [{"query": "before", "limit": 3}] * 3
 
 
-def test_r3_waits_grow_up_to_a_limit_and_are_spread(
-    make: MakeClient, server: FakeServer, clock: FakeClock
-) -> None:
+@pytest.mark.promise("R3")
+def test_waits_grow_up_to_a_limit_and_are_spread(make: MakeClient, server: FakeServer, clock: FakeClock) -> None:
     clock.random = 0.5
     server.always(QUERY, empty(502))
     with pytest.raises(SekhaServerError):
@@ -86,7 +87,8 @@ class SeededClock(FakeClock):
         self.chance = Random(5).random  # type: ignore[method-assign]
 
 
-def test_r3_the_waits_of_a_seeded_run_fill_the_documented_bounds(make: MakeClient, server: FakeServer) -> None:
+@pytest.mark.promise("R3")
+def test_the_waits_of_a_seeded_run_fill_the_documented_bounds(make: MakeClient, server: FakeServer) -> None:
     seeded = SeededClock()
     client = make(max_retries=7, rate_limit_requests=10**6)
     give_clock(client, seeded)
@@ -104,6 +106,7 @@ def test_r3_the_waits_of_a_seeded_run_fill_the_documented_bounds(make: MakeClien
         assert len(set(shares)) == 40
 
 
+@pytest.mark.promise("R3")
 @pytest.mark.parametrize(
     ("header", "waited"),
     [
@@ -123,7 +126,7 @@ def test_r3_the_waits_of_a_seeded_run_fill_the_documented_bounds(make: MakeClien
     ],
 )
 @pytest.mark.parametrize("status", [429, 503])
-def test_r3_retry_after_is_obeyed_and_rounded_up(
+def test_retry_after_is_obeyed_and_rounded_up(
     header: str, waited: float, status: int, client: SekhaClient, server: FakeServer, clock: FakeClock
 ) -> None:
     server.on(QUERY, empty(status, retry_after=header), FOUND)
@@ -131,11 +134,14 @@ def test_r3_retry_after_is_obeyed_and_rounded_up(
     assert clock.waits == [waited]
 
 
+@pytest.mark.promise("R3")
 @pytest.mark.parametrize("status", [429, 503])
-def test_r3_a_date_in_retry_after_is_waited_for(
+def test_a_date_in_retry_after_is_waited_for(
     status: int, client: SekhaClient, server: FakeServer, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sekha.errors.time.time", lambda: 784_111_777.25)  # Sun, 06 Nov 1994 08:49:37.25 GMT
+    monkeypatch.setattr(
+        "sekha._api.error_response.time.time", lambda: 784_111_777.25
+    )  # Sun, 06 Nov 1994 08:49:37.25 GMT
     dates = ("Sun, 06 Nov 1994 08:49:50 GMT", "Sunday, 06-Nov-94 08:49:51 GMT", "Sun Nov  6 08:50:37 1994")
     server.on(QUERY, *[empty(status, retry_after=date) for date in dates], FOUND)
     client.controller.query("x")
@@ -147,9 +153,10 @@ def test_r3_a_date_in_retry_after_is_waited_for(
     assert len(clock.waits) == 3
 
 
+@pytest.mark.promise("R3")
 @pytest.mark.parametrize(("header", "seconds"), [("61", 61.0), ("60.5", 60.5), ("1e9", 1e9), ("9" * 30, 1e30)])
 @pytest.mark.parametrize("status", [429, 503])
-def test_r3_a_server_that_asks_for_too_long_is_not_waited_for(
+def test_a_server_that_asks_for_too_long_is_not_waited_for(
     status: int, header: str, seconds: float, client: SekhaClient, server: FakeServer, clock: FakeClock
 ) -> None:
     server.on(CREATE, empty(status, retry_after=header))

@@ -13,7 +13,7 @@ import pytest
 
 from cli.conftest import Run, settings
 from sekha import SekhaClient
-from sekha.cli.chat import CUT
+from sekha.cli.chat import TRUNCATION_NOTE
 from sekha.local import LocalSekha
 from sekha.testing import Exchange, Fault, ScriptedSekha, answer_with, cut_in_answer
 
@@ -95,7 +95,7 @@ def test_a_cut_answer_is_shown_and_stored_as_such(
     assert done.err.splitlines()[-1].startswith("sekha chat: ")
     shown = done.json["turns"][0]["answer"] if arguments else done.out[:-1]
     assert shown
-    assert said(client) == [("user", "Which database for billing?"), ("assistant", f"{shown}\n\n{CUT}")]
+    assert said(client) == [("user", "Which database for billing?"), ("assistant", f"{shown}\n\n{TRUNCATION_NOTE}")]
     if arguments:
         assert done.json["turns"][0]["complete"] is False
 
@@ -234,7 +234,7 @@ def test_ctrl_c_ends_an_answer_and_then_the_talk(faulty: ScriptedSekha, client: 
     assert question == ("user", "Which database for billing?")
     assert role == "assistant"
     assert str(answer).startswith("I can")
-    assert str(answer).endswith(CUT)
+    assert str(answer).endswith(TRUNCATION_NOTE)
 
 
 @on_a_terminal

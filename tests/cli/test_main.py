@@ -256,3 +256,11 @@ def test_typer_and_main_are_one_program(capsys: pytest.CaptureFixture[str]) -> N
     assert main([]) == 2
     assert "Usage: sekha" in capsys.readouterr().err
     assert sys.modules["sekha.cli.app"]
+
+
+def test_ctrl_c_ends_a_command_without_a_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted() -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("sekha.cli.health.run", interrupted)
+    assert main(["health"]) == 130

@@ -309,6 +309,7 @@ def text(place: str) -> str:
     return f"document.getElementById('{place}')?.textContent"
 
 
+@pytest.mark.slow
 def test_the_page_shows_the_answer_beside_the_memories(sekha: ScriptedSekha, url: str, browser: Any) -> None:
     browser.open(url)
     browser.wait_for(f"{text('status')} === 'Nothing asked yet.'")
@@ -324,6 +325,7 @@ def test_the_page_shows_the_answer_beside_the_memories(sekha: ScriptedSekha, url
     assert loaded == [f"{url}/api/stream"], "nothing comes from elsewhere"
 
 
+@pytest.mark.slow
 def test_the_page_shows_words_as_they_come_and_can_stop_the_answer(
     sekha: ScriptedSekha, url: str, browser: Any
 ) -> None:
@@ -341,6 +343,7 @@ def test_the_page_shows_words_as_they_come_and_can_stop_the_answer(
     assert browser.value(text("problem")) == ""
 
 
+@pytest.mark.slow
 def test_the_page_keeps_what_had_arrived_and_says_what_went_wrong(sekha: ScriptedSekha, url: str, browser: Any) -> None:
     sekha.fail(CHAT, cut_in_answer(at=1000), server="bridge")
     browser.open(asking(url))
@@ -354,6 +357,7 @@ def test_the_page_keeps_what_had_arrived_and_says_what_went_wrong(sekha: Scripte
     assert browser.value(text("answer")) == ""
 
 
+@pytest.mark.slow
 def test_a_browser_that_is_closed_ends_the_upstream_stream(sekha: ScriptedSekha, url: str, browser: Any) -> None:
     slow = Slow(3, None)
     sekha.fail(CHAT, slow.fault, server="bridge")

@@ -34,6 +34,7 @@ def test_the_notebook_is_valid_and_has_no_outputs() -> None:
     assert [cell.metadata for cell in notebook.cells] == [{}] * len(notebook.cells)
 
 
+@pytest.mark.slow
 def test_the_notebook_runs_and_shows_tables_and_a_picture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("IPYTHONDIR", "JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR"):
         monkeypatch.setenv(name, str(tmp_path / name.lower()))

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Dict, Iterator, List, Optional, Tuple
 
-from sekha.local import words
+from sekha.local.text import hash_embedding
 
 MODELS = ("nomic-embed-text", "llama3.1:8b", "llama3.2-vision:11b")
 
@@ -30,7 +30,7 @@ class StubModels:
         if self.fault is not None:
             return self.fault
         if path == "/api/embed":
-            return 200, json.dumps({"embeddings": [words.vector(text) for text in body["input"]]})
+            return 200, json.dumps({"embeddings": [hash_embedding(text) for text in body["input"]]})
         text = "7, stub, words" if self.text is None else self.text
         return 200, json.dumps({"message": {"role": "assistant", "content": text}})
 

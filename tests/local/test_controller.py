@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from local.conftest import UNKNOWN, change, create, tool, wait_for
-from sekha.local.store import stamp
+from sekha.local.store import format_timestamp
 
 DAY = 86_400 * 10**9
 
@@ -39,7 +39,7 @@ def context(api: httpx.Client, query: str, **more: Any) -> List[Dict[str, Any]]:
 
 def age(file: Path, identity: str, days: float) -> None:
     """Makes a conversation older, as only time could."""
-    moment = stamp(time.time_ns() - int(days * DAY))
+    moment = format_timestamp(time.time_ns() - int(days * DAY))
     change(file, f"UPDATE conversations SET updated_at = '{moment}', created_at = '{moment}' WHERE id = '{identity}'")
     change(file, f"UPDATE messages SET timestamp = '{moment}' WHERE conversation_id = '{identity}'")
 
@@ -148,7 +148,7 @@ def test_query_ranks_pages_and_filters(fresh: Tuple[httpx.Client, Path]) -> None
         return sorted({hit["conversation_id"] for hit in found(api, "docker", filters=filters)["results"]})
 
     age(file, pie, 30)
-    now, month_ago = stamp(time.time_ns() + DAY), stamp(time.time_ns() - 20 * DAY)
+    now, month_ago = format_timestamp(time.time_ns() + DAY), format_timestamp(time.time_ns() - 20 * DAY)
     both = sorted([docker, pie])
     assert only() == only(unknown="key") == only(labels=[]) == both
     assert only(label="Pie") == only(labels=["Pie", "None"]) == only(folder="/home") == [pie]
@@ -156,7 +156,7 @@ def test_query_ranks_pages_and_filters(fresh: Tuple[httpx.Client, Path]) -> None
     assert only(min_importance=8) == only(min_importance=7.5) == only(start_date=month_ago) == [docker]
     assert only(start_date=now) == only(end_date="2020-01-01") == []
     assert only(end_date=f"{month_ago}Z") == [pie]
-    assert only(start_date="2020-01-01T00:00:00+02:00", end_date=stamp(time.time_ns())[:10]) == both
+    assert only(start_date="2020-01-01T00:00:00+02:00", end_date=format_timestamp(time.time_ns())[:10]) == both
     for odd in ("text", 3, None, ["x"]):
         assert found(api, "docker", filters=odd)["total"] == 3
     answer = api.post("/api/v1/query", json={"query": "x", "filters": {"start_date": "yesterday"}})

@@ -11,9 +11,10 @@ import pytest
 
 from local.conftest import UNKNOWN, change, create, tool
 from local.stub_models import StubModels, stub_models
-from sekha.local import LocalSekha, LocalSekhaError, bridge_0_2
-from sekha.local.controller_0_1 import DEFAULT_MCP_KEY
-from sekha.local.wire_0_1 import Wire
+from sekha.local import LocalSekha, LocalSekhaError
+from sekha.local.v0_1 import bridge as bridge_02
+from sekha.local.v0_1.controller import DEFAULT_MCP_KEY
+from sekha.local.v0_1.edge import ServerEdge
 
 PROFILE = "controller-0.1"
 KEY = {"authorization": f"Bearer {DEFAULT_MCP_KEY}"}
@@ -85,7 +86,7 @@ def write(sekha: LocalSekha, at_once: int, path: str = "/api/v1/conversations") 
 
 
 def test_many_writes_at_once_hang_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sekha.local.memory_0_1.TAKES", 0.04)
+    monkeypatch.setattr("sekha.local.v0_1.memory.EMBEDDING_SECONDS", 0.04)
     with LocalSekha(profile=PROFILE) as sekha, httpx.Client(verify=False, base_url=sekha.controller_url) as api:
         assert write(sekha, 4) == [201] * 4
         assert write(sekha, 4, "/mcp/tools/memory_store") == [200] * 4
@@ -100,7 +101,7 @@ def test_many_writes_at_once_hang_each_other(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_searches_hang_with_the_writes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sekha.local.memory_0_1.TAKES", 0.04)
+    monkeypatch.setattr("sekha.local.v0_1.memory.EMBEDDING_SECONDS", 0.04)
     with LocalSekha(profile=PROFILE) as sekha:
         writing = threading.Thread(target=write, args=(sekha, 16))
         writing.start()
@@ -135,20 +136,33 @@ def test_a_threshold_beyond_the_calendar_is_death(old: httpx.Client) -> None:
         assert old.post(path, json={"threshold_days": 10_000}).status_code == 200
 
 
+def test_numbers_of_32_bits(old: httpx.Client) -> None:
+    answer = tool(old, "memory_prune", threshold_days=10_000, importance_threshold=0.1)
+    assert answer["importance_threshold"] == 0.10000000149011612
+
+
+@pytest.mark.parametrize("path", ["/api/v1/conversations", "/mcp/tools/memory_store"])
+def test_content_parts_are_refused_with_the_name_of_the_field(old: httpx.Client, path: str) -> None:
+    messages = [{"role": "user", "content": [{"type": "text", "text": "x"}]}]
+    answer = old.post(path, json={**CREATE, "messages": messages})
+    assert answer.status_code == 422
+    assert "messages[0].content: " in answer.text
+
+
 def test_a_thousand_requests_a_minute() -> None:
     now = 0.0
-    wire = Wire(lambda scope, receive, send: None, lambda: now)  # type: ignore[arg-type,return-value]
-    assert [wire.allows(None) for _ in range(1001)] == [True] * 1000 + [False]
-    assert not wire.allows("no address")
-    assert wire.allows("192.0.2.1, 127.0.0.1")
+    edge = ServerEdge(lambda scope, receive, send: None, lambda: now)  # type: ignore[arg-type,return-value]
+    assert [edge.admit(None) for _ in range(1001)] == [True] * 1000 + [False]
+    assert not edge.admit("no address")
+    assert edge.admit("192.0.2.1, 127.0.0.1")
     now = 59.9
-    assert not wire.allows("")
+    assert not edge.admit("")
     now = 60.0
-    assert [wire.allows("127.0.0.1") for _ in range(1001)] == [True] * 1000 + [False]
+    assert [edge.admit("127.0.0.1") for _ in range(1001)] == [True] * 1000 + [False]
 
 
 def test_over_the_limit_is_text_without_retry_after(old: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sekha.local.wire_0_1.PER_MINUTE", 0)
+    monkeypatch.setattr("sekha.local.v0_1.edge.MAX_REQUESTS", 0)
     for path in ("/health", "/mcp/tools/memory_stats", "/nothing"):
         answer = old.get(path)
         assert (answer.status_code, answer.text) == (429, "Rate limit exceeded. Please try again later.")
@@ -264,7 +278,7 @@ def test_the_bridge_has_a_breaker_and_makes_0_7_of_0(models: StubModels, monkeyp
                 assert answer.json() == {"detail": "No suitable providers available for task 'embedding'"}
                 assert len(models.asked) == count
                 assert bridge.get("/health").json()["status"] == "degraded"
-                monkeypatch.setattr(bridge_0_2, "BREAKER_SECONDS", 0.0)
+                monkeypatch.setattr(bridge_02, "BREAKER_SECONDS", 0.0)
                 models.fault = None
                 assert bridge.post("/v1/chat/completions", json=body).status_code == 200
                 assert bridge.get("/health").json()["status"] == "healthy"

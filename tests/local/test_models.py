@@ -13,8 +13,16 @@ import httpx
 import pytest
 
 from local.conftest import KEY, create, python
-from sekha.local import LocalSekha, LocalSekhaError, words
-from sekha.local.words import DIMENSION, best_sentences, cosine, keywords, sentences, vector
+from sekha.local import LocalSekha, LocalSekhaError
+from sekha.local import text as text_module
+from sekha.local.text import (
+    DIMENSION,
+    best_sentences,
+    cosine_similarity,
+    extract_keywords,
+    hash_embedding,
+    split_sentences,
+)
 
 TEXTS = [
     "Which microservices do we deploy with docker and kubernetes?",
@@ -43,21 +51,23 @@ TEXTS = [
     ],
 )
 def test_similar_texts_are_near(query: str, nearest: int) -> None:
-    scores = [cosine(vector(query), vector(text)) for text in TEXTS]
+    scores = [cosine_similarity(hash_embedding(query), hash_embedding(text)) for text in TEXTS]
     assert scores.index(max(scores)) == nearest
     assert max(scores) > 0.15
 
 
 def test_vectors_have_length_one_or_none() -> None:
-    assert len(vector("x")) == DIMENSION
-    assert cosine(vector(TEXTS[0]), vector(TEXTS[0])) == pytest.approx(1.0)
-    assert vector("DEPLOY") == vector("deploy")
-    assert set(vector("")) == set(vector(" ?! ")) == {0.0}
-    assert cosine(vector("and the of"), vector("We and the team")) < cosine(vector("team"), vector("We and the team"))
+    assert len(hash_embedding("x")) == DIMENSION
+    assert cosine_similarity(hash_embedding(TEXTS[0]), hash_embedding(TEXTS[0])) == pytest.approx(1.0)
+    assert hash_embedding("DEPLOY") == hash_embedding("deploy")
+    assert set(hash_embedding("")) == set(hash_embedding(" ?! ")) == {0.0}
+    team, words = hash_embedding("team"), hash_embedding("We and the team")
+    assert cosine_similarity(hash_embedding("and the of"), words) < cosine_similarity(team, words)
 
 
 def test_vectors_are_the_same_in_every_process() -> None:
-    code = f"import runpy; words = runpy.run_path({words.__file__!r}); print([words['vector'](t) for t in {TEXTS!r}])"
+    run = f"embed = runpy.run_path({text_module.__file__!r})['hash_embedding']"
+    code = f"import runpy; {run}; print([embed(t) for t in {TEXTS!r}])"
     command, environment = python("-c", code)
     printed = [
         subprocess.run(
@@ -65,12 +75,12 @@ def test_vectors_are_the_same_in_every_process() -> None:
         )
         for seed in ("1", "2")
     ]
-    assert json.loads(printed[0].stdout) == json.loads(printed[1].stdout) == [vector(text) for text in TEXTS]
+    assert json.loads(printed[0].stdout) == json.loads(printed[1].stdout) == [hash_embedding(text) for text in TEXTS]
 
 
 def test_words_and_sentences() -> None:
-    assert sentences("One. Two!\n\n---\nThree? 四。") == ["One.", "Two!", "Three?", "四。"]
-    assert keywords("The deployment of the deployment with docker") == ["deployment", "docker"]
+    assert split_sentences("One. Two!\n\n---\nThree? 四。") == ["One.", "Two!", "Three?", "四。"]
+    assert extract_keywords("The deployment of the deployment with docker") == ["deployment", "docker"]
     assert best_sentences("docker?", ["Pie.", "Docker!", "docker"], limit=1) == []
     assert best_sentences("docker here", ["Pie.", "Docker!", "Docker was here."], limit=1) == ["Docker was here."]
 

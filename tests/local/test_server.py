@@ -79,7 +79,7 @@ def test_it_forgets_what_is_still_being_stored(tmp_path: Path) -> None:
 
 
 def test_it_does_not_wait_for_ever_to_forget(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sekha.local.server._GRACE", 0)
+    monkeypatch.setattr("sekha.local.server._GRACE_SECONDS", 0)
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
         silent.listen()
@@ -87,10 +87,10 @@ def test_it_does_not_wait_for_ever_to_forget(monkeypatch: pytest.MonkeyPatch) ->
             body: Dict[str, Any] = {"messages": [{"role": "user", "content": "x"}]}
             with pytest.raises(httpx.ReadTimeout):
                 httpx.post(f"{sekha.bridge_url}/v1/chat/completions", json=body, timeout=0.2, verify=False)
-            monkeypatch.setattr("sekha.local.server._LIMIT", 0.1)
+            monkeypatch.setattr("sekha.local.server._MAX_SECONDS", 0.1)
             with pytest.raises(LocalSekhaError, match="was not idle within"):
                 sekha.forget()
-            monkeypatch.setattr("sekha.local.server._LIMIT", 15.0)
+            monkeypatch.setattr("sekha.local.server._MAX_SECONDS", 15.0)
 
 
 def test_the_routes_of_a_profile_are_known() -> None:
@@ -186,7 +186,7 @@ def test_a_stop_does_not_wait_for_idle_connections() -> None:
 def test_a_stop_does_not_wait_for_an_answer_that_never_ends(
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("sekha.local.server._GRACE", 0)
+    monkeypatch.setattr("sekha.local.server._GRACE_SECONDS", 0)
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
         silent.listen()

@@ -15,7 +15,7 @@ import anyio.lowlevel
 import pytest
 
 from sekha import AsyncSekhaClient, SekhaClosedError
-from sekha._concurrency import Clock
+from sekha._concurrency.clock import Clock
 from support import facts
 from support.clock import give_clock
 from support.facts import MESSAGES
@@ -113,7 +113,8 @@ class Ahead(Clock):
         return super().now() + self.by
 
 
-async def test_r12_a_cancelled_wait_for_the_limiter_gives_its_slot_to_the_next(swept: None, server: FakeServer) -> None:
+@pytest.mark.promise("R12")
+async def test_a_cancelled_wait_for_the_limiter_gives_its_slot_to_the_next(swept: None, server: FakeServer) -> None:
     server.always(QUERY, FOUND)
     clock = Ahead()
     async with AsyncSekhaClient(
@@ -124,7 +125,7 @@ async def test_r12_a_cancelled_wait_for_the_limiter_gives_its_slot_to_the_next(s
         with anyio.move_on_after(0.05) as scope:
             await client.controller.query("x")
         assert scope.cancelled_caught
-        assert not client._server.connections.bucket.get()._queue, "nobody is waiting any more"
+        assert not client._controller_transport._state.rate_limiter.get()._queue, "nobody is waiting any more"
         clock.by = 60.0
         with anyio.fail_after(10):
             await client.controller.query("x")
@@ -147,13 +148,14 @@ async def calm(client: AsyncSekhaClient, server: FakeServer, count: int = 50) ->
         with anyio.fail_after(10):
             found = await client.controller.query("x")
         assert found["results"][0]["content"] == str(number)
-    pool: Any = client._server.connections.get()
-    assert not pool._places._used
-    assert not pool._places._queue
-    assert len(pool._places._idle) >= 1
+    pool: Any = client._controller_transport._state.http_transport()
+    assert not pool._state._in_use
+    assert not pool._state._queue
+    assert len(pool._state._idle) >= 1
 
 
-async def test_r5_cancelled_callers_leave_nothing_behind(swept: None, server: FakeServer) -> None:
+@pytest.mark.promise("R5")
+async def test_cancelled_callers_leave_nothing_behind(swept: None, server: FakeServer) -> None:
     server.always(QUERY, after(0.05, FOUND))
     chance, cancelled = random.Random(7), 0
 
@@ -175,7 +177,8 @@ async def test_r5_cancelled_callers_leave_nothing_behind(swept: None, server: Fa
         await calm(client, server)
 
 
-def test_r5_natively_cancelled_asyncio_tasks_leave_nothing_behind(swept: None, server: FakeServer) -> None:
+@pytest.mark.promise("R5")
+def test_natively_cancelled_asyncio_tasks_leave_nothing_behind(swept: None, server: FakeServer) -> None:
     server.always(QUERY, after(0.05, FOUND))
     chance = random.Random(7)
 
@@ -220,7 +223,8 @@ async def cancelled_at(checkpoint: int, work: Any) -> bool:
     return not finished
 
 
-async def test_r5_answers_belong_to_their_requests_wherever_a_call_was_cancelled(
+@pytest.mark.promise("R5")
+async def test_answers_belong_to_their_requests_wherever_a_call_was_cancelled(
     client: AsyncSekhaClient, server: FakeServer
 ) -> None:
     for checkpoint in range(0, 120, 4):
@@ -230,7 +234,8 @@ async def test_r5_answers_belong_to_their_requests_wherever_a_call_was_cancelled
     await calm(client, server)
 
 
-async def test_r5_a_stream_can_be_cancelled_anywhere(client: AsyncSekhaClient, bridge: FakeServer) -> None:
+@pytest.mark.promise("R5")
+async def test_a_stream_can_be_cancelled_anywhere(client: AsyncSekhaClient, bridge: FakeServer) -> None:
     bridge.always(CHAT, chunked(delta("Once "), 0.001, delta("upon "), 0.001, delta("a time."), DONE))
 
     async def read() -> None:
@@ -245,10 +250,9 @@ async def test_r5_a_stream_can_be_cancelled_anywhere(client: AsyncSekhaClient, b
         assert await stream.get_final_text() == "Once upon a time."
 
 
+@pytest.mark.promise("R7")
 @pytest.mark.parametrize("deadline", [None, 30.0])
-async def test_r7_a_stream_may_move_from_task_to_task(
-    deadline: Any, client: AsyncSekhaClient, bridge: FakeServer
-) -> None:
+async def test_a_stream_may_move_from_task_to_task(deadline: Any, client: AsyncSekhaClient, bridge: FakeServer) -> None:
     bridge.on(CHAT, chunked(delta("Once "), delta("upon "), end="hang"))
     view = client.with_options(deadline=deadline)
     streams: list[Any] = []
@@ -275,7 +279,8 @@ async def test_r7_a_stream_may_move_from_task_to_task(
         await read()
 
 
-async def test_r7_three_tasks_of_one_group_share_a_stream(client: AsyncSekhaClient, bridge: FakeServer) -> None:
+@pytest.mark.promise("R7")
+async def test_three_tasks_of_one_group_share_a_stream(client: AsyncSekhaClient, bridge: FakeServer) -> None:
     bridge.on(CHAT, chunked(delta("Once "), delta("upon "), end="hang"))
     streams: list[Any] = []
     texts: list[str] = []
@@ -302,7 +307,8 @@ async def test_r7_three_tasks_of_one_group_share_a_stream(client: AsyncSekhaClie
     await closed(bridge)
 
 
-async def test_r4_a_deadline_of_ours_is_no_cancellation_of_the_callers(
+@pytest.mark.promise("R4")
+async def test_a_deadline_of_ours_is_no_cancellation_of_the_callers(
     client: AsyncSekhaClient, server: FakeServer
 ) -> None:
     server.on(QUERY, HANG)
@@ -313,7 +319,8 @@ async def test_r4_a_deadline_of_ours_is_no_cancellation_of_the_callers(
     assert not scope.cancelled_caught
 
 
-async def test_r5_a_stream_closed_in_a_cancelled_scope_leaves_nothing_behind(
+@pytest.mark.promise("R5")
+async def test_a_stream_closed_in_a_cancelled_scope_leaves_nothing_behind(
     client: AsyncSekhaClient, bridge: FakeServer
 ) -> None:
     bridge.on(CHAT, chunked(delta("Once "), end="hang"))
@@ -325,7 +332,8 @@ async def test_r5_a_stream_closed_in_a_cancelled_scope_leaves_nothing_behind(
     await closed(bridge)
 
 
-async def test_r5_r13_a_client_closed_in_a_cancelled_scope_leaves_nothing_open(
+@pytest.mark.promise("R5", "R13")
+async def test_a_client_closed_in_a_cancelled_scope_leaves_nothing_open(
     client: AsyncSekhaClient, server: FakeServer, bridge: FakeServer
 ) -> None:
     together = threading.Barrier(3)

@@ -1,4 +1,4 @@
-"""R14: making a client opens no socket, starts no thread, reads a CA file once, and is cheap."""
+"""R14: making a client opens no socket, starts no thread, reads a CA file once, and is cheap; what a client shows."""
 
 from __future__ import annotations
 
@@ -9,9 +9,13 @@ import sys
 from pathlib import Path
 from typing import Any, Dict
 
+import pytest
+
 import sekha as package
+from sekha import SekhaClient
 
 SOURCE = str(Path(package.__file__ or "").parents[1])
+URL = "http://localhost:8080"
 
 # Everything the interpreter is asked for is counted from before the first client on; OpenSSL reads files unseen by the
 # interpreter, so what it is told to read is counted too. What the first client imports was imported before.
@@ -67,17 +71,26 @@ def constructing(url: str, number: int) -> Dict[str, Any]:
     return found
 
 
-def test_r14_a_client_for_http_opens_nothing_at_all() -> None:
+@pytest.mark.promise("R14")
+def test_a_client_for_http_opens_nothing_at_all() -> None:
     found = constructing("http://127.0.0.1:9", 50)
     spent = found.pop("milliseconds")
     assert found == {"threads": 0}, "no socket, no thread, no file, no SSL context"
     assert spent < 20
 
 
-def test_r14_clients_for_https_share_one_context() -> None:
+@pytest.mark.promise("R14")
+def test_clients_for_https_share_one_context() -> None:
     one, many = constructing("https://127.0.0.1:9", 1), constructing("https://127.0.0.1:9", 50)
     one.pop("milliseconds")
     assert many.pop("milliseconds") < 20
     assert (one["__new__"], one["load_verify_locations"], one["threads"]) == (1, 1, 0)
     assert not [event for event in one if event.startswith(("socket", "_thread"))]
     assert many == one, "the second client opens no file more"
+
+
+def test_a_client_shows_where_it_sends_and_no_key() -> None:
+    client = SekhaClient(controller_url=URL, api_key="sk-very-secret")
+    assert repr(client) == f"<SekhaClient controller {URL}, bridge not configured>"
+    client.close()
+    assert repr(client.controller) == f"<MemoryController {URL} (closed)>"

@@ -15,8 +15,10 @@ SOURCE = Path(package.__file__ or "").parents[1]
 SCRIPT = Path(__file__).parents[2] / "bench" / "endurance.py"
 
 
+@pytest.mark.promise("R16")
+@pytest.mark.slow
 @pytest.mark.parametrize("flavour", ["blocking", "asyncio", "trio"])
-def test_r16_memory_tasks_threads_and_open_files_stay_flat(flavour: str) -> None:
+def test_memory_tasks_threads_and_open_files_stay_flat(flavour: str) -> None:
     done = subprocess.run(
         [sys.executable, str(SCRIPT), "--calls", "300", "--streams", "30", "--flavours", flavour],
         env={**os.environ, "PYTHONPATH": str(SOURCE)},

@@ -35,7 +35,7 @@ async def test_the_wrong_with_names_the_other_flavour(name: str) -> None:
             pass
 
 
-async def test_so_does_the_wrong_loop(server: FakeServer, bridge: FakeServer) -> None:
+async def test_the_wrong_loop_names_the_other_flavour(server: FakeServer, bridge: FakeServer) -> None:
     options: Any = {"controller_url": server.url, "bridge_url": bridge.url, "api_key": "k"}
     bridge.on("POST /v1/chat/completions", *[chunked(delta("Hi"), DONE)] * 2)
     with SekhaClient(**options) as client, client.bridge.stream_complete(MESSAGES) as stream:
@@ -83,7 +83,8 @@ async def test_an_http_client_of_the_wrong_flavour_is_refused() -> None:
                     getattr(sekha, name)(**options, http_client="http://p")
 
 
-async def test_e4_a_blocking_client_works_inside_a_running_loop(server: FakeServer) -> None:
+@pytest.mark.promise("E4")
+async def test_a_blocking_client_works_inside_a_running_loop(server: FakeServer) -> None:
     server.always("POST /mcp/tools/memory_stats", answer(facts.STATS))
     server.always("GET /health", answer(facts.HEALTHY))
     with SekhaClient(controller_url=server.url, api_key="k") as client:

@@ -49,6 +49,7 @@ def memory(options: object) -> Counted[Told]:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.logs_may_show_keys
 def test_an_import_survives_twenty_kills(tmp_path: Path) -> None:
     chance = random.Random(7)

@@ -86,7 +86,8 @@ def python(code: str, url: str) -> str:
     return done.stdout
 
 
-def test_e6_opentelemetry_is_loaded_by_the_first_client_and_no_call(server: FakeServer) -> None:
+@pytest.mark.promise("E6")
+def test_opentelemetry_is_loaded_by_the_first_client_and_no_call(server: FakeServer) -> None:
     server.on(HEALTH, answer(facts.HEALTHY))
     code = """if True:
         import sys
@@ -140,7 +141,8 @@ def test_a_provider_may_be_set_up_after_the_client(server: FakeServer) -> None:
     assert ["traceparent" in seen.headers for seen in server.seen] == [False, True]
 
 
-def test_e5_nobodys_loggers_are_reconfigured(server: FakeServer) -> None:
+@pytest.mark.promise("E5")
+def test_nobodys_loggers_are_reconfigured(server: FakeServer) -> None:
     server.always(HEALTH, answer(facts.HEALTHY))
     code = """if True:
         import asyncio, logging, sys

@@ -16,13 +16,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sekha import SekhaClient, SekhaClosedError, SekhaTimeoutError
-from sekha._async.pool import AsyncPool
-from sekha._async.stream import end
-from sekha._concurrency import Clock
-from sekha._http import AsyncHTTPAnswer, http_headers, http_request
-from sekha._request import CallOptions, Departure, Endpoint, Repeat, Request, Service
-from sekha._response import Reader
-from sekha._sync.connection import Connection
+from sekha._api.model import Endpoint, Request, ResponseParser, RetryIfUnknown, Service
+from sekha._async.http.pool import AsyncPool
+from sekha._async.stream import close_quietly
+from sekha._concurrency.clock import Clock
+from sekha._http.models import AsyncHTTPResponse
+from sekha._sync.http.connection import Connection
+from sekha._transport.attempt import make_headers, make_http_request
+from sekha._transport.options import CallOptions
 from support import facts
 from support.certificates import Certificates
 from support.replies import after, answer, chunked, delta, raw
@@ -143,21 +144,21 @@ class Network:
         return wire
 
 
-async def begin(pool: AsyncPool, number: int) -> AsyncHTTPAnswer:
+async def begin(pool: AsyncPool, number: int) -> AsyncHTTPResponse:
     """Send a number; the answer's body is still to be read."""
-    endpoint: Any = Endpoint("ask", Service.CONTROLLER, "GET", f"/{number}", Repeat.SAFE, Reader(None))
-    headers = http_headers(URL, {}, None, accept="*/*", has_body=False)
+    endpoint: Any = Endpoint("ask", Service.CONTROLLER, "GET", f"/{number}", RetryIfUnknown.YES, ResponseParser(None))
+    headers = make_headers(URL, {}, None, accept="*/*", has_body=False)
     call = Request(endpoint, f"/{number}")
-    return await pool.send(http_request(call, URL, CallOptions(), headers, time_left=None, departure=Departure()))
+    return await pool.send(make_http_request(call, URL, CallOptions(), headers, time_left=None))
 
 
 async def ask(pool: AsyncPool, number: int) -> bytes:
     """What the server answers to a number."""
     answer = await begin(pool, number)
     try:
-        return b"".join([piece async for piece in answer.pieces()])
+        return b"".join([piece async for piece in answer.iter_raw()])
     finally:
-        await end(answer)
+        await close_quietly(answer)
 
 
 async def turns(count: int) -> None:
@@ -216,10 +217,10 @@ async def tell(story: List[Call], limit: int, cancelling: Callable[..., Awaitabl
     assert answered >= {number for number in uncancelled if story[number].manner not in ("dies", "cuts")}
     assert all(said == b"%d" % number for number, said in outcomes), outcomes
 
-    places = pool._places
+    places = pool._state
     assert not places._queue
-    assert not places._used
-    assert places._free + len(places._idle) == limit
+    assert not places._in_use
+    assert places._free_slots + len(places._idle) == limit
     assert network.open == {connection._stream for _, connection in places._idle}
     assert network.most <= limit
 
@@ -240,8 +241,9 @@ calls = st.builds(
 )
 
 
+@pytest.mark.promise("R5")
 @pytest.mark.parametrize("how", ["asyncio", "asyncio, natively", "trio"])
-def test_r5_no_story_leaves_anything_behind(how: str) -> None:
+def test_no_story_leaves_anything_behind(how: str) -> None:
     @settings(max_examples=60, database=None)
     @given(story=st.lists(calls, min_size=1, max_size=12), limit=st.integers(1, 4))
     def play(story: List[Call], limit: int) -> None:
@@ -254,7 +256,7 @@ def test_r5_no_story_leaves_anything_behind(how: str) -> None:
 async def break_off(pool: AsyncPool, number: int) -> None:
     """Read the head of an answer, and no more."""
     answer = await begin(pool, number)
-    await end(answer)
+    await close_quietly(answer)
 
 
 async def close(pool: AsyncPool, number: int) -> None:
@@ -265,10 +267,11 @@ async def close(pool: AsyncPool, number: int) -> None:
     await pool.aclose()
 
 
+@pytest.mark.promise("R5")
 @pytest.mark.parametrize("how", ["asyncio", "asyncio, natively", "trio"])
 @pytest.mark.parametrize("work", [ask, break_off, close])
 @pytest.mark.parametrize("warm", [False, True])
-def test_r5_cancelled_at_any_checkpoint(work: Callable[..., Awaitable[Any]], warm: bool, how: str) -> None:
+def test_cancelled_at_any_checkpoint(work: Callable[..., Awaitable[Any]], warm: bool, how: str) -> None:
     cancelling = natively if "natively" in how else scoped
     limit, last = 2, 45
 
@@ -293,8 +296,8 @@ def test_r5_cancelled_at_any_checkpoint(work: Callable[..., Awaitable[Any]], war
             await pools[0].aclose()
         for number in range(2, 12):
             assert await ask(pool, number) == b"%d" % number
-        assert not pool._places._used
-        assert pool._places._free + len(pool._places._idle) == limit
+        assert not pool._state._in_use
+        assert pool._state._free_slots + len(pool._state._idle) == limit
         await pool.aclose()
         assert not network.open
         return finished
@@ -305,8 +308,9 @@ def test_r5_cancelled_at_any_checkpoint(work: Callable[..., Awaitable[Any]], war
     assert not ends[0]
 
 
+@pytest.mark.promise("C4")
 @pytest.mark.parametrize("how", ["asyncio", "asyncio, natively", "trio"])
-def test_c4_who_is_cancelled_in_the_moment_of_a_close_is_cancelled(how: str) -> None:
+def test_who_is_cancelled_in_the_moment_of_a_close_is_cancelled(how: str) -> None:
     caught: List[type] = []
 
     async def main() -> None:
@@ -336,15 +340,16 @@ def test_c4_who_is_cancelled_in_the_moment_of_a_close_is_cancelled(how: str) -> 
                 tasks.start_soon(close)
                 with anyio.CancelScope() as task:
                     await work()
-        await end(first)
+        await close_quietly(first)
         assert caught == [anyio.get_cancelled_exc_class()]
         assert not network.open
 
     anyio.run(main, backend="trio" if how == "trio" else "asyncio")
 
 
+@pytest.mark.promise("R8")
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
-def test_r8_callers_are_served_in_the_order_in_which_they_came(backend: str) -> None:
+def test_callers_are_served_in_the_order_in_which_they_came(backend: str) -> None:
     served: List[int] = []
     count, limit = 500, 7
 
@@ -369,7 +374,8 @@ def test_r8_callers_are_served_in_the_order_in_which_they_came(backend: str) -> 
     assert all(abs(place - number) < 2 * limit for place, number in enumerate(served))
 
 
-def test_r8_r10_threads_queue_up_and_get_their_own_answers(server: FakeServer) -> None:
+@pytest.mark.promise("R8", "R10")
+def test_threads_queue_up_and_get_their_own_answers(server: FakeServer) -> None:
     line = "GET /api/v1/conversations/count"
     whole = b'HTTP/1.1 200 OK\r\ncontent-length: 12\r\n\r\n{"count": 7}'
     server.on(line, *[answer({"count": 7}), raw(whole, end="close"), after(0.002, answer({"count": 7}))] * 100)
@@ -379,10 +385,10 @@ def test_r8_r10_threads_queue_up_and_get_their_own_answers(server: FakeServer) -
             counts = list(threads.map(lambda folder: client.controller.count_conversations(folder=folder), folders))
         assert [count["count"] for count in counts] == [7] * 300
         assert server.most_at_once <= 3
-        pool: Any = client._server.connections.get()
-        assert not pool._places._queue
-        assert not pool._places._used
-        assert pool._places._free + len(pool._places._idle) == 3
+        pool: Any = client._controller_transport._state.http_transport()
+        assert not pool._state._queue
+        assert not pool._state._in_use
+        assert pool._state._free_slots + len(pool._state._idle) == 3
 
 
 class Silent(httpcore.NetworkStream):
@@ -411,13 +417,14 @@ class Silent(httpcore.NetworkStream):
         return -1
 
 
-def test_r10_a_connection_is_closed_when_its_reader_has_heard_of_it() -> None:
+@pytest.mark.promise("R10")
+def test_a_connection_is_closed_when_its_reader_has_heard_of_it() -> None:
     """Else the system gives its number to somebody else at once, whose bytes the reader would get."""
     stream = Silent()
     connection = Connection(stream, Clock())
-    endpoint: Any = Endpoint("ask", Service.CONTROLLER, "GET", "/", Repeat.SAFE, Reader(None))
-    headers = http_headers(URL, {}, None, accept="*/*", has_body=False)
-    request = http_request(Request(endpoint, "/"), URL, CallOptions(), headers, time_left=None, departure=Departure())
+    endpoint: Any = Endpoint("ask", Service.CONTROLLER, "GET", "/", RetryIfUnknown.YES, ResponseParser(None))
+    headers = make_headers(URL, {}, None, accept="*/*", has_body=False)
+    request = make_http_request(Request(endpoint, "/"), URL, CallOptions(), headers, time_left=None)
     outcomes: List[type] = []
 
     def read() -> None:
@@ -439,7 +446,8 @@ def test_r10_a_connection_is_closed_when_its_reader_has_heard_of_it() -> None:
     assert outcomes == [httpcore.ReadError]
 
 
-def test_r10_streams_closed_by_other_threads_hurt_nobody(certificates: Certificates) -> None:
+@pytest.mark.promise("R10")
+def test_streams_closed_by_other_threads_hurt_nobody(certificates: Certificates) -> None:
     server = FakeServer(tls=certificates.server())
     server.always("POST /v1/chat/completions", chunked(delta("Once "), end="hang"))
     server.always("GET /health", answer(facts.HEALTHY))
@@ -492,8 +500,8 @@ def test_closing_sends_away_the_threads_that_wait(server: FakeServer) -> None:
     threads = [threading.Thread(target=call) for _ in range(3)]
     for thread in threads:
         thread.start()
-    pool: Any = client._server.connections.get()
-    while len(pool._places._queue) < 2 or not server.seen:
+    pool: Any = client._controller_transport._state.http_transport()
+    while len(pool._state._queue) < 2 or not server.seen:
         pass
     client.close()
     for thread in threads:
@@ -502,7 +510,8 @@ def test_closing_sends_away_the_threads_that_wait(server: FakeServer) -> None:
     assert sorted(outcomes) == ["SekhaClosedError", "SekhaClosedError", "SekhaConnectionError"]
 
 
-def test_r5_a_caller_who_gives_up_at_the_last_moment_passes_its_place_on(server: FakeServer) -> None:
+@pytest.mark.promise("R5")
+def test_a_caller_who_gives_up_at_the_last_moment_passes_its_place_on(server: FakeServer) -> None:
     server.always("GET /health", after(0.03, answer(facts.HEALTHY)))
     with SekhaClient(controller_url=server.url, api_key="k", max_connections=1, max_retries=0) as client:
 
@@ -517,6 +526,6 @@ def test_r5_a_caller_who_gives_up_at_the_last_moment_passes_its_place_on(server:
         with ThreadPoolExecutor(12) as threads:
             list(threads.map(call, range(60)))
         assert call(1000)
-        pool: Any = client._server.connections.get()
-        assert not pool._places._queue
-        assert not pool._places._used
+        pool: Any = client._controller_transport._state.http_transport()
+        assert not pool._state._queue
+        assert not pool._state._in_use

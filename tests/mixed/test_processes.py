@@ -53,7 +53,8 @@ def python(code: str, *arguments: str) -> Tuple[int, str, str]:
 # Threads
 
 
-def test_r10_threads_share_a_blocking_client(sekha: LocalSekha) -> None:
+@pytest.mark.promise("R10")
+def test_threads_share_a_blocking_client(sekha: LocalSekha) -> None:
     with SekhaClient(**sekha.options) as client:
         labels = [f"Label {number}" for number in range(16)]
         made = [client.controller.create_conversation(label=label, messages=MESSAGES) for label in labels]
@@ -65,7 +66,8 @@ def test_r10_threads_share_a_blocking_client(sekha: LocalSekha) -> None:
     assert (stats["total_conversations"], stats["labels"]) == (16, sorted(labels))
 
 
-def test_r10_32_threads_share_a_blocking_client_and_each_gets_its_own_answer(server: FakeServer) -> None:
+@pytest.mark.promise("R10")
+def test_32_threads_share_a_blocking_client_and_each_gets_its_own_answer(server: FakeServer) -> None:
     ids = [f"{number:08d}-0000-4000-8000-000000000000" for number in range(40)]
     for one in ids:
         server.always(f"GET /api/v1/conversations/{one}", answer({**facts.READ, "id": one, "message_count": 2}))
@@ -118,8 +120,9 @@ module_level = pytest.mark.filterwarnings(
 )
 
 
+@pytest.mark.promise("R9")
 @module_level
-def test_r9_one_client_in_several_loops(swept: None, server: FakeServer) -> None:
+def test_one_client_in_several_loops(swept: None, server: FakeServer) -> None:
     server.always("GET /health", answer(facts.HEALTHY))
     server.always("POST /api/v1/conversations", answer(facts.CREATED, 201))
     client = AsyncSekhaClient(controller_url=server.url, api_key="k", max_retries=0)
@@ -137,8 +140,9 @@ def test_r9_one_client_in_several_loops(swept: None, server: FakeServer) -> None
     assert server.connections == 5
 
 
+@pytest.mark.promise("R9")
 @module_level
-def test_r9_one_client_in_a_loop_of_each_thread(swept: None, server: FakeServer) -> None:
+def test_one_client_in_a_loop_of_each_thread(swept: None, server: FakeServer) -> None:
     server.always("POST /api/v1/query", after(0.002, answer(facts.hits())))
     client = AsyncSekhaClient(controller_url=server.url, api_key="k")
 
@@ -151,7 +155,8 @@ def test_r9_one_client_in_a_loop_of_each_thread(swept: None, server: FakeServer)
     assert len(server.seen) == 40
 
 
-def test_r13_loops_that_close_the_client_leave_nothing(server: FakeServer) -> None:
+@pytest.mark.promise("R13")
+def test_loops_that_close_the_client_leave_nothing(server: FakeServer) -> None:
     server.always("GET /health", answer(facts.HEALTHY))
 
     async def main() -> None:
@@ -168,8 +173,9 @@ def test_r13_loops_that_close_the_client_leave_nothing(server: FakeServer) -> No
 # Forks
 
 
+@pytest.mark.promise("R10")
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
-def test_r10_a_stream_that_a_child_closes_goes_on_in_the_parent(bridge: FakeServer) -> None:
+def test_a_stream_that_a_child_closes_goes_on_in_the_parent(bridge: FakeServer) -> None:
     bridge.on("POST /v1/chat/completions", chunked(delta("Once "), 0.5, delta("upon a time.", "stop"), DONE))
     bridge.on("GET /health", answer(facts.BRIDGE_HEALTHY))
     code = """
@@ -195,9 +201,10 @@ print("fine")
     assert bridge.connections == 1
 
 
+@pytest.mark.promise("R10")
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
 @pytest.mark.parametrize("hold", [False, True])
-def test_r10_a_client_works_in_parent_and_children(hold: bool, server: FakeServer) -> None:
+def test_a_client_works_in_parent_and_children(hold: bool, server: FakeServer) -> None:
     server.always("GET /api/v1/conversations/count", answer({"count": 3}))
     server.always("POST /api/v1/conversations", answer(facts.CREATED, 201))
     server.always("GET /health", after(1.0, answer(facts.HEALTHY)))
@@ -377,8 +384,9 @@ del client
 }
 
 
+@pytest.mark.promise("R13")
 @pytest.mark.parametrize("how", FORGOTTEN)
-def test_r13_a_forgotten_client_does_no_harm(how: str, server: FakeServer) -> None:
+def test_a_forgotten_client_does_no_harm(how: str, server: FakeServer) -> None:
     server.always("GET /health", answer(facts.HEALTHY))
     server.always("POST /v1/chat/completions", chunked(delta("Once "), end="hang"))
     code, out, err = python("import sys\nurl = sys.argv[1]\n" + FORGOTTEN[how] + 'print("fine")', server.url)
@@ -391,8 +399,9 @@ def test_r13_a_forgotten_client_does_no_harm(how: str, server: FakeServer) -> No
         assert "was neither read to its end nor closed" in err
 
 
+@pytest.mark.promise("R13")
 @pytest.mark.parametrize("flavour", ["SekhaClient", "AsyncSekhaClient"])
-def test_r13_a_closed_client_says_nothing_at_all(flavour: str, server: FakeServer) -> None:
+def test_a_closed_client_says_nothing_at_all(flavour: str, server: FakeServer) -> None:
     server.always("GET /health", answer(facts.HEALTHY))
     lines = {
         "SekhaClient": "with SekhaClient(controller_url=url, api_key='k') as c: c.controller.health()",
@@ -406,7 +415,8 @@ def test_r13_a_closed_client_says_nothing_at_all(flavour: str, server: FakeServe
     assert python(code, server.url) == (0, "", "")
 
 
-def test_e4_blocking_calls_start_no_thread_and_no_loop(server: FakeServer) -> None:
+@pytest.mark.promise("E4")
+def test_blocking_calls_start_no_thread_and_no_loop(server: FakeServer) -> None:
     server.always("GET /health", answer(facts.HEALTHY))
     before: Any = set(threading.enumerate())
     with SekhaClient(controller_url=server.url, api_key="k") as client:

@@ -52,9 +52,10 @@ async def cancelled(call: Callable[[], Any], arrived: Callable[[], object]) -> B
     return end
 
 
+@pytest.mark.promise("C4")
 @pytest.mark.parametrize("where", WHERE)
 @pytest.mark.parametrize("deadline", [None, 60.0])
-async def test_c4_a_cancellation_is_never_wrapped(where: str, deadline: Any, server: FakeServer) -> None:
+async def test_a_cancellation_is_never_wrapped(where: str, deadline: Any, server: FakeServer) -> None:
     server.on(QUERY, WHERE[where], answer(facts.hits()))
     async with client_of(server, deadline=deadline) as client:
         end = await cancelled(lambda: client.controller.query("x"), lambda: server.seen)
@@ -62,7 +63,8 @@ async def test_c4_a_cancellation_is_never_wrapped(where: str, deadline: Any, ser
         assert (await client.controller.query("x"))["results"] == []
 
 
-async def test_c4_nor_is_one_in_a_stream(server: FakeServer) -> None:
+@pytest.mark.promise("C4")
+async def test_a_cancellation_in_a_stream_is_never_wrapped(server: FakeServer) -> None:
     said: List[str] = []
     server.on(CHAT, chunked(delta("Hi"), end="hang"), chunked(delta("Hi"), DONE))
     async with client_of(server) as client:
@@ -76,8 +78,9 @@ async def test_c4_nor_is_one_in_a_stream(server: FakeServer) -> None:
         assert await (await client.bridge.stream_complete(MESSAGES)).get_final_text() == "Hi"
 
 
+@pytest.mark.promise("C4")
 @pytest.mark.parametrize("where", WHERE)
-def test_c4_nor_is_one_of_asyncio_itself(where: str, server: FakeServer) -> None:
+def test_a_cancellation_of_asyncio_is_never_wrapped(where: str, server: FakeServer) -> None:
     server.on(QUERY, WHERE[where])
 
     async def main() -> None:
@@ -94,7 +97,8 @@ def test_c4_nor_is_one_of_asyncio_itself(where: str, server: FakeServer) -> None
     asyncio.run(asyncio.wait_for(main(), 10))
 
 
-async def test_s1_nor_does_it_show_the_key_in_the_frames_that_were_sending() -> None:
+@pytest.mark.promise("S1")
+async def test_a_cancellation_does_not_show_the_key_in_the_frames_that_were_sending() -> None:
     accepted: List[socket.socket] = []
     with socket.create_server(("127.0.0.1", 0)) as listener:  # takes in nothing of what is sent
         thread = threading.Thread(target=lambda: accepted.append(listener.accept()[0]))
@@ -108,5 +112,5 @@ async def test_s1_nor_does_it_show_the_key_in_the_frames_that_were_sending() -> 
             )
         thread.join(10)
         accepted[0].close()
-    assert "_say" in frames_of(end)
+    assert "_write" in frames_of(end)
     assert not in_sight(frames_of(end))

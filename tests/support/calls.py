@@ -38,7 +38,7 @@ class Call:
     kwargs: Dict[str, Any]
     wires: Tuple[Wire, ...]
     repeat: str
-    """SAFE, UNSAFE or COSTLY, copied from section 4 of the decisions by hand."""
+    """YES, NO or ONCE, copied from section 4 of the decisions by hand."""
     writes: bool = False
 
     @property
@@ -59,7 +59,7 @@ class Call:
 
 
 def _call(
-    service: str, method: str, *wires: Wire, args: Any = (), repeat: str = "SAFE", writes: bool = False, **kwargs: Any
+    service: str, method: str, *wires: Wire, args: Any = (), repeat: str = "YES", writes: bool = False, **kwargs: Any
 ) -> Call:
     return Call(service, method, tuple(args), kwargs, wires, repeat, writes)
 
@@ -74,7 +74,7 @@ CALLS: List[Call] = [
         "create_conversation",
         Wire("POST /api/v1/conversations", answer(facts.CREATED, 201), _CREATE),
         args=[{"messages": MESSAGES}],
-        repeat="UNSAFE",
+        repeat="NO",
         writes=True,
     ),
     _call(REST, "get_conversation", Wire(f"GET {_ONE}", answer({**facts.READ, "message_count": 2})), args=[ID]),
@@ -170,7 +170,7 @@ CALLS: List[Call] = [
         ),
         args=[ID],
         level="weekly",
-        repeat="COSTLY",
+        repeat="ONCE",
     ),
     _call(
         REST,
@@ -180,7 +180,7 @@ CALLS: List[Call] = [
             answer({"suggestions": [facts.SUGGESTION], "total": 1}),
             {"threshold_days": 90},
         ),
-        repeat="COSTLY",
+        repeat="ONCE",
     ),
     _call(
         REST,
@@ -206,7 +206,7 @@ CALLS: List[Call] = [
             {"conversation_id": ID},
         ),
         args=[ID],
-        repeat="COSTLY",
+        repeat="ONCE",
     ),
     _call(REST, "rebuild_embeddings", Wire("POST /api/v1/rebuild-embeddings", empty(202))),
     _call(REST, "health", Wire("GET /health", answer(facts.HEALTHY))),
@@ -217,7 +217,7 @@ CALLS: List[Call] = [
         Wire("POST /mcp/tools/memory_store", tool(facts.STORED), {**_CREATE, "importance_score": 7}),
         importance_score=7,
         messages=MESSAGES,
-        repeat="UNSAFE",
+        repeat="NO",
         writes=True,
     ),
     _call(
@@ -260,7 +260,7 @@ CALLS: List[Call] = [
             ),
             {"threshold_days": 30, "importance_threshold": 5.0},
         ),
-        repeat="COSTLY",
+        repeat="ONCE",
     ),
     _call(
         TOOLS,
@@ -290,7 +290,7 @@ CALLS: List[Call] = [
         model="llama3",
         temperature=0.5,
         max_tokens=100,
-        repeat="UNSAFE",
+        repeat="NO",
         writes=True,
     ),
     _call(
@@ -301,7 +301,7 @@ CALLS: List[Call] = [
         model="llama3",
         temperature=0.5,
         max_tokens=100,
-        repeat="UNSAFE",
+        repeat="NO",
         writes=True,
     ),
     _call(
@@ -356,7 +356,7 @@ CALLS: List[Call] = [
             {"messages": ["One.", "Two."], "level": "daily"},
         ),
         args=[["One.", "Two."]],
-        repeat="COSTLY",
+        repeat="ONCE",
     ),
     _call(
         MODELS,

@@ -9,7 +9,7 @@ from typing import List
 import pytest
 from typing_extensions import Self
 
-from sekha.testing._sockets import bound
+from sekha.testing._sockets import bind_socket
 from support.server import FakeServer
 
 
@@ -28,7 +28,7 @@ class Unreachable:
         self.server = FakeServer(listening=False)
         self._waiting: List[socket.socket] = []
         if silent:
-            listener = bound(self.server._address)
+            listener = bind_socket(self.server._address)
             listener.listen(0)
             self._fill(listener.getsockname())
             self._waiting.append(listener)

@@ -16,7 +16,7 @@ from urllib.parse import parse_qsl, urlsplit
 import sekha
 from support import facts
 from support.replies import DROP, HANG, answer
-from support.server import Reply, Seen
+from support.server import ReceivedRequest, Reply
 
 FOLDER = Path(__file__).parents[1] / "data" / "transcripts"
 FILES = ("story", "controller", "controller-parallel", "mcp", "bridge")
@@ -179,7 +179,7 @@ class Row:
             found["conversation_id"] = id[0]
         return {**self.usual, **found}
 
-    def is_made_by(self, seen: Seen, exchange: Exchange) -> bool:
+    def is_made_by(self, seen: ReceivedRequest, exchange: Exchange) -> bool:
         """Whether what was sent is the recorded request, apart from defaults that are sent too."""
         if exchange.clipped_request or isinstance(exchange.body, (str, list)):
             return False

@@ -11,9 +11,9 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Callable, Deque, Dict, List, Literal, Optional, Set, Tuple, Union
 
-from sekha.testing._sockets import Seen, SocketServer
+from sekha.testing._sockets import ReceivedRequest, SocketServer
 
-__all__ = ["FakeServer", "Reply", "Seen", "Step", "eventually"]
+__all__ = ["FakeServer", "ReceivedRequest", "Reply", "Step", "eventually"]
 
 Step = Union[bytes, float, threading.Event, Callable[[], object]]
 """Bytes are sent, seconds are waited, an event is waited for, a function is called."""
@@ -53,8 +53,8 @@ class FakeServer(SocketServer):
     def __init__(
         self, *, listening: bool = True, host: str = "127.0.0.1", tls: Optional[ssl.SSLContext] = None
     ) -> None:
-        self.seen: List[Seen] = []
-        self.unmatched: List[Seen] = []
+        self.seen: List[ReceivedRequest] = []
+        self.unmatched: List[ReceivedRequest] = []
         self._script: Dict[str, Deque[Reply]] = {}
         self._always: Dict[str, Reply] = {}
         self._busy: Set[int] = set()
@@ -81,7 +81,7 @@ class FakeServer(SocketServer):
         return [seen.line for seen in self.seen]
 
     @property
-    def only(self) -> Seen:
+    def only(self) -> ReceivedRequest:
         """The one request there was."""
         assert len(self.seen) == 1, self.lines
         return self.seen[0]
@@ -104,14 +104,14 @@ class FakeServer(SocketServer):
 
     # In the thread of a connection
 
-    def serve(self, connection: socket.socket, request: Seen) -> bool:
+    def serve(self, connection: socket.socket, request: ReceivedRequest) -> bool:
         reply = self._take(request)
         try:
             return self._play(connection, reply, request)
         finally:
             self._is_answered(request)
 
-    def _take(self, request: Seen) -> Reply:
+    def _take(self, request: ReceivedRequest) -> Reply:
         assert len(request.headers) == len(request.pairs), f"a header twice: {request.pairs}"
         with self._lock:
             self.seen.append(request)
@@ -126,11 +126,11 @@ class FakeServer(SocketServer):
         body = b'{"error":"no script"}'
         return Reply((b"HTTP/1.1 418 No Script\r\ncontent-length: %d\r\n\r\n%s" % (len(body), body),))
 
-    def _is_answered(self, request: Seen) -> None:
+    def _is_answered(self, request: ReceivedRequest) -> None:
         with self._lock:
             self._busy.discard(id(request))
 
-    def _play(self, connection: socket.socket, reply: Reply, request: Seen) -> bool:
+    def _play(self, connection: socket.socket, reply: Reply, request: ReceivedRequest) -> bool:
         for position, step in enumerate(reply.steps, 1):
             if isinstance(step, bytes):
                 if position == len(reply.steps):  # before it is sent: after that, the next request may be there already

@@ -27,8 +27,8 @@ def test_a_search_and_an_import_cost_what_they_did() -> None:
 
 
 def test_growth_is_named_where_it_is() -> None:
-    then = {"calls of a search": {"sekha._wire": 50, "h11": 50}, "modules of an import": {"sekha": 10}}
+    then = {"calls of a search": {"sekha._http.network": 50, "h11": 50}, "modules of an import": {"sekha": 10}}
     assert cost.grown(then, then) == []
     assert cost.grown({**then, "modules of an import": {"sekha": 11}}, then) == []
-    now = {**then, "calls of a search": {"sekha._wire": 50, "h11": 40, "httpx": 30}}
+    now = {**then, "calls of a search": {"sekha._http.network": 50, "h11": 40, "httpx": 30}}
     assert cost.grown(now, then) == ["calls of a search: 120, and not 100; httpx 0 -> 30; h11 50 -> 40"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
 import re
 import sys
@@ -10,8 +11,8 @@ from typing import Any, Dict, List
 
 import pytest
 
-from sekha._endpoints import ENDPOINTS
-from sekha._request import Repeat
+from sekha._api.endpoints import ENDPOINTS
+from sekha._api.model import RetryIfUnknown
 
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "tools"))
@@ -22,7 +23,7 @@ PAGE = """# Page
 
 | | promise | shown by |
 |---|---|---|
-| C1 | One. | `gone`: `test_c1_gone` |
+| C1 | One. | `gone`: `test_gone` |
 | R2 | Two, with `code`. |  |
 | other | row | stays |
 
@@ -31,16 +32,24 @@ old
 <!-- /repeat -->
 The end.
 """
+TWICE = """@pytest.mark.promise("C1")
+async def test_it_works(): pass
+
+@pytest.mark.promise("C1", "R2")
+@pytest.mark.slow
+async def test_keys_work(): pass
+"""
 TESTS = {
-    "_async/test_one.py": "async def test_c1_it_works():\n    pass\n\nasync def test_d22_c1_r2_so_does_this(): pass\n",
-    "_sync/test_one.py": "def test_c1_it_works():\n    pass\n\ndef test_d22_c1_r2_so_does_this(): pass\n",
-    "unit/test_two.py": "class TestIt:\n    def test_c1_in_a_class(self): pass\n\ndef test_other(): pass\n",
-    "unit/helper.py": "def test_c1_is_in_no_file_of_tests(): pass\n",
+    "_async/test_one.py": TWICE,
+    "_sync/test_one.py": TWICE.replace("async ", ""),
+    "unit/test_two.py": "@pytest.mark.promise('C1')\nclass TestIt:\n    def test_in_a_class(self): pass\n\n"
+    "def test_other(): pass\n",
+    "unit/helper.py": "@pytest.mark.promise('C1')\ndef test_is_in_no_file_of_tests(): pass\n",
 }
 SHOWN = (
-    "| C1 | One. | `tests/_async/test_one.py`: `test_c1_it_works`, `test_d22_c1_r2_so_does_this`"
-    "<br>`tests/unit/test_two.py`: `test_c1_in_a_class` |\n"
-    "| R2 | Two, with `code`. | `tests/_async/test_one.py`: `test_d22_c1_r2_so_does_this` |\n"
+    "| C1 | One. | `tests/_async/test_one.py`: `test_it_works`, `test_keys_work`"
+    "<br>`tests/unit/test_two.py`: `test_in_a_class` |\n"
+    "| R2 | Two, with `code`. | `tests/_async/test_one.py`: `test_keys_work` |\n"
 )
 
 
@@ -54,20 +63,24 @@ def root(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("name", "ids"),
+    ("source", "ids"),
     [
-        ("test_c1_a_cut_stream", ["C1"]),
-        ("test_c1_r16_s7_e10_all_of_it", ["C1", "R16", "S7", "E10"]),
-        ("test_d22_d23_c7_any_body", ["C7"]),
-        ("test_d22_results", []),
-        ("test_c1", []),
-        ("test_ctrl_c1_ends", []),
-        ("test_a_c1_later", []),
-        ("test_e2e_it", []),
+        ("@pytest.mark.promise('C1')\ndef test_it(): pass", ["C1"]),
+        ("@pytest.mark.promise('C1', 'R16')\n@pytest.mark.promise('S7')\ndef test_it(): pass", ["C1", "R16", "S7"]),
+        ("def test_it(): pass\npytestmark = pytest.mark.promise('E10')", ["E10"]),
+        ("pytestmark = [pytest.mark.slow, pytest.mark.promise('E10')]\ndef test_it(): pass", ["E10"]),
+        ("class TestIt:\n    pytestmark = pytest.mark.promise('C7')\n    async def test_it(self): pass", ["C7"]),
+        ("@pytest.mark.slow\n@pytest.mark.skipif(True, reason='C1')\ndef test_it(): pass", []),
     ],
 )
-def test_ids_stand_first_in_a_name_after_decisions(name: str, ids: List[str]) -> None:
-    assert tool.ids_of(name) == ids
+def test_ids_are_those_of_the_marks(source: str, ids: List[str]) -> None:
+    assert list(tool.promises(ast.parse(source).body)) == [("test_it", ids)]
+
+
+@pytest.mark.parametrize("mark", ["promise", "promise(C1)"])
+def test_a_mark_that_cannot_be_read_is_an_error(mark: str) -> None:
+    with pytest.raises(ValueError, match=r"line 1: expected pytest\.mark\.promise with IDs"):
+        list(tool.promises(ast.parse(f"@pytest.mark.{mark}\ndef test_it(): pass").body))
 
 
 def test_the_command_completes_the_page_once(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -89,7 +102,8 @@ def test_the_command_completes_the_page_once(root: Path, capsys: pytest.CaptureF
     assert file.read_text(encoding="utf-8") == page
 
 
-def test_r1_the_table_says_of_every_endpoint_what_the_decisions_say() -> None:
+@pytest.mark.promise("R1")
+def test_the_table_says_of_every_endpoint_what_the_decisions_say() -> None:
     """Section 4 of the decisions, written down here once more by hand."""
     head, line, *rows = tool.repeat_table().splitlines()
     assert line == "|---|---|---|---|---|"
@@ -104,8 +118,8 @@ def test_r1_the_table_says_of_every_endpoint_what_the_decisions_say() -> None:
     for row in ENDPOINTS:
         failed = "**not**" if row.service.value == "bridge" else None  # D56
         expected[f"{row.service.value}.{row.name}"] = {
-            Repeat.SAFE: ["Safe", "again", "again", failed or "again", failed or "again"],
-            Repeat.COSTLY: ["Costly", "again", "once", failed or "once", "**not**"],
-            Repeat.UNSAFE: ["Unsafe", "again", "**not**", "**not**", "**not**"],
-        }[row.repeat]
+            RetryIfUnknown.YES: ["Safe", "again", "again", failed or "again", failed or "again"],
+            RetryIfUnknown.ONCE: ["Costly", "again", "once", failed or "once", "**not**"],
+            RetryIfUnknown.NO: ["Unsafe", "again", "**not**", "**not**", "**not**"],
+        }[row.retry_if_unknown]
     assert found == expected

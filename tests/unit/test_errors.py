@@ -1,24 +1,18 @@
-"""Every error: the tree, what it tells, what an answer becomes (C7, E1, E2, S3, R3)."""
+"""Every error: the tree, its pickles and copies, its text (E1, E2)."""
 
 from __future__ import annotations
 
 import copy
 import inspect
-import json
-import os
 import pickle
-import time
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
-from typing import Any, Dict, Iterator, List, Optional, Type
+from typing import Any, Dict, List, Type
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from sekha import errors
 from sekha.errors import (
-    BODY_LIMIT,
     SekhaAPIError,
     SekhaAuthError,
     SekhaClosedError,
@@ -35,12 +29,7 @@ from sekha.errors import (
     SekhaTimeoutError,
     SekhaValidationError,
     SekhaWarning,
-    error_class,
-    error_for,
-    invalid,
-    retry_after_seconds,
 )
-from unit.vectors import exchanges
 
 PATH = "/api/v1/conversations/{id}"
 
@@ -110,13 +99,14 @@ def full(cls: Type[SekhaError]) -> SekhaError:
         "message_count": 1,
         "created_at": None,
     }
-    error._final = True
+    error._retryable = False
     return error
 
 
+@pytest.mark.promise("E1")
 @pytest.mark.parametrize("cls", classes())
 @pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
-def test_e1_errors_survive_pickle_with_all_their_fields(cls: Type[SekhaError], protocol: int) -> None:
+def test_errors_survive_pickle_with_all_their_fields(cls: Type[SekhaError], protocol: int) -> None:
     error = full(cls)
     twin = pickle.loads(pickle.dumps(error, protocol))
     assert type(twin) is cls
@@ -124,9 +114,10 @@ def test_e1_errors_survive_pickle_with_all_their_fields(cls: Type[SekhaError], p
     assert (str(twin), repr(twin), twin.args) == (str(error), repr(error), error.args)
 
 
+@pytest.mark.promise("E1")
 @pytest.mark.parametrize("cls", classes())
 @pytest.mark.parametrize("duplicate", [copy.copy, copy.deepcopy])
-def test_e1_errors_survive_copies_with_all_their_fields(cls: Type[SekhaError], duplicate: Any) -> None:
+def test_errors_survive_copies_with_all_their_fields(cls: Type[SekhaError], duplicate: Any) -> None:
     error = full(cls)
     twin = duplicate(error)
     assert twin is not error
@@ -138,7 +129,8 @@ def _fail(name: str) -> None:
     raise full(getattr(errors, name))
 
 
-def test_e1_errors_come_out_of_another_process_with_all_their_fields() -> None:
+@pytest.mark.promise("E1")
+def test_errors_come_out_of_another_process_with_all_their_fields() -> None:
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
         for cls in classes():
             error = pool.submit(_fail, cls.__name__).exception(timeout=30)
@@ -159,7 +151,8 @@ def test_an_error_can_be_made_of_a_message_alone(cls: Type[SekhaError]) -> None:
 # ---- errors tell (E2) --------------------------------------------------------------------------------------------
 
 
-def test_e2_the_text_of_an_error_is_one_line_with_all_that_helps() -> None:
+@pytest.mark.promise("E2")
+def test_the_text_of_an_error_is_one_line_with_all_that_helps() -> None:
     error = SekhaServerError(
         "Database\n  error:  locked", status_code=500, method="PUT", path=PATH, attempts=3, elapsed=2.25
     )
@@ -168,264 +161,8 @@ def test_e2_the_text_of_an_error_is_one_line_with_all_that_helps() -> None:
     assert str(error) == f"Database error: locked (status 500, {call}, it may have been applied)"
 
 
-def test_e2_one_attempt_is_no_attempts() -> None:
+@pytest.mark.promise("E2")
+def test_one_attempt_is_no_attempts() -> None:
     assert str(SekhaError("x", method="GET", path="/health", attempts=1, elapsed=0.25)) == (
         "x (GET /health, 1 attempt in 0.25 s)"
     )
-
-
-def test_e2_what_was_refused_before_sending_tells_no_status() -> None:
-    error = invalid("query", "must not be empty")
-    assert str(error) == "query: must not be empty"
-    assert (error.field, error.status_code, error.sent) == ("query", 400, False)
-    assert isinstance(error, ValueError)
-
-
-# ---- an answer becomes an error (C7) -----------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("status", "cls"),
-    [
-        (400, SekhaValidationError),
-        (401, SekhaAuthError),
-        (402, SekhaAPIError),
-        (403, SekhaPermissionError),
-        (404, SekhaNotFoundError),
-        (405, SekhaAPIError),
-        (408, SekhaAPIError),
-        (409, SekhaConflictError),
-        (413, SekhaValidationError),
-        (415, SekhaValidationError),
-        (418, SekhaAPIError),
-        (422, SekhaValidationError),
-        (429, SekhaRateLimitError),
-        (500, SekhaServerError),
-        (501, SekhaServerError),
-        (502, SekhaServerError),
-        (503, SekhaServerError),
-        (504, SekhaServerError),
-        (599, SekhaServerError),
-        (301, SekhaAPIError),
-        (304, SekhaAPIError),
-    ],
-)
-def test_c7_the_status_decides_the_class(status: int, cls: Type[SekhaAPIError]) -> None:
-    assert error_class(status) is cls
-    error = error_for("GET", "/x", status, {}, b"")
-    assert type(error) is cls
-    assert error.status_code == status
-    assert error.sent is True
-
-
-BODIES: Dict[str, bytes] = {
-    "object": b'{"error": "the server says this", "code": 77}',
-    "other object": b'{"foo": 1}',
-    "list": b"[1, 2]",
-    "scalar": b"5",
-    "empty": b"",
-    "html": b"<!doctype html><html><body><h1>502   Bad Gateway</h1></body></html>",
-    "cut": b'{"error": "the ser',
-    "bad utf-8": b'{"error": "\xff\xfe"}',
-    "nul": b"\0\0",
-    "long": b"x" * 100_000,
-    "long json": b'{"error": "' + b"y" * 100_000 + b'"}',
-    "deep": b'{"error":' * 3000 + b"1" + b"}" * 3000,
-    "deep detail": b'{"detail": [' + b"[" * 900 + b"]" * 900 + b"]}",
-    "deep list": b"[" * 100_000,
-    "odd detail": b'{"detail": [{"loc": 5, "msg": "x"}, 7, null, {"loc": [1, {}]}]}',
-    "odd error": b'{"error": {"error": {"message": ["a"]}}}',
-    "nan": b'{"error": NaN, "code": Infinity}',
-}
-STATUSES = [301, 307, 400, 401, 403, 404, 409, 413, 415, 422, 429, 500, 502, 503, 504]
-
-
-@pytest.mark.parametrize("body", BODIES)
-@pytest.mark.parametrize("content_type", ["application/json", "text/html; charset=utf-8", None])
-def test_c7_any_body_becomes_an_error_with_a_bounded_text(body: str, content_type: Optional[str]) -> None:
-    headers = {"content-type": content_type} if content_type else {}
-    for status in STATUSES:
-        error = error_for("PUT", PATH, status, headers, BODIES[body])
-        assert type(error) is error_class(status)
-        assert (error.status_code, error.method, error.path) == (status, "PUT", PATH)
-        assert error.message.strip(), "it always says something"
-        assert len(error.message) <= BODY_LIMIT
-        assert error.body is not None
-        assert len(error.body) <= BODY_LIMIT
-        assert BODIES[body].decode("utf-8", "replace").startswith(error.body)
-        assert "\n" not in str(error)
-        json.dumps([error.message, error.body, error.code])
-
-
-@given(st.binary(max_size=200), st.sampled_from(STATUSES), st.text(max_size=20))
-def test_c7_no_bytes_break_the_making_of_an_error(body: bytes, status: int, content_type: str) -> None:
-    assert str(error_for("GET", "/x", status, {"content-type": content_type}, body))
-
-
-json_values: st.SearchStrategy[Any] = st.recursive(
-    st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=5)),
-    lambda inner: st.one_of(
-        st.lists(inner, max_size=3),
-        st.dictionaries(st.sampled_from(["error", "detail", "message", "code", "loc", "msg"]), inner, max_size=4),
-    ),
-    max_leaves=10,
-)
-
-
-@given(json_values)
-def test_c7_no_json_breaks_the_making_of_an_error(body: object) -> None:
-    error = error_for("GET", "/x", 500, {}, json.dumps(body).encode())
-    assert error.message
-    assert error.code is None or isinstance(error.code, (int, str))
-
-
-@pytest.mark.parametrize(
-    ("body", "message", "code"),
-    [
-        ('{"error": "Conversation not found", "code": 404}', "Conversation not found", 404),
-        ('{"error": "Invalid API key"}', "Invalid API key", None),
-        ('{"detail": "Method Not Allowed"}', "Method Not Allowed", None),
-        ('{"message": "later servers"}', "later servers", None),
-        ('{"error": {"message": "OpenAI style", "code": "model_not_found"}}', "OpenAI style", "model_not_found"),
-        (
-            '{"detail": [{"type": "missing", "loc": ["body", "task"], "msg": "Field required", "input": {}}]}',
-            "body.task: Field required",
-            None,
-        ),
-        ("Rate limit exceeded. Please try again later.", "Rate limit exceeded. Please try again later.", None),
-        ('"a bare string"', '"a bare string"', None),
-    ],
-)
-def test_the_servers_own_words_are_found_in_every_form(body: str, message: str, code: object) -> None:
-    error = error_for("GET", "/x", 500, {}, body.encode())
-    assert (error.message, error.code) == (message, code)
-
-
-def test_an_empty_answer_says_so() -> None:
-    assert error_for("GET", "/x", 404, {}, b"").message == "Not Found (the answer was empty)"
-    assert error_for("GET", "/x", 404, {}, b" \n ").message == "Not Found (the answer was empty)"
-    assert "599" in error_for("GET", "/x", 599, {}, b"").message
-
-
-def test_a_page_of_a_proxy_is_named_as_such_and_shown_in_short() -> None:
-    for content_type in ("text/html", ""):
-        error = error_for("GET", "/x", 502, {"content-type": content_type}, b"<html>\n<p>Bad " + b"gateway " * 100)
-        assert "HTML" in error.message
-        assert "Bad gateway" in error.message
-        assert len(error.message) < 200
-
-
-def test_a_hint_comes_after_the_servers_words_and_a_class_can_be_chosen() -> None:
-    error = error_for("GET", "/x", 500, {}, b'{"error": "odd"}', cls=SekhaNotFoundError, hint="Do this")
-    assert type(error) is SekhaNotFoundError
-    assert error.message == "odd. Do this"
-    assert error.status_code == 500, "always the one on the wire"
-
-
-@pytest.mark.parametrize("file", ["controller", "mcp", "bridge", "story"])
-def test_every_recorded_refusal_becomes_its_error_with_the_servers_words(file: str) -> None:
-    refusals = [exchange for exchange in exchanges(file) if exchange.answer.status >= 400]
-    assert refusals
-    for exchange in refusals:
-        answer = exchange.answer
-        error = error_for(exchange.method, PATH, answer.status, answer.headers, answer.body)
-        assert type(error) is error_class(answer.status)
-        try:
-            said = json.loads(answer.text)
-        except ValueError:
-            assert error.message == (answer.text[:2000] or error.message), exchange.name
-            continue
-        words = said.get("error", said.get("detail"))
-        if isinstance(words, str):
-            assert error.message == words[:2000], exchange.name
-            assert error.code == said.get("code")
-        else:
-            assert str(words[0]["msg"]) in error.message, exchange.name
-            assert ".".join(map(str, words[0]["loc"])) in error.message
-
-
-# ---- redirects (S3) ----------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("location", "shown"),
-    [
-        ("https://other.example/login?token=sekret#sekret", "https://other.example/login"),
-        ("https://user:sekret@other.example:444/a?sekret", "https://other.example:444/a"),
-        ("/login?next=sekret", "/login"),
-        ("http://[bad", "?"),
-    ],
-)
-def test_s3_a_redirect_names_its_target_without_query_and_user(location: str, shown: str) -> None:
-    error = error_for("GET", "/x", 307, {"location": location}, b"")
-    assert f"to {shown};" in error.message
-    assert "sekret" not in str(error)
-
-
-def test_s3_a_redirect_without_a_target_says_so() -> None:
-    assert "to ?;" in error_for("GET", "/x", 302, {}, b"").message
-
-
-# ---- Retry-After (R3) --------------------------------------------------------------------------------------------
-
-NOW = 784111777.0  # Sun, 06 Nov 1994 08:49:37 GMT
-
-
-@pytest.fixture
-def far_from_greenwich(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setenv("TZ", "Asia/Kathmandu")
-    time.tzset()
-    yield
-    monkeypatch.undo()
-    os.environ.get("TZ")
-    time.tzset()
-
-
-@pytest.mark.parametrize(
-    ("value", "seconds"),
-    [
-        (None, None),
-        ("", None),
-        ("0", 0.0),
-        ("7", 7.0),
-        (" 7 ", 7.0),
-        ("1.5", 1.5),
-        ("-3", 0.0),
-        ("99999999999", 99999999999.0),
-        ("nan", None),
-        ("inf", None),
-        ("-inf", None),
-        ("1e999", None),
-        ("soon", None),
-        ("7 seconds", None),
-        ("Sun, 06 Nov 1994 08:49:47 GMT", 10.0),
-        ("Sun, 06 Nov 1994 08:49:27 GMT", 0.0),
-        ("Sunday, 06-Nov-94 08:50:37 GMT", 60.0),
-        ("Sun Nov  6 08:49:47 1994", 10.0),
-        ("Sun, 06 Nov 1994 08:49:47 -0000", 10.0),
-        ("Sun, 06 Nov 1994 10:49:47 +0200", 10.0),
-        ("Sun, 99 Nov 1994 08:49:47 GMT", None),
-        ("Sun, 06 Nov 99999 08:49:47 GMT", None),
-    ],
-)
-def test_r3_retry_after_is_seconds_or_a_date_or_nothing(value: str, seconds: object, far_from_greenwich: None) -> None:
-    assert retry_after_seconds(value, now=NOW) == seconds
-
-
-@given(st.text(max_size=40))
-def test_r3_no_retry_after_breaks_an_error(value: str) -> None:
-    found = retry_after_seconds(value, now=NOW)
-    assert found is None or 0 <= found < float("inf")
-
-
-def test_r3_without_a_moment_given_a_date_counts_from_now() -> None:
-    assert retry_after_seconds("Sun, 06 Nov 1994 08:49:37 GMT") == 0.0
-    found = retry_after_seconds("Fri, 06 Nov 2093 08:49:37 GMT")
-    assert found is not None
-    assert found > 1e8
-
-
-def test_an_error_carries_what_the_server_asked_for() -> None:
-    assert error_for("GET", "/x", 429, {"retry-after": "12"}, b"").retry_after == 12.0
-    assert error_for("GET", "/x", 503, {"retry-after": "1.2"}, b"").retry_after == 1.2
-    assert error_for("GET", "/x", 429, {}, b"").retry_after is None

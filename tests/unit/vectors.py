@@ -6,12 +6,12 @@ import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, List, Optional
+from typing import Any, List, Optional, TypeVar
 
-from sekha._endpoints import ENDPOINTS
-from sekha._request import Endpoint, Service
-from sekha._response import Answer
+from sekha._api.endpoints import ENDPOINTS
+from sekha._api.model import Endpoint, Response, Service
 
+T = TypeVar("T")
 FOLDER = Path(__file__).parents[1] / "data" / "transcripts"
 CANARY = "sk-canary-0123456789abcdefghijklmnopqrstuvwxyz"
 
@@ -25,7 +25,7 @@ class Exchange:
     method: str
     path: str
     body: Any
-    answer: Answer
+    answer: Response
 
     @property
     def endpoint(self) -> Optional[Endpoint[Any]]:
@@ -47,7 +47,7 @@ def exchanges(*files: str) -> List[Exchange]:
             said = json.loads(line)
             asked, got = said["request"], said["response"]
             if got["status"] is not None:
-                answer = Answer(got["status"], got["headers"], got["body_text"].encode())
+                answer = Response(got["status"], got["headers"], got["body_text"].encode())
                 found.append(Exchange(file, said["name"], asked["method"], asked["path"], asked["body"], answer))
     return found
 
@@ -57,8 +57,13 @@ def recorded(name: str, file: str = "controller") -> Exchange:
     return next(exchange for exchange in exchanges(file) if exchange.name == name)
 
 
-def answer(body: Any, status: int = 200, content_type: str = "application/json", **headers: str) -> Answer:
+def answer(body: Any, status: int = 200, content_type: str = "application/json", **headers: str) -> Response:
     """An answer with a body: bytes as they are, text encoded, the rest as JSON."""
     data = body if isinstance(body, bytes) else (body if isinstance(body, str) else json.dumps(body)).encode()
     found = {name.replace("_", "-"): value for name, value in headers.items()}
-    return Answer(status, {"content-type": content_type, **found} if content_type else found, data)
+    return Response(status, {"content-type": content_type, **found} if content_type else found, data)
+
+
+def parse(endpoint: Endpoint[T], response: Response) -> T:
+    """What the library makes of a response."""
+    return endpoint.parser.parse(response, endpoint)

@@ -1,1 +1,1 @@
-"""The async flavour."""
+"""`AsyncSekhaClient` and its services."""

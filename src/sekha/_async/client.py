@@ -10,22 +10,25 @@ from types import TracebackType
 
 from typing_extensions import Self, Unpack
 
-from sekha._concurrency import Clock
-from sekha._http import AsyncHTTPClient
-from sekha._options import bridge_keys, changed_keys, changed_options, server_keys
-from sekha._secrets import discreet
-from sekha._sentinel import NOT_GIVEN, NotGiven
+from sekha._api.compat.capabilities import Capabilities
+from sekha._concurrency.clock import Clock
+from sekha._http.models import AsyncHTTPClient
+from sekha._transport.options import bridge_keys, controller_keys, key_overrides
+from sekha._utils.public import exported_from_sekha
+from sekha._utils.redaction import redact_traceback
+from sekha._utils.sentinel import NOT_GIVEN, NotGiven
 from sekha.config import SekhaConfig, resolved_config
 from sekha.events import RequestEvent, ResponseEvent, RetryEvent
 
+from .base import AsyncClientOptions
 from .bridge import AsyncBridgeClient
-from .controller import AsyncMemoryController
+from .controller.client import AsyncMemoryController
 from .mcp import AsyncMCPClient
-from .service import AsyncClientOptions
-from .transport import AsyncNoTransport, AsyncTransport
+from .transport import AsyncTransport, AsyncUnconfiguredTransport
 from .workflows import AsyncWorkflows
 
 
+@exported_from_sekha
 class AsyncSekhaClient(AsyncWorkflows):
     """A client of a whole Sekha. Make one for a process, and close it in the end.
 
@@ -77,7 +80,7 @@ class AsyncSekhaClient(AsyncWorkflows):
         ```
     """
 
-    @discreet
+    @redact_traceback
     def __init__(
         self,
         config: SekhaConfig | None = None,
@@ -108,24 +111,28 @@ class AsyncSekhaClient(AsyncWorkflows):
     ) -> None:
         arguments = {name: value for name, value in locals().items() if name not in ("self", "config", "__class__")}
         settings = resolved_config(config, arguments)
-        self._server = AsyncTransport.from_config(settings, str(settings.controller_url), server_keys(settings))
-        self._models: AsyncTransport = (
-            AsyncNoTransport("bridge_url is missing: pass bridge_url=... or set SEKHA_BRIDGE_URL")
+        self._controller_transport = AsyncTransport.from_config(
+            settings, str(settings.controller_url), controller_keys(settings)
+        )
+        self._bridge_transport: AsyncTransport = (
+            AsyncUnconfiguredTransport("bridge_url is missing: pass bridge_url=... or set SEKHA_BRIDGE_URL")
             if settings.bridge_url is None
             else AsyncTransport.from_config(settings, settings.bridge_url, bridge_keys(settings))
         )
+        self._capabilities = Capabilities()
         self._owns_connections = True
-        self._connect()
+        self._make_services()
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} controller {self._server}, bridge {self._models}>"
+        return f"<{type(self).__name__} controller {self._controller_transport}, bridge {self._bridge_transport}>"
 
-    def _connect(self) -> None:
-        self.controller: AsyncMemoryController = AsyncMemoryController._over(self._server)
-        self.mcp: AsyncMCPClient = AsyncMCPClient._over(self._server)
-        self.bridge: AsyncBridgeClient = AsyncBridgeClient._over(self._models)
+    def _make_services(self) -> None:
+        controller, bridge, capabilities = self._controller_transport, self._bridge_transport, self._capabilities
+        self.controller: AsyncMemoryController = AsyncMemoryController._from_transport(controller, capabilities)
+        self.mcp: AsyncMCPClient = AsyncMCPClient._from_transport(controller, capabilities)
+        self.bridge: AsyncBridgeClient = AsyncBridgeClient._from_transport(bridge, capabilities)
 
-    @discreet
+    @redact_traceback
     def with_options(
         self,
         *,
@@ -160,31 +167,34 @@ class AsyncSekhaClient(AsyncWorkflows):
             print((await once.controller.health())["status"])  # healthy
             ```
         """
-        options = changed_options(
-            self._server.headers, timeout=timeout, max_retries=max_retries, deadline=deadline, headers=headers
-        )
-        keys = changed_keys(api_key, mcp_api_key, bridge_api_key)
-        return self._over(self._server.view(options, keys), self._models.view(options, keys))
+        keys = key_overrides(api_key, mcp_api_key, bridge_api_key)
 
-    def _over(self, server: AsyncTransport, models: AsyncTransport) -> Self:
+        def view(transport: AsyncTransport) -> AsyncTransport:
+            return transport.view(keys, timeout=timeout, max_retries=max_retries, deadline=deadline, headers=headers)
+
+        return self._from_transports(view(self._controller_transport), view(self._bridge_transport))
+
+    def _from_transports(self, controller: AsyncTransport, bridge: AsyncTransport) -> Self:
         view = copy(self)
-        view._server, view._models, view._owns_connections = server, models, False
-        view._connect()
+        view._controller_transport, view._bridge_transport, view._owns_connections = controller, bridge, False
+        view._make_services()
         return view
 
     def _use_clock(self, clock: Clock) -> None:
-        self._server.use_clock(clock)
-        self._models.use_clock(clock)
+        self._controller_transport.use_clock(clock)
+        self._bridge_transport.use_clock(clock)
 
-    def _begun(self) -> Self:
-        return self._over(self._server.begun(), self._models.begun())
+    def _start_deadline(self) -> Self:
+        return self._from_transports(
+            self._controller_transport.start_deadline(), self._bridge_transport.start_deadline()
+        )
 
     async def aclose(self) -> None:
         """Close all connections; calling it again does nothing. A client of yours (``http_client``) stays open."""
         if self._owns_connections:
             async with AsyncExitStack() as stack:  # each is closed, whatever becomes of the other
-                stack.push_async_callback(self._models.aclose)
-                stack.push_async_callback(self._server.aclose)
+                stack.push_async_callback(self._bridge_transport.aclose)
+                stack.push_async_callback(self._controller_transport.aclose)
 
     async def __aenter__(self) -> Self:
         return self
@@ -198,7 +208,8 @@ class AsyncSekhaClient(AsyncWorkflows):
         await self.aclose()
 
 
-@discreet
+@exported_from_sekha
+@redact_traceback
 def create_async_sekha_client(
     config: SekhaConfig | None = None, **options: Unpack[AsyncClientOptions]
 ) -> AsyncSekhaClient:

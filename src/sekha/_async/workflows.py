@@ -1,4 +1,4 @@
-"""What takes several calls: store and search, remember and answer, look how everything is."""
+"""Workflows of several calls: store and search, complete with memories, check the health of all services."""
 
 from __future__ import annotations
 
@@ -7,33 +7,33 @@ from typing import Any
 
 from typing_extensions import Self
 
-from sekha._arguments import checked, given
-from sekha._concurrency import AsyncCall, async_gather
-from sekha._dialect import health_of
-from sekha._endpoints import MEMORY_STATS
-from sekha._filters import hit_filter
-from sekha._flavours import AsyncFlavour
-from sekha._prompts import prompt_with_context, prompt_with_hits
-from sekha._shapes import PromptRequest
+from sekha._api.arguments import PromptRequest
+from sekha._api.compat.health import health_from_error
+from sekha._api.endpoints import MEMORY_STATS
+from sekha._api.filters import parse_filters
+from sekha._api.prompts import prompt_with_context, prompt_with_results
+from sekha._api.validation import drop_unset, validate
+from sekha._concurrency.misuse import AsyncMisuseGuard
+from sekha._concurrency.tasks import AsyncCall, async_gather
 from sekha.errors import SekhaError
 from sekha.types import ChatCompletion, ChatMessage, QueryRequest, SearchResults, ServiceHealth
 
 from .bridge import AsyncBridgeClient
-from .controller import AsyncMemoryController
+from .controller.client import AsyncMemoryController
 from .mcp import AsyncMCPClient
 from .stream import AsyncStream
 
-HEALTH_SECONDS = 5.0
+HEALTH_TIMEOUT = 5.0
 
 
-class AsyncWorkflows(AsyncFlavour):
+class AsyncWorkflows(AsyncMisuseGuard):
     """The workflows of `AsyncSekhaClient`; each of them obeys the deadline as a whole."""
 
     controller: AsyncMemoryController
     bridge: AsyncBridgeClient
     mcp: AsyncMCPClient
 
-    def _begun(self) -> Self:
+    def _start_deadline(self) -> Self:
         """A view whose calls share one deadline that runs from now."""
         raise NotImplementedError
 
@@ -79,18 +79,18 @@ class AsyncWorkflows(AsyncFlavour):
             print(results.conversation["label"])  # Planning
             ```
         """
-        search = checked(QueryRequest, given(query=query, limit=limit, filters=filters))
-        hit_filter(search.get("filters"))
-        begun = self._begun()
-        conversation = await begun.controller.create_conversation(
+        search = validate(QueryRequest, drop_unset(query=query, limit=limit, filters=filters))
+        parse_filters(search.get("filters"))
+        view = self._start_deadline()
+        conversation = await view.controller.create_conversation(
             label=label, folder=folder, importance_score=importance_score, messages=messages, drop_images=drop_images
         )
         try:
-            found = await begun.controller.query(query, limit=limit, filters=search.get("filters"))
+            page = await view.controller.query(query, limit=limit, filters=search.get("filters"))
         except SekhaError as error:
             error.conversation = conversation
             raise
-        return SearchResults(found["results"], conversation)
+        return SearchResults(page["results"], conversation)
 
     async def complete_with_context(
         self,
@@ -137,7 +137,7 @@ class AsyncWorkflows(AsyncFlavour):
             print(response["choices"][0]["message"]["content"])
             ```
         """
-        request = given(
+        request = drop_unset(
             prompt=prompt,
             context_query=context_query,
             system=system,
@@ -145,9 +145,9 @@ class AsyncWorkflows(AsyncFlavour):
             temperature=temperature,
             max_tokens=max_tokens,
         )
-        begun = self._begun()
-        messages = await begun._with_context(request, context_budget, preferred_labels, excluded_folders)
-        return await begun.bridge.complete(messages, model=model, temperature=temperature, max_tokens=max_tokens)
+        view = self._start_deadline()
+        messages = await view._with_context(request, context_budget, preferred_labels, excluded_folders)
+        return await view.bridge.complete(messages, model=model, temperature=temperature, max_tokens=max_tokens)
 
     async def stream_with_context(
         self,
@@ -193,7 +193,7 @@ class AsyncWorkflows(AsyncFlavour):
                 print(chunk["choices"][0]["delta"].get("content") or "", end="")
             ```
         """
-        request = given(
+        request = drop_unset(
             prompt=prompt,
             context_query=context_query,
             system=system,
@@ -201,9 +201,9 @@ class AsyncWorkflows(AsyncFlavour):
             temperature=temperature,
             max_tokens=max_tokens,
         )
-        begun = self._begun()
-        messages = await begun._with_context(request, context_budget, preferred_labels, excluded_folders)
-        return await begun.bridge.stream_complete(messages, model=model, temperature=temperature, max_tokens=max_tokens)
+        view = self._start_deadline()
+        messages = await view._with_context(request, context_budget, preferred_labels, excluded_folders)
+        return await view.bridge.stream_complete(messages, model=model, temperature=temperature, max_tokens=max_tokens)
 
     async def complete_with_memory(
         self,
@@ -248,9 +248,9 @@ class AsyncWorkflows(AsyncFlavour):
             print(response["choices"][0]["message"]["content"])
             ```
         """
-        checked(
+        validate(
             PromptRequest,
-            given(
+            drop_unset(
                 prompt=prompt,
                 search_query=search_query,
                 system=system,
@@ -259,11 +259,11 @@ class AsyncWorkflows(AsyncFlavour):
                 max_tokens=max_tokens,
             ),
         )
-        begun = self._begun()
-        begun.bridge._transport.require()
-        found = await begun.controller.query(search_query, limit=limit, filters=filters)
-        messages = prompt_with_hits(prompt, found["results"], system=system)
-        return await begun.bridge.complete(messages, model=model, temperature=temperature, max_tokens=max_tokens)
+        view = self._start_deadline()
+        view.bridge._transport.require_configured()
+        page = await view.controller.query(search_query, limit=limit, filters=filters)
+        messages = prompt_with_results(prompt, page["results"], system=system)
+        return await view.bridge.complete(messages, model=model, temperature=temperature, max_tokens=max_tokens)
 
     async def _with_context(
         self,
@@ -272,15 +272,15 @@ class AsyncWorkflows(AsyncFlavour):
         preferred_labels: Sequence[str] | None,
         excluded_folders: Sequence[str] | None,
     ) -> list[ChatMessage]:
-        wanted = checked(PromptRequest, request)
-        self.bridge._transport.require()
+        arguments = validate(PromptRequest, request)
+        self.bridge._transport.require_configured()
         context = await self.controller.assemble_context(
-            wanted.get("context_query", ""),
+            arguments.get("context_query", ""),
             context_budget=context_budget,
             preferred_labels=preferred_labels,
             excluded_folders=excluded_folders,
         )
-        return prompt_with_context(wanted["prompt"], context, system=wanted.get("system"))
+        return prompt_with_context(arguments["prompt"], context, system=arguments.get("system"))
 
     async def health_check(self) -> dict[str, ServiceHealth]:
         """How the three services are, asked side by side, once each and for at most 5 seconds.
@@ -299,26 +299,26 @@ class AsyncWorkflows(AsyncFlavour):
                 print(f"{service.capitalize()}: {status['status']}")
             ```
         """
-        once: dict[str, Any] = {"timeout": HEALTH_SECONDS, "deadline": HEALTH_SECONDS, "max_retries": 0}
+        once: dict[str, Any] = {"timeout": HEALTH_TIMEOUT, "deadline": HEALTH_TIMEOUT, "max_retries": 0}
         controller, bridge, mcp = (
             self.controller.with_options(**once),
             self.bridge.with_options(**once),
             self.mcp.with_options(**once),
         )
 
-        async def tools() -> ServiceHealth:
+        async def mcp_health() -> ServiceHealth:
             await mcp._transport.send(MEMORY_STATS.request({}))
             return ServiceHealth(status="healthy", checks={})
 
-        def told(call: AsyncCall[[], ServiceHealth]) -> AsyncCall[[], ServiceHealth]:
+        def without_errors(call: AsyncCall[[], ServiceHealth]) -> AsyncCall[[], ServiceHealth]:
             async def ask() -> ServiceHealth:
                 try:
                     return await call()
                 except SekhaError as error:
-                    return health_of(error)
+                    return health_from_error(error)
 
             return ask
 
-        services = {"controller": controller.health, "bridge": bridge.health, "mcp": tools}
-        answers = await async_gather([told(call) for call in services.values()], len(services))
-        return dict(zip(services, answers))
+        services = {"controller": controller.health, "bridge": bridge.health, "mcp": mcp_health}
+        results = await async_gather([without_errors(call) for call in services.values()], len(services))
+        return dict(zip(services, results))

@@ -1,3 +1,3 @@
 # Generated from src/sekha/_async/__init__.py: do not edit.
 # To change it, edit that file, then run: python tools/unasync.py
-"""The blocking flavour."""
+"""`SekhaClient` and its services."""

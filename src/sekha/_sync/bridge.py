@@ -5,27 +5,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
-from typing_extensions import Unpack
-
-from sekha import _dialect as dialect
-from sekha import _endpoints as endpoints
-from sekha._arguments import checked, given
-from sekha._concurrency import Call, gather
-from sekha._options import bridge_keys, changed_keys
-from sekha._secrets import discreet
-from sekha._sentinel import NOT_GIVEN, NotGiven
-from sekha._shapes import (
-    ChatRequest,
+from sekha._api import endpoints
+from sekha._api.arguments import (
+    BridgeSummarizeRequest,
     EmbedRequest,
     ExtractRequest,
     RouteRequest,
     ScoreRequest,
-    TextsRequest,
+    chat_body,
 )
-from sekha.config import ClientConfig, bridge_config
-from sekha.errors import invalid
+from sekha._api.compat.bridge import join_embeddings
+from sekha._api.model import Service
+from sekha._api.validation import argument_error, drop_unset, validate
+from sekha._concurrency.tasks import Call, gather
+from sekha._transport.options import key_overrides
+from sekha._utils.public import exported_from_sekha
+from sekha._utils.redaction import Secret
 from sekha.types import (
     BridgeSummary,
     ChatCompletion,
@@ -39,12 +36,12 @@ from sekha.types import (
     SummaryLevel,
 )
 
-from .listing import SIDE_BY_SIDE
-from .service import ConnectionOptions, ServiceClient
+from .base import ServiceClient
+from .operations.pagination import MAX_PARALLEL
 from .stream import Stream
-from .transport import Transport
 
 
+@exported_from_sekha
 class BridgeClient(ServiceClient):
     """A client of the LLM bridge alone; `SekhaClient.bridge` is one with the settings of its parent.
 
@@ -68,30 +65,10 @@ class BridgeClient(ServiceClient):
         ```
     """
 
-    @discreet
-    def __init__(
-        self,
-        config: ClientConfig | None = None,
-        *,
-        base_url: str | None = None,
-        api_key: str | None = None,
-        timeout: float | NotGiven | None = NOT_GIVEN,
-        max_retries: int | NotGiven = NOT_GIVEN,
-        **options: Unpack[ConnectionOptions],
-    ) -> None:
-        arguments = {
-            "base_url": base_url,
-            "api_key": api_key,
-            "timeout": timeout,
-            "max_retries": max_retries,
-            **options,
-        }
-        settings = bridge_config(config, arguments)
-        self._transport = Transport.from_config(settings, str(settings.bridge_url), bridge_keys(settings))
-        self._owns_connections = True
+    _service: ClassVar[Service] = Service.BRIDGE
 
-    def _keys(self, api_key: str | None) -> Mapping[Any, Any]:
-        return changed_keys(bridge_api_key=api_key)
+    def _key_overrides(self, api_key: str | None) -> dict[Service, Secret]:
+        return key_overrides(bridge_api_key=api_key)
 
     def complete(
         self,
@@ -130,7 +107,7 @@ class BridgeClient(ServiceClient):
             print(response["choices"][0]["message"]["content"])
             ```
         """
-        body = _chat_body(messages, model, temperature, max_tokens)
+        body = chat_body(messages, model, temperature, max_tokens)
         return self._transport.send(endpoints.COMPLETE.request(body))
 
     def stream_complete(
@@ -168,7 +145,7 @@ class BridgeClient(ServiceClient):
                 print(chunk["choices"][0]["delta"].get("content") or "", end="")
             ```
         """
-        body = _chat_body(messages, model, temperature, max_tokens)
+        body = chat_body(messages, model, temperature, max_tokens)
         return self._transport.open_stream(endpoints.STREAM_COMPLETE.request({**body, "stream": True}))
 
     def embed(
@@ -203,18 +180,18 @@ class BridgeClient(ServiceClient):
             ```
         """
         if (input is None) == (text is None):
-            raise invalid("input", "is missing" if input is None else "and text are the same; give one of them")
-        request = checked(EmbedRequest, given(input=input, text=text, model=model))
+            raise argument_error("input", "is missing" if input is None else "and text are the same; give one of them")
+        request = validate(EmbedRequest, drop_unset(input=input, text=text, model=model))
         texts = request.get("input", request.get("text", ""))
         if isinstance(texts, str):
-            return self._transport.send(endpoints.EMBED.request(given(text=texts, model=model)))
-        transport = self._transport.begun()
+            return self._transport.send(endpoints.EMBED.request(drop_unset(text=texts, model=model)))
+        transport = self._transport.start_deadline()
 
         def embedding(one: str) -> Call[[], Embedding]:
-            return lambda: transport.send(endpoints.EMBED.request(given(text=one, model=model)))
+            return lambda: transport.send(endpoints.EMBED.request(drop_unset(text=one, model=model)))
 
-        answers = gather([embedding(one) for one in texts], SIDE_BY_SIDE)
-        return cast(Embedding, dialect.joined_embeddings(cast("list[dict[str, Any]]", answers)))
+        responses = gather([embedding(one) for one in texts], MAX_PARALLEL)
+        return cast(Embedding, join_embeddings(cast("list[dict[str, Any]]", responses)))
 
     def health(self) -> ServiceHealth:
         """How the bridge is.
@@ -307,13 +284,13 @@ class BridgeClient(ServiceClient):
             print((client.bridge.route("embedding"))["model_id"])
             ```
         """
-        options = given(
+        options = drop_unset(
             preferred_model=preferred_model,
             require_vision=require_vision,
             max_cost=max_cost,
             context_size=context_size,
         )
-        return self._transport.send(endpoints.ROUTE.request(checked(RouteRequest, {"task": task, **options})))
+        return self._transport.send(endpoints.ROUTE.request(validate(RouteRequest, {"task": task, **options})))
 
     def provider_health(self) -> ProviderHealth:
         """How the bridge's model providers are.
@@ -359,7 +336,7 @@ class BridgeClient(ServiceClient):
             print((client.bridge.summarize(["We ship on Friday.", "The review is done."]))["summary"])
             ```
         """
-        request = checked(TextsRequest, given(messages=messages, level=level, model=model))
+        request = validate(BridgeSummarizeRequest, drop_unset(messages=messages, level=level, model=model))
         return self._transport.send(endpoints.BRIDGE_SUMMARIZE.request(request))
 
     def extract(self, text: str, *, model: str | None = None) -> Extraction:
@@ -384,7 +361,7 @@ class BridgeClient(ServiceClient):
             print((client.bridge.extract("Ada Lovelace wrote to Charles Babbage."))["entities"])
             ```
         """
-        request = checked(ExtractRequest, given(text=text, model=model))
+        request = validate(ExtractRequest, drop_unset(text=text, model=model))
         return self._transport.send(endpoints.EXTRACT.request(request))
 
     def score(self, conversation: str, *, model: str | None = None) -> ImportanceScore:
@@ -410,20 +387,5 @@ class BridgeClient(ServiceClient):
             print((client.bridge.score("We decided to use PostgreSQL."))["score"])
             ```
         """
-        request = checked(ScoreRequest, given(conversation=conversation, model=model))
+        request = validate(ScoreRequest, drop_unset(conversation=conversation, model=model))
         return self._transport.send(endpoints.SCORE.request(request))
-
-
-def _chat_body(
-    messages: Sequence[Mapping[str, object]], model: str | None, temperature: float | None, max_tokens: int | None
-) -> dict[str, Any]:
-    request = checked(
-        ChatRequest, given(messages=messages, model=model, temperature=temperature, max_tokens=max_tokens)
-    )
-    body: dict[str, Any] = {
-        **request,
-        "messages": dialect.chat_messages(cast("list[dict[str, Any]]", request["messages"])),
-    }
-    if "temperature" in body:
-        body["temperature"] = dialect.temperature(body["temperature"])
-    return body

@@ -1,6 +1,6 @@
 # Generated from src/sekha/_async/stream.py: do not edit.
 # To change it, edit that file, then run: python tools/unasync.py
-"""A streamed chat completion, read as it comes."""
+"""A streamed chat completion, read as it arrives."""
 
 from __future__ import annotations
 
@@ -12,56 +12,60 @@ from types import TracebackType
 
 from typing_extensions import Self
 
-from sekha._chat import ChunkReader, chunk_text
-from sekha._concurrency import Clock, move_on_after
-from sekha._flavours import BlockingIteration
-from sekha._http import HTTPAnswer, network_errors
-from sekha._inflate import Inflater, is_compressed
-from sekha._request import CallOptions
-from sekha._secrets import Secret, hidden
+from sekha._api.chat_stream import ChatStreamDecoder, chunk_text
+from sekha._concurrency.clock import Clock
+from sekha._concurrency.misuse import IterationGuard
+from sekha._concurrency.primitives import move_on_after
+from sekha._http.decompression import Decompressor, is_compressed
+from sekha._http.error_mapping import network_errors
+from sekha._http.models import HTTPResponse
+from sekha._transport.options import CallOptions, deadline_message
+from sekha._utils.public import exported_from_sekha
+from sekha._utils.redaction import Secret, redact
 from sekha.errors import SekhaClosedError, SekhaError, SekhaTimeoutError
 from sekha.types import ChatCompletion, ChatCompletionChunk
 
-_PATIENCE = 0.05
-"""Seconds to wait for the end of an answer behind ``[DONE]``; a new connection would cost about as much."""
+_DRAIN_TIMEOUT = 0.05
+"""Seconds to wait for the end of a response after ``[DONE]``; a new connection would take about as long."""
 
 
-def end(answer: HTTPAnswer) -> None:
-    """Close an answer, read or not; that the connection breaks meanwhile is no matter any more."""
+def close_quietly(response: HTTPResponse) -> None:
+    """Close a response, read or not; an error of its connection no longer matters."""
     try:
-        answer.close()
-    except network_errors():  # these are looked up where there is an error, and not in each call
+        response.close()
+    except network_errors():  # evaluated only where there is an error, and not in each call
         pass
 
 
-def pieces_of(answer: HTTPAnswer) -> Iterator[bytes]:
-    """The content of an answer, in pieces; of a compressed one each piece is small."""
-    encoding = answer.headers.get("content-encoding", "")
-    pieces = answer.pieces()
-    return Inflated(pieces, Inflater(encoding, answer.status)) if is_compressed(encoding) else pieces
+def iter_decoded(response: HTTPResponse) -> Iterator[bytes]:
+    """Iterate over the content of a response; if it was compressed, in chunks of a bounded size."""
+    encoding = response.headers.get("content-encoding", "")
+    chunks = response.iter_raw()
+    return Decompressed(chunks, Decompressor(encoding, response.status)) if is_compressed(encoding) else chunks
 
 
-class Inflated(Iterator[bytes]):
-    """Compressed pieces, opened. It is no generator: an event loop complains of one that is left in its middle.
+class Decompressed(Iterator[bytes]):
+    """Decompressed chunks. It is not a generator: event loops warn of one that is left in its middle.
 
     Args:
-        pieces: The compressed pieces.
-        inflater: What opens them.
+        chunks: The compressed chunks.
+        decompressor: What decompresses them.
     """
 
-    def __init__(self, pieces: Iterator[bytes], inflater: Inflater) -> None:
-        self._pieces = pieces
-        self._inflater = inflater
-        self._open: Iterable[bytes] = iter(())
+    def __init__(self, chunks: Iterator[bytes], decompressor: Decompressor) -> None:
+        self._chunks = chunks
+        self._decompressor = decompressor
+        self._decompressed: Iterable[bytes] = iter(())
 
     def __next__(self) -> bytes:
         while True:
-            for piece in self._open:
-                return piece
-            self._open = self._inflater.feed(self._pieces.__next__())
+            for chunk in self._decompressed:
+                return chunk
+            self._decompressed = self._decompressor.feed(self._chunks.__next__())
 
 
-class Stream(BlockingIteration):
+@exported_from_sekha
+class Stream(IterationGuard):
     """The chunks of a chat completion; can be iterated once. `BridgeClient.stream_complete` makes it.
 
     Use it as a context manager where you may stop before its end, so that the connection is free at once.
@@ -82,19 +86,19 @@ class Stream(BlockingIteration):
 
     def __init__(
         self,
-        answer: HTTPAnswer,
-        reader: ChunkReader,
+        response: HTTPResponse,
+        decoder: ChatStreamDecoder,
         options: CallOptions,
         clock: Clock,
         secrets: Iterable[Secret],
     ) -> None:
-        self._answer = answer
-        self._reader = reader
+        self._response = response
+        self._decoder = decoder
         self._options = options
         self._clock = clock
         self._secrets = tuple(secrets)
-        self._pieces = pieces_of(answer)
-        self._chunks: Iterable[ChatCompletionChunk] = iter(())  # of the last piece, not asked for yet
+        self._body = iter_decoded(response)
+        self._decoded: Iterable[ChatCompletionChunk] = iter(())  # chunks that have arrived and were not returned yet
         self._error: SekhaError | None = None
         self._complete = False
         self._closed = False
@@ -105,58 +109,63 @@ class Stream(BlockingIteration):
     def __next__(self) -> ChatCompletionChunk:
         if self._error is not None:
             raise self._error.with_traceback(None)
-        handled = sys.exc_info()[1]
+        outer_exception = sys.exc_info()[1]
         try:
             while not self._complete:
                 if self._closed:
                     raise SekhaClosedError("the stream was closed before its end")
-                for chunk in self._chunks:
+                for chunk in self._decoded:
                     return chunk
-                if self._reader.done:
+                if self._decoder.done:
                     self._complete = True
                 else:
-                    self._read_on()
+                    self._read_more()
         except SekhaError as error:
-            self._error = hidden(error, self._secrets, handled)
+            self._error = redact(error, self._secrets, outer_exception)
             self.close()
             raise self._error from error.__cause__
         try:
-            self._read_out()
+            self._drain()
         finally:
             self.close()
         raise StopIteration
 
-    def _read_out(self) -> None:
-        """Nothing more will be said: what is left of the answer is its end, and the connection can be used again."""
-        if not self._closed and self._answer.hurry(self._clock.now() + _PATIENCE):
-            with suppress(*network_errors(), SekhaError):  # whatever is wrong with it, the answer is there
-                for _ in self._pieces:
+    def _drain(self) -> None:
+        """Read what follows the content, which is the end of the response, so that the connection can be reused."""
+        if not self._closed and self._response.limit_read_until(self._clock.now() + _DRAIN_TIMEOUT):
+            with suppress(*network_errors(), SekhaError):  # the content is complete, whatever follows
+                for _ in self._body:
                     pass
 
-    def _read_on(self) -> None:
-        """Take in the next piece of the answer, or its end."""
+    def _read_more(self) -> None:
+        """Read and decode the next bytes. How the body may end:
+
+        1. It ends: the decoder knows whether it is complete.
+        2. The connection breaks after the content was complete: that is a normal end.
+        3. The connection breaks earlier, or the deadline passes: that is an error.
+        4. Another task or thread closes the stream: that is an error too, and not one of the server.
+        """
         left = self._time_left()
         try:
             if left is None or left > 0:
                 with move_on_after(left):
-                    piece = self._pieces.__next__()
-                    self._chunks = self._reader.feed(piece)
+                    data = self._body.__next__()
+                    self._decoded = self._decoder.feed(data)
                     return
         except StopIteration:
-            self._chunks = self._reader.finish()
+            self._decoded = self._decoder.finish()
             return
         except network_errors() as error:
-            if self._closed:  # by another task or thread
+            if self._closed:
                 raise SekhaClosedError("the stream was closed before its end") from error
             left = self._time_left()
             if left is None or left > 0:
-                if not self._reader.has_said_its_end:
-                    raise self._reader.cut(f"the connection broke: {str(error) or type(error).__name__}") from error
-                self._chunks = self._reader.finish()
+                if not self._decoder.is_complete:
+                    problem = f"the connection broke: {str(error) or type(error).__name__}"
+                    raise self._decoder.truncated_error(problem) from error
+                self._decoded = self._decoder.finish()
                 return
-        raise SekhaTimeoutError(
-            f"the deadline of {self._options.deadline:g} s passed", sent=True, **self._reader.call_details
-        )
+        raise SekhaTimeoutError(deadline_message(self._options), sent=True, **self._decoder.call_details)
 
     def _time_left(self) -> float | None:
         return self._options.time_left(self._clock.now())
@@ -188,7 +197,7 @@ class Stream(BlockingIteration):
         """
         for _ in self:
             del _  # a traceback shows no text
-        return self._reader.collected.completion()
+        return self._decoder.accumulator.completion()
 
     def get_final_text(self) -> str:
         """Read the rest, and give the whole text.
@@ -204,13 +213,13 @@ class Stream(BlockingIteration):
         """
         for _ in self:
             del _  # a traceback shows no text
-        return self._reader.collected.text
+        return self._decoder.accumulator.text
 
     def close(self) -> None:
         """Stop reading and free the connection; calling it again does nothing."""
         if not self._closed:
             self._closed = True
-            end(self._answer)
+            close_quietly(self._response)
 
     def __enter__(self) -> Self:
         return self
@@ -226,10 +235,10 @@ class Stream(BlockingIteration):
     def __del__(self) -> None:
         if not getattr(self, "_closed", True):
             warnings.warn(f"{self!r} was neither read to its end nor closed", ResourceWarning, stacklevel=2)
-            self._answer.forget()
+            self._response.abandon()
 
 
-class TextStream(BlockingIteration):
+class TextStream(IterationGuard):
     """The text of a stream, piece by piece.
 
     Args:

@@ -1,6 +1,6 @@
 # Generated from src/sekha/_async/transport.py: do not edit.
 # To change it, edit that file, then run: python tools/unasync.py
-"""Sends requests to one server: waits its turn, makes the attempts, reads the answer."""
+"""Calls to one server: each waits for its turn, makes attempts, and reads the response."""
 
 from __future__ import annotations
 
@@ -12,27 +12,23 @@ from typing import Any, TypeVar, cast
 
 from tenacity import Retrying
 
-from sekha import _dialect as dialect
-from sekha._chat import ChunkReader
-from sekha._concurrency import Call, PerProcess, Semaphore, Clock, move_on_after
-from sekha._http import (
-    HTTPAnswer,
-    HTTPTransport,
-    Headers,
-    TranslatedErrors,
-    http_headers,
-    http_request,
-    needs_httpx,
-)
-from sekha._observe import Watch, Watched
-from sekha._options import merged_keys
-from sekha._rate_limit import ProcessBucket, bucket_per_process
-from sekha._request import CallOptions, Departure, Request, Service
-from sekha._response import Answer
-from sekha._retry import Attempts
-from sekha._secrets import Secret, hidden
-from sekha._tls import read_certificates, tls_for
-from sekha._warm_up import warm_up
+from sekha._api.chat_stream import ChatStreamDecoder
+from sekha._api.compat.error_overrides import add_hints
+from sekha._api.model import Request, Response, Service
+from sekha._concurrency.clock import Clock
+from sekha._concurrency.primitives import PerProcess, Semaphore, move_on_after
+from sekha._http.error_mapping import map_network_errors
+from sekha._http.models import HTTPResponse, HTTPTransport, Headers
+from sekha._http.proxies import needs_httpx
+from sekha._http.tls import context_for_pool, read_certificates
+from sekha._transport.attempt import make_headers, make_http_request
+from sekha._transport.instrumentation import Instrumentation
+from sekha._transport.listeners import CallContext
+from sekha._transport.options import CallOptions, deadline_error, deadline_message, merge_keys, option_overrides
+from sekha._transport.preload import preload
+from sekha._transport.rate_limit import RateLimiter
+from sekha._transport.retry import RetryState
+from sekha._utils.redaction import Secret, redact
 from sekha.config import SekhaConfig, http_settings, was_given
 from sekha.errors import (
     SekhaAPIError,
@@ -44,17 +40,17 @@ from sekha.errors import (
     SekhaTimeoutError,
 )
 
-from .pool import Pool
-from .stream import Stream, end, pieces_of
+from .http.pool import Pool
+from .stream import Stream, close_quietly, iter_decoded
 
 T = TypeVar("T")
 
-_MOMENT = 0.001
+_TIMER_TOLERANCE = 0.001
 """Seconds by which a timeout may come before the deadline that it stands for."""
 
 
-class Connections:
-    """What all clients and views of one server share: connections, limiter, write cap, and what was learnt of it.
+class ServerState:
+    """What all clients and views of one server share: connections, rate limit and write slots.
 
     Args:
         config: The settings.
@@ -65,46 +61,44 @@ class Connections:
     def __init__(self, config: SekhaConfig, base_url: str, clock: Clock) -> None:
         settings = http_settings(config)
         read_certificates(settings, base_url)
-        self._by_httpx: bool = needs_httpx(settings)
-        if self._by_httpx:
-            from sekha._httpx import check_client  # most clients do without it
+        self._uses_httpx: bool = needs_httpx(settings)
+        if self._uses_httpx:
+            from .http.httpx_adapter import check_client  # most clients do without it
 
             check_client(settings.http_client)
-        warm_up()
+        preload()
         self.base_url = base_url
         self.clock = clock
-        self.watch: Watch = Watch(config, base_url)
-        self.bucket: ProcessBucket = bucket_per_process(config.rate_limit_requests, config.rate_limit_window)
-        self.writes: Semaphore = Semaphore(config.max_concurrent_writes)
-        self.limit: int = config.max_response_bytes
+        self.instrumentation: Instrumentation = Instrumentation(config, base_url)
+        self.rate_limiter: RateLimiter = RateLimiter(config.rate_limit_requests, config.rate_limit_window)
+        self.write_slots: Semaphore = Semaphore(config.max_concurrent_writes)
+        self.max_response_bytes: int = config.max_response_bytes
         self.closed: bool = False
-        self.takes_text_only: bool = False
-        self.refused: set[Secret] = set()
         self._settings = settings
-        self._open = PerProcess(self._make)
+        self._transports = PerProcess(self._make_transport)
 
-    def _make(self) -> HTTPTransport:
-        if self._by_httpx:
-            from sekha._httpx import make_transport
+    def _make_transport(self) -> HTTPTransport:
+        if self._uses_httpx:
+            from .http.httpx_adapter import make_transport
 
             return make_transport(self._settings, self.base_url)
-        tls = tls_for(self._settings, self.base_url)
-        return Pool(self.base_url, tls, self._settings.max_connections, self.clock)
+        context = context_for_pool(self._settings, self.base_url)
+        return Pool(self.base_url, context, self._settings.max_connections, self.clock)
 
-    def get(self) -> HTTPTransport:
-        """What to send with.
+    def http_transport(self) -> HTTPTransport:
+        """Return what sends HTTP requests: our own pool, or httpx.
 
         Raises:
-            SekhaClosedError: It was closed.
+            SekhaClosedError: The client is closed.
         """
         if self.closed:
             raise SekhaClosedError("the client is closed; make a new one")
-        return self._open.get()
+        return self._transports.get()
 
     def close(self) -> None:
-        """Close the connections; a client that was lent to us stays open."""
+        """Close the connections; an ``http_client`` of the user stays open."""
         self.closed = True
-        transport = self._open.pop()
+        transport = self._transports.pop()
         if transport is not None:
             transport.close()
 
@@ -113,152 +107,149 @@ class Transport:
     """Makes the calls to one server.
 
     Args:
-        connections: What is shared with other views.
-        keys: The key for each service; None where none is sent.
+        state: What is shared with other views.
+        keys: The key for each service that has one.
         options: Timeouts, retries, deadline and headers.
     """
 
-    def __init__(self, connections: Connections, keys: Mapping[Service, Secret], options: CallOptions) -> None:
-        self.connections = connections
+    def __init__(self, state: ServerState, keys: Mapping[Service, Secret], options: CallOptions) -> None:
+        self._state = state
         self._keys = dict(keys)
         self._options = options
-        self._made_headers: dict[tuple[Service, str, bool], Headers] = {}
+        self._header_cache: dict[tuple[Service, str, bool], Headers] = {}
 
     @classmethod
     def from_config(
         cls, config: SekhaConfig, base_url: str, keys: Mapping[Service, Secret], clock: Clock | None = None
     ) -> Transport:
-        """A transport with connections of its own."""
+        """Return a transport with connections of its own."""
         options = CallOptions(
             max_retries=config.max_retries, deadline=config.deadline, headers=dict(config.headers or {})
         )
         if was_given(config, "timeout"):
             options = replace(options, timeout=config.timeout)
-        return cls(Connections(config, base_url, clock or Clock()), keys, options)
+        return cls(ServerState(config, base_url, clock or Clock()), keys, options)
 
-    def view(self, options: Mapping[str, Any], keys: Mapping[Service, Secret]) -> Transport:
-        """The same transport with other options and keys; connections, limiter and write cap are shared."""
-        other = copy(self)
-        other._options = replace(self._options, **options)
-        other._keys = merged_keys(self._keys, keys)
-        other._made_headers = {}
-        return other
+    @property
+    def base_url(self) -> str:
+        """Address of the server."""
+        return self._state.base_url
 
-    def begun(self) -> Transport:
-        """A view for a call of several requests, which share one deadline that runs from now."""
-        options = self._options.begun(self.connections.clock.now())
-        return self if options is self._options else self.view({"expires": options.expires}, {})
+    @property
+    def clock(self) -> Clock:
+        """The clock of this transport and its views."""
+        return self._state.clock
+
+    def key(self, service: Service) -> Secret | None:
+        """Return the key that is sent to a service, None if there is none."""
+        return self._keys.get(service)
+
+    def view(self, keys: Mapping[Service, Secret], **options: object) -> Transport:
+        """Return a transport with other keys and options; the connections, rate limit and write slots are shared.
+
+        Raises:
+            SekhaConfigError: An option cannot be used.
+        """
+        view = copy(self)
+        view._options = replace(self._options, **option_overrides(self._options.headers, **options))
+        view._keys = merge_keys(self._keys, keys)
+        view._header_cache = {}
+        return view
+
+    def start_deadline(self) -> Transport:
+        """Return a view whose requests share one deadline, which starts now."""
+        options = self._options.start_deadline(self._state.clock.now())
+        if options is self._options:
+            return self
+        view = copy(self)
+        view._options = options
+        return view
 
     def use_clock(self, clock: Clock) -> None:
-        """Read another clock from now on, together with all views."""
-        self.connections.clock = clock
+        """Use another clock from now on, together with all views."""
+        self._state.clock = clock
 
     def __str__(self) -> str:
-        return f"{self.connections.base_url}{' (closed)' if self.connections.closed else ''}"
+        return f"{self._state.base_url}{' (closed)' if self._state.closed else ''}"
 
-    def require(self) -> None:
-        """Make sure that there is something to send to."""
-
-    @property
-    def mcp_key_is_refused(self) -> bool:
-        """Whether the MCP tools have refused the key before."""
-        return self._keys.get(Service.MCP) in self.connections.refused
-
-    def remember_refused_mcp_key(self) -> None:
-        """The MCP tools have refused the key: do not try it again."""
-        key = self._keys.get(Service.MCP)
-        if key is not None:
-            self.connections.refused.add(key)
-
-    @property
-    def headers(self) -> Mapping[str, str]:
-        """Further headers of every request."""
-        return self._options.headers
+    def require_configured(self) -> None:
+        """Raise a `SekhaConfigError` if there is no server to send to."""
 
     def close(self) -> None:
         """Close the connections."""
-        self.connections.close()
+        self._state.close()
 
     def send(self, request: Request[T]) -> T:
-        """The result of a call, after as many attempts as its endpoint allows.
+        """Make a call, with as many attempts as its endpoint allows, and return its result.
 
         Raises:
             SekhaError: It failed; the error says whether it may have been applied.
         """
-
-        def exchange(call: Watched, departure: Departure) -> T:
-            return request.endpoint.read(self._exchange(call, departure))
-
-        return self._attempt(request, exchange)
+        return cast(T, self._call(request, stream=False))
 
     def open_stream(self, request: Request[Any]) -> Stream:
-        """A stream of chunks, once its head has arrived; nothing is repeated after that.
+        """Make a call, and return a stream when the head of its response has arrived; after that nothing is retried.
 
         Raises:
-            SekhaError: The stream did not begin.
+            SekhaError: The stream did not start.
         """
-        return self._attempt(request, self._open)
+        return cast(Stream, self._call(request, stream=True))
 
-    def _attempt(self, request: Request[Any], exchange: Call[[Watched, Departure], T]) -> T:
-        """The one loop of attempts."""
-        endpoint, clock, handled = request.endpoint, self.connections.clock, sys.exc_info()[1]
-        options = self._options.begun(clock.now())
-        attempts = Attempts(endpoint, options, clock)
-        call = self.connections.watch.call(request, options, clock)
-
-        def one() -> T:
-            if not endpoint.stores:
-                return in_turn()
-            if not self.connections.writes.acquire(options.time_left(clock.now())):
-                raise self._too_late(options, sent=False)
-            try:
-                return in_turn()
-            finally:
-                self.connections.writes.release()
-
-        def in_turn() -> T:
-            self._take_token(options)
-            departure = attempts.begin()
-            with call:
-                return exchange(call, departure)
-
+    def _call(self, request: Request[Any], *, stream: bool) -> Any:
+        """Make attempts until one succeeds or no retry is allowed."""
+        state, clock, outer_exception = self._state, self._state.clock, sys.exc_info()[1]
+        options = self._options.start_deadline(clock.now())
+        retries = RetryState(request.endpoint, options, clock)
+        call = state.instrumentation.start_call(request, options, clock)
         try:
-            self.connections.get()  # a closed client refuses before anything waits
+            state.http_transport()  # a closed client raises before anything waits
             with move_on_after(options.time_left(clock.now())):
-                try:
-                    return one()
+                try:  # the first attempt needs no help of tenacity
+                    return self._attempt(call, retries, stream=stream)
                 except SekhaError as error:
                     failures = [error]
-                return self._repeat(one, failures, attempts, call)
-            raise self._too_late(options, sent=attempts.in_flight)
+                return self._retry(failures, call, retries, stream=stream)
+            raise deadline_error(options, sent=retries.in_flight)
         except SekhaError as error:
-            if attempts.has_succeeded_all_the_same(error):
-                return cast(T, None)
-            cause, left = error.__cause__, options.time_left(clock.now())
-            if isinstance(error, SekhaTimeoutError) and left is not None and left <= _MOMENT:
-                error.message = _passed(options)  # and stays the same error: `hidden` has to see all that led to it
-            raise self._told(error, attempts, handled) from cause
+            if retries.delete_already_applied(error):
+                return None
+            cause = error.__cause__
+            raise self._finalize_error(error, retries, options, outer_exception) from cause
 
-    def _repeat(self, one: Call[[], T], failures: list[SekhaError], attempts: Attempts, call: Watched) -> T:
-        """Further attempts after a failed one, if there may be any: the first is made without tenacity's help."""
+    def _retry(self, failures: list[SekhaError], call: CallContext, retries: RetryState, *, stream: bool) -> Any:
+        """Make further attempts after a failed one, as long as they are allowed."""
 
-        def attempt() -> T:
+        def attempt() -> Any:
             if failures:
-                raise failures.pop()  # and kept by no frame: it may show a key
-            return one()
+                raise failures.pop()  # no frame keeps it: it may show a key
+            return self._attempt(call, retries, stream=stream)
 
         retrying = Retrying(
-            sleep=self.connections.clock.sleep,
-            retry=attempts.again,
-            wait=attempts.wait,
-            before_sleep=lambda state: call.repeated(attempts.wait(state)),
+            sleep=self._state.clock.sleep,
+            retry=retries.should_retry,
+            wait=retries.delay,
+            before_sleep=lambda state: call.retry_in(retries.delay(state)),
             reraise=True,
         )
         return retrying(attempt)
 
+    def _attempt(self, call: CallContext, retries: RetryState, *, stream: bool) -> Any:
+        """Make one attempt, when there is a write slot for it and a token of the rate limit."""
+        options, clock = call.call_options, self._state.clock
+        slots = self._state.write_slots if call.request.endpoint.uses_write_slot else None
+        if slots is not None and not slots.acquire(options.time_left(clock.now())):
+            raise deadline_error(options, sent=False)
+        try:
+            self._take_token(options)
+            with call:
+                return self._exchange(call, retries, stream=stream)
+        finally:
+            if slots is not None:
+                slots.release()
+
     def _take_token(self, options: CallOptions) -> None:
-        """Wait until the limiter lets a request through."""
-        clock, bucket = self.connections.clock, self.connections.bucket.get()
+        """Wait until the rate limit allows a request."""
+        clock, bucket = self._state.clock, self._state.rate_limiter.get()
         if bucket.try_take(clock.now()):
             return
         ticket = bucket.join()
@@ -266,102 +257,91 @@ class Transport:
             while (wait := bucket.claim(ticket, clock.now())) > 0:
                 left = options.time_left(clock.now())
                 if left is not None and left <= 0:
-                    raise self._too_late(options, sent=False)
+                    raise deadline_error(options, sent=False)
                 clock.sleep(wait if left is None else min(wait, left))
         finally:
             bucket.leave(ticket)
 
-    def _exchange(self, call: Watched, departure: Departure) -> Answer:
-        """One attempt on the wire: the whole answer."""
-        with TranslatedErrors(call.request.endpoint, self.connections.base_url):
-            return self._read(self._send(call, departure, "application/json"), call.options)
+    def _exchange(self, call: CallContext, retries: RetryState, *, stream: bool) -> Any:
+        """Send one HTTP request; return its result, or a stream when the head has arrived."""
+        endpoint, options, state = call.request.endpoint, call.options, self._state
+        accept = "text/event-stream, application/json" if stream else "application/json"
+        time_left = options.time_left(state.clock.now())
+        http_request = make_http_request(
+            call.request, state.base_url, options, self._headers(call, accept), time_left=time_left
+        )
+        retries.start_attempt(http_request)
+        with map_network_errors(endpoint.method, endpoint.path, state.base_url):
+            http_response = state.http_transport().send(http_request)
+            call.status = http_response.status
+            if stream and 200 <= http_response.status < 300:
+                return self._make_stream(http_response, call)
+            response = self._read(http_response, options)
+        return endpoint.parser.parse(response, endpoint)
 
-    def _open(self, call: Watched, departure: Departure) -> Stream:
-        """One attempt on the wire: the head of a stream, or the error that came instead."""
-        endpoint, options, connections = call.request.endpoint, call.options, self.connections
-        with TranslatedErrors(endpoint, connections.base_url):
-            answer = self._send(call, departure, "text/event-stream, application/json")
-            if not 200 <= answer.status < 300:
-                endpoint.read(self._read(answer, options))
-        reader = ChunkReader(
-            events="event-stream" in answer.headers.get("content-type", ""),
-            limit=connections.limit,
+    def _make_stream(self, http_response: HTTPResponse, call: CallContext) -> Stream:
+        endpoint, state = call.request.endpoint, self._state
+        decoder = ChatStreamDecoder(
+            events="event-stream" in http_response.headers.get("content-type", ""),
+            limit=state.max_response_bytes,
             method=endpoint.method,
             path=endpoint.path,
         )
-        return Stream(answer, reader, options, connections.clock, self._keys.values())
+        return Stream(http_response, decoder, call.options, state.clock, self._keys.values())
 
-    def _send(self, call: Watched, departure: Departure, accept: str) -> HTTPAnswer:
-        options, connections = call.options, self.connections
-        attempt = http_request(
-            call.request,
-            connections.base_url,
-            options,
-            self._headers(call, accept),
-            time_left=options.time_left(connections.clock.now()),
-            departure=departure,
-        )
-        answer = connections.get().send(attempt)
-        call.status = answer.status
-        return answer
-
-    def _headers(self, call: Watched, accept: str) -> Headers:
-        """The headers of an attempt, made once for all that are alike."""
+    def _headers(self, call: CallContext, accept: str) -> Headers:
+        """Return the headers of an attempt, cached for all that have the same."""
         service, has_body = call.request.endpoint.service, call.request.content is not None
-        are_alike = call.options.headers is self._options.headers  # a span has its own
-        made = self._made_headers.get((service, accept, has_body)) if are_alike else None
-        if made is None:
-            made = http_headers(
-                self.connections.base_url,
+        is_cached = call.options.headers is self._options.headers  # tracing adds headers of its own
+        headers = self._header_cache.get((service, accept, has_body)) if is_cached else None
+        if headers is None:
+            headers = make_headers(
+                self._state.base_url,
                 call.options.headers,
                 self._keys.get(service),
                 accept=accept,
                 has_body=has_body,
             )
-            if are_alike:
-                self._made_headers[service, accept, has_body] = made
-        return made
+            if is_cached:
+                self._header_cache[service, accept, has_body] = headers
+        return headers
 
-    def _read(self, answer: HTTPAnswer, options: CallOptions) -> Answer:
-        """The whole answer, bounded in length and time; the connection is free afterwards."""
-        limit, clock = self.connections.limit, self.connections.clock
+    def _read(self, http_response: HTTPResponse, options: CallOptions) -> Response:
+        """Read a whole response, bounded in size and time; the connection is released afterwards."""
+        limit, clock = self._state.max_response_bytes, self._state.clock
         body = bytearray()
         try:
-            for piece in pieces_of(answer):
-                body += piece
+            for chunk in iter_decoded(http_response):
+                body += chunk
                 if len(body) > limit:
                     raise SekhaDecodeError(
-                        f"the answer is longer than max_response_bytes={limit}", status_code=answer.status
+                        f"the answer is longer than max_response_bytes={limit}", status_code=http_response.status
                     )
                 left = options.time_left(clock.now())
                 if left is not None and left <= 0:
-                    raise self._too_late(options, sent=True)
+                    raise deadline_error(options, sent=True)
         finally:
-            end(answer)
-        return Answer(answer.status, answer.headers, bytes(body))
+            close_quietly(http_response)
+        return Response(http_response.status, http_response.headers, bytes(body))
 
-    def _too_late(self, options: CallOptions, *, sent: bool) -> SekhaTimeoutError:
-        error = SekhaTimeoutError(_passed(options), sent=sent)
-        error._final = True
-        return error
-
-    def _told(self, error: SekhaError, attempts: Attempts, handled: BaseException | None) -> SekhaError:
-        """The error as the caller sees it: with all that is known, and without a key."""
-        endpoint, connections = attempts.endpoint, self.connections
+    def _finalize_error(
+        self, error: SekhaError, retries: RetryState, options: CallOptions, outer_exception: BaseException | None
+    ) -> SekhaError:
+        """Return the error as the caller sees it: with all that is known of the call, and without keys."""
+        state, service = self._state, retries.endpoint.service
+        left = options.time_left(state.clock.now())
+        if isinstance(error, SekhaTimeoutError) and left is not None and left <= _TIMER_TOLERANCE:
+            error.message = deadline_message(options)
         if isinstance(error, SekhaAPIError):
-            key = self._keys.get(endpoint.service)
-            dialect.explain(error, endpoint.service, key_name=key.name if key else "none")
+            key = self._keys.get(service)
+            add_hints(error, service, key_name=key.name if key else "none")
         if isinstance(error, SekhaRateLimitError):
-            connections.bucket.get().drain(connections.clock.now(), error.retry_after)
-        return hidden(attempts.told(error), self._keys.values(), handled)
+            state.rate_limiter.get().drain(state.clock.now(), error.retry_after)
+        return redact(retries.with_call_details(error), self._keys.values(), outer_exception)
 
 
-def _passed(options: CallOptions) -> str:
-    return f"the deadline of {options.deadline or 0:g} s passed"
-
-
-class NoTransport(Transport):
-    """Stands where a service has no address: every call says what to set.
+class UnconfiguredTransport(Transport):
+    """Stands in for a service without an address: every call raises an error that says what to set.
 
     Args:
         problem: What is missing.
@@ -369,33 +349,33 @@ class NoTransport(Transport):
 
     def __init__(self, problem: str) -> None:
         self._problem = problem
-        self._options = CallOptions()
 
     def __str__(self) -> str:
         return "not configured"
 
-    def require(self) -> None:
-        """Refuse."""
+    def require_configured(self) -> None:
+        """Raise the error."""
         raise SekhaConfigError(self._problem)
 
-    def view(self, options: Mapping[str, Any], keys: Mapping[Service, Secret]) -> Transport:
-        """The same: options do not help."""
+    def view(self, keys: Mapping[Service, Secret], **options: object) -> Transport:
+        """Return the same transport; the options are validated, and change nothing."""
+        option_overrides({}, **options)
+        return self
+
+    def start_deadline(self) -> Transport:
+        """Return the same transport."""
         return self
 
     def use_clock(self, clock: Clock) -> None:
-        """Nothing waits here."""
-
-    def begun(self) -> Transport:
-        """The same: there is nothing to begin."""
-        return self
+        """Do nothing: no call waits."""
 
     def close(self) -> None:
-        """Nothing is open."""
+        """Do nothing: there are no connections."""
 
     def send(self, request: Request[T]) -> T:
-        """Refuse."""
+        """Raise the error."""
         raise SekhaConfigError(self._problem)
 
     def open_stream(self, request: Request[Any]) -> Stream:
-        """Refuse."""
+        """Raise the error."""
         raise SekhaConfigError(self._problem)

@@ -1,6 +1,6 @@
 # Generated from src/sekha/_async/workflows.py: do not edit.
 # To change it, edit that file, then run: python tools/unasync.py
-"""What takes several calls: store and search, remember and answer, look how everything is."""
+"""Workflows of several calls: store and search, complete with memories, check the health of all services."""
 
 from __future__ import annotations
 
@@ -9,33 +9,33 @@ from typing import Any
 
 from typing_extensions import Self
 
-from sekha._arguments import checked, given
-from sekha._concurrency import Call, gather
-from sekha._dialect import health_of
-from sekha._endpoints import MEMORY_STATS
-from sekha._filters import hit_filter
-from sekha._flavours import BlockingFlavour
-from sekha._prompts import prompt_with_context, prompt_with_hits
-from sekha._shapes import PromptRequest
+from sekha._api.arguments import PromptRequest
+from sekha._api.compat.health import health_from_error
+from sekha._api.endpoints import MEMORY_STATS
+from sekha._api.filters import parse_filters
+from sekha._api.prompts import prompt_with_context, prompt_with_results
+from sekha._api.validation import drop_unset, validate
+from sekha._concurrency.misuse import MisuseGuard
+from sekha._concurrency.tasks import Call, gather
 from sekha.errors import SekhaError
 from sekha.types import ChatCompletion, ChatMessage, QueryRequest, SearchResults, ServiceHealth
 
 from .bridge import BridgeClient
-from .controller import MemoryController
+from .controller.client import MemoryController
 from .mcp import MCPClient
 from .stream import Stream
 
-HEALTH_SECONDS = 5.0
+HEALTH_TIMEOUT = 5.0
 
 
-class Workflows(BlockingFlavour):
+class Workflows(MisuseGuard):
     """The workflows of `SekhaClient`; each of them obeys the deadline as a whole."""
 
     controller: MemoryController
     bridge: BridgeClient
     mcp: MCPClient
 
-    def _begun(self) -> Self:
+    def _start_deadline(self) -> Self:
         """A view whose calls share one deadline that runs from now."""
         raise NotImplementedError
 
@@ -81,18 +81,18 @@ class Workflows(BlockingFlavour):
             print(results.conversation["label"])  # Planning
             ```
         """
-        search = checked(QueryRequest, given(query=query, limit=limit, filters=filters))
-        hit_filter(search.get("filters"))
-        begun = self._begun()
-        conversation = begun.controller.create_conversation(
+        search = validate(QueryRequest, drop_unset(query=query, limit=limit, filters=filters))
+        parse_filters(search.get("filters"))
+        view = self._start_deadline()
+        conversation = view.controller.create_conversation(
             label=label, folder=folder, importance_score=importance_score, messages=messages, drop_images=drop_images
         )
         try:
-            found = begun.controller.query(query, limit=limit, filters=search.get("filters"))
+            page = view.controller.query(query, limit=limit, filters=search.get("filters"))
         except SekhaError as error:
             error.conversation = conversation
             raise
-        return SearchResults(found["results"], conversation)
+        return SearchResults(page["results"], conversation)
 
     def complete_with_context(
         self,
@@ -139,7 +139,7 @@ class Workflows(BlockingFlavour):
             print(response["choices"][0]["message"]["content"])
             ```
         """
-        request = given(
+        request = drop_unset(
             prompt=prompt,
             context_query=context_query,
             system=system,
@@ -147,9 +147,9 @@ class Workflows(BlockingFlavour):
             temperature=temperature,
             max_tokens=max_tokens,
         )
-        begun = self._begun()
-        messages = begun._with_context(request, context_budget, preferred_labels, excluded_folders)
-        return begun.bridge.complete(messages, model=model, temperature=temperature, max_tokens=max_tokens)
+        view = self._start_deadline()
+        messages = view._with_context(request, context_budget, preferred_labels, excluded_folders)
+        return view.bridge.complete(messages, model=model, temperature=temperature, max_tokens=max_tokens)
 
     def stream_with_context(
         self,
@@ -195,7 +195,7 @@ class Workflows(BlockingFlavour):
                 print(chunk["choices"][0]["delta"].get("content") or "", end="")
             ```
         """
-        request = given(
+        request = drop_unset(
             prompt=prompt,
             context_query=context_query,
             system=system,
@@ -203,9 +203,9 @@ class Workflows(BlockingFlavour):
             temperature=temperature,
             max_tokens=max_tokens,
         )
-        begun = self._begun()
-        messages = begun._with_context(request, context_budget, preferred_labels, excluded_folders)
-        return begun.bridge.stream_complete(messages, model=model, temperature=temperature, max_tokens=max_tokens)
+        view = self._start_deadline()
+        messages = view._with_context(request, context_budget, preferred_labels, excluded_folders)
+        return view.bridge.stream_complete(messages, model=model, temperature=temperature, max_tokens=max_tokens)
 
     def complete_with_memory(
         self,
@@ -250,9 +250,9 @@ class Workflows(BlockingFlavour):
             print(response["choices"][0]["message"]["content"])
             ```
         """
-        checked(
+        validate(
             PromptRequest,
-            given(
+            drop_unset(
                 prompt=prompt,
                 search_query=search_query,
                 system=system,
@@ -261,11 +261,11 @@ class Workflows(BlockingFlavour):
                 max_tokens=max_tokens,
             ),
         )
-        begun = self._begun()
-        begun.bridge._transport.require()
-        found = begun.controller.query(search_query, limit=limit, filters=filters)
-        messages = prompt_with_hits(prompt, found["results"], system=system)
-        return begun.bridge.complete(messages, model=model, temperature=temperature, max_tokens=max_tokens)
+        view = self._start_deadline()
+        view.bridge._transport.require_configured()
+        page = view.controller.query(search_query, limit=limit, filters=filters)
+        messages = prompt_with_results(prompt, page["results"], system=system)
+        return view.bridge.complete(messages, model=model, temperature=temperature, max_tokens=max_tokens)
 
     def _with_context(
         self,
@@ -274,15 +274,15 @@ class Workflows(BlockingFlavour):
         preferred_labels: Sequence[str] | None,
         excluded_folders: Sequence[str] | None,
     ) -> list[ChatMessage]:
-        wanted = checked(PromptRequest, request)
-        self.bridge._transport.require()
+        arguments = validate(PromptRequest, request)
+        self.bridge._transport.require_configured()
         context = self.controller.assemble_context(
-            wanted.get("context_query", ""),
+            arguments.get("context_query", ""),
             context_budget=context_budget,
             preferred_labels=preferred_labels,
             excluded_folders=excluded_folders,
         )
-        return prompt_with_context(wanted["prompt"], context, system=wanted.get("system"))
+        return prompt_with_context(arguments["prompt"], context, system=arguments.get("system"))
 
     def health_check(self) -> dict[str, ServiceHealth]:
         """How the three services are, asked side by side, once each and for at most 5 seconds.
@@ -301,26 +301,26 @@ class Workflows(BlockingFlavour):
                 print(f"{service.capitalize()}: {status['status']}")
             ```
         """
-        once: dict[str, Any] = {"timeout": HEALTH_SECONDS, "deadline": HEALTH_SECONDS, "max_retries": 0}
+        once: dict[str, Any] = {"timeout": HEALTH_TIMEOUT, "deadline": HEALTH_TIMEOUT, "max_retries": 0}
         controller, bridge, mcp = (
             self.controller.with_options(**once),
             self.bridge.with_options(**once),
             self.mcp.with_options(**once),
         )
 
-        def tools() -> ServiceHealth:
+        def mcp_health() -> ServiceHealth:
             mcp._transport.send(MEMORY_STATS.request({}))
             return ServiceHealth(status="healthy", checks={})
 
-        def told(call: Call[[], ServiceHealth]) -> Call[[], ServiceHealth]:
+        def without_errors(call: Call[[], ServiceHealth]) -> Call[[], ServiceHealth]:
             def ask() -> ServiceHealth:
                 try:
                     return call()
                 except SekhaError as error:
-                    return health_of(error)
+                    return health_from_error(error)
 
             return ask
 
-        services = {"controller": controller.health, "bridge": bridge.health, "mcp": tools}
-        answers = gather([told(call) for call in services.values()], len(services))
-        return dict(zip(services, answers))
+        services = {"controller": controller.health, "bridge": bridge.health, "mcp": mcp_health}
+        results = gather([without_errors(call) for call in services.values()], len(services))
+        return dict(zip(services, results))

@@ -1,10 +1,17 @@
-"""The command line: `sekha <command>`. Each command is a module, imported when it is chosen."""
+"""The command line: `sekha <command>`. Each command is a module that is imported when it is used."""
 
 from __future__ import annotations
 
 import sys
 from importlib.util import find_spec
 from typing import Dict, Optional, Sequence
+
+__all__ = ["main"]
+
+
+def __dir__() -> list[str]:
+    return [*__all__, *(name for name in globals() if name.startswith("__"))]
+
 
 COMMANDS: Dict[str, str] = {
     "demo": "tell the main job step by step, on a local Sekha or on yours",
@@ -23,21 +30,20 @@ COMMANDS: Dict[str, str] = {
 """Names and one-line descriptions; `run` in the module `sekha.cli.<name>` is the command."""
 
 MODULES: Dict[str, str] = {"list": "listing", "import": "importing"}
-"""Modules that are not called as their command: `sekha.cli.list` would hide the built-in `list` here, and
-`import` is no name."""
+"""Commands whose module has another name: `sekha.cli.list` would hide the built-in `list` here, and `import` is a
+keyword."""
 
-NEEDED = ("typer", "rich")
+REQUIRED_PACKAGES = ("typer", "rich")
 
 
 def main(argv: Optional[Sequence[str]] = None) -> int:
-    """
-    Runs the command line.
+    """Run the command line.
 
     Args:
-        argv: The words after the program's name; None takes them from `sys.argv`.
+        argv: The arguments; by default those of `sys.argv`.
 
     Returns:
-        The exit code; `sekha.cli.exits` says what each means.
+        The exit code; see `sekha.cli.exits`.
 
     Example:
         ```python
@@ -47,7 +53,7 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
         ```
     """
     words = [*(sys.argv[1:] if argv is None else argv)]
-    if not all(find_spec(name) for name in NEEDED):
+    if not all(find_spec(name) for name in REQUIRED_PACKAGES):
         print("sekha: the command line needs its extra: pip install 'sekha-python-sdk[cli]'", file=sys.stderr)
         return 1
     from sekha.cli.app import run

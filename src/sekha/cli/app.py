@@ -1,4 +1,4 @@
-"""The commands as one program: which is chosen, what becomes of its errors, and how it ends."""
+"""The command-line application: selects a command, runs it, and maps its errors to exit codes."""
 
 import os
 import sys
@@ -14,12 +14,12 @@ from typing_extensions import Annotated
 
 from sekha import __version__
 from sekha.cli import COMMANDS, MODULES
-from sekha.cli.exits import FAILED, INTERRUPTED, MEANINGS, USAGE, Failure, exit_code, explained
-from sekha.cli.terminal import fail, tell
+from sekha.cli.exits import FAILED, INTERRUPTED, MEANINGS, USAGE, CommandError, describe_error, exit_code
+from sekha.cli.terminal import echo_err, fail
 from sekha.errors import SekhaError, SekhaWarning
 
-COMPLETING = "_SEKHA_COMPLETE"
-"""Set by the shell when it asks what could come next."""
+COMPLETION_VARIABLE = "_SEKHA_COMPLETE"
+"""Set by the shell when it asks for completions."""
 
 _EXIT_CODES = "\b\nExit codes:\n" + "\n".join(f"{code:5}  {meaning}" for code, meaning in MEANINGS.items())
 _SETTINGS = """\b
@@ -31,7 +31,7 @@ Keys are never options: others would see them in the list of processes."""
 
 
 def run(words: Sequence[str]) -> int:
-    """Run the command that the words name; its exit code."""
+    """Run a command line, and return its exit code."""
     try:
         typer.main.get_command(program(words))(args=[*words], prog_name="sekha")
     except SystemExit as stop:
@@ -40,20 +40,20 @@ def run(words: Sequence[str]) -> int:
 
 
 def program(words: Sequence[str]) -> typer.Typer:
-    """The program; of the commands only the chosen one is imported, the others are there for the help."""
-    # Plain help: it needs no rich, which takes as long to load as all the rest.
+    """Build the application; only the chosen command is imported, the others have only a help text."""
+    # Plain help does not import rich, which takes as long as all other imports together.
     app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False)
     app.callback(invoke_without_command=True, epilog=f"{_EXIT_CODES}\n\n{_SETTINGS}")(_sekha)
     chosen = next((word for word in words if not word.startswith("-")), None)
     for name, about in COMMANDS.items():
-        is_needed = name == chosen or COMPLETING in os.environ
-        command = import_module(f"sekha.cli.{MODULES.get(name, name)}").run if is_needed else _not_chosen
+        is_needed = name == chosen or COMPLETION_VARIABLE in os.environ
+        command = import_module(f"sekha.cli.{MODULES.get(name, name)}").run if is_needed else _not_loaded
         about = f"{about[:1].upper()}{about[1:]}."
-        app.command(name, help=about, epilog="Exit codes and settings: sekha --help")(_guarded(name, command))
+        app.command(name, help=about, epilog="Exit codes and settings: sekha --help")(_with_exit_code(name, command))
     return app
 
 
-def _not_chosen() -> int:
+def _not_loaded() -> int:
     raise AssertionError
 
 
@@ -76,40 +76,40 @@ def _sekha(
         raise typer.Exit(USAGE)
 
 
-def _guarded(name: str, command: Callable[..., int]) -> Callable[..., None]:
-    """The command, whose errors become one line and an exit code."""
+def _with_exit_code(name: str, command: Callable[..., int]) -> Callable[..., None]:
+    """Wrap a command: its result or error becomes an exit code, and an error one line."""
 
     @wraps(command)
-    def guarded(*arguments: Any, **options: Any) -> None:
-        raise typer.Exit(_outcome(name, lambda: command(*arguments, **options)))
+    def wrapped(*arguments: Any, **options: Any) -> None:
+        raise typer.Exit(_run_command(name, lambda: command(*arguments, **options)))
 
-    return guarded
+    return wrapped
 
 
-def _outcome(name: str, command: Callable[[], int]) -> int:
+def _run_command(name: str, command: Callable[[], int]) -> int:
     try:
-        with _warnings_in_one_line(name):
+        with _one_line_warnings(name):
             code = command()
-            sys.stdout.flush()  # here, where a reader who went away is no surprise
+            sys.stdout.flush()  # raises BrokenPipeError here rather than at exit
             return code
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nobody reads on; Python would complain at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python fails to flush stdout at exit
         return FAILED
     except SekhaError as error:
-        return fail(name, explained(error), exit_code(error))
-    except Failure as failure:
+        return fail(name, describe_error(error), exit_code(error))
+    except CommandError as failure:
         return fail(name, failure, failure.code)
     except (OSError, UnicodeError, ModuleNotFoundError) as error:
         return fail(name, error)
 
 
 @contextmanager
-def _warnings_in_one_line(name: str) -> Generator[None, None, None]:
-    """The library's warnings are about the memory, not about the line of our code that called it."""
+def _one_line_warnings(name: str) -> Generator[None, None, None]:
+    """Print warnings of the library in one line, without the source line of the caller, and each text once."""
 
-    told: set[str] = set()  # one of them for each of thousands of conversations would say no more
+    shown: set[str] = set()
 
     def show(
         message: Union[Warning, str],
@@ -120,14 +120,14 @@ def _warnings_in_one_line(name: str) -> Generator[None, None, None]:
         line: Optional[str] = None,
     ) -> None:
         if issubclass(category, SekhaWarning):
-            if str(message) not in told:
-                tell(f"sekha {name}: {message}")
-            told.add(str(message))
+            if str(message) not in shown:
+                echo_err(f"sekha {name}: {message}")
+            shown.add(str(message))
         else:
-            as_before(message, category, filename, lineno, file, line)
+            original(message, category, filename, lineno, file, line)
 
     with warnings.catch_warnings():
-        as_before = warnings.showwarning
+        original = warnings.showwarning
         warnings.showwarning = show
         warnings.simplefilter("always", SekhaWarning)
         yield

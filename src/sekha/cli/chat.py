@@ -1,4 +1,4 @@
-"""`sekha chat`: a model that remembers, in the terminal."""
+"""`sekha chat`: chat with a model that uses the memory, in the terminal."""
 
 import sys
 import time
@@ -11,23 +11,23 @@ import typer
 from typing_extensions import Annotated
 
 from sekha.cli.connection import config_from
-from sekha.cli.exits import FINE, USAGE, Failure, explained
-from sekha.cli.files import whole_file
+from sekha.cli.exits import OK, USAGE, CommandError, describe_error
+from sekha.cli.files import atomic_write
 from sekha.cli.options import BridgeUrl, Folder, Json, Label, Url, not_blank
-from sekha.cli.terminal import as_json, fail, line_of, safe, say, say_json, tell
+from sekha.cli.terminal import echo, echo_err, echo_json, fail, one_line, strip_controls, to_json
 from sekha.errors import SekhaError
 
 if TYPE_CHECKING:
     from sekha import SekhaClient
     from sekha.types import Conversation, Message
 
-CUT = "[This answer was cut off.]"
+TRUNCATION_NOTE = "[This answer was cut off.]"
 PROMPT = "> "
 
 
 @dataclass
 class Turn:
-    """A question and what became of it."""
+    """A question with its answer."""
 
     question: str
     answer: str = ""
@@ -52,35 +52,36 @@ def run(
     bridge_url: BridgeUrl = None,
     json: Json = False,
 ) -> int:
-    """Talk until Ctrl-D or /quit, or answer what the standard input says if that is no terminal; then store it."""
+    """Chat until Ctrl-D or /quit, or answer one question from stdin if that is no terminal; then store the chat."""
     from sekha import SekhaClient
-    from sekha._arguments import checked, given
+    from sekha._api.validation import drop_unset, validate
     from sekha.types import CreateConversationRequest
 
-    checked(CreateConversationRequest, given(label=label, folder=folder, messages=[]))  # not only at the end
+    # Check the options before the chat, not after it.
+    validate(CreateConversationRequest, drop_unset(label=label, folder=folder, messages=[]))
     config = config_from(url, bridge_url, needs_bridge=True)
     with SekhaClient(config) as client:
         chat = Chat(client, model, system, context_budget, show=not json)
         stored: Optional[Conversation] = None
         try:
             try:
-                return _converse(chat) if sys.stdin.isatty() else _answer_once(chat)
-            finally:  # whatever ended it, what was said is kept
-                stored = None if no_store else _stored(client, chat, label, folder)
+                return _chat_interactively(chat) if sys.stdin.isatty() else _answer_once(chat)
+            finally:  # also after Ctrl-C or an error
+                stored = None if no_store else _store(client, chat, label, folder)
         finally:
             if json:
-                say_json({"turns": [vars(turn) for turn in chat.turns], "conversation": stored})
+                echo_json({"turns": [vars(turn) for turn in chat.turns], "conversation": stored})
 
 
 class Chat:
-    """A conversation that goes on.
+    """A chat with its previous turns.
 
     Args:
-        client: Whom to ask.
+        client: The client of memory and model.
         model: Name of a model, or None.
         system: An instruction to the model, or None.
         budget: Tokens of memory for each answer.
-        show: Whether answers are printed as they come.
+        show: Whether answers are printed as they arrive.
     """
 
     def __init__(
@@ -94,42 +95,42 @@ class Chat:
         self.show = show
 
     def ask(self, question: str) -> None:
-        """Ask the model, with what is remembered and what was said before; the answer is printed as it comes.
+        """Ask the model, with context from the memory and the previous turns; print the answer as it arrives.
 
         Raises:
-            SekhaError: It broke off; what had come is in the last turn.
+            SekhaError: The answer ended early; its beginning is in the last turn.
         """
-        from sekha._arguments import checked, given
-        from sekha._prompts import prompt_with_context
-        from sekha._shapes import PromptRequest
+        from sekha._api.arguments import PromptRequest
+        from sekha._api.prompts import prompt_with_context
+        from sekha._api.validation import drop_unset, validate
 
-        checked(PromptRequest, given(prompt=question, system=self._system, model=self._model))
+        validate(PromptRequest, drop_unset(prompt=question, system=self._system, model=self._model))
         turn = Turn(question)
         self.turns.append(turn)
         context = self._client.controller.assemble_context(question, context_budget=self._budget)
-        turn.memories = _origins(context)
+        turn.memories = _citations(context)
         if turn.memories:
-            names = (f"{line_of(one['label'], 40)} ({line_of(one['folder'], 40)})" for one in turn.memories)
-            tell(f"Remembered: {', '.join(names)}", "dim")
+            names = (f"{one_line(one['label'], 40)} ({one_line(one['folder'], 40)})" for one in turn.memories)
+            echo_err(f"Remembered: {', '.join(names)}", "dim")
         *instruction, prompt = prompt_with_context(question, context, system=self._system)
-        messages = [*instruction, *self._said(), prompt]
+        messages = [*instruction, *self._previous_messages(), prompt]
         try:
             with self._client.bridge.stream_complete(messages, model=self._model) as stream:
                 for text in stream.text_stream():
                     turn.answer += text
                     if self.show:
-                        say(safe(text), end="")
+                        echo(strip_controls(text), end="")
             turn.complete = True
         finally:
             if self.show and turn.answer:
-                say()
+                echo()
 
-    def _said(self) -> list[Any]:
-        """What was said before; a question without an answer is left out, since models want them in turns."""
+    def _previous_messages(self) -> list[Any]:
+        """Return the previous turns without unanswered questions, since models expect alternating roles."""
         return [message for turn in self.turns if turn.answer for message in _messages(turn)]
 
     def transcript(self) -> list[dict[str, str]]:
-        """What is stored: every question, and the answers as far as they came. Nothing, if no answer came at all."""
+        """Return the messages to store, partial answers too; none if there is no answer at all."""
         if not any(turn.answer for turn in self.turns):
             return []
         return [message for turn in self.turns for message in _messages(turn)]
@@ -139,60 +140,60 @@ def _messages(turn: Turn) -> list[dict[str, str]]:
     asked = {"role": "user", "content": turn.question}
     if not turn.answer:
         return [asked]
-    answer = turn.answer if turn.complete else f"{turn.answer}\n\n{CUT}"
+    answer = turn.answer if turn.complete else f"{turn.answer}\n\n{TRUNCATION_NOTE}"
     return [asked, {"role": "assistant", "content": answer}]
 
 
-def _origins(context: "list[Message]") -> list[dict[str, str]]:
-    """Label and folder of what is remembered, each once."""
-    from sekha._dialect import citation_of
+def _citations(context: "list[Message]") -> list[dict[str, str]]:
+    """Return label and folder of the messages in a context, without duplicates."""
+    from sekha._api.compat.controller import get_citation
 
-    found = [{"label": "?", "folder": "/", **citation_of({**message})} for message in context]
+    found = [{"label": "?", "folder": "/", **get_citation({**message})} for message in context]
     return [one for number, one in enumerate(found) if one not in found[:number]]
 
 
-def _converse(chat: Chat) -> int:
-    """Questions from a terminal; Ctrl-C ends an answer, or else the chat."""
+def _chat_interactively(chat: Chat) -> int:
+    """Read questions from a terminal; Ctrl-C stops an answer, or else the chat."""
     if sys.stdout.isatty():
-        with suppress(ModuleNotFoundError):  # Windows has none
-            import_module("readline")  # `input` edits lines with it
-    tell("Ctrl-D or /quit ends the chat, Ctrl-C an answer.", "dim")
+        with suppress(ModuleNotFoundError):  # there is none on Windows
+            import_module("readline")  # `input` then supports line editing
+    echo_err("Ctrl-D or /quit ends the chat, Ctrl-C an answer.", "dim")
     while True:
         try:
-            question = _question(on_stdout=chat.show and sys.stdout.isatty()).strip()
+            question = _read_question(on_stdout=chat.show and sys.stdout.isatty()).strip()
         except (EOFError, KeyboardInterrupt):
-            tell()
-            return FINE
+            echo_err()
+            return OK
         if question == "/quit":
-            return FINE
+            return OK
         if not question:
             continue
         try:
             chat.ask(question)
         except KeyboardInterrupt:
-            tell("(stopped)", "dim")
+            echo_err("(stopped)", "dim")
         except SekhaError as error:
-            fail("chat", explained(error))
+            fail("chat", describe_error(error))
 
 
-def _question(*, on_stdout: bool) -> str:
+def _read_question(*, on_stdout: bool) -> str:
     if on_stdout:
         return input(PROMPT)
-    tell(PROMPT, end="")
+    echo_err(PROMPT, end="")
     return input()
 
 
 def _answer_once(chat: Chat) -> int:
     question = sys.stdin.read().strip()
     if not question:
-        raise Failure("the standard input has no question", USAGE)
+        raise CommandError("the standard input has no question", USAGE)
     chat.ask(question)
-    return FINE
+    return OK
 
 
-def _stored(client: "SekhaClient", chat: Chat, label: Optional[str], folder: Optional[str]) -> "Optional[Conversation]":
-    """Store what was said; what cannot be stored is kept in a file."""
-    from sekha._arguments import given
+def _store(client: "SekhaClient", chat: Chat, label: Optional[str], folder: Optional[str]) -> "Optional[Conversation]":
+    """Store the chat; write it to a file if that fails."""
+    from sekha._api.validation import drop_unset
 
     messages = chat.transcript()
     if not messages:
@@ -200,14 +201,14 @@ def _stored(client: "SekhaClient", chat: Chat, label: Optional[str], folder: Opt
     try:
         stored = client.controller.create_conversation(label=label, folder=folder, messages=messages)
     except (SekhaError, KeyboardInterrupt):
-        _keep(given(label=label, folder=folder, messages=messages))
+        _write_to_file(drop_unset(label=label, folder=folder, messages=messages))
         raise
-    tell(f"Stored as {stored['id']}, {line_of(stored['label'], 60)}.", "dim")
+    echo_err(f"Stored as {stored['id']}, {one_line(stored['label'], 60)}.", "dim")
     return stored
 
 
-def _keep(conversation: dict[str, object]) -> None:
+def _write_to_file(conversation: dict[str, object]) -> None:
     name = f"sekha-chat-{time.strftime('%Y%m%d-%H%M%S')}.jsonl"
-    with whole_file(name) as file:
-        file.write(f"{as_json(conversation, indent=None)}\n")
-    tell(f"The conversation could not be stored; it is kept in {name}")
+    with atomic_write(name) as file:
+        file.write(f"{to_json(conversation, indent=None)}\n")
+    echo_err(f"The conversation could not be stored; it is kept in {name}")

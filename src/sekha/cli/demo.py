@@ -1,4 +1,4 @@
-"""`sekha demo`: the main job, told step by step."""
+"""`sekha demo`: a guided demo, step by step."""
 
 import json
 import sys
@@ -10,7 +10,7 @@ from typing import Any, Optional
 import anyio
 
 from sekha.cli.connection import config_from
-from sekha.cli.exits import FINE
+from sekha.cli.exits import OK
 from sekha.cli.options import BridgeUrl, Url
 from sekha.cli.terminal import styled
 from sekha.config import SekhaConfig
@@ -19,7 +19,7 @@ FOLDER = "/sekha-demo"
 QUESTION = "What have we decided about deployment and the database?"
 TOPIC = "deployment with docker and kubernetes, database"
 
-_NEXT = """\
+_NEXT_STEPS = """\
   sekha serve --data memory.db      a local Sekha that keeps what it is told; it prints the settings to copy
   sekha health                      with those settings in the environment, or in a file .env
   sekha chat                        a model that remembers, in your terminal; sekha --help has the rest
@@ -34,14 +34,14 @@ _NEXT = """\
 
 
 def run(url: Url = None, bridge_url: BridgeUrl = None) -> int:
-    """Tell the story on a local Sekha, or on the one that is named; it fails if it cannot be told to its end."""
-    with _a_sekha(url, bridge_url) as config:
-        _tell(config)
-    return FINE
+    """Run the demo on a local Sekha, or on the given one."""
+    with _server(url, bridge_url) as config:
+        _run_demo(config)
+    return OK
 
 
 @contextmanager
-def _a_sekha(url: Optional[str], bridge_url: Optional[str]) -> Generator[SekhaConfig, None, None]:
+def _server(url: Optional[str], bridge_url: Optional[str]) -> Generator[SekhaConfig, None, None]:
     if url or bridge_url:
         config = config_from(url, bridge_url)
         _step(f"Using the Sekha at {config.controller_url}; what is stored goes into the folder {FOLDER}")
@@ -55,7 +55,7 @@ def _a_sekha(url: Optional[str], bridge_url: Optional[str]) -> Generator[SekhaCo
         yield SekhaConfig(**sekha.options)
 
 
-def _tell(config: SekhaConfig) -> None:
+def _run_demo(config: SekhaConfig) -> None:
     from sekha import SekhaClient
 
     conversations: list[dict[str, Any]] = json.loads(Path(__file__).with_name("demo.json").read_text("utf-8"))
@@ -69,12 +69,12 @@ def _tell(config: SekhaConfig) -> None:
 
         _step(f'Searching by meaning: "{TOPIC}"')
         for hit in client.controller.query(TOPIC, limit=3)["results"]:
-            print(f"  {styled(format(hit['score'], '.2f'), 'green')}  {hit['label']:18} {_short(hit['content'])}")
+            print(f"  {styled(format(hit['score'], '.2f'), 'green')}  {hit['label']:18} {_shorten(hit['content'])}")
 
         _step("Assembling context for a model, 200 tokens of it")
         for message in client.controller.assemble_context(TOPIC, context_budget=200):
             content = message["content"]
-            print(f"  {message['role']:10} {_short(content if isinstance(content, str) else json.dumps(content))}")
+            print(f"  {message['role']:10} {_shorten(content if isinstance(content, str) else json.dumps(content))}")
 
         if config.bridge_url is None:
             _step("No bridge_url: what a model would do with it is left out")
@@ -96,12 +96,12 @@ def _tell(config: SekhaConfig) -> None:
         print(f"average importance {stats['average_importance']:.1f}, labels {', '.join(stats['labels'])}")
 
     _step("And all of it awaited: the same calls side by side, on asyncio or trio")
-    anyio.run(_awaited, config)
+    anyio.run(_run_async_demo, config)
     _step("What next?")
-    print(_NEXT, end="")
+    print(_NEXT_STEPS, end="")
 
 
-async def _awaited(config: SekhaConfig) -> None:
+async def _run_async_demo(config: SekhaConfig) -> None:
     from sekha import AsyncSekhaClient
 
     async with AsyncSekhaClient(config) as client:
@@ -109,7 +109,7 @@ async def _awaited(config: SekhaConfig) -> None:
 
         async def ask(question: str) -> None:
             hits = (await client.controller.query(question, limit=1))["results"]
-            found[question] = _short(hits[0]["content"]) if hits else "nothing"
+            found[question] = _shorten(hits[0]["content"]) if hits else "nothing"
 
         questions = ("login tokens", "project timeline", "cinnamon")
         async with anyio.create_task_group() as tasks:
@@ -126,10 +126,10 @@ async def _awaited(config: SekhaConfig) -> None:
 
 
 def _step(text: str) -> None:
-    print(f"\n{styled('●', 'cyan') if _can_say('●') else '*'} {styled(text, 'bold')}")
+    print(f"\n{styled('●', 'cyan') if _can_encode('●') else '*'} {styled(text, 'bold')}")
 
 
-def _can_say(character: str) -> bool:
+def _can_encode(character: str) -> bool:
     try:
         character.encode(sys.stdout.encoding or "ascii")
     except UnicodeEncodeError:
@@ -137,6 +137,6 @@ def _can_say(character: str) -> bool:
     return True
 
 
-def _short(text: str) -> str:
+def _shorten(text: str) -> str:
     line = " ".join(text.split())
     return line if len(line) <= 84 else line[:81].rstrip() + "..."

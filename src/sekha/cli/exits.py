@@ -1,4 +1,4 @@
-"""Exit codes: what they mean, and which of them an error of the library is."""
+"""Exit codes, and the mapping of library errors to them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from sekha.errors import (
     SekhaValidationError,
 )
 
-FINE = 0
+OK = 0
 FAILED = 1
 USAGE = 2
 NOT_FOUND = 3
@@ -23,7 +23,7 @@ UNREACHABLE = 5
 INTERRUPTED = 130
 
 MEANINGS = {
-    FINE: "fine",
+    OK: "fine",
     FAILED: "it failed, or was not done; one line on stderr says why",
     USAGE: "wrong usage; nothing was sent",
     NOT_FOUND: "there is no such conversation, model or route",
@@ -32,7 +32,7 @@ MEANINGS = {
     INTERRUPTED: "ended by Ctrl-C",
 }
 
-_OPTIONS = {
+_OPTION_NAMES = {
     "conversation_id": "ID",
     "importance_score": "--importance",
     "filters.min_importance": "--min-importance",
@@ -45,11 +45,11 @@ _OPTIONS = {
     "threshold_days": "--threshold-days",
     "query": "WORDS",
 }
-"""What the library calls a setting, and the command line another way."""
+"""Fields of the library that have another name on the command line."""
 
 
-class Failure(Exception):
-    """A command cannot go on; the text says why, and what to do.
+class CommandError(Exception):
+    """A command cannot continue; the message says why, and what to do.
 
     Args:
         message: One line.
@@ -62,7 +62,7 @@ class Failure(Exception):
 
 
 def exit_code(error: SekhaError) -> int:
-    """The exit code for an error of the library."""
+    """Return the exit code for an error of the library."""
     if isinstance(error, SekhaNotFoundError):
         return NOT_FOUND
     if isinstance(error, (SekhaAuthError, SekhaPermissionError)):
@@ -74,11 +74,11 @@ def exit_code(error: SekhaError) -> int:
     return FAILED
 
 
-def explained(error: SekhaError) -> str:
-    """An error of the library in one line, with what to do about it."""
+def describe_error(error: SekhaError) -> str:
+    """Describe an error of the library in one line, with advice."""
     text = " ".join(str(error).split())
-    if isinstance(error, SekhaValidationError) and error.field in _OPTIONS:
-        text = _OPTIONS[error.field] + text[len(error.field) :]
+    if isinstance(error, SekhaValidationError) and error.field in _OPTION_NAMES:
+        text = _OPTION_NAMES[error.field] + text[len(error.field) :]
     advice = _advice(error)
     if error.may_have_been_applied:
         advice = "look with `sekha list` before you repeat it"
@@ -88,7 +88,7 @@ def explained(error: SekhaError) -> str:
 def _advice(error: SekhaError) -> str:
     path = error.path or ""
     if isinstance(error, SekhaAuthError):
-        return f"set {_key_for(path)} to a key that it accepts"
+        return f"set {_key_variable(path)} to a key that it accepts"
     if isinstance(error, SekhaNotFoundError) and not path.startswith("/v1/"):
         return "is the ID right? `sekha list` shows what there is"
     if isinstance(error, SekhaRateLimitError):
@@ -100,7 +100,7 @@ def _advice(error: SekhaError) -> str:
     return ""
 
 
-def _key_for(path: str) -> str:
+def _key_variable(path: str) -> str:
     if path.startswith("/mcp/"):
         return "SEKHA_MCP_API_KEY"
     return "SEKHA_BRIDGE_API_KEY" if path.startswith("/v1/") else "SEKHA_API_KEY"

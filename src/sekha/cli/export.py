@@ -1,4 +1,4 @@
-"""`sekha export`: conversations as JSON, Markdown, or lines that can be stored again."""
+"""`sekha export`: conversations as JSON, Markdown, or JSON lines that can be imported."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -9,10 +9,10 @@ import typer
 from typing_extensions import Annotated
 
 from sekha.cli.connection import config_from
-from sekha.cli.exits import FINE
-from sekha.cli.files import whole_file
+from sekha.cli.exits import OK
+from sekha.cli.files import atomic_write
 from sekha.cli.options import Archived, InFolder, InLabel, Pinned, Subfolders, Url, check_subfolders, not_blank
-from sekha.cli.terminal import as_json, encoding_of_stdout, say, tell
+from sekha.cli.terminal import echo, echo_err, stdout_encoding, to_json
 from sekha.errors import SekhaNotFoundError
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ DEFAULT_IMPORTANCE = 5
 
 
 class Format(str, Enum):
-    """How an export is written."""
+    """The format of an export."""
 
     JSON = "json"
     MARKDOWN = "markdown"
@@ -49,7 +49,7 @@ def run(
     force: Annotated[bool, typer.Option("--force", help="Even if there is such a file.")] = False,
     url: Url = None,
 ) -> int:
-    """Write them to the file, which is there when all are in it, or to the standard output."""
+    """Write conversations to stdout, or to a file that appears when it is complete."""
     from sekha import SekhaClient
 
     many = all or any(value is not None for value in (label, folder, pinned, archived))
@@ -58,7 +58,7 @@ def run(
         raise typer.BadParameter("give the ID of a conversation, or --all, or which (such as --folder)")
     if many and format not in (None, Format.JSONL):
         raise typer.BadParameter("many conversations are written as jsonl")
-    which: dict[str, Any] = {
+    filters: dict[str, Any] = {
         "label": label,
         "folder": folder,
         "subfolders": subfolders,
@@ -66,42 +66,42 @@ def run(
         "archived": archived,
     }
     with SekhaClient(config_from(url)) as client, ExitStack() as stack:
-        file = None if output is None else stack.enter_context(whole_file(output, force=force))
+        file = None if output is None else stack.enter_context(atomic_write(output, force=force))
         count = 0
-        for text in _many(client, which) if id is None else _one(client, id, format or Format.JSON):
+        for text in _export_many(client, filters) if id is None else _export_one(client, id, format or Format.JSON):
             if file is None:
-                say(text)
+                echo(text)
             else:
                 file.write(f"{text}\n")
             count += 1
     if file is not None:
-        tell(f"{output} has {count} conversation{'' if count == 1 else 's'}.")
-    return FINE
+        echo_err(f"{output} has {count} conversation{'' if count == 1 else 's'}.")
+    return OK
 
 
-def _one(client: "SekhaClient", id: str, format: Format) -> Iterator[str]:
+def _export_one(client: "SekhaClient", id: str, format: Format) -> Iterator[str]:
     export = client.mcp.memory_export(id, format="markdown" if format is Format.MARKDOWN else "json")
     if format is Format.MARKDOWN:
         yield export.get("content", "").rstrip("\n")
     elif format is Format.JSONL:
-        yield _line(export)
+        yield _json_line(export)
     else:
-        yield as_json({"conversation": export["conversation"], "messages": export["messages"]}, encoding_of_stdout())
+        yield to_json({"conversation": export["conversation"], "messages": export["messages"]}, stdout_encoding())
 
 
-def _many(client: "SekhaClient", which: dict[str, Any]) -> Iterator[str]:
-    for row in client.controller.iter_conversations(**which):
+def _export_many(client: "SekhaClient", filters: dict[str, Any]) -> Iterator[str]:
+    for row in client.controller.iter_conversations(**filters):
         try:
-            yield _line(client.mcp.memory_export(row["conversation_id"]))
+            yield _json_line(client.mcp.memory_export(row["conversation_id"]))
         except SekhaNotFoundError:
-            tell(f"{row['conversation_id']} went away meanwhile, and is left out")
+            echo_err(f"{row['conversation_id']} went away meanwhile, and is left out")
 
 
-def _line(export: "MemoryExport") -> str:
-    """What `create_conversation` takes, in one line."""
+def _json_line(export: "MemoryExport") -> str:
+    """Return the arguments of `create_conversation` as one line of JSON."""
     about = export["conversation"]
     data: dict[str, Any] = {"label": about["label"], "folder": about["folder"]}
     if about["importance_score"] != DEFAULT_IMPORTANCE:
         data["importance_score"] = round(about["importance_score"])
     data["messages"] = [{"role": message["role"], "content": message["content"]} for message in export["messages"]]
-    return as_json(data, encoding_of_stdout(), indent=None)
+    return to_json(data, stdout_encoding(), indent=None)

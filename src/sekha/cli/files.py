@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all."""
+"""Atomic writes of files."""
 
 from __future__ import annotations
 
@@ -9,30 +9,30 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TextIO
 
-from sekha.cli.exits import Failure
+from sekha.cli.exits import CommandError
 
 
 @contextmanager
-def whole_file(path: str, *, force: bool = False) -> Generator[TextIO, None, None]:
-    """A text file in UTF-8 that gets its name when it is complete. Only its owner may read it.
+def atomic_write(path: str, *, force: bool = False) -> Generator[TextIO, None, None]:
+    """Write a text file in UTF-8 that appears when it is complete. Only its owner can read it.
 
     Args:
-        path: Its name.
-        force: Whether it may take the place of a file.
+        path: Name of the file.
+        force: Whether to overwrite an existing file.
 
     Raises:
-        Failure: There is such a file, or it cannot be written.
+        CommandError: The file exists, or cannot be written.
     """
     target = Path(os.path.realpath(path))
-    exists = Failure(f"{path} exists; --force overwrites it")
+    exists = CommandError(f"{path} exists; --force overwrites it")
     if target.exists() and not target.is_file():
-        raise Failure(f"{path} is no file")
+        raise CommandError(f"{path} is no file")
     if target.exists() and not force:
         raise exists
     try:
         handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
     except OSError as error:
-        raise Failure(f"{path} cannot be written: {error.strerror}") from None
+        raise CommandError(f"{path} cannot be written: {error.strerror}") from None
     try:
         with open(handle, "w", encoding="utf-8", newline="\n") as file:
             yield file
@@ -41,7 +41,7 @@ def whole_file(path: str, *, force: bool = False) -> Generator[TextIO, None, Non
         if force:
             os.replace(name, target)
         else:
-            os.link(name, target)  # fails where a file is, unlike a renaming
+            os.link(name, target)  # fails if the file exists, unlike a rename
     except FileExistsError:
         raise exists from None
     finally:

@@ -1,4 +1,4 @@
-"""`sekha import`: the chats of other applications, into the memory."""
+"""`sekha import`: import the chats of other applications."""
 
 import os
 import sys
@@ -11,17 +11,16 @@ import typer
 from typing_extensions import Annotated
 
 from sekha.cli.connection import config_from
-from sekha.cli.exits import FAILED, FINE
+from sekha.cli.exits import FAILED, OK
 from sekha.cli.options import Json, Url, not_blank
-from sekha.cli.terminal import line_of, say_json, say_table, tell
+from sekha.cli.terminal import echo_err, echo_json, echo_table, one_line
 from sekha.errors import SekhaConfigError, SekhaError
 from sekha.exports import ExportItem, read_export
 from sekha.types import CreateConversationRequest, ImportProgress, ImportReport, UnreadableConversation
 
 JOURNAL = ".sekha-journal"
-"""What follows the name of a file in that of its journal."""
-_SHOWN = 10
-"""Conversations of a preview."""
+"""Suffix of the journal of a file."""
+_PREVIEW_ROWS = 10
 
 Counts = Dict[str, int]
 
@@ -50,7 +49,7 @@ def run(
     url: Url = None,
     json: Json = False,
 ) -> int:
-    """Import files. What is imported is noted in a journal: the same command goes on where it was broken off."""
+    """Import files. A journal records the progress, so that the same command resumes an interrupted import."""
     if journal is not None and len(files) > 1:
         raise typer.BadParameter("--journal is for one file: each has its own")
     for file in files:
@@ -66,72 +65,72 @@ def run(
     reports: Dict[str, ImportReport] = {}
     with SekhaClient(config) as client:
         for file in files:
-            notes = journal or file.with_name(file.name + JOURNAL)
+            journal_file = journal or file.with_name(file.name + JOURNAL)
             try:
                 with _progress(file, folder) as on_progress:
                     reports[str(file)] = client.controller.import_conversations(
                         read_export(file, folder=folder),
                         concurrency=concurrency,
-                        journal=notes,
+                        journal=journal_file,
                         on_progress=on_progress,
                     )
             except SekhaConfigError:
                 raise
             except (SekhaError, OSError, KeyboardInterrupt):
-                tell(f"{file.name} is not imported to its end; the same command goes on from here.")
+                echo_err(f"{file.name} is not imported to its end; the same command goes on from here.")
                 raise
-            _tell_failures(file.name, reports[str(file)])
+            _echo_failures(file.name, reports[str(file)])
     failed = sum(report["failed"] for report in reports.values())
     if json:
-        say_json(reports)
+        echo_json(reports)
     else:
         rows = [
             (os.path.basename(name), *(f"{report[kind]:,}" for kind in ("stored", "already_stored", "empty", "failed")))
             for name, report in reports.items()
         ]
-        say_table(("FILE", "STORED", "ALREADY STORED", "EMPTY", "FAILED"), rows)
-    return FAILED if failed else FINE
+        echo_table(("FILE", "STORED", "ALREADY STORED", "EMPTY", "FAILED"), rows)
+    return FAILED if failed else OK
 
 
-def _tell_failures(name: str, report: ImportReport) -> None:
+def _echo_failures(name: str, report: ImportReport) -> None:
     for failure in sorted(report["failures"], key=lambda failure: failure["position"]):
         place = failure["place"] or f"{name}, conversation {failure['position']}"
-        label = f" ({line_of(failure['label'], 60)})" if failure["label"] else ""
-        tell(f"not imported: {line_of(place)}{label}: {line_of(failure['error'], 400)}")
+        label = f" ({one_line(failure['label'], 60)})" if failure["label"] else ""
+        echo_err(f"not imported: {one_line(place)}{label}: {one_line(failure['error'], 400)}")
 
 
 def _preview(files: Iterable[Path], folder: Optional[str], json: bool) -> int:
-    """What the files hold."""
-    found: Dict[str, Counts] = {}
+    """Print what the files contain, without sending it."""
+    by_file: Dict[str, Counts] = {}
     bad: List[UnreadableConversation] = []
     first: List[CreateConversationRequest] = []
     for file in files:
-        counts = found[str(file)] = {"conversations": 0, "messages": 0, "empty": 0, "unreadable": 0}
+        counts = by_file[str(file)] = {"conversations": 0, "messages": 0, "empty": 0, "unreadable": 0}
         for item in read_export(file, folder=folder):
-            _take(item, counts, first, bad)
+            _count_item(item, counts, first, bad)
     if json:
-        say_json({"files": found, "unreadable": [{"place": one.place, "problem": one.problem} for one in bad]})
+        echo_json({"files": by_file, "unreadable": [{"place": one.place, "problem": one.problem} for one in bad]})
     else:
-        say_table(
+        echo_table(
             ("LABEL", "FOLDER", "MESSAGES"),
             [
                 (
-                    line_of(one.get("label") or "-", 60),
-                    line_of(one.get("folder") or "/", 60),
+                    one_line(one.get("label") or "-", 60),
+                    one_line(one.get("folder") or "/", 60),
                     str(len(one.get("messages", ()))),
                 )
                 for one in first
             ],
         )
-        for name, counts in found.items():
-            said = ", ".join(f"{number:,} {kind}" for kind, number in counts.items())
-            tell(f"{os.path.basename(name)}: {said}; nothing was sent.")
+        for name, counts in by_file.items():
+            summary = ", ".join(f"{number:,} {kind}" for kind, number in counts.items())
+            echo_err(f"{os.path.basename(name)}: {summary}; nothing was sent.")
     for one in bad:
-        tell(f"unreadable: {line_of(one.place)}: {line_of(one.problem, 400)}")
-    return FAILED if bad else FINE
+        echo_err(f"unreadable: {one_line(one.place)}: {one_line(one.problem, 400)}")
+    return FAILED if bad else OK
 
 
-def _take(
+def _count_item(
     item: ExportItem, counts: Counts, first: List[CreateConversationRequest], bad: List[UnreadableConversation]
 ) -> None:
     if isinstance(item, UnreadableConversation):
@@ -142,13 +141,13 @@ def _take(
     else:
         counts["conversations"] += 1
         counts["messages"] += len(messages)
-        if len(first) < _SHOWN:
+        if len(first) < _PREVIEW_ROWS:
             first.append(item)
 
 
 @contextmanager
 def _progress(file: Path, folder: Optional[str]) -> Generator[Optional[Callable[[ImportProgress], object]], None, None]:
-    """A bar with rate and remaining time on stderr, if that is a terminal."""
+    """Show a progress bar with rate and remaining time on stderr, if that is a terminal."""
     if not sys.stderr.isatty():
         yield None
         return
@@ -163,7 +162,7 @@ def _progress(file: Path, folder: Optional[str]) -> Generator[Optional[Callable[
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=Console(stderr=True)) as bar:
-        task = bar.add_task(line_of(file.name, 40), total=None, rate="")
+        task = bar.add_task(one_line(file.name, 40), total=None, rate="")
         bar.update(task, total=sum(1 for _ in read_export(file, folder=folder)))
 
         def on_progress(progress: ImportProgress) -> None:

@@ -1,4 +1,4 @@
-"""`sekha list`: conversations, the last changed first."""
+"""`sekha list`: list conversations, most recently updated first."""
 
 from itertools import islice
 from typing import Optional
@@ -7,11 +7,11 @@ import typer
 from typing_extensions import Annotated
 
 from sekha.cli.connection import config_from
-from sekha.cli.exits import FINE
+from sekha.cli.exits import OK
 from sekha.cli.options import Archived, InFolder, InLabel, Json, Pinned, Subfolders, Url, check_subfolders
-from sekha.cli.terminal import line_of, say_json, say_table, tell
+from sekha.cli.terminal import echo_err, echo_json, echo_table, one_line
 
-_PAGE = 1000
+_MAX_PAGE_SIZE = 1000
 
 
 def run(
@@ -24,7 +24,7 @@ def run(
     url: Url = None,
     json: Json = False,
 ) -> int:
-    """Print a table; what is left out is said on stderr."""
+    """Print a table, and on stderr whether there are more rows."""
     from sekha import SekhaClient
 
     check_subfolders(subfolders, folder)
@@ -35,32 +35,32 @@ def run(
             pinned=pinned,
             archived=archived,
             subfolders=subfolders,
-            page_size=min(limit + 1, _PAGE),
+            page_size=min(limit + 1, _MAX_PAGE_SIZE),
         )
         rows = [*islice(found, limit + 1)]
     rows, more = rows[:limit], len(rows) > limit
     if json:
-        say_json({"results": rows, "more": more})
-        return FINE
+        echo_json({"results": rows, "more": more})
+        return OK
     table = [
         (
             row["conversation_id"],
-            line_of(row["label"], 60),
-            line_of(row["folder"], 60),
-            _number(row["metadata"].get("importance_score")),
+            one_line(row["label"], 60),
+            one_line(row["folder"], 60),
+            _format_number(row["metadata"].get("importance_score")),
             str(row["metadata"].get("status") or "active"),
             row["timestamp"][:16].replace("T", " "),
         )
         for row in rows
     ]
     if table:
-        say_table(("ID", "LABEL", "FOLDER", "IMPORTANCE", "STATUS", "CHANGED (UTC)"), table)
+        echo_table(("ID", "LABEL", "FOLDER", "IMPORTANCE", "STATUS", "CHANGED (UTC)"), table)
     else:
-        tell("There is no such conversation.")
+        echo_err("There is no such conversation.")
     if more:
-        tell(f"There are more than these {limit}; --limit shows more.")
-    return FINE
+        echo_err(f"There are more than these {limit}; --limit shows more.")
+    return OK
 
 
-def _number(value: Optional[float]) -> str:
+def _format_number(value: Optional[float]) -> str:
     return "-" if value is None else f"{value:g}"

@@ -1,4 +1,4 @@
-"""Options that several commands have."""
+"""Options that several commands share."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing_extensions import Annotated
 
 
 def not_blank(value: Optional[str]) -> Optional[str]:
-    """A value that is not blank, or none."""
+    """Return a value; raise BadParameter if it is blank."""
     if value is not None and not value.strip():
         raise typer.BadParameter("must not be blank")
     return value
@@ -53,6 +53,6 @@ Folder = Annotated[
 
 
 def check_subfolders(subfolders: bool, folder: Optional[str]) -> None:
-    """Refuse `--subfolders` of nothing."""
+    """Raise BadParameter for `--subfolders` without `--folder`."""
     if subfolders and folder is None:
         raise typer.BadParameter("--subfolders needs --folder")

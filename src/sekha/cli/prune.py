@@ -1,4 +1,4 @@
-"""`sekha prune`: archive what has not been used for long, after asking."""
+"""`sekha prune`: archive unused conversations, after a confirmation."""
 
 import sys
 
@@ -6,9 +6,9 @@ import typer
 from typing_extensions import Annotated
 
 from sekha.cli.connection import config_from
-from sekha.cli.exits import FAILED, FINE
+from sekha.cli.exits import FAILED, OK
 from sekha.cli.options import Json, Url
-from sekha.cli.terminal import line_of, say_json, say_table, tell
+from sekha.cli.terminal import echo_err, echo_json, echo_table, one_line
 
 
 def run(
@@ -20,7 +20,7 @@ def run(
     url: Url = None,
     json: Json = False,
 ) -> int:
-    """Show what the controller would archive; archive it if that is wanted. Nothing brings it back into use."""
+    """Show the conversations that the controller recommends to archive, and archive them if confirmed."""
     from sekha import SekhaClient
 
     if yes and dry_run:
@@ -29,39 +29,39 @@ def run(
         raise typer.BadParameter("nobody is there to ask: give --yes, or --dry-run")
     with SekhaClient(config_from(url)) as client:
         suggestions = client.controller.prune_dry_run(threshold_days=threshold_days)["suggestions"]
-        going = [one for one in suggestions if one["recommendation"] == "archive"]
-        ids = [one["conversation_id"] for one in going]
-        if going and not json:
+        candidates = [one for one in suggestions if one["recommendation"] == "archive"]
+        ids = [one["conversation_id"] for one in candidates]
+        if candidates and not json:
             rows = [
                 (
                     one["conversation_id"],
-                    line_of(one["conversation_label"], 60),
+                    one_line(one["conversation_label"], 60),
                     one["last_accessed"][:10],
                     str(one["message_count"]),
                     f"{one['importance_score']:g}",
-                    line_of(one["preview"], 80),
+                    one_line(one["preview"], 80),
                 )
-                for one in going
+                for one in candidates
             ]
-            say_table(("ID", "LABEL", "LAST USED", "MESSAGES", "IMPORTANCE", "PREVIEW"), rows)
-        archive = bool(going) and not dry_run and (yes or _agreed(len(going)))
+            echo_table(("ID", "LABEL", "LAST USED", "MESSAGES", "IMPORTANCE", "PREVIEW"), rows)
+        archive = bool(candidates) and not dry_run and (yes or _confirm(len(candidates)))
         if archive:
             client.controller.prune_execute(ids)
     if json:
-        say_json({"suggestions": going, "archived": ids if archive else []})
-    kept = len(suggestions) - len(going)
+        echo_json({"suggestions": candidates, "archived": ids if archive else []})
+    kept = len(suggestions) - len(candidates)
     if kept:
-        tell(f"Not used for as long, but important enough to stay: {kept}.")
-    if not going:
-        tell("There is nothing to archive.")
+        echo_err(f"Not used for as long, but important enough to stay: {kept}.")
+    if not candidates:
+        echo_err("There is nothing to archive.")
     elif archive:
-        tell(f"Archived: {len(going)}.")
+        echo_err(f"Archived: {len(candidates)}.")
     elif not dry_run:
-        tell("Nothing was archived.")
+        echo_err("Nothing was archived.")
         return FAILED
-    return FINE
+    return OK
 
 
-def _agreed(count: int) -> bool:
-    tell(f"Archive {'this one' if count == 1 else f'these {count}'}? [y/N] ", end="")
+def _confirm(count: int) -> bool:
+    echo_err(f"Archive {'this one' if count == 1 else f'these {count}'}? [y/N] ", end="")
     return sys.stdin.readline().strip().lower() in ("y", "yes")

@@ -1,4 +1,4 @@
-"""`sekha query`: search the messages by meaning."""
+"""`sekha query`: semantic search of the messages."""
 
 from typing import List, Optional
 
@@ -6,9 +6,9 @@ import typer
 from typing_extensions import Annotated
 
 from sekha.cli.connection import config_from
-from sekha.cli.exits import FINE
+from sekha.cli.exits import OK
 from sekha.cli.options import InFolder, InLabel, Json, Since, Until, Url
-from sekha.cli.terminal import line_of, say_json, say_table, tell
+from sekha.cli.terminal import echo_err, echo_json, echo_table, one_line
 
 
 def run(
@@ -24,33 +24,33 @@ def run(
     url: Url = None,
     json: Json = False,
 ) -> int:
-    """Print the messages that were found, best first."""
+    """Print the results, best first."""
     from rich.text import Text
 
     from sekha import SekhaClient
-    from sekha._arguments import given
+    from sekha._api.validation import drop_unset
 
-    filters = given(label=label, folder=folder, min_importance=min_importance, start_date=since, end_date=until)
+    filters = drop_unset(label=label, folder=folder, min_importance=min_importance, start_date=since, end_date=until)
     with SekhaClient(config_from(url)) as client:
         found = client.controller.query(" ".join(words), limit=limit, filters=filters or None)
     if json:
-        say_json(found)
-        return FINE
+        echo_json(found)
+        return OK
     rows = [
         (
             f"{hit['score']:.2f}",
             Text.assemble(
-                (line_of(hit["label"], 60), "bold"),
-                (f"  {line_of(hit['folder'], 60)}  {hit['conversation_id']}", "dim"),
-                f"\n{line_of(hit['content'])}",
+                (one_line(hit["label"], 60), "bold"),
+                (f"  {one_line(hit['folder'], 60)}  {hit['conversation_id']}", "dim"),
+                f"\n{one_line(hit['content'])}",
             ),
         )
         for hit in found["results"]
     ]
     if rows:
-        say_table(("SCORE", "FOUND"), rows)
+        echo_table(("SCORE", "FOUND"), rows)
     else:
-        tell("Nothing was found.")
+        echo_err("Nothing was found.")
     if found.get("truncated"):
-        tell("There may be more: only the best thousand were looked at.")
-    return FINE
+        echo_err("There may be more: only the best thousand were looked at.")
+    return OK

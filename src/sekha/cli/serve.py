@@ -1,4 +1,4 @@
-"""`sekha serve`: a local Sekha in the foreground until Ctrl-C."""
+"""`sekha serve`: run a local Sekha in the foreground until Ctrl-C."""
 
 import signal
 import sys
@@ -50,13 +50,13 @@ def run(
         typer.Option("--embeddings-url", metavar="URL", help="The same for embeddings (default: hashed words)."),
     ] = None,
 ) -> int:
-    """Serve until Ctrl-C or SIGTERM; 0 after a clean stop, 1 if it could not start."""
+    """Serve until Ctrl-C or SIGTERM; return 0 after a clean stop, 1 if it could not start."""
     try:
         from sekha.local import LocalSekha, LocalSekhaError
     except ModuleNotFoundError as error:
         return fail("serve", error)
 
-    signals: List[int] = []  # not an Event: its lock may be held by the very code that the signal interrupts
+    signals: List[int] = []  # not an Event: the interrupted code may hold its lock
 
     def on_signal(number: int, frame: Optional[FrameType]) -> None:
         signals.append(number)
@@ -78,7 +78,7 @@ def run(
     before = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         sekha.start()
-        _tell(sekha.options, host, data, guarded=bool(api_key))
+        _print_settings(sekha.options, host, data, needs_key=bool(api_key))
         while not signals:
             time.sleep(0.1)
         sekha.stop()
@@ -91,18 +91,18 @@ def run(
     return 0
 
 
-def _tell(options: "Options", host: str, data: Optional[str], *, guarded: bool) -> None:
-    """Where it runs, and the lines to copy."""
+def _print_settings(options: "Options", host: str, data: Optional[str], *, needs_key: bool) -> None:
+    """Print the addresses, and the settings as lines to copy."""
     controller_url, bridge_url = options["controller_url"], options["bridge_url"]
-    kept = f"data in {data}" if data else "data in memory, gone when it stops (--data FILE keeps it)"
-    print(f"Sekha is running ({kept}); Ctrl-C stops it.")
+    storage = f"data in {data}" if data else "data in memory, gone when it stops (--data FILE keeps it)"
+    print(f"Sekha is running ({storage}); Ctrl-C stops it.")
     print(f"  controller and MCP tools  {controller_url}")
     print(f"  bridge                    {bridge_url}\n")
     print(f"SEKHA_CONTROLLER_URL={controller_url}\nSEKHA_API_KEY={options['api_key']}\nSEKHA_BRIDGE_URL={bridge_url}")
     if "mcp_api_key" in options:
         print(f"SEKHA_MCP_API_KEY={options['mcp_api_key']}")
     sys.stdout.flush()
-    unguarded = "mcp_api_key" in options  # that controller looks at no key, and is not to be helped
-    if host not in ("127.0.0.1", "::1", "localhost") and (unguarded or not guarded):
-        advice = "." if unguarded else ": use --api-key."
+    never_needs_key = "mcp_api_key" in options  # the REST routes of controller 0.1 check no key at all
+    if host not in ("127.0.0.1", "::1", "localhost") and (never_needs_key or not needs_key):
+        advice = "." if never_needs_key else ": use --api-key."
         print(f"Whoever reaches {host} can read and write this memory{advice}", file=sys.stderr, flush=True)

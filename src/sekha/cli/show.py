@@ -1,12 +1,12 @@
-"""`sekha show`: a conversation with its messages."""
+"""`sekha show`: show a conversation with its messages."""
 
 import typer
 from typing_extensions import Annotated
 
 from sekha.cli.connection import config_from
-from sekha.cli.exits import FINE
+from sekha.cli.exits import OK
 from sekha.cli.options import Json, Url
-from sekha.cli.terminal import line_of, safe, say, say_json, styled
+from sekha.cli.terminal import echo, echo_json, one_line, strip_controls, styled
 
 
 def run(
@@ -14,7 +14,7 @@ def run(
     url: Url = None,
     json: Json = False,
 ) -> int:
-    """Print what is known of it, then what was said."""
+    """Print the fields of the conversation, then its messages."""
     from sekha import SekhaClient
     from sekha.type_guards import extract_text
 
@@ -22,11 +22,11 @@ def run(
         export = client.mcp.memory_export(id)
     about = export["conversation"]
     if json:
-        say_json({"conversation": about, "messages": export["messages"]})
-        return FINE
-    say(styled(line_of(about["label"]), "bold"))
-    say(f"{about['id']}  {line_of(about['folder'])}  {about['status']}  importance {about['importance_score']:g}")
-    say(f"created {about['created_at']}, changed {about['updated_at']}")
+        echo_json({"conversation": about, "messages": export["messages"]})
+        return OK
+    echo(styled(one_line(about["label"]), "bold"))
+    echo(f"{about['id']}  {one_line(about['folder'])}  {about['status']}  importance {about['importance_score']:g}")
+    echo(f"created {about['created_at']}, changed {about['updated_at']}")
     for message in export["messages"]:
-        say(f"\n{styled(safe(message['role']), 'cyan')}\n{safe(extract_text(message['content']))}")
-    return FINE
+        echo(f"\n{styled(strip_controls(message['role']), 'cyan')}\n{strip_controls(extract_text(message['content']))}")
+    return OK

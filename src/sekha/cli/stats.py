@@ -1,9 +1,9 @@
-"""`sekha stats`: numbers about the memory."""
+"""`sekha stats`: show statistics of the memory."""
 
 from sekha.cli.connection import config_from
-from sekha.cli.exits import FINE
+from sekha.cli.exits import OK
 from sekha.cli.options import InFolder, InLabel, Json, Since, Until, Url
-from sekha.cli.terminal import line_of, say_json, say_table
+from sekha.cli.terminal import echo_json, echo_table, one_line
 
 
 def run(
@@ -14,26 +14,26 @@ def run(
     url: Url = None,
     json: Json = False,
 ) -> int:
-    """Print how much there is, and in which folders and under which labels."""
+    """Print counts, folders and labels."""
     from sekha import SekhaClient
 
     with SekhaClient(config_from(url)) as client:
         stats = client.mcp.memory_stats(label=label, folder=folder, start_date=since, end_date=until)
     if json:
-        say_json(stats)
-        return FINE
+        echo_json(stats)
+        return OK
     messages = stats["total_messages"]
     rows = [
         ("conversations", str(stats["total_conversations"])),
         ("messages", "not counted" if messages is None else str(messages)),
         ("average importance", f"{stats['average_importance']:.1f}"),
-        ("folders", _names(stats["folders"])),
-        ("labels", _names(stats["labels"])),
+        ("folders", _format_names(stats["folders"])),
+        ("labels", _format_names(stats["labels"])),
     ]
-    say_table(("WHAT", "HOW MUCH"), rows)
-    return FINE
+    echo_table(("WHAT", "HOW MUCH"), rows)
+    return OK
 
 
-def _names(names: list[str], most: int = 20) -> str:
-    more = f", and {len(names) - most} more" if len(names) > most else ""
-    return f"{len(names)}: {', '.join(line_of(name, 60) for name in names[:most])}{more}" if names else "0"
+def _format_names(names: list[str], limit: int = 20) -> str:
+    more = f", and {len(names) - limit} more" if len(names) > limit else ""
+    return f"{len(names)}: {', '.join(one_line(name, 60) for name in names[:limit])}{more}" if names else "0"

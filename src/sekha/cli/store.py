@@ -7,9 +7,9 @@ import typer
 from typing_extensions import Annotated
 
 from sekha.cli.connection import config_from
-from sekha.cli.exits import FINE
+from sekha.cli.exits import OK
 from sekha.cli.options import Folder, Json, Label, Url
-from sekha.cli.terminal import say, say_json
+from sekha.cli.terminal import echo, echo_json
 from sekha.types import MessageRole
 
 
@@ -29,7 +29,7 @@ def run(
     url: Url = None,
     json: Json = False,
 ) -> int:
-    """Print the id of what was stored."""
+    """Store a conversation, and print its id."""
     from sekha import SekhaClient
 
     roles = [one.value for one in role or [MessageRole.USER]]
@@ -49,7 +49,7 @@ def run(
             label=label, folder=folder, importance_score=importance, messages=messages
         )
     if json:
-        say_json(stored)
+        echo_json(stored)
     else:
-        say(stored["id"])
-    return FINE
+        echo(stored["id"])
+    return OK

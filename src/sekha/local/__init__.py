@@ -1,4 +1,4 @@
-"""An embedded Sekha for development and tests. It needs the extra: `pip install "sekha-python-sdk[local]"`."""
+"""A local Sekha server for development and tests. Install the extra: `pip install "sekha-python-sdk[local]"`."""
 
 try:
     import starlette
@@ -11,5 +11,10 @@ except ModuleNotFoundError as _missing:
 from sekha.local.server import LocalSekha, LocalSekhaError
 
 __all__ = ["LocalSekha", "LocalSekhaError"]
+
+
+def __dir__() -> list[str]:
+    return [*__all__, *(name for name in globals() if name.startswith("__"))]
+
 
 del starlette, uvicorn

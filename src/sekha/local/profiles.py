@@ -1,4 +1,4 @@
-"""The servers that the local Sekha can be: the one of the documentation, and those that people run."""
+"""The versions of a server that the local Sekha can emulate: as documented, or as current servers behave."""
 
 from __future__ import annotations
 
@@ -6,38 +6,38 @@ from typing import Dict, NamedTuple, Optional, Protocol, Tuple, Type
 
 from starlette.types import ASGIApp
 
-from sekha.local.bridge import Bridge, bridge_app
-from sekha.local.bridge_0_2 import Bridge02, bridge_0_2
-from sekha.local.controller import Controller, controller_app
-from sekha.local.controller_0_1 import DEFAULT_MCP_KEY, controller_0_1
-from sekha.local.mcp import McpTools
-from sekha.local.memory import Memory
-from sekha.local.memory_0_1 import Memory01, Store01
+from sekha.local.documented.bridge import Bridge, bridge_app
+from sekha.local.documented.controller import Controller, controller_app
+from sekha.local.documented.mcp import McpTools
+from sekha.local.documented.memory import Memory
 from sekha.local.models import ChatModel, Embedder
 from sekha.local.store import Store
+from sekha.local.v0_1.bridge import Bridge02, bridge_02_app
+from sekha.local.v0_1.controller import DEFAULT_MCP_KEY, controller_01_app
+from sekha.local.v0_1.memory import Memory01, Store01
 
 
 class Keys(NamedTuple):
-    """The keys to ask for, as they were given."""
+    """The keys that the servers require, as given by the user."""
 
     api_key: Optional[str]
     mcp_api_key: Optional[str]
 
 
 class Profile(Protocol):
-    """How a local Sekha behaves."""
+    """A version of the servers."""
 
     @property
     def store(self) -> Type[Store]:
-        """What keeps its data."""
+        """The class of its database."""
         ...
 
     def mcp_key(self, keys: Keys) -> Optional[str]:
-        """The key of the MCP tools, if they have one of their own."""
+        """Return the key of the MCP tools, if they have one of their own."""
         ...
 
     def apps(self, store: Store, embedder: Embedder, chat: ChatModel, keys: Keys) -> Tuple[ASGIApp, ASGIApp]:
-        """The applications of the controller's port and of the bridge's."""
+        """Build the applications of the controller's port and of the bridge's."""
         ...
 
 
@@ -61,8 +61,8 @@ class _Controller01:
 
     def apps(self, store: Store, embedder: Embedder, chat: ChatModel, keys: Keys) -> Tuple[ASGIApp, ASGIApp]:
         assert isinstance(store, Store01)
-        app = controller_0_1(Memory01(store, embedder, chat), self.mcp_key(keys))
-        return app, bridge_0_2(Bridge02(embedder, chat))
+        app = controller_01_app(Memory01(store, embedder, chat), self.mcp_key(keys))
+        return app, bridge_02_app(Bridge02(embedder, chat))
 
 
 DOCUMENTED = "documented"

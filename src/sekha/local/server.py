@@ -1,4 +1,4 @@
-"""The local Sekha as a server: in a thread of this process (`LocalSekha`), or in the foreground (`sekha serve`)."""
+"""The local Sekha as a server in a thread of this process."""
 
 from __future__ import annotations
 
@@ -21,26 +21,27 @@ from typing_extensions import NotRequired
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from sekha.errors import SekhaError
-from sekha.local.models import ChatModel, Embedder, ExtractiveModel, HashEmbedder
+from sekha.local.http import list_routes
+from sekha.local.models import ChatModel, Embedder
+from sekha.local.models.placeholder import ExtractiveModel, HashEmbedder
+from sekha.local.models.remote import RemoteChat, RemoteEmbedder
 from sekha.local.profiles import DOCUMENTED, PROFILES, Keys
-from sekha.local.remote import RemoteChat, RemoteEmbedder
 from sekha.local.store import Store
-from sekha.local.web import routes_of
 
 logger: logging.Logger = logging.getLogger("sekha.local")
 ANY_KEY = "sk-local"
-"""The key that `options` carries when the local Sekha takes any."""
+"""The key in `options` if the local Sekha accepts any key."""
 
-_GRACE = 2  # seconds that running answers get when the server stops
-_LIMIT = 15.0  # seconds that a start or a stop may take
+_GRACE_SECONDS = 2  # for running requests when the server stops
+_MAX_SECONDS = 15.0  # for a start or a stop
 
 
 class LocalSekhaError(SekhaError):
-    """The local Sekha could not be started or stopped; the text says why."""
+    """The local Sekha could not be started or stopped; the message says why."""
 
 
 class Options(TypedDict):
-    """What a client needs to reach the local Sekha: `SekhaClient(**sekha.options)`."""
+    """Settings for a client of the local Sekha: `SekhaClient(**sekha.options)`."""
 
     controller_url: str
     api_key: str
@@ -59,26 +60,26 @@ class _Running(NamedTuple):
 
 
 class LocalSekha:
-    """
-    A whole Sekha for development and tests: controller, MCP tools and bridge, on SQLite, in a thread of this process.
+    """A Sekha server for development and tests: controller, MCP tools and bridge, on SQLite, in a thread.
 
-    It keeps to the documentation where real servers differ from it, and touches no network besides its own ports and
-    the URLs it is given. Several can run side by side.
+    It behaves as documented where current servers do not, and uses no network besides its own ports and the URLs that
+    you pass. Several can run at the same time.
 
     Args:
         data: File of the database, created when missing; None keeps everything in memory until the stop.
         host: Address to listen on. The default is reachable from this machine only.
-        port: Port of controller and MCP tools; 0 takes a free one.
+        port: Port of controller and MCP tools; 0 for a free one.
         bridge_port: Port of the bridge; 0 takes a free one.
-        api_key: The key that REST and MCP ask for; None takes any key that is not empty.
+        api_key: The key that REST and MCP require; None accepts any key that is not empty.
         llm_url: A server for chat, OpenAI-compatible (`http://host:1234/v1`) or Ollama (`http://host:11434`); None
-            answers by quoting what was given. See `sekha.local.remote` for how the two are told apart.
-        embeddings_url: The same for embeddings; None uses a hashed embedding of our own. After changing it for existing
-            data, have the vectors made anew (`POST /api/v1/rebuild-embeddings`).
-        profile: `documented`, or `controller-0.1`: the same with the mistakes of the controller 0.1 and the bridge 0.2
-            that people run, to test an application against what it will meet.
-        mcp_api_key: The key that the MCP tools of `controller-0.1` ask for, at least 32 characters (a shorter one is
-            refused to everybody, as there); None is that controller's default. Its REST routes ask for none.
+            uses a placeholder that answers by quoting. A path with `/v1` means OpenAI, one with `/api` Ollama; without
+            either, the server is asked for `/api/version`.
+        embeddings_url: The same for embeddings; None uses the built-in word hashing. After changing it for existing
+            data, rebuild the vectors (`POST /api/v1/rebuild-embeddings`).
+        profile: `documented`, or `controller-0.1` with the known bugs of controller 0.1 and bridge 0.2, to test an
+            application against current servers.
+        mcp_api_key: The key that the MCP tools of `controller-0.1` require, at least 32 characters (that controller
+            refuses every key if its own is shorter); None is that controller's default. Its REST routes require none.
 
     Raises:
         LocalSekhaError: From `start`: a port is in use, or the data file cannot be used.
@@ -120,12 +121,12 @@ class LocalSekha:
     @property
     def controller_url(self) -> str:
         """Address of controller and MCP tools, such as `http://127.0.0.1:8080`."""
-        return self._started().controller_url
+        return self._require_running().controller_url
 
     @property
     def bridge_url(self) -> str:
         """Address of the bridge."""
-        return self._started().bridge_url
+        return self._require_running().bridge_url
 
     @property
     def api_key(self) -> str:
@@ -134,7 +135,7 @@ class LocalSekha:
 
     @property
     def options(self) -> Options:
-        """What connects a client: `controller_url`, `api_key`, `bridge_url`, and `mcp_api_key` where it is another."""
+        """Settings for a client: `controller_url`, `api_key`, `bridge_url`, and `mcp_api_key` if it is another key."""
         found: Options = {
             "controller_url": self.controller_url,
             "api_key": self.api_key,
@@ -147,18 +148,18 @@ class LocalSekha:
 
     @property
     def routes(self) -> Dict[str, Tuple[str, ...]]:
-        """The routes of `controller` and `bridge`, such as `GET /api/v1/conversations/{id}`, in the order of trying."""
-        return self._started().routes
+        """The routes of `controller` and `bridge`, such as `GET /api/v1/conversations/{id}`, in matching order."""
+        return self._require_running().routes
 
     def start(self) -> None:
-        """Starts both servers; when it returns, they answer. LocalSekhaError if they cannot."""
+        """Start both servers, and wait until they answer. Raise LocalSekhaError if they cannot be started."""
         if self._running is not None:
             raise LocalSekhaError("this local Sekha is running already")
         sockets: List[socket.socket] = []
         store: Optional[Store] = None
         try:
             sockets.extend(_listen(self._host, port) for port in self._ports)
-            store = _open(self._data, self._profile.store)
+            store = _open_store(self._data, self._profile.store)
             self._running = self._serve(store, sockets)
         except BaseException:
             for sock in sockets:
@@ -168,26 +169,26 @@ class LocalSekha:
             raise
 
     def stop(self) -> None:
-        """Stops both servers: running answers get two seconds. Does nothing if they do not run."""
+        """Stop both servers; running requests get two seconds. Do nothing if they do not run."""
         running, self._running = self._running, None
         if running is None:
             return
         for server in running.servers:
             server.should_exit = True
-        running.thread.join(_LIMIT)
+        running.thread.join(_MAX_SECONDS)
         if running.thread.is_alive():
-            raise LocalSekhaError(f"the local Sekha did not stop within {_LIMIT:.0f} s")
+            raise LocalSekhaError(f"the local Sekha did not stop within {_MAX_SECONDS:.0f} s")
         running.store.close()
 
     def forget(self) -> None:
-        """Forgets all conversations, as soon as no answer is running; it goes on serving."""
-        running = self._started()
-        work = asyncio.run_coroutine_threadsafe(_forget(running), running.loop)
+        """Delete all conversations as soon as no request is running. The servers stay up."""
+        running = self._require_running()
+        work = asyncio.run_coroutine_threadsafe(_clear_when_idle(running), running.loop)
         try:
-            work.result(_LIMIT)
+            work.result(_MAX_SECONDS)
         except FutureTimeout as error:
             work.cancel()
-            raise LocalSekhaError(f"the local Sekha was not idle within {_LIMIT:.0f} s") from error
+            raise LocalSekhaError(f"the local Sekha was not idle within {_MAX_SECONDS:.0f} s") from error
 
     def __enter__(self) -> LocalSekha:
         self.start()
@@ -198,27 +199,27 @@ class LocalSekha:
     ) -> None:
         self.stop()
 
-    def _started(self) -> _Running:
+    def _require_running(self) -> _Running:
         if self._running is None:
             raise LocalSekhaError("this local Sekha is not running: use it in a `with` block, or call start()")
         return self._running
 
     def _serve(self, store: Store, sockets: List[socket.socket]) -> _Running:
-        """Runs both servers in a thread and waits until they answer."""
+        """Run both servers in a thread, and wait until they answer."""
         try:
             embedder = RemoteEmbedder(self._embeddings_url) if self._embeddings_url else HashEmbedder()
             chat = RemoteChat(self._llm_url) if self._llm_url else ExtractiveModel()
         except ValueError as error:
             raise LocalSekhaError(str(error)) from error
         apps = self._profile.apps(store, embedder, chat, self._keys)
-        servers = [_server(app) for app in apps]
-        routes = {name: routes_of(app) for name, app in zip(("controller", "bridge"), apps)}
+        servers = [_make_server(app) for app in apps]
+        routes = {name: list_routes(app) for name, app in zip(("controller", "bridge"), apps)}
         loops: List[asyncio.AbstractEventLoop] = []
-        work = _run(servers, sockets, embedder, chat, loops)
+        work = _serve_until_stopped(servers, sockets, embedder, chat, loops)
         thread = threading.Thread(target=asyncio.run, args=(work,), name="sekha-local", daemon=True)
         urls = [_url(self._host, sock) for sock in sockets]
         thread.start()
-        limit = time.monotonic() + _LIMIT
+        limit = time.monotonic() + _MAX_SECONDS
         while not all(server.started for server in servers):
             if not thread.is_alive() or time.monotonic() > limit:
                 for server in servers:
@@ -228,7 +229,7 @@ class LocalSekha:
         return _Running(thread, loops[0], servers, routes, store, urls[0], urls[1])
 
 
-async def _run(
+async def _serve_until_stopped(
     servers: List[uvicorn.Server],
     sockets: List[socket.socket],
     embedder: Embedder,
@@ -243,19 +244,20 @@ async def _run(
         await chat.close()
 
 
-async def _forget(running: _Running) -> None:
+async def _clear_when_idle(running: _Running) -> None:
     idle = 0
-    while idle < 20:  # turns of the loop: a request that has been sent completely may still be on its way to a handler
+    # A request may have arrived that has no handler yet, so it takes 20 idle iterations of the event loop in a row.
+    while idle < 20:
         busy = any(server.server_state.tasks for server in running.servers)
         idle = 0 if busy else idle + 1
         await asyncio.sleep(0.002 if busy else 0)
     running.store.clear()
 
 
-class _Protocol(H11Protocol):
-    """HTTP where an application can close the connection instead of answering: `scope["sekha.close"]`."""
+class _ClosableH11Protocol(H11Protocol):
+    """The HTTP protocol, with `scope["sekha.close"]` to close the connection without a response."""
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in the base
         super().connection_made(transport)
         app = self.app
 
@@ -265,27 +267,27 @@ class _Protocol(H11Protocol):
         self.app = with_close
 
 
-def _server(app: ASGIApp) -> uvicorn.Server:
-    async def quiet(scope: Scope, receive: Receive, send: Send) -> None:
-        with suppress(asyncio.CancelledError):  # an answer that does not end in time when the server stops
+def _make_server(app: ASGIApp) -> uvicorn.Server:
+    async def without_cancellation(scope: Scope, receive: Receive, send: Send) -> None:
+        with suppress(asyncio.CancelledError):  # of a request that does not end in time when the server stops
             await app(scope, receive, send)
 
     config = uvicorn.Config(
-        quiet,
+        without_cancellation,
         loop="asyncio",
-        http=_Protocol,
+        http=_ClosableH11Protocol,
         ws="none",
         lifespan="off",
         log_config=None,  # this and the next line leave the loggers of the process alone
         log_level=None,
         proxy_headers=False,
         server_header=False,
-        timeout_graceful_shutdown=_GRACE,
+        timeout_graceful_shutdown=_GRACE_SECONDS,
     )
     return uvicorn.Server(config)
 
 
-def _open(data: Union[str, Path, None], kind: Type[Store]) -> Store:
+def _open_store(data: Union[str, Path, None], kind: Type[Store]) -> Store:
     try:
         return kind(data)
     except (OSError, sqlite3.Error) as error:
@@ -294,7 +296,7 @@ def _open(data: Union[str, Path, None], kind: Type[Store]) -> Store:
 
 
 def _listen(host: str, port: int) -> socket.socket:
-    """A socket that listens; with its own error, since a server that fails to bind would end the process."""
+    """Open a listening socket; a uvicorn server that cannot bind would end the process."""
     if not 0 <= port <= 65_535:
         raise LocalSekhaError(f"a port is a number from 0 to 65535, not {port}")
     try:
@@ -315,6 +317,6 @@ def _listen(host: str, port: int) -> socket.socket:
 
 
 def _url(host: str, sock: socket.socket) -> str:
-    """How a client on this machine reaches a socket."""
+    """Return the URL by which a client on this machine reaches a socket."""
     host = {"0.0.0.0": "127.0.0.1", "": "127.0.0.1", "::": "::1"}.get(host, host)
     return f"http://{f'[{host}]' if ':' in host else host}:{sock.getsockname()[1]}"

@@ -1,4 +1,4 @@
-"""What the local Sekha remembers: conversations, messages, vectors and a full-text index in one SQLite database."""
+"""The data of the local Sekha: conversations, messages, vectors and a full-text index in one SQLite database."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from operator import itemgetter, mul
 from pathlib import Path
 from typing import Any, Dict, Generator, List, NamedTuple, Optional, Sequence, Tuple, Union
 
-_APPLICATION = 0x53454B48  # "SEKH": a database of somebody else is refused
-_LARGEST = 2**63 - 1
+_APPLICATION_ID = 0x53454B48  # "SEKH"; the database of another application is refused
+_MAX_INT = 2**63 - 1
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS conversations (
     number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, label TEXT NOT NULL, folder TEXT NOT NULL,
@@ -31,17 +31,17 @@ CREATE TRIGGER IF NOT EXISTS message_added AFTER INSERT ON messages
 CREATE TRIGGER IF NOT EXISTS message_removed AFTER DELETE ON messages
     BEGIN DELETE FROM message_words WHERE rowid = old.number; END;
 """
-_CONVERSATION = """
+_SELECT_CONVERSATIONS = """
     SELECT c.id, c.label, c.folder, c.status, c.importance, c.created_at, c.updated_at,
            COUNT(m.number), COALESCE(SUM(LENGTH(CAST(m.content AS BLOB))), 0)
     FROM (SELECT * FROM conversations c WHERE {} ORDER BY updated_at DESC, number DESC LIMIT ? OFFSET ?) c
     LEFT JOIN messages m ON m.conversation_id = c.id
     GROUP BY c.number ORDER BY c.updated_at DESC, c.number DESC"""
-_MESSAGE = "m.id, m.conversation_id, m.role, m.content, m.timestamp, c.label, c.folder, c.status, c.importance"
+_MESSAGE_COLUMNS = "m.id, m.conversation_id, m.role, m.content, m.timestamp, c.label, c.folder, c.status, c.importance"
 
 
 class Conversation(NamedTuple):
-    """A conversation as it is stored; times are ``YYYY-MM-DDTHH:MM:SS.nnnnnnnnn`` in UTC."""
+    """A stored conversation; times are ``YYYY-MM-DDTHH:MM:SS.nnnnnnnnn`` in UTC."""
 
     id: str
     label: str
@@ -55,7 +55,7 @@ class Conversation(NamedTuple):
 
 
 class Message(NamedTuple):
-    """A stored message together with what it needs to know of its conversation."""
+    """A stored message, with the fields of its conversation that filters and results need."""
 
     id: str
     conversation_id: str
@@ -68,40 +68,60 @@ class Message(NamedTuple):
     importance: int
 
 
+class SearchResult(NamedTuple):
+    """A message that a search has found, and its score: the similarity (0 to 1), in controller 0.1 the distance."""
+
+    score: float
+    message: Message
+
+
+class PruneCandidate(NamedTuple):
+    """A conversation that has not been changed for long, with a recommendation."""
+
+    conversation: Conversation
+    tokens: int
+    preview: str
+    recommendation: str
+
+
+class NotFound(Exception):
+    """There is no conversation with this id."""
+
+
 class Filter(NamedTuple):
-    """Which conversations (and of those, which messages) count; None stands for any."""
+    """Conditions on conversations and their messages; None stands for any."""
 
     labels: Optional[Sequence[str]] = None
     folder: Optional[str] = None
     status: Optional[str] = None
     not_status: Optional[str] = None
-    at_least: Optional[float] = None
-    below: Optional[float] = None
+    min_importance: Optional[float] = None
+    below_importance: Optional[float] = None
     start: Optional[str] = None
     end: Optional[str] = None
 
-    def both(self, other: Filter) -> Filter:
-        """What both filters leave."""
+    def intersect(self, other: Filter) -> Filter:
+        """Return a filter that matches what both match."""
         labels = other.labels if self.labels is None else self.labels
         if self.labels is not None and other.labels is not None:
             labels = [label for label in self.labels if label in other.labels]
-        nobody = None not in (self.folder, other.folder) and self.folder != other.folder
+        disjoint = None not in (self.folder, other.folder) and self.folder != other.folder
         return self._replace(
-            labels=[] if nobody else labels,
+            labels=[] if disjoint else labels,
             folder=self.folder if other.folder is None else other.folder,
-            at_least=max((x for x in (self.at_least, other.at_least) if x is not None), default=None),
+            min_importance=max((x for x in (self.min_importance, other.min_importance) if x is not None), default=None),
             start=max((x for x in (self.start, other.start) if x is not None), default=None),
             end=min((x for x in (self.end, other.end) if x is not None), default=None),
         )
 
     def where(self, time_column: str) -> Tuple[str, List[Any]]:
-        """The condition in SQL and its parameters; times are compared with ``time_column``."""
+        """Return the condition in SQL and its parameters; times are compared with ``time_column``."""
         tests: List[Tuple[str, Any]] = [
             ("c.folder = ?", self.folder),
             ("c.status = ?", self.status),
             ("c.status <> ?", self.not_status),
-            ("c.importance >= ?", self.at_least),
-            ("c.importance < ?", self.below),
+            ("c.importance >= ?", self.min_importance),
+            ("c.importance < ?", self.below_importance),
             (f"{time_column} >= ?", self.start),
             (f"{time_column} <= ?", self.end),
         ]
@@ -113,16 +133,15 @@ class Filter(NamedTuple):
         return " AND ".join(parts) or "1", values
 
 
-def stamp(nanoseconds: int) -> str:
-    """A moment as the store writes it: UTC, nine digits, no zone, so that strings sort like moments."""
+def format_timestamp(nanoseconds: int) -> str:
+    """Format a time as the store does: UTC, nine digits, no zone, so that strings sort like times."""
     seconds, fraction = divmod(max(0, min(nanoseconds, 253_402_300_799 * 10**9)), 10**9)
     moment = datetime(1970, 1, 1, tzinfo=timezone.utc) + timedelta(seconds=seconds)
     return f"{moment:%Y-%m-%dT%H:%M:%S}.{fraction:09d}"
 
 
 class Store:
-    """
-    The database, for one thread at a time.
+    """The database, for one thread at a time.
 
     Args:
         path: The file, created when missing (readable by its owner only); None keeps everything in memory.
@@ -140,9 +159,9 @@ class Store:
         )
         try:
             owner = self._db.execute("PRAGMA application_id").fetchone()[0]
-            if owner != _APPLICATION and self._db.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()[0]:
+            if owner != _APPLICATION_ID and self._db.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()[0]:
                 raise sqlite3.DatabaseError("it is the database of another application")
-            self._db.execute(f"PRAGMA application_id = {_APPLICATION}")
+            self._db.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
             self._db.execute("PRAGMA journal_mode = WAL")
             self._db.execute("PRAGMA synchronous = NORMAL")
             self._db.execute("PRAGMA foreign_keys = ON")
@@ -153,12 +172,12 @@ class Store:
             raise
 
     def close(self) -> None:
-        """Closes the database; what was stored stays in its file."""
+        """Close the database; its file stays."""
         self._db.close()
 
     @contextmanager
     def transaction(self) -> Generator[None, None, None]:
-        """All of the block is stored, or nothing of it."""
+        """Store all that the block writes, or, after an error, nothing of it."""
         self._db.execute("BEGIN IMMEDIATE")
         try:
             yield
@@ -178,8 +197,8 @@ class Store:
         vectors: Sequence[Optional[Sequence[float]]],
         model: Optional[str],
     ) -> Conversation:
-        """Stores a conversation with its messages (role, content), each with its vector, at once."""
-        identity, now = str(uuid.uuid4()), stamp(time.time_ns())
+        """Store a conversation with its messages (role, content) and their vectors in one transaction."""
+        identity, now = str(uuid.uuid4()), format_timestamp(time.time_ns())
         with self.transaction():
             self._db.execute(
                 "INSERT INTO conversations (id, label, folder, status, importance, created_at, updated_at)"
@@ -198,86 +217,88 @@ class Store:
         vectors: Sequence[Optional[Sequence[float]]],
         model: Optional[str],
     ) -> None:
-        """Stores further messages of a conversation."""
+        """Store further messages of a conversation."""
         self._db.executemany(
             "INSERT INTO messages (id, conversation_id, role, timestamp, model, vector, content)"
             " VALUES (?, ?, ?, ?, ?, ?, ?)",
             [
-                (str(uuid.uuid4()), identity, role, now, vector and model, vector and _pack(vector), content)
+                (str(uuid.uuid4()), identity, role, now, vector and model, vector and _pack_vector(vector), content)
                 for (role, content), vector in zip(messages, vectors)
             ],
         )
 
     def get(self, identity: str) -> Optional[Conversation]:
-        """A conversation, or None."""
-        rows = self._db.execute(_CONVERSATION.format("c.id = ?"), (identity, 1, 0)).fetchall()
+        """Return a conversation, or None."""
+        rows = self._db.execute(_SELECT_CONVERSATIONS.format("c.id = ?"), (identity, 1, 0)).fetchall()
         return Conversation(*rows[0]) if rows else None
 
-    def conversations(self, which: Filter, limit: int = _LARGEST, offset: int = 0) -> List[Conversation]:
-        """Conversations, the one changed last first."""
-        where, values = which.where("c.updated_at")
-        values += [min(limit, _LARGEST), min(offset, _LARGEST)]
-        rows = self._db.execute(_CONVERSATION.format(where), values)
+    def conversations(self, matching: Filter, limit: int = _MAX_INT, offset: int = 0) -> List[Conversation]:
+        """Return conversations, most recently updated first."""
+        where, values = matching.where("c.updated_at")
+        values += [min(limit, _MAX_INT), min(offset, _MAX_INT)]
+        rows = self._db.execute(_SELECT_CONVERSATIONS.format(where), values)
         return [Conversation(*row) for row in rows]
 
-    def count(self, which: Filter) -> int:
-        """How many conversations there are."""
-        where, values = which.where("c.updated_at")
+    def count(self, matching: Filter) -> int:
+        """Count conversations."""
+        where, values = matching.where("c.updated_at")
         return int(self._db.execute(f"SELECT COUNT(*) FROM conversations c WHERE {where}", values).fetchone()[0])
 
-    def count_label(self, part: str) -> int:
-        """How many conversations have a label that contains this, upper or lower case; no character is special."""
+    def count_labels_containing(self, part: str) -> int:
+        """Count the conversations whose label contains a text, ignoring case; no character is a wildcard."""
         query = "SELECT COUNT(*) FROM conversations WHERE INSTR(FOLD(label), ?)"
         return int(self._db.execute(query, (part.casefold(),)).fetchone()[0])
 
     def update(self, identity: str, **columns: Union[str, int]) -> bool:
-        """Changes columns of a conversation; False if there is none with this id."""
-        columns = {"updated_at": stamp(time.time_ns()), **columns}
+        """Change columns of a conversation; return False if there is none with this id."""
+        columns = {"updated_at": format_timestamp(time.time_ns()), **columns}
         names = ", ".join(f"{name} = ?" for name in columns)
         values = (*columns.values(), identity)
         return self._db.execute(f"UPDATE conversations SET {names} WHERE id = ?", values).rowcount > 0
 
     def delete(self, identity: str) -> bool:
-        """Removes a conversation with everything that belongs to it; False if there was none."""
+        """Delete a conversation with its messages; return False if there was none."""
         with self.transaction():
             self._db.execute("DELETE FROM messages WHERE conversation_id = ?", (identity,))
             return self._db.execute("DELETE FROM conversations WHERE id = ?", (identity,)).rowcount > 0
 
     def clear(self) -> None:
-        """Removes everything."""
+        """Delete all conversations."""
         with self.transaction():
             self._db.execute("DELETE FROM messages")
             self._db.execute("DELETE FROM conversations")
 
-    def totals(self) -> Tuple[int, int]:
-        """How many conversations and how many messages there are."""
+    def count_all(self) -> Tuple[int, int]:
+        """Count all conversations and all messages."""
         query = "SELECT (SELECT COUNT(*) FROM conversations), (SELECT COUNT(*) FROM messages)"
         conversations, messages = self._db.execute(query).fetchone()
         return int(conversations), int(messages)
 
     # Messages
 
-    def messages(self, which: Filter, conversation: Optional[str] = None) -> List[Message]:
-        """Messages in the order in which they were stored."""
-        where, values = which.where("m.timestamp")
+    def messages(self, matching: Filter, conversation: Optional[str] = None) -> List[Message]:
+        """Messages in the order in matching they were stored."""
+        where, values = matching.where("m.timestamp")
         if conversation is not None:
             where, values = f"{where} AND c.id = ?", [*values, conversation]
-        return [Message(*row) for row in self._db.execute(self._select(_MESSAGE, where) + " ORDER BY m.number", values)]
+        return [
+            Message(*row)
+            for row in self._db.execute(self._select(_MESSAGE_COLUMNS, where) + " ORDER BY m.number", values)
+        ]
 
     def nearest(
-        self, target: Sequence[float], model: str, which: Filter, limit: int, offset: int = 0
+        self, target: Sequence[float], model: str, matching: Filter, limit: int, offset: int = 0
     ) -> Tuple[List[Tuple[float, Message]], int]:
-        """
-        The messages nearest to a vector of length 1, best first, with their cosine, and how many there are.
+        """Return the messages nearest to a vector of length 1, best first, with their cosine, and how many there are.
 
-        Only vectors of the same model can be compared. Every vector is looked at: about 10 ms for a thousand messages.
+        Only vectors of the same model can be compared. It is a full scan: about 10 ms for a thousand messages.
         """
         used = [place for place, number in enumerate(target) if number]
         if not used:
             return [], 0
         pick = itemgetter(*used, used[0])  # never a single item: that would not be a tuple
         weights = (*(target[place] for place in used), 0.0)
-        where, values = which.where("m.timestamp")
+        where, values = matching.where("m.timestamp")
         query = self._select("m.number, m.vector", f"{where} AND m.model = ? AND m.vector IS NOT NULL")
         size = 4 * len(target)
         scored = [
@@ -287,32 +308,32 @@ class Store:
         ]
         scored.sort(reverse=True)
         page = scored[offset : offset + limit]
-        found = self._numbered([-number for _, number in page])
+        found = self._messages_by_number([-number for _, number in page])
         return [(score, found[-number]) for score, number in page], len(scored)
 
-    def find(self, query: str, limit: int, ranked: bool = True) -> List[Message]:
-        """The messages that match an FTS5 query, the most relevant first (or the oldest, if not `ranked`)."""
+    def full_text_search(self, query: str, limit: int, ranked: bool = True) -> List[Message]:
+        """Return the messages that match an FTS5 query, the most relevant first (or the oldest, if not `ranked`)."""
         select = f"""
-            SELECT {_MESSAGE} FROM message_words w JOIN messages m ON m.number = w.rowid
+            SELECT {_MESSAGE_COLUMNS} FROM message_words w JOIN messages m ON m.number = w.rowid
             JOIN conversations c ON c.id = m.conversation_id
             WHERE message_words MATCH ? ORDER BY {"w.rank, " if ranked else ""}m.number LIMIT ?"""
-        return [Message(*row) for row in self._db.execute(select, (query, min(limit, _LARGEST)))]
+        return [Message(*row) for row in self._db.execute(select, (query, min(limit, _MAX_INT)))]
 
-    def texts(self, after: int, limit: int) -> List[Tuple[int, str]]:
-        """Numbers and contents of messages, for making their vectors anew."""
+    def contents_after(self, after: int, limit: int) -> List[Tuple[int, str]]:
+        """Return numbers and contents of the messages after a number, to rebuild their vectors."""
         query = "SELECT number, content FROM messages WHERE number > ? ORDER BY number LIMIT ?"
         return [(int(number), str(content)) for number, content in self._db.execute(query, (after, limit))]
 
     def set_vectors(self, model: str, vectors: Dict[int, Sequence[float]]) -> None:
-        """Gives messages, by number, new vectors."""
+        """Replace the vectors of messages, by number."""
         with self.transaction():
             self._db.executemany(
                 "UPDATE messages SET model = ?, vector = ? WHERE number = ?",
-                [(model, _pack(vector), number) for number, vector in vectors.items()],
+                [(model, _pack_vector(vector), number) for number, vector in vectors.items()],
             )
 
-    def _numbered(self, numbers: Sequence[int]) -> Dict[int, Message]:
-        query = self._select(f"m.number, {_MESSAGE}", "m.number IN (SELECT value FROM json_each(?))")
+    def _messages_by_number(self, numbers: Sequence[int]) -> Dict[int, Message]:
+        query = self._select(f"m.number, {_MESSAGE_COLUMNS}", "m.number IN (SELECT value FROM json_each(?))")
         return {number: Message(*row) for number, *row in self._db.execute(query, (json.dumps(numbers),))}
 
     @staticmethod
@@ -320,5 +341,5 @@ class Store:
         return f"SELECT {columns} FROM messages m JOIN conversations c ON c.id = m.conversation_id WHERE {where}"
 
 
-def _pack(vector: Sequence[float]) -> bytes:
+def _pack_vector(vector: Sequence[float]) -> bytes:
     return array("f", vector).tobytes()

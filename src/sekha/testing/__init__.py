@@ -1,7 +1,7 @@
 """Helpers for tests of programs that use Sekha: `pip install "sekha-python-sdk[testing]"`.
 
-The pytest fixtures ``local_sekha``, ``sekha_client`` and ``async_sekha_client`` are there as soon as it is installed.
-What they are made of can be used without pytest too.
+The pytest fixtures ``local_sekha``, ``sekha_client`` and ``async_sekha_client`` are available once it is installed.
+Their parts can be used without pytest too.
 """
 
 try:
@@ -11,7 +11,7 @@ except ModuleNotFoundError as _missing:
         'sekha.testing needs its extra: pip install "sekha-python-sdk[testing]"', name=_missing.name
     ) from _missing
 
-from sekha._concurrency import Clock
+from sekha._concurrency.clock import Clock
 from sekha.testing._clock import FakeClock, use_clock
 from sekha.testing._exchange import Answer, Exchange
 from sekha.testing._faults import (
@@ -47,5 +47,10 @@ __all__ = [
     "stale_keep_alive",
     "use_clock",
 ]
+
+
+def __dir__() -> list[str]:
+    return [*__all__, *(name for name in globals() if name.startswith("__"))]
+
 
 del _local

@@ -1,4 +1,4 @@
-"""A clock on which waiting takes no time, and how a client comes to read it."""
+"""A fake clock for tests, on which waiting takes no time."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from typing import Callable, List, Optional, Protocol
 
 import anyio.lowlevel
 
-from sekha._concurrency import Clock
+from sekha._concurrency.clock import Clock
 
 
 class FakeClock(Clock):
-    """A clock on which waiting takes no time: it moves on by as much, and notes how long it was.
+    """A clock on which waiting takes no time: it moves on by the wait, and records it.
 
-    Chance is fixed too: with `random` at 1, the waits before repetitions are the longest that they can be.
+    Random values are fixed: with `random` at 1, the waits before retries are the longest possible.
 
     Attributes:
         waits: Every wait so far, in seconds.
-        random: What `chance` says, from 0 to 1.
-        on_wait: Called after each wait; a test can change the world there.
+        random: The value that `jitter` returns, from 0 to 1.
+        on_wait: Called after each wait, so that a test can change something then.
 
     Example:
         ```python
@@ -39,25 +39,25 @@ class FakeClock(Clock):
         self.on_wait: Optional[Callable[[], object]] = None
 
     def now(self) -> float:
-        """Seconds; only waiting and `move` change it."""
+        """Return the time in seconds; only waits and `move` change it."""
         with self._lock:
             return self._now
 
     def chance(self) -> float:
-        """What `random` is."""
+        """Return `random`; `jitter` returns it too."""
         return self.random
 
     def move(self, seconds: float) -> None:
-        """Let time pass without a wait.
+        """Move the time on without a wait.
 
         Args:
-            seconds: How much.
+            seconds: The time to pass.
         """
         with self._lock:
             self._now += seconds
 
     def sleep(self, seconds: float) -> None:
-        """Do not wait, but note it and move on."""
+        """Record the wait, and move on without waiting."""
         with self._lock:
             self.waits.append(seconds)
             self._now += seconds
@@ -65,21 +65,21 @@ class FakeClock(Clock):
             self.on_wait()
 
     async def async_sleep(self, seconds: float) -> None:
-        """Do not wait, but note it, move on, and let other tasks run."""
+        """Record the wait, move on without waiting, and let other tasks run."""
         self.sleep(seconds)
         await anyio.lowlevel.checkpoint()
 
 
-class ReadsClock(Protocol):
-    """A client of either flavour, of a whole Sekha or of a single service."""
+class SupportsClock(Protocol):
+    """A client of either flavour, of all services or of one."""
 
     def _use_clock(self, clock: Clock) -> None: ...
 
 
-def use_clock(client: ReadsClock, clock: Clock) -> None:
-    """Make a client wait and look at the time on this clock: its limiter, its repetitions and its deadlines.
+def use_clock(client: SupportsClock, clock: Clock) -> None:
+    """Make a client use this clock for its limiter, its retries and its deadlines.
 
-    Its views (`with_options`) share the clock. Timeouts of the network stay real.
+    Its views (`with_options`) share the clock. Network timeouts use real time.
 
     Args:
         client: A client that has not made a call yet.

@@ -1,4 +1,4 @@
-"""What a fault can do with one request: let Sekha work, send bytes, wait, hold back."""
+"""One request and its response, for faults: forward it, send bytes, wait."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import threading
 from dataclasses import dataclass, field
 from typing import Callable, Iterator, List, Optional, Tuple
 
-from sekha.testing._sockets import Seen
+from sekha.testing._sockets import ReceivedRequest
 
 
 class Answer:
-    """What Sekha answered; its body is read as it arrives.
+    """The response of Sekha; its body is read as it arrives.
 
     Attributes:
         status: The status code.
@@ -36,7 +36,7 @@ class Answer:
         return head(self.status, self._response.reason, self.headers)
 
     def pieces(self) -> Iterator[bytes]:
-        """The body."""
+        """Yield the pieces of the body."""
         while True:
             piece = self._response.read1(65536)
             if not piece:
@@ -44,11 +44,11 @@ class Answer:
             yield piece
 
     def framed(self, piece: bytes) -> bytes:
-        """A piece of the body as it stands on the wire."""
+        """Return a piece of the body as it is sent, with the framing of chunked bodies."""
         return b"%x\r\n%s\r\n" % (len(piece), piece) if self.is_chunked else piece
 
     def wire(self) -> Iterator[bytes]:
-        """The whole answer as it stands on the wire, as it arrives."""
+        """Yield the bytes of the whole response as they arrive."""
         yield self.head
         for piece in self.pieces():
             yield self.framed(piece)
@@ -57,37 +57,37 @@ class Answer:
 
 
 def head(status: int, reason: str, headers: List[Tuple[str, str]]) -> bytes:
-    """The bytes of status line and headers, with the empty line."""
+    """Return the bytes of status line and headers, with the empty line."""
     lines = [f"HTTP/1.1 {status} {reason}".rstrip(), *(f"{name}: {value}" for name, value in headers), "", ""]
     return "\r\n".join(lines).encode("latin-1")
 
 
 @dataclass
 class Exchange:
-    """One request, and everything that can be done about it.
+    """One request, and what a fault can do with it.
 
     Attributes:
         request: The request.
         connection: The socket to the client.
     """
 
-    request: Seen
+    request: ReceivedRequest
     connection: socket.socket
-    _sekha: Tuple[str, int]
+    _upstream_address: Tuple[str, int]
     _wait: Callable[[float], object]
     _closing: threading.Event
-    _complain: Callable[[str], object]
+    _report: Callable[[str], object]
     _upstream: Optional[http.client.HTTPConnection] = field(default=None, init=False)
 
     def ask(self) -> Answer:
-        """Let Sekha do the work, and give its answer. A client that leaves meanwhile is not kept from Sekha."""
+        """Forward the request to Sekha, and return its response; raise OSError if the client disconnects first."""
         request = self.request
-        upstream = self._upstream = http.client.HTTPConnection(*self._sekha)
+        upstream = self._upstream = http.client.HTTPConnection(*self._upstream_address)
         upstream.putrequest(request.method, request.target, skip_host=True, skip_accept_encoding=True)
         for name, value in request.pairs:
             upstream.putheader(name, value)
         upstream.endheaders(request.body or None)
-        _until_answered(upstream.sock, self.connection)
+        _wait_for_response(upstream.sock, self.connection)
         return Answer(upstream.getresponse())
 
     def send(self, data: bytes) -> None:
@@ -95,30 +95,30 @@ class Exchange:
         self.connection.sendall(data)
 
     def wait(self, seconds: float) -> None:
-        """Let time pass: on a fake clock at once, else really."""
+        """Wait some seconds; a `FakeClock` moves on instead."""
         self._wait(seconds)
 
     def hold(self, event: threading.Event) -> None:
-        """Wait for an event, or for the end of the test."""
+        """Wait for an event, or until the server closes."""
         while not (event.wait(0.02) or self._closing.is_set()):
             pass
 
     def reset(self) -> None:
-        """Let the connection end with a reset instead of in peace."""
+        """Close the connection with a TCP reset."""
         self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
     def complain(self, problem: str) -> None:
-        """Let the test fail in the end, because this fault could not happen as it was written down."""
-        self._complain(problem)
+        """Let the test fail at its end, because this fault could not happen as it was scripted."""
+        self._report(problem)
 
     def end(self) -> None:
-        """Leave Sekha alone, whether it has finished or not."""
+        """Close the connection to Sekha, whether it has finished or not."""
         if self._upstream is not None:
             self._upstream.close()
 
 
-def _until_answered(upstream: socket.socket, client: socket.socket) -> None:
-    """Wait until Sekha answers; ConnectionError if the client closes its connection before."""
+def _wait_for_response(upstream: socket.socket, client: socket.socket) -> None:
+    """Wait until Sekha responds; raise ConnectionError if the client disconnects before."""
     with selectors.DefaultSelector() as selector:
         selector.register(upstream, selectors.EVENT_READ)
         selector.register(client, selectors.EVENT_READ)

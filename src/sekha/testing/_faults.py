@@ -10,16 +10,16 @@ from typing import Callable, Mapping, Optional
 
 from sekha.testing._exchange import Exchange, head
 
-_CORK: Optional[int] = getattr(socket, "TCP_CORK", getattr(socket, "TCP_NOPUSH", None))
+_CORK_OPTION: Optional[int] = getattr(socket, "TCP_CORK_OPTION", getattr(socket, "TCP_NOPUSH", None))
 
 
 @dataclass(frozen=True)
 class Fault:
-    """Something that happens to a request.
+    """A fault that happens to a request.
 
     Args:
-        name: How messages call it.
-        play: Does it, and says whether the connection stays open.
+        name: Its name in messages.
+        play: A function that does it, and returns whether the connection stays open.
 
     Example:
         ```python
@@ -43,7 +43,7 @@ class Fault:
 
 
 def relay(exchange: Exchange) -> bool:
-    """No fault: Sekha's answer as it is."""
+    """Relay Sekha's response unchanged: no fault."""
     answer = exchange.ask()
     for data in answer.wire():
         exchange.send(data)
@@ -51,66 +51,66 @@ def relay(exchange: Exchange) -> bool:
 
 
 def cut_before_work(*, reset: bool = False) -> Fault:
-    """The request is read, and the connection ends: Sekha has done nothing.
+    """Close the connection after the request is read: Sekha does nothing.
 
     Args:
-        reset: Whether it ends with a reset.
+        reset: Whether to close it with a TCP reset.
     """
 
     def play(exchange: Exchange) -> bool:
-        return _cut(exchange, reset)
+        return _close(exchange, reset)
 
-    return Fault(_name("cut_before_work", reset=reset or None), play)
+    return Fault(_format_call("cut_before_work", reset=reset or None), play)
 
 
 def cut_in_answer(at: int = 1, *, reset: bool = False) -> Fault:
-    """Sekha does the work, and the connection ends in the middle of its answer, or of its stream.
+    """Close the connection in the middle of Sekha's response or stream, after it has done the work.
 
     Args:
-        at: After how many bytes of the body; 0 is behind the headers.
-        reset: Whether it ends with a reset.
+        at: The number of bytes of the body to send; 0 sends the headers only.
+        reset: Whether to close it with a TCP reset.
     """
 
     def play(exchange: Exchange) -> bool:
-        answer, left = exchange.ask(), at
-        told = f"cut_in_answer(at={at}): the answer to {exchange.request.line} has only "
+        answer, remaining = exchange.ask(), at
+        problem = f"cut_in_answer(at={at}): the answer to {exchange.request.line} has only "
         length = next((int(value) for name, value in answer.headers if name.lower() == "content-length"), at + 1)
-        if at >= length:  # said before the client has it all, and its test may end
-            exchange.complain(f"{told}{length} bytes")
+        if at >= length:  # reported before the client has the whole response, after which its test may end
+            exchange.complain(f"{problem}{length} bytes")
         exchange.send(answer.head)
-        for piece in answer.pieces() if left else ():
-            exchange.send(answer.framed(piece[:left]))
-            left -= len(piece[:left])
-            if not left:
+        for piece in answer.pieces() if remaining else ():
+            exchange.send(answer.framed(piece[:remaining]))
+            remaining -= len(piece[:remaining])
+            if not remaining:
                 break
-        if left and at < length:
-            exchange.complain(f"{told}{at - left} bytes")
-        return _cut(exchange, reset)
+        if remaining and at < length:
+            exchange.complain(f"{problem}{at - remaining} bytes")
+        return _close(exchange, reset)
 
-    return Fault(_name("cut_in_answer", at=at, reset=reset or None), play)
+    return Fault(_format_call("cut_in_answer", at=at, reset=reset or None), play)
 
 
 def cut_after_work(*, reset: bool = False) -> Fault:
-    """Sekha does the work, and the connection ends instead of its answer: what was to be stored is stored.
+    """Close the connection instead of sending Sekha's response, after it has done the work: a write is stored.
 
     Args:
-        reset: Whether it ends with a reset.
+        reset: Whether to close it with a TCP reset.
     """
 
     def play(exchange: Exchange) -> bool:
         for _ in exchange.ask().wire():
             pass
-        return _cut(exchange, reset)
+        return _close(exchange, reset)
 
-    return Fault(_name("cut_after_work", reset=reset or None), play)
+    return Fault(_format_call("cut_after_work", reset=reset or None), play)
 
 
 def stale_keep_alive() -> Fault:
-    """A good answer, and then the idle connection is closed without a word: the client's next request finds it dead."""
+    """Relay Sekha's response and then close the idle connection, so that the client's next request finds it stale."""
 
     def play(exchange: Exchange) -> bool:
-        if _CORK is not None:  # the end leaves together with the answer, so that the client's next call comes after it
-            exchange.connection.setsockopt(socket.IPPROTO_TCP, _CORK, 1)
+        if _CORK_OPTION is not None:  # the FIN leaves with the response, so that it arrives before the next request
+            exchange.connection.setsockopt(socket.IPPROTO_TCP, _CORK_OPTION, 1)
         relay(exchange)
         return False
 
@@ -118,10 +118,10 @@ def stale_keep_alive() -> Fault:
 
 
 def delay(seconds: float) -> Fault:
-    """Sekha does the work at once, and its answer comes later.
+    """Delay Sekha's response; the work is done without delay.
 
     Args:
-        seconds: How much later; a `FakeClock` moves on instead of waiting. To wait really, see `hold`.
+        seconds: The delay; a `FakeClock` moves on instead of waiting. For a real wait, see `hold`.
     """
 
     def play(exchange: Exchange) -> bool:
@@ -131,14 +131,14 @@ def delay(seconds: float) -> Fault:
         exchange.send(data)
         return answer.keeps_connection
 
-    return Fault(_name("delay", seconds), play)
+    return Fault(_format_call("delay", seconds), play)
 
 
 def hold(until: Optional[threading.Event] = None) -> Fault:
-    """Sekha does the work at once, and its answer is held back.
+    """Hold back Sekha's response until an event; the work is done without delay.
 
     Args:
-        until: What lets the answer go; None never does, so that the client's timeout ends the call.
+        until: The event; None waits forever, so that the client's timeout ends the call.
     """
 
     def play(exchange: Exchange) -> bool:
@@ -152,7 +152,7 @@ def hold(until: Optional[threading.Event] = None) -> Fault:
 
 
 def drip(size: int = 1, pause: float = 0.0) -> Fault:
-    """Sekha's answer in small pieces, its headers too.
+    """Send Sekha's response slowly, in small pieces, headers included.
 
     Args:
         size: Bytes of a piece.
@@ -167,18 +167,18 @@ def drip(size: int = 1, pause: float = 0.0) -> Fault:
                 exchange.wait(pause)
         return answer.keeps_connection
 
-    return Fault(_name("drip", size, pause), play)
+    return Fault(_format_call("drip", size, pause), play)
 
 
 def answer_with(status: int, body: object = None, headers: Optional[Mapping[str, str]] = None) -> Fault:
-    """This answer instead of Sekha's, which is not asked.
+    """Send this response without asking Sekha.
 
     Args:
         status: The status code.
         body: Bytes are sent as they are, text as plain text, everything else as JSON; None is no body.
         headers: Further headers, such as ``{"retry-after": "2"}``.
     """
-    kind, data = _encoded(body)
+    kind, data = _encode_body(body)
     named = {"content-type": kind, **{name.lower(): value for name, value in (headers or {}).items()}}
     pairs = [(name, value) for name, value in named.items() if value]
     wire = head(status, "Scripted", [*pairs, ("content-length", str(len(data)))]) + data
@@ -187,11 +187,11 @@ def answer_with(status: int, body: object = None, headers: Optional[Mapping[str,
         exchange.send(wire)
         return named.get("connection", "").lower() != "close"
 
-    return Fault(_name("answer_with", status), play)
+    return Fault(_format_call("answer_with", status), play)
 
 
 def garbage(data: bytes = b"\x00\xff this is not HTTP\r\n\r\n") -> Fault:
-    """Something that is no answer, and then the end of the connection; Sekha is not asked.
+    """Send bytes that are not HTTP and close the connection, without asking Sekha.
 
     Args:
         data: The bytes.
@@ -204,13 +204,13 @@ def garbage(data: bytes = b"\x00\xff this is not HTTP\r\n\r\n") -> Fault:
     return Fault("garbage()", play)
 
 
-def _cut(exchange: Exchange, reset: bool) -> bool:
+def _close(exchange: Exchange, reset: bool) -> bool:
     if reset:
         exchange.reset()
     return False
 
 
-def _encoded(body: object) -> tuple[str, bytes]:
+def _encode_body(body: object) -> tuple[str, bytes]:
     if body is None:
         return "", b""
     if isinstance(body, bytes):
@@ -220,7 +220,7 @@ def _encoded(body: object) -> tuple[str, bytes]:
     return "application/json", json.dumps(body).encode()
 
 
-def _name(function: str, *given: object, **named: object) -> str:
+def _format_call(function: str, *given: object, **named: object) -> str:
     shown = [repr(value) for value in given]
     shown += [f"{name}={value!r}" for name, value in named.items() if value is not None]
     return f"{function}({', '.join(shown)})"

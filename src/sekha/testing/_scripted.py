@@ -1,4 +1,4 @@
-"""A local Sekha behind a loopback socket that does to its answers what a test has written down."""
+"""A local Sekha behind a proxy that plays scripted faults."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ from urllib.parse import urlsplit
 from typing_extensions import Unpack
 
 from sekha import AsyncSekhaClient, SekhaClient
-from sekha._async.service import AsyncClientOptions
-from sekha._concurrency import Clock
-from sekha._sync.service import ClientOptions
+from sekha._async.base import AsyncClientOptions
+from sekha._concurrency.clock import Clock
+from sekha._sync.base import ClientOptions
 from sekha.local import LocalSekha, LocalSekhaError
 from sekha.local.server import Options
 from sekha.testing._clock import FakeClock, use_clock
 from sekha.testing._exchange import Exchange
 from sekha.testing._faults import Fault, answer_with, relay
-from sekha.testing._sockets import Seen, SocketServer
+from sekha.testing._sockets import ReceivedRequest, SocketServer
 
 ServerName = Literal["controller", "bridge"]
-_SECRET = ("authorization", "proxy-authorization", "cookie", "x-api-key", "api-key")
+_SECRET_HEADERS = ("authorization", "proxy-authorization", "cookie", "x-api-key", "api-key")
 
 
 @dataclass(frozen=True)
 class SeenRequest:
-    """A request that a `ScriptedSekha` has seen.
+    """A request that a `ScriptedSekha` has received.
 
     Attributes:
         server: ``controller`` (with the MCP tools) or ``bridge``.
@@ -43,9 +43,9 @@ class SeenRequest:
         query: The query, decoded.
         headers: The headers, names in lower case; keys are masked.
         body: The bytes of the body.
-        connection: The number of the connection that it came on, from 1, for each server.
-        time: When it was there, in seconds since 1970.
-        fault: The fault that was played, by name; None for a plain answer.
+        connection: The number of its connection, from 1, for each server.
+        time: The time of arrival, in seconds since 1970.
+        fault: The name of the fault that was played; None if there was none.
     """
 
     server: ServerName
@@ -70,36 +70,36 @@ class SeenRequest:
 
 
 @dataclass
-class _Scripted:
-    """A fault that was written down."""
+class _ScriptedFault:
+    """A fault, and the requests that it is for."""
 
     line: str
     fault: Fault
     times: int
     server: Optional[ServerName]
-    left: int
+    remaining: int
 
-    def is_for(self, request: Seen, route: str, server: ServerName) -> bool:
+    def matches(self, request: ReceivedRequest, route: str, server: ServerName) -> bool:
         return (
-            self.left > 0
+            self.remaining > 0
             and (self.server or server) == server
-            and (request.line == self.line or ("{" in self.line and _nameless(self.line) == _nameless(route)))
+            and (request.line == self.line or ("{" in self.line and _without_names(self.line) == _without_names(route)))
         )
 
 
 class ScriptedSekha:
-    """A local Sekha for tests: faults can be scripted, every request is noted, and time passes only on its clock.
+    """A local Sekha for tests, with scripted faults, recorded requests, and a clock of its own.
 
-    It listens on ports of its own before a `sekha.local.LocalSekha`, so its answers are real ones wherever no fault is
-    written down. Used in a ``with`` block it fails in the end, as `check` does, if the block did not.
+    It is a proxy in front of a `sekha.local.LocalSekha`, so its responses are real ones unless a fault is scripted. At
+    the end of a ``with`` block that raises nothing, `check` is called.
 
     Args:
-        sekha: A local Sekha that runs, and goes on afterwards; without it, one is started and stopped.
+        sekha: A running local Sekha, which keeps running; by default, one is started and stopped.
         clock: The clock of its clients and of its delays; a new `FakeClock` by default.
 
     Attributes:
         requests: Every request so far (`SeenRequest`), in the order of arrival.
-        sekha: The local Sekha itself; its own addresses know no fault, and note nothing.
+        sekha: The local Sekha itself; its own addresses play no faults, and record nothing.
         clock: The clock.
 
     Example:
@@ -120,33 +120,33 @@ class ScriptedSekha:
     """
 
     def __init__(self, sekha: Optional[LocalSekha] = None, *, clock: Optional[Clock] = None) -> None:
-        self._is_lent = sekha is not None
+        self._owns_sekha = sekha is None
         self.sekha: LocalSekha = LocalSekha() if sekha is None else sekha
         self.clock: Clock = FakeClock() if clock is None else clock
         self.requests: List[SeenRequest] = []
-        self._servers: Dict[ServerName, _Front] = {}
-        self._script: List[_Scripted] = []
+        self._proxies: Dict[ServerName, _FaultProxy] = {}
+        self._script: List[_ScriptedFault] = []
         self._problems: List[str] = []
         self._lock = threading.Lock()
         self._stack = ExitStack()
 
     def start(self) -> None:
-        """Start what is to be started; then it answers."""
+        """Start the proxies, and the local Sekha unless it runs already."""
         with ExitStack() as stack:
-            if not self._is_lent:
+            if self._owns_sekha:
                 stack.enter_context(self.sekha)
             urls: Dict[ServerName, str] = {
                 "controller": self.sekha.controller_url,
                 "bridge": self.sekha.bridge_url,
             }
             for name, url in urls.items():
-                front = self._servers[name] = _Front(self, name, url, self.sekha.routes[name])
-                stack.callback(front.close)
-            stack.callback(self._servers.clear)
+                proxy = self._proxies[name] = _FaultProxy(self, name, url, self.sekha.routes[name])
+                stack.callback(proxy.close)
+            stack.callback(self._proxies.clear)
             self._stack = stack.pop_all()
 
     def stop(self) -> None:
-        """Close every connection and stop; what was not asked for is not told (see `check`)."""
+        """Close every connection and stop, without a `check`."""
         self._stack.close()
 
     def __enter__(self) -> ScriptedSekha:
@@ -160,17 +160,17 @@ class ScriptedSekha:
         if kind is None:
             self.check()
 
-    # How it is reached
+    # Clients
 
     @property
     def controller_url(self) -> str:
         """Address of controller and MCP tools."""
-        return self._front("controller").url
+        return self._proxy("controller").url
 
     @property
     def bridge_url(self) -> str:
         """Address of the bridge."""
-        return self._front("bridge").url
+        return self._proxy("bridge").url
 
     @property
     def api_key(self) -> str:
@@ -179,11 +179,11 @@ class ScriptedSekha:
 
     @property
     def options(self) -> Options:
-        """What connects a client of your own: `SekhaClient(**sekha.options)`. It waits really, see `use_clock`."""
+        """Settings for your own client: `SekhaClient(**sekha.options)`. It uses the real clock; see `use_clock`."""
         return {**self.sekha.options, "controller_url": self.controller_url, "bridge_url": self.bridge_url}
 
     def client(self, **options: Unpack[ClientOptions]) -> SekhaClient:
-        """A blocking client that reads the clock; close it in the end.
+        """Create a blocking client that uses the clock; close it at the end.
 
         Args:
             options: Settings, as for `sekha.SekhaClient`.
@@ -194,7 +194,7 @@ class ScriptedSekha:
         return client
 
     def async_client(self, **options: Unpack[AsyncClientOptions]) -> AsyncSekhaClient:
-        """An awaited client that reads the clock; close it in the end.
+        """Create an async client that uses the clock; close it at the end.
 
         Args:
             options: Settings, as for `sekha.AsyncSekhaClient`.
@@ -204,16 +204,16 @@ class ScriptedSekha:
         use_clock(client, self.clock)
         return client
 
-    # What tests say
+    # The script
 
     def fail(self, line: str, fault: Fault, times: int = 1, *, server: Optional[ServerName] = None) -> None:
-        """Let something happen to the next requests of this kind. Faults of the same requests happen in their order.
+        """Script a fault for the next requests of this kind. Faults of the same requests happen in their order.
 
         Args:
             line: Method and path: ``GET /api/v1/conversations/{id}`` for any, with an id in it for that one.
-            fault: What happens, such as `cut_after_work()`.
-            times: To how many requests.
-            server: ``controller`` or ``bridge``, for routes that both have, such as ``GET /health``; else both count.
+            fault: The fault, such as `cut_after_work()`.
+            times: The number of requests that it happens to.
+            server: ``controller`` or ``bridge``, for routes that both have, such as ``GET /health``; default: either.
 
         Raises:
             ValueError: There is no such route, or nothing would happen.
@@ -232,33 +232,33 @@ class ScriptedSekha:
         if times < 1:
             raise ValueError(f"times={times}: a fault happens at least once")
         names: Sequence[ServerName] = ("controller", "bridge") if server is None else (server,)
-        known = [route for name in names for route in self._front(name).routes]
+        known = [route for name in names for route in self._proxy(name).routes]
         method, _, path = line.partition(" ")
         if not (
-            any(_nameless(line) == _nameless(route) for route in known)
-            or ("{" not in line and any(self._front(name).route(method, path) for name in names))
+            any(_without_names(line) == _without_names(route) for route in known)
+            or ("{" not in line and any(self._proxy(name).route(method, path) for name in names))
         ):
             close = difflib.get_close_matches(line, known, 3, 0.5)
             raise ValueError(f"there is no route {line!r}{'; near it: ' if close else ''}{', '.join(close)}")
         with self._lock:
-            self._script.append(_Scripted(line, fault, times, server, times))
+            self._script.append(_ScriptedFault(line, fault, times, server, times))
 
     def refuse(self, server: Optional[ServerName] = None) -> None:
-        """Refuse connections from now on, until `accept`; those that are open end.
+        """Refuse connections from now on, until `accept`; open ones are closed.
 
-        Nobody sees a refused connection, so nothing fails if there was none.
+        A refused connection cannot be observed, so `check` does not fail if there was none.
 
         Args:
             server: ``controller`` or ``bridge``; both by default.
         """
-        for name, front in self._servers.items():
+        for name, proxy in self._proxies.items():
             if server in (None, name):
-                front.refuse()
+                proxy.refuse()
 
     def accept(self) -> None:
-        """Take connections again, on the same ports."""
-        for front in self._servers.values():
-            front.listen()
+        """Accept connections again, on the same ports."""
+        for proxy in self._proxies.values():
+            proxy.listen()
 
     @contextmanager
     def refusing(self, server: Optional[ServerName] = None) -> Generator[None, None, None]:
@@ -288,49 +288,49 @@ class ScriptedSekha:
             self.accept()
 
     def check(self) -> None:
-        """Fail if a fault has not happened as it was written down, or if a request came that no route is for.
+        """Fail if a scripted fault has not happened, or if there was a request without a route.
 
-        What was told is not told again.
+        Each problem is reported once.
 
         Raises:
-            AssertionError: It says all of it.
+            AssertionError: It lists all problems.
         """
-        __tracebackhide__ = True  # pytest shows the words alone
+        __tracebackhide__ = True  # pytest then shows the message only
         with self._lock:
             problems, self._problems = self._problems, []
             for one in self._script:
-                if one.left:
-                    done = one.times - one.left
+                if one.remaining:
+                    done = one.times - one.remaining
                     problems.append(f"{one.fault.name} on {one.line} happened {done} of {one.times} times")
             self._script.clear()
         if problems:
             raise AssertionError("local Sekha: " + "; ".join(problems))
 
-    # What the servers ask
+    # For the proxies
 
-    def _front(self, name: ServerName) -> _Front:
-        if name not in self._servers:
+    def _proxy(self, name: ServerName) -> _FaultProxy:
+        if name not in self._proxies:
             raise LocalSekhaError("this ScriptedSekha is not running: use it in a `with` block, or call start()")
-        return self._servers[name]
+        return self._proxies[name]
 
-    def _take(self, request: Seen, front: _Front) -> Optional[Fault]:
-        """Notes a request, and gives the fault that is next for it."""
-        route = front.route(request.method, request.path)
+    def _record(self, request: ReceivedRequest, proxy: _FaultProxy) -> Optional[Fault]:
+        """Record a request, and return the next fault for it."""
+        route = proxy.route(request.method, request.path)
         with self._lock:
             if not route:
-                self._problems.append(f"{request.line} came to the {front.name}, which has no such route")
+                self._problems.append(f"{request.line} came to the {proxy.name}, which has no such route")
             fault: Optional[Fault] = None
             for one in self._script:
-                if one.is_for(request, route, front.name):
-                    one.left -= 1
+                if one.matches(request, route, proxy.name):
+                    one.remaining -= 1
                     fault = one.fault
                     break
             seen = SeenRequest(
-                server=front.name,
+                server=proxy.name,
                 method=request.method,
                 path=request.path,
                 query=request.query,
-                headers={name: self._masked(name, value) for name, value in request.headers.items()},
+                headers={name: self._mask(name, value) for name, value in request.headers.items()},
                 body=request.body,
                 connection=request.connection,
                 time=time.time(),
@@ -339,48 +339,50 @@ class ScriptedSekha:
             self.requests.append(seen)
         return fault
 
-    def _masked(self, name: str, value: str) -> str:
-        if name in _SECRET:
+    def _mask(self, name: str, value: str) -> str:
+        if name in _SECRET_HEADERS:
             return "Bearer ***" if value.startswith("Bearer ") else "***"
         return value.replace(self.api_key, "***")
 
-    def _complain(self, problem: str) -> None:
+    def _add_problem(self, problem: str) -> None:
         with self._lock:
             self._problems.append(problem)
 
 
-class _Front(SocketServer):
-    """What stands before one of the two servers."""
+class _FaultProxy(SocketServer):
+    """A proxy in front of one of the two servers."""
 
     def __init__(self, owner: ScriptedSekha, name: ServerName, url: str, routes: Sequence[str]) -> None:
         self._owner = owner
         self.name: ServerName = name
         self.routes = routes
-        self._patterns = [(route, re.compile(_nameless(re.escape(route), "[^/]+"))) for route in routes]
+        self._patterns = [(route, re.compile(_without_names(re.escape(route), "[^/]+"))) for route in routes]
         parts = urlsplit(url)
-        self._sekha = (parts.hostname or "", parts.port or 0)
+        self._upstream_address = (parts.hostname or "", parts.port or 0)
         super().__init__()
 
     def route(self, method: str, path: str) -> str:
-        """The route of a request, such as ``GET /api/v1/conversations/{id}``; empty if there is none."""
+        """Return the route of a request, such as ``GET /api/v1/conversations/{id}``; empty if there is none."""
         line = f"{method} {path}"
         return next((route for route, pattern in self._patterns if pattern.fullmatch(line)), "")
 
-    def serve(self, connection: socket.socket, request: Seen) -> bool:
-        fault = self._owner._take(request, self)
+    def serve(self, connection: socket.socket, request: ReceivedRequest) -> bool:
+        fault = self._owner._record(request, self)
         play = relay if fault is None else fault.play
         if "transfer-encoding" in request.headers:
-            self._owner._complain(f"{request.line}: a body in chunks is not understood here; send its length")
+            self._owner._add_problem(f"{request.line}: a body in chunks is not understood here; send its length")
             play = answer_with(411, None, {"connection": "close"}).play
-        exchange = Exchange(request, connection, self._sekha, self._wait, self.closing, self._owner._complain)
+        exchange = Exchange(
+            request, connection, self._upstream_address, self._wait, self.closing, self._owner._add_problem
+        )
         try:
             return play(exchange)
         except OSError:
-            return False  # the client left, or Sekha ended the connection itself
+            return False  # the client disconnected, or Sekha closed the connection itself
         except http.client.HTTPException:
-            return False  # Sekha ended it in the middle of its answer
+            return False  # Sekha closed it in the middle of its response
         except Exception as error:
-            self._owner._complain(f"{fault.name if fault else 'no fault'} on {request.line} raised {error!r}")
+            self._owner._add_problem(f"{fault.name if fault else 'no fault'} on {request.line} raised {error!r}")
             return False
         finally:
             exchange.end()
@@ -393,6 +395,6 @@ class _Front(SocketServer):
             self.closing.wait(seconds)
 
 
-def _nameless(line: str, instead: str = "{}") -> str:
-    """A line whose placeholders have no names."""
-    return re.sub(r"\\?\{[^/]*?\\?\}", lambda _: instead, line)
+def _without_names(line: str, replacement: str = "{}") -> str:
+    """Replace the placeholders of a route, such as `{id}`."""
+    return re.sub(r"\\?\{[^/]*?\\?\}", lambda _: replacement, line)

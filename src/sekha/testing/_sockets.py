@@ -1,4 +1,4 @@
-"""Servers on real loopback sockets, a thread for each connection: every byte that they send is chosen by hand."""
+"""Servers on loopback sockets that control every byte they send, with a thread for each connection."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from typing import Any, Callable, Dict, List, Optional, Set, Tuple
 from urllib.parse import parse_qsl, urlsplit
 
-_SHARED = getattr(socket, "SO_REUSEPORT", socket.SO_REUSEADDR)
-_LIMIT = 10  # seconds that threads get to end
+_REUSE_OPTION = getattr(socket, "SO_REUSEPORT", socket.SO_REUSEADDR)
+_JOIN_TIMEOUT = 10  # seconds
 
 
 @dataclass(frozen=True)
-class Seen:
-    """A request as it stood on the wire."""
+class ReceivedRequest:
+    """A request as it was received."""
 
     method: str
     target: str
@@ -49,7 +49,7 @@ class Seen:
 
     @property
     def line(self) -> str:
-        """Method and path, as scripts name them."""
+        """Method and path, such as ``GET /health``."""
         return f"{self.method} {self.path}"
 
     @property
@@ -59,24 +59,24 @@ class Seen:
 
 
 class SocketServer:
-    """Listens on a free port of this machine; subclasses say what becomes of a request.
+    """A server on a free port of this machine; subclasses handle the requests.
 
     Args:
-        listening: Whether it takes connections at once; before `listen` they are refused.
-        host: The address; one of IPv6 has a colon in it.
-        tls: Speaks TLS with this.
+        listening: Whether it accepts connections from the start; otherwise they are refused until `listen`.
+        host: The address; an IPv6 address has a colon.
+        tls: The context for TLS; None for plain HTTP.
 
     Attributes:
-        url: Its address.
-        closing: Set as soon as it is being closed; whoever waits in `serve` looks at it.
+        url: The URL of the server.
+        closing: Set when the server begins to close; code that waits in `serve` checks it.
     """
 
     def __init__(
         self, *, listening: bool = True, host: str = "127.0.0.1", tls: Optional[ssl.SSLContext] = None
     ) -> None:
         self._tls = tls
-        self._place = bound((host, 0))  # keeps the port while nobody listens
-        self._address: Tuple[str, int] = self._place.getsockname()[:2]
+        self._reserved = bind_socket((host, 0))  # reserves the port while the server does not listen
+        self._address: Tuple[str, int] = self._reserved.getsockname()[:2]
         self.url = f"{'https' if tls else 'http'}://{f'[{host}]' if ':' in host else host}:{self._address[1]}"
         self.closing = threading.Event()
         self._lock = threading.Lock()
@@ -88,41 +88,41 @@ class SocketServer:
         if listening:
             self.listen()
 
-    def serve(self, connection: socket.socket, request: Seen) -> bool:
-        """Do something about a request; whether the connection stays open. Called in the thread of the connection."""
+    def serve(self, connection: socket.socket, request: ReceivedRequest) -> bool:
+        """Handle a request in the thread of its connection; return whether the connection stays open."""
         raise NotImplementedError
 
     @property
     def connections(self) -> int:
-        """How many connections there have been."""
+        """The number of connections so far."""
         return self._connections
 
     @property
     def open_connections(self) -> int:
-        """How many connections are open now, as far as the server knows."""
+        """The number of connections that the server regards as open."""
         with self._lock:
             return len(self._open)
 
     def listen(self) -> None:
-        """Take connections from now on."""
+        """Accept connections from now on."""
         if self._listener is None:
-            listener = self._listener = bound(self._address)
+            listener = self._listener = bind_socket(self._address)
             listener.listen(256)
             self._acceptor = self._start(self._accept, listener)
 
     def refuse(self) -> None:
-        """Refuse connections from now on, and end those that are open; `listen` takes them again, on the same port."""
+        """Refuse connections from now on, and close the open ones; `listen` accepts them again, on the same port."""
         with self._lock:
             listener, self._listener = self._listener, None
         if listener is not None and self._acceptor is not None:
             with contextlib.suppress(OSError), socket.create_connection(self._address, 1):
                 pass  # wakes the acceptor
-            self._acceptor.join(_LIMIT)
+            self._acceptor.join(_JOIN_TIMEOUT)
             listener.close()
         self.drop()
 
     def drop(self) -> None:
-        """Close every connection now, as servers do with those that are idle."""
+        """Close every connection now, as servers do with idle ones."""
         with self._lock:
             connections = list(self._open)
         for connection in connections:
@@ -130,13 +130,13 @@ class SocketServer:
                 connection.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
-        """Close everything; threads end."""
+        """Close all sockets, and wait for the threads to end."""
         self.closing.set()
         self.refuse()
         for thread in self._threads:
-            thread.join(_LIMIT)
+            thread.join(_JOIN_TIMEOUT)
             assert not thread.is_alive()
-        self._place.close()
+        self._reserved.close()
 
     # The threads
 
@@ -162,20 +162,20 @@ class SocketServer:
     def _serve(self, connection: socket.socket, number: int) -> None:
         try:
             if self._tls is not None:
-                connection = self._secured(connection, self._tls)
+                connection = self._start_tls(connection, self._tls)
             received = b""
             while True:
                 request, received = _read_request(connection, received, number)
                 if request is None or not self.serve(connection, request):
                     return
         except OSError:
-            pass  # the client went away
+            pass  # the client disconnected
         finally:
             with self._lock:
                 self._open.discard(connection)
             connection.close()
 
-    def _secured(self, connection: socket.socket, tls: ssl.SSLContext) -> socket.socket:
+    def _start_tls(self, connection: socket.socket, tls: ssl.SSLContext) -> socket.socket:
         secured = tls.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
         with self._lock:
             self._open.discard(connection)
@@ -183,7 +183,9 @@ class SocketServer:
         try:
             secured.do_handshake()
         except OSError:
-            with contextlib.suppress(OSError):  # a client that still sends would not read why, but meet a reset
+            with contextlib.suppress(
+                OSError
+            ):  # without reading on, a client that still sends gets a reset, not the TLS alert
                 secured.shutdown(socket.SHUT_WR)
                 while socket.socket.recv(secured, 65536):
                     pass
@@ -194,12 +196,12 @@ class SocketServer:
         return secured
 
 
-def bound(address: Tuple[str, int]) -> socket.socket:
-    """A socket that has this address, and shares it with others who ask for it in the same way."""
+def bind_socket(address: Tuple[str, int]) -> socket.socket:
+    """Bind a socket to an address that several such sockets can share."""
     family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
     found = socket.socket(family, socket.SOCK_STREAM)
     try:
-        found.setsockopt(socket.SOL_SOCKET, _SHARED, 1)
+        found.setsockopt(socket.SOL_SOCKET, _REUSE_OPTION, 1)
         found.bind(address)
     except BaseException:
         found.close()
@@ -207,8 +209,8 @@ def bound(address: Tuple[str, int]) -> socket.socket:
     return found
 
 
-def _read_request(connection: socket.socket, received: bytes, number: int) -> Tuple[Optional[Seen], bytes]:
-    """The next request, and the bytes behind it; None if the client closed the connection."""
+def _read_request(connection: socket.socket, received: bytes, number: int) -> Tuple[Optional[ReceivedRequest], bytes]:
+    """Return the next request, and the bytes after it; None if the client has closed the connection."""
     while b"\r\n\r\n" not in received:
         piece = connection.recv(65536)
         if not piece:
@@ -225,4 +227,4 @@ def _read_request(connection: socket.socket, received: bytes, number: int) -> Tu
         if not piece:
             return None, b""
         rest += piece
-    return Seen(method, target, pairs, rest[:length], number, head), rest[length:]
+    return ReceivedRequest(method, target, pairs, rest[:length], number, head), rest[length:]

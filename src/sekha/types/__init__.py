@@ -142,3 +142,7 @@ __all__ = [
     "UnreadableConversation",
     "Usage",
 ]
+
+
+def __dir__() -> list[str]:
+    return [*__all__, *(name for name in globals() if name.startswith("__"))]

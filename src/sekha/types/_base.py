@@ -14,7 +14,7 @@ _TIME = re.compile(
 )
 
 
-def regular_time(value: str) -> str:
+def normalize_timestamp(value: str) -> str:
     """The same moment as ``YYYY-MM-DDTHH:MM:SS.ffffff+00:00``; a text that is no time stamp comes back unchanged.
 
     Args:
@@ -35,27 +35,27 @@ def regular_time(value: str) -> str:
         return value
 
 
-def opened(cls: _T) -> _T:
+def allow_extra(cls: _T) -> _T:
     """Keep the keys that a newer server adds."""
     cls.__pydantic_config__ = {"extra": "allow"}  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue] - read by pydantic; written in the class body it upsets the type checkers
     return cls
 
 
-def closed(cls: _T) -> _T:
+def forbid_extra(cls: _T) -> _T:
     """Refuse keys that nobody would read; they are most often misspelt."""
     cls.__pydantic_config__ = {"extra": "forbid"}  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue] - as above
     return cls
 
 
-Timestamp = Annotated[str, AfterValidator(regular_time)]
+Timestamp = Annotated[str, AfterValidator(normalize_timestamp)]
 Number = Union[int, float]
 """A number as the server wrote it: 5 stays 5, 5.0 stays 5.0."""
 
-Text = Annotated[str, Field(min_length=1)]
+NonEmptyStr = Annotated[str, Field(min_length=1)]
 Importance = Annotated[int, Field(ge=1, le=10)]
-Size = Annotated[int, Field(ge=1, le=2**32 - 1)]
+PositiveU32 = Annotated[int, Field(ge=1, le=2**32 - 1)]
 Offset = Annotated[int, Field(ge=0, le=2**32 - 1)]
 Days = Annotated[int, Field(ge=0, le=36500)]
 Budget = Annotated[int, Field(ge=0, le=2**53)]
-Query = Annotated[str, Field(pattern=r"\S")]
+NonBlankStr = Annotated[str, Field(pattern=r"\S")]
 """A text that is more than white space."""

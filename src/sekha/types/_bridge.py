@@ -4,10 +4,10 @@ from typing import Dict, List, Optional
 
 from typing_extensions import NotRequired, TypedDict
 
-from sekha.types._base import Timestamp, opened
+from sekha.types._base import Timestamp, allow_extra
 
 
-@opened
+@allow_extra
 class ChatMessage(TypedDict):
     """What a model said."""
 
@@ -15,7 +15,7 @@ class ChatMessage(TypedDict):
     content: Optional[str]
 
 
-@opened
+@allow_extra
 class ChatChoice(TypedDict):
     """One answer of a model."""
 
@@ -24,7 +24,7 @@ class ChatChoice(TypedDict):
     finish_reason: Optional[str]
 
 
-@opened
+@allow_extra
 class Usage(TypedDict):
     """Tokens used; None where the server does not count."""
 
@@ -33,7 +33,7 @@ class Usage(TypedDict):
     total_tokens: Optional[int]
 
 
-@opened
+@allow_extra
 class ChatCompletion(TypedDict):
     """A chat completion, in OpenAI's shape."""
 
@@ -45,7 +45,7 @@ class ChatCompletion(TypedDict):
     usage: Usage
 
 
-@opened
+@allow_extra
 class ChatDelta(TypedDict, total=False):
     """What a chunk adds to the message."""
 
@@ -53,7 +53,7 @@ class ChatDelta(TypedDict, total=False):
     content: Optional[str]
 
 
-@opened
+@allow_extra
 class ChunkChoice(TypedDict):
     """One choice in a chunk of a stream."""
 
@@ -62,7 +62,7 @@ class ChunkChoice(TypedDict):
     finish_reason: NotRequired[Optional[str]]
 
 
-@opened
+@allow_extra
 class ChatCompletionChunk(TypedDict):
     """A piece of a streamed chat completion."""
 
@@ -74,7 +74,7 @@ class ChatCompletionChunk(TypedDict):
     usage: NotRequired[Optional[Usage]]
 
 
-@opened
+@allow_extra
 class EmbeddingItem(TypedDict):
     """One vector in OpenAI's shape."""
 
@@ -83,7 +83,7 @@ class EmbeddingItem(TypedDict):
     embedding: List[float]
 
 
-@opened
+@allow_extra
 class Embedding(TypedDict):
     """Vectors of texts, in OpenAI's shape (``data``) and the bridge's (``embedding``: the first vector)."""
 
@@ -96,7 +96,7 @@ class Embedding(TypedDict):
     tokens_used: NotRequired[Optional[int]]
 
 
-@opened
+@allow_extra
 class ModelInfo(TypedDict):
     """A model that the bridge can use."""
 
@@ -109,7 +109,7 @@ class ModelInfo(TypedDict):
     supports_audio: NotRequired[Optional[bool]]
 
 
-@opened
+@allow_extra
 class RouteDecision(TypedDict):
     """Which model the bridge would use for a task."""
 
@@ -120,7 +120,7 @@ class RouteDecision(TypedDict):
     provider_type: NotRequired[Optional[str]]
 
 
-@opened
+@allow_extra
 class CircuitBreaker(TypedDict):
     """Whether a provider is being asked: ``closed`` (yes), ``open`` (not for a minute) or ``half_open``."""
 
@@ -131,7 +131,7 @@ class CircuitBreaker(TypedDict):
     last_state_change: NotRequired[Optional[Timestamp]]
 
 
-@opened
+@allow_extra
 class ProviderState(TypedDict):
     """How a model provider is."""
 
@@ -140,7 +140,7 @@ class ProviderState(TypedDict):
     models_count: NotRequired[Optional[int]]
 
 
-@opened
+@allow_extra
 class ProviderHealth(TypedDict):
     """How the bridge's model providers are."""
 
@@ -150,7 +150,7 @@ class ProviderHealth(TypedDict):
     total_models: NotRequired[Optional[int]]
 
 
-@opened
+@allow_extra
 class BridgeSummary(TypedDict):
     """A summary of texts."""
 
@@ -161,7 +161,7 @@ class BridgeSummary(TypedDict):
     message_count: NotRequired[Optional[int]]
 
 
-@opened
+@allow_extra
 class Extraction(TypedDict):
     """Names and things found in a text, by kind."""
 
@@ -169,7 +169,7 @@ class Extraction(TypedDict):
     model: str
 
 
-@opened
+@allow_extra
 class ImportanceScore(TypedDict):
     """How important a conversation is, 1 to 10, and why."""
 

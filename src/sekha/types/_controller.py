@@ -4,11 +4,11 @@ from typing import Dict, List, Optional, Sequence
 
 from typing_extensions import NotRequired, TypedDict
 
-from sekha.types._base import Number, Timestamp, opened
+from sekha.types._base import Number, Timestamp, allow_extra
 from sekha.types._messages import Message
 
 
-@opened
+@allow_extra
 class Conversation(TypedDict):
     """A conversation, without its messages."""
 
@@ -23,7 +23,7 @@ class Conversation(TypedDict):
     importance_score: NotRequired[Optional[Number]]
 
 
-@opened
+@allow_extra
 class ConversationMetadata(TypedDict):
     """What a list says about a conversation beside its label and folder."""
 
@@ -32,7 +32,7 @@ class ConversationMetadata(TypedDict):
     importance_score: NotRequired[Optional[Number]]
 
 
-@opened
+@allow_extra
 class ConversationListItem(TypedDict):
     """A conversation in a list; ``timestamp`` is its last change."""
 
@@ -43,7 +43,7 @@ class ConversationListItem(TypedDict):
     metadata: ConversationMetadata
 
 
-@opened
+@allow_extra
 class ConversationListResponse(TypedDict):
     """One page of conversations, the last changed first."""
 
@@ -53,14 +53,14 @@ class ConversationListResponse(TypedDict):
     page_size: int
 
 
-@opened
+@allow_extra
 class ConversationCount(TypedDict):
     """The answer of the count route."""
 
     count: int
 
 
-@opened
+@allow_extra
 class SearchMetadata(TypedDict):
     """What the controller says about a hit."""
 
@@ -68,7 +68,7 @@ class SearchMetadata(TypedDict):
     timestamp: NotRequired[Optional[Timestamp]]
 
 
-@opened
+@allow_extra
 class SearchResult(TypedDict):
     """A message that was found; ``score`` is a similarity, higher is better."""
 
@@ -83,7 +83,7 @@ class SearchResult(TypedDict):
     distance: NotRequired[float]
 
 
-@opened
+@allow_extra
 class QueryResponse(TypedDict):
     """Hits of a search, best first; ``truncated`` is there when filters were applied."""
 
@@ -94,7 +94,7 @@ class QueryResponse(TypedDict):
     truncated: NotRequired[bool]
 
 
-@opened
+@allow_extra
 class FullTextResponse(TypedDict):
     """Messages that hold the words."""
 
@@ -102,7 +102,7 @@ class FullTextResponse(TypedDict):
     total: int
 
 
-@opened
+@allow_extra
 class SummaryResponse(TypedDict):
     """A summary of a conversation."""
 
@@ -112,7 +112,7 @@ class SummaryResponse(TypedDict):
     generated_at: Timestamp
 
 
-@opened
+@allow_extra
 class PruneSuggestion(TypedDict):
     """A conversation that has not been used for long."""
 
@@ -126,7 +126,7 @@ class PruneSuggestion(TypedDict):
     recommendation: str
 
 
-@opened
+@allow_extra
 class PruneResponse(TypedDict):
     """What pruning would put away."""
 
@@ -134,7 +134,7 @@ class PruneResponse(TypedDict):
     total: int
 
 
-@opened
+@allow_extra
 class LabelSuggestion(TypedDict):
     """A label that would fit, with the confidence as a fraction."""
 
@@ -144,14 +144,14 @@ class LabelSuggestion(TypedDict):
     is_existing: NotRequired[Optional[bool]]
 
 
-@opened
+@allow_extra
 class ServiceCheck(TypedDict):
     """How a part of a service is."""
 
     status: str
 
 
-@opened
+@allow_extra
 class ServiceHealth(TypedDict):
     """How a service is: ``healthy``, ``degraded``, ``unhealthy``, ``unreachable``, ``unauthorized`` or
     ``not_configured``; ``checks`` has its parts, ``error`` the reason where there is one."""

@@ -4,7 +4,7 @@ from typing import List, NamedTuple, Optional
 
 from typing_extensions import TypedDict
 
-from sekha.types._base import opened
+from sekha.types._base import allow_extra
 
 
 class UnreadableConversation(NamedTuple):
@@ -19,7 +19,7 @@ class UnreadableConversation(NamedTuple):
     problem: str
 
 
-@opened
+@allow_extra
 class ImportFailure(TypedDict):
     """A conversation that was not imported.
 
@@ -34,7 +34,7 @@ class ImportFailure(TypedDict):
     may_have_been_applied: bool
 
 
-@opened
+@allow_extra
 class ImportProgress(TypedDict):
     """How far an import is: ``seen`` is the sum of the other four."""
 
@@ -45,7 +45,7 @@ class ImportProgress(TypedDict):
     failed: int
 
 
-@opened
+@allow_extra
 class ImportReport(ImportProgress):
     """What an import did, and what it could not do."""
 

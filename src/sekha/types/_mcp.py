@@ -4,12 +4,12 @@ from typing import List, Optional
 
 from typing_extensions import NotRequired, TypedDict
 
-from sekha.types._base import Number, Timestamp, opened
+from sekha.types._base import Number, Timestamp, allow_extra
 from sekha.types._controller import PruneSuggestion, SearchResult
 from sekha.types._messages import Message
 
 
-@opened
+@allow_extra
 class MemoryStored(TypedDict):
     """What ``memory_store`` stored."""
 
@@ -19,7 +19,7 @@ class MemoryStored(TypedDict):
     folder: str
 
 
-@opened
+@allow_extra
 class MemorySearchResponse(TypedDict):
     """Hits of ``memory_search``, best first; ``truncated`` is there when filters were applied."""
 
@@ -30,7 +30,7 @@ class MemorySearchResponse(TypedDict):
     truncated: NotRequired[bool]
 
 
-@opened
+@allow_extra
 class MemoryUpdated(TypedDict):
     """What ``memory_update`` changed."""
 
@@ -39,7 +39,7 @@ class MemoryUpdated(TypedDict):
     message: NotRequired[Optional[str]]
 
 
-@opened
+@allow_extra
 class MemoryContext(TypedDict):
     """What the memory knows about a conversation, without its messages."""
 
@@ -54,7 +54,7 @@ class MemoryContext(TypedDict):
     session_count: NotRequired[Optional[int]]
 
 
-@opened
+@allow_extra
 class ExportedConversation(TypedDict):
     """The conversation of an export."""
 
@@ -67,7 +67,7 @@ class ExportedConversation(TypedDict):
     updated_at: Timestamp
 
 
-@opened
+@allow_extra
 class MemoryExport(TypedDict):
     """A conversation with its messages; ``content`` is there for ``format="markdown"``."""
 
@@ -78,7 +78,7 @@ class MemoryExport(TypedDict):
     content: NotRequired[str]
 
 
-@opened
+@allow_extra
 class MemoryPruneResponse(TypedDict):
     """What ``memory_prune`` suggests to put away."""
 
@@ -89,7 +89,7 @@ class MemoryPruneResponse(TypedDict):
     estimated_token_savings: NotRequired[Optional[int]]
 
 
-@opened
+@allow_extra
 class ServerStats(TypedDict):
     """What a server says of ``memory_stats``; the rest of `MemoryStats` is counted by the client."""
 
@@ -100,7 +100,7 @@ class ServerStats(TypedDict):
     total_messages: NotRequired[Optional[int]]
 
 
-@opened
+@allow_extra
 class MemoryStats(TypedDict):
     """Numbers about a memory; ``total_messages`` is None where it was not counted."""
 

@@ -5,7 +5,7 @@ from typing import List, Optional, Union
 
 from typing_extensions import NotRequired, TypedDict
 
-from sekha.types._base import Timestamp, opened
+from sekha.types._base import Timestamp, allow_extra
 
 
 class MessageRole(str, Enum):
@@ -40,7 +40,7 @@ class PruneRecommendation(str, Enum):
     ARCHIVE = "archive"
 
 
-@opened
+@allow_extra
 class ImageURL(TypedDict):
     """Where an image is: an address, or ``data:`` with the image itself."""
 
@@ -48,7 +48,7 @@ class ImageURL(TypedDict):
     detail: NotRequired[Optional[str]]
 
 
-@opened
+@allow_extra
 class ContentPart(TypedDict):
     """A piece of a message: ``{"type": "text", "text": ...}`` or ``{"type": "image_url", "image_url": ...}``."""
 
@@ -61,7 +61,7 @@ MessageContent = Union[str, List[ContentPart]]
 """What a message says: a text, or parts of text and images."""
 
 
-@opened
+@allow_extra
 class Citation(TypedDict):
     """Where a remembered message comes from."""
 
@@ -70,14 +70,14 @@ class Citation(TypedDict):
     timestamp: NotRequired[Optional[Timestamp]]
 
 
-@opened
+@allow_extra
 class MessageMetadata(TypedDict):
     """What the controller says about a message."""
 
     citation: NotRequired[Optional[Citation]]
 
 
-@opened
+@allow_extra
 class Message(TypedDict):
     """A message; the keys after ``content`` are there when it comes from the memory."""
 

@@ -5,83 +5,94 @@ from typing import List
 from pydantic import Field
 from typing_extensions import Annotated, NotRequired, TypedDict
 
-from sekha.types._base import Budget, Days, Importance, Number, Offset, Query, Size, Text, closed, opened
+from sekha.types._base import (
+    Budget,
+    Days,
+    Importance,
+    NonBlankStr,
+    NonEmptyStr,
+    Number,
+    Offset,
+    PositiveU32,
+    allow_extra,
+    forbid_extra,
+)
 from sekha.types._messages import MessageContent
 
 
-@opened
+@allow_extra
 class InputMessage(TypedDict):
     """A message as it is sent: a role and a content; other keys go along."""
 
-    role: Text
+    role: NonEmptyStr
     content: MessageContent
 
 
-@closed
+@forbid_extra
 class CreateConversationRequest(TypedDict, total=False):
     """What ``create_conversation`` takes."""
 
-    label: Text
-    folder: Text
+    label: NonEmptyStr
+    folder: NonEmptyStr
     importance_score: Importance
     messages: List[InputMessage]
 
 
-@closed
+@forbid_extra
 class Filters(TypedDict, total=False):
     """What the hits of a search can be narrowed by; all given ones must hold."""
 
-    label: Text
+    label: NonEmptyStr
     labels: List[str]
-    folder: Text
+    folder: NonEmptyStr
     min_importance: Annotated[Number, Field(ge=0, le=10)]
-    start_date: Text
-    end_date: Text
+    start_date: NonEmptyStr
+    end_date: NonEmptyStr
 
 
-@closed
+@forbid_extra
 class QueryRequest(TypedDict):
     """What ``query`` takes."""
 
-    query: Query
-    limit: NotRequired[Size]
+    query: NonBlankStr
+    limit: NotRequired[PositiveU32]
     offset: NotRequired[Offset]
     filters: NotRequired[Filters]
 
 
-@closed
+@forbid_extra
 class ContextAssembleRequest(TypedDict):
     """What ``assemble_context`` takes."""
 
-    query: Query
+    query: NonBlankStr
     context_budget: NotRequired[Budget]
     preferred_labels: NotRequired[List[str]]
     excluded_folders: NotRequired[List[str]]
 
 
-@closed
+@forbid_extra
 class PruneRequest(TypedDict, total=False):
     """What ``prune_dry_run`` takes."""
 
     threshold_days: Days
 
 
-@closed
+@forbid_extra
 class MemorySearchRequest(Filters):
     """What ``memory_search`` takes."""
 
-    query: Query
-    limit: NotRequired[Size]
+    query: NonBlankStr
+    limit: NotRequired[PositiveU32]
     offset: NotRequired[Offset]
     filters: NotRequired[Filters]
 
 
-@closed
+@forbid_extra
 class MemoryStatsRequest(TypedDict, total=False):
     """What ``memory_stats`` takes; without a key: everything."""
 
-    folder: Text
-    label: Text
+    folder: NonEmptyStr
+    label: NonEmptyStr
     labels: List[str]
-    start_date: Text
-    end_date: Text
+    start_date: NonEmptyStr
+    end_date: NonEmptyStr

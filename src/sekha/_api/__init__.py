@@ -1,0 +1,1 @@
+"""What the services offer: the table of endpoints, arguments, responses, errors. Nothing in it waits."""

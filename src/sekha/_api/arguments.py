@@ -1,0 +1,202 @@
+"""Schemas for the arguments of calls that have no public request type, and the completion of a conversation."""
+
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Union, cast
+
+from pydantic import Field
+from typing_extensions import Annotated, Literal, NotRequired, TypedDict
+
+from sekha._api.compat.requests import default_label, nonzero_temperature, to_chat_messages
+from sekha._api.validation import argument_error, drop_unset, validate
+from sekha.types._base import Budget, Days, Importance, NonBlankStr, NonEmptyStr, Number, PositiveU32, forbid_extra
+from sekha.types._requests import CreateConversationRequest, InputMessage
+
+DEFAULT_IMPORTANCE = 5
+"""The importance of a conversation that is stored without one."""
+
+PINNED_IMPORTANCE = 10
+"""The importance of a pinned conversation."""
+
+
+@forbid_extra
+class ListRequest(TypedDict, total=False):
+    """Arguments of ``list_conversations`` and ``iter_conversations``."""
+
+    label: NonEmptyStr
+    folder: NonEmptyStr
+    pinned: bool
+    archived: bool
+    subfolders: bool
+    page: PositiveU32
+    page_size: PositiveU32
+
+
+@forbid_extra
+class LabelRequest(TypedDict, total=False):
+    """Arguments of ``update_label`` and ``update_folder``."""
+
+    label: NonEmptyStr
+    folder: NonEmptyStr
+
+
+@forbid_extra
+class CountRequest(TypedDict, total=False):
+    """Arguments of ``count_conversations``."""
+
+    label: NonEmptyStr
+    label_contains: NonEmptyStr
+    folder: NonEmptyStr
+
+
+@forbid_extra
+class FullTextRequest(TypedDict):
+    """Arguments of ``full_text_search``."""
+
+    query: NonBlankStr
+    limit: PositiveU32
+    raw: bool
+
+
+@forbid_extra
+class SummarizeRequest(TypedDict):
+    """Arguments of the controller's ``summarize``."""
+
+    level: Literal["daily", "weekly", "monthly"]
+
+
+@forbid_extra
+class UpdateRequest(TypedDict, total=False):
+    """Arguments of ``memory_update``."""
+
+    label: NonEmptyStr
+    folder: NonEmptyStr
+    status: Literal["active", "archived"]
+    importance_score: Importance
+
+
+@forbid_extra
+class MemoryPruneRequest(TypedDict):
+    """Arguments of ``memory_prune``."""
+
+    threshold_days: Days
+    importance_threshold: Annotated[Number, Field(ge=0, le=10)]
+
+
+@forbid_extra
+class ExportRequest(TypedDict):
+    """Arguments of ``memory_export``."""
+
+    format: Literal["json", "markdown"]
+    include_metadata: bool
+
+
+@forbid_extra
+class CompletionOptions(TypedDict):
+    """Arguments of all calls to a model."""
+
+    model: NotRequired[NonEmptyStr]
+    temperature: NotRequired[Annotated[Number, Field(ge=0, le=2)]]
+    max_tokens: NotRequired[Annotated[int, Field(ge=1)]]
+
+
+@forbid_extra
+class ChatRequest(CompletionOptions):
+    """Arguments of ``complete`` and ``stream_complete``."""
+
+    messages: Annotated[List[InputMessage], Field(min_length=1)]
+
+
+@forbid_extra
+class EmbedRequest(TypedDict):
+    """Arguments of ``embed``."""
+
+    input: NotRequired[Union[NonEmptyStr, Annotated[List[NonEmptyStr], Field(min_length=1)]]]
+    text: NotRequired[Union[NonEmptyStr, Annotated[List[NonEmptyStr], Field(min_length=1)]]]
+    model: NotRequired[NonEmptyStr]
+
+
+@forbid_extra
+class RouteRequest(TypedDict):
+    """Arguments of ``route``."""
+
+    task: NonEmptyStr
+    preferred_model: NotRequired[NonEmptyStr]
+    require_vision: NotRequired[bool]
+    max_cost: NotRequired[Number]
+    context_size: NotRequired[Annotated[int, Field(ge=0)]]
+
+
+@forbid_extra
+class BridgeSummarizeRequest(TypedDict):
+    """Arguments of the bridge's ``summarize``."""
+
+    messages: Annotated[List[str], Field(min_length=1)]
+    level: Literal["daily", "weekly", "monthly"]
+    model: NotRequired[NonEmptyStr]
+
+
+@forbid_extra
+class ExtractRequest(TypedDict):
+    """Arguments of ``extract``."""
+
+    text: NonBlankStr
+    model: NotRequired[NonEmptyStr]
+
+
+@forbid_extra
+class ScoreRequest(TypedDict):
+    """Arguments of ``score``."""
+
+    conversation: NonBlankStr
+    model: NotRequired[NonEmptyStr]
+
+
+@forbid_extra
+class PromptRequest(CompletionOptions):
+    """Arguments of the workflows with a model."""
+
+    prompt: NonBlankStr
+    context_query: NotRequired[NonBlankStr]
+    search_query: NotRequired[NonBlankStr]
+    context_budget: NotRequired[Budget]
+    limit: NotRequired[PositiveU32]
+    system: NotRequired[NonBlankStr]
+
+
+def complete_conversation(conversation: Mapping[str, object]) -> Dict[str, Any]:
+    """Return a conversation as it is stored: validated, with label, folder, messages and importance.
+
+    Args:
+        conversation: The arguments of ``create_conversation``; label, folder and importance may be missing.
+
+    Raises:
+        SekhaValidationError: An argument cannot be used; ``field`` names it.
+    """
+    request = validate(CreateConversationRequest, conversation)
+    if "messages" not in request:
+        raise argument_error("messages", "is missing")
+    messages = cast("List[Dict[str, Any]]", request["messages"])
+    return {
+        "label": request.get("label") or default_label(messages),
+        "folder": request.get("folder", "/"),
+        "messages": messages,
+        "importance_score": request.get("importance_score", DEFAULT_IMPORTANCE),
+    }
+
+
+def chat_body(
+    messages: Sequence[Mapping[str, object]],
+    model: Optional[str],
+    temperature: Optional[float],
+    max_tokens: Optional[int],
+) -> Dict[str, Any]:
+    """Return the body of a chat completion, with what models and the bridge support.
+
+    Raises:
+        SekhaValidationError: An argument cannot be used; ``field`` names it.
+    """
+    arguments = drop_unset(messages=messages, model=model, temperature=temperature, max_tokens=max_tokens)
+    request = validate(ChatRequest, arguments)
+    body: Dict[str, Any] = {**request, "messages": to_chat_messages(cast("List[Dict[str, Any]]", request["messages"]))}
+    if "temperature" in body:
+        body["temperature"] = nonzero_temperature(body["temperature"])
+    return body

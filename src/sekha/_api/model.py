@@ -1,0 +1,223 @@
+"""What a call is: an endpoint of the table, a request, its response, and how that is parsed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any, Generic, NamedTuple, TypeVar, cast
+from urllib.parse import quote, urlencode
+
+from pydantic import TypeAdapter, ValidationError
+from pydantic_core import from_json
+
+from sekha._api.error_response import error_from_response
+from sekha._api.validation import error_path, format_path
+from sekha.errors import BODY_LIMIT, SekhaAPIError, SekhaDecodeError
+
+T = TypeVar("T")
+
+
+class Service(str, Enum):
+    """The services; each may have a key of its own."""
+
+    CONTROLLER = "controller"
+    MCP = "mcp"
+    BRIDGE = "bridge"
+
+
+class RetryIfUnknown(Enum):
+    """Whether a call may be retried if the outcome of an attempt is unknown."""
+
+    YES = "yes"  # it changes nothing, or a second time changes nothing more
+    ONCE = "once"  # nothing is stored, but a model works for it
+    NO = "no"  # it would happen twice
+
+
+# Responses
+
+
+class Response(NamedTuple):
+    """A response of a server: status, headers with names in lower case, and the whole body."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def text(self) -> str:
+        """The body as text; bytes that are not UTF-8 become replacement characters."""
+        return self.body.decode("utf-8", "replace")
+
+    def json(self) -> Any:
+        """Return the body as data.
+
+        Raises:
+            ValueError: It is not JSON.
+        """
+        return from_json(self.body)
+
+
+class ErrorOverride(NamedTuple):
+    """What an error response means, where its status alone would mislead."""
+
+    cls: type[SekhaAPIError] | None = None
+    hint: str = ""
+    retryable: bool = True
+
+
+class ResponseParser(Generic[T]):
+    """How the responses of an endpoint become its result.
+
+    Args:
+        schema: The documented type; a response of another shape is a `SekhaDecodeError`. None if there is no result.
+        normalize: Turns what servers send into the documented type; None where they are the same.
+        ok_statuses: Statuses besides 2xx that are not errors.
+        map_error: What an error response means, given its status and message.
+    """
+
+    def __init__(
+        self,
+        schema: Any,
+        normalize: Callable[[Response], object] | None = None,
+        *,
+        ok_statuses: frozenset[int] = frozenset(),
+        map_error: Callable[[int, str], ErrorOverride] | None = None,
+    ) -> None:
+        self._schema = schema
+        self._normalize = normalize
+        self._ok_statuses = ok_statuses
+        self._map_error = map_error
+        self._adapter: TypeAdapter[Any] | None = None
+
+    @property
+    def adapter(self) -> TypeAdapter[Any]:
+        """The validator, built on first use."""
+        if self._adapter is None:
+            self._adapter = TypeAdapter(self._schema)
+        return self._adapter
+
+    def parse(self, response: Response, endpoint: Endpoint[Any]) -> T:
+        """Return the result that a response of an endpoint carries.
+
+        Raises:
+            SekhaAPIError: The server refused or failed.
+            SekhaDecodeError: The response does not have the documented shape.
+        """
+        if not (200 <= response.status < 300 or response.status in self._ok_statuses):
+            raise self._error(response, endpoint)
+        if self._schema is None:
+            return cast(T, None)
+        data: Any = None
+        try:
+            if self._normalize is None:
+                return cast(T, self.adapter.validate_json(response.body, strict=True))
+            data = self._normalize(response)
+            return cast(T, self.adapter.validate_python(data, strict=True))
+        except ValidationError as error:
+            first = cast("Mapping[str, Any]", error.errors(include_url=False, include_context=False)[0])
+            if first["type"] == "json_invalid":
+                problem = "the answer is no JSON"
+            else:
+                found = data if self._normalize is not None else from_json(response.body)
+                path = format_path(error_path(first, found)).replace("the request", "the answer")
+                problem = f"{path}: {first['msg']}"
+            raise _decode_error(response, endpoint, problem) from None
+        except (ValueError, TypeError, KeyError, AttributeError, IndexError, RecursionError) as error:
+            if isinstance(error, SekhaAPIError):
+                raise
+            raise _decode_error(response, endpoint, "the answer is no JSON, or of another shape") from None
+
+    def _error(self, response: Response, endpoint: Endpoint[Any]) -> SekhaAPIError:
+        details = (endpoint.method, endpoint.path, response.status, response.headers, response.body)
+        error = error_from_response(*details)
+        override = self._map_error(response.status, error.message) if self._map_error is not None else ErrorOverride()
+        if override.cls is not None or override.hint:
+            error = error_from_response(*details, cls=override.cls, hint=override.hint)
+            error._retryable = override.retryable
+        return error
+
+
+def _decode_error(response: Response, endpoint: Endpoint[Any], problem: str) -> SekhaDecodeError:
+    return SekhaDecodeError(
+        f"the answer does not have the promised shape: {problem}",
+        status_code=response.status,
+        body=response.text[:BODY_LIMIT],
+        method=endpoint.method,
+        path=endpoint.path,
+        may_have_been_applied=endpoint.outcome_matters,
+    )
+
+
+# Requests
+
+
+@dataclass(frozen=True)
+class Endpoint(Generic[T]):
+    """A row of the table of endpoints.
+
+    Attributes:
+        name: Name of the call.
+        service: The service that responds.
+        method: HTTP method.
+        path: Path with ``{id}`` where an id goes.
+        retry_if_unknown: Whether it may be retried after an attempt of unknown outcome.
+        parser: How a response becomes the result.
+        outcome_matters: Whether it changes something, so that an unknown outcome is reported.
+        waits_for_model: Whether a model or an embedder works before the response, so that it may take long.
+        uses_write_slot: Whether it stores messages; controllers support only a few of these at a time.
+    """
+
+    name: str
+    service: Service
+    method: str
+    path: str
+    retry_if_unknown: RetryIfUnknown
+    parser: ResponseParser[T]
+    outcome_matters: bool = False
+    waits_for_model: bool = False
+    uses_write_slot: bool = False
+
+    def request(
+        self,
+        body: Mapping[str, Any] | None = None,
+        *,
+        id: str = "",
+        query: Mapping[str, object] | None = None,
+    ) -> Request[T]:
+        """Return a call of this endpoint.
+
+        Args:
+            body: JSON body, plain data; it is serialized here, once for all attempts.
+            id: What replaces ``{id}``.
+            query: Query parameters; those that are None are left out.
+        """
+        path = self.path.replace("{id}", quote(id, safe=""))
+        parameters = {key: _query_value(value) for key, value in (query or {}).items() if value is not None}
+        if parameters:
+            path = f"{path}?{urlencode(parameters)}"
+        return Request(self, path, to_json(body) if body is not None else None)
+
+
+@dataclass(frozen=True)
+class Request(Generic[T]):
+    """One call, ready to be sent any number of times: the bytes are the same each time."""
+
+    endpoint: Endpoint[T]
+    path: str
+    content: bytes | None = None
+
+
+_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+
+
+def to_json(body: Mapping[str, Any]) -> bytes:
+    """Return plain data as compact UTF-8 JSON."""
+    return _ENCODER.encode(body).encode()
+
+
+def _query_value(value: object) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value)

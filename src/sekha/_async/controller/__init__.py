@@ -1,0 +1,1 @@
+"""The controller: conversations, search, and imports."""

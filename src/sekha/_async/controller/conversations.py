@@ -1,0 +1,382 @@
+"""The controller's conversations: store, read, list, change, put away."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
+from uuid import UUID
+
+from sekha._api import endpoints
+from sekha._api.arguments import CountRequest, LabelRequest, ListRequest, complete_conversation
+from sekha._api.filters import conversation_filter
+from sekha._api.validation import argument_error, drop_unset, merge_arguments, validate
+from sekha._api.validation import parse_conversation_id as checked_id
+from sekha.errors import SekhaError
+from sekha.types import (
+    Conversation,
+    ConversationCount,
+    ConversationListResponse,
+    Message,
+)
+
+from ..base import AsyncServiceClient
+from ..operations.pagination import AsyncConversationIterator, all_conversations, count_messages
+from ..operations.store import create_conversation
+from ..transport import AsyncTransport
+
+
+class AsyncConversationMixin(AsyncServiceClient):
+    """The part of `AsyncMemoryController` that deals with single conversations and lists of them."""
+
+    async def create_conversation(
+        self,
+        conversation: Mapping[str, object] | None = None,
+        *,
+        label: str | None = None,
+        folder: str | None = None,
+        importance_score: int | None = None,
+        messages: Sequence[Mapping[str, object]] | None = None,
+        drop_images: bool = False,
+    ) -> Conversation:
+        """Store a conversation; when this returns it can be found by `query`.
+
+        ``POST /api/v1/conversations``. An importance other than 5 is stored by the MCP tool ``memory_store`` and read
+        back by a second request (the controller 0.1 ignores it otherwise). Content parts that the server refuses are
+        sent once more as text. At most ``max_concurrent_writes`` run at a time, and none is repeated whose outcome is
+        unknown: look at ``error.may_have_been_applied``.
+
+        Args:
+            conversation: The keywords below but ``drop_images`` as one dictionary; a keyword beats its entry.
+            label: Name, not empty; default: the first line of the first user message, at most 60 characters.
+            folder: Path, not empty; default ``/``.
+            importance_score: 1 to 10; default 5, and 10 means pinned.
+            messages: Dictionaries with ``role`` and ``content`` (a text, or a list of content parts); may be empty.
+            drop_images: Whether ``data:`` images may be lost where the server takes text only.
+
+        Returns:
+            The stored conversation: ``id``, ``label``, ``folder``, ``status``, ``message_count``, ``created_at``.
+
+        Raises:
+            SekhaValidationError: An argument cannot be used; ``field`` names it.
+            SekhaError: It failed; ``may_have_been_applied`` says whether it may have been stored all the same.
+
+        Warns:
+            SekhaWarning: The importance cannot be set because the MCP tools refuse the key.
+
+        Example:
+            ```python
+            conversation = await client.controller.create_conversation(
+                label="Greeting", messages=[{"role": "user", "content": "Hello Sekha!"}]
+            )
+            print(conversation["label"])  # Greeting
+            ```
+        """
+        keywords = drop_unset(label=label, folder=folder, importance_score=importance_score, messages=messages)
+        completed = complete_conversation(merge_arguments(conversation, keywords, "conversation"))
+        return await create_conversation(self._transport, self._capabilities, completed, drop_images=drop_images)
+
+    async def get_conversation(self, conversation_id: str | UUID, *, count_messages: bool = True) -> Conversation:
+        """A conversation without its messages; for those see `get_messages`.
+
+        ``GET /api/v1/conversations/{id}``. The controller 0.1 says ``message_count`` 0 for every conversation; then the
+        messages are counted by one more request, an export.
+
+        Args:
+            conversation_id: UUID of the conversation.
+            count_messages: Whether that request may be made.
+
+        Returns:
+            The conversation; ``message_count`` is None where it is not known.
+
+        Raises:
+            SekhaValidationError: The id is no UUID.
+            SekhaNotFoundError: There is no such conversation.
+            SekhaError: It failed.
+
+        Example:
+            ```python
+            conversation = await client.controller.get_conversation(conversation_id)
+            print(conversation["message_count"])  # 2
+            ```
+        """
+        id = checked_id(conversation_id)
+        transport = self._transport.start_deadline()
+        conversation = await transport.send(endpoints.GET_CONVERSATION.request(id=id))
+        if conversation["message_count"] == 0:
+            conversation["message_count"] = await _count_or_none(transport, id) if count_messages else None
+        return conversation
+
+    async def get_messages(self, conversation_id: str | UUID) -> list[Message]:
+        """The messages of a conversation, in the order in which they were stored.
+
+        ``POST /mcp/tools/memory_export``: the only route that gives messages back; it needs the MCP tools' key.
+
+        Args:
+            conversation_id: UUID of the conversation.
+
+        Returns:
+            Dictionaries with ``role``, ``content``, ``id`` and ``timestamp``.
+
+        Raises:
+            SekhaValidationError: The id is no UUID.
+            SekhaNotFoundError: There is no such conversation.
+            SekhaError: It failed.
+
+        Example:
+            ```python
+            for message in await client.controller.get_messages(conversation_id):
+                print(message["role"], message["content"])
+            ```
+        """
+        body = {"conversation_id": checked_id(conversation_id)}
+        return (await self._transport.send(endpoints.MEMORY_EXPORT.request(body)))["messages"]
+
+    async def list_conversations(
+        self,
+        *,
+        label: str | None = None,
+        folder: str | None = None,
+        pinned: bool | None = None,
+        archived: bool | None = None,
+        subfolders: bool = False,
+        page: int = 1,
+        page_size: int = 50,
+    ) -> ConversationListResponse:
+        """A page of conversations, the last changed first.
+
+        ``GET /api/v1/conversations``. Filters are applied here, since the controller 0.1 gives an empty list for any
+        of them: a filtered list takes one request for each thousand conversations that are stored.
+
+        Args:
+            label: Exactly this label.
+            folder: Exactly this folder.
+            pinned: Only those with importance 10 (True) or less (False).
+            archived: Only those that are archived (True) or not (False).
+            subfolders: Whether folders below ``folder`` count too.
+            page: Number of the page, from 1.
+            page_size: Conversations on a page, at least 1.
+
+        Returns:
+            ``results``, ``total`` (of all pages), ``page`` and ``page_size``.
+
+        Raises:
+            SekhaValidationError: An argument cannot be used; ``field`` names it.
+            SekhaError: It failed.
+
+        Example:
+            ```python
+            conversations = await client.controller.list_conversations(pinned=False, page_size=10)
+            for conversation in conversations["results"]:
+                print(conversation["label"], conversation["folder"])
+            ```
+        """
+        filters = drop_unset(label=label, folder=folder, pinned=pinned, archived=archived, subfolders=subfolders)
+        validate(ListRequest, {**filters, "page": page, "page_size": page_size})
+        keep = conversation_filter(**cast("Any", filters))
+        if keep is None:
+            query = {"page": page, "page_size": page_size}
+            return await self._transport.send(endpoints.LIST_CONVERSATIONS.request(query=query))
+        rows = await all_conversations(self._transport.start_deadline(), keep)
+        start = (page - 1) * page_size
+        return ConversationListResponse(
+            results=rows[start : start + page_size], total=len(rows), page=page, page_size=page_size
+        )
+
+    def iter_conversations(
+        self,
+        *,
+        label: str | None = None,
+        folder: str | None = None,
+        pinned: bool | None = None,
+        archived: bool | None = None,
+        subfolders: bool = False,
+        page_size: int = 100,
+    ) -> AsyncConversationIterator:
+        """All conversations one by one, the last changed first; the next page is asked for when it is needed.
+
+        ``GET /api/v1/conversations``, once for each ``page_size`` conversations that are stored.
+
+        Args:
+            label: Exactly this label.
+            folder: Exactly this folder.
+            pinned: Only those with importance 10 (True) or less (False).
+            archived: Only those that are archived (True) or not (False).
+            subfolders: Whether folders below ``folder`` count too.
+            page_size: Conversations in one request, at least 1.
+
+        Raises:
+            SekhaValidationError: An argument cannot be used; ``field`` names it.
+            SekhaError: While iterating: a request failed.
+
+        Example:
+            ```python
+            async for conversation in client.controller.iter_conversations(folder="/work", subfolders=True):
+                print(conversation["label"])
+            ```
+        """
+        filters = drop_unset(label=label, folder=folder, pinned=pinned, archived=archived, subfolders=subfolders)
+        validate(ListRequest, {**filters, "page_size": page_size})
+        keep = conversation_filter(**cast("Any", filters))
+        return AsyncConversationIterator(self._transport, page_size, keep)
+
+    async def update_label(
+        self, conversation_id: str | UUID, *, label: str | None = None, folder: str | None = None
+    ) -> None:
+        """Give a conversation another label, another folder, or both.
+
+        ``PUT /api/v1/conversations/{id}/label`` takes both; where one is left out, a request before it reads what is
+        there.
+
+        Args:
+            conversation_id: UUID of the conversation.
+            label: New label, not empty.
+            folder: New folder, not empty.
+
+        Raises:
+            SekhaValidationError: An argument cannot be used, or both are missing.
+            SekhaNotFoundError: There is no such conversation.
+            SekhaError: It failed.
+
+        Example:
+            ```python
+            await client.controller.update_label(conversation_id, label="Updated Label", folder="/new/folder")
+            ```
+        """
+        id = checked_id(conversation_id)
+        body: dict[str, Any] = {**validate(LabelRequest, drop_unset(label=label, folder=folder))}
+        if not body:
+            raise argument_error("label", "is missing; give a label, a folder, or both")
+        transport = self._transport.start_deadline()
+        if len(body) < 2:
+            current = await transport.send(endpoints.GET_CONVERSATION.request(id=id))
+            body = {"label": current["label"], "folder": current["folder"], **body}
+        await transport.send(endpoints.UPDATE_LABEL.request(body, id=id))
+
+    async def update_folder(self, conversation_id: str | UUID, *, folder: str) -> None:
+        """Move a conversation to another folder; its label stays.
+
+        Two requests: the label is read and set again together with the folder
+        (``PUT /api/v1/conversations/{id}/label``), since the controller 0.1 loses it on its folder route.
+
+        Args:
+            conversation_id: UUID of the conversation.
+            folder: New folder, not empty.
+
+        Raises:
+            SekhaValidationError: An argument cannot be used.
+            SekhaNotFoundError: There is no such conversation.
+            SekhaError: It failed.
+
+        Example:
+            ```python
+            await client.controller.update_folder(conversation_id, folder="/work/archived")
+            ```
+        """
+        if cast(object, folder) is None:
+            raise argument_error("folder", "is missing")
+        await self.update_label(conversation_id, folder=folder)
+
+    async def pin_conversation(self, conversation_id: str | UUID) -> None:
+        """Pin a conversation: its importance becomes 10. No route takes a pin away.
+
+        ``PUT /api/v1/conversations/{id}/pin``.
+
+        Args:
+            conversation_id: UUID of the conversation.
+
+        Raises:
+            SekhaValidationError: The id is no UUID.
+            SekhaNotFoundError: There is no such conversation.
+            SekhaError: It failed.
+
+        Example:
+            ```python
+            await client.controller.pin_conversation(conversation_id)
+            ```
+        """
+        await self._transport.send(endpoints.PIN_CONVERSATION.request(id=checked_id(conversation_id)))
+
+    async def archive_conversation(self, conversation_id: str | UUID) -> None:
+        """Archive a conversation. No route brings it back into use.
+
+        ``PUT /api/v1/conversations/{id}/archive``.
+
+        Args:
+            conversation_id: UUID of the conversation.
+
+        Raises:
+            SekhaValidationError: The id is no UUID.
+            SekhaNotFoundError: There is no such conversation.
+            SekhaError: It failed.
+
+        Example:
+            ```python
+            await client.controller.archive_conversation(conversation_id)
+            ```
+        """
+        await self._transport.send(endpoints.ARCHIVE_CONVERSATION.request(id=checked_id(conversation_id)))
+
+    async def delete_conversation(self, conversation_id: str | UUID) -> None:
+        """Delete a conversation and its messages.
+
+        ``DELETE /api/v1/conversations/{id}``. The controller 0.1 cannot delete a conversation that has messages; the
+        error says what to do.
+
+        Args:
+            conversation_id: UUID of the conversation.
+
+        Raises:
+            SekhaValidationError: The id is no UUID.
+            SekhaNotFoundError: There is no such conversation.
+            SekhaServerError: The server cannot delete it; nothing was deleted.
+            SekhaError: It failed.
+
+        Example:
+            ```python
+            await client.controller.delete_conversation(conversation_id)
+            ```
+        """
+        await self._transport.send(endpoints.DELETE_CONVERSATION.request(id=checked_id(conversation_id)))
+
+    async def count_conversations(
+        self, *, label: str | None = None, label_contains: str | None = None, folder: str | None = None
+    ) -> ConversationCount:
+        """The number of conversations.
+
+        ``GET /api/v1/conversations/count``; ``label`` is counted from the list, with one request for each thousand
+        conversations that are stored.
+
+        Args:
+            label: Exactly this label.
+            label_contains: A part of the label, upper or lower case; ``%`` and ``_`` are wildcards on the server.
+            folder: Exactly this folder. At most one of the three can be given.
+
+        Returns:
+            ``{"count": ...}`` and what was counted.
+
+        Raises:
+            SekhaValidationError: More than one is given, or one cannot be used.
+            SekhaError: It failed.
+
+        Example:
+            ```python
+            print((await client.controller.count_conversations(folder="/work"))["count"])
+            ```
+        """
+        request = validate(CountRequest, drop_unset(label=label, label_contains=label_contains, folder=folder))
+        if len(request) > 1:
+            raise argument_error(" and ".join(sorted(request)), "only one of them can be counted by")
+        if "label" in request:
+            rows = await all_conversations(
+                self._transport.start_deadline(), conversation_filter(label=request["label"])
+            )
+            return cast(ConversationCount, {"count": len(rows), "label": label, "folder": None})
+        query = {"label": request.get("label_contains"), "folder": request.get("folder")}
+        return await self._transport.send(endpoints.COUNT_CONVERSATIONS.request(query=query))
+
+
+async def _count_or_none(transport: AsyncTransport, id: str) -> int | None:
+    try:
+        return await count_messages(transport, [id])
+    except SekhaError:
+        return None

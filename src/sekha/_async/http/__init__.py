@@ -1,0 +1,1 @@
+"""Connections: our own pool, and the adapter for httpx."""

@@ -1,0 +1,1 @@
+"""Operations of several requests that two services share."""

@@ -1,0 +1,1 @@
+"""Concurrency for tasks and threads alike; it imports nothing of sekha."""

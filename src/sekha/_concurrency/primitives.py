@@ -1,0 +1,210 @@
+"""What tasks and threads need in two forms, side by side: limits, values per loop or process, semaphores, wakeups."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable
+from typing import Generic, Literal, TypeVar
+from weakref import WeakKeyDictionary
+
+import anyio
+from anyio.lowlevel import current_token
+from typing_extensions import Self
+
+T = TypeVar("T")
+
+
+class _NoTimeLimit:
+    """A block that no time limit ends. It can be asked for ``cancelled_caught``, as a cancel scope of anyio can."""
+
+    cancelled_caught = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> Literal[False]:
+        return False
+
+
+_NO_TIME_LIMIT = _NoTimeLimit()
+
+
+def async_move_on_after(seconds: float | None) -> _NoTimeLimit | anyio.CancelScope:
+    """Return a block that is cancelled after some seconds; None means no limit."""
+    return _NO_TIME_LIMIT if seconds is None else anyio.move_on_after(max(0.0, seconds))
+
+
+def move_on_after(seconds: float | None) -> _NoTimeLimit:
+    """Return a block without a limit: blocking code keeps it by its timeouts and by checking the clock."""
+    return _NO_TIME_LIMIT
+
+
+class AsyncPerLoop(Generic[T]):
+    """A value made once in each event loop, on first use there; it is dropped with this object or with its loop.
+
+    Args:
+        make: Makes the value; called inside the loop.
+    """
+
+    def __init__(self, make: Callable[[], T]) -> None:
+        self._make = make
+        # Not anyio's RunVar: it keeps every value as long as the loop runs, and anyio 4.5 knows it by its name alone.
+        self._made: WeakKeyDictionary[object, T] = WeakKeyDictionary()
+        self._pid = os.getpid()
+
+    def get(self) -> T:
+        """Return the value of the running loop."""
+        loop = _running_loop()
+        if self._pid != os.getpid():  # after a fork, sockets are the parent's
+            self._made, self._pid = WeakKeyDictionary(), os.getpid()
+        if loop not in self._made:
+            self._drop_closed_loops()
+            self._made[loop] = self._make()
+        return self._made[loop]
+
+    def _drop_closed_loops(self) -> None:
+        # A value may refer to its loop, and would then keep its own entry alive.
+        for reference in self._made.keyrefs():  # a list: other threads add their loops meanwhile
+            loop = reference()
+            if loop is not None and getattr(loop, "is_closed", bool)():
+                self._made.pop(loop, None)
+
+    def pop(self) -> T | None:
+        """Remove and return the value of the running loop, None if there is none; the next `get` makes another."""
+        return self._made.pop(_running_loop(), None)
+
+
+def _running_loop() -> object:
+    token: object = current_token()
+    return getattr(token, "native_token", token)  # newer anyio wraps it, anew each time
+
+
+class PerProcess(Generic[T]):
+    """A value made once in each process, on first use there.
+
+    Args:
+        make: Makes the value.
+    """
+
+    def __init__(self, make: Callable[[], T]) -> None:
+        self._make = make
+        self._locks: dict[int, threading.Lock] = {}  # by process: a fork copies a lock that another thread holds
+        self._made: tuple[int, T] | None = None
+
+    def get(self) -> T:
+        """Return the value of this process."""
+        made, pid = self._made, os.getpid()
+        if made is not None and made[0] == pid:
+            return made[1]
+        with self._locks.setdefault(pid, threading.Lock()):
+            made = self._made
+            if made is None or made[0] != pid:
+                made = self._made = (pid, self._make())
+            return made[1]
+
+    def pop(self) -> T | None:
+        """Remove and return the value of this process, None if there is none; the next `get` makes another."""
+        made, self._made = self._made, None
+        return made[1] if made is not None and made[0] == os.getpid() else None
+
+
+class AsyncSemaphore:
+    """Lets a bounded number of tasks of one event loop through; first come, first served.
+
+    Args:
+        value: How many.
+    """
+
+    def __init__(self, value: int) -> None:
+        self._inner = AsyncPerLoop(lambda: anyio.Semaphore(value))
+
+    async def acquire(self, seconds: float | None) -> bool:
+        """Wait for a slot; the cancel scope around it keeps the time limit."""
+        await self._inner.get().acquire()
+        return True
+
+    def release(self) -> None:
+        """Give the slot back."""
+        self._inner.get().release()
+
+
+class Semaphore:
+    """Lets a bounded number of threads through.
+
+    Args:
+        value: How many.
+    """
+
+    def __init__(self, value: int) -> None:
+        self._inner = PerProcess(lambda: threading.Semaphore(value))
+
+    def acquire(self, seconds: float | None) -> bool:
+        """Wait for a slot; return False if the time was over first."""
+        return self._inner.get().acquire(timeout=None if seconds is None else max(0.0, seconds))
+
+    def release(self) -> None:
+        """Give the slot back."""
+        self._inner.get().release()
+
+
+class AsyncWakeup:
+    """An event that one task waits for and another sets, once."""
+
+    def __init__(self) -> None:
+        self._event = anyio.Event()
+
+    def set(self) -> None:
+        """Wake the waiter."""
+        self._event.set()
+
+    async def wait(self, seconds: float | None) -> bool:
+        """Wait until it is set or the time is over; return whether it is set."""
+        with anyio.move_on_after(seconds):
+            await self._event.wait()
+        return self._event.is_set()
+
+
+class Wakeup:
+    """An event that one thread waits for and another sets, once."""
+
+    def __init__(self) -> None:
+        self._event = threading.Event()
+
+    def set(self) -> None:
+        """Wake the waiter."""
+        self._event.set()
+
+    def wait(self, seconds: float | None) -> bool:
+        """Wait until it is set or the time is over; return whether it is set."""
+        return self._event.wait(seconds)
+
+
+class AsyncReadGuard:
+    """A block that reads from a connection, or closes it.
+
+    Between tasks it needs no lock: an event loop wakes the reader before the file descriptor can be reused.
+    """
+
+    def __enter__(self) -> None:
+        """Begin."""
+
+    def __exit__(self, *_: object) -> None:
+        """End."""
+
+
+class ReadGuard:
+    """A block that reads from a connection, or closes it.
+
+    Closing waits for the reading thread: the system may reuse the file descriptor immediately, and the thread would
+    read the bytes of another connection.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.RLock()  # a signal may close a connection in the middle of its reading
+
+    def __enter__(self) -> None:
+        self._lock.acquire()
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.release()

@@ -1,0 +1,160 @@
+"""How the errors of the network become ours, whichever library raised them."""
+
+from __future__ import annotations
+
+import ssl
+import sys
+from collections.abc import Iterator
+from functools import cache
+from typing import NamedTuple
+from urllib.parse import urlsplit
+
+import httpcore
+
+from sekha.errors import SekhaClosedError, SekhaConnectionError, SekhaTimeoutError
+
+ErrorClasses = tuple[type[Exception], ...]
+
+
+class _Classes(NamedTuple):
+    """The errors of the libraries below, by what they say about a call.
+
+    Attributes:
+        network: All that may be raised, at every stage of an exchange.
+        not_sent: The server cannot have seen the request.
+        connect: There was no connection.
+        timeouts: Timeouts, with the phase that each ended.
+    """
+
+    network: ErrorClasses
+    not_sent: ErrorClasses
+    connect: ErrorClasses
+    timeouts: tuple[tuple[type[Exception], str], ...]
+
+
+@cache
+def _classes(httpx_is_loaded: bool) -> _Classes:
+    """Return the classes of httpcore, and those of httpx if it is in use: without it, it is not imported for them."""
+    found = _Classes(
+        network=(
+            httpcore.TimeoutException,
+            httpcore.NetworkError,
+            httpcore.ProtocolError,
+            httpcore.ProxyError,
+            httpcore.UnsupportedProtocol,
+            httpcore.ConnectionNotAvailable,
+            OSError,
+        ),
+        not_sent=(
+            httpcore.ConnectError,
+            httpcore.ConnectTimeout,
+            httpcore.PoolTimeout,
+            httpcore.ProxyError,
+            httpcore.UnsupportedProtocol,
+            httpcore.LocalProtocolError,
+            httpcore.ConnectionNotAvailable,
+        ),
+        connect=(httpcore.ConnectError,),
+        timeouts=(
+            (httpcore.ConnectTimeout, "connecting"),
+            (httpcore.PoolTimeout, "waiting for a free connection"),
+            (httpcore.WriteTimeout, "sending"),
+            (httpcore.ReadTimeout, "waiting for the answer"),
+            (httpcore.TimeoutException, "waiting"),
+        ),
+    )
+    if not httpx_is_loaded:
+        return found
+
+    import httpx
+
+    return _Classes(
+        network=(*found.network, httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, httpx.CookieConflict),
+        not_sent=(
+            *found.not_sent,
+            httpx.ConnectError,
+            httpx.ConnectTimeout,
+            httpx.PoolTimeout,
+            httpx.ProxyError,
+            httpx.UnsupportedProtocol,
+            httpx.LocalProtocolError,
+            httpx.InvalidURL,
+        ),
+        connect=(*found.connect, httpx.ConnectError),
+        timeouts=(
+            *found.timeouts,
+            (httpx.ConnectTimeout, "connecting"),
+            (httpx.PoolTimeout, "waiting for a free connection"),
+            (httpx.WriteTimeout, "sending"),
+            (httpx.ReadTimeout, "waiting for the answer"),
+            (httpx.TimeoutException, "waiting"),
+        ),
+    )
+
+
+def network_errors() -> ErrorClasses:
+    """Return the classes of errors that the network may raise, at every stage of an exchange."""
+    return _classes("httpx" in sys.modules).network
+
+
+class map_network_errors:
+    """Context manager that turns every error of the network into one of ours.
+
+    Args:
+        method: HTTP method of the call.
+        path: Path template of the call.
+        base_url: Address of the server.
+    """
+
+    __slots__ = ("_base_url", "_method", "_path")
+
+    def __init__(self, method: str, path: str, base_url: str) -> None:
+        self._method = method
+        self._path = path
+        self._base_url = base_url
+
+    def __enter__(self) -> None:
+        """Enter the block."""
+
+    def __exit__(self, cls: type[BaseException] | None, error: BaseException | None, traceback: object) -> None:
+        """Raise our error in place of one of the network."""
+        if error is None:
+            return
+        if isinstance(error, network_errors()):
+            raise connection_error(error, self._method, self._path, self._base_url) from error
+        if isinstance(error, RuntimeError) and "closed" in str(error) and "client" in str(error):
+            raise SekhaClosedError("the HTTP client was closed", method=self._method, path=self._path) from error
+
+
+def connection_error(error: Exception, method: str, path: str, base_url: str) -> SekhaConnectionError:
+    """Return the error for a call without a response; ``sent`` is False if the server cannot have seen the request."""
+    classes = _classes("httpx" in sys.modules)
+    host = urlsplit(base_url).netloc
+    sent = not isinstance(error, classes.not_sent)
+    cls: type[SekhaConnectionError] = SekhaConnectionError
+    reason = next(filter(None, (str(one).strip() for one in _causes(error))), type(error).__name__)
+    phase = next((phase for timeout, phase in classes.timeouts if isinstance(error, timeout)), None)
+    if phase is not None:
+        cls = SekhaTimeoutError
+        reason = f"timeout while {phase}"
+    elif isinstance(error, classes.connect):
+        reason = f"cannot connect: {reason}"
+    found = cls(f"{host}: {reason}", method=method, path=path, sent=sent)
+    if _is_certificate_error(error):
+        found._retryable = False  # a retry gets the same certificate
+    return found
+
+
+def _is_certificate_error(error: BaseException) -> bool:
+    return any(
+        isinstance(one, ssl.SSLCertVerificationError) or "CERTIFICATE_VERIFY_FAILED" in str(one)
+        for one in _causes(error)
+    )
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    """Yield an error and its causes; on trio only the last has the reason. No contexts: they may be the caller's."""
+    while error is not None:
+        yield error
+        inner = error.args[0] if error.args else None  # errors of httpcore hold their cause in their arguments
+        error = error.__cause__ or (inner if isinstance(inner, BaseException) else None)

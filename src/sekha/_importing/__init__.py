@@ -1,0 +1,1 @@
+"""The decisions of an import, and its journal."""

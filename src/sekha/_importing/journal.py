@@ -1,0 +1,221 @@
+"""The journal of an import: a line before each conversation is stored, and one after it.
+
+So nothing is stored twice and nothing is lost, wherever the process ends.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import threading
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any, BinaryIO, NamedTuple
+
+try:
+    import fcntl
+except ModuleNotFoundError:  # Windows, where a journal that is in use is not detected
+    fcntl = None  # type: ignore[assignment]  # there is none
+
+from sekha._utils.json_access import as_object
+from sekha.errors import SekhaConfigError
+
+_HEADER = b'{"sekha_import": 1,'
+
+
+def fingerprint(conversation: Mapping[str, Any]) -> str:
+    """Return a hash that is the same for conversations that would be stored alike."""
+    parts = [conversation.get(key) for key in ("label", "folder", "importance_score")]
+    messages = [[message["role"], message["content"]] for message in conversation["messages"]]
+    data = json.dumps([parts, messages], sort_keys=True, default=str)
+    return hashlib.sha256(data.encode()).hexdigest()[:32]
+
+
+class Entry(NamedTuple):
+    """What the journal says about a conversation.
+
+    Attributes:
+        key: Its name in the journal.
+        is_open: Whether it was about to be stored, and the outcome is unknown.
+        unknown_outcomes: How often it was sent with an unknown outcome.
+        id: Its id if it is known to be stored, else None.
+    """
+
+    key: str
+    is_open: bool
+    unknown_outcomes: int
+    id: str | None
+
+
+class Journal:
+    """Notes in a file, or in memory alone; one import at a time.
+
+    Args:
+        path: The file; None for none.
+        server: Address of the server; the notes do not apply to another one.
+
+    Attributes:
+        since: Time of the server's clock when the import began; empty if it is unknown, None before it begins.
+    """
+
+    def __init__(self, path: str | None, server: str) -> None:
+        self.since: str | None = None
+        self._path = path
+        self._server = server
+        self._file: BinaryIO | None = None
+        self._last_line_is_complete = True
+        self._lock = threading.Lock()  # several threads write
+        self._seen: Counter[str] = Counter()  # by fingerprint
+        self._open: set[str] = set()  # keys of conversations that were begun, with an unknown outcome
+        self._open_by_fingerprint: Counter[str] = Counter()
+        self._unknown_outcomes: Counter[str] = Counter()
+        self._ids: dict[str, str] = {}
+
+    def open(self) -> None:
+        """Read the notes, and lock the file until `close`.
+
+        Raises:
+            SekhaConfigError: The file is not a journal, belongs to another server, or is in use.
+            OSError: The file cannot be read or written.
+        """
+        if self._path is None:
+            return
+        self._file = open(self._path, "a+b", buffering=0)  # noqa: SIM115 - closed by close()
+        try:
+            _take_lock(self._file, self._path)
+            self._file.seek(0)
+            *lines, rest = self._file.read().split(b"\n")
+            if not lines and rest and _HEADER.startswith(rest[: len(_HEADER)]):
+                self._file.truncate(0)  # truncated in its first line: nothing was begun
+            elif lines or rest:
+                self._read([*lines, rest])
+                if rest:
+                    self._file.write(b"\n")  # ends a line that was truncated when the program ended
+        except BaseException:
+            self.close()
+            raise
+
+    def _read(self, lines: Sequence[bytes]) -> None:
+        header = _parse_line(lines[0])
+        name = os.path.basename(self._path or "")
+        if header.get("sekha_import") != 1:
+            raise SekhaConfigError(f"journal: {name} is no journal of an import")
+        if header.get("server") != self._server:
+            raise SekhaConfigError(
+                f"journal: {name} belongs to an import into {header.get('server')}; give the address as it was then, "
+                "or name another file if this is another memory"
+            )
+        self.since = str(header.get("since") or "")
+        for line in lines[1:]:
+            self._apply(_parse_line(line))
+
+    def start(self, since: str | None) -> None:
+        """Note that the import begins, and the time of the server's clock; a resumed journal keeps what it has."""
+        self.since = since or ""
+        self._note({"sekha_import": 1, "server": self._server, "since": self.since})
+
+    @property
+    def ids(self) -> set[str]:
+        """The ids of all conversations that are known to be stored."""
+        with self._lock:
+            return set(self._ids.values())
+
+    def entry(self, conversation: Mapping[str, Any]) -> Entry:
+        """Return what is known of the next conversation; identical conversations are separate ones."""
+        digest = fingerprint(conversation)
+        self._seen[digest] += 1
+        key = f"{digest}.{self._seen[digest]}"
+        return Entry(key, key in self._open, self._unknown_outcomes[key], self._ids.get(key))
+
+    def is_open(self, key: str) -> bool:
+        """Return whether it or an identical conversation was begun, with an unknown outcome."""
+        return self._open_by_fingerprint[_fingerprint_of(key)] > 0
+
+    def begin(self, key: str) -> None:
+        """Note that a conversation is about to be sent.
+
+        Raises:
+            OSError: The note cannot be written, so it must not be sent.
+        """
+        self._note({"begin": key})
+
+    def done(self, key: str, id: str) -> None:
+        """Note that it is stored."""
+        self._note({"done": key, "id": id})
+
+    def mark_unknown(self, key: str) -> None:
+        """Note that it was sent, and that the outcome is unknown."""
+        self._note({"broke": key})
+
+    def mark_skipped(self, key: str) -> None:
+        """Note that this run skips it, because the outcome was unknown too often; the next run tries it again."""
+        self._note({"left out": key})
+
+    def refused(self, key: str) -> None:
+        """Note that it is certainly not stored."""
+        self._note({"refused": key})
+
+    def close(self) -> None:
+        """Close the file; no more notes can be written."""
+        with self._lock:
+            if self._file is not None:
+                self._file.close()
+                self._file = None
+
+    def _note(self, data: Mapping[str, object]) -> None:
+        line = json.dumps(data).encode() + b"\n"
+        with self._lock:
+            if self._path is not None:
+                if self._file is None or not self._last_line_is_complete:
+                    raise OSError("the journal of the import cannot be written any more")
+                self._last_line_is_complete = False
+                if self._file.write(line) < len(line):
+                    raise OSError(errno.ENOSPC, "the journal of the import cannot be written", self._path)
+                self._last_line_is_complete = True
+            self._apply(data)
+
+    def _apply(self, data: Mapping[str, Any]) -> None:
+        if isinstance(key := data.get("begin"), str):
+            self._mark_closed(key)
+            self._open.add(key)
+            self._open_by_fingerprint[_fingerprint_of(key)] += 1
+        elif isinstance(key := data.get("done"), str):
+            self._mark_closed(key)
+            self._ids[key] = str(data.get("id"))
+        elif isinstance(key := data.get("refused"), str):
+            self._mark_closed(key)
+        elif isinstance(key := data.get("broke"), str):
+            self._unknown_outcomes[key] += 1
+        elif isinstance(key := data.get("left out"), str):
+            self._unknown_outcomes[key] = 0
+
+    def _mark_closed(self, key: str) -> None:
+        if key in self._open:
+            self._open.remove(key)
+            self._open_by_fingerprint[_fingerprint_of(key)] -= 1
+
+
+def _fingerprint_of(key: str) -> str:
+    return key.rpartition(".")[0]
+
+
+def _parse_line(line: bytes) -> dict[str, Any]:
+    """Return the data of a line; nothing if it was truncated."""
+    try:
+        return as_object(json.loads(line)) or {}
+    except ValueError:
+        return {}
+
+
+def _take_lock(file: BinaryIO, path: str) -> None:
+    """Lock the file for this process; the system unlocks it when the process ends."""
+    if fcntl is None:
+        return
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise SekhaConfigError(f"journal: {os.path.basename(path)} is in use by another import") from None
+    except OSError:
+        pass  # a file system without locks

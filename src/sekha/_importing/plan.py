@@ -1,0 +1,159 @@
+"""The decisions of an import: its items, what stored messages match, and what a failure means for the rest."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Literal, NamedTuple, cast
+
+from sekha._api.arguments import complete_conversation
+from sekha._api.compat.requests import parts_to_text
+from sekha._api.validation import argument_error
+from sekha._importing.journal import Entry, Journal
+from sekha.errors import (
+    SekhaAPIError,
+    SekhaAuthError,
+    SekhaConnectionError,
+    SekhaError,
+    SekhaValidationError,
+)
+from sekha.type_guards import extract_text
+from sekha.types import ImportFailure, UnreadableConversation
+
+MAX_UNKNOWN_OUTCOMES = 2
+"""Unknown outcomes of one conversation after which a run skips it, so that it does not block all others for ever."""
+
+_MAX_FAILURE_STREAK = 3
+"""Consecutive failures that may not be the fault of a conversation, after which no more requests are made."""
+_GATEWAY_STATUSES = (502, 503, 504)
+
+Match = Literal["same", "part", "other"]
+
+
+class Item(NamedTuple):
+    """A conversation of an import: its number, from 1, what is to be stored, and what the journal says about it."""
+
+    position: int
+    request: dict[str, Any]
+    entry: Entry
+
+
+class Rejected(NamedTuple):
+    """An item that cannot be stored: its number, its place in an export, and the problem."""
+
+    position: int
+    place: str | None
+    problem: str
+
+
+class PartialMatch(NamedTuple):
+    """A stored conversation with only the first messages of an item: its id, and the number of its messages."""
+
+    id: str
+    size: int
+
+
+def iter_items(
+    conversations: Iterable[Mapping[str, object] | UnreadableConversation], journal: Journal
+) -> Iterator[Item | Rejected]:
+    """Yield the conversations one by one, with what the journal says about each."""
+    for position, conversation in enumerate(conversations, start=1):
+        if isinstance(conversation, UnreadableConversation):
+            yield Rejected(position, conversation.place, conversation.problem)
+            continue
+        try:
+            given = cast(object, conversation)
+            if not isinstance(given, Mapping):
+                raise argument_error("conversation", f"a dictionary is needed, not {type(conversation).__name__}")
+            request = complete_conversation(conversation)
+        except SekhaValidationError as error:
+            yield Rejected(position, None, error.message)
+            continue
+        yield Item(position, request, journal.entry(request))
+
+
+def label_and_folder(conversation: Mapping[str, Any]) -> tuple[object, object]:
+    """Return what a stored conversation has in common with the item that it may have been."""
+    return conversation["label"], conversation["folder"]
+
+
+def is_match(item: Item, stored_as: tuple[object, object], messages: Sequence[Mapping[str, Any]], kind: Match) -> bool:
+    """Return whether messages that are stored under a label and folder are those of an item, or their beginning."""
+    return label_and_folder(item.request) == stored_as and compare_messages(item.request["messages"], messages) == kind
+
+
+def compare_messages(sent: Sequence[Mapping[str, Any]], stored: Sequence[Mapping[str, Any]]) -> Match:
+    """Return whether stored messages are those that were sent, or their beginning; servers may store text only."""
+    if len(stored) > len(sent) or not all(_is_same_message(ours, theirs) for ours, theirs in zip(sent, stored)):
+        return "other"
+    return "same" if len(stored) == len(sent) else "part"
+
+
+def _is_same_message(sent: Mapping[str, Any], stored: Mapping[str, Any]) -> bool:
+    text = extract_text(stored["content"]).strip()  # spaces may have been added in front (D51)
+    return bool(sent["role"] == stored["role"] and text in (extract_text(sent["content"]).strip(), _as_text(sent)))
+
+
+def _as_text(message: Mapping[str, Any]) -> str:
+    try:
+        return str(parts_to_text([message], drop_images=True)[0]["content"]).strip()
+    except SekhaValidationError:
+        return ""
+
+
+class FailureVerdict(NamedTuple):
+    """What a failure to store an item means.
+
+    Attributes:
+        outcome_is_unknown: Whether the item may be stored all the same: the next run looks it up.
+        is_reported: Whether the report lists it.
+        streak: Consecutive failures so far that may not be the fault of a conversation.
+        ends_import: Whether the next items would fare no better.
+    """
+
+    outcome_is_unknown: bool
+    is_reported: bool
+    streak: int
+    ends_import: bool
+
+
+def judge_failure(error: SekhaError, streak: int) -> FailureVerdict:
+    """Return what the failure of an item means.
+
+    1. It is certainly not stored, and the key, the client or the server is at fault: the import ends, and the item is
+       left to the next run.
+    2. It is certainly not stored, and is refused: the import goes on, unless that happens several times in a row for
+       another reason than its content.
+    3. Its outcome is unknown: the import goes on, unless the connection or a gateway failed, or that happens several
+       times in a row.
+
+    Args:
+        error: The error of the item.
+        streak: Consecutive failures before it that may not be the fault of a conversation.
+    """
+    status = error.status_code if isinstance(error, SekhaAPIError) else 0
+    if not error.may_have_been_applied:
+        if status == 0 or status >= 500 or isinstance(error, SekhaAuthError):
+            return FailureVerdict(False, False, streak, True)
+        streak += not isinstance(error, SekhaValidationError)
+        return FailureVerdict(False, True, streak, streak >= _MAX_FAILURE_STREAK)
+    streak += 1
+    is_unreachable = isinstance(error, SekhaConnectionError) or status in _GATEWAY_STATUSES
+    return FailureVerdict(True, True, streak, is_unreachable or streak >= _MAX_FAILURE_STREAK)
+
+
+def make_failure(
+    position: int,
+    problem: str,
+    *,
+    place: str | None = None,
+    label: str | None = None,
+    may_have_been_applied: bool = False,
+) -> ImportFailure:
+    """Return the entry of the report for an item that was not imported."""
+    return {
+        "position": position,
+        "place": place,
+        "label": label,
+        "error": problem,
+        "may_have_been_applied": may_have_been_applied,
+    }

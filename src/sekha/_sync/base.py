@@ -1,0 +1,150 @@
+# Generated from src/sekha/_async/base.py: do not edit.
+# To change it, edit that file, then run: python tools/unasync.py
+"""What the clients of all services share: a transport that they own or borrow, and options for single calls."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import TracebackType
+from typing import ClassVar, Optional
+
+from typing_extensions import Self, Unpack
+
+from sekha._api.compat.capabilities import Capabilities
+from sekha._api.model import Service
+from sekha._concurrency.clock import Clock
+from sekha._concurrency.misuse import MisuseGuard
+from sekha._http.models import HTTPClient
+from sekha._transport.options import bridge_keys, controller_keys, key_overrides
+from sekha._utils.redaction import Secret, redact_traceback
+from sekha._utils.sentinel import NOT_GIVEN, NotGiven
+from sekha.config import (
+    ClientConfig,
+    ClientSettings,
+    ConnectionSettings,
+    bridge_config,
+    controller_config,
+    mcp_config,
+)
+
+from .transport import Transport
+
+_RESOLVE_CONFIG = {
+    Service.CONTROLLER: controller_config,
+    Service.MCP: mcp_config,
+    Service.BRIDGE: bridge_config,
+}
+
+
+class ConnectionOptions(ConnectionSettings, total=False):
+    """Further keywords of a client of one service."""
+
+    http_client: Optional[HTTPClient]
+
+
+class ClientOptions(ClientSettings, total=False):
+    """Keywords of `SekhaClient`."""
+
+    http_client: Optional[HTTPClient]
+
+
+class ServiceClient(MisuseGuard):
+    """Base of the clients of one service."""
+
+    _service: ClassVar[Service]
+    _transport: Transport
+    _capabilities: Capabilities
+    _owns_connections: bool
+
+    @redact_traceback
+    def __init__(
+        self,
+        config: ClientConfig | None = None,
+        *,
+        base_url: str | None = None,
+        api_key: str | None = None,
+        timeout: float | NotGiven | None = NOT_GIVEN,
+        max_retries: int | NotGiven = NOT_GIVEN,
+        **options: Unpack[ConnectionOptions],
+    ) -> None:
+        self._open(
+            config,
+            {"base_url": base_url, "api_key": api_key, "timeout": timeout, "max_retries": max_retries, **options},
+        )
+
+    @classmethod
+    def _from_transport(cls, transport: Transport, capabilities: Capabilities) -> Self:
+        """Return a client that borrows a transport: closing it closes nothing."""
+        self = cls.__new__(cls)
+        self._transport, self._capabilities, self._owns_connections = transport, capabilities, False
+        return self
+
+    def _open(self, config: ClientConfig | None, arguments: Mapping[str, object]) -> None:
+        """Initialize a client with connections of its own."""
+        settings = _RESOLVE_CONFIG[self._service](config, arguments)
+        if self._service is Service.BRIDGE:
+            base_url, keys = settings.bridge_url, bridge_keys(settings)
+        else:
+            base_url, keys = settings.controller_url, controller_keys(settings)
+        self._transport = Transport.from_config(settings, str(base_url), keys)
+        self._capabilities = Capabilities()
+        self._owns_connections = True
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self._transport}>"
+
+    @redact_traceback
+    def with_options(
+        self,
+        *,
+        timeout: float | NotGiven | None = NOT_GIVEN,
+        max_retries: int | NotGiven = NOT_GIVEN,
+        deadline: float | NotGiven | None = NOT_GIVEN,
+        api_key: str | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Self:
+        """A view of this client with other options; closing it closes nothing.
+
+        Args:
+            timeout: Seconds for each phase of one attempt; None means no limit.
+            max_retries: Repetitions after a first attempt, 0 or more.
+            deadline: Seconds that a whole call may take; None means no limit.
+            api_key: Key to send instead.
+            headers: Headers to send besides those of this client.
+
+        Raises:
+            SekhaConfigError: A value cannot be used.
+
+        Example:
+            ```python
+            patient = client.controller.with_options(timeout=120.0)
+            print((patient.health())["status"])
+            ```
+        """
+        transport = self._transport.view(
+            self._key_overrides(api_key), timeout=timeout, max_retries=max_retries, deadline=deadline, headers=headers
+        )
+        return self._from_transport(transport, self._capabilities)
+
+    def _use_clock(self, clock: Clock) -> None:
+        self._transport.use_clock(clock)
+
+    def _key_overrides(self, api_key: str | None) -> dict[Service, Secret]:
+        """Return the keys that a view with another ``api_key`` sends."""
+        return key_overrides(api_key=api_key)
+
+    def close(self) -> None:
+        """Close the connections, if they are this client's own; calling it again does nothing."""
+        if self._owns_connections:
+            self._transport.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None = None,
+        exc: BaseException | None = None,
+        traceback: TracebackType | None = None,
+    ) -> None:
+        self.close()

@@ -1,0 +1,315 @@
+# Generated from src/sekha/_async/controller/importing.py: do not edit.
+# To change it, edit that file, then run: python tools/unasync.py
+"""Importing many conversations: several at a time, and so that an interrupted import can be resumed."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+from inspect import iscoroutinefunction
+from typing import Literal, cast
+
+from sekha._api import endpoints
+from sekha._api.compat.capabilities import Capabilities
+from sekha._api.validation import argument_error, type_name
+from sekha._concurrency.tasks import for_each, in_thread
+from sekha._importing.journal import Journal
+from sekha._importing.plan import (
+    MAX_UNKNOWN_OUTCOMES,
+    Item,
+    PartialMatch,
+    Rejected,
+    is_match,
+    iter_items,
+    judge_failure,
+    label_and_folder,
+    make_failure,
+)
+from sekha.errors import SekhaError, SekhaNotFoundError, SekhaRateLimitError
+from sekha.types import ImportFailure, ImportProgress, ImportReport, Message, UnreadableConversation
+
+from ..operations.pagination import all_conversations
+from ..operations.store import create_conversation
+from ..transport import Transport
+from .conversations import ConversationMixin
+
+_MAX_CONCURRENCY = 100
+_IN_FLIGHT_GRACE = 10.0
+"""Seconds after which a request that was in flight when an import was interrupted counts as lost."""
+_GROWTH_GRACE = 10.0
+"""Seconds in which a partly stored conversation must have grown, if the server is still storing it."""
+_POLL_INTERVAL = 1.0
+_MAX_RATE_LIMIT_WAITS = 10
+_RATE_LIMIT_WINDOW = 60.0
+_MAX_RETRY_AFTER = 300.0
+"""Seconds. If the server asks for more, the import ends."""
+_PARTLY_STORED = (
+    "only a part of it is in the memory, as conversation {id}: the server was interrupted while it stored it. "
+    "Delete or archive that one, and import again"
+)
+_SKIPPED = (
+    "{times} times nobody knew what became of it, and it is not in the memory: it is left out now, and tried again "
+    "by the next import"
+)
+
+Count = Literal["stored", "already_stored", "empty", "failed"]
+
+
+class ImportMixin(ConversationMixin):
+    """The part of `MemoryController` that imports."""
+
+    def import_conversations(
+        self,
+        conversations: Iterable[Mapping[str, object] | UnreadableConversation],
+        *,
+        concurrency: int = 4,
+        journal: str | os.PathLike[str] | None = None,
+        on_progress: Callable[[ImportProgress], object] | None = None,
+    ) -> ImportReport:
+        """Store many conversations; what cannot be stored is reported and left out.
+
+        ``POST /api/v1/conversations`` for each. With a journal an import that was broken off, by Ctrl-C, a lost server
+        or the end of the process, is continued by the same call: nothing is stored twice, and nothing is lost. What was
+        on its way when it broke off is looked up in the memory (list, get and the MCP tool ``memory_export``, which
+        needs the MCP tools' key). Conversations are taken from ``conversations`` as they are stored, so that any number
+        of them may come from a generator such as `sekha.exports.read_export`; event loops leave that to threads.
+        One that reaches the server more than ten seconds after this import began may be stored once more.
+
+        Args:
+            conversations: What `create_conversation` takes, or what an export could not give. Those without messages
+                are counted and left out.
+            concurrency: How many are stored at a time, 1 to 100; ``max_concurrent_writes`` is a limit too.
+            journal: File in which is noted what is stored; it is made, or continued. It belongs to one server, and to
+                one import at a time. None: nothing is noted.
+            on_progress: Called after each conversation with how many were seen, stored, already stored, empty, failed;
+                by blocking clients in the threads that store, one at a time.
+
+        Returns:
+            The same numbers, and ``failures``: position from 1, place, label and error of each that failed.
+
+        Raises:
+            SekhaValidationError: An argument cannot be used; ``field`` names it.
+            SekhaConfigError: The journal belongs to another server, is in use, or is no journal.
+            SekhaError: The server refuses the key or cannot be reached; with a journal, call again to go on.
+            OSError: The journal cannot be read or written.
+
+        Example:
+            ```python
+            report = client.controller.import_conversations(
+                [{"label": "Greeting", "messages": [{"role": "user", "content": "Hello Sekha!"}]}],
+                journal="import.journal",
+            )
+            print(report["stored"], report["failed"])  # 1 0
+            ```
+        """
+        if isinstance(concurrency, bool) or not isinstance(cast(object, concurrency), int) or concurrency < 1:
+            raise argument_error("concurrency", "must be a whole number of at least 1")
+        if concurrency > _MAX_CONCURRENCY:
+            raise argument_error("concurrency", f"must be at most {_MAX_CONCURRENCY}")
+        given = cast(object, conversations)
+        if isinstance(given, (str, bytes, Mapping)) or not isinstance(given, Iterable):
+            raise argument_error(
+                "conversations", f"must be many conversations, not {type_name(cast(object, conversations))}"
+            )
+        if on_progress is not None and (not callable(on_progress) or iscoroutinefunction(on_progress)):
+            raise argument_error("on_progress", "must be a plain function")
+        path = None if journal is None else os.fspath(journal)
+        notes = Journal(path, self._transport.base_url)
+        run = ImportRun(self._transport, self._capabilities, notes, on_progress)
+        in_thread(notes.open)
+        try:
+            if path is not None and notes.since is None:
+                since = (self._transport.send(endpoints.CONTROLLER_HEALTH.request())).get("timestamp")
+                in_thread(partial(notes.start, since))
+            for_each(iter_items(conversations, notes), run.process, concurrency, run.stop)
+            run.resolve_pending()
+        finally:
+            notes.close()
+        return run.report
+
+
+class ImportRun:
+    """One run of an import.
+
+    An item is one of five:
+
+    1. It cannot be stored, or has no messages: it is counted.
+    2. The journal knows its id: it is counted as already stored.
+    3. The journal has an open entry for it, or for an identical one, of a run that was interrupted: it waits for the
+       end of the run, when nothing else is in flight that it could be confused with.
+    4. Of those, one that is found in the memory is noted and counted; one of which a part is found is a failure.
+    5. All others are stored: noted as begun, sent, and noted as done, refused, or of unknown outcome.
+
+    Args:
+        transport: The transport of the controller.
+        capabilities: What is known of the controller.
+        journal: The journal, open.
+        on_progress: Called after each item.
+    """
+
+    def __init__(
+        self,
+        transport: Transport,
+        capabilities: Capabilities,
+        journal: Journal,
+        on_progress: Callable[[ImportProgress], object] | None,
+    ) -> None:
+        self.report: ImportReport = {
+            "seen": 0, "stored": 0, "already_stored": 0, "empty": 0, "failed": 0, "failures": []
+        }  # fmt: skip
+        self._transport = transport
+        self._capabilities = capabilities
+        self._journal = journal
+        self._on_progress = on_progress
+        self._count_lock = threading.Lock()
+        self._stopped = threading.Event()
+        self._failure_streak = 0
+        self._pending: list[Item] = []
+        self._clock = transport.clock
+        self._started_at = self._clock.now()
+
+    def stop(self) -> None:
+        """Start nothing more."""
+        self._stopped.set()
+
+    def process(self, item: Item | Rejected) -> None:
+        """Store an item if necessary, and count it."""
+        if isinstance(item, Rejected):
+            self._count("failed", make_failure(item.position, item.problem, place=item.place))
+        elif not item.request["messages"]:
+            self._count("empty")
+        elif item.entry.id is not None:
+            self._count("already_stored")
+        elif self._journal.is_open(item.entry.key):
+            self._pending.append(item)
+        else:
+            self._store(item)
+
+    def resolve_pending(self) -> None:
+        """Find out which items an interrupted run has stored, and store the others."""
+        time_left = _IN_FLIGHT_GRACE - (self._clock.now() - self._started_at)  # the interrupted run ended before
+        parts: dict[int, PartialMatch] = {}
+        rate_limit_waits = 0
+        while any(item.entry.is_open for item in self._pending):
+            try:
+                found = self._reconcile()
+            except SekhaRateLimitError as error:
+                rate_limit_waits += 1
+                if rate_limit_waits > _MAX_RATE_LIMIT_WAITS or not self._wait_for_rate_limit(error):
+                    raise
+                continue
+            if any(part.size > (parts[position].size if position in parts else -1) for position, part in found.items()):
+                time_left = max(time_left, _GROWTH_GRACE)
+            parts = found
+            if time_left <= 0:
+                break
+            time_left -= _POLL_INTERVAL
+            self._clock.sleep(_POLL_INTERVAL)
+        for item in self._pending:
+            if item.position in parts and parts[item.position].size:
+                self._fail(item, _PARTLY_STORED.format(id=parts[item.position].id), may_have_been_applied=True)
+            elif item.entry.unknown_outcomes >= MAX_UNKNOWN_OUTCOMES:
+                in_thread(partial(self._journal.mark_skipped, item.entry.key))
+                self._fail(item, _SKIPPED.format(times=item.entry.unknown_outcomes), may_have_been_applied=True)
+            else:
+                self._store(item)
+
+    def _reconcile(self) -> dict[int, PartialMatch]:
+        """Count the pending items that are in the memory as they were sent; return, by position, partial matches."""
+        since = self._journal.since or ""
+        open_items = [item for item in self._pending if item.entry.is_open]
+        wanted, known_ids = {label_and_folder(item.request) for item in open_items}, self._journal.ids
+        rows = all_conversations(
+            self._transport,
+            lambda row: (
+                label_and_folder(row) in wanted
+                and row["conversation_id"] not in known_ids
+                and row["timestamp"] >= since
+            ),
+        )
+        others: list[tuple[PartialMatch, list[Message], tuple[object, object]]] = []
+        for row in rows:
+            id, stored_as = row["conversation_id"], label_and_folder(row)
+            try:
+                created_at = (self._transport.send(endpoints.GET_CONVERSATION.request(id=id)))["created_at"]
+                if created_at is not None and created_at < since:
+                    continue
+                export = self._transport.send(endpoints.MEMORY_EXPORT.request({"conversation_id": id}))
+            except SekhaNotFoundError:  # it was deleted in the meantime
+                continue
+            messages = export["messages"]
+            whole = next((item for item in open_items if is_match(item, stored_as, messages, "same")), None)
+            if whole is not None:
+                in_thread(partial(self._journal.done, whole.entry.key, id))
+                open_items.remove(whole)
+                self._pending.remove(whole)
+                self._count("already_stored")
+            elif row["metadata"].get("status") != "archived":
+                others.append((PartialMatch(id, len(messages)), messages, stored_as))
+        parts: dict[int, PartialMatch] = {}
+        for part, messages, stored_as in others:
+            for item in open_items:
+                if item.position not in parts and is_match(item, stored_as, messages, "part"):
+                    parts[item.position] = part
+                    break
+        return parts
+
+    def _store(self, item: Item) -> None:
+        if self._stopped.is_set():
+            return
+        key = item.entry.key
+        in_thread(partial(self._journal.begin, key))
+        for attempt in range(_MAX_RATE_LIMIT_WAITS + 1):
+            try:
+                stored = create_conversation(self._transport, self._capabilities, item.request, drop_images=False)
+            except SekhaRateLimitError as error:
+                if attempt == _MAX_RATE_LIMIT_WAITS or not self._wait_for_rate_limit(error):
+                    in_thread(partial(self._journal.refused, key))
+                    raise
+            except SekhaError as error:
+                self._handle_failure(item, error)
+                return
+            else:
+                self._failure_streak = 0
+                in_thread(partial(self._journal.done, key, stored["id"]))
+                self._count("stored")
+                return
+
+    def _wait_for_rate_limit(self, error: SekhaRateLimitError) -> bool:
+        """Wait as long as the server asks for; return False if that is too long, or the import is stopped."""
+        seconds = error.retry_after or _RATE_LIMIT_WINDOW
+        if seconds > _MAX_RETRY_AFTER:
+            return False
+        while seconds > 0 and not self._stopped.is_set():
+            self._clock.sleep(min(seconds, _POLL_INTERVAL))
+            seconds -= _POLL_INTERVAL
+        return not self._stopped.is_set()
+
+    def _handle_failure(self, item: Item, error: SekhaError) -> None:
+        """Note and report the failure of an item; raise it where it ends the import."""
+        verdict = judge_failure(error, self._failure_streak)
+        note = self._journal.mark_unknown if verdict.outcome_is_unknown else self._journal.refused
+        in_thread(partial(note, item.entry.key))
+        if verdict.is_reported:
+            self._fail(item, str(error), may_have_been_applied=verdict.outcome_is_unknown)
+        self._failure_streak = verdict.streak
+        if verdict.ends_import:
+            raise error
+
+    def _fail(self, item: Item, problem: str, *, may_have_been_applied: bool = False) -> None:
+        label = item.request["label"]
+        self._count(
+            "failed", make_failure(item.position, problem, label=label, may_have_been_applied=may_have_been_applied)
+        )
+
+    def _count(self, name: Count, failure: ImportFailure | None = None) -> None:
+        with self._count_lock:  # threads count as well
+            self.report["seen"] += 1
+            self.report[name] += 1
+            if failure is not None:
+                self.report["failures"].append(failure)
+            if self._on_progress is not None:
+                progress = {key: number for key, number in self.report.items() if key != "failures"}
+                self._on_progress(cast(ImportProgress, progress))

@@ -1,0 +1,76 @@
+# Generated from src/sekha/_async/operations/pagination.py: do not edit.
+# To change it, edit that file, then run: python tools/unasync.py
+"""Iterating over all conversations of a controller, and counting their messages."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Callable, Iterable
+
+from sekha._api.endpoints import LIST_CONVERSATIONS, MEMORY_EXPORT
+from sekha._api.pages import PageState
+from sekha._concurrency.misuse import IterationGuard
+from sekha._concurrency.tasks import Call, gather
+from sekha.types import ConversationListItem
+
+from ..transport import Transport
+
+PAGE_SIZE = 1000
+MAX_PARALLEL = 4
+"""Concurrent requests of a call that needs many."""
+
+
+class ConversationIterator(IterationGuard):
+    """Conversations one by one; a page is requested when the one before it is used up.
+
+    If the list changes in the meantime, no conversation is returned twice; a server that repeats pages ends it.
+
+    Args:
+        transport: The transport of the controller.
+        page_size: Conversations in one request.
+        keep: Which conversations to return; None for all.
+    """
+
+    def __init__(
+        self,
+        transport: Transport,
+        page_size: int = PAGE_SIZE,
+        keep: Callable[[ConversationListItem], bool] | None = None,
+    ) -> None:
+        self._transport = transport
+        self._pages = PageState(page_size, keep)
+        self._rows: list[ConversationListItem] = []  # of the last page, in reverse
+
+    def __iter__(self) -> Iterator[ConversationListItem]:
+        return self
+
+    def __next__(self) -> ConversationListItem:
+        while not self._rows:
+            if self._pages.is_last:
+                raise StopIteration
+            request = LIST_CONVERSATIONS.request(query=self._pages.next_query())
+            self._rows = self._pages.add(self._transport.send(request))[::-1]
+        return self._rows.pop()
+
+    def close(self) -> None:
+        """Make no more requests."""
+        self._rows, self._pages.is_last = [], True
+
+
+def all_conversations(
+    transport: Transport, keep: Callable[[ConversationListItem], bool] | None = None
+) -> list[ConversationListItem]:
+    """Return all conversations, the most recently updated first, with one request for each thousand."""
+    return [row for row in ConversationIterator(transport, keep=keep)]
+
+
+def count_messages(transport: Transport, ids: Iterable[str]) -> int:
+    """Return the number of messages of some conversations, with one export each, at most four at a time."""
+
+    def count_one(id: str) -> Call[[], int]:
+        def count() -> int:
+            export = transport.send(MEMORY_EXPORT.request({"conversation_id": id}))
+            return len(export["messages"])
+
+        return count
+
+    return sum(gather([count_one(id) for id in ids], MAX_PARALLEL))

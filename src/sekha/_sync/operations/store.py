@@ -1,0 +1,126 @@
+# Generated from src/sekha/_async/operations/store.py: do not edit.
+# To change it, edit that file, then run: python tools/unasync.py
+"""Storing a conversation as the server supports it, by REST or by the MCP tool."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any, TypeVar, cast
+
+from sekha._api.arguments import DEFAULT_IMPORTANCE, PINNED_IMPORTANCE
+from sekha._api.compat.capabilities import Capabilities
+from sekha._api.compat.requests import has_content_parts, is_text_only_error, pad_body, parts_to_text
+from sekha._api.endpoints import CREATE_CONVERSATION, GET_CONVERSATION, MEMORY_STORE, PIN_CONVERSATION
+from sekha._api.model import Endpoint, Service
+from sekha.errors import SekhaAPIError, SekhaAuthError, SekhaError, SekhaWarning
+from sekha.types import Conversation
+
+from ..transport import Transport
+
+T = TypeVar("T")
+
+
+def create_conversation(
+    transport: Transport, capabilities: Capabilities, conversation: dict[str, Any], *, drop_images: bool
+) -> Conversation:
+    """Store a conversation; if its importance is not the default, by the MCP tool, since REST ignores it.
+
+    Args:
+        transport: The transport of the controller.
+        capabilities: What is known of the controller.
+        conversation: What `complete_conversation` returned.
+        drop_images: Whether an image that is part of a message may be lost (D4).
+
+    Raises:
+        SekhaError: It failed; ``may_have_been_applied`` says whether it may have been stored.
+    """
+    transport = transport.start_deadline()
+    importance = conversation["importance_score"]
+    if importance == DEFAULT_IMPORTANCE:
+        return _create_by_rest(transport, capabilities, conversation, drop_images)
+    mcp_key = transport.key(Service.MCP)
+    if not capabilities.is_mcp_key_rejected(mcp_key):
+        try:
+            return _create_by_tool(transport, capabilities, conversation, drop_images)
+        except SekhaAuthError as error:
+            capabilities.reject_mcp_key(mcp_key)
+            reason = error.message
+    else:
+        reason = "the MCP tools refused the key before"
+    result = (
+        "10 is set by pinning it instead" if importance == PINNED_IMPORTANCE else "it is stored with the default of 5"
+    )
+    warnings.warn(
+        f"importance_score={importance} cannot be stored: {reason}. The conversation is stored, and {result}.",
+        SekhaWarning,
+        stacklevel=3,
+    )
+    return _create_by_rest(transport, capabilities, conversation, drop_images)
+
+
+def _create_by_tool(
+    transport: Transport, capabilities: Capabilities, conversation: dict[str, Any], drop_images: bool
+) -> Conversation:
+    stored = store(transport, capabilities, MEMORY_STORE, conversation, drop_images=drop_images)
+    found: dict[str, Any] = {"status": "active", "created_at": None, **stored}
+    try:
+        read = transport.send(GET_CONVERSATION.request(id=stored["id"]))
+        found.update(read)
+    except SekhaError as error:
+        _warn_partly_stored(stored["id"], "its time could not be read", error)
+    found.update(
+        importance_score=conversation["importance_score"],
+        message_count=len(conversation["messages"]),
+    )
+    return cast(Conversation, found)
+
+
+def _create_by_rest(
+    transport: Transport, capabilities: Capabilities, conversation: dict[str, Any], drop_images: bool
+) -> Conversation:
+    body = {name: value for name, value in conversation.items() if name != "importance_score"}
+    stored = store(transport, capabilities, CREATE_CONVERSATION, body, drop_images=drop_images)
+    stored.setdefault("importance_score", DEFAULT_IMPORTANCE)
+    if conversation["importance_score"] == PINNED_IMPORTANCE:
+        try:
+            transport.send(PIN_CONVERSATION.request(id=stored["id"]))
+            stored["importance_score"] = PINNED_IMPORTANCE
+        except SekhaError as error:
+            _warn_partly_stored(stored["id"], "it could not be pinned", error)
+    return stored
+
+
+def _warn_partly_stored(id: str, problem: str, error: SekhaError) -> None:
+    warnings.warn(f"conversation {id} is stored, but {problem}: {error}", SekhaWarning, stacklevel=5)
+
+
+def store(
+    transport: Transport,
+    capabilities: Capabilities,
+    endpoint: Endpoint[T],
+    body: dict[str, Any],
+    *,
+    drop_images: bool,
+) -> T:
+    """Send a conversation; if the server supports text only, send it again with its content parts as text.
+
+    Args:
+        transport: The transport of the controller.
+        capabilities: What is known of the controller.
+        endpoint: The REST route, or the MCP tool.
+        body: Label, folder, messages, and importance if the endpoint supports it.
+        drop_images: Whether an image that is part of a message may be lost (D4).
+
+    Raises:
+        SekhaValidationError: An image would be lost; nothing was stored.
+    """
+    has_parts = has_content_parts(body["messages"])
+    if not (has_parts and capabilities.text_only):
+        try:
+            return transport.send(endpoint.request(pad_body(body)))
+        except SekhaAPIError as error:
+            if not (has_parts and is_text_only_error(error)):
+                raise
+        capabilities.text_only = True
+    body = {**body, "messages": parts_to_text(body["messages"], drop_images=drop_images)}
+    return transport.send(endpoint.request(pad_body(body)))

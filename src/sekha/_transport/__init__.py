@@ -1,0 +1,1 @@
+"""How a call is made: options, retries, rate limit, listeners."""

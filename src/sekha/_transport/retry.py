@@ -1,0 +1,167 @@
+"""Whether a failed attempt is retried, and after which delay: decided by nothing but the arguments."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from sekha._api.model import Endpoint, RetryIfUnknown, Service
+from sekha._concurrency.clock import Clock
+from sekha._http.models import HTTPRequest
+from sekha._transport.options import CallOptions
+from sekha.errors import (
+    SekhaAPIError,
+    SekhaConnectionError,
+    SekhaDecodeError,
+    SekhaError,
+    SekhaNotFoundError,
+    SekhaRateLimitError,
+    SekhaServerError,
+    SekhaValidationError,
+)
+
+if TYPE_CHECKING:
+    from tenacity import RetryCallState
+
+E = TypeVar("E", bound=SekhaError)
+
+INITIAL_BACKOFF = 0.5
+MAX_BACKOFF = 8.0
+MAX_RETRY_AFTER = 60.0
+"""Seconds. If a server asks for more, there is no retry, and the error has its ``retry_after``."""
+
+
+def retry_delay(
+    endpoint: Endpoint[Any],
+    error: SekhaError,
+    *,
+    attempt: int,
+    max_retries: int,
+    time_left: float | None,
+    jitter: float,
+) -> float | None:
+    """Return the seconds to wait before the next attempt, None for no retry.
+
+    Args:
+        endpoint: The endpoint of the call; its ``retry_if_unknown`` decides if the outcome is unknown.
+        error: How the attempt ended.
+        attempt: Its number, from 1.
+        max_retries: Attempts allowed after the first.
+        time_left: Seconds until the deadline, or None.
+        jitter: A random number in 0..1 that spreads the retries of many clients (full jitter).
+    """
+    if attempt > _max_retries(endpoint, error, max_retries):
+        return None
+    retry_after = error.retry_after if isinstance(error, SekhaAPIError) else None
+    if retry_after is not None and retry_after > MAX_RETRY_AFTER:
+        return None
+    delay = float(math.ceil(retry_after)) if retry_after is not None else backoff(attempt, jitter)
+    return None if time_left is not None and delay >= time_left else delay
+
+
+def backoff(attempt: int, jitter: float) -> float:
+    """Return seconds between 0 and a bound that doubles with each attempt, up to 8."""
+    return jitter * min(MAX_BACKOFF, INITIAL_BACKOFF * 2.0 ** min(attempt - 1, 16))
+
+
+def not_processed(error: SekhaError) -> bool:
+    """Return whether the server certainly did nothing: the request was not sent, or it was rejected unprocessed."""
+    if isinstance(error, SekhaConnectionError):
+        return not error.sent
+    if isinstance(error, SekhaServerError):
+        return not error._retryable or (error.status_code == 503 and error.retry_after is not None)
+    return not isinstance(error, SekhaDecodeError)
+
+
+def _max_retries(endpoint: Endpoint[Any], error: SekhaError, max_retries: int) -> int:
+    if not error._retryable or not _is_transient(error):
+        return 0
+    if not_processed(error):
+        return max_retries
+    if isinstance(error, SekhaServerError) and endpoint.service is Service.BRIDGE and error.status_code == 500:
+        return 0  # three of them open the bridge's circuit breaker for a minute
+    if endpoint.retry_if_unknown is RetryIfUnknown.YES:
+        return max_retries
+    if endpoint.retry_if_unknown is RetryIfUnknown.ONCE and not _mentions_bridge(error):
+        return min(1, max_retries)
+    return 0
+
+
+def _is_transient(error: SekhaError) -> bool:
+    """Return whether the next attempt may succeed."""
+    if isinstance(error, SekhaValidationError):
+        return False
+    return isinstance(error, (SekhaConnectionError, SekhaRateLimitError)) or (
+        isinstance(error, SekhaServerError) and error.status_code >= 500
+    )
+
+
+def _mentions_bridge(error: SekhaError) -> bool:
+    message = error.message.lower()
+    return isinstance(error, SekhaServerError) and ("bridge" in message or "embedding error" in message)
+
+
+class RetryState:
+    """The attempts of one call: tenacity asks it while it drives them, and the error of the call reports it.
+
+    Args:
+        endpoint: The endpoint of the call.
+        options: Number of retries, and deadline.
+        clock: Time and jitter.
+    """
+
+    def __init__(self, endpoint: Endpoint[Any], options: CallOptions, clock: Clock) -> None:
+        self.endpoint = endpoint
+        self._options = options
+        self._clock = clock
+        self._started_at = clock.now()
+        self._delay = 0.0
+        self._attempts_sent = 0
+        self._in_flight: HTTPRequest | None = None
+        self._outcome_is_unknown = False
+
+    def start_attempt(self, http_request: HTTPRequest) -> None:
+        """Note that an attempt is about to be sent."""
+        self._attempts_sent += 1
+        self._in_flight = http_request
+
+    def should_retry(self, state: RetryCallState) -> bool:
+        """Return whether the attempt that just ended is followed by another."""
+        error = state.outcome.exception() if state.outcome else None
+        if not isinstance(error, SekhaError):
+            return False  # it succeeded, or was cancelled
+        self._in_flight = None
+        self._outcome_is_unknown = self._outcome_is_unknown or not not_processed(error)
+        delay = retry_delay(
+            self.endpoint,
+            error,
+            attempt=state.attempt_number,
+            max_retries=self._options.max_retries,
+            time_left=self._options.time_left(self._clock.now()),
+            jitter=self._clock.jitter(),
+        )
+        self._delay = delay or 0.0
+        return delay is not None
+
+    def delay(self, state: RetryCallState) -> float:
+        """Return the seconds until the next attempt."""
+        return self._delay
+
+    @property
+    def in_flight(self) -> bool:
+        """Whether an attempt may have been sent that had not ended when the call was ended."""
+        return self._in_flight is not None and self._in_flight.may_have_been_sent
+
+    def delete_already_applied(self, error: SekhaError) -> bool:
+        """Return whether a retried delete found nothing because an earlier attempt succeeded."""
+        is_delete = self.endpoint.method == "DELETE" and isinstance(error, SekhaNotFoundError)
+        return is_delete and self._outcome_is_unknown
+
+    def with_call_details(self, error: E) -> E:
+        """Add to an error what is known of the call."""
+        error.method = error.method or self.endpoint.method
+        error.path = error.path or self.endpoint.path
+        error.attempts = self._attempts_sent
+        error.elapsed = self._clock.now() - self._started_at
+        error.may_have_been_applied = self.endpoint.outcome_matters and (self._outcome_is_unknown or self.in_flight)
+        return error

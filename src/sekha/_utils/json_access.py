@@ -1,0 +1,27 @@
+"""Access to JSON data of unknown shape."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, cast
+
+
+def as_object(value: object) -> dict[str, Any] | None:
+    """Return the value if it is a JSON object, else None."""
+    return cast("dict[str, Any]", value) if isinstance(value, dict) else None
+
+
+def as_list(value: object) -> list[Any] | None:
+    """Return the value if it is a JSON list, else None."""
+    if not isinstance(value, list):
+        return None
+    return value  # pyright: ignore[reportUnknownVariableType] - a list of anything, which mypy sees by itself
+
+
+def get(value: object, *keys: str) -> Any:
+    """Return the value of nested keys; None where a key is missing or its parent is not an object."""
+    for key in keys:
+        if not isinstance(value, Mapping):
+            return None
+        value = cast("Mapping[str, Any]", value).get(key)
+    return value

@@ -1,0 +1,289 @@
+"""The REST routes of the local controller, and the application that serves them together with the MCP tools."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from typing import Any, Dict, List, Optional
+from uuid import UUID
+
+from pydantic import Field
+from starlette.applications import Starlette
+from starlette.background import BackgroundTask
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from typing_extensions import Annotated
+
+from sekha.local.documented.mcp import McpTools
+from sekha.local.documented.memory import PINNED_IMPORTANCE, SUMMARY_WINDOWS, Memory
+from sekha.local.filters import Filters, OptionalFilters
+from sekha.local.http import (
+    EXCEPTION_HANDLERS,
+    I64,
+    U32,
+    AppError,
+    Body,
+    MessageIn,
+    RouteTable,
+    USize,
+    build_routes,
+    check_key,
+    empty_response,
+    parse,
+    parse_bool,
+    parse_query,
+    parse_u32,
+    path_id,
+)
+from sekha.local.rows import conversation_row, label_row, message_row, prune_row, search_row, space_separated
+from sekha.local.store import Conversation, Filter, format_timestamp
+
+_NO_KEY_NEEDED = ("/health", "/metrics")
+
+
+class CreateBody(Body):
+    label: str
+    folder: str
+    messages: List[MessageIn]
+    importance_score: Optional[Annotated[int, Field(ge=1, le=10)]] = None
+
+
+class LabelBody(Body):
+    label: str
+    folder: str
+
+
+class FolderBody(Body):
+    folder: str
+
+
+class QueryBody(Body):
+    query: str
+    filters: OptionalFilters = None
+    limit: Optional[U32] = None
+    offset: Optional[U32] = None
+
+
+class SearchBody(Body):
+    query: str
+    limit: USize = 10
+
+
+class ContextBody(Body):
+    query: str
+    preferred_labels: List[str]
+    context_budget: USize
+    excluded_folders: List[str] = Field(default_factory=list)
+
+
+class SummaryBody(Body):
+    conversation_id: UUID
+    level: str
+
+
+class ThresholdBody(Body):
+    threshold_days: I64
+
+
+class IdBody(Body):
+    conversation_id: UUID
+
+
+class IdsBody(Body):
+    conversation_ids: List[UUID]
+
+
+class Controller:
+    """The 19 REST routes over a memory, as the documentation describes them.
+
+    Another version of the controller, such as one with its known bugs, is a subclass that overrides the handlers that
+    differ.
+    """
+
+    parse = staticmethod(parse)
+
+    def __init__(self, memory: Memory) -> None:
+        self.memory = memory
+        self.store = memory.store
+
+    def table(self) -> RouteTable:
+        """Return every route: method, path, handler."""
+        one = "/api/v1/conversations/{id}"
+        return [
+            ("POST", "/api/v1/conversations", self.create),
+            ("GET", "/api/v1/conversations", self.list_conversations),
+            ("GET", "/api/v1/conversations/count", self.count),
+            ("GET", one, self.get),
+            ("DELETE", one, self.delete),
+            ("PUT", f"{one}/label", self.update_label),
+            ("PUT", f"{one}/folder", self.update_folder),
+            ("PUT", f"{one}/pin", self.pin),
+            ("PUT", f"{one}/archive", self.archive),
+            ("POST", "/api/v1/query", self.query),
+            ("POST", "/api/v1/search/fts", self.full_text_search),
+            ("POST", "/api/v1/context/assemble", self.assemble_context),
+            ("POST", "/api/v1/summarize", self.summarize),
+            ("POST", "/api/v1/prune/dry-run", self.prune_dry_run),
+            ("POST", "/api/v1/prune/execute", self.prune_execute),
+            ("POST", "/api/v1/labels/suggest", self.suggest_labels),
+            ("POST", "/api/v1/rebuild-embeddings", self.rebuild_embeddings),
+            ("GET", "/health", self.health),
+            ("GET", "/metrics", self.metrics),
+        ]
+
+    async def create(self, request: Request) -> Response:
+        body = await self.parse(request, CreateBody)
+        messages = [(message.role, message.content) for message in body.messages]
+        created = await self.memory.create(body.label, body.folder, messages, body.importance_score)
+        extra = {"conversation_id": created.id, "importance_score": created.importance}
+        return JSONResponse({**_row(created), **extra}, 201)
+
+    async def get(self, request: Request) -> Response:
+        found = self.store.get(path_id(request))
+        if found is None:
+            raise AppError(404, "Conversation not found")
+        return JSONResponse(_row(found))
+
+    async def list_conversations(self, request: Request) -> Response:
+        flags, numbers = {"pinned": parse_bool, "archived": parse_bool}, {"page": parse_u32, "page_size": parse_u32}
+        query = parse_query(request, {"label": str, "folder": str, **flags, **numbers})
+        pinned, archived = query.get("pinned"), query.get("archived")
+        matching = Filter(
+            labels=[query["label"]] if "label" in query else None,
+            folder=query.get("folder"),
+            min_importance=PINNED_IMPORTANCE if pinned else None,
+            below_importance=PINNED_IMPORTANCE if pinned is False else None,
+            status="archived" if archived else None,
+            not_status="archived" if archived is False else None,
+        )
+        page, size = query.get("page", 1), query.get("page_size", 50)
+        conversations = self.store.conversations(matching, size, (page - 1) * size) if page else []
+        results = [conversation_row(one) for one in conversations]
+        return JSONResponse({"results": results, "total": self.store.count(matching), "page": page, "page_size": size})
+
+    async def count(self, request: Request) -> Response:
+        query = parse_query(request, {"label": str, "folder": str})
+        label, folder = query.get("label"), query.get("folder")
+        if label is not None and folder is not None:
+            raise AppError(400, "Cannot specify both label and folder")
+        store = self.store
+        count = store.count(Filter(folder=folder)) if label is None else store.count_labels_containing(label)
+        return JSONResponse({"count": count, "label": label, "folder": folder})
+
+    async def delete(self, request: Request) -> Response:
+        self.memory.delete(path_id(request))
+        return empty_response()
+
+    async def update_label(self, request: Request) -> Response:
+        identity, body = path_id(request), await self.parse(request, LabelBody)
+        self.memory.update(identity, label=body.label, folder=body.folder)
+        return empty_response()
+
+    async def update_folder(self, request: Request) -> Response:
+        identity, body = path_id(request), await self.parse(request, FolderBody)
+        self.memory.update(identity, folder=body.folder)
+        return empty_response()
+
+    async def pin(self, request: Request) -> Response:
+        self.memory.update(path_id(request), importance=PINNED_IMPORTANCE)
+        return empty_response()
+
+    async def archive(self, request: Request) -> Response:
+        self.memory.update(path_id(request), status="archived")
+        return empty_response()
+
+    async def query(self, request: Request) -> Response:
+        body = await self.parse(request, QueryBody)
+        limit, offset = 10 if body.limit is None else body.limit, body.offset or 0
+        matching = (body.filters or Filters()).to_store_filter()
+        results, total = await self.memory.search(body.query, matching, limit, offset)
+        page = offset // limit + 1 if limit else 1
+        rows = [search_row(result) for result in results]
+        return JSONResponse({"results": rows, "total": total, "page": page, "page_size": limit})
+
+    async def full_text_search(self, request: Request) -> Response:
+        body = await self.parse(request, SearchBody)
+        found = self.store.full_text_search(body.query, body.limit)
+        return JSONResponse({"results": [message_row(message) for message in found], "total": len(found)})
+
+    async def assemble_context(self, request: Request) -> Response:
+        body = await self.parse(request, ContextBody)
+        found = await self.memory.context(body.query, body.preferred_labels, body.context_budget, body.excluded_folders)
+        rows = [message_row(message) for message in found]
+        for row, message in zip(rows, found):
+            citation = {
+                "label": message.label,
+                "folder": message.folder,
+                "timestamp": space_separated(message.timestamp),
+            }
+            row["metadata"] = {"citation": citation}
+        return JSONResponse(rows)
+
+    async def summarize(self, request: Request) -> Response:
+        body = await self.parse(request, SummaryBody)
+        if body.level not in SUMMARY_WINDOWS:
+            raise AppError(400, "Invalid level: must be daily, weekly, or monthly")
+        identity = str(body.conversation_id)
+        summary = await self.memory.summarize(identity, body.level)
+        answer = {"conversation_id": identity, "level": body.level, "summary": summary}
+        return JSONResponse({**answer, "generated_at": format_timestamp(time.time_ns())})
+
+    async def prune_dry_run(self, request: Request) -> Response:
+        found = self.memory.suggest_pruning((await self.parse(request, ThresholdBody)).threshold_days)
+        return JSONResponse({"suggestions": [prune_row(candidate) for candidate in found], "total": len(found)})
+
+    async def prune_execute(self, request: Request) -> Response:
+        body = await self.parse(request, IdsBody)
+        self.memory.archive_all([str(identity) for identity in body.conversation_ids])
+        return empty_response()
+
+    async def suggest_labels(self, request: Request) -> Response:
+        identity = str((await self.parse(request, IdBody)).conversation_id)
+        suggestions = [label_row(*suggested) for suggested in self.memory.suggest_labels(identity)]
+        return JSONResponse({"conversation_id": identity, "suggestions": suggestions})
+
+    async def rebuild_embeddings(self, request: Request) -> Response:
+        response = empty_response(202)
+        response.background = BackgroundTask(self.memory.rebuild)
+        return response
+
+    async def health(self, request: Request) -> Response:
+        try:
+            self.store.count_all()
+        except sqlite3.Error:
+            return empty_response(503)
+        checks = {"database": {"status": "ok"}, "chroma": {"status": "ok"}}
+        return JSONResponse(
+            {"status": "healthy", "timestamp": f"{format_timestamp(time.time_ns())}+00:00", "checks": checks}
+        )
+
+    async def metrics(self, request: Request) -> Response:
+        lines: List[str] = []
+        for name, number in zip(("conversations", "messages"), self.store.count_all()):
+            lines.append(f"# HELP sekha_{name}_total Total number of {name}")
+            lines.append(f"# TYPE sekha_{name}_total gauge\nsekha_{name}_total {number}\n")
+        return PlainTextResponse("\n".join(lines))
+
+
+def _row(conversation: Conversation) -> Dict[str, Any]:
+    return {
+        "id": conversation.id,
+        "label": conversation.label,
+        "folder": conversation.folder,
+        "status": conversation.status,
+        "message_count": conversation.message_count,
+        "created_at": conversation.created_at,
+    }
+
+
+def controller_app(controller: Controller, tools: McpTools, api_key: Optional[str]) -> Starlette:
+    """Build the application of the controller's port: REST and MCP tools; all but health and metrics need the key."""
+
+    def guard(request: Request) -> None:
+        if request.url.path not in _NO_KEY_NEEDED:
+            check_key(request, api_key)
+
+    routes = build_routes([*controller.table(), *tools.table()], guard)
+    app = Starlette(routes=routes, exception_handlers=EXCEPTION_HANDLERS)
+    app.router.redirect_slashes = False
+    return app

@@ -1,0 +1,72 @@
+"""The built-in models, which need no server: an embedding by hashed words, and a chat that quotes its input."""
+
+from __future__ import annotations
+
+import re
+from html import unescape
+from typing import AsyncGenerator, List, Optional, Sequence, Tuple
+
+from sekha.local.models import ChatRequest, ModelInfo
+from sekha.local.text import DIMENSION, best_sentences, hash_embedding, split_sentences
+
+EMBEDDER_NAME = "local-hash"
+CHAT_NAME = "local-extractive"
+_MEMORY = re.compile(r"<memory>.*</memory>", re.DOTALL)
+_MEMORY_MESSAGE = re.compile(r"<message\b[^>]*>\n(.*?)\n</message>", re.DOTALL)
+
+
+class HashEmbedder:
+    """An embedding without a model (see `sekha.local.text.hash_embedding`); it accepts any model name."""
+
+    async def embed(self, texts: Sequence[str], model: Optional[str] = None) -> Tuple[str, List[List[float]]]:
+        return EMBEDDER_NAME, [hash_embedding(text) for text in texts]
+
+    async def info(self) -> ModelInfo:
+        return ModelInfo("local", "local", EMBEDDER_NAME, DIMENSION)
+
+    async def close(self) -> None:
+        pass
+
+
+class ExtractiveModel:
+    """A chat model that invents nothing: it quotes the messages that it gets, and accepts any model name."""
+
+    async def name(self, requested: Optional[str]) -> str:
+        return CHAT_NAME
+
+    async def complete(self, request: ChatRequest) -> str:
+        return "".join(_split_tokens(quote(request.messages), request.max_tokens))
+
+    async def stream(self, request: ChatRequest) -> AsyncGenerator[str, None]:
+        for piece in _split_tokens(quote(request.messages), request.max_tokens):
+            yield piece
+
+    async def info(self) -> ModelInfo:
+        return ModelInfo("local", "local", CHAT_NAME)
+
+    async def close(self) -> None:
+        pass
+
+
+def quote(messages: Sequence[Tuple[str, str]]) -> str:
+    """Quote the sentences of a chat that answer its last user message best.
+
+    The last user message is the question, except for a `<memory>` that the client has put into it: that is quoted.
+    """
+    last = max((index for index, (role, _) in enumerate(messages) if role == "user"), default=None)
+    if last is None:
+        return "I can only quote, and nobody has asked anything."
+    content = messages[last][1]
+    memories = [line for text in _MEMORY_MESSAGE.findall(content) for line in split_sentences(unescape(text))]
+    question = " ".join(_MEMORY.sub("", content).split())
+    others = [text for index, (role, text) in enumerate(messages) if index != last and role != "system"]
+    candidates = [*memories, *(line for text in others for line in split_sentences(text))]
+    quotes = best_sentences(question, candidates, min_similarity=0.0 if memories else 0.15)
+    if not quotes:
+        return f"I can only quote what I am given, and found nothing about: {question[:200]}".strip()
+    return "I can only quote what I was given: " + " ".join(f"“{sentence}”" for sentence in quotes)
+
+
+def _split_tokens(text: str, max_tokens: Optional[int]) -> List[str]:
+    """Split a text into words, each with the space before it; a word counts as a token."""
+    return re.findall(r"\s*\S+", text)[:max_tokens]

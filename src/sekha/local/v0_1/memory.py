@@ -1,0 +1,256 @@
+"""The memory of the controller 0.1, with its known bugs."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from ctypes import c_float
+from datetime import date
+from typing import Deque, List, Optional, Sequence, Tuple, Union
+
+from sekha.local import tasks
+from sekha.local.documented.memory import DAY_NS, PINNED_IMPORTANCE, Memory, logger
+from sekha.local.models import ChatModel, ChatRequest, Embedder, ModelError
+from sekha.local.models.placeholder import ExtractiveModel, HashEmbedder
+from sekha.local.store import (
+    Conversation,
+    Filter,
+    Message,
+    NotFound,
+    PruneCandidate,
+    SearchResult,
+    Store,
+    format_timestamp,
+)
+
+MAX_CONCURRENT_EMBEDDINGS = 5
+"""Permits for embeddings. Each write needs two of them, one after the other: many writes at once deadlock."""
+
+EMBEDDING_SECONDS = 0.01
+"""Time that an embedding takes if no server makes it; without it, no writes would overlap."""
+
+_MAX_THRESHOLD_DAYS = 95_000_000  # there is no date further back
+_USABLE_BUDGET = 0.85  # of the tokens
+
+
+class HandlerCrashed(Exception):
+    """The handler crashes: the connection closes without a response."""
+
+
+class NotFoundAs500(Exception):
+    """There is no conversation with this id, and the status is 500 instead of 404."""
+
+
+class FairSemaphore:
+    """A semaphore that serves waiters in order, and does not yield to the event loop if a permit is free."""
+
+    def __init__(self, count: int) -> None:
+        self._free = count
+        self._waiting: Deque[asyncio.Future[None]] = deque()
+
+    async def __aenter__(self) -> None:
+        if self._free:
+            self._free -= 1
+            return
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append(turn)
+        try:
+            await turn
+        except asyncio.CancelledError:
+            if not turn.cancelled():  # the permit was assigned in the meantime: pass it on
+                self._release()
+            raise
+
+    async def __aexit__(self, *_: object) -> None:
+        self._release()
+
+    def _release(self) -> None:
+        while self._waiting:
+            turn = self._waiting.popleft()
+            if not turn.done():
+                turn.set_result(None)
+                return
+        self._free += 1
+
+
+class Store01(Store):
+    """The database with the queries of the controller 0.1."""
+
+    def update(self, identity: str, **columns: Union[str, int]) -> bool:
+        """Set the time of the change in milliseconds, as its trigger does."""
+        return super().update(identity, **{"updated_at": format_timestamp(time.time_ns())[:-6], **columns})
+
+    def full_text_search(self, query: str, limit: int, ranked: bool = False) -> List[Message]:
+        """Return the oldest messages first, however well they match."""
+        return super().full_text_search(query, limit, ranked)
+
+    def count_labels_containing(self, part: str) -> int:
+        """Treat `%` and `_` as wildcards, and ignore the case of A to Z only."""
+        query = "SELECT COUNT(*) FROM conversations WHERE label LIKE '%' || ? || '%'"
+        return int(self._db.execute(query, (part,)).fetchone()[0])
+
+    def has_vectors(self, identity: str) -> bool:
+        """Return whether any message of a conversation has a vector."""
+        query = "SELECT COUNT(*) FROM messages WHERE conversation_id = ? AND vector IS NOT NULL"
+        return bool(self._db.execute(query, (identity,)).fetchone()[0])
+
+
+class Memory01(Memory):
+    """The memory; each docstring says how the method differs from the documentation."""
+
+    def __init__(self, store: Store01, embedder: Embedder, chat: ChatModel) -> None:
+        super().__init__(store, embedder, chat)
+        self.vectors = store
+        self._permits = FairSemaphore(MAX_CONCURRENT_EMBEDDINGS)
+
+    async def _embed(self, text: str) -> Tuple[str, Sequence[float]]:
+        """Return the model and the vector of a text; raise ModelError for an empty text too."""
+        if not text:
+            raise ModelError("an empty text has no embedding")
+        async with self._permits:
+            if isinstance(self._embedder, HashEmbedder):
+                await asyncio.sleep(EMBEDDING_SECONDS)
+            model, vectors = await self._embedder.embed([text])
+        return model, vectors[0]
+
+    async def create(
+        self, label: str, folder: str, messages: Sequence[Tuple[str, str]], importance: Optional[int] = None
+    ) -> Conversation:
+        """Store the conversation, then message by message without a transaction; after an error, the rest is missing.
+
+        A write holds one permit while it waits for another: from about eight concurrent writes, all wait for each other
+        until their clients disconnect.
+        """
+        created = self.store.add(label, folder, 5 if importance is None else importance, [], [], None)
+        for message in messages:
+            async with self._permits:
+                model, vector = await self._try_embed(message[1])
+            if vector is not None and has_split_preview(message[1]):
+                raise HandlerCrashed
+            self.store.append(created.id, created.created_at, [message], [vector], model)
+        return created._replace(message_count=len(messages))
+
+    async def _try_embed(self, text: str) -> Tuple[Optional[str], Optional[Sequence[float]]]:
+        try:
+            return await self._embed(text)
+        except ModelError as error:
+            logger.warning("a message is stored without a vector: %s", error)
+            return None, None
+
+    async def search(self, query: str, matching: Filter, limit: int, offset: int = 0) -> Tuple[List[SearchResult], int]:
+        """Return distances as scores, ignore filters and offset, and return no results if the model fails."""
+        try:
+            model, vector = await self._embed(query)
+        except ModelError as error:
+            logger.warning("nothing is found: %s", error)
+            return [], 0
+        found, _ = self.store.nearest(vector, model, Filter(), limit)
+        return [SearchResult(to_float32(1.0 - similarity), message) for similarity, message in found], len(found)
+
+    async def context(
+        self, query: str, preferred_labels: Sequence[str], budget: int, excluded_folders: Sequence[str]
+    ) -> List[Message]:
+        """Rank search results, pinned messages and preferred labels together, with duplicates.
+
+        Folders are excluded from the search results only, and by prefix: `/work` excludes `/workshop`. A search result
+        counts as importance 5, whatever its similarity. The weight of a day of age is not known; here it is one point
+        of ten.
+        """
+        results, _ = await self.search(query, Filter(), 200)
+        prefixes = tuple(excluded_folders)
+        candidates = [(5, one.message) for one in results if not one.message.folder.startswith(prefixes)]
+        week_ago = format_timestamp(time.time_ns() - 7 * DAY_NS)
+        for matching in (
+            Filter(status="active", min_importance=PINNED_IMPORTANCE),
+            Filter(status="active", labels=preferred_labels, start=week_ago),
+        ):
+            candidates += [(message.importance, message) for message in self.store.messages(matching)]
+        today = _date(format_timestamp(time.time_ns()))
+
+        def rank(entry: Tuple[int, Message]) -> float:
+            importance, message = entry
+            days = (today - _date(message.timestamp)).days
+            label = 1.0 if message.label in preferred_labels else 0.0
+            return 0.5 * importance + 0.3 * max(0, 10 - days) + label
+
+        used, usable = 0, int(budget * _USABLE_BUDGET)
+        chosen: List[Message] = []
+        for _, message in sorted(candidates, key=rank, reverse=True):
+            tokens = len(message.content.encode()) // 4
+            if used >= usable:
+                break
+            if used + tokens <= usable:
+                chosen.append(message)
+                used += tokens
+        return chosen
+
+    async def summarize(self, identity: str, level: str) -> str:
+        """Summarize the last day, whatever the level; an unknown id is 500."""
+        try:
+            return await super().summarize(identity, "daily")
+        except NotFound as error:
+            raise NotFoundAs500(str(error)) from error
+
+    async def suggest_pruning_with_model(self, threshold_days: int) -> List[PruneCandidate]:
+        """Suggest conversations by age alone, oldest first; fail if the model fails for one of them."""
+        candidates: List[PruneCandidate] = []
+        for one in sorted(self.unused_conversations(threshold_days), key=lambda one: one.created_at):
+            try:
+                preview = await tasks.summarize(self._chat, [f"Conversation: {one.label}"], "daily")
+            except ModelError as error:
+                raise ModelError(f"LLM Bridge error: {error}") from error
+            candidates.append(PruneCandidate(one._replace(message_count=0), 0, preview, "keep"))
+        return candidates
+
+    def unused_conversations(self, threshold_days: int) -> List[Conversation]:
+        """Crash if the date does not exist."""
+        if abs(threshold_days) > _MAX_THRESHOLD_DAYS:
+            raise HandlerCrashed
+        return super().unused_conversations(threshold_days)
+
+    def archive_all(self, identities: Sequence[str]) -> None:
+        """Archive one after the other: those before an unknown id stay archived."""
+        for identity in identities:
+            if not self.store.update(identity, status="archived"):
+                raise NotFoundAs500(identity)
+
+    async def suggest_labels_with_model(self, identity: str) -> List[Tuple[str, bool]]:
+        """Return labels for a conversation, each with whether it exists already; an unknown id is 500.
+
+        The model's answer is split at commas, even if it is prose. If the model fails, the first existing label in
+        alphabetical order is suggested.
+        """
+        try:
+            if isinstance(self._chat, ExtractiveModel):
+                return self.suggest_labels(identity)
+            self.get(identity)
+        except NotFound as error:
+            raise NotFoundAs500(str(error)) from error
+        text = "\n".join(message.content for message in self.messages(identity))
+        if not text:
+            return []
+        labels = sorted({one.label for one in self.store.conversations(Filter())})
+        task = f"Suggest up to five labels for this conversation, only the labels, with commas between:\n\n{text}"
+        try:
+            answer = await self._chat.complete(ChatRequest([("user", task)]))
+        except ModelError as error:
+            logger.warning("no model suggests labels: %s", error)
+            return [(label, True) for label in labels[:1] if label]
+        suggestions = [label for label in (part.strip() for part in answer.split(",")) if label]
+        return [(label, label in labels) for label in suggestions[:5]]
+
+
+def has_split_preview(text: str) -> bool:
+    """Return whether byte 100 of a text is inside a character, where the controller crashes as it cuts a preview."""
+    data = text.encode()
+    return len(data) > 100 and data[100] & 0xC0 == 0x80
+
+
+def to_float32(number: float) -> float:
+    """Round a number to 32 bits."""
+    return c_float(number).value
+
+
+def _date(timestamp: str) -> date:
+    return date.fromisoformat(timestamp[:10])

@@ -1,0 +1,165 @@
+"""What the documentation lists is what the code has."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from pathlib import Path
+from typing import Any, Dict, Set
+
+import pytest
+import typer
+
+import sekha
+import sekha.errors
+from sekha import BridgeClient, MCPClient, MemoryController, SekhaClient, SekhaConfig
+from sekha.cli import COMMANDS
+from sekha.cli.app import program
+from sekha.cli.exits import MEANINGS
+
+ROOT = Path(__file__).parents[2]
+MAIN_JOB = 'pip install -e ".[cli,local]" && sekha demo'
+TESTS = 'pip install -e ".[dev]" && pytest -n auto'
+
+
+def page(name: str) -> str:
+    return (ROOT / name).read_text("utf-8")
+
+
+def rows(name: str, heading: str) -> Dict[str, str]:
+    """The first table below a heading: first cell to the whole row."""
+    text = f"\n{page(name)}".split(f"\n{heading}\n", 1)[1]
+    lines = re.findall(r"(?:^\|.*\n)+", text, re.MULTILINE)[0].splitlines()[2:]
+    return {line.split("|")[1].strip(): line for line in lines}
+
+
+def code_in(text: str) -> Set[str]:
+    return set(re.findall(r"`([^`]+)`", text))
+
+
+def public_methods(cls: type) -> Set[str]:
+    found = {name for name, _ in inspect.getmembers(cls, inspect.isfunction) if not name.startswith("_")}
+    return found - {"close", "with_options"}
+
+
+def test_the_readme_has_two_commands() -> None:
+    assert re.findall(r"```bash\n(.*?)```", page("README.md"), re.DOTALL) == [f"{MAIN_JOB}\n", f"{TESTS}\n"]
+
+
+def test_the_readme_shows_five_lines_of_each_flavour() -> None:
+    for block in re.findall(r"```python\n(.*?)```", page("README.md"), re.DOTALL):
+        assert len([line for line in block.splitlines() if line]) == 5
+
+
+@pytest.mark.parametrize(
+    ("name", "cls"), [("controller", MemoryController), ("bridge", BridgeClient), ("mcp", MCPClient)]
+)
+def test_every_method_is_in_the_table_of_its_service(name: str, cls: type) -> None:
+    table = rows(f"docs/{name}.md", f"# {'MCP tools' if name == 'mcp' else name.capitalize()}")
+    assert {method for cell in table for method in code_in(cell)} == public_methods(cls)
+
+
+def test_every_workflow_is_in_the_table() -> None:
+    table = rows("docs/workflows.md", "# Workflows")
+    assert {method for cell in table for method in code_in(cell)} == public_methods(SekhaClient)
+
+
+def test_the_error_tree_is_the_tree_of_the_classes() -> None:
+    drawn = page("docs/errors.md").split("```text\n")[1].split("```")[0]
+    assert drawn.strip().replace("`", "") in (sekha.errors.__doc__ or "").replace("`", "")
+    parents: Dict[int, str] = {}
+    for line in drawn.splitlines():
+        match = re.search(r"Sekha\w+", line)
+        if match:
+            cls = getattr(sekha, match.group())
+            depth = match.start() // 4
+            parents[depth] = match.group()
+            expected = parents[depth - 1] if depth else ("UserWarning" if "Warning" in match.group() else "Exception")
+            assert cls.__bases__[0].__name__ == expected
+    classes = {name for name, cls in vars(sekha.errors).items() if inspect.isclass(cls) and name.startswith("Sekha")}
+    assert set(re.findall(r"Sekha\w+", drawn)) == classes
+
+
+def test_every_error_and_warning_has_its_trouble() -> None:
+    text = page("docs/troubleshooting.md")
+    headings = [line[3:] for line in text.splitlines() if line.startswith("## Sekha")]
+    tree = page("docs/errors.md").split("```text\n")[1].split("```")[0]
+    assert headings == re.findall(r"Sekha\w+", tree)
+    listed = re.findall(r"\bD\d+\b", page("docs/servers.md"))
+    assert set(re.findall(r"\bD\d+\b", text)) <= set(listed)
+
+
+def test_every_option_of_the_import_is_in_its_table() -> None:
+    table = rows("docs/importing.md", "## In the terminal")
+    assert {cell.strip("`").split(" ")[0] for cell in table} | {"--url", "--help"} == {*options_of("import"), "--help"}
+    assert {cell.strip("`") for cell in rows("docs/importing.md", "## What is read")} >= {"JSON lines"}
+
+
+def test_every_setting_is_in_the_table() -> None:
+    table = rows("docs/configuration.md", "## Every setting")
+    parameters = inspect.signature(SekhaConfig).parameters
+    assert [cell.strip("`") for cell in table] == list(parameters)
+    for name in parameters:
+        variables = re.findall(r"SEKHA_\w+", table[f"`{name}`"])
+        assert variables in ([], [f"SEKHA_{name.upper()}"])
+    written = {name for name, row in table.items() if "SEKHA_" in row}
+    assert {f"SEKHA_{name.strip('`').upper()}" for name in written} == set(
+        re.findall(r"SEKHA_\w+", sekha.config.__doc__ or "")
+    )
+
+
+def test_the_defaults_are_those_of_the_table() -> None:
+    table = rows("docs/configuration.md", "## Every setting")
+    for name in ("max_retries", "rate_limit_requests", "max_connections", "max_concurrent_writes", "verify"):
+        assert table[f"`{name}`"].split("|")[3].strip().strip("`") == str(getattr(SekhaConfig(), name))
+
+
+def options_of(command: str) -> Dict[str, Any]:
+    """The options of a command, with their defaults."""
+    group: Any = typer.main.get_command(program([command]))
+    options = [parameter for parameter in group.commands[command].params if parameter.opts[0].startswith("--")]
+    return {option: one.default for one in options for option in one.opts if option.startswith("--")}
+
+
+def test_every_command_and_its_options_are_described() -> None:
+    pages = {command: page("docs/command-line.md") for command in COMMANDS}
+    pages.update(dict.fromkeys(("demo", "serve"), page("docs/local-sekha.md")))
+    table = rows("docs/command-line.md", "# Command line")
+    assert [code_in(cell) for cell in table] == [{f"sekha {command}"} for command in COMMANDS]
+    for command, text in pages.items():
+        assert f"\n## `sekha {command}`\n" in text
+        for option in options_of(command):
+            assert f"`{option}" in text or f" {option}" in text, f"{command} {option}"
+
+
+def test_the_options_of_serve_are_in_its_table() -> None:
+    table = rows("docs/local-sekha.md", "## `sekha serve`")
+    options = options_of("serve")
+    assert {cell.strip("`").split(" ")[0] for cell in table} == set(options)
+    for name in ("--host", "--port", "--bridge-port"):
+        assert table[f"`{name}`"].split("|")[2].strip().strip("`") == str(options[name])
+
+
+def test_the_exit_codes_are_those_of_the_table() -> None:
+    table = rows("docs/command-line.md", "## Exit codes")
+    assert {int(code): row.split("|")[2].strip() for code, row in table.items()} == MEANINGS
+
+
+def test_every_number_in_the_source_is_explained() -> None:
+    numbers = re.findall(r"\bD\d+\b", "\n".join(path.read_text("utf-8") for path in (ROOT / "src").rglob("*.py")))
+    listed = re.findall(r"\bD\d+\b", "".join(re.findall(r"^\|[^|]*\|", page("docs/servers.md"), re.MULTILINE)))
+    assert len(listed) == len(set(listed))
+    assert set(numbers) <= set(listed)
+
+
+def test_the_changelog_knows_the_version() -> None:
+    released = sekha.__version__.partition(".dev")[0]
+    assert re.findall(r"^## \[([\d.]+)\]", page("CHANGELOG.md"), re.MULTILINE)[0] == released
+
+
+def test_the_reference_has_every_public_name() -> None:
+    """And each once, so that links know where to go."""
+    pages = [page(f"docs/reference/{name}.md") for name in ("blocking", "async", "shared")]
+    listed = re.findall(r"^::: sekha\.(\w+)$", "\n".join(pages), re.MULTILINE)
+    assert sorted(listed) == sorted({*sekha.__all__, "types", "type_guards"} - {"__version__"})
+    assert ["Async" in name or "async" in name for name in listed].count(True) == 6

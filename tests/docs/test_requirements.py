@@ -1,0 +1,94 @@
+"""Every promise has tests with its mark, and the page of promises names them."""
+
+from __future__ import annotations
+
+import importlib
+import re
+import sys
+from pathlib import Path
+from typing import Any, Dict, List, Tuple
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+sys.path.insert(0, str(ROOT / "tools"))
+tool: Any = importlib.import_module("requirements")
+sys.path.pop(0)
+
+PAGE = (ROOT / tool.PAGE).read_text("utf-8")
+SECTIONS = {"Correctness": ("C", 13), "Reliability": ("R", 16), "Security": ("S", 7), "Comfort": ("E", 10)}
+IDS = [f"{letter}{number + 1}" for letter, count in SECTIONS.values() for number in range(count)]
+
+ELSEWHERE: Dict[str, Tuple[str, str]] = {
+    "C9": ("tests/package/test_twins.py", "compares the two flavours"),
+    "C13": ("tests/package/test_twins.py", "compares both flavours with the table of endpoints"),
+    "R5": ("tests/mixed", "blocking calls cannot be cancelled"),
+    "R7": ("tests/mixed", "there are no tasks in blocking code"),
+    "R9": ("tests/mixed", "there are no event loops in blocking code"),
+    "R10": ("tests/mixed", "threads and forks are for the blocking client"),
+    "R16": ("tests/mixed", "is counted in processes of their own, one for each flavour"),
+    "E3": ("tests", "is checked by type checkers, of the whole package"),
+    "E4": ("tests/mixed", "is about the blocking client alone"),
+    "E6": ("tests", "importing has no flavour"),
+    "E7": ("tests", "only an event loop can be blocked"),
+    "E8": ("tests", "the package has no flavour"),
+    "E9": ("tests", "is about the source, and about event loops"),
+    "E10": ("tests", "is about the fixtures that users get"),
+}
+"""Where the tests of an ID are that are not in both generated trees, and why."""
+
+BY_ID: Dict[str, List[str]] = tool.tests_by_id(ROOT)
+
+
+def rows() -> Dict[str, List[str]]:
+    """What the page says: the IDs of each section in order."""
+    parts = re.split(r"^## (.+)\n", PAGE, flags=re.MULTILINE)[1:]
+    return {title: re.findall(r"^\| (\w\d+) \|", text, re.MULTILINE) for title, text in zip(parts[::2], parts[1::2])}
+
+
+@pytest.mark.parametrize("one", IDS)
+def test_every_promise_has_a_test_in_every_flavour(one: str) -> None:
+    tests = BY_ID.get(one, [])
+    if one in ELSEWHERE:
+        place, _ = ELSEWHERE[one]
+        assert [test for test in tests if re.match(rf"{re.escape(place)}(/|::)", test)], f"no test of {one} in {place}"
+    else:
+        names = {tree: {test.split("/")[-1] for test in tests if f"/{tree}/" in test} for tree in ("_async", "_sync")}
+        assert names["_async"], f"no test of {one} in tests/_async"
+        assert names["_async"] == names["_sync"]
+
+
+def test_no_mark_has_an_id_that_is_no_promise() -> None:
+    assert set(BY_ID) <= set(IDS)
+    assert set(ELSEWHERE) <= set(IDS)
+
+
+def test_the_page_has_a_row_for_every_promise_in_its_section() -> None:
+    expected = {
+        title: [f"{letter}{number + 1}" for number in range(count)] for title, (letter, count) in SECTIONS.items()
+    }
+    found = rows()
+    assert {title: found[title] for title in expected} == expected
+
+
+@pytest.mark.parametrize("one", IDS)
+def test_every_row_names_tests_that_exist(one: str) -> None:
+    (row,) = re.findall(rf"^\| {one} \| ([^|]+) \| ([^|]*) \|$", PAGE, re.MULTILINE)
+    words, cell = row
+    assert words.endswith(".")
+    named: List[str] = []
+    for part in filter(None, cell.split("<br>")):
+        file, *names = re.findall(r"`([^`]+)`", part)
+        source = (ROOT / file).read_text("utf-8")
+        for name in names:
+            assert re.search(rf"^ *(async )?def {name}\(", source, re.MULTILINE), f"{file} has no {name}"
+            assert f"{file}::{name}" in BY_ID[one]
+        named += names
+    assert named, f"{one} is shown by no test"
+
+
+@pytest.mark.promise("R1")
+def test_the_page_says_what_the_code_and_the_tests_say(capsys: pytest.CaptureFixture[str]) -> None:
+    """The table of what is repeated, too: it is made from the table of endpoints and the verdicts."""
+    status = tool.main(["--check"])
+    assert (status, capsys.readouterr().out) == (0, "")

@@ -1,0 +1,107 @@
+"""Health in one shape, and models that are down."""
+
+from __future__ import annotations
+
+from typing import Any, Dict
+
+import pytest
+
+from sekha._api import endpoints
+from sekha._api.compat.health import health_from_error
+from sekha._api.model import Endpoint
+from sekha.errors import (
+    SekhaAuthError,
+    SekhaClosedError,
+    SekhaConfigError,
+    SekhaConnectionError,
+    SekhaDecodeError,
+    SekhaError,
+    SekhaPermissionError,
+    SekhaRateLimitError,
+    SekhaServerError,
+    SekhaTimeoutError,
+)
+from unit.vectors import answer, parse, recorded
+
+# ---- shapes of several servers (D5, D7, D9, D22, D23, D29-D33, D43) ------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "body", "status", "expected"),
+    [
+        (endpoints.CONTROLLER_HEALTH, "OK", 200, ("healthy", {})),
+        (endpoints.CONTROLLER_HEALTH, {"status": "healthy", "version": "2", "uptime_seconds": 0}, 200, ("healthy", {})),
+        (endpoints.CONTROLLER_HEALTH, b"", 503, ("unhealthy", {})),
+        (endpoints.CONTROLLER_HEALTH, {"status": "healthy"}, 503, ("unhealthy", {})),
+        (endpoints.CONTROLLER_HEALTH, {"status": "degraded"}, 200, ("degraded", {})),
+        (endpoints.CONTROLLER_HEALTH, {"status": "healthy", "checks": {"db": True, "llm": "slow"}}, 200,
+         ("healthy", {"db": {"status": "ok"}, "llm": {"status": "slow"}})),
+        (endpoints.CONTROLLER_HEALTH, {"status": "healthy", "checks": None}, 200, ("healthy", {})),
+        (endpoints.BRIDGE_HEALTH, {"detail": "no provider"}, 503, ("unhealthy", {})),
+        (endpoints.BRIDGE_HEALTH, b"", 500, ("unhealthy", {})),
+        (endpoints.BRIDGE_HEALTH, {"status": "degraded", "checks": {"a": False}}, 200,
+         ("degraded", {"a": {"status": "failed"}})),
+    ],
+)  # fmt: skip
+def test_health_has_one_shape_and_is_never_an_error(
+    endpoint: Endpoint[Any], body: Any, status: int, expected: Any
+) -> None:
+    found = parse(endpoint, answer(body, status))
+    assert (found["status"], found["checks"]) == expected
+    if status >= 400:
+        assert found["error"]
+    else:
+        assert not found.get("error")
+
+
+@pytest.mark.parametrize("endpoint", [endpoints.CONTROLLER_HEALTH, endpoints.BRIDGE_HEALTH])
+@pytest.mark.parametrize("body", ["<html>Please log in</html>", "[]", "5"])
+def test_a_200_from_somebody_else_is_not_healthy(endpoint: Endpoint[Any], body: str) -> None:
+    found = parse(endpoint, answer(body, content_type="text/html"))
+    assert found["status"] == "unhealthy"
+    assert found["error"]
+
+
+@pytest.mark.parametrize(
+    ("name", "status", "checks"),
+    [
+        ("health", "healthy", {"stub": {"status": "ok"}}),
+        ("breaker_half_open_health", "degraded", {"stub": {"status": "half_open"}}),
+        ("down_health_after", "degraded", {"stub": {"status": "open"}}),
+    ],
+)
+def test_the_checks_of_a_bridge_are_its_providers(name: str, status: str, checks: Dict[str, Any]) -> None:
+    found = parse(endpoints.BRIDGE_HEALTH, recorded(name, "bridge").answer)
+    assert (found["status"], found["checks"]) == (status, checks)
+
+
+# ---- models that are down (D64), and other answers that mean something else (D15, D16, D49, D59) -------------------
+
+
+def test_an_answer_that_only_looks_like_a_summary_or_a_score_is_an_error() -> None:
+    body = {"conversation_id": "x", "level": "daily", "summary": "3 messages (LLM offline) ", "generated_at": "t"}
+    with pytest.raises(SekhaServerError, match="model behind the controller is down"):
+        parse(endpoints.SUMMARIZE, answer(body))
+    with pytest.raises(SekhaServerError, match="model behind the bridge is down"):
+        parse(endpoints.SCORE, recorded("breaker_open_score", "bridge").answer)
+
+
+# ---- what only our side knows (D27, D38) ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (SekhaConfigError("no bridge_url"), "not_configured"),
+        (SekhaAuthError("no", status_code=401), "unauthorized"),
+        (SekhaPermissionError("no", status_code=403), "unauthorized"),
+        (SekhaConnectionError("refused"), "unreachable"),
+        (SekhaTimeoutError("slow"), "unreachable"),
+        (SekhaClosedError("closed"), "unreachable"),
+        (SekhaServerError("down", status_code=500), "unhealthy"),
+        (SekhaRateLimitError("many", status_code=429), "unhealthy"),
+        (SekhaDecodeError("odd"), "unhealthy"),
+    ],
+)
+def test_the_error_of_a_health_check_becomes_a_status(error: SekhaError, status: str) -> None:
+    assert health_from_error(error) == {"status": status, "checks": {}, "error": str(error)}

@@ -1,0 +1,202 @@
+"""An argument beats the config beats the environment beats the default."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Dict
+
+import httpx
+import pytest
+
+from sekha import SekhaConfig
+from sekha.config import bridge_config, controller_config, mcp_config, resolved_config
+from sekha.errors import SekhaConfigError
+from sekha.types import ClientConfig
+
+URL = "http://localhost:8080"
+KEY = "sk-secret"
+
+
+# ---- who beats whom ------------------------------------------------------------------------------------------------
+
+
+VARIABLES = {
+    "controller_url": ("SEKHA_CONTROLLER_URL", "http://env:1"),
+    "api_key": ("SEKHA_API_KEY", "env-key"),
+    "bridge_url": ("SEKHA_BRIDGE_URL", "http://env:2"),
+    "bridge_api_key": ("SEKHA_BRIDGE_API_KEY", "env-bridge"),
+    "mcp_api_key": ("SEKHA_MCP_API_KEY", "env-mcp"),
+    "timeout": ("SEKHA_TIMEOUT", "7.5"),
+    "max_retries": ("SEKHA_MAX_RETRIES", "7"),
+}
+FROM_ENV: Dict[str, Any] = {name: value for name, (_, value) in VARIABLES.items()}
+FROM_ENV.update(timeout=7.5, max_retries=7)
+OTHER: Dict[str, Any] = {
+    "controller_url": "http://arg:1",
+    "api_key": "arg-key",
+    "bridge_url": "http://arg:2",
+    "bridge_api_key": "arg-bridge",
+    "mcp_api_key": "arg-mcp",
+    "timeout": 1.5,
+    "max_retries": 1,
+}
+
+
+@pytest.fixture
+def environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for variable, value in VARIABLES.values():
+        monkeypatch.setenv(variable, value)
+
+
+@pytest.mark.parametrize("name", VARIABLES)
+def test_an_argument_beats_the_config_beats_the_environment(name: str, environment: None) -> None:
+    base = SekhaConfig(controller_url="http://config:1", api_key="config-key")
+    named = SekhaConfig(**{**base._as_given(), name: OTHER[name]})
+    assert getattr(resolved_config(None, {}), name) == FROM_ENV[name]
+    assert getattr(resolved_config(named, {}), name) == OTHER[name]
+    assert getattr(resolved_config(base, {name: OTHER[name]}), name) == OTHER[name]
+    assert getattr(resolved_config(named, {name: FROM_ENV[name]}), name) == FROM_ENV[name]
+
+
+def test_a_given_none_is_no_limit_and_beats_the_environment_but_a_none_string_is_not_given(environment: None) -> None:
+    config = resolved_config(None, {"timeout": None, "api_key": None, "bridge_url": None, "headers": None})
+    assert config.timeout is None
+    assert (config.api_key, config.bridge_url, config.headers) == ("env-key", "http://env:2", None)
+
+
+def test_the_defaults_of_a_config_object_do_not_beat_the_environment(environment: None) -> None:
+    assert resolved_config(SekhaConfig(controller_url=URL), {}).max_retries == 7
+
+
+@pytest.mark.parametrize(
+    ("name", "variable"), [("controller_url", "SEKHA_CONTROLLER_URL"), ("api_key", "SEKHA_API_KEY")]
+)
+def test_what_is_missing_is_named_as_argument_and_as_variable(name: str, variable: str) -> None:
+    full = {"controller_url": URL, "api_key": KEY}
+    del full[name]
+    with pytest.raises(SekhaConfigError) as caught:
+        resolved_config(None, full)
+    assert f"{name}=" in str(caught.value)
+    assert variable in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["", "  "])
+def test_an_empty_variable_counts_as_not_set(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SEKHA_TIMEOUT", text)
+    monkeypatch.setenv("SEKHA_API_KEY", text)
+    config = SekhaConfig.from_env()
+    assert config.timeout == 30.0
+    assert config.api_key is None
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"), [("SEKHA_TIMEOUT", "soon"), ("SEKHA_MAX_RETRIES", "1.5"), ("SEKHA_MAX_RETRIES", "many")]
+)
+def test_a_variable_that_is_no_number_is_named(variable: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(SekhaConfigError, match=variable):
+        SekhaConfig.from_env()
+
+
+def test_a_config_must_be_one() -> None:
+    with pytest.raises(SekhaConfigError, match="controller_url="):
+        resolved_config("http://localhost:8080", {})  # type: ignore[arg-type]
+    with pytest.raises(SekhaConfigError, match="base_url="):
+        controller_config("http://localhost", {})  # type: ignore[arg-type]
+
+
+# ---- a .env file -------------------------------------------------------------------------------------------------
+
+
+def test_a_file_is_read_only_by_name_and_the_process_environment_beats_it_and_stays_as_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / ".env"
+    file.write_text("SEKHA_CONTROLLER_URL=http://file:1\nSEKHA_API_KEY='file-key'\nSEKHA_TIMEOUT=2\n", "utf-8")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SEKHA_API_KEY", "process-key")
+    before = dict(os.environ)
+    assert SekhaConfig.from_env().controller_url is None
+    with pytest.raises(SekhaConfigError, match="controller_url"):
+        resolved_config(None, {})
+    for env_file in (file, str(file)):
+        config = SekhaConfig.from_env(env_file)
+        assert (config.controller_url, config.api_key, config.timeout) == ("http://file:1", "process-key", 2.0)
+    assert dict(os.environ) == before
+
+
+def test_a_file_that_is_not_there_or_not_text_is_named(tmp_path: Path) -> None:
+    with pytest.raises(SekhaConfigError, match=r"env_file.*nowhere\.env"):
+        SekhaConfig.from_env(tmp_path / "nowhere.env")
+    bad = tmp_path / "bad.env"
+    bad.write_bytes(b"SEKHA_API_KEY=\xff\xfe")
+    with pytest.raises(SekhaConfigError, match=r"env_file.*bad\.env"):
+        SekhaConfig.from_env(bad)
+
+
+# ---- clients of one service ----------------------------------------------------------------------------------------
+
+
+def test_a_client_config_becomes_the_config_of_its_service() -> None:
+    given_ = ClientConfig(base_url=URL, api_key=KEY, rate_limit_requests=500)
+    merged = bridge_config(given_, {"max_retries": 1, "timeout": None})
+    assert (merged.bridge_url, merged.bridge_api_key, merged.api_key) == (URL, KEY, None)
+    assert (merged.rate_limit_requests, merged.max_retries, merged.timeout) == (500, 1, None)
+
+
+def test_a_client_of_one_service_reads_the_variables_of_its_service(environment: None) -> None:
+    merged = bridge_config(None, {})
+    assert (merged.bridge_url, merged.bridge_api_key) == ("http://env:2", "env-bridge")
+    merged = mcp_config(None, {"base_url": URL})
+    assert (merged.controller_url, merged.mcp_api_key) == (URL, "env-mcp")
+
+
+def test_a_missing_address_of_a_service_is_named_with_its_variable() -> None:
+    with pytest.raises(SekhaConfigError, match=r"base_url=.*SEKHA_BRIDGE_URL"):
+        bridge_config(None, {"api_key": KEY})
+
+
+@pytest.mark.parametrize(("name", "value"), [("verify", False), ("cert", "x.pem"), ("proxy", URL), ("trust_env", True)])
+def test_a_client_of_the_users_brings_its_own_settings(name: str, value: Any) -> None:
+    with httpx.Client(trust_env=False) as client:
+        bridge_config(None, {"base_url": URL, "http_client": client})
+        with pytest.raises(SekhaConfigError, match=f"http_client.*{name}"):
+            bridge_config(None, {"base_url": URL, "http_client": client, name: value})
+        with pytest.raises(SekhaConfigError, match=name):
+            resolved_config(None, {"controller_url": URL, "api_key": KEY, "http_client": client, name: value})
+
+
+@pytest.mark.parametrize("make", [controller_config, mcp_config])
+def test_a_client_of_the_controllers_server_needs_a_key(make: Callable[..., SekhaConfig]) -> None:
+    with pytest.raises(SekhaConfigError, match=r"api_key is missing: pass api_key=\.\.\. or set SEKHA_"):
+        make(None, {"base_url": URL})
+    assert bridge_config(None, {"base_url": URL}).bridge_api_key is None
+
+
+def test_what_is_given_makes_a_bad_variable_harmless(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SEKHA_TIMEOUT", "soon")
+    monkeypatch.setenv("SEKHA_CONTROLLER_URL", "nowhere")
+    full = {"controller_url": URL, "api_key": KEY, "timeout": 5.0}
+    assert resolved_config(None, full).timeout == 5.0
+    assert bridge_config(None, {"base_url": URL, "timeout": None}).timeout is None
+    with pytest.raises(SekhaConfigError, match="SEKHA_TIMEOUT"):
+        resolved_config(None, {"controller_url": URL, "api_key": KEY})
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "words"),
+    [
+        ("SEKHA_TIMEOUT", "nan", "SEKHA_TIMEOUT: a number above 0"),
+        ("SEKHA_CONTROLLER_URL", "localhost:8080", "SEKHA_CONTROLLER_URL: it must begin with http"),
+        ("SEKHA_MAX_RETRIES", "3.0", "SEKHA_MAX_RETRIES: a whole number is needed"),
+    ],
+)
+def test_a_bad_variable_is_called_by_its_name(
+    variable: str, value: str, words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(SekhaConfigError) as caught:
+        SekhaConfig.from_env()
+    assert caught.value.message.startswith(words)

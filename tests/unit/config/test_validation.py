@@ -1,0 +1,211 @@
+"""Each setting is checked by its name before it is used; a refusal shows no key (C10, S1, S2)."""
+
+from __future__ import annotations
+
+from typing import Any, Dict, List
+
+import httpx
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sekha import SekhaConfig
+from sekha.errors import SekhaConfigError
+from sekha.types import ClientConfig
+from support.canary import texts_of
+from unit.vectors import CANARY
+
+URL = "http://localhost:8080"
+
+# ---- addresses (C10, S2) -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("url", "kept"),
+    [
+        ("http://localhost:8080", "http://localhost:8080"),
+        ("http://localhost:8080/", "http://localhost:8080"),
+        ("https://sekha.example/prefix/", "https://sekha.example/prefix"),
+        ("https://sekha.example/a/b", "https://sekha.example/a/b"),
+        ("http://[::1]:8080", "http://[::1]:8080"),
+        ("http://[::1]:8080/p/", "http://[::1]:8080/p"),
+        ("  http://localhost  ", "http://localhost"),
+        ("HTTP://localhost", "HTTP://localhost"),
+        ("http://127.0.0.1:65535", "http://127.0.0.1:65535"),
+    ],
+)
+@pytest.mark.parametrize("name", ["controller_url", "bridge_url"])
+def test_an_address_keeps_its_prefix_and_loses_its_last_slash(name: str, url: str, kept: str) -> None:
+    assert getattr(SekhaConfig(**{name: url}), name) == kept  # type: ignore[arg-type]
+    assert ClientConfig(base_url=url).base_url == kept
+
+
+BAD_URLS: List[Any] = [
+    "",
+    "   ",
+    "localhost:8080",
+    "localhost",
+    "//localhost",
+    "ftp://localhost",
+    "file:///etc/passwd",
+    "http://",
+    "http:///path",
+    "http://:8080",
+    "http://localhost:port",
+    "http://localhost:99999",
+    "http://localhost:0",
+    "http://localhost?x=1",
+    "http://localhost/?",
+    "http://localhost#x",
+    "http://localhost/#",
+    "http://user@localhost",
+    "http://user:sekret@localhost",
+    "http://user:sekret@exa\u2100mple",
+    "http://[::1",
+    "http://local host",
+    "http://local\nhost",
+    "http://localhost\\@evil",
+    "http://bücher.example",
+    "http://localhost/\x7f",
+    "http://localhost/a/../b",
+    "http://localhost/.",
+    "http://localhost/<x>",
+    "http://h|x",
+    5,
+    b"http://localhost",
+    ["http://localhost"],
+]
+
+
+@pytest.mark.parametrize("url", BAD_URLS, ids=repr)
+def test_what_is_no_plain_http_address_is_refused_by_name_without_its_secrets(url: Any) -> None:
+    with pytest.raises(SekhaConfigError, match=r"^controller_url: ") as caught:
+        SekhaConfig(controller_url=url)
+    assert "sekret" not in str(caught.value)
+    with pytest.raises(SekhaConfigError, match=r"^base_url: "):
+        ClientConfig(base_url=url)
+
+
+@given(st.text())
+def test_any_text_is_an_address_that_can_be_used_or_refused(text: str) -> None:
+    try:
+        url = SekhaConfig(controller_url=f"http://{text}").controller_url
+    except SekhaConfigError:
+        return
+    assert url is not None
+    parsed = httpx.URL(url + "/api/v1/query")
+    assert parsed.host
+    assert not parsed.userinfo
+    assert not parsed.query
+    assert parsed.path.endswith("/api/v1/query")
+
+
+# ---- keys (S1, S2) -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.promise("S1", "S2")
+@pytest.mark.parametrize("name", ["api_key", "mcp_api_key", "bridge_api_key"])
+@pytest.mark.parametrize(
+    "bad", ["", " ", "\t\n", "a\nb", "a\rb", "a\0b", "a\x7fb", "a\x85b", "a\u20acb", "a日b", 5, b"key"]
+)
+def test_a_key_that_no_header_can_hold_is_refused_without_showing_it(name: str, bad: Any) -> None:
+    value = CANARY + bad + CANARY if isinstance(bad, str) and bad.strip() else bad
+    with pytest.raises(SekhaConfigError, match=f"^{name}: ") as caught:
+        SekhaConfig(**{name: value})  # type: ignore[arg-type]
+    assert CANARY[:6] not in "".join(texts_of(caught.value))
+    assert caught.value.__cause__ is None
+
+
+@pytest.mark.promise("S2")
+@pytest.mark.parametrize("key", ["x", "any word", "sk-123", "é", "  padded  ", "\tsk\n", "pass:word,;=", "a" * 5000])
+def test_any_other_key_is_taken_without_the_white_space_around_it(key: str) -> None:
+    assert SekhaConfig(api_key=key).api_key == key.strip()
+
+
+@pytest.mark.promise("S1")
+@pytest.mark.parametrize("bad", [{"timeout": -1}, {"max_retries": "x"}, {"headers": {"a b": CANARY}}])
+def test_no_secret_is_shown_by_the_refusal_of_another_setting(bad: Dict[str, Any]) -> None:
+    with pytest.raises(SekhaConfigError) as caught:
+        SekhaConfig(api_key=CANARY, **bad)
+    assert CANARY not in "".join(texts_of(caught.value))
+
+
+# ---- numbers and headers -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["timeout", "deadline", "rate_limit_window"])
+@pytest.mark.parametrize("bad", [0, -1, float("nan"), float("inf"), "5", True, [5], 1 + 2j])
+def test_seconds_must_be_a_number_above_0(name: str, bad: Any) -> None:
+    with pytest.raises(SekhaConfigError, match=f"^{name}: "):
+        SekhaConfig(**{name: bad})
+
+
+@pytest.mark.parametrize(
+    "name", ["rate_limit_requests", "max_connections", "max_concurrent_writes", "max_response_bytes", "max_retries"]
+)
+@pytest.mark.parametrize("bad", [-1, 1.0, "5", True, None, float("nan")])
+def test_counts_must_be_whole_numbers(name: str, bad: Any) -> None:
+    with pytest.raises(SekhaConfigError, match=f"^{name}: "):
+        SekhaConfig(**{name: bad})
+
+
+def test_no_retries_is_a_number_of_retries_but_no_connections_are_not_enough() -> None:
+    assert SekhaConfig(max_retries=0).max_retries == 0
+    for name in ("rate_limit_requests", "max_connections", "max_concurrent_writes", "max_response_bytes"):
+        with pytest.raises(SekhaConfigError, match=f"^{name}: "):
+            SekhaConfig(**{name: 0})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"": "x"},
+        {"a b": "x"},
+        {"a:": "x"},
+        {"a": "x\ny"},
+        {"a": "x\0"},
+        {"a": 5},
+        {5: "x"},
+        {"a": "日"},
+        {"é": "x"},
+        "a: b",
+        5,
+    ],
+)
+def test_headers_that_cannot_be_sent_are_refused(headers: Any) -> None:
+    with pytest.raises(SekhaConfigError, match=r"^headers: "):
+        SekhaConfig(headers=headers)
+
+
+@pytest.mark.parametrize("name", ["on_request", "on_response", "on_retry"])
+@pytest.mark.parametrize("value", [1, "print", True, [print]])
+def test_hooks_that_are_no_functions_are_refused(name: str, value: Any) -> None:
+    hooks: Dict[str, Any] = {name: value}
+    with pytest.raises(SekhaConfigError, match=f"^{name}: a plain function is needed"):
+        SekhaConfig(**hooks)
+
+
+@pytest.mark.parametrize("value", [1, "yes", None])
+def test_tracing_is_true_or_false(value: Any) -> None:
+    with pytest.raises(SekhaConfigError, match=r"^tracing: True or False is needed"):
+        SekhaConfig(tracing=value)
+
+
+@pytest.mark.parametrize(
+    ("setting", "words"),
+    [
+        ({"proxy": "nonsense"}, "proxy: an address"),
+        ({"proxy": 5}, "proxy: an address"),
+        ({"verify": 5}, "verify: True, False"),
+        ({"verify": None}, "verify: True, False"),
+        ({"cert": 5}, "cert: a path"),
+        ({"trust_env": "no"}, "trust_env: True or False"),
+        ({"timeout": 1e12}, "timeout: a number above 0 and at most"),
+        ({"timeout": float("nan")}, "timeout: a number above 0"),
+        ({"headers": {"Content-Length": "3"}}, "headers: Content-Length"),
+    ],
+)
+def test_a_setting_that_would_fail_later_is_refused_at_once(setting: Dict[str, Any], words: str) -> None:
+    with pytest.raises(SekhaConfigError) as caught:
+        SekhaConfig(controller_url=URL, api_key="k", **setting)
+    assert caught.value.message.startswith(words)
