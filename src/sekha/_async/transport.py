@@ -224,7 +224,7 @@ class AsyncTransport:
 
         retrying = AsyncRetrying(
             sleep=self._state.clock.async_sleep,
-            retry=retries.should_retry,
+            retry=retries.plan_retry,
             wait=retries.delay,
             before_sleep=lambda state: call.retry_in(retries.delay(state)),
             reraise=True,

@@ -226,7 +226,7 @@ class Transport:
 
         retrying = Retrying(
             sleep=self._state.clock.sleep,
-            retry=retries.should_retry,
+            retry=retries.plan_retry,
             wait=retries.delay,
             before_sleep=lambda state: call.retry_in(retries.delay(state)),
             reraise=True,
