@@ -77,9 +77,7 @@ def docs(session: nox.Session) -> None:
     session.run("mkdocs", "build", "--strict", silent=True, env={"NO_MKDOCS_2_WARNING": "1"})
 
 
-@nox.session(
-    python="3.9", reuse_venv=False
-)  # a package that is installed already would not be replaced by an older one
+@nox.session(python="3.9", reuse_venv=False)  # an installed package would not be replaced by an older one
 def lowest(session: nox.Session) -> None:
     """Run the fast tests on the oldest Python with the lowest versions that pyproject.toml allows."""
     if session.venv_backend == "none":
