@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from typing import Any, cast
 
@@ -12,6 +13,7 @@ import pytest
 
 from sekha import (
     SekhaClient,
+    SekhaAPIError,
     SekhaAuthError,
     SekhaConfigError,
     SekhaConnectionError,
@@ -414,3 +416,23 @@ def test_the_usual_importance_is_no_difference(local: SekhaClient, tmp_path: Pat
     local.controller.import_conversations([chat("A")], journal=tmp_path / "j")
     report = local.controller.import_conversations([chat("A", importance_score=5)], journal=tmp_path / "j")
     assert report["already_stored"] == 1
+
+
+def test_failures_side_by_side_are_all_counted(
+    client: SekhaClient, server: FakeServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While the journal is written for one, others fail too: the import gives up after three."""
+    note = Journal.refused
+
+    def slowly(journal: Journal, key: str) -> None:
+        time.sleep(0.02)
+        note(journal, key)
+
+    monkeypatch.setattr(Journal, "refused", slowly)
+    server.always("GET /health", answer(facts.HEALTHY))
+    server.always(CREATE, empty(418))
+    with pytest.raises(SekhaAPIError):
+        client.controller.import_conversations(
+            [chat(f"{number}") for number in range(40)], journal=tmp_path / "j", concurrency=4
+        )
+    assert server.lines.count(CREATE) <= 3 + 4

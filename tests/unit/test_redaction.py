@@ -7,7 +7,7 @@ import json
 import pickle
 import traceback
 from types import FrameType
-from typing import List
+from typing import Iterator, List
 from urllib.parse import quote
 
 import httpx
@@ -17,7 +17,14 @@ from hypothesis import strategies as st
 
 from sekha._api.error_response import error_from_response
 from sekha._utils.redaction import Secret, redact, redact_traceback
-from sekha.errors import SekhaConfigError, SekhaDecodeError, SekhaServerError, SekhaStreamError, SekhaValidationError
+from sekha.errors import (
+    SekhaConfigError,
+    SekhaConnectionError,
+    SekhaDecodeError,
+    SekhaServerError,
+    SekhaStreamError,
+    SekhaValidationError,
+)
 from support.canary import frames_of, texts_of
 from unit.vectors import CANARY
 
@@ -151,3 +158,43 @@ def test_what_the_caller_was_handling_stays_as_it_is() -> None:
         assert innermost_frame(one).f_locals == {}, "values are not"
     assert context.args == ("'***'",)
     assert context.__context__ is handled
+
+
+def shown_with_locals(error: BaseException) -> str:
+    """A traceback as an error tracker shows it, with the frames of this test."""
+    return "".join(traceback.TracebackException.from_exception(error, capture_locals=True).format())
+
+
+@pytest.mark.promise("S1")
+def test_a_cause_that_another_task_waits_with_is_left_alone_and_shows_no_key() -> None:
+    """httpcore raises one exception in all streams of an HTTP/2 connection, so that tasks share it."""
+    shared, error = httpx.ReadError("the connection broke"), SekhaConnectionError("it broke")
+
+    def other_task(key: str) -> Iterator[None]:
+        try:
+            raise shared
+        finally:
+            yield  # waits in its clean-up
+
+    def call(key: str) -> None:
+        raise shared
+
+    task = other_task(CANARY)
+    next(task)
+    with pytest.raises(httpx.ReadError):
+        call(CANARY)
+    error.__cause__ = shared
+    del call, other_task
+    redact(error, [])
+    assert "in call" in shown_with_locals(error)
+    assert CANARY not in shown_with_locals(error)
+    with pytest.raises(httpx.ReadError):  # it goes on where it was
+        next(task)
+
+
+@pytest.mark.promise("S1")
+@pytest.mark.parametrize("suppress", [False, True])
+def test_no_key_stays_in_a_context_that_is_not_shown(suppress: bool) -> None:
+    error = SekhaServerError("down")
+    error.__context__, error.__suppress_context__ = KeyError(CANARY), suppress
+    assert redact(error, [Secret(CANARY, "api_key")]).__context__ is None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any, NamedTuple, TypeVar, cast
+from typing import Any, NamedTuple, cast
 
 from sekha._api.arguments import PINNED_IMPORTANCE
 from sekha._api.compat.controller import get_citation
@@ -19,8 +19,6 @@ from sekha.types import (
     SearchResult,
 )
 from sekha.types._base import normalize_timestamp
-
-T = TypeVar("T")
 
 MAX_SEARCH_SIZE = 1000
 """Results that a filtered search requests at most."""

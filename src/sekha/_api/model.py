@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Generic, NamedTuple, TypeVar, cast
 from urllib.parse import quote, urlencode
@@ -206,7 +206,7 @@ class Request(Generic[T]):
 
     endpoint: Endpoint[T]
     path: str
-    content: bytes | None = None
+    content: bytes | None = field(default=None, repr=False)  # with the user's text
 
 
 _ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False)

@@ -169,12 +169,11 @@ class AsyncSekhaClient(AsyncWorkflows):
             print((await once.controller.health())["status"])  # healthy
             ```
         """
+        options = {"timeout": timeout, "max_retries": max_retries, "deadline": deadline, "headers": headers}
+        controller = self._controller_transport.with_options(**options)
+        bridge = self._bridge_transport.with_options(**options)
         keys = key_overrides(api_key, mcp_api_key, bridge_api_key)
-
-        def view(transport: AsyncTransport) -> AsyncTransport:
-            return transport.view(keys, timeout=timeout, max_retries=max_retries, deadline=deadline, headers=headers)
-
-        return self._from_transports(view(self._controller_transport), view(self._bridge_transport))
+        return self._from_transports(controller.with_keys(keys), bridge.with_keys(keys))
 
     def _from_transports(self, controller: AsyncTransport, bridge: AsyncTransport) -> Self:
         view = copy(self)

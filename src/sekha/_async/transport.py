@@ -143,14 +143,20 @@ class AsyncTransport:
         """Return the key that is sent to a service, None if there is none."""
         return self._keys.get(service)
 
-    def view(self, keys: Mapping[Service, Secret], **options: object) -> AsyncTransport:
-        """Return a transport with other keys and options; the connections, rate limit and write slots are shared.
+    def with_options(self, **options: object) -> AsyncTransport:
+        """Return a view with other options; the connections, rate limit and write slots are shared.
 
         Raises:
             SekhaConfigError: An option cannot be used.
         """
         view = copy(self)
         view._options = replace(self._options, **option_overrides(self._options.headers, **options))
+        view._header_cache = {}
+        return view
+
+    def with_keys(self, keys: Mapping[Service, Secret]) -> AsyncTransport:
+        """Return a view with other keys, which shares the same."""
+        view = copy(self)
         view._keys = merge_keys(self._keys, keys)
         view._header_cache = {}
         return view
@@ -348,6 +354,7 @@ class AsyncUnconfiguredTransport(AsyncTransport):
 
     def __init__(self, problem: str) -> None:
         self._problem = problem
+        self._keys = {}
 
     def __str__(self) -> str:
         return "not configured"
@@ -356,9 +363,13 @@ class AsyncUnconfiguredTransport(AsyncTransport):
         """Raise the error."""
         raise SekhaConfigError(self._problem)
 
-    def view(self, keys: Mapping[Service, Secret], **options: object) -> AsyncTransport:
+    def with_options(self, **options: object) -> AsyncTransport:
         """Return the same transport; the options are validated, and change nothing."""
         option_overrides({}, **options)
+        return self
+
+    def with_keys(self, keys: Mapping[Service, Secret]) -> AsyncTransport:
+        """Return the same transport."""
         return self
 
     def start_deadline(self) -> AsyncTransport:

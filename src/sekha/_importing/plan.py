@@ -104,13 +104,11 @@ class FailureVerdict(NamedTuple):
     """What a failure to store an item means.
 
     Attributes:
-        outcome_is_unknown: Whether the item may be stored all the same: the next run looks it up.
         is_reported: Whether the report lists it.
         streak: Consecutive failures so far that may not be the fault of a conversation.
         ends_import: Whether the next items would fare no better.
     """
 
-    outcome_is_unknown: bool
     is_reported: bool
     streak: int
     ends_import: bool
@@ -133,12 +131,12 @@ def judge_failure(error: SekhaError, streak: int) -> FailureVerdict:
     status = error.status_code if isinstance(error, SekhaAPIError) else 0
     if not error.may_have_been_applied:
         if status == 0 or status >= 500 or isinstance(error, SekhaAuthError):
-            return FailureVerdict(False, False, streak, True)
+            return FailureVerdict(False, streak, True)
         streak += not isinstance(error, SekhaValidationError)
-        return FailureVerdict(False, True, streak, streak >= _MAX_FAILURE_STREAK)
+        return FailureVerdict(True, streak, streak >= _MAX_FAILURE_STREAK)
     streak += 1
     is_unreachable = isinstance(error, SekhaConnectionError) or status in _GATEWAY_STATUSES
-    return FailureVerdict(True, True, streak, is_unreachable or streak >= _MAX_FAILURE_STREAK)
+    return FailureVerdict(True, streak, is_unreachable or streak >= _MAX_FAILURE_STREAK)
 
 
 def make_failure(

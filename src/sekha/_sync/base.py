@@ -114,10 +114,10 @@ class ServiceClient(MisuseGuard):
             print((patient.health())["status"])
             ```
         """
-        transport = self._transport.view(
-            self._key_overrides(api_key), timeout=timeout, max_retries=max_retries, deadline=deadline, headers=headers
+        transport = self._transport.with_options(
+            timeout=timeout, max_retries=max_retries, deadline=deadline, headers=headers
         )
-        return self._from_transport(transport, self._capabilities)
+        return self._from_transport(transport.with_keys(self._key_overrides(api_key)), self._capabilities)
 
     def _use_clock(self, clock: Clock) -> None:
         self._transport.use_clock(clock)

@@ -145,14 +145,20 @@ class Transport:
         """Return the key that is sent to a service, None if there is none."""
         return self._keys.get(service)
 
-    def view(self, keys: Mapping[Service, Secret], **options: object) -> Transport:
-        """Return a transport with other keys and options; the connections, rate limit and write slots are shared.
+    def with_options(self, **options: object) -> Transport:
+        """Return a view with other options; the connections, rate limit and write slots are shared.
 
         Raises:
             SekhaConfigError: An option cannot be used.
         """
         view = copy(self)
         view._options = replace(self._options, **option_overrides(self._options.headers, **options))
+        view._header_cache = {}
+        return view
+
+    def with_keys(self, keys: Mapping[Service, Secret]) -> Transport:
+        """Return a view with other keys, which shares the same."""
+        view = copy(self)
         view._keys = merge_keys(self._keys, keys)
         view._header_cache = {}
         return view
@@ -350,6 +356,7 @@ class UnconfiguredTransport(Transport):
 
     def __init__(self, problem: str) -> None:
         self._problem = problem
+        self._keys = {}
 
     def __str__(self) -> str:
         return "not configured"
@@ -358,9 +365,13 @@ class UnconfiguredTransport(Transport):
         """Raise the error."""
         raise SekhaConfigError(self._problem)
 
-    def view(self, keys: Mapping[Service, Secret], **options: object) -> Transport:
+    def with_options(self, **options: object) -> Transport:
         """Return the same transport; the options are validated, and change nothing."""
         option_overrides({}, **options)
+        return self
+
+    def with_keys(self, keys: Mapping[Service, Secret]) -> Transport:
+        """Return the same transport."""
         return self
 
     def start_deadline(self) -> Transport:

@@ -32,9 +32,8 @@ class TokenBucket:
         self._window = window
         self._taken: deque[float] = deque()  # when each missing token was taken, oldest first
         self._empty_until = float("-inf")  # the server allows no request until then
-        self._latest = float(
-            "-inf"
-        )  # threads read the clock before they have the lock, so not in the order of the lock
+        # Threads read the clock before they have the lock, so not in the order of the lock.
+        self._latest = float("-inf")
         self._queue = _Queue()
         self._lock = threading.Lock()  # held for a few comparisons, never while waiting
 

@@ -7,7 +7,9 @@ import re
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from functools import wraps
+from inspect import CO_ASYNC_GENERATOR, CO_COROUTINE, CO_GENERATOR
 from traceback import clear_frames
+from types import TracebackType
 from typing import Any, TypeVar, cast
 from urllib.parse import quote
 
@@ -19,6 +21,8 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 _TEXT_FIELDS = ("message", "body", "code", "text", "field")
 """The attributes of errors that hold text of a server or of a caller."""
+
+_MAY_WAIT = CO_COROUTINE | CO_GENERATOR | CO_ASYNC_GENERATOR
 
 _MIN_MASK_LENGTH = 8
 """A shorter key is masked only where it stands as a word of its own, or it would tear other words apart."""
@@ -49,7 +53,8 @@ class Secret:
 def redact(error: E, secrets: Iterable[Secret], outer_exception: BaseException | None = None) -> E:
     """Remove the keys from an error and its causes: servers echo them, as they are or escaped, whole or truncated.
 
-    Tracebacks keep file and line of each frame and lose its local variables, which hold what was sent and received.
+    Tracebacks keep the file and line of their frames, and lose the local variables of those that have ended, which hold
+    what was sent and received. Frames of causes that have not ended are left out: they belong to another task.
 
     Args:
         error: The error; it is changed in place.
@@ -93,13 +98,41 @@ def redact_traceback(function: F) -> F:
 
 
 def _clear_locals(error: X, outer_exception: BaseException | None) -> X:
-    """Remove the local variables from all frames of an error and its causes, and contexts that were suppressed."""
+    """Remove the local variables from the frames of an error and its causes, and contexts that are not shown."""
+    if error.__cause__ is None and error.__context__ is not outer_exception:
+        error.__context__ = None  # it is raised again without its context
     chain: list[BaseException] = [error, *_cause_chain(error, outer_exception)]
     for one in chain:
         if one.__suppress_context__ and one.__cause__ is None:
             one.__context__ = None
-        clear_frames(one.__traceback__)
+        if isinstance(one, SekhaError):  # of this call alone
+            clear_frames(one.__traceback__)
+        else:
+            one.__traceback__ = _without_locals(one.__traceback__)
     return error
+
+
+def _without_locals(traceback: TracebackType | None) -> TracebackType | None:
+    """Return a traceback without local variables, and without frames that still run or wait.
+
+    Several tasks may share one exception: httpcore raises the same one in all streams of an HTTP/2 connection. A frame
+    of another task that waits must not be cleared, which before Python 3.13 would end its coroutine.
+    """
+    entries: list[TracebackType] = []
+    while traceback is not None:
+        entries.append(traceback)
+        traceback = traceback.tb_next
+    cleared: TracebackType | None = None
+    for entry in reversed(entries):
+        frame = entry.tb_frame
+        if sys.version_info < (3, 13) and frame.f_code.co_flags & _MAY_WAIT:
+            continue
+        try:
+            frame.clear()
+        except RuntimeError:  # it runs, or waits
+            continue
+        cleared = TracebackType(cleared, frame, entry.tb_lasti, entry.tb_lineno)
+    return cleared
 
 
 def _cause_chain(error: BaseException, outer_exception: BaseException | None) -> Iterator[BaseException]:

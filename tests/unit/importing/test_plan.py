@@ -132,20 +132,20 @@ def unknown(error: SekhaError) -> SekhaError:
     ("error", "streak", "verdict"),
     [
         # Certainly not stored, and not the fault of the conversation: the import ends.
-        (SekhaAuthError("key", status_code=401), 0, FailureVerdict(False, False, 0, True)),
-        (SekhaServerError("busy", status_code=503, retry_after=1), 1, FailureVerdict(False, False, 1, True)),
-        (SekhaConnectionError("refused", sent=False), 0, FailureVerdict(False, False, 0, True)),
-        (SekhaClosedError("closed"), 2, FailureVerdict(False, False, 2, True)),
+        (SekhaAuthError("key", status_code=401), 0, FailureVerdict(False, 0, True)),
+        (SekhaServerError("busy", status_code=503, retry_after=1), 1, FailureVerdict(False, 1, True)),
+        (SekhaConnectionError("refused", sent=False), 0, FailureVerdict(False, 0, True)),
+        (SekhaClosedError("closed"), 2, FailureVerdict(False, 2, True)),
         # Certainly not stored, and refused: the next is tried, unless that is no exception.
-        (SekhaValidationError("bad", status_code=422), 2, FailureVerdict(False, True, 2, False)),
-        (SekhaPermissionError("no", status_code=403), 0, FailureVerdict(False, True, 1, False)),
-        (SekhaPermissionError("no", status_code=403), 2, FailureVerdict(False, True, 3, True)),
+        (SekhaValidationError("bad", status_code=422), 2, FailureVerdict(True, 2, False)),
+        (SekhaPermissionError("no", status_code=403), 0, FailureVerdict(True, 1, False)),
+        (SekhaPermissionError("no", status_code=403), 2, FailureVerdict(True, 3, True)),
         # The outcome is unknown.
-        (unknown(SekhaServerError("failed", status_code=500)), 0, FailureVerdict(True, True, 1, False)),
-        (unknown(SekhaServerError("failed", status_code=500)), 2, FailureVerdict(True, True, 3, True)),
-        (unknown(SekhaDecodeError("odd")), 1, FailureVerdict(True, True, 2, False)),
-        (unknown(SekhaServerError("gateway", status_code=502)), 0, FailureVerdict(True, True, 1, True)),
-        (unknown(SekhaTimeoutError("reading", sent=True)), 0, FailureVerdict(True, True, 1, True)),
+        (unknown(SekhaServerError("failed", status_code=500)), 0, FailureVerdict(True, 1, False)),
+        (unknown(SekhaServerError("failed", status_code=500)), 2, FailureVerdict(True, 3, True)),
+        (unknown(SekhaDecodeError("odd")), 1, FailureVerdict(True, 2, False)),
+        (unknown(SekhaServerError("gateway", status_code=502)), 0, FailureVerdict(True, 1, True)),
+        (unknown(SekhaTimeoutError("reading", sent=True)), 0, FailureVerdict(True, 1, True)),
     ],
 )
 def test_a_failure_is_reported_counted_or_ends_the_import(

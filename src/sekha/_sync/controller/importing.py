@@ -139,7 +139,8 @@ class ImportRun:
     2. The journal knows its id: it is counted as already stored.
     3. The journal has an open entry for it, or for an identical one, of a run that was interrupted: it waits for the
        end of the run, when nothing else is in flight that it could be confused with.
-    4. Of those, one that is found in the memory is noted and counted; one of which a part is found is a failure.
+    4. Of those, one that is found in the memory is noted and counted. One of which only a part is found is a failure,
+       and so is one that is not found and had an unknown outcome too often.
     5. All others are stored: noted as begun, sent, and noted as done, refused, or of unknown outcome.
 
     Args:
@@ -289,12 +290,14 @@ class ImportRun:
 
     def _handle_failure(self, item: Item, error: SekhaError) -> None:
         """Note and report the failure of an item; raise it where it ends the import."""
-        verdict = judge_failure(error, self._failure_streak)
-        note = self._journal.mark_unknown if verdict.outcome_is_unknown else self._journal.refused
+        is_unknown = error.may_have_been_applied
+        note = self._journal.mark_unknown if is_unknown else self._journal.refused
         in_thread(partial(note, item.entry.key))
+        with self._count_lock:  # items fail side by side, and each has to be counted
+            verdict = judge_failure(error, self._failure_streak)
+            self._failure_streak = verdict.streak
         if verdict.is_reported:
-            self._fail(item, str(error), may_have_been_applied=verdict.outcome_is_unknown)
-        self._failure_streak = verdict.streak
+            self._fail(item, str(error), may_have_been_applied=is_unknown)
         if verdict.ends_import:
             raise error
 
