@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 from typing import Any, List, Optional, TypeVar
 
@@ -34,10 +34,12 @@ class Exchange:
         return _endpoint_of(self.file == "bridge", self.method, self.path.partition("?")[0])
 
 
-_PATTERNS = [(row, re.compile(re.escape(row.path).replace(re.escape("{id}"), r"[0-9A-Za-z-]{36}"))) for row in ENDPOINTS]
+_PATTERNS = [
+    (row, re.compile(re.escape(row.path).replace(re.escape("{id}"), r"[0-9A-Za-z-]{36}"))) for row in ENDPOINTS
+]
 
 
-@lru_cache(maxsize=None)
+@cache
 def _endpoint_of(bridge: bool, method: str, route: str) -> Optional[Endpoint[Any]]:
     for endpoint, pattern in _PATTERNS:
         here = (endpoint.service is Service.BRIDGE) == bridge
