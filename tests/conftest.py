@@ -11,9 +11,10 @@ from hypothesis import HealthCheck, settings
 from opentelemetry import trace
 
 from sekha.local import LocalSekha
+from sekha.local.v0_1 import edge
 from support.canary import no_key_shows
 from support.clock import FakeClock
-from support.facts import REST_KEY
+from support.facts import MCP_KEY, REST_KEY
 from support.server import FakeServer
 from support.spans import Spans
 
@@ -107,3 +108,17 @@ def sekha(_local_sekha: LocalSekha) -> LocalSekha:
     """A local Sekha with nothing in it."""
     _local_sekha.forget()
     return _local_sekha
+
+
+@pytest.fixture(scope="session")
+def _local_sekha_0_1() -> Iterator[LocalSekha]:
+    with LocalSekha(profile="controller-0.1", api_key=REST_KEY, mcp_api_key=MCP_KEY) as sekha:
+        yield sekha
+
+
+@pytest.fixture
+def sekha_0_1(_local_sekha_0_1: LocalSekha, monkeypatch: pytest.MonkeyPatch) -> LocalSekha:
+    """A local Sekha with the known bugs of controller 0.1 and bridge 0.2, with nothing in it."""
+    monkeypatch.setattr(edge, "MAX_REQUESTS", 10**9)  # all tests are one client
+    _local_sekha_0_1.forget()
+    return _local_sekha_0_1
