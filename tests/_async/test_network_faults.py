@@ -172,7 +172,7 @@ async def test_every_fault_on_the_wire_becomes_ours(
     kind: str, make: MakeClient, server: FakeServer, bridge: FakeServer
 ) -> None:
     silent = kind.endswith("silence") or kind == "no answer"
-    client = make(max_retries=0, timeout=0.5 if silent else 30.0)
+    client = make(max_retries=0, timeout=0.3 if silent else 30.0)
     server.on(QUERY, WIRE[kind])
     bridge.on(CHAT, *[WIRE[kind]] * 2)
 

@@ -49,8 +49,8 @@ def test_only_some_conversations_are_stored_at_a_time(
         eventually(lambda: len(server.seen) >= most)
 
     # The first wait for each other, and then all for one more that must not come.
-    server.on(CREATE, *[after(as_many_as_may, after(0.05, MADE))] * 8)
-    server.on(STORE, *[after(as_many_as_may, after(0.05, STORED))] * 4)
+    server.on(CREATE, *[after(as_many_as_may, after(0.03, MADE))] * 8)
+    server.on(STORE, *[after(as_many_as_may, after(0.03, STORED))] * 4)
 
     def create(which: SekhaClient) -> Call[[], Any]:
         return lambda: which.controller.create_conversation(messages=MESSAGES)

@@ -66,6 +66,7 @@ def test_what_may_have_been_stored_is_not_sent_again(
 
 
 @pytest.mark.promise("R1")
+@pytest.mark.slow
 @write
 def test_an_answer_after_the_read_timeout_is_not_asked_for_again_and_is_nobody_elses(
     call: Call, make: MakeClient, server: FakeServer, bridge: FakeServer, clock: FakeClock
@@ -103,7 +104,9 @@ def test_what_was_turned_away_untouched_is_sent_again(
 
 
 @pytest.mark.promise("R1")
-@pytest.mark.parametrize("silent", [False, True], ids=["refused", "connect timeout"])
+@pytest.mark.parametrize(
+    "silent", [pytest.param(False, id="refused"), pytest.param(True, id="connect timeout", marks=pytest.mark.slow)]
+)
 @write
 def test_what_could_not_connect_is_sent_again(
     call: Call, silent: bool, make: MakeClient, clock: FakeClock
@@ -124,6 +127,7 @@ def test_what_could_not_connect_is_sent_again(
 
 
 @pytest.mark.promise("R1")
+@pytest.mark.slow
 @write
 def test_what_got_no_connection_from_the_pool_in_time_is_sent_again(
     call: Call, make: MakeClient, server: FakeServer, bridge: FakeServer, clock: FakeClock
