@@ -30,7 +30,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: List[pytest.Item]) -> None:
-    """Leave out what has no mark of the promise that was asked for."""
+    """Leave out what has no mark of the promise that was asked for, and begin with the slow ones."""
     one = config.getoption("--promise")
     if one is not None:
         chosen: Dict[bool, List[pytest.Item]] = {True: [], False: []}
@@ -38,6 +38,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: List[pytest.Item
             chosen[any(one in mark.args for mark in item.iter_markers("promise"))].append(item)
         config.hook.pytest_deselected(items=chosen[False])
         items[:] = chosen[True]
+    if hasattr(config, "workerinput"):  # of several processes, none shall begin with the longest when the others end
+        items.sort(key=lambda item: item.get_closest_marker("slow") is None)
 
 
 @pytest.hookimpl(tryfirst=True)
