@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import inspect
 import os
-from typing import Dict, Iterator, List
+from pathlib import Path
+from typing import Any, Dict, Iterator, List
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -60,6 +61,15 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 def _no_key_shows(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """S1 in every test: the keys are canaries, and no log record, warning or error of the library shows one."""
     yield from no_key_shows(monkeypatch, logs=request.node.get_closest_marker("logs_may_show_keys") is None)
+
+
+@pytest.fixture(scope="session")
+def project() -> Dict[str, Any]:
+    """What `pyproject.toml` says of the package."""
+    tomllib: Any = pytest.importorskip("tomllib", reason="this Python reads no TOML")
+    with (Path(__file__).parents[1] / "pyproject.toml").open("rb") as file:
+        loaded: Dict[str, Any] = tomllib.load(file)["project"]
+    return loaded
 
 
 @pytest.fixture

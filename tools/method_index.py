@@ -44,8 +44,6 @@ WALKED = {"iter_conversations", "text_stream"}
 """What is read with ``for``, or ``async for``."""
 LAST = {"with_options", "close", "aclose"}
 """What every client has."""
-HIDDEN = {"SekhaConfig.http_settings", "SekhaConfig.resolve"}
-"""What `shared.md` leaves out with `filters`."""
 
 
 class Entry(NamedTuple):
@@ -136,9 +134,8 @@ def shared(root: Path) -> Iterator[Entry]:
             if issubclass(thing, (BaseException, dict)):
                 continue
             for method in methods(thing):
-                if f"{name}.{method}" not in HIDDEN:
-                    call = link(f"{name}.{method}(...)", "shared", f"{path}.{method}")
-                    yield Entry(method, name, [call], summary(getattr(thing, method)))
+                call = link(f"{name}.{method}(...)", "shared", f"{path}.{method}")
+                yield Entry(method, name, [call], summary(getattr(thing, method)))
         elif inspect.isfunction(thing):
             yield Entry(
                 thing.__name__,

@@ -1,4 +1,7 @@
-"""Takes the pictures of pages in docs/assets, with a local Sekha and Chromium: python tools/screenshots.py"""
+"""Take the pictures of pages in docs/assets, with a local Sekha and Chromium.
+
+python tools/screenshots.py
+"""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ ExportItem = Union[CreateConversationRequest, UnreadableConversation]
 
 _MARKS = re.compile("\ue200[^\ue201]*\ue201")
 """Where ChatGPT shows a source of the web."""
-_ENOUGH = 10
+_MAX_BAD_LINES = 10
 """Lines that are no JSON, before it is clear that a file has none."""
 
 
@@ -54,7 +54,7 @@ class _Unreadable(Exception):
 def read_export(path: str | os.PathLike[str], *, folder: str | None = None) -> Iterator[ExportItem]:
     """The conversations of an export, one after another: the whole of it is never in memory.
 
-    Of a ChatGPT conversation, whose edits form a tree, the branch that was shown last is taken; what is hidden, and
+    Of a ChatGPT conversation, whose edits form a tree, the branch that was texts last is taken; what is hidden, and
     what tools said, is left out. What has no text (an image, a recording) becomes a word in brackets. Times of messages
     go along as ``timestamp``.
 
@@ -81,7 +81,7 @@ def read_export(path: str | os.PathLike[str], *, folder: str | None = None) -> I
             print(conversation)  # {'messages': [{'role': 'user', 'content': 'Hello'}]}
         ```
     """
-    with open(path, "rb"):  # if it cannot be, that is said now, and not with the first conversation
+    with open(path, "rb"):  # an error comes now, and not with the first conversation
         return _read(os.fspath(path), folder)
 
 
@@ -108,7 +108,7 @@ def _read(path: str, folder: str | None) -> Iterator[ExportItem]:
                     yield from _read_file(name, member, folder)
             except SekhaConfigError:
                 raise
-            except Exception as error:  # of zipfile and of each way to compress: broken, encrypted, not supported
+            except Exception as error:  # of zipfile and of the compression methods: broken, encrypted, not supported
                 yield UnreadableConversation(name, f"it cannot be taken from the archive ({error})")
 
 
@@ -120,43 +120,43 @@ def _read_file(name: str, file: IO[bytes], folder: str | None) -> Iterator[Expor
         first = file.read(1)
     file.seek(begin)
     if first == b"[":
-        yield from _items(name, file, folder)
+        yield from _read_json_list(name, file, folder)
         return
     line = file.readline()
     file.seek(begin)
-    if first == b"{" and _json(line) is None and (whole := as_object(_json(file.read()))) is not None:
-        yield _conversation(whole, name, folder)
+    if first == b"{" and _parse_json(line) is None and (whole := as_object(_parse_json(file.read()))) is not None:
+        yield _read_conversation(whole, name, folder)
         return
     file.seek(begin)
-    yield from _lines(name, file, folder)
+    yield from _read_json_lines(name, file, folder)
 
 
-def _lines(name: str, file: IO[bytes], folder: str | None) -> Iterator[ExportItem]:
+def _read_json_lines(name: str, file: IO[bytes], folder: str | None) -> Iterator[ExportItem]:
     bad, good = 0, False
     for number, line in enumerate(file, start=1):
         if not line.strip():
             continue
-        data = _json(line)
+        data = _parse_json(line)
         if data is not None:
             good = True
-            yield _conversation(data, f"{name}, line {number}", folder)
+            yield _read_conversation(data, f"{name}, line {number}", folder)
             continue
         bad += 1
         yield UnreadableConversation(f"{name}, line {number}", "it is no JSON")
-        if bad == _ENOUGH and not good:
+        if bad == _MAX_BAD_LINES and not good:
             yield UnreadableConversation(name, "it is no export that is known; the rest of it is not looked at")
             return
 
 
-def _json(data: bytes) -> object:
-    """What JSON says; None if it is none."""
+def _parse_json(data: bytes) -> object:
+    """Return the data of JSON; None if it is not JSON."""
     try:
         return cast(object, json.loads(data))
     except (ValueError, RecursionError):
         return None
 
 
-def _items(name: str, file: IO[bytes], folder: str | None) -> Iterator[ExportItem]:
+def _read_json_list(name: str, file: IO[bytes], folder: str | None) -> Iterator[ExportItem]:
     try:
         import ijson  # type: ignore[import-untyped,unused-ignore]  # it has no types
     except ModuleNotFoundError:
@@ -167,7 +167,7 @@ def _items(name: str, file: IO[bytes], folder: str | None) -> Iterator[ExportIte
     try:
         for data in ijson.items(file, "item", use_float=True):
             number += 1
-            yield _conversation(data, f"{name}, conversation {number}", folder)
+            yield _read_conversation(data, f"{name}, conversation {number}", folder)
     except (ijson.JSONError, ValueError) as error:
         yield UnreadableConversation(
             f"{name}, conversation {number + 1}",
@@ -175,43 +175,43 @@ def _items(name: str, file: IO[bytes], folder: str | None) -> Iterator[ExportIte
         )
 
 
-def _conversation(data: object, place: str, folder: str | None) -> ExportItem:
-    """A conversation in any of the known forms."""
+def _read_conversation(data: object, place: str, folder: str | None) -> ExportItem:
+    """Return a conversation of any known form, or why it cannot be read."""
     try:
-        found = _of_any_form(data, folder)
+        found = _parse_conversation(data, folder)
         validate(CreateConversationRequest, found)
         return found
     except _Unreadable as error:
         problem = str(error)
     except SekhaValidationError as error:
         problem = error.message
-    except Exception as error:  # a form of which nobody has thought is no reason to leave out the rest
+    except Exception as error:  # an unknown form must not end the import
         problem = f"it has another shape than others of its kind ({type(error).__name__}: {error})"
     title = next((title for key in ("title", "name", "label") if (title := get(data, key))), None)
     return UnreadableConversation(f"{place} ({str(title)[:60]!r})" if title else place, problem)
 
 
-def _of_any_form(data: object, folder: str | None) -> CreateConversationRequest:
+def _parse_conversation(data: object, folder: str | None) -> CreateConversationRequest:
     found = as_object(data)
     if found is None:
         raise _Unreadable("it is no JSON object")
     if "mapping" in found:
-        return _of_chatgpt(found, folder or "/chatgpt")
+        return _parse_chatgpt(found, folder or "/chatgpt")
     if "chat_messages" in found:
-        return _of_claude(found, folder or "/claude")
+        return _parse_claude(found, folder or "/claude")
     if "messages" in found:
-        return _plain({**found, **(as_object(found.get("conversation")) or {})}, folder)
+        return _parse_plain({**found, **(as_object(found.get("conversation")) or {})}, folder)
     raise _Unreadable("it has no messages (none of mapping, chat_messages, messages)")
 
 
-def _made(label: object, folder: str, messages: list[dict[str, Any]]) -> CreateConversationRequest:
+def _make_conversation(label: object, folder: str, messages: list[dict[str, Any]]) -> CreateConversationRequest:
     found: dict[str, Any] = {"folder": folder, "messages": messages}
     if isinstance(label, str) and label.strip():
         found["label"] = label.replace("\0", "").strip()
     return cast(CreateConversationRequest, found)
 
 
-def _plain(data: dict[str, Any], folder: str | None) -> CreateConversationRequest:
+def _parse_plain(data: dict[str, Any], folder: str | None) -> CreateConversationRequest:
     messages = as_list(data["messages"])
     if messages is None:
         raise _Unreadable("messages is no list")
@@ -224,7 +224,7 @@ def _plain(data: dict[str, Any], folder: str | None) -> CreateConversationReques
     return cast(CreateConversationRequest, {**known, "messages": messages})
 
 
-def _of_claude(data: dict[str, Any], folder: str) -> CreateConversationRequest:
+def _parse_claude(data: dict[str, Any], folder: str) -> CreateConversationRequest:
     listed = as_list(data["chat_messages"])
     if listed is None:
         raise _Unreadable("chat_messages is no list")
@@ -233,64 +233,65 @@ def _of_claude(data: dict[str, Any], folder: str) -> CreateConversationRequest:
         if as_object(message) is None:
             raise _Unreadable(f"chat_messages[{number}] is no JSON object")
         role = _ROLES.get(str(get(message, "sender")))
-        texts = [get(part, "text") for part in as_list(get(message, "content")) or () if get(part, "type") == "text"]
-        shown = [text for text in texts if isinstance(text, str)]
-        if as_list(get(message, "content")) is None:  # else it says that something is not supported
-            shown = [str(get(message, "text") or "")]
+        parts = [get(part, "text") for part in as_list(get(message, "content")) or () if get(part, "type") == "text"]
+        texts = [text for text in parts if isinstance(text, str)]
+        if as_list(get(message, "content")) is None:  # otherwise it says that something is not supported
+            texts = [str(get(message, "text") or "")]
         for attachment in as_list(get(message, "attachments")) or ():
-            shown.append(
+            texts.append(
                 f"[{get(attachment, 'file_name') or 'attachment'}]\n{get(attachment, 'extracted_content') or ''}"
             )
-        shown += [f"[{get(file, 'file_name') or 'file'}]" for file in as_list(get(message, "files")) or ()]
-        _add(messages, role, shown, get(message, "created_at"))
-    return _made(data.get("name"), folder, messages)
+        texts += [f"[{get(file, 'file_name') or 'file'}]" for file in as_list(get(message, "files")) or ()]
+        _append_message(messages, role, texts, get(message, "created_at"))
+    return _make_conversation(data.get("name"), folder, messages)
 
 
-def _of_chatgpt(data: dict[str, Any], folder: str) -> CreateConversationRequest:
+def _parse_chatgpt(data: dict[str, Any], folder: str) -> CreateConversationRequest:
     nodes = as_object(data["mapping"])
     if nodes is None:
         raise _Unreadable("mapping is no JSON object")
     messages: list[dict[str, Any]] = []
-    for node in _branch(nodes, data.get("current_node")):
+    for node in _current_branch(nodes, data.get("current_node")):
         message = get(node, "message")
-        told_to = get(message, "recipient") or "all"
-        if get(message, "metadata", "is_visually_hidden_from_conversation") or told_to != "all":
+        recipient = get(message, "recipient") or "all"
+        if get(message, "metadata", "is_visually_hidden_from_conversation") or recipient != "all":
             continue
         role = _ROLES.get(str(get(message, "author", "role")))
         content = get(message, "content")
         if get(content, "content_type") in ("thoughts", "reasoning_recap", "user_editable_context"):
             continue
         parts = as_list(get(content, "parts"))
-        shown = [_part(part) for part in parts] if parts is not None else [get(content, "text") or ""]
-        shown += [f"[{get(one, 'name') or 'file'}]" for one in as_list(get(message, "metadata", "attachments")) or ()]
-        _add(messages, role, shown, get(message, "create_time"))
-    return _made(data.get("title"), folder, messages)
+        texts = [_part_text(part) for part in parts] if parts is not None else [get(content, "text") or ""]
+        texts += [f"[{get(one, 'name') or 'file'}]" for one in as_list(get(message, "metadata", "attachments")) or ()]
+        _append_message(messages, role, texts, get(message, "create_time"))
+    return _make_conversation(data.get("title"), folder, messages)
 
 
-def _branch(nodes: Mapping[str, Any], last: object) -> list[object]:
-    """From the root to the message that was shown last; where that is not said, along the latest edits."""
+def _current_branch(nodes: Mapping[str, Any], last: object) -> list[object]:
+    """From the root to the message that was texts last; where that is not said, along the latest edits."""
     if not isinstance(last, str) or last not in nodes:
-        last = next((id for id, node in nodes.items() if _key(get(node, "parent")) not in nodes), None)
-        met: set[object] = set()
-        while last not in met:
-            met.add(last)
+        last = next((id for id, node in nodes.items() if _as_id(get(node, "parent")) not in nodes), None)
+        visited: set[object] = set()
+        while last not in visited:
+            visited.add(last)
             last = next(
-                (id for id in reversed(as_list(get(nodes.get(str(last)), "children")) or []) if _key(id) in nodes), last
+                (id for id in reversed(as_list(get(nodes.get(str(last)), "children")) or []) if _as_id(id) in nodes),
+                last,
             )
     found: list[object] = []
-    met = set()
-    while isinstance(last, str) and last in nodes and last not in met:
-        met.add(last)
+    visited = set()
+    while isinstance(last, str) and last in nodes and last not in visited:
+        visited.add(last)
         found.append(nodes[last])
         last = get(nodes[last], "parent")
     return found[::-1]
 
 
-def _key(id: object) -> str:
+def _as_id(id: object) -> str:
     return id if isinstance(id, str) else ""
 
 
-def _part(part: object) -> str:
+def _part_text(part: object) -> str:
     if isinstance(part, str):
         return part
     kind, text = get(part, "content_type"), get(part, "text")
@@ -299,20 +300,20 @@ def _part(part: object) -> str:
     return _PARTS.get(str(kind), f"[{kind or 'something'}]")
 
 
-def _add(messages: list[dict[str, Any]], role: str | None, shown: list[Any], time: object) -> None:
-    said = [_MARKS.sub("", str(text)).strip("\n") for text in shown if str(text).strip()]
-    content = "\n".join(text for text in said if text != "[audio]" or len(said) == 1)
+def _append_message(messages: list[dict[str, Any]], role: str | None, texts: list[Any], time: object) -> None:
+    cleaned = [_MARKS.sub("", str(text)).strip("\n") for text in texts if str(text).strip()]
+    content = "\n".join(text for text in cleaned if text != "[audio]" or len(cleaned) == 1)
     if role is None or not content:
         return
     message: dict[str, Any] = {"role": role, "content": content.replace("\0", "")}
-    moment = _moment(time)
-    if moment:
-        message["timestamp"] = moment
+    timestamp = _format_time(time)
+    if timestamp:
+        message["timestamp"] = timestamp
     messages.append(message)
 
 
-def _moment(time: object) -> str | None:
-    """A time stamp of ChatGPT (seconds since 1970) or Claude (ISO)."""
+def _format_time(time: object) -> str | None:
+    """Return the timestamp of ChatGPT (seconds since 1970) or Claude (ISO) as ISO, None if it is neither."""
     if isinstance(time, str):
         return time
     if isinstance(time, (int, float)) and not isinstance(time, bool):

@@ -340,7 +340,7 @@ async def test_health_is_asked_side_by_side(client: AsyncSekhaClient, server: Fa
 async def test_health_that_takes_too_long_is_unreachable(
     make: MakeClient, server: FakeServer, bridge: FakeServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sekha._async.workflows.HEALTH_SECONDS", 0.2)
+    monkeypatch.setattr("sekha._async.workflows.HEALTH_TIMEOUT", 0.2)
     server.on("GET /health", HANG)
     server.on(STATS, HANG)
     bridge.on("GET /health", answer(facts.BRIDGE_HEALTHY))

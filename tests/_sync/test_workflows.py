@@ -342,7 +342,7 @@ def test_health_is_asked_side_by_side(client: SekhaClient, server: FakeServer, b
 def test_health_that_takes_too_long_is_unreachable(
     make: MakeClient, server: FakeServer, bridge: FakeServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sekha._sync.workflows.HEALTH_SECONDS", 0.2)
+    monkeypatch.setattr("sekha._sync.workflows.HEALTH_TIMEOUT", 0.2)
     server.on("GET /health", HANG)
     server.on(STATS, HANG)
     bridge.on("GET /health", answer(facts.BRIDGE_HEALTHY))

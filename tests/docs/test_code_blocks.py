@@ -33,6 +33,7 @@ from support.examples.world import (
     SECURITY,
     World,
 )
+from support.packages import require_packages
 
 TESTS = Path(__file__).parents[1]
 ROOT = TESTS.parent
@@ -43,6 +44,7 @@ DOCUMENTATION = [
     block for page in PAGES for block in blocks_of(page.read_text("utf-8"), page.relative_to(ROOT).as_posix())
 ]
 DOCSTRINGS = list(blocks_of_docstrings(PACKAGE))
+FRAMEWORKS = ("django", "fastapi", "flask", "pandas")
 CLIENTS = [cls for name, cls in vars(sekha).items() if inspect.isclass(cls) and name.endswith(("Client", "Controller"))]
 
 
@@ -274,8 +276,16 @@ def run_module(name: str, settings: Mapping[str, str], *arguments: str) -> str:
     return done.stdout
 
 
+def frameworks_of(block: Block) -> List[str]:
+    """Packages that the blocks of a page import, and that tests of the core do without."""
+    page = block.where.partition(":")[0]
+    sources = "\n".join(one.source for one in DOCUMENTATION if one.where.startswith(f"{page}:"))
+    return [name for name in FRAMEWORKS if re.search(rf"^ *(import|from) {name}\b", sources, re.MULTILINE)]
+
+
 @pytest.mark.parametrize(("block", "flavour"), with_flavours(DOCUMENTATION))
 def test_documentation(block: Block, flavour: str, world: World) -> None:
+    require_packages("examples", *frameworks_of(block))
     if block.title:
         run_file(block, world)
     else:

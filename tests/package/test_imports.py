@@ -166,6 +166,12 @@ def test_annotations_can_be_evaluated(made: Any) -> None:
     assert get_type_hints(made.__init__)["api_key"] == Optional[str]
 
 
+@pytest.mark.skipif(sys.version_info < (3, 10), reason="X | None cannot be evaluated before Python 3.10")
+@pytest.mark.parametrize("name", [name for name in sekha.__all__ if isinstance(getattr(sekha, name), type)])
+def test_annotations_of_classes_can_be_evaluated_where_they_show_to_be(name: str) -> None:
+    assert isinstance(get_type_hints(getattr(sekha, name)), dict)
+
+
 LOOPLESS = """
 import asyncio, sys, threading
 touched = []

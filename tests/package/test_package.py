@@ -15,6 +15,9 @@ from typing import Any, Dict, Iterator, List, Set, Tuple
 
 import pytest
 
+from sekha import __version__
+from support.packages import require_packages
+
 ROOT = Path(__file__).parents[2]
 SOURCE = ROOT / "src" / "sekha"
 EXTRAS = {"local": ["local"], "cli": ["cli", "local"], "testing": ["local", "testing"], "exports.py": ["cli"]}
@@ -41,7 +44,7 @@ def run(*command: str, cwd: Path = ROOT, **environment: str) -> subprocess.Compl
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Tuple[Path, Path]:
     """A wheel and a source archive."""
-    pytest.importorskip("hatchling", reason="the builder is not installed")
+    require_packages("types", "hatchling")
     folder = tmp_path_factory.mktemp("built")
     code = f"from hatchling.build import *; print(build_wheel({str(folder)!r})); print(build_sdist({str(folder)!r}))"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=120)
@@ -62,7 +65,7 @@ def test_wheel_and_source_archive_say_that_the_package_is_typed(built: Tuple[Pat
 @pytest.mark.promise("E3")
 @pytest.mark.slow
 def test_mypy_agrees_with_user_code_in_both_flavours() -> None:
-    pytest.importorskip("mypy.api", reason="mypy is not installed")
+    require_packages("types", "mypy")
     done = run("mypy", "--strict", "tests/typing")
     assert done.returncode == 0, done.stdout
     for flavour in ("async_user.py", "blocking_user.py"):
@@ -72,7 +75,7 @@ def test_mypy_agrees_with_user_code_in_both_flavours() -> None:
 @pytest.mark.promise("E3")
 @pytest.mark.slow
 def test_pyright_agrees_with_user_code_in_both_flavours() -> None:
-    pytest.importorskip("pyright", reason="pyright is not installed")
+    require_packages("types", "pyright")
     done = run("pyright", "--pythonpath", sys.executable, "tests/typing")
     assert done.returncode == 0, done.stdout + done.stderr
 
@@ -80,7 +83,7 @@ def test_pyright_agrees_with_user_code_in_both_flavours() -> None:
 @pytest.mark.promise("E3")
 @pytest.mark.slow
 def test_every_public_type_is_known(built: Tuple[Path, Path], tmp_path: Path) -> None:
-    pytest.importorskip("pyright", reason="pyright is not installed")
+    require_packages("types", "pyright")
     with zipfile.ZipFile(built[0]) as wheel:
         wheel.extractall(tmp_path / "installed")
     done = run(
@@ -134,14 +137,6 @@ def foreign(names: Set[str]) -> Set[str]:
     return names - with_python
 
 
-@pytest.fixture(scope="module")
-def project() -> Dict[str, Any]:
-    tomllib: Any = pytest.importorskip("tomllib", reason="this Python reads no TOML")
-    with (ROOT / "pyproject.toml").open("rb") as file:
-        loaded: Dict[str, Any] = tomllib.load(file)["project"]
-    return loaded
-
-
 def declared(requirements: List[str]) -> Set[str]:
     names = {re.split(r"[<>=!~;\[ ]", requirement, maxsplit=1)[0] for requirement in requirements}
     return {MODULES.get(name, name) for name in names} - {"sekha-python-sdk"}
@@ -160,13 +155,49 @@ def test_what_is_imported_is_declared_and_what_is_declared_is_imported(project: 
 
 @pytest.mark.promise("E8")
 def test_there_are_lower_bounds_and_no_upper_ones(project: Dict[str, Any]) -> None:
-    for name in ("", *EXTRAS):
-        for requirement in project["optional-dependencies"].get(name, []) if name else project["dependencies"]:
+    for requirements in (project["dependencies"], *project["optional-dependencies"].values()):
+        for requirement in requirements:
             if not requirement.startswith("sekha-python-sdk"):
                 assert re.fullmatch(r"[\w-]+(\[\w+\])?>=[\d.]+", requirement), requirement
+
+
+def test_the_extra_of_developers_is_all_extras(project: Dict[str, Any]) -> None:
+    extras = project["optional-dependencies"]
+    assert included(extras, "dev") == set(extras)
+
+
+def test_no_requirement_is_written_twice(project: Dict[str, Any]) -> None:
+    extras = project["optional-dependencies"]
+    written = [requirement for requirements in extras.values() for requirement in requirements]
+    ours = [requirement for requirement in written if not requirement.startswith("sekha-python-sdk")]
+    assert len(ours) == len(set(ours))
+
+
+def test_the_tests_of_the_core_need_neither_frameworks_nor_tools(project: Dict[str, Any]) -> None:
+    extras = project["optional-dependencies"]
+    assert included(extras, "test") == {"test", "cli", "local", "otel", "testing"}
+
+
+def included(extras: Dict[str, List[str]], extra: str) -> Set[str]:
+    """An extra with those that it includes."""
+    found = {extra}
+    for requirement in extras[extra]:
+        if requirement.startswith("sekha-python-sdk["):
+            for other in requirement.partition("[")[2].rstrip("]").split(","):
+                found |= included(extras, other)
+    return found
 
 
 @pytest.mark.promise("E9")
 def test_the_library_imports_no_event_loop() -> None:
     for file in files():  # the local Sekha is a server, with a loop that is uvicorn's
         assert not {"asyncio", "trio", "uvloop"} & imported(iter([file])), file
+
+
+def test_the_version_is_written_in_one_place() -> None:
+    """Not so the numbers of servers and of the published package, which are those of other versions."""
+    version = re.compile(rf"(?<![\d.]){re.escape(__version__)}(?![\d.])")
+    folders = (ROOT / name for name in ("src", "tests", "docs", "examples", "tools"))
+    files = [file for folder in folders for suffix in ("py", "md") for file in folder.rglob(f"*.{suffix}")]
+    files += [*ROOT.glob("*.md"), *ROOT.glob("*.toml"), *ROOT.glob("*.yml")]
+    assert [file for file in files if version.search(file.read_text("utf-8"))] == [SOURCE / "_version.py"]

@@ -48,11 +48,17 @@ def translated(text: str) -> str:
     return str(scope["x"])
 
 
+def is_ours(cls: Any) -> bool:
+    """Whether a class is defined in one of the trees; those that the package exports show its public path."""
+    module: str = cls.__module__
+    return module == "sekha" or module.startswith(("sekha._async", "sekha._sync"))
+
+
 def members(cls: Any) -> Dict[str, Any]:
     """Everything public of a class and of its bases of ours, and the special methods that differ."""
     found: Dict[str, Any] = {}
     for base in reversed(cls.__mro__):
-        if base.__module__.startswith(("sekha._async", "sekha._sync")):
+        if is_ours(base):
             found.update(vars(base))
     return {name: value for name, value in found.items() if not name.startswith("_") or name == "__init__"}
 
@@ -77,7 +83,9 @@ def test_modules_have_the_same_names(module: str) -> None:
     awaited, blocking = (importlib.import_module(f"sekha.{tree}.{module}") for tree in ("_async", "_sync"))
 
     def own(one: Any) -> Set[str]:
-        return {name for name, value in vars(one).items() if getattr(value, "__module__", "") == one.__name__}
+        return {
+            name for name, value in vars(one).items() if getattr(value, "__module__", "") in (one.__name__, "sekha")
+        }
 
     assert {translated(name) for name in own(awaited)} == own(blocking)
     assert translated(awaited.__doc__ or "").strip() == (blocking.__doc__ or "").strip()
@@ -266,7 +274,7 @@ def used_by(cls: Any) -> Dict[str, Set[str]]:
 
 def _functions(cls: Any) -> Iterator[Tuple[str, Any]]:
     for base in cls.__mro__:
-        if base.__module__.startswith("sekha._async"):
+        if is_ours(base):
             for name, value in vars(base).items():
                 if inspect.isfunction(value):
                     yield name, value

@@ -77,16 +77,15 @@ def _described(module: str, name: str, value: Any) -> Any:
     if inspect.isfunction(value):
         return {"kind": "function", "shown": public_path(value), "signature": _signature(value)}
     is_alias = get_origin(value) is not None
-    return {"kind": "type alias" if is_alias else "constant", "type": _type(value if is_alias else type(value))}
+    return {"kind": "type alias" if is_alias else "constant", "type": type_text(value if is_alias else type(value))}
 
 
 def _class(cls: Any) -> Dict[str, Any]:
     described: Dict[str, Any] = {"shown": public_path(cls)}
     if is_typeddict(cls):
         needed = {True: "required", False: "not required"}
-        keys = {
-            key: f"{_type(hint)}, {needed[key in cls.__required_keys__]}" for key, hint in get_type_hints(cls).items()
-        }
+        hints = get_type_hints(cls)
+        keys = {key: f"{type_text(hint)}, {needed[key in cls.__required_keys__]}" for key, hint in hints.items()}
         return {**described, "kind": "TypedDict", "keys": keys}
     bases = [base for base in cls.__mro__[1:-1] if _is_public(base) or not (_is_ours(base) or base is Generic)]
     described["bases"] = ", ".join(base.__name__ for base in bases)
@@ -118,7 +117,7 @@ def _member(value: Any, descriptor: Any, hint: Any) -> str:
     if inspect.isroutine(value):
         kind = "async def " if inspect.iscoroutinefunction(value) else "def "
         return f"{'@classmethod ' if isinstance(descriptor, classmethod) else ''}{kind}{_signature(value)}"
-    shown = "attribute" if hint is None else f"attribute: {_type(hint)}"
+    shown = "attribute" if hint is None else f"attribute: {type_text(hint)}"
     return f"{shown} = {value!r}" if isinstance(value, (bool, int, float, str, type(None))) else shown
 
 
@@ -141,12 +140,12 @@ def _signature(function: Any) -> str:
     returned = signature.return_annotation
     if inspect.isclass(function) or returned is _NOTHING:
         return str(inspect.Signature(parameters))
-    return str(inspect.Signature(parameters, return_annotation=_Shown(_type(returned))))
+    return str(inspect.Signature(parameters, return_annotation=_Shown(type_text(returned))))
 
 
 def _annotation(function: Any, parameter: inspect.Parameter) -> str:
     """A type as text; of ``**options`` the names that they may have."""
-    shown = _type(parameter.annotation)
+    shown = type_text(parameter.annotation)
     if parameter.kind is not parameter.VAR_KEYWORD or not shown.startswith("Unpack["):
         return shown
     code = inspect.unwrap(function.__init__ if inspect.isclass(function) else function)
@@ -164,7 +163,7 @@ class _Shown:
         return self.shown
 
 
-def _type(hint: Any) -> str:
+def type_text(hint: Any) -> str:
     """A type as text: as it stands in the source where Python keeps that, else without names of modules."""
     if isinstance(hint, str):
         return hint
@@ -172,13 +171,13 @@ def _type(hint: Any) -> str:
         return "None"
     origin, arguments = get_origin(hint), get_args(hint)
     if origin in _UNIONS:
-        return " | ".join(_type(one) for one in arguments)
+        return " | ".join(type_text(one) for one in arguments)
     if origin is Literal:
         return f"Literal[{', '.join(map(repr, arguments))}]"
     if origin is AbstractCallable:
-        return f"Callable[{list(map(_type, arguments[0]))}, {_type(arguments[1])}]"
+        return f"Callable[{list(map(type_text, arguments[0]))}, {type_text(arguments[1])}]"
     if origin is not None:
-        return f"{origin.__name__}[{', '.join(_type(one) for one in arguments)}]"
+        return f"{origin.__name__}[{', '.join(type_text(one) for one in arguments)}]"
     return getattr(hint, "__forward_arg__", None) or getattr(hint, "__name__", None) or str(hint).rpartition(".")[2]
 
 

@@ -1,17 +1,21 @@
 """Schemas for the arguments of calls that have no public request type, and the completion of a conversation."""
 
-from typing import Any, Dict, List, Mapping, Union, cast
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Union, cast
 
 from pydantic import Field
 from typing_extensions import Annotated, Literal, NotRequired, TypedDict
 
-from sekha._api.compat.requests import default_label
+from sekha._api.compat.requests import default_label, nonzero_temperature, to_chat_messages
 from sekha._api.validation import argument_error, validate
+from sekha._utils.sentinel import drop_unset
 from sekha.types._base import Budget, Days, Importance, NonBlankStr, NonEmptyStr, Number, PositiveU32, forbid_extra
 from sekha.types._requests import CreateConversationRequest, InputMessage
 
 DEFAULT_IMPORTANCE = 5
 """The importance of a conversation that is stored without one."""
+
+PINNED_IMPORTANCE = 10
+"""The importance of a pinned conversation."""
 
 
 @forbid_extra
@@ -178,3 +182,22 @@ def complete_conversation(conversation: Mapping[str, object]) -> Dict[str, Any]:
         "messages": messages,
         "importance_score": request.get("importance_score", DEFAULT_IMPORTANCE),
     }
+
+
+def chat_body(
+    messages: Sequence[Mapping[str, object]],
+    model: Optional[str],
+    temperature: Optional[float],
+    max_tokens: Optional[int],
+) -> Dict[str, Any]:
+    """Return the body of a chat completion, with what models and the bridge support.
+
+    Raises:
+        SekhaValidationError: An argument cannot be used; ``field`` names it.
+    """
+    arguments = drop_unset(messages=messages, model=model, temperature=temperature, max_tokens=max_tokens)
+    request = validate(ChatRequest, arguments)
+    body: Dict[str, Any] = {**request, "messages": to_chat_messages(cast("List[Dict[str, Any]]", request["messages"]))}
+    if "temperature" in body:
+        body["temperature"] = nonzero_temperature(body["temperature"])
+    return body

@@ -91,11 +91,11 @@ class CompletionAccumulator:
 
 
 class ChatStreamDecoder:
-    """Decodes the body of a response into chunks: from server-sent events, or from the plain completion of a bridge
-    that cannot stream.
+    """Decodes the body of a response into chunks.
 
-    A stream is complete with ``[DONE]`` or with a finish reason. Three ends are errors: the bytes end before either of
-    them, the bytes end inside an event, or an event carries an error.
+    The body has server-sent events, or it is the plain completion of a bridge that cannot stream. A stream is complete
+    with ``[DONE]`` or with a finish reason. Three ends are errors: the bytes end before either of them, the bytes end
+    inside an event, or an event carries an error.
 
     Args:
         events: Whether the response is a stream of events.

@@ -1,4 +1,4 @@
-"""Memories become part of a prompt: as quoted data in one message, never with a role of their own."""
+"""Prompts with memories: quoted data in one user message, never messages with a role of their own."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ _CLOSING = "</memory>"
 
 
 def prompt_with_context(prompt: str, context: Sequence[Message], *, system: str | None = None) -> list[ChatMessage]:
-    """The messages for a completion: first the memory, then the prompt, in one user message.
+    """Return the messages for a completion: the memories and then the prompt, in one user message.
 
     Args:
-        prompt: What the user asks.
-        context: Messages as `assemble_context` gives them, in any order.
-        system: The user's own instruction to the model, as a message of its own.
+        prompt: The prompt of the user.
+        context: Messages that `assemble_context` returned, in any order.
+        system: A system message, or None.
     """
     quoted = [
         _quote(
@@ -36,28 +36,30 @@ def prompt_with_context(prompt: str, context: Sequence[Message], *, system: str 
             timestamp=message.get("timestamp"),
             **get_citation(cast("Mapping[str, Any]", message)),
         )
-        for message in _in_order_of_time(_each_once(cast("Sequence[Mapping[str, Any]]", context)))
+        for message in _sort_by_time(_without_duplicates(cast("Sequence[Mapping[str, Any]]", context)))
     ]
     return _messages([_block(quoted), prompt], system)
 
 
-def prompt_with_results(prompt: str, hits: Sequence[SearchResult], *, system: str | None = None) -> list[ChatMessage]:
-    """The messages for a completion: first the prompt, then what was found, in one user message.
+def prompt_with_results(
+    prompt: str, results: Sequence[SearchResult], *, system: str | None = None
+) -> list[ChatMessage]:
+    """Return the messages for a completion: the prompt and then the search results, in one user message.
 
     Args:
-        prompt: What the user asks; often it ends in a colon.
-        hits: Search results, best first.
-        system: The user's own instruction to the model, as a message of its own.
+        prompt: The prompt of the user; it may end with a colon.
+        results: Search results, best first.
+        system: A system message, or None.
     """
     quoted = [
         _quote(
-            hit["content"],
-            role=get(hit, "metadata", "role"),
-            label=hit["label"],
-            folder=hit["folder"],
-            timestamp=hit["timestamp"],
+            result["content"],
+            role=get(result, "metadata", "role"),
+            label=result["label"],
+            folder=result["folder"],
+            timestamp=result["timestamp"],
         )
-        for hit in _each_once(cast("Sequence[Mapping[str, Any]]", hits))
+        for result in _without_duplicates(cast("Sequence[Mapping[str, Any]]", results))
     ]
     return _messages([prompt, _block(quoted)], system)
 
@@ -77,7 +79,7 @@ def _quote(content: Any, **citation: object) -> str:
     return f"<message{attributes}>\n{text}\n</message>"
 
 
-def _each_once(messages: Iterable[Mapping[str, Any]]) -> list[Any]:
+def _without_duplicates(messages: Iterable[Mapping[str, Any]]) -> list[Any]:
     unique: dict[object, Mapping[str, Any]] = {}
     for message in messages:
         key = message.get("id") or message.get("message_id")
@@ -85,11 +87,11 @@ def _each_once(messages: Iterable[Mapping[str, Any]]) -> list[Any]:
     return list(unique.values())
 
 
-def _in_order_of_time(messages: Sequence[Any]) -> list[Any]:
-    # All messages of one create bear one time stamp, so conversations stay together and keep the order they came in.
-    met: dict[object, int] = {}
+def _sort_by_time(messages: Sequence[Any]) -> list[Any]:
+    # All messages of one request have the same timestamp: conversations stay together, in the order they came in.
+    order: dict[object, int] = {}
     for message in messages:
-        met.setdefault(message.get("conversation_id"), len(met))
+        order.setdefault(message.get("conversation_id"), len(order))
     return sorted(
-        messages, key=lambda m: (normalize_timestamp(m.get("timestamp") or ""), met[m.get("conversation_id")])
+        messages, key=lambda m: (normalize_timestamp(m.get("timestamp") or ""), order[m.get("conversation_id")])
     )

@@ -1,4 +1,4 @@
-"""Arguments become plain JSON data, checked before anything is sent; an error names the field at fault."""
+"""Arguments become plain JSON data, validated before anything is sent; an error names the field."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _UUID = re.compile(rf"(?:urn:uuid:)?({_ID})|\{{({_ID})\}}")
 T = TypeVar("T")
 Path = tuple[object, ...]
 
-# What pydantic calls a fault, in the words of somebody who passes an argument.
+# Types of errors of pydantic, and what they mean for an argument.
 _PROBLEMS: Mapping[str, str] = {
     "missing": "is missing",
     "extra_forbidden": "is not known here; is it misspelt?",
@@ -53,46 +53,41 @@ def argument_error(field: str, problem: str) -> SekhaValidationError:
     return SekhaValidationError(f"{field}: {problem}", field=field, status_code=400, sent=False)
 
 
-def drop_unset(**values: object) -> dict[str, object]:
-    """The values that were given."""
-    return {name: value for name, value in values.items() if value is not NOT_GIVEN and value is not None}
-
-
-def merge_arguments(positional: object, keywords: Mapping[str, object], what: str) -> dict[str, object]:
-    """A request given as one dictionary, as keywords, or both; a keyword beats the dictionary."""
-    if positional is None:
+def merge_arguments(request: object, keywords: Mapping[str, object], name: str) -> dict[str, object]:
+    """Merge a request that is passed as a dictionary, as keywords, or both; keywords override the dictionary."""
+    if request is None:
         return dict(keywords)
-    if not isinstance(positional, Mapping):
-        raise argument_error(what, f"a dictionary is needed, not {type_name(positional)}")
-    return {**cast("Mapping[str, object]", positional), **keywords}
+    if not isinstance(request, Mapping):
+        raise argument_error(name, f"a dictionary is needed, not {type_name(request)}")
+    return {**cast("Mapping[str, object]", request), **keywords}
 
 
-def validate(shape: type[T], values: Mapping[str, object]) -> T:
-    """``values`` as plain data of the given shape.
+def validate(schema: type[T], values: Mapping[str, object]) -> T:
+    """Return arguments as plain data, validated against a schema.
 
     Args:
-        shape: A TypedDict; numbers are not made from strings or booleans.
-        values: What the caller passed, by argument name. It is copied, never changed.
+        schema: A TypedDict; strings and booleans are not converted to numbers.
+        values: The arguments by name; they are copied.
 
     Raises:
-        SekhaValidationError: ``sent`` is False and ``field`` names the place, such as ``messages[1].content``.
+        SekhaValidationError: ``sent`` is False and ``field`` is the path, such as ``messages[1].content``.
     """
     try:
         data = to_jsonable(values)
     except RecursionError:
         raise argument_error("the request", "is nested too deeply, or holds itself") from None
     try:
-        return cast(T, _adapter(cast(Hashable, shape)).validate_python(data, strict=True))
+        return cast(T, _adapter(cast(Hashable, schema)).validate_python(data, strict=True))
     except ValidationError as error:
-        raise _refusal(error, data) from None
+        raise _error_from_pydantic(error, data) from None
 
 
 def parse_conversation_id(value: object, field: str = "conversation_id") -> str:
-    """A UUID in its usual form, from any form of it; nothing else can stand in a path."""
+    """Return a UUID in its canonical form; nothing else may become part of a URL."""
     if isinstance(value, UUID):
         return str(value)
     if isinstance(value, str):
-        match = _UUID.fullmatch(value)  # `UUID` alone also takes blanks, underscores, 0x and stray hyphens
+        match = _UUID.fullmatch(value)  # `UUID` alone accepts much more, such as blanks and underscores
         if match is not None:
             return str(UUID(match[1] or match[2]))
         raise argument_error(field, "must be the UUID of a conversation")
@@ -100,7 +95,7 @@ def parse_conversation_id(value: object, field: str = "conversation_id") -> str:
 
 
 def parse_conversation_ids(values: object) -> list[str]:
-    """UUIDs in their usual form, in the given order, each once."""
+    """Return UUIDs in their canonical form, in the given order, without duplicates."""
     if isinstance(values, (str, bytes)) or not isinstance(values, Sequence):
         raise argument_error("conversation_ids", f"must be a list of UUIDs, not {type_name(values)}")
     ids = [
@@ -111,17 +106,17 @@ def parse_conversation_ids(values: object) -> list[str]:
 
 
 def to_jsonable(value: object, path: Path = ()) -> Any:
-    """A copy of ``value`` that JSON can carry: dictionaries, lists, strings, finite numbers, booleans, None.
+    """Return a copy that can be JSON: dictionaries, lists, strings, finite numbers, booleans and None.
 
     Raises:
-        SekhaValidationError: For NaN, infinity, NUL, a lone surrogate, a key that is no string, or another type.
+        SekhaValidationError: For NaN, infinity, NUL, a lone surrogate, a key that is not a string, or another type.
     """
     if value is None or value is True or value is False:
         return value
     if isinstance(value, Enum):
         return to_jsonable(value.value, path)
     if isinstance(value, str):
-        return _text(value, path)
+        return _check_text(value, path)
     if isinstance(value, int):
         if value.bit_length() > 1024:
             raise argument_error(format_path(path), "must be a number of at most 300 digits")
@@ -133,7 +128,9 @@ def to_jsonable(value: object, path: Path = ()) -> Any:
     if isinstance(value, Mapping):
         pairs = cast("Mapping[object, object]", value)
         return {
-            _key(key, path): to_jsonable(item, (*path, key)) for key, item in pairs.items() if item is not NOT_GIVEN
+            _check_key(key, path): to_jsonable(item, (*path, key))
+            for key, item in pairs.items()
+            if item is not NOT_GIVEN
         }
     if isinstance(value, Sequence) and not isinstance(value, (bytes, bytearray)):
         items = cast("Sequence[object]", value)
@@ -146,7 +143,7 @@ def to_jsonable(value: object, path: Path = ()) -> Any:
 
 
 def format_path(path: Path) -> str:
-    """``("messages", 1, "content")`` as ``messages[1].content``."""
+    """Return a path as text: ``messages[1].content`` for ``("messages", 1, "content")``."""
     text = ""
     for part in path:
         if isinstance(part, int):
@@ -157,7 +154,7 @@ def format_path(path: Path) -> str:
 
 
 def error_path(error: Mapping[str, Any], data: object) -> Path:
-    """Where in ``data`` a fault is, without the names that pydantic gives to the branches of a union."""
+    """Return the path to an error in data, without the names that pydantic gives to the members of a union."""
     found: list[object] = []
     parts: tuple[object, ...] = error["loc"]
     for i, part in enumerate(parts):
@@ -172,20 +169,20 @@ def error_path(error: Mapping[str, Any], data: object) -> Path:
 
 
 @cache
-def _adapter(shape: Any) -> TypeAdapter[Any]:
-    return TypeAdapter(shape)
+def _adapter(schema: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(schema)
 
 
-def _refusal(error: ValidationError, data: object) -> SekhaValidationError:
-    # Of a union, the branch that the value was meant for has the deepest fault, or one that is not about its type.
-    faults = cast("list[Mapping[str, Any]]", error.errors(include_url=False))
-    fault = max(faults, key=lambda fault: (len(error_path(fault, data)), not fault["type"].endswith("_type")))
-    problem = _PROBLEMS.get(fault["type"], fault["msg"].replace("{", "{{").replace("}", "}}"))
-    problem = problem.format(got=type_name(fault["input"]), **fault.get("ctx", {}))
-    return argument_error(format_path(error_path(fault, data)), problem)
+def _error_from_pydantic(error: ValidationError, data: object) -> SekhaValidationError:
+    # Of a union, the member that was meant has the deepest error, or one that is not about its type.
+    errors = cast("list[Mapping[str, Any]]", error.errors(include_url=False))
+    deepest = max(errors, key=lambda one: (len(error_path(one, data)), not one["type"].endswith("_type")))
+    problem = _PROBLEMS.get(deepest["type"], deepest["msg"].replace("{", "{{").replace("}", "}}"))
+    problem = problem.format(got=type_name(deepest["input"]), **deepest.get("ctx", {}))
+    return argument_error(format_path(error_path(deepest, data)), problem)
 
 
-def _text(value: str, path: Path) -> str:
+def _check_text(value: str, path: Path) -> str:
     if "\0" in value:
         raise argument_error(format_path(path), "must not hold a NUL character")
     try:
@@ -197,11 +194,12 @@ def _text(value: str, path: Path) -> str:
     return str.__str__(value)
 
 
-def _key(key: object, path: Path) -> str:
+def _check_key(key: object, path: Path) -> str:
     if not isinstance(key, str):
         raise argument_error(format_path(path), f"keys must be strings, not {type_name(key)}")
-    return _text(str(key.value) if isinstance(key, Enum) else key, path)
+    return _check_text(str(key.value) if isinstance(key, Enum) else key, path)
 
 
 def type_name(value: object) -> str:
+    """Return the name of the type of a value, for an error."""
     return "None" if value is None else type(value).__name__

@@ -14,9 +14,11 @@ from sekha._api.compat.capabilities import Capabilities
 from sekha._concurrency.clock import Clock
 from sekha._http.models import AsyncHTTPClient
 from sekha._transport.options import bridge_keys, controller_keys, key_overrides
+from sekha._utils.public import exported_from_sekha
 from sekha._utils.redaction import redact_traceback
 from sekha._utils.sentinel import NOT_GIVEN, NotGiven
-from sekha.config import SekhaConfig, resolved_config
+from sekha.config import SekhaConfig
+from sekha.config._resolve import missing_message, resolve_config
 from sekha.events import RequestEvent, ResponseEvent, RetryEvent
 
 from .base import AsyncClientOptions
@@ -27,6 +29,7 @@ from .transport import AsyncTransport, AsyncUnconfiguredTransport
 from .workflows import AsyncWorkflows
 
 
+@exported_from_sekha
 class AsyncSekhaClient(AsyncWorkflows):
     """A client of a whole Sekha. Make one for a process, and close it in the end.
 
@@ -39,10 +42,11 @@ class AsyncSekhaClient(AsyncWorkflows):
         api_key: Key for the controller; else ``SEKHA_API_KEY``.
         bridge_url: Address of the LLM bridge; else ``SEKHA_BRIDGE_URL``. Without it, only bridge calls fail.
         bridge_api_key: Key for the bridge; none is sent to it otherwise.
-        mcp_api_key: Key for the MCP tools, where it is not ``api_key``.
-        timeout: Seconds for each phase of one attempt; None means no limit; default 30, but 300 to wait for models.
-        max_retries: Repetitions after a first attempt that failed in a repeatable way; default 3.
-        deadline: Seconds that a whole call may take; default None, no limit.
+        mcp_api_key: Key for the controller's MCP tools, where it differs from ``api_key``.
+        timeout: Seconds for each of connecting, sending, and waiting for the next bytes of one attempt; None means
+            no limit. Not given: 30, but 300 to wait for models and embedders.
+        max_retries: Repetitions after a first attempt that failed in a repeatable way, 0 or more; default 3.
+        deadline: Seconds that a whole call may take, waits and repetitions included; default None, no limit.
         rate_limit_requests: Requests to one server in any window; default 1000.
         rate_limit_window: Length of that window in seconds; default 60.
         max_connections: Connections to one server; default 100.
@@ -54,9 +58,9 @@ class AsyncSekhaClient(AsyncWorkflows):
         trust_env: Whether proxy and certificate settings of the environment apply; default True.
         headers: Further headers for every request.
         http_client: An httpx client of yours to send with; it is not closed by us.
-        on_request: Called with a `sekha.RequestEvent` when an attempt begins; must be quick and not wait.
-        on_response: Called with a `sekha.ResponseEvent` when an attempt has an answer or an error.
-        on_retry: Called with a `sekha.RetryEvent` before the wait for another attempt.
+        on_request: Called with a `RequestEvent` when an attempt begins; must be quick and not wait.
+        on_response: Called with a `ResponseEvent` when an attempt has an answer or an error.
+        on_retry: Called with a `RetryEvent` before the wait for another attempt.
         tracing: Whether there are OpenTelemetry spans where ``opentelemetry-api`` is installed; default True.
 
     Attributes:
@@ -108,12 +112,12 @@ class AsyncSekhaClient(AsyncWorkflows):
         tracing: bool | NotGiven = NOT_GIVEN,
     ) -> None:
         arguments = {name: value for name, value in locals().items() if name not in ("self", "config", "__class__")}
-        settings = resolved_config(config, arguments)
+        settings = resolve_config(config, arguments)
         self._controller_transport = AsyncTransport.from_config(
             settings, str(settings.controller_url), controller_keys(settings)
         )
         self._bridge_transport: AsyncTransport = (
-            AsyncUnconfiguredTransport("bridge_url is missing: pass bridge_url=... or set SEKHA_BRIDGE_URL")
+            AsyncUnconfiguredTransport(missing_message("bridge_url"))
             if settings.bridge_url is None
             else AsyncTransport.from_config(settings, settings.bridge_url, bridge_keys(settings))
         )
@@ -206,6 +210,7 @@ class AsyncSekhaClient(AsyncWorkflows):
         await self.aclose()
 
 
+@exported_from_sekha
 @redact_traceback
 def create_async_sekha_client(
     config: SekhaConfig | None = None, **options: Unpack[AsyncClientOptions]

@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, cast
+from typing import Any, cast
 from uuid import UUID
 
 from sekha._api import endpoints
-from sekha._api.arguments import ExportRequest, MemoryPruneRequest, UpdateRequest, complete_conversation
+from sekha._api.arguments import (
+    PINNED_IMPORTANCE,
+    ExportRequest,
+    MemoryPruneRequest,
+    UpdateRequest,
+    complete_conversation,
+)
 from sekha._api.compat.mcp import apply_export_options, complete_stats
-from sekha._api.filters import PINNED, stats_filter
+from sekha._api.filters import stats_filter
 from sekha._api.model import Service
-from sekha._api.validation import argument_error, drop_unset, merge_arguments, validate
+from sekha._api.validation import argument_error, merge_arguments, validate
 from sekha._api.validation import parse_conversation_id as checked_id
 from sekha._transport.options import key_overrides
+from sekha._utils.public import exported_from_sekha
 from sekha._utils.redaction import Secret
+from sekha._utils.sentinel import drop_unset
 from sekha.errors import SekhaError, SekhaServerError
 from sekha.types import (
     Filters,
@@ -40,6 +48,7 @@ COUNTED_WITHOUT_ASKING = 100
 """Conversations whose messages are counted, one request each, without being asked for."""
 
 
+@exported_from_sekha
 class AsyncMCPClient(AsyncServiceClient):
     """A client of the MCP tools alone; `AsyncSekhaClient.mcp` is one that shares its connections.
 
@@ -64,7 +73,9 @@ class AsyncMCPClient(AsyncServiceClient):
         ```
     """
 
-    _service: ClassVar[Service] = Service.MCP
+    @property
+    def _service(self) -> Service:
+        return Service.MCP
 
     def _key_overrides(self, api_key: str | None) -> dict[Service, Secret]:
         return key_overrides(mcp_api_key=api_key)
@@ -111,20 +122,20 @@ class AsyncMCPClient(AsyncServiceClient):
             ```
         """
         keywords = drop_unset(folder=folder, label=label, labels=labels, start_date=start_date, end_date=end_date)
-        wanted = validate(MemoryStatsRequest, merge_arguments(request, keywords, "request"))
-        keep = stats_filter(wanted)
+        arguments = validate(MemoryStatsRequest, merge_arguments(request, keywords, "request"))
+        keep = stats_filter(arguments)
         transport = self._transport.start_deadline()
-        answer: dict[str, object] = {}
-        if set(wanted) <= {"folder"} or set(wanted) == {"label"}:
-            server = await transport.send(endpoints.MEMORY_STATS.request(wanted))
-            answer = dict(server)
-            if "labels" in answer and "folders" in answer and answer.get("total_messages") is not None:
-                return cast(MemoryStats, answer)
+        reported: dict[str, object] = {}
+        if set(arguments) <= {"folder"} or set(arguments) == {"label"}:
+            server = await transport.send(endpoints.MEMORY_STATS.request(arguments))
+            reported = dict(server)
+            if "labels" in reported and "folders" in reported and reported.get("total_messages") is not None:
+                return cast(MemoryStats, reported)
         rows = await all_conversations(transport, keep)
         counting = count_messages if count_messages is not None else len(rows) <= COUNTED_WITHOUT_ASKING
-        if answer.get("total_messages") is None and counting:
-            answer["total_messages"] = await count_all(transport, [row["conversation_id"] for row in rows])
-        return complete_stats(answer, rows)
+        if reported.get("total_messages") is None and counting:
+            reported["total_messages"] = await count_all(transport, [row["conversation_id"] for row in rows])
+        return complete_stats(reported, rows)
 
     async def memory_search(
         self,
@@ -187,16 +198,16 @@ class AsyncMCPClient(AsyncServiceClient):
             start_date=start_date,
             end_date=end_date,
         )
-        wanted = validate(MemorySearchRequest, merge_arguments(request, keywords, "request"))
-        size, start = wanted.get("limit", 10), wanted.get("offset", 0)
-        own = {name: value for name, value in wanted.items() if name in Filters.__annotations__}
-        narrowed = cast(Filters, {**wanted.get("filters", {}), **own})
+        arguments = validate(MemorySearchRequest, merge_arguments(request, keywords, "request"))
+        size, start = arguments.get("limit", 10), arguments.get("offset", 0)
+        keywords_as_filters = {name: value for name, value in arguments.items() if name in Filters.__annotations__}
+        all_filters = cast(Filters, {**arguments.get("filters", {}), **keywords_as_filters})
 
-        body = {"query": wanted["query"], "limit": size}
+        body = {"query": arguments["query"], "limit": size}
         transport = self._transport.start_deadline()
-        page, found = await search(transport, endpoints.MEMORY_SEARCH, body, size, start, narrowed, prefix="")
+        page, found = await search(transport, endpoints.MEMORY_SEARCH, body, size, start, all_filters, prefix="")
         page["results"] = found.results
-        page["query"] = wanted["query"]
+        page["query"] = arguments["query"]
         page["limit"] = size
         if found.truncated is not None:
             page["total_results"] = found.total
@@ -284,40 +295,40 @@ class AsyncMCPClient(AsyncServiceClient):
             ```
         """
         id = checked_id(conversation_id)
-        wanted: dict[str, Any] = {
+        arguments: dict[str, Any] = {
             **validate(
                 UpdateRequest, drop_unset(label=label, folder=folder, status=status, importance_score=importance_score)
             )
         }
-        if not wanted:
+        if not arguments:
             raise argument_error("label", "is missing; give something to change")
         transport = self._transport.start_deadline()
-        over_rest = {
+        by_rest = {
             name: endpoint
             for name, value, endpoint in (
-                ("importance_score", PINNED, endpoints.PIN_CONVERSATION),
+                ("importance_score", PINNED_IMPORTANCE, endpoints.PIN_CONVERSATION),
                 ("status", "archived", endpoints.ARCHIVE_CONVERSATION),
             )
-            if wanted.get(name) == value
+            if arguments.get(name) == value
         }
-        by_tool = {name: value for name, value in wanted.items() if name not in over_rest}
-        answer: dict[str, Any] = {"conversation_id": id, "message": "updated"}
+        by_tool = {name: value for name, value in arguments.items() if name not in by_rest}
+        result: dict[str, Any] = {"conversation_id": id, "message": "updated"}
         written: list[str] = []
         if by_tool:
             updated = await transport.send(endpoints.MEMORY_UPDATE.request({"conversation_id": id, **by_tool}))
-            answer.update(updated)
-            unwritten = await self._not_written(transport, id, by_tool)
-            written += [name for name in by_tool if name not in unwritten]
-            if unwritten:
+            result.update(updated)
+            not_written = await self._find_not_written(transport, id, by_tool)
+            written += [name for name in by_tool if name not in not_written]
+            if not_written:
                 raise SekhaServerError(
-                    f"the server did not write {', '.join(unwritten)}, though it says so; "
+                    f"the server did not write {', '.join(not_written)}, though it says so; "
                     f"written: {', '.join(written) or 'nothing'}",
                     status_code=200,
                     method=endpoints.MEMORY_UPDATE.method,
                     path=endpoints.MEMORY_UPDATE.path,
                     may_have_been_applied=bool(written),
                 )
-        for name, endpoint in over_rest.items():
+        for name, endpoint in by_rest.items():
             try:
                 await transport.send(endpoint.request(id=id))
             except SekhaError as error:
@@ -326,16 +337,16 @@ class AsyncMCPClient(AsyncServiceClient):
                     error.may_have_been_applied = True
                 raise
             written.append(name)
-        answer["updated_fields"] = list(wanted)
-        return cast(MemoryUpdated, answer)
+        result["updated_fields"] = list(arguments)
+        return cast(MemoryUpdated, result)
 
-    async def _not_written(self, transport: AsyncTransport, id: str, wanted: Mapping[str, object]) -> list[str]:
-        """What the tool says that it wrote, and did not."""
-        doubtful = [name for name in ("status", "importance_score") if name in wanted]
-        if not doubtful:
+    async def _find_not_written(self, transport: AsyncTransport, id: str, arguments: Mapping[str, object]) -> list[str]:
+        """Return the fields that the tool reports as written, and did not write."""
+        uncertain = [name for name in ("status", "importance_score") if name in arguments]
+        if not uncertain:
             return []
-        now = await transport.send(endpoints.MEMORY_GET_CONTEXT.request({"conversation_id": id}))
-        return [name for name in doubtful if cast("dict[str, Any]", now)[name] != wanted[name]]
+        current = await transport.send(endpoints.MEMORY_GET_CONTEXT.request({"conversation_id": id}))
+        return [name for name in uncertain if cast("dict[str, Any]", current)[name] != arguments[name]]
 
     async def memory_get_context(self, conversation_id: str | UUID) -> MemoryContext:
         """What the memory knows about a conversation, without its messages.

@@ -22,12 +22,13 @@ from sekha._http.tls import context_for_pool, read_certificates
 from sekha._transport.attempt import make_headers, make_http_request
 from sekha._transport.instrumentation import Instrumentation
 from sekha._transport.listeners import CallContext
-from sekha._transport.options import CallOptions, merge_keys, option_overrides
+from sekha._transport.options import CallOptions, deadline_error, deadline_message, merge_keys, option_overrides
 from sekha._transport.preload import async_preload
 from sekha._transport.rate_limit import RateLimiter
 from sekha._transport.retry import RetryState
 from sekha._utils.redaction import Secret, redact
-from sekha.config import SekhaConfig, http_settings, was_given
+from sekha.config import SekhaConfig
+from sekha.config._models import http_settings, is_set
 from sekha.errors import (
     SekhaAPIError,
     SekhaClosedError,
@@ -124,7 +125,7 @@ class AsyncTransport:
         options = CallOptions(
             max_retries=config.max_retries, deadline=config.deadline, headers=dict(config.headers or {})
         )
-        if was_given(config, "timeout"):
+        if is_set(config, "timeout"):
             options = replace(options, timeout=config.timeout)
         return cls(AsyncServerState(config, base_url, clock or Clock()), keys, options)
 
@@ -207,7 +208,7 @@ class AsyncTransport:
                 except SekhaError as error:
                     failures = [error]
                 return await self._retry(failures, call, retries, stream=stream)
-            raise _deadline_error(options, sent=retries.in_flight)
+            raise deadline_error(options, sent=retries.in_flight)
         except SekhaError as error:
             if retries.delete_already_applied(error):
                 return None
@@ -224,7 +225,7 @@ class AsyncTransport:
 
         retrying = AsyncRetrying(
             sleep=self._state.clock.async_sleep,
-            retry=retries.should_retry,
+            retry=retries.plan_retry,
             wait=retries.delay,
             before_sleep=lambda state: call.retry_in(retries.delay(state)),
             reraise=True,
@@ -236,7 +237,7 @@ class AsyncTransport:
         options, clock = call.call_options, self._state.clock
         slots = self._state.write_slots if call.request.endpoint.uses_write_slot else None
         if slots is not None and not await slots.acquire(options.time_left(clock.now())):
-            raise _deadline_error(options, sent=False)
+            raise deadline_error(options, sent=False)
         try:
             await self._take_token(options)
             with call:
@@ -255,7 +256,7 @@ class AsyncTransport:
             while (wait := bucket.claim(ticket, clock.now())) > 0:
                 left = options.time_left(clock.now())
                 if left is not None and left <= 0:
-                    raise _deadline_error(options, sent=False)
+                    raise deadline_error(options, sent=False)
                 await clock.async_sleep(wait if left is None else min(wait, left))
         finally:
             bucket.leave(ticket)
@@ -317,7 +318,7 @@ class AsyncTransport:
                     )
                 left = options.time_left(clock.now())
                 if left is not None and left <= 0:
-                    raise _deadline_error(options, sent=True)
+                    raise deadline_error(options, sent=True)
         finally:
             await close_quietly(http_response)
         return Response(http_response.status, http_response.headers, bytes(body))
@@ -329,23 +330,13 @@ class AsyncTransport:
         state, service = self._state, retries.endpoint.service
         left = options.time_left(state.clock.now())
         if isinstance(error, SekhaTimeoutError) and left is not None and left <= _TIMER_TOLERANCE:
-            error.message = _deadline_message(options)
+            error.message = deadline_message(options)
         if isinstance(error, SekhaAPIError):
             key = self._keys.get(service)
             add_hints(error, service, key_name=key.name if key else "none")
         if isinstance(error, SekhaRateLimitError):
             state.rate_limiter.get().drain(state.clock.now(), error.retry_after)
         return redact(retries.with_call_details(error), self._keys.values(), outer_exception)
-
-
-def _deadline_message(options: CallOptions) -> str:
-    return f"the deadline of {options.deadline or 0:g} s passed"
-
-
-def _deadline_error(options: CallOptions, *, sent: bool) -> SekhaTimeoutError:
-    error = SekhaTimeoutError(_deadline_message(options), sent=sent)
-    error._retryable = False
-    return error
 
 
 class AsyncUnconfiguredTransport(AsyncTransport):

@@ -1,4 +1,4 @@
-"""What takes several calls: store and search, remember and answer, look how everything is."""
+"""Workflows of several calls: store and search, complete with memories, check the health of all services."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from sekha._api.compat.health import health_from_error
 from sekha._api.endpoints import MEMORY_STATS
 from sekha._api.filters import parse_filters
 from sekha._api.prompts import prompt_with_context, prompt_with_results
-from sekha._api.validation import drop_unset, validate
+from sekha._api.validation import validate
 from sekha._concurrency.misuse import AsyncMisuseGuard
 from sekha._concurrency.tasks import AsyncCall, async_gather
+from sekha._utils.sentinel import drop_unset
 from sekha.errors import SekhaError
 from sekha.types import ChatCompletion, ChatMessage, QueryRequest, SearchResults, ServiceHealth
 
@@ -23,7 +24,7 @@ from .controller.client import AsyncMemoryController
 from .mcp import AsyncMCPClient
 from .stream import AsyncStream
 
-HEALTH_SECONDS = 5.0
+HEALTH_TIMEOUT = 5.0
 
 
 class AsyncWorkflows(AsyncMisuseGuard):
@@ -86,11 +87,11 @@ class AsyncWorkflows(AsyncMisuseGuard):
             label=label, folder=folder, importance_score=importance_score, messages=messages, drop_images=drop_images
         )
         try:
-            found = await view.controller.query(query, limit=limit, filters=search.get("filters"))
+            page = await view.controller.query(query, limit=limit, filters=search.get("filters"))
         except SekhaError as error:
             error.conversation = conversation
             raise
-        return SearchResults(found["results"], conversation)
+        return SearchResults(page["results"], conversation)
 
     async def complete_with_context(
         self,
@@ -261,8 +262,8 @@ class AsyncWorkflows(AsyncMisuseGuard):
         )
         view = self._start_deadline()
         view.bridge._transport.require_configured()
-        found = await view.controller.query(search_query, limit=limit, filters=filters)
-        messages = prompt_with_results(prompt, found["results"], system=system)
+        page = await view.controller.query(search_query, limit=limit, filters=filters)
+        messages = prompt_with_results(prompt, page["results"], system=system)
         return await view.bridge.complete(messages, model=model, temperature=temperature, max_tokens=max_tokens)
 
     async def _with_context(
@@ -272,15 +273,15 @@ class AsyncWorkflows(AsyncMisuseGuard):
         preferred_labels: Sequence[str] | None,
         excluded_folders: Sequence[str] | None,
     ) -> list[ChatMessage]:
-        wanted = validate(PromptRequest, request)
+        arguments = validate(PromptRequest, request)
         self.bridge._transport.require_configured()
         context = await self.controller.assemble_context(
-            wanted.get("context_query", ""),
+            arguments.get("context_query", ""),
             context_budget=context_budget,
             preferred_labels=preferred_labels,
             excluded_folders=excluded_folders,
         )
-        return prompt_with_context(wanted["prompt"], context, system=wanted.get("system"))
+        return prompt_with_context(arguments["prompt"], context, system=arguments.get("system"))
 
     async def health_check(self) -> dict[str, ServiceHealth]:
         """How the three services are, asked side by side, once each and for at most 5 seconds.
@@ -299,18 +300,18 @@ class AsyncWorkflows(AsyncMisuseGuard):
                 print(f"{service.capitalize()}: {status['status']}")
             ```
         """
-        once: dict[str, Any] = {"timeout": HEALTH_SECONDS, "deadline": HEALTH_SECONDS, "max_retries": 0}
+        once: dict[str, Any] = {"timeout": HEALTH_TIMEOUT, "deadline": HEALTH_TIMEOUT, "max_retries": 0}
         controller, bridge, mcp = (
             self.controller.with_options(**once),
             self.bridge.with_options(**once),
             self.mcp.with_options(**once),
         )
 
-        async def tools() -> ServiceHealth:
+        async def mcp_health() -> ServiceHealth:
             await mcp._transport.send(MEMORY_STATS.request({}))
             return ServiceHealth(status="healthy", checks={})
 
-        def report(call: AsyncCall[[], ServiceHealth]) -> AsyncCall[[], ServiceHealth]:
+        def without_errors(call: AsyncCall[[], ServiceHealth]) -> AsyncCall[[], ServiceHealth]:
             async def ask() -> ServiceHealth:
                 try:
                     return await call()
@@ -319,6 +320,6 @@ class AsyncWorkflows(AsyncMisuseGuard):
 
             return ask
 
-        services = {"controller": controller.health, "bridge": bridge.health, "mcp": tools}
-        answers = await async_gather([report(call) for call in services.values()], len(services))
-        return dict(zip(services, answers))
+        services = {"controller": controller.health, "bridge": bridge.health, "mcp": mcp_health}
+        results = await async_gather([without_errors(call) for call in services.values()], len(services))
+        return dict(zip(services, results))

@@ -6,55 +6,95 @@ import ssl
 import sys
 from collections.abc import Iterator
 from functools import cache
-from importlib import import_module
+from typing import NamedTuple
 from urllib.parse import urlsplit
+
+import httpcore
 
 from sekha.errors import SekhaClosedError, SekhaConnectionError, SekhaTimeoutError
 
-_NEVER_SENT = (
-    "ConnectError",
-    "ConnectTimeout",
-    "PoolTimeout",
-    "ProxyError",
-    "UnsupportedProtocol",
-    "LocalProtocolError",
-    "InvalidURL",
-    "ConnectionNotAvailable",
-)
-_NETWORK_ERRORS = (
-    "HTTPError",
-    "InvalidURL",
-    "StreamError",
-    "CookieConflict",
-    "TimeoutException",
-    "NetworkError",
-    "ProtocolError",
-    "ProxyError",
-    "UnsupportedProtocol",
-    "ConnectionNotAvailable",
-)
-_PHASES = {
-    "ConnectTimeout": "connecting",
-    "PoolTimeout": "waiting for a free connection",
-    "WriteTimeout": "sending",
-    "ReadTimeout": "waiting for the answer",
-}
+ErrorClasses = tuple[type[Exception], ...]
 
 
-def _error_classes(*names: str) -> tuple[type[Exception], ...]:
-    """Return the classes of these names, which both httpx and httpcore have."""
-    return _load_classes(names, ("httpcore", "httpx") if "httpx" in sys.modules else ("httpcore",))
+class _Classes(NamedTuple):
+    """The errors of the libraries below, by what they say about a call.
+
+    Attributes:
+        network: All that may be raised, at every stage of an exchange.
+        not_sent: The server cannot have seen the request.
+        connect: There was no connection.
+        timeouts: Timeouts, with the phase that each ended.
+    """
+
+    network: ErrorClasses
+    not_sent: ErrorClasses
+    connect: ErrorClasses
+    timeouts: tuple[tuple[type[Exception], str], ...]
 
 
 @cache
-def _load_classes(names: tuple[str, ...], modules: tuple[str, ...]) -> tuple[type[Exception], ...]:
-    loaded = [import_module(module) for module in modules]  # only now: `import sekha` needs neither
-    return tuple(getattr(module, name) for module in loaded for name in names if hasattr(module, name))
+def _classes(httpx_is_loaded: bool) -> _Classes:
+    """Return the classes of httpcore, and those of httpx if it is in use: without it, it is not imported for them."""
+    found = _Classes(
+        network=(
+            httpcore.TimeoutException,
+            httpcore.NetworkError,
+            httpcore.ProtocolError,
+            httpcore.ProxyError,
+            httpcore.UnsupportedProtocol,
+            httpcore.ConnectionNotAvailable,
+            OSError,
+        ),
+        not_sent=(
+            httpcore.ConnectError,
+            httpcore.ConnectTimeout,
+            httpcore.PoolTimeout,
+            httpcore.ProxyError,
+            httpcore.UnsupportedProtocol,
+            httpcore.LocalProtocolError,
+            httpcore.ConnectionNotAvailable,
+        ),
+        connect=(httpcore.ConnectError,),
+        timeouts=(
+            (httpcore.ConnectTimeout, "connecting"),
+            (httpcore.PoolTimeout, "waiting for a free connection"),
+            (httpcore.WriteTimeout, "sending"),
+            (httpcore.ReadTimeout, "waiting for the answer"),
+            (httpcore.TimeoutException, "waiting"),
+        ),
+    )
+    if not httpx_is_loaded:
+        return found
+
+    import httpx
+
+    return _Classes(
+        network=(*found.network, httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, httpx.CookieConflict),
+        not_sent=(
+            *found.not_sent,
+            httpx.ConnectError,
+            httpx.ConnectTimeout,
+            httpx.PoolTimeout,
+            httpx.ProxyError,
+            httpx.UnsupportedProtocol,
+            httpx.LocalProtocolError,
+            httpx.InvalidURL,
+        ),
+        connect=(*found.connect, httpx.ConnectError),
+        timeouts=(
+            *found.timeouts,
+            (httpx.ConnectTimeout, "connecting"),
+            (httpx.PoolTimeout, "waiting for a free connection"),
+            (httpx.WriteTimeout, "sending"),
+            (httpx.ReadTimeout, "waiting for the answer"),
+            (httpx.TimeoutException, "waiting"),
+        ),
+    )
 
 
-def network_errors() -> tuple[type[Exception], ...]:
+def network_errors() -> ErrorClasses:
     """Return the classes of errors that the network may raise, at every stage of an exchange."""
-    return (*_error_classes(*_NETWORK_ERRORS), OSError)
+    return _classes("httpx" in sys.modules).network
 
 
 class map_network_errors:
@@ -88,14 +128,16 @@ class map_network_errors:
 
 def connection_error(error: Exception, method: str, path: str, base_url: str) -> SekhaConnectionError:
     """Return the error for a call without a response; ``sent`` is False if the server cannot have seen the request."""
+    classes = _classes("httpx" in sys.modules)
     host = urlsplit(base_url).netloc
-    sent = not isinstance(error, _error_classes(*_NEVER_SENT))
+    sent = not isinstance(error, classes.not_sent)
     cls: type[SekhaConnectionError] = SekhaConnectionError
     reason = next(filter(None, (str(one).strip() for one in _causes(error))), type(error).__name__)
-    if isinstance(error, _error_classes("TimeoutException")):
+    phase = next((phase for timeout, phase in classes.timeouts if isinstance(error, timeout)), None)
+    if phase is not None:
         cls = SekhaTimeoutError
-        reason = f"timeout while {_PHASES.get(type(error).__name__, 'waiting')}"
-    elif isinstance(error, _error_classes("ConnectError")):
+        reason = f"timeout while {phase}"
+    elif isinstance(error, classes.connect):
         reason = f"cannot connect: {reason}"
     found = cls(f"{host}: {reason}", method=method, path=path, sent=sent)
     if _is_certificate_error(error):

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import TracebackType
-from typing import ClassVar, Optional
+from typing import Optional
 
 from typing_extensions import Self, Unpack
 
@@ -18,22 +18,11 @@ from sekha._http.models import HTTPClient
 from sekha._transport.options import bridge_keys, controller_keys, key_overrides
 from sekha._utils.redaction import Secret, redact_traceback
 from sekha._utils.sentinel import NOT_GIVEN, NotGiven
-from sekha.config import (
-    ClientConfig,
-    ClientSettings,
-    ConnectionSettings,
-    bridge_config,
-    controller_config,
-    mcp_config,
-)
+from sekha.config import ClientConfig
+from sekha.config._models import ClientSettings, ConnectionSettings
+from sekha.config._resolve import resolve_service_config
 
 from .transport import Transport
-
-_RESOLVE_CONFIG = {
-    Service.CONTROLLER: controller_config,
-    Service.MCP: mcp_config,
-    Service.BRIDGE: bridge_config,
-}
 
 
 class ConnectionOptions(ConnectionSettings, total=False):
@@ -51,10 +40,14 @@ class ClientOptions(ClientSettings, total=False):
 class ServiceClient(MisuseGuard):
     """Base of the clients of one service."""
 
-    _service: ClassVar[Service]
     _transport: Transport
     _capabilities: Capabilities
     _owns_connections: bool
+
+    @property
+    def _service(self) -> Service:
+        """The service, which decides about settings and keys."""
+        raise NotImplementedError
 
     @redact_traceback
     def __init__(
@@ -81,7 +74,7 @@ class ServiceClient(MisuseGuard):
 
     def _open(self, config: ClientConfig | None, arguments: Mapping[str, object]) -> None:
         """Initialize a client with connections of its own."""
-        settings = _RESOLVE_CONFIG[self._service](config, arguments)
+        settings = resolve_service_config(self._service.value, config, arguments)
         if self._service is Service.BRIDGE:
             base_url, keys = settings.bridge_url, bridge_keys(settings)
         else:

@@ -5,24 +5,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, cast
+from typing import Any, cast
 
 from sekha._api import endpoints
 from sekha._api.arguments import (
     BridgeSummarizeRequest,
-    ChatRequest,
     EmbedRequest,
     ExtractRequest,
     RouteRequest,
     ScoreRequest,
+    chat_body,
 )
 from sekha._api.compat.bridge import join_embeddings
-from sekha._api.compat.requests import nonzero_temperature, to_chat_messages
 from sekha._api.model import Service
-from sekha._api.validation import argument_error, drop_unset, validate
+from sekha._api.validation import argument_error, validate
 from sekha._concurrency.tasks import Call, gather
 from sekha._transport.options import key_overrides
+from sekha._utils.public import exported_from_sekha
 from sekha._utils.redaction import Secret
+from sekha._utils.sentinel import drop_unset
 from sekha.types import (
     BridgeSummary,
     ChatCompletion,
@@ -41,6 +42,7 @@ from .operations.pagination import MAX_PARALLEL
 from .stream import Stream
 
 
+@exported_from_sekha
 class BridgeClient(ServiceClient):
     """A client of the LLM bridge alone; `SekhaClient.bridge` is one with the settings of its parent.
 
@@ -64,7 +66,9 @@ class BridgeClient(ServiceClient):
         ```
     """
 
-    _service: ClassVar[Service] = Service.BRIDGE
+    @property
+    def _service(self) -> Service:
+        return Service.BRIDGE
 
     def _key_overrides(self, api_key: str | None) -> dict[Service, Secret]:
         return key_overrides(bridge_api_key=api_key)
@@ -106,7 +110,7 @@ class BridgeClient(ServiceClient):
             print(response["choices"][0]["message"]["content"])
             ```
         """
-        body = _chat_body(messages, model, temperature, max_tokens)
+        body = chat_body(messages, model, temperature, max_tokens)
         return self._transport.send(endpoints.COMPLETE.request(body))
 
     def stream_complete(
@@ -144,7 +148,7 @@ class BridgeClient(ServiceClient):
                 print(chunk["choices"][0]["delta"].get("content") or "", end="")
             ```
         """
-        body = _chat_body(messages, model, temperature, max_tokens)
+        body = chat_body(messages, model, temperature, max_tokens)
         return self._transport.open_stream(endpoints.STREAM_COMPLETE.request({**body, "stream": True}))
 
     def embed(
@@ -189,8 +193,8 @@ class BridgeClient(ServiceClient):
         def embedding(one: str) -> Call[[], Embedding]:
             return lambda: transport.send(endpoints.EMBED.request(drop_unset(text=one, model=model)))
 
-        answers = gather([embedding(one) for one in texts], MAX_PARALLEL)
-        return cast(Embedding, join_embeddings(cast("list[dict[str, Any]]", answers)))
+        responses = gather([embedding(one) for one in texts], MAX_PARALLEL)
+        return cast(Embedding, join_embeddings(cast("list[dict[str, Any]]", responses)))
 
     def health(self) -> ServiceHealth:
         """How the bridge is.
@@ -388,18 +392,3 @@ class BridgeClient(ServiceClient):
         """
         request = validate(ScoreRequest, drop_unset(conversation=conversation, model=model))
         return self._transport.send(endpoints.SCORE.request(request))
-
-
-def _chat_body(
-    messages: Sequence[Mapping[str, object]], model: str | None, temperature: float | None, max_tokens: int | None
-) -> dict[str, Any]:
-    request = validate(
-        ChatRequest, drop_unset(messages=messages, model=model, temperature=temperature, max_tokens=max_tokens)
-    )
-    body: dict[str, Any] = {
-        **request,
-        "messages": to_chat_messages(cast("list[dict[str, Any]]", request["messages"])),
-    }
-    if "temperature" in body:
-        body["temperature"] = nonzero_temperature(body["temperature"])
-    return body

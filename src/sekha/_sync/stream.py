@@ -19,7 +19,8 @@ from sekha._concurrency.primitives import move_on_after
 from sekha._http.decompression import Decompressor, is_compressed
 from sekha._http.error_mapping import network_errors
 from sekha._http.models import HTTPResponse
-from sekha._transport.options import CallOptions
+from sekha._transport.options import CallOptions, deadline_message
+from sekha._utils.public import exported_from_sekha
 from sekha._utils.redaction import Secret, redact
 from sekha.errors import SekhaClosedError, SekhaError, SekhaTimeoutError
 from sekha.types import ChatCompletion, ChatCompletionChunk
@@ -63,6 +64,7 @@ class Decompressed(Iterator[bytes]):
             self._decompressed = self._decompressor.feed(self._chunks.__next__())
 
 
+@exported_from_sekha
 class Stream(IterationGuard):
     """The chunks of a chat completion; can be iterated once. `BridgeClient.stream_complete` makes it.
 
@@ -136,7 +138,9 @@ class Stream(IterationGuard):
                     pass
 
     def _read_more(self) -> None:
-        """Read and decode the next bytes. How the body may end:
+        """Read and decode the next bytes.
+
+        The body may end in four ways:
 
         1. It ends: the decoder knows whether it is complete.
         2. The connection breaks after the content was complete: that is a normal end.
@@ -163,9 +167,7 @@ class Stream(IterationGuard):
                     raise self._decoder.truncated_error(problem) from error
                 self._decoded = self._decoder.finish()
                 return
-        raise SekhaTimeoutError(
-            f"the deadline of {self._options.deadline:g} s passed", sent=True, **self._decoder.call_details
-        )
+        raise SekhaTimeoutError(deadline_message(self._options), sent=True, **self._decoder.call_details)
 
     def _time_left(self) -> float | None:
         return self._options.time_left(self._clock.now())

@@ -1,6 +1,6 @@
 # Generated from src/sekha/_async/workflows.py: do not edit.
 # To change it, edit that file, then run: python tools/unasync.py
-"""What takes several calls: store and search, remember and answer, look how everything is."""
+"""Workflows of several calls: store and search, complete with memories, check the health of all services."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ from sekha._api.compat.health import health_from_error
 from sekha._api.endpoints import MEMORY_STATS
 from sekha._api.filters import parse_filters
 from sekha._api.prompts import prompt_with_context, prompt_with_results
-from sekha._api.validation import drop_unset, validate
+from sekha._api.validation import validate
 from sekha._concurrency.misuse import MisuseGuard
 from sekha._concurrency.tasks import Call, gather
+from sekha._utils.sentinel import drop_unset
 from sekha.errors import SekhaError
 from sekha.types import ChatCompletion, ChatMessage, QueryRequest, SearchResults, ServiceHealth
 
@@ -25,7 +26,7 @@ from .controller.client import MemoryController
 from .mcp import MCPClient
 from .stream import Stream
 
-HEALTH_SECONDS = 5.0
+HEALTH_TIMEOUT = 5.0
 
 
 class Workflows(MisuseGuard):
@@ -88,11 +89,11 @@ class Workflows(MisuseGuard):
             label=label, folder=folder, importance_score=importance_score, messages=messages, drop_images=drop_images
         )
         try:
-            found = view.controller.query(query, limit=limit, filters=search.get("filters"))
+            page = view.controller.query(query, limit=limit, filters=search.get("filters"))
         except SekhaError as error:
             error.conversation = conversation
             raise
-        return SearchResults(found["results"], conversation)
+        return SearchResults(page["results"], conversation)
 
     def complete_with_context(
         self,
@@ -263,8 +264,8 @@ class Workflows(MisuseGuard):
         )
         view = self._start_deadline()
         view.bridge._transport.require_configured()
-        found = view.controller.query(search_query, limit=limit, filters=filters)
-        messages = prompt_with_results(prompt, found["results"], system=system)
+        page = view.controller.query(search_query, limit=limit, filters=filters)
+        messages = prompt_with_results(prompt, page["results"], system=system)
         return view.bridge.complete(messages, model=model, temperature=temperature, max_tokens=max_tokens)
 
     def _with_context(
@@ -274,15 +275,15 @@ class Workflows(MisuseGuard):
         preferred_labels: Sequence[str] | None,
         excluded_folders: Sequence[str] | None,
     ) -> list[ChatMessage]:
-        wanted = validate(PromptRequest, request)
+        arguments = validate(PromptRequest, request)
         self.bridge._transport.require_configured()
         context = self.controller.assemble_context(
-            wanted.get("context_query", ""),
+            arguments.get("context_query", ""),
             context_budget=context_budget,
             preferred_labels=preferred_labels,
             excluded_folders=excluded_folders,
         )
-        return prompt_with_context(wanted["prompt"], context, system=wanted.get("system"))
+        return prompt_with_context(arguments["prompt"], context, system=arguments.get("system"))
 
     def health_check(self) -> dict[str, ServiceHealth]:
         """How the three services are, asked side by side, once each and for at most 5 seconds.
@@ -301,18 +302,18 @@ class Workflows(MisuseGuard):
                 print(f"{service.capitalize()}: {status['status']}")
             ```
         """
-        once: dict[str, Any] = {"timeout": HEALTH_SECONDS, "deadline": HEALTH_SECONDS, "max_retries": 0}
+        once: dict[str, Any] = {"timeout": HEALTH_TIMEOUT, "deadline": HEALTH_TIMEOUT, "max_retries": 0}
         controller, bridge, mcp = (
             self.controller.with_options(**once),
             self.bridge.with_options(**once),
             self.mcp.with_options(**once),
         )
 
-        def tools() -> ServiceHealth:
+        def mcp_health() -> ServiceHealth:
             mcp._transport.send(MEMORY_STATS.request({}))
             return ServiceHealth(status="healthy", checks={})
 
-        def report(call: Call[[], ServiceHealth]) -> Call[[], ServiceHealth]:
+        def without_errors(call: Call[[], ServiceHealth]) -> Call[[], ServiceHealth]:
             def ask() -> ServiceHealth:
                 try:
                     return call()
@@ -321,6 +322,6 @@ class Workflows(MisuseGuard):
 
             return ask
 
-        services = {"controller": controller.health, "bridge": bridge.health, "mcp": tools}
-        answers = gather([report(call) for call in services.values()], len(services))
-        return dict(zip(services, answers))
+        services = {"controller": controller.health, "bridge": bridge.health, "mcp": mcp_health}
+        results = gather([without_errors(call) for call in services.values()], len(services))
+        return dict(zip(services, results))

@@ -11,7 +11,7 @@ from sekha._transport.options import CallOptions
 from sekha._utils.redaction import Secret
 from sekha._utils.sentinel import NOT_GIVEN
 from sekha._version import __version__
-from sekha.config import DEFAULT_TIMEOUT
+from sekha.config._settings import DEFAULT_TIMEOUT
 
 MODEL_TIMEOUT: Final = 300.0
 """Seconds to wait for a response that a model or an embedder works for, where ``timeout`` is not given."""

@@ -7,10 +7,11 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sekha._api.model import Service
-from sekha._settings import checked_setting
 from sekha._utils.redaction import Secret, redact_traceback
-from sekha._utils.sentinel import NOT_GIVEN, NotGiven
+from sekha._utils.sentinel import NOT_GIVEN, NotGiven, drop_unset
 from sekha.config import SekhaConfig
+from sekha.config._settings import NONE_IS_MISSING, validate_setting
+from sekha.errors import SekhaTimeoutError
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,23 @@ class CallOptions:
         return None if self.deadline_at is None else self.deadline_at - now
 
 
+def deadline_message(options: CallOptions) -> str:
+    """Return the message of the error for a call whose deadline passed."""
+    return f"the deadline of {options.deadline or 0:g} s passed"
+
+
+def deadline_error(options: CallOptions, *, sent: bool) -> SekhaTimeoutError:
+    """Return the error for a call whose deadline passed; a retry cannot help.
+
+    Args:
+        options: The options of the call.
+        sent: Whether the server may have received a part of the request.
+    """
+    error = SekhaTimeoutError(deadline_message(options), sent=sent)
+    error._retryable = False
+    return error
+
+
 @redact_traceback
 def option_overrides(inherited: Mapping[str, str], **options: object) -> dict[str, Any]:
     """Return the options of a view that differ from those of its parent, validated.
@@ -50,11 +68,8 @@ def option_overrides(inherited: Mapping[str, str], **options: object) -> dict[st
         inherited: The headers of the parent, which are kept.
         options: What was passed, by name.
     """
-    overrides = {
-        name: checked_setting(name, value)
-        for name, value in options.items()
-        if value is not NOT_GIVEN and not (name == "headers" and value is None)
-    }
+    given = drop_unset(NONE_IS_MISSING, **options)
+    overrides = {name: validate_setting(name, value) for name, value in given.items()}
     if "headers" in overrides:
         overrides["headers"] = {**inherited, **overrides["headers"]}
     if "deadline" in overrides:
@@ -99,4 +114,4 @@ def bridge_keys(config: SekhaConfig) -> dict[Service, Secret]:
 
 
 def _secret(name: str, value: str) -> Secret:
-    return Secret(checked_setting(name, value), name)
+    return Secret(validate_setting(name, value), name)

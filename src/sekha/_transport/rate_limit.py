@@ -1,7 +1,7 @@
 """A token bucket whose tokens each come back one window after they were taken.
 
-So no window of that length, wherever it begins, sees more requests than there are tokens. Nothing here waits: a
-caller asks, is told how long to wait, waits without any lock, and asks again; callers are served in their order.
+So in any window of that length there are at most as many requests as tokens. Nothing here waits: a caller asks, gets
+the time to wait, waits without a lock, and asks again; callers are served in their order.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from typing import List, NewType
 
 from sekha._concurrency.primitives import PerProcess
 
-_LOOKS_PER_WINDOW = 20  # a waiter looks again that often, in case one before it has left
+_CHECKS_PER_WINDOW = 20  # a caller asks again that often, in case one before it has left
 
 Ticket = NewType("Ticket", int)
-"""A caller's place in the queue: tickets are numbered as they are given out."""
+"""The position of a caller in the queue; tickets are numbered in their order."""
 
 
 class TokenBucket:
@@ -31,13 +31,15 @@ class TokenBucket:
         self._capacity = capacity
         self._window = window
         self._taken: deque[float] = deque()  # when each missing token was taken, oldest first
-        self._empty_until = float("-inf")  # the server has seen enough until then
-        self._latest = float("-inf")  # threads read their clocks before they have the lock, so not always in its order
+        self._empty_until = float("-inf")  # the server allows no request until then
+        self._latest = float(
+            "-inf"
+        )  # threads read the clock before they have the lock, so not in the order of the lock
         self._queue = _Queue()
         self._lock = threading.Lock()  # held for a few comparisons, never while waiting
 
     def try_take(self, now: float) -> bool:
-        """Take a token if there is one and nobody is waiting."""
+        """Take a token if there is one and no caller waits; return whether it was taken."""
         with self._lock:
             if self._queue or self._wait(now, ahead=0) > 0:
                 return False
@@ -45,27 +47,27 @@ class TokenBucket:
             return True
 
     def join(self) -> Ticket:
-        """Queue up."""
+        """Join the queue."""
         with self._lock:
             return self._queue.join()
 
     def claim(self, ticket: Ticket, now: float) -> float:
-        """0 if the caller now has its token and has left the queue; otherwise seconds until it should ask again."""
+        """Take a token and leave the queue, and return 0; or return the seconds after which to ask again."""
         with self._lock:
             wait = self._wait(now, ahead=self._queue.ahead_of(ticket))
             if wait > 0:
-                return min(wait, self._window / _LOOKS_PER_WINDOW)
+                return min(wait, self._window / _CHECKS_PER_WINDOW)
             self._queue.leave(ticket)
             self._taken.append(self._latest)
             return 0.0
 
     def leave(self, ticket: Ticket) -> None:
-        """Give up a place in the queue; nothing was taken for it."""
+        """Leave the queue without a token."""
         with self._lock:
             self._queue.leave(ticket)
 
     def drain(self, now: float, seconds: float | None = None) -> None:
-        """Give no token for a while: the server said that it has seen enough.
+        """Give no token for a while, because the server refused a request.
 
         Args:
             now: The time.
@@ -77,7 +79,7 @@ class TokenBucket:
             )
 
     def _wait(self, now: float, ahead: int) -> float:
-        """Seconds until a token is there for a caller with ``ahead`` others before it; roughly, if that is far off."""
+        """Return the seconds until a token is there for a caller behind ``ahead`` others; roughly, if far off."""
         now = self._latest = max(now, self._latest)
         if now < self._empty_until:
             return self._empty_until - now
@@ -92,13 +94,15 @@ class TokenBucket:
 
 
 class _Queue:
-    """Who waits, in order. However many they are, finding one's place takes a few comparisons: the places before it are
-    counted by their numbers, less those that were left early."""
+    """The callers that wait, in order.
+
+    Finding the position of one takes a few comparisons: it is the difference of two numbers, minus those that left.
+    """
 
     def __init__(self) -> None:
-        self._first = 0  # the number of the one that has waited longest
-        self._next = 0  # the number of the next to come; all from the first to this one wait, except for
-        self._gone: List[int] = []  # those that left before the first, in order
+        self._first = 0  # ticket of the caller that has waited longest
+        self._next = 0  # ticket of the next caller; all from the first to this one wait, except for
+        self._gone: List[int] = []  # those that left early, in order
 
     def __bool__(self) -> bool:
         return self._first < self._next
@@ -108,11 +112,11 @@ class _Queue:
         return Ticket(self._next - 1)
 
     def ahead_of(self, ticket: Ticket) -> int:
-        """How many wait before this one."""
+        """Return how many wait before this one."""
         return ticket - self._first - bisect_left(self._gone, ticket)
 
     def leave(self, ticket: Ticket) -> None:
-        """Take one out, served or not; it may have left before."""
+        """Remove a caller, served or not; it may have left before."""
         if ticket < self._first:
             return
         at = bisect_left(self._gone, ticket)

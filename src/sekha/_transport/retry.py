@@ -125,8 +125,8 @@ class RetryState:
         self._attempts_sent += 1
         self._in_flight = http_request
 
-    def should_retry(self, state: RetryCallState) -> bool:
-        """Return whether the attempt that just ended is followed by another."""
+    def plan_retry(self, state: RetryCallState) -> bool:
+        """Decide whether the attempt that just ended is followed by another, and when; return whether it is."""
         error = state.outcome.exception() if state.outcome else None
         if not isinstance(error, SekhaError):
             return False  # it succeeded, or was cancelled

@@ -1,4 +1,4 @@
-"""JSON of any shape, looked at safely."""
+"""Access to JSON data of unknown shape."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from typing import Any, cast
 
 
 def as_object(value: object) -> dict[str, Any] | None:
-    """The value if it is a JSON object, else None."""
+    """Return the value if it is a JSON object, else None."""
     return cast("dict[str, Any]", value) if isinstance(value, dict) else None
 
 
 def as_list(value: object) -> list[Any] | None:
-    """The value if it is a JSON list, else None."""
+    """Return the value if it is a JSON list, else None."""
     if not isinstance(value, list):
         return None
     return value  # pyright: ignore[reportUnknownVariableType] - a list of anything, which mypy sees by itself
 
 
 def get(value: object, *keys: str) -> Any:
-    """What stands under nested keys; None where something on the way is missing or no object."""
+    """Return the value of nested keys; None where a key is missing or its parent is not an object."""
     for key in keys:
         if not isinstance(value, Mapping):
             return None

@@ -108,7 +108,6 @@ def _run_command(name: str, command: Callable[[], int]) -> int:
 @contextmanager
 def _one_line_warnings(name: str) -> Generator[None, None, None]:
     """Print warnings of the library in one line, without the source line of the caller, and each text once."""
-
     shown: set[str] = set()
 
     def show(

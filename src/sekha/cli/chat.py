@@ -54,7 +54,8 @@ def run(
 ) -> int:
     """Chat until Ctrl-D or /quit, or answer one question from stdin if that is no terminal; then store the chat."""
     from sekha import SekhaClient
-    from sekha._api.validation import drop_unset, validate
+    from sekha._api.validation import validate
+    from sekha._utils.sentinel import drop_unset
     from sekha.types import CreateConversationRequest
 
     # Check the options before the chat, not after it.
@@ -102,7 +103,8 @@ class Chat:
         """
         from sekha._api.arguments import PromptRequest
         from sekha._api.prompts import prompt_with_context
-        from sekha._api.validation import drop_unset, validate
+        from sekha._api.validation import validate
+        from sekha._utils.sentinel import drop_unset
 
         validate(PromptRequest, drop_unset(prompt=question, system=self._system, model=self._model))
         turn = Turn(question)
@@ -193,7 +195,7 @@ def _answer_once(chat: Chat) -> int:
 
 def _store(client: "SekhaClient", chat: Chat, label: Optional[str], folder: Optional[str]) -> "Optional[Conversation]":
     """Store the chat; write it to a file if that fails."""
-    from sekha._api.validation import drop_unset
+    from sekha._utils.sentinel import drop_unset
 
     messages = chat.transcript()
     if not messages:

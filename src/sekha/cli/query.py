@@ -28,7 +28,7 @@ def run(
     from rich.text import Text
 
     from sekha import SekhaClient
-    from sekha._api.validation import drop_unset
+    from sekha._utils.sentinel import drop_unset
 
     filters = drop_unset(label=label, folder=folder, min_importance=min_importance, start_date=since, end_date=until)
     with SekhaClient(config_from(url)) as client:

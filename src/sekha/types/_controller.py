@@ -153,8 +153,11 @@ class ServiceCheck(TypedDict):
 
 @allow_extra
 class ServiceHealth(TypedDict):
-    """How a service is: ``healthy``, ``degraded``, ``unhealthy``, ``unreachable``, ``unauthorized`` or
-    ``not_configured``; ``checks`` has its parts, ``error`` the reason where there is one."""
+    """Health of a service.
+
+    ``status`` is ``healthy``, ``degraded``, ``unhealthy``, ``unreachable``, ``unauthorized`` or ``not_configured``;
+    ``checks`` has its parts, ``error`` the reason where there is one.
+    """
 
     status: str
     checks: Dict[str, ServiceCheck]

@@ -82,7 +82,7 @@ def hit(
 def test_bounds_are_included_and_in_utc_without_a_zone(
     start: Optional[str], end: Optional[str], time: Optional[str], inside: bool
 ) -> None:
-    assert parse_period(start, end).holds(time) is inside
+    assert parse_period(start, end).contains(time) is inside
 
 
 @pytest.mark.parametrize("text", ["yesterday", "2026", "2026-02-30", "2026-13-01", "31.01.2026", "2026-01-01T25:00:00"])

@@ -22,7 +22,6 @@ from sekha._api.validation import (
     to_jsonable,
     validate,
 )
-from sekha._api.validation import drop_unset as only_given
 from sekha._utils.sentinel import NOT_GIVEN
 from sekha.errors import SekhaValidationError
 from sekha.types import (
@@ -150,10 +149,6 @@ def test_a_place_is_written_as_python_would_reach_it(path: tuple[object, ...], t
 
 
 # ---- requests --------------------------------------------------------------------------------------------------
-
-
-def test_given_leaves_out_what_was_not_given_and_keeps_falsehoods() -> None:
-    assert only_given(a=NOT_GIVEN, b=None, c=0, d=False, e="", f=[]) == {"c": 0, "d": False, "e": "", "f": []}
 
 
 def test_a_dictionary_and_keywords_may_be_mixed_and_a_keyword_wins() -> None:

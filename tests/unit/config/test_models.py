@@ -10,7 +10,7 @@ from typing import Any, Dict
 import pytest
 
 from sekha import SekhaConfig
-from sekha.config import was_given
+from sekha.config._models import is_set
 from sekha.types import ClientConfig
 from unit.vectors import CANARY
 
@@ -67,8 +67,8 @@ def test_a_client_config_does_not_show_its_key() -> None:
 def test_none_means_no_limit_for_timeout_and_deadline_and_is_remembered_as_given() -> None:
     config = SekhaConfig(timeout=None, deadline=None)
     assert config.timeout is None
-    assert was_given(config, "timeout")
-    assert not was_given(SekhaConfig(), "timeout")
+    assert is_set(config, "timeout")
+    assert not is_set(SekhaConfig(), "timeout")
 
 
 def test_a_hook_is_shown_by_its_name_alone() -> None:

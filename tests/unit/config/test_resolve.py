@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Dict
 
@@ -11,7 +10,7 @@ import httpx
 import pytest
 
 from sekha import SekhaConfig
-from sekha.config import bridge_config, controller_config, mcp_config, resolved_config
+from sekha.config._resolve import resolve_config, resolve_service_config
 from sekha.errors import SekhaConfigError
 from sekha.types import ClientConfig
 
@@ -53,21 +52,21 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("name", VARIABLES)
 def test_an_argument_beats_the_config_beats_the_environment(name: str, environment: None) -> None:
     base = SekhaConfig(controller_url="http://config:1", api_key="config-key")
-    named = SekhaConfig(**{**base._as_given(), name: OTHER[name]})
-    assert getattr(resolved_config(None, {}), name) == FROM_ENV[name]
-    assert getattr(resolved_config(named, {}), name) == OTHER[name]
-    assert getattr(resolved_config(base, {name: OTHER[name]}), name) == OTHER[name]
-    assert getattr(resolved_config(named, {name: FROM_ENV[name]}), name) == FROM_ENV[name]
+    named = SekhaConfig(**{**base._explicit(), name: OTHER[name]})
+    assert getattr(resolve_config(None, {}), name) == FROM_ENV[name]
+    assert getattr(resolve_config(named, {}), name) == OTHER[name]
+    assert getattr(resolve_config(base, {name: OTHER[name]}), name) == OTHER[name]
+    assert getattr(resolve_config(named, {name: FROM_ENV[name]}), name) == FROM_ENV[name]
 
 
 def test_a_given_none_is_no_limit_and_beats_the_environment_but_a_none_string_is_not_given(environment: None) -> None:
-    config = resolved_config(None, {"timeout": None, "api_key": None, "bridge_url": None, "headers": None})
+    config = resolve_config(None, {"timeout": None, "api_key": None, "bridge_url": None, "headers": None})
     assert config.timeout is None
     assert (config.api_key, config.bridge_url, config.headers) == ("env-key", "http://env:2", None)
 
 
 def test_the_defaults_of_a_config_object_do_not_beat_the_environment(environment: None) -> None:
-    assert resolved_config(SekhaConfig(controller_url=URL), {}).max_retries == 7
+    assert resolve_config(SekhaConfig(controller_url=URL), {}).max_retries == 7
 
 
 @pytest.mark.parametrize(
@@ -77,7 +76,7 @@ def test_what_is_missing_is_named_as_argument_and_as_variable(name: str, variabl
     full = {"controller_url": URL, "api_key": KEY}
     del full[name]
     with pytest.raises(SekhaConfigError) as caught:
-        resolved_config(None, full)
+        resolve_config(None, full)
     assert f"{name}=" in str(caught.value)
     assert variable in str(caught.value)
 
@@ -102,9 +101,9 @@ def test_a_variable_that_is_no_number_is_named(variable: str, value: str, monkey
 
 def test_a_config_must_be_one() -> None:
     with pytest.raises(SekhaConfigError, match="controller_url="):
-        resolved_config("http://localhost:8080", {})  # type: ignore[arg-type]
+        resolve_config("http://localhost:8080", {})  # type: ignore[arg-type]
     with pytest.raises(SekhaConfigError, match="base_url="):
-        controller_config("http://localhost", {})  # type: ignore[arg-type]
+        resolve_service_config("controller", "http://localhost", {})  # type: ignore[arg-type]
 
 
 # ---- a .env file -------------------------------------------------------------------------------------------------
@@ -120,7 +119,7 @@ def test_a_file_is_read_only_by_name_and_the_process_environment_beats_it_and_st
     before = dict(os.environ)
     assert SekhaConfig.from_env().controller_url is None
     with pytest.raises(SekhaConfigError, match="controller_url"):
-        resolved_config(None, {})
+        resolve_config(None, {})
     for env_file in (file, str(file)):
         config = SekhaConfig.from_env(env_file)
         assert (config.controller_url, config.api_key, config.timeout) == ("http://file:1", "process-key", 2.0)
@@ -141,48 +140,48 @@ def test_a_file_that_is_not_there_or_not_text_is_named(tmp_path: Path) -> None:
 
 def test_a_client_config_becomes_the_config_of_its_service() -> None:
     given_ = ClientConfig(base_url=URL, api_key=KEY, rate_limit_requests=500)
-    merged = bridge_config(given_, {"max_retries": 1, "timeout": None})
+    merged = resolve_service_config("bridge", given_, {"max_retries": 1, "timeout": None})
     assert (merged.bridge_url, merged.bridge_api_key, merged.api_key) == (URL, KEY, None)
     assert (merged.rate_limit_requests, merged.max_retries, merged.timeout) == (500, 1, None)
 
 
 def test_a_client_of_one_service_reads_the_variables_of_its_service(environment: None) -> None:
-    merged = bridge_config(None, {})
+    merged = resolve_service_config("bridge", None, {})
     assert (merged.bridge_url, merged.bridge_api_key) == ("http://env:2", "env-bridge")
-    merged = mcp_config(None, {"base_url": URL})
+    merged = resolve_service_config("mcp", None, {"base_url": URL})
     assert (merged.controller_url, merged.mcp_api_key) == (URL, "env-mcp")
 
 
 def test_a_missing_address_of_a_service_is_named_with_its_variable() -> None:
     with pytest.raises(SekhaConfigError, match=r"base_url=.*SEKHA_BRIDGE_URL"):
-        bridge_config(None, {"api_key": KEY})
+        resolve_service_config("bridge", None, {"api_key": KEY})
 
 
 @pytest.mark.parametrize(("name", "value"), [("verify", False), ("cert", "x.pem"), ("proxy", URL), ("trust_env", True)])
 def test_a_client_of_the_users_brings_its_own_settings(name: str, value: Any) -> None:
     with httpx.Client(trust_env=False) as client:
-        bridge_config(None, {"base_url": URL, "http_client": client})
+        resolve_service_config("bridge", None, {"base_url": URL, "http_client": client})
         with pytest.raises(SekhaConfigError, match=f"http_client.*{name}"):
-            bridge_config(None, {"base_url": URL, "http_client": client, name: value})
+            resolve_service_config("bridge", None, {"base_url": URL, "http_client": client, name: value})
         with pytest.raises(SekhaConfigError, match=name):
-            resolved_config(None, {"controller_url": URL, "api_key": KEY, "http_client": client, name: value})
+            resolve_config(None, {"controller_url": URL, "api_key": KEY, "http_client": client, name: value})
 
 
-@pytest.mark.parametrize("make", [controller_config, mcp_config])
-def test_a_client_of_the_controllers_server_needs_a_key(make: Callable[..., SekhaConfig]) -> None:
+@pytest.mark.parametrize("service", ["controller", "mcp"])
+def test_a_client_of_the_controllers_server_needs_a_key(service: str) -> None:
     with pytest.raises(SekhaConfigError, match=r"api_key is missing: pass api_key=\.\.\. or set SEKHA_"):
-        make(None, {"base_url": URL})
-    assert bridge_config(None, {"base_url": URL}).bridge_api_key is None
+        resolve_service_config(service, None, {"base_url": URL})
+    assert resolve_service_config("bridge", None, {"base_url": URL}).bridge_api_key is None
 
 
 def test_what_is_given_makes_a_bad_variable_harmless(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SEKHA_TIMEOUT", "soon")
     monkeypatch.setenv("SEKHA_CONTROLLER_URL", "nowhere")
     full = {"controller_url": URL, "api_key": KEY, "timeout": 5.0}
-    assert resolved_config(None, full).timeout == 5.0
-    assert bridge_config(None, {"base_url": URL, "timeout": None}).timeout is None
+    assert resolve_config(None, full).timeout == 5.0
+    assert resolve_service_config("bridge", None, {"base_url": URL, "timeout": None}).timeout is None
     with pytest.raises(SekhaConfigError, match="SEKHA_TIMEOUT"):
-        resolved_config(None, {"controller_url": URL, "api_key": KEY})
+        resolve_config(None, {"controller_url": URL, "api_key": KEY})
 
 
 @pytest.mark.parametrize(

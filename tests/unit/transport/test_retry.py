@@ -236,7 +236,7 @@ def ended(endpoint: Endpoint[Any], *errors: SekhaError, options: Optional[CallOp
     attempts = RetryState(endpoint, options or CallOptions(max_retries=10), StillClock())
     for number, error in enumerate(errors, start=1):
         attempts.start_attempt(http_request())
-        attempts.should_retry(state_after(error, number))
+        attempts.plan_retry(state_after(error, number))
     return attempts
 
 
@@ -332,7 +332,7 @@ def test_an_error_is_told_method_path_attempts_and_time() -> None:
     clock = StillClock()
     attempts = RetryState(SAFE, CallOptions(), clock)
     attempts.start_attempt(http_request())
-    attempts.should_retry(state_after(CUT, 1))
+    attempts.plan_retry(state_after(CUT, 1))
     attempts.start_attempt(http_request())
     clock.time += 2.5
     error = attempts.with_call_details(SekhaError("end"))
@@ -341,16 +341,16 @@ def test_an_error_is_told_method_path_attempts_and_time() -> None:
 
 def test_a_success_and_an_error_that_is_not_ours_are_followed_by_nothing() -> None:
     attempts = RetryState(SAFE, CallOptions(max_retries=3), StillClock())
-    assert attempts.should_retry(state_after(None, 1)) is False
-    assert attempts.should_retry(state_after(KeyboardInterrupt(), 1)) is False
-    assert attempts.should_retry(state_after(RuntimeError("not ours"), 1)) is False
-    assert attempts.should_retry(state_after(CUT, 1)) is True
+    assert attempts.plan_retry(state_after(None, 1)) is False
+    assert attempts.plan_retry(state_after(KeyboardInterrupt(), 1)) is False
+    assert attempts.plan_retry(state_after(RuntimeError("not ours"), 1)) is False
+    assert attempts.plan_retry(state_after(CUT, 1)) is True
 
 
 def test_the_wait_is_that_of_the_last_verdict() -> None:
     attempts = RetryState(SAFE, CallOptions(max_retries=3), StillClock())
     state = state_after(server_error(503, retry_after=7), 1)
-    assert attempts.should_retry(state)
+    assert attempts.plan_retry(state)
     assert attempts.delay(state) == 7.0
 
 
@@ -358,7 +358,7 @@ def test_the_wait_is_that_of_the_last_verdict() -> None:
 def test_a_deadline_that_is_near_ends_the_attempts() -> None:
     options = CallOptions(max_retries=3, deadline=1.0).start_deadline(100.0)
     attempts = RetryState(SAFE, options, StillClock())
-    assert attempts.should_retry(state_after(server_error(503, retry_after=2), 1)) is False
+    assert attempts.plan_retry(state_after(server_error(503, retry_after=2), 1)) is False
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The bridge's answers."""
+"""Responses of the bridge."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from sekha._api.model import Response
 from sekha._utils.json_access import as_list, as_object, get
 
 
-def normalize_completion(answer: Response) -> object:
-    """A chat completion; tokens that were not counted are None."""
-    data = answer.json()
+def normalize_completion(response: Response) -> object:
+    """Add ``usage`` to a chat completion; token counts that are missing are None."""
+    data = response.json()
     found = as_object(data)
     return data if found is None else add_usage(found)
 
 
 def add_usage(data: dict[str, Any]) -> dict[str, Any]:
-    """A completion that always has ``usage``."""
+    """Return a completion or chunk with ``usage``, whose missing counts are None."""
     unknown = {"prompt_tokens": None, "completion_tokens": None, "total_tokens": None}
     return {**data, "usage": {**unknown, **(as_object(data.get("usage")) or {})}}
 
 
 def normalize_chunk(data: object) -> object:
-    """A chunk with a list of choices that each have a delta; model servers leave them out or make them null."""
+    """Return a chunk with a list of choices that each have a delta; model servers omit them or set them to null."""
     found = as_object(data)
     if found is None:
         return data
@@ -38,16 +38,16 @@ def normalize_chunk(data: object) -> object:
 
 
 def completion_to_chunks(data: object) -> list[dict[str, Any]] | None:
-    """A plain completion as two chunks, for a bridge that does not stream (D31): the text, then how it ended.
+    """Return a plain completion as two chunks, text and finish reason, for a bridge that does not stream (D31).
 
-    None if it is no completion.
+    Returns None if it is not a completion.
     """
     found = as_object(data)
     choices = [as_object(choice) for choice in as_list(get(data, "choices")) or ()]
     if found is None or not choices:
         return None
-    head = {key: value for key, value in found.items() if key not in ("choices", "usage")}
-    head["object"] = "chat.completion.chunk"
+    common = {key: value for key, value in found.items() if key not in ("choices", "usage")}
+    common["object"] = "chat.completion.chunk"
     texts: list[dict[str, Any]] = []
     ends: list[dict[str, Any]] = []
     for position, choice in enumerate(choices):
@@ -57,13 +57,13 @@ def completion_to_chunks(data: object) -> list[dict[str, Any]] | None:
         index = choice.get("index", position)
         texts.append({"index": index, "delta": message, "finish_reason": None})
         ends.append({"index": index, "delta": {}, "finish_reason": choice.get("finish_reason")})
-    end = {**head, "choices": ends}
-    return [{**head, "choices": texts}, add_usage({**end, "usage": found["usage"]}) if found.get("usage") else end]
+    end = {**common, "choices": ends}
+    return [{**common, "choices": texts}, add_usage({**end, "usage": found["usage"]}) if found.get("usage") else end]
 
 
-def normalize_embedding(answer: Response) -> object:
-    """An embedding in both shapes, OpenAI's and the bridge's (D29, D30)."""
-    data = answer.json()
+def normalize_embedding(response: Response) -> object:
+    """Return an embedding in the shapes of both OpenAI and the bridge (D29, D30)."""
+    data = response.json()
     found = as_object(data)
     if found is None:
         return data
@@ -77,20 +77,20 @@ def normalize_embedding(answer: Response) -> object:
     return {"object": "list", "model": "", "dimension": len(vector), **found, "usage": usage}
 
 
-def join_embeddings(answers: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """One answer for a list of texts, from one answer for each (D30)."""
-    tokens = [answer.get("tokens_used") for answer in answers]
+def join_embeddings(responses: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return one response for a list of texts, from one for each text (D30)."""
+    tokens = [response.get("tokens_used") for response in responses]
     total = sum(cast("list[int]", tokens)) if all(isinstance(n, int) for n in tokens) else None
-    items = [{**answer["data"][0], "index": index} for index, answer in enumerate(answers)]
-    joined = {**answers[0], "data": items, "usage": {"prompt_tokens": total, "total_tokens": total}}
+    items = [{**response["data"][0], "index": index} for index, response in enumerate(responses)]
+    joined = {**responses[0], "data": items, "usage": {"prompt_tokens": total, "total_tokens": total}}
     if total is not None:
         joined["tokens_used"] = total
     return joined
 
 
-def normalize_importance(answer: Response) -> object:
-    """A score, unless the model was down and the answer only looks like one (D64)."""
-    data = answer.json()
+def normalize_importance(response: Response) -> object:
+    """Return a score; raise an error if the model was down and the response only looks like a score (D64)."""
+    data = response.json()
     if get(data, "reasoning") == "Failed to score importance":
-        raise model_down_error(answer, "the bridge", "score")
+        raise model_down_error(response, "the bridge", "score")
     return data

@@ -1,4 +1,4 @@
-"""The controller's answers."""
+"""Responses of the REST routes of the controller."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from sekha.errors import (
 )
 
 
-def normalize_conversation(answer: Response) -> object:
-    """A conversation; older and newer servers name its id differently."""
-    data = answer.json()
+def normalize_conversation(response: Response) -> object:
+    """Return a conversation with ``id``, which older and newer servers name differently."""
+    data = response.json()
     found = as_object(data)
     if found is not None:
         if "id" not in found and "conversation_id" in found:
@@ -24,9 +24,9 @@ def normalize_conversation(answer: Response) -> object:
     return data
 
 
-def normalize_results(answer: Response) -> object:
-    """Hits of ``query`` with scores where higher is better (D18)."""
-    data = answer.json()
+def normalize_results(response: Response) -> object:
+    """Return search results with scores of which higher is better (D18)."""
+    data = response.json()
     distances_to_similarities(get(data, "results"), distances_if_equal=get(data, "page") == 0)
     return data
 
@@ -34,28 +34,28 @@ def normalize_results(answer: Response) -> object:
 def distances_to_similarities(results: object, *, distances_if_equal: bool) -> None:
     """Turn cosine distances into similarities, in place.
 
-    A server lists its best hit first: scores that rise along the list are distances.
+    Servers list the best result first: scores that rise along the list are distances.
     """
-    found: list[dict[str, Any]] = [hit for hit in as_list(results) or () if isinstance(hit, dict)]
-    scores: list[Any] = [hit.get("score") for hit in found]
+    found: list[dict[str, Any]] = [result for result in as_list(results) or () if isinstance(result, dict)]
+    scores: list[Any] = [result.get("score") for result in found]
     if not scores or not all(isinstance(score, (int, float)) for score in (scores[0], scores[-1])):
         return
     if scores[0] > scores[-1] or (scores[0] == scores[-1] and not distances_if_equal):
         return
     if all(isinstance(score, (int, float)) for score in scores):
-        for hit in found:
-            hit["distance"] = hit["score"]
-            hit["score"] = 1 - hit["score"]
+        for result in found:
+            result["distance"] = result["score"]
+            result["score"] = 1 - result["score"]
 
 
-def normalize_context(answer: Response) -> object:
-    """The messages of a context: a bare list, or under ``messages`` (D5)."""
-    data = answer.json()
+def normalize_context(response: Response) -> object:
+    """Return the messages of a context: a list, or the value of ``messages`` (D5)."""
+    data = response.json()
     return data if as_object(data) is None else get(data, "messages")
 
 
 def get_citation(message: Mapping[str, Any]) -> dict[str, str]:
-    """Label and folder of a remembered message, from ``metadata.citation`` or beside the content (D7)."""
+    """Return label and folder of a message, from ``metadata.citation`` or from the message itself (D7)."""
     found: dict[str, str] = {}
     for name in ("label", "folder"):
         value = get(message, "metadata", "citation", name) or get(message, "metadata", name) or message.get(name)
@@ -64,24 +64,24 @@ def get_citation(message: Mapping[str, Any]) -> dict[str, str]:
     return found
 
 
-def normalize_labels(answer: Response) -> object:
-    """Suggested labels: a list, or under ``suggestions`` (D9)."""
-    data = answer.json()
+def normalize_labels(response: Response) -> object:
+    """Return suggested labels: a list, or the value of ``suggestions`` (D9)."""
+    data = response.json()
     return data if as_object(data) is None else get(data, "suggestions")
 
 
-def normalize_count(answer: Response) -> object:
-    """A count; the controller admits some errors with a 200 (D43)."""
-    data = answer.json()
+def normalize_count(response: Response) -> object:
+    """Return a count; the controller reports some errors with status 200 (D43)."""
+    data = response.json()
     if get(data, "error"):
-        raise SekhaValidationError(str(get(data, "error")), status_code=answer.status)
+        raise SekhaValidationError(str(get(data, "error")), status_code=response.status)
     return data
 
 
-def normalize_summary(answer: Response) -> object:
-    """A summary, unless the model was down and the answer only looks like one (D64)."""
-    data = answer.json()
+def normalize_summary(response: Response) -> object:
+    """Return a summary; raise an error if the model was down and the response only looks like a summary (D64)."""
+    data = response.json()
     text = get(data, "summary")
     if isinstance(text, str) and text.rstrip().endswith("(LLM offline)"):
-        raise model_down_error(answer, "the controller", "summary")
+        raise model_down_error(response, "the controller", "summary")
     return data

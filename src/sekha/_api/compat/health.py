@@ -1,4 +1,4 @@
-"""How services are, in one shape, and the answers that only look like one."""
+"""Health of the services in one shape, and responses that only look like results."""
 
 from __future__ import annotations
 
@@ -18,65 +18,70 @@ from sekha.errors import (
 )
 from sekha.types import ServiceHealth
 
-_UNWELL = "the database or the vector store does not work"
+_DEFAULT_ERROR = "the database or the vector store does not work"
 
 
-def normalize_controller_health(answer: Response) -> object:
-    """One shape for the health of all controllers: 0.1, newer ones, and the old text ``OK`` (D33)."""
-    found = _object_or_nothing(answer)
-    if answer.status >= 400:
-        why = get(found, "error") or answer.text.strip()[:500]
-        return {**found, "status": "unhealthy", "checks": _checks(found.get("checks")), "error": str(why or _UNWELL)}
-    if not found and answer.text.strip().strip('"').upper() != "OK":
+def normalize_controller_health(response: Response) -> object:
+    """Return the health of any controller in one shape: 0.1, newer ones, and the older text ``OK`` (D33)."""
+    found = _parse_object(response)
+    if response.status >= 400:
+        problem = get(found, "error") or response.text.strip()[:500]
+        return {
+            **found,
+            "status": "unhealthy",
+            "checks": _checks(found.get("checks")),
+            "error": str(problem or _DEFAULT_ERROR),
+        }
+    if not found and response.text.strip().strip('"').upper() != "OK":
         return _no_report("controller")
     return {"status": "healthy", **found, "checks": _checks(found.get("checks"))}
 
 
-def normalize_bridge_health(answer: Response) -> object:
-    """The health of a bridge with the documented ``checks``, derived from its providers (D32)."""
-    found = _object_or_nothing(answer)
-    if answer.status >= 400:
-        why = found.get("detail") or answer.text.strip()[:500] or "the bridge is not ready"
-        return {**found, "status": "unhealthy", "checks": _checks(found.get("checks")), "error": str(why)}
+def normalize_bridge_health(response: Response) -> object:
+    """Return the health of a bridge with the documented ``checks``, derived from its providers (D32)."""
+    found = _parse_object(response)
+    if response.status >= 400:
+        problem = found.get("detail") or response.text.strip()[:500] or "the bridge is not ready"
+        return {**found, "status": "unhealthy", "checks": _checks(found.get("checks")), "error": str(problem)}
     if not found:
         return _no_report("bridge")
     checks = as_object(found.get("checks"))
     if checks is None:
         providers = as_object(get(found, "ollama_status", "providers")) or {}
-        checks = {name: _provider_word(state) for name, state in providers.items()}
+        checks = {name: _provider_status(state) for name, state in providers.items()}
     return {"status": "healthy", **found, "checks": _checks(checks)}
 
 
-def _provider_word(state: object) -> str:
+def _provider_status(state: object) -> str:
     breaker = get(state, "circuit_breaker", "state")
     return "ok" if breaker == "closed" else str(breaker or "unknown")
 
 
 def _no_report(server: str) -> dict[str, Any]:
-    # A proxy's page, for instance: something answers, but it is not what was asked.
+    # For instance the error page of a proxy.
     return {"status": "unhealthy", "checks": {}, "error": f"the answer is no health report of a Sekha {server}"}
 
 
-def _object_or_nothing(answer: Response) -> dict[str, Any]:
+def _parse_object(response: Response) -> dict[str, Any]:
     try:
-        return as_object(answer.json()) or {}
+        return as_object(response.json()) or {}
     except ValueError:
         return {}
 
 
 def _checks(checks: object) -> dict[str, Any]:
     return {
-        name: check if get(check, "status") is not None else {"status": _check_word(check)}
+        name: check if get(check, "status") is not None else {"status": _check_status(check)}
         for name, check in (as_object(checks) or {}).items()
     }
 
 
-def _check_word(check: Any) -> str:
+def _check_status(check: Any) -> str:
     return ("ok" if check else "failed") if isinstance(check, bool) else str(check)
 
 
 def health_from_error(error: SekhaError) -> ServiceHealth:
-    """What the error of a health check says of the service."""
+    """Return the health of a service whose health check failed."""
     status = "unhealthy"
     if isinstance(error, SekhaConfigError):
         status = "not_configured"
@@ -87,9 +92,10 @@ def health_from_error(error: SekhaError) -> ServiceHealth:
     return ServiceHealth(status=status, checks={}, error=str(error))
 
 
-def model_down_error(answer: Response, server: str, what: str) -> SekhaServerError:
+def model_down_error(response: Response, server: str, what: str) -> SekhaServerError:
+    """Return the error for a response that a server made up because its model is down."""
     return SekhaServerError(
         f"the model behind {server} is down: the answer is no {what}. See health_check()",
-        status_code=answer.status,
-        body=answer.text[:BODY_LIMIT],
+        status_code=response.status,
+        body=response.text[:BODY_LIMIT],
     )

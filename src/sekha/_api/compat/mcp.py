@@ -1,4 +1,4 @@
-"""The MCP tools' answers."""
+"""Responses of the MCP tools."""
 
 from __future__ import annotations
 
@@ -20,30 +20,30 @@ from sekha.type_guards import extract_text
 from sekha.types import ConversationListItem, MemoryExport, MemoryStats
 
 
-def unwrap_tool_result(answer: Response) -> Any:
-    """What an MCP tool says, out of its envelope if it has one (D22, D23).
+def unwrap_tool_result(response: Response) -> Any:
+    """Return the result of an MCP tool, without its envelope if there is one (D22, D23).
 
     Raises:
         SekhaAPIError: ``success`` is false.
     """
-    data = answer.json()
+    data = response.json()
     envelope = as_object(data)
     if envelope is None or "success" not in envelope:
         return data
     if envelope["success"] is True:
         return envelope.get("data", envelope)
-    words = str(envelope.get("error") or "the tool failed and does not say why")
+    message = str(envelope.get("error") or "the tool failed and does not say why")
     cls: type[SekhaAPIError] = SekhaServerError
-    if "not found" in words.lower():
+    if "not found" in message.lower():
         cls = SekhaNotFoundError
-    elif words.lower().startswith(("cannot specify", "invalid input")):
+    elif message.lower().startswith(("cannot specify", "invalid input")):
         cls = SekhaValidationError
-    raise cls(words, status_code=answer.status, body=answer.text[:BODY_LIMIT])
+    raise cls(message, status_code=response.status, body=response.text[:BODY_LIMIT])
 
 
-def normalize_search_results(answer: Response) -> object:
-    """Hits of ``memory_search`` with scores where higher is better (D18)."""
-    data = unwrap_tool_result(answer)
+def normalize_search_results(response: Response) -> object:
+    """Return search results with scores of which higher is better (D18)."""
+    data = unwrap_tool_result(response)
     results = as_list(get(data, "results"))
     if results:
         distances_to_similarities(results, distances_if_equal=" " in str(get(results[0], "timestamp")))
@@ -52,8 +52,8 @@ def normalize_search_results(answer: Response) -> object:
     return data
 
 
-def complete_stats(answer: dict[str, Any], rows: Sequence[ConversationListItem]) -> MemoryStats:
-    """Statistics, from what the server said and the conversations they are about for the rest (D24, D25)."""
+def complete_stats(reported: dict[str, Any], rows: Sequence[ConversationListItem]) -> MemoryStats:
+    """Return statistics: the numbers of the server, completed from the conversations that they count (D24, D25)."""
     scores = [float(row["metadata"].get("importance_score") or 0) for row in rows]
     counted = {
         "total_conversations": len(rows),
@@ -62,11 +62,11 @@ def complete_stats(answer: dict[str, Any], rows: Sequence[ConversationListItem])
         "folders": sorted({row["folder"] for row in rows}),
         "labels": sorted({row["label"] for row in rows}),
     }
-    return cast(MemoryStats, {**counted, **{name: value for name, value in answer.items() if value is not None}})
+    return cast(MemoryStats, {**counted, **{name: value for name, value in reported.items() if value is not None}})
 
 
 def apply_export_options(data: MemoryExport, format: str, *, include_metadata: bool) -> MemoryExport:
-    """An export as it was asked for; servers only repeat the wishes (D45)."""
+    """Return an export with the options applied, which servers only repeat (D45)."""
     data["format"] = format
     data["include_metadata"] = include_metadata
     if not include_metadata:
@@ -78,8 +78,13 @@ def apply_export_options(data: MemoryExport, format: str, *, include_metadata: b
 
 
 def _markdown(data: MemoryExport) -> str:
-    about = data["conversation"]
-    lines = [f"# {about['label']}", "", f"Folder: {about['folder']}", f"Created: {about['created_at']}"]
+    conversation = data["conversation"]
+    lines = [
+        f"# {conversation['label']}",
+        "",
+        f"Folder: {conversation['folder']}",
+        f"Created: {conversation['created_at']}",
+    ]
     for message in data["messages"]:
         lines += ["", f"## {message['role'].capitalize()}", "", extract_text(message["content"])]
     return "\n".join(lines) + "\n"

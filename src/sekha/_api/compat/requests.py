@@ -1,7 +1,8 @@
-"""What is sent, so that every server takes it."""
+"""Requests in a form that every server accepts."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -10,11 +11,14 @@ from sekha._utils.json_access import get
 from sekha.errors import SekhaAPIError
 from sekha.type_guards import extract_image_urls, extract_text
 
-_BYTE = 100  # the controller 0.1 cuts a preview of a message here, inside a character if it must (D51)
+log = logging.getLogger("sekha")
+
+_PREVIEW_SIZE = 100
+"""Bytes of the preview that the controller 0.1 makes of a message; it fails if a character crosses that limit (D51)."""
 
 
 def default_label(messages: Sequence[Mapping[str, Any]]) -> str:
-    """A label where none was given: the first line of the first user message, at most 60 characters (D2)."""
+    """Return the default label: the first line of the first user message, at most 60 characters (D2)."""
     for message in messages:
         if message["role"] == "user":
             for line in extract_text(message["content"]).splitlines():
@@ -24,48 +28,57 @@ def default_label(messages: Sequence[Mapping[str, Any]]) -> str:
 
 
 def pad_for_preview_bug(messages: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Messages that the controller 0.1 survives: none has a character across its byte 100 (D51)."""
+    """Return messages of which none has a character across byte 100, on which the controller 0.1 fails (D51)."""
     return [
         {
             **message,
-            "content": _padded(message["content"]) if isinstance(message["content"], str) else message["content"],
+            "content": _pad(message["content"]) if isinstance(message["content"], str) else message["content"],
         }
         for message in messages
     ]
 
 
-def _padded(text: str) -> str:
+def pad_body(body: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a conversation with padded messages; log it if there are any."""
+    messages = pad_for_preview_bug(body["messages"])
+    padded = sum(new["content"] != old["content"] for new, old in zip(messages, body["messages"]))
+    if padded:
+        log.info("put spaces in front of %d messages that the controller 0.1 could not store", padded)
+    return {**body, "messages": messages}
+
+
+def _pad(text: str) -> str:
     data = text.encode()
     for spaces in range(4):
-        at = _BYTE - spaces
+        at = _PREVIEW_SIZE - spaces
         if len(data) <= at or data[at] & 0xC0 != 0x80:
             return " " * spaces + text
-    return text  # cannot happen: a character has at most four bytes
+    raise AssertionError("a character of UTF-8 has at most four bytes")
 
 
 def has_content_parts(messages: Sequence[Mapping[str, Any]]) -> bool:
-    """Whether a message has content parts, which the controller 0.1 does not take (D4)."""
+    """Return whether a message has content parts, which the controller 0.1 does not support (D4)."""
     return any(not isinstance(message["content"], str) for message in messages)
 
 
 def is_text_only_error(error: SekhaAPIError) -> bool:
-    """Whether an error says that the server takes text only (D4)."""
+    """Return whether an error says that the server supports text only (D4)."""
     return error.status_code == 422 and "content" in error.message
 
 
 def parts_to_text(messages: Sequence[Mapping[str, Any]], *, drop_images: bool) -> list[dict[str, Any]]:
-    """Content parts as text: texts and the addresses of images, a line each (D4).
+    """Return messages with content parts as text: texts and URLs of images, a line each (D4).
 
     Raises:
         SekhaValidationError: A part would be lost and may not be.
     """
     return [
-        {**message, "content": _flat(message["content"], f"messages[{i}].content", drop_images)}
+        {**message, "content": _part_text(message["content"], f"messages[{i}].content", drop_images)}
         for i, message in enumerate(messages)
     ]
 
 
-def _flat(content: Any, field: str, drop_images: bool) -> str:
+def _part_text(content: Any, field: str, drop_images: bool) -> str:
     if isinstance(content, str):
         return content
     lines: list[str] = []
@@ -86,15 +99,15 @@ def _flat(content: Any, field: str, drop_images: bool) -> str:
 
 
 def to_chat_messages(messages: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Messages with the keys that a model knows, and no others: a remembered message has more (D8)."""
+    """Return messages with only the keys that models support: messages of a context have more (D8)."""
     return [{key: message[key] for key in ("role", "content", "name") if key in message} for message in messages]
 
 
 def nonzero_temperature(value: float) -> float:
-    """The bridge makes 0.7 of a 0; a millionth is as cold (D61)."""
+    """Return a temperature above 0: the bridge replaces 0 by 0.7, and a millionth has the same effect (D61)."""
     return value if value > 0 else 1e-6
 
 
-def quote_full_text_query(words: str) -> str:
-    """Words as an FTS5 query that finds them as they are written, ``C++`` and ``it's`` included (D53)."""
-    return " ".join('"' + word.replace('"', '""') + '"' for word in words.split())
+def quote_full_text_query(query: str) -> str:
+    """Return words as an FTS5 query that finds them literally, ``C++`` and ``it's`` included (D53)."""
+    return " ".join('"' + word.replace('"', '""') + '"' for word in query.split())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import ClassVar
 from uuid import UUID
 
 from typing_extensions import Unpack
@@ -14,11 +13,12 @@ from sekha._api.compat.error_overrides import find_conversation_id
 from sekha._api.compat.requests import quote_full_text_query
 from sekha._api.filters import exclude_folders
 from sekha._api.model import Service
-from sekha._api.validation import drop_unset, validate
 from sekha._api.validation import parse_conversation_id as checked_id
 from sekha._api.validation import parse_conversation_ids as checked_ids
+from sekha._api.validation import validate
+from sekha._utils.public import exported_from_sekha
 from sekha._utils.redaction import redact_traceback
-from sekha._utils.sentinel import NOT_GIVEN, NotGiven
+from sekha._utils.sentinel import NOT_GIVEN, NotGiven, drop_unset
 from sekha.config import ClientConfig
 from sekha.errors import SekhaNotFoundError, SekhaServerError
 from sekha.types import (
@@ -41,6 +41,7 @@ from ..operations.search import search
 from .importing import AsyncImportMixin
 
 
+@exported_from_sekha
 class AsyncMemoryController(AsyncImportMixin):
     """A client of the controller alone; `AsyncSekhaClient.controller` is one that shares its connections.
 
@@ -65,7 +66,9 @@ class AsyncMemoryController(AsyncImportMixin):
         ```
     """
 
-    _service: ClassVar[Service] = Service.CONTROLLER
+    @property
+    def _service(self) -> Service:
+        return Service.CONTROLLER
 
     @redact_traceback
     def __init__(

@@ -9,8 +9,9 @@ from uuid import UUID
 from sekha._api import endpoints
 from sekha._api.arguments import CountRequest, LabelRequest, ListRequest, complete_conversation
 from sekha._api.filters import conversation_filter
-from sekha._api.validation import argument_error, drop_unset, merge_arguments, validate
+from sekha._api.validation import argument_error, merge_arguments, validate
 from sekha._api.validation import parse_conversation_id as checked_id
+from sekha._utils.sentinel import drop_unset
 from sekha.errors import SekhaError
 from sekha.types import (
     Conversation,
@@ -101,10 +102,10 @@ class AsyncConversationMixin(AsyncServiceClient):
         """
         id = checked_id(conversation_id)
         transport = self._transport.start_deadline()
-        found = await transport.send(endpoints.GET_CONVERSATION.request(id=id))
-        if found["message_count"] == 0:
-            found["message_count"] = await _count_or_none(transport, id) if count_messages else None
-        return found
+        conversation = await transport.send(endpoints.GET_CONVERSATION.request(id=id))
+        if conversation["message_count"] == 0:
+            conversation["message_count"] = await _count_or_none(transport, id) if count_messages else None
+        return conversation
 
     async def get_messages(self, conversation_id: str | UUID) -> list[Message]:
         """The messages of a conversation, in the order in which they were stored.
@@ -248,8 +249,8 @@ class AsyncConversationMixin(AsyncServiceClient):
             raise argument_error("label", "is missing; give a label, a folder, or both")
         transport = self._transport.start_deadline()
         if len(body) < 2:
-            found = await transport.send(endpoints.GET_CONVERSATION.request(id=id))
-            body = {"label": found["label"], "folder": found["folder"], **body}
+            current = await transport.send(endpoints.GET_CONVERSATION.request(id=id))
+            body = {"label": current["label"], "folder": current["folder"], **body}
         await transport.send(endpoints.UPDATE_LABEL.request(body, id=id))
 
     async def update_folder(self, conversation_id: str | UUID, *, folder: str) -> None:

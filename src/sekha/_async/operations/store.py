@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import logging
 import warnings
 from typing import Any, TypeVar, cast
 
-from sekha._api.arguments import DEFAULT_IMPORTANCE
+from sekha._api.arguments import DEFAULT_IMPORTANCE, PINNED_IMPORTANCE
 from sekha._api.compat.capabilities import Capabilities
-from sekha._api.compat.requests import has_content_parts, is_text_only_error, pad_for_preview_bug, parts_to_text
+from sekha._api.compat.requests import has_content_parts, is_text_only_error, pad_body, parts_to_text
 from sekha._api.endpoints import CREATE_CONVERSATION, GET_CONVERSATION, MEMORY_STORE, PIN_CONVERSATION
-from sekha._api.filters import PINNED
 from sekha._api.model import Endpoint, Service
 from sekha.errors import SekhaAPIError, SekhaAuthError, SekhaError, SekhaWarning
 from sekha.types import Conversation
@@ -18,7 +16,6 @@ from sekha.types import Conversation
 from ..transport import AsyncTransport
 
 T = TypeVar("T")
-log = logging.getLogger("sekha")
 
 
 async def create_conversation(
@@ -48,7 +45,9 @@ async def create_conversation(
             reason = error.message
     else:
         reason = "the MCP tools refused the key before"
-    result = "10 is set by pinning it instead" if importance == PINNED else "it is stored with the default of 5"
+    result = (
+        "10 is set by pinning it instead" if importance == PINNED_IMPORTANCE else "it is stored with the default of 5"
+    )
     warnings.warn(
         f"importance_score={importance} cannot be stored: {reason}. The conversation is stored, and {result}.",
         SekhaWarning,
@@ -80,10 +79,10 @@ async def _create_by_rest(
     body = {name: value for name, value in conversation.items() if name != "importance_score"}
     stored = await store(transport, capabilities, CREATE_CONVERSATION, body, drop_images=drop_images)
     stored.setdefault("importance_score", DEFAULT_IMPORTANCE)
-    if conversation["importance_score"] == PINNED:
+    if conversation["importance_score"] == PINNED_IMPORTANCE:
         try:
             await transport.send(PIN_CONVERSATION.request(id=stored["id"]))
-            stored["importance_score"] = PINNED
+            stored["importance_score"] = PINNED_IMPORTANCE
         except SekhaError as error:
             _warn_partly_stored(stored["id"], "it could not be pinned", error)
     return stored
@@ -116,18 +115,10 @@ async def store(
     has_parts = has_content_parts(body["messages"])
     if not (has_parts and capabilities.text_only):
         try:
-            return await transport.send(endpoint.request(_padded(body)))
+            return await transport.send(endpoint.request(pad_body(body)))
         except SekhaAPIError as error:
             if not (has_parts and is_text_only_error(error)):
                 raise
         capabilities.text_only = True
     body = {**body, "messages": parts_to_text(body["messages"], drop_images=drop_images)}
-    return await transport.send(endpoint.request(_padded(body)))
-
-
-def _padded(body: dict[str, Any]) -> dict[str, Any]:
-    messages = pad_for_preview_bug(body["messages"])
-    padded = sum(a["content"] != b["content"] for a, b in zip(messages, body["messages"]))
-    if padded:
-        log.info("put spaces in front of %d messages that the controller 0.1 could not store", padded)
-    return {**body, "messages": messages}
+    return await transport.send(endpoint.request(pad_body(body)))

@@ -11,8 +11,9 @@ from uuid import UUID
 from sekha._api import endpoints
 from sekha._api.arguments import CountRequest, LabelRequest, ListRequest, complete_conversation
 from sekha._api.filters import conversation_filter
-from sekha._api.validation import argument_error, drop_unset, merge_arguments, validate
+from sekha._api.validation import argument_error, merge_arguments, validate
 from sekha._api.validation import parse_conversation_id as checked_id
+from sekha._utils.sentinel import drop_unset
 from sekha.errors import SekhaError
 from sekha.types import (
     Conversation,
@@ -103,10 +104,10 @@ class ConversationMixin(ServiceClient):
         """
         id = checked_id(conversation_id)
         transport = self._transport.start_deadline()
-        found = transport.send(endpoints.GET_CONVERSATION.request(id=id))
-        if found["message_count"] == 0:
-            found["message_count"] = _count_or_none(transport, id) if count_messages else None
-        return found
+        conversation = transport.send(endpoints.GET_CONVERSATION.request(id=id))
+        if conversation["message_count"] == 0:
+            conversation["message_count"] = _count_or_none(transport, id) if count_messages else None
+        return conversation
 
     def get_messages(self, conversation_id: str | UUID) -> list[Message]:
         """The messages of a conversation, in the order in which they were stored.
@@ -250,8 +251,8 @@ class ConversationMixin(ServiceClient):
             raise argument_error("label", "is missing; give a label, a folder, or both")
         transport = self._transport.start_deadline()
         if len(body) < 2:
-            found = transport.send(endpoints.GET_CONVERSATION.request(id=id))
-            body = {"label": found["label"], "folder": found["folder"], **body}
+            current = transport.send(endpoints.GET_CONVERSATION.request(id=id))
+            body = {"label": current["label"], "folder": current["folder"], **body}
         transport.send(endpoints.UPDATE_LABEL.request(body, id=id))
 
     def update_folder(self, conversation_id: str | UUID, *, folder: str) -> None:

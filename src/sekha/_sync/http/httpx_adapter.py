@@ -88,8 +88,10 @@ def _httpx_request(request: HTTPRequest) -> httpx.Request:
 
 
 class _Body(httpx.ByteStream):
-    """The body of a request. httpx would iterate over it by a generator, of which an event loop warns if the call is
-    cancelled in its middle."""
+    """The body of a request.
+
+    httpx would iterate over it by a generator, of which an event loop warns if the call is cancelled in its middle.
+    """
 
     def __init__(self, data: bytes) -> None:
         super().__init__(data)

@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Callable, Iterable
 
 from sekha._api.endpoints import LIST_CONVERSATIONS, MEMORY_EXPORT
+from sekha._api.pages import PageState
 from sekha._concurrency.misuse import IterationGuard
 from sekha._concurrency.tasks import Call, gather
 from sekha.types import ConversationListItem
@@ -14,8 +15,6 @@ from sekha.types import ConversationListItem
 from ..transport import Transport
 
 PAGE_SIZE = 1000
-MAX_STALE_PAGES = 3
-"""Consecutive pages without a new conversation that a growing list may return."""
 MAX_PARALLEL = 4
 """Concurrent requests of a call that needs many."""
 
@@ -38,44 +37,23 @@ class ConversationIterator(IterationGuard):
         keep: Callable[[ConversationListItem], bool] | None = None,
     ) -> None:
         self._transport = transport
-        self._page_size = page_size
-        self._keep = keep
-        self._page = 0
-        self._total = 0
-        self._stale_pages = 0  # in a row
-        self._seen: set[str] = set()
+        self._pages = PageState(page_size, keep)
         self._rows: list[ConversationListItem] = []  # of the last page, in reverse
-        self._last = False
 
     def __iter__(self) -> Iterator[ConversationListItem]:
         return self
 
     def __next__(self) -> ConversationListItem:
         while not self._rows:
-            if self._last:
+            if self._pages.is_last:
                 raise StopIteration
-            self._next_page()
+            request = LIST_CONVERSATIONS.request(query=self._pages.next_query())
+            self._rows = self._pages.add(self._transport.send(request))[::-1]
         return self._rows.pop()
-
-    def _next_page(self) -> None:
-        query = {"page": self._page + 1, "page_size": self._page_size}
-        answer = self._transport.send(LIST_CONVERSATIONS.request(query=query))
-        self._page += 1
-        fresh = {row["conversation_id"]: row for row in answer["results"] if row["conversation_id"] not in self._seen}
-        self._seen.update(fresh)
-        rows = [row for row in fresh.values() if self._keep is None or self._keep(row)]
-        self._rows = rows[::-1]
-        # A conversation that is stored in the meantime moves others to the next page, so a page of known ones is the
-        # end only if the total has not grown.
-        self._stale_pages = 0 if fresh else self._stale_pages + 1
-        repeats_itself = not fresh and (answer["total"] <= self._total or self._stale_pages >= MAX_STALE_PAGES)
-        self._total = answer["total"]
-        full = min(self._page_size, answer["page_size"])  # a server may return smaller pages than requested
-        self._last = repeats_itself or len(answer["results"]) < full or len(self._seen) == self._total
 
     def close(self) -> None:
         """Make no more requests."""
-        self._rows, self._last = [], True
+        self._rows, self._pages.is_last = [], True
 
 
 def all_conversations(

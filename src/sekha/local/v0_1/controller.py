@@ -183,7 +183,6 @@ def _on_crash(_: Request, error: Exception) -> Response:
 
 def controller_01_app(memory: Memory01, mcp_api_key: str) -> ASGIApp:
     """Build the application of the controller's port; only the MCP tools need a key, of at least 32 characters."""
-
     key = mcp_api_key if len(mcp_api_key) >= MIN_KEY_LENGTH else "\0"  # no header can contain it
 
     def guard(request: Request) -> None:

@@ -1,0 +1,34 @@
+"""Settings: an argument beats the config object beats the environment beats the default.
+
+| variable | setting |
+|---|---|
+| ``SEKHA_CONTROLLER_URL`` | ``controller_url`` |
+| ``SEKHA_API_KEY`` | ``api_key`` |
+| ``SEKHA_BRIDGE_URL`` | ``bridge_url`` |
+| ``SEKHA_BRIDGE_API_KEY`` | ``bridge_api_key`` |
+| ``SEKHA_MCP_API_KEY`` | ``mcp_api_key`` |
+| ``SEKHA_TIMEOUT`` | ``timeout``, in seconds |
+| ``SEKHA_MAX_RETRIES`` | ``max_retries`` |
+"""
+
+from typing import TYPE_CHECKING
+
+from sekha.config._models import ClientConfig, SekhaConfig
+
+if not TYPE_CHECKING:  # `typing.get_type_hints` evaluates the fields in the module that the classes name as theirs
+    from sekha.config._models import (  # noqa: F401
+        AsyncHTTPClient,
+        Callable,
+        HTTPClient,
+        Mapping,
+        RequestEvent,
+        ResponseEvent,
+        RetryEvent,
+        SSLContext,
+    )
+
+__all__ = ["ClientConfig", "SekhaConfig"]
+
+
+def __dir__() -> list[str]:
+    return [*__all__, *(name for name in globals() if name.startswith("__"))]

@@ -1,0 +1,144 @@
+"""The settings of a client: a keyword beats the config object beats the environment beats the default."""
+
+from __future__ import annotations
+
+import os
+import sys
+import warnings
+from collections.abc import Mapping
+from typing import Any, Final, NamedTuple
+from urllib.parse import urlsplit
+
+from sekha._utils.sentinel import drop_unset
+from sekha.config._models import ClientConfig, SekhaConfig, is_set
+from sekha.config._settings import ENVIRONMENT, HTTP_CLIENT_CONFLICTS, NONE_IS_MISSING, settings_from_env
+from sekha.errors import SekhaConfigError, SekhaWarning
+
+
+class _ServiceSettings(NamedTuple):
+    """The settings of `SekhaConfig` that a client of one service has.
+
+    Attributes:
+        url: The setting that ``base_url`` stands for.
+        key: The setting that ``api_key`` stands for.
+        other_keys: Keys that such a client reads from the environment as well.
+        required_keys: Keys of which it needs at least one.
+    """
+
+    url: str
+    key: str
+    other_keys: tuple[str, ...] = ()
+    required_keys: tuple[str, ...] = ()
+
+
+_SERVICES: Final[Mapping[str, _ServiceSettings]] = {
+    "controller": _ServiceSettings("controller_url", "api_key", ("mcp_api_key",), required_keys=("api_key",)),
+    "mcp": _ServiceSettings("controller_url", "mcp_api_key", ("api_key",), required_keys=("mcp_api_key", "api_key")),
+    "bridge": _ServiceSettings("bridge_url", "bridge_api_key"),
+}
+
+
+def resolve_config(config: SekhaConfig | None, arguments: Mapping[str, object]) -> SekhaConfig:
+    """Return the settings of a client of all services.
+
+    Args:
+        config: Settings as an object, or None.
+        arguments: Settings by keyword; NOT_GIVEN, and None where it is no value, count as not given.
+
+    Raises:
+        SekhaConfigError: ``controller_url`` or ``api_key`` is missing, a value cannot be used, or two conflict.
+    """
+    given = _merge(SekhaConfig, "controller_url", config, arguments)
+    resolved = SekhaConfig(**{**settings_from_env(os.environ, exclude=given), **given})
+    _require(resolved, "controller_url")
+    _require(resolved, "api_key")
+    _reject_conflicts(resolved)
+    _warn_if_unverified(resolved)
+    return resolved
+
+
+def resolve_service_config(service: str, config: ClientConfig | None, arguments: Mapping[str, object]) -> SekhaConfig:
+    """Return the settings of a client of one service.
+
+    Args:
+        service: ``controller``, ``mcp`` or ``bridge``.
+        config: Settings as an object, or None.
+        arguments: Settings by keyword, with ``base_url`` and ``api_key``.
+
+    Raises:
+        SekhaConfigError: The address or a key is missing, a value cannot be used, or two conflict.
+    """
+    url, key, other_keys, required_keys = _SERVICES[service]
+    given = _merge(ClientConfig, "base_url", config, arguments)
+    for argument, name in (("base_url", url), ("api_key", key)):
+        if argument in given:
+            given[name] = given.pop(argument)
+    names = (url, key, *other_keys, "timeout", "max_retries")
+    resolved = SekhaConfig(**{**settings_from_env(os.environ, names, exclude=given), **given})
+    _require(resolved, url, argument="base_url")
+    _reject_conflicts(resolved)
+    _warn_if_unverified(resolved)
+    if required_keys and all(getattr(resolved, name) is None for name in required_keys):
+        raise SekhaConfigError(missing_message(key, argument="api_key"))
+    return resolved
+
+
+def missing_message(name: str, *, argument: str | None = None) -> str:
+    """Return the message for a setting that is missing.
+
+    Args:
+        name: The setting, which must have an environment variable.
+        argument: The argument that stands for it, if that has another name.
+    """
+    argument = argument or name
+    return f"{argument} is missing: pass {argument}=... or set {ENVIRONMENT[name]}"
+
+
+def _merge(
+    config_type: type[SekhaConfig] | type[ClientConfig],
+    url: str,
+    config: SekhaConfig | ClientConfig | None,
+    arguments: Mapping[str, object],
+) -> dict[str, Any]:
+    """Return what was given as keyword or in a config object; a keyword beats the object."""
+    if config is None:
+        return drop_unset(NONE_IS_MISSING, **arguments)
+    if not isinstance(config, config_type):
+        raise SekhaConfigError(
+            f"config: a {config_type.__name__} is needed, not {type(config).__name__}; pass an address as {url}=..."
+        )
+    return {**config._explicit(), **drop_unset(NONE_IS_MISSING, **arguments)}
+
+
+def _require(config: SekhaConfig, name: str, *, argument: str | None = None) -> None:
+    if getattr(config, name) is None:
+        raise SekhaConfigError(missing_message(name, argument=argument))
+
+
+def _reject_conflicts(config: SekhaConfig) -> None:
+    """Reject settings that an ``http_client`` of the user brings itself: ours would be silently ignored."""
+    if config.http_client is not None:
+        conflicts = [name for name in HTTP_CLIENT_CONFLICTS if is_set(config, name)]
+        if conflicts:
+            raise SekhaConfigError(
+                f"http_client cannot be combined with {', '.join(conflicts)}: set them on the client that you pass"
+            )
+
+
+def _warn_if_unverified(config: SekhaConfig) -> None:
+    """Warn once for each client that does not verify certificates, at the line that makes it."""
+    urls = [url for url in (config.controller_url, config.bridge_url) if url and url.lower().startswith("https:")]
+    if config.verify is False and urls:
+        hosts = " and ".join(dict.fromkeys(urlsplit(url).netloc for url in urls))
+        warnings.warn(
+            f"verify=False: the identity of {hosts} is not checked", SekhaWarning, stacklevel=_user_stacklevel()
+        )
+
+
+def _user_stacklevel() -> int:
+    """Return the ``stacklevel`` with which the caller warns at the first line outside of this package."""
+    level = 1
+    frame = sys._getframe(1)
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == "sekha":
+        level, frame = level + 1, frame.f_back
+    return level

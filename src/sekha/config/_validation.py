@@ -1,0 +1,160 @@
+"""Validators of settings: each takes a name and a value, and returns the value in the form in which it is used.
+
+All raise `SekhaConfigError`, whose message starts with the name and never shows a secret.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib.util import find_spec
+from inspect import iscoroutinefunction
+from ssl import SSLContext
+from typing import Any, Final, cast
+from urllib.parse import urlsplit
+
+from sekha.errors import SekhaConfigError
+
+MAX_SECONDS: Final = 1e8
+"""Three years; the clocks of operating systems end somewhere beyond."""
+_RESERVED_HEADERS: Final = frozenset({"content-length", "content-type", "host", "transfer-encoding"})
+_PROXY_SCHEMES: Final = frozenset({"http", "https", "socks5", "socks5h"})
+
+
+def validate_url(name: str, value: object) -> str:
+    """Return an http address without a slash at its end; its prefix path is kept."""
+    if not isinstance(value, str) or not value.strip():
+        raise SekhaConfigError(f"{name}: an address such as http://localhost:8080 is needed")
+    url = value.strip()
+    problem = ""
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+        if parts.scheme not in ("http", "https"):
+            problem = "it must begin with http:// or https://"
+        elif "@" in parts.netloc:
+            problem = "it must not hold a user or password; pass the key as api_key"
+        elif not parts.hostname:
+            problem = "it has no host"
+        elif port == 0:
+            problem = "port 0 cannot be used"
+        elif "?" in url:
+            problem = "it must not have a query"
+        elif "#" in url:
+            problem = "it must not have a fragment"
+        elif not url.isascii() or any(c <= " " or c in '\x7f\\<>"{}|^`' for c in url):
+            problem = "it has characters that an address cannot have"
+        elif not {".", ".."}.isdisjoint(parts.path.split("/")):
+            problem = "it must not have . or .. in its path"
+    except ValueError:  # its text may hold a password
+        problem = "its host or port cannot be read"
+    if problem:
+        raise SekhaConfigError(f"{name}: {problem}")
+    return url.rstrip("/")
+
+
+def validate_key(name: str, value: object) -> str:
+    """Return a key without white space around it."""
+    if not isinstance(value, str) or not value.strip():
+        raise SekhaConfigError(f"{name}: a key that is not blank is needed")
+    key = value.strip()
+    if not _fits_a_header(key):
+        raise SekhaConfigError(f"{name}: it has a character that a header cannot hold, such as a line end")
+    return key
+
+
+def validate_seconds(name: str, value: object) -> float:
+    """Return a time in seconds, above 0."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value <= MAX_SECONDS:
+        raise SekhaConfigError(f"{name}: a number above 0 and at most {MAX_SECONDS:g} is needed (seconds)")
+    return float(value)
+
+
+def validate_seconds_or_none(name: str, value: object) -> float | None:
+    """Return a time in seconds, or None for no limit."""
+    return None if value is None else validate_seconds(name, value)
+
+
+def validate_count(name: str, value: object) -> int:
+    """Return a whole number of at least 0."""
+    return _integer(name, value, minimum=0)
+
+
+def validate_positive_count(name: str, value: object) -> int:
+    """Return a whole number of at least 1."""
+    return _integer(name, value, minimum=1)
+
+
+def validate_flag(name: str, value: object) -> bool:
+    """Return True or False."""
+    if not isinstance(value, bool):
+        raise SekhaConfigError(f"{name}: True or False is needed")
+    return value
+
+
+def validate_hook(name: str, value: object) -> object:
+    """Return a function that can be called without awaiting it."""
+    if not callable(value) or iscoroutinefunction(value) or iscoroutinefunction(type(value).__call__):
+        raise SekhaConfigError(f"{name}: a plain function is needed; the async clients call it without awaiting it")
+    return value
+
+
+def validate_verify(name: str, value: object) -> bool | str | SSLContext:
+    """Return what server certificates are checked against."""
+    if not isinstance(value, (bool, str, SSLContext)):
+        raise SekhaConfigError(f"{name}: True, False, a path, or an ssl.SSLContext is needed")
+    return value
+
+
+def validate_cert(name: str, value: object) -> object:
+    """Return a client certificate: a path, or a tuple of two or three strings."""
+    if value is None or isinstance(value, str):
+        return value
+    parts = cast("tuple[object, ...]", value) if isinstance(value, tuple) else ()
+    if len(parts) not in (2, 3) or not all(isinstance(part, str) for part in parts):
+        raise SekhaConfigError(f"{name}: a path, or two or three strings (certificate, key, password) are needed")
+    return parts
+
+
+def validate_proxy(name: str, value: object) -> str:
+    """Return the address of a proxy, for which everything is installed."""
+    scheme = urlsplit(value).scheme if isinstance(value, str) else ""
+    if scheme not in _PROXY_SCHEMES:
+        raise SekhaConfigError(f"{name}: an address such as http://localhost:3128 is needed")
+    if scheme.startswith("socks") and find_spec("socksio") is None:
+        raise SekhaConfigError(f"{name}: a SOCKS proxy needs another package: pip install 'httpx[socks]'")
+    return str(value)
+
+
+def validate_headers(name: str, value: object) -> dict[str, str]:
+    """Return a copy of headers whose names and values can be sent."""
+    if not isinstance(value, Mapping):
+        raise SekhaConfigError(f"{name}: a mapping from names to values is needed")
+    headers: dict[str, str] = {}
+    for key, text in cast("Mapping[object, object]", value).items():
+        if (
+            not isinstance(key, str)
+            or not key
+            or not all(33 <= ord(c) < 127 and c not in ':"(),/;<=>?@[\\]{}' for c in key)
+        ):
+            raise SekhaConfigError(f"{name}: a name must be a word such as X-Request-ID")
+        if key.lower() in _RESERVED_HEADERS:
+            raise SekhaConfigError(f"{name}: {key} is set for each request and cannot be given")
+        if not isinstance(text, str) or not _fits_a_header(text):
+            raise SekhaConfigError(f"{name}: the value of {key} must be one line of Latin text")
+        headers[key] = text.strip()
+    return headers
+
+
+def accept_any(name: str, value: Any) -> Any:
+    """Return a value that is checked where it is used: a client of httpx, which is not imported here."""
+    return value
+
+
+def _fits_a_header(text: str) -> bool:
+    return all(32 <= ord(c) < 127 or 160 <= ord(c) < 256 for c in text)
+
+
+def _integer(name: str, value: object, *, minimum: int) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < minimum:
+        raise SekhaConfigError(f"{name}: a whole number of at least {minimum} is needed")
+    return value
