@@ -10,7 +10,7 @@ from typing import Callable, Mapping, Optional
 
 from sekha.testing._exchange import Exchange, head
 
-_CORK_OPTION: Optional[int] = getattr(socket, "TCP_CORK_OPTION", getattr(socket, "TCP_NOPUSH", None))
+_CORK_OPTION: Optional[int] = getattr(socket, "TCP_CORK", getattr(socket, "TCP_NOPUSH", None))
 
 
 @dataclass(frozen=True)
