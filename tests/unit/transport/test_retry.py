@@ -261,7 +261,7 @@ def failure(endpoint: Endpoint[Any], fault: str) -> SekhaError:
     return caught.value
 
 
-@pytest.mark.promise("R1", "R2")
+@pytest.mark.promise("R2")
 @pytest.mark.parametrize(
     ("call", "fault"),
     [
@@ -278,7 +278,7 @@ def test_number_of_attempts_after_each_fault(call: Call, fault: str) -> None:
             attempts.start_attempt(http_request())
             error = failure(endpoint, fault)
             state = state_after(error, len(waits) + 1)
-            if not attempts.should_retry(state):
+            if not attempts.plan_retry(state):
                 break
             waits.append(attempts.delay(state))
             clock.time += waits[-1]
