@@ -273,7 +273,8 @@ def test_number_of_attempts_after_each_fault(call: Call, fault: str) -> None:
     (endpoint,) = (row for row in ENDPOINTS if (row.service.value, row.name) == (call.service, call.method))
     for max_retries, expected in documented(call, fault).items():
         clock = StillClock()
-        attempts, waits = RetryState(endpoint, CallOptions(max_retries=max_retries), clock), []
+        attempts = RetryState(endpoint, CallOptions(max_retries=max_retries), clock)
+        waits: List[float] = []
         while True:
             attempts.start_attempt(http_request())
             error = failure(endpoint, fault)
