@@ -12,9 +12,10 @@ from hypothesis import HealthCheck, settings
 from opentelemetry import trace
 
 from sekha.local import LocalSekha
+from sekha.local.v0_1 import edge
 from support.canary import no_key_shows
 from support.clock import FakeClock
-from support.facts import REST_KEY
+from support.facts import MCP_KEY, REST_KEY
 from support.server import FakeServer
 from support.spans import Spans
 
@@ -30,7 +31,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: List[pytest.Item]) -> None:
-    """Leave out what has no mark of the promise that was asked for."""
+    """Leave out what has no mark of the promise that was asked for, and begin with the slow ones."""
     one = config.getoption("--promise")
     if one is not None:
         chosen: Dict[bool, List[pytest.Item]] = {True: [], False: []}
@@ -38,6 +39,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: List[pytest.Item
             chosen[any(one in mark.args for mark in item.iter_markers("promise"))].append(item)
         config.hook.pytest_deselected(items=chosen[False])
         items[:] = chosen[True]
+    if hasattr(config, "workerinput"):  # of several processes, none shall begin with the longest when the others end
+        items.sort(key=lambda item: item.get_closest_marker("slow") is None)
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -117,3 +120,17 @@ def sekha(_local_sekha: LocalSekha) -> LocalSekha:
     """A local Sekha with nothing in it."""
     _local_sekha.forget()
     return _local_sekha
+
+
+@pytest.fixture(scope="session")
+def _local_sekha_0_1() -> Iterator[LocalSekha]:
+    with LocalSekha(profile="controller-0.1", api_key=REST_KEY, mcp_api_key=MCP_KEY) as sekha:
+        yield sekha
+
+
+@pytest.fixture
+def sekha_0_1(_local_sekha_0_1: LocalSekha, monkeypatch: pytest.MonkeyPatch) -> LocalSekha:
+    """A local Sekha with the known bugs of controller 0.1 and bridge 0.2, with nothing in it."""
+    monkeypatch.setattr(edge, "MAX_REQUESTS", 10**9)  # all tests are one client
+    _local_sekha_0_1.forget()
+    return _local_sekha_0_1

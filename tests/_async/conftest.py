@@ -54,8 +54,7 @@ async def local(sekha: LocalSekha) -> AsyncIterator[AsyncSekhaClient]:
 
 
 @pytest.fixture
-async def real() -> AsyncIterator[AsyncSekhaClient]:
+async def real(sekha_0_1: LocalSekha) -> AsyncIterator[AsyncSekhaClient]:
     """A client of an empty local Sekha that makes the mistakes of the controller 0.1 and the bridge 0.2."""
-    with LocalSekha(profile="controller-0.1", api_key=REST_KEY, mcp_api_key=MCP_KEY) as sekha:
-        async with AsyncSekhaClient(**sekha.options, max_retries=0) as client:
-            yield client
+    async with AsyncSekhaClient(**sekha_0_1.options, max_retries=0) as client:
+        yield client

@@ -85,6 +85,7 @@ def is_the_deadline(error: SekhaError, **expected: Any) -> None:
 
 
 @pytest.mark.promise("R4")
+@pytest.mark.slow
 @pytest.mark.parametrize("how", SLOW)
 async def test_a_slow_answer_ends_at_the_deadline(how: str, make: MakeClient, server: FakeServer) -> None:
     client = timed(make)
@@ -106,6 +107,7 @@ async def test_a_write_that_the_deadline_ends_may_have_been_applied(
 
 
 @pytest.mark.promise("R4")
+@pytest.mark.slow
 @pytest.mark.parametrize("how", SLOW_STREAMS)
 async def test_a_slow_stream_ends_at_the_deadline(how: str, make: MakeClient, bridge: FakeServer) -> None:
     client = timed(make)

@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from sekha import AsyncSekhaClient, SekhaConnectionError, SekhaError, SekhaStreamError, SekhaTimeoutError
+from sekha._concurrency.tasks import AsyncCall, async_gather
 from support import facts
 from support.clock import FakeClock, give_clock
 from support.facts import MESSAGES
@@ -171,20 +172,28 @@ async def test_every_fault_on_the_wire_becomes_ours(
     kind: str, make: MakeClient, server: FakeServer, bridge: FakeServer
 ) -> None:
     silent = kind.endswith("silence") or kind == "no answer"
-    client = make(max_retries=0, timeout=0.5 if silent else 30.0)
+    client = make(max_retries=0, timeout=0.3 if silent else 30.0)
     server.on(QUERY, WIRE[kind])
     bridge.on(CHAT, *[WIRE[kind]] * 2)
 
     async def stream() -> str:
         return await (await client.bridge.stream_complete(MESSAGES)).get_final_text()
 
-    for call in (lambda: client.controller.query("x"), lambda: client.bridge.complete(MESSAGES), stream):
+    async def fails(call: AsyncCall[[], Any]) -> None:
         with pytest.raises(SekhaConnectionError) as caught:
             await call()
         assert caught.value.sent is True
         assert is_from_below(caught.value.__cause__)
         if silent:
             assert "imeout" in type(caught.value).__name__ + type(caught.value.__cause__).__name__
+
+    calls: list[AsyncCall[[], Any]] = [
+        lambda: fails(lambda: client.controller.query("x")),
+        lambda: fails(lambda: client.bridge.complete(MESSAGES)),
+        lambda: fails(stream),
+    ]
+    await async_gather(calls, len(calls))  # so that all of them wait for the silence together
+    assert len(server.seen) + len(bridge.seen) == 3
 
 
 IN_A_STREAM: dict[str, Any] = {
@@ -269,9 +278,9 @@ async def test_a_connection_that_is_reset_at_once_becomes_ours(make: MakeClient)
 
 @pytest.mark.promise("C4")
 async def test_a_server_that_does_not_take_what_is_sent_becomes_ours(make: MakeClient) -> None:
-    with listening(lambda connection: None) as address:
+    with listening(lambda connection: None, buffer=4096) as address:
         client = make(controller_url=f"http://{address}", max_retries=0, timeout=0.3)
-        error = await fault(client, "x" * 30_000_000)
+        error = await fault(client, "x" * 8_000_000)  # more than the system keeps for a sender
     assert isinstance(error, SekhaTimeoutError)
     assert error.may_have_been_applied is True
 

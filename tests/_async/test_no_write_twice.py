@@ -64,22 +64,23 @@ async def test_what_may_have_been_stored_is_not_sent_again(
 
 
 @pytest.mark.promise("R1")
+@pytest.mark.slow
 @write
 async def test_an_answer_after_the_read_timeout_is_not_asked_for_again_and_is_nobody_elses(
     call: Call, make: MakeClient, server: FakeServer, bridge: FakeServer, clock: FakeClock
 ) -> None:
-    hasty, late = make(timeout=0.5, max_connections=1), threading.Event()
+    client, late = make(max_connections=1), threading.Event()
     asked = bridge if call.service == MODELS else server
     asked.on(call.wires[0].line, after(late, call.wires[0].reply))
     with pytest.raises(SekhaTimeoutError) as caught:
-        await call.on(hasty)
+        await call.on(client.with_options(timeout=0.3))
     error = caught.value
     assert (error.attempts, error.sent, error.may_have_been_applied) == (1, True, True)
     assert asked.lines == [call.wires[0].line]
     late.set()
     eventually(lambda: asked.open_connections == 0)
     asked.on("GET /health", answer(facts.BRIDGE_HEALTHY if asked is bridge else facts.HEALTHY))
-    health = (hasty.bridge if asked is bridge else hasty.controller).health
+    health = (client.bridge if asked is bridge else client.controller).health
     assert (await health())["status"] == "healthy"
     assert [seen.connection for seen in asked.seen] == [1, 2]
     assert clock.waits == []
@@ -101,14 +102,16 @@ async def test_what_was_turned_away_untouched_is_sent_again(
 
 
 @pytest.mark.promise("R1")
-@pytest.mark.parametrize("silent", [False, True], ids=["refused", "connect timeout"])
+@pytest.mark.parametrize(
+    "silent", [pytest.param(False, id="refused"), pytest.param(True, id="connect timeout", marks=pytest.mark.slow)]
+)
 @write
 async def test_what_could_not_connect_is_sent_again(
     call: Call, silent: bool, make: MakeClient, clock: FakeClock
 ) -> None:
     with Unreachable(silent=silent) as nobody:
         call.script(nobody.server, nobody.server)
-        client = make(controller_url=nobody.url, bridge_url=nobody.url, timeout=0.8 if silent else 30.0)
+        client = make(controller_url=nobody.url, bridge_url=nobody.url, timeout=0.4 if silent else 30.0)
         with pytest.raises(SekhaConnectionError) as caught:
             await call.on(client.with_options(max_retries=1, timeout=0.05) if silent else client)
         error = caught.value
@@ -122,11 +125,12 @@ async def test_what_could_not_connect_is_sent_again(
 
 
 @pytest.mark.promise("R1")
+@pytest.mark.slow
 @write
 async def test_what_got_no_connection_from_the_pool_in_time_is_sent_again(
     call: Call, make: MakeClient, server: FakeServer, bridge: FakeServer, clock: FakeClock
 ) -> None:
-    client, go_on = make(max_connections=1, timeout=0.8), threading.Event()
+    client, go_on = make(max_connections=1, timeout=0.4), threading.Event()
     asked = bridge if call.service == MODELS else server
     asked.on("GET /health", after(go_on, answer(facts.BRIDGE_HEALTHY if asked is bridge else facts.HEALTHY)))
     call.script(server, bridge)

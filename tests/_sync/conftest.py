@@ -56,8 +56,7 @@ def local(sekha: LocalSekha) -> Iterator[SekhaClient]:
 
 
 @pytest.fixture
-def real() -> Iterator[SekhaClient]:
+def real(sekha_0_1: LocalSekha) -> Iterator[SekhaClient]:
     """A client of an empty local Sekha that makes the mistakes of the controller 0.1 and the bridge 0.2."""
-    with LocalSekha(profile="controller-0.1", api_key=REST_KEY, mcp_api_key=MCP_KEY) as sekha:
-        with SekhaClient(**sekha.options, max_retries=0) as client:
-            yield client
+    with SekhaClient(**sekha_0_1.options, max_retries=0) as client:
+        yield client

@@ -12,18 +12,12 @@ import pytest
 from sekha import (
     SekhaClient,
     SekhaAPIError,
-    SekhaAuthError,
-    SekhaConflictError,
     SekhaDecodeError,
-    SekhaNotFoundError,
-    SekhaPermissionError,
-    SekhaRateLimitError,
-    SekhaServerError,
-    SekhaValidationError,
 )
 from sekha._api.endpoints import ENDPOINTS
 from sekha.errors import BODY_LIMIT
 from support import facts, mutants
+from support.bodies import BODIES, REFUSALS, TYPES, check_refusal
 from support.calls import CALLS, MODELS, Call
 from support.facts import MESSAGES
 from support.mutants import NEW_KEY, NEW_VALUE, NEW_WORD, body_of, changed, without
@@ -123,59 +117,18 @@ def test_chunks_of_newer_servers_are_kept_as_they_are(client: SekhaClient, bridg
 
 # C7: any body
 
-REFUSALS: dict[int, type[SekhaAPIError]] = {
-    400: SekhaValidationError,
-    401: SekhaAuthError,
-    403: SekhaPermissionError,
-    404: SekhaNotFoundError,
-    409: SekhaConflictError,
-    413: SekhaValidationError,
-    415: SekhaValidationError,
-    422: SekhaValidationError,
-    429: SekhaRateLimitError,
-    500: SekhaServerError,
-    502: SekhaServerError,
-    503: SekhaServerError,
-    504: SekhaServerError,
-}
-LONG = b"It is so" + b"!" * 50_000
-# The body, what the error says, and the first wrong place where it should have been an answer.
-BODIES: list[tuple[bytes, str, str]] = [
-    (b'{"error": "It is so", "code": 7, "results": []}', "It is so", "total: "),
-    (b'{"results": [{"conversation_id": "x"}], "detail": "It is so"}', "It is so", "results[0].message_id: "),
-    (b'{"results": {"x": "It is so"}, "total": 0}', "It is so", "results: "),
-    (b'["It is so"]', "It is so", "the answer: "),
-    (b"5", "5", "the answer: "),
-    (b'"It is so"', "It is so", "the answer: "),
-    (b"null", "", "the answer: "),
-    (b"", "the answer was empty", "no JSON"),
-    (b"<!doctype html><html><h1>It is so</h1></html>", "HTML page", "no JSON"),
-    (b'{"error": "It is so', "It is so", "no JSON"),
-    (b'{"error": "It is so \xff\xfe"}', "It is so", "no JSON"),
-    (LONG, "It is so", "no JSON"),
-]
-TYPES = ("application/json", "text/html; charset=utf-8", "")
-
 
 @pytest.mark.promise("C7")
 @pytest.mark.parametrize("status", REFUSALS)
 def test_a_refusal_with_any_body_is_the_right_error(status: int, make: MakeClient, server: FakeServer) -> None:
     client = make(max_retries=0, rate_limit_requests=1_000_000)
-    for data, words, _ in BODIES:
-        for content_type in TYPES:
-            server.on(QUERY, body(data, status, content_type))
-            with pytest.raises(SekhaAPIError) as caught:
-                client.controller.query("x")
-            error = caught.value
-            assert type(error) is REFUSALS[status]
-            assert (error.status_code, error.method, error.path) == (status, "POST", "/api/v1/query")
-            assert words in error.message or ("html" in content_type and "HTML page" in error.message)
-            assert error.body == data.decode("utf-8", "replace")[:BODY_LIMIT]
-            assert error.code == (7 if b"7" in data else None)
-            assert f"status {status}, POST /api/v1/query" in str(error)
-            assert "\n" not in str(error)
-            assert len(str(error)) < 2500
-    assert len(server.seen) == len(BODIES) * len(TYPES)
+    for number, (data, words, _) in enumerate(BODIES):
+        content_type = TYPES[(number + status) % len(TYPES)]  # all of them: unit/api/test_error_response.py
+        server.on(QUERY, body(data, status, content_type))
+        with pytest.raises(SekhaAPIError) as caught:
+            client.controller.query("x")
+        check_refusal(caught.value, status, data, words, content_type)
+    assert len(server.seen) == len(BODIES)
 
 
 @pytest.mark.promise("C7")

@@ -25,7 +25,7 @@ from .conftest import MakeClient
 QUERY, CHAT = "POST /api/v1/query", "POST /v1/chat/completions"
 LIMIT = 1_000_000
 PIECE = b" " * 65536
-ENDLESS = (PIECE,) * 100
+ENDLESS = (PIECE,) * 50
 OPENED = json.dumps(facts.hits()).encode()
 
 
@@ -43,7 +43,7 @@ def little_memory() -> Iterator[None]:
         assert most < 2 * LIMIT
 
 
-def bomb(start: bytes, size: int = 50 * LIMIT) -> bytes:
+def bomb(start: bytes, size: int = 10 * LIMIT) -> bytes:
     """Very much white space, in very few bytes."""
     return gzip.compress(start + b" " * size)
 

@@ -87,6 +87,7 @@ def is_the_deadline(error: SekhaError, **expected: Any) -> None:
 
 
 @pytest.mark.promise("R4")
+@pytest.mark.slow
 @pytest.mark.parametrize("how", SLOW)
 def test_a_slow_answer_ends_at_the_deadline(how: str, make: MakeClient, server: FakeServer) -> None:
     client = timed(make)
@@ -108,6 +109,7 @@ def test_a_write_that_the_deadline_ends_may_have_been_applied(
 
 
 @pytest.mark.promise("R4")
+@pytest.mark.slow
 @pytest.mark.parametrize("how", SLOW_STREAMS)
 def test_a_slow_stream_ends_at_the_deadline(how: str, make: MakeClient, bridge: FakeServer) -> None:
     client = timed(make)

@@ -17,7 +17,7 @@ from support import facts
 from support.clock import FakeClock, give_clock
 from support.facts import MESSAGES
 from support.replies import HANG, after, answer, empty, tool
-from support.server import FakeServer
+from support.server import FakeServer, eventually
 
 from .conftest import MakeClient
 
@@ -44,8 +44,13 @@ def test_only_some_conversations_are_stored_at_a_time(
 ) -> None:
     client = make(**options)
     view = client.with_options(max_retries=1)
-    server.on(CREATE, *[after(0.3, MADE)] * 8)
-    server.on(STORE, *[after(0.3, STORED)] * 4)
+
+    def as_many_as_may() -> None:
+        eventually(lambda: len(server.seen) >= most)
+
+    # The first wait for each other, and then all for one more that must not come.
+    server.on(CREATE, *[after(as_many_as_may, after(0.03, MADE))] * 8)
+    server.on(STORE, *[after(as_many_as_may, after(0.03, STORED))] * 4)
 
     def create(which: SekhaClient) -> Call[[], Any]:
         return lambda: which.controller.create_conversation(messages=MESSAGES)

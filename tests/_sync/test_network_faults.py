@@ -12,6 +12,7 @@ import httpx
 import pytest
 
 from sekha import SekhaClient, SekhaConnectionError, SekhaError, SekhaStreamError, SekhaTimeoutError
+from sekha._concurrency.tasks import Call, gather
 from support import facts
 from support.clock import FakeClock, give_clock
 from support.facts import MESSAGES
@@ -173,20 +174,28 @@ def test_every_fault_on_the_wire_becomes_ours(
     kind: str, make: MakeClient, server: FakeServer, bridge: FakeServer
 ) -> None:
     silent = kind.endswith("silence") or kind == "no answer"
-    client = make(max_retries=0, timeout=0.5 if silent else 30.0)
+    client = make(max_retries=0, timeout=0.3 if silent else 30.0)
     server.on(QUERY, WIRE[kind])
     bridge.on(CHAT, *[WIRE[kind]] * 2)
 
     def stream() -> str:
         return (client.bridge.stream_complete(MESSAGES)).get_final_text()
 
-    for call in (lambda: client.controller.query("x"), lambda: client.bridge.complete(MESSAGES), stream):
+    def fails(call: Call[[], Any]) -> None:
         with pytest.raises(SekhaConnectionError) as caught:
             call()
         assert caught.value.sent is True
         assert is_from_below(caught.value.__cause__)
         if silent:
             assert "imeout" in type(caught.value).__name__ + type(caught.value.__cause__).__name__
+
+    calls: list[Call[[], Any]] = [
+        lambda: fails(lambda: client.controller.query("x")),
+        lambda: fails(lambda: client.bridge.complete(MESSAGES)),
+        lambda: fails(stream),
+    ]
+    gather(calls, len(calls))  # so that all of them wait for the silence together
+    assert len(server.seen) + len(bridge.seen) == 3
 
 
 IN_A_STREAM: dict[str, Any] = {
@@ -271,9 +280,9 @@ def test_a_connection_that_is_reset_at_once_becomes_ours(make: MakeClient) -> No
 
 @pytest.mark.promise("C4")
 def test_a_server_that_does_not_take_what_is_sent_becomes_ours(make: MakeClient) -> None:
-    with listening(lambda connection: None) as address:
+    with listening(lambda connection: None, buffer=4096) as address:
         client = make(controller_url=f"http://{address}", max_retries=0, timeout=0.3)
-        error = fault(client, "x" * 30_000_000)
+        error = fault(client, "x" * 8_000_000)  # more than the system keeps for a sender
     assert isinstance(error, SekhaTimeoutError)
     assert error.may_have_been_applied is True
 

@@ -256,8 +256,10 @@ def page_of(block: Block) -> str:
 
 def run_tests(file: str, settings: Mapping[str, str] = MappingProxyType({})) -> None:
     """Runs a test module, with pytest, in another process."""
-    options = ["-q", "-p", "no:cacheprovider", "-p", "pytest_sekha"]  # which pytest finds where we are installed
-    assert " passed" in run_module("pytest", settings, *options, file)
+    options = [option for plugin in ("no:cacheprovider", "anyio", "pytest_sekha") for option in ("-p", plugin)]
+    # Users have these two where they are installed; all others that we have installed take a second to load.
+    alone = {**settings, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+    assert " passed" in run_module("pytest", alone, "-q", *options, file)
 
 
 def run_module(name: str, settings: Mapping[str, str], *arguments: str) -> str:

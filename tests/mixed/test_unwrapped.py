@@ -101,11 +101,12 @@ def test_a_cancellation_of_asyncio_is_never_wrapped(where: str, server: FakeServ
 async def test_a_cancellation_does_not_show_the_key_in_the_frames_that_were_sending() -> None:
     accepted: List[socket.socket] = []
     with socket.create_server(("127.0.0.1", 0)) as listener:  # takes in nothing of what is sent
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)  # and the system little
         thread = threading.Thread(target=lambda: accepted.append(listener.accept()[0]))
         thread.start()
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         async with AsyncSekhaClient(controller_url=url, api_key=REST_KEY) as client:
-            text = "x" * 20_000_000
+            text = "x" * 8_000_000
             end = await cancelled(
                 lambda: client.controller.create_conversation(messages=[{"role": "user", "content": text}]),
                 lambda: accepted,

@@ -31,8 +31,8 @@ def run_pytest(folder: Path, **files: str) -> Ran:
     """Runs pytest on files in a process of its own; warnings are errors there."""
     for name, text in files.items():
         (folder / f"{name}.py").write_text(text, "utf-8")
-    options = ["-q", "-rA", "-p", "no:cacheprovider", "-p", "pytest_sekha"]
-    text = run_python(folder, "-m", "pytest", *options)
+    options = [option for plugin in ("no:cacheprovider", "anyio", "pytest_sekha") for option in ("-p", plugin)]
+    text = run_python(folder, "-m", "pytest", "-q", "-rA", *options)
     counts = [re.search(rf"(\d+) {word}", text.splitlines()[-1]) for word in ("passed", "failed", "error")]
     return Ran(text, *(int(count.group(1)) if count else 0 for count in counts))
 
@@ -40,7 +40,8 @@ def run_pytest(folder: Path, **files: str) -> Ran:
 def run_python(folder: Path, *arguments: str) -> str:
     path = os.pathsep.join(part for part in (str(SOURCE), os.environ.get("PYTHONPATH")) if part)
     command: List[str] = [sys.executable, "-W", "error", *arguments]
-    environment = {**os.environ, "PYTHONPATH": path, "COLUMNS": "300"}
+    alone = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}  # other plugins that are installed take a second to load
+    environment = {**os.environ, **alone, "PYTHONPATH": path, "COLUMNS": "300"}
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=120)
     return done.stdout + done.stderr
 

@@ -36,17 +36,34 @@ def texts_of(error: BaseException) -> List[str]:
 
 
 def frames_of(error: BaseException) -> str:
-    """The traceback with the local variables of the library and of those below; the frames of tests hold the keys."""
+    """The traceback with the local variables of the library and of those below; the frames of tests hold the keys.
+
+    The lines of source are left out: they hold no value, and every test that raises would wait for them.
+    """
+    lines: List[str] = []
+    waiting, met = [error], set()
+    while waiting:
+        one = waiting.pop()
+        if id(one) in met:
+            continue
+        met.add(id(one))
+        for frame, line in traceback.walk_tb(one.__traceback__):
+            code = frame.f_code
+            if f"{os.sep}tests{os.sep}" not in code.co_filename:
+                lines.append(f'File "{code.co_filename}", line {line}, in {code.co_name}')
+                lines += [f"{name} = {_shown(value)}" for name, value in frame.f_locals.items()]
+        lines += traceback.format_exception_only(type(one), one)
+        context = None if one.__suppress_context__ else one.__context__
+        waiting += [other for other in (one.__cause__, context) if other is not None]
+        waiting += getattr(one, "exceptions", ())
+    return "\n".join(lines)
+
+
+def _shown(value: object) -> str:
     try:
-        frames = traceback.TracebackException.from_exception(error, capture_locals=True)
-    except ValueError:  # before Python 3.11, a local that cannot be shown ends the showing of all
-        frames = traceback.TracebackException.from_exception(error)
-    chain: List[Any] = [frames]
-    while chain:
-        one = chain.pop()
-        one.stack[:] = [frame for frame in one.stack if f"{os.sep}tests{os.sep}" not in frame.filename]
-        chain += [cause for cause in (one.__cause__, one.__context__) if cause is not None]
-    return "\n".join(frames.format())
+        return repr(value)
+    except Exception:
+        return "<cannot be shown>"
 
 
 class Noted(logging.Handler):

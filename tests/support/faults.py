@@ -85,9 +85,16 @@ def breaking(error: BaseException, stage: str, body: Tuple[bytes, ...], content_
 
 
 @contextlib.contextmanager
-def listening(act: Callable[[socket.socket], object]) -> Iterator[str]:
-    """The address of a server that does this with each connection, and then resets it when the test ends."""
+def listening(act: Callable[[socket.socket], object], buffer: Optional[int] = None) -> Iterator[str]:
+    """The address of a server that does this with each connection, and then resets it when the test ends.
+
+    Args:
+        act: What it does.
+        buffer: How many bytes the system keeps for it that it has not read, about; None for any number.
+    """
     with socket.create_server(("127.0.0.1", 0)) as listener:
+        if buffer is not None:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)  # its connections inherit it
         connections: List[socket.socket] = []
 
         def accept() -> None:

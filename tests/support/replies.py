@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any, Tuple
 
+from sekha._api.model import Response
 from support.server import Reply, Step
 
 DROP = Reply(end="close")
@@ -60,6 +61,16 @@ def text(data: str, status: int = 200, **headers: str) -> Reply:
 def empty(status: int = 200, **headers: str) -> Reply:
     """An answer without a body."""
     return body(b"", status, "", **headers)
+
+
+def response_of(reply: Reply) -> Response:
+    """What a reply is once it was received; it must be a whole answer in one piece."""
+    (data,) = reply.steps
+    assert isinstance(data, bytes)
+    start, _, content = data.partition(b"\r\n\r\n")
+    first, *lines = start.decode("latin-1").split("\r\n")
+    headers = dict(line.split(": ", 1) for line in lines)
+    return Response(int(first.split(" ")[1]), headers, content)
 
 
 def tool(data: Any) -> Reply:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, List, Optional, TypeVar
 
@@ -30,13 +31,21 @@ class Exchange:
     @property
     def endpoint(self) -> Optional[Endpoint[Any]]:
         """The row of our table that makes this request."""
-        route = self.path.partition("?")[0]
-        for endpoint in ENDPOINTS:
-            here = (endpoint.service is Service.BRIDGE) == (self.file == "bridge")
-            pattern = re.escape(endpoint.path).replace(re.escape("{id}"), r"[0-9A-Za-z-]{36}")
-            if here and endpoint.method == self.method and re.fullmatch(pattern, route):
-                return endpoint
-        return None
+        return _endpoint_of(self.file == "bridge", self.method, self.path.partition("?")[0])
+
+
+_PATTERNS = [
+    (row, re.compile(re.escape(row.path).replace(re.escape("{id}"), r"[0-9A-Za-z-]{36}"))) for row in ENDPOINTS
+]
+
+
+@cache
+def _endpoint_of(bridge: bool, method: str, route: str) -> Optional[Endpoint[Any]]:
+    for endpoint, pattern in _PATTERNS:
+        here = (endpoint.service is Service.BRIDGE) == bridge
+        if here and endpoint.method == method and pattern.fullmatch(route):
+            return endpoint
+    return None
 
 
 def exchanges(*files: str) -> List[Exchange]:

@@ -11,7 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sekha._api import endpoints
 from sekha._api.error_response import error_class, error_from_response, parse_retry_after
+from sekha._api.model import Response
 from sekha.errors import (
     BODY_LIMIT,
     SekhaAPIError,
@@ -23,7 +25,8 @@ from sekha.errors import (
     SekhaServerError,
     SekhaValidationError,
 )
-from unit.vectors import exchanges
+from support import bodies
+from unit.vectors import exchanges, parse
 
 PATH = "/api/v1/conversations/{id}"
 
@@ -104,6 +107,17 @@ def test_any_body_becomes_an_error_with_a_bounded_text(body: str, content_type: 
         assert BODIES[body].decode("utf-8", "replace").startswith(error.body)
         assert "\n" not in str(error)
         json.dumps([error.message, error.body, error.code])
+
+
+@pytest.mark.promise("C7")
+@pytest.mark.parametrize("status", bodies.REFUSALS)
+def test_a_refusal_with_any_body_is_the_right_error(status: int) -> None:
+    for data, words, _ in bodies.BODIES:
+        for content_type in bodies.TYPES:
+            headers = {"content-type": content_type} if content_type else {}
+            with pytest.raises(SekhaAPIError) as caught:
+                parse(endpoints.QUERY, Response(status, headers, data))
+            bodies.check_refusal(caught.value, status, data, words, content_type)
 
 
 @pytest.mark.promise("C7")

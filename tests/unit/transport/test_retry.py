@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, List, Optional
+import copy
+from typing import Any, Dict, List, Optional
 
 import pytest
 from hypothesis import given
@@ -33,6 +34,9 @@ from sekha.errors import (
     SekhaStreamError,
     SekhaTimeoutError,
 )
+from support.attempts import CASES, FAULTS, MISFITS, SAMPLES, UNKNOWN, UNREACHABLE, documented
+from support.calls import BY_NAME, Call
+from support.replies import response_of
 from unit.vectors import answer, parse
 
 SAFE, UNSAFE, COSTLY = endpoints.QUERY, endpoints.CREATE_CONVERSATION, endpoints.SUMMARIZE
@@ -234,6 +238,60 @@ def ended(endpoint: Endpoint[Any], *errors: SekhaError, options: Optional[CallOp
         attempts.start_attempt(http_request())
         attempts.plan_retry(state_after(error, number))
     return attempts
+
+
+# What the network says when there is no answer, by the name of the fault.
+NO_ANSWER: Dict[str, SekhaError] = {
+    "closed": CUT,
+    "reset": CUT,
+    "cut": CUT,
+    "no answer": READ_TIMEOUT,
+    "refused": REFUSED,
+    "connect timeout": NO_CONNECTION_IN_TIME,
+    "pool timeout": NO_CONNECTION_IN_TIME,
+}
+
+
+def failure(endpoint: Endpoint[Any], fault: str) -> SekhaError:
+    """How an attempt fails after a fault."""
+    if fault in NO_ANSWER:
+        return copy.copy(NO_ANSWER[fault])
+    with pytest.raises(SekhaError) as caught:
+        parse(endpoint, response_of(FAULTS[fault][0]))
+    return caught.value
+
+
+@pytest.mark.promise("R2")
+@pytest.mark.parametrize(
+    ("call", "fault"),
+    [
+        *(pytest.param(call, fault, id=f"{call.name}-{fault}") for call, fault in CASES),
+        *(pytest.param(BY_NAME[name], fault, id=f"{name}-{fault}") for name in SAMPLES for fault in UNREACHABLE),
+    ],
+)
+def test_number_of_attempts_after_each_fault(call: Call, fault: str) -> None:
+    (endpoint,) = (row for row in ENDPOINTS if (row.service.value, row.name) == (call.service, call.method))
+    for max_retries, expected in documented(call, fault).items():
+        clock = StillClock()
+        attempts = RetryState(endpoint, CallOptions(max_retries=max_retries), clock)
+        waits: List[float] = []
+        while True:
+            attempts.start_attempt(http_request())
+            error = failure(endpoint, fault)
+            state = state_after(error, len(waits) + 1)
+            if not attempts.plan_retry(state):
+                break
+            waits.append(attempts.delay(state))
+            clock.time += waits[-1]
+        error = attempts.with_call_details(error)
+        assert type(error) is {**UNREACHABLE, **{name: cls for name, (_, cls) in FAULTS.items()}}[fault]
+        assert (error.attempts, error.sent) == (expected, fault not in UNREACHABLE)
+        assert f"{error.method} {error.path}" == call.wires[0].line
+        assert error.may_have_been_applied == (call.writes and fault in {**UNKNOWN, **MISFITS})
+        assert ("it may have been applied" in str(error)) == error.may_have_been_applied
+        grown = [2.0, 2.0, 2.0] if fault == "503 with Retry-After" else [0.5, 1.0, 2.0]
+        assert waits == grown[: expected - 1]
+        assert error.elapsed == sum(waits)
 
 
 @pytest.mark.promise("R1")
