@@ -336,6 +336,7 @@ async def test_the_deadline_of_a_view_begins_with_its_call(
 
 
 @pytest.mark.promise("R4")
+@pytest.mark.slow
 async def test_a_timeout_is_for_each_phase_of_an_attempt(make: MakeClient, server: FakeServer) -> None:
     client = timed(make, deadline=None)
     server.on(QUERY, after(0.1, FOUND))

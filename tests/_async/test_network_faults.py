@@ -164,14 +164,17 @@ WIRE: dict[str, Reply] = {
     "half a chunk": raw(head(transfer_encoding="chunked") + b"\r\n10\r\n{", end="close"),
     "no chunk": raw(head(transfer_encoding="chunked") + b"\r\nno chunk\r\n", end="close"),
 }
+SILENT = ("no answer", "half a head, silence", "half a body, silence")
 
 
 @pytest.mark.promise("C4")
-@pytest.mark.parametrize("kind", WIRE)
+@pytest.mark.parametrize(
+    "kind", [pytest.param(kind, marks=[pytest.mark.slow] if kind in SILENT else []) for kind in WIRE]
+)
 async def test_every_fault_on_the_wire_becomes_ours(
     kind: str, make: MakeClient, server: FakeServer, bridge: FakeServer
 ) -> None:
-    silent = kind.endswith("silence") or kind == "no answer"
+    silent = kind in SILENT
     client = make(max_retries=0, timeout=0.3 if silent else 30.0)
     server.on(QUERY, WIRE[kind])
     bridge.on(CHAT, *[WIRE[kind]] * 2)

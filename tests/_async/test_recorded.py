@@ -81,7 +81,9 @@ async def to_the_transport(exchange: Exchange, client: Any, asked: FakeServer, t
     return [] if recorded.error_class(exchange, None) is None else ["no error"]
 
 
-@pytest.mark.parametrize("file", FILES)
+@pytest.mark.parametrize(
+    "file", [pytest.param(file, marks=[pytest.mark.slow] if "parallel" in file else []) for file in FILES]
+)
 async def test_every_recorded_answer_is_taken_rightly(
     file: str, make: MakeClient, server: FakeServer, bridge: FakeServer
 ) -> None:

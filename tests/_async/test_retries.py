@@ -38,7 +38,7 @@ OF_EACH_CLASS = ("controller.query", "controller.create_conversation", "controll
 WITH_EVERY_SAMPLE = ("503 with Retry-After", "500", "closed", "422", "no JSON")
 SLOW = "no answer"
 ON_THE_WIRE = [
-    pytest.param(call, fault, id=f"{call.name}-{fault}")
+    pytest.param(call, fault, id=f"{call.name}-{fault}", marks=[pytest.mark.slow] if fault == SLOW else [])
     for call, fault in CASES
     if call.name in OF_EACH_CLASS or fault in WITH_EVERY_SAMPLE
 ]
@@ -81,7 +81,7 @@ async def test_number_of_requests_after_each_fault(
 
 
 @pytest.mark.promise("R2")
-@pytest.mark.parametrize("fault", ["refused", "connect timeout"])
+@pytest.mark.parametrize("fault", ["refused", pytest.param("connect timeout", marks=pytest.mark.slow)])
 @of_each_service
 async def test_attempts_to_connect(call: Call, fault: str, make: MakeClient, clock: FakeClock) -> None:
     silent = fault == "connect timeout"

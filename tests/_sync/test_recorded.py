@@ -83,7 +83,9 @@ def to_the_transport(exchange: Exchange, client: Any, asked: FakeServer, tally: 
     return [] if recorded.error_class(exchange, None) is None else ["no error"]
 
 
-@pytest.mark.parametrize("file", FILES)
+@pytest.mark.parametrize(
+    "file", [pytest.param(file, marks=[pytest.mark.slow] if "parallel" in file else []) for file in FILES]
+)
 def test_every_recorded_answer_is_taken_rightly(
     file: str, make: MakeClient, server: FakeServer, bridge: FakeServer
 ) -> None:
