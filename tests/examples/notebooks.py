@@ -37,8 +37,20 @@ def execute(*more: str) -> Any:
     notebook = read()
     for code in more:
         notebook.cells.append(nbformat.v4.new_code_cell(code))  # type: ignore[no-untyped-call]  # as above
-    NotebookClient(notebook, timeout=SECONDS, kernel_name="python3").execute()
+    with tempfile.TemporaryDirectory(prefix="nb") as folder:
+        options = {"timeout": SECONDS, "kernel_name": "python3", "config": kernel_config(folder)}
+        NotebookClient(notebook, **options).execute()
     return notebook
+
+
+def kernel_config(folder: str) -> Any:
+    """How the kernel is reached: by files, since a port that was free may be taken before the kernel binds it."""
+    from traitlets.config import Config
+
+    if os.name == "nt":
+        return Config()
+    files = {"transport": "ipc", "ip": os.path.join(folder, "k")}
+    return Config({"ConnectionFileMixin": files})
 
 
 def outputs(notebook: Any, kind: str) -> List[str]:

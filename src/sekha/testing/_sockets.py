@@ -171,9 +171,9 @@ class SocketServer:
         except OSError:
             pass  # the client disconnected
         finally:
+            connection.close()  # first: whoever sees that it is not open any more may rely on that
             with self._lock:
                 self._open.discard(connection)
-            connection.close()
 
     def _start_tls(self, connection: socket.socket, tls: ssl.SSLContext) -> socket.socket:
         secured = tls.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
@@ -183,9 +183,8 @@ class SocketServer:
         try:
             secured.do_handshake()
         except OSError:
-            with contextlib.suppress(
-                OSError
-            ):  # without reading on, a client that still sends gets a reset, not the TLS alert
+            # Without reading on, a client that still sends gets a reset, not the TLS alert.
+            with contextlib.suppress(OSError):
                 secured.shutdown(socket.SHUT_WR)
                 while socket.socket.recv(secured, 65536):
                     pass
