@@ -321,6 +321,7 @@ def test_the_page_shows_the_answer_beside_the_memories(sekha: ScriptedSekha, url
     assert browser.value(text("problem")) == ""
     memories = browser.value("[...document.querySelectorAll('#memories li > *')].map(each => each.textContent)")
     assert memories[:2] == ["Billing <b>database</b> · /work · user", FACT], "a label is text, not HTML"
+    browser.wait_for("performance.getEntriesByType('resource').length > 0")  # noted a moment after the last byte
     loaded = browser.value("performance.getEntriesByType('resource').map(entry => entry.name)")
     assert loaded == [f"{url}/api/stream"], "nothing comes from elsewhere"
 
