@@ -5,11 +5,10 @@ from __future__ import annotations
 import asyncio
 import json
 import multiprocessing
-import socket
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
+from multiprocessing.connection import Connection
 from typing import Any
 
 from timing import HITS
@@ -127,12 +126,13 @@ class CannedProtocol(asyncio.Protocol):
         loop.call_later(count * PACE, write, _framed(_LAST) + b"0\r\n\r\n")
 
 
-def serve(port: int, delay: float) -> None:
-    """Run the canned server until the process is ended."""
+def serve(ready: Connection, delay: float) -> None:
+    """Run the canned server until the process is ended; its port goes through the pipe."""
 
     async def run() -> None:
         loop = asyncio.get_running_loop()
-        server = await loop.create_server(lambda: CannedProtocol(delay), "127.0.0.1", port, backlog=2048)
+        server = await loop.create_server(lambda: CannedProtocol(delay), "127.0.0.1", 0, backlog=2048)
+        ready.send(server.sockets[0].getsockname()[1])
         await server.serve_forever()
 
     asyncio.run(run())
@@ -145,22 +145,16 @@ def canned_server(delay: float = 0.0) -> Iterator[str]:
     Args:
         delay: Seconds that it thinks before each answer.
     """
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = int(probe.getsockname()[1])
-    server = multiprocessing.get_context("spawn").Process(target=serve, args=(port, delay), daemon=True)
+    context = multiprocessing.get_context("spawn")
+    received, ready = context.Pipe(duplex=False)
+    server = context.Process(target=serve, args=(ready, delay), daemon=True)
     server.start()
+    ready.close()
     try:
-        deadline = time.monotonic() + 10
-        while True:
-            try:
-                socket.create_connection(("127.0.0.1", port), timeout=1).close()
-                break
-            except OSError:
-                if time.monotonic() > deadline:
-                    raise
-                time.sleep(0.05)
-        yield f"http://127.0.0.1:{port}"
+        if not received.poll(30):
+            raise TimeoutError("the canned server does not start")
+        yield f"http://127.0.0.1:{received.recv()}"
     finally:
+        received.close()
         server.kill()
         server.join()

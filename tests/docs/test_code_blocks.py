@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import inspect
 import logging
 import os
@@ -125,11 +126,16 @@ def test_specification(block: Block, flavour: str, world: World, monkeypatch: py
     assert world.excepted == world.exceptions, "an exception is listed that nothing needs"
 
 
+_RESERVED = socket.socket()
+"""Bound, and not listening: connections to its port are refused, and nobody else gets it."""
+atexit.register(_RESERVED.close)
+
+
 def refused_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        port: int = sock.getsockname()[1]
-        return port
+    if _RESERVED.getsockname()[1] == 0:
+        _RESERVED.bind(("127.0.0.1", 0))
+    port: int = _RESERVED.getsockname()[1]
+    return port
 
 
 BLOCKS = {block.heading: block for block in SPECIFICATION}
