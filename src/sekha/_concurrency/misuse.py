@@ -18,6 +18,7 @@ class AsyncMisuseGuard:
         return self.aclose()
 
     def __enter__(self) -> NoReturn:
+        """Raise a `TypeError` that names the blocking class."""
         raise _type_error(self, "async with", "with")
 
     def __exit__(self, *_: object) -> None:
@@ -28,6 +29,7 @@ class MisuseGuard:
     """Base of the blocking classes: ``async with`` raises a `TypeError` that names the class to use instead."""
 
     async def __aenter__(self) -> NoReturn:
+        """Raise a `TypeError` that names the async class."""
         raise _type_error(self, "with", "async with")
 
     async def __aexit__(self, *_: object) -> None:
