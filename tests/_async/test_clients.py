@@ -440,3 +440,21 @@ async def test_a_connection_is_given_up_after_a_timeout(make: MakeClient, server
         await client.controller.query("x")
     await client.with_options(timeout=30.0).controller.query("x")
     assert [seen.connection for seen in server.seen] == [1, 2]
+
+
+@pytest.mark.parametrize("proxy", ["http://127.0.0.1:9", None])
+async def test_a_client_with_a_proxy_is_closed_whether_it_was_used_or_not(
+    proxy: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if proxy is None:
+        monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    for used in (False, True):
+        async with AsyncSekhaClient(
+            controller_url="http://sekha.test", api_key=REST_KEY, proxy=proxy, max_retries=0
+        ) as client:
+            if used:
+                with pytest.raises(SekhaConnectionError) as caught:
+                    await client.controller.health()
+                assert caught.value.sent is False
+        with pytest.raises(SekhaClosedError):
+            await client.controller.health()

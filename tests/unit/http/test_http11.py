@@ -101,3 +101,12 @@ def test_what_came_before_the_connection_broke_is_given() -> None:
         with pytest.raises(httpcore.RemoteProtocolError):
             http.next_chunk()
     assert not http.start_next_cycle()
+
+
+def test_a_header_that_is_not_utf_8_is_read_as_latin_1() -> None:
+    http = HTTP11()
+    http.encode_request(request())
+    http.receive_data(b"HTTP/1.1 204 No Content\r\nx-utf: \xc3\xa9\r\nx-latin: \xe9\r\n\r\n")
+    head = http.response_head()
+    assert head is not None
+    assert (head.headers["x-utf"], head.headers["x-latin"]) == ("\u00e9", "\u00e9")

@@ -111,6 +111,11 @@ def test_content_parts_match_the_text_that_a_server_made_of_them() -> None:
     assert compare_messages([message(parts)], [message("look\nhttp://x/b.png")]) == "other"
 
 
+def test_content_that_no_text_stands_for_matches_no_text() -> None:
+    sound = [{"type": "input_audio", "input_audio": {"data": "..."}}]
+    assert compare_messages([message(sound)], [message("...")]) == "other"
+
+
 def test_a_match_has_the_same_label_and_folder() -> None:
     (item,) = iter_items([{"label": "A", "folder": "/f", "messages": SENT}], Journal(None, URL))
     assert isinstance(item, Item)
