@@ -1,1 +1,1 @@
-"""Small helpers that belong to no layer."""
+"""Small helpers for all layers above."""

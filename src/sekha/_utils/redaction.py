@@ -54,7 +54,9 @@ def redact(error: E, secrets: Iterable[Secret], outer_exception: BaseException |
     """Remove the keys from an error and its causes: servers echo them, as they are or escaped, whole or truncated.
 
     Tracebacks keep the file and line of their frames, and lose the local variables of those that have ended, which hold
-    what was sent and received. Frames of causes that have not ended are left out: they belong to another task.
+    what was sent and received. Frames of causes that have not ended are left out: they belong to another task. Before
+    Python 3.13 all frames of coroutines and generators are left out of causes of other packages, since it does not show
+    which of them have ended.
 
     Args:
         error: The error; it is changed in place.

@@ -1,4 +1,4 @@
-"""The controller's conversations: store, read, list, change, put away."""
+"""The controller's conversations: store, read, list, change, archive and delete."""
 
 from __future__ import annotations
 

@@ -11,6 +11,7 @@ from typing import Literal, cast
 
 from sekha._api import endpoints
 from sekha._api.compat.capabilities import Capabilities
+from sekha._api.compat.error_overrides import CONTROLLER_RATE_LIMIT_WINDOW
 from sekha._api.validation import argument_error, type_name
 from sekha._concurrency.tasks import async_for_each, async_in_thread
 from sekha._importing.journal import Journal
@@ -40,7 +41,6 @@ _GROWTH_GRACE = 10.0
 """Seconds in which a partly stored conversation must have grown, if the server is still storing it."""
 _POLL_INTERVAL = 1.0
 _MAX_RATE_LIMIT_WAITS = 10
-_RATE_LIMIT_WINDOW = 60.0
 _MAX_RETRY_AFTER = 300.0
 """Seconds. If the server asks for more, the import ends."""
 _PARTLY_STORED = (
@@ -278,7 +278,7 @@ class AsyncImportRun:
 
     async def _wait_for_rate_limit(self, error: SekhaRateLimitError) -> bool:
         """Wait as long as the server asks for; return False if that is too long, or the import is stopped."""
-        seconds = error.retry_after or _RATE_LIMIT_WINDOW
+        seconds = error.retry_after or CONTROLLER_RATE_LIMIT_WINDOW
         if seconds > _MAX_RETRY_AFTER:
             return False
         while seconds > 0 and not self._stopped.is_set():

@@ -1,6 +1,6 @@
 # Generated from src/sekha/_async/controller/conversations.py: do not edit.
 # To change it, edit that file, then run: python tools/unasync.py
-"""The controller's conversations: store, read, list, change, put away."""
+"""The controller's conversations: store, read, list, change, archive and delete."""
 
 from __future__ import annotations
 
