@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import threading
 from typing import Any, Iterator, List, Optional, Set, Tuple, Union
 
 import pytest
@@ -11,7 +12,7 @@ from pydantic import TypeAdapter
 from pydantic_core import SchemaValidator, ValidationError
 from typing_extensions import Literal, get_args, get_origin, get_type_hints, is_typeddict
 
-from sekha._api import arguments
+from sekha._api import arguments, schemas
 from sekha._api.endpoints import ENDPOINTS
 from sekha._api.schemas import core_schema, validator_for
 from sekha.types import ChatCompletionChunk, _requests
@@ -77,6 +78,25 @@ def test_they_accept_return_and_report_the_same(annotation: Any) -> None:
 def test_a_validator_is_built_once() -> None:
     assert validator_for(ChatCompletionChunk) is validator_for(ChatCompletionChunk)
     assert validator_for(List[str]) is validator_for(List[str])
+
+
+def test_no_lock_is_held_while_a_validator_is_built(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A fork at that moment would leave it taken in the child for ever."""
+    begun, resume = threading.Event(), threading.Event()
+
+    def build(schema: Any) -> SchemaValidator:
+        if threading.current_thread() is not threading.main_thread():
+            begun.set()
+            assert resume.wait(10)
+        return SchemaValidator(schema)
+
+    monkeypatch.setattr(schemas, "SchemaValidator", build)
+    thread = threading.Thread(target=validator_for, args=(List[float],))
+    thread.start()
+    assert begun.wait(10)
+    assert validator_for(List[float]).validate_python([0.5]) == [0.5]
+    resume.set()
+    thread.join()
 
 
 def test_a_union_may_have_none_in_it() -> None:
