@@ -18,7 +18,6 @@ import anyio
 def async_preload() -> None:
     """Import it, once in a process."""
     preload()
-    import_module("sniffio")
     for backend in anyio.get_all_backends():
         if backend in sys.modules:
             with suppress(ImportError):
