@@ -2,7 +2,7 @@
 
 import re
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING, Any, Callable, TypeVar, Union
+from typing import TYPE_CHECKING, Any, Callable, TypeVar, Union, cast
 
 from typing_extensions import Annotated
 
@@ -61,7 +61,7 @@ class Limits:
         self._limits = limits
 
     def __get_pydantic_core_schema__(self, source: Any, handler: "GetCoreSchemaHandler") -> "CoreSchema":
-        return {**handler(source), **self._limits}
+        return cast("CoreSchema", {**handler(source), **self._limits})
 
 
 class Normalized:
