@@ -42,7 +42,7 @@ sys.addaudithook(lambda event, arguments: seen.append((event, str(arguments[0]) 
 before, loaded = (dict(os.environ), threading.active_count(), os.getcwd()), set(sys.modules)
 import sekha, sekha.types, sekha.type_guards
 assert (dict(os.environ), threading.active_count(), os.getcwd()) == before
-heavy = {"starlette", "uvicorn", "dotenv", "trio", "sekha.local", "sekha.cli", "argparse", "sqlite3"}
+heavy = {"pydantic", "starlette", "uvicorn", "dotenv", "trio", "sekha.local", "sekha.cli", "argparse", "sqlite3"}
 heavy &= set(sys.modules) - loaded
 print(json.dumps([sorted(heavy), [list(event) for event in seen]]))
 """
@@ -82,6 +82,19 @@ def test_no_call_and_no_error_imports_or_opens_anything_on_the_thread_of_the_loo
     requests, *seen = python(["-m", "support.first_calls", backend, *secure], tmp_path)
     assert int(requests) > 100
     assert [line for line in seen if line] == []
+
+
+MAKING = """
+import sys
+from sekha import AsyncSekhaClient, SekhaClient
+for one in (SekhaClient, AsyncSekhaClient):
+    one(controller_url="http://127.0.0.1:9", api_key="k")
+print(sorted({"httpx", "pydantic"} & set(sys.modules)))
+"""
+
+
+def test_a_first_client_loads_no_package_that_takes_long_and_may_not_be_needed(tmp_path: Path) -> None:
+    assert python(["-c", MAKING], tmp_path) == ["[]"]
 
 
 AFTER_MAKING = """

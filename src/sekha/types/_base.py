@@ -3,10 +3,13 @@
 import re
 from datetime import date, datetime, timezone
 from functools import lru_cache
-from typing import Optional, TypeVar, Union
+from typing import TYPE_CHECKING, Any, Callable, Optional, TypeVar, Union, cast
 
-from pydantic import AfterValidator, Field
 from typing_extensions import Annotated
+
+if TYPE_CHECKING:
+    from pydantic import GetCoreSchemaHandler
+    from pydantic_core import CoreSchema
 
 _T = TypeVar("_T")
 
@@ -62,15 +65,45 @@ def forbid_extra(cls: _T) -> _T:
     return cls
 
 
-Timestamp = Annotated[str, AfterValidator(normalize_timestamp)]
+class Limits:
+    """Limits of a value; pydantic reads them, too. Its own `Field` would have to be imported, which takes long.
+
+    Args:
+        limits: ``ge``, ``le``, ``min_length`` or ``pattern``, as in the schemas of pydantic's core.
+    """
+
+    def __init__(self, **limits: Union[int, str]) -> None:
+        self._limits = limits
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: "GetCoreSchemaHandler") -> "CoreSchema":
+        return cast("CoreSchema", {**handler(source), **self._limits})
+
+
+class Normalized:
+    """A valid value is brought into one form; like pydantic's `AfterValidator`.
+
+    Args:
+        normalize: Returns the value in that form.
+    """
+
+    def __init__(self, normalize: Callable[[Any], Any]) -> None:
+        self._normalize = normalize
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: "GetCoreSchemaHandler") -> "CoreSchema":
+        function: Any = {"type": "no-info", "function": self._normalize}
+        return {"type": "function-after", "schema": handler(source), "function": function}
+
+
+Timestamp = Annotated[str, Normalized(normalize_timestamp)]
 Number = Union[int, float]
 """A number as the server wrote it: 5 stays 5, 5.0 stays 5.0."""
 
-NonEmptyStr = Annotated[str, Field(min_length=1)]
-Importance = Annotated[int, Field(ge=1, le=10)]
-PositiveU32 = Annotated[int, Field(ge=1, le=2**32 - 1)]
-Offset = Annotated[int, Field(ge=0, le=2**32 - 1)]
-Days = Annotated[int, Field(ge=0, le=36500)]
-Budget = Annotated[int, Field(ge=0, le=2**53)]
-NonBlankStr = Annotated[str, Field(pattern=r"\S")]
+NonEmptyStr = Annotated[str, Limits(min_length=1)]
+Importance = Annotated[int, Limits(ge=1, le=10)]
+PositiveU32 = Annotated[int, Limits(ge=1, le=2**32 - 1)]
+Offset = Annotated[int, Limits(ge=0, le=2**32 - 1)]
+MinImportance = Union[Annotated[int, Limits(ge=0, le=10)], Annotated[float, Limits(ge=0, le=10)]]
+Days = Annotated[int, Limits(ge=0, le=36500)]
+Budget = Annotated[int, Limits(ge=0, le=2**53)]
+NonBlankStr = Annotated[str, Limits(pattern=r"\S")]
 """A text that is more than white space."""
