@@ -345,7 +345,7 @@ def measured(options: argparse.Namespace) -> dict[str, Any]:
                 if subject.distribution in figures.get("versions", ()):
                     versions[subject.name] = figures["versions"][subject.distribution]
                 said = figures.get("error") or ("done" if part in ("start", "growth") else cell(figures, part))
-                print(f"{part:16} {subject.name:14} {said}", file=sys.stderr, flush=True)
+                print(f"{part:21} {subject.name:14} {said}", file=sys.stderr, flush=True)
     return {
         "date": date.today().isoformat(),
         "machine": f"{os.cpu_count()} cores, {platform.system()} {platform.machine()}",

@@ -224,15 +224,15 @@ def growth(subject: Subject, url: str, rounds: int) -> Figures:
         return lambda: client.controller.query("docker", limit=hits)
 
     def timed(make: Callable[[int], Call], sizes: tuple[int, ...], times: int) -> Figures:
-        calls = {size: make(size) for size in sizes}
-        found: dict[int, list[Stopwatch]] = {size: [] for size in sizes}
-        for _ in range(times + 1):
-            for size, call in calls.items():
-                watch = Stopwatch()
+        found: dict[int, list[Stopwatch]] = {}
+        for size in sizes:
+            call = make(size)
+            call()
+            found[size] = [Stopwatch() for _ in range(times)]
+            for watch in found[size]:
                 with watch:
                     call()
-                found[size].append(watch)
-        return medians({size: watches[1:] for size, watches in found.items()})
+        return medians(found)
 
     async def callers() -> Figures:
         async with subject.open_async(url) as one:
@@ -267,7 +267,7 @@ PARTS: dict[str, Callable[[Subject, str, int], Figures]] = {
     "50 callers": together(50),
     "200 callers": together(200),
     "1000 callers": together(1000),
-    "200 callers at first": first_burst(200),
+    "200 callers after 100": first_burst(200),
     "16 threads": threads,
     "stream at once": streamed("burst"),
     "stream paced": streamed("paced"),

@@ -232,8 +232,8 @@ def _socket_methods(
     try:
         loop = import_module("asyncio").get_running_loop()
     except RuntimeError:
-        client = import_module("trio").socket.from_stdlib_socket(client)
-        return client.send, client.recv  # a socket that is empty takes a short request in one piece
+        on_trio: Any = import_module("trio").socket.from_stdlib_socket(client)
+        return on_trio.send, on_trio.recv  # a socket that is empty takes a short request in one piece
     return partial(loop.sock_sendall, client), partial(loop.sock_recv, client)
 
 
