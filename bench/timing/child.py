@@ -29,6 +29,7 @@ CALLS = 40  # of each side in a round
 PATIENCE = 20.0  # seconds for all callers of one side together
 SETTLED = 12.0
 """Seconds of calls after which the pools have settled: httpx closes a connection that was idle for five seconds."""
+ENOUGH = 60.0  # seconds, after which many callers begin no further round, if there were three
 
 Figures = dict[str, Any]
 Round = tuple[Stopwatch, Stopwatch]
@@ -132,7 +133,7 @@ def together(callers: int) -> Callable[[Subject, str, int], Figures]:
     that it holds at each step of each call. Once those that it does not need have expired, its calls take a tenth of
     the time. Both sides are timed from then on.
     """
-    bursts = max(1, 1000 // callers)  # in a round
+    bursts = max(1, 600 // callers)  # in a round
 
     async def main(subject: Subject, url: str, rounds: int) -> Figures:
         sides = [one.async_call(one.open_async(url), url) for one in (subject, HTTPX_ITSELF)]
@@ -141,9 +142,10 @@ def together(callers: int) -> Callable[[Subject, str, int], Figures]:
             for call in sides:
                 await all_at_once(call, callers)
         found: list[Round] = []
-        for number in range(rounds if callers <= 200 else max(3, rounds // 4)):
+        ends = time.perf_counter() + ENOUGH
+        while len(found) < rounds and (len(found) < 3 or time.perf_counter() < ends):
             watches = Stopwatch(calls=0), Stopwatch(calls=0)
-            for side in in_order(number):
+            for side in in_order(len(found)):
                 for _ in range(bursts):
                     await all_at_once(sides[side], callers, watches[side])
             found.append(watches)
