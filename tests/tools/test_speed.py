@@ -14,7 +14,7 @@ BENCH = Path(__file__).parents[2] / "bench"
 sys.path.insert(0, str(BENCH))
 
 import speed  # noqa: E402
-from timing import child, clocks  # noqa: E402
+from timing import child, clocks, tables  # noqa: E402
 
 
 def compared(processor: Sequence[float], wall: Sequence[float]) -> dict[str, Any]:
@@ -51,24 +51,24 @@ def results(**parts: Any) -> dict[str, Any]:
 
 
 def test_the_median_of_the_processor_time_is_held_against_the_target() -> None:
-    assert speed.missed(results(blocking=compared([0.60, 0.44, 0.30], [0.9, 0.9, 0.9]))) == []
-    assert speed.missed(results(blocking=compared([0.45, 0.50, 0.30], [0.1, 0.1, 0.1]))) == [
+    assert tables.missed(results(blocking=compared([0.60, 0.44, 0.30], [0.9, 0.9, 0.9]))) == []
+    assert tables.missed(results(blocking=compared([0.45, 0.50, 0.30], [0.1, 0.1, 0.1]))) == [
         "blocking: 0.45 times httpx (processor time), at most 0.44"
     ]
 
 
 def test_of_many_callers_the_wall_time_is() -> None:
     name = "200 callers"
-    assert speed.missed({**results(), "parts": {name: {"ours": compared([0.9], [0.2])}}}) == []
-    assert speed.missed({**results(), "parts": {name: {"ours": compared([0.2], [0.3])}}}) == [
+    assert tables.missed({**results(), "parts": {name: {"ours": compared([0.9], [0.2])}}}) == []
+    assert tables.missed({**results(), "parts": {name: {"ours": compared([0.2], [0.3])}}}) == [
         "200 callers: 0.30 times httpx (wall time), at most 0.25"
     ]
-    assert speed.missed({**results(), "parts": {name: {"ours": compared([], [])}}}) == []  # httpx finished no call
+    assert tables.missed({**results(), "parts": {name: {"ours": compared([], [])}}}) == []  # httpx finished no call
 
 
 def test_starts_and_growth_have_targets_too() -> None:
-    assert speed.missed(results(start=started(40.0, 1.0), growth=grown(25, 20))) == []
-    assert speed.missed(results(start=started(41.0, 1.5), growth=grown(26, 21))) == [
+    assert tables.missed(results(start=started(40.0, 1.0), growth=grown(25, 20))) == []
+    assert tables.missed(results(start=started(41.0, 1.5), growth=grown(26, 21))) == [
         "import and first client: 41.00 ms above httpx (processor time), at most 40",
         "second client: 1.50 ms (processor time), at most 1",
         "1000 hits over 10: 26.00 times (processor time), at most 25",
@@ -78,7 +78,7 @@ def test_starts_and_growth_have_targets_too() -> None:
 
 @pytest.mark.parametrize("part", ["blocking", "start", "growth"])
 def test_a_part_that_failed_has_missed(part: str) -> None:
-    assert speed.missed(results(**{part: {"error": "no output"}})) == [f"{part}: no output"]
+    assert tables.missed(results(**{part: {"error": "no output"}})) == [f"{part}: no output"]
 
 
 def test_the_tables_show_both_clocks_and_the_targets() -> None:
@@ -87,7 +87,7 @@ def test_the_tables_show_both_clocks_and_the_targets() -> None:
     )
     found["parts"]["200 callers"] = {"ours": compared([0.2, 0.2], [0.24, 0.26]), "bare socket": {"error": "no output"}}
     found["parts"]["blocking"]["bare socket"] = compared([], [])
-    assert speed.markdown(found).splitlines() == [
+    assert tables.markdown(found).splitlines() == [
         "| times httpx: processor · wall | ours 0.3.0 | bare socket | ours at most |",
         "|---|---|---|---|",
         "| blocking | 0.41 (0.40 to 0.43) · 0.48 | httpx finished none | 0.44 |",
@@ -123,8 +123,8 @@ def test_a_run_of_some_parts_leaves_the_other_figures_as_they_are() -> None:
 
 def test_the_results_that_are_there_can_be_shown() -> None:
     found = json.loads(speed.RESULTS.read_text(encoding="utf-8"))
-    assert "| blocking |" in speed.markdown(found)
-    assert isinstance(speed.missed(found), list)
+    assert "| blocking |" in tables.markdown(found)
+    assert isinstance(tables.missed(found), list)
 
 
 def test_a_ratio_is_of_what_was_finished() -> None:
