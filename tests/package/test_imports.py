@@ -118,6 +118,31 @@ def test_a_blocking_client_has_all_that_its_calls_need(server: FakeServer, tmp_p
     assert python(["-c", AFTER_MAKING, server.url], tmp_path) == ["[]"]
 
 
+OWN_CONNECTIONS = """
+import sys
+import anyio
+anyio.get_all_backends()  # loads sniffio, if it is there
+loaded = set(sys.modules)
+from sekha import AsyncSekhaClient, SekhaClient
+url, verify = sys.argv[1], sys.argv[2]
+with SekhaClient(controller_url=url, api_key="k", verify=verify) as client:
+    client.controller.health()
+
+async def main():
+    async with AsyncSekhaClient(controller_url=url, api_key="k", verify=verify) as client:
+        await client.controller.health()
+
+anyio.run(main)
+SekhaClient(controller_url="https://sekha.test", api_key="k")
+print(sorted({"httpx", "httpcore", "h11", "sniffio"} & (set(sys.modules) - loaded)))
+"""
+
+
+@pytest.mark.promise("E6")
+def test_a_client_without_a_proxy_loads_no_other_client(secure: Any, tmp_path: Path) -> None:
+    assert python(["-c", OWN_CONNECTIONS, *secure], tmp_path) == ["[]"]
+
+
 ONE_AFTER_THE_OTHER = """
 from sekha import SekhaClient, SekhaConnectionError
 address = "http://127.0.0.1:9"

@@ -9,8 +9,7 @@ from functools import cache
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
-import httpcore
-
+from sekha._http.models import HTTPRequest
 from sekha.errors import SekhaClosedError, SekhaConnectionError, SekhaTimeoutError
 
 ErrorClasses = tuple[type[Exception], ...]
@@ -19,6 +18,8 @@ ErrorClasses = tuple[type[Exception], ...]
 class _Classes(NamedTuple):
     """The errors of the libraries below, by what they say about a call.
 
+    Our own pool raises those of the system, and notes in the request how far it came; httpx has a class for each phase.
+
     Attributes:
         network: All that may be raised, at every stage of an exchange.
         not_sent: The server cannot have seen the request.
@@ -26,43 +27,47 @@ class _Classes(NamedTuple):
         timeouts: Timeouts, with the phase that each ended.
     """
 
-    network: ErrorClasses
-    not_sent: ErrorClasses
-    connect: ErrorClasses
-    timeouts: tuple[tuple[type[Exception], str], ...]
+    network: ErrorClasses = (OSError,)
+    not_sent: ErrorClasses = ()
+    connect: ErrorClasses = ()
+    timeouts: tuple[tuple[type[Exception], str], ...] = ()
 
 
 @cache
-def _classes(httpx_is_loaded: bool) -> _Classes:
-    """Return the classes of httpcore, and those of httpx if it is in use: without it, it is not imported for them."""
-    found = _Classes(
-        network=(
-            httpcore.TimeoutException,
-            httpcore.NetworkError,
-            httpcore.ProtocolError,
-            httpcore.ProxyError,
-            httpcore.UnsupportedProtocol,
-            httpcore.ConnectionNotAvailable,
-            OSError,
-        ),
-        not_sent=(
-            httpcore.ConnectError,
-            httpcore.ConnectTimeout,
-            httpcore.PoolTimeout,
-            httpcore.ProxyError,
-            httpcore.UnsupportedProtocol,
-            httpcore.LocalProtocolError,
-            httpcore.ConnectionNotAvailable,
-        ),
-        connect=(httpcore.ConnectError,),
-        timeouts=(
-            (httpcore.ConnectTimeout, "connecting"),
-            (httpcore.PoolTimeout, "waiting for a free connection"),
-            (httpcore.WriteTimeout, "sending"),
-            (httpcore.ReadTimeout, "waiting for the answer"),
-            (httpcore.TimeoutException, "waiting"),
-        ),
-    )
+def _classes(httpx_is_loaded: bool, httpcore_is_loaded: bool) -> _Classes:
+    """Return the classes of errors; a library that is not in use is not imported for its own."""
+    found = _Classes()
+    if httpcore_is_loaded:
+        import httpcore
+
+        found = _Classes(
+            network=(
+                *found.network,
+                httpcore.TimeoutException,
+                httpcore.NetworkError,
+                httpcore.ProtocolError,
+                httpcore.ProxyError,
+                httpcore.UnsupportedProtocol,
+                httpcore.ConnectionNotAvailable,
+            ),
+            not_sent=(
+                httpcore.ConnectError,
+                httpcore.ConnectTimeout,
+                httpcore.PoolTimeout,
+                httpcore.ProxyError,
+                httpcore.UnsupportedProtocol,
+                httpcore.LocalProtocolError,
+                httpcore.ConnectionNotAvailable,
+            ),
+            connect=(httpcore.ConnectError,),
+            timeouts=(
+                (httpcore.ConnectTimeout, "connecting"),
+                (httpcore.PoolTimeout, "waiting for a free connection"),
+                (httpcore.WriteTimeout, "sending"),
+                (httpcore.ReadTimeout, "waiting for the answer"),
+                (httpcore.TimeoutException, "waiting"),
+            ),
+        )
     if not httpx_is_loaded:
         return found
 
@@ -92,26 +97,28 @@ def _classes(httpx_is_loaded: bool) -> _Classes:
     )
 
 
+def _loaded_classes() -> _Classes:
+    return _classes("httpx" in sys.modules, "httpcore" in sys.modules)
+
+
 def network_errors() -> ErrorClasses:
     """Return the classes of errors that the network may raise, at every stage of an exchange."""
-    return _classes("httpx" in sys.modules).network
+    return _loaded_classes().network
 
 
 class map_network_errors:
     """Context manager that turns every error of the network into one of ours.
 
     Args:
-        method: HTTP method of the call.
+        request: The attempt.
         path: Path template of the call.
-        base_url: Address of the server.
     """
 
-    __slots__ = ("_base_url", "_method", "_path")
+    __slots__ = ("_path", "_request")
 
-    def __init__(self, method: str, path: str, base_url: str) -> None:
-        self._method = method
+    def __init__(self, request: HTTPRequest, path: str) -> None:
+        self._request = request
         self._path = path
-        self._base_url = base_url
 
     def __enter__(self) -> None:
         """Enter the block."""
@@ -121,25 +128,28 @@ class map_network_errors:
         if error is None:
             return
         if isinstance(error, network_errors()):
-            raise connection_error(error, self._method, self._path, self._base_url) from error
+            raise connection_error(error, self._request, self._path) from error
         if isinstance(error, RuntimeError) and "closed" in str(error) and "client" in str(error):
-            raise SekhaClosedError("the HTTP client was closed", method=self._method, path=self._path) from error
+            raise SekhaClosedError(
+                "the HTTP client was closed", method=self._request.method, path=self._path
+            ) from error
 
 
-def connection_error(error: Exception, method: str, path: str, base_url: str) -> SekhaConnectionError:
+def connection_error(error: Exception, request: HTTPRequest, path: str) -> SekhaConnectionError:
     """Return the error for a call without a response; ``sent`` is False if the server cannot have seen the request."""
-    classes = _classes("httpx" in sys.modules)
-    host = urlsplit(base_url).netloc
-    sent = not isinstance(error, classes.not_sent)
-    cls: type[SekhaConnectionError] = SekhaConnectionError
+    classes, phase = _loaded_classes(), request.phase
+    host = urlsplit(request.base_url).netloc
+    sent = request.may_have_been_sent and not isinstance(error, classes.not_sent)
     reason = next(filter(None, (str(one).strip() for one in _causes(error))), type(error).__name__)
-    phase = next((phase for timeout, phase in classes.timeouts if isinstance(error, timeout)), None)
-    if phase is not None:
+    timed_out: str | None = phase if isinstance(error, TimeoutError) else None
+    timed_out = next((name for timeout, name in classes.timeouts if isinstance(error, timeout)), timed_out)
+    cls: type[SekhaConnectionError] = SekhaConnectionError
+    if timed_out is not None:
         cls = SekhaTimeoutError
-        reason = f"timeout while {phase}"
-    elif isinstance(error, classes.connect):
+        reason = f"timeout while {timed_out}"
+    elif phase == "connecting" or isinstance(error, classes.connect):
         reason = f"cannot connect: {reason}"
-    found = cls(f"{host}: {reason}", method=method, path=path, sent=sent)
+    found = cls(f"{host}: {reason}", method=request.method, path=path, sent=sent)
     if _is_certificate_error(error):
         found._retryable = False  # a retry gets the same certificate
     return found

@@ -1,18 +1,34 @@
-"""HTTP/1.1: requests become bytes, and bytes become responses. Nothing here waits."""
+"""HTTP/1.1: requests become bytes, and bytes become responses. Nothing here waits.
+
+The reader is strict (RFC 9112): what can be read in two ways, and what no server of today sends, is an error. A lenient
+reader may find the end of a response elsewhere than a proxy before it, and take the rest for the next response.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from functools import lru_cache
+import re
 from typing import NamedTuple
 
-import h11
-import httpcore
-
-from sekha._http.models import Headers, HTTPRequest, origin
+from sekha._http.models import HTTPRequest, ProtocolError, origin
 
 _MAX_HEAD_SIZE = 100 * 1024
-"""Bytes that h11 keeps while it waits for the end of a line or of a head."""
+_MAX_HEAD_LINES = 256
+_MAX_INTERIM_RESPONSES = 20
+_MAX_CHUNK_LINE = 4 * 1024
+_MAX_TRAILER_SIZE = 16 * 1024
+
+_TEXT = rb"[\t -~\x80-\xff]*"
+_FIELD = rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):(" + _TEXT + rb")\r\n"
+
+_REQUEST_LINE = re.compile(rb"[A-Z]+ /[!-~]* HTTP/1\.1\r\n")
+_STATUS_LINE = re.compile(rb"HTTP/1\.([01]) ([1-5][0-9][0-9])(?: " + _TEXT + rb")?\r\n")
+_HEADER = re.compile(_FIELD)
+_TRAILERS = re.compile(rb"(?:" + _FIELD + rb")*\r\n")
+_NEVER_IN_A_HEAD = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|(?<!\r)\n|\r[^\n]")
+_LENGTH = re.compile(r"([0-9]{1,18})([\t ]*,[\t ]*\1)*")  # repeated ones are equal
+_CLOSE = re.compile(r"(?:^|,)[\t ]*close[\t ]*(?:,|$)", re.IGNORECASE)
+_CHUNK_LINE = re.compile(rb"\r\n([0-9A-Fa-f]{1,16})[\t ]*(?:;" + _TEXT + rb")?\r\n")
+_CHUNK_LINE_START = re.compile(rb"\r?|\r\n[0-9A-Fa-f]{0,16}|\r\n[0-9A-Fa-f]{1,16}[\t ]*(?:;" + _TEXT + rb")?\r?")
 
 
 class ResponseHead(NamedTuple):
@@ -28,98 +44,190 @@ class ResponseHead(NamedTuple):
 
 
 class HTTP11:
-    """The state of HTTP/1.1 on one connection, kept by h11. It does no I/O."""
+    """The state of HTTP/1.1 on one connection. It does no I/O."""
 
     def __init__(self) -> None:
-        self._h11 = h11.Connection(h11.CLIENT, max_incomplete_event_size=_MAX_HEAD_SIZE)
-        self._end: object = None  # how the body ended: an event or an error
+        self._data = b""  # received, and not read yet
+        self._is_eof = False
+        self._start_exchange()
+
+    def _start_exchange(self, method: str = "") -> None:
+        self._is_head = method == "HEAD"
+        self._scanned = 0  # bytes of an incomplete head that were looked at
+        self._interim_responses = 0
+        self._keep_alive = False
+        self._is_chunked = False
+        self._in_trailers = False
+        self._ends_at_eof = False
+        self._left = 0  # bytes of the body, or of its current chunk
+        self._is_complete = False  # all of the answer was received
         self._is_read = False
+        self._error: ProtocolError | None = None
 
     def encode_request(self, request: HTTPRequest) -> bytes:
         """Return the bytes of a request.
 
         Raises:
-            LocalProtocolError: It cannot be sent as HTTP/1.1.
+            ProtocolError: Its method or path has characters that cannot be sent.
         """
-        target = (origin(request.base_url).prefix + request.path).encode("ascii")
-        self._end, self._is_read = None, False
-        try:
-            head = self._h11.send(_request(request.method, target, request.headers))
-            body = self._h11.send(h11.Data(data=request.content)) if request.content else b""
-            end = self._h11.send(h11.EndOfMessage())
-        except h11.LocalProtocolError as error:
-            raise httpcore.LocalProtocolError(error) from error
-        return b"".join(part for part in (head, body, end) if part)
+        self._start_exchange(request.method)
+        line = f"{request.method} {origin(request.base_url).prefix}{request.path} HTTP/1.1\r\n".encode()
+        if not _REQUEST_LINE.fullmatch(line):
+            raise ProtocolError("the method or the path has characters that cannot be sent")
+        length = request.content_length
+        end = b"\r\n" if length is None else b"content-length: %d\r\n\r\n" % length
+        return b"".join((line, request.headers.block, end, request.content or b""))
 
     def receive_data(self, data: bytes) -> None:
         """Add received bytes; none mean that the server has closed the connection."""
-        if not data and self._h11.their_state is h11.SEND_RESPONSE:
-            raise httpcore.RemoteProtocolError("Server disconnected without sending a response.")
-        self._h11.receive_data(data)
+        self._is_eof = not data
+        self._data += data
 
     def response_head(self) -> ResponseHead | None:
-        """Return the head of the response, None if more data is needed."""
-        while True:
-            event = self._next_event()
-            if event is h11.NEED_DATA:
-                return None
-            if isinstance(event, h11.Response):
-                return ResponseHead(event.status_code, _headers(event.headers))
+        """Return the head of the response, None if more data is needed.
+
+        Raises:
+            ProtocolError: It is not the head of an HTTP/1.1 response.
+        """
+        while (size := self._head_size()) is not None:
+            version, head = _parse_head(self._data, size)
+            self._data, self._scanned = self._data[size:], 0
+            if head.status >= 200:
+                self._begin_body(version, head)
+                return head
+            self._interim_responses += 1
+            if head.status == 101 or self._interim_responses > _MAX_INTERIM_RESPONSES:
+                raise ProtocolError(f"status {head.status} was not asked for, or came too often")
+        return None
+
+    def _head_size(self) -> int | None:
+        """Return the number of bytes of the head with its empty line, None if more data is needed."""
+        data = self._data
+        size = data.find(b"\r\n\r\n", max(0, self._scanned - 3)) + 4
+        is_whole = size >= 4
+        if (size if is_whole else len(data)) > _MAX_HEAD_SIZE or data.count(b"\r\n", 0, size) > _MAX_HEAD_LINES + 1:
+            raise ProtocolError(f"a head of more than {_MAX_HEAD_SIZE} bytes or {_MAX_HEAD_LINES} lines")
+        if is_whole:
+            return size
+        if self._is_eof:
+            raise ProtocolError(f"the server closed the connection {'in the head of' if data else 'without'} an answer")
+        if not data.startswith(b"HTTP/1."[: len(data)]) or _NEVER_IN_A_HEAD.search(data, self._scanned - 1):
+            raise ProtocolError("the answer does not begin as one of HTTP/1.1")
+        self._scanned = len(data)
+        return None
+
+    def _begin_body(self, version: bytes, head: ResponseHead) -> None:
+        """Find out where the body ends (RFC 9112, section 6.3), and whether the connection can be used after it."""
+        status, headers = head
+        coding, length = headers.get("transfer-encoding"), headers.get("content-length")
+        if coding is not None and (coding.lower() != "chunked" or length is not None):
+            raise ProtocolError("Transfer-Encoding of the answer is not chunked, or stands beside Content-Length")
+        if length is not None and not _LENGTH.fullmatch(length):
+            raise ProtocolError("Content-Length of the answer is not a number, or there are two of them")
+        if status in (204, 304) or self._is_head:
+            self._is_complete = True
+        elif coding is not None:
+            self._is_chunked = True
+            self._data = b"\r\n" + self._data  # each line with a size follows a line end, so that they are all alike
+        elif length is not None:
+            self._left = int(length.partition(",")[0])
+            self._is_complete = not self._left
+        else:
+            self._ends_at_eof = True
+        self._keep_alive = version == b"1" and not _CLOSE.search(headers.get("connection", ""))
 
     def next_chunk(self) -> bytes | None:
-        """Return the received part of the body, empty at its end; None if more data is needed."""
-        chunks: list[bytes] = []
-        while self._end is None:
-            try:
-                event = self._next_event()
-            except httpcore.RemoteProtocolError as error:
-                self._end = error
-                break
-            if isinstance(event, h11.Data):
-                chunks.append(event.data)
-            elif event is h11.NEED_DATA:
-                break
-            else:
-                self._end = event
-        if chunks:  # an error after them is raised by the next call
-            return b"".join(chunks)
-        if isinstance(self._end, httpcore.RemoteProtocolError):
-            raise self._end
-        self._is_read = self._end is not None
-        return b"" if self._is_read else None
+        """Return the received part of the body, empty at its end; None if more data is needed.
+
+        Raises:
+            ProtocolError: The body ended early, or is not framed as its head says. What came before was returned.
+        """
+        body = b""
+        if self._error is None and not self._is_complete:
+            body = self._read_chunked() if self._is_chunked else self._read_plain()
+            if self._is_eof and not body and not self._is_complete:
+                self._error = self._error or ProtocolError(
+                    "the server closed the connection in the middle of an answer"
+                )
+        if self._error is not None and not body:
+            raise self._error
+        self._is_read = self._is_complete and not body
+        return body if body or self._is_read else None
 
     def start_next_cycle(self) -> bool:
         """Prepare for another request; return False if the exchange is not complete or the connection must be closed.
 
         Bytes after a response must not be taken for the response to the next request, so they forbid a reuse too.
         """
-        complete = self._h11.our_state is h11.DONE and self._h11.their_state is h11.DONE
-        if not (complete and self._is_read) or self._h11.trailing_data[0]:
-            return False
-        self._h11.start_next_cycle()
-        return True
+        return self._is_read and self._keep_alive and not self._data and not self._is_eof
 
-    def _next_event(self) -> object:
-        try:
-            return self._h11.next_event()
-        except h11.RemoteProtocolError as error:
-            raise httpcore.RemoteProtocolError(error) from error
+    def _read_plain(self) -> bytes:
+        data = self._data
+        if self._ends_at_eof:
+            self._data, self._is_complete = b"", self._is_eof and not data
+            return data
+        body, self._data = data[: self._left], data[self._left :]
+        self._left -= len(body)
+        self._is_complete = not self._left
+        return body
+
+    def _read_chunked(self) -> bytes:
+        """Return the content of all chunks that were received; an error after them is kept for the next call."""
+        data, at = self._data, 0
+        chunks: list[bytes] = []
+        while not self._in_trailers:
+            chunk = data[at : at + self._left]
+            chunks.append(chunk)
+            at += len(chunk)
+            self._left -= len(chunk)
+            if self._left:
+                break
+            line = _CHUNK_LINE.match(data, at)
+            if (line.end() if line else len(data)) - at > _MAX_CHUNK_LINE:
+                self._error = ProtocolError(f"a line of more than {_MAX_CHUNK_LINE} bytes before a chunk")
+                break
+            if line is None:
+                if not _CHUNK_LINE_START.fullmatch(data, at):
+                    self._error = ProtocolError("the answer has no size where its next chunk begins")
+                break
+            at = line.end()
+            self._left = int(line[1], 16)
+            self._in_trailers = not self._left
+        self._data = data[at:]
+        if self._in_trailers:
+            self._read_trailers()
+        return b"".join(chunks)
+
+    def _read_trailers(self) -> None:
+        """Drop the fields after the last chunk: nobody asked for them."""
+        data = self._data
+        trailers = _TRAILERS.match(data)
+        if (trailers.end() if trailers else len(data)) > _MAX_TRAILER_SIZE:
+            self._error = ProtocolError(f"more than {_MAX_TRAILER_SIZE} bytes after the last chunk")
+        elif trailers:
+            self._data, self._is_complete = data[trailers.end() :], True
+        elif b"\r\n\r\n" in data or _NEVER_IN_A_HEAD.search(data):
+            self._error = ProtocolError("the answer goes on after its last chunk")
 
 
-@lru_cache(maxsize=256)
-def _request(method: str, target: bytes, headers: Headers) -> h11.Request:
-    return h11.Request(method=method, target=target, headers=list(headers))  # validated once: most calls are alike
+def _parse_head(data: bytes, size: int) -> tuple[bytes, ResponseHead]:
+    """Return the minor version and the head of a response whose head has so many bytes."""
+    line = _STATUS_LINE.match(data)
+    if line is None:
+        raise ProtocolError("the answer does not begin with a status line of HTTP/1.1")
+    headers: dict[str, str] = {}
+    at, end = line.end(), size - 2
+    while at < end:
+        field = _HEADER.match(data, at)
+        if field is None:
+            raise ProtocolError("the answer has a line among its headers that is none")
+        at = field.end()
+        name, value = field[1].decode("ascii").lower(), _decode(field[2].strip(b" \t"))
+        headers[name] = f"{headers[name]}, {value}" if name in headers else value
+    return line[1], ResponseHead(int(line[2]), headers)
 
 
-def _headers(pairs: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
-    found: dict[str, str] = {}
-    for raw_name, raw_value in pairs:
-        name, value = raw_name.decode("ascii"), _text(raw_value)
-        found[name] = f"{found[name]}, {value}" if name in found else value
-    return found
-
-
-def _text(value: bytes) -> str:
+def _decode(value: bytes) -> str:
     try:
         return value.decode()
     except UnicodeDecodeError:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import ssl
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
@@ -17,10 +18,48 @@ if TYPE_CHECKING:
 else:  # httpx takes long to import, and most clients never need it; evaluated annotations do without it as well
     AsyncHTTPClient = HTTPClient = Any
 
-Headers = tuple[tuple[bytes, bytes], ...]
+_HEADER_LINE = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+: [\t -~\x80-\xff]*\r\n")
+
+_METHODS_WITH_LENGTH = ("POST", "PUT", "PATCH")
+"""Methods whose requests have a length even where they have no body."""
+
+Phase = Literal["waiting for a free connection", "connecting", "sending", "waiting for the answer"]
+"""What a request is at, in the words of errors."""
 
 KEEPALIVE_EXPIRY = 2.0
 """Seconds that an idle connection is kept: servers close them after about 5 s, and a write must not meet that."""
+
+
+class ProtocolError(OSError):
+    """What was received is not HTTP/1.1 or not complete, or what is to be sent cannot be.
+
+    Its text quotes nothing that was received: a key in a quotation that is cut could not be found and masked.
+    """
+
+
+class Headers:
+    """The headers of a request without its length, prepared once for all requests that have the same.
+
+    Args:
+        pairs: Names and values.
+
+    Attributes:
+        pairs: The same.
+        block: The lines that are sent.
+
+    Raises:
+        ProtocolError: A name or a value has characters that would end its line, or that HTTP does not allow.
+    """
+
+    __slots__ = ("block", "pairs")
+
+    def __init__(self, pairs: Iterable[tuple[bytes, bytes]]) -> None:
+        self.pairs: tuple[tuple[bytes, bytes], ...] = tuple(pairs)
+        lines = [b"%s: %s\r\n" % pair for pair in self.pairs]
+        for line, (name, _) in zip(lines, self.pairs):
+            if not _HEADER_LINE.fullmatch(line):
+                raise ProtocolError(f"the header {name!r} has characters that cannot be sent")  # the value may be a key
+        self.block: bytes = b"".join(lines)
 
 
 class HTTPSettings(NamedTuple):
@@ -42,12 +81,11 @@ class HTTPRequest:
         method: HTTP method.
         base_url: Address of the server.
         path: The path after that address; ASCII, with its query.
-        headers: All headers.
+        headers: All headers but the length.
         content: The body, if there is one.
         timeout: Seconds for each phase, by httpx's names.
         deadline_at: Time of the clock at which the call must end; None for no limit.
-        may_have_been_sent: False as long as no byte can have reached the server. Only our own pool sets it; httpx does
-            not report it.
+        phase: What our own pool is at with it; None if httpx sends it, which does not report that.
     """
 
     method: str
@@ -57,7 +95,19 @@ class HTTPRequest:
     content: bytes | None = field(repr=False)
     timeout: dict[str, float | None]
     deadline_at: float | None
-    may_have_been_sent: bool = True
+    phase: Phase | None = None
+
+    @property
+    def content_length(self) -> int | None:
+        """The length to send; None for a request that has neither a body nor a length."""
+        if self.content is None and self.method not in _METHODS_WITH_LENGTH:
+            return None
+        return len(self.content or b"")
+
+    @property
+    def may_have_been_sent(self) -> bool:
+        """False as long as no byte can have reached the server."""
+        return self.phase in (None, "sending", "waiting for the answer")
 
 
 class AsyncHTTPResponse(Protocol):

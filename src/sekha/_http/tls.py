@@ -56,9 +56,8 @@ def _no_tls() -> ssl.SSLContext:
 def _shared_context(verify: bool | str, cert: tuple[str, ...] | None, trust_env: bool) -> ssl.SSLContext:
     """Return one context for all clients with the same settings: the CA file is read once."""
     if verify is True:
-        import httpx  # for its choice of CA certificates; plain HTTP does without it
-
-        context = httpx.create_ssl_context(trust_env=trust_env)
+        file, folder = _default_authorities(trust_env)
+        context = ssl.create_default_context(cafile=file, capath=folder)
     elif verify is False:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.check_hostname = False
@@ -69,4 +68,16 @@ def _shared_context(verify: bool | str, cert: tuple[str, ...] | None, trust_env:
         context = ssl.create_default_context(cafile=verify)
     if cert is not None:
         context.load_cert_chain(*cert)
+    context.options &= ~getattr(ssl, "OP_IGNORE_UNEXPECTED_EOF", 0)  # an end without close_notify is not the end
     return context
+
+
+def _default_authorities(trust_env: bool) -> tuple[str | None, str | None]:
+    """Return the file or the folder with the CA certificates: of the environment, or Mozilla's, as httpx chooses."""
+    if trust_env and (file := os.environ.get("SSL_CERT_FILE")):
+        return file, None
+    if trust_env and (folder := os.environ.get("SSL_CERT_DIR")):
+        return None, folder
+    import certifi  # plain HTTP does without it
+
+    return certifi.where(), None

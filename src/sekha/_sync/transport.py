@@ -278,7 +278,7 @@ class Transport:
             call.request, state.base_url, options, self._headers(call, accept), time_left=time_left
         )
         retries.start_attempt(http_request)
-        with map_network_errors(endpoint.method, endpoint.path, state.base_url):
+        with map_network_errors(http_request, endpoint.path):
             http_response = state.http_transport().send(http_request)
             call.status = http_response.status
             if stream and 200 <= http_response.status < 300:

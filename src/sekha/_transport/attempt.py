@@ -16,9 +16,6 @@ from sekha.config._settings import DEFAULT_TIMEOUT
 MODEL_TIMEOUT: Final = 300.0
 """Seconds to wait for a response that a model or an embedder works for, where ``timeout`` is not given."""
 
-_METHODS_WITH_LENGTH = ("POST", "PUT", "PATCH")
-"""Methods whose requests have a length even where they have no body."""
-
 
 def make_http_request(
     request: Request[Any], base_url: str, options: CallOptions, headers: Headers, *, time_left: float | None
@@ -32,11 +29,8 @@ def make_http_request(
         headers: The headers that `make_headers` returned.
         time_left: Seconds until the deadline, or None.
     """
-    method, content = request.endpoint.method, request.content
-    if content is not None or method in _METHODS_WITH_LENGTH:
-        headers = (*headers, (b"content-length", b"%d" % len(content or b"")))
-    timeouts = _timeouts(options, request.endpoint, time_left)
-    return HTTPRequest(method, base_url, request.path, headers, content, timeouts, options.deadline_at)
+    method, timeouts = request.endpoint.method, _timeouts(options, request.endpoint, time_left)
+    return HTTPRequest(method, base_url, request.path, headers, request.content, timeouts, options.deadline_at)
 
 
 def _timeouts(options: CallOptions, endpoint: Endpoint[Any], time_left: float | None) -> dict[str, float | None]:
@@ -74,4 +68,4 @@ def make_headers(
         pairs["content-type"] = "application/json"
     if key is not None:
         pairs["authorization"] = f"Bearer {key.reveal()}"
-    return tuple((name.encode("ascii"), value.encode("latin-1")) for name, value in pairs.items())
+    return Headers((name.encode("ascii"), value.encode("latin-1")) for name, value in pairs.items())

@@ -19,7 +19,6 @@ from pydantic import TypeAdapter
 def async_preload() -> None:
     """Import it, once in a process."""
     preload()
-    import_module("sniffio")
     for backend in anyio.get_all_backends():
         if backend in sys.modules:
             with suppress(ImportError):

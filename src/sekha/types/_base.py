@@ -1,8 +1,9 @@
 """What all types are made of: time stamps, numbers, and whether unknown keys are kept or refused."""
 
 import re
-from datetime import datetime, timezone
-from typing import TypeVar, Union
+from datetime import date, datetime, timezone
+from functools import lru_cache
+from typing import Optional, TypeVar, Union
 
 from pydantic import AfterValidator, Field
 from typing_extensions import Annotated
@@ -10,7 +11,9 @@ from typing_extensions import Annotated
 _T = TypeVar("_T")
 
 _TIME = re.compile(
-    r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(?:[.,](\d+))? ?(?:[Zz]|[Uu][Tt][Cc]|([+-]\d\d:?\d\d))?", re.ASCII
+    r"(\d{4}-\d\d-\d\d)[Tt ]((?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d)(?:[.,](\d{1,6})\d*)?"
+    r" ?(?:[Zz]|[Uu][Tt][Cc]|([+-]\d\d:?\d\d))?",
+    re.ASCII,
 )
 
 
@@ -23,16 +26,28 @@ def normalize_timestamp(value: str) -> str:
     match = _TIME.fullmatch(value)
     if match is None:
         return value
-    fraction, offset = match.groups("")
-    zone = f"{offset[:3]}:{offset[-2:]}" if offset else "+00:00"
-    regular = f"{value[:10]}T{value[11:19]}.{fraction[:6]:0<6}{zone}"
-    try:
-        moment = datetime.fromisoformat(regular)
-        if zone == "+00:00":
-            return regular
-        return moment.astimezone(timezone.utc).isoformat(timespec="microseconds")
-    except (ValueError, OverflowError):  # such as a 30th of February
+    day, time, fraction, offset = match.groups("")
+    if not _is_date(day):
         return value
+    moment = f"{day}T{time}.{fraction.ljust(6, '0')}"
+    return _to_utc(moment, offset) or value if offset else f"{moment}+00:00"
+
+
+@lru_cache(maxsize=4096)  # results have many moments of the same days
+def _is_date(text: str) -> bool:
+    try:
+        date.fromisoformat(text)
+    except ValueError:  # such as a 30th of February
+        return False
+    return True
+
+
+def _to_utc(moment: str, offset: str) -> Optional[str]:
+    try:
+        local = datetime.fromisoformat(f"{moment}{offset[:3]}:{offset[-2:]}")
+        return local.astimezone(timezone.utc).isoformat(timespec="microseconds")
+    except (ValueError, OverflowError):  # such as a day before the year 1
+        return None
 
 
 def allow_extra(cls: _T) -> _T:

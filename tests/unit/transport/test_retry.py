@@ -16,7 +16,7 @@ from sekha._api.error_response import error_from_response
 from sekha._api.model import Endpoint, RetryIfUnknown, Service
 from sekha._api.validation import argument_error
 from sekha._concurrency.clock import Clock
-from sekha._http.models import HTTPRequest
+from sekha._http.models import Headers, HTTPRequest
 from sekha._transport.options import CallOptions
 from sekha._transport.retry import MAX_RETRY_AFTER, RetryState, backoff, not_processed, retry_delay
 from sekha.errors import (
@@ -205,7 +205,7 @@ def test_a_wait_that_would_end_after_the_deadline_is_not_begun(
 
 def http_request() -> HTTPRequest:
     """An attempt that may have been sent."""
-    return HTTPRequest("POST", "http://sekha.test", "/x", (), None, {}, None)
+    return HTTPRequest("POST", "http://sekha.test", "/x", Headers([]), None, {}, None)
 
 
 class StillClock(Clock):

@@ -3,24 +3,16 @@
 from __future__ import annotations
 
 import os
-import socket
-from contextlib import suppress
 from traceback import clear_frames
 
 from sekha._concurrency.clock import Clock
 from sekha._concurrency.primitives import AsyncReadGuard
 from sekha._http.http11 import HTTP11, ResponseHead
 from sekha._http.models import HTTPRequest
-from sekha._http.network import (
-    AsyncNetworkStream,
-    ReadError,
-    WriteError,
-    async_has_buffered_data,
-    timeout_before_deadline,
-)
+from sekha._http.network import AsyncNetworkStream, timeout_before_deadline
 
-_WRITE_SIZE = 16 * 1024
-"""Bytes written at a time if there is a deadline: each write may take the time that is left."""
+_WRITE_SIZE = 64 * 1024
+"""Bytes written at a time, each in the time of a write."""
 
 _READ_SIZE = 64 * 1024
 """Bytes read at a time."""
@@ -41,7 +33,6 @@ class AsyncConnection:
         self.deadline_at: float | None = None
         self._pid = os.getpid()
         self._stream = stream
-        self._socket = stream.get_extra_info("socket")  # now: some event loops have none left when it is closed
         self._clock = clock
         self._http = HTTP11()
         self._read_timeout: float | None = None
@@ -52,6 +43,7 @@ class AsyncConnection:
         """Send a request, and wait for the head of its response."""
         self.deadline_at, self._read_timeout = request.deadline_at, request.timeout["read"]
         await self._write(self._http.encode_request(request), request)
+        request.phase = "waiting for the answer"
         while True:
             await self._receive()
             if (head := self._http.response_head()) is not None:
@@ -69,7 +61,7 @@ class AsyncConnection:
 
     def is_stale(self) -> bool:
         """Return whether the server has closed it while it was idle, or has sent something unasked."""
-        return bool(self._stream.get_extra_info("is_readable")) or async_has_buffered_data(self._stream)
+        return self._stream.has_unread_data()
 
     async def aclose(self) -> None:
         """Close it, after the task or thread that still reads from it was interrupted."""
@@ -89,21 +81,18 @@ class AsyncConnection:
         if not self.owned_by_this_process():
             return
         self._is_shut_down = True
-        with suppress(OSError):
-            if isinstance(self._socket, socket.socket):
-                socket.socket.shutdown(self._socket, socket.SHUT_RDWR)  # the method of an SSLSocket would do more
-            else:  # the socket objects of some event loops have no shutdown()
-                with socket.fromfd(self._socket.fileno(), socket.AF_INET, socket.SOCK_STREAM) as copy:
-                    copy.shutdown(socket.SHUT_RDWR)
+        self._stream.shut_down()
 
     async def _write(self, data: bytes, request: HTTPRequest) -> None:
-        size = _WRITE_SIZE if self.deadline_at is not None else len(data)
+        """Send a request, the head and the start of its body at once."""
         try:
-            for start in range(0, len(data), size):
-                seconds = self._timeout(request.timeout["write"], sent=start > 0)
-                request.may_have_been_sent = True
-                await self._stream.write(data[start : start + size], seconds)
-        except WriteError:
+            for start in range(0, len(data), _WRITE_SIZE):
+                seconds = self._timeout(request.timeout["write"])
+                request.phase = "sending"
+                await self._stream.write(data[start : start + _WRITE_SIZE], seconds)
+        except TimeoutError:
+            raise
+        except OSError:
             pass  # a server that does not read to the end may have sent a response all the same
         except BaseException as error:  # the frames of a cancelled call may be shown, and these hold the key
             data = b""
@@ -113,10 +102,10 @@ class AsyncConnection:
 
     async def _receive(self) -> None:
         with self._read_guard:
-            data = await self._stream.read(_READ_SIZE, self._timeout(self._read_timeout, sent=True))
+            data = await self._stream.read(_READ_SIZE, self._timeout(self._read_timeout))
             if self._is_shut_down:  # by this process: it is not the server that ended the response
-                raise ReadError("the connection was closed by the client")
+                raise ConnectionAbortedError("the connection was closed by the client")
             self._http.receive_data(data)
 
-    def _timeout(self, seconds: float | None, *, sent: bool) -> float | None:
-        return timeout_before_deadline(seconds, self.deadline_at, self._clock.now, sent=sent)
+    def _timeout(self, seconds: float | None) -> float | None:
+        return timeout_before_deadline(seconds, self.deadline_at, self._clock.now)

@@ -12,7 +12,7 @@ from sekha._concurrency.clock import Clock
 from sekha._concurrency.primitives import AsyncWakeup
 from sekha._http.http11 import ResponseHead
 from sekha._http.models import KEEPALIVE_EXPIRY, HTTPRequest, origin
-from sekha._http.network import AsyncNetwork, PoolTimeout, ReadError, timeout_before_deadline
+from sekha._http.network import AsyncNetwork, timeout_before_deadline
 from sekha._http.pool_state import PoolState
 from sekha.errors import SekhaClosedError
 
@@ -47,7 +47,7 @@ class AsyncPool:
 
     async def send(self, request: HTTPRequest) -> AsyncPooledResponse:
         """Send a request; return the response when its head has arrived. Closing it releases the connection."""
-        request.may_have_been_sent = False
+        request.phase = "waiting for a free connection"
         connection = await self._acquire(request)
         try:
             head = await connection.exchange(request)
@@ -82,6 +82,7 @@ class AsyncPool:
         try:
             if idle is not None:
                 await idle.aclose()
+            request.phase = "connecting"
             connection = await self._connect(timeouts["connect"], deadline_at)
             try:
                 self._state.attach(connection, replaces=idle)
@@ -114,7 +115,7 @@ class AsyncPool:
                         await self._release(waiter.connection)
                 raise
             if self._state.cancel_wait(waiter):
-                raise PoolTimeout
+                raise TimeoutError("timed out")
         return waiter.connection
 
     async def _connect(self, seconds: float | None, deadline_at: float | None) -> AsyncConnection:
@@ -123,14 +124,14 @@ class AsyncPool:
         stream = await self._network.connect_tcp(host, port, self._timeout(seconds, deadline_at))
         try:
             if self._ssl_context is not None:
-                stream = await stream.start_tls(self._ssl_context, host, self._timeout(seconds, deadline_at))
+                await stream.start_tls(self._ssl_context, host, self._timeout(seconds, deadline_at))
         except BaseException:
             await stream.aclose()
             raise
         return AsyncConnection(stream, self._clock)
 
     def _timeout(self, seconds: float | None, deadline_at: float | None) -> float | None:
-        return timeout_before_deadline(seconds, deadline_at, self._clock.now, sent=False)
+        return timeout_before_deadline(seconds, deadline_at, self._clock.now)
 
     async def _release(self, connection: AsyncConnection | None) -> None:
         """Give a slot back: with its connection, if that can be used again."""
@@ -168,7 +169,7 @@ class AsyncPooledResponse(AsyncIterator[bytes]):
 
     async def __anext__(self) -> bytes:
         if self._released.locked():
-            raise ReadError("the answer was closed")
+            raise ConnectionAbortedError("the answer was closed")
         chunk = await self._connection.next_chunk()
         if not chunk:
             raise StopAsyncIteration

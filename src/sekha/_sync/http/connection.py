@@ -5,24 +5,16 @@
 from __future__ import annotations
 
 import os
-import socket
-from contextlib import suppress
 from traceback import clear_frames
 
 from sekha._concurrency.clock import Clock
 from sekha._concurrency.primitives import ReadGuard
 from sekha._http.http11 import HTTP11, ResponseHead
 from sekha._http.models import HTTPRequest
-from sekha._http.network import (
-    NetworkStream,
-    ReadError,
-    WriteError,
-    has_buffered_data,
-    timeout_before_deadline,
-)
+from sekha._http.network import NetworkStream, timeout_before_deadline
 
-_WRITE_SIZE = 16 * 1024
-"""Bytes written at a time if there is a deadline: each write may take the time that is left."""
+_WRITE_SIZE = 64 * 1024
+"""Bytes written at a time, each in the time of a write."""
 
 _READ_SIZE = 64 * 1024
 """Bytes read at a time."""
@@ -43,7 +35,6 @@ class Connection:
         self.deadline_at: float | None = None
         self._pid = os.getpid()
         self._stream = stream
-        self._socket = stream.get_extra_info("socket")  # now: some event loops have none left when it is closed
         self._clock = clock
         self._http = HTTP11()
         self._read_timeout: float | None = None
@@ -54,6 +45,7 @@ class Connection:
         """Send a request, and wait for the head of its response."""
         self.deadline_at, self._read_timeout = request.deadline_at, request.timeout["read"]
         self._write(self._http.encode_request(request), request)
+        request.phase = "waiting for the answer"
         while True:
             self._receive()
             if (head := self._http.response_head()) is not None:
@@ -71,7 +63,7 @@ class Connection:
 
     def is_stale(self) -> bool:
         """Return whether the server has closed it while it was idle, or has sent something unasked."""
-        return bool(self._stream.get_extra_info("is_readable")) or has_buffered_data(self._stream)
+        return self._stream.has_unread_data()
 
     def close(self) -> None:
         """Close it, after the task or thread that still reads from it was interrupted."""
@@ -91,21 +83,18 @@ class Connection:
         if not self.owned_by_this_process():
             return
         self._is_shut_down = True
-        with suppress(OSError):
-            if isinstance(self._socket, socket.socket):
-                socket.socket.shutdown(self._socket, socket.SHUT_RDWR)  # the method of an SSLSocket would do more
-            else:  # the socket objects of some event loops have no shutdown()
-                with socket.fromfd(self._socket.fileno(), socket.AF_INET, socket.SOCK_STREAM) as copy:
-                    copy.shutdown(socket.SHUT_RDWR)
+        self._stream.shut_down()
 
     def _write(self, data: bytes, request: HTTPRequest) -> None:
-        size = _WRITE_SIZE if self.deadline_at is not None else len(data)
+        """Send a request, the head and the start of its body at once."""
         try:
-            for start in range(0, len(data), size):
-                seconds = self._timeout(request.timeout["write"], sent=start > 0)
-                request.may_have_been_sent = True
-                self._stream.write(data[start : start + size], seconds)
-        except WriteError:
+            for start in range(0, len(data), _WRITE_SIZE):
+                seconds = self._timeout(request.timeout["write"])
+                request.phase = "sending"
+                self._stream.write(data[start : start + _WRITE_SIZE], seconds)
+        except TimeoutError:
+            raise
+        except OSError:
             pass  # a server that does not read to the end may have sent a response all the same
         except BaseException as error:  # the frames of a cancelled call may be shown, and these hold the key
             data = b""
@@ -115,10 +104,10 @@ class Connection:
 
     def _receive(self) -> None:
         with self._read_guard:
-            data = self._stream.read(_READ_SIZE, self._timeout(self._read_timeout, sent=True))
+            data = self._stream.read(_READ_SIZE, self._timeout(self._read_timeout))
             if self._is_shut_down:  # by this process: it is not the server that ended the response
-                raise ReadError("the connection was closed by the client")
+                raise ConnectionAbortedError("the connection was closed by the client")
             self._http.receive_data(data)
 
-    def _timeout(self, seconds: float | None, *, sent: bool) -> float | None:
-        return timeout_before_deadline(seconds, self.deadline_at, self._clock.now, sent=sent)
+    def _timeout(self, seconds: float | None) -> float | None:
+        return timeout_before_deadline(seconds, self.deadline_at, self._clock.now)

@@ -76,10 +76,11 @@ class _HTTPXResponse:
 
 
 def _httpx_request(request: HTTPRequest) -> httpx.Request:
+    length = request.content_length
     made = httpx.Request(
         request.method,
         request.base_url + request.path,
-        headers=request.headers,
+        headers=[*request.headers.pairs, *([] if length is None else [(b"content-length", b"%d" % length)])],
         content=request.content,
         extensions={"timeout": request.timeout},
     )

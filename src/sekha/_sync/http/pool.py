@@ -14,7 +14,7 @@ from sekha._concurrency.clock import Clock
 from sekha._concurrency.primitives import Wakeup
 from sekha._http.http11 import ResponseHead
 from sekha._http.models import KEEPALIVE_EXPIRY, HTTPRequest, origin
-from sekha._http.network import Network, PoolTimeout, ReadError, timeout_before_deadline
+from sekha._http.network import Network, timeout_before_deadline
 from sekha._http.pool_state import PoolState
 from sekha.errors import SekhaClosedError
 
@@ -49,7 +49,7 @@ class Pool:
 
     def send(self, request: HTTPRequest) -> PooledResponse:
         """Send a request; return the response when its head has arrived. Closing it releases the connection."""
-        request.may_have_been_sent = False
+        request.phase = "waiting for a free connection"
         connection = self._acquire(request)
         try:
             head = connection.exchange(request)
@@ -84,6 +84,7 @@ class Pool:
         try:
             if idle is not None:
                 idle.close()
+            request.phase = "connecting"
             connection = self._connect(timeouts["connect"], deadline_at)
             try:
                 self._state.attach(connection, replaces=idle)
@@ -116,7 +117,7 @@ class Pool:
                         self._release(waiter.connection)
                 raise
             if self._state.cancel_wait(waiter):
-                raise PoolTimeout
+                raise TimeoutError("timed out")
         return waiter.connection
 
     def _connect(self, seconds: float | None, deadline_at: float | None) -> Connection:
@@ -125,14 +126,14 @@ class Pool:
         stream = self._network.connect_tcp(host, port, self._timeout(seconds, deadline_at))
         try:
             if self._ssl_context is not None:
-                stream = stream.start_tls(self._ssl_context, host, self._timeout(seconds, deadline_at))
+                stream.start_tls(self._ssl_context, host, self._timeout(seconds, deadline_at))
         except BaseException:
             stream.close()
             raise
         return Connection(stream, self._clock)
 
     def _timeout(self, seconds: float | None, deadline_at: float | None) -> float | None:
-        return timeout_before_deadline(seconds, deadline_at, self._clock.now, sent=False)
+        return timeout_before_deadline(seconds, deadline_at, self._clock.now)
 
     def _release(self, connection: Connection | None) -> None:
         """Give a slot back: with its connection, if that can be used again."""
@@ -170,7 +171,7 @@ class PooledResponse(Iterator[bytes]):
 
     def __next__(self) -> bytes:
         if self._released.locked():
-            raise ReadError("the answer was closed")
+            raise ConnectionAbortedError("the answer was closed")
         chunk = self._connection.next_chunk()
         if not chunk:
             raise StopIteration
