@@ -47,7 +47,7 @@ async def asyncio_rates(url: str, callers: int, rounds: int) -> list[float]:
                 await all_at_once(lambda: client.controller.query("docker", limit=HITS), 100)
                 ours = await all_at_once(lambda: client.controller.query("docker", limit=HITS), callers)
                 others = await all_at_once(theirs, callers)
-                figures.append((others or math.inf) / (ours or math.inf))  # httpx may not have finished one
+                figures.append(others.per_call("wall") / ours.per_call("wall"))  # httpx may not have finished one
     return figures
 
 
