@@ -106,6 +106,12 @@ def network_errors() -> ErrorClasses:
     return _loaded_classes().network
 
 
+def is_timeout(error: BaseException) -> bool:
+    """Return whether a timeout of ours ended a wait; the system has timeouts of its own, which have a number."""
+    timeouts = tuple(cls for cls, _ in _loaded_classes().timeouts)
+    return isinstance(error, timeouts) or (isinstance(error, TimeoutError) and error.errno is None)
+
+
 class map_network_errors:
     """Context manager that turns every error of the network into one of ours.
 

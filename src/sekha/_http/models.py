@@ -116,10 +116,12 @@ class AsyncHTTPResponse(Protocol):
     Attributes:
         status: HTTP status.
         headers: Response headers, names in lower case.
+        resumable: Whether reading can go on after a read was cancelled.
     """
 
     status: int
     headers: Mapping[str, str]
+    resumable: bool
 
     def iter_raw(self) -> AsyncIterator[bytes]:
         """Iterate over the body as it arrives, still compressed; may be called once."""
@@ -141,6 +143,7 @@ class HTTPResponse(Protocol):
 
     status: int
     headers: Mapping[str, str]
+    resumable: bool
 
     def iter_raw(self) -> Iterator[bytes]:
         """Iterate over the body as it arrives, still compressed; may be called once."""

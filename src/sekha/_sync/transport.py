@@ -14,7 +14,7 @@ from tenacity import Retrying
 
 from sekha._api.chat_stream import ChatStreamDecoder
 from sekha._api.compat.error_overrides import add_hints
-from sekha._api.model import Request, Response, Service
+from sekha._api.model import Request, Service
 from sekha._concurrency.clock import Clock
 from sekha._concurrency.primitives import PerProcess, Semaphore, move_on_after
 from sekha._http.error_mapping import map_network_errors
@@ -24,7 +24,14 @@ from sekha._http.tls import context_for_pool, read_certificates
 from sekha._transport.attempt import make_headers, make_http_request
 from sekha._transport.instrumentation import Instrumentation
 from sekha._transport.listeners import CallContext
-from sekha._transport.options import CallOptions, deadline_error, deadline_message, merge_keys, option_overrides
+from sekha._transport.options import (
+    TIMER_TOLERANCE,
+    CallOptions,
+    deadline_error,
+    deadline_message,
+    merge_keys,
+    option_overrides,
+)
 from sekha._transport.preload import preload
 from sekha._transport.rate_limit import RateLimiter
 from sekha._transport.retry import RetryState
@@ -35,19 +42,16 @@ from sekha.errors import (
     SekhaAPIError,
     SekhaClosedError,
     SekhaConfigError,
-    SekhaDecodeError,
     SekhaError,
     SekhaRateLimitError,
     SekhaTimeoutError,
 )
 
+from .body import read_error_body, read_whole
 from .http.pool import Pool
-from .stream import Stream, close_quietly, iter_decoded
+from .stream import Stream
 
 T = TypeVar("T")
-
-_TIMER_TOLERANCE = 0.001
-"""Seconds by which a timeout may come before the deadline that it stands for."""
 
 
 class ServerState:
@@ -281,20 +285,24 @@ class Transport:
         with map_network_errors(http_request, endpoint.path):
             http_response = state.http_transport().send(http_request)
             call.status = http_response.status
-            if stream and 200 <= http_response.status < 300:
-                return self._make_stream(http_response, call)
-            response = self._read(http_response, options)
+            succeeded = 200 <= http_response.status < 300
+            if stream and succeeded:
+                return self._make_stream(http_response, call, http_request.timeout["read"])
+            read = read_whole if succeeded else read_error_body
+            response = read(http_response, state.max_response_bytes, options, state.clock)
         return endpoint.parser.parse(response, endpoint)
 
-    def _make_stream(self, http_response: HTTPResponse, call: CallContext) -> Stream:
+    def _make_stream(
+        self, http_response: HTTPResponse, call: CallContext, read_timeout: float | None
+    ) -> Stream:
         endpoint, state = call.request.endpoint, self._state
         decoder = ChatStreamDecoder(
-            events="event-stream" in http_response.headers.get("content-type", ""),
+            events="event-stream" in http_response.headers.get("content-type", "").lower(),
             limit=state.max_response_bytes,
             method=endpoint.method,
             path=endpoint.path,
         )
-        return Stream(http_response, decoder, call.options, state.clock, self._keys.values())
+        return Stream(http_response, decoder, call.options, state.clock, self._keys.values(), read_timeout)
 
     def _headers(self, call: CallContext, accept: str) -> Headers:
         """Return the headers of an attempt, cached for all that have the same."""
@@ -313,33 +321,13 @@ class Transport:
                 self._header_cache[service, accept, has_body] = headers
         return headers
 
-    def _read(self, http_response: HTTPResponse, options: CallOptions) -> Response:
-        """Read a whole response, bounded in size and time; the connection is released afterwards."""
-        limit, clock = self._state.max_response_bytes, self._state.clock
-        chunks: list[bytes] = []
-        size = 0
-        try:
-            for chunk in iter_decoded(http_response):
-                size += len(chunk)
-                if size > limit:
-                    raise SekhaDecodeError(
-                        f"the answer is longer than max_response_bytes={limit}", status_code=http_response.status
-                    )
-                chunks.append(chunk)
-                left = options.time_left(clock.now())
-                if left is not None and left <= 0:
-                    raise deadline_error(options, sent=True)
-        finally:
-            close_quietly(http_response)
-        return Response(http_response.status, http_response.headers, b"".join(chunks))
-
     def _finalize_error(
         self, error: SekhaError, retries: RetryState, options: CallOptions, outer_exception: BaseException | None
     ) -> SekhaError:
         """Return the error as the caller sees it: with all that is known of the call, and without keys."""
         state, service = self._state, retries.endpoint.service
         left = options.time_left(state.clock.now())
-        if isinstance(error, SekhaTimeoutError) and left is not None and left <= _TIMER_TOLERANCE:
+        if isinstance(error, SekhaTimeoutError) and left is not None and left <= TIMER_TOLERANCE:
             error.message = deadline_message(options)
         if isinstance(error, SekhaAPIError):
             key = self._keys.get(service)

@@ -44,6 +44,7 @@ class AsyncHTTPXTransport:
 
 
 class _AsyncHTTPXResponse:
+    resumable = False  # what is cancelled while it reads ends the generators of httpx, which are then exhausted
     _chunks: AsyncIterator[bytes] | None = None
 
     def __init__(self, response: httpx.Response) -> None:

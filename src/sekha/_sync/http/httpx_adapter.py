@@ -46,6 +46,7 @@ class HTTPXTransport:
 
 
 class _HTTPXResponse:
+    resumable = False  # what is cancelled while it reads ends the generators of httpx, which are then exhausted
     _chunks: Iterator[bytes] | None = None
 
     def __init__(self, response: httpx.Response) -> None:
