@@ -14,7 +14,7 @@ from sekha._transport.options import CallOptions, deadline_error
 from sekha.errors import SekhaDecodeError
 
 _BOM = b"\xef\xbb\xbf"
-_MAX_ERROR_BODY = 1024 * 1024
+_MAX_ERROR_BODY = 256 * 1024
 """Bytes of the body of an error that are read; it only explains the status."""
 _ERROR_BODY_TIMEOUT = 5.0
 """Seconds that reading such a body may take; it mostly comes together with the head."""

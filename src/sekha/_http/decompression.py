@@ -99,15 +99,15 @@ def decompress_readable(content_encoding: str, data: bytes, limit: int) -> tuple
     """
     if not is_compressed(content_encoding):
         return data, ""
-    decompressor, content = Decompressor(content_encoding, 0), b""
+    decompressor, content = Decompressor(content_encoding, 0), bytearray()
     try:
         for chunk in decompressor.feed(data):
             content += chunk
             if len(content) > limit:
-                return content[:limit], f"the answer is longer than {limit} bytes"
+                return bytes(content[:limit]), f"the answer is longer than {limit} bytes"
     except SekhaDecodeError as error:
-        return (data, "") if not content and _is_text(data) else (content, error.message)
-    return content, "" if decompressor.is_whole else "the compressed answer ends early"
+        return (data, "") if not content and _is_text(data) else (bytes(content), error.message)
+    return bytes(content), "" if decompressor.is_whole else "the compressed answer ends early"
 
 
 def _is_text(data: bytes) -> bool:
