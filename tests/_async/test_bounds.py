@@ -62,7 +62,7 @@ async def test_a_long_answer_is_refused(length: bool, make: MakeClient, server: 
 @pytest.mark.parametrize("status", [500, 422])
 async def test_a_long_error_is_read_up_to_the_limit(status: int, make: MakeClient, server: FakeServer) -> None:
     server.on(f"PUT /api/v1/conversations/{ID}/pin", text("x" * 20_000, status))
-    with pytest.raises(SekhaAPIError, match="xxx.*longer than 10000 bytes") as caught:
+    with pytest.raises(SekhaAPIError, match=r"xxx.*longer than 10000 bytes") as caught:
         await make(max_response_bytes=10_000, max_retries=0).controller.pin_conversation(ID)
     assert caught.value.status_code == status
 
