@@ -24,6 +24,7 @@ from sekha.types import ChatChoice, ChatCompletion, ChatCompletionChunk, ChatMes
 
 _COMMON_KEYS = ("id", "created", "model")
 """Keys that are the same in all chunks of a completion."""
+_BOM: Final = b"\xef\xbb\xbf"
 _CHUNK_KEYS: Final = frozenset({*_COMMON_KEYS, "object", "choices", "usage", "error", "provider", "system_fingerprint"})
 """Keys of chunks; an event that has others, and no choices and no usage, is not understood."""
 _KEEP_ALIVES: Final = frozenset({"ping", "keepalive", "keep-alive", "keep_alive", "heartbeat"})
@@ -53,7 +54,7 @@ def body_kind(start: bytes, *, events: bool) -> Literal["events", "plain"] | Non
         start: The bytes so far.
         events: What the ``Content-Type`` says, which decides where the bytes could be anything.
     """
-    first = start.removeprefix(b"\xef\xbb\xbf").lstrip()
+    first = b"" if _BOM.startswith(start) else start.removeprefix(_BOM).lstrip()
     if first[:1] in (b"{", b"[", b"<"):
         return "plain"
     if first.startswith(_FIELDS):
@@ -280,7 +281,7 @@ class ChatStreamDecoder:
         return self._accept(chunk)
 
     def _decode_plain_completion(self, body: bytes) -> Iterator[ChatCompletionChunk]:
-        body = body.removeprefix(b"\xef\xbb\xbf")
+        body = body.removeprefix(_BOM)
         try:
             data: object = from_json(body)
         except ValueError:
@@ -289,6 +290,9 @@ class ChatStreamDecoder:
             raise self._server_error(body.decode("utf-8", "replace"))
         chunks = completion_to_chunks(data)
         if chunks is None:
+            failure = find_failure(as_object(data) or {})
+            if failure is not None:
+                raise self._server_error(json.dumps(failure))
             raise self._decode_error("it is no chat completion", body, show=True)
         for chunk in chunks:
             yield self._validate(normalize_chunk(chunk), "")

@@ -39,6 +39,10 @@ class RetryIfUnknown(Enum):
 # Responses
 
 
+_KEYS_OF_ERRORS_TOO = frozenset({"created", "id", "model", "object", "status"})
+"""Keys that an error may share with a result."""
+
+
 class Response(NamedTuple):
     """A response of a server.
 
@@ -155,7 +159,7 @@ class ResponseParser(Generic[T]):
             data = as_object(response.json()) or {}
         except ValueError:
             return False
-        result_keys: frozenset[str] = getattr(self._schema, "__required_keys__", frozenset())
+        result_keys: frozenset[str] = getattr(self._schema, "__required_keys__", frozenset()) - _KEYS_OF_ERRORS_TOO
         return any(  # a tool has an envelope around its result
             has_error(found, certain=self._schema in (None, str)) and not result_keys & set(found)
             for found in (data, as_object(get(data, "data")) or {})

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 from sekha._api.compat.health import model_down_error
-from sekha._api.error_response import error_in_success
+from sekha._api.error_response import error_in_success, has_error
 from sekha._api.model import Response
 from sekha._utils.json_access import as_list, as_object, get
 from sekha.errors import BODY_LIMIT
@@ -29,7 +29,7 @@ def normalize_completion(response: Response) -> object:
         return data
     for choice in _choices(found):
         _normalize_choice(choice, "message")
-    failure = find_failure(found)
+    failure = found if not found.get("choices") and has_error(found) else find_failure(found)
     if failure is not None:
         error = error_in_success("", "", response.headers, json.dumps(failure).encode(), status=response.status)
         error.body = response.text[:BODY_LIMIT]
