@@ -216,7 +216,7 @@ def _find_message(data: object, depth: int = 0) -> tuple[str, int | str | None]:
     code = own_code if isinstance(own_code, (int, str)) and not isinstance(own_code, bool) else None
     for key in _MESSAGE_KEYS:
         value = found.get(key)
-        if isinstance(value, dict) and depth < _MAX_NESTING:  # {"error": {"message": ..., "code": ...}}
+        if depth < _MAX_NESTING:  # {"error": {"message": ..., "code": ...}}
             message, inner_code = _find_message(value, depth + 1)
             if message:
                 return message, code if inner_code is None else inner_code

@@ -159,7 +159,8 @@ class ResponseParser(Generic[T]):
             data = as_object(response.json()) or {}
         except ValueError:
             return False
-        result_keys: frozenset[str] = getattr(self._schema, "__required_keys__", frozenset()) - _KEYS_OF_ERRORS_TOO
+        required: frozenset[str] = getattr(self._schema, "__required_keys__", _KEYS_OF_ERRORS_TOO)
+        result_keys = required - _KEYS_OF_ERRORS_TOO
         return any(  # a tool has an envelope around its result
             has_error(found, certain=self._schema in (None, str)) and not result_keys & set(found)
             for found in (data, as_object(get(data, "data")) or {})

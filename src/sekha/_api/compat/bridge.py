@@ -60,7 +60,8 @@ def _normalize_choice(choice: dict[str, Any], key: str) -> None:
     _with_integers(choice, "index")
     message = as_object(choice.get(key)) or {}
     content = message.get("content")
-    parts = [content] if isinstance(content, dict) else as_list(content)
+    part = as_object(content)
+    parts: list[Any] | None = as_list(content) if part is None else [part]
     if parts is not None and all(
         isinstance(part, str) or get(part, "type") or get(part, "text") is not None for part in parts
     ):
