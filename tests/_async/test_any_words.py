@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import threading
 from typing import Any
@@ -252,6 +253,28 @@ async def test_what_is_no_stream_of_events_is_read_under_any_content_type(
         assert words in error.message
         assert error.body == data.decode()
         assert error.may_have_been_applied is True
+
+
+@pytest.mark.promise("C5", "S5")
+async def test_a_stream_that_cannot_be_decompressed_is_an_error_with_the_text_so_far(
+    client: AsyncSekhaClient, bridge: FakeServer
+) -> None:
+    start = head(content_type="text/event-stream", content_encoding="gzip", transfer_encoding="chunked") + b"\r\n"
+    packed = gzip.compress(STORY[0])
+    bridge.on(CHAT, raw(start, *in_chunks(packed, 0.02, b"no gzip")), body(b"x", 200, content_encoding="br"))
+    for text in ("Half an ", ""):
+        error = await failing(await client.bridge.stream_complete(MESSAGES), SekhaDecodeError)
+        assert (error.text, error.may_have_been_applied, error.path) == (text, True, "/v1/chat/completions")
+
+
+@pytest.mark.parametrize("value", [None, False, ""])
+async def test_an_answer_with_an_empty_error_is_an_answer(
+    value: Any, client: AsyncSekhaClient, bridge: FakeServer
+) -> None:
+    stream = await begin(client, bridge, chunked(event({**choice("stop", TEXT, error=value), "error": value}), DONE))
+    assert await stream.get_final_text() == TEXT
+    bridge.on(CHAT, answer({**facts.COMPLETION, "error": value}))
+    await client.bridge.complete(MESSAGES)
 
 
 # Odd chunks

@@ -19,7 +19,7 @@ from sekha._http.models import AsyncHTTPResponse, shorter_timeout
 from sekha._transport.options import TIMER_TOLERANCE, CallOptions, deadline_message
 from sekha._utils.public import exported_from_sekha
 from sekha._utils.redaction import Secret, redact
-from sekha.errors import SekhaClosedError, SekhaError, SekhaTimeoutError
+from sekha.errors import SekhaClosedError, SekhaDecodeError, SekhaError, SekhaTimeoutError
 from sekha.types import ChatCompletion, ChatCompletionChunk
 
 from .body import close_quietly, iter_decoded
@@ -92,6 +92,8 @@ class AsyncStream(AsyncIterationGuard):
                     await self._read_more()
         except SekhaError as error:
             error.text = self._decoder.accumulator.text
+            if isinstance(error, SekhaDecodeError):  # also that of a body that cannot be decompressed
+                vars(error).update(self._decoder.call_details)
             self._error = redact(error, self._secrets, outer_exception)
             await self.aclose()
             raise self._error from error.__cause__

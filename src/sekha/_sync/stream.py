@@ -21,7 +21,7 @@ from sekha._http.models import HTTPResponse, shorter_timeout
 from sekha._transport.options import TIMER_TOLERANCE, CallOptions, deadline_message
 from sekha._utils.public import exported_from_sekha
 from sekha._utils.redaction import Secret, redact
-from sekha.errors import SekhaClosedError, SekhaError, SekhaTimeoutError
+from sekha.errors import SekhaClosedError, SekhaDecodeError, SekhaError, SekhaTimeoutError
 from sekha.types import ChatCompletion, ChatCompletionChunk
 
 from .body import close_quietly, iter_decoded
@@ -94,6 +94,8 @@ class Stream(IterationGuard):
                     self._read_more()
         except SekhaError as error:
             error.text = self._decoder.accumulator.text
+            if isinstance(error, SekhaDecodeError):  # also that of a body that cannot be decompressed
+                vars(error).update(self._decoder.call_details)
             self._error = redact(error, self._secrets, outer_exception)
             self.close()
             raise self._error from error.__cause__

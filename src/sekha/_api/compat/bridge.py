@@ -14,6 +14,8 @@ from sekha._api.model import Response
 from sekha._utils.json_access import as_list, as_object, get
 from sekha.errors import BODY_LIMIT
 
+_NO_ERROR = (None, False, "")
+"""Values of ``error`` in an answer that is none."""
 _DIGITS = re.compile(r"[0-9]{1,18}")
 
 
@@ -40,10 +42,10 @@ def normalize_completion(response: Response) -> object:
 
 def find_failure(data: Mapping[str, Any]) -> Mapping[str, Any] | None:
     """Return the part of a completion or chunk that says that the model failed; None if it does not say so."""
-    if data.get("error") or data.get("Error"):
+    if data.get("error", data.get("Error")) not in _NO_ERROR:
         return data
     for choice in _choices(data):
-        if choice.get("error"):
+        if choice.get("error") not in _NO_ERROR:
             return choice
         reason = choice.get("finish_reason")
         if isinstance(reason, str) and "error" in reason.lower():
