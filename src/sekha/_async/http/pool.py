@@ -11,12 +11,12 @@ from ssl import SSLContext
 from sekha._concurrency.clock import Clock
 from sekha._concurrency.primitives import AsyncWakeup
 from sekha._http.http11 import ResponseHead
-from sekha._http.models import KEEPALIVE_EXPIRY, HTTPRequest, origin
-from sekha._http.network import AsyncNetwork, timeout_before_deadline
+from sekha._http.models import KEEPALIVE_EXPIRY, HTTPRequest, origin, timeout_before_deadline
 from sekha._http.pool_state import PoolState
 from sekha.errors import SekhaClosedError
 
 from .connection import AsyncConnection
+from .network import AsyncNetwork
 
 _SWEEP_INTERVAL = 1.0
 """Seconds after which a waiting caller looks for connections that were abandoned in the meantime; it grows with the

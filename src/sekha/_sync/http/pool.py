@@ -13,12 +13,12 @@ from ssl import SSLContext
 from sekha._concurrency.clock import Clock
 from sekha._concurrency.primitives import Wakeup
 from sekha._http.http11 import ResponseHead
-from sekha._http.models import KEEPALIVE_EXPIRY, HTTPRequest, origin
-from sekha._http.network import Network, timeout_before_deadline
+from sekha._http.models import KEEPALIVE_EXPIRY, HTTPRequest, origin, timeout_before_deadline
 from sekha._http.pool_state import PoolState
 from sekha.errors import SekhaClosedError
 
 from .connection import Connection
+from .network import Network
 
 _SWEEP_INTERVAL = 1.0
 """Seconds after which a waiting caller looks for connections that were abandoned in the meantime; it grows with the
