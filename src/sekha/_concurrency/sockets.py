@@ -6,7 +6,7 @@ import math
 import select
 import socket
 from collections.abc import Awaitable, Callable, Sequence
-from functools import partial
+from contextlib import suppress
 from typing import Any
 
 import anyio
@@ -16,37 +16,37 @@ from sekha._concurrency.primitives import async_move_on_after
 AddressInfo = tuple[int, int, int, str, Any]
 """Family, type, protocol, name and address, as `socket.getaddrinfo` has them."""
 
+_Wait = Callable[[socket.socket], Awaitable[None]]
+
 
 async def async_wait_for(
     readers: Sequence[socket.socket], writers: Sequence[socket.socket], seconds: float | None
 ) -> bool:
-    """Wait until one of the sockets can be read or written; return False if the time was over first.
-
-    Raises:
-        ClosedResourceError: Another task has closed it.
-    """
-    waits: list[Callable[[], Awaitable[None]]] = [
-        *(partial(anyio.wait_readable, sock) for sock in readers),
-        *(partial(anyio.wait_writable, sock) for sock in writers),
-    ]
+    """Wait until one of the sockets can be read or written, or is closed; return False if the time was over first."""
+    waits = [*((anyio.wait_readable, sock) for sock in readers), *((anyio.wait_writable, sock) for sock in writers)]
     with async_move_on_after(seconds):
         if len(waits) == 1:
-            await waits[0]()
+            await _ready(*waits[0])
         else:
-            await _first_of(waits)
+            await _first_ready(waits)
         return True
     return False
 
 
-async def _first_of(waits: Sequence[Callable[[], Awaitable[None]]]) -> None:
+async def _ready(wait: _Wait, sock: socket.socket) -> None:
+    with suppress(anyio.ClosedResourceError):
+        await wait(sock)
+
+
+async def _first_ready(waits: Sequence[tuple[_Wait, socket.socket]]) -> None:
     async with anyio.create_task_group() as tasks:
 
-        async def one(wait: Callable[[], Awaitable[None]]) -> None:
-            await wait()
+        async def one(wait: _Wait, sock: socket.socket) -> None:
+            await _ready(wait, sock)
             tasks.cancel_scope.cancel()
 
-        for wait in waits:
-            tasks.start_soon(one, wait)
+        for wait, sock in waits:
+            tasks.start_soon(one, wait, sock)
 
 
 def wait_for(readers: Sequence[socket.socket], writers: Sequence[socket.socket], seconds: float | None) -> bool:

@@ -137,6 +137,8 @@ class NetworkStream:
         readers, writers = self._socket.waits_for(writing=writing)
         if not wait_for(readers, writers, limit.left()):
             raise TimeoutError("timed out")
+        if self._socket.sock.fileno() < 0:
+            raise ConnectionAbortedError("the connection was closed by the client")
 
 
 class _TimeLimit:
