@@ -23,10 +23,11 @@ _FIELD = rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):(" + _TEXT + rb")\r\n"
 _REQUEST_LINE = re.compile(rb"[A-Z]+ /[!-~]* HTTP/1\.1\r\n")
 _STATUS_LINE = re.compile(rb"HTTP/1\.([01]) ([1-5][0-9][0-9])(?: " + _TEXT + rb")?\r\n")
 _HEADER = re.compile(_FIELD)
-_TRAILERS = re.compile(rb"(?:" + _FIELD + rb")*\r\n")
+_TRAILERS = re.compile(rb"(?:(?!content-length:|transfer-encoding:)" + _FIELD + rb")*\r\n", re.IGNORECASE)
 _NEVER_IN_A_HEAD = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|(?<!\r)\n|\r[^\n]")
 _LENGTH = re.compile(r"([0-9]{1,18})([\t ]*,[\t ]*\1)*")  # repeated ones are equal
-_CLOSE = re.compile(r"(?:^|,)[\t ]*close[\t ]*(?:,|$)", re.IGNORECASE)
+_CHUNKED = re.compile(r"chunked", re.IGNORECASE | re.ASCII)  # as text, a Kelvin sign is a k
+_CLOSE = re.compile(r"(?:^|,)[\t ]*close[\t ]*(?:,|$)", re.IGNORECASE | re.ASCII)
 _CHUNK_LINE = re.compile(rb"\r\n([0-9A-Fa-f]{1,16})[\t ]*(?:;" + _TEXT + rb")?\r\n")
 _CHUNK_LINE_START = re.compile(rb"\r?|\r\n[0-9A-Fa-f]{0,16}|\r\n[0-9A-Fa-f]{1,16}[\t ]*(?:;" + _TEXT + rb")?\r?")
 
@@ -120,10 +121,6 @@ class HTTP11:
         """Find out where the body ends (RFC 9112, section 6.3), and whether the connection can be used after it."""
         status, headers = head
         coding, length = headers.get("transfer-encoding"), headers.get("content-length")
-        if coding is not None and (coding.lower() != "chunked" or length is not None):
-            raise ProtocolError("Transfer-Encoding of the answer is not chunked, or stands beside Content-Length")
-        if length is not None and not _LENGTH.fullmatch(length):
-            raise ProtocolError("Content-Length of the answer is not a number, or there are two of them")
         if status in (204, 304) or self._is_head:
             self._is_complete = True
         elif coding is not None:
@@ -224,6 +221,11 @@ def _parse_head(data: bytes, size: int) -> tuple[bytes, ResponseHead]:
         at = field.end()
         name, value = field[1].decode("ascii").lower(), _decode(field[2].strip(b" \t"))
         headers[name] = f"{headers[name]}, {value}" if name in headers else value
+    coding, length = headers.get("transfer-encoding"), headers.get("content-length")
+    if coding is not None and (not _CHUNKED.fullmatch(coding) or length is not None):
+        raise ProtocolError("Transfer-Encoding of the answer is not chunked, or stands beside Content-Length")
+    if length is not None and not _LENGTH.fullmatch(length):
+        raise ProtocolError("Content-Length of the answer is not a number, or there are two of them")
     return line[1], ResponseHead(int(line[2]), headers)
 
 
