@@ -145,7 +145,7 @@ class ByHttptools(_Reader):
                 self.has_surplus = True
             return
         names = {name.lower(): value for name, value in self.pairs}
-        is_chunked = names.get(b"transfer-encoding", b"").lower().endswith(b"chunked")
+        is_chunked = names.get(b"transfer-encoding", b"").strip().lower().endswith(b"chunked")
         self.is_complete = self.status is not None and b"content-length" not in names and not is_chunked
         if not self.is_complete:
             raise self.refusals[0]("the connection was closed")
@@ -281,6 +281,18 @@ DIFFERENCES = (
         *("error", "same", "complete again"),
     ),
     _head(
+        "no server ends a transfer coding with a tab, and llhttp takes it for another coding",
+        rb"\r\ntransfer-encoding:[ \t]*chunked *\t[\t ]*\r\n",
+        _OK + b"transfer-encoding: chunked\t\r\n\r\n0\r\n\r\n",
+        *("error", "complete again", "more"),
+    ),
+    _head(
+        "a 1xx does not end a connection, whatever its head says",
+        rb"(?:\A|\r\n)HTTP/1\.(?:0 1|1 1[^\r]*\r\n(?:[^\r\n]+\r\n)*?(?:proxy-)?connection:)",
+        b"HTTP/1.0 100 Continue\r\n\r\n" + _OK + _REST,
+        *("complete again", "same", "error"),
+    ),
+    _head(
         "nothing is chunked twice",
         rb"(?s)\r\ntransfer-encoding:.*\r\ntransfer-encoding:",
         _OK + b"transfer-encoding: chunked\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
@@ -306,7 +318,7 @@ DIFFERENCES = (
     ),
     _head(
         "HTTP/1.0 is never kept alive",
-        rb"(?s)\AHTTP/1\.0.*\r\nconnection:[^\r\n]*keep-alive",
+        rb"(?s)(?:\A|\r\n\r\n)HTTP/1\.0.*\r\nconnection:[^\r\n]*keep-alive",
         b"HTTP/1.0 200 OK\r\nconnection: keep-alive\r\n" + _REST,
         *("complete", "same", "complete again"),
     ),
@@ -343,7 +355,7 @@ DIFFERENCES = (
         b"0\r\nconnection: close\r\n\r\n",
         *("complete again", "same", "complete"),
     ),
-    _body("a trailer ends with CR LF, and nothing else", rb"(?<!\r)\n", b"0\r\na: b\n\r\n", "error", "complete again", "same"),
+    _body("a trailer ends with CR LF, and nothing else", rb"(?s)(?:\A|\r\n)0+[^\n]*\n.*(?<!\r)\n", b"0\r\na: b\n\r\n", "error", "complete again", "same"),
     _body("a trailer is not continued either", rb"\r\n[ \t]", b"0\r\na: b\r\n c\r\n\r\n", "error", "complete again", "same"),
     _body(
         "control characters in a trailer may end a line elsewhere",

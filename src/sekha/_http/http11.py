@@ -26,7 +26,7 @@ _HEADER = re.compile(_FIELD)
 _TRAILERS = re.compile(rb"\r\n(?:(?!content-length:|transfer-encoding:)" + _FIELD + rb")*\r\n", re.IGNORECASE)
 _NEVER_IN_LINES = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|(?<!\r)\n|\r[^\n]")
 _LENGTH = re.compile(r"([0-9]{1,18})([\t ]*,[\t ]*\1)*")  # repeated ones are equal
-_CHUNKED = re.compile(r"chunked", re.IGNORECASE | re.ASCII)  # as text, a Kelvin sign is a k
+_CHUNKED = re.compile(rb"\r\ntransfer-encoding:[\t ]*chunked *\r\n", re.IGNORECASE)  # as text, a Kelvin sign is a k
 _CLOSE = re.compile(r"(?:^|,)[\t ]*close[\t ]*(?:,|$)", re.IGNORECASE | re.ASCII)
 _CHUNK_LINE = re.compile(rb"\r\n([0-9A-Fa-f]{1,16})(?:[\t ]*|;" + _TEXT + rb")\r\n")
 _CHUNK_LINE_START = re.compile(rb"\r?|\r\n|\r\n[0-9A-Fa-f]{1,16}(?:[\t ]*|;" + _TEXT + rb")\r?")
@@ -231,7 +231,7 @@ def _parse_head(data: bytes, size: int) -> tuple[bytes, ResponseHead]:
         name, value = field[1].decode("ascii").lower(), _decode(field[2].strip(b" \t"))
         headers[name] = f"{headers[name]}, {value}" if name in headers else value
     coding, length = headers.get("transfer-encoding"), headers.get("content-length")
-    if coding is not None and (not _CHUNKED.fullmatch(coding) or length is not None):
+    if coding is not None and (not _CHUNKED.search(data, 0, size) or "," in coding or length is not None):
         raise ProtocolError("Transfer-Encoding of the answer is not chunked, or stands beside Content-Length")
     if length is not None and not _LENGTH.fullmatch(length):
         raise ProtocolError("Content-Length of the answer is not a number, or there are two of them")
