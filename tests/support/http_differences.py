@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from support.http_readers import Result, bytewise, outcome, read
+from support.http_readers import Result, bytewise, read
 
 
 class Difference(NamedTuple):

@@ -129,7 +129,7 @@ class ByHttptools(_Reader):
 
     def __init__(self) -> None:
         httptools: Any = import_module("httptools")
-        self.refusals = (httptools.HttpParserError,)
+        self.refusals = (httptools.HttpParserError, httptools.HttpParserUpgrade)
         self.parser = httptools.HttpResponseParser(self)
         self.pairs: list[tuple[bytes, bytes]] = []
         self.keeps_alive = self.has_surplus = False
