@@ -217,14 +217,17 @@ def answer(chance: random.Random) -> bytes:
 
 
 def _changed(chance: random.Random, data: bytes) -> bytes:
-    """Return an answer with one part replaced, left out or put in."""
+    """Return an answer with one part replaced, left out or put in, very long at times."""
     at, start = chance.randrange(len(data) + 1), chance.randrange(len(data) + 1)
-    new = chance.choice(
-        (
-            *(b"", bytes([chance.randrange(256)]), data[start : start + chance.choice((1, 2, 5, 20))]),
-            *(chance.choice(_WORDS) for _ in range(3)),
-        )
-    )
+    kind = chance.randrange(60)
+    if kind < 10:
+        new = b""
+    elif kind < 20:
+        new = bytes([chance.randrange(256)])
+    elif kind < 30:
+        new = data[start : start + chance.choice((1, 2, 5, 20))]
+    else:
+        new = chance.choice(_WORDS) * (1 if kind < 59 else chance.choice((21, 300, 5000, 20000)))
     return data[:at] + new + data[at + chance.choice((0, 0, 1, 1, 2, 4, 9)) :]
 
 
