@@ -87,6 +87,12 @@ REFUSED = (
     ),
 )
 """Answers that none of the three takes."""
+UNFINISHED = tuple(
+    start + line
+    for start in (b"HTTP/1.1 200 OK\r\n", b"HTTP/1.1 200 OK\r\n" + _CODING + b"\r\n0\r\n")
+    for line in (b"a: b\rc", b"a: b\nc", b"a: b\r\rc", b"a: b\r\nc: d\r", b"a: b\x00")
+)
+"""Heads and trailers without an end."""
 
 
 def require(*oracles: str) -> None:
@@ -138,6 +144,20 @@ def test_what_none_takes_is_refused(data: bytes, reader: str) -> None:
     assert read(reader, bytewise(data, True)).ending == "error"
 
 
+@pytest.mark.parametrize("control", [*range(9), *range(11, 32), 127])
+def test_no_line_contains_a_control_character(control: int) -> None:
+    """Neither where h11 takes it nor where httptools does; a tab is allowed."""
+    chunked = b"HTTP/1.1 200 OK\r\n" + _CODING + b"\r\n"
+    for start, end in (
+        (b"HTTP/1.1 200 O", b"K\r\n\r\n"),
+        (b"HTTP/1.1 200 OK\r\na: b", b"\r\n\r\n"),
+        (chunked + b"0;a", b"\r\n\r\n"),
+        (chunked + b"0\r\na: b", b"\r\n\r\n"),
+    ):
+        assert read("ours", [start + bytes([control]) + end]).ending == "error"
+        assert read("ours", [start + b"\t" + end]).ending != "error"
+
+
 @pytest.mark.parametrize("oracle", ORACLES)
 def test_a_kelvin_sign_is_no_k(oracle: str) -> None:
     """As text in lower case it is one."""
@@ -167,7 +187,9 @@ def test_nothing_is_accepted_that_both_refuse(chance: random.Random, is_closed: 
 
 
 @pytest.mark.parametrize("is_closed", [False, True], ids=["open", "closed"])
-@pytest.mark.parametrize("data", [*ALIKE, *REFUSED, *(row.example for row in DIFFERENCES if len(row.example) < 200)])
+@pytest.mark.parametrize(
+    "data", [*ALIKE, *REFUSED, *UNFINISHED, *(row.example for row in DIFFERENCES if len(row.example) < 200)]
+)
 def test_a_cut_at_any_byte_changes_nothing(data: bytes, is_closed: bool) -> None:
     end = [b""] * is_closed
     whole = read("ours", [data, *end])._replace(size=None)
