@@ -26,6 +26,7 @@ _HEADER = re.compile(_FIELD)
 _TRAILERS = re.compile(rb"(?:" + _FIELD + rb")*\r\n")
 _NEVER_IN_A_HEAD = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|(?<!\r)\n|\r[^\n]")
 _LENGTH = re.compile(r"([0-9]{1,18})([\t ]*,[\t ]*\1)*")  # repeated ones are equal
+_CHUNKED = re.compile("chunked", re.IGNORECASE | re.ASCII)  # a Kelvin sign is no k
 _CLOSE = re.compile(r"(?:^|,)[\t ]*close[\t ]*(?:,|$)", re.IGNORECASE)
 _CHUNK_LINE = re.compile(rb"\r\n([0-9A-Fa-f]{1,16})[\t ]*(?:;" + _TEXT + rb")?\r\n")
 _CHUNK_LINE_START = re.compile(rb"\r?|\r\n[0-9A-Fa-f]{0,16}|\r\n[0-9A-Fa-f]{1,16}[\t ]*(?:;" + _TEXT + rb")?\r?")
@@ -53,7 +54,7 @@ class HTTP11:
 
     def _start_exchange(self, method: str = "") -> None:
         self._is_head = method == "HEAD"
-        self._scanned = 0  # bytes of an incomplete head that were looked at
+        self._scanned = 0  # bytes of incomplete fields that were looked at
         self._interim_responses = 0
         self._keep_alive = False
         self._is_chunked = False
@@ -120,7 +121,7 @@ class HTTP11:
         """Find out where the body ends (RFC 9112, section 6.3), and whether the connection can be used after it."""
         status, headers = head
         coding, length = headers.get("transfer-encoding"), headers.get("content-length")
-        if coding is not None and (coding.lower() != "chunked" or length is not None):
+        if coding is not None and (not _CHUNKED.fullmatch(coding) or length is not None):
             raise ProtocolError("Transfer-Encoding of the answer is not chunked, or stands beside Content-Length")
         if length is not None and not _LENGTH.fullmatch(length):
             raise ProtocolError("Content-Length of the answer is not a number, or there are two of them")
@@ -201,13 +202,15 @@ class HTTP11:
     def _read_trailers(self) -> None:
         """Drop the fields after the last chunk: nobody asked for them."""
         data = self._data
-        trailers = _TRAILERS.match(data)
+        is_whole = data.startswith(b"\r\n") or b"\r\n\r\n" in data
+        trailers = _TRAILERS.match(data) if is_whole else None
         if (trailers.end() if trailers else len(data)) > _MAX_TRAILER_SIZE:
             self._error = ProtocolError(f"more than {_MAX_TRAILER_SIZE} bytes after the last chunk")
         elif trailers:
             self._data, self._is_complete = data[trailers.end() :], True
-        elif b"\r\n\r\n" in data or _NEVER_IN_A_HEAD.search(data):
+        elif is_whole or _NEVER_IN_A_HEAD.search(data, self._scanned - 1):
             self._error = ProtocolError("the answer goes on after its last chunk")
+        self._scanned = len(data)
 
 
 def _parse_head(data: bytes, size: int) -> tuple[bytes, ResponseHead]:
