@@ -6,10 +6,8 @@ left of an exchange reaches the next one."""
 from __future__ import annotations
 
 import gc
-import re
 import ssl
 import threading
-import tracemalloc
 from collections.abc import Iterator
 from typing import Any
 
@@ -18,25 +16,20 @@ import pytest
 from sekha import (
     SekhaClient,
     SekhaAPIError,
-    SekhaConfigError,
     SekhaConnectionError,
     SekhaDecodeError,
-    SekhaError,
-    SekhaTimeoutError,
 )
 from sekha._sync.http import connection
 from sekha._http import http11, network
 from sekha._http.models import ProtocolError
 from sekha.testing._sockets import ReceivedRequest, SocketServer
 from support import facts
-from support.calls import CALLS
 from support.certificates import Certificates
 from support.facts import MESSAGES
-from support.faults import INTERRUPTIONS, listening, reset
+from support.faults import INTERRUPTIONS
 from support.interrupting import Interruption, interrupted_at
-from support.nobody import Unreachable
-from support.replies import DROP, HANG, RESET, answer, chunked, delta, lie, raw
-from support.server import FakeServer, Reply, Step, eventually
+from support.replies import answer, chunked, delta, lie, raw
+from support.server import FakeServer, Step, eventually
 
 from .conftest import MakeClient
 
