@@ -1,8 +1,9 @@
-"""The process in which one library is timed beside httpx: call by call in turn, so that both meet the same moments.
+"""The process in which one library is timed beside httpx: in turn, so that both meet the same moments.
 
     python -m timing.child SUBJECT PART URL ROUNDS
 
-Prints one line of JSON: the ratio of each round, and medians in microseconds (or what the part says).
+Prints one line of JSON: for processor and wall time, the ratio of each round, and medians in microseconds (or the
+figures of ``growth``).
 """
 
 from __future__ import annotations
@@ -21,54 +22,65 @@ from typing import Any
 
 from canned import CHUNKS
 
-from timing.subjects import BY_NAME, HTTPX_ITSELF, AsyncCall, Call, Ours, Subject
+from timing.clocks import CLOCKS, Stopwatch
+from timing.subjects import BY_NAME, CONNECTIONS, HTTPX_ITSELF, AsyncCall, Call, Ours, Subject
 
 CALLS = 40  # of each side in a round
 PATIENCE = 20.0  # seconds for all callers of one side together
+SETTLED = 12.0
+"""Seconds of calls after which the pools have settled: httpx closes a connection that was idle for five seconds."""
+ENOUGH = 60.0  # seconds, after which many callers begin no further round, if there were three
 
 Figures = dict[str, Any]
+Round = tuple[Stopwatch, Stopwatch]
+"""What the library that is timed and httpx spent."""
 
 
-def compared(spent: Sequence[Sequence[float]]) -> Figures:
-    """The ratios and the medians of what both sides spent in each round, in seconds; infinite: nothing was finished."""
-    ours, theirs = spent
-    medians = [statistics.median(each) * 1e6 for each in spent]
-    return {
-        "ratios": [mine / other for mine, other in zip(ours, theirs) if other < math.inf],
-        "us": [each if each < math.inf else None for each in medians],
-    }
+def in_order(number: int) -> tuple[int, int]:
+    """Which side begins a round: they take turns, since the second may meet what the first left behind."""
+    return (0, 1) if number % 2 else (1, 0)
+
+
+def compared(rounds: Sequence[Round]) -> Figures:
+    """The ratio of each round and the medians in microseconds, by clock.
+
+    A round in which httpx finished no call has no ratio; the median of a side that finished none is None.
+    """
+    figures: Figures = {}
+    for clock in CLOCKS:
+        pairs = [(ours.per_call(clock), httpx.per_call(clock)) for ours, httpx in rounds]
+        medians = [statistics.median(side) * 1e6 for side in zip(*pairs)]
+        figures[clock] = {
+            "ratios": [ours / httpx for ours, httpx in pairs if httpx < math.inf],
+            "us": [each if each < math.inf else None for each in medians],
+        }
+    return figures
 
 
 def in_turn(ours: Call, theirs: Call, rounds: int) -> Figures:
     """Both sides call by call."""
-    spent: list[list[float]] = [[], []]
-    for number in range(rounds + 1):
-        sums = [0.0, 0.0]
+    found: list[Round] = []
+    for _ in range(rounds + 1):
+        watches = Stopwatch(CALLS), Stopwatch(CALLS)
         for _ in range(CALLS):
-            for side, call in enumerate((ours, theirs)):
-                start = time.perf_counter()
-                call()
-                sums[side] += time.perf_counter() - start
-        if number:  # the first warms up
-            for side in (0, 1):
-                spent[side].append(sums[side] / CALLS)
-    return compared(spent)
+            for watch, call in zip(watches, (ours, theirs)):
+                with watch:
+                    call()
+        found.append(watches)
+    return compared(found[1:])  # the first warms up
 
 
 async def async_in_turn(ours: AsyncCall, theirs: AsyncCall, rounds: int) -> Figures:
     """The same for awaited calls: a wrapper would add its own time to the calls of both."""
-    spent: list[list[float]] = [[], []]
-    for number in range(rounds + 1):
-        sums = [0.0, 0.0]
+    found: list[Round] = []
+    for _ in range(rounds + 1):
+        watches = Stopwatch(CALLS), Stopwatch(CALLS)
         for _ in range(CALLS):
-            for side, call in enumerate((ours, theirs)):
-                start = time.perf_counter()
-                await call()
-                sums[side] += time.perf_counter() - start
-        if number:
-            for side in (0, 1):
-                spent[side].append(sums[side] / CALLS)
-    return compared(spent)
+            for watch, call in zip(watches, (ours, theirs)):
+                with watch:
+                    await call()
+        found.append(watches)
+    return compared(found[1:])
 
 
 def blocking(subject: Subject, url: str, rounds: int) -> Figures:
@@ -94,51 +106,77 @@ def on_trio(subject: Subject, url: str, rounds: int) -> Figures:
     return found
 
 
-async def all_at_once(call: AsyncCall, callers: int) -> float | None:
-    """Seconds a call, of so many callers who begin together; what is not done in twenty seconds is not waited for.
+async def all_at_once(call: AsyncCall, callers: int, watch: Stopwatch | None = None) -> Stopwatch:
+    """Time a call of each of so many callers who begin together, and return the watch.
 
-    None if none of them was done by then.
+    What is not done in twenty seconds is not waited for, and does not count as a call.
     """
-    done = 0
+    watch = watch or Stopwatch(calls=0)
 
     async def one() -> None:
-        nonlocal done
         await call()
-        done += 1
+        watch.calls += 1
 
-    start = time.perf_counter()
-    tasks = [asyncio.ensure_future(one()) for _ in range(callers)]
-    _, late = await asyncio.wait(tasks, timeout=PATIENCE)
-    spent = time.perf_counter() - start
+    with watch:
+        tasks = [asyncio.ensure_future(one()) for _ in range(callers)]
+        _, late = await asyncio.wait(tasks, timeout=PATIENCE)
     for task in late:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=bool(late))  # a call that failed by itself fails this
-    return spent / done if done else None
+    return watch
 
 
 def together(callers: int) -> Callable[[Subject, str, int], Figures]:
-    """So many asyncio callers at once, on a hundred connections."""
+    """So many asyncio callers at once, again and again on the same two clients, until their pools have settled.
+
+    httpx opens a connection for each of the callers that begin first, up to a hundred, and looks at each connection
+    that it holds at each step of each call. Once those that it does not need have expired, its calls take a tenth of
+    the time. Both sides are timed from then on.
+    """
+    bursts = max(1, 600 // callers)  # in a round
 
     async def main(subject: Subject, url: str, rounds: int) -> Figures:
-        calls = [
-            subject.async_call(subject.open_async(url), url),
-            HTTPX_ITSELF.async_call(HTTPX_ITSELF.open_async(url), url),
-        ]
-        spent: list[list[float]] = [[], []]
-        for number in range(max(2, rounds // 6) + 1):
-            for side, call in enumerate(calls):
-                seconds = await all_at_once(call, callers if number else 100)
-                if number:
-                    spent[side].append(seconds or math.inf)
-        return compared(spent)
+        sides = [one.async_call(one.open_async(url), url) for one in (subject, HTTPX_ITSELF)]
+        settled = time.perf_counter() + SETTLED
+        while time.perf_counter() < settled:
+            for call in sides:
+                await all_at_once(call, callers)
+        found: list[Round] = []
+        ends = time.perf_counter() + ENOUGH
+        while len(found) < rounds and (len(found) < 3 or time.perf_counter() < ends):
+            watches = Stopwatch(calls=0), Stopwatch(calls=0)
+            for side in in_order(len(found)):
+                for _ in range(bursts):
+                    await all_at_once(sides[side], callers, watches[side])
+            found.append(watches)
+        return compared(found)
+
+    return lambda subject, url, rounds: asyncio.run(main(subject, url, rounds))
+
+
+def first_burst(callers: int) -> Callable[[Subject, str, int], Figures]:
+    """So many asyncio callers at once, on new clients that have just been used by a hundred others."""
+
+    async def main(subject: Subject, url: str, rounds: int) -> Figures:
+        found: list[Round] = []
+        for number in range(max(3, rounds // 4)):
+            watches = Stopwatch(calls=0), Stopwatch(calls=0)
+            for side in in_order(number):
+                one = (subject, HTTPX_ITSELF)[side]
+                async with one.open_async(url) as client:
+                    call = one.async_call(client, url)
+                    await all_at_once(call, CONNECTIONS)
+                    await all_at_once(call, callers, watches[side])
+            found.append(watches)
+        return compared(found)
 
     return lambda subject, url, rounds: asyncio.run(main(subject, url, rounds))
 
 
 def threads(subject: Subject, url: str, rounds: int, count: int = 16) -> Figures:
     """So many threads on one blocking client."""
-    sides = [subject.call(subject.open(url), url), HTTPX_ITSELF.call(HTTPX_ITSELF.open(url), url)]
-    spent: list[list[float]] = [[], []]
+    sides = [one.call(one.open(url), url) for one in (subject, HTTPX_ITSELF)]
+    found: list[Round] = []
     with ThreadPoolExecutor(count) as pool:
 
         def several(call: Call) -> None:
@@ -146,47 +184,39 @@ def threads(subject: Subject, url: str, rounds: int, count: int = 16) -> Figures
                 call()
 
         for number in range(rounds // 3 + 2):
-            for side, call in enumerate(sides):
-                start = time.perf_counter()
-                for future in [pool.submit(several, call) for _ in range(count)]:
-                    future.result()
-                if number:
-                    spent[side].append((time.perf_counter() - start) / CALLS / count)
-    return compared(spent)
+            watches = Stopwatch(CALLS * count), Stopwatch(CALLS * count)
+            for side in in_order(number):
+                with watches[side]:
+                    for future in [pool.submit(several, sides[side]) for _ in range(count)]:
+                        future.result()
+            found.append(watches)
+    return compared(found[1:])
 
 
 def streamed(model: str) -> Callable[[Subject, str, int], Figures]:
-    """A chunk of a stream, read as data; of a paced one, the time of the processor."""
-    clock = time.process_time if model == "paced" else time.perf_counter
+    """A chunk of a stream, read as data."""
 
     def main(subject: Subject, url: str, rounds: int) -> Figures:
-        sides = [(subject, subject.open(url)), (HTTPX_ITSELF, HTTPX_ITSELF.open(url))]
-        spent: list[list[float]] = [[], []]
+        sides = [(one, one.open(url)) for one in (subject, HTTPX_ITSELF)]
+        found: list[Round] = []
         for number in range(rounds + 1):
-            for side, (one, client) in enumerate(sides):
-                start = clock()
-                count = sum(1 for _ in one.stream(client, url, model))
-                if number:
-                    spent[side].append((clock() - start) / count)
+            watches = Stopwatch(), Stopwatch()
+            for side in in_order(number):
+                one, client = sides[side]
+                with watches[side]:
+                    count = sum(1 for _ in one.stream(client, url, model))
+                watches[side].calls = count
                 assert count >= CHUNKS[model], count
-        return compared(spent)
+            found.append(watches)
+        return compared(found[1:])
 
     return main
 
 
 def growth(subject: Subject, url: str, rounds: int) -> Figures:
-    """Microseconds of our calls with more hits, longer bodies and more callers."""
+    """Microseconds of our calls with more hits, longer bodies and more callers, by clock."""
     assert isinstance(subject, Ours)
     client = subject.open(url)
-
-    def median(call: Call, times: int) -> float:
-        call()
-        spent: list[float] = []
-        for _ in range(times):
-            start = time.perf_counter()
-            call()
-            spent.append(time.perf_counter() - start)
-        return statistics.median(spent) * 1e6
 
     def store(size: int) -> Call:
         messages = [{"role": "user", "content": "x" * size}]
@@ -195,21 +225,39 @@ def growth(subject: Subject, url: str, rounds: int) -> Figures:
     def find(hits: int) -> Call:
         return lambda: client.controller.query("docker", limit=hits)
 
-    async def callers() -> dict[int, float]:
+    def timed(make: Callable[[int], Call], sizes: tuple[int, ...], times: int) -> Figures:
+        found: dict[int, list[Stopwatch]] = {}
+        for size in sizes:
+            call = make(size)
+            call()
+            found[size] = [Stopwatch() for _ in range(times)]
+            for watch in found[size]:
+                with watch:
+                    call()
+        return medians(found)
+
+    async def callers() -> Figures:
         async with subject.open_async(url) as one:
             call = subject.async_call(one, url)
             await all_at_once(call, 100)
-            found: dict[int, float] = {}
+            found: dict[int, list[Stopwatch]] = {}
             for count in (1, 10, 100, 1000, 2000, 5000):
-                times = max(3, min(20, 2000 // count))
-                spent = [await all_at_once(call, count) or math.inf for _ in range(times)]
-                found[count] = statistics.median(spent) * count * 1e6
-            return found
+                found[count] = [await all_at_once(call, count) for _ in range(max(3, min(20, 2000 // count)))]
+            return medians(found, all_calls=True)
+
+    def medians(found: dict[int, list[Stopwatch]], all_calls: bool = False) -> Figures:
+        return {
+            clock: {
+                size: statistics.median(watch.per_call(clock) for watch in watches) * 1e6 * (size if all_calls else 1)
+                for size, watches in found.items()
+            }
+            for clock in CLOCKS
+        }
 
     gc.collect()
     return {
-        "hits": {hits: median(find(hits), 30) for hits in (10, 30, 100, 300, 1000)},
-        "bytes": {size: median(store(size), 10) for size in (2**10, 2**14, 2**17, 2**20, 2**22)},
+        "hits": timed(find, (10, 30, 100, 300, 1000), times=30),
+        "bytes": timed(store, (2**10, 2**14, 2**17, 2**20, 2**22), times=10),
         "callers": asyncio.run(callers()),
     }
 
@@ -221,6 +269,7 @@ PARTS: dict[str, Callable[[Subject, str, int], Figures]] = {
     "50 callers": together(50),
     "200 callers": together(200),
     "1000 callers": together(1000),
+    "200 callers after 100": first_burst(200),
     "16 threads": threads,
     "stream at once": streamed("burst"),
     "stream paced": streamed("paced"),

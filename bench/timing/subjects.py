@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import socket
 from collections.abc import Awaitable, Callable, Iterator, Mapping
+from functools import partial
 from importlib import import_module
 from typing import Any, cast
 
@@ -32,6 +33,7 @@ class Subject:
         module: What its users import.
         trio: Whether it works there.
         streams: Whether it reads streams of chat chunks, blocking.
+        shared: Whether many callers may use a client at the same time.
     """
 
     name = ""
@@ -40,6 +42,7 @@ class Subject:
     module = ""
     trio = False
     streams = False
+    shared = True
 
     def open(self, url: str) -> Any:
         """A blocking client."""
@@ -127,7 +130,11 @@ class HTTPCore(Subject):
     requirements = ("httpcore[asyncio,trio]",)
     distribution = module = "httpcore"
     trio = True
-    _limits: Mapping[str, int] = {"max_connections": CONNECTIONS, "max_keepalive_connections": CONNECTIONS}
+    _limits: Mapping[str, float] = {
+        "max_connections": CONNECTIONS,
+        "max_keepalive_connections": CONNECTIONS,
+        "keepalive_expiry": 5.0,  # as httpx sets it
+    }
 
     def open(self, url: str) -> Any:
         return import_module("httpcore").ConnectionPool(**self._limits)
@@ -156,26 +163,78 @@ class Socket(Subject):
     """A bare socket and ``json.loads``: what no client can do without, on this machine."""
 
     name = "bare socket"
+    trio = streams = True
+    shared = False
 
     def open(self, url: str) -> Any:
         host, port = url[7:].split(":")
         return socket.create_connection((host, int(port)))
 
+    def open_async(self, url: str) -> Any:
+        client = self.open(url)
+        client.setblocking(False)
+        return client
+
     def call(self, client: Any, url: str) -> Call:
-        body = json.dumps(BODY).encode()
-        head = f"POST /api/v1/query HTTP/1.1\r\nhost: {url[7:]}\r\ncontent-length: {len(body)}\r\n\r\n"
-        request = head.encode() + body
+        request = post(url, "/api/v1/query", BODY)
 
         def call() -> object:
             client.sendall(request)
             data = client.recv(65536)
-            start = data.index(b"\r\n\r\n") + 4
-            end = start + int(data.split(b"content-length: ", 1)[1].split(b"\r\n", 1)[0])
+            start, end = body_of(data)
             while len(data) < end:
                 data += client.recv(65536)
             return json.loads(data[start:])
 
         return call
+
+    def async_call(self, client: Any, url: str) -> AsyncCall:
+        request = post(url, "/api/v1/query", BODY)
+        send, receive = _socket_methods(client)
+
+        async def call() -> object:
+            await send(request)
+            data = await receive(65536)
+            start, end = body_of(data)
+            while len(data) < end:
+                data += await receive(65536)
+            return json.loads(data[start:])
+
+        return call
+
+    def stream(self, client: Any, url: str, model: str) -> Iterator[object]:
+        client.sendall(post(url, "/v1/chat/completions", {"model": model, "messages": ASK, "stream": True}))
+        with client.makefile("rb") as lines:  # the lines that frame the body look like no data
+            for line in lines:
+                if line.startswith(b"data: {"):
+                    yield json.loads(line[6:])
+                elif line == b"0\r\n":
+                    lines.readline()
+                    return
+
+
+def post(url: str, path: str, data: Mapping[str, Any]) -> bytes:
+    """The bytes of a request."""
+    body = json.dumps(data).encode()
+    return f"POST {path} HTTP/1.1\r\nhost: {url[7:]}\r\ncontent-length: {len(body)}\r\n\r\n".encode() + body
+
+
+def body_of(data: bytes) -> tuple[int, int]:
+    """Where the body of a response begins and ends; the headers have arrived in one piece."""
+    start = data.index(b"\r\n\r\n") + 4
+    return start, start + int(data.split(b"content-length: ", 1)[1].split(b"\r\n", 1)[0])
+
+
+def _socket_methods(
+    client: socket.socket,
+) -> tuple[Callable[[bytes], Awaitable[Any]], Callable[[int], Awaitable[bytes]]]:
+    """How the running loop sends and receives; without a transport or a stream, which take longer."""
+    try:
+        loop = import_module("asyncio").get_running_loop()
+    except RuntimeError:
+        on_trio: Any = import_module("trio").socket.from_stdlib_socket(client)
+        return on_trio.send, on_trio.recv  # a socket that is empty takes a short request in one piece
+    return partial(loop.sock_sendall, client), partial(loop.sock_recv, client)
 
 
 class Published(Subject):

@@ -42,7 +42,7 @@ sys.addaudithook(lambda event, arguments: seen.append((event, str(arguments[0]) 
 before, loaded = (dict(os.environ), threading.active_count(), os.getcwd()), set(sys.modules)
 import sekha, sekha.types, sekha.type_guards
 assert (dict(os.environ), threading.active_count(), os.getcwd()) == before
-heavy = {"starlette", "uvicorn", "dotenv", "trio", "sekha.local", "sekha.cli", "argparse", "sqlite3"}
+heavy = {"pydantic", "starlette", "uvicorn", "dotenv", "trio", "sekha.local", "sekha.cli", "argparse", "sqlite3"}
 heavy &= set(sys.modules) - loaded
 print(json.dumps([sorted(heavy), [list(event) for event in seen]]))
 """
@@ -84,6 +84,19 @@ def test_no_call_and_no_error_imports_or_opens_anything_on_the_thread_of_the_loo
     assert [line for line in seen if line] == []
 
 
+MAKING = """
+import sys
+from sekha import AsyncSekhaClient, SekhaClient
+for one in (SekhaClient, AsyncSekhaClient):
+    one(controller_url="http://127.0.0.1:9", api_key="k")
+print(sorted({"httpx", "pydantic"} & set(sys.modules)))
+"""
+
+
+def test_a_first_client_loads_no_package_that_takes_long_and_may_not_be_needed(tmp_path: Path) -> None:
+    assert python(["-c", MAKING], tmp_path) == ["[]"]
+
+
 AFTER_MAKING = """
 import sys
 from sekha import SekhaClient, SekhaError
@@ -116,6 +129,31 @@ def test_a_blocking_client_has_all_that_its_calls_need(server: FakeServer, tmp_p
     server.always("POST /api/v1/conversations", answer(facts.CREATED, 201))
     server.always("POST /mcp/tools/memory_stats", empty(500))
     assert python(["-c", AFTER_MAKING, server.url], tmp_path) == ["[]"]
+
+
+OWN_CONNECTIONS = """
+import sys
+import anyio
+anyio.get_all_backends()  # loads sniffio, if it is there
+loaded = set(sys.modules)
+from sekha import AsyncSekhaClient, SekhaClient
+url, verify = sys.argv[1], sys.argv[2]
+with SekhaClient(controller_url=url, api_key="k", verify=verify) as client:
+    client.controller.health()
+
+async def main():
+    async with AsyncSekhaClient(controller_url=url, api_key="k", verify=verify) as client:
+        await client.controller.health()
+
+anyio.run(main)
+SekhaClient(controller_url="https://sekha.test", api_key="k")
+print(sorted({"httpx", "httpcore", "h11", "sniffio"} & (set(sys.modules) - loaded)))
+"""
+
+
+@pytest.mark.promise("E6")
+def test_a_client_without_a_proxy_loads_no_other_client(secure: Any, tmp_path: Path) -> None:
+    assert python(["-c", OWN_CONNECTIONS, *secure], tmp_path) == ["[]"]
 
 
 ONE_AFTER_THE_OTHER = """

@@ -2,13 +2,23 @@
 
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Union, cast
 
-from pydantic import Field
 from typing_extensions import Annotated, Literal, NotRequired, TypedDict
 
 from sekha._api.compat.requests import default_label, nonzero_temperature, to_chat_messages
 from sekha._api.validation import argument_error, validate
 from sekha._utils.sentinel import drop_unset
-from sekha.types._base import Budget, Days, Importance, NonBlankStr, NonEmptyStr, Number, PositiveU32, forbid_extra
+from sekha.types._base import (
+    Budget,
+    Days,
+    Importance,
+    Limits,
+    MinImportance,
+    NonBlankStr,
+    NonEmptyStr,
+    Number,
+    PositiveU32,
+    forbid_extra,
+)
 from sekha.types._requests import CreateConversationRequest, InputMessage
 
 DEFAULT_IMPORTANCE = 5
@@ -16,6 +26,9 @@ DEFAULT_IMPORTANCE = 5
 
 PINNED_IMPORTANCE = 10
 """The importance of a pinned conversation."""
+
+Temperature = Union[Annotated[int, Limits(ge=0, le=2)], Annotated[float, Limits(ge=0, le=2)]]
+"""How freely a model answers."""
 
 
 @forbid_extra
@@ -79,7 +92,7 @@ class MemoryPruneRequest(TypedDict):
     """Arguments of ``memory_prune``."""
 
     threshold_days: Days
-    importance_threshold: Annotated[Number, Field(ge=0, le=10)]
+    importance_threshold: MinImportance
 
 
 @forbid_extra
@@ -95,23 +108,23 @@ class CompletionOptions(TypedDict):
     """Arguments of all calls to a model."""
 
     model: NotRequired[NonEmptyStr]
-    temperature: NotRequired[Annotated[Number, Field(ge=0, le=2)]]
-    max_tokens: NotRequired[Annotated[int, Field(ge=1)]]
+    temperature: NotRequired[Temperature]
+    max_tokens: NotRequired[Annotated[int, Limits(ge=1)]]
 
 
 @forbid_extra
 class ChatRequest(CompletionOptions):
     """Arguments of ``complete`` and ``stream_complete``."""
 
-    messages: Annotated[List[InputMessage], Field(min_length=1)]
+    messages: Annotated[List[InputMessage], Limits(min_length=1)]
 
 
 @forbid_extra
 class EmbedRequest(TypedDict):
     """Arguments of ``embed``."""
 
-    input: NotRequired[Union[NonEmptyStr, Annotated[List[NonEmptyStr], Field(min_length=1)]]]
-    text: NotRequired[Union[NonEmptyStr, Annotated[List[NonEmptyStr], Field(min_length=1)]]]
+    input: NotRequired[Union[NonEmptyStr, Annotated[List[NonEmptyStr], Limits(min_length=1)]]]
+    text: NotRequired[Union[NonEmptyStr, Annotated[List[NonEmptyStr], Limits(min_length=1)]]]
     model: NotRequired[NonEmptyStr]
 
 
@@ -123,14 +136,14 @@ class RouteRequest(TypedDict):
     preferred_model: NotRequired[NonEmptyStr]
     require_vision: NotRequired[bool]
     max_cost: NotRequired[Number]
-    context_size: NotRequired[Annotated[int, Field(ge=0)]]
+    context_size: NotRequired[Annotated[int, Limits(ge=0)]]
 
 
 @forbid_extra
 class BridgeSummarizeRequest(TypedDict):
     """Arguments of the bridge's ``summarize``."""
 
-    messages: Annotated[List[str], Field(min_length=1)]
+    messages: Annotated[List[str], Limits(min_length=1)]
     level: Literal["daily", "weekly", "monthly"]
     model: NotRequired[NonEmptyStr]
 

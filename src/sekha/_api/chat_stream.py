@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from functools import cache
 from typing import Any, cast
 
-from pydantic import TypeAdapter, ValidationError
-from pydantic_core import from_json
+from pydantic_core import ValidationError, from_json
 
 from sekha._api.compat.bridge import add_usage, completion_to_chunks, normalize_chunk
 from sekha._api.error_response import error_from_response
+from sekha._api.schemas import validator_for
 from sekha._api.validation import error_path, format_path
 from sekha._http.sse import Event, EventDecoder, EventTooLong
 from sekha._utils.json_access import get
@@ -25,11 +24,6 @@ from sekha.types import ChatChoice, ChatCompletion, ChatCompletionChunk, ChatMes
 
 _COMMON_KEYS = ("id", "created", "model")
 """Keys that are the same in all chunks of a completion."""
-
-
-@cache
-def _chunk_adapter() -> TypeAdapter[ChatCompletionChunk]:
-    return TypeAdapter(ChatCompletionChunk)
 
 
 def chunk_text(chunk: ChatCompletionChunk) -> str:
@@ -115,7 +109,7 @@ class ChatStreamDecoder:
         self._plain: list[bytes] = []
         self._plain_size = 0
         self._at_end = False
-        self._adapter = _chunk_adapter()
+        self._validator = validator_for(ChatCompletionChunk)
         self.done: bool = False
         self.accumulator: CompletionAccumulator = CompletionAccumulator()
 
@@ -176,7 +170,7 @@ class ChatStreamDecoder:
         if event.name == "ping":
             return None
         try:
-            chunk = self._adapter.validate_json(event.data, strict=True)
+            chunk: ChatCompletionChunk = self._validator.validate_json(event.data, strict=True)
         except ValidationError:  # rare: most chunks are valid as they are
             return self._decode_leniently(event)
         if get(chunk, "error") is not None:
@@ -207,7 +201,7 @@ class ChatStreamDecoder:
 
     def _validate(self, data: object, source: str) -> ChatCompletionChunk:
         try:
-            chunk = self._adapter.validate_python(data, strict=True)
+            chunk: ChatCompletionChunk = self._validator.validate_python(data, strict=True)
         except ValidationError as error:
             first = cast("Mapping[str, Any]", error.errors(include_url=False, include_context=False)[0])
             path = format_path(error_path(first, data)).replace("the request", "a chunk")

@@ -9,10 +9,10 @@ from enum import Enum
 from typing import Any, Generic, NamedTuple, TypeVar, cast
 from urllib.parse import quote, urlencode
 
-from pydantic import TypeAdapter, ValidationError
-from pydantic_core import from_json
+from pydantic_core import SchemaValidator, ValidationError, from_json
 
 from sekha._api.error_response import error_from_response
+from sekha._api.schemas import validator_for
 from sekha._api.validation import error_path, format_path
 from sekha.errors import BODY_LIMIT, SekhaAPIError, SekhaDecodeError
 
@@ -89,14 +89,14 @@ class ResponseParser(Generic[T]):
         self._normalize = normalize
         self._ok_statuses = ok_statuses
         self._map_error = map_error
-        self._adapter: TypeAdapter[Any] | None = None
+        self._validator: SchemaValidator | None = None
 
     @property
-    def adapter(self) -> TypeAdapter[Any]:
+    def validator(self) -> SchemaValidator:
         """The validator, built on first use."""
-        if self._adapter is None:
-            self._adapter = TypeAdapter(self._schema)
-        return self._adapter
+        if self._validator is None:
+            self._validator = validator_for(self._schema)
+        return self._validator
 
     def parse(self, response: Response, endpoint: Endpoint[Any]) -> T:
         """Return the result that a response of an endpoint carries.
@@ -112,9 +112,9 @@ class ResponseParser(Generic[T]):
         data: Any = None
         try:
             if self._normalize is None:
-                return cast(T, self.adapter.validate_json(response.body, strict=True))
+                return cast(T, self.validator.validate_json(response.body, strict=True))
             data = self._normalize(response)
-            return cast(T, self.adapter.validate_python(data, strict=True))
+            return cast(T, self.validator.validate_python(data, strict=True))
         except ValidationError as error:
             first = cast("Mapping[str, Any]", error.errors(include_url=False, include_context=False)[0])
             if first["type"] == "json_invalid":

@@ -7,12 +7,12 @@ import re
 from collections.abc import Hashable, Mapping, Sequence
 from datetime import date
 from enum import Enum
-from functools import cache
 from typing import Any, TypeVar, cast
 from uuid import UUID
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic_core import ValidationError
 
+from sekha._api.schemas import validator_for
 from sekha._utils.sentinel import NOT_GIVEN
 from sekha.errors import SekhaValidationError
 
@@ -77,7 +77,7 @@ def validate(schema: type[T], values: Mapping[str, object]) -> T:
     except RecursionError:
         raise argument_error("the request", "is nested too deeply, or holds itself") from None
     try:
-        return cast(T, _adapter(cast(Hashable, schema)).validate_python(data, strict=True))
+        return cast(T, validator_for(cast(Hashable, schema)).validate_python(data, strict=True))
     except ValidationError as error:
         raise _error_from_pydantic(error, data) from None
 
@@ -166,11 +166,6 @@ def error_path(error: Mapping[str, Any], data: object) -> Path:
             found.append(part)
             data = cast("list[object]", data)[part]
     return tuple(found)
-
-
-@cache
-def _adapter(schema: Any) -> TypeAdapter[Any]:
-    return TypeAdapter(schema)
 
 
 def _error_from_pydantic(error: ValidationError, data: object) -> SekhaValidationError:

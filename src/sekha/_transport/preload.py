@@ -12,7 +12,6 @@ from functools import cache
 from importlib import import_module
 
 import anyio
-from pydantic import TypeAdapter
 
 
 @cache
@@ -28,5 +27,4 @@ def async_preload() -> None:
 @cache
 def preload() -> None:
     """Do the same for blocking code, which has no event loop."""
-    TypeAdapter(int)  # pydantic searches all installed packages for plugins when it builds its first validator
     import_module("encodings.idna")

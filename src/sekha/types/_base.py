@@ -1,16 +1,22 @@
 """What all types are made of: time stamps, numbers, and whether unknown keys are kept or refused."""
 
 import re
-from datetime import datetime, timezone
-from typing import TypeVar, Union
+from datetime import date, datetime, timezone
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Callable, Optional, TypeVar, Union, cast
 
-from pydantic import AfterValidator, Field
 from typing_extensions import Annotated
+
+if TYPE_CHECKING:
+    from pydantic import GetCoreSchemaHandler
+    from pydantic_core import CoreSchema
 
 _T = TypeVar("_T")
 
 _TIME = re.compile(
-    r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(?:[.,](\d+))? ?(?:[Zz]|[Uu][Tt][Cc]|([+-]\d\d:?\d\d))?", re.ASCII
+    r"(\d{4}-\d\d-\d\d)[Tt ]((?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d)(?:[.,](\d{1,6})\d*)?"
+    r" ?(?:[Zz]|[Uu][Tt][Cc]|([+-]\d\d:?\d\d))?",
+    re.ASCII,
 )
 
 
@@ -23,16 +29,28 @@ def normalize_timestamp(value: str) -> str:
     match = _TIME.fullmatch(value)
     if match is None:
         return value
-    fraction, offset = match.groups("")
-    zone = f"{offset[:3]}:{offset[-2:]}" if offset else "+00:00"
-    regular = f"{value[:10]}T{value[11:19]}.{fraction[:6]:0<6}{zone}"
-    try:
-        moment = datetime.fromisoformat(regular)
-        if zone == "+00:00":
-            return regular
-        return moment.astimezone(timezone.utc).isoformat(timespec="microseconds")
-    except (ValueError, OverflowError):  # such as a 30th of February
+    day, time, fraction, offset = match.groups("")
+    if not _is_date(day):
         return value
+    moment = f"{day}T{time}.{fraction.ljust(6, '0')}"
+    return _to_utc(moment, offset) or value if offset else f"{moment}+00:00"
+
+
+@lru_cache(maxsize=4096)  # results have many moments of the same days
+def _is_date(text: str) -> bool:
+    try:
+        date.fromisoformat(text)
+    except ValueError:  # such as a 30th of February
+        return False
+    return True
+
+
+def _to_utc(moment: str, offset: str) -> Optional[str]:
+    try:
+        local = datetime.fromisoformat(f"{moment}{offset[:3]}:{offset[-2:]}")
+        return local.astimezone(timezone.utc).isoformat(timespec="microseconds")
+    except (ValueError, OverflowError):  # such as a day before the year 1
+        return None
 
 
 def allow_extra(cls: _T) -> _T:
@@ -47,15 +65,45 @@ def forbid_extra(cls: _T) -> _T:
     return cls
 
 
-Timestamp = Annotated[str, AfterValidator(normalize_timestamp)]
+class Limits:
+    """Limits of a value; pydantic reads them, too. Its own `Field` would have to be imported, which takes long.
+
+    Args:
+        limits: ``ge``, ``le``, ``min_length`` or ``pattern``, as in the schemas of pydantic's core.
+    """
+
+    def __init__(self, **limits: Union[int, str]) -> None:
+        self._limits = limits
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: "GetCoreSchemaHandler") -> "CoreSchema":
+        return cast("CoreSchema", {**handler(source), **self._limits})
+
+
+class Normalized:
+    """A valid value is brought into one form; like pydantic's `AfterValidator`.
+
+    Args:
+        normalize: Returns the value in that form.
+    """
+
+    def __init__(self, normalize: Callable[[Any], Any]) -> None:
+        self._normalize = normalize
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: "GetCoreSchemaHandler") -> "CoreSchema":
+        function: Any = {"type": "no-info", "function": self._normalize}
+        return {"type": "function-after", "schema": handler(source), "function": function}
+
+
+Timestamp = Annotated[str, Normalized(normalize_timestamp)]
 Number = Union[int, float]
 """A number as the server wrote it: 5 stays 5, 5.0 stays 5.0."""
 
-NonEmptyStr = Annotated[str, Field(min_length=1)]
-Importance = Annotated[int, Field(ge=1, le=10)]
-PositiveU32 = Annotated[int, Field(ge=1, le=2**32 - 1)]
-Offset = Annotated[int, Field(ge=0, le=2**32 - 1)]
-Days = Annotated[int, Field(ge=0, le=36500)]
-Budget = Annotated[int, Field(ge=0, le=2**53)]
-NonBlankStr = Annotated[str, Field(pattern=r"\S")]
+NonEmptyStr = Annotated[str, Limits(min_length=1)]
+Importance = Annotated[int, Limits(ge=1, le=10)]
+PositiveU32 = Annotated[int, Limits(ge=1, le=2**32 - 1)]
+Offset = Annotated[int, Limits(ge=0, le=2**32 - 1)]
+MinImportance = Union[Annotated[int, Limits(ge=0, le=10)], Annotated[float, Limits(ge=0, le=10)]]
+Days = Annotated[int, Limits(ge=0, le=36500)]
+Budget = Annotated[int, Limits(ge=0, le=2**53)]
+NonBlankStr = Annotated[str, Limits(pattern=r"\S")]
 """A text that is more than white space."""

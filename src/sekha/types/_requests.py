@@ -2,16 +2,15 @@
 
 from typing import List
 
-from pydantic import Field
-from typing_extensions import Annotated, NotRequired, TypedDict
+from typing_extensions import NotRequired, TypedDict
 
 from sekha.types._base import (
     Budget,
     Days,
     Importance,
+    MinImportance,
     NonBlankStr,
     NonEmptyStr,
-    Number,
     Offset,
     PositiveU32,
     allow_extra,
@@ -45,7 +44,7 @@ class Filters(TypedDict, total=False):
     label: NonEmptyStr
     labels: List[str]
     folder: NonEmptyStr
-    min_importance: Annotated[Number, Field(ge=0, le=10)]
+    min_importance: MinImportance
     start_date: NonEmptyStr
     end_date: NonEmptyStr
 

@@ -229,7 +229,7 @@ def test_numbers_stay_as_the_server_wrote_them_and_times_become_regular() -> Non
 
 
 def test_a_readers_validator_is_made_once() -> None:
-    assert endpoints.QUERY.parser.adapter is endpoints.QUERY.parser.adapter
+    assert endpoints.QUERY.parser.validator is endpoints.QUERY.parser.validator
 
 
 def test_an_answer_is_text_and_json() -> None:
