@@ -630,7 +630,7 @@ def test_a_reset_before_the_end_is_an_error(data: bytes, talk: Talk) -> None:
     for cut in {0, 1, 20, len(data) // 2, len(data) - 1}:
         with pytest.raises(SekhaConnectionError) as caught:
             talk.says(data[:cut], end="reset")
-        assert isinstance(caught.value.__cause__, ConnectionResetError), cut
+        assert isinstance(caught.value.__cause__, ConnectionError), cut
 
 
 @pytest.mark.promise("C1")
@@ -1109,14 +1109,14 @@ def cause_of(client: SekhaClient, **arguments: Any) -> BaseException:
 GARBAGE = raw(b"\x00\x01 what?\r\n\r\n", end="close")
 ANSWERS: dict[str, tuple[Reply, type[OSError]]] = {
     "closed": (DROP, ProtocolError),
-    "reset": (RESET, ConnectionResetError),
+    "reset": (RESET, ConnectionError),
     "nothing": (HANG, TimeoutError),
     "garbage": (GARBAGE, ProtocolError),
     "half a head": (raw(OK, end="close"), ProtocolError),
-    "half a head, reset": (raw(OK, end="reset"), ConnectionResetError),
+    "half a head, reset": (raw(OK, end="reset"), ConnectionError),
     "half a head, nothing": (raw(OK, end="hang"), TimeoutError),
     "half a body": (raw(with_length()[:-1], end="close"), ProtocolError),
-    "half a body, reset": (raw(with_length()[:-1], end="reset"), ConnectionResetError),
+    "half a body, reset": (raw(with_length()[:-1], end="reset"), ConnectionError),
     "half a body, nothing": (raw(with_length()[:-1], end="hang"), TimeoutError),
     "half a chunk": (raw(reply(CHUNKED, body=CHUNKS[:4]), end="close"), ProtocolError),
     "no chunk": (raw(reply(CHUNKED, body=b"x\r\n"), end="hang"), ProtocolError),
@@ -1128,7 +1128,8 @@ ANSWERS: dict[str, tuple[Reply, type[OSError]]] = {
 def test_the_cause_of_a_bad_answer(kind: str, make: MakeClient, server: FakeServer) -> None:
     what, expected = ANSWERS[kind]
     server.on("POST /api/v1/conversations", what)
-    assert type(cause_of(make(max_retries=0, timeout=0.05 if what.end == "hang" else 5.0))) is expected
+    cause = cause_of(make(max_retries=0, timeout=0.05 if what.end == "hang" else 5.0))
+    assert isinstance(cause, expected)
 
 
 @pytest.mark.promise("C4")

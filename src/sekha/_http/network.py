@@ -126,7 +126,12 @@ class AsyncNetworkStream:
         if getattr(protocol, "read_queue", None):
             return True
         tls = self._stream.extra(TLSAttribute.ssl_object, None)
-        return tls is not None and _tls_has_data(tls)
+        if tls is None:
+            return False
+        encrypted = getattr(
+            self._stream, "_read_bio", None
+        )  # anyio's, too: perhaps half a record, which cannot be read
+        return getattr(encrypted, "pending", 0) > 0 or _tls_has_data(tls)
 
 
 class Network:
