@@ -23,7 +23,7 @@ _FIELD = rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):(" + _TEXT + rb")\r\n"
 _REQUEST_LINE = re.compile(rb"[A-Z]+ /[!-~]* HTTP/1\.1\r\n")
 _STATUS_LINE = re.compile(rb"HTTP/1\.([01]) ([1-5][0-9][0-9])(?: " + _TEXT + rb")?\r\n")
 _HEADER = re.compile(_FIELD)
-_TRAILERS = re.compile(rb"\r\n(?:(?!content-length:|transfer-encoding:)" + _FIELD + rb")*\r\n", re.IGNORECASE)
+_TRAILERS = re.compile(rb"\r\n(?:" + _FIELD + rb")*\r\n")
 _NEVER_IN_LINES = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|(?<!\r)\n|\r[^\n]")
 _LENGTH = re.compile(r"([0-9]{1,18})([\t ]*,[\t ]*\1)*")  # repeated ones are equal
 _CHUNKED = re.compile(rb"\r\ntransfer-encoding:[\t ]*chunked *\r\n", re.IGNORECASE)  # as text, a Kelvin sign is a k
@@ -209,7 +209,7 @@ class HTTP11:
 
     def _read_trailers(self) -> None:
         """Drop the fields after the last chunk: nobody asked for them."""
-        size = self._size_of_lines(_MAX_TRAILER_SIZE)
+        size = self._size_of_lines(_MAX_TRAILER_SIZE + 2)  # with the line end before them
         if size is not None:
             if not _TRAILERS.fullmatch(self._data, 0, size):
                 raise ProtocolError("the answer goes on after its last chunk")

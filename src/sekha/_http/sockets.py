@@ -151,15 +151,7 @@ class TLSSocket(PlainSocket):
 
     def has_unread_data(self) -> bool:
         """Return whether the server has closed the connection, or sent bytes that nobody has read."""
-        if is_readable(self.sock):
-            return True
-        try:
-            self._tls.read(1)  # the connection is given up if there is one
-        except ssl.SSLWantReadError:
-            return False
-        except ssl.SSLError:
-            pass
-        return True
+        return is_readable(self.sock) or self.has_buffered_data()
 
     def _call(self, function: Callable[..., T], *arguments: object) -> T:
         """Call a function of TLS, with the bytes that it needs.
