@@ -314,20 +314,22 @@ class AsyncTransport:
     async def _read(self, http_response: AsyncHTTPResponse, options: CallOptions) -> Response:
         """Read a whole response, bounded in size and time; the connection is released afterwards."""
         limit, clock = self._state.max_response_bytes, self._state.clock
-        body = bytearray()
+        chunks: list[bytes] = []
+        size = 0
         try:
             async for chunk in iter_decoded(http_response):
-                body += chunk
-                if len(body) > limit:
+                size += len(chunk)
+                if size > limit:
                     raise SekhaDecodeError(
                         f"the answer is longer than max_response_bytes={limit}", status_code=http_response.status
                     )
+                chunks.append(chunk)
                 left = options.time_left(clock.now())
                 if left is not None and left <= 0:
                     raise deadline_error(options, sent=True)
         finally:
             await close_quietly(http_response)
-        return Response(http_response.status, http_response.headers, bytes(body))
+        return Response(http_response.status, http_response.headers, b"".join(chunks))
 
     def _finalize_error(
         self, error: SekhaError, retries: RetryState, options: CallOptions, outer_exception: BaseException | None
