@@ -181,12 +181,12 @@ async def test_the_connection_of_an_error_is_used_again_if_all_of_it_was_read(
 
 @pytest.mark.promise("C7")
 @pytest.mark.parametrize("lent", [False, True], ids=["own pool", "httpx"])
-@pytest.mark.parametrize("options", [{"timeout": 0.1}, {"deadline": 0.2}, {"deadline": 0.2, "timeout": None}], ids=str)
+@pytest.mark.parametrize("options", [{"timeout": 0.5}, {"deadline": 0.6}, {"deadline": 0.6, "timeout": None}], ids=str)
 async def test_a_body_that_does_not_come_hides_no_status(
     options: Any, lent: bool, make: MakeClient, server: FakeServer
 ) -> None:
-    if lent and options.get("timeout", 0.1) is None:
-        options = {**options, "timeout": 0.2}  # threads have no other way to interrupt a read of httpx
+    if lent and options.get("timeout", 0.5) is None:
+        options = {**options, "timeout": 0.5}  # threads have no other way to interrupt a read of httpx
     async with httpx.AsyncClient() as own:
         client = make(max_retries=0, **options, **({"http_client": own} if lent else {}))
         give_clock(client, Clock())
