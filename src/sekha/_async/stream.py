@@ -15,7 +15,7 @@ from sekha._concurrency.clock import Clock
 from sekha._concurrency.misuse import AsyncIterationGuard
 from sekha._concurrency.primitives import async_move_on_after
 from sekha._http.decompression import Decompressor, is_compressed
-from sekha._http.error_mapping import network_errors
+from sekha._http.error_mapping import name_proxy, network_errors
 from sekha._http.models import AsyncHTTPResponse
 from sekha._transport.options import CallOptions, deadline_message
 from sekha._utils.public import exported_from_sekha
@@ -89,12 +89,14 @@ class AsyncStream(AsyncIterationGuard):
         options: CallOptions,
         clock: Clock,
         secrets: Iterable[Secret],
+        proxy: str | None = None,
     ) -> None:
         self._response = response
         self._decoder = decoder
         self._options = options
         self._clock = clock
         self._secrets = tuple(secrets)
+        self._proxy = proxy
         self._body = iter_decoded(response)
         self._decoded: Iterable[ChatCompletionChunk] = iter(())  # chunks that have arrived and were not returned yet
         self._error: SekhaError | None = None
@@ -119,6 +121,7 @@ class AsyncStream(AsyncIterationGuard):
                 else:
                     await self._read_more()
         except SekhaError as error:
+            name_proxy(error, self._proxy)
             self._error = redact(error, self._secrets, outer_exception)
             await self.aclose()
             raise self._error from error.__cause__
