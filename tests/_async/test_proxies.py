@@ -245,10 +245,11 @@ async def test_a_request_that_was_sent_may_have_been_applied(
         assert (caught.value.attempts, caught.value.sent, caught.value.may_have_been_applied) == (1, True, True)
 
 
-async def test_a_deadline_names_the_proxy(make: MakeClient, server: FakeServer, through: str) -> None:
+async def test_a_deadline_names_the_proxy(server: FakeServer, through: str) -> None:
     server.on(QUERY, HANG)
-    with pytest.raises(SekhaTimeoutError) as caught:
-        await make(controller_url=PLAIN, proxy=server.url, deadline=0.2).controller.query("x")
+    async with AsyncSekhaClient(controller_url=PLAIN, api_key="k", proxy=server.url, deadline=0.2) as client:
+        with pytest.raises(SekhaTimeoutError) as caught:
+            await client.controller.query("x")
     assert "deadline of 0.2 s" in caught.value.message
     assert f"through the proxy {through}" in caught.value.message
 

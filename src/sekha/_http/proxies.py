@@ -17,6 +17,7 @@ from typing import Any, Final, NamedTuple, NoReturn, Union
 from urllib.parse import unquote
 
 from sekha._http.models import HTTPSettings, Origin, origin
+from sekha._utils.redaction import redact_traceback
 from sekha.errors import SekhaConfigError
 
 DIRECT: Final = "none"
@@ -67,6 +68,7 @@ class Proxy:
         return f"{_authority(self.host, self.port)}{where}"
 
 
+@redact_traceback
 def proxy_for(settings: HTTPSettings, base_url: str) -> Proxy | None:
     """Return the proxy that applies to the address of a server; None to connect directly.
 
@@ -193,6 +195,7 @@ def _ascii(name: str) -> str:
 # The address of a proxy
 
 
+@redact_traceback
 def parse_proxy(source: str, value: str, *, needs_scheme: bool = True) -> Proxy:
     """Return the proxy at an address.
 
