@@ -210,6 +210,7 @@ def test_a_proxy_that_cannot_be_reached_is_named(url: str, make: MakeClient, clo
         empty(407),
         empty(407, proxy_authenticate="Basic"),
         body(b"<p>no</p>", 401, "text/html", proxy_authenticate="Basic"),
+        body(b"<p>no</p>", 401, "text/html", www_authenticate="Basic", server="tinyproxy/1.11.1"),
     ],
 )
 def test_over_plain_http_the_proxys_refusal_is_not_that_of_a_key(

@@ -62,5 +62,7 @@ def is_refusal_by_proxy(proxy: Proxy, request: HTTPRequest, status: int, headers
     """
     if proxy.uses_socks or not request.base_url.lower().startswith("http:"):
         return False
-    asks = "proxy-authenticate" in headers and "www-authenticate" not in headers
-    return status == 407 or (status == 401 and asks)  # tinyproxy answers 401
+    if status == 401:  # tinyproxy answers a wrong password as if it were the server
+        asks = "proxy-authenticate" in headers and "www-authenticate" not in headers
+        return asks or headers.get("server", "").lower().startswith("tinyproxy")
+    return status == 407

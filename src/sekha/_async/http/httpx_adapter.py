@@ -53,11 +53,15 @@ class _AsyncProxiedTransport:
             httpx.ProxyError: The proxy refused it, or its answer is none of a proxy.
         """
         request.phase, request.proxy = "waiting for a free connection", str(self._proxy)
+        streams: list[Any] = []
 
         async def trace(event: str, info: dict[str, Any]) -> None:
             request.phase = phase_at(event, info) or request.phase
             if event.endswith("setup_socks5_connection.started"):  # httpcore would wait for ever
+                streams.append(info["stream"])
                 info["stream"] = _AsyncTimedStream(info["stream"], request.timeout["connect"])
+            elif event.endswith("setup_socks5_connection.failed"):  # httpcore would not close it
+                await streams.pop().aclose()
 
         made = _httpx_request(request)
         made.extensions["trace"] = trace

@@ -55,11 +55,15 @@ class _ProxiedTransport:
             httpx.ProxyError: The proxy refused it, or its answer is none of a proxy.
         """
         request.phase, request.proxy = "waiting for a free connection", str(self._proxy)
+        streams: list[Any] = []
 
         def trace(event: str, info: dict[str, Any]) -> None:
             request.phase = phase_at(event, info) or request.phase
             if event.endswith("setup_socks5_connection.started"):  # httpcore would wait for ever
+                streams.append(info["stream"])
                 info["stream"] = _TimedStream(info["stream"], request.timeout["connect"])
+            elif event.endswith("setup_socks5_connection.failed"):  # httpcore would not close it
+                streams.pop().close()
 
         made = _httpx_request(request)
         made.extensions["trace"] = trace
