@@ -199,7 +199,7 @@ async def test_a_proxy_that_cannot_be_reached_is_named(url: str, make: MakeClien
         assert (error.attempts, error.sent, error.may_have_been_applied) == (2, False, False)
     health = await make(controller_url=url, proxy=f"http://{proxy}", max_retries=0).health_check()
     assert health["controller"]["status"] == "unreachable"
-    assert f"through the proxy {proxy}" in health["controller"]["error"]
+    assert f"through the proxy {proxy}" in str(health["controller"]["error"])
 
 
 @pytest.mark.parametrize(

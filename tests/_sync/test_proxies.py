@@ -201,7 +201,7 @@ def test_a_proxy_that_cannot_be_reached_is_named(url: str, make: MakeClient, clo
         assert (error.attempts, error.sent, error.may_have_been_applied) == (2, False, False)
     health = make(controller_url=url, proxy=f"http://{proxy}", max_retries=0).health_check()
     assert health["controller"]["status"] == "unreachable"
-    assert f"through the proxy {proxy}" in health["controller"]["error"]
+    assert f"through the proxy {proxy}" in str(health["controller"]["error"])
 
 
 @pytest.mark.parametrize(

@@ -72,7 +72,7 @@ class _ProxiedTransport:
         except network_errors():
             raise
         except Exception as error:
-            if self._proxy.uses_socks and request.phase == "connecting":  # socksio has errors and asserts of its own
+            if self._proxy.uses_socks and not request.may_have_been_sent:  # socksio has errors and asserts of its own
                 raise httpx.ProxyError("something that is not SOCKS5") from error
             raise
         if is_refusal_by_proxy(self._proxy, request, response.status, response.headers):
@@ -93,7 +93,8 @@ class _TimedStream:
         self._seconds = seconds
 
     def read(self, max_bytes: int) -> bytes:
-        return self._stream.read(max_bytes, self._seconds)
+        data: bytes = self._stream.read(max_bytes, self._seconds)
+        return data
 
     def write(self, buffer: bytes) -> None:
         self._stream.write(buffer, self._seconds)
