@@ -68,7 +68,6 @@ def _shared_context(verify: bool | str, cert: tuple[str, ...] | None, trust_env:
         context = ssl.create_default_context(cafile=verify)
     if cert is not None:
         context.load_cert_chain(*cert)
-    context.options &= ~getattr(ssl, "OP_IGNORE_UNEXPECTED_EOF", 0)  # an end without close_notify is not the end
     return context
 
 
