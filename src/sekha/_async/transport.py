@@ -15,9 +15,9 @@ from sekha._api.compat.error_overrides import add_hints
 from sekha._api.model import Request, Service
 from sekha._concurrency.clock import Clock
 from sekha._concurrency.primitives import AsyncPerLoop, AsyncSemaphore, async_move_on_after
-from sekha._http.error_mapping import map_network_errors
+from sekha._http.error_mapping import map_network_errors, name_proxy
 from sekha._http.models import AsyncHTTPResponse, AsyncHTTPTransport, Headers
-from sekha._http.proxies import needs_httpx
+from sekha._http.proxies import proxy_for
 from sekha._http.tls import context_for_pool, read_certificates
 from sekha._transport.attempt import make_headers, make_http_request
 from sekha._transport.instrumentation import Instrumentation
@@ -63,12 +63,15 @@ class AsyncServerState:
 
     def __init__(self, config: SekhaConfig, base_url: str, clock: Clock) -> None:
         settings = http_settings(config)
+        proxy = proxy_for(settings, base_url)
+        settings = settings._replace(proxy=proxy.url if proxy is not None else None)
         read_certificates(settings, base_url)
-        self._uses_httpx: bool = needs_httpx(settings)
+        self._uses_httpx: bool = proxy is not None or settings.http_client is not None
         if self._uses_httpx:
-            from .http.httpx_adapter import check_client  # most clients do without it
+            from .http.httpx_adapter import check_client, check_proxy  # most clients do without it
 
             check_client(settings.http_client)
+            check_proxy(proxy)
         async_preload()
         self.base_url = base_url
         self.clock = clock
@@ -77,6 +80,8 @@ class AsyncServerState:
         self.write_slots: AsyncSemaphore = AsyncSemaphore(config.max_concurrent_writes)
         self.max_response_bytes: int = config.max_response_bytes
         self.closed: bool = False
+        self.proxy: str | None = str(proxy) if proxy is not None else None
+        self._proxy = proxy
         self._settings = settings
         self._transports = AsyncPerLoop(self._make_transport)
 
@@ -84,7 +89,7 @@ class AsyncServerState:
         if self._uses_httpx:
             from .http.httpx_adapter import make_transport
 
-            return make_transport(self._settings, self.base_url)
+            return make_transport(self._settings, self._proxy, self.base_url)
         context = context_for_pool(self._settings, self.base_url)
         return AsyncPool(self.base_url, context, self._settings.max_connections, self.clock)
 
@@ -300,7 +305,8 @@ class AsyncTransport:
             method=endpoint.method,
             path=endpoint.path,
         )
-        return AsyncStream(http_response, decoder, call.options, state.clock, self._keys.values(), read_timeout)
+        secrets = self._keys.values()
+        return AsyncStream(http_response, decoder, call.options, state.clock, secrets, read_timeout, state.proxy)
 
     def _headers(self, call: CallContext, accept: str) -> Headers:
         """Return the headers of an attempt, cached for all that have the same."""
@@ -327,6 +333,7 @@ class AsyncTransport:
         left = options.time_left(state.clock.now())
         if isinstance(error, SekhaTimeoutError) and left is not None and left <= TIMER_TOLERANCE:
             error.message = deadline_message(options)
+        name_proxy(error, state.proxy)
         if isinstance(error, SekhaAPIError):
             key = self._keys.get(service)
             add_hints(error, service, key_name=key.name if key else "none")

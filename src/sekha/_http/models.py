@@ -63,7 +63,7 @@ class Headers:
 
 
 class HTTPSettings(NamedTuple):
-    """The settings that connecting depends on."""
+    """The settings that connecting depends on. Which proxy applies to an address is decided by `proxy_for`."""
 
     verify: bool | str | ssl.SSLContext
     cert: str | tuple[str, str] | tuple[str, str, str] | None
@@ -85,7 +85,8 @@ class HTTPRequest:
         content: The body, if there is one.
         timeout: Seconds for each phase, by httpx's names.
         deadline_at: Time of the clock at which the call must end; None for no limit.
-        phase: What our own pool is at with it; None if httpx sends it, which does not report that.
+        phase: What is being done with it; None if a client of the user sends it, which does not report that.
+        proxy: The proxy that it goes through, in the words of errors; None if it goes directly.
     """
 
     method: str
@@ -96,6 +97,7 @@ class HTTPRequest:
     timeout: dict[str, float | None]
     deadline_at: float | None
     phase: Phase | None = None
+    proxy: str | None = None
 
     @property
     def content_length(self) -> int | None:

@@ -16,7 +16,7 @@ from sekha._api.chat_stream import ChatStreamDecoder, chunk_text
 from sekha._concurrency.clock import Clock
 from sekha._concurrency.misuse import IterationGuard
 from sekha._concurrency.primitives import move_on_after
-from sekha._http.error_mapping import is_timeout, network_errors
+from sekha._http.error_mapping import is_timeout, name_proxy, network_errors
 from sekha._http.models import HTTPResponse, shorter_timeout
 from sekha._transport.options import TIMER_TOLERANCE, CallOptions, deadline_message
 from sekha._utils.public import exported_from_sekha
@@ -60,6 +60,7 @@ class Stream(IterationGuard):
         clock: Clock,
         secrets: Iterable[Secret],
         read_timeout: float | None,
+        proxy: str | None = None,
     ) -> None:
         self._response = response
         self._decoder = decoder
@@ -69,6 +70,7 @@ class Stream(IterationGuard):
         self._read_timeout = read_timeout
         self._ends_at: float | None = None  # when no more is waited for, because the content is complete
         self._interrupted = False
+        self._proxy = proxy
         self._body = iter_decoded(response)
         self._decoded: Iterable[ChatCompletionChunk] = iter(())  # chunks that have arrived and were not returned yet
         self._error: SekhaError | None = None
@@ -96,6 +98,7 @@ class Stream(IterationGuard):
             error.text = self._decoder.accumulator.text
             if isinstance(error, SekhaDecodeError):  # also that of a body that cannot be decompressed
                 vars(error).update(self._decoder.call_details)
+            name_proxy(error, self._proxy)
             self._error = redact(error, self._secrets, outer_exception)
             self.close()
             raise self._error from error.__cause__

@@ -17,9 +17,9 @@ from sekha._api.compat.error_overrides import add_hints
 from sekha._api.model import Request, Service
 from sekha._concurrency.clock import Clock
 from sekha._concurrency.primitives import PerProcess, Semaphore, move_on_after
-from sekha._http.error_mapping import map_network_errors
+from sekha._http.error_mapping import map_network_errors, name_proxy
 from sekha._http.models import HTTPResponse, HTTPTransport, Headers
-from sekha._http.proxies import needs_httpx
+from sekha._http.proxies import proxy_for
 from sekha._http.tls import context_for_pool, read_certificates
 from sekha._transport.attempt import make_headers, make_http_request
 from sekha._transport.instrumentation import Instrumentation
@@ -65,12 +65,15 @@ class ServerState:
 
     def __init__(self, config: SekhaConfig, base_url: str, clock: Clock) -> None:
         settings = http_settings(config)
+        proxy = proxy_for(settings, base_url)
+        settings = settings._replace(proxy=proxy.url if proxy is not None else None)
         read_certificates(settings, base_url)
-        self._uses_httpx: bool = needs_httpx(settings)
+        self._uses_httpx: bool = proxy is not None or settings.http_client is not None
         if self._uses_httpx:
-            from .http.httpx_adapter import check_client  # most clients do without it
+            from .http.httpx_adapter import check_client, check_proxy  # most clients do without it
 
             check_client(settings.http_client)
+            check_proxy(proxy)
         preload()
         self.base_url = base_url
         self.clock = clock
@@ -79,6 +82,8 @@ class ServerState:
         self.write_slots: Semaphore = Semaphore(config.max_concurrent_writes)
         self.max_response_bytes: int = config.max_response_bytes
         self.closed: bool = False
+        self.proxy: str | None = str(proxy) if proxy is not None else None
+        self._proxy = proxy
         self._settings = settings
         self._transports = PerProcess(self._make_transport)
 
@@ -86,7 +91,7 @@ class ServerState:
         if self._uses_httpx:
             from .http.httpx_adapter import make_transport
 
-            return make_transport(self._settings, self.base_url)
+            return make_transport(self._settings, self._proxy, self.base_url)
         context = context_for_pool(self._settings, self.base_url)
         return Pool(self.base_url, context, self._settings.max_connections, self.clock)
 
@@ -302,7 +307,8 @@ class Transport:
             method=endpoint.method,
             path=endpoint.path,
         )
-        return Stream(http_response, decoder, call.options, state.clock, self._keys.values(), read_timeout)
+        secrets = self._keys.values()
+        return Stream(http_response, decoder, call.options, state.clock, secrets, read_timeout, state.proxy)
 
     def _headers(self, call: CallContext, accept: str) -> Headers:
         """Return the headers of an attempt, cached for all that have the same."""
@@ -329,6 +335,7 @@ class Transport:
         left = options.time_left(state.clock.now())
         if isinstance(error, SekhaTimeoutError) and left is not None and left <= TIMER_TOLERANCE:
             error.message = deadline_message(options)
+        name_proxy(error, state.proxy)
         if isinstance(error, SekhaAPIError):
             key = self._keys.get(service)
             add_hints(error, service, key_name=key.name if key else "none")
