@@ -231,6 +231,8 @@ class SekhaServerError(SekhaAPIError):
 class SekhaConnectionError(SekhaError):
     """No answer: the server cannot be reached, or the connection broke."""
 
+    _asked: bool = True  # False where this client did not even try to reach the server
+
 
 class SekhaTimeoutError(SekhaConnectionError):
     """A timeout or the deadline passed."""

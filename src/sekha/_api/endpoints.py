@@ -6,6 +6,7 @@ together with the current label.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, Final, List, TypeVar
 
 from sekha._api.compat.bridge import normalize_completion, normalize_embedding, normalize_importance
@@ -58,6 +59,7 @@ MODEL: Final = {"waits_for_model": True}
 WRITES: Final = {"outcome_matters": True}
 GENERATES: Final = {**WRITES, **MODEL}
 STORES: Final = {**GENERATES, "uses_write_slot": True}
+AT_ONCE: Final = {"sent_at_once": True}
 
 _ROWS: list[Endpoint[Any]] = []
 _UNHEALTHY = frozenset({500, 502, 503, 504})
@@ -139,7 +141,7 @@ PRUNE_DRY_RUN = _rest("prune_dry_run", "POST /api/v1/prune/dry-run", ONCE, _PRUN
 PRUNE_EXECUTE = _rest("prune_execute", "POST /api/v1/prune/execute", YES, _NOTHING, **WRITES)
 SUGGEST_LABELS = _rest("suggest_labels", "POST /api/v1/labels/suggest", ONCE, _LABELS, **MODEL)
 REBUILD_EMBEDDINGS = _rest("rebuild_embeddings", "POST /api/v1/rebuild-embeddings", YES, _NOTHING)
-CONTROLLER_HEALTH = _rest("health", "GET /health", YES, _CONTROLLER_HEALTH)
+CONTROLLER_HEALTH = _rest("health", "GET /health", YES, _CONTROLLER_HEALTH, **AT_ONCE)
 CONTROLLER_METRICS = _rest("metrics", "GET /metrics", YES, _METRICS)
 
 # ---- its MCP tools ---------------------------------------------------------------------------------------------------
@@ -157,7 +159,7 @@ MEMORY_STATS = _tool("memory_stats", YES, _STATS)
 COMPLETE = _bridge("complete", "POST /v1/chat/completions", NO, _COMPLETION, **GENERATES)
 STREAM_COMPLETE = _bridge("stream_complete", "POST /v1/chat/completions", NO, _COMPLETION, **GENERATES)
 EMBED = _bridge("embed", "POST /embed", YES, _EMBEDDING)
-BRIDGE_HEALTH = _bridge("health", "GET /health", YES, _BRIDGE_HEALTH)
+BRIDGE_HEALTH = _bridge("health", "GET /health", YES, _BRIDGE_HEALTH, **AT_ONCE)
 MODELS = _bridge("models", "GET /api/v1/models", YES, _MODELS)
 TASKS = _bridge("tasks", "GET /api/v1/tasks", YES, _TASKS)
 ROUTE = _bridge("route", "POST /api/v1/route", YES, _ROUTE)
@@ -165,6 +167,11 @@ PROVIDER_HEALTH = _bridge("provider_health", "GET /api/v1/health/providers", YES
 BRIDGE_SUMMARIZE = _bridge("summarize", "POST /api/v1/summarize", ONCE, _BRIDGE_SUMMARY, **MODEL)
 EXTRACT = _bridge("extract", "POST /api/v1/extract", YES, _EXTRACTION)
 SCORE = _bridge("score", "POST /api/v1/score", YES, _SCORE)
+
+# ---- rows from above that a health check sends -----------------------------------------------------------------------
+
+CHECK_KEY = replace(LIST_CONVERSATIONS, sent_at_once=True)
+CHECK_TOOLS = replace(MEMORY_STATS, sent_at_once=True)
 
 ENDPOINTS: Final = tuple(_ROWS)
 """All rows, in the order of the table; the documentation's table of retries is compared with it."""

@@ -9,7 +9,7 @@ from functools import cache
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
-from sekha._http.models import HTTPRequest
+from sekha._http.models import HTTPRequest, OtherProtocolError
 from sekha.errors import SekhaClosedError, SekhaConnectionError, SekhaTimeoutError
 
 ErrorClasses = tuple[type[Exception], ...]
@@ -129,10 +129,14 @@ class map_network_errors:
             return
         if isinstance(error, network_errors()):
             raise connection_error(error, self._request, self._path) from error
-        if isinstance(error, RuntimeError) and "closed" in str(error) and "client" in str(error):
+        if not isinstance(error, RuntimeError):
+            return
+        if "closed" in str(error) and "client" in str(error):
             raise SekhaClosedError(
                 "the HTTP client was closed", method=self._request.method, path=self._path
             ) from error
+        if "interpreter shutdown" in str(error):  # no thread can be started, such as for looking up a name
+            raise _exit_error(self._request, self._path) from error
 
 
 def connection_error(error: Exception, request: HTTPRequest, path: str) -> SekhaConnectionError:
@@ -150,8 +154,19 @@ def connection_error(error: Exception, request: HTTPRequest, path: str) -> Sekha
     elif phase == "connecting" or isinstance(error, classes.connect):
         reason = f"cannot connect: {reason}"
     found = cls(f"{host}: {reason}", method=request.method, path=path, sent=sent)
-    if _is_certificate_error(error):
-        found._retryable = False  # a retry gets the same certificate
+    if _is_certificate_error(error) or isinstance(error, OtherProtocolError):
+        found._retryable = False  # a retry gets the same certificate and the same protocol
+    found._asked = timed_out != "waiting for a free connection"
+    return found
+
+
+def _exit_error(request: HTTPRequest, path: str) -> SekhaConnectionError:
+    """Return the error for a call that Python cannot make any more, since it is about to exit."""
+    host, sent = urlsplit(request.base_url).netloc, request.phase in ("sending", "waiting for the answer")
+    found = SekhaConnectionError(
+        f"{host}: cannot connect: Python is exiting and starts no threads", method=request.method, path=path, sent=sent
+    )
+    found._retryable, found._asked = False, sent
     return found
 
 

@@ -37,6 +37,10 @@ class ProtocolError(OSError):
     """
 
 
+class OtherProtocolError(ProtocolError):
+    """The server has chosen a protocol other than HTTP/1.1, which TLS offered to it."""
+
+
 class Headers:
     """The headers of a request without its length, prepared once for all requests that have the same.
 
@@ -86,6 +90,7 @@ class HTTPRequest:
         timeout: Seconds for each phase, by httpx's names.
         deadline_at: Time of the clock at which the call must end; None for no limit.
         phase: What our own pool is at with it; None if httpx sends it, which does not report that.
+        sent_at_once: Whether it must not wait for a free connection.
     """
 
     method: str
@@ -96,6 +101,7 @@ class HTTPRequest:
     timeout: dict[str, float | None]
     deadline_at: float | None
     phase: Phase | None = None
+    sent_at_once: bool = False
 
     @property
     def content_length(self) -> int | None:

@@ -148,6 +148,12 @@ class RetryState:
         return self._delay
 
     @property
+    def was_asked(self) -> bool:
+        """Whether an attempt has tried to reach the server."""
+        waits = self._in_flight is not None and self._in_flight.phase == "waiting for a free connection"
+        return self._attempts_sent > (1 if waits else 0)
+
+    @property
     def in_flight(self) -> bool:
         """Whether an attempt may have been sent that had not ended when the call was ended."""
         return self._in_flight is not None and self._in_flight.may_have_been_sent
