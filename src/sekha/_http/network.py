@@ -16,6 +16,7 @@ from anyio.streams.tls import TLSAttribute, TLSStream
 
 from sekha._concurrency.primitives import async_move_on_after
 from sekha._http.models import shorter_timeout
+from sekha._http.tls import require_http11
 
 _BROKEN = (anyio.BrokenResourceError, anyio.ClosedResourceError)
 """What anyio raises on a connection that is no longer good; the reason is the cause of it."""
@@ -68,6 +69,7 @@ class AsyncNetworkStream:
                 self._stream = await TLSStream.wrap(
                     self._tcp, server_side=False, hostname=host, ssl_context=context, standard_compatible=True
                 )
+                require_http11(self._stream.extra(TLSAttribute.alpn_protocol))
                 return
         except (*_BROKEN, anyio.EndOfStream) as error:
             raise _reason(error) from None
@@ -192,9 +194,11 @@ class NetworkStream:
         """
         self._set_timeout(seconds)
         try:  # suppress_ragged_eofs: an end without close_notify is an error
-            self._socket = context.wrap_socket(self._socket, server_hostname=host, suppress_ragged_eofs=False)
+            tls = context.wrap_socket(self._socket, server_hostname=host, suppress_ragged_eofs=False)
         except socket.timeout:
             raise TimeoutError("timed out") from None
+        self._socket = tls
+        require_http11(tls.selected_alpn_protocol())
 
     def read(self, size: int, seconds: float | None) -> bytes:
         """Return the next bytes, at most so many; none if the server has closed the connection.

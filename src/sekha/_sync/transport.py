@@ -61,8 +61,7 @@ class ServerState:
     """
 
     def __init__(self, config: SekhaConfig, base_url: str, clock: Clock) -> None:
-        settings = http_settings(config)
-        read_certificates(settings, base_url)
+        settings = read_certificates(http_settings(config), base_url)
         self._uses_httpx: bool = needs_httpx(settings)
         if self._uses_httpx:
             from .http.httpx_adapter import check_client  # most clients do without it

@@ -13,7 +13,7 @@ import httpx
 from sekha._concurrency.tasks import AsyncCall
 from sekha._http.httpx_teardown import async_abandon, async_end_iteration
 from sekha._http.models import KEEPALIVE_EXPIRY, AsyncHTTPResponse, AsyncHTTPTransport, HTTPRequest, HTTPSettings
-from sekha._http.tls import ssl_context
+from sekha._http.tls import context_for_httpx, require_http11
 from sekha.errors import SekhaConfigError
 
 
@@ -35,7 +35,11 @@ class AsyncHTTPXTransport:
 
     async def send(self, request: HTTPRequest) -> AsyncHTTPResponse:
         """Send a request; return the response when its head has arrived."""
-        return _AsyncHTTPXResponse(await self._send(_httpx_request(request)))
+        try:
+            return _AsyncHTTPXResponse(await self._send(_httpx_request(request)))
+        except ImportError:  # the server has chosen HTTP/2, for which httpx needs another package
+            require_http11("h2")
+            raise
 
     async def aclose(self) -> None:
         """Close the connections, unless they belong to the user's client."""
@@ -139,7 +143,7 @@ def make_transport(settings: HTTPSettings, base_url: str) -> AsyncHTTPTransport:
 
 def _connection_options(settings: HTTPSettings, base_url: str) -> dict[str, Any]:
     return {
-        "verify": ssl_context(settings, base_url),
+        "verify": context_for_httpx(settings, base_url),
         "trust_env": settings.trust_env,
         "limits": httpx.Limits(
             max_connections=settings.max_connections,
