@@ -16,8 +16,7 @@ from sekha.config._settings import NONE_IS_MISSING, SETTINGS, masked_repr, setti
 from sekha.errors import SekhaConfigError
 from sekha.events import RequestEvent, ResponseEvent, RetryEvent
 
-
-StrPath = Union[str, "os.PathLike[str]"]
+StrPath = Union[str, os.PathLike[str]]
 
 
 class ConnectionSettings(TypedDict, total=False):

@@ -27,6 +27,8 @@ _SERVERS = {"controller": "a controller", "bridge": "a bridge", "mcp": "a contro
 _NO_ROUTE = frozenset({404, 405, 410, 501})
 """Statuses of servers that do not have a route which the service has."""
 
+_NOT_WELL = frozenset({"unhealthy", "unreachable", "unauthorized", "unknown", "not_configured"})
+
 _OF_A_BRIDGE = frozenset({"ollama_status", "models_loaded"})
 """Keys that every bridge reports, and no controller."""
 
@@ -130,7 +132,7 @@ def add_key_check(health: ServiceHealth, key_check: ServiceHealth) -> ServiceHea
         health: What it reports itself, without a key.
         key_check: ``healthy``, or what the failed call stands for.
     """
-    if health["status"] not in ("healthy", "degraded") or key_check["status"] == "healthy":
+    if health["status"] in _NOT_WELL or key_check["status"] == "healthy":
         return health
     status = "unhealthy" if key_check["status"] == "unreachable" else key_check["status"]  # it has just answered
     return ServiceHealth(**{**health, "status": status, "error": key_check.get("error")})
