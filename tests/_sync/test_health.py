@@ -53,9 +53,7 @@ def test_what_is_asked_and_with_which_key(
     assert by_line[STATS].json == {"folder": "/sekha-health-check/no-such-folder"}
 
 
-def test_what_is_asked_costs_nothing_on_the_real_servers(
-    real: SekhaClient, local: SekhaClient
-) -> None:
+def test_what_is_asked_costs_nothing_on_the_real_servers(real: SekhaClient, local: SekhaClient) -> None:
     for client in (real, local):
         client.controller.create_conversation(messages=MESSAGES, folder="/work")
         assert statuses(client.health_check()) == HEALTHY
@@ -175,9 +173,7 @@ def test_a_health_check_by_way_of_httpx_has_connections_of_its_own(
 
 
 @pytest.mark.parametrize("status", [401, 403])
-def test_a_wrong_key_shows(
-    status: int, client: SekhaClient, server: FakeServer, bridge: FakeServer
-) -> None:
+def test_a_wrong_key_shows(status: int, client: SekhaClient, server: FakeServer, bridge: FakeServer) -> None:
     server.on(HEALTH, answer(facts.HEALTHY))
     server.on(LIST, answer({"error": "Invalid API key"}, status))
     server.on(STATS, answer({"error": "Invalid API key"}, status))
@@ -256,4 +252,3 @@ def test_an_error_that_is_not_ours_is_no_error_of_a_health_check(
     health = client.health_check()
     assert set(statuses(health).values()) == {"unknown"}
     assert {one.get("error") for one in health.values()} == {"the check itself failed: ValueError"}
-

@@ -171,9 +171,7 @@ def test_a_date_counts_from_the_date_of_the_answer(
 
 
 @pytest.mark.promise("R3")
-def test_a_retry_after_of_no_time_still_backs_off(
-    make: MakeClient, server: FakeServer, clock: FakeClock
-) -> None:
+def test_a_retry_after_of_no_time_still_backs_off(make: MakeClient, server: FakeServer, clock: FakeClock) -> None:
     clock.random = 0.5
     server.always(QUERY, empty(429, retry_after="0"))
     with pytest.raises(SekhaAPIError) as caught:

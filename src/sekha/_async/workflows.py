@@ -16,6 +16,7 @@ from sekha._api.validation import validate
 from sekha._concurrency.misuse import AsyncMisuseGuard
 from sekha._concurrency.tasks import AsyncCall, async_gather
 from sekha._utils.sentinel import drop_unset
+from sekha.errors import SekhaError
 from sekha.types import ChatCompletion, ChatMessage, QueryRequest, SearchResults, ServiceHealth
 
 from .bridge import AsyncBridgeClient

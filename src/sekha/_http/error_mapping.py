@@ -143,7 +143,7 @@ def connection_error(error: Exception, request: HTTPRequest, path: str) -> Sekha
     """Return the error for a call without a response; ``sent`` is False if the server cannot have seen the request."""
     classes, phase = _loaded_classes(), request.phase
     host = urlsplit(request.base_url).netloc
-    sent = request.may_have_been_sent and not isinstance(error, classes.not_sent)
+    sent = request.may_have_been_sent and not isinstance(error, (*classes.not_sent, OtherProtocolError))
     reason = next(filter(None, (str(one).strip() for one in _causes(error))), type(error).__name__)
     timed_out: str | None = phase if isinstance(error, TimeoutError) else None
     timed_out = next((name for timeout, name in classes.timeouts if isinstance(error, timeout)), timed_out)
@@ -151,10 +151,10 @@ def connection_error(error: Exception, request: HTTPRequest, path: str) -> Sekha
     if timed_out is not None:
         cls = SekhaTimeoutError
         reason = f"timeout while {timed_out}"
-    elif phase == "connecting" or isinstance(error, classes.connect):
+    elif phase == "connecting" or isinstance(error, (*classes.connect, OtherProtocolError)):
         reason = f"cannot connect: {reason}"
     found = cls(f"{host}: {reason}", method=request.method, path=path, sent=sent)
-    if _is_certificate_error(error) or isinstance(error, OtherProtocolError):
+    if any(_is_final(one) for one in _causes(error)):
         found._retryable = False  # a retry gets the same certificate and the same protocol
     found._asked = timed_out != "waiting for a free connection"
     return found
@@ -170,11 +170,9 @@ def _exit_error(request: HTTPRequest, path: str) -> SekhaConnectionError:
     return found
 
 
-def _is_certificate_error(error: BaseException) -> bool:
-    return any(
-        isinstance(one, ssl.SSLCertVerificationError) or "CERTIFICATE_VERIFY_FAILED" in str(one)
-        for one in _causes(error)
-    )
+def _is_final(error: BaseException) -> bool:
+    final = (ssl.SSLCertVerificationError, OtherProtocolError)
+    return isinstance(error, final) or "CERTIFICATE_VERIFY_FAILED" in str(error)
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:

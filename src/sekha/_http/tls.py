@@ -215,7 +215,7 @@ def _file_error(name: str, path: str, error: Exception) -> SekhaConfigError:
 
 
 class _Unchanged(ssl.SSLContext):
-    """Stands for a context where a library would set protocols or options of the one that it is given."""
+    """Stands for a context where a library would set protocols of the one that it is given, and checks the chosen."""
 
     def __new__(cls, context: ssl.SSLContext) -> _Unchanged:
         return super().__new__(cls, ssl.PROTOCOL_TLS_CLIENT)
@@ -225,8 +225,22 @@ class _Unchanged(ssl.SSLContext):
 
     def wrap_socket(self, *arguments: Any, **options: Any) -> ssl.SSLSocket:
         """Speak TLS by the context that it stands for."""
-        return self._context.wrap_socket(*arguments, **options)
+        tls = self._context.wrap_socket(*arguments, **options)
+        try:
+            require_http11(tls.selected_alpn_protocol())
+        except OtherProtocolError:
+            tls.close()
+            raise
+        return tls
 
     def wrap_bio(self, *arguments: Any, **options: Any) -> ssl.SSLObject:
         """Speak TLS by the context that it stands for."""
-        return self._context.wrap_bio(*arguments, **options)
+        tls = self._context.wrap_bio(*arguments, **options)
+        handshake = tls.do_handshake
+
+        def do_handshake() -> None:
+            handshake()
+            require_http11(tls.selected_alpn_protocol())
+
+        tls.do_handshake = do_handshake  # type: ignore[method-assign]  # a subclass is chosen by the user's context
+        return tls

@@ -13,7 +13,7 @@ import httpx
 from sekha._concurrency.tasks import AsyncCall
 from sekha._http.httpx_teardown import async_abandon, async_end_iteration
 from sekha._http.models import KEEPALIVE_EXPIRY, AsyncHTTPResponse, AsyncHTTPTransport, HTTPRequest, HTTPSettings
-from sekha._http.tls import context_for_httpx, require_http11
+from sekha._http.tls import context_for_httpx
 from sekha.errors import SekhaConfigError
 
 
@@ -35,11 +35,7 @@ class AsyncHTTPXTransport:
 
     async def send(self, request: HTTPRequest) -> AsyncHTTPResponse:
         """Send a request; return the response when its head has arrived."""
-        try:
-            return _AsyncHTTPXResponse(await self._send(_httpx_request(request)))
-        except ImportError:  # the server has chosen HTTP/2, for which httpx needs another package
-            require_http11("h2")
-            raise
+        return _AsyncHTTPXResponse(await self._send(_httpx_request(request)))
 
     async def aclose(self) -> None:
         """Close the connections, unless they belong to the user's client."""

@@ -15,7 +15,7 @@ import httpx
 from sekha._concurrency.tasks import Call
 from sekha._http.httpx_teardown import abandon, end_iteration
 from sekha._http.models import KEEPALIVE_EXPIRY, HTTPResponse, HTTPTransport, HTTPRequest, HTTPSettings
-from sekha._http.tls import context_for_httpx, require_http11
+from sekha._http.tls import context_for_httpx
 from sekha.errors import SekhaConfigError
 
 
@@ -37,11 +37,7 @@ class HTTPXTransport:
 
     def send(self, request: HTTPRequest) -> HTTPResponse:
         """Send a request; return the response when its head has arrived."""
-        try:
-            return _HTTPXResponse(self._send(_httpx_request(request)))
-        except ImportError:  # the server has chosen HTTP/2, for which httpx needs another package
-            require_http11("h2")
-            raise
+        return _HTTPXResponse(self._send(_httpx_request(request)))
 
     def close(self) -> None:
         """Close the connections, unless they belong to the user's client."""
