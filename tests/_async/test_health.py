@@ -6,6 +6,7 @@ import logging
 import threading
 from typing import Any
 
+import httpx
 import pytest
 
 from sekha import AsyncSekhaClient, SekhaRateLimitError
@@ -238,6 +239,31 @@ async def test_a_list_that_does_not_come_is_no_healthy_controller(
 
 
 # What could not be asked
+
+
+async def test_a_client_of_the_user_whose_connections_are_busy_could_not_ask(
+    make: MakeClient, server: FakeServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sekha._transport.attempt._BRIEF_WAIT", 0.1)
+    async with httpx.AsyncClient(limits=httpx.Limits(max_connections=1), trust_env=False) as given:
+        client, release = make(http_client=given, bridge_url=None), threading.Event()
+        give_clock(client, Clock())
+        server.on(QUERY, after(release, answer(facts.hits())))
+
+        async def query() -> None:
+            await client.controller.query("x")
+
+        async def check() -> None:
+            while not server.seen:
+                await Clock().async_sleep(0.002)
+            try:
+                health = await client.health_check()
+            finally:
+                release.set()
+            assert statuses(health) == {"controller": "unknown", "bridge": "not_configured", "mcp": "unknown"}
+            assert "timeout while waiting for a free connection" in str(health["mcp"].get("error"))
+
+        await async_gather([query, check], 2)
 
 
 async def test_an_error_that_is_not_ours_is_no_error_of_a_health_check(

@@ -8,6 +8,7 @@ import logging
 import threading
 from typing import Any
 
+import httpx
 import pytest
 
 from sekha import SekhaClient, SekhaRateLimitError
@@ -240,6 +241,31 @@ def test_a_list_that_does_not_come_is_no_healthy_controller(
 
 
 # What could not be asked
+
+
+def test_a_client_of_the_user_whose_connections_are_busy_could_not_ask(
+    make: MakeClient, server: FakeServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sekha._transport.attempt._BRIEF_WAIT", 0.1)
+    with httpx.Client(limits=httpx.Limits(max_connections=1), trust_env=False) as given:
+        client, release = make(http_client=given, bridge_url=None), threading.Event()
+        give_clock(client, Clock())
+        server.on(QUERY, after(release, answer(facts.hits())))
+
+        def query() -> None:
+            client.controller.query("x")
+
+        def check() -> None:
+            while not server.seen:
+                Clock().sleep(0.002)
+            try:
+                health = client.health_check()
+            finally:
+                release.set()
+            assert statuses(health) == {"controller": "unknown", "bridge": "not_configured", "mcp": "unknown"}
+            assert "timeout while waiting for a free connection" in str(health["mcp"].get("error"))
+
+        gather([query, check], 2)
 
 
 def test_an_error_that_is_not_ours_is_no_error_of_a_health_check(

@@ -134,8 +134,10 @@ def add_key_check(health: ServiceHealth, key_check: ServiceHealth) -> ServiceHea
     """
     if health["status"] in _NOT_WELL or key_check["status"] == "healthy":
         return health
-    status = "unhealthy" if key_check["status"] == "unreachable" else key_check["status"]  # it has just answered
-    return ServiceHealth(**{**health, "status": status, "error": key_check.get("error")})
+    found = health.copy()
+    found["status"] = "unhealthy" if key_check["status"] == "unreachable" else key_check["status"]  # it has answered
+    found["error"] = key_check.get("error")
+    return found
 
 
 def model_down_error(response: Response, server: str, what: str) -> SekhaServerError:
