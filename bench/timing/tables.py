@@ -43,7 +43,7 @@ def markdown(results: Mapping[str, Any]) -> str:
     """The tables, to be put into a page."""
     parts: Mapping[str, Mapping[str, Any]] = results["parts"]
     names = [name for name in results["subjects"] if any(name in row for row in parts.values())]
-    titles = [f"{name} {results['versions'].get(name, '')}".strip() for name in names]
+    titles = [name if name == "ours" else f"{name} {results['versions'].get(name, '')}".strip() for name in names]
     tables: list[list[Sequence[str]]] = []
     compared = [part for part in parts if part not in ("start", "growth")]
     if compared:

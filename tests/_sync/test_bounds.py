@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import gzip
 import json
-import tracemalloc
+import sys
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,11 +27,14 @@ LIMIT = 1_000_000
 PIECE = b" " * 65536
 ENDLESS = (PIECE,) * 50
 OPENED = json.dumps(facts.hits()).encode()
+measures_memory = pytest.mark.skipif(sys.implementation.name == "pypy", reason="PyPy cannot trace its memory")
 
 
 @contextmanager
 def little_memory() -> Iterator[None]:
     """Twice the limit is not reached while the block runs."""
+    import tracemalloc
+
     tracemalloc.start()
     tracemalloc.reset_peak()  # somebody may trace already
     before, _ = tracemalloc.get_traced_memory()
@@ -126,6 +129,7 @@ def test_an_answer_that_cannot_be_opened_is_an_error(
     assert len(server.seen) == 1
 
 
+@measures_memory
 @pytest.mark.promise("S5")
 @pytest.mark.parametrize("status", [200, 422])
 def test_a_bomb_does_not_explode(status: int, make: MakeClient, server: FakeServer) -> None:
@@ -136,6 +140,7 @@ def test_a_bomb_does_not_explode(status: int, make: MakeClient, server: FakeServ
         client.controller.query("x")
 
 
+@measures_memory
 @pytest.mark.promise("S5")
 def test_a_bomb_in_a_stream_does_not_explode(make: MakeClient, bridge: FakeServer) -> None:
     bridge.on(CHAT, body(bomb(b"data: "), 200, "text/event-stream", content_encoding="gzip"))
@@ -155,6 +160,7 @@ def test_a_stream_that_was_compressed_all_the_same_is_read(make: MakeClient, bri
 # Endless
 
 
+@measures_memory
 @pytest.mark.promise("S5")
 @pytest.mark.parametrize("status", [200, 500])
 def test_an_endless_answer_is_refused_early(status: int, make: MakeClient, server: FakeServer) -> None:
@@ -163,6 +169,7 @@ def test_an_endless_answer_is_refused_early(status: int, make: MakeClient, serve
         make(max_response_bytes=LIMIT, max_retries=0).controller.query("x")
 
 
+@measures_memory
 @pytest.mark.promise("S5")
 @pytest.mark.parametrize(
     "steps",
@@ -184,6 +191,7 @@ def test_an_endless_event_is_refused_early(steps: Any, make: MakeClient, bridge:
             pass
 
 
+@measures_memory
 @pytest.mark.promise("S5")
 def test_an_endless_answer_of_a_bridge_that_cannot_stream_is_refused_early(
     make: MakeClient, bridge: FakeServer

@@ -136,6 +136,20 @@ def test_a_reader_that_is_slow_itself_hears_of_the_deadline(make: MakeClient, br
 
 
 @pytest.mark.promise("R4")
+def test_a_timeout_may_come_shortly_before_the_deadline_of_a_stream(
+    make: MakeClient, bridge: FakeServer, clock: FakeClock
+) -> None:
+    client = make(deadline=60.0, timeout=None)
+    bridge.on(CHAT, chunked(delta("Once "), end="hang"))
+    stream = client.bridge.stream_complete(MESSAGES)
+    assert stream.text_stream().__next__() == "Once "
+    clock.move(59.9995)  # the last half millisecond passes on the socket, but not on this clock
+    with pytest.raises(SekhaTimeoutError) as caught:
+        stream.get_final_text()
+    is_the_deadline(caught.value, sent=True, may_have_been_applied=True)
+
+
+@pytest.mark.promise("R4")
 def test_connecting_ends_at_the_deadline(make: MakeClient) -> None:
     with Unreachable(silent=True) as nobody:
         client = timed(make, controller_url=nobody.url)

@@ -395,7 +395,7 @@ def test_a_forgotten_client_does_no_harm(how: str, server: FakeServer) -> None:
     raised = re.findall(r"(?m)^([A-Za-z_.]*(?:Error|Exception|Warning|Interrupt|Exit|Cancelled))\b(?! ignored)", err)
     assert set(raised) <= {"ResourceWarning"}, err
     assert ("never used" not in how) or err == ""
-    if "stream" in how:
+    if "stream" in how and sys.implementation.name != "pypy":  # which finalizes nothing when it ends
         assert "was neither read to its end nor closed" in err
 
 

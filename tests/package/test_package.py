@@ -158,7 +158,9 @@ def test_there_are_lower_bounds_and_no_upper_ones(project: Dict[str, Any]) -> No
     for requirements in (project["dependencies"], *project["optional-dependencies"].values()):
         for requirement in requirements:
             if not requirement.startswith("sekha-python-sdk"):
-                assert re.fullmatch(r"[\w-]+(\[\w+\])?>=[\d.]+", requirement), requirement
+                package, _, marker = requirement.partition("; ")
+                assert re.fullmatch(r"[\w-]+(\[\w+\])?>=[\d.]+", package), requirement
+                assert marker in ("", 'platform_python_implementation == "CPython"'), requirement
 
 
 def test_the_extra_of_developers_is_all_extras(project: Dict[str, Any]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import ssl
 import struct
@@ -21,10 +22,13 @@ Step = Union[bytes, float, threading.Event, Callable[[], object]]
 
 @dataclass(frozen=True)
 class Reply:
-    """What the server does with one request: some steps, and then what becomes of the connection."""
+    """What the server does with one request: some steps, and then what becomes of the connection.
+
+    With "goodbye" it is closed as TLS wants it, with "close" without a word; without TLS there is no difference.
+    """
 
     steps: Tuple[Step, ...] = ()
-    end: Literal["keep", "close", "reset", "hang"] = "keep"
+    end: Literal["keep", "close", "goodbye", "reset", "hang"] = "keep"
 
 
 def eventually(condition: Callable[[], object], seconds: float = 5.0) -> None:
@@ -146,6 +150,10 @@ class FakeServer(SocketServer):
         if reply.end == "hang":
             while connection.recv(65536):
                 pass
+        if reply.end == "goodbye" and isinstance(connection, ssl.SSLSocket):
+            connection.setblocking(False)  # the client's goodbye is not waited for
+            with contextlib.suppress(ssl.SSLWantReadError):
+                connection.unwrap()
         if reply.end == "reset":
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         return reply.end == "keep"

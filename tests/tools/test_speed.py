@@ -88,12 +88,12 @@ def test_the_tables_show_both_clocks_and_the_targets() -> None:
     found["parts"]["200 callers"] = {"ours": compared([0.2, 0.2], [0.24, 0.26]), "bare socket": {"error": "no output"}}
     found["parts"]["blocking"]["bare socket"] = compared([], [])
     assert tables.markdown(found).splitlines() == [
-        "| times httpx: processor · wall | ours 0.3.0 | bare socket | ours at most |",
+        "| times httpx: processor · wall | ours | bare socket | ours at most |",
         "|---|---|---|---|",
         "| blocking | 0.41 (0.40 to 0.43) · 0.48 | httpx finished none | 0.44 |",
         "| 200 callers | 0.20 (0.20 to 0.20) · 0.25 (0.24 to 0.26) | failed | 0.25 wall |",
         "",
-        "| ms: processor · wall | ours 0.3.0 | httpx | ours at most |",
+        "| ms: processor · wall | ours | httpx | ours at most |",
         "|---|---|---|---|",
         "| import | 30.0 · 30.0 | 60.0 · 60.0 |  |",
         "| first client | 108.0 · 108.0 | 40.0 · 40.0 |  |",

@@ -17,7 +17,7 @@ from sekha._concurrency.primitives import async_move_on_after
 from sekha._http.decompression import Decompressor, is_compressed
 from sekha._http.error_mapping import network_errors
 from sekha._http.models import AsyncHTTPResponse
-from sekha._transport.options import CallOptions, deadline_message
+from sekha._transport.options import TIMER_TOLERANCE, CallOptions, deadline_message
 from sekha._utils.public import exported_from_sekha
 from sekha._utils.redaction import Secret, redact
 from sekha.errors import SekhaClosedError, SekhaError, SekhaTimeoutError
@@ -159,7 +159,7 @@ class AsyncStream(AsyncIterationGuard):
             if self._closed:
                 raise SekhaClosedError("the stream was closed before its end") from error
             left = self._time_left()
-            if left is None or left > 0:
+            if left is None or left > TIMER_TOLERANCE:
                 if not self._decoder.is_complete:
                     problem = f"the connection broke: {str(error) or type(error).__name__}"
                     raise self._decoder.truncated_error(problem) from error

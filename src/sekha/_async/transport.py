@@ -23,7 +23,14 @@ from sekha._http.tls import context_for_pool, read_certificates
 from sekha._transport.attempt import make_headers, make_http_request
 from sekha._transport.instrumentation import Instrumentation
 from sekha._transport.listeners import CallContext
-from sekha._transport.options import CallOptions, deadline_error, deadline_message, merge_keys, option_overrides
+from sekha._transport.options import (
+    TIMER_TOLERANCE,
+    CallOptions,
+    deadline_error,
+    deadline_message,
+    merge_keys,
+    option_overrides,
+)
 from sekha._transport.preload import async_preload
 from sekha._transport.rate_limit import RateLimiter
 from sekha._transport.retry import RetryState
@@ -44,9 +51,6 @@ from .http.pool import AsyncPool
 from .stream import AsyncStream, close_quietly, iter_decoded
 
 T = TypeVar("T")
-
-_TIMER_TOLERANCE = 0.001
-"""Seconds by which a timeout may come before the deadline that it stands for."""
 
 
 class AsyncServerState:
@@ -349,7 +353,7 @@ class AsyncTransport:
         """Return the error as the caller sees it: with all that is known of the call, and without keys."""
         state, service = self._state, retries.endpoint.service
         left = options.time_left(state.clock.now())
-        if isinstance(error, SekhaTimeoutError) and left is not None and left <= _TIMER_TOLERANCE:
+        if isinstance(error, SekhaTimeoutError) and left is not None and left <= TIMER_TOLERANCE:
             error.message = deadline_message(options)
         if isinstance(error, SekhaAPIError):
             key = self._keys.get(service)

@@ -23,12 +23,13 @@ _FIELD = rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):(" + _TEXT + rb")\r\n"
 _REQUEST_LINE = re.compile(rb"[A-Z]+ /[!-~]* HTTP/1\.1\r\n")
 _STATUS_LINE = re.compile(rb"HTTP/1\.([01]) ([1-5][0-9][0-9])(?: " + _TEXT + rb")?\r\n")
 _HEADER = re.compile(_FIELD)
-_TRAILERS = re.compile(rb"(?:" + _FIELD + rb")*\r\n")
-_NEVER_IN_A_HEAD = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|(?<!\r)\n|\r[^\n]")
+_TRAILERS = re.compile(rb"\r\n(?:" + _FIELD + rb")*\r\n")
+_NEVER_IN_LINES = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|(?<!\r)\n|\r[^\n]")
 _LENGTH = re.compile(r"([0-9]{1,18})([\t ]*,[\t ]*\1)*")  # repeated ones are equal
-_CLOSE = re.compile(r"(?:^|,)[\t ]*close[\t ]*(?:,|$)", re.IGNORECASE)
-_CHUNK_LINE = re.compile(rb"\r\n([0-9A-Fa-f]{1,16})[\t ]*(?:;" + _TEXT + rb")?\r\n")
-_CHUNK_LINE_START = re.compile(rb"\r?|\r\n[0-9A-Fa-f]{0,16}|\r\n[0-9A-Fa-f]{1,16}[\t ]*(?:;" + _TEXT + rb")?\r?")
+_CHUNKED = re.compile(rb"\r\ntransfer-encoding:[\t ]*chunked *\r\n", re.IGNORECASE)  # as text, a Kelvin sign is a k
+_CLOSE = re.compile(r"(?:^|,)[\t ]*close[\t ]*(?:,|$)", re.IGNORECASE | re.ASCII)
+_CHUNK_LINE = re.compile(rb"\r\n([0-9A-Fa-f]{1,16})(?:[\t ]*|;" + _TEXT + rb")\r\n")
+_CHUNK_LINE_START = re.compile(rb"\r?|\r\n|\r\n[0-9A-Fa-f]{1,16}(?:[\t ]*|;" + _TEXT + rb")\r?")
 
 
 class ResponseHead(NamedTuple):
@@ -53,7 +54,7 @@ class HTTP11:
 
     def _start_exchange(self, method: str = "") -> None:
         self._is_head = method == "HEAD"
-        self._scanned = 0  # bytes of an incomplete head that were looked at
+        self._scanned = 0  # bytes of incomplete headers or trailers that were looked at
         self._interim_responses = 0
         self._keep_alive = False
         self._is_chunked = False
@@ -62,7 +63,6 @@ class HTTP11:
         self._left = 0  # bytes of the body, or of its current chunk
         self._is_complete = False  # all of the answer was received
         self._is_read = False
-        self._error: ProtocolError | None = None
 
     def encode_request(self, request: HTTPRequest) -> bytes:
         """Return the bytes of a request.
@@ -102,17 +102,28 @@ class HTTP11:
 
     def _head_size(self) -> int | None:
         """Return the number of bytes of the head with its empty line, None if more data is needed."""
+        size = self._size_of_lines(_MAX_HEAD_SIZE)
+        if size is None:
+            if self._is_eof:
+                where = "in the head of" if self._data else "without"
+                raise ProtocolError(f"the server closed the connection {where} an answer")
+            if not self._data.startswith(b"HTTP/1."[: len(self._data)]):
+                raise ProtocolError("the answer does not begin as one of HTTP/1.1")
+        elif self._data.count(b"\r\n", 0, size) > _MAX_HEAD_LINES + 1:
+            raise ProtocolError(f"a head of more than {_MAX_HEAD_LINES} lines")
+        return size
+
+    def _size_of_lines(self, limit: int) -> int | None:
+        """Return the number of bytes up to the next empty line and with it, None if more data is needed."""
         data = self._data
         size = data.find(b"\r\n\r\n", max(0, self._scanned - 3)) + 4
         is_whole = size >= 4
-        if (size if is_whole else len(data)) > _MAX_HEAD_SIZE or data.count(b"\r\n", 0, size) > _MAX_HEAD_LINES + 1:
-            raise ProtocolError(f"a head of more than {_MAX_HEAD_SIZE} bytes or {_MAX_HEAD_LINES} lines")
+        if (size if is_whole else len(data)) > limit:
+            raise ProtocolError(f"more than {limit} bytes of headers or trailers")
         if is_whole:
             return size
-        if self._is_eof:
-            raise ProtocolError(f"the server closed the connection {'in the head of' if data else 'without'} an answer")
-        if not data.startswith(b"HTTP/1."[: len(data)]) or _NEVER_IN_A_HEAD.search(data, self._scanned - 1):
-            raise ProtocolError("the answer does not begin as one of HTTP/1.1")
+        if _NEVER_IN_LINES.search(data, self._scanned - 1):
+            raise ProtocolError("headers or trailers with characters that HTTP/1.1 does not allow")
         self._scanned = len(data)
         return None
 
@@ -120,10 +131,6 @@ class HTTP11:
         """Find out where the body ends (RFC 9112, section 6.3), and whether the connection can be used after it."""
         status, headers = head
         coding, length = headers.get("transfer-encoding"), headers.get("content-length")
-        if coding is not None and (coding.lower() != "chunked" or length is not None):
-            raise ProtocolError("Transfer-Encoding of the answer is not chunked, or stands beside Content-Length")
-        if length is not None and not _LENGTH.fullmatch(length):
-            raise ProtocolError("Content-Length of the answer is not a number, or there are two of them")
         if status in (204, 304) or self._is_head:
             self._is_complete = True
         elif coding is not None:
@@ -143,14 +150,10 @@ class HTTP11:
             ProtocolError: The body ended early, or is not framed as its head says. What came before was returned.
         """
         body = b""
-        if self._error is None and not self._is_complete:
+        if not self._is_complete:
             body = self._read_chunked() if self._is_chunked else self._read_plain()
             if self._is_eof and not body and not self._is_complete:
-                self._error = self._error or ProtocolError(
-                    "the server closed the connection in the middle of an answer"
-                )
-        if self._error is not None and not body:
-            raise self._error
+                raise ProtocolError("the server closed the connection in the middle of an answer")
         self._is_read = self._is_complete and not body
         return body if body or self._is_read else None
 
@@ -172,7 +175,7 @@ class HTTP11:
         return body
 
     def _read_chunked(self) -> bytes:
-        """Return the content of all chunks that were received; an error after them is kept for the next call."""
+        """Return the content of all chunks that were received; what comes after it is left to the next call."""
         data, at = self._data, 0
         chunks: list[bytes] = []
         while not self._in_trailers:
@@ -183,31 +186,34 @@ class HTTP11:
             if self._left:
                 break
             line = _CHUNK_LINE.match(data, at)
-            if (line.end() if line else len(data)) - at > _MAX_CHUNK_LINE:
-                self._error = ProtocolError(f"a line of more than {_MAX_CHUNK_LINE} bytes before a chunk")
-                break
-            if line is None:
-                if not _CHUNK_LINE_START.fullmatch(data, at):
-                    self._error = ProtocolError("the answer has no size where its next chunk begins")
+            if line is None or line.end() - at > _MAX_CHUNK_LINE:
                 break
             at = line.end()
             self._left = int(line[1], 16)
-            self._in_trailers = not self._left
-        self._data = data[at:]
-        if self._in_trailers:
+            if not self._left:
+                self._in_trailers = True
+                at -= 2  # a line end before trailers too, so that an empty line ends them even if there are none
+        body, self._data = b"".join(chunks), data[at:]
+        if self._in_trailers and not body:
             self._read_trailers()
-        return b"".join(chunks)
+        elif not self._left and not body:
+            self._check_chunk_line()
+        return body
+
+    def _check_chunk_line(self) -> None:
+        """Raise an error unless the line with the size of the next chunk has only not been received to its end."""
+        if len(self._data) > _MAX_CHUNK_LINE:
+            raise ProtocolError(f"a line of more than {_MAX_CHUNK_LINE} bytes before a chunk")
+        if not _CHUNK_LINE_START.fullmatch(self._data):
+            raise ProtocolError("the answer has no size where its next chunk begins")
 
     def _read_trailers(self) -> None:
         """Drop the fields after the last chunk: nobody asked for them."""
-        data = self._data
-        trailers = _TRAILERS.match(data)
-        if (trailers.end() if trailers else len(data)) > _MAX_TRAILER_SIZE:
-            self._error = ProtocolError(f"more than {_MAX_TRAILER_SIZE} bytes after the last chunk")
-        elif trailers:
-            self._data, self._is_complete = data[trailers.end() :], True
-        elif b"\r\n\r\n" in data or _NEVER_IN_A_HEAD.search(data):
-            self._error = ProtocolError("the answer goes on after its last chunk")
+        size = self._size_of_lines(_MAX_TRAILER_SIZE + 2)  # with the line end before them
+        if size is not None:
+            if not _TRAILERS.fullmatch(self._data, 0, size):
+                raise ProtocolError("the answer goes on after its last chunk")
+            self._data, self._is_complete = self._data[size:], True
 
 
 def _parse_head(data: bytes, size: int) -> tuple[bytes, ResponseHead]:
@@ -224,6 +230,11 @@ def _parse_head(data: bytes, size: int) -> tuple[bytes, ResponseHead]:
         at = field.end()
         name, value = field[1].decode("ascii").lower(), _decode(field[2].strip(b" \t"))
         headers[name] = f"{headers[name]}, {value}" if name in headers else value
+    coding, length = headers.get("transfer-encoding"), headers.get("content-length")
+    if coding is not None and (not _CHUNKED.search(data, 0, size) or "," in coding or length is not None):
+        raise ProtocolError("Transfer-Encoding of the answer is not chunked, or stands beside Content-Length")
+    if length is not None and not _LENGTH.fullmatch(length):
+        raise ProtocolError("Content-Length of the answer is not a number, or there are two of them")
     return line[1], ResponseHead(int(line[2]), headers)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import ssl
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
@@ -191,6 +191,25 @@ def shorter_timeout(seconds: float | None, time_left: float | None) -> float | N
         return seconds
     left = max(time_left, 0.001)
     return left if seconds is None else min(seconds, left)
+
+
+def timeout_before_deadline(seconds: float | None, deadline_at: float | None, now: Callable[[], float]) -> float | None:
+    """Return a timeout that ends at the deadline at the latest.
+
+    Args:
+        seconds: The timeout; None means no limit.
+        deadline_at: Time of the deadline on that clock, or None.
+        now: Returns the time.
+
+    Raises:
+        TimeoutError: The deadline passed.
+    """
+    if deadline_at is None:
+        return seconds
+    left = deadline_at - now()
+    if left <= 0:
+        raise TimeoutError("the deadline passed")
+    return shorter_timeout(seconds, left)
 
 
 class Origin(NamedTuple):

@@ -108,7 +108,6 @@ def _shared_context(
         context = _with_authorities(*authorities)
     if cert is not None:
         _load_cert(context, *cert)
-    context.options &= ~getattr(ssl, "OP_IGNORE_UNEXPECTED_EOF", 0)  # an end without close_notify is not the end
     context.set_alpn_protocols(["http/1.1"])
     return context
 

@@ -162,7 +162,8 @@ class Store:
             if owner != _APPLICATION_ID and self._db.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()[0]:
                 raise sqlite3.DatabaseError("it is the database of another application")
             self._db.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
-            self._db.execute("PRAGMA journal_mode = WAL")
+            # It returns a row; left unread, it would block every COMMIT until its cursor is garbage collected.
+            self._db.execute("PRAGMA journal_mode = WAL").fetchall()
             self._db.execute("PRAGMA synchronous = NORMAL")
             self._db.execute("PRAGMA foreign_keys = ON")
             self._db.create_function("FOLD", 1, str.casefold, deterministic=True)

@@ -8,14 +8,12 @@ from traceback import clear_frames
 from sekha._concurrency.clock import Clock
 from sekha._concurrency.primitives import AsyncReadGuard
 from sekha._http.http11 import HTTP11, ResponseHead
-from sekha._http.models import HTTPRequest
-from sekha._http.network import AsyncNetworkStream, timeout_before_deadline
+from sekha._http.models import HTTPRequest, ProtocolError, timeout_before_deadline
+
+from .network import AsyncNetworkStream
 
 _WRITE_SIZE = 64 * 1024
-"""Bytes written at a time, each in the time of a write."""
-
-_READ_SIZE = 64 * 1024
-"""Bytes read at a time."""
+"""Bytes sent at a time, each in the time of a write; between them, an early answer is noticed."""
 
 
 class AsyncConnection:
@@ -38,11 +36,38 @@ class AsyncConnection:
         self._read_timeout: float | None = None
         self._read_guard = AsyncReadGuard()
         self._is_shut_down = False
+        self._is_cut = False  # whether a request was not sent to its end
 
     async def exchange(self, request: HTTPRequest) -> ResponseHead:
-        """Send a request, and wait for the head of its response."""
+        """Send a request, its head and the start of its body at once, and wait for the head of its response.
+
+        The sending ends in one of four ways:
+
+        1. All is sent, and the response follows.
+        2. The server responds before: it has decided, and the rest is not sent.
+        3. The connection breaks: the server may have responded all the same.
+        4. The time is over, or the caller is cancelled.
+        """
         self.deadline_at, self._read_timeout = request.deadline_at, request.timeout["read"]
-        await self._write(self._http.encode_request(request), request)
+        data = memoryview(self._http.encode_request(request))
+        self._is_cut = True
+        try:
+            while data:
+                seconds = self._timeout(request.timeout["write"])
+                request.phase = "sending"
+                data = data[await self._stream.write(data[:_WRITE_SIZE], seconds) :]
+                if data and (head := self._early_head()) is not None:
+                    return head
+            self._is_cut = False
+        except (TimeoutError, ProtocolError):
+            raise
+        except OSError:
+            pass
+        except BaseException as error:  # the frames of a cancelled call may be shown, and these hold the key
+            data = memoryview(b"")
+            if error.__traceback__ is not None:
+                clear_frames(error.__traceback__.tb_next)
+            raise
         request.phase = "waiting for the answer"
         while True:
             await self._receive()
@@ -57,7 +82,7 @@ class AsyncConnection:
 
     def try_reuse(self) -> bool:
         """Prepare for the next exchange; return False if this one is not complete, so that it must be closed."""
-        return self._http.start_next_cycle()
+        return not self._is_cut and self._http.start_next_cycle()
 
     def is_stale(self) -> bool:
         """Return whether the server has closed it while it was idle, or has sent something unasked."""
@@ -83,29 +108,23 @@ class AsyncConnection:
         self._is_shut_down = True
         self._stream.shut_down()
 
-    async def _write(self, data: bytes, request: HTTPRequest) -> None:
-        """Send a request, the head and the start of its body at once."""
-        try:
-            for start in range(0, len(data), _WRITE_SIZE):
-                seconds = self._timeout(request.timeout["write"])
-                request.phase = "sending"
-                await self._stream.write(data[start : start + _WRITE_SIZE], seconds)
-        except TimeoutError:
-            raise
-        except OSError:
-            pass  # a server that does not read to the end may have sent a response all the same
-        except BaseException as error:  # the frames of a cancelled call may be shown, and these hold the key
-            data = b""
-            if error.__traceback__ is not None:
-                clear_frames(error.__traceback__.tb_next)
-            raise
+    def _early_head(self) -> ResponseHead | None:
+        """Return the head of a response that has arrived already."""
+        with self._read_guard:
+            data = self._stream.read_now()
+            if data is None:
+                return None
+            self._receive_data(data)
+        return self._http.response_head()
 
     async def _receive(self) -> None:
         with self._read_guard:
-            data = await self._stream.read(_READ_SIZE, self._timeout(self._read_timeout))
-            if self._is_shut_down:  # by this process: it is not the server that ended the response
-                raise ConnectionAbortedError("the connection was closed by the client")
-            self._http.receive_data(data)
+            self._receive_data(await self._stream.read(self._timeout(self._read_timeout)))
+
+    def _receive_data(self, data: bytes) -> None:
+        if self._is_shut_down:  # by this process: it is not the server that ended the response
+            raise ConnectionAbortedError("the connection was closed by the client")
+        self._http.receive_data(data)
 
     def _timeout(self, seconds: float | None) -> float | None:
         return timeout_before_deadline(seconds, self.deadline_at, self._clock.now)

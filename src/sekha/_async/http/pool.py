@@ -12,12 +12,12 @@ from ssl import SSLContext
 from sekha._concurrency.clock import Clock
 from sekha._concurrency.primitives import AsyncWakeup
 from sekha._http.http11 import ResponseHead
-from sekha._http.models import KEEPALIVE_EXPIRY, HTTPRequest, origin
-from sekha._http.network import AsyncNetwork, timeout_before_deadline
+from sekha._http.models import KEEPALIVE_EXPIRY, HTTPRequest, origin, timeout_before_deadline
 from sekha._http.pool_state import PoolState
 from sekha.errors import SekhaClosedError
 
 from .connection import AsyncConnection
+from .network import AsyncNetwork
 
 _log = logging.getLogger("sekha")
 
@@ -81,10 +81,10 @@ class AsyncPool:
         await self._close_expired()
         timeouts, deadline_at = request.timeout, request.deadline_at
         idle = await self._wait_for_slot(self._timeout(timeouts["pool"], deadline_at), request)
-        if idle is not None and not idle.is_stale():
-            return idle
         try:
             if idle is not None:
+                if not idle.is_stale():
+                    return idle
                 await idle.aclose()
             request.phase = "connecting"
             connection = await self._connect(timeouts["connect"], deadline_at)
@@ -130,10 +130,10 @@ class AsyncPool:
         try:
             if self._ssl_context is not None:
                 await stream.start_tls(self._ssl_context, host, self._timeout(seconds, deadline_at))
+            return AsyncConnection(stream, self._clock)
         except BaseException:
             await stream.aclose()
             raise
-        return AsyncConnection(stream, self._clock)
 
     def _timeout(self, seconds: float | None, deadline_at: float | None) -> float | None:
         return timeout_before_deadline(seconds, deadline_at, self._clock.now)
@@ -142,7 +142,16 @@ class AsyncPool:
         """Give a slot back: with its connection, if that can be used again."""
         if connection is None:
             self._state.free_slot(None)
-        elif not connection.try_reuse() or not self._state.release(connection, self._clock.now()):
+            return
+        try:
+            is_ours = connection.owned_by_this_process()
+            is_reusable = connection.try_reuse()
+        except BaseException:
+            await self._close(connection)
+            raise
+        if not is_ours:  # after a fork, the pool and all its slots are the parent's
+            await connection.aclose()
+        elif not is_reusable or not self._state.release(connection, self._clock.now()):
             await self._close(connection)
 
     async def _close(self, connection: AsyncConnection) -> None:
@@ -183,10 +192,7 @@ class AsyncPooledResponse(AsyncIterator[bytes]):
     async def aclose(self) -> None:
         """Release the connection; it is closed unless the whole response was read."""
         if self._released.acquire(blocking=False):
-            if self._connection.owned_by_this_process():
-                await self._pool._release(self._connection)
-            else:  # after a fork, the pool and all its slots are the parent's; only our copy of the socket is closed
-                await self._connection.aclose()
+            await self._pool._release(self._connection)
 
     def abandon(self) -> None:
         """Do the same without waiting: the next caller that asks for a connection closes this one."""

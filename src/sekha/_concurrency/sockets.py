@@ -1,0 +1,106 @@
+"""Waiting for sockets and for names, in two forms. The sockets themselves never block."""
+
+from __future__ import annotations
+
+import math
+import select
+import socket
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from typing import Any
+
+import anyio
+
+from sekha._concurrency.primitives import async_move_on_after
+
+AddressInfo = tuple[int, int, int, str, Any]
+"""Family, type, protocol, name and address, as `socket.getaddrinfo` has them."""
+
+_Wait = Callable[[socket.socket], Awaitable[None]]
+
+
+async def async_wait_for(
+    readers: Sequence[socket.socket], writers: Sequence[socket.socket], seconds: float | None
+) -> bool:
+    """Wait until one of the sockets can be read or written, or is closed; return False if the time was over first."""
+    waits = [*((anyio.wait_readable, sock) for sock in readers), *((anyio.wait_writable, sock) for sock in writers)]
+    with async_move_on_after(seconds):
+        if len(waits) == 1:
+            await _ready(*waits[0])
+        else:
+            await _first_ready(waits)
+        return True
+    return False
+
+
+async def _ready(wait: _Wait, sock: socket.socket) -> None:
+    with suppress(anyio.ClosedResourceError):
+        await wait(sock)
+
+
+async def _first_ready(waits: Sequence[tuple[_Wait, socket.socket]]) -> None:
+    async with anyio.create_task_group() as tasks:
+
+        async def one(wait: _Wait, sock: socket.socket) -> None:
+            await _ready(wait, sock)
+            tasks.cancel_scope.cancel()
+
+        for wait, sock in waits:
+            tasks.start_soon(one, wait, sock)
+
+
+def wait_for(readers: Sequence[socket.socket], writers: Sequence[socket.socket], seconds: float | None) -> bool:
+    """Do the same in blocking code."""
+    if not hasattr(select, "poll"):  # on Windows; there, a failed connection is exceptional and not writable
+        return any(select.select(readers, writers, writers, seconds))
+    poll, events = select.poll(), dict.fromkeys(readers, select.POLLIN)
+    for sock in writers:
+        events[sock] = events.get(sock, 0) | select.POLLOUT
+    for sock, event in events.items():
+        poll.register(sock, event)
+    return bool(poll.poll(None if seconds is None else math.ceil(seconds * 1000)))
+
+
+def is_readable(sock: socket.socket) -> bool:
+    """Return whether there are bytes to read, or the connection is closed."""
+    return sock.fileno() < 0 or wait_for([sock], (), 0)
+
+
+def is_writable(sock: socket.socket) -> bool:
+    """Return whether bytes can be written, or connecting has ended."""
+    return sock.fileno() < 0 or wait_for((), [sock], 0)
+
+
+async def async_resolve(host: str, port: int) -> Sequence[AddressInfo]:
+    """Return the addresses of a host, in the order of the system.
+
+    Raises:
+        OSError: There are none.
+    """
+    try:  # an IP address needs no thread
+        return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
+    except socket.gaierror:
+        return await anyio.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+
+
+def resolve(host: str, port: int) -> Sequence[AddressInfo]:
+    """Do the same in blocking code."""
+    return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+
+
+def async_before_closing(sock: socket.socket) -> None:
+    """Wake the task that waits for a socket: the event loop would not report a closed one."""
+    anyio.notify_closing(sock)
+
+
+def before_closing(sock: socket.socket) -> None:
+    """Do nothing: a thread is woken by `shutdown`."""
+
+
+async def async_checkpoint() -> None:
+    """Let other tasks have a turn, and notice a cancellation."""
+    await anyio.lowlevel.checkpoint()
+
+
+def checkpoint() -> None:
+    """Do nothing."""

@@ -1,0 +1,241 @@
+"""Sockets that never wait, plain or with TLS: an operation is done now, or not at all."""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+import ssl
+from collections import deque
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from typing import TypeVar
+
+from sekha._concurrency.sockets import AddressInfo, is_readable, is_writable
+from sekha._http.tls import require_http11
+
+T = TypeVar("T")
+
+_IN_PROGRESS = (errno.EINPROGRESS, errno.EWOULDBLOCK, errno.EALREADY, getattr(errno, "WSAEWOULDBLOCK", 0), 0)
+"""What connecting answers that has begun, or is done."""
+
+_READ_SIZE = 64 * 1024
+_TLS_RECORD_SIZE = 16 * 1024
+
+
+class PlainSocket:
+    """A connected socket.
+
+    Args:
+        sock: The socket, which does not block.
+    """
+
+    def __init__(self, sock: socket.socket) -> None:
+        self.sock = sock
+
+    def try_read(self) -> bytes | None:
+        """Return received bytes, none at their end; None if there is nothing yet.
+
+        Raises:
+            OSError: The connection broke.
+        """
+        try:
+            return self.sock.recv(_READ_SIZE)
+        except BlockingIOError:
+            return None
+
+    def try_write(self, data: memoryview) -> int:
+        """Send bytes, and return how many were sent.
+
+        Raises:
+            OSError: The connection broke.
+        """
+        try:
+            return self.sock.send(data)
+        except BlockingIOError:
+            return 0
+
+    def has_buffered_data(self) -> bool:
+        """Return whether there may be something to read although nothing arrives."""
+        return False
+
+    def waits_for(self, *, writing: bool) -> tuple[list[socket.socket], list[socket.socket]]:
+        """Return the sockets that have to be readable, or writable, before more can be done."""
+        return [self.sock], [self.sock] if writing else []
+
+    def is_readable(self) -> bool:
+        """Return whether bytes have arrived, or the end of the connection."""
+        return is_readable(self.sock)
+
+    def has_unread_data(self) -> bool:
+        """Return whether the server has closed the connection, or sent bytes that nobody has read."""
+        return is_readable(self.sock)
+
+    def shut_down(self) -> None:
+        """Interrupt whoever waits for the socket."""
+        with suppress(OSError):
+            self.sock.shutdown(socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        """Close the socket. TLS is not told, since that would wait for the server."""
+        self.sock.close()
+
+
+class TLSSocket(PlainSocket):
+    """A connected socket with TLS, which works in memory here: so nothing waits, and any context will do.
+
+    Args:
+        sock: The socket, which does not block.
+        context: The context.
+        host: Name of the server.
+    """
+
+    def __init__(self, sock: socket.socket, context: ssl.SSLContext, host: str) -> None:
+        super().__init__(sock)
+        self._received, self._to_send = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self._tls = context.wrap_bio(self._received, self._to_send, server_hostname=host)
+        self._unsent = b""  # encrypted, and not taken by the socket yet
+        self._unsent_size = 0  # bytes of the caller that are in it
+
+    def try_handshake(self) -> bool:
+        """Go on with the handshake; return whether it is done.
+
+        Raises:
+            OSError: The connection broke, or the server is not to be trusted.
+        """
+        try:
+            self._call(self._tls.do_handshake)
+        except BlockingIOError:
+            return False
+        require_http11(self._tls.selected_alpn_protocol())
+        return not self._unsent
+
+    def try_read(self) -> bytes | None:
+        """Return received bytes, none at their end; None if there is nothing yet.
+
+        Raises:
+            OSError: The connection broke, or ended without a TLS close: anybody on the way can do that.
+        """
+        try:
+            data = self._call(self._tls.read, _READ_SIZE)
+        except BlockingIOError:
+            return None
+        if not data and self._received.eof:
+            raise ssl.SSLEOFError("the connection ended without a TLS close")
+        return data
+
+    def try_write(self, data: memoryview) -> int:
+        """Encrypt and send bytes, and return how many were sent.
+
+        Those that were encrypted and are not all sent count later: until then, the next call begins with the same.
+
+        Raises:
+            OSError: The connection broke.
+        """
+        self._flush()
+        if not self._unsent and not self._unsent_size:
+            try:
+                self._unsent_size = self._call(self._tls.write, data[:_TLS_RECORD_SIZE])
+            except BlockingIOError:
+                return 0
+        if self._unsent:
+            return 0
+        sent, self._unsent_size = self._unsent_size, 0
+        return sent
+
+    def has_buffered_data(self) -> bool:
+        """Return whether there may be something to read although nothing arrives."""
+        return self._tls.pending() > 0 or self._received.pending > 0
+
+    def waits_for(self, *, writing: bool) -> tuple[list[socket.socket], list[socket.socket]]:
+        """Return the sockets that have to be readable, or writable, before more can be done."""
+        return [self.sock], [self.sock] if self._unsent else []
+
+    def has_unread_data(self) -> bool:
+        """Return whether the server has closed the connection, or sent bytes that nobody has read."""
+        return is_readable(self.sock) or self.has_buffered_data()
+
+    def _call(self, function: Callable[..., T], *arguments: object) -> T:
+        """Call a function of TLS, with the bytes that it needs.
+
+        Raises:
+            BlockingIOError: Some of them were not received yet.
+        """
+        while True:
+            try:
+                return function(*arguments)
+            except ssl.SSLWantReadError:
+                data = super().try_read()
+                if data is None:
+                    raise BlockingIOError from None
+                if data:
+                    self._received.write(data)
+                else:
+                    self._received.write_eof()
+            finally:
+                with suppress(OSError):  # what was received before the connection broke can still be read
+                    self._flush()
+
+    def _flush(self) -> None:
+        self._unsent += self._to_send.read()
+        if self._unsent:
+            unsent, self._unsent = self._unsent, b""
+            self._unsent = unsent[super().try_write(memoryview(unsent)) :]
+
+
+class ConnectionAttempts:
+    """Connecting to the addresses of a host, each begun while those before it may still go on.
+
+    Args:
+        host: The host, for an error.
+        addresses: Its addresses.
+
+    Attributes:
+        sockets: The attempts that go on.
+        problem: Why the last of the others failed.
+    """
+
+    def __init__(self, host: str, addresses: Iterable[AddressInfo]) -> None:
+        self._addresses = deque(addresses)
+        self.sockets: list[socket.socket] = []
+        self.problem = OSError(f"{host} has no address")
+
+    @property
+    def has_next(self) -> bool:
+        """Whether there is an address that was not tried."""
+        return bool(self._addresses)
+
+    def begin_next(self) -> None:
+        """Begin with the next address."""
+        family, kind, protocol, _, address = self._addresses.popleft()
+        try:
+            sock = socket.socket(family, kind, protocol)
+            self.sockets.append(sock)
+            sock.setblocking(False)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            number = sock.connect_ex(address)
+        except OSError as error:
+            self.problem = error
+            return
+        if number not in _IN_PROGRESS:
+            self._fail(sock, number)
+
+    def take_connected(self) -> socket.socket | None:
+        """Return a socket that is connected, None if there is none yet."""
+        for sock in filter(is_writable, tuple(self.sockets)):
+            number = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+            if not number:
+                self.sockets.remove(sock)
+                return sock
+            self._fail(sock, number)
+        return None
+
+    def close(self) -> None:
+        """Close the sockets that were not taken."""
+        while self.sockets:
+            self.sockets.pop().close()
+
+    def _fail(self, sock: socket.socket, number: int) -> None:
+        self.problem = OSError(number, os.strerror(number))
+        self.sockets.remove(sock)
+        sock.close()

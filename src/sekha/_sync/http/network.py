@@ -1,0 +1,154 @@
+# Generated from src/sekha/_async/http/network.py: do not edit.
+# To change it, edit that file, then run: python tools/unasync.py
+"""Connecting, reads and writes that wait no longer than they may."""
+
+from __future__ import annotations
+
+import ssl
+from time import monotonic
+
+from sekha._concurrency.sockets import before_closing, checkpoint, resolve, wait_for
+from sekha._http.sockets import ConnectionAttempts, PlainSocket, TLSSocket
+
+_NEXT_ADDRESS_AFTER = 0.25
+"""Seconds after which the next address of a host is tried as well (RFC 8305)."""
+
+
+class Network:
+    """Connects to servers."""
+
+    def connect_tcp(self, host: str, port: int, seconds: float | None) -> NetworkStream:
+        """Return a connection to the first address of a host that accepts one.
+
+        Args:
+            host: Name or IP address.
+            port: Port.
+            seconds: Time for all addresses together; None means no limit.
+
+        Raises:
+            OSError: There is no connection.
+        """
+        limit = _TimeLimit(seconds)
+        try:
+            attempts = ConnectionAttempts(host, resolve(host, port))
+        except UnicodeError as error:  # it cannot be the name of a host
+            raise OSError(str(error)) from error
+        try:
+            while attempts.has_next or attempts.sockets:
+                if attempts.has_next:
+                    attempts.begin_next()
+                left = limit.left()
+                if attempts.sockets:
+                    pause = min(_NEXT_ADDRESS_AFTER, left or _NEXT_ADDRESS_AFTER) if attempts.has_next else left
+                    wait_for((), attempts.sockets, pause)
+                if (sock := attempts.take_connected()) is not None:
+                    return NetworkStream(PlainSocket(sock))
+            raise attempts.problem
+        finally:
+            attempts.close()
+
+
+class NetworkStream:
+    """A connection.
+
+    Args:
+        sock: The connected socket.
+    """
+
+    def __init__(self, sock: PlainSocket) -> None:
+        self._socket = sock
+
+    def start_tls(self, context: ssl.SSLContext, host: str, seconds: float | None) -> None:
+        """Speak TLS from now on.
+
+        Args:
+            context: The context.
+            host: Name of the server.
+            seconds: Time for the handshake; None means no limit.
+
+        Raises:
+            OSError: There is no trusted connection.
+        """
+        limit = _TimeLimit(seconds)
+        self._socket = tls = TLSSocket(self._socket.sock, context, host)
+        while not tls.try_handshake():
+            self._wait(limit, writing=False)
+
+    def read(self, seconds: float | None) -> bytes:
+        """Return the next bytes; none if the server has closed the connection.
+
+        Args:
+            seconds: Time until something comes; None means no limit.
+
+        Raises:
+            OSError: The connection broke, or nothing came in time.
+        """
+        limit = _TimeLimit(seconds)
+        if self._socket.has_buffered_data():
+            checkpoint()
+            if (data := self._socket.try_read()) is not None:
+                return data
+        while True:
+            self._wait(limit, writing=False)
+            if (data := self._socket.try_read()) is not None:
+                return data
+
+    def read_now(self) -> bytes | None:
+        """Return the next bytes, none if the server has closed the connection; None if there is nothing yet.
+
+        Raises:
+            OSError: The connection broke.
+        """
+        return self._socket.try_read()
+
+    def write(self, data: memoryview, seconds: float | None) -> int:
+        """Send bytes until all are sent, or the server answers; return how many were sent.
+
+        Args:
+            data: The bytes.
+            seconds: Time for all of them; None means no limit.
+
+        Raises:
+            OSError: The connection broke, or the time was over.
+        """
+        limit, sent = _TimeLimit(seconds), 0
+        while True:
+            sent += self._socket.try_write(data[sent:])
+            if sent == len(data):
+                return sent
+            self._wait(limit, writing=True)
+            if self._socket.is_readable():
+                return sent
+
+    def close(self) -> None:
+        """Close the socket, and wake whoever waits for it."""
+        before_closing(self._socket.sock)
+        self._socket.close()
+
+    def shut_down(self) -> None:
+        """End what another task or thread waits for."""
+        self._socket.shut_down()
+
+    def has_unread_data(self) -> bool:
+        """Return whether the server has closed the connection, or sent bytes that nobody has read."""
+        return self._socket.has_unread_data()
+
+    def _wait(self, limit: _TimeLimit, *, writing: bool) -> None:
+        readers, writers = self._socket.waits_for(writing=writing)
+        if not wait_for(readers, writers, limit.left()):
+            raise TimeoutError("timed out")
+        if self._socket.sock.fileno() < 0:
+            raise ConnectionAbortedError("the connection was closed by the client")
+
+
+class _TimeLimit:
+    def __init__(self, seconds: float | None) -> None:
+        self._at = None if seconds is None else monotonic() + seconds
+
+    def left(self) -> float | None:
+        if self._at is None:
+            return None
+        left = self._at - monotonic()
+        if left <= 0:
+            raise TimeoutError("timed out")
+        return left
