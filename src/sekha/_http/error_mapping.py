@@ -156,7 +156,8 @@ def connection_error(error: Exception, request: HTTPRequest, path: str) -> Sekha
     found = cls(f"{host}: {reason}", method=request.method, path=path, sent=sent)
     if any(_is_final(one) for one in _causes(error)):
         found._retryable = False  # a retry gets the same certificate and the same protocol
-    found._asked = timed_out != "waiting for a free connection"
+    if timed_out == "waiting for a free connection":
+        found._asked = False
     return found
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import ssl
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from functools import cache, lru_cache
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
@@ -128,6 +128,7 @@ def _authorities(verify: bool | str, trust_env: bool) -> _Authorities | None:
 
 
 def _with_authorities(name: str, file: str | None, folder: str | None) -> ssl.SSLContext:
+    _require_readable(name, file)
     try:
         return ssl.create_default_context(cafile=file, capath=folder)
     except ssl.SSLError as error:
@@ -148,6 +149,7 @@ def _load_cert(context: ssl.SSLContext, cert: str, key: str | None = None, passw
             )
         return password
 
+    _require_readable("cert", cert, key)
     try:
         context.load_cert_chain(cert, key, get_password)
     except ssl.SSLError as error:
@@ -174,7 +176,7 @@ def _stamps_of_authorities(authorities: _Authorities | None) -> Iterator[_Stamp]
         if not existing:  # OpenSSL would silently trust nobody
             raise SekhaConfigError(f"{name}={folders}: no such folder")
         for folder in existing:
-            yield from _stamps(name, (folder, *_entries(name, folder)), check=os.stat)
+            yield from _stamps(name, (folder, *_entries(name, folder)))
 
 
 def _entries(name: str, folder: str) -> list[str]:
@@ -185,26 +187,24 @@ def _entries(name: str, folder: str) -> list[str]:
         raise _file_error(name, folder, error) from error
 
 
-def _stamps(name: str, paths: Iterable[str], check: Callable[[str], object] | None = None) -> Iterator[_Stamp]:
-    """Yield the stamps of files.
-
-    Args:
-        name: The setting or variable that names them.
-        paths: Their paths.
-        check: Raises an `OSError` if one cannot be used; by default it must be readable.
-    """
+def _stamps(name: str, paths: Iterable[str]) -> Iterator[_Stamp]:
+    """Yield the stamps of files, which the setting or variable of this name has named."""
     for path in paths:
         try:
-            (check or _require_readable)(path)
             found = os.stat(path)
         except (OSError, ValueError) as error:
             raise _file_error(name, path, error) from error
         yield _Stamp(path, found.st_mtime_ns, found.st_size, found.st_ino)
 
 
-def _require_readable(path: str) -> None:
-    with open(path, "rb"):
-        """OpenSSL would not say which file it cannot read."""
+def _require_readable(name: str, *paths: str | None) -> None:
+    """Raise an error that names the file if one cannot be read: OpenSSL would not say which."""
+    for path in filter(None, paths):
+        try:
+            with open(path, "rb"):
+                continue
+        except OSError as error:
+            raise _file_error(name, path, error) from error
 
 
 def _file_error(name: str, path: str, error: Exception) -> SekhaConfigError:

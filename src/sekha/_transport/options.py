@@ -60,7 +60,9 @@ def deadline_error(options: CallOptions, *, sent: bool, asked: bool = True) -> S
         asked: Whether this client has tried to reach the server.
     """
     error = SekhaTimeoutError(deadline_message(options), sent=sent)
-    error._retryable, error._asked = False, asked
+    error._retryable = False
+    if not asked:
+        error._asked = False
     return error
 
 
