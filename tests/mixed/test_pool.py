@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from sekha import SekhaClient, SekhaClosedError, SekhaTimeoutError
 from sekha._api.model import Endpoint, Request, ResponseParser, RetryIfUnknown, Service
+from sekha._async.body import close_quietly
 from sekha._async.http.pool import AsyncPool
-from sekha._async.stream import close_quietly
 from sekha._concurrency.clock import Clock
 from sekha._http.models import AsyncHTTPResponse
 from sekha._sync.http.connection import Connection

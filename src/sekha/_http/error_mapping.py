@@ -10,9 +10,12 @@ from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from sekha._http.models import HTTPRequest, OtherProtocolError
-from sekha.errors import SekhaClosedError, SekhaConnectionError, SekhaTimeoutError
+from sekha.errors import SekhaAPIError, SekhaClosedError, SekhaConnectionError, SekhaError, SekhaTimeoutError
 
 ErrorClasses = tuple[type[Exception], ...]
+
+_FINAL_SOCKS_REPLIES = ("Invalid username", "Requested", "not allowed", "not supported", "not SOCKS5")
+"""Words of httpcore, and of our adapter, for a SOCKS proxy that will say the same again."""
 
 
 class _Classes(NamedTuple):
@@ -25,12 +28,14 @@ class _Classes(NamedTuple):
         not_sent: The server cannot have seen the request.
         connect: There was no connection.
         timeouts: Timeouts, with the phase that each ended.
+        proxy: A proxy refused, or did not reach the server.
     """
 
     network: ErrorClasses = (OSError,)
     not_sent: ErrorClasses = ()
     connect: ErrorClasses = ()
     timeouts: tuple[tuple[type[Exception], str], ...] = ()
+    proxy: ErrorClasses = ()
 
 
 @cache
@@ -67,6 +72,7 @@ def _classes(httpx_is_loaded: bool, httpcore_is_loaded: bool) -> _Classes:
                 (httpcore.ReadTimeout, "waiting for the answer"),
                 (httpcore.TimeoutException, "waiting"),
             ),
+            proxy=(httpcore.ProxyError,),
         )
     if not httpx_is_loaded:
         return found
@@ -94,6 +100,7 @@ def _classes(httpx_is_loaded: bool, httpcore_is_loaded: bool) -> _Classes:
             (httpx.ReadTimeout, "waiting for the answer"),
             (httpx.TimeoutException, "waiting"),
         ),
+        proxy=(*found.proxy, httpx.ProxyError),
     )
 
 
@@ -104,6 +111,12 @@ def _loaded_classes() -> _Classes:
 def network_errors() -> ErrorClasses:
     """Return the classes of errors that the network may raise, at every stage of an exchange."""
     return _loaded_classes().network
+
+
+def is_timeout(error: BaseException) -> bool:
+    """Return whether a timeout of ours ended a wait; the system has timeouts of its own, which have a number."""
+    timeouts = tuple(cls for cls, _ in _loaded_classes().timeouts)
+    return isinstance(error, timeouts) or (isinstance(error, TimeoutError) and error.errno is None)
 
 
 class map_network_errors:
@@ -142,7 +155,9 @@ class map_network_errors:
 def connection_error(error: Exception, request: HTTPRequest, path: str) -> SekhaConnectionError:
     """Return the error for a call without a response; ``sent`` is False if the server cannot have seen the request."""
     classes, phase = _loaded_classes(), request.phase
-    host = urlsplit(request.base_url).netloc
+    server = urlsplit(request.base_url).netloc
+    if request.proxy is not None:
+        server = f"{server} through the proxy {request.proxy}"
     sent = request.may_have_been_sent and not isinstance(error, (*classes.not_sent, OtherProtocolError))
     reason = next(filter(None, (str(one).strip() for one in _causes(error))), type(error).__name__)
     timed_out: str | None = phase if isinstance(error, TimeoutError) else None
@@ -150,13 +165,16 @@ def connection_error(error: Exception, request: HTTPRequest, path: str) -> Sekha
     cls: type[SekhaConnectionError] = SekhaConnectionError
     if timed_out is not None:
         cls = SekhaTimeoutError
-        reason = f"timeout while {timed_out}"
+        reason = f"timeout while {phase or timed_out}"
+    elif isinstance(error, classes.proxy):
+        reason = f"the proxy answered {reason}"
     elif phase == "connecting" or isinstance(error, (*classes.connect, OtherProtocolError)):
         reason = f"cannot connect: {reason}"
-    found = cls(f"{host}: {reason}", method=request.method, path=path, sent=sent)
-    if any(_is_final(one) for one in _causes(error)):
-        found._retryable = False  # a retry gets the same certificate and the same protocol
-    if timed_out == "waiting for a free connection":
+    found = cls(f"{server}: {reason}", method=request.method, path=path, sent=sent)
+    is_final = any(_is_final(one) for one in _causes(error))
+    if is_final or (isinstance(error, classes.proxy) and not _may_pass_later(str(error))):
+        found._retryable = False  # a retry gets the same certificate, the same protocol, or the same refusal
+    if timed_out is not None and (phase or timed_out) == "waiting for a free connection":
         found._asked = False
     return found
 
@@ -169,6 +187,33 @@ def _exit_error(request: HTTPRequest, path: str) -> SekhaConnectionError:
     )
     found._retryable, found._asked = False, sent
     return found
+
+
+def name_proxy(error: SekhaError, proxy: str | None) -> None:
+    """Add to an error that there is a proxy, where the error may be that of the proxy and does not say so.
+
+    Args:
+        error: A connection error, or the error for a response that is no JSON: pages are not Sekha's.
+        proxy: The proxy in the words of errors; None if there is none.
+    """
+    from_proxy = isinstance(error, SekhaConnectionError) or (
+        isinstance(error, SekhaAPIError) and error.sent and (error.body or "").lstrip()[:1] not in ("{", "[")
+    )
+    if proxy is not None and from_proxy and "through the proxy" not in error.message:
+        error.message = f"{error.message} (through the proxy {proxy})"
+
+
+def _may_pass_later(answer: str) -> bool:
+    """Return whether a proxy may let the next attempt pass: it did not reach the server this time.
+
+    Every other refusal is final: a password that is sent again and again may lock the account.
+
+    Args:
+        answer: Status and reason of the response to CONNECT, or httpcore's words for an answer of SOCKS.
+    """
+    if answer[:1].isdigit():
+        return answer[:3] in ("500", "502", "503", "504")
+    return not any(words in answer for words in _FINAL_SOCKS_REPLIES)
 
 
 def _is_final(error: BaseException) -> bool:

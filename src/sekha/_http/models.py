@@ -67,7 +67,7 @@ class Headers:
 
 
 class HTTPSettings(NamedTuple):
-    """The settings that connecting depends on."""
+    """The settings that connecting depends on. Which proxy applies to an address is decided by `proxy_for`."""
 
     verify: bool | str | ssl.SSLContext
     cert: str | tuple[str, str] | tuple[str, str, str] | None
@@ -89,7 +89,8 @@ class HTTPRequest:
         content: The body, if there is one.
         timeout: Seconds for each phase, by httpx's names.
         deadline_at: Time of the clock at which the call must end; None for no limit.
-        phase: What our own pool is at with it; None if httpx sends it, which does not report that.
+        phase: What is being done with it; None if a client of the user sends it, which does not report that.
+        proxy: The proxy that it goes through, in the words of errors; None if it goes directly.
         sent_at_once: Whether it must not wait for a free connection.
     """
 
@@ -101,6 +102,7 @@ class HTTPRequest:
     timeout: dict[str, float | None]
     deadline_at: float | None
     phase: Phase | None = None
+    proxy: str | None = None
     sent_at_once: bool = False
 
     @property
@@ -122,10 +124,12 @@ class AsyncHTTPResponse(Protocol):
     Attributes:
         status: HTTP status.
         headers: Response headers, names in lower case.
+        resumable: Whether reading can go on after a read was cancelled.
     """
 
     status: int
     headers: Mapping[str, str]
+    resumable: bool
 
     def iter_raw(self) -> AsyncIterator[bytes]:
         """Iterate over the body as it arrives, still compressed; may be called once."""
@@ -147,6 +151,7 @@ class HTTPResponse(Protocol):
 
     status: int
     headers: Mapping[str, str]
+    resumable: bool
 
     def iter_raw(self) -> Iterator[bytes]:
         """Iterate over the body as it arrives, still compressed; may be called once."""

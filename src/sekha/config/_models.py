@@ -111,8 +111,8 @@ class SekhaConfig(_Settings):
         max_response_bytes: Longest answer that is read, in bytes; default 64 MiB.
         verify: TLS: True, a path to a CA file or folder, or an `ssl.SSLContext`; False checks nothing.
         cert: Client certificate: a path, or (certificate, key) paths, or with the key's password if it has one.
-        proxy: Address of a proxy.
-        trust_env: Whether proxy and certificate settings of the environment apply; default True.
+        proxy: Address of a proxy for every server; "none" connects directly, whatever the environment says.
+        trust_env: Whether proxy and certificate settings of environment and system apply; default True.
         headers: Further headers for every request.
         http_client: An httpx client of yours to send with; it is not closed by us.
         on_request: Called with a `RequestEvent` when an attempt begins; must be quick and not wait.

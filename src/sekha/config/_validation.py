@@ -7,18 +7,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from importlib.util import find_spec
 from inspect import iscoroutinefunction
 from ssl import SSLContext
 from typing import Any, Final, cast
 from urllib.parse import urlsplit
 
+from sekha._http.proxies import DIRECT, parse_proxy
 from sekha.errors import SekhaConfigError
 
 MAX_SECONDS: Final = 1e8
 """Three years; the clocks of operating systems end somewhere beyond."""
 _RESERVED_HEADERS: Final = frozenset({"content-length", "content-type", "host", "transfer-encoding"})
-_PROXY_SCHEMES: Final = frozenset({"http", "https", "socks5", "socks5h"})
 
 
 def validate_url(name: str, value: object) -> str:
@@ -124,13 +123,13 @@ def validate_cert(name: str, value: object) -> object:
 
 
 def validate_proxy(name: str, value: object) -> str:
-    """Return the address of a proxy, for which everything is installed."""
-    scheme = urlsplit(value).scheme if isinstance(value, str) else ""
-    if scheme not in _PROXY_SCHEMES:
+    """Return the address of a proxy that can be used, or "none" for no proxy at all."""
+    if not isinstance(value, str):
         raise SekhaConfigError(f"{name}: an address such as http://localhost:3128 is needed")
-    if scheme.startswith("socks") and find_spec("socksio") is None:
-        raise SekhaConfigError(f"{name}: a SOCKS proxy needs another package: pip install 'httpx[socks]'")
-    return str(value)
+    if value.strip().lower() == DIRECT:
+        return DIRECT
+    parse_proxy(name, value)
+    return value.strip()
 
 
 def validate_headers(name: str, value: object) -> dict[str, str]:

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sekha._api import endpoints
-from sekha._api.error_response import error_class, error_from_response, parse_retry_after
+from sekha._api.error_response import error_class, error_from_response, has_error, parse_retry_after
 from sekha._api.model import Response
 from sekha.errors import (
     BODY_LIMIT,
@@ -209,6 +209,66 @@ def test_every_recorded_refusal_becomes_its_error_with_the_servers_words(file: s
         else:
             assert str(words[0]["msg"]) in error.message, exchange.name
             assert ".".join(map(str, words[0]["loc"])) in error.message
+
+
+@pytest.mark.promise("C7")
+@pytest.mark.parametrize(
+    ("page", "shown"),
+    [
+        ("<html>\r\n<head><title>502 Bad Gateway</title></head>\r\n<body>\r\n<h1>502 Bad Gateway</h1>\r\n"
+         "<hr><center>nginx/1.22</center>\r\n</body>\r\n</html>\r\n", "502 Bad Gateway nginx/1.22"),
+        ("<html><head><title>Only &amp; title</title></head><body></body></html>", "Only & title"),
+        ("<style>a{}</style><script>var x = '<p>';</script><!-- no --><p>Yes</p>", "Yes"),
+        ("<script>never closed <p>Yes</p>", "never closed Yes"),
+        ("<p>cut <b", "cut"),
+        ("<", "<"),
+        ("<!-- -->", "<!-- -->"),
+    ],
+)  # fmt: skip
+def test_a_page_is_shown_as_its_text(page: str, shown: str) -> None:
+    error = error_from_response("GET", "/x", 502, {}, page.encode())
+    assert error.message == f"an HTML page instead of JSON: {shown}"
+    assert error.body == page
+
+
+@pytest.mark.promise("C7")
+def test_why_a_body_is_not_whole_is_said() -> None:
+    assert error_from_response("GET", "/x", 502, {}, b"", problem="it broke").message == "Bad Gateway (it broke)"
+    assert error_from_response("GET", "/x", 502, {}, b"bus", problem="it broke").message == "bus (it broke)"
+
+
+@pytest.mark.parametrize(
+    ("data", "words_count", "certain"),
+    [
+        ({"error": "x"}, True, True),
+        ({"Error": {"message": "x"}}, True, True),
+        ({"error": {}}, True, False),
+        ({"error": None}, False, False),
+        ({"error": False}, False, False),
+        ({"object": "ERROR"}, True, True),
+        ({"type": "error"}, True, True),
+        ({"status": "failed"}, True, True),
+        ({"success": False}, True, True),
+        ({"message": "x"}, True, False),
+        ({"Detail": [{"msg": "x"}]}, True, False),
+        ({"message": ""}, False, False),
+        ({"message": {"content": "Hi"}}, False, False),
+        ({"message": 5}, False, False),
+        ({"status": "ok", "success": True}, False, False),
+        ({}, False, False),
+        ([{"error": "x"}], False, False),
+        (None, False, False),
+    ],
+)
+def test_what_is_an_error_by_its_words(data: Any, words_count: bool, certain: bool) -> None:
+    assert has_error(data) is words_count
+    assert has_error(data, certain=True) is certain
+
+
+@pytest.mark.promise("C7")
+@given(json_values)
+def test_no_json_breaks_the_look_for_an_error(data: object) -> None:
+    assert has_error(data) in (True, False)
 
 
 # ---- redirects (S3) ----------------------------------------------------------------------------------------------

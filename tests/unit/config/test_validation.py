@@ -237,6 +237,8 @@ class BytesPath:
     [
         ({"proxy": "nonsense"}, "proxy: an address"),
         ({"proxy": 5}, "proxy: an address"),
+        ({"proxy": " "}, "proxy: an address"),
+        ({"proxy": "http://h:no"}, "proxy: the proxy"),
         ({"verify": 5}, "verify: True, False"),
         ({"verify": None}, "verify: True, False"),
         ({"cert": 5}, "cert: a path"),

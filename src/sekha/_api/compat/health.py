@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from sekha._api.error_response import error_from_response
 from sekha._api.model import Response
 from sekha._utils.json_access import as_object, get
 from sekha.errors import (
@@ -40,13 +41,8 @@ def normalize_controller_health(response: Response) -> object:
     """Return the health of any controller in one shape: 0.1, newer ones, and the older text ``OK`` (D33)."""
     found = _parse_object(response)
     if response.status >= 400:
-        problem = get(found, "error") or response.text.strip()[:500]
-        return {
-            **found,
-            "status": "unhealthy",
-            "checks": _checks(found.get("checks")),
-            "error": str(problem or _DEFAULT_ERROR),
-        }
+        problem = get(found, "error") or _words(response, _DEFAULT_ERROR)
+        return {**found, "status": "unhealthy", "checks": _checks(found.get("checks")), "error": str(problem)}
     if found.keys() & _OF_A_BRIDGE or (not found and response.text.strip().strip('"').upper() != "OK"):
         return _no_report("controller")
     return {"status": "healthy", **found, "checks": _checks(found.get("checks"))}
@@ -56,7 +52,7 @@ def normalize_bridge_health(response: Response) -> object:
     """Return the health of a bridge with the documented ``checks``, derived from its providers (D32)."""
     found = _parse_object(response)
     if response.status >= 400:
-        problem = found.get("detail") or response.text.strip()[:500] or "the bridge is not ready"
+        problem = found.get("detail") or _words(response, "the bridge is not ready")
         return {**found, "status": "unhealthy", "checks": _checks(found.get("checks")), "error": str(problem)}
     checks = as_object(found.get("checks"))
     if not found.keys() & _OF_A_BRIDGE and (checks is None or checks.keys() & {"database", "chroma"}):
@@ -65,6 +61,14 @@ def normalize_bridge_health(response: Response) -> object:
         providers = as_object(get(found, "ollama_status", "providers")) or {}
         checks = {name: _provider_status(state) for name, state in providers.items()}
     return {"status": "healthy", **found, "checks": _checks(checks)}
+
+
+def _words(response: Response, if_unavailable: str) -> str:
+    """Return what an error response says; servers say 503 without a body, and proxies any other status."""
+    if not response.body.strip() and response.status == 503:
+        return if_unavailable
+    status, headers, body, problem = response
+    return error_from_response("", "", status, headers, body, problem=problem).message
 
 
 def _provider_status(state: object) -> str:

@@ -170,6 +170,8 @@ class AsyncPooledResponse(AsyncIterator[bytes]):
         head: The head of the response.
     """
 
+    resumable = True
+
     def __init__(self, pool: AsyncPool, connection: AsyncConnection, head: ResponseHead) -> None:
         self.status: int = head.status
         self.headers: Mapping[str, str] = head.headers

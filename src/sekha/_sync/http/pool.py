@@ -172,6 +172,8 @@ class PooledResponse(Iterator[bytes]):
         head: The head of the response.
     """
 
+    resumable = True
+
     def __init__(self, pool: Pool, connection: Connection, head: ResponseHead) -> None:
         self.status: int = head.status
         self.headers: Mapping[str, str] = head.headers
