@@ -6,7 +6,6 @@ together with the current label.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any, Final, List, TypeVar
 
 from sekha._api.compat.bridge import normalize_completion, normalize_embedding, normalize_importance
@@ -167,11 +166,6 @@ PROVIDER_HEALTH = _bridge("provider_health", "GET /api/v1/health/providers", YES
 BRIDGE_SUMMARIZE = _bridge("summarize", "POST /api/v1/summarize", ONCE, _BRIDGE_SUMMARY, **MODEL)
 EXTRACT = _bridge("extract", "POST /api/v1/extract", YES, _EXTRACTION)
 SCORE = _bridge("score", "POST /api/v1/score", YES, _SCORE)
-
-# ---- rows from above that a health check sends -----------------------------------------------------------------------
-
-CHECK_KEY = replace(LIST_CONVERSATIONS, sent_at_once=True)
-CHECK_TOOLS = replace(MEMORY_STATS, sent_at_once=True)
 
 ENDPOINTS: Final = tuple(_ROWS)
 """All rows, in the order of the table; the documentation's table of retries is compared with it."""

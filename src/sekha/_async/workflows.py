@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from typing_extensions import Self
 
 from sekha._api.arguments import PromptRequest
 from sekha._api.compat.health import NO_FOLDER, add_key_check, health_from_error
-from sekha._api.endpoints import CHECK_KEY, CHECK_TOOLS
+from sekha._api.endpoints import LIST_CONVERSATIONS, MEMORY_STATS
 from sekha._api.filters import parse_filters
 from sekha._api.prompts import prompt_with_context, prompt_with_results
 from sekha._api.validation import validate
@@ -25,6 +26,9 @@ from .mcp import AsyncMCPClient
 from .stream import AsyncStream
 
 HEALTH_TIMEOUT = 5.0
+
+_CHECK_KEY = replace(LIST_CONVERSATIONS, sent_at_once=True)
+_CHECK_TOOLS = replace(MEMORY_STATS, sent_at_once=True)
 
 
 class AsyncWorkflows(AsyncMisuseGuard):
@@ -311,11 +315,11 @@ class AsyncWorkflows(AsyncMisuseGuard):
         )
 
         async def check_key() -> ServiceHealth:
-            await controller._transport.send(CHECK_KEY.request(query={"page": 1, "page_size": 1}))
+            await controller._transport.send(_CHECK_KEY.request(query={"page": 1, "page_size": 1}))
             return ServiceHealth(status="healthy", checks={})
 
         async def check_tools() -> ServiceHealth:
-            await mcp._transport.send(CHECK_TOOLS.request({"folder": NO_FOLDER}))
+            await mcp._transport.send(_CHECK_TOOLS.request({"folder": NO_FOLDER}))
             return ServiceHealth(status="healthy", checks={})
 
         def without_errors(service: str, call: AsyncCall[[], ServiceHealth]) -> AsyncCall[[], ServiceHealth]:

@@ -5,13 +5,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from typing_extensions import Self
 
 from sekha._api.arguments import PromptRequest
 from sekha._api.compat.health import NO_FOLDER, add_key_check, health_from_error
-from sekha._api.endpoints import CHECK_KEY, CHECK_TOOLS
+from sekha._api.endpoints import LIST_CONVERSATIONS, MEMORY_STATS
 from sekha._api.filters import parse_filters
 from sekha._api.prompts import prompt_with_context, prompt_with_results
 from sekha._api.validation import validate
@@ -27,6 +28,9 @@ from .mcp import MCPClient
 from .stream import Stream
 
 HEALTH_TIMEOUT = 5.0
+
+_CHECK_KEY = replace(LIST_CONVERSATIONS, sent_at_once=True)
+_CHECK_TOOLS = replace(MEMORY_STATS, sent_at_once=True)
 
 
 class Workflows(MisuseGuard):
@@ -313,11 +317,11 @@ class Workflows(MisuseGuard):
         )
 
         def check_key() -> ServiceHealth:
-            controller._transport.send(CHECK_KEY.request(query={"page": 1, "page_size": 1}))
+            controller._transport.send(_CHECK_KEY.request(query={"page": 1, "page_size": 1}))
             return ServiceHealth(status="healthy", checks={})
 
         def check_tools() -> ServiceHealth:
-            mcp._transport.send(CHECK_TOOLS.request({"folder": NO_FOLDER}))
+            mcp._transport.send(_CHECK_TOOLS.request({"folder": NO_FOLDER}))
             return ServiceHealth(status="healthy", checks={})
 
         def without_errors(service: str, call: Call[[], ServiceHealth]) -> Call[[], ServiceHealth]:
