@@ -233,6 +233,8 @@ class SekhaServerError(SekhaAPIError):
 class SekhaConnectionError(SekhaError):
     """No answer: the server cannot be reached, or the connection broke."""
 
+    _asked: bool = True  # False where this client did not even try to reach the server
+
 
 class SekhaTimeoutError(SekhaConnectionError):
     """A timeout or the deadline passed, while a stream is read too; ``text`` is what had arrived of it."""

@@ -49,6 +49,9 @@ _CHARSET = re.compile(
 )
 _MARKUP = re.compile(r"<!--.*?(?:-->|\Z)|<(script|style|title)\b.*?(?:</\1\s*>|\Z)|<[^>]*(?:>|\Z)", re.I | re.S)
 
+_HEADER_VALUE = re.compile(r"(?:(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)[a-z]*, *)?[^,]+")
+"""A value in a list of values; a date has a comma behind its day of the week."""
+
 _ERROR_CLASSES: dict[int, type[SekhaAPIError]] = {
     400: SekhaValidationError,
     401: SekhaAuthError,
@@ -106,26 +109,45 @@ def error_from_response(
         status_code=status,
         code=code,
         body=text[:BODY_LIMIT],
-        retry_after=parse_retry_after(headers.get("retry-after")),
+        retry_after=parse_retry_after(headers.get("retry-after"), date=headers.get("date")),
         method=method,
         path=path,
     )
 
 
-def parse_retry_after(value: str | None, *, now: float | None = None) -> float | None:
-    """Return the seconds of a ``Retry-After`` header, a number or an HTTP date; None for anything else."""
-    if not value:
-        return None
+def parse_retry_after(value: str | None, *, date: str | None = None, now: float | None = None) -> float | None:
+    """Return the seconds of a ``Retry-After`` header, a number or an HTTP date; None for anything else.
+
+    Args:
+        value: The header. Several lines of it are joined by commas: the longest time counts.
+        date: The ``Date`` header of the same response: the clock of the server, which may differ from ours.
+        now: Our time, for responses without that; default: now.
+    """
+    started_at = _parse_date(date)
+    if started_at is None:
+        started_at = time.time() if now is None else now
+    times = [_parse_seconds(part.strip(), started_at) for part in _HEADER_VALUE.findall(value or "")]
+    return max((seconds for seconds in times if seconds is not None), default=None)
+
+
+def _parse_seconds(value: str, started_at: float) -> float | None:
     try:
         seconds = float(value)
     except ValueError:
-        try:
-            date = parsedate_to_datetime(value)
-            at = (date if date.tzinfo else date.replace(tzinfo=timezone.utc)).timestamp()  # HTTP's dates are GMT
-        except (TypeError, ValueError, OverflowError, IndexError):
+        at = _parse_date(value)
+        if at is None:
             return None
-        seconds = at - (time.time() if now is None else now)
+        seconds = at - started_at
     return max(0.0, seconds) if math.isfinite(seconds) else None
+
+
+def _parse_date(value: str | None) -> float | None:
+    """Return the time of an HTTP date in seconds since 1970, None for anything else."""
+    try:
+        date = parsedate_to_datetime(value or "")
+        return (date if date.tzinfo else date.replace(tzinfo=timezone.utc)).timestamp()  # HTTP's dates are GMT
+    except (TypeError, ValueError, OverflowError, IndexError):
+        return None
 
 
 def has_error(data: object, *, certain: bool = False) -> bool:

@@ -208,6 +208,8 @@ class Endpoint(Generic[T]):
         outcome_matters: Whether it changes something, so that an unknown outcome is reported.
         waits_for_model: Whether a model or an embedder works before the response, so that it may take long.
         uses_write_slot: Whether it stores messages; controllers support only a few of these at a time.
+        sent_at_once: Whether it waits neither for the rate limit, which counts it, nor for a connection that is free:
+            it asks how a server is, and not how busy this client is.
     """
 
     name: str
@@ -219,6 +221,7 @@ class Endpoint(Generic[T]):
     outcome_matters: bool = False
     waits_for_model: bool = False
     uses_write_slot: bool = False
+    sent_at_once: bool = False
 
     def request(
         self,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
+from contextlib import AsyncExitStack
 from copy import copy
 from dataclasses import replace
 from typing import Any, TypeVar, cast
@@ -65,7 +66,7 @@ class AsyncServerState:
         settings = http_settings(config)
         proxy = proxy_for(settings, base_url)
         settings = settings._replace(proxy=proxy.url if proxy is not None else None)
-        read_certificates(settings, base_url)
+        settings = read_certificates(settings, base_url)
         self._uses_httpx: bool = proxy is not None or settings.http_client is not None
         if self._uses_httpx:
             from .http.httpx_adapter import check_client, check_proxy  # most clients do without it
@@ -84,6 +85,8 @@ class AsyncServerState:
         self._proxy = proxy
         self._settings = settings
         self._transports = AsyncPerLoop(self._make_transport)
+        # Our own pool opens a connection beyond its limit for a request that is sent at once; that of httpx cannot.
+        self._transports_at_once = AsyncPerLoop(self._make_transport) if proxy is not None else self._transports
 
     def _make_transport(self) -> AsyncHTTPTransport:
         if self._uses_httpx:
@@ -93,22 +96,26 @@ class AsyncServerState:
         context = context_for_pool(self._settings, self.base_url)
         return AsyncPool(self.base_url, context, self._settings.max_connections, self.clock)
 
-    def http_transport(self) -> AsyncHTTPTransport:
+    def http_transport(self, *, sent_at_once: bool = False) -> AsyncHTTPTransport:
         """Return what sends HTTP requests: our own pool, or httpx.
+
+        Args:
+            sent_at_once: Whether the request must not wait for connections that others use.
 
         Raises:
             SekhaClosedError: The client is closed.
         """
         if self.closed:
             raise SekhaClosedError("the client is closed; make a new one")
-        return self._transports.get()
+        return (self._transports_at_once if sent_at_once else self._transports).get()
 
     async def aclose(self) -> None:
         """Close the connections; an ``http_client`` of the user stays open."""
         self.closed = True
-        transport = self._transports.pop()
-        if transport is not None:
-            await transport.aclose()
+        async with AsyncExitStack() as stack:  # each is closed, even if closing another one fails
+            for transport in (self._transports.pop(), self._transports_at_once.pop()):
+                if transport is not None:
+                    stack.push_async_callback(transport.aclose)
 
 
 class AsyncTransport:
@@ -223,7 +230,7 @@ class AsyncTransport:
                 except SekhaError as error:
                     failures = [error]
                 return await self._retry(failures, call, retries, stream=stream)
-            raise deadline_error(options, sent=retries.in_flight)
+            raise deadline_error(options, sent=retries.in_flight, asked=retries.was_asked)
         except SekhaError as error:
             if retries.delete_already_applied(error):
                 return None
@@ -252,26 +259,30 @@ class AsyncTransport:
         options, clock = call.call_options, self._state.clock
         slots = self._state.write_slots if call.request.endpoint.uses_write_slot else None
         if slots is not None and not await slots.acquire(options.time_left(clock.now())):
-            raise deadline_error(options, sent=False)
+            raise deadline_error(options, sent=False, asked=False)
         try:
-            await self._take_token(options)
+            await self._take_token(call)
             with call:
                 return await self._exchange(call, retries, stream=stream)
         finally:
             if slots is not None:
                 slots.release()
 
-    async def _take_token(self, options: CallOptions) -> None:
+    async def _take_token(self, call: CallContext) -> None:
         """Wait until the rate limit allows a request."""
-        clock, bucket = self._state.clock, self._state.rate_limiter.get()
+        options, clock, bucket = call.call_options, self._state.clock, self._state.rate_limiter.get()
+        if call.request.endpoint.sent_at_once:
+            bucket.take_now(clock.now())
+            return
         if bucket.try_take(clock.now()):
             return
+        call.wait_for("the rate limit")
         ticket = bucket.join()
         try:
             while (wait := bucket.claim(ticket, clock.now())) > 0:
                 left = options.time_left(clock.now())
                 if left is not None and left <= 0:
-                    raise deadline_error(options, sent=False)
+                    raise deadline_error(options, sent=False, asked=False)
                 await clock.async_sleep(wait if left is None else min(wait, left))
         finally:
             bucket.leave(ticket)
@@ -286,7 +297,8 @@ class AsyncTransport:
         )
         retries.start_attempt(http_request)
         with map_network_errors(http_request, endpoint.path):
-            http_response = await state.http_transport().send(http_request)
+            transport = state.http_transport(sent_at_once=endpoint.sent_at_once)
+            http_response = await transport.send(http_request)
             call.status = http_response.status
             succeeded = 200 <= http_response.status < 300
             if stream and succeeded:

@@ -9,7 +9,7 @@ from functools import cache
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
-from sekha._http.models import HTTPRequest
+from sekha._http.models import HTTPRequest, OtherProtocolError
 from sekha.errors import SekhaAPIError, SekhaClosedError, SekhaConnectionError, SekhaError, SekhaTimeoutError
 
 ErrorClasses = tuple[type[Exception], ...]
@@ -142,10 +142,14 @@ class map_network_errors:
             return
         if isinstance(error, network_errors()):
             raise connection_error(error, self._request, self._path) from error
-        if isinstance(error, RuntimeError) and "closed" in str(error) and "client" in str(error):
+        if not isinstance(error, RuntimeError):
+            return
+        if "closed" in str(error) and "client" in str(error):
             raise SekhaClosedError(
                 "the HTTP client was closed", method=self._request.method, path=self._path
             ) from error
+        if "interpreter shutdown" in str(error):  # no thread can be started, such as for looking up a name
+            raise _exit_error(self._request, self._path) from error
 
 
 def connection_error(error: Exception, request: HTTPRequest, path: str) -> SekhaConnectionError:
@@ -154,7 +158,7 @@ def connection_error(error: Exception, request: HTTPRequest, path: str) -> Sekha
     server = urlsplit(request.base_url).netloc
     if request.proxy is not None:
         server = f"{server} through the proxy {request.proxy}"
-    sent = request.may_have_been_sent and not isinstance(error, classes.not_sent)
+    sent = request.may_have_been_sent and not isinstance(error, (*classes.not_sent, OtherProtocolError))
     reason = next(filter(None, (str(one).strip() for one in _causes(error))), type(error).__name__)
     timed_out: str | None = phase if isinstance(error, TimeoutError) else None
     timed_out = next((name for timeout, name in classes.timeouts if isinstance(error, timeout)), timed_out)
@@ -164,11 +168,24 @@ def connection_error(error: Exception, request: HTTPRequest, path: str) -> Sekha
         reason = f"timeout while {phase or timed_out}"
     elif isinstance(error, classes.proxy):
         reason = f"the proxy answered {reason}"
-    elif phase == "connecting" or isinstance(error, classes.connect):
+    elif phase == "connecting" or isinstance(error, (*classes.connect, OtherProtocolError)):
         reason = f"cannot connect: {reason}"
     found = cls(f"{server}: {reason}", method=request.method, path=path, sent=sent)
-    if _is_certificate_error(error) or (isinstance(error, classes.proxy) and not _may_pass_later(str(error))):
-        found._retryable = False  # a retry gets the same certificate, or the same refusal
+    is_final = any(_is_final(one) for one in _causes(error))
+    if is_final or (isinstance(error, classes.proxy) and not _may_pass_later(str(error))):
+        found._retryable = False  # a retry gets the same certificate, the same protocol, or the same refusal
+    if timed_out is not None and (phase or timed_out) == "waiting for a free connection":
+        found._asked = False
+    return found
+
+
+def _exit_error(request: HTTPRequest, path: str) -> SekhaConnectionError:
+    """Return the error for a call that Python cannot make any more, since it is about to exit."""
+    host, sent = urlsplit(request.base_url).netloc, request.phase in ("sending", "waiting for the answer")
+    found = SekhaConnectionError(
+        f"{host}: cannot connect: Python is exiting and starts no threads", method=request.method, path=path, sent=sent
+    )
+    found._retryable, found._asked = False, sent
     return found
 
 
@@ -199,11 +216,9 @@ def _may_pass_later(answer: str) -> bool:
     return not any(words in answer for words in _FINAL_SOCKS_REPLIES)
 
 
-def _is_certificate_error(error: BaseException) -> bool:
-    return any(
-        isinstance(one, ssl.SSLCertVerificationError) or "CERTIFICATE_VERIFY_FAILED" in str(one)
-        for one in _causes(error)
-    )
+def _is_final(error: BaseException) -> bool:
+    final = (ssl.SSLCertVerificationError, OtherProtocolError)
+    return isinstance(error, final) or "CERTIFICATE_VERIFY_FAILED" in str(error)
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:

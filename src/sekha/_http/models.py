@@ -37,6 +37,10 @@ class ProtocolError(OSError):
     """
 
 
+class OtherProtocolError(ProtocolError):
+    """The server has chosen a protocol other than HTTP/1.1, which TLS offered to it."""
+
+
 class Headers:
     """The headers of a request without its length, prepared once for all requests that have the same.
 
@@ -87,6 +91,7 @@ class HTTPRequest:
         deadline_at: Time of the clock at which the call must end; None for no limit.
         phase: What is being done with it; None if a client of the user sends it, which does not report that.
         proxy: The proxy that it goes through, in the words of errors; None if it goes directly.
+        sent_at_once: Whether it must not wait for a free connection.
     """
 
     method: str
@@ -98,6 +103,7 @@ class HTTPRequest:
     deadline_at: float | None
     phase: Phase | None = None
     proxy: str | None = None
+    sent_at_once: bool = False
 
     @property
     def content_length(self) -> int | None:

@@ -12,6 +12,7 @@ from contextlib import suppress
 from typing import TypeVar
 
 from sekha._concurrency.sockets import AddressInfo, is_readable, is_writable
+from sekha._http.tls import require_http11
 
 T = TypeVar("T")
 
@@ -106,6 +107,7 @@ class TLSSocket(PlainSocket):
             self._call(self._tls.do_handshake)
         except BlockingIOError:
             return False
+        require_http11(self._tls.selected_alpn_protocol())
         return not self._unsent
 
     def try_read(self) -> bytes | None:

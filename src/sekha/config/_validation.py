@@ -5,6 +5,7 @@ All raise `SekhaConfigError`, whose message starts with the name and never shows
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from inspect import iscoroutinefunction
 from ssl import SSLContext
@@ -98,20 +99,27 @@ def validate_hook(name: str, value: object) -> object:
 
 
 def validate_verify(name: str, value: object) -> bool | str | SSLContext:
-    """Return what server certificates are checked against."""
-    if not isinstance(value, (bool, str, SSLContext)):
+    """Return what server certificates are checked against; a path as text."""
+    if isinstance(value, (bool, SSLContext)):
+        return value
+    path = _path(value)
+    if path is None:
         raise SekhaConfigError(f"{name}: True, False, a path, or an ssl.SSLContext is needed")
-    return value
+    return path
 
 
 def validate_cert(name: str, value: object) -> object:
-    """Return a client certificate: a path, or a tuple of two or three strings."""
-    if value is None or isinstance(value, str):
-        return value
-    parts = cast("tuple[object, ...]", value) if isinstance(value, tuple) else ()
-    if len(parts) not in (2, 3) or not all(isinstance(part, str) for part in parts):
-        raise SekhaConfigError(f"{name}: a path, or two or three strings (certificate, key, password) are needed")
-    return parts
+    """Return a client certificate: None, a path as text, or a tuple of certificate, key, and perhaps password."""
+    if value is None:
+        return None
+    path = _path(value)
+    if path is not None:
+        return path
+    parts = tuple(cast("tuple[object, ...]", value)) if isinstance(value, (tuple, list)) else ()
+    paths, password = tuple(map(_path, parts[:2])), parts[2:]
+    if len(parts) not in (2, 3) or None in paths or not all(isinstance(part, str) for part in password):
+        raise SekhaConfigError(f"{name}: a path, or two paths (certificate, key) and perhaps a password are needed")
+    return (*paths, *password)
 
 
 def validate_proxy(name: str, value: object) -> str:
@@ -147,6 +155,12 @@ def validate_headers(name: str, value: object) -> dict[str, str]:
 def accept_any(name: str, value: Any) -> Any:
     """Return a value that is checked where it is used: a client of httpx, which is not imported here."""
     return value
+
+
+def _path(value: object) -> str | None:
+    """Return a path as text, None if it is none."""
+    path = os.fspath(cast("os.PathLike[Any]", value)) if isinstance(value, (str, os.PathLike)) else None
+    return path if isinstance(path, str) and path.strip() else None
 
 
 def _fits_a_header(text: str) -> bool:

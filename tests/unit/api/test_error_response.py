@@ -344,6 +344,30 @@ def test_retry_after_is_seconds_or_a_date_or_nothing(value: str, seconds: object
 
 
 @pytest.mark.promise("R3")
+@pytest.mark.parametrize(
+    ("value", "date", "seconds"),
+    [
+        ("Sun, 06 Nov 1994 08:49:47 GMT", "Sun, 06 Nov 1994 08:39:45 GMT", 602.0),
+        ("Sun, 06 Nov 1994 08:49:47 GMT", "Sun, 06 Nov 1994 08:49:45 GMT", 2.0),
+        ("Sun, 06 Nov 1994 08:49:47 GMT", "Sun, 06 Nov 1994 08:59:45 GMT", 0.0),
+        ("Sun, 06 Nov 1994 08:49:47 GMT", "soon", 10.0),
+        ("Sun, 06 Nov 1994 08:49:47 GMT", "", 10.0),
+        ("7", "Sun, 06 Nov 1994 08:59:45 GMT", 7.0),
+        ("1, 1", None, 1.0),
+        ("1,3, soon", None, 3.0),
+        ("soon, 4", None, 4.0),
+        ("Sun, 4", None, None),
+        (", ,", None, None),
+        ("Sun, 06 Nov 1994 08:49:47 GMT, Sun, 06 Nov 1994 08:49:57 GMT", None, 20.0),
+        ("Sunday, 06-Nov-94 08:49:47 GMT, 5", None, 10.0),
+        ("120, Sun Nov  6 08:49:47 1994", None, 120.0),
+    ],
+)
+def test_retry_after_by_the_clock_of_the_server_and_in_several_lines(value: str, date: Any, seconds: object) -> None:
+    assert parse_retry_after(value, date=date, now=NOW) == seconds
+
+
+@pytest.mark.promise("R3")
 @given(st.text(max_size=40))
 def test_no_retry_after_breaks_an_error(value: str) -> None:
     found = parse_retry_after(value, now=NOW)

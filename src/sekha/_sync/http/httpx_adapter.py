@@ -19,7 +19,7 @@ from sekha._http.httpx_proxy import httpx_proxy, is_refusal_by_proxy, phase_at
 from sekha._http.httpx_teardown import abandon, end_iteration
 from sekha._http.models import KEEPALIVE_EXPIRY, HTTPResponse, HTTPTransport, HTTPRequest, HTTPSettings
 from sekha._http.proxies import Proxy
-from sekha._http.tls import ssl_context
+from sekha._http.tls import context_for_httpx
 from sekha.errors import SekhaConfigError
 
 
@@ -191,7 +191,7 @@ def check_client(client: object) -> None:
 def make_transport(settings: HTTPSettings, proxy: Proxy | None, base_url: str) -> HTTPTransport:
     """Return what sends requests to one server through a proxy, or by the client of the user."""
     if proxy is not None:
-        context = ssl_context(settings, base_url)
+        context = context_for_httpx(settings, base_url)
         transport = httpx.HTTPTransport(
             verify=context,
             trust_env=False,
