@@ -222,9 +222,8 @@ class AsyncStream(AsyncIterationGuard):
 
     async def aclose(self) -> None:
         """Stop reading and free the connection; calling it again does nothing."""
-        if not self._closed:
-            self._closed = True
-            await close_quietly(self._response)
+        self._closed = True
+        await close_quietly(self._response)  # each time: the last one may have been interrupted
 
     async def __aenter__(self) -> Self:
         return self

@@ -32,7 +32,7 @@ from sekha._transport.options import (
     option_overrides,
 )
 from sekha._transport.preload import async_preload
-from sekha._transport.rate_limit import RateLimiter
+from sekha._transport.rate_limit import RateLimiter, new_ticket
 from sekha._transport.retry import RetryState
 from sekha._utils.redaction import Secret, redact
 from sekha.config import SekhaConfig
@@ -46,7 +46,7 @@ from sekha.errors import (
     SekhaTimeoutError,
 )
 
-from .body import read_error_body, read_whole
+from .body import close_quietly, read_error_body, read_whole
 from .http.pool import AsyncPool
 from .stream import AsyncStream
 
@@ -255,18 +255,28 @@ class AsyncTransport:
         return await retrying(attempt)
 
     async def _attempt(self, call: CallContext, retries: RetryState, *, stream: bool) -> Any:
-        """Make one attempt, when there is a write slot for it and a token of the rate limit."""
+        """Make one attempt, when there is a write slot for it and a token of the rate limit.
+
+        What it has taken is given back twice: an interruption may come in the middle of giving it back.
+        """
         options, clock = call.call_options, self._state.clock
-        slots = self._state.write_slots if call.request.endpoint.uses_write_slot else None
-        if slots is not None and not await slots.acquire(options.time_left(clock.now())):
-            raise deadline_error(options, sent=False, asked=False)
+        slot = self._state.write_slots.slot() if call.request.endpoint.uses_write_slot else None
         try:
-            await self._take_token(call)
-            with call:
-                return await self._exchange(call, retries, stream=stream)
-        finally:
-            if slots is not None:
-                slots.release()
+            try:
+                if slot is not None and not await slot.acquire(options.time_left(clock.now())):
+                    raise deadline_error(options, sent=False, asked=False)
+                await self._take_token(call)
+                with call:
+                    return await self._exchange(call, retries, stream=stream)
+            finally:
+                if slot is not None:
+                    slot.release()
+        except BaseException:
+            if slot is not None:
+                slot.release()
+            if (response := retries.response) is not None:
+                await close_quietly(response)
+            raise
 
     async def _take_token(self, call: CallContext) -> None:
         """Wait until the rate limit allows a request."""
@@ -277,15 +287,20 @@ class AsyncTransport:
         if bucket.try_take(clock.now()):
             return
         call.wait_for("the rate limit")
-        ticket = bucket.join()
+        ticket = new_ticket()
         try:
-            while (wait := bucket.claim(ticket, clock.now())) > 0:
-                left = options.time_left(clock.now())
-                if left is not None and left <= 0:
-                    raise deadline_error(options, sent=False, asked=False)
-                await clock.async_sleep(wait if left is None else min(wait, left))
-        finally:
+            try:
+                bucket.join(ticket)
+                while (wait := bucket.claim(ticket, clock.now())) > 0:
+                    left = options.time_left(clock.now())
+                    if left is not None and left <= 0:
+                        raise deadline_error(options, sent=False, asked=False)
+                    await clock.async_sleep(wait if left is None else min(wait, left))
+            finally:
+                bucket.leave(ticket)
+        except BaseException:
             bucket.leave(ticket)
+            raise
 
     async def _exchange(self, call: CallContext, retries: RetryState, *, stream: bool) -> Any:
         """Send one HTTP request; return its result, or a stream when the head has arrived."""

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import math
 import os
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Generic, Literal, TypeVar
 from weakref import WeakKeyDictionary
 
 import anyio
 from anyio.lowlevel import current_token
-from typing_extensions import Self
+from typing_extensions import ParamSpec, Self
 
+from .slots import Slots, Ticket
+
+P = ParamSpec("P")
 T = TypeVar("T")
+
+_SWEEP_INTERVAL = 1.0
+"""Seconds after which a waiting caller looks for slots that were lost."""
 
 
 class _NoTimeLimit:
@@ -106,6 +114,7 @@ class PerProcess(Generic[T]):
     def pop(self) -> T | None:
         """Remove and return the value of this process, None if there is none; the next `get` makes another."""
         made, self._made = self._made, None
+        self._locks = {}
         return made[1] if made is not None and made[0] == os.getpid() else None
 
 
@@ -117,39 +126,102 @@ class AsyncSemaphore:
     """
 
     def __init__(self, value: int) -> None:
-        self._inner = AsyncPerLoop(lambda: anyio.Semaphore(value))
+        self._slots = AsyncPerLoop(lambda: Slots(value))
+
+    def slot(self) -> AsyncSlot:
+        """Return what a task acquires."""
+        return AsyncSlot(self._slots.get())
+
+
+class AsyncSlot:
+    """The slot of one task.
+
+    Args:
+        slots: All slots.
+    """
+
+    def __init__(self, slots: Slots) -> None:
+        self._slots = slots
+        self._ticket = Ticket()
 
     async def acquire(self, seconds: float | None) -> bool:
-        """Wait for a slot; the cancel scope around it keeps the time limit."""
-        await self._inner.get().acquire()
+        """Wait for the slot; the cancel scope around it keeps the time limit."""
+        ticket = self._ticket
+        self._slots.enter(ticket, AsyncWakeup)
+        while not ticket.is_admitted and isinstance(ticket.wakeup, AsyncWakeup):
+            if not await ticket.wakeup.wait(_SWEEP_INTERVAL):
+                self._slots.free_lost()
         return True
 
     def release(self) -> None:
-        """Give the slot back."""
-        self._inner.get().release()
+        """Give the slot back, or stop waiting for it. Who does not know whether it has one may do so again."""
+        self._slots.leave(self._ticket)
 
 
 class Semaphore:
-    """Lets a bounded number of threads through.
+    """Lets a bounded number of threads through; first come, first served.
 
     Args:
         value: How many.
     """
 
     def __init__(self, value: int) -> None:
-        self._inner = PerProcess(lambda: threading.Semaphore(value))
+        self._slots = PerProcess(lambda: Slots(value))
+
+    def slot(self) -> Slot:
+        """Return what a thread acquires."""
+        return Slot(self._slots.get())
+
+
+class Slot:
+    """The slot of one thread.
+
+    Args:
+        slots: All slots.
+    """
+
+    def __init__(self, slots: Slots) -> None:
+        self._slots = slots
+        self._ticket = Ticket()
 
     def acquire(self, seconds: float | None) -> bool:
-        """Wait for a slot; return False if the time was over first."""
-        return self._inner.get().acquire(timeout=None if seconds is None else max(0.0, seconds))
+        """Wait for the slot; return False if the time was over first."""
+        ticket, left = self._ticket, math.inf if seconds is None else seconds
+        self._slots.enter(ticket, Wakeup)
+        while not ticket.is_admitted and left > 0 and isinstance(ticket.wakeup, Wakeup):
+            if not ticket.wakeup.wait(min(left, _SWEEP_INTERVAL)):
+                left -= _SWEEP_INTERVAL
+                self._slots.free_lost()
+        return ticket.is_admitted
 
     def release(self) -> None:
-        """Give the slot back."""
-        self._inner.get().release()
+        """Give the slot back, or stop waiting for it. Who does not know whether it has one may do so again."""
+        self._slots.leave(self._ticket)
+
+
+class InterruptibleLock:
+    """A lock for a few steps, which a thread cannot keep because it was interrupted.
+
+    ``with`` alone does not promise that: Python 3.9, for one, may raise what a signal handler raises between the end
+    of the block and the release.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.RLock()  # it knows its owner
+
+    def run(self, step: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Make a step with the lock; return what it returns."""
+        try:
+            with self._lock:
+                return step(*args, **kwargs)
+        except BaseException:
+            with suppress(RuntimeError):  # as it should be: it is not ours any more
+                self._lock.release()
+            raise
 
 
 class AsyncWakeup:
-    """An event that one task waits for and another sets, once."""
+    """An event that one task waits for and others set."""
 
     def __init__(self) -> None:
         self._event = anyio.Event()
@@ -158,7 +230,7 @@ class AsyncWakeup:
         """Wake the waiter."""
         self._event.set()
 
-    async def wait(self, seconds: float | None) -> bool:
+    async def wait(self, seconds: float) -> bool:
         """Wait until it is set or the time is over; return whether it is set."""
         with anyio.move_on_after(seconds):
             await self._event.wait()
@@ -166,18 +238,23 @@ class AsyncWakeup:
 
 
 class Wakeup:
-    """An event that one thread waits for and another sets, once."""
+    """An event that one thread waits for and others set.
+
+    It is not `threading.Event`, whose own lock is lost when a signal handler raises at the wrong moment.
+    """
 
     def __init__(self) -> None:
-        self._event = threading.Event()
+        self._lock = threading.Lock()  # held until it is set
+        self._lock.acquire()
 
     def set(self) -> None:
         """Wake the waiter."""
-        self._event.set()
+        with suppress(RuntimeError):  # it was set before
+            self._lock.release()
 
-    def wait(self, seconds: float | None) -> bool:
-        """Wait until it is set or the time is over; return whether it is set."""
-        return self._event.wait(seconds)
+    def wait(self, seconds: float) -> bool:
+        """Wait until it is set or the time is over; return whether it was set, which holds for one wait."""
+        return self._lock.acquire(timeout=seconds)
 
 
 class AsyncReadGuard:
@@ -193,18 +270,10 @@ class AsyncReadGuard:
         """End."""
 
 
-class ReadGuard:
-    """A block that reads from a connection, or closes it.
+ReadGuard = threading.RLock
+"""Such a block for threads.
 
-    Closing waits for the reading thread: the system may reuse the file descriptor immediately, and the thread would
-    read the bytes of another connection.
-    """
-
-    def __init__(self) -> None:
-        self._lock = threading.RLock()  # a signal may close a connection in the middle of its reading
-
-    def __enter__(self) -> None:
-        self._lock.acquire()
-
-    def __exit__(self, *_: object) -> None:
-        self._lock.release()
+Closing waits for the reading thread: the system may reuse the file descriptor immediately, and the thread would read
+the bytes of another connection. It is an RLock, because a signal may close a connection in the middle of its reading,
+and not a class around one, whose ``__enter__`` could be interrupted.
+"""

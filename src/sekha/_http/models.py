@@ -92,6 +92,7 @@ class HTTPRequest:
         phase: What is being done with it; None if a client of the user sends it, which does not report that.
         proxy: The proxy that it goes through, in the words of errors; None if it goes directly.
         sent_at_once: Whether it must not wait for a free connection.
+        response: Its response, which owns what it has of our own pool, from before there is anything to own.
     """
 
     method: str
@@ -104,6 +105,7 @@ class HTTPRequest:
     phase: Phase | None = None
     proxy: str | None = None
     sent_at_once: bool = False
+    response: Any = field(default=None, repr=False)  # of the async or of the blocking pool
 
     @property
     def content_length(self) -> int | None:

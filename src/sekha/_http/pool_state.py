@@ -2,160 +2,143 @@
 
 from __future__ import annotations
 
-import threading
-from collections import OrderedDict, deque
-from collections.abc import Callable, Hashable
+from collections import deque
+from collections.abc import Callable, Hashable, Iterator
+from contextlib import suppress
 from typing import Generic, TypeVar
 
 from sekha._concurrency.primitives import AsyncWakeup, Wakeup
+from sekha._concurrency.slots import Slots, Ticket
 from sekha.errors import SekhaClosedError
 
 C = TypeVar("C", bound=Hashable)
+T = TypeVar("T")
 
 
-class Waiter(Generic[C]):
-    """A caller that has asked for a connection. It may use one, or open one; or it still has to wait.
+class Waiter(Ticket, Generic[C]):
+    """A caller that wants a connection. Once it `is_admitted`, it may take an idle one, or open one.
 
     Attributes:
-        connection: The connection it was assigned; None stands for the right to open one.
-        wakeup: Set when the wait is over; None if there was none.
-        ahead: How many were waiting when it came.
-        is_assigned: Whether the wait is over.
+        held: The connection that it has, with the time since when that was idle; empty if it has none.
     """
 
-    __slots__ = ("ahead", "connection", "is_assigned", "wakeup")
+    __slots__ = ("held",)
 
-    def __init__(self, connection: C | None, wakeup: AsyncWakeup | Wakeup | None, ahead: int = 0) -> None:
-        self.connection = connection
-        self.wakeup = wakeup
-        self.ahead = ahead
-        self.is_assigned = wakeup is None
+    def __init__(self) -> None:
+        Ticket.__init__(self)
+        self.held: deque[tuple[float, C]] = deque()
 
-    def wake(self) -> None:
-        """Wake the caller."""
-        if self.wakeup is not None:
-            self.wakeup.set()
+    @property
+    def connection(self) -> C | None:
+        """The connection that it has."""
+        return self.held[0][1] if self.held else None
 
 
 class PoolState(Generic[C]):
-    """The slots of a pool. Each holds one connection, which is being opened, in use, or idle.
+    """The slots of a pool, and its idle connections.
 
-    Idle connections are used last in, first out, so that the others can expire. Where all slots are taken, callers wait
-    in a queue, first come, first served: a slot passes from one caller directly to the next, so nobody overtakes.
-    A caller that must not wait then gets a slot beyond the limit; as many connections are closed on their release.
+    A caller with a slot has at most one connection. Idle ones are used last in, first out, so that the others can
+    expire. There are never more connections than slots, since a caller opens one only where none is idle. Where all
+    slots are taken, callers wait in a queue, first come, first served: nobody overtakes. A caller that must not wait
+    then gets a slot beyond the limit; as many connections are closed on their release.
 
-    The life of a slot:
+    An interruption may come between any two steps (see `sekha._concurrency.slots`). So a connection is always in
+    exactly one place, the idle ones or one caller, and one step moves it.
 
-    1. `acquire` assigns an idle connection, or a free slot to open one in, or a place in the queue.
-    2. `attach` puts the connection that was opened into the slot.
-    3. `release` passes the connection on, or keeps it as idle. `free_slot` does so with an empty slot.
-    4. `pop_expired` takes out a connection that was idle for too long, or that was abandoned. The caller closes it and
-       then calls `free_slot`.
+    The way of a caller:
+
+    1. `acquire` gives it a slot, or a place in the queue.
+    2. `take_expired` gives it connections that were idle for too long; it closes each one, and says so by `drop`.
+    3. `take_idle` gives it an idle connection. If there is none, or that is stale, `attach` gives it the one it opened.
+    4. `release` keeps its connection as idle, for the next caller, and frees its slot; `free_slot` frees it without.
 
     Args:
         limit: Number of slots.
         keepalive_expiry: Seconds for which an idle connection is kept.
+
+    Attributes:
+        slots: The slots.
+        abandoned: Callers that were collected as garbage; who closes the connection of one calls `free_abandoned`.
     """
 
     def __init__(self, limit: int, keepalive_expiry: float) -> None:
-        self._free_slots = limit  # below 0: slots beyond the limit
+        self.slots = Slots(limit)
         self._keepalive_expiry = keepalive_expiry
         self._idle: deque[tuple[float, C]] = deque()  # with the time since when; the longest idle first
-        self._in_use: set[C] = set()
-        self._queue: OrderedDict[Waiter[C], None] = OrderedDict()
-        self._abandoned: deque[C] = deque()
+        self.abandoned: deque[Waiter[C]] = deque()
         self._closed = False
-        self._lock = threading.Lock()  # held for a few steps, never during I/O
 
-    def acquire(self, make_wakeup: Callable[[], AsyncWakeup | Wakeup] | None) -> Waiter[C]:
-        """Ask for a connection. A caller that has to wait waits for ``wakeup``, and then calls `cancel_wait`.
+    def acquire(self, waiter: Waiter[C], make_wakeup: Callable[[], AsyncWakeup | Wakeup] | None) -> None:
+        """Ask for a slot. A caller that is not admitted waits for its ``wakeup``; `free_slot` ends the wait, too.
 
         Args:
+            waiter: The caller.
             make_wakeup: Makes the event, if the caller has to wait; None if it must not wait.
 
         Raises:
             SekhaClosedError: The pool is closed.
         """
-        with self._lock:
-            self._raise_if_closed()
-            if self._idle:
-                _, connection = self._idle.pop()
-                self._in_use.add(connection)
-                return Waiter(connection, None)
-            if self._free_slots > 0 or make_wakeup is None:
-                self._free_slots -= 1
-                return Waiter(None, None)
-            waiter: Waiter[C] = Waiter(None, make_wakeup(), len(self._queue))
-            self._queue[waiter] = None
-            return waiter
+        self.slots.enter(waiter, make_wakeup)
+        if self._closed:
+            self.raise_if_closed()
 
-    def cancel_wait(self, waiter: Waiter[C]) -> bool:
-        """Stop waiting; return False if the caller was assigned a slot: then it must use it or give it back.
+    def take_idle(self, waiter: Waiter[C]) -> C | None:
+        """Give a caller the connection that was used last; return it, or None if none is idle."""
+        if self._idle and _move(self._idle, waiter.held):
+            return waiter.connection
+        return None
 
-        Raises:
-            SekhaClosedError: The wait ended because the pool was closed.
-        """
-        with self._lock:
-            if waiter.is_assigned:
-                return False
-            self._raise_if_closed()
-            del self._queue[waiter]
-            return True
+    def take_expired(self, waiter: Waiter[C], now: float) -> C | None:
+        """Give a caller a connection that was idle for too long; return it, or None if there is none."""
+        try:
+            if self._idle and self._idle[0][0] + self._keepalive_expiry < now:
+                waiter.held.extend(map(deque.popleft, (self._idle,)))  # one step, as in `_move`
+                return waiter.connection
+        except IndexError:  # another thread was faster
+            pass
+        return None
 
-    def attach(self, connection: C, replaces: C | None) -> None:
-        """Put a connection that a caller has opened into its slot.
-
-        Args:
-            connection: The new connection.
-            replaces: The stale connection that the caller was assigned and has closed; or None.
+    def attach(self, waiter: Waiter[C], connection: C) -> None:
+        """Give a caller the connection that it has opened.
 
         Raises:
             SekhaClosedError: The pool was closed in the meantime.
         """
-        with self._lock:
-            self._raise_if_closed()
-            if replaces is not None:
-                self._in_use.discard(replaces)
-            self._in_use.add(connection)
+        waiter.held.append((0.0, connection))
+        self.raise_if_closed()
 
-    def release(self, connection: C, now: float) -> bool:
-        """Give a connection back; return False if it has to be closed: the pool is, or it is beyond the limit."""
-        with self._lock:
-            if self._closed or self._free_slots < 0:
-                return False
-            if self._queue:
-                self._assign_next(connection)
-            else:
-                self._in_use.discard(connection)
-                self._idle.append((now, connection))
-            return True
+    def drop(self, waiter: Waiter[C]) -> None:
+        """Forget the connection of a caller, which was closed; the slot remains."""
+        waiter.held.clear()
 
-    def free_slot(self, connection: C | None) -> None:
-        """Give a slot back without a connection: it was closed, or could not be opened (None)."""
-        with self._lock:
-            if connection is not None:
-                self._in_use.discard(connection)
-            if self._queue and self._free_slots >= 0:
-                self._assign_next(None)
-            else:
-                self._free_slots += 1
+    def release(self, waiter: Waiter[C], now: float) -> bool:
+        """Give a connection back, and its slot; return False if it has to be closed.
 
-    def abandon(self, connection: C) -> None:
-        """Leave a connection to be closed by another caller: a finalizer cannot wait, not even for a lock."""
-        self._abandoned.append(connection)
+        That is so if the pool is closed, or the connection is beyond the limit; then `free_slot` frees the slot.
+        """
+        if self._closed or (self.slots.at_once and self.slots.taken() + len(self._idle) > self.slots.limit):
+            return False
+        waiter.held[0] = (now, waiter.held[0][1])
+        _move(waiter.held, self._idle)
+        if self._closed and _move(self._idle, waiter.held):  # the pool was closed in this moment, and did not find it
+            return False
+        self.slots.leave(waiter)
+        return True
 
-    def pop_expired(self, now: float) -> C | None:
-        """Return a connection that has to be closed before its slot is freed, because it expired or was abandoned."""
-        if not self._abandoned and not self._idle:
-            return None
-        with self._lock:
-            if self._abandoned:
-                return self._abandoned.popleft()
-            if self._idle and self._idle[0][0] + self._keepalive_expiry < now:
-                _, connection = self._idle.popleft()
-                self._in_use.add(connection)
-                return connection
-            return None
+    def free_slot(self, waiter: Waiter[C]) -> None:
+        """Give a slot back without a connection, or stop waiting for it; doing so again does nothing."""
+        waiter.held.clear()
+        self.slots.leave(waiter)
+
+    def abandon(self, waiter: Waiter[C]) -> None:
+        """Leave a connection to be closed by another caller: a finalizer cannot wait."""
+        self.abandoned.append(waiter)
+
+    def free_abandoned(self, waiter: Waiter[C]) -> None:
+        """Free the slot of a connection that was abandoned and is closed."""
+        self.free_slot(waiter)
+        with suppress(ValueError):  # another thread was faster
+            self.abandoned.remove(waiter)
 
     def close(self) -> tuple[list[C], list[C]]:
         """Refuse all callers from now on, also those that wait.
@@ -163,24 +146,42 @@ class PoolState(Generic[C]):
         Returns:
             The connections that are in use, and the others.
         """
-        with self._lock:
-            self._closed = True
-            unused = [connection for _, connection in self._idle] + list(self._abandoned)
-            used = [connection for connection in self._in_use if connection not in self._abandoned]
-            self._idle.clear()
-            self._abandoned.clear()
-            while self._queue:
-                waiter, _ = self._queue.popitem(last=False)
-                waiter.wake()
-            return used, unused
+        self._closed = True
+        used, unused = self.in_use(), [connection for _, connection in _drain(self._idle)]
+        for waiter in _drain(self.abandoned):
+            unused += [connection for _, connection in waiter.held]
+            self.free_slot(waiter)
+        for waiting in self.slots.waiting():
+            if waiting.wakeup is not None:
+                waiting.wakeup.set()
+        return used, unused
 
-    def _raise_if_closed(self) -> None:
+    def in_use(self) -> list[C]:
+        """Return the connections that callers have, without those that were abandoned."""
+        waiters = [ticket for ticket in self.slots.tickets() if isinstance(ticket, Waiter)]
+        return [
+            connection for waiter in waiters if waiter not in self.abandoned for _, connection in waiter.held.copy()
+        ]
+
+    def raise_if_closed(self) -> None:
+        """Raise a `SekhaClosedError` if the pool is closed."""
         if self._closed:
             raise SekhaClosedError("the client is closed; make a new one", sent=False)
 
-    def _assign_next(self, connection: C | None) -> None:
-        """Pass a slot on to the first caller of the queue."""
-        waiter, _ = self._queue.popitem(last=False)
-        waiter.connection = connection
-        waiter.is_assigned = True
-        waiter.wake()
+
+def _move(source: deque[T], target: deque[T]) -> bool:
+    """Move the last item, and return whether there was one.
+
+    It is one step: neither a signal nor another thread can come between taking it out and putting it in.
+    """
+    try:
+        target.extend(map(deque.pop, (source,)))
+        return True
+    except IndexError:
+        return False
+
+
+def _drain(items: deque[T]) -> Iterator[T]:
+    with suppress(IndexError):
+        while True:
+            yield items.popleft()

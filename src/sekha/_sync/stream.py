@@ -224,9 +224,8 @@ class Stream(IterationGuard):
 
     def close(self) -> None:
         """Stop reading and free the connection; calling it again does nothing."""
-        if not self._closed:
-            self._closed = True
-            close_quietly(self._response)
+        self._closed = True
+        close_quietly(self._response)  # each time: the last one may have been interrupted
 
     def __enter__(self) -> Self:
         return self

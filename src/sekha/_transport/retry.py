@@ -163,6 +163,11 @@ class RetryState:
         """Whether an attempt may have been sent that had not ended when the call was ended."""
         return self._in_flight is not None and self._in_flight.may_have_been_sent
 
+    @property
+    def response(self) -> Any:
+        """The response of the last attempt, of our own pool and perhaps not there yet; None if there is none."""
+        return self._in_flight and self._in_flight.response
+
     def delete_already_applied(self, error: SekhaError) -> bool:
         """Return whether a retried delete found nothing because an earlier attempt succeeded."""
         is_delete = self.endpoint.method == "DELETE" and isinstance(error, SekhaNotFoundError)

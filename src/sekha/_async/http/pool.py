@@ -6,15 +6,14 @@ import logging
 import math
 import threading
 from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack
 from ssl import SSLContext
 
 from sekha._concurrency.clock import Clock
 from sekha._concurrency.primitives import AsyncWakeup
 from sekha._http.http11 import ResponseHead
 from sekha._http.models import KEEPALIVE_EXPIRY, HTTPRequest, origin, timeout_before_deadline
-from sekha._http.pool_state import PoolState
-from sekha.errors import SekhaClosedError
+from sekha._http.pool_state import PoolState, Waiter
 
 from .connection import AsyncConnection
 from .network import AsyncNetwork
@@ -52,13 +51,14 @@ class AsyncPool:
     async def send(self, request: HTTPRequest) -> AsyncPooledResponse:
         """Send a request; return the response when its head has arrived. Closing it releases the connection."""
         request.phase = "waiting for a free connection"
-        connection = await self._acquire(request)
+        request.response = response = AsyncPooledResponse(self)
         try:
-            head = await connection.exchange(request)
+            connection = await self._acquire(response.waiter, request)
+            response.start(connection, await connection.exchange(request))
+            return response
         except BaseException:
-            await self._release(connection)
+            await response.aclose()
             raise
-        return AsyncPooledResponse(self, connection, head)
 
     async def aclose(self) -> None:
         """Close all connections: calls that use one fail, calls that wait for one raise `SekhaClosedError`."""
@@ -69,59 +69,61 @@ class AsyncPool:
             for connection in unused:
                 stack.push_async_callback(connection.aclose)
 
-    async def _acquire(self, request: HTTPRequest) -> AsyncConnection:
-        """Return a connection for one exchange: one that is idle, or a new one.
+    async def _acquire(self, waiter: Waiter[AsyncConnection], request: HTTPRequest) -> AsyncConnection:
+        """Return a connection for one exchange, which the caller has from then on: one that is idle, or a new one.
 
-        The caller is assigned one of three:
+        When it has a slot, there is one of three:
 
         1. An idle connection that is still open: it is used.
-        2. An idle connection that the server has closed in the meantime: it is replaced by a new one in its slot.
-        3. An empty slot: a new connection is opened in it.
+        2. An idle connection that the server has closed in the meantime: it is replaced by a new one.
+        3. No idle connection: a new one is opened.
         """
-        await self._close_expired()
         timeouts, deadline_at = request.timeout, request.deadline_at
-        idle = await self._wait_for_slot(self._timeout(timeouts["pool"], deadline_at), request)
+        if self._state.abandoned:
+            await self._close_abandoned()
+        await self._wait_for_slot(waiter, request, self._timeout(timeouts["pool"], deadline_at))
+        while (expired := self._state.take_expired(waiter, self._clock.now())) is not None:
+            await expired.aclose()
+            self._state.drop(waiter)
+        idle = self._state.take_idle(waiter)
+        if idle is not None:
+            if not idle.is_stale():
+                return idle
+            await idle.aclose()
+            self._state.drop(waiter)
+        request.phase = "connecting"
+        connection = await self._connect(timeouts["connect"], deadline_at)
         try:
-            if idle is not None:
-                if not idle.is_stale():
-                    return idle
-                await idle.aclose()
-            request.phase = "connecting"
-            connection = await self._connect(timeouts["connect"], deadline_at)
-            try:
-                self._state.attach(connection, replaces=idle)
-            except BaseException:
-                await connection.aclose()
-                raise
+            self._state.attach(waiter, connection)
         except BaseException:
-            self._state.free_slot(idle)
+            await connection.aclose()
             raise
         return connection
 
-    async def _close_expired(self) -> None:
-        """Close connections that were idle for too long or were abandoned."""
-        while (expired := self._state.pop_expired(self._clock.now())) is not None:
-            await self._close(expired)
+    async def _wait_for_slot(
+        self, waiter: Waiter[AsyncConnection], request: HTTPRequest, seconds: float | None
+    ) -> None:
+        """Wait for a slot."""
+        self._state.acquire(waiter, None if request.sent_at_once else AsyncWakeup)
+        if waiter.is_admitted or not isinstance(waiter.wakeup, AsyncWakeup):
+            return
+        _log.debug("%s: waiting for a free connection, %d waiting before", self._origin.authority, waiter.ahead)
+        left = math.inf if seconds is None else seconds
+        interval = min(_MAX_SWEEP_INTERVAL, _SWEEP_INTERVAL * (1 + waiter.ahead / self._limit))
+        while left > 0 and not await waiter.wakeup.wait(min(left, interval)):
+            left -= interval
+            self._state.slots.free_lost()
+            await self._close_abandoned()
+        self._state.raise_if_closed()
+        if not waiter.is_admitted:
+            raise TimeoutError("timed out")
 
-    async def _wait_for_slot(self, seconds: float | None, request: HTTPRequest) -> AsyncConnection | None:
-        """Wait for a slot; return its idle connection, or None with the right to open one."""
-        waiter = self._state.acquire(None if request.sent_at_once else AsyncWakeup)
-        if isinstance(waiter.wakeup, AsyncWakeup):
-            _log.debug("%s: waiting for a free connection, %d waiting before", self._origin.authority, waiter.ahead)
-            left = math.inf if seconds is None else seconds
-            interval = min(_MAX_SWEEP_INTERVAL, _SWEEP_INTERVAL * (1 + waiter.ahead / self._limit))
-            try:
-                while left > 0 and not await waiter.wakeup.wait(min(left, interval)):
-                    left -= interval
-                    await self._close_expired()
-            except BaseException:
-                with suppress(SekhaClosedError):  # the pool was closed at the same time
-                    if not self._state.cancel_wait(waiter):
-                        await self._release(waiter.connection)
-                raise
-            if self._state.cancel_wait(waiter):
-                raise TimeoutError("timed out")
-        return waiter.connection
+    async def _close_abandoned(self) -> None:
+        """Close connections that were abandoned."""
+        for waiter in tuple(self._state.abandoned):
+            if (connection := waiter.connection) is not None:
+                await connection.aclose()
+            self._state.free_abandoned(waiter)
 
     async def _connect(self, seconds: float | None, deadline_at: float | None) -> AsyncConnection:
         """Open a connection."""
@@ -138,53 +140,55 @@ class AsyncPool:
     def _timeout(self, seconds: float | None, deadline_at: float | None) -> float | None:
         return timeout_before_deadline(seconds, deadline_at, self._clock.now)
 
-    async def _release(self, connection: AsyncConnection | None) -> None:
-        """Give a slot back: with its connection, if that can be used again."""
-        if connection is None:
-            self._state.free_slot(None)
-            return
+    async def _release(self, waiter: Waiter[AsyncConnection]) -> None:
+        """Give a slot back: with its connection, if that can be used again. Doing so again does nothing."""
+        connection = waiter.connection
         try:
-            is_ours = connection.owned_by_this_process()
-            is_reusable = connection.try_reuse()
+            if connection is not None:
+                is_ours = connection.owned_by_this_process()  # after a fork, the pool is the parent's
+                if is_ours and connection.try_reuse() and self._state.release(waiter, self._clock.now()):
+                    return
+                await connection.aclose()
+            self._state.free_slot(waiter)
         except BaseException:
-            await self._close(connection)
+            if waiter.connection is not None:
+                await waiter.connection.aclose()
+            self._state.free_slot(waiter)
             raise
-        if not is_ours:  # after a fork, the pool and all its slots are the parent's
-            await connection.aclose()
-        elif not is_reusable or not self._state.release(connection, self._clock.now()):
-            await self._close(connection)
-
-    async def _close(self, connection: AsyncConnection) -> None:
-        try:
-            await connection.aclose()
-        finally:
-            self._state.free_slot(connection)
 
 
 class AsyncPooledResponse(AsyncIterator[bytes]):
     """A response on a connection of the pool. Closing it, read or not, releases the connection.
 
+    It is made before there is a connection, and owns whatever its caller gets of the pool: whoever interrupts that,
+    closing it gives all of it back.
+
     Args:
-        pool: The pool of the connection.
-        connection: The connection.
-        head: The head of the response.
+        pool: The pool.
+
+    Attributes:
+        waiter: The caller, as the pool knows it.
     """
 
+    status: int
+    headers: Mapping[str, str]
     resumable = True
 
-    def __init__(self, pool: AsyncPool, connection: AsyncConnection, head: ResponseHead) -> None:
-        self.status: int = head.status
-        self.headers: Mapping[str, str] = head.headers
+    def __init__(self, pool: AsyncPool) -> None:
+        self.waiter: Waiter[AsyncConnection] = Waiter()
         self._pool = pool
-        self._connection = connection
-        self._released = threading.Lock()  # acquired once, by the caller that releases the connection
+        self._closer = threading.RLock()  # acquired for good by the thread that closes it, which may do so again
+
+    def start(self, connection: AsyncConnection, head: ResponseHead) -> None:
+        """Begin, now that the head has arrived."""
+        self.status, self.headers, self._connection = head.status, head.headers, connection
 
     def iter_raw(self) -> AsyncIterator[bytes]:
         """Iterate over the body as it arrives."""
         return self
 
     async def __anext__(self) -> bytes:
-        if self._released.locked():
+        if not self.waiter.held:
             raise ConnectionAbortedError("the answer was closed")
         chunk = await self._connection.next_chunk()
         if not chunk:
@@ -193,13 +197,13 @@ class AsyncPooledResponse(AsyncIterator[bytes]):
 
     async def aclose(self) -> None:
         """Release the connection; it is closed unless the whole response was read."""
-        if self._released.acquire(blocking=False):
-            await self._pool._release(self._connection)
+        if self._closer.acquire(blocking=False):
+            await self._pool._release(self.waiter)
 
     def abandon(self) -> None:
         """Do the same without waiting: the next caller that asks for a connection closes this one."""
-        if self._released.acquire(blocking=False):
-            self._pool._state.abandon(self._connection)
+        if self._closer.acquire(blocking=False):
+            self._pool._state.abandon(self.waiter)
 
     def limit_read_until(self, at: float) -> bool:
         """Stop waiting for bytes at a time of the clock, or earlier."""

@@ -8,15 +8,14 @@ import logging
 import math
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from ssl import SSLContext
 
 from sekha._concurrency.clock import Clock
 from sekha._concurrency.primitives import Wakeup
 from sekha._http.http11 import ResponseHead
 from sekha._http.models import KEEPALIVE_EXPIRY, HTTPRequest, origin, timeout_before_deadline
-from sekha._http.pool_state import PoolState
-from sekha.errors import SekhaClosedError
+from sekha._http.pool_state import PoolState, Waiter
 
 from .connection import Connection
 from .network import Network
@@ -54,13 +53,14 @@ class Pool:
     def send(self, request: HTTPRequest) -> PooledResponse:
         """Send a request; return the response when its head has arrived. Closing it releases the connection."""
         request.phase = "waiting for a free connection"
-        connection = self._acquire(request)
+        request.response = response = PooledResponse(self)
         try:
-            head = connection.exchange(request)
+            connection = self._acquire(response.waiter, request)
+            response.start(connection, connection.exchange(request))
+            return response
         except BaseException:
-            self._release(connection)
+            response.close()
             raise
-        return PooledResponse(self, connection, head)
 
     def close(self) -> None:
         """Close all connections: calls that use one fail, calls that wait for one raise `SekhaClosedError`."""
@@ -71,59 +71,61 @@ class Pool:
             for connection in unused:
                 stack.callback(connection.close)
 
-    def _acquire(self, request: HTTPRequest) -> Connection:
-        """Return a connection for one exchange: one that is idle, or a new one.
+    def _acquire(self, waiter: Waiter[Connection], request: HTTPRequest) -> Connection:
+        """Return a connection for one exchange, which the caller has from then on: one that is idle, or a new one.
 
-        The caller is assigned one of three:
+        When it has a slot, there is one of three:
 
         1. An idle connection that is still open: it is used.
-        2. An idle connection that the server has closed in the meantime: it is replaced by a new one in its slot.
-        3. An empty slot: a new connection is opened in it.
+        2. An idle connection that the server has closed in the meantime: it is replaced by a new one.
+        3. No idle connection: a new one is opened.
         """
-        self._close_expired()
         timeouts, deadline_at = request.timeout, request.deadline_at
-        idle = self._wait_for_slot(self._timeout(timeouts["pool"], deadline_at), request)
+        if self._state.abandoned:
+            self._close_abandoned()
+        self._wait_for_slot(waiter, request, self._timeout(timeouts["pool"], deadline_at))
+        while (expired := self._state.take_expired(waiter, self._clock.now())) is not None:
+            expired.close()
+            self._state.drop(waiter)
+        idle = self._state.take_idle(waiter)
+        if idle is not None:
+            if not idle.is_stale():
+                return idle
+            idle.close()
+            self._state.drop(waiter)
+        request.phase = "connecting"
+        connection = self._connect(timeouts["connect"], deadline_at)
         try:
-            if idle is not None:
-                if not idle.is_stale():
-                    return idle
-                idle.close()
-            request.phase = "connecting"
-            connection = self._connect(timeouts["connect"], deadline_at)
-            try:
-                self._state.attach(connection, replaces=idle)
-            except BaseException:
-                connection.close()
-                raise
+            self._state.attach(waiter, connection)
         except BaseException:
-            self._state.free_slot(idle)
+            connection.close()
             raise
         return connection
 
-    def _close_expired(self) -> None:
-        """Close connections that were idle for too long or were abandoned."""
-        while (expired := self._state.pop_expired(self._clock.now())) is not None:
-            self._close(expired)
+    def _wait_for_slot(
+        self, waiter: Waiter[Connection], request: HTTPRequest, seconds: float | None
+    ) -> None:
+        """Wait for a slot."""
+        self._state.acquire(waiter, None if request.sent_at_once else Wakeup)
+        if waiter.is_admitted or not isinstance(waiter.wakeup, Wakeup):
+            return
+        _log.debug("%s: waiting for a free connection, %d waiting before", self._origin.authority, waiter.ahead)
+        left = math.inf if seconds is None else seconds
+        interval = min(_MAX_SWEEP_INTERVAL, _SWEEP_INTERVAL * (1 + waiter.ahead / self._limit))
+        while left > 0 and not waiter.wakeup.wait(min(left, interval)):
+            left -= interval
+            self._state.slots.free_lost()
+            self._close_abandoned()
+        self._state.raise_if_closed()
+        if not waiter.is_admitted:
+            raise TimeoutError("timed out")
 
-    def _wait_for_slot(self, seconds: float | None, request: HTTPRequest) -> Connection | None:
-        """Wait for a slot; return its idle connection, or None with the right to open one."""
-        waiter = self._state.acquire(None if request.sent_at_once else Wakeup)
-        if isinstance(waiter.wakeup, Wakeup):
-            _log.debug("%s: waiting for a free connection, %d waiting before", self._origin.authority, waiter.ahead)
-            left = math.inf if seconds is None else seconds
-            interval = min(_MAX_SWEEP_INTERVAL, _SWEEP_INTERVAL * (1 + waiter.ahead / self._limit))
-            try:
-                while left > 0 and not waiter.wakeup.wait(min(left, interval)):
-                    left -= interval
-                    self._close_expired()
-            except BaseException:
-                with suppress(SekhaClosedError):  # the pool was closed at the same time
-                    if not self._state.cancel_wait(waiter):
-                        self._release(waiter.connection)
-                raise
-            if self._state.cancel_wait(waiter):
-                raise TimeoutError("timed out")
-        return waiter.connection
+    def _close_abandoned(self) -> None:
+        """Close connections that were abandoned."""
+        for waiter in tuple(self._state.abandoned):
+            if (connection := waiter.connection) is not None:
+                connection.close()
+            self._state.free_abandoned(waiter)
 
     def _connect(self, seconds: float | None, deadline_at: float | None) -> Connection:
         """Open a connection."""
@@ -140,53 +142,55 @@ class Pool:
     def _timeout(self, seconds: float | None, deadline_at: float | None) -> float | None:
         return timeout_before_deadline(seconds, deadline_at, self._clock.now)
 
-    def _release(self, connection: Connection | None) -> None:
-        """Give a slot back: with its connection, if that can be used again."""
-        if connection is None:
-            self._state.free_slot(None)
-            return
+    def _release(self, waiter: Waiter[Connection]) -> None:
+        """Give a slot back: with its connection, if that can be used again. Doing so again does nothing."""
+        connection = waiter.connection
         try:
-            is_ours = connection.owned_by_this_process()
-            is_reusable = connection.try_reuse()
+            if connection is not None:
+                is_ours = connection.owned_by_this_process()  # after a fork, the pool is the parent's
+                if is_ours and connection.try_reuse() and self._state.release(waiter, self._clock.now()):
+                    return
+                connection.close()
+            self._state.free_slot(waiter)
         except BaseException:
-            self._close(connection)
+            if waiter.connection is not None:
+                waiter.connection.close()
+            self._state.free_slot(waiter)
             raise
-        if not is_ours:  # after a fork, the pool and all its slots are the parent's
-            connection.close()
-        elif not is_reusable or not self._state.release(connection, self._clock.now()):
-            self._close(connection)
-
-    def _close(self, connection: Connection) -> None:
-        try:
-            connection.close()
-        finally:
-            self._state.free_slot(connection)
 
 
 class PooledResponse(Iterator[bytes]):
     """A response on a connection of the pool. Closing it, read or not, releases the connection.
 
+    It is made before there is a connection, and owns whatever its caller gets of the pool: whoever interrupts that,
+    closing it gives all of it back.
+
     Args:
-        pool: The pool of the connection.
-        connection: The connection.
-        head: The head of the response.
+        pool: The pool.
+
+    Attributes:
+        waiter: The caller, as the pool knows it.
     """
 
+    status: int
+    headers: Mapping[str, str]
     resumable = True
 
-    def __init__(self, pool: Pool, connection: Connection, head: ResponseHead) -> None:
-        self.status: int = head.status
-        self.headers: Mapping[str, str] = head.headers
+    def __init__(self, pool: Pool) -> None:
+        self.waiter: Waiter[Connection] = Waiter()
         self._pool = pool
-        self._connection = connection
-        self._released = threading.Lock()  # acquired once, by the caller that releases the connection
+        self._closer = threading.RLock()  # acquired for good by the thread that closes it, which may do so again
+
+    def start(self, connection: Connection, head: ResponseHead) -> None:
+        """Begin, now that the head has arrived."""
+        self.status, self.headers, self._connection = head.status, head.headers, connection
 
     def iter_raw(self) -> Iterator[bytes]:
         """Iterate over the body as it arrives."""
         return self
 
     def __next__(self) -> bytes:
-        if self._released.locked():
+        if not self.waiter.held:
             raise ConnectionAbortedError("the answer was closed")
         chunk = self._connection.next_chunk()
         if not chunk:
@@ -195,13 +199,13 @@ class PooledResponse(Iterator[bytes]):
 
     def close(self) -> None:
         """Release the connection; it is closed unless the whole response was read."""
-        if self._released.acquire(blocking=False):
-            self._pool._release(self._connection)
+        if self._closer.acquire(blocking=False):
+            self._pool._release(self.waiter)
 
     def abandon(self) -> None:
         """Do the same without waiting: the next caller that asks for a connection closes this one."""
-        if self._released.acquire(blocking=False):
-            self._pool._state.abandon(self._connection)
+        if self._closer.acquire(blocking=False):
+            self._pool._state.abandon(self.waiter)
 
     def limit_read_until(self, at: float) -> bool:
         """Stop waiting for bytes at a time of the clock, or earlier."""
