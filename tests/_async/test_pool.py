@@ -250,7 +250,7 @@ async def test_a_forgotten_stream_holds_up_nobody_who_waits_already(
         return await client.bridge.tasks()
 
     async def forget() -> None:
-        while not pool._state._queue:
+        while not pool._state.slots.waiting():
             await Clock().async_sleep(0.002)
         with pytest.warns(ResourceWarning, match="neither read to its end nor closed"):
             drop(streams)

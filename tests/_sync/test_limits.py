@@ -115,7 +115,7 @@ def test_nobody_waits_for_the_limiter_with_its_lock(
     make: MakeClient, server: FakeServer, clock: FakeClock
 ) -> None:
     client = make(rate_limit_requests=1, rate_limit_window=10.0)
-    lock = client._controller_transport._state.rate_limiter.get()._lock
+    lock = client._controller_transport._state.rate_limiter.get()._lock._lock
     free: list[bool] = []
 
     def take() -> None:

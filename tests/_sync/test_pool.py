@@ -252,7 +252,7 @@ def test_a_forgotten_stream_holds_up_nobody_who_waits_already(
         return client.bridge.tasks()
 
     def forget() -> None:
-        while not pool._state._queue:
+        while not pool._state.slots.waiting():
             Clock().sleep(0.002)
         with pytest.warns(ResourceWarning, match="neither read to its end nor closed"):
             drop(streams)

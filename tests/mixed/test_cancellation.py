@@ -151,8 +151,8 @@ async def calm(client: AsyncSekhaClient, server: FakeServer, count: int = 50) ->
             found = await client.controller.query("x")
         assert found["results"][0]["content"] == str(number)
     pool: Any = client._controller_transport._state.http_transport()
-    assert not pool._state._in_use
-    assert not pool._state._queue
+    assert not pool._state.slots.tickets()
+    assert not pool._state.slots.waiting()
     assert len(pool._state._idle) >= 1
 
 

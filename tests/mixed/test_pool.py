@@ -203,9 +203,9 @@ async def tell(story: List[Call], limit: int, cancelling: Callable[..., Awaitabl
     assert all(said == b"%d" % number for number, said in outcomes), outcomes
 
     places = pool._state
-    assert not places._queue
-    assert not places._in_use
-    assert places._free_slots + len(places._idle) == limit
+    assert not places.slots.waiting()
+    assert not places.slots.tickets()
+    assert places.slots.limit - places.slots.taken() == limit
     streams: Set[Any] = {connection._stream for _, connection in places._idle}
     assert network.open == streams
     assert network.most <= limit
@@ -282,8 +282,8 @@ def test_cancelled_at_any_checkpoint(work: Callable[..., Awaitable[Any]], warm: 
             await pools[0].aclose()
         for number in range(2, 12):
             assert await ask(pool, number) == b"%d" % number
-        assert not pool._state._in_use
-        assert pool._state._free_slots + len(pool._state._idle) == limit
+        assert not pool._state.slots.tickets()
+        assert pool._state.slots.limit - pool._state.slots.taken() == limit
         await pool.aclose()
         assert not network.open
         return finished
@@ -372,9 +372,9 @@ def test_threads_queue_up_and_get_their_own_answers(server: FakeServer) -> None:
         assert [count["count"] for count in counts] == [7] * 300
         assert server.most_at_once <= 3
         pool: Any = client._controller_transport._state.http_transport()
-        assert not pool._state._queue
-        assert not pool._state._in_use
-        assert pool._state._free_slots + len(pool._state._idle) == 3
+        assert not pool._state.slots.waiting()
+        assert not pool._state.slots.tickets()
+        assert pool._state.slots.limit - pool._state.slots.taken() == 3
 
 
 class Silent:
@@ -484,7 +484,7 @@ def test_closing_sends_away_the_threads_that_wait(server: FakeServer) -> None:
     for thread in threads:
         thread.start()
     pool: Any = client._controller_transport._state.http_transport()
-    while len(pool._state._queue) < 2 or not server.seen:
+    while len(pool._state.slots.waiting()) < 2 or not server.seen:
         pass
     client.close()
     for thread in threads:
@@ -510,5 +510,5 @@ def test_a_caller_who_gives_up_at_the_last_moment_passes_its_place_on(server: Fa
             list(threads.map(call, range(60)))
         assert call(1000)
         pool: Any = client._controller_transport._state.http_transport()
-        assert not pool._state._queue
-        assert not pool._state._in_use
+        assert not pool._state.slots.waiting()
+        assert not pool._state.slots.tickets()

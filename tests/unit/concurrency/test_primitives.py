@@ -200,14 +200,15 @@ async def test_tasks_get_through_a_few_at_a_time_and_in_order() -> None:
 
     async def work(number: int) -> None:
         nonlocal inside, most
-        assert await places.acquire(None)
+        slot = places.slot()
+        assert await slot.acquire(None)
         order.append(number)
         inside += 1
         most = max(most, inside)
         for _ in range(3):
             await anyio.lowlevel.checkpoint()
         inside -= 1
-        places.release()
+        slot.release()
 
     async with anyio.create_task_group() as tasks:
         for number in range(12):
@@ -218,25 +219,28 @@ async def test_tasks_get_through_a_few_at_a_time_and_in_order() -> None:
 
 async def test_a_cancelled_task_gives_up_its_wait_for_a_place() -> None:
     places = AsyncSemaphore(1)
-    assert await places.acquire(None)
+    first, second, third = places.slot(), places.slot(), places.slot()
+    assert await first.acquire(None)
     with anyio.move_on_after(0) as scope:
-        await places.acquire(None)
+        await second.acquire(None)
     assert scope.cancelled_caught
-    places.release()
+    second.release()
+    first.release()
     with anyio.fail_after(5):
-        assert await places.acquire(None)
-    places.release()
+        assert await third.acquire(None)
+    third.release()
 
 
 def test_threads_get_a_place_or_hear_that_the_time_is_over() -> None:
     places = Semaphore(2)
-    assert places.acquire(None)
-    assert places.acquire(0.0)
-    assert places.acquire(0.0) is False
-    assert places.acquire(-5.0) is False
-    assert places.acquire(0.01) is False
-    places.release()
-    assert places.acquire(None)
+    slots = [places.slot() for _ in range(6)]
+    assert slots[0].acquire(None)
+    assert slots[1].acquire(0.0)
+    for slot, seconds in zip(slots[2:5], (0.0, -5.0, 0.01)):
+        assert slot.acquire(seconds) is False
+        slot.release()
+    slots[0].release()
+    assert slots[5].acquire(None)
 
 
 # ---- time limits ----------------------------------------------------------------------------------------------------

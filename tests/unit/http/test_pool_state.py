@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from typing import Any, List, Optional
 
 import pytest
@@ -25,31 +26,40 @@ class Bell(Wakeup):
         self.rung = True
 
 
-def rung(turn: Waiter[int]) -> bool:
+def rung(turn: Waiter[Any]) -> bool:
     """Whether a caller was woken."""
     return isinstance(turn.wakeup, Bell) and turn.wakeup.rung
 
 
+def enter(places: PoolState[Any], make_wakeup: Any = Bell) -> Waiter[Any]:
+    """A caller that has asked."""
+    turn: Waiter[Any] = Waiter()
+    places.acquire(turn, make_wakeup)
+    return turn
+
+
 def test_who_waits_knows_how_many_were_ahead() -> None:
     places: PoolState[int] = PoolState(1, IDLE_SECONDS)
-    assert [places.acquire(Bell).ahead for _ in range(4)] == [0, 0, 1, 2]
+    turns = [enter(places) for _ in range(4)]
+    assert [turn.ahead for turn in turns] == [0, 0, 1, 2]
 
 
 def test_who_must_not_wait_gets_a_place_beyond_the_limit_that_does_not_stay() -> None:
     places: PoolState[str] = PoolState(1, IDLE_SECONDS)
-    assert places.acquire(None).is_assigned
-    places.attach("own", replaces=None)
-    waiting = places.acquire(Bell)
-    for name in ("first", "second"):
-        at_once = places.acquire(None)
-        assert (at_once.is_assigned, at_once.connection) == (True, None)
-        places.attach(name, replaces=None)
-    for name in ("first", "own"):  # whichever comes back first is closed
-        assert not places.release(name, 0.0)
-        places.free_slot(name)
-    assert not waiting.is_assigned
-    assert places.release("second", 0.0)
-    assert (waiting.is_assigned, waiting.connection) == (True, "second")
+    own = enter(places)
+    assert own.is_admitted
+    places.attach(own, "own")
+    waiting = enter(places)
+    at_once = [enter(places, None), enter(places, None)]
+    for turn, name in zip(at_once, ("first", "second")):
+        assert (turn.is_admitted, places.take_idle(turn)) == (True, None)
+        places.attach(turn, name)
+    for turn in (at_once[0], own):  # whichever comes back first is closed
+        assert not places.release(turn, 0.0)
+        places.free_slot(turn)
+    assert not waiting.is_admitted
+    assert places.release(at_once[1], 0.0)
+    assert (waiting.is_admitted, places.take_idle(waiting)) == (True, "second")
 
 
 class Stories(RuleBasedStateMachine):
@@ -62,10 +72,10 @@ class Stories(RuleBasedStateMachine):
         self.now = 100.0
         self.made = 0
         self.making: List[Waiter[int]] = []  # those who may make a connection
-        self.used: List[int] = []
+        self.used: List[Waiter[int]] = []
         self.idle: List[Any] = []  # (since, connection), the longest idle first
         self.waiting: List[Waiter[int]] = []  # first come, first
-        self.forgotten: List[int] = []
+        self.forgotten: List[Waiter[int]] = []
         self.closed = False
 
     def next_one(self, connection: Optional[int]) -> bool:
@@ -73,112 +83,131 @@ class Stories(RuleBasedStateMachine):
         if not self.waiting or len(self.making) + len(self.used) + len(self.forgotten) >= self.limit:
             return False
         turn = self.waiting.pop(0)
-        assert turn.is_assigned
+        assert turn.is_admitted
         assert rung(turn)
-        assert turn.connection == connection
-        assert not self.places.cancel_wait(turn)
+        assert self.places.take_idle(turn) == turn.connection == connection
         if connection is None:
             self.making.append(turn)
         else:
-            self.used.append(connection)
+            self.used.append(turn)
         return True
 
     @rule()
     def enter(self) -> None:
         if self.closed:
             with pytest.raises(SekhaClosedError):
-                self.places.acquire(Bell)
+                enter(self.places)
             return
         taken = len(self.making) + len(self.used) + len(self.forgotten)
-        turn = self.places.acquire(Bell)
+        turn = enter(self.places)
         if self.idle:
             _, connection = self.idle.pop()
-            assert (turn.is_assigned, turn.connection) == (True, connection)
-            self.used.append(connection)
+            assert (turn.is_admitted, self.places.take_idle(turn)) == (True, connection)
+            self.used.append(turn)
         elif taken < self.limit:
-            assert (turn.is_assigned, turn.connection) == (True, None)
+            assert (turn.is_admitted, self.places.take_idle(turn)) == (True, None)
             self.making.append(turn)
         else:
-            assert not turn.is_assigned
+            assert not turn.is_admitted
             self.waiting.append(turn)
 
     @precondition(lambda self: not self.closed)
     @rule()
     def enter_at_once(self) -> None:
-        turn = self.places.acquire(None)
+        turn = enter(self.places, None)
         connection = self.idle.pop()[1] if self.idle else None
-        assert (turn.is_assigned, turn.connection) == (True, connection)
+        assert (turn.is_admitted, self.places.take_idle(turn)) == (True, connection)
         if connection is None:
             self.making.append(turn)
         else:
-            self.used.append(connection)
+            self.used.append(turn)
 
     @precondition(lambda self: self.making)
     @rule(data=st.data())
     def connect(self, data: Any) -> None:
-        self.making.remove(data.draw(st.sampled_from(self.making)))
+        turn = data.draw(st.sampled_from(self.making))
+        self.making.remove(turn)
         self.made += 1
         if self.closed:
             with pytest.raises(SekhaClosedError):
-                self.places.attach(self.made, replaces=None)
-            self.places.free_slot(None)
+                self.places.attach(turn, self.made)
+            self.places.free_slot(turn)
         else:
-            self.places.attach(self.made, replaces=None)
-            self.used.append(self.made)
+            self.places.attach(turn, self.made)
+            self.used.append(turn)
 
     @precondition(lambda self: self.making)
     @rule(data=st.data())
     def fail_to_connect(self, data: Any) -> None:
-        self.making.remove(data.draw(st.sampled_from(self.making)))
-        self.places.free_slot(None)
+        turn = data.draw(st.sampled_from(self.making))
+        self.making.remove(turn)
+        self.places.free_slot(turn)
         if not self.closed:
             self.next_one(None)
 
     @precondition(lambda self: self.used and not self.closed)
     @rule(data=st.data())
     def connect_anew(self, data: Any) -> None:
-        old = data.draw(st.sampled_from(self.used))
+        turn = data.draw(st.sampled_from(self.used))
         self.made += 1
-        self.places.attach(self.made, replaces=old)
-        self.used[self.used.index(old)] = self.made
+        self.places.drop(turn)
+        self.places.attach(turn, self.made)
+        assert turn.connection == self.made
 
     @precondition(lambda self: self.used)
     @rule(data=st.data())
     def give_back(self, data: Any) -> None:
-        connection = data.draw(st.sampled_from(self.used))
-        self.used.remove(connection)
+        turn = data.draw(st.sampled_from(self.used))
+        connection = turn.connection
+        self.used.remove(turn)
         others = len(self.making) + len(self.used) + len(self.forgotten)
         if self.closed or others >= self.limit:
-            assert not self.places.release(connection, self.now)
-            self.places.free_slot(connection)
+            assert not self.places.release(turn, self.now)
+            assert turn.connection == connection
+            self.places.free_slot(turn)
         else:
-            assert self.places.release(connection, self.now)
+            assert self.places.release(turn, self.now)
             if not self.next_one(connection):
                 self.idle.append((self.now, connection))
+        assert turn.connection is None
 
     @precondition(lambda self: self.used)
-    @rule(data=st.data())
-    def lose(self, data: Any) -> None:
-        connection = data.draw(st.sampled_from(self.used))
-        self.used.remove(connection)
-        self.places.free_slot(connection)
+    @rule(data=st.data(), times=st.integers(1, 3))
+    def lose(self, data: Any, times: int) -> None:
+        turn = data.draw(st.sampled_from(self.used))
+        self.used.remove(turn)
+        for _ in range(times):  # whoever was interrupted does it again
+            self.places.free_slot(turn)
         if not self.closed:
             self.next_one(None)
 
     @precondition(lambda self: self.used and not self.closed)
     @rule(data=st.data())
     def forget(self, data: Any) -> None:
-        connection = data.draw(st.sampled_from(self.used))
-        self.used.remove(connection)
-        self.places.abandon(connection)
-        self.forgotten.append(connection)
+        turn = data.draw(st.sampled_from(self.used))
+        self.used.remove(turn)
+        self.places.abandon(turn)
+        self.forgotten.append(turn)
+
+    @precondition(lambda self: self.used and not self.closed)
+    @rule(data=st.data())
+    def be_lost_without_a_word(self, data: Any) -> None:
+        turn = data.draw(st.sampled_from(self.used))
+        lost = self.places.slots.lost
+        self.used.remove(turn)
+        del turn
+        gc.collect()
+        self.places.slots.free_lost()
+        assert self.places.slots.lost == lost + 1
+        self.next_one(None)
 
     @precondition(lambda self: self.waiting)
     @rule(data=st.data())
     def give_up(self, data: Any) -> None:
         turn = data.draw(st.sampled_from(self.waiting))
         self.waiting.remove(turn)
-        assert self.places.cancel_wait(turn)
+        assert not turn.is_admitted
+        self.places.free_slot(turn)
 
     @rule(seconds=st.sampled_from([0.5, 1.0, 2.5]))
     def let_time_pass(self, seconds: float) -> None:
@@ -186,36 +215,48 @@ class Stories(RuleBasedStateMachine):
 
     @rule()
     def sweep(self) -> None:
-        expected = self.forgotten + [one for since, one in self.idle if since + IDLE_SECONDS < self.now]
-        found = []
-        while (connection := self.places.pop_expired(self.now)) is not None:
-            found.append(connection)
-            self.places.free_slot(connection)
-        assert found == expected
-        self.idle = [(since, one) for since, one in self.idle if one not in expected]
+        for turn in self.places.abandoned.copy():
+            self.places.free_abandoned(turn)
         while self.forgotten:
             self.forgotten.pop()
             self.next_one(None)
+        assert not self.places.abandoned
+
+    @precondition(lambda self: self.making and not self.closed)
+    @rule(data=st.data())
+    def close_what_was_idle_for_long(self, data: Any) -> None:
+        turn = data.draw(st.sampled_from(self.making))
+        expected = [one for since, one in self.idle if since + IDLE_SECONDS < self.now]
+        found = []
+        while (connection := self.places.take_expired(turn, self.now)) is not None:
+            assert turn.connection == connection
+            found.append(connection)
+            self.places.drop(turn)
+        assert found == expected
+        self.idle = [(since, one) for since, one in self.idle if one not in expected]
 
     @precondition(lambda self: not self.closed)
     @rule(yes=st.integers(0, 4))
     def close(self, yes: int) -> None:
         if yes:
             return  # most stories go on
+        in_use = sorted(turn.connection for turn in self.used if turn.connection is not None)
+        others = [one for _, one in self.idle] + [turn.connection for turn in self.forgotten]
         used, unused = self.places.close()
-        assert sorted(used) == sorted(self.used)
-        assert sorted(unused) == sorted([one for _, one in self.idle] + self.forgotten)
+        assert sorted(used) == in_use
+        assert sorted(unused) == sorted(others)
         for turn in self.waiting:
             assert rung(turn)
             with pytest.raises(SekhaClosedError):
-                self.places.cancel_wait(turn)
+                self.places.raise_if_closed()
+            self.places.free_slot(turn)
         self.idle, self.forgotten, self.waiting, self.closed = [], [], [], True
 
     @invariant()
     def nobody_waits_while_there_is_a_place(self) -> None:
         if not hasattr(self, "places"):
             return
-        assert not any(turn.is_assigned for turn in self.waiting)
+        assert not any(turn.is_admitted for turn in self.waiting)
         if self.waiting:
             assert not self.idle
             assert len(self.making) + len(self.used) + len(self.forgotten) >= self.limit

@@ -82,7 +82,7 @@ class AsyncConnection:
 
     def try_reuse(self) -> bool:
         """Prepare for the next exchange; return False if this one is not complete, so that it must be closed."""
-        return not self._is_cut and self._http.start_next_cycle()
+        return not self._is_cut and not self._is_shut_down and self._http.start_next_cycle()
 
     def is_stale(self) -> bool:
         """Return whether the server has closed it while it was idle, or has sent something unasked."""
