@@ -74,6 +74,7 @@ class AsyncStream(AsyncIterationGuard):
         self._error: SekhaError | None = None
         self._complete = False
         self._closed = False
+        self._released = False
 
     def __aiter__(self) -> AsyncIterator[ChatCompletionChunk]:
         return self
@@ -223,7 +224,9 @@ class AsyncStream(AsyncIterationGuard):
     async def aclose(self) -> None:
         """Stop reading and free the connection; calling it again does nothing."""
         self._closed = True
-        await close_quietly(self._response)  # each time: the last one may have been interrupted
+        if not self._released:
+            await close_quietly(self._response)
+            self._released = True  # not before: it may be interrupted, and then closed again
 
     async def __aenter__(self) -> Self:
         return self
@@ -237,8 +240,9 @@ class AsyncStream(AsyncIterationGuard):
         await self.aclose()
 
     def __del__(self) -> None:
-        if not getattr(self, "_closed", True):
-            warnings.warn(f"{self!r} was neither read to its end nor closed", ResourceWarning, stacklevel=2)
+        if not getattr(self, "_released", True):
+            if not self._closed:
+                warnings.warn(f"{self!r} was neither read to its end nor closed", ResourceWarning, stacklevel=2)
             self._response.abandon()
 
 

@@ -76,6 +76,7 @@ class Stream(IterationGuard):
         self._error: SekhaError | None = None
         self._complete = False
         self._closed = False
+        self._released = False
 
     def __iter__(self) -> Iterator[ChatCompletionChunk]:
         return self
@@ -225,7 +226,9 @@ class Stream(IterationGuard):
     def close(self) -> None:
         """Stop reading and free the connection; calling it again does nothing."""
         self._closed = True
-        close_quietly(self._response)  # each time: the last one may have been interrupted
+        if not self._released:
+            close_quietly(self._response)
+            self._released = True  # not before: it may be interrupted, and then closed again
 
     def __enter__(self) -> Self:
         return self
@@ -239,8 +242,9 @@ class Stream(IterationGuard):
         self.close()
 
     def __del__(self) -> None:
-        if not getattr(self, "_closed", True):
-            warnings.warn(f"{self!r} was neither read to its end nor closed", ResourceWarning, stacklevel=2)
+        if not getattr(self, "_released", True):
+            if not self._closed:
+                warnings.warn(f"{self!r} was neither read to its end nor closed", ResourceWarning, stacklevel=2)
             self._response.abandon()
 
 

@@ -202,8 +202,7 @@ class AsyncPooledResponse(AsyncIterator[bytes]):
 
     def abandon(self) -> None:
         """Do the same without waiting: the next caller that asks for a connection closes this one."""
-        if self._closer.acquire(blocking=False):
-            self._pool._state.abandon(self.waiter)
+        self._pool._state.abandon(self.waiter)
 
     def limit_read_until(self, at: float) -> bool:
         """Stop waiting for bytes at a time of the clock, or earlier."""
