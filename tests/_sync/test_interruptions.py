@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -109,3 +110,25 @@ def test_wherever_a_call_is_interrupted_nothing_stays_taken(
         for _ in range(100):
             write(client)
     assert held(client) == []
+
+
+@pytest.mark.promise("R5", "R12")
+@pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")  # as above
+@pytest.mark.parametrize("between", [False, True], ids=["before a line", "in a line"])
+def test_wherever_a_wait_for_the_limiter_is_interrupted_nobody_waits_for_it(
+    between: bool, make: MakeClient, server: FakeServer
+) -> None:
+    server.always(QUERY, answer(facts.hits()))
+    client = make(max_retries=0, rate_limit_requests=1, rate_limit_window=1.0)
+    read(client)
+    interrupted = interrupted_between if between else interrupted_at
+    number, there_was_one = 0, True
+    while there_was_one:
+        number += 1
+        with interrupted(number, Interruption(), transport, primitives, rate_limit) as happened:
+            with suppress(Interruption):
+                read(client)
+        there_was_one = happened()
+        assert held(client) == [], f"interruption {number}"
+        read(client)
+    assert number > 30

@@ -28,8 +28,9 @@ def in_finalizer(frame: Optional[FrameType]) -> bool:
 def interrupted_at(number: int, error: BaseException, *modules: ModuleType) -> Iterator[Callable[[], bool]]:
     """Raise an error in front of the line that this thread runs as the so manieth one in the code of some modules.
 
-    Lines of finalizers do not count: Python swallows what is raised there. Lines where a cancel scope begins and ends do not count: one that is entered and never left cancels its task later,
-    and nobody can help that. The error keeps no frames, which would keep connections.
+    Lines of finalizers do not count: Python swallows what is raised there. Nor do lines where a cancel scope begins and
+    ends: one that is entered and never left cancels its task later, and nobody can help that. The error keeps no
+    frames, which would keep connections.
 
     Args:
         number: Which line, from 1.

@@ -126,7 +126,7 @@ class AsyncSemaphore:
     """
 
     def __init__(self, value: int) -> None:
-        self._slots = AsyncPerLoop(lambda: Slots(value))
+        self._slots = AsyncPerLoop(lambda: Slots[Ticket](value))
 
     def slot(self) -> AsyncSlot:
         """Return what a task acquires."""
@@ -140,7 +140,7 @@ class AsyncSlot:
         slots: All slots.
     """
 
-    def __init__(self, slots: Slots) -> None:
+    def __init__(self, slots: Slots[Ticket]) -> None:
         self._slots = slots
         self._ticket = Ticket()
 
@@ -166,7 +166,7 @@ class Semaphore:
     """
 
     def __init__(self, value: int) -> None:
-        self._slots = PerProcess(lambda: Slots(value))
+        self._slots = PerProcess(lambda: Slots[Ticket](value))
 
     def slot(self) -> Slot:
         """Return what a thread acquires."""
@@ -180,7 +180,7 @@ class Slot:
         slots: All slots.
     """
 
-    def __init__(self, slots: Slots) -> None:
+    def __init__(self, slots: Slots[Ticket]) -> None:
         self._slots = slots
         self._ticket = Ticket()
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from itertools import count, islice
-from typing import Protocol
+from typing import Generic, Protocol, TypeVar
 from weakref import ref
 
 _numbers = count()
@@ -41,7 +41,10 @@ class Ticket:
         self.ahead = 0
 
 
-class Slots:
+T = TypeVar("T", bound=Ticket)
+
+
+class Slots(Generic[T]):
     """A bounded number of slots; first come, first served.
 
     Each operation is one step of a dictionary, or follows from what is in it, so that it needs no lock. Where two
@@ -61,11 +64,11 @@ class Slots:
         self.lost = 0
         # In the order in which they came: the first of them have a slot. Weak, so that a ticket that its caller has
         # lost can be found.
-        self._tickets: dict[int, ref[Ticket]] = {}
-        self.at_once: dict[int, ref[Ticket]] = {}  # they come before those that wait
-        self._waiting: dict[int, Ticket] = {}  # those that nobody has woken yet
+        self._tickets: dict[int, ref[T]] = {}
+        self.at_once: dict[int, ref[T]] = {}  # they come before those that wait
+        self._waiting: dict[int, T] = {}  # those that nobody has woken yet
 
-    def enter(self, ticket: Ticket, make_wakeup: Callable[[], Event] | None) -> None:
+    def enter(self, ticket: T, make_wakeup: Callable[[], Event] | None) -> None:
         """Ask for a slot. A caller that is not admitted then waits for its wakeup; in the end, each one leaves.
 
         Args:
@@ -86,7 +89,7 @@ class Slots:
         self._waiting[ticket.number] = ticket
         self._admit()
 
-    def leave(self, ticket: Ticket) -> None:
+    def leave(self, ticket: T) -> None:
         """Give the slot back, or stop waiting for it; a caller that has left does not mind leaving again."""
         number = ticket.number
         self._tickets.pop(number, None)
@@ -107,12 +110,12 @@ class Slots:
                     tickets.pop(number, None)
         self._admit()
 
-    def tickets(self) -> list[Ticket]:
+    def tickets(self) -> list[T]:
         """Return the tickets of all callers, also of those that wait."""
         found = (ticket() for ticket in [*list(self._tickets.values()), *list(self.at_once.values())])
         return [ticket for ticket in found if ticket is not None]
 
-    def waiting(self) -> list[Ticket]:
+    def waiting(self) -> list[T]:
         """Return the tickets of those that wait."""
         return list(self._waiting.values())
 
@@ -129,7 +132,7 @@ class Slots:
                 ticket.wakeup.set()
                 self._waiting.pop(number, None)
 
-    def _first(self, tickets: dict[int, ref[Ticket]]) -> set[int]:
+    def _first(self, tickets: dict[int, ref[T]]) -> set[int]:
         """Return the numbers that have a slot."""
         size = max(0, self.limit - len(self.at_once)) if tickets is self._tickets else None
         try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import suppress
+from itertools import starmap
 from typing import Generic, TypeVar
 
 from sekha._concurrency.primitives import AsyncWakeup, Wakeup
@@ -62,7 +63,7 @@ class PoolState(Generic[C]):
     """
 
     def __init__(self, limit: int, keepalive_expiry: float) -> None:
-        self.slots = Slots(limit)
+        self.slots: Slots[Waiter[C]] = Slots(limit)
         self._keepalive_expiry = keepalive_expiry
         self._idle: deque[tuple[float, C]] = deque()  # with the time since when; the longest idle first
         self.abandoned: deque[Waiter[C]] = deque()
@@ -92,7 +93,7 @@ class PoolState(Generic[C]):
         """Give a caller a connection that was idle for too long; return it, or None if there is none."""
         try:
             if self._idle and self._idle[0][0] + self._keepalive_expiry < now:
-                waiter.held.extend(map(deque.popleft, (self._idle,)))  # one step, as in `_move`
+                waiter.held.extend(starmap(self._idle.popleft, ((),)))  # one step, as in `_move`
                 return waiter.connection
         except IndexError:  # another thread was faster
             pass
@@ -158,10 +159,8 @@ class PoolState(Generic[C]):
 
     def in_use(self) -> list[C]:
         """Return the connections that callers have, without those that were abandoned."""
-        waiters = [ticket for ticket in self.slots.tickets() if isinstance(ticket, Waiter)]
-        return [
-            connection for waiter in waiters if waiter not in self.abandoned for _, connection in waiter.held.copy()
-        ]
+        waiters = [waiter for waiter in self.slots.tickets() if waiter not in self.abandoned]
+        return [connection for waiter in waiters for _, connection in waiter.held.copy()]
 
     def raise_if_closed(self) -> None:
         """Raise a `SekhaClosedError` if the pool is closed."""
@@ -175,7 +174,7 @@ def _move(source: deque[T], target: deque[T]) -> bool:
     It is one step: neither a signal nor another thread can come between taking it out and putting it in.
     """
     try:
-        target.extend(map(deque.pop, (source,)))
+        target.extend(starmap(source.pop, ((),)))
         return True
     except IndexError:
         return False
