@@ -92,7 +92,7 @@ async def read_error_body(http_response: AsyncHTTPResponse, limit: int, options:
     chunks: list[bytes] = []
     size, limit, problem = 0, min(limit, _MAX_ERROR_BODY), "the rest of the answer did not arrive in time"
     left = options.time_left(clock.now())
-    seconds = _ERROR_BODY_TIMEOUT if left is None else max(0.0, min(_ERROR_BODY_TIMEOUT, left * 0.9))
+    seconds = _ERROR_BODY_TIMEOUT if left is None else max(0.0, min(_ERROR_BODY_TIMEOUT, left / 2))
     ends_at = clock.now() + seconds
     http_response.limit_read_until(ends_at)
     try:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import TypeVar
 
-from sekha._concurrency.sockets import AddressInfo, is_readable, is_writable
+from sekha._concurrency.sockets import AddressInfo, ReadWatch, is_writable
 from sekha._http.tls import require_http11
 
 T = TypeVar("T")
@@ -32,6 +32,7 @@ class PlainSocket:
 
     def __init__(self, sock: socket.socket) -> None:
         self.sock = sock
+        self.read_watch = ReadWatch(sock)
 
     def try_read(self) -> bytes | None:
         """Return received bytes, none at their end; None if there is nothing yet.
@@ -59,17 +60,17 @@ class PlainSocket:
         """Return whether there may be something to read although nothing arrives."""
         return False
 
-    def waits_for(self, *, writing: bool) -> tuple[list[socket.socket], list[socket.socket]]:
-        """Return the sockets that have to be readable, or writable, before more can be done."""
-        return [self.sock], [self.sock] if writing else []
+    def must_write(self, *, writing: bool) -> bool:
+        """Return whether the socket has to take bytes before more can be done, or only to have some."""
+        return writing
 
     def is_readable(self) -> bool:
         """Return whether bytes have arrived, or the end of the connection."""
-        return is_readable(self.sock)
+        return self.read_watch.wait(0)
 
     def has_unread_data(self) -> bool:
         """Return whether the server has closed the connection, or sent bytes that nobody has read."""
-        return is_readable(self.sock)
+        return self.read_watch.wait(0)
 
     def shut_down(self) -> None:
         """Interrupt whoever waits for the socket."""
@@ -147,13 +148,13 @@ class TLSSocket(PlainSocket):
         """Return whether there may be something to read although nothing arrives."""
         return self._tls.pending() > 0 or self._received.pending > 0
 
-    def waits_for(self, *, writing: bool) -> tuple[list[socket.socket], list[socket.socket]]:
-        """Return the sockets that have to be readable, or writable, before more can be done."""
-        return [self.sock], [self.sock] if self._unsent else []
+    def must_write(self, *, writing: bool) -> bool:
+        """Return whether the socket has to take bytes before more can be done, or only to have some."""
+        return bool(self._unsent)
 
     def has_unread_data(self) -> bool:
         """Return whether the server has closed the connection, or sent bytes that nobody has read."""
-        return is_readable(self.sock) or self.has_buffered_data()
+        return self.is_readable() or self.has_buffered_data()
 
     def _call(self, function: Callable[..., T], *arguments: object) -> T:
         """Call a function of TLS, with the bytes that it needs.
