@@ -14,6 +14,9 @@ from sekha.errors import SekhaClosedError, SekhaConnectionError, SekhaTimeoutErr
 
 ErrorClasses = tuple[type[Exception], ...]
 
+_CERTIFICATE_ALERTS = ("CERTIFICATE", "ALERT_UNKNOWN_CA", "ALERT_ACCESS_DENIED")
+"""Words of OpenSSL for alerts of TLS about the certificate of the client."""
+
 
 class _Classes(NamedTuple):
     """The errors of the libraries below, by what they say about a call.
@@ -139,19 +142,20 @@ def connection_error(error: Exception, request: HTTPRequest, path: str) -> Sekha
     """Return the error for a call without a response; ``sent`` is False if the server cannot have seen the request."""
     classes, phase = _loaded_classes(), request.phase
     host = urlsplit(request.base_url).netloc
-    sent = request.may_have_been_sent and not isinstance(error, classes.not_sent)
+    refused_by_tls = any(_is_certificate_alert(one) for one in _causes(error))
+    sent = request.may_have_been_sent and not isinstance(error, classes.not_sent) and not refused_by_tls
     reason = next(filter(None, (str(one).strip() for one in _causes(error))), type(error).__name__)
-    timed_out: str | None = phase if isinstance(error, TimeoutError) else None
+    timed_out: str | None = phase if isinstance(error, TimeoutError) and error.errno is None else None
     timed_out = next((name for timeout, name in classes.timeouts if isinstance(error, timeout)), timed_out)
     cls: type[SekhaConnectionError] = SekhaConnectionError
     if timed_out is not None:
         cls = SekhaTimeoutError
         reason = f"timeout while {timed_out}"
-    elif phase == "connecting" or isinstance(error, classes.connect):
+    elif phase == "connecting" or isinstance(error, classes.connect) or refused_by_tls:
         reason = f"cannot connect: {reason}"
     found = cls(f"{host}: {reason}", method=request.method, path=path, sent=sent)
-    if _is_certificate_error(error):
-        found._retryable = False  # a retry gets the same certificate
+    if refused_by_tls or _is_certificate_error(error):
+        found._retryable = False  # a retry gets the same certificate, and sends the same
     return found
 
 
@@ -160,6 +164,15 @@ def _is_certificate_error(error: BaseException) -> bool:
         isinstance(one, ssl.SSLCertVerificationError) or "CERTIFICATE_VERIFY_FAILED" in str(one)
         for one in _causes(error)
     )
+
+
+def _is_certificate_alert(error: BaseException) -> bool:
+    """Return whether the server refused the client's certificate, or that there is none.
+
+    In TLS 1.3 the client learns it after its handshake, when the request is on its way; the server has not read it.
+    """
+    reason = str(error).upper().replace(" ", "_")
+    return "_ALERT_" in reason and any(word in reason for word in _CERTIFICATE_ALERTS)
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:

@@ -40,7 +40,8 @@ class Waiter(Generic[C]):
 class PoolState(Generic[C]):
     """The slots of a pool. Each holds one connection, which is being opened, in use, or idle.
 
-    Idle connections are used last in, first out, so that the others can expire. Where all slots are taken, callers wait
+    Idle connections are used last in, first out, so that the others can expire; of more than ``max_idle``, those that
+    were idle for longest expire at once. Where all slots are taken, callers wait
     in a queue, first come, first served: a slot passes from one caller directly to the next, so nobody overtakes.
 
     The life of a slot:
@@ -54,11 +55,13 @@ class PoolState(Generic[C]):
     Args:
         limit: Number of slots.
         keepalive_expiry: Seconds for which an idle connection is kept.
+        max_idle: Number of idle connections that are kept.
     """
 
-    def __init__(self, limit: int, keepalive_expiry: float) -> None:
+    def __init__(self, limit: int, keepalive_expiry: float, max_idle: int) -> None:
         self._free_slots = limit
         self._keepalive_expiry = keepalive_expiry
+        self._max_idle = max_idle
         self._idle: deque[tuple[float, C]] = deque()  # with the time since when; the longest idle first
         self._in_use: set[C] = set()
         self._queue: OrderedDict[Waiter[C], None] = OrderedDict()
@@ -150,7 +153,8 @@ class PoolState(Generic[C]):
         with self._lock:
             if self._abandoned:
                 return self._abandoned.popleft()
-            if self._idle and self._idle[0][0] + self._keepalive_expiry < now:
+            is_crowded = len(self._idle) > self._max_idle
+            if self._idle and (is_crowded or self._idle[0][0] + self._keepalive_expiry < now):
                 _, connection = self._idle.popleft()
                 self._in_use.add(connection)
                 return connection

@@ -14,6 +14,7 @@ from sekha._concurrency.tasks import AsyncCall
 from sekha._http.httpx_teardown import async_abandon, async_end_iteration
 from sekha._http.models import KEEPALIVE_EXPIRY, AsyncHTTPResponse, AsyncHTTPTransport, HTTPRequest, HTTPSettings
 from sekha._http.tls import ssl_context
+from sekha._utils.public import class_name
 from sekha.errors import SekhaConfigError
 
 
@@ -117,7 +118,7 @@ def check_client(client: object) -> None:
         SekhaConfigError: It is neither that nor None.
     """
     if client is not None and not isinstance(client, httpx.AsyncClient):
-        raise SekhaConfigError(f"http_client: must be an httpx.AsyncClient, not {type(client).__name__}")
+        raise SekhaConfigError(f"http_client: must be an httpx.AsyncClient, not {class_name(client)}")
 
 
 def make_transport(settings: HTTPSettings, base_url: str) -> AsyncHTTPTransport:

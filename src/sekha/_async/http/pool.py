@@ -10,8 +10,9 @@ from ssl import SSLContext
 
 from sekha._concurrency.clock import Clock
 from sekha._concurrency.primitives import AsyncWakeup
+from sekha._http.addresses import lookup_host, server_name
 from sekha._http.http11 import ResponseHead
-from sekha._http.models import KEEPALIVE_EXPIRY, HTTPRequest, origin, timeout_before_deadline
+from sekha._http.models import KEEPALIVE_EXPIRY, MAX_IDLE, HTTPRequest, origin, timeout_before_deadline
 from sekha._http.pool_state import PoolState
 from sekha.errors import SekhaClosedError
 
@@ -42,8 +43,8 @@ class AsyncPool:
         self._ssl_context = ssl_context
         self._clock = clock
         self._limit = limit
-        self._network = AsyncNetwork()
-        self._state: PoolState[AsyncConnection] = PoolState(limit, KEEPALIVE_EXPIRY)
+        self._network = AsyncNetwork(clock.now)
+        self._state: PoolState[AsyncConnection] = PoolState(limit, KEEPALIVE_EXPIRY, MAX_IDLE)
 
     async def send(self, request: HTTPRequest) -> AsyncPooledResponse:
         """Send a request; return the response when its head has arrived. Closing it releases the connection."""
@@ -121,10 +122,10 @@ class AsyncPool:
     async def _connect(self, seconds: float | None, deadline_at: float | None) -> AsyncConnection:
         """Open a connection."""
         host, port = self._origin.host, self._origin.port
-        stream = await self._network.connect_tcp(host, port, self._timeout(seconds, deadline_at))
+        stream = await self._network.connect_tcp(lookup_host(host), port, self._timeout(seconds, deadline_at))
         try:
             if self._ssl_context is not None:
-                await stream.start_tls(self._ssl_context, host, self._timeout(seconds, deadline_at))
+                await stream.start_tls(self._ssl_context, server_name(host), self._timeout(seconds, deadline_at))
             return AsyncConnection(stream, self._clock)
         except BaseException:
             await stream.aclose()
@@ -148,6 +149,8 @@ class AsyncPool:
             await connection.aclose()
         elif not is_reusable or not self._state.release(connection, self._clock.now()):
             await self._close(connection)
+        else:
+            await self._close_expired()  # also without a further call, as far as there is one that ends
 
     async def _close(self, connection: AsyncConnection) -> None:
         try:

@@ -16,6 +16,7 @@ from sekha._concurrency.tasks import Call
 from sekha._http.httpx_teardown import abandon, end_iteration
 from sekha._http.models import KEEPALIVE_EXPIRY, HTTPResponse, HTTPTransport, HTTPRequest, HTTPSettings
 from sekha._http.tls import ssl_context
+from sekha._utils.public import class_name
 from sekha.errors import SekhaConfigError
 
 
@@ -119,7 +120,7 @@ def check_client(client: object) -> None:
         SekhaConfigError: It is neither that nor None.
     """
     if client is not None and not isinstance(client, httpx.Client):
-        raise SekhaConfigError(f"http_client: must be an httpx.Client, not {type(client).__name__}")
+        raise SekhaConfigError(f"http_client: must be an httpx.Client, not {class_name(client)}")
 
 
 def make_transport(settings: HTTPSettings, base_url: str) -> HTTPTransport:

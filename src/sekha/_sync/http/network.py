@@ -5,9 +5,11 @@
 from __future__ import annotations
 
 import ssl
+from collections.abc import Callable
 from time import monotonic
 
 from sekha._concurrency.sockets import before_closing, checkpoint, resolve, wait_for
+from sekha._http.addresses import AddressMemory
 from sekha._http.sockets import ConnectionAttempts, PlainSocket, TLSSocket
 
 _NEXT_ADDRESS_AFTER = 0.25
@@ -15,7 +17,15 @@ _NEXT_ADDRESS_AFTER = 0.25
 
 
 class Network:
-    """Connects to servers."""
+    """Connects to one server.
+
+    Args:
+        now: Returns the time, for what is remembered of its addresses.
+    """
+
+    def __init__(self, now: Callable[[], float] = monotonic) -> None:
+        self._now = now
+        self._memory = AddressMemory()
 
     def connect_tcp(self, host: str, port: int, seconds: float | None) -> NetworkStream:
         """Return a connection to the first address of a host that accepts one.
@@ -30,9 +40,10 @@ class Network:
         """
         limit = _TimeLimit(seconds)
         try:
-            attempts = ConnectionAttempts(host, resolve(host, port))
+            addresses = resolve(host, port)
         except UnicodeError as error:  # it cannot be the name of a host
             raise OSError(str(error)) from error
+        attempts = ConnectionAttempts(host, self._memory.order(addresses, self._now()))
         try:
             while attempts.has_next or attempts.sockets:
                 if attempts.has_next:
@@ -42,6 +53,7 @@ class Network:
                     pause = min(_NEXT_ADDRESS_AFTER, left or _NEXT_ADDRESS_AFTER) if attempts.has_next else left
                     wait_for((), attempts.sockets, pause)
                 if (sock := attempts.take_connected()) is not None:
+                    self._memory.remember(attempts.connected, self._now())
                     return NetworkStream(PlainSocket(sock))
             raise attempts.problem
         finally:

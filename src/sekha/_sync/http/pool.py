@@ -12,8 +12,9 @@ from ssl import SSLContext
 
 from sekha._concurrency.clock import Clock
 from sekha._concurrency.primitives import Wakeup
+from sekha._http.addresses import lookup_host, server_name
 from sekha._http.http11 import ResponseHead
-from sekha._http.models import KEEPALIVE_EXPIRY, HTTPRequest, origin, timeout_before_deadline
+from sekha._http.models import KEEPALIVE_EXPIRY, MAX_IDLE, HTTPRequest, origin, timeout_before_deadline
 from sekha._http.pool_state import PoolState
 from sekha.errors import SekhaClosedError
 
@@ -44,8 +45,8 @@ class Pool:
         self._ssl_context = ssl_context
         self._clock = clock
         self._limit = limit
-        self._network = Network()
-        self._state: PoolState[Connection] = PoolState(limit, KEEPALIVE_EXPIRY)
+        self._network = Network(clock.now)
+        self._state: PoolState[Connection] = PoolState(limit, KEEPALIVE_EXPIRY, MAX_IDLE)
 
     def send(self, request: HTTPRequest) -> PooledResponse:
         """Send a request; return the response when its head has arrived. Closing it releases the connection."""
@@ -123,10 +124,10 @@ class Pool:
     def _connect(self, seconds: float | None, deadline_at: float | None) -> Connection:
         """Open a connection."""
         host, port = self._origin.host, self._origin.port
-        stream = self._network.connect_tcp(host, port, self._timeout(seconds, deadline_at))
+        stream = self._network.connect_tcp(lookup_host(host), port, self._timeout(seconds, deadline_at))
         try:
             if self._ssl_context is not None:
-                stream.start_tls(self._ssl_context, host, self._timeout(seconds, deadline_at))
+                stream.start_tls(self._ssl_context, server_name(host), self._timeout(seconds, deadline_at))
             return Connection(stream, self._clock)
         except BaseException:
             stream.close()
@@ -150,6 +151,8 @@ class Pool:
             connection.close()
         elif not is_reusable or not self._state.release(connection, self._clock.now()):
             self._close(connection)
+        else:
+            self._close_expired()  # also without a further call, as far as there is one that ends
 
     def _close(self, connection: Connection) -> None:
         try:
