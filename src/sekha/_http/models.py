@@ -31,9 +31,6 @@ Phase = Literal["waiting for a free connection", "connecting", "sending", "waiti
 KEEPALIVE_EXPIRY = 2.0
 """Seconds that an idle connection is kept: servers close them after about 5 s, and a write must not meet that."""
 
-MAX_IDLE = 20
-"""Idle connections that are kept to one server: the others of a burst are closed at once."""
-
 
 class ProtocolError(OSError):
     """What was received is not HTTP/1.1 or not complete, or what is to be sent cannot be.

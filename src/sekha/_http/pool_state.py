@@ -5,12 +5,15 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict, deque
 from collections.abc import Callable, Hashable
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
 from sekha._concurrency.primitives import AsyncWakeup, Wakeup
 from sekha.errors import SekhaClosedError
 
 C = TypeVar("C", bound=Hashable)
+
+MAX_IDLE: Final = 20
+"""Idle connections that are kept: those of a burst would stay open until there is another call."""
 
 
 class Waiter(Generic[C]):
@@ -58,7 +61,7 @@ class PoolState(Generic[C]):
         max_idle: Number of idle connections that are kept.
     """
 
-    def __init__(self, limit: int, keepalive_expiry: float, max_idle: int) -> None:
+    def __init__(self, limit: int, keepalive_expiry: float, max_idle: int = MAX_IDLE) -> None:
         self._free_slots = limit
         self._keepalive_expiry = keepalive_expiry
         self._max_idle = max_idle

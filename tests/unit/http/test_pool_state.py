@@ -196,3 +196,17 @@ class Stories(RuleBasedStateMachine):
 
 Stories.TestCase.settings = settings(max_examples=50, stateful_step_count=30)
 TestStories = Stories.TestCase
+
+
+def test_of_many_idle_ones_those_that_were_idle_for_longest_expire_at_once() -> None:
+    places: PoolState[int] = PoolState(6, IDLE_SECONDS, max_idle=2)
+    for connection in range(4):
+        places.acquire(Bell)
+        places.attach(connection, replaces=None)
+    for connection in range(4):
+        assert places.release(connection, 100.0 + connection)
+    for connection in (0, 1):
+        assert places.pop_expired(103.0) == connection
+        places.free_slot(connection)
+    assert places.pop_expired(103.0) is None
+    assert [places.acquire(Bell).connection for _ in range(3)] == [3, 2, None]

@@ -12,7 +12,7 @@ from sekha._concurrency.clock import Clock
 from sekha._concurrency.primitives import AsyncWakeup
 from sekha._http.addresses import lookup_host, server_name
 from sekha._http.http11 import ResponseHead
-from sekha._http.models import KEEPALIVE_EXPIRY, MAX_IDLE, HTTPRequest, origin, timeout_before_deadline
+from sekha._http.models import KEEPALIVE_EXPIRY, HTTPRequest, origin, timeout_before_deadline
 from sekha._http.pool_state import PoolState
 from sekha.errors import SekhaClosedError
 
@@ -44,7 +44,7 @@ class AsyncPool:
         self._clock = clock
         self._limit = limit
         self._network = AsyncNetwork(clock.now)
-        self._state: PoolState[AsyncConnection] = PoolState(limit, KEEPALIVE_EXPIRY, MAX_IDLE)
+        self._state: PoolState[AsyncConnection] = PoolState(limit, KEEPALIVE_EXPIRY)
 
     async def send(self, request: HTTPRequest) -> AsyncPooledResponse:
         """Send a request; return the response when its head has arrived. Closing it releases the connection."""
