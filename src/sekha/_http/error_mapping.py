@@ -14,8 +14,8 @@ from sekha.errors import SekhaClosedError, SekhaConnectionError, SekhaTimeoutErr
 
 ErrorClasses = tuple[type[Exception], ...]
 
-_CERTIFICATE_ALERTS = ("CERTIFICATE", "ALERT_UNKNOWN_CA", "ALERT_ACCESS_DENIED")
-"""Words of OpenSSL for alerts of TLS about the certificate of the client."""
+_CERTIFICATE_ALERTS = ("CERTIFICATE", "ALERT_UNKNOWN_CA", "ALERT_ACCESS_DENIED", "ALERT_HANDSHAKE_FAILURE")
+"""Words of OpenSSL for alerts of TLS about the certificate of the client, or that there is none."""
 
 
 class _Classes(NamedTuple):
@@ -167,7 +167,7 @@ def _is_certificate_error(error: BaseException) -> bool:
 
 
 def _is_certificate_alert(error: BaseException) -> bool:
-    """Return whether the server refused the client's certificate, or that there is none.
+    """Return whether the server refused the handshake, most often because of the client's certificate.
 
     In TLS 1.3 the client learns it after its handshake, when the request is on its way; the server has not read it.
     """

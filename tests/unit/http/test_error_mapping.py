@@ -35,6 +35,7 @@ def alert(name: str) -> ssl.SSLError:
         "SSLV3_ALERT_CERTIFICATE_UNKNOWN",
         "TLSV1_ALERT_UNKNOWN_CA",
         "TLSV1_ALERT_ACCESS_DENIED",
+        "SSLV3_ALERT_HANDSHAKE_FAILURE",  # in TLS 1.2
     ],
 )
 def test_a_server_that_refuses_the_certificate_has_not_seen_the_request(name: str, phase: Optional[Phase]) -> None:
