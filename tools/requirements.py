@@ -97,12 +97,20 @@ def repeat_table() -> str:
 
 def _faults() -> Mapping[str, Sequence[SekhaError]]:
     """The columns: kinds of faults, and examples of each."""
-    from sekha.errors import SekhaConnectionError, SekhaRateLimitError, SekhaServerError, SekhaTimeoutError
+    from sekha.errors import (
+        SekhaAPIError,
+        SekhaConnectionError,
+        SekhaRateLimitError,
+        SekhaServerError,
+        SekhaTimeoutError,
+    )
 
     return {
-        "never sent (refused, connect or pool timeout), 429, 503 with `Retry-After`": [
+        "never sent (refused, connect or pool timeout), 408, 425, 429, 503 with `Retry-After`": [
             SekhaConnectionError("refused", sent=False),
             SekhaTimeoutError("connect or pool", sent=False),
+            SekhaAPIError("not whole", status_code=408),
+            SekhaAPIError("too early", status_code=425),
             SekhaRateLimitError("too many", status_code=429),
             SekhaServerError("busy", status_code=503, retry_after=1.0),
         ],

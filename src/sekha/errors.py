@@ -70,6 +70,7 @@ class SekhaError(Exception):
         sent: False if nothing was sent.
         may_have_been_applied: True if a write was sent and its outcome is unknown: look before you repeat it.
         conversation: What ``store_and_query`` had stored before its search failed.
+        text: What had arrived of a model's answer when it failed; empty otherwise.
 
     Example:
         ```python
@@ -81,6 +82,7 @@ class SekhaError(Exception):
     """
 
     sent: bool = False
+    text: str = ""
     _retryable: bool = True  # False where a retry cannot help, whatever the status says
 
     def __init__(
@@ -225,15 +227,17 @@ class SekhaRateLimitError(SekhaAPIError):
 
 
 class SekhaServerError(SekhaAPIError):
-    """The server failed (5xx), or answered 200 with an admission of failure."""
+    """The server failed (5xx), or answered 2xx with an error, in a stream too."""
 
 
 class SekhaConnectionError(SekhaError):
     """No answer: the server cannot be reached, or the connection broke."""
 
+    _asked: bool = True  # False where this client did not even try to reach the server
+
 
 class SekhaTimeoutError(SekhaConnectionError):
-    """A timeout or the deadline passed."""
+    """A timeout or the deadline passed, while a stream is read too; ``text`` is what had arrived of it."""
 
 
 class SekhaStreamError(SekhaConnectionError):

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from sekha import SekhaDecodeError, SekhaError
+from sekha import SekhaAPIError, SekhaDecodeError, SekhaError, SekhaServerError, SekhaValidationError
 from support import facts
 from support.facts import ID, MESSAGES
 from support.replies import DONE, answer, body, chunked, delta, event, head, in_chunks, raw, text
@@ -63,10 +63,11 @@ async def test_a_long_answer_is_refused(length: bool, make: MakeClient, server: 
 
 @pytest.mark.promise("S5")
 @pytest.mark.parametrize("status", [500, 422])
-async def test_a_long_error_is_refused(status: int, make: MakeClient, server: FakeServer) -> None:
+async def test_a_long_error_is_read_up_to_the_limit(status: int, make: MakeClient, server: FakeServer) -> None:
     server.on(f"PUT /api/v1/conversations/{ID}/pin", text("x" * 20_000, status))
-    with pytest.raises(SekhaError, match="max_response_bytes=10000"):
+    with pytest.raises(SekhaAPIError, match=r"xxx.*longer than 10000 bytes") as caught:
         await make(max_response_bytes=10_000, max_retries=0).controller.pin_conversation(ID)
+    assert caught.value.status_code == status
 
 
 @pytest.mark.promise("S5")
@@ -129,12 +130,17 @@ async def test_an_answer_that_cannot_be_opened_is_an_error(
 
 @measures_memory
 @pytest.mark.promise("S5")
-@pytest.mark.parametrize("status", [200, 422])
-async def test_a_bomb_does_not_explode(status: int, make: MakeClient, server: FakeServer) -> None:
+@pytest.mark.parametrize(
+    ("status", "cls", "words"),
+    [(200, SekhaDecodeError, f"max_response_bytes={LIMIT}"), (422, SekhaValidationError, "longer than 262144 bytes")],
+)
+async def test_a_bomb_does_not_explode(
+    status: int, cls: type[SekhaError], words: str, make: MakeClient, server: FakeServer
+) -> None:
     data = bomb(b'{"results": [')
     server.on(QUERY, body(data, status, content_encoding="gzip"))
     client = make(max_response_bytes=LIMIT)
-    with pytest.raises(SekhaDecodeError, match=f"max_response_bytes={LIMIT}"), little_memory():
+    with pytest.raises(cls, match=words), little_memory():
         await client.controller.query("x")
 
 
@@ -160,10 +166,15 @@ async def test_a_stream_that_was_compressed_all_the_same_is_read(make: MakeClien
 
 @measures_memory
 @pytest.mark.promise("S5")
-@pytest.mark.parametrize("status", [200, 500])
-async def test_an_endless_answer_is_refused_early(status: int, make: MakeClient, server: FakeServer) -> None:
+@pytest.mark.parametrize(
+    ("status", "cls", "words"),
+    [(200, SekhaDecodeError, f"max_response_bytes={LIMIT}"), (500, SekhaServerError, "longer than 262144 bytes")],
+)
+async def test_an_endless_answer_is_refused_early(
+    status: int, cls: type[SekhaError], words: str, make: MakeClient, server: FakeServer
+) -> None:
     server.on(QUERY, chunked(b"[", *ENDLESS, status=status, content_type="application/json", end="close"))
-    with pytest.raises(SekhaDecodeError, match=f"max_response_bytes={LIMIT}"), little_memory():
+    with pytest.raises(cls, match=words), little_memory():
         await make(max_response_bytes=LIMIT, max_retries=0).controller.query("x")
 
 

@@ -30,6 +30,8 @@ PERHAPS_DONE: dict[str, tuple[Reply, type[SekhaError]]] = {
     "503": (empty(503), SekhaServerError),
 }
 TURNED_AWAY = {
+    "408": empty(408),
+    "425": empty(425),
     "429": text("Rate limit exceeded. Please try again later.", 429),
     "503 with Retry-After": empty(503, retry_after="2"),
 }

@@ -227,11 +227,11 @@ async def test_a_forgotten_stream_frees_its_place(make: MakeClient, server: Fake
     client = make(max_connections=1)
     give_clock(client, Clock())
     bridge.on("POST /v1/chat/completions", raw(head(content_type="text/event-stream") + b"\r\n", end="hang"))
-    bridge.on(HEALTH, answer(facts.BRIDGE_HEALTHY))
+    bridge.on("GET /api/v1/tasks", answer(["chat"]))
     streams: list[Any] = [await client.bridge.stream_complete(MESSAGES)]
     with pytest.warns(ResourceWarning, match="neither read to its end nor closed"):
         drop(streams)
-    await client.with_options(timeout=5.0).bridge.health()
+    await client.with_options(timeout=5.0).bridge.tasks()
     eventually(lambda: bridge.open_connections == 1)
 
 
@@ -242,12 +242,12 @@ async def test_a_forgotten_stream_holds_up_nobody_who_waits_already(
     monkeypatch.setattr("sekha._async.http.pool._SWEEP_INTERVAL", 0.02)
     client = make(max_connections=1, timeout=None)
     bridge.on("POST /v1/chat/completions", chunked(delta("Once "), end="hang"))
-    bridge.on(HEALTH, answer(facts.BRIDGE_HEALTHY))
+    bridge.on("GET /api/v1/tasks", answer(["chat"]))
     streams: list[Any] = [await client.bridge.stream_complete(MESSAGES)]
     pool: Any = client._bridge_transport._state.http_transport()  # ours, not any transport
 
     async def wait() -> Any:
-        return await client.bridge.health()
+        return await client.bridge.tasks()
 
     async def forget() -> None:
         while not pool._state._queue:
@@ -256,4 +256,4 @@ async def test_a_forgotten_stream_holds_up_nobody_who_waits_already(
             drop(streams)
 
     found, _ = await async_gather([wait, forget], 2)
-    assert found["status"] == facts.BRIDGE_HEALTHY["status"]
+    assert found == ["chat"]

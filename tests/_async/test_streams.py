@@ -307,7 +307,7 @@ async def test_breaking_off_inside_with_frees_the_connection_at_once(make: MakeC
             async for _ in stream:
                 break
             with pytest.raises(SekhaTimeoutError):  # there is no other connection
-                await client.with_options(timeout=0.01).bridge.health()
+                await client.with_options(timeout=0.01).bridge.models()
         assert (await client.bridge.health())["status"] == "healthy"
         with pytest.raises(SekhaClosedError, match="closed before its end"):
             await stream.__anext__()

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import errno
+import gc
 import os
 import socket
 import ssl
@@ -14,6 +15,7 @@ from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
+import httpx
 import pytest
 
 from sekha import SekhaConfigError, SekhaConnectionError
@@ -25,7 +27,7 @@ from support.certificates import Certificates
 from support.clock import FakeClock
 from support.facts import MESSAGES
 from support.nobody import Unreachable
-from support.replies import after, answer, head, raw
+from support.replies import after, answer, empty, head, raw
 from support.server import FakeServer, eventually
 
 from .conftest import MakeClient
@@ -135,6 +137,7 @@ def test_too_many_open_files_are_named_and_the_next_call_works(make: MakeClient,
     server.on(HEALTH, answer(facts.HEALTHY))
     client = make(max_retries=0)
     resource = pytest.importorskip("resource", reason="a limit of open files that Windows does not have")
+    gc.collect()  # what other tests have left must not be collected, and warned of, while nothing can be opened
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))
     try:
@@ -310,6 +313,30 @@ def test_a_name_is_looked_up_and_checked_in_the_right_form(
     assert server.only.headers["host"] == f"{name}:{port}"
 
 
+@pytest.mark.promise("C10", "S7")
+def test_a_client_of_the_user_checks_a_rooted_name_too(
+    make: MakeClient, certificates: Certificates, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = FakeServer(tls=certificates.server("sekha.test"))
+    server.on(HEALTH, answer(facts.HEALTHY))
+    names = resolve(monkeypatch, "sekha.test.", "127.0.0.1")
+    try:
+        with httpx.Client(verify=ssl.create_default_context(cafile=certificates.ca)) as lent:
+            url = f"https://sekha.test.:{urlsplit(server.url).port}"
+            assert (make(controller_url=url, http_client=lent).controller.health())["status"] == "healthy"
+    finally:
+        server.close()
+    assert set(names) == {"sekha.test."}
+
+
+@pytest.mark.promise("C10")
+def test_a_proxy_is_asked_for_a_rooted_name_without_its_dot(make: MakeClient, server: FakeServer) -> None:
+    server.on("CONNECT 443", empty(403))
+    with pytest.raises(SekhaConnectionError, match="the proxy answered 403"):
+        make(controller_url="https://sekha.test.", proxy=server.url).controller.query("x")
+    assert server.only.target == "sekha.test:443"
+
+
 @pytest.mark.promise("C10")
 @pytest.mark.parametrize("written", ["%25lo", "%lo"])
 def test_an_address_with_a_zone_is_looked_up_with_it(
@@ -342,7 +369,7 @@ def test_a_server_that_wants_a_certificate_is_named_once(
             lambda: client.controller.create_conversation(messages=[{"role": "user", "content": "x" * 3_000_000}]),
         ):
             with pytest.raises(SekhaConnectionError) as caught:
-                call()  # type: ignore[no-untyped-call]  # mypy does not infer lambdas in a tuple
+                call()
             error = caught.value
             assert str(error).startswith(f"{urlsplit(server.url).netloc}: cannot connect: [SSL: ")
             assert "ALERT" in str(error)
@@ -359,7 +386,9 @@ def test_a_server_that_wants_a_certificate_is_named_once(
 @pytest.mark.parametrize(
     ("module", "shown"), [("httpx2", "httpx2.Client"), ("httpx2._client", "httpx2.Client"), ("builtins", "Client")]
 )
-def test_a_client_of_another_library_is_refused_by_its_whole_name(module: str, shown: str, make: MakeClient) -> None:
+def test_a_client_of_another_library_is_refused_by_its_whole_name(
+    module: str, shown: str, make: MakeClient
+) -> None:
     cls = type("Client", (), {"__module__": module})
     with pytest.raises(SekhaConfigError, match=rf"^http_client: must be an httpx\.\w+, not {shown}$"):
         make(http_client=cls())

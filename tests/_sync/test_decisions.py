@@ -465,6 +465,7 @@ def test_an_empty_result_stays_empty_and_health_tells_why(
     found = client.controller.query("x")
     assert (found["results"], found["total"], len(server.seen)) == ([], 0, 1)
     server.on("GET /health", empty(503))
+    server.on("GET /api/v1/conversations", answer(facts.rows()))
     server.on("POST /mcp/tools/memory_stats", empty(500))
     bridge.on("GET /health", answer({"detail": "the embedder is down"}, 503))
     health = client.health_check()

@@ -309,7 +309,7 @@ def test_breaking_off_inside_with_frees_the_connection_at_once(make: MakeClient,
             for _ in stream:
                 break
             with pytest.raises(SekhaTimeoutError):  # there is no other connection
-                client.with_options(timeout=0.01).bridge.health()
+                client.with_options(timeout=0.01).bridge.models()
         assert (client.bridge.health())["status"] == "healthy"
         with pytest.raises(SekhaClosedError, match="closed before its end"):
             stream.__next__()

@@ -6,9 +6,11 @@ from __future__ import annotations
 
 import socket
 import ssl
+import subprocess
 import threading
 import warnings
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -186,17 +188,237 @@ def test_a_server_without_tls_is_named(make: MakeClient, plain: str) -> None:
 
 
 @pytest.mark.promise("S7")
-def test_files_that_cannot_be_used_are_refused_at_construction(
+def test_files_that_cannot_be_used_are_refused_at_construction_by_name(
     make: MakeClient, certificates: Certificates, tmp_path: Path
 ) -> None:
-    nothing = tmp_path / "nothing.pem"
+    nothing, nowhere = tmp_path / "nothing.pem", str(tmp_path / "nowhere")
     nothing.write_text("nothing")
-    wrong: list[dict[str, Any]] = [
-        {"verify": str(tmp_path / "nowhere")},
-        {"verify": str(nothing)},
-        {"verify": certificates.ca, "cert": certificates.ca},
-        {"verify": certificates.ca, "cert": (certificates.client[0], str(nothing))},
+    certificate, key = certificates.client
+    wrong: list[tuple[dict[str, Any], str]] = [
+        ({"verify": nowhere}, f"verify={nowhere}: no such file"),
+        ({"verify": "a\0b"}, "verify=a\0b: "),
+        ({"verify": nothing}, f"verify={nothing}: no certificate in PEM format"),
+        ({"cert": certificates.ca}, f"cert={certificates.ca}: no certificate and key in PEM format"),
+        ({"cert": (certificate, nothing)}, f"cert={certificate}, {nothing}: no certificate and key in PEM format"),
+        ({"cert": (certificate, nowhere)}, f"cert={nowhere}: no such file"),
+        ({"cert": (nowhere, key)}, f"cert={nowhere}: no such file"),
+        ({"cert": (certificate, tmp_path)}, f"cert={tmp_path}: "),
     ]
-    for options in wrong:
-        with pytest.raises(SekhaConfigError, match="verify or cert"):
+    for options, words in wrong:
+        with pytest.raises(SekhaConfigError) as caught:
             make(controller_url="https://a.test", **options)
+        assert str(caught.value).startswith(words)
+        make(controller_url="http://a.test", **options)  # which reads no certificates
+
+
+@pytest.mark.promise("S7")
+def test_files_named_by_the_environment(
+    make: MakeClient, safe: FakeServer, certificates: Certificates, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hashed = tmp_path / "folder"
+    hashed.mkdir()
+    (hashed / f"{subject_hash(certificates.ca)}.0").write_text((certificates.folder / "ca.pem").read_text())
+    for variable, good in (("SSL_CERT_FILE", certificates.ca), ("SSL_CERT_DIR", str(hashed))):
+        nowhere, kind = str(tmp_path / "nowhere"), "file" if variable == "SSL_CERT_FILE" else "folder"
+        monkeypatch.setenv(variable, nowhere)
+        with pytest.raises(SekhaConfigError) as caught:
+            make(controller_url=safe.url, bridge_url=safe.url)
+        assert str(caught.value) == f"{variable}={nowhere}: no such {kind}"
+        for others in ({"trust_env": False}, {"verify": certificates.ca}, {"controller_url": "http://a.test"}):
+            make(**{"controller_url": safe.url, **others})
+        monkeypatch.setenv(variable, good)
+        works(make(controller_url=safe.url, bridge_url=safe.url))
+        monkeypatch.delenv(variable)
+
+
+def subject_hash(certificate: str) -> str:
+    """The name under which OpenSSL looks for an authority in a folder."""
+    command = ["openssl", "x509", "-subject_hash", "-noout", "-in", certificate]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+
+@pytest.mark.promise("S7")
+def test_paths_are_paths(make: MakeClient, careful: FakeServer, certificates: Certificates) -> None:
+    certificate, key = certificates.client
+    pairs: list[Any] = [Path(certificates.both), (Path(certificate), key), [certificate, Path(key)]]
+    for cert in pairs:
+        works(make(controller_url=careful.url, bridge_url=careful.url, verify=Path(certificates.ca), cert=cert))
+
+
+@pytest.mark.promise("S7")
+def test_an_encrypted_key_asks_nobody(
+    make: MakeClient, careful: FakeServer, certificates: Certificates, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    certificate, key = certificates.client[0], certificates.encrypted_key("open sesame")
+    settings: dict[str, Any] = {"controller_url": careful.url, "bridge_url": careful.url, "verify": certificates.ca}
+    wrong: list[tuple[Any, str]] = [
+        ((certificate, key), "the key is encrypted; pass its password: cert=(certificate, key, password)"),
+        ((certificate, key, "open barley"), "the password does not decrypt the key"),
+        ((certificate, key, ""), "the password does not decrypt the key"),
+        ((certificate, key, "x" * 2000), "password cannot be longer than 1024 bytes"),
+    ]
+    for cert, words in wrong:
+        with pytest.raises(SekhaConfigError) as caught:
+            make(**settings, cert=cert)
+        assert str(caught.value) == f"cert={key}: {words}"
+    works(make(**settings, cert=[certificate, key, "open sesame"]))
+    works(make(**settings, cert=(*certificates.client, "not needed")))
+
+
+def test_a_key_of_another_certificate_is_named(make: MakeClient, tmp_path: Path) -> None:
+    first, second = (tmp_path / "first"), (tmp_path / "second")
+    first.mkdir()
+    second.mkdir()
+    key = Certificates(second).client[1]
+    with pytest.raises(SekhaConfigError) as caught:
+        make(controller_url="https://a.test", cert=(Certificates(first).client[0], key))
+    assert str(caught.value) == f"cert={key}: the key is not that of the certificate"
+
+
+# Files that change while the process runs
+
+
+@pytest.fixture
+def renewed(tmp_path: Path) -> Certificates:
+    """Certificates that a test may renew."""
+    return Certificates(tmp_path)
+
+
+@pytest.mark.promise("S7")
+@pytest.mark.parametrize("named_by", ["verify", "SSL_CERT_FILE"])
+def test_a_new_client_reads_a_file_that_was_replaced(
+    named_by: str, make: MakeClient, renewed: Certificates, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = {"verify": renewed.ca} if named_by == "verify" else {}
+    if named_by != "verify":
+        monkeypatch.setenv(named_by, renewed.ca)
+    for _ in range(3):
+        renewed.renew()
+        server = serving(renewed.server(asks_for_client=True))
+        try:
+            client = make(controller_url=server.url, bridge_url=server.url, cert=renewed.client, **settings)
+            works(client)
+        finally:
+            server.close()
+
+
+@pytest.mark.promise("S7")
+def test_a_running_client_keeps_what_it_has_read(make: MakeClient, renewed: Certificates) -> None:
+    server = serving(renewed.server(asks_for_client=True))
+    try:
+        client = make(controller_url=server.url, bridge_url=server.url, verify=renewed.ca, cert=renewed.both)
+        renewed.renew()
+        (renewed.folder / "both.pem").unlink()
+        works(client)
+    finally:
+        server.close()
+
+
+def test_equal_clients_share_a_context_until_a_file_changes(make: MakeClient, renewed: Certificates) -> None:
+    folder = str(renewed.folder)
+
+    def context(**options: Any) -> object:
+        client = make(controller_url="https://a.test", bridge_url="https://b.test", **options)
+        used = {id(one._state._settings.verify) for one in (client._controller_transport, client._bridge_transport)}
+        assert len(used) == 1
+        return client._controller_transport._state._settings.verify
+
+    for options in ({}, {"verify": renewed.ca}, {"verify": folder}, {"cert": renewed.client}, {"cert": renewed.both}):
+        before = context(**options)
+        assert context(**options) is before
+        renewed.renew()
+        assert (context(**options) is before) == (options == {})
+    kept = context(verify=folder)
+    (renewed.folder / "another.pem").write_text("")
+    assert context(verify=folder) is not kept, "the folder has another entry"
+
+
+# A context of the user
+
+
+def chosen_protocol(context: ssl.SSLContext, server: FakeServer) -> str | None:
+    """What a server that speaks HTTP/2 as well chooses of what a context offers."""
+    port = int(server.url.rpartition(":")[2])
+    with socket.create_connection(("127.0.0.1", port)) as plain:
+        with context.wrap_socket(plain, server_hostname="127.0.0.1") as connection:
+            return connection.selected_alpn_protocol()
+
+
+@pytest.mark.promise("S7")
+@pytest.mark.parametrize("proxy", [False, True])
+def test_a_context_of_the_user_is_left_as_it_is(
+    proxy: bool, make: MakeClient, safe: FakeServer, certificates: Certificates
+) -> None:
+    context = ssl.create_default_context(cafile=certificates.ca)
+    context.set_alpn_protocols(["h2", "http/1.1"])
+    options = context.options
+    if proxy:
+        tunnel = Tunnel(safe)
+        works(make(controller_url=safe.url, bridge_url=safe.url, verify=context, proxy=tunnel.url))
+        tunnel.close()
+    else:
+        works(make(controller_url=safe.url, bridge_url=safe.url, verify=context))
+    assert context.options == options
+    both = FakeServer(tls=certificates.server(protocols=["h2", "http/1.1"]))
+    try:
+        assert chosen_protocol(context, both) == "h2"
+    finally:
+        both.close()
+
+
+@pytest.mark.promise("S7")
+@pytest.mark.parametrize("proxy", [False, True])
+def test_a_server_that_chooses_another_protocol_is_an_error_that_says_so(
+    proxy: bool, make: MakeClient, certificates: Certificates, clock: FakeClock
+) -> None:
+    context = ssl.create_default_context(cafile=certificates.ca)
+    context.set_alpn_protocols(["h2", "http/1.1"])
+    both = FakeServer(tls=certificates.server(protocols=["h2", "http/1.1"]))
+    tunnel = Tunnel(both) if proxy else None
+    settings = {"controller_url": both.url, **({"proxy": tunnel.url} if tunnel is not None else {})}
+    try:
+        with pytest.raises(SekhaConnectionError) as caught:
+            make(**settings, verify=context).controller.create_conversation(messages=MESSAGES)
+        assert "the server chose the protocol h2, which the ssl.SSLContext passed as verify offers" in str(caught.value)
+        assert (caught.value.attempts, caught.value.may_have_been_applied) == (1, False)
+        assert caught.value.sent is False
+        assert (both.seen, clock.waits) == ([], [])
+        for ours in ({"verify": certificates.ca}, {"verify": ssl.create_default_context(cafile=certificates.ca)}):
+            both.on(QUERY, answer(facts.hits()))
+            make(**settings, **ours).controller.query("x")
+    finally:
+        both.close()
+        if tunnel is not None:
+            tunnel.close()
+
+
+class Tunnel:
+    """A proxy that connects everybody with one server."""
+
+    def __init__(self, server: FakeServer) -> None:
+        self._target = ("127.0.0.1", int(server.url.rpartition(":")[2]))
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def _serve(self) -> None:
+        with suppress(OSError):
+            while True:
+                client, _ = self._listener.accept()
+                client.recv(65536)
+                server = socket.create_connection(self._target)
+                client.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
+                for source, sink in ((client, server), (server, client)):
+                    threading.Thread(target=self._copy, args=(source, sink), daemon=True).start()
+
+    def _copy(self, source: socket.socket, sink: socket.socket) -> None:
+        with suppress(OSError):
+            while data := source.recv(65536):
+                sink.sendall(data)
+        for one in (source, sink):
+            with suppress(OSError):
+                one.shutdown(socket.SHUT_RDWR)
+        source.close()
+
+    def close(self) -> None:
+        self._listener.close()

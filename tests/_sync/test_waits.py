@@ -15,7 +15,7 @@ from support import facts
 from support.clock import FakeClock, give_clock
 from support.facts import MESSAGES
 from support.nobody import Unreachable
-from support.replies import DROP, answer, empty, tool
+from support.replies import DROP, answer, empty, raw, tool
 from support.server import FakeServer
 
 from .conftest import MakeClient
@@ -110,18 +110,23 @@ def test_the_waits_of_a_seeded_run_fill_the_documented_bounds(make: MakeClient, 
 @pytest.mark.parametrize(
     ("header", "waited"),
     [
-        ("0", 0.0),
+        ("0", 0.5),
+        ("0.0", 0.5),
+        ("3, 7", 7.0),
+        ("1, 1", 1.0),
+        ("soon, 3", 3.0),
+        ("0, 0", 0.5),
         ("7", 7.0),
         ("0.2", 1.0),
         ("1.5", 2.0),
         ("60", 60.0),
         ("59.01", 60.0),
-        ("-5", 0.0),
+        ("-5", 0.5),
         ("soon", 0.5),
         ("7 s", 0.5),
         ("nan", 0.5),
         ("inf", 0.5),
-        ("Sun, 06 Nov 1994 08:49:37 GMT", 0.0),
+        ("Sun, 06 Nov 1994 08:49:37 GMT", 0.5),
         ("Sun, 99 Nov 1994 08:49:37 GMT", 0.5),
     ],
 )
@@ -151,6 +156,39 @@ def test_a_date_in_retry_after_is_waited_for(
         client.controller.query("x")
     assert (caught.value.attempts, caught.value.retry_after) == (1, 60.75)
     assert len(clock.waits) == 3
+
+
+@pytest.mark.promise("R3")
+@pytest.mark.parametrize("skew", ["06 Nov 1994 08:49:37", "06 Nov 2093 08:49:37"])
+@pytest.mark.parametrize("status", [429, 503])
+def test_a_date_counts_from_the_date_of_the_answer(
+    status: int, skew: str, client: SekhaClient, server: FakeServer, clock: FakeClock
+) -> None:
+    dates = {"date": f"Sun, {skew} GMT", "retry_after": f"Sun, {skew[:-2]}39 GMT"}
+    server.on(QUERY, empty(status, **dates), FOUND)
+    client.controller.query("x")
+    assert clock.waits == [2.0]
+
+
+@pytest.mark.promise("R3")
+def test_a_retry_after_of_no_time_still_backs_off(make: MakeClient, server: FakeServer, clock: FakeClock) -> None:
+    clock.random = 0.5
+    server.always(QUERY, empty(429, retry_after="0"))
+    with pytest.raises(SekhaAPIError) as caught:
+        make(max_retries=4).controller.query("x")
+    assert clock.waits == [0.25, 0.5, 1.0, 2.0]
+    assert caught.value.retry_after == 0.0, "as the server said"
+
+
+@pytest.mark.promise("R3")
+@pytest.mark.parametrize("lines", [(b"1", b"1"), (b"1", b"4"), (b"4", b"soon")])
+def test_two_lines_of_retry_after_are_understood(
+    lines: tuple[bytes, bytes], client: SekhaClient, server: FakeServer, clock: FakeClock
+) -> None:
+    head = b"HTTP/1.1 429 Too Many Requests\r\nContent-Length: 0\r\n"
+    server.on(QUERY, raw(head + b"".join(b"Retry-After: %s\r\n" % line for line in lines) + b"\r\n"), FOUND)
+    client.controller.query("x")
+    assert clock.waits == [max(float(line) for line in lines if line != b"soon")]
 
 
 @pytest.mark.promise("R3")

@@ -41,6 +41,7 @@ VARIABLES = {
     "bridge_url": "SEKHA_BRIDGE_URL",
     "api_key": "SEKHA_API_KEY",
     "mcp_api_key": "SEKHA_MCP_API_KEY",
+    "proxy": "SEKHA_PROXY",
 }
 
 

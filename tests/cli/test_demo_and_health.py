@@ -108,7 +108,7 @@ def test_health_fails_when_a_service_is_not_well(
     with LocalSekha(api_key="sk-right") as sekha:
         assert main(["health", "--url", sekha.controller_url]) == 1
     rows = {row.split()[0]: row.split()[1] for row in capsys.readouterr().out.splitlines()[1:]}
-    assert rows == {"controller": "healthy", "bridge": "not_configured", "mcp": "unauthorized"}
+    assert rows == {"controller": "unauthorized", "bridge": "not_configured", "mcp": "unauthorized"}
 
 
 def test_the_command_line_reads_a_file_named_dot_env(

@@ -264,3 +264,36 @@ def test_ctrl_c_ends_a_command_without_a_traceback(monkeypatch: pytest.MonkeyPat
 
     monkeypatch.setattr("sekha.cli.health.run", interrupted)
     assert main(["health"]) == 130
+
+
+# Proxies
+
+
+def test_a_proxy_that_cannot_be_used_is_one_line(
+    run: Run, connected: LocalSekha, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("SEKHA_PROXY")
+    monkeypatch.setenv("ALL_PROXY", f"socks://me:{connected.api_key}@127.0.0.1:7890")
+    for command in ("health", "list"):
+        done = run(command)
+        assert (done.code, done.out) == (1, "")
+        assert done.err.startswith(f"sekha {command}: ALL_PROXY: the proxy at 127.0.0.1:7890 cannot be used: ")
+        assert done.err.count("\n") == 1
+
+
+def test_a_proxy_that_cannot_be_reached_is_named(
+    run: Run, connected: LocalSekha, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SEKHA_MAX_RETRIES", "0")
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
+    assert run("list").code == 0, "the printed settings say SEKHA_PROXY=none"
+    monkeypatch.delenv("SEKHA_PROXY")
+    done = run("list")
+    assert done.code == 5
+    assert "through the proxy 127.0.0.1:1 (HTTP_PROXY)" in done.err
+    assert "NO_PROXY" in done.err
+
+
+def test_the_demo_needs_no_proxy(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
+    assert run("demo").code == 0

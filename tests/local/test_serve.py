@@ -30,9 +30,9 @@ def test_serves_until_ctrl_c(tmp_path: Path) -> None:
         command, environment = serve(*FREE, "--data", str(file), "--api-key", "sk-mine")
         with running(command, environment) as process:
             assert process.stdout is not None
-            told = [process.stdout.readline() for _ in range(7)]
+            told = [process.stdout.readline() for _ in range(8)]
             found = dict(re.findall(r"^(SEKHA_\w+)=(.*)$", "".join(told), re.MULTILINE))
-            assert set(found) == {"SEKHA_CONTROLLER_URL", "SEKHA_API_KEY", "SEKHA_BRIDGE_URL"}
+            assert set(found) == {"SEKHA_CONTROLLER_URL", "SEKHA_API_KEY", "SEKHA_BRIDGE_URL", "SEKHA_PROXY"}
             assert str(file) in told[0]
             headers = {"authorization": f"Bearer {found['SEKHA_API_KEY']}"}
             with httpx.Client(verify=False, base_url=found["SEKHA_CONTROLLER_URL"], headers=headers) as api:
@@ -89,7 +89,7 @@ def test_the_other_profile_has_a_key_for_the_tools_and_none_for_the_rest() -> No
     with running(command, environment) as process:
         assert process.stdout is not None
         assert process.stderr is not None
-        told = [process.stdout.readline() for _ in range(8)]
+        told = [process.stdout.readline() for _ in range(9)]
         found = dict(re.findall(r"^(SEKHA_\w+)=(.*)$", "".join(told), re.MULTILINE))
         assert found["SEKHA_MCP_API_KEY"] == "k" * 32
         assert httpx.get(found["SEKHA_CONTROLLER_URL"] + "/api/v1/conversations", verify=False).status_code == 200

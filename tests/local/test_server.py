@@ -25,6 +25,7 @@ def test_options_connect_a_client() -> None:
             "controller_url": sekha.controller_url,
             "api_key": "sk-local",
             "bridge_url": sekha.bridge_url,
+            "proxy": "none",
         }
         assert options["controller_url"].startswith("http://127.0.0.1:")
         assert httpx.get(options["controller_url"] + "/health", verify=False).status_code == 200

@@ -12,9 +12,11 @@ from typing import Any, AsyncIterator, Iterator
 import anyio
 import anyio.abc
 import anyio.lowlevel
+import httpx
 import pytest
 
-from sekha import AsyncSekhaClient, SekhaClosedError
+from sekha import AsyncSekhaClient, SekhaClosedError, SekhaStreamError
+from sekha._async import stream as stream_module
 from sekha._concurrency.clock import Clock
 from support import facts
 from support.clock import give_clock
@@ -348,4 +350,62 @@ async def test_a_client_closed_in_a_cancelled_scope_leaves_nothing_open(
         scope.cancel()
         await client.aclose()
     await closed(server)
+    await closed(bridge)
+
+
+# Reads of a stream that are cancelled, as a heartbeat does it
+
+
+@pytest.mark.promise("C1", "R5")
+async def test_a_read_of_a_stream_can_be_cancelled_and_made_again(client: AsyncSekhaClient, bridge: FakeServer) -> None:
+    go_on = threading.Event()
+    bridge.on(CHAT, chunked(delta("Half an "), go_on, delta("answer", "stop"), DONE))
+    stream = await client.bridge.stream_complete(MESSAGES)
+    await stream.__anext__()
+    for _ in range(3):
+        with pytest.raises(TimeoutError), anyio.fail_after(0.02):
+            await stream.__anext__()
+    go_on.set()
+    assert await stream.get_final_text() == "Half an answer"
+
+
+@pytest.mark.promise("C1")
+async def test_by_way_of_httpx_a_cancelled_read_is_said_to_end_the_stream(
+    swept: None, server: FakeServer, bridge: FakeServer
+) -> None:
+    bridge.on(CHAT, chunked(delta("Half an "), end="hang"))
+    async with (
+        httpx.AsyncClient() as own,
+        AsyncSekhaClient(controller_url=server.url, bridge_url=bridge.url, api_key="k", http_client=own) as client,
+    ):
+        stream = await client.bridge.stream_complete(MESSAGES)
+        await stream.__anext__()
+        with pytest.raises(TimeoutError), anyio.fail_after(0.02):
+            await stream.__anext__()
+        for _ in range(2):
+            with pytest.raises(
+                SekhaStreamError, match="a read was cancelled, and with httpx a stream cannot"
+            ) as caught:
+                await stream.__anext__()
+            assert (caught.value.text, caught.value.may_have_been_applied) == ("Half an ", True)
+    await closed(bridge)
+
+
+@pytest.mark.promise("C1")
+async def test_by_way_of_httpx_a_finish_reason_without_an_end_is_not_waited_for_either(
+    swept: None, server: FakeServer, bridge: FakeServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stream_module, "_USAGE_TIMEOUT", 0.1)
+    bridge.on(CHAT, chunked(delta("An answer", "stop"), end="hang"), chunked(delta("An answer", "stop"), end="hang"))
+    async with (
+        httpx.AsyncClient() as own,
+        AsyncSekhaClient(controller_url=server.url, bridge_url=bridge.url, api_key="k", http_client=own) as client,
+    ):
+        with anyio.fail_after(3):
+            assert await (await client.bridge.stream_complete(MESSAGES)).get_final_text() == "An answer"
+            stream = await client.bridge.stream_complete(MESSAGES)
+            await stream.__anext__()
+            with pytest.raises(TimeoutError), anyio.fail_after(0.02):
+                await stream.__anext__()
+            assert await stream.get_final_text() == "An answer"  # nothing was missing
     await closed(bridge)

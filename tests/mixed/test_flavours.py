@@ -87,6 +87,7 @@ async def test_an_http_client_of_the_wrong_flavour_is_refused() -> None:
 async def test_a_blocking_client_works_inside_a_running_loop(server: FakeServer) -> None:
     server.always("POST /mcp/tools/memory_stats", answer(facts.STATS))
     server.always("GET /health", answer(facts.HEALTHY))
+    server.always("GET /api/v1/conversations", answer(facts.rows()))
     with SekhaClient(controller_url=server.url, api_key="k") as client:
         assert client.controller.health()["status"] == "healthy"
         assert client.health_check()["controller"]["status"] == "healthy"

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from sekha import SekhaClient, SekhaClosedError, SekhaTimeoutError
 from sekha._api.model import Endpoint, Request, ResponseParser, RetryIfUnknown, Service
+from sekha._async.body import close_quietly
 from sekha._async.http.pool import AsyncPool
-from sekha._async.stream import close_quietly
 from sekha._concurrency.clock import Clock
 from sekha._http.models import AsyncHTTPResponse
 from sekha._sync.http.connection import Connection
@@ -24,7 +24,7 @@ from sekha._transport.attempt import make_headers, make_http_request
 from sekha._transport.options import CallOptions
 from support import facts
 from support.certificates import Certificates
-from support.replies import after, answer, chunked, delta, raw
+from support.replies import after, answer, chunked, delta, raw, text
 from support.server import FakeServer
 
 URL = "http://sekha.test"
@@ -470,13 +470,13 @@ def test_streams_closed_by_other_threads_hurt_nobody(certificates: Certificates)
 
 
 def test_closing_sends_away_the_threads_that_wait(server: FakeServer) -> None:
-    server.always("GET /health", raw(end="hang"))
+    server.always("GET /metrics", raw(end="hang"))
     client = SekhaClient(controller_url=server.url, api_key="k", max_connections=1, max_retries=0)
     outcomes: List[str] = []
 
     def call() -> None:
         try:
-            client.controller.health()
+            client.controller.metrics()
         except Exception as error:
             outcomes.append(type(error).__name__)
 
@@ -495,13 +495,13 @@ def test_closing_sends_away_the_threads_that_wait(server: FakeServer) -> None:
 
 @pytest.mark.promise("R5")
 def test_a_caller_who_gives_up_at_the_last_moment_passes_its_place_on(server: FakeServer) -> None:
-    server.always("GET /health", after(0.03, answer(facts.HEALTHY)))
+    server.always("GET /metrics", after(0.03, text("none")))
     with SekhaClient(controller_url=server.url, api_key="k", max_connections=1, max_retries=0) as client:
 
         def call(number: int) -> bool:
             try:
                 # Some of them stop waiting in the moment in which they are called.
-                client.with_options(timeout=0.04 + number % 7 / 100).controller.health()
+                client.with_options(timeout=0.04 + number % 7 / 100).controller.metrics()
             except SekhaTimeoutError:
                 return False
             return True

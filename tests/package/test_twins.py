@@ -334,7 +334,7 @@ PARTS = {
     "complete_with_context": {"controller.assemble_context", "bridge.complete"},
     "stream_with_context": {"controller.assemble_context", "bridge.stream_complete"},
     "complete_with_memory": {"controller.query", "bridge.complete"},
-    "health_check": {"controller.health", "bridge.health", "mcp.memory_stats"},
+    "health_check": {"controller.health", "controller.list_conversations", "bridge.health", "mcp.memory_stats"},
 }
 """The rows that a workflow calls."""
 

@@ -23,6 +23,8 @@ from support.replies import DROP, HANG, RESET, answer, app_error, body, cut, emp
 from support.server import Reply
 
 TURNED_AWAY: Dict[str, Tuple[Reply, Type[SekhaError]]] = {
+    "408": (empty(408), SekhaAPIError),
+    "425": (empty(425), SekhaAPIError),
     "429": (text("Rate limit exceeded. Please try again later.", 429), SekhaRateLimitError),
     "503 with Retry-After": (empty(503, retry_after="2"), SekhaServerError),
 }
@@ -45,6 +47,7 @@ REFUSED: Dict[str, Tuple[Reply, Type[SekhaError]]] = {
     "409": (empty(409), SekhaConflictError),
     "413": (text("Failed to buffer the request body: length limit exceeded", 413), SekhaValidationError),
     "418": (empty(418), SekhaAPIError),
+    "421": (empty(421), SekhaAPIError),
     "422": (text("Failed to deserialize the JSON body", 422), SekhaValidationError),
     "302": (empty(302, location="http://127.0.0.1:9/"), SekhaAPIError),
 }

@@ -2,28 +2,41 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, cast
+from typing import Any, Final, Literal, cast
 
 from pydantic_core import ValidationError, from_json
 
-from sekha._api.compat.bridge import add_usage, completion_to_chunks, normalize_chunk
-from sekha._api.error_response import error_from_response
+from sekha._api.compat.bridge import add_usage, completion_to_chunks, find_failure, normalize_chunk
+from sekha._api.error_response import describe_body, error_in_success, has_error, truncate
 from sekha._api.schemas import validator_for
 from sekha._api.validation import error_path, format_path
 from sekha._http.sse import Event, EventDecoder, EventTooLong
-from sekha._utils.json_access import get
+from sekha._utils.json_access import as_object, get
 from sekha.errors import (
     BODY_LIMIT,
     SekhaDecodeError,
     SekhaError,
-    SekhaServerError,
     SekhaStreamError,
 )
 from sekha.types import ChatChoice, ChatCompletion, ChatCompletionChunk, ChatMessage
 
 _COMMON_KEYS = ("id", "created", "model")
 """Keys that are the same in all chunks of a completion."""
+_BOM: Final = b"\xef\xbb\xbf"
+_CHUNK_KEYS: Final = frozenset({*_COMMON_KEYS, "object", "choices", "usage", "error", "provider", "system_fingerprint"})
+"""Keys of chunks; an event that has others, and no choices and no usage, is not understood."""
+_KEEP_ALIVES: Final = frozenset({"ping", "keepalive", "keep-alive", "keep_alive", "heartbeat"})
+"""Names of events that only keep a connection open."""
+_FAILURES: Final = ("error", "exception", "failed", "failure", "fatal")
+"""Words in the name of an event that make it an error."""
+_FIELDS: Final = (b":", b"data", b"event", b"id", b"retry")
+"""How a line of server-sent events may begin."""
+_MAX_SHOWN: Final = 200
+"""Characters of what is not understood that stand in a message."""
+_MAX_BLANKS: Final = 1024
+"""Bytes of white space after which it is not waited for more to see what a body is."""
 
 
 def chunk_text(chunk: ChatCompletionChunk) -> str:
@@ -32,6 +45,23 @@ def chunk_text(chunk: ChatCompletionChunk) -> str:
         if not choice.get("index"):
             return choice["delta"].get("content") or ""
     return ""
+
+
+def body_kind(start: bytes, *, events: bool) -> Literal["events", "plain"] | None:
+    """Return what a body is by its first bytes: events, or one JSON value or page; None if there are too few of them.
+
+    Args:
+        start: The bytes so far.
+        events: What the ``Content-Type`` says, which decides where the bytes could be anything.
+    """
+    first = b"" if _BOM.startswith(start) else start.removeprefix(_BOM).lstrip()
+    if first[:1] in (b"{", b"[", b"<"):
+        return "plain"
+    if first.startswith(_FIELDS):
+        return "events"
+    if any(field.startswith(first) for field in _FIELDS) and len(start) <= _MAX_BLANKS:
+        return None
+    return "events" if events else "plain"
 
 
 class CompletionAccumulator:
@@ -62,8 +92,8 @@ class CompletionAccumulator:
 
     @property
     def has_finish_reason(self) -> bool:
-        """Whether a chunk had a finish reason."""
-        return bool(self._finish_reasons)
+        """Whether every choice so far had a finish reason, and there was one."""
+        return bool(self._finish_reasons) and len(self._finish_reasons) == len(self._texts)
 
     @property
     def text(self) -> str:
@@ -87,12 +117,13 @@ class CompletionAccumulator:
 class ChatStreamDecoder:
     """Decodes the body of a response into chunks.
 
-    The body has server-sent events, or it is the plain completion of a bridge that cannot stream. A stream is complete
-    with ``[DONE]`` or with a finish reason. Three ends are errors: the bytes end before either of them, the bytes end
-    inside an event, or an event carries an error.
+    The body has server-sent events, or it is the plain completion of a bridge that cannot stream; its first bytes
+    decide. A stream is complete with ``[DONE]`` or with the finish reasons of all choices. Four ends are errors: the
+    bytes end before either of them, the bytes end inside an event, an event carries an error, or there was no finish
+    reason and an event that is not understood.
 
     Args:
-        events: Whether the response is a stream of events.
+        events: Whether the response says that it is a stream of events.
         limit: Bytes that one event, or the plain completion, may have.
         method: HTTP method of the call, for errors.
         path: Path template of the call, for errors.
@@ -103,12 +134,17 @@ class ChatStreamDecoder:
     """
 
     def __init__(self, *, events: bool, limit: int, method: str, path: str) -> None:
-        self._events = EventDecoder(limit) if events else None
+        self._says_events = events
+        self._kind: Literal["events", "plain"] | None = None
+        self._start = b""
+        self._events = EventDecoder(limit)
         self._limit = limit
         self.call_details: dict[str, Any] = {"method": method, "path": path, "may_have_been_applied": True}
         self._plain: list[bytes] = []
         self._plain_size = 0
         self._at_end = False
+        self._not_understood = ""
+        self._has_event = False
         self._validator = validator_for(ChatCompletionChunk)
         self.done: bool = False
         self.accumulator: CompletionAccumulator = CompletionAccumulator()
@@ -120,13 +156,22 @@ class ChatStreamDecoder:
             SekhaServerError: The stream carries an error; nothing after it is decoded.
             SekhaDecodeError: An event is not a chunk, or too long.
         """
-        if self._events is None:
+        if not self._has_event and len(self._start) < BODY_LIMIT:
+            self._start = (self._start + data)[:BODY_LIMIT]
+        if self._kind is None:
             self._plain.append(data)
-            self._plain_size += len(data)
-            if self._plain_size > self._limit:
-                raise self._decode_error(f"it is longer than {self._limit} bytes", b"")
-            return iter(())
-        return self._decode_events(self._events.feed(data))
+            self._kind = body_kind(b"".join(self._plain), events=self._says_events)
+            if self._kind == "events":
+                data = b"".join(self._plain)
+                self._plain = []
+        elif self._kind == "plain":
+            self._plain.append(data)
+        if self._kind == "events":
+            return self._decode_events(self._events.feed(data))
+        self._plain_size += len(data)
+        if self._plain_size > self._limit:
+            raise self._decode_error(f"it is longer than {self._limit} bytes", b"")
+        return iter(())
 
     def finish(self) -> Iterator[ChatCompletionChunk]:
         """Yield the chunks that were not complete when the bytes ended.
@@ -134,12 +179,15 @@ class ChatStreamDecoder:
         Raises:
             SekhaStreamError: The response is truncated; its ``text`` is what had arrived.
         """
-        if self._events is None:
+        if self._kind == "plain" or (self._kind is None and not self._says_events):
             yield from self._decode_plain_completion(b"".join(self._plain))
         else:
             self._at_end = True
+            yield from self._decode_events(self._events.feed(b"".join(self._plain)))
             yield from self._decode_events(self._events.finish())
             if not self.is_complete:
+                if not self._has_event and body_kind(self._start, events=False) == "plain":
+                    raise self._decode_error("neither events nor JSON", self._start, show=True)
                 raise self.truncated_error("the stream ended without [DONE] and without a finish_reason")
         self.done = True
 
@@ -156,6 +204,7 @@ class ChatStreamDecoder:
     def _decode_events(self, events: Iterable[Event]) -> Iterator[ChatCompletionChunk]:
         try:
             for event in events:
+                self._has_event = True
                 chunk = self._decode_event(event)
                 if chunk is not None:
                     yield chunk
@@ -165,77 +214,99 @@ class ChatStreamDecoder:
             raise self._decode_error(str(error), b"") from None
 
     def _decode_event(self, event: Event) -> ChatCompletionChunk | None:
-        if event.name == "error":
-            raise self._server_error(event.data)
-        if event.name == "ping":
-            return None
+        if event.name:
+            name = event.name.strip().lower()
+            if name in _KEEP_ALIVES:
+                return None
+            if any(word in name for word in _FAILURES):
+                raise self._server_error(event.data)
         try:
             chunk: ChatCompletionChunk = self._validator.validate_json(event.data, strict=True)
         except ValidationError:  # rare: most chunks are valid as they are
             return self._decode_leniently(event)
-        if get(chunk, "error") is not None:
+        if not chunk["choices"] and chunk.get("usage") is None and has_error(chunk):
             raise self._server_error(event.data)
         if chunk.get("usage") is not None:
             chunk = cast("ChatCompletionChunk", add_usage(cast("dict[str, Any]", chunk)))
+        return self._accept(chunk)
+
+    def _accept(self, chunk: ChatCompletionChunk) -> ChatCompletionChunk:
         self.accumulator.add(chunk)
+        failure = find_failure(cast("Mapping[str, Any]", chunk))
+        if failure is not None:
+            raise self._server_error(json.dumps(failure))
         return chunk
 
     def _decode_leniently(self, event: Event) -> ChatCompletionChunk | None:
         text = event.data.strip()
-        if not text:
+        if not text or text == "null":
             return None
-        if text == "[DONE]":
+        if text.strip('"').upper() == "[DONE]":
+            if self._not_understood and not self.accumulator.has_finish_reason:
+                problem = "an event is no chunk, and no finish_reason came"
+                raise self._decode_error(problem, self._not_understood.encode(), show=True)
             self.done = True
             return None
         try:
             data: object = from_json(event.data)
         except ValueError:
+            if event.name and not self._at_end:
+                self._not_understood = self._not_understood or event.data
+                return None
             if self._at_end and self.is_complete:
                 return None  # the content is complete, and the truncated event would have added nothing to it
             if self._at_end:
                 raise self.truncated_error("the stream was cut in the middle of an event") from None
-            raise self._decode_error("an event is no JSON", event.data.encode()) from None
-        if get(data, "error") is not None:
-            raise self._server_error(event.data)
+            raise self._decode_error("an event is no JSON", event.data.encode(), show=True) from None
+        found = as_object(data)
+        if found is not None and not found.get("choices") and found.get("usage") is None:
+            if str(found.get("type")).lower() in _KEEP_ALIVES:
+                return None
+            if has_error(found):
+                raise self._server_error(event.data)
+            if not _CHUNK_KEYS.issuperset(found):
+                self._not_understood = self._not_understood or event.data
         return self._validate(normalize_chunk(data), event.data)
 
     def _validate(self, data: object, source: str) -> ChatCompletionChunk:
         try:
             chunk: ChatCompletionChunk = self._validator.validate_python(data, strict=True)
         except ValidationError as error:
+            failure = find_failure(as_object(data) or {})
+            if failure is not None:
+                raise self._server_error(json.dumps(failure)) from None
             first = cast("Mapping[str, Any]", error.errors(include_url=False, include_context=False)[0])
             path = format_path(error_path(first, data)).replace("the request", "a chunk")
             raise self._decode_error(f"{path}: {first['msg']}", source.encode()) from None
-        self.accumulator.add(chunk)
-        return chunk
+        return self._accept(chunk)
 
     def _decode_plain_completion(self, body: bytes) -> Iterator[ChatCompletionChunk]:
+        body = body.removeprefix(_BOM)
         try:
             data: object = from_json(body)
         except ValueError:
-            raise self._decode_error("neither events nor JSON", body) from None
-        if get(data, "error") is not None:
+            raise self._decode_error("neither events nor JSON", body, show=True) from None
+        if not get(data, "choices") and has_error(data):
             raise self._server_error(body.decode("utf-8", "replace"))
         chunks = completion_to_chunks(data)
         if chunks is None:
-            raise self._decode_error("it is no chat completion", body)
+            failure = find_failure(as_object(data) or {})
+            if failure is not None:
+                raise self._server_error(json.dumps(failure))
+            raise self._decode_error("it is no chat completion", body, show=True)
         for chunk in chunks:
-            yield self._validate(chunk, "")
+            yield self._validate(normalize_chunk(chunk), "")
 
     def _server_error(self, body: str) -> SekhaError:
         self.done = True
-        error = error_from_response(
-            self.call_details["method"],
-            self.call_details["path"],
-            200,
-            {"content-type": "application/json"},
-            body.encode(),
-            cls=SekhaServerError,
-        )
+        error = error_in_success(self.call_details["method"], self.call_details["path"], {}, body.encode())
         error.may_have_been_applied = True
+        error.text = self.accumulator.text
         return error
 
-    def _decode_error(self, problem: str, body: bytes) -> SekhaDecodeError:
+    def _decode_error(self, problem: str, body: bytes, *, show: bool = False) -> SekhaDecodeError:
         self.done = True
         text = body.decode("utf-8", "replace")[:BODY_LIMIT]
+        if show and text.strip():
+            problem = f"{problem}: {truncate(describe_body(text), _MAX_SHOWN)}"
         return SekhaDecodeError(f"the stream cannot be read: {problem}", body=text, **self.call_details)

@@ -58,6 +58,7 @@ MODEL: Final = {"waits_for_model": True}
 WRITES: Final = {"outcome_matters": True}
 GENERATES: Final = {**WRITES, **MODEL}
 STORES: Final = {**GENERATES, "uses_write_slot": True}
+AT_ONCE: Final = {"sent_at_once": True}
 
 _ROWS: list[Endpoint[Any]] = []
 _UNHEALTHY = frozenset({500, 502, 503, 504})
@@ -139,7 +140,7 @@ PRUNE_DRY_RUN = _rest("prune_dry_run", "POST /api/v1/prune/dry-run", ONCE, _PRUN
 PRUNE_EXECUTE = _rest("prune_execute", "POST /api/v1/prune/execute", YES, _NOTHING, **WRITES)
 SUGGEST_LABELS = _rest("suggest_labels", "POST /api/v1/labels/suggest", ONCE, _LABELS, **MODEL)
 REBUILD_EMBEDDINGS = _rest("rebuild_embeddings", "POST /api/v1/rebuild-embeddings", YES, _NOTHING)
-CONTROLLER_HEALTH = _rest("health", "GET /health", YES, _CONTROLLER_HEALTH)
+CONTROLLER_HEALTH = _rest("health", "GET /health", YES, _CONTROLLER_HEALTH, **AT_ONCE)
 CONTROLLER_METRICS = _rest("metrics", "GET /metrics", YES, _METRICS)
 
 # ---- its MCP tools ---------------------------------------------------------------------------------------------------
@@ -157,7 +158,7 @@ MEMORY_STATS = _tool("memory_stats", YES, _STATS)
 COMPLETE = _bridge("complete", "POST /v1/chat/completions", NO, _COMPLETION, **GENERATES)
 STREAM_COMPLETE = _bridge("stream_complete", "POST /v1/chat/completions", NO, _COMPLETION, **GENERATES)
 EMBED = _bridge("embed", "POST /embed", YES, _EMBEDDING)
-BRIDGE_HEALTH = _bridge("health", "GET /health", YES, _BRIDGE_HEALTH)
+BRIDGE_HEALTH = _bridge("health", "GET /health", YES, _BRIDGE_HEALTH, **AT_ONCE)
 MODELS = _bridge("models", "GET /api/v1/models", YES, _MODELS)
 TASKS = _bridge("tasks", "GET /api/v1/tasks", YES, _TASKS)
 ROUTE = _bridge("route", "POST /api/v1/route", YES, _ROUTE)

@@ -11,9 +11,10 @@ from urllib.parse import quote, urlencode
 
 from pydantic_core import SchemaValidator, ValidationError, from_json
 
-from sekha._api.error_response import error_from_response
+from sekha._api.error_response import error_from_response, error_in_success, has_error
 from sekha._api.schemas import validator_for
 from sekha._api.validation import error_path, format_path
+from sekha._utils.json_access import as_object, get
 from sekha.errors import BODY_LIMIT, SekhaAPIError, SekhaDecodeError
 
 T = TypeVar("T")
@@ -38,12 +39,24 @@ class RetryIfUnknown(Enum):
 # Responses
 
 
+_KEYS_OF_ERRORS_TOO = frozenset({"created", "id", "model", "object", "status"})
+"""Keys that an error may share with a result."""
+
+
 class Response(NamedTuple):
-    """A response of a server: status, headers with names in lower case, and the whole body."""
+    """A response of a server.
+
+    Attributes:
+        status: HTTP status.
+        headers: Response headers, names in lower case.
+        body: The whole body, or what could be read of it.
+        problem: Why it is not whole, if it is not.
+    """
 
     status: int
     headers: Mapping[str, str]
     body: bytes
+    problem: str = ""
 
     @property
     def text(self) -> str:
@@ -102,13 +115,18 @@ class ResponseParser(Generic[T]):
         """Return the result that a response of an endpoint carries.
 
         Raises:
-            SekhaAPIError: The server refused or failed.
+            SekhaAPIError: The server refused or failed, or answered 2xx with an error.
             SekhaDecodeError: The response does not have the documented shape.
         """
         if not (200 <= response.status < 300 or response.status in self._ok_statuses):
             raise self._error(response, endpoint)
-        if self._schema is None:
-            return cast(T, None)
+        if self._schema in (None, str):  # any body would do
+            if self._is_error(response):
+                raise _error_in_success(response, endpoint)
+            if self._schema is None:
+                return cast(T, None)
+            if response.problem:
+                raise _decode_error(response, endpoint, response.problem)
         data: Any = None
         try:
             if self._normalize is None:
@@ -116,6 +134,8 @@ class ResponseParser(Generic[T]):
             data = self._normalize(response)
             return cast(T, self.validator.validate_python(data, strict=True))
         except ValidationError as error:
+            if self._is_error(response):
+                raise _error_in_success(response, endpoint) from None
             first = cast("Mapping[str, Any]", error.errors(include_url=False, include_context=False)[0])
             if first["type"] == "json_invalid":
                 problem = "the answer is no JSON"
@@ -127,16 +147,37 @@ class ResponseParser(Generic[T]):
         except (ValueError, TypeError, KeyError, AttributeError, IndexError, RecursionError) as error:
             if isinstance(error, SekhaAPIError):
                 raise
+            if self._is_error(response):
+                raise _error_in_success(response, endpoint) from None
             raise _decode_error(response, endpoint, "the answer is no JSON, or of another shape") from None
+
+    def _is_error(self, response: Response) -> bool:
+        """Return whether a 2xx response is an error by its body, which has nothing of the result."""
+        if response.body.lstrip()[:1] != b"{":
+            return False
+        try:
+            data = as_object(response.json()) or {}
+        except ValueError:
+            return False
+        required: frozenset[str] = getattr(self._schema, "__required_keys__", _KEYS_OF_ERRORS_TOO)
+        result_keys = required - _KEYS_OF_ERRORS_TOO
+        return any(  # a tool has an envelope around its result
+            has_error(found, certain=self._schema in (None, str)) and not result_keys & set(found)
+            for found in (data, as_object(get(data, "data")) or {})
+        )
 
     def _error(self, response: Response, endpoint: Endpoint[Any]) -> SekhaAPIError:
         details = (endpoint.method, endpoint.path, response.status, response.headers, response.body)
-        error = error_from_response(*details)
+        error = error_from_response(*details, problem=response.problem)
         override = self._map_error(response.status, error.message) if self._map_error is not None else ErrorOverride()
         if override.cls is not None or override.hint:
-            error = error_from_response(*details, cls=override.cls, hint=override.hint)
+            error = error_from_response(*details, cls=override.cls, hint=override.hint, problem=response.problem)
             error._retryable = override.retryable
         return error
+
+
+def _error_in_success(response: Response, endpoint: Endpoint[Any]) -> SekhaAPIError:
+    return error_in_success(endpoint.method, endpoint.path, response.headers, response.body, status=response.status)
 
 
 def _decode_error(response: Response, endpoint: Endpoint[Any], problem: str) -> SekhaDecodeError:
@@ -167,6 +208,8 @@ class Endpoint(Generic[T]):
         outcome_matters: Whether it changes something, so that an unknown outcome is reported.
         waits_for_model: Whether a model or an embedder works before the response, so that it may take long.
         uses_write_slot: Whether it stores messages; controllers support only a few of these at a time.
+        sent_at_once: Whether it waits neither for the rate limit, which counts it, nor for a connection that is free:
+            it asks how a server is, and not how busy this client is.
     """
 
     name: str
@@ -178,6 +221,7 @@ class Endpoint(Generic[T]):
     outcome_matters: bool = False
     waits_for_model: bool = False
     uses_write_slot: bool = False
+    sent_at_once: bool = False
 
     def request(
         self,

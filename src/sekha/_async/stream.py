@@ -14,52 +14,20 @@ from sekha._api.chat_stream import ChatStreamDecoder, chunk_text
 from sekha._concurrency.clock import Clock
 from sekha._concurrency.misuse import AsyncIterationGuard
 from sekha._concurrency.primitives import async_move_on_after
-from sekha._http.decompression import Decompressor, is_compressed
-from sekha._http.error_mapping import network_errors
-from sekha._http.models import AsyncHTTPResponse
+from sekha._http.error_mapping import is_timeout, name_proxy, network_errors
+from sekha._http.models import AsyncHTTPResponse, shorter_timeout
 from sekha._transport.options import TIMER_TOLERANCE, CallOptions, deadline_message
 from sekha._utils.public import exported_from_sekha
 from sekha._utils.redaction import Secret, redact
-from sekha.errors import SekhaClosedError, SekhaError, SekhaTimeoutError
+from sekha.errors import SekhaClosedError, SekhaDecodeError, SekhaError, SekhaTimeoutError
 from sekha.types import ChatCompletion, ChatCompletionChunk
+
+from .body import close_quietly, iter_decoded
 
 _DRAIN_TIMEOUT = 0.05
 """Seconds to wait for the end of a response after ``[DONE]``; a new connection would take about as long."""
-
-
-async def close_quietly(response: AsyncHTTPResponse) -> None:
-    """Close a response, read or not; an error of its connection no longer matters."""
-    try:
-        await response.aclose()
-    except network_errors():  # evaluated only where there is an error, and not in each call
-        pass
-
-
-def iter_decoded(response: AsyncHTTPResponse) -> AsyncIterator[bytes]:
-    """Iterate over the content of a response; if it was compressed, in chunks of a bounded size."""
-    encoding = response.headers.get("content-encoding", "")
-    chunks = response.iter_raw()
-    return AsyncDecompressed(chunks, Decompressor(encoding, response.status)) if is_compressed(encoding) else chunks
-
-
-class AsyncDecompressed(AsyncIterator[bytes]):
-    """Decompressed chunks. It is not a generator: event loops warn of one that is left in its middle.
-
-    Args:
-        chunks: The compressed chunks.
-        decompressor: What decompresses them.
-    """
-
-    def __init__(self, chunks: AsyncIterator[bytes], decompressor: Decompressor) -> None:
-        self._chunks = chunks
-        self._decompressor = decompressor
-        self._decompressed: Iterable[bytes] = iter(())
-
-    async def __anext__(self) -> bytes:
-        while True:
-            for chunk in self._decompressed:
-                return chunk
-            self._decompressed = self._decompressor.feed(await self._chunks.__anext__())
+_USAGE_TIMEOUT = 2.0
+"""Seconds to wait for ``[DONE]`` or the end after the finish reason; the usage may come in between."""
 
 
 @exported_from_sekha
@@ -69,10 +37,10 @@ class AsyncStream(AsyncIterationGuard):
     Use it as a context manager where you may stop before its end, so that the connection is free at once.
 
     Raises:
-        SekhaStreamError: While iterating: the stream was cut; what had arrived is in its ``text``.
+        SekhaStreamError: While iterating: the stream was cut. What had arrived is in ``text``, as in all these errors.
         SekhaServerError: While iterating: the stream carried an error.
         SekhaDecodeError: While iterating: an event is no chunk.
-        SekhaTimeoutError: While iterating: the deadline passed.
+        SekhaTimeoutError: While iterating: nothing arrived for longer than the timeout, or the deadline passed.
 
     Example:
         ```python
@@ -89,12 +57,18 @@ class AsyncStream(AsyncIterationGuard):
         options: CallOptions,
         clock: Clock,
         secrets: Iterable[Secret],
+        read_timeout: float | None,
+        proxy: str | None = None,
     ) -> None:
         self._response = response
         self._decoder = decoder
         self._options = options
         self._clock = clock
         self._secrets = tuple(secrets)
+        self._read_timeout = read_timeout
+        self._ends_at: float | None = None  # when no more is waited for, because the content is complete
+        self._interrupted = False
+        self._proxy = proxy
         self._body = iter_decoded(response)
         self._decoded: Iterable[ChatCompletionChunk] = iter(())  # chunks that have arrived and were not returned yet
         self._error: SekhaError | None = None
@@ -119,6 +93,10 @@ class AsyncStream(AsyncIterationGuard):
                 else:
                     await self._read_more()
         except SekhaError as error:
+            error.text = self._decoder.accumulator.text
+            if isinstance(error, SekhaDecodeError):  # also that of a body that cannot be decompressed
+                vars(error).update(self._decoder.call_details)
+            name_proxy(error, self._proxy)
             self._error = redact(error, self._secrets, outer_exception)
             await self.aclose()
             raise self._error from error.__cause__
@@ -138,17 +116,19 @@ class AsyncStream(AsyncIterationGuard):
     async def _read_more(self) -> None:
         """Read and decode the next bytes.
 
-        The body may end in four ways:
+        The body may end in six ways:
 
         1. It ends: the decoder knows whether it is complete.
-        2. The connection breaks after the content was complete: that is a normal end.
+        2. The connection breaks, or nothing comes any more, after the content was complete: that is a normal end.
         3. The connection breaks earlier, or the deadline passes: that is an error.
-        4. Another task or thread closes the stream: that is an error too, and not one of the server.
+        4. Nothing comes for longer than the timeout: that is an error.
+        5. Another task or thread closes the stream: that is an error too, and not one of the server.
+        6. A read was cancelled, and httpx cannot resume it: the same.
         """
-        left = self._time_left()
+        seconds = self._seconds_to_wait()
         try:
-            if left is None or left > 0:
-                with async_move_on_after(left):
+            if not self._interrupted and (seconds is None or seconds > 0):
+                with async_move_on_after(seconds):
                     data = await self._body.__anext__()
                     self._decoded = self._decoder.feed(data)
                     return
@@ -159,13 +139,38 @@ class AsyncStream(AsyncIterationGuard):
             if self._closed:
                 raise SekhaClosedError("the stream was closed before its end") from error
             left = self._time_left()
-            if left is None or left > TIMER_TOLERANCE:
-                if not self._decoder.is_complete:
-                    problem = f"the connection broke: {str(error) or type(error).__name__}"
-                    raise self._decoder.truncated_error(problem) from error
-                self._decoded = self._decoder.finish()
-                return
-        raise SekhaTimeoutError(deadline_message(self._options), sent=True, **self._decoder.call_details)
+            if not self._decoder.is_complete and (left is None or left > TIMER_TOLERANCE):
+                raise self._failure(error) from error
+        except SekhaError:
+            raise
+        except BaseException:
+            self._interrupted = not self._response.resumable
+            raise
+        if self._decoder.is_complete:
+            self._decoded = self._decoder.finish()
+        elif self._interrupted:
+            raise self._decoder.truncated_error("a read was cancelled, and with httpx a stream cannot be resumed then")
+        else:
+            raise SekhaTimeoutError(deadline_message(self._options), sent=True, **self._decoder.call_details)
+
+    def _failure(self, error: BaseException) -> SekhaError:
+        """Return the error for a connection that broke, or on which nothing came."""
+        if is_timeout(error) and self._read_timeout is not None:
+            size = len(self._decoder.accumulator.text)
+            problem = f"nothing arrived for {self._read_timeout:g} s, the timeout (after {size} characters)"
+            return SekhaTimeoutError(f"the stream stalled: {problem}", sent=True, **self._decoder.call_details)
+        return self._decoder.truncated_error(f"the connection broke: {str(error) or type(error).__name__}")
+
+    def _seconds_to_wait(self) -> float | None:
+        """Return the seconds until the deadline, or until a stream that is complete need not be waited for."""
+        left = self._time_left()
+        if not self._decoder.is_complete:
+            return left
+        now = self._clock.now()
+        if self._ends_at is None:
+            self._ends_at = now + _USAGE_TIMEOUT
+            self._response.limit_read_until(self._ends_at)
+        return shorter_timeout(self._ends_at - now, left)
 
     def _time_left(self) -> float | None:
         return self._options.time_left(self._clock.now())

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from typing_extensions import Self
 
 from sekha._api.arguments import PromptRequest
-from sekha._api.compat.health import health_from_error
-from sekha._api.endpoints import MEMORY_STATS
+from sekha._api.compat.health import NO_FOLDER, add_key_check, health_from_error
+from sekha._api.endpoints import LIST_CONVERSATIONS, MEMORY_STATS
 from sekha._api.filters import parse_filters
 from sekha._api.prompts import prompt_with_context, prompt_with_results
 from sekha._api.validation import validate
@@ -25,6 +26,9 @@ from .mcp import AsyncMCPClient
 from .stream import AsyncStream
 
 HEALTH_TIMEOUT = 5.0
+
+_CHECK_KEY = replace(LIST_CONVERSATIONS, sent_at_once=True)
+_CHECK_TOOLS = replace(MEMORY_STATS, sent_at_once=True)
 
 
 class AsyncWorkflows(AsyncMisuseGuard):
@@ -286,12 +290,15 @@ class AsyncWorkflows(AsyncMisuseGuard):
     async def health_check(self) -> dict[str, ServiceHealth]:
         """How the three services are, asked side by side, once each and for at most 5 seconds.
 
-        ``GET /health`` of the controller and of the bridge, and ``POST /mcp/tools/memory_stats``.
+        ``GET /health`` of the controller and of the bridge, ``GET /api/v1/conversations?page=1&page_size=1`` with the
+        key, and ``POST /mcp/tools/memory_stats`` of a folder that does not exist. None of them waits for the rate
+        limit, which counts them, or for a free connection.
 
         Returns:
             ``controller``, ``bridge`` and ``mcp``, each with ``status`` (``healthy``, ``degraded``, ``unhealthy``,
-            ``unreachable``, ``unauthorized`` or ``not_configured``), ``checks``, and ``error`` where there is one.
-            It never raises.
+            ``unreachable``, ``unauthorized``, ``not_configured``, or ``unknown`` where this client could not ask),
+            ``checks``, and ``error`` where there is one. It never raises. A controller 0.1 accepts any key but for
+            its MCP tools.
 
         Example:
             ```python
@@ -307,19 +314,28 @@ class AsyncWorkflows(AsyncMisuseGuard):
             self.mcp.with_options(**once),
         )
 
-        async def mcp_health() -> ServiceHealth:
-            await mcp._transport.send(MEMORY_STATS.request({}))
+        async def check_key() -> ServiceHealth:
+            await controller._transport.send(_CHECK_KEY.request(query={"page": 1, "page_size": 1}))
             return ServiceHealth(status="healthy", checks={})
 
-        def without_errors(call: AsyncCall[[], ServiceHealth]) -> AsyncCall[[], ServiceHealth]:
+        async def check_tools() -> ServiceHealth:
+            await mcp._transport.send(_CHECK_TOOLS.request({"folder": NO_FOLDER}))
+            return ServiceHealth(status="healthy", checks={})
+
+        def without_errors(service: str, call: AsyncCall[[], ServiceHealth]) -> AsyncCall[[], ServiceHealth]:
             async def ask() -> ServiceHealth:
                 try:
                     return await call()
-                except SekhaError as error:
-                    return health_from_error(error)
+                except Exception as error:  # also one of a client of the user
+                    return health_from_error(error, service)
 
             return ask
 
-        services = {"controller": controller.health, "bridge": bridge.health, "mcp": mcp_health}
-        results = await async_gather([without_errors(call) for call in services.values()], len(services))
-        return dict(zip(services, results))
+        calls = [
+            without_errors("controller", controller.health),
+            without_errors("controller", check_key),
+            without_errors("bridge", bridge.health),
+            without_errors("mcp", check_tools),
+        ]
+        health, key_check, of_bridge, of_mcp = await async_gather(calls, len(calls))
+        return {"controller": add_key_check(health, key_check), "bridge": of_bridge, "mcp": of_mcp}

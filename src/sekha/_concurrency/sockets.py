@@ -61,9 +61,39 @@ def wait_for(readers: Sequence[socket.socket], writers: Sequence[socket.socket],
     return bool(poll.poll(None if seconds is None else math.ceil(seconds * 1000)))
 
 
-def is_readable(sock: socket.socket) -> bool:
-    """Return whether there are bytes to read, or the connection is closed."""
-    return sock.fileno() < 0 or wait_for([sock], (), 0)
+class ReadWatch:
+    """Tells when a socket can be read; prepared once, since every call asks.
+
+    Args:
+        sock: The socket.
+    """
+
+    def __init__(self, sock: socket.socket) -> None:
+        self.sock = sock
+        self._poll = select.poll() if hasattr(select, "poll") else None  # Windows has none
+        if self._poll is not None:
+            self._poll.register(sock, select.POLLIN)
+
+    def wait(self, seconds: float | None) -> bool:
+        """Wait until there are bytes to read, or the connection is closed; return False if the time was over first."""
+        if self.sock.fileno() < 0:
+            return True
+        if self._poll is None:
+            return wait_for([self.sock], (), seconds)
+        return bool(self._poll.poll(None if seconds is None else math.ceil(seconds * 1000)))
+
+
+async def async_wait_readable(watch: ReadWatch, seconds: float | None) -> bool:
+    """Wait until a socket can be read, or is closed; return False if the time was over first."""
+    with async_move_on_after(seconds):
+        await _ready(anyio.wait_readable, watch.sock)
+        return True
+    return False
+
+
+def wait_readable(watch: ReadWatch, seconds: float | None) -> bool:
+    """Do the same in blocking code."""
+    return watch.wait(seconds)
 
 
 def is_writable(sock: socket.socket) -> bool:

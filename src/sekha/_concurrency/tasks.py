@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextvars
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from functools import partial
 from typing import Callable as TypingCallable
 from typing import TypeVar
 
@@ -46,7 +47,7 @@ def gather(calls: Sequence[Callable[[], T]], limit: int) -> list[T]:
         return [call() for call in calls]
     pool = ThreadPoolExecutor(min(limit, len(calls)), thread_name_prefix="sekha")
     try:
-        futures = [pool.submit(contextvars.copy_context().run, call) for call in calls]
+        futures = [_submit(pool, call) for call in calls]
         done, _ = wait(futures, return_when=FIRST_EXCEPTION)
         for future in futures:
             if future in done:
@@ -102,7 +103,7 @@ def for_each(items: Iterator[T], work: Callable[[T], None], limit: int, stop: Ca
     with ThreadPoolExecutor(limit, thread_name_prefix="sekha") as pool:
         try:
             for item in items:
-                started.add(pool.submit(contextvars.copy_context().run, work, item))
+                started.add(_submit(pool, partial(work, item)))
                 if len(started) == limit:
                     done, started = wait(started, return_when=FIRST_COMPLETED)
                     for future in done:
@@ -112,6 +113,21 @@ def for_each(items: Iterator[T], work: Callable[[T], None], limit: int, stop: Ca
         except BaseException:
             stop()
             raise
+
+
+def _submit(pool: ThreadPoolExecutor, call: Callable[[], T]) -> Future[T]:
+    """Start a call in a thread; while Python is exiting it starts none, and the call is made here."""
+    try:
+        return pool.submit(contextvars.copy_context().run, call)
+    except RuntimeError as error:
+        if "interpreter shutdown" not in str(error):
+            raise
+    future: Future[T] = Future()
+    try:
+        future.set_result(call())
+    except Exception as error:
+        future.set_exception(error)
+    return future
 
 
 class _End:

@@ -9,13 +9,16 @@ from functools import cache
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
-from sekha._http.models import HTTPRequest
-from sekha.errors import SekhaClosedError, SekhaConnectionError, SekhaTimeoutError
+from sekha._http.models import HTTPRequest, OtherProtocolError
+from sekha.errors import SekhaAPIError, SekhaClosedError, SekhaConnectionError, SekhaError, SekhaTimeoutError
 
 ErrorClasses = tuple[type[Exception], ...]
 
 _CERTIFICATE_ALERTS = ("CERTIFICATE", "ALERT_UNKNOWN_CA", "ALERT_ACCESS_DENIED", "ALERT_HANDSHAKE_FAILURE")
 """Words of OpenSSL for alerts of TLS about the certificate of the client, or that there is none."""
+
+_FINAL_SOCKS_REPLIES = ("Invalid username", "Requested", "not allowed", "not supported", "not SOCKS5")
+"""Words of httpcore, and of our adapter, for a SOCKS proxy that will say the same again."""
 
 
 class _Classes(NamedTuple):
@@ -28,12 +31,14 @@ class _Classes(NamedTuple):
         not_sent: The server cannot have seen the request.
         connect: There was no connection.
         timeouts: Timeouts, with the phase that each ended.
+        proxy: A proxy refused, or did not reach the server.
     """
 
     network: ErrorClasses = (OSError,)
     not_sent: ErrorClasses = ()
     connect: ErrorClasses = ()
     timeouts: tuple[tuple[type[Exception], str], ...] = ()
+    proxy: ErrorClasses = ()
 
 
 @cache
@@ -70,6 +75,7 @@ def _classes(httpx_is_loaded: bool, httpcore_is_loaded: bool) -> _Classes:
                 (httpcore.ReadTimeout, "waiting for the answer"),
                 (httpcore.TimeoutException, "waiting"),
             ),
+            proxy=(httpcore.ProxyError,),
         )
     if not httpx_is_loaded:
         return found
@@ -97,6 +103,7 @@ def _classes(httpx_is_loaded: bool, httpcore_is_loaded: bool) -> _Classes:
             (httpx.ReadTimeout, "waiting for the answer"),
             (httpx.TimeoutException, "waiting"),
         ),
+        proxy=(*found.proxy, httpx.ProxyError),
     )
 
 
@@ -107,6 +114,12 @@ def _loaded_classes() -> _Classes:
 def network_errors() -> ErrorClasses:
     """Return the classes of errors that the network may raise, at every stage of an exchange."""
     return _loaded_classes().network
+
+
+def is_timeout(error: BaseException) -> bool:
+    """Return whether a timeout of ours ended a wait; the system has timeouts of its own, which have a number."""
+    timeouts = tuple(cls for cls, _ in _loaded_classes().timeouts)
+    return isinstance(error, timeouts) or (isinstance(error, TimeoutError) and error.errno is None)
 
 
 class map_network_errors:
@@ -132,38 +145,85 @@ class map_network_errors:
             return
         if isinstance(error, network_errors()):
             raise connection_error(error, self._request, self._path) from error
-        if isinstance(error, RuntimeError) and "closed" in str(error) and "client" in str(error):
+        if not isinstance(error, RuntimeError):
+            return
+        if "closed" in str(error) and "client" in str(error):
             raise SekhaClosedError(
                 "the HTTP client was closed", method=self._request.method, path=self._path
             ) from error
+        if "interpreter shutdown" in str(error):  # no thread can be started, such as for looking up a name
+            raise _exit_error(self._request, self._path) from error
 
 
 def connection_error(error: Exception, request: HTTPRequest, path: str) -> SekhaConnectionError:
     """Return the error for a call without a response; ``sent`` is False if the server cannot have seen the request."""
     classes, phase = _loaded_classes(), request.phase
-    host = urlsplit(request.base_url).netloc
+    server = urlsplit(request.base_url).netloc
+    if request.proxy is not None:
+        server = f"{server} through the proxy {request.proxy}"
     refused_by_tls = any(_is_certificate_alert(one) for one in _causes(error))
-    sent = request.may_have_been_sent and not isinstance(error, classes.not_sent) and not refused_by_tls
+    is_unread = refused_by_tls or isinstance(error, (*classes.not_sent, OtherProtocolError))
+    sent = request.may_have_been_sent and not is_unread
     reason = next(filter(None, (str(one).strip() for one in _causes(error))), type(error).__name__)
     timed_out: str | None = phase if isinstance(error, TimeoutError) and error.errno is None else None
     timed_out = next((name for timeout, name in classes.timeouts if isinstance(error, timeout)), timed_out)
     cls: type[SekhaConnectionError] = SekhaConnectionError
     if timed_out is not None:
         cls = SekhaTimeoutError
-        reason = f"timeout while {timed_out}"
-    elif phase == "connecting" or isinstance(error, classes.connect) or refused_by_tls:
+        reason = f"timeout while {phase or timed_out}"
+    elif isinstance(error, classes.proxy):
+        reason = f"the proxy answered {reason}"
+    elif phase == "connecting" or isinstance(error, (*classes.connect, OtherProtocolError)) or refused_by_tls:
         reason = f"cannot connect: {reason}"
-    found = cls(f"{host}: {reason}", method=request.method, path=path, sent=sent)
-    if refused_by_tls or _is_certificate_error(error):
-        found._retryable = False  # a retry gets the same certificate, and sends the same
+    found = cls(f"{server}: {reason}", method=request.method, path=path, sent=sent)
+    is_final = refused_by_tls or any(_is_final(one) for one in _causes(error))
+    if is_final or (isinstance(error, classes.proxy) and not _may_pass_later(str(error))):
+        found._retryable = False  # a retry gets the same certificate, the same protocol, or the same refusal
+    if timed_out is not None and (phase or timed_out) == "waiting for a free connection":
+        found._asked = False
     return found
 
 
-def _is_certificate_error(error: BaseException) -> bool:
-    return any(
-        isinstance(one, ssl.SSLCertVerificationError) or "CERTIFICATE_VERIFY_FAILED" in str(one)
-        for one in _causes(error)
+def _exit_error(request: HTTPRequest, path: str) -> SekhaConnectionError:
+    """Return the error for a call that Python cannot make any more, since it is about to exit."""
+    host, sent = urlsplit(request.base_url).netloc, request.phase in ("sending", "waiting for the answer")
+    found = SekhaConnectionError(
+        f"{host}: cannot connect: Python is exiting and starts no threads", method=request.method, path=path, sent=sent
     )
+    found._retryable, found._asked = False, sent
+    return found
+
+
+def name_proxy(error: SekhaError, proxy: str | None) -> None:
+    """Add to an error that there is a proxy, where the error may be that of the proxy and does not say so.
+
+    Args:
+        error: A connection error, or the error for a response that is no JSON: pages are not Sekha's.
+        proxy: The proxy in the words of errors; None if there is none.
+    """
+    from_proxy = isinstance(error, SekhaConnectionError) or (
+        isinstance(error, SekhaAPIError) and error.sent and (error.body or "").lstrip()[:1] not in ("{", "[")
+    )
+    if proxy is not None and from_proxy and "through the proxy" not in error.message:
+        error.message = f"{error.message} (through the proxy {proxy})"
+
+
+def _may_pass_later(answer: str) -> bool:
+    """Return whether a proxy may let the next attempt pass: it did not reach the server this time.
+
+    Every other refusal is final: a password that is sent again and again may lock the account.
+
+    Args:
+        answer: Status and reason of the response to CONNECT, or httpcore's words for an answer of SOCKS.
+    """
+    if answer[:1].isdigit():
+        return answer[:3] in ("500", "502", "503", "504")
+    return not any(words in answer for words in _FINAL_SOCKS_REPLIES)
+
+
+def _is_final(error: BaseException) -> bool:
+    final = (ssl.SSLCertVerificationError, OtherProtocolError)
+    return isinstance(error, final) or "CERTIFICATE_VERIFY_FAILED" in str(error)
 
 
 def _is_certificate_alert(error: BaseException) -> bool:

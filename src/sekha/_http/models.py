@@ -39,6 +39,10 @@ class ProtocolError(OSError):
     """
 
 
+class OtherProtocolError(ProtocolError):
+    """The server has chosen a protocol other than HTTP/1.1, which TLS offered to it."""
+
+
 class Headers:
     """The headers of a request without its length, prepared once for all requests that have the same.
 
@@ -65,7 +69,7 @@ class Headers:
 
 
 class HTTPSettings(NamedTuple):
-    """The settings that connecting depends on."""
+    """The settings that connecting depends on. Which proxy applies to an address is decided by `proxy_for`."""
 
     verify: bool | str | ssl.SSLContext
     cert: str | tuple[str, str] | tuple[str, str, str] | None
@@ -87,7 +91,9 @@ class HTTPRequest:
         content: The body, if there is one.
         timeout: Seconds for each phase, by httpx's names.
         deadline_at: Time of the clock at which the call must end; None for no limit.
-        phase: What our own pool is at with it; None if httpx sends it, which does not report that.
+        phase: What is being done with it; None if a client of the user sends it, which does not report that.
+        proxy: The proxy that it goes through, in the words of errors; None if it goes directly.
+        sent_at_once: Whether it must not wait for a free connection.
     """
 
     method: str
@@ -98,6 +104,8 @@ class HTTPRequest:
     timeout: dict[str, float | None]
     deadline_at: float | None
     phase: Phase | None = None
+    proxy: str | None = None
+    sent_at_once: bool = False
 
     @property
     def content_length(self) -> int | None:
@@ -118,10 +126,12 @@ class AsyncHTTPResponse(Protocol):
     Attributes:
         status: HTTP status.
         headers: Response headers, names in lower case.
+        resumable: Whether reading can go on after a read was cancelled.
     """
 
     status: int
     headers: Mapping[str, str]
+    resumable: bool
 
     def iter_raw(self) -> AsyncIterator[bytes]:
         """Iterate over the body as it arrives, still compressed; may be called once."""
@@ -143,6 +153,7 @@ class HTTPResponse(Protocol):
 
     status: int
     headers: Mapping[str, str]
+    resumable: bool
 
     def iter_raw(self) -> Iterator[bytes]:
         """Iterate over the body as it arrives, still compressed; may be called once."""

@@ -46,6 +46,7 @@ class PoolState(Generic[C]):
     Idle connections are used last in, first out, so that the others can expire; of more than ``max_idle``, those that
     were idle for longest expire at once. Where all slots are taken, callers wait
     in a queue, first come, first served: a slot passes from one caller directly to the next, so nobody overtakes.
+    A caller that must not wait then gets a slot beyond the limit; as many connections are closed on their release.
 
     The life of a slot:
 
@@ -62,7 +63,7 @@ class PoolState(Generic[C]):
     """
 
     def __init__(self, limit: int, keepalive_expiry: float, max_idle: int = MAX_IDLE) -> None:
-        self._free_slots = limit
+        self._free_slots = limit  # below 0: slots beyond the limit
         self._keepalive_expiry = keepalive_expiry
         self._max_idle = max_idle
         self._idle: deque[tuple[float, C]] = deque()  # with the time since when; the longest idle first
@@ -72,11 +73,11 @@ class PoolState(Generic[C]):
         self._closed = False
         self._lock = threading.Lock()  # held for a few steps, never during I/O
 
-    def acquire(self, make_wakeup: Callable[[], AsyncWakeup | Wakeup]) -> Waiter[C]:
+    def acquire(self, make_wakeup: Callable[[], AsyncWakeup | Wakeup] | None) -> Waiter[C]:
         """Ask for a connection. A caller that has to wait waits for ``wakeup``, and then calls `cancel_wait`.
 
         Args:
-            make_wakeup: Makes the event, if the caller has to wait.
+            make_wakeup: Makes the event, if the caller has to wait; None if it must not wait.
 
         Raises:
             SekhaClosedError: The pool is closed.
@@ -87,7 +88,7 @@ class PoolState(Generic[C]):
                 _, connection = self._idle.pop()
                 self._in_use.add(connection)
                 return Waiter(connection, None)
-            if self._free_slots:
+            if self._free_slots > 0 or make_wakeup is None:
                 self._free_slots -= 1
                 return Waiter(None, None)
             waiter: Waiter[C] = Waiter(None, make_wakeup(), len(self._queue))
@@ -124,9 +125,9 @@ class PoolState(Generic[C]):
             self._in_use.add(connection)
 
     def release(self, connection: C, now: float) -> bool:
-        """Give a connection back; return False if it has to be closed, because the pool is."""
+        """Give a connection back; return False if it has to be closed: the pool is, or it is beyond the limit."""
         with self._lock:
-            if self._closed:
+            if self._closed or self._free_slots < 0:
                 return False
             if self._queue:
                 self._assign_next(connection)
@@ -140,7 +141,7 @@ class PoolState(Generic[C]):
         with self._lock:
             if connection is not None:
                 self._in_use.discard(connection)
-            if self._queue:
+            if self._queue and self._free_slots >= 0:
                 self._assign_next(None)
             else:
                 self._free_slots += 1

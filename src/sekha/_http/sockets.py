@@ -12,7 +12,8 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from typing import Any, Final, TypeVar
 
-from sekha._concurrency.sockets import AddressInfo, is_readable, is_writable
+from sekha._concurrency.sockets import AddressInfo, ReadWatch, is_writable
+from sekha._http.tls import require_http11
 
 T = TypeVar("T")
 
@@ -39,6 +40,7 @@ class PlainSocket:
 
     def __init__(self, sock: socket.socket) -> None:
         self.sock = sock
+        self.read_watch = ReadWatch(sock)
 
     def try_read(self) -> bytes | None:
         """Return received bytes, none at their end; None if there is nothing yet.
@@ -66,17 +68,17 @@ class PlainSocket:
         """Return whether there may be something to read although nothing arrives."""
         return False
 
-    def waits_for(self, *, writing: bool) -> tuple[list[socket.socket], list[socket.socket]]:
-        """Return the sockets that have to be readable, or writable, before more can be done."""
-        return [self.sock], [self.sock] if writing else []
+    def must_write(self, *, writing: bool) -> bool:
+        """Return whether the socket has to take bytes before more can be done, or only to have some."""
+        return writing
 
     def is_readable(self) -> bool:
         """Return whether bytes have arrived, or the end of the connection."""
-        return is_readable(self.sock)
+        return self.read_watch.wait(0)
 
     def has_unread_data(self) -> bool:
         """Return whether the server has closed the connection, or sent bytes that nobody has read."""
-        return is_readable(self.sock)
+        return self.read_watch.wait(0)
 
     def shut_down(self) -> None:
         """Interrupt whoever waits for the socket."""
@@ -114,6 +116,7 @@ class TLSSocket(PlainSocket):
             self._call(self._tls.do_handshake)
         except BlockingIOError:
             return False
+        require_http11(self._tls.selected_alpn_protocol())
         return not self._unsent
 
     def try_read(self) -> bytes | None:
@@ -153,13 +156,13 @@ class TLSSocket(PlainSocket):
         """Return whether there may be something to read although nothing arrives."""
         return self._tls.pending() > 0 or self._received.pending > 0
 
-    def waits_for(self, *, writing: bool) -> tuple[list[socket.socket], list[socket.socket]]:
-        """Return the sockets that have to be readable, or writable, before more can be done."""
-        return [self.sock], [self.sock] if self._unsent else []
+    def must_write(self, *, writing: bool) -> bool:
+        """Return whether the socket has to take bytes before more can be done, or only to have some."""
+        return bool(self._unsent)
 
     def has_unread_data(self) -> bool:
         """Return whether the server has closed the connection, or sent bytes that nobody has read."""
-        return is_readable(self.sock) or self.has_buffered_data()
+        return self.is_readable() or self.has_buffered_data()
 
     def _call(self, function: Callable[..., T], *arguments: object) -> T:
         """Call a function of TLS, with the bytes that it needs.
@@ -200,12 +203,17 @@ def keepalive_options(names: Mapping[str, Any], platform: str) -> list[tuple[int
         platform: `sys.platform`.
     """
     macos = 0x10 if platform == "darwin" else None  # Python 3.9 has no name for it there
-    options = [
-        (names["IPPROTO_TCP"], names.get("TCP_KEEPIDLE", names.get("TCP_KEEPALIVE", macos)), _KEEPALIVE_IDLE),
-        (names["IPPROTO_TCP"], names.get("TCP_KEEPINTVL"), _KEEPALIVE_INTERVAL),
-        (names["IPPROTO_TCP"], names.get("TCP_KEEPCNT"), _KEEPALIVE_COUNT),
-    ]
-    return [(names["SOL_SOCKET"], names["SO_KEEPALIVE"], 1), *(each for each in options if each[1] is not None)]
+    values: dict[int | None, int] = {
+        names.get("TCP_KEEPIDLE", names.get("TCP_KEEPALIVE", macos)): _KEEPALIVE_IDLE,
+        names.get("TCP_KEEPINTVL"): _KEEPALIVE_INTERVAL,
+        names.get("TCP_KEEPCNT"): _KEEPALIVE_COUNT,
+    }
+    of_tcp = [(int(names["IPPROTO_TCP"]), option, value) for option, value in values.items() if option is not None]
+    return [(int(names["SOL_SOCKET"]), int(names["SO_KEEPALIVE"]), 1), *of_tcp]
+
+
+KEEPALIVE_OPTIONS: Final = keepalive_options(vars(socket), sys.platform)
+"""The options on this platform, as `socket.setsockopt` takes them."""
 
 
 class ConnectionAttempts:
@@ -255,7 +263,7 @@ class ConnectionAttempts:
         try:
             sock.setblocking(False)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            for option in keepalive_options(vars(socket), sys.platform):
+            for option in KEEPALIVE_OPTIONS:
                 with suppress(OSError):  # an old system may not have them all
                     sock.setsockopt(*option)
             number = sock.connect_ex(address)

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from copy import copy
 from ssl import SSLContext
@@ -20,6 +20,7 @@ from sekha._utils.public import exported_from_sekha
 from sekha._utils.redaction import redact_traceback
 from sekha._utils.sentinel import NOT_GIVEN, NotGiven
 from sekha.config import SekhaConfig
+from sekha.config._models import StrPath
 from sekha.config._resolve import missing_message, resolve_config
 from sekha.events import RequestEvent, ResponseEvent, RetryEvent
 
@@ -55,9 +56,9 @@ class SekhaClient(Workflows):
         max_concurrent_writes: Conversations stored at the same time; default 4.
         max_response_bytes: Longest answer that is read, in bytes; default 64 MiB.
         verify: TLS: True, a path to a CA file or folder, or an `ssl.SSLContext`; False checks nothing.
-        cert: Client certificate: a path, or (certificate, key) paths, or with the key's password.
-        proxy: Address of a proxy.
-        trust_env: Whether proxy and certificate settings of the environment apply; default True.
+        cert: Client certificate: a path, or (certificate, key) paths, or with the key's password if it has one.
+        proxy: Address of a proxy for every server; "none" connects directly, whatever the environment says.
+        trust_env: Whether proxy and certificate settings of environment and system apply; default True.
         headers: Further headers for every request.
         http_client: An httpx client of yours to send with; it is not closed by us.
         on_request: Called with a `RequestEvent` when an attempt begins; must be quick and not wait.
@@ -102,8 +103,8 @@ class SekhaClient(Workflows):
         max_connections: int | NotGiven = NOT_GIVEN,
         max_concurrent_writes: int | NotGiven = NOT_GIVEN,
         max_response_bytes: int | NotGiven = NOT_GIVEN,
-        verify: bool | str | SSLContext | NotGiven = NOT_GIVEN,
-        cert: str | tuple[str, str] | tuple[str, str, str] | NotGiven | None = NOT_GIVEN,
+        verify: bool | StrPath | SSLContext | NotGiven = NOT_GIVEN,
+        cert: StrPath | Sequence[StrPath] | NotGiven | None = NOT_GIVEN,
         proxy: str | None = None,
         trust_env: bool | NotGiven = NOT_GIVEN,
         headers: Mapping[str, str] | None = None,

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
+from contextlib import ExitStack
 from copy import copy
 from dataclasses import replace
 from typing import Any, TypeVar, cast
@@ -14,12 +15,12 @@ from tenacity import Retrying
 
 from sekha._api.chat_stream import ChatStreamDecoder
 from sekha._api.compat.error_overrides import add_hints
-from sekha._api.model import Request, Response, Service
+from sekha._api.model import Request, Service
 from sekha._concurrency.clock import Clock
 from sekha._concurrency.primitives import PerProcess, Semaphore, move_on_after
-from sekha._http.error_mapping import map_network_errors
+from sekha._http.error_mapping import map_network_errors, name_proxy
 from sekha._http.models import HTTPResponse, HTTPTransport, Headers
-from sekha._http.proxies import needs_httpx
+from sekha._http.proxies import proxy_for
 from sekha._http.tls import context_for_pool, read_certificates
 from sekha._transport.attempt import make_headers, make_http_request
 from sekha._transport.instrumentation import Instrumentation
@@ -42,14 +43,14 @@ from sekha.errors import (
     SekhaAPIError,
     SekhaClosedError,
     SekhaConfigError,
-    SekhaDecodeError,
     SekhaError,
     SekhaRateLimitError,
     SekhaTimeoutError,
 )
 
+from .body import read_error_body, read_whole
 from .http.pool import Pool
-from .stream import Stream, close_quietly, iter_decoded
+from .stream import Stream
 
 T = TypeVar("T")
 
@@ -65,12 +66,15 @@ class ServerState:
 
     def __init__(self, config: SekhaConfig, base_url: str, clock: Clock) -> None:
         settings = http_settings(config)
-        read_certificates(settings, base_url)
-        self._uses_httpx: bool = needs_httpx(settings)
+        proxy = proxy_for(settings, base_url)
+        settings = settings._replace(proxy=proxy.url if proxy is not None else None)
+        settings = read_certificates(settings, base_url)
+        self._uses_httpx: bool = proxy is not None or settings.http_client is not None
         if self._uses_httpx:
-            from .http.httpx_adapter import check_client  # most clients do without it
+            from .http.httpx_adapter import check_client, check_proxy  # most clients do without it
 
             check_client(settings.http_client)
+            check_proxy(proxy)
         preload()
         self.base_url = base_url
         self.clock = clock
@@ -79,33 +83,41 @@ class ServerState:
         self.write_slots: Semaphore = Semaphore(config.max_concurrent_writes)
         self.max_response_bytes: int = config.max_response_bytes
         self.closed: bool = False
+        self.proxy: str | None = str(proxy) if proxy is not None else None
+        self._proxy = proxy
         self._settings = settings
         self._transports = PerProcess(self._make_transport)
+        # Our own pool opens a connection beyond its limit for a request that is sent at once; that of httpx cannot.
+        self._transports_at_once = PerProcess(self._make_transport) if proxy is not None else self._transports
 
     def _make_transport(self) -> HTTPTransport:
         if self._uses_httpx:
             from .http.httpx_adapter import make_transport
 
-            return make_transport(self._settings, self.base_url)
+            return make_transport(self._settings, self._proxy, self.base_url)
         context = context_for_pool(self._settings, self.base_url)
         return Pool(self.base_url, context, self._settings.max_connections, self.clock)
 
-    def http_transport(self) -> HTTPTransport:
+    def http_transport(self, *, sent_at_once: bool = False) -> HTTPTransport:
         """Return what sends HTTP requests: our own pool, or httpx.
+
+        Args:
+            sent_at_once: Whether the request must not wait for connections that others use.
 
         Raises:
             SekhaClosedError: The client is closed.
         """
         if self.closed:
             raise SekhaClosedError("the client is closed; make a new one")
-        return self._transports.get()
+        return (self._transports_at_once if sent_at_once else self._transports).get()
 
     def close(self) -> None:
         """Close the connections; an ``http_client`` of the user stays open."""
         self.closed = True
-        transport = self._transports.pop()
-        if transport is not None:
-            transport.close()
+        with ExitStack() as stack:  # each is closed, even if closing another one fails
+            for transport in (self._transports.pop(), self._transports_at_once.pop()):
+                if transport is not None:
+                    stack.callback(transport.close)
 
 
 class Transport:
@@ -220,7 +232,7 @@ class Transport:
                 except SekhaError as error:
                     failures = [error]
                 return self._retry(failures, call, retries, stream=stream)
-            raise deadline_error(options, sent=retries.in_flight)
+            raise deadline_error(options, sent=retries.in_flight, asked=retries.was_asked)
         except SekhaError as error:
             if retries.delete_already_applied(error):
                 return None
@@ -249,26 +261,30 @@ class Transport:
         options, clock = call.call_options, self._state.clock
         slots = self._state.write_slots if call.request.endpoint.uses_write_slot else None
         if slots is not None and not slots.acquire(options.time_left(clock.now())):
-            raise deadline_error(options, sent=False)
+            raise deadline_error(options, sent=False, asked=False)
         try:
-            self._take_token(options)
+            self._take_token(call)
             with call:
                 return self._exchange(call, retries, stream=stream)
         finally:
             if slots is not None:
                 slots.release()
 
-    def _take_token(self, options: CallOptions) -> None:
+    def _take_token(self, call: CallContext) -> None:
         """Wait until the rate limit allows a request."""
-        clock, bucket = self._state.clock, self._state.rate_limiter.get()
+        options, clock, bucket = call.call_options, self._state.clock, self._state.rate_limiter.get()
+        if call.request.endpoint.sent_at_once:
+            bucket.take_now(clock.now())
+            return
         if bucket.try_take(clock.now()):
             return
+        call.wait_for("the rate limit")
         ticket = bucket.join()
         try:
             while (wait := bucket.claim(ticket, clock.now())) > 0:
                 left = options.time_left(clock.now())
                 if left is not None and left <= 0:
-                    raise deadline_error(options, sent=False)
+                    raise deadline_error(options, sent=False, asked=False)
                 clock.sleep(wait if left is None else min(wait, left))
         finally:
             bucket.leave(ticket)
@@ -283,22 +299,28 @@ class Transport:
         )
         retries.start_attempt(http_request)
         with map_network_errors(http_request, endpoint.path):
-            http_response = state.http_transport().send(http_request)
+            transport = state.http_transport(sent_at_once=endpoint.sent_at_once)
+            http_response = transport.send(http_request)
             call.status = http_response.status
-            if stream and 200 <= http_response.status < 300:
-                return self._make_stream(http_response, call)
-            response = self._read(http_response, options)
+            succeeded = 200 <= http_response.status < 300
+            if stream and succeeded:
+                return self._make_stream(http_response, call, http_request.timeout["read"])
+            read = read_whole if succeeded else read_error_body
+            response = read(http_response, state.max_response_bytes, options, state.clock)
         return endpoint.parser.parse(response, endpoint)
 
-    def _make_stream(self, http_response: HTTPResponse, call: CallContext) -> Stream:
+    def _make_stream(
+        self, http_response: HTTPResponse, call: CallContext, read_timeout: float | None
+    ) -> Stream:
         endpoint, state = call.request.endpoint, self._state
         decoder = ChatStreamDecoder(
-            events="event-stream" in http_response.headers.get("content-type", ""),
+            events="event-stream" in http_response.headers.get("content-type", "").lower(),
             limit=state.max_response_bytes,
             method=endpoint.method,
             path=endpoint.path,
         )
-        return Stream(http_response, decoder, call.options, state.clock, self._keys.values())
+        secrets = self._keys.values()
+        return Stream(http_response, decoder, call.options, state.clock, secrets, read_timeout, state.proxy)
 
     def _headers(self, call: CallContext, accept: str) -> Headers:
         """Return the headers of an attempt, cached for all that have the same."""
@@ -317,26 +339,6 @@ class Transport:
                 self._header_cache[service, accept, has_body] = headers
         return headers
 
-    def _read(self, http_response: HTTPResponse, options: CallOptions) -> Response:
-        """Read a whole response, bounded in size and time; the connection is released afterwards."""
-        limit, clock = self._state.max_response_bytes, self._state.clock
-        chunks: list[bytes] = []
-        size = 0
-        try:
-            for chunk in iter_decoded(http_response):
-                size += len(chunk)
-                if size > limit:
-                    raise SekhaDecodeError(
-                        f"the answer is longer than max_response_bytes={limit}", status_code=http_response.status
-                    )
-                chunks.append(chunk)
-                left = options.time_left(clock.now())
-                if left is not None and left <= 0:
-                    raise deadline_error(options, sent=True)
-        finally:
-            close_quietly(http_response)
-        return Response(http_response.status, http_response.headers, b"".join(chunks))
-
     def _finalize_error(
         self, error: SekhaError, retries: RetryState, options: CallOptions, outer_exception: BaseException | None
     ) -> SekhaError:
@@ -345,6 +347,7 @@ class Transport:
         left = options.time_left(state.clock.now())
         if isinstance(error, SekhaTimeoutError) and left is not None and left <= TIMER_TOLERANCE:
             error.message = deadline_message(options)
+        name_proxy(error, state.proxy)
         if isinstance(error, SekhaAPIError):
             key = self._keys.get(service)
             add_hints(error, service, key_name=key.name if key else "none")

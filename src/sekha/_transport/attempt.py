@@ -16,6 +16,9 @@ from sekha.config._settings import DEFAULT_TIMEOUT
 MODEL_TIMEOUT: Final = 300.0
 """Seconds to wait for a response that a model or an embedder works for, where ``timeout`` is not given."""
 
+_BRIEF_WAIT: Final = 1.0
+"""Seconds that a request which is to be sent at once waits for a free connection of a user's own HTTP client."""
+
 
 def make_http_request(
     request: Request[Any], base_url: str, options: CallOptions, headers: Headers, *, time_left: float | None
@@ -29,8 +32,17 @@ def make_http_request(
         headers: The headers that `make_headers` returned.
         time_left: Seconds until the deadline, or None.
     """
-    method, timeouts = request.endpoint.method, _timeouts(options, request.endpoint, time_left)
-    return HTTPRequest(method, base_url, request.path, headers, request.content, timeouts, options.deadline_at)
+    endpoint, timeouts = request.endpoint, _timeouts(options, request.endpoint, time_left)
+    return HTTPRequest(
+        endpoint.method,
+        base_url,
+        request.path,
+        headers,
+        request.content,
+        timeouts,
+        options.deadline_at,
+        sent_at_once=endpoint.sent_at_once,
+    )
 
 
 def _timeouts(options: CallOptions, endpoint: Endpoint[Any], time_left: float | None) -> dict[str, float | None]:
@@ -42,7 +54,8 @@ def _timeouts(options: CallOptions, endpoint: Endpoint[Any], time_left: float | 
         phase = read = options.timeout
     phase, read = shorter_timeout(phase, time_left), shorter_timeout(read, time_left)
     # A call may keep its connection for as long as it reads, so others wait that long for one.
-    return {"connect": phase, "read": read, "write": phase, "pool": read}
+    pool = shorter_timeout(read, _BRIEF_WAIT) if endpoint.sent_at_once else read
+    return {"connect": phase, "read": read, "write": phase, "pool": pool}
 
 
 def make_headers(

@@ -96,6 +96,11 @@ class CallContext:
             for listener in reversed(self._listeners):
                 _notify(listener, listener.on_attempt_end, self)
 
+    def wait_for(self, what: str) -> None:
+        """Report that an attempt waits before it is sent."""
+        for listener in self._listeners:
+            _notify(listener, listener.on_wait, self, what)
+
     def retry_in(self, delay: float) -> None:
         """Report that another attempt follows after some seconds."""
         for listener in self._listeners:
@@ -111,6 +116,9 @@ class CallListener:
 
     name = ""
 
+    def on_wait(self, call: CallContext, what: str) -> None:
+        """Handle an attempt that waits before it is sent."""
+
     def on_attempt_start(self, call: CallContext) -> None:
         """Handle an attempt that is about to be sent."""
 
@@ -122,9 +130,14 @@ class CallListener:
 
 
 class DebugLog(CallListener):
-    """Logs attempts and retries at level DEBUG."""
+    """Logs attempts, retries and what they wait for at level DEBUG."""
 
     name = "the log"
+
+    def on_wait(self, call: CallContext, what: str) -> None:
+        """Log the wait."""
+        endpoint = call.request.endpoint
+        log.debug("%s %s: waiting for %s", endpoint.method, endpoint.path, what)
 
     def on_attempt_end(self, call: CallContext) -> None:
         """Log the attempt."""

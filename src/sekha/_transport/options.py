@@ -51,15 +51,18 @@ def deadline_message(options: CallOptions) -> str:
     return f"the deadline of {options.deadline or 0:g} s passed"
 
 
-def deadline_error(options: CallOptions, *, sent: bool) -> SekhaTimeoutError:
+def deadline_error(options: CallOptions, *, sent: bool, asked: bool = True) -> SekhaTimeoutError:
     """Return the error for a call whose deadline passed; a retry cannot help.
 
     Args:
         options: The options of the call.
         sent: Whether the server may have received a part of the request.
+        asked: Whether this client has tried to reach the server.
     """
     error = SekhaTimeoutError(deadline_message(options), sent=sent)
     error._retryable = False
+    if not asked:
+        error._asked = False
     return error
 
 

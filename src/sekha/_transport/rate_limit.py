@@ -45,6 +45,12 @@ class TokenBucket:
             self._taken.append(self._latest)
             return True
 
+    def take_now(self, now: float) -> None:
+        """Count a request that is sent whether there is a token for it or not; those after it wait longer."""
+        with self._lock:
+            self._return_tokens(now)
+            self._taken.append(self._latest)
+
     def join(self) -> Ticket:
         """Join the queue."""
         with self._lock:
@@ -79,17 +85,22 @@ class TokenBucket:
 
     def _wait(self, now: float, ahead: int) -> float:
         """Return the seconds until a token is there for a caller behind ``ahead`` others; roughly, if far off."""
-        now = self._latest = max(now, self._latest)
+        now = self._return_tokens(now)
         if now < self._empty_until:
             return self._empty_until - now
-        while self._taken and self._taken[0] + self._window <= now:
-            self._taken.popleft()
         missing = len(self._taken) + ahead + 1 - self._capacity
         if missing <= 0:
             return 0.0
         if missing > len(self._taken):
             return self._window
         return self._taken[missing - 1] + self._window - now
+
+    def _return_tokens(self, now: float) -> float:
+        """Put back the tokens that were taken one window ago; return the time, which never goes back."""
+        now = self._latest = max(now, self._latest)
+        while self._taken and self._taken[0] + self._window <= now:
+            self._taken.popleft()
+        return now
 
 
 class _Queue:

@@ -30,6 +30,9 @@ MAX_BACKOFF = 8.0
 MAX_RETRY_AFTER = 60.0
 """Seconds. If a server asks for more, there is no retry, and the error has its ``retry_after``."""
 
+_REFUSED_FOR_NOW = frozenset({408, 425})
+"""Statuses that ask to send the request again: it did not arrive whole (408), or came too early in TLS (425)."""
+
 
 def retry_delay(
     endpoint: Endpoint[Any],
@@ -55,7 +58,7 @@ def retry_delay(
     retry_after = error.retry_after if isinstance(error, SekhaAPIError) else None
     if retry_after is not None and retry_after > MAX_RETRY_AFTER:
         return None
-    delay = float(math.ceil(retry_after)) if retry_after is not None else backoff(attempt, jitter)
+    delay = float(math.ceil(retry_after)) if retry_after else backoff(attempt, jitter)  # 0 says no time
     return None if time_left is not None and delay >= time_left else delay
 
 
@@ -91,8 +94,10 @@ def _is_transient(error: SekhaError) -> bool:
     """Return whether the next attempt may succeed."""
     if isinstance(error, SekhaValidationError):
         return False
+    if isinstance(error, SekhaServerError):
+        return error.status_code >= 500
     return isinstance(error, (SekhaConnectionError, SekhaRateLimitError)) or (
-        isinstance(error, SekhaServerError) and error.status_code >= 500
+        isinstance(error, SekhaAPIError) and error.status_code in _REFUSED_FOR_NOW
     )
 
 
@@ -146,6 +151,12 @@ class RetryState:
     def delay(self, state: RetryCallState) -> float:
         """Return the seconds until the next attempt."""
         return self._delay
+
+    @property
+    def was_asked(self) -> bool:
+        """Whether an attempt has tried to reach the server."""
+        waits = self._in_flight is not None and self._in_flight.phase == "waiting for a free connection"
+        return self._attempts_sent > (1 if waits else 0)
 
     @property
     def in_flight(self) -> bool:

@@ -95,6 +95,8 @@ def _advice(error: SekhaError) -> str:
         return "try again later"
     if isinstance(error, SekhaStreamError):
         return "ask again"
+    if isinstance(error, SekhaConnectionError) and "through the proxy" in error.message:
+        return "does that proxy reach it? NO_PROXY and SEKHA_PROXY=none connect directly"
     if isinstance(error, (SekhaConnectionError, SekhaServerError)):
         return "is it running? `sekha health` looks at all three"
     return ""

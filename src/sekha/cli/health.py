@@ -5,7 +5,7 @@ from sekha.cli.exits import FAILED, OK
 from sekha.cli.options import BridgeUrl, Json, Url
 from sekha.cli.terminal import echo_json, echo_table, one_line
 
-_COLOURS = {"healthy": "green", "degraded": "yellow", "not_configured": "yellow"}
+_COLOURS = {"healthy": "green", "degraded": "yellow", "not_configured": "yellow", "unknown": "yellow"}
 
 
 def run(url: Url = None, bridge_url: BridgeUrl = None, json: Json = False) -> int:

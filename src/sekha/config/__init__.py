@@ -9,6 +9,7 @@
 | ``SEKHA_MCP_API_KEY`` | ``mcp_api_key`` |
 | ``SEKHA_TIMEOUT`` | ``timeout``, in seconds |
 | ``SEKHA_MAX_RETRIES`` | ``max_retries`` |
+| ``SEKHA_PROXY`` | ``proxy``; ``none`` for no proxy at all |
 """
 
 from typing import TYPE_CHECKING

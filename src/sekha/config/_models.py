@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from ssl import SSLContext
 from typing import Any, Optional, TypeVar, Union
 
@@ -16,6 +16,8 @@ from sekha.config._settings import NONE_IS_MISSING, SETTINGS, masked_repr, setti
 from sekha.errors import SekhaConfigError
 from sekha.events import RequestEvent, ResponseEvent, RetryEvent
 
+StrPath = Union[str, os.PathLike[str]]
+
 
 class ConnectionSettings(TypedDict, total=False):
     """Keywords of every client besides addresses, keys, timeout and retries; see `SekhaConfig`."""
@@ -26,8 +28,8 @@ class ConnectionSettings(TypedDict, total=False):
     max_connections: int
     max_concurrent_writes: int
     max_response_bytes: int
-    verify: Union[bool, str, SSLContext]
-    cert: Union[str, tuple[str, str], tuple[str, str, str], None]
+    verify: Union[bool, StrPath, SSLContext]
+    cert: Union[StrPath, Sequence[StrPath], None]
     proxy: Optional[str]
     trust_env: bool
     headers: Optional[Mapping[str, str]]
@@ -108,9 +110,9 @@ class SekhaConfig(_Settings):
         max_concurrent_writes: Conversations stored at the same time; default 4.
         max_response_bytes: Longest answer that is read, in bytes; default 64 MiB.
         verify: TLS: True, a path to a CA file or folder, or an `ssl.SSLContext`; False checks nothing.
-        cert: Client certificate: a path, or (certificate, key) paths, or with the key's password.
-        proxy: Address of a proxy.
-        trust_env: Whether proxy and certificate settings of the environment apply; default True.
+        cert: Client certificate: a path, or (certificate, key) paths, or with the key's password if it has one.
+        proxy: Address of a proxy for every server; "none" connects directly, whatever the environment says.
+        trust_env: Whether proxy and certificate settings of environment and system apply; default True.
         headers: Further headers for every request.
         http_client: An httpx client of yours to send with; it is not closed by us.
         on_request: Called with a `RequestEvent` when an attempt begins; must be quick and not wait.
@@ -173,8 +175,8 @@ class SekhaConfig(_Settings):
         max_connections: int | NotGiven = NOT_GIVEN,
         max_concurrent_writes: int | NotGiven = NOT_GIVEN,
         max_response_bytes: int | NotGiven = NOT_GIVEN,
-        verify: bool | str | SSLContext | NotGiven = NOT_GIVEN,
-        cert: str | tuple[str, str] | tuple[str, str, str] | NotGiven | None = NOT_GIVEN,
+        verify: bool | StrPath | SSLContext | NotGiven = NOT_GIVEN,
+        cert: StrPath | Sequence[StrPath] | NotGiven | None = NOT_GIVEN,
         proxy: str | None = None,
         trust_env: bool | NotGiven = NOT_GIVEN,
         headers: Mapping[str, str] | None = None,

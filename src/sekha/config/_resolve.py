@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 from urllib.parse import urlsplit
 
+from sekha._http.proxies import DIRECT
 from sekha._utils.sentinel import drop_unset
 from sekha.config._models import ClientConfig, SekhaConfig, is_set
 from sekha.config._settings import ENVIRONMENT, HTTP_CLIENT_CONFLICTS, NONE_IS_MISSING, settings_from_env
@@ -73,7 +74,7 @@ def resolve_service_config(service: str, config: ClientConfig | None, arguments:
     for argument, name in (("base_url", url), ("api_key", key)):
         if argument in given:
             given[name] = given.pop(argument)
-    names = (url, key, *other_keys, "timeout", "max_retries")
+    names = (url, key, *other_keys, "timeout", "max_retries", "proxy")
     resolved = SekhaConfig(**{**settings_from_env(os.environ, names, exclude=given), **given})
     _require(resolved, url, argument="base_url")
     _reject_conflicts(resolved)
@@ -119,6 +120,8 @@ def _reject_conflicts(config: SekhaConfig) -> None:
     """Reject settings that an ``http_client`` of the user brings itself: ours would be silently ignored."""
     if config.http_client is not None:
         conflicts = [name for name in HTTP_CLIENT_CONFLICTS if is_set(config, name)]
+        if config.proxy == DIRECT:
+            conflicts.remove("proxy")  # there is nothing to ignore
         if conflicts:
             raise SekhaConfigError(
                 f"http_client cannot be combined with {', '.join(conflicts)}: set them on the client that you pass"

@@ -91,7 +91,7 @@ _ROWS = (
     Setting("max_response_bytes", 64 * 1024 * 1024, validate_positive_count),
     Setting("verify", True, validate_verify, conflicts_with_http_client=True),
     Setting("cert", None, validate_cert, masked_repr=_mask_password, conflicts_with_http_client=True),
-    Setting("proxy", None, validate_proxy, True, masked_repr=_mask, conflicts_with_http_client=True),
+    Setting("proxy", None, validate_proxy, True, "SEKHA_PROXY", masked_repr=_mask, conflicts_with_http_client=True),
     Setting("trust_env", True, validate_flag, conflicts_with_http_client=True),
     Setting("headers", None, validate_headers, True, masked_repr=_mask_header_values),
     Setting("http_client", None, accept_any, True),

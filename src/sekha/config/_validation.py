@@ -5,20 +5,20 @@ All raise `SekhaConfigError`, whose message starts with the name and never shows
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
-from importlib.util import find_spec
 from inspect import iscoroutinefunction
 from ssl import SSLContext
 from typing import Any, Final, cast
 from urllib.parse import urlsplit
 
 from sekha._http.addresses import encode_host
+from sekha._http.proxies import DIRECT, parse_proxy
 from sekha.errors import SekhaConfigError
 
 MAX_SECONDS: Final = 1e8
 """Three years; the clocks of operating systems end somewhere beyond."""
 _RESERVED_HEADERS: Final = frozenset({"content-length", "content-type", "host", "transfer-encoding"})
-_PROXY_SCHEMES: Final = frozenset({"http", "https", "socks5", "socks5h"})
 
 
 def validate_url(name: str, value: object) -> str:
@@ -101,30 +101,37 @@ def validate_hook(name: str, value: object) -> object:
 
 
 def validate_verify(name: str, value: object) -> bool | str | SSLContext:
-    """Return what server certificates are checked against."""
-    if not isinstance(value, (bool, str, SSLContext)):
+    """Return what server certificates are checked against; a path as text."""
+    if isinstance(value, (bool, SSLContext)):
+        return value
+    path = _path(value)
+    if path is None:
         raise SekhaConfigError(f"{name}: True, False, a path, or an ssl.SSLContext is needed")
-    return value
+    return path
 
 
 def validate_cert(name: str, value: object) -> object:
-    """Return a client certificate: a path, or a tuple of two or three strings."""
-    if value is None or isinstance(value, str):
-        return value
-    parts = cast("tuple[object, ...]", value) if isinstance(value, tuple) else ()
-    if len(parts) not in (2, 3) or not all(isinstance(part, str) for part in parts):
-        raise SekhaConfigError(f"{name}: a path, or two or three strings (certificate, key, password) are needed")
-    return parts
+    """Return a client certificate: None, a path as text, or a tuple of certificate, key, and perhaps password."""
+    if value is None:
+        return None
+    path = _path(value)
+    if path is not None:
+        return path
+    parts = tuple(cast("tuple[object, ...]", value)) if isinstance(value, (tuple, list)) else ()
+    paths, password = tuple(map(_path, parts[:2])), parts[2:]
+    if len(parts) not in (2, 3) or None in paths or not all(isinstance(part, str) for part in password):
+        raise SekhaConfigError(f"{name}: a path, or two paths (certificate, key) and perhaps a password are needed")
+    return (*paths, *password)
 
 
 def validate_proxy(name: str, value: object) -> str:
-    """Return the address of a proxy, for which everything is installed."""
-    scheme = urlsplit(value).scheme if isinstance(value, str) else ""
-    if scheme not in _PROXY_SCHEMES:
+    """Return the address of a proxy that can be used, or "none" for no proxy at all."""
+    if not isinstance(value, str):
         raise SekhaConfigError(f"{name}: an address such as http://localhost:3128 is needed")
-    if scheme.startswith("socks") and find_spec("socksio") is None:
-        raise SekhaConfigError(f"{name}: a SOCKS proxy needs another package: pip install 'httpx[socks]'")
-    return str(value)
+    if value.strip().lower() == DIRECT:
+        return DIRECT
+    parse_proxy(name, value)
+    return value.strip()
 
 
 def validate_headers(name: str, value: object) -> dict[str, str]:
@@ -158,6 +165,12 @@ def _with_ascii_host(url: str) -> str:
         return url
     host, colon, port = parts.netloc.partition(":")
     return url.replace(parts.netloc, encode_host(host) + colon + port, 1)
+
+
+def _path(value: object) -> str | None:
+    """Return a path as text, None if it is none."""
+    path = os.fspath(cast("os.PathLike[Any]", value)) if isinstance(value, (str, os.PathLike)) else None
+    return path if isinstance(path, str) and path.strip() else None
 
 
 def _fits_a_header(text: str) -> bool:

@@ -20,7 +20,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from typing_extensions import NotRequired
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from sekha.errors import SekhaError
+from sekha._http.proxies import DIRECT
+from sekha.errors import SekhaConfigError, SekhaError
 from sekha.local.http import list_routes
 from sekha.local.models import ChatModel, Embedder
 from sekha.local.models.placeholder import ExtractiveModel, HashEmbedder
@@ -46,6 +47,7 @@ class Options(TypedDict):
     controller_url: str
     api_key: str
     bridge_url: str
+    proxy: str
     mcp_api_key: NotRequired[str]
 
 
@@ -135,11 +137,15 @@ class LocalSekha:
 
     @property
     def options(self) -> Options:
-        """Settings for a client: `controller_url`, `api_key`, `bridge_url`, and `mcp_api_key` if it is another key."""
+        """Settings for a client: `controller_url`, `api_key`, `bridge_url`, and `mcp_api_key` if it is another key.
+
+        `proxy` is `"none"`, since a proxy of the environment would not reach this machine's own ports.
+        """
         found: Options = {
             "controller_url": self.controller_url,
             "api_key": self.api_key,
             "bridge_url": self.bridge_url,
+            "proxy": DIRECT,
         }
         mcp_api_key = self._profile.mcp_key(self._keys)
         if mcp_api_key is not None:
@@ -209,7 +215,7 @@ class LocalSekha:
         try:
             embedder = RemoteEmbedder(self._embeddings_url) if self._embeddings_url else HashEmbedder()
             chat = RemoteChat(self._llm_url) if self._llm_url else ExtractiveModel()
-        except ValueError as error:
+        except (ValueError, SekhaConfigError) as error:  # the latter: a proxy of the environment cannot be used
             raise LocalSekhaError(str(error)) from error
         apps = self._profile.apps(store, embedder, chat, self._keys)
         servers = [_make_server(app) for app in apps]

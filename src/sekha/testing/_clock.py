@@ -93,8 +93,8 @@ def use_clock(client: SupportsClock, clock: Clock) -> None:
         clock = FakeClock()
         with SekhaClient(controller_url=controller_url, api_key="sk-your-api-key", rate_limit_requests=1) as patient:
             use_clock(patient, clock)
-            patient.controller.health()
-            patient.controller.health()  # waits for a minute, on the clock
+            patient.controller.count_conversations()
+            patient.controller.count_conversations()  # waits for a minute, on the clock
         print(round(sum(clock.waits)))  # 60
         ```
     """

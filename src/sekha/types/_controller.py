@@ -155,8 +155,8 @@ class ServiceCheck(TypedDict):
 class ServiceHealth(TypedDict):
     """Health of a service.
 
-    ``status`` is ``healthy``, ``degraded``, ``unhealthy``, ``unreachable``, ``unauthorized`` or ``not_configured``;
-    ``checks`` has its parts, ``error`` the reason where there is one.
+    ``status`` is ``healthy``, ``degraded``, ``unhealthy``, ``unreachable``, ``unauthorized``, ``not_configured`` or
+    ``unknown``, where it was not asked; ``checks`` has its parts, ``error`` the reason where there is one.
     """
 
     status: str

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
-from sekha._api.chat_stream import ChatStreamDecoder, chunk_text
+from sekha._api.chat_stream import ChatStreamDecoder, body_kind, chunk_text
 from sekha.errors import SekhaDecodeError, SekhaError, SekhaServerError, SekhaStreamError
 from sekha.types import ChatCompletion, ChatCompletionChunk
 from support.chunks import NOISE, SERVERS, USAGE, chunk
@@ -339,3 +339,44 @@ def test_a_plain_completion_that_is_too_long_is_refused() -> None:
     found = Read([b"x" * 60, b"x" * 60], events=False, limit=100)
     assert isinstance(found.error, SekhaDecodeError)
     assert "100 bytes" in str(found.error)
+
+
+# ---- what a body is by its first bytes -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("start", "kind"),
+    [
+        (b"data: x", "events"),
+        (b"data:", "events"),
+        (b": comment", "events"),
+        (b"event: x", "events"),
+        (b"\xef\xbb\xbf\r\n\nid", "events"),
+        (b"retry:5", "events"),
+        (b"{", "plain"),
+        (b"\xef\xbb\xbf [", "plain"),
+        (b"\n\n<", "plain"),
+        (b"", None),
+        (b"\xef", None),
+        (b"\xef\xbb\xbf", None),
+        (b"\n \n", None),
+        (b"dat", None),
+        (b"e", None),
+        (b"busy", "by its type"),
+        (b"evil", "by its type"),
+        (b"5", "by its type"),
+        (b"\n" * 2000, "by its type"),
+    ],
+)
+def test_the_first_bytes_say_what_a_body_is(start: bytes, kind: Optional[str]) -> None:
+    for says_events, by_type in ((True, "events"), (False, "plain")):
+        assert body_kind(start, events=says_events) == (by_type if kind == "by its type" else kind)
+
+
+@pytest.mark.promise("C5")
+def test_words_under_the_type_of_a_stream_are_shown() -> None:
+    for wire in ("upstream connect error", "upstream connect error\n\n", "\n\nupstream connect error"):
+        for found in (read(wire), in_bytes(wire)):
+            assert isinstance(found.error, SekhaDecodeError)
+            assert "neither events nor JSON: upstream connect error" in str(found.error)
+            assert (found.error.body or "").strip() == "upstream connect error"

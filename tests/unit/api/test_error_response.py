@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sekha._api import endpoints
-from sekha._api.error_response import error_class, error_from_response, parse_retry_after
+from sekha._api.error_response import error_class, error_from_response, has_error, parse_retry_after
 from sekha._api.model import Response
 from sekha.errors import (
     BODY_LIMIT,
@@ -211,6 +211,66 @@ def test_every_recorded_refusal_becomes_its_error_with_the_servers_words(file: s
             assert ".".join(map(str, words[0]["loc"])) in error.message
 
 
+@pytest.mark.promise("C7")
+@pytest.mark.parametrize(
+    ("page", "shown"),
+    [
+        ("<html>\r\n<head><title>502 Bad Gateway</title></head>\r\n<body>\r\n<h1>502 Bad Gateway</h1>\r\n"
+         "<hr><center>nginx/1.22</center>\r\n</body>\r\n</html>\r\n", "502 Bad Gateway nginx/1.22"),
+        ("<html><head><title>Only &amp; title</title></head><body></body></html>", "Only & title"),
+        ("<style>a{}</style><script>var x = '<p>';</script><!-- no --><p>Yes</p>", "Yes"),
+        ("<script>never closed <p>Yes</p>", "never closed Yes"),
+        ("<p>cut <b", "cut"),
+        ("<", "<"),
+        ("<!-- -->", "<!-- -->"),
+    ],
+)  # fmt: skip
+def test_a_page_is_shown_as_its_text(page: str, shown: str) -> None:
+    error = error_from_response("GET", "/x", 502, {}, page.encode())
+    assert error.message == f"an HTML page instead of JSON: {shown}"
+    assert error.body == page
+
+
+@pytest.mark.promise("C7")
+def test_why_a_body_is_not_whole_is_said() -> None:
+    assert error_from_response("GET", "/x", 502, {}, b"", problem="it broke").message == "Bad Gateway (it broke)"
+    assert error_from_response("GET", "/x", 502, {}, b"bus", problem="it broke").message == "bus (it broke)"
+
+
+@pytest.mark.parametrize(
+    ("data", "words_count", "certain"),
+    [
+        ({"error": "x"}, True, True),
+        ({"Error": {"message": "x"}}, True, True),
+        ({"error": {}}, True, False),
+        ({"error": None}, False, False),
+        ({"error": False}, False, False),
+        ({"object": "ERROR"}, True, True),
+        ({"type": "error"}, True, True),
+        ({"status": "failed"}, True, True),
+        ({"success": False}, True, True),
+        ({"message": "x"}, True, False),
+        ({"Detail": [{"msg": "x"}]}, True, False),
+        ({"message": ""}, False, False),
+        ({"message": {"content": "Hi"}}, False, False),
+        ({"message": 5}, False, False),
+        ({"status": "ok", "success": True}, False, False),
+        ({}, False, False),
+        ([{"error": "x"}], False, False),
+        (None, False, False),
+    ],
+)
+def test_what_is_an_error_by_its_words(data: Any, words_count: bool, certain: bool) -> None:
+    assert has_error(data) is words_count
+    assert has_error(data, certain=True) is certain
+
+
+@pytest.mark.promise("C7")
+@given(json_values)
+def test_no_json_breaks_the_look_for_an_error(data: object) -> None:
+    assert has_error(data) in (True, False)
+
+
 # ---- redirects (S3) ----------------------------------------------------------------------------------------------
 
 
@@ -281,6 +341,30 @@ def far_from_greenwich(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 )
 def test_retry_after_is_seconds_or_a_date_or_nothing(value: str, seconds: object, far_from_greenwich: None) -> None:
     assert parse_retry_after(value, now=NOW) == seconds
+
+
+@pytest.mark.promise("R3")
+@pytest.mark.parametrize(
+    ("value", "date", "seconds"),
+    [
+        ("Sun, 06 Nov 1994 08:49:47 GMT", "Sun, 06 Nov 1994 08:39:45 GMT", 602.0),
+        ("Sun, 06 Nov 1994 08:49:47 GMT", "Sun, 06 Nov 1994 08:49:45 GMT", 2.0),
+        ("Sun, 06 Nov 1994 08:49:47 GMT", "Sun, 06 Nov 1994 08:59:45 GMT", 0.0),
+        ("Sun, 06 Nov 1994 08:49:47 GMT", "soon", 10.0),
+        ("Sun, 06 Nov 1994 08:49:47 GMT", "", 10.0),
+        ("7", "Sun, 06 Nov 1994 08:59:45 GMT", 7.0),
+        ("1, 1", None, 1.0),
+        ("1,3, soon", None, 3.0),
+        ("soon, 4", None, 4.0),
+        ("Sun, 4", None, None),
+        (", ,", None, None),
+        ("Sun, 06 Nov 1994 08:49:47 GMT, Sun, 06 Nov 1994 08:49:57 GMT", None, 20.0),
+        ("Sunday, 06-Nov-94 08:49:47 GMT, 5", None, 10.0),
+        ("120, Sun Nov  6 08:49:47 1994", None, 120.0),
+    ],
+)
+def test_retry_after_by_the_clock_of_the_server_and_in_several_lines(value: str, date: Any, seconds: object) -> None:
+    assert parse_retry_after(value, date=date, now=NOW) == seconds
 
 
 @pytest.mark.promise("R3")

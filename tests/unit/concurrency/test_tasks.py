@@ -5,12 +5,13 @@ from __future__ import annotations
 import contextvars
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Awaitable, Callable, List
 
 import anyio.lowlevel
 import pytest
 
-from sekha._concurrency.tasks import async_gather, gather
+from sekha._concurrency.tasks import async_gather, for_each, gather
 
 # ---- side by side ---------------------------------------------------------------------------------------------------
 
@@ -128,3 +129,50 @@ def test_an_interrupted_fan_out_begins_nothing_more() -> None:
     with pytest.raises(KeyboardInterrupt):
         gather([call(number) for number in range(40)], 2)
     assert len(begun) < 20
+
+
+# ---- while Python exits ---------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def exiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No thread can be started."""
+
+    def submit(self: ThreadPoolExecutor, *_: object) -> Any:
+        raise RuntimeError("cannot schedule new futures after interpreter shutdown")
+
+    monkeypatch.setattr(ThreadPoolExecutor, "submit", submit)
+
+
+def test_without_threads_the_calls_are_made_one_by_one(exiting: None) -> None:
+    threads: List[int] = []
+
+    def call() -> int:
+        threads.append(threading.get_ident())
+        return len(threads)
+
+    assert gather([call] * 3, 3) == [1, 2, 3]
+    for_each(iter("ab"), lambda _: threads.append(threading.get_ident()), 4, lambda: None)
+    assert threads == [threading.get_ident()] * 5
+
+
+def test_without_threads_the_first_error_comes_out_as_it_is(exiting: None) -> None:
+    stopped: List[bool] = []
+
+    def fail(*_: object) -> Any:
+        raise ValueError("as it is")
+
+    with pytest.raises(ValueError, match="as it is"):
+        gather([fail, fail], 2)
+    with pytest.raises(ValueError, match="as it is"):
+        for_each(iter("ab"), fail, 4, lambda: stopped.append(True))
+    assert stopped == [True]
+
+
+def test_another_lack_of_threads_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    def submit(self: ThreadPoolExecutor, *_: object) -> Any:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(ThreadPoolExecutor, "submit", submit)
+    with pytest.raises(RuntimeError, match="can't start new thread"):
+        gather([list, list], 2)

@@ -29,6 +29,7 @@ VARIABLES = {
     "mcp_api_key": ("SEKHA_MCP_API_KEY", "env-mcp"),
     "timeout": ("SEKHA_TIMEOUT", "7.5"),
     "max_retries": ("SEKHA_MAX_RETRIES", "7"),
+    "proxy": ("SEKHA_PROXY", "http://env:3"),
 }
 FROM_ENV: Dict[str, Any] = {name: value for name, (_, value) in VARIABLES.items()}
 FROM_ENV.update(timeout=7.5, max_retries=7)
@@ -40,6 +41,7 @@ OTHER: Dict[str, Any] = {
     "mcp_api_key": "arg-mcp",
     "timeout": 1.5,
     "max_retries": 1,
+    "proxy": "http://arg:3",
 }
 
 
@@ -155,6 +157,12 @@ def test_a_client_of_one_service_reads_the_variables_of_its_service(environment:
 def test_a_missing_address_of_a_service_is_named_with_its_variable() -> None:
     with pytest.raises(SekhaConfigError, match=r"base_url=.*SEKHA_BRIDGE_URL"):
         resolve_service_config("bridge", None, {"api_key": KEY})
+
+
+def test_no_proxy_at_all_goes_with_a_client_that_brings_its_own() -> None:
+    with httpx.Client(trust_env=False) as client:
+        found = resolve_config(None, {"controller_url": URL, "api_key": KEY, "http_client": client, "proxy": " None "})
+    assert found.proxy == "none"
 
 
 @pytest.mark.parametrize(("name", "value"), [("verify", False), ("cert", "x.pem"), ("proxy", URL), ("trust_env", True)])

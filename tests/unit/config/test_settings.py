@@ -5,7 +5,9 @@ from __future__ import annotations
 import inspect
 import re
 import sys
-from typing import Any, Callable, Dict, List, Set, Tuple, get_type_hints
+from collections.abc import Sequence
+from ssl import SSLContext
+from typing import Any, Callable, Dict, List, Set, Tuple, Union, get_type_hints
 
 import pytest
 
@@ -14,7 +16,7 @@ from sekha import AsyncSekhaClient, SekhaClient, SekhaConfig
 from sekha._async.base import AsyncClientOptions
 from sekha._sync.base import ClientOptions
 from sekha._utils.sentinel import NOT_GIVEN
-from sekha.config._models import ClientSettings, ConnectionSettings
+from sekha.config._models import ClientSettings, ConnectionSettings, StrPath
 from sekha.config._settings import ENVIRONMENT, HTTP_CLIENT_CONFLICTS, SETTINGS, masked_repr, validate_setting
 from sekha.types import ClientConfig
 from support.surface import type_text
@@ -35,6 +37,12 @@ DESCRIBED_OTHERWISE = {
     # Its key and address are those of whatever service it is for.
     ClientConfig: {"base_url", "api_key"},
 }
+ACCEPTED = {"verify": "bool | StrPath | SSLContext", "cert": "StrPath | Sequence[StrPath] | None"}
+PATHS: Dict[str, Any] = {
+    "verify": Union[bool, StrPath, SSLContext],
+    "cert": Union[StrPath, Sequence[StrPath], None],
+}
+"""What is accepted for a path; fields have it as text."""
 IN_WORDS = {64 * 1024 * 1024: "64 MiB", 30.0: "30", 60.0: "60"}
 
 
@@ -118,12 +126,16 @@ def test_an_argument_has_the_type_of_its_field(made: Any) -> None:
         if name == "http_client":
             field = HTTP_CLIENTS.get(made, field)
         absent = set() if SETTINGS[name].none_is_missing else {"NotGiven"}
+        field = ACCEPTED.get(name, field)
         assert types_in(one.annotation) == types_in(field) | absent, name
 
 
 def test_a_keyword_has_the_type_of_its_field() -> None:
     for name, hint in get_type_hints(ClientSettings).items():
-        assert types_in(hint) == types_in(SekhaConfig.__annotations__[name]), name
+        if name in PATHS:
+            assert hint == PATHS[name], name
+        else:
+            assert types_in(hint) == types_in(SekhaConfig.__annotations__[name]), name
 
 
 @pytest.mark.skipif(sys.version_info < (3, 10), reason="X | None cannot be evaluated before Python 3.10")

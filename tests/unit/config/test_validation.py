@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import pickle
+from pathlib import Path
 from typing import Any, Dict, List
 
 import httpx
@@ -205,13 +208,65 @@ def test_tracing_is_true_or_false(value: Any) -> None:
 
 
 @pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        ("ca.pem", "ca.pem"),
+        (Path("a") / "ca.pem", os.path.join("a", "ca.pem")),
+        (True, True),
+        (False, False),
+    ],
+)
+def test_a_path_of_authorities_is_kept_as_text(given: Any, kept: Any) -> None:
+    assert SekhaConfig(verify=given).verify == kept
+    assert pickle.loads(pickle.dumps(SekhaConfig(verify=given))) == SekhaConfig(verify=kept)
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        (None, None),
+        ("c.pem", "c.pem"),
+        (Path("c.pem"), "c.pem"),
+        ((Path("c.pem"), "k.pem"), ("c.pem", "k.pem")),
+        (["c.pem", Path("k.pem")], ("c.pem", "k.pem")),
+        (["c.pem", "k.pem", "p"], ("c.pem", "k.pem", "p")),
+        (("c.pem", "k.pem", ""), ("c.pem", "k.pem", "")),
+    ],
+)
+def test_the_paths_of_a_client_certificate_are_kept_as_text(given: Any, kept: Any) -> None:
+    assert SekhaConfig(cert=given).cert == kept
+    assert pickle.loads(pickle.dumps(SekhaConfig(cert=given))) == SekhaConfig(cert=kept)
+
+
+class BytesPath:
+    """A path that is not text."""
+
+    def __fspath__(self) -> bytes:
+        return b"ca.pem"
+
+
+@pytest.mark.parametrize(
     ("setting", "words"),
     [
         ({"proxy": "nonsense"}, "proxy: an address"),
         ({"proxy": 5}, "proxy: an address"),
+        ({"proxy": " "}, "proxy: an address"),
+        ({"proxy": "http://h:no"}, "proxy: the proxy"),
         ({"verify": 5}, "verify: True, False"),
         ({"verify": None}, "verify: True, False"),
         ({"cert": 5}, "cert: a path"),
+        ({"verify": ""}, "verify: True, False"),
+        ({"verify": " "}, "verify: True, False"),
+        ({"verify": b"ca.pem"}, "verify: True, False"),
+        ({"verify": BytesPath()}, "verify: True, False"),
+        ({"cert": ""}, "cert: a path"),
+        ({"cert": b"c.pem"}, "cert: a path"),
+        ({"cert": ["c.pem"]}, "cert: a path"),
+        ({"cert": ("c.pem", "k.pem", "p", "q")}, "cert: a path"),
+        ({"cert": ("c.pem", "")}, "cert: a path"),
+        ({"cert": ("c.pem", None)}, "cert: a path"),
+        ({"cert": ("c.pem", "k.pem", b"p")}, "cert: a path"),
+        ({"cert": {"c.pem", "k.pem"}}, "cert: a path"),
         ({"trust_env": "no"}, "trust_env: True or False"),
         ({"timeout": 1e12}, "timeout: a number above 0 and at most"),
         ({"timeout": float("nan")}, "timeout: a number above 0"),

@@ -7,16 +7,16 @@ import zlib
 
 import pytest
 
-from sekha._http.decompression import MAX_CHUNK, Decompressor
+from sekha._http.decompression import MAX_CHUNK, Decompressor, decompress_readable, is_compressed
 from sekha.errors import SekhaDecodeError
 
 PLAIN = b'{"results": []}' * 20
 CODED = {
     "zlib": ("deflate", zlib.compress(PLAIN)),
     "deflate without its header": ("deflate", zlib.compress(PLAIN)[2:-4]),
-    "gzip": ("gzip", gzip.compress(PLAIN)),
-    "two files of gzip": ("gzip", gzip.compress(PLAIN[:7]) + gzip.compress(PLAIN[7:])),
-    "gzip, filled up with zeros": ("gzip", gzip.compress(PLAIN) + bytes(20)),
+    "gzip": ("gzip", gzip.compress(PLAIN, mtime=0)),
+    "two files of gzip": ("gzip", gzip.compress(PLAIN[:7], mtime=0) + gzip.compress(PLAIN[7:])),
+    "gzip, filled up with zeros": ("gzip", gzip.compress(PLAIN, mtime=0) + bytes(20)),
 }
 
 
@@ -39,7 +39,7 @@ def test_however_the_bytes_are_cut_they_are_opened(how: str) -> None:
 @pytest.mark.parametrize("size", [MAX_CHUNK - 1, MAX_CHUNK, MAX_CHUNK + 1, 2 * MAX_CHUNK, 3 * MAX_CHUNK + 1])
 def test_nothing_is_lost_however_long_it_is(size: int, cut: int | None) -> None:
     plain = b" " * size
-    coded = {"deflate": zlib.compress(plain), "gzip": gzip.compress(plain)}
+    coded = {"deflate": zlib.compress(plain), "gzip": gzip.compress(plain, mtime=0)}
     for coding, data in [*coded.items(), ("deflate", coded["deflate"][2:-4])]:
         pieces = [data] if cut is None else [data[:cut], data[cut:]]
         assert opened(coding, pieces) == plain
@@ -50,3 +50,59 @@ def test_nothing_is_lost_however_long_it_is(size: int, cut: int | None) -> None:
 def test_what_is_not_compressed_in_that_way_is_refused(pieces: list[bytes]) -> None:
     with pytest.raises(SekhaDecodeError, match="not what its header says: deflate"):
         opened("deflate", pieces)
+
+
+@pytest.mark.parametrize("coding", ["none", "utf-8", "UTF8", "binary", "identity, none", "x-unknown"])
+def test_what_is_no_compression_changes_nothing_while_it_is_text(coding: str) -> None:
+    assert opened(coding, [PLAIN[:7], PLAIN[7:]]) == PLAIN
+    with pytest.raises(SekhaDecodeError, match="which was not asked for"):
+        opened(coding, [b"\x00\x01"])
+
+
+@pytest.mark.parametrize("coding", ["br", "zstd", "compress", "br, gzip", "gzip, gzip"])
+def test_what_cannot_be_decompressed_is_refused_by_its_name(coding: str) -> None:
+    with pytest.raises(SekhaDecodeError, match=f"compressed with {coding}, which was not asked for"):
+        opened(coding, [PLAIN])
+
+
+@pytest.mark.parametrize("coding", ["", " ", ",", "identity", "Identity , ,"])
+def test_nothing_and_identity_need_no_look(coding: str) -> None:
+    assert not is_compressed(coding)
+
+
+@pytest.mark.parametrize("how", CODED)
+def test_data_is_whole_at_its_end_and_not_before(how: str) -> None:
+    coding, data = CODED[how]
+    decompressor = Decompressor(coding, 200)
+    assert decompressor.is_whole, "nothing was begun"
+    list(decompressor.feed(data[:15]))
+    assert not decompressor.is_whole
+    list(decompressor.feed(data[15:]))
+    assert decompressor.is_whole
+
+
+GZIP = gzip.compress(PLAIN, mtime=0)
+
+
+@pytest.mark.promise("C7")
+@pytest.mark.parametrize(
+    ("coding", "data", "content", "problem"),
+    [
+        ("", b"\x00 anything", b"\x00 anything", ""),
+        ("gzip", GZIP, PLAIN, ""),
+        ("gzip, utf-8", GZIP, PLAIN, ""),
+        ("gzip", GZIP[:-4], PLAIN, "the compressed answer ends early"),
+        ("gzip", GZIP + b"tail", PLAIN, "the answer is not what its header says: gzip"),
+        ("gzip", b"<html>", b"<html>", ""),
+        ("gzip", b"busy", b"busy", ""),
+        ("br", b"<html>\xe9", b"<html>\xe9", ""),
+        ("br", "Größe".encode(), "Größe".encode(), ""),
+        ("br", b"\xff\xfe\xfd\xfc\xfb", b"", "the answer is compressed with br, which was not asked for"),
+        ("zstd", b"\x28\xb5\x2f\xfd\x00", b"", "the answer is compressed with zstd, which was not asked for"),
+        ("gzip", gzip.compress(b"x" * 900, mtime=0), b"x" * 500, "the answer is longer than 500 bytes"),
+        ("gzip", b"", b"", ""),
+        ("br", b"", b"", ""),
+    ],
+)
+def test_what_can_be_read_is_read(coding: str, data: bytes, content: bytes, problem: str) -> None:
+    assert decompress_readable(coding, data, 500) == (content, problem)

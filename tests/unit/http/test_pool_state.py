@@ -35,6 +35,23 @@ def test_who_waits_knows_how_many_were_ahead() -> None:
     assert [places.acquire(Bell).ahead for _ in range(4)] == [0, 0, 1, 2]
 
 
+def test_who_must_not_wait_gets_a_place_beyond_the_limit_that_does_not_stay() -> None:
+    places: PoolState[str] = PoolState(1, IDLE_SECONDS)
+    assert places.acquire(None).is_assigned
+    places.attach("own", replaces=None)
+    waiting = places.acquire(Bell)
+    for name in ("first", "second"):
+        at_once = places.acquire(None)
+        assert (at_once.is_assigned, at_once.connection) == (True, None)
+        places.attach(name, replaces=None)
+    for name in ("first", "own"):  # whichever comes back first is closed
+        assert not places.release(name, 0.0)
+        places.free_slot(name)
+    assert not waiting.is_assigned
+    assert places.release("second", 0.0)
+    assert (waiting.is_assigned, waiting.connection) == (True, "second")
+
+
 class Stories(RuleBasedStateMachine):
     """Callers come, wait, connect, call, leave, forget and break off in any order."""
 
@@ -52,8 +69,8 @@ class Stories(RuleBasedStateMachine):
         self.closed = False
 
     def next_one(self, connection: Optional[int]) -> bool:
-        """In the model, a place goes to the first who waits."""
-        if not self.waiting:
+        """In the model, a place goes to the first who waits, unless it was one too many."""
+        if not self.waiting or len(self.making) + len(self.used) + len(self.forgotten) >= self.limit:
             return False
         turn = self.waiting.pop(0)
         assert turn.is_assigned
@@ -84,6 +101,17 @@ class Stories(RuleBasedStateMachine):
         else:
             assert not turn.is_assigned
             self.waiting.append(turn)
+
+    @precondition(lambda self: not self.closed)
+    @rule()
+    def enter_at_once(self) -> None:
+        turn = self.places.acquire(None)
+        connection = self.idle.pop()[1] if self.idle else None
+        assert (turn.is_assigned, turn.connection) == (True, connection)
+        if connection is None:
+            self.making.append(turn)
+        else:
+            self.used.append(connection)
 
     @precondition(lambda self: self.making)
     @rule(data=st.data())
@@ -119,7 +147,8 @@ class Stories(RuleBasedStateMachine):
     def give_back(self, data: Any) -> None:
         connection = data.draw(st.sampled_from(self.used))
         self.used.remove(connection)
-        if self.closed:
+        others = len(self.making) + len(self.used) + len(self.forgotten)
+        if self.closed or others >= self.limit:
             assert not self.places.release(connection, self.now)
             self.places.free_slot(connection)
         else:
@@ -163,11 +192,10 @@ class Stories(RuleBasedStateMachine):
             found.append(connection)
             self.places.free_slot(connection)
         assert found == expected
-        for connection in expected:
-            if connection in self.forgotten:
-                self.next_one(None)
         self.idle = [(since, one) for since, one in self.idle if one not in expected]
-        self.forgotten = []
+        while self.forgotten:
+            self.forgotten.pop()
+            self.next_one(None)
 
     @precondition(lambda self: not self.closed)
     @rule(yes=st.integers(0, 4))
@@ -190,8 +218,9 @@ class Stories(RuleBasedStateMachine):
         assert not any(turn.is_assigned for turn in self.waiting)
         if self.waiting:
             assert not self.idle
-            assert len(self.making) + len(self.used) + len(self.forgotten) == self.limit
-        assert len(self.making) + len(self.used) + len(self.forgotten) + len(self.idle) <= self.limit
+            assert len(self.making) + len(self.used) + len(self.forgotten) >= self.limit
+        if self.idle:
+            assert len(self.making) + len(self.used) + len(self.forgotten) + len(self.idle) <= self.limit
 
 
 Stories.TestCase.settings = settings(max_examples=50, stateful_step_count=30)

@@ -18,7 +18,11 @@ ON = (1, 9, 1)
     [
         ("linux", {"TCP_KEEPIDLE": 4, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 6}, [(6, 4, 60), (6, 5, 15), (6, 6, 4)]),
         ("win32", {"TCP_KEEPIDLE": 3, "TCP_KEEPINTVL": 17}, [(6, 3, 60), (6, 17, 15)]),
-        ("darwin", {"TCP_KEEPALIVE": 16, "TCP_KEEPINTVL": 257, "TCP_KEEPCNT": 258}, [(6, 16, 60), (6, 257, 15), (6, 258, 4)]),
+        (
+            "darwin",
+            {"TCP_KEEPALIVE": 16, "TCP_KEEPINTVL": 257, "TCP_KEEPCNT": 258},
+            [(6, 16, 60), (6, 257, 15), (6, 258, 4)],
+        ),
         ("darwin", {}, [(6, 16, 60)]),
         ("freebsd", {"TCP_KEEPIDLE": 256, "TCP_KEEPALIVE": 1}, [(6, 256, 60)]),
         ("elsewhere", {}, []),

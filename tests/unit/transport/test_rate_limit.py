@@ -46,6 +46,34 @@ def test_each_token_comes_back_one_window_after_it_was_taken() -> None:
 
 
 @pytest.mark.promise("R12")
+def test_what_is_sent_at_once_is_counted() -> None:
+    bucket = TokenBucket(2, 10.0)
+    for now in (0.0, 1.0, 2.0):
+        bucket.take_now(now)
+    assert not bucket.try_take(10.5), "two are still out"
+    assert bucket.try_take(11.0)
+    assert not bucket.try_take(11.5)
+    assert bucket.try_take(12.0)
+
+
+def test_what_is_sent_at_once_for_years_takes_no_memory() -> None:
+    bucket = TokenBucket(2, 10.0)
+    bucket.drain(0.0)
+    for second in range(1000):
+        bucket.take_now(float(second))
+    assert len(bucket._taken) <= 10
+
+
+def test_what_is_sent_at_once_lets_those_who_wait_wait_longer() -> None:
+    bucket = TokenBucket(1, 10.0)
+    assert bucket.try_take(0.0)
+    ticket = bucket.join()
+    bucket.take_now(5.0)
+    assert bucket.claim(ticket, 10.0) > 0
+    assert bucket.claim(ticket, 15.0) == 0.0
+
+
+@pytest.mark.promise("R12")
 def test_nobody_overtakes_the_queue() -> None:
     bucket = TokenBucket(1, 10.0)
     assert bucket.try_take(0.0)

@@ -51,6 +51,7 @@ REFUSED = SekhaConnectionError("refused", sent=False)
 NO_CONNECTION_IN_TIME = SekhaTimeoutError("connecting", sent=False)
 TOO_MANY = server_error(429)
 COME_BACK = server_error(503, retry_after=1)
+NOT_WHOLE, TOO_EARLY = server_error(408), server_error(425)
 READ_TIMEOUT = SekhaTimeoutError("reading", sent=True)
 CUT = SekhaConnectionError("cut", sent=True)
 INTERNAL = server_error(500)
@@ -58,7 +59,7 @@ BAD_GATEWAY = server_error(502)
 UNAVAILABLE = server_error(503)
 GATEWAY_TIMEOUT = server_error(504)
 
-CERTAINLY_NOTHING_HAPPENED = [REFUSED, NO_CONNECTION_IN_TIME, TOO_MANY, COME_BACK]
+CERTAINLY_NOTHING_HAPPENED = [REFUSED, NO_CONNECTION_IN_TIME, TOO_MANY, COME_BACK, NOT_WHOLE, TOO_EARLY]
 OUTCOME_UNKNOWN = [READ_TIMEOUT, CUT, INTERNAL, BAD_GATEWAY, UNAVAILABLE, GATEWAY_TIMEOUT]
 
 
@@ -177,7 +178,7 @@ def wait(
 @pytest.mark.promise("R3")
 @pytest.mark.parametrize(
     ("asked", "waited"),
-    [(0, 0.0), (0.2, 1.0), (1, 1.0), (1.2, 2.0), (59.5, 60.0), (MAX_RETRY_AFTER, 60.0), (60.1, None), (1e9, None)],
+    [(0, 0.25), (0.2, 1.0), (1, 1.0), (1.2, 2.0), (59.5, 60.0), (MAX_RETRY_AFTER, 60.0), (60.1, None), (1e9, None)],
 )
 @pytest.mark.parametrize("status", [429, 503])
 def test_retry_after_is_kept_rounded_up_or_too_long(status: int, asked: float, waited: Optional[float]) -> None:

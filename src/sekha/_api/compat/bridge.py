@@ -2,38 +2,111 @@
 
 from __future__ import annotations
 
+import json
+import math
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 from sekha._api.compat.health import model_down_error
+from sekha._api.error_response import error_in_success, has_error
 from sekha._api.model import Response
 from sekha._utils.json_access import as_list, as_object, get
+from sekha.errors import BODY_LIMIT
+
+_NO_ERROR = (None, False, "")
+"""Values of ``error`` in an answer that is none."""
+_DIGITS = re.compile(r"[0-9]{1,18}")
 
 
 def normalize_completion(response: Response) -> object:
-    """Add ``usage`` to a chat completion; token counts that are missing are None."""
+    """Return a chat completion with ``usage`` (token counts that are missing are None), and with texts as content.
+
+    Raises:
+        SekhaServerError: The model failed, which servers report with status 200.
+    """
     data = response.json()
     found = as_object(data)
-    return data if found is None else add_usage(found)
+    if found is None:
+        return data
+    for choice in _choices(found):
+        _normalize_choice(choice, "message")
+    failure = found if not found.get("choices") and has_error(found) else find_failure(found)
+    if failure is not None:
+        error = error_in_success("", "", response.headers, json.dumps(failure).encode(), status=response.status)
+        error.body = response.text[:BODY_LIMIT]
+        error.text = str(next((get(choice, "message", "content") for choice in _choices(found)), None) or "")
+        raise error
+    return add_usage(_with_integers(found, "created"))
+
+
+def find_failure(data: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """Return the part of a completion or chunk that says that the model failed; None if it does not say so."""
+    if data.get("error", data.get("Error")) not in _NO_ERROR:
+        return data
+    for choice in _choices(data):
+        if choice.get("error") not in _NO_ERROR:
+            return choice
+        reason = choice.get("finish_reason")
+        if isinstance(reason, str) and "error" in reason.lower():
+            return {"error": f"the model failed (finish_reason: {reason})"}
+    return None
+
+
+def _choices(data: Mapping[str, Any]) -> list[dict[str, Any]]:
+    return [choice for choice in map(as_object, as_list(data.get("choices")) or ()) if choice is not None]
+
+
+def _normalize_choice(choice: dict[str, Any], key: str) -> None:
+    """Make the index of a choice an integer, and the content of its message or delta a text."""
+    _with_integers(choice, "index")
+    message = as_object(choice.get(key)) or {}
+    content = message.get("content")
+    part = as_object(content)
+    parts: list[Any] | None = as_list(content) if part is None else [part]
+    if parts is not None and all(
+        isinstance(part, str) or get(part, "type") or get(part, "text") is not None for part in parts
+    ):
+        message["content"] = "".join(map(_part_text, parts))
+        message["content_parts"] = content  # a thought, for instance, is no part of the text
+
+
+def _part_text(part: object) -> str:
+    text = part if isinstance(part, str) else get(part, "text")
+    return text if isinstance(text, str) else ""
+
+
+def _with_integers(data: dict[str, Any], *keys: str) -> dict[str, Any]:
+    """Turn numbers that some servers send as floats or texts into integers, in place."""
+    for key in keys:
+        value = data.get(key)
+        if (isinstance(value, float) and math.isfinite(value)) or (isinstance(value, str) and _DIGITS.fullmatch(value)):
+            data[key] = int(value)
+    return data
 
 
 def add_usage(data: dict[str, Any]) -> dict[str, Any]:
     """Return a completion or chunk with ``usage``, whose missing counts are None."""
     unknown = {"prompt_tokens": None, "completion_tokens": None, "total_tokens": None}
-    return {**data, "usage": {**unknown, **(as_object(data.get("usage")) or {})}}
+    return {**data, "usage": _with_integers({**unknown, **(as_object(data.get("usage")) or {})}, *unknown)}
 
 
 def normalize_chunk(data: object) -> object:
-    """Return a chunk with a list of choices that each have a delta; model servers omit them or set them to null."""
+    """Return a chunk in the documented shape.
+
+    Model servers omit choices and deltas or set them to null, and send numbers and texts in other types.
+    """
     found = as_object(data)
     if found is None:
         return data
     choices = found.get("choices")
     if choices is None:
         found["choices"] = []
-    for choice in map(as_object, as_list(choices) or ()):
-        if choice is not None and choice.get("delta") is None:
+    for choice in _choices(found):
+        if choice.get("delta") is None:
             choice["delta"] = {}
+        _normalize_choice(choice, "delta")
+    _with_integers(found, "created")
     return add_usage(found) if isinstance(found.get("usage"), dict) else found
 
 

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
+from sekha._api.error_response import error_from_response
 from sekha._api.model import Response
 from sekha._utils.json_access import as_object, get
 from sekha.errors import (
     BODY_LIMIT,
+    SekhaAPIError,
     SekhaAuthError,
     SekhaClosedError,
     SekhaConfigError,
     SekhaConnectionError,
+    SekhaDecodeError,
     SekhaError,
     SekhaPermissionError,
     SekhaServerError,
@@ -20,19 +23,27 @@ from sekha.types import ServiceHealth
 
 _DEFAULT_ERROR = "the database or the vector store does not work"
 
+_SERVERS = {"controller": "a controller", "bridge": "a bridge", "mcp": "a controller with MCP tools"}
+
+_NO_ROUTE = frozenset({404, 405, 410, 501})
+"""Statuses of servers that do not have a route which the service has."""
+
+_NOT_WELL = frozenset({"unhealthy", "unreachable", "unauthorized", "unknown", "not_configured"})
+
+_OF_A_BRIDGE = frozenset({"ollama_status", "models_loaded"})
+"""Keys that every bridge reports, and no controller."""
+
+NO_FOLDER = "/sekha-health-check/no-such-folder"
+"""What the MCP tools count in a health check: nothing, which costs little on every server."""
+
 
 def normalize_controller_health(response: Response) -> object:
     """Return the health of any controller in one shape: 0.1, newer ones, and the older text ``OK`` (D33)."""
     found = _parse_object(response)
     if response.status >= 400:
-        problem = get(found, "error") or response.text.strip()[:500]
-        return {
-            **found,
-            "status": "unhealthy",
-            "checks": _checks(found.get("checks")),
-            "error": str(problem or _DEFAULT_ERROR),
-        }
-    if not found and response.text.strip().strip('"').upper() != "OK":
+        problem = get(found, "error") or _words(response, _DEFAULT_ERROR)
+        return {**found, "status": "unhealthy", "checks": _checks(found.get("checks")), "error": str(problem)}
+    if found.keys() & _OF_A_BRIDGE or (not found and response.text.strip().strip('"').upper() != "OK"):
         return _no_report("controller")
     return {"status": "healthy", **found, "checks": _checks(found.get("checks"))}
 
@@ -41,15 +52,23 @@ def normalize_bridge_health(response: Response) -> object:
     """Return the health of a bridge with the documented ``checks``, derived from its providers (D32)."""
     found = _parse_object(response)
     if response.status >= 400:
-        problem = found.get("detail") or response.text.strip()[:500] or "the bridge is not ready"
+        problem = found.get("detail") or _words(response, "the bridge is not ready")
         return {**found, "status": "unhealthy", "checks": _checks(found.get("checks")), "error": str(problem)}
-    if not found:
-        return _no_report("bridge")
     checks = as_object(found.get("checks"))
+    if not found.keys() & _OF_A_BRIDGE and (checks is None or checks.keys() & {"database", "chroma"}):
+        return _no_report("bridge")  # for instance the controller
     if checks is None:
         providers = as_object(get(found, "ollama_status", "providers")) or {}
         checks = {name: _provider_status(state) for name, state in providers.items()}
     return {"status": "healthy", **found, "checks": _checks(checks)}
+
+
+def _words(response: Response, if_unavailable: str) -> str:
+    """Return what an error response says; servers say 503 without a body, and proxies any other status."""
+    if not response.body.strip() and response.status == 503:
+        return if_unavailable
+    status, headers, body, problem = response
+    return error_from_response("", "", status, headers, body, problem=problem).message
 
 
 def _provider_status(state: object) -> str:
@@ -57,9 +76,10 @@ def _provider_status(state: object) -> str:
     return "ok" if breaker == "closed" else str(breaker or "unknown")
 
 
-def _no_report(server: str) -> dict[str, Any]:
+def _no_report(service: str) -> dict[str, Any]:
     # For instance the error page of a proxy.
-    return {"status": "unhealthy", "checks": {}, "error": f"the answer is no health report of a Sekha {server}"}
+    error = f"this address is not {_SERVERS[service]}: the answer is no health report of a Sekha {service}"
+    return {"status": "unhealthy", "checks": {}, "error": error}
 
 
 def _parse_object(response: Response) -> dict[str, Any]:
@@ -80,16 +100,48 @@ def _check_status(check: Any) -> str:
     return ("ok" if check else "failed") if isinstance(check, bool) else str(check)
 
 
-def health_from_error(error: SekhaError) -> ServiceHealth:
-    """Return the health of a service whose health check failed."""
-    status = "unhealthy"
+def health_from_error(error: Exception, service: str) -> ServiceHealth:
+    """Return the health of a service whose health check failed.
+
+    Args:
+        error: How it failed.
+        service: ``controller``, ``bridge`` or ``mcp``.
+    """
+    if not isinstance(error, SekhaError):  # not of ours, so its text may hold anything
+        return ServiceHealth(status="unknown", checks={}, error=f"the check itself failed: {type(error).__name__}")
+    text = f"this address is not {_SERVERS[service]}: {error}" if _is_of_another_service(error) else str(error)
+    return ServiceHealth(status=_status_from_error(error), checks={}, error=text)
+
+
+def _status_from_error(error: SekhaError) -> str:
     if isinstance(error, SekhaConfigError):
-        status = "not_configured"
-    elif isinstance(error, (SekhaAuthError, SekhaPermissionError)):
-        status = "unauthorized"
-    elif isinstance(error, (SekhaConnectionError, SekhaClosedError)):
-        status = "unreachable"
-    return ServiceHealth(status=status, checks={}, error=str(error))
+        return "not_configured"
+    if isinstance(error, SekhaClosedError):
+        return "unknown"
+    if isinstance(error, SekhaConnectionError):
+        return "unreachable" if error._asked else "unknown"
+    return "unauthorized" if isinstance(error, (SekhaAuthError, SekhaPermissionError)) else "unhealthy"
+
+
+def _is_of_another_service(error: SekhaError) -> bool:
+    if isinstance(error, SekhaAPIError):
+        return error.status_code in _NO_ROUTE or 300 <= error.status_code < 400
+    return isinstance(error, SekhaDecodeError)
+
+
+def add_key_check(health: ServiceHealth, key_check: ServiceHealth) -> ServiceHealth:
+    """Return the health of a controller, together with what a call that needs the key has shown.
+
+    Args:
+        health: What it reports itself, without a key.
+        key_check: ``healthy``, or what the failed call stands for.
+    """
+    if health["status"] in _NOT_WELL or key_check["status"] == "healthy":
+        return health
+    found = health.copy()
+    found["status"] = "unhealthy" if key_check["status"] == "unreachable" else key_check["status"]  # it has answered
+    found["error"] = key_check.get("error")
+    return found
 
 
 def model_down_error(response: Response, server: str, what: str) -> SekhaServerError:

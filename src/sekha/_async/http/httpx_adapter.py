@@ -1,6 +1,7 @@
 """Requests by way of httpx, which keeps the connections where a proxy applies or the user passes a client.
 
-It is loaded when such a client is made, and not by ``import sekha``.
+It is loaded when such a client is made, and not by ``import sekha``. httpx never reads proxies of the
+environment: the one that applies is passed to it.
 """
 
 from __future__ import annotations
@@ -11,40 +12,99 @@ from typing import Any, cast
 import httpx
 
 from sekha._concurrency.tasks import AsyncCall
+from sekha._http.addresses import server_name
+from sekha._http.error_mapping import network_errors
+from sekha._http.httpx_proxy import httpx_proxy, is_refusal_by_proxy, phase_at
 from sekha._http.httpx_teardown import async_abandon, async_end_iteration
 from sekha._http.models import KEEPALIVE_EXPIRY, AsyncHTTPResponse, AsyncHTTPTransport, HTTPRequest, HTTPSettings
-from sekha._http.tls import ssl_context
+from sekha._http.proxies import Proxy
+from sekha._http.sockets import KEEPALIVE_OPTIONS
+from sekha._http.tls import context_for_httpx
 from sekha._utils.public import class_name
 from sekha.errors import SekhaConfigError
 
 
 class AsyncHTTPXTransport:
-    """Sends requests by a client or a transport of httpx.
+    """Sends requests by a client of the user.
 
     Args:
         send: Sends a request, and returns the response before its body is read.
-        close: Closes the connections; None if they belong to the user's client.
     """
 
-    def __init__(
-        self,
-        send: AsyncCall[[httpx.Request], httpx.Response],
-        close: AsyncCall[[], None] | None,
-    ) -> None:
+    def __init__(self, send: AsyncCall[[httpx.Request], httpx.Response]) -> None:
         self._send = send
-        self._close = close
 
     async def send(self, request: HTTPRequest) -> AsyncHTTPResponse:
         """Send a request; return the response when its head has arrived."""
         return _AsyncHTTPXResponse(await self._send(_httpx_request(request)))
 
     async def aclose(self) -> None:
-        """Close the connections, unless they belong to the user's client."""
-        if self._close is not None:
-            await self._close()
+        """Do nothing: the connections belong to the user's client."""
+
+
+class _AsyncProxiedTransport:
+    """Sends requests through a proxy, by a transport of httpx."""
+
+    def __init__(self, transport: httpx.AsyncHTTPTransport, proxy: Proxy) -> None:
+        self._transport = transport
+        self._proxy = proxy
+
+    async def send(self, request: HTTPRequest) -> AsyncHTTPResponse:
+        """Send a request; return the response when its head has arrived.
+
+        Raises:
+            httpx.ProxyError: The proxy refused it, or its answer is none of a proxy.
+        """
+        request.phase, request.proxy = "waiting for a free connection", str(self._proxy)
+        streams: list[Any] = []
+
+        async def trace(event: str, info: dict[str, Any]) -> None:
+            request.phase = phase_at(event, info) or request.phase
+            if event.endswith("setup_socks5_connection.started"):  # httpcore would wait for ever
+                streams.append(info["stream"])
+                info["stream"] = _AsyncTimedStream(info["stream"], request.timeout["connect"])
+            elif event.endswith("setup_socks5_connection.failed"):  # httpcore would not close it
+                await streams.pop().aclose()
+
+        made = _httpx_request(request)
+        made.extensions["trace"] = trace
+        if made.url.host.endswith("."):  # the proxy looks it up, and httpcore checks the certificate with the same name
+            made.url = made.url.copy_with(host=server_name(made.url.host))
+        try:
+            response = _AsyncHTTPXResponse(await self._transport.handle_async_request(made))
+        except network_errors():
+            raise
+        except Exception as error:
+            if self._proxy.uses_socks and not request.may_have_been_sent:  # socksio has errors and asserts of its own
+                raise httpx.ProxyError("something that is not SOCKS5") from error
+            raise
+        if is_refusal_by_proxy(self._proxy, request, response.status, response.headers):
+            await response.aclose()
+            raise httpx.ProxyError(f"{response.status} {httpx.codes.get_reason_phrase(response.status)}")
+        return response
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        await self._transport.aclose()
+
+
+class _AsyncTimedStream:
+    """A stream of httpcore whose reads and writes end after a timeout."""
+
+    def __init__(self, stream: Any, seconds: float | None) -> None:
+        self._stream = stream
+        self._seconds = seconds
+
+    async def read(self, max_bytes: int) -> bytes:
+        data: bytes = await self._stream.read(max_bytes, self._seconds)
+        return data
+
+    async def write(self, buffer: bytes) -> None:
+        await self._stream.write(buffer, self._seconds)
 
 
 class _AsyncHTTPXResponse:
+    resumable = False  # what is cancelled while it reads ends the generators of httpx, which are then exhausted
     _chunks: AsyncIterator[bytes] | None = None
 
     def __init__(self, response: httpx.Response) -> None:
@@ -83,6 +143,8 @@ def _httpx_request(request: HTTPRequest) -> httpx.Request:
         content=request.content,
         extensions={"timeout": request.timeout},
     )
+    if made.url.host.endswith("."):
+        made.extensions["sni_hostname"] = server_name(made.url.host)
     made.stream = _Body(request.content or b"")
     return made
 
@@ -111,6 +173,16 @@ class _SingleChunk(AsyncIterator[bytes]):
         return self._left.pop()
 
 
+def check_proxy(proxy: Proxy | None) -> None:
+    """Refuse a proxy whose address httpx does not accept.
+
+    Raises:
+        SekhaConfigError: httpx cannot use it.
+    """
+    if proxy is not None:
+        httpx_proxy(proxy, None)
+
+
 def check_client(client: object) -> None:
     """Refuse what is not an `httpx.AsyncClient`.
 
@@ -121,13 +193,23 @@ def check_client(client: object) -> None:
         raise SekhaConfigError(f"http_client: must be an httpx.AsyncClient, not {class_name(client)}")
 
 
-def make_transport(settings: HTTPSettings, base_url: str) -> AsyncHTTPTransport:
-    """Return what sends requests to one server by way of httpx."""
-    if settings.proxy is not None and settings.http_client is None:
-        transport = httpx.AsyncHTTPTransport(**_connection_options(settings, base_url), proxy=settings.proxy)
-        return AsyncHTTPXTransport(transport.handle_async_request, transport.aclose)
-    given = settings.http_client if isinstance(settings.http_client, httpx.AsyncClient) else None
-    client = given or httpx.AsyncClient(**_connection_options(settings, base_url))
+def make_transport(settings: HTTPSettings, proxy: Proxy | None, base_url: str) -> AsyncHTTPTransport:
+    """Return what sends requests to one server through a proxy, or by the client of the user."""
+    if proxy is not None:
+        context = context_for_httpx(settings, base_url)
+        transport = httpx.AsyncHTTPTransport(
+            verify=context,
+            trust_env=False,
+            proxy=httpx_proxy(proxy, context),
+            socket_options=KEEPALIVE_OPTIONS,
+            limits=httpx.Limits(
+                max_connections=settings.max_connections,
+                max_keepalive_connections=settings.max_connections,
+                keepalive_expiry=KEEPALIVE_EXPIRY,
+            ),
+        )
+        return _AsyncProxiedTransport(transport, proxy)
+    client = cast("httpx.AsyncClient", settings.http_client)
 
     async def send(request: httpx.Request) -> httpx.Response:
         with_defaults_of_client = client.build_request(
@@ -135,16 +217,4 @@ def make_transport(settings: HTTPSettings, base_url: str) -> AsyncHTTPTransport:
         )
         return await client.send(with_defaults_of_client, stream=True, follow_redirects=False)
 
-    return AsyncHTTPXTransport(send, None if given else client.aclose)
-
-
-def _connection_options(settings: HTTPSettings, base_url: str) -> dict[str, Any]:
-    return {
-        "verify": ssl_context(settings, base_url),
-        "trust_env": settings.trust_env,
-        "limits": httpx.Limits(
-            max_connections=settings.max_connections,
-            max_keepalive_connections=settings.max_connections,
-            keepalive_expiry=KEEPALIVE_EXPIRY,
-        ),
-    }
+    return AsyncHTTPXTransport(send)

@@ -6,7 +6,13 @@ import ssl
 from collections.abc import Callable
 from time import monotonic
 
-from sekha._concurrency.sockets import async_before_closing, async_checkpoint, async_resolve, async_wait_for
+from sekha._concurrency.sockets import (
+    async_before_closing,
+    async_checkpoint,
+    async_resolve,
+    async_wait_for,
+    async_wait_readable,
+)
 from sekha._http.addresses import AddressMemory
 from sekha._http.sockets import ConnectionAttempts, PlainSocket, TLSSocket
 
@@ -82,7 +88,7 @@ class AsyncNetworkStream:
         limit = _TimeLimit(seconds)
         self._socket = tls = TLSSocket(self._socket.sock, context, host)
         while not tls.try_handshake():
-            await self._wait(limit, writing=False)
+            await self._wait(limit.left(), writing=False)
 
     async def read(self, seconds: float | None) -> bytes:
         """Return the next bytes; none if the server has closed the connection.
@@ -93,13 +99,15 @@ class AsyncNetworkStream:
         Raises:
             OSError: The connection broke, or nothing came in time.
         """
-        limit = _TimeLimit(seconds)
         if self._socket.has_buffered_data():
             await async_checkpoint()
-            if (data := self._socket.try_read()) is not None:
-                return data
+        else:
+            await self._wait(seconds, writing=False)
+        if (data := self._socket.try_read()) is not None:
+            return data
+        limit = _TimeLimit(seconds)  # most often what was waited for is there
         while True:
-            await self._wait(limit, writing=False)
+            await self._wait(limit.left(), writing=False)
             if (data := self._socket.try_read()) is not None:
                 return data
 
@@ -121,13 +129,16 @@ class AsyncNetworkStream:
         Raises:
             OSError: The connection broke, or the time was over.
         """
-        limit, sent = _TimeLimit(seconds), 0
+        sent = self._socket.try_write(data)  # most often all of it
+        if sent == len(data):
+            return sent
+        limit = _TimeLimit(seconds)
         while True:
+            await self._wait(limit.left(), writing=True)
+            if self._socket.is_readable():
+                return sent
             sent += self._socket.try_write(data[sent:])
             if sent == len(data):
-                return sent
-            await self._wait(limit, writing=True)
-            if self._socket.is_readable():
                 return sent
 
     async def aclose(self) -> None:
@@ -143,11 +154,15 @@ class AsyncNetworkStream:
         """Return whether the server has closed the connection, or sent bytes that nobody has read."""
         return self._socket.has_unread_data()
 
-    async def _wait(self, limit: _TimeLimit, *, writing: bool) -> None:
-        readers, writers = self._socket.waits_for(writing=writing)
-        if not await async_wait_for(readers, writers, limit.left()):
+    async def _wait(self, seconds: float | None, *, writing: bool) -> None:
+        watch = self._socket.read_watch
+        if self._socket.must_write(writing=writing):
+            is_ready = await async_wait_for([watch.sock], [watch.sock], seconds)
+        else:
+            is_ready = await async_wait_readable(watch, seconds)
+        if not is_ready:
             raise TimeoutError("timed out")
-        if self._socket.sock.fileno() < 0:
+        if watch.sock.fileno() < 0:
             raise ConnectionAbortedError("the connection was closed by the client")
 
 

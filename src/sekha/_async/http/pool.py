@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import threading
 from collections.abc import AsyncIterator, Mapping
@@ -19,6 +20,8 @@ from sekha.errors import SekhaClosedError
 from .connection import AsyncConnection
 from .network import AsyncNetwork
 
+_log = logging.getLogger("sekha")
+
 _SWEEP_INTERVAL = 1.0
 """Seconds after which a waiting caller looks for connections that were abandoned in the meantime; it grows with the
 number of callers that were ahead of it when it came."""
@@ -29,7 +32,8 @@ class AsyncPool:
     """A bounded number of connections to one server, for one event loop and process.
 
     Callers are served first come, first served; idle connections are used last in, first out. No lock is held during
-    I/O, and a cancelled caller leaves its connection either released or closed.
+    I/O, and a cancelled caller leaves its connection either released or closed. A request that is to be sent at once
+    gets a connection of its own where all are in use.
 
     Args:
         base_url: Address of the server.
@@ -77,7 +81,7 @@ class AsyncPool:
         """
         await self._close_expired()
         timeouts, deadline_at = request.timeout, request.deadline_at
-        idle = await self._wait_for_slot(self._timeout(timeouts["pool"], deadline_at))
+        idle = await self._wait_for_slot(self._timeout(timeouts["pool"], deadline_at), request)
         try:
             if idle is not None:
                 if not idle.is_stale():
@@ -100,10 +104,11 @@ class AsyncPool:
         while (expired := self._state.pop_expired(self._clock.now())) is not None:
             await self._close(expired)
 
-    async def _wait_for_slot(self, seconds: float | None) -> AsyncConnection | None:
+    async def _wait_for_slot(self, seconds: float | None, request: HTTPRequest) -> AsyncConnection | None:
         """Wait for a slot; return its idle connection, or None with the right to open one."""
-        waiter = self._state.acquire(AsyncWakeup)
+        waiter = self._state.acquire(None if request.sent_at_once else AsyncWakeup)
         if isinstance(waiter.wakeup, AsyncWakeup):
+            _log.debug("%s: waiting for a free connection, %d waiting before", self._origin.authority, waiter.ahead)
             left = math.inf if seconds is None else seconds
             interval = min(_MAX_SWEEP_INTERVAL, _SWEEP_INTERVAL * (1 + waiter.ahead / self._limit))
             try:
@@ -167,6 +172,8 @@ class AsyncPooledResponse(AsyncIterator[bytes]):
         connection: The connection.
         head: The head of the response.
     """
+
+    resumable = True
 
     def __init__(self, pool: AsyncPool, connection: AsyncConnection, head: ResponseHead) -> None:
         self.status: int = head.status

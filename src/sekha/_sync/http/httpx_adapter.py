@@ -2,7 +2,8 @@
 # To change it, edit that file, then run: python tools/unasync.py
 """Requests by way of httpx, which keeps the connections where a proxy applies or the user passes a client.
 
-It is loaded when such a client is made, and not by ``import sekha``.
+It is loaded when such a client is made, and not by ``import sekha``. httpx never reads proxies of the
+environment: the one that applies is passed to it.
 """
 
 from __future__ import annotations
@@ -13,40 +14,99 @@ from typing import Any, cast
 import httpx
 
 from sekha._concurrency.tasks import Call
+from sekha._http.addresses import server_name
+from sekha._http.error_mapping import network_errors
+from sekha._http.httpx_proxy import httpx_proxy, is_refusal_by_proxy, phase_at
 from sekha._http.httpx_teardown import abandon, end_iteration
 from sekha._http.models import KEEPALIVE_EXPIRY, HTTPResponse, HTTPTransport, HTTPRequest, HTTPSettings
-from sekha._http.tls import ssl_context
+from sekha._http.proxies import Proxy
+from sekha._http.sockets import KEEPALIVE_OPTIONS
+from sekha._http.tls import context_for_httpx
 from sekha._utils.public import class_name
 from sekha.errors import SekhaConfigError
 
 
 class HTTPXTransport:
-    """Sends requests by a client or a transport of httpx.
+    """Sends requests by a client of the user.
 
     Args:
         send: Sends a request, and returns the response before its body is read.
-        close: Closes the connections; None if they belong to the user's client.
     """
 
-    def __init__(
-        self,
-        send: Call[[httpx.Request], httpx.Response],
-        close: Call[[], None] | None,
-    ) -> None:
+    def __init__(self, send: Call[[httpx.Request], httpx.Response]) -> None:
         self._send = send
-        self._close = close
 
     def send(self, request: HTTPRequest) -> HTTPResponse:
         """Send a request; return the response when its head has arrived."""
         return _HTTPXResponse(self._send(_httpx_request(request)))
 
     def close(self) -> None:
-        """Close the connections, unless they belong to the user's client."""
-        if self._close is not None:
-            self._close()
+        """Do nothing: the connections belong to the user's client."""
+
+
+class _ProxiedTransport:
+    """Sends requests through a proxy, by a transport of httpx."""
+
+    def __init__(self, transport: httpx.HTTPTransport, proxy: Proxy) -> None:
+        self._transport = transport
+        self._proxy = proxy
+
+    def send(self, request: HTTPRequest) -> HTTPResponse:
+        """Send a request; return the response when its head has arrived.
+
+        Raises:
+            httpx.ProxyError: The proxy refused it, or its answer is none of a proxy.
+        """
+        request.phase, request.proxy = "waiting for a free connection", str(self._proxy)
+        streams: list[Any] = []
+
+        def trace(event: str, info: dict[str, Any]) -> None:
+            request.phase = phase_at(event, info) or request.phase
+            if event.endswith("setup_socks5_connection.started"):  # httpcore would wait for ever
+                streams.append(info["stream"])
+                info["stream"] = _TimedStream(info["stream"], request.timeout["connect"])
+            elif event.endswith("setup_socks5_connection.failed"):  # httpcore would not close it
+                streams.pop().close()
+
+        made = _httpx_request(request)
+        made.extensions["trace"] = trace
+        if made.url.host.endswith("."):  # the proxy looks it up, and httpcore checks the certificate with the same name
+            made.url = made.url.copy_with(host=server_name(made.url.host))
+        try:
+            response = _HTTPXResponse(self._transport.handle_request(made))
+        except network_errors():
+            raise
+        except Exception as error:
+            if self._proxy.uses_socks and not request.may_have_been_sent:  # socksio has errors and asserts of its own
+                raise httpx.ProxyError("something that is not SOCKS5") from error
+            raise
+        if is_refusal_by_proxy(self._proxy, request, response.status, response.headers):
+            response.close()
+            raise httpx.ProxyError(f"{response.status} {httpx.codes.get_reason_phrase(response.status)}")
+        return response
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._transport.close()
+
+
+class _TimedStream:
+    """A stream of httpcore whose reads and writes end after a timeout."""
+
+    def __init__(self, stream: Any, seconds: float | None) -> None:
+        self._stream = stream
+        self._seconds = seconds
+
+    def read(self, max_bytes: int) -> bytes:
+        data: bytes = self._stream.read(max_bytes, self._seconds)
+        return data
+
+    def write(self, buffer: bytes) -> None:
+        self._stream.write(buffer, self._seconds)
 
 
 class _HTTPXResponse:
+    resumable = False  # what is cancelled while it reads ends the generators of httpx, which are then exhausted
     _chunks: Iterator[bytes] | None = None
 
     def __init__(self, response: httpx.Response) -> None:
@@ -85,6 +145,8 @@ def _httpx_request(request: HTTPRequest) -> httpx.Request:
         content=request.content,
         extensions={"timeout": request.timeout},
     )
+    if made.url.host.endswith("."):
+        made.extensions["sni_hostname"] = server_name(made.url.host)
     made.stream = _Body(request.content or b"")
     return made
 
@@ -113,6 +175,16 @@ class _SingleChunk(Iterator[bytes]):
         return self._left.pop()
 
 
+def check_proxy(proxy: Proxy | None) -> None:
+    """Refuse a proxy whose address httpx does not accept.
+
+    Raises:
+        SekhaConfigError: httpx cannot use it.
+    """
+    if proxy is not None:
+        httpx_proxy(proxy, None)
+
+
 def check_client(client: object) -> None:
     """Refuse what is not an `httpx.Client`.
 
@@ -123,13 +195,23 @@ def check_client(client: object) -> None:
         raise SekhaConfigError(f"http_client: must be an httpx.Client, not {class_name(client)}")
 
 
-def make_transport(settings: HTTPSettings, base_url: str) -> HTTPTransport:
-    """Return what sends requests to one server by way of httpx."""
-    if settings.proxy is not None and settings.http_client is None:
-        transport = httpx.HTTPTransport(**_connection_options(settings, base_url), proxy=settings.proxy)
-        return HTTPXTransport(transport.handle_request, transport.close)
-    given = settings.http_client if isinstance(settings.http_client, httpx.Client) else None
-    client = given or httpx.Client(**_connection_options(settings, base_url))
+def make_transport(settings: HTTPSettings, proxy: Proxy | None, base_url: str) -> HTTPTransport:
+    """Return what sends requests to one server through a proxy, or by the client of the user."""
+    if proxy is not None:
+        context = context_for_httpx(settings, base_url)
+        transport = httpx.HTTPTransport(
+            verify=context,
+            trust_env=False,
+            proxy=httpx_proxy(proxy, context),
+            socket_options=KEEPALIVE_OPTIONS,
+            limits=httpx.Limits(
+                max_connections=settings.max_connections,
+                max_keepalive_connections=settings.max_connections,
+                keepalive_expiry=KEEPALIVE_EXPIRY,
+            ),
+        )
+        return _ProxiedTransport(transport, proxy)
+    client = cast("httpx.Client", settings.http_client)
 
     def send(request: httpx.Request) -> httpx.Response:
         with_defaults_of_client = client.build_request(
@@ -137,16 +219,4 @@ def make_transport(settings: HTTPSettings, base_url: str) -> HTTPTransport:
         )
         return client.send(with_defaults_of_client, stream=True, follow_redirects=False)
 
-    return HTTPXTransport(send, None if given else client.close)
-
-
-def _connection_options(settings: HTTPSettings, base_url: str) -> dict[str, Any]:
-    return {
-        "verify": ssl_context(settings, base_url),
-        "trust_env": settings.trust_env,
-        "limits": httpx.Limits(
-            max_connections=settings.max_connections,
-            max_keepalive_connections=settings.max_connections,
-            keepalive_expiry=KEEPALIVE_EXPIRY,
-        ),
-    }
+    return HTTPXTransport(send)

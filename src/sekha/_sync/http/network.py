@@ -8,7 +8,13 @@ import ssl
 from collections.abc import Callable
 from time import monotonic
 
-from sekha._concurrency.sockets import before_closing, checkpoint, resolve, wait_for
+from sekha._concurrency.sockets import (
+    before_closing,
+    checkpoint,
+    resolve,
+    wait_for,
+    wait_readable,
+)
 from sekha._http.addresses import AddressMemory
 from sekha._http.sockets import ConnectionAttempts, PlainSocket, TLSSocket
 
@@ -84,7 +90,7 @@ class NetworkStream:
         limit = _TimeLimit(seconds)
         self._socket = tls = TLSSocket(self._socket.sock, context, host)
         while not tls.try_handshake():
-            self._wait(limit, writing=False)
+            self._wait(limit.left(), writing=False)
 
     def read(self, seconds: float | None) -> bytes:
         """Return the next bytes; none if the server has closed the connection.
@@ -95,13 +101,15 @@ class NetworkStream:
         Raises:
             OSError: The connection broke, or nothing came in time.
         """
-        limit = _TimeLimit(seconds)
         if self._socket.has_buffered_data():
             checkpoint()
-            if (data := self._socket.try_read()) is not None:
-                return data
+        else:
+            self._wait(seconds, writing=False)
+        if (data := self._socket.try_read()) is not None:
+            return data
+        limit = _TimeLimit(seconds)  # most often what was waited for is there
         while True:
-            self._wait(limit, writing=False)
+            self._wait(limit.left(), writing=False)
             if (data := self._socket.try_read()) is not None:
                 return data
 
@@ -123,13 +131,16 @@ class NetworkStream:
         Raises:
             OSError: The connection broke, or the time was over.
         """
-        limit, sent = _TimeLimit(seconds), 0
+        sent = self._socket.try_write(data)  # most often all of it
+        if sent == len(data):
+            return sent
+        limit = _TimeLimit(seconds)
         while True:
+            self._wait(limit.left(), writing=True)
+            if self._socket.is_readable():
+                return sent
             sent += self._socket.try_write(data[sent:])
             if sent == len(data):
-                return sent
-            self._wait(limit, writing=True)
-            if self._socket.is_readable():
                 return sent
 
     def close(self) -> None:
@@ -145,11 +156,15 @@ class NetworkStream:
         """Return whether the server has closed the connection, or sent bytes that nobody has read."""
         return self._socket.has_unread_data()
 
-    def _wait(self, limit: _TimeLimit, *, writing: bool) -> None:
-        readers, writers = self._socket.waits_for(writing=writing)
-        if not wait_for(readers, writers, limit.left()):
+    def _wait(self, seconds: float | None, *, writing: bool) -> None:
+        watch = self._socket.read_watch
+        if self._socket.must_write(writing=writing):
+            is_ready = wait_for([watch.sock], [watch.sock], seconds)
+        else:
+            is_ready = wait_readable(watch, seconds)
+        if not is_ready:
             raise TimeoutError("timed out")
-        if self._socket.sock.fileno() < 0:
+        if watch.sock.fileno() < 0:
             raise ConnectionAbortedError("the connection was closed by the client")
 
 

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import threading
 from collections.abc import Iterator, Mapping
@@ -21,6 +22,8 @@ from sekha.errors import SekhaClosedError
 from .connection import Connection
 from .network import Network
 
+_log = logging.getLogger("sekha")
+
 _SWEEP_INTERVAL = 1.0
 """Seconds after which a waiting caller looks for connections that were abandoned in the meantime; it grows with the
 number of callers that were ahead of it when it came."""
@@ -31,7 +34,8 @@ class Pool:
     """A bounded number of connections to one server, for one event loop and process.
 
     Callers are served first come, first served; idle connections are used last in, first out. No lock is held during
-    I/O, and a cancelled caller leaves its connection either released or closed.
+    I/O, and a cancelled caller leaves its connection either released or closed. A request that is to be sent at once
+    gets a connection of its own where all are in use.
 
     Args:
         base_url: Address of the server.
@@ -79,7 +83,7 @@ class Pool:
         """
         self._close_expired()
         timeouts, deadline_at = request.timeout, request.deadline_at
-        idle = self._wait_for_slot(self._timeout(timeouts["pool"], deadline_at))
+        idle = self._wait_for_slot(self._timeout(timeouts["pool"], deadline_at), request)
         try:
             if idle is not None:
                 if not idle.is_stale():
@@ -102,10 +106,11 @@ class Pool:
         while (expired := self._state.pop_expired(self._clock.now())) is not None:
             self._close(expired)
 
-    def _wait_for_slot(self, seconds: float | None) -> Connection | None:
+    def _wait_for_slot(self, seconds: float | None, request: HTTPRequest) -> Connection | None:
         """Wait for a slot; return its idle connection, or None with the right to open one."""
-        waiter = self._state.acquire(Wakeup)
+        waiter = self._state.acquire(None if request.sent_at_once else Wakeup)
         if isinstance(waiter.wakeup, Wakeup):
+            _log.debug("%s: waiting for a free connection, %d waiting before", self._origin.authority, waiter.ahead)
             left = math.inf if seconds is None else seconds
             interval = min(_MAX_SWEEP_INTERVAL, _SWEEP_INTERVAL * (1 + waiter.ahead / self._limit))
             try:
@@ -169,6 +174,8 @@ class PooledResponse(Iterator[bytes]):
         connection: The connection.
         head: The head of the response.
     """
+
+    resumable = True
 
     def __init__(self, pool: Pool, connection: Connection, head: ResponseHead) -> None:
         self.status: int = head.status

@@ -14,10 +14,15 @@ from urllib.parse import urlsplit
 
 import httpx
 
+from sekha._http.httpx_proxy import httpx_proxy
+from sekha._http.models import HTTPSettings
+from sekha._http.proxies import proxy_for
+from sekha._http.tls import ssl_context
 from sekha.local.models import ChatRequest, ModelError, ModelInfo
 
 _TIMEOUT = httpx.Timeout(300.0, connect=5.0)
 _PROBE_TIMEOUT = httpx.Timeout(3.0)
+_CONNECTION = HTTPSettings(verify=True, cert=None, proxy=None, trust_env=True, max_connections=100, http_client=None)
 
 
 class _ModelServer:
@@ -34,7 +39,13 @@ class _ModelServer:
             self._kind = "ollama" if mark else ""
         self._root = root.rstrip("/")
         self._names: List[str] = []
-        self._client = httpx.AsyncClient(timeout=_TIMEOUT, verify=parts.scheme == "https")
+        proxy = proxy_for(_CONNECTION, url)
+        self._client = httpx.AsyncClient(
+            timeout=_TIMEOUT,
+            verify=ssl_context(_CONNECTION, url),
+            proxy=httpx_proxy(proxy, None) if proxy is not None else None,
+            trust_env=False,  # both are decided here, as for a Sekha
+        )
 
     async def close(self) -> None:
         await self._client.aclose()

@@ -7,20 +7,23 @@ from typing import Any, Dict
 import pytest
 
 from sekha._api import endpoints
-from sekha._api.compat.health import health_from_error
+from sekha._api.compat.health import add_key_check, health_from_error
 from sekha._api.model import Endpoint
 from sekha.errors import (
+    SekhaAPIError,
     SekhaAuthError,
     SekhaClosedError,
     SekhaConfigError,
     SekhaConnectionError,
     SekhaDecodeError,
     SekhaError,
+    SekhaNotFoundError,
     SekhaPermissionError,
     SekhaRateLimitError,
     SekhaServerError,
     SekhaTimeoutError,
 )
+from support import facts
 from unit.vectors import answer, parse, recorded
 
 # ---- shapes of several servers (D5, D7, D9, D22, D23, D29-D33, D43) ------------------------------------------------
@@ -97,11 +100,83 @@ def test_an_answer_that_only_looks_like_a_summary_or_a_score_is_an_error() -> No
         (SekhaPermissionError("no", status_code=403), "unauthorized"),
         (SekhaConnectionError("refused"), "unreachable"),
         (SekhaTimeoutError("slow"), "unreachable"),
-        (SekhaClosedError("closed"), "unreachable"),
+        (SekhaClosedError("closed"), "unknown"),
         (SekhaServerError("down", status_code=500), "unhealthy"),
         (SekhaRateLimitError("many", status_code=429), "unhealthy"),
-        (SekhaDecodeError("odd"), "unhealthy"),
     ],
 )
 def test_the_error_of_a_health_check_becomes_a_status(error: SekhaError, status: str) -> None:
-    assert health_from_error(error) == {"status": status, "checks": {}, "error": str(error)}
+    assert health_from_error(error, "bridge") == {"status": status, "checks": {}, "error": str(error)}
+
+
+@pytest.mark.parametrize(
+    ("service", "name"),
+    [("controller", "a controller"), ("bridge", "a bridge"), ("mcp", "a controller with MCP tools")],
+)
+@pytest.mark.parametrize(
+    "error",
+    [
+        SekhaDecodeError("odd"),
+        SekhaNotFoundError("no", status_code=404),
+        SekhaAPIError("no such method", status_code=405),
+        SekhaAPIError("redirected", status_code=302),
+        SekhaServerError("not implemented", status_code=501),
+    ],
+)
+def test_an_answer_of_another_service_says_so(error: SekhaError, service: str, name: str) -> None:
+    found = health_from_error(error, service)
+    assert found == {"status": "unhealthy", "checks": {}, "error": f"this address is not {name}: {error}"}
+
+
+def test_what_was_not_asked_is_unknown_and_not_unreachable() -> None:
+    error = SekhaTimeoutError("no time left")
+    error._asked = False
+    assert health_from_error(error, "mcp")["status"] == "unknown"
+    found = health_from_error(ValueError("http://user:secret@host"), "mcp")
+    assert found == {"status": "unknown", "checks": {}, "error": "the check itself failed: ValueError"}
+
+
+@pytest.mark.parametrize(
+    ("of_itself", "of_the_key", "status", "error"),
+    [
+        ("healthy", "healthy", "healthy", None),
+        ("degraded", "healthy", "degraded", None),
+        ("healthy", "unauthorized", "unauthorized", "of the key"),
+        ("degraded", "unauthorized", "unauthorized", "of the key"),
+        ("healthy", "unhealthy", "unhealthy", "of the key"),
+        ("healthy", "unreachable", "unhealthy", "of the key"),
+        ("healthy", "unknown", "unknown", "of the key"),
+        ("unhealthy", "unauthorized", "unhealthy", "of itself"),
+        ("unreachable", "unreachable", "unreachable", "of itself"),
+    ],
+)
+def test_a_controller_is_as_well_as_its_answer_to_the_key(
+    of_itself: str, of_the_key: str, status: str, error: Any
+) -> None:
+    checks = {"database": {"status": "ok"}}
+    health: Any = {
+        "status": of_itself,
+        "checks": checks,
+        "error": None if status == of_itself == "healthy" else "of itself",
+    }
+    if of_itself in ("healthy", "degraded"):
+        del health["error"]
+    found = add_key_check(health, {"status": of_the_key, "checks": {}, "error": "of the key"})
+    assert (found["status"], found.get("error"), found["checks"]) == (status, error, checks)
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "body", "name"),
+    [
+        (endpoints.BRIDGE_HEALTH, facts.HEALTHY, "a bridge"),
+        (endpoints.BRIDGE_HEALTH, {"status": "healthy", "version": "2", "uptime_seconds": 0}, "a bridge"),
+        (endpoints.BRIDGE_HEALTH, {"status": "UP"}, "a bridge"),
+        (endpoints.BRIDGE_HEALTH, {"ok": True}, "a bridge"),
+        (endpoints.BRIDGE_HEALTH, "OK", "a bridge"),
+        (endpoints.CONTROLLER_HEALTH, facts.BRIDGE_HEALTHY, "a controller"),
+    ],
+)
+def test_the_health_of_another_service_is_not_healthy(endpoint: Endpoint[Any], body: Any, name: str) -> None:
+    found = parse(endpoint, answer(body))
+    assert found["status"] == "unhealthy"
+    assert found["error"].startswith(f"this address is not {name}: ")

@@ -1,0 +1,280 @@
+# Generated from tests/_async/test_health.py: do not edit.
+# To change it, edit that file, then run: python tools/unasync.py
+"""What a health check asks, whatever this client is busy with, and what it says of what it could not ask."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from typing import Any
+
+import httpx
+import pytest
+
+from sekha import SekhaClient, SekhaRateLimitError
+from sekha._concurrency.clock import Clock
+from sekha._concurrency.tasks import Call, gather
+from sekha.types import ServiceHealth
+from support import facts
+from support.clock import FakeClock, give_clock
+from support.facts import MCP_KEY, MESSAGES, REST_KEY
+from support.replies import HANG, after, answer, body, empty, text, tool
+from support.server import FakeServer, Reply
+
+from .conftest import MakeClient
+
+HEALTH, QUERY, CREATE = "GET /health", "POST /api/v1/query", "POST /api/v1/conversations"
+LIST, STATS = "GET /api/v1/conversations", "POST /mcp/tools/memory_stats"
+HEALTHY = {"controller": "healthy", "bridge": "healthy", "mcp": "healthy"}
+
+
+@pytest.fixture
+def well(server: FakeServer, bridge: FakeServer) -> None:
+    """All services are healthy."""
+    server.always(HEALTH, answer(facts.HEALTHY))
+    server.always(LIST, answer(facts.rows()))
+    server.always(STATS, tool(facts.STATS))
+    bridge.always(HEALTH, answer(facts.BRIDGE_HEALTHY))
+
+
+def statuses(health: dict[str, ServiceHealth]) -> dict[str, str]:
+    return {name: one["status"] for name, one in health.items()}
+
+
+def test_what_is_asked_and_with_which_key(
+    well: None, client: SekhaClient, server: FakeServer, bridge: FakeServer
+) -> None:
+    assert statuses(client.health_check()) == HEALTHY
+    assert sorted(server.lines) == sorted([HEALTH, LIST, STATS])
+    assert bridge.lines == [HEALTH]
+    by_line = {seen.line: seen for seen in server.seen}
+    assert by_line[LIST].query == {"page": "1", "page_size": "1"}
+    assert by_line[LIST].headers["authorization"] == f"Bearer {REST_KEY}"
+    assert by_line[STATS].headers["authorization"] == f"Bearer {MCP_KEY}"
+    assert by_line[STATS].json == {"folder": "/sekha-health-check/no-such-folder"}
+
+
+def test_what_is_asked_costs_nothing_on_the_real_servers(real: SekhaClient, local: SekhaClient) -> None:
+    for client in (real, local):
+        client.controller.create_conversation(messages=MESSAGES, folder="/work")
+        assert statuses(client.health_check()) == HEALTHY
+
+
+# The rate limit
+
+
+def test_a_health_check_passes_by_the_rate_limit_and_is_counted(
+    well: None, make: MakeClient, server: FakeServer, clock: FakeClock
+) -> None:
+    client = make(rate_limit_requests=2, rate_limit_window=60.0)
+    server.always(QUERY, answer(facts.hits()))
+    for _ in range(2):
+        client.controller.query("x")
+    for _ in range(3):
+        assert statuses(client.health_check()) == HEALTHY
+        assert (client.controller.health())["status"] == "healthy"
+        assert (client.bridge.health())["status"] == "healthy"
+        clock.move(10.0)
+    assert clock.waits == []
+    before = clock.now()
+    client.controller.query("x")
+    assert clock.now() - before == pytest.approx(50.0), "two minus the twelve that passed by"
+
+
+def test_a_health_check_passes_by_a_429(
+    well: None, make: MakeClient, server: FakeServer, clock: FakeClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    client = make(max_retries=0)
+    server.on(QUERY, text("Rate limit exceeded", 429), answer(facts.hits()))
+    with pytest.raises(SekhaRateLimitError):
+        client.controller.query("x")
+    with caplog.at_level(logging.DEBUG, logger="sekha"):
+        assert statuses(client.health_check()) == HEALTHY
+        assert not [record for record in caplog.records if "waiting" in record.getMessage()]
+        assert clock.waits == []
+        client.controller.query("x")
+    assert sum(clock.waits) == pytest.approx(60.0)
+    waits = [record.getMessage() for record in caplog.records if "waiting" in record.getMessage()]
+    assert waits == ["POST /api/v1/query: waiting for the rate limit"]
+
+
+def test_a_refusal_by_the_server_is_its_answer(
+    client: SekhaClient, server: FakeServer, bridge: FakeServer
+) -> None:
+    for line in (HEALTH, LIST, STATS):
+        server.on(line, text("Rate limit exceeded", 429))
+    bridge.on(HEALTH, answer(facts.BRIDGE_HEALTHY))
+    health = client.health_check()
+    assert statuses(health) == {"controller": "unhealthy", "bridge": "healthy", "mcp": "unhealthy"}
+    assert "Rate limit exceeded" in str(health["controller"].get("error"))
+
+
+# Connections and write slots
+
+
+def test_a_health_check_has_connections_of_its_own(
+    well: None, make: MakeClient, server: FakeServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    client, release = make(max_connections=2, max_concurrent_writes=1), threading.Event()
+    give_clock(client, Clock())
+    server.on(QUERY, *[after(release, answer(facts.hits()))] * 2, answer(facts.hits()))
+    server.on(CREATE, answer(facts.CREATED, 201))
+
+    def check() -> None:
+        while len(server.seen) < 2:
+            Clock().sleep(0.002)
+        try:
+            for _ in range(3):
+                assert statuses(client.health_check()) == HEALTHY
+                assert (client.controller.health())["status"] == "healthy"
+        finally:
+            release.set()
+
+    def query() -> None:
+        client.controller.query("x")
+
+    def create() -> None:
+        while len(server.seen) < 2:
+            Clock().sleep(0.002)
+        client.controller.create_conversation(messages=MESSAGES)
+
+    calls: list[Call[[], None]] = [query, query, create, query, check]
+    with caplog.at_level(logging.DEBUG, logger="sekha"):
+        gather(calls, len(calls))
+    assert "waiting for a free connection" in caplog.text, "the others did wait"
+    assert statuses(client.health_check()) == HEALTHY
+    transport: Any = client._controller_transport._state.http_transport()
+    state = transport._state
+    assert state._free_slots + len(state._idle) == 2, "no connection is left beyond the limit"
+
+
+def test_a_health_check_by_way_of_httpx_has_connections_of_its_own(
+    well: None, make: MakeClient, server: FakeServer
+) -> None:
+    client, release = make(proxy=server.url, max_connections=1), threading.Event()
+    give_clock(client, Clock())
+    server.on(QUERY, after(release, answer(facts.hits())))
+
+    def query() -> None:
+        client.controller.query("x")
+
+    def check() -> None:
+        while not server.seen:
+            Clock().sleep(0.002)
+        try:
+            health = client.controller.with_options(timeout=5.0, max_retries=0).health()
+            assert health["status"] == "healthy"
+        finally:
+            release.set()
+
+    gather([query, check], 2)
+
+
+# Keys, and other services
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_wrong_key_shows(status: int, client: SekhaClient, server: FakeServer, bridge: FakeServer) -> None:
+    server.on(HEALTH, answer(facts.HEALTHY))
+    server.on(LIST, answer({"error": "Invalid API key"}, status))
+    server.on(STATS, answer({"error": "Invalid API key"}, status))
+    bridge.on(HEALTH, answer(facts.BRIDGE_HEALTHY))
+    health = client.health_check()
+    assert statuses(health) == {"controller": "unauthorized", "bridge": "healthy", "mcp": "unauthorized"}
+    assert "Invalid API key" in str(health["controller"].get("error"))
+    assert health["controller"]["checks"] == facts.HEALTHY["checks"]
+
+
+def test_a_wrong_key_on_the_local_servers(local: SekhaClient, real: SekhaClient) -> None:
+    wrong = "a-key-that-this-controller-does-not-know"
+    health = local.with_options(api_key=wrong, mcp_api_key=wrong).health_check()
+    assert statuses(health) == {"controller": "unauthorized", "bridge": "healthy", "mcp": "unauthorized"}
+    health = real.with_options(api_key=wrong, mcp_api_key=wrong).health_check()
+    assert statuses(health) == {"controller": "healthy", "bridge": "healthy", "mcp": "unauthorized"}, "it checks no key"
+
+
+def test_swapped_addresses_show(make: MakeClient, local: SekhaClient, real: SekhaClient) -> None:
+    for client in (local, real):
+        controller, bridge = client._controller_transport.base_url, client._bridge_transport.base_url
+        health = make(controller_url=bridge, bridge_url=controller).health_check()
+        assert statuses(health) == {"controller": "unhealthy", "bridge": "unhealthy", "mcp": "unhealthy"}
+        found = {name: str(one.get("error")) for name, one in health.items()}
+        assert found["controller"].startswith("this address is not a controller: ")
+        assert found["bridge"].startswith("this address is not a bridge: ")
+        assert found["mcp"].startswith("this address is not a controller with MCP tools: ")
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        body(b"<html>Log in</html>", 200, "text/html"),
+        answer({"status": "UP"}),
+        answer({"message": "Not Found"}, 404),
+        empty(302, location="https://login.test/"),
+        empty(405),
+        answer([]),
+    ],
+)
+def test_another_service_at_the_address_shows(
+    reply: Reply, make: MakeClient, server: FakeServer, bridge: FakeServer
+) -> None:
+    for line in (HEALTH, LIST, STATS):
+        server.on(line, reply)
+    bridge.on(HEALTH, reply)
+    health = make().health_check()
+    assert set(statuses(health).values()) == {"unhealthy"}
+    for name, words in (("controller", "controller"), ("bridge", "bridge"), ("mcp", "controller with MCP tools")):
+        assert str(health[name].get("error")).startswith(f"this address is not a {words}: ")
+
+
+def test_a_list_that_does_not_come_is_no_healthy_controller(
+    make: MakeClient, server: FakeServer, bridge: FakeServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sekha._sync.workflows.HEALTH_TIMEOUT", 0.2)
+    server.on(HEALTH, answer(facts.HEALTHY))
+    server.on(LIST, HANG)
+    server.on(STATS, tool(facts.STATS))
+    bridge.on(HEALTH, answer(facts.BRIDGE_HEALTHY))
+    health = make().health_check()
+    assert statuses(health) == {"controller": "unhealthy", "bridge": "healthy", "mcp": "healthy"}
+    assert "GET /api/v1/conversations" in str(health["controller"].get("error"))
+
+
+# What could not be asked
+
+
+def test_a_client_of_the_user_whose_connections_are_busy_could_not_ask(
+    make: MakeClient, server: FakeServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sekha._transport.attempt._BRIEF_WAIT", 0.1)
+    with httpx.Client(limits=httpx.Limits(max_connections=1), trust_env=False) as given:
+        client, release = make(http_client=given, bridge_url=None), threading.Event()
+        give_clock(client, Clock())
+        server.on(QUERY, after(release, answer(facts.hits())))
+
+        def query() -> None:
+            client.controller.query("x")
+
+        def check() -> None:
+            while not server.seen:
+                Clock().sleep(0.002)
+            try:
+                health = client.health_check()
+            finally:
+                release.set()
+            assert statuses(health) == {"controller": "unknown", "bridge": "not_configured", "mcp": "unknown"}
+            assert "timeout while waiting for a free connection" in str(health["mcp"].get("error"))
+
+        gather([query, check], 2)
+
+
+def test_an_error_that_is_not_ours_is_no_error_of_a_health_check(
+    client: SekhaClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object, **__: object) -> Any:
+        raise ValueError("http://user:secret@proxy")
+
+    monkeypatch.setattr(type(client._controller_transport._state), "http_transport", broken)
+    health = client.health_check()
+    assert set(statuses(health).values()) == {"unknown"}
+    assert {one.get("error") for one in health.values()} == {"the check itself failed: ValueError"}
