@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote
 
-from sekha._concurrency.sockets import AddressInfo
+if TYPE_CHECKING:  # importing sekha loads this module, and waiting for sockets needs anyio
+    from sekha._concurrency.sockets import AddressInfo
 
-ADDRESS_MEMORY = 600.0
+ADDRESS_MEMORY: Final = 600.0
 """Seconds for which the address that worked is tried first: the first one may work again by then."""
 
 
