@@ -115,6 +115,11 @@ class Slots(Generic[T]):
         found = (ticket() for ticket in [*list(self._tickets.values()), *list(self.at_once.values())])
         return [ticket for ticket in found if ticket is not None]
 
+    @property
+    def has_queue(self) -> bool:
+        """Whether somebody waits."""
+        return bool(self._waiting)
+
     def waiting(self) -> list[T]:
         """Return the tickets of those that wait."""
         return list(self._waiting.values())

@@ -14,6 +14,9 @@ from sekha.errors import SekhaAPIError, SekhaClosedError, SekhaConnectionError, 
 
 ErrorClasses = tuple[type[Exception], ...]
 
+_CERTIFICATE_ALERTS = ("CERTIFICATE", "ALERT_UNKNOWN_CA", "ALERT_ACCESS_DENIED", "ALERT_HANDSHAKE_FAILURE")
+"""Words of OpenSSL for alerts of TLS about the certificate of the client, or that there is none."""
+
 _FINAL_SOCKS_REPLIES = ("Invalid username", "Requested", "not allowed", "not supported", "not SOCKS5")
 """Words of httpcore, and of our adapter, for a SOCKS proxy that will say the same again."""
 
@@ -158,9 +161,11 @@ def connection_error(error: Exception, request: HTTPRequest, path: str) -> Sekha
     server = urlsplit(request.base_url).netloc
     if request.proxy is not None:
         server = f"{server} through the proxy {request.proxy}"
-    sent = request.may_have_been_sent and not isinstance(error, (*classes.not_sent, OtherProtocolError))
+    refused_by_tls = any(_is_certificate_alert(one) for one in _causes(error))
+    is_unread = refused_by_tls or isinstance(error, (*classes.not_sent, OtherProtocolError))
+    sent = request.may_have_been_sent and not is_unread
     reason = next(filter(None, (str(one).strip() for one in _causes(error))), type(error).__name__)
-    timed_out: str | None = phase if isinstance(error, TimeoutError) else None
+    timed_out: str | None = phase if isinstance(error, TimeoutError) and error.errno is None else None
     timed_out = next((name for timeout, name in classes.timeouts if isinstance(error, timeout)), timed_out)
     cls: type[SekhaConnectionError] = SekhaConnectionError
     if timed_out is not None:
@@ -168,10 +173,10 @@ def connection_error(error: Exception, request: HTTPRequest, path: str) -> Sekha
         reason = f"timeout while {phase or timed_out}"
     elif isinstance(error, classes.proxy):
         reason = f"the proxy answered {reason}"
-    elif phase == "connecting" or isinstance(error, (*classes.connect, OtherProtocolError)):
+    elif phase == "connecting" or isinstance(error, (*classes.connect, OtherProtocolError)) or refused_by_tls:
         reason = f"cannot connect: {reason}"
     found = cls(f"{server}: {reason}", method=request.method, path=path, sent=sent)
-    is_final = any(_is_final(one) for one in _causes(error))
+    is_final = refused_by_tls or any(_is_final(one) for one in _causes(error))
     if is_final or (isinstance(error, classes.proxy) and not _may_pass_later(str(error))):
         found._retryable = False  # a retry gets the same certificate, the same protocol, or the same refusal
     if timed_out is not None and (phase or timed_out) == "waiting for a free connection":
@@ -219,6 +224,15 @@ def _may_pass_later(answer: str) -> bool:
 def _is_final(error: BaseException) -> bool:
     final = (ssl.SSLCertVerificationError, OtherProtocolError)
     return isinstance(error, final) or "CERTIFICATE_VERIFY_FAILED" in str(error)
+
+
+def _is_certificate_alert(error: BaseException) -> bool:
+    """Return whether the server refused the handshake, most often because of the client's certificate.
+
+    In TLS 1.3 the client learns it after its handshake, when the request is on its way; the server has not read it.
+    """
+    reason = str(error).upper().replace(" ", "_")
+    return "_ALERT_" in reason and any(word in reason for word in _CERTIFICATE_ALERTS)
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:

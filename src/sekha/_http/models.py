@@ -10,6 +10,8 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 from urllib.parse import urlsplit
 
+from sekha._http.addresses import server_name
+
 if TYPE_CHECKING:
     import httpx
 
@@ -224,9 +226,9 @@ class Origin(NamedTuple):
 
     Attributes:
         scheme: ``http`` or ``https``.
-        host: Name or IP address, in lower case and without brackets.
+        host: Name or IP address as the URL has it, in lower case and without brackets.
         port: The default port of the scheme if the address has none.
-        authority: Host and port as the ``Host`` header has them.
+        authority: Host and port as the ``Host`` header has them: without a zone, and without a dot at the end.
         prefix: The path before the path of each request, without a slash at its end.
     """
 
@@ -243,7 +245,8 @@ def origin(base_url: str) -> Origin:
     parts = urlsplit(base_url)
     host, default_port = parts.hostname or "", 443 if parts.scheme == "https" else 80
     port = parts.port or default_port
-    authority = f"[{host}]" if ":" in host else host
+    name = server_name(host)
+    authority = f"[{name}]" if ":" in name else name
     return Origin(
         parts.scheme,
         host,

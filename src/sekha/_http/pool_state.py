@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import suppress
 from itertools import starmap
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
 from sekha._concurrency.primitives import AsyncWakeup, Wakeup
 from sekha._concurrency.slots import Slots, Ticket
@@ -14,6 +14,9 @@ from sekha.errors import SekhaClosedError
 
 C = TypeVar("C", bound=Hashable)
 T = TypeVar("T")
+
+MAX_IDLE: Final = 20
+"""Idle connections that are kept: those of a burst would stay open until there is another call."""
 
 
 class Waiter(Ticket, Generic[C]):
@@ -39,9 +42,10 @@ class PoolState(Generic[C]):
     """The slots of a pool, and its idle connections.
 
     A caller with a slot has at most one connection. Idle ones are used last in, first out, so that the others can
-    expire. There are never more connections than slots, since a caller opens one only where none is idle. Where all
-    slots are taken, callers wait in a queue, first come, first served: nobody overtakes. A caller that must not wait
-    then gets a slot beyond the limit; as many connections are closed on their release.
+    expire; of more than ``max_idle``, those that were idle for longest expire at once. There are never more connections
+    than slots, since a caller opens one only where none is idle. Where all slots are taken, callers wait in a queue,
+    first come, first served: nobody overtakes. A caller that must not wait then gets a slot beyond the limit; as many
+    connections are closed on their release.
 
     An interruption may come between any two steps (see `sekha._concurrency.slots`). So a connection is always in
     exactly one place, the idle ones or one caller, and one step moves it.
@@ -51,20 +55,22 @@ class PoolState(Generic[C]):
     1. `acquire` gives it a slot, or a place in the queue.
     2. `take_expired` gives it connections that were idle for too long; it closes each one, and says so by `drop`.
     3. `take_idle` gives it an idle connection. If there is none, or that is stale, `attach` gives it the one it opened.
-    4. `release` keeps its connection as idle, for the next caller, and frees its slot; `free_slot` frees it without.
+    4. `release` keeps its connection as idle, for the next caller, and `free_slot` frees its slot.
 
     Args:
         limit: Number of slots.
         keepalive_expiry: Seconds for which an idle connection is kept.
+        max_idle: Number of idle connections that are kept.
 
     Attributes:
         slots: The slots.
         abandoned: Callers that were collected as garbage; who closes the connection of one calls `free_abandoned`.
     """
 
-    def __init__(self, limit: int, keepalive_expiry: float) -> None:
+    def __init__(self, limit: int, keepalive_expiry: float, max_idle: int = MAX_IDLE) -> None:
         self.slots: Slots[Waiter[C]] = Slots(limit)
         self._keepalive_expiry = keepalive_expiry
+        self._max_idle = max_idle
         self._idle: deque[tuple[float, C]] = deque()  # with the time since when; the longest idle first
         self.abandoned: deque[Waiter[C]] = deque()
         self._closed = False
@@ -92,12 +98,20 @@ class PoolState(Generic[C]):
     def take_expired(self, waiter: Waiter[C], now: float) -> C | None:
         """Give a caller a connection that was idle for too long; return it, or None if there is none."""
         try:
-            if self._idle and self._idle[0][0] + self._keepalive_expiry < now:
+            is_crowded = len(self._idle) > self._max_idle and self._is_crowded(waiter)
+            if self._idle and (is_crowded or self._idle[0][0] + self._keepalive_expiry < now):
                 waiter.held.extend(starmap(self._idle.popleft, ((),)))  # one step, as in `_move`
                 return waiter.connection
         except IndexError:  # another thread was faster
             pass
         return None
+
+    def _is_crowded(self, waiter: Waiter[C]) -> bool:
+        """Return whether too many connections are idle, besides those that others are about to take."""
+        if self.slots.has_queue:
+            return False
+        about_to_take = sum(not other.held for other in self.slots.tickets() if other is not waiter)
+        return len(self._idle) > self._max_idle + about_to_take
 
     def attach(self, waiter: Waiter[C], connection: C) -> None:
         """Give a caller the connection that it has opened.
@@ -113,18 +127,13 @@ class PoolState(Generic[C]):
         waiter.held.clear()
 
     def release(self, waiter: Waiter[C], now: float) -> bool:
-        """Give a connection back, and its slot; return False if it has to be closed.
-
-        That is so if the pool is closed, or the connection is beyond the limit; then `free_slot` frees the slot.
-        """
+        """Give a connection back; return False if it has to be closed: the pool is, or it is beyond the limit."""
         if self._closed or (self.slots.at_once and self.slots.taken() + len(self._idle) > self.slots.limit):
             return False
         waiter.held[0] = (now, waiter.held[0][1])
         _move(waiter.held, self._idle)
-        if self._closed and _move(self._idle, waiter.held):  # the pool was closed in this moment, and did not find it
-            return False
-        self.slots.leave(waiter)
-        return True
+        # If the pool was closed in this moment, and has not found it, it is taken back.
+        return not (self._closed and _move(self._idle, waiter.held))
 
     def free_slot(self, waiter: Waiter[C]) -> None:
         """Give a slot back without a connection, or stop waiting for it; doing so again does nothing."""

@@ -6,10 +6,11 @@ import errno
 import os
 import socket
 import ssl
+import sys
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from typing import TypeVar
+from typing import Any, Final, TypeVar
 
 from sekha._concurrency.sockets import AddressInfo, ReadWatch, is_writable
 from sekha._http.tls import require_http11
@@ -18,6 +19,13 @@ T = TypeVar("T")
 
 _IN_PROGRESS = (errno.EINPROGRESS, errno.EWOULDBLOCK, errno.EALREADY, getattr(errno, "WSAEWOULDBLOCK", 0), 0)
 """What connecting answers that has begun, or is done."""
+
+_UNREACHABLE = (errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL)
+"""Why an address fails that this machine has no way to, such as one of IPv6 where there is only IPv4."""
+
+_KEEPALIVE_IDLE: Final = 60
+_KEEPALIVE_INTERVAL: Final = 15
+_KEEPALIVE_COUNT: Final = 4
 
 _READ_SIZE = 64 * 1024
 _TLS_RECORD_SIZE = 16 * 1024
@@ -184,6 +192,30 @@ class TLSSocket(PlainSocket):
             self._unsent = unsent[super().try_write(memoryview(unsent)) :]
 
 
+def keepalive_options(names: Mapping[str, Any], platform: str) -> list[tuple[int, int, int]]:
+    """Return the options of a socket that let the system ask after a server that is silent.
+
+    It asks after 60 seconds, and then every 15; if there is no answer to the fourth, the connection is broken. So a
+    call does not wait for a server that is gone, and a firewall on the way does not forget the connection.
+
+    Args:
+        names: The names of the module `socket`, which differ between platforms.
+        platform: `sys.platform`.
+    """
+    macos = 0x10 if platform == "darwin" else None  # Python 3.9 has no name for it there
+    values: dict[int | None, int] = {
+        names.get("TCP_KEEPIDLE", names.get("TCP_KEEPALIVE", macos)): _KEEPALIVE_IDLE,
+        names.get("TCP_KEEPINTVL"): _KEEPALIVE_INTERVAL,
+        names.get("TCP_KEEPCNT"): _KEEPALIVE_COUNT,
+    }
+    of_tcp = [(int(names["IPPROTO_TCP"]), option, value) for option, value in values.items() if option is not None]
+    return [(int(names["SOL_SOCKET"]), int(names["SO_KEEPALIVE"]), 1), *of_tcp]
+
+
+KEEPALIVE_OPTIONS: Final = keepalive_options(vars(socket), sys.platform)
+"""The options on this platform, as `socket.setsockopt` takes them."""
+
+
 class ConnectionAttempts:
     """Connecting to the addresses of a host, each begun while those before it may still go on.
 
@@ -192,51 +224,79 @@ class ConnectionAttempts:
         addresses: Its addresses.
 
     Attributes:
-        sockets: The attempts that go on.
-        problem: Why the last of the others failed.
+        connected: The address that was connected to; None if there is none yet.
     """
 
     def __init__(self, host: str, addresses: Iterable[AddressInfo]) -> None:
+        self._host = host
         self._addresses = deque(addresses)
-        self.sockets: list[socket.socket] = []
-        self.problem = OSError(f"{host} has no address")
+        self._attempts: dict[socket.socket, Any] = {}
+        self._problems: list[OSError] = []
+        self.connected: Any = None
 
     @property
     def has_next(self) -> bool:
         """Whether there is an address that was not tried."""
         return bool(self._addresses)
 
+    @property
+    def sockets(self) -> list[socket.socket]:
+        """The sockets of the attempts that go on."""
+        return list(self._attempts)
+
+    @property
+    def problem(self) -> OSError:
+        """Why there is no connection: what the first address answered that can be reached at all."""
+        if not self._problems:
+            return OSError(f"{self._host} has no address")
+        return next((one for one in self._problems if one.errno not in _UNREACHABLE), self._problems[0])
+
     def begin_next(self) -> None:
         """Begin with the next address."""
         family, kind, protocol, _, address = self._addresses.popleft()
         try:
             sock = socket.socket(family, kind, protocol)
-            self.sockets.append(sock)
+        except OSError as error:
+            self._problems.append(error)
+            return
+        self._attempts[sock] = address
+        try:
             sock.setblocking(False)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            for option in KEEPALIVE_OPTIONS:
+                with suppress(OSError):  # an old system may not have them all
+                    sock.setsockopt(*option)
             number = sock.connect_ex(address)
         except OSError as error:
-            self.problem = error
+            self._fail(sock, error)
             return
         if number not in _IN_PROGRESS:
-            self._fail(sock, number)
+            self._fail(sock, _system_error(number))
 
     def take_connected(self) -> socket.socket | None:
         """Return a socket that is connected, None if there is none yet."""
-        for sock in filter(is_writable, tuple(self.sockets)):
+        for sock in filter(is_writable, self.sockets):
             number = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
             if not number:
-                self.sockets.remove(sock)
+                self.connected = self._attempts.pop(sock)
                 return sock
-            self._fail(sock, number)
+            self._fail(sock, _system_error(number))
         return None
 
     def close(self) -> None:
         """Close the sockets that were not taken."""
-        while self.sockets:
-            self.sockets.pop().close()
+        while self._attempts:
+            self._attempts.popitem()[0].close()
 
-    def _fail(self, sock: socket.socket, number: int) -> None:
-        self.problem = OSError(number, os.strerror(number))
-        self.sockets.remove(sock)
+    def _fail(self, sock: socket.socket, problem: OSError) -> None:
+        self._problems.append(problem)
+        del self._attempts[sock]
         sock.close()
+
+
+def _system_error(number: int) -> OSError:
+    if sys.platform == "win32":
+        import ctypes
+
+        return ctypes.WinError(number)  # os.strerror does not know the errors of sockets there
+    return OSError(number, os.strerror(number))

@@ -1,4 +1,4 @@
-"""The public paths of classes and functions that are defined in private modules."""
+"""The public paths of classes and functions that are defined in private modules, and the names of any class."""
 
 from __future__ import annotations
 
@@ -12,3 +12,11 @@ def exported_from_sekha(definition: T) -> T:
     public: Any = definition
     public.__module__ = "sekha"
     return definition
+
+
+def class_name(value: object) -> str:
+    """Return the name of an object's class with its module, so that namesakes differ: ``httpx2.Client``."""
+    cls = value if isinstance(value, type) else type(value)
+    modules = [] if cls.__module__ == "builtins" else [one for one in cls.__module__.split(".") if one[:1] != "_"]
+    name = ".".join([*modules, cls.__qualname__])
+    return f"the class {name}" if isinstance(value, type) else name

@@ -12,6 +12,7 @@ from ssl import SSLContext
 from typing import Any, Final, cast
 from urllib.parse import urlsplit
 
+from sekha._http.addresses import encode_host
 from sekha._http.proxies import DIRECT, parse_proxy
 from sekha.errors import SekhaConfigError
 
@@ -27,13 +28,14 @@ def validate_url(name: str, value: object) -> str:
     url = value.strip()
     problem = ""
     try:
+        url = _with_ascii_host(url)
         parts = urlsplit(url)
         port = parts.port
         if parts.scheme not in ("http", "https"):
             problem = "it must begin with http:// or https://"
         elif "@" in parts.netloc:
             problem = "it must not hold a user or password; pass the key as api_key"
-        elif not parts.hostname:
+        elif not parts.hostname or not parts.hostname.strip("."):
             problem = "it has no host"
         elif port == 0:
             problem = "port 0 cannot be used"
@@ -155,6 +157,14 @@ def validate_headers(name: str, value: object) -> dict[str, str]:
 def accept_any(name: str, value: Any) -> Any:
     """Return a value that is checked where it is used: a client of httpx, which is not imported here."""
     return value
+
+
+def _with_ascii_host(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.netloc.isascii() or "@" in parts.netloc:
+        return url
+    host, colon, port = parts.netloc.partition(":")
+    return url.replace(parts.netloc, encode_host(host) + colon + port, 1)
 
 
 def _path(value: object) -> str | None:

@@ -59,6 +59,7 @@ def test_who_must_not_wait_gets_a_place_beyond_the_limit_that_does_not_stay() ->
         places.free_slot(turn)
     assert not waiting.is_admitted
     assert places.release(at_once[1], 0.0)
+    places.free_slot(at_once[1])
     assert (waiting.is_admitted, places.take_idle(waiting)) == (True, "second")
 
 
@@ -167,6 +168,7 @@ class Stories(RuleBasedStateMachine):
             self.places.free_slot(turn)
         else:
             assert self.places.release(turn, self.now)
+            self.places.free_slot(turn)
             if not self.next_one(connection):
                 self.idle.append((self.now, connection))
         assert turn.connection is None
@@ -266,3 +268,33 @@ class Stories(RuleBasedStateMachine):
 
 Stories.TestCase.settings = settings(max_examples=50, stateful_step_count=30)
 TestStories = Stories.TestCase
+
+
+def test_of_many_idle_ones_those_that_were_idle_for_longest_expire_at_once() -> None:
+    places: PoolState[int] = PoolState(6, IDLE_SECONDS, max_idle=2)
+    turns = [enter(places) for _ in range(4)]
+    for connection, turn in enumerate(turns):
+        places.attach(turn, connection)
+    for connection, turn in enumerate(turns):
+        assert places.release(turn, 100.0 + connection)
+        places.free_slot(turn)
+    turn = enter(places)
+    for connection in (0, 1):
+        assert places.take_expired(turn, 103.0) == connection
+        places.drop(turn)
+    assert places.take_expired(turn, 103.0) is None
+    others = [turn, enter(places), enter(places)]
+    assert [places.take_idle(other) for other in others] == [3, 2, None]
+
+
+def test_those_that_are_about_to_be_taken_do_not_expire() -> None:
+    places: PoolState[int] = PoolState(2, IDLE_SECONDS, max_idle=0)
+    turns = [enter(places), enter(places)]
+    waiting = [enter(places) for _ in range(3)]
+    for connection, turn in enumerate(turns):
+        places.attach(turn, connection)
+    for turn in turns:
+        assert places.release(turn, 100.0)
+        assert places.take_expired(turn, 100.0) is None
+        places.free_slot(turn)
+    assert [places.take_idle(turn) for turn in waiting[:2]] == [1, 0]

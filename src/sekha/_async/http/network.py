@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+from collections.abc import Callable
 from time import monotonic
 
 from sekha._concurrency.sockets import (
@@ -12,6 +13,7 @@ from sekha._concurrency.sockets import (
     async_wait_for,
     async_wait_readable,
 )
+from sekha._http.addresses import AddressMemory
 from sekha._http.sockets import ConnectionAttempts, PlainSocket, TLSSocket
 
 _NEXT_ADDRESS_AFTER = 0.25
@@ -19,7 +21,15 @@ _NEXT_ADDRESS_AFTER = 0.25
 
 
 class AsyncNetwork:
-    """Connects to servers."""
+    """Connects to one server.
+
+    Args:
+        now: Returns the time, for what is remembered of its addresses.
+    """
+
+    def __init__(self, now: Callable[[], float] = monotonic) -> None:
+        self._now = now
+        self._memory = AddressMemory()
 
     async def connect_tcp(self, host: str, port: int, seconds: float | None) -> AsyncNetworkStream:
         """Return a connection to the first address of a host that accepts one.
@@ -34,9 +44,10 @@ class AsyncNetwork:
         """
         limit = _TimeLimit(seconds)
         try:
-            attempts = ConnectionAttempts(host, await async_resolve(host, port))
+            addresses = await async_resolve(host, port)
         except UnicodeError as error:  # it cannot be the name of a host
             raise OSError(str(error)) from error
+        attempts = ConnectionAttempts(host, self._memory.order(addresses, self._now()))
         try:
             while attempts.has_next or attempts.sockets:
                 if attempts.has_next:
@@ -46,6 +57,7 @@ class AsyncNetwork:
                     pause = min(_NEXT_ADDRESS_AFTER, left or _NEXT_ADDRESS_AFTER) if attempts.has_next else left
                     await async_wait_for((), attempts.sockets, pause)
                 if (sock := attempts.take_connected()) is not None:
+                    self._memory.remember(attempts.connected, self._now())
                     return AsyncNetworkStream(PlainSocket(sock))
             raise attempts.problem
         finally:

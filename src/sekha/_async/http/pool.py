@@ -11,6 +11,7 @@ from ssl import SSLContext
 
 from sekha._concurrency.clock import Clock
 from sekha._concurrency.primitives import AsyncWakeup
+from sekha._http.addresses import lookup_host, server_name
 from sekha._http.http11 import ResponseHead
 from sekha._http.models import KEEPALIVE_EXPIRY, HTTPRequest, origin, timeout_before_deadline
 from sekha._http.pool_state import PoolState, Waiter
@@ -45,7 +46,7 @@ class AsyncPool:
         self._ssl_context = ssl_context
         self._clock = clock
         self._limit = limit
-        self._network = AsyncNetwork()
+        self._network = AsyncNetwork(clock.now)
         self._state: PoolState[AsyncConnection] = PoolState(limit, KEEPALIVE_EXPIRY)
 
     async def send(self, request: HTTPRequest) -> AsyncPooledResponse:
@@ -82,9 +83,7 @@ class AsyncPool:
         if self._state.abandoned:
             await self._close_abandoned()
         await self._wait_for_slot(waiter, request, self._timeout(timeouts["pool"], deadline_at))
-        while (expired := self._state.take_expired(waiter, self._clock.now())) is not None:
-            await expired.aclose()
-            self._state.drop(waiter)
+        await self._close_expired(waiter)
         idle = self._state.take_idle(waiter)
         if idle is not None:
             if not idle.is_stale():
@@ -118,6 +117,12 @@ class AsyncPool:
         if not waiter.is_admitted:
             raise TimeoutError("timed out")
 
+    async def _close_expired(self, waiter: Waiter[AsyncConnection]) -> None:
+        """Close connections that were idle for too long."""
+        while (expired := self._state.take_expired(waiter, self._clock.now())) is not None:
+            await expired.aclose()
+            self._state.drop(waiter)
+
     async def _close_abandoned(self) -> None:
         """Close connections that were abandoned."""
         for waiter in tuple(self._state.abandoned):
@@ -128,10 +133,10 @@ class AsyncPool:
     async def _connect(self, seconds: float | None, deadline_at: float | None) -> AsyncConnection:
         """Open a connection."""
         host, port = self._origin.host, self._origin.port
-        stream = await self._network.connect_tcp(host, port, self._timeout(seconds, deadline_at))
+        stream = await self._network.connect_tcp(lookup_host(host), port, self._timeout(seconds, deadline_at))
         try:
             if self._ssl_context is not None:
-                await stream.start_tls(self._ssl_context, host, self._timeout(seconds, deadline_at))
+                await stream.start_tls(self._ssl_context, server_name(host), self._timeout(seconds, deadline_at))
             return AsyncConnection(stream, self._clock)
         except BaseException:
             await stream.aclose()
@@ -147,8 +152,9 @@ class AsyncPool:
             if connection is not None:
                 is_ours = connection.owned_by_this_process()  # after a fork, the pool is the parent's
                 if is_ours and connection.try_reuse() and self._state.release(waiter, self._clock.now()):
-                    return
-                await connection.aclose()
+                    await self._close_expired(waiter)  # also without a further call, as far as there is one that ends
+                else:
+                    await connection.aclose()
             self._state.free_slot(waiter)
         except BaseException:
             if waiter.connection is not None:

@@ -10,7 +10,7 @@ from traceback import clear_frames
 from sekha._concurrency.clock import Clock
 from sekha._concurrency.primitives import ReadGuard
 from sekha._http.http11 import HTTP11, ResponseHead
-from sekha._http.models import HTTPRequest, ProtocolError, timeout_before_deadline
+from sekha._http.models import HTTPRequest, timeout_before_deadline
 
 from .network import NetworkStream
 
@@ -57,14 +57,18 @@ class Connection:
             while data:
                 seconds = self._timeout(request.timeout["write"])
                 request.phase = "sending"
-                data = data[self._stream.write(data[:_WRITE_SIZE], seconds) :]
+                try:
+                    data = data[self._stream.write(data[:_WRITE_SIZE], seconds) :]
+                except TimeoutError:
+                    raise
+                except OSError:
+                    break
                 if data and (head := self._early_head()) is not None:
                     return head
-            self._is_cut = False
-        except (TimeoutError, ProtocolError):
-            raise
+            else:
+                self._is_cut = False
         except OSError:
-            pass
+            raise
         except BaseException as error:  # the frames of a cancelled call may be shown, and these hold the key
             data = memoryview(b"")
             if error.__traceback__ is not None:

@@ -14,12 +14,15 @@ from typing import Any, cast
 import httpx
 
 from sekha._concurrency.tasks import Call
+from sekha._http.addresses import server_name
 from sekha._http.error_mapping import network_errors
 from sekha._http.httpx_proxy import httpx_proxy, is_refusal_by_proxy, phase_at
 from sekha._http.httpx_teardown import abandon, end_iteration
 from sekha._http.models import KEEPALIVE_EXPIRY, HTTPResponse, HTTPTransport, HTTPRequest, HTTPSettings
 from sekha._http.proxies import Proxy
+from sekha._http.sockets import KEEPALIVE_OPTIONS
 from sekha._http.tls import context_for_httpx
+from sekha._utils.public import class_name
 from sekha.errors import SekhaConfigError
 
 
@@ -67,6 +70,8 @@ class _ProxiedTransport:
 
         made = _httpx_request(request)
         made.extensions["trace"] = trace
+        if made.url.host.endswith("."):  # the proxy looks it up, and httpcore checks the certificate with the same name
+            made.url = made.url.copy_with(host=server_name(made.url.host))
         try:
             response = _HTTPXResponse(self._transport.handle_request(made))
         except network_errors():
@@ -140,6 +145,8 @@ def _httpx_request(request: HTTPRequest) -> httpx.Request:
         content=request.content,
         extensions={"timeout": request.timeout},
     )
+    if made.url.host.endswith("."):
+        made.extensions["sni_hostname"] = server_name(made.url.host)
     made.stream = _Body(request.content or b"")
     return made
 
@@ -185,7 +192,7 @@ def check_client(client: object) -> None:
         SekhaConfigError: It is neither that nor None.
     """
     if client is not None and not isinstance(client, httpx.Client):
-        raise SekhaConfigError(f"http_client: must be an httpx.Client, not {type(client).__name__}")
+        raise SekhaConfigError(f"http_client: must be an httpx.Client, not {class_name(client)}")
 
 
 def make_transport(settings: HTTPSettings, proxy: Proxy | None, base_url: str) -> HTTPTransport:
@@ -196,6 +203,7 @@ def make_transport(settings: HTTPSettings, proxy: Proxy | None, base_url: str) -
             verify=context,
             trust_env=False,
             proxy=httpx_proxy(proxy, context),
+            socket_options=KEEPALIVE_OPTIONS,
             limits=httpx.Limits(
                 max_connections=settings.max_connections,
                 max_keepalive_connections=settings.max_connections,

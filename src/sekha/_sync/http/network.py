@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import ssl
+from collections.abc import Callable
 from time import monotonic
 
 from sekha._concurrency.sockets import (
@@ -14,6 +15,7 @@ from sekha._concurrency.sockets import (
     wait_for,
     wait_readable,
 )
+from sekha._http.addresses import AddressMemory
 from sekha._http.sockets import ConnectionAttempts, PlainSocket, TLSSocket
 
 _NEXT_ADDRESS_AFTER = 0.25
@@ -21,7 +23,15 @@ _NEXT_ADDRESS_AFTER = 0.25
 
 
 class Network:
-    """Connects to servers."""
+    """Connects to one server.
+
+    Args:
+        now: Returns the time, for what is remembered of its addresses.
+    """
+
+    def __init__(self, now: Callable[[], float] = monotonic) -> None:
+        self._now = now
+        self._memory = AddressMemory()
 
     def connect_tcp(self, host: str, port: int, seconds: float | None) -> NetworkStream:
         """Return a connection to the first address of a host that accepts one.
@@ -36,9 +46,10 @@ class Network:
         """
         limit = _TimeLimit(seconds)
         try:
-            attempts = ConnectionAttempts(host, resolve(host, port))
+            addresses = resolve(host, port)
         except UnicodeError as error:  # it cannot be the name of a host
             raise OSError(str(error)) from error
+        attempts = ConnectionAttempts(host, self._memory.order(addresses, self._now()))
         try:
             while attempts.has_next or attempts.sockets:
                 if attempts.has_next:
@@ -48,6 +59,7 @@ class Network:
                     pause = min(_NEXT_ADDRESS_AFTER, left or _NEXT_ADDRESS_AFTER) if attempts.has_next else left
                     wait_for((), attempts.sockets, pause)
                 if (sock := attempts.take_connected()) is not None:
+                    self._memory.remember(attempts.connected, self._now())
                     return NetworkStream(PlainSocket(sock))
             raise attempts.problem
         finally:

@@ -13,6 +13,7 @@ from ssl import SSLContext
 
 from sekha._concurrency.clock import Clock
 from sekha._concurrency.primitives import Wakeup
+from sekha._http.addresses import lookup_host, server_name
 from sekha._http.http11 import ResponseHead
 from sekha._http.models import KEEPALIVE_EXPIRY, HTTPRequest, origin, timeout_before_deadline
 from sekha._http.pool_state import PoolState, Waiter
@@ -47,7 +48,7 @@ class Pool:
         self._ssl_context = ssl_context
         self._clock = clock
         self._limit = limit
-        self._network = Network()
+        self._network = Network(clock.now)
         self._state: PoolState[Connection] = PoolState(limit, KEEPALIVE_EXPIRY)
 
     def send(self, request: HTTPRequest) -> PooledResponse:
@@ -84,9 +85,7 @@ class Pool:
         if self._state.abandoned:
             self._close_abandoned()
         self._wait_for_slot(waiter, request, self._timeout(timeouts["pool"], deadline_at))
-        while (expired := self._state.take_expired(waiter, self._clock.now())) is not None:
-            expired.close()
-            self._state.drop(waiter)
+        self._close_expired(waiter)
         idle = self._state.take_idle(waiter)
         if idle is not None:
             if not idle.is_stale():
@@ -120,6 +119,12 @@ class Pool:
         if not waiter.is_admitted:
             raise TimeoutError("timed out")
 
+    def _close_expired(self, waiter: Waiter[Connection]) -> None:
+        """Close connections that were idle for too long."""
+        while (expired := self._state.take_expired(waiter, self._clock.now())) is not None:
+            expired.close()
+            self._state.drop(waiter)
+
     def _close_abandoned(self) -> None:
         """Close connections that were abandoned."""
         for waiter in tuple(self._state.abandoned):
@@ -130,10 +135,10 @@ class Pool:
     def _connect(self, seconds: float | None, deadline_at: float | None) -> Connection:
         """Open a connection."""
         host, port = self._origin.host, self._origin.port
-        stream = self._network.connect_tcp(host, port, self._timeout(seconds, deadline_at))
+        stream = self._network.connect_tcp(lookup_host(host), port, self._timeout(seconds, deadline_at))
         try:
             if self._ssl_context is not None:
-                stream.start_tls(self._ssl_context, host, self._timeout(seconds, deadline_at))
+                stream.start_tls(self._ssl_context, server_name(host), self._timeout(seconds, deadline_at))
             return Connection(stream, self._clock)
         except BaseException:
             stream.close()
@@ -149,8 +154,9 @@ class Pool:
             if connection is not None:
                 is_ours = connection.owned_by_this_process()  # after a fork, the pool is the parent's
                 if is_ours and connection.try_reuse() and self._state.release(waiter, self._clock.now()):
-                    return
-                connection.close()
+                    self._close_expired(waiter)  # also without a further call, as far as there is one that ends
+                else:
+                    connection.close()
             self._state.free_slot(waiter)
         except BaseException:
             if waiter.connection is not None:

@@ -1,0 +1,65 @@
+"""Hosts as URLs name them, and which of their addresses is tried first. Nothing here looks a name up."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final
+from urllib.parse import unquote
+
+if TYPE_CHECKING:  # importing sekha loads this module, and waiting for sockets needs anyio
+    from sekha._concurrency.sockets import AddressInfo
+
+ADDRESS_MEMORY: Final = 600.0
+"""Seconds for which the address that worked is tried first: the first one may work again by then."""
+
+
+def encode_host(host: str) -> str:
+    """Return a host in ASCII, with the names that browsers encode in the same way (IDNA 2008 with UTS #46).
+
+    Raises:
+        UnicodeError: It cannot be the name of a host.
+    """
+    if host.isascii():
+        return host
+    import idna  # its tables are large, and most hosts are ASCII
+
+    return idna.encode(host, uts46=True).decode("ascii")
+
+
+def lookup_host(host: str) -> str:
+    """Return a host of a URL as the system looks it up: ``fe80::1%eth0`` for ``fe80::1%25eth0`` (RFC 6874)."""
+    address, _, zone = host.partition("%")
+    if ":" not in address or not zone:
+        return host
+    return f"{address}%{unquote(zone[2:]) if zone.startswith('25') and len(zone) > 2 else zone}"
+
+
+def server_name(host: str) -> str:
+    """Return a host as its server knows it, in TLS and the ``Host`` header.
+
+    A zone means something to this machine only, and the dot at the end of a rooted name only to the system's resolver.
+    """
+    return host.partition("%")[0] if ":" in host else host.removesuffix(".")
+
+
+class AddressMemory:
+    """Which address of a host worked last; it is tried first for ten minutes, the others in the system's order.
+
+    So an address that drops packets costs a quarter of a second once, and not for each new connection.
+    """
+
+    def __init__(self) -> None:
+        self._remembered: tuple[object, float] | None = None  # with the time at which it is forgotten
+
+    def order(self, addresses: Sequence[AddressInfo], now: float) -> Sequence[AddressInfo]:
+        """Return addresses in the order in which they are to be tried."""
+        remembered = self._remembered
+        if remembered is None or remembered[1] <= now:
+            return addresses
+        return sorted(addresses, key=lambda info: info[4] != remembered[0])  # keeps the order of the others
+
+    def remember(self, address: object, now: float) -> None:
+        """Note that an address has worked. The ten minutes begin when it is noted anew."""
+        remembered = self._remembered
+        if remembered is None or remembered[1] <= now or remembered[0] != address:
+            self._remembered = (address, now + ADDRESS_MEMORY)

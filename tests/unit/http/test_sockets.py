@@ -1,0 +1,34 @@
+"""Options that let the system ask after a silent server, as far as a platform has them."""
+
+from __future__ import annotations
+
+from typing import Any, Dict, List, Tuple
+
+import pytest
+
+from sekha._http.sockets import keepalive_options
+
+NAMES = {"SOL_SOCKET": 1, "SO_KEEPALIVE": 9, "IPPROTO_TCP": 6, "TCP_NODELAY": 1}
+ON = (1, 9, 1)
+
+
+@pytest.mark.promise("R11")
+@pytest.mark.parametrize(
+    ("platform", "names", "options"),
+    [
+        ("linux", {"TCP_KEEPIDLE": 4, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 6}, [(6, 4, 60), (6, 5, 15), (6, 6, 4)]),
+        ("win32", {"TCP_KEEPIDLE": 3, "TCP_KEEPINTVL": 17}, [(6, 3, 60), (6, 17, 15)]),
+        (
+            "darwin",
+            {"TCP_KEEPALIVE": 16, "TCP_KEEPINTVL": 257, "TCP_KEEPCNT": 258},
+            [(6, 16, 60), (6, 257, 15), (6, 258, 4)],
+        ),
+        ("darwin", {}, [(6, 16, 60)]),
+        ("freebsd", {"TCP_KEEPIDLE": 256, "TCP_KEEPALIVE": 1}, [(6, 256, 60)]),
+        ("elsewhere", {}, []),
+    ],
+)
+def test_the_system_asks_after_sixty_seconds(
+    platform: str, names: Dict[str, Any], options: List[Tuple[int, int, int]]
+) -> None:
+    assert keepalive_options({**NAMES, **names}, platform) == [ON, *options]
