@@ -420,3 +420,45 @@ class Tunnel:
 
     def close(self) -> None:
         self._listener.close()
+
+
+@pytest.mark.promise("C7")
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3], ids=["1.2", "1.3"])
+@pytest.mark.parametrize("size", [10, 16_384, 16_385, 70_000, 5_000_000])
+async def test_a_request_of_any_length_arrives(
+    size: int, version: ssl.TLSVersion, make: MakeClient, certificates: Certificates
+) -> None:
+    context = certificates.server()
+    context.maximum_version = version
+    server = serving(context)
+    server.always("POST /api/v1/conversations", answer(facts.CREATED, 201))
+    client = make(controller_url=server.url, verify=str(certificates.ca), timeout=5.0, max_retries=0)
+    messages = [{"role": "user", "content": "x" * size}]
+    for _ in range(3):  # on a new connection, and on one that was used
+        await client.controller.create_conversation(messages=messages, label="x")
+    assert [request.body.count(b"x") >= size for request in server.seen] == [True] * 3
+    assert server.connections == 1
+    server.close()
+
+
+@pytest.mark.promise("C4")
+async def test_a_call_that_is_under_way_when_its_client_is_closed_blames_nobody_else(
+    make: MakeClient, safe: FakeServer, certificates: Certificates
+) -> None:
+    safe.on(CHAT, chunked(delta("Hi"), end="hang"))
+    client = make(controller_url=safe.url, bridge_url=safe.url, verify=str(certificates.ca), max_retries=0)
+    stream = await client.bridge.stream_complete(MESSAGES)
+    async for _ in stream:
+        break
+    await client.aclose()
+    with pytest.raises(SekhaConnectionError, match="the connection was closed by the client"):
+        await stream.get_final_text()
+
+
+async def test_a_connection_that_ends_without_a_close_is_told_in_words(
+    make: MakeClient, safe: FakeServer, certificates: Certificates
+) -> None:
+    safe.on("GET /health", raw(b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\n", end="close"))
+    client = make(controller_url=safe.url, verify=str(certificates.ca), max_retries=0)
+    with pytest.raises(SekhaConnectionError, match="the connection ended without a TLS close"):
+        await client.controller.health()

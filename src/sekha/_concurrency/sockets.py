@@ -16,6 +16,9 @@ from sekha._concurrency.primitives import async_move_on_after
 AddressInfo = tuple[int, int, int, str, Any]
 """Family, type, protocol, name and address, as `socket.getaddrinfo` has them."""
 
+_MAX_MILLISECONDS = 2**31 - 1
+"""The longest that the system waits at once: 24 days."""
+
 _Wait = Callable[[socket.socket], Awaitable[None]]
 
 
@@ -58,7 +61,11 @@ def wait_for(readers: Sequence[socket.socket], writers: Sequence[socket.socket],
         events[sock] = events.get(sock, 0) | select.POLLOUT
     for sock, event in events.items():
         poll.register(sock, event)
-    return bool(poll.poll(None if seconds is None else math.ceil(seconds * 1000)))
+    return bool(poll.poll(_milliseconds(seconds)))
+
+
+def _milliseconds(seconds: float | None) -> int | None:
+    return None if seconds is None else min(_MAX_MILLISECONDS, math.ceil(seconds * 1000))
 
 
 class ReadWatch:
@@ -80,7 +87,7 @@ class ReadWatch:
             return True
         if self._poll is None:
             return wait_for([self.sock], (), seconds)
-        return bool(self._poll.poll(None if seconds is None else math.ceil(seconds * 1000)))
+        return bool(self._poll.poll(_milliseconds(seconds)))
 
 
 async def async_wait_readable(watch: ReadWatch, seconds: float | None) -> bool:

@@ -174,7 +174,8 @@ def connection_error(error: Exception, request: HTTPRequest, path: str) -> Sekha
     elif isinstance(error, classes.proxy):
         reason = f"the proxy answered {reason}"
     elif phase == "connecting" or isinstance(error, (*classes.connect, OtherProtocolError)) or refused_by_tls:
-        reason = f"cannot connect: {reason}"
+        hint = " (it does not speak TLS; is its address http://?)" if "WRONG_VERSION_NUMBER" in reason else ""
+        reason = f"cannot connect: {reason}{hint}"
     found = cls(f"{server}: {reason}", method=request.method, path=path, sent=sent)
     is_final = refused_by_tls or any(_is_final(one) for one in _causes(error))
     if is_final or (isinstance(error, classes.proxy) and not _may_pass_later(str(error))):

@@ -129,8 +129,10 @@ class TLSSocket(PlainSocket):
             data = self._call(self._tls.read, _READ_SIZE)
         except BlockingIOError:
             return None
-        if not data and self._received.eof:
-            raise ssl.SSLEOFError("the connection ended without a TLS close")
+        except ssl.SSLEOFError as error:
+            raise _ended_without_close() from error
+        if not data and self._received.eof:  # the context lets it pass
+            raise _ended_without_close()
         return data
 
     def try_write(self, data: memoryview) -> int:
@@ -141,15 +143,18 @@ class TLSSocket(PlainSocket):
         Raises:
             OSError: The connection broke.
         """
-        self._flush()
-        if not self._unsent and not self._unsent_size:
-            try:
-                self._unsent_size = self._call(self._tls.write, data[:_TLS_RECORD_SIZE])
-            except BlockingIOError:
-                return 0
-        if self._unsent:
-            return 0
-        sent, self._unsent_size = self._unsent_size, 0
+        sent = 0
+        while sent < len(data):
+            self._flush()
+            if not self._unsent and not self._unsent_size:
+                try:
+                    self._unsent_size = self._call(self._tls.write, data[sent : sent + _TLS_RECORD_SIZE])
+                except BlockingIOError:
+                    break
+            if self._unsent:
+                break
+            sent += self._unsent_size
+            self._unsent_size = 0
         return sent
 
     def has_buffered_data(self) -> bool:
@@ -190,6 +195,11 @@ class TLSSocket(PlainSocket):
         if self._unsent:
             unsent, self._unsent = self._unsent, b""
             self._unsent = unsent[super().try_write(memoryview(unsent)) :]
+
+
+def _ended_without_close() -> ssl.SSLEOFError:
+    # With one argument, its text would be that of a tuple.
+    return ssl.SSLEOFError(ssl.SSL_ERROR_EOF, "the connection ended without a TLS close")
 
 
 def keepalive_options(names: Mapping[str, Any], platform: str) -> list[tuple[int, int, int]]:

@@ -115,20 +115,28 @@ class AsyncConnection:
     def _early_head(self) -> ResponseHead | None:
         """Return the head of a response that has arrived already."""
         with self._read_guard:
-            data = self._stream.read_now()
+            try:
+                data = self._stream.read_now()
+            finally:
+                self._raise_if_shut_down()
             if data is None:
                 return None
-            self._receive_data(data)
+            self._http.receive_data(data)
         return self._http.response_head()
 
     async def _receive(self) -> None:
         with self._read_guard:
-            self._receive_data(await self._stream.read(self._timeout(self._read_timeout)))
+            try:
+                data = await self._stream.read(self._timeout(self._read_timeout))
+            except OSError:
+                self._raise_if_shut_down()
+                raise
+            self._raise_if_shut_down()
+            self._http.receive_data(data)
 
-    def _receive_data(self, data: bytes) -> None:
+    def _raise_if_shut_down(self) -> None:
         if self._is_shut_down:  # by this process: it is not the server that ended the response
             raise ConnectionAbortedError("the connection was closed by the client")
-        self._http.receive_data(data)
 
     def _timeout(self, seconds: float | None) -> float | None:
         return timeout_before_deadline(seconds, self.deadline_at, self._clock.now)
