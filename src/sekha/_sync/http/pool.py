@@ -214,7 +214,7 @@ class PooledResponse(Iterator[bytes]):
 
     def limit_read_until(self, at: float) -> bool:
         """Stop waiting for bytes at a time of the clock, or earlier."""
-        if self._released.locked():  # the connection may be another caller's
+        if not self.waiter.held:  # the connection may be another caller's
             return True
         deadline_at = self._connection.deadline_at
         self._connection.deadline_at = at if deadline_at is None else min(deadline_at, at)
