@@ -44,9 +44,9 @@ class PoolState(Generic[C]):
     """The slots of a pool. Each holds one connection, which is being opened, in use, or idle.
 
     Idle connections are used last in, first out, so that the others can expire; of more than ``max_idle``, those that
-    were idle for longest expire at once. Where all slots are taken, callers wait
-    in a queue, first come, first served: a slot passes from one caller directly to the next, so nobody overtakes.
-    A caller that must not wait then gets a slot beyond the limit; as many connections are closed on their release.
+    were idle for longest expire at once. Where all slots are taken, callers wait in a queue, first come, first served:
+    a slot passes from one caller directly to the next, so nobody overtakes. A caller that must not wait then gets a
+    slot beyond the limit; as many connections are closed on their release.
 
     The life of a slot:
 

@@ -155,7 +155,7 @@ class AsyncPool:
         elif not is_reusable or not self._state.release(connection, self._clock.now()):
             await self._close(connection)
         else:
-            await self._close_expired()  # also without a further call, as far as there is one that ends
+            await self._close_expired()  # after a burst there may be no other call that would close them
 
     async def _close(self, connection: AsyncConnection) -> None:
         try:

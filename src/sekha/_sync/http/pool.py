@@ -157,7 +157,7 @@ class Pool:
         elif not is_reusable or not self._state.release(connection, self._clock.now()):
             self._close(connection)
         else:
-            self._close_expired()  # also without a further call, as far as there is one that ends
+            self._close_expired()  # after a burst there may be no other call that would close them
 
     def _close(self, connection: Connection) -> None:
         try:
