@@ -10,6 +10,7 @@ import json
 import os
 import re
 import zipfile
+from codecs import BOM_UTF8
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timezone
 from pathlib import PurePath
@@ -27,7 +28,6 @@ def __dir__() -> list[str]:
     return [*__all__, *(name for name in globals() if name.startswith("__"))]
 
 
-_BOM = b"\xef\xbb\xbf"
 _ROLES: Mapping[str, str] = {"human": "user", "user": "user", "assistant": "assistant"}
 _PARTS: Mapping[str, str] = {
     "image_asset_pointer": "[image]",
@@ -113,7 +113,7 @@ def _read(path: str, folder: str | None) -> Iterator[ExportItem]:
 
 
 def _read_file(name: str, file: IO[bytes], folder: str | None) -> Iterator[ExportItem]:
-    begin = len(_BOM) if file.read(len(_BOM)) == _BOM else 0
+    begin = len(BOM_UTF8) if file.read(len(BOM_UTF8)) == BOM_UTF8 else 0
     file.seek(begin)
     first = file.read(1)
     while first.isspace():

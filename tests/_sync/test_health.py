@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx
 import pytest
@@ -25,6 +25,7 @@ from .conftest import MakeClient
 
 HEALTH, QUERY, CREATE = "GET /health", "POST /api/v1/query", "POST /api/v1/conversations"
 LIST, STATS = "GET /api/v1/conversations", "POST /mcp/tools/memory_stats"
+T = TypeVar("T")
 HEALTHY = {"controller": "healthy", "bridge": "healthy", "mcp": "healthy"}
 
 
@@ -39,6 +40,28 @@ def well(server: FakeServer, bridge: FakeServer) -> None:
 
 def statuses(health: dict[str, ServiceHealth]) -> dict[str, str]:
     return {name: one["status"] for name, one in health.items()}
+
+
+def while_a_query_waits(client: SekhaClient, server: FakeServer, check: Call[[], T]) -> T:
+    """What a check gives while a query waits for its answer; both are on the real clock."""
+    give_clock(client, Clock())
+    release = threading.Event()
+    server.on(QUERY, after(release, answer(facts.hits())))
+    found: list[T] = []
+
+    def query() -> None:
+        client.controller.query("x")
+
+    def ask() -> None:
+        while not server.seen:
+            Clock().sleep(0.002)
+        try:
+            found.append(check())
+        finally:
+            release.set()
+
+    gather([query, ask], 2)
+    return found[0]
 
 
 def test_what_is_asked_and_with_which_key(
@@ -151,23 +174,10 @@ def test_a_health_check_has_connections_of_its_own(
 def test_a_health_check_by_way_of_httpx_has_connections_of_its_own(
     well: None, make: MakeClient, server: FakeServer
 ) -> None:
-    client, release = make(proxy=server.url, max_connections=1), threading.Event()
-    give_clock(client, Clock())
-    server.on(QUERY, after(release, answer(facts.hits())))
-
-    def query() -> None:
-        client.controller.query("x")
-
-    def check() -> None:
-        while not server.seen:
-            Clock().sleep(0.002)
-        try:
-            health = client.controller.with_options(timeout=5.0, max_retries=0).health()
-            assert health["status"] == "healthy"
-        finally:
-            release.set()
-
-    gather([query, check], 2)
+    client = make(proxy=server.url, max_connections=1)
+    controller = client.controller.with_options(timeout=5.0, max_retries=0)
+    health = while_a_query_waits(client, server, controller.health)
+    assert health["status"] == "healthy"
 
 
 # Keys, and other services
@@ -248,24 +258,10 @@ def test_a_client_of_the_user_whose_connections_are_busy_could_not_ask(
 ) -> None:
     monkeypatch.setattr("sekha._transport.attempt._BRIEF_WAIT", 0.1)
     with httpx.Client(limits=httpx.Limits(max_connections=1), trust_env=False) as given:
-        client, release = make(http_client=given, bridge_url=None), threading.Event()
-        give_clock(client, Clock())
-        server.on(QUERY, after(release, answer(facts.hits())))
-
-        def query() -> None:
-            client.controller.query("x")
-
-        def check() -> None:
-            while not server.seen:
-                Clock().sleep(0.002)
-            try:
-                health = client.health_check()
-            finally:
-                release.set()
-            assert statuses(health) == {"controller": "unknown", "bridge": "not_configured", "mcp": "unknown"}
-            assert "timeout while waiting for a free connection" in str(health["mcp"].get("error"))
-
-        gather([query, check], 2)
+        client = make(http_client=given, bridge_url=None)
+        health = while_a_query_waits(client, server, client.health_check)
+        assert statuses(health) == {"controller": "unknown", "bridge": "not_configured", "mcp": "unknown"}
+        assert "timeout while waiting for a free connection" in str(health["mcp"].get("error"))
 
 
 def test_an_error_that_is_not_ours_is_no_error_of_a_health_check(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from codecs import BOM_UTF8
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final, Literal, cast
 
@@ -24,7 +25,6 @@ from sekha.types import ChatChoice, ChatCompletion, ChatCompletionChunk, ChatMes
 
 _COMMON_KEYS = ("id", "created", "model")
 """Keys that are the same in all chunks of a completion."""
-_BOM: Final = b"\xef\xbb\xbf"
 _CHUNK_KEYS: Final = frozenset({*_COMMON_KEYS, "object", "choices", "usage", "error", "provider", "system_fingerprint"})
 """Keys of chunks; an event that has others, and no choices and no usage, is not understood."""
 _KEEP_ALIVES: Final = frozenset({"ping", "keepalive", "keep-alive", "keep_alive", "heartbeat"})
@@ -54,7 +54,7 @@ def body_kind(start: bytes, *, events: bool) -> Literal["events", "plain"] | Non
         start: The bytes so far.
         events: What the ``Content-Type`` says, which decides where the bytes could be anything.
     """
-    first = b"" if _BOM.startswith(start) else start.removeprefix(_BOM).lstrip()
+    first = b"" if BOM_UTF8.startswith(start) else start.removeprefix(BOM_UTF8).lstrip()
     if first[:1] in (b"{", b"[", b"<"):
         return "plain"
     if first.startswith(_FIELDS):
@@ -281,7 +281,7 @@ class ChatStreamDecoder:
         return self._accept(chunk)
 
     def _decode_plain_completion(self, body: bytes) -> Iterator[ChatCompletionChunk]:
-        body = body.removeprefix(_BOM)
+        body = body.removeprefix(BOM_UTF8)
         try:
             data: object = from_json(body)
         except ValueError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from codecs import BOM_UTF8
 from collections.abc import AsyncIterator, Iterable
 
 from sekha._api.model import Response
@@ -13,7 +14,6 @@ from sekha._http.models import AsyncHTTPResponse
 from sekha._transport.options import CallOptions, deadline_error
 from sekha.errors import SekhaDecodeError
 
-_BOM = b"\xef\xbb\xbf"
 _MAX_ERROR_BODY = 256 * 1024
 """Bytes of the body of an error that are read; it only explains the status."""
 _ERROR_BODY_TIMEOUT = 5.0
@@ -80,7 +80,7 @@ async def read_whole(http_response: AsyncHTTPResponse, limit: int, options: Call
         await close_quietly(http_response)
     is_cut = isinstance(body, AsyncDecompressed) and not body.decompressor.is_whole
     problem = "the compressed answer ends early" if is_cut else ""
-    return Response(http_response.status, http_response.headers, b"".join(chunks).removeprefix(_BOM), problem)
+    return Response(http_response.status, http_response.headers, b"".join(chunks).removeprefix(BOM_UTF8), problem)
 
 
 async def read_error_body(http_response: AsyncHTTPResponse, limit: int, options: CallOptions, clock: Clock) -> Response:
@@ -114,4 +114,6 @@ async def read_error_body(http_response: AsyncHTTPResponse, limit: int, options:
         await close_quietly(http_response)
     encoding = http_response.headers.get("content-encoding", "")
     content, other_problem = decompress_readable(encoding, b"".join(chunks)[:limit], limit)
-    return Response(http_response.status, http_response.headers, content.removeprefix(_BOM), problem or other_problem)
+    return Response(
+        http_response.status, http_response.headers, content.removeprefix(BOM_UTF8), problem or other_problem
+    )

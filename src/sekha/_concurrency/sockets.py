@@ -10,6 +10,7 @@ from contextlib import suppress
 from typing import Any
 
 import anyio
+from anyio import lowlevel
 
 from sekha._concurrency.primitives import async_move_on_after
 
@@ -136,7 +137,7 @@ def before_closing(sock: socket.socket) -> None:
 
 async def async_checkpoint() -> None:
     """Let other tasks have a turn, and notice a cancellation."""
-    await anyio.lowlevel.checkpoint()
+    await lowlevel.checkpoint()
 
 
 def checkpoint() -> None:

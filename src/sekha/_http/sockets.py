@@ -78,7 +78,7 @@ class PlainSocket:
 
     def has_unread_data(self) -> bool:
         """Return whether the server has closed the connection, or sent bytes that nobody has read."""
-        return self.read_watch.wait(0)
+        return self.is_readable() or self.has_buffered_data()
 
     def shut_down(self) -> None:
         """Interrupt whoever waits for the socket."""
@@ -164,10 +164,6 @@ class TLSSocket(PlainSocket):
     def must_write(self, *, writing: bool) -> bool:
         """Return whether the socket has to take bytes before more can be done, or only to have some."""
         return bool(self._unsent)
-
-    def has_unread_data(self) -> bool:
-        """Return whether the server has closed the connection, or sent bytes that nobody has read."""
-        return self.is_readable() or self.has_buffered_data()
 
     def _call(self, function: Callable[..., T], *arguments: object) -> T:
         """Call a function of TLS, with the bytes that it needs.

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+from codecs import BOM_UTF8
 from collections.abc import Iterator
 from typing import NamedTuple
-
-_BOM = b"\xef\xbb\xbf"
 
 
 class Event(NamedTuple):
@@ -77,7 +76,7 @@ class EventDecoder:
         line = b"".join(self._line)
         if self._at_start:
             self._at_start = False
-            return line.removeprefix(_BOM)
+            return line.removeprefix(BOM_UTF8)
         return line
 
     def _add_line(self, line: bytes) -> None:

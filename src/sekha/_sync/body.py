@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from codecs import BOM_UTF8
 from collections.abc import Iterator, Iterable
 
 from sekha._api.model import Response
@@ -15,7 +16,6 @@ from sekha._http.models import HTTPResponse
 from sekha._transport.options import CallOptions, deadline_error
 from sekha.errors import SekhaDecodeError
 
-_BOM = b"\xef\xbb\xbf"
 _MAX_ERROR_BODY = 256 * 1024
 """Bytes of the body of an error that are read; it only explains the status."""
 _ERROR_BODY_TIMEOUT = 5.0
@@ -82,7 +82,7 @@ def read_whole(http_response: HTTPResponse, limit: int, options: CallOptions, cl
         close_quietly(http_response)
     is_cut = isinstance(body, Decompressed) and not body.decompressor.is_whole
     problem = "the compressed answer ends early" if is_cut else ""
-    return Response(http_response.status, http_response.headers, b"".join(chunks).removeprefix(_BOM), problem)
+    return Response(http_response.status, http_response.headers, b"".join(chunks).removeprefix(BOM_UTF8), problem)
 
 
 def read_error_body(http_response: HTTPResponse, limit: int, options: CallOptions, clock: Clock) -> Response:
@@ -116,4 +116,6 @@ def read_error_body(http_response: HTTPResponse, limit: int, options: CallOption
         close_quietly(http_response)
     encoding = http_response.headers.get("content-encoding", "")
     content, other_problem = decompress_readable(encoding, b"".join(chunks)[:limit], limit)
-    return Response(http_response.status, http_response.headers, content.removeprefix(_BOM), problem or other_problem)
+    return Response(
+        http_response.status, http_response.headers, content.removeprefix(BOM_UTF8), problem or other_problem
+    )

@@ -117,8 +117,10 @@ class AsyncConnection:
         with self._read_guard:
             try:
                 data = self._stream.read_now()
-            finally:
+            except OSError:
                 self._raise_if_shut_down()
+                raise
+            self._raise_if_shut_down()
             if data is None:
                 return None
             self._http.receive_data(data)

@@ -152,7 +152,7 @@ class AsyncPool:
             if connection is not None:
                 is_ours = connection.owned_by_this_process()  # after a fork, the pool is the parent's
                 if is_ours and connection.try_reuse() and self._state.release(waiter, self._clock.now()):
-                    await self._close_expired(waiter)  # also without a further call, as far as there is one that ends
+                    await self._close_expired(waiter)  # after a burst there may be no other call that would close them
                 else:
                     await connection.aclose()
             self._state.free_slot(waiter)

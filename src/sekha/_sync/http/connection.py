@@ -119,8 +119,10 @@ class Connection:
         with self._read_guard:
             try:
                 data = self._stream.read_now()
-            finally:
+            except OSError:
                 self._raise_if_shut_down()
+                raise
+            self._raise_if_shut_down()
             if data is None:
                 return None
             self._http.receive_data(data)
