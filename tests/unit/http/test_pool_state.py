@@ -38,6 +38,11 @@ def enter(places: PoolState[Any], make_wakeup: Any = Bell) -> Waiter[Any]:
     return turn
 
 
+def one_of(turns: List[Waiter[int]], data: Any) -> Waiter[int]:
+    """Any of them. Its index is drawn: Hypothesis would keep a caller, which then could not be lost."""
+    return turns[data.draw(st.integers(0, len(turns) - 1))]
+
+
 def test_who_waits_knows_how_many_were_ahead() -> None:
     places: PoolState[int] = PoolState(1, IDLE_SECONDS)
     turns = [enter(places) for _ in range(4)]
@@ -126,7 +131,7 @@ class Stories(RuleBasedStateMachine):
     @precondition(lambda self: self.making)
     @rule(data=st.data())
     def connect(self, data: Any) -> None:
-        turn = data.draw(st.sampled_from(self.making))
+        turn = one_of(self.making, data)
         self.making.remove(turn)
         self.made += 1
         if self.closed:
@@ -140,7 +145,7 @@ class Stories(RuleBasedStateMachine):
     @precondition(lambda self: self.making)
     @rule(data=st.data())
     def fail_to_connect(self, data: Any) -> None:
-        turn = data.draw(st.sampled_from(self.making))
+        turn = one_of(self.making, data)
         self.making.remove(turn)
         self.places.free_slot(turn)
         if not self.closed:
@@ -149,7 +154,7 @@ class Stories(RuleBasedStateMachine):
     @precondition(lambda self: self.used and not self.closed)
     @rule(data=st.data())
     def connect_anew(self, data: Any) -> None:
-        turn = data.draw(st.sampled_from(self.used))
+        turn = one_of(self.used, data)
         self.made += 1
         self.places.drop(turn)
         self.places.attach(turn, self.made)
@@ -158,7 +163,7 @@ class Stories(RuleBasedStateMachine):
     @precondition(lambda self: self.used)
     @rule(data=st.data())
     def give_back(self, data: Any) -> None:
-        turn = data.draw(st.sampled_from(self.used))
+        turn = one_of(self.used, data)
         connection = turn.connection
         self.used.remove(turn)
         others = len(self.making) + len(self.used) + len(self.forgotten)
@@ -176,7 +181,7 @@ class Stories(RuleBasedStateMachine):
     @precondition(lambda self: self.used)
     @rule(data=st.data(), times=st.integers(1, 3))
     def lose(self, data: Any, times: int) -> None:
-        turn = data.draw(st.sampled_from(self.used))
+        turn = one_of(self.used, data)
         self.used.remove(turn)
         for _ in range(times):  # whoever was interrupted does it again
             self.places.free_slot(turn)
@@ -186,7 +191,7 @@ class Stories(RuleBasedStateMachine):
     @precondition(lambda self: self.used and not self.closed)
     @rule(data=st.data())
     def forget(self, data: Any) -> None:
-        turn = data.draw(st.sampled_from(self.used))
+        turn = one_of(self.used, data)
         self.used.remove(turn)
         self.places.abandon(turn)
         self.forgotten.append(turn)
@@ -194,7 +199,7 @@ class Stories(RuleBasedStateMachine):
     @precondition(lambda self: self.used and not self.closed)
     @rule(data=st.data())
     def be_lost_without_a_word(self, data: Any) -> None:
-        turn = data.draw(st.sampled_from(self.used))
+        turn = one_of(self.used, data)
         lost = self.places.slots.lost
         self.used.remove(turn)
         del turn
@@ -206,7 +211,7 @@ class Stories(RuleBasedStateMachine):
     @precondition(lambda self: self.waiting)
     @rule(data=st.data())
     def give_up(self, data: Any) -> None:
-        turn = data.draw(st.sampled_from(self.waiting))
+        turn = one_of(self.waiting, data)
         self.waiting.remove(turn)
         assert not turn.is_admitted
         self.places.free_slot(turn)
@@ -227,7 +232,7 @@ class Stories(RuleBasedStateMachine):
     @precondition(lambda self: self.making and not self.closed)
     @rule(data=st.data())
     def close_what_was_idle_for_long(self, data: Any) -> None:
-        turn = data.draw(st.sampled_from(self.making))
+        turn = one_of(self.making, data)
         expected = [one for since, one in self.idle if since + IDLE_SECONDS < self.now]
         found = []
         while (connection := self.places.take_expired(turn, self.now)) is not None:
