@@ -136,14 +136,25 @@ class SekhaDecodeError(SekhaError):
     Attributes:
         status_code: The status on the wire.
         body: The beginning of the answer.
+        is_too_long: Whether the answer is longer than ``max_response_bytes``.
     """
 
     sent = True
+    is_too_long = False
 
-    def __init__(self, message: str = "", *, status_code: int = 200, body: str | None = None, **details: Any) -> None:
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        status_code: int = 200,
+        body: str | None = None,
+        is_too_long: bool = False,
+        **details: Any,
+    ) -> None:
         super().__init__(message, **details)
         self.status_code = status_code
         self.body = body
+        self.is_too_long = is_too_long
 
     def _details(self) -> Iterable[str]:
         yield f"status {self.status_code}"

@@ -225,11 +225,12 @@ async def test_with_memory(client: AsyncSekhaClient, server: FakeServer, bridge:
 async def test_with_memory_takes_filters(client: AsyncSekhaClient, server: FakeServer, bridge: FakeServer) -> None:
     server.on(QUERY, answer(facts.hits(hit(0.1, content="Yes.", label="A"), hit(0.2, content="No.", label="B"))))
     bridge.on(CHAT, answer(facts.COMPLETION))
+    server.on("GET /health", answer(facts.HEALTHY))
     await client.complete_with_memory("Summarize:", "x", filters={"label": "A"})
     content = bridge.only.json["messages"][0]["content"]
     assert "Yes." in content
     assert "No." not in content
-    assert server.only.json["limit"] == 20
+    assert server.seen[-1].json["limit"] == 20
 
 
 # D56

@@ -22,7 +22,7 @@ from sekha import (
 )
 from support import facts
 from support.facts import ID, MCP_KEY, MESSAGES, NO_CONVERSATION, OTHER_ID, REST_KEY, hit, remembered, row
-from support.replies import DROP, after, answer, app_error, body, empty, text, tool
+from support.replies import DROP, after, answer, app_error, body, cut, empty, text, tool
 from support.server import FakeServer, Reply
 
 from .conftest import MakeClient
@@ -31,6 +31,7 @@ ONE = f"/api/v1/conversations/{ID}"
 CREATE, STORE = "POST /api/v1/conversations", "POST /mcp/tools/memory_store"
 LIST, EXPORT = "GET /api/v1/conversations", "POST /mcp/tools/memory_export"
 QUERY, SEARCH = "POST /api/v1/query", "POST /mcp/tools/memory_search"
+HEALTH = "GET /health"
 PARTS: list[dict[str, Any]] = [
     {"type": "text", "text": "Look:"},
     {"type": "image_url", "image_url": {"url": "https://example.test/cat.png"}},
@@ -577,6 +578,7 @@ MIXED = [
 def test_filters_are_applied_here(
     filters: Any, expected: str, by: str, client: SekhaClient, server: FakeServer
 ) -> None:
+    server.on(HEALTH, *[answer(facts.HEALTHY)] * (filters != {"labels": []}))
     if "min_importance" in filters:
         server.on(LIST, answer(facts.rows(row(ID, importance=5), row(OTHER_ID, importance=8))))
     result: Any
@@ -595,27 +597,109 @@ def test_filters_are_applied_here(
     assert "filters" not in server.seen[-1].json
 
 
-def test_a_second_round_asks_for_a_thousand(client: SekhaClient, server: FakeServer) -> None:
-    few = numbered(8, label="no")
-    more = [*few, *numbered(3, label="A")]
+def test_further_rounds_ask_for_ten_times_as_much(client: SekhaClient, server: FakeServer) -> None:
+    server.on(HEALTH, answer(facts.HEALTHY))
+    few = numbered(20, label="no")
+    more = [*few, *numbered(180, label="A")]
     server.on(QUERY, answer(facts.hits(*few)), answer(facts.hits(*more)))
     result = client.controller.query("x", limit=2, filters={"label": "A"})
-    assert [seen.json["limit"] for seen in server.seen] == [8, 1000]
-    assert (len(result["results"]), result["total"], result["truncated"]) == (2, 3, False)
+    assert [seen.json["limit"] for seen in server.seen[1:]] == [20, 200]
+    assert (len(result["results"]), result["total"], result["truncated"]) == (2, 180, False)
 
 
-def test_what_a_thousand_hits_do_not_show_is_told(client: SekhaClient, server: FakeServer) -> None:
-    few = answer(facts.hits(*numbered(4, label="no")))
-    server.on(QUERY, few, answer(facts.hits(*numbered(1000, label="no"))))
-    result = client.controller.query("x", limit=1, filters={"label": "A"})
+def test_what_ten_thousand_hits_do_not_show_is_told_once(client: SekhaClient, server: FakeServer) -> None:
+    server.on(HEALTH, answer(facts.HEALTHY))
+    sizes = [20, 200, 2000, 10_000]
+    server.on(QUERY, *[answer(facts.hits(*numbered(size, label="no"))) for size in sizes])
+    with pytest.warns(SekhaWarning, match="found 0 of the 1 results that were asked for"):
+        result = client.controller.query("x", limit=1, filters={"label": "A"})
+    assert [seen.json["limit"] for seen in server.seen[1:]] == sizes
     assert (result["results"], result["total"], result["truncated"]) == ([], 0, True)
+    server.on(SEARCH, *[tool(facts.tool_hits(*numbered(size, label="no"))) for size in sizes[1:]])
+    found = client.with_options(max_retries=0).mcp.memory_search(query="x", limit=50, filters={"label": "A"})
+    assert (found["results"], found["total_results"], found["truncated"]) == ([], 0, True), "no second warning"
+
+
+def test_a_round_that_is_too_long_ends_with_what_is_there(make: MakeClient, server: FakeServer) -> None:
+    client = make(max_response_bytes=20_000)
+    server.on(HEALTH, answer(facts.HEALTHY))
+    few, many = [*numbered(19), hit(0.9, label="A")], numbered(200)
+    server.on(QUERY, answer(facts.hits(*few)), answer(facts.hits(*many)))
+    with pytest.warns(SekhaWarning, match="found 1 of the 2 results"):
+        result = client.controller.query("x", limit=2, filters={"label": "A"})
+    assert (len(result["results"]), result["total"], result["truncated"]) == (1, 1, True)
+    server.on(QUERY, answer(facts.hits(*many)))
+    with pytest.raises(SekhaDecodeError, match="longer than max_response_bytes") as caught:
+        client.controller.query("x", limit=2, filters={"label": "A"})
+    assert caught.value.is_too_long
+
+
+@pytest.mark.parametrize(
+    ("health", "sent", "asked"),
+    [
+        (answer({**facts.HEALTHY, "filters": True}), True, 1),
+        (answer({**facts.HEALTHY, "filters": "yes"}), False, 1),
+        (answer(facts.HEALTHY), False, 1),
+        (answer({}, 404), False, 1),
+        (answer({}, 500), False, 2),
+        (cut(), False, 2),
+    ],
+)
+def test_filters_are_sent_to_a_server_that_says_that_it_applies_them(
+    health: Any, sent: bool, asked: int, client: SekhaClient, server: FakeServer
+) -> None:
+    """And applied here all the same; where it could not be asked, it is asked again for the next search."""
+    server.always(HEALTH, health)
+    server.on(QUERY, answer(facts.hits(*MIXED)), answer(facts.hits(*MIXED)))
+    server.on(SEARCH, tool(facts.tool_hits(*MIXED)))
+    filters = {"labels": ["A"], "folder": "/work", "roles": ["system"]}
+    for _ in range(2):
+        result = client.controller.query("x", filters=filters)
+        assert result["results"] == [], "filtered here as well"
+    at_first = server.lines.count(HEALTH)
+    found = client.mcp.memory_search(query="x", folder="/work")
+    assert [one["content"] for one in found["results"]] == ["1", "2"]
+    bodies = [seen.json for seen in server.seen if seen.line != HEALTH]
+    assert [body.get("filters") for body in bodies] == (
+        [{"labels": ["A"], "folder": "/work"}] * 2 + [{"folder": "/work"}] if sent else [None] * 3
+    )
+    assert at_first == asked
 
 
 def test_a_first_round_that_found_all_there_is_is_enough(client: SekhaClient, server: FakeServer) -> None:
+    server.on(HEALTH, answer(facts.HEALTHY))
     server.on(QUERY, answer(facts.hits(*MIXED)))
     result = client.controller.query("x", limit=2, offset=1, filters={"label": "A"})
     assert [one["content"] for one in result["results"]] == ["3"]
-    assert (server.only.json["limit"], result["page"], result["truncated"]) == (12, 1, False)
+    assert (server.seen[1].json["limit"], result["page"], result["truncated"]) == (20, 1, False)
+
+
+def test_filters_that_the_server_cannot_know_ask_nothing(client: SekhaClient, server: FakeServer) -> None:
+    server.on(LIST, answer(facts.rows(row(ID, status="archived"), row(OTHER_ID))))
+    server.on(QUERY, *[answer(facts.hits(*MIXED))] * 2)
+    found = client.controller.query("x", filters={"archived": False})
+    assert [one["content"] for one in found["results"]] == ["3", "4"]
+    found = client.controller.query("x", filters={"folder": "/work", "subfolders": True, "exclude_labels": ["B"]})
+    assert [one["content"] for one in found["results"]] == ["1", "4"]
+    assert HEALTH not in server.lines
+
+
+# D18: the kind of score that the server names
+
+
+@pytest.mark.parametrize("scores", [[0.2, 0.4], [0.5], [0.5, 0.5], [0.9, 0.1]])
+@pytest.mark.parametrize("kind", ["similarity", None])
+def test_scores_that_are_called_similarities_are_believed(
+    scores: list[float], kind: Any, client: SekhaClient, server: FakeServer
+) -> None:
+    more = {"score_kind": kind} if kind else {}
+    found = [hit(score) for score in scores]
+    server.on(QUERY, answer({**facts.hits(*found), **more}))
+    server.on(SEARCH, tool({**facts.tool_hits(*found), **more}))
+    are_distances = kind is None and scores != [0.9, 0.1]
+    expected = [pytest.approx(1 - score if are_distances else score) for score in scores]
+    for page in (client.controller.query("x"), client.mcp.memory_search(query="x")):
+        assert [one["score"] for one in page["results"]] == expected
 
 
 # D22, D23: the envelope of the tools

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple, cast
 
@@ -20,8 +20,14 @@ from sekha.types import (
 )
 from sekha.types._base import normalize_timestamp
 
-MAX_SEARCH_SIZE = 1000
+MIN_SEARCH_SIZE = 20
+"""Results that a filtered search requests at least."""
+
+MAX_SEARCH_SIZE = 10_000
 """Results that a filtered search requests at most."""
+
+_SERVER_FILTERS = ("label", "labels", "folder", "min_importance", "start_date", "end_date")
+"""The filters that are documented for the controller."""
 
 _DATE = re.compile(r"\d{4}-\d\d-\d\d")
 
@@ -71,60 +77,102 @@ def _parse_time(text: str, field: str, time_of_day: str) -> str:
 class ResultFilter(NamedTuple):
     """The conditions that search results must meet."""
 
-    labels: frozenset[str] | None
-    folder: str | None
-    min_importance: float | None
-    period: Period
+    labels: frozenset[str] | None = None
+    excluded_labels: frozenset[str] = frozenset()
+    folder: str | None = None
+    subfolders: bool = False
+    min_importance: float | None = None
+    archived: bool | None = None
+    roles: frozenset[str] | None = None
+    period: Period = Period()
 
     @property
     def filters_anything(self) -> bool:
         """Whether there are any conditions."""
         return self != _NO_CONDITIONS
 
-    def keep(self, results: Iterable[SearchResult], importance: Mapping[str, float]) -> list[SearchResult]:
+    @property
+    def needs_conversations(self) -> bool:
+        """Whether a condition is about something that no search result tells."""
+        return self.min_importance is not None or self.archived is not None
+
+    def keep(
+        self, results: Iterable[SearchResult], conversations: Mapping[str, ConversationListItem]
+    ) -> list[SearchResult]:
         """Return the results that meet all conditions, in their order.
 
         Args:
             results: What the server found.
-            importance: Importance by conversation id; needed for ``min_importance`` only.
+            conversations: All conversations by id, if they are needed. One that is not there has importance 0 and is
+                not archived.
         """
-        return [
-            result
-            for result in results
-            if (self.labels is None or result["label"] in self.labels)
-            and (self.folder is None or result["folder"] == self.folder)
-            and (self.min_importance is None or importance.get(result["conversation_id"], 0) >= self.min_importance)
-            and self.period.contains((result.get("metadata") or {}).get("timestamp") or result["timestamp"])
-        ]
+        return [result for result in results if self._keeps(result, conversations.get(result["conversation_id"]))]
+
+    def _keeps(self, result: SearchResult, conversation: ConversationListItem | None) -> bool:
+        about = conversation["metadata"] if conversation is not None else {}
+        metadata = result.get("metadata") or {}
+        return (
+            (self.labels is None or result["label"] in self.labels)
+            and result["label"] not in self.excluded_labels
+            and (self.folder is None or is_in_folder(result["folder"], self.folder, subfolders=self.subfolders))
+            and (self.min_importance is None or (about.get("importance_score") or 0) >= self.min_importance)
+            and (self.archived is None or (about.get("status") == "archived") == self.archived)
+            and (self.roles is None or metadata.get("role") in self.roles)
+            and self.period.contains(metadata.get("timestamp") or result["timestamp"])
+        )
 
 
-_NO_CONDITIONS = ResultFilter(None, None, None, Period())
+_NO_CONDITIONS = ResultFilter()
 
 
 def parse_filters(filters: Filters | None, prefix: str = "filters.") -> ResultFilter:
-    """Return the filter for the filters of a request."""
+    """Return the filter for the filters of a request.
+
+    Raises:
+        SekhaValidationError: A date is none, or ``subfolders`` is given without ``folder``.
+    """
     if not filters:
         return _NO_CONDITIONS
+    if "subfolders" in filters and "folder" not in filters:
+        raise argument_error(f"{prefix}subfolders", "needs a folder")
     labels = frozenset(filters["labels"]) if "labels" in filters else None
     if "label" in filters:
         labels = frozenset([filters["label"]]) if labels is None else labels & {filters["label"]}
     return ResultFilter(
-        labels,
-        filters.get("folder"),
-        filters.get("min_importance"),
-        parse_period(filters.get("start_date"), filters.get("end_date"), prefix),
+        labels=labels,
+        excluded_labels=frozenset(filters.get("exclude_labels", ())),
+        folder=filters.get("folder"),
+        subfolders=filters.get("subfolders", False),
+        min_importance=filters.get("min_importance"),
+        archived=filters.get("archived"),
+        roles=frozenset(filters["roles"]) if "roles" in filters else None,
+        period=parse_period(filters.get("start_date"), filters.get("end_date"), prefix),
     )
 
 
-def search_sizes(wanted: int) -> Sequence[int]:
-    """Return how many results a filtered search requests: four times what is wanted, then, if that is too few, 1000."""
-    first = max(wanted, min(4 * wanted, MAX_SEARCH_SIZE))
-    return (first, MAX_SEARCH_SIZE) if first < MAX_SEARCH_SIZE else (first,)
+def server_filters(filters: Filters) -> dict[str, Any]:
+    """Return the filters that a server may apply as well; it knows no subfolders, and takes no label for any."""
+    sent = {name: value for name, value in filters.items() if name in _SERVER_FILTERS and value != []}
+    if filters.get("subfolders"):
+        sent.pop("folder", None)
+    return sent
 
 
-def importance_by_id(rows: Iterable[ConversationListItem]) -> dict[str, float]:
-    """Return the importance of each conversation of a list."""
-    return {row["conversation_id"]: float(row["metadata"].get("importance_score") or 0) for row in rows}
+def search_sizes(wanted: int) -> Iterator[int]:
+    """Yield how many results a filtered search requests: four times what is wanted, then ten times as many each time.
+
+    It is 20 at least, and 10,000 at most, unless more are wanted.
+    """
+    size = max(wanted, min(max(MIN_SEARCH_SIZE, 4 * wanted), MAX_SEARCH_SIZE))
+    yield size
+    while size < MAX_SEARCH_SIZE:
+        size = min(10 * size, MAX_SEARCH_SIZE)
+        yield size
+
+
+def is_in_folder(folder: str, root: str, *, subfolders: bool) -> bool:
+    """Return whether a folder is ``root``, or perhaps below it."""
+    return folder == root or (subfolders and in_folder(folder, root))
 
 
 def in_folder(folder: str, root: str) -> bool:
@@ -149,7 +197,7 @@ def conversation_filter(
         metadata = row["metadata"]
         return (
             (label is None or row["label"] == label)
-            and (folder is None or row["folder"] == folder or (subfolders and in_folder(row["folder"], folder)))
+            and (folder is None or is_in_folder(row["folder"], folder, subfolders=subfolders))
             and (pinned is None or ((metadata.get("importance_score") or 0) >= PINNED_IMPORTANCE) == pinned)
             and (archived is None or (metadata.get("status") == "archived") == archived)
         )

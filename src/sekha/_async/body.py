@@ -70,7 +70,9 @@ async def read_whole(http_response: AsyncHTTPResponse, limit: int, options: Call
             size += len(chunk)
             if size > limit:
                 raise SekhaDecodeError(
-                    f"the answer is longer than max_response_bytes={limit}", status_code=http_response.status
+                    f"the answer is longer than max_response_bytes={limit}",
+                    status_code=http_response.status,
+                    is_too_long=True,
                 )
             chunks.append(chunk)
             left = options.time_left(clock.now())

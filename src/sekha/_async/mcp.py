@@ -162,7 +162,7 @@ class AsyncMCPClient(AsyncServiceClient):
             query: What to look for, not blank.
             limit: Hits at most, 1 or more; default 10.
             offset: Hits to leave out at the beginning; default 0.
-            filters: The filters below as one dictionary.
+            filters: The filters below as one dictionary, and those of `AsyncMemoryController.query` beside them.
             label: Exactly this label.
             labels: Any of these labels.
             folder: Exactly this folder.
@@ -205,7 +205,9 @@ class AsyncMCPClient(AsyncServiceClient):
 
         body = {"query": arguments["query"], "limit": size}
         transport = self._transport.start_deadline()
-        page, found = await search(transport, endpoints.MEMORY_SEARCH, body, size, start, all_filters, prefix="")
+        page, found = await search(
+            transport, self._capabilities, endpoints.MEMORY_SEARCH, body, size, start, all_filters, prefix=""
+        )
         page["results"] = found.results
         page["query"] = arguments["query"]
         page["limit"] = size

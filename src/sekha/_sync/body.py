@@ -72,7 +72,9 @@ def read_whole(http_response: HTTPResponse, limit: int, options: CallOptions, cl
             size += len(chunk)
             if size > limit:
                 raise SekhaDecodeError(
-                    f"the answer is longer than max_response_bytes={limit}", status_code=http_response.status
+                    f"the answer is longer than max_response_bytes={limit}",
+                    status_code=http_response.status,
+                    is_too_long=True,
                 )
             chunks.append(chunk)
             left = options.time_left(clock.now())

@@ -164,7 +164,7 @@ class MCPClient(ServiceClient):
             query: What to look for, not blank.
             limit: Hits at most, 1 or more; default 10.
             offset: Hits to leave out at the beginning; default 0.
-            filters: The filters below as one dictionary.
+            filters: The filters below as one dictionary, and those of `MemoryController.query` beside them.
             label: Exactly this label.
             labels: Any of these labels.
             folder: Exactly this folder.
@@ -207,7 +207,9 @@ class MCPClient(ServiceClient):
 
         body = {"query": arguments["query"], "limit": size}
         transport = self._transport.start_deadline()
-        page, found = search(transport, endpoints.MEMORY_SEARCH, body, size, start, all_filters, prefix="")
+        page, found = search(
+            transport, self._capabilities, endpoints.MEMORY_SEARCH, body, size, start, all_filters, prefix=""
+        )
         page["results"] = found.results
         page["query"] = arguments["query"]
         page["limit"] = size

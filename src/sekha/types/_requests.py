@@ -2,7 +2,7 @@
 
 from typing import List
 
-from typing_extensions import NotRequired, TypedDict
+from typing_extensions import Literal, NotRequired, TypedDict
 
 from sekha.types._base import (
     Budget,
@@ -17,6 +17,9 @@ from sekha.types._base import (
     forbid_extra,
 )
 from sekha.types._messages import MessageContent
+
+Role = Literal["system", "user", "assistant", "function", "tool"]
+"""The words of `MessageRole`."""
 
 
 @allow_extra
@@ -43,8 +46,12 @@ class Filters(TypedDict, total=False):
 
     label: NonEmptyStr
     labels: List[str]
+    exclude_labels: List[str]
     folder: NonEmptyStr
+    subfolders: bool
     min_importance: MinImportance
+    archived: bool
+    roles: List[Role]
     start_date: NonEmptyStr
     end_date: NonEmptyStr
 

@@ -13,11 +13,11 @@ from sekha._api.filters import (
     Period,
     conversation_filter,
     exclude_folders,
-    importance_by_id,
     in_folder,
     parse_filters,
     parse_period,
     search_sizes,
+    server_filters,
     stats_filter,
 )
 from sekha.errors import SekhaValidationError
@@ -43,7 +43,12 @@ def row(
 
 
 def hit(
-    id: str = "a", label: str = "L", folder: str = "/f", time: str = "2026-01-15T12:00:00", message_time: str = ""
+    id: str = "a",
+    label: str = "L",
+    folder: str = "/f",
+    time: str = "2026-01-15T12:00:00",
+    message_time: str = "",
+    role: str = "",
 ) -> SearchResult:
     found: SearchResult = {
         "conversation_id": id,
@@ -56,6 +61,8 @@ def hit(
     }
     if message_time:
         found["metadata"] = {"timestamp": normalize_timestamp(message_time)}
+    if role:
+        found["metadata"] = {**found.get("metadata", {}), "role": role}  # type: ignore[typeddict-item]  # mypy cannot merge
     return found
 
 
@@ -121,16 +128,29 @@ def test_an_end_before_the_start_is_refused() -> None:
         ({"start_date": "2026-01-02"}, "bcd"),
         ({"end_date": "2026-01-02"}, "ab"),
         ({"start_date": "2026-01-02", "end_date": "2026-01-03", "label": "Home"}, "c"),
+        ({"exclude_labels": ["Work"]}, "cd"),
+        ({"exclude_labels": []}, "abcd"),
+        ({"exclude_labels": ["Work"], "labels": ["Work", "Home"]}, "c"),
+        ({"folder": "/w", "subfolders": True}, "ab"),
+        ({"folder": "/w", "subfolders": False}, "a"),
+        ({"folder": "/", "subfolders": True}, "abcd"),
+        ({"archived": False}, "acd"),
+        ({"archived": True}, "b"),
+        ({"archived": False, "min_importance": 7}, "d"),
+        ({"roles": ["user"]}, "ac"),
+        ({"roles": ["assistant", "tool"]}, "b"),
+        ({"roles": []}, ""),
     ],
 )
 def test_all_given_filters_must_hold_and_the_order_stays(filters: Optional[Filters], kept: str) -> None:
     hits = [
-        hit("a", "Work", "/w", "2026-01-01T10:00:00"),
-        hit("b", "Work", "/w/x", "2026-01-02T10:00:00"),
-        hit("c", "Home", "/h", "2026-01-03T10:00:00"),
+        hit("a", "Work", "/w", "2026-01-01T10:00:00", role="user"),
+        hit("b", "Work", "/w/x", "2026-01-02T10:00:00", role="assistant"),
+        hit("c", "Home", "/h", "2026-01-03T10:00:00", role="user"),
         hit("d", "Other", "/W", "2026-01-04T10:00:00"),
     ]
-    found = parse_filters(filters).keep(hits, {"a": 5, "b": 7, "c": 6.5, "d": 10})
+    rows = [row("a"), row("b", importance=7, status="archived"), row("c", importance=6.5), row("d", importance=10)]
+    found = parse_filters(filters).keep(hits, {one["conversation_id"]: one for one in rows})
     assert "".join(each["conversation_id"] for each in found) == kept
 
 
@@ -142,6 +162,36 @@ def test_dates_compare_the_time_of_the_message_where_the_server_tells_it() -> No
 
 def test_a_conversation_of_unknown_importance_does_not_pass_for_an_important_one() -> None:
     assert parse_filters({"min_importance": 1}).keep([hit("gone")], {}) == []
+
+
+def test_a_conversation_that_is_in_no_list_is_not_archived() -> None:
+    assert parse_filters({"archived": False}).keep([hit("new")], {}) == [hit("new")]
+    assert parse_filters({"archived": True}).keep([hit("new")], {}) == []
+
+
+@pytest.mark.parametrize("subfolders", [True, False])
+def test_subfolders_of_no_folder_are_refused(subfolders: bool) -> None:
+    with pytest.raises(SekhaValidationError, match="needs a folder") as caught:
+        parse_filters({"subfolders": subfolders}, "")
+    assert (caught.value.field, caught.value.sent) == ("subfolders", False)
+
+
+@pytest.mark.parametrize(
+    ("filters", "sent"),
+    [
+        (
+            {"label": "A", "labels": ["A", "B"], "min_importance": 0},
+            {"label": "A", "labels": ["A", "B"], "min_importance": 0},
+        ),
+        ({"labels": []}, {}),  # which a server takes for any label
+        ({"folder": "/w", "end_date": "2026-01-01"}, {"folder": "/w", "end_date": "2026-01-01"}),
+        ({"folder": "/w", "subfolders": False}, {"folder": "/w"}),
+        ({"folder": "/w", "subfolders": True}, {}),
+        ({"roles": ["user"], "archived": False, "exclude_labels": ["A"]}, {}),
+    ],
+)
+def test_a_server_is_sent_the_filters_that_are_documented(filters: Filters, sent: Dict[str, Any]) -> None:
+    assert server_filters(filters) == sent
 
 
 @pytest.mark.parametrize(
@@ -160,23 +210,27 @@ def test_a_bad_date_in_filters_is_named_with_its_prefix() -> None:
 
 @pytest.mark.parametrize(
     ("wanted", "sizes"),
-    [(1, (4, 1000)), (10, (40, 1000)), (249, (996, 1000)), (250, (1000,)), (999, (1000,)), (5000, (5000,))],
+    [
+        (1, (20, 200, 2000, 10_000)),
+        (10, (40, 400, 4000, 10_000)),
+        (249, (996, 9960, 10_000)),
+        (250, (1000, 10_000)),
+        (2500, (10_000,)),
+        (9999, (10_000,)),
+        (50_000, (50_000,)),
+    ],
 )
-def test_a_filtered_search_asks_for_four_times_as_much_and_then_for_a_thousand(wanted: int, sizes: Any) -> None:
+def test_a_filtered_search_asks_for_four_times_as_much_and_then_for_ten_times_as_much(wanted: int, sizes: Any) -> None:
     assert tuple(search_sizes(wanted)) == sizes
 
 
-@given(st.integers(1, 10_000))
-def test_a_filtered_search_takes_at_most_two_rounds_and_never_asks_for_less_than_wanted(wanted: int) -> None:
-    sizes = search_sizes(wanted)
-    assert 1 <= len(sizes) <= 2
+@given(st.integers(1, 100_000))
+def test_a_filtered_search_takes_at_most_four_rounds_and_never_asks_for_less_than_wanted(wanted: int) -> None:
+    sizes = list(search_sizes(wanted))
+    assert 1 <= len(sizes) <= 4
     assert sizes[0] >= wanted
-    assert list(sizes) == sorted(set(sizes))
+    assert sizes == sorted(set(sizes))
     assert sizes[-1] >= MAX_SEARCH_SIZE
-
-
-def test_importance_is_looked_up_by_conversation() -> None:
-    assert importance_by_id([row("a", importance=7), row("b", importance=None)]) == {"a": 7.0, "b": 0.0}
 
 
 # ---- folders -----------------------------------------------------------------------------------------------------

@@ -2,7 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import NamedTuple
+
 from sekha._utils.redaction import Secret
+
+
+class Features(NamedTuple):
+    """What a controller says that it can do beyond the controller 0.1, in its report of health.
+
+    Attributes:
+        filters: Whether searches apply filters (D20).
+    """
+
+    filters: bool = False
+
+
+def parse_features(health: Mapping[str, object]) -> Features:
+    """Return what a report of health says."""
+    return Features(filters=health.get("filters") is True)
 
 
 class Capabilities:
@@ -10,10 +28,14 @@ class Capabilities:
 
     Attributes:
         text_only: Whether it refused content parts, as the controller 0.1 does (D4).
+        features: What it says that it can do; None if it was not asked yet.
+        warned_of_truncation: Whether a warning has told that searches may miss results.
     """
 
     def __init__(self) -> None:
         self.text_only: bool = False
+        self.features: Features | None = None
+        self.warned_of_truncation: bool = False
         self._rejected_keys: set[Secret] = set()
 
     def reject_mcp_key(self, key: Secret | None) -> None:

@@ -27,7 +27,8 @@ def normalize_conversation(response: Response) -> object:
 def normalize_results(response: Response) -> object:
     """Return search results with scores of which higher is better (D18)."""
     data = response.json()
-    distances_to_similarities(get(data, "results"), distances_if_equal=get(data, "page") == 0)
+    if get(data, "score_kind") != "similarity":
+        distances_to_similarities(get(data, "results"), distances_if_equal=get(data, "page") == 0)
     return data
 
 

@@ -45,7 +45,7 @@ def normalize_search_results(response: Response) -> object:
     """Return search results with scores of which higher is better (D18)."""
     data = unwrap_tool_result(response)
     results = as_list(get(data, "results"))
-    if results:
+    if results and get(data, "score_kind") != "similarity":
         distances_to_similarities(results, distances_if_equal=" " in str(get(results[0], "timestamp")))
     if results is not None:
         data.setdefault("total_results", len(results))

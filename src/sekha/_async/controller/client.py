@@ -96,20 +96,24 @@ class AsyncMemoryController(AsyncImportMixin):
         """Search the messages by meaning.
 
         ``POST /api/v1/query``. The controller 0.1 knows neither ``offset`` nor ``filters``: both are applied here. With
-        filters it takes up to two requests, of four times ``limit`` and then of 1000 hits; ``min_importance`` takes one
-        more for each thousand conversations that are stored. An empty result may also mean that the embedder is down:
-        `health` tells.
+        filters it takes up to four requests: of four times ``limit`` (20 at least), and then of ten times as many each
+        time, up to 10,000 hits. ``min_importance`` and ``archived`` take one more for each thousand conversations that
+        are stored, and the first search with filters asks ``GET /health`` once whether the controller applies filters.
+        An empty result may also mean that the embedder is down: `health` tells.
 
         Args:
             query: What to look for, not blank.
             limit: Hits at most, 1 or more.
             offset: Hits to leave out at the beginning.
-            filters: Any of ``label``, ``labels``, ``folder``, ``min_importance`` (0 to 10), ``start_date``,
-                ``end_date`` (ISO; of the message, bounds included, UTC without a zone).
+            filters: Any of ``label``, ``labels``, ``exclude_labels``, ``folder``, ``subfolders`` (True: also below the
+                folder), ``min_importance`` (0 to 10), ``archived`` (False: without archived conversations), ``roles``
+                (such as ``["user"]``), ``start_date``, ``end_date`` (ISO; of the message, bounds included, UTC without
+                a zone).
 
         Returns:
             ``results``, best first, each with ``score`` (a similarity, higher is better), ``content``, ``label``,
-            ``folder``; with filters also ``truncated``, True if hits beyond the thousandth may be missing.
+            ``folder``; with filters also ``truncated``, True if hits may be missing, of which a `SekhaWarning` tells
+            once for a client.
 
         Raises:
             SekhaValidationError: An argument cannot be used; ``field`` names it.
@@ -126,7 +130,9 @@ class AsyncMemoryController(AsyncImportMixin):
 
         body = {"query": request["query"], "limit": limit, "offset": 0}
         transport = self._transport.start_deadline()
-        page, found = await search(transport, endpoints.QUERY, body, limit, offset, request.get("filters"))
+        page, found = await search(
+            transport, self._capabilities, endpoints.QUERY, body, limit, offset, request.get("filters")
+        )
         page["results"] = found.results
         page["page"] = offset // limit + 1
         page["page_size"] = limit

@@ -4,14 +4,18 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from typing import NamedTuple, TypeVar
 
-from sekha._api.filters import importance_by_id, parse_filters, search_sizes
+from sekha._api.compat.capabilities import Capabilities
+from sekha._api.filters import MAX_SEARCH_SIZE, parse_filters, search_sizes, server_filters
 from sekha._api.model import Endpoint
+from sekha.errors import SekhaDecodeError, SekhaWarning
 from sekha.types import Filters, MemorySearchResponse, QueryResponse, SearchResult
 
 from ..transport import Transport
+from .features import controller_features
 from .pagination import all_conversations
 
 Page = TypeVar("Page", QueryResponse, MemorySearchResponse)
@@ -33,6 +37,7 @@ class FoundResults(NamedTuple):
 
 def search(
     transport: Transport,
+    capabilities: Capabilities,
     endpoint: Endpoint[Page],
     body: Mapping[str, object],
     limit: int,
@@ -40,10 +45,11 @@ def search(
     filters: Filters | None,
     prefix: str = "filters.",
 ) -> tuple[Page, FoundResults]:
-    """Request as many results as it takes, with at most two requests, and apply offset and filters to them.
+    """Request as many results as it takes, with at most four requests, and apply offset and filters to them.
 
     Args:
         transport: The transport of the controller.
+        capabilities: What is known of the controller.
         endpoint: The REST route, or the MCP tool.
         body: The body of the request; its ``limit`` is replaced.
         limit: Number of results to return.
@@ -56,16 +62,51 @@ def search(
     """
     wanted = parse_filters(filters, prefix)
     enough = offset + limit
-    if not wanted.filters_anything:
+    if filters is None or not wanted.filters_anything:
         page = transport.send(endpoint.request({**body, "limit": enough}))
         return page, FoundResults(page["results"][offset:enough], len(page["results"]), None)
-    importance = importance_by_id(all_conversations(transport)) if wanted.min_importance is not None else {}
-    size, *larger = search_sizes(enough)
-    page = transport.send(endpoint.request({**body, "limit": size}))
-    results = wanted.keep(page["results"], importance)
-    if larger and len(results) < enough and len(page["results"]) >= size:
-        size = larger[0]
-        page = transport.send(endpoint.request({**body, "limit": size}))
-        results = wanted.keep(page["results"], importance)
-    truncated = len(results) < enough and len(page["results"]) >= size
+    body = {**body, **_sent_filters(transport, capabilities, filters)}
+    rows = all_conversations(transport) if wanted.needs_conversations else []
+    conversations = {row["conversation_id"]: row for row in rows}
+    found: tuple[Page, list[SearchResult]] | None = None
+    is_exhausted = False
+    for size in search_sizes(enough):
+        try:
+            page = transport.send(endpoint.request({**body, "limit": size}))
+        except SekhaDecodeError as error:
+            if found is None or not error.is_too_long:
+                raise
+            break  # what was found before is still right
+        found = page, wanted.keep(page["results"], conversations)
+        is_exhausted = len(page["results"]) < size
+        if is_exhausted or len(found[1]) >= enough:
+            break
+    assert found is not None  # there is a first round
+    page, results = found
+    truncated = len(results) < enough and not is_exhausted
+    if truncated:
+        _warn_of_truncation(capabilities, len(results), enough)
     return page, FoundResults(results[offset:enough], len(results), truncated)
+
+
+def _sent_filters(
+    transport: Transport, capabilities: Capabilities, filters: Filters
+) -> dict[str, dict[str, object]]:
+    """Return the part of the body that has the filters; empty for servers that do not apply them."""
+    sent = server_filters(filters)
+    if not sent:
+        return {}
+    features = controller_features(transport, capabilities)
+    return {"filters": sent} if features is not None and features.filters else {}
+
+
+def _warn_of_truncation(capabilities: Capabilities, found: int, wanted: int) -> None:
+    if not capabilities.warned_of_truncation:
+        capabilities.warned_of_truncation = True
+        warnings.warn(
+            f"a search with filters found {found} of the {wanted} results that were asked for, and may have missed "
+            f"others: the filters are applied to what the server ranks best, at most {MAX_SEARCH_SIZE:,} results "
+            "(truncated is True)",
+            SekhaWarning,
+            stacklevel=4,
+        )

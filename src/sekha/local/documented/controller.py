@@ -199,7 +199,8 @@ class Controller:
         results, total = await self.memory.search(body.query, matching, limit, offset)
         page = offset // limit + 1 if limit else 1
         rows = [search_row(result) for result in results]
-        return JSONResponse({"results": rows, "total": total, "page": page, "page_size": limit})
+        answer = {"results": rows, "total": total, "page": page, "page_size": limit, "score_kind": "similarity"}
+        return JSONResponse(answer)
 
     async def full_text_search(self, request: Request) -> Response:
         body = await self.parse(request, SearchBody)
@@ -253,9 +254,8 @@ class Controller:
         except sqlite3.Error:
             return empty_response(503)
         checks = {"database": {"status": "ok"}, "chroma": {"status": "ok"}}
-        return JSONResponse(
-            {"status": "healthy", "timestamp": f"{format_timestamp(time.time_ns())}+00:00", "checks": checks}
-        )
+        timestamp = f"{format_timestamp(time.time_ns())}+00:00"
+        return JSONResponse({"status": "healthy", "timestamp": timestamp, "checks": checks, "filters": True})
 
     async def metrics(self, request: Request) -> Response:
         lines: List[str] = []

@@ -88,7 +88,8 @@ class McpTools:
         matching = body.to_store_filter(body.filters)
         results, total = await self.memory.search(body.query, matching, limit, body.offset or 0)
         rows = [search_row(result) for result in results]
-        return envelope({"query": body.query, "total_results": total, "limit": limit, "results": rows})
+        answer = {"query": body.query, "total_results": total, "limit": limit, "results": rows}
+        return envelope({**answer, "score_kind": "similarity"})
 
     async def memory_update(self, request: Request) -> Response:
         body = await self.parse(request, UpdateBody)

@@ -1,0 +1,31 @@
+"""What a controller can do, asked when it is first needed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from sekha._api.compat.capabilities import Capabilities, Features, parse_features
+from sekha._api.endpoints import CONTROLLER_HEALTH
+from sekha.errors import SekhaClosedError, SekhaError, SekhaNotFoundError
+
+from ..transport import AsyncTransport
+
+
+async def controller_features(transport: AsyncTransport, capabilities: Capabilities) -> Features | None:
+    """Return what the controller says that it can do; None if it could not be asked, which is tried again next time.
+
+    ``GET /health``, once for a client and its views.
+    """
+    if capabilities.features is None:
+        try:
+            health: Mapping[str, object] = await transport.with_options(max_retries=0).send(CONTROLLER_HEALTH.request())
+        except SekhaNotFoundError:
+            health = {}
+        except SekhaClosedError:
+            raise
+        except SekhaError:
+            return None
+        if health.get("status") == "unhealthy":
+            return None
+        capabilities.features = parse_features(health)
+    return capabilities.features
