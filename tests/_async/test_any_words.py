@@ -98,7 +98,10 @@ async def test_an_error_in_a_stream_is_one_in_any_words(
 
 
 @pytest.mark.promise("C5")
-@pytest.mark.parametrize("reason", ["error", "ERROR", "Error", "internal_error", "ERROR_TOXIC"])
+@pytest.mark.parametrize(
+    "reason",
+    ["error", "ERROR", "internal_error", "ERROR_TOXIC", "failed", "exception", "abort", "cancelled", "timeout"],
+)
 async def test_a_finish_reason_of_error_is_an_error(reason: str, client: AsyncSekhaClient, bridge: FakeServer) -> None:
     stream = await begin(client, bridge, chunked(delta("Half an "), event(choice(reason, "answer")), DONE))
     error = await failing(stream, SekhaServerError)
@@ -115,7 +118,7 @@ async def test_a_finish_reason_of_error_is_an_error(reason: str, client: AsyncSe
 
 
 @pytest.mark.promise("C5")
-@pytest.mark.parametrize("name", ["error", "Error", "exception", "response.failed", "server_error"])
+@pytest.mark.parametrize("name", ["error", "Error", "exception", "response.failed", "server_error", "aborted"])
 async def test_an_event_with_the_name_of_an_error_is_one(
     name: str, client: AsyncSekhaClient, bridge: FakeServer
 ) -> None:
@@ -308,6 +311,14 @@ async def test_chunks_with_other_types_of_numbers_and_texts(client: AsyncSekhaCl
     assert (found["created"], found["choices"][0]["index"]) == (1, 0)
     assert found["choices"][0]["message"]["content"] == "Half an "
     assert await (await client.bridge.stream_complete(MESSAGES)).get_final_text() == "Half an "
+
+
+@pytest.mark.promise("C8")
+async def test_chunks_of_the_older_kind_of_completions_have_text(client: AsyncSekhaClient, bridge: FakeServer) -> None:
+    texts = [event({"object": "text_completion", "choices": [{"index": 0, "text": text}]}) for text in ("Half ", "an ")]
+    end = event({"choices": [{"index": 0, "text": "answer", "finish_reason": "stop"}]})
+    stream = await begin(client, bridge, chunked(*texts, end, DONE))
+    assert [text async for text in stream.text_stream()] == ["Half ", "an ", "answer"]
 
 
 @pytest.mark.promise("C3")
