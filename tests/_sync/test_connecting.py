@@ -250,8 +250,8 @@ def test_the_system_asks_after_a_silent_server(server: FakeServer) -> None:
     assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
     assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
     if sys.platform == "linux":
-        names = (socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL, socket.TCP_KEEPCNT)
-        assert [sock.getsockopt(socket.IPPROTO_TCP, name) for name in names] == [60, 15, 4]
+        names = (socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL, socket.TCP_KEEPCNT, socket.TCP_USER_TIMEOUT)
+        assert [sock.getsockopt(socket.IPPROTO_TCP, name) for name in names] == [60, 15, 4, 120_000]
     stream.close()
 
 
