@@ -193,7 +193,7 @@ def silent_first(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeServer]:
         server.close()
 
 
-@pytest.mark.promise("R11")
+@pytest.mark.promise("R11", "W7")
 @pytest.mark.parametrize("timeout", [None, 10.0])
 @pytest.mark.parametrize("deadline", [None, 10.0])
 def test_a_silent_first_address_costs_little_and_once(
@@ -221,7 +221,7 @@ def test_a_silent_first_address_costs_little_and_once(
     assert tried[1:] == [good, good]
 
 
-@pytest.mark.promise("R11")
+@pytest.mark.promise("R11", "W7")
 def test_the_other_addresses_are_tried_when_the_one_that_worked_is_gone(
     make: MakeClient, server: FakeServer, tried: list[tuple[str, int]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -243,7 +243,7 @@ def test_the_other_addresses_are_tried_when_the_one_that_worked_is_gone(
 # Silent servers
 
 
-@pytest.mark.promise("R11")
+@pytest.mark.promise("R11", "W7")
 def test_the_system_asks_after_a_silent_server(server: FakeServer) -> None:
     stream = Network().connect_tcp("127.0.0.1", urlsplit(server.url).port or 0, 5.0)
     sock = stream._socket.sock

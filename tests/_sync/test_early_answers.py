@@ -66,7 +66,7 @@ def refused(client: SekhaClient, size: int) -> SekhaError:
     return caught.value
 
 
-@pytest.mark.promise("C7", "R1")
+@pytest.mark.promise("C7", "R1", "W2")
 @pytest.mark.parametrize("deadline", [None, 10.0])
 @pytest.mark.parametrize("closes", [True, False], ids=["closes", "stays"])
 @pytest.mark.parametrize("kind", ANSWERS)
@@ -156,7 +156,7 @@ def test_a_server_that_neither_reads_nor_answers_ends_at_the_timeout(
         assert (error.sent, error.may_have_been_applied, error.attempts) == (True, True, 1)
 
 
-@pytest.mark.promise("R1", "R2")
+@pytest.mark.promise("R1", "R2", "W2")
 def test_what_an_early_answer_allows_is_retried(
     tls: ssl.SSLContext | None, certificates: Certificates, make: MakeClient, clock: FakeClock
 ) -> None:

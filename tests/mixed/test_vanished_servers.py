@@ -25,7 +25,7 @@ def own_network() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.promise("R1", "C4")
+@pytest.mark.promise("W7", "R1", "C4")
 def test_a_server_that_vanishes_ends_a_call_that_has_no_timeout(own_network: None) -> None:
     """Three clients, first with a request that has arrived, and then with one that has not."""
     done = subprocess.run(

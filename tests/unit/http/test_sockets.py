@@ -12,7 +12,7 @@ NAMES = {"SOL_SOCKET": 1, "SO_KEEPALIVE": 9, "IPPROTO_TCP": 6, "TCP_NODELAY": 1}
 ON = (1, 9, 1)
 
 
-@pytest.mark.promise("R11")
+@pytest.mark.promise("R11", "W7")
 @pytest.mark.parametrize(
     ("platform", "names", "options"),
     [
