@@ -96,6 +96,22 @@ def test_the_answer_is_the_error(
         client.close()
 
 
+@pytest.mark.promise("C7", "R1", "W2")
+@pytest.mark.parametrize("closes", [True, False], ids=["closes", "stays"])
+def test_an_answer_in_pieces_is_the_error(
+    closes: bool, tls: ssl.SSLContext | None, certificates: Certificates, make: MakeClient
+) -> None:
+    answer = said(413, before=CONTINUE)
+    cuts = [0, 10, len(CONTINUE) + 5, answer.index(b"Content-Length"), len(answer) - len(BODY), len(answer) - 3, None]
+    pieces = [answer[start:end] for start, end in zip(cuts, cuts[1:])]
+    with early_server(*pieces, closes=closes, tls=tls, buffer=4096) as server:
+        client = make(controller_url=server.url, verify=certificates.ca, timeout=10.0)
+        error = refused(client, 6_000_000)  # more than the system keeps for a sender
+        assert (type(error), error.message) == (SekhaValidationError, "said early")
+        assert (error.sent, error.may_have_been_applied, error.attempts) == (True, False, 1)
+        client.close()
+
+
 @pytest.mark.promise("C4", "R1")
 @pytest.mark.parametrize("deadline", [None, 10.0])
 @pytest.mark.parametrize("closes", [True, False], ids=["closes", "stays"])
