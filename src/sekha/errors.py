@@ -140,7 +140,7 @@ class SekhaDecodeError(SekhaError):
     """
 
     sent = True
-    is_too_long = False
+    is_too_long: bool = False
 
     def __init__(
         self,
@@ -154,7 +154,8 @@ class SekhaDecodeError(SekhaError):
         super().__init__(message, **details)
         self.status_code = status_code
         self.body = body
-        self.is_too_long = is_too_long
+        if is_too_long:  # else its pickle stays as it was
+            self.is_too_long = True
 
     def _details(self) -> Iterable[str]:
         yield f"status {self.status_code}"

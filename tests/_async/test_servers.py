@@ -682,6 +682,62 @@ async def test_filters_that_the_server_cannot_know_ask_nothing(client: AsyncSekh
     assert HEALTH not in server.lines
 
 
+# A floor of relevance
+
+
+@pytest.mark.parametrize(
+    ("more", "expected", "below", "total"),
+    [
+        ({"min_score": 0}, "1234", 0, 4),
+        ({"min_score": 0.7}, "123", 1, 3),
+        ({"min_score": 0.75, "limit": 1}, "1", 0, 1),
+        ({"min_score": 0.75, "offset": 1}, "2", 2, 2),
+        ({"min_score": 1}, "", 4, 0),
+        ({"min_score": 0.85, "filters": {"label": "A"}}, "1", 1, 1),
+        ({"min_score": 0.65, "filters": {"label": "C"}}, "", 1, 0),
+    ],
+)
+async def test_a_floor_is_applied_after_filters_and_before_the_limit(
+    more: Any, expected: str, below: int, total: int, client: AsyncSekhaClient, server: FakeServer
+) -> None:
+    server.always(HEALTH, answer(facts.HEALTHY))
+    found = MIXED[: more.get("limit", 4)]
+    server.on(QUERY, answer(facts.hits(*found)))
+    server.on(SEARCH, tool(facts.tool_hits(*found)))
+    page = await client.controller.query("x", **more)
+    assert "".join(one["content"] for one in page["results"]) == expected
+    assert (page["below_min_score"], page["total"]) == (below, total)
+    searched = await client.mcp.memory_search({"query": "x", **more})
+    assert searched["results"] == page["results"]
+    assert (searched["below_min_score"], searched["total_results"]) == (below, total)
+
+
+async def test_a_search_ends_where_hits_are_below_the_floor(client: AsyncSekhaClient, server: FakeServer) -> None:
+    server.on(HEALTH, answer(facts.HEALTHY))
+    server.on(QUERY, answer(facts.hits(*numbered(20, label="no"))))
+    page = await client.controller.query("x", limit=2, filters={"label": "A"}, min_score=0.99)
+    assert (page["results"], page["below_min_score"], page["truncated"]) == ([], 0, False)
+
+
+async def test_without_a_floor_nothing_is_counted(client: AsyncSekhaClient, server: FakeServer) -> None:
+    server.on(QUERY, answer(facts.hits(*MIXED)))
+    assert "below_min_score" not in await client.controller.query("x")
+
+
+@pytest.mark.parametrize("min_score", [-0.1, 1.1, "0.5", True, float("nan")])
+async def test_what_is_no_floor_is_refused(min_score: Any, client: AsyncSekhaClient) -> None:
+    calls: Any = [
+        (client.controller.query, ["x"]),
+        (client.mcp.memory_search, [{"query": "x"}]),
+        (client.store_and_query, [MESSAGES, "x"]),
+        (client.complete_with_memory, ["x", "x"]),
+    ]
+    for call, arguments in calls:
+        with pytest.raises(SekhaValidationError) as caught:
+            await call(*arguments, min_score=min_score)
+        assert (caught.value.field, caught.value.sent) == ("min_score", False)
+
+
 # D18: the kind of score that the server names
 
 

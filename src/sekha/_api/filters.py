@@ -158,6 +158,19 @@ def server_filters(filters: Filters) -> dict[str, Any]:
     return sent
 
 
+def split_by_score(results: Sequence[SearchResult], min_score: float | None) -> tuple[list[SearchResult], int | None]:
+    """Return the results whose score is high enough, and the number of the others; None if any score is."""
+    if min_score is None:
+        return list(results), None
+    kept = [result for result in results if result["score"] >= min_score]
+    return kept, len(results) - len(kept)
+
+
+def ends_below(results: Sequence[SearchResult], min_score: float | None) -> bool:
+    """Return whether the last result, and so each that would follow it, has too low a score."""
+    return min_score is not None and bool(results) and results[-1]["score"] < min_score
+
+
 def search_sizes(wanted: int) -> Iterator[int]:
     """Yield how many results a filtered search requests: four times what is wanted, then ten times as many each time.
 

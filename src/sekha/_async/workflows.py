@@ -52,6 +52,7 @@ class AsyncWorkflows(AsyncMisuseGuard):
         importance_score: int | None = None,
         limit: int = 10,
         filters: Mapping[str, object] | None = None,
+        min_score: float | None = None,
         drop_images: bool = False,
     ) -> SearchResults:
         """Store a conversation, then search the whole memory, the new conversation included.
@@ -67,10 +68,12 @@ class AsyncWorkflows(AsyncMisuseGuard):
             importance_score: 1 to 10; default 5.
             limit: Hits at most, 1 or more.
             filters: As for `AsyncMemoryController.query`.
+            min_score: As for `AsyncMemoryController.query`.
             drop_images: As for `AsyncMemoryController.create_conversation`.
 
         Returns:
-            A list of hits, best first, with ``.conversation`` (what was stored) and ``.related`` (the other hits).
+            A list of hits, best first, with ``.conversation`` (what was stored), ``.related`` (the other hits) and
+            ``.below_min_score`` (how many hits ``min_score`` left out).
 
         Raises:
             SekhaValidationError: An argument cannot be used; nothing was stored.
@@ -84,18 +87,20 @@ class AsyncWorkflows(AsyncMisuseGuard):
             print(results.conversation["label"])  # Planning
             ```
         """
-        search = validate(QueryRequest, drop_unset(query=query, limit=limit, filters=filters))
+        search = validate(QueryRequest, drop_unset(query=query, limit=limit, filters=filters, min_score=min_score))
         parse_filters(search.get("filters"))
         view = self._start_deadline()
         conversation = await view.controller.create_conversation(
             label=label, folder=folder, importance_score=importance_score, messages=messages, drop_images=drop_images
         )
         try:
-            page = await view.controller.query(query, limit=limit, filters=search.get("filters"))
+            page = await view.controller.query(
+                query, limit=limit, filters=search.get("filters"), min_score=search.get("min_score")
+            )
         except SekhaError as error:
             error.conversation = conversation
             raise
-        return SearchResults(page["results"], conversation)
+        return SearchResults(page["results"], conversation, page.get("below_min_score", 0))
 
     async def complete_with_context(
         self,
@@ -218,6 +223,7 @@ class AsyncWorkflows(AsyncMisuseGuard):
         model: str | None = None,
         limit: int = 5,
         filters: Mapping[str, object] | None = None,
+        min_score: float | None = None,
         system: str | None = None,
         temperature: float | None = None,
         max_tokens: int | None = None,
@@ -233,6 +239,7 @@ class AsyncWorkflows(AsyncMisuseGuard):
             model: Name of a model; default: the bridge chooses.
             limit: Hits at most, 1 or more.
             filters: As for `AsyncMemoryController.query`.
+            min_score: As for `AsyncMemoryController.query`: with a floor, an unrelated question gets no memories.
             system: Your own instruction to the model.
             temperature: 0 to 2; default: the bridge's 0.7.
             max_tokens: Tokens of the answer at most; default: the bridge's 2000.
@@ -266,7 +273,7 @@ class AsyncWorkflows(AsyncMisuseGuard):
         )
         view = self._start_deadline()
         view.bridge._transport.require_configured()
-        page = await view.controller.query(search_query, limit=limit, filters=filters)
+        page = await view.controller.query(search_query, limit=limit, filters=filters, min_score=min_score)
         messages = prompt_with_results(prompt, page["results"], system=system)
         return await view.bridge.complete(messages, model=model, temperature=temperature, max_tokens=max_tokens)
 

@@ -153,6 +153,7 @@ class MCPClient(ServiceClient):
         min_importance: float | None = None,
         start_date: str | None = None,
         end_date: str | None = None,
+        min_score: float | None = None,
     ) -> MemorySearchResponse:
         """Search the messages by meaning, as `MemoryController.query` does.
 
@@ -171,10 +172,11 @@ class MCPClient(ServiceClient):
             min_importance: Importance of the conversation, 0 to 10, at least.
             start_date: ISO date or time of the message, included; UTC without a zone.
             end_date: The same for the end; a date means its whole day.
+            min_score: Score of a hit at least, 0 to 1; default: any.
 
         Returns:
             ``results``, best first, with ``score`` (a similarity, higher is better); ``query``, ``limit`` and
-            ``total_results``; with filters also ``truncated``.
+            ``total_results``; with filters also ``truncated``, with ``min_score`` also ``below_min_score``.
 
         Raises:
             SekhaValidationError: An argument cannot be used; ``field`` names it.
@@ -199,6 +201,7 @@ class MCPClient(ServiceClient):
             min_importance=min_importance,
             start_date=start_date,
             end_date=end_date,
+            min_score=min_score,
         )
         arguments = validate(MemorySearchRequest, merge_arguments(request, keywords, "request"))
         size, start = arguments.get("limit", 10), arguments.get("offset", 0)
@@ -208,7 +211,15 @@ class MCPClient(ServiceClient):
         body = {"query": arguments["query"], "limit": size}
         transport = self._transport.start_deadline()
         page, found = search(
-            transport, self._capabilities, endpoints.MEMORY_SEARCH, body, size, start, all_filters, prefix=""
+            transport,
+            self._capabilities,
+            endpoints.MEMORY_SEARCH,
+            body,
+            size,
+            start,
+            all_filters,
+            arguments.get("min_score"),
+            prefix="",
         )
         page["results"] = found.results
         page["query"] = arguments["query"]
@@ -216,6 +227,9 @@ class MCPClient(ServiceClient):
         if found.truncated is not None:
             page["total_results"] = found.total
             page["truncated"] = found.truncated
+        if found.below_min_score is not None:
+            page["total_results"] = found.total
+            page["below_min_score"] = found.below_min_score
         return page
 
     def memory_store(

@@ -54,6 +54,7 @@ class Workflows(MisuseGuard):
         importance_score: int | None = None,
         limit: int = 10,
         filters: Mapping[str, object] | None = None,
+        min_score: float | None = None,
         drop_images: bool = False,
     ) -> SearchResults:
         """Store a conversation, then search the whole memory, the new conversation included.
@@ -69,10 +70,12 @@ class Workflows(MisuseGuard):
             importance_score: 1 to 10; default 5.
             limit: Hits at most, 1 or more.
             filters: As for `MemoryController.query`.
+            min_score: As for `MemoryController.query`.
             drop_images: As for `MemoryController.create_conversation`.
 
         Returns:
-            A list of hits, best first, with ``.conversation`` (what was stored) and ``.related`` (the other hits).
+            A list of hits, best first, with ``.conversation`` (what was stored), ``.related`` (the other hits) and
+            ``.below_min_score`` (how many hits ``min_score`` left out).
 
         Raises:
             SekhaValidationError: An argument cannot be used; nothing was stored.
@@ -86,18 +89,20 @@ class Workflows(MisuseGuard):
             print(results.conversation["label"])  # Planning
             ```
         """
-        search = validate(QueryRequest, drop_unset(query=query, limit=limit, filters=filters))
+        search = validate(QueryRequest, drop_unset(query=query, limit=limit, filters=filters, min_score=min_score))
         parse_filters(search.get("filters"))
         view = self._start_deadline()
         conversation = view.controller.create_conversation(
             label=label, folder=folder, importance_score=importance_score, messages=messages, drop_images=drop_images
         )
         try:
-            page = view.controller.query(query, limit=limit, filters=search.get("filters"))
+            page = view.controller.query(
+                query, limit=limit, filters=search.get("filters"), min_score=search.get("min_score")
+            )
         except SekhaError as error:
             error.conversation = conversation
             raise
-        return SearchResults(page["results"], conversation)
+        return SearchResults(page["results"], conversation, page.get("below_min_score", 0))
 
     def complete_with_context(
         self,
@@ -220,6 +225,7 @@ class Workflows(MisuseGuard):
         model: str | None = None,
         limit: int = 5,
         filters: Mapping[str, object] | None = None,
+        min_score: float | None = None,
         system: str | None = None,
         temperature: float | None = None,
         max_tokens: int | None = None,
@@ -235,6 +241,7 @@ class Workflows(MisuseGuard):
             model: Name of a model; default: the bridge chooses.
             limit: Hits at most, 1 or more.
             filters: As for `MemoryController.query`.
+            min_score: As for `MemoryController.query`: with a floor, an unrelated question gets no memories.
             system: Your own instruction to the model.
             temperature: 0 to 2; default: the bridge's 0.7.
             max_tokens: Tokens of the answer at most; default: the bridge's 2000.
@@ -268,7 +275,7 @@ class Workflows(MisuseGuard):
         )
         view = self._start_deadline()
         view.bridge._transport.require_configured()
-        page = view.controller.query(search_query, limit=limit, filters=filters)
+        page = view.controller.query(search_query, limit=limit, filters=filters, min_score=min_score)
         messages = prompt_with_results(prompt, page["results"], system=system)
         return view.bridge.complete(messages, model=model, temperature=temperature, max_tokens=max_tokens)
 

@@ -85,13 +85,17 @@ class SearchResult(TypedDict):
 
 @allow_extra
 class QueryResponse(TypedDict):
-    """Hits of a search, best first; ``truncated`` is there when filters were applied."""
+    """Hits of a search, best first.
+
+    ``truncated`` is there when filters were applied, and ``below_min_score`` when there was a ``min_score``.
+    """
 
     results: List[SearchResult]
     total: int
     page: int
     page_size: int
     truncated: NotRequired[bool]
+    below_min_score: NotRequired[int]
 
 
 @allow_extra
@@ -171,9 +175,14 @@ class SearchResults(List[SearchResult]):
     Attributes:
         conversation: The conversation that was stored.
         related: The hits without those of the stored conversation.
+        below_min_score: How many hits ``min_score`` left out.
     """
 
-    def __init__(self, hits: Sequence[SearchResult], conversation: Conversation) -> None:
+    below_min_score: int = 0
+
+    def __init__(self, hits: Sequence[SearchResult], conversation: Conversation, below_min_score: int = 0) -> None:
         super().__init__(hits)
         self.conversation = conversation
+        if below_min_score:  # else its pickle stays as it was
+            self.below_min_score = below_min_score
         self.related: List[SearchResult] = [hit for hit in hits if hit["conversation_id"] != conversation["id"]]

@@ -21,13 +21,17 @@ class MemoryStored(TypedDict):
 
 @allow_extra
 class MemorySearchResponse(TypedDict):
-    """Hits of ``memory_search``, best first; ``truncated`` is there when filters were applied."""
+    """Hits of ``memory_search``, best first.
+
+    ``truncated`` is there when filters were applied, and ``below_min_score`` when there was a ``min_score``.
+    """
 
     query: str
     results: List[SearchResult]
     total_results: int
     limit: int
     truncated: NotRequired[bool]
+    below_min_score: NotRequired[int]
 
 
 @allow_extra

@@ -9,6 +9,7 @@ from sekha.types._base import (
     Days,
     Importance,
     MinImportance,
+    MinScore,
     NonBlankStr,
     NonEmptyStr,
     Offset,
@@ -64,6 +65,7 @@ class QueryRequest(TypedDict):
     limit: NotRequired[PositiveU32]
     offset: NotRequired[Offset]
     filters: NotRequired[Filters]
+    min_score: NotRequired[MinScore]
 
 
 @forbid_extra
@@ -91,6 +93,7 @@ class MemorySearchRequest(Filters):
     limit: NotRequired[PositiveU32]
     offset: NotRequired[Offset]
     filters: NotRequired[Filters]
+    min_score: NotRequired[MinScore]
 
 
 @forbid_extra

@@ -12,12 +12,14 @@ from sekha._api.filters import (
     MAX_SEARCH_SIZE,
     Period,
     conversation_filter,
+    ends_below,
     exclude_folders,
     in_folder,
     parse_filters,
     parse_period,
     search_sizes,
     server_filters,
+    split_by_score,
     stats_filter,
 )
 from sekha.errors import SekhaValidationError
@@ -62,7 +64,7 @@ def hit(
     if message_time:
         found["metadata"] = {"timestamp": normalize_timestamp(message_time)}
     if role:
-        found["metadata"] = {**found.get("metadata", {}), "role": role}  # type: ignore[typeddict-item]  # mypy cannot merge
+        found["metadata"] = {"role": role}
     return found
 
 
@@ -206,6 +208,19 @@ def test_a_bad_date_in_filters_is_named_with_its_prefix() -> None:
     with pytest.raises(SekhaValidationError) as caught:
         parse_filters({"start_date": "soon"})
     assert caught.value.field == "filters.start_date"
+
+
+@pytest.mark.parametrize(
+    ("min_score", "kept", "below", "ends"),
+    [(None, 3, None, False), (0, 3, 0, False), (0.5, 2, 1, True), (0.9, 1, 2, True), (1, 0, 3, True)],
+)
+def test_a_floor_is_included(min_score: Optional[float], kept: int, below: Optional[int], ends: bool) -> None:
+    hits = [hit("a"), hit("b"), hit("c")]
+    for one, score in zip(hits, (0.9, 0.5, 0.1)):
+        one["score"] = score
+    assert split_by_score(hits, min_score) == (hits[:kept], below)
+    assert ends_below(hits, min_score) is ends
+    assert ends_below([], min_score) is False
 
 
 @pytest.mark.parametrize(

@@ -92,6 +92,7 @@ class AsyncMemoryController(AsyncImportMixin):
         limit: int = 10,
         offset: int = 0,
         filters: Mapping[str, object] | None = None,
+        min_score: float | None = None,
     ) -> QueryResponse:
         """Search the messages by meaning.
 
@@ -109,11 +110,12 @@ class AsyncMemoryController(AsyncImportMixin):
                 folder), ``min_importance`` (0 to 10), ``archived`` (False: without archived conversations), ``roles``
                 (such as ``["user"]``), ``start_date``, ``end_date`` (ISO; of the message, bounds included, UTC without
                 a zone).
+            min_score: Score of a hit at least, 0 to 1; default: any. A good floor belongs to one embedding model.
 
         Returns:
             ``results``, best first, each with ``score`` (a similarity, higher is better), ``content``, ``label``,
             ``folder``; with filters also ``truncated``, True if hits may be missing, of which a `SekhaWarning` tells
-            once for a client.
+            once for a client; with ``min_score`` also ``below_min_score``, how many hits it left out.
 
         Raises:
             SekhaValidationError: An argument cannot be used; ``field`` names it.
@@ -126,12 +128,21 @@ class AsyncMemoryController(AsyncImportMixin):
                 print(f"[{result['score']:.2f}] {result['label']}")
             ```
         """
-        request = validate(QueryRequest, drop_unset(query=query, limit=limit, offset=offset, filters=filters))
-
+        request = validate(
+            QueryRequest,
+            drop_unset(query=query, limit=limit, offset=offset, filters=filters, min_score=min_score),
+        )
         body = {"query": request["query"], "limit": limit, "offset": 0}
         transport = self._transport.start_deadline()
         page, found = await search(
-            transport, self._capabilities, endpoints.QUERY, body, limit, offset, request.get("filters")
+            transport,
+            self._capabilities,
+            endpoints.QUERY,
+            body,
+            limit,
+            offset,
+            request.get("filters"),
+            request.get("min_score"),
         )
         page["results"] = found.results
         page["page"] = offset // limit + 1
@@ -139,6 +150,9 @@ class AsyncMemoryController(AsyncImportMixin):
         if found.truncated is not None:
             page["total"] = found.total
             page["truncated"] = found.truncated
+        if found.below_min_score is not None:
+            page["total"] = found.total
+            page["below_min_score"] = found.below_min_score
         return page
 
     async def full_text_search(self, query: str, *, limit: int = 10, raw: bool = False) -> FullTextResponse:

@@ -4,11 +4,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from sekha._api.compat.capabilities import Capabilities, Features, parse_features
 from sekha._api.endpoints import CONTROLLER_HEALTH
 from sekha.errors import SekhaClosedError, SekhaError, SekhaNotFoundError
+from sekha.types import ServiceHealth
 
 from ..transport import Transport
 
@@ -20,14 +19,14 @@ def controller_features(transport: Transport, capabilities: Capabilities) -> Fea
     """
     if capabilities.features is None:
         try:
-            health: Mapping[str, object] = transport.with_options(max_retries=0).send(CONTROLLER_HEALTH.request())
+            health = transport.with_options(max_retries=0).send(CONTROLLER_HEALTH.request())
         except SekhaNotFoundError:
-            health = {}
+            health = ServiceHealth(status="unknown", checks={})
         except SekhaClosedError:
             raise
         except SekhaError:
             return None
-        if health.get("status") == "unhealthy":
+        if health["status"] == "unhealthy":
             return None
         capabilities.features = parse_features(health)
     return capabilities.features

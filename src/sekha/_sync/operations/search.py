@@ -9,7 +9,14 @@ from collections.abc import Mapping
 from typing import NamedTuple, TypeVar
 
 from sekha._api.compat.capabilities import Capabilities
-from sekha._api.filters import MAX_SEARCH_SIZE, parse_filters, search_sizes, server_filters
+from sekha._api.filters import (
+    MAX_SEARCH_SIZE,
+    ends_below,
+    parse_filters,
+    search_sizes,
+    server_filters,
+    split_by_score,
+)
 from sekha._api.model import Endpoint
 from sekha.errors import SekhaDecodeError, SekhaWarning
 from sekha.types import Filters, MemorySearchResponse, QueryResponse, SearchResult
@@ -28,11 +35,13 @@ class FoundResults(NamedTuple):
         results: The results that were asked for.
         total: How many passed the filters.
         truncated: Whether results may be missing; None without filters.
+        below_min_score: How many results of the last request passed the filters only; None without ``min_score``.
     """
 
     results: list[SearchResult]
     total: int
-    truncated: bool | None
+    truncated: bool | None = None
+    below_min_score: int | None = None
 
 
 def search(
@@ -43,6 +52,7 @@ def search(
     limit: int,
     offset: int,
     filters: Filters | None,
+    min_score: float | None,
     prefix: str = "filters.",
 ) -> tuple[Page, FoundResults]:
     """Request as many results as it takes, with at most four requests, and apply offset and filters to them.
@@ -55,6 +65,7 @@ def search(
         limit: Number of results to return.
         offset: Number of results to skip.
         filters: Conditions that results must meet.
+        min_score: Score that results must have at least; None for any.
         prefix: What precedes the name of a filter in an error.
 
     Returns:
@@ -64,11 +75,12 @@ def search(
     enough = offset + limit
     if filters is None or not wanted.filters_anything:
         page = transport.send(endpoint.request({**body, "limit": enough}))
-        return page, FoundResults(page["results"][offset:enough], len(page["results"]), None)
+        results, below = split_by_score(page["results"], min_score)
+        return page, FoundResults(results[offset:enough], len(results), None, below)
     body = {**body, **_sent_filters(transport, capabilities, filters)}
     rows = all_conversations(transport) if wanted.needs_conversations else []
     conversations = {row["conversation_id"]: row for row in rows}
-    found: tuple[Page, list[SearchResult]] | None = None
+    found: tuple[Page, list[SearchResult], int | None] | None = None
     is_exhausted = False
     for size in search_sizes(enough):
         try:
@@ -77,16 +89,17 @@ def search(
             if found is None or not error.is_too_long:
                 raise
             break  # what was found before is still right
-        found = page, wanted.keep(page["results"], conversations)
-        is_exhausted = len(page["results"]) < size
-        if is_exhausted or len(found[1]) >= enough:
+        results, below = split_by_score(wanted.keep(page["results"], conversations), min_score)
+        found = page, results, below
+        is_exhausted = len(page["results"]) < size or ends_below(page["results"], min_score)
+        if is_exhausted or len(results) >= enough:
             break
     assert found is not None  # there is a first round
-    page, results = found
+    page, results, below = found
     truncated = len(results) < enough and not is_exhausted
     if truncated:
         _warn_of_truncation(capabilities, len(results), enough)
-    return page, FoundResults(results[offset:enough], len(results), truncated)
+    return page, FoundResults(results[offset:enough], len(results), truncated, below)
 
 
 def _sent_filters(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from typing import Any, Dict, List, Optional
+from typing import Any, Dict, List, Mapping, Optional
 from uuid import UUID
 
 from pydantic import Field
@@ -101,6 +101,8 @@ class Controller:
     """
 
     parse = staticmethod(parse)
+    features: Mapping[str, object] = {"filters": True}
+    """What its health says that it can do, beyond the controller 0.1."""
 
     def __init__(self, memory: Memory) -> None:
         self.memory = memory
@@ -255,7 +257,7 @@ class Controller:
             return empty_response(503)
         checks = {"database": {"status": "ok"}, "chroma": {"status": "ok"}}
         timestamp = f"{format_timestamp(time.time_ns())}+00:00"
-        return JSONResponse({"status": "healthy", "timestamp": timestamp, "checks": checks, "filters": True})
+        return JSONResponse({"status": "healthy", "timestamp": timestamp, "checks": checks, **self.features})
 
     async def metrics(self, request: Request) -> Response:
         lines: List[str] = []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from typing import Any, Dict, List
+from typing import Any, Dict, List, Mapping
 
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -50,6 +50,7 @@ class Controller01(Controller):
     """The routes; each docstring says how the method differs from the documentation."""
 
     parse = staticmethod(parse)
+    features: Mapping[str, object] = {}
 
     def __init__(self, memory: Memory01) -> None:
         super().__init__(memory)
