@@ -19,7 +19,10 @@ BAD = (float("nan"), float("inf"), float("-inf"), "\0", "text with \0 in it", "\
 PARTS = [{"type": "text", "text": "Hello"}, {"type": "image_url", "image_url": {"url": "http://x.test/a.png"}}]
 TALK = [*MESSAGES, {"role": "user", "content": PARTS, "name": "Ada", "extra": {"deep": ["x", 1.5]}}]
 PERIOD = {"start_date": "2026-01-01", "end_date": "2026-02-01"}
-FILTERS = {"label": "A", "labels": ["A", "B"], "folder": "/work", "min_importance": 5, **PERIOD}
+FILTERS = {
+    **{"label": "A", "labels": ["A", "B"], "exclude_labels": ["C"], "folder": "/work", "min_importance": 5},
+    **{"roles": ["user"], **PERIOD},
+}
 STORED = {"messages": TALK, "label": "L", "folder": "/", "importance_score": 5}
 
 # A good value for every argument that is no switch, by its name, or by method and name where that differs.
@@ -28,7 +31,7 @@ GOOD: dict[str, Any] = {
     **dict.fromkeys(("label", "label_contains", "folder", "model", "preferred_model", "conversation"), "x"),
     **dict.fromkeys(("limit", "offset", "page", "page_size", "context_budget", "max_tokens", "context_size"), 5),
     **dict.fromkeys(("importance_score", "min_importance", "importance_threshold", "threshold_days"), 5),
-    **dict.fromkeys(("temperature", "max_cost"), 0.5),
+    **dict.fromkeys(("temperature", "max_cost", "min_score"), 0.5),
     **{name: ["A", "B"] for name in ("labels", "preferred_labels", "excluded_folders", "input")},
     **PERIOD,
     "conversation_id": ID,

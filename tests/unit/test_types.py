@@ -14,7 +14,7 @@ from typing_extensions import NotRequired, Required, get_type_hints, is_typeddic
 
 import sekha.types
 from sekha.types import _bridge, _controller, _mcp, _messages, _requests
-from sekha.types._base import normalize_timestamp
+from sekha.types._base import normalize_folder, normalize_timestamp
 from support.mutants import MAPS, at, objects
 
 # ---- newer servers do not break us (C6) --------------------------------------------------------------------------
@@ -27,6 +27,39 @@ def typed_dicts() -> List[Any]:
     ]
     assert len(found) > 30
     return found
+
+
+@pytest.mark.parametrize(
+    ("given", "regular"),
+    [
+        ("/", "/"),
+        ("work", "/work"),
+        ("/work", "/work"),
+        ("/work/", "/work"),
+        ("/work//a", "/work/a"),
+        ("//work///a//", "/work/a"),
+        (" /work ", "/work"),
+        ("\t/work\n", "/work"),
+        ("/ work /a b", "/ work /a b"),
+        ("/Work/Ä/日本", "/Work/Ä/日本"),
+        ("/A\u030a", "/A\u030a"),  # no Unicode normalization
+        ("/a\\b/%2e%2e", "/a\\b/%2e%2e"),
+        ("/...", "/..."),
+        ("/.hidden", "/.hidden"),
+        ("///", "/"),
+    ],
+)
+def test_folders_have_one_form(given: str, regular: str) -> None:
+    assert normalize_folder(given) == regular
+    assert normalize_folder(regular) == regular
+
+
+@pytest.mark.parametrize(
+    "given", ["", " ", "\n", ".", "..", "/work/../x", "/./a", "a/..", "/a\x00", "/a\nb", "/\u2028a", "/\x85a"]
+)
+def test_what_is_no_folder(given: str) -> None:
+    with pytest.raises(ValueError, match="must not"):
+        normalize_folder(given)
 
 
 SAMPLES: Dict[Any, Any] = {str: "x", int: 5, float: 0.5, bool: True}

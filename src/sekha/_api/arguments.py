@@ -10,6 +10,7 @@ from sekha._utils.sentinel import drop_unset
 from sekha.types._base import (
     Budget,
     Days,
+    FolderPath,
     Importance,
     Limits,
     MinImportance,
@@ -36,7 +37,7 @@ class ListRequest(TypedDict, total=False):
     """Arguments of ``list_conversations`` and ``iter_conversations``."""
 
     label: NonEmptyStr
-    folder: NonEmptyStr
+    folder: FolderPath
     pinned: bool
     archived: bool
     subfolders: bool
@@ -49,7 +50,7 @@ class LabelRequest(TypedDict, total=False):
     """Arguments of ``update_label`` and ``update_folder``."""
 
     label: NonEmptyStr
-    folder: NonEmptyStr
+    folder: FolderPath
 
 
 @forbid_extra
@@ -58,7 +59,7 @@ class CountRequest(TypedDict, total=False):
 
     label: NonEmptyStr
     label_contains: NonEmptyStr
-    folder: NonEmptyStr
+    folder: FolderPath
 
 
 @forbid_extra
@@ -82,7 +83,7 @@ class UpdateRequest(TypedDict, total=False):
     """Arguments of ``memory_update``."""
 
     label: NonEmptyStr
-    folder: NonEmptyStr
+    folder: FolderPath
     status: Literal["active", "archived"]
     importance_score: Importance
 

@@ -40,6 +40,7 @@ _PROBLEMS: Mapping[str, str] = {
     "less_than_equal": "must be at most {le}",
     "string_too_short": "must not be empty",
     "too_short": "must not be empty",
+    "value_error": "{error}",
 }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, Literal, NamedTuple, cast
 
 from sekha._api.arguments import complete_conversation
@@ -18,6 +19,7 @@ from sekha.errors import (
 )
 from sekha.type_guards import extract_text
 from sekha.types import ImportFailure, UnreadableConversation
+from sekha.types._base import normalize_folder
 
 MAX_UNKNOWN_OUTCOMES = 2
 """Unknown outcomes of one conversation after which a run skips it, so that it does not block all others for ever."""
@@ -68,12 +70,17 @@ def iter_items(
         except SekhaValidationError as error:
             yield Rejected(position, None, error.message)
             continue
-        yield Item(position, request, journal.entry(request))
+        # Journals of older versions note the folder as it was given.
+        noted = {**request, "folder": str(conversation.get("folder") or request["folder"])}
+        yield Item(position, request, journal.entry(noted))
 
 
 def label_and_folder(conversation: Mapping[str, Any]) -> tuple[object, object]:
     """Return what a stored conversation has in common with the item that it may have been."""
-    return conversation["label"], conversation["folder"]
+    folder = conversation["folder"]
+    with suppress(ValueError):  # older versions stored it as it was given
+        folder = normalize_folder(str(folder))
+    return conversation["label"], folder
 
 
 def is_match(item: Item, stored_as: tuple[object, object], messages: Sequence[Mapping[str, Any]], kind: Match) -> bool:

@@ -53,6 +53,31 @@ def _to_utc(moment: str, offset: str) -> Optional[str]:
         return None
 
 
+_CONTROL = re.compile("[\\x00-\\x1f\\x7f-\\x9f\\u2028\\u2029]")
+
+
+def normalize_folder(value: str) -> str:
+    """The folder as it is written everywhere: with one ``/`` before each of its names, and none at its end.
+
+    Nothing else is changed: neither case nor Unicode, backslashes or percent signs.
+
+    Args:
+        value: A path; white space at its ends does not count.
+
+    Raises:
+        ValueError: It is blank, or has the names ``.`` or ``..`` or a control character in it.
+    """
+    text = value.strip()
+    names = [name for name in text.split("/") if name]
+    if not text:
+        raise ValueError("must not be blank")
+    if _CONTROL.search(text):
+        raise ValueError("must not hold control characters")
+    if "." in names or ".." in names:
+        raise ValueError("must not have . or .. for a folder")
+    return "/" + "/".join(names)
+
+
 def allow_extra(cls: _T) -> _T:
     """Keep the keys that a newer server adds."""
     cls.__pydantic_config__ = {"extra": "allow"}  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue] - read by pydantic; written in the class body it upsets the type checkers
@@ -99,6 +124,8 @@ Number = Union[int, float]
 """A number as the server wrote it: 5 stays 5, 5.0 stays 5.0."""
 
 NonEmptyStr = Annotated[str, Limits(min_length=1)]
+FolderPath = Annotated[str, Normalized(normalize_folder)]
+"""A folder that a caller names."""
 Importance = Annotated[int, Limits(ge=1, le=10)]
 PositiveU32 = Annotated[int, Limits(ge=1, le=2**32 - 1)]
 Offset = Annotated[int, Limits(ge=0, le=2**32 - 1)]

@@ -7,6 +7,7 @@ from typing_extensions import Literal, NotRequired, TypedDict
 from sekha.types._base import (
     Budget,
     Days,
+    FolderPath,
     Importance,
     MinImportance,
     MinScore,
@@ -36,7 +37,7 @@ class CreateConversationRequest(TypedDict, total=False):
     """What ``create_conversation`` takes."""
 
     label: NonEmptyStr
-    folder: NonEmptyStr
+    folder: FolderPath
     importance_score: Importance
     messages: List[InputMessage]
 
@@ -48,7 +49,7 @@ class Filters(TypedDict, total=False):
     label: NonEmptyStr
     labels: List[str]
     exclude_labels: List[str]
-    folder: NonEmptyStr
+    folder: FolderPath
     subfolders: bool
     min_importance: MinImportance
     archived: bool
@@ -75,7 +76,7 @@ class ContextAssembleRequest(TypedDict):
     query: NonBlankStr
     context_budget: NotRequired[Budget]
     preferred_labels: NotRequired[List[str]]
-    excluded_folders: NotRequired[List[str]]
+    excluded_folders: NotRequired[List[FolderPath]]
 
 
 @forbid_extra
@@ -100,7 +101,7 @@ class MemorySearchRequest(Filters):
 class MemoryStatsRequest(TypedDict, total=False):
     """What ``memory_stats`` takes; without a key: everything."""
 
-    folder: NonEmptyStr
+    folder: FolderPath
     label: NonEmptyStr
     labels: List[str]
     start_date: NonEmptyStr
