@@ -12,14 +12,22 @@ from sekha._api.compat.bridge import normalize_completion, normalize_embedding, 
 from sekha._api.compat.controller import (
     normalize_context,
     normalize_conversation,
+    normalize_conversations,
     normalize_count,
     normalize_labels,
     normalize_results,
+    normalize_suggestions,
     normalize_summary,
 )
 from sekha._api.compat.error_overrides import controller_override, delete_override, full_text_override, prune_override
 from sekha._api.compat.health import normalize_bridge_health, normalize_controller_health
-from sekha._api.compat.mcp import normalize_search_results, unwrap_tool_result
+from sekha._api.compat.mcp import (
+    normalize_search_results,
+    unwrap_conversation,
+    unwrap_export,
+    unwrap_suggestions,
+    unwrap_tool_result,
+)
 from sekha._api.model import Endpoint, Response, ResponseParser, RetryIfUnknown, Service
 from sekha.types import (
     BridgeSummary,
@@ -90,7 +98,9 @@ def _row(endpoint: Endpoint[T]) -> Endpoint[T]:
 # ---- parsers -------------------------------------------------------------------------------------------------------
 
 _CONVERSATION = ResponseParser[Conversation](Conversation, normalize_conversation, map_error=controller_override)
-_CONVERSATIONS = ResponseParser[ConversationListResponse](ConversationListResponse, map_error=controller_override)
+_CONVERSATIONS = ResponseParser[ConversationListResponse](
+    ConversationListResponse, normalize_conversations, map_error=controller_override
+)
 _COUNT = ResponseParser[ConversationCount](ConversationCount, normalize_count, map_error=controller_override)
 _NOTHING = ResponseParser[None](None, map_error=controller_override)
 _DELETED = ResponseParser[None](None, map_error=delete_override)
@@ -98,17 +108,17 @@ _RESULTS = ResponseParser[QueryResponse](QueryResponse, normalize_results, map_e
 _FULL_TEXT = ResponseParser[FullTextResponse](FullTextResponse, map_error=full_text_override)
 _CONTEXT = ResponseParser[List[Message]](List[Message], normalize_context, map_error=controller_override)
 _SUMMARY = ResponseParser[SummaryResponse](SummaryResponse, normalize_summary, map_error=controller_override)
-_PRUNE = ResponseParser[PruneResponse](PruneResponse, map_error=controller_override)
+_PRUNE = ResponseParser[PruneResponse](PruneResponse, normalize_suggestions, map_error=controller_override)
 _LABELS = ResponseParser[List[LabelSuggestion]](List[LabelSuggestion], normalize_labels, map_error=controller_override)
 _CONTROLLER_HEALTH = ResponseParser[ServiceHealth](ServiceHealth, normalize_controller_health, ok_statuses=_UNHEALTHY)
 _METRICS = ResponseParser[str](str, _get_text, map_error=controller_override)
 
-_STORED = ResponseParser[MemoryStored](MemoryStored, unwrap_tool_result)
+_STORED = ResponseParser[MemoryStored](MemoryStored, unwrap_conversation)
 _FOUND = ResponseParser[MemorySearchResponse](MemorySearchResponse, normalize_search_results)
-_UPDATED = ResponseParser[MemoryUpdated](MemoryUpdated, unwrap_tool_result)
-_DETAILS = ResponseParser[MemoryContext](MemoryContext, unwrap_tool_result)
-_EXPORT = ResponseParser[MemoryExport](MemoryExport, unwrap_tool_result)
-_TOOL_PRUNE = ResponseParser[MemoryPruneResponse](MemoryPruneResponse, unwrap_tool_result, map_error=prune_override)
+_UPDATED = ResponseParser[MemoryUpdated](MemoryUpdated, unwrap_conversation)
+_DETAILS = ResponseParser[MemoryContext](MemoryContext, unwrap_conversation)
+_EXPORT = ResponseParser[MemoryExport](MemoryExport, unwrap_export)
+_TOOL_PRUNE = ResponseParser[MemoryPruneResponse](MemoryPruneResponse, unwrap_suggestions, map_error=prune_override)
 _STATS = ResponseParser[ServerStats](ServerStats, unwrap_tool_result)
 
 _COMPLETION = ResponseParser[ChatCompletion](ChatCompletion, normalize_completion)

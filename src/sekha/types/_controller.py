@@ -10,15 +10,15 @@ from sekha.types._messages import Message
 
 @allow_extra
 class Conversation(TypedDict):
-    """A conversation, without its messages."""
+    """A conversation, without its messages; ``id`` and ``conversation_id`` are the same."""
 
     id: str
+    conversation_id: str
     label: str
     folder: str
     status: str
     message_count: Optional[int]
     created_at: Optional[Timestamp]
-    conversation_id: NotRequired[Optional[str]]
     updated_at: NotRequired[Optional[Timestamp]]
     importance_score: NotRequired[Optional[Number]]
 
@@ -34,8 +34,9 @@ class ConversationMetadata(TypedDict):
 
 @allow_extra
 class ConversationListItem(TypedDict):
-    """A conversation in a list; ``timestamp`` is its last change."""
+    """A conversation in a list; ``timestamp`` is its last change, ``id`` and ``conversation_id`` are the same."""
 
+    id: str
     conversation_id: str
     label: str
     folder: str
@@ -120,6 +121,7 @@ class SummaryResponse(TypedDict):
 class PruneSuggestion(TypedDict):
     """A conversation that has not been used for long."""
 
+    id: str
     conversation_id: str
     conversation_label: str
     last_accessed: Timestamp

@@ -38,6 +38,7 @@ class MemorySearchResponse(TypedDict):
 class MemoryUpdated(TypedDict):
     """What ``memory_update`` changed."""
 
+    id: str
     conversation_id: str
     updated_fields: List[str]
     message: NotRequired[Optional[str]]
@@ -47,6 +48,7 @@ class MemoryUpdated(TypedDict):
 class MemoryContext(TypedDict):
     """What the memory knows about a conversation, without its messages."""
 
+    id: str
     conversation_id: str
     label: str
     folder: str
@@ -63,6 +65,7 @@ class ExportedConversation(TypedDict):
     """The conversation of an export."""
 
     id: str
+    conversation_id: str
     label: str
     folder: str
     status: str

@@ -18,10 +18,34 @@ def normalize_conversation(response: Response) -> object:
     data = response.json()
     found = as_object(data)
     if found is not None:
-        if "id" not in found and "conversation_id" in found:
-            found["id"] = found["conversation_id"]
+        add_both_ids(found)
         found.setdefault("message_count", None)
     return data
+
+
+def normalize_conversations(response: Response) -> object:
+    """Return a page of conversations, each with both names of its id."""
+    data = response.json()
+    for row in as_list(get(data, "results")) or ():
+        add_both_ids(row)
+    return data
+
+
+def normalize_suggestions(response: Response) -> object:
+    """Return what pruning suggests, each with both names of its id."""
+    data = response.json()
+    for suggestion in as_list(get(data, "suggestions")) or ():
+        add_both_ids(suggestion)
+    return data
+
+
+def add_both_ids(conversation: object) -> None:
+    """Give a conversation its id under both names, in place: servers have one of them, and it differs by the route."""
+    found = as_object(conversation)
+    if found is not None:
+        for name, other in (("id", "conversation_id"), ("conversation_id", "id")):
+            if name not in found and other in found:
+                found[name] = found[other]
 
 
 def normalize_results(response: Response) -> object:

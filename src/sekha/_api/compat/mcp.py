@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Any, cast
 
-from sekha._api.compat.controller import distances_to_similarities
+from sekha._api.compat.controller import add_both_ids, distances_to_similarities
 from sekha._api.model import Response
 from sekha._utils.json_access import as_list, as_object, get
 from sekha.errors import (
@@ -39,6 +39,28 @@ def unwrap_tool_result(response: Response) -> Any:
     elif message.lower().startswith(("cannot specify", "invalid input")):
         cls = SekhaValidationError
     raise cls(message, status_code=response.status, body=response.text[:BODY_LIMIT])
+
+
+def unwrap_conversation(response: Response) -> Any:
+    """Return the result of a tool about one conversation, with both names of its id."""
+    data = unwrap_tool_result(response)
+    add_both_ids(data)
+    return data
+
+
+def unwrap_export(response: Response) -> Any:
+    """Return an export, whose conversation has both names of its id."""
+    data = unwrap_tool_result(response)
+    add_both_ids(get(data, "conversation"))
+    return data
+
+
+def unwrap_suggestions(response: Response) -> Any:
+    """Return what pruning suggests, each with both names of its id."""
+    data = unwrap_tool_result(response)
+    for suggestion in as_list(get(data, "suggestions")) or ():
+        add_both_ids(suggestion)
+    return data
 
 
 def normalize_search_results(response: Response) -> object:
