@@ -43,10 +43,7 @@ class AsyncNetwork:
             OSError: There is no connection.
         """
         limit = _TimeLimit(seconds)
-        try:
-            addresses = await async_resolve(host, port)
-        except UnicodeError as error:  # it cannot be the name of a host
-            raise OSError(str(error)) from error
+        addresses = await async_resolve(host, port)
         attempts = ConnectionAttempts(host, self._memory.order(addresses, self._now()))
         try:
             while attempts.has_next or attempts.sockets:

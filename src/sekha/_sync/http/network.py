@@ -45,10 +45,7 @@ class Network:
             OSError: There is no connection.
         """
         limit = _TimeLimit(seconds)
-        try:
-            addresses = resolve(host, port)
-        except UnicodeError as error:  # it cannot be the name of a host
-            raise OSError(str(error)) from error
+        addresses = resolve(host, port)
         attempts = ConnectionAttempts(host, self._memory.order(addresses, self._now()))
         try:
             while attempts.has_next or attempts.sockets:
