@@ -229,7 +229,7 @@ CALLS: dict[str, Callable[[AsyncSekhaClient], Any]] = {
 }
 
 
-@pytest.mark.promise("R11")
+@pytest.mark.promise("R13")
 @pytest.mark.parametrize("scheme", ["http", "https"])
 @pytest.mark.parametrize("timeout", [None, 30.0])
 @pytest.mark.parametrize("deadline", [None, 30.0])
@@ -263,7 +263,28 @@ async def test_closing_ends_a_call_that_still_connects(
         eventually(lambda: nobody.server.open_connections == 0)
 
 
-@pytest.mark.promise("R11")
+async def close_when_seen(client: AsyncSekhaClient, server: FakeServer) -> None:
+    while not server.seen:
+        await Clock().async_sleep(0.002)
+    await client.aclose()
+
+
+@pytest.mark.promise("C4")
+async def test_what_was_sent_before_closing_was_sent(make: MakeClient, server: FakeServer) -> None:
+    """The attempt after it is not even begun, since the client is closed."""
+    client = make()
+    server.on(QUERY, raw(end="hang"))
+
+    async def call() -> Any:
+        with pytest.raises(SekhaClosedError) as caught:
+            await client.controller.query("x")
+        return caught.value
+
+    error, _ = await async_gather([call, lambda: close_when_seen(client, server)], 2)
+    assert (error.sent, error.may_have_been_applied) == (True, False)
+
+
+@pytest.mark.promise("R13")
 async def test_a_host_that_is_looked_up_after_closing_is_not_connected_to(
     make: MakeClient, server: FakeServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -294,7 +315,7 @@ async def test_a_host_that_is_looked_up_after_closing_is_not_connected_to(
     assert server.connections == 0
 
 
-@pytest.mark.promise("R10")
+@pytest.mark.promise("R16")
 async def test_a_handshake_that_fails_leaves_no_connection_and_no_slot_taken(make: MakeClient, tmp_path: Path) -> None:
     certificates = Certificates(tmp_path)
     server = FakeServer(tls=certificates.server())

@@ -231,7 +231,7 @@ CALLS: dict[str, Callable[[SekhaClient], Any]] = {
 }
 
 
-@pytest.mark.promise("R11")
+@pytest.mark.promise("R13")
 @pytest.mark.parametrize("scheme", ["http", "https"])
 @pytest.mark.parametrize("timeout", [None, 30.0])
 @pytest.mark.parametrize("deadline", [None, 30.0])
@@ -265,7 +265,28 @@ def test_closing_ends_a_call_that_still_connects(
         eventually(lambda: nobody.server.open_connections == 0)
 
 
-@pytest.mark.promise("R11")
+def close_when_seen(client: SekhaClient, server: FakeServer) -> None:
+    while not server.seen:
+        Clock().sleep(0.002)
+    client.close()
+
+
+@pytest.mark.promise("C4")
+def test_what_was_sent_before_closing_was_sent(make: MakeClient, server: FakeServer) -> None:
+    """The attempt after it is not even begun, since the client is closed."""
+    client = make()
+    server.on(QUERY, raw(end="hang"))
+
+    def call() -> Any:
+        with pytest.raises(SekhaClosedError) as caught:
+            client.controller.query("x")
+        return caught.value
+
+    error, _ = gather([call, lambda: close_when_seen(client, server)], 2)
+    assert (error.sent, error.may_have_been_applied) == (True, False)
+
+
+@pytest.mark.promise("R13")
 def test_a_host_that_is_looked_up_after_closing_is_not_connected_to(
     make: MakeClient, server: FakeServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -296,7 +317,7 @@ def test_a_host_that_is_looked_up_after_closing_is_not_connected_to(
     assert server.connections == 0
 
 
-@pytest.mark.promise("R10")
+@pytest.mark.promise("R16")
 def test_a_handshake_that_fails_leaves_no_connection_and_no_slot_taken(make: MakeClient, tmp_path: Path) -> None:
     certificates = Certificates(tmp_path)
     server = FakeServer(tls=certificates.server())

@@ -121,6 +121,7 @@ def test_what_is_no_plain_http_address_is_refused_by_name_without_its_secrets(ur
         ClientConfig(base_url=url)
 
 
+@pytest.mark.promise("C10")
 @pytest.mark.parametrize(
     ("host", "problem"),
     [
@@ -181,6 +182,7 @@ def test_a_host_that_no_machine_can_have_is_refused_in_words(
 _PARTS = ["a", "-", "_", ".", "..", "ü", "。", "ß", "a" * 60, "b" * 190, "1", "%25", "[", "]", ":", "::1"]
 
 
+@pytest.mark.promise("C10")
 @given(st.lists(st.sampled_from(_PARTS), min_size=1).map("".join))
 def test_what_is_accepted_as_a_host_can_be_looked_up(text: str) -> None:
     try:
