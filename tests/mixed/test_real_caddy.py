@@ -124,7 +124,7 @@ def make(request: Any, kind: str, caddy: Caddy) -> Iterator[Make]:
         yield make
 
 
-@pytest.mark.promise("C7", "R1")
+@pytest.mark.promise("C7", "R1", "W2", "W3")
 @pytest.mark.parametrize(
     ("name", "size", "cls", "status", "unknown", "words"),
     [

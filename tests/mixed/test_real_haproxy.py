@@ -111,7 +111,7 @@ def make(request: Any, kind: str, haproxy: HAProxy) -> Iterator[Make]:
         yield make
 
 
-@pytest.mark.promise("C7")
+@pytest.mark.promise("C7", "W3")
 @pytest.mark.parametrize(
     ("name", "cls", "status", "unknown", "words"),
     [
@@ -171,7 +171,7 @@ def test_an_answer_that_the_server_breaks_off_is_no_answer(make: Make, server: F
     make(write("good"))
 
 
-@pytest.mark.promise("C7", "R1")
+@pytest.mark.promise("C7", "R1", "W2")
 @pytest.mark.parametrize("size", [1_000_001, 8_000_000])
 @pytest.mark.parametrize("deadline", [None, 20.0])
 def test_a_long_request_that_haproxy_refuses_early(deadline: Any, size: int, make: Make, server: FakeServer) -> None:
@@ -195,7 +195,7 @@ def test_reads_are_repeated_until_haproxy_has_a_server(kind: str, haproxy: HAPro
 # Requests that do not arrive in time
 
 
-@pytest.mark.promise("R1", "R3")
+@pytest.mark.promise("R1", "W9")
 @pytest.mark.parametrize("writes", [False, True], ids=["read", "write"])
 def test_a_request_of_which_haproxy_gets_half_is_sent_again(
     writes: bool, kind: str, haproxy: HAProxy, server: FakeServer

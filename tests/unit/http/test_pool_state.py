@@ -40,7 +40,8 @@ def enter(places: PoolState[Any], make_wakeup: Any = Bell) -> Waiter[Any]:
 
 def one_of(turns: List[Waiter[int]], data: Any) -> Waiter[int]:
     """Any of them. Its index is drawn: Hypothesis would keep a caller, which then could not be lost."""
-    return turns[data.draw(st.integers(0, len(turns) - 1))]
+    at: int = data.draw(st.integers(0, len(turns) - 1))
+    return turns[at]
 
 
 def test_who_waits_knows_how_many_were_ahead() -> None:

@@ -65,7 +65,7 @@ def test_a_200_from_somebody_else_is_not_healthy(endpoint: Endpoint[Any], body: 
     assert found["error"]
 
 
-@pytest.mark.promise("C7")
+@pytest.mark.promise("C7", "W4")
 @pytest.mark.parametrize("endpoint", [endpoints.CONTROLLER_HEALTH, endpoints.BRIDGE_HEALTH])
 @pytest.mark.parametrize(
     ("body", "error"),
@@ -164,6 +164,7 @@ def test_the_error_of_a_health_check_becomes_a_status(error: SekhaError, status:
     assert health_from_error(error, "bridge") == {"status": status, "checks": {}, "error": str(error)}
 
 
+@pytest.mark.promise("W4")
 @pytest.mark.parametrize(
     ("service", "name"),
     [("controller", "a controller"), ("bridge", "a bridge"), ("mcp", "a controller with MCP tools")],
@@ -183,6 +184,7 @@ def test_an_answer_of_another_service_says_so(error: SekhaError, service: str, n
     assert found == {"status": "unhealthy", "checks": {}, "error": f"this address is not {name}: {error}"}
 
 
+@pytest.mark.promise("W4")
 def test_what_was_not_asked_is_unknown_and_not_unreachable() -> None:
     error = SekhaTimeoutError("no time left")
     error._asked = False
@@ -191,6 +193,7 @@ def test_what_was_not_asked_is_unknown_and_not_unreachable() -> None:
     assert found == {"status": "unknown", "checks": {}, "error": "the check itself failed: ValueError"}
 
 
+@pytest.mark.promise("W4")
 @pytest.mark.parametrize(
     ("of_itself", "of_the_key", "status", "error"),
     [
