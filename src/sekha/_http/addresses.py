@@ -59,7 +59,7 @@ def _is_ipv6(host: str) -> bool:
         IPv6Address(address)
     except ValueError:
         return False
-    return not mark or (zone.isascii() and zone.isprintable() and bool(zone) and " " not in zone)
+    return not mark or (bool(zone) and zone.isascii() and zone.isprintable() and " " not in zone)
 
 
 def lookup_host(host: str) -> str:
