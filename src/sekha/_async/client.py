@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack
 from copy import copy
 from ssl import SSLContext
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 from typing_extensions import Self, Unpack
 
@@ -82,6 +83,9 @@ class AsyncSekhaClient(AsyncWorkflows):
             await client.controller.create_conversation(messages=[{"role": "user", "content": "Hello Sekha!"}])
         ```
     """
+
+    if not TYPE_CHECKING:  # `create_autospec` takes a class for the spec of what its instances have under this name
+        controller, bridge, mcp = AsyncMemoryController, AsyncBridgeClient, AsyncMCPClient
 
     @redact_traceback
     def __init__(

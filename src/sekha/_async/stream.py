@@ -12,7 +12,6 @@ from typing_extensions import Self
 
 from sekha._api.chat_stream import ChatStreamDecoder, chunk_text
 from sekha._concurrency.clock import Clock
-from sekha._concurrency.misuse import AsyncIterationGuard
 from sekha._concurrency.primitives import async_move_on_after
 from sekha._http.error_mapping import is_timeout, name_proxy, network_errors
 from sekha._http.models import AsyncHTTPResponse, shorter_timeout
@@ -31,7 +30,7 @@ _USAGE_TIMEOUT = 2.0
 
 
 @exported_from_sekha
-class AsyncStream(AsyncIterationGuard):
+class AsyncStream:
     """The chunks of a chat completion; can be iterated once. `AsyncBridgeClient.stream_complete` makes it.
 
     Use it as a context manager where you may stop before its end, so that the connection is free at once.
@@ -246,7 +245,7 @@ class AsyncStream(AsyncIterationGuard):
             self._response.abandon()
 
 
-class AsyncTextStream(AsyncIterationGuard):
+class AsyncTextStream:
     """The text of a stream, piece by piece.
 
     Args:

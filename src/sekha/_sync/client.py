@@ -9,6 +9,7 @@ from contextlib import ExitStack
 from copy import copy
 from ssl import SSLContext
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 from typing_extensions import Self, Unpack
 
@@ -84,6 +85,9 @@ class SekhaClient(Workflows):
             client.controller.create_conversation(messages=[{"role": "user", "content": "Hello Sekha!"}])
         ```
     """
+
+    if not TYPE_CHECKING:  # `create_autospec` takes a class for the spec of what its instances have under this name
+        controller, bridge, mcp = MemoryController, BridgeClient, MCPClient
 
     @redact_traceback
     def __init__(

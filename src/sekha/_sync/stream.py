@@ -14,7 +14,6 @@ from typing_extensions import Self
 
 from sekha._api.chat_stream import ChatStreamDecoder, chunk_text
 from sekha._concurrency.clock import Clock
-from sekha._concurrency.misuse import IterationGuard
 from sekha._concurrency.primitives import move_on_after
 from sekha._http.error_mapping import is_timeout, name_proxy, network_errors
 from sekha._http.models import HTTPResponse, shorter_timeout
@@ -33,7 +32,7 @@ _USAGE_TIMEOUT = 2.0
 
 
 @exported_from_sekha
-class Stream(IterationGuard):
+class Stream:
     """The chunks of a chat completion; can be iterated once. `BridgeClient.stream_complete` makes it.
 
     Use it as a context manager where you may stop before its end, so that the connection is free at once.
@@ -248,7 +247,7 @@ class Stream(IterationGuard):
             self._response.abandon()
 
 
-class TextStream(IterationGuard):
+class TextStream:
     """The text of a stream, piece by piece.
 
     Args:
