@@ -7,6 +7,7 @@ import warnings
 from collections.abc import AsyncIterator, Iterable
 from contextlib import suppress
 from types import TracebackType
+from typing import Optional
 
 from typing_extensions import Self
 
@@ -56,8 +57,8 @@ class AsyncStream:
         options: CallOptions,
         clock: Clock,
         secrets: Iterable[Secret],
-        read_timeout: float | None,
-        proxy: str | None = None,
+        read_timeout: Optional[float],
+        proxy: Optional[str] = None,
     ) -> None:
         self._response = response
         self._decoder = decoder
@@ -232,9 +233,9 @@ class AsyncStream:
 
     async def __aexit__(
         self,
-        exc_type: type[BaseException] | None = None,
-        exc: BaseException | None = None,
-        traceback: TracebackType | None = None,
+        exc_type: Optional[type[BaseException]] = None,
+        exc: Optional[BaseException] = None,
+        traceback: Optional[TracebackType] = None,
     ) -> None:
         await self.aclose()
 

@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Iterator, Iterable
 from contextlib import suppress
 from types import TracebackType
+from typing import Optional
 
 from typing_extensions import Self
 
@@ -58,8 +59,8 @@ class Stream:
         options: CallOptions,
         clock: Clock,
         secrets: Iterable[Secret],
-        read_timeout: float | None,
-        proxy: str | None = None,
+        read_timeout: Optional[float],
+        proxy: Optional[str] = None,
     ) -> None:
         self._response = response
         self._decoder = decoder
@@ -234,9 +235,9 @@ class Stream:
 
     def __exit__(
         self,
-        exc_type: type[BaseException] | None = None,
-        exc: BaseException | None = None,
-        traceback: TracebackType | None = None,
+        exc_type: Optional[type[BaseException]] = None,
+        exc: Optional[BaseException] = None,
+        traceback: Optional[TracebackType] = None,
     ) -> None:
         self.close()
 
