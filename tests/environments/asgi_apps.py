@@ -18,6 +18,27 @@ def starlette(blocking: Blocking, awaited: Awaited) -> Any:
     return _starlette(import_module("starlette.responses").StreamingResponse, blocking, awaited)
 
 
+def starlette_closing(stream: Awaited) -> Any:
+    """The recipe of docs/recipes/fastapi.md: the response closes its stream."""
+    require_packages("environments", "starlette")
+    streaming_response: Any = import_module("starlette.responses").StreamingResponse
+
+    class TextResponse(streaming_response):  # type: ignore[misc]  # its class is not known where only types are checked
+        def __init__(self, stream: Any) -> None:
+            super().__init__(stream.text_stream(), media_type="text/plain")
+            self.stream = stream
+
+        async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+            async with self.stream:
+                await super().__call__(scope, receive, send)
+
+    async def page(request: Any) -> Any:
+        return TextResponse(await stream())
+
+    route = import_module("starlette.routing").Route
+    return import_module("starlette.applications").Starlette(routes=[route("/async", page)])
+
+
 def sse_starlette(blocking: Blocking, awaited: Awaited) -> Any:
     return _starlette(import_module("sse_starlette.sse").EventSourceResponse, blocking, awaited)
 

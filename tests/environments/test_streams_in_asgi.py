@@ -13,7 +13,7 @@ from typing import Any
 import anyio.to_thread
 import pytest
 
-from environments.asgi_apps import APPS, ONLY_ASYNCIO, app_of
+from environments.asgi_apps import APPS, ONLY_ASYNCIO, app_of, starlette_closing
 from sekha import AsyncSekhaClient, SekhaClient
 from support import facts
 from support.asgi import visit
@@ -120,6 +120,23 @@ async def test_a_visitor_who_leaves_frees_the_connection(framework: str, page: s
     categories = {one.category for one in caught}
     # Frameworks that close nothing leave a stream to the garbage collector, which says so; the generator closes it.
     assert categories <= ({ResourceWarning} if body == "text stream" else set()), [str(one.message) for one in caught]
+
+
+@pytest.mark.parametrize("leaves", [False, True])
+async def test_a_response_that_closes_its_stream_leaves_nothing_to_the_garbage_collector(
+    leaves: bool, sekha: Sekha
+) -> None:
+    more = (sekha.left,) if leaves else ()
+    sekha.server.on("POST /v1/chat/completions", chunked(delta("Once "), *more, delta("upon", "stop"), DONE))
+    sekha.server.on("GET /health", answer(facts.HEALTHY))
+    app = starlette_closing(lambda: sekha.awaited.bridge.stream_complete(MESSAGES))
+    gc.disable()
+    try:
+        seen = await visit(app, "/async", leave=sekha.left.set if leaves else None)
+        assert seen.text == ("Once " if leaves else "Once upon")
+        await sekha.awaited.bridge.health()
+    finally:
+        gc.enable()
 
 
 async def garbage_is_collected() -> None:
