@@ -19,7 +19,7 @@ import pickle
 import pickletools
 import sys
 from pathlib import Path
-from typing import Any, Dict, FrozenSet, Iterator, List, Set, Tuple
+from typing import Any, Dict, FrozenSet, Iterator, List, Set, Tuple, cast
 
 import sekha
 from sekha import errors, types
@@ -111,7 +111,8 @@ def _error(cls: Any) -> Any:
 
 
 def _conversation(id: str) -> types.Conversation:
-    return {"id": id, "label": "A", "folder": "/", "status": "active", "message_count": 1, "created_at": _TIME}
+    found = {"id": id, "label": "A", "folder": "/", "status": "active", "message_count": 1, "created_at": _TIME}
+    return cast(types.Conversation, found)  # as version 0.2 had it, which gave one name of the id
 
 
 def _hit(conversation: str) -> types.SearchResult:

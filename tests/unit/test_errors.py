@@ -92,6 +92,7 @@ def full(cls: Type[SekhaError]) -> SekhaError:
         error.archived = ["a", "b"]
     error.conversation = {
         "id": "x",
+        "conversation_id": "x",
         "label": "x",
         "folder": "/",
         "status": "active",

@@ -7,6 +7,7 @@ from typing_extensions import Annotated, Literal, NotRequired, TypedDict
 from sekha._api.compat.requests import default_label, nonzero_temperature, to_chat_messages
 from sekha._api.validation import argument_error, validate
 from sekha._utils.sentinel import drop_unset
+from sekha.type_guards import extract_image_urls, extract_text
 from sekha.types._base import (
     Budget,
     Days,
@@ -190,12 +191,18 @@ def complete_conversation(conversation: Mapping[str, object]) -> Dict[str, Any]:
     if "messages" not in request:
         raise argument_error("messages", "is missing")
     messages = cast("List[Dict[str, Any]]", request["messages"])
+    if messages and all(_is_blank(message["content"]) for message in messages):
+        raise argument_error("messages", "must not all be blank")
     return {
         "label": request.get("label") or default_label(messages),
         "folder": request.get("folder", "/"),
         "messages": messages,
         "importance_score": request.get("importance_score", DEFAULT_IMPORTANCE),
     }
+
+
+def _is_blank(content: Any) -> bool:
+    return not extract_text(content).strip() and not extract_image_urls(content)
 
 
 def chat_body(

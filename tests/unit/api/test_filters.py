@@ -36,6 +36,7 @@ def row(
     time: str = "2026-01-15T12:00:00.000000+00:00",
 ) -> ConversationListItem:
     return {
+        "id": id,
         "conversation_id": id,
         "label": label,
         "folder": folder,

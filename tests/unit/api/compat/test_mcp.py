@@ -67,6 +67,7 @@ def test_a_tool_that_does_not_succeed_is_an_error(envelope: Dict[str, Any], cls:
 
 def row(label: str, folder: str, importance: Optional[float]) -> ConversationListItem:
     return {
+        "id": label,
         "conversation_id": label,
         "label": label,
         "folder": folder,
