@@ -8,7 +8,7 @@ import ssl
 import threading
 from typing import Iterator, List, Optional
 
-from sekha.testing._sockets import bind_socket
+from sekha.testing._ports import bind_socket
 
 
 class EarlyServer:

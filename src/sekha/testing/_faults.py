@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import socket
+import sys
 import threading
 from dataclasses import dataclass, field
 from typing import Callable, Mapping, Optional
 
 from sekha.testing._exchange import Exchange, head
 
-_CORK_OPTION: Optional[int] = getattr(socket, "TCP_CORK", getattr(socket, "TCP_NOPUSH", None))
+_CORK_OPTION: Optional[int] = getattr(socket, "TCP_CORK", 4 if sys.platform == "darwin" else None)
+"""The option that holds back bytes until the connection is closed: on macOS TCP_NOPUSH, for which Python has no name."""
 
 
 @dataclass(frozen=True)
@@ -106,12 +108,22 @@ def cut_after_work(*, reset: bool = False) -> Fault:
 
 
 def stale_keep_alive() -> Fault:
-    """Relay Sekha's response and then close the idle connection, so that the client's next request finds it stale."""
+    """Relay Sekha's response and then close the idle connection, so that the client's next request finds it stale.
+
+    The end of the connection leaves together with the end of the response, so that it arrives before the next request.
+    """
 
     def play(exchange: Exchange) -> bool:
-        if _CORK_OPTION is not None:  # the FIN leaves with the response, so that it arrives before the next request
+        data = b"".join(exchange.ask().wire())
+        if _CORK_OPTION is not None:
             exchange.connection.setsockopt(socket.IPPROTO_TCP, _CORK_OPTION, 1)
-        relay(exchange)
+            exchange.send(data)
+        else:
+            # Windows: Nagle's algorithm keeps the last byte until the client has acknowledged the others, which it does
+            # 40 ms later. Closing sends it together with the FIN.
+            exchange.connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 0)
+            exchange.send(data[:-1])
+            exchange.send(data[-1:])
         return False
 
     return Fault("stale_keep_alive()", play)
