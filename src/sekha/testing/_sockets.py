@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import socket
 import ssl
 import threading
@@ -122,6 +123,8 @@ class SocketServer:
         for connection in connections:
             with contextlib.suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)
+            if os.name == "nt":  # there, shutting it down does not wake the thread that reads
+                connection.close()
 
     def close(self) -> None:
         """Close all sockets, and wait for the threads to end."""

@@ -150,6 +150,7 @@ class AsyncNetworkStream:
     def shut_down(self) -> None:
         """End what another task or thread waits for."""
         self._socket.shut_down()
+        async_before_closing(self._socket.sock)  # on Windows, shutting it down wakes nobody
 
     def has_unread_data(self) -> bool:
         """Return whether the server has closed the connection, or sent bytes that nobody has read."""
