@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import json
-import socket
-import sys
 import threading
 from dataclasses import dataclass, field
 from typing import Callable, Mapping, Optional
 
 from sekha.testing._exchange import Exchange, head
+from sekha.testing._ports import send_and_end
 
-_CORK_OPTION: Optional[int] = getattr(socket, "TCP_CORK", 4 if sys.platform == "darwin" else None)
-"""The option that holds back bytes until the connection is closed: on macOS TCP_NOPUSH, for which Python has no name."""
 
 
 @dataclass(frozen=True)
@@ -114,16 +111,7 @@ def stale_keep_alive() -> Fault:
     """
 
     def play(exchange: Exchange) -> bool:
-        data = b"".join(exchange.ask().wire())
-        if _CORK_OPTION is not None:
-            exchange.connection.setsockopt(socket.IPPROTO_TCP, _CORK_OPTION, 1)
-            exchange.send(data)
-        else:
-            # Windows: Nagle's algorithm keeps the last byte until the client has acknowledged the others, which it does
-            # 40 ms later. Closing sends it together with the FIN.
-            exchange.connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 0)
-            exchange.send(data[:-1])
-            exchange.send(data[-1:])
+        send_and_end(exchange.connection, b"".join(exchange.ask().wire()))
         return False
 
     return Fault("stale_keep_alive()", play)

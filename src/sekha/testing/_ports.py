@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import socket
 import struct
 import sys
-from typing import Optional, Tuple
+from typing import Any, Optional, Tuple
 
 _CAN_SHARE = hasattr(socket, "SO_REUSEPORT")
 _REUSE_OPTION: Optional[int] = getattr(socket, "SO_REUSEPORT", socket.SO_REUSEADDR if os.name == "posix" else None)
 """None on Windows. There, SO_REUSEADDR would let any program have the same port, and who gets a connection is
 undefined; SO_EXCLUSIVEADDRUSE would keep the port from ourselves as long as a connection lives that was accepted on it."""
+_CORK_OPTION: Optional[int] = getattr(socket, "TCP_CORK", 4 if sys.platform == "darwin" else None)
+"""The option that holds bytes back until a connection ends: on macOS TCP_NOPUSH, for which Python has no name."""
+_SHUT_WRITE = 1
 
 
 class Port:
@@ -74,3 +78,29 @@ def linger_option(platform: str = sys.platform) -> bytes:
 def reset_when_closed(connection: socket.socket) -> None:
     """Let a connection end by a TCP reset when its socket is closed."""
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger_option())
+
+
+def send_and_end(connection: socket.socket, data: bytes) -> None:
+    """Send the last bytes on a connection so that a client has them and the end of the connection at once."""
+    if _CORK_OPTION is not None:
+        connection.setsockopt(socket.IPPROTO_TCP, _CORK_OPTION, 1)
+        connection.sendall(data)
+        return
+    connection.sendall(data[:-1])
+    if sys.platform == "win32" and _end_at_once(connection, data[-1:]):
+        return
+    connection.sendall(data[-1:])
+
+
+def _end_at_once(connection: socket.socket, data: bytes) -> bool:
+    """Send a byte and the end on Windows, while no other thread of this process runs; return whether it was sent."""
+    winsock: Any = ctypes.PyDLL("ws2_32")  # unlike other functions, those of a PyDLL keep the lock of the interpreter
+    handle = ctypes.c_size_t(connection.fileno())
+    connection.setblocking(False)  # the client may need the lock to read what it has not read yet
+    try:
+        is_sent = winsock.send(handle, data, len(data), 0) == len(data)
+        if is_sent:
+            winsock.shutdown(handle, _SHUT_WRITE)
+        return bool(is_sent)
+    finally:
+        connection.setblocking(True)

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import socket
 import struct
+import sys
+import threading
 from collections.abc import Iterator
-from contextlib import closing, suppress
-from typing import Any, Dict, List, Tuple
+from contextlib import closing
+from typing import Any, List, Tuple
 
 import pytest
 
-from sekha.testing import _faults, _ports
-from sekha.testing._exchange import Answer, Exchange
-from sekha.testing._faults import stale_keep_alive
-from sekha.testing._ports import Port, bind_socket, linger_option, reset_when_closed
+from sekha.testing import _ports
+from sekha.testing._ports import Port, bind_socket, linger_option, reset_when_closed, send_and_end
 
 on_posix = pytest.mark.skipif(os.name != "posix", reason="the test replaces what Windows does not have")
 
@@ -102,50 +103,76 @@ class _Wire:
     def sendall(self, data: bytes) -> None:
         self.done.append(("send", data))
 
+    def setblocking(self, blocks: bool) -> None:
+        self.done.append(("blocking", blocks))
 
-class _Response:
-    status, reason = 200, "OK"
-
-    def __init__(self) -> None:
-        self._pieces = [b"on", b"e", b""]
-
-    def getheaders(self) -> List[Tuple[str, str]]:
-        return [("content-length", "3")]
-
-    def read1(self, size: int) -> bytes:
-        return self._pieces.pop(0)
+    def fileno(self) -> int:
+        return 2**40 + 7
 
 
-@pytest.mark.parametrize("cork", [None, 3])
-def test_the_end_of_a_stale_connection_leaves_with_the_end_of_the_answer(
-    cork: "int | None", monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(_faults, "_CORK_OPTION", cork)
+class _Winsock:
+    """The functions of sockets on Windows.
+
+    Args:
+        wire: Notes what is done.
+        result: What `send` returns: the number of bytes, or -1.
+    """
+
+    def __init__(self, wire: _Wire, result: int) -> None:
+        self._done, self._result = wire.done, result
+
+    def send(self, handle: Any, data: bytes, size: int, flags: int) -> int:
+        self._done.append(("send at once", handle.value, data[:size], flags))
+        return self._result
+
+    def shutdown(self, handle: Any, how: int) -> int:
+        self._done.append(("end", handle.value, how))
+        return 0
+
+
+def ended(monkeypatch: pytest.MonkeyPatch, *, platform: str, cork: "int | None" = None, result: int = 1) -> List[Any]:
+    """What is done to send the last bytes and the end of a connection."""
     wire = _Wire()
-    known: Dict[str, Any] = {"connection": wire, "ask": lambda: Answer(_Response())}  # type: ignore[arg-type]  # a part of it
-    exchange = Exchange.__new__(Exchange)
-    vars(exchange).update(known)
-    assert stale_keep_alive().play(exchange) is False
-    answer = b"HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\none"
-    if cork is None:  # the last byte waits until the others are acknowledged, or until the connection ends
-        without_delay = (socket.IPPROTO_TCP, socket.TCP_NODELAY, 0)
-        assert wire.done == [without_delay, ("send", answer[:-1]), ("send", answer[-1:])]
-    else:
-        assert wire.done == [(socket.IPPROTO_TCP, 3, 1), ("send", answer)]
+    monkeypatch.setattr(_ports, "_CORK_OPTION", cork)
+    monkeypatch.setattr(sys, "platform", platform)
+    monkeypatch.setattr(ctypes, "PyDLL", lambda name: {"ws2_32": _Winsock(wire, result)}[name])
+    send_and_end(wire, b"an answer")  # type: ignore[arg-type]  # as far as it is needed
+    return wire.done
 
 
-@pytest.mark.parametrize("cork", [None, _faults._CORK_OPTION])
-def test_a_stale_connection_has_sent_its_whole_answer(cork: "int | None", monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_faults, "_CORK_OPTION", cork)
+def test_the_end_of_a_connection_leaves_with_the_last_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    with_cork = [(socket.IPPROTO_TCP, 3, 1), ("send", b"an answer")]
+    assert ended(monkeypatch, platform="linux", cork=3) == with_cork
+    handle = 2**40 + 7
+    assert ended(monkeypatch, platform="win32") == [
+        ("send", b"an answe"),
+        ("blocking", False),
+        ("send at once", handle, b"r", 0),
+        ("end", handle, 1),
+        ("blocking", True),
+    ]
+
+
+def test_a_full_buffer_does_not_stop_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    done = ended(monkeypatch, platform="win32", result=-1)
+    assert done[-2:] == [("blocking", True), ("send", b"r")]
+    assert ended(monkeypatch, platform="other") == [("send", b"an answe"), ("send", b"r")]
+
+
+@pytest.mark.parametrize("cork", [None, _ports._CORK_OPTION])
+@pytest.mark.parametrize("size", [1, 1_000_000])
+def test_a_connection_that_ends_has_sent_everything(
+    size: int, cork: "int | None", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_ports, "_CORK_OPTION", cork)
     with socket.create_server(("127.0.0.1", 0)) as server, socket.create_connection(server.getsockname()) as client:
         connection, _ = server.accept()
-        exchange = Exchange.__new__(Exchange)
-        vars(exchange).update(connection=connection, ask=lambda: Answer(_Response()))  # type: ignore[arg-type]  # a part of it
-        stale_keep_alive().play(exchange)
-        connection.close()
+        thread = threading.Thread(target=send_and_end, args=(connection, b"x" * size))
+        thread.start()
         client.settimeout(10)
-        received = b""
-        with suppress(OSError):
-            while piece := client.recv(100):
-                received += piece
-    assert received.endswith(b"\r\n\r\none")
+        received = 0
+        while received < size:
+            received += len(client.recv(65536))
+        thread.join()
+        connection.close()
+        assert client.recv(1) == b""
