@@ -147,7 +147,7 @@ def test_a_file_that_appears_meanwhile_is_not_overwritten(
     done = run("export", id, "-o", "mine.json")
     assert (done.code, done.out) == (1, "")
     assert (here / "mine.json").read_text() == "precious"
-    mine, kept = sorted(here.iterdir(), reverse=True)
+    _, kept = sorted(here.iterdir(), reverse=True)
     assert done.err == f"sekha export: mine.json exists now; everything is in {kept}\n"
     assert json.loads(kept.read_text("utf-8"))["conversation"]["id"] == id
 

@@ -1,4 +1,4 @@
-"""The async client on a loop as Windows has it, and sockets as there: shutting one down wakes nobody who waits for it."""
+"""The async client on a loop as Windows has it, and sockets as there: shutting one down wakes nobody."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def asleep(monkeypatch: pytest.MonkeyPatch) -> None:
     shut: set[PlainSocket] = set()
     read = PlainSocket.try_read
 
-    def try_read(self: PlainSocket) -> "bytes | None":
+    def try_read(self: PlainSocket) -> bytes | None:
         if self in shut:
             raise OSError(errno.ESHUTDOWN, "Cannot send after transport endpoint shutdown")
         return read(self)
@@ -107,8 +107,7 @@ def test_closing_a_client_ends_its_calls_though_shutting_down_wakes_nobody(
     async def main() -> None:
         client = client_of(server)
         call = asyncio.ensure_future(client.controller.create_conversation(messages=MESSAGES))
-        while not busy.is_set():
-            await asyncio.sleep(0.002)
+        await asyncio.get_running_loop().run_in_executor(None, busy.wait, 10)
         await asyncio.sleep(0.02)
         await client.aclose()
         with pytest.raises(SekhaConnectionError, match="closed by the client") as caught:

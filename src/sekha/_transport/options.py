@@ -13,6 +13,7 @@ from sekha.config import SekhaConfig
 from sekha.config._settings import NONE_IS_MISSING, validate_setting
 from sekha.errors import SekhaTimeoutError
 
+
 @dataclass(frozen=True)
 class CallOptions:
     """The options that may differ from call to call.

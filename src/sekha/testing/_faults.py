@@ -11,7 +11,6 @@ from sekha.testing._exchange import Exchange, head
 from sekha.testing._ports import send_and_end
 
 
-
 @dataclass(frozen=True)
 class Fault:
     """A fault that happens to a request.

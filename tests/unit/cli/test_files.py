@@ -88,19 +88,23 @@ def test_a_new_name_that_is_taken_stays_as_it_is(system: str, tmp_path: Path) ->
     assert (tmp_path / "old").read_text("utf-8") == "precious"
 
 
+def write(target: Path, *, force: bool = False, meanwhile: Callable[[], object] = bool) -> None:
+    """Write a file, while something else happens."""
+    with atomic_write(str(target), force=force) as file:
+        file.write("x")
+        meanwhile()
+
+
 def test_a_file_that_appears_meanwhile_loses_nothing(system: str, tmp_path: Path) -> None:
     target = tmp_path / "new"
-    with pytest.raises(CommandError, match="exists now; everything is in ") as caught, atomic_write(str(target)) as file:
-        file.write("x")
-        target.write_text("precious", "utf-8")
+    with pytest.raises(CommandError, match="exists now; everything is in ") as caught:
+        write(target, meanwhile=lambda: target.write_text("precious", "utf-8"))
     assert target.read_text("utf-8") == "precious"
     assert Path(str(caught.value).rpartition(" in ")[2]).read_text("utf-8") == "x"
 
 
 @pytest.mark.parametrize("force", [False, True])
-def test_a_file_that_cannot_get_its_name_is_kept(
-    force: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_file_that_cannot_get_its_name_is_kept(force: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As with `os.replace` on Windows, if another program has the file open."""
     target = tmp_path / "new"
     if force:
@@ -108,8 +112,8 @@ def test_a_file_that_cannot_get_its_name_is_kept(
     monkeypatch.setattr(os, "link", raising(REFUSALS[0]), raising=False)
     for name in ("replace", "rename"):
         monkeypatch.setattr(os, name, raising(PermissionError(errno.EACCES, "Access is denied")))
-    with pytest.raises(CommandError) as caught, atomic_write(str(target), force=force) as file:
-        file.write("x")
+    with pytest.raises(CommandError) as caught:
+        write(target, force=force)
     message, _, kept = str(caught.value).rpartition("; everything is in ")
     assert message == f"{target} cannot be written: Access is denied"
     assert Path(kept).read_text("utf-8") == "x"
@@ -117,9 +121,8 @@ def test_a_file_that_cannot_get_its_name_is_kept(
 
 
 def test_what_is_not_complete_leaves_nothing(system: str, tmp_path: Path) -> None:
-    with pytest.raises(KeyboardInterrupt), atomic_write(str(tmp_path / "new")) as file:
-        file.write("x")
-        raise KeyboardInterrupt
+    with pytest.raises(KeyboardInterrupt):
+        write(tmp_path / "new", meanwhile=raising(KeyboardInterrupt()))
     assert os.listdir(tmp_path) == []
 
 

@@ -100,7 +100,7 @@ def no_wishes(monkeypatch: pytest.MonkeyPatch) -> None:
     ],
 )
 @pytest.mark.skipif(sys.platform == "win32", reason="the test has no console of Windows")
-def test_the_user_has_the_last_word(variables: "dict[str, str]", expected: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_user_has_the_last_word(variables: dict[str, str], expected: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
     screen = Screen(is_terminal=True)
@@ -117,7 +117,7 @@ class Kernel32:
         is_new: Whether it knows escape codes, which those before Windows 10 do not.
     """
 
-    def __init__(self, mode: "int | None", is_new: bool = True) -> None:
+    def __init__(self, mode: int | None, is_new: bool = True) -> None:
         self.mode, self._is_new = mode, is_new
         self.handles: List[Any] = []
 

@@ -130,7 +130,7 @@ class _Winsock:
         return 0
 
 
-def ended(monkeypatch: pytest.MonkeyPatch, *, platform: str, cork: "int | None" = None, result: int = 1) -> List[Any]:
+def ended(monkeypatch: pytest.MonkeyPatch, *, platform: str, cork: int | None = None, result: int = 1) -> List[Any]:
     """What is done to send the last bytes and the end of a connection."""
     wire = _Wire()
     monkeypatch.setattr(_ports, "_CORK_OPTION", cork)
@@ -162,7 +162,7 @@ def test_a_full_buffer_does_not_stop_the_end(monkeypatch: pytest.MonkeyPatch) ->
 @pytest.mark.parametrize("cork", [None, _ports._CORK_OPTION])
 @pytest.mark.parametrize("size", [1, 1_000_000])
 def test_a_connection_that_ends_has_sent_everything(
-    size: int, cork: "int | None", monkeypatch: pytest.MonkeyPatch
+    size: int, cork: int | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(_ports, "_CORK_OPTION", cork)
     with socket.create_server(("127.0.0.1", 0)) as server, socket.create_connection(server.getsockname()) as client:
