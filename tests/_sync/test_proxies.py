@@ -179,7 +179,10 @@ def test_a_proxy_that_does_not_reach_the_server_is_asked_again(
     monkeypatch.setenv("https_proxy", server.url)
     server.on(CONNECT, *[empty(status)] * 6)
     error = failed(make(controller_url=SAFE, max_retries=2))
-    assert f"sekha.test through the proxy {through} ({as_set('https_proxy')}): the proxy answered {status}" in error.message
+    assert (
+        f"sekha.test through the proxy {through} ({as_set('https_proxy')}): the proxy answered {status}"
+        in error.message
+    )
     assert (error.attempts, error.sent, error.may_have_been_applied) == (3, False, False)
 
 

@@ -28,11 +28,14 @@ def _missing(*_: object) -> NoReturn:
     raise NotImplementedError
 
 
+_MISSING: Any = _missing
+
+
 class ProactorLike(asyncio.SelectorEventLoop):
     """A loop that lacks what `asyncio.ProactorEventLoop` lacks."""
 
-    add_reader = add_writer = remove_reader = remove_writer = _missing
-    add_signal_handler = remove_signal_handler = _missing
+    add_reader = add_writer = remove_reader = remove_writer = _MISSING
+    add_signal_handler = remove_signal_handler = _MISSING
 
 
 def run(main: Coroutine[Any, Any, T]) -> T:
@@ -50,7 +53,7 @@ def client_of(server: FakeServer, **options: Any) -> AsyncSekhaClient:
 
 
 def test_a_client_works_on_a_loop_without_readers(sekha: LocalSekha) -> None:
-    async def main() -> tuple[int, str]:
+    async def main() -> tuple[object, str]:
         async with AsyncSekhaClient(**sekha.options) as client:
             stored = await client.controller.create_conversation(messages=MESSAGES)
             found = await asyncio.gather(*(client.controller.query("x") for _ in range(8)))

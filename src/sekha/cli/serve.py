@@ -91,8 +91,9 @@ def run(
 
 
 def _stop_signals() -> List[int]:
-    """Return the signals that stop the server: on Windows Ctrl-Break too, since SIGTERM ends a process at once there."""
-    return [signal.SIGINT, signal.SIGTERM, *(number for number in [getattr(signal, "SIGBREAK", None)] if number)]
+    """Return the signals that stop the server; on Windows, where SIGTERM ends it at once, Ctrl-Break too."""
+    found = (getattr(signal, name, None) for name in ("SIGINT", "SIGTERM", "SIGBREAK"))
+    return [number for number in found if number is not None]
 
 
 def _print_settings(options: "Options", host: str, data: Optional[str], *, needs_key: bool) -> None:

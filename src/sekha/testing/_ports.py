@@ -11,7 +11,7 @@ from typing import Any, Optional, Tuple
 
 _CAN_SHARE = hasattr(socket, "SO_REUSEPORT")
 _REUSE_OPTION: Optional[int] = getattr(socket, "SO_REUSEPORT", socket.SO_REUSEADDR if os.name == "posix" else None)
-"""None on Windows. There, SO_REUSEADDR would let any program have the same port, and who gets a connection is undefined;
+"""None on Windows: SO_REUSEADDR would let any program have the same port there, and who gets a connection is undefined.
 SO_EXCLUSIVEADDRUSE would keep the port from ourselves as long as a connection lives that was accepted on it."""
 _CORK_OPTION: Optional[int] = getattr(socket, "TCP_CORK", 4 if sys.platform == "darwin" else None)
 """The option that holds bytes back until a connection ends: on macOS TCP_NOPUSH, for which Python has no name."""

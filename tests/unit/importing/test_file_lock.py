@@ -90,8 +90,8 @@ def test_a_file_system_without_locks_is_no_error(number: int, tmp_path: Path, mo
     def refuse(*_: Any) -> None:
         raise OSError(number, "no locks")
 
-    module: Any = file_lock.fcntl or file_lock.msvcrt
-    monkeypatch.setattr(module, "locking" if file_lock.fcntl is None else "flock", refuse)
+    names = vars(file_lock)
+    monkeypatch.setattr(names["fcntl"] or names["msvcrt"], "flock" if names["fcntl"] else "locking", refuse)
     with opened(tmp_path / "notes") as file:
         assert try_lock(file)
         unlock(file)

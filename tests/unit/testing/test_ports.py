@@ -72,7 +72,7 @@ def test_where_sockets_cannot_share_a_port_no_option_lets_others_have_it(monkeyp
             asked.append(option)
 
     monkeypatch.setattr(_ports, "_REUSE_OPTION", None)
-    monkeypatch.setattr(_ports.socket, "socket", Recorded)
+    monkeypatch.setattr(socket, "socket", Recorded)
     bind_socket(("127.0.0.1", 0)).close()
     assert asked == []
 
