@@ -1,6 +1,6 @@
-"""Waiting for sockets on an event loop that cannot do so, as asyncio's usual one on Windows: a thread waits by `select`.
+"""Waiting for sockets on an event loop that cannot, as asyncio's usual one on Windows: a thread waits by `select`.
 
-anyio has such a thread as well, but it ends for good when a socket is closed for which it waits, and later waits with it.
+anyio has such a thread as well. It ends for good when a socket is closed for which it waits, and later waits never end.
 """
 
 from __future__ import annotations

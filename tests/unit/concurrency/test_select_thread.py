@@ -174,11 +174,10 @@ def test_a_loop_that_was_closed_meanwhile_is_no_error() -> None:
 
 def test_a_thread_that_is_stopped_leaves_nothing(recwarn: pytest.WarningsRecorder) -> None:
     before = threading.active_count()
-    thread = SelectThread()
-    run(lambda: woken(thread))
-    thread.stop()
+    threads = [SelectThread()]
+    run(lambda: woken(threads[0]))
+    threads.pop().stop()
     assert threading.active_count() == before
-    del thread
     gc.collect()
     assert not list(recwarn)
 
