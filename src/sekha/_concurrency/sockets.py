@@ -100,10 +100,13 @@ def _select(readers: Sequence[socket.socket], writers: Sequence[socket.socket], 
     ends_at = math.inf if seconds is None else monotonic() + seconds
     left = math.inf if seconds is None else seconds
     while True:
-        # On Windows, a connection that failed is exceptional and not writable.
-        if any(select.select(readers, writers, writers, min(left, _SELECT_INTERVAL))):
-            return True
-        if any(map(_is_shut_down, readers)):
+        try:  # on Windows, a connection that failed is exceptional and not writable
+            is_ready = any(select.select(readers, writers, writers, min(left, _SELECT_INTERVAL)))
+        except (OSError, ValueError):
+            if all(sock.fileno() >= 0 for sock in (*readers, *writers)):
+                raise
+            return True  # it was closed meanwhile
+        if is_ready or any(map(_is_shut_down, readers)):
             return True
         left = ends_at - monotonic()
         if left <= 0:

@@ -76,6 +76,23 @@ def test_another_thread_ends_a_wait_on_windows(seconds: float, end: str, pauses:
     assert max(pauses) == sockets._SELECT_INTERVAL, "between them, Python calls the handlers of signals"
 
 
+@pytest.mark.parametrize("error", [OSError(10038, "not a socket"), ValueError("file descriptor cannot be -1")])
+def test_a_socket_that_is_closed_during_a_wait_on_windows(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+    near, far = connected_pair()
+
+    def select_while_it_is_closed(*_: object) -> None:
+        near.close()
+        raise error
+
+    monkeypatch.delattr(select, "poll", raising=False)
+    with near, far:
+        watch = ReadWatch(near)
+        monkeypatch.setattr(select, "select", select_while_it_is_closed)
+        assert watch.wait(None)
+        with pytest.raises(type(error)):
+            wait_for([], [far], None)  # which is open
+
+
 def test_a_wait_on_windows_ends_in_time(pauses: list[float], monkeypatch: pytest.MonkeyPatch) -> None:
     near, far = connected_pair()
     with near, far:
