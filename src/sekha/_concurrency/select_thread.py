@@ -5,15 +5,15 @@ anyio has such a thread as well. It ends for good when a socket is closed for wh
 
 from __future__ import annotations
 
-import asyncio
 import atexit
 import select
 import socket
 import threading
+from collections.abc import Callable
 from contextlib import suppress
-from typing import NamedTuple
+from typing import Any, NamedTuple, Protocol, cast
 
-from sekha._concurrency.primitives import PerProcess
+from sekha._concurrency.primitives import PerProcess, running_loop
 
 _MAX_SOCKETS = 500
 """Sockets that `select` can wait for at once; Windows limits it to 512."""
@@ -21,11 +21,18 @@ _TURN = 0.01
 """Seconds for which each group of sockets is waited for, if there are more."""
 
 
+class _Loop(Protocol):
+    """What is needed of an event loop of asyncio, which is not imported here."""
+
+    def create_future(self) -> Any: ...
+    def call_soon_threadsafe(self, callback: Callable[[], object]) -> object: ...
+
+
 class _Wait(NamedTuple):
     sock: socket.socket
     writing: bool
-    loop: asyncio.AbstractEventLoop
-    ended: asyncio.Future[None]
+    loop: _Loop
+    ended: Any
 
     def end(self) -> None:
         """Wake the task that waits."""
@@ -39,8 +46,9 @@ class _Wait(NamedTuple):
 
 def thread_for(loop: object) -> SelectThread | None:
     """Return the thread of this process; None for an event loop that can wait for sockets itself."""
-    is_asyncio = isinstance(loop, asyncio.AbstractEventLoop)
-    return _threads.get() if is_asyncio and type(loop).add_reader is asyncio.AbstractEventLoop.add_reader else None
+    # In asyncio, the class of all loops has the method, but it does nothing.
+    method = getattr(type(loop), "add_reader", None)
+    return _threads.get() if getattr(method, "__qualname__", "") == "AbstractEventLoop.add_reader" else None
 
 
 class SelectThread:
@@ -59,7 +67,7 @@ class SelectThread:
 
     async def wait(self, sock: socket.socket, *, writing: bool) -> None:
         """Wait until a socket can be read or written, or is closed."""
-        loop = asyncio.get_running_loop()
+        loop = cast(_Loop, running_loop())
         wait = _Wait(sock, writing, loop, loop.create_future())
         with self._lock:
             self._waits.add(wait)
@@ -101,11 +109,10 @@ class SelectThread:
     def _wait_for(self, waits: list[_Wait], seconds: float | None) -> None:
         readers = [wait.sock for wait in waits if not wait.writing]
         writers = [wait.sock for wait in waits if wait.writing]
-        try:
+        ready: set[socket.socket] = set()
+        with suppress(OSError, ValueError):  # a socket was closed, now or before
             # On Windows, a connection that failed is exceptional and not writable.
-            ready = set().union(*select.select([self._alarm, *readers], writers, writers, seconds))
-        except (OSError, ValueError):  # a socket was closed, now or before
-            ready = set()
+            ready.update(*select.select([self._alarm, *readers], writers, writers, seconds))
         with suppress(BlockingIOError):
             self._alarm.recv(4096)
         ended = [wait for wait in waits if wait.sock in ready or wait.sock.fileno() < 0]

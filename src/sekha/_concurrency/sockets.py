@@ -62,7 +62,7 @@ def _select_thread() -> SelectThread | None:
     """Return the thread that waits for sockets; None where the event loop does so itself."""
     if not _MAY_LACK_READERS:
         return None
-    from sekha._concurrency.select_thread import thread_for  # imports asyncio, which blocking code does not need
+    from sekha._concurrency.select_thread import thread_for
 
     return thread_for(running_loop())
 
