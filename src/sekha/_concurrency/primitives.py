@@ -6,7 +6,7 @@ import math
 import os
 import threading
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from typing import Generic, Literal, TypeVar
 from weakref import WeakKeyDictionary
 
@@ -270,10 +270,12 @@ class AsyncReadGuard:
         """End."""
 
 
-ReadGuard = threading.RLock
-"""Such a block for threads.
+def ReadGuard() -> AbstractContextManager[object]:
+    """Return such a block for threads.
 
-Closing waits for the reading thread: the system may reuse the file descriptor immediately, and the thread would read
-the bytes of another connection. It is an RLock, because a signal may close a connection in the middle of its reading,
-and not a class around one, whose ``__enter__`` could be interrupted.
-"""
+    Closing waits for the reading thread: the system may reuse the file descriptor immediately, and the thread would
+    read the bytes of another connection. It is an RLock, because a signal may close a connection in the middle of its
+    reading, and not a class around one, whose ``__enter__`` could be interrupted. It is looked up here, since gevent
+    may replace it after this module was imported.
+    """
+    return threading.RLock()
