@@ -67,7 +67,7 @@ def ssl_context(settings: HTTPSettings, base_url: str) -> ssl.SSLContext:
         SekhaConfigError: A certificate or a key cannot be used.
     """
     verify = settings.verify
-    if isinstance(verify, ssl.SSLContext):
+    if not isinstance(verify, (bool, str)):  # not by `ssl.SSLContext`, which gevent may have replaced in the meantime
         return verify
     if urlsplit(base_url).scheme == "http" and not settings.proxy:
         return _no_tls()
