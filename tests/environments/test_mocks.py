@@ -1,9 +1,10 @@
-"""Mocks of httpx: they see the calls of a client with an `http_client`, and none of any other. docs/testing.md says so."""
+"""Mocks of httpx see the calls of a client with an `http_client`, and of no other, as docs/testing.md says."""
 
 from __future__ import annotations
 
 import json
 from contextlib import AbstractContextManager, contextmanager
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Callable, Iterator, List, NamedTuple
 from unittest import mock
@@ -20,10 +21,10 @@ from support.server import FakeServer
 
 require_packages("environments", "httpx2", "pook", "pytest_httpx", "respx", "vcr")
 
-import pook  # noqa: E402 - skipped above where they are missing
-import pytest_httpx  # noqa: E402
-import respx  # noqa: E402
-import vcr  # noqa: E402
+pook: Any = import_module("pook")
+pytest_httpx: Any = import_module("pytest_httpx")
+respx: Any = import_module("respx")
+vcr: Any = import_module("vcr")
 
 QUERY, CHAT = "POST /api/v1/query", "POST /v1/chat/completions"
 MOCKED = facts.hits(facts.hit(label="mocked"))
@@ -97,7 +98,10 @@ def by_mock_patch(world: World) -> Iterator[None]:
     async def async_send(request: httpx.Request, **options: Any) -> httpx.Response:
         return mocked_response(request)
 
-    with mock.patch("httpx.Client.send", side_effect=send), mock.patch("httpx.AsyncClient.send", side_effect=async_send):
+    with (
+        mock.patch("httpx.Client.send", side_effect=send),
+        mock.patch("httpx.AsyncClient.send", side_effect=async_send),
+    ):
         yield
 
 
@@ -209,7 +213,7 @@ def test_what_a_mock_does_not_expect_is_its_own_error(world: World) -> None:
 
 
 @pytest.mark.httpx_mock(assert_all_requests_were_expected=False)
-def test_what_pytest_httpx_does_not_expect_is_a_timeout(world: World, httpx_mock: pytest_httpx.HTTPXMock) -> None:
+def test_what_pytest_httpx_does_not_expect_is_a_timeout(world: World, httpx_mock: Any) -> None:
     with SekhaClient(controller_url=world.url, api_key="k", http_client=httpx.Client(), max_retries=0) as client:
         with pytest.raises(SekhaTimeoutError) as caught:
             client.controller.query("x")
@@ -218,9 +222,8 @@ def test_what_pytest_httpx_does_not_expect_is_a_timeout(world: World, httpx_mock
 
 
 def test_a_client_of_httpx2_is_refused_by_its_name() -> None:
-    import httpx2
-
+    httpx2: Any = import_module("httpx2")
     for cls, http_client in ((SekhaClient, httpx2.Client()), (AsyncSekhaClient, httpx2.AsyncClient())):
         name = type(http_client).__name__
         with pytest.raises(SekhaConfigError, match=rf"^http_client: must be an httpx\.{name}, not httpx2\.{name}$"):
-            cls(controller_url="http://127.0.0.1:9", api_key="k", http_client=http_client)  # type: ignore[arg-type]
+            cls(controller_url="http://127.0.0.1:9", api_key="k", http_client=http_client)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Iterator, List, Tuple
 
@@ -19,9 +20,8 @@ from support.server import FakeServer, eventually
 
 require_packages("environments", "pytest_socket")
 
-import pytest_socket  # noqa: E402 - skipped above where it is missing
+pytest_socket: Any = import_module("pytest_socket")
 
-TESTS = Path(__file__).parents[1]
 QUERY, CHAT = "POST /api/v1/query", "POST /v1/chat/completions"
 
 pytestmark = pytest.mark.filterwarnings("ignore:A test tried to use:UserWarning")  # it warns before it raises

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ssl
 from pathlib import Path
 from typing import Any, Dict, Iterator, Tuple
 
@@ -14,8 +13,8 @@ from support import facts
 from support.certificates import Certificates
 from support.facts import MESSAGES
 from support.interrupting import held
-from support.replies import DONE, HANG, answer, chunked, delta, healthy, raw
-from support.server import FakeServer, eventually
+from support.replies import DONE, HANG, answer, chunked, delta
+from support.server import FakeServer
 
 pytest.importorskip("uvloop", reason="uvloop is not installed; no extra brings it, since it is large")
 
@@ -44,9 +43,9 @@ async def test_everything_works_on_uvloop(settings: Any) -> None:
     async with AsyncSekhaClient(**settings, max_retries=0) as client:
         assert (await client.controller.query("x"))["total"] == 0
         assert await (await client.bridge.stream_complete(MESSAGES)).get_final_text() == "Hello"
-        for options in ({"timeout": 0.05}, {"deadline": 0.05}):
+        for view in (client.with_options(timeout=0.05), client.with_options(deadline=0.05)):
             with pytest.raises(SekhaTimeoutError):
-                await client.with_options(**options).controller.count_conversations()
+                await view.controller.count_conversations()
         with anyio.move_on_after(0.05) as scope:
             await client.controller.count_conversations()
         assert (scope.cancelled_caught, held(client)) == (True, [])

@@ -87,9 +87,9 @@ class Program:
 
     def timeouts(self) -> None:
         """Timeouts, ours and those of the framework, while nothing arrives."""
-        for options in ({"timeout": 0.1}, {"deadline": 0.1}):
+        for view in (self.client.with_options(timeout=0.1), self.client.with_options(deadline=0.1)):
             self.query()  # there is a connection
-            error = failure(self.client.with_options(**options).controller.count_conversations)
+            error = failure(view.controller.count_conversations)
             assert isinstance(error, SekhaTimeoutError), error
             assert (error.sent, held(self.client)) == (True, [])
         for seconds in (0, 0.1):
