@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from sekha._http.models import HTTPSettings, OtherProtocolError
-from sekha._http.tls import _shared_context, read_certificates, require_http11
+from sekha._http.tls import _shared_context, context_for_pool, read_certificates, require_http11
 from support.certificates import Certificates
 
 URL = "https://sekha.test"
@@ -102,3 +102,13 @@ def test_our_protocols_are_taken(protocol: Any) -> None:
 def test_other_protocols_are_not(protocol: str) -> None:
     with pytest.raises(OtherProtocolError, match="the server chose the protocol"):
         require_http11(protocol)
+
+
+@pytest.mark.promise("S7")
+def test_what_was_read_is_kept_when_the_class_of_contexts_is_replaced(
+    certificates: Certificates, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As truststore, gevent and eventlet do it. The connections of a client are made later."""
+    read = read_certificates(settings(certificates.ca), URL)
+    monkeypatch.setattr(ssl, "SSLContext", type("SSLContext", (ssl.SSLContext,), {}))
+    assert context_for_pool(read, URL) is read.verify
