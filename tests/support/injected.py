@@ -15,8 +15,9 @@ from typing import Any
 import anyio
 
 
-async def main(when: str, url: str, proxy: str, ca: str) -> None:
+async def main(*arguments: str) -> None:
     """Run the program."""
+    when, url, proxy, ca = arguments
     truststore: Any = import_module("truststore")
     mine = ssl.create_default_context(cafile=ca)
     if when == "early":
