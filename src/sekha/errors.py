@@ -2,7 +2,7 @@
 
 SekhaError
 ├── SekhaConfigError              settings are missing or contradict each other
-├── SekhaClosedError              the client was closed before the call
+├── SekhaClosedError              the client was closed before or during the call
 ├── SekhaDecodeError              a 2xx answer that does not have the promised shape
 ├── SekhaAPIError                 a server refused (4xx) or failed (5xx)
 │   ├── SekhaValidationError      400, 413, 415, 422; also what is refused before sending (a ValueError)
@@ -22,7 +22,7 @@ SekhaWarning                      nothing failed, but something needs attention
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Optional, Union
 
 if TYPE_CHECKING:
     from sekha.types._controller import Conversation
@@ -89,11 +89,11 @@ class SekhaError(Exception):
         self,
         message: str = "",
         *,
-        method: str | None = None,
-        path: str | None = None,
+        method: Optional[str] = None,
+        path: Optional[str] = None,
         attempts: int = 0,
-        elapsed: float | None = None,
-        sent: bool | None = None,
+        elapsed: Optional[float] = None,
+        sent: Optional[bool] = None,
         may_have_been_applied: bool = False,
     ) -> None:
         super().__init__(message)
@@ -127,7 +127,7 @@ class SekhaConfigError(SekhaError):
 
 
 class SekhaClosedError(SekhaError):
-    """The client was closed before this call."""
+    """The client was closed before or during this call."""
 
 
 class SekhaDecodeError(SekhaError):
@@ -140,7 +140,9 @@ class SekhaDecodeError(SekhaError):
 
     sent = True
 
-    def __init__(self, message: str = "", *, status_code: int = 200, body: str | None = None, **details: Any) -> None:
+    def __init__(
+        self, message: str = "", *, status_code: int = 200, body: Optional[str] = None, **details: Any
+    ) -> None:
         super().__init__(message, **details)
         self.status_code = status_code
         self.body = body
@@ -167,9 +169,9 @@ class SekhaAPIError(SekhaError):
         message: str = "",
         *,
         status_code: int = 0,
-        code: int | str | None = None,
-        body: str | None = None,
-        retry_after: float | None = None,
+        code: Union[int, str, None] = None,
+        body: Optional[str] = None,
+        retry_after: Optional[float] = None,
         **details: Any,
     ) -> None:
         super().__init__(message, **details)
@@ -191,7 +193,7 @@ class SekhaValidationError(SekhaAPIError, ValueError):
         field: The argument at fault, such as ``messages[1].content``, if known.
     """
 
-    def __init__(self, message: str = "", *, field: str | None = None, **details: Any) -> None:
+    def __init__(self, message: str = "", *, field: Optional[str] = None, **details: Any) -> None:
         super().__init__(message, **details)
         self.field = field
 
