@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from typing import Any, Final, TypeVar
+from weakref import WeakSet
 
 from sekha._concurrency.sockets import AddressInfo, ReadWatch, is_writable
 from sekha._http.tls import require_http11
@@ -29,6 +30,24 @@ _KEEPALIVE_COUNT: Final = 4
 
 _READ_SIZE = 64 * 1024
 _TLS_RECORD_SIZE = 16 * 1024
+
+
+_sockets: WeakSet[socket.socket] = WeakSet()
+"""All that were opened here and may be open."""
+
+
+def _close_inherited() -> None:
+    """Close the copies that a child has of the sockets of its parent, which go on there.
+
+    Otherwise a wait that was interrupted by the fork, such as one of another greenlet, would go on in both, and a
+    connection that the parent closes would stay open as long as the child lives.
+    """
+    for sock in list(_sockets):
+        sock.close()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_close_inherited)
 
 
 def require_process(pid: int) -> None:
@@ -283,6 +302,7 @@ class ConnectionAttempts:
             self._problems.append(error)
             return
         self._attempts[sock] = address
+        _sockets.add(sock)
         try:
             sock.setblocking(False)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -298,6 +318,7 @@ class ConnectionAttempts:
 
     def take_connected(self) -> PlainSocket | None:
         """Return a socket that is connected, None if there is none yet."""
+        require_process(self._pid)
         for sock in filter(is_writable, self.sockets):
             number = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
             if not number:

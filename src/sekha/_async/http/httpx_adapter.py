@@ -123,7 +123,7 @@ class _AsyncHTTPXResponse:
         return self._chunks
 
     async def aclose(self) -> None:
-        if self._pid != os.getpid():  # after a fork: to close TLS would write to the connection of the parent
+        if self._pid != os.getpid():  # after a fork: closing would reach into the event loop of the parent
             return
         try:
             await self._response.aclose()

@@ -169,6 +169,7 @@ class AsyncNetworkStream:
         if not is_ready:
             raise TimeoutError("timed out")
         if watch.sock.fileno() < 0:
+            require_process(self._socket.pid)
             raise ConnectionAbortedError("the connection was closed by the client")
 
 

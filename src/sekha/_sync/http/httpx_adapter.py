@@ -125,7 +125,7 @@ class _HTTPXResponse:
         return self._chunks
 
     def close(self) -> None:
-        if self._pid != os.getpid():  # after a fork: to close TLS would write to the connection of the parent
+        if self._pid != os.getpid():  # after a fork: closing would reach into the event loop of the parent
             return
         try:
             self._response.close()
