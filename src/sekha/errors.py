@@ -22,7 +22,7 @@ SekhaWarning                      nothing failed, but something needs attention
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:
     from sekha.types._controller import Conversation
@@ -112,7 +112,7 @@ class SekhaError(Exception):
         return (self.message,)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        cls, args, *state = super().__reduce__()
+        cls, args, *state = cast("tuple[Any, ...]", super().__reduce__())
         return (cls, args[:1] if args == self._arguments() else args, *state)  # version 0.2 takes a message alone
 
     def __setstate__(self, state: dict[str, Any] | None) -> None:
@@ -200,11 +200,11 @@ class SekhaAPIError(SekhaError):
         self.args = self._arguments()
 
     def _arguments(self) -> tuple[object, ...]:
-        known: int | None = self.status_code
+        known = cast("int | None", self.status_code)
         return (self.message,) if known is None else (self.message, known)
 
     def _details(self) -> Iterable[str]:
-        known: int | None = self.status_code
+        known = cast("int | None", self.status_code)
         if self.sent and known is not None:
             yield f"status {self.status_code}"
         yield from super()._details()

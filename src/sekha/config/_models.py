@@ -138,8 +138,9 @@ class _Settings:
         return twin
 
     def __eq__(self, other: object) -> bool:
-        same = isinstance(other, type(self)) and self._explicit() == other._explicit()
-        return same and self._left_out == other._left_out
+        if not isinstance(other, type(self)):
+            return False
+        return self._explicit() == other._explicit() and self._left_out == other._left_out
 
     def __hash__(self) -> int:
         return hash((type(self), self._given))

@@ -21,6 +21,7 @@ from typing_extensions import NotRequired
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from sekha._concurrency.clock import monotonic
+from sekha._concurrency.process_bound import ProcessBound
 from sekha._http.proxies import DIRECT
 from sekha.errors import SekhaConfigError, SekhaError
 from sekha.local.http import list_routes
@@ -62,7 +63,7 @@ class _Running(NamedTuple):
     bridge_url: str
 
 
-class LocalSekha:
+class LocalSekha(ProcessBound):
     """A Sekha server for development and tests: controller, MCP tools and bridge, on SQLite, in a thread.
 
     It behaves as documented where current servers do not, and uses no network besides its own ports and the URLs that
