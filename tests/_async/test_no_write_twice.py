@@ -88,7 +88,7 @@ async def test_an_answer_after_the_read_timeout_is_not_asked_for_again_and_is_no
     assert clock.waits == []
 
 
-@pytest.mark.promise("R1")
+@pytest.mark.promise("R1", "W9")
 @pytest.mark.parametrize("fault", TURNED_AWAY)
 @write
 async def test_what_was_turned_away_untouched_is_sent_again(

@@ -73,7 +73,7 @@ def left(client: SekhaClient) -> object:
     return None
 
 
-@pytest.mark.promise("R5")
+@pytest.mark.promise("R5", "W8")
 @pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")  # what is interrupted before anybody has it is collected
 @pytest.mark.filterwarnings("ignore:.* was neither read to its end:ResourceWarning")  # nor a stream
 @pytest.mark.parametrize("between", [False, True], ids=["before a line", "in a line"])
@@ -112,7 +112,7 @@ def test_wherever_a_call_is_interrupted_nothing_stays_taken(
     assert held(client) == []
 
 
-@pytest.mark.promise("R5", "R12")
+@pytest.mark.promise("R5", "R12", "W8")
 @pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")  # as above
 @pytest.mark.parametrize("between", [False, True], ids=["before a line", "in a line"])
 def test_wherever_a_wait_for_the_limiter_is_interrupted_nobody_waits_for_it(

@@ -177,6 +177,7 @@ async def call(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[..., 
     return call
 
 
+@pytest.mark.promise("W1")
 async def test_user_and_password_with_any_characters_reach_the_proxy(
     proxy: str, behind: FakeServer, call: Callable[..., Any]
 ) -> None:
@@ -186,6 +187,7 @@ async def test_user_and_password_with_any_characters_reach_the_proxy(
     await call(behind, proxy, write=True)
 
 
+@pytest.mark.promise("W1")
 @pytest.mark.parametrize("write", [False, True])
 async def test_a_wrong_password_is_sent_once_and_not_shown(
     write: bool, proxy: str, behind: FakeServer, call: Callable[..., Any]
@@ -200,6 +202,7 @@ async def test_a_wrong_password_is_sent_once_and_not_shown(
     assert behind.seen == []
 
 
+@pytest.mark.promise("W1")
 async def test_a_server_that_is_down_behind_the_proxy_is_our_error(
     proxy: str, behind: FakeServer, call: Callable[..., Any]
 ) -> None:
@@ -209,12 +212,14 @@ async def test_a_server_that_is_down_behind_the_proxy_is_our_error(
     assert through(proxy) in caught.value.message
 
 
+@pytest.mark.promise("W1")
 @pytest.mark.parametrize("scheme", ["socks5", "socks5h"])
 async def test_socks_reaches_the_server(scheme: str, dante: int, behind: FakeServer, call: Callable[..., Any]) -> None:
     behind.on(HEALTH, answer(facts.HEALTHY))
     assert (await call(behind, f"{scheme}://127.0.0.1:{dante}"))["status"] == "healthy"
 
 
+@pytest.mark.promise("W1")
 async def test_what_socks_refuses_is_final(dante: int, server: FakeServer, call: Callable[..., Any]) -> None:
     server.url = "http://192.0.2.1:9"
     for user in ("", "me:canary@"):  # the rules allow this machine alone; and nobody has a password here
@@ -224,6 +229,7 @@ async def test_what_socks_refuses_is_final(dante: int, server: FakeServer, call:
         assert not any(in_sight(text) for text in texts_of(caught.value))
 
 
+@pytest.mark.promise("W1")
 @pytest.mark.parametrize("reply", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b"\x05", b"", b"\x05\x00\x00", None])
 async def test_what_does_not_speak_socks_is_named_in_time(
     reply: Any, call: Callable[..., Any], server: FakeServer

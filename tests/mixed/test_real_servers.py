@@ -83,7 +83,7 @@ def check(error: SekhaValidationError) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.promise("C7", "R1")
+@pytest.mark.promise("C7", "R1", "W2")
 @pytest.mark.parametrize("size", [1_100_000, 16_000_000])
 @pytest.mark.parametrize("deadline", [None, 20.0])
 @pytest.mark.parametrize("scheme", ["plain", "tls"])

@@ -109,6 +109,7 @@ def test_the_error_of_a_health_check_becomes_a_status(error: SekhaError, status:
     assert health_from_error(error, "bridge") == {"status": status, "checks": {}, "error": str(error)}
 
 
+@pytest.mark.promise("W4")
 @pytest.mark.parametrize(
     ("service", "name"),
     [("controller", "a controller"), ("bridge", "a bridge"), ("mcp", "a controller with MCP tools")],
@@ -128,6 +129,7 @@ def test_an_answer_of_another_service_says_so(error: SekhaError, service: str, n
     assert found == {"status": "unhealthy", "checks": {}, "error": f"this address is not {name}: {error}"}
 
 
+@pytest.mark.promise("W4")
 def test_what_was_not_asked_is_unknown_and_not_unreachable() -> None:
     error = SekhaTimeoutError("no time left")
     error._asked = False
@@ -136,6 +138,7 @@ def test_what_was_not_asked_is_unknown_and_not_unreachable() -> None:
     assert found == {"status": "unknown", "checks": {}, "error": "the check itself failed: ValueError"}
 
 
+@pytest.mark.promise("W4")
 @pytest.mark.parametrize(
     ("of_itself", "of_the_key", "status", "error"),
     [
