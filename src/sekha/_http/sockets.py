@@ -43,7 +43,8 @@ def _close_inherited() -> None:
     connection that the parent closes would stay open as long as the child lives.
     """
     for sock in list(_sockets):
-        sock.close()
+        with suppress(Exception):  # a fork is not the place for it
+            sock.close()
 
 
 if hasattr(os, "register_at_fork"):
