@@ -20,7 +20,7 @@ from support.server import FakeServer, Reply
 
 pytestmark = [
     pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here"),
-    pytest.mark.promise("C1", "R10"),
+    pytest.mark.promise("W11"),
 ]
 
 SOURCE = str(Path(package.__file__ or "").parents[1])
