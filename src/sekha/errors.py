@@ -2,7 +2,7 @@
 
 SekhaError
 ├── SekhaConfigError              settings are missing or contradict each other
-├── SekhaClosedError              the client was closed before the call, or a stream is another process's
+├── SekhaClosedError              the client was closed before or during the call; a stream of another process
 ├── SekhaDecodeError              a 2xx answer that does not have the promised shape
 ├── SekhaAPIError                 a server refused (4xx) or failed (5xx)
 │   ├── SekhaValidationError      400, 413, 415, 422; also what is refused before sending (a ValueError)
@@ -22,7 +22,7 @@ SekhaWarning                      nothing failed, but something needs attention
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Optional, Union, cast
 
 if TYPE_CHECKING:
     from sekha.types._controller import Conversation
@@ -89,11 +89,11 @@ class SekhaError(Exception):
         self,
         message: str = "",
         *,
-        method: str | None = None,
-        path: str | None = None,
+        method: Optional[str] = None,
+        path: Optional[str] = None,
         attempts: int = 0,
-        elapsed: float | None = None,
-        sent: bool | None = None,
+        elapsed: Optional[float] = None,
+        sent: Optional[bool] = None,
         may_have_been_applied: bool = False,
     ) -> None:
         super().__init__(message)
@@ -141,7 +141,7 @@ class SekhaConfigError(SekhaError):
 
 
 class SekhaClosedError(SekhaError):
-    """The client or the stream was closed before this, or the stream belongs to the process of which this is a fork."""
+    """The client was closed before or during this call; or the stream belongs to the process that this is a fork of."""
 
 
 class SekhaDecodeError(SekhaError):
@@ -154,7 +154,9 @@ class SekhaDecodeError(SekhaError):
 
     sent = True
 
-    def __init__(self, message: str = "", status_code: int = 200, *, body: str | None = None, **details: Any) -> None:
+    def __init__(
+        self, message: str = "", status_code: int = 200, *, body: Optional[str] = None, **details: Any
+    ) -> None:
         super().__init__(message, **details)
         self.status_code = status_code
         self.body = body
@@ -185,11 +187,11 @@ class SekhaAPIError(SekhaError):
     def __init__(
         self,
         message: str = "",
-        status_code: int | None = None,
+        status_code: Optional[int] = None,
         *,
-        code: int | str | None = None,
-        body: str | None = None,
-        retry_after: float | None = None,
+        code: Union[int, str, None] = None,
+        body: Optional[str] = None,
+        retry_after: Optional[float] = None,
         **details: Any,
     ) -> None:
         super().__init__(message, **details)
@@ -218,7 +220,7 @@ class SekhaValidationError(SekhaAPIError, ValueError):
     """
 
     def __init__(
-        self, message: str = "", status_code: int | None = None, *, field: str | None = None, **details: Any
+        self, message: str = "", status_code: Optional[int] = None, *, field: Optional[str] = None, **details: Any
     ) -> None:
         super().__init__(message, status_code, **details)
         self.field = field
@@ -246,7 +248,7 @@ class SekhaNotFoundError(SekhaAPIError):
     archived: list[str]
     _only_status = 404
 
-    def __init__(self, message: str = "", status_code: int | None = None, **details: Any) -> None:
+    def __init__(self, message: str = "", status_code: Optional[int] = None, **details: Any) -> None:
         super().__init__(message, status_code, **details)
         self.archived = []
 

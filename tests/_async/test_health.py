@@ -248,6 +248,46 @@ async def test_another_service_at_the_address_shows(
 
 
 @pytest.mark.promise("W4")
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"error": "boom"},
+        {"error": {"message": "boom"}},
+        {"detail": "boom"},
+        {"message": "boom", "code": 500},
+        {"success": False, "error": "boom"},
+        {"status": "error", "error": "boom"},
+        {"status": 500, "error": "boom", "path": "/health"},
+    ],
+)
+async def test_an_error_that_comes_with_200_is_not_healthy(
+    said: Any, client: AsyncSekhaClient, server: FakeServer, bridge: FakeServer
+) -> None:
+    for asked in (server, bridge):
+        asked.always(HEALTH, answer(said))
+    for line in (LIST, STATS):
+        server.on(line, answer(said))
+    for service in (client.controller, client.bridge):
+        health = await service.health()
+        assert (health["status"], health.get("error")) == ("unhealthy", "boom")
+    checked = await client.health_check()
+    assert set(statuses(checked).values()) == {"unhealthy"}
+    assert all("boom" in str(one.get("error")) for one in checked.values())
+
+
+@pytest.mark.promise("W4")
+@pytest.mark.parametrize("line", [LIST, STATS])
+async def test_an_error_that_comes_with_200_shows_where_the_key_is_needed(
+    line: str, well: None, client: AsyncSekhaClient, server: FakeServer
+) -> None:
+    server.on(line, answer({"success": False, "error": "boom"}))
+    service = "controller" if line == LIST else "mcp"
+    health = await client.health_check()
+    assert statuses(health) == {**HEALTHY, service: "unhealthy"}
+    assert "boom" in str(health[service].get("error"))
+
+
+@pytest.mark.promise("W4")
 async def test_a_list_that_does_not_come_is_no_healthy_controller(
     make: MakeClient, server: FakeServer, bridge: FakeServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

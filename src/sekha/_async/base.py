@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import TracebackType
-from typing import Optional
+from typing import Optional, Union
 
 from typing_extensions import Self, Unpack
 
@@ -51,12 +51,12 @@ class AsyncServiceClient(AsyncMisuseGuard, ProcessBound):
     @redact_traceback
     def __init__(
         self,
-        config: ClientConfig | None = None,
+        config: Optional[ClientConfig] = None,
         *,
-        base_url: str | None = None,
-        api_key: str | None = None,
-        timeout: float | NotGiven | None = NOT_GIVEN,
-        max_retries: int | NotGiven = NOT_GIVEN,
+        base_url: Optional[str] = None,
+        api_key: Optional[str] = None,
+        timeout: Union[float, NotGiven, None] = NOT_GIVEN,
+        max_retries: Union[int, NotGiven] = NOT_GIVEN,
         **options: Unpack[AsyncConnectionOptions],
     ) -> None:
         self._open(
@@ -89,11 +89,11 @@ class AsyncServiceClient(AsyncMisuseGuard, ProcessBound):
     def with_options(
         self,
         *,
-        timeout: float | NotGiven | None = NOT_GIVEN,
-        max_retries: int | NotGiven = NOT_GIVEN,
-        deadline: float | NotGiven | None = NOT_GIVEN,
-        api_key: str | None = None,
-        headers: Mapping[str, str] | None = None,
+        timeout: Union[float, NotGiven, None] = NOT_GIVEN,
+        max_retries: Union[int, NotGiven] = NOT_GIVEN,
+        deadline: Union[float, NotGiven, None] = NOT_GIVEN,
+        api_key: Optional[str] = None,
+        headers: Optional[Mapping[str, str]] = None,
     ) -> Self:
         """A view of this client with other options; closing it closes nothing.
 
@@ -126,7 +126,10 @@ class AsyncServiceClient(AsyncMisuseGuard, ProcessBound):
         return key_overrides(api_key=api_key)
 
     async def aclose(self) -> None:
-        """Close the connections, if they are this client's own; calling it again does nothing."""
+        """Close the connections, if they are this client's own; calling it again does nothing.
+
+        Calls that are under way fail, as with `AsyncSekhaClient.aclose`.
+        """
         if self._owns_connections:
             await self._transport.aclose()
 
@@ -135,8 +138,8 @@ class AsyncServiceClient(AsyncMisuseGuard, ProcessBound):
 
     async def __aexit__(
         self,
-        exc_type: type[BaseException] | None = None,
-        exc: BaseException | None = None,
-        traceback: TracebackType | None = None,
+        exc_type: Optional[type[BaseException]] = None,
+        exc: Optional[BaseException] = None,
+        traceback: Optional[TracebackType] = None,
     ) -> None:
         await self.aclose()

@@ -8,12 +8,12 @@ import warnings
 from collections.abc import AsyncIterator, Iterable
 from contextlib import suppress
 from types import TracebackType
+from typing import Optional
 
 from typing_extensions import Self
 
 from sekha._api.chat_stream import ChatStreamDecoder, chunk_text
 from sekha._concurrency.clock import Clock
-from sekha._concurrency.misuse import AsyncIterationGuard
 from sekha._concurrency.primitives import async_move_on_after
 from sekha._concurrency.process_bound import ProcessBound
 from sekha._http.error_mapping import is_timeout, name_proxy, network_errors
@@ -33,7 +33,7 @@ _USAGE_TIMEOUT = 2.0
 
 
 @exported_from_sekha
-class AsyncStream(AsyncIterationGuard, ProcessBound):
+class AsyncStream(ProcessBound):
     """The chunks of a chat completion; can be iterated once. `AsyncBridgeClient.stream_complete` makes it.
 
     Use it as a context manager where you may stop before its end, so that the connection is free at once.
@@ -59,8 +59,8 @@ class AsyncStream(AsyncIterationGuard, ProcessBound):
         options: CallOptions,
         clock: Clock,
         secrets: Iterable[Secret],
-        read_timeout: float | None,
-        proxy: str | None = None,
+        read_timeout: Optional[float],
+        proxy: Optional[str] = None,
     ) -> None:
         self._response = response
         self._decoder = decoder
@@ -243,9 +243,9 @@ class AsyncStream(AsyncIterationGuard, ProcessBound):
 
     async def __aexit__(
         self,
-        exc_type: type[BaseException] | None = None,
-        exc: BaseException | None = None,
-        traceback: TracebackType | None = None,
+        exc_type: Optional[type[BaseException]] = None,
+        exc: Optional[BaseException] = None,
+        traceback: Optional[TracebackType] = None,
     ) -> None:
         await self.aclose()
 
@@ -256,7 +256,7 @@ class AsyncStream(AsyncIterationGuard, ProcessBound):
             self._response.abandon()
 
 
-class AsyncTextStream(AsyncIterationGuard, ProcessBound):
+class AsyncTextStream(ProcessBound):
     """The text of a stream, piece by piece.
 
     Args:

@@ -10,12 +10,12 @@ import warnings
 from collections.abc import Iterator, Iterable
 from contextlib import suppress
 from types import TracebackType
+from typing import Optional
 
 from typing_extensions import Self
 
 from sekha._api.chat_stream import ChatStreamDecoder, chunk_text
 from sekha._concurrency.clock import Clock
-from sekha._concurrency.misuse import IterationGuard
 from sekha._concurrency.primitives import move_on_after
 from sekha._concurrency.process_bound import ProcessBound
 from sekha._http.error_mapping import is_timeout, name_proxy, network_errors
@@ -35,7 +35,7 @@ _USAGE_TIMEOUT = 2.0
 
 
 @exported_from_sekha
-class Stream(IterationGuard, ProcessBound):
+class Stream(ProcessBound):
     """The chunks of a chat completion; can be iterated once. `BridgeClient.stream_complete` makes it.
 
     Use it as a context manager where you may stop before its end, so that the connection is free at once.
@@ -61,8 +61,8 @@ class Stream(IterationGuard, ProcessBound):
         options: CallOptions,
         clock: Clock,
         secrets: Iterable[Secret],
-        read_timeout: float | None,
-        proxy: str | None = None,
+        read_timeout: Optional[float],
+        proxy: Optional[str] = None,
     ) -> None:
         self._response = response
         self._decoder = decoder
@@ -245,9 +245,9 @@ class Stream(IterationGuard, ProcessBound):
 
     def __exit__(
         self,
-        exc_type: type[BaseException] | None = None,
-        exc: BaseException | None = None,
-        traceback: TracebackType | None = None,
+        exc_type: Optional[type[BaseException]] = None,
+        exc: Optional[BaseException] = None,
+        traceback: Optional[TracebackType] = None,
     ) -> None:
         self.close()
 
@@ -258,7 +258,7 @@ class Stream(IterationGuard, ProcessBound):
             self._response.abandon()
 
 
-class TextStream(IterationGuard, ProcessBound):
+class TextStream(ProcessBound):
     """The text of a stream, piece by piece.
 
     Args:

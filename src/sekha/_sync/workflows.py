@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Optional
 
 from typing_extensions import Self
 
@@ -50,11 +50,11 @@ class Workflows(MisuseGuard, ProcessBound):
         messages: Sequence[Mapping[str, object]],
         query: str,
         *,
-        label: str | None = None,
-        folder: str | None = None,
-        importance_score: int | None = None,
+        label: Optional[str] = None,
+        folder: Optional[str] = None,
+        importance_score: Optional[int] = None,
         limit: int = 10,
-        filters: Mapping[str, object] | None = None,
+        filters: Optional[Mapping[str, object]] = None,
         drop_images: bool = False,
     ) -> SearchResults:
         """Store a conversation, then search the whole memory, the new conversation included.
@@ -105,13 +105,13 @@ class Workflows(MisuseGuard, ProcessBound):
         prompt: str,
         context_query: str,
         *,
-        model: str | None = None,
+        model: Optional[str] = None,
         context_budget: int = 4000,
-        preferred_labels: Sequence[str] | None = None,
-        excluded_folders: Sequence[str] | None = None,
-        system: str | None = None,
-        temperature: float | None = None,
-        max_tokens: int | None = None,
+        preferred_labels: Optional[Sequence[str]] = None,
+        excluded_folders: Optional[Sequence[str]] = None,
+        system: Optional[str] = None,
+        temperature: Optional[float] = None,
+        max_tokens: Optional[int] = None,
     ) -> ChatCompletion:
         """A model's answer to a prompt, with what the memory knows put before it.
 
@@ -162,13 +162,13 @@ class Workflows(MisuseGuard, ProcessBound):
         prompt: str,
         context_query: str,
         *,
-        model: str | None = None,
+        model: Optional[str] = None,
         context_budget: int = 4000,
-        preferred_labels: Sequence[str] | None = None,
-        excluded_folders: Sequence[str] | None = None,
-        system: str | None = None,
-        temperature: float | None = None,
-        max_tokens: int | None = None,
+        preferred_labels: Optional[Sequence[str]] = None,
+        excluded_folders: Optional[Sequence[str]] = None,
+        system: Optional[str] = None,
+        temperature: Optional[float] = None,
+        max_tokens: Optional[int] = None,
     ) -> Stream:
         """The same as `complete_with_context`, piece by piece as the answer comes.
 
@@ -218,12 +218,12 @@ class Workflows(MisuseGuard, ProcessBound):
         prompt: str,
         search_query: str,
         *,
-        model: str | None = None,
+        model: Optional[str] = None,
         limit: int = 5,
-        filters: Mapping[str, object] | None = None,
-        system: str | None = None,
-        temperature: float | None = None,
-        max_tokens: int | None = None,
+        filters: Optional[Mapping[str, object]] = None,
+        system: Optional[str] = None,
+        temperature: Optional[float] = None,
+        max_tokens: Optional[int] = None,
     ) -> ChatCompletion:
         """A model's answer to a prompt, with the hits of a search put after it.
 

@@ -205,63 +205,63 @@ class SekhaConfig(_Settings):
 
     __module__ = "sekha.config"
 
-    controller_url: str | None
-    api_key: str | None
-    bridge_url: str | None
-    bridge_api_key: str | None
-    mcp_api_key: str | None
-    timeout: float | None
+    controller_url: Optional[str]
+    api_key: Optional[str]
+    bridge_url: Optional[str]
+    bridge_api_key: Optional[str]
+    mcp_api_key: Optional[str]
+    timeout: Optional[float]
     max_retries: int
-    deadline: float | None
+    deadline: Optional[float]
     rate_limit_requests: int
     rate_limit_window: float
     max_connections: int
     max_concurrent_writes: int
     max_response_bytes: int
-    verify: bool | str | SSLContext
-    cert: str | tuple[str, str] | tuple[str, str, str] | None
-    proxy: str | None
+    verify: Union[bool, str, SSLContext]
+    cert: Union[str, tuple[str, str], tuple[str, str, str], None]
+    proxy: Optional[str]
     trust_env: bool
-    headers: Mapping[str, str] | None
-    http_client: AsyncHTTPClient | HTTPClient | None
-    on_request: Callable[[RequestEvent], object] | None
-    on_response: Callable[[ResponseEvent], object] | None
-    on_retry: Callable[[RetryEvent], object] | None
+    headers: Optional[Mapping[str, str]]
+    http_client: Union[AsyncHTTPClient, HTTPClient, None]
+    on_request: Optional[Callable[[RequestEvent], object]]
+    on_response: Optional[Callable[[ResponseEvent], object]]
+    on_retry: Optional[Callable[[RetryEvent], object]]
     tracing: bool
 
     @redact_traceback
     def __init__(
         self,
         *,
-        controller_url: str | None = None,
-        api_key: str | None = None,
-        bridge_url: str | None = None,
-        bridge_api_key: str | None = None,
-        mcp_api_key: str | None = None,
-        timeout: float | NotGiven | None = NOT_GIVEN,
-        max_retries: int | NotGiven = NOT_GIVEN,
-        deadline: float | NotGiven | None = NOT_GIVEN,
-        rate_limit_requests: int | NotGiven = NOT_GIVEN,
-        rate_limit_window: float | NotGiven = NOT_GIVEN,
-        max_connections: int | NotGiven = NOT_GIVEN,
-        max_concurrent_writes: int | NotGiven = NOT_GIVEN,
-        max_response_bytes: int | NotGiven = NOT_GIVEN,
-        verify: bool | StrPath | SSLContext | NotGiven = NOT_GIVEN,
-        cert: StrPath | Sequence[StrPath] | NotGiven | None = NOT_GIVEN,
-        proxy: str | None = None,
-        trust_env: bool | NotGiven = NOT_GIVEN,
-        headers: Mapping[str, str] | None = None,
-        http_client: AsyncHTTPClient | HTTPClient | None = None,
-        on_request: Callable[[RequestEvent], object] | None = None,
-        on_response: Callable[[ResponseEvent], object] | None = None,
-        on_retry: Callable[[RetryEvent], object] | None = None,
-        tracing: bool | NotGiven = NOT_GIVEN,
+        controller_url: Optional[str] = None,
+        api_key: Optional[str] = None,
+        bridge_url: Optional[str] = None,
+        bridge_api_key: Optional[str] = None,
+        mcp_api_key: Optional[str] = None,
+        timeout: Union[float, NotGiven, None] = NOT_GIVEN,
+        max_retries: Union[int, NotGiven] = NOT_GIVEN,
+        deadline: Union[float, NotGiven, None] = NOT_GIVEN,
+        rate_limit_requests: Union[int, NotGiven] = NOT_GIVEN,
+        rate_limit_window: Union[float, NotGiven] = NOT_GIVEN,
+        max_connections: Union[int, NotGiven] = NOT_GIVEN,
+        max_concurrent_writes: Union[int, NotGiven] = NOT_GIVEN,
+        max_response_bytes: Union[int, NotGiven] = NOT_GIVEN,
+        verify: Union[bool, StrPath, SSLContext, NotGiven] = NOT_GIVEN,
+        cert: Union[StrPath, Sequence[StrPath], NotGiven, None] = NOT_GIVEN,
+        proxy: Optional[str] = None,
+        trust_env: Union[bool, NotGiven] = NOT_GIVEN,
+        headers: Optional[Mapping[str, str]] = None,
+        http_client: Union[AsyncHTTPClient, HTTPClient, None] = None,
+        on_request: Optional[Callable[[RequestEvent], object]] = None,
+        on_response: Optional[Callable[[ResponseEvent], object]] = None,
+        on_retry: Optional[Callable[[RetryEvent], object]] = None,
+        tracing: Union[bool, NotGiven] = NOT_GIVEN,
     ) -> None:
         self._assign({name: value for name, value in locals().items() if name != "self"})
 
     @classmethod
     @redact_traceback
-    def from_env(cls, env_file: str | os.PathLike[str] | None = None) -> SekhaConfig:
+    def from_env(cls, env_file: Union[str, os.PathLike[str], None] = None) -> SekhaConfig:
         """Read the settings from the environment, and from a file those that the environment does not have.
 
         Args:
@@ -345,9 +345,9 @@ class ClientConfig(_Settings):
 
     __module__ = "sekha.config"
 
-    base_url: str | None
-    api_key: str | None
-    timeout: float | None
+    base_url: Optional[str]
+    api_key: Optional[str]
+    timeout: Optional[float]
     max_retries: int
     rate_limit_requests: int
     rate_limit_window: float
@@ -355,12 +355,12 @@ class ClientConfig(_Settings):
     @redact_traceback
     def __init__(
         self,
-        base_url: str | None = None,
-        api_key: str | None = None,
-        timeout: float | NotGiven | None = NOT_GIVEN,
-        max_retries: int | NotGiven = NOT_GIVEN,
-        rate_limit_requests: int | NotGiven = NOT_GIVEN,
-        rate_limit_window: float | NotGiven = NOT_GIVEN,
+        base_url: Optional[str] = None,
+        api_key: Optional[str] = None,
+        timeout: Union[float, NotGiven, None] = NOT_GIVEN,
+        max_retries: Union[int, NotGiven] = NOT_GIVEN,
+        rate_limit_requests: Union[int, NotGiven] = NOT_GIVEN,
+        rate_limit_window: Union[float, NotGiven] = NOT_GIVEN,
     ) -> None:
         self._assign({name: value for name, value in locals().items() if name != "self"})
 

@@ -144,6 +144,7 @@ EXEMPT = [
     ("[::ffff:10.1.2.3]", "10.0.0.0/8"),
     ("10.1.2.3", "::ffff:10.1.2.3"),
     ("xn--mnchen-3ya.test", "münchen.test"),
+    ("xn--strae-oqa.test", "straße.test"),  # as addresses are encoded
 ]
 NOT_EXEMPT = [
     ("sekha.test", ""),
@@ -260,6 +261,7 @@ def test_other_systems_are_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
         ("http://[::1]", "http://[::1]:80", None),
         ("http://[fd00::5]:3128", "http://[fd00::5]:3128", None),
         ("http://münchen.test:1", "http://xn--mnchen-3ya.test:1", None),
+        ("http://straße.test:1", "http://xn--strae-oqa.test:1", None),
         ("http://@h.test", "http://h.test:80", None),
         ("http://:@h.test", "http://h.test:80", None),
         ("http://me@h.test", "http://h.test:80", ("me", "")),

@@ -46,8 +46,8 @@ class AsyncPool:
         self._ssl_context = ssl_context
         self._clock = clock
         self._limit = limit
-        self._network = AsyncNetwork(clock.now)
         self._state: PoolState[AsyncConnection] = PoolState(limit, KEEPALIVE_EXPIRY)
+        self._network = AsyncNetwork(clock.now, check=self._state.raise_if_closed)
 
     async def send(self, request: HTTPRequest) -> AsyncPooledResponse:
         """Send a request; return the response when its head has arrived. Closing it releases the connection."""
@@ -62,7 +62,10 @@ class AsyncPool:
             raise
 
     async def aclose(self) -> None:
-        """Close all connections: calls that use one fail, calls that wait for one raise `SekhaClosedError`."""
+        """Close all connections: calls that use one fail, calls that wait for one or open one raise `SekhaClosedError`.
+
+        Only the lookup of a name is not ended.
+        """
         used, unused = self._state.close()
         for connection in used:
             connection.shut_down()
@@ -91,13 +94,7 @@ class AsyncPool:
             await idle.aclose()
             self._state.drop(waiter)
         request.phase = "connecting"
-        connection = await self._connect(timeouts["connect"], deadline_at)
-        try:
-            self._state.attach(waiter, connection)
-        except BaseException:
-            await connection.aclose()
-            raise
-        return connection
+        return await self._connect(waiter, timeouts["connect"], deadline_at)
 
     async def _wait_for_slot(
         self, waiter: Waiter[AsyncConnection], request: HTTPRequest, seconds: float | None
@@ -130,17 +127,25 @@ class AsyncPool:
                 await connection.aclose()
             self._state.free_abandoned(waiter)
 
-    async def _connect(self, seconds: float | None, deadline_at: float | None) -> AsyncConnection:
-        """Open a connection."""
+    async def _connect(
+        self, waiter: Waiter[AsyncConnection], seconds: float | None, deadline_at: float | None
+    ) -> AsyncConnection:
+        """Open a connection. The caller has it before its handshake, so that closing the pool ends that."""
         host, port = self._origin.host, self._origin.port
         stream = await self._network.connect_tcp(lookup_host(host), port, self._timeout(seconds, deadline_at))
+        connection = AsyncConnection(stream, self._clock)
         try:
-            if self._ssl_context is not None:
-                await stream.start_tls(self._ssl_context, server_name(host), self._timeout(seconds, deadline_at))
-            return AsyncConnection(stream, self._clock)
+            self._state.attach(waiter, connection)
         except BaseException:
-            await stream.aclose()
+            await connection.aclose()
             raise
+        if self._ssl_context is not None:
+            try:
+                await connection.start_tls(self._ssl_context, server_name(host), self._timeout(seconds, deadline_at))
+            except OSError:
+                self._state.raise_if_closed()
+                raise
+        return connection
 
     def _timeout(self, seconds: float | None, deadline_at: float | None) -> float | None:
         return timeout_before_deadline(seconds, deadline_at, self._clock.now)
