@@ -14,6 +14,7 @@ import anyio
 from anyio.lowlevel import current_token
 from typing_extensions import ParamSpec, Self
 
+from .clock import RealTimeLimit, is_replaced
 from .slots import Slots, Ticket
 
 P = ParamSpec("P")
@@ -38,9 +39,11 @@ class _NoTimeLimit:
 _NO_TIME_LIMIT = _NoTimeLimit()
 
 
-def async_move_on_after(seconds: float | None) -> _NoTimeLimit | anyio.CancelScope:
+def async_move_on_after(seconds: float | None) -> _NoTimeLimit | anyio.CancelScope | RealTimeLimit:
     """Return a block that is cancelled after some seconds; None means no limit."""
-    return _NO_TIME_LIMIT if seconds is None else anyio.move_on_after(max(0.0, seconds))
+    if seconds is None:
+        return _NO_TIME_LIMIT
+    return RealTimeLimit(seconds) if is_replaced() and seconds > 0 else anyio.move_on_after(max(0.0, seconds))
 
 
 def move_on_after(seconds: float | None) -> _NoTimeLimit:
@@ -80,7 +83,8 @@ class AsyncPerLoop(Generic[T]):
 
     def pop(self) -> T | None:
         """Remove and return the value of the running loop, None if there is none; the next `get` makes another."""
-        return self._made.pop(_running_loop(), None)
+        made = self._made.pop(_running_loop(), None)
+        return made if self._pid == os.getpid() else None
 
 
 def _running_loop() -> object:
@@ -232,7 +236,7 @@ class AsyncWakeup:
 
     async def wait(self, seconds: float) -> bool:
         """Wait until it is set or the time is over; return whether it is set."""
-        with anyio.move_on_after(seconds):
+        with async_move_on_after(seconds):
             await self._event.wait()
         return self._event.is_set()
 
