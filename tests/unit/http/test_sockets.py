@@ -70,7 +70,7 @@ class Patched(socket.socket):
     ],
 )
 def test_closing_raises_nothing_that_is_not_ours(error: Exception) -> None:
-    sock = PlainSocket(Patched(error))
+    sock = PlainSocket(Patched(error), os.getpid())
     sock.shut_down()
     sock.close()
     assert sock.sock.fileno() == -1
@@ -78,7 +78,7 @@ def test_closing_raises_nothing_that_is_not_ours(error: Exception) -> None:
 
 @pytest.mark.promise("R5")
 def test_an_interruption_while_closing_is_raised() -> None:
-    sock = PlainSocket(Patched(Interrupted()))
+    sock = PlainSocket(Patched(Interrupted()), os.getpid())
     for close in (sock.shut_down, sock.close):
         with pytest.raises(Interrupted):
             close()
