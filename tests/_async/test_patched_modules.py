@@ -31,7 +31,7 @@ def patient(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[Fa
     server.close()
 
 
-@pytest.mark.promise("C4")
+@pytest.mark.promise("C4", "W12")
 async def test_closing_looks_up_nothing_in_a_patched_module(
     patient: tuple[FakeServer, dict[str, Any]], make: MakeClient
 ) -> None:

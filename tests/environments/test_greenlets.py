@@ -76,7 +76,7 @@ def servers(tmp_path: Path) -> Iterator[List[str]]:
         server.check()
 
 
-@pytest.mark.promise("R5", "W8")
+@pytest.mark.promise("R5", "W8", "W12")
 @pytest.mark.parametrize("when", ["early", "late"])
 @pytest.mark.parametrize("framework", ["gevent", "eventlet"])
 def test_everything_works_in_greenlets(framework: str, when: str, servers: List[str]) -> None:

@@ -36,6 +36,7 @@ def settings(server: FakeServer) -> Iterator[Any]:
     pytest_socket.enable_socket()
 
 
+@pytest.mark.promise("W12")
 def test_what_was_open_before_is_closed(settings: Any, server: FakeServer) -> None:
     client = SekhaClient(**settings)
     client.controller.query("x")
@@ -50,6 +51,7 @@ def test_what_was_open_before_is_closed(settings: Any, server: FakeServer) -> No
     eventually(lambda: server.open_connections == 0)
 
 
+@pytest.mark.promise("W12")
 async def test_what_was_open_before_is_closed_by_tasks(settings: Any, server: FakeServer) -> None:
     client = AsyncSekhaClient(**settings)
     await client.controller.query("x")

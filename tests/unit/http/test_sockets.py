@@ -60,7 +60,7 @@ class Patched(socket.socket):
         raise self.error
 
 
-@pytest.mark.promise("C4")
+@pytest.mark.promise("C4", "W12")
 @pytest.mark.parametrize(
     "error",
     [
