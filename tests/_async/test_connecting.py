@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import gc
 import os
+import re
 import socket
 import ssl
 import sys
@@ -20,6 +21,7 @@ from sekha import SekhaConfigError, SekhaConnectionError
 from sekha._async.http import network
 from sekha._async.http.network import AsyncNetwork
 from sekha._concurrency.tasks import async_gather
+from sekha._http.sockets import _system_error
 from support import facts
 from support.certificates import Certificates
 from support.clock import FakeClock
@@ -78,12 +80,17 @@ def tried(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
 # Why there is no connection
 
 
+def words(number: int) -> str:
+    """How the system says why; on Windows, sockets have errors of their own."""
+    return str(_system_error(number))
+
+
 async def failure(make: MakeClient, url: str) -> SekhaConnectionError:
     """How a write to a server that cannot be reached fails."""
     with pytest.raises(SekhaConnectionError) as caught:
         await make(controller_url=url, max_retries=0).controller.create_conversation(messages=MESSAGES)
     error = caught.value
-    assert str(error).startswith(f"{urlsplit(url).netloc}: cannot connect: [Errno ")
+    assert re.match(rf"{re.escape(urlsplit(url).netloc)}: cannot connect: \[(Errno|WinError) ", str(error))
     assert (error.sent, error.may_have_been_applied) == (False, False)
     assert isinstance(error.__cause__, OSError)
     return error
@@ -122,7 +129,7 @@ async def test_the_reason_of_the_system_is_named(
         patched.setattr(socket.socket, "connect", connect)
         patched.setattr(socket.socket, "getsockopt", getsockopt)
         error = await failure(make, server.url)
-    assert os.strerror(number) in str(error)
+    assert (os.strerror(number) if at_once else words(number)) in str(error)
     assert isinstance(error.__cause__, OSError)
     assert error.__cause__.errno == number
 
@@ -134,15 +141,15 @@ async def test_a_refused_connection_is_named(make: MakeClient) -> None:
         error = await failure(make, nobody.url)
     finally:
         nobody.close()
-    assert "Connection refused" in str(error)
+    assert words(errno.ECONNREFUSED) in str(error)
     assert isinstance(error.__cause__, ConnectionRefusedError)
 
 
 @pytest.mark.promise("C4")
 async def test_too_many_open_files_are_named_and_the_next_call_works(make: MakeClient, server: FakeServer) -> None:
+    resource = pytest.importorskip("resource", reason="a limit of open files that Windows does not have")
     server.on(HEALTH, answer(facts.HEALTHY))
     client = make(max_retries=0)
-    resource = pytest.importorskip("resource", reason="a limit of open files that Windows does not have")
     gc.collect()  # what other tests have left must not be collected, and warned of, while nothing can be opened
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))

@@ -345,7 +345,7 @@ class ConnectionAttempts:
 
 
 def _system_error(number: int) -> OSError:
-    if sys.platform == "win32":
+    if sys.platform == "win32" and number > 10_000:
         import ctypes
 
         return ctypes.WinError(number)  # os.strerror does not know the errors of sockets there
