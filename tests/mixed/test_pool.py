@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Awaitable, Callable, List, Literal, NamedTuple, Optional, Set
@@ -50,6 +51,7 @@ class Wire:
     """A connection to a server in memory, which answers with the number that it was asked with."""
 
     def __init__(self, network: Network) -> None:
+        self.pid = os.getpid()
         self._network = network
         self._to_come: List[bytes] = []
         self._asked: Optional[int] = None
@@ -383,6 +385,7 @@ class Silent:
     def __init__(self) -> None:
         self.events: List[str] = []
         self.reads, self.hears = threading.Event(), threading.Event()
+        self.pid = os.getpid()
 
     def read(self, seconds: Optional[float]) -> bytes:
         self.reads.set()
