@@ -158,11 +158,25 @@ def test_a_file_has_all_characters_whatever_the_terminal_has(
     assert json.loads((here / "one.json").read_text("utf-8"))["conversation"]["label"] == "Zürich"
 
 
+@pytest.mark.skipif(sys.version_info < (3, 10), reason="this Python does not look for it")
+def test_every_file_is_opened_with_an_encoding(client: SekhaClient, here: Path) -> None:
+    """On Windows, the usual one is that of the machine."""
+    (here / "in.jsonl").write_text('{"messages": [{"role": "user", "content": "x"}]}\n', encoding="utf-8")
+    (here / ".env").write_text("SEKHA_TIMEOUT=5\n", encoding="utf-8")
+    commands = [["demo"], ["import", "in.jsonl"], ["import", "in.jsonl", "--dry-run"], ["export", "--all", "-o", "out"]]
+    command, environment = python(
+        "-X", "warn_default_encoding", "-W", "always", "-c", EVERY_COMMAND, json.dumps(commands)
+    )
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert done.stderr.splitlines()[-1] == "[0, 0, 0, 0]"
+    assert not [line for line in done.stderr.splitlines() if "EncodingWarning" in line and "sekha" in line]
+
+
 # Keys
 
 
 def test_the_chat_names_the_key_that_ends_it(run: Run, connected: LocalSekha, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert "Ctrl-D or /quit ends the chat" in run("chat", terminal="/quit\n").err
+    usual = "Ctrl-Z and Enter" if sys.platform == "win32" else "Ctrl-D"
+    assert f"{usual} or /quit ends the chat" in run("chat", terminal="/quit\n").err
     monkeypatch.setattr("sekha.cli.chat._END_KEY", "Ctrl-Z and Enter")
     assert "Ctrl-Z and Enter or /quit ends the chat" in run("chat", terminal="/quit\n").err
-    assert sys.modules["sekha.cli.chat"]

@@ -129,7 +129,7 @@ def test_export_overwrites_nothing_without_force(run: Run, remember: Remember, h
     assert file.read_text() == "precious"
     assert run("export", id, "-o", "kept.json", "--force").code == 0
     assert json.loads(file.read_text("utf-8"))["conversation"]["id"] == id
-    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert os.name == "nt" or stat.S_IMODE(file.stat().st_mode) == 0o600
     assert os.listdir(here) == ["kept.json"]
 
 

@@ -8,11 +8,12 @@ import select
 import threading
 import time
 from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any, NoReturn, TypeVar
+from typing import Any, TypeVar
 
 import pytest
 
 from sekha import AsyncSekhaClient, SekhaClient, SekhaConnectionError, SekhaTimeoutError
+from sekha._concurrency import sockets
 from sekha._http.sockets import PlainSocket
 from sekha.local import LocalSekha
 from support import facts
@@ -24,18 +25,15 @@ QUERY, CREATE = "POST /api/v1/query", "POST /api/v1/conversations"
 T = TypeVar("T")
 
 
-def _missing(*_: object) -> NoReturn:
-    raise NotImplementedError
-
-
-_MISSING: Any = _missing
-
-
 class ProactorLike(asyncio.SelectorEventLoop):
     """A loop that lacks what `asyncio.ProactorEventLoop` lacks."""
 
-    add_reader = add_writer = remove_reader = remove_writer = _MISSING
-    add_signal_handler = remove_signal_handler = _MISSING
+    add_reader: Any = asyncio.AbstractEventLoop.add_reader
+    add_writer: Any = asyncio.AbstractEventLoop.add_writer
+    remove_reader: Any = asyncio.AbstractEventLoop.remove_reader
+    remove_writer: Any = asyncio.AbstractEventLoop.remove_writer
+    add_signal_handler: Any = asyncio.AbstractEventLoop.add_signal_handler
+    remove_signal_handler: Any = asyncio.AbstractEventLoop.remove_signal_handler
 
 
 def run(main: Coroutine[Any, Any, T]) -> T:
@@ -46,6 +44,12 @@ def run(main: Coroutine[Any, Any, T]) -> T:
     finally:
         loop.run_until_complete(loop.shutdown_asyncgens())
         loop.close()
+
+
+@pytest.fixture(autouse=True)
+def _as_windows(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Look whether a loop can wait for sockets, as on Windows."""
+    monkeypatch.setattr(sockets, "_MAY_LACK_READERS", True)
 
 
 def client_of(server: FakeServer, **options: Any) -> AsyncSekhaClient:

@@ -66,7 +66,7 @@ class AsyncPerLoop(Generic[T]):
 
     def get(self) -> T:
         """Return the value of the running loop."""
-        loop = _running_loop()
+        loop = running_loop()
         if self._pid != os.getpid():  # after a fork, sockets are the parent's
             self._made, self._pid = WeakKeyDictionary(), os.getpid()
         if loop not in self._made:
@@ -83,11 +83,12 @@ class AsyncPerLoop(Generic[T]):
 
     def pop(self) -> T | None:
         """Remove and return the value of the running loop, None if there is none; the next `get` makes another."""
-        made = self._made.pop(_running_loop(), None)
+        made = self._made.pop(running_loop(), None)
         return made if self._pid == os.getpid() else None
 
 
-def _running_loop() -> object:
+def running_loop() -> object:
+    """Return what stands for the running event loop: of asyncio, the loop itself."""
     token: object = current_token()
     return getattr(token, "native_token", token)  # newer anyio wraps it, anew each time
 

@@ -5,15 +5,19 @@ from __future__ import annotations
 import math
 import select
 import socket
+import sys
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import anyio
 from anyio import lowlevel
 
 from sekha._concurrency.clock import monotonic
-from sekha._concurrency.primitives import async_move_on_after
+from sekha._concurrency.primitives import async_move_on_after, running_loop
+
+if TYPE_CHECKING:
+    from sekha._concurrency.select_thread import SelectThread
 
 AddressInfo = tuple[int, int, int, str, Any]
 """Family, type, protocol, name and address, as `socket.getaddrinfo` has them."""
@@ -24,6 +28,9 @@ _MAX_MILLISECONDS = 2**31 - 1
 _SELECT_INTERVAL = 0.25
 """Seconds after which a wait by `select` looks whether it is to go on."""
 
+_MAY_LACK_READERS = sys.platform == "win32"
+"""Whether there are event loops that cannot wait for sockets."""
+
 _Wait = Callable[[socket.socket], Awaitable[None]]
 
 
@@ -31,7 +38,7 @@ async def async_wait_for(
     readers: Sequence[socket.socket], writers: Sequence[socket.socket], seconds: float | None
 ) -> bool:
     """Wait until one of the sockets can be read or written, or is closed; return False if the time was over first."""
-    waits = [*((anyio.wait_readable, sock) for sock in readers), *((anyio.wait_writable, sock) for sock in writers)]
+    waits = [*((_wait_readable, sock) for sock in readers), *((_wait_writable, sock) for sock in writers)]
     with async_move_on_after(seconds):
         if len(waits) == 1:
             await _ready(*waits[0])
@@ -39,6 +46,25 @@ async def async_wait_for(
             await _first_ready(waits)
         return True
     return False
+
+
+async def _wait_readable(sock: socket.socket) -> None:
+    thread = _select_thread()
+    await (anyio.wait_readable(sock) if thread is None else thread.wait(sock, writing=False))
+
+
+async def _wait_writable(sock: socket.socket) -> None:
+    thread = _select_thread()
+    await (anyio.wait_writable(sock) if thread is None else thread.wait(sock, writing=True))
+
+
+def _select_thread() -> SelectThread | None:
+    """Return the thread that waits for sockets; None where the event loop does so itself."""
+    if not _MAY_LACK_READERS:
+        return None
+    from sekha._concurrency.select_thread import thread_for  # imports asyncio, which blocking code does not need
+
+    return thread_for(running_loop())
 
 
 async def _ready(wait: _Wait, sock: socket.socket) -> None:
@@ -123,7 +149,7 @@ class ReadWatch:
 async def async_wait_readable(watch: ReadWatch, seconds: float | None) -> bool:
     """Wait until a socket can be read, or is closed; return False if the time was over first."""
     with async_move_on_after(seconds):
-        await _ready(anyio.wait_readable, watch.sock)
+        await _ready(_wait_readable, watch.sock)
         return True
     return False
 
@@ -157,7 +183,11 @@ def resolve(host: str, port: int) -> Sequence[AddressInfo]:
 
 def async_before_closing(sock: socket.socket) -> None:
     """Wake the task that waits for a socket: the event loop would not report a closed one."""
-    anyio.notify_closing(sock)
+    thread = _select_thread()
+    if thread is None:
+        anyio.notify_closing(sock)
+    else:
+        thread.end_waits(sock)
 
 
 def before_closing(sock: socket.socket) -> None:

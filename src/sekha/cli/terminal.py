@@ -9,6 +9,7 @@ import re
 import sys
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
+from io import StringIO
 from typing import TYPE_CHECKING, TextIO
 
 from sekha.cli.windows_console import enable_escape_codes
@@ -131,8 +132,9 @@ def echo_table(columns: Sequence[str], rows: Iterable[Sequence[str | Text]]) -> 
     from rich.text import Text
 
     colour = has_colour(sys.stdout)
+    text = StringIO()
     console = Console(
-        file=sys.stdout,
+        file=text,
         color_system="auto" if colour else None,
         force_terminal=sys.stdout.isatty(),
         width=None if sys.stdout.isatty() else _UNLIMITED_WIDTH,
@@ -145,7 +147,6 @@ def echo_table(columns: Sequence[str], rows: Iterable[Sequence[str | Text]]) -> 
         table.add_row(
             *(Text(cell) if isinstance(cell, str) else cell for cell in row)
         )  # rich would parse a str as markup
-    with console.capture() as captured:
-        console.print(table)
-    for line in captured.get().splitlines():
+    console.print(table)
+    for line in text.getvalue().splitlines():
         echo(line.rstrip())
