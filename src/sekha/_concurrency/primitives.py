@@ -63,7 +63,7 @@ class AsyncPerLoop(Generic[T]):
 
     def get(self) -> T:
         """Return the value of the running loop."""
-        loop = _running_loop()
+        loop = running_loop()
         if self._pid != os.getpid():  # after a fork, sockets are the parent's
             self._made, self._pid = WeakKeyDictionary(), os.getpid()
         if loop not in self._made:
@@ -80,10 +80,16 @@ class AsyncPerLoop(Generic[T]):
 
     def pop(self) -> T | None:
         """Remove and return the value of the running loop, None if there is none; the next `get` makes another."""
-        return self._made.pop(_running_loop(), None)
+        self._drop_closed_loops()
+        return self._made.pop(running_loop(), None)
 
 
-def _running_loop() -> object:
+def running_loop() -> object:
+    """Return the event loop that runs here, or what trio has in its place.
+
+    Raises:
+        RuntimeError: There is none.
+    """
     token: object = current_token()
     return getattr(token, "native_token", token)  # newer anyio wraps it, anew each time
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Callable
+from contextlib import suppress
 from time import monotonic
 
 from sekha._concurrency.sockets import (
@@ -145,6 +146,11 @@ class AsyncNetworkStream:
         """Close the socket, and wake whoever waits for it."""
         async_before_closing(self._socket.sock)
         self._socket.close()
+
+    def discard(self) -> None:
+        """Close the socket, for which nobody waits: from any thread, whether there is an event loop or not."""
+        with suppress(OSError):  # it is gone all the same
+            self._socket.close()
 
     def shut_down(self) -> None:
         """End what another task or thread waits for."""

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Callable
+from contextlib import suppress
 from time import monotonic
 
 from sekha._concurrency.sockets import (
@@ -147,6 +148,11 @@ class NetworkStream:
         """Close the socket, and wake whoever waits for it."""
         before_closing(self._socket.sock)
         self._socket.close()
+
+    def discard(self) -> None:
+        """Close the socket, for which nobody waits: from any thread, whether there is an event loop or not."""
+        with suppress(OSError):  # it is gone all the same
+            self._socket.close()
 
     def shut_down(self) -> None:
         """End what another task or thread waits for."""
