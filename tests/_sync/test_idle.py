@@ -79,7 +79,7 @@ def test_a_connection_that_is_in_use_is_left_alone(
 
     def slow() -> None:
         started, done = threading.Event(), threading.Event()
-        server.on(HEALTH, after(lambda: (started.set(), done.wait(10)), WELL))
+        server.on(HEALTH, after(started.set, after(done, WELL)))
 
         def meanwhile() -> None:
             while not started.is_set():

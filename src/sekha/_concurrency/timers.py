@@ -49,7 +49,7 @@ class AsyncTimer:
         self._loop = ref(running_loop())
         self._pid = os.getpid()
         self._turn: object = None  # of the last start: what was started before it does nothing
-        self._handle: _Handle | None = None
+        self._handle: Callable[[], _Handle | None] = lambda: None  # weak: it refers to the loop
 
     def start(self, seconds: float, at: float) -> None:
         """Call the method some seconds later; do nothing where its loop does not run.
@@ -64,8 +64,8 @@ class AsyncTimer:
 
     def cancel(self) -> None:
         """Call the method no more."""
-        self._turn, handle = None, self._handle
-        if handle is not None:
+        self._turn = None
+        if (handle := self._handle()) is not None:
             handle.cancel()
 
     def loop_has_ended(self) -> bool:
@@ -79,14 +79,14 @@ class AsyncTimer:
         call_later = getattr(loop, "call_later", None)
         if call_later is not None:
             # In a context of its own: it would keep that of a call, with all that its user has put there.
-            self._handle = Context().run(call_later, seconds, self._fire, at, turn)
+            handle = Context().run(call_later, seconds, self._fire, at, turn)
         else:
             from trio import CancelScope  # it runs already
             from trio.lowlevel import spawn_system_task
 
-            scope = CancelScope()
-            spawn_system_task(self._wait_in_trio, scope, seconds, at, turn, name="sekha: idle connections")
-            self._handle = scope
+            handle = CancelScope()
+            spawn_system_task(self._wait_in_trio, handle, seconds, at, turn, name="sekha: idle connections")
+        self._handle = ref(handle)
         self.is_stopped = False
 
     async def _wait_in_trio(self, scope: CancelScope, seconds: float, at: float, turn: object) -> None:
@@ -94,14 +94,15 @@ class AsyncTimer:
 
         try:
             with scope:
-                await sleep(seconds)
-                self._fire(at, turn)
+                try:
+                    await sleep(seconds)
+                except Cancelled:  # the loop ends, or the timer was cancelled
+                    at = math.inf
+                    raise
+                finally:
+                    self._fire(at, turn)
         except Exception:  # of a clock of the user; trio would end the program
             _log.exception("closing idle connections failed")
-        except Cancelled:  # the loop ends
-            if turn is self._turn and (method := self._method()) is not None:
-                method(math.inf)
-            raise
 
     def _fire(self, at: float, turn: object) -> None:
         if turn is not self._turn:
