@@ -26,7 +26,6 @@ from sekha._concurrency.tasks import async_gather, gather
 from sekha._concurrency.timers import AsyncTimer
 from sekha._http import idle_pools, pool_state
 from sekha._sync.http import connection, network, pool
-from sekha._sync.http.pool import Pool
 from support import facts
 from support.certificates import Certificates
 from support.clock import FakeClock, give_clock
@@ -510,15 +509,3 @@ def test_a_client_that_was_forgotten_while_it_could_be_closed_is_warned_of(flavo
             forget(clients)
 
     asyncio.run(main())
-
-
-def test_pools_are_dropped_with_their_clients(server: FakeServer) -> None:
-    pools = idle_pools.IdlePools()
-    assert isinstance(idle_pools.IDLE_POOLS, idle_pools.IdlePools)
-    kept = Pool(server.url, None, 1, Clock())
-    for one in (kept, Pool(server.url, None, 1, Clock())):
-        pools.add(one)
-    del one
-    gc.collect()
-    pools.close_expired(1.0)
-    assert [reference() for reference in pools._pools.values()] == [kept]
