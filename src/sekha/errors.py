@@ -2,7 +2,7 @@
 
 SekhaError
 ├── SekhaConfigError              settings are missing or contradict each other
-├── SekhaClosedError              the client was closed before the call
+├── SekhaClosedError              the client was closed before or during the call
 ├── SekhaDecodeError              a 2xx answer that does not have the promised shape
 ├── SekhaAPIError                 a server refused (4xx) or failed (5xx)
 │   ├── SekhaValidationError      400, 413, 415, 422; also what is refused before sending (a ValueError)
@@ -127,7 +127,7 @@ class SekhaConfigError(SekhaError):
 
 
 class SekhaClosedError(SekhaError):
-    """The client was closed before this call."""
+    """The client was closed before or during this call."""
 
 
 class SekhaDecodeError(SekhaError):

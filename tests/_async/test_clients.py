@@ -309,6 +309,16 @@ async def test_a_lent_client_sends_and_stays_open(server: FakeServer, bridge: Fa
     assert server.seen[0].headers["user-agent"].startswith("sekha-python-sdk/")
 
 
+async def test_cookies_are_kept_by_a_lent_client_alone(make: MakeClient, server: FakeServer) -> None:
+    server.always("GET /health", answer(facts.HEALTHY, set_cookie="balancer=1; Path=/"))
+    async with httpx.AsyncClient() as lent:
+        for options in ({}, {"proxy": server.url}, {"http_client": lent}):
+            client = make(**options)
+            for _ in range(2):
+                await client.controller.health()
+    assert [seen.headers.get("cookie") for seen in server.seen] == [None] * 5 + ["balancer=1"]
+
+
 async def test_a_lent_client_that_was_closed_is_our_error(server: FakeServer) -> None:
     lent = httpx.AsyncClient()
     await lent.aclose()

@@ -311,6 +311,16 @@ def test_a_lent_client_sends_and_stays_open(server: FakeServer, bridge: FakeServ
     assert server.seen[0].headers["user-agent"].startswith("sekha-python-sdk/")
 
 
+def test_cookies_are_kept_by_a_lent_client_alone(make: MakeClient, server: FakeServer) -> None:
+    server.always("GET /health", answer(facts.HEALTHY, set_cookie="balancer=1; Path=/"))
+    with httpx.Client() as lent:
+        for options in ({}, {"proxy": server.url}, {"http_client": lent}):
+            client = make(**options)
+            for _ in range(2):
+                client.controller.health()
+    assert [seen.headers.get("cookie") for seen in server.seen] == [None] * 5 + ["balancer=1"]
+
+
 def test_a_lent_client_that_was_closed_is_our_error(server: FakeServer) -> None:
     lent = httpx.Client()
     lent.close()

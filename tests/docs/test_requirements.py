@@ -16,7 +16,13 @@ tool: Any = importlib.import_module("requirements")
 sys.path.pop(0)
 
 PAGE = (ROOT / tool.PAGE).read_text("utf-8")
-SECTIONS = {"Correctness": ("C", 13), "Reliability": ("R", 16), "Security": ("S", 7), "Comfort": ("E", 10)}
+SECTIONS = {
+    "Correctness": ("C", 13),
+    "Reliability": ("R", 16),
+    "Networks": ("W", 9),
+    "Security": ("S", 7),
+    "Comfort": ("E", 10),
+}
 IDS = [f"{letter}{number + 1}" for letter, count in SECTIONS.values() for number in range(count)]
 
 ELSEWHERE: Dict[str, Tuple[str, str]] = {

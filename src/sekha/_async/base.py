@@ -125,7 +125,10 @@ class AsyncServiceClient(AsyncMisuseGuard):
         return key_overrides(api_key=api_key)
 
     async def aclose(self) -> None:
-        """Close the connections, if they are this client's own; calling it again does nothing."""
+        """Close the connections, if they are this client's own; calling it again does nothing.
+
+        Calls that are under way fail, as with `AsyncSekhaClient.aclose`.
+        """
         if self._owns_connections:
             await self._transport.aclose()
 

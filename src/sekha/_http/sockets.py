@@ -202,7 +202,8 @@ def keepalive_options(names: Mapping[str, Any], platform: str) -> list[tuple[int
     """Return the options of a socket that let the system ask after a server that is silent.
 
     It asks after 60 seconds, and then every 15; if there is no answer to the fourth, the connection is broken. So a
-    call does not wait for a server that is gone, and a firewall on the way does not forget the connection.
+    call does not wait for a server that is gone, and a firewall on the way does not forget the connection. It does not
+    ask while something that was sent is not acknowledged, so Linux gives that up after the same time.
 
     Args:
         names: The names of the module `socket`, which differ between platforms.
@@ -213,6 +214,7 @@ def keepalive_options(names: Mapping[str, Any], platform: str) -> list[tuple[int
         names.get("TCP_KEEPIDLE", names.get("TCP_KEEPALIVE", macos)): _KEEPALIVE_IDLE,
         names.get("TCP_KEEPINTVL"): _KEEPALIVE_INTERVAL,
         names.get("TCP_KEEPCNT"): _KEEPALIVE_COUNT,
+        names.get("TCP_USER_TIMEOUT"): 1000 * (_KEEPALIVE_IDLE + _KEEPALIVE_INTERVAL * _KEEPALIVE_COUNT),
     }
     of_tcp = [(int(names["IPPROTO_TCP"]), option, value) for option, value in values.items() if option is not None]
     return [(int(names["SOL_SOCKET"]), int(names["SO_KEEPALIVE"]), 1), *of_tcp]

@@ -127,7 +127,10 @@ class ServiceClient(MisuseGuard):
         return key_overrides(api_key=api_key)
 
     def close(self) -> None:
-        """Close the connections, if they are this client's own; calling it again does nothing."""
+        """Close the connections, if they are this client's own; calling it again does nothing.
+
+        Calls that are under way fail, as with `SekhaClient.close`.
+        """
         if self._owns_connections:
             self._transport.close()
 

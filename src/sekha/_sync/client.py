@@ -194,7 +194,12 @@ class SekhaClient(Workflows):
         )
 
     def close(self) -> None:
-        """Close all connections; calling it again does nothing. A client of yours (``http_client``) stays open."""
+        """Close all connections; calling it again does nothing. A client of yours (``http_client``) stays open.
+
+        Calls that are under way fail: with a `SekhaConnectionError` if they have sent a request that must not be
+        repeated, else with a `SekhaClosedError`. They do so at once, or when what they wait for is over: the rate
+        limit, the time until the next attempt, the lookup of a host. Through a proxy, some end by their ``timeout``.
+        """
         if self._owns_connections:
             with ExitStack() as stack:  # each is closed, whatever becomes of the other
                 stack.callback(self._bridge_transport.close)

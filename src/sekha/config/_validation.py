@@ -12,7 +12,7 @@ from ssl import SSLContext
 from typing import Any, Final, cast
 from urllib.parse import urlsplit
 
-from sekha._http.addresses import encode_host
+from sekha._http.addresses import encode_host, host_problem
 from sekha._http.proxies import DIRECT, parse_proxy
 from sekha.errors import SekhaConfigError
 
@@ -37,6 +37,8 @@ def validate_url(name: str, value: object) -> str:
             problem = "it must not hold a user or password; pass the key as api_key"
         elif not parts.hostname or not parts.hostname.strip("."):
             problem = "it has no host"
+        elif found := host_problem(parts.netloc):
+            problem = found
         elif port == 0:
             problem = "port 0 cannot be used"
         elif "?" in url:
@@ -47,6 +49,8 @@ def validate_url(name: str, value: object) -> str:
             problem = "it has characters that an address cannot have"
         elif not {".", ".."}.isdisjoint(parts.path.split("/")):
             problem = "it must not have . or .. in its path"
+    except UnicodeError:
+        problem = "the name of its host cannot be encoded (IDNA)"
     except ValueError:  # its text may hold a password
         problem = "its host or port cannot be read"
     if problem:

@@ -69,6 +69,17 @@ def test_who_must_not_wait_gets_a_place_beyond_the_limit_that_does_not_stay() ->
     assert (waiting.is_admitted, places.take_idle(waiting)) == (True, "second")
 
 
+def test_a_lost_place_is_found_beside_one_beyond_the_limit() -> None:
+    places: PoolState[int] = PoolState(1, IDLE_SECONDS)
+    lost, at_once = enter(places), enter(places, None)
+    assert lost.is_admitted
+    assert at_once.is_admitted
+    del lost
+    gc.collect()
+    places.slots.free_lost()
+    assert places.slots.lost == 1
+
+
 class Stories(RuleBasedStateMachine):
     """Callers come, wait, connect, call, leave, forget and break off in any order."""
 

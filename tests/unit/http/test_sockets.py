@@ -12,11 +12,15 @@ NAMES = {"SOL_SOCKET": 1, "SO_KEEPALIVE": 9, "IPPROTO_TCP": 6, "TCP_NODELAY": 1}
 ON = (1, 9, 1)
 
 
-@pytest.mark.promise("R11")
+@pytest.mark.promise("R11", "W7")
 @pytest.mark.parametrize(
     ("platform", "names", "options"),
     [
-        ("linux", {"TCP_KEEPIDLE": 4, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 6}, [(6, 4, 60), (6, 5, 15), (6, 6, 4)]),
+        (
+            "linux",
+            {"TCP_KEEPIDLE": 4, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 6, "TCP_USER_TIMEOUT": 18},
+            [(6, 4, 60), (6, 5, 15), (6, 6, 4), (6, 18, 120_000)],
+        ),
         ("win32", {"TCP_KEEPIDLE": 3, "TCP_KEEPINTVL": 17}, [(6, 3, 60), (6, 17, 15)]),
         (
             "darwin",

@@ -38,6 +38,7 @@ def test_a_file_that_changes_for_years_takes_no_memory(certificates: Certificate
     assert found.currsize <= found.maxsize <= 100
 
 
+@pytest.mark.promise("W5")
 def test_time_size_or_another_file_of_the_same_name_is_a_change(certificates: Certificates) -> None:
     file = Path(certificates.ca)
     first = context(str(file))
@@ -56,6 +57,7 @@ def test_time_size_or_another_file_of_the_same_name_is_a_change(certificates: Ce
     assert context(str(file)) is fourth
 
 
+@pytest.mark.promise("W5")
 def test_a_link_to_another_file_is_a_change(certificates: Certificates, tmp_path: Path) -> None:
     link, other = tmp_path / "link.pem", tmp_path / "other.pem"
     other.write_text(Path(certificates.ca).read_text() * 2)
@@ -71,6 +73,7 @@ def test_links_to_nowhere_in_a_folder_are_no_error(certificates: Certificates) -
     assert context(str(certificates.folder)) is context(str(certificates.folder))
 
 
+@pytest.mark.promise("W5")
 def test_the_variables_are_looked_up_for_each_client(
     certificates: Certificates, monkeypatch: pytest.MonkeyPatch
 ) -> None:

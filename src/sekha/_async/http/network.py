@@ -26,10 +26,12 @@ class AsyncNetwork:
 
     Args:
         now: Returns the time, for what is remembered of its addresses.
+        check: Called again and again while it connects, which ends with what this raises.
     """
 
-    def __init__(self, now: Callable[[], float] = monotonic) -> None:
+    def __init__(self, now: Callable[[], float] = monotonic, check: Callable[[], object] = lambda: None) -> None:
         self._now = now
+        self._check = check
         self._memory = AddressMemory()
 
     async def connect_tcp(self, host: str, port: int, seconds: float | None) -> AsyncNetworkStream:
@@ -44,18 +46,15 @@ class AsyncNetwork:
             OSError: There is no connection.
         """
         limit = _TimeLimit(seconds)
-        try:
-            addresses = await async_resolve(host, port)
-        except UnicodeError as error:  # it cannot be the name of a host
-            raise OSError(str(error)) from error
+        addresses = await async_resolve(host, port)
         attempts = ConnectionAttempts(host, self._memory.order(addresses, self._now()))
         try:
             while attempts.has_next or attempts.sockets:
+                self._check()
                 if attempts.has_next:
                     attempts.begin_next()
-                left = limit.left()
+                pause = min(_NEXT_ADDRESS_AFTER, limit.left() or _NEXT_ADDRESS_AFTER)
                 if attempts.sockets:
-                    pause = min(_NEXT_ADDRESS_AFTER, left or _NEXT_ADDRESS_AFTER) if attempts.has_next else left
                     await async_wait_for((), attempts.sockets, pause)
                 if (sock := attempts.take_connected()) is not None:
                     self._memory.remember(attempts.connected, self._now())

@@ -52,8 +52,8 @@ class AsyncPool:
         self._ssl_context = ssl_context
         self._clock = clock
         self._limit = limit
-        self._network = AsyncNetwork(clock.now)
         self._state: PoolState[AsyncConnection] = PoolState(limit, KEEPALIVE_EXPIRY)
+        self._network = AsyncNetwork(clock.now, check=self._state.raise_if_closed)
         self._timer = AsyncTimer(self.close_expired)
         self._finalizer = finalize(self, _close_behind_loop, self._state, self._timer)
         IDLE_POOLS.add(self)
@@ -71,7 +71,10 @@ class AsyncPool:
             raise
 
     async def aclose(self) -> None:
-        """Close all connections: calls that use one fail, calls that wait for one raise `SekhaClosedError`."""
+        """Close all connections: calls that use one fail, calls that wait for one or open one raise `SekhaClosedError`.
+
+        Only the lookup of a name is not ended.
+        """
         self._timer.cancel()
         self._finalizer.detach()
         used, unused = self._state.close()
@@ -121,13 +124,7 @@ class AsyncPool:
             await idle.aclose()
             self._state.drop(waiter)
         request.phase = "connecting"
-        connection = await self._connect(timeouts["connect"], deadline_at)
-        try:
-            self._state.attach(waiter, connection)
-        except BaseException:
-            await connection.aclose()
-            raise
-        return connection
+        return await self._connect(waiter, timeouts["connect"], deadline_at)
 
     async def _wait_for_slot(
         self, waiter: Waiter[AsyncConnection], request: HTTPRequest, seconds: float | None
@@ -155,22 +152,30 @@ class AsyncPool:
 
     async def _close_abandoned(self) -> None:
         """Close connections that were abandoned."""
-        for waiter in tuple(self._state.abandoned):
+        for waiter in self._state.abandoned.copy():
             if (connection := waiter.connection) is not None:
                 await connection.aclose()
             self._state.free_abandoned(waiter)
 
-    async def _connect(self, seconds: float | None, deadline_at: float | None) -> AsyncConnection:
-        """Open a connection."""
+    async def _connect(
+        self, waiter: Waiter[AsyncConnection], seconds: float | None, deadline_at: float | None
+    ) -> AsyncConnection:
+        """Open a connection. The caller has it before its handshake, so that closing the pool ends that."""
         host, port = self._origin.host, self._origin.port
         stream = await self._network.connect_tcp(lookup_host(host), port, self._timeout(seconds, deadline_at))
+        connection = AsyncConnection(stream, self._clock)
         try:
-            if self._ssl_context is not None:
-                await stream.start_tls(self._ssl_context, server_name(host), self._timeout(seconds, deadline_at))
-            return AsyncConnection(stream, self._clock)
+            self._state.attach(waiter, connection)
         except BaseException:
-            await stream.aclose()
+            await connection.aclose()
             raise
+        if self._ssl_context is not None:
+            try:
+                await connection.start_tls(self._ssl_context, server_name(host), self._timeout(seconds, deadline_at))
+            except OSError:
+                self._state.raise_if_closed()
+                raise
+        return connection
 
     def _timeout(self, seconds: float | None, deadline_at: float | None) -> float | None:
         return timeout_before_deadline(seconds, deadline_at, self._clock.now)

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import os
+import ssl
 from traceback import clear_frames
 
 from sekha._concurrency.clock import Clock
@@ -22,7 +23,7 @@ class Connection:
     """A connection of the pool.
 
     Args:
-        stream: The open socket, perhaps with TLS.
+        stream: The open socket.
         clock: The clock of the deadline.
 
     Attributes:
@@ -39,6 +40,20 @@ class Connection:
         self._read_guard = ReadGuard()
         self._is_shut_down = False
         self._is_cut = False  # whether a request was not sent to its end
+
+    def start_tls(self, context: ssl.SSLContext, host: str, seconds: float | None) -> None:
+        """Speak TLS from now on.
+
+        Args:
+            context: The context.
+            host: Name of the server.
+            seconds: Time for the handshake; None means no limit.
+
+        Raises:
+            OSError: There is no trusted connection, or it was shut down.
+        """
+        with self._read_guard:
+            self._stream.start_tls(context, host, seconds)
 
     def exchange(self, request: HTTPRequest) -> ResponseHead:
         """Send a request, its head and the start of its body at once, and wait for the head of its response.

@@ -28,10 +28,12 @@ class Network:
 
     Args:
         now: Returns the time, for what is remembered of its addresses.
+        check: Called again and again while it connects, which ends with what this raises.
     """
 
-    def __init__(self, now: Callable[[], float] = monotonic) -> None:
+    def __init__(self, now: Callable[[], float] = monotonic, check: Callable[[], object] = lambda: None) -> None:
         self._now = now
+        self._check = check
         self._memory = AddressMemory()
 
     def connect_tcp(self, host: str, port: int, seconds: float | None) -> NetworkStream:
@@ -46,18 +48,15 @@ class Network:
             OSError: There is no connection.
         """
         limit = _TimeLimit(seconds)
-        try:
-            addresses = resolve(host, port)
-        except UnicodeError as error:  # it cannot be the name of a host
-            raise OSError(str(error)) from error
+        addresses = resolve(host, port)
         attempts = ConnectionAttempts(host, self._memory.order(addresses, self._now()))
         try:
             while attempts.has_next or attempts.sockets:
+                self._check()
                 if attempts.has_next:
                     attempts.begin_next()
-                left = limit.left()
+                pause = min(_NEXT_ADDRESS_AFTER, limit.left() or _NEXT_ADDRESS_AFTER)
                 if attempts.sockets:
-                    pause = min(_NEXT_ADDRESS_AFTER, left or _NEXT_ADDRESS_AFTER) if attempts.has_next else left
                     wait_for((), attempts.sockets, pause)
                 if (sock := attempts.take_connected()) is not None:
                     self._memory.remember(attempts.connected, self._now())

@@ -54,8 +54,8 @@ class Pool:
         self._ssl_context = ssl_context
         self._clock = clock
         self._limit = limit
-        self._network = Network(clock.now)
         self._state: PoolState[Connection] = PoolState(limit, KEEPALIVE_EXPIRY)
+        self._network = Network(clock.now, check=self._state.raise_if_closed)
         self._timer = Timer(self.close_expired)
         self._finalizer = finalize(self, _close_behind_loop, self._state, self._timer)
         IDLE_POOLS.add(self)
@@ -73,7 +73,10 @@ class Pool:
             raise
 
     def close(self) -> None:
-        """Close all connections: calls that use one fail, calls that wait for one raise `SekhaClosedError`."""
+        """Close all connections: calls that use one fail, calls that wait for one or open one raise `SekhaClosedError`.
+
+        Only the lookup of a name is not ended.
+        """
         self._timer.cancel()
         self._finalizer.detach()
         used, unused = self._state.close()
@@ -123,13 +126,7 @@ class Pool:
             idle.close()
             self._state.drop(waiter)
         request.phase = "connecting"
-        connection = self._connect(timeouts["connect"], deadline_at)
-        try:
-            self._state.attach(waiter, connection)
-        except BaseException:
-            connection.close()
-            raise
-        return connection
+        return self._connect(waiter, timeouts["connect"], deadline_at)
 
     def _wait_for_slot(
         self, waiter: Waiter[Connection], request: HTTPRequest, seconds: float | None
@@ -157,22 +154,30 @@ class Pool:
 
     def _close_abandoned(self) -> None:
         """Close connections that were abandoned."""
-        for waiter in tuple(self._state.abandoned):
+        for waiter in self._state.abandoned.copy():
             if (connection := waiter.connection) is not None:
                 connection.close()
             self._state.free_abandoned(waiter)
 
-    def _connect(self, seconds: float | None, deadline_at: float | None) -> Connection:
-        """Open a connection."""
+    def _connect(
+        self, waiter: Waiter[Connection], seconds: float | None, deadline_at: float | None
+    ) -> Connection:
+        """Open a connection. The caller has it before its handshake, so that closing the pool ends that."""
         host, port = self._origin.host, self._origin.port
         stream = self._network.connect_tcp(lookup_host(host), port, self._timeout(seconds, deadline_at))
+        connection = Connection(stream, self._clock)
         try:
-            if self._ssl_context is not None:
-                stream.start_tls(self._ssl_context, server_name(host), self._timeout(seconds, deadline_at))
-            return Connection(stream, self._clock)
+            self._state.attach(waiter, connection)
         except BaseException:
-            stream.close()
+            connection.close()
             raise
+        if self._ssl_context is not None:
+            try:
+                connection.start_tls(self._ssl_context, server_name(host), self._timeout(seconds, deadline_at))
+            except OSError:
+                self._state.raise_if_closed()
+                raise
+        return connection
 
     def _timeout(self, seconds: float | None, deadline_at: float | None) -> float | None:
         return timeout_before_deadline(seconds, deadline_at, self._clock.now)
