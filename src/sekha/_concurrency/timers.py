@@ -5,16 +5,14 @@ from __future__ import annotations
 import logging
 import math
 import os
+import sys
 from collections.abc import Callable
 from contextlib import suppress
 from contextvars import Context
-from typing import TYPE_CHECKING, Optional, Protocol
+from typing import Any, Optional, Protocol
 from weakref import WeakMethod, ref
 
 from .primitives import running_loop
-
-if TYPE_CHECKING:
-    from trio import CancelScope
 
 _log = logging.getLogger("sekha")
 
@@ -81,22 +79,19 @@ class AsyncTimer:
             # In a context of its own: it would keep that of a call, with all that its user has put there.
             handle = Context().run(call_later, seconds, self._fire, at, turn)
         else:
-            from trio import CancelScope  # it runs already
-            from trio.lowlevel import spawn_system_task
-
-            handle = CancelScope()
-            spawn_system_task(self._wait_in_trio, handle, seconds, at, turn, name="sekha: idle connections")
+            trio = _running_trio()
+            handle, name = trio.CancelScope(), "sekha: idle connections"
+            trio.lowlevel.spawn_system_task(self._wait_in_trio, handle, seconds, at, turn, name=name)
         self._handle = ref(handle)
         self.is_stopped = False
 
-    async def _wait_in_trio(self, scope: CancelScope, seconds: float, at: float, turn: object) -> None:
-        from trio import Cancelled, sleep
-
+    async def _wait_in_trio(self, scope: Any, seconds: float, at: float, turn: object) -> None:
+        trio = _running_trio()
         try:
             with scope:
                 try:
-                    await sleep(seconds)
-                except Cancelled:  # the loop ends, or the timer was cancelled
+                    await trio.sleep(seconds)
+                except trio.Cancelled:  # the loop ends, or the timer was cancelled
                     at = math.inf
                     raise
                 finally:
@@ -110,6 +105,11 @@ class AsyncTimer:
         self.is_stopped = True
         if (method := self._method()) is not None and (seconds := method(at)) is not None:
             self._schedule(seconds, at + seconds)
+
+
+def _running_trio() -> Any:
+    """Return trio, whose loop runs; nothing of ours imports a loop."""
+    return sys.modules["trio"]
 
 
 class Timer:
