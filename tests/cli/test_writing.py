@@ -144,9 +144,12 @@ def test_a_file_that_appears_meanwhile_is_not_overwritten(
         (here / "mine.json").write_text("precious")
 
     monkeypatch.setattr(os, "fsync", and_somebody_writes)
-    assert run("export", id, "-o", "mine.json").code == 1
+    done = run("export", id, "-o", "mine.json")
+    assert (done.code, done.out) == (1, "")
     assert (here / "mine.json").read_text() == "precious"
-    assert os.listdir(here) == ["mine.json"]
+    _, kept = sorted(here.iterdir(), reverse=True)
+    assert done.err == f"sekha export: mine.json exists now; everything is in {kept}\n"
+    assert json.loads(kept.read_text("utf-8"))["conversation"]["id"] == id
 
 
 def test_an_export_that_fails_leaves_no_file(run: Run, faulty: ScriptedSekha, here: Path) -> None:

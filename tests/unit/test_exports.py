@@ -224,6 +224,37 @@ def test_the_title_of_what_cannot_be_read_is_told(tmp_path: Path) -> None:
     assert bad == ("conversations.json, conversation 1 ('My plans')", "mapping is no JSON object")
 
 
+@pytest.mark.parametrize(
+    ("time", "timestamp"),
+    [
+        (0, "1970-01-01T00:00:00.000000+00:00"),
+        (-1.5, "1969-12-31T23:59:58.500000+00:00"),
+        (-2208988800, "1900-01-01T00:00:00.000000+00:00"),
+        (-62135596800, "0001-01-01T00:00:00.000000+00:00"),
+        (1700000000.123456, "2023-11-14T22:13:20.123456+00:00"),
+        (32536850400, "3001-01-19T22:00:00.000000+00:00"),  # beyond what the C library of Windows takes
+        (253402300799, "9999-12-31T23:59:59.000000+00:00"),
+        (253402300800, None),
+        (-62135596801, None),
+        (1e300, None),
+        (True, None),
+        (None, None),
+    ],
+)
+def test_the_time_of_a_message_is_known_for_all_years(time: object, timestamp: str | None, tmp_path: Path) -> None:
+    data = chatgpt(node("q", None, content=says("x"), create_time=time), current="q")
+    (item,) = read(written(tmp_path, [data]))
+    assert not isinstance(item, UnreadableConversation)
+    assert item["messages"][0].get("timestamp") == timestamp
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+def test_a_file_that_powershell_has_written_is_told(encoding: str, tmp_path: Path) -> None:
+    path = tmp_path / "all.jsonl"
+    path.write_text('\ufeff{"messages": []}\n' * 1000, encoding)
+    assert list(read(path)) == [("all.jsonl", "it is UTF-16, as PowerShell writes it behind >; UTF-8 is needed")]
+
+
 def test_a_line_that_is_no_json(tmp_path: Path) -> None:
     path = tmp_path / "chats.jsonl"
     path.write_bytes(b'{"messages": []}\nnonsense\n\xff\n{"messages": []}\n')

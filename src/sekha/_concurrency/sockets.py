@@ -1,4 +1,4 @@
-"""Waiting for sockets and for names, in two forms. The sockets themselves never block."""
+"""Waiting for sockets and for names, in two forms. The sockets themselves must not block."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import Any
 import anyio
 from anyio import lowlevel
 
+from sekha._concurrency.clock import monotonic
 from sekha._concurrency.primitives import async_move_on_after
 
 AddressInfo = tuple[int, int, int, str, Any]
@@ -19,6 +20,9 @@ AddressInfo = tuple[int, int, int, str, Any]
 
 _MAX_MILLISECONDS = 2**31 - 1
 """The longest that the system waits at once: 24 days."""
+
+_SELECT_INTERVAL = 0.25
+"""Seconds after which a wait by `select` looks whether it is to go on."""
 
 _Wait = Callable[[socket.socket], Awaitable[None]]
 
@@ -55,14 +59,39 @@ async def _first_ready(waits: Sequence[tuple[_Wait, socket.socket]]) -> None:
 
 def wait_for(readers: Sequence[socket.socket], writers: Sequence[socket.socket], seconds: float | None) -> bool:
     """Do the same in blocking code."""
-    if not hasattr(select, "poll"):  # on Windows; there, a failed connection is exceptional and not writable
-        return any(select.select(readers, writers, writers, seconds))
+    if not hasattr(select, "poll"):  # on Windows
+        return _select(readers, writers, seconds)
     poll, events = select.poll(), dict.fromkeys(readers, select.POLLIN)
     for sock in writers:
         events[sock] = events.get(sock, 0) | select.POLLOUT
     for sock, event in events.items():
         poll.register(sock, event)
     return bool(poll.poll(_milliseconds(seconds)))
+
+
+def _select(readers: Sequence[socket.socket], writers: Sequence[socket.socket], seconds: float | None) -> bool:
+    """Wait where there is only `select`, which on Windows neither Ctrl-C ends nor a thread that shuts a socket down."""
+    ends_at = math.inf if seconds is None else monotonic() + seconds
+    left = math.inf if seconds is None else seconds
+    while True:
+        # On Windows, a connection that failed is exceptional and not writable.
+        if any(select.select(readers, writers, writers, min(left, _SELECT_INTERVAL))):
+            return True
+        if any(map(_is_shut_down, readers)):
+            return True
+        left = ends_at - monotonic()
+        if left <= 0:
+            return False
+
+
+def _is_shut_down(sock: socket.socket) -> bool:
+    try:
+        sock.recv(1, socket.MSG_PEEK)
+    except BlockingIOError:
+        return False
+    except OSError:
+        pass
+    return True
 
 
 def _milliseconds(seconds: float | None) -> int | None:

@@ -27,7 +27,6 @@ from sekha._transport.attempt import make_headers, make_http_request
 from sekha._transport.instrumentation import Instrumentation
 from sekha._transport.listeners import CallContext
 from sekha._transport.options import (
-    TIMER_TOLERANCE,
     CallOptions,
     deadline_error,
     deadline_message,
@@ -363,7 +362,7 @@ class Transport:
         """Return the error as the caller sees it: with all that is known of the call, and without keys."""
         state, service = self._state, retries.endpoint.service
         left = options.time_left(state.clock.now())
-        if isinstance(error, SekhaTimeoutError) and left is not None and left <= TIMER_TOLERANCE:
+        if isinstance(error, SekhaTimeoutError) and (error._at_deadline or (left is not None and left <= 0)):
             error.message = deadline_message(options)
         name_proxy(error, state.proxy)
         if isinstance(error, SekhaAPIError):

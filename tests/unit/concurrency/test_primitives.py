@@ -193,6 +193,15 @@ def test_a_forked_child_does_not_use_its_parents_value(monkeypatch: pytest.Monke
     assert PerProcess(Thing).pop() is None
 
 
+async def test_a_forked_child_does_not_close_its_parents_value(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A child may go on in the same loop, such as one of trio."""
+    per_loop = AsyncPerLoop(Thing)
+    per_loop.get()
+    with monkeypatch.context() as child:
+        child.setattr(os, "getpid", lambda: -1)
+        assert per_loop.pop() is None
+
+
 # ---- semaphores -----------------------------------------------------------------------------------------------------
 
 

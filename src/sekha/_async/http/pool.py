@@ -16,7 +16,7 @@ from sekha._concurrency.timers import AsyncTimer
 from sekha._http.addresses import lookup_host, server_name
 from sekha._http.http11 import ResponseHead
 from sekha._http.idle_pools import IDLE_POOLS
-from sekha._http.models import KEEPALIVE_EXPIRY, HTTPRequest, origin, timeout_before_deadline
+from sekha._http.models import KEEPALIVE_EXPIRY, HTTPRequest, origin, timed_out, timeout_before_deadline
 from sekha._http.pool_state import PoolState, Waiter
 
 from .connection import AsyncConnection
@@ -142,7 +142,7 @@ class AsyncPool:
             await self._close_abandoned()
         self._state.raise_if_closed()
         if not waiter.is_admitted:
-            raise TimeoutError("timed out")
+            raise timed_out(seconds)
 
     def _close_expired(self, waiter: Waiter[AsyncConnection], now: float) -> None:
         """Close connections that were idle for too long; ``waiter`` has each of them meanwhile."""

@@ -32,7 +32,6 @@ class Connection:
 
     def __init__(self, stream: NetworkStream, clock: Clock) -> None:
         self.deadline_at: float | None = None
-        self._pid = os.getpid()
         self._stream = stream
         self._clock = clock
         self._http = HTTP11()
@@ -125,7 +124,7 @@ class Connection:
 
     def owned_by_this_process(self) -> bool:
         """Return False after a fork: then it still belongs to the parent."""
-        return self._pid == os.getpid()
+        return self._stream.pid == os.getpid()
 
     def shut_down(self) -> None:
         """Interrupt another task or thread that reads or writes."""

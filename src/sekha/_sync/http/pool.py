@@ -18,7 +18,7 @@ from sekha._concurrency.timers import Timer
 from sekha._http.addresses import lookup_host, server_name
 from sekha._http.http11 import ResponseHead
 from sekha._http.idle_pools import IDLE_POOLS
-from sekha._http.models import KEEPALIVE_EXPIRY, HTTPRequest, origin, timeout_before_deadline
+from sekha._http.models import KEEPALIVE_EXPIRY, HTTPRequest, origin, timed_out, timeout_before_deadline
 from sekha._http.pool_state import PoolState, Waiter
 
 from .connection import Connection
@@ -144,7 +144,7 @@ class Pool:
             self._close_abandoned()
         self._state.raise_if_closed()
         if not waiter.is_admitted:
-            raise TimeoutError("timed out")
+            raise timed_out(seconds)
 
     def _close_expired(self, waiter: Waiter[Connection], now: float) -> None:
         """Close connections that were idle for too long; ``waiter`` has each of them meanwhile."""
