@@ -103,6 +103,10 @@ class Wire:
             self._network.open.discard(self)
         await anyio.lowlevel.checkpoint()
 
+    def discard(self, *, shut_down: bool) -> None:
+        self._closed = True
+        self._network.open.discard(self)
+
     def has_unread_data(self) -> bool:
         return self._gone or bool(self._to_come)
 

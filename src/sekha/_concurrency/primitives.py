@@ -83,12 +83,17 @@ class AsyncPerLoop(Generic[T]):
 
     def pop(self) -> T | None:
         """Remove and return the value of the running loop, None if there is none; the next `get` makes another."""
+        self._drop_closed_loops()
         made = self._made.pop(running_loop(), None)
         return made if self._pid == os.getpid() else None
 
 
 def running_loop() -> object:
-    """Return what stands for the running event loop: of asyncio, the loop itself."""
+    """Return the event loop that runs here, or what trio has in its place.
+
+    Raises:
+        RuntimeError: There is none.
+    """
     token: object = current_token()
     return getattr(token, "native_token", token)  # newer anyio wraps it, anew each time
 

@@ -53,8 +53,9 @@ def validate_url(name: str, value: object) -> str:
             problem = "it must not have . or .. in its path"
     except UnicodeError:
         problem = "the name of its host cannot be encoded (IDNA)"
-    except ValueError:  # its text may hold a password
-        problem = "its host or port cannot be read"
+    except ValueError:  # its text may hold a password; which hosts in brackets are one depends on the Python
+        authority = url.partition("://")[2].partition("/")[0]
+        problem = (host_problem(authority) if "[" in authority else "") or "its host or port cannot be read"
     if problem:
         raise SekhaConfigError(f"{name}: {problem}")
     return url.rstrip("/")
