@@ -14,7 +14,7 @@ from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta, timezone
 from pathlib import PurePath
-from typing import IO, Any, Union, cast
+from typing import IO, Any, Optional, Union, cast
 
 from sekha._api.validation import validate
 from sekha._utils.json_access import as_list, as_object, get
@@ -52,7 +52,7 @@ class _Unreadable(Exception):
     """A conversation does not have the expected shape."""
 
 
-def read_export(path: str | os.PathLike[str], *, folder: str | None = None) -> Iterator[ExportItem]:
+def read_export(path: Union[str, os.PathLike[str]], *, folder: Optional[str] = None) -> Iterator[ExportItem]:
     """The conversations of an export, one after another: the whole of it is never in memory.
 
     Of a ChatGPT conversation, whose edits form a tree, the branch that was texts last is taken; what is hidden, and

@@ -109,6 +109,8 @@ REFUSED: dict[str, tuple[Any, ...]] = {
     "no host": ("http://", "http:///", "http:///api", "https://:80", "http:x"),
     "a bad port": ("http://x:0", "http://x:99999", "http://x:-1", "http://x:port", "http://[::1]:x"),
     "a bad host": ("http://x y", "http://[::1", "http://x\ny", "http://x\0", "http://::1:80"),
+    "a name that no host can have": ("http://foo..bar", "http://" + "x" * 64 + ".test", "http://" + "x." * 127 + "x"),
+    "a name that no name server has": ("http://ü..test", "http://" + "ü" * 64, "http://i❤.test"),
     "no text": (5, b"http://x", ["http://x"]),
 }
 

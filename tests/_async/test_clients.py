@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any, cast
@@ -309,6 +310,16 @@ async def test_a_lent_client_sends_and_stays_open(server: FakeServer, bridge: Fa
     assert server.seen[0].headers["user-agent"].startswith("sekha-python-sdk/")
 
 
+async def test_cookies_are_kept_by_a_lent_client_alone(make: MakeClient, server: FakeServer) -> None:
+    server.always("GET /health", answer(facts.HEALTHY, set_cookie="balancer=1; Path=/"))
+    async with httpx.AsyncClient() as lent:
+        for options in ({}, {"proxy": server.url}, {"http_client": lent}):
+            client = make(**options)
+            for _ in range(2):
+                await client.controller.health()
+    assert [seen.headers.get("cookie") for seen in server.seen] == [None] * 5 + ["balancer=1"]
+
+
 async def test_a_lent_client_that_was_closed_is_our_error(server: FakeServer) -> None:
     lent = httpx.AsyncClient()
     await lent.aclose()
@@ -330,6 +341,21 @@ async def test_a_lent_client_cannot_be_combined(option: Any) -> None:
         for cls in (AsyncMemoryController, AsyncMCPClient, AsyncBridgeClient):
             with pytest.raises(SekhaConfigError, match=name):
                 cls(base_url="http://x", api_key="k", http_client=lent, **option)
+
+
+async def test_a_stream_of_a_mock_is_read_or_left() -> None:
+    """Its whole text is there from the beginning; what httpx iterates with must come to its end all the same."""
+    events = delta("He") + delta("llo", "stop") + DONE
+
+    def mocked(request: httpx.Request) -> httpx.Response:
+        return httpx.Response(200, headers={"content-type": "text/event-stream"}, content=events)
+
+    async with httpx.AsyncClient(transport=httpx.MockTransport(mocked)) as lent:
+        async with AsyncBridgeClient(base_url="http://x.test", http_client=lent) as client:
+            assert await (await client.stream_complete(MESSAGES)).get_final_text() == "Hello"
+            async with await client.stream_complete(MESSAGES) as stream:
+                assert await stream.text_stream().__anext__() == "He"
+    gc.collect()  # an event loop would warn now
 
 
 def failing(error: Exception, seen: list[httpx.Request]) -> httpx.MockTransport:

@@ -64,7 +64,7 @@ async def refused(client: AsyncSekhaClient, size: int) -> SekhaError:
     return caught.value
 
 
-@pytest.mark.promise("C7", "R1")
+@pytest.mark.promise("C7", "R1", "W2")
 @pytest.mark.parametrize("deadline", [None, 10.0])
 @pytest.mark.parametrize("closes", [True, False], ids=["closes", "stays"])
 @pytest.mark.parametrize("kind", ANSWERS)
@@ -91,6 +91,22 @@ async def test_the_answer_is_the_error(
         if not closes and (kind == "413" or size == SIZES[-1]):  # what the system takes at once is not cut short
             server.go_on()
             eventually(lambda: server.ended == server.accepted)
+        await client.aclose()
+
+
+@pytest.mark.promise("C7", "R1", "W2")
+@pytest.mark.parametrize("closes", [True, False], ids=["closes", "stays"])
+async def test_an_answer_in_pieces_is_the_error(
+    closes: bool, tls: ssl.SSLContext | None, certificates: Certificates, make: MakeClient
+) -> None:
+    answer = said(413, before=CONTINUE)
+    cuts = [0, 10, len(CONTINUE) + 5, answer.index(b"Content-Length"), len(answer) - len(BODY), len(answer) - 3, None]
+    pieces = [answer[start:end] for start, end in zip(cuts, cuts[1:])]
+    with early_server(*pieces, closes=closes, tls=tls, buffer=4096) as server:
+        client = make(controller_url=server.url, verify=certificates.ca, timeout=10.0)
+        error = await refused(client, 6_000_000)  # more than the system keeps for a sender
+        assert (type(error), error.message) == (SekhaValidationError, "said early")
+        assert (error.sent, error.may_have_been_applied, error.attempts) == (True, False, 1)
         await client.aclose()
 
 
@@ -154,7 +170,7 @@ async def test_a_server_that_neither_reads_nor_answers_ends_at_the_timeout(
         assert (error.sent, error.may_have_been_applied, error.attempts) == (True, True, 1)
 
 
-@pytest.mark.promise("R1", "R2")
+@pytest.mark.promise("R1", "R2", "W2")
 async def test_what_an_early_answer_allows_is_retried(
     tls: ssl.SSLContext | None, certificates: Certificates, make: MakeClient, clock: FakeClock
 ) -> None:

@@ -62,6 +62,7 @@ async def while_a_query_waits(client: AsyncSekhaClient, server: FakeServer, chec
     return found[0]
 
 
+@pytest.mark.promise("W4")
 async def test_what_is_asked_and_with_which_key(
     well: None, client: AsyncSekhaClient, server: FakeServer, bridge: FakeServer
 ) -> None:
@@ -75,6 +76,7 @@ async def test_what_is_asked_and_with_which_key(
     assert by_line[STATS].json == {"folder": "/sekha-health-check/no-such-folder"}
 
 
+@pytest.mark.promise("W4")
 async def test_what_is_asked_costs_nothing_on_the_real_servers(real: AsyncSekhaClient, local: AsyncSekhaClient) -> None:
     for client in (real, local):
         await client.controller.create_conversation(messages=MESSAGES, folder="/work")
@@ -84,6 +86,7 @@ async def test_what_is_asked_costs_nothing_on_the_real_servers(real: AsyncSekhaC
 # The rate limit
 
 
+@pytest.mark.promise("W4")
 async def test_a_health_check_passes_by_the_rate_limit_and_is_counted(
     well: None, make: MakeClient, server: FakeServer, clock: FakeClock
 ) -> None:
@@ -102,6 +105,7 @@ async def test_a_health_check_passes_by_the_rate_limit_and_is_counted(
     assert clock.now() - before == pytest.approx(50.0), "two minus the twelve that passed by"
 
 
+@pytest.mark.promise("W4")
 async def test_a_health_check_passes_by_a_429(
     well: None, make: MakeClient, server: FakeServer, clock: FakeClock, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -119,6 +123,7 @@ async def test_a_health_check_passes_by_a_429(
     assert waits == ["POST /api/v1/query: waiting for the rate limit"]
 
 
+@pytest.mark.promise("W4")
 async def test_a_refusal_by_the_server_is_its_answer(
     client: AsyncSekhaClient, server: FakeServer, bridge: FakeServer
 ) -> None:
@@ -133,6 +138,7 @@ async def test_a_refusal_by_the_server_is_its_answer(
 # Connections and write slots
 
 
+@pytest.mark.promise("W4")
 async def test_a_health_check_has_connections_of_its_own(
     well: None, make: MakeClient, server: FakeServer, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -170,6 +176,7 @@ async def test_a_health_check_has_connections_of_its_own(
     assert len(state._idle) <= 2, "no connection is left beyond the limit"
 
 
+@pytest.mark.promise("W4")
 async def test_a_health_check_by_way_of_httpx_has_connections_of_its_own(
     well: None, make: MakeClient, server: FakeServer
 ) -> None:
@@ -182,6 +189,7 @@ async def test_a_health_check_by_way_of_httpx_has_connections_of_its_own(
 # Keys, and other services
 
 
+@pytest.mark.promise("W4")
 @pytest.mark.parametrize("status", [401, 403])
 async def test_a_wrong_key_shows(status: int, client: AsyncSekhaClient, server: FakeServer, bridge: FakeServer) -> None:
     server.on(HEALTH, answer(facts.HEALTHY))
@@ -194,6 +202,7 @@ async def test_a_wrong_key_shows(status: int, client: AsyncSekhaClient, server: 
     assert health["controller"]["checks"] == facts.HEALTHY["checks"]
 
 
+@pytest.mark.promise("W4")
 async def test_a_wrong_key_on_the_local_servers(local: AsyncSekhaClient, real: AsyncSekhaClient) -> None:
     wrong = "a-key-that-this-controller-does-not-know"
     health = await local.with_options(api_key=wrong, mcp_api_key=wrong).health_check()
@@ -202,6 +211,7 @@ async def test_a_wrong_key_on_the_local_servers(local: AsyncSekhaClient, real: A
     assert statuses(health) == {"controller": "healthy", "bridge": "healthy", "mcp": "unauthorized"}, "it checks no key"
 
 
+@pytest.mark.promise("W4")
 async def test_swapped_addresses_show(make: MakeClient, local: AsyncSekhaClient, real: AsyncSekhaClient) -> None:
     for client in (local, real):
         controller, bridge = client._controller_transport.base_url, client._bridge_transport.base_url
@@ -213,6 +223,7 @@ async def test_swapped_addresses_show(make: MakeClient, local: AsyncSekhaClient,
         assert found["mcp"].startswith("this address is not a controller with MCP tools: ")
 
 
+@pytest.mark.promise("W4")
 @pytest.mark.parametrize(
     "reply",
     [
@@ -236,6 +247,47 @@ async def test_another_service_at_the_address_shows(
         assert str(health[name].get("error")).startswith(f"this address is not a {words}: ")
 
 
+@pytest.mark.promise("W4")
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"error": "boom"},
+        {"error": {"message": "boom"}},
+        {"detail": "boom"},
+        {"message": "boom", "code": 500},
+        {"success": False, "error": "boom"},
+        {"status": "error", "error": "boom"},
+        {"status": 500, "error": "boom", "path": "/health"},
+    ],
+)
+async def test_an_error_that_comes_with_200_is_not_healthy(
+    said: Any, client: AsyncSekhaClient, server: FakeServer, bridge: FakeServer
+) -> None:
+    for asked in (server, bridge):
+        asked.always(HEALTH, answer(said))
+    for line in (LIST, STATS):
+        server.on(line, answer(said))
+    for service in (client.controller, client.bridge):
+        health = await service.health()
+        assert (health["status"], health.get("error")) == ("unhealthy", "boom")
+    checked = await client.health_check()
+    assert set(statuses(checked).values()) == {"unhealthy"}
+    assert all("boom" in str(one.get("error")) for one in checked.values())
+
+
+@pytest.mark.promise("W4")
+@pytest.mark.parametrize("line", [LIST, STATS])
+async def test_an_error_that_comes_with_200_shows_where_the_key_is_needed(
+    line: str, well: None, client: AsyncSekhaClient, server: FakeServer
+) -> None:
+    server.on(line, answer({"success": False, "error": "boom"}))
+    service = "controller" if line == LIST else "mcp"
+    health = await client.health_check()
+    assert statuses(health) == {**HEALTHY, service: "unhealthy"}
+    assert "boom" in str(health[service].get("error"))
+
+
+@pytest.mark.promise("W4")
 async def test_a_list_that_does_not_come_is_no_healthy_controller(
     make: MakeClient, server: FakeServer, bridge: FakeServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -252,6 +304,7 @@ async def test_a_list_that_does_not_come_is_no_healthy_controller(
 # What could not be asked
 
 
+@pytest.mark.promise("W4")
 async def test_a_client_of_the_user_whose_connections_are_busy_could_not_ask(
     make: MakeClient, server: FakeServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -263,6 +316,7 @@ async def test_a_client_of_the_user_whose_connections_are_busy_could_not_ask(
         assert "timeout while waiting for a free connection" in str(health["mcp"].get("error"))
 
 
+@pytest.mark.promise("W4")
 async def test_an_error_that_is_not_ours_is_no_error_of_a_health_check(
     client: AsyncSekhaClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:

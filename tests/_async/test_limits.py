@@ -10,7 +10,9 @@ import pytest
 
 from sekha import AsyncSekhaClient, SekhaError, SekhaServerError
 from sekha._concurrency.clock import Clock
+from sekha._concurrency.primitives import AsyncWakeup
 from sekha._concurrency.tasks import AsyncCall, async_gather
+from sekha.config._validation import MAX_SECONDS
 from support import facts
 from support.clock import FakeClock, give_clock
 from support.facts import MESSAGES
@@ -188,3 +190,30 @@ async def test_many_callers_share_few_connections(make: MakeClient, server: Fake
     await async_gather([query(number) for number in range(60)], 30)
     assert {seen.json["query"] for seen in server.seen} == {f"query {number}" for number in range(60)}
     assert server.most_at_once <= 3
+
+
+async def test_a_wait_for_others_may_be_longer_than_the_system_waits_at_once(
+    make: MakeClient, server: FakeServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Windows waits for a lock for 49 days at most, and raises an `OverflowError` for more."""
+    asked: list[float] = []
+    wait = AsyncWakeup.wait
+
+    async def noted(self: AsyncWakeup, seconds: float) -> bool:
+        asked.append(seconds)
+        return await wait(self, seconds)
+
+    monkeypatch.setattr(AsyncWakeup, "wait", noted)
+    client = timed(make, max_connections=1, max_concurrent_writes=1, timeout=MAX_SECONDS, deadline=MAX_SECONDS)
+    server.on(CREATE, *[after(0.02, MADE)] * 2)
+    server.on(QUERY, *[after(0.02, FOUND)] * 2)
+
+    async def create() -> None:
+        await client.controller.create_conversation(messages=MESSAGES)
+
+    async def query() -> None:
+        await client.controller.query("x")
+
+    await async_gather([create, create, query, query], 4)
+    assert len(asked) >= 3, "one for the write slot, two for the connection"
+    assert max(asked) <= 60

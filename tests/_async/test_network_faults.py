@@ -99,14 +99,6 @@ async def test_every_error_in_a_stream_becomes_ours(library: str, stage: str, cl
     assert wrong == []
 
 
-@pytest.mark.promise("C4")
-@pytest.mark.parametrize("host", ["foo..bar", "x" * 64 + ".test"])
-async def test_a_host_that_cannot_be_one_becomes_ours(host: str, make: MakeClient) -> None:
-    with pytest.raises(SekhaConnectionError) as caught:
-        await make(controller_url=f"http://{host}", max_retries=0).controller.query("x")
-    assert caught.value.sent is False
-
-
 # Interruptions
 
 

@@ -49,7 +49,7 @@ of_each_service = pytest.mark.parametrize(
 )
 
 
-@pytest.mark.promise("R2")
+@pytest.mark.promise("R2", "W9")
 @pytest.mark.parametrize(("call", "fault"), ON_THE_WIRE)
 async def test_number_of_requests_after_each_fault(
     call: Call, fault: str, make: MakeClient, server: FakeServer, bridge: FakeServer, clock: FakeClock

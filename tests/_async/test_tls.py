@@ -185,7 +185,7 @@ async def test_a_server_without_tls_is_named(make: MakeClient, plain: str) -> No
     assert caught.value.sent is False
 
 
-@pytest.mark.promise("S7")
+@pytest.mark.promise("S7", "W5")
 async def test_files_that_cannot_be_used_are_refused_at_construction_by_name(
     make: MakeClient, certificates: Certificates, tmp_path: Path
 ) -> None:
@@ -209,7 +209,7 @@ async def test_files_that_cannot_be_used_are_refused_at_construction_by_name(
         make(controller_url="http://a.test", **options)  # which reads no certificates
 
 
-@pytest.mark.promise("S7")
+@pytest.mark.promise("S7", "W5")
 async def test_files_named_by_the_environment(
     make: MakeClient, safe: FakeServer, certificates: Certificates, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -282,7 +282,7 @@ def renewed(tmp_path: Path) -> Certificates:
     return Certificates(tmp_path)
 
 
-@pytest.mark.promise("S7")
+@pytest.mark.promise("S7", "W5")
 @pytest.mark.parametrize("named_by", ["verify", "SSL_CERT_FILE"])
 async def test_a_new_client_reads_a_file_that_was_replaced(
     named_by: str, make: MakeClient, renewed: Certificates, monkeypatch: pytest.MonkeyPatch
@@ -300,7 +300,7 @@ async def test_a_new_client_reads_a_file_that_was_replaced(
             server.close()
 
 
-@pytest.mark.promise("S7")
+@pytest.mark.promise("S7", "W5")
 async def test_a_running_client_keeps_what_it_has_read(make: MakeClient, renewed: Certificates) -> None:
     server = serving(renewed.server(asks_for_client=True))
     try:
@@ -312,6 +312,7 @@ async def test_a_running_client_keeps_what_it_has_read(make: MakeClient, renewed
         server.close()
 
 
+@pytest.mark.promise("W5")
 async def test_equal_clients_share_a_context_until_a_file_changes(make: MakeClient, renewed: Certificates) -> None:
     folder = str(renewed.folder)
 

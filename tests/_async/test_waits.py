@@ -104,7 +104,7 @@ async def test_the_waits_of_a_seeded_run_fill_the_documented_bounds(make: MakeCl
         assert len(set(shares)) == 40
 
 
-@pytest.mark.promise("R3")
+@pytest.mark.promise("R3", "W9")
 @pytest.mark.parametrize(
     ("header", "waited"),
     [
@@ -137,7 +137,7 @@ async def test_retry_after_is_obeyed_and_rounded_up(
     assert clock.waits == [waited]
 
 
-@pytest.mark.promise("R3")
+@pytest.mark.promise("R3", "W9")
 @pytest.mark.parametrize("status", [429, 503])
 async def test_a_date_in_retry_after_is_waited_for(
     status: int, client: AsyncSekhaClient, server: FakeServer, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
@@ -156,7 +156,7 @@ async def test_a_date_in_retry_after_is_waited_for(
     assert len(clock.waits) == 3
 
 
-@pytest.mark.promise("R3")
+@pytest.mark.promise("R3", "W9")
 @pytest.mark.parametrize("skew", ["06 Nov 1994 08:49:37", "06 Nov 2093 08:49:37"])
 @pytest.mark.parametrize("status", [429, 503])
 async def test_a_date_counts_from_the_date_of_the_answer(
@@ -168,7 +168,7 @@ async def test_a_date_counts_from_the_date_of_the_answer(
     assert clock.waits == [2.0]
 
 
-@pytest.mark.promise("R3")
+@pytest.mark.promise("R3", "W9")
 async def test_a_retry_after_of_no_time_still_backs_off(make: MakeClient, server: FakeServer, clock: FakeClock) -> None:
     clock.random = 0.5
     server.always(QUERY, empty(429, retry_after="0"))
@@ -178,7 +178,7 @@ async def test_a_retry_after_of_no_time_still_backs_off(make: MakeClient, server
     assert caught.value.retry_after == 0.0, "as the server said"
 
 
-@pytest.mark.promise("R3")
+@pytest.mark.promise("R3", "W9")
 @pytest.mark.parametrize("lines", [(b"1", b"1"), (b"1", b"4"), (b"4", b"soon")])
 async def test_two_lines_of_retry_after_are_understood(
     lines: tuple[bytes, bytes], client: AsyncSekhaClient, server: FakeServer, clock: FakeClock

@@ -97,7 +97,7 @@ WRONG: dict[str, Any] = {
 }
 
 
-@pytest.mark.promise("C7")
+@pytest.mark.promise("C7", "W3")
 @pytest.mark.parametrize("lent", [False, True], ids=["own pool", "httpx"])
 @pytest.mark.parametrize("wrong", WRONG)
 def test_an_error_keeps_its_class_whatever_its_body_is(
@@ -129,7 +129,7 @@ def test_an_error_keeps_its_class_whatever_its_body_is(
                 assert error.may_have_been_applied is (unknown and call is not calls[0])
 
 
-@pytest.mark.promise("C7", "R3")
+@pytest.mark.promise("C7", "R3", "W3")
 @pytest.mark.parametrize(
     "wrong", ["a plain page under gzip", "br", "half of gzip", "cut", "nothing of it", "a reset", "too long"]
 )
@@ -159,7 +159,7 @@ def test_retries_follow_the_status_and_not_the_body(
     assert len(server.seen) == seen + 3
 
 
-@pytest.mark.promise("C7")
+@pytest.mark.promise("C7", "W3")
 def test_a_workflow_has_the_error_of_the_status(make: MakeClient, server: FakeServer, bridge: FakeServer) -> None:
     server.on("POST /api/v1/context/assemble", answer([]))
     bridge.on(CHAT, with_body(403, NOISE, content_encoding="br"))
@@ -181,7 +181,7 @@ def test_the_connection_of_an_error_is_used_again_if_all_of_it_was_read(
     assert server.connections == (1 if reused else 2)
 
 
-@pytest.mark.promise("C7")
+@pytest.mark.promise("C7", "W3")
 @pytest.mark.parametrize("lent", [False, True], ids=["own pool", "httpx"])
 @pytest.mark.parametrize("options", [{"timeout": 0.5}, {"deadline": 0.6}, {"deadline": 0.6, "timeout": None}], ids=str)
 def test_a_body_that_does_not_come_hides_no_status(
@@ -239,6 +239,7 @@ def test_json_with_a_bom_is_read(client: Any, server: FakeServer, bridge: FakeSe
     assert stream.get_final_completion() == whole
 
 
+@pytest.mark.promise("W3")
 def test_a_304_says_what_it_is(client: Any, server: FakeServer) -> None:
     server.on(COUNT, empty(304))
     with pytest.raises(SekhaAPIError, match="Not Modified, though the request was not conditional") as caught:
@@ -246,6 +247,7 @@ def test_a_304_says_what_it_is(client: Any, server: FakeServer) -> None:
     assert caught.value.status_code == 304
 
 
+@pytest.mark.promise("W3")
 @pytest.mark.parametrize(
     ("reply", "words"),
     [

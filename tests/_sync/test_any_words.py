@@ -87,7 +87,7 @@ WORDS: list[Any] = [
 ]
 
 
-@pytest.mark.promise("C5")
+@pytest.mark.promise("C5", "W6")
 @pytest.mark.parametrize(("said", "code"), WORDS, ids=[json.dumps(case[0]) for case in WORDS])
 def test_an_error_in_a_stream_is_one_in_any_words(
     said: Any, code: Any, client: SekhaClient, bridge: FakeServer
@@ -99,8 +99,11 @@ def test_an_error_in_a_stream_is_one_in_any_words(
     eventually(lambda: bridge.open_connections == 0)
 
 
-@pytest.mark.promise("C5")
-@pytest.mark.parametrize("reason", ["error", "ERROR", "Error", "internal_error", "ERROR_TOXIC"])
+@pytest.mark.promise("C5", "W6")
+@pytest.mark.parametrize(
+    "reason",
+    ["error", "ERROR", "internal_error", "ERROR_TOXIC", "failed", "exception", "abort", "cancelled", "timeout"],
+)
 def test_a_finish_reason_of_error_is_an_error(reason: str, client: SekhaClient, bridge: FakeServer) -> None:
     stream = begin(client, bridge, chunked(delta("Half an "), event(choice(reason, "answer")), DONE))
     error = failing(stream, SekhaServerError)
@@ -116,8 +119,8 @@ def test_a_finish_reason_of_error_is_an_error(reason: str, client: SekhaClient, 
     assert error.text == caught.value.text
 
 
-@pytest.mark.promise("C5")
-@pytest.mark.parametrize("name", ["error", "Error", "exception", "response.failed", "server_error"])
+@pytest.mark.promise("C5", "W6")
+@pytest.mark.parametrize("name", ["error", "Error", "exception", "response.failed", "server_error", "aborted"])
 def test_an_event_with_the_name_of_an_error_is_one(
     name: str, client: SekhaClient, bridge: FakeServer
 ) -> None:
@@ -128,7 +131,7 @@ def test_an_event_with_the_name_of_an_error_is_one(
         assert error.text == "Half"
 
 
-@pytest.mark.promise("C5")
+@pytest.mark.promise("C5", "W6")
 @pytest.mark.parametrize(
     "unknown",
     [
@@ -155,7 +158,7 @@ def test_what_is_not_understood_is_no_success(
 # Errors with status 200
 
 
-@pytest.mark.promise("C5", "C7")
+@pytest.mark.promise("C5", "C7", "W6")
 @pytest.mark.parametrize(("said", "code"), WORDS, ids=[json.dumps(case[0]) for case in WORDS])
 def test_a_200_that_is_an_error_is_one(
     said: Any, code: Any, client: SekhaClient, bridge: FakeServer
@@ -176,7 +179,7 @@ def test_a_200_that_is_an_error_is_one(
         assert (caught.value.path, caught.value.may_have_been_applied) == ("/embed", False)
 
 
-@pytest.mark.promise("C7")
+@pytest.mark.promise("C7", "W6")
 @pytest.mark.parametrize("said", [{"error": "boom"}, {"object": "error", "message": "boom"}], ids=json.dumps)
 def test_every_call_knows_an_error_with_status_200(
     said: Any, client: SekhaClient, server: FakeServer, bridge: FakeServer
@@ -210,7 +213,7 @@ def test_every_call_knows_an_error_with_status_200(
 TYPES = ["text/event-stream", "Text/Event-Stream; charset=UTF-8", "text/plain", "application/octet-stream", "", "x/y"]
 
 
-@pytest.mark.promise("C8")
+@pytest.mark.promise("C8", "W6")
 @pytest.mark.parametrize("content_type", [*TYPES, "application/json", "text/html"])
 @pytest.mark.parametrize(
     "start", [b"", b": hello\n\n", b"\xef\xbb\xbf", b"\r\n\r\n", b"retry: 5\nid: 1\n", b"event: x\n"]
@@ -233,7 +236,7 @@ def test_events_are_events_under_any_content_type(
 LOGIN = b"<!DOCTYPE html>\n<html><head><title>Acme</title></head><body><h1>Log in</h1></body></html>"
 
 
-@pytest.mark.promise("C5", "C8")
+@pytest.mark.promise("C5", "C8", "W6")
 @pytest.mark.parametrize("content_type", TYPES)
 def test_what_is_no_stream_of_events_is_read_under_any_content_type(
     content_type: str, client: SekhaClient, bridge: FakeServer
@@ -312,6 +315,14 @@ def test_chunks_with_other_types_of_numbers_and_texts(client: SekhaClient, bridg
     assert (client.bridge.stream_complete(MESSAGES)).get_final_text() == "Half an "
 
 
+@pytest.mark.promise("C8")
+def test_chunks_of_the_older_kind_of_completions_have_text(client: SekhaClient, bridge: FakeServer) -> None:
+    texts = [event({"object": "text_completion", "choices": [{"index": 0, "text": text}]}) for text in ("Half ", "an ")]
+    end = event({"choices": [{"index": 0, "text": "answer", "finish_reason": "stop"}]})
+    stream = begin(client, bridge, chunked(*texts, end, DONE))
+    assert [text for text in stream.text_stream()] == ["Half ", "an ", "answer"]
+
+
 @pytest.mark.promise("C3")
 @pytest.mark.parametrize(
     "noise",
@@ -345,7 +356,7 @@ def test_a_choice_that_is_cut_is_no_success(client: SekhaClient, bridge: FakeSer
 # Stalls
 
 
-@pytest.mark.promise("C1", "C4")
+@pytest.mark.promise("C1", "C4", "W6")
 @pytest.mark.parametrize("lent", [False, True], ids=["own pool", "httpx"])
 def test_a_stream_that_stalls_is_a_timeout_that_names_the_setting(
     lent: bool, make: MakeClient, bridge: FakeServer

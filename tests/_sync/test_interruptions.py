@@ -4,7 +4,9 @@
 
 from __future__ import annotations
 
+import gc
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,10 +19,11 @@ from sekha._concurrency.tasks import Call
 from sekha._http import pool_state
 from sekha._transport import rate_limit
 from support import facts
+from support.certificates import Certificates
 from support.facts import MESSAGES
 from support.interrupting import Interruption, held, interrupted_at, interrupted_between
 from support.replies import DONE, answer, chunked, cut, delta, empty
-from support.server import FakeServer
+from support.server import FakeServer, eventually
 
 from .conftest import MakeClient
 
@@ -73,7 +76,7 @@ def left(client: SekhaClient) -> object:
     return None
 
 
-@pytest.mark.promise("R5")
+@pytest.mark.promise("R5", "W8")
 @pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")  # what is interrupted before anybody has it is collected
 @pytest.mark.filterwarnings("ignore:.* was neither read to its end:ResourceWarning")  # nor a stream
 @pytest.mark.parametrize("between", [False, True], ids=["before a line", "in a line"])
@@ -112,7 +115,32 @@ def test_wherever_a_call_is_interrupted_nothing_stays_taken(
     assert held(client) == []
 
 
-@pytest.mark.promise("R5", "R12")
+@pytest.mark.promise("R5", "W8")
+@pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")  # as above
+@pytest.mark.parametrize("between", [False, True], ids=["before a line", "in a line"])
+def test_wherever_a_handshake_is_interrupted_its_connection_is_closed(
+    between: bool, make: MakeClient, tmp_path: Path
+) -> None:
+    certificates = Certificates(tmp_path)
+    server = FakeServer(tls=certificates.server())
+    server.always(QUERY, answer(facts.hits(), connection="close"))
+    client = make(controller_url=server.url, verify=certificates.ca, max_connections=1, max_retries=0)
+    interrupted = interrupted_between if between else interrupted_at
+    number, there_was_one = 0, True
+    while there_was_one:
+        number += 1
+        with interrupted(number, Interruption(), pool, connection, pool_state) as happened:
+            with suppress(Interruption):
+                read(client)
+        there_was_one = happened()
+        assert held(client) == [], f"interruption {number}"
+    assert number > 30
+    gc.collect()
+    eventually(lambda: server.open_connections == 0)
+    server.close()
+
+
+@pytest.mark.promise("R5", "R12", "W8")
 @pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")  # as above
 @pytest.mark.parametrize("between", [False, True], ids=["before a line", "in a line"])
 def test_wherever_a_wait_for_the_limiter_is_interrupted_nobody_waits_for_it(

@@ -101,14 +101,6 @@ def test_every_error_in_a_stream_becomes_ours(library: str, stage: str, clock: F
     assert wrong == []
 
 
-@pytest.mark.promise("C4")
-@pytest.mark.parametrize("host", ["foo..bar", "x" * 64 + ".test"])
-def test_a_host_that_cannot_be_one_becomes_ours(host: str, make: MakeClient) -> None:
-    with pytest.raises(SekhaConnectionError) as caught:
-        make(controller_url=f"http://{host}", max_retries=0).controller.query("x")
-    assert caught.value.sent is False
-
-
 # Interruptions
 
 

@@ -90,7 +90,7 @@ def test_an_answer_after_the_read_timeout_is_not_asked_for_again_and_is_nobody_e
     assert clock.waits == []
 
 
-@pytest.mark.promise("R1")
+@pytest.mark.promise("R1", "W9")
 @pytest.mark.parametrize("fault", TURNED_AWAY)
 @write
 def test_what_was_turned_away_untouched_is_sent_again(
@@ -126,6 +126,20 @@ def test_what_could_not_connect_is_sent_again(
         assert nobody.server.lines == [call.wires[0].line]
         client.close()
     nobody.server.check()
+
+
+@pytest.mark.promise("C4")
+@pytest.mark.parametrize("fault", [*PERHAPS_DONE, *TURNED_AWAY])
+def test_an_error_says_that_an_attempt_before_it_was_sent(
+    fault: str, client: SekhaClient, server: FakeServer, clock: FakeClock
+) -> None:
+    call = BY_NAME["controller.update_label"]
+    server.on(call.wires[0].line, PERHAPS_DONE[fault][0] if fault in PERHAPS_DONE else TURNED_AWAY[fault])
+    clock.on_wait = server.refuse
+    with pytest.raises(SekhaConnectionError, match="cannot connect") as caught:
+        call.on(client)
+    error = caught.value
+    assert (error.attempts, error.sent, error.may_have_been_applied) == (4, True, fault in PERHAPS_DONE)
 
 
 @pytest.mark.promise("R1")

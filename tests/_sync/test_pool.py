@@ -5,18 +5,23 @@
 from __future__ import annotations
 
 import gc
+import socket
 import threading
 import time
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from sekha import SekhaClient, SekhaConnectionError, SekhaNotFoundError, SekhaTimeoutError
+from sekha import SekhaClient, SekhaClosedError, SekhaConnectionError, SekhaNotFoundError, SekhaTimeoutError
 from sekha._concurrency.clock import Clock
 from sekha._concurrency.tasks import Call, gather
 from support import facts
+from support.certificates import Certificates
 from support.clock import FakeClock, give_clock
 from support.facts import MESSAGES
+from support.nobody import Unreachable
 from support.replies import after, answer, chunked, delta, empty, head, healthy, lie, raw
 from support.server import FakeServer, eventually
 
@@ -219,6 +224,115 @@ def test_closing_a_client_is_no_end_of_an_answer(make: MakeClient, server: FakeS
     assert error.sent
 
 
+CALLS: dict[str, Callable[[SekhaClient], Any]] = {
+    "read": lambda client: client.controller.query("x"),
+    "write": lambda client: client.controller.create_conversation(messages=MESSAGES),
+    "stream": lambda client: client.bridge.stream_complete(MESSAGES),
+}
+
+
+@pytest.mark.promise("R13")
+@pytest.mark.parametrize("scheme", ["http", "https"])
+@pytest.mark.parametrize("timeout", [None, 30.0])
+@pytest.mark.parametrize("deadline", [None, 30.0])
+@pytest.mark.parametrize("kind", CALLS)
+def test_closing_ends_a_call_that_still_connects(
+    kind: str, deadline: float | None, timeout: float | None, scheme: str, make: MakeClient
+) -> None:
+    """The server takes no connections, or takes them and says nothing of TLS."""
+    with Unreachable(silent=scheme == "http") as nobody:
+        if scheme == "https":
+            nobody.server.listen()
+        url = nobody.url.replace("http:", f"{scheme}:")
+        client = make(controller_url=url, bridge_url=url, timeout=timeout, deadline=deadline)
+        give_clock(client, Clock())
+
+        def call() -> Any:
+            with pytest.raises(SekhaClosedError) as caught:
+                CALLS[kind](client)
+            return caught.value
+
+        def close() -> None:
+            Clock().sleep(0.05)
+            while scheme == "https" and not nobody.server.connections:
+                Clock().sleep(0.002)
+            client.close()
+
+        started = time.monotonic()
+        error, _ = gather([call, close], 2)
+        assert time.monotonic() - started < 10.0  # and not after 30 s, or never
+        assert (error.sent, error.may_have_been_applied) == (False, False)
+        eventually(lambda: nobody.server.open_connections == 0)
+
+
+def close_when_seen(client: SekhaClient, server: FakeServer) -> None:
+    while not server.seen:
+        Clock().sleep(0.002)
+    client.close()
+
+
+@pytest.mark.promise("C4")
+def test_what_was_sent_before_closing_was_sent(make: MakeClient, server: FakeServer) -> None:
+    """The attempt after it is not even begun, since the client is closed."""
+    client = make()
+    server.on(QUERY, raw(end="hang"))
+
+    def call() -> Any:
+        with pytest.raises(SekhaClosedError) as caught:
+            client.controller.query("x")
+        return caught.value
+
+    error, _ = gather([call, lambda: close_when_seen(client, server)], 2)
+    assert (error.sent, error.may_have_been_applied) == (True, False)
+
+
+@pytest.mark.promise("R13")
+def test_a_host_that_is_looked_up_after_closing_is_not_connected_to(
+    make: MakeClient, server: FakeServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks, found = threading.Event(), threading.Event()
+    resolve = socket.getaddrinfo
+
+    def getaddrinfo(host: Any, *arguments: Any, **options: Any) -> Any:
+        if "sekha.test" not in str(host) or options.get("flags") or any(arguments[4:]):  # a name is no IP address
+            return resolve(host, *arguments, **options)
+        looks.set()
+        assert found.wait(10)
+        return resolve("127.0.0.1", *arguments, **options)
+
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+    client = make(controller_url=server.url.replace("127.0.0.1", "sekha.test"))
+
+    def call() -> None:
+        with pytest.raises(SekhaClosedError):
+            client.controller.query("x")
+
+    def close() -> None:
+        while not looks.is_set():
+            Clock().sleep(0.002)
+        client.close()
+        found.set()
+
+    gather([call, close], 2)
+    assert server.connections == 0
+
+
+@pytest.mark.promise("R16")
+def test_a_handshake_that_fails_leaves_no_connection_and_no_slot_taken(make: MakeClient, tmp_path: Path) -> None:
+    certificates = Certificates(tmp_path)
+    server = FakeServer(tls=certificates.server())
+    try:
+        client = make(controller_url=server.url, max_connections=1, max_retries=0)
+        for _ in range(3):
+            with pytest.raises(SekhaConnectionError, match="CERTIFICATE_VERIFY_FAILED"):
+                client.controller.health()
+        eventually(lambda: server.open_connections == 0)
+        pool: Any = client._controller_transport._state.http_transport()
+        assert (pool._state.slots.taken(), len(pool._state._idle)) == (0, 0)
+    finally:
+        server.close()
+
+
 def drop(streams: list[Any]) -> None:
     """Forget streams, so that the garbage collector finds them: on PyPy it counts no references."""
     streams.clear()
@@ -245,13 +359,18 @@ def test_a_forgotten_stream_holds_up_nobody_who_waits_already(
     client = make(max_connections=1, timeout=None)
     bridge.on("POST /v1/chat/completions", chunked(delta("Once "), end="hang"))
     bridge.on("GET /api/v1/tasks", answer(["chat"]))
-    streams: list[Any] = [client.bridge.stream_complete(MESSAGES)]
+    streams: list[Any] = []
     pool: Any = client._bridge_transport._state.http_transport()  # ours, not any transport
 
     def wait() -> Any:
+        while not streams:
+            Clock().sleep(0.002)
         return client.bridge.tasks()
 
     def forget() -> None:
+        # In the thread that drops it: without a GIL, another thread leaves it to the garbage collector, which may find
+        # the socket first.
+        streams.append(client.bridge.stream_complete(MESSAGES))
         while not pool._state.slots.waiting():
             Clock().sleep(0.002)
         with pytest.warns(ResourceWarning, match="neither read to its end nor closed"):

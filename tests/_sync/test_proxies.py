@@ -56,6 +56,7 @@ def failed(client: SekhaClient) -> SekhaConnectionError:
 # Who is asked
 
 
+@pytest.mark.promise("W1")
 def test_a_proxy_of_the_environment_is_asked_for_the_server_that_it_concerns(
     make: MakeClient, server: FakeServer, bridge: FakeServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -70,6 +71,7 @@ def test_a_proxy_of_the_environment_is_asked_for_the_server_that_it_concerns(
     assert bridge.only.line == "POST /v1/chat/completions"
 
 
+@pytest.mark.promise("W1")
 def test_user_and_password_are_sent_to_the_proxy_alone(make: MakeClient, server: FakeServer) -> None:
     server.on(QUERY, answer(facts.hits()))
     server.on(CONNECT, empty(403))
@@ -99,6 +101,7 @@ UNUSABLE = [
 ]
 
 
+@pytest.mark.promise("W1")
 @pytest.mark.parametrize("variables", UNUSABLE)
 def test_a_variable_that_cannot_be_used_is_named_when_a_client_is_made(
     variables: dict[str, str], server: FakeServer, monkeypatch: pytest.MonkeyPatch
@@ -116,6 +119,7 @@ def test_a_variable_that_cannot_be_used_is_named_when_a_client_is_made(
         assert not any(in_sight(text) for text in texts_of(caught.value))
 
 
+@pytest.mark.promise("W1")
 @pytest.mark.parametrize("variables", UNUSABLE[:-1])
 @pytest.mark.parametrize("options", [{}, {"trust_env": False}, {"proxy": "none"}])
 def test_a_variable_that_does_not_apply_changes_nothing(
@@ -133,6 +137,7 @@ def test_a_variable_that_does_not_apply_changes_nothing(
     make(**options).controller.query("x")
 
 
+@pytest.mark.promise("W1")
 @pytest.mark.parametrize(
     "proxy", ["http://h.test:no", "http://[::1:3128", f"http://me:{REST_KEY}#1@h.test", "socks4://h:1"]
 )
@@ -146,6 +151,7 @@ def test_a_proxy_that_cannot_be_used_is_refused_at_construction(proxy: str) -> N
 # What is started on this machine
 
 
+@pytest.mark.promise("W1")
 def test_what_runs_on_this_machine_is_reached_without_a_proxy(
     sekha: LocalSekha, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -161,6 +167,7 @@ def test_what_runs_on_this_machine_is_reached_without_a_proxy(
 # Refusals
 
 
+@pytest.mark.promise("W1")
 @pytest.mark.parametrize("status", [301, 400, 401, 403, 404, 407, 429, 501])
 def test_what_a_proxy_refuses_is_final(
     status: int, make: MakeClient, server: FakeServer, clock: FakeClock, through: str
@@ -172,6 +179,7 @@ def test_what_a_proxy_refuses_is_final(
     assert clock.waits == []
 
 
+@pytest.mark.promise("W1")
 @pytest.mark.parametrize("status", [500, 502, 503, 504])
 def test_a_proxy_that_does_not_reach_the_server_is_asked_again(
     status: int, make: MakeClient, server: FakeServer, monkeypatch: pytest.MonkeyPatch, through: str
@@ -186,6 +194,7 @@ def test_a_proxy_that_does_not_reach_the_server_is_asked_again(
     assert (error.attempts, error.sent, error.may_have_been_applied) == (3, False, False)
 
 
+@pytest.mark.promise("W1")
 @pytest.mark.parametrize(
     "reply", [DROP, HANG, raw(b"nonsense\r\n\r\n", end="close"), raw(b"HTTP/1.1 200", end="reset")]
 )
@@ -200,6 +209,7 @@ def test_without_an_answer_to_connect_the_server_has_seen_nothing(
     assert reply is not HANG or "timeout while connecting" in error.message
 
 
+@pytest.mark.promise("W1")
 @pytest.mark.parametrize("url", [SAFE, PLAIN])
 def test_a_proxy_that_cannot_be_reached_is_named(url: str, make: MakeClient, clock: FakeClock) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
@@ -213,6 +223,7 @@ def test_a_proxy_that_cannot_be_reached_is_named(url: str, make: MakeClient, clo
     assert f"through the proxy {proxy}" in str(health["controller"]["error"])
 
 
+@pytest.mark.promise("W1")
 @pytest.mark.parametrize(
     "refusal",
     [
@@ -232,6 +243,7 @@ def test_over_plain_http_the_proxys_refusal_is_not_that_of_a_key(
     assert (error.attempts, error.sent, error.may_have_been_applied) == (1, False, False)
 
 
+@pytest.mark.promise("W1")
 def test_the_servers_own_refusal_comes_through(make: MakeClient, server: FakeServer) -> None:
     server.on(QUERY, answer({"error": "no such key"}, 401, www_authenticate="Bearer", proxy_authenticate="Basic"))
     server.on(CREATE, answer({"error": "no such key"}, 401))
@@ -245,6 +257,7 @@ def test_the_servers_own_refusal_comes_through(make: MakeClient, server: FakeSer
 # After the request was sent
 
 
+@pytest.mark.promise("W1")
 def test_a_request_that_was_sent_may_have_been_applied(
     make: MakeClient, server: FakeServer, through: str
 ) -> None:
@@ -257,6 +270,7 @@ def test_a_request_that_was_sent_may_have_been_applied(
         assert (caught.value.attempts, caught.value.sent, caught.value.may_have_been_applied) == (1, True, True)
 
 
+@pytest.mark.promise("W1")
 def test_a_deadline_names_the_proxy(server: FakeServer, through: str) -> None:
     server.on(QUERY, HANG)
     with SekhaClient(controller_url=PLAIN, api_key="k", proxy=server.url, deadline=0.2) as client:
@@ -266,6 +280,7 @@ def test_a_deadline_names_the_proxy(server: FakeServer, through: str) -> None:
     assert f"through the proxy {through}" in caught.value.message
 
 
+@pytest.mark.promise("W1")
 def test_a_stream_that_breaks_names_the_proxy(make: MakeClient, server: FakeServer, through: str) -> None:
     server.on("POST /v1/chat/completions", chunked(delta("Once "), delta("upon"), end="close"))
     client = make(bridge_url=PLAIN, bridge_api_key=BRIDGE_KEY, proxy=server.url)
@@ -275,6 +290,7 @@ def test_a_stream_that_breaks_names_the_proxy(make: MakeClient, server: FakeServ
     assert f"(through the proxy {through})" in caught.value.message
 
 
+@pytest.mark.promise("W1")
 def test_a_page_of_the_proxy_is_not_taken_for_the_servers(
     make: MakeClient, server: FakeServer, through: str
 ) -> None:

@@ -269,6 +269,7 @@ def test_ctrl_c_ends_a_command_without_a_traceback(monkeypatch: pytest.MonkeyPat
 # Proxies
 
 
+@pytest.mark.promise("W1")
 def test_a_proxy_that_cannot_be_used_is_one_line(
     run: Run, connected: LocalSekha, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -281,6 +282,7 @@ def test_a_proxy_that_cannot_be_used_is_one_line(
         assert done.err.count("\n") == 1
 
 
+@pytest.mark.promise("W1")
 def test_a_proxy_that_cannot_be_reached_is_named(
     run: Run, connected: LocalSekha, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -294,6 +296,7 @@ def test_a_proxy_that_cannot_be_reached_is_named(
     assert "NO_PROXY" in done.err
 
 
+@pytest.mark.promise("W1")
 def test_the_demo_needs_no_proxy(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
     assert run("demo").code == 0

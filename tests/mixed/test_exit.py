@@ -69,6 +69,7 @@ def output(server: FakeServer, bridge: FakeServer, how: str) -> str:
     return done.stdout
 
 
+@pytest.mark.promise("W4")
 def test_health_is_asked_and_several_calls_are_made_one_by_one(
     well: None, server: FakeServer, bridge: FakeServer
 ) -> None:
@@ -76,6 +77,7 @@ def test_health_is_asked_and_several_calls_are_made_one_by_one(
     assert output(server, bridge, "address") == f"{healthy}3\n{healthy}{healthy}"
 
 
+@pytest.mark.promise("W4")
 def test_a_name_that_asyncio_cannot_look_up_any_more_is_an_error_of_ours(
     well: None, server: FakeServer, bridge: FakeServer
 ) -> None:

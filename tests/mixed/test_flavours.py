@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from typing import Any, Tuple
 
 import httpx
@@ -15,6 +17,8 @@ from support.replies import DONE, answer, chunked, delta
 from support.server import FakeServer
 
 NAMES = ("SekhaClient", "MemoryController", "BridgeClient", "MCPClient")
+BLOCKING_ONLY = ("__iter__", "__next__", "__enter__", "__exit__")
+ASYNC_ONLY = ("__aiter__", "__anext__", "__aenter__", "__aexit__")
 
 
 def pair(name: str, url: str) -> Tuple[Any, Any]:
@@ -35,27 +39,35 @@ async def test_the_wrong_with_names_the_other_flavour(name: str) -> None:
             pass
 
 
-async def test_the_wrong_loop_names_the_other_flavour(server: FakeServer, bridge: FakeServer) -> None:
+@pytest.mark.promise("W10")
+@pytest.mark.parametrize("name", NAMES)
+def test_a_client_is_a_context_manager_of_its_own_flavour_only(name: str) -> None:
+    blocking, awaited = pair(name, "http://127.0.0.1:9")
+    for one, is_async in ((blocking, False), (awaited, True)):
+        assert isinstance(one, AbstractAsyncContextManager) is hasattr(one, "__aenter__") is is_async
+        assert isinstance(one, AbstractContextManager) is hasattr(one, "__enter__") is not is_async
+
+
+@pytest.mark.promise("W10")
+async def test_what_is_iterated_has_no_special_method_of_the_other_flavour(
+    server: FakeServer, bridge: FakeServer
+) -> None:
+    """Frameworks decide by `isinstance`, and that looks only whether the name is there."""
     options: Any = {"controller_url": server.url, "bridge_url": bridge.url, "api_key": "k"}
     bridge.on("POST /v1/chat/completions", *[chunked(delta("Hi"), DONE)] * 2)
     with SekhaClient(**options) as client, client.bridge.stream_complete(MESSAGES) as stream:
         for one in (stream, stream.text_stream(), client.controller.iter_conversations()):
-            with pytest.raises(TypeError, match=f"`async for` there is Async{type(one).__name__}"):
-                async for _ in one:
-                    pass
-        with pytest.raises(TypeError, match="AsyncStream"):
-            async with stream:
-                pass
+            assert isinstance(one, Iterator)
+            assert not isinstance(one, (AsyncIterable, AbstractAsyncContextManager))
+            assert {"aclose", *ASYNC_ONLY}.isdisjoint(dir(one))
+            assert isinstance(one, AbstractContextManager) is (one is stream)
     async with AsyncSekhaClient(**options) as awaited:
         async with await awaited.bridge.stream_complete(MESSAGES) as other:
             for another in (other, other.text_stream(), awaited.controller.iter_conversations()):
-                name = type(another).__name__.replace("Async", "")
-                with pytest.raises(TypeError, match=f"`for` there is {name}"):
-                    for _ in another:
-                        pass
-            with pytest.raises(TypeError, match="there is Stream"):
-                with other:
-                    pass
+                assert isinstance(another, AsyncIterator)
+                assert not isinstance(another, (Iterable, AbstractContextManager))
+                assert {"close", *BLOCKING_ONLY}.isdisjoint(dir(another))
+                assert isinstance(another, AbstractAsyncContextManager) is (another is other)
 
 
 async def test_close_can_be_awaited_by_either_name(server: FakeServer) -> None:

@@ -32,7 +32,7 @@ QUERY, CREATE = "POST /api/v1/query", "POST /api/v1/conversations"
 
 
 @pytest.mark.slow
-@pytest.mark.promise("R5")
+@pytest.mark.promise("R5", "W8")
 @pytest.mark.parametrize("between", [False, True], ids=["before a line", "in a line"])
 @pytest.mark.parametrize("what", ["a connection", "a write slot"])
 @pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")  # what is interrupted before anybody has it is collected
@@ -77,6 +77,7 @@ def test_wherever_a_wait_is_interrupted_others_get_their_turn(what: str, between
         assert number > 100
 
 
+@pytest.mark.promise("W8")
 def test_a_lock_is_free_wherever_its_holder_was_interrupted() -> None:
     number, there_was_one = 0, True
     while there_was_one:
@@ -90,6 +91,7 @@ def test_a_lock_is_free_wherever_its_holder_was_interrupted() -> None:
     assert number > 2
 
 
+@pytest.mark.promise("W8")
 def test_a_lock_that_python_has_not_released_is_free_all_the_same() -> None:
     """As Python 3.9 may do it, between the end of the block and the release."""
     lock = InterruptibleLock()
@@ -103,6 +105,7 @@ def test_a_lock_that_python_has_not_released_is_free_all_the_same() -> None:
     assert is_free(lock._lock)
 
 
+@pytest.mark.promise("W8")
 def test_a_slot_whose_holder_is_gone_without_a_word_is_found_by_who_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(primitives, "_SWEEP_INTERVAL", 0.01)
     writes = Semaphore(1)
@@ -131,7 +134,7 @@ def run(*command: str) -> str:
     return done.stdout
 
 
-@pytest.mark.promise("R5")
+@pytest.mark.promise("R5", "W8")
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="this system has no interval timers")
 @pytest.mark.parametrize("count", [300, pytest.param(10_000, marks=pytest.mark.slow)])
 def test_signals_at_random_moments_take_nothing_away(count: int) -> None:
@@ -139,7 +142,7 @@ def test_signals_at_random_moments_take_nothing_away(count: int) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.promise("R5")
+@pytest.mark.promise("R5", "W8")
 @pytest.mark.skipif(importlib.util.find_spec("gevent") is None, reason="gevent is not installed")
 def test_greenlets_killed_at_random_moments_take_nothing_away() -> None:
     assert "held: []" in run("-m", "gevent.monkey", "PROGRAM", "gevent", "2000")

@@ -30,7 +30,7 @@ UNCONCERNED = [
 ]
 
 
-@pytest.mark.promise("R5", "R8")
+@pytest.mark.promise("R5", "R8", "W1")
 @pytest.mark.parametrize("variables", UNCONCERNED)
 async def test_after_a_burst_of_cancelled_calls_the_client_works(
     variables: Any, server: FakeServer, monkeypatch: pytest.MonkeyPatch
@@ -61,6 +61,7 @@ print("httpx" in sys.modules)
 """
 
 
+@pytest.mark.promise("W1")
 @pytest.mark.parametrize("variables", UNCONCERNED)
 def test_a_server_that_no_proxy_concerns_needs_no_httpx(variables: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in variables.items():
@@ -72,6 +73,7 @@ def test_a_server_that_no_proxy_concerns_needs_no_httpx(variables: Any, monkeypa
 # A model of the local Sekha
 
 
+@pytest.mark.promise("W1")
 async def test_a_model_is_reached_through_the_proxy_that_concerns_it(
     server: FakeServer, bridge: FakeServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -87,6 +89,7 @@ async def test_a_model_is_reached_through_the_proxy_that_concerns_it(
     assert bridge.only.target == "/v1/models"
 
 
+@pytest.mark.promise("W1")
 def test_a_proxy_for_a_model_that_cannot_be_used_is_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTP_PROXY", f"http://me:{REST_KEY}#@h:1")
     with pytest.raises(Exception, match="HTTP_PROXY: the proxy at h:1") as caught:
@@ -94,6 +97,7 @@ def test_a_proxy_for_a_model_that_cannot_be_used_is_a_line(monkeypatch: pytest.M
     assert REST_KEY not in str(caught.value)
 
 
+@pytest.mark.promise("W1")
 def test_a_blocking_client_of_this_machine_needs_no_exemption(
     sekha: LocalSekha, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -5,9 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import socket
-import subprocess
 import tempfile
-import time
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Callable, Dict, Iterator, List
@@ -20,6 +18,7 @@ from support import facts
 from support.canary import in_sight, texts_of
 from support.certificates import Certificates
 from support.facts import MESSAGES
+from support.programs import free_ports, program, running
 from support.replies import answer
 from support.server import FakeServer
 
@@ -64,27 +63,13 @@ socks pass {{ from: 127.0.0.1/32 to: 127.0.0.1/32 }}
 """
 
 
-def program(name: str) -> str:
-    """The path of a program; the test is skipped if it is not installed."""
-    found = shutil.which(name, path=os.pathsep.join((os.environ.get("PATH", ""), "/usr/sbin")))
-    if found is None:
-        pytest.skip(f"not installed: {name} (a package of the system)")
-    return found
-
-
-def listens(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
-
-
 @contextmanager
 def started(name: str, config: str, arguments: List[str], **files: str) -> Iterator[int]:
     """Run a proxy on a free port until the end of the block."""
     path = program(name)
     folder = Path(tempfile.mkdtemp())  # not in a folder of pytest: started by root, squid has a user of its own
     folder.chmod(0o777)
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    (port,) = free_ports(1)
     known: Dict[str, Any] = {
         "port": port,
         "folder": folder,
@@ -94,21 +79,10 @@ def started(name: str, config: str, arguments: List[str], **files: str) -> Itera
         written = folder / file.replace("_", ".")
         written.write_text(text.format(**known, user=TINY_USER, password=TINY_PASSWORD) if file == "config" else text)
         written.chmod(0o644)
-    process = subprocess.Popen(
-        [path, *(argument.format(**known) for argument in arguments)],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
     try:
-        limit = time.monotonic() + 20
-        while not listens(port):
-            assert process.poll() is None, f"{name} does not start"
-            assert time.monotonic() < limit, f"{name} does not listen"
-            time.sleep(0.02)
-        yield port
+        with running([path, *(argument.format(**known) for argument in arguments)], [port]):
+            yield port
     finally:
-        process.terminate()
-        process.wait(20)
         shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -177,6 +151,7 @@ async def call(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[..., 
     return call
 
 
+@pytest.mark.promise("W1")
 async def test_user_and_password_with_any_characters_reach_the_proxy(
     proxy: str, behind: FakeServer, call: Callable[..., Any]
 ) -> None:
@@ -186,6 +161,7 @@ async def test_user_and_password_with_any_characters_reach_the_proxy(
     await call(behind, proxy, write=True)
 
 
+@pytest.mark.promise("W1")
 @pytest.mark.parametrize("write", [False, True])
 async def test_a_wrong_password_is_sent_once_and_not_shown(
     write: bool, proxy: str, behind: FakeServer, call: Callable[..., Any]
@@ -200,6 +176,7 @@ async def test_a_wrong_password_is_sent_once_and_not_shown(
     assert behind.seen == []
 
 
+@pytest.mark.promise("W1")
 async def test_a_server_that_is_down_behind_the_proxy_is_our_error(
     proxy: str, behind: FakeServer, call: Callable[..., Any]
 ) -> None:
@@ -209,12 +186,14 @@ async def test_a_server_that_is_down_behind_the_proxy_is_our_error(
     assert through(proxy) in caught.value.message
 
 
+@pytest.mark.promise("W1")
 @pytest.mark.parametrize("scheme", ["socks5", "socks5h"])
 async def test_socks_reaches_the_server(scheme: str, dante: int, behind: FakeServer, call: Callable[..., Any]) -> None:
     behind.on(HEALTH, answer(facts.HEALTHY))
     assert (await call(behind, f"{scheme}://127.0.0.1:{dante}"))["status"] == "healthy"
 
 
+@pytest.mark.promise("W1")
 async def test_what_socks_refuses_is_final(dante: int, server: FakeServer, call: Callable[..., Any]) -> None:
     server.url = "http://192.0.2.1:9"
     for user in ("", "me:canary@"):  # the rules allow this machine alone; and nobody has a password here
@@ -224,6 +203,7 @@ async def test_what_socks_refuses_is_final(dante: int, server: FakeServer, call:
         assert not any(in_sight(text) for text in texts_of(caught.value))
 
 
+@pytest.mark.promise("W1")
 @pytest.mark.parametrize("reply", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b"\x05", b"", b"\x05\x00\x00", None])
 async def test_what_does_not_speak_socks_is_named_in_time(
     reply: Any, call: Callable[..., Any], server: FakeServer

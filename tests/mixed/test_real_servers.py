@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import socket
-import subprocess
-from pathlib import Path
 from typing import Any, Iterator
 
 import anyio
@@ -14,7 +9,7 @@ import pytest
 
 from sekha import AsyncSekhaClient, SekhaClient, SekhaValidationError
 from support.certificates import Certificates
-from support.server import eventually
+from support.programs import free_ports, program, running
 
 NGINX = """
 daemon off;
@@ -43,38 +38,17 @@ http {{
 """
 
 
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port
-
-
-def listens(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
-
-
 @pytest.fixture(scope="module", params=["on", "off"], ids=["lingers", "does not linger"])
 def nginx(request: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     """The addresses of an nginx that takes bodies up to 1 MB, and the CA of its certificate."""
-    found = shutil.which("nginx", path=os.pathsep.join((os.environ.get("PATH", ""), "/usr/sbin")))
-    if found is None:
-        pytest.skip("not installed: nginx (a package of the system)")
-    folder: Path = tmp_path_factory.mktemp("nginx")
+    path, folder = program("nginx"), tmp_path_factory.mktemp("nginx")
     certificates = Certificates(folder)
-    certificates._authority.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(
-        str(folder / "server.pem")
-    )
-    plain, tls = free_port(), free_port()
+    certificates.write_server("server.pem")
+    plain, tls = free_ports(2)
     config = folder / "nginx.conf"
     config.write_text(NGINX.format(folder=folder, plain=plain, tls=tls, lingering=request.param))
-    process = subprocess.Popen([found, "-c", str(config), "-e", str(folder / "log"), "-p", str(folder)])
-    try:
-        eventually(lambda: listens(plain) and listens(tls))
+    with running([path, "-c", str(config), "-e", str(folder / "log"), "-p", str(folder)], [plain, tls]):
         yield {"plain": f"http://127.0.0.1:{plain}", "tls": f"https://127.0.0.1:{tls}"}, certificates.ca
-    finally:
-        process.terminate()
-        process.wait(10)
 
 
 def check(error: SekhaValidationError) -> None:
@@ -83,7 +57,7 @@ def check(error: SekhaValidationError) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.promise("C7", "R1")
+@pytest.mark.promise("C7", "R1", "W2")
 @pytest.mark.parametrize("size", [1_100_000, 16_000_000])
 @pytest.mark.parametrize("deadline", [None, 20.0])
 @pytest.mark.parametrize("scheme", ["plain", "tls"])

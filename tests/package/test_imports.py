@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any, Iterator, List, Optional, get_type_hints
+from typing import Any, Iterator, List
 
 import pytest
 
@@ -196,18 +196,6 @@ except AttributeError as error:
 
 def test_names_that_are_loaded_late_are_like_the_others(tmp_path: Path) -> None:
     assert python(["-c", LATE], tmp_path) == ["module 'sekha' has no attribute 'nonsense'"]
-
-
-@pytest.mark.skipif(sys.version_info < (3, 10), reason="X | None cannot be evaluated before Python 3.10")
-@pytest.mark.parametrize("made", [sekha.SekhaClient, sekha.AsyncSekhaClient, sekha.SekhaConfig])
-def test_annotations_can_be_evaluated(made: Any) -> None:
-    assert get_type_hints(made.__init__)["api_key"] == Optional[str]
-
-
-@pytest.mark.skipif(sys.version_info < (3, 10), reason="X | None cannot be evaluated before Python 3.10")
-@pytest.mark.parametrize("name", [name for name in sekha.__all__ if isinstance(getattr(sekha, name), type)])
-def test_annotations_of_classes_can_be_evaluated_where_they_show_to_be(name: str) -> None:
-    assert isinstance(get_type_hints(getattr(sekha, name)), dict)
 
 
 LOOPLESS = """

@@ -60,7 +60,8 @@ def members(cls: Any) -> Dict[str, Any]:
     for base in reversed(cls.__mro__):
         if is_ours(base):
             found.update(vars(base))
-    return {name: value for name, value in found.items() if not name.startswith("_") or name == "__init__"}
+    public = {name: value for name, value in found.items() if not name.startswith("_") or name == "__init__"}
+    return {name: value for name, value in public.items() if not inspect.isclass(value)}  # services are looked at alone
 
 
 def names_of(cls: Any) -> Set[str]:

@@ -54,6 +54,12 @@ class Certificates:
         path.write_bytes(key.private_bytes(*form))
         return str(path)
 
+    def write_server(self, file: str, name: str = "127.0.0.1") -> str:
+        """Path of a file with the certificate and the key of a server of that name, as programs read them."""
+        path = str(self.folder / file)
+        self._authority.issue_cert(name).private_key_and_cert_chain_pem.write_to_path(path)
+        return path
+
     def server(
         self, name: str = "127.0.0.1", *, asks_for_client: bool = False, protocols: Sequence[str] = ()
     ) -> ssl.SSLContext:

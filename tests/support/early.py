@@ -6,6 +6,7 @@ import contextlib
 import socket
 import ssl
 import threading
+import time
 from typing import Iterator, List, Optional
 
 from sekha.testing._ports import bind_socket
@@ -16,7 +17,7 @@ class EarlyServer:
     Reads the head of one request of each connection, says some bytes, and goes no further until it is told to.
 
     Args:
-        said: The bytes.
+        said: The bytes, in pieces that go out one after another.
         closes: Whether it closes each connection then, with what was not read.
         tls: Speaks TLS with this.
         buffer: Bytes that the system keeps of what is not read, about; None for any number.
@@ -28,7 +29,7 @@ class EarlyServer:
     """
 
     def __init__(
-        self, said: bytes, *, closes: bool, tls: Optional[ssl.SSLContext] = None, buffer: Optional[int] = None
+        self, *said: bytes, closes: bool, tls: Optional[ssl.SSLContext] = None, buffer: Optional[int] = None
     ) -> None:
         self._said, self._closes, self._tls = said, closes, tls
         self._go_on = threading.Event()
@@ -82,7 +83,10 @@ class EarlyServer:
                 if not piece:
                     return
                 received += piece
-            connection.sendall(self._said)
+            for number, text in enumerate(self._said):
+                if number:
+                    time.sleep(0.02)  # so that the client sends in between
+                connection.sendall(text)
             if not self._closes:
                 self._go_on.wait(30)
                 with contextlib.suppress(ConnectionError):
@@ -94,10 +98,10 @@ class EarlyServer:
 
 @contextlib.contextmanager
 def early_server(
-    said: bytes, *, closes: bool, tls: Optional[ssl.SSLContext] = None, buffer: Optional[int] = None
+    *said: bytes, closes: bool, tls: Optional[ssl.SSLContext] = None, buffer: Optional[int] = None
 ) -> Iterator[EarlyServer]:
     """Such a server for a block."""
-    server = EarlyServer(said, closes=closes, tls=tls, buffer=buffer)
+    server = EarlyServer(*said, closes=closes, tls=tls, buffer=buffer)
     try:
         yield server
     finally:

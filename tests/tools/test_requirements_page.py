@@ -25,6 +25,7 @@ PAGE = """# Page
 |---|---|---|
 | C1 | One. | `gone`: `test_gone` |
 | R2 | Two, with `code`. |  |
+| W9 | Nine. |  |
 | other | row | stays |
 
 <!-- repeat -->
@@ -44,12 +45,14 @@ TESTS = {
     "_sync/test_one.py": TWICE.replace("async ", ""),
     "unit/test_two.py": "@pytest.mark.promise('C1')\nclass TestIt:\n    def test_in_a_class(self): pass\n\n"
     "def test_other(): pass\n",
+    "unit/test_three.py": "@pytest.mark.promise('W9')\ndef test_networks(): pass\n",
     "unit/helper.py": "@pytest.mark.promise('C1')\ndef test_is_in_no_file_of_tests(): pass\n",
 }
 SHOWN = (
     "| C1 | One. | `tests/_async/test_one.py`: `test_it_works`, `test_keys_work`"
     "<br>`tests/unit/test_two.py`: `test_in_a_class` |\n"
     "| R2 | Two, with `code`. | `tests/_async/test_one.py`: `test_keys_work` |\n"
+    "| W9 | Nine. | `tests/unit/test_three.py`: `test_networks` |\n"
 )
 
 

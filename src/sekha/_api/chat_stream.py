@@ -9,7 +9,7 @@ from typing import Any, Final, Literal, cast
 
 from pydantic_core import ValidationError, from_json
 
-from sekha._api.compat.bridge import add_usage, completion_to_chunks, find_failure, normalize_chunk
+from sekha._api.compat.bridge import FAILURES, add_usage, completion_to_chunks, find_failure, normalize_chunk
 from sekha._api.error_response import describe_body, error_in_success, has_error, truncate
 from sekha._api.schemas import validator_for
 from sekha._api.validation import error_path, format_path
@@ -29,8 +29,6 @@ _CHUNK_KEYS: Final = frozenset({*_COMMON_KEYS, "object", "choices", "usage", "er
 """Keys of chunks; an event that has others, and no choices and no usage, is not understood."""
 _KEEP_ALIVES: Final = frozenset({"ping", "keepalive", "keep-alive", "keep_alive", "heartbeat"})
 """Names of events that only keep a connection open."""
-_FAILURES: Final = ("error", "exception", "failed", "failure", "fatal")
-"""Words in the name of an event that make it an error."""
 _FIELDS: Final = (b":", b"data", b"event", b"id", b"retry")
 """How a line of server-sent events may begin."""
 _MAX_SHOWN: Final = 200
@@ -218,7 +216,7 @@ class ChatStreamDecoder:
             name = event.name.strip().lower()
             if name in _KEEP_ALIVES:
                 return None
-            if any(word in name for word in _FAILURES):
+            if any(word in name for word in FAILURES):
                 raise self._server_error(event.data)
         try:
             chunk: ChatCompletionChunk = self._validator.validate_json(event.data, strict=True)

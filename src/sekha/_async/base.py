@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import TracebackType
-from typing import Optional
+from typing import Optional, Union
 
 from typing_extensions import Self, Unpack
 
@@ -12,6 +12,7 @@ from sekha._api.compat.capabilities import Capabilities
 from sekha._api.model import Service
 from sekha._concurrency.clock import Clock
 from sekha._concurrency.misuse import AsyncMisuseGuard
+from sekha._concurrency.process_bound import ProcessBound
 from sekha._http.models import AsyncHTTPClient
 from sekha._transport.options import bridge_keys, controller_keys, key_overrides
 from sekha._utils.redaction import Secret, redact_traceback
@@ -35,7 +36,7 @@ class AsyncClientOptions(ClientSettings, total=False):
     http_client: Optional[AsyncHTTPClient]
 
 
-class AsyncServiceClient(AsyncMisuseGuard):
+class AsyncServiceClient(AsyncMisuseGuard, ProcessBound):
     """Base of the clients of one service."""
 
     _transport: AsyncTransport
@@ -50,12 +51,12 @@ class AsyncServiceClient(AsyncMisuseGuard):
     @redact_traceback
     def __init__(
         self,
-        config: ClientConfig | None = None,
+        config: Optional[ClientConfig] = None,
         *,
-        base_url: str | None = None,
-        api_key: str | None = None,
-        timeout: float | NotGiven | None = NOT_GIVEN,
-        max_retries: int | NotGiven = NOT_GIVEN,
+        base_url: Optional[str] = None,
+        api_key: Optional[str] = None,
+        timeout: Union[float, NotGiven, None] = NOT_GIVEN,
+        max_retries: Union[int, NotGiven] = NOT_GIVEN,
         **options: Unpack[AsyncConnectionOptions],
     ) -> None:
         self._open(
@@ -88,11 +89,11 @@ class AsyncServiceClient(AsyncMisuseGuard):
     def with_options(
         self,
         *,
-        timeout: float | NotGiven | None = NOT_GIVEN,
-        max_retries: int | NotGiven = NOT_GIVEN,
-        deadline: float | NotGiven | None = NOT_GIVEN,
-        api_key: str | None = None,
-        headers: Mapping[str, str] | None = None,
+        timeout: Union[float, NotGiven, None] = NOT_GIVEN,
+        max_retries: Union[int, NotGiven] = NOT_GIVEN,
+        deadline: Union[float, NotGiven, None] = NOT_GIVEN,
+        api_key: Optional[str] = None,
+        headers: Optional[Mapping[str, str]] = None,
     ) -> Self:
         """A view of this client with other options; closing it closes nothing.
 
@@ -125,7 +126,10 @@ class AsyncServiceClient(AsyncMisuseGuard):
         return key_overrides(api_key=api_key)
 
     async def aclose(self) -> None:
-        """Close the connections, if they are this client's own; calling it again does nothing."""
+        """Close the connections, if they are this client's own; calling it again does nothing.
+
+        Calls that are under way fail, as with `AsyncSekhaClient.aclose`.
+        """
         if self._owns_connections:
             await self._transport.aclose()
 
@@ -134,8 +138,8 @@ class AsyncServiceClient(AsyncMisuseGuard):
 
     async def __aexit__(
         self,
-        exc_type: type[BaseException] | None = None,
-        exc: BaseException | None = None,
-        traceback: TracebackType | None = None,
+        exc_type: Optional[type[BaseException]] = None,
+        exc: Optional[BaseException] = None,
+        traceback: Optional[TracebackType] = None,
     ) -> None:
         await self.aclose()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, cast
+from typing import Any, Optional, Union, cast
 
 from sekha._api import endpoints
 from sekha._api.arguments import (
@@ -75,9 +75,9 @@ class AsyncBridgeClient(AsyncServiceClient):
         self,
         messages: Sequence[Mapping[str, object]],
         *,
-        model: str | None = None,
-        temperature: float | None = None,
-        max_tokens: int | None = None,
+        model: Optional[str] = None,
+        temperature: Optional[float] = None,
+        max_tokens: Optional[int] = None,
     ) -> ChatCompletion:
         """A model's answer to messages.
 
@@ -115,9 +115,9 @@ class AsyncBridgeClient(AsyncServiceClient):
         self,
         messages: Sequence[Mapping[str, object]],
         *,
-        model: str | None = None,
-        temperature: float | None = None,
-        max_tokens: int | None = None,
+        model: Optional[str] = None,
+        temperature: Optional[float] = None,
+        max_tokens: Optional[int] = None,
     ) -> AsyncStream:
         """A model's answer to messages, piece by piece as it comes.
 
@@ -151,10 +151,10 @@ class AsyncBridgeClient(AsyncServiceClient):
 
     async def embed(
         self,
-        input: str | Sequence[str] | None = None,
+        input: Union[str, Sequence[str], None] = None,
         *,
-        text: str | Sequence[str] | None = None,
-        model: str | None = None,
+        text: Union[str, Sequence[str], None] = None,
+        model: Optional[str] = None,
     ) -> Embedding:
         """Vectors of texts.
 
@@ -255,10 +255,10 @@ class AsyncBridgeClient(AsyncServiceClient):
         self,
         task: str,
         *,
-        preferred_model: str | None = None,
-        require_vision: bool | None = None,
-        max_cost: float | None = None,
-        context_size: int | None = None,
+        preferred_model: Optional[str] = None,
+        require_vision: Optional[bool] = None,
+        max_cost: Optional[float] = None,
+        context_size: Optional[int] = None,
     ) -> RouteDecision:
         """Which model the bridge would use for a task.
 
@@ -313,7 +313,7 @@ class AsyncBridgeClient(AsyncServiceClient):
         return await self._transport.send(endpoints.PROVIDER_HEALTH.request())
 
     async def summarize(
-        self, messages: Sequence[str], *, level: str = SummaryLevel.DAILY, model: str | None = None
+        self, messages: Sequence[str], *, level: str = SummaryLevel.DAILY, model: Optional[str] = None
     ) -> BridgeSummary:
         """A summary of texts.
 
@@ -340,7 +340,7 @@ class AsyncBridgeClient(AsyncServiceClient):
         request = validate(BridgeSummarizeRequest, drop_unset(messages=messages, level=level, model=model))
         return await self._transport.send(endpoints.BRIDGE_SUMMARIZE.request(request))
 
-    async def extract(self, text: str, *, model: str | None = None) -> Extraction:
+    async def extract(self, text: str, *, model: Optional[str] = None) -> Extraction:
         """Names and things in a text, by kind.
 
         ``POST /api/v1/extract``. Where the model's answer cannot be read, the bridge 0.2 says that there is nothing.
@@ -365,7 +365,7 @@ class AsyncBridgeClient(AsyncServiceClient):
         request = validate(ExtractRequest, drop_unset(text=text, model=model))
         return await self._transport.send(endpoints.EXTRACT.request(request))
 
-    async def score(self, conversation: str, *, model: str | None = None) -> ImportanceScore:
+    async def score(self, conversation: str, *, model: Optional[str] = None) -> ImportanceScore:
         """How important a conversation is.
 
         ``POST /api/v1/score``.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, cast
+from typing import Any, Optional, Union, cast
 from uuid import UUID
 
 from sekha._api import endpoints
@@ -82,14 +82,14 @@ class AsyncMCPClient(AsyncServiceClient):
 
     async def memory_stats(
         self,
-        request: Mapping[str, object] | None = None,
+        request: Optional[Mapping[str, object]] = None,
         *,
-        folder: str | None = None,
-        label: str | None = None,
-        labels: Sequence[str] | None = None,
-        start_date: str | None = None,
-        end_date: str | None = None,
-        count_messages: bool | None = None,
+        folder: Optional[str] = None,
+        label: Optional[str] = None,
+        labels: Optional[Sequence[str]] = None,
+        start_date: Optional[str] = None,
+        end_date: Optional[str] = None,
+        count_messages: Optional[bool] = None,
     ) -> MemoryStats:
         """Numbers about the memory, or about a part of it.
 
@@ -139,18 +139,18 @@ class AsyncMCPClient(AsyncServiceClient):
 
     async def memory_search(
         self,
-        request: Mapping[str, object] | None = None,
+        request: Optional[Mapping[str, object]] = None,
         *,
-        query: str | None = None,
-        limit: int | None = None,
-        offset: int | None = None,
-        filters: Mapping[str, object] | None = None,
-        label: str | None = None,
-        labels: Sequence[str] | None = None,
-        folder: str | None = None,
-        min_importance: float | None = None,
-        start_date: str | None = None,
-        end_date: str | None = None,
+        query: Optional[str] = None,
+        limit: Optional[int] = None,
+        offset: Optional[int] = None,
+        filters: Optional[Mapping[str, object]] = None,
+        label: Optional[str] = None,
+        labels: Optional[Sequence[str]] = None,
+        folder: Optional[str] = None,
+        min_importance: Optional[float] = None,
+        start_date: Optional[str] = None,
+        end_date: Optional[str] = None,
     ) -> MemorySearchResponse:
         """Search the messages by meaning, as `AsyncMemoryController.query` does.
 
@@ -216,12 +216,12 @@ class AsyncMCPClient(AsyncServiceClient):
 
     async def memory_store(
         self,
-        request: Mapping[str, object] | None = None,
+        request: Optional[Mapping[str, object]] = None,
         *,
-        label: str | None = None,
-        folder: str | None = None,
-        importance_score: int | None = None,
-        messages: Sequence[Mapping[str, object]] | None = None,
+        label: Optional[str] = None,
+        folder: Optional[str] = None,
+        importance_score: Optional[int] = None,
+        messages: Optional[Sequence[Mapping[str, object]]] = None,
         drop_images: bool = False,
     ) -> MemoryStored:
         """Store a conversation; `AsyncMemoryController.create_conversation` says more about what was stored.
@@ -260,12 +260,12 @@ class AsyncMCPClient(AsyncServiceClient):
 
     async def memory_update(
         self,
-        conversation_id: str | UUID,
+        conversation_id: Union[str, UUID],
         *,
-        label: str | None = None,
-        folder: str | None = None,
-        status: str | None = None,
-        importance_score: int | None = None,
+        label: Optional[str] = None,
+        folder: Optional[str] = None,
+        status: Optional[str] = None,
+        importance_score: Optional[int] = None,
     ) -> MemoryUpdated:
         """Change a conversation.
 
@@ -348,7 +348,7 @@ class AsyncMCPClient(AsyncServiceClient):
         current = await transport.send(endpoints.MEMORY_GET_CONTEXT.request({"conversation_id": id}))
         return [name for name in uncertain if cast("dict[str, Any]", current)[name] != arguments[name]]
 
-    async def memory_get_context(self, conversation_id: str | UUID) -> MemoryContext:
+    async def memory_get_context(self, conversation_id: Union[str, UUID]) -> MemoryContext:
         """What the memory knows about a conversation, without its messages.
 
         ``POST /mcp/tools/memory_get_context``. The controller 0.1 counts bytes where it says ``word_count``.
@@ -400,7 +400,7 @@ class AsyncMCPClient(AsyncServiceClient):
         return await self._transport.send(endpoints.MEMORY_PRUNE.request(request))
 
     async def memory_export(
-        self, conversation_id: str | UUID, *, format: str = "json", include_metadata: bool = True
+        self, conversation_id: Union[str, UUID], *, format: str = "json", include_metadata: bool = True
     ) -> MemoryExport:
         """A conversation with all its messages.
 

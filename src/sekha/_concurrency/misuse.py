@@ -2,12 +2,48 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Awaitable
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, NoReturn
+
+
+class MisuseError(TypeError, AttributeError):
+    """A `with` of the other type; `hasattr` takes it for a missing attribute."""
+
+
+class WrongWith:
+    """The one special method that Python looks up first in a `with` of the other type; looking it up raises.
+
+    The second method is missing, so that neither `isinstance` nor a type checker takes the object for a context manager
+    of the other type. Frameworks decide by that.
+
+    Args:
+        keyword: How the class is used.
+        other_keyword: How it was used.
+    """
+
+    def __init__(self, keyword: str, other_keyword: str) -> None:
+        self._keyword = keyword
+        self._other_keyword = other_keyword
+
+    def __get__(self, instance: object, owner: type) -> NoReturn:
+        # The class may be a subclass of the user's.
+        name = next(cls for cls in owner.__mro__ if cls.__module__.partition(".")[0] == "sekha").__name__
+        other = name[len("Async") :] if name.startswith("Async") else f"Async{name}"
+        raise MisuseError(
+            f"{name} is used with `{self._keyword}`; for `{self._other_keyword}` there is {other},"
+            " the same in the other flavour"
+        )
 
 
 class AsyncMisuseGuard:
-    """Base of the async classes: ``with`` raises a `TypeError` that names the class to use instead."""
+    """Base of the async clients: ``with`` raises a `TypeError` that names the class to use instead."""
+
+    if not TYPE_CHECKING:
+        if sys.version_info >= (3, 14):
+            __exit__ = WrongWith("async with", "with")
+        else:
+            __enter__ = WrongWith("async with", "with")
 
     async def aclose(self) -> None:
         """Close; see the subclass."""
@@ -17,43 +53,12 @@ class AsyncMisuseGuard:
         """The same as `aclose`: ``await client.close()``."""
         return self.aclose()
 
-    def __enter__(self) -> NoReturn:
-        """Raise a `TypeError` that names the blocking class."""
-        raise _type_error(self, "async with", "with")
-
-    def __exit__(self, *_: object) -> None:
-        """Never reached: Python looks it up before it calls ``__enter__``."""
-
 
 class MisuseGuard:
-    """Base of the blocking classes: ``async with`` raises a `TypeError` that names the class to use instead."""
+    """Base of the blocking clients: ``async with`` raises a `TypeError` that names the class to use instead."""
 
-    async def __aenter__(self) -> NoReturn:
-        """Raise a `TypeError` that names the async class."""
-        raise _type_error(self, "with", "async with")
-
-    async def __aexit__(self, *_: object) -> None:
-        """Never reached: Python looks it up before it calls ``__aenter__``."""
-
-
-class AsyncIterationGuard(AsyncMisuseGuard):
-    """The same for what is iterated."""
-
-    def __iter__(self) -> NoReturn:
-        raise _type_error(self, "async for", "for")
-
-
-class IterationGuard(MisuseGuard):
-    """The same for what is iterated."""
-
-    def __aiter__(self) -> Any:
-        raise _type_error(self, "for", "async for")
-
-
-def _type_error(misused: object, keyword: str, other_keyword: str) -> TypeError:
-    # The class may be a subclass of the user's.
-    name = next(cls for cls in type(misused).__mro__ if cls.__module__.partition(".")[0] == "sekha").__name__
-    other = name[len("Async") :] if name.startswith("Async") else f"Async{name}"
-    return TypeError(
-        f"{name} is used with `{keyword}`; for `{other_keyword}` there is {other}, the same in the other flavour"
-    )
+    if not TYPE_CHECKING:
+        if sys.version_info >= (3, 14):
+            __aexit__ = WrongWith("with", "async with")
+        else:
+            __aenter__ = WrongWith("with", "async with")

@@ -103,7 +103,7 @@ class Slots(Generic[T]):
     def free_lost(self) -> None:
         """Free slots whose callers have lost their tickets: the last resort."""
         for tickets in (self._tickets, self.at_once):
-            for number in self._first(tickets):
+            for number in _first(tickets, self.limit if tickets is self._tickets else None):
                 ticket = tickets.get(number)
                 if ticket is not None and ticket() is None:
                     self.lost += 1
@@ -130,17 +130,18 @@ class Slots(Generic[T]):
 
     def _admit(self) -> None:
         """Wake the callers that have come up."""
-        for number in self._waiting.keys() & self._first(self._tickets):
+        first = _first(self._tickets, max(0, self.limit - len(self.at_once)))
+        for number in filter(self._waiting.__contains__, first):
             ticket = self._waiting.get(number)
             if ticket is not None and ticket.wakeup is not None:
                 ticket.is_admitted = True
                 ticket.wakeup.set()
                 self._waiting.pop(number, None)
 
-    def _first(self, tickets: dict[int, ref[T]]) -> set[int]:
-        """Return the numbers that have a slot."""
-        size = max(0, self.limit - len(self.at_once)) if tickets is self._tickets else None
-        try:
-            return set(islice(tickets, size))
-        except RuntimeError:  # another thread came or left meanwhile, which only Python without a GIL lets happen
-            return set(list(tickets)[:size])
+
+def _first(tickets: dict[int, ref[T]], size: int | None) -> set[int]:
+    """Return the numbers of the first tickets; of all if there is no size."""
+    try:
+        return set(islice(tickets, size))
+    except RuntimeError:  # another thread came or left meanwhile, which only Python without a GIL lets happen
+        return set(list(tickets)[:size])

@@ -8,12 +8,12 @@ import socket
 import sys
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 import anyio
 from anyio import lowlevel
 
+from sekha._concurrency.clock import monotonic
 from sekha._concurrency.primitives import async_move_on_after, running_loop
 
 if TYPE_CHECKING:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from ipaddress import IPv6Address
 from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote
 
@@ -11,6 +12,9 @@ if TYPE_CHECKING:  # importing sekha loads this module, and waiting for sockets 
 
 ADDRESS_MEMORY: Final = 600.0
 """Seconds for which the address that worked is tried first: the first one may work again by then."""
+
+_MAX_LABEL = 63
+_MAX_NAME = 253
 
 
 def encode_host(host: str) -> str:
@@ -24,6 +28,38 @@ def encode_host(host: str) -> str:
     import idna  # its tables are large, and most hosts are ASCII
 
     return idna.encode(host, uts46=True).decode("ascii")
+
+
+def host_problem(authority: str) -> str:
+    """Return why no machine can have the host of an address, in words; empty if one may have it.
+
+    Only what the system refuses without asking anybody is a problem: a file of hosts or a name server may know any
+    other name, such as ``my_service`` or ``-x-``.
+
+    Args:
+        authority: Host and perhaps port, in ASCII.
+    """
+    host, port = authority.partition(":")[::2]
+    if "[" in authority or "]" in authority:
+        host, bracket, port = authority[1:].partition("]")
+        if not authority.startswith("[") or not bracket or port[:1] not in ("", ":") or not _is_ipv6(host):
+            return "in brackets, it needs an IPv6 address"
+    name = lookup_host(host).removesuffix(".")  # the resolver of Python takes a zone for a part of the name
+    labels = name.split(".")
+    if "" in labels:
+        return "a part of the name of its host is empty"
+    if max(map(len, labels)) > _MAX_LABEL:
+        return f"a part of the name of its host has more than {_MAX_LABEL} characters"
+    return f"the name of its host has more than {_MAX_NAME} characters" if len(name) > _MAX_NAME else ""
+
+
+def _is_ipv6(host: str) -> bool:
+    address, mark, zone = lookup_host(host).partition("%")
+    try:
+        IPv6Address(address)
+    except ValueError:
+        return False
+    return not mark or (bool(zone) and zone.isascii() and zone.isprintable() and " " not in zone)
 
 
 def lookup_host(host: str) -> str:

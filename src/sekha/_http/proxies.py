@@ -16,6 +16,7 @@ from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import Any, Final, NamedTuple, NoReturn, Union
 from urllib.parse import unquote
 
+from sekha._http.addresses import encode_host
 from sekha._http.models import HTTPSettings, Origin, origin
 from sekha._utils.redaction import redact_traceback
 from sekha.errors import SekhaConfigError
@@ -187,7 +188,7 @@ def _split_port(text: str) -> tuple[str, str]:
 def _ascii(name: str) -> str:
     """Return a name as DNS has it; empty if it cannot be one."""
     try:
-        return name if name.isascii() else name.encode("idna").decode("ascii")
+        return encode_host(name)
     except UnicodeError:
         return ""
 

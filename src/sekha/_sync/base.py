@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import TracebackType
-from typing import Optional
+from typing import Optional, Union
 
 from typing_extensions import Self, Unpack
 
@@ -14,6 +14,7 @@ from sekha._api.compat.capabilities import Capabilities
 from sekha._api.model import Service
 from sekha._concurrency.clock import Clock
 from sekha._concurrency.misuse import MisuseGuard
+from sekha._concurrency.process_bound import ProcessBound
 from sekha._http.models import HTTPClient
 from sekha._transport.options import bridge_keys, controller_keys, key_overrides
 from sekha._utils.redaction import Secret, redact_traceback
@@ -37,7 +38,7 @@ class ClientOptions(ClientSettings, total=False):
     http_client: Optional[HTTPClient]
 
 
-class ServiceClient(MisuseGuard):
+class ServiceClient(MisuseGuard, ProcessBound):
     """Base of the clients of one service."""
 
     _transport: Transport
@@ -52,12 +53,12 @@ class ServiceClient(MisuseGuard):
     @redact_traceback
     def __init__(
         self,
-        config: ClientConfig | None = None,
+        config: Optional[ClientConfig] = None,
         *,
-        base_url: str | None = None,
-        api_key: str | None = None,
-        timeout: float | NotGiven | None = NOT_GIVEN,
-        max_retries: int | NotGiven = NOT_GIVEN,
+        base_url: Optional[str] = None,
+        api_key: Optional[str] = None,
+        timeout: Union[float, NotGiven, None] = NOT_GIVEN,
+        max_retries: Union[int, NotGiven] = NOT_GIVEN,
         **options: Unpack[ConnectionOptions],
     ) -> None:
         self._open(
@@ -90,11 +91,11 @@ class ServiceClient(MisuseGuard):
     def with_options(
         self,
         *,
-        timeout: float | NotGiven | None = NOT_GIVEN,
-        max_retries: int | NotGiven = NOT_GIVEN,
-        deadline: float | NotGiven | None = NOT_GIVEN,
-        api_key: str | None = None,
-        headers: Mapping[str, str] | None = None,
+        timeout: Union[float, NotGiven, None] = NOT_GIVEN,
+        max_retries: Union[int, NotGiven] = NOT_GIVEN,
+        deadline: Union[float, NotGiven, None] = NOT_GIVEN,
+        api_key: Optional[str] = None,
+        headers: Optional[Mapping[str, str]] = None,
     ) -> Self:
         """A view of this client with other options; closing it closes nothing.
 
@@ -127,7 +128,10 @@ class ServiceClient(MisuseGuard):
         return key_overrides(api_key=api_key)
 
     def close(self) -> None:
-        """Close the connections, if they are this client's own; calling it again does nothing."""
+        """Close the connections, if they are this client's own; calling it again does nothing.
+
+        Calls that are under way fail, as with `SekhaClient.close`.
+        """
         if self._owns_connections:
             self._transport.close()
 
@@ -136,8 +140,8 @@ class ServiceClient(MisuseGuard):
 
     def __exit__(
         self,
-        exc_type: type[BaseException] | None = None,
-        exc: BaseException | None = None,
-        traceback: TracebackType | None = None,
+        exc_type: Optional[type[BaseException]] = None,
+        exc: Optional[BaseException] = None,
+        traceback: Optional[TracebackType] = None,
     ) -> None:
         self.close()

@@ -6,14 +6,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from copy import copy
 from ssl import SSLContext
 from types import TracebackType
+from typing import TYPE_CHECKING, Optional, Union
 
 from typing_extensions import Self, Unpack
 
 from sekha._api.compat.capabilities import Capabilities
 from sekha._concurrency.clock import Clock
+from sekha._concurrency.process_bound import make_view
 from sekha._http.models import HTTPClient
 from sekha._transport.options import bridge_keys, controller_keys, key_overrides
 from sekha._utils.public import exported_from_sekha
@@ -85,34 +86,37 @@ class SekhaClient(Workflows):
         ```
     """
 
+    if not TYPE_CHECKING:  # `create_autospec` takes a class for the spec of what its instances have under this name
+        controller, bridge, mcp = MemoryController, BridgeClient, MCPClient
+
     @redact_traceback
     def __init__(
         self,
-        config: SekhaConfig | None = None,
+        config: Optional[SekhaConfig] = None,
         *,
-        controller_url: str | None = None,
-        api_key: str | None = None,
-        bridge_url: str | None = None,
-        bridge_api_key: str | None = None,
-        mcp_api_key: str | None = None,
-        timeout: float | NotGiven | None = NOT_GIVEN,
-        max_retries: int | NotGiven = NOT_GIVEN,
-        deadline: float | NotGiven | None = NOT_GIVEN,
-        rate_limit_requests: int | NotGiven = NOT_GIVEN,
-        rate_limit_window: float | NotGiven = NOT_GIVEN,
-        max_connections: int | NotGiven = NOT_GIVEN,
-        max_concurrent_writes: int | NotGiven = NOT_GIVEN,
-        max_response_bytes: int | NotGiven = NOT_GIVEN,
-        verify: bool | StrPath | SSLContext | NotGiven = NOT_GIVEN,
-        cert: StrPath | Sequence[StrPath] | NotGiven | None = NOT_GIVEN,
-        proxy: str | None = None,
-        trust_env: bool | NotGiven = NOT_GIVEN,
-        headers: Mapping[str, str] | None = None,
-        http_client: HTTPClient | None = None,
-        on_request: Callable[[RequestEvent], object] | None = None,
-        on_response: Callable[[ResponseEvent], object] | None = None,
-        on_retry: Callable[[RetryEvent], object] | None = None,
-        tracing: bool | NotGiven = NOT_GIVEN,
+        controller_url: Optional[str] = None,
+        api_key: Optional[str] = None,
+        bridge_url: Optional[str] = None,
+        bridge_api_key: Optional[str] = None,
+        mcp_api_key: Optional[str] = None,
+        timeout: Union[float, NotGiven, None] = NOT_GIVEN,
+        max_retries: Union[int, NotGiven] = NOT_GIVEN,
+        deadline: Union[float, NotGiven, None] = NOT_GIVEN,
+        rate_limit_requests: Union[int, NotGiven] = NOT_GIVEN,
+        rate_limit_window: Union[float, NotGiven] = NOT_GIVEN,
+        max_connections: Union[int, NotGiven] = NOT_GIVEN,
+        max_concurrent_writes: Union[int, NotGiven] = NOT_GIVEN,
+        max_response_bytes: Union[int, NotGiven] = NOT_GIVEN,
+        verify: Union[bool, StrPath, SSLContext, NotGiven] = NOT_GIVEN,
+        cert: Union[StrPath, Sequence[StrPath], NotGiven, None] = NOT_GIVEN,
+        proxy: Optional[str] = None,
+        trust_env: Union[bool, NotGiven] = NOT_GIVEN,
+        headers: Optional[Mapping[str, str]] = None,
+        http_client: Optional[HTTPClient] = None,
+        on_request: Optional[Callable[[RequestEvent], object]] = None,
+        on_response: Optional[Callable[[ResponseEvent], object]] = None,
+        on_retry: Optional[Callable[[RetryEvent], object]] = None,
+        tracing: Union[bool, NotGiven] = NOT_GIVEN,
     ) -> None:
         arguments = {name: value for name, value in locals().items() if name not in ("self", "config", "__class__")}
         settings = resolve_config(config, arguments)
@@ -141,13 +145,13 @@ class SekhaClient(Workflows):
     def with_options(
         self,
         *,
-        timeout: float | NotGiven | None = NOT_GIVEN,
-        max_retries: int | NotGiven = NOT_GIVEN,
-        deadline: float | NotGiven | None = NOT_GIVEN,
-        api_key: str | None = None,
-        mcp_api_key: str | None = None,
-        bridge_api_key: str | None = None,
-        headers: Mapping[str, str] | None = None,
+        timeout: Union[float, NotGiven, None] = NOT_GIVEN,
+        max_retries: Union[int, NotGiven] = NOT_GIVEN,
+        deadline: Union[float, NotGiven, None] = NOT_GIVEN,
+        api_key: Optional[str] = None,
+        mcp_api_key: Optional[str] = None,
+        bridge_api_key: Optional[str] = None,
+        headers: Optional[Mapping[str, str]] = None,
     ) -> Self:
         """A view of this client with other options; it shares connections, limiter and write cap.
 
@@ -179,7 +183,7 @@ class SekhaClient(Workflows):
         return self._from_transports(controller.with_keys(keys), bridge.with_keys(keys))
 
     def _from_transports(self, controller: Transport, bridge: Transport) -> Self:
-        view = copy(self)
+        view = make_view(self)
         view._controller_transport, view._bridge_transport, view._owns_connections = controller, bridge, False
         view._make_services()
         return view
@@ -194,7 +198,12 @@ class SekhaClient(Workflows):
         )
 
     def close(self) -> None:
-        """Close all connections; calling it again does nothing. A client of yours (``http_client``) stays open."""
+        """Close all connections; calling it again does nothing. A client of yours (``http_client``) stays open.
+
+        Calls that are under way fail: with a `SekhaConnectionError` if they have sent a request that must not be
+        repeated, else with a `SekhaClosedError`. They do so at once, or when what they wait for is over: the rate
+        limit, the time until the next attempt, the lookup of a host. Through a proxy, some end by their ``timeout``.
+        """
         if self._owns_connections:
             with ExitStack() as stack:  # each is closed, whatever becomes of the other
                 stack.callback(self._bridge_transport.close)
@@ -205,9 +214,9 @@ class SekhaClient(Workflows):
 
     def __exit__(
         self,
-        exc_type: type[BaseException] | None = None,
-        exc: BaseException | None = None,
-        traceback: TracebackType | None = None,
+        exc_type: Optional[type[BaseException]] = None,
+        exc: Optional[BaseException] = None,
+        traceback: Optional[TracebackType] = None,
     ) -> None:
         self.close()
 
@@ -215,7 +224,7 @@ class SekhaClient(Workflows):
 @exported_from_sekha
 @redact_traceback
 def create_sekha_client(
-    config: SekhaConfig | None = None, **options: Unpack[ClientOptions]
+    config: Optional[SekhaConfig] = None, **options: Unpack[ClientOptions]
 ) -> SekhaClient:
     """The same as `SekhaClient`, as a function.
 

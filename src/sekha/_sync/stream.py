@@ -4,18 +4,20 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import warnings
 from collections.abc import Iterator, Iterable
 from contextlib import suppress
 from types import TracebackType
+from typing import Optional
 
 from typing_extensions import Self
 
 from sekha._api.chat_stream import ChatStreamDecoder, chunk_text
 from sekha._concurrency.clock import Clock
-from sekha._concurrency.misuse import IterationGuard
 from sekha._concurrency.primitives import move_on_after
+from sekha._concurrency.process_bound import ProcessBound
 from sekha._http.error_mapping import is_timeout, name_proxy, network_errors
 from sekha._http.models import HTTPResponse, DeadlinePassed, UntilDeadline, shorter_timeout
 from sekha._transport.options import CallOptions, deadline_message
@@ -33,7 +35,7 @@ _USAGE_TIMEOUT = 2.0
 
 
 @exported_from_sekha
-class Stream(IterationGuard):
+class Stream(ProcessBound):
     """The chunks of a chat completion; can be iterated once. `BridgeClient.stream_complete` makes it.
 
     Use it as a context manager where you may stop before its end, so that the connection is free at once.
@@ -59,8 +61,8 @@ class Stream(IterationGuard):
         options: CallOptions,
         clock: Clock,
         secrets: Iterable[Secret],
-        read_timeout: float | None,
-        proxy: str | None = None,
+        read_timeout: Optional[float],
+        proxy: Optional[str] = None,
     ) -> None:
         self._response = response
         self._decoder = decoder
@@ -76,6 +78,7 @@ class Stream(IterationGuard):
         self._error: SekhaError | None = None
         self._complete = False
         self._closed = False
+        self._pid = os.getpid()
         self._released = False
 
     def __iter__(self) -> Iterator[ChatCompletionChunk]:
@@ -89,6 +92,8 @@ class Stream(IterationGuard):
             while not self._complete:
                 if self._closed:
                     raise SekhaClosedError("the stream was closed before its end")
+                if self._pid != os.getpid():
+                    raise self._foreign_error()
                 for chunk in self._decoded:
                     return chunk
                 if self._decoder.done:
@@ -154,6 +159,11 @@ class Stream(IterationGuard):
             raise self._decoder.truncated_error("a read was cancelled, and with httpx a stream cannot be resumed then")
         else:
             raise SekhaTimeoutError(deadline_message(self._options), sent=True, **self._decoder.call_details)
+
+    def _foreign_error(self) -> SekhaError:
+        """Return the error for a child of the process that has made the stream: each byte is there for one of them."""
+        message = f"the stream belongs to process {self._pid}, and only that can read it: this one is a fork of it"
+        return SekhaClosedError(message, sent=True, **self._decoder.call_details)
 
     def _is_deadline(self, error: BaseException) -> bool:
         """Return whether the deadline has passed, by the clock or by the wait that it has ended."""
@@ -240,20 +250,20 @@ class Stream(IterationGuard):
 
     def __exit__(
         self,
-        exc_type: type[BaseException] | None = None,
-        exc: BaseException | None = None,
-        traceback: TracebackType | None = None,
+        exc_type: Optional[type[BaseException]] = None,
+        exc: Optional[BaseException] = None,
+        traceback: Optional[TracebackType] = None,
     ) -> None:
         self.close()
 
     def __del__(self) -> None:
-        if not getattr(self, "_released", True):
+        if not getattr(self, "_released", True) and self._pid == os.getpid():
             if not self._closed:
                 warnings.warn(f"{self!r} was neither read to its end nor closed", ResourceWarning, stacklevel=2)
             self._response.abandon()
 
 
-class TextStream(IterationGuard):
+class TextStream(ProcessBound):
     """The text of a stream, piece by piece.
 
     Args:

@@ -19,6 +19,7 @@ from sekha._api.model import Request, Service
 from sekha._concurrency.clock import Clock
 from sekha._concurrency.primitives import PerProcess, Semaphore, move_on_after
 from sekha._http.error_mapping import map_network_errors, name_proxy
+from sekha._http.idle_pools import IDLE_POOLS
 from sekha._http.models import HTTPResponse, HTTPTransport, Headers
 from sekha._http.proxies import proxy_for
 from sekha._http.tls import context_for_pool, read_certificates
@@ -220,7 +221,9 @@ class Transport:
     def _call(self, request: Request[Any], *, stream: bool) -> Any:
         """Make attempts until one succeeds or no retry is allowed."""
         state, clock, outer_exception = self._state, self._state.clock, sys.exc_info()[1]
-        options = self._options.start_deadline(clock.now())
+        now = clock.now()
+        options = self._options.start_deadline(now)
+        IDLE_POOLS.close_expired(now)
         retries = RetryState(request.endpoint, options, clock)
         call = state.instrumentation.start_call(request, options, clock)
         try:

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Optional
 
 from typing_extensions import Self
 
@@ -17,6 +17,7 @@ from sekha._api.filters import parse_filters
 from sekha._api.prompts import prompt_with_context, prompt_with_results
 from sekha._api.validation import validate
 from sekha._concurrency.misuse import MisuseGuard
+from sekha._concurrency.process_bound import ProcessBound
 from sekha._concurrency.tasks import Call, gather
 from sekha._utils.sentinel import drop_unset
 from sekha.errors import SekhaError
@@ -33,7 +34,7 @@ _CHECK_KEY = replace(LIST_CONVERSATIONS, sent_at_once=True)
 _CHECK_TOOLS = replace(MEMORY_STATS, sent_at_once=True)
 
 
-class Workflows(MisuseGuard):
+class Workflows(MisuseGuard, ProcessBound):
     """The workflows of `SekhaClient`; each of them obeys the deadline as a whole."""
 
     controller: MemoryController
@@ -49,11 +50,11 @@ class Workflows(MisuseGuard):
         messages: Sequence[Mapping[str, object]],
         query: str,
         *,
-        label: str | None = None,
-        folder: str | None = None,
-        importance_score: int | None = None,
+        label: Optional[str] = None,
+        folder: Optional[str] = None,
+        importance_score: Optional[int] = None,
         limit: int = 10,
-        filters: Mapping[str, object] | None = None,
+        filters: Optional[Mapping[str, object]] = None,
         drop_images: bool = False,
     ) -> SearchResults:
         """Store a conversation, then search the whole memory, the new conversation included.
@@ -104,13 +105,13 @@ class Workflows(MisuseGuard):
         prompt: str,
         context_query: str,
         *,
-        model: str | None = None,
+        model: Optional[str] = None,
         context_budget: int = 4000,
-        preferred_labels: Sequence[str] | None = None,
-        excluded_folders: Sequence[str] | None = None,
-        system: str | None = None,
-        temperature: float | None = None,
-        max_tokens: int | None = None,
+        preferred_labels: Optional[Sequence[str]] = None,
+        excluded_folders: Optional[Sequence[str]] = None,
+        system: Optional[str] = None,
+        temperature: Optional[float] = None,
+        max_tokens: Optional[int] = None,
     ) -> ChatCompletion:
         """A model's answer to a prompt, with what the memory knows put before it.
 
@@ -161,13 +162,13 @@ class Workflows(MisuseGuard):
         prompt: str,
         context_query: str,
         *,
-        model: str | None = None,
+        model: Optional[str] = None,
         context_budget: int = 4000,
-        preferred_labels: Sequence[str] | None = None,
-        excluded_folders: Sequence[str] | None = None,
-        system: str | None = None,
-        temperature: float | None = None,
-        max_tokens: int | None = None,
+        preferred_labels: Optional[Sequence[str]] = None,
+        excluded_folders: Optional[Sequence[str]] = None,
+        system: Optional[str] = None,
+        temperature: Optional[float] = None,
+        max_tokens: Optional[int] = None,
     ) -> Stream:
         """The same as `complete_with_context`, piece by piece as the answer comes.
 
@@ -217,12 +218,12 @@ class Workflows(MisuseGuard):
         prompt: str,
         search_query: str,
         *,
-        model: str | None = None,
+        model: Optional[str] = None,
         limit: int = 5,
-        filters: Mapping[str, object] | None = None,
-        system: str | None = None,
-        temperature: float | None = None,
-        max_tokens: int | None = None,
+        filters: Optional[Mapping[str, object]] = None,
+        system: Optional[str] = None,
+        temperature: Optional[float] = None,
+        max_tokens: Optional[int] = None,
     ) -> ChatCompletion:
         """A model's answer to a prompt, with the hits of a search put after it.
 

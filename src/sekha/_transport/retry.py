@@ -123,6 +123,7 @@ class RetryState:
         self._delay = 0.0
         self._attempts_sent = 0
         self._in_flight: HTTPRequest | None = None
+        self._was_sent = False
         self._outcome_is_unknown = False
 
     def start_attempt(self, http_request: HTTPRequest) -> None:
@@ -136,6 +137,7 @@ class RetryState:
         if not isinstance(error, SekhaError):
             return False  # it succeeded, or was cancelled
         self._in_flight = None
+        self._was_sent = self._was_sent or error.sent
         self._outcome_is_unknown = self._outcome_is_unknown or not not_processed(error)
         delay = retry_delay(
             self.endpoint,
@@ -179,5 +181,6 @@ class RetryState:
         error.path = error.path or self.endpoint.path
         error.attempts = self._attempts_sent
         error.elapsed = self._clock.now() - self._started_at
+        error.sent = error.sent or self._was_sent
         error.may_have_been_applied = self.endpoint.outcome_matters and (self._outcome_is_unknown or self.in_flight)
         return error

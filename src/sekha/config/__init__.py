@@ -22,10 +22,12 @@ if not TYPE_CHECKING:  # `typing.get_type_hints` evaluates the fields in the mod
         Callable,
         HTTPClient,
         Mapping,
+        Optional,
         RequestEvent,
         ResponseEvent,
         RetryEvent,
         SSLContext,
+        Union,
     )
 
 __all__ = ["ClientConfig", "SekhaConfig"]

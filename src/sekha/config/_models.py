@@ -4,15 +4,23 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
+from copy import copy
 from ssl import SSLContext
 from typing import Any, Optional, TypeVar, Union
 
-from typing_extensions import TypedDict, Unpack
+from typing_extensions import Self, TypedDict, Unpack
 
 from sekha._http.models import AsyncHTTPClient, HTTPClient, HTTPSettings
 from sekha._utils.redaction import redact_traceback
 from sekha._utils.sentinel import NOT_GIVEN, NotGiven, drop_unset
-from sekha.config._settings import NONE_IS_MISSING, SETTINGS, masked_repr, settings_from_env, validate_setting
+from sekha.config._settings import (
+    NONE_IS_MISSING,
+    SETTINGS,
+    is_secret,
+    masked_repr,
+    settings_from_env,
+    validate_setting,
+)
 from sekha.errors import SekhaConfigError
 from sekha.events import RequestEvent, ResponseEvent, RetryEvent
 
@@ -55,6 +63,8 @@ class _Settings:
     """Base of the config objects: values by name, of which some were given and the others are defaults."""
 
     _given: frozenset[str]  # pickles have it by this name
+    _left_out: frozenset[str] = frozenset()  # the settings that a pickle has left out
+    _pickles_secrets: bool = False
 
     def _assign(self, values: Mapping[str, object]) -> None:
         """Validate and store the values that were given."""
@@ -66,18 +76,79 @@ class _Settings:
         """Return the values that were given."""
         return {name: self.__dict__[name] for name in sorted(self._given)}
 
+    def with_secrets(self) -> Self:
+        """Return the same config, whose pickles hold its keys and other secrets in clear text.
+
+        Without it, a pickle leaves out what a repr masks: keys, headers, the password of a client certificate, and a
+        proxy with a user. A client of such a config takes them from its arguments or the environment of its process,
+        and raises a `SekhaConfigError` if one is missing.
+
+        Example:
+            ```python
+            import pickle
+
+            from sekha import SekhaConfig
+
+            config = SekhaConfig(controller_url="http://localhost:8080", api_key="sk-secret")
+            print(pickle.loads(pickle.dumps(config)).api_key)  # None
+            print(pickle.loads(pickle.dumps(config.with_secrets())).api_key)  # sk-secret
+            ```
+        """
+        twin = copy(self)
+        twin.__dict__["_pickles_secrets"] = True
+        return twin
+
+    def _inherit(self, original: _Settings) -> None:
+        """Take over what pickles of another config leave out, or have left out."""
+        if original._left_out - self._given:
+            self.__dict__["_left_out"] = original._left_out - self._given
+        if original._pickles_secrets:
+            self.__dict__["_pickles_secrets"] = True
+
     def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError(f"{type(self).__name__} cannot be changed; make another one")
 
+    def __getstate__(self) -> dict[str, object]:
+        """Return what a pickle holds, which leaves this process."""
+        for name, value in self._explicit().items():
+            if isinstance(value, SSLContext) or name == "http_client":
+                raise TypeError(
+                    f"{type(self).__name__} cannot be pickled with {name}=<{type(value).__qualname__}>, which belongs "
+                    f"to this process; leave {name} out, and pass it to the client that you make in the other one"
+                )
+        if self._pickles_secrets:
+            return dict(vars(self))
+        secrets = frozenset(name for name, value in self._explicit().items() if is_secret(name, value))
+        if not secrets:
+            return dict(vars(self))
+        state = {name: value for name, value in vars(self).items() if name not in secrets}
+        return {**state, "_given": self._given - secrets, "_left_out": self._left_out | secrets}
+
+    def __copy__(self) -> Self:
+        """Return a copy, secrets included: it stays in this process."""
+        twin = object.__new__(type(self))
+        twin.__dict__.update(vars(self))
+        return twin
+
+    def __deepcopy__(self, memo: object) -> Self:
+        """Return a copy with headers of its own. What belongs to the process is shared, such as an `ssl.SSLContext`."""
+        twin = copy(self)
+        if "headers" in self._given:
+            twin.__dict__["headers"] = dict(vars(self)["headers"])
+        return twin
+
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, type(self)) and self._explicit() == other._explicit()
+        if not isinstance(other, type(self)):
+            return False
+        return self._explicit() == other._explicit() and self._left_out == other._left_out
 
     def __hash__(self) -> int:
         return hash((type(self), self._given))
 
     def __repr__(self) -> str:
-        pairs = (f"{name}={masked_repr(name, value)}" for name, value in self._explicit().items())
-        return f"{type(self).__name__}({', '.join(pairs)})"
+        shown = {name: masked_repr(name, value) for name, value in self._explicit().items()}
+        shown.update(dict.fromkeys(self._left_out, "<left out of the pickle>"))
+        return f"{type(self).__name__}({', '.join(f'{name}={shown[name]}' for name in sorted(shown))})"
 
 
 C = TypeVar("C", bound=_Settings)
@@ -92,7 +163,7 @@ def _with_defaults(cls: type[C]) -> type[C]:
 
 @_with_defaults
 class SekhaConfig(_Settings):
-    """All settings of a client in one object that cannot be changed. Keys are never shown.
+    """All settings of a client in one object that cannot be changed. Keys are never shown, and pickles leave them out.
 
     Args:
         controller_url: ``http://`` or ``https://`` address of the controller; a path prefix is kept.
@@ -134,63 +205,63 @@ class SekhaConfig(_Settings):
 
     __module__ = "sekha.config"
 
-    controller_url: str | None
-    api_key: str | None
-    bridge_url: str | None
-    bridge_api_key: str | None
-    mcp_api_key: str | None
-    timeout: float | None
+    controller_url: Optional[str]
+    api_key: Optional[str]
+    bridge_url: Optional[str]
+    bridge_api_key: Optional[str]
+    mcp_api_key: Optional[str]
+    timeout: Optional[float]
     max_retries: int
-    deadline: float | None
+    deadline: Optional[float]
     rate_limit_requests: int
     rate_limit_window: float
     max_connections: int
     max_concurrent_writes: int
     max_response_bytes: int
-    verify: bool | str | SSLContext
-    cert: str | tuple[str, str] | tuple[str, str, str] | None
-    proxy: str | None
+    verify: Union[bool, str, SSLContext]
+    cert: Union[str, tuple[str, str], tuple[str, str, str], None]
+    proxy: Optional[str]
     trust_env: bool
-    headers: Mapping[str, str] | None
-    http_client: AsyncHTTPClient | HTTPClient | None
-    on_request: Callable[[RequestEvent], object] | None
-    on_response: Callable[[ResponseEvent], object] | None
-    on_retry: Callable[[RetryEvent], object] | None
+    headers: Optional[Mapping[str, str]]
+    http_client: Union[AsyncHTTPClient, HTTPClient, None]
+    on_request: Optional[Callable[[RequestEvent], object]]
+    on_response: Optional[Callable[[ResponseEvent], object]]
+    on_retry: Optional[Callable[[RetryEvent], object]]
     tracing: bool
 
     @redact_traceback
     def __init__(
         self,
         *,
-        controller_url: str | None = None,
-        api_key: str | None = None,
-        bridge_url: str | None = None,
-        bridge_api_key: str | None = None,
-        mcp_api_key: str | None = None,
-        timeout: float | NotGiven | None = NOT_GIVEN,
-        max_retries: int | NotGiven = NOT_GIVEN,
-        deadline: float | NotGiven | None = NOT_GIVEN,
-        rate_limit_requests: int | NotGiven = NOT_GIVEN,
-        rate_limit_window: float | NotGiven = NOT_GIVEN,
-        max_connections: int | NotGiven = NOT_GIVEN,
-        max_concurrent_writes: int | NotGiven = NOT_GIVEN,
-        max_response_bytes: int | NotGiven = NOT_GIVEN,
-        verify: bool | StrPath | SSLContext | NotGiven = NOT_GIVEN,
-        cert: StrPath | Sequence[StrPath] | NotGiven | None = NOT_GIVEN,
-        proxy: str | None = None,
-        trust_env: bool | NotGiven = NOT_GIVEN,
-        headers: Mapping[str, str] | None = None,
-        http_client: AsyncHTTPClient | HTTPClient | None = None,
-        on_request: Callable[[RequestEvent], object] | None = None,
-        on_response: Callable[[ResponseEvent], object] | None = None,
-        on_retry: Callable[[RetryEvent], object] | None = None,
-        tracing: bool | NotGiven = NOT_GIVEN,
+        controller_url: Optional[str] = None,
+        api_key: Optional[str] = None,
+        bridge_url: Optional[str] = None,
+        bridge_api_key: Optional[str] = None,
+        mcp_api_key: Optional[str] = None,
+        timeout: Union[float, NotGiven, None] = NOT_GIVEN,
+        max_retries: Union[int, NotGiven] = NOT_GIVEN,
+        deadline: Union[float, NotGiven, None] = NOT_GIVEN,
+        rate_limit_requests: Union[int, NotGiven] = NOT_GIVEN,
+        rate_limit_window: Union[float, NotGiven] = NOT_GIVEN,
+        max_connections: Union[int, NotGiven] = NOT_GIVEN,
+        max_concurrent_writes: Union[int, NotGiven] = NOT_GIVEN,
+        max_response_bytes: Union[int, NotGiven] = NOT_GIVEN,
+        verify: Union[bool, StrPath, SSLContext, NotGiven] = NOT_GIVEN,
+        cert: Union[StrPath, Sequence[StrPath], NotGiven, None] = NOT_GIVEN,
+        proxy: Optional[str] = None,
+        trust_env: Union[bool, NotGiven] = NOT_GIVEN,
+        headers: Optional[Mapping[str, str]] = None,
+        http_client: Union[AsyncHTTPClient, HTTPClient, None] = None,
+        on_request: Optional[Callable[[RequestEvent], object]] = None,
+        on_response: Optional[Callable[[ResponseEvent], object]] = None,
+        on_retry: Optional[Callable[[RetryEvent], object]] = None,
+        tracing: Union[bool, NotGiven] = NOT_GIVEN,
     ) -> None:
         self._assign({name: value for name, value in locals().items() if name != "self"})
 
     @classmethod
     @redact_traceback
-    def from_env(cls, env_file: str | os.PathLike[str] | None = None) -> SekhaConfig:
+    def from_env(cls, env_file: Union[str, os.PathLike[str], None] = None) -> SekhaConfig:
         """Read the settings from the environment, and from a file those that the environment does not have.
 
         Args:
@@ -245,7 +316,11 @@ class SekhaConfig(_Settings):
             print(config.replace(max_retries=5).max_retries)  # 5
             ```
         """
-        return SekhaConfig(**{**self._explicit(), **drop_unset(NONE_IS_MISSING, **changes)})
+        replaced = SekhaConfig(**{**self._explicit(), **drop_unset(NONE_IS_MISSING, **changes)})
+        replaced._inherit(self)
+        return replaced
+
+    __replace__ = replace  # for `copy.replace` of Python 3.13
 
 
 @_with_defaults
@@ -275,9 +350,9 @@ class ClientConfig(_Settings):
 
     __module__ = "sekha.config"
 
-    base_url: str | None
-    api_key: str | None
-    timeout: float | None
+    base_url: Optional[str]
+    api_key: Optional[str]
+    timeout: Optional[float]
     max_retries: int
     rate_limit_requests: int
     rate_limit_window: float
@@ -285,12 +360,12 @@ class ClientConfig(_Settings):
     @redact_traceback
     def __init__(
         self,
-        base_url: str | None = None,
-        api_key: str | None = None,
-        timeout: float | NotGiven | None = NOT_GIVEN,
-        max_retries: int | NotGiven = NOT_GIVEN,
-        rate_limit_requests: int | NotGiven = NOT_GIVEN,
-        rate_limit_window: float | NotGiven = NOT_GIVEN,
+        base_url: Optional[str] = None,
+        api_key: Optional[str] = None,
+        timeout: Union[float, NotGiven, None] = NOT_GIVEN,
+        max_retries: Union[int, NotGiven] = NOT_GIVEN,
+        rate_limit_requests: Union[int, NotGiven] = NOT_GIVEN,
+        rate_limit_window: Union[float, NotGiven] = NOT_GIVEN,
     ) -> None:
         self._assign({name: value for name, value in locals().items() if name != "self"})
 

@@ -344,6 +344,7 @@ def test_a_plain_completion_that_is_too_long_is_refused() -> None:
 # ---- what a body is by its first bytes -----------------------------------------------------------------------------
 
 
+@pytest.mark.promise("W6")
 @pytest.mark.parametrize(
     ("start", "kind"),
     [
@@ -373,7 +374,7 @@ def test_the_first_bytes_say_what_a_body_is(start: bytes, kind: Optional[str]) -
         assert body_kind(start, events=says_events) == (by_type if kind == "by its type" else kind)
 
 
-@pytest.mark.promise("C5")
+@pytest.mark.promise("C5", "W6")
 def test_words_under_the_type_of_a_stream_are_shown() -> None:
     for wire in ("upstream connect error", "upstream connect error\n\n", "\n\nupstream connect error"):
         for found in (read(wire), in_bytes(wire)):

@@ -109,7 +109,7 @@ def test_any_body_becomes_an_error_with_a_bounded_text(body: str, content_type: 
         json.dumps([error.message, error.body, error.code])
 
 
-@pytest.mark.promise("C7")
+@pytest.mark.promise("C7", "W3")
 @pytest.mark.parametrize("status", bodies.REFUSALS)
 def test_a_refusal_with_any_body_is_the_right_error(status: int) -> None:
     for data, words, _ in bodies.BODIES:
@@ -231,12 +231,13 @@ def test_a_page_is_shown_as_its_text(page: str, shown: str) -> None:
     assert error.body == page
 
 
-@pytest.mark.promise("C7")
+@pytest.mark.promise("C7", "W3")
 def test_why_a_body_is_not_whole_is_said() -> None:
     assert error_from_response("GET", "/x", 502, {}, b"", problem="it broke").message == "Bad Gateway (it broke)"
     assert error_from_response("GET", "/x", 502, {}, b"bus", problem="it broke").message == "bus (it broke)"
 
 
+@pytest.mark.promise("W6")
 @pytest.mark.parametrize(
     ("data", "words_count", "certain"),
     [
@@ -346,7 +347,7 @@ def test_retry_after_is_seconds_or_a_date_or_nothing(value: str, seconds: object
     assert parse_retry_after(value, now=NOW) == seconds
 
 
-@pytest.mark.promise("R3")
+@pytest.mark.promise("R3", "W9")
 @pytest.mark.parametrize(
     ("value", "date", "seconds"),
     [

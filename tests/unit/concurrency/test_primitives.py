@@ -21,6 +21,7 @@ from sekha._concurrency.primitives import (
     AsyncSemaphore,
     PerProcess,
     Semaphore,
+    Wakeup,
     async_move_on_after,
     move_on_after,
 )
@@ -192,6 +193,15 @@ def test_a_forked_child_does_not_use_its_parents_value(monkeypatch: pytest.Monke
     assert PerProcess(Thing).pop() is None
 
 
+async def test_a_forked_child_does_not_close_its_parents_value(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A child may go on in the same loop, such as one of trio."""
+    per_loop = AsyncPerLoop(Thing)
+    per_loop.get()
+    with monkeypatch.context() as child:
+        child.setattr(os, "getpid", lambda: -1)
+        assert per_loop.pop() is None
+
+
 # ---- semaphores -----------------------------------------------------------------------------------------------------
 
 
@@ -241,6 +251,21 @@ def test_threads_get_a_place_or_hear_that_the_time_is_over() -> None:
         slot.release()
     slots[0].release()
     assert slots[5].acquire(None)
+
+
+def test_a_thread_never_waits_longer_at_once_than_a_system_can(monkeypatch: pytest.MonkeyPatch) -> None:
+    places, asked = Semaphore(1), []  # type: Semaphore, List[float]
+    first, second = places.slot(), places.slot()
+    assert first.acquire(None)
+
+    def wait(self: Wakeup, seconds: float) -> bool:
+        asked.append(seconds)
+        first.release()
+        return False
+
+    monkeypatch.setattr(Wakeup, "wait", wait)
+    assert second.acquire(2.0 * threading.TIMEOUT_MAX)
+    assert max(asked) <= 60
 
 
 # ---- time limits ----------------------------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import pickle
 from pathlib import Path
-from typing import Any, Dict, List
+from typing import Any, Dict, List, Optional
 
 import httpx
 import pytest
@@ -13,12 +13,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sekha import SekhaConfig
+from sekha._http.addresses import lookup_host
+from sekha._http.models import origin
 from sekha.errors import SekhaConfigError
 from sekha.types import ClientConfig
 from support.canary import texts_of
 from unit.vectors import CANARY
 
 URL = "http://localhost:8080"
+
+LONGEST = "http://" + ".".join(["a" * 63] * 3 + ["b" * 61])  # a name of 253 characters
 
 # ---- addresses (C10, S2) -----------------------------------------------------------------------------------------
 
@@ -39,6 +43,21 @@ URL = "http://localhost:8080"
         ("HTTPS://BÜCHER.Example.:8443/Strasse%20/", "HTTPS://xn--bcher-kva.example.:8443/Strasse%20"),
         ("http://straße.example", "http://xn--strae-oqa.example"),
         ("http://例え。テスト:80", "http://xn--r8jz45g.xn--zckzah:80"),
+        ("http://example.com.", "http://example.com."),
+        ("http://my_service:80", "http://my_service:80"),
+        ("http://_._", "http://_._"),
+        ("http://-x-", "http://-x-"),
+        ("http://xn--a", "http://xn--a"),
+        ("http://127.1", "http://127.1"),
+        ("http://1234", "http://1234"),
+        ("http://a,b;c=~!", "http://a,b;c=~!"),
+        ("http://" + "a" * 63, "http://" + "a" * 63),
+        (LONGEST, LONGEST),
+        (LONGEST + ".:80/p", LONGEST + ".:80/p"),
+        ("http://[fe80::1%25eth0.100]:80", "http://[fe80::1%25eth0.100]:80"),
+        ("http://[fe80::1%eth0]", "http://[fe80::1%eth0]"),
+        ("http://[FE80::1%251]", "http://[FE80::1%251]"),
+        ("http://[::ffff:127.0.0.1]", "http://[::ffff:127.0.0.1]"),
     ],
 )
 @pytest.mark.parametrize("name", ["controller_url", "bridge_url"])
@@ -100,6 +119,81 @@ def test_what_is_no_plain_http_address_is_refused_by_name_without_its_secrets(ur
     assert "sekret" not in str(caught.value)
     with pytest.raises(SekhaConfigError, match=r"^base_url: "):
         ClientConfig(base_url=url)
+
+
+@pytest.mark.promise("C10")
+@pytest.mark.parametrize(
+    ("host", "problem"),
+    [
+        ("ex..com", "a part of the name of its host is empty"),
+        (".ex.com:80", "a part of the name of its host is empty"),
+        ("example.com..", "a part of the name of its host is empty"),
+        ("a.." + "b" * 70, "a part of the name of its host is empty"),
+        ("a" * 64, "a part of the name of its host has more than 63 characters"),
+        ("www." + "a" * 70 + ".com.:80", "a part of the name of its host has more than 63 characters"),
+        ("[fe80::1%25" + "e" * 60 + "]", "a part of the name of its host has more than 63 characters"),
+        (LONGEST[7:] + "b", "the name of its host has more than 253 characters"),
+        (LONGEST[7:] + "b.", "the name of its host has more than 253 characters"),
+        (".".join(["a" * 9] * 40), "the name of its host has more than 253 characters"),
+        ("bücher..example", "the name of its host cannot be encoded (IDNA)"),
+        ("xn--ü.example", "the name of its host cannot be encoded (IDNA)"),
+        ("-ü.example", "the name of its host cannot be encoded (IDNA)"),
+        ("ü" * 64, "the name of its host cannot be encoded (IDNA)"),
+        ("a。。b", "the name of its host cannot be encoded (IDNA)"),
+        ("\u00ad", "the name of its host cannot be encoded (IDNA)"),
+        ("exa mple", "it has characters that an address cannot have"),
+        ("exa\tmple", "it has characters that an address cannot have"),
+        ("[::1]x", "in brackets, it needs an IPv6 address"),
+        ("x[::1]:80", "in brackets, it needs an IPv6 address"),
+        ("[v1.x]", "in brackets, it needs an IPv6 address"),
+        ("[fe80::1%2500%01]", None),
+        ("[fe80::1%25%C3%BC]", None),
+        ("[fe80::1%25a%20b]", None),
+        ("[fe80::1%]", None),
+        ("[127.0.0.1]", None),
+        ("[name]", None),
+        ("[]", None),
+    ],
+)
+def test_a_host_that_no_machine_can_have_is_refused_in_words(
+    host: str, problem: Optional[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    url, file = f"http://{host}", tmp_path / "settings"
+    for name in ("controller_url", "bridge_url"):
+        named: Any = {name: url}
+        with pytest.raises(SekhaConfigError, match=f"^{name}: ") as caught:
+            SekhaConfig(**named)
+        if problem is not None:  # which depends on the version of Python
+            assert caught.value.message == f"{name}: {problem}"
+        with pytest.raises(SekhaConfigError, match=f"^{name}: "):
+            SekhaConfig(controller_url=URL, api_key="k").replace(**named)
+        variable = f"SEKHA_{name.upper()}"
+        file.write_text(f"{variable}='{url}'\n", encoding="utf-8")
+        with pytest.raises(SekhaConfigError, match=f"^{variable}: "):
+            SekhaConfig.from_env(env_file=file)
+        with monkeypatch.context() as patched:
+            patched.setenv(variable, url)
+            with pytest.raises(SekhaConfigError, match=f"^{variable}: "):
+                SekhaConfig.from_env()
+    with pytest.raises(SekhaConfigError, match=r"^proxy: the proxy cannot be used: its host cannot be read$"):
+        SekhaConfig(proxy=url)
+
+
+_PARTS = ["a", "-", "_", ".", "..", "ü", "。", "ß", "a" * 60, "b" * 190, "1", "%25", "[", "]", ":", "::1"]
+
+
+@pytest.mark.promise("C10")
+@given(st.lists(st.sampled_from(_PARTS), min_size=1).map("".join))
+def test_what_is_accepted_as_a_host_can_be_looked_up(text: str) -> None:
+    try:
+        url = SekhaConfig(controller_url=f"http://{text}").controller_url
+    except SekhaConfigError:
+        return
+    assert url is not None
+    host = lookup_host(origin(url).host)
+    assert host
+    assert host.isascii()
+    host.encode("idna")  # as Python's resolver does it
 
 
 @given(st.text())
@@ -235,7 +329,7 @@ def test_a_path_of_authorities_is_kept_as_text(given: Any, kept: Any) -> None:
 )
 def test_the_paths_of_a_client_certificate_are_kept_as_text(given: Any, kept: Any) -> None:
     assert SekhaConfig(cert=given).cert == kept
-    assert pickle.loads(pickle.dumps(SekhaConfig(cert=given))) == SekhaConfig(cert=kept)
+    assert pickle.loads(pickle.dumps(SekhaConfig(cert=given).with_secrets())) == SekhaConfig(cert=kept)
 
 
 class BytesPath:

@@ -61,7 +61,7 @@ def infos(*addresses: str) -> List[Any]:
     return [(socket.AF_INET, socket.SOCK_STREAM, 0, "", (address, 80)) for address in addresses]
 
 
-@pytest.mark.promise("R11")
+@pytest.mark.promise("R11", "W7")
 def test_the_address_that_worked_is_tried_first_for_ten_minutes() -> None:
     memory = AddressMemory()
     assert memory.order(infos("a", "b", "c"), 0.0) == infos("a", "b", "c")
@@ -74,7 +74,7 @@ def test_the_address_that_worked_is_tried_first_for_ten_minutes() -> None:
     assert memory.order(infos("a", "b", "c"), 1200.0) == infos("b", "a", "c")
 
 
-@pytest.mark.promise("R11")
+@pytest.mark.promise("R11", "W7")
 def test_the_last_address_that_worked_counts_if_the_host_still_has_it() -> None:
     memory = AddressMemory()
     memory.remember(("b", 80), 0.0)

@@ -84,7 +84,7 @@ def test_data_is_whole_at_its_end_and_not_before(how: str) -> None:
 GZIP = gzip.compress(PLAIN, mtime=0)
 
 
-@pytest.mark.promise("C7")
+@pytest.mark.promise("C7", "W3")
 @pytest.mark.parametrize(
     ("coding", "data", "content", "problem"),
     [

@@ -59,7 +59,7 @@ def test_a_timeout_of_ours_names_what_it_ended(phase: Phase) -> None:
     assert f"sekha.test: timeout while {phase}" in str(error)
 
 
-@pytest.mark.promise("C4", "R1")
+@pytest.mark.promise("C4", "R1", "W7")
 def test_a_server_that_no_longer_answers_the_system_is_a_broken_connection() -> None:
     gone = OSError(errno.ETIMEDOUT, "Connection timed out")
     for phase, words, sent in (

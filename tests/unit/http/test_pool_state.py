@@ -69,6 +69,17 @@ def test_who_must_not_wait_gets_a_place_beyond_the_limit_that_does_not_stay() ->
     assert (waiting.is_admitted, places.take_idle(waiting)) == (True, "second")
 
 
+def test_a_lost_place_is_found_beside_one_beyond_the_limit() -> None:
+    places: PoolState[int] = PoolState(1, IDLE_SECONDS)
+    lost, at_once = enter(places), enter(places, None)
+    assert lost.is_admitted
+    assert at_once.is_admitted
+    del lost
+    gc.collect()
+    places.slots.free_lost()
+    assert places.slots.lost == 1
+
+
 class Stories(RuleBasedStateMachine):
     """Callers come, wait, connect, call, leave, forget and break off in any order."""
 
@@ -234,7 +245,7 @@ class Stories(RuleBasedStateMachine):
     @rule(data=st.data())
     def close_what_was_idle_for_long(self, data: Any) -> None:
         turn = one_of(self.making, data)
-        expected = [one for since, one in self.idle if since + IDLE_SECONDS < self.now]
+        expected = [one for since, one in self.idle if since + IDLE_SECONDS <= self.now]
         found = []
         while (connection := self.places.take_expired(turn, self.now)) is not None:
             assert turn.connection == connection
@@ -242,6 +253,7 @@ class Stories(RuleBasedStateMachine):
             self.places.drop(turn)
         assert found == expected
         self.idle = [(since, one) for since, one in self.idle if one not in expected]
+        assert self.places.next_expiry() == (self.idle[0][0] + IDLE_SECONDS if self.idle else None)
 
     @precondition(lambda self: not self.closed)
     @rule(yes=st.integers(0, 4))

@@ -41,6 +41,7 @@ def applies(variables: Dict[str, str], monkeypatch: pytest.MonkeyPatch, url: str
 # Which one applies
 
 
+@pytest.mark.promise("W1")
 @pytest.mark.parametrize(
     ("variables", "expected"),
     [
@@ -72,6 +73,7 @@ def test_the_environment_names_a_proxy_for_a_scheme_or_for_all(
     assert applies(variables, monkeypatch) == expected
 
 
+@pytest.mark.promise("W1")
 def test_each_address_has_its_own_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
     variables = {"HTTP_PROXY": ONE, "HTTPS_PROXY": TWO, "NO_PROXY": "bridge.test"}
     assert applies(variables, monkeypatch, "https://sekha.test") == f"HTTPS_PROXY {TWO}"
@@ -79,6 +81,7 @@ def test_each_address_has_its_own_proxy(monkeypatch: pytest.MonkeyPatch) -> None
     assert applies(variables, monkeypatch, "http://bridge.test") == ""
 
 
+@pytest.mark.promise("W1")
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [
@@ -141,6 +144,7 @@ EXEMPT = [
     ("[::ffff:10.1.2.3]", "10.0.0.0/8"),
     ("10.1.2.3", "::ffff:10.1.2.3"),
     ("xn--mnchen-3ya.test", "münchen.test"),
+    ("xn--strae-oqa.test", "straße.test"),  # as addresses are encoded
 ]
 NOT_EXEMPT = [
     ("sekha.test", ""),
@@ -169,11 +173,13 @@ NOT_EXEMPT = [
 ]
 
 
+@pytest.mark.promise("W1")
 @pytest.mark.parametrize(("host", "no_proxy"), EXEMPT)
 def test_no_proxy_exempts(host: str, no_proxy: str) -> None:
     assert is_exempt(origin(f"http://{host}"), no_proxy)
 
 
+@pytest.mark.promise("W1")
 @pytest.mark.parametrize(("host", "no_proxy"), NOT_EXEMPT)
 def test_no_proxy_does_not_exempt(host: str, no_proxy: str) -> None:
     assert not is_exempt(origin(f"http://{host}"), no_proxy)
@@ -184,6 +190,7 @@ def test_an_odd_no_proxy_breaks_nothing(no_proxy: str, host: str) -> None:
     assert is_exempt(origin(f"http://{host}"), no_proxy) in (True, False)
 
 
+@pytest.mark.promise("W1")
 def test_an_exempt_server_does_not_care_whether_the_proxy_can_be_used(monkeypatch: pytest.MonkeyPatch) -> None:
     variables = {"HTTP_PROXY": "socks4://x", "HTTPS_PROXY": "http://h:no", "NO_PROXY": "[::1],fe80::/10,sekha.test"}
     assert applies(variables, monkeypatch) == ""
@@ -202,6 +209,7 @@ def set_up_system(monkeypatch: pytest.MonkeyPatch, platform: str, found: Dict[st
     monkeypatch.setattr(urllib.request, "proxy_bypass", lambda host: host == exempt)
 
 
+@pytest.mark.promise("W1")
 @pytest.mark.parametrize("platform", ["darwin", "win32"])
 def test_the_settings_of_the_system_count_with_their_exemptions(platform: str, monkeypatch: pytest.MonkeyPatch) -> None:
     set_up_system(monkeypatch, platform, {"http": ONE, "socks": TWO}, exempt="exempt.test")
@@ -214,6 +222,7 @@ def test_the_settings_of_the_system_count_with_their_exemptions(platform: str, m
     assert proxy_for(SETTINGS._replace(trust_env=False), "http://sekha.test") is None
 
 
+@pytest.mark.promise("W1")
 def test_an_unrelated_variable_does_not_hide_the_settings_of_the_system(monkeypatch: pytest.MonkeyPatch) -> None:
     set_up_system(monkeypatch, "darwin", {"ftp": TWO}, exempt="sekha.test")  # so the standard library is with FTP_PROXY
     for name in ("getproxies_registry", "proxy_bypass_registry"):
@@ -254,6 +263,7 @@ def test_other_systems_are_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
         ("http://[::1]", "http://[::1]:80", None),
         ("http://[fd00::5]:3128", "http://[fd00::5]:3128", None),
         ("http://münchen.test:1", "http://xn--mnchen-3ya.test:1", None),
+        ("http://straße.test:1", "http://xn--strae-oqa.test:1", None),
         ("http://@h.test", "http://h.test:80", None),
         ("http://:@h.test", "http://h.test:80", None),
         ("http://me@h.test", "http://h.test:80", ("me", "")),
@@ -285,6 +295,7 @@ def test_socks_needs_its_package(scheme: str, monkeypatch: pytest.MonkeyPatch) -
         parse_proxy("ALL_PROXY", f"{scheme}://me:{'x' * 256}@h")
 
 
+@pytest.mark.promise("W1")
 @pytest.mark.parametrize(
     ("value", "problem"),
     [
@@ -352,6 +363,7 @@ def test_an_address_that_cannot_be_used_is_refused_without_user_and_password(val
 PASSWORDS = st.text(st.sampled_from("ØJQXZ07@:/#?%[]\\ \t\n\x00é"), min_size=1, max_size=12).map("ØJ7".__add__)
 
 
+@pytest.mark.promise("W1")
 @given(
     st.sampled_from(["http://", "socks://", "https://", "", "socks5://"]),
     PASSWORDS,

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from sekha._http.models import HTTPSettings, OtherProtocolError
-from sekha._http.tls import _shared_context, read_certificates, require_http11
+from sekha._http.tls import _shared_context, context_for_pool, read_certificates, require_http11
 from support.certificates import Certificates
 
 URL = "https://sekha.test"
@@ -38,6 +38,7 @@ def test_a_file_that_changes_for_years_takes_no_memory(certificates: Certificate
     assert found.currsize <= found.maxsize <= 100
 
 
+@pytest.mark.promise("W5")
 def test_time_size_or_another_file_of_the_same_name_is_a_change(certificates: Certificates) -> None:
     file = Path(certificates.ca)
     first = context(str(file))
@@ -56,6 +57,7 @@ def test_time_size_or_another_file_of_the_same_name_is_a_change(certificates: Ce
     assert context(str(file)) is fourth
 
 
+@pytest.mark.promise("W5")
 def test_a_link_to_another_file_is_a_change(certificates: Certificates, tmp_path: Path) -> None:
     link, other = tmp_path / "link.pem", tmp_path / "other.pem"
     other.write_text(Path(certificates.ca).read_text() * 2)
@@ -71,6 +73,7 @@ def test_links_to_nowhere_in_a_folder_are_no_error(certificates: Certificates) -
     assert context(str(certificates.folder)) is context(str(certificates.folder))
 
 
+@pytest.mark.promise("W5")
 def test_the_variables_are_looked_up_for_each_client(
     certificates: Certificates, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -99,3 +102,13 @@ def test_our_protocols_are_taken(protocol: Any) -> None:
 def test_other_protocols_are_not(protocol: str) -> None:
     with pytest.raises(OtherProtocolError, match="the server chose the protocol"):
         require_http11(protocol)
+
+
+@pytest.mark.promise("S7")
+def test_what_was_read_is_kept_when_the_class_of_contexts_is_replaced(
+    certificates: Certificates, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As truststore, gevent and eventlet do it. The connections of a client are made later."""
+    read = read_certificates(settings(certificates.ca), URL)
+    monkeypatch.setattr(ssl, "SSLContext", type("SSLContext", (ssl.SSLContext,), {}))
+    assert context_for_pool(read, URL) is read.verify

@@ -52,7 +52,7 @@ def test_each_token_comes_back_one_window_after_it_was_taken() -> None:
     assert bucket.try_take(16.0)
 
 
-@pytest.mark.promise("R12")
+@pytest.mark.promise("R12", "W4")
 def test_what_is_sent_at_once_is_counted() -> None:
     bucket = TokenBucket(2, 10.0)
     for now in (0.0, 1.0, 2.0):
@@ -71,6 +71,7 @@ def test_what_is_sent_at_once_for_years_takes_no_memory() -> None:
     assert len(bucket._taken) <= 10
 
 
+@pytest.mark.promise("W4")
 def test_what_is_sent_at_once_lets_those_who_wait_wait_longer() -> None:
     bucket = TokenBucket(1, 10.0)
     assert bucket.try_take(0.0)

@@ -75,7 +75,7 @@ def attempts(endpoint: Endpoint[Any], error: SekhaError, max_retries: int, time_
     return attempt
 
 
-@pytest.mark.promise("R1")
+@pytest.mark.promise("R1", "W9")
 @pytest.mark.parametrize("max_retries", [0, 1, 3])
 @pytest.mark.parametrize("error", CERTAINLY_NOTHING_HAPPENED, ids=lambda e: f"{type(e).__name__}-{e}")
 def test_where_certainly_nothing_happened_every_call_is_repeated(error: SekhaError, max_retries: int) -> None:

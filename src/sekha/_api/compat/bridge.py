@@ -16,6 +16,8 @@ from sekha.errors import BODY_LIMIT
 
 _NO_ERROR = (None, False, "")
 """Values of ``error`` in an answer that is none."""
+FAILURES = ("error", "exception", "fail", "fatal", "abort", "cancel", "timeout")
+"""Words in a finish reason, or in the name of an event of a stream, that say that the model failed or was stopped."""
 _DIGITS = re.compile(r"[0-9]{1,18}")
 
 
@@ -48,7 +50,7 @@ def find_failure(data: Mapping[str, Any]) -> Mapping[str, Any] | None:
         if choice.get("error") not in _NO_ERROR:
             return choice
         reason = choice.get("finish_reason")
-        if isinstance(reason, str) and "error" in reason.lower():
+        if isinstance(reason, str) and any(word in reason.lower() for word in FAILURES):
             return {"error": f"the model failed (finish_reason: {reason})"}
     return None
 
@@ -94,7 +96,8 @@ def add_usage(data: dict[str, Any]) -> dict[str, Any]:
 def normalize_chunk(data: object) -> object:
     """Return a chunk in the documented shape.
 
-    Model servers omit choices and deltas or set them to null, and send numbers and texts in other types.
+    Model servers omit choices and deltas or set them to null, send numbers and texts in other types, or send the text
+    as those of the older kind of completions.
     """
     found = as_object(data)
     if found is None:
@@ -104,7 +107,8 @@ def normalize_chunk(data: object) -> object:
         found["choices"] = []
     for choice in _choices(found):
         if choice.get("delta") is None:
-            choice["delta"] = {}
+            text = choice.get("text")
+            choice["delta"] = {"content": text} if isinstance(text, str) else {}
         _normalize_choice(choice, "delta")
     _with_integers(found, "created")
     return add_usage(found) if isinstance(found.get("usage"), dict) else found

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
-from sekha._api.error_response import error_from_response
+from sekha._api.error_response import describe_body, error_from_response, has_error
 from sekha._api.model import Response
 from sekha._utils.json_access import as_object, get
 from sekha.errors import (
@@ -33,6 +34,9 @@ _NOT_WELL = frozenset({"unhealthy", "unreachable", "unauthorized", "unknown", "n
 _OF_A_BRIDGE = frozenset({"ollama_status", "models_loaded"})
 """Keys that every bridge reports, and no controller."""
 
+_OF_A_REPORT = frozenset({"status", "checks"})
+"""Keys of which every controller reports at least one."""
+
 NO_FOLDER = "/sekha-health-check/no-such-folder"
 """What the MCP tools count in a health check: nothing, which costs little on every server."""
 
@@ -40,27 +44,48 @@ NO_FOLDER = "/sekha-health-check/no-such-folder"
 def normalize_controller_health(response: Response) -> object:
     """Return the health of any controller in one shape: 0.1, newer ones, and the older text ``OK`` (D33)."""
     found = _parse_object(response)
-    if response.status >= 400:
-        problem = get(found, "error") or _words(response, _DEFAULT_ERROR)
-        return {**found, "status": "unhealthy", "checks": _checks(found.get("checks")), "error": str(problem)}
-    if found.keys() & _OF_A_BRIDGE or (not found and response.text.strip().strip('"').upper() != "OK"):
+    if response.status >= 400 or _is_error(found):
+        return _unhealthy(response, found, _DEFAULT_ERROR)
+    is_text = not found and response.text.strip().strip('"').upper() == "OK"
+    if found.keys() & _OF_A_BRIDGE or not (is_text or found.keys() & _OF_A_REPORT):
         return _no_report("controller")
-    return {"status": "healthy", **found, "checks": _checks(found.get("checks"))}
+    return _report(found, found.get("checks"))
 
 
 def normalize_bridge_health(response: Response) -> object:
     """Return the health of a bridge with the documented ``checks``, derived from its providers (D32)."""
     found = _parse_object(response)
-    if response.status >= 400:
-        problem = found.get("detail") or _words(response, "the bridge is not ready")
-        return {**found, "status": "unhealthy", "checks": _checks(found.get("checks")), "error": str(problem)}
+    if response.status >= 400 or _is_error(found):
+        return _unhealthy(response, found, "the bridge is not ready")
     checks = as_object(found.get("checks"))
     if not found.keys() & _OF_A_BRIDGE and (checks is None or checks.keys() & {"database", "chroma"}):
         return _no_report("bridge")  # for instance the controller
     if checks is None:
         providers = as_object(get(found, "ollama_status", "providers")) or {}
         checks = {name: _provider_status(state) for name, state in providers.items()}
-    return {"status": "healthy", **found, "checks": _checks(checks)}
+    return _report(found, checks)
+
+
+def _report(found: dict[str, Any], checks: object) -> dict[str, Any]:
+    """Return a report in one shape; an error beside a status of the server is kept as text."""
+    report = {"status": "healthy", **found, "checks": _checks(checks)}
+    error = report.get("error")
+    if error is not None and not isinstance(error, str):
+        report["error"] = describe_body(json.dumps({"error": error})) if error else None
+    return report
+
+
+def _is_error(found: dict[str, Any]) -> bool:
+    """Return whether a health report is an error instead: it has no status of its own, or one that says so."""
+    status = found.get("status")
+    if isinstance(status, str) and not has_error({"status": status}, certain=True):
+        return False
+    return has_error(found)
+
+
+def _unhealthy(response: Response, found: dict[str, Any], if_unavailable: str) -> dict[str, Any]:
+    error = _words(response, if_unavailable)
+    return {**found, "status": "unhealthy", "checks": _checks(found.get("checks")), "error": error}
 
 
 def _words(response: Response, if_unavailable: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Optional, Union
 from uuid import UUID
 
 from typing_extensions import Unpack
@@ -73,13 +74,13 @@ class AsyncMemoryController(AsyncImportMixin):
     @redact_traceback
     def __init__(
         self,
-        config: ClientConfig | None = None,
+        config: Optional[ClientConfig] = None,
         *,
-        base_url: str | None = None,
-        api_key: str | None = None,
-        mcp_api_key: str | None = None,
-        timeout: float | NotGiven | None = NOT_GIVEN,
-        max_retries: int | NotGiven = NOT_GIVEN,
+        base_url: Optional[str] = None,
+        api_key: Optional[str] = None,
+        mcp_api_key: Optional[str] = None,
+        timeout: Union[float, NotGiven, None] = NOT_GIVEN,
+        max_retries: Union[int, NotGiven] = NOT_GIVEN,
         **options: Unpack[AsyncConnectionOptions],
     ) -> None:
         arguments = {"base_url": base_url, "api_key": api_key, "mcp_api_key": mcp_api_key}
@@ -91,7 +92,7 @@ class AsyncMemoryController(AsyncImportMixin):
         *,
         limit: int = 10,
         offset: int = 0,
-        filters: Mapping[str, object] | None = None,
+        filters: Optional[Mapping[str, object]] = None,
     ) -> QueryResponse:
         """Search the messages by meaning.
 
@@ -168,8 +169,8 @@ class AsyncMemoryController(AsyncImportMixin):
         query: str,
         *,
         context_budget: int = 4000,
-        preferred_labels: Sequence[str] | None = None,
-        excluded_folders: Sequence[str] | None = None,
+        preferred_labels: Optional[Sequence[str]] = None,
+        excluded_folders: Optional[Sequence[str]] = None,
     ) -> list[Message]:
         """The messages that a model should see for a query, as many as fit.
 
@@ -207,7 +208,7 @@ class AsyncMemoryController(AsyncImportMixin):
         context = await self._transport.send(endpoints.ASSEMBLE_CONTEXT.request(request))
         return exclude_folders(context, request.get("excluded_folders", []))
 
-    async def summarize(self, conversation_id: str | UUID, *, level: str = SummaryLevel.DAILY) -> SummaryResponse:
+    async def summarize(self, conversation_id: Union[str, UUID], *, level: str = SummaryLevel.DAILY) -> SummaryResponse:
         """A summary of a conversation, made by the model behind the controller.
 
         ``POST /api/v1/summarize``. The controller 0.1 looks at the last 24 hours whatever the level says, and answers
@@ -261,7 +262,7 @@ class AsyncMemoryController(AsyncImportMixin):
         request = validate(PruneRequest, {"threshold_days": threshold_days})
         return await self._transport.send(endpoints.PRUNE_DRY_RUN.request(request))
 
-    async def prune_execute(self, conversation_ids: Sequence[str | UUID]) -> None:
+    async def prune_execute(self, conversation_ids: Sequence[Union[str, UUID]]) -> None:
         """Archive conversations.
 
         ``POST /api/v1/prune/execute``, after one request for each thousand stored conversations that checks the ids:
@@ -298,7 +299,7 @@ class AsyncMemoryController(AsyncImportMixin):
                 error.archived = ids[: ids.index(vanished)]
             raise
 
-    async def suggest_labels(self, conversation_id: str | UUID) -> list[LabelSuggestion]:
+    async def suggest_labels(self, conversation_id: Union[str, UUID]) -> list[LabelSuggestion]:
         """Labels that would fit a conversation, at most five.
 
         ``POST /api/v1/labels/suggest``. Where the model is down, the controller 0.1 suggests some label with confidence

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, cast
+from typing import Any, Optional, Union, cast
 from uuid import UUID
 
 from sekha._api import endpoints
@@ -31,12 +31,12 @@ class AsyncConversationMixin(AsyncServiceClient):
 
     async def create_conversation(
         self,
-        conversation: Mapping[str, object] | None = None,
+        conversation: Optional[Mapping[str, object]] = None,
         *,
-        label: str | None = None,
-        folder: str | None = None,
-        importance_score: int | None = None,
-        messages: Sequence[Mapping[str, object]] | None = None,
+        label: Optional[str] = None,
+        folder: Optional[str] = None,
+        importance_score: Optional[int] = None,
+        messages: Optional[Sequence[Mapping[str, object]]] = None,
         drop_images: bool = False,
     ) -> Conversation:
         """Store a conversation; when this returns it can be found by `query`.
@@ -76,7 +76,7 @@ class AsyncConversationMixin(AsyncServiceClient):
         completed = complete_conversation(merge_arguments(conversation, keywords, "conversation"))
         return await create_conversation(self._transport, self._capabilities, completed, drop_images=drop_images)
 
-    async def get_conversation(self, conversation_id: str | UUID, *, count_messages: bool = True) -> Conversation:
+    async def get_conversation(self, conversation_id: Union[str, UUID], *, count_messages: bool = True) -> Conversation:
         """A conversation without its messages; for those see `get_messages`.
 
         ``GET /api/v1/conversations/{id}``. The controller 0.1 says ``message_count`` 0 for every conversation; then the
@@ -107,7 +107,7 @@ class AsyncConversationMixin(AsyncServiceClient):
             conversation["message_count"] = await _count_or_none(transport, id) if count_messages else None
         return conversation
 
-    async def get_messages(self, conversation_id: str | UUID) -> list[Message]:
+    async def get_messages(self, conversation_id: Union[str, UUID]) -> list[Message]:
         """The messages of a conversation, in the order in which they were stored.
 
         ``POST /mcp/tools/memory_export``: the only route that gives messages back; it needs the MCP tools' key.
@@ -135,10 +135,10 @@ class AsyncConversationMixin(AsyncServiceClient):
     async def list_conversations(
         self,
         *,
-        label: str | None = None,
-        folder: str | None = None,
-        pinned: bool | None = None,
-        archived: bool | None = None,
+        label: Optional[str] = None,
+        folder: Optional[str] = None,
+        pinned: Optional[bool] = None,
+        archived: Optional[bool] = None,
         subfolders: bool = False,
         page: int = 1,
         page_size: int = 50,
@@ -186,10 +186,10 @@ class AsyncConversationMixin(AsyncServiceClient):
     def iter_conversations(
         self,
         *,
-        label: str | None = None,
-        folder: str | None = None,
-        pinned: bool | None = None,
-        archived: bool | None = None,
+        label: Optional[str] = None,
+        folder: Optional[str] = None,
+        pinned: Optional[bool] = None,
+        archived: Optional[bool] = None,
         subfolders: bool = False,
         page_size: int = 100,
     ) -> AsyncConversationIterator:
@@ -221,7 +221,7 @@ class AsyncConversationMixin(AsyncServiceClient):
         return AsyncConversationIterator(self._transport, page_size, keep)
 
     async def update_label(
-        self, conversation_id: str | UUID, *, label: str | None = None, folder: str | None = None
+        self, conversation_id: Union[str, UUID], *, label: Optional[str] = None, folder: Optional[str] = None
     ) -> None:
         """Give a conversation another label, another folder, or both.
 
@@ -253,7 +253,7 @@ class AsyncConversationMixin(AsyncServiceClient):
             body = {"label": current["label"], "folder": current["folder"], **body}
         await transport.send(endpoints.UPDATE_LABEL.request(body, id=id))
 
-    async def update_folder(self, conversation_id: str | UUID, *, folder: str) -> None:
+    async def update_folder(self, conversation_id: Union[str, UUID], *, folder: str) -> None:
         """Move a conversation to another folder; its label stays.
 
         Two requests: the label is read and set again together with the folder
@@ -277,7 +277,7 @@ class AsyncConversationMixin(AsyncServiceClient):
             raise argument_error("folder", "is missing")
         await self.update_label(conversation_id, folder=folder)
 
-    async def pin_conversation(self, conversation_id: str | UUID) -> None:
+    async def pin_conversation(self, conversation_id: Union[str, UUID]) -> None:
         """Pin a conversation: its importance becomes 10. No route takes a pin away.
 
         ``PUT /api/v1/conversations/{id}/pin``.
@@ -297,7 +297,7 @@ class AsyncConversationMixin(AsyncServiceClient):
         """
         await self._transport.send(endpoints.PIN_CONVERSATION.request(id=checked_id(conversation_id)))
 
-    async def archive_conversation(self, conversation_id: str | UUID) -> None:
+    async def archive_conversation(self, conversation_id: Union[str, UUID]) -> None:
         """Archive a conversation. No route brings it back into use.
 
         ``PUT /api/v1/conversations/{id}/archive``.
@@ -317,7 +317,7 @@ class AsyncConversationMixin(AsyncServiceClient):
         """
         await self._transport.send(endpoints.ARCHIVE_CONVERSATION.request(id=checked_id(conversation_id)))
 
-    async def delete_conversation(self, conversation_id: str | UUID) -> None:
+    async def delete_conversation(self, conversation_id: Union[str, UUID]) -> None:
         """Delete a conversation and its messages.
 
         ``DELETE /api/v1/conversations/{id}``. The controller 0.1 cannot delete a conversation that has messages; the
@@ -340,7 +340,7 @@ class AsyncConversationMixin(AsyncServiceClient):
         await self._transport.send(endpoints.DELETE_CONVERSATION.request(id=checked_id(conversation_id)))
 
     async def count_conversations(
-        self, *, label: str | None = None, label_contains: str | None = None, folder: str | None = None
+        self, *, label: Optional[str] = None, label_contains: Optional[str] = None, folder: Optional[str] = None
     ) -> ConversationCount:
         """The number of conversations.
 

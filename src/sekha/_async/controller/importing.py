@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from inspect import iscoroutinefunction
-from typing import Literal, cast
+from typing import Literal, Optional, Union, cast
 
 from sekha._api import endpoints
 from sekha._api.compat.capabilities import Capabilities
@@ -60,11 +60,11 @@ class AsyncImportMixin(AsyncConversationMixin):
 
     async def import_conversations(
         self,
-        conversations: Iterable[Mapping[str, object] | UnreadableConversation],
+        conversations: Iterable[Union[Mapping[str, object], UnreadableConversation]],
         *,
         concurrency: int = 4,
-        journal: str | os.PathLike[str] | None = None,
-        on_progress: Callable[[ImportProgress], object] | None = None,
+        journal: Union[str, os.PathLike[str], None] = None,
+        on_progress: Optional[Callable[[ImportProgress], object]] = None,
     ) -> ImportReport:
         """Store many conversations; what cannot be stored is reported and left out.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import ssl
 from traceback import clear_frames
 
 from sekha._concurrency.clock import Clock
@@ -20,7 +21,7 @@ class AsyncConnection:
     """A connection of the pool.
 
     Args:
-        stream: The open socket, perhaps with TLS.
+        stream: The open socket.
         clock: The clock of the deadline.
 
     Attributes:
@@ -29,7 +30,6 @@ class AsyncConnection:
 
     def __init__(self, stream: AsyncNetworkStream, clock: Clock) -> None:
         self.deadline_at: float | None = None
-        self._pid = os.getpid()
         self._stream = stream
         self._clock = clock
         self._http = HTTP11()
@@ -37,6 +37,20 @@ class AsyncConnection:
         self._read_guard = AsyncReadGuard()
         self._is_shut_down = False
         self._is_cut = False  # whether a request was not sent to its end
+
+    async def start_tls(self, context: ssl.SSLContext, host: str, seconds: float | None) -> None:
+        """Speak TLS from now on.
+
+        Args:
+            context: The context.
+            host: Name of the server.
+            seconds: Time for the handshake; None means no limit.
+
+        Raises:
+            OSError: There is no trusted connection, or it was shut down.
+        """
+        with self._read_guard:
+            await self._stream.start_tls(context, host, seconds)
 
     async def exchange(self, request: HTTPRequest) -> ResponseHead:
         """Send a request, its head and the start of its body at once, and wait for the head of its response.
@@ -101,9 +115,14 @@ class AsyncConnection:
         with self._read_guard:
             await self._stream.aclose()
 
+    def discard(self) -> None:
+        """Close it without waiting, where no other task or thread uses it: an idle one, or one of an ended loop."""
+        self._is_shut_down = True
+        self._stream.discard(shut_down=self.owned_by_this_process())
+
     def owned_by_this_process(self) -> bool:
         """Return False after a fork: then it still belongs to the parent."""
-        return self._pid == os.getpid()
+        return self._stream.pid == os.getpid()
 
     def shut_down(self) -> None:
         """Interrupt another task or thread that reads or writes."""

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, cast
+from typing import Any, Optional, Union, cast
 from uuid import UUID
 
 from sekha._api import endpoints
@@ -33,12 +33,12 @@ class ConversationMixin(ServiceClient):
 
     def create_conversation(
         self,
-        conversation: Mapping[str, object] | None = None,
+        conversation: Optional[Mapping[str, object]] = None,
         *,
-        label: str | None = None,
-        folder: str | None = None,
-        importance_score: int | None = None,
-        messages: Sequence[Mapping[str, object]] | None = None,
+        label: Optional[str] = None,
+        folder: Optional[str] = None,
+        importance_score: Optional[int] = None,
+        messages: Optional[Sequence[Mapping[str, object]]] = None,
         drop_images: bool = False,
     ) -> Conversation:
         """Store a conversation; when this returns it can be found by `query`.
@@ -78,7 +78,7 @@ class ConversationMixin(ServiceClient):
         completed = complete_conversation(merge_arguments(conversation, keywords, "conversation"))
         return create_conversation(self._transport, self._capabilities, completed, drop_images=drop_images)
 
-    def get_conversation(self, conversation_id: str | UUID, *, count_messages: bool = True) -> Conversation:
+    def get_conversation(self, conversation_id: Union[str, UUID], *, count_messages: bool = True) -> Conversation:
         """A conversation without its messages; for those see `get_messages`.
 
         ``GET /api/v1/conversations/{id}``. The controller 0.1 says ``message_count`` 0 for every conversation; then the
@@ -109,7 +109,7 @@ class ConversationMixin(ServiceClient):
             conversation["message_count"] = _count_or_none(transport, id) if count_messages else None
         return conversation
 
-    def get_messages(self, conversation_id: str | UUID) -> list[Message]:
+    def get_messages(self, conversation_id: Union[str, UUID]) -> list[Message]:
         """The messages of a conversation, in the order in which they were stored.
 
         ``POST /mcp/tools/memory_export``: the only route that gives messages back; it needs the MCP tools' key.
@@ -137,10 +137,10 @@ class ConversationMixin(ServiceClient):
     def list_conversations(
         self,
         *,
-        label: str | None = None,
-        folder: str | None = None,
-        pinned: bool | None = None,
-        archived: bool | None = None,
+        label: Optional[str] = None,
+        folder: Optional[str] = None,
+        pinned: Optional[bool] = None,
+        archived: Optional[bool] = None,
         subfolders: bool = False,
         page: int = 1,
         page_size: int = 50,
@@ -188,10 +188,10 @@ class ConversationMixin(ServiceClient):
     def iter_conversations(
         self,
         *,
-        label: str | None = None,
-        folder: str | None = None,
-        pinned: bool | None = None,
-        archived: bool | None = None,
+        label: Optional[str] = None,
+        folder: Optional[str] = None,
+        pinned: Optional[bool] = None,
+        archived: Optional[bool] = None,
         subfolders: bool = False,
         page_size: int = 100,
     ) -> ConversationIterator:
@@ -223,7 +223,7 @@ class ConversationMixin(ServiceClient):
         return ConversationIterator(self._transport, page_size, keep)
 
     def update_label(
-        self, conversation_id: str | UUID, *, label: str | None = None, folder: str | None = None
+        self, conversation_id: Union[str, UUID], *, label: Optional[str] = None, folder: Optional[str] = None
     ) -> None:
         """Give a conversation another label, another folder, or both.
 
@@ -255,7 +255,7 @@ class ConversationMixin(ServiceClient):
             body = {"label": current["label"], "folder": current["folder"], **body}
         transport.send(endpoints.UPDATE_LABEL.request(body, id=id))
 
-    def update_folder(self, conversation_id: str | UUID, *, folder: str) -> None:
+    def update_folder(self, conversation_id: Union[str, UUID], *, folder: str) -> None:
         """Move a conversation to another folder; its label stays.
 
         Two requests: the label is read and set again together with the folder
@@ -279,7 +279,7 @@ class ConversationMixin(ServiceClient):
             raise argument_error("folder", "is missing")
         self.update_label(conversation_id, folder=folder)
 
-    def pin_conversation(self, conversation_id: str | UUID) -> None:
+    def pin_conversation(self, conversation_id: Union[str, UUID]) -> None:
         """Pin a conversation: its importance becomes 10. No route takes a pin away.
 
         ``PUT /api/v1/conversations/{id}/pin``.
@@ -299,7 +299,7 @@ class ConversationMixin(ServiceClient):
         """
         self._transport.send(endpoints.PIN_CONVERSATION.request(id=checked_id(conversation_id)))
 
-    def archive_conversation(self, conversation_id: str | UUID) -> None:
+    def archive_conversation(self, conversation_id: Union[str, UUID]) -> None:
         """Archive a conversation. No route brings it back into use.
 
         ``PUT /api/v1/conversations/{id}/archive``.
@@ -319,7 +319,7 @@ class ConversationMixin(ServiceClient):
         """
         self._transport.send(endpoints.ARCHIVE_CONVERSATION.request(id=checked_id(conversation_id)))
 
-    def delete_conversation(self, conversation_id: str | UUID) -> None:
+    def delete_conversation(self, conversation_id: Union[str, UUID]) -> None:
         """Delete a conversation and its messages.
 
         ``DELETE /api/v1/conversations/{id}``. The controller 0.1 cannot delete a conversation that has messages; the
@@ -342,7 +342,7 @@ class ConversationMixin(ServiceClient):
         self._transport.send(endpoints.DELETE_CONVERSATION.request(id=checked_id(conversation_id)))
 
     def count_conversations(
-        self, *, label: str | None = None, label_contains: str | None = None, folder: str | None = None
+        self, *, label: Optional[str] = None, label_contains: Optional[str] = None, folder: Optional[str] = None
     ) -> ConversationCount:
         """The number of conversations.
 

@@ -6,8 +6,8 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Callable
-from time import monotonic
 
+from sekha._concurrency.clock import monotonic
 from sekha._concurrency.sockets import (
     before_closing,
     checkpoint,
@@ -17,7 +17,7 @@ from sekha._concurrency.sockets import (
 )
 from sekha._http.addresses import AddressMemory
 from sekha._http.models import UntilDeadline, timed_out
-from sekha._http.sockets import ConnectionAttempts, PlainSocket, TLSSocket
+from sekha._http.sockets import ConnectionAttempts, PlainSocket, TLSSocket, require_process
 
 _NEXT_ADDRESS_AFTER = 0.25
 """Seconds after which the next address of a host is tried as well (RFC 8305)."""
@@ -28,10 +28,12 @@ class Network:
 
     Args:
         now: Returns the time, for what is remembered of its addresses.
+        check: Called again and again while it connects, which ends with what this raises.
     """
 
-    def __init__(self, now: Callable[[], float] = monotonic) -> None:
+    def __init__(self, now: Callable[[], float] = monotonic, check: Callable[[], object] = lambda: None) -> None:
         self._now = now
+        self._check = check
         self._memory = AddressMemory()
 
     def connect_tcp(self, host: str, port: int, seconds: float | None) -> NetworkStream:
@@ -46,22 +48,19 @@ class Network:
             OSError: There is no connection.
         """
         limit = _TimeLimit(seconds)
-        try:
-            addresses = resolve(host, port)
-        except UnicodeError as error:  # it cannot be the name of a host
-            raise OSError(str(error)) from error
+        addresses = resolve(host, port)
         attempts = ConnectionAttempts(host, self._memory.order(addresses, self._now()))
         try:
             while attempts.has_next or attempts.sockets:
+                self._check()
                 if attempts.has_next:
                     attempts.begin_next()
-                left = limit.left()
+                pause = min(_NEXT_ADDRESS_AFTER, limit.left() or _NEXT_ADDRESS_AFTER)
                 if attempts.sockets:
-                    pause = min(_NEXT_ADDRESS_AFTER, left or _NEXT_ADDRESS_AFTER) if attempts.has_next else left
                     wait_for((), attempts.sockets, pause)
                 if (sock := attempts.take_connected()) is not None:
                     self._memory.remember(attempts.connected, self._now())
-                    return NetworkStream(PlainSocket(sock))
+                    return NetworkStream(sock)
             raise attempts.problem
         finally:
             attempts.close()
@@ -89,7 +88,7 @@ class NetworkStream:
             OSError: There is no trusted connection.
         """
         limit = _TimeLimit(seconds)
-        self._socket = tls = TLSSocket(self._socket.sock, context, host)
+        self._socket = tls = TLSSocket(self._socket, context, host)
         while not tls.try_handshake():
             self._wait(limit.left(), writing=False)
 
@@ -149,16 +148,32 @@ class NetworkStream:
         before_closing(self._socket.sock)
         self._socket.close()
 
+    def discard(self, *, shut_down: bool) -> None:
+        """Close the socket, for which nobody waits: from any thread, whether there is an event loop or not.
+
+        Args:
+            shut_down: Whether the connection ends even if a child process has a copy of the socket.
+        """
+        if shut_down:
+            self._socket.shut_down()
+        self._socket.close()
+
     def shut_down(self) -> None:
         """End what another task or thread waits for."""
         self._socket.shut_down()
         before_closing(self._socket.sock)  # on Windows, shutting it down wakes nobody
+
+    @property
+    def pid(self) -> int:
+        """The process that has opened the connection."""
+        return self._socket.pid
 
     def has_unread_data(self) -> bool:
         """Return whether the server has closed the connection, or sent bytes that nobody has read."""
         return self._socket.has_unread_data()
 
     def _wait(self, seconds: float | None, *, writing: bool) -> None:
+        require_process(self._socket.pid)
         watch = self._socket.read_watch
         if self._socket.must_write(writing=writing):
             is_ready = wait_for([watch.sock], [watch.sock], seconds)
@@ -167,6 +182,7 @@ class NetworkStream:
         if not is_ready:
             raise timed_out(seconds)
         if watch.sock.fileno() < 0:
+            require_process(self._socket.pid)
             raise ConnectionAbortedError("the connection was closed by the client")
 
 

@@ -65,6 +65,61 @@ def test_a_200_from_somebody_else_is_not_healthy(endpoint: Endpoint[Any], body: 
     assert found["error"]
 
 
+@pytest.mark.promise("C7", "W4")
+@pytest.mark.parametrize("endpoint", [endpoints.CONTROLLER_HEALTH, endpoints.BRIDGE_HEALTH])
+@pytest.mark.parametrize(
+    ("body", "error"),
+    [
+        ({"error": "boom"}, "boom"),
+        ({"error": {"message": "boom", "code": 500}}, "boom"),
+        ({"error": {}}, '{"error": {}}'),
+        ({"error": True, "message": "boom"}, "boom"),
+        ({"Error": "boom"}, "boom"),
+        ({"errors": [{"message": "boom"}]}, "boom"),
+        ({"detail": "boom"}, "boom"),
+        ({"message": "boom", "code": 500}, "boom"),
+        ({"object": "error", "message": "boom"}, "boom"),
+        ({"success": False}, '{"success": false}'),
+        ({"success": False, "error": "boom"}, "boom"),
+        ({"status": "error"}, '{"status": "error"}'),
+        ({"status": "Error", "message": "boom"}, "boom"),
+        ({"status": "failed", "detail": "boom"}, "boom"),
+        ({"status": None, "error": "boom"}, "boom"),
+        ({"status": 500, "error": "Internal Server Error", "path": "/health"}, "Internal Server Error"),
+        ({"checks": {}, "error": "boom"}, "boom"),
+    ],
+)
+def test_an_error_that_comes_with_200_is_not_healthy(endpoint: Endpoint[Any], body: Any, error: str) -> None:
+    found = parse(endpoint, answer(body))
+    assert (found["status"], found["checks"], found["error"]) == ("unhealthy", {}, error)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"status": "degraded", "error": "the model is slow"},
+        {"status": "healthy", "error": None},
+        {"status": "healthy", "message": "all is well"},
+        {"status": "ok", "detail": "all is well", "errors": []},
+    ],
+)
+def test_a_server_that_says_its_status_has_it(body: Any) -> None:
+    of_a_bridge: Dict[str, Any] = {"models_loaded": []}
+    for endpoint, more in ((endpoints.CONTROLLER_HEALTH, {}), (endpoints.BRIDGE_HEALTH, of_a_bridge)):
+        found = parse(endpoint, answer({**body, **more}))
+        assert found == {**body, **more, "checks": {}}
+
+
+@pytest.mark.parametrize(
+    "body", [{"hello": "world"}, {"version": "1.0"}, {"name": "a", "tagline": "b"}, {"error": None}]
+)
+def test_an_object_that_says_nothing_of_health_is_no_report(body: Any) -> None:
+    for endpoint, service in ((endpoints.CONTROLLER_HEALTH, "a controller"), (endpoints.BRIDGE_HEALTH, "a bridge")):
+        found = parse(endpoint, answer(body))
+        assert found["status"] == "unhealthy"
+        assert str(found.get("error")).startswith(f"this address is not {service}: ")
+
+
 @pytest.mark.parametrize(
     ("name", "status", "checks"),
     [
@@ -109,6 +164,7 @@ def test_the_error_of_a_health_check_becomes_a_status(error: SekhaError, status:
     assert health_from_error(error, "bridge") == {"status": status, "checks": {}, "error": str(error)}
 
 
+@pytest.mark.promise("W4")
 @pytest.mark.parametrize(
     ("service", "name"),
     [("controller", "a controller"), ("bridge", "a bridge"), ("mcp", "a controller with MCP tools")],
@@ -128,6 +184,7 @@ def test_an_answer_of_another_service_says_so(error: SekhaError, service: str, n
     assert found == {"status": "unhealthy", "checks": {}, "error": f"this address is not {name}: {error}"}
 
 
+@pytest.mark.promise("W4")
 def test_what_was_not_asked_is_unknown_and_not_unreachable() -> None:
     error = SekhaTimeoutError("no time left")
     error._asked = False
@@ -136,6 +193,7 @@ def test_what_was_not_asked_is_unknown_and_not_unreachable() -> None:
     assert found == {"status": "unknown", "checks": {}, "error": "the check itself failed: ValueError"}
 
 
+@pytest.mark.promise("W4")
 @pytest.mark.parametrize(
     ("of_itself", "of_the_key", "status", "error"),
     [
