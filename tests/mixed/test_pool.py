@@ -101,7 +101,7 @@ class Wire:
             self._network.open.discard(self)
         await anyio.lowlevel.checkpoint()
 
-    def discard(self) -> None:
+    def discard(self, *, shut_down: bool) -> None:
         self._closed = True
         self._network.open.discard(self)
 

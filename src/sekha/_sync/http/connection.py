@@ -119,8 +119,8 @@ class Connection:
 
     def discard(self) -> None:
         """Close it without waiting, where no other task or thread uses it: an idle one, or one of an ended loop."""
-        self.shut_down()
-        self._stream.discard()
+        self._is_shut_down = True
+        self._stream.discard(shut_down=self.owned_by_this_process())
 
     def owned_by_this_process(self) -> bool:
         """Return False after a fork: then it still belongs to the parent."""

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Callable
-from contextlib import suppress
 
 from sekha._concurrency.clock import monotonic
 from sekha._concurrency.sockets import (
@@ -149,10 +148,15 @@ class NetworkStream:
         before_closing(self._socket.sock)
         self._socket.close()
 
-    def discard(self) -> None:
-        """Close the socket, for which nobody waits: from any thread, whether there is an event loop or not."""
-        with suppress(OSError):  # it is gone all the same
-            self._socket.close()
+    def discard(self, *, shut_down: bool) -> None:
+        """Close the socket, for which nobody waits: from any thread, whether there is an event loop or not.
+
+        Args:
+            shut_down: Whether the connection ends even if a child process has a copy of the socket.
+        """
+        if shut_down:
+            self._socket.shut_down()
+        self._socket.close()
 
     def shut_down(self) -> None:
         """End what another task or thread waits for."""
