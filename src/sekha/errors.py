@@ -115,7 +115,7 @@ class SekhaError(Exception):
         cls, args, *state = cast("tuple[Any, ...]", super().__reduce__())
         return (cls, args[:1] if args == self._arguments() else args, *state)  # version 0.2 takes a message alone
 
-    def __setstate__(self, state: dict[str, Any] | None) -> None:
+    def __setstate__(self, state: Optional[dict[str, Any]]) -> None:
         is_ours = self.args == self._arguments()
         vars(self).update(state or {})
         if is_ours:
