@@ -38,8 +38,9 @@ async def async_wait_for(
 
 
 async def _ready(wait: _Wait, sock: socket.socket) -> None:
-    with suppress(anyio.ClosedResourceError):
-        await wait(sock)
+    if sock.fileno() >= 0:
+        with suppress(anyio.ClosedResourceError):
+            await wait(sock)
 
 
 async def _first_ready(waits: Sequence[tuple[_Wait, socket.socket]]) -> None:
@@ -55,6 +56,15 @@ async def _first_ready(waits: Sequence[tuple[_Wait, socket.socket]]) -> None:
 
 def wait_for(readers: Sequence[socket.socket], writers: Sequence[socket.socket], seconds: float | None) -> bool:
     """Do the same in blocking code."""
+    try:
+        return _wait_for(readers, writers, seconds)
+    except ValueError:
+        if all(sock.fileno() >= 0 for sock in (*readers, *writers)):
+            raise
+        return True
+
+
+def _wait_for(readers: Sequence[socket.socket], writers: Sequence[socket.socket], seconds: float | None) -> bool:
     if not hasattr(select, "poll"):  # on Windows; there, a failed connection is exceptional and not writable
         return any(select.select(readers, writers, writers, seconds))
     poll, events = select.poll(), dict.fromkeys(readers, select.POLLIN)
