@@ -273,6 +273,7 @@ class SekhaConnectionError(SekhaError):
     """No answer: the server cannot be reached, or the connection broke."""
 
     _asked: bool = True  # False where this client did not even try to reach the server
+    _at_deadline: bool = False  # True where a wait was ended by the deadline of the call, and not by a timeout
 
 
 class SekhaTimeoutError(SekhaConnectionError):

@@ -20,7 +20,7 @@ SECTIONS = {
     "Correctness": [f"C{number}" for number in range(1, 14)],
     "Reliability": [f"R{number}" for number in range(1, 17)],
     "Networks": [f"W{number}" for number in range(1, 10)],
-    "Environments": ["W11", "W12"],
+    "Environments": ["W10", "W11", "W12"],
     "Security": [f"S{number}" for number in range(1, 8)],
     "Comfort": [f"E{number}" for number in range(1, 11)],
 }
@@ -34,6 +34,7 @@ ELSEWHERE: Dict[str, Tuple[str, str]] = {
     "R9": ("tests/mixed", "there are no event loops in blocking code"),
     "R10": ("tests/mixed", "threads and forks are for the blocking client"),
     "R16": ("tests/mixed", "is counted in processes of their own, one for each flavour"),
+    "W10": ("tests/environments", "is about frameworks, and what each of them is given"),
     "W11": ("tests/mixed", "a fork is a process"),
     "W12": ("tests/unit", "is about the clock, which all share; tests/environments have freezegun"),
     "E3": ("tests", "is checked by type checkers, of the whole package"),

@@ -17,8 +17,8 @@ from sekha._concurrency.clock import Clock
 from sekha._concurrency.primitives import async_move_on_after
 from sekha._concurrency.process_bound import ProcessBound
 from sekha._http.error_mapping import is_timeout, name_proxy, network_errors
-from sekha._http.models import AsyncHTTPResponse, shorter_timeout
-from sekha._transport.options import TIMER_TOLERANCE, CallOptions, deadline_message
+from sekha._http.models import AsyncHTTPResponse, DeadlinePassed, UntilDeadline, shorter_timeout
+from sekha._transport.options import CallOptions, deadline_message
 from sekha._utils.public import exported_from_sekha
 from sekha._utils.redaction import Secret, redact
 from sekha.errors import SekhaClosedError, SekhaDecodeError, SekhaError, SekhaTimeoutError
@@ -144,8 +144,7 @@ class AsyncStream(ProcessBound):
         except network_errors() as error:
             if self._closed:
                 raise SekhaClosedError("the stream was closed before its end") from error
-            left = self._time_left()
-            if not self._decoder.is_complete and (left is None or left > TIMER_TOLERANCE):
+            if not self._decoder.is_complete and not self._is_deadline(error):
                 raise self._failure(error) from error
         except SekhaError:
             raise
@@ -163,6 +162,12 @@ class AsyncStream(ProcessBound):
         """Return the error for a child of the process that has made the stream: each byte is there for one of them."""
         message = f"the stream belongs to process {self._pid}, and only that can read it: this one is a fork of it"
         return SekhaClosedError(message, sent=True, **self._decoder.call_details)
+
+    def _is_deadline(self, error: BaseException) -> bool:
+        """Return whether the deadline has passed, by the clock or by the wait that it has ended."""
+        left = self._time_left()
+        waited_for_it = is_timeout(error) and isinstance(self._read_timeout, UntilDeadline)
+        return isinstance(error, DeadlinePassed) or waited_for_it or (left is not None and left <= 0)
 
     def _failure(self, error: BaseException) -> SekhaError:
         """Return the error for a connection that broke, or on which nothing came."""

@@ -6,7 +6,7 @@ import math
 import os
 import threading
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from typing import Generic, Literal, TypeVar
 from weakref import WeakKeyDictionary
 
@@ -66,7 +66,7 @@ class AsyncPerLoop(Generic[T]):
 
     def get(self) -> T:
         """Return the value of the running loop."""
-        loop = _running_loop()
+        loop = running_loop()
         if self._pid != os.getpid():  # after a fork, sockets are the parent's
             self._made, self._pid = WeakKeyDictionary(), os.getpid()
         if loop not in self._made:
@@ -83,11 +83,17 @@ class AsyncPerLoop(Generic[T]):
 
     def pop(self) -> T | None:
         """Remove and return the value of the running loop, None if there is none; the next `get` makes another."""
-        made = self._made.pop(_running_loop(), None)
+        self._drop_closed_loops()
+        made = self._made.pop(running_loop(), None)
         return made if self._pid == os.getpid() else None
 
 
-def _running_loop() -> object:
+def running_loop() -> object:
+    """Return the event loop that runs here, or what trio has in its place.
+
+    Raises:
+        RuntimeError: There is none.
+    """
     token: object = current_token()
     return getattr(token, "native_token", token)  # newer anyio wraps it, anew each time
 
@@ -274,10 +280,12 @@ class AsyncReadGuard:
         """End."""
 
 
-ReadGuard = threading.RLock
-"""Such a block for threads.
+def ReadGuard() -> AbstractContextManager[object]:
+    """Return such a block for threads.
 
-Closing waits for the reading thread: the system may reuse the file descriptor immediately, and the thread would read
-the bytes of another connection. It is an RLock, because a signal may close a connection in the middle of its reading,
-and not a class around one, whose ``__enter__`` could be interrupted.
-"""
+    Closing waits for the reading thread: the system may reuse the file descriptor immediately, and the thread would
+    read the bytes of another connection. It is an RLock, because a signal may close a connection in the middle of its
+    reading, and not a class around one, whose ``__enter__`` could be interrupted. It is looked up here, since gevent
+    may replace it after this module was imported.
+    """
+    return threading.RLock()

@@ -286,7 +286,12 @@ class SekhaConfig(_Settings):
                 raise SekhaConfigError(f"env_file: there is no file {os.fspath(env_file)}")
             try:
                 found.update(dotenv_values(env_file))
-            except (OSError, UnicodeDecodeError) as error:
+            except UnicodeDecodeError:
+                name = os.fspath(env_file)
+                raise SekhaConfigError(
+                    f"env_file: {name} is not UTF-8; save it as UTF-8 (PowerShell writes UTF-16 behind >)"
+                ) from None
+            except OSError as error:
                 raise SekhaConfigError(
                     f"env_file: {os.fspath(env_file)} cannot be read: {type(error).__name__}"
                 ) from None

@@ -101,7 +101,7 @@ def test_outside_a_loop_there_is_no_value() -> None:
 @pytest.mark.promise("R9")
 def test_loops_may_come_and_go_in_many_threads(monkeypatch: pytest.MonkeyPatch) -> None:
     per_loop = AsyncPerLoop(Thing)
-    monkeypatch.setattr(primitives, "_running_loop", Thing)  # a new one every time
+    monkeypatch.setattr(primitives, "running_loop", Thing)  # a new one every time
     errors: List[BaseException] = []
 
     def work() -> None:

@@ -115,6 +115,11 @@ class AsyncConnection:
         with self._read_guard:
             await self._stream.aclose()
 
+    def discard(self) -> None:
+        """Close it without waiting, where no other task or thread uses it: an idle one, or one of an ended loop."""
+        self._is_shut_down = True
+        self._stream.discard(shut_down=self.owned_by_this_process())
+
     def owned_by_this_process(self) -> bool:
         """Return False after a fork: then it still belongs to the parent."""
         return self._stream.pid == os.getpid()

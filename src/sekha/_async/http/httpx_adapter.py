@@ -118,8 +118,9 @@ class _AsyncHTTPXResponse:
 
     def iter_raw(self) -> AsyncIterator[bytes]:
         if self._response.is_stream_consumed:
-            return self._response.aiter_bytes()
-        self._chunks = cast("httpx.AsyncByteStream", self._response.stream).__aiter__()
+            self._chunks = self._response.aiter_bytes()
+        else:
+            self._chunks = cast("httpx.AsyncByteStream", self._response.stream).__aiter__()
         return self._chunks
 
     async def aclose(self) -> None:

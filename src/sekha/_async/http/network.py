@@ -14,6 +14,7 @@ from sekha._concurrency.sockets import (
     async_wait_readable,
 )
 from sekha._http.addresses import AddressMemory
+from sekha._http.models import UntilDeadline, timed_out
 from sekha._http.sockets import ConnectionAttempts, PlainSocket, TLSSocket, require_process
 
 _NEXT_ADDRESS_AFTER = 0.25
@@ -145,9 +146,20 @@ class AsyncNetworkStream:
         async_before_closing(self._socket.sock)
         self._socket.close()
 
+    def discard(self, *, shut_down: bool) -> None:
+        """Close the socket, for which nobody waits: from any thread, whether there is an event loop or not.
+
+        Args:
+            shut_down: Whether the connection ends even if a child process has a copy of the socket.
+        """
+        if shut_down:
+            self._socket.shut_down()
+        self._socket.close()
+
     def shut_down(self) -> None:
         """End what another task or thread waits for."""
         self._socket.shut_down()
+        async_before_closing(self._socket.sock)  # on Windows, shutting it down wakes nobody
 
     @property
     def pid(self) -> int:
@@ -166,7 +178,7 @@ class AsyncNetworkStream:
         else:
             is_ready = await async_wait_readable(watch, seconds)
         if not is_ready:
-            raise TimeoutError("timed out")
+            raise timed_out(seconds)
         if watch.sock.fileno() < 0:
             require_process(self._socket.pid)
             raise ConnectionAbortedError("the connection was closed by the client")
@@ -174,6 +186,7 @@ class AsyncNetworkStream:
 
 class _TimeLimit:
     def __init__(self, seconds: float | None) -> None:
+        self._seconds = seconds
         self._at = None if seconds is None else monotonic() + seconds
 
     def left(self) -> float | None:
@@ -181,5 +194,5 @@ class _TimeLimit:
             return None
         left = self._at - monotonic()
         if left <= 0:
-            raise TimeoutError("timed out")
-        return left
+            raise timed_out(self._seconds)
+        return UntilDeadline(left) if isinstance(self._seconds, UntilDeadline) else left

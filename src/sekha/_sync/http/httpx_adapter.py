@@ -120,8 +120,9 @@ class _HTTPXResponse:
 
     def iter_raw(self) -> Iterator[bytes]:
         if self._response.is_stream_consumed:
-            return self._response.iter_bytes()
-        self._chunks = cast("httpx.SyncByteStream", self._response.stream).__iter__()
+            self._chunks = self._response.iter_bytes()
+        else:
+            self._chunks = cast("httpx.SyncByteStream", self._response.stream).__iter__()
         return self._chunks
 
     def close(self) -> None:
