@@ -13,7 +13,7 @@ import time
 import weakref
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, Awaitable, Callable, Iterator, List, Type
+from typing import Any, Awaitable, Callable, ClassVar, Iterator, List, Type
 
 import anyio
 import anyio.lowlevel
@@ -285,6 +285,43 @@ def test_a_connection_that_comes_back_outside_of_its_loop_starts_no_timer() -> N
             assert anyio.run(start, timer, backend=other) == []
         assert timer.is_stopped
     assert calls == []
+
+
+def test_a_loop_whose_timers_have_no_weak_references_is_no_error() -> None:
+    """As those of some event loops in compiled code."""
+
+    class Handle:
+        __slots__ = ("inner",)
+
+        def __init__(self, inner: asyncio.TimerHandle) -> None:
+            self.inner = inner
+
+        def cancel(self) -> None:
+            self.inner.cancel()
+
+    class Loop(asyncio.SelectorEventLoop):
+        def call_later(self, delay: float, callback: Any, *arguments: Any, context: Any = None) -> Any:  # type: ignore[override]  # it gives another type of handle
+            return Handle(super().call_later(delay, callback, *arguments, context=context))
+
+    class Owner:
+        times: ClassVar[List[float]] = []
+
+        def work(self, at: float) -> None:
+            self.times.append(at)
+
+    async def main(owner: Owner, cancel: bool) -> None:
+        timer = AsyncTimer(owner.work)
+        timer.start(0.0, 7.0)
+        if cancel:
+            timer.cancel()
+        for _ in range(5):
+            await asyncio.sleep(0)
+
+    for cancel in (False, True):
+        loop, owner = Loop(), Owner()
+        loop.run_until_complete(main(owner, cancel))
+        loop.close()
+        assert owner.times == [7.0]
 
 
 @pytest.mark.parametrize("error", [RuntimeError, OSError])

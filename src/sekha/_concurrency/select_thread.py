@@ -69,11 +69,12 @@ class SelectThread:
         """Wait until a socket can be read or written, or is closed."""
         loop = cast(_Loop, running_loop())
         wait = _Wait(sock, writing, loop, loop.create_future())
-        with self._lock:
-            self._waits.add(wait)
-        self._ring()
         try:
-            await wait.ended
+            with self._lock:
+                self._waits.add(wait)
+            self._ring()
+            if not self._is_stopped:
+                await wait.ended
         finally:
             with self._lock:
                 self._waits.discard(wait)
@@ -95,7 +96,7 @@ class SelectThread:
         atexit.unregister(self.stop)
 
     def _ring(self) -> None:
-        with suppress(BlockingIOError):  # it has been rung often enough
+        with suppress(OSError):  # it has been rung often enough, or is stopped
             self._bell.send(b"\0")
 
     def _run(self) -> None:

@@ -38,7 +38,7 @@ class AsyncTimer:
         method: The method.
 
     Attributes:
-        is_stopped: Whether it may be started. Whoever is interrupted in the middle of that may do so again.
+        is_stopped: Whether it may be started; a `start` that was interrupted may be repeated.
     """
 
     def __init__(self, method: TimedMethod) -> None:
@@ -56,7 +56,8 @@ class AsyncTimer:
             seconds: How long to wait.
             at: The time then, on the clock of the method.
         """
-        with suppress(RuntimeError):  # there is no loop, or it is about to end
+        # There is no loop, it is about to end, or it has no timers: the call for whose sake this is has succeeded.
+        with suppress(RuntimeError, NotImplementedError):
             if running_loop() is self._loop():
                 self._schedule(seconds, at)
 
@@ -82,7 +83,8 @@ class AsyncTimer:
             trio = _running_trio()
             handle, name = trio.CancelScope(), "sekha: idle connections"
             trio.lowlevel.spawn_system_task(self._wait_in_trio, handle, seconds, at, turn, name=name)
-        self._handle = ref(handle)
+        with suppress(TypeError):  # there are loops whose handles cannot have a weak reference; `_turn` is enough then
+            self._handle = ref(handle)
         self.is_stopped = False
 
     async def _wait_in_trio(self, scope: Any, seconds: float, at: float, turn: object) -> None:
@@ -103,8 +105,9 @@ class AsyncTimer:
         if turn is not self._turn:
             return
         self.is_stopped = True
-        if (method := self._method()) is not None and (seconds := method(at)) is not None:
-            self._schedule(seconds, at + seconds)
+        if (method := self._method()) is None or (seconds := method(at)) is None or math.isinf(at):
+            return
+        self._schedule(seconds, at + seconds)
 
 
 def _running_trio() -> Any:

@@ -108,6 +108,9 @@ class _Settings:
     def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError(f"{type(self).__name__} cannot be changed; make another one")
 
+    def __delattr__(self, name: str) -> None:
+        raise AttributeError(f"{type(self).__name__} cannot be changed; make another one")
+
     def __getstate__(self) -> dict[str, object]:
         """Return what a pickle holds, which leaves this process."""
         for name, value in self._explicit().items():

@@ -90,6 +90,8 @@ def test_a_config_cannot_be_changed_but_compared_copied_and_pickled() -> None:
     config = SekhaConfig(controller_url=URL, api_key=KEY, headers={"a": "b"})
     with pytest.raises(AttributeError, match="cannot be changed"):
         config.timeout = 5.0
+    with pytest.raises(AttributeError, match="cannot be changed"):
+        del config.api_key
     same, other = SekhaConfig(controller_url=URL + "/", api_key=KEY, headers={"a": "b"}), SekhaConfig(api_key=KEY)
     assert config == same
     assert hash(config) == hash(same)
