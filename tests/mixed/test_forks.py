@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import subprocess
 import sys
 from pathlib import Path
 from typing import Callable, Iterator, List, Tuple
+from weakref import WeakSet
 
 import pytest
 
 import sekha as package
-from sekha._http.sockets import PlainSocket
+from sekha._concurrency.sockets import wait_for
+from sekha._http import sockets
+from sekha._http.sockets import ConnectionAttempts, PlainSocket
 from support import facts
 from support.certificates import Certificates
 from support.replies import DONE, after, answer, body, chunked, delta, empty
@@ -310,7 +314,7 @@ client.close()
 def test_a_child_that_goes_on_with_a_call_of_its_parent_does_not_take_the_answer(
     call: str, retries: int, said_in_child: str, story: Tuple[FakeServer, str]
 ) -> None:
-    """A signal handler forks while the call waits, and returns in both processes."""
+    """A signal handler forks when the server has the request, and returns in both processes."""
     server, ca = story
     answers = {
         "update": (f"PUT /api/v1/conversations/{facts.ID}/label", empty()),
@@ -318,13 +322,16 @@ def test_a_child_that_goes_on_with_a_call_of_its_parent_does_not_take_the_answer
         "complete": (COMPLETE, answer(facts.COMPLETION)),
     }
     ((line, reply),) = [answers[name] for name in answers if name in call]
-    server.on(line, after(0.4, reply), *([reply] if retries == 1 else []))
+
+    def fork() -> None:
+        os.kill(int(server.seen[0].headers["x-pid"]), signal.SIGALRM)
+
+    server.on(line, after(fork, after(0.3, reply)), *([reply] if retries == 1 else []))
     code = f"""
-client = SekhaClient(**{{**settings, "max_retries": {retries}}})
+client = SekhaClient(**{{**settings, "max_retries": {retries}}}, headers={{"X-Pid": str(os.getpid())}})
 id = {facts.ID!r}
 children = []
 signal.signal(signal.SIGALRM, lambda *_: children.append(os.fork()))
-signal.setitimer(signal.ITIMER_REAL, 0.15)
 try:
     said = [{call}]
 except SekhaError as error:
@@ -354,3 +361,17 @@ def test_a_socket_of_another_process_is_neither_read_nor_written() -> None:
         theirs.setblocking(False)
         with pytest.raises(BlockingIOError):
             theirs.recv(1)
+
+
+def test_a_child_that_goes_on_connecting_stops(server: FakeServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    host, port = server.url[len("http://") :].split(":")
+    monkeypatch.setattr(sockets, "_sockets", WeakSet())
+    attempts = ConnectionAttempts(host, socket.getaddrinfo(host, int(port), type=socket.SOCK_STREAM))
+    attempts.begin_next()
+    with monkeypatch.context() as child:
+        child.setattr(os, "getpid", lambda: -1)
+        sockets._close_inherited()
+        assert wait_for((), attempts.sockets, 10)
+        with pytest.raises(ConnectionAbortedError, match="belongs to process"):
+            attempts.take_connected()
+    attempts.close()

@@ -68,8 +68,9 @@ def _select_thread() -> SelectThread | None:
 
 
 async def _ready(wait: _Wait, sock: socket.socket) -> None:
-    with suppress(anyio.ClosedResourceError):
-        await wait(sock)
+    if sock.fileno() >= 0:
+        with suppress(anyio.ClosedResourceError):
+            await wait(sock)
 
 
 async def _first_ready(waits: Sequence[tuple[_Wait, socket.socket]]) -> None:
@@ -85,6 +86,15 @@ async def _first_ready(waits: Sequence[tuple[_Wait, socket.socket]]) -> None:
 
 def wait_for(readers: Sequence[socket.socket], writers: Sequence[socket.socket], seconds: float | None) -> bool:
     """Do the same in blocking code."""
+    try:
+        return _poll(readers, writers, seconds)
+    except ValueError:  # a socket is closed; after a fork, those of the parent are
+        if all(sock.fileno() >= 0 for sock in (*readers, *writers)):
+            raise
+        return True
+
+
+def _poll(readers: Sequence[socket.socket], writers: Sequence[socket.socket], seconds: float | None) -> bool:
     if not hasattr(select, "poll"):  # on Windows
         return _select(readers, writers, seconds)
     poll, events = select.poll(), dict.fromkeys(readers, select.POLLIN)
