@@ -117,12 +117,12 @@ def failure(make: MakeClient, url: str) -> SekhaConnectionError:
 def test_the_reason_of_the_system_is_named(
     at_once: bool, number: int, make: MakeClient, server: FakeServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    known = socket.socket.getsockopt
+    known, reach = socket.socket.getsockopt, socket.socket.connect
 
     def connect(self: socket.socket, address: Any) -> None:
         if at_once:
             raise OSError(number, os.strerror(number))
-        raise BlockingIOError(errno.EINPROGRESS, os.strerror(errno.EINPROGRESS))
+        reach(self, address)  # so that the socket can be written; on Windows it cannot before
 
     def getsockopt(self: socket.socket, level: int, option: int, *size: int) -> Any:
         return number if option == socket.SO_ERROR else known(self, level, option, *size)

@@ -288,7 +288,7 @@ class SekhaConfig(_Settings):
             if not os.path.isfile(env_file):
                 raise SekhaConfigError(f"env_file: there is no file {os.fspath(env_file)}")
             try:
-                found.update(dotenv_values(env_file))
+                found.update(dotenv_values(env_file, encoding="utf-8-sig"))
             except UnicodeDecodeError:
                 name = os.fspath(env_file)
                 raise SekhaConfigError(
