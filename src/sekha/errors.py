@@ -119,7 +119,7 @@ class SekhaError(Exception):
         is_ours = self.args == self._arguments()
         vars(self).update(state or {})
         if is_ours:
-            self.args = self._arguments()
+            self.args: tuple[Any, ...] = self._arguments()
 
     def _details(self) -> Iterable[str]:
         if self.method and self.path:
@@ -160,7 +160,7 @@ class SekhaDecodeError(SekhaError):
         super().__init__(message, **details)
         self.status_code = status_code
         self.body = body
-        self.args = self._arguments()
+        self.args: tuple[Any, ...] = self._arguments()
 
     def _arguments(self) -> tuple[object, ...]:
         return (self.message, self.status_code)
@@ -199,7 +199,7 @@ class SekhaAPIError(SekhaError):
         self.code = code
         self.body = body
         self.retry_after = retry_after
-        self.args = self._arguments()
+        self.args: tuple[Any, ...] = self._arguments()
 
     def _arguments(self) -> tuple[object, ...]:
         known = cast("int | None", self.status_code)
