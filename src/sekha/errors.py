@@ -2,7 +2,7 @@
 
 SekhaError
 ├── SekhaConfigError              settings are missing or contradict each other
-├── SekhaClosedError              the client was closed before or during the call
+├── SekhaClosedError              the client was closed before or during the call; a stream of another process
 ├── SekhaDecodeError              a 2xx answer that does not have the promised shape
 ├── SekhaAPIError                 a server refused (4xx) or failed (5xx)
 │   ├── SekhaValidationError      400, 413, 415, 422; also what is refused before sending (a ValueError)
@@ -22,7 +22,7 @@ SekhaWarning                      nothing failed, but something needs attention
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, Optional, Union
+from typing import TYPE_CHECKING, Any, Optional, Union, cast
 
 if TYPE_CHECKING:
     from sekha.types._controller import Conversation
@@ -107,6 +107,20 @@ class SekhaError(Exception):
         self.may_have_been_applied = may_have_been_applied
         self.conversation: Conversation | None = None
 
+    def _arguments(self) -> tuple[object, ...]:
+        """Return what ``args`` holds: of that alone an error is made again that was sent as JSON."""
+        return (self.message,)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        cls, args, *state = cast("tuple[Any, ...]", super().__reduce__())
+        return (cls, args[:1] if args == self._arguments() else args, *state)  # version 0.2 takes a message alone
+
+    def __setstate__(self, state: Optional[dict[str, Any]]) -> None:
+        is_ours = self.args == self._arguments()
+        vars(self).update(state or {})
+        if is_ours:
+            self.args: tuple[Any, ...] = self._arguments()
+
     def _details(self) -> Iterable[str]:
         if self.method and self.path:
             yield f"{self.method} {self.path}"
@@ -127,7 +141,7 @@ class SekhaConfigError(SekhaError):
 
 
 class SekhaClosedError(SekhaError):
-    """The client was closed before or during this call."""
+    """The client was closed before or during this call; or the stream belongs to the process that this is a fork of."""
 
 
 class SekhaDecodeError(SekhaError):
@@ -145,8 +159,8 @@ class SekhaDecodeError(SekhaError):
     def __init__(
         self,
         message: str = "",
-        *,
         status_code: int = 200,
+        *,
         body: Optional[str] = None,
         is_too_long: bool = False,
         **details: Any,
@@ -156,6 +170,10 @@ class SekhaDecodeError(SekhaError):
         self.body = body
         if is_too_long:  # else its pickle stays as it was
             self.is_too_long = True
+        self.args: tuple[Any, ...] = self._arguments()
+
+    def _arguments(self) -> tuple[object, ...]:
+        return (self.message, self.status_code)
 
     def _details(self) -> Iterable[str]:
         yield f"status {self.status_code}"
@@ -166,32 +184,40 @@ class SekhaAPIError(SekhaError):
     """A server refused the call (4xx) or failed (5xx).
 
     Attributes:
-        status_code: The status on the wire; 400 for what was refused before sending.
+        status_code: The status on the wire; 400 for what was refused before sending. An error that you make yourself,
+            without a status, has that of its class, or None if its class stands for several.
         code: The server's own error code, if it gave one.
         body: The beginning of the answer, as text.
         retry_after: Seconds the server asks to wait, if it said so.
     """
 
     sent = True
+    _only_status: Any = None  # where a class stands for one alone; no error of a server is without a status
 
     def __init__(
         self,
         message: str = "",
+        status_code: Optional[int] = None,
         *,
-        status_code: int = 0,
         code: Union[int, str, None] = None,
         body: Optional[str] = None,
         retry_after: Optional[float] = None,
         **details: Any,
     ) -> None:
         super().__init__(message, **details)
-        self.status_code = status_code
+        self.status_code: int = self._only_status if status_code is None else status_code
         self.code = code
         self.body = body
         self.retry_after = retry_after
+        self.args: tuple[Any, ...] = self._arguments()
+
+    def _arguments(self) -> tuple[object, ...]:
+        known = cast("int | None", self.status_code)
+        return (self.message,) if known is None else (self.message, known)
 
     def _details(self) -> Iterable[str]:
-        if self.sent:
+        known = cast("int | None", self.status_code)
+        if self.sent and known is not None:
             yield f"status {self.status_code}"
         yield from super()._details()
 
@@ -203,17 +229,23 @@ class SekhaValidationError(SekhaAPIError, ValueError):
         field: The argument at fault, such as ``messages[1].content``, if known.
     """
 
-    def __init__(self, message: str = "", *, field: Optional[str] = None, **details: Any) -> None:
-        super().__init__(message, **details)
+    def __init__(
+        self, message: str = "", status_code: Optional[int] = None, *, field: Optional[str] = None, **details: Any
+    ) -> None:
+        super().__init__(message, status_code, **details)
         self.field = field
 
 
 class SekhaAuthError(SekhaAPIError):
     """The key was not accepted (401)."""
 
+    _only_status = 401
+
 
 class SekhaPermissionError(SekhaAPIError):
     """The key is not allowed to do this (403)."""
+
+    _only_status = 403
 
 
 class SekhaNotFoundError(SekhaAPIError):
@@ -224,18 +256,23 @@ class SekhaNotFoundError(SekhaAPIError):
     """
 
     archived: list[str]
+    _only_status = 404
 
-    def __init__(self, message: str = "", **details: Any) -> None:
-        super().__init__(message, **details)
+    def __init__(self, message: str = "", status_code: Optional[int] = None, **details: Any) -> None:
+        super().__init__(message, status_code, **details)
         self.archived = []
 
 
 class SekhaConflictError(SekhaAPIError):
     """The server's state does not allow this (409)."""
 
+    _only_status = 409
+
 
 class SekhaRateLimitError(SekhaAPIError):
     """Too many requests (429); ``retry_after`` says how long to wait."""
+
+    _only_status = 429
 
 
 class SekhaServerError(SekhaAPIError):
@@ -246,6 +283,7 @@ class SekhaConnectionError(SekhaError):
     """No answer: the server cannot be reached, or the connection broke."""
 
     _asked: bool = True  # False where this client did not even try to reach the server
+    _at_deadline: bool = False  # True where a wait was ended by the deadline of the call, and not by a timeout
 
 
 class SekhaTimeoutError(SekhaConnectionError):

@@ -10,9 +10,9 @@ import json
 import os
 import re
 import zipfile
-from codecs import BOM_UTF8
+from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE
 from collections.abc import Iterator, Mapping
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from pathlib import PurePath
 from typing import IO, Any, Optional, Union, cast
 
@@ -41,6 +41,7 @@ ExportItem = Union[CreateConversationRequest, UnreadableConversation]
 """What `read_export` gives."""
 
 
+_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _MARKS = re.compile("\ue200[^\ue201]*\ue201")
 """Where ChatGPT shows a source of the web."""
 _MAX_BAD_LINES = 10
@@ -113,6 +114,10 @@ def _read(path: str, folder: str | None) -> Iterator[ExportItem]:
 
 
 def _read_file(name: str, file: IO[bytes], folder: str | None) -> Iterator[ExportItem]:
+    if file.read(len(BOM_UTF16_LE)) in (BOM_UTF16_LE, BOM_UTF16_BE):
+        yield UnreadableConversation(name, "it is UTF-16, as PowerShell writes it behind >; UTF-8 is needed")
+        return
+    file.seek(0)
     begin = len(BOM_UTF8) if file.read(len(BOM_UTF8)) == BOM_UTF8 else 0
     file.seek(begin)
     first = file.read(1)
@@ -317,8 +322,8 @@ def _format_time(time: object) -> str | None:
     if isinstance(time, str):
         return time
     if isinstance(time, (int, float)) and not isinstance(time, bool):
-        try:
-            return datetime.fromtimestamp(time, timezone.utc).isoformat(timespec="microseconds")
-        except (OverflowError, OSError, ValueError):
+        try:  # not by fromtimestamp, which on Windows takes no time before 1970
+            return (_EPOCH + timedelta(seconds=time)).isoformat(timespec="microseconds")
+        except (OverflowError, ValueError):  # beyond the years 1 to 9999, or no number
             return None
     return None

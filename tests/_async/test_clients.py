@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any, cast
@@ -340,6 +341,21 @@ async def test_a_lent_client_cannot_be_combined(option: Any) -> None:
         for cls in (AsyncMemoryController, AsyncMCPClient, AsyncBridgeClient):
             with pytest.raises(SekhaConfigError, match=name):
                 cls(base_url="http://x", api_key="k", http_client=lent, **option)
+
+
+async def test_a_stream_of_a_mock_is_read_or_left() -> None:
+    """Its whole text is there from the beginning; what httpx iterates with must come to its end all the same."""
+    events = delta("He") + delta("llo", "stop") + DONE
+
+    def mocked(request: httpx.Request) -> httpx.Response:
+        return httpx.Response(200, headers={"content-type": "text/event-stream"}, content=events)
+
+    async with httpx.AsyncClient(transport=httpx.MockTransport(mocked)) as lent:
+        async with AsyncBridgeClient(base_url="http://x.test", http_client=lent) as client:
+            assert await (await client.stream_complete(MESSAGES)).get_final_text() == "Hello"
+            async with await client.stream_complete(MESSAGES) as stream:
+                assert await stream.text_stream().__anext__() == "He"
+    gc.collect()  # an event loop would warn now
 
 
 def failing(error: Exception, seen: list[httpx.Request]) -> httpx.MockTransport:

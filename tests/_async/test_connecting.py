@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import gc
 import os
+import re
 import socket
 import ssl
 import sys
@@ -20,6 +21,7 @@ from sekha import SekhaConfigError, SekhaConnectionError
 from sekha._async.http import network
 from sekha._async.http.network import AsyncNetwork
 from sekha._concurrency.tasks import async_gather
+from sekha._http.sockets import _system_error
 from support import facts
 from support.certificates import Certificates
 from support.clock import FakeClock
@@ -64,17 +66,23 @@ def resolve(monkeypatch: pytest.MonkeyPatch, host: str, *addresses: str | tuple[
 def tried(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
     """The addresses to which connecting was begun."""
     tried: list[tuple[str, int]] = []
-    connect = socket.socket.connect_ex
+    known = socket.socket.connect
 
-    def connect_ex(self: socket.socket, address: Any) -> int:
-        tried.append(address)
-        return connect(self, address)
+    def connect(self: socket.socket, address: Any) -> None:
+        if self.gettimeout() == 0:  # not a fake server, which connects to itself when it closes
+            tried.append(address)
+        known(self, address)
 
-    monkeypatch.setattr(socket.socket, "connect_ex", connect_ex)
+    monkeypatch.setattr(socket.socket, "connect", connect)
     return tried
 
 
 # Why there is no connection
+
+
+def words(number: int) -> str:
+    """How the system says why; on Windows, sockets have errors of their own."""
+    return str(_system_error(number))
 
 
 async def failure(make: MakeClient, url: str) -> SekhaConnectionError:
@@ -82,7 +90,7 @@ async def failure(make: MakeClient, url: str) -> SekhaConnectionError:
     with pytest.raises(SekhaConnectionError) as caught:
         await make(controller_url=url, max_retries=0).controller.create_conversation(messages=MESSAGES)
     error = caught.value
-    assert str(error).startswith(f"{urlsplit(url).netloc}: cannot connect: [Errno ")
+    assert re.match(rf"{re.escape(urlsplit(url).netloc)}: cannot connect: \[(Errno|WinError) ", str(error))
     assert (error.sent, error.may_have_been_applied) == (False, False)
     assert isinstance(error.__cause__, OSError)
     return error
@@ -103,18 +111,25 @@ async def failure(make: MakeClient, url: str) -> SekhaConnectionError:
     ],
     ids=errno.errorcode.get,
 )
-@pytest.mark.parametrize("raises", [False, True])
+@pytest.mark.parametrize("at_once", [False, True])
 async def test_the_reason_of_the_system_is_named(
-    raises: bool, number: int, make: MakeClient, server: FakeServer, monkeypatch: pytest.MonkeyPatch
+    at_once: bool, number: int, make: MakeClient, server: FakeServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def connect_ex(self: socket.socket, address: Any) -> int:
-        if raises:
-            raise OSError(number, os.strerror(number))
-        return number
+    known, reach = socket.socket.getsockopt, socket.socket.connect
 
-    monkeypatch.setattr(socket.socket, "connect_ex", connect_ex)
-    error = await failure(make, server.url)
-    assert os.strerror(number) in str(error)
+    def connect(self: socket.socket, address: Any) -> None:
+        if at_once:
+            raise OSError(number, os.strerror(number))
+        reach(self, address)  # so that the socket can be written; on Windows it cannot before
+
+    def getsockopt(self: socket.socket, level: int, option: int, *size: int) -> Any:
+        return number if option == socket.SO_ERROR else known(self, level, option, *size)
+
+    with monkeypatch.context() as patched:  # the fake servers connect to themselves when they close
+        patched.setattr(socket.socket, "connect", connect)
+        patched.setattr(socket.socket, "getsockopt", getsockopt)
+        error = await failure(make, server.url)
+    assert (os.strerror(number) if at_once else words(number)) in str(error)
     assert isinstance(error.__cause__, OSError)
     assert error.__cause__.errno == number
 
@@ -126,15 +141,15 @@ async def test_a_refused_connection_is_named(make: MakeClient) -> None:
         error = await failure(make, nobody.url)
     finally:
         nobody.close()
-    assert "Connection refused" in str(error)
+    assert words(errno.ECONNREFUSED) in str(error)
     assert isinstance(error.__cause__, ConnectionRefusedError)
 
 
 @pytest.mark.promise("C4")
 async def test_too_many_open_files_are_named_and_the_next_call_works(make: MakeClient, server: FakeServer) -> None:
+    resource = pytest.importorskip("resource", reason="a limit of open files that Windows does not have")
     server.on(HEALTH, answer(facts.HEALTHY))
     client = make(max_retries=0)
-    resource = pytest.importorskip("resource", reason="a limit of open files that Windows does not have")
     gc.collect()  # what other tests have left must not be collected, and warned of, while nothing can be opened
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))
@@ -171,9 +186,15 @@ async def test_of_several_addresses_the_one_is_named_that_can_be_reached(
     numbers: tuple[int, ...], named: int, make: MakeClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     left = list(numbers)
+
+    def connect(self: socket.socket, address: Any) -> None:
+        number = left.pop(0)
+        raise OSError(number, os.strerror(number))
+
     resolve(monkeypatch, "sekha.test", *(f"192.0.2.{n}" for n in range(len(numbers))))
-    monkeypatch.setattr(socket.socket, "connect_ex", lambda *_: left.pop(0))
-    error = await failure(make, "http://sekha.test:80")
+    with monkeypatch.context() as patched:
+        patched.setattr(socket.socket, "connect", connect)
+        error = await failure(make, "http://sekha.test:80")
     assert os.strerror(named) in str(error)
     assert left == []
 

@@ -357,13 +357,18 @@ async def test_a_forgotten_stream_holds_up_nobody_who_waits_already(
     client = make(max_connections=1, timeout=None)
     bridge.on("POST /v1/chat/completions", chunked(delta("Once "), end="hang"))
     bridge.on("GET /api/v1/tasks", answer(["chat"]))
-    streams: list[Any] = [await client.bridge.stream_complete(MESSAGES)]
+    streams: list[Any] = []
     pool: Any = client._bridge_transport._state.http_transport()  # ours, not any transport
 
     async def wait() -> Any:
+        while not streams:
+            await Clock().async_sleep(0.002)
         return await client.bridge.tasks()
 
     async def forget() -> None:
+        # In the thread that drops it: without a GIL, another thread leaves it to the garbage collector, which may find
+        # the socket first.
+        streams.append(await client.bridge.stream_complete(MESSAGES))
         while not pool._state.slots.waiting():
             await Clock().async_sleep(0.002)
         with pytest.warns(ResourceWarning, match="neither read to its end nor closed"):

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, cast
@@ -342,6 +343,21 @@ def test_a_lent_client_cannot_be_combined(option: Any) -> None:
         for cls in (MemoryController, MCPClient, BridgeClient):
             with pytest.raises(SekhaConfigError, match=name):
                 cls(base_url="http://x", api_key="k", http_client=lent, **option)
+
+
+def test_a_stream_of_a_mock_is_read_or_left() -> None:
+    """Its whole text is there from the beginning; what httpx iterates with must come to its end all the same."""
+    events = delta("He") + delta("llo", "stop") + DONE
+
+    def mocked(request: httpx.Request) -> httpx.Response:
+        return httpx.Response(200, headers={"content-type": "text/event-stream"}, content=events)
+
+    with httpx.Client(transport=httpx.MockTransport(mocked)) as lent:
+        with BridgeClient(base_url="http://x.test", http_client=lent) as client:
+            assert (client.stream_complete(MESSAGES)).get_final_text() == "Hello"
+            with client.stream_complete(MESSAGES) as stream:
+                assert stream.text_stream().__next__() == "He"
+    gc.collect()  # an event loop would warn now
 
 
 def failing(error: Exception, seen: list[httpx.Request]) -> httpx.MockTransport:

@@ -26,6 +26,7 @@ from sekha.local import LocalSekha
 from sekha.types import ImportProgress, UnreadableConversation
 from support import facts
 from support.clock import FakeClock, give_clock
+from support.fake_msvcrt import use_msvcrt
 from support.replies import DROP, answer, app_error, empty, text
 from support.server import FakeServer
 
@@ -255,9 +256,12 @@ def test_bad_arguments_are_refused_before_anything_is_sent(
     assert server.seen == []
 
 
+@pytest.mark.parametrize("locks", ["of this system", "of Windows"])
 def test_a_journal_is_of_one_server_and_one_import(
-    client: SekhaClient, server: FakeServer, tmp_path: Path
+    locks: str, client: SekhaClient, server: FakeServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    if locks == "of Windows":
+        use_msvcrt(monkeypatch)
     server.always("GET /health", answer(facts.HEALTHY))
     other = Journal(str(tmp_path / "j"), "http://elsewhere.test")
     other.open()
@@ -367,8 +371,8 @@ def test_without_a_note_nothing_is_sent(client: SekhaClient, server: FakeServer,
         def write(self, data: bytes) -> int:
             return int(file.write(data[:7]))
 
-        def close(self) -> None:
-            file.close()
+        def __getattr__(self, name: str) -> Any:
+            return getattr(file, name)
 
     notes.start(None)
     notes._file = cast(Any, Full())

@@ -359,13 +359,18 @@ def test_a_forgotten_stream_holds_up_nobody_who_waits_already(
     client = make(max_connections=1, timeout=None)
     bridge.on("POST /v1/chat/completions", chunked(delta("Once "), end="hang"))
     bridge.on("GET /api/v1/tasks", answer(["chat"]))
-    streams: list[Any] = [client.bridge.stream_complete(MESSAGES)]
+    streams: list[Any] = []
     pool: Any = client._bridge_transport._state.http_transport()  # ours, not any transport
 
     def wait() -> Any:
+        while not streams:
+            Clock().sleep(0.002)
         return client.bridge.tasks()
 
     def forget() -> None:
+        # In the thread that drops it: without a GIL, another thread leaves it to the garbage collector, which may find
+        # the socket first.
+        streams.append(client.bridge.stream_complete(MESSAGES))
         while not pool._state.slots.waiting():
             Clock().sleep(0.002)
         with pytest.warns(ResourceWarning, match="neither read to its end nor closed"):

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from typing import Any
 
@@ -84,6 +85,11 @@ def test_user_and_password_are_sent_to_the_proxy_alone(make: MakeClient, server:
     assert "authorization" not in server.seen[1].headers
 
 
+def as_set(name: str) -> str:
+    """The name of a variable in the environment: Windows does not tell upper from lower case."""
+    return name.upper() if os.name == "nt" else name
+
+
 UNUSABLE = [
     {"ALL_PROXY": "socks://127.0.0.1:7890"},
     {"HTTP_PROXY": "socks4://127.0.0.1:7890"},
@@ -106,7 +112,7 @@ def test_a_variable_that_cannot_be_used_is_named_when_a_client_is_made(
     for cls, url in [(SekhaClient, "controller_url"), *((cls, "base_url") for cls in single)]:
         with pytest.raises(SekhaConfigError) as caught:
             cls(**{url: server.url}, api_key="k")
-        assert caught.value.message.startswith(f"{name}: the proxy")
+        assert caught.value.message.startswith(f"{as_set(name)}: the proxy")
         assert caught.value.__cause__ is None
         if "7890" in value:
             assert "127.0.0.1:7890" in caught.value.message
@@ -181,7 +187,10 @@ def test_a_proxy_that_does_not_reach_the_server_is_asked_again(
     monkeypatch.setenv("https_proxy", server.url)
     server.on(CONNECT, *[empty(status)] * 6)
     error = failed(make(controller_url=SAFE, max_retries=2))
-    assert f"sekha.test through the proxy {through} (https_proxy): the proxy answered {status}" in error.message
+    assert (
+        f"sekha.test through the proxy {through} ({as_set('https_proxy')}): the proxy answered {status}"
+        in error.message
+    )
     assert (error.attempts, error.sent, error.may_have_been_applied) == (3, False, False)
 
 

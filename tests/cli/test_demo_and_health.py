@@ -128,6 +128,7 @@ def test_without_settings_the_line_says_what_to_set(capsys: pytest.CaptureFixtur
     assert "SEKHA_CONTROLLER_URL" in capsys.readouterr().err
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="no console has this terminal; tests/unit/cli has one")
 def test_colour_is_for_terminals_whose_users_want_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("NO_COLOR", raising=False)
     monkeypatch.setenv("TERM", "xterm")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import pty
 import signal
 import subprocess
 import sys
@@ -143,6 +142,7 @@ def test_a_server_that_goes_away_ends_it_and_the_same_command_goes_on(
 
 def test_ctrl_c_ends_it_and_the_same_command_goes_on(connected: LocalSekha, client: SekhaClient, here: Path) -> None:
     """In a terminal of its own, where the bar is drawn."""
+    pty = pytest.importorskip("pty", reason="Windows has no pty", exc_type=ImportError)
     lines = [json.dumps({"label": f"{n}", "messages": [{"role": "user", "content": f"{n}"}]}) for n in range(300)]
     (here / "chats.jsonl").write_text("\n".join(lines))
     command = [sys.executable, "-m", "sekha", "import", "chats.jsonl"]

@@ -45,7 +45,11 @@ DOCUMENTATION = [
     block for page in PAGES for block in blocks_of(page.read_text("utf-8"), page.relative_to(ROOT).as_posix())
 ]
 DOCSTRINGS = list(blocks_of_docstrings(PACKAGE))
-FRAMEWORKS = ("django", "fastapi", "flask", "pandas")
+FRAMEWORKS = {
+    "examples": ("django", "fastapi", "flask", "pandas"),
+    "environments": ("celery", "dask", "joblib"),
+}
+"""Packages that blocks import, by the extra that brings them."""
 CLIENTS = [cls for name, cls in vars(sekha).items() if inspect.isclass(cls) and name.endswith(("Client", "Controller"))]
 
 
@@ -282,16 +286,17 @@ def run_module(name: str, settings: Mapping[str, str], *arguments: str) -> str:
     return done.stdout
 
 
-def frameworks_of(block: Block) -> List[str]:
-    """Packages that the blocks of a page import, and that tests of the core do without."""
+def frameworks_of(block: Block, extra: str) -> List[str]:
+    """Packages of an extra that the blocks of a page import, and that tests of the core do without."""
     page = block.where.partition(":")[0]
     sources = "\n".join(one.source for one in DOCUMENTATION if one.where.startswith(f"{page}:"))
-    return [name for name in FRAMEWORKS if re.search(rf"^ *(import|from) {name}\b", sources, re.MULTILINE)]
+    return [name for name in FRAMEWORKS[extra] if re.search(rf"^ *(import|from) {name}\b", sources, re.MULTILINE)]
 
 
 @pytest.mark.parametrize(("block", "flavour"), with_flavours(DOCUMENTATION))
 def test_documentation(block: Block, flavour: str, world: World) -> None:
-    require_packages("examples", *frameworks_of(block))
+    for extra in FRAMEWORKS:
+        require_packages(extra, *frameworks_of(block, extra))
     if block.title:
         run_file(block, world)
     else:

@@ -85,6 +85,7 @@ PAGES = [
 each_page = pytest.mark.parametrize(("framework", "page", "anyio_backend"), PAGES)
 
 
+@pytest.mark.promise("W10")
 @each_page
 @pytest.mark.parametrize("body", ["text stream", "generator"])
 async def test_a_visitor_gets_the_whole_text(framework: str, page: str, body: str, sekha: Sekha) -> None:
@@ -98,6 +99,7 @@ async def test_a_visitor_gets_the_whole_text(framework: str, page: str, body: st
     assert [str(one.message) for one in caught] == []
 
 
+@pytest.mark.promise("W10")
 @each_page
 @pytest.mark.parametrize("body", ["text stream", "generator"])
 async def test_a_visitor_who_leaves_frees_the_connection(framework: str, page: str, body: str, sekha: Sekha) -> None:

@@ -63,6 +63,7 @@ def visit(framework: str, body: Callable[[], Any]) -> Any:
     return response
 
 
+@pytest.mark.promise("W10")
 @pytest.mark.parametrize("framework", APPS)
 def test_a_visitor_gets_the_whole_text(framework: str, body: Callable[[], Any], bridge: FakeServer) -> None:
     bridge.on("POST /v1/chat/completions", chunked(delta("Once "), delta("upon "), delta("a time", "stop"), DONE))
@@ -71,6 +72,7 @@ def test_a_visitor_gets_the_whole_text(framework: str, body: Callable[[], Any], 
     response.close()
 
 
+@pytest.mark.promise("W10")
 @pytest.mark.parametrize("framework", APPS)
 def test_a_visitor_who_leaves_frees_the_connection(
     framework: str, body: Callable[[], Any], bridge: FakeServer, client: SekhaClient

@@ -30,6 +30,7 @@ def registry(server: FakeServer) -> Any:
     return registry
 
 
+@pytest.mark.promise("W10")
 def test_get_gives_a_blocking_client(registry: Any) -> None:
     with svcs.Container(registry) as container:
         client = container.get(SekhaClient)
@@ -38,6 +39,7 @@ def test_get_gives_a_blocking_client(registry: Any) -> None:
         client.controller.health()
 
 
+@pytest.mark.promise("W10")
 async def test_aget_gives_an_async_client(registry: Any) -> None:
     async with svcs.Container(registry) as container:
         client = await container.aget(AsyncSekhaClient)

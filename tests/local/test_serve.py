@@ -84,6 +84,19 @@ def test_warns_when_everybody_may_write_and_serves_until_sigterm() -> None:
         assert (process.returncode, out.splitlines()[-1], err) == (0, "stopped", "")
 
 
+@pytest.mark.skipif(not hasattr(signal, "SIGUSR1"), reason="Windows has the real Ctrl-Break")
+def test_ctrl_break_stops_it_too() -> None:
+    """On Windows, where SIGTERM ends a process at once."""
+    before = "import signal; signal.SIGBREAK = signal.SIGUSR1; "
+    command, environment = serve(*FREE, before=before)
+    with running(command, environment) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline().startswith("Sekha is running")
+        process.send_signal(signal.SIGUSR1)
+        out, err = process.communicate(timeout=10)
+        assert (process.returncode, out.splitlines()[-1], err) == (0, "stopped", "")
+
+
 def test_the_other_profile_has_a_key_for_the_tools_and_none_for_the_rest() -> None:
     command, environment = serve(*FREE, "--profile", "controller-0.1", "--mcp-api-key", "k" * 32, "--host", "0.0.0.0")
     with running(command, environment) as process:

@@ -39,6 +39,7 @@ async def test_the_wrong_with_names_the_other_flavour(name: str) -> None:
             pass
 
 
+@pytest.mark.promise("W10")
 @pytest.mark.parametrize("name", NAMES)
 def test_a_client_is_a_context_manager_of_its_own_flavour_only(name: str) -> None:
     blocking, awaited = pair(name, "http://127.0.0.1:9")
@@ -47,6 +48,7 @@ def test_a_client_is_a_context_manager_of_its_own_flavour_only(name: str) -> Non
         assert isinstance(one, AbstractContextManager) is hasattr(one, "__enter__") is not is_async
 
 
+@pytest.mark.promise("W10")
 async def test_what_is_iterated_has_no_special_method_of_the_other_flavour(
     server: FakeServer, bridge: FakeServer
 ) -> None:

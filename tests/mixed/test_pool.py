@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Awaitable, Callable, List, Literal, NamedTuple, Optional, Set
@@ -50,6 +51,7 @@ class Wire:
     """A connection to a server in memory, which answers with the number that it was asked with."""
 
     def __init__(self, network: Network) -> None:
+        self.pid = os.getpid()
         self._network = network
         self._to_come: List[bytes] = []
         self._asked: Optional[int] = None
@@ -100,6 +102,10 @@ class Wire:
             self._closed = True
             self._network.open.discard(self)
         await anyio.lowlevel.checkpoint()
+
+    def discard(self, *, shut_down: bool) -> None:
+        self._closed = True
+        self._network.open.discard(self)
 
     def has_unread_data(self) -> bool:
         return self._gone or bool(self._to_come)
@@ -383,6 +389,7 @@ class Silent:
     def __init__(self) -> None:
         self.events: List[str] = []
         self.reads, self.hears = threading.Event(), threading.Event()
+        self.pid = os.getpid()
 
     def read(self, seconds: Optional[float]) -> bytes:
         self.reads.set()

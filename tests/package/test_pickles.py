@@ -23,7 +23,10 @@ def examples() -> Any:
 
 @pytest.mark.parametrize(("name", "protocol", "data"), KEPT)
 def test_what_version_0_2_has_pickled_is_loaded_whole(name: str, protocol: int, data: bytes, examples: Any) -> None:
-    assert pickles.facts(pickle.loads(data)) == pickles.facts(examples[name])
+    loaded = pickle.loads(data)
+    assert pickles.facts(loaded) == pickles.facts(examples[name])
+    assert repr(loaded) == repr(examples[name])
+    assert getattr(loaded, "args", None) == getattr(examples[name], "args", None)
 
 
 @pytest.mark.parametrize(("name", "protocol", "data"), KEPT)
@@ -31,7 +34,7 @@ def test_version_0_2_finds_all_that_our_pickles_name(name: str, protocol: int, d
     ours = base64.b64decode(pickles.dumped(examples[name], protocol))
     assert pickles.taken(ours) == pickles.taken(data)
     if not isinstance(examples[name], list) or not isinstance(examples[name][0], Enum):  # Pythons differ in these
-        assert pickles.words(ours) == pickles.words(data)
+        assert pickles.words(ours) - pickles.MARKS == pickles.words(data)
 
 
 def test_a_pickle_of_each_public_class_is_kept(examples: Any) -> None:

@@ -25,6 +25,7 @@ _COMMENT = re.compile(r" *# type: ignore.*")
 _REPORTED = re.compile(rf"{MIX_UPS.name}:(\d+)")
 
 
+@pytest.mark.promise("W10")
 @pytest.mark.slow
 @pytest.mark.parametrize("checker", CHECKERS)
 def test_a_type_checker_refuses_each_mix_up_and_nothing_else(checker: str, tmp_path: Path) -> None:

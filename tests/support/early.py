@@ -9,7 +9,7 @@ import threading
 import time
 from typing import Iterator, List, Optional
 
-from sekha.testing._sockets import bind_socket
+from sekha.testing._ports import bind_socket
 
 
 class EarlyServer:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import socket
-import struct
 import threading
 from typing import Any, AsyncIterator, Callable, Dict, Iterator, List, Optional, Tuple, Type
 
 import httpcore
 import httpx
+
+from sekha.testing._ports import reset_when_closed
 
 STAGES = ("send", "first byte", "middle", "close")
 LIBRARIES = ("httpx", "httpcore", "the system")
@@ -128,5 +129,5 @@ def _accepted(listener: socket.socket) -> Optional[socket.socket]:
 def reset(connection: socket.socket) -> None:
     """Close a connection by a reset."""
     with contextlib.suppress(OSError):
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        reset_when_closed(connection)
         connection.close()

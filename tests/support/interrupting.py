@@ -17,9 +17,13 @@ class Interruption(BaseException):
     """One that only its user knows."""
 
 
-def in_finalizer(frame: Optional[FrameType]) -> bool:
-    """Whether a frame is of a finalizer, or was called by one."""
-    while frame is not None and frame.f_code.co_name != "__del__":
+CALLED_BY_NOBODY = ("__del__", "_close_behind_loop", "_fire", "_wait_in_trio")
+"""Finalizers, and what an event loop calls."""
+
+
+def is_called_by_nobody(frame: Optional[FrameType]) -> bool:
+    """Whether a frame is of a finalizer or a timer, or was called by one: what is raised there reaches no caller."""
+    while frame is not None and frame.f_code.co_name not in CALLED_BY_NOBODY:
         frame = frame.f_back
     return frame is not None
 
@@ -28,9 +32,9 @@ def in_finalizer(frame: Optional[FrameType]) -> bool:
 def interrupted_at(number: int, error: BaseException, *modules: ModuleType) -> Iterator[Callable[[], bool]]:
     """Raise an error in front of the line that this thread runs as the so manieth one in the code of some modules.
 
-    Lines of finalizers do not count: Python swallows what is raised there. Nor do lines where a cancel scope begins and
-    ends: one that is entered and never left cancels its task later, and nobody can help that. The error keeps no
-    frames, which would keep connections.
+    Lines of finalizers and of timers do not count: no caller gets what is raised there. Nor do lines where a cancel
+    scope begins and ends: one that is entered and never left cancels its task later, and nobody can help that. The
+    error keeps no frames, which would keep connections.
 
     Args:
         number: Which line, from 1.
@@ -52,7 +56,7 @@ def interrupted_at(number: int, error: BaseException, *modules: ModuleType) -> I
         return in_frame
 
     def in_call(frame: FrameType, event: str, argument: Any) -> Optional[Any]:
-        return in_frame if frame.f_code.co_filename in files and not in_finalizer(frame) else None
+        return in_frame if frame.f_code.co_filename in files and not is_called_by_nobody(frame) else None
 
     sys.settrace(in_call)
     try:
@@ -83,7 +87,7 @@ def interrupted_between(number: int, error: BaseException, *modules: ModuleType)
     def at(frame: FrameType, event: str, argument: Any) -> None:
         nonlocal count
         code = frame.f_code
-        if event == "c_call" or code.co_filename not in files or in_finalizer(frame):
+        if event == "c_call" or code.co_filename not in files or is_called_by_nobody(frame):
             return
         if event != "c_return" and code.co_flags & inspect.CO_COROUTINE:
             return

@@ -9,7 +9,6 @@ from typing import List
 import pytest
 from typing_extensions import Self
 
-from sekha.testing._sockets import bind_socket
 from support.server import FakeServer
 
 
@@ -27,11 +26,9 @@ class Unreachable:
     def __init__(self, *, silent: bool = False) -> None:
         self.server = FakeServer(listening=False)
         self._waiting: List[socket.socket] = []
+        self._listener = self.server._port.listen(0) if silent else None
         if silent:
-            listener = bind_socket(self.server._address)
-            listener.listen(0)
-            self._fill(listener.getsockname())
-            self._waiting.append(listener)
+            self._fill(self.server._port.address)
 
     @property
     def url(self) -> str:
@@ -40,9 +37,7 @@ class Unreachable:
 
     def answer(self) -> None:
         """Take connections from now on."""
-        for one in self._waiting:
-            one.close()
-        self._waiting.clear()
+        self._close()
         self.server.listen()
 
     def __enter__(self) -> Self:
@@ -54,9 +49,16 @@ class Unreachable:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        self._close()
+        self.server.close()
+
+    def _close(self) -> None:
         for one in self._waiting:
             one.close()
-        self.server.close()
+        self._waiting.clear()
+        if self._listener is not None:
+            self.server._port.refuse(self._listener)
+            self._listener = None
 
     def _fill(self, address: tuple[str, int]) -> None:
         """Fill the queue of those whose connection nobody has taken; the kernel ignores who comes after them."""
@@ -65,8 +67,12 @@ class Unreachable:
             one.settimeout(0.1)
             try:
                 one.connect(address)
-            except OSError:
+            except socket.timeout:
                 one.close()
                 return
+            except ConnectionRefusedError:
+                one.close()
+                break
             self._waiting.append(one)
-        pytest.skip("this system takes any number of connections that nobody accepts")
+        self._close()
+        pytest.skip("this system takes any number of connections that nobody accepts, or refuses them")

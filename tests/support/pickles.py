@@ -35,6 +35,8 @@ NO_VALUES = {
     *("Clock", "FakeClock"),  # a lock, or nothing to keep
 }
 """Public classes whose objects are bound to their process, so that no pickle of them is kept."""
+MARKS = frozenset({"_pickles_secrets", "_left_out"})
+"""What a config of today notes besides its settings; version 0.2 keeps it and does not read it."""
 
 
 def examples() -> Dict[str, Any]:
@@ -129,8 +131,10 @@ def _hit(conversation: str) -> types.SearchResult:
 
 def facts(thing: Any) -> Tuple[Any, ...]:
     """What has to be the same of two objects; errors are never equal as such."""
-    value = (str(thing), thing.args) if isinstance(thing, BaseException) else thing
-    return type(thing), value, getattr(thing, "__dict__", None), repr(thing)
+    is_error = isinstance(thing, BaseException)
+    value = (str(thing), thing.args[:1]) if is_error else thing  # since version 0.3, the status is the second argument
+    attributes = {name: value for name, value in getattr(thing, "__dict__", {}).items() if name not in MARKS}
+    return type(thing), value, attributes, None if is_error else repr(thing)
 
 
 class _Reader(pickle.Unpickler):
@@ -164,6 +168,9 @@ def made() -> Dict[str, Dict[str, str]]:
 
 
 def dumped(thing: Any, protocol: int) -> str:
+    """A pickle of an example, with the keys of a config: version 0.2 leaves none out."""
+    if isinstance(thing, (sekha.SekhaConfig, types.ClientConfig)) and hasattr(thing, "with_secrets"):
+        thing = thing.with_secrets()
     return base64.b64encode(pickle.dumps(thing, protocol)).decode()
 
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import contextlib
 import socket
 import ssl
-import struct
 import threading
 import time
 from collections import deque
 from dataclasses import dataclass
 from typing import Callable, Deque, Dict, List, Literal, Optional, Set, Tuple, Union
 
+from sekha.testing._ports import reset_when_closed
 from sekha.testing._sockets import ReceivedRequest, SocketServer
 
 __all__ = ["FakeServer", "ReceivedRequest", "Reply", "Step", "eventually"]
@@ -155,5 +155,5 @@ class FakeServer(SocketServer):
             with contextlib.suppress(ssl.SSLWantReadError):
                 connection.unwrap()
         if reply.end == "reset":
-            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            reset_when_closed(connection)
         return reply.end == "keep"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import inspect
+import json
 import pickle
 from multiprocessing import get_context
 from typing import Any, Dict, List, Type
@@ -11,6 +12,7 @@ from typing import Any, Dict, List, Type
 import pytest
 
 from sekha import errors
+from sekha._utils.redaction import redact
 from sekha.errors import (
     SekhaAPIError,
     SekhaAuthError,
@@ -123,6 +125,71 @@ def test_errors_survive_copies_with_all_their_fields(cls: Type[SekhaError], dupl
     assert twin is not error
     assert type(twin) is cls
     assert vars(twin) == vars(error)
+
+
+# ---- what is sent as JSON is made again of `args` alone -----------------------------------------------------------
+
+
+def through_json(error: SekhaError) -> SekhaError:
+    """What the JSON backend of Celery makes of an error, on the other side."""
+    return type(error)(*json.loads(json.dumps(error.args)))
+
+
+ONLY_STATUS = {
+    SekhaAuthError: 401,
+    SekhaPermissionError: 403,
+    SekhaNotFoundError: 404,
+    SekhaConflictError: 409,
+    SekhaRateLimitError: 429,
+}
+
+
+@pytest.mark.promise("E1")
+@pytest.mark.parametrize("cls", classes())
+def test_an_error_keeps_message_and_status_through_json(cls: Type[SekhaError]) -> None:
+    error = full(cls)
+    twin = through_json(error)
+    assert (type(twin), twin.message, twin.args) == (cls, error.message, error.args)
+    assert getattr(twin, "status_code", None) == getattr(error, "status_code", None)
+    status = getattr(error, "status_code", None)
+    assert str(twin) == ("what went wrong" if status is None else f"what went wrong (status {status})")
+    assert repr(twin) == repr(error)
+    assert str(through_json(twin)) == str(twin)
+
+
+@pytest.mark.promise("E1")
+@pytest.mark.parametrize("cls", [cls for cls in classes() if issubclass(cls, SekhaAPIError)])
+def test_without_a_status_an_error_has_that_of_its_class_or_none(cls: Type[SekhaAPIError]) -> None:
+    error = cls("what went wrong")  # made by hand, or by a worker that still has version 0.2
+    status = ONLY_STATUS.get(cls)
+    assert error.status_code == status
+    assert str(error) == ("what went wrong" if status is None else f"what went wrong (status {status})")
+    assert error.args == (("what went wrong",) if status is None else ("what went wrong", status))
+    assert cls("x", 418).status_code == cls("x", status_code=418).status_code == 418
+
+
+@pytest.mark.promise("E1")
+def test_what_was_learned_later_is_in_the_arguments_too() -> None:
+    error = SekhaServerError("Database error", status_code=503)
+    error.message = "Database error. Try again"
+    twin = through_json(redact(error, []))
+    assert (twin.message, str(twin)) == ("Database error. Try again", "Database error. Try again (status 503)")
+
+
+class OtherArguments(SekhaConnectionError):
+    """An error of a user with a constructor of its own."""
+
+    def __init__(self, host: str, port: int) -> None:
+        super().__init__(f"{host}:{port} is gone", sent=True)
+        self.args = (host, port)
+
+
+@pytest.mark.promise("E1")
+def test_errors_of_users_keep_their_own_arguments() -> None:
+    error = OtherArguments("localhost", 8080)
+    for twin in (through_json(error), pickle.loads(pickle.dumps(error)), copy.copy(error)):
+        assert (type(twin), twin.args, str(twin)) == (OtherArguments, ("localhost", 8080), "localhost:8080 is gone")
+        assert vars(twin) == vars(error)
 
 
 def _fail(name: str) -> None:

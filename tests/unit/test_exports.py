@@ -224,6 +224,37 @@ def test_the_title_of_what_cannot_be_read_is_told(tmp_path: Path) -> None:
     assert bad == ("conversations.json, conversation 1 ('My plans')", "mapping is no JSON object")
 
 
+@pytest.mark.parametrize(
+    ("time", "timestamp"),
+    [
+        (0, "1970-01-01T00:00:00.000000+00:00"),
+        (-1.5, "1969-12-31T23:59:58.500000+00:00"),
+        (-2208988800, "1900-01-01T00:00:00.000000+00:00"),
+        (-62135596800, "0001-01-01T00:00:00.000000+00:00"),
+        (1700000000.123456, "2023-11-14T22:13:20.123456+00:00"),
+        (32536850400, "3001-01-19T22:00:00.000000+00:00"),  # beyond what the C library of Windows takes
+        (253402300799, "9999-12-31T23:59:59.000000+00:00"),
+        (253402300800, None),
+        (-62135596801, None),
+        (1e300, None),
+        (True, None),
+        (None, None),
+    ],
+)
+def test_the_time_of_a_message_is_known_for_all_years(time: object, timestamp: str | None, tmp_path: Path) -> None:
+    data = chatgpt(node("q", None, content=says("x"), create_time=time), current="q")
+    (item,) = read(written(tmp_path, [data]))
+    assert not isinstance(item, UnreadableConversation)
+    assert item["messages"][0].get("timestamp") == timestamp
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+def test_a_file_that_powershell_has_written_is_told(encoding: str, tmp_path: Path) -> None:
+    path = tmp_path / "all.jsonl"
+    path.write_text('\ufeff{"messages": []}\n' * 1000, encoding)
+    assert list(read(path)) == [("all.jsonl", "it is UTF-16, as PowerShell writes it behind >; UTF-8 is needed")]
+
+
 def test_a_line_that_is_no_json(tmp_path: Path) -> None:
     path = tmp_path / "chats.jsonl"
     path.write_bytes(b'{"messages": []}\nnonsense\n\xff\n{"messages": []}\n')
@@ -300,20 +331,22 @@ def test_archives(tmp_path: Path) -> None:
 
 
 def test_three_thousand_conversations_are_never_in_memory_together(tmp_path: Path) -> None:
+    """What is read by itself takes memory, and more of it takes no more."""
     tracemalloc = pytest.importorskip("tracemalloc", reason="PyPy cannot trace its memory")
     path = tmp_path / "conversations.json"
     one = json.dumps({"name": "A", "chat_messages": [{"sender": "human", "text": "x" * 400}]})
-    with path.open("w") as file:
-        file.write("[" + one)
-        for _ in range(2_999):
-            file.write("," + one)
-        file.write("]")
-    next(read_export(path))  # whatever has to be loaded
-    tracemalloc.start()
-    try:
-        count = sum(1 for _ in read_export(path))
-        _, most = tracemalloc.get_traced_memory()
-    finally:
-        tracemalloc.stop()
-    assert count == 3_000
-    assert most < 2**19 < path.stat().st_size / 2
+
+    def most(count: int) -> int:
+        path.write_text(f"[{','.join([one] * count)}]")
+        tracemalloc.start()
+        try:
+            assert sum(1 for _ in read_export(path)) == count
+            peak: int = tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+        return peak
+
+    most(10)  # whatever has to be loaded
+    few, size = most(500), path.stat().st_size
+    many, growth = most(3_000), path.stat().st_size - size
+    assert many - few < growth / 8

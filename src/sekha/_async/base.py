@@ -12,6 +12,7 @@ from sekha._api.compat.capabilities import Capabilities
 from sekha._api.model import Service
 from sekha._concurrency.clock import Clock
 from sekha._concurrency.misuse import AsyncMisuseGuard
+from sekha._concurrency.process_bound import ProcessBound
 from sekha._http.models import AsyncHTTPClient
 from sekha._transport.options import bridge_keys, controller_keys, key_overrides
 from sekha._utils.redaction import Secret, redact_traceback
@@ -35,7 +36,7 @@ class AsyncClientOptions(ClientSettings, total=False):
     http_client: Optional[AsyncHTTPClient]
 
 
-class AsyncServiceClient(AsyncMisuseGuard):
+class AsyncServiceClient(AsyncMisuseGuard, ProcessBound):
     """Base of the clients of one service."""
 
     _transport: AsyncTransport

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
-from copy import copy
 from ssl import SSLContext
 from types import TracebackType
 from typing import TYPE_CHECKING, Optional, Union
@@ -13,6 +12,7 @@ from typing_extensions import Self, Unpack
 
 from sekha._api.compat.capabilities import Capabilities
 from sekha._concurrency.clock import Clock
+from sekha._concurrency.process_bound import make_view
 from sekha._http.models import AsyncHTTPClient
 from sekha._transport.options import bridge_keys, controller_keys, key_overrides
 from sekha._utils.public import exported_from_sekha
@@ -181,7 +181,7 @@ class AsyncSekhaClient(AsyncWorkflows):
         return self._from_transports(controller.with_keys(keys), bridge.with_keys(keys))
 
     def _from_transports(self, controller: AsyncTransport, bridge: AsyncTransport) -> Self:
-        view = copy(self)
+        view = make_view(self)
         view._controller_transport, view._bridge_transport, view._owns_connections = controller, bridge, False
         view._make_services()
         return view

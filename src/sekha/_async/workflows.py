@@ -15,6 +15,7 @@ from sekha._api.filters import parse_filters
 from sekha._api.prompts import prompt_with_context, prompt_with_results
 from sekha._api.validation import validate
 from sekha._concurrency.misuse import AsyncMisuseGuard
+from sekha._concurrency.process_bound import ProcessBound
 from sekha._concurrency.tasks import AsyncCall, async_gather
 from sekha._utils.sentinel import drop_unset
 from sekha.errors import SekhaError
@@ -31,7 +32,7 @@ _CHECK_KEY = replace(LIST_CONVERSATIONS, sent_at_once=True)
 _CHECK_TOOLS = replace(MEMORY_STATS, sent_at_once=True)
 
 
-class AsyncWorkflows(AsyncMisuseGuard):
+class AsyncWorkflows(AsyncMisuseGuard, ProcessBound):
     """The workflows of `AsyncSekhaClient`; each of them obeys the deadline as a whole."""
 
     controller: AsyncMemoryController

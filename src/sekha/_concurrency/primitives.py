@@ -6,7 +6,7 @@ import math
 import os
 import threading
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from typing import Generic, Literal, TypeVar
 from weakref import WeakKeyDictionary
 
@@ -14,6 +14,7 @@ import anyio
 from anyio.lowlevel import current_token
 from typing_extensions import ParamSpec, Self
 
+from .clock import RealTimeLimit, is_replaced
 from .slots import Slots, Ticket
 
 P = ParamSpec("P")
@@ -38,9 +39,11 @@ class _NoTimeLimit:
 _NO_TIME_LIMIT = _NoTimeLimit()
 
 
-def async_move_on_after(seconds: float | None) -> _NoTimeLimit | anyio.CancelScope:
+def async_move_on_after(seconds: float | None) -> _NoTimeLimit | anyio.CancelScope | RealTimeLimit:
     """Return a block that is cancelled after some seconds; None means no limit."""
-    return _NO_TIME_LIMIT if seconds is None else anyio.move_on_after(max(0.0, seconds))
+    if seconds is None:
+        return _NO_TIME_LIMIT
+    return RealTimeLimit(seconds) if is_replaced() and seconds > 0 else anyio.move_on_after(max(0.0, seconds))
 
 
 def move_on_after(seconds: float | None) -> _NoTimeLimit:
@@ -63,7 +66,7 @@ class AsyncPerLoop(Generic[T]):
 
     def get(self) -> T:
         """Return the value of the running loop."""
-        loop = _running_loop()
+        loop = running_loop()
         if self._pid != os.getpid():  # after a fork, sockets are the parent's
             self._made, self._pid = WeakKeyDictionary(), os.getpid()
         if loop not in self._made:
@@ -80,10 +83,17 @@ class AsyncPerLoop(Generic[T]):
 
     def pop(self) -> T | None:
         """Remove and return the value of the running loop, None if there is none; the next `get` makes another."""
-        return self._made.pop(_running_loop(), None)
+        self._drop_closed_loops()
+        made = self._made.pop(running_loop(), None)
+        return made if self._pid == os.getpid() else None
 
 
-def _running_loop() -> object:
+def running_loop() -> object:
+    """Return the event loop that runs here, or what trio has in its place.
+
+    Raises:
+        RuntimeError: There is none.
+    """
     token: object = current_token()
     return getattr(token, "native_token", token)  # newer anyio wraps it, anew each time
 
@@ -232,7 +242,7 @@ class AsyncWakeup:
 
     async def wait(self, seconds: float) -> bool:
         """Wait until it is set or the time is over; return whether it is set."""
-        with anyio.move_on_after(seconds):
+        with async_move_on_after(seconds):
             await self._event.wait()
         return self._event.is_set()
 
@@ -270,10 +280,12 @@ class AsyncReadGuard:
         """End."""
 
 
-ReadGuard = threading.RLock
-"""Such a block for threads.
+def ReadGuard() -> AbstractContextManager[object]:
+    """Return such a block for threads.
 
-Closing waits for the reading thread: the system may reuse the file descriptor immediately, and the thread would read
-the bytes of another connection. It is an RLock, because a signal may close a connection in the middle of its reading,
-and not a class around one, whose ``__enter__`` could be interrupted.
-"""
+    Closing waits for the reading thread: the system may reuse the file descriptor immediately, and the thread would
+    read the bytes of another connection. It is an RLock, because a signal may close a connection in the middle of its
+    reading, and not a class around one, whose ``__enter__`` could be interrupted. It is looked up here, since gevent
+    may replace it after this module was imported.
+    """
+    return threading.RLock()

@@ -130,7 +130,8 @@ class Slots(Generic[T]):
 
     def _admit(self) -> None:
         """Wake the callers that have come up."""
-        for number in self._waiting.keys() & _first(self._tickets, max(0, self.limit - len(self.at_once))):
+        first = _first(self._tickets, max(0, self.limit - len(self.at_once)))
+        for number in filter(self._waiting.__contains__, first):
             ticket = self._waiting.get(number)
             if ticket is not None and ticket.wakeup is not None:
                 ticket.is_admitted = True

@@ -1,24 +1,35 @@
-"""Waiting for sockets and for names, in two forms. The sockets themselves never block."""
+"""Waiting for sockets and for names, in two forms. The sockets themselves must not block."""
 
 from __future__ import annotations
 
 import math
 import select
 import socket
+import sys
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import anyio
 from anyio import lowlevel
 
-from sekha._concurrency.primitives import async_move_on_after
+from sekha._concurrency.clock import monotonic
+from sekha._concurrency.primitives import async_move_on_after, running_loop
+
+if TYPE_CHECKING:
+    from sekha._concurrency.select_thread import SelectThread
 
 AddressInfo = tuple[int, int, int, str, Any]
 """Family, type, protocol, name and address, as `socket.getaddrinfo` has them."""
 
 _MAX_MILLISECONDS = 2**31 - 1
 """The longest that the system waits at once: 24 days."""
+
+_SELECT_INTERVAL = 0.25
+"""Seconds after which a wait by `select` looks whether it is to go on."""
+
+_MAY_LACK_READERS = sys.platform == "win32"
+"""Whether there are event loops that cannot wait for sockets."""
 
 _Wait = Callable[[socket.socket], Awaitable[None]]
 
@@ -27,7 +38,7 @@ async def async_wait_for(
     readers: Sequence[socket.socket], writers: Sequence[socket.socket], seconds: float | None
 ) -> bool:
     """Wait until one of the sockets can be read or written, or is closed; return False if the time was over first."""
-    waits = [*((anyio.wait_readable, sock) for sock in readers), *((anyio.wait_writable, sock) for sock in writers)]
+    waits = [*((_wait_readable, sock) for sock in readers), *((_wait_writable, sock) for sock in writers)]
     with async_move_on_after(seconds):
         if len(waits) == 1:
             await _ready(*waits[0])
@@ -37,9 +48,29 @@ async def async_wait_for(
     return False
 
 
+async def _wait_readable(sock: socket.socket) -> None:
+    thread = _select_thread()
+    await (anyio.wait_readable(sock) if thread is None else thread.wait(sock, writing=False))
+
+
+async def _wait_writable(sock: socket.socket) -> None:
+    thread = _select_thread()
+    await (anyio.wait_writable(sock) if thread is None else thread.wait(sock, writing=True))
+
+
+def _select_thread() -> SelectThread | None:
+    """Return the thread that waits for sockets; None where the event loop does so itself."""
+    if not _MAY_LACK_READERS:
+        return None
+    from sekha._concurrency.select_thread import thread_for
+
+    return thread_for(running_loop())
+
+
 async def _ready(wait: _Wait, sock: socket.socket) -> None:
-    with suppress(anyio.ClosedResourceError):
-        await wait(sock)
+    if sock.fileno() >= 0:
+        with suppress(anyio.ClosedResourceError):
+            await wait(sock)
 
 
 async def _first_ready(waits: Sequence[tuple[_Wait, socket.socket]]) -> None:
@@ -55,14 +86,51 @@ async def _first_ready(waits: Sequence[tuple[_Wait, socket.socket]]) -> None:
 
 def wait_for(readers: Sequence[socket.socket], writers: Sequence[socket.socket], seconds: float | None) -> bool:
     """Do the same in blocking code."""
-    if not hasattr(select, "poll"):  # on Windows; there, a failed connection is exceptional and not writable
-        return any(select.select(readers, writers, writers, seconds))
+    try:
+        return _poll(readers, writers, seconds)
+    except ValueError:  # a socket is closed; after a fork, those of the parent are
+        if all(sock.fileno() >= 0 for sock in (*readers, *writers)):
+            raise
+        return True
+
+
+def _poll(readers: Sequence[socket.socket], writers: Sequence[socket.socket], seconds: float | None) -> bool:
+    if not hasattr(select, "poll"):  # on Windows
+        return _select(readers, writers, seconds)
     poll, events = select.poll(), dict.fromkeys(readers, select.POLLIN)
     for sock in writers:
         events[sock] = events.get(sock, 0) | select.POLLOUT
     for sock, event in events.items():
         poll.register(sock, event)
     return bool(poll.poll(_milliseconds(seconds)))
+
+
+def _select(readers: Sequence[socket.socket], writers: Sequence[socket.socket], seconds: float | None) -> bool:
+    """Wait where there is only `select`, which on Windows neither Ctrl-C ends nor a thread that shuts a socket down."""
+    ends_at = math.inf if seconds is None else monotonic() + seconds
+    left = math.inf if seconds is None else seconds
+    while True:
+        try:  # on Windows, a connection that failed is exceptional and not writable
+            is_ready = any(select.select(readers, writers, writers, min(left, _SELECT_INTERVAL)))
+        except (OSError, ValueError):
+            if all(sock.fileno() >= 0 for sock in (*readers, *writers)):
+                raise
+            return True  # it was closed meanwhile
+        if is_ready or any(map(_is_shut_down, readers)):
+            return True
+        left = ends_at - monotonic()
+        if left <= 0:
+            return False
+
+
+def _is_shut_down(sock: socket.socket) -> bool:
+    try:
+        sock.recv(1, socket.MSG_PEEK)
+    except BlockingIOError:
+        return False
+    except OSError:
+        pass
+    return True
 
 
 def _milliseconds(seconds: float | None) -> int | None:
@@ -94,7 +162,7 @@ class ReadWatch:
 async def async_wait_readable(watch: ReadWatch, seconds: float | None) -> bool:
     """Wait until a socket can be read, or is closed; return False if the time was over first."""
     with async_move_on_after(seconds):
-        await _ready(anyio.wait_readable, watch.sock)
+        await _ready(_wait_readable, watch.sock)
         return True
     return False
 
@@ -128,7 +196,11 @@ def resolve(host: str, port: int) -> Sequence[AddressInfo]:
 
 def async_before_closing(sock: socket.socket) -> None:
     """Wake the task that waits for a socket: the event loop would not report a closed one."""
-    anyio.notify_closing(sock)
+    thread = _select_thread()
+    if thread is None:
+        anyio.notify_closing(sock)
+    else:
+        thread.end_waits(sock)
 
 
 def before_closing(sock: socket.socket) -> None:

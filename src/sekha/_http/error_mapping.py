@@ -9,7 +9,7 @@ from functools import cache
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
-from sekha._http.models import HTTPRequest, OtherProtocolError
+from sekha._http.models import DeadlinePassed, HTTPRequest, OtherProtocolError
 from sekha.errors import SekhaAPIError, SekhaClosedError, SekhaConnectionError, SekhaError, SekhaTimeoutError
 
 ErrorClasses = tuple[type[Exception], ...]
@@ -177,6 +177,8 @@ def connection_error(error: Exception, request: HTTPRequest, path: str) -> Sekha
         hint = " (it does not speak TLS; is its address http://?)" if "WRONG_VERSION_NUMBER" in reason else ""
         reason = f"cannot connect: {reason}{hint}"
     found = cls(f"{server}: {reason}", method=request.method, path=path, sent=sent)
+    if isinstance(error, DeadlinePassed) or (timed_out is not None and request.ends_at_deadline(timed_out)):
+        found._at_deadline, found._retryable = True, False
     is_final = refused_by_tls or any(_is_final(one) for one in _causes(error))
     if is_final or (isinstance(error, classes.proxy) and not _may_pass_later(str(error))):
         found._retryable = False  # a retry gets the same certificate, the same protocol, or the same refusal

@@ -28,6 +28,14 @@ _METHODS_WITH_LENGTH = ("POST", "PUT", "PATCH")
 Phase = Literal["waiting for a free connection", "connecting", "sending", "waiting for the answer"]
 """What a request is at, in the words of errors."""
 
+_TIMEOUT_NAMES: Mapping[str, str] = {
+    "waiting for a free connection": "pool",
+    "connecting": "connect",
+    "sending": "write",
+    "waiting for the answer": "read",
+}
+"""The timeouts of the phases, by httpx's names."""
+
 KEEPALIVE_EXPIRY = 2.0
 """Seconds that an idle connection is kept: servers close them after about 5 s, and a write must not meet that."""
 
@@ -89,7 +97,7 @@ class HTTPRequest:
         path: The path after that address; ASCII, with its query.
         headers: All headers but the length.
         content: The body, if there is one.
-        timeout: Seconds for each phase, by httpx's names.
+        timeout: Seconds for each phase, by httpx's names; `UntilDeadline` where the deadline was nearer.
         deadline_at: Time of the clock at which the call must end; None for no limit.
         phase: What is being done with it; None if a client of the user sends it, which does not report that.
         proxy: The proxy that it goes through, in the words of errors; None if it goes directly.
@@ -115,6 +123,10 @@ class HTTPRequest:
         if self.content is None and self.method not in _METHODS_WITH_LENGTH:
             return None
         return len(self.content or b"")
+
+    def ends_at_deadline(self, phase: str) -> bool:
+        """Return whether the deadline was nearer than the timeout of a phase, when this attempt began."""
+        return isinstance(self.timeout.get(_TIMEOUT_NAMES.get(phase, "")), UntilDeadline)
 
     @property
     def may_have_been_sent(self) -> bool:
@@ -194,12 +206,29 @@ class HTTPTransport(Protocol):
         """Close the connections."""
 
 
+class UntilDeadline(float):
+    """Seconds until the deadline of a call, which is nearer than a timeout.
+
+    It is known before a wait which of the two will end it. After the wait it could not be told: the clock may move in
+    steps (of 15.6 ms on Windows), and the timer of the system may be early.
+    """
+
+
+class DeadlinePassed(TimeoutError):
+    """A wait ended at the deadline of the call, and not at a timeout."""
+
+
+def timed_out(seconds: float | None) -> TimeoutError:
+    """Return the error for a wait that has ended after these seconds."""
+    return DeadlinePassed("the deadline passed") if isinstance(seconds, UntilDeadline) else TimeoutError("timed out")
+
+
 def shorter_timeout(seconds: float | None, time_left: float | None) -> float | None:
     """Return the shorter of a timeout and the time left until the deadline, in seconds; None means no limit."""
     if time_left is None:
         return seconds
     left = max(time_left, 0.001)
-    return left if seconds is None else min(seconds, left)
+    return UntilDeadline(left) if seconds is None or left <= seconds else seconds
 
 
 def timeout_before_deadline(seconds: float | None, deadline_at: float | None, now: Callable[[], float]) -> float | None:
@@ -211,13 +240,13 @@ def timeout_before_deadline(seconds: float | None, deadline_at: float | None, no
         now: Returns the time.
 
     Raises:
-        TimeoutError: The deadline passed.
+        DeadlinePassed: The deadline passed.
     """
     if deadline_at is None:
         return seconds
     left = deadline_at - now()
     if left <= 0:
-        raise TimeoutError("the deadline passed")
+        raise DeadlinePassed("the deadline passed")
     return shorter_timeout(seconds, left)
 
 

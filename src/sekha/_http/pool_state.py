@@ -48,7 +48,8 @@ class PoolState(Generic[C]):
     connections are closed on their release.
 
     An interruption may come between any two steps (see `sekha._concurrency.slots`). So a connection is always in
-    exactly one place, the idle ones or one caller, and one step moves it.
+    exactly one place, the idle ones or one caller, and one step moves it. Who closes those that have expired without
+    being a caller has a `Waiter` for that, and no slot.
 
     The way of a caller:
 
@@ -99,12 +100,19 @@ class PoolState(Generic[C]):
         """Give a caller a connection that was idle for too long; return it, or None if there is none."""
         try:
             is_crowded = len(self._idle) > self._max_idle and self._is_crowded(waiter)
-            if self._idle and (is_crowded or self._idle[0][0] + self._keepalive_expiry < now):
+            if self._idle and (is_crowded or self._idle[0][0] + self._keepalive_expiry <= now):
                 waiter.held.extend(starmap(self._idle.popleft, ((),)))  # one step, as in `_move`
                 return waiter.connection
         except IndexError:  # another thread was faster
             pass
         return None
+
+    def next_expiry(self) -> float | None:
+        """Return when the connection that was idle for longest expires; None if none is idle."""
+        try:
+            return self._idle[0][0] + self._keepalive_expiry
+        except IndexError:
+            return None
 
     def _is_crowded(self, waiter: Waiter[C]) -> bool:
         """Return whether too many connections are idle, besides those that others are about to take."""

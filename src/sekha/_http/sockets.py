@@ -11,14 +11,15 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from typing import Any, Final, TypeVar
+from weakref import WeakSet
 
 from sekha._concurrency.sockets import AddressInfo, ReadWatch, is_writable
 from sekha._http.tls import require_http11
 
 T = TypeVar("T")
 
-_IN_PROGRESS = (errno.EINPROGRESS, errno.EWOULDBLOCK, errno.EALREADY, getattr(errno, "WSAEWOULDBLOCK", 0), 0)
-"""What connecting answers that has begun, or is done."""
+_SHUT_RDWR: Final = socket.SHUT_RDWR
+"""Known before anything is closed: tests of users and frameworks replace what is in the module `socket`."""
 
 _UNREACHABLE = (errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL)
 """Why an address fails that this machine has no way to, such as one of IPv6 where there is only IPv4."""
@@ -31,23 +32,55 @@ _READ_SIZE = 64 * 1024
 _TLS_RECORD_SIZE = 16 * 1024
 
 
+_sockets: WeakSet[socket.socket] = WeakSet()
+"""All that were opened here and may be open."""
+
+
+def _close_inherited() -> None:
+    """Close the copies that a child has of the sockets of its parent, which go on there.
+
+    Otherwise a wait that was interrupted by the fork, such as one of another greenlet, would go on in both, and a
+    connection that the parent closes would stay open as long as the child lives.
+    """
+    for sock in list(_sockets):
+        with suppress(Exception):  # a fork is not the place for it
+            sock.close()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_close_inherited)
+
+
+def require_process(pid: int) -> None:
+    """Refuse what would take bytes of a connection of another process: a fork shares it with the child.
+
+    Raises:
+        ConnectionAbortedError: This is not that process.
+    """
+    if pid != os.getpid():
+        raise ConnectionAbortedError(f"the connection belongs to process {pid}, of which this is a fork")
+
+
 class PlainSocket:
     """A connected socket.
 
     Args:
         sock: The socket, which does not block.
+        pid: The process that has opened it.
     """
 
-    def __init__(self, sock: socket.socket) -> None:
+    def __init__(self, sock: socket.socket, pid: int) -> None:
         self.sock = sock
+        self.pid = pid
         self.read_watch = ReadWatch(sock)
 
     def try_read(self) -> bytes | None:
         """Return received bytes, none at their end; None if there is nothing yet.
 
         Raises:
-            OSError: The connection broke.
+            OSError: The connection broke, or belongs to another process.
         """
+        require_process(self.pid)
         try:
             return self.sock.recv(_READ_SIZE)
         except BlockingIOError:
@@ -57,8 +90,9 @@ class PlainSocket:
         """Send bytes, and return how many were sent.
 
         Raises:
-            OSError: The connection broke.
+            OSError: The connection broke, or belongs to another process.
         """
+        require_process(self.pid)
         try:
             return self.sock.send(data)
         except BlockingIOError:
@@ -81,26 +115,30 @@ class PlainSocket:
         return self.is_readable() or self.has_buffered_data()
 
     def shut_down(self) -> None:
-        """Interrupt whoever waits for the socket."""
-        with suppress(OSError):
-            self.sock.shutdown(socket.SHUT_RDWR)
+        """Interrupt whoever waits for the socket; raise nothing, also where the socket was patched."""
+        with suppress(Exception):
+            self.sock.shutdown(_SHUT_RDWR)
 
     def close(self) -> None:
-        """Close the socket. TLS is not told, since that would wait for the server."""
-        self.sock.close()
+        """Close the socket; raise nothing, also where its descriptor was closed by others.
+
+        TLS is not told, since that would wait for the server.
+        """
+        with suppress(Exception):
+            self.sock.close()
 
 
 class TLSSocket(PlainSocket):
     """A connected socket with TLS, which works in memory here: so nothing waits, and any context will do.
 
     Args:
-        sock: The socket, which does not block.
+        plain: The same without TLS.
         context: The context.
         host: Name of the server.
     """
 
-    def __init__(self, sock: socket.socket, context: ssl.SSLContext, host: str) -> None:
-        super().__init__(sock)
+    def __init__(self, plain: PlainSocket, context: ssl.SSLContext, host: str) -> None:
+        super().__init__(plain.sock, plain.pid)
         self._received, self._to_send = ssl.MemoryBIO(), ssl.MemoryBIO()
         self._tls = context.wrap_bio(self._received, self._to_send, server_hostname=host)
         self._unsent = b""  # encrypted, and not taken by the socket yet
@@ -123,8 +161,10 @@ class TLSSocket(PlainSocket):
         """Return received bytes, none at their end; None if there is nothing yet.
 
         Raises:
-            OSError: The connection broke, or ended without a TLS close: anybody on the way can do that.
+            OSError: The connection broke, belongs to another process, or ended without a TLS close: anybody on the way
+                can do that.
         """
+        require_process(self.pid)
         try:
             data = self._call(self._tls.read, _READ_SIZE)
         except BlockingIOError:
@@ -240,6 +280,7 @@ class ConnectionAttempts:
         self._addresses = deque(addresses)
         self._attempts: dict[socket.socket, Any] = {}
         self._problems: list[OSError] = []
+        self._pid = os.getpid()
         self.connected: Any = None
 
     @property
@@ -268,26 +309,27 @@ class ConnectionAttempts:
             self._problems.append(error)
             return
         self._attempts[sock] = address
+        _sockets.add(sock)
         try:
             sock.setblocking(False)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             for option in KEEPALIVE_OPTIONS:
                 with suppress(OSError):  # an old system may not have them all
                     sock.setsockopt(*option)
-            number = sock.connect_ex(address)
+            sock.connect(address)  # not `connect_ex`: tests that allow only some hosts replace this one
+        except (BlockingIOError, InterruptedError):  # it has begun
+            pass
         except OSError as error:
             self._fail(sock, error)
-            return
-        if number not in _IN_PROGRESS:
-            self._fail(sock, _system_error(number))
 
-    def take_connected(self) -> socket.socket | None:
+    def take_connected(self) -> PlainSocket | None:
         """Return a socket that is connected, None if there is none yet."""
+        require_process(self._pid)
         for sock in filter(is_writable, self.sockets):
             number = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
             if not number:
                 self.connected = self._attempts.pop(sock)
-                return sock
+                return PlainSocket(sock, self._pid)
             self._fail(sock, _system_error(number))
         return None
 
@@ -303,7 +345,7 @@ class ConnectionAttempts:
 
 
 def _system_error(number: int) -> OSError:
-    if sys.platform == "win32":
+    if sys.platform == "win32" and number > 10_000:
         import ctypes
 
         return ctypes.WinError(number)  # os.strerror does not know the errors of sockets there

@@ -67,14 +67,14 @@ def ssl_context(settings: HTTPSettings, base_url: str) -> ssl.SSLContext:
         SekhaConfigError: A certificate or a key cannot be used.
     """
     verify = settings.verify
-    if isinstance(verify, ssl.SSLContext):
+    if not isinstance(verify, (bool, str)):  # `ssl.SSLContext` may have been replaced after the context was made
         return verify
     if urlsplit(base_url).scheme == "http" and not settings.proxy:
         return _no_tls()
     cert = (settings.cert,) if isinstance(settings.cert, str) else settings.cert
     authorities = _authorities(verify, settings.trust_env)
     stamps = (*_stamps_of_authorities(authorities), *_stamps("cert", (cert or ())[:2]))
-    return _shared_context(authorities, cert, stamps)
+    return _shared_context(ssl.SSLContext, authorities, cert, stamps)
 
 
 def require_http11(protocol: str | None) -> None:
@@ -97,11 +97,17 @@ def _no_tls() -> ssl.SSLContext:
 
 @lru_cache(maxsize=32)
 def _shared_context(
-    authorities: _Authorities | None, cert: tuple[str, ...] | None, stamps: tuple[_Stamp, ...]
+    cls: type[ssl.SSLContext],
+    authorities: _Authorities | None,
+    cert: tuple[str, ...] | None,
+    stamps: tuple[_Stamp, ...],
 ) -> ssl.SSLContext:
-    """Return one context for all clients with the same settings, as long as their files stay the same."""
+    """Return one context for all clients with the same settings, as long as their files stay the same.
+
+    The class is an argument because truststore and gevent replace it: the next client has a context of the new one.
+    """
     if authorities is None:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context = cls(ssl.PROTOCOL_TLS_CLIENT)
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
     else:
@@ -221,6 +227,9 @@ class _Unchanged(ssl.SSLContext):
 
     def __init__(self, context: ssl.SSLContext) -> None:
         self._context = context
+
+    def set_alpn_protocols(self, alpn_protocols: Iterable[str]) -> None:
+        """Do nothing: the context that it stands for keeps its own."""
 
     def wrap_socket(self, *arguments: Any, **options: Any) -> ssl.SSLSocket:
         """Speak TLS by the context that it stands for."""

@@ -14,11 +14,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, BinaryIO, NamedTuple
 
-try:
-    import fcntl
-except ModuleNotFoundError:  # Windows, where a journal that is in use is not detected
-    fcntl = None  # type: ignore[assignment]  # there is none
-
+from sekha._importing.file_lock import try_lock, unlock
 from sekha._utils.json_access import as_object
 from sekha.errors import SekhaConfigError
 
@@ -84,7 +80,8 @@ class Journal:
             return
         self._file = open(self._path, "a+b", buffering=0)  # noqa: SIM115 - closed by close()
         try:
-            _take_lock(self._file, self._path)
+            if not try_lock(self._file):
+                raise SekhaConfigError(f"journal: {os.path.basename(self._path)} is in use by another import")
             self._file.seek(0)
             *lines, rest = self._file.read().split(b"\n")
             if not lines and rest and _HEADER.startswith(rest[: len(_HEADER)]):
@@ -161,6 +158,7 @@ class Journal:
         """Close the file; no more notes can be written."""
         with self._lock:
             if self._file is not None:
+                unlock(self._file)
                 self._file.close()
                 self._file = None
 
@@ -207,15 +205,3 @@ def _parse_line(line: bytes) -> dict[str, Any]:
         return as_object(json.loads(line)) or {}
     except ValueError:
         return {}
-
-
-def _take_lock(file: BinaryIO, path: str) -> None:
-    """Lock the file for this process; the system unlocks it when the process ends."""
-    if fcntl is None:
-        return
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise SekhaConfigError(f"journal: {os.path.basename(path)} is in use by another import") from None
-    except OSError:
-        pass  # a file system without locks

@@ -14,6 +14,7 @@ from sekha._api.compat.capabilities import Capabilities
 from sekha._api.model import Service
 from sekha._concurrency.clock import Clock
 from sekha._concurrency.misuse import MisuseGuard
+from sekha._concurrency.process_bound import ProcessBound
 from sekha._http.models import HTTPClient
 from sekha._transport.options import bridge_keys, controller_keys, key_overrides
 from sekha._utils.redaction import Secret, redact_traceback
@@ -37,7 +38,7 @@ class ClientOptions(ClientSettings, total=False):
     http_client: Optional[HTTPClient]
 
 
-class ServiceClient(MisuseGuard):
+class ServiceClient(MisuseGuard, ProcessBound):
     """Base of the clients of one service."""
 
     _transport: Transport

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import warnings
 from collections.abc import Iterator, Iterable
@@ -16,9 +17,10 @@ from typing_extensions import Self
 from sekha._api.chat_stream import ChatStreamDecoder, chunk_text
 from sekha._concurrency.clock import Clock
 from sekha._concurrency.primitives import move_on_after
+from sekha._concurrency.process_bound import ProcessBound
 from sekha._http.error_mapping import is_timeout, name_proxy, network_errors
-from sekha._http.models import HTTPResponse, shorter_timeout
-from sekha._transport.options import TIMER_TOLERANCE, CallOptions, deadline_message
+from sekha._http.models import HTTPResponse, DeadlinePassed, UntilDeadline, shorter_timeout
+from sekha._transport.options import CallOptions, deadline_message
 from sekha._utils.public import exported_from_sekha
 from sekha._utils.redaction import Secret, redact
 from sekha.errors import SekhaClosedError, SekhaDecodeError, SekhaError, SekhaTimeoutError
@@ -33,7 +35,7 @@ _USAGE_TIMEOUT = 2.0
 
 
 @exported_from_sekha
-class Stream:
+class Stream(ProcessBound):
     """The chunks of a chat completion; can be iterated once. `BridgeClient.stream_complete` makes it.
 
     Use it as a context manager where you may stop before its end, so that the connection is free at once.
@@ -76,6 +78,7 @@ class Stream:
         self._error: SekhaError | None = None
         self._complete = False
         self._closed = False
+        self._pid = os.getpid()
         self._released = False
 
     def __iter__(self) -> Iterator[ChatCompletionChunk]:
@@ -89,6 +92,8 @@ class Stream:
             while not self._complete:
                 if self._closed:
                     raise SekhaClosedError("the stream was closed before its end")
+                if self._pid != os.getpid():
+                    raise self._foreign_error()
                 for chunk in self._decoded:
                     return chunk
                 if self._decoder.done:
@@ -141,8 +146,7 @@ class Stream:
         except network_errors() as error:
             if self._closed:
                 raise SekhaClosedError("the stream was closed before its end") from error
-            left = self._time_left()
-            if not self._decoder.is_complete and (left is None or left > TIMER_TOLERANCE):
+            if not self._decoder.is_complete and not self._is_deadline(error):
                 raise self._failure(error) from error
         except SekhaError:
             raise
@@ -155,6 +159,17 @@ class Stream:
             raise self._decoder.truncated_error("a read was cancelled, and with httpx a stream cannot be resumed then")
         else:
             raise SekhaTimeoutError(deadline_message(self._options), sent=True, **self._decoder.call_details)
+
+    def _foreign_error(self) -> SekhaError:
+        """Return the error for a child of the process that has made the stream: each byte is there for one of them."""
+        message = f"the stream belongs to process {self._pid}, and only that can read it: this one is a fork of it"
+        return SekhaClosedError(message, sent=True, **self._decoder.call_details)
+
+    def _is_deadline(self, error: BaseException) -> bool:
+        """Return whether the deadline has passed, by the clock or by the wait that it has ended."""
+        left = self._time_left()
+        waited_for_it = is_timeout(error) and isinstance(self._read_timeout, UntilDeadline)
+        return isinstance(error, DeadlinePassed) or waited_for_it or (left is not None and left <= 0)
 
     def _failure(self, error: BaseException) -> SekhaError:
         """Return the error for a connection that broke, or on which nothing came."""
@@ -242,13 +257,13 @@ class Stream:
         self.close()
 
     def __del__(self) -> None:
-        if not getattr(self, "_released", True):
+        if not getattr(self, "_released", True) and self._pid == os.getpid():
             if not self._closed:
                 warnings.warn(f"{self!r} was neither read to its end nor closed", ResourceWarning, stacklevel=2)
             self._response.abandon()
 
 
-class TextStream:
+class TextStream(ProcessBound):
     """The text of a stream, piece by piece.
 
     Args:

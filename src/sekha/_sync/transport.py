@@ -19,6 +19,7 @@ from sekha._api.model import Request, Service
 from sekha._concurrency.clock import Clock
 from sekha._concurrency.primitives import PerProcess, Semaphore, move_on_after
 from sekha._http.error_mapping import map_network_errors, name_proxy
+from sekha._http.idle_pools import IDLE_POOLS
 from sekha._http.models import HTTPResponse, HTTPTransport, Headers
 from sekha._http.proxies import proxy_for
 from sekha._http.tls import context_for_pool, read_certificates
@@ -26,7 +27,6 @@ from sekha._transport.attempt import make_headers, make_http_request
 from sekha._transport.instrumentation import Instrumentation
 from sekha._transport.listeners import CallContext
 from sekha._transport.options import (
-    TIMER_TOLERANCE,
     CallOptions,
     deadline_error,
     deadline_message,
@@ -221,7 +221,9 @@ class Transport:
     def _call(self, request: Request[Any], *, stream: bool) -> Any:
         """Make attempts until one succeeds or no retry is allowed."""
         state, clock, outer_exception = self._state, self._state.clock, sys.exc_info()[1]
-        options = self._options.start_deadline(clock.now())
+        now = clock.now()
+        options = self._options.start_deadline(now)
+        IDLE_POOLS.close_expired(now)
         retries = RetryState(request.endpoint, options, clock)
         call = state.instrumentation.start_call(request, options, clock)
         try:
@@ -360,7 +362,7 @@ class Transport:
         """Return the error as the caller sees it: with all that is known of the call, and without keys."""
         state, service = self._state, retries.endpoint.service
         left = options.time_left(state.clock.now())
-        if isinstance(error, SekhaTimeoutError) and left is not None and left <= TIMER_TOLERANCE:
+        if isinstance(error, SekhaTimeoutError) and (error._at_deadline or (left is not None and left <= 0)):
             error.message = deadline_message(options)
         name_proxy(error, state.proxy)
         if isinstance(error, SekhaAPIError):

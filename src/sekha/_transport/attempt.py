@@ -54,7 +54,9 @@ def _timeouts(options: CallOptions, endpoint: Endpoint[Any], time_left: float | 
         phase = read = options.timeout
     phase, read = shorter_timeout(phase, time_left), shorter_timeout(read, time_left)
     # A call may keep its connection for as long as it reads, so others wait that long for one.
-    pool = shorter_timeout(read, _BRIEF_WAIT) if endpoint.sent_at_once else read
+    pool = read
+    if endpoint.sent_at_once:
+        pool = _BRIEF_WAIT if read is None else min(read, _BRIEF_WAIT)
     return {"connect": phase, "read": read, "write": phase, "pool": pool}
 
 

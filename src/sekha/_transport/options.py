@@ -13,9 +13,6 @@ from sekha.config import SekhaConfig
 from sekha.config._settings import NONE_IS_MISSING, validate_setting
 from sekha.errors import SekhaTimeoutError
 
-TIMER_TOLERANCE = 0.001
-"""Seconds by which a timeout may come before the deadline that it stands for."""
-
 
 @dataclass(frozen=True)
 class CallOptions:

@@ -10,7 +10,7 @@ from functools import wraps
 from inspect import CO_ASYNC_GENERATOR, CO_COROUTINE, CO_GENERATOR
 from traceback import clear_frames
 from types import TracebackType
-from typing import Any, TypeVar, cast
+from typing import Any, NoReturn, TypeVar, cast
 from urllib.parse import quote
 
 from sekha.errors import BODY_LIMIT, ELLIPSIS, SekhaError
@@ -49,6 +49,9 @@ class Secret:
     def __repr__(self) -> str:
         return f"<{self.name} ***>"
 
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(f"{self.name} cannot be pickled or copied")
+
 
 def redact(error: E, secrets: Iterable[Secret], outer_exception: BaseException | None = None) -> E:
     """Remove the keys from an error and its causes: servers echo them, as they are or escaped, whole or truncated.
@@ -77,7 +80,7 @@ def redact(error: E, secrets: Iterable[Secret], outer_exception: BaseException |
         text: object = getattr(error, name, None)
         if isinstance(text, str):
             setattr(error, name, mask_keys(text))
-    error.args = (error.message,)
+    error.args = error._arguments()
     for cause in _cause_chain(error, outer_exception):
         if mask_keys(str(cause)) != str(cause):
             cause.args = (mask_keys(str(cause)),)

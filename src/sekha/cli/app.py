@@ -15,7 +15,7 @@ from typing_extensions import Annotated
 from sekha import __version__
 from sekha.cli import COMMANDS, MODULES
 from sekha.cli.exits import FAILED, INTERRUPTED, MEANINGS, USAGE, CommandError, describe_error, exit_code
-from sekha.cli.terminal import echo_err, fail
+from sekha.cli.terminal import drop_unwritten, echo, echo_err, fail, flush, is_closed_pipe
 from sekha.errors import SekhaError, SekhaWarning
 
 COMPLETION_VARIABLE = "_SEKHA_COMPLETE"
@@ -36,6 +36,12 @@ def run(words: Sequence[str]) -> int:
         typer.main.get_command(program(words))(args=[*words], prog_name="sekha")
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else FAILED
+    except OSError as error:  # of a help text; a command has returned its exit code
+        if not is_closed_pipe(error):
+            raise
+        return FAILED
+    finally:
+        drop_unwritten()
     return 0  # not reached: the program ends in SystemExit
 
 
@@ -59,7 +65,7 @@ def _not_loaded() -> int:
 
 def _version(wanted: bool) -> None:
     if wanted:
-        print(__version__)
+        echo(__version__)
         raise typer.Exit
 
 
@@ -90,12 +96,11 @@ def _run_command(name: str, command: Callable[[], int]) -> int:
     try:
         with _one_line_warnings(name):
             code = command()
-            sys.stdout.flush()  # raises BrokenPipeError here rather than at exit
+            flush()  # raises an error here rather than at exit
             return code
     except KeyboardInterrupt:
         return INTERRUPTED
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python fails to flush stdout at exit
+    except BrokenPipeError:  # who reads the output has seen enough
         return FAILED
     except SekhaError as error:
         return fail(name, describe_error(error), exit_code(error))

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 TRUNCATION_NOTE = "[This answer was cut off.]"
 PROMPT = "> "
+_END_KEY = "Ctrl-Z and Enter" if sys.platform == "win32" else "Ctrl-D"
 
 
 @dataclass
@@ -159,7 +160,7 @@ def _chat_interactively(chat: Chat) -> int:
     if sys.stdout.isatty():
         with suppress(ModuleNotFoundError):  # there is none on Windows
             import_module("readline")  # `input` then supports line editing
-    echo_err("Ctrl-D or /quit ends the chat, Ctrl-C an answer.", "dim")
+    echo_err(f"{_END_KEY} or /quit ends the chat, Ctrl-C an answer.", "dim")
     while True:
         try:
             question = _read_question(on_stdout=chat.show and sys.stdout.isatty()).strip()

@@ -12,7 +12,7 @@ import anyio
 from sekha.cli.connection import config_from
 from sekha.cli.exits import OK
 from sekha.cli.options import BridgeUrl, Url
-from sekha.cli.terminal import styled
+from sekha.cli.terminal import echo, one_line, strip_controls, styled
 from sekha.config import SekhaConfig
 
 FOLDER = "/sekha-demo"
@@ -51,7 +51,7 @@ def _server(url: Optional[str], bridge_url: Optional[str]) -> Generator[SekhaCon
 
     with LocalSekha() as sekha:
         _step("Started a local Sekha on free ports, in memory")
-        print(f"  controller and MCP tools at {sekha.controller_url}, bridge at {sekha.bridge_url}")
+        echo(f"  controller and MCP tools at {sekha.controller_url}, bridge at {sekha.bridge_url}")
         yield SekhaConfig(**sekha.options)
 
 
@@ -65,40 +65,40 @@ def _run_demo(config: SekhaConfig) -> None:
         _step(f"Storing {len(missing)} conversations" + (f" ({len(known)} are there already)" if known else ""))
         for conversation in missing:
             stored = client.controller.create_conversation({**conversation, "folder": FOLDER})
-            print(f"  {stored['label']:18} {stored['message_count']} messages")
+            echo(f"  {stored['label']:18} {stored['message_count']} messages")
 
         _step(f'Searching by meaning: "{TOPIC}"')
         for hit in client.controller.query(TOPIC, limit=3)["results"]:
-            print(f"  {styled(format(hit['score'], '.2f'), 'green')}  {hit['label']:18} {_shorten(hit['content'])}")
+            echo(f"  {styled(format(hit['score'], '.2f'), 'green')}  {hit['label']:18} {_shorten(hit['content'])}")
 
         _step("Assembling context for a model, 200 tokens of it")
         for message in client.controller.assemble_context(TOPIC, context_budget=200):
             content = message["content"]
-            print(f"  {message['role']:10} {_shorten(content if isinstance(content, str) else json.dumps(content))}")
+            echo(f"  {message['role']:10} {_shorten(content if isinstance(content, str) else json.dumps(content))}")
 
         if config.bridge_url is None:
             _step("No bridge_url: what a model would do with it is left out")
         else:
             _step(f'Completing with context: "{QUESTION}"')
             answer = client.complete_with_context(QUESTION, TOPIC)
-            print(f"  {answer['choices'][0]['message']['content']}")
-            print(styled(f"  (model {answer['model']}, {answer['usage']['total_tokens']} tokens)", "dim"))
+            echo(f"  {answer['choices'][0]['message']['content']}")
+            echo(styled(f"  (model {answer['model']}, {answer['usage']['total_tokens']} tokens)", "dim"))
 
             _step("The same, streamed as it comes")
-            print("  ", end="")
+            echo("  ", end="")
             for text in client.stream_with_context(QUESTION, TOPIC).text_stream():
-                print(text, end="", flush=True)
-            print()
+                echo(strip_controls(text), end="")
+            echo()
 
         _step("Looking at the memory as a whole")
         stats = client.mcp.memory_stats({"folder": FOLDER})
-        print(f"  {stats['total_conversations']} conversations, {stats['total_messages']} messages,", end=" ")
-        print(f"average importance {stats['average_importance']:.1f}, labels {', '.join(stats['labels'])}")
+        echo(f"  {stats['total_conversations']} conversations, {stats['total_messages']} messages,", end=" ")
+        echo(f"average importance {stats['average_importance']:.1f}, labels {', '.join(stats['labels'])}")
 
     _step("And all of it awaited: the same calls side by side, on asyncio or trio")
     anyio.run(_run_async_demo, config)
     _step("What next?")
-    print(_NEXT_STEPS, end="")
+    echo(_NEXT_STEPS, end="")
 
 
 async def _run_async_demo(config: SekhaConfig) -> None:
@@ -116,17 +116,17 @@ async def _run_async_demo(config: SekhaConfig) -> None:
             for question in questions:
                 tasks.start_soon(ask, question)
         for question in questions:
-            print(f"  {question:18} {found[question]}")
+            echo(f"  {question:18} {found[question]}")
         if config.bridge_url is not None:
-            print("  ", end="")
+            echo("  ", end="")
             async with await client.stream_with_context("When does the beta ship?", "project timeline beta") as stream:
                 async for text in stream.text_stream():
-                    print(text, end="", flush=True)
-            print()
+                    echo(strip_controls(text), end="")
+            echo()
 
 
 def _step(text: str) -> None:
-    print(f"\n{styled('●', 'cyan') if _can_encode('●') else '*'} {styled(text, 'bold')}")
+    echo(f"\n{styled('●', 'cyan') if _can_encode('●') else '*'} {styled(text, 'bold')}")
 
 
 def _can_encode(character: str) -> bool:
@@ -138,5 +138,4 @@ def _can_encode(character: str) -> bool:
 
 
 def _shorten(text: str) -> str:
-    line = " ".join(text.split())
-    return line if len(line) <= 84 else line[:81].rstrip() + "..."
+    return one_line(text, 84)

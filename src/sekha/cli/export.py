@@ -67,8 +67,12 @@ def run(
     }
     with SekhaClient(config_from(url)) as client, ExitStack() as stack:
         file = None if output is None else stack.enter_context(atomic_write(output, force=force))
+        encoding = stdout_encoding() if file is None else "utf-8"
+        lines = _export_many(client, filters, encoding)
+        if id is not None:
+            lines = _export_one(client, id, format or Format.JSON, encoding)
         count = 0
-        for text in _export_many(client, filters) if id is None else _export_one(client, id, format or Format.JSON):
+        for text in lines:
             if file is None:
                 echo(text)
             else:
@@ -79,29 +83,29 @@ def run(
     return OK
 
 
-def _export_one(client: "SekhaClient", id: str, format: Format) -> Iterator[str]:
+def _export_one(client: "SekhaClient", id: str, format: Format, encoding: str) -> Iterator[str]:
     export = client.mcp.memory_export(id, format="markdown" if format is Format.MARKDOWN else "json")
     if format is Format.MARKDOWN:
         yield export.get("content", "").rstrip("\n")
     elif format is Format.JSONL:
-        yield _json_line(export)
+        yield _json_line(export, encoding)
     else:
-        yield to_json({"conversation": export["conversation"], "messages": export["messages"]}, stdout_encoding())
+        yield to_json({"conversation": export["conversation"], "messages": export["messages"]}, encoding)
 
 
-def _export_many(client: "SekhaClient", filters: dict[str, Any]) -> Iterator[str]:
+def _export_many(client: "SekhaClient", filters: dict[str, Any], encoding: str) -> Iterator[str]:
     for row in client.controller.iter_conversations(**filters):
         try:
-            yield _json_line(client.mcp.memory_export(row["conversation_id"]))
+            yield _json_line(client.mcp.memory_export(row["conversation_id"]), encoding)
         except SekhaNotFoundError:
             echo_err(f"{row['conversation_id']} went away meanwhile, and is left out")
 
 
-def _json_line(export: "MemoryExport") -> str:
+def _json_line(export: "MemoryExport", encoding: str) -> str:
     """Return the arguments of `create_conversation` as one line of JSON."""
     about = export["conversation"]
     data: dict[str, Any] = {"label": about["label"], "folder": about["folder"]}
     if about["importance_score"] != DEFAULT_IMPORTANCE:
         data["importance_score"] = round(about["importance_score"])
     data["messages"] = [{"role": message["role"], "content": message["content"]} for message in export["messages"]]
-    return to_json(data, stdout_encoding(), indent=None)
+    return to_json(data, encoding, indent=None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import tempfile
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
@@ -14,7 +15,10 @@ from sekha.cli.exits import CommandError
 
 @contextmanager
 def atomic_write(path: str, *, force: bool = False) -> Generator[TextIO, None, None]:
-    """Write a text file in UTF-8 that appears when it is complete. Only its owner can read it.
+    """Write a text file in UTF-8 that appears when it is complete.
+
+    Only its owner can read it; on Windows, whoever its folder allows. A file that is complete and cannot get its name
+    is kept: the error says where.
 
     Args:
         path: Name of the file.
@@ -24,11 +28,10 @@ def atomic_write(path: str, *, force: bool = False) -> Generator[TextIO, None, N
         CommandError: The file exists, or cannot be written.
     """
     target = Path(os.path.realpath(path))
-    exists = CommandError(f"{path} exists; --force overwrites it")
     if target.exists() and not target.is_file():
         raise CommandError(f"{path} is no file")
     if target.exists() and not force:
-        raise exists
+        raise CommandError(f"{path} exists; --force overwrites it")
     try:
         handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
     except OSError as error:
@@ -38,12 +41,41 @@ def atomic_write(path: str, *, force: bool = False) -> Generator[TextIO, None, N
             yield file
             file.flush()
             os.fsync(file.fileno())
+    except BaseException:
+        with suppress(OSError):
+            os.unlink(name)
+        raise
+    try:
         if force:
             os.replace(name, target)
         else:
-            os.link(name, target)  # fails if the file exists, unlike a rename
+            rename_to_new(name, target)
+    except OSError as error:  # somebody has made such a file meanwhile, or (on Windows) has it open
+        problem = "exists now" if isinstance(error, FileExistsError) else f"cannot be written: {error.strerror}"
+        raise CommandError(f"{path} {problem}; everything is in {name}") from None
+
+
+def rename_to_new(source: str | os.PathLike[str], target: str | os.PathLike[str]) -> None:
+    """Rename a file, unless the new name is taken. On its own, `os.rename` refuses that on Windows only.
+
+    Raises:
+        FileExistsError: The new name is taken.
+        OSError: The file cannot be renamed.
+    """
+    if sys.platform == "win32":
+        os.rename(source, target)
+        return
+    try:
+        os.link(source, target)
     except FileExistsError:
-        raise exists from None
-    finally:
-        with suppress(FileNotFoundError):
-            os.unlink(name)
+        raise
+    except (OSError, AttributeError, NotImplementedError):
+        # There are no hard links on FAT, and on many network drives. So take the name first, and then replace it.
+        os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+        try:
+            os.replace(source, target)
+        except BaseException:
+            os.unlink(target)
+            raise
+    else:
+        os.unlink(source)

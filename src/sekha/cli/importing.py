@@ -14,6 +14,7 @@ from sekha.cli.connection import config_from
 from sekha.cli.exits import FAILED, OK
 from sekha.cli.options import Json, Url, not_blank
 from sekha.cli.terminal import echo_err, echo_json, echo_table, one_line
+from sekha.cli.windows_console import enable_escape_codes
 from sekha.errors import SekhaConfigError, SekhaError
 from sekha.exports import ExportItem, read_export
 from sekha.types import CreateConversationRequest, ImportProgress, ImportReport, UnreadableConversation
@@ -147,8 +148,8 @@ def _count_item(
 
 @contextmanager
 def _progress(file: Path, folder: Optional[str]) -> Generator[Optional[Callable[[ImportProgress], object]], None, None]:
-    """Show a progress bar with rate and remaining time on stderr, if that is a terminal."""
-    if not sys.stderr.isatty():
+    """Show a progress bar with rate and remaining time on stderr, if that is a terminal that takes escape codes."""
+    if not (sys.stderr.isatty() and enable_escape_codes(sys.stderr)):
         yield None
         return
     from rich.console import Console
@@ -161,7 +162,7 @@ def _progress(file: Path, folder: Optional[str]) -> Generator[Optional[Callable[
         TextColumn("{task.fields[rate]}"),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=Console(stderr=True)) as bar:
+    with Progress(*columns, console=Console(stderr=True, legacy_windows=False)) as bar:
         task = bar.add_task(one_line(file.name, 40), total=None, rate="")
         bar.update(task, total=sum(1 for _ in read_export(file, folder=folder)))
 

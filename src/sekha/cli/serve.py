@@ -1,7 +1,6 @@
 """`sekha serve`: run a local Sekha in the foreground until Ctrl-C."""
 
 import signal
-import sys
 import time
 from types import FrameType
 from typing import TYPE_CHECKING, List, Optional
@@ -9,7 +8,7 @@ from typing import TYPE_CHECKING, List, Optional
 import typer
 from typing_extensions import Annotated
 
-from sekha.cli.terminal import fail
+from sekha.cli.terminal import echo, echo_err, fail
 
 if TYPE_CHECKING:
     from sekha.local.server import Options
@@ -50,7 +49,7 @@ def run(
         typer.Option("--embeddings-url", metavar="URL", help="The same for embeddings (default: hashed words)."),
     ] = None,
 ) -> int:
-    """Serve until Ctrl-C or SIGTERM; return 0 after a clean stop, 1 if it could not start."""
+    """Serve until Ctrl-C, Ctrl-Break or SIGTERM; return 0 after a clean stop, 1 if it could not start."""
     try:
         from sekha.local import LocalSekha, LocalSekhaError
     except ModuleNotFoundError as error:
@@ -75,7 +74,7 @@ def run(
         )
     except LocalSekhaError as error:
         return fail("serve", error)
-    before = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.signal(number, on_signal) for number in _stop_signals()}
     try:
         sekha.start()
         _print_settings(sekha.options, host, data, needs_key=bool(api_key))
@@ -87,23 +86,28 @@ def run(
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-    print("stopped", flush=True)
+    echo("stopped")
     return 0
+
+
+def _stop_signals() -> List[int]:
+    """Return the signals that stop the server; on Windows, where SIGTERM ends it at once, Ctrl-Break too."""
+    found = (getattr(signal, name, None) for name in ("SIGINT", "SIGTERM", "SIGBREAK"))
+    return [number for number in found if number is not None]
 
 
 def _print_settings(options: "Options", host: str, data: Optional[str], *, needs_key: bool) -> None:
     """Print the addresses, and the settings as lines to copy."""
     controller_url, bridge_url = options["controller_url"], options["bridge_url"]
     storage = f"data in {data}" if data else "data in memory, gone when it stops (--data FILE keeps it)"
-    print(f"Sekha is running ({storage}); Ctrl-C stops it.")
-    print(f"  controller and MCP tools  {controller_url}")
-    print(f"  bridge                    {bridge_url}\n")
-    print(f"SEKHA_CONTROLLER_URL={controller_url}\nSEKHA_API_KEY={options['api_key']}\nSEKHA_BRIDGE_URL={bridge_url}")
+    echo(f"Sekha is running ({storage}); Ctrl-C stops it.")
+    echo(f"  controller and MCP tools  {controller_url}")
+    echo(f"  bridge                    {bridge_url}\n")
+    echo(f"SEKHA_CONTROLLER_URL={controller_url}\nSEKHA_API_KEY={options['api_key']}\nSEKHA_BRIDGE_URL={bridge_url}")
     if "mcp_api_key" in options:
-        print(f"SEKHA_MCP_API_KEY={options['mcp_api_key']}")
-    print(f"SEKHA_PROXY={options['proxy']}")  # or a proxy of the environment would be asked for this machine
-    sys.stdout.flush()
+        echo(f"SEKHA_MCP_API_KEY={options['mcp_api_key']}")
+    echo(f"SEKHA_PROXY={options['proxy']}")  # or a proxy of the environment would be asked for this machine
     never_needs_key = "mcp_api_key" in options  # the REST routes of controller 0.1 check no key at all
     if host not in ("127.0.0.1", "::1", "localhost") and (never_needs_key or not needs_key):
         advice = "." if never_needs_key else ": use --api-key."
-        print(f"Whoever reaches {host} can read and write this memory{advice}", file=sys.stderr, flush=True)
+        echo_err(f"Whoever reaches {host} can read and write this memory{advice}")

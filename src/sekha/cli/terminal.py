@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
 import sys
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from io import StringIO
 from typing import TYPE_CHECKING, TextIO
+
+from sekha.cli.windows_console import enable_escape_codes
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -19,7 +24,8 @@ _UNLIMITED_WIDTH = 10_000
 
 def has_colour(stream: TextIO) -> bool:
     """Return whether a stream is a terminal with colours, and the user has not disabled them (https://no-color.org)."""
-    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    is_disabled = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
+    return stream.isatty() and not is_disabled and enable_escape_codes(stream)
 
 
 def styled(text: str, *styles: str, stream: TextIO | None = None) -> str:
@@ -48,20 +54,64 @@ def stdout_encoding() -> str:
 def echo(text: str = "", end: str = "\n") -> None:
     """Print to stdout; replace characters that its encoding does not have by a question mark."""
     encoding = stdout_encoding()
-    sys.stdout.write(text.encode(encoding, "replace").decode(encoding) + end)
-    sys.stdout.flush()
+    _write(sys.stdout, text.encode(encoding, "replace").decode(encoding) + end)
 
 
 def echo_err(text: str = "", *styles: str, end: str = "\n") -> None:
-    """Print a message to stderr, which programs that read stdout do not get."""
-    sys.stdout.flush()
-    sys.stderr.write((styled(text, *styles, stream=sys.stderr) if styles else text) + end)
-    sys.stderr.flush()
+    """Print a message to stderr, which programs that read stdout do not get. If nobody reads it, it is dropped."""
+    flush()
+    _write_err((styled(text, *styles, stream=sys.stderr) if styles else text) + end)
+
+
+def _write_err(text: str) -> None:
+    with suppress(BrokenPipeError):
+        _write(sys.stderr, text)
+
+
+def _write(stream: TextIO, text: str = "") -> None:
+    """Write a text, and what was written before.
+
+    Raises:
+        BrokenPipeError: Nobody reads the stream any more.
+    """
+    try:
+        stream.write(text)
+        stream.flush()
+    except OSError as error:
+        if is_closed_pipe(error):
+            raise BrokenPipeError(*error.args) from error
+        raise
+
+
+def is_closed_pipe(error: OSError) -> bool:
+    """Return whether writing has failed because nobody reads the stream any more: on Windows that is EINVAL."""
+    return error.filename is None and error.errno in (errno.EPIPE, errno.EINVAL)
+
+
+def flush() -> None:
+    """Write what was printed and is not written yet.
+
+    Raises:
+        BrokenPipeError: Nobody reads it any more.
+    """
+    _write(sys.stdout)
+
+
+def drop_unwritten() -> None:
+    """Drop what could not be written: Python would try it again when it exits, complain, and change the exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            with suppress(OSError), open(os.devnull, "wb") as nowhere:
+                os.dup2(nowhere.fileno(), stream.fileno())
 
 
 def fail(command: str, reason: object, code: int = 1) -> int:
     """Print in one line to stderr why a command failed, and return its exit code."""
-    echo_err(f"sekha {command}: {strip_controls(' '.join(str(reason).split()))}")
+    with suppress(OSError):  # of stdout, and there is one reason already
+        flush()
+    _write_err(f"sekha {command}: {strip_controls(' '.join(str(reason).split()))}\n")
     return code
 
 
@@ -82,8 +132,9 @@ def echo_table(columns: Sequence[str], rows: Iterable[Sequence[str | Text]]) -> 
     from rich.text import Text
 
     colour = has_colour(sys.stdout)
+    text = StringIO()
     console = Console(
-        file=sys.stdout,
+        file=text,
         color_system="auto" if colour else None,
         force_terminal=sys.stdout.isatty(),
         width=None if sys.stdout.isatty() else _UNLIMITED_WIDTH,
@@ -96,7 +147,6 @@ def echo_table(columns: Sequence[str], rows: Iterable[Sequence[str | Text]]) -> 
         table.add_row(
             *(Text(cell) if isinstance(cell, str) else cell for cell in row)
         )  # rich would parse a str as markup
-    with console.capture() as captured:
-        console.print(table)
-    for line in captured.get().splitlines():
+    console.print(table)
+    for line in text.getvalue().splitlines():
         echo(line.rstrip())

@@ -4,15 +4,23 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
+from copy import copy
 from ssl import SSLContext
 from typing import Any, Optional, TypeVar, Union
 
-from typing_extensions import TypedDict, Unpack
+from typing_extensions import Self, TypedDict, Unpack
 
 from sekha._http.models import AsyncHTTPClient, HTTPClient, HTTPSettings
 from sekha._utils.redaction import redact_traceback
 from sekha._utils.sentinel import NOT_GIVEN, NotGiven, drop_unset
-from sekha.config._settings import NONE_IS_MISSING, SETTINGS, masked_repr, settings_from_env, validate_setting
+from sekha.config._settings import (
+    NONE_IS_MISSING,
+    SETTINGS,
+    is_secret,
+    masked_repr,
+    settings_from_env,
+    validate_setting,
+)
 from sekha.errors import SekhaConfigError
 from sekha.events import RequestEvent, ResponseEvent, RetryEvent
 
@@ -55,6 +63,8 @@ class _Settings:
     """Base of the config objects: values by name, of which some were given and the others are defaults."""
 
     _given: frozenset[str]  # pickles have it by this name
+    _left_out: frozenset[str] = frozenset()  # the settings that a pickle has left out
+    _pickles_secrets: bool = False
 
     def _assign(self, values: Mapping[str, object]) -> None:
         """Validate and store the values that were given."""
@@ -66,18 +76,82 @@ class _Settings:
         """Return the values that were given."""
         return {name: self.__dict__[name] for name in sorted(self._given)}
 
+    def with_secrets(self) -> Self:
+        """Return the same config, whose pickles hold its keys and other secrets in clear text.
+
+        Without it, a pickle leaves out what a repr masks: keys, headers, the password of a client certificate, and a
+        proxy with a user. A client of such a config takes them from its arguments or the environment of its process,
+        and raises a `SekhaConfigError` if one is missing.
+
+        Example:
+            ```python
+            import pickle
+
+            from sekha import SekhaConfig
+
+            config = SekhaConfig(controller_url="http://localhost:8080", api_key="sk-secret")
+            print(pickle.loads(pickle.dumps(config)).api_key)  # None
+            print(pickle.loads(pickle.dumps(config.with_secrets())).api_key)  # sk-secret
+            ```
+        """
+        twin = copy(self)
+        twin.__dict__["_pickles_secrets"] = True
+        return twin
+
+    def _inherit(self, original: _Settings) -> None:
+        """Take over what pickles of another config leave out, or have left out."""
+        if original._left_out - self._given:
+            self.__dict__["_left_out"] = original._left_out - self._given
+        if original._pickles_secrets:
+            self.__dict__["_pickles_secrets"] = True
+
     def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError(f"{type(self).__name__} cannot be changed; make another one")
 
+    def __delattr__(self, name: str) -> None:
+        raise AttributeError(f"{type(self).__name__} cannot be changed; make another one")
+
+    def __getstate__(self) -> dict[str, object]:
+        """Return what a pickle holds, which leaves this process."""
+        for name, value in self._explicit().items():
+            if isinstance(value, SSLContext) or name == "http_client":
+                raise TypeError(
+                    f"{type(self).__name__} cannot be pickled with {name}=<{type(value).__qualname__}>, which belongs "
+                    f"to this process; leave {name} out, and pass it to the client that you make in the other one"
+                )
+        if self._pickles_secrets:
+            return dict(vars(self))
+        secrets = frozenset(name for name, value in self._explicit().items() if is_secret(name, value))
+        if not secrets:
+            return dict(vars(self))
+        state = {name: value for name, value in vars(self).items() if name not in secrets}
+        return {**state, "_given": self._given - secrets, "_left_out": self._left_out | secrets}
+
+    def __copy__(self) -> Self:
+        """Return a copy, secrets included: it stays in this process."""
+        twin = object.__new__(type(self))
+        twin.__dict__.update(vars(self))
+        return twin
+
+    def __deepcopy__(self, memo: object) -> Self:
+        """Return a copy with headers of its own. What belongs to the process is shared, such as an `ssl.SSLContext`."""
+        twin = copy(self)
+        if "headers" in self._given:
+            twin.__dict__["headers"] = dict(vars(self)["headers"])
+        return twin
+
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, type(self)) and self._explicit() == other._explicit()
+        if not isinstance(other, type(self)):
+            return False
+        return self._explicit() == other._explicit() and self._left_out == other._left_out
 
     def __hash__(self) -> int:
         return hash((type(self), self._given))
 
     def __repr__(self) -> str:
-        pairs = (f"{name}={masked_repr(name, value)}" for name, value in self._explicit().items())
-        return f"{type(self).__name__}({', '.join(pairs)})"
+        shown = {name: masked_repr(name, value) for name, value in self._explicit().items()}
+        shown.update(dict.fromkeys(self._left_out, "<left out of the pickle>"))
+        return f"{type(self).__name__}({', '.join(f'{name}={shown[name]}' for name in sorted(shown))})"
 
 
 C = TypeVar("C", bound=_Settings)
@@ -92,7 +166,7 @@ def _with_defaults(cls: type[C]) -> type[C]:
 
 @_with_defaults
 class SekhaConfig(_Settings):
-    """All settings of a client in one object that cannot be changed. Keys are never shown.
+    """All settings of a client in one object that cannot be changed. Keys are never shown, and pickles leave them out.
 
     Args:
         controller_url: ``http://`` or ``https://`` address of the controller; a path prefix is kept.
@@ -214,8 +288,13 @@ class SekhaConfig(_Settings):
             if not os.path.isfile(env_file):
                 raise SekhaConfigError(f"env_file: there is no file {os.fspath(env_file)}")
             try:
-                found.update(dotenv_values(env_file))
-            except (OSError, UnicodeDecodeError) as error:
+                found.update(dotenv_values(env_file, encoding="utf-8-sig"))
+            except UnicodeDecodeError:
+                name = os.fspath(env_file)
+                raise SekhaConfigError(
+                    f"env_file: {name} is not UTF-8; save it as UTF-8 (PowerShell writes UTF-16 behind >)"
+                ) from None
+            except OSError as error:
                 raise SekhaConfigError(
                     f"env_file: {os.fspath(env_file)} cannot be read: {type(error).__name__}"
                 ) from None
@@ -240,7 +319,11 @@ class SekhaConfig(_Settings):
             print(config.replace(max_retries=5).max_retries)  # 5
             ```
         """
-        return SekhaConfig(**{**self._explicit(), **drop_unset(NONE_IS_MISSING, **changes)})
+        replaced = SekhaConfig(**{**self._explicit(), **drop_unset(NONE_IS_MISSING, **changes)})
+        replaced._inherit(self)
+        return replaced
+
+    __replace__ = replace  # for `copy.replace` of Python 3.13
 
 
 @_with_defaults

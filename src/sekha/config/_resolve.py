@@ -52,6 +52,8 @@ def resolve_config(config: SekhaConfig | None, arguments: Mapping[str, object]) 
     given = _merge(SekhaConfig, "controller_url", config, arguments)
     resolved = SekhaConfig(**{**settings_from_env(os.environ, exclude=given), **given})
     _require(resolved, "controller_url")
+    if config is not None and (missing := [name for name in sorted(config._left_out) if not is_set(resolved, name)]):
+        raise SekhaConfigError(_left_out_message(config, {name: name for name in missing}))
     _require(resolved, "api_key")
     _reject_conflicts(resolved)
     _warn_if_unverified(resolved)
@@ -79,6 +81,9 @@ def resolve_service_config(service: str, config: ClientConfig | None, arguments:
     _require(resolved, url, argument="base_url")
     _reject_conflicts(resolved)
     _warn_if_unverified(resolved)
+    is_left_out = config is not None and bool(config._left_out)  # the key: a config of one service has no other secret
+    if is_left_out and all(getattr(resolved, name) is None for name in (key, *required_keys)):
+        raise SekhaConfigError(_left_out_message(config, {"api_key": key}))
     if required_keys and all(getattr(resolved, name) is None for name in required_keys):
         raise SekhaConfigError(missing_message(key, argument="api_key"))
     return resolved
@@ -93,6 +98,24 @@ def missing_message(name: str, *, argument: str | None = None) -> str:
     """
     argument = argument or name
     return f"{argument} is missing: pass {argument}=... or set {ENVIRONMENT[name]}"
+
+
+def _left_out_message(config: object, missing: Mapping[str, str]) -> str:
+    """Return the message for settings that a config had before it was pickled.
+
+    Args:
+        config: The config.
+        missing: The settings, by the argument that stands for each.
+    """
+    are, them = ("is", "it") if len(missing) == 1 else ("are", "them")
+    ways = [
+        f"pass {argument}=..." + (f" or set {ENVIRONMENT[name]} in this process" if name in ENVIRONMENT else "")
+        for argument, name in missing.items()
+    ]
+    return (
+        f"{', '.join(missing)} {are} missing: the pickle of the {type(config).__name__} has left {them} out; "
+        f"{', '.join(ways)}, or pickle config.with_secrets()"
+    )
 
 
 def _merge(

@@ -1,4 +1,4 @@
-"""All settings in one table: defaults, validators, environment variables, and how each is shown.
+"""All settings in one table: defaults, validators, environment variables, and how each is shown and pickled.
 
 To add a setting, write its row here, and its type and its description in `SekhaConfig`. The unit tests then list the
 signatures that lack it.
@@ -30,12 +30,20 @@ DEFAULT_TIMEOUT: Final = 30.0
 """Seconds for each phase of an attempt, where ``timeout`` is not given."""
 
 
+_MASK: Final = "***"
+
+
 def _mask(value: object) -> str:
-    return "'***'"
+    return repr(_MASK)
 
 
 def _mask_header_values(value: object) -> str:
-    return repr(dict.fromkeys(cast("Mapping[str, str]", value), "***")) if isinstance(value, Mapping) else repr(value)
+    return repr(dict.fromkeys(cast("Mapping[str, str]", value), _MASK)) if isinstance(value, Mapping) else repr(value)
+
+
+def _mask_user(value: object) -> str:
+    """Mask the address of a proxy that has a user or a password."""
+    return repr(_MASK if "@" in str(value) else value)
 
 
 def _mask_password(value: object) -> str:
@@ -43,7 +51,7 @@ def _mask_password(value: object) -> str:
     if not isinstance(value, (tuple, list)):
         return repr(value)
     parts = cast("tuple[object, ...]", value)
-    return repr((*parts[:2], *("***" for _ in parts[2:])))
+    return repr((*parts[:2], *(_MASK for _ in parts[2:])))
 
 
 def _name_of_function(value: object) -> str:
@@ -91,7 +99,9 @@ _ROWS = (
     Setting("max_response_bytes", 64 * 1024 * 1024, validate_positive_count),
     Setting("verify", True, validate_verify, conflicts_with_http_client=True),
     Setting("cert", None, validate_cert, masked_repr=_mask_password, conflicts_with_http_client=True),
-    Setting("proxy", None, validate_proxy, True, "SEKHA_PROXY", masked_repr=_mask, conflicts_with_http_client=True),
+    Setting(
+        "proxy", None, validate_proxy, True, "SEKHA_PROXY", masked_repr=_mask_user, conflicts_with_http_client=True
+    ),
     Setting("trust_env", True, validate_flag, conflicts_with_http_client=True),
     Setting("headers", None, validate_headers, True, masked_repr=_mask_header_values),
     Setting("http_client", None, accept_any, True),
@@ -119,6 +129,12 @@ def validate_setting(name: str, value: Any) -> Any:
 def masked_repr(name: str, value: object) -> str:
     """Return the repr of the value of a setting, without secrets."""
     return SETTINGS[name].masked_repr(value)
+
+
+def is_secret(name: str, value: object) -> bool:
+    """Return whether a repr masks a value of a setting, or a part of it; pickles leave it out then."""
+    setting = SETTINGS[name]
+    return setting.masked_repr is not repr and _MASK in setting.masked_repr(value)
 
 
 def settings_from_env(

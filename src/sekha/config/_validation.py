@@ -18,6 +18,8 @@ from sekha.errors import SekhaConfigError
 
 MAX_SECONDS: Final = 1e8
 """Three years; the clocks of operating systems end somewhere beyond."""
+_SSL_CONTEXT: Final = SSLContext.__mro__[-2]
+"""The class in C of every context: `ssl.SSLContext` may be another class, since truststore and gevent replace it."""
 _RESERVED_HEADERS: Final = frozenset({"content-length", "content-type", "host", "transfer-encoding"})
 
 
@@ -51,8 +53,9 @@ def validate_url(name: str, value: object) -> str:
             problem = "it must not have . or .. in its path"
     except UnicodeError:
         problem = "the name of its host cannot be encoded (IDNA)"
-    except ValueError:  # its text may hold a password
-        problem = "its host or port cannot be read"
+    except ValueError:  # its text may hold a password; which hosts in brackets are one depends on the Python
+        authority = url.partition("://")[2].partition("/")[0]
+        problem = (host_problem(authority) if "[" in authority else "") or "its host or port cannot be read"
     if problem:
         raise SekhaConfigError(f"{name}: {problem}")
     return url.rstrip("/")
@@ -106,8 +109,10 @@ def validate_hook(name: str, value: object) -> object:
 
 def validate_verify(name: str, value: object) -> bool | str | SSLContext:
     """Return what server certificates are checked against; a path as text."""
-    if isinstance(value, (bool, SSLContext)):
+    if isinstance(value, bool):
         return value
+    if isinstance(value, _SSL_CONTEXT):
+        return cast(SSLContext, value)
     path = _path(value)
     if path is None:
         raise SekhaConfigError(f"{name}: True, False, a path, or an ssl.SSLContext is needed")

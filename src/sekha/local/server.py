@@ -20,6 +20,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from typing_extensions import NotRequired
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from sekha._concurrency.clock import monotonic
+from sekha._concurrency.process_bound import ProcessBound
 from sekha._http.proxies import DIRECT
 from sekha.errors import SekhaConfigError, SekhaError
 from sekha.local.http import list_routes
@@ -61,7 +63,7 @@ class _Running(NamedTuple):
     bridge_url: str
 
 
-class LocalSekha:
+class LocalSekha(ProcessBound):
     """A Sekha server for development and tests: controller, MCP tools and bridge, on SQLite, in a thread.
 
     It behaves as documented where current servers do not, and uses no network besides its own ports and the URLs that
@@ -225,9 +227,9 @@ class LocalSekha:
         thread = threading.Thread(target=asyncio.run, args=(work,), name="sekha-local", daemon=True)
         urls = [_url(self._host, sock) for sock in sockets]
         thread.start()
-        limit = time.monotonic() + _MAX_SECONDS
+        limit = monotonic() + _MAX_SECONDS
         while not all(server.started for server in servers):
-            if not thread.is_alive() or time.monotonic() > limit:
+            if not thread.is_alive() or monotonic() > limit:
                 for server in servers:
                     server.should_exit = True
                 raise LocalSekhaError("the local Sekha did not start")
@@ -242,7 +244,9 @@ async def _serve_until_stopped(
     chat: ChatModel,
     loops: List[asyncio.AbstractEventLoop],
 ) -> None:
-    loops.append(asyncio.get_running_loop())
+    loop = asyncio.get_running_loop()
+    loop.time = monotonic  # type: ignore[method-assign]  # a test may stop the clock; uvicorn would never see the end
+    loops.append(loop)
     try:
         await asyncio.gather(*(server.serve(sockets=[sock]) for server, sock in zip(servers, sockets)))
     finally:

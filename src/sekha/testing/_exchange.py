@@ -5,11 +5,11 @@ from __future__ import annotations
 import http.client
 import selectors
 import socket
-import struct
 import threading
 from dataclasses import dataclass, field
 from typing import Callable, Iterator, List, Optional, Tuple
 
+from sekha.testing._ports import reset_when_closed
 from sekha.testing._sockets import ReceivedRequest
 
 
@@ -105,7 +105,7 @@ class Exchange:
 
     def reset(self) -> None:
         """Close the connection with a TCP reset."""
-        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        reset_when_closed(self.connection)
 
     def complain(self, problem: str) -> None:
         """Let the test fail at its end, because this fault could not happen as it was scripted."""

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-import socket
 import threading
 from dataclasses import dataclass, field
 from typing import Callable, Mapping, Optional
 
 from sekha.testing._exchange import Exchange, head
-
-_CORK_OPTION: Optional[int] = getattr(socket, "TCP_CORK", getattr(socket, "TCP_NOPUSH", None))
+from sekha.testing._ports import send_and_end
 
 
 @dataclass(frozen=True)
@@ -106,12 +104,13 @@ def cut_after_work(*, reset: bool = False) -> Fault:
 
 
 def stale_keep_alive() -> Fault:
-    """Relay Sekha's response and then close the idle connection, so that the client's next request finds it stale."""
+    """Relay Sekha's response and then close the idle connection, so that the client's next request finds it stale.
+
+    The end of the connection leaves together with the end of the response, so that it arrives before the next request.
+    """
 
     def play(exchange: Exchange) -> bool:
-        if _CORK_OPTION is not None:  # the FIN leaves with the response, so that it arrives before the next request
-            exchange.connection.setsockopt(socket.IPPROTO_TCP, _CORK_OPTION, 1)
-        relay(exchange)
+        send_and_end(exchange.connection, b"".join(exchange.ask().wire()))
         return False
 
     return Fault("stale_keep_alive()", play)

@@ -20,6 +20,7 @@ from typing_extensions import Unpack
 from sekha import AsyncSekhaClient, SekhaClient
 from sekha._async.base import AsyncClientOptions
 from sekha._concurrency.clock import Clock
+from sekha._concurrency.process_bound import ProcessBound
 from sekha._sync.base import ClientOptions
 from sekha.local import LocalSekha, LocalSekhaError
 from sekha.local.server import Options
@@ -87,7 +88,7 @@ class _ScriptedFault:
         )
 
 
-class ScriptedSekha:
+class ScriptedSekha(ProcessBound):
     """A local Sekha for tests, with scripted faults, recorded requests, and a clock of its own.
 
     It is a proxy in front of a `sekha.local.LocalSekha`, so its responses are real ones unless a fault is scripted. At

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import socket
 import ssl
 import threading
@@ -11,7 +12,8 @@ from dataclasses import dataclass
 from typing import Any, Callable, Dict, List, Optional, Set, Tuple
 from urllib.parse import parse_qsl, urlsplit
 
-_REUSE_OPTION = getattr(socket, "SO_REUSEPORT", socket.SO_REUSEADDR)
+from sekha.testing._ports import Port
+
 _JOIN_TIMEOUT = 10  # seconds
 
 
@@ -75,9 +77,8 @@ class SocketServer:
         self, *, listening: bool = True, host: str = "127.0.0.1", tls: Optional[ssl.SSLContext] = None
     ) -> None:
         self._tls = tls
-        self._reserved = bind_socket((host, 0))  # reserves the port while the server does not listen
-        self._address: Tuple[str, int] = self._reserved.getsockname()[:2]
-        self.url = f"{'https' if tls else 'http'}://{f'[{host}]' if ':' in host else host}:{self._address[1]}"
+        self._port = Port(host)
+        self.url = f"{'https' if tls else 'http'}://{f'[{host}]' if ':' in host else host}:{self._port.address[1]}"
         self.closing = threading.Event()
         self._lock = threading.Lock()
         self._listener: Optional[socket.socket] = None
@@ -106,19 +107,13 @@ class SocketServer:
     def listen(self) -> None:
         """Accept connections from now on."""
         if self._listener is None:
-            listener = self._listener = bind_socket(self._address)
-            listener.listen(256)
+            listener = self._listener = self._port.listen()
             self._acceptor = self._start(self._accept, listener)
 
     def refuse(self) -> None:
         """Refuse connections from now on, and close the open ones; `listen` accepts them again, on the same port."""
-        with self._lock:
-            listener, self._listener = self._listener, None
-        if listener is not None and self._acceptor is not None:
-            with contextlib.suppress(OSError), socket.create_connection(self._address, 1):
-                pass  # wakes the acceptor
-            self._acceptor.join(_JOIN_TIMEOUT)
-            listener.close()
+        if (listener := self._stop_accepting()) is not None:
+            self._port.refuse(listener)
         self.drop()
 
     def drop(self) -> None:
@@ -128,17 +123,31 @@ class SocketServer:
         for connection in connections:
             with contextlib.suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)
+            if os.name == "nt":  # there, shutting it down does not wake the thread that reads
+                connection.close()
 
     def close(self) -> None:
         """Close all sockets, and wait for the threads to end."""
         self.closing.set()
-        self.refuse()
+        if (listener := self._stop_accepting()) is not None:
+            listener.close()
+        self.drop()
         for thread in self._threads:
             thread.join(_JOIN_TIMEOUT)
             assert not thread.is_alive()
-        self._reserved.close()
+        self._port.close()
 
     # The threads
+
+    def _stop_accepting(self) -> Optional[socket.socket]:
+        """End the thread that accepts connections; return the socket that listened, None if there was none."""
+        with self._lock:
+            listener, self._listener = self._listener, None
+        if listener is not None and self._acceptor is not None:
+            with contextlib.suppress(OSError), socket.create_connection(self._port.address, 1):
+                pass  # wakes the acceptor
+            self._acceptor.join(_JOIN_TIMEOUT)
+        return listener
 
     def _start(self, target: Callable[..., None], *arguments: Any) -> threading.Thread:
         thread = threading.Thread(target=target, args=arguments, daemon=True, name="fake-server")
@@ -193,19 +202,6 @@ class SocketServer:
                 self._open.discard(secured)
             raise
         return secured
-
-
-def bind_socket(address: Tuple[str, int]) -> socket.socket:
-    """Bind a socket to an address that several such sockets can share."""
-    family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
-    found = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        found.setsockopt(socket.SOL_SOCKET, _REUSE_OPTION, 1)
-        found.bind(address)
-    except BaseException:
-        found.close()
-        raise
-    return found
 
 
 def _read_request(connection: socket.socket, received: bytes, number: int) -> Tuple[Optional[ReceivedRequest], bytes]:

@@ -64,6 +64,7 @@ async def test_async_with_on_the_blocking_flavour_names_the_async_one() -> None:
                 pass
 
 
+@pytest.mark.promise("W10")
 @pytest.mark.parametrize("thing", [Thing(), TheirThing(), AsyncThing()], ids=lambda thing: type(thing).__name__)
 def test_nobody_takes_one_flavour_for_the_other(thing: object) -> None:
     is_async = isinstance(thing, AsyncThing)

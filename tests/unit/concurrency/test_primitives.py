@@ -101,7 +101,7 @@ def test_outside_a_loop_there_is_no_value() -> None:
 @pytest.mark.promise("R9")
 def test_loops_may_come_and_go_in_many_threads(monkeypatch: pytest.MonkeyPatch) -> None:
     per_loop = AsyncPerLoop(Thing)
-    monkeypatch.setattr(primitives, "_running_loop", Thing)  # a new one every time
+    monkeypatch.setattr(primitives, "running_loop", Thing)  # a new one every time
     errors: List[BaseException] = []
 
     def work() -> None:
@@ -191,6 +191,15 @@ def test_a_forked_child_does_not_use_its_parents_value(monkeypatch: pytest.Monke
         assert childs is not parents
         assert per_process.get() is childs
     assert PerProcess(Thing).pop() is None
+
+
+async def test_a_forked_child_does_not_close_its_parents_value(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A child may go on in the same loop, such as one of trio."""
+    per_loop = AsyncPerLoop(Thing)
+    per_loop.get()
+    with monkeypatch.context() as child:
+        child.setattr(os, "getpid", lambda: -1)
+        assert per_loop.pop() is None
 
 
 # ---- semaphores -----------------------------------------------------------------------------------------------------

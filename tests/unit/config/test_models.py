@@ -90,12 +90,14 @@ def test_a_config_cannot_be_changed_but_compared_copied_and_pickled() -> None:
     config = SekhaConfig(controller_url=URL, api_key=KEY, headers={"a": "b"})
     with pytest.raises(AttributeError, match="cannot be changed"):
         config.timeout = 5.0
+    with pytest.raises(AttributeError, match="cannot be changed"):
+        del config.api_key
     same, other = SekhaConfig(controller_url=URL + "/", api_key=KEY, headers={"a": "b"}), SekhaConfig(api_key=KEY)
     assert config == same
     assert hash(config) == hash(same)
     assert config != other
     assert config != URL
-    for twin in (copy.copy(config), copy.deepcopy(config), pickle.loads(pickle.dumps(config))):
+    for twin in (copy.copy(config), copy.deepcopy(config), pickle.loads(pickle.dumps(config.with_secrets()))):
         assert twin == config
         assert twin.api_key == KEY
 

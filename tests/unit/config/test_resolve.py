@@ -133,8 +133,25 @@ def test_a_file_that_is_not_there_or_not_text_is_named(tmp_path: Path) -> None:
         SekhaConfig.from_env(tmp_path / "nowhere.env")
     bad = tmp_path / "bad.env"
     bad.write_bytes(b"SEKHA_API_KEY=\xff\xfe")
-    with pytest.raises(SekhaConfigError, match=r"env_file.*bad\.env"):
+    with pytest.raises(SekhaConfigError, match=r"env_file.*bad\.env is not UTF-8"):
         SekhaConfig.from_env(bad)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_a_file_may_be_that_of_an_editor_of_windows(encoding: str, end: str, tmp_path: Path) -> None:
+    file = tmp_path / ".env"
+    file.write_bytes(f"SEKHA_CONTROLLER_URL=http://file:1{end}# Schlüssel{end}SEKHA_API_KEY=k{end}".encode(encoding))
+    config = SekhaConfig.from_env(file)
+    assert (config.controller_url, config.api_key) == ("http://file:1", "k")
+
+
+def test_a_file_that_powershell_has_written_is_told(tmp_path: Path) -> None:
+    file = tmp_path / ".env"
+    file.write_text("\ufeffSEKHA_API_KEY=sk-secret\r\n", "utf-16-le")
+    with pytest.raises(SekhaConfigError, match="is not UTF-8; save it as UTF-8") as caught:
+        SekhaConfig.from_env(file)
+    assert "secret" not in str(caught.value)
 
 
 # ---- clients of one service ----------------------------------------------------------------------------------------

@@ -329,7 +329,7 @@ def test_a_path_of_authorities_is_kept_as_text(given: Any, kept: Any) -> None:
 )
 def test_the_paths_of_a_client_certificate_are_kept_as_text(given: Any, kept: Any) -> None:
     assert SekhaConfig(cert=given).cert == kept
-    assert pickle.loads(pickle.dumps(SekhaConfig(cert=given))) == SekhaConfig(cert=kept)
+    assert pickle.loads(pickle.dumps(SekhaConfig(cert=given).with_secrets())) == SekhaConfig(cert=kept)
 
 
 class BytesPath:

@@ -245,7 +245,7 @@ class Stories(RuleBasedStateMachine):
     @rule(data=st.data())
     def close_what_was_idle_for_long(self, data: Any) -> None:
         turn = one_of(self.making, data)
-        expected = [one for since, one in self.idle if since + IDLE_SECONDS < self.now]
+        expected = [one for since, one in self.idle if since + IDLE_SECONDS <= self.now]
         found = []
         while (connection := self.places.take_expired(turn, self.now)) is not None:
             assert turn.connection == connection
@@ -253,6 +253,7 @@ class Stories(RuleBasedStateMachine):
             self.places.drop(turn)
         assert found == expected
         self.idle = [(since, one) for since, one in self.idle if one not in expected]
+        assert self.places.next_expiry() == (self.idle[0][0] + IDLE_SECONDS if self.idle else None)
 
     @precondition(lambda self: not self.closed)
     @rule(yes=st.integers(0, 4))

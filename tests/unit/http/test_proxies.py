@@ -32,8 +32,8 @@ def _no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def applies(variables: Dict[str, str], monkeypatch: pytest.MonkeyPatch, url: str = "http://sekha.test:8080") -> str:
     """The source and the address of the proxy that applies; empty if there is none."""
-    for name, value in variables.items():
-        monkeypatch.setenv(name, value)
+    # A dictionary, because Windows does not tell the case of a name.
+    monkeypatch.setattr(os, "environ", {**os.environ, **variables})
     found = proxy_for(SETTINGS, url)
     return f"{found.source} {found.url}" if found is not None else ""
 
@@ -225,6 +225,8 @@ def test_the_settings_of_the_system_count_with_their_exemptions(platform: str, m
 @pytest.mark.promise("W1")
 def test_an_unrelated_variable_does_not_hide_the_settings_of_the_system(monkeypatch: pytest.MonkeyPatch) -> None:
     set_up_system(monkeypatch, "darwin", {"ftp": TWO}, exempt="sekha.test")  # so the standard library is with FTP_PROXY
+    for name in ("getproxies_registry", "proxy_bypass_registry"):
+        monkeypatch.delattr(urllib.request, name, raising=False)
     monkeypatch.setattr(urllib.request, "getproxies_macosx_sysconf", lambda: {"all": ONE}, raising=False)
     monkeypatch.setattr(
         urllib.request, "proxy_bypass_macosx_sysconf", lambda host: host == "exempt.test", raising=False

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from sekha._http.models import HTTPSettings, OtherProtocolError
-from sekha._http.tls import _shared_context, read_certificates, require_http11
+from sekha._http.tls import _shared_context, context_for_pool, read_certificates, require_http11
 from support.certificates import Certificates
 
 URL = "https://sekha.test"
@@ -43,14 +43,14 @@ def test_time_size_or_another_file_of_the_same_name_is_a_change(certificates: Ce
     file = Path(certificates.ca)
     first = context(str(file))
     stat = file.stat()
-    os.utime(file, ns=(stat.st_atime_ns, stat.st_mtime_ns + 1))
+    os.utime(file, ns=(stat.st_atime_ns, stat.st_mtime_ns + 1000))
     second = context(str(file))
     file.write_text(file.read_text() + "\n")
-    os.utime(file, ns=(stat.st_atime_ns, stat.st_mtime_ns + 1))
+    os.utime(file, ns=(stat.st_atime_ns, stat.st_mtime_ns + 1000))
     third = context(str(file))
     copy = file.with_name("copy.pem")
     copy.write_text(file.read_text())
-    os.utime(copy, ns=(stat.st_atime_ns, stat.st_mtime_ns + 1))
+    os.utime(copy, ns=(stat.st_atime_ns, stat.st_mtime_ns + 1000))
     copy.replace(file)
     fourth = context(str(file))
     assert len({id(one) for one in (first, second, third, fourth)}) == 4
@@ -102,3 +102,13 @@ def test_our_protocols_are_taken(protocol: Any) -> None:
 def test_other_protocols_are_not(protocol: str) -> None:
     with pytest.raises(OtherProtocolError, match="the server chose the protocol"):
         require_http11(protocol)
+
+
+@pytest.mark.promise("S7")
+def test_what_was_read_is_kept_when_the_class_of_contexts_is_replaced(
+    certificates: Certificates, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As truststore, gevent and eventlet do it. The connections of a client are made later."""
+    read = read_certificates(settings(certificates.ca), URL)
+    monkeypatch.setattr(ssl, "SSLContext", type("SSLContext", (ssl.SSLContext,), {}))
+    assert context_for_pool(read, URL) is read.verify

@@ -30,7 +30,6 @@ class AsyncConnection:
 
     def __init__(self, stream: AsyncNetworkStream, clock: Clock) -> None:
         self.deadline_at: float | None = None
-        self._pid = os.getpid()
         self._stream = stream
         self._clock = clock
         self._http = HTTP11()
@@ -116,9 +115,14 @@ class AsyncConnection:
         with self._read_guard:
             await self._stream.aclose()
 
+    def discard(self) -> None:
+        """Close it without waiting, where no other task or thread uses it: an idle one, or one of an ended loop."""
+        self._is_shut_down = True
+        self._stream.discard(shut_down=self.owned_by_this_process())
+
     def owned_by_this_process(self) -> bool:
         """Return False after a fork: then it still belongs to the parent."""
-        return self._pid == os.getpid()
+        return self._stream.pid == os.getpid()
 
     def shut_down(self) -> None:
         """Interrupt another task or thread that reads or writes."""

@@ -6,6 +6,7 @@ environment: the one that applies is passed to it.
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator, Mapping
 from typing import Any, cast
 
@@ -109,6 +110,7 @@ class _AsyncHTTPXResponse:
 
     def __init__(self, response: httpx.Response) -> None:
         self._response = response
+        self._pid = os.getpid()
         self.status = response.status_code
         self.headers: Mapping[str, str] = response.headers
         if response.is_stream_consumed:  # a hook of the user's client has read it, and what it read was decompressed
@@ -116,11 +118,14 @@ class _AsyncHTTPXResponse:
 
     def iter_raw(self) -> AsyncIterator[bytes]:
         if self._response.is_stream_consumed:
-            return self._response.aiter_bytes()
-        self._chunks = cast("httpx.AsyncByteStream", self._response.stream).__aiter__()
+            self._chunks = self._response.aiter_bytes()
+        else:
+            self._chunks = cast("httpx.AsyncByteStream", self._response.stream).__aiter__()
         return self._chunks
 
     async def aclose(self) -> None:
+        if self._pid != os.getpid():  # after a fork: closing would reach into the event loop of the parent
+            return
         try:
             await self._response.aclose()
         finally:  # closing does not end the generators of httpx and httpcore
@@ -128,7 +133,8 @@ class _AsyncHTTPXResponse:
                 await async_end_iteration(self._chunks)
 
     def abandon(self) -> None:
-        async_abandon(self._response)
+        if self._pid == os.getpid():
+            async_abandon(self._response)
 
     def limit_read_until(self, at: float) -> bool:
         return False

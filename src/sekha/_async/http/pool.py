@@ -8,12 +8,15 @@ import threading
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack
 from ssl import SSLContext
+from weakref import finalize
 
 from sekha._concurrency.clock import Clock
 from sekha._concurrency.primitives import AsyncWakeup
+from sekha._concurrency.timers import AsyncTimer
 from sekha._http.addresses import lookup_host, server_name
 from sekha._http.http11 import ResponseHead
-from sekha._http.models import KEEPALIVE_EXPIRY, HTTPRequest, origin, timeout_before_deadline
+from sekha._http.idle_pools import IDLE_POOLS
+from sekha._http.models import KEEPALIVE_EXPIRY, HTTPRequest, origin, timed_out, timeout_before_deadline
 from sekha._http.pool_state import PoolState, Waiter
 
 from .connection import AsyncConnection
@@ -34,6 +37,9 @@ class AsyncPool:
     I/O, and a cancelled caller leaves its connection either released or closed. A request that is to be sent at once
     gets a connection of its own where all are in use.
 
+    Idle connections are closed when their time is over: by a timer of the event loop, or by the next call of any
+    client in the process. What is left when the loop has ended is closed with the pool.
+
     Args:
         base_url: Address of the server.
         ssl_context: The context for TLS; None for plain HTTP.
@@ -48,6 +54,9 @@ class AsyncPool:
         self._limit = limit
         self._state: PoolState[AsyncConnection] = PoolState(limit, KEEPALIVE_EXPIRY)
         self._network = AsyncNetwork(clock.now, check=self._state.raise_if_closed)
+        self._timer = AsyncTimer(self.close_expired)
+        self._finalizer = finalize(self, _close_behind_loop, self._state, self._timer)
+        IDLE_POOLS.add(self)
 
     async def send(self, request: HTTPRequest) -> AsyncPooledResponse:
         """Send a request; return the response when its head has arrived. Closing it releases the connection."""
@@ -66,12 +75,33 @@ class AsyncPool:
 
         Only the lookup of a name is not ended.
         """
+        self._timer.cancel()
+        self._finalizer.detach()
         used, unused = self._state.close()
         for connection in used:
             connection.shut_down()
         async with AsyncExitStack() as stack:  # each is closed, even if closing another one fails
             for connection in unused:
                 stack.push_async_callback(connection.aclose)
+
+    def close_expired(self, at: float = -math.inf) -> float | None:
+        """Close connections that were idle for too long, without a call, and from any thread.
+
+        Args:
+            at: The time, if the clock does not move as fast as that of the event loop.
+
+        Returns:
+            Seconds until the next one expires; None if none is idle.
+        """
+        now, waiter = max(self._clock.now(), at), Waiter[AsyncConnection]()
+        try:
+            self._close_expired(waiter, now)
+        except BaseException:
+            if waiter.connection is not None:
+                waiter.connection.discard()
+            raise
+        expiry = self._state.next_expiry()
+        return None if expiry is None else expiry - now
 
     async def _acquire(self, waiter: Waiter[AsyncConnection], request: HTTPRequest) -> AsyncConnection:
         """Return a connection for one exchange, which the caller has from then on: one that is idle, or a new one.
@@ -86,7 +116,7 @@ class AsyncPool:
         if self._state.abandoned:
             await self._close_abandoned()
         await self._wait_for_slot(waiter, request, self._timeout(timeouts["pool"], deadline_at))
-        await self._close_expired(waiter)
+        self._close_expired(waiter, self._clock.now())
         idle = self._state.take_idle(waiter)
         if idle is not None:
             if not idle.is_stale():
@@ -112,17 +142,17 @@ class AsyncPool:
             await self._close_abandoned()
         self._state.raise_if_closed()
         if not waiter.is_admitted:
-            raise TimeoutError("timed out")
+            raise timed_out(seconds)
 
-    async def _close_expired(self, waiter: Waiter[AsyncConnection]) -> None:
-        """Close connections that were idle for too long."""
-        while (expired := self._state.take_expired(waiter, self._clock.now())) is not None:
-            await expired.aclose()
+    def _close_expired(self, waiter: Waiter[AsyncConnection], now: float) -> None:
+        """Close connections that were idle for too long; ``waiter`` has each of them meanwhile."""
+        while (expired := self._state.take_expired(waiter, now)) is not None:
+            expired.discard()
             self._state.drop(waiter)
 
     async def _close_abandoned(self) -> None:
         """Close connections that were abandoned."""
-        for waiter in tuple(self._state.abandoned):
+        for waiter in self._state.abandoned.copy():
             if (connection := waiter.connection) is not None:
                 await connection.aclose()
             self._state.free_abandoned(waiter)
@@ -156,8 +186,11 @@ class AsyncPool:
         try:
             if connection is not None:
                 is_ours = connection.owned_by_this_process()  # after a fork, the pool is the parent's
-                if is_ours and connection.try_reuse() and self._state.release(waiter, self._clock.now()):
-                    await self._close_expired(waiter)  # after a burst there may be no other call that would close them
+                now = self._clock.now()
+                if is_ours and connection.try_reuse() and self._state.release(waiter, now):
+                    self._close_expired(waiter, now)  # after a burst, too many may be idle
+                    if self._timer.is_stopped:
+                        self._timer.start(KEEPALIVE_EXPIRY, now + KEEPALIVE_EXPIRY)
                 else:
                     await connection.aclose()
             self._state.free_slot(waiter)
@@ -166,6 +199,14 @@ class AsyncPool:
                 await waiter.connection.aclose()
             self._state.free_slot(waiter)
             raise
+
+
+def _close_behind_loop(state: PoolState[AsyncConnection], timer: AsyncTimer) -> None:
+    """Close what a pool has left if nobody else could; if somebody forgot to close it, Python warns."""
+    if timer.loop_has_ended():
+        used, unused = state.close()
+        for connection in (*used, *unused):
+            connection.discard()
 
 
 class AsyncPooledResponse(AsyncIterator[bytes]):

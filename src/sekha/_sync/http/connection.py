@@ -32,7 +32,6 @@ class Connection:
 
     def __init__(self, stream: NetworkStream, clock: Clock) -> None:
         self.deadline_at: float | None = None
-        self._pid = os.getpid()
         self._stream = stream
         self._clock = clock
         self._http = HTTP11()
@@ -118,9 +117,14 @@ class Connection:
         with self._read_guard:
             self._stream.close()
 
+    def discard(self) -> None:
+        """Close it without waiting, where no other task or thread uses it: an idle one, or one of an ended loop."""
+        self._is_shut_down = True
+        self._stream.discard(shut_down=self.owned_by_this_process())
+
     def owned_by_this_process(self) -> bool:
         """Return False after a fork: then it still belongs to the parent."""
-        return self._pid == os.getpid()
+        return self._stream.pid == os.getpid()
 
     def shut_down(self) -> None:
         """Interrupt another task or thread that reads or writes."""

@@ -8,6 +8,7 @@ environment: the one that applies is passed to it.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from typing import Any, cast
 
@@ -111,6 +112,7 @@ class _HTTPXResponse:
 
     def __init__(self, response: httpx.Response) -> None:
         self._response = response
+        self._pid = os.getpid()
         self.status = response.status_code
         self.headers: Mapping[str, str] = response.headers
         if response.is_stream_consumed:  # a hook of the user's client has read it, and what it read was decompressed
@@ -118,11 +120,14 @@ class _HTTPXResponse:
 
     def iter_raw(self) -> Iterator[bytes]:
         if self._response.is_stream_consumed:
-            return self._response.iter_bytes()
-        self._chunks = cast("httpx.SyncByteStream", self._response.stream).__iter__()
+            self._chunks = self._response.iter_bytes()
+        else:
+            self._chunks = cast("httpx.SyncByteStream", self._response.stream).__iter__()
         return self._chunks
 
     def close(self) -> None:
+        if self._pid != os.getpid():  # after a fork: closing would reach into the event loop of the parent
+            return
         try:
             self._response.close()
         finally:  # closing does not end the generators of httpx and httpcore
@@ -130,7 +135,8 @@ class _HTTPXResponse:
                 end_iteration(self._chunks)
 
     def abandon(self) -> None:
-        abandon(self._response)
+        if self._pid == os.getpid():
+            abandon(self._response)
 
     def limit_read_until(self, at: float) -> bool:
         return False

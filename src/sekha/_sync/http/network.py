@@ -6,8 +6,8 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Callable
-from time import monotonic
 
+from sekha._concurrency.clock import monotonic
 from sekha._concurrency.sockets import (
     before_closing,
     checkpoint,
@@ -16,7 +16,8 @@ from sekha._concurrency.sockets import (
     wait_readable,
 )
 from sekha._http.addresses import AddressMemory
-from sekha._http.sockets import ConnectionAttempts, PlainSocket, TLSSocket
+from sekha._http.models import UntilDeadline, timed_out
+from sekha._http.sockets import ConnectionAttempts, PlainSocket, TLSSocket, require_process
 
 _NEXT_ADDRESS_AFTER = 0.25
 """Seconds after which the next address of a host is tried as well (RFC 8305)."""
@@ -59,7 +60,7 @@ class Network:
                     wait_for((), attempts.sockets, pause)
                 if (sock := attempts.take_connected()) is not None:
                     self._memory.remember(attempts.connected, self._now())
-                    return NetworkStream(PlainSocket(sock))
+                    return NetworkStream(sock)
             raise attempts.problem
         finally:
             attempts.close()
@@ -87,7 +88,7 @@ class NetworkStream:
             OSError: There is no trusted connection.
         """
         limit = _TimeLimit(seconds)
-        self._socket = tls = TLSSocket(self._socket.sock, context, host)
+        self._socket = tls = TLSSocket(self._socket, context, host)
         while not tls.try_handshake():
             self._wait(limit.left(), writing=False)
 
@@ -147,28 +148,47 @@ class NetworkStream:
         before_closing(self._socket.sock)
         self._socket.close()
 
+    def discard(self, *, shut_down: bool) -> None:
+        """Close the socket, for which nobody waits: from any thread, whether there is an event loop or not.
+
+        Args:
+            shut_down: Whether the connection ends even if a child process has a copy of the socket.
+        """
+        if shut_down:
+            self._socket.shut_down()
+        self._socket.close()
+
     def shut_down(self) -> None:
         """End what another task or thread waits for."""
         self._socket.shut_down()
+        before_closing(self._socket.sock)  # on Windows, shutting it down wakes nobody
+
+    @property
+    def pid(self) -> int:
+        """The process that has opened the connection."""
+        return self._socket.pid
 
     def has_unread_data(self) -> bool:
         """Return whether the server has closed the connection, or sent bytes that nobody has read."""
         return self._socket.has_unread_data()
 
     def _wait(self, seconds: float | None, *, writing: bool) -> None:
+        require_process(self._socket.pid)
         watch = self._socket.read_watch
         if self._socket.must_write(writing=writing):
             is_ready = wait_for([watch.sock], [watch.sock], seconds)
         else:
             is_ready = wait_readable(watch, seconds)
         if not is_ready:
-            raise TimeoutError("timed out")
+            raise timed_out(seconds)
         if watch.sock.fileno() < 0:
+            require_process(self._socket.pid)
             raise ConnectionAbortedError("the connection was closed by the client")
 
 
 class _TimeLimit:
     def __init__(self, seconds: float | None) -> None:
+        self._seconds = seconds
         self._at = None if seconds is None else monotonic() + seconds
 
     def left(self) -> float | None:
@@ -176,5 +196,5 @@ class _TimeLimit:
             return None
         left = self._at - monotonic()
         if left <= 0:
-            raise TimeoutError("timed out")
-        return left
+            raise timed_out(self._seconds)
+        return UntilDeadline(left) if isinstance(self._seconds, UntilDeadline) else left

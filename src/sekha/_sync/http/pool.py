@@ -10,12 +10,15 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from ssl import SSLContext
+from weakref import finalize
 
 from sekha._concurrency.clock import Clock
 from sekha._concurrency.primitives import Wakeup
+from sekha._concurrency.timers import Timer
 from sekha._http.addresses import lookup_host, server_name
 from sekha._http.http11 import ResponseHead
-from sekha._http.models import KEEPALIVE_EXPIRY, HTTPRequest, origin, timeout_before_deadline
+from sekha._http.idle_pools import IDLE_POOLS
+from sekha._http.models import KEEPALIVE_EXPIRY, HTTPRequest, origin, timed_out, timeout_before_deadline
 from sekha._http.pool_state import PoolState, Waiter
 
 from .connection import Connection
@@ -36,6 +39,9 @@ class Pool:
     I/O, and a cancelled caller leaves its connection either released or closed. A request that is to be sent at once
     gets a connection of its own where all are in use.
 
+    Idle connections are closed when their time is over: by a timer of the event loop, or by the next call of any
+    client in the process. What is left when the loop has ended is closed with the pool.
+
     Args:
         base_url: Address of the server.
         ssl_context: The context for TLS; None for plain HTTP.
@@ -50,6 +56,9 @@ class Pool:
         self._limit = limit
         self._state: PoolState[Connection] = PoolState(limit, KEEPALIVE_EXPIRY)
         self._network = Network(clock.now, check=self._state.raise_if_closed)
+        self._timer = Timer(self.close_expired)
+        self._finalizer = finalize(self, _close_behind_loop, self._state, self._timer)
+        IDLE_POOLS.add(self)
 
     def send(self, request: HTTPRequest) -> PooledResponse:
         """Send a request; return the response when its head has arrived. Closing it releases the connection."""
@@ -68,12 +77,33 @@ class Pool:
 
         Only the lookup of a name is not ended.
         """
+        self._timer.cancel()
+        self._finalizer.detach()
         used, unused = self._state.close()
         for connection in used:
             connection.shut_down()
         with ExitStack() as stack:  # each is closed, even if closing another one fails
             for connection in unused:
                 stack.callback(connection.close)
+
+    def close_expired(self, at: float = -math.inf) -> float | None:
+        """Close connections that were idle for too long, without a call, and from any thread.
+
+        Args:
+            at: The time, if the clock does not move as fast as that of the event loop.
+
+        Returns:
+            Seconds until the next one expires; None if none is idle.
+        """
+        now, waiter = max(self._clock.now(), at), Waiter[Connection]()
+        try:
+            self._close_expired(waiter, now)
+        except BaseException:
+            if waiter.connection is not None:
+                waiter.connection.discard()
+            raise
+        expiry = self._state.next_expiry()
+        return None if expiry is None else expiry - now
 
     def _acquire(self, waiter: Waiter[Connection], request: HTTPRequest) -> Connection:
         """Return a connection for one exchange, which the caller has from then on: one that is idle, or a new one.
@@ -88,7 +118,7 @@ class Pool:
         if self._state.abandoned:
             self._close_abandoned()
         self._wait_for_slot(waiter, request, self._timeout(timeouts["pool"], deadline_at))
-        self._close_expired(waiter)
+        self._close_expired(waiter, self._clock.now())
         idle = self._state.take_idle(waiter)
         if idle is not None:
             if not idle.is_stale():
@@ -114,17 +144,17 @@ class Pool:
             self._close_abandoned()
         self._state.raise_if_closed()
         if not waiter.is_admitted:
-            raise TimeoutError("timed out")
+            raise timed_out(seconds)
 
-    def _close_expired(self, waiter: Waiter[Connection]) -> None:
-        """Close connections that were idle for too long."""
-        while (expired := self._state.take_expired(waiter, self._clock.now())) is not None:
-            expired.close()
+    def _close_expired(self, waiter: Waiter[Connection], now: float) -> None:
+        """Close connections that were idle for too long; ``waiter`` has each of them meanwhile."""
+        while (expired := self._state.take_expired(waiter, now)) is not None:
+            expired.discard()
             self._state.drop(waiter)
 
     def _close_abandoned(self) -> None:
         """Close connections that were abandoned."""
-        for waiter in tuple(self._state.abandoned):
+        for waiter in self._state.abandoned.copy():
             if (connection := waiter.connection) is not None:
                 connection.close()
             self._state.free_abandoned(waiter)
@@ -158,8 +188,11 @@ class Pool:
         try:
             if connection is not None:
                 is_ours = connection.owned_by_this_process()  # after a fork, the pool is the parent's
-                if is_ours and connection.try_reuse() and self._state.release(waiter, self._clock.now()):
-                    self._close_expired(waiter)  # after a burst there may be no other call that would close them
+                now = self._clock.now()
+                if is_ours and connection.try_reuse() and self._state.release(waiter, now):
+                    self._close_expired(waiter, now)  # after a burst, too many may be idle
+                    if self._timer.is_stopped:
+                        self._timer.start(KEEPALIVE_EXPIRY, now + KEEPALIVE_EXPIRY)
                 else:
                     connection.close()
             self._state.free_slot(waiter)
@@ -168,6 +201,14 @@ class Pool:
                 waiter.connection.close()
             self._state.free_slot(waiter)
             raise
+
+
+def _close_behind_loop(state: PoolState[Connection], timer: Timer) -> None:
+    """Close what a pool has left if nobody else could; if somebody forgot to close it, Python warns."""
+    if timer.loop_has_ended():
+        used, unused = state.close()
+        for connection in (*used, *unused):
+            connection.discard()
 
 
 class PooledResponse(Iterator[bytes]):

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Callable, Iterable
 
 from sekha._api.endpoints import LIST_CONVERSATIONS, MEMORY_EXPORT
 from sekha._api.pages import PageState
+from sekha._concurrency.process_bound import ProcessBound
 from sekha._concurrency.tasks import Call, gather
 from sekha.types import ConversationListItem
 
@@ -18,7 +19,7 @@ MAX_PARALLEL = 4
 """Concurrent requests of a call that needs many."""
 
 
-class ConversationIterator:
+class ConversationIterator(ProcessBound):
     """Conversations one by one; a page is requested when the one before it is used up.
 
     If the list changes in the meantime, no conversation is returned twice; a server that repeats pages ends it.

@@ -16,6 +16,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp
 
+from sekha._concurrency.clock import monotonic
 from sekha.local import tasks
 from sekha.local.documented import bridge as documented
 from sekha.local.documented.bridge import (
@@ -78,7 +79,7 @@ class CircuitBreaker:
 
     def try_call(self) -> bool:
         """Return whether a call may be made now; an open breaker becomes half open when its time is over."""
-        if self.state == "open" and time.monotonic() - self._opened_at >= BREAKER_SECONDS:
+        if self.state == "open" and monotonic() - self._opened_at >= BREAKER_SECONDS:
             self._set_state("half_open")
         return self.state != "open"
 
@@ -93,7 +94,7 @@ class CircuitBreaker:
         self._failures += 1
         self._failed_at = _utc_now()
         if self._failures >= BREAKER_FAILURES or self.state == "half_open":
-            self._opened_at = time.monotonic()
+            self._opened_at = monotonic()
             self._set_state("open")
 
     def row(self) -> Dict[str, Any]:

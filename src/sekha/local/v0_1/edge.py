@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from ipaddress import ip_address
 from typing import Callable, Dict, Optional, Tuple
 
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from sekha._concurrency.clock import monotonic
 
 MAX_REQUESTS = 1000
 WINDOW_SECONDS = 60.0
@@ -29,7 +30,7 @@ class NoResponse(Response):
 class ServerEdge:
     """The middleware in front of the controller's application."""
 
-    def __init__(self, app: ASGIApp, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, app: ASGIApp, clock: Callable[[], float] = monotonic) -> None:
         self.app = app
         self._clock = clock
         self._windows: Dict[str, Tuple[float, int]] = {}  # start and number of requests, by client

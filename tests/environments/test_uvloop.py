@@ -1,0 +1,67 @@
+"""uvloop, the event loop that uvicorn takes where it is installed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Dict, Iterator, Tuple
+
+import anyio
+import pytest
+
+from sekha import AsyncSekhaClient, SekhaConnectionError, SekhaTimeoutError
+from support import facts
+from support.certificates import Certificates
+from support.facts import MESSAGES
+from support.interrupting import held
+from support.replies import DONE, HANG, answer, chunked, delta
+from support.server import FakeServer
+
+pytest.importorskip("uvloop", reason="uvloop is not installed; no extra brings it, since it is large")
+
+QUERY, COUNT, CHAT = "POST /api/v1/query", "GET /api/v1/conversations/count", "POST /v1/chat/completions"
+
+
+@pytest.fixture
+def anyio_backend() -> Tuple[str, Dict[str, Any]]:
+    return "asyncio", {"use_uvloop": True}
+
+
+@pytest.fixture(params=["plain", "TLS"])
+def settings(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Any]:
+    """The settings of clients of a server that answers some requests, and others never."""
+    certificates = Certificates(tmp_path)
+    server = FakeServer(tls=certificates.server() if request.param == "TLS" else None)
+    server.always(QUERY, answer(facts.hits()))
+    server.always(COUNT, HANG)
+    server.on(CHAT, chunked(delta("Hel"), delta("lo", "stop"), DONE), chunked(delta("Hi"), end="hang"))
+    yield {"controller_url": server.url, "bridge_url": server.url, "api_key": "k", "verify": certificates.ca}
+    server.close()
+    server.check()
+
+
+async def test_everything_works_on_uvloop(settings: Any) -> None:
+    async with AsyncSekhaClient(**settings, max_retries=0) as client:
+        assert (await client.controller.query("x"))["total"] == 0
+        assert await (await client.bridge.stream_complete(MESSAGES)).get_final_text() == "Hello"
+        for view in (client.with_options(timeout=0.05), client.with_options(deadline=0.05)):
+            with pytest.raises(SekhaTimeoutError):
+                await view.controller.count_conversations()
+        with anyio.move_on_after(0.05) as scope:
+            await client.controller.count_conversations()
+        assert (scope.cancelled_caught, held(client)) == (True, [])
+
+        stream = await client.bridge.stream_complete(MESSAGES)
+        assert await stream.text_stream().__anext__() == "Hi"
+        failures = []
+
+        async def wait() -> None:
+            with pytest.raises(SekhaConnectionError) as caught:
+                await client.controller.count_conversations()
+            failures.append(caught.value)
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(wait)
+            await anyio.sleep(0.02)
+            await client.aclose()
+        await stream.aclose()
+        assert [failure.sent for failure in failures] == [True]
