@@ -14,7 +14,7 @@ import pytest
 from sekha import SekhaClient
 from sekha._sync import body, stream, transport
 from sekha._sync.http import connection, pool
-from sekha._concurrency import primitives, slots
+from sekha._concurrency import event_loops, primitives, slots
 from sekha._concurrency.tasks import Call
 from sekha._http import pool_state
 from sekha._transport import rate_limit
@@ -27,7 +27,7 @@ from support.server import FakeServer, eventually
 
 from .conftest import MakeClient
 
-LAYERS = (transport, body, stream, pool, connection, primitives, slots, pool_state, rate_limit)
+LAYERS = (transport, body, stream, pool, connection, event_loops, primitives, slots, pool_state, rate_limit)
 QUERY, CREATE, COUNT = "POST /api/v1/query", "POST /api/v1/conversations", "GET /api/v1/conversations/count"
 CHAT = "POST /v1/chat/completions"
 

@@ -22,7 +22,17 @@ from sekha import (
     SekhaTimeoutError,
 )
 from support import facts
-from support.programs import KINDS, Make, calling, free_ports, outcome, program, read_stream, running, write
+from support.programs import (
+    Make,
+    calling,
+    calling_one_server,
+    free_ports,
+    outcome,
+    program,
+    read_stream,
+    running,
+    write,
+)
 from support.replies import DONE, DROP, HANG, answer, chunked, cut, delta, raw, text
 from support.server import FakeServer, Reply, eventually
 
@@ -109,18 +119,10 @@ def caddy(server: FakeServer, tmp_path: Path) -> Iterator[Caddy]:
         yield Caddy(urls, str(tmp_path / "caddy" / "pki" / "authorities" / "local" / "root.crt"))
 
 
-@pytest.fixture(params=KINDS)
-def kind(request: Any) -> str:
-    """Each kind of client in turn."""
-    return str(request.param)
-
-
 @pytest.fixture(params=["http", "https"])
 def make(request: Any, kind: str, caddy: Caddy) -> Iterator[Make]:
     """Makes calls through caddy, without and with TLS."""
-    url = caddy.urls[request.param]
-    settings: Dict[str, Any] = {"controller_url": url, "bridge_url": url, "api_key": "k", "max_retries": 0}
-    with calling(kind, **settings, timeout=20.0, verify=caddy.ca) as make:
+    with calling_one_server(kind, caddy.urls[request.param], verify=caddy.ca) as make:
         yield make
 
 

@@ -25,7 +25,17 @@ from sekha import (
 from support import facts
 from support.certificates import Certificates
 from support.faults import listening
-from support.programs import KINDS, Make, calling, free_ports, outcome, program, read_stream, running, write
+from support.programs import (
+    Make,
+    calling,
+    calling_one_server,
+    free_ports,
+    outcome,
+    program,
+    read_stream,
+    running,
+    write,
+)
 from support.replies import DONE, DROP, HANG, answer, chunked, cut, delta, empty, raw
 from support.server import FakeServer, Reply
 
@@ -96,18 +106,10 @@ def haproxy(server: FakeServer, tmp_path: Path) -> Iterator[HAProxy]:
         yield HAProxy(urls, certificates.ca, hasty)
 
 
-@pytest.fixture(params=KINDS)
-def kind(request: Any) -> str:
-    """Each kind of client in turn."""
-    return str(request.param)
-
-
 @pytest.fixture(params=["http", "https"])
 def make(request: Any, kind: str, haproxy: HAProxy) -> Iterator[Make]:
     """Makes calls through haproxy, without and with TLS."""
-    url = haproxy.urls[request.param]
-    settings: Dict[str, Any] = {"controller_url": url, "bridge_url": url, "api_key": "k", "max_retries": 0}
-    with calling(kind, **settings, timeout=20.0, verify=haproxy.ca) as make:
+    with calling_one_server(kind, haproxy.urls[request.param], verify=haproxy.ca) as make:
         yield make
 
 

@@ -7,7 +7,7 @@ import shutil
 import socket
 import subprocess
 import time
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Callable, Iterator, List, Optional, Sequence, Tuple, Type
 
 import pytest
@@ -79,6 +79,11 @@ def calling(kind: str, **options: Any) -> Iterator[Make]:
             return await call(ours)
 
         yield lambda call: portal.call(wait_for, call)
+
+
+def calling_one_server(kind: str, url: str, **options: Any) -> AbstractContextManager[Make]:
+    """The same of a client for which one address is the controller and the bridge, and which repeats nothing."""
+    return calling(kind, controller_url=url, bridge_url=url, api_key="k", max_retries=0, timeout=20.0, **options)
 
 
 def write(case: str, size: int = 10) -> Callable[[Any], Any]:

@@ -16,8 +16,9 @@ from types import BuiltinFunctionType, TracebackType
 from typing import Any
 
 import anyio
-from anyio.lowlevel import current_token
 from typing_extensions import Self
+
+from .event_loops import running_loop
 
 
 def is_replaced() -> bool:
@@ -57,8 +58,7 @@ class RealTimeLimit:
         return self._scope.cancelled_caught
 
     def __enter__(self) -> Self:
-        token: Any = current_token()
-        loop = getattr(token, "native_token", token)  # newer anyio wraps it
+        loop: Any = running_loop()
         self._call_in_loop: Callable[..., object] = getattr(loop, "call_soon_threadsafe", None) or loop.run_sync_soon
         self._scope.__enter__()
         self._timer.start()

@@ -11,10 +11,10 @@ from typing import Generic, Literal, TypeVar
 from weakref import WeakKeyDictionary
 
 import anyio
-from anyio.lowlevel import current_token
 from typing_extensions import ParamSpec, Self
 
 from .clock import RealTimeLimit, is_replaced
+from .event_loops import is_closed, running_loop
 from .slots import Slots, Ticket
 
 P = ParamSpec("P")
@@ -78,7 +78,7 @@ class AsyncPerLoop(Generic[T]):
         # A value may refer to its loop, and would then keep its own entry alive.
         for reference in self._made.keyrefs():  # a list: other threads add their loops meanwhile
             loop = reference()
-            if loop is not None and getattr(loop, "is_closed", bool)():
+            if loop is not None and is_closed(loop):
                 self._made.pop(loop, None)
 
     def pop(self) -> T | None:
@@ -86,16 +86,6 @@ class AsyncPerLoop(Generic[T]):
         self._drop_closed_loops()
         made = self._made.pop(running_loop(), None)
         return made if self._pid == os.getpid() else None
-
-
-def running_loop() -> object:
-    """Return the event loop that runs here, or what trio has in its place.
-
-    Raises:
-        RuntimeError: There is none.
-    """
-    token: object = current_token()
-    return getattr(token, "native_token", token)  # newer anyio wraps it, anew each time
 
 
 class PerProcess(Generic[T]):

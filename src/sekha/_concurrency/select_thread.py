@@ -13,7 +13,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, NamedTuple, Protocol, cast
 
-from sekha._concurrency.primitives import PerProcess, running_loop
+from sekha._concurrency.event_loops import running_loop
+from sekha._concurrency.primitives import PerProcess
 
 _MAX_SOCKETS = 500
 """Sockets that `select` can wait for at once; Windows limits it to 512."""

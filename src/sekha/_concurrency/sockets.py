@@ -14,7 +14,8 @@ import anyio
 from anyio import lowlevel
 
 from sekha._concurrency.clock import monotonic
-from sekha._concurrency.primitives import async_move_on_after, running_loop
+from sekha._concurrency.event_loops import running_loop
+from sekha._concurrency.primitives import async_move_on_after
 
 if TYPE_CHECKING:
     from sekha._concurrency.select_thread import SelectThread
@@ -88,7 +89,7 @@ def wait_for(readers: Sequence[socket.socket], writers: Sequence[socket.socket],
     """Do the same in blocking code."""
     try:
         return _poll(readers, writers, seconds)
-    except ValueError:  # a socket is closed; after a fork, those of the parent are
+    except (OSError, ValueError):  # a socket is closed; after a fork, those of the parent are
         if all(sock.fileno() >= 0 for sock in (*readers, *writers)):
             raise
         return True
@@ -110,12 +111,8 @@ def _select(readers: Sequence[socket.socket], writers: Sequence[socket.socket], 
     ends_at = math.inf if seconds is None else monotonic() + seconds
     left = math.inf if seconds is None else seconds
     while True:
-        try:  # on Windows, a connection that failed is exceptional and not writable
-            is_ready = any(select.select(readers, writers, writers, min(left, _SELECT_INTERVAL)))
-        except (OSError, ValueError):
-            if all(sock.fileno() >= 0 for sock in (*readers, *writers)):
-                raise
-            return True  # it was closed meanwhile
+        # On Windows, a connection that failed is exceptional and not writable.
+        is_ready = any(select.select(readers, writers, writers, min(left, _SELECT_INTERVAL)))
         if is_ready or any(map(_is_shut_down, readers)):
             return True
         left = ends_at - monotonic()

@@ -12,7 +12,7 @@ from contextvars import Context
 from typing import Any, Optional, Protocol
 from weakref import WeakMethod, ref
 
-from .primitives import running_loop
+from .event_loops import is_closed, running_loop
 
 _log = logging.getLogger("sekha")
 
@@ -70,7 +70,7 @@ class AsyncTimer:
     def loop_has_ended(self) -> bool:
         """Return whether nobody can await anything in the loop: it is closed, or was left behind by a fork."""
         loop = self._loop()
-        return loop is None or self._pid != os.getpid() or bool(getattr(loop, "is_closed", bool)())
+        return loop is None or self._pid != os.getpid() or is_closed(loop)
 
     def _schedule(self, seconds: float, at: float) -> None:
         loop, seconds = self._loop(), max(0.0, seconds)

@@ -16,7 +16,7 @@ C = TypeVar("C", bound=Hashable)
 T = TypeVar("T")
 
 MAX_IDLE: Final = 20
-"""Idle connections that are kept: those of a burst would stay open until there is another call."""
+"""Idle connections that are kept: in blocking code, those of a burst would stay open until there is another call."""
 
 
 class Waiter(Ticket, Generic[C]):
