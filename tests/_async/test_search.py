@@ -57,7 +57,9 @@ async def test_each_text_once_can_be_had_as_echoes_remember(client: AsyncSekhaCl
     seen: set[str] = set()
 
     def is_echo(result: SearchResult) -> bool:
-        return result["content"] in seen or bool(seen.add(result["content"]))
+        is_repeated = result["content"] in seen
+        seen.add(result["content"])
+        return is_repeated
 
     kept = await client.controller._find("x", limit=3, filters={"label": "L"}, is_echo=is_echo)
     assert [result["message_id"] for result in kept.results] == ["1", "2", "4"], "the filters come first"
