@@ -234,6 +234,8 @@ def test_every_method_is_among_those() -> None:
 # The table of endpoints
 
 CREATING = {"CREATE_CONVERSATION", "MEMORY_STORE", "GET_CONVERSATION", "PIN_CONVERSATION"}
+SEARCHING = {"LIST_CONVERSATIONS", "FULL_TEXT_SEARCH", "GET_CONVERSATION"}
+"""What a search may call besides the row of its name."""
 
 
 def methods(service: str) -> Set[str]:
@@ -262,7 +264,7 @@ def used_by(cls: Any) -> Dict[str, Set[str]]:
         for helper in words & set(helpers):
             used |= helpers[helper]
         if re.search(r"\bawait search\(", source):  # as a word it is in texts, too
-            used.add("LIST_CONVERSATIONS")
+            used |= SEARCHING
         if re.search(r"\bawait create_conversation\(", source):  # the operation, not the method of that name
             used |= CREATING
         found[name] = used
@@ -307,9 +309,9 @@ COMBINATIONS = {
     "controller.update_label": {"UPDATE_LABEL", "GET_CONVERSATION"},
     "controller.update_folder": {"UPDATE_LABEL", "GET_CONVERSATION"},
     "controller.count_conversations": {"COUNT_CONVERSATIONS", "LIST_CONVERSATIONS"},
-    "controller.query": {"QUERY", "LIST_CONVERSATIONS"},
-    "controller.assemble_context": {"ASSEMBLE_CONTEXT", "QUERY", "LIST_CONVERSATIONS"},
-    "mcp.memory_search": {"MEMORY_SEARCH", "LIST_CONVERSATIONS"},
+    "controller.query": {"QUERY", *SEARCHING},
+    "controller.assemble_context": {"ASSEMBLE_CONTEXT", "QUERY", *SEARCHING},
+    "mcp.memory_search": {"MEMORY_SEARCH", *SEARCHING},
     "controller.prune_execute": {"PRUNE_EXECUTE", "LIST_CONVERSATIONS"},
     "mcp.memory_stats": {"MEMORY_STATS", "LIST_CONVERSATIONS", "MEMORY_EXPORT"},
     "mcp.memory_update": {"MEMORY_UPDATE", "ARCHIVE_CONVERSATION", "PIN_CONVERSATION", "MEMORY_GET_CONTEXT"},

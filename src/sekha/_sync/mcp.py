@@ -17,9 +17,9 @@ from sekha._api.arguments import (
     complete_conversation,
 )
 from sekha._api.compat.mcp import apply_export_options, complete_stats
-from sekha._api.filters import parse_filters, server_filters, stats_filter
+from sekha._api.filters import stats_filter
 from sekha._api.model import Service
-from sekha._api.search import Search
+from sekha._api.search import parse_search
 from sekha._api.validation import argument_error, merge_arguments, validate
 from sekha._api.validation import parse_conversation_id as checked_id
 from sekha._transport.options import key_overrides
@@ -43,7 +43,7 @@ from sekha.types import (
 from .base import ServiceClient
 from .operations.pagination import all_conversations
 from .operations.pagination import count_messages as count_all
-from .operations.search import search
+from .operations.search import complete_page, search
 from .operations.store import store
 from .transport import Transport
 
@@ -208,30 +208,14 @@ class MCPClient(ServiceClient):
             hybrid=hybrid,
         )
         arguments = validate(MemorySearchRequest, merge_arguments(request, keywords, "request"))
-        size = arguments.get("limit", 10)
         keywords_as_filters = {name: value for name, value in arguments.items() if name in Filters.__annotations__}
         all_filters = cast(Filters, {**arguments.get("filters", {}), **keywords_as_filters})
-        wanted = Search(
-            arguments["query"],
-            size,
-            arguments.get("offset", 0),
-            parse_filters(all_filters, prefix=""),
-            server_filters(all_filters),
-            arguments.get("min_score"),
-            arguments.get("hybrid", False),
-        )
-        body = {"query": wanted.query, "limit": size}
+        wanted = parse_search(arguments, all_filters, prefix="")
         transport = self._transport.start_deadline()
-        page, found = search(transport, self._capabilities, endpoints.MEMORY_SEARCH, body, wanted)
-        page["results"] = found.results
-        page["query"] = arguments["query"]
-        page["limit"] = size
-        if found.truncated is not None:
-            page["total_results"] = found.total
-            page["truncated"] = found.truncated
-        if found.below_min_score is not None:
-            page["total_results"] = found.total
-            page["below_min_score"] = found.below_min_score
+        page, found = search(transport, self._capabilities, endpoints.MEMORY_SEARCH, wanted)
+        complete_page(page, wanted, found)
+        page["query"] = wanted.query
+        page["limit"] = wanted.limit
         return page
 
     def memory_store(

@@ -15,17 +15,20 @@ from sekha._api.contexts import (
     without_echoes,
     without_repeated_ids,
 )
-from sekha._api.filters import ResultFilter, exclude_folders, parse_filters, server_filters
-from sekha._api.search import IsEcho, Search
+from sekha._api.filters import ResultFilter, exclude_folders
+from sekha._api.search import IsEcho, Search, parse_search
 from sekha._api.validation import validate
 from sekha._utils.sentinel import drop_unset
 from sekha.types import ContextAssembleRequest, FullTextResponse, Message, QueryRequest, QueryResponse
 
 from ..base import AsyncServiceClient
-from ..operations.search import FoundResults, search
+from ..operations.search import FoundResults, complete_page, search
 
 CONFINED_BY: Final = frozenset({"folders", "roles", "min_score"})
 """Arguments of a context that the context route does not support."""
+
+OFFSET: Final = {"offset": 0}
+"""The controller 0.1 ignores it."""
 
 
 class AsyncSearchMixin(AsyncServiceClient):
@@ -79,16 +82,13 @@ class AsyncSearchMixin(AsyncServiceClient):
         keywords = drop_unset(
             query=query, limit=limit, offset=offset, filters=filters, min_score=min_score, hybrid=hybrid
         )
-        page, found = await self._search(keywords)
-        page["results"] = found.results
+        request = validate(QueryRequest, keywords)
+        wanted = parse_search(request, request.get("filters", {}))
+        transport = self._transport.start_deadline()
+        page, found = await search(transport, self._capabilities, endpoints.QUERY, wanted, OFFSET)
+        complete_page(page, wanted, found)
         page["page"] = offset // limit + 1
         page["page_size"] = limit
-        if found.truncated is not None:
-            page["total"] = found.total
-            page["truncated"] = found.truncated
-        if found.below_min_score is not None:
-            page["total"] = found.total
-            page["below_min_score"] = found.below_min_score
         return page
 
     async def full_text_search(self, query: str, *, limit: int = 10, raw: bool = False) -> FullTextResponse:
@@ -195,29 +195,11 @@ class AsyncSearchMixin(AsyncServiceClient):
                 meets the filters, the best first, so it may remember what it has seen.
         """
         keywords = drop_unset(query=query, limit=limit, filters=filters, min_score=min_score, hybrid=hybrid)
-        _, found = await self._search(keywords, is_echo)
-        return found
-
-    async def _search(
-        self, keywords: Mapping[str, object], is_echo: IsEcho | None = None
-    ) -> tuple[QueryResponse, FoundResults]:
         request = validate(QueryRequest, keywords)
-        filters = request.get("filters", {})
-        wanted = Search(
-            request["query"],
-            request.get("limit", 10),
-            request.get("offset", 0),
-            parse_filters(filters),
-            server_filters(filters),
-            request.get("min_score"),
-            request.get("hybrid", False),
-            is_echo,
-        )
-        return await self._run_search(wanted)
-
-    async def _run_search(self, wanted: Search) -> tuple[QueryResponse, FoundResults]:
-        body = {"query": wanted.query, "limit": wanted.limit, "offset": 0}
-        return await search(self._transport.start_deadline(), self._capabilities, endpoints.QUERY, body, wanted)
+        wanted = parse_search(request, request.get("filters", {}), is_echo=is_echo)
+        transport = self._transport.start_deadline()
+        _, found = await search(transport, self._capabilities, endpoints.QUERY, wanted, OFFSET)
+        return found
 
     async def _context(
         self,
@@ -272,5 +254,6 @@ class AsyncSearchMixin(AsyncServiceClient):
             is_echo=is_echo,
             is_enough=fills_budget(context_budget),
         )
-        _, found = await self._run_search(wanted)
+        transport = self._transport.start_deadline()
+        _, found = await search(transport, self._capabilities, endpoints.QUERY, wanted, OFFSET)
         return context_from_results(found.results, context_budget, labels)
