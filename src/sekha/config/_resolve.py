@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import os
-import sys
-import warnings
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 from urllib.parse import urlsplit
 
 from sekha._http.proxies import DIRECT
 from sekha._utils.sentinel import drop_unset
+from sekha._utils.warning import warn_user
 from sekha.config._models import ClientConfig, SekhaConfig, is_set
 from sekha.config._settings import ENVIRONMENT, HTTP_CLIENT_CONFLICTS, NONE_IS_MISSING, settings_from_env
-from sekha.errors import SekhaConfigError, SekhaWarning
+from sekha.errors import SekhaConfigError
 
 
 class _ServiceSettings(NamedTuple):
@@ -156,15 +155,4 @@ def _warn_if_unverified(config: SekhaConfig) -> None:
     urls = [url for url in (config.controller_url, config.bridge_url) if url and url.lower().startswith("https:")]
     if config.verify is False and urls:
         hosts = " and ".join(dict.fromkeys(urlsplit(url).netloc for url in urls))
-        warnings.warn(
-            f"verify=False: the identity of {hosts} is not checked", SekhaWarning, stacklevel=_user_stacklevel()
-        )
-
-
-def _user_stacklevel() -> int:
-    """Return the ``stacklevel`` with which the caller warns at the first line outside of this package."""
-    level = 1
-    frame = sys._getframe(1)
-    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == "sekha":
-        level, frame = level + 1, frame.f_back
-    return level
+        warn_user(f"verify=False: the identity of {hosts} is not checked")

@@ -40,10 +40,11 @@ from ..base import AsyncConnectionOptions
 from ..operations.pagination import all_conversations
 from ..operations.search import search
 from .importing import AsyncImportMixin
+from .replacing import AsyncReplaceMixin
 
 
 @exported_from_sekha
-class AsyncMemoryController(AsyncImportMixin):
+class AsyncMemoryController(AsyncImportMixin, AsyncReplaceMixin):
     """A client of the controller alone; `AsyncSekhaClient.controller` is one that shares its connections.
 
     Args:

@@ -42,10 +42,11 @@ from ..base import ConnectionOptions
 from ..operations.pagination import all_conversations
 from ..operations.search import search
 from .importing import ImportMixin
+from .replacing import ReplaceMixin
 
 
 @exported_from_sekha
-class MemoryController(ImportMixin):
+class MemoryController(ImportMixin, ReplaceMixin):
     """A client of the controller alone; `SekhaClient.controller` is one that shares its connections.
 
     Args:

@@ -1,0 +1,22 @@
+"""Warnings that name the line of the user that caused them."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+
+from sekha.errors import SekhaWarning
+
+
+def warn_user(message: str) -> None:
+    """Issue a `SekhaWarning` for the first line outside of this package."""
+    warnings.warn(message, SekhaWarning, stacklevel=_user_stacklevel())
+
+
+def _user_stacklevel() -> int:
+    """Return the ``stacklevel`` with which the caller warns at the first line outside of this package."""
+    level = 1
+    frame = sys._getframe(1)
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == "sekha":
+        level, frame = level + 1, frame.f_back
+    return level
