@@ -71,14 +71,14 @@ def sample(shape: Any) -> Any:
         hints = get_type_hints(shape)
         return {key: sample(hint) for key, hint in hints.items()}
     origin, args = get_origin(shape), get_args(shape)
-    if origin is Literal:
-        return args[0]
     if origin in (NotRequired, Required):
         return sample(args[0])
     if origin in (list, List):
         return [sample(args[0])]
     if origin in (dict, Dict):
         return {"key": sample(args[1])}
+    if origin is Literal:
+        return args[0]
     if args:
         return sample(args[0])  # Union, Optional, Annotated
     return SAMPLES[shape]
@@ -92,7 +92,9 @@ def test_every_optional_key_may_be_missing_or_null_and_unknown_keys_are_kept(sha
     adapter = TypeAdapter(shape)
     full = sample(shape)
     assert adapter.validate_python(full, strict=True) == full
-    ours = {"truncated", "below_min_score", "distance", "already_stored", "replaced"} | ({"content"} if shape is _mcp.MemoryExport else set())
+    ours = {"truncated", "below_min_score", "distance", "score", "found_by", "already_stored", "replaced"} | (
+        {"content"} if shape is _mcp.MemoryExport else set()
+    )
     for key in shape.__optional_keys__:
         without = {name: value for name, value in full.items() if name != key}
         assert adapter.validate_python(without, strict=True) == without

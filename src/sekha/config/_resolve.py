@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 from urllib.parse import urlsplit
 
 from sekha._http.proxies import DIRECT
+from sekha._utils.frames import user_stacklevel
 from sekha._utils.sentinel import drop_unset
-from sekha._utils.warning import warn_user
 from sekha.config._models import ClientConfig, SekhaConfig, is_set
 from sekha.config._settings import ENVIRONMENT, HTTP_CLIENT_CONFLICTS, NONE_IS_MISSING, settings_from_env
-from sekha.errors import SekhaConfigError
+from sekha.errors import SekhaConfigError, SekhaWarning
 
 
 class _ServiceSettings(NamedTuple):
@@ -155,4 +156,6 @@ def _warn_if_unverified(config: SekhaConfig) -> None:
     urls = [url for url in (config.controller_url, config.bridge_url) if url and url.lower().startswith("https:")]
     if config.verify is False and urls:
         hosts = " and ".join(dict.fromkeys(urlsplit(url).netloc for url in urls))
-        warn_user(f"verify=False: the identity of {hosts} is not checked")
+        warnings.warn(
+            f"verify=False: the identity of {hosts} is not checked", SekhaWarning, stacklevel=user_stacklevel()
+        )

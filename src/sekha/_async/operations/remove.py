@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any, Literal
 
 from sekha._api.compat.capabilities import Capabilities
 from sekha._api.compat.error_overrides import is_unable_to_delete
 from sekha._api.endpoints import ARCHIVE_CONVERSATION, DELETE_CONVERSATION, MEMORY_EXPORT
 from sekha._api.stored import complete_replacement, is_unchanged
-from sekha._utils.warning import warn_user
-from sekha.errors import SekhaError, SekhaNotFoundError, SekhaServerError
+from sekha._utils.frames import user_stacklevel
+from sekha.errors import SekhaError, SekhaNotFoundError, SekhaServerError, SekhaWarning
 from sekha.types import Conversation
 
 from ..transport import AsyncTransport
@@ -72,8 +73,10 @@ async def delete_or_archive(
     await transport.send(ARCHIVE_CONVERSATION.request(id=id))
     if not capabilities.warned_of_archiving:
         capabilities.warned_of_archiving = True
-        warn_user(
+        warnings.warn(
             "this server cannot delete: what was to be deleted is archived, and searches of the controller 0.1 still "
-            'find it (filters={"archived": False} leaves it out)'
+            'find it (filters={"archived": False} leaves it out)',
+            SekhaWarning,
+            stacklevel=user_stacklevel(),
         )
     return "archived"

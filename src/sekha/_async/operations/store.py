@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any, TypeVar, cast
 
 from sekha._api.arguments import DEFAULT_IMPORTANCE, PINNED_IMPORTANCE
@@ -9,8 +10,8 @@ from sekha._api.compat.capabilities import Capabilities
 from sekha._api.compat.requests import has_content_parts, is_text_only_error, pad_body, parts_to_text
 from sekha._api.endpoints import CREATE_CONVERSATION, GET_CONVERSATION, MEMORY_STORE, PIN_CONVERSATION
 from sekha._api.model import Endpoint, Service
-from sekha._utils.warning import warn_user
-from sekha.errors import SekhaAPIError, SekhaAuthError, SekhaError
+from sekha._utils.frames import user_stacklevel
+from sekha.errors import SekhaAPIError, SekhaAuthError, SekhaError, SekhaWarning
 from sekha.types import Conversation
 
 from ..transport import AsyncTransport
@@ -48,7 +49,11 @@ async def create_conversation(
     result = (
         "10 is set by pinning it instead" if importance == PINNED_IMPORTANCE else "it is stored with the default of 5"
     )
-    warn_user(f"importance_score={importance} cannot be stored: {reason}. The conversation is stored, and {result}.")
+    warnings.warn(
+        f"importance_score={importance} cannot be stored: {reason}. The conversation is stored, and {result}.",
+        SekhaWarning,
+        stacklevel=user_stacklevel(),
+    )
     return await _create_by_rest(transport, capabilities, conversation, drop_images)
 
 
@@ -85,7 +90,7 @@ async def _create_by_rest(
 
 
 def _warn_partly_stored(id: str, problem: str, error: SekhaError) -> None:
-    warn_user(f"conversation {id} is stored, but {problem}: {error}")
+    warnings.warn(f"conversation {id} is stored, but {problem}: {error}", SekhaWarning, stacklevel=user_stacklevel())
 
 
 async def store(

@@ -1,19 +1,11 @@
-"""Warnings that name the line of the user that caused them."""
+"""Where in the user's program a call comes from."""
 
 from __future__ import annotations
 
 import sys
-import warnings
-
-from sekha.errors import SekhaWarning
 
 
-def warn_user(message: str) -> None:
-    """Issue a `SekhaWarning` for the first line outside of this package."""
-    warnings.warn(message, SekhaWarning, stacklevel=_user_stacklevel())
-
-
-def _user_stacklevel() -> int:
+def user_stacklevel() -> int:
     """Return the ``stacklevel`` with which the caller warns at the first line outside of this package."""
     level = 1
     frame = sys._getframe(1)
