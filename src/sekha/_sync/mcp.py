@@ -41,6 +41,7 @@ from sekha.types import (
 )
 
 from .base import ServiceClient
+from .operations.lost_keys import warn_of_lost_keys
 from .operations.pagination import all_conversations
 from .operations.pagination import count_messages as count_all
 from .operations.search import search
@@ -276,6 +277,7 @@ class MCPClient(ServiceClient):
         keywords = drop_unset(label=label, folder=folder, importance_score=importance_score, messages=messages)
         conversation = complete_conversation(merge_arguments(request, keywords, "request"))
         transport = self._transport.start_deadline()
+        warn_of_lost_keys(transport, self._capabilities, conversation["messages"])
         return store(transport, self._capabilities, endpoints.MEMORY_STORE, conversation, drop_images=drop_images)
 
     def memory_update(
