@@ -1,9 +1,8 @@
 """`sekha import`: import the chats of other applications."""
 
 import os
-import sys
-from collections.abc import Callable, Generator, Iterable
-from contextlib import contextmanager
+from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 from typing import Dict, List, Optional
 
@@ -12,12 +11,12 @@ from typing_extensions import Annotated
 
 from sekha.cli.connection import config_from
 from sekha.cli.exits import FAILED, OK
+from sekha.cli.import_progress import import_progress
 from sekha.cli.options import Json, Url, not_blank
 from sekha.cli.terminal import echo_err, echo_json, echo_table, one_line
-from sekha.cli.windows_console import enable_escape_codes
 from sekha.errors import SekhaConfigError, SekhaError
 from sekha.exports import ExportItem, read_export
-from sekha.types import CreateConversationRequest, ImportProgress, ImportReport, UnreadableConversation
+from sekha.types import CreateConversationRequest, ImportReport, UnreadableConversation
 
 JOURNAL = ".sekha-journal"
 """Suffix of the journal of a file."""
@@ -68,7 +67,8 @@ def run(
         for file in files:
             journal_file = journal or file.with_name(file.name + JOURNAL)
             try:
-                with _progress(file, folder) as on_progress:
+                count = partial(_count, file, folder)
+                with import_progress(file.name, count, config) as on_progress:
                     reports[str(file)] = client.controller.import_conversations(
                         read_export(file, folder=folder),
                         concurrency=concurrency,
@@ -91,6 +91,10 @@ def run(
         ]
         echo_table(("FILE", "STORED", "ALREADY STORED", "EMPTY", "FAILED"), rows)
     return FAILED if failed else OK
+
+
+def _count(file: Path, folder: Optional[str]) -> int:
+    return sum(1 for _ in read_export(file, folder=folder))
 
 
 def _echo_failures(name: str, report: ImportReport) -> None:
@@ -144,30 +148,3 @@ def _count_item(
         counts["messages"] += len(messages)
         if len(first) < _PREVIEW_ROWS:
             first.append(item)
-
-
-@contextmanager
-def _progress(file: Path, folder: Optional[str]) -> Generator[Optional[Callable[[ImportProgress], object]], None, None]:
-    """Show a progress bar with rate and remaining time on stderr, if that is a terminal that takes escape codes."""
-    if not (sys.stderr.isatty() and enable_escape_codes(sys.stderr)):
-        yield None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[rate]}"),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=Console(stderr=True, legacy_windows=False)) as bar:
-        task = bar.add_task(one_line(file.name, 40), total=None, rate="")
-        bar.update(task, total=sum(1 for _ in read_export(file, folder=folder)))
-
-        def on_progress(progress: ImportProgress) -> None:
-            speed = bar.tasks[0].speed
-            bar.update(task, completed=progress["seen"], rate=f"{speed:.0f}/s" if speed else "")
-
-        yield on_progress

@@ -42,7 +42,7 @@ from sekha.types._controller import (
     ServiceHealth,
     SummaryResponse,
 )
-from sekha.types._imports import ImportFailure, ImportProgress, ImportReport, UnreadableConversation
+from sekha.types._imports import ImportFailure, ImportProgress, ImportReport, ImportWait, UnreadableConversation
 from sekha.types._mcp import (
     ExportedConversation,
     MemoryContext,
@@ -106,6 +106,7 @@ __all__ = [
     "ImportFailure",
     "ImportProgress",
     "ImportReport",
+    "ImportWait",
     "ImportanceScore",
     "InputMessage",
     "LabelSuggestion",
