@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from sekha._utils.json_access import as_list, as_object, get
-from sekha.exports._messages import ROLES, Unreadable, append_message, make_conversation
+from sekha.exports._building import ROLES, Unreadable, append_message, make_conversation
 from sekha.types import CreateConversationRequest
 
 

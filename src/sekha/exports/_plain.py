@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, cast
 
 from sekha._utils.json_access import as_list, as_object, get
-from sekha.exports._messages import Unreadable
+from sekha.exports._building import Unreadable
 from sekha.types import CreateConversationRequest
 
 

@@ -12,6 +12,7 @@ from typing import Literal, Optional, Union, cast
 from sekha._api import endpoints
 from sekha._api.compat.capabilities import Capabilities
 from sekha._api.compat.error_overrides import CONTROLLER_RATE_LIMIT_WINDOW
+from sekha._api.stored import label_and_folder
 from sekha._api.validation import argument_error, type_name
 from sekha._concurrency.tasks import async_for_each, async_in_thread
 from sekha._importing.journal import Journal
@@ -23,7 +24,6 @@ from sekha._importing.plan import (
     is_match,
     iter_items,
     judge_failure,
-    label_and_folder,
     make_failure,
 )
 from sekha.errors import SekhaError, SekhaNotFoundError, SekhaRateLimitError
