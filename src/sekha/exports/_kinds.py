@@ -8,9 +8,9 @@ from typing import Any, Optional, Union
 from sekha._api.validation import validate
 from sekha._utils.json_access import as_object, get
 from sekha.errors import SekhaValidationError
+from sekha.exports._building import Unreadable
 from sekha.exports._chatgpt import parse_chatgpt
 from sekha.exports._claude import parse_claude
-from sekha.exports._building import Unreadable
 from sekha.exports._plain import parse_plain
 from sekha.types import CreateConversationRequest, UnreadableConversation
 

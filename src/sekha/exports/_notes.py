@@ -11,9 +11,9 @@ from typing import Any, Dict, NamedTuple, Optional, Union, cast
 
 from sekha._api.validation import argument_error
 from sekha.errors import SekhaValidationError, SekhaWarning
+from sekha.exports._building import Unreadable
 from sekha.exports._front_matter import take_front_matter
 from sekha.exports._kinds import ExportItem
-from sekha.exports._building import Unreadable
 from sekha.exports._note_files import Folder, NoteFile, scan_folder
 from sekha.exports._note_text import Section, decode, split_sections
 from sekha.types import CreateConversationRequest, UnreadableConversation
