@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import Any, Dict, NamedTuple, Optional, Union, cast
 
 from sekha._api.validation import argument_error
+from sekha._utils.frames import user_stacklevel
 from sekha.errors import SekhaValidationError, SekhaWarning
 from sekha.exports._building import Unreadable
 from sekha.exports._front_matter import take_front_matter
@@ -94,7 +95,7 @@ class NoteReader:
         decoded = decode(_read_bytes(file.path))
         note = take_front_matter(decoded.text)
         for problem in filter(None, (decoded.problem, *note.problems)):
-            warnings.warn(f"{self._place(file)}: {problem}", SekhaWarning, stacklevel=4)
+            warnings.warn(f"{self._place(file)}: {problem}", SekhaWarning, stacklevel=user_stacklevel())
         name = os.path.splitext(file.name.rpartition("/")[2])
         stem = " ".join(name[0].split())
         is_split = self._split and name[1].lower() != ".txt"
@@ -243,4 +244,4 @@ def _iterate(notes: NoteReader) -> Iterator[ExportItem]:
         yield note if isinstance(note, UnreadableNote) else cast(CreateConversationRequest, note)
     others = {kind: number for kind, number in notes.left_out.items() if kind != "hidden"}
     if others:
-        warnings.warn(f"left out, as they are no notes: {describe_left_out(others)}", SekhaWarning, stacklevel=2)
+        warnings.warn(f"left out, as they are no notes: {describe_left_out(others)}", SekhaWarning, stacklevel=user_stacklevel())
