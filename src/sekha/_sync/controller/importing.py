@@ -306,9 +306,15 @@ class ImportRun:
             raise error
 
     def _fail(self, item: Item, problem: str, *, may_have_been_applied: bool = False) -> None:
-        label = item.request["label"]
         self._count(
-            "failed", make_failure(item.position, problem, label=label, may_have_been_applied=may_have_been_applied)
+            "failed",
+            make_failure(
+                item.position,
+                problem,
+                place=item.place,
+                label=item.request["label"],
+                may_have_been_applied=may_have_been_applied,
+            ),
         )
 
     def _count(self, name: Count, failure: ImportFailure | None = None) -> None:
