@@ -63,7 +63,7 @@ def test_times_are_written_as_people_do() -> None:
 
 def test_without_a_terminal_only_waits_are_shown(capsys: pytest.CaptureFixture[str]) -> None:
     clock = FakeClock()
-    with import_progress("chats.json", lambda: 5000, LIMITED, clock.now) as on_progress:
+    with import_progress("chats.json", lambda: range(5000), LIMITED, clock.now) as on_progress:
         for progress in (COUNTS, waiting(57.0), waiting(57.0), COUNTS):
             on_progress(progress)  # type: ignore[arg-type]  # as above
     assert capsys.readouterr().err == "chats.json: waiting 57 s for the rate limit (1000 requests per minute)\n"
@@ -74,7 +74,7 @@ def test_a_bar_shows_the_wait(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stderr", terminal)
     monkeypatch.setenv("COLUMNS", "160")
     clock = FakeClock()
-    with import_progress("chats.json", lambda: 5000, LIMITED, clock.now) as on_progress:
+    with import_progress("chats.json", lambda: range(5000), LIMITED, clock.now) as on_progress:
         on_progress(waiting(57.0))
     shown = terminal.getvalue()
     assert "1000/5000" in shown

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -23,13 +23,13 @@ OnProgress = Callable[[ImportProgress], object]
 
 @contextmanager
 def import_progress(
-    name: str, count: Callable[[], int], config: SekhaConfig, now: Callable[[], float] = monotonic
+    name: str, read: Callable[[], Iterable[object]], config: SekhaConfig, now: Callable[[], float] = monotonic
 ) -> Generator[OnProgress, None, None]:
     """Show how far an import is: a bar, or where stderr is no terminal that takes escape codes, only its waits.
 
     Args:
         name: Name of the file.
-        count: Returns how many conversations there are.
+        read: Begins to read what is imported, to count it.
         config: The settings, with the rate limit.
         now: Returns the time in seconds.
     """
@@ -69,7 +69,7 @@ def import_progress(
     )
     with Progress(*columns, console=Console(stderr=True, legacy_windows=False)) as bar:
         task = bar.add_task(one_line(name, 40), total=None)
-        bar.update(task, total=count())
+        bar.update(task, total=sum(1 for _ in read()))
 
         def on_progress(progress: ImportProgress) -> None:
             waits.begin(progress)

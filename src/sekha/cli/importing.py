@@ -1,14 +1,6 @@
 """`sekha import`: import the chats of other applications, and notes."""
 
-<<<<<<< HEAD
-import os
 from collections.abc import Iterable
-from functools import partial
-=======
-import sys
-from collections.abc import Callable, Generator, Iterable
-from contextlib import contextmanager
->>>>>>> main
 from pathlib import Path
 from typing import Any, Dict, List, Optional
 
@@ -17,21 +9,13 @@ from typing_extensions import Annotated
 
 from sekha.cli.connection import config_from
 from sekha.cli.exits import FAILED, OK
-<<<<<<< HEAD
 from sekha.cli.import_progress import import_progress
-=======
 from sekha.cli.import_sources import JOURNAL, ImportSource, find_sources
->>>>>>> main
 from sekha.cli.options import Json, Url, not_blank
 from sekha.cli.terminal import echo_err, echo_json, echo_table, one_line
 from sekha.errors import SekhaConfigError, SekhaError
-<<<<<<< HEAD
-from sekha.exports import ExportItem, read_export
-from sekha.types import CreateConversationRequest, ImportReport, UnreadableConversation
-=======
 from sekha.exports import ExportItem
-from sekha.types import CreateConversationRequest, ImportProgress, ImportReport, UnreadableConversation
->>>>>>> main
+from sekha.types import CreateConversationRequest, ImportReport, UnreadableConversation
 
 _PREVIEW_ROWS = 10
 
@@ -89,16 +73,9 @@ def run(
     with SekhaClient(config) as client:
         for source in sources:
             try:
-<<<<<<< HEAD
-                count = partial(_count, file, folder)
-                with import_progress(file.name, count, config) as on_progress:
-                    reports[str(file)] = client.controller.import_conversations(
-                        read_export(file, folder=folder),
-=======
-                with _progress(source) as on_progress:
+                with import_progress(source.name, source.read, config) as on_progress:
                     report = client.controller.import_conversations(
                         source.read(),
->>>>>>> main
                         concurrency=concurrency,
                         journal=journal or source.journal,
                         on_progress=on_progress,
@@ -120,10 +97,6 @@ def run(
         ]
         echo_table(("FILE", "STORED", "ALREADY STORED", "EMPTY", "FAILED"), rows)
     return FAILED if failed else OK
-
-
-def _count(file: Path, folder: Optional[str]) -> int:
-    return sum(1 for _ in read_export(file, folder=folder))
 
 
 def _echo_failures(name: str, report: ImportReport) -> None:
@@ -178,33 +151,3 @@ def _count_item(
         counts["messages"] += len(messages)
         if len(first) < _PREVIEW_ROWS:
             first.append(item)
-<<<<<<< HEAD
-=======
-
-
-@contextmanager
-def _progress(source: ImportSource) -> Generator[Optional[Callable[[ImportProgress], object]], None, None]:
-    """Show a progress bar with rate and remaining time on stderr, if that is a terminal that takes escape codes."""
-    if not (sys.stderr.isatty() and enable_escape_codes(sys.stderr)):
-        yield None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[rate]}"),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=Console(stderr=True, legacy_windows=False)) as bar:
-        task = bar.add_task(one_line(source.name, 40), total=None, rate="")
-        bar.update(task, total=sum(1 for _ in source.read()))
-
-        def on_progress(progress: ImportProgress) -> None:
-            speed = bar.tasks[0].speed
-            bar.update(task, completed=progress["seen"], rate=f"{speed:.0f}/s" if speed else "")
-
-        yield on_progress
->>>>>>> main
