@@ -27,11 +27,12 @@ _GATEWAY_STATUSES = (502, 503, 504)
 
 
 class Item(NamedTuple):
-    """A conversation of an import: its number, from 1, what is to be stored, and what the journal says about it."""
+    """A conversation of an import: its number, from 1, what is to be stored, what the journal says, and its place."""
 
     position: int
     request: dict[str, Any]
     entry: Entry
+    place: str | None = None
 
 
 class Rejected(NamedTuple):
@@ -63,11 +64,11 @@ def iter_items(
                 raise argument_error("conversation", f"a dictionary is needed, not {type(conversation).__name__}")
             request = complete_conversation(conversation)
         except SekhaValidationError as error:
-            yield Rejected(position, None, error.message)
+            yield Rejected(position, getattr(conversation, "place", None), error.message)
             continue
         # Journals of older versions note the folder as it was given.
         noted = {**request, "folder": str(conversation.get("folder") or request["folder"])}
-        yield Item(position, request, journal.entry(noted))
+        yield Item(position, request, journal.entry(noted), getattr(conversation, "place", None))
 
 
 def is_match(item: Item, stored_as: tuple[object, object], messages: Sequence[Mapping[str, Any]], kind: Match) -> bool:
