@@ -37,7 +37,7 @@ def lost_key_message(key: str, features: Features | None) -> str:
     return f"{key!r} of messages is lost: this server keeps only {', '.join(kept[:-1])} and {kept[-1]}"
 
 
-_MAX_KEY_WARNINGS = 20
+MAX_KEY_WARNINGS = 20
 """Keys of messages of whose loss a client warns."""
 
 
@@ -63,12 +63,12 @@ class Capabilities:
 
     def warned_of(self, key: str) -> bool:
         """Return whether a warning has told that a key of messages is lost, or too many others have."""
-        return key in self._lost_keys or len(self._lost_keys) >= _MAX_KEY_WARNINGS
+        return key in self._lost_keys or len(self._lost_keys) >= MAX_KEY_WARNINGS
 
     def should_warn_of(self, key: str) -> bool:
         """Return whether to warn that a key of messages is lost: once for each key, and for twenty keys at most."""
         token = object()  # threads ask as well: one of them finds its own
-        return self._lost_keys.setdefault(key, token) is token and len(self._lost_keys) <= _MAX_KEY_WARNINGS
+        return self._lost_keys.setdefault(key, token) is token and len(self._lost_keys) <= MAX_KEY_WARNINGS
 
     def reject_mcp_key(self, key: Secret | None) -> None:
         """Note that the MCP tools refused a key."""

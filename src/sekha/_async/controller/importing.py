@@ -99,6 +99,10 @@ class AsyncImportMixin(AsyncConversationMixin):
             SekhaError: The server refuses the key or cannot be reached; with a journal, call again to go on.
             OSError: The journal cannot be read or written.
 
+        Warns:
+            SekhaWarning: The server does not keep a key of the messages, such as ``timestamp``; once, as for
+                `create_conversation`.
+
         Example:
             ```python
             report = await client.controller.import_conversations(
