@@ -24,6 +24,7 @@ from sekha.types._bridge import (
     RouteDecision,
     Usage,
 )
+from sekha.types._chats import BuiltMessages, MemoryCompletion, MemoryItem
 from sekha.types._controller import (
     Conversation,
     ConversationCount,
@@ -78,6 +79,7 @@ from sekha.types._requests import (
 
 __all__ = [
     "BridgeSummary",
+    "BuiltMessages",
     "ChatChoice",
     "ChatCompletion",
     "ChatCompletionChunk",
@@ -109,8 +111,10 @@ __all__ = [
     "ImportanceScore",
     "InputMessage",
     "LabelSuggestion",
+    "MemoryCompletion",
     "MemoryContext",
     "MemoryExport",
+    "MemoryItem",
     "MemoryPruneResponse",
     "MemorySearchRequest",
     "MemorySearchResponse",
