@@ -12,6 +12,7 @@ from sekha._api.chats import Chat, is_memory_error, parse_messages
 from sekha._api.prompts import Echoes, Prompt, build_prompt
 from sekha._concurrency.misuse import AsyncMisuseGuard
 from sekha._concurrency.process_bound import ProcessBound
+from sekha._utils.frames import user_stacklevel
 from sekha._utils.sentinel import drop_unset
 from sekha.errors import SekhaError, SekhaWarning
 from sekha.types import BuiltMessages
@@ -119,18 +120,18 @@ class AsyncRecall(AsyncMisuseGuard, ProcessBound):
                 raise
             problem = str(error)
         warnings.warn(
-            f"the memory could not be asked, and the model answers without it: {problem}", SekhaWarning, stacklevel=3
+            f"the memory could not be asked, and the model answers without it: {problem}",
+            SekhaWarning,
+            stacklevel=user_stacklevel(),
         )
         return build_prompt(chat, [], echoes)._replace(memory_error=problem)
 
 
 async def _find(controller: AsyncMemoryController, chat: Chat, echoes: Echoes) -> Sequence[Mapping[str, Any]]:
     """Ask the memory; return search results, or the messages of a context."""
-    if chat.searches:  # SHIM
-        options = {name: chat.recall[name] for name in ("limit", "filters", "min_score")}
-        return (await controller.query(chat.query, **options))["results"]
-    options = {name: chat.recall[name] for name in ("context_budget", "preferred_labels", "excluded_folders")}
-    return await controller.assemble_context(chat.query, **options)
+    if chat.searches:
+        return (await controller._find(chat.query, **chat.recall, is_echo=echoes)).results
+    return await controller._context(chat.query, **chat.recall, is_echo=echoes)
 
 
 def _with_half_the_time(controller: AsyncMemoryController) -> AsyncMemoryController:
