@@ -27,7 +27,7 @@ from sekha.errors import (
     SekhaValidationError,
     SekhaWarning,
 )
-from sekha.events import RequestEvent, ResponseEvent, RetryEvent
+from sekha.events import RequestEvent, ResponseEvent, RetryEvent, WaitEvent
 
 if TYPE_CHECKING:
     from sekha import type_guards as type_guards
@@ -77,6 +77,7 @@ __all__ = [
     "SekhaValidationError",
     "SekhaWarning",
     "Stream",
+    "WaitEvent",
     "__version__",
     "create_async_sekha_client",
     "create_sekha_client",

@@ -36,6 +36,8 @@ NO_VALUES = {
     *("Clock", "FakeClock"),  # a lock, or nothing to keep
 }
 """Public classes whose objects are bound to their process, so that no pickle of them is kept."""
+NEW = {"WaitEvent"}
+"""Public classes that version 0.2 does not have."""
 MARKS = frozenset({"_pickles_secrets", "_left_out"})
 """What a config of today notes besides its settings; version 0.2 keeps it and does not read it."""
 

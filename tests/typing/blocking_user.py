@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Iterable, Optional, TypedDict
+from typing import Iterable, Literal, Optional, TypedDict
 
 from typing_extensions import assert_type
 
@@ -19,6 +19,7 @@ from sekha import (
     SekhaClient,
     SekhaConfig,
     Stream,
+    WaitEvent,
     create_sekha_client,
 )
 from sekha.local import LocalSekha
@@ -80,9 +81,15 @@ def hooks(config: SekhaConfig) -> None:
         assert_type(event.error, type[BaseException])
         assert_type(event.wait, float)
 
+    def on_wait(event: WaitEvent) -> None:
+        assert_type(event.reason, Literal["rate_limit", "connection", "write_slot"])
+        assert_type(event.seconds, Optional[float])
+
     SekhaClient(config, on_request=on_request, on_response=on_response, on_retry=lambda event: print(event.wait))
     MemoryController(base_url="http://localhost:8080", api_key="k", on_retry=on_retry, tracing=False)
-    SekhaClient(config.replace(on_response=on_response, on_retry=on_retry))
+    SekhaClient(config.replace(on_response=on_response, on_retry=on_retry, on_wait=on_wait))
+    SekhaClient(config, on_wait=on_wait, rate_limit_requests=None)
+    SekhaClient(config, rate_limit_requests="none")
 
 
 def controller(client: SekhaClient) -> None:

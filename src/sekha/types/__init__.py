@@ -44,7 +44,7 @@ from sekha.types._controller import (
     ServiceHealth,
     SummaryResponse,
 )
-from sekha.types._imports import ImportFailure, ImportProgress, ImportReport, UnreadableConversation
+from sekha.types._imports import ImportFailure, ImportProgress, ImportReport, ImportWait, UnreadableConversation
 from sekha.types._mcp import (
     ExportedConversation,
     MemoryContext,
@@ -109,6 +109,7 @@ __all__ = [
     "ImportFailure",
     "ImportProgress",
     "ImportReport",
+    "ImportWait",
     "ImportanceScore",
     "InputMessage",
     "LabelSuggestion",
