@@ -14,6 +14,7 @@ from support.server import FakeServer
 
 CALLS: dict[str, Any] = {
     "controller.create_conversation": {"messages": MESSAGES},
+    "controller.replace_conversation": {"conversation_id": ID, "messages": MESSAGES},
     "controller.update_label": {"conversation_id": ID, "label": "L"},
     "controller.update_folder": {"conversation_id": ID},
     "controller.list_conversations": {},

@@ -36,7 +36,8 @@ SERVICES = {
     "bridge": (sekha.AsyncBridgeClient, sekha.BridgeClient),
     "mcp": (sekha.AsyncMCPClient, sekha.MCPClient),
 }
-CLASSES = [*SERVICES.values(), (sekha.AsyncSekhaClient, sekha.SekhaClient), (sekha.AsyncStream, sekha.Stream)]
+CLASSES = [*SERVICES.values(), (sekha.AsyncSekhaClient, sekha.SekhaClient)]
+CLASSES += [(sekha.AsyncStream, sekha.Stream), (sekha.AsyncMemoryStream, sekha.MemoryStream)]
 HOUSEKEEPING = {"aclose", "with_options", "close"}
 
 
@@ -73,7 +74,7 @@ def names_of(cls: Any) -> Set[str]:
 def test_the_package_has_every_name_twice() -> None:
     awaited = {name for name in sekha.__all__ if "sync" in name.lower()}
     assert {translated(name) for name in awaited} < set(sekha.__all__)
-    assert len(awaited) == 6
+    assert len(awaited) == 7
     for name in sekha.__all__:
         assert hasattr(sekha, name)
 
@@ -154,6 +155,8 @@ WORKFLOWS: Dict[str, Tuple[Any, ...]] = {
     "complete_with_context": ("Hello", "hello"),
     "stream_with_context": ("Hello", "hello"),
     "complete_with_memory": ("Hello", "hello"),
+    "stream_with_memory": ("Hello", "hello"),
+    "build_messages": ("Hello", "hello"),
     "health_check": (),
 }
 WALKS: Dict[str, Dict[str, Any]] = {
@@ -233,6 +236,7 @@ def test_every_method_is_among_those() -> None:
 
 # The table of endpoints
 
+FINDING = {"FULL_TEXT_SEARCH", "LIST_CONVERSATIONS", "MEMORY_EXPORT"}
 CREATING = {"CREATE_CONVERSATION", "MEMORY_STORE", "GET_CONVERSATION", "PIN_CONVERSATION"}
 SEARCHING = {"LIST_CONVERSATIONS", "FULL_TEXT_SEARCH", "GET_CONVERSATION"}
 """What a search may call besides the row of its name."""
@@ -254,6 +258,7 @@ def used_by(cls: Any) -> Dict[str, Set[str]]:
         "count_messages": {"MEMORY_EXPORT"},
         "count_all": {"MEMORY_EXPORT"},
         "_count_or_none": {"MEMORY_EXPORT"},
+        "create_if_missing": {*CREATING, *FINDING},
         "AsyncImportRun": {*CREATING, "LIST_CONVERSATIONS", "MEMORY_EXPORT"},
     }
     sources = {name: inspect.getsource(value) for name, value in _functions(cls)}
@@ -265,8 +270,10 @@ def used_by(cls: Any) -> Dict[str, Set[str]]:
             used |= helpers[helper]
         if re.search(r"\bawait search\(", source):  # as a word it is in texts, too
             used |= SEARCHING
-        if re.search(r"\bawait create_conversation\(", source):  # the operation, not the method of that name
+        if "create_if_missing" in source:  # the operation, not the method of that name
             used |= CREATING
+        if re.search(r"\bawait replace_conversation\(", source):
+            used |= {*CREATING, "MEMORY_EXPORT", "DELETE_CONVERSATION", "ARCHIVE_CONVERSATION"}
         found[name] = used
     for _ in range(3):  # methods call methods
         for name, source in sources.items():
@@ -296,7 +303,8 @@ def test_every_method_makes_calls_of_the_table() -> None:
 
 
 COMBINATIONS = {
-    "controller.create_conversation": CREATING,
+    "controller.create_conversation": {*CREATING, *FINDING},
+    "controller.replace_conversation": {*CREATING, "MEMORY_EXPORT", "DELETE_CONVERSATION", "ARCHIVE_CONVERSATION"},
     "controller.get_conversation": {"GET_CONVERSATION", "MEMORY_EXPORT"},
     "controller.get_messages": {"MEMORY_EXPORT"},
     "controller.iter_conversations": {"LIST_CONVERSATIONS"},
@@ -338,6 +346,8 @@ PARTS = {
     "complete_with_context": {"controller.assemble_context", "bridge.complete"},
     "stream_with_context": {"controller.assemble_context", "bridge.stream_complete"},
     "complete_with_memory": {"controller.query", "bridge.complete"},
+    "stream_with_memory": {"controller.query", "bridge.stream_complete"},
+    "build_messages": {"controller.assemble_context"},
     "health_check": {"controller.health", "controller.list_conversations", "bridge.health", "mcp.memory_stats"},
 }
 """The rows that a workflow calls."""
@@ -360,7 +370,7 @@ def test_every_workflow_is_a_stated_combination(name: str, server: FakeServer, b
 def test_every_row_is_the_method_of_its_name() -> None:
     for row in ENDPOINTS:
         assert row.name in methods(row.service.value), row.name
-    without = {"get_messages", "update_folder", *MANY}
+    without = {"get_messages", "update_folder", "replace_conversation", *MANY}
     assert {(row.service.value, row.name) for row in ENDPOINTS} == {
         (service, name) for service in SERVICES for name in methods(service) - without
     }
@@ -373,5 +383,5 @@ def test_the_table_of_calls_in_these_tests_is_complete() -> None:
     }
     classes = {(row.service.value, row.name): row.retry_if_unknown.name for row in ENDPOINTS}
     for call in CALLS:
-        if call.method not in ("get_messages", "update_folder"):
+        if call.method not in ("get_messages", "update_folder", "replace_conversation"):
             assert classes[call.service, call.method] == call.repeat, call.name

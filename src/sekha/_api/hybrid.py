@@ -128,9 +128,9 @@ def fuse(
     ranked.sort(key=lambda one: -one.score)
     worst = min((result["score"] for result in by_meaning), default=0.0)
     fused = Fused([], [])
-    for _, result, row in _with_specific_ahead(ranked):
-        if result is not None:
-            fused.results.append(result)
+    for _, of_meaning, row in _with_specific_ahead(ranked):
+        if of_meaning is not None:
+            fused.results.append(of_meaning)
         elif row is not None:
             conversation = str(row.message.get("conversation_id"))
             place = places.get(conversation)
