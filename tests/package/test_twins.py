@@ -342,11 +342,11 @@ def test_every_method_has_its_row_or_a_stated_combination() -> None:
 
 
 PARTS = {
-    "store_and_query": {"controller.create_conversation", "controller.query"},
+    "store_and_query": {"controller.create_conversation", "controller.query", "controller.full_text_search"},
     "complete_with_context": {"controller.assemble_context", "bridge.complete"},
     "stream_with_context": {"controller.assemble_context", "bridge.stream_complete"},
-    "complete_with_memory": {"controller.query", "bridge.complete"},
-    "stream_with_memory": {"controller.query", "bridge.stream_complete"},
+    "complete_with_memory": {"controller.query", "controller.full_text_search", "bridge.complete"},
+    "stream_with_memory": {"controller.query", "controller.full_text_search", "bridge.stream_complete"},
     "build_messages": {"controller.assemble_context"},
     "health_check": {"controller.health", "controller.list_conversations", "bridge.health", "mcp.memory_stats"},
 }

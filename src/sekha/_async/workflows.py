@@ -40,6 +40,7 @@ class AsyncWorkflows(AsyncChatWorkflows):
         limit: int = 10,
         filters: Optional[Mapping[str, object]] = None,
         min_score: Optional[float] = None,
+        hybrid: bool = True,
         drop_images: bool = False,
     ) -> SearchResults:
         """Store a conversation, then search the whole memory, the new conversation included.
@@ -56,6 +57,7 @@ class AsyncWorkflows(AsyncChatWorkflows):
             limit: Hits at most, 1 or more.
             filters: As for `AsyncMemoryController.query`.
             min_score: As for `AsyncMemoryController.query`.
+            hybrid: As for `AsyncMemoryController.query`; here it is the default, and takes one more request.
             drop_images: As for `AsyncMemoryController.create_conversation`.
 
         Returns:
@@ -74,7 +76,8 @@ class AsyncWorkflows(AsyncChatWorkflows):
             print(results.conversation["label"])  # Planning
             ```
         """
-        search = validate(QueryRequest, drop_unset(query=query, limit=limit, filters=filters, min_score=min_score))
+        keywords = drop_unset(query=query, limit=limit, filters=filters, min_score=min_score, hybrid=hybrid)
+        search = validate(QueryRequest, keywords)
         parse_filters(search.get("filters"))
         view = self._start_deadline()
         conversation = await view.controller.create_conversation(
@@ -82,7 +85,7 @@ class AsyncWorkflows(AsyncChatWorkflows):
         )
         try:
             page = await view.controller.query(
-                query, limit=limit, filters=search.get("filters"), min_score=search.get("min_score")
+                query, limit=limit, filters=search.get("filters"), min_score=search.get("min_score"), hybrid=hybrid
             )
         except SekhaError as error:
             error.conversation = conversation

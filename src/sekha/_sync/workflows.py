@@ -42,6 +42,7 @@ class Workflows(ChatWorkflows):
         limit: int = 10,
         filters: Optional[Mapping[str, object]] = None,
         min_score: Optional[float] = None,
+        hybrid: bool = True,
         drop_images: bool = False,
     ) -> SearchResults:
         """Store a conversation, then search the whole memory, the new conversation included.
@@ -58,6 +59,7 @@ class Workflows(ChatWorkflows):
             limit: Hits at most, 1 or more.
             filters: As for `MemoryController.query`.
             min_score: As for `MemoryController.query`.
+            hybrid: As for `MemoryController.query`; here it is the default, and takes one more request.
             drop_images: As for `MemoryController.create_conversation`.
 
         Returns:
@@ -76,7 +78,8 @@ class Workflows(ChatWorkflows):
             print(results.conversation["label"])  # Planning
             ```
         """
-        search = validate(QueryRequest, drop_unset(query=query, limit=limit, filters=filters, min_score=min_score))
+        keywords = drop_unset(query=query, limit=limit, filters=filters, min_score=min_score, hybrid=hybrid)
+        search = validate(QueryRequest, keywords)
         parse_filters(search.get("filters"))
         view = self._start_deadline()
         conversation = view.controller.create_conversation(
@@ -84,7 +87,7 @@ class Workflows(ChatWorkflows):
         )
         try:
             page = view.controller.query(
-                query, limit=limit, filters=search.get("filters"), min_score=search.get("min_score")
+                query, limit=limit, filters=search.get("filters"), min_score=search.get("min_score"), hybrid=hybrid
             )
         except SekhaError as error:
             error.conversation = conversation
