@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple, cast
 
-from sekha._api.arguments import PINNED_IMPORTANCE
+from sekha._api.arguments import PINNED_IMPORTANCE, CountRequest
 from sekha._api.compat.controller import get_citation
 from sekha._api.validation import argument_error
 from sekha._utils.sentinel import drop_unset
@@ -213,6 +213,20 @@ def conversation_filter(
             and (folder is None or is_in_folder(row["folder"], folder, subfolders=subfolders))
             and (pinned is None or ((metadata.get("importance_score") or 0) >= PINNED_IMPORTANCE) == pinned)
             and (archived is None or (metadata.get("status") == "archived") == archived)
+        )
+
+    return keep
+
+
+def count_filter(request: CountRequest) -> Callable[[ConversationListItem], bool]:
+    """Return the filter for a count that is made here; a part of a label is found in any case, as servers do it."""
+    part = request.get("label_contains", "").casefold()
+
+    def keep(row: ConversationListItem) -> bool:
+        return (
+            ("label" not in request or row["label"] == request["label"])
+            and ("folder" not in request or row["folder"] == request["folder"])
+            and part in row["label"].casefold()
         )
 
     return keep

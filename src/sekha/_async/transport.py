@@ -177,6 +177,12 @@ class AsyncTransport:
         view._header_cache = {}
         return view
 
+    def without_bodies(self) -> AsyncTransport:
+        """Return a view whose errors do not hold what the server sent: it may be about others."""
+        view = copy(self)
+        view._options = replace(self._options, shows_bodies=False)
+        return view
+
     def start_deadline(self) -> AsyncTransport:
         """Return a view whose requests share one deadline, which starts now."""
         options = self._options.start_deadline(self._state.clock.now())

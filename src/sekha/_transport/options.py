@@ -24,6 +24,7 @@ class CallOptions:
         deadline: Seconds for a whole call; None means no limit.
         deadline_at: Time of the clock at which a call that has started must end.
         headers: Additional headers.
+        shows_bodies: Whether errors hold the beginning of a response.
     """
 
     timeout: float | NotGiven | None = NOT_GIVEN
@@ -31,6 +32,7 @@ class CallOptions:
     deadline: float | None = None
     deadline_at: float | None = None
     headers: Mapping[str, str] = field(default_factory=lambda: dict[str, str](), repr=False)  # may hold secrets
+    shows_bodies: bool = True
 
     def start_deadline(self, now: float) -> CallOptions:
         """Return the options of a call that starts now; if its deadline has been started before, it stays."""
