@@ -20,10 +20,10 @@ from sekha._utils.json_access import as_object
 from sekha._utils.sentinel import NOT_GIVEN
 from sekha.errors import SekhaConfigError, SekhaNotFoundError
 from sekha.types import ConversationListItem, ServiceHealth
-from sekha.types._base import normalize_folder
+from sekha.types._base import CONTROL_CHARACTER, normalize_folder
 
 _FIELD = "folder"
-_ENCODED = re.compile(r"\A\s+|\s+\Z|[/%\x00-\x1f\x7f-\x9f\u2028\u2029]")
+_ENCODED = re.compile(rf"\A\s+|\s+\Z|[/%]|{CONTROL_CHARACTER.pattern}")
 """What cannot stand in a name of a folder as it is, or would not come back as it was."""
 
 _HEALTH_KEYS = (
@@ -72,7 +72,7 @@ class FolderView:
 
         Names are compared as they are. One with ``.``, ``..`` or a control character in it is inside of no view.
         """
-        if not isinstance(folder, str):
+        if not isinstance(folder, str) or CONTROL_CHARACTER.search(folder):
             return False
         try:
             return in_folder(normalize_folder(folder), self.folder)
