@@ -109,9 +109,11 @@ def test_a_nested_folder_is_below_its_parent(folder: str) -> None:
 
 
 INSIDE = "/users/ann,users/ann,/users/ann/,//users//ann//x, /users/ann ,/users/ann/..x,/users/ann/\\\\,/users/ann/ "
-OUTSIDE = """/users/ann2,/users/an,/users,/,, ,/users/Ann,/USERS/ann,/x/users/ann,/users/bob/ann,/users/ann/..,/users/ann/.,
-/users/./ann,/users/ann/../bob,/users/bob/../ann,/users/ann/x\0,/users/ann\t,/users/ann/x\x85y,/users/ann/\u2028x,
-/users/ann\\\\x,/users/ann%2Fx,/users/%61nn,/users/a\u0301nn,/users\uff0fann,/users/ann\u200b""".replace("\n", "")
+OUTSIDE = (
+    "/users/ann2,/users/an,/users,/,, ,/users/Ann,/USERS/ann,/x/users/ann,/users/bob/ann,/users/ann/..,/users/ann/.,"
+    "/users/./ann,/users/ann/../bob,/users/bob/../ann,/users/ann/x\0,/users/ann\t,/users/ann/x\x85y,/users/ann/\u2028x,"
+    "/users/ann\\x,/users/ann%2Fx,/users/%61nn,/users/a\u0301nn,/users\uff0fann,/users/ann\u200b"
+)
 
 
 @pytest.mark.parametrize(
