@@ -308,6 +308,7 @@ COMBINATIONS = {
     "controller.update_folder": {"UPDATE_LABEL", "GET_CONVERSATION"},
     "controller.count_conversations": {"COUNT_CONVERSATIONS", "LIST_CONVERSATIONS"},
     "controller.query": {"QUERY", "LIST_CONVERSATIONS"},
+    "controller.assemble_context": {"ASSEMBLE_CONTEXT", "QUERY", "LIST_CONVERSATIONS"},
     "mcp.memory_search": {"MEMORY_SEARCH", "LIST_CONVERSATIONS"},
     "controller.prune_execute": {"PRUNE_EXECUTE", "LIST_CONVERSATIONS"},
     "mcp.memory_stats": {"MEMORY_STATS", "LIST_CONVERSATIONS", "MEMORY_EXPORT"},

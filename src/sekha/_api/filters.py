@@ -75,12 +75,14 @@ def _parse_time(text: str, field: str, time_of_day: str) -> str:
 
 
 class ResultFilter(NamedTuple):
-    """The conditions that search results must meet."""
+    """The conditions that search results must meet; ``folders`` and ``excluded_folders`` include what is below them."""
 
     labels: frozenset[str] | None = None
     excluded_labels: frozenset[str] = frozenset()
     folder: str | None = None
     subfolders: bool = False
+    folders: tuple[str, ...] | None = None
+    excluded_folders: tuple[str, ...] = ()
     min_importance: float | None = None
     archived: bool | None = None
     roles: frozenset[str] | None = None
@@ -89,7 +91,7 @@ class ResultFilter(NamedTuple):
     @property
     def filters_anything(self) -> bool:
         """Whether there are any conditions."""
-        return self != _NO_CONDITIONS
+        return self != NO_CONDITIONS
 
     @property
     def needs_conversations(self) -> bool:
@@ -106,23 +108,35 @@ class ResultFilter(NamedTuple):
             conversations: All conversations by id, if they are needed. One that is not there has importance 0 and is
                 not archived.
         """
-        return [result for result in results if self._keeps(result, conversations.get(result["conversation_id"]))]
+        return [
+            result
+            for result in results
+            if self._keeps_conversation(result, conversations.get(result["conversation_id"]))
+            and self.keeps_message(result)
+        ]
 
-    def _keeps(self, result: SearchResult, conversation: ConversationListItem | None) -> bool:
+    def _keeps_conversation(self, result: SearchResult, conversation: ConversationListItem | None) -> bool:
         about = conversation["metadata"] if conversation is not None else {}
-        metadata = result.get("metadata") or {}
+        folder = result["folder"]
         return (
             (self.labels is None or result["label"] in self.labels)
             and result["label"] not in self.excluded_labels
-            and (self.folder is None or is_in_folder(result["folder"], self.folder, subfolders=self.subfolders))
+            and (self.folder is None or is_in_folder(folder, self.folder, subfolders=self.subfolders))
+            and (self.folders is None or any(in_folder(folder, root) for root in self.folders))
+            and not any(in_folder(folder, root) for root in self.excluded_folders)
             and (self.min_importance is None or (about.get("importance_score") or 0) >= self.min_importance)
             and (self.archived is None or (about.get("status") == "archived") == self.archived)
-            and (self.roles is None or metadata.get("role") in self.roles)
-            and self.period.contains(metadata.get("timestamp") or result["timestamp"])
+        )
+
+    def keeps_message(self, result: SearchResult) -> bool:
+        """Return whether a result meets the conditions about the message itself, not about its conversation."""
+        metadata = result.get("metadata") or {}
+        return (self.roles is None or metadata.get("role") in self.roles) and self.period.contains(
+            metadata.get("timestamp") or result["timestamp"]
         )
 
 
-_NO_CONDITIONS = ResultFilter()
+NO_CONDITIONS = ResultFilter()
 
 
 def parse_filters(filters: Filters | None, prefix: str = "filters.") -> ResultFilter:
@@ -132,7 +146,7 @@ def parse_filters(filters: Filters | None, prefix: str = "filters.") -> ResultFi
         SekhaValidationError: A date is none, or ``subfolders`` is given without ``folder``.
     """
     if not filters:
-        return _NO_CONDITIONS
+        return NO_CONDITIONS
     if "subfolders" in filters and "folder" not in filters:
         raise argument_error(f"{prefix}subfolders", "needs a folder")
     labels = frozenset(filters["labels"]) if "labels" in filters else None

@@ -14,8 +14,9 @@ from sekha._api.arguments import (
     UpdateRequest,
 )
 from sekha._api.compat.mcp import apply_export_options, complete_stats
-from sekha._api.filters import stats_filter
+from sekha._api.filters import parse_filters, server_filters, stats_filter
 from sekha._api.model import Service
+from sekha._api.search import Search
 from sekha._api.validation import argument_error, merge_arguments, validate
 from sekha._api.validation import parse_conversation_id as checked_id
 from sekha._transport.options import key_overrides
@@ -151,6 +152,7 @@ class AsyncMCPClient(AsyncFolderClient):
         start_date: Optional[str] = None,
         end_date: Optional[str] = None,
         min_score: Optional[float] = None,
+        hybrid: Optional[bool] = None,
     ) -> MemorySearchResponse:
         """Search the messages by meaning, as `AsyncMemoryController.query` does.
 
@@ -170,6 +172,7 @@ class AsyncMCPClient(AsyncFolderClient):
             start_date: ISO date or time of the message, included; UTC without a zone.
             end_date: The same for the end; a date means its whole day.
             min_score: Score of a hit at least, 0 to 1; default: any.
+            hybrid: As for `AsyncMemoryController.query`; default: no.
 
         Returns:
             ``results``, best first, with ``score`` (a similarity, higher is better); ``query``, ``limit`` and
@@ -199,25 +202,24 @@ class AsyncMCPClient(AsyncFolderClient):
             start_date=start_date,
             end_date=end_date,
             min_score=min_score,
+            hybrid=hybrid,
         )
         arguments = validate(MemorySearchRequest, merge_arguments(request, keywords, "request"))
-        size, start = arguments.get("limit", 10), arguments.get("offset", 0)
+        size = arguments.get("limit", 10)
         keywords_as_filters = {name: value for name, value in arguments.items() if name in Filters.__annotations__}
         all_filters = cast(Filters, {**arguments.get("filters", {}), **keywords_as_filters})
-
-        body = {"query": arguments["query"], "limit": size}
-        transport = self._transport.start_deadline()
-        page, found = await search(
-            transport,
-            self._capabilities,
-            endpoints.MEMORY_SEARCH,
-            body,
+        wanted = Search(
+            arguments["query"],
             size,
-            start,
-            all_filters,
+            arguments.get("offset", 0),
+            parse_filters(all_filters, prefix=""),
+            server_filters(all_filters),
             arguments.get("min_score"),
-            prefix="",
+            arguments.get("hybrid", False),
         )
+        body = {"query": wanted.query, "limit": size}
+        transport = self._transport.start_deadline()
+        page, found = await search(transport, self._capabilities, endpoints.MEMORY_SEARCH, body, wanted)
         page["results"] = found.results
         page["query"] = arguments["query"]
         page["limit"] = size

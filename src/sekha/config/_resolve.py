@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import sys
 import warnings
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 from urllib.parse import urlsplit
 
 from sekha._http.proxies import DIRECT
+from sekha._utils.frames import user_stacklevel
 from sekha._utils.sentinel import drop_unset
 from sekha.config._models import ClientConfig, SekhaConfig, is_set
 from sekha.config._settings import ENVIRONMENT, HTTP_CLIENT_CONFLICTS, NONE_IS_MISSING, settings_from_env
@@ -157,14 +157,5 @@ def _warn_if_unverified(config: SekhaConfig) -> None:
     if config.verify is False and urls:
         hosts = " and ".join(dict.fromkeys(urlsplit(url).netloc for url in urls))
         warnings.warn(
-            f"verify=False: the identity of {hosts} is not checked", SekhaWarning, stacklevel=_user_stacklevel()
+            f"verify=False: the identity of {hosts} is not checked", SekhaWarning, stacklevel=user_stacklevel()
         )
-
-
-def _user_stacklevel() -> int:
-    """Return the ``stacklevel`` with which the caller warns at the first line outside of this package."""
-    level = 1
-    frame = sys._getframe(1)
-    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == "sekha":
-        level, frame = level + 1, frame.f_back
-    return level

@@ -5,7 +5,7 @@ from typing import Dict, List, Optional, Sequence
 from typing_extensions import NotRequired, TypedDict
 
 from sekha.types._base import Number, Timestamp, allow_extra
-from sekha.types._messages import Message
+from sekha.types._messages import FoundBy, Message
 
 
 @allow_extra
@@ -71,7 +71,7 @@ class SearchMetadata(TypedDict):
 
 @allow_extra
 class SearchResult(TypedDict):
-    """A message that was found; ``score`` is a similarity, higher is better."""
+    """A message that was found; ``score`` is a similarity, higher is better; ``found_by`` is there with ``hybrid``."""
 
     conversation_id: str
     message_id: str
@@ -82,6 +82,7 @@ class SearchResult(TypedDict):
     timestamp: Timestamp
     metadata: NotRequired[Optional[SearchMetadata]]
     distance: NotRequired[float]
+    found_by: NotRequired[FoundBy]
 
 
 @allow_extra
