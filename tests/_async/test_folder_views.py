@@ -28,7 +28,7 @@ pytestmark = pytest.mark.promise("W17")
 
 ITERATORS = {"controller.iter_conversations"}
 ITERATED = {"controller.iter_conversations", "stream_with_context", "stream_with_memory"}
-SAMPLES = 14
+SAMPLES = 9
 """Calls of a method in one run; each run samples others."""
 
 
@@ -52,12 +52,11 @@ class Watched:
         hooks = dict.fromkeys(("on_request", "on_response", "on_retry"), self.events.append)
         options = world.sekha.options
         url, key = options["controller_url"], options["api_key"]
+        tool_key = options.get("mcp_api_key", key)
         self.whole = AsyncSekhaClient(**options, max_retries=0, **hooks)
         self.client = self.whole.in_folder(world.root)
-        controller = AsyncMemoryController(
-            base_url=url, api_key=key, mcp_api_key=options["mcp_api_key"], max_retries=0, **hooks
-        )
-        mcp = AsyncMCPClient(base_url=url, api_key=options["mcp_api_key"], max_retries=0, **hooks)
+        controller = AsyncMemoryController(base_url=url, api_key=key, mcp_api_key=tool_key, max_retries=0, **hooks)
+        mcp = AsyncMCPClient(base_url=url, api_key=tool_key, max_retries=0, **hooks)
         self.alone = {"controller": controller.in_folder(world.root), "mcp": mcp.in_folder(world.root)}
         self.owners = [self.whole, controller, mcp]
         self.chance = chance
@@ -100,12 +99,12 @@ def outcome(value: object, id: object) -> str:
     return text.replace(str(id), "ID").replace(str(id).lower(), "ID")
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 async def test_nothing_of_another_user_is_seen_or_changed(
     profile: LocalSekha, seed: int, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG, "sekha")
-    chance = random.Random(f"{seed} {tmp_path.name}")
+    chance = random.Random(seed)
     world = make_world(profile, chance.randrange(10**6), root_of)
     watched = Watched(world, chance)
     try:
@@ -124,8 +123,10 @@ async def test_nothing_of_another_user_is_seen_or_changed(
                 value = await watched.call(name, args, keywords)
             logged = [record.getMessage() for record in caplog.records if record.name == "sekha"]
             said = [text_of(value), repr(watched.events), repr([str(one.message) for one in warned]), repr(logged)]
-            given = repr((args, keywords))
-            told = [secret for secret in world.secrets if secret not in given for text in said if secret in text]
+            given = repr((args, keywords)).lower()  # ids come back in lower case
+            told = [
+                secret for secret in world.secrets if secret.lower() not in given for text in said if secret in text
+            ]
             assert not told, (name, args, keywords, value)
             assert world.everything_else() == before, (name, args, keywords)
             if name in REFUSED:
@@ -144,36 +145,34 @@ BY_ID = [
     ("controller.update_folder", {"folder": "new"}),
     ("controller.pin_conversation", {}),
     ("controller.archive_conversation", {}),
-    ("controller.delete_conversation", {}),
     ("controller.summarize", {}),
     ("mcp.memory_update", {"label": "New"}),
     ("mcp.memory_update", {"status": "archived"}),
     ("mcp.memory_get_context", {}),
     ("mcp.memory_export", {}),
+    ("controller.delete_conversation", {}),
 ]
+"""Calls about one conversation."""
 
 
-@pytest.mark.parametrize(("name", "keywords"), BY_ID)
-async def test_an_id_outside_is_as_unknown_as_one_that_does_not_exist(
-    name: str, keywords: dict[str, Any], profile: LocalSekha
-) -> None:
+async def test_an_id_outside_is_as_unknown_as_one_that_does_not_exist(profile: LocalSekha) -> None:
     world = make_world(profile, 1, root_of)
     watched = Watched(world, random.Random(1))
     try:
         before = world.everything_else()
-        seen = []
-        for id in [*world.others[:4], str(uuid.uuid4())]:
-            watched.events.clear()
-            error = await watched.call(name, (id,), keywords)
-            assert isinstance(error, SekhaNotFoundError)
-            assert (error.status_code, error.body, error.code, error.sent) == (404, None, None, True)
-            assert not error.may_have_been_applied
-            requests = [event.path for event in watched.events if "Request" in type(event).__name__]
-            seen.append((outcome(error, id), requests))
-        assert seen == [seen[0]] * len(seen)
-        assert len(seen[0][1]) == 1
+        for name, keywords in BY_ID:
+            seen: list[object] = []
+            for id in [*world.others[:3], str(uuid.uuid4())]:
+                watched.events.clear()
+                error = await watched.call(name, (id,), keywords)
+                assert isinstance(error, SekhaNotFoundError), name
+                assert (error.status_code, error.body, error.code, error.sent) == (404, None, None, True)
+                assert not error.may_have_been_applied
+                seen.append((outcome(error, id), len(watched.events)))
+            assert seen == [seen[0]] * len(seen), name
+            assert len(watched.events) == 2, name  # of one request
+            assert not isinstance(await watched.call(name, (world.mine[0],), keywords), SekhaNotFoundError), name
         assert world.everything_else() == before
-        assert not isinstance(await watched.call(name, (world.mine[0],), keywords), SekhaNotFoundError)
     finally:
         await watched.aclose()
 
@@ -211,9 +210,9 @@ def public_names(cls: type) -> set[str]:
     return {name for name in dir(cls) if not name.startswith("_")}
 
 
-def test_every_public_method_is_in_the_table(profile: LocalSekha, tmp_path: Path) -> None:
-    table = cases(make_world(profile, 0, root_of), tmp_path)
+def test_every_public_method_is_in_the_table(sekha: LocalSekha, tmp_path: Path) -> None:
+    table = cases(World(sekha, "/users/4", "/users/42", ["id"] * 3, ["id"] * 3, [], ["/"]), tmp_path)
     for kind, cls in (("client", AsyncSekhaClient), ("controller", AsyncMemoryController), ("mcp", AsyncMCPClient)):
         prefix = "" if kind == "client" else f"{kind}."
-        called = {name for name in public_names(cls) if f"{prefix}{name}" in table}
-        assert public_names(cls) == called | NOT_CALLED[kind] & public_names(cls)
+        unknown = {name for name in public_names(cls) - NOT_CALLED[kind] if f"{prefix}{name}" not in table}
+        assert not unknown, "a new method: say in support/two_users.py how it could lead out of a view"

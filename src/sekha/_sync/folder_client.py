@@ -4,17 +4,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any, Optional, TypeVar, Union
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Optional, TypeVar, Union, cast
 
 from typing_extensions import Self
 
 from sekha._api.arguments import complete_conversation
 from sekha._api.endpoints import GET_CONVERSATION
+from sekha._api.filters import ResultFilter, parse_filters
 from sekha._api.folder_view import FolderView, unknown_conversation
 from sekha._api.model import Request
 from sekha.errors import SekhaDecodeError, SekhaNotFoundError
-from sekha.types import Conversation, ConversationListItem, MemoryContext, MemoryExport
+from sekha.types import Conversation, ConversationListItem, Filters, MemoryContext, MemoryExport
 
 from .base import ServiceClient
 from .transport import Transport
@@ -69,6 +70,33 @@ class FolderClient(ServiceClient):
     def _absolute_folder(self, arguments: Mapping[str, object]) -> Mapping[str, object]:
         """Return arguments whose ``folder`` is, in a view, an absolute path that is inside."""
         return arguments if self._view is None else self._view.absolute_folder(arguments)
+
+    def _absolute_each(self, folders: Optional[Sequence[str]], field: str) -> Any:
+        """Return an argument that lists folders; in a view, each as an absolute path that is inside."""
+        if self._view is None or isinstance(folders, str) or not isinstance(cast(object, folders), Sequence):
+            return folders
+        return [self._view.absolute(folder, f"{field}[{i}]") for i, folder in enumerate(folders or ())]
+
+    def _absolute_filters(self, arguments: Mapping[str, object]) -> Mapping[str, object]:
+        """Return arguments whose ``filters`` have, in a view, an absolute folder that is inside."""
+        filters = arguments.get("filters")
+        if self._view is None or not isinstance(filters, Mapping):
+            return arguments
+        filters = self._view.absolute_folder(cast("Mapping[str, object]", filters), "filters.")
+        return {**arguments, "filters": filters}
+
+    def _conditions(self, filters: Filters, prefix: str = "filters.") -> ResultFilter:
+        """Return what results must meet; in a view, to be inside, too.
+
+        Args:
+            filters: The filters of the caller.
+            prefix: What precedes the name of a filter in an error.
+        """
+        if self._view is None:
+            return parse_filters(filters, prefix)
+        if "folder" not in filters:  # all of the view is searched
+            filters = cast(Filters, {name: value for name, value in filters.items() if name != "subfolders"})
+        return parse_filters(filters, prefix)._replace(view=self._view)
 
     def _complete(self, conversation: Mapping[str, object]) -> dict[str, Any]:
         """Return a conversation as it is stored; in a view, inside of it."""

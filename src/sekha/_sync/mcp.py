@@ -16,7 +16,7 @@ from sekha._api.arguments import (
     UpdateRequest,
 )
 from sekha._api.compat.mcp import apply_export_options, complete_stats
-from sekha._api.filters import parse_filters, server_filters, stats_filter
+from sekha._api.filters import server_filters, stats_filter
 from sekha._api.model import Service
 from sekha._api.search import Search
 from sekha._api.validation import argument_error, merge_arguments, validate
@@ -206,7 +206,8 @@ class MCPClient(FolderClient):
             min_score=min_score,
             hybrid=hybrid,
         )
-        arguments = validate(MemorySearchRequest, merge_arguments(request, keywords, "request"))
+        merged = self._absolute_folder(merge_arguments(request, keywords, "request"))
+        arguments = validate(MemorySearchRequest, self._absolute_filters(merged))
         size = arguments.get("limit", 10)
         keywords_as_filters = {name: value for name, value in arguments.items() if name in Filters.__annotations__}
         all_filters = cast(Filters, {**arguments.get("filters", {}), **keywords_as_filters})
@@ -214,7 +215,7 @@ class MCPClient(FolderClient):
             arguments["query"],
             size,
             arguments.get("offset", 0),
-            parse_filters(all_filters, prefix=""),
+            self._conditions(all_filters, prefix=""),
             server_filters(all_filters),
             arguments.get("min_score"),
             arguments.get("hybrid", False),
@@ -222,6 +223,8 @@ class MCPClient(FolderClient):
         body = {"query": wanted.query, "limit": size}
         transport = self._transport.start_deadline()
         page, found = search(transport, self._capabilities, endpoints.MEMORY_SEARCH, body, wanted)
+        if self._view is not None:  # what a server adds to its page is about the whole memory
+            page = MemorySearchResponse(query=wanted.query, results=[], total_results=found.total, limit=size)
         page["results"] = found.results
         page["query"] = arguments["query"]
         page["limit"] = size

@@ -4,13 +4,16 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable
 
+from sekha._api.compat.capabilities import Capabilities
 from sekha._api.endpoints import FULL_TEXT_SEARCH, GET_CONVERSATION
-from sekha._api.filters import search_sizes
+from sekha._api.filters import MAX_SEARCH_SIZE, search_sizes
 from sekha._api.folder_view import FolderView
 from sekha._concurrency.tasks import Call, gather
-from sekha.errors import SekhaDecodeError, SekhaNotFoundError
+from sekha._utils.frames import user_stacklevel
+from sekha.errors import SekhaDecodeError, SekhaNotFoundError, SekhaWarning
 from sekha.types import Conversation, FullTextResponse, Message
 
 from ..transport import Transport
@@ -25,11 +28,13 @@ class FullTextSearch:
 
     Args:
         transport: The transport of the controller.
+        capabilities: What is known of the controller.
         view: The folder.
     """
 
-    def __init__(self, transport: Transport, view: FolderView) -> None:
+    def __init__(self, transport: Transport, capabilities: Capabilities, view: FolderView) -> None:
         self._transport = transport
+        self._capabilities = capabilities
         self._view = view
         self._known: dict[str | None, Conversation | None] = {None: None}  # None for those that are outside
 
@@ -53,6 +58,14 @@ class FullTextSearch:
             truncated = len(found) < limit and len(page["results"]) >= size
             if not truncated:
                 break
+        if truncated and self._capabilities.note_truncation(self._view):
+            warnings.warn(
+                f"a full-text search in a folder found {len(found)} of the {limit} messages that were asked for, and "
+                f"may have missed others: it looks at the first {MAX_SEARCH_SIZE:,} that the server finds "
+                "(truncated is True)",
+                SekhaWarning,
+                stacklevel=user_stacklevel(),
+            )
         return FullTextResponse(results=found, total=len(found), truncated=truncated)
 
     def _select(self, messages: list[Message], limit: int) -> list[Message]:
