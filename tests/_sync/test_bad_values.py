@@ -46,12 +46,14 @@ GOOD: dict[str, Any] = {
     "status": "archived",
     "bridge.summarize.messages": ["a", "b"],
     "controller.create_conversation.conversation": STORED,
+    "controller.replace_conversation.conversation": STORED,
     "mcp.memory_store.request": STORED,
     "mcp.memory_search.request": {"query": "x", "limit": 5, **FILTERS},
     "mcp.memory_stats.request": {"labels": ["A"], "folder": "/", **PERIOD},
 }
 NEEDED = {
     "controller.create_conversation": ("messages",),
+    "controller.replace_conversation": ("messages",),
     "mcp.memory_store": ("messages",),
     "mcp.memory_search": ("query",),
     "bridge.embed": ("input",),

@@ -75,6 +75,7 @@ class World(NamedTuple):
         others: Ids of all others.
         secrets: Texts that only others have: ids, labels, contents and names of folders.
         folders: Folders that arguments may name, inside and outside.
+        stored_messages: The messages of a conversation that is outside.
         word: A word that each message holds.
     """
 
@@ -85,6 +86,7 @@ class World(NamedTuple):
     others: List[str]
     secrets: List[str]
     folders: List[str]
+    stored_messages: List[Dict[str, str]]
     word: str = "tea"
 
     @property
@@ -159,10 +161,13 @@ def make_world(sekha: LocalSekha, seed: int, root_of: Callable[[str], str]) -> W
     ]
     found: Dict[bool, List[str]] = {True: [], False: []}
     secrets: List[str] = ["FOLDERSECRET"]
+    stored: List[Dict[str, str]] = []
     with httpx.Client(base_url=sekha.controller_url, headers={"Authorization": f"Bearer {sekha.api_key}"}) as http:
         for number, folder in enumerate(dict.fromkeys(inside + outside)):
             own = is_inside(folder, root)
             label, text = (f"Mine{number}", f"MINE{number}") if own else (f"LabelSecret{number}", f"TEXTSECRET{number}")
+            if folder == other_root:  # of this one, callers store a copy
+                label, text = "Copied", "COPIED"
             citation = {"label": "Mine", "folder": root if not own else other_root}
             message = {
                 "role": "user",
@@ -175,7 +180,9 @@ def make_world(sekha: LocalSekha, seed: int, root_of: Callable[[str], str]) -> W
             assert answer.status_code == 201, answer.text
             id = answer.json()["id"]
             found[own].append(id)
-            secrets += [] if own else [id, label, text]
+            if label == "Copied":
+                stored = [{"role": role, "content": str(message["content"])} for role in ("user", "assistant")]
+            secrets += [] if own else [id, label, text] if label != "Copied" else [id]
             if chance.random() < 0.5:
                 http.put(f"/api/v1/conversations/{id}/pin")
     chance.shuffle(found[False])
@@ -205,7 +212,7 @@ def make_world(sekha: LocalSekha, seed: int, root_of: Callable[[str], str]) -> W
         "\u2028",
     ]
     arguments += [root.swapcase(), unicodedata.normalize("NFD", root), f"{root}%2F..", "\0", f"//{other_root[1:]}"]
-    return World(sekha, root, other_root, found[True], found[False], secrets, arguments)
+    return World(sekha, root, other_root, found[True], found[False], secrets, arguments, stored)
 
 
 def cases(world: World, folder: Path) -> Dict[str, List[Case]]:
@@ -257,6 +264,8 @@ def cases(world: World, folder: Path) -> Dict[str, List[Case]]:
     return {
         "controller.create_conversation": [
             *by_folder(messages=messages),
+            *by_folder(messages=messages, skip_existing=True),
+            *by_folder(messages=world.stored_messages, label="Copied", skip_existing=True),
             *(((request,), {}) for _, request in by_folder(messages=messages, importance_score=7)),
         ],
         "controller.get_conversation": by_id() + by_id(count_messages=False),
@@ -269,6 +278,11 @@ def cases(world: World, folder: Path) -> Dict[str, List[Case]]:
         "controller.pin_conversation": by_id(),
         "controller.archive_conversation": by_id(),
         "controller.delete_conversation": by_id(),
+        "controller.replace_conversation": [
+            *by_id(messages=messages),
+            *by_id(messages=world.stored_messages, label="Copied"),
+            *(((id,), {"messages": messages, "folder": one}) for id in (ids[0], world.others[0]) for one in folders),
+        ],
         "controller.count_conversations": [
             *by_folder(),
             ((), {"label": "LabelSecret8"}),

@@ -201,6 +201,17 @@ def complete_conversation(conversation: Mapping[str, object]) -> Dict[str, Any]:
     }
 
 
+def validate_replacement(conversation: Mapping[str, object]) -> Dict[str, Any]:
+    """Return what ``replace_conversation`` changes: validated messages, and label, folder and importance if given.
+
+    Raises:
+        SekhaValidationError: An argument cannot be used; ``field`` names it.
+    """
+    completed = complete_conversation(conversation)
+    given = validate(CreateConversationRequest, conversation)
+    return {name: completed[name] for name in given}
+
+
 def _is_blank(content: Any) -> bool:
     return not extract_text(content).strip() and not extract_image_urls(content)
 

@@ -20,7 +20,7 @@ from sekha._utils.json_access import as_object
 from sekha._utils.sentinel import NOT_GIVEN
 from sekha.errors import SekhaConfigError, SekhaNotFoundError
 from sekha.types import ConversationListItem, ServiceHealth
-from sekha.types._base import CONTROL_CHARACTER, normalize_folder
+from sekha.types._base import CONTROL_CHARACTER, normalize_folder, normalize_stored_folder
 
 _FIELD = "folder"
 _ENCODED = re.compile(rf"\A\s+|\s+\Z|[/%]|{CONTROL_CHARACTER.pattern}")
@@ -72,12 +72,8 @@ class FolderView:
 
         Names are compared as they are. One with ``.``, ``..`` or a control character in it is inside of no view.
         """
-        if not isinstance(folder, str) or CONTROL_CHARACTER.search(folder):
-            return False
-        try:
-            return in_folder(normalize_folder(folder), self.folder)
-        except ValueError:
-            return False
+        normalized = normalize_stored_folder(folder)
+        return normalized is not None and in_folder(normalized, self.folder)
 
     def keep(
         self, also: Callable[[ConversationListItem], bool] | None = None

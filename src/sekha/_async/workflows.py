@@ -11,7 +11,6 @@ from typing_extensions import Self
 from sekha._api.arguments import PromptRequest
 from sekha._api.compat.health import NO_FOLDER, add_key_check, health_from_error
 from sekha._api.endpoints import LIST_CONVERSATIONS, MEMORY_STATS
-from sekha._api.filters import parse_filters
 from sekha._api.prompts import prompt_with_context, prompt_with_results
 from sekha._api.validation import validate
 from sekha._concurrency.misuse import AsyncMisuseGuard
@@ -19,7 +18,7 @@ from sekha._concurrency.process_bound import ProcessBound
 from sekha._concurrency.tasks import AsyncCall, async_gather
 from sekha._utils.sentinel import drop_unset
 from sekha.errors import SekhaError
-from sekha.types import ChatCompletion, ChatMessage, QueryRequest, SearchResults, ServiceHealth
+from sekha.types import ChatCompletion, ChatMessage, SearchResults, ServiceHealth
 
 from .bridge import AsyncBridgeClient
 from .controller.client import AsyncMemoryController
@@ -88,16 +87,13 @@ class AsyncWorkflows(AsyncMisuseGuard, ProcessBound):
             print(results.conversation["label"])  # Planning
             ```
         """
-        search = validate(QueryRequest, drop_unset(query=query, limit=limit, filters=filters, min_score=min_score))
-        parse_filters(search.get("filters"))
+        self.controller._parse_search(drop_unset(query=query, limit=limit, filters=filters, min_score=min_score))
         view = self._start_deadline()
         conversation = await view.controller.create_conversation(
             label=label, folder=folder, importance_score=importance_score, messages=messages, drop_images=drop_images
         )
         try:
-            page = await view.controller.query(
-                query, limit=limit, filters=search.get("filters"), min_score=search.get("min_score")
-            )
+            page = await view.controller.query(query, limit=limit, filters=filters, min_score=min_score)
         except SekhaError as error:
             error.conversation = conversation
             raise

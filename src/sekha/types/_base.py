@@ -78,6 +78,16 @@ def normalize_folder(value: str) -> str:
     return "/" + "/".join(names)
 
 
+def normalize_stored_folder(value: object) -> Optional[str]:
+    """The folder that a server states, in the form of `normalize_folder`; None if it is none in that sense."""
+    if not isinstance(value, str) or CONTROL_CHARACTER.search(value):
+        return None
+    try:
+        return normalize_folder(value)
+    except ValueError:
+        return None
+
+
 def allow_extra(cls: _T) -> _T:
     """Keep the keys that a newer server adds."""
     cls.__pydantic_config__ = {"extra": "allow"}  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue] - read by pydantic; written in the class body it upsets the type checkers

@@ -2,15 +2,27 @@
 
 from typing import Dict, List, Optional, Sequence
 
-from typing_extensions import NotRequired, TypedDict
+from typing_extensions import Literal, NotRequired, TypedDict
 
 from sekha.types._base import Number, Timestamp, allow_extra
 from sekha.types._messages import FoundBy, Message
 
 
 @allow_extra
+class Replaced(TypedDict):
+    """The conversation that another one was to replace: its id, and what was done with it."""
+
+    id: str
+    how: Literal["deleted", "archived", "unchanged"]
+
+
+@allow_extra
 class Conversation(TypedDict):
-    """A conversation, without its messages; ``id`` and ``conversation_id`` are the same."""
+    """A conversation, without its messages; ``id`` and ``conversation_id`` are the same.
+
+    ``already_stored`` is there after ``create_conversation(..., skip_existing=True)``, and ``replaced`` after
+    ``replace_conversation``.
+    """
 
     id: str
     conversation_id: str
@@ -21,6 +33,8 @@ class Conversation(TypedDict):
     created_at: Optional[Timestamp]
     updated_at: NotRequired[Optional[Timestamp]]
     importance_score: NotRequired[Optional[Number]]
+    already_stored: NotRequired[bool]
+    replaced: NotRequired[Replaced]
 
 
 @allow_extra

@@ -32,11 +32,12 @@ from sekha.types import (
 from ..base import AsyncConnectionOptions
 from ..operations.pagination import all_conversations
 from .importing import AsyncImportMixin
+from .replacing import AsyncReplaceMixin
 from .searching import AsyncSearchMixin
 
 
 @exported_from_sekha
-class AsyncMemoryController(AsyncSearchMixin, AsyncImportMixin):
+class AsyncMemoryController(AsyncSearchMixin, AsyncImportMixin, AsyncReplaceMixin):
     """A client of the controller alone; `AsyncSekhaClient.controller` is one that shares its connections.
 
     Args:

@@ -34,11 +34,12 @@ from sekha.types import (
 from ..base import ConnectionOptions
 from ..operations.pagination import all_conversations
 from .importing import ImportMixin
+from .replacing import ReplaceMixin
 from .searching import SearchMixin
 
 
 @exported_from_sekha
-class MemoryController(SearchMixin, ImportMixin):
+class MemoryController(SearchMixin, ImportMixin, ReplaceMixin):
     """A client of the controller alone; `SekhaClient.controller` is one that shares its connections.
 
     Args:

@@ -23,6 +23,7 @@ from sekha.types import (
 )
 
 from ..folder_client import FolderClient, folder_of_conversation, folder_of_export
+from ..operations.existing import create_if_missing
 from ..operations.pagination import ConversationIterator, all_conversations, count_messages
 from ..operations.store import create_conversation
 from ..transport import Transport
@@ -40,6 +41,7 @@ class ConversationMixin(FolderClient):
         importance_score: Optional[int] = None,
         messages: Optional[Sequence[Mapping[str, object]]] = None,
         drop_images: bool = False,
+        skip_existing: bool = False,
     ) -> Conversation:
         """Store a conversation; when this returns it can be found by `query`.
 
@@ -49,15 +51,20 @@ class ConversationMixin(FolderClient):
         unknown: look at ``error.may_have_been_applied``.
 
         Args:
-            conversation: The keywords below but ``drop_images`` as one dictionary; a keyword beats its entry.
+            conversation: The first four keywords below as one dictionary; a keyword beats its entry.
             label: Name, not empty; default: the first line of the first user message, at most 60 characters.
             folder: Path, not empty; default ``/``.
             importance_score: 1 to 10; default 5, and 10 means pinned.
             messages: Dictionaries with ``role`` and ``content`` (a text, or a list of content parts); may be empty.
             drop_images: Whether ``data:`` images may be lost where the server takes text only.
+            skip_existing: Whether to store nothing if an active conversation has the same label, folder and messages.
+                It is found by a full-text search and one export (ten at most; the list too, if the messages have no
+                words, or words that many have); after an unknown outcome it is looked for once more. Two processes
+                that do this at the same time may both store it.
 
         Returns:
-            The stored conversation: ``id``, ``label``, ``folder``, ``status``, ``message_count``, ``created_at``.
+            The stored conversation: ``id``, ``label``, ``folder``, ``status``, ``message_count``, ``created_at``; with
+            ``skip_existing`` also ``already_stored``, whether it was there before.
 
         Raises:
             SekhaValidationError: An argument cannot be used; ``field`` names it.
@@ -76,7 +83,8 @@ class ConversationMixin(FolderClient):
         """
         keywords = drop_unset(label=label, folder=folder, importance_score=importance_score, messages=messages)
         completed = self._complete(merge_arguments(conversation, keywords, "conversation"))
-        return create_conversation(self._transport, self._capabilities, completed, drop_images=drop_images)
+        create = create_if_missing if skip_existing else create_conversation
+        return create(self._transport, self._capabilities, completed, drop_images=drop_images)
 
     def get_conversation(self, conversation_id: Union[str, UUID], *, count_messages: bool = True) -> Conversation:
         """A conversation without its messages; for those see `get_messages`.

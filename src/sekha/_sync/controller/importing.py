@@ -14,6 +14,7 @@ from typing import Literal, Optional, Union, cast
 from sekha._api import endpoints
 from sekha._api.compat.capabilities import Capabilities
 from sekha._api.compat.error_overrides import CONTROLLER_RATE_LIMIT_WINDOW
+from sekha._api.stored import label_and_folder
 from sekha._api.validation import argument_error, type_name
 from sekha._concurrency.tasks import for_each, in_thread
 from sekha._importing.journal import Journal
@@ -25,7 +26,6 @@ from sekha._importing.plan import (
     is_match,
     iter_items,
     judge_failure,
-    label_and_folder,
     make_failure,
 )
 from sekha.errors import SekhaError, SekhaNotFoundError, SekhaRateLimitError
@@ -302,9 +302,15 @@ class ImportRun:
             raise error
 
     def _fail(self, item: Item, problem: str, *, may_have_been_applied: bool = False) -> None:
-        label = item.request["label"]
         self._count(
-            "failed", make_failure(item.position, problem, label=label, may_have_been_applied=may_have_been_applied)
+            "failed",
+            make_failure(
+                item.position,
+                problem,
+                place=item.place,
+                label=item.request["label"],
+                may_have_been_applied=may_have_been_applied,
+            ),
         )
 
     def _count(self, name: Count, failure: ImportFailure | None = None) -> None:

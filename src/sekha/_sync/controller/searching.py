@@ -209,9 +209,13 @@ class SearchMixin(FolderClient):
     def _search(
         self, keywords: Mapping[str, object], is_echo: IsEcho | None = None
     ) -> tuple[QueryResponse, FoundResults]:
+        return self._run_search(self._parse_search(keywords, is_echo))
+
+    def _parse_search(self, keywords: Mapping[str, object], is_echo: IsEcho | None = None) -> Search:
+        """Return the search for the arguments of `query`; a refusal is raised before anything is sent."""
         request = validate(QueryRequest, self._absolute_filters(keywords))
         filters = request.get("filters", {})
-        wanted = Search(
+        return Search(
             request["query"],
             request.get("limit", 10),
             request.get("offset", 0),
@@ -221,7 +225,6 @@ class SearchMixin(FolderClient):
             request.get("hybrid", False),
             is_echo,
         )
-        return self._run_search(wanted)
 
     def _run_search(self, wanted: Search) -> tuple[QueryResponse, FoundResults]:
         body = {"query": wanted.query, "limit": wanted.limit, "offset": 0}
