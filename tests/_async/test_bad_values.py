@@ -37,6 +37,8 @@ GOOD: dict[str, Any] = {
     "conversation_id": ID,
     "conversation_ids": [ID, ID],
     "messages": TALK,
+    "extra_body": {"top_p": 0.5, "stop": ["x"], "metadata": {"team": "x"}},
+    "on_memory_error": "ignore",
     "filters": FILTERS,
     "roles": ["user", "tool"],
     "level": "daily",

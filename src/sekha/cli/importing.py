@@ -1,8 +1,6 @@
 """`sekha import`: import the chats of other applications, and notes."""
 
-import sys
-from collections.abc import Callable, Generator, Iterable
-from contextlib import contextmanager
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Dict, List, Optional
 
@@ -11,13 +9,13 @@ from typing_extensions import Annotated
 
 from sekha.cli.connection import config_from
 from sekha.cli.exits import FAILED, OK
+from sekha.cli.import_progress import import_progress
 from sekha.cli.import_sources import JOURNAL, ImportSource, find_sources
 from sekha.cli.options import Json, Url, not_blank
 from sekha.cli.terminal import echo_err, echo_json, echo_table, one_line
-from sekha.cli.windows_console import enable_escape_codes
 from sekha.errors import SekhaConfigError, SekhaError
 from sekha.exports import ExportItem
-from sekha.types import CreateConversationRequest, ImportProgress, ImportReport, UnreadableConversation
+from sekha.types import CreateConversationRequest, ImportReport, UnreadableConversation
 
 _PREVIEW_ROWS = 10
 
@@ -75,7 +73,7 @@ def run(
     with SekhaClient(config) as client:
         for source in sources:
             try:
-                with _progress(source) as on_progress:
+                with import_progress(source.name, source.read, config) as on_progress:
                     report = client.controller.import_conversations(
                         source.read(),
                         concurrency=concurrency,
@@ -153,30 +151,3 @@ def _count_item(
         counts["messages"] += len(messages)
         if len(first) < _PREVIEW_ROWS:
             first.append(item)
-
-
-@contextmanager
-def _progress(source: ImportSource) -> Generator[Optional[Callable[[ImportProgress], object]], None, None]:
-    """Show a progress bar with rate and remaining time on stderr, if that is a terminal that takes escape codes."""
-    if not (sys.stderr.isatty() and enable_escape_codes(sys.stderr)):
-        yield None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[rate]}"),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=Console(stderr=True, legacy_windows=False)) as bar:
-        task = bar.add_task(one_line(source.name, 40), total=None, rate="")
-        bar.update(task, total=sum(1 for _ in source.read()))
-
-        def on_progress(progress: ImportProgress) -> None:
-            speed = bar.tasks[0].speed
-            bar.update(task, completed=progress["seen"], rate=f"{speed:.0f}/s" if speed else "")
-
-        yield on_progress

@@ -24,6 +24,7 @@ from sekha.types._bridge import (
     RouteDecision,
     Usage,
 )
+from sekha.types._chats import BuiltMessages, MemoryCompletion, MemoryItem
 from sekha.types._controller import (
     Conversation,
     ConversationCount,
@@ -43,7 +44,7 @@ from sekha.types._controller import (
     ServiceHealth,
     SummaryResponse,
 )
-from sekha.types._imports import ImportFailure, ImportProgress, ImportReport, UnreadableConversation
+from sekha.types._imports import ImportFailure, ImportProgress, ImportReport, ImportWait, UnreadableConversation
 from sekha.types._mcp import (
     ExportedConversation,
     MemoryContext,
@@ -79,6 +80,7 @@ from sekha.types._requests import (
 
 __all__ = [
     "BridgeSummary",
+    "BuiltMessages",
     "ChatChoice",
     "ChatCompletion",
     "ChatCompletionChunk",
@@ -107,11 +109,14 @@ __all__ = [
     "ImportFailure",
     "ImportProgress",
     "ImportReport",
+    "ImportWait",
     "ImportanceScore",
     "InputMessage",
     "LabelSuggestion",
+    "MemoryCompletion",
     "MemoryContext",
     "MemoryExport",
+    "MemoryItem",
     "MemoryPruneResponse",
     "MemorySearchRequest",
     "MemorySearchResponse",

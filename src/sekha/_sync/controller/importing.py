@@ -28,8 +28,10 @@ from sekha._importing.plan import (
     judge_failure,
     make_failure,
 )
+from sekha._transport.listeners import LONG_WAIT
 from sekha.errors import SekhaError, SekhaNotFoundError, SekhaRateLimitError
-from sekha.types import ImportFailure, ImportProgress, ImportReport, Message, UnreadableConversation
+from sekha.events import WaitEvent
+from sekha.types import ImportFailure, ImportProgress, ImportReport, ImportWait, Message, UnreadableConversation
 
 from ..operations.pagination import all_conversations
 from ..operations.store import create_conversation
@@ -84,7 +86,8 @@ class ImportMixin(ConversationMixin):
             journal: File in which is noted what is stored; it is made, or continued. It belongs to one server, and to
                 one import at a time. None: nothing is noted.
             on_progress: Called after each conversation with how many were seen, stored, already stored, empty, failed;
-                by blocking clients in the threads that store, one at a time.
+                by blocking clients in the threads that store, one at a time. Also called when a wait of more than a
+                second begins, with the same numbers and ``waiting``: for what ``reason``, and how many ``seconds``.
 
         Returns:
             The same numbers, and ``failures``: position from 1, place, label and error of each that failed.
@@ -160,7 +163,7 @@ class ImportRun:
         self.report: ImportReport = {
             "seen": 0, "stored": 0, "already_stored": 0, "empty": 0, "failed": 0, "failures": []
         }  # fmt: skip
-        self._transport = transport
+        self._transport = transport.with_wait_listener(self._on_wait)
         self._capabilities = capabilities
         self._journal = journal
         self._on_progress = on_progress
@@ -283,6 +286,7 @@ class ImportRun:
         seconds = error.retry_after or CONTROLLER_RATE_LIMIT_WINDOW
         if seconds > _MAX_RETRY_AFTER:
             return False
+        self._transport.report_wait(endpoints.CREATE_CONVERSATION.request(), seconds)
         while seconds > 0 and not self._stopped.is_set():
             self._clock.sleep(min(seconds, _POLL_INTERVAL))
             seconds -= _POLL_INTERVAL
@@ -319,6 +323,14 @@ class ImportRun:
             self.report[name] += 1
             if failure is not None:
                 self.report["failures"].append(failure)
-            if self._on_progress is not None:
-                progress = {key: number for key, number in self.report.items() if key != "failures"}
-                self._on_progress(cast(ImportProgress, progress))
+            self._report()
+
+    def _on_wait(self, event: WaitEvent) -> None:
+        if event.seconds is not None and event.seconds > LONG_WAIT:
+            with self._count_lock:
+                self._report(waiting={"reason": event.reason, "seconds": event.seconds})
+
+    def _report(self, **more: ImportWait) -> None:
+        if self._on_progress is not None:
+            progress = {key: number for key, number in self.report.items() if key != "failures"}
+            self._on_progress(cast(ImportProgress, {**progress, **more}))
