@@ -73,7 +73,9 @@ class Watched:
             value = getattr(target, method)(*args, **keywords)
             if name not in ITERATORS:
                 value = await value
-            return [one async for one in value] if name in ITERATED else value
+            if name not in ITERATED:
+                return value
+            return [getattr(value, "memories", None), *[one async for one in value]]
         except SekhaError as error:
             return error
 

@@ -75,7 +75,9 @@ class Watched:
             value = getattr(target, method)(*args, **keywords)
             if name not in ITERATORS:
                 value = value
-            return [one for one in value] if name in ITERATED else value
+            if name not in ITERATED:
+                return value
+            return [getattr(value, "memories", None), *[one for one in value]]
         except SekhaError as error:
             return error
 

@@ -248,13 +248,21 @@ def cases(world: World, folder: Path) -> Dict[str, List[Case]]:
 
     def contexts(*arguments: Any, **keywords: Any) -> List[Case]:
         more = {**keywords, "preferred_labels": ["LabelSecret8", "Mine0"]}
-        return [(arguments, more), *((arguments, {**more, "excluded_folders": one}) for one in lists_of_folders)]
+        return [
+            (arguments, more),
+            (arguments, {**more, "roles": ["user"], "min_score": 0.0}),
+            *((arguments, {**more, name: one}) for name in ("excluded_folders", "folders") for one in lists_of_folders),
+        ]
 
-    searches = [*by_filters(word, limit=30), *by_filters(word, limit=2, offset=1, min_score=0.0)]
+    searches = [
+        *by_filters(word, limit=30),
+        *by_filters(f"{word} TEXTSECRET9", limit=30, hybrid=True),
+        *by_filters(word, limit=2, offset=1, min_score=0.0),
+    ]
     tool_searches = [
         *(((), {"query": word, "limit": 30, **one}) for one in filters if not one.keys() - {"folder", "labels"}),
         *(((), {"query": word, "filters": one}) for one in filters),
-        *((({"query": word, "filters": one},), {}) for one in filters),
+        *((({"query": word, "filters": one, "hybrid": True},), {}) for one in filters),
     ]
     imports = [
         (([{"messages": messages, "folder": one} for one in folders[start : start + 3]],), {"journal": journal})
@@ -337,5 +345,10 @@ def cases(world: World, folder: Path) -> Dict[str, List[Case]]:
         "complete_with_context": contexts("What now?", word),
         "stream_with_context": contexts("What now?", word),
         "complete_with_memory": by_filters("What now?", word, limit=30),
+        "stream_with_memory": by_filters("What now?", word, limit=30),
+        "build_messages": [
+            *contexts("What now?", word, on_memory_error="ignore"),
+            *by_filters("What now?", search_query=word, limit=30),
+        ],
         "health_check": [((), {})],
     }
