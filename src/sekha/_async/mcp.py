@@ -38,6 +38,7 @@ from sekha.types import (
 )
 
 from .folder_client import AsyncFolderClient, folder_of_conversation, folder_of_export
+from .operations.lost_keys import warn_of_lost_keys
 from .operations.pagination import all_conversations
 from .operations.pagination import count_messages as count_all
 from .operations.search import search
@@ -265,6 +266,9 @@ class AsyncMCPClient(AsyncFolderClient):
             SekhaAuthError: The MCP tools do not accept the key; nothing was stored.
             SekhaError: It failed; ``may_have_been_applied`` says whether it may have been stored all the same.
 
+        Warns:
+            SekhaWarning: The server does not keep a key of the messages, such as ``timestamp``.
+
         Example:
             ```python
             stored = await client.mcp.memory_store(
@@ -276,6 +280,7 @@ class AsyncMCPClient(AsyncFolderClient):
         keywords = drop_unset(label=label, folder=folder, importance_score=importance_score, messages=messages)
         conversation = self._complete(merge_arguments(request, keywords, "request"))
         transport = self._transport.start_deadline()
+        await warn_of_lost_keys(transport, self._capabilities, conversation["messages"])
         return await store(transport, self._capabilities, endpoints.MEMORY_STORE, conversation, drop_images=drop_images)
 
     async def memory_update(

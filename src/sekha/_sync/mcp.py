@@ -40,6 +40,7 @@ from sekha.types import (
 )
 
 from .folder_client import FolderClient, folder_of_conversation, folder_of_export
+from .operations.lost_keys import warn_of_lost_keys
 from .operations.pagination import all_conversations
 from .operations.pagination import count_messages as count_all
 from .operations.search import search
@@ -267,6 +268,9 @@ class MCPClient(FolderClient):
             SekhaAuthError: The MCP tools do not accept the key; nothing was stored.
             SekhaError: It failed; ``may_have_been_applied`` says whether it may have been stored all the same.
 
+        Warns:
+            SekhaWarning: The server does not keep a key of the messages, such as ``timestamp``.
+
         Example:
             ```python
             stored = client.mcp.memory_store(
@@ -278,6 +282,7 @@ class MCPClient(FolderClient):
         keywords = drop_unset(label=label, folder=folder, importance_score=importance_score, messages=messages)
         conversation = self._complete(merge_arguments(request, keywords, "request"))
         transport = self._transport.start_deadline()
+        warn_of_lost_keys(transport, self._capabilities, conversation["messages"])
         return store(transport, self._capabilities, endpoints.MEMORY_STORE, conversation, drop_images=drop_images)
 
     def memory_update(

@@ -14,6 +14,7 @@ from sekha._utils.sentinel import drop_unset
 from sekha.types import Conversation
 
 from ..folder_client import folder_of_export
+from ..operations.lost_keys import warn_of_lost_keys
 from ..operations.remove import replace_conversation
 from .conversations import AsyncConversationMixin
 
@@ -74,5 +75,6 @@ class AsyncReplaceMixin(AsyncConversationMixin):
         merged = merge_arguments(conversation, keywords, "conversation")
         changes = validate_replacement(self._absolute_folder(merged))
         transport = self._transport.start_deadline()
+        await warn_of_lost_keys(transport, self._capabilities, changes["messages"])
         export = await self._read(transport, MEMORY_EXPORT.request({"conversation_id": id}), folder_of_export, id)
         return await replace_conversation(transport, self._capabilities, id, export, changes, drop_images=drop_images)

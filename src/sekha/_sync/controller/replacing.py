@@ -16,6 +16,7 @@ from sekha._utils.sentinel import drop_unset
 from sekha.types import Conversation
 
 from ..folder_client import folder_of_export
+from ..operations.lost_keys import warn_of_lost_keys
 from ..operations.remove import replace_conversation
 from .conversations import ConversationMixin
 
@@ -76,5 +77,6 @@ class ReplaceMixin(ConversationMixin):
         merged = merge_arguments(conversation, keywords, "conversation")
         changes = validate_replacement(self._absolute_folder(merged))
         transport = self._transport.start_deadline()
+        warn_of_lost_keys(transport, self._capabilities, changes["messages"])
         export = self._read(transport, MEMORY_EXPORT.request({"conversation_id": id}), folder_of_export, id)
         return replace_conversation(transport, self._capabilities, id, export, changes, drop_images=drop_images)
