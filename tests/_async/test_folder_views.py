@@ -49,7 +49,7 @@ class Watched:
 
     def __init__(self, world: World, chance: random.Random) -> None:
         self.events: list[object] = []
-        hooks = dict.fromkeys(("on_request", "on_response", "on_retry"), self.events.append)
+        hooks: dict[str, Any] = dict.fromkeys(("on_request", "on_response", "on_retry"), self.events.append)
         options = world.sekha.options
         url, key = options["controller_url"], options["api_key"]
         tool_key = options.get("mcp_api_key", key)
@@ -58,7 +58,7 @@ class Watched:
         controller = AsyncMemoryController(base_url=url, api_key=key, mcp_api_key=tool_key, max_retries=0, **hooks)
         mcp = AsyncMCPClient(base_url=url, api_key=tool_key, max_retries=0, **hooks)
         self.alone = {"controller": controller.in_folder(world.root), "mcp": mcp.in_folder(world.root)}
-        self.owners = [self.whole, controller, mcp]
+        self.owners: list[Any] = [self.whole, controller, mcp]
         self.chance = chance
 
     async def call(self, name: str, args: Any, keywords: Any) -> Any:

@@ -224,7 +224,7 @@ def cases(world: World, folder: Path) -> Dict[str, List[Case]]:
     """
     ids, folders, word = world.ids, world.folders, world.word
     messages = [{"role": "user", "content": "tea again", "metadata": {"citation": {"folder": world.other_root}}}]
-    filters = [
+    filters: List[Dict[str, Any]] = [
         {},
         {"subfolders": True},
         {"subfolders": False},

@@ -125,7 +125,7 @@ class ResultFilter(NamedTuple):
         ]
 
     def _keeps_conversation(self, result: SearchResult, conversation: ConversationListItem | None) -> bool:
-        about = conversation["metadata"] if conversation is not None else {}
+        about: Mapping[str, Any] = cast("Any", conversation["metadata"]) if conversation is not None else {}
         folder = result["folder"]
         return (
             (self.view is None or self.view.contains(folder))
