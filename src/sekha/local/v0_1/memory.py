@@ -143,15 +143,15 @@ class Memory01(Memory):
         """
         created = self.store.add(label, folder, 5 if importance is None else importance, [], [], None)
         for message in messages:
+            had_collection = self.vectors.has_collection()
             async with self._permits:
-                model, vector = await self._try_embed(message[1])
+                model, vector = await self._try_embed(message[1], had_collection)
             if vector is not None and has_split_preview(message[1]):
                 raise HandlerCrashed
             self.store.append(created.id, created.created_at, [message], [vector], model)
         return created._replace(message_count=len(messages))
 
-    async def _try_embed(self, text: str) -> Tuple[Optional[str], Optional[Sequence[float]]]:
-        had_collection = self.vectors.has_collection()
+    async def _try_embed(self, text: str, had_collection: bool) -> Tuple[Optional[str], Optional[Sequence[float]]]:
         try:
             embedded = await self._embed(text)
             if not had_collection and self.vectors.has_collection():
