@@ -157,6 +157,11 @@ class AsyncTransport:
         """The clock of this transport and its views."""
         return self._state.clock
 
+    @property
+    def deadline(self) -> float | None:
+        """Seconds that a whole call may take; None for no limit."""
+        return self._options.deadline
+
     def key(self, service: Service) -> Secret | None:
         """Return the key that is sent to a service, None if there is none."""
         return self._keys.get(service)

@@ -24,6 +24,7 @@ from sekha.types._bridge import (
     RouteDecision,
     Usage,
 )
+from sekha.types._chats import BuiltMessages, MemoryCompletion, MemoryItem
 from sekha.types._controller import (
     Conversation,
     ConversationCount,
@@ -79,6 +80,7 @@ from sekha.types._requests import (
 
 __all__ = [
     "BridgeSummary",
+    "BuiltMessages",
     "ChatChoice",
     "ChatCompletion",
     "ChatCompletionChunk",
@@ -111,8 +113,10 @@ __all__ = [
     "ImportanceScore",
     "InputMessage",
     "LabelSuggestion",
+    "MemoryCompletion",
     "MemoryContext",
     "MemoryExport",
+    "MemoryItem",
     "MemoryPruneResponse",
     "MemorySearchRequest",
     "MemorySearchResponse",
