@@ -7,6 +7,8 @@ from typing import Any, Dict, List, Optional
 import typer
 from typing_extensions import Annotated
 
+from sekha._api.compat.capabilities import MAX_KEY_WARNINGS
+from sekha._api.compat.requests import extra_keys
 from sekha.cli.connection import config_from
 from sekha.cli.exits import FAILED, OK
 from sekha.cli.import_progress import import_progress
@@ -111,13 +113,17 @@ def _preview(sources: Iterable[ImportSource], json: bool) -> int:
     by_file: Dict[str, Counts] = {}
     bad: List[UnreadableConversation] = []
     first: List[CreateConversationRequest] = []
+    keys: Dict[str, None] = {}
     for source in sources:
         counts = {"conversations": 0, "messages": 0, "empty": 0, "unreadable": 0}
         for item in source.read():
             _count_item(item, counts, first, bad)
+            if not isinstance(item, UnreadableConversation):
+                keys.update(dict.fromkeys(extra_keys(item.get("messages", ()))))
         by_file[str(source.path)] = {**counts, "left_out": source.left_out} if source.is_notes and json else counts
     if json:
-        echo_json({"files": by_file, "unreadable": [{"place": one.place, "problem": one.problem} for one in bad]})
+        unreadable = [{"place": one.place, "problem": one.problem} for one in bad]
+        echo_json({"files": by_file, "message_keys": list(keys), "unreadable": unreadable})
     else:
         echo_table(
             ("LABEL", "FOLDER", "MESSAGES"),
@@ -133,6 +139,8 @@ def _preview(sources: Iterable[ImportSource], json: bool) -> int:
         for name, counts in by_file.items():
             summary = ", ".join(f"{number:,} {kind}" for kind, number in counts.items())
             echo_err(f"{Path(name).name}: {summary}; nothing was sent.")
+        for key in list(keys)[:MAX_KEY_WARNINGS]:
+            echo_err(f"'{one_line(key, 60)}' of messages goes along, and is lost where the server does not keep it.")
     for one in bad:
         echo_err(f"unreadable: {one_line(one.place)}: {one_line(one.problem, 400)}")
     return FAILED if bad else OK

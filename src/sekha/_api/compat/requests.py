@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from sekha._api.validation import argument_error
@@ -57,6 +57,12 @@ def _pad(text: str) -> str:
         if len(data) <= at or data[at] & 0xC0 != 0x80:
             return " " * spaces + text
     raise AssertionError("a character of UTF-8 has at most four bytes")
+
+
+def extra_keys(messages: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Return the keys of messages beside ``role`` and ``content`` that hold something."""
+    found = {key: None for message in messages for key, value in message.items() if value not in (None, "", [], {})}
+    return [key for key in found if key not in ("role", "content")]
 
 
 def has_content_parts(messages: Sequence[Mapping[str, Any]]) -> bool:

@@ -14,8 +14,10 @@ from typing import Literal, Optional, Union, cast
 from sekha._api import endpoints
 from sekha._api.compat.capabilities import Capabilities
 from sekha._api.compat.error_overrides import CONTROLLER_RATE_LIMIT_WINDOW
+from sekha._api.compat.requests import extra_keys
 from sekha._api.stored import label_and_folder
 from sekha._api.validation import argument_error, type_name
+from sekha._concurrency.primitives import Semaphore
 from sekha._concurrency.tasks import for_each, in_thread
 from sekha._importing.journal import Journal
 from sekha._importing.plan import (
@@ -33,6 +35,7 @@ from sekha.errors import SekhaError, SekhaNotFoundError, SekhaRateLimitError
 from sekha.events import WaitEvent
 from sekha.types import ImportFailure, ImportProgress, ImportReport, ImportWait, Message, UnreadableConversation
 
+from ..operations.lost_keys import warn_of_lost_keys
 from ..operations.pagination import all_conversations
 from ..operations.store import create_conversation
 from ..transport import Transport
@@ -97,6 +100,10 @@ class ImportMixin(ConversationMixin):
             SekhaConfigError: The journal belongs to another server, is in use, or is no journal.
             SekhaError: The server refuses the key or cannot be reached; with a journal, call again to go on.
             OSError: The journal cannot be read or written.
+
+        Warns:
+            SekhaWarning: The server does not keep a key of the messages, such as ``timestamp``; once, as for
+                `create_conversation`.
 
         Example:
             ```python
@@ -168,6 +175,7 @@ class ImportRun:
         self._journal = journal
         self._on_progress = on_progress
         self._count_lock = threading.Lock()
+        self._asking = Semaphore(1)
         self._stopped = threading.Event()
         self._failure_streak = 0
         self._pending: list[Item] = []
@@ -264,6 +272,7 @@ class ImportRun:
         if self._stopped.is_set():
             return
         key = item.entry.key
+        self._warn_of_lost_keys(item)
         in_thread(partial(self._journal.begin, key))
         for attempt in range(_MAX_RATE_LIMIT_WAITS + 1):
             try:
@@ -280,6 +289,16 @@ class ImportRun:
                 in_thread(partial(self._journal.done, key, stored["id"]))
                 self._count("stored")
                 return
+
+    def _warn_of_lost_keys(self, item: Item) -> None:
+        """Warn of what is not kept, one item after the other: the server is asked once."""
+        messages, slot = item.request["messages"], self._asking.slot()
+        try:
+            if self._capabilities.features is None and extra_keys(messages):
+                slot.acquire(None)
+            warn_of_lost_keys(self._transport, self._capabilities, messages)
+        finally:
+            slot.release()
 
     def _wait_for_rate_limit(self, error: SekhaRateLimitError) -> bool:
         """Wait as long as the server asks for; return False if that is too long, or the import is stopped."""
