@@ -89,8 +89,6 @@ class AsyncSekhaClient(AsyncWorkflows):
     if not TYPE_CHECKING:  # `create_autospec` takes a class for the spec of what its instances have under this name
         controller, bridge, mcp = AsyncMemoryController, AsyncBridgeClient, AsyncMCPClient
 
-    _view: Optional[FolderView] = None
-
     @redact_traceback
     def __init__(
         self,
@@ -133,6 +131,7 @@ class AsyncSekhaClient(AsyncWorkflows):
         )
         self._capabilities = Capabilities()
         self._owns_connections = True
+        self._view: FolderView | None = None
         self._make_services()
 
     def __repr__(self) -> str:

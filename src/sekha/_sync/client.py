@@ -91,8 +91,6 @@ class SekhaClient(Workflows):
     if not TYPE_CHECKING:  # `create_autospec` takes a class for the spec of what its instances have under this name
         controller, bridge, mcp = MemoryController, BridgeClient, MCPClient
 
-    _view: Optional[FolderView] = None
-
     @redact_traceback
     def __init__(
         self,
@@ -135,6 +133,7 @@ class SekhaClient(Workflows):
         )
         self._capabilities = Capabilities()
         self._owns_connections = True
+        self._view: FolderView | None = None
         self._make_services()
 
     def __repr__(self) -> str:
