@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 from sekha._api.filters import (
     NO_CONDITIONS,
     ResultFilter,
-    parse_filters,
     search_sizes,
     server_filters,
     split_by_score,
@@ -73,29 +72,22 @@ class Search(NamedTuple):
         return results[self.offset : self.end] if self.is_enough is None else results
 
 
-def parse_search(
-    arguments: Mapping[str, Any], filters: Filters, prefix: str = "filters.", is_echo: IsEcho | None = None
-) -> Search:
+def search_of(arguments: Mapping[str, Any], filters: Filters, conditions: ResultFilter) -> Search:
     """Return the search for valid arguments of ``query`` or ``memory_search``.
 
     Args:
         arguments: The arguments.
-        filters: Their filters.
-        prefix: What precedes the name of a filter in an error.
-        is_echo: Which results are left out before ``limit`` is counted; None for none.
-
-    Raises:
-        SekhaValidationError: The filters cannot be used.
+        filters: The filters of the caller.
+        conditions: What these filters mean.
     """
     return Search(
         arguments["query"],
         arguments.get("limit", DEFAULT_LIMIT),
         arguments.get("offset", 0),
-        parse_filters(filters, prefix),
+        conditions,
         server_filters(filters),
         arguments.get("min_score"),
         arguments.get("hybrid", False),
-        is_echo,
     )
 
 

@@ -10,12 +10,10 @@ from typing import Any, Optional
 
 from sekha._api.compat.health import NO_FOLDER, add_key_check, health_from_error
 from sekha._api.endpoints import LIST_CONVERSATIONS, MEMORY_STATS
-from sekha._api.filters import parse_filters
-from sekha._api.validation import validate
 from sekha._concurrency.tasks import Call, gather
 from sekha._utils.sentinel import drop_unset
 from sekha.errors import SekhaError
-from sekha.types import QueryRequest, SearchResults, ServiceHealth
+from sekha.types import SearchResults, ServiceHealth
 
 from .chats import ChatWorkflows
 from .mcp import MCPClient
@@ -79,16 +77,13 @@ class Workflows(ChatWorkflows):
             ```
         """
         keywords = drop_unset(query=query, limit=limit, filters=filters, min_score=min_score, hybrid=hybrid)
-        search = validate(QueryRequest, keywords)
-        parse_filters(search.get("filters"))
+        self.controller._parse_search(keywords)
         view = self._start_deadline()
         conversation = view.controller.create_conversation(
             label=label, folder=folder, importance_score=importance_score, messages=messages, drop_images=drop_images
         )
         try:
-            page = view.controller.query(
-                query, limit=limit, filters=search.get("filters"), min_score=search.get("min_score"), hybrid=hybrid
-            )
+            page = view.controller.query(query, limit=limit, filters=filters, min_score=min_score, hybrid=hybrid)
         except SekhaError as error:
             error.conversation = conversation
             raise

@@ -13,13 +13,13 @@ from sekha._api.contexts import (
     without_echoes,
     without_repeated_ids,
 )
-from sekha._api.filters import ResultFilter, exclude_folders
-from sekha._api.search import IsEcho, Search, parse_search
+from sekha._api.filters import ResultFilter, exclude_folders, excluded_prefixes
+from sekha._api.search import IsEcho, Search, search_of
 from sekha._api.validation import validate
 from sekha._utils.sentinel import drop_unset
 from sekha.types import ContextAssembleRequest, Message, QueryRequest
 
-from ..base import AsyncServiceClient
+from ..folder_client import AsyncFolderClient
 from ..operations.search import FoundResults, search
 
 CONFINED_BY: Final = frozenset({"folders", "roles", "min_score"})
@@ -29,7 +29,7 @@ OFFSET: Final = {"offset": 0}
 """The controller 0.1 ignores it."""
 
 
-class AsyncSearchMixin(AsyncServiceClient):
+class AsyncSearchMixin(AsyncFolderClient):
     """The part of `AsyncMemoryController` that finds what a model should see."""
 
     async def assemble_context(
@@ -48,9 +48,9 @@ class AsyncSearchMixin(AsyncServiceClient):
         ``POST /api/v1/context/assemble``. The controller ranks by importance, age and preferred labels. Messages of
         excluded folders are taken out here once more, since the controller 0.1 lets pinned and preferred ones through.
 
-        With ``folders``, ``roles`` or ``min_score`` the context is built here, from a search as `query` makes it with
-        filters: preferred labels first, then the best, whole messages as long as they fit. Messages that are only
-        pinned are in it only if the search finds them.
+        With ``folders``, ``roles`` or ``min_score``, and in the view of a folder, the context is built here, from a
+        search as `query` makes it with filters and ``hybrid``: preferred labels first, then the best, whole messages
+        as long as they fit. Messages that are merely pinned come in only if the search finds them.
 
         Args:
             query: What the model will be asked about, not blank.
@@ -108,11 +108,16 @@ class AsyncSearchMixin(AsyncServiceClient):
                 meets the filters, the best first, so it may remember what it has seen.
         """
         keywords = drop_unset(query=query, limit=limit, filters=filters, min_score=min_score, hybrid=hybrid)
-        request = validate(QueryRequest, keywords)
-        wanted = parse_search(request, request.get("filters", {}), is_echo=is_echo)
+        wanted = self._parse_search(keywords)._replace(is_echo=is_echo)
         transport = self._transport.start_deadline()
         _, found = await search(transport, self._capabilities, endpoints.QUERY, wanted, OFFSET)
         return found
+
+    def _parse_search(self, keywords: Mapping[str, object]) -> Search:
+        """Return the search for the arguments of `query`; a refusal is raised before anything is sent."""
+        request = validate(QueryRequest, self._absolute_filters(keywords))
+        filters = request.get("filters", {})
+        return search_of(request, filters, self._conditions(filters))
 
     async def _context(
         self,
@@ -142,15 +147,16 @@ class AsyncSearchMixin(AsyncServiceClient):
             query=query,
             context_budget=context_budget,
             preferred_labels=preferred_labels or [],
-            excluded_folders=excluded_folders or [],
-            folders=folders,
+            excluded_folders=self._absolute_each(excluded_folders or [], "excluded_folders"),
+            folders=self._absolute_each(folders, "folders"),
             roles=roles,
             min_score=min_score,
         )
         request = validate(ContextAssembleRequest, keywords)
         labels, excluded = request.get("preferred_labels", []), request.get("excluded_folders", [])
-        if not request.keys() & CONFINED_BY:
-            context = await self._transport.send(endpoints.ASSEMBLE_CONTEXT.request(request))
+        if self._view is None and not request.keys() & CONFINED_BY:
+            body = {**request, "excluded_folders": excluded_prefixes(excluded)}
+            context = await self._transport.send(endpoints.ASSEMBLE_CONTEXT.request(body))
             return without_echoes(without_repeated_ids(exclude_folders(context, excluded)), is_echo)
         if not context_budget or request.get("folders") == [] or request.get("roles") == []:
             return []
@@ -161,6 +167,7 @@ class AsyncSearchMixin(AsyncServiceClient):
                 folders=tuple(request["folders"]) if "folders" in request else None,
                 excluded_folders=tuple(excluded),
                 roles=frozenset(request["roles"]) if "roles" in request else None,
+                view=self._view,
             ),
             min_score=request.get("min_score"),
             hybrid=True,
