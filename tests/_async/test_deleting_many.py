@@ -71,6 +71,20 @@ async def test_a_folder_is_deleted_with_what_is_archived_in_it(local: AsyncSekha
     assert await left(local) == {*ids["/ab"], *ids["/"], *ids["/A"]}
 
 
+async def test_in_a_view_its_folder_is_the_default(local: AsyncSekhaClient) -> None:
+    ids = await fill(local)
+    view = local.in_folder("/a")
+    assert (await view.controller.delete_conversations())["found"] == 3
+    report = await view.controller.delete_conversations(folder="b", dry_run=False)
+    assert report["deleted"] == ids["/a/b"]
+    for outside in ("/", "/ab", "/A"):
+        with pytest.raises(SekhaValidationError, match="must be inside /a"):
+            await view.controller.delete_conversations(folder=outside, subfolders=True, dry_run=False)
+    report = await view.controller.delete_conversations(dry_run=False)
+    assert report["deleted"] == ids["/a"]
+    assert await left(local) == {*ids["/ab"], *ids["/"], *ids["/A"]}
+
+
 async def test_a_server_that_cannot_delete_says_so_and_nothing_is_archived(real: AsyncSekhaClient) -> None:
     ids = await fill(real)
     before = [found async for found in real.controller.iter_conversations()]

@@ -73,6 +73,19 @@ async def test_without_subfolders_the_server_counts(client: AsyncSekhaClient, se
     assert server.seen[-1].json == {"folder": "/a"}
 
 
+async def test_in_a_view_all_of_it_counts(local: AsyncSekhaClient, real: AsyncSekhaClient) -> None:
+    for client in (local, real):
+        await fill(client)
+        view = client.in_folder("/a")
+        for subfolders in (False, True):
+            assert (await view.controller.count_conversations(subfolders=subfolders))["count"] == 3
+            assert (await view.mcp.memory_stats(subfolders=subfolders))["total_conversations"] == 3
+            below = await view.controller.count_conversations(folder="b", subfolders=subfolders)
+            assert below["count"] == 1 + subfolders
+            stats = await view.mcp.memory_stats(folder="/a/b", subfolders=subfolders)
+            assert stats["total_conversations"] == 1 + subfolders
+
+
 async def test_subfolders_need_a_folder(client: AsyncSekhaClient) -> None:
     calls: list[Any] = [
         lambda: client.controller.count_conversations(subfolders=True),

@@ -73,6 +73,20 @@ def test_a_folder_is_deleted_with_what_is_archived_in_it(local: SekhaClient) -> 
     assert left(local) == {*ids["/ab"], *ids["/"], *ids["/A"]}
 
 
+def test_in_a_view_its_folder_is_the_default(local: SekhaClient) -> None:
+    ids = fill(local)
+    view = local.in_folder("/a")
+    assert (view.controller.delete_conversations())["found"] == 3
+    report = view.controller.delete_conversations(folder="b", dry_run=False)
+    assert report["deleted"] == ids["/a/b"]
+    for outside in ("/", "/ab", "/A"):
+        with pytest.raises(SekhaValidationError, match="must be inside /a"):
+            view.controller.delete_conversations(folder=outside, subfolders=True, dry_run=False)
+    report = view.controller.delete_conversations(dry_run=False)
+    assert report["deleted"] == ids["/a"]
+    assert left(local) == {*ids["/ab"], *ids["/"], *ids["/A"]}
+
+
 def test_a_server_that_cannot_delete_says_so_and_nothing_is_archived(real: SekhaClient) -> None:
     ids = fill(real)
     before = [found for found in real.controller.iter_conversations()]

@@ -75,6 +75,19 @@ def test_without_subfolders_the_server_counts(client: SekhaClient, server: FakeS
     assert server.seen[-1].json == {"folder": "/a"}
 
 
+def test_in_a_view_all_of_it_counts(local: SekhaClient, real: SekhaClient) -> None:
+    for client in (local, real):
+        fill(client)
+        view = client.in_folder("/a")
+        for subfolders in (False, True):
+            assert (view.controller.count_conversations(subfolders=subfolders))["count"] == 3
+            assert (view.mcp.memory_stats(subfolders=subfolders))["total_conversations"] == 3
+            below = view.controller.count_conversations(folder="b", subfolders=subfolders)
+            assert below["count"] == 1 + subfolders
+            stats = view.mcp.memory_stats(folder="/a/b", subfolders=subfolders)
+            assert stats["total_conversations"] == 1 + subfolders
+
+
 def test_subfolders_need_a_folder(client: SekhaClient) -> None:
     calls: list[Any] = [
         lambda: client.controller.count_conversations(subfolders=True),

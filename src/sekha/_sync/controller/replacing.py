@@ -9,12 +9,15 @@ from typing import Optional, Union
 from uuid import UUID
 
 from sekha._api.arguments import DeleteManyRequest, validate_replacement
+from sekha._api.endpoints import MEMORY_EXPORT
 from sekha._api.filters import list_filter
 from sekha._api.validation import argument_error, merge_arguments, validate
 from sekha._api.validation import parse_conversation_id as checked_id
 from sekha._utils.sentinel import drop_unset
 from sekha.types import Conversation, DeletionReport
 
+from ..folder_client import folder_of_export
+from ..operations.lost_keys import warn_of_lost_keys
 from ..operations.pagination import all_conversations
 from ..operations.remove import delete_all, replace_conversation
 from .conversations import ConversationMixin
@@ -73,8 +76,12 @@ class ReplaceMixin(ConversationMixin):
         """
         id = checked_id(conversation_id)
         keywords = drop_unset(label=label, folder=folder, importance_score=importance_score, messages=messages)
-        changes = validate_replacement(merge_arguments(conversation, keywords, "conversation"))
-        return replace_conversation(self._transport, self._capabilities, id, changes, drop_images=drop_images)
+        merged = merge_arguments(conversation, keywords, "conversation")
+        changes = validate_replacement(self._absolute_folder(merged))
+        transport = self._transport.start_deadline()
+        warn_of_lost_keys(transport, self._capabilities, changes["messages"])
+        export = self._read(transport, MEMORY_EXPORT.request({"conversation_id": id}), folder_of_export, id)
+        return replace_conversation(transport, self._capabilities, id, export, changes, drop_images=drop_images)
 
     def delete_conversations(
         self,
@@ -91,7 +98,7 @@ class ReplaceMixin(ConversationMixin):
         messages: the first one shows it, the call fails, and nothing is archived instead unless you say so.
 
         Args:
-            folder: Exactly this folder; it has to be given.
+            folder: Exactly this folder; it has to be given, except in a view of a folder: default there: all of it.
             subfolders: Whether folders below ``folder`` count too; not with ``/``, which would be everything.
             dry_run: Whether to delete nothing, and only report what is there.
             archive_instead: Whether to archive them where the server cannot delete. The controller 0.1 still finds
@@ -117,14 +124,14 @@ class ReplaceMixin(ConversationMixin):
             ```
         """
         switches = {"subfolders": subfolders, "dry_run": dry_run, "archive_instead": archive_instead}
-        request = validate(DeleteManyRequest, {**drop_unset(folder=folder), **switches})
-        if "folder" not in request:
+        request = validate(DeleteManyRequest, {**drop_unset(folder=self._absolute(folder)), **switches})
+        if "folder" not in request and self._view is None:
             raise argument_error("folder", "is missing")
-        if request["folder"] == "/" and subfolders:
+        if request.get("folder") == "/" and subfolders:
             raise argument_error("folder", "must not be / together with subfolders, for that would be everything")
         transport = self._transport.start_deadline()
-        keep = list_filter({"folder": request["folder"], "subfolders": subfolders})
-        rows = all_conversations(transport, keep)
+        inside = list_filter({"folder": request["folder"], "subfolders": subfolders}) if "folder" in request else None
+        rows = all_conversations(transport, self._keep(inside))
         report: DeletionReport = {
             "found": len(rows), "deleted": [], "archived": [], "failed": [], "dry_run": dry_run, "cannot_delete": False
         }  # fmt: skip
