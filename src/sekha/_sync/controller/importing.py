@@ -126,14 +126,14 @@ class ImportMixin(ConversationMixin):
         if on_progress is not None and (not callable(on_progress) or iscoroutinefunction(on_progress)):
             raise argument_error("on_progress", "must be a plain function")
         path = None if journal is None else os.fspath(journal)
-        notes = Journal(path, self._transport.base_url)
+        notes = Journal(path, self._transport.base_url, self.folder)
         run = ImportRun(self._transport, self._capabilities, notes, on_progress)
         in_thread(notes.open)
         try:
             if path is not None and notes.since is None:
                 since = (self._transport.send(endpoints.CONTROLLER_HEALTH.request())).get("timestamp")
                 in_thread(partial(notes.start, since))
-            for_each(iter_items(conversations, notes), run.process, concurrency, run.stop)
+            for_each(iter_items(conversations, notes, self._view), run.process, concurrency, run.stop)
             run.resolve_pending()
         finally:
             notes.close()
