@@ -43,7 +43,14 @@ from sekha.types._controller import (
     ServiceHealth,
     SummaryResponse,
 )
-from sekha.types._imports import ImportFailure, ImportProgress, ImportReport, UnreadableConversation
+from sekha.types._imports import (
+    ImportFailure,
+    ImportProgress,
+    ImportReport,
+    SyncChange,
+    SyncReport,
+    UnreadableConversation,
+)
 from sekha.types._mcp import (
     ExportedConversation,
     MemoryContext,
@@ -141,6 +148,8 @@ __all__ = [
     "ServiceHealth",
     "SummaryLevel",
     "SummaryResponse",
+    "SyncChange",
+    "SyncReport",
     "UnreadableConversation",
     "Usage",
 ]

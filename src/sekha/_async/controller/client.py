@@ -31,13 +31,13 @@ from sekha.types import (
 
 from ..base import AsyncConnectionOptions
 from ..operations.pagination import all_conversations
-from .importing import AsyncImportMixin
 from .replacing import AsyncReplaceMixin
 from .searching import AsyncSearchMixin
+from .syncing import AsyncSyncMixin
 
 
 @exported_from_sekha
-class AsyncMemoryController(AsyncSearchMixin, AsyncImportMixin, AsyncReplaceMixin):
+class AsyncMemoryController(AsyncSearchMixin, AsyncSyncMixin, AsyncReplaceMixin):
     """A client of the controller alone; `AsyncSekhaClient.controller` is one that shares its connections.
 
     Args:

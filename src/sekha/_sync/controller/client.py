@@ -33,13 +33,13 @@ from sekha.types import (
 
 from ..base import ConnectionOptions
 from ..operations.pagination import all_conversations
-from .importing import ImportMixin
 from .replacing import ReplaceMixin
 from .searching import SearchMixin
+from .syncing import SyncMixin
 
 
 @exported_from_sekha
-class MemoryController(SearchMixin, ImportMixin, ReplaceMixin):
+class MemoryController(SearchMixin, SyncMixin, ReplaceMixin):
     """A client of the controller alone; `SekhaClient.controller` is one that shares its connections.
 
     Args:
