@@ -37,6 +37,7 @@ OWNERS = {
     "BridgeClient": "client.bridge",
     "MCPClient": "client.mcp",
     "Stream": "stream",
+    "MemoryStream": "stream",
 }
 """What the examples call an object of each class."""
 RENAMED = {"close": "aclose"}

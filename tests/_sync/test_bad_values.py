@@ -39,6 +39,8 @@ GOOD: dict[str, Any] = {
     "conversation_id": ID,
     "conversation_ids": [ID, ID],
     "messages": TALK,
+    "extra_body": {"top_p": 0.5, "stop": ["x"], "metadata": {"team": "x"}},
+    "on_memory_error": "ignore",
     "filters": FILTERS,
     "roles": ["user", "tool"],
     "level": "daily",
@@ -174,6 +176,7 @@ def test_keys_that_cannot_be_sent_are_refused_by_their_place(
 @pytest.mark.promise("C11")
 def test_the_good_values_are_good(client: SekhaClient, server: FakeServer) -> None:
     """So it was the bad ones that were refused."""
+    server.on("GET /health", answer({**facts.HEALTHY, "keeps": ["name", "extra"]}))
     server.always("POST /api/v1/conversations", answer(facts.CREATED, 201))
     client.controller.create_conversation(STORED)
-    assert server.only.json["messages"][1]["extra"] == {"deep": ["x", 1.5]}
+    assert server.seen[1].json["messages"][1]["extra"] == {"deep": ["x", 1.5]}

@@ -106,6 +106,19 @@ def test_a_dry_run_shows_and_sends_nothing(run: Run, client: SekhaClient, chats:
     assert sorted(os.listdir(".")) == ["conversations.json"]
 
 
+def test_a_dry_run_says_what_goes_along_and_may_be_lost(run: Run, client: SekhaClient, here: Path) -> None:
+    message = {"role": "user", "content": "x", "timestamp": "2020-01-31T09:30:00Z", "metadata": {}, "n\name": "y"}
+    (here / "a.jsonl").write_text(json.dumps({"messages": [message, message]}) + "\n" + json.dumps({"messages": []}))
+    done = run("import", "a.jsonl", "--dry-run")
+    assert "'timestamp' of messages goes along, and is lost where the server does not keep it." in done.err
+    assert done.err.count("goes along") == 2
+    assert "metadata" not in done.err
+    assert run("import", "a.jsonl", "--dry-run", "--json").json["message_keys"] == ["timestamp", "n\name"]
+    del message["n\name"]
+    (here / "b.jsonl").write_text(json.dumps({"messages": [message]}))
+    assert "lost" not in run("import", "b.jsonl").err, "the documented server keeps it"
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [

@@ -162,4 +162,4 @@ def test_the_reference_has_every_public_name() -> None:
     pages = [page(f"docs/reference/{name}.md") for name in ("blocking", "async", "shared")]
     listed = re.findall(r"^::: sekha\.(\w+)$", "\n".join(pages), re.MULTILINE)
     assert sorted(listed) == sorted({*sekha.__all__, "types", "type_guards"} - {"__version__"})
-    assert ["Async" in name or "async" in name for name in listed].count(True) == 6
+    assert ["Async" in name or "async" in name for name in listed].count(True) == 7

@@ -36,7 +36,8 @@ SERVICES = {
     "bridge": (sekha.AsyncBridgeClient, sekha.BridgeClient),
     "mcp": (sekha.AsyncMCPClient, sekha.MCPClient),
 }
-CLASSES = [*SERVICES.values(), (sekha.AsyncSekhaClient, sekha.SekhaClient), (sekha.AsyncStream, sekha.Stream)]
+CLASSES = [*SERVICES.values(), (sekha.AsyncSekhaClient, sekha.SekhaClient)]
+CLASSES += [(sekha.AsyncStream, sekha.Stream), (sekha.AsyncMemoryStream, sekha.MemoryStream)]
 HOUSEKEEPING = {"aclose", "with_options", "close"}
 
 
@@ -73,7 +74,7 @@ def names_of(cls: Any) -> Set[str]:
 def test_the_package_has_every_name_twice() -> None:
     awaited = {name for name in sekha.__all__ if "sync" in name.lower()}
     assert {translated(name) for name in awaited} < set(sekha.__all__)
-    assert len(awaited) == 6
+    assert len(awaited) == 7
     for name in sekha.__all__:
         assert hasattr(sekha, name)
 
@@ -154,6 +155,8 @@ WORKFLOWS: Dict[str, Tuple[Any, ...]] = {
     "complete_with_context": ("Hello", "hello"),
     "stream_with_context": ("Hello", "hello"),
     "complete_with_memory": ("Hello", "hello"),
+    "stream_with_memory": ("Hello", "hello"),
+    "build_messages": ("Hello", "hello"),
     "health_check": (),
 }
 WALKS: Dict[str, Dict[str, Any]] = {
@@ -341,6 +344,8 @@ PARTS = {
     "complete_with_context": {"controller.assemble_context", "bridge.complete"},
     "stream_with_context": {"controller.assemble_context", "bridge.stream_complete"},
     "complete_with_memory": {"controller.query", "bridge.complete"},
+    "stream_with_memory": {"controller.query", "bridge.stream_complete"},
+    "build_messages": {"controller.assemble_context"},
     "health_check": {"controller.health", "controller.list_conversations", "bridge.health", "mcp.memory_stats"},
 }
 """The rows that a workflow calls."""

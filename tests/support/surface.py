@@ -37,7 +37,7 @@ MODULES = (
 )
 SUBMODULES = {"sekha": ("type_guards", "types")}
 """Modules that are there without an import of their own."""
-NOT_CONSTRUCTED = ("Answer", "AsyncStream", "Exchange", "Stream")
+NOT_CONSTRUCTED = ("Answer", "AsyncMemoryStream", "AsyncStream", "Exchange", "MemoryStream", "Stream")
 """What users are given and never make: how these are constructed is our own business."""
 _SPECIAL = [f"__{name}__" for name in ("aenter", "aexit", "aiter", "anext", "enter", "exit", "iter", "next")]
 _UNIONS = (Union, getattr(types, "UnionType", Union))  # the second is that of `X | Y`, from Python 3.10

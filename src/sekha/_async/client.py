@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from ssl import SSLContext
 from types import TracebackType
-from typing import TYPE_CHECKING, Optional, Union
+from typing import TYPE_CHECKING, Literal, Optional, Union
 
 from typing_extensions import Self, Unpack
 
@@ -21,7 +21,7 @@ from sekha._utils.sentinel import NOT_GIVEN, NotGiven
 from sekha.config import SekhaConfig
 from sekha.config._models import StrPath
 from sekha.config._resolve import missing_message, resolve_config
-from sekha.events import RequestEvent, ResponseEvent, RetryEvent
+from sekha.events import RequestEvent, ResponseEvent, RetryEvent, WaitEvent
 
 from .base import AsyncClientOptions
 from .bridge import AsyncBridgeClient
@@ -49,7 +49,7 @@ class AsyncSekhaClient(AsyncWorkflows):
             no limit. Not given: 30, but 300 to wait for models and embedders.
         max_retries: Repetitions after a first attempt that failed in a repeatable way, 0 or more; default 3.
         deadline: Seconds that a whole call may take, waits and repetitions included; default None, no limit.
-        rate_limit_requests: Requests to one server in any window; default 1000.
+        rate_limit_requests: Requests to one server in any window; default 1000. None, or "none", means no limit.
         rate_limit_window: Length of that window in seconds; default 60.
         max_connections: Connections to one server; default 100.
         max_concurrent_writes: Conversations stored at the same time; default 4.
@@ -63,6 +63,7 @@ class AsyncSekhaClient(AsyncWorkflows):
         on_request: Called with a `RequestEvent` when an attempt begins; must be quick and not wait.
         on_response: Called with a `ResponseEvent` when an attempt has an answer or an error.
         on_retry: Called with a `RetryEvent` before the wait for another attempt.
+        on_wait: Called with a `WaitEvent` when a call has to wait before it is sent.
         tracing: Whether there are OpenTelemetry spans where ``opentelemetry-api`` is installed; default True.
 
     Attributes:
@@ -100,7 +101,7 @@ class AsyncSekhaClient(AsyncWorkflows):
         timeout: Union[float, NotGiven, None] = NOT_GIVEN,
         max_retries: Union[int, NotGiven] = NOT_GIVEN,
         deadline: Union[float, NotGiven, None] = NOT_GIVEN,
-        rate_limit_requests: Union[int, NotGiven] = NOT_GIVEN,
+        rate_limit_requests: Union[int, Literal["none"], NotGiven, None] = NOT_GIVEN,
         rate_limit_window: Union[float, NotGiven] = NOT_GIVEN,
         max_connections: Union[int, NotGiven] = NOT_GIVEN,
         max_concurrent_writes: Union[int, NotGiven] = NOT_GIVEN,
@@ -114,6 +115,7 @@ class AsyncSekhaClient(AsyncWorkflows):
         on_request: Optional[Callable[[RequestEvent], object]] = None,
         on_response: Optional[Callable[[ResponseEvent], object]] = None,
         on_retry: Optional[Callable[[RetryEvent], object]] = None,
+        on_wait: Optional[Callable[[WaitEvent], object]] = None,
         tracing: Union[bool, NotGiven] = NOT_GIVEN,
     ) -> None:
         arguments = {name: value for name, value in locals().items() if name not in ("self", "config", "__class__")}

@@ -39,6 +39,7 @@ from sekha.types import (
 )
 
 from .base import AsyncServiceClient
+from .operations.lost_keys import warn_of_lost_keys
 from .operations.pagination import all_conversations
 from .operations.pagination import count_messages as count_all
 from .operations.search import search
@@ -263,6 +264,9 @@ class AsyncMCPClient(AsyncServiceClient):
             SekhaAuthError: The MCP tools do not accept the key; nothing was stored.
             SekhaError: It failed; ``may_have_been_applied`` says whether it may have been stored all the same.
 
+        Warns:
+            SekhaWarning: The server does not keep a key of the messages, such as ``timestamp``.
+
         Example:
             ```python
             stored = await client.mcp.memory_store(
@@ -274,6 +278,7 @@ class AsyncMCPClient(AsyncServiceClient):
         keywords = drop_unset(label=label, folder=folder, importance_score=importance_score, messages=messages)
         conversation = complete_conversation(merge_arguments(request, keywords, "request"))
         transport = self._transport.start_deadline()
+        await warn_of_lost_keys(transport, self._capabilities, conversation["messages"])
         return await store(transport, self._capabilities, endpoints.MEMORY_STORE, conversation, drop_images=drop_images)
 
     async def memory_update(

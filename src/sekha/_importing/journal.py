@@ -40,12 +40,17 @@ class Digests(NamedTuple):
 
 
 def digests_of(conversation: Mapping[str, Any]) -> Digests:
-    """Return the hashes of a conversation's parts."""
-    messages = [[message["role"], message["content"]] for message in conversation["messages"]]
-    return Digests(*(_digest(part) for part in (conversation["label"], conversation["folder"], messages)))
+    """Return the hashes of a conversation's parts; spaces around a text do not count, since servers may add some."""
+    messages = [[message["role"], _stripped(message["content"])] for message in conversation["messages"]]
+    return Digests(*(digest(part) for part in (conversation["label"], conversation["folder"], messages)))
 
 
-def _digest(part: object) -> str:
+def _stripped(content: Any) -> Any:
+    return content.strip() if isinstance(content, str) else content
+
+
+def digest(part: object) -> str:
+    """Return a short hash of a part of a conversation."""
     return hashlib.sha256(json.dumps(part, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
 
@@ -54,6 +59,14 @@ class Origin(NamedTuple):
 
     source: Source
     digests: Digests
+
+
+class Begun(NamedTuple):
+    """A conversation that was about to be stored: its key, where it is from, and the hashes of what was sent."""
+
+    key: str
+    origin: Origin
+    sent: Digests
 
 
 class Known(NamedTuple):
@@ -109,6 +122,7 @@ class Journal:
         self._keys: defaultdict[str, list[str]] = defaultdict(list)  # by id
         self._source_of: dict[str, Source] = {}  # by id
         self._sources: dict[Source, Known] = {}
+        self._begun: dict[str, Begun] = {}  # those of the open keys that have a source, by key
         self._stale: dict[str, Source] = {}  # ids of earlier versions that are still in the memory
 
     def peek(self) -> None:
@@ -201,25 +215,32 @@ class Journal:
             conversation: What is to be stored.
             source: Where it is from; without one, identical conversations are known by their order.
         """
-        digest = fingerprint(conversation)
+        alike = fingerprint(conversation)
         if source is None:
-            self._seen[digest] += 1
-            key = f"{digest}.{self._seen[digest]}"
+            self._seen[alike] += 1
+            key = f"{alike}.{self._seen[alike]}"
         else:
-            key = f"{digest}.{_digest(source)}"
+            key = f"{alike}.{digest(source)}"
         return Entry(key, key in self._open, self._unknown_outcomes[key], self._ids.get(key))
 
     def is_open(self, key: str) -> bool:
         """Return whether it or an identical conversation was begun, with an unknown outcome."""
         return self._open_by_fingerprint[_fingerprint_of(key)] > 0
 
-    def begin(self, key: str) -> None:
-        """Note that a conversation is about to be sent.
+    @property
+    def begun(self) -> list[Begun]:
+        """What was begun with a source and has an unknown outcome."""
+        with self._lock:
+            return list(self._begun.values())
+
+    def begin(self, key: str, origin: Origin | None = None, sent: Digests | None = None) -> None:
+        """Note that a conversation is about to be sent, where it is from, and the hashes of what is sent.
 
         Raises:
             OSError: The note cannot be written, so it must not be sent.
         """
-        self._note({"begin": key})
+        note: dict[str, object] = {"begin": key}
+        self._note(note if origin is None else {**note, "source": origin.source, "as": origin.digests, "sent": sent})
 
     def done(self, key: str, id: str, origin: Origin | None = None) -> None:
         """Note that it is stored; another version of the same source is stale then."""
@@ -277,6 +298,9 @@ class Journal:
         if isinstance(key := data.get("begin"), str):
             self._mark_closed(key)
             self._open.add(key)
+            if data.get("source"):
+                origin = Origin(Source(*data["source"]), Digests(*data["as"]))
+                self._begun[key] = Begun(key, origin, Digests(*data["sent"]))
             self._open_by_fingerprint[_fingerprint_of(key)] += 1
         elif isinstance(key := data.get("done"), str):
             self._mark_closed(key)
@@ -314,6 +338,7 @@ class Journal:
     def _mark_closed(self, key: str) -> None:
         if key in self._open:
             self._open.remove(key)
+            self._begun.pop(key, None)
             self._open_by_fingerprint[_fingerprint_of(key)] -= 1
 
 

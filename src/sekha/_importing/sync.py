@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal, NamedTuple
 
-from sekha._importing.journal import Digests, Journal, Known
+from sekha._importing.journal import Begun, Digests, Journal, Known
 from sekha._importing.plan import Item, Rejected, make_failure
 from sekha.errors import SekhaConfigError
 from sekha.exports._notes import NoteReader, Source
@@ -71,6 +71,11 @@ class Survey:
         parts = source.file.split("/")
         folders = ("/".join(parts[:count]) + "/" for count in range(len(parts)))
         return any(Source(file) in self._unreadable for file in (source.file, *folders)) or source in self._unreadable
+
+
+def find_orphans(survey: Survey, begun: Iterable[Begun]) -> list[Begun]:
+    """Return what an interrupted sync was about to store of notes that are not like that any more."""
+    return [one for one in begun if survey.notes.get(one.origin.source) != one.origin.digests]
 
 
 class SyncPlan(NamedTuple):

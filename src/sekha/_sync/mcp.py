@@ -41,6 +41,7 @@ from sekha.types import (
 )
 
 from .base import ServiceClient
+from .operations.lost_keys import warn_of_lost_keys
 from .operations.pagination import all_conversations
 from .operations.pagination import count_messages as count_all
 from .operations.search import search
@@ -265,6 +266,9 @@ class MCPClient(ServiceClient):
             SekhaAuthError: The MCP tools do not accept the key; nothing was stored.
             SekhaError: It failed; ``may_have_been_applied`` says whether it may have been stored all the same.
 
+        Warns:
+            SekhaWarning: The server does not keep a key of the messages, such as ``timestamp``.
+
         Example:
             ```python
             stored = client.mcp.memory_store(
@@ -276,6 +280,7 @@ class MCPClient(ServiceClient):
         keywords = drop_unset(label=label, folder=folder, importance_score=importance_score, messages=messages)
         conversation = complete_conversation(merge_arguments(request, keywords, "request"))
         transport = self._transport.start_deadline()
+        warn_of_lost_keys(transport, self._capabilities, conversation["messages"])
         return store(transport, self._capabilities, endpoints.MEMORY_STORE, conversation, drop_images=drop_images)
 
     def memory_update(

@@ -1,25 +1,25 @@
 """`sekha import`: import the chats of other applications, and notes."""
 
-import sys
-from collections.abc import Callable, Generator, Iterable
-from contextlib import contextmanager
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Dict, List, Optional
 
 import typer
 from typing_extensions import Annotated
 
+from sekha._api.compat.capabilities import MAX_KEY_WARNINGS
+from sekha._api.compat.requests import extra_keys
 from sekha.cli.connection import config_from
 from sekha.cli.exits import FAILED, OK
+from sekha.cli.import_progress import import_progress
 from sekha.cli.import_sources import NOTES_FOLDER, ImportSource, find_sources
 from sekha.cli.import_sync import echo_gone, echo_plan, echo_synced
 from sekha.cli.options import Json, Url, not_blank
 from sekha.cli.terminal import echo_err, echo_json, echo_table, one_line
-from sekha.cli.windows_console import enable_escape_codes
 from sekha.errors import SekhaConfigError, SekhaError
 from sekha.exports import ExportItem
 from sekha.exports._note_files import JOURNAL
-from sekha.types import CreateConversationRequest, ImportProgress, ImportReport, SyncReport, UnreadableConversation
+from sekha.types import CreateConversationRequest, ImportReport, SyncReport, UnreadableConversation
 
 _PREVIEW_ROWS = 10
 
@@ -86,7 +86,7 @@ def run(
     with SekhaClient(config) as client:
         for source in sources:
             try:
-                with _progress(source) as on_progress:
+                with import_progress(source.name, source.read, config) as on_progress:
                     if sync:
                         report = synced[str(source.path)] = client.controller.sync_notes(
                             source.path,
@@ -141,13 +141,17 @@ def _preview(sources: Iterable[ImportSource], json: bool) -> int:
     by_file: Dict[str, Counts] = {}
     bad: List[UnreadableConversation] = []
     first: List[CreateConversationRequest] = []
+    keys: Dict[str, None] = {}
     for source in sources:
         counts = {"conversations": 0, "messages": 0, "empty": 0, "unreadable": 0}
         for item in source.read():
             _count_item(item, counts, first, bad)
+            if not isinstance(item, UnreadableConversation):
+                keys.update(dict.fromkeys(extra_keys(item.get("messages", ()))))
         by_file[str(source.path)] = {**counts, "left_out": source.left_out} if source.is_notes and json else counts
     if json:
-        echo_json({"files": by_file, "unreadable": [{"place": one.place, "problem": one.problem} for one in bad]})
+        unreadable = [{"place": one.place, "problem": one.problem} for one in bad]
+        echo_json({"files": by_file, "message_keys": list(keys), "unreadable": unreadable})
     else:
         echo_table(
             ("LABEL", "FOLDER", "MESSAGES"),
@@ -163,6 +167,8 @@ def _preview(sources: Iterable[ImportSource], json: bool) -> int:
         for name, counts in by_file.items():
             summary = ", ".join(f"{number:,} {kind}" for kind, number in counts.items())
             echo_err(f"{Path(name).name}: {summary}; nothing was sent.")
+        for key in list(keys)[:MAX_KEY_WARNINGS]:
+            echo_err(f"'{one_line(key, 60)}' of messages goes along, and is lost where the server does not keep it.")
     for one in bad:
         echo_err(f"unreadable: {one_line(one.place)}: {one_line(one.problem, 400)}")
     return FAILED if bad else OK
@@ -181,30 +187,3 @@ def _count_item(
         counts["messages"] += len(messages)
         if len(first) < _PREVIEW_ROWS:
             first.append(item)
-
-
-@contextmanager
-def _progress(source: ImportSource) -> Generator[Optional[Callable[[ImportProgress], object]], None, None]:
-    """Show a progress bar with rate and remaining time on stderr, if that is a terminal that takes escape codes."""
-    if not (sys.stderr.isatty() and enable_escape_codes(sys.stderr)):
-        yield None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[rate]}"),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=Console(stderr=True, legacy_windows=False)) as bar:
-        task = bar.add_task(one_line(source.name, 40), total=None, rate="")
-        bar.update(task, total=sum(1 for _ in source.read()))
-
-        def on_progress(progress: ImportProgress) -> None:
-            speed = bar.tasks[0].speed
-            bar.update(task, completed=progress["seen"], rate=f"{speed:.0f}/s" if speed else "")
-
-        yield on_progress

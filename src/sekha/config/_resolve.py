@@ -38,6 +38,9 @@ _SERVICES: Final[Mapping[str, _ServiceSettings]] = {
     "bridge": _ServiceSettings("bridge_url", "bridge_api_key"),
 }
 
+_COMMON_VARIABLES: Final = ("timeout", "max_retries", "rate_limit_requests", "rate_limit_window", "proxy")
+"""The settings that a client of any one service reads from the environment."""
+
 
 def resolve_config(config: SekhaConfig | None, arguments: Mapping[str, object]) -> SekhaConfig:
     """Return the settings of a client of all services.
@@ -76,7 +79,7 @@ def resolve_service_config(service: str, config: ClientConfig | None, arguments:
     for argument, name in (("base_url", url), ("api_key", key)):
         if argument in given:
             given[name] = given.pop(argument)
-    names = (url, key, *other_keys, "timeout", "max_retries", "proxy")
+    names = (url, key, *other_keys, *_COMMON_VARIABLES)
     resolved = SekhaConfig(**{**settings_from_env(os.environ, names, exclude=given), **given})
     _require(resolved, url, argument="base_url")
     _reject_conflicts(resolved)

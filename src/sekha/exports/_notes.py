@@ -253,5 +253,6 @@ def _iterate(notes: NoteReader) -> Iterator[ExportItem]:
         yield note if isinstance(note, UnreadableNote) else cast(CreateConversationRequest, note)
     others = {kind: number for kind, number in notes.left_out.items() if kind != "hidden"}
     if others:
-        text = f"left out, as they are no notes: {describe_left_out(others)}"
-        warnings.warn(text, SekhaWarning, stacklevel=user_stacklevel())
+        warnings.warn(
+            f"left out, as they are no notes: {describe_left_out(others)}", SekhaWarning, stacklevel=user_stacklevel()
+        )

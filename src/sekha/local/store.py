@@ -68,6 +68,14 @@ class Message(NamedTuple):
     importance: int
 
 
+class NewMessage(NamedTuple):
+    """A message to be stored; without a timestamp it has the time at which it is stored."""
+
+    role: str
+    content: str
+    timestamp: Optional[str] = None
+
+
 class SearchResult(NamedTuple):
     """A message that a search has found, and its score: the similarity (0 to 1), in controller 0.1 the distance."""
 
@@ -194,11 +202,11 @@ class Store:
         label: str,
         folder: str,
         importance: int,
-        messages: Sequence[Tuple[str, str]],
+        messages: Sequence[NewMessage],
         vectors: Sequence[Optional[Sequence[float]]],
         model: Optional[str],
     ) -> Conversation:
-        """Store a conversation with its messages (role, content) and their vectors in one transaction."""
+        """Store a conversation with its messages and their vectors in one transaction."""
         identity, now = str(uuid.uuid4()), format_timestamp(time.time_ns())
         with self.transaction():
             self._db.execute(
@@ -207,14 +215,14 @@ class Store:
                 (identity, label, folder, importance, now, now),
             )
             self.append(identity, now, messages, vectors, model)
-        size = sum(len(content.encode()) for _, content in messages)
+        size = sum(len(message.content.encode()) for message in messages)
         return Conversation(identity, label, folder, "active", importance, now, now, len(messages), size)
 
     def append(
         self,
         identity: str,
         now: str,
-        messages: Sequence[Tuple[str, str]],
+        messages: Sequence[NewMessage],
         vectors: Sequence[Optional[Sequence[float]]],
         model: Optional[str],
     ) -> None:
@@ -223,8 +231,16 @@ class Store:
             "INSERT INTO messages (id, conversation_id, role, timestamp, model, vector, content)"
             " VALUES (?, ?, ?, ?, ?, ?, ?)",
             [
-                (str(uuid.uuid4()), identity, role, now, vector and model, vector and _pack_vector(vector), content)
-                for (role, content), vector in zip(messages, vectors)
+                (
+                    str(uuid.uuid4()),
+                    identity,
+                    message.role,
+                    message.timestamp or now,
+                    vector and model,
+                    vector and _pack_vector(vector),
+                    message.content,
+                )
+                for message, vector in zip(messages, vectors)
             ],
         )
 

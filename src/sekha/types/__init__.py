@@ -24,6 +24,7 @@ from sekha.types._bridge import (
     RouteDecision,
     Usage,
 )
+from sekha.types._chats import BuiltMessages, MemoryCompletion, MemoryItem
 from sekha.types._controller import (
     Conversation,
     ConversationCount,
@@ -47,6 +48,7 @@ from sekha.types._imports import (
     ImportFailure,
     ImportProgress,
     ImportReport,
+    ImportWait,
     SyncChange,
     SyncReport,
     UnreadableConversation,
@@ -86,6 +88,7 @@ from sekha.types._requests import (
 
 __all__ = [
     "BridgeSummary",
+    "BuiltMessages",
     "ChatChoice",
     "ChatCompletion",
     "ChatCompletionChunk",
@@ -114,11 +117,14 @@ __all__ = [
     "ImportFailure",
     "ImportProgress",
     "ImportReport",
+    "ImportWait",
     "ImportanceScore",
     "InputMessage",
     "LabelSuggestion",
+    "MemoryCompletion",
     "MemoryContext",
     "MemoryExport",
+    "MemoryItem",
     "MemoryPruneResponse",
     "MemorySearchRequest",
     "MemorySearchResponse",

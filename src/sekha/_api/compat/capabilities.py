@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from sekha._utils.json_access import as_list
 from sekha._utils.redaction import Secret
 
 
@@ -13,14 +14,31 @@ class Features(NamedTuple):
 
     Attributes:
         filters: Whether searches apply filters (D20).
+        keeps: The keys of messages that it stores, beside ``role`` and ``content``.
     """
 
     filters: bool = False
+    keeps: frozenset[str] = frozenset()
 
 
 def parse_features(health: Mapping[str, object]) -> Features:
     """Return what a report of health says."""
-    return Features(filters=health.get("filters") is True)
+    keeps = as_list(health.get("keeps")) or ()
+    return Features(
+        filters=health.get("filters") is True, keeps=frozenset(key for key in keeps if isinstance(key, str))
+    )
+
+
+def lost_key_message(key: str, features: Features | None) -> str:
+    """Return the words of the warning that a key of messages is not stored; without features, it may be."""
+    if features is None:
+        return f"{key!r} of messages may be lost: the server could not be asked whether it keeps it"
+    kept = ["role", "content", *sorted(features.keeps)]
+    return f"{key!r} of messages is lost: this server keeps only {', '.join(kept[:-1])} and {kept[-1]}"
+
+
+MAX_KEY_WARNINGS = 20
+"""Keys of messages of whose loss a client warns."""
 
 
 class Capabilities:
@@ -41,6 +59,16 @@ class Capabilities:
         self.cannot_delete: bool = False
         self.warned_of_archiving: bool = False
         self._rejected_keys: set[Secret] = set()
+        self._lost_keys: dict[str, object] = {}
+
+    def warned_of(self, key: str) -> bool:
+        """Return whether a warning has told that a key of messages is lost, or too many others have."""
+        return key in self._lost_keys or len(self._lost_keys) >= MAX_KEY_WARNINGS
+
+    def should_warn_of(self, key: str) -> bool:
+        """Return whether to warn that a key of messages is lost: once for each key, and for twenty keys at most."""
+        token = object()  # threads ask as well: one of them finds its own
+        return self._lost_keys.setdefault(key, token) is token and len(self._lost_keys) <= MAX_KEY_WARNINGS
 
     def reject_mcp_key(self, key: Secret | None) -> None:
         """Note that the MCP tools refused a key."""

@@ -18,6 +18,7 @@ from sekha.errors import SekhaError, SekhaNotFoundError
 from sekha.types import Conversation, MemoryExport
 
 from ..transport import AsyncTransport
+from .lost_keys import warn_of_lost_keys
 from .pagination import all_conversations
 from .store import create_conversation
 
@@ -37,6 +38,7 @@ async def create_if_missing(
         SekhaError: It failed; nothing is stored again.
     """
     transport = transport.start_deadline()
+    await warn_of_lost_keys(transport, capabilities, conversation["messages"])
     found = await find_existing(transport, conversation)
     if found is not None:
         found["already_stored"] = True

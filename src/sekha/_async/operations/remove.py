@@ -15,6 +15,7 @@ from sekha.types import Conversation
 
 from ..transport import AsyncTransport
 from .existing import exported_conversation
+from .lost_keys import warn_of_lost_keys
 from .store import create_conversation
 
 
@@ -34,6 +35,7 @@ async def replace_conversation(
         SekhaError: It failed; ``conversation`` is the new one if that is stored.
     """
     transport = transport.start_deadline()
+    await warn_of_lost_keys(transport, capabilities, changes["messages"])
     export = await transport.send(MEMORY_EXPORT.request({"conversation_id": id}))
     replacement = complete_replacement(changes, export)
     if is_unchanged(replacement, export):

@@ -15,6 +15,7 @@ from sekha.errors import SekhaAPIError, SekhaAuthError, SekhaError, SekhaWarning
 from sekha.types import Conversation
 
 from ..transport import AsyncTransport
+from .lost_keys import warn_of_lost_keys
 
 T = TypeVar("T")
 
@@ -34,6 +35,7 @@ async def create_conversation(
         SekhaError: It failed; ``may_have_been_applied`` says whether it may have been stored.
     """
     transport = transport.start_deadline()
+    await warn_of_lost_keys(transport, capabilities, conversation["messages"])
     importance = conversation["importance_score"]
     if importance == DEFAULT_IMPORTANCE:
         return await _create_by_rest(transport, capabilities, conversation, drop_images)

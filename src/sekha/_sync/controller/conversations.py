@@ -71,7 +71,8 @@ class ConversationMixin(ServiceClient):
             SekhaError: It failed; ``may_have_been_applied`` says whether it may have been stored all the same.
 
         Warns:
-            SekhaWarning: The importance cannot be set because the MCP tools refuse the key.
+            SekhaWarning: The importance cannot be set because the MCP tools refuse the key; or the server does not keep
+                a key of the messages, such as ``timestamp``: once for each key; `health` says what it ``keeps``.
 
         Example:
             ```python

@@ -14,10 +14,12 @@ from typing import Any, Literal, Optional, TypeVar, Union, cast
 from sekha._api import endpoints
 from sekha._api.compat.capabilities import Capabilities
 from sekha._api.compat.error_overrides import CONTROLLER_RATE_LIMIT_WINDOW
+from sekha._api.compat.requests import extra_keys
 from sekha._api.stored import label_and_folder
 from sekha._api.validation import argument_error, type_name
+from sekha._concurrency.primitives import Semaphore
 from sekha._concurrency.tasks import Call, for_each, in_thread
-from sekha._importing.journal import Journal
+from sekha._importing.journal import Journal, digests_of
 from sekha._importing.plan import (
     MAX_UNKNOWN_OUTCOMES,
     Item,
@@ -28,9 +30,12 @@ from sekha._importing.plan import (
     judge_failure,
     make_failure,
 )
+from sekha._transport.listeners import LONG_WAIT
 from sekha.errors import SekhaError, SekhaNotFoundError, SekhaRateLimitError
-from sekha.types import ImportFailure, ImportProgress, ImportReport, Message, UnreadableConversation
+from sekha.events import WaitEvent
+from sekha.types import ImportFailure, ImportProgress, ImportReport, ImportWait, Message, UnreadableConversation
 
+from ..operations.lost_keys import warn_of_lost_keys
 from ..operations.pagination import all_conversations
 from ..operations.store import create_conversation
 from ..transport import Transport
@@ -86,7 +91,8 @@ class ImportMixin(ConversationMixin):
             journal: File in which is noted what is stored; it is made, or continued. It belongs to one server, and to
                 one import at a time. None: nothing is noted.
             on_progress: Called after each conversation with how many were seen, stored, already stored, empty, failed;
-                by blocking clients in the threads that store, one at a time.
+                by blocking clients in the threads that store, one at a time. Also called when a wait of more than a
+                second begins, with the same numbers and ``waiting``: for what ``reason``, and how many ``seconds``.
 
         Returns:
             The same numbers, and ``failures``: position from 1, place, label and error of each that failed.
@@ -96,6 +102,10 @@ class ImportMixin(ConversationMixin):
             SekhaConfigError: The journal belongs to another server, is in use, or is no journal.
             SekhaError: The server refuses the key or cannot be reached; with a journal, call again to go on.
             OSError: The journal cannot be read or written.
+
+        Warns:
+            SekhaWarning: The server does not keep a key of the messages, such as ``timestamp``; once, as for
+                `create_conversation`.
 
         Example:
             ```python
@@ -167,11 +177,12 @@ class ImportRun:
         self.report: ImportReport = {
             "seen": 0, "stored": 0, "already_stored": 0, "empty": 0, "failed": 0, "failures": []
         }  # fmt: skip
-        self._transport = transport
+        self._transport = transport.with_wait_listener(self._on_wait)
         self._capabilities = capabilities
         self._journal = journal
         self._on_progress = on_progress
         self._count_lock = threading.Lock()
+        self._asking = Semaphore(1)
         self._stopped = threading.Event()
         self._failure_streak = 0
         self._pending: list[Item] = []
@@ -267,7 +278,9 @@ class ImportRun:
         if self._stopped.is_set():
             return
         key = item.entry.key
-        in_thread(partial(self._journal.begin, key))
+        self._warn_of_lost_keys(item)
+        sent = None if item.origin is None else digests_of(item.request)
+        in_thread(partial(self._journal.begin, key, item.origin, sent))
         try:
             stored = self._patiently(
                 partial(create_conversation, self._transport, self._capabilities, item.request, drop_images=False)
@@ -296,11 +309,22 @@ class ImportRun:
         in_thread(partial(self._journal.done, item.entry.key, id, item.origin))
         self._count(name)
 
+    def _warn_of_lost_keys(self, item: Item) -> None:
+        """Warn of what is not kept, one item after the other: the server is asked once."""
+        messages, slot = item.request["messages"], self._asking.slot()
+        try:
+            if self._capabilities.features is None and extra_keys(messages):
+                slot.acquire(None)
+            warn_of_lost_keys(self._transport, self._capabilities, messages)
+        finally:
+            slot.release()
+
     def _wait_for_rate_limit(self, error: SekhaRateLimitError) -> bool:
         """Wait as long as the server asks for; return False if that is too long, or the import is stopped."""
         seconds = error.retry_after or CONTROLLER_RATE_LIMIT_WINDOW
         if seconds > _MAX_RETRY_AFTER:
             return False
+        self._transport.report_wait(endpoints.CREATE_CONVERSATION.request(), seconds)
         while seconds > 0 and not self._stopped.is_set():
             self._clock.sleep(min(seconds, _POLL_INTERVAL))
             seconds -= _POLL_INTERVAL
@@ -341,6 +365,14 @@ class ImportRun:
             cast("dict[str, int]", self.report)[name] += 1
             if failure is not None:
                 self.report["failures"].append(failure)
-            if self._on_progress is not None:
-                progress: dict[str, Any] = {key: one for key, one in self.report.items() if isinstance(one, int)}
-                self._on_progress(cast(ImportProgress, progress))
+            self._report()
+
+    def _on_wait(self, event: WaitEvent) -> None:
+        if event.seconds is not None and event.seconds > LONG_WAIT:
+            with self._count_lock:
+                self._report(waiting={"reason": event.reason, "seconds": event.seconds})
+
+    def _report(self, **more: ImportWait) -> None:
+        if self._on_progress is not None:
+            progress: dict[str, Any] = {key: one for key, one in self.report.items() if isinstance(one, int)}
+            self._on_progress(cast(ImportProgress, {**progress, **more}))

@@ -13,12 +13,13 @@ from sekha._api import endpoints
 from sekha._api.compat.capabilities import Capabilities
 from sekha._api.stored import compare_messages, complete_replacement, is_unchanged, label_and_folder
 from sekha._concurrency.tasks import for_each, in_thread
-from sekha._importing.journal import Journal, Known, Origin, digests_of
+from sekha._importing.journal import Begun, Journal, Known, Origin, digest, digests_of
 from sekha._importing.plan import Item, Rejected, iter_items, judge_failure, make_failure
 from sekha._importing.sync import (
     Step,
     Survey,
     SyncPlan,
+    find_orphans,
     make_change,
     needs_server,
     new_report,
@@ -33,7 +34,14 @@ from sekha.types import ImportProgress, MemoryExport, SyncReport
 from ..operations.pagination import all_conversations
 from ..operations.remove import delete_or_archive
 from ..transport import Transport
-from .importing import ImportMixin, ImportRun, Count, check_import_options
+from .importing import (
+    _IN_FLIGHT_GRACE,
+    _POLL_INTERVAL,
+    ImportMixin,
+    ImportRun,
+    Count,
+    check_import_options,
+)
 
 
 class SyncMixin(ImportMixin):
@@ -104,6 +112,8 @@ class SyncMixin(ImportMixin):
         in_thread(notes.peek if dry_run else notes.open)
         try:
             survey = in_thread(lambda: Survey(iter_items(reader, notes)))
+            if not dry_run:
+                Orphans(self._transport, notes).resolve(find_orphans(survey, notes.begun))
             plan = plan_sync(survey, notes.sources, delete=delete)
             if dry_run:
                 return preview_sync(survey, plan, reader)
@@ -119,6 +129,55 @@ class SyncMixin(ImportMixin):
         finally:
             notes.close()
         return run.synced
+
+
+class Orphans:
+    """What an interrupted sync was about to store of notes that have changed since.
+
+    Args:
+        transport: The transport of the controller.
+        journal: The journal, open.
+    """
+
+    def __init__(self, transport: Transport, journal: Journal) -> None:
+        self._transport = transport
+        self._journal = journal
+
+    def resolve(self, orphans: list[Begun]) -> None:
+        """Note those that are in the memory as earlier versions of their notes, and that the others are not."""
+        time_left = _IN_FLIGHT_GRACE
+        while orphans and (rest := self._look(orphans)) and time_left > 0:
+            orphans = rest
+            time_left -= _POLL_INTERVAL
+            self._transport.clock.sleep(_POLL_INTERVAL)
+        still_open = {begun.key for begun in self._journal.begun}
+        for orphan in orphans:
+            if orphan.key in still_open:
+                in_thread(partial(self._journal.refused, orphan.key))
+
+    def _look(self, orphans: list[Begun]) -> list[Begun]:
+        """Note those that are in the memory; return the others."""
+        wanted = {(orphan.sent.label, orphan.sent.folder) for orphan in orphans}
+        known, since = {*self._journal.ids, *self._journal.stale}, self._journal.since or ""
+        rows = all_conversations(
+            self._transport,
+            lambda row: (
+                (digest(row["label"]), digest(row["folder"])) in wanted
+                and row["id"] not in known
+                and row["timestamp"] >= since
+            ),
+        )
+        for row in rows:
+            try:
+                export = self._transport.send(endpoints.MEMORY_EXPORT.request({"conversation_id": row["id"]}))
+            except SekhaNotFoundError:
+                continue
+            found = digests_of({**export["conversation"], "messages": export["messages"]})
+            orphan = next((one for one in orphans if one.sent == found), None)
+            if orphan is not None:
+                in_thread(partial(self._journal.done, orphan.key, row["id"], orphan.origin))
+                orphans = [one for one in orphans if one is not orphan]
+        return orphans
 
 
 class SyncRun(ImportRun):
@@ -148,6 +207,7 @@ class SyncRun(ImportRun):
         self._plan = plan
         self._candidates: dict[tuple[object, object], list[str]] = {}
         self._claimed: set[str] = set()
+        self._stale_before = list(journal.stale.items())
 
     def look_for_new(self, survey: Survey) -> None:
         """Find what may be a new note already: another machine may have stored it, or the journal was lost."""
@@ -279,8 +339,9 @@ class SyncRun(ImportRun):
 
     def remove_gone(self) -> None:
         """Remove the conversations whose notes are gone, and earlier versions that an interrupted sync has left."""
-        for id, source in self._journal.stale.items():
-            self._remove_or_report(id, source)
+        for id, source in self._stale_before:
+            if id in self._journal.stale:
+                self._remove_or_report(id, source)
         for gone in self._plan.gone:
             how = self._remove_or_report(gone.id, gone.source) if gone.is_removed else "gone"
             if how is not None:
@@ -295,8 +356,7 @@ class SyncRun(ImportRun):
             verdict = judge_failure(error, self._failure_streak)
             self._failure_streak = verdict.streak
             problem = f"conversation {id} is still there: {error}"
-            self.synced["failed"] += 1
-            self.synced["failures"].append(make_failure(0, problem, place=self._reader.place(source)))
+            self._count("failed", make_failure(0, problem, place=self._reader.place(source)))
             if verdict.ends_import:
                 raise
             return None

@@ -20,6 +20,7 @@ from sekha.errors import SekhaError, SekhaNotFoundError
 from sekha.types import Conversation, MemoryExport
 
 from ..transport import Transport
+from .lost_keys import warn_of_lost_keys
 from .pagination import all_conversations
 from .store import create_conversation
 
@@ -39,6 +40,7 @@ def create_if_missing(
         SekhaError: It failed; nothing is stored again.
     """
     transport = transport.start_deadline()
+    warn_of_lost_keys(transport, capabilities, conversation["messages"])
     found = find_existing(transport, conversation)
     if found is not None:
         found["already_stored"] = True

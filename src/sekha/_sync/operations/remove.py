@@ -17,6 +17,7 @@ from sekha.types import Conversation
 
 from ..transport import Transport
 from .existing import exported_conversation
+from .lost_keys import warn_of_lost_keys
 from .store import create_conversation
 
 
@@ -36,6 +37,7 @@ def replace_conversation(
         SekhaError: It failed; ``conversation`` is the new one if that is stored.
     """
     transport = transport.start_deadline()
+    warn_of_lost_keys(transport, capabilities, changes["messages"])
     export = transport.send(MEMORY_EXPORT.request({"conversation_id": id}))
     replacement = complete_replacement(changes, export)
     if is_unchanged(replacement, export):

@@ -17,6 +17,7 @@ from sekha.errors import SekhaAPIError, SekhaAuthError, SekhaError, SekhaWarning
 from sekha.types import Conversation
 
 from ..transport import Transport
+from .lost_keys import warn_of_lost_keys
 
 T = TypeVar("T")
 
@@ -36,6 +37,7 @@ def create_conversation(
         SekhaError: It failed; ``may_have_been_applied`` says whether it may have been stored.
     """
     transport = transport.start_deadline()
+    warn_of_lost_keys(transport, capabilities, conversation["messages"])
     importance = conversation["importance_score"]
     if importance == DEFAULT_IMPORTANCE:
         return _create_by_rest(transport, capabilities, conversation, drop_images)

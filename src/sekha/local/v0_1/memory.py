@@ -17,6 +17,7 @@ from sekha.local.store import (
     Conversation,
     Filter,
     Message,
+    NewMessage,
     NotFound,
     PruneCandidate,
     SearchResult,
@@ -115,7 +116,7 @@ class Memory01(Memory):
         return model, vectors[0]
 
     async def create(
-        self, label: str, folder: str, messages: Sequence[Tuple[str, str]], importance: Optional[int] = None
+        self, label: str, folder: str, messages: Sequence[NewMessage], importance: Optional[int] = None
     ) -> Conversation:
         """Store the conversation, then message by message without a transaction; after an error, the rest is missing.
 
@@ -125,8 +126,8 @@ class Memory01(Memory):
         created = self.store.add(label, folder, 5 if importance is None else importance, [], [], None)
         for message in messages:
             async with self._permits:
-                model, vector = await self._try_embed(message[1])
-            if vector is not None and has_split_preview(message[1]):
+                model, vector = await self._try_embed(message.content)
+            if vector is not None and has_split_preview(message.content):
                 raise HandlerCrashed
             self.store.append(created.id, created.created_at, [message], [vector], model)
         return created._replace(message_count=len(messages))
