@@ -47,7 +47,7 @@ class AsyncStream(ProcessBound):
 
     Example:
         ```python
-        async with await client.bridge.stream_complete([{"role": "user", "content": "Tell me a story"}]) as stream:
+        async with client.bridge.stream_complete([{"role": "user", "content": "Tell me a story"}]) as stream:
             async for text in stream.text_stream():
                 print(text, end="", flush=True)
         ```
@@ -272,7 +272,7 @@ class AsyncMemoryStream(AsyncStream):
 
     Example:
         ```python
-        async with await client.stream_with_context("How do we deploy?") as stream:
+        async with client.stream_with_context("How do we deploy?") as stream:
             for memory in stream.memories:
                 print(memory["label"], memory["timestamp"])
             async for text in stream.text_stream():

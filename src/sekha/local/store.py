@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from datetime import datetime, timedelta, timezone
 from operator import itemgetter, mul
 from pathlib import Path
-from typing import Any, Dict, Generator, List, NamedTuple, Optional, Sequence, Tuple, Union
+from typing import AbstractSet, Any, Dict, Generator, List, NamedTuple, Optional, Sequence, Tuple, Union
 
 _APPLICATION_ID = 0x53454B48  # "SEKH"; the database of another application is refused
 _MAX_INT = 2**63 - 1
@@ -317,16 +317,20 @@ class Store:
         weights = (*(target[place] for place in used), 0.0)
         where, values = matching.where("m.timestamp")
         query = self._select("m.number, m.vector", f"{where} AND m.model = ? AND m.vector IS NOT NULL")
-        size = 4 * len(target)
+        size, hidden = 4 * len(target), self.hidden_from_search()
         scored = [
             (sum(map(mul, weights, pick(memoryview(blob).cast("f")))), -number)
             for number, blob in self._db.execute(query, (*values, model))
-            if len(blob) == size
+            if len(blob) == size and number not in hidden
         ]
         scored.sort(reverse=True)
         page = scored[offset : offset + limit]
         found = self._messages_by_number([-number for _, number in page])
         return [(score, found[-number]) for score, number in page], len(scored)
+
+    def hidden_from_search(self) -> AbstractSet[int]:
+        """Return the numbers of messages whose vectors a search does not find: none, unless the server has that bug."""
+        return frozenset()
 
     def full_text_search(self, query: str, limit: int, ranked: bool = True) -> List[Message]:
         """Return the messages that match an FTS5 query, the most relevant first (or the oldest, if not `ranked`)."""

@@ -101,7 +101,7 @@ class Controller:
     """
 
     parse = staticmethod(parse)
-    features: Mapping[str, object] = {"filters": True, "keeps": ["timestamp"]}
+    features: Mapping[str, object] = {"filters": True, "keeps": ["timestamp"], "parallel_writes": True}
     """What its health says that it can do, beyond the controller 0.1."""
 
     def __init__(self, memory: Memory) -> None:
