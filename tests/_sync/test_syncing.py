@@ -193,6 +193,10 @@ def test_unchanged_notes_cost_no_request(client: SekhaClient, server: FakeServer
 def test_wrong_arguments_are_refused_before_anything_is_read_or_sent(
     client: SekhaClient, server: FakeServer, notes: Path
 ) -> None:
+    for path in (7, b"notes", "", None):
+        with pytest.raises(SekhaValidationError) as caught:
+            client.controller.sync_notes(path)  # type: ignore[arg-type]  # wrong on purpose
+        assert caught.value.field == "path"
     for field, arguments in (
         ("folder", {"folder": "/a/../b"}),
         ("concurrency", {"concurrency": 0}),

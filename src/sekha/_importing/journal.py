@@ -9,6 +9,7 @@ import errno
 import hashlib
 import json
 import os
+import stat
 import threading
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
@@ -268,12 +269,13 @@ class Journal:
         with self._lock:
             if self._file is None:
                 return
-            if self._is_empty and os.name != "nt":
+            is_in_vain = self._is_empty and stat.S_ISREG(os.fstat(self._file.fileno()).st_mode)
+            if is_in_vain and os.name != "nt":
                 self._remove()  # before another import can lock it
             unlock(self._file)
             self._file.close()
             self._file = None
-            if self._is_empty and os.name == "nt":  # which removes no file that is open
+            if is_in_vain and os.name == "nt":  # which removes no file that is open
                 self._remove()
 
     def _remove(self) -> None:

@@ -221,7 +221,19 @@ def read_notes(
             print(note)  # {'label': 'Tomatoes', 'folder': 'notes', 'messages': [{'role': 'user', <...>}]}
         ```
     """
-    return _iterate(NoteReader(os.fspath(path), check_folder(folder), split))
+    return _iterate(NoteReader(check_path(path), check_folder(folder), split))
+
+
+def check_path(path: object) -> str:
+    """Return the path of notes as a text.
+
+    Raises:
+        SekhaValidationError: It is none.
+    """
+    text = os.fspath(path) if isinstance(path, os.PathLike) else path
+    if not isinstance(text, str) or not text:
+        raise argument_error("path", "must be a path")
+    return text
 
 
 def check_folder(folder: str | None) -> str:

@@ -26,7 +26,7 @@ from sekha._importing.sync import (
 )
 from sekha.errors import SekhaError, SekhaNotFoundError
 from sekha.exports._note_files import JOURNAL
-from sekha.exports._notes import NoteReader, Source, check_folder
+from sekha.exports._notes import NoteReader, Source, check_folder, check_path
 from sekha.types import ImportProgress, MemoryExport, SyncReport
 
 from ..operations.pagination import all_conversations
@@ -103,7 +103,7 @@ class AsyncSyncMixin(AsyncImportMixin):
             ```
         """
         check_import_options(concurrency, on_progress)
-        root, folder = os.fspath(path), check_folder(folder)
+        root, folder = check_path(path), check_folder(folder)
         reader = await async_in_thread(partial(NoteReader, root, folder, split))
         default = os.path.join(root, JOURNAL) if reader.is_folder else root + JOURNAL
         notes = Journal(default if journal is None else os.fspath(journal), self._transport.base_url)
