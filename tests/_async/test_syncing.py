@@ -109,7 +109,7 @@ async def test_new_changed_moved_and_gone(memory: AsyncSekhaClient, notes: Path)
 
 
 async def test_a_server_that_cannot_delete_archives_and_says_so_once(real: AsyncSekhaClient, notes: Path) -> None:
-    await sync(real, notes)
+    await sync(real, notes, concurrency=1)  # first writes side by side are not embedded, and then it can delete
     for text in ("second", "third"):
         write(notes, "a.md", text)
         write(notes, "sub/b.md", text)

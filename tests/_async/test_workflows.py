@@ -125,7 +125,7 @@ async def test_with_context(streamed: bool, client: AsyncSekhaClient, server: Fa
         "query": "decisions",
         "preferred_labels": ["A"],
         "context_budget": 300,
-        "excluded_folders": ["/secret"],
+        "excluded_folders": ["/secret/"],
     }
     sent = bridge.only.json
     assert [message["role"] for message in sent["messages"]] == ["system", "user"]

@@ -127,7 +127,7 @@ def test_with_context(streamed: bool, client: SekhaClient, server: FakeServer, b
         "query": "decisions",
         "preferred_labels": ["A"],
         "context_budget": 300,
-        "excluded_folders": ["/secret"],
+        "excluded_folders": ["/secret/"],
     }
     sent = bridge.only.json
     assert [message["role"] for message in sent["messages"]] == ["system", "user"]

@@ -39,7 +39,7 @@ SERVICES = {
 }
 CLASSES = [*SERVICES.values(), (sekha.AsyncSekhaClient, sekha.SekhaClient)]
 CLASSES += [(sekha.AsyncStream, sekha.Stream), (sekha.AsyncMemoryStream, sekha.MemoryStream)]
-HOUSEKEEPING = {"aclose", "with_options", "close"}
+HOUSEKEEPING = {"aclose", "with_options", "in_folder", "close"}
 
 
 def translated(text: str) -> str:
@@ -123,7 +123,7 @@ def test_what_is_awaited_blocks_in_the_other(awaited: Any, blocking: Any) -> Non
     for name, method in members(blocking).items():
         assert not inspect.iscoroutinefunction(method), name
         assert not inspect.isasyncgenfunction(method), name
-        at_once = name in ("__init__", "with_options", "iter_conversations", "text_stream")
+        at_once = name in ("__init__", "with_options", "in_folder", "iter_conversations", "text_stream")
         if callable(method):
             assert inspect.iscoroutinefunction(inspect.unwrap(others[name])) != at_once, name
 
@@ -260,6 +260,7 @@ def used_by(cls: Any) -> Dict[str, Set[str]]:
         "count_all": {"MEMORY_EXPORT"},
         "_count_or_none": {"MEMORY_EXPORT"},
         "create_if_missing": {*CREATING, *FINDING},
+        "AsyncFullTextSearch": {"GET_CONVERSATION"},
         "AsyncImportRun": {*CREATING, "LIST_CONVERSATIONS", "MEMORY_EXPORT"},
         "AsyncSyncRun": {*CREATING, *SYNCING},
     }
@@ -306,9 +307,16 @@ def test_every_method_makes_calls_of_the_table() -> None:
 
 COMBINATIONS = {
     "controller.create_conversation": {*CREATING, *FINDING},
+    "controller.pin_conversation": {"PIN_CONVERSATION", "GET_CONVERSATION"},
+    "controller.archive_conversation": {"ARCHIVE_CONVERSATION", "GET_CONVERSATION"},
+    "controller.delete_conversation": {"DELETE_CONVERSATION", "GET_CONVERSATION"},
+    "controller.summarize": {"SUMMARIZE", "GET_CONVERSATION"},
+    "controller.full_text_search": {"FULL_TEXT_SEARCH", "GET_CONVERSATION"},
+    "mcp.memory_get_context": {"MEMORY_GET_CONTEXT", "GET_CONVERSATION"},
+    "mcp.memory_export": {"MEMORY_EXPORT", "GET_CONVERSATION"},
     "controller.replace_conversation": {*CREATING, "MEMORY_EXPORT", "DELETE_CONVERSATION", "ARCHIVE_CONVERSATION"},
     "controller.get_conversation": {"GET_CONVERSATION", "MEMORY_EXPORT"},
-    "controller.get_messages": {"MEMORY_EXPORT"},
+    "controller.get_messages": {"MEMORY_EXPORT", "GET_CONVERSATION"},
     "controller.iter_conversations": {"LIST_CONVERSATIONS"},
     "controller.import_conversations": {
         *CREATING,
@@ -325,9 +333,15 @@ COMBINATIONS = {
     "mcp.memory_search": {"MEMORY_SEARCH", "LIST_CONVERSATIONS"},
     "controller.prune_execute": {"PRUNE_EXECUTE", "LIST_CONVERSATIONS"},
     "mcp.memory_stats": {"MEMORY_STATS", "LIST_CONVERSATIONS", "MEMORY_EXPORT"},
-    "mcp.memory_update": {"MEMORY_UPDATE", "ARCHIVE_CONVERSATION", "PIN_CONVERSATION", "MEMORY_GET_CONTEXT"},
+    "mcp.memory_update": {
+        "MEMORY_UPDATE",
+        "ARCHIVE_CONVERSATION",
+        "PIN_CONVERSATION",
+        "MEMORY_GET_CONTEXT",
+        "GET_CONVERSATION",
+    },
 }
-"""What a method may call besides the row of its name, or instead of it."""
+"""What a method may call besides the row of its name, or instead of it; in the view of a folder, it asks first."""
 
 
 @pytest.mark.promise("C13")

@@ -160,7 +160,7 @@ CALLS: List[Call] = [
         Wire(
             "POST /api/v1/context/assemble",
             answer([facts.remembered()]),
-            {"query": "hello", "preferred_labels": ["A"], "context_budget": 100, "excluded_folders": ["/no"]},
+            {"query": "hello", "preferred_labels": ["A"], "context_budget": 100, "excluded_folders": ["/no/"]},
         ),
         args=["hello"],
         context_budget=100,

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple, Protocol, cast
 
-from sekha._api.arguments import PINNED_IMPORTANCE
+from sekha._api.arguments import PINNED_IMPORTANCE, CountRequest
 from sekha._api.compat.controller import get_citation
 from sekha._api.validation import argument_error
 from sekha._utils.sentinel import drop_unset
@@ -74,6 +74,14 @@ def _parse_time(text: str, field: str, time_of_day: str) -> str:
     return normalized
 
 
+class Confines(Protocol):
+    """The view of a folder, as filters see it."""
+
+    def contains(self, folder: object) -> bool:
+        """Return whether a folder is inside."""
+        ...
+
+
 class ResultFilter(NamedTuple):
     """The conditions that search results must meet; ``folders`` and ``excluded_folders`` include what is below them."""
 
@@ -87,6 +95,7 @@ class ResultFilter(NamedTuple):
     archived: bool | None = None
     roles: frozenset[str] | None = None
     period: Period = Period()
+    view: Confines | None = None
 
     @property
     def filters_anything(self) -> bool:
@@ -116,10 +125,11 @@ class ResultFilter(NamedTuple):
         ]
 
     def _keeps_conversation(self, result: SearchResult, conversation: ConversationListItem | None) -> bool:
-        about = conversation["metadata"] if conversation is not None else {}
+        about: Mapping[str, Any] = cast("Any", conversation["metadata"]) if conversation is not None else {}
         folder = result["folder"]
         return (
-            (self.labels is None or result["label"] in self.labels)
+            (self.view is None or self.view.contains(folder))
+            and (self.labels is None or result["label"] in self.labels)
             and result["label"] not in self.excluded_labels
             and (self.folder is None or is_in_folder(folder, self.folder, subfolders=self.subfolders))
             and (self.folders is None or any(in_folder(folder, root) for root in self.folders))
@@ -232,6 +242,20 @@ def conversation_filter(
     return keep
 
 
+def count_filter(request: CountRequest) -> Callable[[ConversationListItem], bool]:
+    """Return the filter for a count that is made here; a part of a label is found in any case, as servers do it."""
+    part = request.get("label_contains", "").casefold()
+
+    def keep(row: ConversationListItem) -> bool:
+        return (
+            ("label" not in request or row["label"] == request["label"])
+            and ("folder" not in request or row["folder"] == request["folder"])
+            and part in row["label"].casefold()
+        )
+
+    return keep
+
+
 def stats_filter(request: MemoryStatsRequest) -> Callable[[ConversationListItem], bool]:
     """Return the filter for statistics; dates are compared with the last update."""
     labels = frozenset(request["labels"]) if "labels" in request else None
@@ -246,6 +270,14 @@ def stats_filter(request: MemoryStatsRequest) -> Callable[[ConversationListItem]
         )
 
     return keep
+
+
+def excluded_prefixes(excluded_folders: Iterable[str]) -> list[str]:
+    """Return excluded folders as the controller 0.1 needs them: it compares prefixes, and ``/al`` is one of ``/alice``.
+
+    It does not exclude the folders themselves then: `exclude_folders` does.
+    """
+    return [f"{folder.rstrip('/')}/" for folder in excluded_folders]
 
 
 def exclude_folders(context: Iterable[Message], excluded_folders: Sequence[str]) -> list[Message]:

@@ -99,15 +99,17 @@ class Journal:
     Args:
         path: The file; None for none.
         server: Address of the server; the notes do not apply to another one.
+        folder: The folder to which the client is confined, to which the notes belong, too; None for the whole memory.
 
     Attributes:
         since: Time of the server's clock when the import began; empty if it is unknown, None before it begins.
     """
 
-    def __init__(self, path: str | None, server: str) -> None:
+    def __init__(self, path: str | None, server: str, folder: str | None = None) -> None:
         self.since: str | None = None
         self._path = path
         self._server = server
+        self._folder = folder
         self._file: BinaryIO | None = None
         self._is_empty = False
         self._header: dict[str, object] | None = (
@@ -182,6 +184,11 @@ class Journal:
                 f"journal: {name} belongs to an import into {header.get('server')}; give the address as it was then, "
                 "or name another file if this is another memory"
             )
+        if header.get("folder") != self._folder:
+            raise SekhaConfigError(
+                f"journal: {name} belongs to an import into another folder; continue that on the client, or the view, "
+                "on which it was begun, or name another file"
+            )
         self.since = str(header.get("since") or "")
         for line in lines[1:]:
             self._apply(_parse_line(line))
@@ -189,7 +196,8 @@ class Journal:
     def start(self, since: str | None) -> None:
         """Note that the import begins, and the time of the server's clock; a resumed journal keeps what it has."""
         self.since = since or ""
-        self._header = {"sekha_import": 1, "server": self._server, "since": self.since}
+        folder = {} if self._folder is None else {"folder": self._folder}
+        self._header = {"sekha_import": 1, "server": self._server, "since": self.since, **folder}
 
     @property
     def ids(self) -> set[str]:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, cast
 
 from sekha._api.arguments import complete_conversation
+from sekha._api.folder_view import FolderView
 from sekha._api.stored import Match, compare_messages, label_and_folder
 from sekha._api.validation import argument_error
 from sekha._importing.journal import Entry, Journal, Origin, digests_of
@@ -62,9 +63,17 @@ class PartialMatch(NamedTuple):
 
 
 def iter_items(
-    conversations: Iterable[Mapping[str, object] | UnreadableConversation], journal: Journal
+    conversations: Iterable[Mapping[str, object] | UnreadableConversation],
+    journal: Journal,
+    view: FolderView | None = None,
 ) -> Iterator[Item | Rejected]:
-    """Yield the conversations one by one, with what the journal says about each."""
+    """Yield the conversations one by one, with what the journal says about each.
+
+    Args:
+        conversations: What is to be imported.
+        journal: The journal.
+        view: The folder in which they are stored; None for the whole memory.
+    """
     for position, conversation in enumerate(conversations, start=1):
         source, place = _source_of(conversation), getattr(conversation, "place", None)
         if isinstance(conversation, UnreadableConversation):
@@ -74,12 +83,13 @@ def iter_items(
             given = cast(object, conversation)
             if not isinstance(given, Mapping):
                 raise argument_error("conversation", f"a dictionary is needed, not {type(conversation).__name__}")
-            request = complete_conversation(conversation)
+            request = complete_conversation(conversation) if view is None else view.complete(conversation)
         except SekhaValidationError as error:
             yield Rejected(position, place, error.message, source)
             continue
-        # Journals of older versions note the folder as it was given.
-        noted = {**request, "folder": str(conversation.get("folder") or request["folder"])}
+        noted = request
+        if view is None:  # journals of older versions, which had no views, note the folder as it was given
+            noted = {**request, "folder": str(conversation.get("folder") or request["folder"])}
         origin = None if source is None else Origin(source, digests_of(request))
         yield Item(position, request, journal.entry(noted, source), place, origin)
 

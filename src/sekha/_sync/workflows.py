@@ -10,12 +10,10 @@ from typing import Any, Optional
 
 from sekha._api.compat.health import NO_FOLDER, add_key_check, health_from_error
 from sekha._api.endpoints import LIST_CONVERSATIONS, MEMORY_STATS
-from sekha._api.filters import parse_filters
-from sekha._api.validation import validate
 from sekha._concurrency.tasks import Call, gather
 from sekha._utils.sentinel import drop_unset
 from sekha.errors import SekhaError
-from sekha.types import QueryRequest, SearchResults, ServiceHealth
+from sekha.types import SearchResults, ServiceHealth
 
 from .chats import ChatWorkflows
 from .mcp import MCPClient
@@ -76,16 +74,13 @@ class Workflows(ChatWorkflows):
             print(results.conversation["label"])  # Planning
             ```
         """
-        search = validate(QueryRequest, drop_unset(query=query, limit=limit, filters=filters, min_score=min_score))
-        parse_filters(search.get("filters"))
+        self.controller._parse_search(drop_unset(query=query, limit=limit, filters=filters, min_score=min_score))
         view = self._start_deadline()
         conversation = view.controller.create_conversation(
             label=label, folder=folder, importance_score=importance_score, messages=messages, drop_images=drop_images
         )
         try:
-            page = view.controller.query(
-                query, limit=limit, filters=search.get("filters"), min_score=search.get("min_score")
-            )
+            page = view.controller.query(query, limit=limit, filters=filters, min_score=min_score)
         except SekhaError as error:
             error.conversation = conversation
             raise

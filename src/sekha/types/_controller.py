@@ -116,10 +116,11 @@ class QueryResponse(TypedDict):
 
 @allow_extra
 class FullTextResponse(TypedDict):
-    """Messages that hold the words."""
+    """Messages that hold the words; ``truncated`` is there in the view of a folder."""
 
     results: List[Message]
     total: int
+    truncated: NotRequired[bool]
 
 
 @allow_extra

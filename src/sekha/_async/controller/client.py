@@ -107,7 +107,7 @@ class AsyncMemoryController(AsyncSearchMixin, AsyncSyncMixin, AsyncReplaceMixin)
         """
         id = checked_id(conversation_id)
         body = {"conversation_id": id, **validate(SummarizeRequest, {"level": level})}
-        return await self._transport.send(endpoints.SUMMARIZE.request(body))
+        return await self._send_inside(endpoints.SUMMARIZE.request(body), id)
 
     async def prune_dry_run(self, *, threshold_days: int = 90) -> PruneResponse:
         """Conversations that have not been used for long; nothing is changed.
@@ -131,6 +131,7 @@ class AsyncMemoryController(AsyncSearchMixin, AsyncSyncMixin, AsyncReplaceMixin)
             print(f"Found {len(suggestions['suggestions'])} candidates")
             ```
         """
+        self._refuse_in_view("prune_dry_run")
         request = validate(PruneRequest, {"threshold_days": threshold_days})
         return await self._transport.send(endpoints.PRUNE_DRY_RUN.request(request))
 
@@ -157,7 +158,7 @@ class AsyncMemoryController(AsyncSearchMixin, AsyncSyncMixin, AsyncReplaceMixin)
         if not ids:
             return
         transport = self._transport.start_deadline()
-        known = {row["conversation_id"].lower() for row in await all_conversations(transport)}
+        known = {row["conversation_id"].lower() for row in await all_conversations(transport, self._keep(None))}
         unknown = [id for id in ids if id not in known]
         if unknown:
             raise SekhaNotFoundError(
@@ -194,6 +195,7 @@ class AsyncMemoryController(AsyncSearchMixin, AsyncSyncMixin, AsyncReplaceMixin)
                 print(f"{suggestion['label']} ({suggestion['confidence']:.0%})")
             ```
         """
+        self._refuse_in_view("suggest_labels")
         body = {"conversation_id": checked_id(conversation_id)}
         return await self._transport.send(endpoints.SUGGEST_LABELS.request(body))
 
@@ -210,6 +212,7 @@ class AsyncMemoryController(AsyncSearchMixin, AsyncSyncMixin, AsyncReplaceMixin)
             await client.controller.rebuild_embeddings()
             ```
         """
+        self._refuse_in_view("rebuild_embeddings")
         await self._transport.send(endpoints.REBUILD_EMBEDDINGS.request())
 
     async def health(self) -> ServiceHealth:
@@ -229,7 +232,8 @@ class AsyncMemoryController(AsyncSearchMixin, AsyncSyncMixin, AsyncReplaceMixin)
             print((await client.controller.health())["status"])  # healthy
             ```
         """
-        return await self._transport.send(endpoints.CONTROLLER_HEALTH.request())
+        health = await self._transport.send(endpoints.CONTROLLER_HEALTH.request())
+        return health if self._view is None else self._view.health(health)
 
     async def metrics(self) -> str:
         """The controller's metrics, as text in Prometheus' format; the controller 0.1 always says 0.
@@ -244,4 +248,5 @@ class AsyncMemoryController(AsyncSearchMixin, AsyncSyncMixin, AsyncReplaceMixin)
             print(await client.controller.metrics())
             ```
         """
+        self._refuse_in_view("metrics")
         return await self._transport.send(endpoints.CONTROLLER_METRICS.request())

@@ -121,14 +121,14 @@ class AsyncImportMixin(AsyncConversationMixin):
                 "conversations", f"must be many conversations, not {type_name(cast(object, conversations))}"
             )
         path = None if journal is None else os.fspath(journal)
-        notes = Journal(path, self._transport.base_url)
+        notes = Journal(path, self._transport.base_url, self.folder)
         run = AsyncImportRun(self._transport, self._capabilities, notes, on_progress)
         await async_in_thread(notes.open)
         try:
             if path is not None and notes.since is None:
                 since = (await self._transport.send(endpoints.CONTROLLER_HEALTH.request())).get("timestamp")
                 await async_in_thread(partial(notes.start, since))
-            await async_for_each(iter_items(conversations, notes), run.process, concurrency, run.stop)
+            await async_for_each(iter_items(conversations, notes, self._view), run.process, concurrency, run.stop)
             await run.resolve_pending()
         finally:
             notes.close()

@@ -7,11 +7,14 @@ from typing import Optional, Union
 from uuid import UUID
 
 from sekha._api.arguments import validate_replacement
+from sekha._api.endpoints import MEMORY_EXPORT
 from sekha._api.validation import merge_arguments
 from sekha._api.validation import parse_conversation_id as checked_id
 from sekha._utils.sentinel import drop_unset
 from sekha.types import Conversation
 
+from ..folder_client import folder_of_export
+from ..operations.lost_keys import warn_of_lost_keys
 from ..operations.remove import replace_conversation
 from .conversations import AsyncConversationMixin
 
@@ -69,5 +72,9 @@ class AsyncReplaceMixin(AsyncConversationMixin):
         """
         id = checked_id(conversation_id)
         keywords = drop_unset(label=label, folder=folder, importance_score=importance_score, messages=messages)
-        changes = validate_replacement(merge_arguments(conversation, keywords, "conversation"))
-        return await replace_conversation(self._transport, self._capabilities, id, changes, drop_images=drop_images)
+        merged = merge_arguments(conversation, keywords, "conversation")
+        changes = validate_replacement(self._absolute_folder(merged))
+        transport = self._transport.start_deadline()
+        await warn_of_lost_keys(transport, self._capabilities, changes["messages"])
+        export = await self._read(transport, MEMORY_EXPORT.request({"conversation_id": id}), folder_of_export, id)
+        return await replace_conversation(transport, self._capabilities, id, export, changes, drop_images=drop_images)

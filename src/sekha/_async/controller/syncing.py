@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from typing import Any, Literal, Optional, Union, cast
 
 from sekha._api import endpoints
 from sekha._api.compat.capabilities import Capabilities
+from sekha._api.folder_view import FolderView
 from sekha._api.stored import compare_messages, complete_replacement, is_unchanged, label_and_folder
 from sekha._concurrency.tasks import async_for_each, async_in_thread
 from sekha._importing.journal import Begun, Journal, Known, Origin, digest, digests_of
@@ -27,7 +29,7 @@ from sekha._importing.sync import (
 from sekha.errors import SekhaError, SekhaNotFoundError
 from sekha.exports._note_files import JOURNAL
 from sekha.exports._notes import NoteReader, Source, check_folder, check_path
-from sekha.types import ImportProgress, MemoryExport, SyncReport
+from sekha.types import Conversation, ImportProgress, MemoryExport, SyncReport
 
 from ..operations.pagination import all_conversations
 from ..operations.remove import delete_or_archive
@@ -104,14 +106,16 @@ class AsyncSyncMixin(AsyncImportMixin):
         """
         check_import_options(concurrency, on_progress)
         root, folder = check_path(path), check_folder(folder)
+        if self._view is not None:
+            folder = self._view.absolute(folder)
         reader = await async_in_thread(partial(NoteReader, root, folder, split))
         default = os.path.join(root, JOURNAL) if reader.is_folder else root + JOURNAL
-        notes = Journal(default if journal is None else os.fspath(journal), self._transport.base_url)
+        notes = Journal(default if journal is None else os.fspath(journal), self._transport.base_url, self.folder)
         await async_in_thread(notes.peek if dry_run else notes.open)
         try:
-            survey = await async_in_thread(lambda: Survey(iter_items(reader, notes)))
+            survey = await async_in_thread(lambda: Survey(iter_items(reader, notes, self._view)))
             if not dry_run:
-                await AsyncOrphans(self._transport, notes).resolve(find_orphans(survey, notes.begun))
+                await AsyncOrphans(self._transport, notes, self._view).resolve(find_orphans(survey, notes.begun))
             plan = plan_sync(survey, notes.sources, delete=delete)
             if dry_run:
                 return preview_sync(survey, plan, reader)
@@ -119,9 +123,9 @@ class AsyncSyncMixin(AsyncImportMixin):
             if needs_server(plan, notes):
                 since = (await self._transport.send(endpoints.CONTROLLER_HEALTH.request())).get("timestamp")
                 await async_in_thread(partial(notes.start, since))
-            run = AsyncSyncRun(self._transport, self._capabilities, notes, on_progress, reader, plan)
+            run = AsyncSyncRun(self._transport, self._capabilities, notes, on_progress, reader, plan, self._view)
             await run.look_for_new(survey)
-            await async_for_each(iter_items(reader, notes), run.process, concurrency, run.stop)
+            await async_for_each(iter_items(reader, notes, self._view), run.process, concurrency, run.stop)
             await run.resolve_pending()
             await run.remove_gone()
         finally:
@@ -135,11 +139,13 @@ class AsyncOrphans:
     Args:
         transport: The transport of the controller.
         journal: The journal, open.
+        view: The folder to which the client is confined; None for the whole memory.
     """
 
-    def __init__(self, transport: AsyncTransport, journal: Journal) -> None:
+    def __init__(self, transport: AsyncTransport, journal: Journal, view: FolderView | None) -> None:
         self._transport = transport
         self._journal = journal
+        self._view = view
 
     async def resolve(self, orphans: list[Begun]) -> None:
         """Note those that are in the memory as earlier versions of their notes, and that the others are not."""
@@ -163,6 +169,7 @@ class AsyncOrphans:
                 (digest(row["label"]), digest(row["folder"])) in wanted
                 and row["id"] not in known
                 and row["timestamp"] >= since
+                and (self._view is None or self._view.contains(row["folder"]))
             ),
         )
         for row in rows:
@@ -188,6 +195,7 @@ class AsyncSyncRun(AsyncImportRun):
         on_progress: Called after each note.
         reader: The notes.
         plan: What is to be done with each.
+        view: The folder to which the client is confined; None for the whole memory.
     """
 
     def __init__(
@@ -198,11 +206,13 @@ class AsyncSyncRun(AsyncImportRun):
         on_progress: Callable[[ImportProgress], object] | None,
         reader: NoteReader,
         plan: SyncPlan,
+        view: FolderView | None,
     ) -> None:
         super().__init__(transport, capabilities, journal, on_progress)
         self.report = self.synced = new_report(reader.left_out)
         self._reader = reader
         self._plan = plan
+        self._view = view
         self._candidates: dict[tuple[object, object], list[str]] = {}
         self._claimed: set[str] = set()
         self._stale_before = list(journal.stale.items())
@@ -218,7 +228,8 @@ class AsyncSyncRun(AsyncImportRun):
             partial(all_conversations, self._transport, lambda row: label_and_folder(row) in wanted)
         )
         for row in rows:
-            if row["metadata"].get("status") != "archived" and row["conversation_id"] not in known:
+            is_free = row["metadata"].get("status") != "archived" and row["conversation_id"] not in known
+            if is_free and self._is_inside(row["folder"]):
                 self._candidates.setdefault(label_and_folder(row), []).append(row["conversation_id"])
 
     async def process(self, item: Item | Rejected) -> None:
@@ -282,12 +293,24 @@ class AsyncSyncRun(AsyncImportRun):
         return None
 
     async def _export(self, id: str) -> MemoryExport | None:
-        """Return a conversation with its messages; None if it was deleted."""
+        """Return a conversation with its messages; None if it was deleted, or moved out of the view."""
         try:
             request = endpoints.MEMORY_EXPORT.request({"conversation_id": id})
-            return await self._patiently(partial(self._transport.send, request))
+            export = await self._patiently(partial(self._transport.send, request))
         except SekhaNotFoundError:
             return None
+        return export if self._is_inside(export["conversation"]["folder"]) else None
+
+    async def _get(self, id: str) -> Conversation | None:
+        """Return a conversation; None if it was deleted, or moved out of the view."""
+        try:
+            found = await self._patiently(partial(self._transport.send, endpoints.GET_CONVERSATION.request(id=id)))
+        except SekhaNotFoundError:
+            return None
+        return found if self._is_inside(found["folder"]) else None
+
+    def _is_inside(self, folder: object) -> bool:
+        return self._view is None or self._view.contains(folder)
 
     def _changes(self, item: Item, known: Known) -> dict[str, Any]:
         """Return label and folder of a note, if they have changed there; else those in the memory are kept."""
@@ -303,14 +326,13 @@ class AsyncSyncRun(AsyncImportRun):
         """Give a conversation another label or folder; one that was deleted in the memory does not come back."""
         if not changes:
             return
-        try:
-            if len(changes) < 2:
-                request = endpoints.GET_CONVERSATION.request(id=id)
-                current = await self._patiently(partial(self._transport.send, request))
-                changes = {"label": current["label"], "folder": current["folder"], **changes}
+        if len(changes) < 2 or self._view is not None:
+            current = await self._get(id)
+            if current is None:
+                return
+            changes = {"label": current["label"], "folder": current["folder"], **changes}
+        with suppress(SekhaNotFoundError):
             await self._patiently(partial(self._transport.send, endpoints.UPDATE_LABEL.request(changes, id=id)))
-        except SekhaNotFoundError:
-            pass
 
     async def _finish(self, item: Item, id: str, name: Count) -> None:
         """Note an item that is in the memory, remove its earlier version, and count it."""
@@ -331,7 +353,9 @@ class AsyncSyncRun(AsyncImportRun):
             self.synced["changes"].append(make_change(self._reader, source, name, item.request["label"]))
 
     async def _remove(self, id: str) -> Literal["deleted", "archived"]:
-        how = await self._patiently(partial(delete_or_archive, self._transport, self._capabilities, id))
+        how: Literal["deleted", "archived"] = "deleted"
+        if self._view is None or await self._get(id) is not None:
+            how = await self._patiently(partial(delete_or_archive, self._transport, self._capabilities, id))
         await async_in_thread(partial(self._journal.removed, id))
         return how
 

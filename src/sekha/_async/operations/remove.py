@@ -7,20 +7,25 @@ from typing import Any, Literal
 
 from sekha._api.compat.capabilities import Capabilities
 from sekha._api.compat.error_overrides import is_unable_to_delete
-from sekha._api.endpoints import ARCHIVE_CONVERSATION, DELETE_CONVERSATION, MEMORY_EXPORT
+from sekha._api.endpoints import ARCHIVE_CONVERSATION, DELETE_CONVERSATION
 from sekha._api.stored import complete_replacement, is_unchanged
 from sekha._utils.frames import user_stacklevel
 from sekha.errors import SekhaError, SekhaNotFoundError, SekhaServerError, SekhaWarning
-from sekha.types import Conversation
+from sekha.types import Conversation, MemoryExport
 
 from ..transport import AsyncTransport
 from .existing import exported_conversation
-from .lost_keys import warn_of_lost_keys
 from .store import create_conversation
 
 
 async def replace_conversation(
-    transport: AsyncTransport, capabilities: Capabilities, id: str, changes: dict[str, Any], *, drop_images: bool
+    transport: AsyncTransport,
+    capabilities: Capabilities,
+    id: str,
+    export: MemoryExport,
+    changes: dict[str, Any],
+    *,
+    drop_images: bool,
 ) -> Conversation:
     """Store a conversation in place of another one, which is deleted, or archived where the server cannot delete.
 
@@ -28,15 +33,13 @@ async def replace_conversation(
         transport: The transport of the controller.
         capabilities: What is known of the controller.
         id: The conversation to replace.
+        export: That conversation with its messages.
         changes: Messages, and what else is not taken over from it; validated.
         drop_images: Whether an image that is part of a message may be lost (D4).
 
     Raises:
         SekhaError: It failed; ``conversation`` is the new one if that is stored.
     """
-    transport = transport.start_deadline()
-    await warn_of_lost_keys(transport, capabilities, changes["messages"])
-    export = await transport.send(MEMORY_EXPORT.request({"conversation_id": id}))
     replacement = complete_replacement(changes, export)
     if is_unchanged(replacement, export):
         unchanged = exported_conversation(export)

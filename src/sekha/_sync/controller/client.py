@@ -109,7 +109,7 @@ class MemoryController(SearchMixin, SyncMixin, ReplaceMixin):
         """
         id = checked_id(conversation_id)
         body = {"conversation_id": id, **validate(SummarizeRequest, {"level": level})}
-        return self._transport.send(endpoints.SUMMARIZE.request(body))
+        return self._send_inside(endpoints.SUMMARIZE.request(body), id)
 
     def prune_dry_run(self, *, threshold_days: int = 90) -> PruneResponse:
         """Conversations that have not been used for long; nothing is changed.
@@ -133,6 +133,7 @@ class MemoryController(SearchMixin, SyncMixin, ReplaceMixin):
             print(f"Found {len(suggestions['suggestions'])} candidates")
             ```
         """
+        self._refuse_in_view("prune_dry_run")
         request = validate(PruneRequest, {"threshold_days": threshold_days})
         return self._transport.send(endpoints.PRUNE_DRY_RUN.request(request))
 
@@ -159,7 +160,7 @@ class MemoryController(SearchMixin, SyncMixin, ReplaceMixin):
         if not ids:
             return
         transport = self._transport.start_deadline()
-        known = {row["conversation_id"].lower() for row in all_conversations(transport)}
+        known = {row["conversation_id"].lower() for row in all_conversations(transport, self._keep(None))}
         unknown = [id for id in ids if id not in known]
         if unknown:
             raise SekhaNotFoundError(
@@ -196,6 +197,7 @@ class MemoryController(SearchMixin, SyncMixin, ReplaceMixin):
                 print(f"{suggestion['label']} ({suggestion['confidence']:.0%})")
             ```
         """
+        self._refuse_in_view("suggest_labels")
         body = {"conversation_id": checked_id(conversation_id)}
         return self._transport.send(endpoints.SUGGEST_LABELS.request(body))
 
@@ -212,6 +214,7 @@ class MemoryController(SearchMixin, SyncMixin, ReplaceMixin):
             client.controller.rebuild_embeddings()
             ```
         """
+        self._refuse_in_view("rebuild_embeddings")
         self._transport.send(endpoints.REBUILD_EMBEDDINGS.request())
 
     def health(self) -> ServiceHealth:
@@ -231,7 +234,8 @@ class MemoryController(SearchMixin, SyncMixin, ReplaceMixin):
             print((client.controller.health())["status"])  # healthy
             ```
         """
-        return self._transport.send(endpoints.CONTROLLER_HEALTH.request())
+        health = self._transport.send(endpoints.CONTROLLER_HEALTH.request())
+        return health if self._view is None else self._view.health(health)
 
     def metrics(self) -> str:
         """The controller's metrics, as text in Prometheus' format; the controller 0.1 always says 0.
@@ -246,4 +250,5 @@ class MemoryController(SearchMixin, SyncMixin, ReplaceMixin):
             print(client.controller.metrics())
             ```
         """
+        self._refuse_in_view("metrics")
         return self._transport.send(endpoints.CONTROLLER_METRICS.request())

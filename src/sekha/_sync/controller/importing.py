@@ -123,14 +123,14 @@ class ImportMixin(ConversationMixin):
                 "conversations", f"must be many conversations, not {type_name(cast(object, conversations))}"
             )
         path = None if journal is None else os.fspath(journal)
-        notes = Journal(path, self._transport.base_url)
+        notes = Journal(path, self._transport.base_url, self.folder)
         run = ImportRun(self._transport, self._capabilities, notes, on_progress)
         in_thread(notes.open)
         try:
             if path is not None and notes.since is None:
                 since = (self._transport.send(endpoints.CONTROLLER_HEALTH.request())).get("timestamp")
                 in_thread(partial(notes.start, since))
-            for_each(iter_items(conversations, notes), run.process, concurrency, run.stop)
+            for_each(iter_items(conversations, notes, self._view), run.process, concurrency, run.stop)
             run.resolve_pending()
         finally:
             notes.close()

@@ -17,20 +17,21 @@ from sekha._api.contexts import (
     without_echoes,
     without_repeated_ids,
 )
-from sekha._api.filters import ResultFilter, exclude_folders, parse_filters, server_filters
+from sekha._api.filters import ResultFilter, exclude_folders, excluded_prefixes, server_filters
 from sekha._api.search import IsEcho, Search
 from sekha._api.validation import validate
 from sekha._utils.sentinel import drop_unset
 from sekha.types import ContextAssembleRequest, FullTextResponse, Message, QueryRequest, QueryResponse
 
-from ..base import ServiceClient
+from ..folder_client import FolderClient
+from ..operations.full_text import FullTextSearch
 from ..operations.search import FoundResults, search
 
 CONFINED_BY: Final = frozenset({"folders", "roles", "min_score"})
 """Arguments of a context that the context route does not support."""
 
 
-class SearchMixin(ServiceClient):
+class SearchMixin(FolderClient):
     """The part of `MemoryController` that searches."""
 
     def query(
@@ -82,6 +83,8 @@ class SearchMixin(ServiceClient):
             query=query, limit=limit, offset=offset, filters=filters, min_score=min_score, hybrid=hybrid
         )
         page, found = self._search(keywords)
+        if self._view is not None:  # what a server adds to its page is about the whole memory
+            page = QueryResponse(results=[], total=found.total, page=1, page_size=limit)
         page["results"] = found.results
         page["page"] = offset // limit + 1
         page["page_size"] = limit
@@ -118,6 +121,9 @@ class SearchMixin(ServiceClient):
         """
         request = validate(FullTextRequest, drop_unset(query=query, limit=limit, raw=raw))
         words = request["query"] if request["raw"] else quote_full_text_query(request["query"])
+        if self._view is not None:
+            transport = self._transport.start_deadline()
+            return FullTextSearch(transport, self._capabilities, self._view).find(words, request["limit"])
         body = {"query": words, "limit": request["limit"]}
         return self._transport.send(endpoints.FULL_TEXT_SEARCH.request(body))
 
@@ -203,19 +209,22 @@ class SearchMixin(ServiceClient):
     def _search(
         self, keywords: Mapping[str, object], is_echo: IsEcho | None = None
     ) -> tuple[QueryResponse, FoundResults]:
-        request = validate(QueryRequest, keywords)
+        return self._run_search(self._parse_search(keywords, is_echo))
+
+    def _parse_search(self, keywords: Mapping[str, object], is_echo: IsEcho | None = None) -> Search:
+        """Return the search for the arguments of `query`; a refusal is raised before anything is sent."""
+        request = validate(QueryRequest, self._absolute_filters(keywords))
         filters = request.get("filters", {})
-        wanted = Search(
+        return Search(
             request["query"],
             request.get("limit", 10),
             request.get("offset", 0),
-            parse_filters(filters),
+            self._conditions(filters),
             server_filters(filters),
             request.get("min_score"),
             request.get("hybrid", False),
             is_echo,
         )
-        return self._run_search(wanted)
 
     def _run_search(self, wanted: Search) -> tuple[QueryResponse, FoundResults]:
         body = {"query": wanted.query, "limit": wanted.limit, "offset": 0}
@@ -249,15 +258,16 @@ class SearchMixin(ServiceClient):
             query=query,
             context_budget=context_budget,
             preferred_labels=preferred_labels or [],
-            excluded_folders=excluded_folders or [],
-            folders=folders,
+            excluded_folders=self._absolute_each(excluded_folders or [], "excluded_folders"),
+            folders=self._absolute_each(folders, "folders"),
             roles=roles,
             min_score=min_score,
         )
         request = validate(ContextAssembleRequest, keywords)
         labels, excluded = request.get("preferred_labels", []), request.get("excluded_folders", [])
-        if not request.keys() & CONFINED_BY:
-            context = self._transport.send(endpoints.ASSEMBLE_CONTEXT.request(request))
+        if self._view is None and not request.keys() & CONFINED_BY:
+            body = {**request, "excluded_folders": excluded_prefixes(excluded)}
+            context = self._transport.send(endpoints.ASSEMBLE_CONTEXT.request(body))
             return without_echoes(without_repeated_ids(exclude_folders(context, excluded)), is_echo)
         if not context_budget or request.get("folders") == [] or request.get("roles") == []:
             return []
@@ -268,6 +278,7 @@ class SearchMixin(ServiceClient):
                 folders=tuple(request["folders"]) if "folders" in request else None,
                 excluded_folders=tuple(excluded),
                 roles=frozenset(request["roles"]) if "roles" in request else None,
+                view=self._view,
             ),
             min_score=request.get("min_score"),
             hybrid=True,

@@ -6,11 +6,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from typing import Any, Literal, Optional, Union, cast
 
 from sekha._api import endpoints
 from sekha._api.compat.capabilities import Capabilities
+from sekha._api.folder_view import FolderView
 from sekha._api.stored import compare_messages, complete_replacement, is_unchanged, label_and_folder
 from sekha._concurrency.tasks import for_each, in_thread
 from sekha._importing.journal import Begun, Journal, Known, Origin, digest, digests_of
@@ -29,7 +31,7 @@ from sekha._importing.sync import (
 from sekha.errors import SekhaError, SekhaNotFoundError
 from sekha.exports._note_files import JOURNAL
 from sekha.exports._notes import NoteReader, Source, check_folder, check_path
-from sekha.types import ImportProgress, MemoryExport, SyncReport
+from sekha.types import Conversation, ImportProgress, MemoryExport, SyncReport
 
 from ..operations.pagination import all_conversations
 from ..operations.remove import delete_or_archive
@@ -106,14 +108,16 @@ class SyncMixin(ImportMixin):
         """
         check_import_options(concurrency, on_progress)
         root, folder = check_path(path), check_folder(folder)
+        if self._view is not None:
+            folder = self._view.absolute(folder)
         reader = in_thread(partial(NoteReader, root, folder, split))
         default = os.path.join(root, JOURNAL) if reader.is_folder else root + JOURNAL
-        notes = Journal(default if journal is None else os.fspath(journal), self._transport.base_url)
+        notes = Journal(default if journal is None else os.fspath(journal), self._transport.base_url, self.folder)
         in_thread(notes.peek if dry_run else notes.open)
         try:
-            survey = in_thread(lambda: Survey(iter_items(reader, notes)))
+            survey = in_thread(lambda: Survey(iter_items(reader, notes, self._view)))
             if not dry_run:
-                Orphans(self._transport, notes).resolve(find_orphans(survey, notes.begun))
+                Orphans(self._transport, notes, self._view).resolve(find_orphans(survey, notes.begun))
             plan = plan_sync(survey, notes.sources, delete=delete)
             if dry_run:
                 return preview_sync(survey, plan, reader)
@@ -121,9 +125,9 @@ class SyncMixin(ImportMixin):
             if needs_server(plan, notes):
                 since = (self._transport.send(endpoints.CONTROLLER_HEALTH.request())).get("timestamp")
                 in_thread(partial(notes.start, since))
-            run = SyncRun(self._transport, self._capabilities, notes, on_progress, reader, plan)
+            run = SyncRun(self._transport, self._capabilities, notes, on_progress, reader, plan, self._view)
             run.look_for_new(survey)
-            for_each(iter_items(reader, notes), run.process, concurrency, run.stop)
+            for_each(iter_items(reader, notes, self._view), run.process, concurrency, run.stop)
             run.resolve_pending()
             run.remove_gone()
         finally:
@@ -137,11 +141,13 @@ class Orphans:
     Args:
         transport: The transport of the controller.
         journal: The journal, open.
+        view: The folder to which the client is confined; None for the whole memory.
     """
 
-    def __init__(self, transport: Transport, journal: Journal) -> None:
+    def __init__(self, transport: Transport, journal: Journal, view: FolderView | None) -> None:
         self._transport = transport
         self._journal = journal
+        self._view = view
 
     def resolve(self, orphans: list[Begun]) -> None:
         """Note those that are in the memory as earlier versions of their notes, and that the others are not."""
@@ -165,6 +171,7 @@ class Orphans:
                 (digest(row["label"]), digest(row["folder"])) in wanted
                 and row["id"] not in known
                 and row["timestamp"] >= since
+                and (self._view is None or self._view.contains(row["folder"]))
             ),
         )
         for row in rows:
@@ -190,6 +197,7 @@ class SyncRun(ImportRun):
         on_progress: Called after each note.
         reader: The notes.
         plan: What is to be done with each.
+        view: The folder to which the client is confined; None for the whole memory.
     """
 
     def __init__(
@@ -200,11 +208,13 @@ class SyncRun(ImportRun):
         on_progress: Callable[[ImportProgress], object] | None,
         reader: NoteReader,
         plan: SyncPlan,
+        view: FolderView | None,
     ) -> None:
         super().__init__(transport, capabilities, journal, on_progress)
         self.report = self.synced = new_report(reader.left_out)
         self._reader = reader
         self._plan = plan
+        self._view = view
         self._candidates: dict[tuple[object, object], list[str]] = {}
         self._claimed: set[str] = set()
         self._stale_before = list(journal.stale.items())
@@ -220,7 +230,8 @@ class SyncRun(ImportRun):
             partial(all_conversations, self._transport, lambda row: label_and_folder(row) in wanted)
         )
         for row in rows:
-            if row["metadata"].get("status") != "archived" and row["conversation_id"] not in known:
+            is_free = row["metadata"].get("status") != "archived" and row["conversation_id"] not in known
+            if is_free and self._is_inside(row["folder"]):
                 self._candidates.setdefault(label_and_folder(row), []).append(row["conversation_id"])
 
     def process(self, item: Item | Rejected) -> None:
@@ -284,12 +295,24 @@ class SyncRun(ImportRun):
         return None
 
     def _export(self, id: str) -> MemoryExport | None:
-        """Return a conversation with its messages; None if it was deleted."""
+        """Return a conversation with its messages; None if it was deleted, or moved out of the view."""
         try:
             request = endpoints.MEMORY_EXPORT.request({"conversation_id": id})
-            return self._patiently(partial(self._transport.send, request))
+            export = self._patiently(partial(self._transport.send, request))
         except SekhaNotFoundError:
             return None
+        return export if self._is_inside(export["conversation"]["folder"]) else None
+
+    def _get(self, id: str) -> Conversation | None:
+        """Return a conversation; None if it was deleted, or moved out of the view."""
+        try:
+            found = self._patiently(partial(self._transport.send, endpoints.GET_CONVERSATION.request(id=id)))
+        except SekhaNotFoundError:
+            return None
+        return found if self._is_inside(found["folder"]) else None
+
+    def _is_inside(self, folder: object) -> bool:
+        return self._view is None or self._view.contains(folder)
 
     def _changes(self, item: Item, known: Known) -> dict[str, Any]:
         """Return label and folder of a note, if they have changed there; else those in the memory are kept."""
@@ -305,14 +328,13 @@ class SyncRun(ImportRun):
         """Give a conversation another label or folder; one that was deleted in the memory does not come back."""
         if not changes:
             return
-        try:
-            if len(changes) < 2:
-                request = endpoints.GET_CONVERSATION.request(id=id)
-                current = self._patiently(partial(self._transport.send, request))
-                changes = {"label": current["label"], "folder": current["folder"], **changes}
+        if len(changes) < 2 or self._view is not None:
+            current = self._get(id)
+            if current is None:
+                return
+            changes = {"label": current["label"], "folder": current["folder"], **changes}
+        with suppress(SekhaNotFoundError):
             self._patiently(partial(self._transport.send, endpoints.UPDATE_LABEL.request(changes, id=id)))
-        except SekhaNotFoundError:
-            pass
 
     def _finish(self, item: Item, id: str, name: Count) -> None:
         """Note an item that is in the memory, remove its earlier version, and count it."""
@@ -333,7 +355,9 @@ class SyncRun(ImportRun):
             self.synced["changes"].append(make_change(self._reader, source, name, item.request["label"]))
 
     def _remove(self, id: str) -> Literal["deleted", "archived"]:
-        how = self._patiently(partial(delete_or_archive, self._transport, self._capabilities, id))
+        how: Literal["deleted", "archived"] = "deleted"
+        if self._view is None or self._get(id) is not None:
+            how = self._patiently(partial(delete_or_archive, self._transport, self._capabilities, id))
         in_thread(partial(self._journal.removed, id))
         return how
 
