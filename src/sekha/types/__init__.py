@@ -44,6 +44,7 @@ from sekha.types._controller import (
     ServiceHealth,
     SummaryResponse,
 )
+from sekha.types._deletions import DeletionFailure, DeletionReport
 from sekha.types._imports import (
     ImportFailure,
     ImportProgress,
@@ -107,6 +108,8 @@ __all__ = [
     "ConversationMetadata",
     "ConversationStatus",
     "CreateConversationRequest",
+    "DeletionFailure",
+    "DeletionReport",
     "Embedding",
     "EmbeddingItem",
     "ExportedConversation",
