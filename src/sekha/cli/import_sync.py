@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from sekha.cli.import_sources import join_names
-from sekha.cli.terminal import echo_err, echo_table, one_line
+from sekha.cli.tables import echo_table
+from sekha.cli.terminal import echo_err, one_line
 from sekha.types import SyncReport
 
 _COUNTS = {
