@@ -53,7 +53,7 @@ TEXT_ONLY = text(
         ([{"role": "user", "content": "x" * 70}], "x" * 60),
         ([{"role": "user", "content": PARTS}], "Look:"),
         ([{"role": "assistant", "content": "Hi"}], "Conversation"),
-        ([{"role": "user", "content": " \n "}], "Conversation"),
+        ([{"role": "user", "content": " \n "}, {"role": "assistant", "content": "Hi"}], "Conversation"),
         ([], "Conversation"),
     ],
 )
