@@ -27,7 +27,7 @@ from sekha.errors import (
     SekhaValidationError,
     SekhaWarning,
 )
-from sekha.events import RequestEvent, ResponseEvent, RetryEvent
+from sekha.events import RequestEvent, ResponseEvent, RetryEvent, WaitEvent
 
 if TYPE_CHECKING:
     from sekha import type_guards as type_guards
@@ -36,23 +36,25 @@ if TYPE_CHECKING:
     from sekha._async.client import AsyncSekhaClient, create_async_sekha_client
     from sekha._async.controller.client import AsyncMemoryController
     from sekha._async.mcp import AsyncMCPClient
-    from sekha._async.stream import AsyncStream
+    from sekha._async.stream import AsyncMemoryStream, AsyncStream
     from sekha._sync.bridge import BridgeClient
     from sekha._sync.client import SekhaClient, create_sekha_client
     from sekha._sync.controller.client import MemoryController
     from sekha._sync.mcp import MCPClient
-    from sekha._sync.stream import Stream
+    from sekha._sync.stream import MemoryStream, Stream
 
 __all__ = [
     "AsyncBridgeClient",
     "AsyncMCPClient",
     "AsyncMemoryController",
+    "AsyncMemoryStream",
     "AsyncSekhaClient",
     "AsyncStream",
     "BridgeClient",
     "ClientConfig",
     "MCPClient",
     "MemoryController",
+    "MemoryStream",
     "RequestEvent",
     "ResponseEvent",
     "RetryEvent",
@@ -75,6 +77,7 @@ __all__ = [
     "SekhaValidationError",
     "SekhaWarning",
     "Stream",
+    "WaitEvent",
     "__version__",
     "create_async_sekha_client",
     "create_sekha_client",
@@ -84,11 +87,13 @@ _LATE = {
     "AsyncBridgeClient": "sekha._async.bridge",
     "AsyncMCPClient": "sekha._async.mcp",
     "AsyncMemoryController": "sekha._async.controller.client",
+    "AsyncMemoryStream": "sekha._async.stream",
     "AsyncSekhaClient": "sekha._async.client",
     "AsyncStream": "sekha._async.stream",
     "BridgeClient": "sekha._sync.bridge",
     "MCPClient": "sekha._sync.mcp",
     "MemoryController": "sekha._sync.controller.client",
+    "MemoryStream": "sekha._sync.stream",
     "SekhaClient": "sekha._sync.client",
     "Stream": "sekha._sync.stream",
     "create_async_sekha_client": "sekha._async.client",

@@ -69,7 +69,8 @@ class SekhaError(Exception):
         elapsed: Seconds from the start of the call.
         sent: False if nothing was sent.
         may_have_been_applied: True if a write was sent and its outcome is unknown: look before you repeat it.
-        conversation: What ``store_and_query`` had stored before its search failed.
+        conversation: What ``store_and_query`` had stored before its search failed, or ``replace_conversation`` before
+            the old conversation could be deleted or archived.
         text: What had arrived of a model's answer when it failed; empty otherwise.
 
     Example:

@@ -1,11 +1,15 @@
-"""What the hooks ``on_request``, ``on_response`` and ``on_retry`` are told of an attempt: facts, never its content."""
+"""What the hooks ``on_request``, ``on_response``, ``on_retry`` and ``on_wait`` receive: facts, never the content."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Optional
+from typing import Literal, Optional
 
-__all__ = ["RequestEvent", "ResponseEvent", "RetryEvent"]
+from typing_extensions import TypeAlias
+
+__all__ = ["RequestEvent", "ResponseEvent", "RetryEvent", "WaitEvent"]
+
+WaitReason: TypeAlias = Literal["rate_limit", "connection", "write_slot"]
 
 
 def __dir__() -> list[str]:
@@ -134,3 +138,34 @@ class RetryEvent:
     error: type[BaseException]
     elapsed: float
     wait: float
+
+
+@dataclass(frozen=True)
+class WaitEvent:
+    """A call begins to wait before it is sent; ``on_wait`` is called with it, and only if there is a wait.
+
+    Attributes:
+        reason: What it waits for: ``rate_limit``, ``write_slot`` (see ``max_concurrent_writes``), or ``connection``, a
+            free one of ``max_connections``.
+        service: Who is to be asked: ``controller``, ``mcp`` or ``bridge``.
+        seconds: How long it will take, if that is known: that of the rate limit is, the others depend on other calls.
+
+    Example:
+        ```python
+        from sekha import SekhaClient, WaitEvent
+
+
+        def on_wait(event: WaitEvent) -> None:
+            print(f"{event.service} waits for {event.reason}, seconds: {event.seconds}")
+
+
+        with SekhaClient(
+            controller_url="http://localhost:8080", api_key="sk-your-api-key", on_wait=on_wait
+        ) as client:
+            client.controller.health()
+        ```
+    """
+
+    reason: WaitReason
+    service: str
+    seconds: Optional[float]

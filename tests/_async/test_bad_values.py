@@ -32,23 +32,28 @@ GOOD: dict[str, Any] = {
     **dict.fromkeys(("limit", "offset", "page", "page_size", "context_budget", "max_tokens", "context_size"), 5),
     **dict.fromkeys(("importance_score", "min_importance", "importance_threshold", "threshold_days"), 5),
     **dict.fromkeys(("temperature", "max_cost", "min_score"), 0.5),
-    **{name: ["A", "B"] for name in ("labels", "preferred_labels", "excluded_folders", "input")},
+    **{name: ["A", "B"] for name in ("labels", "preferred_labels", "folders", "excluded_folders", "input")},
     **PERIOD,
     "conversation_id": ID,
     "conversation_ids": [ID, ID],
     "messages": TALK,
+    "extra_body": {"top_p": 0.5, "stop": ["x"], "metadata": {"team": "x"}},
+    "on_memory_error": "ignore",
     "filters": FILTERS,
+    "roles": ["user", "tool"],
     "level": "daily",
     "format": "json",
     "status": "archived",
     "bridge.summarize.messages": ["a", "b"],
     "controller.create_conversation.conversation": STORED,
+    "controller.replace_conversation.conversation": STORED,
     "mcp.memory_store.request": STORED,
     "mcp.memory_search.request": {"query": "x", "limit": 5, **FILTERS},
     "mcp.memory_stats.request": {"labels": ["A"], "folder": "/", **PERIOD},
 }
 NEEDED = {
     "controller.create_conversation": ("messages",),
+    "controller.replace_conversation": ("messages",),
     "mcp.memory_store": ("messages",),
     "mcp.memory_search": ("query",),
     "bridge.embed": ("input",),
@@ -169,6 +174,7 @@ async def test_keys_that_cannot_be_sent_are_refused_by_their_place(
 @pytest.mark.promise("C11")
 async def test_the_good_values_are_good(client: AsyncSekhaClient, server: FakeServer) -> None:
     """So it was the bad ones that were refused."""
+    server.on("GET /health", answer({**facts.HEALTHY, "keeps": ["name", "extra"]}))
     server.always("POST /api/v1/conversations", answer(facts.CREATED, 201))
     await client.controller.create_conversation(STORED)
-    assert server.only.json["messages"][1]["extra"] == {"deep": ["x", 1.5]}
+    assert server.seen[1].json["messages"][1]["extra"] == {"deep": ["x", 1.5]}

@@ -120,7 +120,7 @@ async def test_a_health_check_passes_by_a_429(
         await client.controller.query("x")
     assert sum(clock.waits) == pytest.approx(60.0)
     waits = [record.getMessage() for record in caplog.records if "waiting" in record.getMessage()]
-    assert waits == ["POST /api/v1/query: waiting for the rate limit"]
+    assert waits == ["POST /api/v1/query: waiting 60 s for the rate limit (1000 requests per minute)"]
 
 
 @pytest.mark.promise("W4")

@@ -264,6 +264,7 @@ async def test_a_journal_is_of_one_server_and_one_import(
     other = Journal(str(tmp_path / "j"), "http://elsewhere.test")
     other.open()
     other.start(None)
+    other.begin(other.entry({**chat("B"), "folder": "/", "importance_score": 5}).key)
     with pytest.raises(SekhaConfigError, match="in use"):
         await client.controller.import_conversations([chat("A")], journal=tmp_path / "j")
     other.close()
@@ -276,6 +277,17 @@ async def test_a_journal_is_of_one_server_and_one_import(
     with pytest.raises(OSError, match="missing"):
         await client.controller.import_conversations([chat("A")], journal=tmp_path / "missing" / "j")
     assert CREATE not in server.lines
+
+
+async def test_no_journal_is_left_where_nothing_was_begun(local: AsyncSekhaClient, tmp_path: Path) -> None:
+    bad = UnreadableConversation("README, line 1", "it is no JSON")
+    for conversations in ([], [bad], [chat("nothing") | {"messages": []}]):
+        await local.controller.import_conversations(conversations, journal=tmp_path / "j")
+        assert not (tmp_path / "j").exists()
+    await local.controller.import_conversations([bad, chat("A")], journal=tmp_path / "j")
+    noted = (tmp_path / "j").read_bytes()
+    await local.controller.import_conversations([bad], journal=tmp_path / "j")
+    assert (tmp_path / "j").read_bytes() == noted, "one with notes stays"
 
 
 async def test_a_line_that_was_cut_is_no_harm(local: AsyncSekhaClient, tmp_path: Path) -> None:

@@ -214,7 +214,9 @@ async def test_without_a_bridge_a_bridge_call_says_what_to_set(
     assert (await client.controller.health())["status"] == "healthy"
 
 
-@pytest.mark.parametrize("workflow", ["complete_with_context", "stream_with_context", "complete_with_memory"])
+@pytest.mark.parametrize(
+    "workflow", ["complete_with_context", "stream_with_context", "complete_with_memory", "stream_with_memory"]
+)
 async def test_a_workflow_without_a_bridge_is_refused_before_it_asks_the_controller(
     workflow: str, make: MakeClient, server: FakeServer
 ) -> None:

@@ -125,7 +125,7 @@ async def test_with_context(streamed: bool, client: AsyncSekhaClient, server: Fa
         "query": "decisions",
         "preferred_labels": ["A"],
         "context_budget": 300,
-        "excluded_folders": ["/secret"],
+        "excluded_folders": ["/secret/"],
     }
     sent = bridge.only.json
     assert [message["role"] for message in sent["messages"]] == ["system", "user"]
@@ -175,7 +175,7 @@ async def test_without_memories_the_prompt_stands_alone(
     server.on(QUERY, answer(facts.hits()))
     bridge.always(CHAT, answer(facts.COMPLETION))
     await client.complete_with_context("What now?", "x")
-    await client.complete_with_memory("Summarize:", "x")
+    await client.complete_with_memory("Summarize:", "x", hybrid=False)
     assert [seen.json["messages"] for seen in bridge.seen] == [
         [{"role": "user", "content": "What now?"}],
         [{"role": "user", "content": "Summarize:"}],
@@ -210,8 +210,9 @@ async def test_with_memory(client: AsyncSekhaClient, server: FakeServer, bridge:
         ),
     )
     bridge.on(CHAT, answer(facts.COMPLETION))
-    await client.complete_with_memory("Summarize our past discussions about:", "x", limit=2, system="Be brief.")
-    assert server.only.json == {"query": "x", "limit": 2, "offset": 0}
+    ask_for = "Summarize our past discussions about:"
+    await client.complete_with_memory(ask_for, "x", limit=2, system="Be brief.", hybrid=False)
+    assert server.only.json == {"query": "x", "limit": 20, "offset": 0}
     system, user = bridge.only.json["messages"]
     assert system == {"role": "system", "content": "Be brief."}
     assert user["role"] == "user"
@@ -226,7 +227,7 @@ async def test_with_memory_takes_filters(client: AsyncSekhaClient, server: FakeS
     server.on(QUERY, answer(facts.hits(hit(0.1, content="Yes.", label="A"), hit(0.2, content="No.", label="B"))))
     bridge.on(CHAT, answer(facts.COMPLETION))
     server.on("GET /health", answer(facts.HEALTHY))
-    await client.complete_with_memory("Summarize:", "x", filters={"label": "A"})
+    await client.complete_with_memory("Summarize:", "x", filters={"label": "A"}, hybrid=False)
     content = bridge.only.json["messages"][0]["content"]
     assert "Yes." in content
     assert "No." not in content
@@ -234,15 +235,18 @@ async def test_with_memory_takes_filters(client: AsyncSekhaClient, server: FakeS
 
 
 # D56
-@pytest.mark.parametrize("workflow", ["complete_with_context", "stream_with_context", "complete_with_memory"])
+@pytest.mark.parametrize(
+    "workflow", ["complete_with_context", "stream_with_context", "complete_with_memory", "stream_with_memory"]
+)
 async def test_a_failed_completion_is_not_repeated(
     workflow: str, client: AsyncSekhaClient, server: FakeServer, bridge: FakeServer
 ) -> None:
     server.always(CONTEXT, answer([]))
     server.always(QUERY, answer(facts.hits()))
     bridge.on(CHAT, answer({"detail": "No providers available"}, 500))
+    options = {"hybrid": False} if workflow.endswith("memory") else {}
     with pytest.raises(SekhaServerError, match="No providers available") as caught:
-        await getattr(client, workflow)("x", "x")
+        await getattr(client, workflow)("x", "x", **options)
     assert caught.value.attempts == 1
 
 

@@ -34,6 +34,11 @@ READ = [call for call in CALLS if any(body_of(wire.reply) is not None for wire i
 ADAPTED = {
     ("controller.suggest_labels", ()),  # the list inside is the result
     ("controller.count_conversations", ()),
+    *(
+        ("controller.replace_conversation", place)
+        for place in (("data",), ("data", "conversation"), ("data", "messages", 0))
+    ),
+    ("controller.replace_conversation", ("data", "messages", 0, "metadata")),  # the old one is only compared
     ("bridge.health", ("ollama_status",)),
     ("mcp.memory_export", ("data", "messages", 0, "metadata")),  # the call asks for none
 }

@@ -127,7 +127,7 @@ def test_with_context(streamed: bool, client: SekhaClient, server: FakeServer, b
         "query": "decisions",
         "preferred_labels": ["A"],
         "context_budget": 300,
-        "excluded_folders": ["/secret"],
+        "excluded_folders": ["/secret/"],
     }
     sent = bridge.only.json
     assert [message["role"] for message in sent["messages"]] == ["system", "user"]
@@ -177,7 +177,7 @@ def test_without_memories_the_prompt_stands_alone(
     server.on(QUERY, answer(facts.hits()))
     bridge.always(CHAT, answer(facts.COMPLETION))
     client.complete_with_context("What now?", "x")
-    client.complete_with_memory("Summarize:", "x")
+    client.complete_with_memory("Summarize:", "x", hybrid=False)
     assert [seen.json["messages"] for seen in bridge.seen] == [
         [{"role": "user", "content": "What now?"}],
         [{"role": "user", "content": "Summarize:"}],
@@ -212,8 +212,9 @@ def test_with_memory(client: SekhaClient, server: FakeServer, bridge: FakeServer
         ),
     )
     bridge.on(CHAT, answer(facts.COMPLETION))
-    client.complete_with_memory("Summarize our past discussions about:", "x", limit=2, system="Be brief.")
-    assert server.only.json == {"query": "x", "limit": 2, "offset": 0}
+    ask_for = "Summarize our past discussions about:"
+    client.complete_with_memory(ask_for, "x", limit=2, system="Be brief.", hybrid=False)
+    assert server.only.json == {"query": "x", "limit": 20, "offset": 0}
     system, user = bridge.only.json["messages"]
     assert system == {"role": "system", "content": "Be brief."}
     assert user["role"] == "user"
@@ -228,7 +229,7 @@ def test_with_memory_takes_filters(client: SekhaClient, server: FakeServer, brid
     server.on(QUERY, answer(facts.hits(hit(0.1, content="Yes.", label="A"), hit(0.2, content="No.", label="B"))))
     bridge.on(CHAT, answer(facts.COMPLETION))
     server.on("GET /health", answer(facts.HEALTHY))
-    client.complete_with_memory("Summarize:", "x", filters={"label": "A"})
+    client.complete_with_memory("Summarize:", "x", filters={"label": "A"}, hybrid=False)
     content = bridge.only.json["messages"][0]["content"]
     assert "Yes." in content
     assert "No." not in content
@@ -236,15 +237,18 @@ def test_with_memory_takes_filters(client: SekhaClient, server: FakeServer, brid
 
 
 # D56
-@pytest.mark.parametrize("workflow", ["complete_with_context", "stream_with_context", "complete_with_memory"])
+@pytest.mark.parametrize(
+    "workflow", ["complete_with_context", "stream_with_context", "complete_with_memory", "stream_with_memory"]
+)
 def test_a_failed_completion_is_not_repeated(
     workflow: str, client: SekhaClient, server: FakeServer, bridge: FakeServer
 ) -> None:
     server.always(CONTEXT, answer([]))
     server.always(QUERY, answer(facts.hits()))
     bridge.on(CHAT, answer({"detail": "No providers available"}, 500))
+    options = {"hybrid": False} if workflow.endswith("memory") else {}
     with pytest.raises(SekhaServerError, match="No providers available") as caught:
-        getattr(client, workflow)("x", "x")
+        getattr(client, workflow)("x", "x", **options)
     assert caught.value.attempts == 1
 
 

@@ -42,6 +42,7 @@ VARIABLES = {
     "api_key": "SEKHA_API_KEY",
     "mcp_api_key": "SEKHA_MCP_API_KEY",
     "proxy": "SEKHA_PROXY",
+    "rate_limit_requests": "SEKHA_RATE_LIMIT_REQUESTS",
 }
 
 

@@ -106,6 +106,19 @@ def test_a_dry_run_shows_and_sends_nothing(run: Run, client: SekhaClient, chats:
     assert sorted(os.listdir(".")) == ["conversations.json"]
 
 
+def test_a_dry_run_says_what_goes_along_and_may_be_lost(run: Run, client: SekhaClient, here: Path) -> None:
+    message = {"role": "user", "content": "x", "timestamp": "2020-01-31T09:30:00Z", "metadata": {}, "n\name": "y"}
+    (here / "a.jsonl").write_text(json.dumps({"messages": [message, message]}) + "\n" + json.dumps({"messages": []}))
+    done = run("import", "a.jsonl", "--dry-run")
+    assert "'timestamp' of messages goes along, and is lost where the server does not keep it." in done.err
+    assert done.err.count("goes along") == 2
+    assert "metadata" not in done.err
+    assert run("import", "a.jsonl", "--dry-run", "--json").json["message_keys"] == ["timestamp", "n\name"]
+    del message["n\name"]
+    (here / "b.jsonl").write_text(json.dumps({"messages": [message]}))
+    assert "lost" not in run("import", "b.jsonl").err, "the documented server keeps it"
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
@@ -168,3 +181,101 @@ def test_ctrl_c_ends_it_and_the_same_command_goes_on(connected: LocalSekha, clie
     assert report["already_stored"] > 0
     assert report["stored"] + report["already_stored"] == 300
     assert len(labels(client)) == 300
+
+
+# Notes
+
+
+@pytest.fixture
+def notes(here: Path) -> Path:
+    """A folder of notes."""
+    folder = here / "notes"
+    (folder / "kitchen").mkdir(parents=True)
+    (folder / "kitchen" / "bread.md").write_text("---\ntitle: Bread\ntags: [flour]\n---\n# Dough\nx\n# Crust\ny\n")
+    (folder / "plans.txt").write_text("We ship on Fridays.")
+    (folder / "empty.md").write_text("\n")
+    (folder / ".git").mkdir()
+    (folder / "photo.png").write_bytes(b"\x89PNG")
+    return folder
+
+
+def test_a_folder_of_notes(run: Run, client: SekhaClient, notes: Path) -> None:
+    done = run("import", "notes/")
+    assert (done.code, done.err) == (0, "sekha import: left out, as they are no notes: 1 .png\n")
+    assert done.out.split()[-5:] == ["notes", "2", "0", "1", "0"]
+    rows = {row["label"]: row["folder"] for row in client.controller.iter_conversations()}
+    assert rows == {"Bread": "/notes/kitchen", "plans": "/notes"}
+    assert (
+        client.controller.query("ship", filters={"folder": "/notes"})["results"][0]["content"] == "We ship on Fridays."
+    )
+    assert (notes / ".sekha-journal").exists(), "it moves with the folder"
+    again = run("import", "notes", "--json").json["notes"]
+    assert (again["stored"], again["already_stored"], again["empty"]) == (0, 2, 1)
+    (notes / "bad.md").write_bytes(b"a\0b")
+    done = run("import", "notes", "--folder", "/mine", "--split", "--journal", "j")
+    assert done.code == 1
+    assert "not imported: notes/bad.md: it is no text: it has a NUL character in line 1\n" in done.err
+    labels_of = sorted(row["label"] for row in client.controller.iter_conversations(folder="/mine", subfolders=True))
+    assert labels_of == ["Bread > Crust", "Bread > Dough", "plans"]
+
+
+def test_a_dry_run_of_notes(run: Run, client: SekhaClient, notes: Path) -> None:
+    done = run("import", "notes", "--dry-run")
+    assert (done.code, "notes: 2 conversations, 2 messages, 1 empty, 0 unreadable" in done.err) == (0, True)
+    assert "1 .png" in done.err
+    assert run("import", "notes", "--dry-run", "--json").json["files"] == {
+        "notes": {
+            "conversations": 2,
+            "messages": 2,
+            "empty": 1,
+            "unreadable": 0,
+            "left_out": {".png": 1, "hidden": 1},
+        }
+    }
+    assert labels(client) == []
+    assert not (notes / ".sekha-journal").exists()
+
+
+def test_one_note(run: Run, client: SekhaClient, here: Path) -> None:
+    (here / "README.md").write_text("# Read me\n\nfirst")
+    done = run("import", "README.md")
+    assert (done.code, done.err, labels(client)) == (0, "", ["Read me"])
+    (here / "chats.txt").write_text(json.dumps({"label": "A chat", "messages": [{"role": "user", "content": "x"}]}))
+    assert run("import", "chats.txt").code == 0
+    assert labels(client) == ["A chat", "Read me"], "what is in it counts, not its name"
+
+
+@pytest.mark.parametrize("text", ["Dear diary\n" * 50, "Dear diary"])
+def test_a_file_that_is_nothing_is_told_in_one_line_and_leaves_nothing_behind(
+    text: str, run: Run, client: SekhaClient, here: Path
+) -> None:
+    (here / "README").write_text(text)
+    done = run("import", "README")
+    assert (done.code, done.err) == (
+        1,
+        "not imported: README: it is no export that is known (line 1 is no JSON)\n",
+    )
+    assert os.listdir(".") == ["README"]
+
+
+def test_a_folder_with_an_export_is_an_export(run: Run, client: SekhaClient, chats: Path, notes: Path) -> None:
+    (notes / "chatgpt").mkdir()
+    chats.rename(notes / "chatgpt" / "conversations.json")
+    (notes / "package.json").write_text('{"name": "no export"}')
+    (notes / "list.json").write_text("[1, 2")
+    done = run("import", "notes")
+    assert done.code == 1, "one of its conversations cannot be read"
+    assert "notes is an export (conversations.json); left out: empty.md, kitchen/bread.md, plans.txt\n" in done.err
+    assert labels(client) == ["Docker", "Tokens"]
+    assert (notes / "chatgpt" / "conversations.json.sekha-journal").exists()
+    done = run("import", "notes", "--split")
+    assert (done.code, "--split is for notes" in done.err) == (2, True)
+
+
+def test_a_folder_with_nothing(run: Run, client: SekhaClient, here: Path) -> None:
+    (here / "empty").mkdir()
+    (here / "empty" / "a.png").touch()
+    done = run("import", "empty")
+    assert done.code == 1
+    assert done.err == "sekha import: empty has no export that is known, and no notes (.md, .markdown, .txt)\n"
+    assert sorted(os.listdir("empty")) == ["a.png"]

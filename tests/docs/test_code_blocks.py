@@ -18,7 +18,7 @@ from typing import Any, Dict, Iterator, List, Mapping
 import pytest
 
 import sekha
-from sekha import AsyncSekhaClient, SekhaAuthError, SekhaClient, SekhaConnectionError
+from sekha import AsyncSekhaClient, SekhaAuthError, SekhaClient
 from sekha.local.v0_1 import edge
 from support.examples.blocks import Block, as_async, as_blocking, blocks_of, blocks_of_docstrings, promises_of
 from support.examples.running import FLAVOURS, Ran, is_awaited, run
@@ -335,39 +335,6 @@ def test_every_public_method_has_an_example(cls: type) -> None:
         if not name.startswith("_") and name not in ("close", "aclose") and "```python" not in (method.__doc__ or "")
     ]
     assert not without
-
-
-class Forgetful:
-    """A client whose creates arrive, and whose answers get lost."""
-
-    def __init__(self, client: SekhaClient) -> None:
-        self.controller = self
-        self._client = client
-        self.asked = 0
-
-    def create_conversation(self, **conversation: Any) -> None:
-        self.asked += 1
-        self._client.controller.create_conversation(**conversation)
-        raise SekhaConnectionError("the connection broke", sent=True, may_have_been_applied=True)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._client.controller, name)
-
-
-def test_the_documented_look_up_finds_what_was_stored(world: World) -> None:
-    (block,) = (
-        block
-        for block in DOCUMENTATION
-        if block.where.startswith("docs/errors.md") and "def store_once" in block.source and "await" not in block.source
-    )
-    ran = run(block.source, block.where, "blocking", world.options, {})
-    with SekhaClient(**world.options) as client:
-        forgetful = Forgetful(client)
-        before = client.controller.count_conversations()["count"]
-        found = ran.names["store_once"](forgetful, "Once", [{"role": "user", "content": "Hello"}])
-        assert found["label"] == "Once"
-        assert forgetful.asked == 1
-        assert client.controller.count_conversations()["count"] == before + 1
 
 
 # The harness itself

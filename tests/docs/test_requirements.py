@@ -21,7 +21,7 @@ SECTIONS = {
     "Reliability": [f"R{number}" for number in range(1, 17)],
     "Networks": [f"W{number}" for number in range(1, 10)],
     "Environments": ["W10", "W11", "W12"],
-    "Security": [f"S{number}" for number in range(1, 8)],
+    "Security": [*(f"S{number}" for number in range(1, 8)), "W17"],
     "Comfort": [f"E{number}" for number in range(1, 11)],
 }
 IDS = [one for ids in SECTIONS.values() for one in ids]

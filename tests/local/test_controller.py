@@ -324,6 +324,7 @@ def test_health_and_metrics(fresh: Tuple[httpx.Client, Path]) -> None:
     health = api.get("/health").json()
     assert health["status"] == "healthy"
     assert health["checks"] == {"database": {"status": "ok"}, "chroma": {"status": "ok"}}
+    assert (health["filters"], health["parallel_writes"]) == (True, True)
     metrics = api.get("/metrics").text
     assert "# TYPE sekha_conversations_total gauge\nsekha_conversations_total 1\n" in metrics
     assert "sekha_messages_total 2\n" in metrics

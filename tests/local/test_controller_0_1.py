@@ -47,6 +47,9 @@ def test_options_and_arguments() -> None:
     with LocalSekha(profile=PROFILE) as sekha:
         assert sekha.options.get("mcp_api_key") == DEFAULT_MCP_KEY
         assert sekha.options["api_key"] == "sk-local"
+        assert "rate_limit_requests" not in sekha.options, "it has the limit of the real server"
+        health = httpx.get(f"{sekha.controller_url}/health", verify=False).json()
+        assert set(health) == {"status", "timestamp", "checks"}, "and says nothing of what it cannot do"
     with LocalSekha(profile="documented") as sekha:
         assert "mcp_api_key" not in sekha.options
     with pytest.raises(LocalSekhaError, match=r"no profile 'controller-9': take one of documented, controller-0\.1"):
@@ -113,6 +116,51 @@ def test_searches_hang_with_the_writes(monkeypatch: pytest.MonkeyPatch) -> None:
             assert api.get("/health").status_code == 200
             writing.join()
             assert api.post("/api/v1/query", json={"query": "x"}, timeout=5).status_code == 200
+
+
+def found(api: httpx.Client, text: str, limit: int = 1000) -> List[str]:
+    """The messages that a search finds, best first."""
+    rows = api.post("/api/v1/query", json={"query": text, "limit": limit}).json()["results"]
+    return [row["content"] for row in rows]
+
+
+@pytest.mark.parametrize("path", ["/api/v1/conversations", "/mcp/tools/memory_store"])
+def test_first_writes_side_by_side_lose_their_vectors(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sekha.local.v0_1.memory.EMBEDDING_SECONDS", 0.1)
+    with LocalSekha(profile=PROFILE) as sekha, httpx.Client(verify=False, base_url=sekha.controller_url) as api:
+        assert set(write(sekha, 4, path)) <= {200, 201}
+        assert len(found(api, "at the same time")) == 1, "of four, one has created the collection"
+        full_text = api.post("/api/v1/search/fts", json={"query": "time", "limit": 100}).json()
+        assert full_text["total"] == 4, "full text finds all"
+        assert set(write(sekha, 4, path)) <= {200, 201}
+        assert len(found(api, "at the same time")) == 5, "later ones lose nothing"
+
+
+def test_first_writes_one_after_the_other_keep_their_vectors(old: httpx.Client) -> None:
+    for number in range(4):
+        create(old, f"number {number}")
+    assert len(found(old, "number")) == 4
+
+
+@pytest.mark.parametrize(("size", "hidden"), [(32, 0), (40, 13), (200, 66)])
+def test_a_crowd_hides_a_part_of_itself(size: int, hidden: int, old: httpx.Client) -> None:
+    texts = [f"Invoice {number} was paid in full." for number in range(size)]
+    create(old, *texts)
+    create(old, "Something else about invoices.")
+    assert "Something else about invoices." in found(old, "Invoice")
+    seen = found(old, "Invoice 1 was paid in full.", 100_000)
+    missing = [text for text in texts if text not in seen]
+    assert len(missing) == hidden
+    for text in missing[:20]:
+        assert text not in found(old, text, 5), "not even by itself"
+    full_text = old.post("/api/v1/search/fts", json={"query": "paid", "limit": 1000}).json()
+    assert full_text["total"] == size, "full text finds all"
+
+
+def test_different_texts_do_not_hide_each_other(old: httpx.Client) -> None:
+    words = [f"{one}{other}" for one in "abcdefghij" for other in "klmnopqrst"]
+    create(old, *(f"The {word} is here." for word in words))
+    assert len(found(old, "The is here.")) == 100
 
 
 @pytest.mark.parametrize("path", ["/api/v1/conversations", "/mcp/tools/memory_store"])

@@ -30,9 +30,11 @@ def test_serves_until_ctrl_c(tmp_path: Path) -> None:
         command, environment = serve(*FREE, "--data", str(file), "--api-key", "sk-mine")
         with running(command, environment) as process:
             assert process.stdout is not None
-            told = [process.stdout.readline() for _ in range(8)]
+            told = [process.stdout.readline() for _ in range(9)]
             found = dict(re.findall(r"^(SEKHA_\w+)=(.*)$", "".join(told), re.MULTILINE))
-            assert set(found) == {"SEKHA_CONTROLLER_URL", "SEKHA_API_KEY", "SEKHA_BRIDGE_URL", "SEKHA_PROXY"}
+            names = ("CONTROLLER_URL", "API_KEY", "BRIDGE_URL", "PROXY", "RATE_LIMIT_REQUESTS")
+            assert set(found) == {f"SEKHA_{name}" for name in names}
+            assert found["SEKHA_RATE_LIMIT_REQUESTS"] == "none"
             assert str(file) in told[0]
             headers = {"authorization": f"Bearer {found['SEKHA_API_KEY']}"}
             with httpx.Client(verify=False, base_url=found["SEKHA_CONTROLLER_URL"], headers=headers) as api:

@@ -26,6 +26,7 @@ def test_options_connect_a_client() -> None:
             "api_key": "sk-local",
             "bridge_url": sekha.bridge_url,
             "proxy": "none",
+            "rate_limit_requests": "none",
         }
         assert options["controller_url"].startswith("http://127.0.0.1:")
         assert httpx.get(options["controller_url"] + "/health", verify=False).status_code == 200

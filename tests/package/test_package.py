@@ -20,12 +20,12 @@ from support.packages import require_packages
 
 ROOT = Path(__file__).parents[2]
 SOURCE = ROOT / "src" / "sekha"
-EXTRAS = {"local": ["local"], "cli": ["cli", "local"], "testing": ["local", "testing"], "exports.py": ["cli"]}
+EXTRAS = {"local": ["local"], "cli": ["cli", "local"], "testing": ["local", "testing"], "exports": ["cli"]}
 """Which extras a folder of the package may lean on."""
 NOT_OURS = {"sniffio"}
 """Declared for the sake of a package below; docs/design.md says why."""
 CPYTHON = 'platform_python_implementation == "CPython"'
-MODULES = {"python-dotenv": "dotenv", "pydantic-core": "pydantic_core"}
+MODULES = {"python-dotenv": "dotenv", "pydantic-core": "pydantic_core", "pyyaml": "yaml"}
 
 
 def run(*command: str, cwd: Path = ROOT, **environment: str) -> subprocess.CompletedProcess[str]:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from typing_extensions import is_typeddict
 
+from sekha import SekhaConfig, WaitEvent
 from support import pickles, surface
 
 KEPT = [pytest.param(*one, id=f"{one[0]}-{one[1]}") for one in pickles.kept()]
@@ -42,8 +43,20 @@ def test_a_pickle_of_each_public_class_is_kept(examples: Any) -> None:
     exported = [getattr(module, name) for module in modules for name in module.__all__]
     public = {one for one in exported if isinstance(one, type) and not is_typeddict(one)}
     values = {type(one[0] if type(one) is list else one) for one in examples.values()}
-    assert {cls.__name__ for cls in public - values} == pickles.NO_VALUES
+    assert {cls.__name__ for cls in public - values} == pickles.NO_VALUES | pickles.NEW
     assert {name for name, _, _ in pickles.kept()} == set(examples)
+
+
+def test_what_is_new_can_be_pickled() -> None:
+    event = WaitEvent("rate_limit", "controller", 1.5)
+    assert pickle.loads(pickle.dumps(event)) == event
+    assert {type(event).__name__} == pickles.NEW
+
+
+def test_a_config_has_the_new_settings_in_its_pickle_if_they_were_given() -> None:
+    assert pickle.loads(pickle.dumps(SekhaConfig(rate_limit_requests=None))).rate_limit_requests is None
+    assert pickle.loads(pickle.dumps(SekhaConfig(on_wait=print))).on_wait is print
+    assert vars(pickle.loads(pickle.dumps(SekhaConfig()))) == {"_given": frozenset()}
 
 
 def test_an_old_config_knows_what_was_given() -> None:

@@ -36,8 +36,9 @@ SERVICES = {
     "bridge": (sekha.AsyncBridgeClient, sekha.BridgeClient),
     "mcp": (sekha.AsyncMCPClient, sekha.MCPClient),
 }
-CLASSES = [*SERVICES.values(), (sekha.AsyncSekhaClient, sekha.SekhaClient), (sekha.AsyncStream, sekha.Stream)]
-HOUSEKEEPING = {"aclose", "with_options", "close"}
+CLASSES = [*SERVICES.values(), (sekha.AsyncSekhaClient, sekha.SekhaClient)]
+CLASSES += [(sekha.AsyncStream, sekha.Stream), (sekha.AsyncMemoryStream, sekha.MemoryStream)]
+HOUSEKEEPING = {"aclose", "with_options", "in_folder", "close"}
 
 
 def translated(text: str) -> str:
@@ -73,7 +74,7 @@ def names_of(cls: Any) -> Set[str]:
 def test_the_package_has_every_name_twice() -> None:
     awaited = {name for name in sekha.__all__ if "sync" in name.lower()}
     assert {translated(name) for name in awaited} < set(sekha.__all__)
-    assert len(awaited) == 6
+    assert len(awaited) == 7
     for name in sekha.__all__:
         assert hasattr(sekha, name)
 
@@ -121,9 +122,9 @@ def test_what_is_awaited_blocks_in_the_other(awaited: Any, blocking: Any) -> Non
     for name, method in members(blocking).items():
         assert not inspect.iscoroutinefunction(method), name
         assert not inspect.isasyncgenfunction(method), name
-        at_once = name in ("__init__", "with_options", "iter_conversations", "text_stream")
+        at_once = name in ("__init__", "with_options", "in_folder", "iter_conversations", "text_stream")
         if callable(method):
-            assert inspect.iscoroutinefunction(others[name]) != at_once, name
+            assert inspect.iscoroutinefunction(inspect.unwrap(others[name])) != at_once, name
 
 
 @pytest.mark.promise("C9")
@@ -154,6 +155,8 @@ WORKFLOWS: Dict[str, Tuple[Any, ...]] = {
     "complete_with_context": ("Hello", "hello"),
     "stream_with_context": ("Hello", "hello"),
     "complete_with_memory": ("Hello", "hello"),
+    "stream_with_memory": ("Hello", "hello"),
+    "build_messages": ("Hello", "hello"),
     "health_check": (),
 }
 WALKS: Dict[str, Dict[str, Any]] = {
@@ -233,6 +236,7 @@ def test_every_method_is_among_those() -> None:
 
 # The table of endpoints
 
+FINDING = {"FULL_TEXT_SEARCH", "LIST_CONVERSATIONS", "MEMORY_EXPORT"}
 CREATING = {"CREATE_CONVERSATION", "MEMORY_STORE", "GET_CONVERSATION", "PIN_CONVERSATION"}
 
 
@@ -252,6 +256,8 @@ def used_by(cls: Any) -> Dict[str, Set[str]]:
         "count_messages": {"MEMORY_EXPORT"},
         "count_all": {"MEMORY_EXPORT"},
         "_count_or_none": {"MEMORY_EXPORT"},
+        "create_if_missing": {*CREATING, *FINDING},
+        "AsyncFullTextSearch": {"GET_CONVERSATION"},
         "AsyncImportRun": {*CREATING, "LIST_CONVERSATIONS", "MEMORY_EXPORT"},
     }
     sources = {name: inspect.getsource(value) for name, value in _functions(cls)}
@@ -263,8 +269,10 @@ def used_by(cls: Any) -> Dict[str, Set[str]]:
             used |= helpers[helper]
         if re.search(r"\bawait search\(", source):  # as a word it is in texts, too
             used.add("LIST_CONVERSATIONS")
-        if re.search(r"\bawait create_conversation\(", source):  # the operation, not the method of that name
+        if "create_if_missing" in source:  # the operation, not the method of that name
             used |= CREATING
+        if re.search(r"\bawait replace_conversation\(", source):
+            used |= {*CREATING, "MEMORY_EXPORT", "DELETE_CONVERSATION", "ARCHIVE_CONVERSATION"}
         found[name] = used
     for _ in range(3):  # methods call methods
         for name, source in sources.items():
@@ -294,9 +302,17 @@ def test_every_method_makes_calls_of_the_table() -> None:
 
 
 COMBINATIONS = {
-    "controller.create_conversation": CREATING,
+    "controller.create_conversation": {*CREATING, *FINDING},
+    "controller.pin_conversation": {"PIN_CONVERSATION", "GET_CONVERSATION"},
+    "controller.archive_conversation": {"ARCHIVE_CONVERSATION", "GET_CONVERSATION"},
+    "controller.delete_conversation": {"DELETE_CONVERSATION", "GET_CONVERSATION"},
+    "controller.summarize": {"SUMMARIZE", "GET_CONVERSATION"},
+    "controller.full_text_search": {"FULL_TEXT_SEARCH", "GET_CONVERSATION"},
+    "mcp.memory_get_context": {"MEMORY_GET_CONTEXT", "GET_CONVERSATION"},
+    "mcp.memory_export": {"MEMORY_EXPORT", "GET_CONVERSATION"},
+    "controller.replace_conversation": {*CREATING, "MEMORY_EXPORT", "DELETE_CONVERSATION", "ARCHIVE_CONVERSATION"},
     "controller.get_conversation": {"GET_CONVERSATION", "MEMORY_EXPORT"},
-    "controller.get_messages": {"MEMORY_EXPORT"},
+    "controller.get_messages": {"MEMORY_EXPORT", "GET_CONVERSATION"},
     "controller.iter_conversations": {"LIST_CONVERSATIONS"},
     "controller.import_conversations": {
         *CREATING,
@@ -308,12 +324,19 @@ COMBINATIONS = {
     "controller.update_folder": {"UPDATE_LABEL", "GET_CONVERSATION"},
     "controller.count_conversations": {"COUNT_CONVERSATIONS", "LIST_CONVERSATIONS"},
     "controller.query": {"QUERY", "LIST_CONVERSATIONS"},
+    "controller.assemble_context": {"ASSEMBLE_CONTEXT", "QUERY", "LIST_CONVERSATIONS"},
     "mcp.memory_search": {"MEMORY_SEARCH", "LIST_CONVERSATIONS"},
     "controller.prune_execute": {"PRUNE_EXECUTE", "LIST_CONVERSATIONS"},
     "mcp.memory_stats": {"MEMORY_STATS", "LIST_CONVERSATIONS", "MEMORY_EXPORT"},
-    "mcp.memory_update": {"MEMORY_UPDATE", "ARCHIVE_CONVERSATION", "PIN_CONVERSATION", "MEMORY_GET_CONTEXT"},
+    "mcp.memory_update": {
+        "MEMORY_UPDATE",
+        "ARCHIVE_CONVERSATION",
+        "PIN_CONVERSATION",
+        "MEMORY_GET_CONTEXT",
+        "GET_CONVERSATION",
+    },
 }
-"""What a method may call besides the row of its name, or instead of it."""
+"""What a method may call besides the row of its name, or instead of it; in the view of a folder, it asks first."""
 
 
 @pytest.mark.promise("C13")
@@ -335,6 +358,8 @@ PARTS = {
     "complete_with_context": {"controller.assemble_context", "bridge.complete"},
     "stream_with_context": {"controller.assemble_context", "bridge.stream_complete"},
     "complete_with_memory": {"controller.query", "bridge.complete"},
+    "stream_with_memory": {"controller.query", "bridge.stream_complete"},
+    "build_messages": {"controller.assemble_context"},
     "health_check": {"controller.health", "controller.list_conversations", "bridge.health", "mcp.memory_stats"},
 }
 """The rows that a workflow calls."""
@@ -357,7 +382,7 @@ def test_every_workflow_is_a_stated_combination(name: str, server: FakeServer, b
 def test_every_row_is_the_method_of_its_name() -> None:
     for row in ENDPOINTS:
         assert row.name in methods(row.service.value), row.name
-    without = {"get_messages", "update_folder", *MANY}
+    without = {"get_messages", "update_folder", "replace_conversation", *MANY}
     assert {(row.service.value, row.name) for row in ENDPOINTS} == {
         (service, name) for service in SERVICES for name in methods(service) - without
     }
@@ -370,5 +395,5 @@ def test_the_table_of_calls_in_these_tests_is_complete() -> None:
     }
     classes = {(row.service.value, row.name): row.retry_if_unknown.name for row in ENDPOINTS}
     for call in CALLS:
-        if call.method not in ("get_messages", "update_folder"):
+        if call.method not in ("get_messages", "update_folder", "replace_conversation"):
             assert classes[call.service, call.method] == call.repeat, call.name

@@ -77,6 +77,20 @@ CALLS: List[Call] = [
         repeat="NO",
         writes=True,
     ),
+    _call(
+        REST,
+        "replace_conversation",
+        Wire("POST /mcp/tools/memory_export", tool(facts.EXPORT), {"conversation_id": ID}),
+        Wire(
+            "POST /api/v1/conversations",
+            answer(facts.CREATED, 201),
+            {"label": "Hello Sekha!", "folder": "/work", "messages": [{"role": "user", "content": "New."}]},
+        ),
+        Wire(f"DELETE {_ONE}", empty()),
+        args=[ID],
+        messages=[{"role": "user", "content": "New."}],
+        writes=True,
+    ),
     _call(REST, "get_conversation", Wire(f"GET {_ONE}", answer({**facts.READ, "message_count": 2})), args=[ID]),
     _call(
         REST,
@@ -146,7 +160,7 @@ CALLS: List[Call] = [
         Wire(
             "POST /api/v1/context/assemble",
             answer([facts.remembered()]),
-            {"query": "hello", "preferred_labels": ["A"], "context_budget": 100, "excluded_folders": ["/no"]},
+            {"query": "hello", "preferred_labels": ["A"], "context_budget": 100, "excluded_folders": ["/no/"]},
         ),
         args=["hello"],
         context_budget=100,

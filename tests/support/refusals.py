@@ -182,6 +182,10 @@ WORKFLOWS: List[Refusal] = [
     ("complete_with_memory", ["x", ""], {}, "search_query"),
     ("complete_with_memory", ["x", "x"], {"limit": 0}, "limit"),
     ("complete_with_memory", ["x", "x"], {"temperature": NAN}, "temperature"),
+    ("stream_with_memory", [], {"messages": [{"role": "assistant", "content": "x"}]}, "messages"),
+    ("stream_with_memory", [], {"search_query": "x"}, "prompt"),
+    ("build_messages", ["x", "x"], {"limit": 5}, "limit"),
+    ("build_messages", ["x"], {"search_query": "x", "roles": ["user"]}, "roles"),
 ]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Optional
+from typing import Iterable, Literal, Optional, TypedDict
 
 from typing_extensions import assert_type
 
@@ -11,6 +11,7 @@ from sekha import (
     AsyncBridgeClient,
     AsyncMCPClient,
     AsyncMemoryController,
+    AsyncMemoryStream,
     AsyncSekhaClient,
     AsyncStream,
     RequestEvent,
@@ -18,11 +19,13 @@ from sekha import (
     RetryEvent,
     SekhaAPIError,
     SekhaConfig,
+    WaitEvent,
     create_async_sekha_client,
 )
 from sekha.local import LocalSekha
 from sekha.type_guards import extract_text, has_images, is_multi_modal_content, is_string_content
 from sekha.types import (
+    BuiltMessages,
     ChatCompletion,
     ChatCompletionChunk,
     ClientConfig,
@@ -34,7 +37,9 @@ from sekha.types import (
     Embedding,
     FullTextResponse,
     LabelSuggestion,
+    MemoryCompletion,
     MemoryExport,
+    MemoryItem,
     MemorySearchResponse,
     MemoryStats,
     Message,
@@ -82,9 +87,15 @@ def hooks(config: SekhaConfig) -> None:
         assert_type(event.error, type[BaseException])
         assert_type(event.wait, float)
 
+    def on_wait(event: WaitEvent) -> None:
+        assert_type(event.reason, Literal["rate_limit", "connection", "write_slot"])
+        assert_type(event.seconds, Optional[float])
+
     AsyncSekhaClient(config, on_request=on_request, on_response=on_response, on_retry=lambda event: print(event.wait))
     AsyncMemoryController(base_url="http://localhost:8080", api_key="k", on_retry=on_retry, tracing=False)
-    AsyncSekhaClient(config.replace(on_response=on_response, on_retry=on_retry))
+    AsyncSekhaClient(config.replace(on_response=on_response, on_retry=on_retry, on_wait=on_wait))
+    AsyncSekhaClient(config, on_wait=on_wait, rate_limit_requests=None)
+    AsyncSekhaClient(config, rate_limit_requests="none")
 
 
 async def controller(client: AsyncSekhaClient) -> None:
@@ -149,13 +160,43 @@ async def workflows(client: AsyncSekhaClient) -> None:
     assert_type(found, SearchResults)
     assert_type(found.conversation, Conversation)
     assert_type(found.related, list[SearchResult])
-    assert_type(await client.complete_with_context(prompt="Go on", context_query="plans"), ChatCompletion)
-    assert_type(await client.complete_with_memory(prompt="Sum up:", search_query="plans", limit=5), ChatCompletion)
+    assert_type(await client.complete_with_context(prompt="Go on", context_query="plans"), MemoryCompletion)
+    response = await client.complete_with_memory(prompt="Sum up:", search_query="plans", limit=5)
+    assert_type(response, MemoryCompletion)
+    assert_type(response["memories"], list[MemoryItem])
+    assert_type(response["memories"][0]["score"], Optional[float])
+    assert_type(response["memories"][0]["content"], str)
+    assert_type(response.get("memory_error"), Optional[str])
+    completion: ChatCompletion = response
+    assert_type(completion["choices"][0]["message"]["content"], Optional[str])
     async for chunk in await client.stream_with_context(prompt="Go on", context_query="plans"):
         print(chunk["choices"][0]["delta"].get("content", ""), end="")
+    stream = await client.stream_with_memory(messages=[{"role": "user", "content": "Hi"}], min_score=0.5, limit=3)
+    assert_type(stream, AsyncMemoryStream)
+    assert_type(stream.memories, list[MemoryItem])
+    assert_type(stream.memory_error, Optional[str])
+    assert_type(await stream.get_final_completion(), MemoryCompletion)
+    async with client.stream_with_memory("Hi") as entered:
+        assert_type(entered, AsyncMemoryStream)
+    async with client.bridge.stream_complete([]) as plain:
+        assert_type(plain, AsyncStream)
+    built = await client.build_messages("Hi", on_memory_error="ignore")
+    assert_type(built, BuiltMessages)
+    assert_type(built["memories"][0]["label"], Optional[str])
+    needs_typed_messages(built["messages"])
     for service, status in (await client.health_check()).items():
         assert_type(service, str)
         assert_type(status, ServiceHealth)
+
+
+class OpenAIMessage(TypedDict):
+    """What a client of a model has for a message."""
+
+    role: str
+    content: str
+
+
+def needs_typed_messages(messages: Iterable[OpenAIMessage]) -> None: ...
 
 
 def guards(content: MessageContent, error: SekhaAPIError) -> None:

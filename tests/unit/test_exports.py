@@ -263,12 +263,19 @@ def test_a_line_that_is_no_json(tmp_path: Path) -> None:
     assert bad == [("chats.jsonl, line 2", "it is no JSON"), ("chats.jsonl, line 3", "it is no JSON")]
 
 
-def test_a_file_that_is_none_is_not_told_line_by_line(tmp_path: Path) -> None:
+@pytest.mark.parametrize("lines", [1, 9, 10, 1000])
+def test_a_file_that_is_none_is_not_told_line_by_line(lines: int, tmp_path: Path) -> None:
     path = tmp_path / "notes.txt"
-    path.write_text("Dear diary\n" * 1000)
-    *_, last = found = read(path)
-    assert len(found) == 11
-    assert last == ("notes.txt", "it is no export that is known; the rest of it is not looked at")
+    path.write_text("\n" + "Dear diary\n" * lines)
+    assert read(path) == [("notes.txt", "it is no export that is known (line 2 is no JSON)")]
+
+
+def test_lines_before_the_first_good_one_are_told(tmp_path: Path) -> None:
+    path = tmp_path / "chats.jsonl"
+    path.write_text("nonsense\n" * 9 + '{"messages": []}\n')
+    *bad, good = read(path)
+    assert good == {"messages": []}
+    assert bad == [(f"chats.jsonl, line {number}", "it is no JSON") for number in range(1, 10)]
 
 
 def test_one_conversation_in_several_lines(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from typing import Any, Dict, List, get_args, get_origin
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from typing_extensions import NotRequired, Required, get_type_hints, is_typeddict
+from typing_extensions import Literal, NotRequired, Required, get_type_hints, is_typeddict
 
 import sekha.types
 from sekha.types import _bridge, _controller, _mcp, _messages, _requests
@@ -77,6 +77,8 @@ def sample(shape: Any) -> Any:
         return [sample(args[0])]
     if origin in (dict, Dict):
         return {"key": sample(args[1])}
+    if origin is Literal:
+        return args[0]
     if args:
         return sample(args[0])  # Union, Optional, Annotated
     return SAMPLES[shape]
@@ -90,7 +92,9 @@ def test_every_optional_key_may_be_missing_or_null_and_unknown_keys_are_kept(sha
     adapter = TypeAdapter(shape)
     full = sample(shape)
     assert adapter.validate_python(full, strict=True) == full
-    ours = {"truncated", "below_min_score", "distance"} | ({"content"} if shape is _mcp.MemoryExport else set())
+    ours = {"truncated", "below_min_score", "distance", "score", "found_by", "already_stored", "replaced"} | (
+        {"content"} if shape is _mcp.MemoryExport else set()
+    )
     for key in shape.__optional_keys__:
         without = {name: value for name, value in full.items() if name != key}
         assert adapter.validate_python(without, strict=True) == without

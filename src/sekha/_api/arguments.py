@@ -6,7 +6,6 @@ from typing_extensions import Annotated, Literal, NotRequired, TypedDict
 
 from sekha._api.compat.requests import default_label, nonzero_temperature, to_chat_messages
 from sekha._api.validation import argument_error, validate
-from sekha._utils.sentinel import drop_unset
 from sekha.type_guards import extract_image_urls, extract_text
 from sekha.types._base import (
     Budget,
@@ -15,13 +14,16 @@ from sekha.types._base import (
     Importance,
     Limits,
     MinImportance,
+    MinScore,
     NonBlankStr,
     NonEmptyStr,
     Number,
     PositiveU32,
+    allow_extra,
     forbid_extra,
 )
-from sekha.types._requests import CreateConversationRequest, InputMessage
+from sekha.types._messages import MessageContent
+from sekha.types._requests import CreateConversationRequest, Filters, InputMessage, Role
 
 DEFAULT_IMPORTANCE = 5
 """The importance of a conversation that is stored without one."""
@@ -112,6 +114,7 @@ class CompletionOptions(TypedDict):
     model: NotRequired[NonEmptyStr]
     temperature: NotRequired[Temperature]
     max_tokens: NotRequired[Annotated[int, Limits(ge=1)]]
+    extra_body: NotRequired[Dict[str, Any]]
 
 
 @forbid_extra
@@ -166,16 +169,46 @@ class ScoreRequest(TypedDict):
     model: NotRequired[NonEmptyStr]
 
 
+@allow_extra
+class AnyMessage(TypedDict):
+    """A message of any model; one that calls tools has no content."""
+
+    role: NonEmptyStr
+    content: NotRequired[Optional[MessageContent]]
+
+
 @forbid_extra
-class PromptRequest(CompletionOptions):
-    """Arguments of the workflows with a model."""
+class RecallRequest(TypedDict, total=False):
+    """What the memory is asked by the workflows with a model, and what they do if it cannot be asked."""
 
     prompt: NonBlankStr
-    context_query: NotRequired[NonBlankStr]
-    search_query: NotRequired[NonBlankStr]
-    context_budget: NotRequired[Budget]
-    limit: NotRequired[PositiveU32]
-    system: NotRequired[NonBlankStr]
+    context_query: NonBlankStr
+    search_query: NonBlankStr
+    system: NonBlankStr
+    context_budget: Budget
+    preferred_labels: List[str]
+    excluded_folders: List[FolderPath]
+    folders: List[FolderPath]
+    roles: List[Role]
+    limit: PositiveU32
+    filters: Filters
+    hybrid: bool
+    min_score: MinScore
+    on_memory_error: Literal["raise", "ignore"]
+
+
+@forbid_extra
+class PromptRequest(CompletionOptions, RecallRequest):
+    """Arguments of the workflows with a model."""
+
+    messages: NotRequired[List[InputMessage]]
+
+
+@forbid_extra
+class BuildRequest(RecallRequest):
+    """Arguments of ``build_messages``."""
+
+    messages: NotRequired[List[AnyMessage]]
 
 
 def complete_conversation(conversation: Mapping[str, object]) -> Dict[str, Any]:
@@ -201,24 +234,42 @@ def complete_conversation(conversation: Mapping[str, object]) -> Dict[str, Any]:
     }
 
 
-def _is_blank(content: Any) -> bool:
-    return not extract_text(content).strip() and not extract_image_urls(content)
-
-
-def chat_body(
-    messages: Sequence[Mapping[str, object]],
-    model: Optional[str],
-    temperature: Optional[float],
-    max_tokens: Optional[int],
-) -> Dict[str, Any]:
-    """Return the body of a chat completion, with what models and the bridge support.
+def validate_replacement(conversation: Mapping[str, object]) -> Dict[str, Any]:
+    """Return what ``replace_conversation`` changes: validated messages, and label, folder and importance if given.
 
     Raises:
         SekhaValidationError: An argument cannot be used; ``field`` names it.
     """
-    arguments = drop_unset(messages=messages, model=model, temperature=temperature, max_tokens=max_tokens)
-    request = validate(ChatRequest, arguments)
+    completed = complete_conversation(conversation)
+    given = validate(CreateConversationRequest, conversation)
+    return {name: completed[name] for name in given}
+
+
+def _is_blank(content: Any) -> bool:
+    return not extract_text(content).strip() and not extract_image_urls(content)
+
+
+def chat_body(messages: Sequence[Mapping[str, object]], options: Mapping[str, object]) -> Dict[str, Any]:
+    """Return the body of a chat completion, with what models and the bridge support.
+
+    Args:
+        messages: The messages.
+        options: Further arguments by name; those of ``extra_body`` are in the body as they are, and override others.
+
+    Raises:
+        SekhaValidationError: An argument cannot be used; ``field`` names it.
+    """
+    request = validate(ChatRequest, {"messages": messages, **options})
     body: Dict[str, Any] = {**request, "messages": to_chat_messages(cast("List[Dict[str, Any]]", request["messages"]))}
     if "temperature" in body:
         body["temperature"] = nonzero_temperature(body["temperature"])
-    return body
+    extra_body = body.pop("extra_body", {})
+    check_extra_body(extra_body)
+    return {**body, **extra_body}
+
+
+def check_extra_body(extra_body: Optional[Mapping[str, Any]]) -> None:
+    """Raise an error if further keys of a body would replace what the library itself decides."""
+    for name in ("messages", "stream"):
+        if name in (extra_body or ()):
+            raise argument_error(f"extra_body.{name}", "cannot be replaced")

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple, Protocol, cast
 
-from sekha._api.arguments import PINNED_IMPORTANCE
+from sekha._api.arguments import PINNED_IMPORTANCE, CountRequest
 from sekha._api.compat.controller import get_citation
 from sekha._api.validation import argument_error
 from sekha._utils.sentinel import drop_unset
@@ -74,22 +74,33 @@ def _parse_time(text: str, field: str, time_of_day: str) -> str:
     return normalized
 
 
+class Confines(Protocol):
+    """The view of a folder, as filters see it."""
+
+    def contains(self, folder: object) -> bool:
+        """Return whether a folder is inside."""
+        ...
+
+
 class ResultFilter(NamedTuple):
-    """The conditions that search results must meet."""
+    """The conditions that search results must meet; ``folders`` and ``excluded_folders`` include what is below them."""
 
     labels: frozenset[str] | None = None
     excluded_labels: frozenset[str] = frozenset()
     folder: str | None = None
     subfolders: bool = False
+    folders: tuple[str, ...] | None = None
+    excluded_folders: tuple[str, ...] = ()
     min_importance: float | None = None
     archived: bool | None = None
     roles: frozenset[str] | None = None
     period: Period = Period()
+    view: Confines | None = None
 
     @property
     def filters_anything(self) -> bool:
         """Whether there are any conditions."""
-        return self != _NO_CONDITIONS
+        return self != NO_CONDITIONS
 
     @property
     def needs_conversations(self) -> bool:
@@ -106,23 +117,36 @@ class ResultFilter(NamedTuple):
             conversations: All conversations by id, if they are needed. One that is not there has importance 0 and is
                 not archived.
         """
-        return [result for result in results if self._keeps(result, conversations.get(result["conversation_id"]))]
+        return [
+            result
+            for result in results
+            if self._keeps_conversation(result, conversations.get(result["conversation_id"]))
+            and self.keeps_message(result)
+        ]
 
-    def _keeps(self, result: SearchResult, conversation: ConversationListItem | None) -> bool:
-        about = conversation["metadata"] if conversation is not None else {}
-        metadata = result.get("metadata") or {}
+    def _keeps_conversation(self, result: SearchResult, conversation: ConversationListItem | None) -> bool:
+        about: Mapping[str, Any] = cast("Any", conversation["metadata"]) if conversation is not None else {}
+        folder = result["folder"]
         return (
-            (self.labels is None or result["label"] in self.labels)
+            (self.view is None or self.view.contains(folder))
+            and (self.labels is None or result["label"] in self.labels)
             and result["label"] not in self.excluded_labels
-            and (self.folder is None or is_in_folder(result["folder"], self.folder, subfolders=self.subfolders))
+            and (self.folder is None or is_in_folder(folder, self.folder, subfolders=self.subfolders))
+            and (self.folders is None or any(in_folder(folder, root) for root in self.folders))
+            and not any(in_folder(folder, root) for root in self.excluded_folders)
             and (self.min_importance is None or (about.get("importance_score") or 0) >= self.min_importance)
             and (self.archived is None or (about.get("status") == "archived") == self.archived)
-            and (self.roles is None or metadata.get("role") in self.roles)
-            and self.period.contains(metadata.get("timestamp") or result["timestamp"])
+        )
+
+    def keeps_message(self, result: SearchResult) -> bool:
+        """Return whether a result meets the conditions about the message itself, not about its conversation."""
+        metadata = result.get("metadata") or {}
+        return (self.roles is None or metadata.get("role") in self.roles) and self.period.contains(
+            metadata.get("timestamp") or result["timestamp"]
         )
 
 
-_NO_CONDITIONS = ResultFilter()
+NO_CONDITIONS = ResultFilter()
 
 
 def parse_filters(filters: Filters | None, prefix: str = "filters.") -> ResultFilter:
@@ -132,7 +156,7 @@ def parse_filters(filters: Filters | None, prefix: str = "filters.") -> ResultFi
         SekhaValidationError: A date is none, or ``subfolders`` is given without ``folder``.
     """
     if not filters:
-        return _NO_CONDITIONS
+        return NO_CONDITIONS
     if "subfolders" in filters and "folder" not in filters:
         raise argument_error(f"{prefix}subfolders", "needs a folder")
     labels = frozenset(filters["labels"]) if "labels" in filters else None
@@ -218,6 +242,20 @@ def conversation_filter(
     return keep
 
 
+def count_filter(request: CountRequest) -> Callable[[ConversationListItem], bool]:
+    """Return the filter for a count that is made here; a part of a label is found in any case, as servers do it."""
+    part = request.get("label_contains", "").casefold()
+
+    def keep(row: ConversationListItem) -> bool:
+        return (
+            ("label" not in request or row["label"] == request["label"])
+            and ("folder" not in request or row["folder"] == request["folder"])
+            and part in row["label"].casefold()
+        )
+
+    return keep
+
+
 def stats_filter(request: MemoryStatsRequest) -> Callable[[ConversationListItem], bool]:
     """Return the filter for statistics; dates are compared with the last update."""
     labels = frozenset(request["labels"]) if "labels" in request else None
@@ -232,6 +270,14 @@ def stats_filter(request: MemoryStatsRequest) -> Callable[[ConversationListItem]
         )
 
     return keep
+
+
+def excluded_prefixes(excluded_folders: Iterable[str]) -> list[str]:
+    """Return excluded folders as the controller 0.1 needs them: it compares prefixes, and ``/al`` is one of ``/alice``.
+
+    It does not exclude the folders themselves then: `exclude_folders` does.
+    """
+    return [f"{folder.rstrip('/')}/" for folder in excluded_folders]
 
 
 def exclude_folders(context: Iterable[Message], excluded_folders: Sequence[str]) -> list[Message]:

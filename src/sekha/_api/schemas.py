@@ -26,6 +26,7 @@ _SIMPLE: Final = {
     int: core_schema.int_schema(),
     float: core_schema.float_schema(),
     bool: core_schema.bool_schema(),
+    Any: core_schema.any_schema(),
 }
 
 

@@ -17,6 +17,7 @@ from sekha._api.arguments import (
 from sekha._api.compat.bridge import join_embeddings
 from sekha._api.model import Service
 from sekha._api.validation import argument_error, validate
+from sekha._concurrency.enterable import async_enterable
 from sekha._concurrency.tasks import AsyncCall, async_gather
 from sekha._transport.options import key_overrides
 from sekha._utils.public import exported_from_sekha
@@ -78,6 +79,7 @@ class AsyncBridgeClient(AsyncServiceClient):
         model: Optional[str] = None,
         temperature: Optional[float] = None,
         max_tokens: Optional[int] = None,
+        extra_body: Optional[Mapping[str, object]] = None,
     ) -> ChatCompletion:
         """A model's answer to messages.
 
@@ -90,6 +92,8 @@ class AsyncBridgeClient(AsyncServiceClient):
             model: Name of a model; default: the bridge chooses.
             temperature: 0 to 2; default: the bridge's 0.7.
             max_tokens: Tokens at most, 1 or more; default: the bridge's 2000.
+            extra_body: Further keys of the request, such as ``top_p``, in which they override the others; no
+                ``messages`` or ``stream``. The bridge 0.2 ignores those that it does not know.
 
         Returns:
             ``choices``, each with ``message`` and ``finish_reason``; ``model``, ``id``, ``created`` and ``usage``.
@@ -108,9 +112,11 @@ class AsyncBridgeClient(AsyncServiceClient):
             print(response["choices"][0]["message"]["content"])
             ```
         """
-        body = chat_body(messages, model, temperature, max_tokens)
+        options = drop_unset(model=model, temperature=temperature, max_tokens=max_tokens, extra_body=extra_body)
+        body = chat_body(messages, options)
         return await self._transport.send(endpoints.COMPLETE.request(body))
 
+    @async_enterable
     async def stream_complete(
         self,
         messages: Sequence[Mapping[str, object]],
@@ -118,6 +124,7 @@ class AsyncBridgeClient(AsyncServiceClient):
         model: Optional[str] = None,
         temperature: Optional[float] = None,
         max_tokens: Optional[int] = None,
+        extra_body: Optional[Mapping[str, object]] = None,
     ) -> AsyncStream:
         """A model's answer to messages, piece by piece as it comes.
 
@@ -129,6 +136,8 @@ class AsyncBridgeClient(AsyncServiceClient):
             model: Name of a model; default: the bridge chooses.
             temperature: 0 to 2; default: the bridge's 0.7.
             max_tokens: Tokens at most, 1 or more; default: the bridge's 2000.
+            extra_body: Further keys of the request, such as ``top_p``, in which they override the others; no
+                ``messages`` or ``stream``. The bridge 0.2 ignores those that it does not know.
 
         Returns:
             A stream of chunks; see `AsyncStream`.
@@ -141,12 +150,13 @@ class AsyncBridgeClient(AsyncServiceClient):
 
         Example:
             ```python
-            stream = await client.bridge.stream_complete([{"role": "user", "content": "Tell me a story"}])
-            async for chunk in stream:
-                print(chunk["choices"][0]["delta"].get("content") or "", end="")
+            async with client.bridge.stream_complete([{"role": "user", "content": "Tell me a story"}]) as stream:
+                async for text in stream.text_stream():
+                    print(text, end="", flush=True)
             ```
         """
-        body = chat_body(messages, model, temperature, max_tokens)
+        options = drop_unset(model=model, temperature=temperature, max_tokens=max_tokens, extra_body=extra_body)
+        body = chat_body(messages, options)
         return await self._transport.open_stream(endpoints.STREAM_COMPLETE.request({**body, "stream": True}))
 
     async def embed(

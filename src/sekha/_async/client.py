@@ -6,11 +6,12 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from ssl import SSLContext
 from types import TracebackType
-from typing import TYPE_CHECKING, Optional, Union
+from typing import TYPE_CHECKING, Literal, Optional, Union
 
 from typing_extensions import Self, Unpack
 
 from sekha._api.compat.capabilities import Capabilities
+from sekha._api.folder_view import FolderView
 from sekha._concurrency.clock import Clock
 from sekha._concurrency.process_bound import make_view
 from sekha._http.models import AsyncHTTPClient
@@ -21,7 +22,7 @@ from sekha._utils.sentinel import NOT_GIVEN, NotGiven
 from sekha.config import SekhaConfig
 from sekha.config._models import StrPath
 from sekha.config._resolve import missing_message, resolve_config
-from sekha.events import RequestEvent, ResponseEvent, RetryEvent
+from sekha.events import RequestEvent, ResponseEvent, RetryEvent, WaitEvent
 
 from .base import AsyncClientOptions
 from .bridge import AsyncBridgeClient
@@ -49,7 +50,7 @@ class AsyncSekhaClient(AsyncWorkflows):
             no limit. Not given: 30, but 300 to wait for models and embedders.
         max_retries: Repetitions after a first attempt that failed in a repeatable way, 0 or more; default 3.
         deadline: Seconds that a whole call may take, waits and repetitions included; default None, no limit.
-        rate_limit_requests: Requests to one server in any window; default 1000.
+        rate_limit_requests: Requests to one server in any window; default 1000. None, or "none", means no limit.
         rate_limit_window: Length of that window in seconds; default 60.
         max_connections: Connections to one server; default 100.
         max_concurrent_writes: Conversations stored at the same time; default 4.
@@ -63,6 +64,7 @@ class AsyncSekhaClient(AsyncWorkflows):
         on_request: Called with a `RequestEvent` when an attempt begins; must be quick and not wait.
         on_response: Called with a `ResponseEvent` when an attempt has an answer or an error.
         on_retry: Called with a `RetryEvent` before the wait for another attempt.
+        on_wait: Called with a `WaitEvent` when a call has to wait before it is sent.
         tracing: Whether there are OpenTelemetry spans where ``opentelemetry-api`` is installed; default True.
 
     Attributes:
@@ -100,7 +102,7 @@ class AsyncSekhaClient(AsyncWorkflows):
         timeout: Union[float, NotGiven, None] = NOT_GIVEN,
         max_retries: Union[int, NotGiven] = NOT_GIVEN,
         deadline: Union[float, NotGiven, None] = NOT_GIVEN,
-        rate_limit_requests: Union[int, NotGiven] = NOT_GIVEN,
+        rate_limit_requests: Union[int, Literal["none"], NotGiven, None] = NOT_GIVEN,
         rate_limit_window: Union[float, NotGiven] = NOT_GIVEN,
         max_connections: Union[int, NotGiven] = NOT_GIVEN,
         max_concurrent_writes: Union[int, NotGiven] = NOT_GIVEN,
@@ -114,6 +116,7 @@ class AsyncSekhaClient(AsyncWorkflows):
         on_request: Optional[Callable[[RequestEvent], object]] = None,
         on_response: Optional[Callable[[ResponseEvent], object]] = None,
         on_retry: Optional[Callable[[RetryEvent], object]] = None,
+        on_wait: Optional[Callable[[WaitEvent], object]] = None,
         tracing: Union[bool, NotGiven] = NOT_GIVEN,
     ) -> None:
         arguments = {name: value for name, value in locals().items() if name not in ("self", "config", "__class__")}
@@ -128,16 +131,59 @@ class AsyncSekhaClient(AsyncWorkflows):
         )
         self._capabilities = Capabilities()
         self._owns_connections = True
+        self._view: FolderView | None = None
         self._make_services()
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} controller {self._controller_transport}, bridge {self._bridge_transport}>"
+        folder = "" if self._view is None else f", in {self._view.folder!r}"
+        servers = f"controller {self._controller_transport}, bridge {self._bridge_transport}"
+        return f"<{type(self).__name__} {servers}{folder}>"
 
     def _make_services(self) -> None:
         controller, bridge, capabilities = self._controller_transport, self._bridge_transport, self._capabilities
-        self.controller: AsyncMemoryController = AsyncMemoryController._from_transport(controller, capabilities)
-        self.mcp: AsyncMCPClient = AsyncMCPClient._from_transport(controller, capabilities)
+        self.controller: AsyncMemoryController = AsyncMemoryController._from_transport(
+            controller, capabilities, self._view
+        )
+        self.mcp: AsyncMCPClient = AsyncMCPClient._from_transport(controller, capabilities, self._view)
         self.bridge: AsyncBridgeClient = AsyncBridgeClient._from_transport(bridge, capabilities)
+
+    @property
+    def folder(self) -> Optional[str]:
+        """The folder that this view is confined to; None for the whole memory."""
+        return None if self._view is None else self._view.folder
+
+    def in_folder(self, folder: str, *segments: str) -> Self:
+        """A view of this client that sees and changes only what is in a folder and below it: one user's memory.
+
+        No request is made; closing the view closes nothing. What is stored through it goes into its folder, every
+        search and list stays in it, and the id of a conversation elsewhere is unknown. What it is a wall against, what
+        it refuses and what its calls cost is in the guide, under "One memory per user".
+
+        Args:
+            folder: A folder below ``/``; in a view, below the folder of that. It is not brought into one form: an
+                empty name, ``.``, ``..`` or a ``/`` at its end is refused.
+            segments: Any texts that are not empty, such as the id of a user. Each becomes one name below the folder,
+                percent-encoded where needed.
+
+        Returns:
+            The view, a client with the same methods.
+
+        Raises:
+            SekhaValidationError: The folder is not one, or a segment is empty; ``field`` is ``folder``.
+
+        Example:
+            ```python
+            user_id = "ann@example.com"
+            memory = client.in_folder("/users", user_id)
+            await memory.controller.create_conversation(messages=[{"role": "user", "content": "I like tea."}])
+            results = await memory.controller.query("What does she like?")
+            print([result["folder"] for result in results["results"]])  # ['/users/ann@example.com']
+            ```
+        """
+        view = make_view(self)
+        view._view, view._owns_connections = FolderView.parse(folder, segments, self._view), False
+        view._make_services()
+        return view
 
     @redact_traceback
     def with_options(

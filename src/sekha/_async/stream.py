@@ -13,6 +13,7 @@ from typing import Optional
 from typing_extensions import Self
 
 from sekha._api.chat_stream import ChatStreamDecoder, chunk_text
+from sekha._api.prompts import with_memories
 from sekha._concurrency.clock import Clock
 from sekha._concurrency.primitives import async_move_on_after
 from sekha._concurrency.process_bound import ProcessBound
@@ -22,7 +23,7 @@ from sekha._transport.options import CallOptions, deadline_message
 from sekha._utils.public import exported_from_sekha
 from sekha._utils.redaction import Secret, redact
 from sekha.errors import SekhaClosedError, SekhaDecodeError, SekhaError, SekhaTimeoutError
-from sekha.types import ChatCompletion, ChatCompletionChunk
+from sekha.types import ChatCompletion, ChatCompletionChunk, MemoryCompletion, MemoryItem
 
 from .body import close_quietly, iter_decoded
 
@@ -46,9 +47,9 @@ class AsyncStream(ProcessBound):
 
     Example:
         ```python
-        async with await client.bridge.stream_complete([{"role": "user", "content": "Tell me a story"}]) as stream:
-            async for chunk in stream:
-                print(chunk["choices"][0]["delta"].get("content") or "", end="")
+        async with client.bridge.stream_complete([{"role": "user", "content": "Tell me a story"}]) as stream:
+            async for text in stream.text_stream():
+                print(text, end="", flush=True)
         ```
     """
 
@@ -259,6 +260,46 @@ class AsyncStream(ProcessBound):
             if not self._closed:
                 warnings.warn(f"{self!r} was neither read to its end nor closed", ResourceWarning, stacklevel=2)
             self._response.abandon()
+
+
+@exported_from_sekha
+class AsyncMemoryStream(AsyncStream):
+    """The chunks of an answer with memories. `AsyncSekhaClient.stream_with_context` makes it, and the like.
+
+    Attributes:
+        memories: What was put before the model, in that order; it is there before the first chunk.
+        memory_error: Why there are none, if the memory could not be asked and that was to be ignored; else None.
+
+    Example:
+        ```python
+        async with client.stream_with_context("How do we deploy?") as stream:
+            for memory in stream.memories:
+                print(memory["label"], memory["timestamp"])
+            async for text in stream.text_stream():
+                print(text, end="", flush=True)
+        ```
+    """
+
+    def __init__(self, stream: AsyncStream, memories: list[MemoryItem], memory_error: Optional[str] = None) -> None:
+        vars(self).update(vars(stream))  # with its connection, which belongs to this one from now on
+        stream._closed = stream._released = True
+        self.memories: list[MemoryItem] = memories
+        self.memory_error: Optional[str] = memory_error
+
+    async def get_final_completion(self) -> MemoryCompletion:
+        """Read the rest, and give the whole answer in the shape of `AsyncSekhaClient.complete_with_context`.
+
+        Raises:
+            SekhaError: What iterating would raise.
+
+        Example:
+            ```python
+            stream = await client.stream_with_context("How do we deploy?")
+            completion = await stream.get_final_completion()
+            print(len(completion["memories"]) == len(stream.memories))  # True
+            ```
+        """
+        return with_memories(await super().get_final_completion(), self.memories, self.memory_error)
 
 
 class AsyncTextStream(ProcessBound):

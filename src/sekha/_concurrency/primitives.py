@@ -144,10 +144,16 @@ class AsyncSlot:
         self._slots = slots
         self._ticket = Ticket()
 
+    def try_acquire(self) -> bool:
+        """Ask for the slot, and return whether it is there; `acquire` then waits for it."""
+        self._slots.enter(self._ticket, AsyncWakeup)
+        return self._ticket.is_admitted
+
     async def acquire(self, seconds: float | None) -> bool:
         """Wait for the slot; the cancel scope around it keeps the time limit."""
         ticket = self._ticket
-        self._slots.enter(ticket, AsyncWakeup)
+        if ticket.wakeup is None:
+            self.try_acquire()
         while not ticket.is_admitted and isinstance(ticket.wakeup, AsyncWakeup):
             if not await ticket.wakeup.wait(_SWEEP_INTERVAL):
                 self._slots.free_lost()
@@ -184,10 +190,16 @@ class Slot:
         self._slots = slots
         self._ticket = Ticket()
 
+    def try_acquire(self) -> bool:
+        """Ask for the slot, and return whether it is there; `acquire` then waits for it."""
+        self._slots.enter(self._ticket, Wakeup)
+        return self._ticket.is_admitted
+
     def acquire(self, seconds: float | None) -> bool:
         """Wait for the slot; return False if the time was over first."""
         ticket, left = self._ticket, math.inf if seconds is None else seconds
-        self._slots.enter(ticket, Wakeup)
+        if ticket.wakeup is None:
+            self.try_acquire()
         while not ticket.is_admitted and left > 0 and isinstance(ticket.wakeup, Wakeup):
             if not ticket.wakeup.wait(min(left, _SWEEP_INTERVAL)):
                 left -= _SWEEP_INTERVAL

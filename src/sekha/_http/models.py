@@ -102,6 +102,7 @@ class HTTPRequest:
         phase: What is being done with it; None if a client of the user sends it, which does not report that.
         proxy: The proxy that it goes through, in the words of errors; None if it goes directly.
         sent_at_once: Whether it must not wait for a free connection.
+        on_wait: Called when it begins to wait for a free connection of our own pool.
         response: Its response, which owns what it has of our own pool, from before there is anything to own.
     """
 
@@ -115,6 +116,7 @@ class HTTPRequest:
     phase: Phase | None = None
     proxy: str | None = None
     sent_at_once: bool = False
+    on_wait: Callable[[], object] | None = field(default=None, repr=False)
     response: Any = field(default=None, repr=False)  # of the async or of the blocking pool
 
     @property

@@ -12,6 +12,7 @@ import os
 import threading
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any, BinaryIO, NamedTuple
 
 from sekha._importing.file_lock import try_lock, unlock
@@ -51,16 +52,22 @@ class Journal:
     Args:
         path: The file; None for none.
         server: Address of the server; the notes do not apply to another one.
+        folder: The folder to which the client is confined, to which the notes belong, too; None for the whole memory.
 
     Attributes:
         since: Time of the server's clock when the import began; empty if it is unknown, None before it begins.
     """
 
-    def __init__(self, path: str | None, server: str) -> None:
+    def __init__(self, path: str | None, server: str, folder: str | None = None) -> None:
         self.since: str | None = None
         self._path = path
         self._server = server
+        self._folder = folder
         self._file: BinaryIO | None = None
+        self._is_empty = False
+        self._header: dict[str, object] | None = (
+            None  # written before the first note, so that no journal is made for none
+        )
         self._last_line_is_complete = True
         self._lock = threading.Lock()  # several threads write
         self._seen: Counter[str] = Counter()  # by fingerprint
@@ -82,14 +89,21 @@ class Journal:
         try:
             if not try_lock(self._file):
                 raise SekhaConfigError(f"journal: {os.path.basename(self._path)} is in use by another import")
+            if not os.path.exists(self._path):  # another import has ended in this moment, and noted nothing
+                raise SekhaConfigError(
+                    f"journal: {os.path.basename(self._path)} was in use by another import; try again"
+                )
             self._file.seek(0)
             *lines, rest = self._file.read().split(b"\n")
             if not lines and rest and _HEADER.startswith(rest[: len(_HEADER)]):
                 self._file.truncate(0)  # truncated in its first line: nothing was begun
+                self._is_empty = True
             elif lines or rest:
                 self._read([*lines, rest])
                 if rest:
                     self._file.write(b"\n")  # ends a line that was truncated when the program ended
+            else:
+                self._is_empty = True
         except BaseException:
             self.close()
             raise
@@ -104,6 +118,11 @@ class Journal:
                 f"journal: {name} belongs to an import into {header.get('server')}; give the address as it was then, "
                 "or name another file if this is another memory"
             )
+        if header.get("folder") != self._folder:
+            raise SekhaConfigError(
+                f"journal: {name} belongs to an import into another folder; continue that on the client, or the view, "
+                "on which it was begun, or name another file"
+            )
         self.since = str(header.get("since") or "")
         for line in lines[1:]:
             self._apply(_parse_line(line))
@@ -111,7 +130,8 @@ class Journal:
     def start(self, since: str | None) -> None:
         """Note that the import begins, and the time of the server's clock; a resumed journal keeps what it has."""
         self.since = since or ""
-        self._note({"sekha_import": 1, "server": self._server, "since": self.since})
+        folder = {} if self._folder is None else {"folder": self._folder}
+        self._header = {"sekha_import": 1, "server": self._server, "since": self.since, **folder}
 
     @property
     def ids(self) -> set[str]:
@@ -155,23 +175,34 @@ class Journal:
         self._note({"refused": key})
 
     def close(self) -> None:
-        """Close the file; no more notes can be written."""
+        """Close the file; no more notes can be written. A file without any is removed."""
         with self._lock:
-            if self._file is not None:
-                unlock(self._file)
-                self._file.close()
-                self._file = None
+            if self._file is None:
+                return
+            if self._is_empty and os.name != "nt":
+                self._remove()  # before another import can lock it
+            unlock(self._file)
+            self._file.close()
+            self._file = None
+            if self._is_empty and os.name == "nt":  # which removes no file that is open
+                self._remove()
+
+    def _remove(self) -> None:
+        with suppress(OSError):
+            os.unlink(self._path or "")
 
     def _note(self, data: Mapping[str, object]) -> None:
-        line = json.dumps(data).encode() + b"\n"
         with self._lock:
+            lines = [data] if self._header is None else [self._header, data]
+            line = b"".join(json.dumps(one).encode() + b"\n" for one in lines)
             if self._path is not None:
                 if self._file is None or not self._last_line_is_complete:
                     raise OSError("the journal of the import cannot be written any more")
-                self._last_line_is_complete = False
+                self._last_line_is_complete = self._is_empty = False
                 if self._file.write(line) < len(line):
                     raise OSError(errno.ENOSPC, "the journal of the import cannot be written", self._path)
                 self._last_line_is_complete = True
+                self._header = None
             self._apply(data)
 
     def _apply(self, data: Mapping[str, Any]) -> None:

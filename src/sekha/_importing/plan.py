@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
-from typing import Any, Literal, NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
 from sekha._api.arguments import complete_conversation
-from sekha._api.compat.requests import parts_to_text
+from sekha._api.folder_view import FolderView
+from sekha._api.stored import Match, compare_messages, label_and_folder
 from sekha._api.validation import argument_error
 from sekha._importing.journal import Entry, Journal
 from sekha.errors import (
@@ -17,9 +17,7 @@ from sekha.errors import (
     SekhaError,
     SekhaValidationError,
 )
-from sekha.type_guards import extract_text
 from sekha.types import ImportFailure, UnreadableConversation
-from sekha.types._base import normalize_folder
 
 MAX_UNKNOWN_OUTCOMES = 2
 """Unknown outcomes of one conversation after which a run skips it, so that it does not block all others for ever."""
@@ -28,15 +26,14 @@ _MAX_FAILURE_STREAK = 3
 """Consecutive failures that may not be the fault of a conversation, after which no more requests are made."""
 _GATEWAY_STATUSES = (502, 503, 504)
 
-Match = Literal["same", "part", "other"]
-
 
 class Item(NamedTuple):
-    """A conversation of an import: its number, from 1, what is to be stored, and what the journal says about it."""
+    """A conversation of an import: its number, from 1, what is to be stored, what the journal says, and its place."""
 
     position: int
     request: dict[str, Any]
     entry: Entry
+    place: str | None = None
 
 
 class Rejected(NamedTuple):
@@ -55,9 +52,17 @@ class PartialMatch(NamedTuple):
 
 
 def iter_items(
-    conversations: Iterable[Mapping[str, object] | UnreadableConversation], journal: Journal
+    conversations: Iterable[Mapping[str, object] | UnreadableConversation],
+    journal: Journal,
+    view: FolderView | None = None,
 ) -> Iterator[Item | Rejected]:
-    """Yield the conversations one by one, with what the journal says about each."""
+    """Yield the conversations one by one, with what the journal says about each.
+
+    Args:
+        conversations: What is to be imported.
+        journal: The journal.
+        view: The folder in which they are stored; None for the whole memory.
+    """
     for position, conversation in enumerate(conversations, start=1):
         if isinstance(conversation, UnreadableConversation):
             yield Rejected(position, conversation.place, conversation.problem)
@@ -66,45 +71,19 @@ def iter_items(
             given = cast(object, conversation)
             if not isinstance(given, Mapping):
                 raise argument_error("conversation", f"a dictionary is needed, not {type(conversation).__name__}")
-            request = complete_conversation(conversation)
+            request = complete_conversation(conversation) if view is None else view.complete(conversation)
         except SekhaValidationError as error:
-            yield Rejected(position, None, error.message)
+            yield Rejected(position, getattr(conversation, "place", None), error.message)
             continue
-        # Journals of older versions note the folder as it was given.
-        noted = {**request, "folder": str(conversation.get("folder") or request["folder"])}
-        yield Item(position, request, journal.entry(noted))
-
-
-def label_and_folder(conversation: Mapping[str, Any]) -> tuple[object, object]:
-    """Return what a stored conversation has in common with the item that it may have been."""
-    folder = conversation["folder"]
-    with suppress(ValueError):  # older versions stored it as it was given
-        folder = normalize_folder(str(folder))
-    return conversation["label"], folder
+        noted = request
+        if view is None:  # journals of older versions, which had no views, note the folder as it was given
+            noted = {**request, "folder": str(conversation.get("folder") or request["folder"])}
+        yield Item(position, request, journal.entry(noted), getattr(conversation, "place", None))
 
 
 def is_match(item: Item, stored_as: tuple[object, object], messages: Sequence[Mapping[str, Any]], kind: Match) -> bool:
     """Return whether messages that are stored under a label and folder are those of an item, or their beginning."""
     return label_and_folder(item.request) == stored_as and compare_messages(item.request["messages"], messages) == kind
-
-
-def compare_messages(sent: Sequence[Mapping[str, Any]], stored: Sequence[Mapping[str, Any]]) -> Match:
-    """Return whether stored messages are those that were sent, or their beginning; servers may store text only."""
-    if len(stored) > len(sent) or not all(_is_same_message(ours, theirs) for ours, theirs in zip(sent, stored)):
-        return "other"
-    return "same" if len(stored) == len(sent) else "part"
-
-
-def _is_same_message(sent: Mapping[str, Any], stored: Mapping[str, Any]) -> bool:
-    text = extract_text(stored["content"]).strip()  # spaces may have been added in front (D51)
-    return bool(sent["role"] == stored["role"] and text in (extract_text(sent["content"]).strip(), _as_text(sent)))
-
-
-def _as_text(message: Mapping[str, Any]) -> str:
-    try:
-        return str(parts_to_text([message], drop_images=True)[0]["content"]).strip()
-    except SekhaValidationError:
-        return ""
 
 
 class FailureVerdict(NamedTuple):

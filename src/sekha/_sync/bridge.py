@@ -19,6 +19,7 @@ from sekha._api.arguments import (
 from sekha._api.compat.bridge import join_embeddings
 from sekha._api.model import Service
 from sekha._api.validation import argument_error, validate
+from sekha._concurrency.enterable import enterable
 from sekha._concurrency.tasks import Call, gather
 from sekha._transport.options import key_overrides
 from sekha._utils.public import exported_from_sekha
@@ -80,6 +81,7 @@ class BridgeClient(ServiceClient):
         model: Optional[str] = None,
         temperature: Optional[float] = None,
         max_tokens: Optional[int] = None,
+        extra_body: Optional[Mapping[str, object]] = None,
     ) -> ChatCompletion:
         """A model's answer to messages.
 
@@ -92,6 +94,8 @@ class BridgeClient(ServiceClient):
             model: Name of a model; default: the bridge chooses.
             temperature: 0 to 2; default: the bridge's 0.7.
             max_tokens: Tokens at most, 1 or more; default: the bridge's 2000.
+            extra_body: Further keys of the request, such as ``top_p``, in which they override the others; no
+                ``messages`` or ``stream``. The bridge 0.2 ignores those that it does not know.
 
         Returns:
             ``choices``, each with ``message`` and ``finish_reason``; ``model``, ``id``, ``created`` and ``usage``.
@@ -110,9 +114,11 @@ class BridgeClient(ServiceClient):
             print(response["choices"][0]["message"]["content"])
             ```
         """
-        body = chat_body(messages, model, temperature, max_tokens)
+        options = drop_unset(model=model, temperature=temperature, max_tokens=max_tokens, extra_body=extra_body)
+        body = chat_body(messages, options)
         return self._transport.send(endpoints.COMPLETE.request(body))
 
+    @enterable
     def stream_complete(
         self,
         messages: Sequence[Mapping[str, object]],
@@ -120,6 +126,7 @@ class BridgeClient(ServiceClient):
         model: Optional[str] = None,
         temperature: Optional[float] = None,
         max_tokens: Optional[int] = None,
+        extra_body: Optional[Mapping[str, object]] = None,
     ) -> Stream:
         """A model's answer to messages, piece by piece as it comes.
 
@@ -131,6 +138,8 @@ class BridgeClient(ServiceClient):
             model: Name of a model; default: the bridge chooses.
             temperature: 0 to 2; default: the bridge's 0.7.
             max_tokens: Tokens at most, 1 or more; default: the bridge's 2000.
+            extra_body: Further keys of the request, such as ``top_p``, in which they override the others; no
+                ``messages`` or ``stream``. The bridge 0.2 ignores those that it does not know.
 
         Returns:
             A stream of chunks; see `Stream`.
@@ -143,12 +152,13 @@ class BridgeClient(ServiceClient):
 
         Example:
             ```python
-            stream = client.bridge.stream_complete([{"role": "user", "content": "Tell me a story"}])
-            for chunk in stream:
-                print(chunk["choices"][0]["delta"].get("content") or "", end="")
+            with client.bridge.stream_complete([{"role": "user", "content": "Tell me a story"}]) as stream:
+                for text in stream.text_stream():
+                    print(text, end="", flush=True)
             ```
         """
-        body = chat_body(messages, model, temperature, max_tokens)
+        options = drop_unset(model=model, temperature=temperature, max_tokens=max_tokens, extra_body=extra_body)
+        body = chat_body(messages, options)
         return self._transport.open_stream(endpoints.STREAM_COMPLETE.request({**body, "stream": True}))
 
     def embed(

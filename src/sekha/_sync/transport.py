@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from copy import copy
 from dataclasses import replace
@@ -34,7 +34,7 @@ from sekha._transport.options import (
     option_overrides,
 )
 from sekha._transport.preload import preload
-from sekha._transport.rate_limit import RateLimiter, new_ticket
+from sekha._transport.rate_limit import RateLimiter, describe_limit, new_ticket
 from sekha._transport.retry import RetryState
 from sekha._utils.redaction import Secret, redact
 from sekha.config import SekhaConfig
@@ -47,6 +47,7 @@ from sekha.errors import (
     SekhaRateLimitError,
     SekhaTimeoutError,
 )
+from sekha.events import WaitEvent
 
 from .body import close_quietly, read_error_body, read_whole
 from .http.pool import Pool
@@ -80,6 +81,7 @@ class ServerState:
         self.clock = clock
         self.instrumentation: Instrumentation = Instrumentation(config, base_url)
         self.rate_limiter: RateLimiter = RateLimiter(config.rate_limit_requests, config.rate_limit_window)
+        self.rate_limit: str = describe_limit(config.rate_limit_requests, config.rate_limit_window)
         self.write_slots: Semaphore = Semaphore(config.max_concurrent_writes)
         self.max_response_bytes: int = config.max_response_bytes
         self.closed: bool = False
@@ -157,6 +159,11 @@ class Transport:
         """The clock of this transport and its views."""
         return self._state.clock
 
+    @property
+    def deadline(self) -> float | None:
+        """Seconds that a whole call may take; None for no limit."""
+        return self._options.deadline
+
     def key(self, service: Service) -> Secret | None:
         """Return the key that is sent to a service, None if there is none."""
         return self._keys.get(service)
@@ -178,6 +185,23 @@ class Transport:
         view._keys = merge_keys(self._keys, keys)
         view._header_cache = {}
         return view
+
+    def without_bodies(self) -> Transport:
+        """Return a view whose errors do not hold what the server sent: it may be about others."""
+        view = copy(self)
+        view._options = replace(self._options, shows_bodies=False)
+        return view
+
+    def with_wait_listener(self, on_wait: Callable[[WaitEvent], object]) -> Transport:
+        """Return a view that reports the waits of its calls, besides the hook of the user."""
+        view = copy(self)
+        view._options = replace(self._options, on_wait=on_wait)
+        return view
+
+    def report_wait(self, request: Request[Any], seconds: float) -> None:
+        """Report that the caller waits, since the server has refused a request for now."""
+        call = self._state.instrumentation.start_call(request, self._options, self._state.clock)
+        call.wait_for("rate_limit", seconds, "the rate limit of the server")
 
     def start_deadline(self) -> Transport:
         """Return a view whose requests share one deadline, which starts now."""
@@ -267,8 +291,10 @@ class Transport:
         slot = self._state.write_slots.slot() if call.request.endpoint.uses_write_slot else None
         try:
             try:
-                if slot is not None and not slot.acquire(options.time_left(clock.now())):
-                    raise deadline_error(options, sent=False, asked=False)
+                if slot is not None and not slot.try_acquire():
+                    call.wait_for("write_slot", what="a write slot")
+                    if not slot.acquire(options.time_left(clock.now())):
+                        raise deadline_error(options, sent=False, asked=False)
                 self._take_token(call)
                 with call:
                     return self._exchange(call, retries, stream=stream)
@@ -290,11 +316,12 @@ class Transport:
             return
         if bucket.try_take(clock.now()):
             return
-        call.wait_for("the rate limit")
         ticket = new_ticket()
         try:
             try:
                 bucket.join(ticket)
+                if (seconds := bucket.time_until(ticket, clock.now())) > 0:
+                    call.wait_for("rate_limit", seconds, f"the rate limit ({self._state.rate_limit})")
                 while (wait := bucket.claim(ticket, clock.now())) > 0:
                     left = options.time_left(clock.now())
                     if left is not None and left <= 0:
@@ -314,6 +341,7 @@ class Transport:
         http_request = make_http_request(
             call.request, state.base_url, options, self._headers(call, accept), time_left=time_left
         )
+        http_request.on_wait = call.wait_for_connection
         retries.start_attempt(http_request)
         with map_network_errors(http_request, endpoint.path):
             transport = state.http_transport(sent_at_once=endpoint.sent_at_once)

@@ -1,6 +1,6 @@
 # Generated from src/sekha/_async/workflows.py: do not edit.
 # To change it, edit that file, then run: python tools/unasync.py
-"""Workflows of several calls: store and search, complete with memories, check the health of all services."""
+"""Workflows of several calls: store and search, check the health of all services; those with a model beside it."""
 
 from __future__ import annotations
 
@@ -8,25 +8,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Optional
 
-from typing_extensions import Self
-
-from sekha._api.arguments import PromptRequest
 from sekha._api.compat.health import NO_FOLDER, add_key_check, health_from_error
 from sekha._api.endpoints import LIST_CONVERSATIONS, MEMORY_STATS
-from sekha._api.filters import parse_filters
-from sekha._api.prompts import prompt_with_context, prompt_with_results
-from sekha._api.validation import validate
-from sekha._concurrency.misuse import MisuseGuard
-from sekha._concurrency.process_bound import ProcessBound
 from sekha._concurrency.tasks import Call, gather
 from sekha._utils.sentinel import drop_unset
 from sekha.errors import SekhaError
-from sekha.types import ChatCompletion, ChatMessage, QueryRequest, SearchResults, ServiceHealth
+from sekha.types import SearchResults, ServiceHealth
 
-from .bridge import BridgeClient
-from .controller.client import MemoryController
+from .chats import ChatWorkflows
 from .mcp import MCPClient
-from .stream import Stream
 
 HEALTH_TIMEOUT = 5.0
 
@@ -34,16 +24,10 @@ _CHECK_KEY = replace(LIST_CONVERSATIONS, sent_at_once=True)
 _CHECK_TOOLS = replace(MEMORY_STATS, sent_at_once=True)
 
 
-class Workflows(MisuseGuard, ProcessBound):
+class Workflows(ChatWorkflows):
     """The workflows of `SekhaClient`; each of them obeys the deadline as a whole."""
 
-    controller: MemoryController
-    bridge: BridgeClient
     mcp: MCPClient
-
-    def _start_deadline(self) -> Self:
-        """A view whose calls share one deadline that runs from now."""
-        raise NotImplementedError
 
     def store_and_query(
         self,
@@ -90,212 +74,17 @@ class Workflows(MisuseGuard, ProcessBound):
             print(results.conversation["label"])  # Planning
             ```
         """
-        search = validate(QueryRequest, drop_unset(query=query, limit=limit, filters=filters, min_score=min_score))
-        parse_filters(search.get("filters"))
+        self.controller._parse_search(drop_unset(query=query, limit=limit, filters=filters, min_score=min_score))
         view = self._start_deadline()
         conversation = view.controller.create_conversation(
             label=label, folder=folder, importance_score=importance_score, messages=messages, drop_images=drop_images
         )
         try:
-            page = view.controller.query(
-                query, limit=limit, filters=search.get("filters"), min_score=search.get("min_score")
-            )
+            page = view.controller.query(query, limit=limit, filters=filters, min_score=min_score)
         except SekhaError as error:
             error.conversation = conversation
             raise
         return SearchResults(page["results"], conversation, page.get("below_min_score", 0))
-
-    def complete_with_context(
-        self,
-        prompt: str,
-        context_query: str,
-        *,
-        model: Optional[str] = None,
-        context_budget: int = 4000,
-        preferred_labels: Optional[Sequence[str]] = None,
-        excluded_folders: Optional[Sequence[str]] = None,
-        system: Optional[str] = None,
-        temperature: Optional[float] = None,
-        max_tokens: Optional[int] = None,
-    ) -> ChatCompletion:
-        """A model's answer to a prompt, with what the memory knows put before it.
-
-        `MemoryController.assemble_context`, then `BridgeClient.complete`. What is remembered goes into the
-        user message as quoted data with its origin; it never speaks with a role of its own.
-
-        Args:
-            prompt: What to ask, not blank.
-            context_query: What to remember, not blank.
-            model: Name of a model; default: the bridge chooses.
-            context_budget: Tokens of memory at most, 0 or more.
-            preferred_labels: Labels whose conversations come first.
-            excluded_folders: Folders to leave out, with all that is below them.
-            system: Your own instruction to the model.
-            temperature: 0 to 2; default: the bridge's 0.7.
-            max_tokens: Tokens of the answer at most; default: the bridge's 2000.
-
-        Returns:
-            The answer, as from `BridgeClient.complete`.
-
-        Raises:
-            SekhaValidationError: An argument cannot be used; ``field`` names it.
-            SekhaConfigError: There is no ``bridge_url``.
-            SekhaError: It failed.
-
-        Example:
-            ```python
-            response = client.complete_with_context(
-                prompt="Continue our architecture discussion", context_query="architecture decisions", model="gpt-4"
-            )
-            print(response["choices"][0]["message"]["content"])
-            ```
-        """
-        request = drop_unset(
-            prompt=prompt,
-            context_query=context_query,
-            system=system,
-            model=model,
-            temperature=temperature,
-            max_tokens=max_tokens,
-        )
-        view = self._start_deadline()
-        messages = view._with_context(request, context_budget, preferred_labels, excluded_folders)
-        return view.bridge.complete(messages, model=model, temperature=temperature, max_tokens=max_tokens)
-
-    def stream_with_context(
-        self,
-        prompt: str,
-        context_query: str,
-        *,
-        model: Optional[str] = None,
-        context_budget: int = 4000,
-        preferred_labels: Optional[Sequence[str]] = None,
-        excluded_folders: Optional[Sequence[str]] = None,
-        system: Optional[str] = None,
-        temperature: Optional[float] = None,
-        max_tokens: Optional[int] = None,
-    ) -> Stream:
-        """The same as `complete_with_context`, piece by piece as the answer comes.
-
-        `MemoryController.assemble_context`, then `BridgeClient.stream_complete`.
-
-        Args:
-            prompt: What to ask, not blank.
-            context_query: What to remember, not blank.
-            model: Name of a model; default: the bridge chooses.
-            context_budget: Tokens of memory at most, 0 or more.
-            preferred_labels: Labels whose conversations come first.
-            excluded_folders: Folders to leave out, with all that is below them.
-            system: Your own instruction to the model.
-            temperature: 0 to 2; default: the bridge's 0.7.
-            max_tokens: Tokens of the answer at most; default: the bridge's 2000.
-
-        Returns:
-            A stream of chunks; see `Stream`.
-
-        Raises:
-            SekhaValidationError: An argument cannot be used; ``field`` names it.
-            SekhaConfigError: There is no ``bridge_url``.
-            SekhaError: It failed.
-
-        Example:
-            ```python
-            for chunk in client.stream_with_context(
-                prompt="Explain our deployment strategy", context_query="deployment docker kubernetes"
-            ):
-                print(chunk["choices"][0]["delta"].get("content") or "", end="")
-            ```
-        """
-        request = drop_unset(
-            prompt=prompt,
-            context_query=context_query,
-            system=system,
-            model=model,
-            temperature=temperature,
-            max_tokens=max_tokens,
-        )
-        view = self._start_deadline()
-        messages = view._with_context(request, context_budget, preferred_labels, excluded_folders)
-        return view.bridge.stream_complete(messages, model=model, temperature=temperature, max_tokens=max_tokens)
-
-    def complete_with_memory(
-        self,
-        prompt: str,
-        search_query: str,
-        *,
-        model: Optional[str] = None,
-        limit: int = 5,
-        filters: Optional[Mapping[str, object]] = None,
-        min_score: Optional[float] = None,
-        system: Optional[str] = None,
-        temperature: Optional[float] = None,
-        max_tokens: Optional[int] = None,
-    ) -> ChatCompletion:
-        """A model's answer to a prompt, with the hits of a search put after it.
-
-        `MemoryController.query`, then `BridgeClient.complete`. The hits go into the user message as quoted
-        data with their origin.
-
-        Args:
-            prompt: What to ask, not blank; it may end in a colon.
-            search_query: What to look for, not blank.
-            model: Name of a model; default: the bridge chooses.
-            limit: Hits at most, 1 or more.
-            filters: As for `MemoryController.query`.
-            min_score: As for `MemoryController.query`: with a floor, an unrelated question gets no memories.
-            system: Your own instruction to the model.
-            temperature: 0 to 2; default: the bridge's 0.7.
-            max_tokens: Tokens of the answer at most; default: the bridge's 2000.
-
-        Returns:
-            The answer, as from `BridgeClient.complete`.
-
-        Raises:
-            SekhaValidationError: An argument cannot be used; ``field`` names it.
-            SekhaConfigError: There is no ``bridge_url``.
-            SekhaError: It failed.
-
-        Example:
-            ```python
-            response = client.complete_with_memory(
-                prompt="Summarize our past discussions about:", search_query="architecture microservices", limit=5
-            )
-            print(response["choices"][0]["message"]["content"])
-            ```
-        """
-        validate(
-            PromptRequest,
-            drop_unset(
-                prompt=prompt,
-                search_query=search_query,
-                system=system,
-                model=model,
-                temperature=temperature,
-                max_tokens=max_tokens,
-            ),
-        )
-        view = self._start_deadline()
-        view.bridge._transport.require_configured()
-        page = view.controller.query(search_query, limit=limit, filters=filters, min_score=min_score)
-        messages = prompt_with_results(prompt, page["results"], system=system)
-        return view.bridge.complete(messages, model=model, temperature=temperature, max_tokens=max_tokens)
-
-    def _with_context(
-        self,
-        request: Mapping[str, object],
-        context_budget: int,
-        preferred_labels: Sequence[str] | None,
-        excluded_folders: Sequence[str] | None,
-    ) -> list[ChatMessage]:
-        arguments = validate(PromptRequest, request)
-        self.bridge._transport.require_configured()
-        context = self.controller.assemble_context(
-            arguments.get("context_query", ""),
-            context_budget=context_budget,
-            preferred_labels=preferred_labels,
-            excluded_folders=excluded_folders,
-        )
-        return prompt_with_context(arguments["prompt"], context, system=arguments.get("system"))
 
     def health_check(self) -> dict[str, ServiceHealth]:
         """How the three services are, asked side by side, once each and for at most 5 seconds.

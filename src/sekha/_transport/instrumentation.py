@@ -8,7 +8,16 @@ from urllib.parse import urlsplit
 
 from sekha._api.model import Request
 from sekha._concurrency.clock import Clock
-from sekha._transport.listeners import CallContext, CallListener, DebugLog, RequestHook, ResponseHook, RetryHook, log
+from sekha._transport.listeners import (
+    CallContext,
+    CallListener,
+    DebugLog,
+    RequestHook,
+    ResponseHook,
+    RetryHook,
+    WaitHook,
+    log,
+)
 from sekha._transport.options import CallOptions
 from sekha._transport.tracing import tracing_listeners
 from sekha.config import SekhaConfig
@@ -31,6 +40,8 @@ class Instrumentation:
             listeners.append(ResponseHook(config.on_response))
         if config.on_retry is not None:
             listeners.append(RetryHook(config.on_retry))
+        if config.on_wait is not None:
+            listeners.append(WaitHook(config.on_wait))
         if config.tracing:
             listeners += tracing_listeners(base_url)
         self._listeners = tuple(listeners)

@@ -14,9 +14,12 @@ from sekha._api.model import Request
 from sekha._concurrency.clock import Clock
 from sekha._transport.options import CallOptions
 from sekha.errors import SekhaTimeoutError, SekhaWarning
-from sekha.events import RequestEvent, ResponseEvent, RetryEvent
+from sekha.events import RequestEvent, ResponseEvent, RetryEvent, WaitEvent, WaitReason
 
 log = logging.getLogger("sekha")
+
+LONG_WAIT: Final = 1.0
+"""Seconds from which on a wait is logged at INFO, and shown as the progress of an import."""
 
 
 class CallContext:
@@ -96,10 +99,27 @@ class CallContext:
             for listener in reversed(self._listeners):
                 _notify(listener, listener.on_attempt_end, self)
 
-    def wait_for(self, what: str) -> None:
-        """Report that an attempt waits before it is sent."""
+    def wait_for(self, reason: WaitReason, seconds: float | None = None, what: str = "") -> None:
+        """Report that an attempt waits before it is sent.
+
+        Args:
+            reason: What it waits for.
+            seconds: How long that will take; None if nobody knows.
+            what: The same in words, for the log; empty if it is logged already.
+        """
+        endpoint, is_long = self.request.endpoint, seconds is not None and seconds > LONG_WAIT
+        if what:
+            level, text = (logging.INFO, f"{seconds:.0f} s for {what}") if is_long else (logging.DEBUG, f"for {what}")
+            log.log(level, "%s %s: waiting %s", endpoint.method, endpoint.path, text)
+        event = WaitEvent(reason, endpoint.service.value, seconds)
         for listener in self._listeners:
-            _notify(listener, listener.on_wait, self, what)
+            _notify(listener, listener.on_wait, event)
+        if self.call_options.on_wait is not None:
+            self.call_options.on_wait(event)
+
+    def wait_for_connection(self) -> None:
+        """Report that an attempt waits for a free connection; the pool has logged it."""
+        self.wait_for("connection")
 
     def retry_in(self, delay: float) -> None:
         """Report that another attempt follows after some seconds."""
@@ -116,7 +136,7 @@ class CallListener:
 
     name = ""
 
-    def on_wait(self, call: CallContext, what: str) -> None:
+    def on_wait(self, event: WaitEvent) -> None:
         """Handle an attempt that waits before it is sent."""
 
     def on_attempt_start(self, call: CallContext) -> None:
@@ -130,14 +150,9 @@ class CallListener:
 
 
 class DebugLog(CallListener):
-    """Logs attempts, retries and what they wait for at level DEBUG."""
+    """Logs attempts and retries at level DEBUG."""
 
     name = "the log"
-
-    def on_wait(self, call: CallContext, what: str) -> None:
-        """Log the wait."""
-        endpoint = call.request.endpoint
-        log.debug("%s %s: waiting for %s", endpoint.method, endpoint.path, what)
 
     def on_attempt_end(self, call: CallContext) -> None:
         """Log the attempt."""
@@ -202,6 +217,19 @@ class RetryHook(CallListener):
     def on_retry(self, call: CallContext, delay: float) -> None:
         """Call the hook."""
         self._hook(RetryEvent(*_event_fields(call), call.status, call.error or Exception, call.elapsed, delay))
+
+
+class WaitHook(CallListener):
+    """Calls the user's ``on_wait``."""
+
+    name = "on_wait"
+
+    def __init__(self, hook: Callable[[WaitEvent], object]) -> None:
+        self._hook = hook
+
+    def on_wait(self, event: WaitEvent) -> None:
+        """Call the hook."""
+        self._hook(event)
 
 
 def _event_fields(call: CallContext) -> tuple[str, str, str, str, int]:

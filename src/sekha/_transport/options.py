@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -12,6 +12,7 @@ from sekha._utils.sentinel import NOT_GIVEN, NotGiven, drop_unset
 from sekha.config import SekhaConfig
 from sekha.config._settings import NONE_IS_MISSING, validate_setting
 from sekha.errors import SekhaTimeoutError
+from sekha.events import WaitEvent
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,8 @@ class CallOptions:
         deadline: Seconds for a whole call; None means no limit.
         deadline_at: Time of the clock at which a call that has started must end.
         headers: Additional headers.
+        shows_bodies: Whether errors hold the beginning of a response.
+        on_wait: Called when a call begins to wait before it is sent, besides the hook of the user.
     """
 
     timeout: float | NotGiven | None = NOT_GIVEN
@@ -31,6 +34,8 @@ class CallOptions:
     deadline: float | None = None
     deadline_at: float | None = None
     headers: Mapping[str, str] = field(default_factory=lambda: dict[str, str](), repr=False)  # may hold secrets
+    shows_bodies: bool = True
+    on_wait: Callable[[WaitEvent], object] | None = field(default=None, repr=False)
 
     def start_deadline(self, now: float) -> CallOptions:
         """Return the options of a call that starts now; if its deadline has been started before, it stays."""

@@ -21,6 +21,12 @@ Ticket = NewType("Ticket", int)
 _tickets = count()
 
 
+def describe_limit(requests: int | None, window: float) -> str:
+    """Return a rate limit in words, such as ``1000 requests per minute``."""
+    number = f"{requests or 0} request{'' if requests == 1 else 's'}"
+    return f"{number} per minute" if window == 60 else f"{number} in {window:g} s"
+
+
 def new_ticket() -> Ticket:
     """Return a ticket, with which a caller joins the queue: it has to know it before, in case it is interrupted."""
     return Ticket(next(_tickets))
@@ -30,11 +36,11 @@ class TokenBucket:
     """Tokens for the requests to one server; shared by threads.
 
     Args:
-        capacity: Requests in any window.
+        capacity: Requests in any window; None for no limit.
         window: Length of the window in seconds.
     """
 
-    def __init__(self, capacity: int, window: float) -> None:
+    def __init__(self, capacity: int | None, window: float) -> None:
         self._capacity = capacity
         self._window = window
         self._taken: deque[float] = deque()  # when each missing token was taken, oldest first
@@ -46,7 +52,7 @@ class TokenBucket:
 
     def try_take(self, now: float) -> bool:
         """Take a token if there is one and no caller waits; return whether it was taken."""
-        return self._lock.run(self._try_take, now)
+        return self._capacity is None or self._lock.run(self._try_take, now)
 
     def _try_take(self, now: float) -> bool:
         if self._queue or self._wait(now, ahead=0) > 0:
@@ -56,7 +62,8 @@ class TokenBucket:
 
     def take_now(self, now: float) -> None:
         """Count a request that is sent whether there is a token for it or not; those after it wait longer."""
-        self._lock.run(self._take_now, now)
+        if self._capacity is not None:
+            self._lock.run(self._take_now, now)
 
     def _take_now(self, now: float) -> None:
         self._return_tokens(now)
@@ -77,6 +84,10 @@ class TokenBucket:
         self._taken.append(self._latest)
         self._leave(ticket)
         return 0.0
+
+    def time_until(self, ticket: Ticket, now: float) -> float:
+        """Return the seconds until a caller in the queue gets a token, as far as that is known."""
+        return self._lock.run(lambda: self._wait(now, ahead=bisect_left(self._queue, ticket)))
 
     def leave(self, ticket: Ticket) -> None:
         """Leave the queue without a token; doing so again does nothing."""
@@ -104,7 +115,7 @@ class TokenBucket:
         now = self._return_tokens(now)
         if now < self._empty_until:
             return self._empty_until - now
-        missing = len(self._taken) + ahead + 1 - self._capacity
+        missing = len(self._taken) + ahead + 1 - (self._capacity or 0)
         if missing <= 0:
             return 0.0
         if missing > len(self._taken):
@@ -123,9 +134,9 @@ class RateLimiter(PerProcess[TokenBucket]):
     """A token bucket for each process: after a fork, the child does not wait for callers of the parent.
 
     Args:
-        capacity: Requests in any window.
+        capacity: Requests in any window; None for no limit.
         window: Length of the window in seconds.
     """
 
-    def __init__(self, capacity: int, window: float) -> None:
+    def __init__(self, capacity: int | None, window: float) -> None:
         super().__init__(lambda: TokenBucket(capacity, window))

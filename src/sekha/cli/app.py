@@ -26,7 +26,8 @@ _SETTINGS = """\b
 Settings come from options, else from the environment, else from a file .env
 in the working directory:
   SEKHA_CONTROLLER_URL, SEKHA_API_KEY, SEKHA_BRIDGE_URL, SEKHA_MCP_API_KEY,
-  SEKHA_BRIDGE_API_KEY, SEKHA_TIMEOUT, SEKHA_MAX_RETRIES, SEKHA_PROXY
+  SEKHA_BRIDGE_API_KEY, SEKHA_TIMEOUT, SEKHA_MAX_RETRIES, SEKHA_PROXY,
+  SEKHA_RATE_LIMIT_REQUESTS
 Keys are never options: others would see them in the list of processes."""
 
 

@@ -19,7 +19,7 @@ from sekha.errors import SekhaError
 
 if TYPE_CHECKING:
     from sekha import SekhaClient
-    from sekha.types import Conversation, Message
+    from sekha.types import Conversation, MemoryItem
 
 TRUNCATION_NOTE = "[This answer was cut off.]"
 PROMPT = "> "
@@ -102,23 +102,17 @@ class Chat:
         Raises:
             SekhaError: The answer ended early; its beginning is in the last turn.
         """
-        from sekha._api.arguments import PromptRequest
-        from sekha._api.prompts import prompt_with_context
-        from sekha._api.validation import validate
-        from sekha._utils.sentinel import drop_unset
-
-        validate(PromptRequest, drop_unset(prompt=question, system=self._system, model=self._model))
-        turn = Turn(question)
+        turn, previous = Turn(question), self._previous_messages()
         self.turns.append(turn)
-        context = self._client.controller.assemble_context(question, context_budget=self._budget)
-        turn.memories = _citations(context)
+        built = self._client.build_messages(
+            question, messages=previous, system=self._system, context_budget=self._budget
+        )
+        turn.memories = _citations(built["memories"])
         if turn.memories:
             names = (f"{one_line(one['label'], 40)} ({one_line(one['folder'], 40)})" for one in turn.memories)
             echo_err(f"Remembered: {', '.join(names)}", "dim")
-        *instruction, prompt = prompt_with_context(question, context, system=self._system)
-        messages = [*instruction, *self._previous_messages(), prompt]
         try:
-            with self._client.bridge.stream_complete(messages, model=self._model) as stream:
+            with self._client.bridge.stream_complete(built["messages"], model=self._model) as stream:
                 for text in stream.text_stream():
                     turn.answer += text
                     if self.show:
@@ -147,11 +141,9 @@ def _messages(turn: Turn) -> list[dict[str, str]]:
     return [asked, {"role": "assistant", "content": answer}]
 
 
-def _citations(context: "list[Message]") -> list[dict[str, str]]:
-    """Return label and folder of the messages in a context, without duplicates."""
-    from sekha._api.compat.controller import get_citation
-
-    found = [{"label": "?", "folder": "/", **get_citation({**message})} for message in context]
+def _citations(memories: "list[MemoryItem]") -> list[dict[str, str]]:
+    """Return label and folder of the memories, without duplicates."""
+    found = [{"label": one["label"] or "?", "folder": one["folder"] or "/"} for one in memories]
     return [one for number, one in enumerate(found) if one not in found[:number]]
 
 

@@ -1,49 +1,53 @@
-"""`sekha import`: import the chats of other applications."""
+"""`sekha import`: import the chats of other applications, and notes."""
 
-import os
-import sys
-from collections.abc import Callable, Generator, Iterable
-from contextlib import contextmanager
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Dict, List, Optional
+from typing import Any, Dict, List, Optional
 
 import typer
 from typing_extensions import Annotated
 
+from sekha._api.compat.capabilities import MAX_KEY_WARNINGS
+from sekha._api.compat.requests import extra_keys
 from sekha.cli.connection import config_from
 from sekha.cli.exits import FAILED, OK
+from sekha.cli.import_progress import import_progress
+from sekha.cli.import_sources import JOURNAL, ImportSource, find_sources
 from sekha.cli.options import Json, Url, not_blank
 from sekha.cli.terminal import echo_err, echo_json, echo_table, one_line
-from sekha.cli.windows_console import enable_escape_codes
 from sekha.errors import SekhaConfigError, SekhaError
-from sekha.exports import ExportItem, read_export
-from sekha.types import CreateConversationRequest, ImportProgress, ImportReport, UnreadableConversation
+from sekha.exports import ExportItem
+from sekha.types import CreateConversationRequest, ImportReport, UnreadableConversation
 
-JOURNAL = ".sekha-journal"
-"""Suffix of the journal of a file."""
 _PREVIEW_ROWS = 10
 
-Counts = Dict[str, int]
+Counts = Dict[str, Any]
 
 
 def run(
     files: Annotated[
         List[Path],
         typer.Argument(
-            metavar="FILE",
+            metavar="PATH",
             exists=True,
-            dir_okay=False,
             readable=True,
-            help="An export of ChatGPT or Claude (conversations.json, or the .zip), or JSON lines.",
+            help="An export of ChatGPT or Claude (conversations.json, or the .zip), JSON lines, or notes: a folder of "
+            "Markdown and text files, or one of them.",
         ),
     ],
     folder: Annotated[
         Optional[str],
         typer.Option("--folder", metavar="FOLDER", callback=not_blank, help="Where all of it goes."),
     ] = None,
+    split: Annotated[bool, typer.Option("--split", help="Of notes, one conversation for each heading.")] = False,
     journal: Annotated[
         Optional[Path],
-        typer.Option("--journal", metavar="FILE", dir_okay=False, help=f"What was imported (default: FILE{JOURNAL})."),
+        typer.Option(
+            "--journal",
+            metavar="FILE",
+            dir_okay=False,
+            help=f"What was imported (default: PATH{JOURNAL}, in a folder of notes {JOURNAL}).",
+        ),
     ] = None,
     concurrency: Annotated[int, typer.Option("--concurrency", min=1, max=100, help="How many at a time.")] = 4,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be imported, and end.")] = False,
@@ -51,42 +55,46 @@ def run(
     json: Json = False,
 ) -> int:
     """Import files. A journal records the progress, so that the same command resumes an interrupted import."""
-    if journal is not None and len(files) > 1:
-        raise typer.BadParameter("--journal is for one file: each has its own")
     for file in files:
-        if not file.is_file():
+        if not file.is_file() and not file.is_dir():
             raise typer.BadParameter(f"{file} is no file, and it is read twice: write what comes out of a pipe to one")
-        if journal is not None and journal.exists() and journal.samefile(file):
+    sources = find_sources(files, folder, split=split)
+    if split and not all(source.is_notes for source in sources):
+        raise typer.BadParameter("--split is for notes")
+    if journal is not None and len(sources) > 1:
+        raise typer.BadParameter("--journal is for one file: each has its own")
+    for source in sources:
+        if journal is not None and journal.exists() and journal.samefile(source.path):
             raise typer.BadParameter("--journal is for notes: it cannot be the file that is imported")
     if dry_run:
-        return _preview(files, folder, json)
+        return _preview(sources, json)
     from sekha import SekhaClient
 
     config = config_from(url)
     reports: Dict[str, ImportReport] = {}
     with SekhaClient(config) as client:
-        for file in files:
-            journal_file = journal or file.with_name(file.name + JOURNAL)
+        for source in sources:
             try:
-                with _progress(file, folder) as on_progress:
-                    reports[str(file)] = client.controller.import_conversations(
-                        read_export(file, folder=folder),
+                with import_progress(source.name, source.read, config) as on_progress:
+                    report = client.controller.import_conversations(
+                        source.read(),
                         concurrency=concurrency,
-                        journal=journal_file,
+                        journal=journal or source.journal,
                         on_progress=on_progress,
                     )
             except SekhaConfigError:
                 raise
             except (SekhaError, OSError, KeyboardInterrupt):
-                echo_err(f"{file.name} is not imported to its end; the same command goes on from here.")
+                echo_err(f"{source.name} is not imported to its end; the same command goes on from here.")
                 raise
-            _echo_failures(file.name, reports[str(file)])
+            reports[str(source.path)] = report
+            _echo_failures(source.name, report)
     failed = sum(report["failed"] for report in reports.values())
     if json:
         echo_json(reports)
     else:
         rows = [
-            (os.path.basename(name), *(f"{report[kind]:,}" for kind in ("stored", "already_stored", "empty", "failed")))
+            (Path(name).name, *(f"{report[kind]:,}" for kind in ("stored", "already_stored", "empty", "failed")))
             for name, report in reports.items()
         ]
         echo_table(("FILE", "STORED", "ALREADY STORED", "EMPTY", "FAILED"), rows)
@@ -100,17 +108,22 @@ def _echo_failures(name: str, report: ImportReport) -> None:
         echo_err(f"not imported: {one_line(place)}{label}: {one_line(failure['error'], 400)}")
 
 
-def _preview(files: Iterable[Path], folder: Optional[str], json: bool) -> int:
+def _preview(sources: Iterable[ImportSource], json: bool) -> int:
     """Print what the files contain, without sending it."""
     by_file: Dict[str, Counts] = {}
     bad: List[UnreadableConversation] = []
     first: List[CreateConversationRequest] = []
-    for file in files:
-        counts = by_file[str(file)] = {"conversations": 0, "messages": 0, "empty": 0, "unreadable": 0}
-        for item in read_export(file, folder=folder):
+    keys: Dict[str, None] = {}
+    for source in sources:
+        counts = {"conversations": 0, "messages": 0, "empty": 0, "unreadable": 0}
+        for item in source.read():
             _count_item(item, counts, first, bad)
+            if not isinstance(item, UnreadableConversation):
+                keys.update(dict.fromkeys(extra_keys(item.get("messages", ()))))
+        by_file[str(source.path)] = {**counts, "left_out": source.left_out} if source.is_notes and json else counts
     if json:
-        echo_json({"files": by_file, "unreadable": [{"place": one.place, "problem": one.problem} for one in bad]})
+        unreadable = [{"place": one.place, "problem": one.problem} for one in bad]
+        echo_json({"files": by_file, "message_keys": list(keys), "unreadable": unreadable})
     else:
         echo_table(
             ("LABEL", "FOLDER", "MESSAGES"),
@@ -125,7 +138,9 @@ def _preview(files: Iterable[Path], folder: Optional[str], json: bool) -> int:
         )
         for name, counts in by_file.items():
             summary = ", ".join(f"{number:,} {kind}" for kind, number in counts.items())
-            echo_err(f"{os.path.basename(name)}: {summary}; nothing was sent.")
+            echo_err(f"{Path(name).name}: {summary}; nothing was sent.")
+        for key in list(keys)[:MAX_KEY_WARNINGS]:
+            echo_err(f"'{one_line(key, 60)}' of messages goes along, and is lost where the server does not keep it.")
     for one in bad:
         echo_err(f"unreadable: {one_line(one.place)}: {one_line(one.problem, 400)}")
     return FAILED if bad else OK
@@ -144,30 +159,3 @@ def _count_item(
         counts["messages"] += len(messages)
         if len(first) < _PREVIEW_ROWS:
             first.append(item)
-
-
-@contextmanager
-def _progress(file: Path, folder: Optional[str]) -> Generator[Optional[Callable[[ImportProgress], object]], None, None]:
-    """Show a progress bar with rate and remaining time on stderr, if that is a terminal that takes escape codes."""
-    if not (sys.stderr.isatty() and enable_escape_codes(sys.stderr)):
-        yield None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[rate]}"),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=Console(stderr=True, legacy_windows=False)) as bar:
-        task = bar.add_task(one_line(file.name, 40), total=None, rate="")
-        bar.update(task, total=sum(1 for _ in read_export(file, folder=folder)))
-
-        def on_progress(progress: ImportProgress) -> None:
-            speed = bar.tasks[0].speed
-            bar.update(task, completed=progress["seen"], rate=f"{speed:.0f}/s" if speed else "")
-
-        yield on_progress

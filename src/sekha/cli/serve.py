@@ -106,6 +106,8 @@ def _print_settings(options: "Options", host: str, data: Optional[str], *, needs
     echo(f"SEKHA_CONTROLLER_URL={controller_url}\nSEKHA_API_KEY={options['api_key']}\nSEKHA_BRIDGE_URL={bridge_url}")
     if "mcp_api_key" in options:
         echo(f"SEKHA_MCP_API_KEY={options['mcp_api_key']}")
+    if "rate_limit_requests" in options:
+        echo(f"SEKHA_RATE_LIMIT_REQUESTS={options['rate_limit_requests']}")
     echo(f"SEKHA_PROXY={options['proxy']}")  # or a proxy of the environment would be asked for this machine
     never_needs_key = "mcp_api_key" in options  # the REST routes of controller 0.1 check no key at all
     if host not in ("127.0.0.1", "::1", "localhost") and (never_needs_key or not needs_key):

@@ -9,6 +9,8 @@
 | ``SEKHA_MCP_API_KEY`` | ``mcp_api_key`` |
 | ``SEKHA_TIMEOUT`` | ``timeout``, in seconds |
 | ``SEKHA_MAX_RETRIES`` | ``max_retries`` |
+| ``SEKHA_RATE_LIMIT_REQUESTS`` | ``rate_limit_requests``; ``none`` for no limit |
+| ``SEKHA_RATE_LIMIT_WINDOW`` | ``rate_limit_window``, in seconds |
 | ``SEKHA_PROXY`` | ``proxy``; ``none`` for no proxy at all |
 """
 
@@ -21,6 +23,7 @@ if not TYPE_CHECKING:  # `typing.get_type_hints` evaluates the fields in the mod
         AsyncHTTPClient,
         Callable,
         HTTPClient,
+        Literal,
         Mapping,
         Optional,
         RequestEvent,
@@ -28,6 +31,7 @@ if not TYPE_CHECKING:  # `typing.get_type_hints` evaluates the fields in the mod
         RetryEvent,
         SSLContext,
         Union,
+        WaitEvent,
     )
 
 __all__ = ["ClientConfig", "SekhaConfig"]

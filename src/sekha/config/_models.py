@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from copy import copy
 from ssl import SSLContext
-from typing import Any, Optional, TypeVar, Union
+from typing import Any, Literal, Optional, TypeVar, Union
 
 from typing_extensions import Self, TypedDict, Unpack
 
@@ -22,7 +22,7 @@ from sekha.config._settings import (
     validate_setting,
 )
 from sekha.errors import SekhaConfigError
-from sekha.events import RequestEvent, ResponseEvent, RetryEvent
+from sekha.events import RequestEvent, ResponseEvent, RetryEvent, WaitEvent
 
 StrPath = Union[str, os.PathLike[str]]
 
@@ -31,7 +31,7 @@ class ConnectionSettings(TypedDict, total=False):
     """Keywords of every client besides addresses, keys, timeout and retries; see `SekhaConfig`."""
 
     deadline: Optional[float]
-    rate_limit_requests: int
+    rate_limit_requests: Union[int, Literal["none"], None]
     rate_limit_window: float
     max_connections: int
     max_concurrent_writes: int
@@ -44,6 +44,7 @@ class ConnectionSettings(TypedDict, total=False):
     on_request: Optional[Callable[[RequestEvent], object]]
     on_response: Optional[Callable[[ResponseEvent], object]]
     on_retry: Optional[Callable[[RetryEvent], object]]
+    on_wait: Optional[Callable[[WaitEvent], object]]
     tracing: bool
 
 
@@ -178,7 +179,7 @@ class SekhaConfig(_Settings):
             no limit. Not given: 30, but 300 to wait for models and embedders.
         max_retries: Repetitions after a first attempt that failed in a repeatable way, 0 or more; default 3.
         deadline: Seconds that a whole call may take, waits and repetitions included; default None, no limit.
-        rate_limit_requests: Requests to one server in any window; default 1000.
+        rate_limit_requests: Requests to one server in any window; default 1000. None, or "none", means no limit.
         rate_limit_window: Length of that window in seconds; default 60.
         max_connections: Connections to one server; default 100.
         max_concurrent_writes: Conversations stored at the same time; default 4.
@@ -192,6 +193,7 @@ class SekhaConfig(_Settings):
         on_request: Called with a `RequestEvent` when an attempt begins; must be quick and not wait.
         on_response: Called with a `ResponseEvent` when an attempt has an answer or an error.
         on_retry: Called with a `RetryEvent` before the wait for another attempt.
+        on_wait: Called with a `WaitEvent` when a call has to wait before it is sent.
         tracing: Whether there are OpenTelemetry spans where ``opentelemetry-api`` is installed; default True.
 
     Raises:
@@ -216,7 +218,7 @@ class SekhaConfig(_Settings):
     timeout: Optional[float]
     max_retries: int
     deadline: Optional[float]
-    rate_limit_requests: int
+    rate_limit_requests: Optional[int]
     rate_limit_window: float
     max_connections: int
     max_concurrent_writes: int
@@ -230,6 +232,7 @@ class SekhaConfig(_Settings):
     on_request: Optional[Callable[[RequestEvent], object]]
     on_response: Optional[Callable[[ResponseEvent], object]]
     on_retry: Optional[Callable[[RetryEvent], object]]
+    on_wait: Optional[Callable[[WaitEvent], object]]
     tracing: bool
 
     @redact_traceback
@@ -244,7 +247,7 @@ class SekhaConfig(_Settings):
         timeout: Union[float, NotGiven, None] = NOT_GIVEN,
         max_retries: Union[int, NotGiven] = NOT_GIVEN,
         deadline: Union[float, NotGiven, None] = NOT_GIVEN,
-        rate_limit_requests: Union[int, NotGiven] = NOT_GIVEN,
+        rate_limit_requests: Union[int, Literal["none"], NotGiven, None] = NOT_GIVEN,
         rate_limit_window: Union[float, NotGiven] = NOT_GIVEN,
         max_connections: Union[int, NotGiven] = NOT_GIVEN,
         max_concurrent_writes: Union[int, NotGiven] = NOT_GIVEN,
@@ -258,6 +261,7 @@ class SekhaConfig(_Settings):
         on_request: Optional[Callable[[RequestEvent], object]] = None,
         on_response: Optional[Callable[[ResponseEvent], object]] = None,
         on_retry: Optional[Callable[[RetryEvent], object]] = None,
+        on_wait: Optional[Callable[[WaitEvent], object]] = None,
         tracing: Union[bool, NotGiven] = NOT_GIVEN,
     ) -> None:
         self._assign({name: value for name, value in locals().items() if name != "self"})
@@ -336,7 +340,7 @@ class ClientConfig(_Settings):
         timeout: Seconds for each of connecting, sending, and waiting for the next bytes of one attempt; None means
             no limit. Not given: 30, but 300 to wait for models and embedders.
         max_retries: Repetitions after a first attempt that failed in a repeatable way, 0 or more; default 3.
-        rate_limit_requests: Requests to one server in any window; default 1000.
+        rate_limit_requests: Requests to one server in any window; default 1000. None, or "none", means no limit.
         rate_limit_window: Length of that window in seconds; default 60.
 
     Raises:
@@ -357,7 +361,7 @@ class ClientConfig(_Settings):
     api_key: Optional[str]
     timeout: Optional[float]
     max_retries: int
-    rate_limit_requests: int
+    rate_limit_requests: Optional[int]
     rate_limit_window: float
 
     @redact_traceback
@@ -367,7 +371,7 @@ class ClientConfig(_Settings):
         api_key: Optional[str] = None,
         timeout: Union[float, NotGiven, None] = NOT_GIVEN,
         max_retries: Union[int, NotGiven] = NOT_GIVEN,
-        rate_limit_requests: Union[int, NotGiven] = NOT_GIVEN,
+        rate_limit_requests: Union[int, Literal["none"], NotGiven, None] = NOT_GIVEN,
         rate_limit_window: Union[float, NotGiven] = NOT_GIVEN,
     ) -> None:
         self._assign({name: value for name, value in locals().items() if name != "self"})

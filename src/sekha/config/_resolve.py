@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import sys
 import warnings
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 from urllib.parse import urlsplit
 
 from sekha._http.proxies import DIRECT
+from sekha._utils.frames import user_stacklevel
 from sekha._utils.sentinel import drop_unset
 from sekha.config._models import ClientConfig, SekhaConfig, is_set
 from sekha.config._settings import ENVIRONMENT, HTTP_CLIENT_CONFLICTS, NONE_IS_MISSING, settings_from_env
@@ -37,6 +37,9 @@ _SERVICES: Final[Mapping[str, _ServiceSettings]] = {
     "mcp": _ServiceSettings("controller_url", "mcp_api_key", ("api_key",), required_keys=("mcp_api_key", "api_key")),
     "bridge": _ServiceSettings("bridge_url", "bridge_api_key"),
 }
+
+_COMMON_VARIABLES: Final = ("timeout", "max_retries", "rate_limit_requests", "rate_limit_window", "proxy")
+"""The settings that a client of any one service reads from the environment."""
 
 
 def resolve_config(config: SekhaConfig | None, arguments: Mapping[str, object]) -> SekhaConfig:
@@ -76,7 +79,7 @@ def resolve_service_config(service: str, config: ClientConfig | None, arguments:
     for argument, name in (("base_url", url), ("api_key", key)):
         if argument in given:
             given[name] = given.pop(argument)
-    names = (url, key, *other_keys, "timeout", "max_retries", "proxy")
+    names = (url, key, *other_keys, *_COMMON_VARIABLES)
     resolved = SekhaConfig(**{**settings_from_env(os.environ, names, exclude=given), **given})
     _require(resolved, url, argument="base_url")
     _reject_conflicts(resolved)
@@ -157,14 +160,5 @@ def _warn_if_unverified(config: SekhaConfig) -> None:
     if config.verify is False and urls:
         hosts = " and ".join(dict.fromkeys(urlsplit(url).netloc for url in urls))
         warnings.warn(
-            f"verify=False: the identity of {hosts} is not checked", SekhaWarning, stacklevel=_user_stacklevel()
+            f"verify=False: the identity of {hosts} is not checked", SekhaWarning, stacklevel=user_stacklevel()
         )
-
-
-def _user_stacklevel() -> int:
-    """Return the ``stacklevel`` with which the caller warns at the first line outside of this package."""
-    level = 1
-    frame = sys._getframe(1)
-    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == "sekha":
-        level, frame = level + 1, frame.f_back
-    return level

@@ -10,13 +10,16 @@ from collections.abc import Callable, Container, Iterable, Mapping
 from typing import Any, Final, NamedTuple, cast
 
 from sekha.config._validation import (
+    NO_LIMIT,
     accept_any,
+    parse_limit,
     validate_cert,
     validate_count,
     validate_flag,
     validate_headers,
     validate_hook,
     validate_key,
+    validate_limit,
     validate_positive_count,
     validate_proxy,
     validate_seconds,
@@ -68,7 +71,7 @@ class Setting(NamedTuple):
         validate: Function of a name and a value: see `sekha.config._validation`.
         none_is_missing: Whether None means "not given"; for the others it is a value, or refused.
         variable: Environment variable, if there is one.
-        variable_type: Type that the text of the variable is converted to.
+        parse: Returns the value that the text of the variable stands for, or raises a ``ValueError``.
         masked_repr: Returns the repr of a value without secrets.
         conflicts_with_http_client: Whether a client of httpx that the user passes brings a value of its own.
     """
@@ -78,7 +81,7 @@ class Setting(NamedTuple):
     validate: Callable[[str, Any], Any]
     none_is_missing: bool = False
     variable: str | None = None
-    variable_type: type[str] | type[int] | type[float] = str
+    parse: Callable[[str], Any] = str
     masked_repr: Callable[[object], str] = repr
     conflicts_with_http_client: bool = False
 
@@ -92,8 +95,8 @@ _ROWS = (
     Setting("timeout", DEFAULT_TIMEOUT, validate_seconds_or_none, False, "SEKHA_TIMEOUT", float),
     Setting("max_retries", 3, validate_count, False, "SEKHA_MAX_RETRIES", int),
     Setting("deadline", None, validate_seconds_or_none),
-    Setting("rate_limit_requests", 1000, validate_positive_count),
-    Setting("rate_limit_window", 60.0, validate_seconds),
+    Setting("rate_limit_requests", 1000, validate_limit, False, "SEKHA_RATE_LIMIT_REQUESTS", parse_limit),
+    Setting("rate_limit_window", 60.0, validate_seconds, False, "SEKHA_RATE_LIMIT_WINDOW", float),
     Setting("max_connections", 100, validate_positive_count),
     Setting("max_concurrent_writes", 4, validate_positive_count),
     Setting("max_response_bytes", 64 * 1024 * 1024, validate_positive_count),
@@ -108,6 +111,7 @@ _ROWS = (
     Setting("on_request", None, validate_hook, True, masked_repr=_name_of_function),
     Setting("on_response", None, validate_hook, True, masked_repr=_name_of_function),
     Setting("on_retry", None, validate_hook, True, masked_repr=_name_of_function),
+    Setting("on_wait", None, validate_hook, True, masked_repr=_name_of_function),
     Setting("tracing", True, validate_flag),
     Setting("base_url", None, validate_url, True),  # of `ClientConfig` alone
 )
@@ -115,6 +119,13 @@ SETTINGS: Final[Mapping[str, Setting]] = {setting.name: setting for setting in _
 ENVIRONMENT: Final[Mapping[str, str]] = {one.name: one.variable for one in _ROWS if one.variable is not None}
 NONE_IS_MISSING: Final = frozenset(setting.name for setting in _ROWS if setting.none_is_missing)
 HTTP_CLIENT_CONFLICTS: Final = tuple(setting.name for setting in _ROWS if setting.conflicts_with_http_client)
+
+
+_KINDS_OF_TEXT: Final[Mapping[Callable[[str], Any], str]] = {
+    int: "a whole number",
+    float: "a number",
+    parse_limit: f"a whole number, or {NO_LIMIT}",
+}
 
 
 def validate_setting(name: str, value: Any) -> Any:
@@ -152,15 +163,15 @@ def settings_from_env(
     """
     found: dict[str, Any] = {}
     for name in names:
-        variable, convert = ENVIRONMENT[name], SETTINGS[name].variable_type
+        variable, parse = ENVIRONMENT[name], SETTINGS[name].parse
         text = (environment.get(variable) or "").strip()
         if not text or name in exclude:
             continue
         try:
-            value = convert(text)
+            value = parse(text)
         except ValueError:
-            kind = "whole number" if convert is int else "number"
-            raise SekhaConfigError(f"{variable}: a {kind} is needed, not {text[:40]!r}") from None
+            kind = _KINDS_OF_TEXT[parse]
+            raise SekhaConfigError(f"{variable}: {kind} is needed, not {text[:40]!r}") from None
         try:
             found[name] = validate_setting(name, value)
         except SekhaConfigError as error:

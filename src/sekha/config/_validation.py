@@ -20,6 +20,8 @@ MAX_SECONDS: Final = 1e8
 """Three years; the clocks of operating systems end somewhere beyond."""
 _SSL_CONTEXT: Final = SSLContext.__mro__[-2]
 """The class in C of every context: `ssl.SSLContext` may be another class, since truststore and gevent replace it."""
+NO_LIMIT: Final = "none"
+"""How an environment, or options that are all text, say that there is no limit."""
 _RESERVED_HEADERS: Final = frozenset({"content-length", "content-type", "host", "transfer-encoding"})
 
 
@@ -91,6 +93,21 @@ def validate_count(name: str, value: object) -> int:
 def validate_positive_count(name: str, value: object) -> int:
     """Return a whole number of at least 1."""
     return _integer(name, value, minimum=1)
+
+
+def validate_limit(name: str, value: object) -> int | None:
+    """Return a whole number of at least 1, or None for no limit, which may be written as "none"."""
+    if value is None or (isinstance(value, str) and value.strip().lower() == NO_LIMIT):
+        return None
+    try:
+        return _integer(name, value, minimum=1)
+    except SekhaConfigError as error:
+        raise SekhaConfigError(f"{error.message}, or None for no limit") from None
+
+
+def parse_limit(text: str) -> int | str:
+    """Return the number in a text, or the text itself if it says that there is no limit."""
+    return text if text.lower() == NO_LIMIT else int(text)
 
 
 def validate_flag(name: str, value: object) -> bool:

@@ -20,6 +20,7 @@ from typing_extensions import Annotated, TypeGuard
 from sekha.local.models import ModelError
 from sekha.local.store import NotFound
 from sekha.local.uuids import explain_invalid_uuid, parse_uuid
+from sekha.types._base import normalize_timestamp
 
 MAX_BODY = 2 * 2**20
 """Longest body that the controller accepts, in bytes."""
@@ -81,11 +82,26 @@ I64 = Annotated[int, Field(ge=-(2**63), le=2**63 - 1)]
 I32 = Annotated[int, Field(ge=-(2**31), le=2**31 - 1)]
 
 
+def store_timestamp(value: Any) -> Any:
+    """Return a timestamp in the form of the store; leave what is no string for the type to refuse.
+
+    Raises:
+        ValueError: It is not a date with a time.
+    """
+    if not isinstance(value, str):
+        return value
+    moment, zone, rest = normalize_timestamp(value).rpartition("+00:00")
+    if not zone or rest:
+        raise ValueError("must be a date with a time, such as 2026-01-31T09:30:00Z")
+    return f"{moment}000"
+
+
 class MessageIn(Body):
     """A message in a request."""
 
     role: str
     content: Content
+    timestamp: Annotated[Optional[str], BeforeValidator(store_timestamp)] = None
 
 
 def check_key(request: Request, api_key: Optional[str]) -> None:

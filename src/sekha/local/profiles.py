@@ -28,6 +28,11 @@ class Profile(Protocol):
     """A version of the servers."""
 
     @property
+    def has_rate_limit(self) -> bool:
+        """Whether its controller refuses requests that come too fast."""
+        ...
+
+    @property
     def store(self) -> Type[Store]:
         """The class of its database."""
         ...
@@ -42,6 +47,7 @@ class Profile(Protocol):
 
 
 class _Documented:
+    has_rate_limit = False
     store = Store
 
     def mcp_key(self, keys: Keys) -> Optional[str]:
@@ -54,6 +60,7 @@ class _Documented:
 
 
 class _Controller01:
+    has_rate_limit = True
     store = Store01
 
     def mcp_key(self, keys: Keys) -> str:

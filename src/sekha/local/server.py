@@ -13,7 +13,7 @@ from concurrent.futures import TimeoutError as FutureTimeout
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Dict, List, NamedTuple, Optional, Tuple, Type, TypedDict, Union
+from typing import Dict, List, Literal, NamedTuple, Optional, Tuple, Type, TypedDict, Union
 
 import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -23,6 +23,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from sekha._concurrency.clock import monotonic
 from sekha._concurrency.process_bound import ProcessBound
 from sekha._http.proxies import DIRECT
+from sekha.config._validation import NO_LIMIT
 from sekha.errors import SekhaConfigError, SekhaError
 from sekha.local.http import list_routes
 from sekha.local.models import ChatModel, Embedder
@@ -50,6 +51,7 @@ class Options(TypedDict):
     api_key: str
     bridge_url: str
     proxy: str
+    rate_limit_requests: NotRequired[Literal["none"]]
     mcp_api_key: NotRequired[str]
 
 
@@ -141,7 +143,8 @@ class LocalSekha(ProcessBound):
     def options(self) -> Options:
         """Settings for a client: `controller_url`, `api_key`, `bridge_url`, and `mcp_api_key` if it is another key.
 
-        `proxy` is `"none"`, since a proxy of the environment would not reach this machine's own ports.
+        `proxy` is `"none"`, since a proxy of the environment would not reach this machine's own ports, and so is
+        `rate_limit_requests`, unless the profile has the rate limit of a real controller.
         """
         found: Options = {
             "controller_url": self.controller_url,
@@ -149,6 +152,8 @@ class LocalSekha(ProcessBound):
             "bridge_url": self.bridge_url,
             "proxy": DIRECT,
         }
+        if not self._profile.has_rate_limit:
+            found["rate_limit_requests"] = NO_LIMIT
         mcp_api_key = self._profile.mcp_key(self._keys)
         if mcp_api_key is not None:
             found["mcp_api_key"] = mcp_api_key

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from datetime import datetime, timedelta, timezone
 from operator import itemgetter, mul
 from pathlib import Path
-from typing import Any, Dict, Generator, List, NamedTuple, Optional, Sequence, Tuple, Union
+from typing import AbstractSet, Any, Dict, Generator, List, NamedTuple, Optional, Sequence, Tuple, Union
 
 _APPLICATION_ID = 0x53454B48  # "SEKH"; the database of another application is refused
 _MAX_INT = 2**63 - 1
@@ -66,6 +66,14 @@ class Message(NamedTuple):
     folder: str
     status: str
     importance: int
+
+
+class NewMessage(NamedTuple):
+    """A message to be stored; without a timestamp it has the time at which it is stored."""
+
+    role: str
+    content: str
+    timestamp: Optional[str] = None
 
 
 class SearchResult(NamedTuple):
@@ -194,11 +202,11 @@ class Store:
         label: str,
         folder: str,
         importance: int,
-        messages: Sequence[Tuple[str, str]],
+        messages: Sequence[NewMessage],
         vectors: Sequence[Optional[Sequence[float]]],
         model: Optional[str],
     ) -> Conversation:
-        """Store a conversation with its messages (role, content) and their vectors in one transaction."""
+        """Store a conversation with its messages and their vectors in one transaction."""
         identity, now = str(uuid.uuid4()), format_timestamp(time.time_ns())
         with self.transaction():
             self._db.execute(
@@ -207,14 +215,14 @@ class Store:
                 (identity, label, folder, importance, now, now),
             )
             self.append(identity, now, messages, vectors, model)
-        size = sum(len(content.encode()) for _, content in messages)
+        size = sum(len(message.content.encode()) for message in messages)
         return Conversation(identity, label, folder, "active", importance, now, now, len(messages), size)
 
     def append(
         self,
         identity: str,
         now: str,
-        messages: Sequence[Tuple[str, str]],
+        messages: Sequence[NewMessage],
         vectors: Sequence[Optional[Sequence[float]]],
         model: Optional[str],
     ) -> None:
@@ -223,8 +231,16 @@ class Store:
             "INSERT INTO messages (id, conversation_id, role, timestamp, model, vector, content)"
             " VALUES (?, ?, ?, ?, ?, ?, ?)",
             [
-                (str(uuid.uuid4()), identity, role, now, vector and model, vector and _pack_vector(vector), content)
-                for (role, content), vector in zip(messages, vectors)
+                (
+                    str(uuid.uuid4()),
+                    identity,
+                    message.role,
+                    message.timestamp or now,
+                    vector and model,
+                    vector and _pack_vector(vector),
+                    message.content,
+                )
+                for message, vector in zip(messages, vectors)
             ],
         )
 
@@ -301,16 +317,20 @@ class Store:
         weights = (*(target[place] for place in used), 0.0)
         where, values = matching.where("m.timestamp")
         query = self._select("m.number, m.vector", f"{where} AND m.model = ? AND m.vector IS NOT NULL")
-        size = 4 * len(target)
+        size, hidden = 4 * len(target), self.hidden_from_search()
         scored = [
             (sum(map(mul, weights, pick(memoryview(blob).cast("f")))), -number)
             for number, blob in self._db.execute(query, (*values, model))
-            if len(blob) == size
+            if len(blob) == size and number not in hidden
         ]
         scored.sort(reverse=True)
         page = scored[offset : offset + limit]
         found = self._messages_by_number([-number for _, number in page])
         return [(score, found[-number]) for score, number in page], len(scored)
+
+    def hidden_from_search(self) -> AbstractSet[int]:
+        """Return the numbers of messages whose vectors a search does not find: none, unless the server has that bug."""
+        return frozenset()
 
     def full_text_search(self, query: str, limit: int, ranked: bool = True) -> List[Message]:
         """Return the messages that match an FTS5 query, the most relevant first (or the oldest, if not `ranked`)."""

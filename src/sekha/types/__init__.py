@@ -24,6 +24,7 @@ from sekha.types._bridge import (
     RouteDecision,
     Usage,
 )
+from sekha.types._chats import BuiltMessages, MemoryCompletion, MemoryItem
 from sekha.types._controller import (
     Conversation,
     ConversationCount,
@@ -35,6 +36,7 @@ from sekha.types._controller import (
     PruneResponse,
     PruneSuggestion,
     QueryResponse,
+    Replaced,
     SearchMetadata,
     SearchResult,
     SearchResults,
@@ -42,7 +44,7 @@ from sekha.types._controller import (
     ServiceHealth,
     SummaryResponse,
 )
-from sekha.types._imports import ImportFailure, ImportProgress, ImportReport, UnreadableConversation
+from sekha.types._imports import ImportFailure, ImportProgress, ImportReport, ImportWait, UnreadableConversation
 from sekha.types._mcp import (
     ExportedConversation,
     MemoryContext,
@@ -78,6 +80,7 @@ from sekha.types._requests import (
 
 __all__ = [
     "BridgeSummary",
+    "BuiltMessages",
     "ChatChoice",
     "ChatCompletion",
     "ChatCompletionChunk",
@@ -106,11 +109,14 @@ __all__ = [
     "ImportFailure",
     "ImportProgress",
     "ImportReport",
+    "ImportWait",
     "ImportanceScore",
     "InputMessage",
     "LabelSuggestion",
+    "MemoryCompletion",
     "MemoryContext",
     "MemoryExport",
+    "MemoryItem",
     "MemoryPruneResponse",
     "MemorySearchRequest",
     "MemorySearchResponse",
@@ -131,6 +137,7 @@ __all__ = [
     "PruneSuggestion",
     "QueryRequest",
     "QueryResponse",
+    "Replaced",
     "RouteDecision",
     "SearchMetadata",
     "SearchResult",

@@ -2,15 +2,27 @@
 
 from typing import Dict, List, Optional, Sequence
 
-from typing_extensions import NotRequired, TypedDict
+from typing_extensions import Literal, NotRequired, TypedDict
 
 from sekha.types._base import Number, Timestamp, allow_extra
-from sekha.types._messages import Message
+from sekha.types._messages import FoundBy, Message
+
+
+@allow_extra
+class Replaced(TypedDict):
+    """The conversation that another one was to replace: its id, and what was done with it."""
+
+    id: str
+    how: Literal["deleted", "archived", "unchanged"]
 
 
 @allow_extra
 class Conversation(TypedDict):
-    """A conversation, without its messages; ``id`` and ``conversation_id`` are the same."""
+    """A conversation, without its messages; ``id`` and ``conversation_id`` are the same.
+
+    ``already_stored`` is there after ``create_conversation(..., skip_existing=True)``, and ``replaced`` after
+    ``replace_conversation``.
+    """
 
     id: str
     conversation_id: str
@@ -21,6 +33,8 @@ class Conversation(TypedDict):
     created_at: Optional[Timestamp]
     updated_at: NotRequired[Optional[Timestamp]]
     importance_score: NotRequired[Optional[Number]]
+    already_stored: NotRequired[bool]
+    replaced: NotRequired[Replaced]
 
 
 @allow_extra
@@ -71,7 +85,7 @@ class SearchMetadata(TypedDict):
 
 @allow_extra
 class SearchResult(TypedDict):
-    """A message that was found; ``score`` is a similarity, higher is better."""
+    """A message that was found; ``score`` is a similarity, higher is better; ``found_by`` is there with ``hybrid``."""
 
     conversation_id: str
     message_id: str
@@ -82,6 +96,7 @@ class SearchResult(TypedDict):
     timestamp: Timestamp
     metadata: NotRequired[Optional[SearchMetadata]]
     distance: NotRequired[float]
+    found_by: NotRequired[FoundBy]
 
 
 @allow_extra
@@ -101,10 +116,11 @@ class QueryResponse(TypedDict):
 
 @allow_extra
 class FullTextResponse(TypedDict):
-    """Messages that hold the words."""
+    """Messages that hold the words; ``truncated`` is there in the view of a folder."""
 
     results: List[Message]
     total: int
+    truncated: NotRequired[bool]
 
 
 @allow_extra

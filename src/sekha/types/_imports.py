@@ -2,7 +2,7 @@
 
 from typing import List, NamedTuple, Optional
 
-from typing_extensions import TypedDict
+from typing_extensions import NotRequired, TypedDict
 
 from sekha.types._base import allow_extra
 
@@ -35,18 +35,30 @@ class ImportFailure(TypedDict):
 
 
 @allow_extra
+class ImportWait(TypedDict):
+    """What an import waits for: ``reason`` as in `sekha.WaitEvent`, and for how many ``seconds``."""
+
+    reason: str
+    seconds: float
+
+
+@allow_extra
 class ImportProgress(TypedDict):
-    """How far an import is: ``seen`` is the sum of the other four."""
+    """How far an import is: ``seen`` is the sum of the other four numbers.
+
+    ``waiting`` is there when a wait of more than a second begins, and at no other time.
+    """
 
     seen: int
     stored: int
     already_stored: int
     empty: int
     failed: int
+    waiting: NotRequired[ImportWait]
 
 
 @allow_extra
 class ImportReport(ImportProgress):
-    """What an import did, and what it could not do."""
+    """What an import did, and what it could not do. There is no ``waiting`` in it."""
 
     failures: List[ImportFailure]

@@ -3,7 +3,7 @@
 from enum import Enum
 from typing import List, Optional, Union
 
-from typing_extensions import NotRequired, TypedDict
+from typing_extensions import Literal, NotRequired, TypedDict
 
 from sekha.types._base import Timestamp, allow_extra
 
@@ -61,6 +61,10 @@ MessageContent = Union[str, List[ContentPart]]
 """What a message says: a text, or parts of text and images."""
 
 
+FoundBy = Literal["meaning", "words", "both"]
+"""What found a message: the search by meaning, the full-text search, or both."""
+
+
 @allow_extra
 class Citation(TypedDict):
     """Where a remembered message comes from."""
@@ -79,7 +83,11 @@ class MessageMetadata(TypedDict):
 
 @allow_extra
 class Message(TypedDict):
-    """A message; the keys after ``content`` are there when it comes from the memory."""
+    """A message; the keys after ``content`` are there when it comes from the memory.
+
+    ``score`` and ``found_by`` are there when a search of this library found it, ``label`` and ``folder`` when a
+    full-text search in the view of a folder did.
+    """
 
     role: str
     content: MessageContent
@@ -88,3 +96,7 @@ class Message(TypedDict):
     timestamp: NotRequired[Optional[Timestamp]]
     embedding_id: NotRequired[Optional[str]]
     metadata: NotRequired[Optional[MessageMetadata]]
+    score: NotRequired[float]
+    found_by: NotRequired[FoundBy]
+    label: NotRequired[Optional[str]]
+    folder: NotRequired[Optional[str]]

@@ -67,6 +67,7 @@ class QueryRequest(TypedDict):
     offset: NotRequired[Offset]
     filters: NotRequired[Filters]
     min_score: NotRequired[MinScore]
+    hybrid: NotRequired[bool]
 
 
 @forbid_extra
@@ -77,6 +78,9 @@ class ContextAssembleRequest(TypedDict):
     context_budget: NotRequired[Budget]
     preferred_labels: NotRequired[List[str]]
     excluded_folders: NotRequired[List[FolderPath]]
+    folders: NotRequired[List[FolderPath]]
+    roles: NotRequired[List[Role]]
+    min_score: NotRequired[MinScore]
 
 
 @forbid_extra
@@ -95,6 +99,7 @@ class MemorySearchRequest(Filters):
     offset: NotRequired[Offset]
     filters: NotRequired[Filters]
     min_score: NotRequired[MinScore]
+    hybrid: NotRequired[bool]
 
 
 @forbid_extra

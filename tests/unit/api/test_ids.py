@@ -25,6 +25,7 @@ FLAVOURS = {
 MORE: Dict[str, Dict[str, Any]] = {
     "update_label": {"label": "L", "folder": "/"},
     "update_folder": {"folder": "/"},
+    "replace_conversation": {"messages": [{"role": "user", "content": "x"}]},
     "memory_update": {"label": "L", "folder": "/"},
 }
 """What a method needs besides the id."""
@@ -32,6 +33,7 @@ MORE: Dict[str, Dict[str, Any]] = {
 OFFERED = {
     "get_conversation",
     "get_messages",
+    "replace_conversation",
     "update_label",
     "update_folder",
     "pin_conversation",

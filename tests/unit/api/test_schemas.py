@@ -23,7 +23,7 @@ TYPES = {str(one): one for one in (*REQUESTS, *RESPONSES, ChatCompletionChunk)}
 
 VALUES: List[Any] = ["", " ", "text", "daily", "2025-01-02 03:04:05", 0, 1, -1, 11, 2**32, 1.5, 10.5, True, None]
 VALUES += [[], [""], ["text"], [None], {}, {"type": "text"}, {"key": "value"}]
-SAMPLES = {str: "text", int: 1, float: 0.5, bool: True}
+SAMPLES = {str: "text", int: 1, float: 0.5, bool: True, Any: "anything"}
 
 
 def sample(annotation: Any) -> Any:

@@ -27,7 +27,8 @@ def test_the_defaults_are_those_of_the_decisions() -> None:
     assert config.max_response_bytes == 64 * 1024 * 1024
     assert (config.verify, config.cert, config.proxy, config.trust_env) == (True, None, None, True)
     assert (config.headers, config.http_client) == (None, None)
-    assert (config.on_request, config.on_response, config.on_retry, config.tracing) == (None, None, None, True)
+    assert (config.on_request, config.on_response, config.on_retry, config.on_wait) == (None, None, None, None)
+    assert config.tracing is True
     client = ClientConfig()
     assert (client.base_url, client.api_key, client.timeout, client.max_retries) == (None, None, 30.0, 3)
     assert (client.rate_limit_requests, client.rate_limit_window) == (1000, 60.0)

@@ -29,10 +29,12 @@ VARIABLES = {
     "mcp_api_key": ("SEKHA_MCP_API_KEY", "env-mcp"),
     "timeout": ("SEKHA_TIMEOUT", "7.5"),
     "max_retries": ("SEKHA_MAX_RETRIES", "7"),
+    "rate_limit_requests": ("SEKHA_RATE_LIMIT_REQUESTS", "7"),
+    "rate_limit_window": ("SEKHA_RATE_LIMIT_WINDOW", "7.5"),
     "proxy": ("SEKHA_PROXY", "http://env:3"),
 }
 FROM_ENV: Dict[str, Any] = {name: value for name, (_, value) in VARIABLES.items()}
-FROM_ENV.update(timeout=7.5, max_retries=7)
+FROM_ENV.update(timeout=7.5, max_retries=7, rate_limit_requests=7, rate_limit_window=7.5)
 OTHER: Dict[str, Any] = {
     "controller_url": "http://arg:1",
     "api_key": "arg-key",
@@ -41,6 +43,8 @@ OTHER: Dict[str, Any] = {
     "mcp_api_key": "arg-mcp",
     "timeout": 1.5,
     "max_retries": 1,
+    "rate_limit_requests": 1,
+    "rate_limit_window": 1.5,
     "proxy": "http://arg:3",
 }
 
@@ -83,6 +87,15 @@ def test_what_is_missing_is_named_as_argument_and_as_variable(name: str, variabl
     assert variable in str(caught.value)
 
 
+@pytest.mark.parametrize("text", ["none", " None "])
+def test_a_variable_may_say_that_there_is_no_rate_limit(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SEKHA_RATE_LIMIT_REQUESTS", text)
+    assert SekhaConfig.from_env().rate_limit_requests is None
+    for service in ("controller", "mcp", "bridge"):
+        config = resolve_service_config(service, None, {"base_url": URL, "api_key": KEY})
+        assert config.rate_limit_requests is None
+
+
 @pytest.mark.parametrize("text", ["", "  "])
 def test_an_empty_variable_counts_as_not_set(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SEKHA_TIMEOUT", text)
@@ -93,7 +106,15 @@ def test_an_empty_variable_counts_as_not_set(text: str, monkeypatch: pytest.Monk
 
 
 @pytest.mark.parametrize(
-    ("variable", "value"), [("SEKHA_TIMEOUT", "soon"), ("SEKHA_MAX_RETRIES", "1.5"), ("SEKHA_MAX_RETRIES", "many")]
+    ("variable", "value"),
+    [
+        ("SEKHA_TIMEOUT", "soon"),
+        ("SEKHA_MAX_RETRIES", "1.5"),
+        ("SEKHA_MAX_RETRIES", "many"),
+        ("SEKHA_RATE_LIMIT_REQUESTS", "few"),
+        ("SEKHA_RATE_LIMIT_REQUESTS", "0"),
+        ("SEKHA_RATE_LIMIT_WINDOW", "none"),
+    ],
 )
 def test_a_variable_that_is_no_number_is_named(variable: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(variable, value)
@@ -215,6 +236,13 @@ def test_what_is_given_makes_a_bad_variable_harmless(monkeypatch: pytest.MonkeyP
         ("SEKHA_TIMEOUT", "nan", "SEKHA_TIMEOUT: a number above 0"),
         ("SEKHA_CONTROLLER_URL", "localhost:8080", "SEKHA_CONTROLLER_URL: it must begin with http"),
         ("SEKHA_MAX_RETRIES", "3.0", "SEKHA_MAX_RETRIES: a whole number is needed"),
+        ("SEKHA_RATE_LIMIT_REQUESTS", "few", "SEKHA_RATE_LIMIT_REQUESTS: a whole number, or none is needed"),
+        (
+            "SEKHA_RATE_LIMIT_REQUESTS",
+            "-1",
+            "SEKHA_RATE_LIMIT_REQUESTS: a whole number of at least 1",
+        ),
+        ("SEKHA_RATE_LIMIT_WINDOW", "none", "SEKHA_RATE_LIMIT_WINDOW: a number is needed"),
     ],
 )
 def test_a_bad_variable_is_called_by_its_name(

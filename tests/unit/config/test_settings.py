@@ -6,7 +6,7 @@ import inspect
 import re
 from collections.abc import Sequence
 from ssl import SSLContext
-from typing import Any, Callable, Dict, List, Optional, Set, Tuple, Union, get_args, get_origin, get_type_hints
+from typing import Any, Callable, Dict, List, Literal, Optional, Set, Tuple, Union, get_args, get_origin, get_type_hints
 
 import pytest
 
@@ -37,10 +37,11 @@ DESCRIBED_OTHERWISE = {
     ClientConfig: {"base_url", "api_key"},
 }
 PATHS: Dict[str, Any] = {
+    "rate_limit_requests": Union[int, Literal["none"], None],
     "verify": Union[bool, StrPath, SSLContext],
     "cert": Union[StrPath, Sequence[StrPath], None],
 }
-"""What is accepted for a path; fields have it as text."""
+"""What is accepted for a path, or as a word; fields have it as text, or as what it stands for."""
 IN_WORDS = {64 * 1024 * 1024: "64 MiB", 30.0: "30", 60.0: "60"}
 
 

@@ -251,12 +251,33 @@ def test_seconds_must_be_a_number_above_0(name: str, bad: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["rate_limit_requests", "max_connections", "max_concurrent_writes", "max_response_bytes", "max_retries"]
+    ("name", "bad"),
+    [
+        (name, bad)
+        for name in (
+            *("rate_limit_requests", "max_connections", "max_concurrent_writes"),
+            *("max_response_bytes", "max_retries"),
+        )
+        for bad in (-1, 1.0, "5", True, None, float("nan"))
+        if (name, bad) != ("rate_limit_requests", None)  # no limit
+    ],
 )
-@pytest.mark.parametrize("bad", [-1, 1.0, "5", True, None, float("nan")])
 def test_counts_must_be_whole_numbers(name: str, bad: Any) -> None:
     with pytest.raises(SekhaConfigError, match=f"^{name}: "):
         SekhaConfig(**{name: bad})
+
+
+@pytest.mark.parametrize("value", [None, "none", " None ", "NONE"])
+def test_a_rate_limit_may_be_left_out(value: Any) -> None:
+    assert SekhaConfig(rate_limit_requests=value).rate_limit_requests is None
+    assert ClientConfig(rate_limit_requests=value).rate_limit_requests is None
+    assert SekhaConfig().replace(rate_limit_requests=value).rate_limit_requests is None
+
+
+@pytest.mark.parametrize("value", ["", "no", "unlimited", "1000", 0, -1, 1.5, True, [None]])
+def test_no_other_word_means_no_limit(value: Any) -> None:
+    with pytest.raises(SekhaConfigError, match=r"^rate_limit_requests: a whole number .* None"):
+        SekhaConfig(rate_limit_requests=value)
 
 
 def test_no_retries_is_a_number_of_retries_but_no_connections_are_not_enough() -> None:
@@ -287,7 +308,7 @@ def test_headers_that_cannot_be_sent_are_refused(headers: Any) -> None:
         SekhaConfig(headers=headers)
 
 
-@pytest.mark.parametrize("name", ["on_request", "on_response", "on_retry"])
+@pytest.mark.parametrize("name", ["on_request", "on_response", "on_retry", "on_wait"])
 @pytest.mark.parametrize("value", [1, "print", True, [print]])
 def test_hooks_that_are_no_functions_are_refused(name: str, value: Any) -> None:
     hooks: Dict[str, Any] = {name: value}

@@ -6,12 +6,12 @@ from typing import Any, Dict, List, Optional
 
 import pytest
 
+from sekha._api.stored import compare_messages
 from sekha._importing.journal import Journal
 from sekha._importing.plan import (
     FailureVerdict,
     Item,
     Rejected,
-    compare_messages,
     is_match,
     iter_items,
     judge_failure,

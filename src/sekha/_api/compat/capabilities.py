@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
+from weakref import WeakSet
 
+from sekha._utils.json_access import as_list
 from sekha._utils.redaction import Secret
 
 
@@ -13,14 +15,31 @@ class Features(NamedTuple):
 
     Attributes:
         filters: Whether searches apply filters (D20).
+        keeps: The keys of messages that it stores, beside ``role`` and ``content``.
     """
 
     filters: bool = False
+    keeps: frozenset[str] = frozenset()
 
 
 def parse_features(health: Mapping[str, object]) -> Features:
     """Return what a report of health says."""
-    return Features(filters=health.get("filters") is True)
+    keeps = as_list(health.get("keeps")) or ()
+    return Features(
+        filters=health.get("filters") is True, keeps=frozenset(key for key in keeps if isinstance(key, str))
+    )
+
+
+def lost_key_message(key: str, features: Features | None) -> str:
+    """Return the words of the warning that a key of messages is not stored; without features, it may be."""
+    if features is None:
+        return f"{key!r} of messages may be lost: the server could not be asked whether it keeps it"
+    kept = ["role", "content", *sorted(features.keeps)]
+    return f"{key!r} of messages is lost: this server keeps only {', '.join(kept[:-1])} and {kept[-1]}"
+
+
+MAX_KEY_WARNINGS = 20
+"""Keys of messages of whose loss a client warns."""
 
 
 class Capabilities:
@@ -29,14 +48,41 @@ class Capabilities:
     Attributes:
         text_only: Whether it refused content parts, as the controller 0.1 does (D4).
         features: What it says that it can do; None if it was not asked yet.
-        warned_of_truncation: Whether a warning has told that searches may miss results.
+        cannot_delete: Whether it failed to delete a conversation, as the controller 0.1 does (D49).
+        warned_of_archiving: Whether a warning has told that conversations are archived instead.
     """
 
     def __init__(self) -> None:
         self.text_only: bool = False
         self.features: Features | None = None
-        self.warned_of_truncation: bool = False
+        self.cannot_delete: bool = False
+        self.warned_of_archiving: bool = False
+        self._warned_of_truncation: bool = False
+        self._warned_views: WeakSet[Any] = WeakSet()
         self._rejected_keys: set[Secret] = set()
+        self._lost_keys: dict[str, object] = {}
+
+    def warned_of(self, key: str) -> bool:
+        """Return whether a warning has told that a key of messages is lost, or too many others have."""
+        return key in self._lost_keys or len(self._lost_keys) >= MAX_KEY_WARNINGS
+
+    def should_warn_of(self, key: str) -> bool:
+        """Return whether to warn that a key of messages is lost: once for each key, and for twenty keys at most."""
+        token = object()  # threads ask as well: one of them finds its own
+        return self._lost_keys.setdefault(key, token) is token and len(self._lost_keys) <= MAX_KEY_WARNINGS
+
+    def note_truncation(self, view: object) -> bool:
+        """Note that a search may have missed results; return whether that is new.
+
+        Args:
+            view: The view of a folder that was searched; None for the whole memory.
+        """
+        if view is None:
+            is_new, self._warned_of_truncation = not self._warned_of_truncation, True
+            return is_new
+        is_new = view not in self._warned_views
+        self._warned_views.add(view)
+        return is_new
 
     def reject_mcp_key(self, key: Secret | None) -> None:
         """Note that the MCP tools refused a key."""

@@ -17,6 +17,7 @@ from sekha.errors import (
 CONTROLLER_RATE_LIMIT_WINDOW = 60.0
 """Seconds of the controller's own rate limit; its 429 does not say when to come back (D38)."""
 _UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+_NO_COLLECTION = "Collection not found"
 _FTS_ERRORS = (
     "fts5",
     "malformed match",
@@ -38,7 +39,7 @@ def controller_override(status: int, message: str) -> ErrorOverride:
 
 def delete_override(status: int, message: str) -> ErrorOverride:
     """Handle a delete: the controller 0.1 fails if the messages of the conversation were embedded (D49)."""
-    if status == 500 and "Collection not found" in message:
+    if status == 500 and _NO_COLLECTION in message:
         return ErrorOverride(
             SekhaServerError,
             "This controller cannot delete a conversation that has messages, and nothing was deleted. Archive it with "
@@ -46,6 +47,11 @@ def delete_override(status: int, message: str) -> ErrorOverride:
             retryable=False,
         )
     return controller_override(status, message)
+
+
+def is_unable_to_delete(error: SekhaAPIError) -> bool:
+    """Return whether an error says that this server cannot delete conversations (D49)."""
+    return error.status_code == 500 and _NO_COLLECTION in error.message
 
 
 def full_text_override(status: int, message: str) -> ErrorOverride:

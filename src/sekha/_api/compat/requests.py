@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from sekha._api.validation import argument_error
@@ -15,6 +15,9 @@ log = logging.getLogger("sekha")
 
 _PREVIEW_SIZE = 100
 """Bytes of the preview that the controller 0.1 makes of a message; it fails if a character crosses that limit (D51)."""
+
+_BRIDGE_ROLES = ("system", "user", "assistant", "function")
+"""The roles that the bridge 0.2 takes."""
 
 
 def default_label(messages: Sequence[Mapping[str, Any]]) -> str:
@@ -54,6 +57,12 @@ def _pad(text: str) -> str:
         if len(data) <= at or data[at] & 0xC0 != 0x80:
             return " " * spaces + text
     raise AssertionError("a character of UTF-8 has at most four bytes")
+
+
+def extra_keys(messages: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Return the keys of messages beside ``role`` and ``content`` that hold something."""
+    found = {key: None for message in messages for key, value in message.items() if value not in (None, "", [], {})}
+    return [key for key in found if key not in ("role", "content")]
 
 
 def has_content_parts(messages: Sequence[Mapping[str, Any]]) -> bool:
@@ -101,6 +110,14 @@ def _part_text(content: Any, field: str, drop_images: bool) -> str:
 def to_chat_messages(messages: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Return messages with only the keys that models support: messages of a context have more (D8)."""
     return [{key: message[key] for key in ("role", "content", "name") if key in message} for message in messages]
+
+
+def check_roles(messages: Sequence[Mapping[str, Any]]) -> None:
+    """Raise an error for a role that the bridge 0.2 refuses, with a status that says it is the bridge's own fault."""
+    for i, message in enumerate(messages):
+        if message["role"] not in _BRIDGE_ROLES:
+            known = ", ".join(_BRIDGE_ROLES)
+            raise argument_error(f"messages[{i}].role", f"the bridge takes {known}, and not {message['role']!r}")
 
 
 def nonzero_temperature(value: float) -> float:

@@ -7,8 +7,8 @@ from typing import Any, Optional, Union, cast
 from uuid import UUID
 
 from sekha._api import endpoints
-from sekha._api.arguments import CountRequest, LabelRequest, ListRequest, complete_conversation
-from sekha._api.filters import conversation_filter
+from sekha._api.arguments import CountRequest, LabelRequest, ListRequest
+from sekha._api.filters import conversation_filter, count_filter
 from sekha._api.validation import argument_error, merge_arguments, validate
 from sekha._api.validation import parse_conversation_id as checked_id
 from sekha._utils.sentinel import drop_unset
@@ -20,13 +20,14 @@ from sekha.types import (
     Message,
 )
 
-from ..base import AsyncServiceClient
+from ..folder_client import AsyncFolderClient, folder_of_conversation, folder_of_export
+from ..operations.existing import create_if_missing
 from ..operations.pagination import AsyncConversationIterator, all_conversations, count_messages
 from ..operations.store import create_conversation
 from ..transport import AsyncTransport
 
 
-class AsyncConversationMixin(AsyncServiceClient):
+class AsyncConversationMixin(AsyncFolderClient):
     """The part of `AsyncMemoryController` that deals with single conversations and lists of them."""
 
     async def create_conversation(
@@ -38,6 +39,7 @@ class AsyncConversationMixin(AsyncServiceClient):
         importance_score: Optional[int] = None,
         messages: Optional[Sequence[Mapping[str, object]]] = None,
         drop_images: bool = False,
+        skip_existing: bool = False,
     ) -> Conversation:
         """Store a conversation; when this returns it can be found by `query`.
 
@@ -47,22 +49,28 @@ class AsyncConversationMixin(AsyncServiceClient):
         unknown: look at ``error.may_have_been_applied``.
 
         Args:
-            conversation: The keywords below but ``drop_images`` as one dictionary; a keyword beats its entry.
+            conversation: The first four keywords below as one dictionary; a keyword beats its entry.
             label: Name, not empty; default: the first line of the first user message, at most 60 characters.
             folder: Path, not empty; default ``/``.
             importance_score: 1 to 10; default 5, and 10 means pinned.
             messages: Dictionaries with ``role`` and ``content`` (a text, or a list of content parts); may be empty.
             drop_images: Whether ``data:`` images may be lost where the server takes text only.
+            skip_existing: Whether to store nothing if an active conversation has the same label, folder and messages.
+                It is found by a full-text search and one export (ten at most; the list too, if the messages have no
+                words, or words that many have); after an unknown outcome it is looked for once more. Two processes
+                that do this at the same time may both store it.
 
         Returns:
-            The stored conversation: ``id``, ``label``, ``folder``, ``status``, ``message_count``, ``created_at``.
+            The stored conversation: ``id``, ``label``, ``folder``, ``status``, ``message_count``, ``created_at``; with
+            ``skip_existing`` also ``already_stored``, whether it was there before.
 
         Raises:
             SekhaValidationError: An argument cannot be used; ``field`` names it.
             SekhaError: It failed; ``may_have_been_applied`` says whether it may have been stored all the same.
 
         Warns:
-            SekhaWarning: The importance cannot be set because the MCP tools refuse the key.
+            SekhaWarning: The importance cannot be set because the MCP tools refuse the key; or the server does not keep
+                a key of the messages, such as ``timestamp``: once for each key; `health` says what it ``keeps``.
 
         Example:
             ```python
@@ -73,8 +81,9 @@ class AsyncConversationMixin(AsyncServiceClient):
             ```
         """
         keywords = drop_unset(label=label, folder=folder, importance_score=importance_score, messages=messages)
-        completed = complete_conversation(merge_arguments(conversation, keywords, "conversation"))
-        return await create_conversation(self._transport, self._capabilities, completed, drop_images=drop_images)
+        completed = self._complete(merge_arguments(conversation, keywords, "conversation"))
+        create = create_if_missing if skip_existing else create_conversation
+        return await create(self._transport, self._capabilities, completed, drop_images=drop_images)
 
     async def get_conversation(self, conversation_id: Union[str, UUID], *, count_messages: bool = True) -> Conversation:
         """A conversation without its messages; for those see `get_messages`.
@@ -102,7 +111,8 @@ class AsyncConversationMixin(AsyncServiceClient):
         """
         id = checked_id(conversation_id)
         transport = self._transport.start_deadline()
-        conversation = await transport.send(endpoints.GET_CONVERSATION.request(id=id))
+        request = endpoints.GET_CONVERSATION.request(id=id)
+        conversation = await self._read(transport, request, folder_of_conversation)
         if conversation["message_count"] == 0:
             conversation["message_count"] = await _count_or_none(transport, id) if count_messages else None
         return conversation
@@ -129,8 +139,9 @@ class AsyncConversationMixin(AsyncServiceClient):
                 print(message["role"], message["content"])
             ```
         """
-        body = {"conversation_id": checked_id(conversation_id)}
-        return (await self._transport.send(endpoints.MEMORY_EXPORT.request(body)))["messages"]
+        id = checked_id(conversation_id)
+        request = endpoints.MEMORY_EXPORT.request({"conversation_id": id})
+        return (await self._read(self._transport, request, folder_of_export, id))["messages"]
 
     async def list_conversations(
         self,
@@ -171,9 +182,10 @@ class AsyncConversationMixin(AsyncServiceClient):
                 print(conversation["label"], conversation["folder"])
             ```
         """
+        folder = self._absolute(folder)
         filters = drop_unset(label=label, folder=folder, pinned=pinned, archived=archived, subfolders=subfolders)
         validate(ListRequest, {**filters, "page": page, "page_size": page_size})
-        keep = conversation_filter(**cast("Any", filters))
+        keep = self._keep(conversation_filter(**cast("Any", filters)))
         if keep is None:
             query = {"page": page, "page_size": page_size}
             return await self._transport.send(endpoints.LIST_CONVERSATIONS.request(query=query))
@@ -215,9 +227,10 @@ class AsyncConversationMixin(AsyncServiceClient):
                 print(conversation["label"])
             ```
         """
+        folder = self._absolute(folder)
         filters = drop_unset(label=label, folder=folder, pinned=pinned, archived=archived, subfolders=subfolders)
         validate(ListRequest, {**filters, "page_size": page_size})
-        keep = conversation_filter(**cast("Any", filters))
+        keep = self._keep(conversation_filter(**cast("Any", filters)))
         return AsyncConversationIterator(self._transport, page_size, keep)
 
     async def update_label(
@@ -244,14 +257,15 @@ class AsyncConversationMixin(AsyncServiceClient):
             ```
         """
         id = checked_id(conversation_id)
-        body: dict[str, Any] = {**validate(LabelRequest, drop_unset(label=label, folder=folder))}
+        body: dict[str, Any] = {**validate(LabelRequest, drop_unset(label=label, folder=self._absolute(folder)))}
         if not body:
             raise argument_error("label", "is missing; give a label, a folder, or both")
         transport = self._transport.start_deadline()
-        if len(body) < 2:
-            current = await transport.send(endpoints.GET_CONVERSATION.request(id=id))
+        if len(body) < 2 or self._view is not None:
+            request = endpoints.GET_CONVERSATION.request(id=id)
+            current = await self._read(transport, request, folder_of_conversation)
             body = {"label": current["label"], "folder": current["folder"], **body}
-        await transport.send(endpoints.UPDATE_LABEL.request(body, id=id))
+        await self._send(transport, endpoints.UPDATE_LABEL.request(body, id=id))
 
     async def update_folder(self, conversation_id: Union[str, UUID], *, folder: str) -> None:
         """Move a conversation to another folder; its label stays.
@@ -295,7 +309,8 @@ class AsyncConversationMixin(AsyncServiceClient):
             await client.controller.pin_conversation(conversation_id)
             ```
         """
-        await self._transport.send(endpoints.PIN_CONVERSATION.request(id=checked_id(conversation_id)))
+        id = checked_id(conversation_id)
+        await self._send_inside(endpoints.PIN_CONVERSATION.request(id=id), id)
 
     async def archive_conversation(self, conversation_id: Union[str, UUID]) -> None:
         """Archive a conversation. No route brings it back into use.
@@ -315,7 +330,8 @@ class AsyncConversationMixin(AsyncServiceClient):
             await client.controller.archive_conversation(conversation_id)
             ```
         """
-        await self._transport.send(endpoints.ARCHIVE_CONVERSATION.request(id=checked_id(conversation_id)))
+        id = checked_id(conversation_id)
+        await self._send_inside(endpoints.ARCHIVE_CONVERSATION.request(id=id), id)
 
     async def delete_conversation(self, conversation_id: Union[str, UUID]) -> None:
         """Delete a conversation and its messages.
@@ -337,7 +353,8 @@ class AsyncConversationMixin(AsyncServiceClient):
             await client.controller.delete_conversation(conversation_id)
             ```
         """
-        await self._transport.send(endpoints.DELETE_CONVERSATION.request(id=checked_id(conversation_id)))
+        id = checked_id(conversation_id)
+        await self._send_inside(endpoints.DELETE_CONVERSATION.request(id=id), id)
 
     async def count_conversations(
         self, *, label: Optional[str] = None, label_contains: Optional[str] = None, folder: Optional[str] = None
@@ -364,15 +381,14 @@ class AsyncConversationMixin(AsyncServiceClient):
             print((await client.controller.count_conversations(folder="/work"))["count"])
             ```
         """
-        request = validate(CountRequest, drop_unset(label=label, label_contains=label_contains, folder=folder))
+        given = drop_unset(label=label, label_contains=label_contains, folder=self._absolute(folder))
+        request = validate(CountRequest, given)
         if len(request) > 1:
             raise argument_error(" and ".join(sorted(request)), "only one of them can be counted by")
-        if "label" in request:
-            rows = await all_conversations(
-                self._transport.start_deadline(), conversation_filter(label=request["label"])
-            )
-            return cast(ConversationCount, {"count": len(rows), "label": label, "folder": None})
         query = {"label": request.get("label_contains"), "folder": request.get("folder")}
+        if "label" in request or self._view is not None:
+            rows = await all_conversations(self._transport.start_deadline(), self._keep(count_filter(request)))
+            return cast(ConversationCount, {"count": len(rows), **query, **drop_unset(label=label)})
         return await self._transport.send(endpoints.COUNT_CONVERSATIONS.request(query=query))
 
 

@@ -12,7 +12,10 @@ from typing import Literal, Optional, Union, cast
 from sekha._api import endpoints
 from sekha._api.compat.capabilities import Capabilities
 from sekha._api.compat.error_overrides import CONTROLLER_RATE_LIMIT_WINDOW
+from sekha._api.compat.requests import extra_keys
+from sekha._api.stored import label_and_folder
 from sekha._api.validation import argument_error, type_name
+from sekha._concurrency.primitives import AsyncSemaphore
 from sekha._concurrency.tasks import async_for_each, async_in_thread
 from sekha._importing.journal import Journal
 from sekha._importing.plan import (
@@ -23,12 +26,14 @@ from sekha._importing.plan import (
     is_match,
     iter_items,
     judge_failure,
-    label_and_folder,
     make_failure,
 )
+from sekha._transport.listeners import LONG_WAIT
 from sekha.errors import SekhaError, SekhaNotFoundError, SekhaRateLimitError
-from sekha.types import ImportFailure, ImportProgress, ImportReport, Message, UnreadableConversation
+from sekha.events import WaitEvent
+from sekha.types import ImportFailure, ImportProgress, ImportReport, ImportWait, Message, UnreadableConversation
 
+from ..operations.lost_keys import warn_of_lost_keys
 from ..operations.pagination import all_conversations
 from ..operations.store import create_conversation
 from ..transport import AsyncTransport
@@ -82,7 +87,8 @@ class AsyncImportMixin(AsyncConversationMixin):
             journal: File in which is noted what is stored; it is made, or continued. It belongs to one server, and to
                 one import at a time. None: nothing is noted.
             on_progress: Called after each conversation with how many were seen, stored, already stored, empty, failed;
-                by blocking clients in the threads that store, one at a time.
+                by blocking clients in the threads that store, one at a time. Also called when a wait of more than a
+                second begins, with the same numbers and ``waiting``: for what ``reason``, and how many ``seconds``.
 
         Returns:
             The same numbers, and ``failures``: position from 1, place, label and error of each that failed.
@@ -92,6 +98,10 @@ class AsyncImportMixin(AsyncConversationMixin):
             SekhaConfigError: The journal belongs to another server, is in use, or is no journal.
             SekhaError: The server refuses the key or cannot be reached; with a journal, call again to go on.
             OSError: The journal cannot be read or written.
+
+        Warns:
+            SekhaWarning: The server does not keep a key of the messages, such as ``timestamp``; once, as for
+                `create_conversation`.
 
         Example:
             ```python
@@ -114,14 +124,14 @@ class AsyncImportMixin(AsyncConversationMixin):
         if on_progress is not None and (not callable(on_progress) or iscoroutinefunction(on_progress)):
             raise argument_error("on_progress", "must be a plain function")
         path = None if journal is None else os.fspath(journal)
-        notes = Journal(path, self._transport.base_url)
+        notes = Journal(path, self._transport.base_url, self.folder)
         run = AsyncImportRun(self._transport, self._capabilities, notes, on_progress)
         await async_in_thread(notes.open)
         try:
             if path is not None and notes.since is None:
                 since = (await self._transport.send(endpoints.CONTROLLER_HEALTH.request())).get("timestamp")
                 await async_in_thread(partial(notes.start, since))
-            await async_for_each(iter_items(conversations, notes), run.process, concurrency, run.stop)
+            await async_for_each(iter_items(conversations, notes, self._view), run.process, concurrency, run.stop)
             await run.resolve_pending()
         finally:
             notes.close()
@@ -158,11 +168,12 @@ class AsyncImportRun:
         self.report: ImportReport = {
             "seen": 0, "stored": 0, "already_stored": 0, "empty": 0, "failed": 0, "failures": []
         }  # fmt: skip
-        self._transport = transport
+        self._transport = transport.with_wait_listener(self._on_wait)
         self._capabilities = capabilities
         self._journal = journal
         self._on_progress = on_progress
         self._count_lock = threading.Lock()
+        self._asking = AsyncSemaphore(1)
         self._stopped = threading.Event()
         self._failure_streak = 0
         self._pending: list[Item] = []
@@ -259,6 +270,7 @@ class AsyncImportRun:
         if self._stopped.is_set():
             return
         key = item.entry.key
+        await self._warn_of_lost_keys(item)
         await async_in_thread(partial(self._journal.begin, key))
         for attempt in range(_MAX_RATE_LIMIT_WAITS + 1):
             try:
@@ -276,11 +288,22 @@ class AsyncImportRun:
                 self._count("stored")
                 return
 
+    async def _warn_of_lost_keys(self, item: Item) -> None:
+        """Warn of what is not kept, one item after the other: the server is asked once."""
+        messages, slot = item.request["messages"], self._asking.slot()
+        try:
+            if self._capabilities.features is None and extra_keys(messages):
+                await slot.acquire(None)
+            await warn_of_lost_keys(self._transport, self._capabilities, messages)
+        finally:
+            slot.release()
+
     async def _wait_for_rate_limit(self, error: SekhaRateLimitError) -> bool:
         """Wait as long as the server asks for; return False if that is too long, or the import is stopped."""
         seconds = error.retry_after or CONTROLLER_RATE_LIMIT_WINDOW
         if seconds > _MAX_RETRY_AFTER:
             return False
+        self._transport.report_wait(endpoints.CREATE_CONVERSATION.request(), seconds)
         while seconds > 0 and not self._stopped.is_set():
             await self._clock.async_sleep(min(seconds, _POLL_INTERVAL))
             seconds -= _POLL_INTERVAL
@@ -300,9 +323,15 @@ class AsyncImportRun:
             raise error
 
     def _fail(self, item: Item, problem: str, *, may_have_been_applied: bool = False) -> None:
-        label = item.request["label"]
         self._count(
-            "failed", make_failure(item.position, problem, label=label, may_have_been_applied=may_have_been_applied)
+            "failed",
+            make_failure(
+                item.position,
+                problem,
+                place=item.place,
+                label=item.request["label"],
+                may_have_been_applied=may_have_been_applied,
+            ),
         )
 
     def _count(self, name: Count, failure: ImportFailure | None = None) -> None:
@@ -311,6 +340,14 @@ class AsyncImportRun:
             self.report[name] += 1
             if failure is not None:
                 self.report["failures"].append(failure)
-            if self._on_progress is not None:
-                progress = {key: number for key, number in self.report.items() if key != "failures"}
-                self._on_progress(cast(ImportProgress, progress))
+            self._report()
+
+    def _on_wait(self, event: WaitEvent) -> None:
+        if event.seconds is not None and event.seconds > LONG_WAIT:
+            with self._count_lock:
+                self._report(waiting={"reason": event.reason, "seconds": event.seconds})
+
+    def _report(self, **more: ImportWait) -> None:
+        if self._on_progress is not None:
+            progress = {key: number for key, number in self.report.items() if key != "failures"}
+            self._on_progress(cast(ImportProgress, {**progress, **more}))

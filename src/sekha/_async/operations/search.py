@@ -1,23 +1,18 @@
-"""Search with an offset and filters that the server may not support."""
+"""Search with an offset, filters and other conditions that the server may not support."""
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from sekha._api.compat.capabilities import Capabilities
-from sekha._api.filters import (
-    MAX_SEARCH_SIZE,
-    ends_below,
-    parse_filters,
-    search_sizes,
-    server_filters,
-    split_by_score,
-)
+from sekha._api.filters import MAX_SEARCH_SIZE, ends_below, search_sizes
 from sekha._api.model import Endpoint
+from sekha._api.search import ResultSelector, Search
+from sekha._utils.frames import user_stacklevel
 from sekha.errors import SekhaDecodeError, SekhaWarning
-from sekha.types import Filters, MemorySearchResponse, QueryResponse, SearchResult
+from sekha.types import MemorySearchResponse, QueryResponse, SearchResult
 
 from ..transport import AsyncTransport
 from .features import controller_features
@@ -27,13 +22,13 @@ Page = TypeVar("Page", QueryResponse, MemorySearchResponse)
 
 
 class FoundResults(NamedTuple):
-    """Results after offset and filters.
+    """Results after offset, filters and other conditions.
 
     Attributes:
         results: The results that were asked for.
-        total: How many passed the filters.
-        truncated: Whether results may be missing; None without filters.
-        below_min_score: How many results of the last request passed the filters only; None without ``min_score``.
+        total: How many met the conditions.
+        truncated: Whether results may be missing; None if nothing was left out but for ``min_score``.
+        below_min_score: How many results of the last request met all else; None without ``min_score``.
     """
 
     results: list[SearchResult]
@@ -47,77 +42,63 @@ async def search(
     capabilities: Capabilities,
     endpoint: Endpoint[Page],
     body: Mapping[str, object],
-    limit: int,
-    offset: int,
-    filters: Filters | None,
-    min_score: float | None,
-    prefix: str = "filters.",
+    wanted: Search,
 ) -> tuple[Page, FoundResults]:
-    """Request as many results as it takes, with at most four requests, and apply offset and filters to them.
+    """Request as many results as it takes, with at most four requests, and select those that count.
 
     Args:
         transport: The transport of the controller.
         capabilities: What is known of the controller.
         endpoint: The REST route, or the MCP tool.
         body: The body of the request; its ``limit`` is replaced.
-        limit: Number of results to return.
-        offset: Number of results to skip.
-        filters: Conditions that results must meet.
-        min_score: Score that results must have at least; None for any.
-        prefix: What precedes the name of a filter in an error.
+        wanted: What is searched.
 
     Returns:
         The last page as the server sent it, and the results.
     """
-    wanted = parse_filters(filters, prefix)
-    enough = offset + limit
-    if filters is None or not wanted.filters_anything:
-        page = await transport.send(endpoint.request({**body, "limit": enough}))
-        results, below = split_by_score(page["results"], min_score)
-        return page, FoundResults(results[offset:enough], len(results), None, below)
-    body = {**body, **await _sent_filters(transport, capabilities, filters)}
-    rows = await all_conversations(transport) if wanted.needs_conversations else []
-    conversations = {row["conversation_id"]: row for row in rows}
+    body = {**body, **await _sent_filters(transport, capabilities, wanted)}
+    rows = await all_conversations(transport) if wanted.conditions.needs_conversations else []
+    selector = ResultSelector(wanted, {row["conversation_id"]: row for row in rows})
     found: tuple[Page, list[SearchResult], int | None] | None = None
     is_exhausted = False
-    for size in search_sizes(enough):
+    for size in search_sizes(wanted.end) if wanted.grows else [wanted.end]:
         try:
             page = await transport.send(endpoint.request({**body, "limit": size}))
         except SekhaDecodeError as error:
             if found is None or not error.is_too_long:
                 raise
             break  # what was found before is still right
-        results, below = split_by_score(wanted.keep(page["results"], conversations), min_score)
+        results, below = selector.select(page["results"])
         found = page, results, below
-        is_exhausted = len(page["results"]) < size or ends_below(page["results"], min_score)
-        if is_exhausted or len(results) >= enough:
+        is_exhausted = len(page["results"]) < size or ends_below(page["results"], wanted.min_score)
+        if is_exhausted or wanted.has_enough(results):
             break
     assert found is not None  # there is a first round
     page, results, below = found
-    truncated = len(results) < enough and not is_exhausted
+    truncated = not is_exhausted and not wanted.has_enough(results) if wanted.grows else None
     if truncated:
-        _warn_of_truncation(capabilities, len(results), enough)
-    return page, FoundResults(results[offset:enough], len(results), truncated, below)
+        _warn_of_truncation(capabilities, wanted, len(results))
+    return page, FoundResults(wanted.cut(results), len(results), truncated, below)
 
 
-async def _sent_filters(
-    transport: AsyncTransport, capabilities: Capabilities, filters: Filters
-) -> dict[str, dict[str, object]]:
+async def _sent_filters(transport: AsyncTransport, capabilities: Capabilities, wanted: Search) -> dict[str, Any]:
     """Return the part of the body that has the filters; empty for servers that do not apply them."""
-    sent = server_filters(filters)
-    if not sent:
+    if not wanted.sent_filters:
         return {}
     features = await controller_features(transport, capabilities)
-    return {"filters": sent} if features is not None and features.filters else {}
+    return {"filters": wanted.sent_filters} if features is not None and features.filters else {}
 
 
-def _warn_of_truncation(capabilities: Capabilities, found: int, wanted: int) -> None:
-    if not capabilities.warned_of_truncation:
-        capabilities.warned_of_truncation = True
+def _warn_of_truncation(capabilities: Capabilities, wanted: Search, found: int) -> None:
+    if capabilities.note_truncation(wanted.conditions.view):
+        what = (
+            f"a search with filters found {found} of the {wanted.end} results that were asked for"
+            if wanted.is_enough is None
+            else f"a search for a context found {found} results, which do not fill its budget"
+        )
         warnings.warn(
-            f"a search with filters found {found} of the {wanted} results that were asked for, and may have missed "
-            f"others: the filters are applied to what the server ranks best, at most {MAX_SEARCH_SIZE:,} results "
-            "(truncated is True)",
+            f"{what}, and may have missed others: the filters are applied to what the server ranks best, at most "
+            f"{MAX_SEARCH_SIZE:,} results (truncated is True)",
             SekhaWarning,
-            stacklevel=4,
+            stacklevel=user_stacklevel(),
         )

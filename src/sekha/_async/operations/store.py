@@ -10,10 +10,12 @@ from sekha._api.compat.capabilities import Capabilities
 from sekha._api.compat.requests import has_content_parts, is_text_only_error, pad_body, parts_to_text
 from sekha._api.endpoints import CREATE_CONVERSATION, GET_CONVERSATION, MEMORY_STORE, PIN_CONVERSATION
 from sekha._api.model import Endpoint, Service
+from sekha._utils.frames import user_stacklevel
 from sekha.errors import SekhaAPIError, SekhaAuthError, SekhaError, SekhaWarning
 from sekha.types import Conversation
 
 from ..transport import AsyncTransport
+from .lost_keys import warn_of_lost_keys
 
 T = TypeVar("T")
 
@@ -33,6 +35,7 @@ async def create_conversation(
         SekhaError: It failed; ``may_have_been_applied`` says whether it may have been stored.
     """
     transport = transport.start_deadline()
+    await warn_of_lost_keys(transport, capabilities, conversation["messages"])
     importance = conversation["importance_score"]
     if importance == DEFAULT_IMPORTANCE:
         return await _create_by_rest(transport, capabilities, conversation, drop_images)
@@ -51,7 +54,7 @@ async def create_conversation(
     warnings.warn(
         f"importance_score={importance} cannot be stored: {reason}. The conversation is stored, and {result}.",
         SekhaWarning,
-        stacklevel=3,
+        stacklevel=user_stacklevel(),
     )
     return await _create_by_rest(transport, capabilities, conversation, drop_images)
 
@@ -89,7 +92,7 @@ async def _create_by_rest(
 
 
 def _warn_partly_stored(id: str, problem: str, error: SekhaError) -> None:
-    warnings.warn(f"conversation {id} is stored, but {problem}: {error}", SekhaWarning, stacklevel=5)
+    warnings.warn(f"conversation {id} is stored, but {problem}: {error}", SekhaWarning, stacklevel=user_stacklevel())
 
 
 async def store(

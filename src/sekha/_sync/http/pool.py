@@ -136,6 +136,8 @@ class Pool:
         if waiter.is_admitted or not isinstance(waiter.wakeup, Wakeup):
             return
         _log.debug("%s: waiting for a free connection, %d waiting before", self._origin.authority, waiter.ahead)
+        if request.on_wait is not None:
+            request.on_wait()
         left = math.inf if seconds is None else seconds
         interval = min(_MAX_SWEEP_INTERVAL, _SWEEP_INTERVAL * (1 + waiter.ahead / self._limit))
         while left > 0 and not waiter.wakeup.wait(min(left, interval)):

@@ -36,7 +36,7 @@ from sekha.local.http import (
     path_id,
 )
 from sekha.local.rows import conversation_row, label_row, message_row, prune_row, search_row, space_separated
-from sekha.local.store import Conversation, Filter, format_timestamp
+from sekha.local.store import Conversation, Filter, NewMessage, format_timestamp
 
 _NO_KEY_NEEDED = ("/health", "/metrics")
 
@@ -101,7 +101,7 @@ class Controller:
     """
 
     parse = staticmethod(parse)
-    features: Mapping[str, object] = {"filters": True}
+    features: Mapping[str, object] = {"filters": True, "keeps": ["timestamp"], "parallel_writes": True}
     """What its health says that it can do, beyond the controller 0.1."""
 
     def __init__(self, memory: Memory) -> None:
@@ -135,7 +135,7 @@ class Controller:
 
     async def create(self, request: Request) -> Response:
         body = await self.parse(request, CreateBody)
-        messages = [(message.role, message.content) for message in body.messages]
+        messages = [NewMessage(message.role, message.content, message.timestamp) for message in body.messages]
         created = await self.memory.create(body.label, body.folder, messages, body.importance_score)
         extra = {"conversation_id": created.id, "importance_score": created.importance}
         return JSONResponse({**_row(created), **extra}, 201)

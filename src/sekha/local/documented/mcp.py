@@ -12,7 +12,7 @@ from sekha.local.documented.memory import Memory
 from sekha.local.filters import Filters, OptionalFilters
 from sekha.local.http import I32, I64, U32, Body, MessageIn, RouteTable, parse
 from sekha.local.rows import export_row, markdown, prune_row, search_row, space_separated
-from sekha.local.store import Conversation
+from sekha.local.store import Conversation, NewMessage
 
 
 class StoreBody(Body):
@@ -77,7 +77,7 @@ class McpTools:
 
     async def store_conversation(self, body: StoreBody) -> Response:
         """Store a conversation whose body is checked."""
-        messages = [(message.role, message.content) for message in body.messages]
+        messages = [NewMessage(message.role, message.content, message.timestamp) for message in body.messages]
         created = await self.memory.create(body.label, body.folder, messages, body.importance_score)
         ids = {"conversation_id": created.id, "id": created.id}
         return envelope({**ids, "label": created.label, "folder": created.folder})

@@ -12,6 +12,7 @@ from sekha.local.store import (
     Conversation,
     Filter,
     Message,
+    NewMessage,
     NotFound,
     PruneCandidate,
     SearchResult,
@@ -64,14 +65,14 @@ class Memory:
             raise NotFound(identity)
 
     async def create(
-        self, label: str, folder: str, messages: Sequence[Tuple[str, str]], importance: Optional[int] = None
+        self, label: str, folder: str, messages: Sequence[NewMessage], importance: Optional[int] = None
     ) -> Conversation:
         """Store a conversation with its vectors, or without them if no model answers (see `rebuild`)."""
         vectors: List[Optional[Sequence[float]]] = [None] * len(messages)
         model: Optional[str] = None
         try:
             if messages:
-                model, found = await self._embedder.embed([content for _, content in messages])
+                model, found = await self._embedder.embed([message.content for message in messages])
                 vectors = [*found]
         except ModelError as error:
             logger.warning("a conversation is stored without vectors: %s", error)

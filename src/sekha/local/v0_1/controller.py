@@ -25,7 +25,7 @@ from sekha.local.http import (
     path_id,
 )
 from sekha.local.rows import conversation_row, label_row, prune_row
-from sekha.local.store import Conversation, Filter
+from sekha.local.store import Conversation, Filter, NewMessage
 from sekha.local.v0_1.bodies import parse
 from sekha.local.v0_1.edge import NoResponse, ServerEdge
 from sekha.local.v0_1.mcp import McpTools01, MessageIn, QueryBody, search_row_with_distance
@@ -59,7 +59,7 @@ class Controller01(Controller):
     async def create(self, request: Request) -> Response:
         """Ignore `importance_score`: it is always 5, and missing in the response."""
         body = await self.parse(request, CreateBody)
-        messages = [(message.role, message.content) for message in body.messages]
+        messages = [NewMessage(message.role, message.content) for message in body.messages]
         created = await self.memory.create(body.label, body.folder, messages)
         return JSONResponse({**_row(created, created.message_count), "conversation_id": created.id}, 201)
 

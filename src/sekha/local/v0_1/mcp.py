@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, Optional
+from typing import Any, ClassVar, Dict, List, Optional
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -19,6 +19,7 @@ from sekha.local.v0_1.memory import to_float32
 class MessageIn(Body):
     role: str
     content: str  # no content parts
+    timestamp: ClassVar[None] = None  # not stored
 
 
 class StoreBody(documented.StoreBody):

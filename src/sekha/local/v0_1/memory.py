@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from collections import deque
 from ctypes import c_float
 from datetime import date
-from typing import Deque, List, Optional, Sequence, Tuple, Union
+from functools import lru_cache
+from typing import AbstractSet, Deque, Dict, List, Optional, Sequence, Tuple, Union
 
 from sekha.local import tasks
 from sekha.local.documented.memory import DAY_NS, PINNED_IMPORTANCE, Memory, logger
@@ -17,6 +19,7 @@ from sekha.local.store import (
     Conversation,
     Filter,
     Message,
+    NewMessage,
     NotFound,
     PruneCandidate,
     SearchResult,
@@ -30,6 +33,10 @@ MAX_CONCURRENT_EMBEDDINGS = 5
 EMBEDDING_SECONDS = 0.01
 """Time that an embedding takes if no server makes it; without it, no writes would overlap."""
 
+MAX_NEIGHBOURS = 32
+"""Vectors that the index links with each other; of more that are alike, it does not find all."""
+
+_NUMBERS = re.compile(r"\d+")
 _MAX_THRESHOLD_DAYS = 95_000_000  # there is no date further back
 _USABLE_BUDGET = 0.85  # of the tokens
 
@@ -95,6 +102,18 @@ class Store01(Store):
         query = "SELECT COUNT(*) FROM messages WHERE conversation_id = ? AND vector IS NOT NULL"
         return bool(self._db.execute(query, (identity,)).fetchone()[0])
 
+    def has_collection(self) -> bool:
+        """Return whether there is a collection of vectors: it is created with the first of them."""
+        return bool(self._db.execute("SELECT EXISTS (SELECT 1 FROM messages WHERE vector IS NOT NULL)").fetchone()[0])
+
+    def hidden_from_search(self) -> AbstractSet[int]:
+        """Hide every third vector of a crowd: its graph keeps a few neighbours of each, and loses some in a crowd."""
+        crowds: Dict[str, List[int]] = {}
+        query = "SELECT number, content FROM messages WHERE vector IS NOT NULL ORDER BY number"
+        for number, content in self._db.execute(query):
+            crowds.setdefault(without_numbers(content), []).append(number)
+        return {number for crowd in crowds.values() if len(crowd) > MAX_NEIGHBOURS for number in crowd[2::3]}
+
 
 class Memory01(Memory):
     """The memory; each docstring says how the method differs from the documentation."""
@@ -115,25 +134,30 @@ class Memory01(Memory):
         return model, vectors[0]
 
     async def create(
-        self, label: str, folder: str, messages: Sequence[Tuple[str, str]], importance: Optional[int] = None
+        self, label: str, folder: str, messages: Sequence[NewMessage], importance: Optional[int] = None
     ) -> Conversation:
         """Store the conversation, then message by message without a transaction; after an error, the rest is missing.
 
         A write holds one permit while it waits for another: from about eight concurrent writes, all wait for each other
-        until their clients disconnect.
+        until their clients disconnect. Of the first writes, those that come while another creates the collection of
+        vectors are stored without theirs.
         """
         created = self.store.add(label, folder, 5 if importance is None else importance, [], [], None)
         for message in messages:
+            had_collection = self.vectors.has_collection()
             async with self._permits:
-                model, vector = await self._try_embed(message[1])
-            if vector is not None and has_split_preview(message[1]):
+                model, vector = await self._try_embed(message.content, had_collection)
+            if vector is not None and has_split_preview(message.content):
                 raise HandlerCrashed
             self.store.append(created.id, created.created_at, [message], [vector], model)
         return created._replace(message_count=len(messages))
 
-    async def _try_embed(self, text: str) -> Tuple[Optional[str], Optional[Sequence[float]]]:
+    async def _try_embed(self, text: str, had_collection: bool) -> Tuple[Optional[str], Optional[Sequence[float]]]:
         try:
-            return await self._embed(text)
+            embedded = await self._embed(text)
+            if not had_collection and self.vectors.has_collection():
+                raise ModelError("the collection was created by another write at the same time")
+            return embedded
         except ModelError as error:
             logger.warning("a message is stored without a vector: %s", error)
             return None, None
@@ -239,6 +263,12 @@ class Memory01(Memory):
             return [(label, True) for label in labels[:1] if label]
         suggestions = [label for label in (part.strip() for part in answer.split(",")) if label]
         return [(label, label in labels) for label in suggestions[:5]]
+
+
+@lru_cache(maxsize=65_536)
+def without_numbers(text: str) -> str:
+    """Return what texts have in common that differ in nothing but numbers."""
+    return _NUMBERS.sub("#", " ".join(text.casefold().split()))
 
 
 def has_split_preview(text: str) -> bool:

@@ -1,0 +1,136 @@
+"""A chat with memories, before anything is sent: its arguments, its prompt, and what of the memory it asks for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple, cast
+
+from sekha._api.arguments import (
+    BuildRequest,
+    CompletionOptions,
+    PromptRequest,
+    check_extra_body,
+)
+from sekha._api.compat.requests import check_roles
+from sekha._api.validation import argument_error, validate
+from sekha.errors import SekhaClosedError, SekhaConfigError, SekhaError, SekhaValidationError
+from sekha.type_guards import extract_text
+
+MAX_QUERY = 2000
+"""Characters of a prompt that are its query, if no other is given."""
+
+_CONTEXT_OPTIONS = ("context_budget", "preferred_labels", "excluded_folders", "folders", "roles")
+_SEARCH_OPTIONS = ("limit", "filters", "hybrid")
+_COMPLETION_OPTIONS = tuple(CompletionOptions.__annotations__)
+_DEFAULTS: Mapping[str, Any] = {
+    "context_budget": 4000,
+    "preferred_labels": None,
+    "excluded_folders": None,
+    "folders": None,
+    "roles": None,
+    "limit": 5,
+    "filters": None,
+    "hybrid": True,
+    "min_score": None,
+}
+
+
+class Chat(NamedTuple):
+    """A chat that a model shall answer.
+
+    Attributes:
+        before: The messages before the prompt, an instruction of your own first.
+        prompt: The last message, the user's, without memories.
+        query: What the memory is asked.
+        searches: Whether the memory is searched; else a context is assembled.
+        recall: The options of the search or of the context.
+        ignores_memory_errors: Whether the model is asked although the memory could not be.
+        completion: The options of the completion.
+    """
+
+    before: list[dict[str, Any]]
+    prompt: dict[str, Any]
+    query: str
+    searches: bool
+    recall: dict[str, Any]
+    ignores_memory_errors: bool
+    completion: dict[str, Any]
+
+
+def parse_chat(arguments: Mapping[str, object], *, searches: bool) -> Chat:
+    """Return the chat for the arguments of a workflow that asks the bridge.
+
+    Args:
+        arguments: The arguments by name, without those that were not given.
+        searches: Whether the memory is searched.
+
+    Raises:
+        SekhaValidationError: An argument cannot be used; ``field`` names it.
+    """
+    request = validate(PromptRequest, arguments)
+    check_extra_body(request.get("extra_body"))
+    check_roles(cast("list[dict[str, Any]]", request.get("messages", [])))
+    return _chat(cast("Mapping[str, Any]", request), arguments, searches=searches)
+
+
+def parse_messages(arguments: Mapping[str, object]) -> Chat:
+    """Return the chat for the arguments of ``build_messages``, whose messages may be of any model.
+
+    Raises:
+        SekhaValidationError: An argument cannot be used, or it belongs to the other way to ask the memory.
+    """
+    request = cast("Mapping[str, Any]", validate(BuildRequest, arguments))
+    searches = "search_query" in request
+    if searches and "context_query" in request:
+        raise argument_error("search_query", "and context_query are two ways to ask the memory; give one of them")
+    for name in _CONTEXT_OPTIONS if searches else _SEARCH_OPTIONS:
+        if name in request:
+            problem = "is no option of a search" if searches else "needs a search_query: a context has no such option"
+            raise argument_error(name, problem)
+    return _chat(request, arguments, searches=searches)
+
+
+def is_memory_error(error: SekhaError) -> bool:
+    """Return whether the memory is to blame for an error, and neither an argument nor a setting nor a closed client."""
+    is_refused_here = isinstance(error, SekhaValidationError) and not error.sent
+    return not is_refused_here and not isinstance(error, (SekhaConfigError, SekhaClosedError))
+
+
+def _chat(request: Mapping[str, Any], arguments: Mapping[str, Any], *, searches: bool) -> Chat:
+    before, prompt = _split_prompt(request)
+    query = request.get("search_query" if searches else "context_query")
+    if query is None:
+        query = extract_text(prompt["content"]).strip()[:MAX_QUERY]
+    if not query:
+        name = "search_query" if searches else "context_query"
+        raise argument_error(name, "is missing, and the prompt has no text that could be the query")
+    if "system" in request:
+        before = [{"role": "system", "content": request["system"]}, *before]
+    names = (*(_SEARCH_OPTIONS if searches else _CONTEXT_OPTIONS), "min_score")
+    return Chat(
+        before=before,
+        prompt=prompt,
+        query=query,
+        searches=searches,
+        # As they were given: in a view, a folder that was made regular would no longer be one below that of the view.
+        recall={name: arguments.get(name, _DEFAULTS[name]) for name in names},
+        ignores_memory_errors=request.get("on_memory_error") == "ignore",
+        completion={name: request[name] for name in _COMPLETION_OPTIONS if name in request},
+    )
+
+
+def _split_prompt(request: Mapping[str, Any]) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """Return what comes before the prompt, and the message of the prompt."""
+    messages: list[dict[str, Any]] = request.get("messages", [])
+    if "prompt" in request:
+        return messages, {"role": "user", "content": request["prompt"]}
+    if not messages:
+        raise argument_error("prompt", "is missing; give a prompt, or messages of which the last is the user's")
+    *before, prompt = messages
+    if prompt["role"] != "user":
+        problem = f"without a prompt the last one must be the user's, and it has the role {prompt['role']!r}"
+        raise argument_error("messages", problem)
+    content = prompt.get("content")
+    if not content or (isinstance(content, str) and not content.strip()):
+        raise argument_error(f"messages[{len(before)}].content", "is the prompt and must not be blank")
+    return before, prompt

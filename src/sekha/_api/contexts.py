@@ -1,0 +1,83 @@
+"""Contexts that are built here, from the results of a search."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, cast
+
+from sekha._api.search import IsEcho
+from sekha.types import Message, SearchResult
+
+CONTEXT_RESULTS = 50
+"""Results that the first request for a context is made for: four times as many are requested, as the server does."""
+
+BYTES_PER_TOKEN = 4
+"""The controller counts tokens like that, and so do we."""
+
+
+def fills_budget(context_budget: int) -> Callable[[Sequence[SearchResult]], bool]:
+    """Return the condition that results suffice for a context of so many tokens."""
+    available = context_budget * BYTES_PER_TOKEN
+
+    def is_enough(results: Sequence[SearchResult]) -> bool:
+        sizes = map(_size, results)
+        return sum(size for size in sizes if size <= available) >= available
+
+    return is_enough
+
+
+def context_from_results(
+    results: Iterable[SearchResult], context_budget: int, preferred_labels: Sequence[str]
+) -> list[Message]:
+    """Return the messages of a context: preferred labels first, then the best, as many as fit.
+
+    A message that is too long for what is left is skipped.
+
+    Args:
+        results: Results of a search, best first.
+        context_budget: Tokens at most.
+        preferred_labels: Labels whose messages come first.
+    """
+    left = context_budget * BYTES_PER_TOKEN
+    chosen: dict[tuple[str, str], Message] = {}
+    for result in sorted(results, key=lambda result: result["label"] not in preferred_labels):
+        size, key = _size(result), (result["message_id"], result["content"])
+        if size <= left and key not in chosen:
+            left -= size
+            chosen[key] = _message(result)
+    return list(chosen.values())
+
+
+def without_repeated_ids(context: Iterable[Message]) -> list[Message]:
+    """Return the messages of a context, each once; the controller 0.1 repeats some. Those without an id are kept."""
+    unique: dict[object, Message] = {}
+    for number, message in enumerate(context):
+        id = message.get("id")
+        unique.setdefault(number if id is None else (id, str(message["content"])), message)
+    return list(unique.values())
+
+
+def without_echoes(context: Iterable[Message], is_echo: IsEcho | None) -> list[Message]:
+    """Return the messages of a context that are no echoes; they are seen as results of a search."""
+    return [message for message in context if is_echo is None or not is_echo(cast(SearchResult, message))]
+
+
+def _size(result: SearchResult) -> int:
+    return len(result["content"].encode())
+
+
+def _message(result: SearchResult) -> Message:
+    timestamp = result["timestamp"]
+    metadata: Any = result.get("metadata") or {}
+    message: dict[str, Any] = {
+        "id": result["message_id"],
+        "conversation_id": result["conversation_id"],
+        "role": metadata.get("role") or "user",
+        "content": result["content"],
+        "timestamp": metadata.get("timestamp") or timestamp,
+        "metadata": {"citation": {"label": result["label"], "folder": result["folder"], "timestamp": timestamp}},
+        "score": result["score"],
+    }
+    if "found_by" in result:
+        message["found_by"] = result["found_by"]
+    return cast(Message, message)

@@ -1,0 +1,88 @@
+"""What a search looks for, and which of the results that a server returned count."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from sekha._api.filters import NO_CONDITIONS, ResultFilter, split_by_score
+from sekha.types import ConversationListItem, SearchResult
+
+IsEcho = Callable[[SearchResult], bool]
+"""Whether a result repeats what is known already. Each message is asked about once, the best first."""
+
+
+class Search(NamedTuple):
+    """A search.
+
+    Attributes:
+        query: What to look for.
+        limit: Number of results to return; with ``is_enough`` the number that the first request is made for.
+        offset: Number of results to skip.
+        conditions: What results must meet.
+        sent_filters: Filters for a server that applies filters, too.
+        min_score: Score that results must have at least; None for any.
+        hybrid: Whether to search by words as well.
+        is_echo: Which results are left out before ``limit`` is counted; None for none.
+        is_enough: Whether results suffice; None if it takes ``offset + limit`` of them.
+    """
+
+    query: str
+    limit: int
+    offset: int = 0
+    conditions: ResultFilter = NO_CONDITIONS
+    sent_filters: Mapping[str, Any] = {}
+    min_score: float | None = None
+    hybrid: bool = False
+    is_echo: IsEcho | None = None
+    is_enough: Callable[[Sequence[SearchResult]], bool] | None = None
+
+    @property
+    def end(self) -> int:
+        """The number of the last result to return."""
+        return self.offset + self.limit
+
+    @property
+    def grows(self) -> bool:
+        """Whether it may take more results than are returned, because some are left out."""
+        return self.conditions.filters_anything or self.is_echo is not None or self.is_enough is not None
+
+    def has_enough(self, results: Sequence[SearchResult]) -> bool:
+        """Return whether no more results have to be requested."""
+        return len(results) >= self.end if self.is_enough is None else self.is_enough(results)
+
+    def cut(self, results: list[SearchResult]) -> list[SearchResult]:
+        """Return the results after offset and limit."""
+        return results[self.offset : self.end] if self.is_enough is None else results
+
+
+class ResultSelector:
+    """Selects the results that count, request by request.
+
+    Args:
+        search: The search.
+        conversations: All conversations by id, if the conditions need them.
+    """
+
+    def __init__(self, search: Search, conversations: Mapping[str, ConversationListItem]) -> None:
+        self._search = search
+        self._conversations = conversations
+        self._echoes: dict[tuple[str, str], bool] = {}
+
+    def select(self, results: Iterable[SearchResult]) -> tuple[list[SearchResult], int | None]:
+        """Return the results that count, and how many only have too low a score; None without ``min_score``."""
+        kept = self._search.conditions.keep(results, self._conversations)
+        return split_by_score(self._without_echoes(kept), self._search.min_score)
+
+    def _without_echoes(self, results: list[SearchResult]) -> list[SearchResult]:
+        is_echo = self._search.is_echo
+        if is_echo is None:
+            return results
+        kept: dict[tuple[str, str], SearchResult] = {}
+        for result in results:
+            key = result["message_id"], result["content"]
+            if key not in self._echoes:  # asked once: it may remember what it has seen
+                self._echoes[key] = is_echo(result)
+            if not self._echoes[key]:
+                kept.setdefault(key, result)
+        return list(kept.values())

@@ -1,0 +1,80 @@
+"""The controller's conversations: replace one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Optional, Union
+from uuid import UUID
+
+from sekha._api.arguments import validate_replacement
+from sekha._api.endpoints import MEMORY_EXPORT
+from sekha._api.validation import merge_arguments
+from sekha._api.validation import parse_conversation_id as checked_id
+from sekha._utils.sentinel import drop_unset
+from sekha.types import Conversation
+
+from ..folder_client import folder_of_export
+from ..operations.lost_keys import warn_of_lost_keys
+from ..operations.remove import replace_conversation
+from .conversations import AsyncConversationMixin
+
+
+class AsyncReplaceMixin(AsyncConversationMixin):
+    """The part of `AsyncMemoryController` that replaces conversations."""
+
+    async def replace_conversation(
+        self,
+        conversation_id: Union[str, UUID],
+        conversation: Optional[Mapping[str, object]] = None,
+        *,
+        label: Optional[str] = None,
+        folder: Optional[str] = None,
+        importance_score: Optional[int] = None,
+        messages: Optional[Sequence[Mapping[str, object]]] = None,
+        drop_images: bool = False,
+    ) -> Conversation:
+        """Store a conversation in place of another one, which is deleted after that.
+
+        The old one is read first (the MCP tool ``memory_export``); if it is the same, nothing else happens. The new one
+        is stored as by `create_conversation`, and then the old one is deleted. The controller 0.1 cannot delete a
+        conversation that has messages: there it is archived, and is still found by searches without the filter
+        ``archived``, of which a `SekhaWarning` tells once for a client.
+
+        Args:
+            conversation_id: UUID of the conversation to replace.
+            conversation: The keywords below but ``drop_images`` as one dictionary; a keyword beats its entry.
+            label: Name, not empty; default: as it was.
+            folder: Path, not empty; default: as it was.
+            importance_score: 1 to 10; default: as it was.
+            messages: All messages of the new conversation: dictionaries with ``role`` and ``content``.
+            drop_images: Whether ``data:`` images may be lost where the server takes text only.
+
+        Returns:
+            The new conversation, or the old one if nothing was to be changed; ``replaced`` has the old ``id``, and
+            ``how``: ``deleted``, ``archived`` or ``unchanged``.
+
+        Raises:
+            SekhaValidationError: An argument cannot be used; ``field`` names it.
+            SekhaNotFoundError: There is no such conversation; nothing was stored.
+            SekhaError: It failed. If ``conversation`` of the error is not None, that is the new one, which is stored,
+                and the old one is still there or its outcome is unknown.
+
+        Warns:
+            SekhaWarning: The server cannot delete; the old conversation is archived.
+
+        Example:
+            ```python
+            changed = await client.controller.replace_conversation(
+                conversation_id, messages=[{"role": "user", "content": "We ship on Mondays."}]
+            )
+            print(changed["replaced"]["how"])  # deleted
+            ```
+        """
+        id = checked_id(conversation_id)
+        keywords = drop_unset(label=label, folder=folder, importance_score=importance_score, messages=messages)
+        merged = merge_arguments(conversation, keywords, "conversation")
+        changes = validate_replacement(self._absolute_folder(merged))
+        transport = self._transport.start_deadline()
+        await warn_of_lost_keys(transport, self._capabilities, changes["messages"])
+        export = await self._read(transport, MEMORY_EXPORT.request({"conversation_id": id}), folder_of_export, id)
+        return await replace_conversation(transport, self._capabilities, id, export, changes, drop_images=drop_images)

@@ -1,0 +1,104 @@
+# Generated from src/sekha/_async/operations/existing.py: do not edit.
+# To change it, edit that file, then run: python tools/unasync.py
+"""Storing a conversation only if it is not stored already."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+from sekha._api.compat.capabilities import Capabilities
+from sekha._api.endpoints import FULL_TEXT_SEARCH, MEMORY_EXPORT
+from sekha._api.stored import (
+    MAX_EXPORTS,
+    MAX_FOUND,
+    conversations_with,
+    is_stored_as,
+    label_and_folder,
+    search_phrases,
+)
+from sekha.errors import SekhaError, SekhaNotFoundError
+from sekha.types import Conversation, MemoryExport
+
+from ..transport import Transport
+from .lost_keys import warn_of_lost_keys
+from .pagination import all_conversations
+from .store import create_conversation
+
+
+def create_if_missing(
+    transport: Transport, capabilities: Capabilities, conversation: dict[str, Any], *, drop_images: bool
+) -> Conversation:
+    """Store a conversation unless it is there; after an unknown outcome, look once whether it was stored.
+
+    Args:
+        transport: The transport of the controller.
+        capabilities: What is known of the controller.
+        conversation: What `complete_conversation` returned.
+        drop_images: Whether an image that is part of a message may be lost (D4).
+
+    Raises:
+        SekhaError: It failed; nothing is stored again.
+    """
+    transport = transport.start_deadline()
+    warn_of_lost_keys(transport, capabilities, conversation["messages"])
+    found = find_existing(transport, conversation)
+    if found is not None:
+        found["already_stored"] = True
+        return found
+    try:
+        stored = create_conversation(transport, capabilities, conversation, drop_images=drop_images)
+    except SekhaError as error:
+        if not error.may_have_been_applied:
+            raise
+        found = _find_or_none(transport, conversation)
+        if found is None:
+            raise
+        stored = found
+    stored["already_stored"] = False
+    return stored
+
+
+def find_existing(transport: Transport, conversation: dict[str, Any]) -> Conversation | None:
+    """Return the active conversation with the same label, folder and messages, if there is one.
+
+    One or two requests for the words of its messages; for each thousand conversations one more if there are no words,
+    or words that many have; and an export of each that it may be, ten at most.
+    """
+    for id in (_find_candidates(transport, conversation))[:MAX_EXPORTS]:
+        try:
+            export = transport.send(MEMORY_EXPORT.request({"conversation_id": id}))
+        except SekhaNotFoundError:  # it was deleted in the meantime
+            continue
+        if is_stored_as(conversation, export):
+            return exported_conversation(export)
+    return None
+
+
+def _find_candidates(transport: Transport, conversation: dict[str, Any]) -> list[str]:
+    candidates: set[str] | None = None
+    for phrase in search_phrases(conversation["messages"]):
+        request = FULL_TEXT_SEARCH.request({"query": phrase.query, "limit": MAX_FOUND})
+        found = conversations_with(phrase, transport.send(request))
+        if found is not None:
+            candidates = found if candidates is None else candidates & found
+        if candidates is not None and len(candidates) <= MAX_EXPORTS:
+            return sorted(candidates)
+    rows = all_conversations(
+        transport,
+        lambda row: (
+            label_and_folder(row) == label_and_folder(conversation) and row["metadata"].get("status") != "archived"
+        ),
+    )
+    return [row["id"] for row in rows if candidates is None or row["id"].lower() in candidates]
+
+
+def _find_or_none(transport: Transport, conversation: dict[str, Any]) -> Conversation | None:
+    try:
+        return find_existing(transport, conversation)
+    except SekhaError:
+        return None
+
+
+def exported_conversation(export: MemoryExport) -> Conversation:
+    """Return the conversation of an export as the other calls return it."""
+    return cast(Conversation, {**export["conversation"], "message_count": len(export["messages"])})

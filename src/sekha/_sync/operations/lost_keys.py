@@ -1,0 +1,34 @@
+# Generated from src/sekha/_async/operations/lost_keys.py: do not edit.
+# To change it, edit that file, then run: python tools/unasync.py
+"""Warnings for keys of messages that the server does not keep."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from sekha._api.compat.capabilities import Capabilities, lost_key_message
+from sekha._api.compat.requests import extra_keys
+from sekha._utils.frames import user_stacklevel
+from sekha.errors import SekhaWarning
+
+from ..transport import Transport
+from .features import controller_features
+
+
+def warn_of_lost_keys(
+    transport: Transport, capabilities: Capabilities, messages: Iterable[Mapping[str, Any]]
+) -> None:
+    """Warn once for each key beside ``role`` and ``content`` that is not among those that the server says it keeps.
+
+    ``GET /health``, when there is such a key for the first time. Called before anything is sent.
+    """
+    keys = [key for key in extra_keys(messages) if not capabilities.warned_of(key)]
+    if not keys:
+        return
+    features = controller_features(transport, capabilities)
+    kept = frozenset[str]() if features is None else features.keeps
+    for key in keys:
+        if key not in kept and capabilities.should_warn_of(key):
+            warnings.warn(lost_key_message(key, features), SekhaWarning, stacklevel=user_stacklevel())

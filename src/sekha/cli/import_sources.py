@@ -1,0 +1,96 @@
+"""What `sekha import` is given: files of exports, notes, and folders of one or the other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Callable, NamedTuple
+
+from sekha.cli.exits import CommandError
+from sekha.cli.terminal import echo_err, one_line
+from sekha.exports import ExportItem, read_export, read_notes
+from sekha.exports._files import is_export
+from sekha.exports._note_files import is_note, scan_folder
+
+JOURNAL = ".sekha-journal"
+"""Suffix of the journal of a file, and the journal's name in a folder of notes."""
+NOTES_FOLDER = "/notes"
+_EXPORT_ENDINGS = (".json", ".jsonl", ".ndjson", ".zip")
+_MAX_NAMES = 10
+
+
+class ImportSource(NamedTuple):
+    """One thing to import.
+
+    Attributes:
+        path: The file or folder.
+        name: What it is called for people.
+        journal: The journal's file, unless another is named.
+        is_notes: Whether it is a folder of notes, or a note.
+        read: Begins to read it from the start.
+        left_out: How many files of the folder are no notes, by kind.
+    """
+
+    path: Path
+    name: str
+    journal: Path
+    is_notes: bool
+    read: Callable[[], Iterable[ExportItem]]
+    left_out: dict[str, int]
+
+
+def find_sources(paths: Iterable[Path], folder: str | None, *, split: bool) -> list[ImportSource]:
+    """Look at what the paths lead to; what is left out of a folder is printed.
+
+    Raises:
+        CommandError: A folder has nothing that can be imported.
+    """
+    found: list[ImportSource] = []
+    for path in paths:
+        if not path.is_dir():
+            found.append(_notes(path, folder, split, {}) if _is_note(path) else _export(path, folder))
+            continue
+        scanned = scan_folder(str(path))
+        candidates = [Path(file.path) for file in scanned.others]
+        exports = [one for one in candidates if one.suffix.lower() in _EXPORT_ENDINGS and _holds_export(one)]
+        found += [_export(export, folder) for export in exports]
+        if exports and scanned.notes:
+            names = _join_names([note.name for note in scanned.notes])
+            echo_err(f"{path} is an export ({_join_names([one.name for one in exports])}); left out: {names}")
+        if not exports and not scanned.notes:
+            raise CommandError(f"{path} has no export that is known, and no notes (.md, .markdown, .txt)")
+        if not exports:
+            found.append(_notes(path, folder, split, dict(sorted(scanned.left_out.items()))))
+    return found
+
+
+def _is_note(path: Path) -> bool:
+    return is_note(path.name) and not _holds_export(path)
+
+
+def _holds_export(path: Path) -> bool:
+    try:
+        return is_export(str(path))
+    except OSError:
+        return False  # reading it will show what is wrong
+
+
+def _export(path: Path, folder: str | None) -> ImportSource:
+    journal = path.with_name(path.name + JOURNAL)
+    return ImportSource(path, path.name, journal, False, lambda: read_export(path, folder=folder), {})
+
+
+def _notes(path: Path, folder: str | None, split: bool, left_out: dict[str, int]) -> ImportSource:
+    journal = path / JOURNAL if path.is_dir() else path.with_name(path.name + JOURNAL)
+    name = path.name or path.resolve().name
+
+    def read() -> Iterable[ExportItem]:
+        return read_notes(path, folder=folder or NOTES_FOLDER, split=split)
+
+    return ImportSource(path, name, journal, True, read, left_out)
+
+
+def _join_names(names: Sequence[str]) -> str:
+    shown = ", ".join(one_line(name, 80) for name in names[:_MAX_NAMES])
+    more = len(names) - _MAX_NAMES
+    return f"{shown} and {more} more" if more > 0 else shown

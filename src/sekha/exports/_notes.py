@@ -1,0 +1,249 @@
+"""Notes: Markdown and text files as conversations, one for each file or for each heading."""
+
+from __future__ import annotations
+
+import json
+import os
+import warnings
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any, Dict, NamedTuple, Optional, Union, cast
+
+from sekha._api.validation import argument_error
+from sekha._utils.frames import user_stacklevel
+from sekha.errors import SekhaValidationError, SekhaWarning
+from sekha.exports._building import Unreadable
+from sekha.exports._front_matter import take_front_matter
+from sekha.exports._kinds import ExportItem
+from sekha.exports._note_files import Folder, NoteFile, scan_folder
+from sekha.exports._note_text import Section, decode, split_sections
+from sekha.types import CreateConversationRequest, UnreadableConversation
+from sekha.types._base import normalize_folder
+
+DEFAULT_FOLDER = "notes"
+"""Relative, so that it is below the folder of a view."""
+_MAX_FILE_BYTES = 16 * 2**20
+"""Files above this are not read."""
+_MAX_BODY_BYTES = 1_900_000
+"""Servers accept 2 MiB for a conversation and all around it."""
+
+
+class Source(NamedTuple):
+    """Where a note is from: the file's path below the folder of notes, and the section, of which there may be none."""
+
+    file: str
+    section: str = ""
+
+
+class Note(Dict[str, Any]):
+    """A note as `create_conversation` takes it, which also knows where it is from.
+
+    Attributes:
+        source: Where it is from.
+        place: The same for people: the file, and the line where it begins if it is not the first.
+    """
+
+    source: Source
+    place: str
+
+
+class UnreadableNote(UnreadableConversation):
+    """A note that cannot be read.
+
+    Attributes:
+        source: Where it is from; its file ends with ``/`` if it is a folder.
+    """
+
+    source: Source
+
+
+class NoteReader:
+    """Reads the notes of a folder, or of one file.
+
+    Args:
+        path: The folder, or the file.
+        folder: Where the notes go.
+        split: Whether each heading of Markdown begins a conversation.
+
+    Attributes:
+        left_out: How many files were left out, by kind.
+    """
+
+    def __init__(self, path: str, folder: str, split: bool) -> None:
+        self._folder = folder.rstrip("/")
+        self._split = split
+        if os.path.isdir(path):
+            self._root = os.path.basename(os.path.abspath(path))
+            self._scanned = scan_folder(path)
+        else:
+            with open(path, "rb"):  # an error comes now, and not with the first note
+                self._root = ""
+            self._scanned = Folder([NoteFile(os.path.basename(path), path)], [], Counter())
+        self.left_out: dict[str, int] = dict(sorted(self._scanned.left_out.items()))
+
+    def __iter__(self) -> Iterator[Note | UnreadableNote]:
+        for file in self._scanned.notes:
+            try:
+                yield from self._read(file)
+            except Unreadable as error:
+                yield self._unreadable(file, str(error))
+
+    def _read(self, file: NoteFile) -> Iterator[Note | UnreadableNote]:
+        if file.problem is not None:
+            raise Unreadable(file.problem)
+        folder = self._folder_of(file)
+        decoded = decode(_read_bytes(file.path))
+        note = take_front_matter(decoded.text)
+        for problem in filter(None, (decoded.problem, *note.problems)):
+            warnings.warn(f"{self._place(file)}: {problem}", SekhaWarning, stacklevel=user_stacklevel())
+        name = os.path.splitext(file.name.rpartition("/")[2])
+        stem = " ".join(name[0].split())
+        is_split = self._split and name[1].lower() != ".txt"
+        sections = list(split_sections(note.body))
+        if not is_split:
+            is_titled = bool(sections) and sections[0].level == 1 and name[1].lower() != ".txt"
+            title = note.title or (sections[0].path[0] if is_titled else "") or stem
+            sections = [Section((title,), 1, 1, note.body.strip("\n"))]
+        seen: Counter[str] = Counter()
+        for number, section in enumerate(sections or [Section((), 0, 1, "")]):
+            path, prefix = section.path, note.title or stem
+            is_top = bool(path) and (path[0].casefold() == prefix.casefold() or (not note.title and section.level == 1))
+            label = " > ".join(filter(None, path if is_top or not is_split else (prefix, *path))) or stem
+            key = "\n".join(path) if is_split else ""
+            seen[key] += 1
+            source = Source(file.name, f"{key}\n{seen[key]}" if seen[key] > 1 else key)
+            place = self._place(file, note.line + section.line - 1 if number else 1)
+            lines = [*note.heads, *(note.rest if number == 0 else ())]
+            yield self._make(source, place, folder, label, lines, section.text, note.timestamp)
+
+    def _make(
+        self, source: Source, place: str, folder: str, label: str, lines: list[str], text: str, timestamp: str | None
+    ) -> Note | UnreadableNote:
+        made = Note(label=label, folder=folder, messages=[])
+        made.source, made.place = source, place
+        if not label:
+            del made["label"]  # its first line will do
+        if text.strip() or lines:
+            head = "\n".join(lines)
+            message = {"role": "user", "content": f"{head}\n\n{text}".strip("\n") if head else text}
+            if timestamp is not None:
+                message["timestamp"] = timestamp
+            made["messages"].append(message)
+        size = len(json.dumps(made, ensure_ascii=False).encode("utf-8", "replace"))
+        if size <= _MAX_BODY_BYTES:
+            return made
+        advice = "" if self._split else "; split it by its headings, or in several files"
+        problem = f"it has {size:,} bytes, and servers accept {_MAX_BODY_BYTES:,}{advice}"
+        return _mark(UnreadableNote(place, problem), source)
+
+    def _folder_of(self, file: NoteFile) -> str:
+        below = file.name.rpartition("/")[0]
+        folder = f"{self._folder}/{below}" if below else self._folder or "/"
+        try:
+            normalize_folder(folder)
+        except ValueError as error:
+            raise Unreadable(f"the name of its folder {error}") from None
+        return folder
+
+    def _unreadable(self, file: NoteFile, problem: str) -> UnreadableNote:
+        source = Source(f"{file.name}/" if file.is_folder else file.name)
+        return _mark(UnreadableNote(self._place(file), problem), source)
+
+    def _place(self, file: NoteFile, line: int = 1) -> str:
+        place = "/".join(filter(None, (self._root, file.name)))
+        return place if line == 1 else f"{place}, line {line}"
+
+
+def _mark(note: UnreadableNote, source: Source) -> UnreadableNote:
+    note.source = source
+    return note
+
+
+def _read_bytes(path: str) -> bytes:
+    try:
+        with open(path, "rb") as file:
+            data = file.read(_MAX_FILE_BYTES + 1)
+            if len(data) <= _MAX_FILE_BYTES:
+                return data
+            size = os.fstat(file.fileno()).st_size
+    except OSError as error:
+        raise Unreadable(f"it cannot be read ({error.strerror})") from None
+    raise Unreadable(f"it has {size:,} bytes; files of more than {_MAX_FILE_BYTES:,} are not read")
+
+
+def read_notes(
+    path: Union[str, os.PathLike[str]], *, folder: Optional[str] = None, split: bool = False
+) -> Iterator[ExportItem]:
+    """The notes of a folder, one after another: Markdown and text files (``.md``, ``.markdown``, ``.txt``).
+
+    A note is a conversation with one message of the user. Its label is the ``title`` of the front matter, else the
+    heading with which it begins, else the name of the file; folders below ``path`` become folders below ``folder``.
+    Of the front matter, ``date`` (or ``created``) goes along as ``timestamp`` and in the text, ``tags`` and all else in
+    the text. The order is always the same. Hidden files are left out; links are followed, but nothing is read twice.
+
+    Args:
+        path: The folder, or one file.
+        folder: Where the notes are to go; default ``notes``.
+        split: Whether each heading of Markdown begins a conversation of its own; the label then has all headings that
+            it is below.
+
+    Returns:
+        What `MemoryController.create_conversation` takes, without messages for a note that is empty; or an
+        `UnreadableConversation` with its place.
+
+    Raises:
+        OSError: There is no such folder or file.
+        SekhaValidationError: The folder cannot be used.
+        SekhaConfigError: While iterating: a note has a front matter, and PyYAML is missing (extra ``cli``).
+
+    Warns:
+        SekhaWarning: While iterating: characters are replaced that are not UTF-8, a front matter is not understood, or
+            files are left out that are no notes.
+
+    Example:
+        ```python
+        from pathlib import Path
+
+        from sekha.exports import read_notes
+
+        Path("garden").mkdir()
+        Path("garden/tomatoes.md").write_text("# Tomatoes")
+        for note in read_notes("garden"):
+            print(note)  # {'label': 'Tomatoes', 'folder': 'notes', 'messages': [{'role': 'user', <...>}]}
+        ```
+    """
+    return _iterate(NoteReader(os.fspath(path), check_folder(folder), split))
+
+
+def check_folder(folder: str | None) -> str:
+    """Return the folder for notes, as it was given.
+
+    Raises:
+        SekhaValidationError: It cannot be used.
+    """
+    if folder is None:
+        return DEFAULT_FOLDER
+    try:
+        if not isinstance(cast(object, folder), str):
+            raise argument_error("folder", "must be a string")
+        normalize_folder(folder)
+    except SekhaValidationError:
+        raise
+    except ValueError as error:
+        raise argument_error("folder", str(error)) from None
+    return folder
+
+
+def describe_left_out(left_out: dict[str, int]) -> str:
+    """Return in one line what was left out, by kind; hidden files are not worth a word by themselves."""
+    return ", ".join(f"{number} {kind}" for kind, number in left_out.items())
+
+
+def _iterate(notes: NoteReader) -> Iterator[ExportItem]:
+    for note in notes:
+        yield note if isinstance(note, UnreadableNote) else cast(CreateConversationRequest, note)
+    others = {kind: number for kind, number in notes.left_out.items() if kind != "hidden"}
+    if others:
+        warnings.warn(
+            f"left out, as they are no notes: {describe_left_out(others)}", SekhaWarning, stacklevel=user_stacklevel()
+        )
