@@ -90,7 +90,7 @@ class Chat(BaseModel):
 
 
 class Source(TypedDict):
-    """A remembered message, as the page shows it."""
+    """A remembered message, as the page shows it; what is not known of it is empty."""
 
     label: str
     folder: str
@@ -190,12 +190,8 @@ def event(name: str, data: object) -> str:
 
 
 def source(item: MemoryItem) -> Source:
-    return {
-        "label": item["label"],
-        "folder": item["folder"],
-        "role": item["role"],
-        "text": extract_text(item["content"]),
-    }
+    label, folder, role = (item[key] or "" for key in ("label", "folder", "role"))
+    return {"label": label, "folder": folder, "role": role, "text": item["content"]}
 
 
 @app.exception_handler(SekhaError)

@@ -206,7 +206,8 @@ def test_only_who_has_signed_in_gets_in(sekha: ScriptedSekha, web: httpx.Client,
         assert stranger.get("/api/user").status_code == 401
         for path, body in calls:
             assert stranger.post(path, json=body).status_code == 401
-            assert stranger.post(path, json=body, cookies={"session": "eyJ1c2VyIjogImFubiJ9.x.y"}).status_code == 401
+        stranger.cookies["session"] = "eyJ1c2VyIjogImFubiJ9.x.y"  # says "ann", and nobody has signed it
+        assert stranger.post("/api/ask", json=CHAT).status_code == 401
         assert stranger.post("/api/sign-in", json={"user": "  "}).status_code == 422
     assert web.get("/api/user").json() == {"user": "ann"}
     assert web.post("/api/sign-out").status_code == 204
@@ -313,11 +314,11 @@ def test_a_reader_that_leaves_ends_the_upstream_stream(
 
 
 def test_an_open_stream_does_not_keep_the_server_from_ending() -> None:
-    with ScriptedSekha(clock=Clock()) as sekha, httpx.Client(timeout=PATIENCE, verify=False) as web:
+    with ScriptedSekha(clock=Clock()) as sekha:
         slow = Slow(3, None)
         sekha.fail(COMPLETE, slow.fault, server="bridge")
         with started(f"{COMMAND} --port 0 --timeout-graceful-shutdown 1", ROOT, settings(sekha)) as server:
-            with web.stream("POST", f"{address(server)}/api/stream", json=CHAT) as answer:
+            with visitor(address(server), "ann") as web, web.stream("POST", "/api/stream", json=CHAT) as answer:
                 found = events(answer.iter_lines())
                 assert next(found)[0] == "sources"
                 assert slow.asked.wait(PATIENCE)

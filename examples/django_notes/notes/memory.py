@@ -5,6 +5,10 @@ from __future__ import annotations
 import atexit
 from functools import cache
 
+from django.contrib.auth.base_user import AbstractBaseUser
+from django.contrib.auth.models import AnonymousUser
+from django.core.exceptions import PermissionDenied
+
 from sekha import SekhaClient
 from sekha.types import Conversation, SearchResult
 
@@ -20,16 +24,18 @@ def client() -> SekhaClient:
     return made
 
 
-def memory_of(user_id: int) -> SekhaClient:
+def memory_of(user: AbstractBaseUser | AnonymousUser) -> SekhaClient:
     """The memory of one user: a view of the client that neither finds nor changes anything of the others."""
-    return client().in_folder("/users", str(user_id))
+    if not user.is_authenticated:
+        raise PermissionDenied
+    return client().in_folder("/users", str(user.pk))
 
 
-def remember(user_id: int, text: str) -> Conversation:
+def remember(user: AbstractBaseUser | AnonymousUser, text: str) -> Conversation:
     """Store a note of a user."""
-    return memory_of(user_id).controller.create_conversation(messages=[{"role": "user", "content": text}])
+    return memory_of(user).controller.create_conversation(messages=[{"role": "user", "content": text}])
 
 
-def recall(user_id: int, words: str) -> list[SearchResult]:
+def recall(user: AbstractBaseUser | AnonymousUser, words: str) -> list[SearchResult]:
     """What a user has noted about these words, best first."""
-    return memory_of(user_id).controller.query(words, limit=10, min_score=MIN_SCORE, hybrid=True)["results"]
+    return memory_of(user).controller.query(words, limit=10, min_score=MIN_SCORE, hybrid=True)["results"]

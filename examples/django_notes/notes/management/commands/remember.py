@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.contrib.auth import get_user_model
+from django.contrib.auth.models import User
 from django.core.management import BaseCommand, CommandError, CommandParser
 
 from notes.memory import remember
@@ -21,11 +21,11 @@ class Command(BaseCommand):
         parser.add_argument("text")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        user = get_user_model().objects.filter(username=options["user"]).first()
+        user = User.objects.filter(username=options["user"]).first()
         if user is None:
             raise CommandError(f"there is no user {options['user']}")
         try:
-            stored = remember(user.pk, options["text"])
+            stored = remember(user, options["text"])
         except SekhaError as error:
             raise CommandError(str(error)) from error  # one line, which also says if it may have been stored
         self.stdout.write(f"stored: {stored['label']}")
