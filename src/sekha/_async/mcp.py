@@ -14,9 +14,9 @@ from sekha._api.arguments import (
     UpdateRequest,
 )
 from sekha._api.compat.mcp import apply_export_options, complete_stats
-from sekha._api.filters import server_filters, stats_filter
+from sekha._api.filters import stats_filter
 from sekha._api.model import Service
-from sekha._api.search import Search
+from sekha._api.search import search_of
 from sekha._api.validation import argument_error, merge_arguments, validate
 from sekha._api.validation import parse_conversation_id as checked_id
 from sekha._transport.options import key_overrides
@@ -41,7 +41,7 @@ from .folder_client import AsyncFolderClient, folder_of_conversation, folder_of_
 from .operations.lost_keys import warn_of_lost_keys
 from .operations.pagination import all_conversations
 from .operations.pagination import count_messages as count_all
-from .operations.search import search
+from .operations.search import complete_page, search
 from .operations.store import store
 from .transport import AsyncTransport
 
@@ -86,6 +86,7 @@ class AsyncMCPClient(AsyncFolderClient):
         request: Optional[Mapping[str, object]] = None,
         *,
         folder: Optional[str] = None,
+        subfolders: Optional[bool] = None,
         label: Optional[str] = None,
         labels: Optional[Sequence[str]] = None,
         start_date: Optional[str] = None,
@@ -95,12 +96,13 @@ class AsyncMCPClient(AsyncFolderClient):
         """Numbers about the memory, or about a part of it.
 
         ``POST /mcp/tools/memory_stats``. The controller 0.1 knows one ``folder`` or one ``label`` only, and neither
-        labels nor numbers of messages: those are taken from the list (one request for each thousand stored
+        subfolders, labels nor numbers of messages: those are taken from the list (one request for each thousand stored
         conversations) and from exports (one request for each conversation, at most four at a time).
 
         Args:
             request: The keywords below but ``count_messages`` as one dictionary; a keyword beats its entry.
             folder: Exactly this folder.
+            subfolders: Whether folders below ``folder`` count too.
             label: Exactly this label.
             labels: Any of these labels; an empty list holds for none.
             start_date: ISO date or time of the last change, included; UTC without a zone.
@@ -122,8 +124,12 @@ class AsyncMCPClient(AsyncFolderClient):
             print(stats["total_conversations"])
             ```
         """
-        keywords = drop_unset(folder=folder, label=label, labels=labels, start_date=start_date, end_date=end_date)
+        keywords = drop_unset(
+            folder=folder, subfolders=subfolders, label=label, labels=labels, start_date=start_date, end_date=end_date
+        )
         arguments = validate(MemoryStatsRequest, self._absolute_folder(merge_arguments(request, keywords, "request")))
+        if not arguments.get("subfolders") or ("folder" not in arguments and self._view is not None):
+            arguments.pop("subfolders", None)  # the server does not know it, and of a view, all is counted
         keep = stats_filter(arguments)
         transport = self._transport.start_deadline()
         reported: dict[str, object] = {}
@@ -207,32 +213,16 @@ class AsyncMCPClient(AsyncFolderClient):
         )
         merged = self._absolute_folder(merge_arguments(request, keywords, "request"))
         arguments = validate(MemorySearchRequest, self._absolute_filters(merged))
-        size = arguments.get("limit", 10)
         keywords_as_filters = {name: value for name, value in arguments.items() if name in Filters.__annotations__}
         all_filters = cast(Filters, {**arguments.get("filters", {}), **keywords_as_filters})
-        wanted = Search(
-            arguments["query"],
-            size,
-            arguments.get("offset", 0),
-            self._conditions(all_filters, prefix=""),
-            server_filters(all_filters),
-            arguments.get("min_score"),
-            arguments.get("hybrid", False),
-        )
-        body = {"query": wanted.query, "limit": size}
+        wanted = search_of(arguments, all_filters, self._conditions(all_filters, prefix=""))
         transport = self._transport.start_deadline()
-        page, found = await search(transport, self._capabilities, endpoints.MEMORY_SEARCH, body, wanted)
+        page, found = await search(transport, self._capabilities, endpoints.MEMORY_SEARCH, wanted)
         if self._view is not None:  # what a server adds to its page is about the whole memory
-            page = MemorySearchResponse(query=wanted.query, results=[], total_results=found.total, limit=size)
-        page["results"] = found.results
-        page["query"] = arguments["query"]
-        page["limit"] = size
-        if found.truncated is not None:
-            page["total_results"] = found.total
-            page["truncated"] = found.truncated
-        if found.below_min_score is not None:
-            page["total_results"] = found.total
-            page["below_min_score"] = found.below_min_score
+            page = MemorySearchResponse(query=wanted.query, results=[], total_results=found.total, limit=wanted.limit)
+        complete_page(page, wanted, found)
+        page["query"] = wanted.query
+        page["limit"] = wanted.limit
         return page
 
     async def memory_store(

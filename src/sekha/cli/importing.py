@@ -14,7 +14,8 @@ from sekha.cli.exits import FAILED, OK
 from sekha.cli.import_progress import import_progress
 from sekha.cli.import_sources import JOURNAL, ImportSource, find_sources
 from sekha.cli.options import Json, Url, not_blank
-from sekha.cli.terminal import echo_err, echo_json, echo_table, one_line
+from sekha.cli.tables import echo_table
+from sekha.cli.terminal import echo_err, echo_json, one_line
 from sekha.errors import SekhaConfigError, SekhaError
 from sekha.exports import ExportItem
 from sekha.types import CreateConversationRequest, ImportReport, UnreadableConversation
