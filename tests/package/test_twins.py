@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import os
 import pkgutil
 import re
 import sys
@@ -162,6 +163,7 @@ WORKFLOWS: Dict[str, Tuple[Any, ...]] = {
 WALKS: Dict[str, Dict[str, Any]] = {
     "controller.iter_conversations": {"label": "Hello Sekha!", "page_size": 7},
     "controller.import_conversations": {"conversations": [{"messages": MESSAGES}]},
+    "controller.sync_notes": {"path": Path(__file__).parents[1] / "README.md", "journal": os.devnull},
 }
 """Methods with tests of their own, whose requests the table of calls does not tell, and their keywords."""
 MANY = {name.partition(".")[2] for name in WALKS}
@@ -238,6 +240,7 @@ def test_every_method_is_among_those() -> None:
 
 FINDING = {"FULL_TEXT_SEARCH", "LIST_CONVERSATIONS", "MEMORY_EXPORT"}
 CREATING = {"CREATE_CONVERSATION", "MEMORY_STORE", "GET_CONVERSATION", "PIN_CONVERSATION"}
+SYNCING = {"LIST_CONVERSATIONS", "MEMORY_EXPORT", "UPDATE_LABEL", "DELETE_CONVERSATION", "ARCHIVE_CONVERSATION"}
 SEARCHING = {"LIST_CONVERSATIONS", "FULL_TEXT_SEARCH", "GET_CONVERSATION"}
 """What a search may call besides the row of its name."""
 
@@ -262,6 +265,7 @@ def used_by(cls: Any) -> Dict[str, Set[str]]:
         "create_if_missing": {*CREATING, *FINDING},
         "AsyncFullTextSearch": {"GET_CONVERSATION"},
         "AsyncImportRun": {*CREATING, "LIST_CONVERSATIONS", "MEMORY_EXPORT"},
+        "AsyncSyncRun": {*CREATING, *SYNCING},
     }
     sources = {name: inspect.getsource(value) for name, value in _functions(cls)}
     found: Dict[str, Set[str]] = {}
@@ -324,6 +328,7 @@ COMBINATIONS = {
         "LIST_CONVERSATIONS",
         "MEMORY_EXPORT",
     },
+    "controller.sync_notes": {*CREATING, *SYNCING, "CONTROLLER_HEALTH"},
     "controller.update_label": {"UPDATE_LABEL", "GET_CONVERSATION"},
     "controller.update_folder": {"UPDATE_LABEL", "GET_CONVERSATION"},
     "controller.count_conversations": {"COUNT_CONVERSATIONS", "LIST_CONVERSATIONS"},

@@ -36,13 +36,13 @@ from ..base import AsyncConnectionOptions
 from ..operations.full_text import AsyncFullTextSearch
 from ..operations.pagination import all_conversations
 from ..operations.search import complete_page, search
-from .importing import AsyncImportMixin
 from .replacing import AsyncReplaceMixin
 from .searching import OFFSET, AsyncSearchMixin
+from .syncing import AsyncSyncMixin
 
 
 @exported_from_sekha
-class AsyncMemoryController(AsyncSearchMixin, AsyncImportMixin, AsyncReplaceMixin):
+class AsyncMemoryController(AsyncSearchMixin, AsyncSyncMixin, AsyncReplaceMixin):
     """A client of the controller alone; `AsyncSekhaClient.controller` is one that shares its connections.
 
     Args:
