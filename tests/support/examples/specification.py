@@ -284,8 +284,10 @@ def _(ran: Ran, world: World) -> None:
     )
     system, *remembered, question = ran.names["messages"]
     assert (system["role"], question["role"]) == ("system", "user")
-    once = {m["id"]: (m["role"], m["content"]) for m in reversed(context)}
-    assert sorted((m["role"], m["content"]) for m in remembered) == sorted(once.values())
+    once: Dict[str, Tuple[str, str]] = {}
+    for message in context:
+        once.setdefault(message["id"], (message["role"], message["content"]))
+    assert [(m["role"], m["content"]) for m in remembered] == list(once.values())
     cited = {m["content"]: m["metadata"]["citation"] for m in remembered}
     for seed in (API_DESIGN, ARCHITECTURE):
         assert all((cited[text]["label"], cited[text]["folder"]) == (seed.label, seed.folder) for text in seed.texts)
