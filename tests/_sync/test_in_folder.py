@@ -295,7 +295,7 @@ def test_an_id_outside_is_unknown(folder: str, view: SekhaClient, server: FakeSe
 def test_a_conversation_that_vanishes_meanwhile_is_unknown(view: SekhaClient, server: FakeServer) -> None:
     server.on(f"GET {ONE}", read())
     server.on(f"PUT {ONE}/pin", answer({"error": facts.NO_CONVERSATION, "code": 500}, 500))
-    with pytest.raises(SekhaNotFoundError, match="^Conversation not found") as caught:
+    with pytest.raises(SekhaNotFoundError, match=r"^Conversation not found") as caught:
         view.controller.pin_conversation(ID)
     assert caught.value.body is None
 
