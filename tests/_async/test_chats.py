@@ -565,3 +565,41 @@ async def test_a_memory_that_is_not_there_at_all(make: MakeClient, bridge: FakeS
     finally:
         nobody.close()
     assert response["memories"] == []
+
+
+# A6: one user's memory
+
+
+@pytest.mark.parametrize("workflow", WORKFLOWS)
+async def test_a_chat_of_one_user_has_the_memories_of_that_user(
+    workflow: str, local: AsyncSekhaClient, real: AsyncSekhaClient
+) -> None:
+    question = "When do we ship?"
+    for client in (local, real):
+        for user, day in (("4", "Fridays"), ("42", "Mondays")):
+            view = client.in_folder("/users", user)
+            for folder in ("work", "home"):
+                text = f"At {folder} we ship on {day}."
+                await view.controller.create_conversation(folder=folder, messages=[{"role": "user", "content": text}])
+        view = client.in_folder("/users", "4")
+        asked: list[tuple[Any, set[str]]] = [({}, {"At work we ship on Fridays.", "At home we ship on Fridays."})]
+        for folder in ("work", "/users/4/work"):
+            confined = {"folders": [folder]} if workflow.endswith("context") else {"filters": {"folder": folder}}
+            asked.append((confined, {"At work we ship on Fridays."}))
+        for options, expected in asked:
+            for one in (view, view.with_options(deadline=30.0)):
+                _, memories, _ = await ask(one, workflow, question, on_memory_error="ignore", **options)
+                assert {memory["content"] for memory in memories} == expected
+        outside = {"folders": ["/users/42"]} if workflow.endswith("context") else {"filters": {"folder": "/users/42"}}
+        with pytest.raises(SekhaValidationError, match=r"folder"):
+            await ask(view, workflow, question, on_memory_error="ignore", **outside)
+
+
+async def test_a_search_after_storing_may_be_narrowed_to_a_folder_of_a_view(
+    local: AsyncSekhaClient, real: AsyncSekhaClient
+) -> None:
+    messages = [{"role": "user", "content": "We ship on Fridays."}]
+    for client in (local, real):
+        view = client.in_folder("/users", "4")
+        found = await view.store_and_query(messages, "ship", folder="work", filters={"folder": "work"})
+        assert [one["folder"] for one in found] == ["/users/4/work"]

@@ -19,6 +19,7 @@ CALLS: dict[str, Any] = {
     "controller.update_folder": {"conversation_id": ID},
     "controller.list_conversations": {},
     "controller.count_conversations": {},
+    "controller.delete_conversations": {},
     "mcp.memory_store": {"messages": MESSAGES},
     "mcp.memory_search": {"query": "x"},
     "mcp.memory_stats": {},

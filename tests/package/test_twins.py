@@ -256,6 +256,7 @@ def used_by(cls: Any) -> Dict[str, Set[str]]:
         "count_messages": {"MEMORY_EXPORT"},
         "count_all": {"MEMORY_EXPORT"},
         "_count_or_none": {"MEMORY_EXPORT"},
+        "delete_all": {"DELETE_CONVERSATION", "ARCHIVE_CONVERSATION"},
         "create_if_missing": {*CREATING, *FINDING},
         "AsyncFullTextSearch": {"GET_CONVERSATION"},
         "AsyncImportRun": {*CREATING, "LIST_CONVERSATIONS", "MEMORY_EXPORT"},
@@ -311,6 +312,7 @@ COMBINATIONS = {
     "mcp.memory_get_context": {"MEMORY_GET_CONTEXT", "GET_CONVERSATION"},
     "mcp.memory_export": {"MEMORY_EXPORT", "GET_CONVERSATION"},
     "controller.replace_conversation": {*CREATING, "MEMORY_EXPORT", "DELETE_CONVERSATION", "ARCHIVE_CONVERSATION"},
+    "controller.delete_conversations": {"DELETE_CONVERSATION", "ARCHIVE_CONVERSATION", "LIST_CONVERSATIONS"},
     "controller.get_conversation": {"GET_CONVERSATION", "MEMORY_EXPORT"},
     "controller.get_messages": {"MEMORY_EXPORT", "GET_CONVERSATION"},
     "controller.iter_conversations": {"LIST_CONVERSATIONS"},
@@ -382,7 +384,7 @@ def test_every_workflow_is_a_stated_combination(name: str, server: FakeServer, b
 def test_every_row_is_the_method_of_its_name() -> None:
     for row in ENDPOINTS:
         assert row.name in methods(row.service.value), row.name
-    without = {"get_messages", "update_folder", "replace_conversation", *MANY}
+    without = {"get_messages", "update_folder", "replace_conversation", "delete_conversations", *MANY}
     assert {(row.service.value, row.name) for row in ENDPOINTS} == {
         (service, name) for service in SERVICES for name in methods(service) - without
     }
@@ -395,5 +397,5 @@ def test_the_table_of_calls_in_these_tests_is_complete() -> None:
     }
     classes = {(row.service.value, row.name): row.retry_if_unknown.name for row in ENDPOINTS}
     for call in CALLS:
-        if call.method not in ("get_messages", "update_folder", "replace_conversation"):
+        if call.method not in ("get_messages", "update_folder", "replace_conversation", "delete_conversations"):
             assert classes[call.service, call.method] == call.repeat, call.name

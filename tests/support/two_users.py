@@ -278,7 +278,9 @@ def cases(world: World, folder: Path) -> Dict[str, List[Case]]:
         ],
         "controller.get_conversation": by_id() + by_id(count_messages=False),
         "controller.get_messages": by_id(),
-        "controller.list_conversations": by_folder(page_size=100) + by_folder(subfolders=True) + by_folder(page=2),
+        "controller.list_conversations": by_folder(page_size=100)
+        + by_folder(subfolders=True)
+        + by_folder(start_date="2020-01-01"),
         "controller.iter_conversations": by_folder() + by_folder(subfolders=True, page_size=2),
         "controller.update_label": by_id(label="Mine")
         + [((id,), {"folder": one}) for id in ids[:5] for one in folders],
@@ -291,8 +293,14 @@ def cases(world: World, folder: Path) -> Dict[str, List[Case]]:
             *by_id(messages=world.stored_messages, label="Copied"),
             *(((id,), {"messages": messages, "folder": one}) for id in (ids[0], world.others[0]) for one in folders),
         ],
+        "controller.delete_conversations": [
+            *by_folder(),
+            *by_folder(subfolders=True),
+            *(((), {"folder": one, "dry_run": False, "archive_instead": True}) for one in folders),
+        ],
         "controller.count_conversations": [
             *by_folder(),
+            *by_folder(subfolders=True),
             ((), {"label": "LabelSecret8"}),
             ((), {"label": "Mine1"}),
             ((), {"label_contains": "secret"}),
@@ -335,6 +343,7 @@ def cases(world: World, folder: Path) -> Dict[str, List[Case]]:
         "mcp.memory_prune": [((), {})],
         "mcp.memory_stats": [
             *by_folder(),
+            *by_folder(subfolders=True),
             *(((request,), {}) for _, request in by_folder(labels=["LabelSecret8", "Mine1"])),
             ((), {"label": "LabelSecret8", "count_messages": True}),
         ],

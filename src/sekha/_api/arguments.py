@@ -44,6 +44,8 @@ class ListRequest(TypedDict, total=False):
     pinned: bool
     archived: bool
     subfolders: bool
+    start_date: NonEmptyStr
+    end_date: NonEmptyStr
     page: PositiveU32
     page_size: PositiveU32
 
@@ -63,6 +65,17 @@ class CountRequest(TypedDict, total=False):
     label: NonEmptyStr
     label_contains: NonEmptyStr
     folder: FolderPath
+    subfolders: bool
+
+
+@forbid_extra
+class DeleteManyRequest(TypedDict, total=False):
+    """Arguments of ``delete_conversations``."""
+
+    folder: FolderPath
+    subfolders: bool
+    dry_run: bool
+    archive_instead: bool
 
 
 @forbid_extra

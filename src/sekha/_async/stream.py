@@ -266,10 +266,6 @@ class AsyncStream(ProcessBound):
 class AsyncMemoryStream(AsyncStream):
     """The chunks of an answer with memories. `AsyncSekhaClient.stream_with_context` makes it, and the like.
 
-    Attributes:
-        memories: What was put before the model, in that order; it is there before the first chunk.
-        memory_error: Why there are none, if the memory could not be asked and that was to be ignored; else None.
-
     Example:
         ```python
         async with client.stream_with_context("How do we deploy?") as stream:
@@ -283,8 +279,18 @@ class AsyncMemoryStream(AsyncStream):
     def __init__(self, stream: AsyncStream, memories: list[MemoryItem], memory_error: Optional[str] = None) -> None:
         vars(self).update(vars(stream))  # with its connection, which belongs to this one from now on
         stream._closed = stream._released = True
-        self.memories: list[MemoryItem] = memories
-        self.memory_error: Optional[str] = memory_error
+        self._memories = memories
+        self._memory_error = memory_error
+
+    @property
+    def memories(self) -> list[MemoryItem]:
+        """What was put before the model, in that order; it is there before the first chunk."""
+        return self._memories
+
+    @property
+    def memory_error(self) -> Optional[str]:
+        """Why there are no memories, if the memory could not be asked and that was to be ignored; else None."""
+        return self._memory_error
 
     async def get_final_completion(self) -> MemoryCompletion:
         """Read the rest, and give the whole answer in the shape of `AsyncSekhaClient.complete_with_context`.

@@ -88,6 +88,7 @@ class MCPClient(FolderClient):
         request: Optional[Mapping[str, object]] = None,
         *,
         folder: Optional[str] = None,
+        subfolders: Optional[bool] = None,
         label: Optional[str] = None,
         labels: Optional[Sequence[str]] = None,
         start_date: Optional[str] = None,
@@ -97,12 +98,13 @@ class MCPClient(FolderClient):
         """Numbers about the memory, or about a part of it.
 
         ``POST /mcp/tools/memory_stats``. The controller 0.1 knows one ``folder`` or one ``label`` only, and neither
-        labels nor numbers of messages: those are taken from the list (one request for each thousand stored
+        subfolders, labels nor numbers of messages: those are taken from the list (one request for each thousand stored
         conversations) and from exports (one request for each conversation, at most four at a time).
 
         Args:
             request: The keywords below but ``count_messages`` as one dictionary; a keyword beats its entry.
             folder: Exactly this folder.
+            subfolders: Whether folders below ``folder`` count too.
             label: Exactly this label.
             labels: Any of these labels; an empty list holds for none.
             start_date: ISO date or time of the last change, included; UTC without a zone.
@@ -124,8 +126,12 @@ class MCPClient(FolderClient):
             print(stats["total_conversations"])
             ```
         """
-        keywords = drop_unset(folder=folder, label=label, labels=labels, start_date=start_date, end_date=end_date)
+        keywords = drop_unset(
+            folder=folder, subfolders=subfolders, label=label, labels=labels, start_date=start_date, end_date=end_date
+        )
         arguments = validate(MemoryStatsRequest, self._absolute_folder(merge_arguments(request, keywords, "request")))
+        if not arguments.get("subfolders") or ("folder" not in arguments and self._view is not None):
+            arguments.pop("subfolders", None)  # the server does not know it, and of a view, all is counted
         keep = stats_filter(arguments)
         transport = self._transport.start_deadline()
         reported: dict[str, object] = {}

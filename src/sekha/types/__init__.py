@@ -44,6 +44,7 @@ from sekha.types._controller import (
     ServiceHealth,
     SummaryResponse,
 )
+from sekha.types._deletions import DeletionFailure, DeletionReport
 from sekha.types._imports import ImportFailure, ImportProgress, ImportReport, ImportWait, UnreadableConversation
 from sekha.types._mcp import (
     ExportedConversation,
@@ -99,6 +100,8 @@ __all__ = [
     "ConversationMetadata",
     "ConversationStatus",
     "CreateConversationRequest",
+    "DeletionFailure",
+    "DeletionReport",
     "Embedding",
     "EmbeddingItem",
     "ExportedConversation",

@@ -10,7 +10,7 @@ from uuid import UUID
 
 from sekha._api import endpoints
 from sekha._api.arguments import CountRequest, LabelRequest, ListRequest
-from sekha._api.filters import conversation_filter, count_filter
+from sekha._api.filters import check_subfolders, count_filter, list_filter
 from sekha._api.validation import argument_error, merge_arguments, validate
 from sekha._api.validation import parse_conversation_id as checked_id
 from sekha._utils.sentinel import drop_unset
@@ -153,6 +153,8 @@ class ConversationMixin(FolderClient):
         pinned: Optional[bool] = None,
         archived: Optional[bool] = None,
         subfolders: bool = False,
+        start_date: Optional[str] = None,
+        end_date: Optional[str] = None,
         page: int = 1,
         page_size: int = 50,
     ) -> ConversationListResponse:
@@ -167,6 +169,8 @@ class ConversationMixin(FolderClient):
             pinned: Only those with importance 10 (True) or less (False).
             archived: Only those that are archived (True) or not (False).
             subfolders: Whether folders below ``folder`` count too.
+            start_date: ISO date or time of the last change, included; UTC without a zone.
+            end_date: The same for the end; a date means its whole day.
             page: Number of the page, from 1.
             page_size: Conversations on a page, at least 1.
 
@@ -186,8 +190,10 @@ class ConversationMixin(FolderClient):
         """
         folder = self._absolute(folder)
         filters = drop_unset(label=label, folder=folder, pinned=pinned, archived=archived, subfolders=subfolders)
-        validate(ListRequest, {**filters, "page": page, "page_size": page_size})
-        keep = self._keep(conversation_filter(**cast("Any", filters)))
+        period = drop_unset(start_date=start_date, end_date=end_date)
+        keep = self._keep(
+            list_filter(validate(ListRequest, {**filters, **period, "page": page, "page_size": page_size}))
+        )
         if keep is None:
             query = {"page": page, "page_size": page_size}
             return self._transport.send(endpoints.LIST_CONVERSATIONS.request(query=query))
@@ -205,6 +211,8 @@ class ConversationMixin(FolderClient):
         pinned: Optional[bool] = None,
         archived: Optional[bool] = None,
         subfolders: bool = False,
+        start_date: Optional[str] = None,
+        end_date: Optional[str] = None,
         page_size: int = 100,
     ) -> ConversationIterator:
         """All conversations one by one, the last changed first; the next page is asked for when it is needed.
@@ -217,6 +225,8 @@ class ConversationMixin(FolderClient):
             pinned: Only those with importance 10 (True) or less (False).
             archived: Only those that are archived (True) or not (False).
             subfolders: Whether folders below ``folder`` count too.
+            start_date: ISO date or time of the last change, included; UTC without a zone.
+            end_date: The same for the end; a date means its whole day.
             page_size: Conversations in one request, at least 1.
 
         Raises:
@@ -231,8 +241,8 @@ class ConversationMixin(FolderClient):
         """
         folder = self._absolute(folder)
         filters = drop_unset(label=label, folder=folder, pinned=pinned, archived=archived, subfolders=subfolders)
-        validate(ListRequest, {**filters, "page_size": page_size})
-        keep = self._keep(conversation_filter(**cast("Any", filters)))
+        period = drop_unset(start_date=start_date, end_date=end_date)
+        keep = self._keep(list_filter(validate(ListRequest, {**filters, **period, "page_size": page_size})))
         return ConversationIterator(self._transport, page_size, keep)
 
     def update_label(
@@ -359,37 +369,44 @@ class ConversationMixin(FolderClient):
         self._send_inside(endpoints.DELETE_CONVERSATION.request(id=id), id)
 
     def count_conversations(
-        self, *, label: Optional[str] = None, label_contains: Optional[str] = None, folder: Optional[str] = None
+        self,
+        *,
+        label: Optional[str] = None,
+        label_contains: Optional[str] = None,
+        folder: Optional[str] = None,
+        subfolders: bool = False,
     ) -> ConversationCount:
         """The number of conversations.
 
-        ``GET /api/v1/conversations/count``; ``label`` is counted from the list, with one request for each thousand
-        conversations that are stored.
+        ``GET /api/v1/conversations/count``; ``label`` and ``subfolders`` are counted from the list, with one request
+        for each thousand conversations that are stored.
 
         Args:
             label: Exactly this label.
             label_contains: A part of the label, upper or lower case; ``%`` and ``_`` are wildcards on the server.
             folder: Exactly this folder. At most one of the three can be given.
+            subfolders: Whether folders below ``folder`` count too.
 
         Returns:
             ``{"count": ...}`` and what was counted.
 
         Raises:
-            SekhaValidationError: More than one is given, or one cannot be used.
+            SekhaValidationError: More than one is given, one cannot be used, or there are subfolders without a folder.
             SekhaError: It failed.
 
         Example:
             ```python
-            print((client.controller.count_conversations(folder="/work"))["count"])
+            print((client.controller.count_conversations(folder="/work", subfolders=True))["count"])
             ```
         """
         given = drop_unset(label=label, label_contains=label_contains, folder=self._absolute(folder))
-        request = validate(CountRequest, given)
-        if len(request) > 1:
-            raise argument_error(" and ".join(sorted(request)), "only one of them can be counted by")
+        request = validate(CountRequest, {**given, "subfolders": subfolders})
+        keep = count_filter(request)
+        if subfolders and self._view is None:
+            check_subfolders(request)
         query = {"label": request.get("label_contains"), "folder": request.get("folder")}
-        if "label" in request or self._view is not None:
-            rows = all_conversations(self._transport.start_deadline(), self._keep(count_filter(request)))
+        if "label" in request or subfolders or self._view is not None:
+            rows = all_conversations(self._transport.start_deadline(), self._keep(keep))
             return cast(ConversationCount, {"count": len(rows), **query, **drop_unset(label=label)})
         return self._transport.send(endpoints.COUNT_CONVERSATIONS.request(query=query))
 
