@@ -134,6 +134,7 @@ def test_a_folder_outside_is_refused_before_anything_is_sent(view: SekhaClient, 
             ("folder", lambda f: view.controller.replace_conversation(ID, messages=MESSAGES, folder=f)),
             ("folder", lambda f: view.controller.list_conversations(folder=f)),
             ("folder", lambda f: view.controller.count_conversations(folder=f)),
+            ("folder", lambda f: view.controller.delete_conversations(folder=f, dry_run=False)),
             ("folder", lambda f: view.controller.update_label(ID, folder=f)),
             ("folder", lambda f: view.controller.update_folder(ID, folder=f)),
             ("folder", lambda f: view.mcp.memory_store(messages=MESSAGES, folder=f)),
@@ -533,6 +534,30 @@ def test_statistics_are_never_those_of_the_server(view: SekhaClient, server: Fak
     assert set(server.lines) == {LIST, EXPORT}
 
 
+def test_only_what_is_inside_is_deleted(view: SekhaClient, server: FakeServer) -> None:
+    server.always(LIST, answer(facts.rows(*ROWS, page_size=1000)))
+    for keywords, found in (({}, 2), ({"subfolders": True}, 2), ({"folder": "a"}, 1), ({"folder": MINE}, 1)):
+        report: Any = view.controller.delete_conversations(**keywords)
+        assert (report["found"], report["deleted"]) == (found, [])
+    server.on(f"DELETE {ONE}", empty())
+    server.on(f"DELETE /api/v1/conversations/{ROWS[2]['conversation_id']}", empty())
+    report = view.controller.delete_conversations(dry_run=False)
+    assert report["deleted"] == [ID, ROWS[2]["conversation_id"]]
+
+
+def test_subfolders_need_no_folder_in_a_view(view: SekhaClient, server: FakeServer) -> None:
+    server.always(LIST, answer(facts.rows(*ROWS, page_size=1000)))
+    server.always(QUERY, answer(facts.hits(facts.hit(folder=f"{MINE}/a"), facts.hit(folder=THEIRS))))
+    for subfolders in (True, False):
+        assert (view.controller.count_conversations(subfolders=subfolders))["count"] == 2
+        assert (view.mcp.memory_stats(subfolders=subfolders, count_messages=False))["total_conversations"] == 2
+        assert (view.controller.list_conversations(subfolders=subfolders))["total"] == 2
+        page = view.controller.query("x", filters={"subfolders": subfolders})
+        assert [hit["folder"] for hit in page["results"]] == [f"{MINE}/a"]
+    assert (view.controller.count_conversations(folder=MINE, subfolders=True))["count"] == 2
+    assert (view.controller.count_conversations(folder=MINE, subfolders=False))["count"] == 1
+
+
 # Imports
 
 
@@ -584,6 +609,16 @@ def test_a_conversation_of_another_user_is_not_the_one_that_is_stored_already(
     assert mine["id"] != first["id"]
     again = view.controller.create_conversation(messages=MESSAGES, label="L", skip_existing=True)
     assert (again.get("already_stored"), again["id"]) == (True, mine["id"])
+
+
+def test_a_long_conversation_of_another_user_is_in_nobodys_way(make: MakeClient, server: FakeServer) -> None:
+    view = make(max_response_bytes=2000).in_folder("/users", "4")
+    server.on(WORDS, answer({"results": [facts.MESSAGE], "total": 1}))
+    server.on(EXPORT, tool({**facts.EXPORT, "messages": [{"role": "user", "content": "x" * 3000}]}))
+    server.on(f"GET {ONE}", read(THEIRS))
+    server.on("POST /api/v1/conversations", answer({**facts.CREATED, "id": OTHER_ID}, 201))
+    stored = view.controller.create_conversation(messages=MESSAGES, skip_existing=True)
+    assert (stored["id"], stored.get("already_stored")) == (OTHER_ID, False)
 
 
 def test_no_call_of_a_view_raises_anything_but_our_errors_for_odd_ids(view: SekhaClient) -> None:
