@@ -92,7 +92,7 @@ def test_a_cut_answer_is_shown_and_stored_as_such(
     faulty.fail(ANSWERS, cut_in_answer(at=1200))
     done = run("chat", *arguments, stdin="Which database for billing?")
     assert done.code == 5
-    assert done.err.splitlines()[-1].startswith("sekha chat: ")
+    assert done.err.splitlines()[-1].startswith('{"error": ' if arguments else "sekha chat: ")
     shown = done.json["turns"][0]["answer"] if arguments else done.out[:-1]
     assert shown
     assert said(client) == [("user", "Which database for billing?"), ("assistant", f"{shown}\n\n{TRUNCATION_NOTE}")]
@@ -243,7 +243,7 @@ def test_prune_asks_in_a_terminal_and_a_table_has_colour(
 ) -> None:
     old = remember("old", label="Old", importance=1)
     with TerminalOf("prune", "--threshold-days", "0", **settings(connected.options), TERM="xterm") as terminal:
-        terminal.wait_for(old)
+        terminal.wait_for(f"{old[:8]}  Old ")
         terminal.wait_for("Archive this one? [y/N] ")
         terminal.type("y\n")
         terminal.wait_for("Archived: 1.")

@@ -19,9 +19,10 @@ def test_list_shows_the_last_changed_first(run: Run, remember: Remember) -> None
     header, *rows = [line.split() for line in done.out.splitlines()]
     assert header == ["ID", "LABEL", "FOLDER", "IMPORTANCE", "STATUS", "CHANGED", "(UTC)"]
     assert [row[:5] for row in rows] == [
-        [second, "Pie", "/home", "10", "active"],
-        [first, "Plans", "/work", "5", "active"],
+        [second[:8], "Pie", "/home", "10", "active"],
+        [first[:8], "Plans", "/work", "5", "active"],
     ]
+    assert [line.split()[0] for line in run("list", "--full-ids").out.splitlines()[1:]] == [second, first]
     assert "\033" not in done.out
     assert not any(line.endswith(" ") for line in done.out.splitlines())
 
@@ -67,7 +68,8 @@ def test_query_shows_the_best_first(run: Run, remember: Remember) -> None:
     done = run("query", "billing", "database", "--limit", "2")
     assert (done.code, done.err) == (0, "")
     assert done.out.splitlines()[0].split() == ["SCORE", "FOUND"]
-    assert f"  Billing  /home  {id}\n" in done.out
+    assert f"  Billing  /home  {id[:8]}\n" in done.out
+    assert f"  Billing  /home  {id}\n" in run("query", "billing database", "--full-ids").out
     assert "Which database for billing?" in done.out.splitlines()[2]
     found = run("query", "billing database", "--json").json
     assert found["results"][0]["conversation_id"] == id
@@ -87,6 +89,59 @@ def test_query_can_be_narrowed(run: Run, remember: Remember) -> None:
     done = run("query", "database", "--until", "2000-01-01")
     assert (done.code, done.out) == (0, "")
     assert done.err.startswith("Nothing was found.")
+
+
+def test_search_is_query(run: Run, remember: Remember) -> None:
+    remember("Which database for billing?", label="Billing")
+    assert run("search", "billing", "database") == run("query", "billing", "database")
+    assert run("search", "billing", "--json").json == run("query", "billing", "--json").json
+    assert run("search", " ").err.startswith("sekha search: WORDS: ")
+
+
+def test_a_text_is_shown_once_if_its_label_is_its_beginning(run: Run, client: SekhaClient) -> None:
+    for text in ("We ship on Fridays.", "We ship " + "rather often, " * 20):
+        client.controller.create_conversation(messages=[{"role": "user", "content": text}])
+    done = run("query", "We ship on Fridays.")
+    assert done.out.count("We ship on Fridays.") == 1
+    assert done.out.count("We ship") == 2
+    (row,) = [row for row in client.controller.iter_conversations() if row["label"].endswith("Fridays.")]
+    assert f"\n       /  {row['conversation_id'][:8]}\n" in done.out
+
+
+def test_what_is_below_a_score_is_left_out(run: Run, remember: Remember) -> None:
+    remember("Which database for billing?", label="Billing")
+    remember("How much cinnamon goes into the pie?", label="Pie")
+    done = run("query", "Which database for billing?", "--min-score", "0.9")
+    assert done.code == 0
+    assert "Billing" in done.out
+    assert "Pie" not in done.out
+    assert done.err == "Below the score of 0.9: 1.\n"
+    done = run("query", "zzzz qqqq", "--min-score", "0.9")
+    assert (done.code, done.out, done.err) == (0, "", "Nothing was found.\nBelow the score of 0.9: 2.\n")
+    found = run("query", "zzzz", "--min-score", "1", "--json").json
+    assert (found["results"], found["below_min_score"]) == ([], 2)
+
+
+@pytest.mark.parametrize("columns", [60, 80, 120])
+def test_tables_fit_the_terminal(
+    columns: int, run: Run, remember: Remember, client: SekhaClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = "/work/projects/a-rather-long-name/of-a-folder"
+    id = remember("word " * 100, label="A label of quite some length, which has many words", folder=folder)
+    remember("x" * 300, label="x" * 100, importance=2)
+    client.controller.archive_conversation(id)
+    monkeypatch.setenv("COLUMNS", str(columns))
+    for words in (["list"], ["query", "word"], ["stats"], ["health"], ["prune", "--threshold-days", "0", "--dry-run"]):
+        lines = run(*words).out.splitlines()
+        assert lines
+        assert max(map(len, lines)) <= columns, words
+        if words[0] in ("list", "prune"):
+            assert all(line.strip() for line in lines)
+            assert len(lines) in (2, 3), "one line each"
+    heading, *rows = run("list").out.splitlines()
+    assert heading.split()[0] == "ID"
+    assert heading.endswith("CHANGED (UTC)")
+    assert any(row.startswith(f"{id[:8]}  A label") for row in rows)
 
 
 def test_show_has_every_word_of_a_conversation(run: Run, remember: Remember) -> None:

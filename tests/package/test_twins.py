@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import os
 import pkgutil
 import re
 import sys
@@ -162,6 +163,7 @@ WORKFLOWS: Dict[str, Tuple[Any, ...]] = {
 WALKS: Dict[str, Dict[str, Any]] = {
     "controller.iter_conversations": {"label": "Hello Sekha!", "page_size": 7},
     "controller.import_conversations": {"conversations": [{"messages": MESSAGES}]},
+    "controller.sync_notes": {"path": Path(__file__).parents[1] / "README.md", "journal": os.devnull},
 }
 """Methods with tests of their own, whose requests the table of calls does not tell, and their keywords."""
 MANY = {name.partition(".")[2] for name in WALKS}
@@ -238,6 +240,9 @@ def test_every_method_is_among_those() -> None:
 
 FINDING = {"FULL_TEXT_SEARCH", "LIST_CONVERSATIONS", "MEMORY_EXPORT"}
 CREATING = {"CREATE_CONVERSATION", "MEMORY_STORE", "GET_CONVERSATION", "PIN_CONVERSATION"}
+SYNCING = {"LIST_CONVERSATIONS", "MEMORY_EXPORT", "UPDATE_LABEL", "DELETE_CONVERSATION", "ARCHIVE_CONVERSATION"}
+SEARCHING = {"LIST_CONVERSATIONS", "FULL_TEXT_SEARCH", "GET_CONVERSATION"}
+"""What a search may call besides the row of its name."""
 
 
 def methods(service: str) -> Set[str]:
@@ -260,6 +265,7 @@ def used_by(cls: Any) -> Dict[str, Set[str]]:
         "create_if_missing": {*CREATING, *FINDING},
         "AsyncFullTextSearch": {"GET_CONVERSATION"},
         "AsyncImportRun": {*CREATING, "LIST_CONVERSATIONS", "MEMORY_EXPORT"},
+        "AsyncSyncRun": {*CREATING, *SYNCING},
     }
     sources = {name: inspect.getsource(value) for name, value in _functions(cls)}
     found: Dict[str, Set[str]] = {}
@@ -269,7 +275,7 @@ def used_by(cls: Any) -> Dict[str, Set[str]]:
         for helper in words & set(helpers):
             used |= helpers[helper]
         if re.search(r"\bawait search\(", source):  # as a word it is in texts, too
-            used.add("LIST_CONVERSATIONS")
+            used |= SEARCHING
         if "create_if_missing" in source:  # the operation, not the method of that name
             used |= CREATING
         if re.search(r"\bawait replace_conversation\(", source):
@@ -322,12 +328,13 @@ COMBINATIONS = {
         "LIST_CONVERSATIONS",
         "MEMORY_EXPORT",
     },
+    "controller.sync_notes": {*CREATING, *SYNCING, "CONTROLLER_HEALTH"},
     "controller.update_label": {"UPDATE_LABEL", "GET_CONVERSATION"},
     "controller.update_folder": {"UPDATE_LABEL", "GET_CONVERSATION"},
     "controller.count_conversations": {"COUNT_CONVERSATIONS", "LIST_CONVERSATIONS"},
-    "controller.query": {"QUERY", "LIST_CONVERSATIONS"},
-    "controller.assemble_context": {"ASSEMBLE_CONTEXT", "QUERY", "LIST_CONVERSATIONS"},
-    "mcp.memory_search": {"MEMORY_SEARCH", "LIST_CONVERSATIONS"},
+    "controller.query": {"QUERY", *SEARCHING},
+    "controller.assemble_context": {"ASSEMBLE_CONTEXT", "QUERY", *SEARCHING},
+    "mcp.memory_search": {"MEMORY_SEARCH", *SEARCHING},
     "controller.prune_execute": {"PRUNE_EXECUTE", "LIST_CONVERSATIONS"},
     "mcp.memory_stats": {"MEMORY_STATS", "LIST_CONVERSATIONS", "MEMORY_EXPORT"},
     "mcp.memory_update": {
@@ -356,11 +363,11 @@ def test_every_method_has_its_row_or_a_stated_combination() -> None:
 
 
 PARTS = {
-    "store_and_query": {"controller.create_conversation", "controller.query"},
+    "store_and_query": {"controller.create_conversation", "controller.query", "controller.full_text_search"},
     "complete_with_context": {"controller.assemble_context", "bridge.complete"},
     "stream_with_context": {"controller.assemble_context", "bridge.stream_complete"},
-    "complete_with_memory": {"controller.query", "bridge.complete"},
-    "stream_with_memory": {"controller.query", "bridge.stream_complete"},
+    "complete_with_memory": {"controller.query", "controller.full_text_search", "bridge.complete"},
+    "stream_with_memory": {"controller.query", "controller.full_text_search", "bridge.stream_complete"},
     "build_messages": {"controller.assemble_context"},
     "health_check": {"controller.health", "controller.list_conversations", "bridge.health", "mcp.memory_stats"},
 }

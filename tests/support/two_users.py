@@ -11,6 +11,7 @@ from typing import Any, Callable, Dict, List, NamedTuple, Tuple
 
 import httpx
 
+from sekha._importing.journal import digests_of
 from sekha.local import LocalSekha
 
 Case = Tuple[Tuple[Any, ...], Dict[str, Any]]
@@ -327,6 +328,7 @@ def cases(world: World, folder: Path) -> Dict[str, List[Case]]:
         "controller.health": [((), {})],
         "controller.metrics": [((), {})],
         "controller.import_conversations": imports,
+        "controller.sync_notes": syncs(world, folder),
         "mcp.memory_store": [
             *by_folder(messages=messages),
             *(((request,), {}) for _, request in by_folder(messages=messages)),
@@ -361,3 +363,27 @@ def cases(world: World, folder: Path) -> Dict[str, List[Case]]:
         ],
         "health_check": [((), {})],
     }
+
+
+def syncs(world: World, folder: Path) -> List[Case]:
+    """Syncs of notes into all folders, and with journals that somebody has forged with the ids of the other user."""
+    notes = folder / "notes"
+    notes.mkdir(exist_ok=True)
+    (notes / "Copied.md").write_text("".join(message["content"] for message in world.stored_messages[:1]))
+    (notes / "tea.md").write_text("tea again")
+    text = digests_of({"label": "", "folder": "", "messages": [{"role": "user", "content": "tea again"}]}).messages
+    header = {"sekha_import": 1, "server": str(world.sekha.controller_url), "since": "", "folder": world.root}
+    found: List[Case] = [
+        ((notes,), {"folder": one, "journal": folder / f"sync{number}"}) for number, one in enumerate(world.folders)
+    ]
+    for number, id in enumerate(world.others):
+        known = [
+            {"id": id, "source": ["tea.md", ""], "as": ["x", "y", "changed" if number % 2 else text]},
+            {"id": world.others[number - 1], "source": ["gone.md", ""], "as": ["x", "y", "z"]},
+            {"id": world.others[number - 2], "source": ["Copied.md", ""], "as": ["x", "y", "z"]},
+        ]
+        lines = [header, *({"done": f"{number}.{key}", **one} for key, one in enumerate(known))]
+        journal = folder / f"forged{number}"
+        journal.write_text("".join(json.dumps(line) + "\n" for line in lines))
+        found.append(((notes,), {"delete": True, "journal": journal}))
+    return found

@@ -14,9 +14,9 @@ from sekha._api.arguments import (
     UpdateRequest,
 )
 from sekha._api.compat.mcp import apply_export_options, complete_stats
-from sekha._api.filters import server_filters, stats_filter
+from sekha._api.filters import stats_filter
 from sekha._api.model import Service
-from sekha._api.search import Search
+from sekha._api.search import search_of
 from sekha._api.validation import argument_error, merge_arguments, validate
 from sekha._api.validation import parse_conversation_id as checked_id
 from sekha._transport.options import key_overrides
@@ -41,7 +41,7 @@ from .folder_client import AsyncFolderClient, folder_of_conversation, folder_of_
 from .operations.lost_keys import warn_of_lost_keys
 from .operations.pagination import all_conversations
 from .operations.pagination import count_messages as count_all
-from .operations.search import search
+from .operations.search import complete_page, search
 from .operations.store import store
 from .transport import AsyncTransport
 
@@ -213,32 +213,16 @@ class AsyncMCPClient(AsyncFolderClient):
         )
         merged = self._absolute_folder(merge_arguments(request, keywords, "request"))
         arguments = validate(MemorySearchRequest, self._absolute_filters(merged))
-        size = arguments.get("limit", 10)
         keywords_as_filters = {name: value for name, value in arguments.items() if name in Filters.__annotations__}
         all_filters = cast(Filters, {**arguments.get("filters", {}), **keywords_as_filters})
-        wanted = Search(
-            arguments["query"],
-            size,
-            arguments.get("offset", 0),
-            self._conditions(all_filters, prefix=""),
-            server_filters(all_filters),
-            arguments.get("min_score"),
-            arguments.get("hybrid", False),
-        )
-        body = {"query": wanted.query, "limit": size}
+        wanted = search_of(arguments, all_filters, self._conditions(all_filters, prefix=""))
         transport = self._transport.start_deadline()
-        page, found = await search(transport, self._capabilities, endpoints.MEMORY_SEARCH, body, wanted)
+        page, found = await search(transport, self._capabilities, endpoints.MEMORY_SEARCH, wanted)
         if self._view is not None:  # what a server adds to its page is about the whole memory
-            page = MemorySearchResponse(query=wanted.query, results=[], total_results=found.total, limit=size)
-        page["results"] = found.results
-        page["query"] = arguments["query"]
-        page["limit"] = size
-        if found.truncated is not None:
-            page["total_results"] = found.total
-            page["truncated"] = found.truncated
-        if found.below_min_score is not None:
-            page["total_results"] = found.total
-            page["below_min_score"] = found.below_min_score
+            page = MemorySearchResponse(query=wanted.query, results=[], total_results=found.total, limit=wanted.limit)
+        complete_page(page, wanted, found)
+        page["query"] = wanted.query
+        page["limit"] = wanted.limit
         return page
 
     async def memory_store(

@@ -38,6 +38,7 @@ class AsyncWorkflows(AsyncChatWorkflows):
         limit: int = 10,
         filters: Optional[Mapping[str, object]] = None,
         min_score: Optional[float] = None,
+        hybrid: bool = True,
         drop_images: bool = False,
     ) -> SearchResults:
         """Store a conversation, then search the whole memory, the new conversation included.
@@ -54,6 +55,7 @@ class AsyncWorkflows(AsyncChatWorkflows):
             limit: Hits at most, 1 or more.
             filters: As for `AsyncMemoryController.query`.
             min_score: As for `AsyncMemoryController.query`.
+            hybrid: As for `AsyncMemoryController.query`; here it is the default, and takes one more request.
             drop_images: As for `AsyncMemoryController.create_conversation`.
 
         Returns:
@@ -72,13 +74,14 @@ class AsyncWorkflows(AsyncChatWorkflows):
             print(results.conversation["label"])  # Planning
             ```
         """
-        self.controller._parse_search(drop_unset(query=query, limit=limit, filters=filters, min_score=min_score))
+        keywords = drop_unset(query=query, limit=limit, filters=filters, min_score=min_score, hybrid=hybrid)
+        self.controller._parse_search(keywords)
         view = self._start_deadline()
         conversation = await view.controller.create_conversation(
             label=label, folder=folder, importance_score=importance_score, messages=messages, drop_images=drop_images
         )
         try:
-            page = await view.controller.query(query, limit=limit, filters=filters, min_score=min_score)
+            page = await view.controller.query(query, limit=limit, filters=filters, min_score=min_score, hybrid=hybrid)
         except SekhaError as error:
             error.conversation = conversation
             raise

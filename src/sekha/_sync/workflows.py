@@ -40,6 +40,7 @@ class Workflows(ChatWorkflows):
         limit: int = 10,
         filters: Optional[Mapping[str, object]] = None,
         min_score: Optional[float] = None,
+        hybrid: bool = True,
         drop_images: bool = False,
     ) -> SearchResults:
         """Store a conversation, then search the whole memory, the new conversation included.
@@ -56,6 +57,7 @@ class Workflows(ChatWorkflows):
             limit: Hits at most, 1 or more.
             filters: As for `MemoryController.query`.
             min_score: As for `MemoryController.query`.
+            hybrid: As for `MemoryController.query`; here it is the default, and takes one more request.
             drop_images: As for `MemoryController.create_conversation`.
 
         Returns:
@@ -74,13 +76,14 @@ class Workflows(ChatWorkflows):
             print(results.conversation["label"])  # Planning
             ```
         """
-        self.controller._parse_search(drop_unset(query=query, limit=limit, filters=filters, min_score=min_score))
+        keywords = drop_unset(query=query, limit=limit, filters=filters, min_score=min_score, hybrid=hybrid)
+        self.controller._parse_search(keywords)
         view = self._start_deadline()
         conversation = view.controller.create_conversation(
             label=label, folder=folder, importance_score=importance_score, messages=messages, drop_images=drop_images
         )
         try:
-            page = view.controller.query(query, limit=limit, filters=filters, min_score=min_score)
+            page = view.controller.query(query, limit=limit, filters=filters, min_score=min_score, hybrid=hybrid)
         except SekhaError as error:
             error.conversation = conversation
             raise

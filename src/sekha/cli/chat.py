@@ -11,10 +11,11 @@ import typer
 from typing_extensions import Annotated
 
 from sekha.cli.connection import config_from
-from sekha.cli.exits import OK, USAGE, CommandError, describe_error
+from sekha.cli.exits import OK, USAGE, CommandError, exit_code
+from sekha.cli.failures import fail
 from sekha.cli.files import atomic_write
 from sekha.cli.options import BridgeUrl, Folder, Json, Label, Url, not_blank
-from sekha.cli.terminal import echo, echo_err, echo_json, fail, one_line, strip_controls, to_json
+from sekha.cli.terminal import echo, echo_err, echo_json, one_line, strip_controls, to_json
 from sekha.errors import SekhaError
 
 if TYPE_CHECKING:
@@ -168,7 +169,7 @@ def _chat_interactively(chat: Chat) -> int:
         except KeyboardInterrupt:
             echo_err("(stopped)", "dim")
         except SekhaError as error:
-            fail("chat", describe_error(error))
+            fail("chat", error, exit_code(error))
 
 
 def _read_question(*, on_stdout: bool) -> str:

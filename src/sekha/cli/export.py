@@ -11,6 +11,7 @@ from typing_extensions import Annotated
 from sekha.cli.connection import config_from
 from sekha.cli.exits import OK
 from sekha.cli.files import atomic_write
+from sekha.cli.ids import find_id
 from sekha.cli.options import Archived, InFolder, InLabel, Pinned, Subfolders, Url, check_subfolders, not_blank
 from sekha.cli.terminal import echo, echo_err, stdout_encoding, to_json
 from sekha.errors import SekhaNotFoundError
@@ -32,7 +33,7 @@ class Format(str, Enum):
 
 
 def run(
-    id: Annotated[Optional[str], typer.Argument(metavar="ID", help="Id of a conversation.")] = None,
+    id: Annotated[Optional[str], typer.Argument(metavar="ID", help="ID of a conversation, or its beginning.")] = None,
     all: Annotated[bool, typer.Option("--all", help="All conversations, as JSON lines.")] = False,
     label: InLabel = None,
     folder: InFolder = None,
@@ -70,7 +71,7 @@ def run(
         encoding = stdout_encoding() if file is None else "utf-8"
         lines = _export_many(client, filters, encoding)
         if id is not None:
-            lines = _export_one(client, id, format or Format.JSON, encoding)
+            lines = _export_one(client, find_id(client, id), format or Format.JSON, encoding)
         count = 0
         for text in lines:
             if file is None:

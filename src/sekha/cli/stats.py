@@ -3,7 +3,8 @@
 from sekha.cli.connection import config_from
 from sekha.cli.exits import OK
 from sekha.cli.options import InFolder, InLabel, Json, Since, Until, Url
-from sekha.cli.terminal import echo_json, echo_table, one_line
+from sekha.cli.tables import Column, Shrink, echo_table
+from sekha.cli.terminal import echo_json, one_line
 
 
 def run(
@@ -30,7 +31,7 @@ def run(
         ("folders", _format_names(stats["folders"])),
         ("labels", _format_names(stats["labels"])),
     ]
-    echo_table(("WHAT", "HOW MUCH"), rows)
+    echo_table((Column("WHAT", Shrink.NO), Column("HOW MUCH", Shrink.WRAP)), rows)
     return OK
 
 

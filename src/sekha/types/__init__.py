@@ -45,7 +45,15 @@ from sekha.types._controller import (
     SummaryResponse,
 )
 from sekha.types._deletions import DeletionFailure, DeletionReport
-from sekha.types._imports import ImportFailure, ImportProgress, ImportReport, ImportWait, UnreadableConversation
+from sekha.types._imports import (
+    ImportFailure,
+    ImportProgress,
+    ImportReport,
+    ImportWait,
+    SyncChange,
+    SyncReport,
+    UnreadableConversation,
+)
 from sekha.types._mcp import (
     ExportedConversation,
     MemoryContext,
@@ -149,6 +157,8 @@ __all__ = [
     "ServiceHealth",
     "SummaryLevel",
     "SummaryResponse",
+    "SyncChange",
+    "SyncReport",
     "UnreadableConversation",
     "Usage",
 ]

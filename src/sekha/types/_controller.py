@@ -103,7 +103,8 @@ class SearchResult(TypedDict):
 class QueryResponse(TypedDict):
     """Hits of a search, best first.
 
-    ``truncated`` is there when filters were applied, and ``below_min_score`` when there was a ``min_score``.
+    ``truncated`` is there when filters were applied, ``below_min_score`` when there was a ``min_score``, and
+    ``words_error`` when the full-text search of a hybrid search failed.
     """
 
     results: List[SearchResult]
@@ -112,6 +113,7 @@ class QueryResponse(TypedDict):
     page_size: int
     truncated: NotRequired[bool]
     below_min_score: NotRequired[int]
+    words_error: NotRequired[str]
 
 
 @allow_extra

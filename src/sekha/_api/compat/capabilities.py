@@ -48,6 +48,7 @@ class Capabilities:
     Attributes:
         text_only: Whether it refused content parts, as the controller 0.1 does (D4).
         features: What it says that it can do; None if it was not asked yet.
+        warned_of_words: Whether a warning has told that a full-text search failed.
         cannot_delete: Whether it failed to delete a conversation, as the controller 0.1 does (D49).
         warned_of_archiving: Whether a warning has told that conversations are archived instead.
     """
@@ -55,6 +56,7 @@ class Capabilities:
     def __init__(self) -> None:
         self.text_only: bool = False
         self.features: Features | None = None
+        self.warned_of_words: bool = False
         self.cannot_delete: bool = False
         self.warned_of_archiving: bool = False
         self._warned_of_truncation: bool = False

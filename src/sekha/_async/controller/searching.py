@@ -1,4 +1,4 @@
-"""Searching the memory, and contexts for models."""
+"""Contexts for models, and the search behind them."""
 
 from __future__ import annotations
 
@@ -6,8 +6,6 @@ from collections.abc import Mapping, Sequence
 from typing import Final, Optional
 
 from sekha._api import endpoints
-from sekha._api.arguments import FullTextRequest
-from sekha._api.compat.requests import quote_full_text_query
 from sekha._api.contexts import (
     CONTEXT_RESULTS,
     context_from_results,
@@ -15,115 +13,24 @@ from sekha._api.contexts import (
     without_echoes,
     without_repeated_ids,
 )
-from sekha._api.filters import ResultFilter, exclude_folders, excluded_prefixes, server_filters
-from sekha._api.search import IsEcho, Search
+from sekha._api.filters import ResultFilter, exclude_folders, excluded_prefixes
+from sekha._api.search import IsEcho, Search, search_of
 from sekha._api.validation import validate
 from sekha._utils.sentinel import drop_unset
-from sekha.types import ContextAssembleRequest, FullTextResponse, Message, QueryRequest, QueryResponse
+from sekha.types import ContextAssembleRequest, Message, QueryRequest
 
 from ..folder_client import AsyncFolderClient
-from ..operations.full_text import AsyncFullTextSearch
 from ..operations.search import FoundResults, search
 
 CONFINED_BY: Final = frozenset({"folders", "roles", "min_score"})
 """Arguments of a context that the context route does not support."""
 
+OFFSET: Final = {"offset": 0}
+"""The controller 0.1 ignores it."""
+
 
 class AsyncSearchMixin(AsyncFolderClient):
-    """The part of `AsyncMemoryController` that searches."""
-
-    async def query(
-        self,
-        query: str,
-        *,
-        limit: int = 10,
-        offset: int = 0,
-        filters: Optional[Mapping[str, object]] = None,
-        min_score: Optional[float] = None,
-        hybrid: bool = False,
-    ) -> QueryResponse:
-        """Search the messages by meaning.
-
-        ``POST /api/v1/query``. The controller 0.1 knows neither ``offset`` nor ``filters``: both are applied here. With
-        filters it takes up to four requests: of four times ``limit`` (20 at least), and then of ten times as many each
-        time, up to 10,000 hits. ``min_importance`` and ``archived`` take one more for each thousand conversations that
-        are stored, and the first search with filters asks ``GET /health`` once whether the controller applies filters.
-        An empty result may also mean that the embedder is down: `health` tells.
-
-        Args:
-            query: What to look for, not blank.
-            limit: Hits at most, 1 or more.
-            offset: Hits to leave out at the beginning.
-            filters: Any of ``label``, ``labels``, ``exclude_labels``, ``folder``, ``subfolders`` (True: also below the
-                folder), ``min_importance`` (0 to 10), ``archived`` (False: without archived conversations), ``roles``
-                (such as ``["user"]``), ``start_date``, ``end_date`` (ISO; of the message, bounds included, UTC without
-                a zone).
-            min_score: Score of a hit at least, 0 to 1; default: any. A good floor belongs to one embedding model.
-            hybrid: Whether to search by words as well.
-
-        Returns:
-            ``results``, best first, each with ``score`` (a similarity, higher is better), ``content``, ``label``,
-            ``folder``; with filters also ``truncated``, True if hits may be missing, of which a `SekhaWarning` tells
-            once for a client; with ``min_score`` also ``below_min_score``, how many hits it left out.
-
-        Raises:
-            SekhaValidationError: An argument cannot be used; ``field`` names it.
-            SekhaError: It failed.
-
-        Example:
-            ```python
-            results = await client.controller.query("How to implement authentication?", limit=10)
-            for result in results["results"]:
-                print(f"[{result['score']:.2f}] {result['label']}")
-            ```
-        """
-        keywords = drop_unset(
-            query=query, limit=limit, offset=offset, filters=filters, min_score=min_score, hybrid=hybrid
-        )
-        page, found = await self._search(keywords)
-        if self._view is not None:  # what a server adds to its page is about the whole memory
-            page = QueryResponse(results=[], total=found.total, page=1, page_size=limit)
-        page["results"] = found.results
-        page["page"] = offset // limit + 1
-        page["page_size"] = limit
-        if found.truncated is not None:
-            page["total"] = found.total
-            page["truncated"] = found.truncated
-        if found.below_min_score is not None:
-            page["total"] = found.total
-            page["below_min_score"] = found.below_min_score
-        return page
-
-    async def full_text_search(self, query: str, *, limit: int = 10, raw: bool = False) -> FullTextResponse:
-        """The messages that hold all the words.
-
-        ``POST /api/v1/search/fts``.
-
-        Args:
-            query: Words, not blank; ``C++`` and ``it's`` are found as they are written.
-            limit: Messages at most, 1 or more.
-            raw: Whether ``query`` is in the syntax of SQLite's FTS5.
-
-        Returns:
-            ``results``, messages without label and folder, and ``total``.
-
-        Raises:
-            SekhaValidationError: An argument cannot be used, or a raw query has a fault.
-            SekhaError: It failed.
-
-        Example:
-            ```python
-            found = await client.controller.full_text_search("refresh tokens")
-            print(found["total"])
-            ```
-        """
-        request = validate(FullTextRequest, drop_unset(query=query, limit=limit, raw=raw))
-        words = request["query"] if request["raw"] else quote_full_text_query(request["query"])
-        if self._view is not None:
-            transport = self._transport.start_deadline()
-            return await AsyncFullTextSearch(transport, self._capabilities, self._view).find(words, request["limit"])
-        body = {"query": words, "limit": request["limit"]}
-        return await self._transport.send(endpoints.FULL_TEXT_SEARCH.request(body))
+    """The part of `AsyncMemoryController` that finds what a model should see."""
 
     async def assemble_context(
         self,
@@ -141,9 +48,9 @@ class AsyncSearchMixin(AsyncFolderClient):
         ``POST /api/v1/context/assemble``. The controller ranks by importance, age and preferred labels. Messages of
         excluded folders are taken out here once more, since the controller 0.1 lets pinned and preferred ones through.
 
-        With ``folders``, ``roles`` or ``min_score`` the context is built here, from a search as `query` makes it with
-        filters: preferred labels first, then the best, whole messages as long as they fit. Messages that are only
-        pinned are in it only if the search finds them.
+        With ``folders``, ``roles`` or ``min_score``, and in the view of a folder, the context is built here, from a
+        search as `query` makes it with filters and ``hybrid``: preferred labels first, then the best, whole messages
+        as long as they fit. Messages that are merely pinned come in only if the search finds them.
 
         Args:
             query: What the model will be asked about, not blank.
@@ -201,32 +108,16 @@ class AsyncSearchMixin(AsyncFolderClient):
                 meets the filters, the best first, so it may remember what it has seen.
         """
         keywords = drop_unset(query=query, limit=limit, filters=filters, min_score=min_score, hybrid=hybrid)
-        _, found = await self._search(keywords, is_echo)
+        wanted = self._parse_search(keywords)._replace(is_echo=is_echo)
+        transport = self._transport.start_deadline()
+        _, found = await search(transport, self._capabilities, endpoints.QUERY, wanted, OFFSET)
         return found
 
-    async def _search(
-        self, keywords: Mapping[str, object], is_echo: IsEcho | None = None
-    ) -> tuple[QueryResponse, FoundResults]:
-        return await self._run_search(self._parse_search(keywords, is_echo))
-
-    def _parse_search(self, keywords: Mapping[str, object], is_echo: IsEcho | None = None) -> Search:
+    def _parse_search(self, keywords: Mapping[str, object]) -> Search:
         """Return the search for the arguments of `query`; a refusal is raised before anything is sent."""
         request = validate(QueryRequest, self._absolute_filters(keywords))
         filters = request.get("filters", {})
-        return Search(
-            request["query"],
-            request.get("limit", 10),
-            request.get("offset", 0),
-            self._conditions(filters),
-            server_filters(filters),
-            request.get("min_score"),
-            request.get("hybrid", False),
-            is_echo,
-        )
-
-    async def _run_search(self, wanted: Search) -> tuple[QueryResponse, FoundResults]:
-        body = {"query": wanted.query, "limit": wanted.limit, "offset": 0}
-        return await search(self._transport.start_deadline(), self._capabilities, endpoints.QUERY, body, wanted)
+        return search_of(request, filters, self._conditions(filters))
 
     async def _context(
         self,
@@ -283,5 +174,6 @@ class AsyncSearchMixin(AsyncFolderClient):
             is_echo=is_echo,
             is_enough=fills_budget(context_budget),
         )
-        _, found = await self._run_search(wanted)
+        transport = self._transport.start_deadline()
+        _, found = await search(transport, self._capabilities, endpoints.QUERY, wanted, OFFSET)
         return context_from_results(found.results, context_budget, labels)
