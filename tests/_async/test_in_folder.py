@@ -456,6 +456,21 @@ async def test_full_text_looks_up_each_conversation_once(view: AsyncSekhaClient,
     assert server.most_at_once <= 4
 
 
+async def test_a_hybrid_search_finds_only_words_that_are_inside(view: AsyncSekhaClient, server: FakeServer) -> None:
+    third, fourth = "33333333-3333-4333-8333-333333333333", "44444444-4444-4444-8444-444444444444"
+    theirs = facts.hit(0.9, OTHER_ID, folder=THEIRS, message_id="theirs")
+    server.on(QUERY, answer(facts.hits(facts.hit(0.25, folder=MINE, message_id="mine"), theirs)))
+    found = [row(OTHER_ID, "words of theirs"), row(third, "inside"), row(fourth, "outside"), row(ID, "mine")]
+    server.on(WORDS, answer({"results": found, "total": 4}))
+    server.on(f"GET /api/v1/conversations/{third}", read(f"{MINE}/a", third))
+    server.on(f"GET /api/v1/conversations/{fourth}", read("/users/4/../42", fourth))
+    page = await view.controller.query("Hello there", hybrid=True)
+    assert [(hit["message_id"], hit["folder"], hit.get("found_by"), hit["score"]) for hit in page["results"]] == [
+        ("mine", MINE, "both", 0.75),
+        ("inside", f"{MINE}/a", "words", 0.75),  # the score of the worst hit that is inside
+    ]
+
+
 async def test_full_text_looks_up_no_more_than_it_takes(view: AsyncSekhaClient, server: FakeServer) -> None:
     ids = [f"00000000-0000-4000-8000-{number:012}" for number in range(20)]
     for id in ids:
