@@ -517,7 +517,7 @@ async def test_lists_and_counts_come_from_what_is_inside(view: AsyncSekhaClient,
     assert {**page, "results": []} == {"results": [], "total": 2, "page": 1, "page_size": 1}
     assert [row["label"] async for row in view.controller.iter_conversations()] == ["Work", "a workshop"]
     assert [row["label"] async for row in view.controller.iter_conversations(folder="a")] == ["a workshop"]
-    for keywords, count in (
+    conditions: list[tuple[dict[str, Any], int]] = [
         ({}, 2),
         ({"folder": "a"}, 1),
         ({"folder": MINE}, 1),
@@ -525,7 +525,8 @@ async def test_lists_and_counts_come_from_what_is_inside(view: AsyncSekhaClient,
         ({"label_contains": "WORK"}, 2),
         ({"label_contains": "%"}, 0),
         ({"label_contains": "ecr"}, 0),
-    ):
+    ]
+    for keywords, count in conditions:
         found: Any = await view.controller.count_conversations(**keywords)
         assert found["count"] == count, keywords
     assert set(server.lines) == {LIST}
