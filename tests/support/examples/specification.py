@@ -284,7 +284,9 @@ def _(ran: Ran, world: World) -> None:
     )
     system, *remembered, question = ran.names["messages"]
     assert (system["role"], question["role"]) == ("system", "user")
-    once = {m["id"]: (m["role"], m["content"]) for m in context}  # the controller 0.1 repeats some
+    once: Dict[str, Tuple[str, str]] = {}
+    for message in context:
+        once.setdefault(message["id"], (message["role"], message["content"]))
     assert [(m["role"], m["content"]) for m in remembered] == list(once.values())
     cited = {m["content"]: m["metadata"]["citation"] for m in remembered}
     for seed in (API_DESIGN, ARCHITECTURE):
