@@ -30,7 +30,7 @@ from sekha._importing.sync import (
 )
 from sekha.errors import SekhaError, SekhaNotFoundError
 from sekha.exports._note_files import JOURNAL
-from sekha.exports._notes import NoteReader, Source, check_folder, check_path
+from sekha.exports._notes import NoteReader, Source, check_folder, check_path, warn_of_left_out
 from sekha.types import Conversation, ImportProgress, MemoryExport, SyncReport
 
 from ..operations.pagination import all_conversations
@@ -116,6 +116,7 @@ class SyncMixin(ImportMixin):
         in_thread(notes.peek if dry_run else notes.open)
         try:
             survey = in_thread(lambda: Survey(iter_items(reader, notes, self._view)))
+            warn_of_left_out(reader)
             if not dry_run:
                 Orphans(self._transport, notes, self._view).resolve(find_orphans(survey, notes.begun))
             plan = plan_sync(survey, notes.sources, delete=delete)
