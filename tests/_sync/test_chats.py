@@ -31,6 +31,7 @@ from .conftest import MakeClient
 
 QUERY, CONTEXT = "POST /api/v1/query", "POST /api/v1/context/assemble"
 CHAT = "POST /v1/chat/completions"
+WORDS, ONE = "POST /api/v1/search/fts", f"GET /api/v1/conversations/{ID}"
 STREAMED = chunked(delta("Hi "), delta("there."), delta("", "stop"), DONE)
 HISTORY: list[Any] = [
     {"role": "system", "content": "You are kind."},
@@ -394,6 +395,47 @@ def test_a_floor_leaves_out_what_is_irrelevant(local: SekhaClient, real: SekhaCl
         assert (client.complete_with_memory(question, min_score=0.5))["memories"] == []
         built: Any = client.build_messages(question, search_query=question, min_score=0.5)
         assert built == {"messages": [{"role": "user", "content": question}], "memories": []}
+
+
+# A19: found by words too
+
+
+@pytest.mark.parametrize("workflow", ["complete_with_memory", "stream_with_memory", "build_messages"])
+def test_a_search_is_one_by_words_too(
+    workflow: str, client: SekhaClient, server: FakeServer, bridge: FakeServer
+) -> None:
+    options: Any = {"search_query": "deploy docker"}
+    searches: list[tuple[Any, list[str]]] = [({}, [QUERY, WORDS, ONE]), ({"hybrid": False}, [QUERY])]
+    for hybrid, lines in searches:
+        server.on(QUERY, answer(facts.hits(hit(0.25, OTHER_ID, content="By meaning.", message_id="1"))))
+        if not hybrid:
+            server.on(WORDS, answer({"results": [{**facts.MESSAGE, "content": "We deploy docker."}], "total": 1}))
+            server.on(ONE, answer(facts.READ))
+        if workflow == "build_messages":
+            memories = (client.build_messages("How?", **options, **hybrid))["memories"]
+        else:
+            bridge.on(CHAT, STREAMED if workflow.startswith("stream") else answer(facts.COMPLETION))
+            _, memories, _ = ask(client, workflow, "How?", **options, **hybrid)
+        by_words = [] if hybrid else [("We deploy docker.", "/work", ID)]
+        assert sorted((one["content"], one["folder"], one["conversation_id"]) for one in memories) == [
+            ("By meaning.", "/work", OTHER_ID),
+            *by_words,
+        ]
+        assert all(one["score"] is not None for one in memories)
+        assert [seen.line for seen in server.seen] == lines
+        server.seen.clear()
+
+
+@pytest.mark.parametrize("workflow", ["complete_with_memory", "stream_with_memory"])
+def test_what_resembles_many_others_is_found(
+    workflow: str, local: SekhaClient, real: SekhaClient
+) -> None:
+    for client in (local, real):
+        for number in range(40):
+            text = f"Invoice {number * 37} was paid by bank transfer on the last day of the month."
+            client.controller.create_conversation(messages=[{"role": "user", "content": text}])
+        _, memories, _ = ask(client, workflow, "Who paid invoice 333?", limit=3)
+        assert "Invoice 333 was" in "".join(memory["content"] for memory in memories)
 
 
 # A14: further keys

@@ -202,6 +202,8 @@ def test_1_is_a_server_that_fails(run: Run, faulty: ScriptedSekha) -> None:
         (["query", " "], "WORDS: must not be blank"),
         (["query", "x", "--since", "soon"], "--since: must be a date"),
         (["stats", "--until", "soon"], "--until: must be a date"),
+        (["list", "--since", "soon"], "--since: must be a date"),
+        (["export", "--until", "soon"], "--until: must be a date"),
         (["query", "x", "--since", "2026-02-01", "--until", "2026-01-01"], "--until: must not be before"),
     ],
 )

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta, timezone
 from typing import Callable
 
 import pytest
 
 from cli.conftest import Run
 from sekha import SekhaClient
+from sekha.testing import ScriptedSekha
 
 Remember = Callable[..., str]
 
@@ -42,6 +44,26 @@ def test_list_can_be_narrowed(run: Run, remember: Remember, client: SekhaClient)
     assert pie not in ids("--not-pinned")
     assert ids("--archived") == [deep]
     assert set(ids("--not-archived")) == {plans, pie}
+
+
+@pytest.mark.parametrize("command", ["list", "export"])
+def test_conversations_of_a_time(command: str, run: Run, remember: Remember) -> None:
+    remember("a", label="Plans")
+    remember("b", label="Pie")
+
+    def count(*options: str) -> int:
+        if command == "list":
+            return len(run("list", "--json", *options).json["results"])
+        return len(run("export", *options).out.splitlines())
+
+    today = datetime.now(timezone.utc)
+    yesterday = (today - timedelta(days=1)).date().isoformat()
+    assert count("--since", yesterday) == count("--since", "2000-01-01", "--until", "2999-12-31") == 2
+    assert count("--until", yesterday) == count("--since", "2999-01-01T00:00:00Z") == 0
+    assert count("--since", yesterday, "--label", "Pie") == 1
+    done = run(command, "--since", "2026-02-01", "--until", "2026-01-01")
+    assert (done.code, done.out) == (2, "")
+    assert "--until: must not be before" in done.err
 
 
 def test_list_says_that_there_is_more(run: Run, remember: Remember) -> None:
@@ -85,10 +107,25 @@ def test_query_can_be_narrowed(run: Run, remember: Remember) -> None:
 
     assert ids("--label", "High") == ids("--folder", "/work") == ids("--min-importance", "8") == {high}
     assert len(ids("--since", "2000-01-01", "--until", "2999-12-31")) == 2
+    assert len(ids("--folder", "/", "--subfolders")) == 2
+    assert ids("--archived") == set()
+    assert len(ids("--not-archived")) == 2
+    assert len(ids("--no-hybrid")) == 2
     assert ids("--until", "2000-01-01") == set()
     done = run("query", "database", "--until", "2000-01-01")
     assert (done.code, done.out) == (0, "")
     assert done.err.startswith("Nothing was found.")
+
+
+def test_words_are_searched_for_too(run: Run, faulty: ScriptedSekha) -> None:
+    run("store", "Which database for billing?")
+    lines = []
+    for options in ([], ["--no-hybrid"]):
+        before = len(faulty.requests)
+        assert run("query", "billing", *options).code == 0
+        lines.append([request.line for request in faulty.requests[before:]])
+    assert sorted(lines[0]) == ["POST /api/v1/query", "POST /api/v1/search/fts"]
+    assert lines[1] == ["POST /api/v1/query"]
 
 
 def test_search_is_query(run: Run, remember: Remember) -> None:
@@ -177,6 +214,8 @@ def test_stats_count(run: Run, remember: Remember) -> None:
         "labels": ["Pie"],
     }
     assert run("stats", "--json", "--label", "Plans", "--since", "2000-01-01").json["total_conversations"] == 1
+    assert run("stats", "--json", "--folder", "/", "--subfolders").json["total_conversations"] == 2
+    assert run("stats", "--json", "--folder", "/").json["total_conversations"] == 0
 
 
 def test_health_as_json(run: Run, client: SekhaClient, monkeypatch: pytest.MonkeyPatch) -> None:

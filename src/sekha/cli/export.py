@@ -12,7 +12,18 @@ from sekha.cli.connection import config_from
 from sekha.cli.exits import OK
 from sekha.cli.files import atomic_write
 from sekha.cli.ids import find_id
-from sekha.cli.options import Archived, InFolder, InLabel, Pinned, Subfolders, Url, check_subfolders, not_blank
+from sekha.cli.options import (
+    Archived,
+    InFolder,
+    InLabel,
+    Pinned,
+    Since,
+    Subfolders,
+    Until,
+    Url,
+    check_subfolders,
+    not_blank,
+)
 from sekha.cli.terminal import echo, echo_err, stdout_encoding, to_json
 from sekha.errors import SekhaNotFoundError
 
@@ -40,6 +51,8 @@ def run(
     subfolders: Subfolders = False,
     pinned: Pinned = None,
     archived: Archived = None,
+    since: Since = None,
+    until: Until = None,
     format: Annotated[
         Optional[Format],
         typer.Option("--format", help="Default: json for one, jsonl (which can be stored again) for many."),
@@ -53,7 +66,7 @@ def run(
     """Write conversations to stdout, or to a file that appears when it is complete."""
     from sekha import SekhaClient
 
-    many = all or any(value is not None for value in (label, folder, pinned, archived))
+    many = all or any(value is not None for value in (label, folder, pinned, archived, since, until))
     check_subfolders(subfolders, folder)
     if (id is not None) == many:
         raise typer.BadParameter("give the ID of a conversation, or --all, or which (such as --folder)")
@@ -65,6 +78,8 @@ def run(
         "subfolders": subfolders,
         "pinned": pinned,
         "archived": archived,
+        "start_date": since,
+        "end_date": until,
     }
     with SekhaClient(config_from(url)) as client, ExitStack() as stack:
         file = None if output is None else stack.enter_context(atomic_write(output, force=force))

@@ -8,7 +8,19 @@ from typing_extensions import Annotated
 
 from sekha.cli.connection import config_from
 from sekha.cli.exits import OK
-from sekha.cli.options import Archived, FullIds, InFolder, InLabel, Json, Pinned, Subfolders, Url, check_subfolders
+from sekha.cli.options import (
+    Archived,
+    FullIds,
+    InFolder,
+    InLabel,
+    Json,
+    Pinned,
+    Since,
+    Subfolders,
+    Until,
+    Url,
+    check_subfolders,
+)
 from sekha.cli.tables import Column, Shrink, echo_table, short_id
 from sekha.cli.terminal import echo_err, echo_json, one_line
 
@@ -29,6 +41,8 @@ def run(
     subfolders: Subfolders = False,
     pinned: Pinned = None,
     archived: Archived = None,
+    since: Since = None,
+    until: Until = None,
     limit: Annotated[int, typer.Option("--limit", min=1, help="Conversations at most.")] = 50,
     full_ids: FullIds = False,
     url: Url = None,
@@ -45,6 +59,8 @@ def run(
             pinned=pinned,
             archived=archived,
             subfolders=subfolders,
+            start_date=since,
+            end_date=until,
             page_size=min(limit + 1, _MAX_PAGE_SIZE),
         )
         rows = [*islice(found, limit + 1)]

@@ -7,7 +7,19 @@ from typing_extensions import Annotated
 
 from sekha.cli.connection import config_from
 from sekha.cli.exits import OK
-from sekha.cli.options import FullIds, InFolder, InLabel, Json, MinScore, Since, Until, Url
+from sekha.cli.options import (
+    Archived,
+    FullIds,
+    InFolder,
+    InLabel,
+    Json,
+    MinScore,
+    Since,
+    Subfolders,
+    Until,
+    Url,
+    check_subfolders,
+)
 from sekha.cli.tables import Column, Shrink, echo_table, short_id
 from sekha.cli.terminal import echo_err, echo_json, one_line
 
@@ -24,12 +36,17 @@ def run(
     limit: Annotated[int, typer.Option("--limit", min=1, help="Messages at most.")] = 10,
     label: InLabel = None,
     folder: InFolder = None,
+    subfolders: Subfolders = False,
+    archived: Archived = None,
     min_importance: Annotated[
         Optional[float], typer.Option("--min-importance", min=0, max=10, help="Of the conversation, 0 to 10.")
     ] = None,
     min_score: MinScore = None,
     since: Since = None,
     until: Until = None,
+    hybrid: Annotated[
+        bool, typer.Option("--hybrid/--no-hybrid", help="Search for the words too, or for the meaning alone.")
+    ] = True,
     full_ids: FullIds = False,
     url: Url = None,
     json: Json = False,
@@ -38,9 +55,20 @@ def run(
     from sekha import SekhaClient
     from sekha._utils.sentinel import drop_unset
 
-    filters = drop_unset(label=label, folder=folder, min_importance=min_importance, start_date=since, end_date=until)
+    check_subfolders(subfolders, folder)
+    filters = drop_unset(
+        label=label,
+        folder=folder,
+        subfolders=subfolders or None,
+        archived=archived,
+        min_importance=min_importance,
+        start_date=since,
+        end_date=until,
+    )
     with SekhaClient(config_from(url)) as client:
-        found = client.controller.query(" ".join(words), limit=limit, filters=filters or None, min_score=min_score)
+        found = client.controller.query(
+            " ".join(words), limit=limit, filters=filters or None, min_score=min_score, hybrid=hybrid
+        )
     if json:
         echo_json(found)
         return OK

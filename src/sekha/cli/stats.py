@@ -2,7 +2,7 @@
 
 from sekha.cli.connection import config_from
 from sekha.cli.exits import OK
-from sekha.cli.options import InFolder, InLabel, Json, Since, Until, Url
+from sekha.cli.options import InFolder, InLabel, Json, Since, Subfolders, Until, Url, check_subfolders
 from sekha.cli.tables import Column, Shrink, echo_table
 from sekha.cli.terminal import echo_json, one_line
 
@@ -10,6 +10,7 @@ from sekha.cli.terminal import echo_json, one_line
 def run(
     label: InLabel = None,
     folder: InFolder = None,
+    subfolders: Subfolders = False,
     since: Since = None,
     until: Until = None,
     url: Url = None,
@@ -18,8 +19,11 @@ def run(
     """Print counts, folders and labels."""
     from sekha import SekhaClient
 
+    check_subfolders(subfolders, folder)
     with SekhaClient(config_from(url)) as client:
-        stats = client.mcp.memory_stats(label=label, folder=folder, start_date=since, end_date=until)
+        stats = client.mcp.memory_stats(
+            label=label, folder=folder, subfolders=subfolders or None, start_date=since, end_date=until
+        )
     if json:
         echo_json(stats)
         return OK
