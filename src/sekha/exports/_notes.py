@@ -230,7 +230,7 @@ def check_path(path: object) -> str:
     Raises:
         SekhaValidationError: It is none.
     """
-    text = os.fspath(path) if isinstance(path, os.PathLike) else path
+    text: object = os.fspath(cast("os.PathLike[str]", path)) if isinstance(path, os.PathLike) else path
     if not isinstance(text, str) or not text:
         raise argument_error("path", "must be a path")
     return text

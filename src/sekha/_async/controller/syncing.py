@@ -105,10 +105,10 @@ class AsyncSyncMixin(AsyncImportMixin):
             ```
         """
         check_import_options(concurrency, on_progress)
-        root, folder = check_path(path), check_folder(folder)
+        root, target = check_path(path), check_folder(folder)
         if self._view is not None:
-            folder = self._view.absolute(folder)
-        reader = await async_in_thread(partial(NoteReader, root, folder, split))
+            target = self._view.absolute(target)
+        reader = await async_in_thread(partial(NoteReader, root, target, split))
         default = os.path.join(root, JOURNAL) if reader.is_folder else root + JOURNAL
         notes = Journal(default if journal is None else os.fspath(journal), self._transport.base_url, self.folder)
         await async_in_thread(notes.peek if dry_run else notes.open)
