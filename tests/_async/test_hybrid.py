@@ -92,11 +92,11 @@ async def test_a_query_without_words_asks_for_none(client: AsyncSekhaClient, ser
     assert [by for _, by in found_by(page["results"])] == ["meaning", "meaning"]
 
 
-NOTES = [f"Note number {n}: the box on shelf {n % 7} holds winter coats." for n in range(40)]
+NOTES = [f"Note number {n}: the box on shelf {'ABCDEFG'[n % 7]} holds winter coats." for n in range(40)]
 
 
 async def test_each_note_of_a_crowd_is_found_by_its_own_text(client: AsyncSekhaClient, server: FakeServer) -> None:
-    """The controller 0.1 does not find all that resemble each other, whatever the limit (contract 22)."""
+    """The controller 0.1 does not find all that resemble each other, whatever the limit."""
     crowd = [message(note, f"m{n}", uuid(n)) for n, note in enumerate(NOTES)]
     shown = [hit(0.01 * n, uuid(n), content=NOTES[n], message_id=f"m{n}") for n in range(0, 40, 3)]
     for number, note in enumerate(NOTES):
@@ -366,3 +366,24 @@ async def test_a_hybrid_search_of_the_documented_server(local: AsyncSekhaClient)
 
 async def test_a_hybrid_search_of_the_controller_0_1(real: AsyncSekhaClient) -> None:
     await check_hybrid(real)
+
+
+async def test_a_note_that_the_controller_0_1_loses_in_a_crowd_is_found(real: AsyncSekhaClient) -> None:
+    conversations = [{"label": note, "messages": [{"role": "user", "content": note}]} for note in NOTES]
+    report = await real.controller.import_conversations(conversations)
+    assert report["stored"] == len(NOTES)
+    everything = await real.controller.query(NOTES[0], limit=1000)
+    lost = set(NOTES) - {one["content"] for one in everything["results"]}
+    assert lost
+    for note in NOTES:
+        (found,) = (await real.controller.query(note, limit=1, hybrid=True))["results"]
+        assert (found["content"], found["label"]) == (note, note)
+        assert found.get("found_by") == ("words" if note in lost else "both")
+    for note in lost:
+        (plain,) = (await real.controller.query(note, limit=1))["results"]
+        assert plain["content"] != note
+        number = note.split(":")[0].split()[-1]
+        page = await real.controller.query(f"Where is the note {number}?", limit=5, hybrid=True)
+        assert note in [one["content"] for one in page["results"]]
+        context = await real.controller.assemble_context(note, folders=["/"], context_budget=20)
+        assert [message["content"] for message in context] == [note]

@@ -121,6 +121,14 @@ async def test_a_server_that_cannot_delete_archives_and_says_so_once(real: Async
     assert sorted(archived) == ["a", "a", "b", "b"]
 
 
+async def test_files_that_are_no_notes_are_told(local: AsyncSekhaClient, notes: Path) -> None:
+    (notes / "photo.png").touch()
+    for dry_run in (True, False):
+        with pytest.warns(SekhaWarning, match=r"left out, as they are no notes: 1 \.png"):
+            await local.controller.sync_notes(notes, dry_run=dry_run)
+
+
+@pytest.mark.filterwarnings("ignore:left out, as they are no notes")
 async def test_the_report_says_what_became_of_each(local: AsyncSekhaClient, notes: Path) -> None:
     (notes / "photo.png").touch()
     first = await local.controller.sync_notes(notes, dry_run=True)

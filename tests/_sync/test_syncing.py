@@ -123,6 +123,14 @@ def test_a_server_that_cannot_delete_archives_and_says_so_once(real: SekhaClient
     assert sorted(archived) == ["a", "a", "b", "b"]
 
 
+def test_files_that_are_no_notes_are_told(local: SekhaClient, notes: Path) -> None:
+    (notes / "photo.png").touch()
+    for dry_run in (True, False):
+        with pytest.warns(SekhaWarning, match=r"left out, as they are no notes: 1 \.png"):
+            local.controller.sync_notes(notes, dry_run=dry_run)
+
+
+@pytest.mark.filterwarnings("ignore:left out, as they are no notes")
 def test_the_report_says_what_became_of_each(local: SekhaClient, notes: Path) -> None:
     (notes / "photo.png").touch()
     first = local.controller.sync_notes(notes, dry_run=True)

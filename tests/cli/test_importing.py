@@ -302,6 +302,7 @@ def test_changed_notes_are_replaced_and_gone_ones_deleted_when_asked(
     assert run("import", "notes").code == 0
     done = run("import", "notes", "--sync")
     assert (done.code, done.out.split()[-9:]) == (0, ["notes", "0", "0", "0", "2", "0", "0", "1", "0"])
+    assert done.err == "sekha import: left out, as they are no notes: 1 .png\n"
     (notes / "plans.txt").write_text("We ship on Mondays.")
     (notes / "kitchen" / "bread.md").unlink()
     done = run("import", "notes", "--sync")
@@ -345,3 +346,12 @@ def test_a_folder_that_is_not_there_any_more_deletes_nothing(run: Run, client: S
     done = run("import", "notes", "--sync", "--delete", "--journal", "j")
     assert (done.code, "none of the 2 notes that the journal knows is there" in done.err) == (1, True)
     assert labels(client) == ["Bread", "plans"]
+
+
+def test_the_working_directory_itself(
+    run: Run, client: SekhaClient, notes: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(notes)
+    for words in ([], ["--sync"]):
+        done = run("import", ".", *words)
+        assert (done.code, "\nnotes  " in done.out) == (0, True)

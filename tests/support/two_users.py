@@ -296,8 +296,8 @@ def cases(world: World, folder: Path) -> Dict[str, List[Case]]:
         ],
         "controller.delete_conversations": [
             *by_folder(),
-            *by_folder(subfolders=True),
-            *(((), {"folder": one, "dry_run": False, "archive_instead": True}) for one in folders),
+            *by_folder(subfolders=True, dry_run=False),
+            *by_folder(dry_run=False, archive_instead=True),
         ],
         "controller.count_conversations": [
             *by_folder(),

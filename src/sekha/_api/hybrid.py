@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, cast
 
 from sekha._api.search import Search
-from sekha._api.words import WordIndex, significant_words
+from sekha._api.words import significant_words, words_in
 from sekha.type_guards import extract_text
 from sekha.types import Message, SearchResult
 
@@ -57,9 +57,9 @@ def rank_rows(query: str, messages: Iterable[Message]) -> dict[str, Row]:
         id: message for message in messages if (id := message.get("id")) is not None and message.get("conversation_id")
     }
     texts = {id: extract_text(message["content"]) for id, message in by_id.items()}
-    index = WordIndex(significant_words(query))
-    held = {id: index.held_by(text) for id, text in texts.items()}
-    counts = Counter(word for words in held.values() for word in words)
+    words = significant_words(query)
+    held = {id: words_in(text, words) for id, text in texts.items()}
+    counts = Counter(word for some in held.values() for word in some)
     weights = {word: math.log(1 + len(held) / count) for word, count in counts.items()}
     order = sorted(texts, key=lambda id: -math.fsum(weights[word] for word in held[id]))
     whole, folded = _fold(query), {id: _fold(text) for id, text in texts.items()}
@@ -67,7 +67,7 @@ def rank_rows(query: str, messages: Iterable[Message]) -> dict[str, Row]:
         folded,
         lambda id: folded[id] == whole,
         lambda id: whole in folded[id],
-        lambda id: index.are_all(held[id]),
+        lambda id: held[id].issuperset(words),
     )
     return {id: Row(by_id[id], texts[id], whole in folded[id], id in specific) for id in order}
 

@@ -112,25 +112,17 @@ def full_text_query(words: Iterable[Word], operator: str = "OR") -> str:
     return f" {operator} ".join('"' + word.text.replace('"', '""') + '"' + "*" * word.is_start for word in words)
 
 
-class WordIndex:
-    """Which of some words texts hold, whatever their case.
+def words_in(text: str, words: Iterable[Word]) -> frozenset[Word]:
+    """Return which of some words stand in a text, whatever their case."""
+    folded = text.casefold()
+    return frozenset(word for word in words if _stands_in(folded, word.text.casefold(), word.is_start))
 
-    Args:
-        words: The words.
-    """
 
-    def __init__(self, words: Iterable[Word]) -> None:
-        self._words = [
-            word.text.casefold() if word.is_start else f" {' '.join(_TOKEN.findall(word.text.casefold()))} "
-            for word in words
-        ]
-
-    def held_by(self, text: str) -> frozenset[str]:
-        """Return the words that a text holds, in the form of this index."""
-        folded = text.casefold()
-        tokens = f" {' '.join(_TOKEN.findall(folded))} "
-        return frozenset(word for word in self._words if word in (tokens if word[0] == " " else folded))
-
-    def are_all(self, held: frozenset[str]) -> bool:
-        """Return whether these are all the words."""
-        return held.issuperset(self._words)
+def _stands_in(text: str, word: str, is_start: bool) -> bool:
+    start = text.find(word)
+    while start >= 0:
+        end = start + len(word)
+        if is_start or not (text[start - 1 : start].isalnum() or text[end : end + 1].isalnum()):
+            return True
+        start = text.find(word, end)
+    return False

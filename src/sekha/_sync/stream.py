@@ -15,6 +15,7 @@ from typing import Optional
 from typing_extensions import Self
 
 from sekha._api.chat_stream import ChatStreamDecoder, chunk_text
+from sekha._api.error_response import keep_headers
 from sekha._api.prompts import with_memories
 from sekha._concurrency.clock import Clock
 from sekha._concurrency.primitives import move_on_after
@@ -105,6 +106,7 @@ class Stream(ProcessBound):
             error.text = self._decoder.accumulator.text
             if isinstance(error, SekhaDecodeError):  # also that of a body that cannot be decompressed
                 vars(error).update(self._decoder.call_details)
+            keep_headers(error, self._response.headers)
             name_proxy(error, self._proxy)
             self._error = redact(error, self._secrets, outer_exception)
             self.close()

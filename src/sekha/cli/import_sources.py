@@ -80,12 +80,17 @@ def _export(path: Path, folder: str | None) -> ImportSource:
 
 def _notes(path: Path, folder: str | None, split: bool, left_out: dict[str, int]) -> ImportSource:
     journal = path / JOURNAL if path.is_dir() else path.with_name(path.name + JOURNAL)
-    name = path.name or path.resolve().name
+    name = name_of(path)
 
     def read() -> Iterable[ExportItem]:
         return read_notes(path, folder=folder or NOTES_FOLDER, split=split)
 
     return ImportSource(path, name, journal, True, read, left_out)
+
+
+def name_of(path: str | Path) -> str:
+    """Return the name of a file or folder, also of ``.``."""
+    return Path(path).name or Path(path).resolve().name
 
 
 def join_names(names: Sequence[str]) -> str:

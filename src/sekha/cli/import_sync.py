@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 
-from sekha.cli.import_sources import join_names
+from sekha.cli.import_sources import join_names, name_of
 from sekha.cli.tables import echo_table
 from sekha.cli.terminal import echo_err, one_line
 from sekha.types import SyncReport
@@ -25,7 +24,7 @@ _FUTURE = {"stored": "store", "replaced": "replace", "moved": "move", "deleted":
 
 def echo_synced(reports: Mapping[str, SyncReport]) -> None:
     """Print how many notes were stored, replaced and so on."""
-    echo_table(("FILE", *_COUNTS), [(Path(name).name, *_counts(report)) for name, report in reports.items()])
+    echo_table(("FILE", *_COUNTS), [(name_of(name), *_counts(report)) for name, report in reports.items()])
 
 
 def _counts(report: SyncReport) -> list[str]:
@@ -49,7 +48,7 @@ def echo_plan(reports: Mapping[str, SyncReport]) -> None:
     for name, report in reports.items():
         counts = zip(_COUNTS, _counts(report))
         echo_err(
-            f"{Path(name).name}: {', '.join(f'{number} {word.lower()}' for word, number in counts)}; nothing was sent."
+            f"{name_of(name)}: {', '.join(f'{number} {word.lower()}' for word, number in counts)}; nothing was sent."
         )
 
 

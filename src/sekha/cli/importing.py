@@ -12,7 +12,7 @@ from sekha._api.compat.requests import extra_keys
 from sekha.cli.connection import config_from
 from sekha.cli.exits import FAILED, OK
 from sekha.cli.import_progress import import_progress
-from sekha.cli.import_sources import NOTES_FOLDER, ImportSource, find_sources
+from sekha.cli.import_sources import NOTES_FOLDER, ImportSource, find_sources, name_of
 from sekha.cli.import_sync import echo_gone, echo_plan, echo_synced
 from sekha.cli.options import Json, Url, not_blank
 from sekha.cli.tables import echo_table
@@ -122,7 +122,10 @@ def run(
         echo_synced(synced)
     else:
         rows = [
-            (Path(name).name, *(f"{report[kind]:,}" for kind in ("stored", "already_stored", "empty", "failed")))
+            (
+                name_of(name),
+                *(f"{report[kind]:,}" for kind in ("stored", "already_stored", "empty", "failed")),
+            )
             for name, report in reports.items()
         ]
         echo_table(("FILE", "STORED", "ALREADY STORED", "EMPTY", "FAILED"), rows)
@@ -167,7 +170,7 @@ def _preview(sources: Iterable[ImportSource], json: bool) -> int:
         )
         for name, counts in by_file.items():
             summary = ", ".join(f"{number:,} {kind}" for kind, number in counts.items())
-            echo_err(f"{Path(name).name}: {summary}; nothing was sent.")
+            echo_err(f"{name_of(name)}: {summary}; nothing was sent.")
         for key in list(keys)[:MAX_KEY_WARNINGS]:
             echo_err(f"'{one_line(key, 60)}' of messages goes along, and is lost where the server does not keep it.")
     for one in bad:

@@ -16,7 +16,7 @@ from sekha.errors import SekhaValidationError, SekhaWarning
 from sekha.exports._building import Unreadable
 from sekha.exports._front_matter import take_front_matter
 from sekha.exports._kinds import ExportItem
-from sekha.exports._note_files import Folder, NoteFile, scan_folder
+from sekha.exports._note_files import HIDDEN, Folder, NoteFile, scan_folder
 from sekha.exports._note_text import Section, decode, split_sections
 from sekha.types import CreateConversationRequest, UnreadableConversation
 from sekha.types._base import normalize_folder
@@ -230,7 +230,7 @@ def check_path(path: object) -> str:
     Raises:
         SekhaValidationError: It is none.
     """
-    text = os.fspath(path) if isinstance(path, os.PathLike) else path
+    text: object = os.fspath(cast("os.PathLike[str]", path)) if isinstance(path, os.PathLike) else path
     if not isinstance(text, str) or not text:
         raise argument_error("path", "must be a path")
     return text
@@ -255,16 +255,14 @@ def check_folder(folder: str | None) -> str:
     return folder
 
 
-def describe_left_out(left_out: dict[str, int]) -> str:
-    """Return in one line what was left out, by kind; hidden files are not worth a word by themselves."""
-    return ", ".join(f"{number} {kind}" for kind, number in left_out.items())
+def warn_of_left_out(notes: NoteReader) -> None:
+    """Warn of files that are no notes; hidden ones are not worth a word."""
+    others = ", ".join(f"{number} {kind}" for kind, number in notes.left_out.items() if kind != HIDDEN)
+    if others:
+        warnings.warn(f"left out, as they are no notes: {others}", SekhaWarning, stacklevel=user_stacklevel())
 
 
 def _iterate(notes: NoteReader) -> Iterator[ExportItem]:
     for note in notes:
         yield note if isinstance(note, UnreadableNote) else cast(CreateConversationRequest, note)
-    others = {kind: number for kind, number in notes.left_out.items() if kind != "hidden"}
-    if others:
-        warnings.warn(
-            f"left out, as they are no notes: {describe_left_out(others)}", SekhaWarning, stacklevel=user_stacklevel()
-        )
+    warn_of_left_out(notes)

@@ -30,7 +30,7 @@ from sekha._importing.sync import (
 )
 from sekha.errors import SekhaError, SekhaNotFoundError
 from sekha.exports._note_files import JOURNAL
-from sekha.exports._notes import NoteReader, Source, check_folder, check_path
+from sekha.exports._notes import NoteReader, Source, check_folder, check_path, warn_of_left_out
 from sekha.types import Conversation, ImportProgress, MemoryExport, SyncReport
 
 from ..operations.pagination import all_conversations
@@ -107,15 +107,16 @@ class SyncMixin(ImportMixin):
             ```
         """
         check_import_options(concurrency, on_progress)
-        root, folder = check_path(path), check_folder(folder)
+        root, target = check_path(path), check_folder(folder)
         if self._view is not None:
-            folder = self._view.absolute(folder)
-        reader = in_thread(partial(NoteReader, root, folder, split))
+            target = self._view.absolute(target)
+        reader = in_thread(partial(NoteReader, root, target, split))
         default = os.path.join(root, JOURNAL) if reader.is_folder else root + JOURNAL
         notes = Journal(default if journal is None else os.fspath(journal), self._transport.base_url, self.folder)
         in_thread(notes.peek if dry_run else notes.open)
         try:
             survey = in_thread(lambda: Survey(iter_items(reader, notes, self._view)))
+            warn_of_left_out(reader)
             if not dry_run:
                 Orphans(self._transport, notes, self._view).resolve(find_orphans(survey, notes.begun))
             plan = plan_sync(survey, notes.sources, delete=delete)

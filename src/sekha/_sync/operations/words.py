@@ -55,6 +55,8 @@ class WordSearch:
             self._rows = rank_rows(self._search.query, self._fetch_rows())
         for result in by_meaning:
             self._places[result["conversation_id"]] = result["label"], result["folder"]
+        if (view := self._search.conditions.view) is not None:  # others' results give no score to what is inside
+            by_meaning = [result for result in by_meaning if view.contains(result["folder"])]
         fused = self._fuse(by_meaning)
         ids = lookups(fused, self._search)[: self._lookups_left]
         if ids:
