@@ -92,7 +92,7 @@ async def test_a_query_without_words_asks_for_none(client: AsyncSekhaClient, ser
     assert [by for _, by in found_by(page["results"])] == ["meaning", "meaning"]
 
 
-NOTES = [f"Note number {n}: the box on shelf {'ABCDEFG'[n % 7]} holds winter coats." for n in range(40)]
+NOTES = [f"Note number {n}: the box on the shelf holds winter coats." for n in range(40)]
 
 
 async def test_each_note_of_a_crowd_is_found_by_its_own_text(client: AsyncSekhaClient, server: FakeServer) -> None:
@@ -374,7 +374,7 @@ async def test_a_note_that_the_controller_0_1_loses_in_a_crowd_is_found(real: As
     assert report["stored"] == len(NOTES)
     everything = await real.controller.query(NOTES[0], limit=1000)
     lost = set(NOTES) - {one["content"] for one in everything["results"]}
-    assert lost
+    assert len(lost) > 5
     for note in NOTES:
         (found,) = (await real.controller.query(note, limit=1, hybrid=True))["results"]
         assert (found["content"], found["label"]) == (note, note)
@@ -387,3 +387,26 @@ async def test_a_note_that_the_controller_0_1_loses_in_a_crowd_is_found(real: As
         assert note in [one["content"] for one in page["results"]]
         context = await real.controller.assemble_context(note, folders=["/"], context_budget=20)
         assert [message["content"] for message in context] == [note]
+
+
+@pytest.mark.parametrize("profile", ["documented", "controller-0.1"])
+async def test_words_find_nothing_outside_of_a_view(
+    profile: str, local: AsyncSekhaClient, real: AsyncSekhaClient
+) -> None:
+    client = local if profile == "documented" else real
+    for user in ("ann", "bob"):
+        for number in range(3):
+            said = f"The password number {number} of {user} is in the green box."
+            await client.controller.create_conversation(
+                folder=f"/users/{user}", messages=[{"role": "user", "content": said}]
+            )
+    ann = client.in_folder("/users", "ann")
+    for query in ("password of bob", "The password number 1 of bob is in the green box.", "green"):
+        for results in (
+            (await ann.controller.query(query, hybrid=True))["results"],
+            (await ann.mcp.memory_search(query=query, hybrid=True))["results"],
+        ):
+            assert {one["folder"] for one in results} == {"/users/ann"}
+        context = await ann.controller.assemble_context(query)
+        assert len(context) == 3
+        assert all("ann" in str(message["content"]) for message in context)
