@@ -27,6 +27,10 @@ class _Element(NamedTuple):
     data: object
 
 
+_MAX_FIRST = 64 * 2**20
+"""Bytes of a first conversation that are read to see whether a file is an export."""
+
+
 def read_export(path: Union[str, os.PathLike[str]], *, folder: Optional[str] = None) -> Iterator[ExportItem]:
     """The conversations of an export, one after another: the whole of it is never in memory.
 
@@ -130,10 +134,10 @@ def is_export(path: str) -> bool:
                 return False
         if first != b"{":
             return False
-        data = _parse_json(file.readline())
+        data = _parse_json(file.readline(_MAX_FIRST))
         if data is None:
             file.seek(begin)
-            data = _parse_json(file.read())
+            data = _parse_json(file.read(_MAX_FIRST))
         return find_kind(data) is not None
 
 
