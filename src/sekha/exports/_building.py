@@ -8,6 +8,8 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta, timezone
 from typing import Any, Dict, Optional, cast
 
+from sekha.types._base import normalize_timestamp
+
 HIDDEN = "hidden"
 SYSTEM = "system"
 TOOLS = "tools"
@@ -29,6 +31,7 @@ ROLES: Mapping[str, str] = {
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _SURROGATES = re.compile("[\ud800-\udfff]")
+_UTC = re.compile(r"\d{4}-\d\d-\d\dT.*\+00:00")
 _MAX_NAMES = 10
 _MAX_NAME = 60
 
@@ -46,6 +49,7 @@ class ReadConversation(Dict[str, Any]):
         created_at: When it was begun, as ISO 8601; None if nobody knows.
         updated_at: When it was changed last.
         place: Where it stands, for people.
+        undated_folder: Its folder without the month that is part of it; None if none is.
     """
 
     left_out: Dict[str, int]
@@ -53,6 +57,7 @@ class ReadConversation(Dict[str, Any]):
     created_at: Optional[str] = None
     updated_at: Optional[str] = None
     place: Optional[str] = None
+    undated_folder: Optional[str] = None
 
 
 class ConversationBuilder:
@@ -165,6 +170,16 @@ def format_time(time: object) -> str | None:
         except (OverflowError, ValueError):  # beyond the years 1 to 9999, or no number
             return None
     return None
+
+
+def put_in_month(conversation: ReadConversation) -> None:
+    """Add to the folder of a conversation the month in UTC in which it, or its first message, was written."""
+    times = [conversation.created_at, *(message.get("timestamp") for message in conversation["messages"])]
+    moments = (normalize_timestamp(time) for time in times if time)
+    month = next((f"{moment[:4]}/{moment[5:7]}" for moment in moments if _UTC.fullmatch(moment)), None)
+    if month is not None:
+        conversation.undated_folder = folder = str(conversation.get("folder") or "")
+        conversation["folder"] = f"{folder.rstrip('/')}/{month}" if folder else month
 
 
 def add_counts(total: dict[str, int], counts: object) -> None:

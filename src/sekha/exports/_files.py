@@ -13,6 +13,7 @@ from typing import IO, NamedTuple, Optional, Union, cast
 
 from sekha._utils.json_access import as_object
 from sekha.errors import SekhaConfigError
+from sekha.exports._building import ReadConversation, put_in_month
 from sekha.exports._kinds import ExportItem, describe_unknown, find_kind, read_conversation, read_whole
 from sekha.types import UnreadableConversation
 
@@ -31,7 +32,9 @@ _MAX_FIRST = 64 * 2**20
 """Bytes of a first conversation that are read to see whether a file is an export."""
 
 
-def read_export(path: Union[str, os.PathLike[str]], *, folder: Optional[str] = None) -> Iterator[ExportItem]:
+def read_export(
+    path: Union[str, os.PathLike[str]], *, folder: Optional[str] = None, dated: bool = False
+) -> Iterator[ExportItem]:
     """The conversations of an export, one after another: the whole of it is never in memory.
 
     Of a ChatGPT conversation, whose edits form a tree, the branch that was texts last is taken; what is hidden, and
@@ -40,7 +43,9 @@ def read_export(path: Union[str, os.PathLike[str]], *, folder: Optional[str] = N
 
     Args:
         path: A ``conversations.json``, a file of JSON lines, or a ``.zip`` that has a ``conversations.json``.
-        folder: Where the conversations are to go; default ``/chatgpt``, ``/claude``, or what a line says, else ``/``.
+        folder: Where the conversations are to go; default ``chatgpt``, ``claude``, or what a line says. It is below the
+            folder of the client: ``/chatgpt``, or ``/users/ana/chatgpt`` in the view of ``/users/ana``.
+        dated: Whether the month in which a conversation was begun (UTC) is part of its folder: ``chatgpt/2023/11``.
 
     Returns:
         What `MemoryController.create_conversation` takes, or an `UnreadableConversation` with its place. A file that
@@ -62,7 +67,7 @@ def read_export(path: Union[str, os.PathLike[str]], *, folder: Optional[str] = N
         ```
     """
     with open(path, "rb"):  # an error comes now, and not with the first conversation
-        return ExportReader(os.fspath(path), folder)
+        return ExportReader(os.fspath(path), folder, dated)
 
 
 class ExportReader(Iterator[ExportItem]):
@@ -71,17 +76,22 @@ class ExportReader(Iterator[ExportItem]):
     Args:
         path: The file.
         folder: Where the conversations are to go.
+        dated: Whether the month in which a conversation was begun is part of its folder.
 
     Attributes:
         left_out: What was left out of the files so far, by kind; what is left out of a conversation it says itself.
     """
 
-    def __init__(self, path: str, folder: str | None) -> None:
+    def __init__(self, path: str, folder: str | None, dated: bool = False) -> None:
         self.left_out: dict[str, int] = {}
+        self._dated = dated
         self._items = _read(path, folder)
 
     def __next__(self) -> ExportItem:
-        return next(self._items)
+        item = next(self._items)
+        if self._dated and isinstance(item, ReadConversation):
+            put_in_month(item)
+        return item
 
 
 def _read(path: str, folder: str | None) -> Iterator[ExportItem]:
