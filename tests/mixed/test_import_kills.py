@@ -42,7 +42,7 @@ def importer(*arguments: object) -> subprocess.Popen[str]:
 def memory(options: object) -> Counted[Told]:
     """Everything that is stored, and how often."""
     found: Counted[Told] = Counter()
-    with SekhaClient(**options, rate_limit_requests=10**6) as client:  # type: ignore[arg-type]  # the options of the local Sekha
+    with SekhaClient(**options) as client:  # type: ignore[arg-type]  # the options of the local Sekha
         for row in client.controller.iter_conversations():
             messages = client.controller.get_messages(row["conversation_id"])
             found[row["label"], tuple(str(message["content"]) for message in messages)] += 1
