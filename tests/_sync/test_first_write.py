@@ -67,9 +67,7 @@ def test_after_the_first_several_go_at_a_time(make: MakeClient, server: FakeServ
 
 
 @pytest.mark.parametrize("failure", [empty(500), empty(422), HANG])
-def test_if_the_first_fails_the_next_one_is_the_first(
-    failure: Any, make: MakeClient, server: FakeServer
-) -> None:
+def test_if_the_first_fails_the_next_one_is_the_first(failure: Any, make: MakeClient, server: FakeServer) -> None:
     client, release = make(max_retries=0, timeout=0.3), threading.Event()
     give_clock(client, Clock())
     at_once: list[int] = []
