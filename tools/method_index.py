@@ -117,7 +117,13 @@ def both_flavours(root: Path) -> Iterator[tuple[str, list[Entry]]]:
 
 def _called(cls: type, method: str, owner: str) -> str:
     walk = "async for ... in " if cls.__name__.startswith("Async") else "for ... in "
-    before = "await " if inspect.iscoroutinefunction(getattr(cls, method)) else walk if method in WALKED else ""
+    before = (
+        "await "
+        if inspect.iscoroutinefunction(inspect.unwrap(getattr(cls, method)))
+        else walk
+        if method in WALKED
+        else ""
+    )
     return f"{before}{owner}.{method}(...)"
 
 

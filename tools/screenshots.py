@@ -19,7 +19,6 @@ import time
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Dict, Optional, Type
-from urllib.parse import quote
 
 import uvicorn
 
@@ -28,7 +27,8 @@ from sekha.local import LocalSekha
 
 ROOT = Path(__file__).parents[1]
 PICTURE = ROOT / "docs" / "assets" / "fastapi-chat.png"
-QUESTION = "Which database did we choose for billing, and why?"
+USER = "ann"
+QUESTIONS = ("Which database did we choose for billing, and why?", "How often is the billing database backed up?")
 MEMORIES = {
     "Billing database": (
         "We chose PostgreSQL as the database for billing, because invoices need transactions.",
@@ -141,9 +141,10 @@ class Chromium:
 def main() -> None:
     with LocalSekha() as sekha, tempfile.TemporaryDirectory() as profile:
         with SekhaClient(**sekha.options) as client:
+            memory = client.in_folder("/users", USER)
             for label, texts in MEMORIES.items():
                 messages = [{"role": role, "content": text} for role, text in zip(("user", "assistant"), texts)]
-                client.controller.create_conversation(label=label, folder="/work", messages=messages)
+                memory.controller.create_conversation(label=label, folder="work", messages=messages)
         os.environ.update({f"SEKHA_{name.upper()}": str(value) for name, value in sekha.options.items()})
         sys.path.insert(0, str(ROOT / "examples"))
         server = uvicorn.Server(uvicorn.Config("fastapi_chat.app:app", port=0, log_level="warning"))
@@ -154,9 +155,16 @@ def main() -> None:
                 time.sleep(0.05)
             port = server.servers[0].sockets[0].getsockname()[1]
             with Chromium(Path(profile)) as browser:
-                browser.open(f"http://127.0.0.1:{port}/?q={quote(QUESTION)}")
-                browser.wait_for("document.getElementById('status')?.textContent.startsWith('Answered')")
-                PICTURE.write_bytes(browser.picture(1200, 720))
+                browser.open(f"http://127.0.0.1:{port}/")
+                browser.wait_for("document.getElementById('sign-in')?.hidden === false")
+                browser.value(f"document.getElementById('name').value = {json.dumps(USER)}")
+                browser.value("document.querySelector('#sign-in button').click()")
+                browser.wait_for("!document.getElementById('chat').hidden")
+                for question in QUESTIONS:
+                    browser.value(f"document.getElementById('input').value = {json.dumps(question)}")
+                    browser.value("document.querySelector('#form button').click()")
+                    browser.wait_for("document.getElementById('status').textContent.startsWith('Answered')")
+                PICTURE.write_bytes(browser.picture(1200, 900))
         finally:
             server.should_exit = True
             thread.join()

@@ -1,18 +1,21 @@
-"""Ask a memory in the browser: one client in the lifespan, answers as JSON, and answers streamed to a page."""
+"""A chat in the browser: with history, with the sources of each answer, and with one memory for each user."""
 
 from __future__ import annotations
 
 import json
 import logging
+import os
+import secrets
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from math import ceil
 from pathlib import Path
-from typing import Annotated, TypedDict
+from typing import Annotated, Literal, TypedDict
 
-from fastapi import Depends, FastAPI, Request
+from fastapi import Depends, FastAPI, HTTPException, Request, Response
 from fastapi.responses import FileResponse, JSONResponse, StreamingResponse
-from pydantic import BaseModel, StringConstraints
+from pydantic import BaseModel, Field, StringConstraints
+from starlette.middleware.sessions import SessionMiddleware
 from starlette.types import Receive, Scope, Send
 
 from sekha import (
@@ -25,9 +28,11 @@ from sekha import (
     SekhaValidationError,
 )
 from sekha.type_guards import extract_text
-from sekha.types import Message
+from sekha.types import MemoryItem
 
 PAGE = Path(__file__).with_name("index.html")
+MIN_SCORE = 0.2
+"""What is less similar to the question than this is not put before the model; it depends on the embedding model."""
 log = logging.getLogger(__name__)
 
 
@@ -43,31 +48,60 @@ async def lifespan(_: FastAPI) -> AsyncIterator[State]:
         yield {"client": client}
 
 
-def sekha_client(request: Request) -> AsyncSekhaClient:
+def user_of(request: Request) -> str:
+    """Who asks. It comes from the session, and never from what the visitor sends along."""
+    user = request.session.get("user")
+    if not isinstance(user, str):
+        raise HTTPException(401, "Sign in first.")
+    return user
+
+
+User = Annotated[str, Depends(user_of)]
+
+
+def memory_of(request: Request, user: User) -> AsyncSekhaClient:
+    """The memory of the user: a view of the client that neither finds nor changes anything of the others."""
     client: AsyncSekhaClient = request.state.client
-    return client
+    return client.in_folder("/users", user)
 
 
-Client = Annotated[AsyncSekhaClient, Depends(sekha_client)]
+Memory = Annotated[AsyncSekhaClient, Depends(memory_of)]
 app = FastAPI(title="Sekha chat", lifespan=lifespan)
+app.add_middleware(SessionMiddleware, secret_key=os.environ.get("SESSION_SECRET") or secrets.token_urlsafe(32))
 
 
-class Question(BaseModel):
-    question: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=4000)]
+class SignIn(BaseModel):
+    user: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100)]
 
 
-class Answer(BaseModel):
-    answer: str
-    model: str
+class Note(BaseModel):
+    text: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=4000)]
 
 
-class Memory(TypedDict):
-    """A remembered message, as the page shows it."""
+class Turn(BaseModel):
+    role: Literal["user", "assistant"]
+    content: Annotated[str, StringConstraints(min_length=1, max_length=40_000)]
+
+
+class Chat(BaseModel):
+    """The chat so far; its last message is the question."""
+
+    messages: Annotated[list[Turn], Field(min_length=1, max_length=100)]
+
+
+class Source(TypedDict):
+    """A remembered message, as the page shows it; what is not known of it is empty."""
 
     label: str
     folder: str
     role: str
     text: str
+
+
+class Answer(BaseModel):
+    answer: str
+    model: str
+    sources: list[Source]
 
 
 class EventStream(StreamingResponse):
@@ -96,24 +130,53 @@ async def page() -> FileResponse:
     return FileResponse(PAGE)
 
 
+@app.get("/api/user")
+async def who(user: User) -> SignIn:
+    return SignIn(user=user)
+
+
+@app.post("/api/sign-in", status_code=204)
+async def sign_in(wanted: SignIn, request: Request) -> Response:
+    """Believe the name: put your own sign-in here, with passwords or a provider."""
+    request.session["user"] = wanted.user
+    return Response(status_code=204)
+
+
+@app.post("/api/sign-out", status_code=204)
+async def sign_out(request: Request) -> Response:
+    request.session.clear()
+    return Response(status_code=204)
+
+
+@app.post("/api/remember", status_code=201)
+async def remember(note: Note, memory: Memory) -> None:
+    """Store a note. Chats are not stored: stored questions would be found before the notes that answer them."""
+    await memory.controller.create_conversation(messages=[{"role": "user", "content": note.text}], skip_existing=True)
+
+
 @app.post("/api/ask")
-async def ask(asked: Question, client: Client) -> Answer:
-    """The whole answer at once."""
-    completion = await client.complete_with_context(asked.question, asked.question)
-    return Answer(answer=extract_text(completion["choices"][0]["message"]["content"]), model=completion["model"])
+async def ask(chat: Chat, memory: Memory) -> Answer:
+    """The whole answer at once, with its sources."""
+    messages = [turn.model_dump() for turn in chat.messages]
+    completion = await memory.complete_with_memory(messages=messages, min_score=MIN_SCORE)
+    return Answer(
+        answer=extract_text(completion["choices"][0]["message"]["content"]),
+        model=completion["model"],
+        sources=[source(item) for item in completion["memories"]],
+    )
 
 
 @app.post("/api/stream")
-async def stream(asked: Question, client: Client) -> EventStream:
-    """Server-sent events: `memories`, then `token` for each piece of the answer, then `done`, or `error`."""
-    context = await client.controller.assemble_context(asked.question)  # before the status is sent: it may fail
-    return EventStream(events(client, asked.question, [memory(message) for message in context]))
+async def stream(chat: Chat, memory: Memory) -> EventStream:
+    """Server-sent events: `sources`, then `token` for each piece of the answer, then `done`, or `error`."""
+    return EventStream(events(chat, memory))
 
 
-async def events(client: AsyncSekhaClient, question: str, memories: list[Memory]) -> AsyncGenerator[str, None]:
-    yield event("memories", memories)
+async def events(chat: Chat, memory: AsyncSekhaClient) -> AsyncGenerator[str, None]:
+    messages = [turn.model_dump() for turn in chat.messages]
     try:
-        async with await client.stream_with_context(question, question) as answer:
+        async with await memory.stream_with_memory(messages=messages, min_score=MIN_SCORE) as answer:
+            yield event("sources", [source(item) for item in answer.memories])
             async for text in answer.text_stream():
                 yield event("token", text)
     except SekhaError as error:
@@ -126,14 +189,9 @@ def event(name: str, data: object) -> str:
     return f"event: {name}\ndata: {json.dumps(data)}\n\n"  # JSON has no line breaks, which would end the data
 
 
-def memory(message: Message) -> Memory:
-    citation = (message.get("metadata") or {}).get("citation")
-    return {
-        "label": citation["label"] if citation else "",
-        "folder": citation["folder"] if citation else "",
-        "role": message["role"],
-        "text": extract_text(message["content"]),
-    }
+def source(item: MemoryItem) -> Source:
+    label, folder, role = (item[key] or "" for key in ("label", "folder", "role"))
+    return {"label": label, "folder": folder, "role": role, "text": item["content"]}
 
 
 @app.exception_handler(SekhaError)

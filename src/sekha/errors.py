@@ -21,7 +21,7 @@ SekhaWarning                      nothing failed, but something needs attention
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Optional, Union, cast
 
 if TYPE_CHECKING:
@@ -181,6 +181,29 @@ class SekhaDecodeError(SekhaError):
         yield from super()._details()
 
 
+class _ResponseHeaders(Mapping[str, str]):
+    """Headers that can be read, by names in any case.
+
+    Args:
+        values: Values by name, in lower case.
+    """
+
+    def __init__(self, values: dict[str, str]) -> None:
+        self._values = values
+
+    def __getitem__(self, name: str) -> str:
+        return self._values[str(name).lower()]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def __repr__(self) -> str:
+        return repr(self._values)
+
+
 class SekhaAPIError(SekhaError):
     """A server refused the call (4xx) or failed (5xx).
 
@@ -190,9 +213,20 @@ class SekhaAPIError(SekhaError):
         code: The server's own error code, if it gave one.
         body: The beginning of the answer, as text.
         retry_after: Seconds the server asks to wait, if it said so.
+
+    Example:
+        ```python
+        from sekha import SekhaAPIError
+
+        try:
+            client.controller.get_conversation("3f0c1a52-8d1e-4c55-9d0a-2f6f0b1c7e11")
+        except SekhaAPIError as error:
+            print(error.status_code, error.headers["Content-Type"], error.request_id)  # 404 application/json None
+        ```
     """
 
     sent = True
+    _headers: dict[str, str] = {}  # noqa: RUF012 - never changed; older pickles have none
     _only_status: Any = None  # where a class stands for one alone; no error of a server is without a status
 
     def __init__(
@@ -211,6 +245,19 @@ class SekhaAPIError(SekhaError):
         self.body = body
         self.retry_after = retry_after
         self.args: tuple[Any, ...] = self._arguments()
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """The headers of the response, by names in any case; none if the call was refused before it was sent.
+
+        ``Set-Cookie`` and those that may hold keys are left out.
+        """
+        return _ResponseHeaders(self._headers)
+
+    @property
+    def request_id(self) -> Optional[str]:
+        """What the server, or a proxy before it, calls this request: ``X-Request-Id``, else ``Request-Id``."""
+        return self._headers.get("x-request-id") or self._headers.get("request-id") or None
 
     def _arguments(self) -> tuple[object, ...]:
         known = cast("int | None", self.status_code)

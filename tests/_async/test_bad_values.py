@@ -61,8 +61,8 @@ NEEDED = {
 """What has to be given besides, unless it is in the dictionary of the call or has another name."""
 
 
-OTHERS = ("aclose", "close", "with_options", "import_conversations")
-"""What is tested elsewhere: the last tells of a bad conversation and goes on to the next."""
+OTHERS = ("aclose", "close", "with_options", "in_folder", "import_conversations", "sync_notes")
+"""What is tested elsewhere: the last two tell of a bad conversation and go on to the next."""
 
 
 def methods(client: AsyncSekhaClient) -> Iterator[tuple[str, Any]]:

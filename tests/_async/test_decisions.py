@@ -101,7 +101,7 @@ async def test_parts_are_stored_as_text_and_no_image_is_lost_unasked(real: Async
         ({}, {"preferred_labels": [], "context_budget": 4000, "excluded_folders": []}),
         (
             {"preferred_labels": ["A"], "context_budget": 0, "excluded_folders": ["/x"]},
-            {"preferred_labels": ["A"], "context_budget": 0, "excluded_folders": ["/x"]},
+            {"preferred_labels": ["A"], "context_budget": 0, "excluded_folders": ["/x/"]},
         ),
     ],
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from pathlib import Path
 from typing import Any, cast
@@ -285,6 +286,8 @@ async def test_no_journal_is_left_where_nothing_was_begun(local: AsyncSekhaClien
         await local.controller.import_conversations(conversations, journal=tmp_path / "j")
         assert not (tmp_path / "j").exists()
     await local.controller.import_conversations([bad, chat("A")], journal=tmp_path / "j")
+    await local.controller.import_conversations([], journal=os.devnull)
+    assert os.access(os.devnull, os.F_OK), "it is not removed"
     noted = (tmp_path / "j").read_bytes()
     await local.controller.import_conversations([bad], journal=tmp_path / "j")
     assert (tmp_path / "j").read_bytes() == noted, "one with notes stays"

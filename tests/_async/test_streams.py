@@ -75,6 +75,25 @@ async def test_events_may_be_cut_anywhere(client: AsyncSekhaClient, bridge: Fake
     assert await stream.get_final_text() == "Grüße, 日本\u2028"
 
 
+async def test_a_call_can_be_entered_at_once(client: AsyncSekhaClient, bridge: FakeServer) -> None:
+    bridge.on(CHAT, chunked(*STORY), chunked(*STORY[:2], threading.Event()))
+    async with client.bridge.stream_complete(MESSAGES) as stream:
+        assert isinstance(stream, AsyncStream)
+        assert await stream.get_final_text() == TEXT
+    with pytest.raises(ZeroDivisionError):
+        async with client.bridge.stream_complete(MESSAGES) as stopped:
+            raise ZeroDivisionError
+    with pytest.raises(SekhaClosedError):
+        await stopped.get_final_text()
+
+
+async def test_a_call_that_fails_is_not_entered(client: AsyncSekhaClient, bridge: FakeServer) -> None:
+    bridge.on(CHAT, answer({"detail": "no model"}, 500))
+    with pytest.raises(SekhaServerError, match="no model"):
+        async with client.bridge.stream_complete(MESSAGES):
+            raise AssertionError("it was entered")
+
+
 async def test_the_collected_answer_is_what_complete_gives(client: AsyncSekhaClient, bridge: FakeServer) -> None:
     stream = await begin(client, bridge, chunked(*STORY))
     assert await stream.get_final_completion() == {

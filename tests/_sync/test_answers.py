@@ -56,7 +56,13 @@ def answers(call: Call, nth: int, data: Any, client: SekhaClient, asked: FakeSer
 def kept(call: Call, place: mutants.Place, data: Any) -> bool:
     """Whether something new at that place has to be in the result."""
     wrapped = place == () and "success" in data
-    made_of_others = call.method in ("get_messages", "update_folder", "prune_execute", "memory_stats")
+    made_of_others = call.method in (
+        "get_messages",
+        "update_folder",
+        "prune_execute",
+        "memory_stats",
+        "delete_conversations",
+    )
     return not (wrapped or made_of_others or (call.name, place) in ADAPTED)
 
 

@@ -63,8 +63,8 @@ NEEDED = {
 """What has to be given besides, unless it is in the dictionary of the call or has another name."""
 
 
-OTHERS = ("close", "close", "with_options", "import_conversations")
-"""What is tested elsewhere: the last tells of a bad conversation and goes on to the next."""
+OTHERS = ("close", "close", "with_options", "in_folder", "import_conversations", "sync_notes")
+"""What is tested elsewhere: the last two tell of a bad conversation and go on to the next."""
 
 
 def methods(client: SekhaClient) -> Iterator[tuple[str, Any]]:

@@ -31,6 +31,7 @@ from .conftest import MakeClient
 
 QUERY, CONTEXT = "POST /api/v1/query", "POST /api/v1/context/assemble"
 CHAT = "POST /v1/chat/completions"
+WORDS, ONE = "POST /api/v1/search/fts", f"GET /api/v1/conversations/{ID}"
 STREAMED = chunked(delta("Hi "), delta("there."), delta("", "stop"), DONE)
 HISTORY: list[Any] = [
     {"role": "system", "content": "You are kind."},
@@ -396,6 +397,47 @@ def test_a_floor_leaves_out_what_is_irrelevant(local: SekhaClient, real: SekhaCl
         assert built == {"messages": [{"role": "user", "content": question}], "memories": []}
 
 
+# A19: found by words too
+
+
+@pytest.mark.parametrize("workflow", ["complete_with_memory", "stream_with_memory", "build_messages"])
+def test_a_search_is_one_by_words_too(
+    workflow: str, client: SekhaClient, server: FakeServer, bridge: FakeServer
+) -> None:
+    options: Any = {"search_query": "deploy docker"}
+    searches: list[tuple[Any, list[str]]] = [({}, [QUERY, WORDS, ONE]), ({"hybrid": False}, [QUERY])]
+    for hybrid, lines in searches:
+        server.on(QUERY, answer(facts.hits(hit(0.25, OTHER_ID, content="By meaning.", message_id="1"))))
+        if not hybrid:
+            server.on(WORDS, answer({"results": [{**facts.MESSAGE, "content": "We deploy docker."}], "total": 1}))
+            server.on(ONE, answer(facts.READ))
+        if workflow == "build_messages":
+            memories = (client.build_messages("How?", **options, **hybrid))["memories"]
+        else:
+            bridge.on(CHAT, STREAMED if workflow.startswith("stream") else answer(facts.COMPLETION))
+            _, memories, _ = ask(client, workflow, "How?", **options, **hybrid)
+        by_words = [] if hybrid else [("We deploy docker.", "/work", ID)]
+        assert sorted((one["content"], one["folder"], one["conversation_id"]) for one in memories) == [
+            ("By meaning.", "/work", OTHER_ID),
+            *by_words,
+        ]
+        assert all(one["score"] is not None for one in memories)
+        assert [seen.line for seen in server.seen] == lines
+        server.seen.clear()
+
+
+@pytest.mark.parametrize("workflow", ["complete_with_memory", "stream_with_memory"])
+def test_what_resembles_many_others_is_found(
+    workflow: str, local: SekhaClient, real: SekhaClient
+) -> None:
+    for client in (local, real):
+        for number in range(40):
+            text = f"Invoice {number * 37} was paid by bank transfer on the last day of the month."
+            client.controller.create_conversation(messages=[{"role": "user", "content": text}])
+        _, memories, _ = ask(client, workflow, "Who paid invoice 333?", limit=3)
+        assert "Invoice 333 was" in "".join(memory["content"] for memory in memories)
+
+
 # A14: further keys
 
 
@@ -567,3 +609,41 @@ def test_a_memory_that_is_not_there_at_all(make: MakeClient, bridge: FakeServer,
     finally:
         nobody.close()
     assert response["memories"] == []
+
+
+# A6: one user's memory
+
+
+@pytest.mark.parametrize("workflow", WORKFLOWS)
+def test_a_chat_of_one_user_has_the_memories_of_that_user(
+    workflow: str, local: SekhaClient, real: SekhaClient
+) -> None:
+    question = "When do we ship?"
+    for client in (local, real):
+        for user, day in (("4", "Fridays"), ("42", "Mondays")):
+            view = client.in_folder("/users", user)
+            for folder in ("work", "home"):
+                text = f"At {folder} we ship on {day}."
+                view.controller.create_conversation(folder=folder, messages=[{"role": "user", "content": text}])
+        view = client.in_folder("/users", "4")
+        asked: list[tuple[Any, set[str]]] = [({}, {"At work we ship on Fridays.", "At home we ship on Fridays."})]
+        for folder in ("work", "/users/4/work"):
+            confined = {"folders": [folder]} if workflow.endswith("context") else {"filters": {"folder": folder}}
+            asked.append((confined, {"At work we ship on Fridays."}))
+        for options, expected in asked:
+            for one in (view, view.with_options(deadline=30.0)):
+                _, memories, _ = ask(one, workflow, question, on_memory_error="ignore", **options)
+                assert {memory["content"] for memory in memories} == expected
+        outside = {"folders": ["/users/42"]} if workflow.endswith("context") else {"filters": {"folder": "/users/42"}}
+        with pytest.raises(SekhaValidationError, match=r"folder"):
+            ask(view, workflow, question, on_memory_error="ignore", **outside)
+
+
+def test_a_search_after_storing_may_be_narrowed_to_a_folder_of_a_view(
+    local: SekhaClient, real: SekhaClient
+) -> None:
+    messages = [{"role": "user", "content": "We ship on Fridays."}]
+    for client in (local, real):
+        view = client.in_folder("/users", "4")
+        found = view.store_and_query(messages, "ship", folder="work", filters={"folder": "work"})
+        assert [one["folder"] for one in found] == ["/users/4/work"]

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from pathlib import Path
 from typing import Any, cast
@@ -287,6 +288,8 @@ def test_no_journal_is_left_where_nothing_was_begun(local: SekhaClient, tmp_path
         local.controller.import_conversations(conversations, journal=tmp_path / "j")
         assert not (tmp_path / "j").exists()
     local.controller.import_conversations([bad, chat("A")], journal=tmp_path / "j")
+    local.controller.import_conversations([], journal=os.devnull)
+    assert os.access(os.devnull, os.F_OK), "it is not removed"
     noted = (tmp_path / "j").read_bytes()
     local.controller.import_conversations([bad], journal=tmp_path / "j")
     assert (tmp_path / "j").read_bytes() == noted, "one with notes stays"

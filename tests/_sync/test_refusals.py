@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import uuid
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from sekha import (
     MemoryController,
     SekhaClient,
     SekhaClosedError,
+    SekhaConfig,
     SekhaConfigError,
     SekhaError,
     SekhaValidationError,
@@ -95,6 +97,31 @@ def test_what_is_missing_is_named_with_its_variable(cls: Any) -> None:
         cls(api_key="k")
     with pytest.raises(SekhaConfigError, match=r"api_key=\.\.\. or set SEKHA_API_KEY"):
         cls(controller_url="http://127.0.0.1:9")
+
+
+def test_all_that_is_missing_is_named_at_once() -> None:
+    with pytest.raises(SekhaConfigError) as caught:
+        SekhaClient()
+    assert caught.value.message == (
+        "controller_url is missing: pass controller_url=... or set SEKHA_CONTROLLER_URL; "
+        "api_key is missing: pass api_key=... or set SEKHA_API_KEY"
+    )
+    with pytest.raises(SekhaConfigError, match=r"^base_url is missing: .*; api_key is missing: "):
+        MemoryController()
+
+
+def test_a_file_with_settings_that_is_not_read_is_mentioned(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / ".env").write_text("SEKHA_CONTROLLER_URL=http://127.0.0.1:9\nSEKHA_API_KEY=k\n", encoding="utf-8")
+    for make in (SekhaClient, MemoryController):
+        with pytest.raises(SekhaConfigError, match=r"\.env .* SekhaConfig\.from_env\(env_file=\"\.env\"\)"):
+            make()
+    with SekhaClient(SekhaConfig.from_env(env_file=".env")):
+        pass
+    with pytest.raises(SekhaConfigError, match=r"SEKHA_API_KEY$"):
+        SekhaClient(SekhaConfig(controller_url="http://127.0.0.1:9"))
 
 
 @pytest.mark.parametrize(

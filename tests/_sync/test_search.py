@@ -70,7 +70,7 @@ def test_each_text_once_can_be_had_as_echoes_remember(client: SekhaClient, serve
 def test_what_is_only_echoes_is_nothing(client: SekhaClient, server: FakeServer) -> None:
     server.on(QUERY, answer(facts.hits(*numbered(5))))
     found = client.controller._find("x", limit=1, min_score=0.5, is_echo=lambda result: True)
-    assert found == ([], 0, False, 0)
+    assert (found.results, found.total, found.truncated, found.below_min_score) == ([], 0, False, 0)
 
 
 # Contexts in confines

@@ -77,6 +77,25 @@ def test_events_may_be_cut_anywhere(client: SekhaClient, bridge: FakeServer) -> 
     assert stream.get_final_text() == "Grüße, 日本\u2028"
 
 
+def test_a_call_can_be_entered_at_once(client: SekhaClient, bridge: FakeServer) -> None:
+    bridge.on(CHAT, chunked(*STORY), chunked(*STORY[:2], threading.Event()))
+    with client.bridge.stream_complete(MESSAGES) as stream:
+        assert isinstance(stream, Stream)
+        assert stream.get_final_text() == TEXT
+    with pytest.raises(ZeroDivisionError):
+        with client.bridge.stream_complete(MESSAGES) as stopped:
+            raise ZeroDivisionError
+    with pytest.raises(SekhaClosedError):
+        stopped.get_final_text()
+
+
+def test_a_call_that_fails_is_not_entered(client: SekhaClient, bridge: FakeServer) -> None:
+    bridge.on(CHAT, answer({"detail": "no model"}, 500))
+    with pytest.raises(SekhaServerError, match="no model"):
+        with client.bridge.stream_complete(MESSAGES):
+            raise AssertionError("it was entered")
+
+
 def test_the_collected_answer_is_what_complete_gives(client: SekhaClient, bridge: FakeServer) -> None:
     stream = begin(client, bridge, chunked(*STORY))
     assert stream.get_final_completion() == {

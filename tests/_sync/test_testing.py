@@ -433,6 +433,20 @@ def test_a_fault_that_never_happened_is_told_once(faulty: ScriptedSekha, connect
 
 
 @pytest.mark.promise("E10")
+@pytest.mark.parametrize("calls", [0, 1, 3])
+def test_a_fault_without_a_number_happens_always(calls: int, faulty: ScriptedSekha, connect: MakeFaulty) -> None:
+    faulty.fail(COUNT, answer_with(500), times=None)
+    client = connect(max_retries=2)
+    for _ in range(calls):
+        with pytest.raises(SekhaServerError) as caught:
+            client.controller.count_conversations()
+        assert caught.value.attempts == 3
+    assert [request.fault for request in faulty.requests] == ["answer_with(500)"] * 3 * calls
+    faulty.check()
+    client.controller.count_conversations()  # the check has ended the script
+
+
+@pytest.mark.promise("E10")
 def test_a_request_that_no_route_is_for_is_told(faulty: ScriptedSekha, connect: MakeFaulty) -> None:
     with pytest.raises(SekhaNotFoundError):
         connect(controller_url=f"{faulty.controller_url}/v9").controller.count_conversations()

@@ -33,13 +33,26 @@ OPENING = (
 def test_store_and_query(client: SekhaClient, server: FakeServer) -> None:
     server.on(CREATE, answer(facts.CREATED, 201))
     server.on(QUERY, answer(facts.hits(hit(0.0, ID), hit(0.25, OTHER_ID), hit(0.5, ID))))
-    results = client.store_and_query(MESSAGES, "hello", label="Planning", folder="/work", limit=3)
+    results = client.store_and_query(MESSAGES, "hello", label="Planning", folder="/work", limit=3, hybrid=False)
     assert server.seen[0].json == {"label": "Planning", "folder": "/work", "messages": MESSAGES}
     assert server.seen[1].json == {"query": "hello", "limit": 3, "offset": 0}
     assert [one["conversation_id"] for one in results] == [ID, OTHER_ID, ID]
     assert [one["score"] for one in results] == [1.0, 0.75, 0.5]
     assert results.conversation["id"] == ID
     assert [one["conversation_id"] for one in results.related] == [OTHER_ID]
+
+
+def test_store_and_query_searches_by_words_too(client: SekhaClient, server: FakeServer) -> None:
+    server.on(CREATE, answer(facts.CREATED, 201))
+    server.on(QUERY, answer(facts.hits(hit(0.25, OTHER_ID, content="Good morning", message_id="1"))))
+    server.on("POST /api/v1/search/fts", answer({"results": [facts.MESSAGE], "total": 1}))
+    server.on(f"GET /api/v1/conversations/{ID}", answer(facts.READ))
+    results = client.store_and_query(MESSAGES, "hello")
+    assert [(one["content"], one["folder"], one.get("found_by")) for one in results] == [
+        ("Hello Sekha!", "/work", "words"),
+        ("Good morning", "/work", "meaning"),
+    ]
+    assert [one["content"] for one in results.related] == ["Good morning"]
 
 
 # D55
@@ -127,7 +140,7 @@ def test_with_context(streamed: bool, client: SekhaClient, server: FakeServer, b
         "query": "decisions",
         "preferred_labels": ["A"],
         "context_budget": 300,
-        "excluded_folders": ["/secret"],
+        "excluded_folders": ["/secret/"],
     }
     sent = bridge.only.json
     assert [message["role"] for message in sent["messages"]] == ["system", "user"]

@@ -11,6 +11,7 @@ import pytest
 
 from sekha import SekhaClient
 from sekha.cli import main
+from sekha.config._settings import ENVIRONMENT
 from sekha.local import LocalSekha
 from sekha.testing import ScriptedSekha
 
@@ -36,19 +37,17 @@ class Terminal(io.StringIO):
 
 
 Run = Callable[..., Done]
-VARIABLES = {
-    "controller_url": "SEKHA_CONTROLLER_URL",
-    "bridge_url": "SEKHA_BRIDGE_URL",
-    "api_key": "SEKHA_API_KEY",
-    "mcp_api_key": "SEKHA_MCP_API_KEY",
-    "proxy": "SEKHA_PROXY",
-    "rate_limit_requests": "SEKHA_RATE_LIMIT_REQUESTS",
-}
 
 
 def settings(options: Any) -> Dict[str, str]:
     """The settings of a client, as variables."""
-    return {VARIABLES[name]: value for name, value in options.items()}
+    return {ENVIRONMENT[name]: value for name, value in options.items()}
+
+
+@pytest.fixture(autouse=True)
+def _no_width(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The width of tables is not that of the terminal in which the tests run."""
+    monkeypatch.delenv("COLUMNS", raising=False)
 
 
 @pytest.fixture

@@ -92,7 +92,7 @@ def test_a_cut_answer_is_shown_and_stored_as_such(
     faulty.fail(ANSWERS, cut_in_answer(at=1200))
     done = run("chat", *arguments, stdin="Which database for billing?")
     assert done.code == 5
-    assert done.err.splitlines()[-1].startswith("sekha chat: ")
+    assert done.err.splitlines()[-1].startswith('{"error": ' if arguments else "sekha chat: ")
     shown = done.json["turns"][0]["answer"] if arguments else done.out[:-1]
     assert shown
     assert said(client) == [("user", "Which database for billing?"), ("assistant", f"{shown}\n\n{TRUNCATION_NOTE}")]
@@ -148,7 +148,123 @@ def test_it_needs_a_bridge(run: Run, connected: LocalSekha, monkeypatch: pytest.
     assert "give --bridge-url, or set SEKHA_BRIDGE_URL" in done.err
 
 
+# One question
+
+
+def test_a_question_as_an_argument_is_answered(run: Run, client: SekhaClient) -> None:
+    for terminal in (None, "never read\n"):
+        done = run("chat", "Which database", "for billing?", "--json", terminal=terminal)
+        assert done.code == 0
+        (turn,) = done.json["turns"]
+        assert turn["question"] == "Which database for billing?"
+        assert "PostgreSQL, since 2021." in turn["answer"]
+        assert done.json["conversation"]["folder"] == "/chats"
+    done = run("chat", "Which database for billing?", "--no-store")
+    assert "PostgreSQL, since 2021." in done.out
+    assert len(others(client)) == 2
+    assert run("chat", " ").code == 2
+
+
+def test_former_chats_are_remembered_only_if_they_are_wanted(run: Run, client: SekhaClient) -> None:
+    """Or the questions would outrank the one fact."""
+
+    def remembered(*options: str) -> list[str]:
+        done = run("chat", "Which database did we take for billing?", "--json", *options)
+        return [memory["folder"] for memory in done.json["turns"][0]["memories"]]
+
+    for _ in range(3):
+        assert remembered() == ["/home"]
+    assert len(others(client)) == 3
+    client.controller.create_conversation(
+        label="Old chat", folder="/chats/old", messages=[{"role": "user", "content": "Which database for billing now?"}]
+    )
+    assert remembered("--no-store") == ["/home"]
+    assert set(remembered("--no-store", "--with-chats")) > {"/home"}
+
+
+def test_what_is_below_a_score_is_not_remembered(run: Run, client: SekhaClient) -> None:
+    (turn,) = run("chat", "zzzz qqqq?", "--min-score", "0.9", "--json", "--no-store").json["turns"]
+    assert turn["memories"] == []
+    (turn,) = run("chat", "Is it PostgreSQL since 2021?", "--min-score", "0.3", "--json", "--no-store").json["turns"]
+    assert turn["memories"] == [{"label": "Billing", "folder": "/home"}]
+
+
+# Going on
+
+
+def test_the_last_chat_goes_on(run: Run, faulty: ScriptedSekha, client: SekhaClient) -> None:
+    run("chat", "Which database for billing?", "--label", "Talk")
+    run("store", "Elsewhere", "--folder", "/work")
+    done = run("chat", "--continue", terminal="And since when?\nexit\n")
+    assert done.code == 0
+    assert "Going on after: Which database for billing?" in done.err
+    _, second = [request.json["messages"] for request in faulty.requests if request.line == ANSWERS]
+    assert [message["role"] for message in second] == ["user", "assistant", "user"]
+    assert second[0] == {"role": "user", "content": "Which database for billing?"}
+    assert second[2]["content"].endswith("And since when?")
+    (row,) = client.controller.iter_conversations(folder="/chats")
+    assert row["label"] == "Talk"
+    messages = client.controller.get_messages(row["conversation_id"])
+    assert [message["role"] for message in messages] == ["user", "assistant"] * 2
+    done = run("chat", "-c", "And why?", "--label", "Long talk")
+    assert done.code == 0
+    (row,) = client.controller.iter_conversations(folder="/chats")
+    assert row["label"] == "Long talk"
+    assert len(client.controller.get_messages(row["conversation_id"])) == 6
+
+
+def test_a_chat_that_goes_on_without_an_answer_stays_as_it_was(run: Run, client: SekhaClient) -> None:
+    run("chat", "Which database for billing?")
+    before = others(client)
+    assert run("chat", "--continue", terminal="/quit\n").code == 0
+    assert run("chat", "--continue", "And why?", "--no-store").code == 0
+    assert others(client) == before
+
+
+def test_there_may_be_no_chat_to_go_on_with(run: Run, client: SekhaClient) -> None:
+    done = run("chat", "--continue", "And why?")
+    assert (done.code, done.out) == (3, "")
+    assert "there is no chat in /chats that could be continued" in done.err
+
+
 # Turns
+
+
+@pytest.mark.parametrize("word", ["exit", "quit", "/exit", "/quit", " EXIT "])
+def test_a_word_ends_the_chat_and_stores_it(word: str, run: Run, client: SekhaClient) -> None:
+    done = run("chat", terminal=f"Which database for billing?\n{word}\nnever asked\n")
+    assert done.code == 0
+    assert len(said(client)) == 2
+    assert client.controller.get_conversation(others(client)[0])["folder"] == "/chats"
+
+
+def test_help_does_not_go_to_the_model(run: Run, faulty: ScriptedSekha) -> None:
+    done = run("chat", terminal="/help\n/hlep\n/\n")
+    assert done.code == 0
+    assert done.err.count("/quit, exit     end the chat and store it") == 3
+    assert "There is no command /hlep here.\n" in done.err
+    assert [request for request in faulty.requests if request.line == ANSWERS] == []
+
+
+def test_a_chat_without_an_answer_is_not_stored(run: Run, client: SekhaClient) -> None:
+    assert run("chat", terminal="/help\n\n").code == 0
+    assert others(client) == []
+
+
+def test_ctrl_c_at_the_prompt_stores_nothing(run: Run, client: SekhaClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    words = iter(["Which database for billing?"])
+
+    def type_and_interrupt(*, on_stdout: bool) -> str:
+        for word in words:
+            return word
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("sekha.cli.chat._read_question", type_and_interrupt)
+    done = run("chat", terminal="")
+    assert done.code == 0
+    assert "PostgreSQL" in done.out
+    assert done.err.endswith("\nNot stored.\n")
+    assert others(client) == []
 
 
 def test_what_was_said_is_known_in_the_next_turn(run: Run, faulty: ScriptedSekha, client: SekhaClient) -> None:
@@ -228,13 +344,9 @@ def test_ctrl_c_ends_an_answer_and_then_the_talk(faulty: ScriptedSekha, client: 
         terminal.wait_for("(stopped)\n> ")
         # Python overlooks a signal that comes when the prompt is there, and nobody waits for keys yet.
         terminal.press_until("\x03", "\n")
-        terminal.wait_for("Stored as ")
+        terminal.wait_for("Not stored.")
         assert terminal.ends() == 0
-    question, (role, answer) = said(client)
-    assert question == ("user", "Which database for billing?")
-    assert role == "assistant"
-    assert str(answer).startswith("I can")
-    assert str(answer).endswith(TRUNCATION_NOTE)
+    assert others(client) == []
 
 
 @on_a_terminal
@@ -243,7 +355,7 @@ def test_prune_asks_in_a_terminal_and_a_table_has_colour(
 ) -> None:
     old = remember("old", label="Old", importance=1)
     with TerminalOf("prune", "--threshold-days", "0", **settings(connected.options), TERM="xterm") as terminal:
-        terminal.wait_for(old)
+        terminal.wait_for(f"{old[:8]}  Old ")
         terminal.wait_for("Archive this one? [y/N] ")
         terminal.type("y\n")
         terminal.wait_for("Archived: 1.")

@@ -77,9 +77,10 @@ def test_the_demo_without_a_bridge_leaves_the_model_out(capsys: pytest.CaptureFi
 
 @pytest.mark.parametrize("command", ["demo", "health"])
 def test_a_wrong_address_is_one_line_and_no_traceback(command: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main([command, "--url", "localhost:8080"]) == 1
-    complaint = capsys.readouterr().err
-    assert complaint == f"sekha {command}: controller_url: it must begin with http:// or https://\n"
+    for option in ("--url", "--bridge-url"):
+        assert main([command, option, "localhost:8080"]) == 2
+        complaint = capsys.readouterr().err
+        assert complaint == f"sekha {command}: {option}: it must begin with http:// or https://\n"
 
 
 def test_a_server_that_is_not_there_is_one_line(

@@ -279,3 +279,79 @@ def test_a_folder_with_nothing(run: Run, client: SekhaClient, here: Path) -> Non
     assert done.code == 1
     assert done.err == "sekha import: empty has no export that is known, and no notes (.md, .markdown, .txt)\n"
     assert sorted(os.listdir("empty")) == ["a.png"]
+
+
+# Kept in step
+
+
+def test_changed_notes_are_replaced_and_gone_ones_deleted_when_asked(
+    run: Run, client: SekhaClient, notes: Path
+) -> None:
+    done = run("import", "notes", "--sync", "--dry-run")
+    assert done.code == 0
+    assert done.out.split() == [
+        *("ACTION", "LABEL", "FILE"),
+        *("store", "Bread", "notes/kitchen/bread.md"),
+        *("store", "plans", "notes/plans.txt"),
+    ]
+    assert (
+        "notes: 2 stored, 0 replaced, 0 moved, 0 unchanged, 0 removed, 0 gone, 1 empty, 0 failed; nothing was sent."
+        in done.err
+    )
+    assert labels(client) == []
+    assert run("import", "notes").code == 0
+    done = run("import", "notes", "--sync")
+    assert (done.code, done.out.split()[-9:]) == (0, ["notes", "0", "0", "0", "2", "0", "0", "1", "0"])
+    assert done.err == "sekha import: left out, as they are no notes: 1 .png\n"
+    (notes / "plans.txt").write_text("We ship on Mondays.")
+    (notes / "kitchen" / "bread.md").unlink()
+    done = run("import", "notes", "--sync")
+    assert (done.code, done.out.split()[-9:]) == (0, ["notes", "0", "1", "0", "0", "0", "1", "1", "0"])
+    assert "gone, and still in the memory: notes/kitchen/bread.md; --delete removes what is gone\n" in done.err
+    told = run("import", "notes", "--sync", "--delete", "--dry-run", "--json").json["notes"]
+    assert told["changes"] == [{"place": "notes/kitchen/bread.md", "label": None, "action": "deleted"}]
+    report = run("import", "notes", "--sync", "--delete", "--json").json["notes"]
+    assert report == told
+    assert labels(client) == ["plans"]
+
+
+def test_sections_are_kept_in_step(run: Run, client: SekhaClient, notes: Path) -> None:
+    assert run("import", "notes", "--sync", "--split", "--folder", "/mine").code == 0
+    assert labels(client) == ["Bread > Crust", "Bread > Dough", "plans"]
+    (notes / "kitchen" / "bread.md").write_text("# Dough\nx\n# Oven\ny\n")
+    report = run("import", "notes", "--sync", "--split", "--folder", "/mine", "--json").json["notes"]
+    assert sum(report[name] for name in ("stored", "replaced", "moved", "deleted")) == 3
+    assert labels(client) == ["Dough", "Oven", "plans"]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["notes", "--delete"], "--delete needs --sync"),
+        (["chats.jsonl", "--sync"], "--sync is for notes"),
+        (["chats.jsonl", "notes", "--sync"], "--sync is for notes"),
+    ],
+)
+def test_wrong_usage_of_sync(words: List[str], said: str, run: Run, notes: Path) -> None:
+    (notes.parent / "chats.jsonl").write_text('{"messages": []}')
+    done = run("import", *words)
+    assert (done.code, done.out, said in done.err) == (2, "", True)
+
+
+def test_a_folder_that_is_not_there_any_more_deletes_nothing(run: Run, client: SekhaClient, notes: Path) -> None:
+    assert run("import", "notes", "--sync", "--journal", "j").code == 0
+    for file in list(notes.rglob("*.md")) + list(notes.rglob("*.txt")):
+        file.unlink()
+    (notes / "new.md").write_text("new")
+    done = run("import", "notes", "--sync", "--delete", "--journal", "j")
+    assert (done.code, "none of the 2 notes that the journal knows is there" in done.err) == (1, True)
+    assert labels(client) == ["Bread", "plans"]
+
+
+def test_the_working_directory_itself(
+    run: Run, client: SekhaClient, notes: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(notes)
+    for words in ([], ["--sync"]):
+        done = run("import", ".", *words)
+        assert (done.code, "\nnotes  " in done.out) == (0, True)

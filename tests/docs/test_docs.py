@@ -39,7 +39,7 @@ def code_in(text: str) -> Set[str]:
 
 def public_methods(cls: type) -> Set[str]:
     found = {name for name, _ in inspect.getmembers(cls, inspect.isfunction) if not name.startswith("_")}
-    return found - {"close", "with_options"}
+    return found - {"close", "with_options", "in_folder"}
 
 
 def test_the_readme_has_two_commands() -> None:

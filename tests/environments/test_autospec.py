@@ -99,3 +99,19 @@ def test_a_mock_is_a_context_manager_of_its_own_flavour_only(made: Any) -> None:
         mock = made(cls)
         assert isinstance(mock, AbstractAsyncContextManager) is is_async
         assert isinstance(mock, AbstractContextManager) is not is_async
+
+
+@pytest.mark.parametrize("cls", [sekha.AsyncMemoryStream, sekha.MemoryStream])
+def test_an_autospec_of_a_stream_has_its_sources(cls: Any) -> None:
+    stream = create_autospec(cls, instance=True)
+    stream.memories, stream.memory_error = [], None
+    with pytest.raises(AttributeError):
+        stream.no_such_attribute  # noqa: B018 - looking it up is what fails
+
+
+async def test_streaming_calls_of_an_async_mock_are_awaited() -> None:
+    client = create_autospec(AsyncSekhaClient, instance=True)
+    for method in (client.stream_with_context, client.stream_with_memory, client.bridge.stream_complete):
+        assert isinstance(method, AsyncMock)
+        method.return_value = create_autospec(sekha.AsyncMemoryStream, instance=True)
+        assert isinstance(await method([]), AsyncStream)

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import os
 import re
 import signal
 import socket
 import subprocess
 import sys
 from pathlib import Path
-from typing import Dict, List, Tuple
+from typing import Any, Dict, List, Tuple
 
 import httpx
 import pytest
 
 from local.conftest import create, python, running
+from sekha import SekhaConfig
 from sekha.cli import main
+from sekha.cli.serve import Profile
+from sekha.local.profiles import PROFILES
 
 FREE = ("--port", "0", "--bridge-port", "0")
 RUN = "import sys; from sekha.cli import main; sys.exit(main())"
@@ -30,12 +34,11 @@ def test_serves_until_ctrl_c(tmp_path: Path) -> None:
         command, environment = serve(*FREE, "--data", str(file), "--api-key", "sk-mine")
         with running(command, environment) as process:
             assert process.stdout is not None
-            told = [process.stdout.readline() for _ in range(9)]
-            found = dict(re.findall(r"^(SEKHA_\w+)=(.*)$", "".join(told), re.MULTILINE))
-            names = ("CONTROLLER_URL", "API_KEY", "BRIDGE_URL", "PROXY", "RATE_LIMIT_REQUESTS")
-            assert set(found) == {f"SEKHA_{name}" for name in names}
-            assert found["SEKHA_RATE_LIMIT_REQUESTS"] == "none"
-            assert str(file) in told[0]
+            assert process.stderr is not None
+            told = [process.stderr.readline() for _ in range(5)]
+            assert str(file) in told[3]
+            found = read_settings(process.stdout)
+            assert set(found) >= {"SEKHA_CONTROLLER_URL", "SEKHA_API_KEY", "SEKHA_BRIDGE_URL", "SEKHA_PROXY"}
             headers = {"authorization": f"Bearer {found['SEKHA_API_KEY']}"}
             with httpx.Client(verify=False, base_url=found["SEKHA_CONTROLLER_URL"], headers=headers) as api:
                 assert api.get("/api/v1/conversations").json()["total"] == count
@@ -43,11 +46,22 @@ def test_serves_until_ctrl_c(tmp_path: Path) -> None:
                 assert httpx.get(found["SEKHA_BRIDGE_URL"] + "/health", verify=False).json()["status"] == "healthy"
                 process.send_signal(signal.SIGINT)
                 out, err = process.communicate(timeout=10)
-            assert (process.returncode, out, err) == (0, "stopped\n", "")
+            assert (process.returncode, err) == (0, "stopped\n")
+            assert all(line.startswith("SEKHA_") for line in out.splitlines())
 
 
-def fails(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
-    assert main(["serve", *arguments]) == 1
+def read_settings(stdout: Any, last: str = "SEKHA_PROXY") -> Dict[str, str]:
+    """Reads the settings up to one of them."""
+    found: Dict[str, str] = {}
+    while last not in found:
+        name, _, value = stdout.readline().rstrip("\n").partition("=")
+        assert re.fullmatch(r"SEKHA_\w+", name)
+        found[name] = value
+    return found
+
+
+def fails(capsys: pytest.CaptureFixture[str], *arguments: str, code: int = 1) -> str:
+    assert main(["serve", *arguments]) == code
     out, err = capsys.readouterr()
     assert out == ""
     assert err.startswith("sekha serve: ")
@@ -62,11 +76,96 @@ def test_failures_are_one_line(capsys: pytest.CaptureFixture[str], tmp_path: Pat
         port = str(taken.getsockname()[1])
         assert f"cannot listen on 127.0.0.1:{port}: " in fails(capsys, "--port", port, "--bridge-port", "0")
     assert "cannot use the data file" in fails(capsys, *FREE, "--data", str(tmp_path / "no" / "such"))
-    assert "a port is a number" in fails(capsys, "--port", "70000")
     assert "cannot listen on no.such.host.invalid:0" in fails(capsys, *FREE, "--host", "no.such.host.invalid")
-    assert "no profile 'wrong'" in fails(capsys, *FREE, "--profile", "wrong")
-    assert "the URL of a model" in fails(capsys, *FREE, "--llm-url", "localhost")
+    assert "the profile documented" in fails(capsys, *FREE, "--mcp-api-key", "k" * 32, code=2)
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--port", "70000"], "'--port': 70000 is "),
+        (["--bridge-port", "-1"], "'--bridge-port': -1 is "),
+        (["--profile", "wrong"], "'--profile': 'wrong' is not one of 'documented', 'controller-0.1'"),
+        (["--llm-url", "localhost"], "the URL of a model must look like http://host:port/v1"),
+        (["--embeddings-url", "http://[::1"], "the URL of a model must look like http://host:port/v1"),
+        (["--host", " "], "must not be blank"),
+        (["--force"], "--force needs --env-file"),
+        (["--api-key-file", "missing"], "does not exist"),
+        (["--api-key-file", __file__, "--api-key", "k"], "not both"),
+    ],
+)
+def test_wrong_usage_is_2(words: List[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["serve", *FREE, *words]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert said in " ".join(err.split())
+
+
+def test_the_profiles_are_those_of_the_local_sekha() -> None:
+    assert [profile.value for profile in Profile] == [*PROFILES]
+
+
+# Settings for others
+
+
+def running_serve(monkeypatch: pytest.MonkeyPatch, *words: str) -> int:
+    """Runs the command in this process, and stops it as soon as it is up."""
+    monkeypatch.setattr("time.sleep", lambda seconds: signal.raise_signal(signal.SIGTERM) if seconds == 0.1 else None)
+    return main(["serve", *FREE, *words])
+
+
+def test_the_standard_output_has_the_settings_alone(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "key").write_text("sk mine #1\n", encoding="utf-8")
+    assert running_serve(monkeypatch, "--api-key-file", str(tmp_path / "key")) == 0
+    out, err = capsys.readouterr()
+    assert all(line.startswith("SEKHA_") for line in out.splitlines())
+    (tmp_path / ".env").write_text(out, encoding="utf-8")
+    assert SekhaConfig.from_env(tmp_path / ".env").api_key == "sk mine #1"
+    assert "SEKHA_RATE_LIMIT_REQUESTS=none" in out.splitlines()
+    assert "Sekha is running; Ctrl-C stops it." in err
+    assert "sk mine" not in err
+    assert err.endswith("stopped\n")
+
+
+def test_a_file_gets_the_settings(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    file = tmp_path / ".env"
+    file.write_text("# mine\nDEBUG=1\n", encoding="utf-8")
+    assert running_serve(monkeypatch, "--env-file", str(file)) == 0
+    out, err = capsys.readouterr()
+    assert f"Its settings are in {file}:" in err
+    assert file.read_text("utf-8") == f"# mine\nDEBUG=1\n{out}"
+    assert os.name == "nt" or file.stat().st_mode & 0o077 == 0
+    before = file.read_text("utf-8")
+    assert running_serve(monkeypatch, "--env-file", str(file)) == 1, "the free ports are others now"
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith(f"sekha serve: {file} has another SEKHA_CONTROLLER_URL and SEKHA_BRIDGE_URL; --force")
+    assert file.read_text("utf-8") == before
+    assert running_serve(monkeypatch, "--env-file", str(file), "--force") == 0
+    out, _ = capsys.readouterr()
+    assert file.read_text("utf-8") == f"# mine\nDEBUG=1\n{out}"
+
+
+def test_a_model_that_does_not_answer_is_said(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert running_serve(monkeypatch, "--llm-url", "http://127.0.0.1:1/v1") == 0
+    _, err = capsys.readouterr()
+    assert "Not every model answers: embedding ok, chat error (openai server http://127.0.0.1:1: " in err
+
+
+@pytest.mark.parametrize("content", [b"", b" \n", b"one\ntwo\n"])
+def test_a_file_without_a_key_is_wrong_usage(
+    content: bytes, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    (tmp_path / "key").write_bytes(content)
+    assert main(["serve", *FREE, "--api-key-file", str(tmp_path / "key")]) == 2
+    assert "must hold a key in one line" in capsys.readouterr().err
 
 
 def test_says_how_to_install_the_extra() -> None:
@@ -80,10 +179,11 @@ def test_warns_when_everybody_may_write_and_serves_until_sigterm() -> None:
     command, environment = serve(*FREE, "--host", "0.0.0.0")
     with running(command, environment) as process:
         assert process.stderr is not None
-        assert "use --api-key" in process.stderr.readline()
+        said = [process.stderr.readline() for _ in range(6)]
+        assert said[-1].endswith("can read and write this memory: use --api-key-file.\n")
         process.send_signal(signal.SIGTERM)
-        out, err = process.communicate(timeout=10)
-        assert (process.returncode, out.splitlines()[-1], err) == (0, "stopped", "")
+        _, err = process.communicate(timeout=10)
+        assert (process.returncode, err) == (0, "stopped\n")
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGUSR1"), reason="Windows has the real Ctrl-Break")
@@ -92,11 +192,11 @@ def test_ctrl_break_stops_it_too() -> None:
     before = "import signal; signal.SIGBREAK = signal.SIGUSR1; "
     command, environment = serve(*FREE, before=before)
     with running(command, environment) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline().startswith("Sekha is running")
+        assert process.stderr is not None
+        assert process.stderr.readline().startswith("Sekha is running")
         process.send_signal(signal.SIGUSR1)
-        out, err = process.communicate(timeout=10)
-        assert (process.returncode, out.splitlines()[-1], err) == (0, "stopped", "")
+        _, err = process.communicate(timeout=10)
+        assert (process.returncode, err.splitlines()[-1]) == (0, "stopped")
 
 
 def test_the_other_profile_has_a_key_for_the_tools_and_none_for_the_rest() -> None:
@@ -104,11 +204,11 @@ def test_the_other_profile_has_a_key_for_the_tools_and_none_for_the_rest() -> No
     with running(command, environment) as process:
         assert process.stdout is not None
         assert process.stderr is not None
-        told = [process.stdout.readline() for _ in range(9)]
-        found = dict(re.findall(r"^(SEKHA_\w+)=(.*)$", "".join(told), re.MULTILINE))
+        found = read_settings(process.stdout, "SEKHA_MCP_API_KEY")
         assert found["SEKHA_MCP_API_KEY"] == "k" * 32
         assert httpx.get(found["SEKHA_CONTROLLER_URL"] + "/api/v1/conversations", verify=False).status_code == 200
-        assert process.stderr.readline() == "Whoever reaches 0.0.0.0 can read and write this memory.\n"
+        said = [process.stderr.readline() for _ in range(6)]
+        assert said[-1] == "Whoever reaches 0.0.0.0 can read and write this memory.\n"
         process.send_signal(signal.SIGTERM)
         assert process.wait(10) == 0
 

@@ -410,3 +410,24 @@ async def test_by_way_of_httpx_a_finish_reason_without_an_end_is_not_waited_for_
                 await stream.__anext__()
             assert await stream.get_final_text() == "An answer"  # nothing was missing
     await closed(bridge)
+
+
+@pytest.mark.parametrize("workflow", ["complete_with_context", "stream_with_context", "build_messages"])
+async def test_a_cancelled_workflow_is_no_memory_that_is_down(
+    workflow: str, client: AsyncSekhaClient, server: FakeServer, bridge: FakeServer
+) -> None:
+    server.on("POST /api/v1/context/assemble", HANG)
+    with anyio.move_on_after(5) as scope, warnings.catch_warnings():
+        warnings.simplefilter("error")
+        async with anyio.create_task_group() as tasks:
+
+            async def call() -> None:
+                await getattr(client, workflow)("x", on_memory_error="ignore")
+                raise AssertionError("it went on")
+
+            tasks.start_soon(call)
+            await seen(server, 1)
+            tasks.cancel_scope.cancel()
+    assert not scope.cancelled_caught
+    await closed(server)
+    assert bridge.connections == 0

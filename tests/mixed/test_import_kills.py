@@ -1,4 +1,4 @@
-"""An import that is killed again and again, in both flavours: in the end each conversation is there, once."""
+"""Imports and syncs that are killed again and again, in both flavours: at the end all is there, once."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ TESTS = str(Path(__file__).parents[1])
 Told = Tuple[str, Tuple[str, ...]]
 
 
-def importer(*arguments: object) -> subprocess.Popen[str]:
+def importer(*arguments: object, program: str = "support.importer") -> subprocess.Popen[str]:
     """The import, in a process of its own."""
     return subprocess.Popen(
-        [sys.executable, "-m", "support.importer", *map(str, arguments)],
+        [sys.executable, "-m", program, *map(str, arguments)],
         env={**os.environ, "PYTHONPATH": os.pathsep.join((SOURCE, TESTS))},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -80,4 +80,41 @@ def test_an_import_survives_twenty_kills(tmp_path: Path) -> None:
         assert out.split() == [str(CONVERSATIONS), "0"], err
         found = memory(local.options)
     assert found - expected == Counter(), "stored twice"
+    assert expected - found == Counter(), "lost"
+
+
+@pytest.mark.slow
+@pytest.mark.logs_may_show_keys
+def test_a_sync_survives_kills_between_which_notes_are_edited(tmp_path: Path) -> None:
+    chance = random.Random(11)
+    notes = tmp_path / "notes"
+    journal = notes / ".sekha-journal"
+    notes.mkdir()
+
+    def edit(count: int) -> None:
+        for _ in range(count):
+            file = notes / f"{chance.randrange(150)}.md"
+            if file.exists() and chance.random() < 0.2:
+                file.unlink()
+            else:
+                file.write_text(f"version {chance.random()}")
+
+    edit(200)
+    with LocalSekha() as local:
+        for kill in range(9):
+            size = journal.stat().st_size if journal.exists() else 0
+            flavour = FLAVOURS[kill % len(FLAVOURS)]
+            with importer(local.controller_url, notes, flavour, program="support.syncer") as process:
+                while process.poll() is None and not (journal.exists() and journal.stat().st_size > size):
+                    time.sleep(0.002)  # until it stores something
+                time.sleep(chance.uniform(0, 0.06))
+                process.kill()
+                process.communicate()
+            edit(25)
+        expected: Counted[Told] = Counter((file.stem, (file.read_text(),)) for file in notes.glob("*.md"))
+        with importer(local.controller_url, notes, "blocking", program="support.syncer") as process:
+            out, err = process.communicate(timeout=120)
+        assert out.split() == [str(len(expected)), "0"], err
+        found = memory(local.options)
+    assert found - expected == Counter(), "twice, or an earlier version"
     assert expected - found == Counter(), "lost"

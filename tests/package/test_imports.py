@@ -126,6 +126,7 @@ def test_a_blocking_client_has_all_that_its_calls_need(server: FakeServer, tmp_p
     """An import in the middle of a call would count against its deadline, and a fork meanwhile would hang the child."""
     server.always("GET /health", answer(facts.HEALTHY))
     server.always("POST /api/v1/query", answer(facts.hits(facts.hit())))
+    server.always("POST /api/v1/search/fts", answer({"results": [facts.MESSAGE], "total": 1}))
     server.always("POST /api/v1/conversations", answer(facts.CREATED, 201))
     server.always("POST /mcp/tools/memory_stats", empty(500))
     assert python(["-c", AFTER_MAKING, server.url], tmp_path) == ["[]"]

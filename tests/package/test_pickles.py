@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from typing_extensions import is_typeddict
 
-from sekha import SekhaConfig, WaitEvent
+from sekha import SekhaConfig, SekhaNotFoundError, WaitEvent
 from support import pickles, surface
 
 KEPT = [pytest.param(*one, id=f"{one[0]}-{one[1]}") for one in pickles.kept()]
@@ -51,6 +51,16 @@ def test_what_is_new_can_be_pickled() -> None:
     event = WaitEvent("rate_limit", "controller", 1.5)
     assert pickle.loads(pickle.dumps(event)) == event
     assert {type(event).__name__} == pickles.NEW
+
+
+def test_version_0_2_reads_an_error_with_headers() -> None:
+    plain, told = SekhaNotFoundError("no", 404), SekhaNotFoundError("no", 404)
+    told._headers = {"x-request-id": "r-1"}
+    for protocol in pickles.PROTOCOLS:
+        assert pickles.taken(pickle.dumps(told, protocol)) == pickles.taken(pickle.dumps(plain, protocol))
+        loaded = pickle.loads(pickle.dumps(told, protocol))
+        assert (dict(loaded.headers), loaded.request_id) == ({"x-request-id": "r-1"}, "r-1")
+    assert "_headers" not in vars(plain)
 
 
 def test_a_config_has_the_new_settings_in_its_pickle_if_they_were_given() -> None:

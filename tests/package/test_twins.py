@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import os
 import pkgutil
 import re
 import sys
@@ -38,7 +39,7 @@ SERVICES = {
 }
 CLASSES = [*SERVICES.values(), (sekha.AsyncSekhaClient, sekha.SekhaClient)]
 CLASSES += [(sekha.AsyncStream, sekha.Stream), (sekha.AsyncMemoryStream, sekha.MemoryStream)]
-HOUSEKEEPING = {"aclose", "with_options", "close"}
+HOUSEKEEPING = {"aclose", "with_options", "in_folder", "close"}
 
 
 def translated(text: str) -> str:
@@ -122,9 +123,9 @@ def test_what_is_awaited_blocks_in_the_other(awaited: Any, blocking: Any) -> Non
     for name, method in members(blocking).items():
         assert not inspect.iscoroutinefunction(method), name
         assert not inspect.isasyncgenfunction(method), name
-        at_once = name in ("__init__", "with_options", "iter_conversations", "text_stream")
+        at_once = name in ("__init__", "with_options", "in_folder", "iter_conversations", "text_stream")
         if callable(method):
-            assert inspect.iscoroutinefunction(others[name]) != at_once, name
+            assert inspect.iscoroutinefunction(inspect.unwrap(others[name])) != at_once, name
 
 
 @pytest.mark.promise("C9")
@@ -162,6 +163,7 @@ WORKFLOWS: Dict[str, Tuple[Any, ...]] = {
 WALKS: Dict[str, Dict[str, Any]] = {
     "controller.iter_conversations": {"label": "Hello Sekha!", "page_size": 7},
     "controller.import_conversations": {"conversations": [{"messages": MESSAGES}]},
+    "controller.sync_notes": {"path": Path(__file__).parents[1] / "README.md", "journal": os.devnull},
 }
 """Methods with tests of their own, whose requests the table of calls does not tell, and their keywords."""
 MANY = {name.partition(".")[2] for name in WALKS}
@@ -238,6 +240,9 @@ def test_every_method_is_among_those() -> None:
 
 FINDING = {"FULL_TEXT_SEARCH", "LIST_CONVERSATIONS", "MEMORY_EXPORT"}
 CREATING = {"CREATE_CONVERSATION", "MEMORY_STORE", "GET_CONVERSATION", "PIN_CONVERSATION"}
+SYNCING = {"LIST_CONVERSATIONS", "MEMORY_EXPORT", "UPDATE_LABEL", "DELETE_CONVERSATION", "ARCHIVE_CONVERSATION"}
+SEARCHING = {"LIST_CONVERSATIONS", "FULL_TEXT_SEARCH", "GET_CONVERSATION"}
+"""What a search may call besides the row of its name."""
 
 
 def methods(service: str) -> Set[str]:
@@ -256,8 +261,11 @@ def used_by(cls: Any) -> Dict[str, Set[str]]:
         "count_messages": {"MEMORY_EXPORT"},
         "count_all": {"MEMORY_EXPORT"},
         "_count_or_none": {"MEMORY_EXPORT"},
+        "delete_all": {"DELETE_CONVERSATION", "ARCHIVE_CONVERSATION"},
         "create_if_missing": {*CREATING, *FINDING},
+        "AsyncFullTextSearch": {"GET_CONVERSATION"},
         "AsyncImportRun": {*CREATING, "LIST_CONVERSATIONS", "MEMORY_EXPORT"},
+        "AsyncSyncRun": {*CREATING, *SYNCING},
     }
     sources = {name: inspect.getsource(value) for name, value in _functions(cls)}
     found: Dict[str, Set[str]] = {}
@@ -267,7 +275,7 @@ def used_by(cls: Any) -> Dict[str, Set[str]]:
         for helper in words & set(helpers):
             used |= helpers[helper]
         if re.search(r"\bawait search\(", source):  # as a word it is in texts, too
-            used.add("LIST_CONVERSATIONS")
+            used |= SEARCHING
         if "create_if_missing" in source:  # the operation, not the method of that name
             used |= CREATING
         if re.search(r"\bawait replace_conversation\(", source):
@@ -302,9 +310,17 @@ def test_every_method_makes_calls_of_the_table() -> None:
 
 COMBINATIONS = {
     "controller.create_conversation": {*CREATING, *FINDING},
+    "controller.pin_conversation": {"PIN_CONVERSATION", "GET_CONVERSATION"},
+    "controller.archive_conversation": {"ARCHIVE_CONVERSATION", "GET_CONVERSATION"},
+    "controller.delete_conversation": {"DELETE_CONVERSATION", "GET_CONVERSATION"},
+    "controller.summarize": {"SUMMARIZE", "GET_CONVERSATION"},
+    "controller.full_text_search": {"FULL_TEXT_SEARCH", "GET_CONVERSATION"},
+    "mcp.memory_get_context": {"MEMORY_GET_CONTEXT", "GET_CONVERSATION"},
+    "mcp.memory_export": {"MEMORY_EXPORT", "GET_CONVERSATION"},
     "controller.replace_conversation": {*CREATING, "MEMORY_EXPORT", "DELETE_CONVERSATION", "ARCHIVE_CONVERSATION"},
+    "controller.delete_conversations": {"DELETE_CONVERSATION", "ARCHIVE_CONVERSATION", "LIST_CONVERSATIONS"},
     "controller.get_conversation": {"GET_CONVERSATION", "MEMORY_EXPORT"},
-    "controller.get_messages": {"MEMORY_EXPORT"},
+    "controller.get_messages": {"MEMORY_EXPORT", "GET_CONVERSATION"},
     "controller.iter_conversations": {"LIST_CONVERSATIONS"},
     "controller.import_conversations": {
         *CREATING,
@@ -312,17 +328,24 @@ COMBINATIONS = {
         "LIST_CONVERSATIONS",
         "MEMORY_EXPORT",
     },
+    "controller.sync_notes": {*CREATING, *SYNCING, "CONTROLLER_HEALTH"},
     "controller.update_label": {"UPDATE_LABEL", "GET_CONVERSATION"},
     "controller.update_folder": {"UPDATE_LABEL", "GET_CONVERSATION"},
     "controller.count_conversations": {"COUNT_CONVERSATIONS", "LIST_CONVERSATIONS"},
-    "controller.query": {"QUERY", "LIST_CONVERSATIONS"},
-    "controller.assemble_context": {"ASSEMBLE_CONTEXT", "QUERY", "LIST_CONVERSATIONS"},
-    "mcp.memory_search": {"MEMORY_SEARCH", "LIST_CONVERSATIONS"},
+    "controller.query": {"QUERY", *SEARCHING},
+    "controller.assemble_context": {"ASSEMBLE_CONTEXT", "QUERY", *SEARCHING},
+    "mcp.memory_search": {"MEMORY_SEARCH", *SEARCHING},
     "controller.prune_execute": {"PRUNE_EXECUTE", "LIST_CONVERSATIONS"},
     "mcp.memory_stats": {"MEMORY_STATS", "LIST_CONVERSATIONS", "MEMORY_EXPORT"},
-    "mcp.memory_update": {"MEMORY_UPDATE", "ARCHIVE_CONVERSATION", "PIN_CONVERSATION", "MEMORY_GET_CONTEXT"},
+    "mcp.memory_update": {
+        "MEMORY_UPDATE",
+        "ARCHIVE_CONVERSATION",
+        "PIN_CONVERSATION",
+        "MEMORY_GET_CONTEXT",
+        "GET_CONVERSATION",
+    },
 }
-"""What a method may call besides the row of its name, or instead of it."""
+"""What a method may call besides the row of its name, or instead of it; in the view of a folder, it asks first."""
 
 
 @pytest.mark.promise("C13")
@@ -340,11 +363,11 @@ def test_every_method_has_its_row_or_a_stated_combination() -> None:
 
 
 PARTS = {
-    "store_and_query": {"controller.create_conversation", "controller.query"},
+    "store_and_query": {"controller.create_conversation", "controller.query", "controller.full_text_search"},
     "complete_with_context": {"controller.assemble_context", "bridge.complete"},
     "stream_with_context": {"controller.assemble_context", "bridge.stream_complete"},
-    "complete_with_memory": {"controller.query", "bridge.complete"},
-    "stream_with_memory": {"controller.query", "bridge.stream_complete"},
+    "complete_with_memory": {"controller.query", "controller.full_text_search", "bridge.complete"},
+    "stream_with_memory": {"controller.query", "controller.full_text_search", "bridge.stream_complete"},
     "build_messages": {"controller.assemble_context"},
     "health_check": {"controller.health", "controller.list_conversations", "bridge.health", "mcp.memory_stats"},
 }
@@ -368,7 +391,7 @@ def test_every_workflow_is_a_stated_combination(name: str, server: FakeServer, b
 def test_every_row_is_the_method_of_its_name() -> None:
     for row in ENDPOINTS:
         assert row.name in methods(row.service.value), row.name
-    without = {"get_messages", "update_folder", "replace_conversation", *MANY}
+    without = {"get_messages", "update_folder", "replace_conversation", "delete_conversations", *MANY}
     assert {(row.service.value, row.name) for row in ENDPOINTS} == {
         (service, name) for service in SERVICES for name in methods(service) - without
     }
@@ -381,5 +404,5 @@ def test_the_table_of_calls_in_these_tests_is_complete() -> None:
     }
     classes = {(row.service.value, row.name): row.retry_if_unknown.name for row in ENDPOINTS}
     for call in CALLS:
-        if call.method not in ("get_messages", "update_folder", "replace_conversation"):
+        if call.method not in ("get_messages", "update_folder", "replace_conversation", "delete_conversations"):
             assert classes[call.service, call.method] == call.repeat, call.name

@@ -128,6 +128,15 @@ CALLS: List[Call] = [
     _call(REST, "delete_conversation", Wire(f"DELETE {_ONE}", empty()), args=[ID], writes=True),
     _call(
         REST,
+        "delete_conversations",
+        Wire("GET /api/v1/conversations", answer(facts.rows(facts.row())), query={"page": "1", "page_size": "1000"}),
+        Wire(f"DELETE {_ONE}", empty()),
+        folder="/work",
+        dry_run=False,
+        writes=True,
+    ),
+    _call(
+        REST,
         "count_conversations",
         Wire(
             "GET /api/v1/conversations/count",
@@ -160,7 +169,7 @@ CALLS: List[Call] = [
         Wire(
             "POST /api/v1/context/assemble",
             answer([facts.remembered()]),
-            {"query": "hello", "preferred_labels": ["A"], "context_budget": 100, "excluded_folders": ["/no"]},
+            {"query": "hello", "preferred_labels": ["A"], "context_budget": 100, "excluded_folders": ["/no/"]},
         ),
         args=["hello"],
         context_budget=100,

@@ -226,12 +226,16 @@ def _turned(hits: List[Data], if_equal: bool) -> List[Data]:
 
 
 def _context(data: List[Data], arguments: Data) -> List[Data]:
-    """D60: excluded folders are taken out once more."""
+    """D60: excluded folders are taken out once more; of messages that are there twice the first is left."""
 
     def excluded(folder: str) -> bool:
         return any((folder + "/").startswith(root.rstrip("/") + "/") for root in arguments["excluded_folders"])
 
-    return [message for message in data if not excluded(message["metadata"]["citation"]["folder"])]
+    kept: Dict[str, Data] = {}
+    for message in data:
+        if not excluded(message["metadata"]["citation"]["folder"]):
+            kept.setdefault(message["id"], message)
+    return list(kept.values())
 
 
 def _listed(arguments: Data) -> Dict[str, Reply]:

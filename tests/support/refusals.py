@@ -28,6 +28,11 @@ REFUSED: List[Refusal] = [
     ("controller.create_conversation", [], messages({"content": "Hi"}), "messages[1].role"),
     ("controller.create_conversation", [], messages({"role": 5, "content": "Hi"}), "messages[1].role"),
     ("controller.create_conversation", [], messages({"role": "", "content": "Hi"}), "messages[1].role"),
+    *(
+        (call, [], messages({"role": role, "content": "Hi"}), "messages[1].role")
+        for call in ("controller.create_conversation", "mcp.memory_store")
+        for role in ("ai", "User", "human", "developer", " user", "bot\n")
+    ),
     ("controller.create_conversation", [], messages({"role": "user"}), "messages[1].content"),
     ("controller.create_conversation", [], messages({"role": "user", "content": None}), "messages[1].content"),
     ("controller.create_conversation", [], messages({"role": "user", "content": 5}), "messages[1].content"),

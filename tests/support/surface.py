@@ -19,6 +19,7 @@ from importlib import import_module, metadata
 from pathlib import Path
 from typing import Any, Dict, Generic, List, Literal, Union
 
+import typing_extensions
 from typing_extensions import get_args, get_origin, get_type_hints, is_typeddict
 
 FILE = Path(__file__).parents[1] / "data" / "public_surface.json"
@@ -115,7 +116,7 @@ def _member(value: Any, descriptor: Any, hint: Any) -> str:
     if isinstance(descriptor, property):
         return f"property{_signature(descriptor.fget)}"
     if inspect.isroutine(value):
-        kind = "async def " if inspect.iscoroutinefunction(value) else "def "
+        kind = "async def " if inspect.iscoroutinefunction(inspect.unwrap(value)) else "def "
         return f"{'@classmethod ' if isinstance(descriptor, classmethod) else ''}{kind}{_signature(value)}"
     shown = "attribute" if hint is None else f"attribute: {type_text(hint)}"
     return f"{shown} = {value!r}" if isinstance(value, (bool, int, float, str, type(None))) else shown
@@ -172,7 +173,7 @@ def type_text(hint: Any) -> str:
     origin, arguments = get_origin(hint), get_args(hint)
     if origin in _UNIONS:
         return " | ".join(type_text(one) for one in arguments)
-    if origin is Literal:
+    if origin in (Literal, typing_extensions.Literal):  # on Python 3.9 these are two
         return f"Literal[{', '.join(map(repr, arguments))}]"
     if origin is AbstractCallable:
         return f"Callable[{list(map(type_text, arguments[0]))}, {type_text(arguments[1])}]"

@@ -70,7 +70,7 @@ def test_every_spelling_is_one_that_works() -> None:
         name = path.rpartition(".")[2]
         method = tool.resolved(path.rpartition(".")[0])
         function = getattr(method, name)
-        assert call.startswith("await ") == inspect.iscoroutinefunction(function), call
+        assert call.startswith("await ") == inspect.iscoroutinefunction(inspect.unwrap(function)), call
         assert call.startswith("async for ") == (page == "async" and name in ("iter_conversations", "text_stream")), (
             call
         )

@@ -176,6 +176,10 @@ async def workflows(client: AsyncSekhaClient) -> None:
     assert_type(stream.memories, list[MemoryItem])
     assert_type(stream.memory_error, Optional[str])
     assert_type(await stream.get_final_completion(), MemoryCompletion)
+    async with client.stream_with_memory("Hi") as entered:
+        assert_type(entered, AsyncMemoryStream)
+    async with client.bridge.stream_complete([]) as plain:
+        assert_type(plain, AsyncStream)
     built = await client.build_messages("Hi", on_memory_error="ignore")
     assert_type(built, BuiltMessages)
     assert_type(built["memories"][0]["label"], Optional[str])

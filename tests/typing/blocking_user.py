@@ -168,6 +168,8 @@ def workflows(client: SekhaClient) -> None:
     assert_type(stream.memories, list[MemoryItem])
     assert_type(stream.memory_error, Optional[str])
     assert_type(stream.get_final_completion(), MemoryCompletion)
+    with client.stream_with_memory("Hi") as entered:
+        assert_type(entered, MemoryStream)
     built = client.build_messages("Hi", on_memory_error="ignore")
     assert_type(built, BuiltMessages)
     assert_type(built["memories"][0]["label"], Optional[str])

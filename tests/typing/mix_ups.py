@@ -29,6 +29,8 @@ async def streams(client: SekhaClient, other: AsyncSekhaClient) -> None:
         pass
     async with stream:  # type: ignore[attr-defined]
         pass
+    async with client.stream_with_context():  # type: ignore[attr-defined]
+        pass
 
     other_stream = await other.bridge.stream_complete([])
     needs_async(other_stream)
@@ -38,6 +40,11 @@ async def streams(client: SekhaClient, other: AsyncSekhaClient) -> None:
     for _ in other_stream:  # type: ignore[attr-defined]
         pass
     with other_stream:  # type: ignore[attr-defined]
+        pass
+    call = other.stream_with_context()
+    needs_async(call)  # type: ignore[arg-type]
+    needs_blocking(call)  # type: ignore[arg-type]
+    with call:  # type: ignore[attr-defined]
         pass
 
 

@@ -6,7 +6,7 @@ from typing_extensions import Annotated, Literal, NotRequired, TypedDict
 
 from sekha._api.compat.requests import default_label, nonzero_temperature, to_chat_messages
 from sekha._api.validation import argument_error, validate
-from sekha.type_guards import extract_image_urls, extract_text
+from sekha.type_guards import extract_image_urls, extract_text, is_valid_role
 from sekha.types._base import (
     Budget,
     Days,
@@ -22,7 +22,7 @@ from sekha.types._base import (
     allow_extra,
     forbid_extra,
 )
-from sekha.types._messages import MessageContent
+from sekha.types._messages import MessageContent, MessageRole
 from sekha.types._requests import CreateConversationRequest, Filters, InputMessage, Role
 
 DEFAULT_IMPORTANCE = 5
@@ -44,6 +44,8 @@ class ListRequest(TypedDict, total=False):
     pinned: bool
     archived: bool
     subfolders: bool
+    start_date: NonEmptyStr
+    end_date: NonEmptyStr
     page: PositiveU32
     page_size: PositiveU32
 
@@ -63,6 +65,17 @@ class CountRequest(TypedDict, total=False):
     label: NonEmptyStr
     label_contains: NonEmptyStr
     folder: FolderPath
+    subfolders: bool
+
+
+@forbid_extra
+class DeleteManyRequest(TypedDict, total=False):
+    """Arguments of ``delete_conversations``."""
+
+    folder: FolderPath
+    subfolders: bool
+    dry_run: bool
+    archive_instead: bool
 
 
 @forbid_extra
@@ -224,6 +237,10 @@ def complete_conversation(conversation: Mapping[str, object]) -> Dict[str, Any]:
     if "messages" not in request:
         raise argument_error("messages", "is missing")
     messages = cast("List[Dict[str, Any]]", request["messages"])
+    for i, message in enumerate(messages):
+        if not is_valid_role(message["role"]):
+            known = ", ".join(role.value for role in MessageRole)
+            raise argument_error(f"messages[{i}].role", f"must be one of {known}, and not {message['role']!r}")
     if messages and all(_is_blank(message["content"]) for message in messages):
         raise argument_error("messages", "must not all be blank")
     return {

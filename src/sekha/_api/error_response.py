@@ -19,6 +19,7 @@ from sekha.errors import (
     SekhaAPIError,
     SekhaAuthError,
     SekhaConflictError,
+    SekhaError,
     SekhaNotFoundError,
     SekhaPermissionError,
     SekhaRateLimitError,
@@ -42,6 +43,10 @@ _MESSAGE_KEYS = (
     "title",
 )
 """Where servers put the words of an error, in any case of letters."""
+_SECRET_HEADERS = frozenset({"set-cookie", "authorization", "proxy-authorization"})
+"""Headers of responses that errors do not keep; keys in others are masked."""
+_ADDRESSES = frozenset({"location", "content-location"})
+"""Headers that hold a URL."""
 _MAX_NESTING = 3
 _REDIRECTS = (301, 302, 303, 307, 308)
 _CHARSET = re.compile(
@@ -113,6 +118,22 @@ def error_from_response(
         method=method,
         path=path,
     )
+
+
+def keep_headers(error: SekhaError, headers: Mapping[str, str]) -> None:
+    """Keep the headers of the response that an error stands for, but not those that may hold secrets.
+
+    Addresses lose their queries.
+    """
+    if isinstance(error, SekhaAPIError):
+        lower = ((name.lower(), value) for name, value in headers.items())
+        kept = {
+            name: _without_query(value) if name in _ADDRESSES else value
+            for name, value in lower
+            if name not in _SECRET_HEADERS
+        }
+        if kept:  # else its pickle stays as it was
+            error._headers = kept
 
 
 def parse_retry_after(value: str | None, *, date: str | None = None, now: float | None = None) -> float | None:

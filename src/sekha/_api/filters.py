@@ -5,12 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple, Protocol, cast
 
-from sekha._api.arguments import PINNED_IMPORTANCE
+from sekha._api.arguments import PINNED_IMPORTANCE, CountRequest, ListRequest
 from sekha._api.compat.controller import get_citation
 from sekha._api.validation import argument_error
-from sekha._utils.sentinel import drop_unset
 from sekha.types import (
     ConversationListItem,
     Filters,
@@ -74,6 +73,14 @@ def _parse_time(text: str, field: str, time_of_day: str) -> str:
     return normalized
 
 
+class Confines(Protocol):
+    """The view of a folder, as filters see it."""
+
+    def contains(self, folder: object) -> bool:
+        """Return whether a folder is inside."""
+        ...
+
+
 class ResultFilter(NamedTuple):
     """The conditions that search results must meet; ``folders`` and ``excluded_folders`` include what is below them."""
 
@@ -87,6 +94,7 @@ class ResultFilter(NamedTuple):
     archived: bool | None = None
     roles: frozenset[str] | None = None
     period: Period = Period()
+    view: Confines | None = None
 
     @property
     def filters_anything(self) -> bool:
@@ -116,10 +124,11 @@ class ResultFilter(NamedTuple):
         ]
 
     def _keeps_conversation(self, result: SearchResult, conversation: ConversationListItem | None) -> bool:
-        about = conversation["metadata"] if conversation is not None else {}
+        about: Mapping[str, Any] = cast("Any", conversation["metadata"]) if conversation is not None else {}
         folder = result["folder"]
         return (
-            (self.labels is None or result["label"] in self.labels)
+            (self.view is None or self.view.contains(folder))
+            and (self.labels is None or result["label"] in self.labels)
             and result["label"] not in self.excluded_labels
             and (self.folder is None or is_in_folder(folder, self.folder, subfolders=self.subfolders))
             and (self.folders is None or any(in_folder(folder, root) for root in self.folders))
@@ -147,8 +156,7 @@ def parse_filters(filters: Filters | None, prefix: str = "filters.") -> ResultFi
     """
     if not filters:
         return NO_CONDITIONS
-    if "subfolders" in filters and "folder" not in filters:
-        raise argument_error(f"{prefix}subfolders", "needs a folder")
+    check_subfolders(filters, prefix)
     labels = frozenset(filters["labels"]) if "labels" in filters else None
     if "label" in filters:
         labels = frozenset([filters["label"]]) if labels is None else labels & {filters["label"]}
@@ -162,6 +170,12 @@ def parse_filters(filters: Filters | None, prefix: str = "filters.") -> ResultFi
         roles=frozenset(filters["roles"]) if "roles" in filters else None,
         period=parse_period(filters.get("start_date"), filters.get("end_date"), prefix),
     )
+
+
+def check_subfolders(request: Mapping[str, object], prefix: str = "") -> None:
+    """Raise a `SekhaValidationError` if ``subfolders`` is given without ``folder``."""
+    if "subfolders" in request and "folder" not in request:
+        raise argument_error(f"{prefix}subfolders", "needs a folder")
 
 
 def server_filters(filters: Filters) -> dict[str, Any]:
@@ -208,16 +222,16 @@ def in_folder(folder: str, root: str) -> bool:
     return folder == root or folder.startswith(root + "/") or (not root and folder.startswith("/"))
 
 
-def conversation_filter(
-    *,
-    label: str | None = None,
-    folder: str | None = None,
-    pinned: bool | None = None,
-    archived: bool | None = None,
-    subfolders: bool = False,
-) -> Callable[[ConversationListItem], bool] | None:
-    """Return the filter of a list; None if it keeps all conversations."""
-    if not drop_unset(label=label, folder=folder, pinned=pinned, archived=archived):
+def list_filter(request: ListRequest) -> Callable[[ConversationListItem], bool] | None:
+    """Return the filter of a list; None if it keeps all conversations. Dates are compared with the last change.
+
+    Raises:
+        SekhaValidationError: A date is none, or the end is before the start.
+    """
+    changed = parse_period(request.get("start_date"), request.get("end_date"))
+    label, folder, subfolders = request.get("label"), request.get("folder"), request.get("subfolders", False)
+    pinned, archived = request.get("pinned"), request.get("archived")
+    if changed == Period() and all(condition is None for condition in (label, folder, pinned, archived)):
         return None
 
     def keep(row: ConversationListItem) -> bool:
@@ -227,25 +241,61 @@ def conversation_filter(
             and (folder is None or is_in_folder(row["folder"], folder, subfolders=subfolders))
             and (pinned is None or ((metadata.get("importance_score") or 0) >= PINNED_IMPORTANCE) == pinned)
             and (archived is None or (metadata.get("status") == "archived") == archived)
+            and changed.contains(row["timestamp"])
+        )
+
+    return keep
+
+
+def count_filter(request: CountRequest) -> Callable[[ConversationListItem], bool]:
+    """Return the filter for a count that is made here; a part of a label is found in any case, as servers do it.
+
+    Raises:
+        SekhaValidationError: There is more than one condition.
+    """
+    conditions = sorted(set(request) - {"subfolders"})
+    if len(conditions) > 1:
+        raise argument_error(" and ".join(conditions), "only one of them can be counted by")
+    part, subfolders = request.get("label_contains", "").casefold(), request.get("subfolders", False)
+
+    def keep(row: ConversationListItem) -> bool:
+        return (
+            ("label" not in request or row["label"] == request["label"])
+            and ("folder" not in request or is_in_folder(row["folder"], request["folder"], subfolders=subfolders))
+            and part in row["label"].casefold()
         )
 
     return keep
 
 
 def stats_filter(request: MemoryStatsRequest) -> Callable[[ConversationListItem], bool]:
-    """Return the filter for statistics; dates are compared with the last update."""
+    """Return the filter for statistics; dates are compared with the last update.
+
+    Raises:
+        SekhaValidationError: A date is none, or ``subfolders`` is given without ``folder``.
+    """
+    check_subfolders(request)
     labels = frozenset(request["labels"]) if "labels" in request else None
     changed = parse_period(request.get("start_date"), request.get("end_date"))
+    subfolders = request.get("subfolders", False)
 
     def keep(row: ConversationListItem) -> bool:
         return (
-            ("folder" not in request or row["folder"] == request["folder"])
+            ("folder" not in request or is_in_folder(row["folder"], request["folder"], subfolders=subfolders))
             and ("label" not in request or row["label"] == request["label"])
             and (labels is None or row["label"] in labels)
             and changed.contains(row["timestamp"])
         )
 
     return keep
+
+
+def excluded_prefixes(excluded_folders: Iterable[str]) -> list[str]:
+    """Return excluded folders as the controller 0.1 needs them: it compares prefixes, and ``/al`` is one of ``/alice``.
+
+    It does not exclude the folders themselves then: `exclude_folders` does.
+    """
+    return [f"{folder.rstrip('/')}/" for folder in excluded_folders]
 
 
 def exclude_folders(context: Iterable[Message], excluded_folders: Sequence[str]) -> list[Message]:

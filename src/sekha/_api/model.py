@@ -11,7 +11,7 @@ from urllib.parse import quote, urlencode
 
 from pydantic_core import SchemaValidator, ValidationError, from_json
 
-from sekha._api.error_response import error_from_response, error_in_success, has_error
+from sekha._api.error_response import error_from_response, error_in_success, has_error, keep_headers
 from sekha._api.schemas import validator_for
 from sekha._api.validation import error_path, format_path
 from sekha._utils.json_access import as_object, get
@@ -115,9 +115,16 @@ class ResponseParser(Generic[T]):
         """Return the result that a response of an endpoint carries.
 
         Raises:
-            SekhaAPIError: The server refused or failed, or answered 2xx with an error.
+            SekhaAPIError: The server refused or failed, or answered 2xx with an error; it keeps the headers.
             SekhaDecodeError: The response does not have the documented shape.
         """
+        try:
+            return self._parse(response, endpoint)
+        except SekhaAPIError as error:
+            keep_headers(error, response.headers)
+            raise
+
+    def _parse(self, response: Response, endpoint: Endpoint[Any]) -> T:
         if not (200 <= response.status < 300 or response.status in self._ok_statuses):
             raise self._error(response, endpoint)
         if self._schema in (None, str):  # any body would do

@@ -5,8 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from sekha._api.filters import NO_CONDITIONS, ResultFilter, split_by_score
-from sekha.types import ConversationListItem, SearchResult
+from sekha._api.filters import (
+    NO_CONDITIONS,
+    ResultFilter,
+    search_sizes,
+    server_filters,
+    split_by_score,
+)
+from sekha.types import ConversationListItem, Filters, SearchResult
+
+DEFAULT_LIMIT = 10
+"""Results of a search, unless it is told otherwise."""
 
 IsEcho = Callable[[SearchResult], bool]
 """Whether a result repeats what is known already. Each message is asked about once, the best first."""
@@ -43,6 +52,13 @@ class Search(NamedTuple):
         return self.offset + self.limit
 
     @property
+    def sizes(self) -> Iterable[int]:
+        """How many results to request, round by round."""
+        if self.grows:
+            return search_sizes(self.end)
+        return [next(search_sizes(self.end)) if self.hybrid else self.end]
+
+    @property
     def grows(self) -> bool:
         """Whether it may take more results than are returned, because some are left out."""
         return self.conditions.filters_anything or self.is_echo is not None or self.is_enough is not None
@@ -54,6 +70,25 @@ class Search(NamedTuple):
     def cut(self, results: list[SearchResult]) -> list[SearchResult]:
         """Return the results after offset and limit."""
         return results[self.offset : self.end] if self.is_enough is None else results
+
+
+def search_of(arguments: Mapping[str, Any], filters: Filters, conditions: ResultFilter) -> Search:
+    """Return the search for valid arguments of ``query`` or ``memory_search``.
+
+    Args:
+        arguments: The arguments.
+        filters: The filters of the caller.
+        conditions: What these filters mean.
+    """
+    return Search(
+        arguments["query"],
+        arguments.get("limit", DEFAULT_LIMIT),
+        arguments.get("offset", 0),
+        conditions,
+        server_filters(filters),
+        arguments.get("min_score"),
+        arguments.get("hybrid", False),
+    )
 
 
 class ResultSelector:

@@ -12,7 +12,7 @@ from sekha._utils.json_access import get
 from sekha.errors import SekhaValidationError
 from sekha.type_guards import extract_image_urls
 from sekha.types import FullTextResponse, MemoryExport
-from sekha.types._base import normalize_folder
+from sekha.types._base import normalize_stored_folder
 
 MAX_FOUND = 100
 """Messages that are requested with the words of one; if there are more, others or the list have to tell."""
@@ -105,9 +105,7 @@ def is_unchanged(replacement: Mapping[str, Any], export: MemoryExport) -> bool:
 def label_and_folder(conversation: Mapping[str, Any]) -> tuple[object, object]:
     """Return label and folder of a conversation, as they are compared."""
     folder = conversation["folder"]
-    with suppress(ValueError):  # older versions stored it as it was given
-        folder = normalize_folder(str(folder))
-    return conversation["label"], folder
+    return conversation["label"], normalize_stored_folder(folder) or folder  # older versions stored it as it was given
 
 
 def compare_messages(sent: Sequence[Mapping[str, Any]], stored: Sequence[Mapping[str, Any]]) -> Match:

@@ -9,6 +9,7 @@ from typing import Optional, Union
 from typing_extensions import Self, Unpack
 
 from sekha._api.compat.capabilities import Capabilities
+from sekha._api.folder_view import FolderView
 from sekha._api.model import Service
 from sekha._concurrency.clock import Clock
 from sekha._concurrency.misuse import AsyncMisuseGuard
@@ -42,6 +43,7 @@ class AsyncServiceClient(AsyncMisuseGuard, ProcessBound):
     _transport: AsyncTransport
     _capabilities: Capabilities
     _owns_connections: bool
+    _view: Optional[FolderView] = None
 
     @property
     def _service(self) -> Service:
@@ -65,10 +67,19 @@ class AsyncServiceClient(AsyncMisuseGuard, ProcessBound):
         )
 
     @classmethod
-    def _from_transport(cls, transport: AsyncTransport, capabilities: Capabilities) -> Self:
-        """Return a client that borrows a transport: closing it closes nothing."""
+    def _from_transport(
+        cls, transport: AsyncTransport, capabilities: Capabilities, view: Optional[FolderView] = None
+    ) -> Self:
+        """Return a client that borrows a transport: closing it closes nothing.
+
+        Args:
+            transport: The transport.
+            capabilities: What is known of the controller.
+            view: The folder that the client is confined to; None for none.
+        """
         self = cls.__new__(cls)
-        self._transport, self._capabilities, self._owns_connections = transport, capabilities, False
+        self._transport = transport if view is None else transport.without_bodies()
+        self._capabilities, self._view, self._owns_connections = capabilities, view, False
         return self
 
     def _open(self, config: ClientConfig | None, arguments: Mapping[str, object]) -> None:
@@ -83,7 +94,8 @@ class AsyncServiceClient(AsyncMisuseGuard, ProcessBound):
         self._owns_connections = True
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self._transport}>"
+        folder = "" if self._view is None else f" in {self._view.folder!r}"
+        return f"<{type(self).__name__} {self._transport}{folder}>"
 
     @redact_traceback
     def with_options(
@@ -116,7 +128,8 @@ class AsyncServiceClient(AsyncMisuseGuard, ProcessBound):
         transport = self._transport.with_options(
             timeout=timeout, max_retries=max_retries, deadline=deadline, headers=headers
         )
-        return self._from_transport(transport.with_keys(self._key_overrides(api_key)), self._capabilities)
+        transport = transport.with_keys(self._key_overrides(api_key))
+        return self._from_transport(transport, self._capabilities, self._view)
 
     def _use_clock(self, clock: Clock) -> None:
         self._transport.use_clock(clock)

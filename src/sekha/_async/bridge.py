@@ -17,6 +17,7 @@ from sekha._api.arguments import (
 from sekha._api.compat.bridge import join_embeddings
 from sekha._api.model import Service
 from sekha._api.validation import argument_error, validate
+from sekha._concurrency.enterable import async_enterable
 from sekha._concurrency.tasks import AsyncCall, async_gather
 from sekha._transport.options import key_overrides
 from sekha._utils.public import exported_from_sekha
@@ -115,6 +116,7 @@ class AsyncBridgeClient(AsyncServiceClient):
         body = chat_body(messages, options)
         return await self._transport.send(endpoints.COMPLETE.request(body))
 
+    @async_enterable
     async def stream_complete(
         self,
         messages: Sequence[Mapping[str, object]],
@@ -148,7 +150,7 @@ class AsyncBridgeClient(AsyncServiceClient):
 
         Example:
             ```python
-            async with await client.bridge.stream_complete([{"role": "user", "content": "Tell me a story"}]) as stream:
+            async with client.bridge.stream_complete([{"role": "user", "content": "Tell me a story"}]) as stream:
                 async for text in stream.text_stream():
                     print(text, end="", flush=True)
             ```

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Literal, Optional
 
 from sekha._api.chats import parse_chat
+from sekha._concurrency.enterable import async_enterable
 from sekha._utils.sentinel import drop_unset
 from sekha.types import MemoryCompletion
 
@@ -104,6 +105,7 @@ class AsyncChatWorkflows(AsyncRecall):
         prompted = await view._recall(chat)
         return prompted.completed(await view.bridge.complete(prompted.messages, **chat.completion))
 
+    @async_enterable
     async def stream_with_context(
         self,
         prompt: Optional[str] = None,
@@ -157,7 +159,7 @@ class AsyncChatWorkflows(AsyncRecall):
 
         Example:
             ```python
-            async with await client.stream_with_context("Explain our deployment strategy") as stream:
+            async with client.stream_with_context("Explain our deployment strategy") as stream:
                 async for text in stream.text_stream():
                     print(text, end="", flush=True)
                 print([memory["label"] for memory in stream.memories])
@@ -269,6 +271,7 @@ class AsyncChatWorkflows(AsyncRecall):
         prompted = await view._recall(chat)
         return prompted.completed(await view.bridge.complete(prompted.messages, **chat.completion))
 
+    @async_enterable
     async def stream_with_memory(
         self,
         prompt: Optional[str] = None,
@@ -317,7 +320,7 @@ class AsyncChatWorkflows(AsyncRecall):
 
         Example:
             ```python
-            async with await client.stream_with_memory("Explain our deployment strategy", limit=3) as stream:
+            async with client.stream_with_memory("Explain our deployment strategy", limit=3) as stream:
                 async for text in stream.text_stream():
                     print(text, end="", flush=True)
             ```

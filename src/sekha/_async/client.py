@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal, Optional, Union
 from typing_extensions import Self, Unpack
 
 from sekha._api.compat.capabilities import Capabilities
+from sekha._api.folder_view import FolderView
 from sekha._concurrency.clock import Clock
 from sekha._concurrency.process_bound import make_view
 from sekha._http.models import AsyncHTTPClient
@@ -133,16 +134,59 @@ class AsyncSekhaClient(AsyncWorkflows):
         )
         self._capabilities = Capabilities()
         self._owns_connections = True
+        self._view: FolderView | None = None
         self._make_services()
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} controller {self._controller_transport}, bridge {self._bridge_transport}>"
+        folder = "" if self._view is None else f", in {self._view.folder!r}"
+        servers = f"controller {self._controller_transport}, bridge {self._bridge_transport}"
+        return f"<{type(self).__name__} {servers}{folder}>"
 
     def _make_services(self) -> None:
         controller, bridge, capabilities = self._controller_transport, self._bridge_transport, self._capabilities
-        self.controller: AsyncMemoryController = AsyncMemoryController._from_transport(controller, capabilities)
-        self.mcp: AsyncMCPClient = AsyncMCPClient._from_transport(controller, capabilities)
+        self.controller: AsyncMemoryController = AsyncMemoryController._from_transport(
+            controller, capabilities, self._view
+        )
+        self.mcp: AsyncMCPClient = AsyncMCPClient._from_transport(controller, capabilities, self._view)
         self.bridge: AsyncBridgeClient = AsyncBridgeClient._from_transport(bridge, capabilities)
+
+    @property
+    def folder(self) -> Optional[str]:
+        """The folder that this view is confined to; None for the whole memory."""
+        return None if self._view is None else self._view.folder
+
+    def in_folder(self, folder: str, *segments: str) -> Self:
+        """A view of this client that sees and changes only what is in a folder and below it: one user's memory.
+
+        No request is made; closing the view closes nothing. What is stored through it goes into its folder, every
+        search and list stays in it, and the id of a conversation elsewhere is unknown. What it is a wall against, what
+        it refuses and what its calls cost is in the guide, under "One memory per user".
+
+        Args:
+            folder: A folder below ``/``; in a view, below the folder of that. It is not brought into one form: an
+                empty name, ``.``, ``..`` or a ``/`` at its end is refused.
+            segments: Any texts that are not empty, such as the id of a user. Each becomes one name below the folder,
+                percent-encoded where needed.
+
+        Returns:
+            The view, a client with the same methods.
+
+        Raises:
+            SekhaValidationError: The folder is not one, or a segment is empty; ``field`` is ``folder``.
+
+        Example:
+            ```python
+            user_id = "ann@example.com"
+            memory = client.in_folder("/users", user_id)
+            await memory.controller.create_conversation(messages=[{"role": "user", "content": "I like tea."}])
+            results = await memory.controller.query("What does she like?")
+            print([result["folder"] for result in results["results"]])  # ['/users/ann@example.com']
+            ```
+        """
+        view = make_view(self)
+        view._view, view._owns_connections = FolderView.parse(folder, segments, self._view), False
+        view._make_services()
+        return view
 
     @redact_traceback
     def with_options(

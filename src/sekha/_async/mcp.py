@@ -12,12 +12,11 @@ from sekha._api.arguments import (
     ExportRequest,
     MemoryPruneRequest,
     UpdateRequest,
-    complete_conversation,
 )
 from sekha._api.compat.mcp import apply_export_options, complete_stats
-from sekha._api.filters import parse_filters, server_filters, stats_filter
+from sekha._api.filters import stats_filter
 from sekha._api.model import Service
-from sekha._api.search import Search
+from sekha._api.search import search_of
 from sekha._api.validation import argument_error, merge_arguments, validate
 from sekha._api.validation import parse_conversation_id as checked_id
 from sekha._transport.options import key_overrides
@@ -38,11 +37,11 @@ from sekha.types import (
     MemoryUpdated,
 )
 
-from .base import AsyncServiceClient
+from .folder_client import AsyncFolderClient, folder_of_conversation, folder_of_export
 from .operations.lost_keys import warn_of_lost_keys
 from .operations.pagination import all_conversations
 from .operations.pagination import count_messages as count_all
-from .operations.search import search
+from .operations.search import complete_page, search
 from .operations.store import store
 from .transport import AsyncTransport
 
@@ -51,7 +50,7 @@ COUNTED_WITHOUT_ASKING = 100
 
 
 @exported_from_sekha
-class AsyncMCPClient(AsyncServiceClient):
+class AsyncMCPClient(AsyncFolderClient):
     """A client of the MCP tools alone; `AsyncSekhaClient.mcp` is one that shares its connections.
 
     Args:
@@ -87,6 +86,7 @@ class AsyncMCPClient(AsyncServiceClient):
         request: Optional[Mapping[str, object]] = None,
         *,
         folder: Optional[str] = None,
+        subfolders: Optional[bool] = None,
         label: Optional[str] = None,
         labels: Optional[Sequence[str]] = None,
         start_date: Optional[str] = None,
@@ -96,12 +96,13 @@ class AsyncMCPClient(AsyncServiceClient):
         """Numbers about the memory, or about a part of it.
 
         ``POST /mcp/tools/memory_stats``. The controller 0.1 knows one ``folder`` or one ``label`` only, and neither
-        labels nor numbers of messages: those are taken from the list (one request for each thousand stored
+        subfolders, labels nor numbers of messages: those are taken from the list (one request for each thousand stored
         conversations) and from exports (one request for each conversation, at most four at a time).
 
         Args:
             request: The keywords below but ``count_messages`` as one dictionary; a keyword beats its entry.
             folder: Exactly this folder.
+            subfolders: Whether folders below ``folder`` count too.
             label: Exactly this label.
             labels: Any of these labels; an empty list holds for none.
             start_date: ISO date or time of the last change, included; UTC without a zone.
@@ -123,17 +124,21 @@ class AsyncMCPClient(AsyncServiceClient):
             print(stats["total_conversations"])
             ```
         """
-        keywords = drop_unset(folder=folder, label=label, labels=labels, start_date=start_date, end_date=end_date)
-        arguments = validate(MemoryStatsRequest, merge_arguments(request, keywords, "request"))
+        keywords = drop_unset(
+            folder=folder, subfolders=subfolders, label=label, labels=labels, start_date=start_date, end_date=end_date
+        )
+        arguments = validate(MemoryStatsRequest, self._absolute_folder(merge_arguments(request, keywords, "request")))
+        if not arguments.get("subfolders") or ("folder" not in arguments and self._view is not None):
+            arguments.pop("subfolders", None)  # the server does not know it, and of a view, all is counted
         keep = stats_filter(arguments)
         transport = self._transport.start_deadline()
         reported: dict[str, object] = {}
-        if set(arguments) <= {"folder"} or set(arguments) == {"label"}:
+        if self._view is None and (set(arguments) <= {"folder"} or set(arguments) == {"label"}):
             server = await transport.send(endpoints.MEMORY_STATS.request(arguments))
             reported = dict(server)
             if "labels" in reported and "folders" in reported and reported.get("total_messages") is not None:
                 return cast(MemoryStats, reported)
-        rows = await all_conversations(transport, keep)
+        rows = await all_conversations(transport, self._keep(keep))
         counting = count_messages if count_messages is not None else len(rows) <= COUNTED_WITHOUT_ASKING
         if reported.get("total_messages") is None and counting:
             reported["total_messages"] = await count_all(transport, [row["conversation_id"] for row in rows])
@@ -206,31 +211,18 @@ class AsyncMCPClient(AsyncServiceClient):
             min_score=min_score,
             hybrid=hybrid,
         )
-        arguments = validate(MemorySearchRequest, merge_arguments(request, keywords, "request"))
-        size = arguments.get("limit", 10)
+        merged = self._absolute_folder(merge_arguments(request, keywords, "request"))
+        arguments = validate(MemorySearchRequest, self._absolute_filters(merged))
         keywords_as_filters = {name: value for name, value in arguments.items() if name in Filters.__annotations__}
         all_filters = cast(Filters, {**arguments.get("filters", {}), **keywords_as_filters})
-        wanted = Search(
-            arguments["query"],
-            size,
-            arguments.get("offset", 0),
-            parse_filters(all_filters, prefix=""),
-            server_filters(all_filters),
-            arguments.get("min_score"),
-            arguments.get("hybrid", False),
-        )
-        body = {"query": wanted.query, "limit": size}
+        wanted = search_of(arguments, all_filters, self._conditions(all_filters, prefix=""))
         transport = self._transport.start_deadline()
-        page, found = await search(transport, self._capabilities, endpoints.MEMORY_SEARCH, body, wanted)
-        page["results"] = found.results
-        page["query"] = arguments["query"]
-        page["limit"] = size
-        if found.truncated is not None:
-            page["total_results"] = found.total
-            page["truncated"] = found.truncated
-        if found.below_min_score is not None:
-            page["total_results"] = found.total
-            page["below_min_score"] = found.below_min_score
+        page, found = await search(transport, self._capabilities, endpoints.MEMORY_SEARCH, wanted)
+        if self._view is not None:  # what a server adds to its page is about the whole memory
+            page = MemorySearchResponse(query=wanted.query, results=[], total_results=found.total, limit=wanted.limit)
+        complete_page(page, wanted, found)
+        page["query"] = wanted.query
+        page["limit"] = wanted.limit
         return page
 
     async def memory_store(
@@ -276,7 +268,7 @@ class AsyncMCPClient(AsyncServiceClient):
             ```
         """
         keywords = drop_unset(label=label, folder=folder, importance_score=importance_score, messages=messages)
-        conversation = complete_conversation(merge_arguments(request, keywords, "request"))
+        conversation = self._complete(merge_arguments(request, keywords, "request"))
         transport = self._transport.start_deadline()
         await warn_of_lost_keys(transport, self._capabilities, conversation["messages"])
         return await store(transport, self._capabilities, endpoints.MEMORY_STORE, conversation, drop_images=drop_images)
@@ -318,6 +310,7 @@ class AsyncMCPClient(AsyncServiceClient):
             ```
         """
         id = checked_id(conversation_id)
+        folder = self._absolute(folder)
         arguments: dict[str, Any] = {
             **validate(
                 UpdateRequest, drop_unset(label=label, folder=folder, status=status, importance_score=importance_score)
@@ -326,6 +319,7 @@ class AsyncMCPClient(AsyncServiceClient):
         if not arguments:
             raise argument_error("label", "is missing; give something to change")
         transport = self._transport.start_deadline()
+        await self._require_inside(transport, id)
         by_rest = {
             name: endpoint
             for name, value, endpoint in (
@@ -338,7 +332,8 @@ class AsyncMCPClient(AsyncServiceClient):
         result: dict[str, Any] = {"conversation_id": id, "message": "updated"}
         written: list[str] = []
         if by_tool:
-            updated = await transport.send(endpoints.MEMORY_UPDATE.request({"conversation_id": id, **by_tool}))
+            tool_call = endpoints.MEMORY_UPDATE.request({"conversation_id": id, **by_tool})
+            updated = await self._send(transport, tool_call)
             result.update(updated)
             not_written = await self._find_not_written(transport, id, by_tool)
             written += [name for name in by_tool if name not in not_written]
@@ -353,7 +348,7 @@ class AsyncMCPClient(AsyncServiceClient):
                 )
         for name, endpoint in by_rest.items():
             try:
-                await transport.send(endpoint.request(id=id))
+                await self._send(transport, endpoint.request(id=id))
             except SekhaError as error:
                 if written:
                     error.message += f"; written before: {', '.join(written)}"
@@ -368,7 +363,7 @@ class AsyncMCPClient(AsyncServiceClient):
         uncertain = [name for name in ("status", "importance_score") if name in arguments]
         if not uncertain:
             return []
-        current = await transport.send(endpoints.MEMORY_GET_CONTEXT.request({"conversation_id": id}))
+        current = await self._send(transport, endpoints.MEMORY_GET_CONTEXT.request({"conversation_id": id}))
         return [name for name in uncertain if cast("dict[str, Any]", current)[name] != arguments[name]]
 
     async def memory_get_context(self, conversation_id: Union[str, UUID]) -> MemoryContext:
@@ -392,8 +387,9 @@ class AsyncMCPClient(AsyncServiceClient):
             print((await client.mcp.memory_get_context(conversation_id))["importance_score"])
             ```
         """
-        body = {"conversation_id": checked_id(conversation_id)}
-        return await self._transport.send(endpoints.MEMORY_GET_CONTEXT.request(body))
+        id = checked_id(conversation_id)
+        request = endpoints.MEMORY_GET_CONTEXT.request({"conversation_id": id})
+        return await self._read(self._transport, request, folder_of_conversation, id)
 
     async def memory_prune(self, *, threshold_days: int = 30, importance_threshold: float = 5.0) -> MemoryPruneResponse:
         """Conversations that could be put away; nothing is changed.
@@ -417,6 +413,7 @@ class AsyncMCPClient(AsyncServiceClient):
             print((await client.mcp.memory_prune(threshold_days=90))["total_suggestions"])
             ```
         """
+        self._refuse_in_view("memory_prune")
         request = validate(
             MemoryPruneRequest, {"threshold_days": threshold_days, "importance_threshold": importance_threshold}
         )
@@ -450,5 +447,6 @@ class AsyncMCPClient(AsyncServiceClient):
         """
         id = checked_id(conversation_id)
         request = validate(ExportRequest, {"format": format, "include_metadata": include_metadata})
-        export = await self._transport.send(endpoints.MEMORY_EXPORT.request({"conversation_id": id, **request}))
+        tool_call = endpoints.MEMORY_EXPORT.request({"conversation_id": id, **request})
+        export = await self._read(self._transport, tool_call, folder_of_export, id)
         return apply_export_options(export, request["format"], include_metadata=request["include_metadata"])

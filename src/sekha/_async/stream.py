@@ -13,6 +13,7 @@ from typing import Optional
 from typing_extensions import Self
 
 from sekha._api.chat_stream import ChatStreamDecoder, chunk_text
+from sekha._api.error_response import keep_headers
 from sekha._api.prompts import with_memories
 from sekha._concurrency.clock import Clock
 from sekha._concurrency.primitives import async_move_on_after
@@ -47,7 +48,7 @@ class AsyncStream(ProcessBound):
 
     Example:
         ```python
-        async with await client.bridge.stream_complete([{"role": "user", "content": "Tell me a story"}]) as stream:
+        async with client.bridge.stream_complete([{"role": "user", "content": "Tell me a story"}]) as stream:
             async for text in stream.text_stream():
                 print(text, end="", flush=True)
         ```
@@ -103,6 +104,7 @@ class AsyncStream(ProcessBound):
             error.text = self._decoder.accumulator.text
             if isinstance(error, SekhaDecodeError):  # also that of a body that cannot be decompressed
                 vars(error).update(self._decoder.call_details)
+            keep_headers(error, self._response.headers)
             name_proxy(error, self._proxy)
             self._error = redact(error, self._secrets, outer_exception)
             await self.aclose()
@@ -266,13 +268,9 @@ class AsyncStream(ProcessBound):
 class AsyncMemoryStream(AsyncStream):
     """The chunks of an answer with memories. `AsyncSekhaClient.stream_with_context` makes it, and the like.
 
-    Attributes:
-        memories: What was put before the model, in that order; it is there before the first chunk.
-        memory_error: Why there are none, if the memory could not be asked and that was to be ignored; else None.
-
     Example:
         ```python
-        async with await client.stream_with_context("How do we deploy?") as stream:
+        async with client.stream_with_context("How do we deploy?") as stream:
             for memory in stream.memories:
                 print(memory["label"], memory["timestamp"])
             async for text in stream.text_stream():
@@ -283,8 +281,18 @@ class AsyncMemoryStream(AsyncStream):
     def __init__(self, stream: AsyncStream, memories: list[MemoryItem], memory_error: Optional[str] = None) -> None:
         vars(self).update(vars(stream))  # with its connection, which belongs to this one from now on
         stream._closed = stream._released = True
-        self.memories: list[MemoryItem] = memories
-        self.memory_error: Optional[str] = memory_error
+        self._memories = memories
+        self._memory_error = memory_error
+
+    @property
+    def memories(self) -> list[MemoryItem]:
+        """What was put before the model, in that order; it is there before the first chunk."""
+        return self._memories
+
+    @property
+    def memory_error(self) -> Optional[str]:
+        """Why there are no memories, if the memory could not be asked and that was to be ignored; else None."""
+        return self._memory_error
 
     async def get_final_completion(self) -> MemoryCompletion:
         """Read the rest, and give the whole answer in the shape of `AsyncSekhaClient.complete_with_context`.

@@ -190,6 +190,12 @@ class AsyncTransport:
         view._header_cache = {}
         return view
 
+    def without_bodies(self) -> AsyncTransport:
+        """Return a view whose errors do not hold what the server sent: it may be about others."""
+        view = copy(self)
+        view._options = replace(self._options, shows_bodies=False)
+        return view
+
     def with_wait_listener(self, on_wait: Callable[[WaitEvent], object]) -> AsyncTransport:
         """Return a view that reports the waits of its calls, besides the hook of the user."""
         view = copy(self)

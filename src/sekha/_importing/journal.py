@@ -9,8 +9,9 @@ import errno
 import hashlib
 import json
 import os
+import stat
 import threading
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any, BinaryIO, NamedTuple
@@ -18,6 +19,7 @@ from typing import Any, BinaryIO, NamedTuple
 from sekha._concurrency.file_lock import try_lock, unlock
 from sekha._utils.json_access import as_object
 from sekha.errors import SekhaConfigError
+from sekha.exports._notes import Source
 
 _HEADER = b'{"sekha_import": 1,'
 
@@ -28,6 +30,51 @@ def fingerprint(conversation: Mapping[str, Any]) -> str:
     messages = [[message["role"], message["content"]] for message in conversation["messages"]]
     data = json.dumps([parts, messages], sort_keys=True, default=str)
     return hashlib.sha256(data.encode()).hexdigest()[:32]
+
+
+class Digests(NamedTuple):
+    """Hashes of label, folder and messages."""
+
+    label: str
+    folder: str
+    messages: str
+
+
+def digests_of(conversation: Mapping[str, Any]) -> Digests:
+    """Return the hashes of a conversation's parts; spaces around a text do not count, since servers may add some."""
+    messages = [[message["role"], _stripped(message["content"])] for message in conversation["messages"]]
+    return Digests(*(digest(part) for part in (conversation["label"], conversation["folder"], messages)))
+
+
+def _stripped(content: Any) -> Any:
+    return content.strip() if isinstance(content, str) else content
+
+
+def digest(part: object) -> str:
+    """Return a short hash of a part of a conversation."""
+    return hashlib.sha256(json.dumps(part, sort_keys=True, default=str).encode()).hexdigest()[:16]
+
+
+class Origin(NamedTuple):
+    """Where a conversation is from, and what it was like there."""
+
+    source: Source
+    digests: Digests
+
+
+class Begun(NamedTuple):
+    """A conversation that was about to be stored: its key, where it is from, and the hashes of what was sent."""
+
+    key: str
+    origin: Origin
+    sent: Digests
+
+
+class Known(NamedTuple):
+    """The conversation that a source became: its id, and what it was like."""
+
+    id: str
+    digests: Digests
 
 
 class Entry(NamedTuple):
@@ -52,15 +99,17 @@ class Journal:
     Args:
         path: The file; None for none.
         server: Address of the server; the notes do not apply to another one.
+        folder: The folder to which the client is confined, to which the notes belong, too; None for the whole memory.
 
     Attributes:
         since: Time of the server's clock when the import began; empty if it is unknown, None before it begins.
     """
 
-    def __init__(self, path: str | None, server: str) -> None:
+    def __init__(self, path: str | None, server: str, folder: str | None = None) -> None:
         self.since: str | None = None
         self._path = path
         self._server = server
+        self._folder = folder
         self._file: BinaryIO | None = None
         self._is_empty = False
         self._header: dict[str, object] | None = (
@@ -73,6 +122,25 @@ class Journal:
         self._open_by_fingerprint: Counter[str] = Counter()
         self._unknown_outcomes: Counter[str] = Counter()
         self._ids: dict[str, str] = {}
+        self._keys: defaultdict[str, list[str]] = defaultdict(list)  # by id
+        self._source_of: dict[str, Source] = {}  # by id
+        self._sources: dict[Source, Known] = {}
+        self._begun: dict[str, Begun] = {}  # those of the open keys that have a source, by key
+        self._stale: dict[str, Source] = {}  # ids of earlier versions that are still in the memory
+
+    def peek(self) -> None:
+        """Read the notes as they are, and change nothing.
+
+        Raises:
+            SekhaConfigError: The file is not a journal, or belongs to another server.
+            OSError: The file cannot be read.
+        """
+        if self._path is None or not os.path.exists(self._path):
+            return
+        with open(self._path, "rb") as file:
+            lines = file.read().split(b"\n")
+        if not _HEADER.startswith(lines[0][: len(_HEADER)]) or len(lines) > 1:
+            self._read(lines)
 
     def open(self) -> None:
         """Read the notes, and lock the file until `close`.
@@ -116,6 +184,11 @@ class Journal:
                 f"journal: {name} belongs to an import into {header.get('server')}; give the address as it was then, "
                 "or name another file if this is another memory"
             )
+        if header.get("folder") != self._folder:
+            raise SekhaConfigError(
+                f"journal: {name} belongs to an import into another folder; continue that on the client, or the view, "
+                "on which it was begun, or name another file"
+            )
         self.since = str(header.get("since") or "")
         for line in lines[1:]:
             self._apply(_parse_line(line))
@@ -123,7 +196,8 @@ class Journal:
     def start(self, since: str | None) -> None:
         """Note that the import begins, and the time of the server's clock; a resumed journal keeps what it has."""
         self.since = since or ""
-        self._header = {"sekha_import": 1, "server": self._server, "since": self.since}
+        folder = {} if self._folder is None else {"folder": self._folder}
+        self._header = {"sekha_import": 1, "server": self._server, "since": self.since, **folder}
 
     @property
     def ids(self) -> set[str]:
@@ -131,28 +205,60 @@ class Journal:
         with self._lock:
             return set(self._ids.values())
 
-    def entry(self, conversation: Mapping[str, Any]) -> Entry:
-        """Return what is known of the next conversation; identical conversations are separate ones."""
-        digest = fingerprint(conversation)
-        self._seen[digest] += 1
-        key = f"{digest}.{self._seen[digest]}"
+    @property
+    def sources(self) -> dict[Source, Known]:
+        """What is known of each source."""
+        with self._lock:
+            return dict(self._sources)
+
+    @property
+    def stale(self) -> dict[str, Source]:
+        """The ids of earlier versions that are still in the memory, and the source of each."""
+        with self._lock:
+            return dict(self._stale)
+
+    def entry(self, conversation: Mapping[str, Any], source: Source | None = None) -> Entry:
+        """Return what is known of the next conversation; identical conversations are separate ones.
+
+        Args:
+            conversation: What is to be stored.
+            source: Where it is from; without one, identical conversations are known by their order.
+        """
+        alike = fingerprint(conversation)
+        if source is None:
+            self._seen[alike] += 1
+            key = f"{alike}.{self._seen[alike]}"
+        else:
+            key = f"{alike}.{digest(source)}"
         return Entry(key, key in self._open, self._unknown_outcomes[key], self._ids.get(key))
 
     def is_open(self, key: str) -> bool:
         """Return whether it or an identical conversation was begun, with an unknown outcome."""
         return self._open_by_fingerprint[_fingerprint_of(key)] > 0
 
-    def begin(self, key: str) -> None:
-        """Note that a conversation is about to be sent.
+    @property
+    def begun(self) -> list[Begun]:
+        """What was begun with a source and has an unknown outcome."""
+        with self._lock:
+            return list(self._begun.values())
+
+    def begin(self, key: str, origin: Origin | None = None, sent: Digests | None = None) -> None:
+        """Note that a conversation is about to be sent, where it is from, and the hashes of what is sent.
 
         Raises:
             OSError: The note cannot be written, so it must not be sent.
         """
-        self._note({"begin": key})
+        note: dict[str, object] = {"begin": key}
+        self._note(note if origin is None else {**note, "source": origin.source, "as": origin.digests, "sent": sent})
 
-    def done(self, key: str, id: str) -> None:
-        """Note that it is stored."""
-        self._note({"done": key, "id": id})
+    def done(self, key: str, id: str, origin: Origin | None = None) -> None:
+        """Note that it is stored; another version of the same source is stale then."""
+        note: dict[str, object] = {"done": key, "id": id}
+        self._note(note if origin is None else {**note, "source": origin.source, "as": origin.digests})
+
+    def removed(self, id: str) -> None:
+        """Note that a conversation is not in the memory any more."""
+        self._note({"removed": id})
 
     def mark_unknown(self, key: str) -> None:
         """Note that it was sent, and that the outcome is unknown."""
@@ -171,12 +277,13 @@ class Journal:
         with self._lock:
             if self._file is None:
                 return
-            if self._is_empty and os.name != "nt":
+            is_in_vain = self._is_empty and stat.S_ISREG(os.fstat(self._file.fileno()).st_mode)
+            if is_in_vain and os.name != "nt":
                 self._remove()  # before another import can lock it
             unlock(self._file)
             self._file.close()
             self._file = None
-            if self._is_empty and os.name == "nt":  # which removes no file that is open
+            if is_in_vain and os.name == "nt":  # which removes no file that is open
                 self._remove()
 
     def _remove(self) -> None:
@@ -201,10 +308,22 @@ class Journal:
         if isinstance(key := data.get("begin"), str):
             self._mark_closed(key)
             self._open.add(key)
+            if data.get("source"):
+                origin = Origin(Source(*data["source"]), Digests(*data["as"]))
+                self._begun[key] = Begun(key, origin, Digests(*data["sent"]))
             self._open_by_fingerprint[_fingerprint_of(key)] += 1
         elif isinstance(key := data.get("done"), str):
             self._mark_closed(key)
-            self._ids[key] = str(data.get("id"))
+            self._ids[key] = id = str(data.get("id"))
+            self._keys[id].append(key)
+            if data.get("source"):
+                self._apply_source(key, Source(*data["source"]), Known(id, Digests(*data["as"])))
+        elif isinstance(gone := data.get("removed"), str):
+            for key in self._keys.pop(gone, ()):
+                if self._ids.get(key) == gone:
+                    del self._ids[key]
+            self._sources.pop(self._source_of.pop(gone, Source("")), None)
+            self._stale.pop(gone, None)
         elif isinstance(key := data.get("refused"), str):
             self._mark_closed(key)
         elif isinstance(key := data.get("broke"), str):
@@ -212,9 +331,24 @@ class Journal:
         elif isinstance(key := data.get("left out"), str):
             self._unknown_outcomes[key] = 0
 
+    def _apply_source(self, key: str, source: Source, known: Known) -> None:
+        before = self._sources.get(source)
+        if before is not None and before.id != known.id:
+            self._stale[before.id] = source
+            del self._source_of[before.id]
+        moved_from = self._source_of.get(known.id)
+        if moved_from is not None and moved_from != source:
+            del self._sources[moved_from]
+            for other in self._keys[known.id]:
+                if other != key:
+                    self._ids.pop(other, None)
+        self._stale.pop(known.id, None)
+        self._sources[source], self._source_of[known.id] = known, source
+
     def _mark_closed(self, key: str) -> None:
         if key in self._open:
             self._open.remove(key)
+            self._begun.pop(key, None)
             self._open_by_fingerprint[_fingerprint_of(key)] -= 1
 
 

@@ -6,9 +6,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, cast
 
 from sekha._api.arguments import complete_conversation
+from sekha._api.folder_view import FolderView
 from sekha._api.stored import Match, compare_messages, label_and_folder
 from sekha._api.validation import argument_error
-from sekha._importing.journal import Entry, Journal
+from sekha._importing.journal import Entry, Journal, Origin, digests_of
 from sekha.errors import (
     SekhaAPIError,
     SekhaAuthError,
@@ -16,6 +17,7 @@ from sekha.errors import (
     SekhaError,
     SekhaValidationError,
 )
+from sekha.exports._notes import Note, Source, UnreadableNote
 from sekha.types import ImportFailure, UnreadableConversation
 
 MAX_UNKNOWN_OUTCOMES = 2
@@ -27,20 +29,30 @@ _GATEWAY_STATUSES = (502, 503, 504)
 
 
 class Item(NamedTuple):
-    """A conversation of an import: its number, from 1, what is to be stored, what the journal says, and its place."""
+    """A conversation of an import.
+
+    Attributes:
+        position: Its number, from 1.
+        request: What is to be stored.
+        entry: What the journal says about it.
+        place: Where it stands; None if nobody knows.
+        origin: The note that it is, for the journal; None if it is none.
+    """
 
     position: int
     request: dict[str, Any]
     entry: Entry
     place: str | None = None
+    origin: Origin | None = None
 
 
 class Rejected(NamedTuple):
-    """An item that cannot be stored: its number, its place in an export, and the problem."""
+    """An item that cannot be stored: its number, its place in an export, the problem, and the note that it is."""
 
     position: int
     place: str | None
     problem: str
+    source: Source | None = None
 
 
 class PartialMatch(NamedTuple):
@@ -51,24 +63,39 @@ class PartialMatch(NamedTuple):
 
 
 def iter_items(
-    conversations: Iterable[Mapping[str, object] | UnreadableConversation], journal: Journal
+    conversations: Iterable[Mapping[str, object] | UnreadableConversation],
+    journal: Journal,
+    view: FolderView | None = None,
 ) -> Iterator[Item | Rejected]:
-    """Yield the conversations one by one, with what the journal says about each."""
+    """Yield the conversations one by one, with what the journal says about each.
+
+    Args:
+        conversations: What is to be imported.
+        journal: The journal.
+        view: The folder in which they are stored; None for the whole memory.
+    """
     for position, conversation in enumerate(conversations, start=1):
+        source, place = _source_of(conversation), getattr(conversation, "place", None)
         if isinstance(conversation, UnreadableConversation):
-            yield Rejected(position, conversation.place, conversation.problem)
+            yield Rejected(position, conversation.place, conversation.problem, source)
             continue
         try:
             given = cast(object, conversation)
             if not isinstance(given, Mapping):
                 raise argument_error("conversation", f"a dictionary is needed, not {type(conversation).__name__}")
-            request = complete_conversation(conversation)
+            request = complete_conversation(conversation) if view is None else view.complete(conversation)
         except SekhaValidationError as error:
-            yield Rejected(position, getattr(conversation, "place", None), error.message)
+            yield Rejected(position, place, error.message, source)
             continue
-        # Journals of older versions note the folder as it was given.
-        noted = {**request, "folder": str(conversation.get("folder") or request["folder"])}
-        yield Item(position, request, journal.entry(noted), getattr(conversation, "place", None))
+        noted = request
+        if view is None:  # journals of older versions, which had no views, note the folder as it was given
+            noted = {**request, "folder": str(conversation.get("folder") or request["folder"])}
+        origin = None if source is None else Origin(source, digests_of(request))
+        yield Item(position, request, journal.entry(noted, source), place, origin)
+
+
+def _source_of(conversation: object) -> Source | None:
+    return conversation.source if isinstance(conversation, (Note, UnreadableNote)) else None
 
 
 def is_match(item: Item, stored_as: tuple[object, object], messages: Sequence[Mapping[str, Any]], kind: Match) -> bool:

@@ -19,6 +19,7 @@ from sekha._api.arguments import (
 from sekha._api.compat.bridge import join_embeddings
 from sekha._api.model import Service
 from sekha._api.validation import argument_error, validate
+from sekha._concurrency.enterable import enterable
 from sekha._concurrency.tasks import Call, gather
 from sekha._transport.options import key_overrides
 from sekha._utils.public import exported_from_sekha
@@ -117,6 +118,7 @@ class BridgeClient(ServiceClient):
         body = chat_body(messages, options)
         return self._transport.send(endpoints.COMPLETE.request(body))
 
+    @enterable
     def stream_complete(
         self,
         messages: Sequence[Mapping[str, object]],

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Literal, Optional
 
 from sekha._api.chats import parse_chat
+from sekha._concurrency.enterable import enterable
 from sekha._utils.sentinel import drop_unset
 from sekha.types import MemoryCompletion
 
@@ -106,6 +107,7 @@ class ChatWorkflows(Recall):
         prompted = view._recall(chat)
         return prompted.completed(view.bridge.complete(prompted.messages, **chat.completion))
 
+    @enterable
     def stream_with_context(
         self,
         prompt: Optional[str] = None,
@@ -271,6 +273,7 @@ class ChatWorkflows(Recall):
         prompted = view._recall(chat)
         return prompted.completed(view.bridge.complete(prompted.messages, **chat.completion))
 
+    @enterable
     def stream_with_memory(
         self,
         prompt: Optional[str] = None,

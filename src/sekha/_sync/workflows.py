@@ -10,12 +10,10 @@ from typing import Any, Optional
 
 from sekha._api.compat.health import NO_FOLDER, add_key_check, health_from_error
 from sekha._api.endpoints import LIST_CONVERSATIONS, MEMORY_STATS
-from sekha._api.filters import parse_filters
-from sekha._api.validation import validate
 from sekha._concurrency.tasks import Call, gather
 from sekha._utils.sentinel import drop_unset
 from sekha.errors import SekhaError
-from sekha.types import QueryRequest, SearchResults, ServiceHealth
+from sekha.types import SearchResults, ServiceHealth
 
 from .chats import ChatWorkflows
 from .mcp import MCPClient
@@ -42,6 +40,7 @@ class Workflows(ChatWorkflows):
         limit: int = 10,
         filters: Optional[Mapping[str, object]] = None,
         min_score: Optional[float] = None,
+        hybrid: bool = True,
         drop_images: bool = False,
     ) -> SearchResults:
         """Store a conversation, then search the whole memory, the new conversation included.
@@ -58,6 +57,7 @@ class Workflows(ChatWorkflows):
             limit: Hits at most, 1 or more.
             filters: As for `MemoryController.query`.
             min_score: As for `MemoryController.query`.
+            hybrid: As for `MemoryController.query`; here it is the default, and takes one more request.
             drop_images: As for `MemoryController.create_conversation`.
 
         Returns:
@@ -76,16 +76,14 @@ class Workflows(ChatWorkflows):
             print(results.conversation["label"])  # Planning
             ```
         """
-        search = validate(QueryRequest, drop_unset(query=query, limit=limit, filters=filters, min_score=min_score))
-        parse_filters(search.get("filters"))
+        keywords = drop_unset(query=query, limit=limit, filters=filters, min_score=min_score, hybrid=hybrid)
+        self.controller._parse_search(keywords)
         view = self._start_deadline()
         conversation = view.controller.create_conversation(
             label=label, folder=folder, importance_score=importance_score, messages=messages, drop_images=drop_images
         )
         try:
-            page = view.controller.query(
-                query, limit=limit, filters=search.get("filters"), min_score=search.get("min_score")
-            )
+            page = view.controller.query(query, limit=limit, filters=filters, min_score=min_score, hybrid=hybrid)
         except SekhaError as error:
             error.conversation = conversation
             raise

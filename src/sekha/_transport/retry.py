@@ -188,4 +188,6 @@ class RetryState:
         error.elapsed = self._clock.now() - self._started_at
         error.sent = error.sent or self._was_sent
         error.may_have_been_applied = self.endpoint.outcome_matters and (self._outcome_is_unknown or self.in_flight)
+        if not self._options.shows_bodies and isinstance(error, (SekhaAPIError, SekhaDecodeError)):
+            error.body = None
         return error

@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Any, NoReturn, TypeVar, cast
 from urllib.parse import quote
 
-from sekha.errors import BODY_LIMIT, ELLIPSIS, SekhaError
+from sekha.errors import BODY_LIMIT, ELLIPSIS, SekhaAPIError, SekhaError
 
 E = TypeVar("E", bound=SekhaError)
 X = TypeVar("X", bound=BaseException)
@@ -80,6 +80,12 @@ def redact(error: E, secrets: Iterable[Secret], outer_exception: BaseException |
         text: object = getattr(error, name, None)
         if isinstance(text, str):
             setattr(error, name, mask_keys(text))
+    if isinstance(error, SekhaAPIError) and error._headers:
+        error._headers = {
+            name: mask_keys(value)
+            for name, value in error._headers.items()
+            if all(_mask(key.lower(), name) == name for key in keys)
+        }
     error.args = error._arguments()
     for cause in _cause_chain(error, outer_exception):
         if mask_keys(str(cause)) != str(cause):

@@ -14,24 +14,31 @@ def __dir__() -> list[str]:
 
 
 COMMANDS: Dict[str, str] = {
-    "demo": "tell the main job step by step, on a local Sekha or on yours",
+    "demo": "run a guided demo on a temporary local server, or on yours (it stores into /sekha-demo)",
     "serve": "run a local Sekha in the foreground, for development",
+    "init": "ask for address and key, check them, and write them to a file .env",
     "health": "show how the three services are",
     "stats": "show numbers about the memory",
     "list": "list conversations, the last changed first",
-    "query": "search the messages by meaning",
+    "search": "search the messages by meaning",
+    "query": "search the messages by meaning: the same as search",
     "show": "show a conversation with its messages",
     "store": "store a conversation",
-    "import": "bring in the chats of ChatGPT, Claude and others",
+    "label": "give a conversation another label",
+    "move": "move a conversation to another folder",
+    "pin": "pin conversations: their importance becomes 10",
+    "archive": "archive conversations; nothing brings them back into use",
+    "delete": "delete conversations, after asking",
+    "import": "bring in the chats of ChatGPT, Claude and others, and notes",
     "export": "write conversations to a file, or to the standard output",
     "chat": "talk to a model that remembers",
     "prune": "archive what has not been used for long, after asking",
 }
 """Names and one-line descriptions; `run` in the module `sekha.cli.<name>` is the command."""
 
-MODULES: Dict[str, str] = {"list": "listing", "import": "importing"}
-"""Commands whose module has another name: `sekha.cli.list` would hide the built-in `list` here, and `import` is a
-keyword."""
+MODULES: Dict[str, str] = {"list": "listing", "import": "importing", "search": "query"}
+"""Commands whose module has another name: `sekha.cli.list` would hide the built-in `list` here, `import` is a keyword,
+and `search` has two names."""
 
 REQUIRED_PACKAGES = ("typer", "rich")
 

@@ -14,12 +14,17 @@ from typing_extensions import Annotated
 
 from sekha import __version__
 from sekha.cli import COMMANDS, MODULES
-from sekha.cli.exits import FAILED, INTERRUPTED, MEANINGS, USAGE, CommandError, describe_error, exit_code
-from sekha.cli.terminal import drop_unwritten, echo, echo_err, fail, flush, is_closed_pipe
-from sekha.errors import SekhaError, SekhaWarning
+from sekha.cli.exits import FAILED, INTERRUPTED, MEANINGS, USAGE, exit_code
+from sekha.cli.failures import KNOWN_ERRORS, fail, fail_usage
+from sekha.cli.terminal import drop_unwritten, echo, echo_err, flush, is_closed_pipe
+from sekha.errors import SekhaWarning
 
 COMPLETION_VARIABLE = "_SEKHA_COMPLETE"
 """Set by the shell when it asks for completions."""
+
+HELP_OPTIONS = ("-h", "--help")
+_UsageError: type[Exception] = typer.BadParameter.__bases__[0]
+"""The base of all errors of usage, which typer has under no name of its own; newer versions contain their own click."""
 
 _EXIT_CODES = "\b\nExit codes:\n" + "\n".join(f"{code:5}  {meaning}" for code, meaning in MEANINGS.items())
 _SETTINGS = """\b
@@ -34,22 +39,37 @@ Keys are never options: others would see them in the list of processes."""
 def run(words: Sequence[str]) -> int:
     """Run a command line, and return its exit code."""
     try:
-        typer.main.get_command(program(words))(args=[*words], prog_name="sekha")
-    except SystemExit as stop:
-        return stop.code if isinstance(stop.code, int) else FAILED
+        # Not as a program of its own, which would print errors of usage in the words of typer.
+        code = typer.main.get_command(program(words)).main([*words], prog_name="sekha", standalone_mode=False)
+    except _UsageError as error:
+        code = fail_usage(error, as_json=_wants_json(words))
+    except typer.Abort:  # Ctrl-C while the words are read
+        code = INTERRUPTED
+    except SystemExit as stop:  # of completion
+        code = stop.code
     except OSError as error:  # of a help text; a command has returned its exit code
         if not is_closed_pipe(error):
             raise
-        return FAILED
+        code = FAILED
     finally:
         drop_unwritten()
-    return 0  # not reached: the program ends in SystemExit
+    return code if isinstance(code, int) else FAILED
+
+
+def _wants_json(words: Sequence[str]) -> bool:
+    """Return whether a command line that cannot be read has the option `--json`."""
+    options = words[: words.index("--")] if "--" in words else words
+    return "--json" in options
 
 
 def program(words: Sequence[str]) -> typer.Typer:
     """Build the application; only the chosen command is imported, the others have only a help text."""
     # Plain help does not import rich, which takes as long as all other imports together.
-    app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False)
+    app = typer.Typer(
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": [*HELP_OPTIONS]},
+    )
     app.callback(invoke_without_command=True, epilog=f"{_EXIT_CODES}\n\n{_SETTINGS}")(_sekha)
     chosen = next((word for word in words if not word.startswith("-")), None)
     for name, about in COMMANDS.items():
@@ -88,12 +108,13 @@ def _with_exit_code(name: str, command: Callable[..., int]) -> Callable[..., Non
 
     @wraps(command)
     def wrapped(*arguments: Any, **options: Any) -> None:
-        raise typer.Exit(_run_command(name, lambda: command(*arguments, **options)))
+        as_json = options.get("json") is True
+        raise typer.Exit(_run_command(name, lambda: command(*arguments, **options), as_json=as_json))
 
     return wrapped
 
 
-def _run_command(name: str, command: Callable[[], int]) -> int:
+def _run_command(name: str, command: Callable[[], int], *, as_json: bool) -> int:
     try:
         with _one_line_warnings(name):
             code = command()
@@ -103,12 +124,8 @@ def _run_command(name: str, command: Callable[[], int]) -> int:
         return INTERRUPTED
     except BrokenPipeError:  # who reads the output has seen enough
         return FAILED
-    except SekhaError as error:
-        return fail(name, describe_error(error), exit_code(error))
-    except CommandError as failure:
-        return fail(name, failure, failure.code)
-    except (OSError, UnicodeError, ModuleNotFoundError) as error:
-        return fail(name, error)
+    except KNOWN_ERRORS as error:
+        return fail(name, error, exit_code(error), as_json=as_json)
 
 
 @contextmanager

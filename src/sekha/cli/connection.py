@@ -6,10 +6,11 @@ import getpass
 import os
 import sys
 
+from sekha.cli.env_file import ENV_FILE
+from sekha.cli.exits import USAGE, CommandError
 from sekha.config import SekhaConfig
 from sekha.errors import SekhaConfigError
 
-ENV_FILE = ".env"
 _WHERE_TO_SET = "in the environment, or in a file .env here"
 
 
@@ -24,25 +25,47 @@ def config_from(url: str | None = None, bridge_url: str | None = None, *, needs_
         needs_bridge: Whether the command requires a bridge.
 
     Raises:
-        SekhaConfigError: A value is missing, or cannot be used.
+        CommandError: An option cannot be used.
+        SekhaConfigError: A value is missing, or a variable cannot be used.
     """
+    check_address("--url", url)
+    check_address("--bridge-url", bridge_url)
     config = SekhaConfig.from_env(ENV_FILE if os.path.isfile(ENV_FILE) else None)
     config = config.replace(controller_url=url, bridge_url=bridge_url)
+    missing: list[str] = []
     if config.controller_url is None:
-        raise SekhaConfigError(f"which Sekha? give --url, or set SEKHA_CONTROLLER_URL {_WHERE_TO_SET}")
+        missing.append(f"which Sekha? give --url, or set SEKHA_CONTROLLER_URL {_WHERE_TO_SET}")
     if needs_bridge and config.bridge_url is None:
-        raise SekhaConfigError(f"which bridge? give --bridge-url, or set SEKHA_BRIDGE_URL {_WHERE_TO_SET}")
-    return config if config.api_key is not None else config.replace(api_key=_ask_for_key())
+        missing.append(f"which bridge? give --bridge-url, or set SEKHA_BRIDGE_URL {_WHERE_TO_SET}")
+    if config.api_key is None and (missing or not sys.stdin.isatty()):
+        missing.append(f"with which key? set SEKHA_API_KEY {_WHERE_TO_SET}")
+    if missing:
+        raise SekhaConfigError(f"{'; '.join(missing)}; `sekha init` asks for them")
+    return config if config.api_key is not None else config.replace(api_key=ask_for_key())
 
 
-def _ask_for_key() -> str:
-    missing = SekhaConfigError(f"with which key? set SEKHA_API_KEY {_WHERE_TO_SET}")
-    if not sys.stdin.isatty():
-        raise missing
+def check_address(option: str, url: str | None) -> None:
+    """Check the address that an option has.
+
+    Raises:
+        CommandError: It cannot be used.
+    """
     try:
-        key = getpass.getpass("Key of this Sekha (SEKHA_API_KEY): ")
+        SekhaConfig(controller_url=url)
+    except SekhaConfigError as error:
+        raise CommandError(f"{option}: {error.message.partition(': ')[2]}", USAGE) from None
+
+
+def ask_for_key(prompt: str = "Key of this Sekha (SEKHA_API_KEY)") -> str:
+    """Ask for a key at the terminal, without showing it.
+
+    Raises:
+        SekhaConfigError: None is given.
+    """
+    try:
+        key = getpass.getpass(f"{prompt}: ")
     except EOFError:
-        raise missing from None
+        key = ""
     if not key.strip():
-        raise missing
+        raise SekhaConfigError(f"with which key? set SEKHA_API_KEY {_WHERE_TO_SET}")
     return key

@@ -43,6 +43,10 @@ _OPTION_NAMES = {
     "start_date": "--since",
     "end_date": "--until",
     "threshold_days": "--threshold-days",
+    "min_score": "--min-score",
+    "label": "--label",
+    "folder": "--folder",
+    "prompt": "the question",
     "query": "WORDS",
 }
 """Fields of the library that have another name on the command line."""
@@ -61,8 +65,10 @@ class CommandError(Exception):
         self.code = code
 
 
-def exit_code(error: SekhaError) -> int:
-    """Return the exit code for an error of the library."""
+def exit_code(error: BaseException) -> int:
+    """Return the exit code for an error."""
+    if isinstance(error, CommandError):
+        return error.code
     if isinstance(error, SekhaNotFoundError):
         return NOT_FOUND
     if isinstance(error, (SekhaAuthError, SekhaPermissionError)):
@@ -76,11 +82,17 @@ def exit_code(error: SekhaError) -> int:
 
 def describe_error(error: SekhaError) -> str:
     """Describe an error of the library in one line, with advice."""
-    text = " ".join(str(error).split())
+    if isinstance(error, SekhaNotFoundError) and _names_conversation(error):
+        # Without the route: which one a command uses for an ID is its own affair.
+        message = " ".join(error.message.split()) if error.body else "there is no such conversation"
+        return f"{message}; is the ID right? `sekha list` shows what there is"
+    text = " ".join(str(error).split()).replace("archive_conversation()", "`sekha archive`")
+    if _asks_model(error):
+        text = text.replace(", it may have been applied", "")  # a model keeps nothing
     if isinstance(error, SekhaValidationError) and error.field in _OPTION_NAMES:
         text = _OPTION_NAMES[error.field] + text[len(error.field) :]
     advice = _advice(error)
-    if error.may_have_been_applied:
+    if error.may_have_been_applied and not _asks_model(error):
         advice = "look with `sekha list` before you repeat it"
     return f"{text}; {advice}" if advice else text
 
@@ -89,17 +101,33 @@ def _advice(error: SekhaError) -> str:
     path = error.path or ""
     if isinstance(error, SekhaAuthError):
         return f"set {_key_variable(path)} to a key that it accepts"
-    if isinstance(error, SekhaNotFoundError) and not path.startswith("/v1/"):
-        return "is the ID right? `sekha list` shows what there is"
+    if isinstance(error, SekhaNotFoundError) and not _asks_model(error):
+        return "is this the address of a controller, without a path? `sekha health` looks at all three services"
     if isinstance(error, SekhaRateLimitError):
         return "try again later"
     if isinstance(error, SekhaStreamError):
         return "ask again"
     if isinstance(error, SekhaConnectionError) and "through the proxy" in error.message:
         return "does that proxy reach it? NO_PROXY and SEKHA_PROXY=none connect directly"
-    if isinstance(error, (SekhaConnectionError, SekhaServerError)):
-        return "is it running? `sekha health` looks at all three"
+    if isinstance(error, SekhaConnectionError):
+        return "is it running? `sekha health` looks at all three, and `sekha serve` starts a local one"
+    if isinstance(error, SekhaServerError) and error.path == "/api/v1/conversations/{id}" and error.method == "DELETE":
+        return ""  # the library says what to do
+    if isinstance(error, SekhaServerError):
+        model = "is its model running? " if _asks_model(error) else "is it running? "
+        return f"{model}`sekha health` looks at all three"
     return ""
+
+
+def _names_conversation(error: SekhaNotFoundError) -> bool:
+    """Return whether a call was about one conversation."""
+    path = error.path or ""
+    return "{id}" in path or path in ("/mcp/tools/memory_export", "/mcp/tools/memory_get_context")
+
+
+def _asks_model(error: SekhaError) -> bool:
+    """Return whether a call went to the bridge, which stores nothing."""
+    return (error.path or "").startswith("/v1/")
 
 
 def _key_variable(path: str) -> str:

@@ -11,7 +11,19 @@ from typing_extensions import Annotated
 from sekha.cli.connection import config_from
 from sekha.cli.exits import OK
 from sekha.cli.files import atomic_write
-from sekha.cli.options import Archived, InFolder, InLabel, Pinned, Subfolders, Url, check_subfolders, not_blank
+from sekha.cli.ids import find_id
+from sekha.cli.options import (
+    Archived,
+    InFolder,
+    InLabel,
+    Pinned,
+    Since,
+    Subfolders,
+    Until,
+    Url,
+    check_subfolders,
+    not_blank,
+)
 from sekha.cli.terminal import echo, echo_err, stdout_encoding, to_json
 from sekha.errors import SekhaNotFoundError
 
@@ -32,13 +44,15 @@ class Format(str, Enum):
 
 
 def run(
-    id: Annotated[Optional[str], typer.Argument(metavar="ID", help="Id of a conversation.")] = None,
+    id: Annotated[Optional[str], typer.Argument(metavar="ID", help="ID of a conversation, or its beginning.")] = None,
     all: Annotated[bool, typer.Option("--all", help="All conversations, as JSON lines.")] = False,
     label: InLabel = None,
     folder: InFolder = None,
     subfolders: Subfolders = False,
     pinned: Pinned = None,
     archived: Archived = None,
+    since: Since = None,
+    until: Until = None,
     format: Annotated[
         Optional[Format],
         typer.Option("--format", help="Default: json for one, jsonl (which can be stored again) for many."),
@@ -52,7 +66,7 @@ def run(
     """Write conversations to stdout, or to a file that appears when it is complete."""
     from sekha import SekhaClient
 
-    many = all or any(value is not None for value in (label, folder, pinned, archived))
+    many = all or any(value is not None for value in (label, folder, pinned, archived, since, until))
     check_subfolders(subfolders, folder)
     if (id is not None) == many:
         raise typer.BadParameter("give the ID of a conversation, or --all, or which (such as --folder)")
@@ -64,13 +78,15 @@ def run(
         "subfolders": subfolders,
         "pinned": pinned,
         "archived": archived,
+        "start_date": since,
+        "end_date": until,
     }
     with SekhaClient(config_from(url)) as client, ExitStack() as stack:
         file = None if output is None else stack.enter_context(atomic_write(output, force=force))
         encoding = stdout_encoding() if file is None else "utf-8"
         lines = _export_many(client, filters, encoding)
         if id is not None:
-            lines = _export_one(client, id, format or Format.JSON, encoding)
+            lines = _export_one(client, find_id(client, id), format or Format.JSON, encoding)
         count = 0
         for text in lines:
             if file is None:

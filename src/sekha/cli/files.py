@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TextIO
 
-from sekha.cli.exits import CommandError
+from sekha.cli.exits import USAGE, CommandError
 
 
 @contextmanager
@@ -53,6 +53,23 @@ def atomic_write(path: str, *, force: bool = False) -> Generator[TextIO, None, N
     except OSError as error:  # somebody has made such a file meanwhile, or (on Windows) has it open
         problem = "exists now" if isinstance(error, FileExistsError) else f"cannot be written: {error.strerror}"
         raise CommandError(f"{path} {problem}; everything is in {name}") from None
+
+
+def read_key(path: str | os.PathLike[str]) -> str:
+    """Return the key that a file holds, without white space around it.
+
+    Raises:
+        CommandError: It cannot be read, or holds none.
+    """
+    try:
+        key = Path(path).read_text("utf-8-sig").strip()
+    except UnicodeDecodeError:
+        raise CommandError(f"{os.fspath(path)} is not UTF-8") from None
+    except OSError as error:
+        raise CommandError(f"{os.fspath(path)} cannot be read: {error.strerror}") from None
+    if not key or "\n" in key:
+        raise CommandError(f"{os.fspath(path)} must hold a key in one line", USAGE)
+    return key
 
 
 def rename_to_new(source: str | os.PathLike[str], target: str | os.PathLike[str]) -> None:

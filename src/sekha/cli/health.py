@@ -3,8 +3,15 @@
 from sekha.cli.connection import config_from
 from sekha.cli.exits import FAILED, OK
 from sekha.cli.options import BridgeUrl, Json, Url
-from sekha.cli.terminal import echo_json, echo_table, one_line
+from sekha.cli.tables import Column, Shrink, echo_table
+from sekha.cli.terminal import echo_json, one_line
 
+_COLUMNS = (
+    Column("SERVICE", Shrink.NO),
+    Column("STATUS", Shrink.NO),
+    Column("ADDRESS", optional=True),
+    Column("DETAIL", Shrink.WRAP),
+)
 _COLOURS = {"healthy": "green", "degraded": "yellow", "not_configured": "yellow", "unknown": "yellow"}
 
 
@@ -26,15 +33,20 @@ def run(url: Url = None, bridge_url: BridgeUrl = None, json: Json = False) -> in
                 service,
                 Text(found["status"], _COLOURS.get(found["status"], "red")),
                 addresses[service] or "-",
-                one_line(found.get("error") or _format_checks(found["checks"])),
+                one_line(found.get("error") or format_checks(found["checks"])),
             )
             for service, found in health.items()
         ]
-        echo_table(("SERVICE", "STATUS", "ADDRESS", "DETAIL"), rows)
+        echo_table(_COLUMNS, rows)
     return OK if all(found["status"] == "healthy" for found in health.values()) else FAILED
 
 
-def _format_checks(checks: object) -> str:
+def format_checks(checks: object) -> str:
+    """Return the parts of a service with their statuses, and why one is not well."""
     from sekha._utils.json_access import as_object, get
 
-    return ", ".join(f"{name} {get(check, 'status')}" for name, check in (as_object(checks) or {}).items())
+    def describe(name: str, check: object) -> str:
+        reason = get(check, "error")
+        return f"{name} {get(check, 'status')}" + (f" ({reason})" if isinstance(reason, str) and reason else "")
+
+    return ", ".join(describe(name, check) for name, check in (as_object(checks) or {}).items())

@@ -10,10 +10,8 @@ from sekha.cli.exits import CommandError
 from sekha.cli.terminal import echo_err, one_line
 from sekha.exports import ExportItem, read_export, read_notes
 from sekha.exports._files import is_export
-from sekha.exports._note_files import is_note, scan_folder
+from sekha.exports._note_files import JOURNAL, is_note, scan_folder
 
-JOURNAL = ".sekha-journal"
-"""Suffix of the journal of a file, and the journal's name in a folder of notes."""
 NOTES_FOLDER = "/notes"
 _EXPORT_ENDINGS = (".json", ".jsonl", ".ndjson", ".zip")
 _MAX_NAMES = 10
@@ -55,8 +53,8 @@ def find_sources(paths: Iterable[Path], folder: str | None, *, split: bool) -> l
         exports = [one for one in candidates if one.suffix.lower() in _EXPORT_ENDINGS and _holds_export(one)]
         found += [_export(export, folder) for export in exports]
         if exports and scanned.notes:
-            names = _join_names([note.name for note in scanned.notes])
-            echo_err(f"{path} is an export ({_join_names([one.name for one in exports])}); left out: {names}")
+            names = join_names([note.name for note in scanned.notes])
+            echo_err(f"{path} is an export ({join_names([one.name for one in exports])}); left out: {names}")
         if not exports and not scanned.notes:
             raise CommandError(f"{path} has no export that is known, and no notes (.md, .markdown, .txt)")
         if not exports:
@@ -82,7 +80,7 @@ def _export(path: Path, folder: str | None) -> ImportSource:
 
 def _notes(path: Path, folder: str | None, split: bool, left_out: dict[str, int]) -> ImportSource:
     journal = path / JOURNAL if path.is_dir() else path.with_name(path.name + JOURNAL)
-    name = path.name or path.resolve().name
+    name = name_of(path)
 
     def read() -> Iterable[ExportItem]:
         return read_notes(path, folder=folder or NOTES_FOLDER, split=split)
@@ -90,7 +88,13 @@ def _notes(path: Path, folder: str | None, split: bool, left_out: dict[str, int]
     return ImportSource(path, name, journal, True, read, left_out)
 
 
-def _join_names(names: Sequence[str]) -> str:
+def name_of(path: str | Path) -> str:
+    """Return the name of a file or folder, also of ``.``."""
+    return Path(path).name or Path(path).resolve().name
+
+
+def join_names(names: Sequence[str]) -> str:
+    """Return some names as a list for people; of many, the first ones and how many more there are."""
     shown = ", ".join(one_line(name, 80) for name in names[:_MAX_NAMES])
     more = len(names) - _MAX_NAMES
     return f"{shown} and {more} more" if more > 0 else shown

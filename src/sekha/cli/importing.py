@@ -12,12 +12,15 @@ from sekha._api.compat.requests import extra_keys
 from sekha.cli.connection import config_from
 from sekha.cli.exits import FAILED, OK
 from sekha.cli.import_progress import import_progress
-from sekha.cli.import_sources import JOURNAL, ImportSource, find_sources
+from sekha.cli.import_sources import NOTES_FOLDER, ImportSource, find_sources, name_of
+from sekha.cli.import_sync import echo_gone, echo_plan, echo_synced
 from sekha.cli.options import Json, Url, not_blank
-from sekha.cli.terminal import echo_err, echo_json, echo_table, one_line
+from sekha.cli.tables import echo_table
+from sekha.cli.terminal import echo_err, echo_json, one_line
 from sekha.errors import SekhaConfigError, SekhaError
 from sekha.exports import ExportItem
-from sekha.types import CreateConversationRequest, ImportReport, UnreadableConversation
+from sekha.exports._note_files import JOURNAL
+from sekha.types import CreateConversationRequest, ImportReport, SyncReport, UnreadableConversation
 
 _PREVIEW_ROWS = 10
 
@@ -40,6 +43,10 @@ def run(
         typer.Option("--folder", metavar="FOLDER", callback=not_blank, help="Where all of it goes."),
     ] = None,
     split: Annotated[bool, typer.Option("--split", help="Of notes, one conversation for each heading.")] = False,
+    sync: Annotated[bool, typer.Option("--sync", help="Of notes, replace those that have changed.")] = False,
+    delete: Annotated[
+        bool, typer.Option("--delete", help="With --sync, delete those whose files are gone (else archive them).")
+    ] = False,
     journal: Annotated[
         Optional[Path],
         typer.Option(
@@ -59,29 +66,46 @@ def run(
         if not file.is_file() and not file.is_dir():
             raise typer.BadParameter(f"{file} is no file, and it is read twice: write what comes out of a pipe to one")
     sources = find_sources(files, folder, split=split)
-    if split and not all(source.is_notes for source in sources):
-        raise typer.BadParameter("--split is for notes")
+    for option, is_given in (("--split", split), ("--sync", sync)):
+        if is_given and not all(source.is_notes for source in sources):
+            raise typer.BadParameter(f"{option} is for notes")
+    if delete and not sync:
+        raise typer.BadParameter("--delete needs --sync")
     if journal is not None and len(sources) > 1:
         raise typer.BadParameter("--journal is for one file: each has its own")
     for source in sources:
         if journal is not None and journal.exists() and journal.samefile(source.path):
             raise typer.BadParameter("--journal is for notes: it cannot be the file that is imported")
-    if dry_run:
+    if dry_run and not sync:
         return _preview(sources, json)
     from sekha import SekhaClient
 
     config = config_from(url)
+    report: ImportReport
     reports: Dict[str, ImportReport] = {}
+    synced: Dict[str, SyncReport] = {}
     with SekhaClient(config) as client:
         for source in sources:
             try:
                 with import_progress(source.name, source.read, config) as on_progress:
-                    report = client.controller.import_conversations(
-                        source.read(),
-                        concurrency=concurrency,
-                        journal=journal or source.journal,
-                        on_progress=on_progress,
-                    )
+                    if sync:
+                        report = synced[str(source.path)] = client.controller.sync_notes(
+                            source.path,
+                            folder=folder or NOTES_FOLDER,
+                            split=split,
+                            delete=delete,
+                            dry_run=dry_run,
+                            concurrency=concurrency,
+                            journal=journal or source.journal,
+                            on_progress=on_progress,
+                        )
+                    else:
+                        report = client.controller.import_conversations(
+                            source.read(),
+                            concurrency=concurrency,
+                            journal=journal or source.journal,
+                            on_progress=on_progress,
+                        )
             except SekhaConfigError:
                 raise
             except (SekhaError, OSError, KeyboardInterrupt):
@@ -92,12 +116,20 @@ def run(
     failed = sum(report["failed"] for report in reports.values())
     if json:
         echo_json(reports)
+    elif dry_run:
+        echo_plan(synced)
+    elif sync:
+        echo_synced(synced)
     else:
         rows = [
-            (Path(name).name, *(f"{report[kind]:,}" for kind in ("stored", "already_stored", "empty", "failed")))
+            (
+                name_of(name),
+                *(f"{report[kind]:,}" for kind in ("stored", "already_stored", "empty", "failed")),
+            )
             for name, report in reports.items()
         ]
         echo_table(("FILE", "STORED", "ALREADY STORED", "EMPTY", "FAILED"), rows)
+    echo_gone(synced)
     return FAILED if failed else OK
 
 
@@ -138,7 +170,7 @@ def _preview(sources: Iterable[ImportSource], json: bool) -> int:
         )
         for name, counts in by_file.items():
             summary = ", ".join(f"{number:,} {kind}" for kind, number in counts.items())
-            echo_err(f"{Path(name).name}: {summary}; nothing was sent.")
+            echo_err(f"{name_of(name)}: {summary}; nothing was sent.")
         for key in list(keys)[:MAX_KEY_WARNINGS]:
             echo_err(f"'{one_line(key, 60)}' of messages goes along, and is lost where the server does not keep it.")
     for one in bad:

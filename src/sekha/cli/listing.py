@@ -8,10 +8,31 @@ from typing_extensions import Annotated
 
 from sekha.cli.connection import config_from
 from sekha.cli.exits import OK
-from sekha.cli.options import Archived, InFolder, InLabel, Json, Pinned, Subfolders, Url, check_subfolders
-from sekha.cli.terminal import echo_err, echo_json, echo_table, one_line
+from sekha.cli.options import (
+    Archived,
+    FullIds,
+    InFolder,
+    InLabel,
+    Json,
+    Pinned,
+    Since,
+    Subfolders,
+    Until,
+    Url,
+    check_subfolders,
+)
+from sekha.cli.tables import Column, Shrink, echo_table, short_id
+from sekha.cli.terminal import echo_err, echo_json, one_line
 
 _MAX_PAGE_SIZE = 1000
+_COLUMNS = (
+    Column("ID", Shrink.NO),
+    Column("LABEL"),
+    Column("FOLDER"),
+    Column("IMPORTANCE", Shrink.NO, optional=True),
+    Column("STATUS", Shrink.NO, optional=True),
+    Column("CHANGED (UTC)", Shrink.NO),
+)
 
 
 def run(
@@ -20,7 +41,10 @@ def run(
     subfolders: Subfolders = False,
     pinned: Pinned = None,
     archived: Archived = None,
+    since: Since = None,
+    until: Until = None,
     limit: Annotated[int, typer.Option("--limit", min=1, help="Conversations at most.")] = 50,
+    full_ids: FullIds = False,
     url: Url = None,
     json: Json = False,
 ) -> int:
@@ -35,6 +59,8 @@ def run(
             pinned=pinned,
             archived=archived,
             subfolders=subfolders,
+            start_date=since,
+            end_date=until,
             page_size=min(limit + 1, _MAX_PAGE_SIZE),
         )
         rows = [*islice(found, limit + 1)]
@@ -44,7 +70,7 @@ def run(
         return OK
     table = [
         (
-            row["conversation_id"],
+            short_id(row["conversation_id"], full=full_ids),
             one_line(row["label"], 60),
             one_line(row["folder"], 60),
             _format_number(row["metadata"].get("importance_score")),
@@ -54,7 +80,7 @@ def run(
         for row in rows
     ]
     if table:
-        echo_table(("ID", "LABEL", "FOLDER", "IMPORTANCE", "STATUS", "CHANGED (UTC)"), table)
+        echo_table(_COLUMNS, table)
     else:
         echo_err("There is no such conversation.")
     if more:

@@ -2,16 +2,32 @@
 
 from __future__ import annotations
 
-from typing import Optional
+from typing import List, Optional
 
 import typer
 from typing_extensions import Annotated
 
 
 def not_blank(value: Optional[str]) -> Optional[str]:
-    """Return a value; raise BadParameter if it is blank."""
+    """Return a value; raise BadParameter if it is blank, or no text."""
     if value is not None and not value.strip():
         raise typer.BadParameter("must not be blank")
+    try:
+        (value or "").encode()
+    except UnicodeEncodeError:  # bytes of the command line that are no UTF-8
+        raise typer.BadParameter("must be text; it has bytes that are no characters") from None
+    return value
+
+
+def check_folder(value: Optional[str]) -> Optional[str]:
+    """Return a folder to store into; raise BadParameter if it cannot be one."""
+    from sekha.types._base import normalize_folder
+
+    if value is not None:
+        try:
+            normalize_folder(value)
+        except ValueError as error:
+            raise typer.BadParameter(str(error)) from None
     return value
 
 
@@ -23,6 +39,20 @@ BridgeUrl = Annotated[
     typer.Option("--bridge-url", metavar="URL", help="Address of the LLM bridge (else SEKHA_BRIDGE_URL)."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
+
+Id = Annotated[
+    str, typer.Argument(metavar="ID", help="ID of the conversation, or its beginning (8 characters or more).")
+]
+Ids = Annotated[
+    List[str],
+    typer.Argument(metavar="ID", help="IDs of conversations, or their beginnings (8 characters or more)."),
+]
+FullIds = Annotated[bool, typer.Option("--full-ids", help="Show whole IDs, not only their first 8 characters.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")]
+MinScore = Annotated[
+    Optional[float],
+    typer.Option("--min-score", metavar="SCORE", min=0, max=1, help="Leave out results below this score, 0 to 1."),
+]
 
 InLabel = Annotated[
     Optional[str], typer.Option("--label", metavar="LABEL", callback=not_blank, help="Exactly this label.")

@@ -7,16 +7,27 @@ from typing_extensions import Annotated
 
 from sekha.cli.connection import config_from
 from sekha.cli.exits import FAILED, OK
-from sekha.cli.options import Json, Url
-from sekha.cli.terminal import echo_err, echo_json, echo_table, one_line
+from sekha.cli.options import FullIds, Json, Url, Yes
+from sekha.cli.tables import Column, Shrink, echo_table, short_id
+from sekha.cli.terminal import confirm, echo_err, echo_json, one_line
+
+_COLUMNS = (
+    Column("ID", Shrink.NO),
+    Column("LABEL"),
+    Column("LAST USED", Shrink.NO),
+    Column("MESSAGES", Shrink.NO, optional=True),
+    Column("IMPORTANCE", Shrink.NO, optional=True),
+    Column("PREVIEW"),
+)
 
 
 def run(
     threshold_days: Annotated[
         int, typer.Option("--threshold-days", min=0, max=36500, help="Days since the last use, at least.")
     ] = 90,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    yes: Yes = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would go, and end.")] = False,
+    full_ids: FullIds = False,
     url: Url = None,
     json: Json = False,
 ) -> int:
@@ -34,7 +45,7 @@ def run(
         if candidates and not json:
             rows = [
                 (
-                    one["conversation_id"],
+                    short_id(one["conversation_id"], full=full_ids),
                     one_line(one["conversation_label"], 60),
                     one["last_accessed"][:10],
                     str(one["message_count"]),
@@ -43,8 +54,8 @@ def run(
                 )
                 for one in candidates
             ]
-            echo_table(("ID", "LABEL", "LAST USED", "MESSAGES", "IMPORTANCE", "PREVIEW"), rows)
-        archive = bool(candidates) and not dry_run and (yes or _confirm(len(candidates)))
+            echo_table(_COLUMNS, rows)
+        archive = bool(candidates) and not dry_run and (yes or confirm(_question(len(candidates))))
         if archive:
             client.controller.prune_execute(ids)
     if json:
@@ -62,6 +73,5 @@ def run(
     return OK
 
 
-def _confirm(count: int) -> bool:
-    echo_err(f"Archive {'this one' if count == 1 else f'these {count}'}? [y/N] ", end="")
-    return sys.stdin.readline().strip().lower() in ("y", "yes")
+def _question(count: int) -> str:
+    return f"Archive {'this one' if count == 1 else f'these {count}'}?"

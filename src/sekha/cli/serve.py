@@ -2,40 +2,98 @@
 
 import signal
 import time
+from enum import Enum
+from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, List, Optional
+from typing import TYPE_CHECKING, Dict, List, Optional
+from urllib.parse import urlsplit
 
 import typer
 from typing_extensions import Annotated
 
-from sekha.cli.terminal import echo, echo_err, fail
+from sekha.cli.env_file import format_setting, write_env_file
+from sekha.cli.exits import OK, USAGE, CommandError
+from sekha.cli.failures import fail
+from sekha.cli.files import read_key
+from sekha.cli.health import format_checks
+from sekha.cli.options import not_blank
+from sekha.cli.terminal import echo, echo_err, one_line
+from sekha.config._settings import ENVIRONMENT
 
 if TYPE_CHECKING:
     from sekha.local.server import Options
 
+_MAX_PORT = 65_535
+
+
+class Profile(str, Enum):
+    """The behaviour that a local Sekha has."""
+
+    DOCUMENTED = "documented"
+    CONTROLLER_0_1 = "controller-0.1"
+
+
+def _check_model_url(value: Optional[str]) -> Optional[str]:
+    """Return the URL of a model; raise BadParameter if it can be none."""
+    if value is not None:
+        try:
+            parts = urlsplit(value)
+            is_usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        except ValueError:
+            is_usable = False
+        if not is_usable:
+            raise typer.BadParameter(f"the URL of a model must look like http://host:port/v1, not {value!r}")
+    return value
+
 
 def run(
-    host: Annotated[str, typer.Option("--host", help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option("--port", help="Port of controller and MCP tools.")] = 8080,
-    bridge_port: Annotated[int, typer.Option("--bridge-port", help="Port of the bridge.")] = 5001,
+    host: Annotated[str, typer.Option("--host", callback=not_blank, help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[
+        int, typer.Option("--port", min=0, max=_MAX_PORT, help="Port of controller and MCP tools; 0 for a free one.")
+    ] = 8080,
+    bridge_port: Annotated[
+        int, typer.Option("--bridge-port", min=0, max=_MAX_PORT, help="Port of the bridge; 0 for a free one.")
+    ] = 5001,
     data: Annotated[
         Optional[str], typer.Option("--data", metavar="FILE", help="Keep the data in this file (default: in memory).")
     ] = None,
-    api_key: Annotated[
-        Optional[str], typer.Option("--api-key", metavar="KEY", help="The key to ask for (default: any key will do).")
+    api_key_file: Annotated[
+        Optional[Path],
+        typer.Option(
+            "--api-key-file",
+            metavar="FILE",
+            exists=True,
+            dir_okay=False,
+            readable=True,
+            help="A file with the key to ask for (default: any key will do).",
+        ),
     ] = None,
+    api_key: Annotated[
+        Optional[str],
+        typer.Option(
+            "--api-key", metavar="KEY", help="The same as an option, which others see in the list of processes."
+        ),
+    ] = None,
+    env_file: Annotated[
+        Optional[str],
+        typer.Option("--env-file", metavar="FILE", callback=not_blank, help="Write the settings to this file too."),
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace other values of these settings in the file.")] = False,
     llm_url: Annotated[
         Optional[str],
         typer.Option(
-            "--llm-url", metavar="URL", help="OpenAI-compatible or Ollama server for answers (default: quotes)."
+            "--llm-url",
+            metavar="URL",
+            callback=_check_model_url,
+            help="OpenAI-compatible or Ollama server for answers (default: quotes).",
         ),
     ] = None,
     profile: Annotated[
-        str,
+        Profile,
         typer.Option(
             "--profile", help="documented, or controller-0.1: with the mistakes of the servers that people run."
         ),
-    ] = "documented",
+    ] = Profile.DOCUMENTED,
     mcp_api_key: Annotated[
         Optional[str],
         typer.Option(
@@ -46,10 +104,24 @@ def run(
     ] = None,
     embeddings_url: Annotated[
         Optional[str],
-        typer.Option("--embeddings-url", metavar="URL", help="The same for embeddings (default: hashed words)."),
+        typer.Option(
+            "--embeddings-url",
+            metavar="URL",
+            callback=_check_model_url,
+            help="The same for embeddings (default: hashed words).",
+        ),
     ] = None,
 ) -> int:
-    """Serve until Ctrl-C, Ctrl-Break or SIGTERM; return 0 after a clean stop, 1 if it could not start."""
+    """Serve until Ctrl-C, Ctrl-Break or SIGTERM; return 0 after a clean stop, 1 if it could not start.
+
+    The standard output gets the settings and nothing else.
+    """
+    if api_key_file is not None:
+        if api_key is not None:
+            raise typer.BadParameter("give --api-key-file or --api-key, not both")
+        api_key = read_key(api_key_file)
+    if force and env_file is None:
+        raise typer.BadParameter("--force needs --env-file")
     try:
         from sekha.local import LocalSekha, LocalSekhaError
     except ModuleNotFoundError as error:
@@ -69,25 +141,30 @@ def run(
             api_key=api_key,
             llm_url=llm_url,
             embeddings_url=embeddings_url,
-            profile=profile,
+            profile=profile.value,
             mcp_api_key=mcp_api_key,
         )
     except LocalSekhaError as error:
-        return fail("serve", error)
+        return fail("serve", error, USAGE)
     before = {number: signal.signal(number, on_signal) for number in _stop_signals()}
     try:
         sekha.start()
-        _print_settings(sekha.options, host, data, needs_key=bool(api_key))
-        while not signals:
-            time.sleep(0.1)
-        sekha.stop()
-    except LocalSekhaError as error:
+        try:
+            _report_start(sekha.options, data, env_file, force=force)
+            if llm_url is not None or embeddings_url is not None:
+                _warn_of_models(sekha.options)
+            _warn_if_open(sekha.options, host, needs_key=bool(api_key))
+            while not signals:
+                time.sleep(0.1)
+        finally:
+            sekha.stop()
+    except (LocalSekhaError, CommandError) as error:
         return fail("serve", error)
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-    echo("stopped")
-    return 0
+    echo_err("stopped")
+    return OK
 
 
 def _stop_signals() -> List[int]:
@@ -96,20 +173,35 @@ def _stop_signals() -> List[int]:
     return [number for number in found if number is not None]
 
 
-def _print_settings(options: "Options", host: str, data: Optional[str], *, needs_key: bool) -> None:
-    """Print the addresses, and the settings as lines to copy."""
-    controller_url, bridge_url = options["controller_url"], options["bridge_url"]
-    storage = f"data in {data}" if data else "data in memory, gone when it stops (--data FILE keeps it)"
-    echo(f"Sekha is running ({storage}); Ctrl-C stops it.")
-    echo(f"  controller and MCP tools  {controller_url}")
-    echo(f"  bridge                    {bridge_url}\n")
-    echo(f"SEKHA_CONTROLLER_URL={controller_url}\nSEKHA_API_KEY={options['api_key']}\nSEKHA_BRIDGE_URL={bridge_url}")
-    if "mcp_api_key" in options:
-        echo(f"SEKHA_MCP_API_KEY={options['mcp_api_key']}")
-    if "rate_limit_requests" in options:
-        echo(f"SEKHA_RATE_LIMIT_REQUESTS={options['rate_limit_requests']}")
-    echo(f"SEKHA_PROXY={options['proxy']}")  # or a proxy of the environment would be asked for this machine
+def _report_start(options: "Options", data: Optional[str], env_file: Optional[str], *, force: bool) -> None:
+    """Print the settings to stdout, and all else to stderr."""
+    settings: Dict[str, str] = {ENVIRONMENT[name]: str(value) for name, value in options.items()}
+    if env_file is not None:
+        write_env_file(env_file, settings, force=force)
+    storage = f"Data is in {data}." if data else "Data is in memory, and gone when it stops (--data FILE keeps it)."
+    echo_err("Sekha is running; Ctrl-C stops it.")
+    echo_err(f"  controller and MCP tools  {options['controller_url']}")
+    echo_err(f"  bridge                    {options['bridge_url']}")
+    echo_err(storage)
+    if env_file is None:
+        echo_err("Its settings, for a file .env (--env-file .env writes it):")
+    else:
+        echo_err(f"Its settings are in {env_file}:")
+    echo("\n".join(format_setting(name, value) for name, value in settings.items()))
+
+
+def _warn_of_models(options: "Options") -> None:
+    """Say which models do not answer; they may be started later."""
+    from sekha import SekhaClient
+
+    with SekhaClient(**options, max_retries=0) as client:
+        health = client.health_check()["bridge"]
+    if health["status"] != "healthy":
+        echo_err(f"Not every model answers: {one_line(health.get('error') or format_checks(health['checks']))}")
+
+
+def _warn_if_open(options: "Options", host: str, *, needs_key: bool) -> None:
     never_needs_key = "mcp_api_key" in options  # the REST routes of controller 0.1 check no key at all
     if host not in ("127.0.0.1", "::1", "localhost") and (never_needs_key or not needs_key):
-        advice = "." if never_needs_key else ": use --api-key."
+        advice = "." if never_needs_key else ": use --api-key-file."
         echo_err(f"Whoever reaches {host} can read and write this memory{advice}")

@@ -1,16 +1,14 @@
 """`sekha show`: show a conversation with its messages."""
 
-import typer
-from typing_extensions import Annotated
-
 from sekha.cli.connection import config_from
 from sekha.cli.exits import OK
-from sekha.cli.options import Json, Url
+from sekha.cli.ids import find_id
+from sekha.cli.options import Id, Json, Url
 from sekha.cli.terminal import echo, echo_json, one_line, strip_controls, styled
 
 
 def run(
-    id: Annotated[str, typer.Argument(metavar="ID", help="Id of the conversation.")],
+    id: Id,
     url: Url = None,
     json: Json = False,
 ) -> int:
@@ -19,7 +17,7 @@ def run(
     from sekha.type_guards import extract_text
 
     with SekhaClient(config_from(url)) as client:
-        export = client.mcp.memory_export(id)
+        export = client.mcp.memory_export(find_id(client, id))
     about = export["conversation"]
     if json:
         echo_json({"conversation": about, "messages": export["messages"]})

@@ -2,13 +2,15 @@
 
 from sekha.cli.connection import config_from
 from sekha.cli.exits import OK
-from sekha.cli.options import InFolder, InLabel, Json, Since, Until, Url
-from sekha.cli.terminal import echo_json, echo_table, one_line
+from sekha.cli.options import InFolder, InLabel, Json, Since, Subfolders, Until, Url, check_subfolders
+from sekha.cli.tables import Column, Shrink, echo_table
+from sekha.cli.terminal import echo_json, one_line
 
 
 def run(
     label: InLabel = None,
     folder: InFolder = None,
+    subfolders: Subfolders = False,
     since: Since = None,
     until: Until = None,
     url: Url = None,
@@ -17,8 +19,11 @@ def run(
     """Print counts, folders and labels."""
     from sekha import SekhaClient
 
+    check_subfolders(subfolders, folder)
     with SekhaClient(config_from(url)) as client:
-        stats = client.mcp.memory_stats(label=label, folder=folder, start_date=since, end_date=until)
+        stats = client.mcp.memory_stats(
+            label=label, folder=folder, subfolders=subfolders or None, start_date=since, end_date=until
+        )
     if json:
         echo_json(stats)
         return OK
@@ -30,7 +35,7 @@ def run(
         ("folders", _format_names(stats["folders"])),
         ("labels", _format_names(stats["labels"])),
     ]
-    echo_table(("WHAT", "HOW MUCH"), rows)
+    echo_table((Column("WHAT", Shrink.NO), Column("HOW MUCH", Shrink.WRAP)), rows)
     return OK
 
 

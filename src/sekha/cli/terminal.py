@@ -7,19 +7,13 @@ import json
 import os
 import re
 import sys
-from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from io import StringIO
-from typing import TYPE_CHECKING, TextIO
+from typing import TextIO
 
 from sekha.cli.windows_console import enable_escape_codes
 
-if TYPE_CHECKING:
-    from rich.text import Text
-
 _STYLES = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "cyan": "36"}
 _CONTROL_CHARACTERS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
-_UNLIMITED_WIDTH = 10_000
 
 
 def has_colour(stream: TextIO) -> bool:
@@ -107,12 +101,17 @@ def drop_unwritten() -> None:
                 os.dup2(nowhere.fileno(), stream.fileno())
 
 
-def fail(command: str, reason: object, code: int = 1) -> int:
-    """Print in one line to stderr why a command failed, and return its exit code."""
+def echo_failure(line: str) -> None:
+    """Print the line that says why a command failed to stderr, after what it has printed."""
     with suppress(OSError):  # of stdout, and there is one reason already
         flush()
-    _write_err(f"sekha {command}: {strip_controls(' '.join(str(reason).split()))}\n")
-    return code
+    _write_err(f"{line}\n")
+
+
+def confirm(question: str) -> bool:
+    """Ask a question on stderr; return whether the answer is yes."""
+    echo_err(f"{question} [y/N] ", end="")
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 
 def echo_json(data: object) -> None:
@@ -123,30 +122,3 @@ def echo_json(data: object) -> None:
 def to_json(data: object, encoding: str = "utf-8", indent: int | None = 2) -> str:
     """Return data as JSON; escape non-ASCII characters unless the encoding is a Unicode one."""
     return json.dumps(data, ensure_ascii=not encoding.lower().startswith("utf"), indent=indent)
-
-
-def echo_table(columns: Sequence[str], rows: Iterable[Sequence[str | Text]]) -> None:
-    """Print a table; its first column is never wrapped. Without a terminal, no line is."""
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    colour = has_colour(sys.stdout)
-    text = StringIO()
-    console = Console(
-        file=text,
-        color_system="auto" if colour else None,
-        force_terminal=sys.stdout.isatty(),
-        width=None if sys.stdout.isatty() else _UNLIMITED_WIDTH,
-        legacy_windows=False,
-    )
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    for number, column in enumerate(columns):
-        table.add_column(column, no_wrap=number == 0, overflow="fold")
-    for row in rows:
-        table.add_row(
-            *(Text(cell) if isinstance(cell, str) else cell for cell in row)
-        )  # rich would parse a str as markup
-    console.print(table)
-    for line in text.getvalue().splitlines():
-        echo(line.rstrip())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 from urllib.parse import urlsplit
 
@@ -14,6 +14,9 @@ from sekha._utils.sentinel import drop_unset
 from sekha.config._models import ClientConfig, SekhaConfig, is_set
 from sekha.config._settings import ENVIRONMENT, HTTP_CLIENT_CONFLICTS, NONE_IS_MISSING, settings_from_env
 from sekha.errors import SekhaConfigError, SekhaWarning
+
+_ENV_FILE: Final = ".env"
+"""The usual name of a file with settings, which a client does not look for."""
 
 
 class _ServiceSettings(NamedTuple):
@@ -54,10 +57,15 @@ def resolve_config(config: SekhaConfig | None, arguments: Mapping[str, object]) 
     """
     given = _merge(SekhaConfig, "controller_url", config, arguments)
     resolved = SekhaConfig(**{**settings_from_env(os.environ, exclude=given), **given})
-    _require(resolved, "controller_url")
-    if config is not None and (missing := [name for name in sorted(config._left_out) if not is_set(resolved, name)]):
-        raise SekhaConfigError(_left_out_message(config, {name: name for name in missing}))
-    _require(resolved, "api_key")
+    missing: list[str] = []
+    if resolved.controller_url is None:
+        missing.append(missing_message("controller_url"))
+    left_out = [name for name in sorted(config._left_out) if not is_set(resolved, name)] if config is not None else []
+    if left_out:
+        missing.append(_left_out_message(config, {name: name for name in left_out}))
+    if resolved.api_key is None and "api_key" not in left_out:
+        missing.append(missing_message("api_key"))
+    _reject_missing(missing, config)
     _reject_conflicts(resolved)
     _warn_if_unverified(resolved)
     return resolved
@@ -81,14 +89,17 @@ def resolve_service_config(service: str, config: ClientConfig | None, arguments:
             given[name] = given.pop(argument)
     names = (url, key, *other_keys, *_COMMON_VARIABLES)
     resolved = SekhaConfig(**{**settings_from_env(os.environ, names, exclude=given), **given})
-    _require(resolved, url, argument="base_url")
-    _reject_conflicts(resolved)
-    _warn_if_unverified(resolved)
+    missing: list[str] = []
+    if getattr(resolved, url) is None:
+        missing.append(missing_message(url, argument="base_url"))
     is_left_out = config is not None and bool(config._left_out)  # the key: a config of one service has no other secret
     if is_left_out and all(getattr(resolved, name) is None for name in (key, *required_keys)):
-        raise SekhaConfigError(_left_out_message(config, {"api_key": key}))
-    if required_keys and all(getattr(resolved, name) is None for name in required_keys):
-        raise SekhaConfigError(missing_message(key, argument="api_key"))
+        missing.append(_left_out_message(config, {"api_key": key}))
+    elif required_keys and all(getattr(resolved, name) is None for name in required_keys):
+        missing.append(missing_message(key, argument="api_key"))
+    _reject_missing(missing, config)
+    _reject_conflicts(resolved)
+    _warn_if_unverified(resolved)
     return resolved
 
 
@@ -137,9 +148,17 @@ def _merge(
     return {**config._explicit(), **drop_unset(NONE_IS_MISSING, **arguments)}
 
 
-def _require(config: SekhaConfig, name: str, *, argument: str | None = None) -> None:
-    if getattr(config, name) is None:
-        raise SekhaConfigError(missing_message(name, argument=argument))
+def _reject_missing(messages: Sequence[str], config: object) -> None:
+    """Raise one error for all settings that are missing; without a config, mention a file that may have them."""
+    if not messages:
+        return
+    advice = ""
+    if config is None and os.path.isfile(_ENV_FILE):
+        advice = (
+            f'; the file {_ENV_FILE} here is not read unless you pass SekhaConfig.from_env(env_file="{_ENV_FILE}") '
+            "to SekhaClient or AsyncSekhaClient"
+        )
+    raise SekhaConfigError("; ".join(messages) + advice)
 
 
 def _reject_conflicts(config: SekhaConfig) -> None:

@@ -10,6 +10,8 @@ from typing import NamedTuple
 
 ENDINGS = (".md", ".markdown", ".txt")
 """Of the names of notes, in small letters."""
+JOURNAL = ".sekha-journal"
+"""The journal in a folder of notes, and the suffix of that of a file."""
 LINKED_TWICE = "links to what is read already"
 HIDDEN = "hidden"
 
@@ -94,7 +96,9 @@ def _scan(start: NoteFile, found: Folder, linked: list[NoteFile], visited: set[s
             with os.scandir(folder.path) as entries:
                 for entry in entries:
                     one = NoteFile(_join(folder.name, entry.name), os.path.join(folder.path, entry.name))
-                    if entry.name.startswith("."):
+                    if entry.name == JOURNAL:
+                        pass
+                    elif entry.name.startswith("."):
                         found.left_out[HIDDEN] += 1
                     elif entry.is_symlink():
                         linked.append(one)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import warnings
@@ -15,7 +16,7 @@ from sekha.errors import SekhaValidationError, SekhaWarning
 from sekha.exports._building import Unreadable
 from sekha.exports._front_matter import take_front_matter
 from sekha.exports._kinds import ExportItem
-from sekha.exports._note_files import Folder, NoteFile, scan_folder
+from sekha.exports._note_files import HIDDEN, Folder, NoteFile, scan_folder
 from sekha.exports._note_text import Section, decode, split_sections
 from sekha.types import CreateConversationRequest, UnreadableConversation
 from sekha.types._base import normalize_folder
@@ -29,7 +30,7 @@ _MAX_BODY_BYTES = 1_900_000
 
 
 class Source(NamedTuple):
-    """Where a note is from: the file's path below the folder of notes, and the section, of which there may be none."""
+    """Where a note is from: the file's path below the folder of notes, and a hash of the headings of a section."""
 
     file: str
     section: str = ""
@@ -66,13 +67,17 @@ class NoteReader:
         split: Whether each heading of Markdown begins a conversation.
 
     Attributes:
+        is_folder: Whether it is a folder.
         left_out: How many files were left out, by kind.
+        warns: Whether it warns of what is replaced and of what is not understood.
     """
 
     def __init__(self, path: str, folder: str, split: bool) -> None:
+        self.warns = True
         self._folder = folder.rstrip("/")
         self._split = split
-        if os.path.isdir(path):
+        self.is_folder = os.path.isdir(path)
+        if self.is_folder:
             self._root = os.path.basename(os.path.abspath(path))
             self._scanned = scan_folder(path)
         else:
@@ -94,8 +99,8 @@ class NoteReader:
         folder = self._folder_of(file)
         decoded = decode(_read_bytes(file.path))
         note = take_front_matter(decoded.text)
-        for problem in filter(None, (decoded.problem, *note.problems)):
-            warnings.warn(f"{self._place(file)}: {problem}", SekhaWarning, stacklevel=user_stacklevel())
+        for problem in filter(None, (decoded.problem, *note.problems)) if self.warns else ():
+            warnings.warn(f"{self.place(file)}: {problem}", SekhaWarning, stacklevel=user_stacklevel())
         name = os.path.splitext(file.name.rpartition("/")[2])
         stem = " ".join(name[0].split())
         is_split = self._split and name[1].lower() != ".txt"
@@ -109,10 +114,12 @@ class NoteReader:
             path, prefix = section.path, note.title or stem
             is_top = bool(path) and (path[0].casefold() == prefix.casefold() or (not note.title and section.level == 1))
             label = " > ".join(filter(None, path if is_top or not is_split else (prefix, *path))) or stem
-            key = "\n".join(path) if is_split else ""
-            seen[key] += 1
-            source = Source(file.name, f"{key}\n{seen[key]}" if seen[key] > 1 else key)
-            place = self._place(file, note.line + section.line - 1 if number else 1)
+            source = Source(file.name)
+            if is_split and path:
+                key = "\n".join(path)
+                seen[key] += 1
+                source = Source(file.name, hashlib.sha256(f"{key}\n{seen[key]}".encode()).hexdigest()[:16])
+            place = self.place(file, note.line + section.line - 1 if number else 1)
             lines = [*note.heads, *(note.rest if number == 0 else ())]
             yield self._make(source, place, folder, label, lines, section.text, note.timestamp)
 
@@ -147,10 +154,12 @@ class NoteReader:
 
     def _unreadable(self, file: NoteFile, problem: str) -> UnreadableNote:
         source = Source(f"{file.name}/" if file.is_folder else file.name)
-        return _mark(UnreadableNote(self._place(file), problem), source)
+        return _mark(UnreadableNote(self.place(file), problem), source)
 
-    def _place(self, file: NoteFile, line: int = 1) -> str:
-        place = "/".join(filter(None, (self._root, file.name)))
+    def place(self, file: NoteFile | Source, line: int = 1) -> str:
+        """Return where a note is, for people."""
+        name = file.file if isinstance(file, Source) else file.name
+        place = "/".join(filter(None, (self._root, name)))
         return place if line == 1 else f"{place}, line {line}"
 
 
@@ -212,7 +221,19 @@ def read_notes(
             print(note)  # {'label': 'Tomatoes', 'folder': 'notes', 'messages': [{'role': 'user', <...>}]}
         ```
     """
-    return _iterate(NoteReader(os.fspath(path), check_folder(folder), split))
+    return _iterate(NoteReader(check_path(path), check_folder(folder), split))
+
+
+def check_path(path: object) -> str:
+    """Return the path of notes as a text.
+
+    Raises:
+        SekhaValidationError: It is none.
+    """
+    text: object = os.fspath(cast("os.PathLike[str]", path)) if isinstance(path, os.PathLike) else path
+    if not isinstance(text, str) or not text:
+        raise argument_error("path", "must be a path")
+    return text
 
 
 def check_folder(folder: str | None) -> str:
@@ -234,16 +255,14 @@ def check_folder(folder: str | None) -> str:
     return folder
 
 
-def describe_left_out(left_out: dict[str, int]) -> str:
-    """Return in one line what was left out, by kind; hidden files are not worth a word by themselves."""
-    return ", ".join(f"{number} {kind}" for kind, number in left_out.items())
+def warn_of_left_out(notes: NoteReader) -> None:
+    """Warn of files that are no notes; hidden ones are not worth a word."""
+    others = ", ".join(f"{number} {kind}" for kind, number in notes.left_out.items() if kind != HIDDEN)
+    if others:
+        warnings.warn(f"left out, as they are no notes: {others}", SekhaWarning, stacklevel=user_stacklevel())
 
 
 def _iterate(notes: NoteReader) -> Iterator[ExportItem]:
     for note in notes:
         yield note if isinstance(note, UnreadableNote) else cast(CreateConversationRequest, note)
-    others = {kind: number for kind, number in notes.left_out.items() if kind != "hidden"}
-    if others:
-        warnings.warn(
-            f"left out, as they are no notes: {describe_left_out(others)}", SekhaWarning, stacklevel=user_stacklevel()
-        )
+    warn_of_left_out(notes)

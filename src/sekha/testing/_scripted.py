@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import http.client
 import json
+import math
 import re
 import socket
 import threading
@@ -76,9 +77,9 @@ class _ScriptedFault:
 
     line: str
     fault: Fault
-    times: int
+    times: Optional[int]
     server: Optional[ServerName]
-    remaining: int
+    remaining: float
 
     def matches(self, request: ReceivedRequest, route: str, server: ServerName) -> bool:
         return (
@@ -207,13 +208,13 @@ class ScriptedSekha(ProcessBound):
 
     # The script
 
-    def fail(self, line: str, fault: Fault, times: int = 1, *, server: Optional[ServerName] = None) -> None:
+    def fail(self, line: str, fault: Fault, times: Optional[int] = 1, *, server: Optional[ServerName] = None) -> None:
         """Script a fault for the next requests of this kind. Faults of the same requests happen in their order.
 
         Args:
             line: Method and path: ``GET /api/v1/conversations/{id}`` for any, with an id in it for that one.
             fault: The fault, such as `cut_after_work()`.
-            times: The number of requests that it happens to.
+            times: The number of requests that it happens to; None for all that come, even if none does.
             server: ``controller`` or ``bridge``, for routes that both have, such as ``GET /health``; default: either.
 
         Raises:
@@ -230,7 +231,7 @@ class ScriptedSekha(ProcessBound):
                 print(len(sekha.requests), sekha.clock.waits)  # 3 [7.0, 7.0]
             ```
         """
-        if times < 1:
+        if times is not None and times < 1:
             raise ValueError(f"times={times}: a fault happens at least once")
         names: Sequence[ServerName] = ("controller", "bridge") if server is None else (server,)
         known = [route for name in names for route in self._proxy(name).routes]
@@ -242,7 +243,7 @@ class ScriptedSekha(ProcessBound):
             close = difflib.get_close_matches(line, known, 3, 0.5)
             raise ValueError(f"there is no route {line!r}{'; near it: ' if close else ''}{', '.join(close)}")
         with self._lock:
-            self._script.append(_ScriptedFault(line, fault, times, server, times))
+            self._script.append(_ScriptedFault(line, fault, times, server, math.inf if times is None else times))
 
     def refuse(self, server: Optional[ServerName] = None) -> None:
         """Refuse connections from now on, until `accept`; open ones are closed.
@@ -300,8 +301,8 @@ class ScriptedSekha(ProcessBound):
         with self._lock:
             problems, self._problems = self._problems, []
             for one in self._script:
-                if one.remaining:
-                    done = one.times - one.remaining
+                if one.times is not None and one.remaining:
+                    done = one.times - int(one.remaining)
                     problems.append(f"{one.fault.name} on {one.line} happened {done} of {one.times} times")
             self._script.clear()
         if problems:

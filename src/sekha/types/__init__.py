@@ -44,7 +44,16 @@ from sekha.types._controller import (
     ServiceHealth,
     SummaryResponse,
 )
-from sekha.types._imports import ImportFailure, ImportProgress, ImportReport, ImportWait, UnreadableConversation
+from sekha.types._deletions import DeletionFailure, DeletionReport
+from sekha.types._imports import (
+    ImportFailure,
+    ImportProgress,
+    ImportReport,
+    ImportWait,
+    SyncChange,
+    SyncReport,
+    UnreadableConversation,
+)
 from sekha.types._mcp import (
     ExportedConversation,
     MemoryContext,
@@ -99,6 +108,8 @@ __all__ = [
     "ConversationMetadata",
     "ConversationStatus",
     "CreateConversationRequest",
+    "DeletionFailure",
+    "DeletionReport",
     "Embedding",
     "EmbeddingItem",
     "ExportedConversation",
@@ -146,6 +157,8 @@ __all__ = [
     "ServiceHealth",
     "SummaryLevel",
     "SummaryResponse",
+    "SyncChange",
+    "SyncReport",
     "UnreadableConversation",
     "Usage",
 ]

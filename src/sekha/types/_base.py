@@ -53,7 +53,7 @@ def _to_utc(moment: str, offset: str) -> Optional[str]:
         return None
 
 
-_CONTROL = re.compile("[\\x00-\\x1f\\x7f-\\x9f\\u2028\\u2029]")
+CONTROL_CHARACTER = re.compile("[\\x00-\\x1f\\x7f-\\x9f\\u2028\\u2029]")
 
 
 def normalize_folder(value: str) -> str:
@@ -71,11 +71,21 @@ def normalize_folder(value: str) -> str:
     names = [name for name in text.split("/") if name]
     if not text:
         raise ValueError("must not be blank")
-    if _CONTROL.search(text):
+    if CONTROL_CHARACTER.search(text):
         raise ValueError("must not hold control characters")
     if "." in names or ".." in names:
         raise ValueError("must not have . or .. for a folder")
     return "/" + "/".join(names)
+
+
+def normalize_stored_folder(value: object) -> Optional[str]:
+    """The folder that a server states, in the form of `normalize_folder`; None if it is none in that sense."""
+    if not isinstance(value, str) or CONTROL_CHARACTER.search(value):
+        return None
+    try:
+        return normalize_folder(value)
+    except ValueError:
+        return None
 
 
 def allow_extra(cls: _T) -> _T:

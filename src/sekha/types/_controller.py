@@ -103,7 +103,8 @@ class SearchResult(TypedDict):
 class QueryResponse(TypedDict):
     """Hits of a search, best first.
 
-    ``truncated`` is there when filters were applied, and ``below_min_score`` when there was a ``min_score``.
+    ``truncated`` is there when filters were applied, ``below_min_score`` when there was a ``min_score``, and
+    ``words_error`` when the full-text search of a hybrid search failed.
     """
 
     results: List[SearchResult]
@@ -112,14 +113,16 @@ class QueryResponse(TypedDict):
     page_size: int
     truncated: NotRequired[bool]
     below_min_score: NotRequired[int]
+    words_error: NotRequired[str]
 
 
 @allow_extra
 class FullTextResponse(TypedDict):
-    """Messages that hold the words."""
+    """Messages that hold the words; ``truncated`` is there in the view of a folder."""
 
     results: List[Message]
     total: int
+    truncated: NotRequired[bool]
 
 
 @allow_extra

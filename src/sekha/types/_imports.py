@@ -1,8 +1,8 @@
 """What an import tells."""
 
-from typing import List, NamedTuple, Optional
+from typing import Dict, List, NamedTuple, Optional
 
-from typing_extensions import NotRequired, TypedDict
+from typing_extensions import Literal, NotRequired, TypedDict
 
 from sekha.types._base import allow_extra
 
@@ -62,3 +62,33 @@ class ImportReport(ImportProgress):
     """What an import did, and what it could not do. There is no ``waiting`` in it."""
 
     failures: List[ImportFailure]
+
+
+@allow_extra
+class SyncChange(TypedDict):
+    """What became, or would become, of a note: ``place`` is its file, ``label`` is None where the file is gone.
+
+    ``gone`` means that the file is not there any more and its conversation still is.
+    """
+
+    place: str
+    label: Optional[str]
+    action: Literal["stored", "replaced", "moved", "deleted", "archived", "gone"]
+
+
+@allow_extra
+class SyncReport(ImportReport):
+    """What `sync_notes` did, or would do.
+
+    ``seen`` is the sum of ``stored`` (new notes), ``replaced`` (their text has changed), ``moved`` (their label,
+    folder or file has), ``already_stored`` (nothing has), ``empty`` and ``failed``. Notes whose files are gone are not
+    among them: ``deleted``, ``archived`` and ``gone``. ``left_out`` counts files that are no notes, by kind.
+    """
+
+    replaced: int
+    moved: int
+    deleted: int
+    archived: int
+    gone: int
+    left_out: Dict[str, int]
+    changes: List[SyncChange]

@@ -23,7 +23,8 @@ class MemoryStored(TypedDict):
 class MemorySearchResponse(TypedDict):
     """Hits of ``memory_search``, best first.
 
-    ``truncated`` is there when filters were applied, and ``below_min_score`` when there was a ``min_score``.
+    ``truncated`` is there when filters were applied, ``below_min_score`` when there was a ``min_score``, and
+    ``words_error`` when the full-text search of a hybrid search failed.
     """
 
     query: str
@@ -32,6 +33,7 @@ class MemorySearchResponse(TypedDict):
     limit: int
     truncated: NotRequired[bool]
     below_min_score: NotRequired[int]
+    words_error: NotRequired[str]
 
 
 @allow_extra

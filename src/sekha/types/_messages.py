@@ -85,7 +85,8 @@ class MessageMetadata(TypedDict):
 class Message(TypedDict):
     """A message; the keys after ``content`` are there when it comes from the memory.
 
-    ``score`` and ``found_by`` are there when a search of this library found it.
+    ``score`` and ``found_by`` are there when a search of this library found it, ``label`` and ``folder`` when a
+    full-text search in the view of a folder did.
     """
 
     role: str
@@ -97,3 +98,5 @@ class Message(TypedDict):
     metadata: NotRequired[Optional[MessageMetadata]]
     score: NotRequired[float]
     found_by: NotRequired[FoundBy]
+    label: NotRequired[Optional[str]]
+    folder: NotRequired[Optional[str]]

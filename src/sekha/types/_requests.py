@@ -107,6 +107,7 @@ class MemoryStatsRequest(TypedDict, total=False):
     """What ``memory_stats`` takes; without a key: everything."""
 
     folder: FolderPath
+    subfolders: bool
     label: NonEmptyStr
     labels: List[str]
     start_date: NonEmptyStr

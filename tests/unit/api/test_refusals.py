@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import inspect
+from collections.abc import Coroutine
 from typing import Any, Dict, Iterator, List
 
 import httpx
@@ -36,7 +36,7 @@ def clients() -> Iterator[List[Any]]:
 def outcome(method: Any, *arguments: Any, **keywords: Any) -> Any:
     """What a call gives at once: without an event loop, a coroutine has to end before it waits for anything."""
     result = method(*arguments, **keywords)
-    return result.send(None) if inspect.iscoroutine(result) else result
+    return result.send(None) if isinstance(result, Coroutine) else result
 
 
 @pytest.mark.parametrize(("name", "arguments", "keywords", "field"), [*REFUSED, *WORKFLOWS])

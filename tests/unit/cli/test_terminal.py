@@ -13,7 +13,9 @@ import pytest
 
 from sekha.cli import terminal
 from sekha.cli.app import run
-from sekha.cli.terminal import echo, echo_err, echo_json, echo_table, fail, flush, has_colour, styled
+from sekha.cli.failures import fail
+from sekha.cli.tables import echo_table
+from sekha.cli.terminal import echo, echo_err, echo_json, flush, has_colour, styled
 from sekha.cli.windows_console import enable_escape_codes
 
 TEXT = "“Zürich” → 東京 ● \ud800 ✓"

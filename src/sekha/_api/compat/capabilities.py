@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
+from weakref import WeakSet
 
 from sekha._utils.json_access import as_list
 from sekha._utils.redaction import Secret
@@ -52,7 +53,7 @@ class Capabilities:
         text_only: Whether it refused content parts, as the controller 0.1 does (D4).
         features: What it says that it can do; None if it was not asked yet.
         times_asked: How often it was asked for that, with or without an answer.
-        warned_of_truncation: Whether a warning has told that searches may miss results.
+        warned_of_words: Whether a warning has told that a full-text search failed.
         cannot_delete: Whether it failed to delete a conversation, as the controller 0.1 does (D49).
         warned_of_archiving: Whether a warning has told that conversations are archived instead.
     """
@@ -61,9 +62,11 @@ class Capabilities:
         self.text_only: bool = False
         self.features: Features | None = None
         self.times_asked: int = 0
-        self.warned_of_truncation: bool = False
+        self.warned_of_words: bool = False
         self.cannot_delete: bool = False
         self.warned_of_archiving: bool = False
+        self._warned_of_truncation: bool = False
+        self._warned_views: WeakSet[Any] = WeakSet()
         self._rejected_keys: set[Secret] = set()
         self._lost_keys: dict[str, object] = {}
 
@@ -75,6 +78,19 @@ class Capabilities:
         """Return whether to warn that a key of messages is lost: once for each key, and for twenty keys at most."""
         token = object()  # threads ask as well: one of them finds its own
         return self._lost_keys.setdefault(key, token) is token and len(self._lost_keys) <= MAX_KEY_WARNINGS
+
+    def note_truncation(self, view: object) -> bool:
+        """Note that a search may have missed results; return whether that is new.
+
+        Args:
+            view: The view of a folder that was searched; None for the whole memory.
+        """
+        if view is None:
+            is_new, self._warned_of_truncation = not self._warned_of_truncation, True
+            return is_new
+        is_new = view not in self._warned_views
+        self._warned_views.add(view)
+        return is_new
 
     def reject_mcp_key(self, key: Secret | None) -> None:
         """Note that the MCP tools refused a key."""

@@ -8,6 +8,7 @@ from sekha._api.model import ErrorOverride, Service
 from sekha.errors import (
     SekhaAPIError,
     SekhaAuthError,
+    SekhaError,
     SekhaNotFoundError,
     SekhaRateLimitError,
     SekhaServerError,
@@ -49,9 +50,9 @@ def delete_override(status: int, message: str) -> ErrorOverride:
     return controller_override(status, message)
 
 
-def is_unable_to_delete(error: SekhaAPIError) -> bool:
+def is_unable_to_delete(error: SekhaError) -> bool:
     """Return whether an error says that this server cannot delete conversations (D49)."""
-    return error.status_code == 500 and _NO_COLLECTION in error.message
+    return isinstance(error, SekhaServerError) and error.status_code == 500 and _NO_COLLECTION in error.message
 
 
 def full_text_override(status: int, message: str) -> ErrorOverride:

@@ -7,8 +7,8 @@ from typing import Any, Optional, Union, cast
 from uuid import UUID
 
 from sekha._api import endpoints
-from sekha._api.arguments import CountRequest, LabelRequest, ListRequest, complete_conversation
-from sekha._api.filters import conversation_filter
+from sekha._api.arguments import CountRequest, LabelRequest, ListRequest
+from sekha._api.filters import check_subfolders, count_filter, list_filter
 from sekha._api.validation import argument_error, merge_arguments, validate
 from sekha._api.validation import parse_conversation_id as checked_id
 from sekha._utils.sentinel import drop_unset
@@ -20,14 +20,14 @@ from sekha.types import (
     Message,
 )
 
-from ..base import AsyncServiceClient
+from ..folder_client import AsyncFolderClient, folder_of_conversation, folder_of_export
 from ..operations.existing import create_if_missing
 from ..operations.pagination import AsyncConversationIterator, all_conversations, count_messages
 from ..operations.store import create_conversation
 from ..transport import AsyncTransport
 
 
-class AsyncConversationMixin(AsyncServiceClient):
+class AsyncConversationMixin(AsyncFolderClient):
     """The part of `AsyncMemoryController` that deals with single conversations and lists of them."""
 
     async def create_conversation(
@@ -81,7 +81,7 @@ class AsyncConversationMixin(AsyncServiceClient):
             ```
         """
         keywords = drop_unset(label=label, folder=folder, importance_score=importance_score, messages=messages)
-        completed = complete_conversation(merge_arguments(conversation, keywords, "conversation"))
+        completed = self._complete(merge_arguments(conversation, keywords, "conversation"))
         create = create_if_missing if skip_existing else create_conversation
         return await create(self._transport, self._capabilities, completed, drop_images=drop_images)
 
@@ -111,7 +111,8 @@ class AsyncConversationMixin(AsyncServiceClient):
         """
         id = checked_id(conversation_id)
         transport = self._transport.start_deadline()
-        conversation = await transport.send(endpoints.GET_CONVERSATION.request(id=id))
+        request = endpoints.GET_CONVERSATION.request(id=id)
+        conversation = await self._read(transport, request, folder_of_conversation)
         if conversation["message_count"] == 0:
             conversation["message_count"] = await _count_or_none(transport, id) if count_messages else None
         return conversation
@@ -138,8 +139,9 @@ class AsyncConversationMixin(AsyncServiceClient):
                 print(message["role"], message["content"])
             ```
         """
-        body = {"conversation_id": checked_id(conversation_id)}
-        return (await self._transport.send(endpoints.MEMORY_EXPORT.request(body)))["messages"]
+        id = checked_id(conversation_id)
+        request = endpoints.MEMORY_EXPORT.request({"conversation_id": id})
+        return (await self._read(self._transport, request, folder_of_export, id))["messages"]
 
     async def list_conversations(
         self,
@@ -149,6 +151,8 @@ class AsyncConversationMixin(AsyncServiceClient):
         pinned: Optional[bool] = None,
         archived: Optional[bool] = None,
         subfolders: bool = False,
+        start_date: Optional[str] = None,
+        end_date: Optional[str] = None,
         page: int = 1,
         page_size: int = 50,
     ) -> ConversationListResponse:
@@ -163,6 +167,8 @@ class AsyncConversationMixin(AsyncServiceClient):
             pinned: Only those with importance 10 (True) or less (False).
             archived: Only those that are archived (True) or not (False).
             subfolders: Whether folders below ``folder`` count too.
+            start_date: ISO date or time of the last change, included; UTC without a zone.
+            end_date: The same for the end; a date means its whole day.
             page: Number of the page, from 1.
             page_size: Conversations on a page, at least 1.
 
@@ -180,9 +186,12 @@ class AsyncConversationMixin(AsyncServiceClient):
                 print(conversation["label"], conversation["folder"])
             ```
         """
+        folder = self._absolute(folder)
         filters = drop_unset(label=label, folder=folder, pinned=pinned, archived=archived, subfolders=subfolders)
-        validate(ListRequest, {**filters, "page": page, "page_size": page_size})
-        keep = conversation_filter(**cast("Any", filters))
+        period = drop_unset(start_date=start_date, end_date=end_date)
+        keep = self._keep(
+            list_filter(validate(ListRequest, {**filters, **period, "page": page, "page_size": page_size}))
+        )
         if keep is None:
             query = {"page": page, "page_size": page_size}
             return await self._transport.send(endpoints.LIST_CONVERSATIONS.request(query=query))
@@ -200,6 +209,8 @@ class AsyncConversationMixin(AsyncServiceClient):
         pinned: Optional[bool] = None,
         archived: Optional[bool] = None,
         subfolders: bool = False,
+        start_date: Optional[str] = None,
+        end_date: Optional[str] = None,
         page_size: int = 100,
     ) -> AsyncConversationIterator:
         """All conversations one by one, the last changed first; the next page is asked for when it is needed.
@@ -212,6 +223,8 @@ class AsyncConversationMixin(AsyncServiceClient):
             pinned: Only those with importance 10 (True) or less (False).
             archived: Only those that are archived (True) or not (False).
             subfolders: Whether folders below ``folder`` count too.
+            start_date: ISO date or time of the last change, included; UTC without a zone.
+            end_date: The same for the end; a date means its whole day.
             page_size: Conversations in one request, at least 1.
 
         Raises:
@@ -224,9 +237,10 @@ class AsyncConversationMixin(AsyncServiceClient):
                 print(conversation["label"])
             ```
         """
+        folder = self._absolute(folder)
         filters = drop_unset(label=label, folder=folder, pinned=pinned, archived=archived, subfolders=subfolders)
-        validate(ListRequest, {**filters, "page_size": page_size})
-        keep = conversation_filter(**cast("Any", filters))
+        period = drop_unset(start_date=start_date, end_date=end_date)
+        keep = self._keep(list_filter(validate(ListRequest, {**filters, **period, "page_size": page_size})))
         return AsyncConversationIterator(self._transport, page_size, keep)
 
     async def update_label(
@@ -253,14 +267,15 @@ class AsyncConversationMixin(AsyncServiceClient):
             ```
         """
         id = checked_id(conversation_id)
-        body: dict[str, Any] = {**validate(LabelRequest, drop_unset(label=label, folder=folder))}
+        body: dict[str, Any] = {**validate(LabelRequest, drop_unset(label=label, folder=self._absolute(folder)))}
         if not body:
             raise argument_error("label", "is missing; give a label, a folder, or both")
         transport = self._transport.start_deadline()
-        if len(body) < 2:
-            current = await transport.send(endpoints.GET_CONVERSATION.request(id=id))
+        if len(body) < 2 or self._view is not None:
+            request = endpoints.GET_CONVERSATION.request(id=id)
+            current = await self._read(transport, request, folder_of_conversation)
             body = {"label": current["label"], "folder": current["folder"], **body}
-        await transport.send(endpoints.UPDATE_LABEL.request(body, id=id))
+        await self._send(transport, endpoints.UPDATE_LABEL.request(body, id=id))
 
     async def update_folder(self, conversation_id: Union[str, UUID], *, folder: str) -> None:
         """Move a conversation to another folder; its label stays.
@@ -304,7 +319,8 @@ class AsyncConversationMixin(AsyncServiceClient):
             await client.controller.pin_conversation(conversation_id)
             ```
         """
-        await self._transport.send(endpoints.PIN_CONVERSATION.request(id=checked_id(conversation_id)))
+        id = checked_id(conversation_id)
+        await self._send_inside(endpoints.PIN_CONVERSATION.request(id=id), id)
 
     async def archive_conversation(self, conversation_id: Union[str, UUID]) -> None:
         """Archive a conversation. No route brings it back into use.
@@ -324,7 +340,8 @@ class AsyncConversationMixin(AsyncServiceClient):
             await client.controller.archive_conversation(conversation_id)
             ```
         """
-        await self._transport.send(endpoints.ARCHIVE_CONVERSATION.request(id=checked_id(conversation_id)))
+        id = checked_id(conversation_id)
+        await self._send_inside(endpoints.ARCHIVE_CONVERSATION.request(id=id), id)
 
     async def delete_conversation(self, conversation_id: Union[str, UUID]) -> None:
         """Delete a conversation and its messages.
@@ -346,42 +363,49 @@ class AsyncConversationMixin(AsyncServiceClient):
             await client.controller.delete_conversation(conversation_id)
             ```
         """
-        await self._transport.send(endpoints.DELETE_CONVERSATION.request(id=checked_id(conversation_id)))
+        id = checked_id(conversation_id)
+        await self._send_inside(endpoints.DELETE_CONVERSATION.request(id=id), id)
 
     async def count_conversations(
-        self, *, label: Optional[str] = None, label_contains: Optional[str] = None, folder: Optional[str] = None
+        self,
+        *,
+        label: Optional[str] = None,
+        label_contains: Optional[str] = None,
+        folder: Optional[str] = None,
+        subfolders: bool = False,
     ) -> ConversationCount:
         """The number of conversations.
 
-        ``GET /api/v1/conversations/count``; ``label`` is counted from the list, with one request for each thousand
-        conversations that are stored.
+        ``GET /api/v1/conversations/count``; ``label`` and ``subfolders`` are counted from the list, with one request
+        for each thousand conversations that are stored.
 
         Args:
             label: Exactly this label.
             label_contains: A part of the label, upper or lower case; ``%`` and ``_`` are wildcards on the server.
             folder: Exactly this folder. At most one of the three can be given.
+            subfolders: Whether folders below ``folder`` count too.
 
         Returns:
             ``{"count": ...}`` and what was counted.
 
         Raises:
-            SekhaValidationError: More than one is given, or one cannot be used.
+            SekhaValidationError: More than one is given, one cannot be used, or there are subfolders without a folder.
             SekhaError: It failed.
 
         Example:
             ```python
-            print((await client.controller.count_conversations(folder="/work"))["count"])
+            print((await client.controller.count_conversations(folder="/work", subfolders=True))["count"])
             ```
         """
-        request = validate(CountRequest, drop_unset(label=label, label_contains=label_contains, folder=folder))
-        if len(request) > 1:
-            raise argument_error(" and ".join(sorted(request)), "only one of them can be counted by")
-        if "label" in request:
-            rows = await all_conversations(
-                self._transport.start_deadline(), conversation_filter(label=request["label"])
-            )
-            return cast(ConversationCount, {"count": len(rows), "label": label, "folder": None})
+        given = drop_unset(label=label, label_contains=label_contains, folder=self._absolute(folder))
+        request = validate(CountRequest, {**given, "subfolders": subfolders})
+        keep = count_filter(request)
+        if subfolders and self._view is None:
+            check_subfolders(request)
         query = {"label": request.get("label_contains"), "folder": request.get("folder")}
+        if "label" in request or subfolders or self._view is not None:
+            rows = await all_conversations(self._transport.start_deadline(), self._keep(keep))
+            return cast(ConversationCount, {"count": len(rows), **query, **drop_unset(label=label)})
         return await self._transport.send(endpoints.COUNT_CONVERSATIONS.request(query=query))
 
 

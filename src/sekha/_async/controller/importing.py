@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from inspect import iscoroutinefunction
-from typing import Literal, Optional, Union, cast
+from typing import Any, Literal, Optional, TypeVar, Union, cast
 
 from sekha._api import endpoints
 from sekha._api.compat.capabilities import Capabilities
@@ -16,8 +16,8 @@ from sekha._api.compat.requests import extra_keys
 from sekha._api.stored import label_and_folder
 from sekha._api.validation import argument_error, type_name
 from sekha._concurrency.primitives import AsyncSemaphore
-from sekha._concurrency.tasks import async_for_each, async_in_thread
-from sekha._importing.journal import Journal
+from sekha._concurrency.tasks import AsyncCall, async_for_each, async_in_thread
+from sekha._importing.journal import Journal, digests_of
 from sekha._importing.plan import (
     MAX_UNKNOWN_OUTCOMES,
     Item,
@@ -57,7 +57,9 @@ _SKIPPED = (
     "by the next import"
 )
 
-Count = Literal["stored", "already_stored", "empty", "failed"]
+Count = Literal["stored", "already_stored", "empty", "failed", "replaced", "moved"]
+"""The last two are those of a sync."""
+T = TypeVar("T")
 
 
 class AsyncImportMixin(AsyncConversationMixin):
@@ -112,30 +114,35 @@ class AsyncImportMixin(AsyncConversationMixin):
             print(report["stored"], report["failed"])  # 1 0
             ```
         """
-        if isinstance(concurrency, bool) or not isinstance(cast(object, concurrency), int) or concurrency < 1:
-            raise argument_error("concurrency", "must be a whole number of at least 1")
-        if concurrency > _MAX_CONCURRENCY:
-            raise argument_error("concurrency", f"must be at most {_MAX_CONCURRENCY}")
+        check_import_options(concurrency, on_progress)
         given = cast(object, conversations)
         if isinstance(given, (str, bytes, Mapping)) or not isinstance(given, Iterable):
             raise argument_error(
                 "conversations", f"must be many conversations, not {type_name(cast(object, conversations))}"
             )
-        if on_progress is not None and (not callable(on_progress) or iscoroutinefunction(on_progress)):
-            raise argument_error("on_progress", "must be a plain function")
         path = None if journal is None else os.fspath(journal)
-        notes = Journal(path, self._transport.base_url)
+        notes = Journal(path, self._transport.base_url, self.folder)
         run = AsyncImportRun(self._transport, self._capabilities, notes, on_progress)
         await async_in_thread(notes.open)
         try:
             if path is not None and notes.since is None:
                 since = (await self._transport.send(endpoints.CONTROLLER_HEALTH.request())).get("timestamp")
                 await async_in_thread(partial(notes.start, since))
-            await async_for_each(iter_items(conversations, notes), run.process, concurrency, run.stop)
+            await async_for_each(iter_items(conversations, notes, self._view), run.process, concurrency, run.stop)
             await run.resolve_pending()
         finally:
             notes.close()
         return run.report
+
+
+def check_import_options(concurrency: int, on_progress: object) -> None:
+    """Raise SekhaValidationError for what imports and syncs cannot use."""
+    if isinstance(concurrency, bool) or not isinstance(cast(object, concurrency), int) or concurrency < 1:
+        raise argument_error("concurrency", "must be a whole number of at least 1")
+    if concurrency > _MAX_CONCURRENCY:
+        raise argument_error("concurrency", f"must be at most {_MAX_CONCURRENCY}")
+    if on_progress is not None and (not callable(on_progress) or iscoroutinefunction(on_progress)):
+        raise argument_error("on_progress", "must be a plain function")
 
 
 class AsyncImportRun:
@@ -252,10 +259,9 @@ class AsyncImportRun:
             messages = export["messages"]
             whole = next((item for item in open_items if is_match(item, stored_as, messages, "same")), None)
             if whole is not None:
-                await async_in_thread(partial(self._journal.done, whole.entry.key, id))
                 open_items.remove(whole)
                 self._pending.remove(whole)
-                self._count("already_stored")
+                await self._finish(whole, id, "already_stored")
             elif row["metadata"].get("status") != "archived":
                 others.append((PartialMatch(id, len(messages)), messages, stored_as))
         parts: dict[int, PartialMatch] = {}
@@ -271,22 +277,35 @@ class AsyncImportRun:
             return
         key = item.entry.key
         await self._warn_of_lost_keys(item)
-        await async_in_thread(partial(self._journal.begin, key))
-        for attempt in range(_MAX_RATE_LIMIT_WAITS + 1):
+        sent = None if item.origin is None else digests_of(item.request)
+        await async_in_thread(partial(self._journal.begin, key, item.origin, sent))
+        try:
+            stored = await self._patiently(
+                partial(create_conversation, self._transport, self._capabilities, item.request, drop_images=False)
+            )
+        except SekhaRateLimitError:
+            await async_in_thread(partial(self._journal.refused, key))
+            raise
+        except SekhaError as error:
+            await self._handle_failure(item, error)
+            return
+        self._failure_streak = 0
+        await self._finish(item, stored["id"], "stored")
+
+    async def _patiently(self, call: AsyncCall[[], T]) -> T:
+        """Make a call, and make it again after each wait that the server asks for."""
+        for _ in range(_MAX_RATE_LIMIT_WAITS):
             try:
-                stored = await create_conversation(self._transport, self._capabilities, item.request, drop_images=False)
+                return await call()
             except SekhaRateLimitError as error:
-                if attempt == _MAX_RATE_LIMIT_WAITS or not await self._wait_for_rate_limit(error):
-                    await async_in_thread(partial(self._journal.refused, key))
+                if not await self._wait_for_rate_limit(error):
                     raise
-            except SekhaError as error:
-                await self._handle_failure(item, error)
-                return
-            else:
-                self._failure_streak = 0
-                await async_in_thread(partial(self._journal.done, key, stored["id"]))
-                self._count("stored")
-                return
+        return await call()
+
+    async def _finish(self, item: Item, id: str, name: Count) -> None:
+        """Note and count an item that is in the memory."""
+        await async_in_thread(partial(self._journal.done, item.entry.key, id, item.origin))
+        self._count(name)
 
     async def _warn_of_lost_keys(self, item: Item) -> None:
         """Warn of what is not kept, one item after the other: the server is asked once."""
@@ -314,11 +333,15 @@ class AsyncImportRun:
         is_unknown = error.may_have_been_applied
         note = self._journal.mark_unknown if is_unknown else self._journal.refused
         await async_in_thread(partial(note, item.entry.key))
+        self._report_failure(item, error)
+
+    def _report_failure(self, item: Item, error: SekhaError) -> None:
+        """Report the failure of an item; raise it where it ends the import."""
         with self._count_lock:  # items fail side by side, and each has to be counted
             verdict = judge_failure(error, self._failure_streak)
             self._failure_streak = verdict.streak
         if verdict.is_reported:
-            self._fail(item, str(error), may_have_been_applied=is_unknown)
+            self._fail(item, str(error), may_have_been_applied=error.may_have_been_applied)
         if verdict.ends_import:
             raise error
 
@@ -337,7 +360,7 @@ class AsyncImportRun:
     def _count(self, name: Count, failure: ImportFailure | None = None) -> None:
         with self._count_lock:  # threads count as well
             self.report["seen"] += 1
-            self.report[name] += 1
+            cast("dict[str, int]", self.report)[name] += 1
             if failure is not None:
                 self.report["failures"].append(failure)
             self._report()
@@ -349,5 +372,5 @@ class AsyncImportRun:
 
     def _report(self, **more: ImportWait) -> None:
         if self._on_progress is not None:
-            progress = {key: number for key, number in self.report.items() if key != "failures"}
+            progress: dict[str, Any] = {key: one for key, one in self.report.items() if isinstance(one, int)}
             self._on_progress(cast(ImportProgress, {**progress, **more}))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, cast
 
 from sekha._api.compat.capabilities import Capabilities
-from sekha._api.endpoints import FULL_TEXT_SEARCH, MEMORY_EXPORT
+from sekha._api.endpoints import FULL_TEXT_SEARCH, GET_CONVERSATION, MEMORY_EXPORT
 from sekha._api.stored import (
     MAX_EXPORTS,
     MAX_FOUND,
@@ -14,7 +14,7 @@ from sekha._api.stored import (
     label_and_folder,
     search_phrases,
 )
-from sekha.errors import SekhaError, SekhaNotFoundError
+from sekha.errors import SekhaDecodeError, SekhaError, SekhaNotFoundError
 from sekha.types import Conversation, MemoryExport
 
 from ..transport import AsyncTransport
@@ -67,9 +67,22 @@ async def find_existing(transport: AsyncTransport, conversation: dict[str, Any])
             export = await transport.send(MEMORY_EXPORT.request({"conversation_id": id}))
         except SekhaNotFoundError:  # it was deleted in the meantime
             continue
+        except SekhaDecodeError as error:
+            if error.is_too_long and await _is_elsewhere(transport, id, conversation):
+                continue
+            raise
         if is_stored_as(conversation, export):
             return exported_conversation(export)
     return None
+
+
+async def _is_elsewhere(transport: AsyncTransport, id: str, conversation: dict[str, Any]) -> bool:
+    """Return whether a conversation that is too long to be compared has another label or folder, or is gone."""
+    try:
+        found = await transport.send(GET_CONVERSATION.request(id=id))
+    except SekhaNotFoundError:
+        return True
+    return label_and_folder(found) != label_and_folder(conversation)
 
 
 async def _find_candidates(transport: AsyncTransport, conversation: dict[str, Any]) -> list[str]:

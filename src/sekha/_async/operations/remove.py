@@ -3,24 +3,31 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from typing import Any, Literal
 
 from sekha._api.compat.capabilities import Capabilities
 from sekha._api.compat.error_overrides import is_unable_to_delete
-from sekha._api.endpoints import ARCHIVE_CONVERSATION, DELETE_CONVERSATION, MEMORY_EXPORT
+from sekha._api.endpoints import ARCHIVE_CONVERSATION, DELETE_CONVERSATION
 from sekha._api.stored import complete_replacement, is_unchanged
+from sekha._importing.plan import judge_failure
 from sekha._utils.frames import user_stacklevel
 from sekha.errors import SekhaError, SekhaNotFoundError, SekhaServerError, SekhaWarning
-from sekha.types import Conversation
+from sekha.types import Conversation, ConversationListItem, DeletionReport, MemoryExport
 
 from ..transport import AsyncTransport
 from .existing import exported_conversation
-from .lost_keys import warn_of_lost_keys
 from .store import create_conversation
 
 
 async def replace_conversation(
-    transport: AsyncTransport, capabilities: Capabilities, id: str, changes: dict[str, Any], *, drop_images: bool
+    transport: AsyncTransport,
+    capabilities: Capabilities,
+    id: str,
+    export: MemoryExport,
+    changes: dict[str, Any],
+    *,
+    drop_images: bool,
 ) -> Conversation:
     """Store a conversation in place of another one, which is deleted, or archived where the server cannot delete.
 
@@ -28,15 +35,13 @@ async def replace_conversation(
         transport: The transport of the controller.
         capabilities: What is known of the controller.
         id: The conversation to replace.
+        export: That conversation with its messages.
         changes: Messages, and what else is not taken over from it; validated.
         drop_images: Whether an image that is part of a message may be lost (D4).
 
     Raises:
         SekhaError: It failed; ``conversation`` is the new one if that is stored.
     """
-    transport = transport.start_deadline()
-    await warn_of_lost_keys(transport, capabilities, changes["messages"])
-    export = await transport.send(MEMORY_EXPORT.request({"conversation_id": id}))
     replacement = complete_replacement(changes, export)
     if is_unchanged(replacement, export):
         unchanged = exported_conversation(export)
@@ -54,6 +59,22 @@ async def replace_conversation(
     return stored
 
 
+async def delete(transport: AsyncTransport, capabilities: Capabilities, id: str) -> Literal["deleted"]:
+    """Delete a conversation that may be gone already.
+
+    Raises:
+        SekhaError: It failed; the conversation is still there, or its outcome is unknown.
+    """
+    try:
+        await transport.send(DELETE_CONVERSATION.request(id=id))
+    except SekhaNotFoundError:  # somebody else has deleted it
+        pass
+    except SekhaServerError as error:
+        capabilities.cannot_delete = capabilities.cannot_delete or is_unable_to_delete(error)
+        raise
+    return "deleted"
+
+
 async def delete_or_archive(
     transport: AsyncTransport, capabilities: Capabilities, id: str
 ) -> Literal["deleted", "archived"]:
@@ -64,14 +85,10 @@ async def delete_or_archive(
     """
     if not capabilities.cannot_delete:
         try:
-            await transport.send(DELETE_CONVERSATION.request(id=id))
-            return "deleted"
-        except SekhaNotFoundError:  # somebody else has deleted it
-            return "deleted"
+            return await delete(transport, capabilities, id)
         except SekhaServerError as error:
             if not is_unable_to_delete(error):
                 raise
-        capabilities.cannot_delete = True
     await transport.send(ARCHIVE_CONVERSATION.request(id=id))
     if not capabilities.warned_of_archiving:
         capabilities.warned_of_archiving = True
@@ -82,3 +99,51 @@ async def delete_or_archive(
             stacklevel=user_stacklevel(),
         )
     return "archived"
+
+
+async def delete_all(
+    transport: AsyncTransport,
+    capabilities: Capabilities,
+    rows: Sequence[ConversationListItem],
+    report: DeletionReport,
+    *,
+    archive_instead: bool,
+) -> None:
+    """Delete conversations one after the other, and note in a report what became of each.
+
+    The first delete shows whether the server can delete.
+
+    Args:
+        transport: The transport of the controller.
+        capabilities: What is known of the controller.
+        rows: The conversations.
+        report: What is noted.
+        archive_instead: Whether to archive them where the server cannot delete.
+
+    Raises:
+        SekhaError: The server cannot delete, cannot be reached, or refuses the key; ``failed`` has all other failures.
+    """
+    remove = delete_or_archive if archive_instead else delete
+    streak = 0
+    for row in rows:
+        try:
+            report[await remove(transport, capabilities, row["id"])].append(row["id"])
+            streak = 0
+        except SekhaError as error:
+            verdict = judge_failure(error, streak)
+            streak = verdict.streak
+            done = len(report["deleted"]) + len(report["archived"])
+            cannot_delete = is_unable_to_delete(error)
+            if verdict.ends_import or cannot_delete:
+                hint = "; archive_instead=True archives the others" if cannot_delete else ""
+                error.message += f" ({done} of {len(rows)} conversations were deleted or archived{hint})"
+                error.may_have_been_applied = error.may_have_been_applied or done > 0
+                raise
+            report["failed"].append(
+                {
+                    "id": row["id"],
+                    "label": row["label"],
+                    "error": str(error),
+                    "may_have_been_applied": error.may_have_been_applied,
+                }
+            )

@@ -4,42 +4,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Optional, Union
 from uuid import UUID
 
 from typing_extensions import Unpack
 
 from sekha._api import endpoints
-from sekha._api.arguments import SummarizeRequest
+from sekha._api.arguments import FullTextRequest, SummarizeRequest
 from sekha._api.compat.error_overrides import find_conversation_id
+from sekha._api.compat.requests import quote_full_text_query
 from sekha._api.model import Service
 from sekha._api.validation import parse_conversation_id as checked_id
 from sekha._api.validation import parse_conversation_ids as checked_ids
 from sekha._api.validation import validate
 from sekha._utils.public import exported_from_sekha
 from sekha._utils.redaction import redact_traceback
-from sekha._utils.sentinel import NOT_GIVEN, NotGiven
+from sekha._utils.sentinel import NOT_GIVEN, NotGiven, drop_unset
 from sekha.config import ClientConfig
 from sekha.errors import SekhaNotFoundError, SekhaServerError
 from sekha.types import (
+    FullTextResponse,
     LabelSuggestion,
     PruneRequest,
     PruneResponse,
+    QueryResponse,
     ServiceHealth,
     SummaryLevel,
     SummaryResponse,
 )
 
 from ..base import ConnectionOptions
+from ..operations.full_text import FullTextSearch
 from ..operations.pagination import all_conversations
-from .importing import ImportMixin
+from ..operations.search import complete_page, search
 from .replacing import ReplaceMixin
-from .searching import SearchMixin
+from .searching import OFFSET, SearchMixin
+from .syncing import SyncMixin
 
 
 @exported_from_sekha
-class MemoryController(SearchMixin, ImportMixin, ReplaceMixin):
+class MemoryController(SearchMixin, SyncMixin, ReplaceMixin):
     """A client of the controller alone; `SekhaClient.controller` is one that shares its connections.
 
     Args:
@@ -82,6 +87,102 @@ class MemoryController(SearchMixin, ImportMixin, ReplaceMixin):
         arguments = {"base_url": base_url, "api_key": api_key, "mcp_api_key": mcp_api_key}
         self._open(config, {**arguments, "timeout": timeout, "max_retries": max_retries, **options})
 
+    def query(
+        self,
+        query: str,
+        *,
+        limit: int = 10,
+        offset: int = 0,
+        filters: Optional[Mapping[str, object]] = None,
+        min_score: Optional[float] = None,
+        hybrid: bool = False,
+    ) -> QueryResponse:
+        """Search the messages by meaning, and with ``hybrid`` by words as well.
+
+        ``POST /api/v1/query``. The controller 0.1 knows neither ``offset`` nor ``filters``: both are applied here. With
+        filters it takes up to four requests: of four times ``limit`` (20 at least), and then of ten times as many each
+        time, up to 10,000 hits. ``min_importance`` and ``archived`` take one more for each thousand conversations that
+        are stored, and the first search with filters asks ``GET /health`` once whether the controller applies filters.
+        An empty result may also mean that the embedder is down: `health` tells.
+
+        Args:
+            query: What to look for, not blank.
+            limit: Hits at most, 1 or more.
+            offset: Hits to leave out at the beginning.
+            filters: Any of ``label``, ``labels``, ``exclude_labels``, ``folder``, ``subfolders`` (True: also below the
+                folder), ``min_importance`` (0 to 10), ``archived`` (False: without archived conversations), ``roles``
+                (such as ``["user"]``), ``start_date``, ``end_date`` (ISO; of the message, bounds included, UTC without
+                a zone).
+            min_score: Score of a hit at least, 0 to 1; default: any. A good floor belongs to one embedding model.
+            hybrid: Whether to search by words as well, which finds what the search by meaning loses among texts that
+                resemble each other; default: no. It takes one ``POST /api/v1/search/fts`` more, another one where a
+                thousand messages have one of the words, and for what words alone have found ``GET
+                /api/v1/conversations/{id}`` for at most ten conversations.
+
+        Returns:
+            ``results``, best first, each with ``score`` (a similarity, higher is better), ``content``, ``label``,
+            ``folder``; with filters also ``truncated``, True if hits may be missing, of which a `SekhaWarning` tells
+            once for a client; with ``min_score`` also ``below_min_score``, how many hits it left out. With ``hybrid``
+            hits have ``found_by``: ``meaning``, ``words`` or ``both``. What words alone have found has the ``score`` of
+            the worst hit by meaning, or 1.0 if it contains the whole query; with ``min_score`` only the latter stays.
+            If the full-text search is refused, there are the hits by meaning, ``words_error``, and a `SekhaWarning`
+            once for a client.
+
+        Raises:
+            SekhaValidationError: An argument cannot be used; ``field`` names it.
+            SekhaError: It failed.
+
+        Example:
+            ```python
+            results = client.controller.query("How to implement authentication?", limit=10)
+            for result in results["results"]:
+                print(f"[{result['score']:.2f}] {result['label']}")
+            ```
+        """
+        keywords = drop_unset(
+            query=query, limit=limit, offset=offset, filters=filters, min_score=min_score, hybrid=hybrid
+        )
+        wanted = self._parse_search(keywords)
+        transport = self._transport.start_deadline()
+        page, found = search(transport, self._capabilities, endpoints.QUERY, wanted, OFFSET)
+        if self._view is not None:  # what a server adds to its page is about the whole memory
+            page = QueryResponse(results=[], total=found.total, page=1, page_size=limit)
+        complete_page(page, wanted, found)
+        page["page"] = offset // limit + 1
+        page["page_size"] = limit
+        return page
+
+    def full_text_search(self, query: str, *, limit: int = 10, raw: bool = False) -> FullTextResponse:
+        """The messages that hold all the words.
+
+        ``POST /api/v1/search/fts``.
+
+        Args:
+            query: Words, not blank; ``C++`` and ``it's`` are found as they are written.
+            limit: Messages at most, 1 or more.
+            raw: Whether ``query`` is in the syntax of SQLite's FTS5.
+
+        Returns:
+            ``results``, messages without label and folder, and ``total``.
+
+        Raises:
+            SekhaValidationError: An argument cannot be used, or a raw query has a fault.
+            SekhaError: It failed.
+
+        Example:
+            ```python
+            found = client.controller.full_text_search("refresh tokens")
+            print(found["total"])
+            ```
+        """
+        request = validate(FullTextRequest, drop_unset(query=query, limit=limit, raw=raw))
+        words = request["query"] if request["raw"] else quote_full_text_query(request["query"])
+        if self._view is not None:
+            transport = self._transport.start_deadline()
+            return FullTextSearch(transport, self._capabilities, self._view).find(words, request["limit"])
+        body = {"query": words, "limit": request["limit"]}
+        return self._transport.send(endpoints.FULL_TEXT_SEARCH.request(body))
+
     def summarize(self, conversation_id: Union[str, UUID], *, level: str = SummaryLevel.DAILY) -> SummaryResponse:
         """A summary of a conversation, made by the model behind the controller.
 
@@ -109,7 +210,7 @@ class MemoryController(SearchMixin, ImportMixin, ReplaceMixin):
         """
         id = checked_id(conversation_id)
         body = {"conversation_id": id, **validate(SummarizeRequest, {"level": level})}
-        return self._transport.send(endpoints.SUMMARIZE.request(body))
+        return self._send_inside(endpoints.SUMMARIZE.request(body), id)
 
     def prune_dry_run(self, *, threshold_days: int = 90) -> PruneResponse:
         """Conversations that have not been used for long; nothing is changed.
@@ -133,6 +234,7 @@ class MemoryController(SearchMixin, ImportMixin, ReplaceMixin):
             print(f"Found {len(suggestions['suggestions'])} candidates")
             ```
         """
+        self._refuse_in_view("prune_dry_run")
         request = validate(PruneRequest, {"threshold_days": threshold_days})
         return self._transport.send(endpoints.PRUNE_DRY_RUN.request(request))
 
@@ -159,7 +261,7 @@ class MemoryController(SearchMixin, ImportMixin, ReplaceMixin):
         if not ids:
             return
         transport = self._transport.start_deadline()
-        known = {row["conversation_id"].lower() for row in all_conversations(transport)}
+        known = {row["conversation_id"].lower() for row in all_conversations(transport, self._keep(None))}
         unknown = [id for id in ids if id not in known]
         if unknown:
             raise SekhaNotFoundError(
@@ -196,6 +298,7 @@ class MemoryController(SearchMixin, ImportMixin, ReplaceMixin):
                 print(f"{suggestion['label']} ({suggestion['confidence']:.0%})")
             ```
         """
+        self._refuse_in_view("suggest_labels")
         body = {"conversation_id": checked_id(conversation_id)}
         return self._transport.send(endpoints.SUGGEST_LABELS.request(body))
 
@@ -212,6 +315,7 @@ class MemoryController(SearchMixin, ImportMixin, ReplaceMixin):
             client.controller.rebuild_embeddings()
             ```
         """
+        self._refuse_in_view("rebuild_embeddings")
         self._transport.send(endpoints.REBUILD_EMBEDDINGS.request())
 
     def health(self) -> ServiceHealth:
@@ -231,7 +335,8 @@ class MemoryController(SearchMixin, ImportMixin, ReplaceMixin):
             print((client.controller.health())["status"])  # healthy
             ```
         """
-        return self._transport.send(endpoints.CONTROLLER_HEALTH.request())
+        health = self._transport.send(endpoints.CONTROLLER_HEALTH.request())
+        return health if self._view is None else self._view.health(health)
 
     def metrics(self) -> str:
         """The controller's metrics, as text in Prometheus' format; the controller 0.1 always says 0.
@@ -246,4 +351,5 @@ class MemoryController(SearchMixin, ImportMixin, ReplaceMixin):
             print(client.controller.metrics())
             ```
         """
+        self._refuse_in_view("metrics")
         return self._transport.send(endpoints.CONTROLLER_METRICS.request())

@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from inspect import iscoroutinefunction
-from typing import Literal, Optional, Union, cast
+from typing import Any, Literal, Optional, TypeVar, Union, cast
 
 from sekha._api import endpoints
 from sekha._api.compat.capabilities import Capabilities
@@ -18,8 +18,8 @@ from sekha._api.compat.requests import extra_keys
 from sekha._api.stored import label_and_folder
 from sekha._api.validation import argument_error, type_name
 from sekha._concurrency.primitives import Semaphore
-from sekha._concurrency.tasks import for_each, in_thread
-from sekha._importing.journal import Journal
+from sekha._concurrency.tasks import Call, for_each, in_thread
+from sekha._importing.journal import Journal, digests_of
 from sekha._importing.plan import (
     MAX_UNKNOWN_OUTCOMES,
     Item,
@@ -59,7 +59,9 @@ _SKIPPED = (
     "by the next import"
 )
 
-Count = Literal["stored", "already_stored", "empty", "failed"]
+Count = Literal["stored", "already_stored", "empty", "failed", "replaced", "moved"]
+"""The last two are those of a sync."""
+T = TypeVar("T")
 
 
 class ImportMixin(ConversationMixin):
@@ -114,30 +116,35 @@ class ImportMixin(ConversationMixin):
             print(report["stored"], report["failed"])  # 1 0
             ```
         """
-        if isinstance(concurrency, bool) or not isinstance(cast(object, concurrency), int) or concurrency < 1:
-            raise argument_error("concurrency", "must be a whole number of at least 1")
-        if concurrency > _MAX_CONCURRENCY:
-            raise argument_error("concurrency", f"must be at most {_MAX_CONCURRENCY}")
+        check_import_options(concurrency, on_progress)
         given = cast(object, conversations)
         if isinstance(given, (str, bytes, Mapping)) or not isinstance(given, Iterable):
             raise argument_error(
                 "conversations", f"must be many conversations, not {type_name(cast(object, conversations))}"
             )
-        if on_progress is not None and (not callable(on_progress) or iscoroutinefunction(on_progress)):
-            raise argument_error("on_progress", "must be a plain function")
         path = None if journal is None else os.fspath(journal)
-        notes = Journal(path, self._transport.base_url)
+        notes = Journal(path, self._transport.base_url, self.folder)
         run = ImportRun(self._transport, self._capabilities, notes, on_progress)
         in_thread(notes.open)
         try:
             if path is not None and notes.since is None:
                 since = (self._transport.send(endpoints.CONTROLLER_HEALTH.request())).get("timestamp")
                 in_thread(partial(notes.start, since))
-            for_each(iter_items(conversations, notes), run.process, concurrency, run.stop)
+            for_each(iter_items(conversations, notes, self._view), run.process, concurrency, run.stop)
             run.resolve_pending()
         finally:
             notes.close()
         return run.report
+
+
+def check_import_options(concurrency: int, on_progress: object) -> None:
+    """Raise SekhaValidationError for what imports and syncs cannot use."""
+    if isinstance(concurrency, bool) or not isinstance(cast(object, concurrency), int) or concurrency < 1:
+        raise argument_error("concurrency", "must be a whole number of at least 1")
+    if concurrency > _MAX_CONCURRENCY:
+        raise argument_error("concurrency", f"must be at most {_MAX_CONCURRENCY}")
+    if on_progress is not None and (not callable(on_progress) or iscoroutinefunction(on_progress)):
+        raise argument_error("on_progress", "must be a plain function")
 
 
 class ImportRun:
@@ -254,10 +261,9 @@ class ImportRun:
             messages = export["messages"]
             whole = next((item for item in open_items if is_match(item, stored_as, messages, "same")), None)
             if whole is not None:
-                in_thread(partial(self._journal.done, whole.entry.key, id))
                 open_items.remove(whole)
                 self._pending.remove(whole)
-                self._count("already_stored")
+                self._finish(whole, id, "already_stored")
             elif row["metadata"].get("status") != "archived":
                 others.append((PartialMatch(id, len(messages)), messages, stored_as))
         parts: dict[int, PartialMatch] = {}
@@ -273,22 +279,35 @@ class ImportRun:
             return
         key = item.entry.key
         self._warn_of_lost_keys(item)
-        in_thread(partial(self._journal.begin, key))
-        for attempt in range(_MAX_RATE_LIMIT_WAITS + 1):
+        sent = None if item.origin is None else digests_of(item.request)
+        in_thread(partial(self._journal.begin, key, item.origin, sent))
+        try:
+            stored = self._patiently(
+                partial(create_conversation, self._transport, self._capabilities, item.request, drop_images=False)
+            )
+        except SekhaRateLimitError:
+            in_thread(partial(self._journal.refused, key))
+            raise
+        except SekhaError as error:
+            self._handle_failure(item, error)
+            return
+        self._failure_streak = 0
+        self._finish(item, stored["id"], "stored")
+
+    def _patiently(self, call: Call[[], T]) -> T:
+        """Make a call, and make it again after each wait that the server asks for."""
+        for _ in range(_MAX_RATE_LIMIT_WAITS):
             try:
-                stored = create_conversation(self._transport, self._capabilities, item.request, drop_images=False)
+                return call()
             except SekhaRateLimitError as error:
-                if attempt == _MAX_RATE_LIMIT_WAITS or not self._wait_for_rate_limit(error):
-                    in_thread(partial(self._journal.refused, key))
+                if not self._wait_for_rate_limit(error):
                     raise
-            except SekhaError as error:
-                self._handle_failure(item, error)
-                return
-            else:
-                self._failure_streak = 0
-                in_thread(partial(self._journal.done, key, stored["id"]))
-                self._count("stored")
-                return
+        return call()
+
+    def _finish(self, item: Item, id: str, name: Count) -> None:
+        """Note and count an item that is in the memory."""
+        in_thread(partial(self._journal.done, item.entry.key, id, item.origin))
+        self._count(name)
 
     def _warn_of_lost_keys(self, item: Item) -> None:
         """Warn of what is not kept, one item after the other: the server is asked once."""
@@ -316,11 +335,15 @@ class ImportRun:
         is_unknown = error.may_have_been_applied
         note = self._journal.mark_unknown if is_unknown else self._journal.refused
         in_thread(partial(note, item.entry.key))
+        self._report_failure(item, error)
+
+    def _report_failure(self, item: Item, error: SekhaError) -> None:
+        """Report the failure of an item; raise it where it ends the import."""
         with self._count_lock:  # items fail side by side, and each has to be counted
             verdict = judge_failure(error, self._failure_streak)
             self._failure_streak = verdict.streak
         if verdict.is_reported:
-            self._fail(item, str(error), may_have_been_applied=is_unknown)
+            self._fail(item, str(error), may_have_been_applied=error.may_have_been_applied)
         if verdict.ends_import:
             raise error
 
@@ -339,7 +362,7 @@ class ImportRun:
     def _count(self, name: Count, failure: ImportFailure | None = None) -> None:
         with self._count_lock:  # threads count as well
             self.report["seen"] += 1
-            self.report[name] += 1
+            cast("dict[str, int]", self.report)[name] += 1
             if failure is not None:
                 self.report["failures"].append(failure)
             self._report()
@@ -351,5 +374,5 @@ class ImportRun:
 
     def _report(self, **more: ImportWait) -> None:
         if self._on_progress is not None:
-            progress = {key: number for key, number in self.report.items() if key != "failures"}
+            progress: dict[str, Any] = {key: one for key, one in self.report.items() if isinstance(one, int)}
             self._on_progress(cast(ImportProgress, {**progress, **more}))

@@ -1,6 +1,6 @@
 # Generated from src/sekha/_async/controller/replacing.py: do not edit.
 # To change it, edit that file, then run: python tools/unasync.py
-"""The controller's conversations: replace one."""
+"""The controller's conversations: replace one, or delete all of a folder."""
 
 from __future__ import annotations
 
@@ -8,18 +8,23 @@ from collections.abc import Mapping, Sequence
 from typing import Optional, Union
 from uuid import UUID
 
-from sekha._api.arguments import validate_replacement
-from sekha._api.validation import merge_arguments
+from sekha._api.arguments import DeleteManyRequest, validate_replacement
+from sekha._api.endpoints import MEMORY_EXPORT
+from sekha._api.filters import list_filter
+from sekha._api.validation import argument_error, merge_arguments, validate
 from sekha._api.validation import parse_conversation_id as checked_id
 from sekha._utils.sentinel import drop_unset
-from sekha.types import Conversation
+from sekha.types import Conversation, DeletionReport
 
-from ..operations.remove import replace_conversation
+from ..folder_client import folder_of_export
+from ..operations.lost_keys import warn_of_lost_keys
+from ..operations.pagination import all_conversations
+from ..operations.remove import delete_all, replace_conversation
 from .conversations import ConversationMixin
 
 
 class ReplaceMixin(ConversationMixin):
-    """The part of `MemoryController` that replaces conversations."""
+    """The part of `MemoryController` that replaces conversations, and deletes many."""
 
     def replace_conversation(
         self,
@@ -71,5 +76,66 @@ class ReplaceMixin(ConversationMixin):
         """
         id = checked_id(conversation_id)
         keywords = drop_unset(label=label, folder=folder, importance_score=importance_score, messages=messages)
-        changes = validate_replacement(merge_arguments(conversation, keywords, "conversation"))
-        return replace_conversation(self._transport, self._capabilities, id, changes, drop_images=drop_images)
+        merged = merge_arguments(conversation, keywords, "conversation")
+        changes = validate_replacement(self._absolute_folder(merged))
+        transport = self._transport.start_deadline()
+        warn_of_lost_keys(transport, self._capabilities, changes["messages"])
+        export = self._read(transport, MEMORY_EXPORT.request({"conversation_id": id}), folder_of_export, id)
+        return replace_conversation(transport, self._capabilities, id, export, changes, drop_images=drop_images)
+
+    def delete_conversations(
+        self,
+        *,
+        folder: Optional[str] = None,
+        subfolders: bool = False,
+        dry_run: bool = True,
+        archive_instead: bool = False,
+    ) -> DeletionReport:
+        """Delete all conversations of a folder; by default, only count them.
+
+        The list is read, with one request for each thousand conversations that are stored, and then each conversation
+        is deleted by a request of its own, archived ones too. The controller 0.1 cannot delete conversations that have
+        messages: the first one shows it, the call fails, and nothing is archived instead unless you say so.
+
+        Args:
+            folder: Exactly this folder; it has to be given, except in a view of a folder: default there: all of it.
+            subfolders: Whether folders below ``folder`` count too; not with ``/``, which would be everything.
+            dry_run: Whether to delete nothing, and only report what is there.
+            archive_instead: Whether to archive them where the server cannot delete. The controller 0.1 still finds
+                archived conversations in searches.
+
+        Returns:
+            ``found``, how many there are; the ids of those that were ``deleted`` or ``archived``; ``failed``, each with
+            ``id``, ``label`` and ``error``; ``dry_run``; and ``cannot_delete``, True where that is known of the server.
+
+        Raises:
+            SekhaValidationError: There is no folder, or it cannot be used.
+            SekhaServerError: The server cannot delete, and ``archive_instead`` is False.
+            SekhaError: It failed; the message says how many were deleted. The call can be repeated.
+
+        Warns:
+            SekhaWarning: The server cannot delete; the conversations are archived.
+
+        Example:
+            ```python
+            found = client.controller.delete_conversations(folder="/old", subfolders=True)
+            if found["found"] < 100:
+                client.controller.delete_conversations(folder="/old", subfolders=True, dry_run=False)
+            ```
+        """
+        switches = {"subfolders": subfolders, "dry_run": dry_run, "archive_instead": archive_instead}
+        request = validate(DeleteManyRequest, {**drop_unset(folder=self._absolute(folder)), **switches})
+        if "folder" not in request and self._view is None:
+            raise argument_error("folder", "is missing")
+        if request.get("folder") == "/" and subfolders:
+            raise argument_error("folder", "must not be / together with subfolders, for that would be everything")
+        transport = self._transport.start_deadline()
+        inside = list_filter({"folder": request["folder"], "subfolders": subfolders}) if "folder" in request else None
+        rows = all_conversations(transport, self._keep(inside))
+        report: DeletionReport = {
+            "found": len(rows), "deleted": [], "archived": [], "failed": [], "dry_run": dry_run, "cannot_delete": False
+        }  # fmt: skip
+        if not dry_run:
+            delete_all(transport, self._capabilities, rows, report, archive_instead=archive_instead)
+        report["cannot_delete"] = self._capabilities.cannot_delete
+        return report

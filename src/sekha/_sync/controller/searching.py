@@ -1,6 +1,6 @@
 # Generated from src/sekha/_async/controller/searching.py: do not edit.
 # To change it, edit that file, then run: python tools/unasync.py
-"""Searching the memory, and contexts for models."""
+"""Contexts for models, and the search behind them."""
 
 from __future__ import annotations
 
@@ -8,8 +8,6 @@ from collections.abc import Mapping, Sequence
 from typing import Final, Optional
 
 from sekha._api import endpoints
-from sekha._api.arguments import FullTextRequest
-from sekha._api.compat.requests import quote_full_text_query
 from sekha._api.contexts import (
     CONTEXT_RESULTS,
     context_from_results,
@@ -17,109 +15,24 @@ from sekha._api.contexts import (
     without_echoes,
     without_repeated_ids,
 )
-from sekha._api.filters import ResultFilter, exclude_folders, parse_filters, server_filters
-from sekha._api.search import IsEcho, Search
+from sekha._api.filters import ResultFilter, exclude_folders, excluded_prefixes
+from sekha._api.search import IsEcho, Search, search_of
 from sekha._api.validation import validate
 from sekha._utils.sentinel import drop_unset
-from sekha.types import ContextAssembleRequest, FullTextResponse, Message, QueryRequest, QueryResponse
+from sekha.types import ContextAssembleRequest, Message, QueryRequest
 
-from ..base import ServiceClient
+from ..folder_client import FolderClient
 from ..operations.search import FoundResults, search
 
 CONFINED_BY: Final = frozenset({"folders", "roles", "min_score"})
 """Arguments of a context that the context route does not support."""
 
+OFFSET: Final = {"offset": 0}
+"""The controller 0.1 ignores it."""
 
-class SearchMixin(ServiceClient):
-    """The part of `MemoryController` that searches."""
 
-    def query(
-        self,
-        query: str,
-        *,
-        limit: int = 10,
-        offset: int = 0,
-        filters: Optional[Mapping[str, object]] = None,
-        min_score: Optional[float] = None,
-        hybrid: bool = False,
-    ) -> QueryResponse:
-        """Search the messages by meaning.
-
-        ``POST /api/v1/query``. The controller 0.1 knows neither ``offset`` nor ``filters``: both are applied here. With
-        filters it takes up to four requests: of four times ``limit`` (20 at least), and then of ten times as many each
-        time, up to 10,000 hits. ``min_importance`` and ``archived`` take one more for each thousand conversations that
-        are stored, and the first search with filters asks ``GET /health`` once whether the controller applies filters.
-        An empty result may also mean that the embedder is down: `health` tells.
-
-        Args:
-            query: What to look for, not blank.
-            limit: Hits at most, 1 or more.
-            offset: Hits to leave out at the beginning.
-            filters: Any of ``label``, ``labels``, ``exclude_labels``, ``folder``, ``subfolders`` (True: also below the
-                folder), ``min_importance`` (0 to 10), ``archived`` (False: without archived conversations), ``roles``
-                (such as ``["user"]``), ``start_date``, ``end_date`` (ISO; of the message, bounds included, UTC without
-                a zone).
-            min_score: Score of a hit at least, 0 to 1; default: any. A good floor belongs to one embedding model.
-            hybrid: Whether to search by words as well.
-
-        Returns:
-            ``results``, best first, each with ``score`` (a similarity, higher is better), ``content``, ``label``,
-            ``folder``; with filters also ``truncated``, True if hits may be missing, of which a `SekhaWarning` tells
-            once for a client; with ``min_score`` also ``below_min_score``, how many hits it left out.
-
-        Raises:
-            SekhaValidationError: An argument cannot be used; ``field`` names it.
-            SekhaError: It failed.
-
-        Example:
-            ```python
-            results = client.controller.query("How to implement authentication?", limit=10)
-            for result in results["results"]:
-                print(f"[{result['score']:.2f}] {result['label']}")
-            ```
-        """
-        keywords = drop_unset(
-            query=query, limit=limit, offset=offset, filters=filters, min_score=min_score, hybrid=hybrid
-        )
-        page, found = self._search(keywords)
-        page["results"] = found.results
-        page["page"] = offset // limit + 1
-        page["page_size"] = limit
-        if found.truncated is not None:
-            page["total"] = found.total
-            page["truncated"] = found.truncated
-        if found.below_min_score is not None:
-            page["total"] = found.total
-            page["below_min_score"] = found.below_min_score
-        return page
-
-    def full_text_search(self, query: str, *, limit: int = 10, raw: bool = False) -> FullTextResponse:
-        """The messages that hold all the words.
-
-        ``POST /api/v1/search/fts``.
-
-        Args:
-            query: Words, not blank; ``C++`` and ``it's`` are found as they are written.
-            limit: Messages at most, 1 or more.
-            raw: Whether ``query`` is in the syntax of SQLite's FTS5.
-
-        Returns:
-            ``results``, messages without label and folder, and ``total``.
-
-        Raises:
-            SekhaValidationError: An argument cannot be used, or a raw query has a fault.
-            SekhaError: It failed.
-
-        Example:
-            ```python
-            found = client.controller.full_text_search("refresh tokens")
-            print(found["total"])
-            ```
-        """
-        request = validate(FullTextRequest, drop_unset(query=query, limit=limit, raw=raw))
-        words = request["query"] if request["raw"] else quote_full_text_query(request["query"])
-        body = {"query": words, "limit": request["limit"]}
-        return self._transport.send(endpoints.FULL_TEXT_SEARCH.request(body))
+class SearchMixin(FolderClient):
+    """The part of `MemoryController` that finds what a model should see."""
 
     def assemble_context(
         self,
@@ -137,9 +50,9 @@ class SearchMixin(ServiceClient):
         ``POST /api/v1/context/assemble``. The controller ranks by importance, age and preferred labels. Messages of
         excluded folders are taken out here once more, since the controller 0.1 lets pinned and preferred ones through.
 
-        With ``folders``, ``roles`` or ``min_score`` the context is built here, from a search as `query` makes it with
-        filters: preferred labels first, then the best, whole messages as long as they fit. Messages that are only
-        pinned are in it only if the search finds them.
+        With ``folders``, ``roles`` or ``min_score``, and in the view of a folder, the context is built here, from a
+        search as `query` makes it with filters and ``hybrid``: preferred labels first, then the best, whole messages
+        as long as they fit. Messages that are merely pinned come in only if the search finds them.
 
         Args:
             query: What the model will be asked about, not blank.
@@ -197,29 +110,16 @@ class SearchMixin(ServiceClient):
                 meets the filters, the best first, so it may remember what it has seen.
         """
         keywords = drop_unset(query=query, limit=limit, filters=filters, min_score=min_score, hybrid=hybrid)
-        _, found = self._search(keywords, is_echo)
+        wanted = self._parse_search(keywords)._replace(is_echo=is_echo)
+        transport = self._transport.start_deadline()
+        _, found = search(transport, self._capabilities, endpoints.QUERY, wanted, OFFSET)
         return found
 
-    def _search(
-        self, keywords: Mapping[str, object], is_echo: IsEcho | None = None
-    ) -> tuple[QueryResponse, FoundResults]:
-        request = validate(QueryRequest, keywords)
+    def _parse_search(self, keywords: Mapping[str, object]) -> Search:
+        """Return the search for the arguments of `query`; a refusal is raised before anything is sent."""
+        request = validate(QueryRequest, self._absolute_filters(keywords))
         filters = request.get("filters", {})
-        wanted = Search(
-            request["query"],
-            request.get("limit", 10),
-            request.get("offset", 0),
-            parse_filters(filters),
-            server_filters(filters),
-            request.get("min_score"),
-            request.get("hybrid", False),
-            is_echo,
-        )
-        return self._run_search(wanted)
-
-    def _run_search(self, wanted: Search) -> tuple[QueryResponse, FoundResults]:
-        body = {"query": wanted.query, "limit": wanted.limit, "offset": 0}
-        return search(self._transport.start_deadline(), self._capabilities, endpoints.QUERY, body, wanted)
+        return search_of(request, filters, self._conditions(filters))
 
     def _context(
         self,
@@ -249,15 +149,16 @@ class SearchMixin(ServiceClient):
             query=query,
             context_budget=context_budget,
             preferred_labels=preferred_labels or [],
-            excluded_folders=excluded_folders or [],
-            folders=folders,
+            excluded_folders=self._absolute_each(excluded_folders or [], "excluded_folders"),
+            folders=self._absolute_each(folders, "folders"),
             roles=roles,
             min_score=min_score,
         )
         request = validate(ContextAssembleRequest, keywords)
         labels, excluded = request.get("preferred_labels", []), request.get("excluded_folders", [])
-        if not request.keys() & CONFINED_BY:
-            context = self._transport.send(endpoints.ASSEMBLE_CONTEXT.request(request))
+        if self._view is None and not request.keys() & CONFINED_BY:
+            body = {**request, "excluded_folders": excluded_prefixes(excluded)}
+            context = self._transport.send(endpoints.ASSEMBLE_CONTEXT.request(body))
             return without_echoes(without_repeated_ids(exclude_folders(context, excluded)), is_echo)
         if not context_budget or request.get("folders") == [] or request.get("roles") == []:
             return []
@@ -268,11 +169,13 @@ class SearchMixin(ServiceClient):
                 folders=tuple(request["folders"]) if "folders" in request else None,
                 excluded_folders=tuple(excluded),
                 roles=frozenset(request["roles"]) if "roles" in request else None,
+                view=self._view,
             ),
             min_score=request.get("min_score"),
             hybrid=True,
             is_echo=is_echo,
             is_enough=fills_budget(context_budget),
         )
-        _, found = self._run_search(wanted)
+        transport = self._transport.start_deadline()
+        _, found = search(transport, self._capabilities, endpoints.QUERY, wanted, OFFSET)
         return context_from_results(found.results, context_budget, labels)

@@ -7,7 +7,7 @@ from __future__ import annotations
 from typing import Any, cast
 
 from sekha._api.compat.capabilities import Capabilities
-from sekha._api.endpoints import FULL_TEXT_SEARCH, MEMORY_EXPORT
+from sekha._api.endpoints import FULL_TEXT_SEARCH, GET_CONVERSATION, MEMORY_EXPORT
 from sekha._api.stored import (
     MAX_EXPORTS,
     MAX_FOUND,
@@ -16,7 +16,7 @@ from sekha._api.stored import (
     label_and_folder,
     search_phrases,
 )
-from sekha.errors import SekhaError, SekhaNotFoundError
+from sekha.errors import SekhaDecodeError, SekhaError, SekhaNotFoundError
 from sekha.types import Conversation, MemoryExport
 
 from ..transport import Transport
@@ -69,9 +69,22 @@ def find_existing(transport: Transport, conversation: dict[str, Any]) -> Convers
             export = transport.send(MEMORY_EXPORT.request({"conversation_id": id}))
         except SekhaNotFoundError:  # it was deleted in the meantime
             continue
+        except SekhaDecodeError as error:
+            if error.is_too_long and _is_elsewhere(transport, id, conversation):
+                continue
+            raise
         if is_stored_as(conversation, export):
             return exported_conversation(export)
     return None
+
+
+def _is_elsewhere(transport: Transport, id: str, conversation: dict[str, Any]) -> bool:
+    """Return whether a conversation that is too long to be compared has another label or folder, or is gone."""
+    try:
+        found = transport.send(GET_CONVERSATION.request(id=id))
+    except SekhaNotFoundError:
+        return True
+    return label_and_folder(found) != label_and_folder(conversation)
 
 
 def _find_candidates(transport: Transport, conversation: dict[str, Any]) -> list[str]:

@@ -6,19 +6,21 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar, cast
 
 from sekha._api.compat.capabilities import Capabilities
-from sekha._api.filters import MAX_SEARCH_SIZE, ends_below, search_sizes
+from sekha._api.filters import MAX_SEARCH_SIZE, ends_below
 from sekha._api.model import Endpoint
 from sekha._api.search import ResultSelector, Search
 from sekha._utils.frames import user_stacklevel
+from sekha._utils.sentinel import drop_unset
 from sekha.errors import SekhaDecodeError, SekhaWarning
 from sekha.types import MemorySearchResponse, QueryResponse, SearchResult
 
 from ..transport import Transport
 from .features import controller_features
 from .pagination import all_conversations
+from .words import WordSearch
 
 Page = TypeVar("Page", QueryResponse, MemorySearchResponse)
 
@@ -31,20 +33,22 @@ class FoundResults(NamedTuple):
         total: How many met the conditions.
         truncated: Whether results may be missing; None if nothing was left out but for ``min_score``.
         below_min_score: How many results of the last request met all else; None without ``min_score``.
+        words_error: Why the full-text search of a hybrid search failed, if it did.
     """
 
     results: list[SearchResult]
     total: int
     truncated: bool | None = None
     below_min_score: int | None = None
+    words_error: str | None = None
 
 
 def search(
     transport: Transport,
     capabilities: Capabilities,
     endpoint: Endpoint[Page],
-    body: Mapping[str, object],
     wanted: Search,
+    more: Mapping[str, object] | None = None,
 ) -> tuple[Page, FoundResults]:
     """Request as many results as it takes, with at most four requests, and select those that count.
 
@@ -52,25 +56,28 @@ def search(
         transport: The transport of the controller.
         capabilities: What is known of the controller.
         endpoint: The REST route, or the MCP tool.
-        body: The body of the request; its ``limit`` is replaced.
         wanted: What is searched.
+        more: What the body of the request has beside query and limit.
 
     Returns:
         The last page as the server sent it, and the results.
     """
-    body = {**body, **_sent_filters(transport, capabilities, wanted)}
+    body = {"query": wanted.query, **(more or {}), **_sent_filters(transport, capabilities, wanted)}
     rows = all_conversations(transport) if wanted.conditions.needs_conversations else []
-    selector = ResultSelector(wanted, {row["conversation_id"]: row for row in rows})
+    conversations = {row["conversation_id"]: row for row in rows}
+    selector = ResultSelector(wanted, conversations)
+    words = WordSearch(transport, capabilities, wanted, conversations) if wanted.hybrid else None
     found: tuple[Page, list[SearchResult], int | None] | None = None
     is_exhausted = False
-    for size in search_sizes(wanted.end) if wanted.grows else [wanted.end]:
+    for size in wanted.sizes:
         try:
             page = transport.send(endpoint.request({**body, "limit": size}))
         except SekhaDecodeError as error:
             if found is None or not error.is_too_long:
                 raise
             break  # what was found before is still right
-        results, below = selector.select(page["results"])
+        fused = page["results"] if words is None else words.add_to(page["results"])
+        results, below = selector.select(fused)
         found = page, results, below
         is_exhausted = len(page["results"]) < size or ends_below(page["results"], wanted.min_score)
         if is_exhausted or wanted.has_enough(results):
@@ -80,7 +87,19 @@ def search(
     truncated = not is_exhausted and not wanted.has_enough(results) if wanted.grows else None
     if truncated:
         _warn_of_truncation(capabilities, wanted, len(results))
-    return page, FoundResults(wanted.cut(results), len(results), truncated, below)
+    words_error = words.error if words is not None else None
+    return page, FoundResults(wanted.cut(results), len(results), truncated, below, words_error)
+
+
+def complete_page(page: QueryResponse | MemorySearchResponse, wanted: Search, found: FoundResults) -> None:
+    """Put the results into a page of the server, and what the server does not know of them."""
+    completed = cast("dict[str, object]", page)
+    completed["results"] = found.results
+    if wanted.grows or wanted.hybrid or wanted.min_score is not None:
+        completed["total_results" if "total_results" in page else "total"] = found.total
+    completed.update(
+        drop_unset(truncated=found.truncated, below_min_score=found.below_min_score, words_error=found.words_error)
+    )
 
 
 def _sent_filters(transport: Transport, capabilities: Capabilities, wanted: Search) -> dict[str, Any]:
@@ -92,8 +111,7 @@ def _sent_filters(transport: Transport, capabilities: Capabilities, wanted: Sear
 
 
 def _warn_of_truncation(capabilities: Capabilities, wanted: Search, found: int) -> None:
-    if not capabilities.warned_of_truncation:
-        capabilities.warned_of_truncation = True
+    if capabilities.note_truncation(wanted.conditions.view):
         what = (
             f"a search with filters found {found} of the {wanted.end} results that were asked for"
             if wanted.is_enough is None

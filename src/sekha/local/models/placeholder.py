@@ -11,6 +11,7 @@ from sekha.local.text import DIMENSION, best_sentences, hash_embedding, split_se
 
 EMBEDDER_NAME = "local-hash"
 CHAT_NAME = "local-extractive"
+_OPENING = "I can only quote"
 _MEMORY = re.compile(r"<memory>.*</memory>", re.DOTALL)
 _MEMORY_MESSAGE = re.compile(r"<message\b[^>]*>\n(.*?)\n</message>", re.DOTALL)
 
@@ -49,9 +50,10 @@ class ExtractiveModel:
 
 
 def quote(messages: Sequence[Tuple[str, str]]) -> str:
-    """Quote the sentences of a chat that answer its last user message best.
+    """Quote the sentences that answer the last user message of a chat best.
 
-    The last user message is the question, except for a `<memory>` that the client has put into it: that is quoted.
+    The last user message is the question, except for a `<memory>` that the client has put into it: that is quoted, or
+    the rest of the chat if there is none. What was quoted in an earlier answer is not quoted again.
     """
     last = max((index for index, (role, _) in enumerate(messages) if role == "user"), default=None)
     if last is None:
@@ -59,12 +61,16 @@ def quote(messages: Sequence[Tuple[str, str]]) -> str:
     content = messages[last][1]
     memories = [line for text in _MEMORY_MESSAGE.findall(content) for line in split_sentences(unescape(text))]
     question = " ".join(_MEMORY.sub("", content).split())
-    others = [text for index, (role, text) in enumerate(messages) if index != last and role != "system"]
-    candidates = [*memories, *(line for text in others for line in split_sentences(text))]
+    others = [
+        text
+        for index, (role, text) in enumerate(messages)
+        if index != last and role != "system" and not text.startswith(_OPENING)
+    ]
+    candidates = memories or [line for text in others for line in split_sentences(text)]
     quotes = best_sentences(question, candidates, min_similarity=0.0 if memories else 0.15)
     if not quotes:
-        return f"I can only quote what I am given, and found nothing about: {question[:200]}".strip()
-    return "I can only quote what I was given: " + " ".join(f"“{sentence}”" for sentence in quotes)
+        return f"{_OPENING} what I am given, and found nothing about: {question[:200]}".strip()
+    return f"{_OPENING} what I was given: " + " ".join(f"“{sentence}”" for sentence in quotes)
 
 
 def _split_tokens(text: str, max_tokens: Optional[int]) -> List[str]:

@@ -1,9 +1,10 @@
-"""`manage.py remember "text"`: a note from the terminal."""
+"""`manage.py remember USER "text"`: a note from the terminal."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from django.contrib.auth.models import User
 from django.core.management import BaseCommand, CommandError, CommandParser
 
 from notes.memory import remember
@@ -11,16 +12,20 @@ from sekha import SekhaError
 
 
 class Command(BaseCommand):
-    """Stores a note; exits with 1 if that failed."""
+    """Stores a note of a user; exits with 1 if that failed."""
 
-    help = "Store a note."
+    help = "Store a note of a user."
 
     def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("user")
         parser.add_argument("text")
 
     def handle(self, *args: Any, **options: Any) -> None:
+        user = User.objects.filter(username=options["user"]).first()
+        if user is None:
+            raise CommandError(f"there is no user {options['user']}")
         try:
-            stored = remember(options["text"])
+            stored = remember(user, options["text"])
         except SekhaError as error:
             raise CommandError(str(error)) from error  # one line, which also says if it may have been stored
         self.stdout.write(f"stored: {stored['label']}")

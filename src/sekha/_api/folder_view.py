@@ -1,0 +1,187 @@
+"""The view of a folder: which folders are inside it, and how arguments and answers are confined to it.
+
+It is a wall, so whatever is not understood is outside.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any, cast
+from urllib.parse import quote
+
+from sekha._api.arguments import complete_conversation
+from sekha._api.filters import in_folder
+from sekha._api.model import Endpoint
+from sekha._api.validation import argument_error, to_jsonable, type_name
+from sekha._utils.json_access import as_object
+from sekha._utils.sentinel import NOT_GIVEN
+from sekha.errors import SekhaConfigError, SekhaNotFoundError
+from sekha.types import ConversationListItem, ServiceHealth
+from sekha.types._base import CONTROL_CHARACTER, normalize_folder, normalize_stored_folder
+
+_FIELD = "folder"
+_ENCODED = re.compile(rf"\A\s+|\s+\Z|[/%]|{CONTROL_CHARACTER.pattern}")
+"""What cannot stand in a name of a folder as it is, or would not come back as it was."""
+
+_HEALTH_KEYS = (
+    "status",
+    "timestamp",
+    "version",
+    "uptime_seconds",
+    "error",
+    "filters",
+    "keeps",
+    "parallel_writes",
+    "score_kind",
+)
+"""What a report of health says about the server, and not about what is stored."""
+
+
+@dataclass(frozen=True)
+class FolderView:
+    """A folder and all that is below it.
+
+    Attributes:
+        folder: Its path, in the form that `normalize_folder` returns.
+    """
+
+    folder: str
+
+    @classmethod
+    def parse(cls, folder: object, segments: Sequence[object], parent: FolderView | None = None) -> FolderView:
+        """Return the view that ``in_folder`` was asked for.
+
+        The folder is not brought into one form: with an empty id, ``f"/users/{id}"`` would become the folder of all.
+
+        Args:
+            folder: A path below ``/``, or below the folder of ``parent``.
+            segments: Texts that become one name each, whatever characters they hold.
+            parent: The view that is narrowed; None for the whole memory.
+
+        Raises:
+            SekhaValidationError: The folder is not one, or a segment is empty or no text.
+        """
+        names = [*_parse_path(folder), *(_encode(segment, number) for number, segment in enumerate(segments, start=1))]
+        return cls("/".join(["" if parent is None else parent.folder, *names]))
+
+    def contains(self, folder: object) -> bool:
+        """Return whether a folder that a server states is this one or below it.
+
+        Names are compared as they are. One with ``.``, ``..`` or a control character in it is inside of no view.
+        """
+        normalized = normalize_stored_folder(folder)
+        return normalized is not None and in_folder(normalized, self.folder)
+
+    def keep(
+        self, also: Callable[[ConversationListItem], bool] | None = None
+    ) -> Callable[[ConversationListItem], bool]:
+        """Return the filter of a list that keeps what is inside, and what another filter keeps."""
+        return lambda row: self.contains(row["folder"]) and (also is None or also(row))
+
+    def absolute(self, folder: object, field: str = _FIELD) -> Any:
+        """Return a folder of an argument as an absolute path that is inside; a relative one is below the view.
+
+        Args:
+            folder: The argument; what is no text is returned as it is, and refused by its schema.
+            field: Its name.
+
+        Raises:
+            SekhaValidationError: It is no folder, or an absolute one that is outside.
+        """
+        if isinstance(folder, Enum):
+            folder = cast(object, folder.value)
+        if not isinstance(folder, str):
+            return folder
+        text = folder.strip()
+        try:
+            path = normalize_folder(text if text.startswith("/") or not text else f"{self.folder}/{text}")
+        except ValueError as error:
+            raise argument_error(field, str(error)) from None
+        if not self.contains(path):
+            raise argument_error(field, f"must be inside {self.folder}, the folder of this view")
+        return path
+
+    def absolute_folder(self, arguments: Mapping[str, object], prefix: str = "") -> dict[str, object]:
+        """Return arguments, or filters, with an absolute ``folder`` if they have one."""
+        found = dict(arguments)
+        if found.get("folder", NOT_GIVEN) is not NOT_GIVEN:
+            found["folder"] = self.absolute(found["folder"], f"{prefix}folder")
+        return found
+
+    def place(self, conversation: Mapping[str, object]) -> dict[str, object]:
+        """Return a conversation that is to be stored with an absolute ``folder``; default: that of the view."""
+        found = self.absolute_folder(conversation)
+        if found.get("folder", NOT_GIVEN) is NOT_GIVEN:
+            found["folder"] = self.folder
+        return found
+
+    def complete(self, conversation: Mapping[str, object]) -> dict[str, Any]:
+        """Return a conversation as it is stored inside of this view; see `complete_conversation`."""
+        completed = complete_conversation(self.place(conversation))
+        if not self.contains(completed["folder"]):
+            raise argument_error(_FIELD, f"must be inside {self.folder}, the folder of this view")
+        return completed
+
+    def health(self, report: ServiceHealth) -> ServiceHealth:
+        """Return a report of health without what it may say about the whole memory."""
+        found: dict[str, Any] = {name: report.get(name) for name in _HEALTH_KEYS if name in report}
+        checks = as_object(report["checks"]) or {}
+        found["checks"] = {
+            name: {"status": str((as_object(check) or {}).get("status"))} for name, check in checks.items()
+        }
+        return cast(ServiceHealth, found)
+
+    def refusal(self, method: str) -> SekhaConfigError:
+        """Return the error for a method that is about the whole memory."""
+        return SekhaConfigError(
+            f"{method}() is about the whole memory, and not possible in the view of {self.folder}; "
+            "call it on the client itself"
+        )
+
+
+def unknown_conversation(endpoint: Endpoint[Any]) -> SekhaNotFoundError:
+    """Return the error for an id in a view, whether there is no such conversation or it is outside."""
+    return SekhaNotFoundError(
+        "Conversation not found", status_code=404, sent=True, method=endpoint.method, path=endpoint.path
+    )
+
+
+def _parse_path(folder: object) -> list[str]:
+    text = to_jsonable(folder, (_FIELD,)) if isinstance(folder, str) else folder
+    if not isinstance(text, str):
+        raise argument_error(_FIELD, f"must be a string, not {type_name(text)}")
+    names = text.split("/")
+    if len(names) > 1 and not names[0]:
+        del names[0]
+    if not all(name.strip() for name in names):
+        raise argument_error(
+            _FIELD,
+            "must name a folder below /, without an empty name in it or / at its end; "
+            'pass an id as an argument of its own, as in in_folder("/users", user_id)',
+        )
+    if text != text.strip():
+        raise argument_error(_FIELD, "must not begin or end with white space")
+    try:
+        normalize_folder(text)
+    except ValueError as error:
+        raise argument_error(_FIELD, str(error)) from None
+    return names
+
+
+def _encode(segment: object, number: int) -> str:
+    text = cast(object, segment.value) if isinstance(segment, Enum) else segment
+    if not isinstance(text, str):
+        raise argument_error(_FIELD, f"segment {number} must be a string, not {type_name(text)}")
+    text = str.__str__(text)
+    if not text:
+        raise argument_error(_FIELD, f"segment {number} must not be empty")
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise argument_error(_FIELD, f"segment {number} has half of a character pair (a lone surrogate)") from None
+    if text in (".", ".."):
+        return text.replace(".", "%2E")
+    return _ENCODED.sub(lambda match: quote(match[0], safe=""), text)

@@ -1,0 +1,385 @@
+"""Keeping a folder of notes and the memory in step."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+from typing import Any, Literal, Optional, Union, cast
+
+from sekha._api import endpoints
+from sekha._api.compat.capabilities import Capabilities
+from sekha._api.folder_view import FolderView
+from sekha._api.stored import compare_messages, complete_replacement, is_unchanged, label_and_folder
+from sekha._concurrency.tasks import async_for_each, async_in_thread
+from sekha._importing.journal import Begun, Journal, Known, Origin, digest, digests_of
+from sekha._importing.plan import Item, Rejected, iter_items, judge_failure, make_failure
+from sekha._importing.sync import (
+    Step,
+    Survey,
+    SyncPlan,
+    find_orphans,
+    make_change,
+    needs_server,
+    new_report,
+    plan_sync,
+    preview_sync,
+)
+from sekha.errors import SekhaError, SekhaNotFoundError
+from sekha.exports._note_files import JOURNAL
+from sekha.exports._notes import NoteReader, Source, check_folder, check_path, warn_of_left_out
+from sekha.types import Conversation, ImportProgress, MemoryExport, SyncReport
+
+from ..operations.pagination import all_conversations
+from ..operations.remove import delete_or_archive
+from ..transport import AsyncTransport
+from .importing import (
+    _IN_FLIGHT_GRACE,
+    _POLL_INTERVAL,
+    AsyncImportMixin,
+    AsyncImportRun,
+    Count,
+    check_import_options,
+)
+
+
+class AsyncSyncMixin(AsyncImportMixin):
+    """The part of `AsyncMemoryController` that keeps notes and the memory in step."""
+
+    async def sync_notes(
+        self,
+        path: Union[str, os.PathLike[str]],
+        *,
+        folder: Optional[str] = None,
+        split: bool = False,
+        delete: bool = False,
+        dry_run: bool = False,
+        concurrency: int = 4,
+        journal: Union[str, os.PathLike[str], None] = None,
+        on_progress: Optional[Callable[[ImportProgress], object]] = None,
+    ) -> SyncReport:
+        """Store what is new and replace what has changed in a folder of notes since it was last imported or synced.
+
+        The notes are those of `sekha.exports.read_notes`. Unchanged ones cost no request; a new one costs one, and all
+        new ones together one for each thousand conversations of the memory; a changed one an export, a create and a
+        delete; one whose label or folder has changed one or two. Importance, and a label or folder that were changed in
+        the memory only, are kept. What broke off is continued by the same call, as with `import_conversations`.
+
+        Args:
+            path: The folder, or one file.
+            folder: Where the notes are to go; default ``notes``.
+            split: Whether each heading of Markdown is a conversation of its own.
+            delete: Whether to delete conversations whose files are gone; where the server cannot, they are archived.
+            dry_run: Whether only to say what would happen; no request is made.
+            concurrency: How many are stored at a time, 1 to 100; ``max_concurrent_writes`` is a limit too.
+            journal: File in which is noted what is stored, which belongs to one folder; default ``.sekha-journal`` in
+                the folder, so that it moves with it.
+            on_progress: Called after each note with how many were seen, stored, replaced and so on.
+
+        Returns:
+            The same numbers, ``deleted``, ``archived``, ``gone``, ``left_out``, ``failures``, and ``changes``: place,
+            label and action of all that is not as it was.
+
+        Raises:
+            SekhaValidationError: An argument cannot be used; ``field`` names it.
+            SekhaConfigError: The journal belongs to another server, is in use, or is no journal; or none of the notes
+                that it knows is there, and they are to be deleted.
+            SekhaError: The server refuses the key or cannot be reached; call again to go on.
+            OSError: The folder or the journal cannot be read or written.
+
+        Warns:
+            SekhaWarning: As `sekha.exports.read_notes`; or the server cannot delete, and conversations are archived.
+
+        Example:
+            ```python
+            from pathlib import Path
+
+            Path("garden").mkdir()
+            Path("garden/tomatoes.md").write_text("Sow them in March.")
+            report = await client.controller.sync_notes("garden", folder="/garden")
+            print(report["stored"], report["already_stored"])  # 1 0
+            Path("garden/tomatoes.md").write_text("Sow them in April.")
+            report = await client.controller.sync_notes("garden", folder="/garden")
+            print(report["changes"])  # [{'place': 'garden/tomatoes.md', 'label': 'tomatoes', 'action': 'replaced'}]
+            ```
+        """
+        check_import_options(concurrency, on_progress)
+        root, target = check_path(path), check_folder(folder)
+        if self._view is not None:
+            target = self._view.absolute(target)
+        reader = await async_in_thread(partial(NoteReader, root, target, split))
+        default = os.path.join(root, JOURNAL) if reader.is_folder else root + JOURNAL
+        notes = Journal(default if journal is None else os.fspath(journal), self._transport.base_url, self.folder)
+        await async_in_thread(notes.peek if dry_run else notes.open)
+        try:
+            survey = await async_in_thread(lambda: Survey(iter_items(reader, notes, self._view)))
+            warn_of_left_out(reader)
+            if not dry_run:
+                await AsyncOrphans(self._transport, notes, self._view).resolve(find_orphans(survey, notes.begun))
+            plan = plan_sync(survey, notes.sources, delete=delete)
+            if dry_run:
+                return preview_sync(survey, plan, reader)
+            reader.warns = False
+            if needs_server(plan, notes):
+                since = (await self._transport.send(endpoints.CONTROLLER_HEALTH.request())).get("timestamp")
+                await async_in_thread(partial(notes.start, since))
+            run = AsyncSyncRun(self._transport, self._capabilities, notes, on_progress, reader, plan, self._view)
+            await run.look_for_new(survey)
+            await async_for_each(iter_items(reader, notes, self._view), run.process, concurrency, run.stop)
+            await run.resolve_pending()
+            await run.remove_gone()
+        finally:
+            notes.close()
+        return run.synced
+
+
+class AsyncOrphans:
+    """What an interrupted sync was about to store of notes that have changed since.
+
+    Args:
+        transport: The transport of the controller.
+        journal: The journal, open.
+        view: The folder to which the client is confined; None for the whole memory.
+    """
+
+    def __init__(self, transport: AsyncTransport, journal: Journal, view: FolderView | None) -> None:
+        self._transport = transport
+        self._journal = journal
+        self._view = view
+
+    async def resolve(self, orphans: list[Begun]) -> None:
+        """Note those that are in the memory as earlier versions of their notes, and that the others are not."""
+        time_left = _IN_FLIGHT_GRACE
+        while orphans and (rest := await self._look(orphans)) and time_left > 0:
+            orphans = rest
+            time_left -= _POLL_INTERVAL
+            await self._transport.clock.async_sleep(_POLL_INTERVAL)
+        still_open = {begun.key for begun in self._journal.begun}
+        for orphan in orphans:
+            if orphan.key in still_open:
+                await async_in_thread(partial(self._journal.refused, orphan.key))
+
+    async def _look(self, orphans: list[Begun]) -> list[Begun]:
+        """Note those that are in the memory; return the others."""
+        wanted = {(orphan.sent.label, orphan.sent.folder) for orphan in orphans}
+        known, since = {*self._journal.ids, *self._journal.stale}, self._journal.since or ""
+        rows = await all_conversations(
+            self._transport,
+            lambda row: (
+                (digest(row["label"]), digest(row["folder"])) in wanted
+                and row["id"] not in known
+                and row["timestamp"] >= since
+                and (self._view is None or self._view.contains(row["folder"]))
+            ),
+        )
+        for row in rows:
+            try:
+                export = await self._transport.send(endpoints.MEMORY_EXPORT.request({"conversation_id": row["id"]}))
+            except SekhaNotFoundError:
+                continue
+            found = digests_of({**export["conversation"], "messages": export["messages"]})
+            orphan = next((one for one in orphans if one.sent == found), None)
+            if orphan is not None:
+                await async_in_thread(partial(self._journal.done, orphan.key, row["id"], orphan.origin))
+                orphans = [one for one in orphans if one is not orphan]
+        return orphans
+
+
+class AsyncSyncRun(AsyncImportRun):
+    """One run of a sync: an import that also replaces, moves and removes.
+
+    Args:
+        transport: The transport of the controller.
+        capabilities: What is known of the controller.
+        journal: The journal, open.
+        on_progress: Called after each note.
+        reader: The notes.
+        plan: What is to be done with each.
+        view: The folder to which the client is confined; None for the whole memory.
+    """
+
+    def __init__(
+        self,
+        transport: AsyncTransport,
+        capabilities: Capabilities,
+        journal: Journal,
+        on_progress: Callable[[ImportProgress], object] | None,
+        reader: NoteReader,
+        plan: SyncPlan,
+        view: FolderView | None,
+    ) -> None:
+        super().__init__(transport, capabilities, journal, on_progress)
+        self.report = self.synced = new_report(reader.left_out)
+        self._reader = reader
+        self._plan = plan
+        self._view = view
+        self._candidates: dict[tuple[object, object], list[str]] = {}
+        self._claimed: set[str] = set()
+        self._stale_before = list(journal.stale.items())
+
+    async def look_for_new(self, survey: Survey) -> None:
+        """Find what may be a new note already: another machine may have stored it, or the journal was lost."""
+        new = [source for source, step in self._plan.steps.items() if step.kind == "new"]
+        if not new:
+            return
+        wanted = {label_and_folder(survey.requests[source]) for source in new}
+        known = {*self._journal.ids, *self._journal.stale}
+        rows = await self._patiently(
+            partial(all_conversations, self._transport, lambda row: label_and_folder(row) in wanted)
+        )
+        for row in rows:
+            is_free = row["metadata"].get("status") != "archived" and row["conversation_id"] not in known
+            if is_free and self._is_inside(row["folder"]):
+                self._candidates.setdefault(label_and_folder(row), []).append(row["conversation_id"])
+
+    async def process(self, item: Item | Rejected) -> None:
+        """Do with a note what is planned, and count it."""
+        step = None
+        if isinstance(item, Item) and item.origin is not None and item.request["messages"]:
+            step = self._plan.steps.get(item.origin.source)
+        if step is None or not isinstance(item, Item) or self._stopped.is_set():
+            await super().process(item)
+        elif step.kind == "unchanged":
+            self._count("already_stored")
+        elif step.known is not None and item.entry.id in self._journal.stale:
+            # It is again what it was before the last sync, which broke off before it could remove that.
+            await self._finish(item, str(item.entry.id), "replaced")
+        else:
+            try:
+                ready = await self._prepare(item, step)
+            except SekhaError as error:
+                self._report_failure(item, error)
+                return
+            if ready is not None:
+                await super().process(ready)
+
+    async def _prepare(self, item: Item, step: Step) -> Item | None:
+        """Return what is to be stored of a note; None if it is in the memory already, or is now.
+
+        Raises:
+            SekhaError: A request failed.
+        """
+        if step.known is None:
+            if self._journal.is_open(item.entry.key):
+                return item
+            id = await self._find_stored(item)
+            if id is not None:
+                await self._finish(item, id, "already_stored")
+            return item if id is None else None
+        changes = self._changes(item, step.known)
+        if step.kind == "moved":
+            await self._move(step.known.id, changes)
+            await self._finish(item, step.known.id, "moved")
+            return None
+        export = await self._export(step.known.id)
+        if export is None:  # it was deleted in the memory
+            await async_in_thread(partial(self._journal.removed, step.known.id))
+            return item
+        replacement = complete_replacement({"messages": item.request["messages"], **changes}, export)
+        if is_unchanged(replacement, export):
+            await self._finish(item, step.known.id, "already_stored")
+            return None
+        return item._replace(request=replacement)
+
+    async def _find_stored(self, item: Item) -> str | None:
+        """Return the id of a conversation that is a new note already, if there is one; it is given to one note only."""
+        for id in self._candidates.get(label_and_folder(item.request), ()):
+            export = await self._export(id)
+            if export is not None and compare_messages(item.request["messages"], export["messages"]) == "same":
+                with self._count_lock:
+                    if id not in self._claimed:
+                        self._claimed.add(id)
+                        return id
+        return None
+
+    async def _export(self, id: str) -> MemoryExport | None:
+        """Return a conversation with its messages; None if it was deleted, or moved out of the view."""
+        try:
+            request = endpoints.MEMORY_EXPORT.request({"conversation_id": id})
+            export = await self._patiently(partial(self._transport.send, request))
+        except SekhaNotFoundError:
+            return None
+        return export if self._is_inside(export["conversation"]["folder"]) else None
+
+    async def _get(self, id: str) -> Conversation | None:
+        """Return a conversation; None if it was deleted, or moved out of the view."""
+        try:
+            found = await self._patiently(partial(self._transport.send, endpoints.GET_CONVERSATION.request(id=id)))
+        except SekhaNotFoundError:
+            return None
+        return found if self._is_inside(found["folder"]) else None
+
+    def _is_inside(self, folder: object) -> bool:
+        return self._view is None or self._view.contains(folder)
+
+    def _changes(self, item: Item, known: Known) -> dict[str, Any]:
+        """Return label and folder of a note, if they have changed there; else those in the memory are kept."""
+        now = digests_of(item.request)
+        before = known.digests
+        return {
+            key: item.request[key]
+            for key, is_changed in (("label", now.label != before.label), ("folder", now.folder != before.folder))
+            if is_changed
+        }
+
+    async def _move(self, id: str, changes: dict[str, Any]) -> None:
+        """Give a conversation another label or folder; one that was deleted in the memory does not come back."""
+        if not changes:
+            return
+        if len(changes) < 2 or self._view is not None:
+            current = await self._get(id)
+            if current is None:
+                return
+            changes = {"label": current["label"], "folder": current["folder"], **changes}
+        with suppress(SekhaNotFoundError):
+            await self._patiently(partial(self._transport.send, endpoints.UPDATE_LABEL.request(changes, id=id)))
+
+    async def _finish(self, item: Item, id: str, name: Count) -> None:
+        """Note an item that is in the memory, remove its earlier version, and count it."""
+        source = cast(Origin, item.origin).source
+        await async_in_thread(partial(self._journal.done, item.entry.key, id, item.origin))
+        earlier = [before for before, one in self._journal.stale.items() if one == source]
+        for before in earlier:
+            try:
+                await self._remove(before)
+            except SekhaError as error:
+                error.message = f"its earlier version, conversation {before}, is still there: {error.message}"
+                self._report_failure(item, error)
+                return
+        if earlier:
+            name = "replaced"
+        self._count(name)
+        if name in ("stored", "replaced", "moved"):
+            self.synced["changes"].append(make_change(self._reader, source, name, item.request["label"]))
+
+    async def _remove(self, id: str) -> Literal["deleted", "archived"]:
+        how: Literal["deleted", "archived"] = "deleted"
+        if self._view is None or await self._get(id) is not None:
+            how = await self._patiently(partial(delete_or_archive, self._transport, self._capabilities, id))
+        await async_in_thread(partial(self._journal.removed, id))
+        return how
+
+    async def remove_gone(self) -> None:
+        """Remove the conversations whose notes are gone, and earlier versions that an interrupted sync has left."""
+        for id, source in self._stale_before:
+            if id in self._journal.stale:
+                await self._remove_or_report(id, source)
+        for gone in self._plan.gone:
+            how = await self._remove_or_report(gone.id, gone.source) if gone.is_removed else "gone"
+            if how is not None:
+                self.synced[how] += 1
+                self.synced["changes"].append(make_change(self._reader, gone.source, how))
+        self.synced["changes"].sort(key=lambda change: change["place"])
+
+    async def _remove_or_report(self, id: str, source: Source) -> Literal["deleted", "archived"] | None:
+        try:
+            return await self._remove(id)
+        except SekhaError as error:
+            verdict = judge_failure(error, self._failure_streak)
+            self._failure_streak = verdict.streak
+            problem = f"conversation {id} is still there: {error}"
+            self._count("failed", make_failure(0, problem, place=self._reader.place(source)))
+            if verdict.ends_import:
+                raise
+            return None

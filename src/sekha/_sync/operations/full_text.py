@@ -1,0 +1,105 @@
+# Generated from src/sekha/_async/operations/full_text.py: do not edit.
+# To change it, edit that file, then run: python tools/unasync.py
+"""Full-text search in the view of a folder, which servers cannot do."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable
+
+from sekha._api.compat.capabilities import Capabilities
+from sekha._api.endpoints import FULL_TEXT_SEARCH, GET_CONVERSATION
+from sekha._api.filters import MAX_SEARCH_SIZE, search_sizes
+from sekha._api.folder_view import FolderView
+from sekha._concurrency.tasks import Call, gather
+from sekha._utils.frames import user_stacklevel
+from sekha.errors import SekhaDecodeError, SekhaNotFoundError, SekhaWarning
+from sekha.types import Conversation, FullTextResponse, Message
+
+from ..transport import Transport
+from .pagination import MAX_PARALLEL
+
+
+class FullTextSearch:
+    """A full-text search whose results are inside of a folder.
+
+    Results do not state their folder, so their conversations are asked for: each once, at most four at a time, and only
+    until enough results are found.
+
+    Args:
+        transport: The transport of the controller.
+        capabilities: What is known of the controller.
+        view: The folder.
+    """
+
+    def __init__(self, transport: Transport, capabilities: Capabilities, view: FolderView) -> None:
+        self._transport = transport
+        self._capabilities = capabilities
+        self._view = view
+        self._known: dict[str | None, Conversation | None] = {None: None}  # None for those that are outside
+
+    def find(self, words: str, limit: int) -> FullTextResponse:
+        """Request as many results as it takes, with at most four requests, and return those that are inside.
+
+        Args:
+            words: The query, in the syntax of the server.
+            limit: Results at most.
+        """
+        found: list[Message] = []
+        truncated = True
+        for size in search_sizes(limit):
+            try:
+                page = self._transport.send(FULL_TEXT_SEARCH.request({"query": words, "limit": size}))
+            except SekhaDecodeError as error:
+                if not (error.is_too_long and found):
+                    raise
+                break  # what was found before is still right
+            found = self._select(page["results"], limit)
+            truncated = len(found) < limit and len(page["results"]) >= size
+            if not truncated:
+                break
+        if truncated and self._capabilities.note_truncation(self._view):
+            warnings.warn(
+                f"a full-text search in a folder found {len(found)} of the {limit} messages that were asked for, and "
+                f"may have missed others: it looks at the first {MAX_SEARCH_SIZE:,} that the server finds "
+                "(truncated is True)",
+                SekhaWarning,
+                stacklevel=user_stacklevel(),
+            )
+        return FullTextResponse(results=found, total=len(found), truncated=truncated)
+
+    def _select(self, messages: list[Message], limit: int) -> list[Message]:
+        """Return the first messages that are inside, with label and folder of their conversations."""
+        selected: list[Message] = []
+        for position, message in enumerate(messages):
+            if len(selected) == limit:
+                break
+            id = message.get("conversation_id")
+            if id not in self._known:
+                self._look_up(message.get("conversation_id") for message in messages[position:])
+            conversation = self._known[id]
+            if conversation is not None:
+                message["label"], message["folder"] = conversation["label"], conversation["folder"]
+                selected.append(message)
+        return selected
+
+    def _look_up(self, ids: Iterable[str | None]) -> None:
+        """Ask for the first few conversations that are not known yet."""
+        wanted: list[str] = []
+        for id in ids:
+            if id is not None and id not in self._known and id not in wanted:
+                wanted.append(id)
+            if len(wanted) == MAX_PARALLEL:
+                break
+        conversations = gather([self._call_for(id) for id in wanted], MAX_PARALLEL)
+        self._known.update(zip(wanted, conversations))
+
+    def _call_for(self, id: str) -> Call[[], Conversation | None]:
+        def ask() -> Conversation | None:
+            try:
+                conversation = self._transport.send(GET_CONVERSATION.request(id=id))
+            except SekhaNotFoundError:  # it was deleted in the meantime
+                return None
+            return conversation if self._view.contains(conversation["folder"]) else None
+
+        return ask

@@ -1,0 +1,107 @@
+# Generated from src/sekha/_async/operations/words.py: do not edit.
+# To change it, edit that file, then run: python tools/unasync.py
+"""The half of a hybrid search that finds messages by their words."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+
+from sekha._api.compat.capabilities import Capabilities
+from sekha._api.endpoints import FULL_TEXT_SEARCH, GET_CONVERSATION
+from sekha._api.hybrid import MAX_LOOKUPS, MAX_ROWS, Fused, Place, Row, fuse, lookups, rank_rows
+from sekha._api.search import Search
+from sekha._api.words import full_text_query, significant_words
+from sekha._concurrency.tasks import Call, gather
+from sekha._utils.frames import user_stacklevel
+from sekha.errors import SekhaAPIError, SekhaDecodeError, SekhaNotFoundError, SekhaWarning
+from sekha.types import ConversationListItem, Message, SearchResult
+
+from ..transport import Transport
+from .pagination import MAX_PARALLEL
+
+
+class WordSearch:
+    """Adds what a full-text search finds to the results of a search by meaning.
+
+    The words are searched once, however often the results by meaning are requested. The place of a conversation is
+    known from a result of it, or looked up; the search ends with ten lookups.
+
+    Args:
+        transport: The transport of the controller.
+        capabilities: What is known of the controller.
+        search: The search.
+        conversations: All conversations by id, if they were requested.
+    """
+
+    def __init__(
+        self,
+        transport: Transport,
+        capabilities: Capabilities,
+        search: Search,
+        conversations: Mapping[str, ConversationListItem],
+    ) -> None:
+        self.error: str | None = None
+        self._transport = transport
+        self._capabilities = capabilities
+        self._search = search
+        self._rows: Mapping[str, Row] | None = None
+        self._places: dict[str, Place | None] = {id: (row["label"], row["folder"]) for id, row in conversations.items()}
+        self._lookups_left = MAX_LOOKUPS
+
+    def add_to(self, by_meaning: Sequence[SearchResult]) -> list[SearchResult]:
+        """Return the results by meaning and those by words, best first."""
+        if self._rows is None:
+            self._rows = rank_rows(self._search.query, self._fetch_rows())
+        for result in by_meaning:
+            self._places[result["conversation_id"]] = result["label"], result["folder"]
+        if (view := self._search.conditions.view) is not None:  # others' results give no score to what is inside
+            by_meaning = [result for result in by_meaning if view.contains(result["folder"])]
+        fused = self._fuse(by_meaning)
+        ids = lookups(fused, self._search)[: self._lookups_left]
+        if ids:
+            self._lookups_left -= len(ids)
+            self._places.update(zip(ids, gather([self._look_up(id) for id in ids], MAX_PARALLEL)))
+            fused = self._fuse(by_meaning)
+        return fused.results
+
+    def _fuse(self, by_meaning: Sequence[SearchResult]) -> Fused:
+        return fuse(by_meaning, self._rows or {}, self._places, self._search.min_score)
+
+    def _fetch_rows(self) -> list[Message]:
+        """Return the messages with any of the words; if there are too many, those with all of them as well."""
+        words = significant_words(self._search.query)
+        if not words:
+            return []
+        rows: list[Message] = []
+        try:
+            rows = self._request_rows(full_text_query(words))
+            if len(rows) >= MAX_ROWS and len(words) > 1:
+                rows += self._request_rows(full_text_query(words, "AND"))
+        except (SekhaAPIError, SekhaDecodeError) as error:
+            self.error = str(error)
+            self._warn()
+        return rows
+
+    def _request_rows(self, query: str) -> list[Message]:
+        page = self._transport.send(FULL_TEXT_SEARCH.request({"query": query, "limit": MAX_ROWS}))
+        return page["results"]
+
+    def _look_up(self, id: str) -> Call[[], Place | None]:
+        def look_up() -> Place | None:
+            try:
+                found = self._transport.send(GET_CONVERSATION.request(id=id))
+            except SekhaNotFoundError:  # deleted in the meantime
+                return None
+            return found["label"], found["folder"]
+
+        return look_up
+
+    def _warn(self) -> None:
+        if not self._capabilities.warned_of_words:
+            self._capabilities.warned_of_words = True
+            warnings.warn(
+                f"a hybrid search found results by meaning only, since the full-text search failed: {self.error}",
+                SekhaWarning,
+                stacklevel=user_stacklevel(),
+            )

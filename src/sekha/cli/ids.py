@@ -1,0 +1,119 @@
+"""Conversations that a command names by an ID, or by the beginning of one."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from sekha.cli.exits import NOT_FOUND, USAGE, CommandError
+from sekha.cli.tables import SHORT_ID
+from sekha.cli.terminal import echo_err, echo_json, one_line
+
+if TYPE_CHECKING:
+    from sekha import SekhaClient
+
+_PAGE_SIZE = 1000
+_HEX_DIGITS = re.compile(r"[0-9a-f]+")
+_UUID_DIGITS = 32
+_MAX_SHOWN = 10
+"""Conversations that an error lists at most."""
+
+
+class Named(NamedTuple):
+    """A conversation that was named on the command line."""
+
+    id: str
+    label: str
+    folder: str
+
+    def __str__(self) -> str:
+        return f"{one_line(self.label, 60)} ({one_line(self.folder, 60)}, {self.id})"
+
+
+def parse_prefix(text: str) -> str | None:
+    """Return the beginning of an ID, or None for a whole one. An ellipsis behind it does not count.
+
+    Raises:
+        CommandError: It is too short.
+        SekhaValidationError: It is neither.
+    """
+    from sekha._api.validation import parse_conversation_id
+
+    prefix = text.strip().rstrip(".\N{HORIZONTAL ELLIPSIS}").lower()
+    digits = prefix.replace("-", "")
+    if not _HEX_DIGITS.fullmatch(digits) or len(digits) >= _UUID_DIGITS:
+        parse_conversation_id(text)
+        return None
+    if len(digits) < SHORT_ID:
+        raise CommandError(
+            f"ID: must be the UUID of a conversation, or at least the first {SHORT_ID} characters of one", USAGE
+        )
+    return prefix
+
+
+def find_id(client: SekhaClient, text: str) -> str:
+    """Return the ID that a text is, or begins; for a whole ID no request is made, so there may be no such conversation.
+
+    Raises:
+        CommandError: No conversation has such an ID, or several have.
+    """
+    return text if parse_prefix(text) is None else find(client, [text])[0].id
+
+
+def find(client: SekhaClient, texts: Sequence[str]) -> list[Named]:
+    """Return the conversations with these IDs, each once. Beginnings are looked for among all conversations.
+
+    Raises:
+        CommandError: No conversation has such an ID, or several have.
+        SekhaNotFoundError: There is no conversation with a whole ID.
+    """
+    prefixes = {text: parse_prefix(text) for text in texts}
+    wanted: dict[str, list[Named]] = {prefix: [] for prefix in prefixes.values() if prefix is not None}
+    if wanted:
+        for row in client.controller.iter_conversations(page_size=_PAGE_SIZE):
+            id = row["conversation_id"]
+            for prefix, matches in wanted.items():
+                if id.startswith(prefix) or id.replace("-", "").startswith(prefix):
+                    matches.append(Named(id, row["label"], row["folder"]))
+    found: list[Named] = []
+    for text, beginning in prefixes.items():
+        if beginning is None:
+            about = client.controller.get_conversation(text, count_messages=False)
+            found.append(Named(about["id"], about["label"], about["folder"]))
+        else:
+            found.append(_only(beginning, wanted[beginning]))
+    return list(dict.fromkeys(found))
+
+
+def _only(prefix: str, matches: Sequence[Named]) -> Named:
+    if not matches:
+        raise CommandError(
+            f"there is no conversation whose ID begins with {prefix}; `sekha list` shows what there is", NOT_FOUND
+        )
+    if len(matches) > 1:
+        more = f", and {len(matches) - _MAX_SHOWN} more" if len(matches) > _MAX_SHOWN else ""
+        names = "; ".join(map(str, matches[:_MAX_SHOWN]))
+        raise CommandError(f"{len(matches)} conversations have an ID that begins with {prefix}: {names}{more}")
+    return matches[0]
+
+
+def change_each(named: Sequence[Named], change: Callable[[str], object], done: str, *, json: bool) -> None:
+    """Change conversations one after the other, and report those that were changed, also if one of them fails.
+
+    Args:
+        named: The conversations.
+        change: Changes the one with this ID.
+        done: Past participle of the change.
+        json: Whether the IDs are printed as JSON.
+    """
+    ids: list[str] = []
+    try:
+        for one in named:
+            change(one.id)
+            ids.append(one.id)
+            if not json:
+                echo_err(f"{done.capitalize()}: {one}.")
+    finally:
+        if json:
+            echo_json({done: ids})

@@ -1,0 +1,110 @@
+"""`sekha init`: ask for address and key, check them, and write them to a file."""
+
+import sys
+from pathlib import Path
+from typing import Dict, Optional
+
+import typer
+from typing_extensions import Annotated
+
+from sekha.cli.connection import ask_for_key, check_address
+from sekha.cli.env_file import ENV_FILE, merge_settings, read_env_file, write_env_file
+from sekha.cli.exits import FAILED, OK, REFUSED, UNREACHABLE, CommandError
+from sekha.cli.files import read_key
+from sekha.cli.options import BridgeUrl, Json, Url, not_blank
+from sekha.cli.terminal import confirm, echo_err, echo_json, one_line
+from sekha.config import SekhaConfig
+from sekha.types import ServiceHealth
+
+_DEFAULT_URL = "http://localhost:8080"
+_CODES = {"unauthorized": REFUSED, "unreachable": UNREACHABLE}
+_USABLE = ("healthy", "degraded", "not_configured")
+"""Statuses of a service whose address and key are right; a model or an embedder may be down for the moment."""
+
+
+def run(
+    url: Url = None,
+    bridge_url: BridgeUrl = None,
+    api_key_file: Annotated[
+        Optional[Path],
+        typer.Option(
+            "--api-key-file",
+            metavar="FILE",
+            exists=True,
+            dir_okay=False,
+            readable=True,
+            help="A file with the key (default: it is asked for).",
+        ),
+    ] = None,
+    env_file: Annotated[
+        str, typer.Option("--env-file", metavar="FILE", callback=not_blank, help="The file to write.")
+    ] = ENV_FILE,
+    force: Annotated[bool, typer.Option("--force", help="Replace what the file has, without asking.")] = False,
+    json: Json = False,
+) -> int:
+    """Ask for what is not given, check it, and write it; nothing is written that does not work."""
+    check_address("--url", url)
+    check_address("--bridge-url", bridge_url)
+    read_env_file(env_file)  # an unusable file is reported before any question
+    asks = sys.stdin.isatty()
+    if not asks and (url is None or api_key_file is None):
+        raise typer.BadParameter("cannot ask (the standard input is no terminal): use --url and --api-key-file")
+    if url is None:
+        url = _ask(f"Address of the controller [{_DEFAULT_URL}]: ") or _DEFAULT_URL
+        check_address("the address", url)
+    key = read_key(api_key_file) if api_key_file is not None else ask_for_key("Key")
+    if bridge_url is None and asks:
+        bridge_url = _ask("Address of the LLM bridge, which answers questions [none]: ") or None
+        check_address("the address of the bridge", bridge_url)
+    config = SekhaConfig(controller_url=url, api_key=key, bridge_url=bridge_url)
+    health = _check(config)
+    if health["mcp"]["status"] == "unauthorized" and health["controller"]["status"] == "healthy" and asks:
+        echo_err("The MCP tools, which `sekha show` and `sekha export` need, have another key.")
+        config = config.replace(mcp_api_key=ask_for_key("Key of the MCP tools"))
+        health = _check(config)
+    _require_usable(health)
+    settings = _variables(config)
+    _, replaced = merge_settings(read_env_file(env_file), settings)
+    if replaced and not force:
+        names = " and ".join(replaced)
+        if not asks:
+            raise CommandError(f"{env_file} has another {names}; --force replaces it")
+        if not confirm(f"{env_file} has another {names}. Replace it?"):
+            echo_err("Nothing was written.")
+            return FAILED
+    write_env_file(env_file, settings, force=True)
+    if json:
+        echo_json({"file": env_file, "settings": [*settings], "services": health})
+    else:
+        echo_err(f"Written to {env_file}, which only you can read. The command line reads .env by itself;")
+        echo_err(f'in a program: SekhaClient(SekhaConfig.from_env(env_file="{env_file}"))')
+    return OK
+
+
+def _ask(question: str) -> str:
+    echo_err(question, end="")
+    return sys.stdin.readline().strip()
+
+
+def _check(config: SekhaConfig) -> Dict[str, ServiceHealth]:
+    from sekha import SekhaClient
+
+    with SekhaClient(config) as client:
+        return client.health_check()
+
+
+def _require_usable(health: Dict[str, ServiceHealth]) -> None:
+    for service, found in health.items():
+        status = found["status"]
+        if status not in _USABLE:
+            reason = one_line(found.get("error") or "it is not well")
+            raise CommandError(f"{service}: {status}: {reason}; nothing was written", _CODES.get(status, FAILED))
+        if status == "degraded":
+            echo_err(f"{service}: degraded; `sekha health` says why.")
+
+
+def _variables(config: SekhaConfig) -> Dict[str, str]:
+    from sekha.config._settings import ENVIRONMENT
+
+    names = ("controller_url", "api_key", "mcp_api_key", "bridge_url")
+    return {ENVIRONMENT[name]: getattr(config, name) for name in names if getattr(config, name) is not None}
