@@ -8,6 +8,7 @@ import pickle
 from collections.abc import Mapping
 from typing import Any
 
+import httpx
 import pytest
 
 from sekha import (
@@ -146,6 +147,14 @@ async def test_what_no_server_has_answered_has_none(make: MakeClient, server: Fa
         await client.controller.prune_execute([ID])  # this client knows it from the list
     assert dict(unknown.value.headers) == {}
     assert dict(SekhaAPIError("made by hand", 404).headers) == {}
+
+
+@pytest.mark.logs_may_show_keys  # httpcore notes each head as it came
+async def test_a_client_of_httpx_gives_them_too(make: MakeClient, server: FakeServer) -> None:
+    server.on(ONE, answer({"error": "no"}, 404, X_Request_Id="r-1", Set_Cookie="a=1", x_echo=REST_KEY))
+    async with httpx.AsyncClient() as lent:
+        error = await refusal(make(http_client=lent))
+    assert (error.request_id, error.headers["X-Echo"], "set-cookie" in error.headers) == ("r-1", "***", False)
 
 
 async def test_a_retried_call_has_the_headers_of_its_last_answer(client: AsyncSekhaClient, server: FakeServer) -> None:

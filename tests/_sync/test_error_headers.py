@@ -10,6 +10,7 @@ import pickle
 from collections.abc import Mapping
 from typing import Any
 
+import httpx
 import pytest
 
 from sekha import (
@@ -148,6 +149,14 @@ def test_what_no_server_has_answered_has_none(make: MakeClient, server: FakeServ
         client.controller.prune_execute([ID])  # this client knows it from the list
     assert dict(unknown.value.headers) == {}
     assert dict(SekhaAPIError("made by hand", 404).headers) == {}
+
+
+@pytest.mark.logs_may_show_keys  # httpcore notes each head as it came
+def test_a_client_of_httpx_gives_them_too(make: MakeClient, server: FakeServer) -> None:
+    server.on(ONE, answer({"error": "no"}, 404, X_Request_Id="r-1", Set_Cookie="a=1", x_echo=REST_KEY))
+    with httpx.Client() as lent:
+        error = refusal(make(http_client=lent))
+    assert (error.request_id, error.headers["X-Echo"], "set-cookie" in error.headers) == ("r-1", "***", False)
 
 
 def test_a_retried_call_has_the_headers_of_its_last_answer(client: SekhaClient, server: FakeServer) -> None:

@@ -164,6 +164,12 @@ def test_progress(local: SekhaClient, notes: Path) -> None:
     local.controller.sync_notes(notes, on_progress=told.append)
     assert [one["seen"] for one in told] == [1, 2]
     assert {"replaced": 0, "moved": 0, "stored": 2}.items() <= dict(told[-1]).items()
+    write(notes, "empty.md", "")
+    (notes / "bad.md").write_bytes(b"\0")
+    report = local.controller.sync_notes(notes, on_progress=told.append)
+    assert [one["seen"] for one in told[2:]] == [4], "once: nothing is new"
+    assert (report["already_stored"], report["empty"], report["failed"]) == (2, 1, 1)
+    assert report == local.controller.sync_notes(notes, dry_run=True)
 
 
 # What it costs

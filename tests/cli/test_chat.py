@@ -213,6 +213,22 @@ def test_the_last_chat_goes_on(run: Run, faulty: ScriptedSekha, client: SekhaCli
     assert len(client.controller.get_messages(row["conversation_id"])) == 6
 
 
+def test_a_chat_goes_on_where_nothing_can_be_deleted(
+    run: Run, sekha_0_1: LocalSekha, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in settings(sekha_0_1.options).items():
+        monkeypatch.setenv(name, value)
+    assert run("chat", "Which database for billing?", "--label", "Talk").code == 0
+    done = run("chat", "--continue", "And since when?")
+    assert done.code == 0
+    assert "archived" in done.err
+    with SekhaClient(**sekha_0_1.options) as client:
+        (row,) = client.controller.iter_conversations(folder="/chats", archived=False)
+        assert row["label"] == "Talk"
+        assert len(client.controller.get_messages(row["conversation_id"])) == 4
+        assert len([*client.controller.iter_conversations(folder="/chats", archived=True)]) == 1
+
+
 def test_a_chat_that_goes_on_without_an_answer_stays_as_it_was(run: Run, client: SekhaClient) -> None:
     run("chat", "Which database for billing?")
     before = others(client)

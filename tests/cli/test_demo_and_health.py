@@ -38,6 +38,7 @@ def test_the_demo_tells_the_main_job_from_start_to_end(capsys: pytest.CaptureFix
         "5 conversations, 10 messages",
         "And all of it awaited",
         "login tokens       How long should login tokens live?",
+        'and an answer: "When does the beta ship?"',
         "What next?",
         "sekha serve",
         "from sekha import SekhaClient",
@@ -54,6 +55,11 @@ def test_the_demo_streams_what_it_completes(capsys: pytest.CaptureFixture[str]) 
     answers = [line for line in lines if line.startswith("  I can only quote")]
     assert len(answers) == 3
     assert answers[0] == answers[1]
+
+
+def test_the_help_of_the_demo_says_that_it_stores(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["demo", "--help"]) == 0
+    assert "it stores into /sekha-demo" in " ".join(capsys.readouterr().out.split())
 
 
 def test_the_demo_runs_on_a_sekha_that_is_there_and_stores_nothing_twice(capsys: pytest.CaptureFixture[str]) -> None:

@@ -194,6 +194,18 @@ def test_all_that_is_missing_is_said_at_once(run: Run) -> None:
     assert done.err.count("\n") == 1
 
 
+def test_health_leads_to_the_right_key(
+    run: Run, connected: LocalSekha, sekha_0_1: LocalSekha, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SEKHA_API_KEY", "wrong")
+    out = run("health").out
+    assert "set SEKHA_API_KEY to a key that it accepts" in out
+    assert "SEKHA_MCP_API_KEY" not in out
+    assert "the same key is refused here" in out
+    done = run("health", "--url", sekha_0_1.controller_url)  # its tools have a key of their own
+    assert "SEKHA_MCP_API_KEY" in done.out
+
+
 def test_health_says_why_a_model_is_down(run: Run, connected: LocalSekha, monkeypatch: pytest.MonkeyPatch) -> None:
     with LocalSekha(llm_url="http://127.0.0.1:1/v1") as sekha:
         done = run("health", "--url", connected.controller_url, "--bridge-url", sekha.bridge_url)

@@ -127,6 +127,13 @@ def test_a_second_key_for_the_tools_is_asked_for(
     assert SekhaConfig.from_env(here / ".env").mcp_api_key == options["mcp_api_key"]
 
 
+def test_the_end_of_the_input_is_no_answer(run: Run, sekha: LocalSekha, here: Path, type_keys: List[str]) -> None:
+    assert run("init", terminal="").err.endswith("\nsekha init: the input has ended; nothing was written\n")
+    type_keys.append(sekha.api_key)
+    assert run("init", terminal=f"{sekha.controller_url}\n").code == 1
+    assert os.listdir(here) == []
+
+
 def test_a_file_that_cannot_be_one_is_reported_before_a_question(
     run: Run, here: Path, type_keys: List[str], sekha: LocalSekha
 ) -> None:

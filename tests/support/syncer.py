@@ -8,11 +8,11 @@ from __future__ import annotations
 import sys
 
 import anyio
+import sekha._sync.controller.orphans
 
 import sekha._async.controller.importing
-import sekha._async.controller.syncing
+import sekha._async.controller.orphans
 import sekha._sync.controller.importing
-import sekha._sync.controller.syncing
 from sekha import AsyncSekhaClient, SekhaClient
 from sekha.types import SyncReport
 
@@ -31,9 +31,9 @@ def main() -> None:
     url, folder, flavour = sys.argv[1:]
     for module in (
         sekha._async.controller.importing,
-        sekha._async.controller.syncing,
+        sekha._async.controller.orphans,
         sekha._sync.controller.importing,
-        sekha._sync.controller.syncing,
+        sekha._sync.controller.orphans,
     ):
         module._IN_FLIGHT_GRACE = GRACE  # type: ignore[attr-defined]  # they share a constant
     if flavour == "blocking":

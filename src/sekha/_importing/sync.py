@@ -169,6 +169,11 @@ def new_report(left_out: dict[str, int]) -> SyncReport:
     }  # fmt: skip
 
 
+def is_unchanged_plan(plan: SyncPlan) -> bool:
+    """Return whether no note is new or has changed."""
+    return all(step.kind == "unchanged" for step in plan.steps.values())
+
+
 def needs_server(plan: SyncPlan, journal: Journal) -> bool:
     """Return whether anything is to be stored, so that the time of the server's clock has to be known."""
     return journal.since is None and any(step.kind in ("new", "replaced") for step in plan.steps.values())

@@ -44,7 +44,7 @@ class Turn:
     question: str
     answer: str = ""
     complete: bool = False
-    memories: List[Any] = field(default_factory=list)
+    memories: List[Any] = field(default_factory=list[Any])
 
 
 @dataclass
@@ -109,9 +109,9 @@ def run(
         options = Options(model, system, context_budget, min_score, with_chats)
         chat = Chat(client, options, _last_chat(client, folder) if continue_last else None, show=not json)
         stored: Optional[Conversation] = None
+        is_to_be_stored = True
         try:
             try:
-                is_to_be_stored = True
                 if one is not None:
                     chat.ask(one.strip())
                 else:

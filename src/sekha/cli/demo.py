@@ -17,11 +17,13 @@ from sekha.config import SekhaConfig
 
 FOLDER = "/sekha-demo"
 QUESTION = "What have we decided about deployment and the database?"
+ASYNC_QUESTION = "When does the beta ship?"
 TOPIC = "deployment with docker and kubernetes, database"
 
 _NEXT_STEPS = """\
-  sekha serve --data memory.db      a local Sekha that keeps what it is told; it prints the settings to copy
-  sekha health                      with those settings in the environment, or in a file .env
+  sekha serve --data memory.db --env-file .env
+                                    a local Sekha that keeps what it is told; its settings go to a file .env
+  sekha health                      reads them, in the same folder; sekha init asks for those of another Sekha
   sekha chat                        a model that remembers, in your terminal; sekha --help has the rest
 
   from sekha import SekhaClient
@@ -118,8 +120,8 @@ async def _run_async_demo(config: SekhaConfig) -> None:
         for question in questions:
             echo(f"  {question:18} {found[question]}")
         if config.bridge_url is not None:
-            echo("  ", end="")
-            async with await client.stream_with_context("When does the beta ship?", "project timeline beta") as stream:
+            echo(f'  and an answer: "{ASYNC_QUESTION}"\n  ', end="")
+            async with await client.stream_with_context(ASYNC_QUESTION, "project timeline beta") as stream:
                 async for text in stream.text_stream():
                     echo(strip_controls(text), end="")
             echo()

@@ -1,15 +1,21 @@
 """`sekha health`: check the three services."""
 
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
 from sekha.cli.connection import config_from
 from sekha.cli.exits import FAILED, OK
 from sekha.cli.options import BridgeUrl, Json, Url
 from sekha.cli.tables import Column, Shrink, echo_table
 from sekha.cli.terminal import echo_json, one_line
 
+if TYPE_CHECKING:
+    from sekha.types import ServiceHealth
+
 _COLUMNS = (
     Column("SERVICE", Shrink.NO),
     Column("STATUS", Shrink.NO),
-    Column("ADDRESS", optional=True),
+    Column("ADDRESS", Shrink.NO, optional=True),
     Column("DETAIL", Shrink.WRAP),
 )
 _COLOURS = {"healthy": "green", "degraded": "yellow", "not_configured": "yellow", "unknown": "yellow"}
@@ -25,6 +31,7 @@ def run(url: Url = None, bridge_url: BridgeUrl = None, json: Json = False) -> in
     with SekhaClient(config) as client:
         health = client.health_check()
     addresses = {"controller": config.controller_url, "bridge": config.bridge_url, "mcp": config.controller_url}
+    refused = [service for service, found in health.items() if found["status"] == "unauthorized"]
     if json:
         echo_json({service: {**found, "address": addresses[service]} for service, found in health.items()})
     else:
@@ -33,12 +40,22 @@ def run(url: Url = None, bridge_url: BridgeUrl = None, json: Json = False) -> in
                 service,
                 Text(found["status"], _COLOURS.get(found["status"], "red")),
                 addresses[service] or "-",
-                one_line(found.get("error") or format_checks(found["checks"])),
+                _describe(service, found, refused, has_tools_key=config.mcp_api_key is not None),
             )
             for service, found in health.items()
         ]
         echo_table(_COLUMNS, rows)
     return OK if all(found["status"] == "healthy" for found in health.values()) else FAILED
+
+
+def _describe(service: str, found: "ServiceHealth", refused: Sequence[str], *, has_tools_key: bool) -> str:
+    """Return why a service is not well, or its parts."""
+    if service in refused and service != "bridge" and not has_tools_key:
+        if service == "controller":
+            return "the key is refused: set SEKHA_API_KEY to a key that it accepts"
+        if "controller" in refused:  # or the advice would be that the tools have a key of their own
+            return "the same key is refused here"
+    return one_line(found.get("error") or format_checks(found["checks"]))
 
 
 def format_checks(checks: object) -> str:

@@ -83,7 +83,11 @@ def run(
 
 def _ask(question: str) -> str:
     echo_err(question, end="")
-    return sys.stdin.readline().strip()
+    line = sys.stdin.readline()
+    if not line:
+        echo_err()
+        raise CommandError("the input has ended; nothing was written")
+    return line.strip()
 
 
 def _check(config: SekhaConfig) -> Dict[str, ServiceHealth]:

@@ -118,4 +118,4 @@ def _terminal_width() -> int:
     wanted = os.environ.get("COLUMNS", "")
     if not (sys.stdout.isatty() or (wanted.isdigit() and int(wanted) > 0)):
         return _UNLIMITED_WIDTH
-    return shutil.get_terminal_size().columns
+    return shutil.get_terminal_size().columns or 80  # Python 3.9 returns 0 for a terminal that does not know its size

@@ -18,6 +18,9 @@ from sekha.types import UnreadableConversation
 _MAX_BAD_LINES = 10
 """Lines that are no JSON, before it is clear that a file has none."""
 
+_MAX_FIRST = 64 * 2**20
+"""Bytes of a first conversation that are read to see whether a file is an export."""
+
 
 def read_export(path: Union[str, os.PathLike[str]], *, folder: Optional[str] = None) -> Iterator[ExportItem]:
     """The conversations of an export, one after another: the whole of it is never in memory.
@@ -103,10 +106,10 @@ def is_export(path: str) -> bool:
                 return False
         if first != b"{":
             return False
-        data = _parse_json(file.readline())
+        data = _parse_json(file.readline(_MAX_FIRST))
         if data is None:
             file.seek(begin)
-            data = _parse_json(file.read())
+            data = _parse_json(file.read(_MAX_FIRST))
         return find_reader(data) is not None
 
 

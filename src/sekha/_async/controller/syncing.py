@@ -13,13 +13,14 @@ from sekha._api.compat.capabilities import Capabilities
 from sekha._api.folder_view import FolderView
 from sekha._api.stored import compare_messages, complete_replacement, is_unchanged, label_and_folder
 from sekha._concurrency.tasks import async_for_each, async_in_thread
-from sekha._importing.journal import Begun, Journal, Known, Origin, digest, digests_of
+from sekha._importing.journal import Journal, Known, Origin, digests_of
 from sekha._importing.plan import Item, Rejected, iter_items, judge_failure, make_failure
 from sekha._importing.sync import (
     Step,
     Survey,
     SyncPlan,
     find_orphans,
+    is_unchanged_plan,
     make_change,
     needs_server,
     new_report,
@@ -34,14 +35,8 @@ from sekha.types import Conversation, ImportProgress, MemoryExport, SyncReport
 from ..operations.pagination import all_conversations
 from ..operations.remove import delete_or_archive
 from ..transport import AsyncTransport
-from .importing import (
-    _IN_FLIGHT_GRACE,
-    _POLL_INTERVAL,
-    AsyncImportMixin,
-    AsyncImportRun,
-    Count,
-    check_import_options,
-)
+from .importing import AsyncImportMixin, AsyncImportRun, Count, check_import_options
+from .orphans import AsyncOrphans
 
 
 class AsyncSyncMixin(AsyncImportMixin):
@@ -75,7 +70,8 @@ class AsyncSyncMixin(AsyncImportMixin):
             concurrency: How many are stored at a time, 1 to 100; ``max_concurrent_writes`` is a limit too.
             journal: File in which is noted what is stored, which belongs to one folder; default ``.sekha-journal`` in
                 the folder, so that it moves with it.
-            on_progress: Called after each note with how many were seen, stored, replaced and so on.
+            on_progress: Called after each note with how many were seen, stored, replaced and so on; once if no note is
+                new or has changed.
 
         Returns:
             The same numbers, ``deleted``, ``archived``, ``gone``, ``left_out``, ``failures``, and ``changes``: place,
@@ -125,65 +121,16 @@ class AsyncSyncMixin(AsyncImportMixin):
                 since = (await self._transport.send(endpoints.CONTROLLER_HEALTH.request())).get("timestamp")
                 await async_in_thread(partial(notes.start, since))
             run = AsyncSyncRun(self._transport, self._capabilities, notes, on_progress, reader, plan, self._view)
-            await run.look_for_new(survey)
-            await async_for_each(iter_items(reader, notes, self._view), run.process, concurrency, run.stop)
-            await run.resolve_pending()
+            if is_unchanged_plan(plan):
+                run.take_over(survey)
+            else:
+                await run.look_for_new(survey)
+                await async_for_each(iter_items(reader, notes, self._view), run.process, concurrency, run.stop)
+                await run.resolve_pending()
             await run.remove_gone()
         finally:
             notes.close()
         return run.synced
-
-
-class AsyncOrphans:
-    """What an interrupted sync was about to store of notes that have changed since.
-
-    Args:
-        transport: The transport of the controller.
-        journal: The journal, open.
-        view: The folder to which the client is confined; None for the whole memory.
-    """
-
-    def __init__(self, transport: AsyncTransport, journal: Journal, view: FolderView | None) -> None:
-        self._transport = transport
-        self._journal = journal
-        self._view = view
-
-    async def resolve(self, orphans: list[Begun]) -> None:
-        """Note those that are in the memory as earlier versions of their notes, and that the others are not."""
-        time_left = _IN_FLIGHT_GRACE
-        while orphans and (rest := await self._look(orphans)) and time_left > 0:
-            orphans = rest
-            time_left -= _POLL_INTERVAL
-            await self._transport.clock.async_sleep(_POLL_INTERVAL)
-        still_open = {begun.key for begun in self._journal.begun}
-        for orphan in orphans:
-            if orphan.key in still_open:
-                await async_in_thread(partial(self._journal.refused, orphan.key))
-
-    async def _look(self, orphans: list[Begun]) -> list[Begun]:
-        """Note those that are in the memory; return the others."""
-        wanted = {(orphan.sent.label, orphan.sent.folder) for orphan in orphans}
-        known, since = {*self._journal.ids, *self._journal.stale}, self._journal.since or ""
-        rows = await all_conversations(
-            self._transport,
-            lambda row: (
-                (digest(row["label"]), digest(row["folder"])) in wanted
-                and row["id"] not in known
-                and row["timestamp"] >= since
-                and (self._view is None or self._view.contains(row["folder"]))
-            ),
-        )
-        for row in rows:
-            try:
-                export = await self._transport.send(endpoints.MEMORY_EXPORT.request({"conversation_id": row["id"]}))
-            except SekhaNotFoundError:
-                continue
-            found = digests_of({**export["conversation"], "messages": export["messages"]})
-            orphan = next((one for one in orphans if one.sent == found), None)
-            if orphan is not None:
-                await async_in_thread(partial(self._journal.done, orphan.key, row["id"], orphan.origin))
-                orphans = [one for one in orphans if one is not orphan]
-        return orphans
 
 
 class AsyncSyncRun(AsyncImportRun):
@@ -217,6 +164,15 @@ class AsyncSyncRun(AsyncImportRun):
         self._candidates: dict[tuple[object, object], list[str]] = {}
         self._claimed: set[str] = set()
         self._stale_before = list(journal.stale.items())
+
+    def take_over(self, survey: Survey) -> None:
+        """Count what was seen, if nothing is to be stored: the notes need not be read again."""
+        with self._count_lock:
+            self.synced["already_stored"] = len(self._plan.steps)
+            self.synced["seen"], self.synced["empty"] = survey.report["seen"], survey.report["empty"]
+            self.synced["failed"], failures = survey.report["failed"], survey.report["failures"]
+            self.synced["failures"].extend(failures)
+            self._report()
 
     async def look_for_new(self, survey: Survey) -> None:
         """Find what may be a new note already: another machine may have stored it, or the journal was lost."""

@@ -15,13 +15,14 @@ from sekha._api.compat.capabilities import Capabilities
 from sekha._api.folder_view import FolderView
 from sekha._api.stored import compare_messages, complete_replacement, is_unchanged, label_and_folder
 from sekha._concurrency.tasks import for_each, in_thread
-from sekha._importing.journal import Begun, Journal, Known, Origin, digest, digests_of
+from sekha._importing.journal import Journal, Known, Origin, digests_of
 from sekha._importing.plan import Item, Rejected, iter_items, judge_failure, make_failure
 from sekha._importing.sync import (
     Step,
     Survey,
     SyncPlan,
     find_orphans,
+    is_unchanged_plan,
     make_change,
     needs_server,
     new_report,
@@ -36,14 +37,8 @@ from sekha.types import Conversation, ImportProgress, MemoryExport, SyncReport
 from ..operations.pagination import all_conversations
 from ..operations.remove import delete_or_archive
 from ..transport import Transport
-from .importing import (
-    _IN_FLIGHT_GRACE,
-    _POLL_INTERVAL,
-    ImportMixin,
-    ImportRun,
-    Count,
-    check_import_options,
-)
+from .importing import ImportMixin, ImportRun, Count, check_import_options
+from .orphans import Orphans
 
 
 class SyncMixin(ImportMixin):
@@ -77,7 +72,8 @@ class SyncMixin(ImportMixin):
             concurrency: How many are stored at a time, 1 to 100; ``max_concurrent_writes`` is a limit too.
             journal: File in which is noted what is stored, which belongs to one folder; default ``.sekha-journal`` in
                 the folder, so that it moves with it.
-            on_progress: Called after each note with how many were seen, stored, replaced and so on.
+            on_progress: Called after each note with how many were seen, stored, replaced and so on; once if no note is
+                new or has changed.
 
         Returns:
             The same numbers, ``deleted``, ``archived``, ``gone``, ``left_out``, ``failures``, and ``changes``: place,
@@ -127,65 +123,16 @@ class SyncMixin(ImportMixin):
                 since = (self._transport.send(endpoints.CONTROLLER_HEALTH.request())).get("timestamp")
                 in_thread(partial(notes.start, since))
             run = SyncRun(self._transport, self._capabilities, notes, on_progress, reader, plan, self._view)
-            run.look_for_new(survey)
-            for_each(iter_items(reader, notes, self._view), run.process, concurrency, run.stop)
-            run.resolve_pending()
+            if is_unchanged_plan(plan):
+                run.take_over(survey)
+            else:
+                run.look_for_new(survey)
+                for_each(iter_items(reader, notes, self._view), run.process, concurrency, run.stop)
+                run.resolve_pending()
             run.remove_gone()
         finally:
             notes.close()
         return run.synced
-
-
-class Orphans:
-    """What an interrupted sync was about to store of notes that have changed since.
-
-    Args:
-        transport: The transport of the controller.
-        journal: The journal, open.
-        view: The folder to which the client is confined; None for the whole memory.
-    """
-
-    def __init__(self, transport: Transport, journal: Journal, view: FolderView | None) -> None:
-        self._transport = transport
-        self._journal = journal
-        self._view = view
-
-    def resolve(self, orphans: list[Begun]) -> None:
-        """Note those that are in the memory as earlier versions of their notes, and that the others are not."""
-        time_left = _IN_FLIGHT_GRACE
-        while orphans and (rest := self._look(orphans)) and time_left > 0:
-            orphans = rest
-            time_left -= _POLL_INTERVAL
-            self._transport.clock.sleep(_POLL_INTERVAL)
-        still_open = {begun.key for begun in self._journal.begun}
-        for orphan in orphans:
-            if orphan.key in still_open:
-                in_thread(partial(self._journal.refused, orphan.key))
-
-    def _look(self, orphans: list[Begun]) -> list[Begun]:
-        """Note those that are in the memory; return the others."""
-        wanted = {(orphan.sent.label, orphan.sent.folder) for orphan in orphans}
-        known, since = {*self._journal.ids, *self._journal.stale}, self._journal.since or ""
-        rows = all_conversations(
-            self._transport,
-            lambda row: (
-                (digest(row["label"]), digest(row["folder"])) in wanted
-                and row["id"] not in known
-                and row["timestamp"] >= since
-                and (self._view is None or self._view.contains(row["folder"]))
-            ),
-        )
-        for row in rows:
-            try:
-                export = self._transport.send(endpoints.MEMORY_EXPORT.request({"conversation_id": row["id"]}))
-            except SekhaNotFoundError:
-                continue
-            found = digests_of({**export["conversation"], "messages": export["messages"]})
-            orphan = next((one for one in orphans if one.sent == found), None)
-            if orphan is not None:
-                in_thread(partial(self._journal.done, orphan.key, row["id"], orphan.origin))
-                orphans = [one for one in orphans if one is not orphan]
-        return orphans
 
 
 class SyncRun(ImportRun):
@@ -219,6 +166,15 @@ class SyncRun(ImportRun):
         self._candidates: dict[tuple[object, object], list[str]] = {}
         self._claimed: set[str] = set()
         self._stale_before = list(journal.stale.items())
+
+    def take_over(self, survey: Survey) -> None:
+        """Count what was seen, if nothing is to be stored: the notes need not be read again."""
+        with self._count_lock:
+            self.synced["already_stored"] = len(self._plan.steps)
+            self.synced["seen"], self.synced["empty"] = survey.report["seen"], survey.report["empty"]
+            self.synced["failed"], failures = survey.report["failed"], survey.report["failures"]
+            self.synced["failures"].extend(failures)
+            self._report()
 
     def look_for_new(self, survey: Survey) -> None:
         """Find what may be a new note already: another machine may have stored it, or the journal was lost."""

@@ -1,0 +1,69 @@
+# Generated from src/sekha/_async/controller/orphans.py: do not edit.
+# To change it, edit that file, then run: python tools/unasync.py
+"""What an interrupted sync has stored of notes that are not like that any more."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from sekha._api import endpoints
+from sekha._api.folder_view import FolderView
+from sekha._concurrency.tasks import in_thread
+from sekha._importing.journal import Begun, Journal, digest, digests_of
+from sekha.errors import SekhaNotFoundError
+
+from ..operations.pagination import all_conversations
+from ..transport import Transport
+from .importing import _IN_FLIGHT_GRACE, _POLL_INTERVAL
+
+
+class Orphans:
+    """What an interrupted sync was about to store of notes that have changed since.
+
+    Args:
+        transport: The transport of the controller.
+        journal: The journal, open.
+        view: The folder to which the client is confined; None for the whole memory.
+    """
+
+    def __init__(self, transport: Transport, journal: Journal, view: FolderView | None) -> None:
+        self._transport = transport
+        self._journal = journal
+        self._view = view
+
+    def resolve(self, orphans: list[Begun]) -> None:
+        """Note those that are in the memory as earlier versions of their notes, and that the others are not."""
+        time_left = _IN_FLIGHT_GRACE
+        while orphans and (rest := self._look(orphans)) and time_left > 0:
+            orphans = rest
+            time_left -= _POLL_INTERVAL
+            self._transport.clock.sleep(_POLL_INTERVAL)
+        still_open = {begun.key for begun in self._journal.begun}
+        for orphan in orphans:
+            if orphan.key in still_open:
+                in_thread(partial(self._journal.refused, orphan.key))
+
+    def _look(self, orphans: list[Begun]) -> list[Begun]:
+        """Note those that are in the memory; return the others."""
+        wanted = {(orphan.sent.label, orphan.sent.folder) for orphan in orphans}
+        known, since = {*self._journal.ids, *self._journal.stale}, self._journal.since or ""
+        rows = all_conversations(
+            self._transport,
+            lambda row: (
+                (digest(row["label"]), digest(row["folder"])) in wanted
+                and row["id"] not in known
+                and row["timestamp"] >= since
+                and (self._view is None or self._view.contains(row["folder"]))
+            ),
+        )
+        for row in rows:
+            try:
+                export = self._transport.send(endpoints.MEMORY_EXPORT.request({"conversation_id": row["id"]}))
+            except SekhaNotFoundError:
+                continue
+            found = digests_of({**export["conversation"], "messages": export["messages"]})
+            orphan = next((one for one in orphans if one.sent == found), None)
+            if orphan is not None:
+                in_thread(partial(self._journal.done, orphan.key, row["id"], orphan.origin))
+                orphans = [one for one in orphans if one is not orphan]
+        return orphans
