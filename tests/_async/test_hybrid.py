@@ -256,6 +256,32 @@ async def test_too_many_rows_are_narrowed_to_those_with_all_words(client: AsyncS
     assert [seen.json["query"] for seen in server.seen[1:]] == ['"box" OR "17"', '"box" AND "17"']
 
 
+@pytest.mark.parametrize(
+    ("rows", "more", "truncated"),
+    [
+        ([message("box", str(n), uuid(n)) for n in range(10)], {}, False),
+        ([message("box", str(n), uuid(n)) for n in range(11)], {}, True),  # of one it is not known where it is
+        ([message("box", str(n), uuid(0)) for n in range(999)], {}, False),
+        ([message("box", str(n), uuid(0)) for n in range(1000)], {}, True),
+        ([message("box", str(n), uuid(0)) for n in range(1000)], {"min_score": 0.5}, False),
+    ],
+)
+async def test_what_words_may_have_missed_is_told(
+    rows: Any, more: Any, truncated: bool, client: AsyncSekhaClient, server: FakeServer
+) -> None:
+    server.on(HEALTH, answer(facts.HEALTHY))
+    server.on(QUERY, answer(facts.hits()))
+    server.on(FULL_TEXT, messages(*rows))
+    server.always(FULL_TEXT, messages())
+    for number in range(10):
+        server.always(f"{LIST}/{uuid(number)}", answer({**READ, "id": uuid(number), "folder": "/theirs"}))
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        page = await client.controller.query("Which box 17?", hybrid=True, filters={"folder": "/mine"}, **more)
+    assert (page["results"], page["truncated"]) == ([], truncated)
+    assert len(caught) == truncated
+
+
 # Half of it fails
 
 

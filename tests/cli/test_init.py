@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+import sys
 from pathlib import Path
 from typing import List
 
@@ -125,6 +126,23 @@ def test_a_second_key_for_the_tools_is_asked_for(
     assert done.code == 0
     assert "The MCP tools, which `sekha show` and `sekha export` need, have another key." in done.err
     assert SekhaConfig.from_env(here / ".env").mcp_api_key == options["mcp_api_key"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no pty")
+def test_it_asks_in_a_real_terminal(sekha: LocalSekha, here: Path) -> None:
+    from cli.terminals import TerminalOf
+
+    with TerminalOf("init", SEKHA_PROXY="none") as terminal:
+        terminal.wait_for("Address of the controller [http://localhost:8080]: ")
+        terminal.type(f"{sekha.controller_url}\n")
+        terminal.wait_for("Key: ")
+        terminal.type(f"{sekha.api_key}\n")
+        terminal.wait_for("Address of the LLM bridge, which answers questions [none]: ")
+        terminal.type("\n")
+        terminal.wait_for("Written to .env, which only you can read.")
+        assert terminal.ends() == 0
+        assert sekha.api_key not in terminal.screen
+    assert SekhaConfig.from_env(here / ".env").api_key == sekha.api_key
 
 
 def test_the_end_of_the_input_is_no_answer(run: Run, sekha: LocalSekha, here: Path, type_keys: List[str]) -> None:

@@ -66,7 +66,17 @@ def test_the_help_loads_no_command_and_nothing_that_they_need() -> None:
     loaded = done.stdout.splitlines()[-1]
     for name in ("typer", "sekha.cli.app"):
         assert repr(name) in loaded
-    for name in ("rich.table", "sekha._sync", "sekha.local", "starlette", "sekha.cli.chat", "sekha.cli.listing"):
+    for name in (
+        "httpx",
+        "rich.table",
+        "sekha.cli.ids",
+        "sekha.cli.tables",
+        "sekha._sync",
+        "sekha.local",
+        "starlette",
+        "sekha.cli.chat",
+        "sekha.cli.listing",
+    ):
         assert repr(name) not in loaded
 
 
@@ -203,6 +213,7 @@ def test_1_is_a_server_that_fails(run: Run, faulty: ScriptedSekha) -> None:
         (["query", "x", "--since", "soon"], "--since: must be a date"),
         (["stats", "--until", "soon"], "--until: must be a date"),
         (["list", "--since", "soon"], "--since: must be a date"),
+        (["query", "x", "--limit", "99999999999"], "--limit: must be at most"),
         (["list", "--folder", "/a/.."], "--folder: must not have"),
         (["query", "x", "--folder", "/a/.."], "--folder: must not have"),
         (["stats", "--folder", "/a/.."], "--folder: must not have"),

@@ -125,6 +125,10 @@ def test_every_command_gets_along_with_every_encoding(
         ["list"],
         ["list", "--json"],
         ["query", "東京"],
+        ["search", "東京", "--no-hybrid"],
+        ["pin", id],
+        ["label", id, "✓ Zürich → 東京"],
+        ["move", id[:8], "/東京/Zürich"],
         ["stats"],
         ["health"],
         ["show", id],
@@ -136,9 +140,15 @@ def test_every_command_gets_along_with_every_encoding(
         ["chat", "--no-store"],
         ["demo"],
     ]
-    bad = [["import", "--dry-run", "in.jsonl"], ["import", "in.jsonl"], ["show", "東京"]]
+    bad = [
+        ["delete", "東京"],
+        ["list", "--limit", "東京", "--json"],
+        ["import", "--dry-run", "in.jsonl"],
+        ["import", "in.jsonl"],
+        ["show", "東京"],
+    ]
     codes, out = run_all(variables, *good, *bad, stdin="Where is it?")
-    assert codes == [0] * len(good) + [1, 1, 2]
+    assert codes == [0] * len(good) + [2, 2, 1, 1, 2]
     assert b"Started a local Sekha" in out
     labels = [row["label"] for row in client.controller.iter_conversations(subfolders=True, folder="/")]
     assert sorted(labels) == sorted(["✓ Zürich → 東京", "東京 ✓", "東京"])

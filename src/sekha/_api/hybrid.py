@@ -172,7 +172,7 @@ def _with_specific_ahead(ranked: Sequence[_Ranked]) -> Iterable[_Ranked]:
 def _result(row: Row, place: Place, worst: float) -> SearchResult:
     message = cast("dict[str, Any]", row.message)
     timestamp = message.get("timestamp") or ""
-    result = {
+    result: dict[str, Any] = {
         "conversation_id": message["conversation_id"],
         "message_id": message["id"],
         "score": 1.0 if row.has_query else worst,

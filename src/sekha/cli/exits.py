@@ -44,6 +44,8 @@ _OPTION_NAMES = {
     "end_date": "--until",
     "threshold_days": "--threshold-days",
     "min_score": "--min-score",
+    "limit": "--limit",
+    "context_budget": "--context-budget",
     "label": "--label",
     "folder": "--folder",
     "prompt": "the question",

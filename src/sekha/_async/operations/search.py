@@ -82,7 +82,8 @@ async def search(
             break
     assert found is not None  # there is a first round
     page, results, below = found
-    truncated = not is_exhausted and not wanted.has_enough(results) if wanted.grows else None
+    may_be_more = not is_exhausted or (words is not None and words.is_cut)
+    truncated = may_be_more and not wanted.has_enough(results) if wanted.grows else None
     if truncated:
         _warn_of_truncation(capabilities, wanted, len(results))
     words_error = words.error if words is not None else None

@@ -32,6 +32,11 @@ class WordSearch:
         capabilities: What is known of the controller.
         search: The search.
         conversations: All conversations by id, if they were requested.
+
+    Attributes:
+        error: Why the full-text search failed, if it did.
+        is_cut: Whether messages with the words may be missing: too many have them, or too many conversations would
+            have to be looked up.
     """
 
     def __init__(
@@ -42,10 +47,12 @@ class WordSearch:
         conversations: Mapping[str, ConversationListItem],
     ) -> None:
         self.error: str | None = None
+        self.is_cut = False
         self._transport = transport
         self._capabilities = capabilities
         self._search = search
         self._rows: Mapping[str, Row] | None = None
+        self._has_too_many_rows = False
         self._places: dict[str, Place | None] = {id: (row["label"], row["folder"]) for id, row in conversations.items()}
         self._lookups_left = MAX_LOOKUPS
 
@@ -63,6 +70,7 @@ class WordSearch:
             self._lookups_left -= len(ids)
             self._places.update(zip(ids, gather([self._look_up(id) for id in ids], MAX_PARALLEL)))
             fused = self._fuse(by_meaning)
+        self.is_cut = self._has_too_many_rows or bool(fused.unknown)
         return fused.results
 
     def _fuse(self, by_meaning: Sequence[SearchResult]) -> Fused:
@@ -76,8 +84,12 @@ class WordSearch:
         rows: list[Message] = []
         try:
             rows = self._request_rows(full_text_query(words))
-            if len(rows) >= MAX_ROWS and len(words) > 1:
-                rows += self._request_rows(full_text_query(words, "AND"))
+            self._has_too_many_rows = len(rows) >= MAX_ROWS
+            if self._has_too_many_rows and len(words) > 1:
+                with_all = self._request_rows(full_text_query(words, "AND"))
+                if self._search.min_score is not None:  # then the others would not count
+                    self._has_too_many_rows = len(with_all) >= MAX_ROWS
+                rows += with_all
         except (SekhaAPIError, SekhaDecodeError) as error:
             self.error = str(error)
             self._warn()
