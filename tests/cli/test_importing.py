@@ -98,7 +98,13 @@ def test_a_dry_run_shows_and_sends_nothing(run: Run, client: SekhaClient, chats:
     assert "2 conversations, 4 messages, 1 empty, 1 unreadable; nothing was sent" in done.err
     assert "unreadable: conversations.json, conversation 4 ('Bad')" in done.err
     told = run("import", "conversations.json", "--dry-run", "--json").json
-    assert told["files"]["conversations.json"] == {"conversations": 2, "messages": 4, "empty": 1, "unreadable": 1}
+    assert told["files"]["conversations.json"] == {
+        "conversations": 2,
+        "messages": 4,
+        "empty": 1,
+        "unreadable": 1,
+        "left_out": {},
+    }
     assert told["unreadable"] == [
         {"place": "conversations.json, conversation 4 ('Bad')", "problem": "mapping is no JSON object"}
     ]

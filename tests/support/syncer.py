@@ -8,11 +8,11 @@ from __future__ import annotations
 import sys
 
 import anyio
-import sekha._sync.controller.orphans
 
 import sekha._async.controller.importing
 import sekha._async.controller.orphans
 import sekha._sync.controller.importing
+import sekha._sync.controller.orphans
 from sekha import AsyncSekhaClient, SekhaClient
 from sekha.types import SyncReport
 

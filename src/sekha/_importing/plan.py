@@ -17,6 +17,7 @@ from sekha.errors import (
     SekhaError,
     SekhaValidationError,
 )
+from sekha.exports._building import add_counts
 from sekha.exports._notes import Note, Source, UnreadableNote
 from sekha.types import ImportFailure, UnreadableConversation
 
@@ -92,6 +93,16 @@ def iter_items(
             noted = {**request, "folder": str(conversation.get("folder") or request["folder"])}
         origin = None if source is None else Origin(source, digests_of(request))
         yield Item(position, request, journal.entry(noted, source), place, origin)
+
+
+def count_left_out(
+    conversations: Iterable[Mapping[str, object] | UnreadableConversation], left_out: dict[str, int]
+) -> Iterator[Mapping[str, object] | UnreadableConversation]:
+    """Yield the conversations, and count by kind what their reader has left out of them and of its files."""
+    for conversation in conversations:
+        add_counts(left_out, getattr(conversation, "left_out", None))
+        yield conversation
+    add_counts(left_out, getattr(conversations, "left_out", None))
 
 
 def _source_of(conversation: object) -> Source | None:

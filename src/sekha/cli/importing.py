@@ -1,14 +1,15 @@
 """`sekha import`: import the chats of other applications, and notes."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Dict, List, Optional
+from typing import Any, Dict, List, Optional, cast
 
 import typer
 from typing_extensions import Annotated
 
 from sekha._api.compat.capabilities import MAX_KEY_WARNINGS
 from sekha._api.compat.requests import extra_keys
+from sekha._importing.plan import count_left_out
 from sekha.cli.connection import config_from
 from sekha.cli.exits import FAILED, OK
 from sekha.cli.import_progress import import_progress
@@ -113,6 +114,8 @@ def run(
                 raise
             reports[str(source.path)] = report
             _echo_failures(source.name, report)
+            if not json and not sync:
+                echo_left_out(source.name, report["left_out"])
     failed = sum(report["failed"] for report in reports.values())
     if json:
         echo_json(reports)
@@ -140,19 +143,29 @@ def _echo_failures(name: str, report: ImportReport) -> None:
         echo_err(f"not imported: {one_line(place)}{label}: {one_line(failure['error'], 400)}")
 
 
+def echo_left_out(name: str, left_out: Mapping[str, int]) -> None:
+    """Print what was left out of a file, by kind, the most first."""
+    kinds = sorted(left_out.items(), key=lambda one: (-one[1], one[0]))
+    if kinds:
+        echo_err(f"{name}: left out: {', '.join(f'{number:,} {one_line(kind, 80)}' for kind, number in kinds)}")
+
+
 def _preview(sources: Iterable[ImportSource], json: bool) -> int:
     """Print what the files contain, without sending it."""
     by_file: Dict[str, Counts] = {}
     bad: List[UnreadableConversation] = []
     first: List[CreateConversationRequest] = []
     keys: Dict[str, None] = {}
+    left_out: Dict[str, Dict[str, int]] = {}
     for source in sources:
+        name = str(source.path)
         counts = {"conversations": 0, "messages": 0, "empty": 0, "unreadable": 0}
-        for item in source.read():
-            _count_item(item, counts, first, bad)
+        left_out[name] = dict(source.left_out)
+        for item in count_left_out(source.read(), left_out[name]):
+            _count_item(cast(ExportItem, item), counts, first, bad)
             if not isinstance(item, UnreadableConversation):
-                keys.update(dict.fromkeys(extra_keys(item.get("messages", ()))))
-        by_file[str(source.path)] = {**counts, "left_out": source.left_out} if source.is_notes and json else counts
+                keys.update(dict.fromkeys(extra_keys(cast(CreateConversationRequest, item).get("messages", ()))))
+        by_file[name] = {**counts, "left_out": left_out[name]} if json else counts
     if json:
         unreadable = [{"place": one.place, "problem": one.problem} for one in bad]
         echo_json({"files": by_file, "message_keys": list(keys), "unreadable": unreadable})
@@ -171,6 +184,7 @@ def _preview(sources: Iterable[ImportSource], json: bool) -> int:
         for name, counts in by_file.items():
             summary = ", ".join(f"{number:,} {kind}" for kind, number in counts.items())
             echo_err(f"{name_of(name)}: {summary}; nothing was sent.")
+            echo_left_out(name_of(name), left_out[name])
         for key in list(keys)[:MAX_KEY_WARNINGS]:
             echo_err(f"'{one_line(key, 60)}' of messages goes along, and is lost where the server does not keep it.")
     for one in bad:

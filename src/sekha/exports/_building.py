@@ -1,42 +1,158 @@
-"""What the readers of all kinds have in common: messages, times, and the conversation that they make."""
+"""What the readers of all kinds have in common: roles, times, and the builder, which counts what is left out."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta, timezone
-from typing import Any, cast
+from typing import Any, Dict, Optional, cast
 
-from sekha.types import CreateConversationRequest
+HIDDEN = "hidden"
+SYSTEM = "system"
+TOOLS = "tools"
+THINKING = "thinking"
+EMPTY = "empty"
+REPLACED = "replaced characters"
+"""Kinds of what is left out; a reader may use other words too."""
+UNKNOWN = "unknown"
+"""What is not understood is counted as ``unknown: `` and its name."""
 
-ROLES: Mapping[str, str] = {"human": "user", "user": "user", "assistant": "assistant"}
+ROLES: Mapping[str, str] = {
+    "user": "user", "human": "user",
+    "assistant": "assistant", "ai": "assistant", "bot": "assistant", "chatgpt": "assistant", "gpt": "assistant",
+    "model": "assistant",
+    "system": "system", "developer": "system",
+    "tool": "tool", "function": "tool",
+}  # fmt: skip
+"""The role of a message, by what applications call it, in lower case."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
-_MARKS = re.compile("\ue200[^\ue201]*\ue201")
-"""Where ChatGPT shows a source of the web."""
+_SURROGATES = re.compile("[\ud800-\udfff]")
+_MAX_NAMES = 10
+_MAX_NAME = 60
 
 
 class Unreadable(Exception):
     """A conversation does not have the expected shape."""
 
 
-def make_conversation(label: object, folder: str, messages: list[dict[str, Any]]) -> CreateConversationRequest:
-    found: dict[str, Any] = {"folder": folder, "messages": messages}
-    if isinstance(label, str) and label.strip():
-        found["label"] = label.replace("\0", "").strip()
-    return cast(CreateConversationRequest, found)
+class ReadConversation(Dict[str, Any]):
+    """A conversation of an export as `create_conversation` takes it, which also knows where it is from.
+
+    Attributes:
+        left_out: How much of it was left out, by kind.
+        source_id: The id that the application gave it; None if it has none.
+        created_at: When it was begun, as ISO 8601; None if nobody knows.
+        updated_at: When it was changed last.
+        place: Where it stands, for people.
+    """
+
+    left_out: Dict[str, int]
+    source_id: Optional[str] = None
+    created_at: Optional[str] = None
+    updated_at: Optional[str] = None
+    place: Optional[str] = None
 
 
-def append_message(messages: list[dict[str, Any]], role: str | None, texts: list[Any], time: object) -> None:
-    cleaned = [_MARKS.sub("", str(text)).strip("\n") for text in texts if str(text).strip()]
-    content = "\n".join(text for text in cleaned if text != "[audio]" or len(cleaned) == 1)
-    if role is None or not content:
-        return
-    message: dict[str, Any] = {"role": role, "content": content.replace("\0", "")}
-    timestamp = format_time(time)
-    if timestamp:
-        message["timestamp"] = timestamp
-    messages.append(message)
+class ConversationBuilder:
+    """Builds a conversation message by message, and counts what is left out of it.
+
+    A reader calls one of these for everything that it finds, so that nothing vanishes in silence: `add` for a message
+    (blank ones are counted as ``empty``), `leave_out` for what is left out on purpose, and `not_understood` for what
+    has a shape that the reader does not know. `finish` refuses a conversation of which nothing was understood.
+
+    Args:
+        label: The title; anything but a text is no title.
+        folder: Where the conversation goes.
+    """
+
+    def __init__(self, label: object, folder: str | None) -> None:
+        self.left_out: Counter[str] = Counter()
+        self.messages: list[dict[str, Any]] = []
+        self._label = self._clean(label).strip() if isinstance(label, str) else ""
+        self._folder = folder
+        self._not_understood = 0
+
+    def add(self, role: str | None, texts: Iterable[object], time: object = None, **more: object) -> None:
+        """Add a message.
+
+        Args:
+            role: ``user``, ``assistant``, ``system`` or ``tool``; None if the reader does not know it.
+            texts: What it says; each begins a line.
+            time: When it was written: ISO 8601, or seconds since 1970.
+            **more: Further keys of the message.
+        """
+        content = "\n".join(text.strip("\n") for text in map(str, texts) if text.strip())
+        if not content:
+            self.leave_out(EMPTY)
+        elif role is None:
+            self.not_understood("role")
+        else:
+            message: dict[str, Any] = {"role": role, "content": self._clean(content), **more}
+            timestamp = format_time(time)
+            if timestamp:
+                message["timestamp"] = timestamp
+            self.messages.append(message)
+
+    def leave_out(self, kind: str, number: int = 1) -> None:
+        """Count what is left out on purpose, such as `HIDDEN`, `TOOLS` or `THINKING`."""
+        if number:
+            self.left_out[kind] += number
+
+    def not_understood(self, what: object) -> None:
+        """Count a message, or a part of one, of an unknown shape.
+
+        Args:
+            what: Its name, such as ``content_type x``; of a message itself, its keys.
+        """
+        if isinstance(what, Mapping):
+            what = "a message with " + (", ".join(map(str, cast("Mapping[str, Any]", what))) or "nothing")
+        elif not isinstance(what, str):
+            what = "a message that is no JSON object"
+        name = " ".join(self._clean(what).split())[:_MAX_NAME]
+        known = f"{UNKNOWN}: {name}"
+        if known not in self.left_out and sum(kind.startswith(UNKNOWN) for kind in self.left_out) >= _MAX_NAMES:
+            known = f"{UNKNOWN}: other"
+        self.left_out[known] += 1
+        self._not_understood += 1
+
+    def finish(
+        self, *, source_id: object = None, created_at: object = None, updated_at: object = None
+    ) -> ReadConversation:
+        """Return the conversation.
+
+        Args:
+            source_id: The id that the application gave it.
+            created_at: When it was begun: ISO 8601, or seconds since 1970.
+            updated_at: When it was changed last.
+
+        Raises:
+            Unreadable: It has messages, and nothing of them was understood.
+        """
+        if self._not_understood and not self.messages:
+            names = [kind[len(UNKNOWN) + 2 :] for kind in self.left_out if kind.startswith(UNKNOWN)]
+            raise Unreadable(f"none of its messages was understood ({self._not_understood}: {'; '.join(names)})")
+        found = ReadConversation(messages=self.messages)
+        if self._folder is not None:
+            found["folder"] = self._folder
+        if self._label:
+            found["label"] = self._label
+        found.left_out = dict(self.left_out)
+        found.source_id = source_id if isinstance(source_id, str) and source_id else None
+        found.created_at, found.updated_at = format_time(created_at), format_time(updated_at)
+        return found
+
+    def _clean(self, text: str) -> str:
+        """Return a text without NUL characters, and with U+FFFD for halves of characters."""
+        text, number = _SURROGATES.subn("\ufffd", text.replace("\0", ""))
+        self.leave_out(REPLACED, number)
+        return text
+
+
+def role_of(name: object) -> str | None:
+    """Return the role that an application calls by this name; None if it is none."""
+    return ROLES.get(name.strip().lower()) if isinstance(name, str) else None
 
 
 def format_time(time: object) -> str | None:
@@ -49,3 +165,10 @@ def format_time(time: object) -> str | None:
         except (OverflowError, ValueError):  # beyond the years 1 to 9999, or no number
             return None
     return None
+
+
+def add_counts(total: dict[str, int], counts: object) -> None:
+    """Add what is counted by kind; nothing if it is no such thing."""
+    if isinstance(counts, Mapping):
+        for kind, number in cast("Mapping[str, int]", counts).items():
+            total[kind] = total.get(kind, 0) + number

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
 from sekha._utils.json_access import as_list, as_object, get
-from sekha.exports._building import ROLES, Unreadable, append_message, make_conversation
-from sekha.types import CreateConversationRequest
+from sekha.exports._building import (
+    HIDDEN,
+    SYSTEM,
+    THINKING,
+    TOOLS,
+    ConversationBuilder,
+    ReadConversation,
+    Unreadable,
+    role_of,
+)
 
+_MARKS = re.compile("\ue200[^\ue201]*\ue201")
+"""Where ChatGPT shows a source of the web."""
 _PARTS: Mapping[str, str] = {
     "image_asset_pointer": "[image]",
     "audio_asset_pointer": "[audio]",
@@ -17,26 +28,44 @@ _PARTS: Mapping[str, str] = {
 }
 
 
-def parse_chatgpt(data: dict[str, Any], folder: str | None) -> CreateConversationRequest:
+def parse_chatgpt(data: dict[str, Any], folder: str | None) -> ReadConversation:
     """Return a conversation as it is stored."""
-    nodes = as_object(data["mapping"])
+    nodes = as_object(data.get("mapping"))
     if nodes is None:
         raise Unreadable("mapping is no JSON object")
-    messages: list[dict[str, Any]] = []
+    built = ConversationBuilder(data.get("title"), folder or "/chatgpt")
     for node in _current_branch(nodes, data.get("current_node")):
         message = get(node, "message")
-        recipient = get(message, "recipient") or "all"
-        if get(message, "metadata", "is_visually_hidden_from_conversation") or recipient != "all":
-            continue
-        role = ROLES.get(str(get(message, "author", "role")))
-        content = get(message, "content")
-        if get(content, "content_type") in ("thoughts", "reasoning_recap", "user_editable_context"):
-            continue
+        if message is not None:
+            _read_message(message, built)
+    return built.finish(
+        source_id=data.get("conversation_id") or data.get("id"),
+        created_at=data.get("create_time"),
+        updated_at=data.get("update_time"),
+    )
+
+
+def _read_message(message: object, built: ConversationBuilder) -> None:
+    role, content = role_of(get(message, "author", "role")), get(message, "content")
+    if get(message, "metadata", "is_visually_hidden_from_conversation"):
+        built.leave_out(HIDDEN)
+    elif role == "system":
+        built.leave_out(SYSTEM)
+    elif role == "tool" or (get(message, "recipient") or "all") != "all":
+        built.leave_out(TOOLS)
+    elif get(content, "content_type") in ("thoughts", "reasoning_recap"):
+        built.leave_out(THINKING)
+    elif get(content, "content_type") == "user_editable_context":
+        built.leave_out(HIDDEN)
+    elif role is None:
+        built.not_understood(message)
+    else:
         parts = as_list(get(content, "parts"))
         texts = [_part_text(part) for part in parts] if parts is not None else [get(content, "text") or ""]
         texts += [f"[{get(one, 'name') or 'file'}]" for one in as_list(get(message, "metadata", "attachments")) or ()]
-        append_message(messages, role, texts, get(message, "create_time"))
-    return make_conversation(data.get("title"), folder or "/chatgpt", messages)
+        cleaned = [text for text in (_MARKS.sub("", str(text)) for text in texts) if text.strip()]
+        shown = [text for text in cleaned if text != "[audio]" or len(cleaned) == 1]
+        built.add(role, shown, get(message, "create_time"))
 
 
 def _current_branch(nodes: Mapping[str, Any], last: object) -> list[object]:

@@ -5,20 +5,18 @@ from __future__ import annotations
 from typing import Any
 
 from sekha._utils.json_access import as_list, as_object, get
-from sekha.exports._building import ROLES, Unreadable, append_message, make_conversation
-from sekha.types import CreateConversationRequest
+from sekha.exports._building import ConversationBuilder, ReadConversation, Unreadable, role_of
 
 
-def parse_claude(data: dict[str, Any], folder: str | None) -> CreateConversationRequest:
+def parse_claude(data: dict[str, Any], folder: str | None) -> ReadConversation:
     """Return a conversation as it is stored."""
-    listed = as_list(data["chat_messages"])
+    listed = as_list(data.get("chat_messages"))
     if listed is None:
         raise Unreadable("chat_messages is no list")
-    messages: list[dict[str, Any]] = []
+    built = ConversationBuilder(data.get("name"), folder or "/claude")
     for number, message in enumerate(listed):
         if as_object(message) is None:
             raise Unreadable(f"chat_messages[{number}] is no JSON object")
-        role = ROLES.get(str(get(message, "sender")))
         parts = [get(part, "text") for part in as_list(get(message, "content")) or () if get(part, "type") == "text"]
         texts = [text for text in parts if isinstance(text, str)]
         if as_list(get(message, "content")) is None:  # otherwise it says that something is not supported
@@ -28,5 +26,7 @@ def parse_claude(data: dict[str, Any], folder: str | None) -> CreateConversation
                 f"[{get(attachment, 'file_name') or 'attachment'}]\n{get(attachment, 'extracted_content') or ''}"
             )
         texts += [f"[{get(file, 'file_name') or 'file'}]" for file in as_list(get(message, "files")) or ()]
-        append_message(messages, role, texts, get(message, "created_at"))
-    return make_conversation(data.get("name"), folder or "/claude", messages)
+        built.add(role_of(get(message, "sender")), texts, get(message, "created_at"))
+    return built.finish(
+        source_id=data.get("uuid"), created_at=data.get("created_at"), updated_at=data.get("updated_at")
+    )

@@ -6,17 +6,26 @@ import json
 import os
 import zipfile
 from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import chain
 from pathlib import PurePath
-from typing import IO, Optional, Union, cast
+from typing import IO, NamedTuple, Optional, Union, cast
 
 from sekha._utils.json_access import as_object
 from sekha.errors import SekhaConfigError
-from sekha.exports._kinds import ExportItem, find_reader, read_conversation
+from sekha.exports._kinds import ExportItem, describe_unknown, find_kind, read_conversation, read_whole
 from sekha.types import UnreadableConversation
 
-_MAX_BAD_LINES = 10
-"""Lines that are no JSON, before it is clear that a file has none."""
+_MAX_WAITING = 1000
+"""Objects of no known kind that are kept until there is one that says what kind a file is."""
+
+
+class _Element(NamedTuple):
+    """An object of a file, and where it stands."""
+
+    place: str
+    data: object
+
 
 _MAX_FIRST = 64 * 2**20
 """Bytes of a first conversation that are read to see whether a file is an export."""
@@ -53,7 +62,26 @@ def read_export(path: Union[str, os.PathLike[str]], *, folder: Optional[str] = N
         ```
     """
     with open(path, "rb"):  # an error comes now, and not with the first conversation
-        return _read(os.fspath(path), folder)
+        return ExportReader(os.fspath(path), folder)
+
+
+class ExportReader(Iterator[ExportItem]):
+    """Reads an export.
+
+    Args:
+        path: The file.
+        folder: Where the conversations are to go.
+
+    Attributes:
+        left_out: What was left out of the files so far, by kind; what is left out of a conversation it says itself.
+    """
+
+    def __init__(self, path: str, folder: str | None) -> None:
+        self.left_out: dict[str, int] = {}
+        self._items = _read(path, folder)
+
+    def __next__(self) -> ExportItem:
+        return next(self._items)
 
 
 def _read(path: str, folder: str | None) -> Iterator[ExportItem]:
@@ -101,7 +129,7 @@ def is_export(path: str) -> bool:
         file.seek(begin)
         if first == b"[":
             try:
-                return find_reader(next(_iter_json_list(file), None)) is not None
+                return find_kind(next(_iter_json_list(file), None)) is not None
             except ValueError:
                 return False
         if first != b"{":
@@ -110,7 +138,7 @@ def is_export(path: str) -> bool:
         if data is None:
             file.seek(begin)
             data = _parse_json(file.read(_MAX_FIRST))
-        return find_reader(data) is not None
+        return find_kind(data) is not None
 
 
 def _find_begin(file: IO[bytes]) -> tuple[int, bytes]:
@@ -128,38 +156,79 @@ def _read_file(name: str, file: IO[bytes], folder: str | None) -> Iterator[Expor
         yield UnreadableConversation(name, "it is UTF-16, as PowerShell writes it behind >; UTF-8 is needed")
         return
     file.seek(0)
+    elements = _iter_elements(name, file)
+    waiting: list[_Element | UnreadableConversation] = []  # those before the first of a known kind
+    dropped, kind = 0, None
+    for element in elements:
+        if len(waiting) < _MAX_WAITING:
+            waiting.append(element)
+        else:
+            dropped += 1
+        if isinstance(element, _Element) and (kind := find_kind(element.data)) is not None:
+            if dropped:
+                waiting[-1] = element
+            break
+    if kind is None:
+        if waiting:
+            yield _unknown_file(name, waiting, len(waiting) + dropped)
+    elif kind.parse_file is not None:
+        broken: list[UnreadableConversation] = []
+        yield from read_whole(kind, _records(chain(waiting, elements), broken), name, folder)
+        yield from broken
+    elif kind.parse is None:
+        yield UnreadableConversation(name, f"this is {kind.name}, which is not supported{kind.advice}")
+    else:
+        for element in chain(waiting, elements):
+            if isinstance(element, _Element):
+                yield read_conversation(element.data, element.place, folder, kind)
+            else:
+                yield element
+
+
+def _records(
+    elements: Iterator[_Element | UnreadableConversation], broken: list[UnreadableConversation]
+) -> Iterator[object]:
+    """Yield the objects of a file; what is no JSON is put aside."""
+    for element in elements:
+        if isinstance(element, _Element):
+            yield element.data
+        else:
+            broken.append(element)
+
+
+def _unknown_file(
+    name: str, elements: Sequence[_Element | UnreadableConversation], number: int
+) -> UnreadableConversation:
+    """Return what is said once about a file of no known kind."""
+    first = next((one for one in elements if isinstance(one, _Element)), None)
+    if first is None:
+        where = elements[0].place[len(name) + 2 :] or "it"
+        return UnreadableConversation(name, f"it is no export that is known ({where} is no JSON)")
+    found = as_object(first.data)
+    if number == 1:
+        problem = "it is no JSON object" if found is None else describe_unknown(found)
+        return UnreadableConversation(first.place, problem)
+    what = "no JSON objects" if found is None else f"things with {', '.join(list(found)[:6]) or 'nothing'}"
+    return UnreadableConversation(name, f"it is no export that is known (it has {number:,} {what})")
+
+
+def _iter_elements(name: str, file: IO[bytes]) -> Iterator[_Element | UnreadableConversation]:
+    """Yield what a file holds: the items of a list, the lines, or the one object."""
     begin, first = _find_begin(file)
     file.seek(begin)
     if first == b"[":
-        yield from _read_json_list(name, file, folder)
+        yield from _iter_list(name, file)
         return
     line = file.readline()
     file.seek(begin)
     if first == b"{" and _parse_json(line) is None and (whole := as_object(_parse_json(file.read()))) is not None:
-        yield read_conversation(whole, name, folder)
+        yield _Element(name, whole)
         return
     file.seek(begin)
-    yield from _read_json_lines(name, file, folder)
-
-
-def _read_json_lines(name: str, file: IO[bytes], folder: str | None) -> Iterator[ExportItem]:
-    bad: list[int] | None = []  # lines that are no JSON, until there is one that is
     for number, line in enumerate(file, start=1):
-        if not line.strip():
-            continue
-        data = _parse_json(line)
-        if data is not None:
-            yield from (_not_json(name, before) for before in bad or ())
-            bad = None
-            yield read_conversation(data, f"{name}, line {number}", folder)
-        elif bad is None:
-            yield _not_json(name, number)
-        else:
-            bad.append(number)
-            if len(bad) == _MAX_BAD_LINES:
-                break
-    if bad:
-        yield UnreadableConversation(name, f"it is no export that is known (line {bad[0]} is no JSON)")
+        if line.strip():
+            data = _parse_json(line)
+            yield _not_json(name, number) if data is None else _Element(f"{name}, line {number}", data)
 
 
 def _not_json(name: str, number: int) -> UnreadableConversation:
@@ -192,12 +261,12 @@ def _iter_json_list(file: IO[bytes]) -> Iterator[object]:
         raise ValueError(str(error)) from None
 
 
-def _read_json_list(name: str, file: IO[bytes], folder: str | None) -> Iterator[ExportItem]:
+def _iter_list(name: str, file: IO[bytes]) -> Iterator[_Element | UnreadableConversation]:
     number = 0
     try:
         for data in _iter_json_list(file):
             number += 1
-            yield read_conversation(data, f"{name}, conversation {number}", folder)
+            yield _Element(f"{name}, conversation {number}", data)
     except ValueError as error:
         yield UnreadableConversation(
             f"{name}, conversation {number + 1}",

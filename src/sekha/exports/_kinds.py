@@ -1,14 +1,28 @@
-"""The kinds of conversations that are known, and which reader each has."""
+"""The kinds of exports that are known, and which reader each has.
+
+Adding a kind is one file and one row:
+
+1. A file ``_NAME.py`` with a function ``parse_NAME(data, folder) -> ReadConversation``. `data` is one conversation, as
+   it stands in the export. It makes a `ConversationBuilder`, calls `add`, `leave_out` or `not_understood` for each
+   message, and returns `finish()`. What it cannot read at all raises `Unreadable`.
+2. A row in `KINDS`. `fits` looks at one object of a file; the first row that fits decides.
+
+Where a file is one conversation, and its objects are messages or events (a session as JSON lines, a list of messages),
+the row has `parse_file`, and the function is ``parse_NAME(records, folder) -> Iterator[ReadConversation]``: it is given
+all objects of the file, one after another, and may return several conversations.
+
+A kind that is known and not read has no function, and `advice` says what to do.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any, Optional, Union
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, NamedTuple, Optional, Union, cast
 
 from sekha._api.validation import validate
 from sekha._utils.json_access import as_object, get
 from sekha.errors import SekhaValidationError
-from sekha.exports._building import Unreadable
+from sekha.exports._building import ReadConversation, Unreadable
 from sekha.exports._chatgpt import parse_chatgpt
 from sekha.exports._claude import parse_claude
 from sekha.exports._plain import parse_plain
@@ -17,24 +31,98 @@ from sekha.types import CreateConversationRequest, UnreadableConversation
 ExportItem = Union[CreateConversationRequest, UnreadableConversation]
 """What `read_export` and `read_notes` return, one after another."""
 
-Reader = Callable[[dict[str, Any], Optional[str]], CreateConversationRequest]
 
-_READERS: Mapping[str, Reader] = {"mapping": parse_chatgpt, "chat_messages": parse_claude, "messages": parse_plain}
-"""The reader of each kind, by the key that conversations of that kind alone have; the first that is there counts."""
+class Kind(NamedTuple):
+    """A kind of export.
+
+    Attributes:
+        name: What it is called for people.
+        fits: Whether an object of a file is of this kind.
+        parse: Reads one conversation: an object, and the folder that was asked for.
+        parse_file: Reads a file whose objects are not conversations: all of them, and the folder.
+        advice: What to do with a kind that is not read.
+    """
+
+    name: str
+    fits: Callable[[dict[str, Any]], bool]
+    parse: Optional[Callable[[dict[str, Any], Optional[str]], ReadConversation]] = None
+    parse_file: Optional[Callable[[Iterable[Any], Optional[str]], Iterator[ReadConversation]]] = None
+    advice: str = ""
 
 
-def find_reader(data: object) -> Reader | None:
-    """Return the reader for a conversation of this form; None if the form is unknown."""
-    found = as_object(data) or {}
-    return next((reader for key, reader in _READERS.items() if key in found), None)
+KINDS: tuple[Kind, ...] = (
+    Kind("ChatGPT", lambda data: "mapping" in data, parse_chatgpt),
+    Kind("Claude", lambda data: "chat_messages" in data, parse_claude),
+    Kind("the plain form", lambda data: "messages" in data, parse_plain),
+)
+"""The first that fits an object decides, so that narrow ones stand before wide ones."""
 
 
-def read_conversation(data: object, place: str, folder: str | None) -> ExportItem:
-    """Return a conversation of any known form, or why it cannot be read."""
+def find_kind(data: object) -> Kind | None:
+    """Return the kind of an object of a file; None if it is unknown."""
+    found = as_object(data)
+    return None if found is None else next((kind for kind in KINDS if kind.fits(found)), None)
+
+
+def read_conversation(data: object, place: str, folder: str | None, default: Kind | None = None) -> ExportItem:
+    """Return a conversation, or why it cannot be read.
+
+    Args:
+        data: The conversation, as it stands in the export.
+        place: Where it stands, for people.
+        folder: The folder that was asked for.
+        default: The kind of the file, for a conversation that fits none.
+    """
+
+    def parse() -> ReadConversation:
+        found = as_object(data)
+        if found is None:
+            raise Unreadable("it is no JSON object")
+        kind = find_kind(found) or default
+        if kind is None or kind.parse is None:
+            raise Unreadable(describe_unknown(found))
+        return kind.parse(found, folder)
+
+    return checked(parse, place, data)
+
+
+def read_whole(kind: Kind, records: Iterable[object], name: str, folder: str | None) -> Iterator[ExportItem]:
+    """Yield the conversations of a file whose objects are not conversations themselves.
+
+    Args:
+        kind: The kind of the file.
+        records: The objects of the file.
+        name: The name of the file, for people.
+        folder: The folder that was asked for.
+    """
+    assert kind.parse_file is not None
+    found = iter(kind.parse_file(records, folder))
+    while True:
+        is_at_end = False
+
+        def parse() -> ReadConversation:
+            nonlocal is_at_end
+            try:
+                return next(found)
+            except StopIteration:
+                is_at_end = True
+                raise Unreadable("") from None
+
+        item = checked(parse, name)
+        if is_at_end:
+            return
+        yield item
+        if isinstance(item, UnreadableConversation):
+            return  # a generator that has raised is at its end
+
+
+def checked(parse: Callable[[], ReadConversation], place: str, data: object = None) -> ExportItem:
+    """Return the conversation that a reader returns, or why it cannot be read."""
     try:
-        found = _parse(data, folder)
+        found = parse()
         validate(CreateConversationRequest, found)
-        return found
+        found.place = place
+        return cast(CreateConversationRequest, found)
     except Unreadable as error:
         problem = str(error)
     except SekhaValidationError as error:
@@ -45,10 +133,7 @@ def read_conversation(data: object, place: str, folder: str | None) -> ExportIte
     return UnreadableConversation(f"{place} ({str(title)[:60]!r})" if title else place, problem)
 
 
-def _parse(data: object, folder: str | None) -> CreateConversationRequest:
-    found, reader = as_object(data), find_reader(data)
-    if found is None:
-        raise Unreadable("it is no JSON object")
-    if reader is None:
-        raise Unreadable(f"it has no messages (none of {', '.join(_READERS)})")
-    return reader(found, folder)
+def describe_unknown(data: dict[str, Any]) -> str:
+    """Return what is said about an object of no known kind."""
+    keys = ", ".join(list(data)[:6]) or "nothing"
+    return f"it is no conversation of a known kind (it has {keys})"

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any
 
 from sekha._utils.json_access import as_list, as_object, get
-from sekha.exports._building import Unreadable
-from sekha.types import CreateConversationRequest
+from sekha.exports._building import ReadConversation, Unreadable
 
 
-def parse_plain(data: dict[str, Any], folder: str | None) -> CreateConversationRequest:
+def parse_plain(data: dict[str, Any], folder: str | None) -> ReadConversation:
     """Return a conversation as it is stored."""
     data = {**data, **(as_object(data.get("conversation")) or {})}
-    messages = as_list(data["messages"])
+    messages = as_list(data.get("messages"))
     if messages is None:
         raise Unreadable("messages is no list")
     for number, message in enumerate(messages):
@@ -21,4 +20,6 @@ def parse_plain(data: dict[str, Any], folder: str | None) -> CreateConversationR
     known = {key: data[key] for key in ("label", "folder", "importance_score") if data.get(key) is not None}
     if folder is not None:
         known["folder"] = folder
-    return cast(CreateConversationRequest, {**known, "messages": messages})
+    found = ReadConversation({**known, "messages": messages})
+    found.left_out = {}
+    return found

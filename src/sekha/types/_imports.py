@@ -59,9 +59,14 @@ class ImportProgress(TypedDict):
 
 @allow_extra
 class ImportReport(ImportProgress):
-    """What an import did, and what it could not do. There is no ``waiting`` in it."""
+    """What an import did, and what it could not do. There is no ``waiting`` in it.
+
+    ``left_out`` counts, by kind, what was left out of the conversations that were seen, and files that were not read:
+    ``hidden`` and ``tools`` are messages, ``replaced characters`` characters that were broken.
+    """
 
     failures: List[ImportFailure]
+    left_out: Dict[str, int]
 
 
 @allow_extra
@@ -90,5 +95,4 @@ class SyncReport(ImportReport):
     deleted: int
     archived: int
     gone: int
-    left_out: Dict[str, int]
     changes: List[SyncChange]

@@ -23,6 +23,7 @@ from sekha._importing.plan import (
     Item,
     PartialMatch,
     Rejected,
+    count_left_out,
     is_match,
     iter_items,
     judge_failure,
@@ -93,7 +94,8 @@ class AsyncImportMixin(AsyncConversationMixin):
                 second begins, with the same numbers and ``waiting``: for what ``reason``, and how many ``seconds``.
 
         Returns:
-            The same numbers, and ``failures``: position from 1, place, label and error of each that failed.
+            The same numbers, ``failures``: position from 1, place, label and error of each that failed; and
+            ``left_out``: how much was left out of what `sekha.exports.read_export` has read, by kind.
 
         Raises:
             SekhaValidationError: An argument cannot be used; ``field`` names it.
@@ -128,7 +130,8 @@ class AsyncImportMixin(AsyncConversationMixin):
             if path is not None and notes.since is None:
                 since = (await self._transport.send(endpoints.CONTROLLER_HEALTH.request())).get("timestamp")
                 await async_in_thread(partial(notes.start, since))
-            await async_for_each(iter_items(conversations, notes, self._view), run.process, concurrency, run.stop)
+            counted = count_left_out(conversations, run.report["left_out"])
+            await async_for_each(iter_items(counted, notes, self._view), run.process, concurrency, run.stop)
             await run.resolve_pending()
         finally:
             notes.close()
@@ -173,7 +176,7 @@ class AsyncImportRun:
         on_progress: Callable[[ImportProgress], object] | None,
     ) -> None:
         self.report: ImportReport = {
-            "seen": 0, "stored": 0, "already_stored": 0, "empty": 0, "failed": 0, "failures": []
+            "seen": 0, "stored": 0, "already_stored": 0, "empty": 0, "failed": 0, "failures": [], "left_out": {}
         }  # fmt: skip
         self._transport = transport.with_wait_listener(self._on_wait)
         self._capabilities = capabilities

@@ -25,6 +25,7 @@ from sekha._importing.plan import (
     Item,
     PartialMatch,
     Rejected,
+    count_left_out,
     is_match,
     iter_items,
     judge_failure,
@@ -95,7 +96,8 @@ class ImportMixin(ConversationMixin):
                 second begins, with the same numbers and ``waiting``: for what ``reason``, and how many ``seconds``.
 
         Returns:
-            The same numbers, and ``failures``: position from 1, place, label and error of each that failed.
+            The same numbers, ``failures``: position from 1, place, label and error of each that failed; and
+            ``left_out``: how much was left out of what `sekha.exports.read_export` has read, by kind.
 
         Raises:
             SekhaValidationError: An argument cannot be used; ``field`` names it.
@@ -130,7 +132,8 @@ class ImportMixin(ConversationMixin):
             if path is not None and notes.since is None:
                 since = (self._transport.send(endpoints.CONTROLLER_HEALTH.request())).get("timestamp")
                 in_thread(partial(notes.start, since))
-            for_each(iter_items(conversations, notes, self._view), run.process, concurrency, run.stop)
+            counted = count_left_out(conversations, run.report["left_out"])
+            for_each(iter_items(counted, notes, self._view), run.process, concurrency, run.stop)
             run.resolve_pending()
         finally:
             notes.close()
@@ -175,7 +178,7 @@ class ImportRun:
         on_progress: Callable[[ImportProgress], object] | None,
     ) -> None:
         self.report: ImportReport = {
-            "seen": 0, "stored": 0, "already_stored": 0, "empty": 0, "failed": 0, "failures": []
+            "seen": 0, "stored": 0, "already_stored": 0, "empty": 0, "failed": 0, "failures": [], "left_out": {}
         }  # fmt: skip
         self._transport = transport.with_wait_listener(self._on_wait)
         self._capabilities = capabilities
