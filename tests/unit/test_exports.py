@@ -80,7 +80,7 @@ def test_label_folder_and_times_come_along(tmp_path: Path) -> None:
     (item,) = read(path)
     assert item == {
         "label": "A chat",
-        "folder": "/chatgpt",
+        "folder": "chatgpt",
         "messages": [
             {"role": "user", "content": "First wording", "timestamp": "2023-11-14T22:13:20.500000+00:00"},
             {"role": "assistant", "content": "First answer", "timestamp": "2023-11-14T22:13:20.500000+00:00"},
@@ -156,14 +156,14 @@ def test_claude(tmp_path: Path) -> None:
     (item,) = read(written(tmp_path, [data]))
     assert texts(item) == ["user: Hello\n[a.txt]\nwhat it says\n[b.png]", "assistant: Hi"]
     assert not isinstance(item, UnreadableConversation)
-    assert (item["label"], item["folder"]) == ("Plans", "/claude")
+    assert (item["label"], item["folder"]) == ("Plans", "claude")
     assert item["messages"][0].get("timestamp") == "2025-01-31T09:30:00.123456Z"
 
 
 def test_a_chat_without_a_name_or_without_messages(tmp_path: Path) -> None:
     nameless, empty = read(written(tmp_path, [{"name": "", "chat_messages": []}, chatgpt(title=None)]))
-    assert nameless == {"folder": "/claude", "messages": []}
-    assert empty == {"folder": "/chatgpt", "messages": []}
+    assert nameless == {"folder": "claude", "messages": []}
+    assert empty == {"folder": "chatgpt", "messages": []}
 
 
 # The plain form

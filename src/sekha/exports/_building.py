@@ -50,6 +50,7 @@ class ReadConversation(Dict[str, Any]):
         updated_at: When it was changed last.
         place: Where it stands, for people.
         undated_folder: Its folder without the month that is part of it; None if none is.
+        has_default_folder: Whether nobody asked for its folder, and its reader chose it.
     """
 
     left_out: Dict[str, int]
@@ -58,6 +59,7 @@ class ReadConversation(Dict[str, Any]):
     updated_at: Optional[str] = None
     place: Optional[str] = None
     undated_folder: Optional[str] = None
+    has_default_folder: bool = False
 
 
 class ConversationBuilder:
@@ -143,6 +145,7 @@ class ConversationBuilder:
             found["folder"] = self._folder
         if self._label:
             found["label"] = self._label
+        found.has_default_folder = self._folder is not None
         found.left_out = dict(self.left_out)
         found.source_id = source_id if isinstance(source_id, str) and source_id else None
         found.created_at, found.updated_at = format_time(created_at), format_time(updated_at)
@@ -176,10 +179,15 @@ def put_in_month(conversation: ReadConversation) -> None:
     """Add to the folder of a conversation the month in UTC in which it, or its first message, was written."""
     times = [conversation.created_at, *(message.get("timestamp") for message in conversation["messages"])]
     moments = (normalize_timestamp(time) for time in times if time)
-    month = next((f"{moment[:4]}/{moment[5:7]}" for moment in moments if _UTC.fullmatch(moment)), None)
+    month = next((f"{moment[:4]}/{moment[5:7]}" for moment in moments if is_moment(moment)), None)
     if month is not None:
         conversation.undated_folder = folder = str(conversation.get("folder") or "")
         conversation["folder"] = f"{folder.rstrip('/')}/{month}" if folder else month
+
+
+def is_moment(text: str) -> bool:
+    """Return whether a time is in the form of `normalize_timestamp`, so that it is one."""
+    return _UTC.fullmatch(text) is not None
 
 
 def add_counts(total: dict[str, int], counts: object) -> None:

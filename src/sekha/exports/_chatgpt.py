@@ -33,7 +33,7 @@ def parse_chatgpt(data: dict[str, Any], folder: str | None) -> ReadConversation:
     nodes = as_object(data.get("mapping"))
     if nodes is None:
         raise Unreadable("mapping is no JSON object")
-    built = ConversationBuilder(data.get("title"), folder or "chatgpt")
+    built = ConversationBuilder(data.get("title"), folder or "/chatgpt")
     for node in _current_branch(nodes, data.get("current_node")):
         message = get(node, "message")
         if message is not None:

@@ -13,7 +13,7 @@ def parse_claude(data: dict[str, Any], folder: str | None) -> ReadConversation:
     listed = as_list(data.get("chat_messages"))
     if listed is None:
         raise Unreadable("chat_messages is no list")
-    built = ConversationBuilder(data.get("name"), folder or "claude")
+    built = ConversationBuilder(data.get("name"), folder or "/claude")
     for number, message in enumerate(listed):
         if as_object(message) is None:
             raise Unreadable(f"chat_messages[{number}] is no JSON object")

@@ -84,14 +84,23 @@ class ExportReader(Iterator[ExportItem]):
 
     def __init__(self, path: str, folder: str | None, dated: bool = False) -> None:
         self.left_out: dict[str, int] = {}
+        self._has_default_folder = folder is None
         self._dated = dated
         self._items = _read(path, folder)
 
     def __next__(self) -> ExportItem:
         item = next(self._items)
-        if self._dated and isinstance(item, ReadConversation):
-            put_in_month(item)
+        if isinstance(item, ReadConversation):
+            self._place(item)
         return item
+
+    def _place(self, conversation: ReadConversation) -> None:
+        # A folder that the reader chose is below that of the client; what a line says stays as it is.
+        conversation.has_default_folder = conversation.has_default_folder and self._has_default_folder
+        if conversation.has_default_folder:
+            conversation["folder"] = conversation["folder"].lstrip("/")
+        if self._dated:
+            put_in_month(conversation)
 
 
 def _read(path: str, folder: str | None) -> Iterator[ExportItem]:
