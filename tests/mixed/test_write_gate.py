@@ -6,6 +6,7 @@ import json
 import logging
 import multiprocessing
 import os
+import shutil
 import signal
 import subprocess
 import threading
@@ -203,6 +204,16 @@ def test_where_files_cannot_be_locked_each_client_counts_for_itself(
     told = [record for record in caplog.records if "write_gate" in record.getMessage()]
     assert [record.levelno for record in told] == [logging.WARNING]
     assert "of this user alone" in told[0].getMessage()
+
+
+def test_a_folder_that_was_removed_is_made_again(server: FakeServer, folder: Path) -> None:
+    server.always(CREATE, MADE)
+    with SekhaClient(controller_url=server.url, api_key="k") as client:
+        client.controller.create_conversation(messages=MESSAGES)
+        shutil.rmtree(folder)
+        client.controller.create_conversation(messages=MESSAGES)
+        assert folder.is_dir()
+        assert client._controller_transport._state.write_gate.locks is not None
 
 
 @pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="there is no list of open files")
