@@ -60,7 +60,8 @@ class PathLock:
         self._shared_byte: int | None = None
 
     def __del__(self) -> None:
-        self.close()
+        if hasattr(self, "_files"):  # its making may have been interrupted
+            self.close()
 
     @property
     def is_open(self) -> bool:
