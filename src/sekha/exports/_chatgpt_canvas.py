@@ -81,6 +81,8 @@ class Canvas:
                 self._create(number, id, name or _text(get(payload, "name")), payload, text)
             else:
                 self._update(number, id, name, payload, text)
+        if not any(draft.text or draft.loose for draft in self._drafts):
+            self.calls.clear()  # they are like calls of any other tool
 
     def documents_at(self, number: int) -> list[Document]:
         """Return the documents that have their last content at a message."""

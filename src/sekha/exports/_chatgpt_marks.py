@@ -111,7 +111,8 @@ def _words_of(mark: re.Match[str], reference: object, note: Callable[[str], None
         return "" if _TURN.match(first) else first or _referred(reference)
     if kind.endswith("entity"):
         found = _second(data) or _referred(reference)
-        return found or ("" if first.startswith(("[", "{")) else first) or _quoted(first)
+        is_broken = data is None and first.startswith(("[", "{"))
+        return found or (_quoted(first) if is_broken else first if data is None else "")
     if get(reference, "type") in _SOURCES:
         return ""
     is_plain = bool(first) and not first.startswith(("[", "{")) and not _TURN.match(first)

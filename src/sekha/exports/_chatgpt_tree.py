@@ -13,6 +13,8 @@ from typing import Any, NamedTuple
 from sekha._utils.json_access import as_list, as_object, get
 from sekha.exports._building import role_of
 
+_SHOWN = 2
+
 
 class Branch(NamedTuple):
     """One way through the tree.
@@ -32,12 +34,12 @@ class _Facts(NamedTuple):
     """What counts when a branch is chosen: of a node, or else of the next one above that has it.
 
     Attributes:
-        is_shown: Whether there is a message that people see.
+        worth: 2 if there is a message that people see, 1 if there is another one.
         time: When it was written.
         root: The node at which the way up ends.
     """
 
-    is_shown: bool
+    worth: int
     time: float
     root: str
 
@@ -59,16 +61,16 @@ def current_branch(mapping: Mapping[str, Any], current: object) -> Branch:
     inner = {parent for parent in parents.values() if parent is not None}
     leaves = [id for id in nodes if id not in inner] or list(nodes)  # a ring has no leaf
 
-    def rank(id: str) -> tuple[bool, float, int]:
-        return facts[id].is_shown, facts[id].time, order[id]
+    def rank(id: str) -> tuple[int, float, int]:
+        return facts[id].worth, facts[id].time, order[id]
 
     last = current if isinstance(current, str) and current in nodes else None
     if last in inner:
         last = max(_leaves_below(last, parents, inner), key=rank, default=last)
-    if last is None or not facts[last].is_shown:
+    if last is None or facts[last].worth < _SHOWN:
         last = max(leaves, key=rank, default=None)
 
-    earlier = sorted((id for id in leaves if facts[id].is_shown), key=rank)  # of the parts of a torn tree
+    earlier = sorted((id for id in leaves if facts[id].worth == _SHOWN), key=rank)  # of the parts of a torn tree
     way: list[str] = []
     visited: set[str] = set()
     used: set[str] = set()
@@ -82,19 +84,19 @@ def current_branch(mapping: Mapping[str, Any], current: object) -> Branch:
         top, last = last, parents[last]
         if top in below_gaps:
             gaps += 1
-            used.add(facts[top].root)
+            used.add(facts[top].root)  # where the way up ends, it goes on in another part
             while earlier and last is None:
                 id = earlier.pop()
                 is_before = order[id] < order[top] if begin is None else facts[id].time <= begin
                 last = id if is_before and facts[id].root not in used else None
     messages = [message for id in reversed(way) if (message := get(nodes[id], "message")) is not None]
     messages += [node for id, node in mapping.items() if id not in nodes]  # no JSON objects: their place is unknown
-    others = sum(id not in visited and _is_shown(get(node, "message")) for id, node in nodes.items())
+    others = sum(id not in visited and get(node, "message") is not None for id, node in nodes.items())
     return Branch(messages, gaps, others)
 
 
 def _find_parents(nodes: Mapping[str, Any]) -> tuple[dict[str, str | None], set[str]]:
-    """Return the parent of each node, None without one, and the nodes whose parent the export does not have."""
+    """Return the parent of each node, or what is next above it, and the nodes whose parent the export does not have."""
     claimed: dict[str, str] = {}
     for id, node in nodes.items():
         for child in as_list(get(node, "children")) or ():
@@ -107,14 +109,11 @@ def _find_parents(nodes: Mapping[str, Any]) -> tuple[dict[str, str | None], set[
         if isinstance(parent, str) and parent in nodes and parent != id:
             parents[id] = parent
             continue
-        is_missing = parent is not None and parent not in ("", id, "client-created-root")
         parents[id] = claimed.get(id)
-        if parents[id] is None and isinstance(parent, str) and is_missing:
-            parents[id] = claimed.get(parent)  # the one above the missing one names it among its children
-            if parents[id] == id:
-                parents[id] = None
-        if is_missing and parents[id] is None:
+        if parents[id] is None and parent is not None and parent not in ("", id, "client-created-root"):
             below_gaps.add(id)
+            above = claimed.get(parent) if isinstance(parent, str) else None  # that names the missing one as its child
+            parents[id] = above if above != id else None
     return parents, below_gaps
 
 
@@ -128,13 +127,13 @@ def _find_facts(nodes: Mapping[str, Any], parents: Mapping[str, str | None]) -> 
             way.append(at)
             on_way.add(at)
             at = parents[at]
-        is_shown, time, root = found.get(at or "", _Facts(False, -math.inf, way[-1] if way else id))
+        worth, time, root = found[at] if at in found else _Facts(0, -math.inf, way[-1])
         for one in reversed(way):
             message = get(nodes[one], "message")
             own_time = _time_of(message)
             time = time if own_time is None else own_time
-            is_shown = is_shown or _is_shown(message)
-            found[one] = _Facts(is_shown, time, root)
+            worth = max(worth, 0 if message is None else _SHOWN if _is_shown(message) else 1)
+            found[one] = _Facts(worth, time, root)
     return found
 
 
