@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sekha._utils.json_access import get
 from sekha.exports._building import Unreadable
 from sekha.exports._chatgpt import is_chatgpt, parse_chatgpt
 from unit.exports.chats import answer, line, node, read, said, text, tool
@@ -208,7 +209,14 @@ def test_others_are_remembered(flag: Any) -> None:
 
 @pytest.mark.parametrize("more", [{}, {"mapping": None}, {"mapping": {}}, {"mapping": {"root": node("root", None)}}])
 def test_a_shell_is_empty(more: Dict[str, Any]) -> None:
-    shell = {"title": "Shell", "create_time": 1.7e9, "update_time": 1.7e9, "id": "s1", "safe_urls": [], **more}
+    shell: Dict[str, Any] = {
+        "title": "Shell",
+        "create_time": 1.7e9,
+        "update_time": 1.7e9,
+        "id": "s1",
+        "safe_urls": [],
+        **more,
+    }
     assert is_chatgpt(shell)
     found = parse_chatgpt(shell, "/old")
     assert (found["messages"], found.left_out, found.source_id) == ([], {}, "s1")
@@ -260,8 +268,6 @@ def test_whatever_stands_there_is_read_or_refused(mapping: Dict[str, Any], curre
         found = read(data)
     except Unreadable:
         return
-    given_messages = [
-        node for node in mapping.values() if not isinstance(node, dict) or node.get("message") is not None
-    ]
+    given_messages = [node for node in mapping.values() if get(node, "message") is not None]
     counted = sum(number for kind, number in found.left_out.items() if kind != "replaced characters")
     assert found["messages"] or counted or not given_messages

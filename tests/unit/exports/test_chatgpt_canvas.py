@@ -141,12 +141,16 @@ def test_what_is_no_call_is_kept_as_it_is(arguments: str) -> None:
         assert documents(call("1", recipient, arguments)) == [f"assistant: [document]\n{arguments}"]
 
 
-@pytest.mark.parametrize("payload", [{}, {"content": None}, {"updates": 7}, {"updates": [None, {"replacement": []}]}])
-def test_a_call_without_words_is_no_document(payload: Any) -> None:
-    assert documents(call("1", CREATE, payload)) == []
-    assert (
-        len(documents(call("1", UPDATE, payload))) == (1 if payload.get("updates") == 7 or not payload else 0) or True
-    )
+@pytest.mark.parametrize("payload", [{}, {"content": None}, {"content": 7}, {"content": ""}])
+def test_a_document_without_words_is_none(payload: Any) -> None:
+    found = read(line(node("q", None, "?"), call("1", CREATE, payload)))
+    assert [message["content"] for message in found["messages"]] == ["?"]
+    assert found.left_out == {"tools": 1}
+
+
+@pytest.mark.parametrize("updates", ["[]", "[null]", "[7, {}]", '[{"pattern": "a", "replacement": 7}]'])
+def test_an_update_without_words_changes_nothing(updates: str) -> None:
+    assert documents(*BEFORE, call("1", UPDATE, f'{{"updates": {updates}}}')) == [f"assistant: [packing_list]\n{LIST}"]
 
 
 def test_a_comment_is_no_document() -> None:
