@@ -43,8 +43,10 @@ def texts_of(message: object, note: Note, *, is_answer: bool) -> list[str]:
             text = replace_marks(text, get(metadata, "content_references"), note)
             texts.append(remove_citations(text) if is_answer else text)
     texts = [text for text in texts if text.strip()]
-    texts = _without_recordings(texts, any(get(part, "content_type") == _SPEECH for part in parts))
-    return texts + _names_of_files(parts, as_list(get(metadata, "attachments")) or [])
+    if _AUDIO in texts:
+        texts = _without_recordings(texts, any(get(part, "content_type") == _SPEECH for part in parts))
+    attachments = as_list(get(metadata, "attachments"))
+    return texts + _names_of_files(parts, attachments) if attachments else texts
 
 
 def images_in(message: object) -> int:
@@ -112,7 +114,7 @@ def _without_recordings(texts: list[str], has_speech: bool) -> list[str]:
     spoken = [text for text in texts if text != _AUDIO]
     if has_speech and spoken:
         return spoken
-    first = texts.index(_AUDIO) if _AUDIO in texts else len(texts)
+    first = texts.index(_AUDIO)
     return [text for number, text in enumerate(texts) if text != _AUDIO or number == first]
 
 
