@@ -59,7 +59,15 @@ def test_what_is_imported_is_in_the_memory_and_counted(local: SekhaClient) -> No
         chat("nothing") | {"messages": []},
     ]
     report = local.controller.import_conversations(iter(conversations), on_progress=told.append)
-    assert report == {"seen": 4, "stored": 3, "already_stored": 0, "empty": 1, "failed": 0, "failures": []}
+    assert report == {
+        "seen": 4,
+        "stored": 3,
+        "already_stored": 0,
+        "empty": 1,
+        "failed": 0,
+        "failures": [],
+        "left_out": {},
+    }
     assert stored(local) == [("A", ["one", "two"]), ("A", ["one", "two"]), ("no label", ["no label"])]
     rows = (local.controller.list_conversations(folder="/work"))["results"]
     assert [row["metadata"]["importance_score"] for row in rows] == [8, 8]

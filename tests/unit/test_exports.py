@@ -357,3 +357,19 @@ def test_three_thousand_conversations_are_never_in_memory_together(tmp_path: Pat
     few, size = most(500), path.stat().st_size
     many, growth = most(3_000), path.stat().st_size - size
     assert many - few < growth / 8
+
+
+@pytest.mark.parametrize(
+    ("line", "folder", "expected"),
+    [
+        ({"created_at": "2023-11-14"}, "old", "old"),  # no moment, so no month
+        ({"created_at": "2023-11-14T10:00:00Z"}, "/old/", "/old/2023/11"),
+        ({"created_at": "2023-11-14T10:00:00Z"}, None, "2023/11"),
+        ({"created_at": "2023-11-14 10:00:00", "folder": "/own"}, None, "/own/2023/11"),
+        ({"folder": "/own"}, None, "/own"),
+    ],
+)
+def test_the_month_becomes_a_folder(line: Dict[str, Any], folder: Optional[str], expected: str, tmp_path: Path) -> None:
+    data = {"messages": [{"role": "user", "content": "Hi"}], **line}
+    item: Any = next(read_export(written(tmp_path, data), folder=folder, dated=True))
+    assert item.get("folder") == expected
