@@ -218,6 +218,7 @@ async def test_waiting_for_a_connection_ends_at_the_deadline(make: MakeClient, s
 @pytest.mark.promise("R4")
 async def test_waiting_to_store_ends_at_the_deadline(make: MakeClient, server: FakeServer) -> None:
     client, go_on = timed(make, max_concurrent_writes=1), threading.Event()
+    server.on("GET /health", answer(facts.HEALTHY))
     server.on(CREATE, after(go_on, MADE))
 
     async def hold() -> Any:
@@ -234,7 +235,7 @@ async def test_waiting_to_store_ends_at_the_deadline(make: MakeClient, server: F
     made, error = await async_gather([hold, wait], 2)
     assert made["id"] == ID
     is_the_deadline(error, sent=False, attempts=0, may_have_been_applied=False)
-    assert server.lines == [CREATE]
+    assert server.lines == [CREATE, "GET /health"]
 
 
 @pytest.mark.promise("R4")

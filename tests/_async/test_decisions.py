@@ -201,8 +201,11 @@ async def test_fifty_creates_at_once_succeed_four_at_a_time(
         return lambda: which.controller.create_conversation(label="L", messages=[message])
 
     server.always(CREATE, after(0.002, answer(facts.CREATED, 201)))
+    server.on("GET /health", answer(facts.HEALTHY))
+    server.on("POST /api/v1/query", answer(facts.hits()))
+    await client.controller.query("x", filters={"label": "x"})  # asks what the server can do
     await async_gather([create(client, number) for number in range(50)], 50)
-    assert len(server.seen) == 50
+    assert server.lines.count(CREATE) == 50
     assert 1 < server.most_at_once <= 4
     made = await async_gather([create(real, number) for number in range(50)], 50)
     assert len({one["id"] for one in made}) == 50

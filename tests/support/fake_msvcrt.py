@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import errno
 import os
-from typing import Dict, Tuple
+from typing import List, Tuple
 
 import pytest
 
-from sekha._importing import file_lock
+from sekha._concurrency import file_lock
 
 
 class FakeMsvcrt:
@@ -17,25 +17,26 @@ class FakeMsvcrt:
     LK_UNLCK, LK_NBLCK = 0, 2
 
     def __init__(self) -> None:
-        self.locked: Dict[Tuple[int, int, int], int] = {}
+        self.locked: List[Tuple[Tuple[int, int], int, int, int]] = []  # file, first byte, byte after the last, by whom
 
     def locking(self, number: int, mode: int, size: int) -> None:
         """Lock or unlock bytes at the position of a file.
 
         Raises:
-            PermissionError: They are locked, or are not locked by this file.
+            PermissionError: One of them is locked, or they are not locked by this file.
         """
-        assert size == 1
         stat = os.fstat(number)
-        byte = (stat.st_dev, stat.st_ino, os.lseek(number, 0, os.SEEK_CUR))
+        start = os.lseek(number, 0, os.SEEK_CUR)
+        file, end = (stat.st_dev, stat.st_ino), start + size
+        assert end < 2**31
         if mode == self.LK_UNLCK:
-            if self.locked.get(byte) != number:
+            if (file, start, end, number) not in self.locked:
                 raise PermissionError(errno.EACCES, "Permission denied")
-            del self.locked[byte]
+            self.locked.remove((file, start, end, number))
+        elif any(file == other and start < last and first < end for other, first, last, _ in self.locked):
+            raise PermissionError(errno.EACCES, "Permission denied")
         else:
-            if byte in self.locked:
-                raise PermissionError(errno.EACCES, "Permission denied")
-            self.locked[byte] = number
+            self.locked.append((file, start, end, number))
 
 
 def use_msvcrt(monkeypatch: pytest.MonkeyPatch) -> FakeMsvcrt:

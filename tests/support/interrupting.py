@@ -114,7 +114,7 @@ def held(client: Any) -> List[str]:
     for name in ("_controller_transport", "_bridge_transport"):
         state = getattr(client, name)._state
         pool = state.http_transport()._state
-        slots = {"pool": pool.slots, "writes": state.write_slots._slots.get()}
+        slots = {"pool": pool.slots, "writes": state.write_gate._semaphore._slots.get()}
         for what, these in slots.items():
             found += [f"{what}: {ticket!r} is taken" for ticket in these.tickets() if ticket not in pool.abandoned]
             found += [f"{what}: {ticket!r} waits" for ticket in these.waiting()]

@@ -11,6 +11,7 @@ from typing import Any, Callable, Dict, List, NamedTuple, Tuple
 
 import httpx
 
+from sekha._api.compat.requests import pad_for_preview_bug
 from sekha._importing.journal import digests_of
 from sekha.local import LocalSekha
 
@@ -176,7 +177,11 @@ def make_world(sekha: LocalSekha, seed: int, root_of: Callable[[str], str]) -> W
                 "metadata": {"citation": citation, "folder": citation["folder"]},
                 "folder": citation["folder"],
             }
-            body = {"label": label, "folder": folder, "messages": [message, {**message, "role": "assistant"}]}
+            body = {
+                "label": label,
+                "folder": folder,
+                "messages": pad_for_preview_bug([message, {**message, "role": "assistant"}]),
+            }
             answer = http.post("/api/v1/conversations", json=body)
             assert answer.status_code == 201, answer.text
             id = answer.json()["id"]

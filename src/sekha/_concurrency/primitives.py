@@ -126,11 +126,19 @@ class AsyncSemaphore:
     """
 
     def __init__(self, value: int) -> None:
-        self._slots = AsyncPerLoop(lambda: Slots[Ticket](value))
+        self._value = value
+        self._slots = AsyncPerLoop(lambda: Slots[Ticket](self._value))
 
     def slot(self) -> AsyncSlot:
         """Return what a task acquires."""
-        return AsyncSlot(self._slots.get())
+        slots = self._slots.get()
+        slots.resize(self._value)
+        return AsyncSlot(slots)
+
+    def resize(self, value: int) -> None:
+        """Let another number through from now on."""
+        self._value = value
+        self._slots.get().resize(value)
 
 
 class AsyncSlot:
@@ -152,7 +160,7 @@ class AsyncSlot:
     async def acquire(self, seconds: float | None) -> bool:
         """Wait for the slot; the cancel scope around it keeps the time limit."""
         ticket = self._ticket
-        if ticket.wakeup is None:
+        if not ticket.is_admitted:
             self.try_acquire()
         while not ticket.is_admitted and isinstance(ticket.wakeup, AsyncWakeup):
             if not await ticket.wakeup.wait(_SWEEP_INTERVAL):
@@ -172,11 +180,19 @@ class Semaphore:
     """
 
     def __init__(self, value: int) -> None:
-        self._slots = PerProcess(lambda: Slots[Ticket](value))
+        self._value = value
+        self._slots = PerProcess(lambda: Slots[Ticket](self._value))
 
     def slot(self) -> Slot:
         """Return what a thread acquires."""
-        return Slot(self._slots.get())
+        slots = self._slots.get()
+        slots.resize(self._value)
+        return Slot(slots)
+
+    def resize(self, value: int) -> None:
+        """Let another number through from now on."""
+        self._value = value
+        self._slots.get().resize(value)
 
 
 class Slot:
@@ -198,7 +214,7 @@ class Slot:
     def acquire(self, seconds: float | None) -> bool:
         """Wait for the slot; return False if the time was over first."""
         ticket, left = self._ticket, math.inf if seconds is None else seconds
-        if ticket.wakeup is None:
+        if not ticket.is_admitted:
             self.try_acquire()
         while not ticket.is_admitted and left > 0 and isinstance(ticket.wakeup, Wakeup):
             if not ticket.wakeup.wait(min(left, _SWEEP_INTERVAL)):

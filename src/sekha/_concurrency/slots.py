@@ -54,7 +54,7 @@ class Slots(Generic[T]):
         limit: How many there are.
 
     Attributes:
-        limit: The same.
+        limit: How many there are now.
         at_once: Callers that must not wait, by the numbers of their tickets.
         lost: How many slots were found whose callers had gone without a word: the last resort, not the rule.
     """
@@ -98,6 +98,12 @@ class Slots(Generic[T]):
         ticket.is_admitted = False
         if self._waiting:
             self._waiting.pop(number, None)
+            self._admit()
+
+    def resize(self, limit: int) -> None:
+        """Change how many there are; more of them are given to those that wait."""
+        if limit != self.limit:
+            self.limit = limit
             self._admit()
 
     def free_lost(self) -> None:

@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any, BinaryIO, NamedTuple
 
-from sekha._importing.file_lock import try_lock, unlock
+from sekha._concurrency.file_lock import try_lock, unlock
 from sekha._utils.json_access import as_object
 from sekha.errors import SekhaConfigError
 from sekha.exports._notes import Source

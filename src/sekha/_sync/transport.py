@@ -17,7 +17,7 @@ from sekha._api.chat_stream import ChatStreamDecoder
 from sekha._api.compat.error_overrides import add_hints
 from sekha._api.model import Request, Service
 from sekha._concurrency.clock import Clock
-from sekha._concurrency.primitives import PerProcess, Semaphore, move_on_after
+from sekha._concurrency.primitives import PerProcess, Semaphore, Slot, move_on_after
 from sekha._http.error_mapping import map_network_errors, name_proxy
 from sekha._http.idle_pools import IDLE_POOLS
 from sekha._http.models import HTTPResponse, HTTPTransport, Headers
@@ -28,6 +28,7 @@ from sekha._transport.instrumentation import Instrumentation
 from sekha._transport.listeners import CallContext
 from sekha._transport.options import (
     CallOptions,
+    WriteMustWait,
     deadline_error,
     deadline_message,
     merge_keys,
@@ -36,6 +37,7 @@ from sekha._transport.options import (
 from sekha._transport.preload import preload
 from sekha._transport.rate_limit import RateLimiter, describe_limit, new_ticket
 from sekha._transport.retry import RetryState
+from sekha._transport.write_locks import WriteLocks
 from sekha._utils.redaction import Secret, redact
 from sekha.config import SekhaConfig
 from sekha.config._models import http_settings, is_set
@@ -52,6 +54,7 @@ from sekha.events import WaitEvent
 from .body import close_quietly, read_error_body, read_whole
 from .http.pool import Pool
 from .stream import Stream
+from .write_gate import WriteGate
 
 T = TypeVar("T")
 
@@ -82,7 +85,9 @@ class ServerState:
         self.instrumentation: Instrumentation = Instrumentation(config, base_url)
         self.rate_limiter: RateLimiter = RateLimiter(config.rate_limit_requests, config.rate_limit_window)
         self.rate_limit: str = describe_limit(config.rate_limit_requests, config.rate_limit_window)
-        self.write_slots: Semaphore = Semaphore(config.max_concurrent_writes)
+        locks = WriteLocks(base_url, config.max_concurrent_writes) if config.write_gate == "shared" else None
+        self.write_gate: WriteGate = WriteGate(config.max_concurrent_writes, locks)
+        self.questions: Semaphore = Semaphore(1)
         self.max_response_bytes: int = config.max_response_bytes
         self.closed: bool = False
         self.proxy: str | None = str(proxy) if proxy is not None else None
@@ -116,6 +121,7 @@ class ServerState:
     def close(self) -> None:
         """Close the connections; an ``http_client`` of the user stays open."""
         self.closed = True
+        self.write_gate.close()
         with ExitStack() as stack:  # each is closed, even if closing another one fails
             for transport in (self._transports.pop(), self._transports_at_once.pop()):
                 if transport is not None:
@@ -203,6 +209,24 @@ class Transport:
         call = self._state.instrumentation.start_call(request, self._options, self._state.clock)
         call.wait_for("rate_limit", seconds, "the rate limit of the server")
 
+    def without_waiting_to_write(self) -> Transport:
+        """Return a view whose writes raise `WriteMustWait`, before anything is sent, where others are in the way."""
+        view = copy(self)
+        view._options = replace(self._options, returns_instead_of_waiting=True)
+        return view
+
+    def allow_parallel_writes(self) -> None:
+        """Let writes be sent side by side, whatever other processes do: the server says that it supports that."""
+        self._state.write_gate.allow_parallel()
+
+    def question(self) -> Slot:
+        """Return the slot of one who asks the server what it can do: what one has asked, the others need not ask."""
+        return self._state.questions.slot()
+
+    def time_left(self) -> float | None:
+        """Return the seconds until the deadline of this view, None for no limit."""
+        return self._options.time_left(self._state.clock.now())
+
     def start_deadline(self) -> Transport:
         """Return a view whose requests share one deadline, which starts now."""
         options = self._options.start_deadline(self._state.clock.now())
@@ -288,22 +312,27 @@ class Transport:
         What it has taken is given back twice: an interruption may come in the middle of giving it back.
         """
         options, clock = call.call_options, self._state.clock
-        slot = self._state.write_slots.slot() if call.request.endpoint.uses_write_slot else None
+        turn = self._state.write_gate.turn() if call.request.endpoint.uses_write_slot else None
         try:
             try:
-                if slot is not None and not slot.try_acquire():
+                if turn is not None and not turn.try_enter():
+                    if options.returns_instead_of_waiting and not retries.has_begun:
+                        raise WriteMustWait
                     call.wait_for("write_slot", what="a write slot")
-                    if not slot.acquire(options.time_left(clock.now())):
+                    if not turn.enter(options, clock):
                         raise deadline_error(options, sent=False, asked=False)
                 self._take_token(call)
                 with call:
-                    return self._exchange(call, retries, stream=stream)
+                    result = self._exchange(call, retries, stream=stream)
+                if turn is not None:
+                    turn.has_succeeded = True
+                return result
             finally:
-                if slot is not None:
-                    slot.release()
+                if turn is not None:
+                    turn.leave()
         except BaseException:
-            if slot is not None:
-                slot.release()
+            if turn is not None:
+                turn.leave()
             if (response := retries.response) is not None:
                 close_quietly(response)
             raise

@@ -15,6 +15,10 @@ from sekha.errors import SekhaTimeoutError
 from sekha.events import WaitEvent
 
 
+class WriteMustWait(Exception):
+    """A write would have to wait for others; nothing was sent."""
+
+
 @dataclass(frozen=True)
 class CallOptions:
     """The options that may differ from call to call.
@@ -25,6 +29,7 @@ class CallOptions:
         deadline: Seconds for a whole call; None means no limit.
         deadline_at: Time of the clock at which a call that has started must end.
         headers: Additional headers.
+        returns_instead_of_waiting: Whether a write that others are in the way of raises `WriteMustWait`.
         shows_bodies: Whether errors hold the beginning of a response.
         on_wait: Called when a call begins to wait before it is sent, besides the hook of the user.
     """
@@ -34,6 +39,7 @@ class CallOptions:
     deadline: float | None = None
     deadline_at: float | None = None
     headers: Mapping[str, str] = field(default_factory=lambda: dict[str, str](), repr=False)  # may hold secrets
+    returns_instead_of_waiting: bool = False
     shows_bodies: bool = True
     on_wait: Callable[[WaitEvent], object] | None = field(default=None, repr=False)
 

@@ -155,6 +155,11 @@ class RetryState:
         return self._delay
 
     @property
+    def has_begun(self) -> bool:
+        """Whether an attempt was about to be sent."""
+        return self._attempts_sent > 0
+
+    @property
     def was_asked(self) -> bool:
         """Whether an attempt has tried to reach the server."""
         waits = self._in_flight is not None and self._in_flight.phase == "waiting for a free connection"

@@ -11,6 +11,7 @@
 | ``SEKHA_MAX_RETRIES`` | ``max_retries`` |
 | ``SEKHA_RATE_LIMIT_REQUESTS`` | ``rate_limit_requests``; ``none`` for no limit |
 | ``SEKHA_RATE_LIMIT_WINDOW`` | ``rate_limit_window``, in seconds |
+| ``SEKHA_WRITE_GATE`` | ``write_gate`` |
 | ``SEKHA_PROXY`` | ``proxy``; ``none`` for no proxy at all |
 """
 

@@ -41,7 +41,7 @@ _SERVICES: Final[Mapping[str, _ServiceSettings]] = {
     "bridge": _ServiceSettings("bridge_url", "bridge_api_key"),
 }
 
-_COMMON_VARIABLES: Final = ("timeout", "max_retries", "rate_limit_requests", "rate_limit_window", "proxy")
+_COMMON_VARIABLES: Final = ("timeout", "max_retries", "rate_limit_requests", "rate_limit_window", "write_gate", "proxy")
 """The settings that a client of any one service reads from the environment."""
 
 

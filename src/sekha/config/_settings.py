@@ -26,6 +26,7 @@ from sekha.config._validation import (
     validate_seconds_or_none,
     validate_url,
     validate_verify,
+    validate_write_gate,
 )
 from sekha.errors import SekhaConfigError
 
@@ -99,6 +100,7 @@ _ROWS = (
     Setting("rate_limit_window", 60.0, validate_seconds, False, "SEKHA_RATE_LIMIT_WINDOW", float),
     Setting("max_connections", 100, validate_positive_count),
     Setting("max_concurrent_writes", 4, validate_positive_count),
+    Setting("write_gate", "shared", validate_write_gate, False, "SEKHA_WRITE_GATE"),
     Setting("max_response_bytes", 64 * 1024 * 1024, validate_positive_count),
     Setting("verify", True, validate_verify, conflicts_with_http_client=True),
     Setting("cert", None, validate_cert, masked_repr=_mask_password, conflicts_with_http_client=True),

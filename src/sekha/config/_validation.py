@@ -110,6 +110,14 @@ def parse_limit(text: str) -> int | str:
     return text if text.lower() == NO_LIMIT else int(text)
 
 
+def validate_write_gate(name: str, value: object) -> str:
+    """Return whether processes share the limit of writes."""
+    gate = value.strip().lower() if isinstance(value, str) else ""
+    if gate not in ("shared", "process"):
+        raise SekhaConfigError(f'{name}: "shared" or "process" is needed')
+    return gate
+
+
 def validate_flag(name: str, value: object) -> bool:
     """Return True or False."""
     if not isinstance(value, bool):

@@ -31,6 +31,7 @@ VARIABLES = {
     "max_retries": ("SEKHA_MAX_RETRIES", "7"),
     "rate_limit_requests": ("SEKHA_RATE_LIMIT_REQUESTS", "7"),
     "rate_limit_window": ("SEKHA_RATE_LIMIT_WINDOW", "7.5"),
+    "write_gate": ("SEKHA_WRITE_GATE", "process"),
     "proxy": ("SEKHA_PROXY", "http://env:3"),
 }
 FROM_ENV: Dict[str, Any] = {name: value for name, (_, value) in VARIABLES.items()}
@@ -45,6 +46,7 @@ OTHER: Dict[str, Any] = {
     "max_retries": 1,
     "rate_limit_requests": 1,
     "rate_limit_window": 1.5,
+    "write_gate": "shared",
     "proxy": "http://arg:3",
 }
 

@@ -16,17 +16,21 @@ class Features(NamedTuple):
     Attributes:
         filters: Whether searches apply filters (D20).
         keeps: The keys of messages that it stores, beside ``role`` and ``content``.
+        parallel_writes: Whether it supports any number of writes side by side (D52, D65).
     """
 
     filters: bool = False
     keeps: frozenset[str] = frozenset()
+    parallel_writes: bool = False
 
 
 def parse_features(health: Mapping[str, object]) -> Features:
     """Return what a report of health says."""
     keeps = as_list(health.get("keeps")) or ()
     return Features(
-        filters=health.get("filters") is True, keeps=frozenset(key for key in keeps if isinstance(key, str))
+        filters=health.get("filters") is True,
+        keeps=frozenset(key for key in keeps if isinstance(key, str)),
+        parallel_writes=health.get("parallel_writes") is True,
     )
 
 
@@ -48,6 +52,7 @@ class Capabilities:
     Attributes:
         text_only: Whether it refused content parts, as the controller 0.1 does (D4).
         features: What it says that it can do; None if it was not asked yet.
+        times_asked: How often it was asked for that, with or without an answer.
         warned_of_words: Whether a warning has told that a full-text search failed.
         cannot_delete: Whether it failed to delete a conversation, as the controller 0.1 does (D49).
         warned_of_archiving: Whether a warning has told that conversations are archived instead.
@@ -56,6 +61,7 @@ class Capabilities:
     def __init__(self) -> None:
         self.text_only: bool = False
         self.features: Features | None = None
+        self.times_asked: int = 0
         self.warned_of_words: bool = False
         self.cannot_delete: bool = False
         self.warned_of_archiving: bool = False

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from sekha._api.compat.capabilities import Capabilities, Features, parse_features
 from sekha._api.endpoints import CONTROLLER_HEALTH
+from sekha._concurrency.primitives import move_on_after
 from sekha.errors import SekhaClosedError, SekhaError, SekhaNotFoundError
 from sekha.types import ServiceHealth
 
@@ -15,18 +16,29 @@ from ..transport import Transport
 def controller_features(transport: Transport, capabilities: Capabilities) -> Features | None:
     """Return what the controller says that it can do; None if it could not be asked, which is tried again next time.
 
-    ``GET /health``, once for a client and its views.
+    ``GET /health``, once for a client and its views: callers that come while another one asks share its answer.
     """
-    if capabilities.features is None:
-        try:
-            health = transport.with_options(max_retries=0).send(CONTROLLER_HEALTH.request())
-        except SekhaNotFoundError:
-            health = ServiceHealth(status="unknown", checks={})
-        except SekhaClosedError:
-            raise
-        except SekhaError:
-            return None
-        if health["status"] == "unhealthy":
-            return None
-        capabilities.features = parse_features(health)
+    if capabilities.features is not None:
+        return capabilities.features
+    question, times_asked, left = transport.question(), capabilities.times_asked, transport.time_left()
+    try:
+        with move_on_after(left):
+            question.acquire(left)
+        if capabilities.features is None and capabilities.times_asked == times_asked:
+            capabilities.features = _ask(transport)
+            capabilities.times_asked += 1
+    finally:
+        question.release()
     return capabilities.features
+
+
+def _ask(transport: Transport) -> Features | None:
+    try:
+        health = transport.with_options(max_retries=0).send(CONTROLLER_HEALTH.request())
+    except SekhaNotFoundError:
+        health = ServiceHealth(status="unknown", checks={})
+    except SekhaClosedError:
+        raise
+    except SekhaError:
+        return None
+    return None if health["status"] == "unhealthy" else parse_features(health)

@@ -11,12 +11,14 @@ from sekha._api.arguments import DEFAULT_IMPORTANCE, PINNED_IMPORTANCE
 from sekha._api.compat.capabilities import Capabilities
 from sekha._api.compat.requests import has_content_parts, is_text_only_error, pad_body, parts_to_text
 from sekha._api.endpoints import CREATE_CONVERSATION, GET_CONVERSATION, MEMORY_STORE, PIN_CONVERSATION
-from sekha._api.model import Endpoint, Service
+from sekha._api.model import Endpoint, Request, Service
+from sekha._transport.options import WriteMustWait
 from sekha._utils.frames import user_stacklevel
 from sekha.errors import SekhaAPIError, SekhaAuthError, SekhaError, SekhaWarning
 from sekha.types import Conversation
 
 from ..transport import Transport
+from .features import controller_features
 from .lost_keys import warn_of_lost_keys
 
 T = TypeVar("T")
@@ -120,10 +122,24 @@ def store(
     has_parts = has_content_parts(body["messages"])
     if not (has_parts and capabilities.text_only):
         try:
-            return transport.send(endpoint.request(pad_body(body)))
+            return _send_write(transport, capabilities, endpoint.request(pad_body(body)))
         except SekhaAPIError as error:
             if not (has_parts and is_text_only_error(error)):
                 raise
         capabilities.text_only = True
     body = {**body, "messages": parts_to_text(body["messages"], drop_images=drop_images)}
-    return transport.send(endpoint.request(pad_body(body)))
+    return _send_write(transport, capabilities, endpoint.request(pad_body(body)))
+
+
+def _send_write(transport: Transport, capabilities: Capabilities, request: Request[T]) -> T:
+    """Send a write. If others are in its way, ask the server first whether it needs them to wait (D52, D65)."""
+    transport, features = transport.start_deadline(), capabilities.features
+    if features is None:
+        try:
+            return transport.without_waiting_to_write().send(request)
+        except WriteMustWait:
+            pass
+        features = controller_features(transport, capabilities)
+    if features is not None and features.parallel_writes:
+        transport.allow_parallel_writes()
+    return transport.send(request)

@@ -14,8 +14,8 @@ import pytest
 
 import sekha
 from sekha import SekhaConfigError
-from sekha._importing import file_lock
-from sekha._importing.file_lock import try_lock, unlock
+from sekha._concurrency import file_lock
+from sekha._concurrency.file_lock import try_lock, unlock
 from sekha._importing.journal import Journal
 from support.fake_msvcrt import use_msvcrt
 

@@ -1,0 +1,130 @@
+# Generated from src/sekha/_async/write_gate.py: do not edit.
+# To change it, edit that file, then run: python tools/unasync.py
+"""Which writes may be sent now: a few at a time, and until one has succeeded, one at a time (D52, D65)."""
+
+from __future__ import annotations
+
+from sekha._concurrency.clock import Clock
+from sekha._concurrency.primitives import Semaphore, Slot
+from sekha._transport.listeners import log
+from sekha._transport.options import CallOptions
+from sekha._transport.write_locks import LockTurn, WriteLocks
+
+_POLL_INTERVAL = 0.02
+"""Seconds after which a write looks again whether another process has made room."""
+
+
+class WriteGate:
+    """Lets the writes to one server through.
+
+    Args:
+        limit: How many at a time.
+        locks: The files by which processes share that number; None if each client has its own.
+    """
+
+    def __init__(self, limit: int, locks: WriteLocks | None) -> None:
+        self._limit = limit
+        self._semaphore = Semaphore(1)
+        self._is_open = False
+        self.locks: WriteLocks | None = locks
+
+    def turn(self) -> WriteTurn:
+        """Return the turn of one write."""
+        return WriteTurn(self)
+
+    def slot(self) -> Slot:
+        """Return the slot of one write among those of this client."""
+        return self._semaphore.slot()
+
+    def open(self) -> None:
+        """Let several writes through at a time: the first has succeeded."""
+        if not self._is_open:
+            self._is_open = True
+            self._semaphore.resize(self._limit)
+
+    def allow_parallel(self) -> None:
+        """Let several writes through at a time, and no longer care about other processes: the server needs neither."""
+        locks, self.locks = self.locks, None
+        if locks is not None:
+            locks.close()
+        self.open()
+
+    def give_up_sharing(self, problem: OSError) -> None:
+        """Count the writes of this client alone, since the files cannot be locked."""
+        if self.locks is not None:
+            self.locks = None
+            reason = problem.strerror or str(problem) or type(problem).__name__
+            log.warning(
+                "write_gate: the writes of other processes are not counted, since files cannot be locked: %s", reason
+            )
+
+    def close(self) -> None:
+        """Release the files that are kept between writes."""
+        if self.locks is not None:
+            self.locks.close()
+
+
+class WriteTurn:
+    """The turn of one write: first among those of its client, then among those of all processes.
+
+    Args:
+        gate: The gate.
+
+    Attributes:
+        has_succeeded: Set when the server has stored something.
+    """
+
+    def __init__(self, gate: WriteGate) -> None:
+        self._gate = gate
+        self._slot = gate.slot()
+        self._locks: LockTurn | None = None
+        self.has_succeeded = False
+
+    def try_enter(self) -> bool:
+        """Return whether the write may be sent now; if not, `enter` waits."""
+        return self._slot.try_acquire() and self._try_lock()
+
+    def enter(self, options: CallOptions, clock: Clock) -> bool:
+        """Wait until the write may be sent; return False if its deadline was over first."""
+        if not self._slot.acquire(options.time_left(clock.now())):
+            return False
+        while not self._try_lock():
+            left = options.time_left(clock.now())
+            if left is not None and left <= 0:
+                return False
+            clock.sleep(_POLL_INTERVAL if left is None else min(_POLL_INTERVAL, left))
+        return True
+
+    def leave(self) -> None:
+        """End the turn, or the wait for it. Who does not know whether it has begun may do so again."""
+        if self._locks is not None:
+            self._locks.leave(stored=self.has_succeeded)
+        if self.has_succeeded:
+            self._gate.open()
+        self._slot.release()
+
+    def _try_lock(self) -> bool:
+        """Return whether no other process is in the way."""
+        locks = self._gate.locks
+        if locks is None:
+            return True
+        try:
+            try:
+                may_enter = self._lock(locks)
+            except FileNotFoundError:  # the folder was removed, as some systems do when a user logs out
+                self._locks = None
+                locks.forget_folder()
+                may_enter = self._lock(locks)
+        except OSError as problem:
+            self._gate.give_up_sharing(problem)
+            return True
+        if not may_enter:
+            return False
+        if locks.has_note:
+            self._gate.open()
+        return True
+
+    def _lock(self, locks: WriteLocks) -> bool:
+        if self._locks is None:
+            self._locks = locks.turn()
+        return self._locks.try_enter()

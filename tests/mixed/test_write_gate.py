@@ -1,0 +1,276 @@
+"""Processes of one user share the write slots of a server: on controller 0.1, many writes hang each other."""
+
+from __future__ import annotations
+
+import json
+import logging
+import multiprocessing
+import os
+import shutil
+import signal
+import subprocess
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, List
+
+import anyio
+import httpx
+import pytest
+
+from local.conftest import python
+from sekha import AsyncSekhaClient, SekhaClient, SekhaTimeoutError, WaitEvent
+from sekha._transport.write_locks import WriteLocks
+from sekha.local import LocalSekha
+from support import facts
+from support.facts import MESSAGES
+from support.replies import after, answer
+from support.server import FakeServer, eventually
+
+CREATE, HEALTH = "POST /api/v1/conversations", "GET /health"
+MADE, OLD = answer(facts.CREATED, 201), answer(facts.HEALTHY)
+PROGRAM = str(Path(__file__).parents[1] / "support" / "write_together.py")
+PROCESSES, WRITES = 8, 6
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A runtime folder for this test alone."""
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    return tmp_path / "sekha"
+
+
+def holder(server_url: str, what: str) -> subprocess.Popen[str]:
+    """A process that has what a write needs, until it is killed."""
+    code = f"""
+import time
+from sekha._transport.write_locks import WriteLocks
+locks = WriteLocks({server_url!r}, 4)
+turns = [locks.turn()]
+assert turns[0].try_enter()
+if {what!r} == "all slots":
+    turns[0].leave(stored=True)
+    turns = [locks.turn() for _ in range(4)]
+    assert all(turn.try_enter() for turn in turns)
+print("holds", flush=True)
+time.sleep(60)
+"""
+    command, environment = python("-c", code)
+    environment["XDG_RUNTIME_DIR"] = os.environ["XDG_RUNTIME_DIR"]
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "holds\n"
+    return process
+
+
+def end(process: subprocess.Popen[str]) -> None:
+    process.kill()
+    process.wait()
+    if process.stdout is not None:
+        process.stdout.close()
+
+
+# ---- eight processes -----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def programs() -> Iterator[List[subprocess.Popen[str]]]:
+    """Eight processes that have loaded all they need."""
+    command, environment = python(PROGRAM)
+    pipes: Any = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    with ExitStack() as stack:
+        found = [stack.enter_context(subprocess.Popen(command, env=environment, **pipes)) for _ in range(PROCESSES)]
+        for process in found:
+            stack.callback(process.kill)
+        yield found
+
+
+@pytest.mark.slow
+@pytest.mark.promise("W16")
+@pytest.mark.parametrize("form", ["asyncio", "trio", "blocking"])
+def test_processes_that_write_at_the_same_time_do_not_hang_each_other(
+    form: str, programs: List[subprocess.Popen[str]]
+) -> None:
+    with LocalSekha(profile="controller-0.1") as sekha:
+        task = json.dumps([form, os.environ["XDG_RUNTIME_DIR"], {**sekha.options, "timeout": 15.0, "deadline": 20.0}])
+        for program in programs:
+            assert program.stdin is not None
+            program.stdin.write(f"{task}\n")
+            program.stdin.flush()
+        told = [program.stdout.readline() for program in programs if program.stdout is not None]
+        assert told == [f"{WRITES}\n"] * PROCESSES
+        found = httpx.post(f"{sekha.controller_url}/api/v1/search/fts", json={"query": "more", "limit": 100}).json()
+        assert found["total"] == PROCESSES * WRITES
+
+
+@pytest.mark.promise("W16")
+@pytest.mark.parametrize("what", ["the first write", "all slots"])
+def test_a_killed_process_frees_its_place(what: str, server: FakeServer) -> None:
+    waits: List[WaitEvent] = []
+    process = holder(server.url, what)
+    try:
+        server.on(HEALTH, OLD)
+        server.on(CREATE, MADE)
+        with SekhaClient(controller_url=server.url, api_key="k", on_wait=waits.append) as client:
+            with pytest.raises(SekhaTimeoutError) as caught:
+                client.with_options(deadline=0.3).controller.create_conversation(messages=MESSAGES)
+            assert (caught.value.sent, caught.value.may_have_been_applied) == (False, False)
+            assert server.lines == [HEALTH]
+            threading.Timer(0.2, process.kill).start()
+            client.controller.create_conversation(messages=MESSAGES)
+    finally:
+        end(process)
+    assert server.lines == [HEALTH, CREATE]
+    assert {wait.reason for wait in waits} == {"write_slot"}
+
+
+@pytest.mark.promise("W16")
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_a_task_waits_for_another_process_without_stopping_others(backend: str, server: FakeServer) -> None:
+    server.on(HEALTH, OLD)
+    server.on(CREATE, MADE)
+
+    async def main() -> None:
+        async with AsyncSekhaClient(controller_url=server.url, api_key="k") as client:
+
+            async def create() -> None:
+                await client.controller.create_conversation(messages=MESSAGES)
+
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(create)
+                while server.lines != [HEALTH]:  # noqa: ASYNC110 - it happens in a thread
+                    await anyio.sleep(0.01)
+                for _ in range(10):
+                    await anyio.sleep(0.01)
+                tasks.cancel_scope.cancel()
+            names = [thread.name for thread in threading.enumerate()]
+            assert not [name for name in names if "AnyIO" in name or "Trio" in name]
+            end(process)
+            await create()
+
+    process = holder(server.url, "all slots")
+    try:
+        anyio.run(main, backend=backend)
+    finally:
+        end(process)
+    assert server.lines == [HEALTH, CREATE]
+
+
+# ---- one process ---------------------------------------------------------------------------------------------------
+
+
+def test_clients_of_one_process_share_the_slots(server: FakeServer) -> None:
+    release = threading.Event()
+    server.on(HEALTH, OLD)
+    server.on(CREATE, MADE, MADE, after(release, MADE), MADE)
+    url = server.url.replace("127.0.0.1", "localhost")
+    with (
+        SekhaClient(controller_url=server.url, api_key="k", max_concurrent_writes=1) as one,
+        SekhaClient(controller_url=url, api_key="k", max_concurrent_writes=1) as other,
+    ):
+        for client in (one, other):
+            client.controller.create_conversation(messages=MESSAGES)
+        thread = threading.Thread(target=lambda: one.controller.create_conversation(messages=MESSAGES))
+        thread.start()
+        eventually(lambda: server.lines.count(CREATE) == 3)
+        with pytest.raises(SekhaTimeoutError):
+            other.with_options(deadline=0.1).controller.create_conversation(messages=MESSAGES)
+        release.set()
+        other.controller.create_conversation(messages=MESSAGES)
+        thread.join()
+    assert server.most_at_once <= 2
+
+
+def test_a_gate_of_the_process_has_no_files(server: FakeServer, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    server.always(CREATE, MADE)
+    with SekhaClient(controller_url=server.url, api_key="k", write_gate="process") as client:
+        client.controller.create_conversation(messages=MESSAGES)
+    monkeypatch.setenv("SEKHA_WRITE_GATE", "process")
+    with SekhaClient(controller_url=server.url, api_key="k") as client:
+        client.controller.create_conversation(messages=MESSAGES)
+    assert not folder.exists()
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid"), reason="Windows has other permissions")
+def test_where_files_cannot_be_locked_each_client_counts_for_itself(
+    server: FakeServer, folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder.write_text("in the way")
+    server.always(CREATE, MADE)
+    with SekhaClient(controller_url=server.url, api_key="k") as client:
+        for _ in range(3):
+            client.controller.create_conversation(messages=MESSAGES)
+    told = [record for record in caplog.records if "write_gate" in record.getMessage()]
+    assert [record.levelno for record in told] == [logging.WARNING]
+    assert "of this user alone" in told[0].getMessage()
+
+
+def test_a_folder_that_was_removed_is_made_again(server: FakeServer, folder: Path) -> None:
+    server.always(CREATE, MADE)
+    with SekhaClient(controller_url=server.url, api_key="k") as client:
+        client.controller.create_conversation(messages=MESSAGES)
+        shutil.rmtree(folder)
+        client.controller.create_conversation(messages=MESSAGES)
+        assert folder.is_dir()
+        assert client._controller_transport._state.write_gate.locks is not None
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="there is no list of open files")
+def test_no_file_stays_open(server: FakeServer) -> None:
+    server.always(CREATE, MADE)
+    before = len(os.listdir("/proc/self/fd"))
+    for _ in range(3):
+        with SekhaClient(controller_url=server.url, api_key="k") as client:
+            for _ in range(3):
+                client.controller.create_conversation(messages=MESSAGES)
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")  # it has threads
+def test_a_child_does_not_hold_what_its_parent_had(server: FakeServer) -> None:
+    """A parent that is killed while it writes frees its place, although its child lives on."""
+    read, write = os.pipe()
+    parent = os.fork()
+    if parent == 0:
+        turn = WriteLocks(server.url, 1).turn()
+        assert turn.try_enter()
+        child = os.fork()
+        if child == 0:
+            signal.pause()
+            os._exit(0)
+        os.write(write, f"{child}\n".encode())
+        signal.pause()
+        os._exit(0)
+    child = int(os.read(read, 100))
+    try:
+        mine = WriteLocks(server.url, 1).turn()
+        assert not mine.try_enter()
+        os.kill(parent, signal.SIGKILL)
+        os.waitpid(parent, 0)
+        eventually(mine.try_enter)  # the child may not have begun yet
+        mine.leave(stored=False)
+    finally:
+        os.kill(child, signal.SIGKILL)
+        os.close(read)
+        os.close(write)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")  # it has threads
+def test_a_client_that_was_forked_can_write(server: FakeServer) -> None:
+    server.always(CREATE, MADE)
+    fork = multiprocessing.get_context("fork")
+    results = fork.Queue()
+    with SekhaClient(controller_url=server.url, api_key="k") as client:
+        client.controller.create_conversation(messages=MESSAGES)
+
+        def store() -> None:
+            results.put(client.controller.create_conversation(messages=MESSAGES)["id"])
+
+        child = fork.Process(target=store)
+        child.start()
+        assert results.get(timeout=20) == facts.ID
+        child.join()
+        client.controller.create_conversation(messages=MESSAGES)
