@@ -239,6 +239,11 @@ def test_the_title_of_what_cannot_be_read_is_told(tmp_path: Path) -> None:
         (1e300, None),
         (True, None),
         (None, None),
+        ("2023-11-14T22:13:20Z", "2023-11-14T22:13:20Z"),
+        ("2023-11-14 22:13:20.123456789+01:00", "2023-11-14 22:13:20.123456789+01:00"),
+        ("2023-02-30T22:13:20Z", None),
+        ("yesterday", None),
+        ("", None),
     ],
 )
 def test_the_time_of_a_message_is_known_for_all_years(time: object, timestamp: str | None, tmp_path: Path) -> None:
