@@ -80,8 +80,10 @@ def _add_messages(messages: list[Any], built: ConversationBuilder) -> None:
             _add_message(message, built)
 
 
-def _add_message(message: object, built: ConversationBuilder) -> None:
+def _add_message(message: Any, built: ConversationBuilder) -> None:
     role, time = role_of(get(message, "author", "role")), get(message, "create_time")
+    if role == "tool" and get(message, "metadata", "is_async_task_result_message") is True:
+        role = "assistant"  # a report that took its time
     kind = _kind_left_out(message, role)
     if role == "tool" and kind == TOOLS:
         images = images_in(message)
@@ -90,7 +92,7 @@ def _add_message(message: object, built: ConversationBuilder) -> None:
             return
     if kind is not None:
         built.leave_out(kind)
-    elif role is None:
+    elif role is None or "content" not in message:
         built.not_understood(message)
     else:
         unknown: list[str] = []

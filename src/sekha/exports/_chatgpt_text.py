@@ -21,6 +21,7 @@ _ASSETS: Mapping[str, str] = {
 }
 _IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".gif", ".webp", ".heic", ".heif", ".bmp", ".tif", ".tiff", ".svg", ".avif")
 _SPEECH = "audio_transcription"
+_KNOWN_KEYS = frozenset({"content_type", "parts", "text", "language", "response_format_name"})
 
 Note = Callable[[str], None]
 """Is called with the name of what is not understood."""
@@ -63,7 +64,8 @@ def _parts_of(content: object, note: Note) -> list[Any]:
         return [content]
     if content is None:
         return []
-    if as_object(content) is None:
+    content = as_object(content)
+    if content is None:
         note("content that is no JSON object")
         return []
     parts: object = get(content, "parts")
@@ -78,8 +80,11 @@ def _parts_of(content: object, note: Note) -> list[Any]:
             return [text]
     if get(content, "content_type") in _ASSETS:
         return [content]
+    others = [key for key, value in content.items() if key not in _KNOWN_KEYS and value]
     if parts is not None or get(content, "content_type") not in (None, "text", "multimodal_text", "code"):
         note(f"content_type {get(content, 'content_type')}")
+    elif others:
+        note(f"content with {', '.join(map(str, others))}")
     return []
 
 

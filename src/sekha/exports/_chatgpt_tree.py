@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from datetime import datetime
 from functools import cached_property
 from typing import Any, NamedTuple
 
 from sekha._utils.json_access import as_list, as_object, get
 from sekha.exports._building import role_of
+from sekha.types._base import normalize_timestamp
 
 _SHOWN = 2
 
@@ -186,6 +188,11 @@ def _leaves_below(id: str, parents: Mapping[str, str | None], inner: set[str]) -
 
 def _time_of(message: object) -> float | None:
     time: object = get(message, "create_time")
+    if isinstance(time, str):
+        try:
+            return datetime.fromisoformat(normalize_timestamp(time)).timestamp()
+        except (ValueError, OverflowError):
+            return None
     if isinstance(time, bool) or not isinstance(time, (int, float)):
         return None
     try:
