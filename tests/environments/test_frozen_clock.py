@@ -228,7 +228,7 @@ with freeze_time("2026-01-01"):
     import sekha
     from sekha.local import LocalSekha
     limit = dict(rate_limit_requests=1, rate_limit_window=0.1)
-    with LocalSekha() as local, sekha.SekhaClient(**local.options, **limit) as client:
+    with LocalSekha() as local, sekha.SekhaClient(**{**local.options, **limit}) as client:
         for _ in range(3):
             print(client.controller.count_conversations()["count"])
 """

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from sekha import SekhaClient
-from sekha._concurrency import file_lock, primitives, slots
+from sekha._concurrency import primitives, slots
 from sekha._concurrency.primitives import InterruptibleLock, Semaphore
 from sekha._http import pool_state
 from sekha._sync import transport, write_gate
@@ -27,7 +27,7 @@ from support.interrupting import Interruption, held, interrupted_at, interrupted
 from support.replies import after, answer
 from support.server import FakeServer
 
-LAYERS = (transport, pool, primitives, slots, pool_state, rate_limit, write_gate, write_locks, file_lock)
+LAYERS = (transport, pool, primitives, slots, pool_state, rate_limit, write_gate, write_locks)
 QUERY, CREATE = "POST /api/v1/query", "POST /api/v1/conversations"
 
 

@@ -58,10 +58,10 @@ class PathLock:
         self._path = path
         self._files: deque[FileIO] = deque()  # one at most
         self._shared_byte: int | None = None
-        _OPEN.add(self)
 
     def __del__(self) -> None:
-        self.close()
+        if hasattr(self, "_files"):  # its making may have been interrupted
+            self.close()
 
     @property
     def is_open(self) -> bool:
@@ -78,6 +78,7 @@ class PathLock:
             OSError: The file cannot be opened, or its file system has no locks.
         """
         self.close()
+        _OPEN.add(self)
         try:
             self._files.extend(starmap(FileIO, ((self._path, "a"),)))  # one step
             self._shared_byte = random.randrange(_SHARES) if shared else None
@@ -101,11 +102,12 @@ class PathLock:
 
     def close(self) -> None:
         """Release the lock, if there is one."""
-        for file in self._files.copy():
-            if not file.closed:
-                _unlock_byte(file, self._shared_byte)
-                file.close()
-        self._files.clear()
+        if self._files:
+            for file in self._files.copy():
+                if not file.closed:
+                    _unlock_byte(file, self._shared_byte)
+                    file.close()
+            self._files.clear()
 
 
 _OPEN: WeakSet[PathLock] = WeakSet()

@@ -109,13 +109,22 @@ class WriteTurn:
         if locks is None:
             return True
         try:
-            if self._locks is None:
-                self._locks = locks.turn()
-            if not self._locks.try_enter():
-                return False
+            try:
+                may_enter = self._lock(locks)
+            except FileNotFoundError:  # the folder was removed, as some systems do when a user logs out
+                self._locks = None
+                locks.forget_folder()
+                may_enter = self._lock(locks)
         except OSError as problem:
             self._gate.give_up_sharing(problem)
             return True
+        if not may_enter:
+            return False
         if locks.has_note:
             self._gate.open()
         return True
+
+    def _lock(self, locks: WriteLocks) -> bool:
+        if self._locks is None:
+            self._locks = locks.turn()
+        return self._locks.try_enter()

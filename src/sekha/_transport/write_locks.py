@@ -37,6 +37,7 @@ class WriteLocks:
     def __init__(self, base_url: str, limit: int) -> None:
         self._name = lock_name(base_url)
         self._limit = limit
+        self._prefix: str | None = None  # of the paths of the files, once the folder is there
         self._note: PathLock | None = None  # shares ``first``
 
     def turn(self) -> LockTurn:
@@ -45,8 +46,13 @@ class WriteLocks:
         Raises:
             OSError: The folder cannot be used.
         """
-        prefix = os.path.join(runtime_folder(), self._name)
-        return LockTurn(self, prefix, self._limit)
+        if self._prefix is None:
+            self._prefix = os.path.join(runtime_folder(), self._name)
+        return LockTurn(self, self._prefix, self._limit)
+
+    def forget_folder(self) -> None:
+        """Make the folder again for the next turn: somebody has removed it."""
+        self._prefix = None
 
     @property
     def has_note(self) -> bool:
@@ -74,10 +80,11 @@ class LockTurn:
 
     def __init__(self, locks: WriteLocks, prefix: str, limit: int) -> None:
         self._locks = locks
-        self._first = PathLock(f"{prefix}.first")
+        self._prefix = prefix
+        self._limit = limit
+        self._first: PathLock | None = None
         self._door = PathLock(f"{prefix}.door")
-        self._slots = [PathLock(f"{prefix}.{number}") for number in range(limit)]
-        self._goes_alone = False
+        self._slot = PathLock("")
         self._tries = 0
 
     def try_enter(self) -> bool:
@@ -88,24 +95,27 @@ class LockTurn:
         """
         if not self._locks.has_note and not self._pass_first():
             return False
-        if self._goes_alone:
+        if self._first is not None:
             return True
         self._tries += 1
         if not self._door.is_open and not self._door.try_lock() and self._tries <= _DOOR_PATIENCE:
             return False
-        if any(slot.try_lock() for slot in self._slots):
-            self._door.close()
-            return True
+        for number in range(self._limit):
+            self._slot = PathLock(f"{self._prefix}.{number}")
+            if self._slot.try_lock():
+                self._door.close()
+                return True
         return False
 
     def _pass_first(self) -> bool:
         """Become the first of all writes, or share the note that there was one; return False while another is first."""
-        if self._first.try_lock():
-            self._goes_alone = True
-        elif self._first.try_lock(shared=True):
-            self._locks.keep_note(self._first)
-        else:
+        self._first = first = PathLock(f"{self._prefix}.first")
+        if first.try_lock():
+            return True
+        self._first = None
+        if not first.try_lock(shared=True):
             return False
+        self._locks.keep_note(first)
         return True
 
     def leave(self, *, stored: bool) -> None:
@@ -114,14 +124,15 @@ class LockTurn:
         Args:
             stored: Whether the write has succeeded; if so, the next one need not go alone.
         """
-        if self._goes_alone:
-            self._goes_alone = False
-            if stored and self._first.share():
-                self._locks.keep_note(self._first)
+        first = self._first
+        if first is not None and first.is_open:
+            if stored and first.share():
+                self._locks.keep_note(first)
             else:
-                self._first.close()
-        for lock in (*self._slots, self._door):
-            lock.close()
+                first.close()
+            self._first = None
+        self._slot.close()
+        self._door.close()
 
 
 def lock_name(base_url: str) -> str:

@@ -1,9 +1,7 @@
-"""Conversations of ChatGPT: a tree of messages, which grows a branch with each edit."""
+"""Conversations of ChatGPT: which messages of the tree people see, and what is left out of it."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
 from typing import Any
 
 from sekha._utils.json_access import as_list, as_object, get
@@ -17,27 +15,50 @@ from sekha.exports._building import (
     Unreadable,
     role_of,
 )
+from sekha.exports._chatgpt_canvas import Canvas
+from sekha.exports._chatgpt_research import find_reports
+from sekha.exports._chatgpt_text import IMAGE, images_in, texts_of
+from sekha.exports._chatgpt_tree import current_branch
 
-_MARKS = re.compile("\ue200[^\ue201]*\ue201")
-"""Where ChatGPT shows a source of the web."""
-_PARTS: Mapping[str, str] = {
-    "image_asset_pointer": "[image]",
-    "audio_asset_pointer": "[audio]",
-    "video_container_asset_pointer": "[video]",
-    "real_time_user_audio_video_asset_pointer": "[audio]",
-}
+BRANCHES = "other branches"
+GAPS = "missing in the export"
+NOT_REMEMBERED = "not to be remembered"
+"""Kinds of what is left out."""
+
+_CONTEXT = frozenset({"user_editable_context", "model_editable_context", "app_pairing_content"})
+_THOUGHTS = frozenset({"thoughts", "reasoning_recap"})
+_RESULTS = frozenset({
+    "execution_output", "tether_browsing_display", "tether_browsing_code", "tether_quote", "sonic_webpage",
+    "computer_output", "system_error",
+})  # fmt: skip
+"""What tools return, whoever is named as its author."""
+_READING = ("file_search", "myfiles_browser", "browser", "web", "computer", "container")
+"""Tools whose images are pages that the model looked at, and none that it made."""
+_SHELL = frozenset({"title", "create_time", "update_time"})
+
+
+def is_chatgpt(data: dict[str, Any]) -> bool:
+    """Return whether an object is a conversation of ChatGPT, which may also be an empty one without its tree."""
+    return "mapping" in data or (data.keys() >= _SHELL and not any(map(_has_objects, data.values())))
+
+
+def _has_objects(value: object) -> bool:
+    return bool(as_object(value)) or any(as_object(one) for one in as_list(value) or ())
 
 
 def parse_chatgpt(data: dict[str, Any], folder: str | None) -> ReadConversation:
     """Return a conversation as it is stored."""
-    nodes = as_object(data.get("mapping"))
-    if nodes is None:
+    mapping: object = data.get("mapping")
+    if mapping is not None and as_object(mapping) is None:
         raise Unreadable("mapping is no JSON object")
     built = ConversationBuilder(data.get("title"), folder or "/chatgpt")
-    for node in _current_branch(nodes, data.get("current_node")):
-        message = get(node, "message")
-        if message is not None:
-            _read_message(message, built)
+    branch = current_branch(as_object(mapping) or {}, data.get("current_node"))
+    if data.get("is_do_not_remember") is True or get(data, "metadata", "is_do_not_remember") is True:
+        built.leave_out(NOT_REMEMBERED)
+    else:
+        _add_messages(branch.messages, built)
+        built.leave_out(GAPS, branch.gaps)
+        built.leave_out(BRANCHES, branch.others)
     return built.finish(
         source_id=data.get("conversation_id") or data.get("id"),
         created_at=data.get("create_time"),
@@ -45,57 +66,58 @@ def parse_chatgpt(data: dict[str, Any], folder: str | None) -> ReadConversation:
     )
 
 
-def _read_message(message: object, built: ConversationBuilder) -> None:
-    role, content = role_of(get(message, "author", "role")), get(message, "content")
-    if get(message, "metadata", "is_visually_hidden_from_conversation"):
-        built.leave_out(HIDDEN)
-    elif role == "system":
-        built.leave_out(SYSTEM)
-    elif role == "tool" or (get(message, "recipient") or "all") != "all":
-        built.leave_out(TOOLS)
-    elif get(content, "content_type") in ("thoughts", "reasoning_recap"):
-        built.leave_out(THINKING)
-    elif get(content, "content_type") == "user_editable_context":
-        built.leave_out(HIDDEN)
+def _add_messages(messages: list[Any], built: ConversationBuilder) -> None:
+    canvas, reports = Canvas(messages), find_reports(messages, built.not_understood)
+    answers = {_plain_text(message) for message in messages if role_of(get(message, "author", "role")) == "assistant"}
+    for number, message in enumerate(messages):
+        time: object = get(message, "create_time")
+        for document in canvas.documents_at(number):
+            built.add("assistant", [f"[{document.name}]", document.text], time)
+        for report in reports.get(number, ()):
+            if report not in answers:
+                built.add("assistant", [report], time)
+        if number not in canvas.calls and number not in reports:
+            _add_message(message, built)
+
+
+def _add_message(message: object, built: ConversationBuilder) -> None:
+    role, time = role_of(get(message, "author", "role")), get(message, "create_time")
+    kind = _kind_left_out(message, role)
+    if role == "tool" and kind == TOOLS:
+        images = images_in(message)
+        if images and not str(get(message, "author", "name") or "").startswith(_READING):
+            built.add("assistant", [IMAGE] * images, time)
+            return
+    if kind is not None:
+        built.leave_out(kind)
     elif role is None:
         built.not_understood(message)
     else:
-        parts = as_list(get(content, "parts"))
-        texts = [_part_text(part) for part in parts] if parts is not None else [get(content, "text") or ""]
-        texts += [f"[{get(one, 'name') or 'file'}]" for one in as_list(get(message, "metadata", "attachments")) or ()]
-        cleaned = [text for text in (_MARKS.sub("", str(text)) for text in texts) if text.strip()]
-        shown = [text for text in cleaned if text != "[audio]" or len(cleaned) == 1]
-        built.add(role, shown, get(message, "create_time"))
+        unknown: list[str] = []
+        texts = texts_of(message, unknown.append, is_answer=role == "assistant")
+        for name in unknown:
+            built.not_understood(name)
+        if texts or not unknown:
+            built.add(role, texts, time)
 
 
-def _current_branch(nodes: Mapping[str, Any], last: object) -> list[object]:
-    """From the root to the message that was texts last; where that is not said, along the latest edits."""
-    if not isinstance(last, str) or last not in nodes:
-        last = next((id for id, node in nodes.items() if _as_id(get(node, "parent")) not in nodes), None)
-        visited: set[object] = set()
-        while last not in visited:
-            visited.add(last)
-            last = next(
-                (id for id in reversed(as_list(get(nodes.get(str(last)), "children")) or []) if _as_id(id) in nodes),
-                last,
-            )
-    found: list[object] = []
-    visited = set()
-    while isinstance(last, str) and last in nodes and last not in visited:
-        visited.add(last)
-        found.append(nodes[last])
-        last = get(nodes[last], "parent")
-    return found[::-1]
+def _kind_left_out(message: object, role: str | None) -> str | None:
+    """Return why a message is left out; None if people see it."""
+    metadata, kind = get(message, "metadata"), get(message, "content", "content_type")
+    kind = kind if isinstance(kind, str) else ""
+    recipient: object = get(message, "recipient")
+    if get(metadata, "is_visually_hidden_from_conversation") or kind in _CONTEXT:
+        return HIDDEN
+    if role == "system" or get(metadata, "is_user_system_message"):
+        return SYSTEM
+    if kind in _THOUGHTS or get(message, "channel") == "analysis":
+        return THINKING
+    if get(metadata, "is_visually_hidden_reasoning_group"):
+        return THINKING
+    is_for_a_tool = isinstance(recipient, str) and recipient not in ("", "all", "user")
+    return TOOLS if role == "tool" or kind in _RESULTS or is_for_a_tool else None
 
 
-def _as_id(id: object) -> str:
-    return id if isinstance(id, str) else ""
-
-
-def _part_text(part: object) -> str:
-    if isinstance(part, str):
-        return part
-    kind, text = get(part, "content_type"), get(part, "text")
-    if isinstance(text, str):
-        return text
-    return _PARTS.get(str(kind), f"[{kind or 'something'}]")
+def _plain_text(message: object) -> str:
+    parts = as_list(get(message, "content", "parts")) or ()
+    return "\n".join(part for part in parts if isinstance(part, str)).strip()

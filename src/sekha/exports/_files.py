@@ -34,7 +34,7 @@ _MAX_FIRST = 64 * 2**20
 def read_export(path: Union[str, os.PathLike[str]], *, folder: Optional[str] = None) -> Iterator[ExportItem]:
     """The conversations of an export, one after another: the whole of it is never in memory.
 
-    Of a ChatGPT conversation, whose edits form a tree, the branch that was texts last is taken; what is hidden, and
+    Of a ChatGPT conversation, whose edits form a tree, the branch that was shown last is taken; what is hidden, and
     what tools said, is left out. What has no text (an image, a recording) becomes a word in brackets. Times of messages
     go along as ``timestamp``.
 

@@ -23,7 +23,7 @@ from sekha._api.validation import validate
 from sekha._utils.json_access import as_object, get
 from sekha.errors import SekhaValidationError
 from sekha.exports._building import ReadConversation, Unreadable
-from sekha.exports._chatgpt import parse_chatgpt
+from sekha.exports._chatgpt import is_chatgpt, parse_chatgpt
 from sekha.exports._claude import parse_claude
 from sekha.exports._plain import parse_plain
 from sekha.types import CreateConversationRequest, UnreadableConversation
@@ -51,7 +51,7 @@ class Kind(NamedTuple):
 
 
 KINDS: tuple[Kind, ...] = (
-    Kind("ChatGPT", lambda data: "mapping" in data, parse_chatgpt),
+    Kind("ChatGPT", is_chatgpt, parse_chatgpt),
     Kind("Claude", lambda data: "chat_messages" in data, parse_claude),
     Kind("the plain form", lambda data: "messages" in data, parse_plain),
 )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import List
+
 import pytest
 
 from sekha.exports._times import as_seconds
@@ -36,10 +38,10 @@ def test_a_time(time: object, seconds: float) -> None:
     assert as_seconds(time) == pytest.approx(seconds, abs=1e-6)
 
 
-NO_TIMES = (
+NO_TIMES: List[object] = [
     None, True, "", "soon", "2025-13-01", "2025-05-01T25:00:00Z", float("nan"), float("inf"), 10**400, [], {},
     {"$date": None}, {"$date": {}}, "9" * 40,
-)  # fmt: skip
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("time", NO_TIMES)

@@ -1,0 +1,258 @@
+"""Documents that ChatGPT wrote beside the conversation ("canvas"): the last content of each, put together from calls.
+
+The model creates a document with the whole of it, and changes it with patterns and what takes their place. The export
+has these calls, and the answers of the tool with the document's id and title, but not the documents.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from sekha._utils.json_access import as_list, as_object, get
+
+_CREATE = "canmore.create_textdoc"
+_UPDATE = "canmore.update_textdoc"
+_DEFAULT_NAME = "document"
+_ID = re.compile(r"""textdoc_id\W{1,6}([\w-]+)""")
+_ENDS = ("", "}", "]}", "}]}", '"}', '"}]}')
+"""What is missing where a call was cut; exports have such."""
+
+_WHOLE = frozenset({
+    ".*", ".+", "(.*)", "(.+)", r"[\s\S]*", r"[\s\S]+", r"[\S\s]*", r"[\S\s]+", r"(.|\n)*", r"(?:.|\n)*", "(?s:.*)",
+})  # fmt: skip
+_FLAGS = re.compile(r"\(\?[a-z]+\)")
+_ANCHORS = re.compile(r"^(?:\^|\\A)|(?<!\\)\$$|\\Z$")
+_TOKEN = re.compile(r"(?:\.|\[\\s\\S\]|\[\\S\\s\])[*+](\??)|\\(.)|(.)", re.DOTALL)
+_ESCAPES = {"n": "\n", "t": "\t", "r": "\r"}
+_REFERENCE = re.compile(r"\\(?:\d|g<)")
+
+
+class Document(NamedTuple):
+    """What is shown of a document.
+
+    Attributes:
+        name: Its title, or the name that the model gave it.
+        text: All of it.
+    """
+
+    name: str
+    text: str
+
+
+@dataclass
+class _Draft:
+    """A document on its way: `loose` is what was put in at places that were not found."""
+
+    id: str | None
+    name: str
+    text: str
+    at: int
+    loose: list[str] = field(default_factory=lambda: [])
+
+
+class Canvas:
+    """Replays the calls of a branch, and knows at which message each document has its last content.
+
+    Args:
+        messages: The messages of the branch.
+
+    Attributes:
+        calls: The numbers of the messages that are such calls.
+    """
+
+    def __init__(self, messages: list[Any]) -> None:
+        self.calls: set[int] = set()
+        self._drafts: list[_Draft] = []
+        for number, message in enumerate(messages):
+            recipient: object = get(message, "recipient")
+            if recipient not in (_CREATE, _UPDATE):
+                continue
+            reply = _reply_to(number, messages)
+            if get(reply, "content", "content_type") == "system_error":
+                continue
+            self.calls.add(number)
+            payload, text = _parse_call(message)
+            name = _text(get(reply, "metadata", "canvas", "title"))
+            id = _id_of(reply) or _text(get(payload, "textdoc_id"))
+            if recipient == _CREATE:
+                self._create(number, id, name or _text(get(payload, "name")), payload, text)
+            else:
+                self._update(number, id, name, payload, text)
+        if not any(draft.text or draft.loose for draft in self._drafts):
+            self.calls.clear()  # they are like calls of any other tool
+
+    def documents_at(self, number: int) -> list[Document]:
+        """Return the documents that have their last content at a message."""
+        found = [draft for draft in self._drafts if draft.at == number]
+        documents = [
+            Document(draft.name, "\n".join(text for text in (draft.text, *draft.loose) if text.strip()))
+            for draft in found
+        ]
+        return [document for document in documents if document.text]
+
+    def _create(self, number: int, id: str | None, name: str | None, payload: dict[str, Any] | None, text: str) -> None:
+        content: object = text if payload is None else payload.get("content")
+        draft = self._find(id, name)
+        if draft is None:
+            draft = _Draft(id, name or _DEFAULT_NAME, "", number)
+            self._drafts.append(draft)
+        draft.id, draft.name, draft.at = id or draft.id, name or draft.name, number
+        draft.text, draft.loose = content if isinstance(content, str) else "", []
+        self._touch(draft)
+
+    def _update(self, number: int, id: str | None, name: str | None, payload: dict[str, Any] | None, text: str) -> None:
+        draft = self._find(id, None)
+        if draft is None:
+            draft = next((draft for draft in reversed(self._drafts) if id is None or draft.id is None), None)
+        if draft is None:  # it was created by the user, or on a branch that is not shown
+            draft = _Draft(id, _DEFAULT_NAME, "", number)
+            self._drafts.append(draft)
+        draft.id, draft.name, draft.at = id or draft.id, name or draft.name, number
+        updates = as_list(get(payload, "updates"))
+        for update in [{"replacement": text}] if updates is None else updates:
+            _change(draft, update)
+        self._touch(draft)
+
+    def _find(self, id: str | None, name: str | None) -> _Draft | None:
+        for draft in reversed(self._drafts):
+            if id is not None and draft.id == id:
+                return draft
+            if name is not None and draft.name == name and (id is None or draft.id is None):
+                return draft
+        return None
+
+    def _touch(self, draft: _Draft) -> None:
+        """Keep the draft that was changed last at the end."""
+        self._drafts.remove(draft)
+        self._drafts.append(draft)
+
+
+def apply_update(text: str, pattern: str, replacement: str, *, is_repeated: bool) -> str | None:
+    """Return a text with what takes the place of a pattern; None if the pattern is not found or not understood.
+
+    Patterns are regular expressions, of which models write few kinds: the whole text, a text as it stands, and texts
+    with anything between them. Others are not tried: a pattern from a file could take any time.
+
+    Args:
+        text: The text.
+        pattern: What is looked for.
+        replacement: What takes its place.
+        is_repeated: Whether it is replaced wherever it is found.
+    """
+    bare = _ANCHORS.sub("", _FLAGS.sub("", pattern).strip())
+    if bare in _WHOLE:
+        return replacement
+    if not bare:
+        return None
+    if pattern in text:
+        return text.replace(pattern, replacement, -1 if is_repeated else 1)
+    if _REFERENCE.search(replacement):
+        return None
+    pieces, is_greedy = _split_pattern(bare)
+    expanded = re.sub(r"\\([nt\\])", lambda found: _ESCAPES.get(found[1], found[1]), replacement)
+    done: list[str] = []
+    begin, found = 0, _find_pieces(text, 0, pieces, is_greedy)
+    while found is not None:
+        done += [text[begin : found[0]], expanded]
+        begin = found[1]
+        if not is_repeated or found[0] == found[1]:
+            break
+        found = _find_pieces(text, begin, pieces, is_greedy)
+    return "".join([*done, text[begin:]]) if done else None
+
+
+def _split_pattern(pattern: str) -> tuple[list[str], bool]:
+    """Return the texts between which anything may stand, and whether that is as much as possible."""
+    pieces, is_greedy = [""], False
+    for token in _TOKEN.finditer(pattern):
+        if token[1] is not None:
+            is_greedy = is_greedy or not token[1]
+            pieces.append("")
+        elif token[2] is not None:
+            pieces[-1] += _ESCAPES.get(token[2], token[2])
+        else:
+            pieces[-1] += token[3]
+    return pieces, is_greedy
+
+
+def _find_pieces(text: str, begin: int, pieces: list[str], is_greedy: bool) -> tuple[int, int] | None:
+    """Return where texts stand one behind another; in linear time."""
+    start = text.find(pieces[0], begin)
+    if start < 0 or not any(pieces):
+        return None
+    at = start + len(pieces[0])
+    if not is_greedy or len(pieces) == 1:
+        for piece in pieces[1:]:
+            found = text.find(piece, at)
+            if found < 0:
+                return None
+            at = found + len(piece)
+        return start, at
+    end = limit = -1
+    for piece in reversed(pieces[1:]):
+        found = text.rfind(piece, at, len(text) if limit < 0 else limit)
+        if found < 0:
+            return None
+        end = found + len(piece) if end < 0 else end
+        limit = found
+    return start, end
+
+
+def _change(draft: _Draft, update: object) -> None:
+    pattern: object = get(update, "pattern")
+    replacement: object = get(update, "replacement")
+    if not isinstance(replacement, str):
+        return
+    changed = None
+    if isinstance(pattern, str):
+        changed = apply_update(draft.text, pattern, replacement, is_repeated=get(update, "multiple") is True)
+        if changed is not None and changed == replacement:
+            draft.loose = []  # all of it was written anew
+    if changed is None:
+        draft.loose.append(replacement)
+    else:
+        draft.text = changed
+
+
+def _parse_call(message: object) -> tuple[dict[str, Any] | None, str]:
+    """Return the arguments of a call, None if they are no JSON object, and the text that they were."""
+    content = get(message, "content")
+    parts = as_list(get(content, "parts")) or [get(content, "text")]
+    text = "".join(part for part in parts if isinstance(part, str))
+    for end in _ENDS:
+        try:
+            return as_object(json.loads(text + end, strict=False)), text
+        except (ValueError, RecursionError):
+            continue
+    return None, text
+
+
+def _reply_to(number: int, messages: list[Any]) -> object:
+    """Return the tool's answer to a call, if there is one before the next call."""
+    for message in messages[number + 1 :]:
+        if get(message, "author", "role") == "tool" and (
+            get(message, "metadata", "canvas") is not None
+            or str(get(message, "author", "name") or "").startswith("canmore")
+        ):
+            return message
+        if get(message, "recipient") in (_CREATE, _UPDATE) or get(message, "author", "role") == "user":
+            return None
+    return None
+
+
+def _id_of(reply: object) -> str | None:
+    known = _text(get(reply, "metadata", "canvas", "textdoc_id"))
+    if known is not None:
+        return known
+    for part in as_list(get(reply, "content", "parts")) or ():
+        found = _ID.search(part) if isinstance(part, str) else None
+        if found is not None:
+            return found[1]
+    return None
+
+
+def _text(value: object) -> str | None:
+    return value.strip() or None if isinstance(value, str) else None

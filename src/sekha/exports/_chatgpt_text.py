@@ -1,0 +1,146 @@
+"""The text of one message of ChatGPT: its parts, and a word in brackets for what is no text."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from sekha._utils.json_access import as_list, as_object, get
+from sekha.exports._chatgpt_marks import remove_citations, replace_marks
+
+IMAGE = "[image]"
+_AUDIO = "[audio]"
+_ASSETS: Mapping[str, str] = {
+    "image_asset_pointer": IMAGE,
+    "image": IMAGE,
+    "audio_asset_pointer": _AUDIO,
+    "real_time_user_audio_video_asset_pointer": _AUDIO,
+    "video_container_asset_pointer": "[video]",
+    "video_asset_pointer": "[video]",
+    "file_asset_pointer": "[file]",
+}
+_IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".gif", ".webp", ".heic", ".heif", ".bmp", ".tif", ".tiff", ".svg", ".avif")
+_SPEECH = "audio_transcription"
+
+Note = Callable[[str], None]
+"""Is called with the name of what is not understood."""
+
+
+def texts_of(message: object, note: Note, *, is_answer: bool) -> list[str]:
+    """Return what a message says, piece by piece, with a word in brackets for each file that came with it.
+
+    Args:
+        message: The message.
+        note: Is called with the name of what is not understood.
+        is_answer: Whether the model wrote it.
+    """
+    content, metadata = get(message, "content"), get(message, "metadata")
+    parts = _parts_of(content, note)
+    texts: list[str] = []
+    for part in parts:
+        text = _part_text(part, note)
+        if text is not None:
+            text = replace_marks(text, get(metadata, "content_references"), note)
+            texts.append(remove_citations(text) if is_answer else text)
+    texts = [text for text in texts if text.strip()]
+    texts = _without_recordings(texts, any(get(part, "content_type") == _SPEECH for part in parts))
+    return texts + _names_of_files(parts, as_list(get(metadata, "attachments")) or [])
+
+
+def images_in(message: object) -> int:
+    """Return how many images a message of a tool has."""
+    content = get(message, "content")
+    parts = as_list(get(content, "parts")) or []
+    results = as_list(get(message, "metadata", "aggregate_result", "messages")) or []
+    drawn = [result for result in results if get(result, "message_type") == "image"]
+    return len(drawn) + len([part for part in parts if _asset(part) == IMAGE])
+
+
+def _parts_of(content: object, note: Note) -> list[Any]:
+    if isinstance(content, str):
+        return [content]
+    if content is None:
+        return []
+    if as_object(content) is None:
+        note("content that is no JSON object")
+        return []
+    parts: object = get(content, "parts")
+    listed = as_list(parts)
+    if listed is not None:
+        return listed
+    if isinstance(parts, str):
+        return [parts]
+    for key in ("text", "result", "content"):
+        text: object = get(content, key)
+        if isinstance(text, str):
+            return [text]
+    if get(content, "content_type") in _ASSETS:
+        return [content]
+    if parts is not None or get(content, "content_type") not in (None, "text", "multimodal_text", "code"):
+        note(f"content_type {get(content, 'content_type')}")
+    return []
+
+
+def _part_text(part: object, note: Note) -> str | None:
+    if part is None:
+        return None
+    if isinstance(part, str):
+        return part
+    text: object = get(part, "text")
+    if isinstance(text, str):
+        return text
+    asset = _asset(part)
+    if asset is not None:
+        return asset
+    kind: object = get(part, "content_type")
+    if isinstance(kind, str) and kind == _SPEECH:
+        return None
+    if isinstance(kind, str) and kind:
+        note(f"part {kind}")
+        return f"[{kind}]"
+    note("part without a kind" if as_object(part) is not None else f"part that is {type(part).__name__}")
+    return None
+
+
+def _asset(part: object) -> str | None:
+    kind: object = get(part, "content_type")
+    return _ASSETS.get(kind) if isinstance(kind, str) else None
+
+
+def _without_recordings(texts: list[str], has_speech: bool) -> list[str]:
+    """Leave out recordings beside their words, and all but one where there are no words."""
+    spoken = [text for text in texts if text != _AUDIO]
+    if has_speech and spoken:
+        return spoken
+    first = texts.index(_AUDIO) if _AUDIO in texts else len(texts)
+    return [text for number, text in enumerate(texts) if text != _AUDIO or number == first]
+
+
+def _names_of_files(parts: list[Any], attachments: list[Any]) -> list[str]:
+    """Return the names of what came along, without the images that are there as parts already."""
+    pointers = [_pointer(part) for part in parts if _asset(part) is not None]
+    images = [_pointer(part) for part in parts if _asset(part) == IMAGE]
+    ids = [_string(get(one, "id")) for one in attachments]
+    unnamed = sum(not any(id and pointer.endswith(id) for id in ids) for pointer in images)
+    names: list[str] = []
+    for id, one in zip(ids, attachments):
+        if one is None or (id and any(pointer.endswith(id) for pointer in pointers)):
+            continue
+        if unnamed and _is_image(one):
+            unnamed -= 1
+        else:
+            names.append(f"[{_string(get(one, 'name')).strip() or 'file'}]")
+    return names
+
+
+def _pointer(part: object) -> str:
+    return _string(get(part, "asset_pointer"))
+
+
+def _string(value: object) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _is_image(attachment: object) -> bool:
+    kind = str(get(attachment, "mime_type") or get(attachment, "mimeType") or "")
+    return kind.startswith("image/") or str(get(attachment, "name") or "").lower().endswith(_IMAGE_SUFFIXES)

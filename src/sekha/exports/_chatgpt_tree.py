@@ -1,0 +1,175 @@
+"""The tree of a ChatGPT conversation, and the branch of it that was shown last.
+
+An edit of a question and a second answer each begin a branch. Newer exports say only which node is the parent of which,
+so nothing here relies on ``children``, nor on ``current_node``. Nothing is recursive: a branch may have any length.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from sekha._utils.json_access import as_list, as_object, get
+from sekha.exports._building import role_of
+
+_SHOWN = 2
+
+
+class Branch(NamedTuple):
+    """One way through the tree.
+
+    Attributes:
+        messages: Of the nodes that have one, from the first to the last; anything at all, as it stands in the export.
+        gaps: How often a node stands below one that the export does not have.
+        others: How many messages stand on other branches.
+    """
+
+    messages: list[Any]
+    gaps: int
+    others: int
+
+
+class _Facts(NamedTuple):
+    """What counts when a branch is chosen: of a node, or else of the next one above that has it.
+
+    Attributes:
+        worth: 2 if there is a message that people see, 1 if there is another one.
+        time: When it was written.
+        root: The node at which the way up ends.
+    """
+
+    worth: int
+    time: float
+    root: str
+
+
+def current_branch(mapping: Mapping[str, Any], current: object) -> Branch:
+    """Return the branch that ends at the current node, or below it.
+
+    Without a current node, and where that leads to nothing that people see, it is the branch of the latest message.
+    Where a parent is missing, the branch goes on at the latest message before the gap.
+
+    Args:
+        mapping: The nodes by their ids.
+        current: The id of the node that was shown last.
+    """
+    nodes = {id: node for id, node in mapping.items() if as_object(node) is not None}
+    parents, below_gaps = _find_parents(nodes)
+    facts = _find_facts(nodes, parents)
+    order = {id: number for number, id in enumerate(nodes)}
+    inner = {parent for parent in parents.values() if parent is not None}
+    leaves = [id for id in nodes if id not in inner] or list(nodes)  # a ring has no leaf
+
+    def rank(id: str) -> tuple[int, float, int]:
+        return facts[id].worth, facts[id].time, order[id]
+
+    last = current if isinstance(current, str) and current in nodes else None
+    if last in inner:
+        last = max(_leaves_below(last, parents, inner), key=rank, default=last)
+    if last is None or facts[last].worth < _SHOWN:
+        last = max(leaves, key=rank, default=None)
+
+    earlier = sorted((id for id in leaves if facts[id].worth == _SHOWN), key=rank)  # of the parts of a torn tree
+    way: list[str] = []
+    visited: set[str] = set()
+    used: set[str] = set()
+    begin: float | None = None  # of what is known of the branch so far, from its end
+    gaps = 0
+    while last is not None and last not in visited:
+        visited.add(last)
+        way.append(last)
+        time = _time_of(get(nodes[last], "message"))
+        begin = begin if time is None else time
+        top, last = last, parents[last]
+        if top in below_gaps:
+            gaps += 1
+            used.add(facts[top].root)  # where the way up ends, it goes on in another part
+            while earlier and last is None:
+                id = earlier.pop()
+                is_before = order[id] < order[top] if begin is None else facts[id].time <= begin
+                last = id if is_before and facts[id].root not in used else None
+    messages = [message for id in reversed(way) if (message := get(nodes[id], "message")) is not None]
+    messages += [node for id, node in mapping.items() if id not in nodes]  # no JSON objects: their place is unknown
+    others = sum(id not in visited and get(node, "message") is not None for id, node in nodes.items())
+    return Branch(messages, gaps, others)
+
+
+def _find_parents(nodes: Mapping[str, Any]) -> tuple[dict[str, str | None], set[str]]:
+    """Return the parent of each node, or what is next above it, and the nodes whose parent the export does not have."""
+    claimed: dict[str, str] = {}
+    for id, node in nodes.items():
+        for child in as_list(get(node, "children")) or ():
+            if isinstance(child, str) and child != id:
+                claimed.setdefault(child, id)
+    parents: dict[str, str | None] = {}
+    below_gaps: set[str] = set()
+    for id, node in nodes.items():
+        parent: object = get(node, "parent")
+        if isinstance(parent, str) and parent in nodes and parent != id:
+            parents[id] = parent
+            continue
+        parents[id] = claimed.get(id)
+        if parents[id] is None and parent is not None and parent not in ("", id, "client-created-root"):
+            below_gaps.add(id)
+            above = claimed.get(parent) if isinstance(parent, str) else None  # that names the missing one as its child
+            parents[id] = above if above != id else None
+    return parents, below_gaps
+
+
+def _find_facts(nodes: Mapping[str, Any], parents: Mapping[str, str | None]) -> dict[str, _Facts]:
+    found: dict[str, _Facts] = {}
+    for id in nodes:
+        way: list[str] = []
+        on_way: set[str] = set()
+        at: str | None = id
+        while at is not None and at not in found and at not in on_way:
+            way.append(at)
+            on_way.add(at)
+            at = parents[at]
+        worth, time, root = found[at] if at in found else _Facts(0, -math.inf, way[-1])
+        for one in reversed(way):
+            message = get(nodes[one], "message")
+            own_time = _time_of(message)
+            time = time if own_time is None else own_time
+            worth = max(worth, 0 if message is None else _SHOWN if _is_shown(message) else 1)
+            found[one] = _Facts(worth, time, root)
+    return found
+
+
+def _leaves_below(id: str, parents: Mapping[str, str | None], inner: set[str]) -> list[str]:
+    children: dict[str, list[str]] = {}
+    for child, parent in parents.items():
+        if parent is not None:
+            children.setdefault(parent, []).append(child)
+    found: list[str] = []
+    visited = {id}
+    waiting = [id]
+    while waiting:
+        at = waiting.pop()
+        if at not in inner:
+            found.append(at)
+        below = [child for child in children.get(at, ()) if child not in visited]
+        visited.update(below)
+        waiting += below
+    return found
+
+
+def _time_of(message: object) -> float | None:
+    time: object = get(message, "create_time")
+    if isinstance(time, bool) or not isinstance(time, (int, float)):
+        return None
+    try:
+        return None if math.isnan(time) else float(time)
+    except OverflowError:  # an integer beyond all floats
+        return None
+
+
+def _is_shown(message: object) -> bool:
+    """Return whether people see a message, as far as the tree needs it: it says something, and is not hidden."""
+    if get(message, "metadata", "is_visually_hidden_from_conversation"):
+        return False
+    if role_of(get(message, "author", "role")) not in ("user", "assistant"):
+        return False
+    content = get(message, "content")
+    return any(as_list(get(content, "parts")) or ()) or bool(get(content, "text"))

@@ -1,0 +1,44 @@
+"""The same data with one value after another of a type that it never has."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Dict, Iterator, List, Tuple, cast
+
+WRONG: List[Any] = [
+    None, True, 7, -1.5, "x", "", [], {}, [None], [7], ["x"], [[]], {"a": 1}, [{"type": []}], "\ud83d", "\0",
+]  # fmt: skip
+
+
+def broken(whole: Any) -> Iterator[Any]:
+    """Yield copies of the data, each with one value replaced or taken away; the outermost one stays."""
+    for path in _places(whole, ()):
+        for wrong in WRONG:
+            yield _changed(whole, path, wrong)
+        copy = _changed(whole, path, None)
+        parent = _at(copy, path[:-1])
+        del parent[path[-1]]
+        yield copy
+
+
+def _places(data: Any, path: Tuple[Any, ...]) -> Iterator[Tuple[Any, ...]]:
+    keys: List[Any] = []
+    if isinstance(data, dict):
+        keys = list(cast("Dict[str, Any]", data))
+    elif isinstance(data, list):
+        keys = list(range(len(cast("List[Any]", data))))
+    for key in keys:
+        yield (*path, key)
+        yield from _places(data[key], (*path, key))
+
+
+def _at(data: Any, path: Tuple[Any, ...]) -> Any:
+    for key in path:
+        data = data[key]
+    return data
+
+
+def _changed(whole: Any, path: Tuple[Any, ...], value: Any) -> Any:
+    copy = json.loads(json.dumps(whole))
+    _at(copy, path[:-1])[path[-1]] = value
+    return copy
