@@ -28,10 +28,6 @@ CASES = Path(__file__).parents[1] / "data" / "imports"
 NAMES = sorted(path.parent.name for path in CASES.glob("*/expected.json"))
 
 NOT_YET: Dict[str, str] = {
-    "f05-cesu8": "files",
-    "f07-nan": "files",
-    "f09-wrapped": "files",
-    "o19-whatsapp": "files",
     "o10-openai-tools": "kinds",
     "o17-parts": "kinds",
     "s01-next-month": "coming back",

@@ -239,6 +239,11 @@ def test_the_title_of_what_cannot_be_read_is_told(tmp_path: Path) -> None:
         (1e300, None),
         (True, None),
         (None, None),
+        ("2023-11-14T22:13:20Z", "2023-11-14T22:13:20Z"),
+        ("2023-11-14 22:13:20.123456789+01:00", "2023-11-14 22:13:20.123456789+01:00"),
+        ("2023-02-30T22:13:20Z", None),
+        ("yesterday", None),
+        ("", None),
     ],
 )
 def test_the_time_of_a_message_is_known_for_all_years(time: object, timestamp: str | None, tmp_path: Path) -> None:
@@ -248,11 +253,14 @@ def test_the_time_of_a_message_is_known_for_all_years(time: object, timestamp: s
     assert item["messages"][0].get("timestamp") == timestamp
 
 
-@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
-def test_a_file_that_powershell_has_written_is_told(encoding: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be"])
+@pytest.mark.parametrize("mark", ["\ufeff", "", "\ufeff\ufeff"])
+def test_any_encoding_of_unicode_is_read(encoding: str, mark: str, tmp_path: Path) -> None:
+    """Such as UTF-16, which PowerShell writes behind ``>``."""
     path = tmp_path / "all.jsonl"
-    path.write_text('\ufeff{"messages": []}\n' * 1000, encoding)
-    assert list(read(path)) == [("all.jsonl", "it is UTF-16, as PowerShell writes it behind >; UTF-8 is needed")]
+    good = {"messages": [{"role": "user", "content": "Grüße \U0001f642"}]}
+    path.write_text(mark + f"{json.dumps(good, ensure_ascii=False)}\n" * 10_000, encoding)
+    assert read(path) == [good] * 10_000
 
 
 def test_a_line_that_is_no_json(tmp_path: Path) -> None:

@@ -116,6 +116,8 @@ class ResultFilter(NamedTuple):
             conversations: All conversations by id, if they are needed. One that is not there has importance 0 and is
                 not archived.
         """
+        if not self.filters_anything:
+            return list(results)
         return [
             result
             for result in results

@@ -63,6 +63,11 @@ class Search(NamedTuple):
         """Whether it may take more results than are returned, because some are left out."""
         return self.conditions.filters_anything or self.is_echo is not None or self.is_enough is not None
 
+    @property
+    def takes_all(self) -> bool:
+        """Whether every result of the server counts, in its order."""
+        return self.min_score is None and not self.hybrid and not self.grows
+
     def has_enough(self, results: Sequence[SearchResult]) -> bool:
         """Return whether no more results have to be requested."""
         return len(results) >= self.end if self.is_enough is None else self.is_enough(results)

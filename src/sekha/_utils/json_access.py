@@ -21,7 +21,7 @@ def as_list(value: object) -> list[Any] | None:
 def get(value: object, *keys: str) -> Any:
     """Return the value of nested keys; None where a key is missing or its parent is not an object."""
     for key in keys:
-        if not isinstance(value, Mapping):
+        if not isinstance(value, (dict, Mapping)):  # a dict is recognised at once, other mappings take their time
             return None
         value = cast("Mapping[str, Any]", value).get(key)
     return value

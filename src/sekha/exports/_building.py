@@ -8,6 +8,8 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta, timezone
 from typing import Any, Dict, Optional, cast
 
+from sekha.types._base import normalize_timestamp
+
 HIDDEN = "hidden"
 SYSTEM = "system"
 TOOLS = "tools"
@@ -28,6 +30,7 @@ ROLES: Mapping[str, str] = {
 """The role of a message, by what applications call it, in lower case."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+_MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}\+00:00")
 _SURROGATES = re.compile("[\ud800-\udfff]")
 _MAX_NAMES = 10
 _MAX_NAME = 60
@@ -156,9 +159,12 @@ def role_of(name: object) -> str | None:
 
 
 def format_time(time: object) -> str | None:
-    """Return the timestamp of ChatGPT (seconds since 1970) or Claude (ISO) as ISO, None if it is neither."""
+    """Return the timestamp of ChatGPT (seconds since 1970) or Claude (ISO) as ISO, None if it is neither.
+
+    A server that keeps times refuses a conversation for one that is none.
+    """
     if isinstance(time, str):
-        return time
+        return time if _MOMENT.fullmatch(normalize_timestamp(time)) else None
     if isinstance(time, (int, float)) and not isinstance(time, bool):
         try:  # not by fromtimestamp, which on Windows takes no time before 1970
             return (_EPOCH + timedelta(seconds=time)).isoformat(timespec="microseconds")

@@ -68,7 +68,7 @@ def parse_chatgpt(data: dict[str, Any], folder: str | None) -> ReadConversation:
 
 def _add_messages(messages: list[Any], built: ConversationBuilder) -> None:
     canvas, reports = Canvas(messages), find_reports(messages, built.not_understood)
-    answers = {_plain_text(message) for message in messages if role_of(get(message, "author", "role")) == "assistant"}
+    answers = set(map(_plain_answer, messages)) if reports else set[str]()
     for number, message in enumerate(messages):
         time: object = get(message, "create_time")
         for document in canvas.documents_at(number):
@@ -80,8 +80,10 @@ def _add_messages(messages: list[Any], built: ConversationBuilder) -> None:
             _add_message(message, built)
 
 
-def _add_message(message: object, built: ConversationBuilder) -> None:
+def _add_message(message: Any, built: ConversationBuilder) -> None:
     role, time = role_of(get(message, "author", "role")), get(message, "create_time")
+    if role == "tool" and get(message, "metadata", "is_async_task_result_message") is True:
+        role = "assistant"  # a report that took its time
     kind = _kind_left_out(message, role)
     if role == "tool" and kind == TOOLS:
         images = images_in(message)
@@ -90,7 +92,7 @@ def _add_message(message: object, built: ConversationBuilder) -> None:
             return
     if kind is not None:
         built.leave_out(kind)
-    elif role is None:
+    elif role is None or "content" not in message:
         built.not_understood(message)
     else:
         unknown: list[str] = []
@@ -118,6 +120,8 @@ def _kind_left_out(message: object, role: str | None) -> str | None:
     return TOOLS if role == "tool" or kind in _RESULTS or is_for_a_tool else None
 
 
-def _plain_text(message: object) -> str:
+def _plain_answer(message: object) -> str:
+    if role_of(get(message, "author", "role")) != "assistant":
+        return ""
     parts = as_list(get(message, "content", "parts")) or ()
     return "\n".join(part for part in parts if isinstance(part, str)).strip()

@@ -24,8 +24,8 @@ _OLD = re.compile(
     r"|:chatgpt-content-reference\{[^{}\n]{0,200}\}"
 )
 _TURN = re.compile(r"turn\d+[a-z_]+\d+\Z")
-_LOST = re.compile(r"(?:file)?cite(?:turn\d+[a-z_]+\d+)+\Z")
-"""A citation whose control characters were lost on the way; only believed where the message says so itself."""
+_LOST = re.compile(r"(?:file)?cite(?:turn\d+[a-z_]+\d+)+\Z|\w*entity\[")
+"""A mark whose control characters were lost on the way; only believed where the message says so itself."""
 
 _WITHOUT_WORDS = frozenset({
     "cite", "filecite", "memcite", "i", "image", "image_group", "image_inline", "navlist", "map", "finance", "forecast",
@@ -47,7 +47,7 @@ def replace_marks(text: str, references: object = None, note: Callable[[str], No
         references: The `content_references` of the message, which say what a mark stands for.
         note: Is called with the name of what is not understood.
     """
-    if not text:
+    if not references and "\ue200" not in text:
         return text
     known = {
         matched: reference
@@ -56,8 +56,8 @@ def replace_marks(text: str, references: object = None, note: Callable[[str], No
     }
     text = _cut(_MARK, text, lambda mark: _words_of(mark, known.get(mark.group()), note))
     for matched in known:
-        if _LOST.match(matched):
-            text = _cut(re.compile(re.escape(matched)), text, lambda mark: "")
+        if _LOST.match(matched) and matched in text:
+            text = _cut(re.compile(re.escape(matched)), text, lambda mark: _referred(known[mark.group()]))
     return text
 
 
@@ -66,7 +66,10 @@ def remove_citations(text: str) -> str:
 
     Questions may have such characters of their own: fonts of terminals have pictures there.
     """
-    text = _cut(_OLD, text, lambda mark: "")
+    if "†" in text or "oaicite:" in text or ":chatgpt-content-reference" in text:
+        text = _cut(_OLD, text, lambda mark: "")
+    if text.isascii() or not _CONTROLS.search(text):
+        return text
     text = _cut(_UNENDED, text, lambda mark: _words_of(mark, None, lambda what: None))
     text = _cut(_LOOSE, text, lambda mark: "")
     return _CONTROLS.sub("", text)

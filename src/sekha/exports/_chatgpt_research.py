@@ -11,9 +11,9 @@ from sekha.exports._chatgpt_text import Note, texts_of
 
 _PREFIX = "The latest state of the widget is:"
 _PLACES = (
-    ("metadata", "chatgpt_sdk", "widget_state"),
-    ("metadata", "chatgpt_sdk", "tool_response_metadata", "venus_widget_state"),
-    ("metadata", "venus_widget_state"),
+    ("chatgpt_sdk", "widget_state"),
+    ("chatgpt_sdk", "tool_response_metadata", "venus_widget_state"),
+    ("venus_widget_state",),
 )
 
 
@@ -44,8 +44,10 @@ def find_reports(messages: list[Any], note: Note) -> dict[int, list[str]]:
 
 def _states_of(message: object) -> Iterator[dict[str, Any]]:
     """Yield the states of widgets that a message has."""
-    for place in _PLACES:
-        yield from _unwrap(get(message, *place))
+    metadata = as_object(get(message, "metadata"))
+    if metadata is not None and ("chatgpt_sdk" in metadata or "venus_widget_state" in metadata):
+        for place in _PLACES:
+            yield from _unwrap(get(metadata, *place))
     for part in as_list(get(message, "content", "parts")) or ():
         if isinstance(part, str) and part.lstrip().startswith(_PREFIX):
             yield from _unwrap(part.lstrip()[len(_PREFIX) :])

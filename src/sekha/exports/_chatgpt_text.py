@@ -21,6 +21,7 @@ _ASSETS: Mapping[str, str] = {
 }
 _IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".gif", ".webp", ".heic", ".heif", ".bmp", ".tif", ".tiff", ".svg", ".avif")
 _SPEECH = "audio_transcription"
+_KNOWN_KEYS = frozenset({"content_type", "parts", "text", "language", "response_format_name"})
 
 Note = Callable[[str], None]
 """Is called with the name of what is not understood."""
@@ -43,8 +44,10 @@ def texts_of(message: object, note: Note, *, is_answer: bool) -> list[str]:
             text = replace_marks(text, get(metadata, "content_references"), note)
             texts.append(remove_citations(text) if is_answer else text)
     texts = [text for text in texts if text.strip()]
-    texts = _without_recordings(texts, any(get(part, "content_type") == _SPEECH for part in parts))
-    return texts + _names_of_files(parts, as_list(get(metadata, "attachments")) or [])
+    if _AUDIO in texts:
+        texts = _without_recordings(texts, any(get(part, "content_type") == _SPEECH for part in parts))
+    attachments = as_list(get(metadata, "attachments"))
+    return texts + _names_of_files(parts, attachments) if attachments else texts
 
 
 def images_in(message: object) -> int:
@@ -61,7 +64,8 @@ def _parts_of(content: object, note: Note) -> list[Any]:
         return [content]
     if content is None:
         return []
-    if as_object(content) is None:
+    content = as_object(content)
+    if content is None:
         note("content that is no JSON object")
         return []
     parts: object = get(content, "parts")
@@ -76,8 +80,11 @@ def _parts_of(content: object, note: Note) -> list[Any]:
             return [text]
     if get(content, "content_type") in _ASSETS:
         return [content]
+    others = [key for key, value in content.items() if key not in _KNOWN_KEYS and value]
     if parts is not None or get(content, "content_type") not in (None, "text", "multimodal_text", "code"):
         note(f"content_type {get(content, 'content_type')}")
+    elif others:
+        note(f"content with {', '.join(map(str, others))}")
     return []
 
 
@@ -112,7 +119,7 @@ def _without_recordings(texts: list[str], has_speech: bool) -> list[str]:
     spoken = [text for text in texts if text != _AUDIO]
     if has_speech and spoken:
         return spoken
-    first = texts.index(_AUDIO) if _AUDIO in texts else len(texts)
+    first = texts.index(_AUDIO)
     return [text for number, text in enumerate(texts) if text != _AUDIO or number == first]
 
 

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from datetime import datetime
+from functools import cached_property
 from typing import Any, NamedTuple
 
 from sekha._utils.json_access import as_list, as_object, get
 from sekha.exports._building import role_of
+from sekha.types._base import normalize_timestamp
 
 _SHOWN = 2
 
@@ -54,45 +57,73 @@ def current_branch(mapping: Mapping[str, Any], current: object) -> Branch:
         mapping: The nodes by their ids.
         current: The id of the node that was shown last.
     """
-    nodes = {id: node for id, node in mapping.items() if as_object(node) is not None}
-    parents, below_gaps = _find_parents(nodes)
-    facts = _find_facts(nodes, parents)
-    order = {id: number for number, id in enumerate(nodes)}
-    inner = {parent for parent in parents.values() if parent is not None}
-    leaves = [id for id in nodes if id not in inner] or list(nodes)  # a ring has no leaf
+    tree = _Tree(mapping)
+    way, gaps = tree.way_to(tree.find_end(current))
+    messages = [message for id in reversed(way) if (message := tree.message(id)) is not None]
+    messages += [node for id, node in mapping.items() if id not in tree.nodes]  # their place is unknown
+    others = tree.nodes.keys() - way
+    return Branch(messages, gaps, sum(tree.message(id) is not None for id in others))
 
-    def rank(id: str) -> tuple[int, float, int]:
-        return facts[id].worth, facts[id].time, order[id]
 
-    last = current if isinstance(current, str) and current in nodes else None
-    if last in inner:
-        last = max(_leaves_below(last, parents, inner), key=rank, default=last)
-    if last is None or facts[last].worth < _SHOWN:
-        last = max(leaves, key=rank, default=None)
+class _Tree:
+    """The nodes that are JSON objects; what takes time is only looked at where it is needed."""
 
-    earlier = sorted((id for id in leaves if facts[id].worth == _SHOWN), key=rank)  # of the parts of a torn tree
-    way: list[str] = []
-    visited: set[str] = set()
-    used: set[str] = set()
-    begin: float | None = None  # of what is known of the branch so far, from its end
-    gaps = 0
-    while last is not None and last not in visited:
-        visited.add(last)
-        way.append(last)
-        time = _time_of(get(nodes[last], "message"))
-        begin = begin if time is None else time
-        top, last = last, parents[last]
-        if top in below_gaps:
-            gaps += 1
-            used.add(facts[top].root)  # where the way up ends, it goes on in another part
-            while earlier and last is None:
-                id = earlier.pop()
-                is_before = order[id] < order[top] if begin is None else facts[id].time <= begin
-                last = id if is_before and facts[id].root not in used else None
-    messages = [message for id in reversed(way) if (message := get(nodes[id], "message")) is not None]
-    messages += [node for id, node in mapping.items() if id not in nodes]  # no JSON objects: their place is unknown
-    others = sum(id not in visited and get(node, "message") is not None for id, node in nodes.items())
-    return Branch(messages, gaps, others)
+    def __init__(self, mapping: Mapping[str, Any]) -> None:
+        self.nodes = {id: node for id, node in mapping.items() if as_object(node) is not None}
+        self._parents, self._below_gaps = _find_parents(self.nodes)
+        self._inner = {parent for parent in self._parents.values() if parent is not None}
+
+    def message(self, id: str) -> Any:
+        return get(self.nodes[id], "message")
+
+    def find_end(self, current: object) -> str | None:
+        """Return the node at which the branch ends."""
+        last = current if isinstance(current, str) and current in self.nodes else None
+        if last in self._inner:
+            last = max(_leaves_below(last, self._parents, self._inner), key=self._rank, default=last)
+        if last is not None and (_is_shown(self.message(last)) or self._facts[last].worth == _SHOWN):
+            return last
+        return max(self._leaves, key=self._rank, default=None)
+
+    def way_to(self, last: str | None) -> tuple[list[str], int]:
+        """Return the nodes from a node up, and the number of gaps between them."""
+        way: dict[str, None] = {}
+        used: set[str] = set()
+        earlier: list[str] | None = None
+        begin: float | None = None  # of what is known of the branch so far, from its end
+        gaps = 0
+        while last is not None and last not in way:
+            way[last] = None
+            time = _time_of(self.message(last))
+            begin = begin if time is None else time
+            top, last = last, self._parents[last]
+            if top in self._below_gaps:
+                gaps += 1
+                used.add(self._facts[top].root)  # where the way up ends, it goes on in another part
+                if earlier is None:
+                    shown = (id for id in self._leaves if self._facts[id].worth == _SHOWN)
+                    earlier = sorted(shown, key=self._rank)
+                while earlier and last is None:
+                    id = earlier.pop()
+                    is_before = self._order[id] < self._order[top] if begin is None else self._facts[id].time <= begin
+                    last = id if is_before and self._facts[id].root not in used else None
+        return list(way), gaps
+
+    def _rank(self, id: str) -> tuple[int, float, int]:
+        facts = self._facts[id]
+        return facts.worth, facts.time, self._order[id]
+
+    @cached_property
+    def _leaves(self) -> list[str]:
+        return [id for id in self.nodes if id not in self._inner] or list(self.nodes)  # a ring has no leaf
+
+    @cached_property
+    def _order(self) -> dict[str, int]:
+        return {id: number for number, id in enumerate(self.nodes)}
+
+    @cached_property
+    def _facts(self) -> dict[str, _Facts]:
+        return _find_facts(self.nodes, self._parents)
 
 
 def _find_parents(nodes: Mapping[str, Any]) -> tuple[dict[str, str | None], set[str]]:
@@ -157,6 +188,11 @@ def _leaves_below(id: str, parents: Mapping[str, str | None], inner: set[str]) -
 
 def _time_of(message: object) -> float | None:
     time: object = get(message, "create_time")
+    if isinstance(time, str):
+        try:
+            return datetime.fromisoformat(normalize_timestamp(time)).timestamp()
+        except (ValueError, OverflowError):
+            return None
     if isinstance(time, bool) or not isinstance(time, (int, float)):
         return None
     try:

@@ -1,34 +1,37 @@
-"""Files of exports, read conversation by conversation: lists, lines, and the archives that they come in."""
+"""Files of exports, read conversation by conversation."""
 
 from __future__ import annotations
 
-import json
 import os
-import zipfile
-from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE
 from collections.abc import Iterator, Sequence
-from itertools import chain
-from pathlib import PurePath
-from typing import IO, NamedTuple, Optional, Union, cast
+from itertools import chain, groupby, islice
+from typing import IO, Optional, Union, cast
 
-from sekha._utils.json_access import as_object
+from sekha._utils.json_access import as_list, as_object
 from sekha.errors import SekhaConfigError
-from sekha.exports._kinds import ExportItem, describe_unknown, find_kind, read_conversation, read_whole
+from sekha.exports._building import add_counts
+from sekha.exports._containers import COPIES, Container, archive_of, folder_of
+from sekha.exports._decoding import TextReader
+from sekha.exports._elements import NO_JSON, Element, ElementOrBroken, Elements
+from sekha.exports._kind import Kind
+from sekha.exports._kinds import (
+    ExportItem,
+    describe_unknown,
+    find_kind,
+    find_text_kind,
+    read_conversation,
+    read_several,
+)
 from sekha.types import UnreadableConversation
 
 _MAX_WAITING = 1000
 """Objects of no known kind that are kept until there is one that says what kind a file is."""
-
-
-class _Element(NamedTuple):
-    """An object of a file, and where it stands."""
-
-    place: str
-    data: object
-
-
 _MAX_FIRST = 64 * 2**20
 """Bytes of a first conversation that are read to see whether a file is an export."""
+_MAX_LOOK = 50
+"""Objects that are looked at for the same."""
+_HEAD = 4096
+_MAX_DEPTH = 3
 
 
 def read_export(path: Union[str, os.PathLike[str]], *, folder: Optional[str] = None) -> Iterator[ExportItem]:
@@ -36,19 +39,20 @@ def read_export(path: Union[str, os.PathLike[str]], *, folder: Optional[str] = N
 
     Of a ChatGPT conversation, whose edits form a tree, the branch that was shown last is taken; what is hidden, and
     what tools said, is left out. What has no text (an image, a recording) becomes a word in brackets. Times of messages
-    go along as ``timestamp``.
+    go along as ``timestamp``. Characters that are broken are replaced by U+FFFD.
 
     Args:
-        path: A ``conversations.json``, a file of JSON lines, or a ``.zip`` that has a ``conversations.json``.
+        path: A ``conversations.json``, a file of JSON lines, a ``.zip`` with such files, or a folder of them.
         folder: Where the conversations are to go; default ``/chatgpt``, ``/claude``, or what a line says, else ``/``.
 
     Returns:
         What `MemoryController.create_conversation` takes, or an `UnreadableConversation` with its place. A file that
-        breaks off ends with one of those.
+        breaks off ends with one of those. ``left_out`` of what is returned, and of each conversation, counts by kind
+        what was left out.
 
     Raises:
         OSError: The file cannot be opened.
-        SekhaConfigError: While iterating: the archive has no conversations, or ijson is missing (extra ``cli``).
+        SekhaConfigError: While iterating: the archive or folder has no conversations.
 
     Example:
         ```python
@@ -61,15 +65,14 @@ def read_export(path: Union[str, os.PathLike[str]], *, folder: Optional[str] = N
             print(conversation)  # {'messages': [{'role': 'user', 'content': 'Hello'}]}
         ```
     """
-    with open(path, "rb"):  # an error comes now, and not with the first conversation
-        return ExportReader(os.fspath(path), folder)
+    return ExportReader(os.fspath(path), folder)
 
 
 class ExportReader(Iterator[ExportItem]):
     """Reads an export.
 
     Args:
-        path: The file.
+        path: The file, archive or folder.
         folder: Where the conversations are to go.
 
     Attributes:
@@ -78,132 +81,171 @@ class ExportReader(Iterator[ExportItem]):
 
     def __init__(self, path: str, folder: str | None) -> None:
         self.left_out: dict[str, int] = {}
-        self._items = _read(path, folder)
+        self._folder = folder
+        self._first_seen: dict[int, str] = {}
+        if not os.path.isdir(path):
+            with open(path, "rb"):  # an error comes now, and not with the first conversation
+                pass
+        self._items = self._read(path)
 
     def __next__(self) -> ExportItem:
         return next(self._items)
 
+    def _read(self, path: str) -> Iterator[ExportItem]:
+        name = os.path.basename(os.path.abspath(path))
+        if os.path.isdir(path):
+            yield from self._read_container(folder_of(path, name), 0)
+        else:
+            with open(path, "rb") as file:
+                yield from self._read_file(name, file, 0)
 
-def _read(path: str, folder: str | None) -> Iterator[ExportItem]:
-    if not zipfile.is_zipfile(path):
-        with open(path, "rb") as file:
-            yield from _read_file(PurePath(path).name, file, folder)
-        return
-    try:
-        archive = zipfile.ZipFile(path)
-    except zipfile.BadZipFile as error:
-        raise SekhaConfigError(f"{PurePath(path).name}: the archive is broken ({error})") from None
-    with archive:
-        names = [name for name in archive.namelist() if _has_conversations(name)]
-        if not names:
-            raise SekhaConfigError(f"{PurePath(path).name}: the archive has no conversations.json")
-        for name in sorted(names):
+    def _read_file(self, name: str, file: IO[bytes], depth: int) -> Iterator[ExportItem]:
+        with archive_of(file, name) as archive:
+            if archive is not None:
+                yield from self._read_container(archive, depth)
+                return
+            kind = find_text_kind(next(iter(TextReader(file)), "")[:_HEAD])
+            file.seek(0)
+            if kind is not None:
+                yield from _read_text(kind, name, file, self._folder)
+                return
+            elements = Elements(name, file)
             try:
-                with archive.open(name) as member:
-                    yield from _read_file(name, member, folder)
-            except SekhaConfigError:
-                raise
+                yield from _read_elements(name, elements, self._folder)
+            finally:
+                add_counts(self.left_out, elements.left_out)
+
+    def _read_container(self, container: Container, depth: int) -> Iterator[ExportItem]:
+        """Read the exports that an archive or a folder has."""
+        chosen = container.choose(_looks_like_export)
+        add_counts(self.left_out, container.left_out)
+        if depth == _MAX_DEPTH:
+            raise SekhaConfigError(f"{container.name} is an archive in too many archives")
+        refused: list[SekhaConfigError] = []
+        for member in chosen:
+            is_by_itself = len(chosen) == 1 and depth == 0
+            try:
+                with member.open() as file:
+                    for item in self._read_file(member.name, file, depth + 1):
+                        if is_by_itself or not self._is_copy(item, member.name):
+                            yield item
+            except SekhaConfigError as error:
+                refused.append(error)
+                add_counts(self.left_out, {f"file {member.name}": 1})
             except Exception as error:  # of zipfile and of the compression methods: broken, encrypted, not supported
-                yield UnreadableConversation(name, f"it cannot be taken from the archive ({error})")
+                how = "taken from the archive" if container.is_archive else "read"
+                yield UnreadableConversation(member.name, f"it cannot be {how} ({error})")
+        if refused and len(refused) == len(chosen):
+            raise refused[0]
 
-
-def _has_conversations(name: str) -> bool:
-    return PurePath(name).name.startswith("conversations") and PurePath(name).suffix == ".json"
-
-
-def is_export(path: str) -> bool:
-    """Return whether a file is an export of a known kind: its first conversation, or the files of an archive, tell.
-
-    Raises:
-        OSError: The file cannot be read.
-        SekhaConfigError: It is a list, and ijson is missing (extra ``cli``).
-    """
-    if zipfile.is_zipfile(path):
-        try:
-            with zipfile.ZipFile(path) as archive:
-                return any(map(_has_conversations, archive.namelist()))
-        except zipfile.BadZipFile:
+    def _is_copy(self, item: ExportItem, name: str) -> bool:
+        """Return whether another file had the same conversation, and count it then."""
+        if isinstance(item, UnreadableConversation) or not item["messages"]:
             return False
-    with open(path, "rb") as file:
-        begin, first = _find_begin(file)
-        file.seek(begin)
-        if first == b"[":
-            try:
-                return find_kind(next(_iter_json_list(file), None)) is not None
-            except ValueError:
-                return False
-        if first != b"{":
+        origin = (getattr(item, "source_id", None), getattr(item, "created_at", None), item.get("label"))
+        said = tuple((one["role"], str(one["content"]), one.get("timestamp")) for one in item["messages"])
+        if self._first_seen.setdefault(hash((origin, said)), name) == name:
             return False
-        data = _parse_json(file.readline(_MAX_FIRST))
-        if data is None:
-            file.seek(begin)
-            data = _parse_json(file.read(_MAX_FIRST))
-        return find_kind(data) is not None
+        add_counts(self.left_out, {COPIES: 1})
+        return True
 
 
-def _find_begin(file: IO[bytes]) -> tuple[int, bytes]:
-    """Return the position behind the mark of UTF-8, and the first byte that is no white space."""
-    begin = len(BOM_UTF8) if file.read(len(BOM_UTF8)) == BOM_UTF8 else 0
-    file.seek(begin)
-    first = file.read(1)
-    while first.isspace():
-        first = file.read(1)
-    return begin, first
-
-
-def _read_file(name: str, file: IO[bytes], folder: str | None) -> Iterator[ExportItem]:
-    if file.read(len(BOM_UTF16_LE)) in (BOM_UTF16_LE, BOM_UTF16_BE):
-        yield UnreadableConversation(name, "it is UTF-16, as PowerShell writes it behind >; UTF-8 is needed")
-        return
-    file.seek(0)
-    elements = _iter_elements(name, file)
-    waiting: list[_Element | UnreadableConversation] = []  # those before the first of a known kind
+def _read_elements(name: str, elements: Elements, folder: str | None) -> Iterator[ExportItem]:
+    """Yield the conversations of a file whose kind its objects show."""
+    found = iter(elements)
+    waiting: list[ElementOrBroken] = []  # those before the first of a known kind
     dropped, kind = 0, None
-    for element in elements:
-        if len(waiting) < _MAX_WAITING:
+    for element in found:
+        if isinstance(element, Element):
+            kind = find_kind(element.data) or _kind_of_list(element.data)
+        if kind is not None or len(waiting) < _MAX_WAITING:
             waiting.append(element)
         else:
             dropped += 1
-        if isinstance(element, _Element) and (kind := find_kind(element.data)) is not None:
-            if dropped:
-                waiting[-1] = element
+        if kind is not None:
             break
+    elements.kind = kind
     if kind is None:
         if waiting:
             yield _unknown_file(name, waiting, len(waiting) + dropped)
     elif kind.parse_file is not None:
-        broken: list[UnreadableConversation] = []
-        yield from read_whole(kind, _records(chain(waiting, elements), broken), name, folder)
-        yield from broken
+        yield from _read_groups(kind, name, chain(waiting, found), folder)
     elif kind.parse is None:
-        yield UnreadableConversation(name, f"this is {kind.name}, which is not supported{kind.advice}")
+        yield _unsupported(name, kind)
     else:
-        for element in chain(waiting, elements):
-            if isinstance(element, _Element):
-                yield read_conversation(element.data, element.place, folder, kind)
-            else:
+        for element in chain(waiting, found):
+            if not isinstance(element, Element):
                 yield element
+            elif (inner := _kind_of_list(element.data)) is not None:
+                yield from _read_inner_list(inner, element, folder)
+            else:
+                yield read_conversation(element.data, element.place, folder, kind)
 
 
-def _records(
-    elements: Iterator[_Element | UnreadableConversation], broken: list[UnreadableConversation]
-) -> Iterator[object]:
-    """Yield the objects of a file; what is no JSON is put aside."""
-    for element in elements:
-        if isinstance(element, _Element):
-            yield element.data
-        else:
-            broken.append(element)
+def _read_groups(
+    kind: Kind, name: str, elements: Iterator[ElementOrBroken], folder: str | None
+) -> Iterator[ExportItem]:
+    """Yield the conversations of a file whose objects are parts of them; what is broken comes last."""
+    assert kind.parse_file is not None
+    broken: list[UnreadableConversation] = []
+
+    def whole() -> Iterator[Element]:
+        for element in elements:
+            if isinstance(element, Element):
+                yield element
+            else:
+                broken.append(element)
+
+    for number, group in groupby(whole(), _group_of):
+        first = next(group)
+        if (inner := _kind_of_list(first.data)) is not None:
+            yield from _read_inner_list(inner, first, folder)
+            continue
+        records = (element.data for element in chain((first,), group))
+        place = name if number[0] <= 1 else f"{name}, list {number[0]}"
+        yield from read_several(kind.parse_file(records, folder), place)
+    yield from broken
 
 
-def _unknown_file(
-    name: str, elements: Sequence[_Element | UnreadableConversation], number: int
-) -> UnreadableConversation:
+def _group_of(element: Element) -> tuple[int, str]:
+    """Return what the parts of one conversation have in common: the list that they are in."""
+    return element.group, "" if as_list(element.data) is None else element.place
+
+
+def _read_inner_list(kind: Kind, element: Element, folder: str | None) -> Iterator[ExportItem]:
+    """Yield the conversations of a list whose items are parts of them."""
+    assert kind.parse_file is not None
+    yield from read_several(kind.parse_file(cast("list[object]", element.data), folder), element.place)
+
+
+def _kind_of_list(data: object) -> Kind | None:
+    """Return the kind of a list whose items are parts of a conversation; None for anything else."""
+    items = as_list(data)
+    kind = find_kind(items[0]) if items else None
+    return kind if kind is not None and kind.parse_file is not None else None
+
+
+def _read_text(kind: Kind, name: str, file: IO[bytes], folder: str | None) -> Iterator[ExportItem]:
+    if kind.parse_text is None:
+        yield _unsupported(name, kind)
+        return
+    yield from read_several(kind.parse_text(iter(TextReader(file)), folder), name)
+
+
+def _unsupported(name: str, kind: Kind) -> UnreadableConversation:
+    return UnreadableConversation(
+        name, f"this is {kind.name}, which is not supported" + (kind.advice and f"; {kind.advice}")
+    )
+
+
+def _unknown_file(name: str, elements: Sequence[ElementOrBroken], number: int) -> UnreadableConversation:
     """Return what is said once about a file of no known kind."""
-    first = next((one for one in elements if isinstance(one, _Element)), None)
+    first = next((one for one in elements if isinstance(one, Element)), None)
     if first is None:
-        where = elements[0].place[len(name) + 2 :] or "it"
-        return UnreadableConversation(name, f"it is no export that is known ({where} is no JSON)")
+        broken = cast(UnreadableConversation, elements[0])
+        where = broken.place[len(name) + 2 :] or "it"
+        what = f"{where} is no JSON" if broken.problem == NO_JSON else f"{where}: {broken.problem}"
+        return UnreadableConversation(name, f"it is no export that is known ({what})")
     found = as_object(first.data)
     if number == 1:
         problem = "it is no JSON object" if found is None else describe_unknown(found)
@@ -212,63 +254,47 @@ def _unknown_file(
     return UnreadableConversation(name, f"it is no export that is known (it has {number:,} {what})")
 
 
-def _iter_elements(name: str, file: IO[bytes]) -> Iterator[_Element | UnreadableConversation]:
-    """Yield what a file holds: the items of a list, the lines, or the one object."""
-    begin, first = _find_begin(file)
-    file.seek(begin)
-    if first == b"[":
-        yield from _iter_list(name, file)
-        return
-    line = file.readline()
-    file.seek(begin)
-    if first == b"{" and _parse_json(line) is None and (whole := as_object(_parse_json(file.read()))) is not None:
-        yield _Element(name, whole)
-        return
-    file.seek(begin)
-    for number, line in enumerate(file, start=1):
-        if line.strip():
-            data = _parse_json(line)
-            yield _not_json(name, number) if data is None else _Element(f"{name}, line {number}", data)
+class _Begin:
+    """The begin of a file."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self._left = _MAX_FIRST
+
+    def read(self, size: int) -> bytes:
+        data = self._file.read(min(size, self._left))
+        self._left -= len(data)
+        return data
 
 
-def _not_json(name: str, number: int) -> UnreadableConversation:
-    return UnreadableConversation(f"{name}, line {number}", "it is no JSON")
+def _looks_like_export(name: str, file: IO[bytes]) -> bool:
+    """Return whether a file of an archive or a folder is to be read: its name says so, or what it begins with."""
+    base = name.rpartition("/")[2].lower()
+    return (base.startswith("conversations") and base.endswith(".json")) or begins_like_export(file)
 
 
-def _parse_json(data: bytes) -> object:
-    """Return the data of JSON; None if it is not JSON."""
-    try:
-        return cast(object, json.loads(data))
-    except (ValueError, RecursionError):
-        return None
+def begins_like_export(file: IO[bytes]) -> bool:
+    """Return whether the first objects of a file are of a known kind, or it is a text of one."""
+    head = next(iter(TextReader(file)), "")[:_HEAD]
+    file.seek(0)
+    if find_text_kind(head) is not None:
+        return True
+    if head.lstrip()[:1] not in ("[", "{"):
+        return False
+    begin = Elements("", cast("IO[bytes]", _Begin(file)))
+    first = (one.data for one in islice(begin, _MAX_LOOK) if isinstance(one, Element))
+    return any(find_kind(data) is not None or _kind_of_list(data) is not None for data in first)
 
 
-def _iter_json_list(file: IO[bytes]) -> Iterator[object]:
-    """Yield the items of a list.
+def is_export(path: str) -> bool:
+    """Return whether a file is an export of a known kind: its first conversation, or the files of an archive, tell.
 
     Raises:
-        ValueError: The list is broken.
+        OSError: The file cannot be read.
     """
-    try:
-        import ijson  # type: ignore[import-untyped,unused-ignore]  # it has no types
-    except ModuleNotFoundError:
-        raise SekhaConfigError(
-            "reading a list of conversations needs ijson: pip install 'sekha-python-sdk[cli]'"
-        ) from None
-    try:
-        yield from ijson.items(file, "item", use_float=True)
-    except ijson.JSONError as error:
-        raise ValueError(str(error)) from None
-
-
-def _iter_list(name: str, file: IO[bytes]) -> Iterator[_Element | UnreadableConversation]:
-    number = 0
-    try:
-        for data in _iter_json_list(file):
-            number += 1
-            yield _Element(f"{name}, conversation {number}", data)
-    except ValueError as error:
-        yield UnreadableConversation(
-            f"{name}, conversation {number + 1}",
-            f"the file is broken here, and what follows cannot be read ({str(error).splitlines()[0]})",
-        )
+    with open(path, "rb") as file:
+        try:
+            with archive_of(file, path) as archive:
+                return begins_like_export(file) if archive is None else bool(archive.choose(_looks_like_export))
+        except SekhaConfigError:
+            return False

@@ -11,13 +11,15 @@ Where a file is one conversation, and its objects are messages or events (a sess
 the row has `parse_file`, and the function is ``parse_NAME(records, folder) -> Iterator[ReadConversation]``: it is given
 all objects of the file, one after another, and may return several conversations.
 
-A kind that is known and not read has no function, and `advice` says what to do.
+A file that is not JSON is looked at by `fits_text`, and read by `parse_text`, which is given the text in pieces.
+
+A kind that is known and not read has no function, and `advice` says what to do: see ``_unsupported.py``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from typing import Any, NamedTuple, Optional, Union, cast
+from collections.abc import Callable, Iterator
+from typing import Any, Union, cast
 
 from sekha._api.validation import validate
 from sekha._utils.json_access import as_object, get
@@ -25,35 +27,21 @@ from sekha.errors import SekhaValidationError
 from sekha.exports._building import ReadConversation, Unreadable
 from sekha.exports._chatgpt import is_chatgpt, parse_chatgpt
 from sekha.exports._claude import parse_claude
+from sekha.exports._kind import Kind
 from sekha.exports._plain import parse_plain
+from sekha.exports._unsupported import LAST, UNSUPPORTED
 from sekha.types import CreateConversationRequest, UnreadableConversation
 
 ExportItem = Union[CreateConversationRequest, UnreadableConversation]
 """What `read_export` and `read_notes` return, one after another."""
 
 
-class Kind(NamedTuple):
-    """A kind of export.
-
-    Attributes:
-        name: What it is called for people.
-        fits: Whether an object of a file is of this kind.
-        parse: Reads one conversation: an object, and the folder that was asked for.
-        parse_file: Reads a file whose objects are not conversations: all of them, and the folder.
-        advice: What to do with a kind that is not read.
-    """
-
-    name: str
-    fits: Callable[[dict[str, Any]], bool]
-    parse: Optional[Callable[[dict[str, Any], Optional[str]], ReadConversation]] = None
-    parse_file: Optional[Callable[[Iterable[Any], Optional[str]], Iterator[ReadConversation]]] = None
-    advice: str = ""
-
-
 KINDS: tuple[Kind, ...] = (
+    *UNSUPPORTED,
     Kind("ChatGPT", is_chatgpt, parse_chatgpt),
     Kind("Claude", lambda data: "chat_messages" in data, parse_claude),
     Kind("the plain form", lambda data: "messages" in data, parse_plain),
+    *LAST,
 )
 """The first that fits an object decides, so that narrow ones stand before wide ones."""
 
@@ -62,6 +50,11 @@ def find_kind(data: object) -> Kind | None:
     """Return the kind of an object of a file; None if it is unknown."""
     found = as_object(data)
     return None if found is None else next((kind for kind in KINDS if kind.fits(found)), None)
+
+
+def find_text_kind(head: str) -> Kind | None:
+    """Return the kind of a file that is no JSON, by the first characters of its text; None if it is unknown."""
+    return next((kind for kind in KINDS if kind.fits_text(head)), None)
 
 
 def read_conversation(data: object, place: str, folder: str | None, default: Kind | None = None) -> ExportItem:
@@ -86,30 +79,12 @@ def read_conversation(data: object, place: str, folder: str | None, default: Kin
     return checked(parse, place, data)
 
 
-def read_whole(kind: Kind, records: Iterable[object], name: str, folder: str | None) -> Iterator[ExportItem]:
-    """Yield the conversations of a file whose objects are not conversations themselves.
-
-    Args:
-        kind: The kind of the file.
-        records: The objects of the file.
-        name: The name of the file, for people.
-        folder: The folder that was asked for.
-    """
-    assert kind.parse_file is not None
-    found = iter(kind.parse_file(records, folder))
+def read_several(conversations: Iterator[ReadConversation], place: str) -> Iterator[ExportItem]:
+    """Yield the conversations of a reader that returns several; what it raises ends them."""
+    at_end = ReadConversation()
     while True:
-        is_at_end = False
-
-        def parse() -> ReadConversation:
-            nonlocal is_at_end
-            try:
-                return next(found)
-            except StopIteration:
-                is_at_end = True
-                raise Unreadable("") from None
-
-        item = checked(parse, name)
-        if is_at_end:
+        item = checked(lambda: next(conversations, at_end), place)
+        if item is at_end:
             return
         yield item
         if isinstance(item, UnreadableConversation):
@@ -120,6 +95,8 @@ def checked(parse: Callable[[], ReadConversation], place: str, data: object = No
     """Return the conversation that a reader returns, or why it cannot be read."""
     try:
         found = parse()
+        if not found:  # a reader that returns several is at its end
+            return cast(CreateConversationRequest, found)
         validate(CreateConversationRequest, found)
         found.place = place
         return cast(CreateConversationRequest, found)

@@ -79,6 +79,10 @@ def test_what_a_message_says(content: Any, expected: str) -> None:
         (answer("a", None, {"content_type": "newthing"}), "unknown: content_type newthing"),
         (answer("a", None, text({"x": 1})), "unknown: part without a kind"),
         (answer("a", None, text(7)), "unknown: part that is int"),
+        (answer("a", None, {"content_type": "text", "body": "Hi"}), "unknown: content with body"),
+        (answer("a", None, {"content_type": "text", "parts": None, "language": "en"}), "empty"),
+        ({"id": "a", "message": {"author": {"role": "user"}, "body": 1}}, "unknown: a message with author, body"),
+        ({"id": "a", "message": {"author": {"role": "user"}, "content": None}}, "empty"),
         (answer("a", None, [1]), "unknown: content that is no JSON object"),
         ({"id": "a", "message": 7}, "unknown: a message that is no JSON object"),
     ],
@@ -171,6 +175,11 @@ def test_a_report_of_deep_research_is_an_answer(carrier: Dict[str, Any]) -> None
     assert [f"{one['role']}: {one['content']}" for one in found["messages"]][1:] == [
         "assistant: Tent A is the lightest."
     ]
+
+
+def test_a_report_that_a_tool_hands_over_is_an_answer() -> None:
+    result = tool("t", None, "Tent A is the lightest.", metadata={"is_async_task_result_message": True})
+    assert said(line(QUESTION, result))[1:] == ["assistant: Tent A is the lightest."]
 
 
 def test_each_report_is_there_once_as_it_was_last() -> None:

@@ -84,6 +84,12 @@ def test_a_citation_that_lost_its_controls_is_known_by_its_reference() -> None:
     references = [{"matched_text": "citeturn4view0turn0search2", "type": "grouped_webpages"}]
     assert replace_marks("It is so. citeturn4view0turn0search2", references) == "It is so."
     assert replace_marks("It is so. citeturn4view0turn0search2") == "It is so. citeturn4view0turn0search2"
+    lost = 'entity["city","Lisbon"]'
+    references = [
+        {"matched_text": lost, "type": "entity", "name": "Lisbon"},
+        {"matched_text": "is", "type": "followup"},
+    ]
+    assert replace_marks(f"It is {lost}, {lost}.", references) == "It is Lisbon, Lisbon."
 
 
 @pytest.mark.parametrize(

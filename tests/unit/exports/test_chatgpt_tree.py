@@ -70,6 +70,12 @@ def test_times_that_are_none_leave_the_order_of_the_file(time: Any) -> None:
     assert said(chat(ROOT, QUESTION, *nodes)) == ["user: Where?", "assistant: two"]
 
 
+def test_times_may_be_iso_8601() -> None:
+    times = {"late": "2025-01-31T09:30:00Z", "early": "2024-01-31T09:30:00Z"}
+    nodes = [answer(name, "q", name, create_time=time) for name, time in times.items()]
+    assert said(chat(ROOT, QUESTION, *nodes)) == ["user: Where?", "assistant: late"]
+
+
 def test_children_count_where_no_parent_is_named() -> None:
     nodes = [{**node("a", None, "Hi"), "children": ["b", 7, None]}, answer("b", None, "Hello")]
     for one in nodes:

@@ -62,6 +62,9 @@ def search(
     Returns:
         The last page as the server sent it, and the results.
     """
+    if wanted.takes_all:
+        page = transport.send(endpoint.request({"query": wanted.query, **(more or {}), "limit": wanted.end}))
+        return page, FoundResults(wanted.cut(page["results"]), len(page["results"]))
     body = {"query": wanted.query, **(more or {}), **_sent_filters(transport, capabilities, wanted)}
     rows = all_conversations(transport) if wanted.conditions.needs_conversations else []
     conversations = {row["conversation_id"]: row for row in rows}

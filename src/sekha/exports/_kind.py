@@ -1,0 +1,35 @@
+"""What the reader of a kind of export says of itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, NamedTuple, Optional
+
+from sekha.exports._building import ReadConversation
+
+
+def never(_data: object) -> bool:
+    """Return False: for kinds that are no JSON."""
+    return False
+
+
+class Kind(NamedTuple):
+    """A kind of export.
+
+    Attributes:
+        name: What it is called for people.
+        fits: Whether an object of a file is of this kind.
+        parse: Reads one conversation: an object, and the folder that was asked for.
+        parse_file: Reads a file whose objects are not conversations: all of them, and the folder.
+        advice: What to do with a kind that is not read.
+        fits_text: Whether a file is of this kind, by the first characters of its text.
+        parse_text: Reads such a file: its text in pieces, and the folder.
+    """
+
+    name: str
+    fits: Callable[[dict[str, Any]], bool]
+    parse: Optional[Callable[[dict[str, Any], Optional[str]], ReadConversation]] = None
+    parse_file: Optional[Callable[[Iterable[Any], Optional[str]], Iterator[ReadConversation]]] = None
+    advice: str = ""
+    fits_text: Callable[[str], bool] = never
+    parse_text: Optional[Callable[[Iterable[str], Optional[str]], Iterator[ReadConversation]]] = None

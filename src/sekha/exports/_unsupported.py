@@ -1,0 +1,58 @@
+"""Kinds that are known and are not read, so that they are named, and named once."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from sekha._utils.json_access import as_list, get
+from sekha.exports._kind import Kind, never
+
+_WHATSAPP = re.compile(
+    r"[\s\u200e\ufeff]*\[?\d{1,4}[./-]\d{1,2}[./-]\d{1,4},? \d{1,2}[:.]\d{2}(?:[:.]\d{2})?"
+    r"(?:[ \u202f][APap]\.?[Mm]\.?)?(?:\]| -) [^\n]"
+)
+_CSV = re.compile(r"(?:[^,;\n\"]{1,40}|\"[^\n\"]{1,40}\")(?:[,;]\s?(?:[^,;\n\"]{1,40}|\"[^\n\"]{1,40}\")){2,}\r?\n")
+_COPILOT = re.compile(r'"?Conversation"?,"?Time"?,"?Author"?,"?Message"?', re.IGNORECASE)
+_HTML = re.compile(r"\s*(?:<!doctype html|<html|<head|<body)", re.IGNORECASE)
+_PLAIN = "what you write into JSON lines can be imported: see docs/importing.md"
+_CHATS = "only exports of chats with a model are read"
+
+
+def _first(data: dict[str, Any]) -> object:
+    messages = as_list(data.get("messages"))
+    return messages[0] if messages else None
+
+
+def _is_telegram(data: dict[str, Any]) -> bool:
+    return get(_first(data), "date_unixtime") is not None or (
+        get(_first(data), "from_id") is not None and get(_first(data), "type") is not None
+    )
+
+
+def _is_slack(data: dict[str, Any]) -> bool:
+    return data.get("type") == "message" and isinstance(data.get("ts"), str)
+
+
+UNSUPPORTED: tuple[Kind, ...] = (
+    Kind("WhatsApp's text", never, advice=f"{_CHATS}; {_PLAIN}", fits_text=lambda head: bool(_WHATSAPP.match(head))),
+    Kind(
+        "Copilot's CSV",
+        never,
+        advice=_PLAIN,
+        fits_text=lambda head: bool(_COPILOT.match(head.lstrip())),
+    ),
+    Kind("Telegram's history", _is_telegram, advice=f"{_CHATS}; {_PLAIN}"),
+    Kind("Discord's history", lambda data: "guild" in data and "channel" in data, advice=f"{_CHATS}; {_PLAIN}"),
+    Kind("Slack's history", _is_slack, advice=f"{_CHATS}; {_PLAIN}"),
+)
+"""They stand before all others; HTML and tables, which can be anything, are `LAST`."""
+LAST: tuple[Kind, ...] = (
+    Kind(
+        "HTML",
+        never,
+        advice="take the JSON of the same export, such as conversations.json",
+        fits_text=lambda head: bool(_HTML.match(head)),
+    ),
+    Kind("a table (CSV)", never, advice=_PLAIN, fits_text=lambda head: bool(_CSV.match(head.lstrip()))),
+)
