@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from typing import Any, Dict, Iterator, List, Tuple, cast
+from typing import Any, Iterator, List, Tuple
+
+from sekha._utils.json_access import as_list, as_object
 
 WRONG: List[Any] = [
     None, True, 7, -1.5, "x", "", [], {}, [None], [7], ["x"], [[]], {"a": 1}, [{"type": []}], "\ud83d", "\0",
@@ -22,11 +24,7 @@ def broken(whole: Any) -> Iterator[Any]:
 
 
 def _places(data: Any, path: Tuple[Any, ...]) -> Iterator[Tuple[Any, ...]]:
-    keys: List[Any] = []
-    if isinstance(data, dict):
-        keys = list(cast("Dict[str, Any]", data))
-    elif isinstance(data, list):
-        keys = list(range(len(cast("List[Any]", data))))
+    keys: List[Any] = [*(as_object(data) or ()), *range(len(as_list(data) or ()))]
     for key in keys:
         yield (*path, key)
         yield from _places(data[key], (*path, key))
