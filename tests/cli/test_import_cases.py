@@ -28,10 +28,6 @@ CASES = Path(__file__).parents[1] / "data" / "imports"
 NAMES = sorted(path.parent.name for path in CASES.glob("*/expected.json"))
 
 NOT_YET: Dict[str, str] = {
-    "c01-branches": "Claude",
-    "c03-voice-note": "Claude",
-    "c04-artifact": "Claude",
-    "c11-ant-tags": "Claude",
     "o10-openai-tools": "kinds",
     "o17-parts": "kinds",
     "s01-next-month": "coming back",

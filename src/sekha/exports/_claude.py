@@ -1,32 +1,70 @@
-"""Conversations of Claude: a list of messages."""
+"""Conversations of Claude: a list of messages, which newer exports make a tree."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from sekha._utils.json_access import as_list, as_object, get
-from sekha.exports._building import ConversationBuilder, ReadConversation, Unreadable, role_of
+from sekha.exports._building import EMPTY, ConversationBuilder, ReadConversation, Unreadable, role_of
+from sekha.exports._claude_blocks import read_blocks
+from sekha.exports._claude_documents import Change, Piece, presented_files, show_documents
+from sekha.exports._times import as_seconds
+from sekha.exports._tree import ROOT, Link, latest_branch
+
+BRANCHES = "other branches"
+_ROOT_ID = "00000000-0000-4000-8000-000000000000"
 
 
 def parse_claude(data: dict[str, Any], folder: str | None) -> ReadConversation:
-    """Return a conversation as it is stored."""
+    """Return a conversation as it is stored: of a tree, the branch with the latest message."""
     listed = as_list(data.get("chat_messages"))
     if listed is None:
         raise Unreadable("chat_messages is no list")
     built = ConversationBuilder(data.get("name"), folder or "/claude")
-    for number, message in enumerate(listed):
+    messages = [message for message in map(as_object, listed) if message is not None]
+    for message in listed:
         if as_object(message) is None:
-            raise Unreadable(f"chat_messages[{number}] is no JSON object")
-        parts = [get(part, "text") for part in as_list(get(message, "content")) or () if get(part, "type") == "text"]
-        texts = [text for text in parts if isinstance(text, str)]
-        if as_list(get(message, "content")) is None:  # otherwise it says that something is not supported
-            texts = [str(get(message, "text") or "")]
-        for attachment in as_list(get(message, "attachments")) or ():
-            texts.append(
-                f"[{get(attachment, 'file_name') or 'attachment'}]\n{get(attachment, 'extracted_content') or ''}"
-            )
-        texts += [f"[{get(file, 'file_name') or 'file'}]" for file in as_list(get(message, "files")) or ()]
-        built.add(role_of(get(message, "sender")), texts, get(message, "created_at"))
+            built.not_understood(message)
+    branch = latest_branch([_link(message) for message in messages], data.get("current_leaf_message_uuid"))
+    built.leave_out(BRANCHES, branch.others)
+    _add_messages([messages[number] for number in branch.numbers], built)
     return built.finish(
         source_id=data.get("uuid"), created_at=data.get("created_at"), updated_at=data.get("updated_at")
     )
+
+
+def _link(message: dict[str, Any]) -> Link:
+    id, parent = message.get("uuid"), message.get("parent_message_uuid")
+    if "parent_message_uuid" in message and (not isinstance(parent, str) or parent == _ROOT_ID):
+        parent = ROOT
+    return Link(id if isinstance(id, str) and id else None, parent, as_seconds(message.get("created_at")))
+
+
+def _add_messages(messages: Sequence[dict[str, Any]], built: ConversationBuilder) -> None:
+    presented = presented_files(block for message in messages for block in as_list(message.get("content")) or ())
+    pieces: list[Piece] = []
+    ends: list[int] = []
+    was_left_out: list[bool] = []
+    for message in messages:
+        before = sum(built.left_out.values())
+        pieces += read_blocks(message, _role_of(message) != "user", presented, built)
+        ends.append(len(pieces))
+        was_left_out.append(sum(built.left_out.values()) > before)
+    shown = show_documents(pieces)
+    for number, message in enumerate(messages):
+        begin, end = ends[number - 1] if number else 0, ends[number]
+        texts = [text for text in shown[begin:end] if text.strip()]
+        if not texts:  # a document that was changed again later
+            titles = [piece.title or "document" for piece in pieces[begin:end] if isinstance(piece, Change)]
+            texts = [f"[{title}]" for title in dict.fromkeys(titles)]
+        if texts and _role_of(message) is None:
+            built.not_understood(f"sender {message.get('sender', message.get('role'))}")
+        elif texts:
+            built.add(_role_of(message), texts, message.get("created_at"))
+        elif not was_left_out[number]:
+            built.leave_out(EMPTY)
+
+
+def _role_of(message: dict[str, Any]) -> str | None:
+    return role_of(get(message, "sender")) or role_of(get(message, "role"))

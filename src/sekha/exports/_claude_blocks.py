@@ -1,0 +1,135 @@
+"""What a message of Claude says: its blocks, else its text, and what was attached."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from sekha._utils.json_access import as_list, as_object, get
+from sekha.exports._building import HIDDEN, THINKING, TOOLS, ConversationBuilder
+from sekha.exports._claude_documents import Piece, change_of, split_tags
+
+_THINKING = ("thinking", "redacted_thinking")
+_INTERNAL = ("token_budget", "flag", "compaction")
+_TOOL_USES = ("tool_use", "server_tool_use", "mcp_tool_use")
+_NOT_SUPPORTED = re.compile(
+    r"^[`~]{3,}[^\n]*\n(?:This block is not supported|Viewing artifacts created via)[^\n]*\n[`~]{3,}[ ]*$"
+    r"|^(?:This block is not supported|Viewing artifacts created via)[^\n]*$",
+    re.MULTILINE,
+)
+"""What stands in a message's text for blocks that an application of old cannot show."""
+
+
+def read_blocks(message: object, is_answer: bool, presented: set[str], built: ConversationBuilder) -> list[Piece]:
+    """Return what a message says, and count what is left out.
+
+    Args:
+        message: The message.
+        is_answer: Whether the model wrote it: only then are there documents in its text.
+        presented: The names of files that are shown.
+        built: Where to count.
+    """
+    pieces: list[Piece] = []
+    content = get(message, "content")
+    blocks = as_list(content)
+    if blocks is None:
+        blocks = [] if content is None else [content]
+    for block in blocks:
+        pieces += _read_block(block, is_answer, presented, built)
+    if not any(not isinstance(piece, str) or piece.strip() for piece in pieces):
+        pieces = _read_text(message, blocks, is_answer, built)
+    return [*pieces, *_read_attachments(message, built)]
+
+
+def _read_block(block: object, is_answer: bool, presented: set[str], built: ConversationBuilder) -> list[Piece]:
+    if isinstance(block, str):
+        return _read_tags(block, is_answer, built)
+    found = as_object(block)
+    kind: object = get(block, "type")
+    if found is None:
+        built.not_understood("a block that is no JSON object")
+    elif kind in _THINKING:
+        built.leave_out(THINKING)
+    elif kind in _INTERNAL:
+        built.leave_out(HIDDEN)
+    elif kind in _TOOL_USES:
+        change = change_of(found, presented)
+        if isinstance(change, str):
+            built.not_understood(change)
+        elif change is not None:
+            return [change]
+        else:
+            built.leave_out(TOOLS)
+    elif isinstance(kind, str) and kind.endswith("_result"):
+        built.leave_out(TOOLS)
+    elif kind == "image":
+        return ["[image]"]
+    elif isinstance(text := found.get("text"), str) and (text.strip() or kind == "text"):
+        return _read_tags(text, is_answer and kind == "text", built)
+    elif isinstance(text := found.get("transcript"), str) and text.strip():
+        return [text]
+    elif kind == "voice_note":
+        return ["[voice note]"]
+    elif kind in ("document", "file"):
+        return [f"[{_name_of(found)}]"]
+    else:
+        built.not_understood(f"block {kind}")
+    return []
+
+
+def _read_text(message: object, blocks: list[Any], is_answer: bool, built: ConversationBuilder) -> list[Piece]:
+    """Return what the text of a message says, without the thoughts that stand in it too."""
+    text: object = get(message, "text")
+    if not isinstance(text, str):
+        if text is not None:
+            built.not_understood("text that is no text")
+        return []
+    for block in blocks:
+        if get(block, "type") in _THINKING:
+            summaries = as_list(get(block, "summaries")) or ()
+            for thought in (get(block, "thinking"), *(get(summary, "summary") for summary in summaries)):
+                if isinstance(thought, str) and thought.strip():
+                    text = text.replace(thought.strip(), "")
+    text, unsupported = _NOT_SUPPORTED.subn("", text)
+    if not blocks:
+        built.leave_out(TOOLS, unsupported)
+    return _read_tags(text, is_answer, built)
+
+
+def _read_tags(text: str, is_answer: bool, built: ConversationBuilder) -> list[Piece]:
+    if not is_answer:
+        return [text]
+    pieces, thoughts = split_tags(text)
+    built.leave_out(THINKING, thoughts)
+    return pieces
+
+
+def _read_attachments(message: object, built: ConversationBuilder) -> Iterator[str]:
+    for attachment in _items(message, "attachments", built):
+        yield f"[{_name_of(attachment, 'attachment')}]"
+        text: object = get(attachment, "extracted_content")
+        if isinstance(text, str):
+            yield text
+    seen: set[str] = set()
+    for key in ("files", "files_v2"):  # some exports have each file in both
+        for file in _items(message, key, built):
+            id: object = get(file, "file_uuid") or get(file, "uuid") or get(file, "file_name")
+            if not isinstance(id, str) or id not in seen:
+                yield f"[{_name_of(file)}]"
+            if isinstance(id, str):
+                seen.add(id)
+
+
+def _items(message: object, key: str, built: ConversationBuilder) -> list[Any]:
+    found: object = get(message, key)
+    if found is not None and as_list(found) is None:
+        built.not_understood(f"{key} that are no list")
+    return as_list(found) or []
+
+
+def _name_of(file: object, default: str = "file") -> str:
+    if isinstance(file, str) and file.strip():
+        return file
+    names = (get(file, key) for key in ("file_name", "filename", "title", "name"))
+    return next((name for name in names if isinstance(name, str) and name.strip()), default)

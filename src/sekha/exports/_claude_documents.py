@@ -1,0 +1,142 @@
+"""Documents that Claude wrote beside the conversation ("artifacts"): the last content of each, put together from calls.
+
+In 2024 they stood in the text, between tags, as did the model's thoughts. Since then a tool creates, changes and
+rewrites them, and another one makes files, some of which are shown.
+"""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple, Union
+
+from sekha._utils.json_access import as_list, as_object, get
+
+_ATTRIBUTES = r"""(?:\s(?:"[^"]*"|'[^']*'|[^>"'])*)?"""
+_TAG = re.compile(
+    rf"(?<!`)<(?P<name>antThinking|antArtifact)(?P<attributes>{_ATTRIBUTES})>"
+    r"(?P<content>.*?)(?:(?P<end></(?P=name)>)|(?=<antArtifact\s)|\Z)",
+    re.DOTALL | re.IGNORECASE,
+)
+"""A tag without an end goes to the next document, or to the end; one in backticks is talked about."""
+_ATTRIBUTE = re.compile(r"""([\w-]+)\s*=\s*(?:"([^"]*)"|'([^']*)')""")
+_UNTITLED = "document"
+_OUTPUTS = "/mnt/user-data/outputs/"
+"""The folder of files that people see."""
+
+
+class Change(NamedTuple):
+    """What happens to a document.
+
+    Attributes:
+        id: Which document it is.
+        title: Its title; empty if it is not said.
+        text: The whole of it, or what takes the place of `old`.
+        old: What is replaced; None if `text` is all of it.
+    """
+
+    id: str
+    title: str
+    text: str
+    old: str | None = None
+
+
+Piece = Union[str, Change]
+"""What a message consists of: text, and documents."""
+
+
+def split_tags(text: str) -> tuple[list[Piece], int]:
+    """Return the pieces of a text of 2024, and how many thoughts were taken out of it."""
+    pieces: list[Piece] = []
+    thoughts = end = 0
+    for tag in _TAG.finditer(text):
+        before, content = text[end : tag.start()], tag["content"].strip("\n")
+        is_thought = tag["name"].lower() == "antthinking"
+        if is_thought and tag["end"] is None and before and not before.endswith("\n"):
+            continue  # a sentence about the tag
+        pieces.append(before)
+        end = tag.end()
+        if is_thought:
+            thoughts += 1
+            continue
+        attributes = {key.lower(): html.unescape(one or two) for key, one, two in _ATTRIBUTE.findall(tag["attributes"])}
+        id = attributes.get("identifier") or attributes.get("title")
+        title = attributes.get("title") or id or _UNTITLED
+        pieces.append(Change(id or content, title, content))
+    pieces.append(text[end:])
+    return [piece for piece in pieces if piece], thoughts
+
+
+def presented_files(blocks: Iterable[object]) -> set[str]:
+    """Return the names of files that the model showed to the user, without their folders."""
+    found: set[str] = set()
+    for block in blocks:
+        if get(block, "name") == "present_files":
+            paths = as_list(get(block, "input", "filepaths")) or ()
+            found.update(_name_of(path) for path in paths if isinstance(path, str))
+    return found
+
+
+def change_of(block: Mapping[str, Any], presented: set[str]) -> Change | str | None:
+    """Return what the use of a tool changes; None if that is no document, a name if it is not understood.
+
+    Args:
+        block: The use of a tool.
+        presented: The names of files that are shown.
+    """
+    tool, given = block.get("name"), as_object(block.get("input")) or {}
+    if tool == "artifacts":
+        return _artifact_change(given)
+    path = _text(given, "path")
+    if tool not in ("create_file", "str_replace") or not path:
+        return None
+    if not path.startswith(_OUTPUTS) and _name_of(path) not in presented:
+        return None  # a file that the model made for itself
+    text = _text(given, "file_text" if tool == "create_file" else "new_str")
+    old = None if tool == "create_file" else _text(given, "old_str")
+    return Change(_name_of(path), _name_of(path), text.strip("\n") if old is None else text, old)
+
+
+def _artifact_change(given: Mapping[str, Any]) -> Change | str:
+    title, content = _text(given, "title"), given.get("content")
+    id = _text(given, "id") or _text(given, "identifier") or title
+    if isinstance(content, str) and (content.strip() or "old_str" not in given):
+        return Change(id, title, content.strip("\n"))
+    if isinstance(given.get("new_str"), str):
+        return Change(id, title, given["new_str"], _text(given, "old_str"))
+    return "an artifact without content"
+
+
+def show_documents(pieces: Sequence[Piece]) -> list[str]:
+    """Return a text for each piece: a document stands with all of it where it was changed last, and only there."""
+    titles: dict[str, str] = {}
+    contents: dict[str, str] = {}
+    last: dict[str, int] = {}
+    for number, piece in enumerate(pieces):
+        if isinstance(piece, str):
+            continue
+        content = contents.get(piece.id, "")
+        if piece.old is None or not content:
+            content = piece.text
+        elif piece.old and piece.old in content:
+            content = content.replace(piece.old, piece.text, 1)
+        elif piece.text not in content:
+            content = f"{content}\n{piece.text}"  # it is not known where it goes, and must not be lost
+        contents[piece.id], last[piece.id] = content, number
+        titles[piece.id] = piece.title or titles.get(piece.id, "")
+    return [
+        piece if isinstance(piece, str)
+        else f"[{titles[piece.id] or piece.id or _UNTITLED}]\n{contents[piece.id]}" if last[piece.id] == number
+        else ""
+        for number, piece in enumerate(pieces)
+    ]  # fmt: skip
+
+
+def _text(given: Mapping[str, Any], key: str) -> str:
+    found = given.get(key)
+    return found if isinstance(found, str) else ""
+
+
+def _name_of(path: str) -> str:
+    return path.rstrip("/").rpartition("/")[2]

@@ -1,0 +1,46 @@
+"""Times, as applications write them."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime, timedelta, timezone
+
+from sekha._utils.json_access import get
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+_MILLISECONDS = 1e11
+"""Numbers from here on are milliseconds: as seconds, they would be after the year 5000."""
+_ISO = re.compile(
+    r"(\d{4})-(\d\d)-(\d\d)(?:[T ](\d\d):(\d\d)(?::(\d\d)(?:[.,](\d{1,9}))?)?)?\s*(?:(Z)|([+-])(\d\d):?(\d\d)?)?", re.I
+)
+_NUMBER = re.compile(r"-?\d{1,18}(?:\.\d{1,9})?")
+
+
+def as_seconds(time: object) -> float | None:
+    """Return a time in seconds since 1970; None if it is none.
+
+    Args:
+        time: ISO 8601, seconds or milliseconds, a text of those, or MongoDB's extended JSON.
+    """
+    for key in ("$date", "$numberLong"):
+        inner: object = get(time, key)
+        time = time if inner is None else inner
+    if isinstance(time, str):
+        time = time.strip()
+        if _NUMBER.fullmatch(time):
+            time = float(time)
+    if isinstance(time, (int, float)) and not isinstance(time, bool):
+        if not -1e17 < time < 1e17:  # nor "not a number"
+            return None
+        return time / 1000 if abs(time) >= _MILLISECONDS else float(time)
+    found = _ISO.fullmatch(time) if isinstance(time, str) else None
+    if found is None:
+        return None
+    year, month, day, hour, minute, second, fraction, _, sign, hours, minutes = found.groups(default="0")
+    try:
+        moment = datetime(int(year), int(month), int(day), int(hour), int(minute), int(second), tzinfo=timezone.utc)
+    except ValueError:
+        return None
+    offset = timedelta(hours=int(hours), minutes=int(minutes)) * (-1 if sign == "-" else 1)
+    whole = moment - _EPOCH - offset  # by hand, as the years 1 and 9999 have no room for an offset
+    return whole.total_seconds() + float(f"0.{fraction}")
