@@ -58,7 +58,7 @@ def run(
             "--journal",
             metavar="FILE",
             dir_okay=False,
-            help=f"What was imported (default: PATH{JOURNAL}, in a folder of notes {JOURNAL}).",
+            help=f"What was imported (default: {JOURNAL} beside the first file, or in the folder).",
         ),
     ] = None,
     concurrency: Annotated[int, typer.Option("--concurrency", min=1, max=100, help="How many at a time.")] = 4,
@@ -78,8 +78,8 @@ def run(
         raise typer.BadParameter("--dated is for chats")
     if delete and not sync:
         raise typer.BadParameter("--delete needs --sync")
-    if journal is not None and len(sources) > 1:
-        raise typer.BadParameter("--journal is for one file: each has its own")
+    if journal is not None and len(sources) > 1 and any(source.is_notes for source in sources):
+        raise typer.BadParameter("--journal is for one folder of notes: each has its own")
     for source in sources:
         if journal is not None and journal.exists() and journal.samefile(source.path):
             raise typer.BadParameter("--journal is for notes: it cannot be the file that is imported")

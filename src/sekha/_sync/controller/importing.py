@@ -34,6 +34,7 @@ from sekha._importing.plan import (
 from sekha._transport.listeners import LONG_WAIT
 from sekha.errors import SekhaError, SekhaNotFoundError, SekhaRateLimitError
 from sekha.events import WaitEvent
+from sekha.exports._note_files import JOURNAL
 from sekha.types import ImportFailure, ImportProgress, ImportReport, ImportWait, Message, UnreadableConversation
 
 from ..operations.lost_keys import kept_dates, warn_of_lost_keys
@@ -90,7 +91,8 @@ class ImportMixin(ConversationMixin):
                 are counted and left out.
             concurrency: How many are stored at a time, 1 to 100; ``max_concurrent_writes`` is a limit too.
             journal: File in which is noted what is stored; it is made, or continued. It belongs to one server, and to
-                one import at a time. None: nothing is noted.
+                one import at a time. None: nothing is noted. One called ``.sekha-journal`` also reads those that
+                older versions made beside each file of its folder.
             on_progress: Called after each conversation with how many were seen, stored, already stored, empty, failed;
                 by blocking clients in the threads that store, one at a time. Also called when a wait of more than a
                 second begins, with the same numbers and ``waiting``: for what ``reason``, and how many ``seconds``.
@@ -125,7 +127,8 @@ class ImportMixin(ConversationMixin):
                 "conversations", f"must be many conversations, not {type_name(cast(object, conversations))}"
             )
         path = None if journal is None else os.fspath(journal)
-        notes = Journal(path, self._transport.base_url, self.folder)
+        is_default = path is not None and os.path.basename(path) == JOURNAL
+        notes = Journal(path, self._transport.base_url, self.folder, reads_older=is_default)
         run = ImportRun(self._transport, self._capabilities, notes, on_progress)
         in_thread(notes.open)
         try:
