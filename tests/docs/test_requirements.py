@@ -38,6 +38,7 @@ ELSEWHERE: Dict[str, Tuple[str, str]] = {
     "W11": ("tests/mixed", "a fork is a process"),
     "W12": ("tests/unit", "is about the clock, which all share; tests/environments have freezegun"),
     "W16": ("tests/mixed", "is about processes, each of which has one form"),
+    "W13": ("tests/unit", "is about files, which have no flavour; tests/cli imports them"),
     "E3": ("tests", "is checked by type checkers, of the whole package"),
     "E4": ("tests/mixed", "is about the blocking client alone"),
     "E6": ("tests", "importing has no flavour"),

@@ -49,6 +49,7 @@ class ReadConversation(Dict[str, Any]):
         created_at: When it was begun, as ISO 8601; None if nobody knows.
         updated_at: When it was changed last.
         place: Where it stands, for people.
+        is_built: Whether `ConversationBuilder` has made its messages, so that they can be stored as they are.
     """
 
     left_out: Dict[str, int]
@@ -56,6 +57,7 @@ class ReadConversation(Dict[str, Any]):
     created_at: Optional[str] = None
     updated_at: Optional[str] = None
     place: Optional[str] = None
+    is_built: bool = False
 
 
 class ConversationBuilder:
@@ -141,6 +143,7 @@ class ConversationBuilder:
             found["folder"] = self._folder
         if self._label:
             found["label"] = self._label
+        found.is_built = True
         found.left_out = dict(self.left_out)
         found.source_id = source_id if isinstance(source_id, str) and source_id else None
         found.created_at, found.updated_at = format_time(created_at), format_time(updated_at)
@@ -148,9 +151,10 @@ class ConversationBuilder:
 
     def _clean(self, text: str) -> str:
         """Return a text without NUL characters, and with U+FFFD for halves of characters."""
-        text, number = _SURROGATES.subn("\ufffd", text.replace("\0", ""))
-        self.leave_out(REPLACED, number)
-        return text
+        if not text.isascii():
+            text, number = _SURROGATES.subn("\ufffd", text)
+            self.leave_out(REPLACED, number)
+        return text.replace("\0", "")
 
 
 def role_of(name: object) -> str | None:
