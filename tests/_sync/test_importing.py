@@ -59,7 +59,15 @@ def test_what_is_imported_is_in_the_memory_and_counted(local: SekhaClient) -> No
         chat("nothing") | {"messages": []},
     ]
     report = local.controller.import_conversations(iter(conversations), on_progress=told.append)
-    assert report == {"seen": 4, "stored": 3, "already_stored": 0, "empty": 1, "failed": 0, "failures": []}
+    assert report == {
+        "seen": 4,
+        "stored": 3,
+        "already_stored": 0,
+        "empty": 1,
+        "failed": 0,
+        "failures": [],
+        "left_out": {},
+    }
     assert stored(local) == [("A", ["one", "two"]), ("A", ["one", "two"]), ("no label", ["no label"])]
     rows = (local.controller.list_conversations(folder="/work"))["results"]
     assert [row["metadata"]["importance_score"] for row in rows] == [8, 8]
@@ -455,3 +463,35 @@ def test_failures_side_by_side_are_all_counted(
             [chat(f"{number}") for number in range(40)], journal=tmp_path / "j", concurrency=4
         )
     assert server.lines.count(CREATE) <= 3 + 4
+
+
+@pytest.mark.parametrize("outcome", ["done", "stored, and not noted", "not stored"])
+def test_journals_that_older_versions_made_for_each_file_count(
+    outcome: str, local: SekhaClient, sekha: LocalSekha, clock: FakeClock, tmp_path: Path
+) -> None:
+    give_clock(local, clock)
+    one, other = {**chat("A"), "folder": "/", "importance_score": 5}, chat("B")
+    older = Journal(str(tmp_path / "conversations-000.json.sekha-journal"), str(sekha.controller_url))
+    older.open()
+    older.start((local.controller.health()).get("timestamp"))
+    key = older.entry(one).key
+    older.begin(key)
+    if outcome != "not stored":
+        id = (local.controller.create_conversation(one))["id"]
+        if outcome == "done":
+            older.done(key, id)
+    older.close()
+    elsewhere = Journal(str(tmp_path / "conversations-001.json.sekha-journal"), "http://elsewhere")
+    elsewhere.open()
+    elsewhere.start(None)
+    elsewhere.done(elsewhere.entry({**other, "folder": "/", "importance_score": 5}).key, facts.ID)
+    elsewhere.close()
+    (tmp_path / "x.sekha-journal").write_bytes(b"no journal")
+    before = {name: (tmp_path / name).read_bytes() for name in os.listdir(tmp_path)}
+    report = local.controller.import_conversations([one, other], journal=tmp_path / ".sekha-journal")
+    known = outcome != "not stored"
+    assert (report["stored"], report["already_stored"]) == (2 - known, known)
+    assert stored(local) == [("A", ["A"]), ("B", ["B"])]
+    report = local.controller.import_conversations([other, one], journal=tmp_path / ".sekha-journal")
+    assert (report["stored"], report["already_stored"]) == (0, 2)
+    assert {name: (tmp_path / name).read_bytes() for name in before} == before, "they are only read"

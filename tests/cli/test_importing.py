@@ -77,15 +77,18 @@ def test_a_file_is_imported_once_and_what_cannot_be_read_is_told(run: Run, clien
     assert [(one["role"], one["content"]) for one in messages] == [("user", "Docker?"), ("assistant", "Yes.")]
 
 
-def test_several_files_each_with_its_journal(run: Run, client: SekhaClient, here: Path) -> None:
+def test_several_files_have_one_journal(run: Run, client: SekhaClient, here: Path) -> None:
     for name in ("a", "b"):
         (here / f"{name}.jsonl").write_text(json.dumps({"label": name, "messages": [{"role": "user", "content": "x"}]}))
     done = run("import", "a.jsonl", "b.jsonl", "--folder", "/old", "--concurrency", "1")
     assert (done.code, done.err) == (0, "")
     assert {row["folder"] for row in client.controller.iter_conversations()} == {"/old"}
-    assert (here / "a.jsonl.sekha-journal").exists()
-    assert (here / "b.jsonl.sekha-journal").exists()
-    done = run("import", "a.jsonl", "--folder", "/old", "--journal", "mine")
+    assert (here / ".sekha-journal").exists()
+    (here / "a.jsonl").rename(here / "c.jsonl")
+    done = run("import", "c.jsonl", "b.jsonl", "--folder", "/old")
+    assert done.code == 0
+    assert labels(client) == ["a", "b"], "whatever the files are called"
+    done = run("import", "c.jsonl", "--folder", "/old", "--journal", "mine")
     assert done.code == 0
     assert (here / "mine").exists()
     assert labels(client) == ["a", "a", "b"], "another journal knows nothing of the first"
@@ -130,13 +133,13 @@ def test_a_dry_run_says_what_goes_along_and_may_be_lost(run: Run, client: SekhaC
     [
         ([], "Missing argument"),
         (["missing.json"], "missing.json"),
-        (["a", "b", "--journal", "j"], "--journal"),
+        (["a.txt", "b", "--journal", "j"], "--journal"),
         (["a", "--concurrency", "0"], "--concurrency"),
         (["a", "--folder", " "], "must not be blank"),
     ],
 )
 def test_wrong_usage(words: List[str], said: str, run: Run, here: Path) -> None:
-    for name in "ab":
+    for name in ("a", "b", "a.txt"):
         (here / name).touch()
     done = run("import", *words)
     assert (done.code, done.out) == (2, "")
@@ -273,7 +276,7 @@ def test_a_folder_with_an_export_is_an_export(run: Run, client: SekhaClient, cha
     assert done.code == 1, "one of its conversations cannot be read"
     assert "notes is an export (conversations.json); left out: empty.md, kitchen/bread.md, plans.txt\n" in done.err
     assert labels(client) == ["Docker", "Tokens"]
-    assert (notes / "chatgpt" / "conversations.json.sekha-journal").exists()
+    assert (notes / ".sekha-journal").exists()
     done = run("import", "notes", "--split")
     assert (done.code, "--split is for notes" in done.err) == (2, True)
 

@@ -80,7 +80,7 @@ def test_label_folder_and_times_come_along(tmp_path: Path) -> None:
     (item,) = read(path)
     assert item == {
         "label": "A chat",
-        "folder": "/chatgpt",
+        "folder": "chatgpt",
         "messages": [
             {"role": "user", "content": "First wording", "timestamp": "2023-11-14T22:13:20.500000+00:00"},
             {"role": "assistant", "content": "First answer", "timestamp": "2023-11-14T22:13:20.500000+00:00"},
@@ -156,14 +156,14 @@ def test_claude(tmp_path: Path) -> None:
     (item,) = read(written(tmp_path, [data]))
     assert texts(item) == ["user: Hello\n[a.txt]\nwhat it says\n[b.png]", "assistant: Hi"]
     assert not isinstance(item, UnreadableConversation)
-    assert (item["label"], item["folder"]) == ("Plans", "/claude")
+    assert (item["label"], item["folder"]) == ("Plans", "claude")
     assert item["messages"][0].get("timestamp") == "2025-01-31T09:30:00.123456Z"
 
 
 def test_a_chat_without_a_name_or_without_messages(tmp_path: Path) -> None:
     nameless, empty = read(written(tmp_path, [{"name": "", "chat_messages": []}, chatgpt(title=None)]))
-    assert nameless == {"folder": "/claude", "messages": []}
-    assert empty == {"folder": "/chatgpt", "messages": []}
+    assert nameless == {"folder": "claude", "messages": []}
+    assert empty == {"folder": "chatgpt", "messages": []}
 
 
 # The plain form
@@ -365,3 +365,19 @@ def test_three_thousand_conversations_are_never_in_memory_together(tmp_path: Pat
     few, size = most(500), path.stat().st_size
     many, growth = most(3_000), path.stat().st_size - size
     assert many - few < growth / 8
+
+
+@pytest.mark.parametrize(
+    ("line", "folder", "expected"),
+    [
+        ({"created_at": "2023-11-14"}, "old", "old"),  # no moment, so no month
+        ({"created_at": "2023-11-14T10:00:00Z"}, "/old/", "/old/2023/11"),
+        ({"created_at": "2023-11-14T10:00:00Z"}, None, "2023/11"),
+        ({"created_at": "2023-11-14 10:00:00", "folder": "/own"}, None, "/own/2023/11"),
+        ({"folder": "/own"}, None, "/own"),
+    ],
+)
+def test_the_month_becomes_a_folder(line: Dict[str, Any], folder: Optional[str], expected: str, tmp_path: Path) -> None:
+    data = {"messages": [{"role": "user", "content": "Hi"}], **line}
+    item: Any = next(read_export(written(tmp_path, data), folder=folder, dated=True))
+    assert item.get("folder") == expected

@@ -34,6 +34,7 @@ _HEALTH_KEYS = (
     "error",
     "filters",
     "keeps",
+    "keeps_dates",
     "parallel_writes",
     "score_kind",
 )

@@ -19,6 +19,7 @@ from typing import Any, BinaryIO, NamedTuple
 from sekha._concurrency.file_lock import try_lock, unlock
 from sekha._utils.json_access import as_object
 from sekha.errors import SekhaConfigError
+from sekha.exports._note_files import JOURNAL
 from sekha.exports._notes import Source
 
 _HEADER = b'{"sekha_import": 1,'
@@ -100,12 +101,15 @@ class Journal:
         path: The file; None for none.
         server: Address of the server; the notes do not apply to another one.
         folder: The folder to which the client is confined, to which the notes belong, too; None for the whole memory.
+        reads_older: Whether the other journals of its folder count as well: older versions made one for each file.
 
     Attributes:
         since: Time of the server's clock when the import began; empty if it is unknown, None before it begins.
     """
 
-    def __init__(self, path: str | None, server: str, folder: str | None = None) -> None:
+    def __init__(self, path: str | None, server: str, folder: str | None = None, *, reads_older: bool = False) -> None:
+        self._reads_older = reads_older
+        self._older_since: str | None = None  # when the first of the older imports began
         self.since: str | None = None
         self._path = path
         self._server = server
@@ -159,6 +163,8 @@ class Journal:
                 raise SekhaConfigError(
                     f"journal: {os.path.basename(self._path)} was in use by another import; try again"
                 )
+            if self._reads_older:
+                self._read_older()
             self._file.seek(0)
             *lines, rest = self._file.read().split(b"\n")
             if not lines and rest and _HEADER.startswith(rest[: len(_HEADER)]):
@@ -173,6 +179,27 @@ class Journal:
         except BaseException:
             self.close()
             raise
+
+    def _read_older(self) -> None:
+        """Read what other journals in the folder know of chats; those of other servers and of notes do not count."""
+        assert self._path is not None
+        own, (folder, _) = os.path.abspath(self._path), os.path.split(os.path.abspath(self._path))
+        for name in sorted(name for name in os.listdir(folder) if name.endswith(JOURNAL)):
+            path = os.path.join(folder, name)
+            if path == own:
+                continue
+            try:
+                with open(path, "rb") as file:
+                    header, *lines = map(_parse_line, file.read().split(b"\n"))
+            except OSError:
+                continue
+            is_ours = header.get("server") == self._server and header.get("folder") == self._folder
+            if header.get("sekha_import") == 1 and is_ours:
+                since = str(header.get("since") or "")
+                self._older_since = since if self._older_since is None else min(self._older_since, since)
+                for line in lines:
+                    if "source" not in line:
+                        self._apply(line)
 
     def _read(self, lines: Sequence[bytes]) -> None:
         header = _parse_line(lines[0])
@@ -189,15 +216,19 @@ class Journal:
                 f"journal: {name} belongs to an import into another folder; continue that on the client, or the view, "
                 "on which it was begun, or name another file"
             )
-        self.since = str(header.get("since") or "")
+        self.since = self._earlier(str(header.get("since") or ""))
         for line in lines[1:]:
             self._apply(_parse_line(line))
 
     def start(self, since: str | None) -> None:
         """Note that the import begins, and the time of the server's clock; a resumed journal keeps what it has."""
-        self.since = since or ""
+        self.since = self._earlier(since or "")
         folder = {} if self._folder is None else {"folder": self._folder}
         self._header = {"sekha_import": 1, "server": self._server, "since": self.since, **folder}
+
+    def _earlier(self, since: str) -> str:
+        """Return when the import began, or an older one that has left something of unknown outcome."""
+        return since if self._older_since is None or not self._open else min(since, self._older_since)
 
     @property
     def ids(self) -> set[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NamedTuple, cast
 
 from sekha._api.arguments import complete_conversation
@@ -17,9 +18,10 @@ from sekha.errors import (
     SekhaError,
     SekhaValidationError,
 )
-from sekha.exports._building import add_counts
+from sekha.exports._building import ReadConversation, add_counts, is_moment
 from sekha.exports._notes import Note, Source, UnreadableNote
 from sekha.types import ImportFailure, UnreadableConversation
+from sekha.types._base import normalize_timestamp
 
 MAX_UNKNOWN_OUTCOMES = 2
 """Unknown outcomes of one conversation after which a run skips it, so that it does not block all others for ever."""
@@ -38,6 +40,7 @@ class Item(NamedTuple):
         entry: What the journal says about it.
         place: Where it stands; None if nobody knows.
         origin: The note that it is, for the journal; None if it is none.
+        dates: When it was begun, and changed last, as the keys of a request.
     """
 
     position: int
@@ -45,6 +48,7 @@ class Item(NamedTuple):
     entry: Entry
     place: str | None = None
     origin: Origin | None = None
+    dates: Mapping[str, str] = MappingProxyType({})
 
 
 class Rejected(NamedTuple):
@@ -90,9 +94,27 @@ def iter_items(
             continue
         noted = request
         if view is None:  # journals of older versions, which had no views, note the folder as it was given
-            noted = {**request, "folder": str(conversation.get("folder") or request["folder"])}
+            noted = {**request, "folder": _noted_folder(conversation) or request["folder"]}
         origin = None if source is None else Origin(source, digests_of(request))
-        yield Item(position, request, journal.entry(noted, source), place, origin)
+        yield Item(position, request, journal.entry(noted, source), place, origin, _dates_of(conversation))
+
+
+def _noted_folder(conversation: Mapping[str, object]) -> str:
+    """Return the folder of a conversation as journals note it: absolute if its reader chose it, and without a month."""
+    folder = str(conversation.get("folder") or "")
+    if not isinstance(conversation, ReadConversation):
+        return folder
+    if conversation.undated_folder is not None:
+        folder = conversation.undated_folder
+    return f"/{folder}" if conversation.has_default_folder else folder
+
+
+def _dates_of(conversation: object) -> Mapping[str, str]:
+    """Return when a chat was begun and changed last, as far as that is known, as keys of a request."""
+    if not isinstance(conversation, ReadConversation):
+        return {}
+    dates = {"created_at": conversation.created_at, "updated_at": conversation.updated_at}
+    return {key: moment for key, date in dates.items() if date and is_moment(moment := normalize_timestamp(date))}
 
 
 def count_left_out(

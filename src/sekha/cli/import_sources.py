@@ -37,21 +37,27 @@ class ImportSource(NamedTuple):
     left_out: dict[str, int]
 
 
-def find_sources(paths: Iterable[Path], folder: str | None, *, split: bool) -> list[ImportSource]:
+def find_sources(paths: Iterable[Path], folder: str | None, *, split: bool, dated: bool = False) -> list[ImportSource]:
     """Look at what the paths lead to; what is left out of a folder is printed.
 
     Raises:
         CommandError: A folder has nothing that can be imported.
     """
     found: list[ImportSource] = []
+    journal: Path | None = None  # one for all exports, so that a chat may come back in another file
     for path in paths:
         if not path.is_dir():
-            found.append(_notes(path, folder, split, {}) if _is_note(path) else _export(path, folder))
+            if _is_note(path):
+                found.append(_notes(path, folder, split, {}))
+            else:
+                journal = journal or path.with_name(JOURNAL)
+                found.append(_export(path, folder, dated, journal))
             continue
         scanned = scan_folder(str(path))
         candidates = [Path(file.path) for file in scanned.others]
         exports = [one for one in candidates if one.suffix.lower() in _EXPORT_ENDINGS and _holds_export(one)]
-        found += [_export(export, folder) for export in exports]
+        journal = journal or path / JOURNAL
+        found += [_export(export, folder, dated, journal) for export in exports]
         if exports and scanned.notes:
             names = join_names([note.name for note in scanned.notes])
             echo_err(f"{path} is an export ({join_names([one.name for one in exports])}); left out: {names}")
@@ -73,9 +79,8 @@ def _holds_export(path: Path) -> bool:
         return False  # reading it will show what is wrong
 
 
-def _export(path: Path, folder: str | None) -> ImportSource:
-    journal = path.with_name(path.name + JOURNAL)
-    return ImportSource(path, path.name, journal, False, lambda: read_export(path, folder=folder), {})
+def _export(path: Path, folder: str | None, dated: bool, journal: Path) -> ImportSource:
+    return ImportSource(path, path.name, journal, False, lambda: read_export(path, folder=folder, dated=dated), {})
 
 
 def _notes(path: Path, folder: str | None, split: bool, left_out: dict[str, int]) -> ImportSource:

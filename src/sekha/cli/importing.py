@@ -22,6 +22,7 @@ from sekha.errors import SekhaConfigError, SekhaError
 from sekha.exports import ExportItem
 from sekha.exports._note_files import JOURNAL
 from sekha.types import CreateConversationRequest, ImportReport, SyncReport, UnreadableConversation
+from sekha.types._base import normalize_folder
 
 _PREVIEW_ROWS = 10
 
@@ -43,6 +44,9 @@ def run(
         Optional[str],
         typer.Option("--folder", metavar="FOLDER", callback=not_blank, help="Where all of it goes."),
     ] = None,
+    dated: Annotated[
+        bool, typer.Option("--dated", help="Of chats, put the month in which they were begun into the folder.")
+    ] = False,
     split: Annotated[bool, typer.Option("--split", help="Of notes, one conversation for each heading.")] = False,
     sync: Annotated[bool, typer.Option("--sync", help="Of notes, replace those that have changed.")] = False,
     delete: Annotated[
@@ -54,7 +58,7 @@ def run(
             "--journal",
             metavar="FILE",
             dir_okay=False,
-            help=f"What was imported (default: PATH{JOURNAL}, in a folder of notes {JOURNAL}).",
+            help=f"What was imported (default: {JOURNAL} beside the first file, or in the folder).",
         ),
     ] = None,
     concurrency: Annotated[int, typer.Option("--concurrency", min=1, max=100, help="How many at a time.")] = 4,
@@ -66,14 +70,16 @@ def run(
     for file in files:
         if not file.is_file() and not file.is_dir():
             raise typer.BadParameter(f"{file} is no file, and it is read twice: write what comes out of a pipe to one")
-    sources = find_sources(files, folder, split=split)
+    sources = find_sources(files, folder, split=split, dated=dated)
     for option, is_given in (("--split", split), ("--sync", sync)):
         if is_given and not all(source.is_notes for source in sources):
             raise typer.BadParameter(f"{option} is for notes")
+    if dated and any(source.is_notes for source in sources):
+        raise typer.BadParameter("--dated is for chats")
     if delete and not sync:
         raise typer.BadParameter("--delete needs --sync")
-    if journal is not None and len(sources) > 1:
-        raise typer.BadParameter("--journal is for one file: each has its own")
+    if journal is not None and len(sources) > 1 and any(source.is_notes for source in sources):
+        raise typer.BadParameter("--journal is for one folder of notes: each has its own")
     for source in sources:
         if journal is not None and journal.exists() and journal.samefile(source.path):
             raise typer.BadParameter("--journal is for notes: it cannot be the file that is imported")
@@ -175,7 +181,7 @@ def _preview(sources: Iterable[ImportSource], json: bool) -> int:
             [
                 (
                     one_line(one.get("label") or "-", 60),
-                    one_line(one.get("folder") or "/", 60),
+                    one_line(normalize_folder(one.get("folder") or "/"), 60),
                     str(len(one.get("messages", ()))),
                 )
                 for one in first

@@ -32,6 +32,7 @@ ROLES: Mapping[str, str] = {
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}\+00:00")
 _SURROGATES = re.compile("[\ud800-\udfff]")
+_UTC = re.compile(r"\d{4}-\d\d-\d\dT.*\+00:00")
 _MAX_NAMES = 10
 _MAX_NAME = 60
 
@@ -50,6 +51,8 @@ class ReadConversation(Dict[str, Any]):
         updated_at: When it was changed last.
         place: Where it stands, for people.
         is_built: Whether `ConversationBuilder` has made its messages, so that they can be stored as they are.
+        undated_folder: Its folder without the month that is part of it; None if none is.
+        has_default_folder: Whether nobody asked for its folder, and its reader chose it.
     """
 
     left_out: Dict[str, int]
@@ -58,6 +61,8 @@ class ReadConversation(Dict[str, Any]):
     updated_at: Optional[str] = None
     place: Optional[str] = None
     is_built: bool = False
+    undated_folder: Optional[str] = None
+    has_default_folder: bool = False
 
 
 class ConversationBuilder:
@@ -144,6 +149,7 @@ class ConversationBuilder:
         if self._label:
             found["label"] = self._label
         found.is_built = True
+        found.has_default_folder = self._folder is not None
         found.left_out = dict(self.left_out)
         found.source_id = source_id if isinstance(source_id, str) and source_id else None
         found.created_at, found.updated_at = format_time(created_at), format_time(updated_at)
@@ -175,6 +181,21 @@ def format_time(time: object) -> str | None:
         except (OverflowError, ValueError):  # beyond the years 1 to 9999, or no number
             return None
     return None
+
+
+def put_in_month(conversation: ReadConversation) -> None:
+    """Add to the folder of a conversation the month in UTC in which it, or its first message, was written."""
+    times = [conversation.created_at, *(message.get("timestamp") for message in conversation["messages"])]
+    moments = (normalize_timestamp(time) for time in times if time)
+    month = next((f"{moment[:4]}/{moment[5:7]}" for moment in moments if is_moment(moment)), None)
+    if month is not None:
+        conversation.undated_folder = folder = str(conversation.get("folder") or "")
+        conversation["folder"] = f"{folder.rstrip('/')}/{month}" if folder else month
+
+
+def is_moment(text: str) -> bool:
+    """Return whether a time is in the form of `normalize_timestamp`, so that it is one."""
+    return _UTC.fullmatch(text) is not None
 
 
 def add_counts(total: dict[str, int], counts: object) -> None:

@@ -9,7 +9,7 @@ from typing import IO, Optional, Union, cast
 
 from sekha._utils.json_access import as_list, as_object
 from sekha.errors import SekhaConfigError
-from sekha.exports._building import add_counts
+from sekha.exports._building import ReadConversation, add_counts, put_in_month
 from sekha.exports._containers import COPIES, Container, Verdict, archive_of, folder_of
 from sekha.exports._decoding import TextReader
 from sekha.exports._elements import NO_JSON, Element, ElementOrBroken, Elements
@@ -34,7 +34,9 @@ _HEAD = 4096
 _MAX_DEPTH = 3
 
 
-def read_export(path: Union[str, os.PathLike[str]], *, folder: Optional[str] = None) -> Iterator[ExportItem]:
+def read_export(
+    path: Union[str, os.PathLike[str]], *, folder: Optional[str] = None, dated: bool = False
+) -> Iterator[ExportItem]:
     """The conversations of an export, one after another: the whole of it is never in memory.
 
     Of a ChatGPT conversation, whose edits form a tree, the branch that was shown last is taken; what is hidden, and
@@ -43,7 +45,9 @@ def read_export(path: Union[str, os.PathLike[str]], *, folder: Optional[str] = N
 
     Args:
         path: A ``conversations.json``, a file of JSON lines, a ``.zip`` with such files, or a folder of them.
-        folder: Where the conversations are to go; default ``/chatgpt``, ``/claude``, or what a line says, else ``/``.
+        folder: Where the conversations are to go; default ``chatgpt``, ``claude``, or what a line says. It is below the
+            folder of the client: ``/chatgpt``, or ``/users/ana/chatgpt`` in the view of ``/users/ana``.
+        dated: Whether the month in which a conversation was begun (UTC) is part of its folder: ``chatgpt/2023/11``.
 
     Returns:
         What `MemoryController.create_conversation` takes, or an `UnreadableConversation` with its place. A file that
@@ -65,7 +69,7 @@ def read_export(path: Union[str, os.PathLike[str]], *, folder: Optional[str] = N
             print(conversation)  # {'messages': [{'role': 'user', 'content': 'Hello'}]}
         ```
     """
-    return ExportReader(os.fspath(path), folder)
+    return ExportReader(os.fspath(path), folder, dated)
 
 
 class ExportReader(Iterator[ExportItem]):
@@ -74,13 +78,15 @@ class ExportReader(Iterator[ExportItem]):
     Args:
         path: The file, archive or folder.
         folder: Where the conversations are to go.
+        dated: Whether the month in which a conversation was begun is part of its folder.
 
     Attributes:
         left_out: What was left out of the files so far, by kind; what is left out of a conversation it says itself.
     """
 
-    def __init__(self, path: str, folder: str | None) -> None:
+    def __init__(self, path: str, folder: str | None, dated: bool = False) -> None:
         self.left_out: dict[str, int] = {}
+        self._dated = dated
         self._folder = folder
         self._first_seen: dict[int, int] = {}  # in which file a conversation was, by its hash
         self._has_several = False
@@ -91,7 +97,18 @@ class ExportReader(Iterator[ExportItem]):
         self._items = self._read(path)
 
     def __next__(self) -> ExportItem:
-        return next(self._items)
+        item = next(self._items)
+        if isinstance(item, ReadConversation):
+            self._place(item)
+        return item
+
+    def _place(self, conversation: ReadConversation) -> None:
+        # A folder that the reader chose is below that of the client; what a line says stays as it is.
+        conversation.has_default_folder = conversation.has_default_folder and self._folder is None
+        if conversation.has_default_folder:
+            conversation["folder"] = conversation["folder"].lstrip("/")
+        if self._dated:
+            put_in_month(conversation)
 
     def _read(self, path: str) -> Iterator[ExportItem]:
         name = os.path.basename(os.path.abspath(path))

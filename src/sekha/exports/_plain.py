@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from sekha._utils.json_access import as_list, as_object, get
-from sekha.exports._building import ReadConversation, Unreadable
+from sekha.exports._building import ReadConversation, Unreadable, format_time
 
 
 def parse_plain(data: dict[str, Any], folder: str | None) -> ReadConversation:
@@ -22,4 +22,5 @@ def parse_plain(data: dict[str, Any], folder: str | None) -> ReadConversation:
         known["folder"] = folder
     found = ReadConversation({**known, "messages": messages})
     found.left_out = {}
+    found.created_at, found.updated_at = format_time(data.get("created_at")), format_time(data.get("updated_at"))
     return found

@@ -96,12 +96,15 @@ def store_timestamp(value: Any) -> Any:
     return f"{moment}000"
 
 
+Timestamp = Annotated[Optional[str], BeforeValidator(store_timestamp)]
+
+
 class MessageIn(Body):
     """A message in a request."""
 
     role: str
     content: Content
-    timestamp: Annotated[Optional[str], BeforeValidator(store_timestamp)] = None
+    timestamp: Timestamp = None
 
 
 def check_key(request: Request, api_key: Optional[str]) -> None:

@@ -76,6 +76,16 @@ class NewMessage(NamedTuple):
     timestamp: Optional[str] = None
 
 
+class Dates(NamedTuple):
+    """When a conversation was begun and changed last; None for the time at which it is stored."""
+
+    created_at: Optional[str] = None
+    updated_at: Optional[str] = None
+
+
+NO_DATES = Dates()
+
+
 class SearchResult(NamedTuple):
     """A message that a search has found, and its score: the similarity (0 to 1), in controller 0.1 the distance."""
 
@@ -205,18 +215,21 @@ class Store:
         messages: Sequence[NewMessage],
         vectors: Sequence[Optional[Sequence[float]]],
         model: Optional[str],
+        dates: Dates = NO_DATES,
     ) -> Conversation:
-        """Store a conversation with its messages and their vectors in one transaction."""
+        """Store a conversation with its messages and their vectors in one transaction; what has no date is of now."""
         identity, now = str(uuid.uuid4()), format_timestamp(time.time_ns())
+        created = dates.created_at or dates.updated_at or now
+        updated = max(created, dates.updated_at or created)
         with self.transaction():
             self._db.execute(
                 "INSERT INTO conversations (id, label, folder, status, importance, created_at, updated_at)"
                 " VALUES (?, ?, ?, 'active', ?, ?, ?)",
-                (identity, label, folder, importance, now, now),
+                (identity, label, folder, importance, created, updated),
             )
-            self.append(identity, now, messages, vectors, model)
+            self.append(identity, created, messages, vectors, model)
         size = sum(len(message.content.encode()) for message in messages)
-        return Conversation(identity, label, folder, "active", importance, now, now, len(messages), size)
+        return Conversation(identity, label, folder, "active", importance, created, updated, len(messages), size)
 
     def append(
         self,

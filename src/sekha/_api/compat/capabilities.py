@@ -16,11 +16,13 @@ class Features(NamedTuple):
     Attributes:
         filters: Whether searches apply filters (D20).
         keeps: The keys of messages that it stores, beside ``role`` and ``content``.
+        keeps_dates: Whether it stores when a conversation was begun, and changed last.
         parallel_writes: Whether it supports any number of writes side by side (D52, D65).
     """
 
     filters: bool = False
     keeps: frozenset[str] = frozenset()
+    keeps_dates: bool = False
     parallel_writes: bool = False
 
 
@@ -30,6 +32,7 @@ def parse_features(health: Mapping[str, object]) -> Features:
     return Features(
         filters=health.get("filters") is True,
         keeps=frozenset(key for key in keeps if isinstance(key, str)),
+        keeps_dates=health.get("keeps_dates") is True,
         parallel_writes=health.get("parallel_writes") is True,
     )
 
@@ -41,6 +44,8 @@ def lost_key_message(key: str, features: Features | None) -> str:
     kept = ["role", "content", *sorted(features.keeps)]
     return f"{key!r} of messages is lost: this server keeps only {', '.join(kept[:-1])} and {kept[-1]}"
 
+
+LOST_DATES = "the dates of conversations are lost: this server notes when they are imported"
 
 MAX_KEY_WARNINGS = 20
 """Keys of messages of whose loss a client warns."""

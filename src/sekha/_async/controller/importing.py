@@ -32,9 +32,10 @@ from sekha._importing.plan import (
 from sekha._transport.listeners import LONG_WAIT
 from sekha.errors import SekhaError, SekhaNotFoundError, SekhaRateLimitError
 from sekha.events import WaitEvent
+from sekha.exports._note_files import JOURNAL
 from sekha.types import ImportFailure, ImportProgress, ImportReport, ImportWait, Message, UnreadableConversation
 
-from ..operations.lost_keys import warn_of_lost_keys
+from ..operations.lost_keys import kept_dates, warn_of_lost_keys
 from ..operations.pagination import all_conversations
 from ..operations.store import create_conversation
 from ..transport import AsyncTransport
@@ -88,7 +89,8 @@ class AsyncImportMixin(AsyncConversationMixin):
                 are counted and left out.
             concurrency: How many are stored at a time, 1 to 100; ``max_concurrent_writes`` is a limit too.
             journal: File in which is noted what is stored; it is made, or continued. It belongs to one server, and to
-                one import at a time. None: nothing is noted.
+                one import at a time. None: nothing is noted. One called ``.sekha-journal`` also reads those that
+                older versions made beside each file of its folder.
             on_progress: Called after each conversation with how many were seen, stored, already stored, empty, failed;
                 by blocking clients in the threads that store, one at a time. Also called when a wait of more than a
                 second begins, with the same numbers and ``waiting``: for what ``reason``, and how many ``seconds``.
@@ -123,7 +125,8 @@ class AsyncImportMixin(AsyncConversationMixin):
                 "conversations", f"must be many conversations, not {type_name(cast(object, conversations))}"
             )
         path = None if journal is None else os.fspath(journal)
-        notes = Journal(path, self._transport.base_url, self.folder)
+        is_default = path is not None and os.path.basename(path) == JOURNAL
+        notes = Journal(path, self._transport.base_url, self.folder, reads_older=is_default)
         run = AsyncImportRun(self._transport, self._capabilities, notes, on_progress)
         await async_in_thread(notes.open)
         try:
@@ -241,12 +244,13 @@ class AsyncImportRun:
         since = self._journal.since or ""
         open_items = [item for item in self._pending if item.entry.is_open]
         wanted, known_ids = {label_and_folder(item.request) for item in open_items}, self._journal.ids
+        dated = {label_and_folder(item.request) for item in open_items if item.dates}  # the server may keep their dates
         rows = await all_conversations(
             self._transport,
             lambda row: (
                 label_and_folder(row) in wanted
                 and row["conversation_id"] not in known_ids
-                and row["timestamp"] >= since
+                and (row["timestamp"] >= since or label_and_folder(row) in dated)
             ),
         )
         others: list[tuple[PartialMatch, list[Message], tuple[object, object]]] = []
@@ -254,7 +258,7 @@ class AsyncImportRun:
             id, stored_as = row["conversation_id"], label_and_folder(row)
             try:
                 created_at = (await self._transport.send(endpoints.GET_CONVERSATION.request(id=id)))["created_at"]
-                if created_at is not None and created_at < since:
+                if created_at is not None and created_at < since and stored_as not in dated:
                     continue
                 export = await self._transport.send(endpoints.MEMORY_EXPORT.request({"conversation_id": id}))
             except SekhaNotFoundError:  # it was deleted in the meantime
@@ -279,12 +283,12 @@ class AsyncImportRun:
         if self._stopped.is_set():
             return
         key = item.entry.key
-        await self._warn_of_lost_keys(item)
+        request = {**item.request, **await self._kept_dates(item)}
         sent = None if item.origin is None else digests_of(item.request)
         await async_in_thread(partial(self._journal.begin, key, item.origin, sent))
         try:
             stored = await self._patiently(
-                partial(create_conversation, self._transport, self._capabilities, item.request, drop_images=False)
+                partial(create_conversation, self._transport, self._capabilities, request, drop_images=False)
             )
         except SekhaRateLimitError:
             await async_in_thread(partial(self._journal.refused, key))
@@ -310,13 +314,14 @@ class AsyncImportRun:
         await async_in_thread(partial(self._journal.done, item.entry.key, id, item.origin))
         self._count(name)
 
-    async def _warn_of_lost_keys(self, item: Item) -> None:
-        """Warn of what is not kept, one item after the other: the server is asked once."""
+    async def _kept_dates(self, item: Item) -> Mapping[str, str]:
+        """Return the dates that are kept; warn of what is lost, one item after the other: the server is asked once."""
         messages, slot = item.request["messages"], self._asking.slot()
         try:
-            if self._capabilities.features is None and extra_keys(messages):
+            if self._capabilities.features is None and (item.dates or extra_keys(messages)):
                 await slot.acquire(None)
             await warn_of_lost_keys(self._transport, self._capabilities, messages)
+            return await kept_dates(self._transport, self._capabilities, item.dates)
         finally:
             slot.release()
 

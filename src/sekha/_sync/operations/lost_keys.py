@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from sekha._api.compat.capabilities import Capabilities, lost_key_message
+from sekha._api.compat.capabilities import LOST_DATES, Capabilities, lost_key_message
 from sekha._api.compat.requests import extra_keys
 from sekha._utils.frames import user_stacklevel
 from sekha.errors import SekhaWarning
@@ -32,3 +32,20 @@ def warn_of_lost_keys(
     for key in keys:
         if key not in kept and capabilities.should_warn_of(key):
             warnings.warn(lost_key_message(key, features), SekhaWarning, stacklevel=user_stacklevel())
+
+
+def kept_dates(
+    transport: Transport, capabilities: Capabilities, dates: Mapping[str, str]
+) -> Mapping[str, str]:
+    """Return the dates of a conversation if the server keeps them; else warn once that they are lost.
+
+    ``GET /health``, when there is such a date for the first time.
+    """
+    if not dates:
+        return {}
+    features = controller_features(transport, capabilities)
+    if features is not None and features.keeps_dates:
+        return dates
+    if not capabilities.warned_of("timestamp") and capabilities.should_warn_of("timestamp"):
+        warnings.warn(LOST_DATES, SekhaWarning, stacklevel=user_stacklevel())
+    return {}

@@ -25,6 +25,7 @@ from sekha.local.http import (
     Body,
     MessageIn,
     RouteTable,
+    Timestamp,
     USize,
     build_routes,
     check_key,
@@ -36,7 +37,7 @@ from sekha.local.http import (
     path_id,
 )
 from sekha.local.rows import conversation_row, label_row, message_row, prune_row, search_row, space_separated
-from sekha.local.store import Conversation, Filter, NewMessage, format_timestamp
+from sekha.local.store import Conversation, Dates, Filter, NewMessage, format_timestamp
 
 _NO_KEY_NEEDED = ("/health", "/metrics")
 
@@ -46,6 +47,8 @@ class CreateBody(Body):
     folder: str
     messages: List[MessageIn]
     importance_score: Optional[Annotated[int, Field(ge=1, le=10)]] = None
+    created_at: Timestamp = None
+    updated_at: Timestamp = None
 
 
 class LabelBody(Body):
@@ -101,7 +104,9 @@ class Controller:
     """
 
     parse = staticmethod(parse)
-    features: Mapping[str, object] = {"filters": True, "keeps": ["timestamp"], "parallel_writes": True}
+    features: Mapping[str, object] = {
+        "filters": True, "keeps": ["timestamp"], "keeps_dates": True, "parallel_writes": True
+    }  # fmt: skip
     """What its health says that it can do, beyond the controller 0.1."""
 
     def __init__(self, memory: Memory) -> None:
@@ -136,7 +141,8 @@ class Controller:
     async def create(self, request: Request) -> Response:
         body = await self.parse(request, CreateBody)
         messages = [NewMessage(message.role, message.content, message.timestamp) for message in body.messages]
-        created = await self.memory.create(body.label, body.folder, messages, body.importance_score)
+        dates = Dates(body.created_at, body.updated_at)
+        created = await self.memory.create(body.label, body.folder, messages, body.importance_score, dates)
         extra = {"conversation_id": created.id, "importance_score": created.importance}
         return JSONResponse({**_row(created), **extra}, 201)
 

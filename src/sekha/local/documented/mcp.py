@@ -10,9 +10,9 @@ from starlette.responses import JSONResponse, Response
 
 from sekha.local.documented.memory import Memory
 from sekha.local.filters import Filters, OptionalFilters
-from sekha.local.http import I32, I64, U32, Body, MessageIn, RouteTable, parse
+from sekha.local.http import I32, I64, U32, Body, MessageIn, RouteTable, Timestamp, parse
 from sekha.local.rows import export_row, markdown, prune_row, search_row, space_separated
-from sekha.local.store import Conversation, NewMessage
+from sekha.local.store import Conversation, Dates, NewMessage
 
 
 class StoreBody(Body):
@@ -20,6 +20,8 @@ class StoreBody(Body):
     folder: str
     messages: List[MessageIn]
     importance_score: Optional[I32] = None
+    created_at: Timestamp = None
+    updated_at: Timestamp = None
 
 
 class SearchBody(Filters):
@@ -78,7 +80,8 @@ class McpTools:
     async def store_conversation(self, body: StoreBody) -> Response:
         """Store a conversation whose body is checked."""
         messages = [NewMessage(message.role, message.content, message.timestamp) for message in body.messages]
-        created = await self.memory.create(body.label, body.folder, messages, body.importance_score)
+        dates = Dates(body.created_at, body.updated_at)
+        created = await self.memory.create(body.label, body.folder, messages, body.importance_score, dates)
         ids = {"conversation_id": created.id, "id": created.id}
         return envelope({**ids, "label": created.label, "folder": created.folder})
 

@@ -9,7 +9,9 @@ from typing import Any, Dict, List, Optional, Sequence, Tuple
 from sekha.local import tasks
 from sekha.local.models import ChatModel, Embedder, ModelError
 from sekha.local.store import (
+    NO_DATES,
     Conversation,
+    Dates,
     Filter,
     Message,
     NewMessage,
@@ -65,7 +67,12 @@ class Memory:
             raise NotFound(identity)
 
     async def create(
-        self, label: str, folder: str, messages: Sequence[NewMessage], importance: Optional[int] = None
+        self,
+        label: str,
+        folder: str,
+        messages: Sequence[NewMessage],
+        importance: Optional[int] = None,
+        dates: Dates = NO_DATES,
     ) -> Conversation:
         """Store a conversation with its vectors, or without them if no model answers (see `rebuild`)."""
         vectors: List[Optional[Sequence[float]]] = [None] * len(messages)
@@ -76,7 +83,8 @@ class Memory:
                 vectors = [*found]
         except ModelError as error:
             logger.warning("a conversation is stored without vectors: %s", error)
-        return self.store.add(label, folder, 5 if importance is None else importance, messages, vectors, model)
+        importance = 5 if importance is None else importance
+        return self.store.add(label, folder, importance, messages, vectors, model, dates)
 
     async def search(self, query: str, matching: Filter, limit: int, offset: int = 0) -> Tuple[List[SearchResult], int]:
         """Return the messages nearest to a text, best first, and their number; raise ModelError without a vector."""

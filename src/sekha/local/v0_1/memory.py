@@ -16,7 +16,9 @@ from sekha.local.documented.memory import DAY_NS, PINNED_IMPORTANCE, Memory, log
 from sekha.local.models import ChatModel, ChatRequest, Embedder, ModelError
 from sekha.local.models.placeholder import ExtractiveModel, HashEmbedder
 from sekha.local.store import (
+    NO_DATES,
     Conversation,
+    Dates,
     Filter,
     Message,
     NewMessage,
@@ -134,7 +136,12 @@ class Memory01(Memory):
         return model, vectors[0]
 
     async def create(
-        self, label: str, folder: str, messages: Sequence[NewMessage], importance: Optional[int] = None
+        self,
+        label: str,
+        folder: str,
+        messages: Sequence[NewMessage],
+        importance: Optional[int] = None,
+        dates: Dates = NO_DATES,  # not stored
     ) -> Conversation:
         """Store the conversation, then message by message without a transaction; after an error, the rest is missing.
 
