@@ -24,6 +24,8 @@ from cli.conftest import Done, Run
 from sekha import SekhaClient
 from sekha.type_guards import extract_text
 
+pytestmark = pytest.mark.promise("W13")
+
 CASES = Path(__file__).parents[1] / "data" / "imports"
 NAMES = sorted(path.parent.name for path in CASES.glob("*/expected.json"))
 
