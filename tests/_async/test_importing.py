@@ -493,3 +493,16 @@ async def test_journals_that_older_versions_made_for_each_file_count(
     report = await local.controller.import_conversations([other, one], journal=tmp_path / ".sekha-journal")
     assert (report["stored"], report["already_stored"]) == (0, 2)
     assert {name: (tmp_path / name).read_bytes() for name in before} == before, "they are only read"
+
+
+async def test_images_may_be_dropped_where_the_server_stores_text_only(real: AsyncSekhaClient, tmp_path: Path) -> None:
+    image = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}
+    one = {"label": "A", "messages": [{"role": "user", "content": [{"type": "text", "text": "Look"}, image]}]}
+    report = await real.controller.import_conversations([one], journal=tmp_path / "j")
+    assert (report["stored"], report["failed"]) == (0, 1)
+    assert "drop_images" in report["failures"][0]["error"]
+    report = await real.controller.import_conversations([one], journal=tmp_path / "j", drop_images=True)
+    assert (report["stored"], report["failed"]) == (1, 0)
+    ((_, (text_of_it,)),) = await stored(real)
+    assert "Look" in text_of_it
+    assert "base64" not in text_of_it

@@ -191,3 +191,12 @@ async def test_a_confined_context_leaves_out_echoes(client: AsyncSekhaClient, se
         is_echo=lambda result: result["content"] == "1",
     )
     assert "".join(contents(context)) == "425"
+
+
+@pytest.mark.parametrize(("min_score", "got"), [(True, "bool"), ("0.5", "str"), ([0.5], "list")])
+async def test_a_floor_that_is_no_number_is_refused_with_that_word(
+    client: AsyncSekhaClient, server: FakeServer, min_score: Any, got: str
+) -> None:
+    with pytest.raises(SekhaValidationError, match=f"min_score: must be a number, not {got}"):
+        await client.controller.query("x", min_score=min_score)
+    assert server.connections == 0

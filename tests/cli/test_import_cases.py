@@ -24,13 +24,14 @@ from cli.conftest import Done, Run
 from sekha import SekhaClient
 from sekha.type_guards import extract_text
 
+pytestmark = pytest.mark.promise("W13")
+
 CASES = Path(__file__).parents[1] / "data" / "imports"
 NAMES = sorted(path.parent.name for path in CASES.glob("*/expected.json"))
 
 NOT_YET: Dict[str, str] = {
     "o10-openai-tools": "kinds",
     "o17-parts": "kinds",
-    "s01-next-month": "coming back",
     "s02-grown": "coming back",
 }
 """Cases that do not hold yet, and which part of the package has to change."""

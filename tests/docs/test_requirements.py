@@ -20,7 +20,7 @@ SECTIONS = {
     "Correctness": [f"C{number}" for number in range(1, 14)],
     "Reliability": [f"R{number}" for number in range(1, 17)],
     "Networks": [f"W{number}" for number in range(1, 10)],
-    "Environments": ["W10", "W11", "W12", "W16"],
+    "Environments": ["W10", "W11", "W12", "W13", "W16"],
     "Security": [*(f"S{number}" for number in range(1, 8)), "W17"],
     "Comfort": [f"E{number}" for number in range(1, 11)],
 }
@@ -38,6 +38,7 @@ ELSEWHERE: Dict[str, Tuple[str, str]] = {
     "W11": ("tests/mixed", "a fork is a process"),
     "W12": ("tests/unit", "is about the clock, which all share; tests/environments have freezegun"),
     "W16": ("tests/mixed", "is about processes, each of which has one form"),
+    "W13": ("tests/unit", "is about files, which have no flavour; tests/cli imports them"),
     "E3": ("tests", "is checked by type checkers, of the whole package"),
     "E4": ("tests/mixed", "is about the blocking client alone"),
     "E6": ("tests", "importing has no flavour"),

@@ -265,7 +265,7 @@ def test_any_encoding_of_unicode_is_read(encoding: str, mark: str, tmp_path: Pat
 
 def test_a_line_that_is_no_json(tmp_path: Path) -> None:
     path = tmp_path / "chats.jsonl"
-    path.write_bytes(b'{"messages": []}\nnonsense\n\xff\n{"messages": []}\n')
+    path.write_bytes(b'{"messages": []}\nnonsense\n\xff7\n{"messages": []}\n')
     good, *bad, last = read(path)
     assert good == last == {"messages": []}
     assert bad == [("chats.jsonl, line 2", "it is no JSON"), ("chats.jsonl, line 3", "it is no JSON")]

@@ -170,9 +170,17 @@ def error_path(error: Mapping[str, Any], data: object) -> Path:
 
 
 def _error_from_pydantic(error: ValidationError, data: object) -> SekhaValidationError:
-    # Of a union, the member that was meant has the deepest error, or one that is not about its type.
+    # Of a union, the member that was meant has the deepest error, or one that is not about its type; and a number that
+    # need not be whole is a number.
     errors = cast("list[Mapping[str, Any]]", error.errors(include_url=False))
-    deepest = max(errors, key=lambda one: (len(error_path(one, data)), not one["type"].endswith("_type")))
+    deepest = max(
+        errors,
+        key=lambda one: (
+            len(error_path(one, data)),
+            not one["type"].endswith("_type"),
+            one["type"] == "float_type",
+        ),
+    )
     problem = _PROBLEMS.get(deepest["type"], deepest["msg"].replace("{", "{{").replace("}", "}}"))
     problem = problem.format(got=type_name(deepest["input"]), **deepest.get("ctx", {}))
     return argument_error(format_path(error_path(deepest, data)), problem)

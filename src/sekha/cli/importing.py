@@ -61,6 +61,9 @@ def run(
             help=f"What was imported (default: {JOURNAL} beside the first file, or in the folder).",
         ),
     ] = None,
+    drop_images: Annotated[
+        bool, typer.Option("--drop-images", help="Lose images in messages where the server stores text only.")
+    ] = False,
     concurrency: Annotated[int, typer.Option("--concurrency", min=1, max=100, help="How many at a time.")] = 4,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be imported, and end.")] = False,
     url: Url = None,
@@ -111,6 +114,7 @@ def run(
                             source.read(),
                             concurrency=concurrency,
                             journal=journal or source.journal,
+                            drop_images=drop_images,
                             on_progress=on_progress,
                         )
             except SekhaConfigError:

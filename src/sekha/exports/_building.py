@@ -50,6 +50,7 @@ class ReadConversation(Dict[str, Any]):
         created_at: When it was begun, as ISO 8601; None if nobody knows.
         updated_at: When it was changed last.
         place: Where it stands, for people.
+        is_built: Whether `ConversationBuilder` has made its messages, so that they can be stored as they are.
         undated_folder: Its folder without the month that is part of it; None if none is.
         has_default_folder: Whether nobody asked for its folder, and its reader chose it.
     """
@@ -59,6 +60,7 @@ class ReadConversation(Dict[str, Any]):
     created_at: Optional[str] = None
     updated_at: Optional[str] = None
     place: Optional[str] = None
+    is_built: bool = False
     undated_folder: Optional[str] = None
     has_default_folder: bool = False
 
@@ -146,6 +148,7 @@ class ConversationBuilder:
             found["folder"] = self._folder
         if self._label:
             found["label"] = self._label
+        found.is_built = True
         found.has_default_folder = self._folder is not None
         found.left_out = dict(self.left_out)
         found.source_id = source_id if isinstance(source_id, str) and source_id else None
@@ -154,9 +157,10 @@ class ConversationBuilder:
 
     def _clean(self, text: str) -> str:
         """Return a text without NUL characters, and with U+FFFD for halves of characters."""
-        text, number = _SURROGATES.subn("\ufffd", text.replace("\0", ""))
-        self.leave_out(REPLACED, number)
-        return text
+        if not text.isascii():
+            text, number = _SURROGATES.subn("\ufffd", text)
+            self.leave_out(REPLACED, number)
+        return text.replace("\0", "")
 
 
 def role_of(name: object) -> str | None:

@@ -105,16 +105,16 @@ def _add_message(message: Any, built: ConversationBuilder) -> None:
 
 def _kind_left_out(message: object, role: str | None) -> str | None:
     """Return why a message is left out; None if people see it."""
-    metadata, kind = get(message, "metadata"), get(message, "content", "content_type")
+    metadata, kind = as_object(get(message, "metadata")) or {}, get(message, "content", "content_type")
     kind = kind if isinstance(kind, str) else ""
     recipient: object = get(message, "recipient")
-    if get(metadata, "is_visually_hidden_from_conversation") or kind in _CONTEXT:
+    if metadata.get("is_visually_hidden_from_conversation") or kind in _CONTEXT:
         return HIDDEN
-    if role == "system" or get(metadata, "is_user_system_message"):
+    if role == "system" or metadata.get("is_user_system_message"):
         return SYSTEM
     if kind in _THOUGHTS or get(message, "channel") == "analysis":
         return THINKING
-    if get(metadata, "is_visually_hidden_reasoning_group"):
+    if metadata.get("is_visually_hidden_reasoning_group"):
         return THINKING
     is_for_a_tool = isinstance(recipient, str) and recipient not in ("", "all", "user")
     return TOOLS if role == "tool" or kind in _RESULTS or is_for_a_tool else None

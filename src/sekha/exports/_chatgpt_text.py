@@ -35,18 +35,18 @@ def texts_of(message: object, note: Note, *, is_answer: bool) -> list[str]:
         note: Is called with the name of what is not understood.
         is_answer: Whether the model wrote it.
     """
-    content, metadata = get(message, "content"), get(message, "metadata")
+    content, metadata = get(message, "content"), as_object(get(message, "metadata")) or {}
     parts = _parts_of(content, note)
     texts: list[str] = []
     for part in parts:
         text = _part_text(part, note)
         if text is not None:
-            text = replace_marks(text, get(metadata, "content_references"), note)
+            text = replace_marks(text, metadata.get("content_references"), note)
             texts.append(remove_citations(text) if is_answer else text)
     texts = [text for text in texts if text.strip()]
     if _AUDIO in texts:
         texts = _without_recordings(texts, any(get(part, "content_type") == _SPEECH for part in parts))
-    attachments = as_list(get(metadata, "attachments"))
+    attachments = as_list(metadata.get("attachments"))
     return texts + _names_of_files(parts, attachments) if attachments else texts
 
 
@@ -68,7 +68,7 @@ def _parts_of(content: object, note: Note) -> list[Any]:
     if content is None:
         note("content that is no JSON object")
         return []
-    parts: object = get(content, "parts")
+    parts: object = content.get("parts")
     listed = as_list(parts)
     if listed is not None:
         return listed

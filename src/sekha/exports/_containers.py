@@ -9,6 +9,7 @@ import zipfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from enum import Enum
 from typing import IO, Any, Callable, NamedTuple
 
 from sekha.errors import SekhaConfigError
@@ -18,6 +19,14 @@ ENDINGS = (".json", ".jsonl", ".ndjson", ".html", ".htm", ".csv", ".txt")
 """Of the names of files that may be exports, in small letters."""
 COPIES = "copies"
 _MAX_NAMES = 10
+
+
+class Verdict(Enum):
+    """What a file is: an export, of a kind that is known and not read, or neither."""
+
+    EXPORT = 1
+    NAMED = 2
+    UNKNOWN = 3
 
 
 class Member(NamedTuple):
@@ -53,20 +62,26 @@ class Container:
         self.left_out: Counter[str] = Counter()
         self._members = sorted(members, key=lambda member: member.name.split("/"))
 
-    def choose(self, is_export: Callable[[str, IO[bytes]], bool]) -> list[Member]:
+    def choose(self, judge: Callable[[str, IO[bytes]], Verdict]) -> list[Member]:
         """Return the files that are read: exports, else archives, and of copies the first.
 
+        Where there are neither, those of a kind that is known and not read, so that they are named.
+
         Args:
-            is_export: Looks at the begin of a file, by its name.
+            judge: Looks at the begin of a file, by its name.
 
         Raises:
             SekhaConfigError: There are none.
         """
-        chosen = [member for member in self._members if _may_be_export(member.name) and _holds(member, is_export)]
+        verdicts = [(member, _judge(member, judge)) for member in self._members if _ending(member.name) in ENDINGS]
+        chosen = [member for member, verdict in verdicts if verdict is Verdict.EXPORT]
         archives = [member for member in self._members if _ending(member.name) == ".zip"]
-        if self._reads_archives or not chosen:
-            with_conversations = [member for member in archives if "conversation" in member.name.lower()]
-            chosen += archives if self._reads_archives else with_conversations or archives
+        if self._reads_archives:
+            chosen += archives
+        elif not chosen:
+            chosen = [member for member in archives if "conversation" in member.name.lower()] or archives
+        if not chosen:
+            chosen = [member for member, verdict in verdicts if verdict is Verdict.NAMED]
         originals = self._without_copies(chosen)
         unread = [member for member in self._members if member not in chosen]
         if not chosen:
@@ -160,13 +175,9 @@ def _ending(name: str) -> str:
     return os.path.splitext(name)[1].lower()
 
 
-def _may_be_export(name: str) -> bool:
-    return _ending(name) in ENDINGS
-
-
-def _holds(member: Member, is_export: Callable[[str, IO[bytes]], bool]) -> bool:
+def _judge(member: Member, judge: Callable[[str, IO[bytes]], Verdict]) -> Verdict:
     try:
         with member.open() as file:
-            return is_export(member.name, file)
+            return judge(member.name, file)
     except Exception:
-        return True  # reading it will show what is wrong
+        return Verdict.EXPORT  # reading it will show what is wrong

@@ -69,8 +69,9 @@ class TextReader:
         while data or held:
             is_last = not data
             data, held = held + data, b""
-            at = -1 if is_last or encoding != "utf-8" else data.rfind(b"\xed", -_PAIR)
-            if at >= 0:  # it may be the first half of a character, and the second half is not here yet
+            at = -1 if is_last or encoding != "utf-8" else data.find(b"\xed", max(len(data) - _PAIR + 1, 0))
+            if at >= 0:  # it may be a surrogate, whose other half is not here yet, or the half of one that is
+                at = max(at - 3, 0) if data[max(at - 3, 0) : at].startswith(b"\xed") else at
                 data, held = data[:at], data[at:]
             state = strict.getstate()
             try:

@@ -10,7 +10,7 @@ from typing import IO, Optional, Union, cast
 from sekha._utils.json_access import as_list, as_object
 from sekha.errors import SekhaConfigError
 from sekha.exports._building import ReadConversation, add_counts, put_in_month
-from sekha.exports._containers import COPIES, Container, archive_of, folder_of
+from sekha.exports._containers import COPIES, Container, Verdict, archive_of, folder_of
 from sekha.exports._decoding import TextReader
 from sekha.exports._elements import NO_JSON, Element, ElementOrBroken, Elements
 from sekha.exports._kind import Kind
@@ -88,7 +88,9 @@ class ExportReader(Iterator[ExportItem]):
         self.left_out: dict[str, int] = {}
         self._dated = dated
         self._folder = folder
-        self._first_seen: dict[int, str] = {}
+        self._first_seen: dict[int, int] = {}  # in which file a conversation was, by its hash
+        self._has_several = False
+        self._file_number = 0
         if not os.path.isdir(path):
             with open(path, "rb"):  # an error comes now, and not with the first conversation
                 pass
@@ -127,25 +129,26 @@ class ExportReader(Iterator[ExportItem]):
                 yield from _read_text(kind, name, file, self._folder)
                 return
             elements = Elements(name, file)
+            self._file_number += 1
             try:
-                yield from _read_elements(name, elements, self._folder)
+                for item in _read_elements(name, elements, self._folder):
+                    if not self._is_copy(item, self._file_number):
+                        yield item
             finally:
                 add_counts(self.left_out, elements.left_out)
 
     def _read_container(self, container: Container, depth: int) -> Iterator[ExportItem]:
         """Read the exports that an archive or a folder has."""
-        chosen = container.choose(_looks_like_export)
+        chosen = container.choose(judge)
         add_counts(self.left_out, container.left_out)
         if depth == _MAX_DEPTH:
             raise SekhaConfigError(f"{container.name} is an archive in too many archives")
+        self._has_several = self._has_several or len(chosen) > 1
         refused: list[SekhaConfigError] = []
         for member in chosen:
-            is_by_itself = len(chosen) == 1 and depth == 0
             try:
                 with member.open() as file:
-                    for item in self._read_file(member.name, file, depth + 1):
-                        if is_by_itself or not self._is_copy(item, member.name):
-                            yield item
+                    yield from self._read_file(member.name, file, depth + 1)
             except SekhaConfigError as error:
                 refused.append(error)
                 add_counts(self.left_out, {f"file {member.name}": 1})
@@ -155,13 +158,13 @@ class ExportReader(Iterator[ExportItem]):
         if refused and len(refused) == len(chosen):
             raise refused[0]
 
-    def _is_copy(self, item: ExportItem, name: str) -> bool:
-        """Return whether another file had the same conversation, and count it then."""
-        if isinstance(item, UnreadableConversation) or not item["messages"]:
+    def _is_copy(self, item: ExportItem, number: int) -> bool:
+        """Return whether a file with another number had the same conversation, and count it then."""
+        if not self._has_several or isinstance(item, UnreadableConversation) or not item["messages"]:
             return False
         origin = (getattr(item, "source_id", None), getattr(item, "created_at", None), item.get("label"))
         said = tuple((one["role"], str(one["content"]), one.get("timestamp")) for one in item["messages"])
-        if self._first_seen.setdefault(hash((origin, said)), name) == name:
+        if self._first_seen.setdefault(hash((origin, said)), number) == number:
             return False
         add_counts(self.left_out, {COPIES: 1})
         return True
@@ -284,23 +287,28 @@ class _Begin:
         return data
 
 
-def _looks_like_export(name: str, file: IO[bytes]) -> bool:
-    """Return whether a file of an archive or a folder is to be read: its name says so, or what it begins with."""
+def judge(name: str, file: IO[bytes]) -> Verdict:
+    """Return what a file of an archive or a folder is: its name says so, or what it begins with."""
     base = name.rpartition("/")[2].lower()
-    return (base.startswith("conversations") and base.endswith(".json")) or begins_like_export(file)
+    if base.startswith("conversations") and base.endswith(".json"):
+        return Verdict.EXPORT
+    kind = _first_kind(file)
+    if kind is None:
+        return Verdict.UNKNOWN
+    is_read = kind.parse or kind.parse_file or kind.parse_text
+    return Verdict.EXPORT if is_read else Verdict.NAMED
 
 
-def begins_like_export(file: IO[bytes]) -> bool:
-    """Return whether the first objects of a file are of a known kind, or it is a text of one."""
+def _first_kind(file: IO[bytes]) -> Kind | None:
+    """Return the kind of a file, by its first objects or its text; None if it is unknown."""
     head = next(iter(TextReader(file)), "")[:_HEAD]
     file.seek(0)
-    if find_text_kind(head) is not None:
-        return True
-    if head.lstrip()[:1] not in ("[", "{"):
-        return False
+    kind = find_text_kind(head)
+    if kind is not None or head.lstrip()[:1] not in ("[", "{"):
+        return kind
     begin = Elements("", cast("IO[bytes]", _Begin(file)))
-    first = (one.data for one in islice(begin, _MAX_LOOK) if isinstance(one, Element))
-    return any(find_kind(data) is not None or _kind_of_list(data) is not None for data in first)
+    objects = (one.data for one in islice(begin, _MAX_LOOK) if isinstance(one, Element))
+    return next((kind for data in objects if (kind := find_kind(data) or _kind_of_list(data)) is not None), None)
 
 
 def is_export(path: str) -> bool:
@@ -312,6 +320,6 @@ def is_export(path: str) -> bool:
     with open(path, "rb") as file:
         try:
             with archive_of(file, path) as archive:
-                return begins_like_export(file) if archive is None else bool(archive.choose(_looks_like_export))
+                return _first_kind(file) is not None if archive is None else bool(archive.choose(judge))
         except SekhaConfigError:
             return False

@@ -10,13 +10,17 @@ from typing import Any, Callable, cast
 from sekha._utils.json_access import as_list, as_object
 from sekha.exports._decoding import REPLACEMENT
 
-_BLANK = re.compile("[ \t\r\n\ufeff]*")
+_BLANK = re.compile(f"[ \t\r\n\ufeff{REPLACEMENT}]*")
 _CANDIDATE = re.compile('[\\[,\n][ \t\r\n]*(?=\\{[ \t\r\n]*")')
 """What stands before an object of a list, or of a line."""
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _REPLACED = re.compile(f"{REPLACEMENT}+")
 _SUSPECT = ("\\ud", "\\uD", "\\u0000")
-"""Escapes of surrogates, which may be halves of a character, and of NUL."""
+"""Escapes of surrogates and of NUL."""
+_LONE = re.compile(
+    r"\\(?:u[dD][89abAB]..(?!\\u[dD][c-fC-F])|(?<!\\u[dD][89abAB]..\\)u[dD][c-fC-F]|\\u[dD]|u0000)", re.DOTALL
+)
+"""Those that may be half of a character; in front of a second backslash, nobody knows without looking."""
 _OVERLAP = 4096
 """Characters that are kept at the end of a piece: what is searched may begin there."""
 _MAX_TOKEN = 40
@@ -87,7 +91,8 @@ class JSONValues:
             BrokenJSON: There is none; the position is the same as before.
         """
         value, end = self._decode(self._at)
-        if any(self._text.find(escape, self._at, end) >= 0 for escape in _SUSPECT):
+        has_escapes = any(self._text.find(escape, self._at, end) >= 0 for escape in _SUSPECT)
+        if has_escapes and _LONE.search(self._text, self._at, end):
             value = self._clean(value)
         self.unusable += self._unusable_here
         self._move_to(end)

@@ -97,7 +97,7 @@ def checked(parse: Callable[[], ReadConversation], place: str, data: object = No
         found = parse()
         if not found:  # a reader that returns several is at its end
             return cast(CreateConversationRequest, found)
-        validate(CreateConversationRequest, found)
+        validate(CreateConversationRequest, {**found, "messages": []} if found.is_built else found)
         found.place = place
         return cast(CreateConversationRequest, found)
     except Unreadable as error:

@@ -73,6 +73,7 @@ class AsyncImportMixin(AsyncConversationMixin):
         *,
         concurrency: int = 4,
         journal: Union[str, os.PathLike[str], None] = None,
+        drop_images: bool = False,
         on_progress: Optional[Callable[[ImportProgress], object]] = None,
     ) -> ImportReport:
         """Store many conversations; what cannot be stored is reported and left out.
@@ -91,6 +92,8 @@ class AsyncImportMixin(AsyncConversationMixin):
             journal: File in which is noted what is stored; it is made, or continued. It belongs to one server, and to
                 one import at a time. None: nothing is noted. One called ``.sekha-journal`` also reads those that
                 older versions made beside each file of its folder.
+            drop_images: Whether an image that is part of a message may be lost where the server stores text only; else
+                such a conversation is a failure.
             on_progress: Called after each conversation with how many were seen, stored, already stored, empty, failed;
                 by blocking clients in the threads that store, one at a time. Also called when a wait of more than a
                 second begins, with the same numbers and ``waiting``: for what ``reason``, and how many ``seconds``.
@@ -127,7 +130,7 @@ class AsyncImportMixin(AsyncConversationMixin):
         path = None if journal is None else os.fspath(journal)
         is_default = path is not None and os.path.basename(path) == JOURNAL
         notes = Journal(path, self._transport.base_url, self.folder, reads_older=is_default)
-        run = AsyncImportRun(self._transport, self._capabilities, notes, on_progress)
+        run = AsyncImportRun(self._transport, self._capabilities, notes, on_progress, drop_images)
         await async_in_thread(notes.open)
         try:
             if path is not None and notes.since is None:
@@ -169,6 +172,7 @@ class AsyncImportRun:
         capabilities: What is known of the controller.
         journal: The journal, open.
         on_progress: Called after each item.
+        drop_images: Whether an image that is part of a message may be lost (D4).
     """
 
     def __init__(
@@ -177,7 +181,9 @@ class AsyncImportRun:
         capabilities: Capabilities,
         journal: Journal,
         on_progress: Callable[[ImportProgress], object] | None,
+        drop_images: bool = False,
     ) -> None:
+        self._drop_images = drop_images
         self.report: ImportReport = {
             "seen": 0, "stored": 0, "already_stored": 0, "empty": 0, "failed": 0, "failures": [], "left_out": {}
         }  # fmt: skip
@@ -288,7 +294,9 @@ class AsyncImportRun:
         await async_in_thread(partial(self._journal.begin, key, item.origin, sent))
         try:
             stored = await self._patiently(
-                partial(create_conversation, self._transport, self._capabilities, request, drop_images=False)
+                partial(
+                    create_conversation, self._transport, self._capabilities, request, drop_images=self._drop_images
+                )
             )
         except SekhaRateLimitError:
             await async_in_thread(partial(self._journal.refused, key))
