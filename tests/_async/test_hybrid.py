@@ -126,7 +126,7 @@ async def test_label_and_folder_are_looked_up_once_for_each_of_ten_conversations
     client: AsyncSekhaClient, server: FakeServer
 ) -> None:
     server.on(QUERY, answer(facts.hits(hit(0.5, ID, "Known", "/known", content="x", message_id="0"))))
-    numbers = [0, 0, *range(1, 30)]
+    numbers = [0, 0, *range(1, 10)]
     server.on(
         FULL_TEXT,
         messages(message("docker", "k", ID), *[message("docker", f"m{at}", uuid(n)) for at, n in enumerate(numbers)]),
@@ -139,6 +139,52 @@ async def test_label_and_folder_are_looked_up_once_for_each_of_ten_conversations
     expected = [f"L{n}" for n in (0, 0, 1, 2, 4, 5, 6, 7, 8, 9)]
     assert places == [("Known", "/known"), *[(label, "/" + label[1:]) for label in expected]]
     assert len(server.seen) == 12
+
+
+async def test_more_than_ten_conversations_are_looked_up_in_the_list(
+    client: AsyncSekhaClient, server: FakeServer
+) -> None:
+    server.on(QUERY, answer(facts.hits()))
+    server.on(FULL_TEXT, messages(*[message("docker", f"m{n}", uuid(n)) for n in range(40)]))
+    server.on(LIST, answer(facts.rows(*[row(uuid(n), label=f"L{n}", folder=f"/{n}") for n in range(40) if n != 3])))
+    page = await client.controller.query("docker", limit=50, hybrid=True)
+    places = [(one["label"], one["folder"]) for one in page["results"]]
+    assert places == [(f"L{n}", f"/{n}") for n in range(40) if n != 3], "the third was deleted in the meantime"
+    assert server.lines == [QUERY, FULL_TEXT, LIST]
+
+
+async def test_the_list_is_read_as_far_as_it_is_needed(client: AsyncSekhaClient, server: FakeServer) -> None:
+    def page_of(first: int) -> Any:
+        rows = facts.rows(*[row(uuid(n)) for n in range(first, first + 1000)])
+        return answer({**rows, "total": 50_000})
+
+    server.on(QUERY, answer(facts.hits()))
+    server.on(FULL_TEXT, messages(*[message("docker", f"m{n}", uuid(1000 * n)) for n in range(13)]))
+    server.on(LIST, *[page_of(1000 * number) for number in range(10)])
+    page = await client.controller.query("docker", limit=50, hybrid=True)
+    assert [one["message_id"] for one in page["results"]] == [f"m{n}" for n in range(10)]
+
+
+@pytest.mark.parametrize("is_too_long", [False, True])
+async def test_with_filters_all_rows_with_the_words_are_requested(
+    is_too_long: bool, make: MakeClient, server: FakeServer
+) -> None:
+    client = make(max_response_bytes=600_000)
+    rows = [message("Is the box ready?", str(n), uuid(0)) for n in range(1000)]
+    mine = message("The box is ready.", "mine", uuid(1))
+    more = [message("x" * 600, "long", uuid(0))] * 1000 if is_too_long else [*rows, mine]
+    server.on(HEALTH, answer(facts.HEALTHY))
+    server.on(QUERY, answer(facts.hits()))
+    server.on(FULL_TEXT, messages(*rows), messages(*more))
+    server.always(FULL_TEXT, messages())
+    for number, folder in enumerate(("/theirs", "/mine")):
+        server.always(f"{LIST}/{uuid(number)}", answer({**READ, "id": uuid(number), "folder": folder}))
+    with warnings.catch_warnings(record=True):
+        warnings.simplefilter("always")
+        page = await client.controller.query("Is the box ready?", hybrid=True, filters={"folder": "/mine"})
+    assert [one["message_id"] for one in page["results"]] == ([] if is_too_long else ["mine"])
+    assert page["truncated"] is is_too_long
+    assert [seen.json["limit"] for seen in server.seen if seen.line == FULL_TEXT][:2] == [1000, 10_000]
 
 
 async def test_nothing_is_looked_up_that_would_not_be_returned(client: AsyncSekhaClient, server: FakeServer) -> None:
@@ -260,7 +306,7 @@ async def test_too_many_rows_are_narrowed_to_those_with_all_words(client: AsyncS
     ("rows", "more", "truncated"),
     [
         ([message("box", str(n), uuid(n)) for n in range(10)], {}, False),
-        ([message("box", str(n), uuid(n)) for n in range(11)], {}, True),  # of one it is not known where it is
+        ([message("box", str(n), uuid(n)) for n in range(11)], {}, False),
         ([message("box", str(n), uuid(0)) for n in range(999)], {}, False),
         ([message("box", str(n), uuid(0)) for n in range(1000)], {}, True),
         ([message("box", str(n), uuid(0)) for n in range(1000)], {"min_score": 0.5}, False),
@@ -271,8 +317,9 @@ async def test_what_words_may_have_missed_is_told(
 ) -> None:
     server.on(HEALTH, answer(facts.HEALTHY))
     server.on(QUERY, answer(facts.hits()))
-    server.on(FULL_TEXT, messages(*rows))
+    server.on(FULL_TEXT, *[messages(*rows)] * (2 if len(rows) == 1000 else 1))  # more than 1000 it does not return
     server.always(FULL_TEXT, messages())
+    server.always(LIST, answer(facts.rows(*[row(uuid(number), folder="/theirs") for number in range(11)])))
     for number in range(10):
         server.always(f"{LIST}/{uuid(number)}", answer({**READ, "id": uuid(number), "folder": "/theirs"}))
     with warnings.catch_warnings(record=True) as caught:

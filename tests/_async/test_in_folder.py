@@ -484,6 +484,18 @@ async def test_full_text_looks_up_no_more_than_it_takes(view: AsyncSekhaClient, 
     assert len(server.lines) == 1 + 4
 
 
+async def test_full_text_asks_for_the_list_rather_than_for_many(view: AsyncSekhaClient, server: FakeServer) -> None:
+    ids = [f"00000000-0000-4000-8000-{number:012}" for number in range(60)]
+    server.on(WORDS, answer({"results": [row(id, id) for id in ids], "total": 60}))
+    for id in ids[:12]:
+        server.on(f"GET /api/v1/conversations/{id}", read(THEIRS, id))
+    listed = [facts.row(id, folder=MINE if id == ids[-2] else THEIRS) for id in ids[:-1]]
+    server.on(LIST, answer(facts.rows(*listed)))
+    server.on(f"GET /api/v1/conversations/{ids[-1]}", read(MINE, ids[-1]))  # made in the meantime
+    page = await view.controller.full_text_search("tea", limit=20)
+    assert [hit.get("id") for hit in page["results"]] == ids[-2:]
+
+
 async def test_full_text_grows_and_says_if_it_was_crowded_out(view: AsyncSekhaClient, server: FakeServer) -> None:
     server.always(f"GET /api/v1/conversations/{OTHER_ID}", read(THEIRS, OTHER_ID))
     for size in (20, 200, 2000, 10_000):

@@ -16,7 +16,7 @@ MAX_ROWS = 1000
 """Rows that a full-text search requests. Servers may return the oldest first, so all that match are needed."""
 
 MAX_LOOKUPS = 10
-"""Conversations whose label and folder are looked up at most, one request each."""
+"""Requests at most for label and folder of conversations."""
 
 MAX_SPECIFIC = 3
 """Texts at most that a query can point to by its words."""
@@ -145,7 +145,7 @@ def lookups(fused: Fused, search: Search) -> list[str]:
     """Return the conversations to look up: those whose messages may be among the results that are returned."""
     is_cut = not search.grows and search.min_score is None  # else any number of results may be left out
     ids = [id for before, id in fused.unknown if not is_cut or before < search.end]
-    return list(dict.fromkeys(ids))[:MAX_LOOKUPS]
+    return list(dict.fromkeys(ids))
 
 
 class _Ranked(NamedTuple):

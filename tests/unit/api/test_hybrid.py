@@ -6,7 +6,7 @@ from typing import Any, Dict, List, Optional, cast
 
 import pytest
 
-from sekha._api.hybrid import MAX_LOOKUPS, Place, fuse, lookups, rank_rows
+from sekha._api.hybrid import Place, fuse, lookups, rank_rows
 from sekha._api.search import Search
 from sekha.types import Message, SearchResult
 
@@ -111,8 +111,8 @@ def test_conversations_are_looked_up_where_it_matters() -> None:
     assert len(found.results) == 4
     assert [id for _, id in found.unknown[:4]] == ["c2", "c2", "c3", "c3"]
     assert lookups(found, Search("x", 3)) == []
-    assert lookups(found, Search("x", 5)) == [f"c{n}" for n in range(2, 2 + MAX_LOOKUPS)]
-    assert lookups(found, Search("x", 3, min_score=0.5)) == [f"c{n}" for n in range(2, 2 + MAX_LOOKUPS)]
+    assert lookups(found, Search("x", 5)) == [f"c{n}" for n in range(2, 20)]
+    assert lookups(found, Search("x", 3, min_score=0.5)) == [f"c{n}" for n in range(2, 20)]
     assert lookups(found, Search("x", 3, is_echo=lambda result: False)) != []
 
 

@@ -114,8 +114,8 @@ class AsyncMemoryController(AsyncSearchMixin, AsyncSyncMixin, AsyncReplaceMixin)
             min_score: Score of a hit at least, 0 to 1; default: any. A good floor belongs to one embedding model.
             hybrid: Whether to search by words as well, which finds what the search by meaning loses among texts that
                 resemble each other; default: no. It takes one ``POST /api/v1/search/fts`` more, another one where a
-                thousand messages have one of the words, and for what words alone have found ``GET
-                /api/v1/conversations/{id}`` for at most ten conversations.
+                thousand messages have one of the words, a third one with filters, and for what words alone have found
+                at most ten of ``GET /api/v1/conversations/{id}`` or of ``GET /api/v1/conversations``.
 
         Returns:
             ``results``, best first, each with ``score`` (a similarity, higher is better), ``content``, ``label``,

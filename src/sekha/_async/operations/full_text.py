@@ -9,20 +9,21 @@ from sekha._api.compat.capabilities import Capabilities
 from sekha._api.endpoints import FULL_TEXT_SEARCH, GET_CONVERSATION
 from sekha._api.filters import MAX_SEARCH_SIZE, search_sizes
 from sekha._api.folder_view import FolderView
+from sekha._api.hybrid import MAX_LOOKUPS
 from sekha._concurrency.tasks import AsyncCall, async_gather
 from sekha._utils.frames import user_stacklevel
 from sekha.errors import SekhaDecodeError, SekhaNotFoundError, SekhaWarning
-from sekha.types import Conversation, FullTextResponse, Message
+from sekha.types import Conversation, ConversationListItem, FullTextResponse, Message
 
 from ..transport import AsyncTransport
-from .pagination import MAX_PARALLEL
+from .pagination import MAX_PARALLEL, all_conversations
 
 
 class AsyncFullTextSearch:
     """A full-text search whose results are inside of a folder.
 
     Results do not state their folder, so their conversations are asked for: each once, at most four at a time, and only
-    until enough results are found.
+    until enough results are found. After ten of them the list of all conversations is requested instead.
 
     Args:
         transport: The transport of the controller.
@@ -34,7 +35,9 @@ class AsyncFullTextSearch:
         self._transport = transport
         self._capabilities = capabilities
         self._view = view
-        self._known: dict[str | None, Conversation | None] = {None: None}  # None for those that are outside
+        self._known: dict[str | None, Conversation | ConversationListItem | None] = {None: None}  # None if outside
+        self._lookups_left = MAX_LOOKUPS
+        self._has_list = False
 
     async def find(self, words: str, limit: int) -> FullTextResponse:
         """Request as many results as it takes, with at most four requests, and return those that are inside.
@@ -73,7 +76,7 @@ class AsyncFullTextSearch:
             if len(selected) == limit:
                 break
             id = message.get("conversation_id")
-            if id not in self._known:
+            while id not in self._known:
                 await self._look_up(message.get("conversation_id") for message in messages[position:])
             conversation = self._known[id]
             if conversation is not None:
@@ -82,7 +85,12 @@ class AsyncFullTextSearch:
         return selected
 
     async def _look_up(self, ids: Iterable[str | None]) -> None:
-        """Ask for the first few conversations that are not known yet."""
+        """Ask for the first few conversations that are not known yet, or for all."""
+        if self._lookups_left <= 0 and not self._has_list:
+            self._has_list = True
+            for row in await all_conversations(self._transport):
+                self._known[row["conversation_id"]] = row if self._view.contains(row["folder"]) else None
+            return
         wanted: list[str] = []
         for id in ids:
             if id is not None and id not in self._known and id not in wanted:
@@ -91,6 +99,7 @@ class AsyncFullTextSearch:
                 break
         conversations = await async_gather([self._call_for(id) for id in wanted], MAX_PARALLEL)
         self._known.update(zip(wanted, conversations))
+        self._lookups_left -= len(wanted)
 
     def _call_for(self, id: str) -> AsyncCall[[], Conversation | None]:
         async def ask() -> Conversation | None:

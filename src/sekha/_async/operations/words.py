@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from sekha._api.compat.capabilities import Capabilities
 from sekha._api.endpoints import FULL_TEXT_SEARCH, GET_CONVERSATION
+from sekha._api.filters import MAX_SEARCH_SIZE
 from sekha._api.hybrid import MAX_LOOKUPS, MAX_ROWS, Fused, Place, Row, fuse, lookups, rank_rows
 from sekha._api.search import Search
 from sekha._api.words import full_text_query, significant_words
@@ -16,14 +17,14 @@ from sekha.errors import SekhaAPIError, SekhaDecodeError, SekhaNotFoundError, Se
 from sekha.types import ConversationListItem, Message, SearchResult
 
 from ..transport import AsyncTransport
-from .pagination import MAX_PARALLEL
+from .pagination import MAX_PARALLEL, PAGE_SIZE, AsyncConversationIterator
 
 
 class AsyncWordSearch:
     """Adds what a full-text search finds to the results of a search by meaning.
 
     The words are searched once, however often the results by meaning are requested. The place of a conversation is
-    known from a result of it, or looked up; the search ends with ten lookups.
+    known from a result of it, or looked up: up to ten with a request each, more in the list of conversations.
 
     Args:
         transport: The transport of the controller.
@@ -63,10 +64,9 @@ class AsyncWordSearch:
         if (view := self._search.conditions.view) is not None:  # others' results give no score to what is inside
             by_meaning = [result for result in by_meaning if view.contains(result["folder"])]
         fused = self._fuse(by_meaning)
-        ids = lookups(fused, self._search)[: self._lookups_left]
-        if ids:
-            self._lookups_left -= len(ids)
-            self._places.update(zip(ids, await async_gather([self._look_up(id) for id in ids], MAX_PARALLEL)))
+        ids = lookups(fused, self._search)
+        if ids and self._lookups_left:
+            await self._find_places(ids)
             fused = self._fuse(by_meaning)
         self.is_cut = self._has_too_many_rows or bool(fused.unknown)
         return fused.results
@@ -83,6 +83,9 @@ class AsyncWordSearch:
         try:
             rows = await self._request_rows(full_text_query(words))
             self._has_too_many_rows = len(rows) >= MAX_ROWS
+            if self._has_too_many_rows and self._search.conditions.filters_anything:  # most may be outside
+                rows = await self._request_more_rows(full_text_query(words), rows)
+                self._has_too_many_rows = len(rows) >= MAX_SEARCH_SIZE or len(rows) == MAX_ROWS
             if self._has_too_many_rows and len(words) > 1:
                 with_all = await self._request_rows(full_text_query(words, "AND"))
                 if self._search.min_score is not None:  # then the others would not count
@@ -93,9 +96,34 @@ class AsyncWordSearch:
             self._warn()
         return rows
 
-    async def _request_rows(self, query: str) -> list[Message]:
-        page = await self._transport.send(FULL_TEXT_SEARCH.request({"query": query, "limit": MAX_ROWS}))
+    async def _request_rows(self, query: str, limit: int = MAX_ROWS) -> list[Message]:
+        page = await self._transport.send(FULL_TEXT_SEARCH.request({"query": query, "limit": limit}))
         return page["results"]
+
+    async def _request_more_rows(self, query: str, rows: list[Message]) -> list[Message]:
+        """Return more rows than these; these, if the answer would be too long."""
+        try:
+            return await self._request_rows(query, MAX_SEARCH_SIZE)
+        except SekhaDecodeError as error:
+            if not error.is_too_long:
+                raise
+            return rows
+
+    async def _find_places(self, ids: Sequence[str]) -> None:
+        """Look up where conversations are, with ten requests at most in the whole search."""
+        if len(ids) <= self._lookups_left:
+            self._lookups_left -= len(ids)
+            self._places.update(zip(ids, await async_gather([self._look_up(id) for id in ids], MAX_PARALLEL)))
+            return
+        missing, rows_left = {*ids}, self._lookups_left * PAGE_SIZE
+        self._lookups_left = 0
+        async for row in AsyncConversationIterator(self._transport):
+            self._places[row["conversation_id"]] = row["label"], row["folder"]
+            missing.discard(row["conversation_id"])
+            rows_left -= 1
+            if not missing or not rows_left:
+                return
+        self._places.update(dict.fromkeys(missing))  # they were deleted in the meantime
 
     def _look_up(self, id: str) -> AsyncCall[[], Place | None]:
         async def look_up() -> Place | None:
