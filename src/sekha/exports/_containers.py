@@ -7,7 +7,7 @@ import os
 import tempfile
 import zipfile
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from enum import Enum
 from typing import IO, Any, Callable, NamedTuple
@@ -115,7 +115,7 @@ class Container:
 
 
 @contextmanager
-def archive_of(file: IO[bytes], name: str) -> Iterator[Container | None]:
+def archive_of(file: IO[bytes], name: str) -> Generator[Container | None, None, None]:
     """Open an archive; None if the file is none.
 
     Raises:

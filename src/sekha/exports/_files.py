@@ -98,11 +98,12 @@ class ExportReader(Iterator[ExportItem]):
 
     def __next__(self) -> ExportItem:
         item = next(self._items)
-        if isinstance(item, ReadConversation):
-            self._place(item)
+        self._place(item)
         return item
 
-    def _place(self, conversation: ReadConversation) -> None:
+    def _place(self, conversation: ExportItem) -> None:
+        if not isinstance(conversation, ReadConversation):
+            return
         # A folder that the reader chose is below that of the client; what a line says stays as it is.
         conversation.has_default_folder = conversation.has_default_folder and self._folder is None
         if conversation.has_default_folder:
@@ -160,10 +161,13 @@ class ExportReader(Iterator[ExportItem]):
 
     def _is_copy(self, item: ExportItem, number: int) -> bool:
         """Return whether a file with another number had the same conversation, and count it then."""
-        if not self._has_several or isinstance(item, UnreadableConversation) or not item["messages"]:
+        if not self._has_several or isinstance(item, UnreadableConversation):
+            return False
+        messages = item.get("messages")
+        if not messages:
             return False
         origin = (getattr(item, "source_id", None), getattr(item, "created_at", None), item.get("label"))
-        said = tuple((one["role"], str(one["content"]), one.get("timestamp")) for one in item["messages"])
+        said = tuple((one["role"], str(one["content"]), one.get("timestamp")) for one in messages)
         if self._first_seen.setdefault(hash((origin, said)), number) == number:
             return False
         add_counts(self.left_out, {COPIES: 1})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple, Optional
 
@@ -11,6 +12,24 @@ from sekha.exports._building import ReadConversation
 def never(_data: object) -> bool:
     """Return False: for kinds that are no JSON."""
     return False
+
+
+def has_keys(*names: str) -> Callable[[dict[str, Any]], bool]:
+    """Return the condition that an object has all these keys."""
+
+    def fits(data: dict[str, Any]) -> bool:
+        return all(name in data for name in names)
+
+    return fits
+
+
+def begins_with(pattern: re.Pattern[str]) -> Callable[[str], bool]:
+    """Return the condition that a text begins with a pattern."""
+
+    def fits(head: str) -> bool:
+        return pattern.match(head) is not None
+
+    return fits
 
 
 class Kind(NamedTuple):

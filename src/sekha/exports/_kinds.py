@@ -27,7 +27,7 @@ from sekha.errors import SekhaValidationError
 from sekha.exports._building import ReadConversation, Unreadable
 from sekha.exports._chatgpt import is_chatgpt, parse_chatgpt
 from sekha.exports._claude import parse_claude
-from sekha.exports._kind import Kind
+from sekha.exports._kind import Kind, has_keys
 from sekha.exports._plain import parse_plain
 from sekha.exports._unsupported import LAST, UNSUPPORTED
 from sekha.types import CreateConversationRequest, UnreadableConversation
@@ -39,8 +39,8 @@ ExportItem = Union[CreateConversationRequest, UnreadableConversation]
 KINDS: tuple[Kind, ...] = (
     *UNSUPPORTED,
     Kind("ChatGPT", is_chatgpt, parse_chatgpt),
-    Kind("Claude", lambda data: "chat_messages" in data, parse_claude),
-    Kind("the plain form", lambda data: "messages" in data, parse_plain),
+    Kind("Claude", has_keys("chat_messages"), parse_claude),
+    Kind("the plain form", has_keys("messages"), parse_plain),
     *LAST,
 )
 """The first that fits an object decides, so that narrow ones stand before wide ones."""

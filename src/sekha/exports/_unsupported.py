@@ -6,14 +6,14 @@ import re
 from typing import Any
 
 from sekha._utils.json_access import as_list, get
-from sekha.exports._kind import Kind, never
+from sekha.exports._kind import Kind, begins_with, has_keys, never
 
 _WHATSAPP = re.compile(
     r"[\s\u200e\ufeff]*\[?\d{1,4}[./-]\d{1,2}[./-]\d{1,4},? \d{1,2}[:.]\d{2}(?:[:.]\d{2})?"
     r"(?:[ \u202f][APap]\.?[Mm]\.?)?(?:\]| -) [^\n]"
 )
-_CSV = re.compile(r"(?:[^,;\n\"]{1,40}|\"[^\n\"]{1,40}\")(?:[,;]\s?(?:[^,;\n\"]{1,40}|\"[^\n\"]{1,40}\")){2,}\r?\n")
-_COPILOT = re.compile(r'"?Conversation"?,"?Time"?,"?Author"?,"?Message"?', re.IGNORECASE)
+_CSV = re.compile(r"\s*(?:[^,;\n\"]{1,40}|\"[^\n\"]{1,40}\")(?:[,;]\s?(?:[^,;\n\"]{1,40}|\"[^\n\"]{1,40}\")){2,}\r?\n")
+_COPILOT = re.compile(r'\s*"?Conversation"?,"?Time"?,"?Author"?,"?Message"?', re.IGNORECASE)
 _HTML = re.compile(r"\s*(?:<!doctype html|<html|<head|<body)", re.IGNORECASE)
 _PLAIN = "what you write into JSON lines can be imported: see docs/importing.md"
 _CHATS = "only exports of chats with a model are read"
@@ -35,15 +35,15 @@ def _is_slack(data: dict[str, Any]) -> bool:
 
 
 UNSUPPORTED: tuple[Kind, ...] = (
-    Kind("WhatsApp's text", never, advice=f"{_CHATS}; {_PLAIN}", fits_text=lambda head: bool(_WHATSAPP.match(head))),
+    Kind("WhatsApp's text", never, advice=f"{_CHATS}; {_PLAIN}", fits_text=begins_with(_WHATSAPP)),
     Kind(
         "Copilot's CSV",
         never,
         advice=_PLAIN,
-        fits_text=lambda head: bool(_COPILOT.match(head.lstrip())),
+        fits_text=begins_with(_COPILOT),
     ),
     Kind("Telegram's history", _is_telegram, advice=f"{_CHATS}; {_PLAIN}"),
-    Kind("Discord's history", lambda data: "guild" in data and "channel" in data, advice=f"{_CHATS}; {_PLAIN}"),
+    Kind("Discord's history", has_keys("guild", "channel"), advice=f"{_CHATS}; {_PLAIN}"),
     Kind("Slack's history", _is_slack, advice=f"{_CHATS}; {_PLAIN}"),
 )
 """They stand before all others; HTML and tables, which can be anything, are `LAST`."""
@@ -52,7 +52,7 @@ LAST: tuple[Kind, ...] = (
         "HTML",
         never,
         advice="take the JSON of the same export, such as conversations.json",
-        fits_text=lambda head: bool(_HTML.match(head)),
+        fits_text=begins_with(_HTML),
     ),
-    Kind("a table (CSV)", never, advice=_PLAIN, fits_text=lambda head: bool(_CSV.match(head.lstrip()))),
+    Kind("a table (CSV)", never, advice=_PLAIN, fits_text=begins_with(_CSV)),
 )
