@@ -55,6 +55,7 @@ async def test_the_first_write_goes_alone(gate: str, make: MakeClient, server: F
 async def test_after_the_first_several_go_at_a_time(make: MakeClient, server: FakeServer) -> None:
     client = make()
     server.on(CREATE, MADE)
+    server.always(HEALTH, OLD)  # asked if one of them finds the lock files in use for a moment
     await create(client)()
 
     def together() -> None:

@@ -57,6 +57,7 @@ def test_the_first_write_goes_alone(gate: str, make: MakeClient, server: FakeSer
 def test_after_the_first_several_go_at_a_time(make: MakeClient, server: FakeServer) -> None:
     client = make()
     server.on(CREATE, MADE)
+    server.always(HEALTH, OLD)  # asked if one of them finds the lock files in use for a moment
     create(client)()
 
     def together() -> None:

@@ -144,12 +144,13 @@ def test_a_task_waits_for_another_process_without_stopping_others(backend: str, 
                 for _ in range(10):
                     await anyio.sleep(0.01)
                 tasks.cancel_scope.cancel()
-            names = [thread.name for thread in threading.enumerate()]
+            names = [thread.name for thread in {*threading.enumerate()} - before]
             assert not [name for name in names if "AnyIO" in name or "Trio" in name]
             end(process)
             await create()
 
     process = holder(server.url, "all slots")
+    before = {*threading.enumerate()}
     try:
         anyio.run(main, backend=backend)
     finally:
