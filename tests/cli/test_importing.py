@@ -364,3 +364,15 @@ def test_the_working_directory_itself(
     for words in ([], ["--sync"]):
         done = run("import", ".", *words)
         assert (done.code, "\nnotes  " in done.out) == (0, True)
+
+
+@pytest.mark.promise("W13")
+def test_of_failures_that_are_alike_ten_are_named(run: Run, client: SekhaClient, here: Path) -> None:
+    good = '{"messages": [{"role": "user", "content": "A"}]}'
+    (here / "chats.jsonl").write_text("\n".join([good, *['{"messages": 7}'] * 500, "nonsense"]))
+    for done in (run("import", "chats.jsonl", "--dry-run"), run("import", "chats.jsonl")):
+        lines = [line for line in done.err.splitlines() if "messages is no list" in line]
+        assert len(lines) == 11
+        assert lines[-1] == "and 490 more: messages is no list (--json has all)"
+        assert "line 502: it is no JSON" in done.err
+    assert run("import", "chats.jsonl", "--json").json["chats.jsonl"]["failed"] == 501

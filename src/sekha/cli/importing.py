@@ -1,8 +1,9 @@
 """`sekha import`: import the chats of other applications, and notes."""
 
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Dict, List, Optional, cast
+from typing import Any, Dict, List, Optional, Tuple, cast
 
 import typer
 from typing_extensions import Annotated
@@ -25,6 +26,8 @@ from sekha.types import CreateConversationRequest, ImportReport, SyncReport, Unr
 from sekha.types._base import normalize_folder
 
 _PREVIEW_ROWS = 10
+_MAX_ALIKE = 10
+_DIGITS = re.compile(r"\d+")
 
 Counts = Dict[str, Any]
 
@@ -147,10 +150,25 @@ def run(
 
 
 def _echo_failures(name: str, report: ImportReport) -> None:
+    lines: List[Tuple[str, str]] = []
     for failure in sorted(report["failures"], key=lambda failure: failure["position"]):
         place = failure["place"] or f"{name}, conversation {failure['position']}"
         label = f" ({one_line(failure['label'], 60)})" if failure["label"] else ""
-        echo_err(f"not imported: {one_line(place)}{label}: {one_line(failure['error'], 400)}")
+        lines.append((f"not imported: {one_line(place)}{label}", failure["error"]))
+    _echo_problems(lines)
+
+
+def _echo_problems(lines: Iterable[Tuple[str, str]]) -> None:
+    """Print problems, of those that differ in numbers only the first ones, and how many more there are."""
+    alike: Dict[str, int] = {}
+    for what, problem in lines:
+        kind = _DIGITS.sub("", problem)
+        alike[kind] = alike.get(kind, 0) + 1
+        if alike[kind] <= _MAX_ALIKE:
+            echo_err(f"{what}: {one_line(problem, 400)}")
+    for kind, number in alike.items():
+        if number > _MAX_ALIKE:
+            echo_err(f"and {number - _MAX_ALIKE:,} more: {one_line(kind, 400)} (--json has all)")
 
 
 def echo_left_out(name: str, left_out: Mapping[str, int]) -> None:
@@ -197,8 +215,7 @@ def _preview(sources: Iterable[ImportSource], json: bool) -> int:
             echo_left_out(name_of(name), left_out[name])
         for key in list(keys)[:MAX_KEY_WARNINGS]:
             echo_err(f"'{one_line(key, 60)}' of messages goes along, and is lost where the server does not keep it.")
-    for one in bad:
-        echo_err(f"unreadable: {one_line(one.place)}: {one_line(one.problem, 400)}")
+    _echo_problems((f"unreadable: {one_line(one.place)}", one.problem) for one in bad)
     return FAILED if bad else OK
 
 
