@@ -60,7 +60,7 @@ class Slots(Generic[T]):
     """
 
     def __init__(self, limit: int) -> None:
-        self.limit = limit
+        self.limit: int = limit
         self.lost: int = 0
         # In the order in which they came: the first of them have a slot. Weak, so that a ticket that its caller has
         # lost can be found.
