@@ -34,7 +34,6 @@ _PROBLEMS: Mapping[str, str] = {
     "bool_type": "must be True or False, not {got}",
     "list_type": "must be a list, not {got}",
     "dict_type": "must be a dictionary, not {got}",
-    "string_pattern_mismatch": "must not be blank",
     "literal_error": "must be {expected}",
     "greater_than_equal": "must be at least {ge}",
     "less_than_equal": "must be at most {le}",

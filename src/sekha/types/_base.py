@@ -78,6 +78,17 @@ def normalize_folder(value: str) -> str:
     return "/" + "/".join(names)
 
 
+def check_not_blank(value: str) -> str:
+    """The text as it is.
+
+    Raises:
+        ValueError: It is white space only.
+    """
+    if not value.strip():
+        raise ValueError("must not be blank")
+    return value
+
+
 def normalize_stored_folder(value: object) -> Optional[str]:
     """The folder that a server states, in the form of `normalize_folder`; None if it is none in that sense."""
     if not isinstance(value, str) or CONTROL_CHARACTER.search(value):
@@ -104,7 +115,8 @@ class Limits:
     """Limits of a value; pydantic reads them, too. Its own `Field` would have to be imported, which takes long.
 
     Args:
-        limits: ``ge``, ``le``, ``min_length`` or ``pattern``, as in the schemas of pydantic's core.
+        limits: ``ge``, ``le`` or ``min_length``, as in the schemas of pydantic's core. A ``pattern`` is none of them:
+            an exception of a signal in the middle of one would be swallowed, and the value refused.
     """
 
     def __init__(self, **limits: Union[int, str]) -> None:
@@ -143,5 +155,5 @@ MinImportance = Union[Annotated[int, Limits(ge=0, le=10)], Annotated[float, Limi
 MinScore = Union[Annotated[int, Limits(ge=0, le=1)], Annotated[float, Limits(ge=0, le=1)]]
 Days = Annotated[int, Limits(ge=0, le=36500)]
 Budget = Annotated[int, Limits(ge=0, le=2**53)]
-NonBlankStr = Annotated[str, Limits(pattern=r"\S")]
+NonBlankStr = Annotated[str, Normalized(check_not_blank)]
 """A text that is more than white space."""
