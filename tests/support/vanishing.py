@@ -67,7 +67,8 @@ def main(*, acknowledged: bool) -> List[Tuple[str, str]]:
     server, found = FakeServer(), []
     server.always("GET /api/v1/conversations/count", answer({"count": 0}))
     server.always("POST /api/v1/conversations", HANG)
-    options = {"controller_url": server.url, "api_key": facts.REST_KEY, "timeout": None, "max_retries": 0}
+    options: Any = {"controller_url": server.url, "api_key": facts.REST_KEY, "timeout": None, "max_retries": 0}
+    options["write_gate"] = "process"  # none waits for the first write of another
     ready = threading.Barrier(4)
 
     def run(call: Any) -> None:
