@@ -5,8 +5,9 @@ from __future__ import annotations
 import inspect
 import os
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Dict, Iterator, List
+from typing import Any, Dict, Iterator, List, Optional
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -146,3 +147,18 @@ def sekha_0_1(_local_sekha_0_1: LocalSekha, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(edge, "MAX_REQUESTS", 10**9)  # all tests are one client
     _local_sekha_0_1.forget()
     return _local_sekha_0_1
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Optional[bool]:
+    """Run tests that interrupt Python in the middle of anything in a thread of its own.
+
+    Python may take the exception that was handled there for one that is handled for ever, in that thread: all that are
+    raised later would have it as their context, and it would keep what its frames have.
+    """
+    if not hasattr(pyfuncitem.module, "interrupted_at") or inspect.iscoroutinefunction(pyfuncitem.obj):
+        return None
+    arguments = {name: pyfuncitem.funcargs[name] for name in inspect.signature(pyfuncitem.obj).parameters}
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(pyfuncitem.obj, **arguments).result()
+    return True
