@@ -5,55 +5,15 @@ So nothing is stored twice and nothing is lost, wherever the process ends.
 
 from __future__ import annotations
 
-import errno
-import hashlib
-import json
-import os
-import stat
 import threading
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, NamedTuple
 
-from sekha._concurrency.file_lock import try_lock, unlock
-from sekha._utils.json_access import as_object
+from sekha._importing.digests import Digests, digest, fingerprint
+from sekha._importing.journal_file import JournalFile, Line
 from sekha.errors import SekhaConfigError
-from sekha.exports._note_files import JOURNAL
 from sekha.exports._notes import Source
-
-_HEADER = b'{"sekha_import": 1,'
-
-
-def fingerprint(conversation: Mapping[str, Any]) -> str:
-    """Return a hash that is the same for conversations that would be stored alike."""
-    parts = [conversation.get(key) for key in ("label", "folder", "importance_score")]
-    messages = [[message["role"], message["content"]] for message in conversation["messages"]]
-    data = json.dumps([parts, messages], sort_keys=True, default=str)
-    return hashlib.sha256(data.encode()).hexdigest()[:32]
-
-
-class Digests(NamedTuple):
-    """Hashes of label, folder and messages."""
-
-    label: str
-    folder: str
-    messages: str
-
-
-def digests_of(conversation: Mapping[str, Any]) -> Digests:
-    """Return the hashes of a conversation's parts; spaces around a text do not count, since servers may add some."""
-    messages = [[message["role"], _stripped(message["content"])] for message in conversation["messages"]]
-    return Digests(*(digest(part) for part in (conversation["label"], conversation["folder"], messages)))
-
-
-def _stripped(content: Any) -> Any:
-    return content.strip() if isinstance(content, str) else content
-
-
-def digest(part: object) -> str:
-    """Return a short hash of a part of a conversation."""
-    return hashlib.sha256(json.dumps(part, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
 
 class Origin(NamedTuple):
@@ -111,15 +71,10 @@ class Journal:
         self._reads_older = reads_older
         self._older_since: str | None = None  # when the first of the older imports began
         self.since: str | None = None
-        self._path = path
         self._server = server
         self._folder = folder
-        self._file: BinaryIO | None = None
-        self._is_empty = False
-        self._header: dict[str, object] | None = (
-            None  # written before the first note, so that no journal is made for none
-        )
-        self._last_line_is_complete = True
+        self._file = None if path is None else JournalFile(path)
+        self._header: dict[str, object] | None = None  # written with the first note: no journal is made for none
         self._lock = threading.Lock()  # several threads write
         self._seen: Counter[str] = Counter()  # by fingerprint
         self._open: set[str] = set()  # keys of conversations that were begun, with an unknown outcome
@@ -139,11 +94,7 @@ class Journal:
             SekhaConfigError: The file is not a journal, or belongs to another server.
             OSError: The file cannot be read.
         """
-        if self._path is None or not os.path.exists(self._path):
-            return
-        with open(self._path, "rb") as file:
-            lines = file.read().split(b"\n")
-        if not _HEADER.startswith(lines[0][: len(_HEADER)]) or len(lines) > 1:
+        if self._file is not None and (lines := self._file.peek()):
             self._read(lines)
 
     def open(self) -> None:
@@ -153,46 +104,14 @@ class Journal:
             SekhaConfigError: The file is not a journal, belongs to another server, or is in use.
             OSError: The file cannot be read or written.
         """
-        if self._path is None:
-            return
-        self._file = open(self._path, "a+b", buffering=0)  # noqa: SIM115 - closed by close()
-        try:
-            if not try_lock(self._file):
-                raise SekhaConfigError(f"journal: {os.path.basename(self._path)} is in use by another import")
-            if not os.path.exists(self._path):  # another import has ended in this moment, and noted nothing
-                raise SekhaConfigError(
-                    f"journal: {os.path.basename(self._path)} was in use by another import; try again"
-                )
+        if self._file is not None:
             if self._reads_older:
-                self._read_older()
-            self._file.seek(0)
-            *lines, rest = self._file.read().split(b"\n")
-            if not lines and rest and _HEADER.startswith(rest[: len(_HEADER)]):
-                self._file.truncate(0)  # truncated in its first line: nothing was begun
-                self._is_empty = True
-            elif lines or rest:
-                self._read([*lines, rest])
-                if rest:
-                    self._file.write(b"\n")  # ends a line that was truncated when the program ended
-            else:
-                self._is_empty = True
-        except BaseException:
-            self.close()
-            raise
+                self._read_older(self._file)
+            self._file.open(self._read)
 
-    def _read_older(self) -> None:
+    def _read_older(self, file: JournalFile) -> None:
         """Read what other journals in the folder know of chats; those of other servers and of notes do not count."""
-        assert self._path is not None
-        own, (folder, _) = os.path.abspath(self._path), os.path.split(os.path.abspath(self._path))
-        for name in sorted(name for name in os.listdir(folder) if name.endswith(JOURNAL)):
-            path = os.path.join(folder, name)
-            if path == own:
-                continue
-            try:
-                with open(path, "rb") as file:
-                    header, *lines = map(_parse_line, file.read().split(b"\n"))
-            except OSError:
-                continue
+        for header, *lines in file.others():
             is_ours = header.get("server") == self._server and header.get("folder") == self._folder
             if header.get("sekha_import") == 1 and is_ours:
                 since = str(header.get("since") or "")
@@ -201,9 +120,8 @@ class Journal:
                     if "source" not in line:
                         self._apply(line)
 
-    def _read(self, lines: Sequence[bytes]) -> None:
-        header = _parse_line(lines[0])
-        name = os.path.basename(self._path or "")
+    def _read(self, lines: Sequence[Line]) -> None:
+        header, name = lines[0], "" if self._file is None else self._file.name
         if header.get("sekha_import") != 1:
             raise SekhaConfigError(f"journal: {name} is no journal of an import")
         if header.get("server") != self._server:
@@ -218,7 +136,7 @@ class Journal:
             )
         self.since = self._earlier(str(header.get("since") or ""))
         for line in lines[1:]:
-            self._apply(_parse_line(line))
+            self._apply(line)
 
     def start(self, since: str | None) -> None:
         """Note that the import begins, and the time of the server's clock; a resumed journal keeps what it has."""
@@ -306,32 +224,13 @@ class Journal:
     def close(self) -> None:
         """Close the file; no more notes can be written. A file without any is removed."""
         with self._lock:
-            if self._file is None:
-                return
-            is_in_vain = self._is_empty and stat.S_ISREG(os.fstat(self._file.fileno()).st_mode)
-            if is_in_vain and os.name != "nt":
-                self._remove()  # before another import can lock it
-            unlock(self._file)
-            self._file.close()
-            self._file = None
-            if is_in_vain and os.name == "nt":  # which removes no file that is open
-                self._remove()
+            if self._file is not None:
+                self._file.close()
 
-    def _remove(self) -> None:
-        with suppress(OSError):
-            os.unlink(self._path or "")
-
-    def _note(self, data: Mapping[str, object]) -> None:
+    def _note(self, data: Line) -> None:
         with self._lock:
-            lines = [data] if self._header is None else [self._header, data]
-            line = b"".join(json.dumps(one).encode() + b"\n" for one in lines)
-            if self._path is not None:
-                if self._file is None or not self._last_line_is_complete:
-                    raise OSError("the journal of the import cannot be written any more")
-                self._last_line_is_complete = self._is_empty = False
-                if self._file.write(line) < len(line):
-                    raise OSError(errno.ENOSPC, "the journal of the import cannot be written", self._path)
-                self._last_line_is_complete = True
+            if self._file is not None:
+                self._file.append([data] if self._header is None else [self._header, data])
                 self._header = None
             self._apply(data)
 
@@ -385,11 +284,3 @@ class Journal:
 
 def _fingerprint_of(key: str) -> str:
     return key.rpartition(".")[0]
-
-
-def _parse_line(line: bytes) -> dict[str, Any]:
-    """Return the data of a line; nothing if it was truncated."""
-    try:
-        return as_object(json.loads(line)) or {}
-    except ValueError:
-        return {}

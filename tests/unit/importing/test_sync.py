@@ -7,7 +7,8 @@ from typing import Any, Dict, List, Mapping, Optional, Tuple, Union
 import pytest
 
 from sekha import SekhaConfigError
-from sekha._importing.journal import Digests, Entry, Journal, Known, Origin
+from sekha._importing.digests import Digests
+from sekha._importing.journal import Entry, Journal, Known, Origin
 from sekha._importing.plan import Item, Rejected
 from sekha._importing.sync import Survey, SyncPlan, find_orphans, is_unchanged_plan, plan_sync
 from sekha.exports._notes import Source

@@ -7,7 +7,8 @@ from functools import partial
 from sekha._api import endpoints
 from sekha._api.folder_view import FolderView
 from sekha._concurrency.tasks import async_in_thread
-from sekha._importing.journal import Begun, Journal, digest, digests_of
+from sekha._importing.digests import digest, digests_of
+from sekha._importing.journal import Begun, Journal
 from sekha.errors import SekhaNotFoundError
 
 from ..operations.pagination import all_conversations

@@ -15,7 +15,8 @@ from sekha._api.compat.capabilities import Capabilities
 from sekha._api.folder_view import FolderView
 from sekha._api.stored import compare_messages, complete_replacement, is_unchanged, label_and_folder
 from sekha._concurrency.tasks import for_each, in_thread
-from sekha._importing.journal import Journal, Known, Origin, digests_of
+from sekha._importing.digests import digests_of
+from sekha._importing.journal import Journal, Known, Origin
 from sekha._importing.plan import Item, Rejected, iter_items, judge_failure, make_failure
 from sekha._importing.sync import (
     Step,
