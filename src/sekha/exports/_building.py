@@ -93,13 +93,13 @@ class ConversationBuilder:
             time: When it was written: ISO 8601, or seconds since 1970.
             **more: Further keys of the message.
         """
-        content = "\n".join(text.strip("\n") for text in map(str, texts) if text.strip())
-        if not content:
+        content = self._clean("\n".join(text.strip("\n") for text in map(str, texts) if text.strip()))
+        if not content.strip():
             self.leave_out(EMPTY)
         elif role is None:
             self.not_understood("role")
         else:
-            message: dict[str, Any] = {"role": role, "content": self._clean(content), **more}
+            message: dict[str, Any] = {"role": role, "content": content, **more}
             timestamp = format_time(time)
             if timestamp:
                 message["timestamp"] = timestamp

@@ -70,7 +70,7 @@ class _Tree:
 
     def __init__(self, mapping: Mapping[str, Any]) -> None:
         self.nodes = {id: node for id, node in mapping.items() if as_object(node) is not None}
-        self._parents, self._below_gaps = _find_parents(self.nodes)
+        self._parents, self._below_gaps = find_parents(self.nodes)
         self._inner = {parent for parent in self._parents.values() if parent is not None}
 
     def message(self, id: str) -> Any:
@@ -126,8 +126,12 @@ class _Tree:
         return _find_facts(self.nodes, self._parents)
 
 
-def _find_parents(nodes: Mapping[str, Any]) -> tuple[dict[str, str | None], set[str]]:
-    """Return the parent of each node, or what is next above it, and the nodes whose parent the export does not have."""
+def find_parents(nodes: Mapping[str, Any]) -> tuple[dict[str, str | None], set[str]]:
+    """Return the parent of each node, or what is next above it, and the nodes whose parent the export does not have.
+
+    Args:
+        nodes: The nodes by their ids: JSON objects with ``parent``, ``children``, or both.
+    """
     claimed: dict[str, str] = {}
     for id, node in nodes.items():
         for child in as_list(get(node, "children")) or ():

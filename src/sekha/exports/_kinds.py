@@ -27,6 +27,7 @@ from sekha.errors import SekhaValidationError
 from sekha.exports._building import ReadConversation, Unreadable
 from sekha.exports._chatgpt import is_chatgpt, parse_chatgpt
 from sekha.exports._claude import parse_claude
+from sekha.exports._deepseek import is_deepseek, parse_deepseek
 from sekha.exports._kind import Kind, has_keys
 from sekha.exports._plain import parse_plain
 from sekha.exports._unsupported import LAST, UNSUPPORTED
@@ -38,6 +39,7 @@ ExportItem = Union[CreateConversationRequest, UnreadableConversation]
 
 KINDS: tuple[Kind, ...] = (
     *UNSUPPORTED,
+    Kind("DeepSeek", is_deepseek, parse_deepseek),
     Kind("ChatGPT", is_chatgpt, parse_chatgpt),
     Kind("Claude", has_keys("chat_messages"), parse_claude),
     Kind("the plain form", has_keys("messages"), parse_plain),
