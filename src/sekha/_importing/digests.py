@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 
@@ -26,8 +26,13 @@ class Digests(NamedTuple):
 
 def digests_of(conversation: Mapping[str, Any]) -> Digests:
     """Return the hashes of a conversation's parts; spaces around a text do not count, since servers may add some."""
-    messages = [[message["role"], _stripped(message["content"])] for message in conversation["messages"]]
-    return Digests(*(digest(part) for part in (conversation["label"], conversation["folder"], messages)))
+    label, folder = digest(conversation["label"]), digest(conversation["folder"])
+    return Digests(label, folder, digest_messages(conversation["messages"]))
+
+
+def digest_messages(messages: Sequence[Mapping[str, Any]]) -> str:
+    """Return the hash of messages."""
+    return digest([[message["role"], _stripped(message["content"])] for message in messages])
 
 
 def _stripped(content: Any) -> Any:

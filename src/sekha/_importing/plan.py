@@ -11,7 +11,8 @@ from sekha._api.folder_view import FolderView
 from sekha._api.stored import Match, compare_messages, label_and_folder
 from sekha._api.validation import argument_error
 from sekha._importing.digests import digests_of
-from sekha._importing.journal import Entry, Journal, Origin
+from sekha._importing.journal import Entry, Journal
+from sekha._importing.sources import Origin
 from sekha.errors import (
     SekhaAPIError,
     SekhaAuthError,

@@ -37,7 +37,7 @@ class AsyncOrphans:
             orphans = rest
             time_left -= _POLL_INTERVAL
             await self._transport.clock.async_sleep(_POLL_INTERVAL)
-        still_open = {begun.key for begun in self._journal.begun}
+        still_open = {begun.key for begun in self._journal.begun()}
         for orphan in orphans:
             if orphan.key in still_open:
                 await async_in_thread(partial(self._journal.refused, orphan.key))
@@ -45,7 +45,7 @@ class AsyncOrphans:
     async def _look(self, orphans: list[Begun]) -> list[Begun]:
         """Note those that are in the memory; return the others."""
         wanted = {(orphan.sent.label, orphan.sent.folder) for orphan in orphans}
-        known, since = {*self._journal.ids, *self._journal.stale}, self._journal.since or ""
+        known, since = {*self._journal.ids, *self._journal.stale()}, self._journal.since or ""
         rows = await all_conversations(
             self._transport,
             lambda row: (
