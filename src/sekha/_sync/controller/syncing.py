@@ -17,8 +17,8 @@ from sekha._api.stored import compare_messages, complete_replacement, is_unchang
 from sekha._concurrency.tasks import for_each, in_thread
 from sekha._importing.digests import digests_of
 from sekha._importing.journal import Journal
-from sekha._importing.sources import Known, Origin, is_chat
 from sekha._importing.plan import Item, Rejected, iter_items, judge_failure, make_failure
+from sekha._importing.sources import Known, Origin, is_chat
 from sekha._importing.sync import (
     Step,
     Survey,
