@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timedelta
 from typing import Any, Dict, Optional, cast
 
 from sekha.types._base import normalize_timestamp
@@ -29,7 +29,7 @@ ROLES: Mapping[str, str] = {
 }  # fmt: skip
 """The role of a message, by what applications call it, in lower case."""
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+_EPOCH = datetime(1970, 1, 1)
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}\+00:00")
 _SURROGATES = re.compile("[\ud800-\udfff]")
 _UTC = re.compile(r"\d{4}-\d\d-\d\dT.*\+00:00")
@@ -93,7 +93,7 @@ class ConversationBuilder:
             time: When it was written: ISO 8601, or seconds since 1970.
             **more: Further keys of the message.
         """
-        content = "\n".join(text.strip("\n") for text in map(str, texts) if text.strip())
+        content = "\n".join([text.strip("\n") for text in map(str, texts) if text.strip()])
         if not content:
             self.leave_out(EMPTY)
         elif role is None:
@@ -157,7 +157,9 @@ class ConversationBuilder:
 
     def _clean(self, text: str) -> str:
         """Return a text without NUL characters, and with U+FFFD for halves of characters."""
-        if not text.isascii():
+        try:
+            text.encode()
+        except UnicodeEncodeError:
             text, number = _SURROGATES.subn("\ufffd", text)
             self.leave_out(REPLACED, number)
         return text.replace("\0", "")
@@ -177,7 +179,7 @@ def format_time(time: object) -> str | None:
         return time if _MOMENT.fullmatch(normalize_timestamp(time)) else None
     if isinstance(time, (int, float)) and not isinstance(time, bool):
         try:  # not by fromtimestamp, which on Windows takes no time before 1970
-            return (_EPOCH + timedelta(seconds=time)).isoformat(timespec="microseconds")
+            return (_EPOCH + timedelta(seconds=time)).isoformat(timespec="microseconds") + "+00:00"
         except (OverflowError, ValueError):  # beyond the years 1 to 9999, or no number
             return None
     return None
