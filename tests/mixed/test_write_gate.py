@@ -11,7 +11,7 @@ import signal
 import subprocess
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any, List
 
@@ -218,14 +218,23 @@ def test_a_folder_that_was_removed_is_made_again(server: FakeServer, folder: Pat
 
 
 @pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="there is no list of open files")
-def test_no_file_stays_open(server: FakeServer) -> None:
+def test_no_file_stays_open(server: FakeServer, folder: Path) -> None:
     server.always(CREATE, MADE)
-    before = len(os.listdir("/proc/self/fd"))
     for _ in range(3):
         with SekhaClient(controller_url=server.url, api_key="k") as client:
             for _ in range(3):
                 client.controller.create_conversation(messages=MESSAGES)
-    assert len(os.listdir("/proc/self/fd")) == before
+                assert [Path(path).suffix for path in open_files(folder)] == [".first"], "the note of the first write"
+    assert open_files(folder) == []
+
+
+def open_files(folder: Path) -> List[str]:
+    """The files of a folder that this process has open."""
+    found: List[str] = []
+    for name in os.listdir("/proc/self/fd"):
+        with suppress(OSError):  # closed meanwhile
+            found.append(os.readlink(f"/proc/self/fd/{name}"))
+    return [path for path in found if path.startswith(f"{folder}{os.sep}")]
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Literal, Optional
 
-from sekha._api.chats import parse_chat
+from sekha._api.chats import Chat, parse_chat
+from sekha._api.prompts import Prompt
 from sekha._concurrency.enterable import async_enterable
 from sekha._utils.sentinel import drop_unset
 from sekha.types import MemoryCompletion
 
+from .bridge import AsyncBridgeClient
 from .recall import AsyncRecall
 from .stream import AsyncMemoryStream
 
@@ -100,10 +102,7 @@ class AsyncChatWorkflows(AsyncRecall):
             ),
             searches=False,
         )
-        view = self._start_deadline()
-        view.bridge._transport.require_configured()
-        prompted = await view._recall(chat)
-        return prompted.completed(await view.bridge.complete(prompted.messages, **chat.completion))
+        return await self._complete(chat)
 
     @async_enterable
     async def stream_with_context(
@@ -185,11 +184,7 @@ class AsyncChatWorkflows(AsyncRecall):
             ),
             searches=False,
         )
-        view = self._start_deadline()
-        view.bridge._transport.require_configured()
-        prompted = await view._recall(chat)
-        stream = await view.bridge.stream_complete(prompted.messages, **chat.completion)
-        return AsyncMemoryStream(stream, prompted.memories, prompted.memory_error)
+        return await self._stream(chat)
 
     async def complete_with_memory(
         self,
@@ -266,10 +261,7 @@ class AsyncChatWorkflows(AsyncRecall):
             ),
             searches=True,
         )
-        view = self._start_deadline()
-        view.bridge._transport.require_configured()
-        prompted = await view._recall(chat)
-        return prompted.completed(await view.bridge.complete(prompted.messages, **chat.completion))
+        return await self._complete(chat)
 
     @async_enterable
     async def stream_with_memory(
@@ -343,8 +335,21 @@ class AsyncChatWorkflows(AsyncRecall):
             ),
             searches=True,
         )
+        return await self._stream(chat)
+
+    async def _complete(self, chat: Chat) -> MemoryCompletion:
+        """Ask the memory, then the model, within one deadline."""
+        bridge, prompt = await self._prompt(chat)
+        return prompt.completed(await bridge.complete(prompt.messages, **chat.completion))
+
+    async def _stream(self, chat: Chat) -> AsyncMemoryStream:
+        """Ask the memory, then the model for a stream, within one deadline."""
+        bridge, prompt = await self._prompt(chat)
+        stream = await bridge.stream_complete(prompt.messages, **chat.completion)
+        return AsyncMemoryStream(stream, prompt.memories, prompt.memory_error)
+
+    async def _prompt(self, chat: Chat) -> tuple[AsyncBridgeClient, Prompt]:
+        """Ask the memory; return the bridge with what is left of the deadline, and what to ask it."""
         view = self._start_deadline()
-        view.bridge._transport.require_configured()
-        prompted = await view._recall(chat)
-        stream = await view.bridge.stream_complete(prompted.messages, **chat.completion)
-        return AsyncMemoryStream(stream, prompted.memories, prompted.memory_error)
+        view.bridge._transport.require_configured()  # before the memory is asked in vain
+        return view.bridge, await view._recall(chat)

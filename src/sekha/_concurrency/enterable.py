@@ -55,9 +55,14 @@ class AsyncEnterable(Coroutine[Any, Any, T]):
 def async_enterable(function: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, AsyncEnterable[T]]:
     """Decorate a coroutine function whose results are context managers, so that its calls can be entered."""
 
+    class Call(AsyncEnterable[Any]):
+        """Python names the class of what is used as if it had been awaited, so it says what to do."""
+
+    Call.__name__ = f"{function.__name__}(...) (await it first)"
+
     @wraps(function)
     def call(*args: P.args, **kwargs: P.kwargs) -> AsyncEnterable[T]:
-        return AsyncEnterable(function(*args, **kwargs))
+        return Call(function(*args, **kwargs))
 
     _mark_coroutine_function(call)
     return call

@@ -7,11 +7,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Literal, Optional
 
-from sekha._api.chats import parse_chat
+from sekha._api.chats import Chat, parse_chat
+from sekha._api.prompts import Prompt
 from sekha._concurrency.enterable import enterable
 from sekha._utils.sentinel import drop_unset
 from sekha.types import MemoryCompletion
 
+from .bridge import BridgeClient
 from .recall import Recall
 from .stream import MemoryStream
 
@@ -102,10 +104,7 @@ class ChatWorkflows(Recall):
             ),
             searches=False,
         )
-        view = self._start_deadline()
-        view.bridge._transport.require_configured()
-        prompted = view._recall(chat)
-        return prompted.completed(view.bridge.complete(prompted.messages, **chat.completion))
+        return self._complete(chat)
 
     @enterable
     def stream_with_context(
@@ -187,11 +186,7 @@ class ChatWorkflows(Recall):
             ),
             searches=False,
         )
-        view = self._start_deadline()
-        view.bridge._transport.require_configured()
-        prompted = view._recall(chat)
-        stream = view.bridge.stream_complete(prompted.messages, **chat.completion)
-        return MemoryStream(stream, prompted.memories, prompted.memory_error)
+        return self._stream(chat)
 
     def complete_with_memory(
         self,
@@ -268,10 +263,7 @@ class ChatWorkflows(Recall):
             ),
             searches=True,
         )
-        view = self._start_deadline()
-        view.bridge._transport.require_configured()
-        prompted = view._recall(chat)
-        return prompted.completed(view.bridge.complete(prompted.messages, **chat.completion))
+        return self._complete(chat)
 
     @enterable
     def stream_with_memory(
@@ -345,8 +337,21 @@ class ChatWorkflows(Recall):
             ),
             searches=True,
         )
+        return self._stream(chat)
+
+    def _complete(self, chat: Chat) -> MemoryCompletion:
+        """Ask the memory, then the model, within one deadline."""
+        bridge, prompt = self._prompt(chat)
+        return prompt.completed(bridge.complete(prompt.messages, **chat.completion))
+
+    def _stream(self, chat: Chat) -> MemoryStream:
+        """Ask the memory, then the model for a stream, within one deadline."""
+        bridge, prompt = self._prompt(chat)
+        stream = bridge.stream_complete(prompt.messages, **chat.completion)
+        return MemoryStream(stream, prompt.memories, prompt.memory_error)
+
+    def _prompt(self, chat: Chat) -> tuple[BridgeClient, Prompt]:
+        """Ask the memory; return the bridge with what is left of the deadline, and what to ask it."""
         view = self._start_deadline()
-        view.bridge._transport.require_configured()
-        prompted = view._recall(chat)
-        stream = view.bridge.stream_complete(prompted.messages, **chat.completion)
-        return MemoryStream(stream, prompted.memories, prompted.memory_error)
+        view.bridge._transport.require_configured()  # before the memory is asked in vain
+        return view.bridge, view._recall(chat)

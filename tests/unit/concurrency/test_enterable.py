@@ -146,5 +146,23 @@ def test_a_call_is_a_coroutine_and_an_async_context_manager_and_nothing_else() -
     call.close()
 
 
+async def test_a_call_that_is_used_without_being_awaited_says_what_to_do() -> None:
+    async def iterate(call: Any) -> None:
+        async for _ in call:
+            raise AssertionError("it was iterated")
+
+    async def list_all(call: Any) -> None:
+        list(call)
+
+    async def read_closed(call: Any) -> None:
+        _ = call.closed
+
+    for use in (iterate, list_all, read_closed):
+        call = Maker().make()
+        with pytest.raises((TypeError, AttributeError), match=r"make\(\.\.\.\) \(await it first\)"):
+            await use(call)
+        call.close()
+
+
 def test_blocking_functions_stay_as_they_are() -> None:
     assert enterable(len) is len

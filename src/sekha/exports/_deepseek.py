@@ -1,0 +1,153 @@
+"""Conversations of DeepSeek: a tree as that of ChatGPT; messages have fragments, and in older exports a bare text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from sekha._utils.json_access import as_list, as_object, get
+from sekha.exports._building import EMPTY, THINKING, TOOLS, ConversationBuilder, ReadConversation, Unreadable, role_of
+from sekha.exports._chatgpt_tree import find_parents
+from sekha.exports._times import as_seconds
+from sekha.exports._tree import ROOT, Link, latest_branch
+
+BRANCHES = "other branches"
+_THOUGHTS = ("THINK", "THINKING", "REASONING")
+_SPEAKERS = {"REQUEST": "user", "RESPONSE": "assistant"}
+_TOOLS = ("SEARCH", "TOOL", "READ", "OPEN")
+"""What the names of fragments begin with that are about tools."""
+_FILES = ("FILE", "IMAGE")
+_OTHER = {"user": "assistant", "assistant": "user"}
+
+
+def is_deepseek(data: dict[str, Any]) -> bool:
+    """Return whether an object is a conversation of DeepSeek: its messages have no author, as those of ChatGPT have."""
+    if "mapping" not in data:
+        return False
+    if "inserted_at" in data:
+        return True
+    nodes = as_object(data.get("mapping")) or {}
+    messages = (as_object(get(node, "message")) for node in nodes.values())
+    message = next(filter(None, messages), None)
+    if message is None:
+        return False
+    is_bare = isinstance(message.get("content"), str) or "inserted_at" in message or "fragments" in message
+    return is_bare and "author" not in message
+
+
+def parse_deepseek(data: dict[str, Any], folder: str | None) -> ReadConversation:
+    """Return a conversation as it is stored: the branch with the latest message."""
+    mapping: object = data.get("mapping")
+    if mapping is not None and as_object(mapping) is None:
+        raise Unreadable("mapping is no JSON object")
+    built = ConversationBuilder(data.get("title"), folder or "/deepseek")
+    nodes: dict[str, Any] = {}
+    for id, node in (as_object(mapping) or {}).items():
+        if as_object(node) is None or (node and "message" not in node):
+            built.not_understood(node)
+        else:
+            nodes[id] = node
+    parents, _ = find_parents(nodes)
+    links = [Link(id, parents[id] or ROOT, _time_of(get(node, "message"))) for id, node in nodes.items()]
+    branch = latest_branch(links, data.get("current_node"))
+    messages = [get(node, "message") for node in nodes.values()]
+    shown = [message for number in branch.numbers if (message := messages[number]) is not None]
+    built.leave_out(BRANCHES, sum(message is not None for message in messages) - len(shown))
+    speaker = "assistant"
+    for message in shown:
+        speaker = _add_message(message, _OTHER[speaker], built)
+    return built.finish(
+        source_id=data.get("id"),
+        created_at=as_seconds(data.get("inserted_at")),
+        updated_at=as_seconds(data.get("updated_at")),
+    )
+
+
+def _time_of(message: object) -> float | None:
+    return as_seconds(get(message, "inserted_at"))
+
+
+def _add_message(message: Any, turn: str, built: ConversationBuilder) -> str:
+    """Add a message, and return who has spoken.
+
+    Args:
+        message: The message.
+        turn: Whose turn it is; older exports do not say who speaks.
+        built: Where it goes.
+    """
+    if as_object(message) is None:
+        built.not_understood(message)
+        return turn
+    before = sum(built.left_out.values())
+    role = role_of(message.get("role"))
+    if role is None and message.get("role") is not None:
+        built.not_understood(f"role {message['role']}")
+        return turn
+    texts: dict[str, list[str]] = {}
+    for speaker, text in _pieces(message, role or turn, built):
+        texts.setdefault(speaker, []).append(text)
+    speaker = role or next(reversed(texts), turn)
+    files = list(_files(message, built))
+    if files:
+        texts.setdefault(speaker, []).extend(files)
+    for one, said in texts.items():
+        built.add(one, said, _time_of(message))
+    if not texts and sum(built.left_out.values()) == before:
+        built.leave_out(EMPTY)
+    return speaker if speaker in _OTHER else turn
+
+
+def _pieces(message: dict[str, Any], role: str, built: ConversationBuilder) -> Iterator[tuple[str, str]]:
+    """Yield who says what."""
+    fragments = as_list(message.get("fragments"))
+    if fragments is None and message.get("fragments") is not None:
+        built.not_understood("fragments that are no list")
+    for fragment in fragments or ():
+        yield from _read_fragment(fragment, role, built)
+    if not fragments:
+        for key in ("reasoning_content", "thinking_content"):
+            if message.get(key):
+                built.leave_out(THINKING)
+        content: object = message.get("content")
+        if isinstance(content, str):
+            yield role, content
+        elif content is not None:
+            built.not_understood("content that is no text")
+        elif fragments is None and "fragments" not in message:
+            built.not_understood(message)
+
+
+def _read_fragment(fragment: object, role: str, built: ConversationBuilder) -> Iterator[tuple[str, str]]:
+    kind, content = get(fragment, "type"), get(fragment, "content")
+    name = kind.upper() if isinstance(kind, str) else ""
+    if name in _THOUGHTS:
+        built.leave_out(THINKING)
+    elif name in _SPEAKERS and isinstance(content, str):
+        yield _SPEAKERS[name], content
+    elif name.startswith(_TOOLS):
+        built.leave_out(TOOLS)
+    elif name in _FILES:
+        yield role, _name_of(fragment)
+    elif name in _SPEAKERS and content is None:
+        built.leave_out(EMPTY)
+    elif as_object(fragment) is None:
+        built.not_understood("a fragment that is no JSON object")
+    else:
+        built.not_understood(f"fragment {kind}")
+
+
+def _files(message: dict[str, Any], built: ConversationBuilder) -> Iterator[str]:
+    """Yield the names of what came along, and the text of it where the export has that."""
+    files: object = message.get("files")
+    if files is not None and as_list(files) is None:
+        built.not_understood("files that are no list")
+    for file in as_list(files) or ():
+        yield _name_of(file)
+        text: object = get(file, "content")
+        if isinstance(text, str) and text.strip():
+            yield text
+
+
+def _name_of(file: object) -> str:
+    names = (file, *(get(file, key) for key in ("file_name", "name")))
+    return f"[{next((name.strip() for name in names if isinstance(name, str) and name.strip()), 'file')}]"
