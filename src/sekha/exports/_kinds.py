@@ -29,6 +29,8 @@ from sekha.exports._chatgpt import is_chatgpt, parse_chatgpt
 from sekha.exports._claude import parse_claude
 from sekha.exports._deepseek import is_deepseek, parse_deepseek
 from sekha.exports._kind import Kind, has_keys
+from sekha.exports._message_lists import is_chat, parse_chat, parse_messages
+from sekha.exports._messages import is_message
 from sekha.exports._plain import parse_plain
 from sekha.exports._unsupported import LAST, UNSUPPORTED
 from sekha.types import CreateConversationRequest, UnreadableConversation
@@ -43,6 +45,8 @@ KINDS: tuple[Kind, ...] = (
     Kind("ChatGPT", is_chatgpt, parse_chatgpt),
     Kind("Claude", has_keys("chat_messages"), parse_claude),
     Kind("the plain form", has_keys("messages"), parse_plain),
+    Kind("a chat of a data set", is_chat, parse_chat),
+    Kind("a list of messages", is_message, parse_file=parse_messages),
     *LAST,
 )
 """The first that fits an object decides, so that narrow ones stand before wide ones."""
