@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, cast
 
 from sekha._api.search import Search
-from sekha._api.words import significant_words, words_in
+from sekha._api.words import fold, significant_words, words_in
 from sekha.type_guards import extract_text
 from sekha.types import Message, SearchResult
 
@@ -62,7 +62,7 @@ def rank_rows(query: str, messages: Iterable[Message]) -> dict[str, Row]:
     counts = Counter(word for some in held.values() for word in some)
     weights = {word: math.log(1 + len(held) / count) for word, count in counts.items()}
     order = sorted(texts, key=lambda id: -math.fsum(weights[word] for word in held[id]))
-    whole, folded = _fold(query), {id: _fold(text) for id, text in texts.items()}
+    whole, folded = fold(query), {id: fold(text) for id, text in texts.items()}
     specific = _specific(
         folded,
         lambda id: folded[id] == whole,
@@ -82,10 +82,6 @@ def _specific(texts: Mapping[str, str], *tests: Callable[[str], bool]) -> frozen
         if 0 < len(chosen) <= MAX_SPECIFIC:
             return frozenset(chosen.values())
     return frozenset()
-
-
-def _fold(text: str) -> str:
-    return " ".join(text.split()).casefold()
 
 
 class Fused(NamedTuple):

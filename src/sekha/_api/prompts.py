@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, cast
 
 from sekha._api.chats import Chat
 from sekha._api.compat.controller import get_citation
+from sekha._api.words import fold
 from sekha._utils.json_access import get
 from sekha._utils.sentinel import drop_unset
 from sekha.type_guards import extract_image_urls, extract_text
@@ -65,19 +66,15 @@ class Echoes:
 
     def __init__(self, shown: Iterable[Mapping[str, Any]]) -> None:
         self._owners: dict[str, object] = {
-            _normalize(text): None for message in shown for text in _texts(message.get("content"))
+            fold(text): None for message in shown for text in _texts(message.get("content"))
         }
         self._owners[""] = None  # nothing to show
 
     def __call__(self, message: Mapping[str, object]) -> bool:
         """Return whether a message is an echo."""
-        text = _normalize(extract_text(cast("Any", message["content"])))
+        text = fold(extract_text(cast("Any", message["content"])))
         owner = message.get("message_id") or message.get("id") or id(message)
         return self._owners.setdefault(text, owner) != owner
-
-
-def _normalize(text: str) -> str:
-    return " ".join(text.split()).casefold()
 
 
 def _texts(content: Any) -> Iterable[str]:
@@ -99,7 +96,7 @@ def build_prompt(chat: Chat, found: Sequence[Mapping[str, Any]], echoes: Echoes)
     once: dict[str, Mapping[str, Any]] = {}
     for message in found:
         if not echoes(message):
-            once.setdefault(_normalize(extract_text(message["content"])), message)
+            once.setdefault(fold(extract_text(message["content"])), message)
     kept = list(once.values())
     memories = [to_memory(message) for message in (kept if chat.searches else _sort_by_time(kept))]
     block = _block(memories)

@@ -69,6 +69,11 @@ class Word(NamedTuple):
     is_start: bool = False
 
 
+def fold(text: str) -> str:
+    """Return a text as it is compared: without its case, and with single spaces between its words."""
+    return " ".join(text.split()).casefold()
+
+
 def significant_words(query: str) -> list[Word]:
     """Return the words of a query that say what it is about, each once; all words if none of them does.
 
@@ -79,7 +84,7 @@ def significant_words(query: str) -> list[Word]:
     common: dict[str, Word] = {}
     for part in _APOSTROPHES.sub(" ", query).split():
         for word in _words_of(_EDGES.sub("", part)):
-            key = word.text.casefold()
+            key = fold(word.text)
             (common if _is_common(key, word) else words).setdefault(key, word)
     found = list((words or common).values())
     if len(found) > MAX_WORDS:
@@ -114,8 +119,8 @@ def full_text_query(words: Iterable[Word], operator: str = "OR") -> str:
 
 def words_in(text: str, words: Iterable[Word]) -> frozenset[Word]:
     """Return which of some words stand in a text, whatever their case."""
-    folded = text.casefold()
-    return frozenset(word for word in words if _stands_in(folded, word.text.casefold(), word.is_start))
+    folded = fold(text)
+    return frozenset(word for word in words if _stands_in(folded, fold(word.text), word.is_start))
 
 
 def _stands_in(text: str, word: str, is_start: bool) -> bool:

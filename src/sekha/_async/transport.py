@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping
-from contextlib import AsyncExitStack
 from copy import copy
 from dataclasses import replace
 from typing import Any, TypeVar, cast
@@ -15,14 +14,11 @@ from sekha._api.chat_stream import ChatStreamDecoder
 from sekha._api.compat.error_overrides import add_hints
 from sekha._api.model import Request, Service
 from sekha._concurrency.clock import Clock
-from sekha._concurrency.primitives import AsyncPerLoop, AsyncSemaphore, AsyncSlot, async_move_on_after
+from sekha._concurrency.primitives import AsyncSlot, async_move_on_after
 from sekha._http.error_mapping import map_network_errors, name_proxy
 from sekha._http.idle_pools import IDLE_POOLS
-from sekha._http.models import AsyncHTTPResponse, AsyncHTTPTransport, Headers
-from sekha._http.proxies import proxy_for
-from sekha._http.tls import context_for_pool, read_certificates
+from sekha._http.models import AsyncHTTPResponse, Headers
 from sekha._transport.attempt import make_headers, make_http_request
-from sekha._transport.instrumentation import Instrumentation
 from sekha._transport.listeners import CallContext
 from sekha._transport.options import (
     CallOptions,
@@ -32,16 +28,13 @@ from sekha._transport.options import (
     merge_keys,
     option_overrides,
 )
-from sekha._transport.preload import async_preload
-from sekha._transport.rate_limit import RateLimiter, describe_limit, new_ticket
+from sekha._transport.rate_limit import new_ticket
 from sekha._transport.retry import RetryState
-from sekha._transport.write_locks import WriteLocks
 from sekha._utils.redaction import Secret, redact
 from sekha.config import SekhaConfig
-from sekha.config._models import http_settings, is_set
+from sekha.config._models import is_set
 from sekha.errors import (
     SekhaAPIError,
-    SekhaClosedError,
     SekhaConfigError,
     SekhaError,
     SekhaRateLimitError,
@@ -50,80 +43,10 @@ from sekha.errors import (
 from sekha.events import WaitEvent
 
 from .body import close_quietly, read_error_body, read_whole
-from .http.pool import AsyncPool
+from .server_state import AsyncServerState
 from .stream import AsyncStream
-from .write_gate import AsyncWriteGate
 
 T = TypeVar("T")
-
-
-class AsyncServerState:
-    """What all clients and views of one server share: connections, rate limit and write slots.
-
-    Args:
-        config: The settings.
-        base_url: Address of the server.
-        clock: Time and waiting.
-    """
-
-    def __init__(self, config: SekhaConfig, base_url: str, clock: Clock) -> None:
-        settings = http_settings(config)
-        proxy = proxy_for(settings, base_url)
-        settings = settings._replace(proxy=proxy.url if proxy is not None else None)
-        settings = read_certificates(settings, base_url)
-        self._uses_httpx: bool = proxy is not None or settings.http_client is not None
-        if self._uses_httpx:
-            from .http.httpx_adapter import check_client, check_proxy  # most clients do without it
-
-            check_client(settings.http_client)
-            check_proxy(proxy)
-        async_preload()
-        self.base_url = base_url
-        self.clock = clock
-        self.instrumentation: Instrumentation = Instrumentation(config, base_url)
-        self.rate_limiter: RateLimiter = RateLimiter(config.rate_limit_requests, config.rate_limit_window)
-        self.rate_limit: str = describe_limit(config.rate_limit_requests, config.rate_limit_window)
-        locks = WriteLocks(base_url, config.max_concurrent_writes) if config.write_gate == "shared" else None
-        self.write_gate: AsyncWriteGate = AsyncWriteGate(config.max_concurrent_writes, locks)
-        self.questions: AsyncSemaphore = AsyncSemaphore(1)
-        self.max_response_bytes: int = config.max_response_bytes
-        self.closed: bool = False
-        self.proxy: str | None = str(proxy) if proxy is not None else None
-        self._proxy = proxy
-        self._settings = settings
-        self._transports = AsyncPerLoop(self._make_transport)
-        # Our own pool opens a connection beyond its limit for a request that is sent at once; that of httpx cannot.
-        self._transports_at_once = AsyncPerLoop(self._make_transport) if proxy is not None else self._transports
-
-    def _make_transport(self) -> AsyncHTTPTransport:
-        if self._uses_httpx:
-            from .http.httpx_adapter import make_transport
-
-            return make_transport(self._settings, self._proxy, self.base_url)
-        context = context_for_pool(self._settings, self.base_url)
-        return AsyncPool(self.base_url, context, self._settings.max_connections, self.clock)
-
-    def http_transport(self, *, sent_at_once: bool = False) -> AsyncHTTPTransport:
-        """Return what sends HTTP requests: our own pool, or httpx.
-
-        Args:
-            sent_at_once: Whether the request must not wait for connections that others use.
-
-        Raises:
-            SekhaClosedError: The client is closed.
-        """
-        if self.closed:
-            raise SekhaClosedError("the client is closed; make a new one")
-        return (self._transports_at_once if sent_at_once else self._transports).get()
-
-    async def aclose(self) -> None:
-        """Close the connections; an ``http_client`` of the user stays open."""
-        self.closed = True
-        self.write_gate.close()
-        async with AsyncExitStack() as stack:  # each is closed, even if closing another one fails
-            for transport in (self._transports.pop(), self._transports_at_once.pop()):
-                if transport is not None:
-                    stack.push_async_callback(transport.aclose)
 
 
 class AsyncTransport:
@@ -210,7 +133,7 @@ class AsyncTransport:
     def without_waiting_to_write(self) -> AsyncTransport:
         """Return a view whose writes raise `WriteMustWait`, before anything is sent, where others are in the way."""
         view = copy(self)
-        view._options = replace(self._options, returns_instead_of_waiting=True)
+        view._options = replace(self._options, raises_instead_of_waiting=True)
         return view
 
     def allow_parallel_writes(self) -> None:
@@ -314,7 +237,7 @@ class AsyncTransport:
         try:
             try:
                 if turn is not None and not turn.try_enter():
-                    if options.returns_instead_of_waiting and not retries.has_begun:
+                    if options.raises_instead_of_waiting and not retries.has_begun:
                         raise WriteMustWait
                     call.wait_for("write_slot", what="a write slot")
                     if not await turn.enter(options, clock):

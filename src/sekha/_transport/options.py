@@ -29,7 +29,7 @@ class CallOptions:
         deadline: Seconds for a whole call; None means no limit.
         deadline_at: Time of the clock at which a call that has started must end.
         headers: Additional headers.
-        returns_instead_of_waiting: Whether a write that others are in the way of raises `WriteMustWait`.
+        raises_instead_of_waiting: Whether a write that others are in the way of raises `WriteMustWait`.
         shows_bodies: Whether errors hold the beginning of a response.
         on_wait: Called when a call begins to wait before it is sent, besides the hook of the user.
     """
@@ -39,7 +39,7 @@ class CallOptions:
     deadline: float | None = None
     deadline_at: float | None = None
     headers: Mapping[str, str] = field(default_factory=lambda: dict[str, str](), repr=False)  # may hold secrets
-    returns_instead_of_waiting: bool = False
+    raises_instead_of_waiting: bool = False
     shows_bodies: bool = True
     on_wait: Callable[[WaitEvent], object] | None = field(default=None, repr=False)
 

@@ -33,6 +33,7 @@ from sekha.exports._message_lists import is_chat, parse_chat, parse_messages
 from sekha.exports._messages import is_message
 from sekha.exports._plain import parse_plain
 from sekha.exports._unsupported import LAST, UNSUPPORTED
+from sekha.exports._vscode import is_vscode, is_vscode_log, parse_vscode, parse_vscode_log
 from sekha.types import CreateConversationRequest, UnreadableConversation
 
 ExportItem = Union[CreateConversationRequest, UnreadableConversation]
@@ -44,6 +45,8 @@ KINDS: tuple[Kind, ...] = (
     Kind("DeepSeek", is_deepseek, parse_deepseek),
     Kind("ChatGPT", is_chatgpt, parse_chatgpt),
     Kind("Claude", has_keys("chat_messages"), parse_claude),
+    Kind("VS Code's chat", is_vscode, parse_vscode),
+    Kind("VS Code's log of a chat", is_vscode_log, parse_file=parse_vscode_log),
     Kind("the plain form", has_keys("messages"), parse_plain),
     Kind("a chat of a data set", is_chat, parse_chat),
     Kind("a list of messages", is_message, parse_file=parse_messages),

@@ -26,16 +26,14 @@ def normalize_conversation(response: Response) -> object:
 def normalize_conversations(response: Response) -> object:
     """Return a page of conversations, each with both names of its id."""
     data = response.json()
-    for row in as_list(get(data, "results")) or ():
-        add_both_ids(row)
+    add_both_ids_to_each(get(data, "results"))
     return data
 
 
 def normalize_suggestions(response: Response) -> object:
     """Return what pruning suggests, each with both names of its id."""
     data = response.json()
-    for suggestion in as_list(get(data, "suggestions")) or ():
-        add_both_ids(suggestion)
+    add_both_ids_to_each(get(data, "suggestions"))
     return data
 
 
@@ -46,6 +44,12 @@ def add_both_ids(conversation: object) -> None:
         for name, other in (("id", "conversation_id"), ("conversation_id", "id")):
             if name not in found and other in found:
                 found[name] = found[other]
+
+
+def add_both_ids_to_each(conversations: object) -> None:
+    """Give each conversation of a list its id under both names, in place."""
+    for conversation in as_list(conversations) or ():
+        add_both_ids(conversation)
 
 
 def normalize_results(response: Response) -> object:

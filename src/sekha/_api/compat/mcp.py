@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Any, cast
 
-from sekha._api.compat.controller import add_both_ids, distances_to_similarities
+from sekha._api.compat.controller import add_both_ids, add_both_ids_to_each, distances_to_similarities
 from sekha._api.model import Response
 from sekha._utils.json_access import as_list, as_object, get
 from sekha.errors import (
@@ -58,8 +58,7 @@ def unwrap_export(response: Response) -> Any:
 def unwrap_suggestions(response: Response) -> Any:
     """Return what pruning suggests, each with both names of its id."""
     data = unwrap_tool_result(response)
-    for suggestion in as_list(get(data, "suggestions")) or ():
-        add_both_ids(suggestion)
+    add_both_ids_to_each(get(data, "suggestions"))
     return data
 
 

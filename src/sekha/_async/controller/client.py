@@ -36,13 +36,14 @@ from ..base import AsyncConnectionOptions
 from ..operations.full_text import AsyncFullTextSearch
 from ..operations.pagination import all_conversations
 from ..operations.search import complete_page, search
+from .listing import AsyncListingMixin
 from .replacing import AsyncReplaceMixin
 from .searching import OFFSET, AsyncSearchMixin
 from .syncing import AsyncSyncMixin
 
 
 @exported_from_sekha
-class AsyncMemoryController(AsyncSearchMixin, AsyncSyncMixin, AsyncReplaceMixin):
+class AsyncMemoryController(AsyncSearchMixin, AsyncSyncMixin, AsyncListingMixin, AsyncReplaceMixin):
     """A client of the controller alone; `AsyncSekhaClient.controller` is one that shares its connections.
 
     Args:

@@ -1,4 +1,4 @@
-"""The controller's conversations: store, read, list, change, archive and delete."""
+"""One conversation of the controller: store, read, change, archive and delete it."""
 
 from __future__ import annotations
 
@@ -7,28 +7,22 @@ from typing import Any, Optional, Union, cast
 from uuid import UUID
 
 from sekha._api import endpoints
-from sekha._api.arguments import CountRequest, LabelRequest, ListRequest
-from sekha._api.filters import check_subfolders, count_filter, list_filter
+from sekha._api.arguments import LabelRequest
 from sekha._api.validation import argument_error, merge_arguments, validate
 from sekha._api.validation import parse_conversation_id as checked_id
 from sekha._utils.sentinel import drop_unset
 from sekha.errors import SekhaError
-from sekha.types import (
-    Conversation,
-    ConversationCount,
-    ConversationListResponse,
-    Message,
-)
+from sekha.types import Conversation, Message
 
 from ..folder_client import AsyncFolderClient, folder_of_conversation, folder_of_export
 from ..operations.existing import create_if_missing
-from ..operations.pagination import AsyncConversationIterator, all_conversations, count_messages
+from ..operations.pagination import count_messages
 from ..operations.store import create_conversation
 from ..transport import AsyncTransport
 
 
 class AsyncConversationMixin(AsyncFolderClient):
-    """The part of `AsyncMemoryController` that deals with single conversations and lists of them."""
+    """The part of `AsyncMemoryController` that deals with single conversations."""
 
     async def create_conversation(
         self,
@@ -142,106 +136,6 @@ class AsyncConversationMixin(AsyncFolderClient):
         id = checked_id(conversation_id)
         request = endpoints.MEMORY_EXPORT.request({"conversation_id": id})
         return (await self._read(self._transport, request, folder_of_export, id))["messages"]
-
-    async def list_conversations(
-        self,
-        *,
-        label: Optional[str] = None,
-        folder: Optional[str] = None,
-        pinned: Optional[bool] = None,
-        archived: Optional[bool] = None,
-        subfolders: bool = False,
-        start_date: Optional[str] = None,
-        end_date: Optional[str] = None,
-        page: int = 1,
-        page_size: int = 50,
-    ) -> ConversationListResponse:
-        """A page of conversations, the last changed first.
-
-        ``GET /api/v1/conversations``. Filters are applied here, since the controller 0.1 gives an empty list for any
-        of them: a filtered list takes one request for each thousand conversations that are stored.
-
-        Args:
-            label: Exactly this label.
-            folder: Exactly this folder.
-            pinned: Only those with importance 10 (True) or less (False).
-            archived: Only those that are archived (True) or not (False).
-            subfolders: Whether folders below ``folder`` count too.
-            start_date: ISO date or time of the last change, included; UTC without a zone.
-            end_date: The same for the end; a date means its whole day.
-            page: Number of the page, from 1.
-            page_size: Conversations on a page, at least 1.
-
-        Returns:
-            ``results``, ``total`` (of all pages), ``page`` and ``page_size``.
-
-        Raises:
-            SekhaValidationError: An argument cannot be used; ``field`` names it.
-            SekhaError: It failed.
-
-        Example:
-            ```python
-            conversations = await client.controller.list_conversations(pinned=False, page_size=10)
-            for conversation in conversations["results"]:
-                print(conversation["label"], conversation["folder"])
-            ```
-        """
-        folder = self._absolute(folder)
-        filters = drop_unset(label=label, folder=folder, pinned=pinned, archived=archived, subfolders=subfolders)
-        period = drop_unset(start_date=start_date, end_date=end_date)
-        keep = self._keep(
-            list_filter(validate(ListRequest, {**filters, **period, "page": page, "page_size": page_size}))
-        )
-        if keep is None:
-            query = {"page": page, "page_size": page_size}
-            return await self._transport.send(endpoints.LIST_CONVERSATIONS.request(query=query))
-        rows = await all_conversations(self._transport.start_deadline(), keep)
-        start = (page - 1) * page_size
-        return ConversationListResponse(
-            results=rows[start : start + page_size], total=len(rows), page=page, page_size=page_size
-        )
-
-    def iter_conversations(
-        self,
-        *,
-        label: Optional[str] = None,
-        folder: Optional[str] = None,
-        pinned: Optional[bool] = None,
-        archived: Optional[bool] = None,
-        subfolders: bool = False,
-        start_date: Optional[str] = None,
-        end_date: Optional[str] = None,
-        page_size: int = 100,
-    ) -> AsyncConversationIterator:
-        """All conversations one by one, the last changed first; the next page is asked for when it is needed.
-
-        ``GET /api/v1/conversations``, once for each ``page_size`` conversations that are stored.
-
-        Args:
-            label: Exactly this label.
-            folder: Exactly this folder.
-            pinned: Only those with importance 10 (True) or less (False).
-            archived: Only those that are archived (True) or not (False).
-            subfolders: Whether folders below ``folder`` count too.
-            start_date: ISO date or time of the last change, included; UTC without a zone.
-            end_date: The same for the end; a date means its whole day.
-            page_size: Conversations in one request, at least 1.
-
-        Raises:
-            SekhaValidationError: An argument cannot be used; ``field`` names it.
-            SekhaError: While iterating: a request failed.
-
-        Example:
-            ```python
-            async for conversation in client.controller.iter_conversations(folder="/work", subfolders=True):
-                print(conversation["label"])
-            ```
-        """
-        folder = self._absolute(folder)
-        filters = drop_unset(label=label, folder=folder, pinned=pinned, archived=archived, subfolders=subfolders)
-        period = drop_unset(start_date=start_date, end_date=end_date)
-        keep = self._keep(list_filter(validate(ListRequest, {**filters, **period, "page_size": page_size})))
-        return AsyncConversationIterator(self._transport, page_size, keep)
 
     async def update_label(
         self, conversation_id: Union[str, UUID], *, label: Optional[str] = None, folder: Optional[str] = None
@@ -365,48 +259,6 @@ class AsyncConversationMixin(AsyncFolderClient):
         """
         id = checked_id(conversation_id)
         await self._send_inside(endpoints.DELETE_CONVERSATION.request(id=id), id)
-
-    async def count_conversations(
-        self,
-        *,
-        label: Optional[str] = None,
-        label_contains: Optional[str] = None,
-        folder: Optional[str] = None,
-        subfolders: bool = False,
-    ) -> ConversationCount:
-        """The number of conversations.
-
-        ``GET /api/v1/conversations/count``; ``label`` and ``subfolders`` are counted from the list, with one request
-        for each thousand conversations that are stored.
-
-        Args:
-            label: Exactly this label.
-            label_contains: A part of the label, upper or lower case; ``%`` and ``_`` are wildcards on the server.
-            folder: Exactly this folder. At most one of the three can be given.
-            subfolders: Whether folders below ``folder`` count too.
-
-        Returns:
-            ``{"count": ...}`` and what was counted.
-
-        Raises:
-            SekhaValidationError: More than one is given, one cannot be used, or there are subfolders without a folder.
-            SekhaError: It failed.
-
-        Example:
-            ```python
-            print((await client.controller.count_conversations(folder="/work", subfolders=True))["count"])
-            ```
-        """
-        given = drop_unset(label=label, label_contains=label_contains, folder=self._absolute(folder))
-        request = validate(CountRequest, {**given, "subfolders": subfolders})
-        keep = count_filter(request)
-        if subfolders and self._view is None:
-            check_subfolders(request)
-        query = {"label": request.get("label_contains"), "folder": request.get("folder")}
-        if "label" in request or subfolders or self._view is not None:
-            rows = await all_conversations(self._transport.start_deadline(), self._keep(keep))
-            return cast(ConversationCount, {"count": len(rows), **query, **drop_unset(label=label)})
-        return await self._transport.send(endpoints.COUNT_CONVERSATIONS.request(query=query))
 
 
 async def _count_or_none(transport: AsyncTransport, id: str) -> int | None:

@@ -38,13 +38,14 @@ from ..base import ConnectionOptions
 from ..operations.full_text import FullTextSearch
 from ..operations.pagination import all_conversations
 from ..operations.search import complete_page, search
+from .listing import ListingMixin
 from .replacing import ReplaceMixin
 from .searching import OFFSET, SearchMixin
 from .syncing import SyncMixin
 
 
 @exported_from_sekha
-class MemoryController(SearchMixin, SyncMixin, ReplaceMixin):
+class MemoryController(SearchMixin, SyncMixin, ListingMixin, ReplaceMixin):
     """A client of the controller alone; `SekhaClient.controller` is one that shares its connections.
 
     Args:
