@@ -65,6 +65,7 @@ async def test_what_is_imported_is_in_the_memory_and_counted(local: AsyncSekhaCl
         "failed": 0,
         "failures": [],
         "left_out": {},
+        "split": [],
     }
     assert await stored(local) == [("A", ["one", "two"]), ("A", ["one", "two"]), ("no label", ["no label"])]
     rows = (await local.controller.list_conversations(folder="/work"))["results"]

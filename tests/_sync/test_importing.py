@@ -67,6 +67,7 @@ def test_what_is_imported_is_in_the_memory_and_counted(local: SekhaClient) -> No
         "failed": 0,
         "failures": [],
         "left_out": {},
+        "split": [],
     }
     assert stored(local) == [("A", ["one", "two"]), ("A", ["one", "two"]), ("no label", ["no label"])]
     rows = (local.controller.list_conversations(folder="/work"))["results"]
