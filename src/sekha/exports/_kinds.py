@@ -30,8 +30,8 @@ from sekha.exports._claude import parse_claude
 from sekha.exports._deepseek import is_deepseek, parse_deepseek
 from sekha.exports._kind import Kind, has_keys
 from sekha.exports._lechat import parse_lechat
+from sekha.exports._message_forms import is_message
 from sekha.exports._message_lists import is_chat, parse_chat, parse_messages
-from sekha.exports._messages import is_message
 from sekha.exports._plain import parse_plain
 from sekha.exports._unsupported import LAST, UNSUPPORTED
 from sekha.exports._vscode import is_vscode, is_vscode_log, parse_vscode, parse_vscode_log

@@ -6,7 +6,7 @@ from typing import Any
 
 from sekha._utils.json_access import as_list, as_object
 from sekha.exports._building import ConversationBuilder, ReadConversation, Unreadable
-from sekha.exports._messages import add_message, time_of, title_of, updated_at
+from sekha.exports._message_forms import add_message, time_of, title_of, updated_at
 
 
 def parse_plain(data: dict[str, Any], folder: str | None) -> ReadConversation:

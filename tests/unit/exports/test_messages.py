@@ -10,8 +10,8 @@ import pytest
 
 from sekha.exports import read_export
 from sekha.exports._building import ConversationBuilder, ReadConversation, Unreadable
+from sekha.exports._message_forms import add_message, is_message
 from sekha.exports._message_lists import parse_chat, parse_messages
-from sekha.exports._messages import add_message, is_message
 from sekha.exports._plain import parse_plain
 from sekha.type_guards import extract_text
 from unit.exports.mutations import check_mutations
