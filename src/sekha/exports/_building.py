@@ -25,9 +25,9 @@ UNKNOWN = "unknown"
 ROLES: Mapping[str, str] = {
     "user": "user", "human": "user",
     "assistant": "assistant", "ai": "assistant", "bot": "assistant", "chatgpt": "assistant", "gpt": "assistant",
-    "model": "assistant",
+    "model": "assistant", "bing": "assistant", "bard": "assistant",
     "system": "system", "developer": "system",
-    "tool": "tool", "function": "tool",
+    "tool": "tool", "function": "tool", "observation": "tool",
 }  # fmt: skip
 """The role of a message, by what applications call it, in lower case."""
 
@@ -102,11 +102,9 @@ class ConversationBuilder:
         elif role is None:
             self.not_understood("role")
         else:
-            message: dict[str, Any] = {"role": role, "content": content, **more}
             timestamp = format_time(time)
-            if timestamp:
-                message["timestamp"] = timestamp
-            self.messages.append(message)
+            times = {"timestamp": timestamp} if timestamp else {}
+            self.messages.append({"role": role, "content": content, **times, **more})
 
     def take_title_from_words(self) -> None:
         """Make the first line of what the user said first the title, where there is none."""
