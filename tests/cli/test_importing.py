@@ -376,3 +376,29 @@ def test_of_failures_that_are_alike_ten_are_named(run: Run, client: SekhaClient,
         assert lines[-1] == "and 490 more: messages is no list (--json has all)"
         assert "line 502: it is no JSON" in done.err
     assert run("import", "chats.jsonl", "--json").json["chats.jsonl"]["failed"] == 501
+
+
+def test_a_large_chat_is_stored_in_parts_and_both_runs_say_so(run: Run, client: SekhaClient, here: Path) -> None:
+    def line(label: str, count: int, size: int) -> str:
+        messages = [{"role": "user", "content": f"{n} " + "x" * size} for n in range(count)]
+        return json.dumps({"label": label, "messages": messages}) + "\n"
+
+    (here / "a.jsonl").write_text(line("Small", 2, 10) + line("A long year", 40, 100_000) + line("Book", 1, 2_000_000))
+    done = run("import", "a.jsonl", "--dry-run")
+    assert done.code == 1
+    assert "a.jsonl: 2 conversations, 42 messages, 0 empty, 1 unreadable; nothing was sent." in done.err
+    assert "a.jsonl, line 2 (A long year): too large, to be stored in 3 parts\n" in done.err
+    assert "unreadable: a.jsonl, line 3: messages[0] has 2,000," in done.err
+    told = run("import", "a.jsonl", "--dry-run", "--json").json
+    split = {"position": 2, "place": "a.jsonl, line 2", "label": "A long year", "parts": 3}
+    assert told["split"] == [split]
+    assert labels(client) == []
+    done = run("import", "a.jsonl", "--json")
+    assert done.code == 1
+    assert "not imported: a.jsonl, line 3 (Book): messages[0] has 2,000," in done.err
+    report = done.json["a.jsonl"]
+    assert (report["stored"], report["failed"], report["split"]) == (2, 1, [split])
+    assert labels(client) == [*(f"A long year ({n} of 3)" for n in (1, 2, 3)), "Small"]
+    (here / ".sekha-journal").unlink()
+    done = run("import", "a.jsonl", "--folder", "/again")
+    assert "a.jsonl, line 2 (A long year): too large, stored in 3 parts\n" in done.err

@@ -220,6 +220,30 @@ def test_a_conversation_that_was_hidden_is_empty_and_no_failure() -> None:
     assert built.finish() == {"label": "Plans", "messages": []}
 
 
+@pytest.mark.parametrize(
+    ("title", "words", "expected"),
+    [
+        (None, "\n  Which port? \nAnd why?", "Which port?"),
+        (" ", "x" * 81, "x" * 79 + "…"),
+        (None, "x" * 80, "x" * 80),
+        ("Ports", "Which port?", "Ports"),
+    ],
+)
+def test_a_title_may_come_from_the_words_of_the_user(title: Any, words: str, expected: str) -> None:
+    built = ConversationBuilder(title, None)
+    built.add("assistant", ["Hello, I am here."])
+    built.add("user", [words])
+    built.take_title_from_words()
+    assert built.finish()["label"] == expected
+
+
+def test_without_words_of_the_user_there_is_no_title() -> None:
+    built = ConversationBuilder(None, None)
+    built.add("assistant", ["Hello"])
+    built.take_title_from_words()
+    assert "label" not in built.finish()
+
+
 # Folders and archives
 
 

@@ -10,7 +10,10 @@ from sekha._api.arguments import complete_conversation
 from sekha._api.folder_view import FolderView
 from sekha._api.stored import Match, compare_messages, label_and_folder
 from sekha._api.validation import argument_error
-from sekha._importing.journal import Entry, Journal, Origin, digests_of
+from sekha._importing.digests import digests_of
+from sekha._importing.journal import Entry, Journal
+from sekha._importing.sources import Origin
+from sekha._importing.split import Part, TooLarge, make_split, may_exceed, split_conversation
 from sekha.errors import (
     SekhaAPIError,
     SekhaAuthError,
@@ -20,7 +23,7 @@ from sekha.errors import (
 )
 from sekha.exports._building import ReadConversation, add_counts, is_moment
 from sekha.exports._notes import Note, Source, UnreadableNote
-from sekha.types import ImportFailure, UnreadableConversation
+from sekha.types import ImportFailure, ImportSplit, UnreadableConversation
 from sekha.types._base import normalize_timestamp
 
 MAX_UNKNOWN_OUTCOMES = 2
@@ -41,6 +44,8 @@ class Item(NamedTuple):
         place: Where it stands; None if nobody knows.
         origin: The note that it is, for the journal; None if it is none.
         dates: When it was begun, and changed last, as the keys of a request.
+        part: Which part of a conversation it is that is too large for one request; None if it is all of it. The parts
+            of one have the same position, and come one after another.
     """
 
     position: int
@@ -49,15 +54,17 @@ class Item(NamedTuple):
     place: str | None = None
     origin: Origin | None = None
     dates: Mapping[str, str] = MappingProxyType({})
+    part: Part | None = None
 
 
 class Rejected(NamedTuple):
-    """An item that cannot be stored: its number, its place in an export, the problem, and the note that it is."""
+    """An item that cannot be stored: its number, its place, the problem, the note that it is, and its label."""
 
     position: int
     place: str | None
     problem: str
     source: Source | None = None
+    label: str | None = None
 
 
 class PartialMatch(NamedTuple):
@@ -71,13 +78,16 @@ def iter_items(
     conversations: Iterable[Mapping[str, object] | UnreadableConversation],
     journal: Journal,
     view: FolderView | None = None,
+    *,
+    drop_images: bool = False,
 ) -> Iterator[Item | Rejected]:
-    """Yield the conversations one by one, with what the journal says about each.
+    """Yield the conversations one by one, with what the journal says about each; large ones in parts.
 
     Args:
         conversations: What is to be imported.
         journal: The journal.
         view: The folder in which they are stored; None for the whole memory.
+        drop_images: Whether images that are part of messages may be lost where a conversation is too large.
     """
     for position, conversation in enumerate(conversations, start=1):
         source, place = _source_of(conversation), getattr(conversation, "place", None)
@@ -92,11 +102,26 @@ def iter_items(
         except SekhaValidationError as error:
             yield Rejected(position, place, error.message, source)
             continue
-        noted = request
+        folder = request["folder"]
         if view is None:  # journals of older versions, which had no views, note the folder as it was given
-            noted = {**request, "folder": _noted_folder(conversation) or request["folder"]}
+            folder = _noted_folder(conversation) or folder
         origin = None if source is None else Origin(source, digests_of(request))
-        yield Item(position, request, journal.entry(noted, source), place, origin, _dates_of(conversation))
+        entry = journal.entry({**request, "folder": folder}, source)
+        whole = Item(position, request, entry, place, origin, _dates_of(conversation))
+        if entry.id is not None or entry.is_open:  # older versions did not split
+            yield whole
+            continue
+        try:
+            parts = split_conversation(request, drop_images=drop_images)
+        except TooLarge as error:
+            yield Rejected(position, place, str(error), source, request["label"])
+            continue
+        if len(parts) == 1:
+            yield whole._replace(request=parts[0])
+            continue
+        for number, one in enumerate(parts, start=1):
+            entry = journal.entry({**one, "folder": folder}, source)
+            yield whole._replace(request=one, entry=entry, part=Part(number, len(parts), request["label"]))
 
 
 def _noted_folder(conversation: Mapping[str, object]) -> str:
@@ -125,6 +150,32 @@ def count_left_out(
         add_counts(left_out, getattr(conversation, "left_out", None))
         yield conversation
     add_counts(left_out, getattr(conversations, "left_out", None))
+
+
+def preview_split(
+    conversation: Mapping[str, object] | UnreadableConversation, position: int, name: str, *, drop_images: bool
+) -> tuple[Mapping[str, object] | UnreadableConversation, list[ImportSplit]]:
+    """Return a conversation, or why it cannot be stored if it is too large, and in how many parts it would be stored.
+
+    Args:
+        conversation: What a reader has read.
+        position: Its number, from 1.
+        name: Name of the file.
+        drop_images: Whether images that are part of messages may be lost.
+    """
+    if isinstance(conversation, UnreadableConversation) or not may_exceed(conversation):
+        return conversation, []
+    place = getattr(conversation, "place", None)
+    try:
+        request = complete_conversation(conversation)
+        parts = split_conversation(request, drop_images=drop_images)
+    except SekhaValidationError:  # said when it is stored
+        return conversation, []
+    except TooLarge as error:
+        return UnreadableConversation(place or f"{name}, conversation {position}", str(error)), []
+    if len(parts) == 1:
+        return conversation, []
+    return conversation, [make_split(position, place, Part(1, len(parts), request["label"]))]
 
 
 def _source_of(conversation: object) -> Source | None:

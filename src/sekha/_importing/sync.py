@@ -6,8 +6,10 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal, NamedTuple
 
-from sekha._importing.journal import Begun, Digests, Journal, Known
+from sekha._importing.digests import Digests
+from sekha._importing.journal import Begun, Journal
 from sekha._importing.plan import Item, Rejected, make_failure
+from sekha._importing.sources import Known
 from sekha.errors import SekhaConfigError
 from sekha.exports._notes import NoteReader, Source
 from sekha.types import SyncChange, SyncReport
@@ -56,7 +58,9 @@ class Survey:
             self.report["seen"] += 1
             if isinstance(item, Rejected):
                 self.report["failed"] += 1
-                self.report["failures"].append(make_failure(item.position, item.problem, place=item.place))
+                self.report["failures"].append(
+                    make_failure(item.position, item.problem, place=item.place, label=item.label)
+                )
                 if item.source is not None:
                     self._unreadable.add(item.source)
             elif not item.request["messages"]:
@@ -165,7 +169,7 @@ def new_report(left_out: dict[str, int]) -> SyncReport:
     """Return a report of nothing."""
     return {
         "seen": 0, "stored": 0, "already_stored": 0, "empty": 0, "failed": 0, "replaced": 0, "moved": 0, "deleted": 0,
-        "archived": 0, "gone": 0, "failures": [], "left_out": left_out, "changes": [],
+        "archived": 0, "gone": 0, "failures": [], "left_out": left_out, "split": [], "changes": [],
     }  # fmt: skip
 
 

@@ -10,7 +10,7 @@ from typing_extensions import Annotated
 
 from sekha._api.compat.capabilities import MAX_KEY_WARNINGS
 from sekha._api.compat.requests import extra_keys
-from sekha._importing.plan import count_left_out
+from sekha._importing.plan import count_left_out, preview_split
 from sekha.cli.connection import config_from
 from sekha.cli.exits import FAILED, OK
 from sekha.cli.import_progress import import_progress
@@ -22,7 +22,7 @@ from sekha.cli.terminal import echo_err, echo_json, one_line
 from sekha.errors import SekhaConfigError, SekhaError
 from sekha.exports import ExportItem
 from sekha.exports._note_files import JOURNAL
-from sekha.types import CreateConversationRequest, ImportReport, SyncReport, UnreadableConversation
+from sekha.types import CreateConversationRequest, ImportReport, ImportSplit, SyncReport, UnreadableConversation
 from sekha.types._base import normalize_folder
 
 _PREVIEW_ROWS = 10
@@ -90,7 +90,7 @@ def run(
         if journal is not None and journal.exists() and journal.samefile(source.path):
             raise typer.BadParameter("--journal is for notes: it cannot be the file that is imported")
     if dry_run and not sync:
-        return _preview(sources, json)
+        return _preview(sources, json, drop_images)
     from sekha import SekhaClient
 
     config = config_from(url)
@@ -128,6 +128,7 @@ def run(
             reports[str(source.path)] = report
             _echo_failures(source.name, report)
             if not json and not sync:
+                _echo_splits(source.name, report["split"], "stored")
                 echo_left_out(source.name, report["left_out"])
     failed = sum(report["failed"] for report in reports.values())
     if json:
@@ -152,10 +153,22 @@ def run(
 def _echo_failures(name: str, report: ImportReport) -> None:
     lines: List[Tuple[str, str]] = []
     for failure in sorted(report["failures"], key=lambda failure: failure["position"]):
-        place = failure["place"] or f"{name}, conversation {failure['position']}"
-        label = f" ({one_line(failure['label'], 60)})" if failure["label"] else ""
-        lines.append((f"not imported: {one_line(place)}{label}", failure["error"]))
+        place = _describe(name, failure["place"], failure["position"], failure["label"])
+        lines.append((f"not imported: {place}", failure["error"]))
     _echo_problems(lines)
+
+
+def _describe(name: str, place: Optional[str], position: int, label: Optional[str]) -> str:
+    """Return where a conversation stands, with its label."""
+    return one_line(place or f"{name}, conversation {position}") + (f" ({one_line(label, 60)})" if label else "")
+
+
+def _echo_splits(name: str, splits: Iterable[ImportSplit], verb: str) -> None:
+    """Print which conversations are too large for one request."""
+    _echo_problems(
+        (_describe(name, one["place"], one["position"], one["label"]), f"too large, {verb} in {one['parts']} parts")
+        for one in sorted(splits, key=lambda one: one["position"])
+    )
 
 
 def _echo_problems(lines: Iterable[Tuple[str, str]]) -> None:
@@ -178,25 +191,29 @@ def echo_left_out(name: str, left_out: Mapping[str, int]) -> None:
         echo_err(f"{name}: left out: {', '.join(f'{number:,} {one_line(kind, 80)}' for kind, number in kinds)}")
 
 
-def _preview(sources: Iterable[ImportSource], json: bool) -> int:
+def _preview(sources: Iterable[ImportSource], json: bool, drop_images: bool) -> int:
     """Print what the files contain, without sending it."""
     by_file: Dict[str, Counts] = {}
     bad: List[UnreadableConversation] = []
     first: List[CreateConversationRequest] = []
     keys: Dict[str, None] = {}
     left_out: Dict[str, Dict[str, int]] = {}
+    splits: Dict[str, List[ImportSplit]] = {}
     for source in sources:
         name = str(source.path)
         counts = {"conversations": 0, "messages": 0, "empty": 0, "unreadable": 0}
-        left_out[name] = dict(source.left_out)
-        for item in count_left_out(source.read(), left_out[name]):
+        left_out[name], splits[name] = dict(source.left_out), []
+        for position, item in enumerate(count_left_out(source.read(), left_out[name]), start=1):
+            item, split = preview_split(item, position, source.name, drop_images=drop_images)
+            splits[name] += split
             _count_item(cast(ExportItem, item), counts, first, bad)
             if not isinstance(item, UnreadableConversation):
                 keys.update(dict.fromkeys(extra_keys(cast(CreateConversationRequest, item).get("messages", ()))))
         by_file[name] = {**counts, "left_out": left_out[name]} if json else counts
     if json:
         unreadable = [{"place": one.place, "problem": one.problem} for one in bad]
-        echo_json({"files": by_file, "message_keys": list(keys), "unreadable": unreadable})
+        split = [one for of_file in splits.values() for one in of_file]
+        echo_json({"files": by_file, "message_keys": list(keys), "split": split, "unreadable": unreadable})
     else:
         echo_table(
             ("LABEL", "FOLDER", "MESSAGES"),
@@ -212,6 +229,7 @@ def _preview(sources: Iterable[ImportSource], json: bool) -> int:
         for name, counts in by_file.items():
             summary = ", ".join(f"{number:,} {kind}" for kind, number in counts.items())
             echo_err(f"{name_of(name)}: {summary}; nothing was sent.")
+            _echo_splits(name_of(name), splits[name], "to be stored")
             echo_left_out(name_of(name), left_out[name])
         for key in list(keys)[:MAX_KEY_WARNINGS]:
             echo_err(f"'{one_line(key, 60)}' of messages goes along, and is lost where the server does not keep it.")

@@ -35,6 +35,7 @@ _SURROGATES = re.compile("[\ud800-\udfff]")
 _UTC = re.compile(r"\d{4}-\d\d-\d\dT.*\+00:00")
 _MAX_NAMES = 10
 _MAX_NAME = 60
+_MAX_TITLE = 80
 
 
 class Unreadable(Exception):
@@ -104,6 +105,12 @@ class ConversationBuilder:
             if timestamp:
                 message["timestamp"] = timestamp
             self.messages.append(message)
+
+    def take_title_from_words(self) -> None:
+        """Make the first line of what the user said first the title, where there is none."""
+        said = [message["content"] for message in self.messages if message["role"] == "user"]
+        line = said[0].strip().partition("\n")[0].strip() if said and not self._label else ""
+        self._label = self._label or (line if len(line) <= _MAX_TITLE else line[: _MAX_TITLE - 1].rstrip() + "…")
 
     def leave_out(self, kind: str, number: int = 1) -> None:
         """Count what is left out on purpose, such as `HIDDEN`, `TOOLS` or `THINKING`."""

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any, Dict, NamedTuple, Optional, Union, cast
 
+from sekha._api.compat.requests import MAX_BODY_BYTES
 from sekha._api.validation import argument_error
 from sekha._utils.frames import user_stacklevel
 from sekha.errors import SekhaValidationError, SekhaWarning
@@ -25,8 +26,6 @@ DEFAULT_FOLDER = "notes"
 """Relative, so that it is below the folder of a view."""
 _MAX_FILE_BYTES = 16 * 2**20
 """Files above this are not read."""
-_MAX_BODY_BYTES = 1_900_000
-"""Servers accept 2 MiB for a conversation and all around it."""
 
 
 class Source(NamedTuple):
@@ -137,10 +136,10 @@ class NoteReader:
                 message["timestamp"] = timestamp
             made["messages"].append(message)
         size = len(json.dumps(made, ensure_ascii=False).encode("utf-8", "replace"))
-        if size <= _MAX_BODY_BYTES:
+        if size <= MAX_BODY_BYTES:
             return made
         advice = "" if self._split else "; split it by its headings, or in several files"
-        problem = f"it has {size:,} bytes, and servers accept {_MAX_BODY_BYTES:,}{advice}"
+        problem = f"it has {size:,} bytes, and servers accept {MAX_BODY_BYTES:,}{advice}"
         return _mark(UnreadableNote(place, problem), source)
 
     def _folder_of(self, file: NoteFile) -> str:

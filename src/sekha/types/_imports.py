@@ -35,6 +35,19 @@ class ImportFailure(TypedDict):
 
 
 @allow_extra
+class ImportSplit(TypedDict):
+    """A conversation that was too large for the server, and is stored in ``parts``, such as ``A long year (2 of 3)``.
+
+    ``position`` counts from 1; ``place`` says where it stands in an export, else None; ``label`` is that of the whole.
+    """
+
+    position: int
+    place: Optional[str]
+    label: str
+    parts: int
+
+
+@allow_extra
 class ImportWait(TypedDict):
     """What an import waits for: ``reason`` as in `sekha.WaitEvent`, and for how many ``seconds``."""
 
@@ -62,11 +75,13 @@ class ImportReport(ImportProgress):
     """What an import did, and what it could not do. There is no ``waiting`` in it.
 
     ``left_out`` counts, by kind, what was left out of the conversations that were seen, and files that were not read:
-    ``hidden`` and ``tools`` are messages, ``replaced characters`` characters that were broken.
+    ``hidden`` and ``tools`` are messages, ``replaced characters`` characters that were broken. ``split`` lists those
+    that were stored in parts; each is counted once.
     """
 
     failures: List[ImportFailure]
     left_out: Dict[str, int]
+    split: List[ImportSplit]
 
 
 @allow_extra

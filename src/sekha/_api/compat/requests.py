@@ -16,6 +16,12 @@ log = logging.getLogger("sekha")
 _PREVIEW_SIZE = 100
 """Bytes of the preview that the controller 0.1 makes of a message; it fails if a character crosses that limit (D51)."""
 
+MAX_BODY_BYTES = 1_900_000
+"""Bytes of a conversation that is stored; servers accept 2 MiB, with all around it."""
+
+IMAGE = "[image]"
+"""The word that stands for an image which is left out."""
+
 _BRIDGE_ROLES = ("system", "user", "assistant", "function")
 """The roles that the bridge 0.2 takes."""
 
@@ -93,7 +99,7 @@ def _part_text(content: Any, field: str, drop_images: bool) -> str:
     lines: list[str] = []
     for j, part in enumerate(content):
         images = extract_image_urls([part])
-        if any(url.lower().startswith("data:") for url in images):
+        if _is_image_itself(part):
             if not drop_images:
                 raise argument_error(
                     f"{field}[{j}]",
@@ -105,6 +111,25 @@ def _part_text(content: Any, field: str, drop_images: bool) -> str:
             raise argument_error(f"{field}[{j}]", "this server stores text only, and no text can stand for this part")
         lines.extend(images or [part["text"]])
     return "\n".join(lines)
+
+
+def without_images(messages: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Return messages with a word in place of each image that is part of one; those elsewhere keep their address."""
+    return [
+        message
+        if isinstance(message["content"], str)
+        else {
+            **message,
+            "content": [
+                {"type": "text", "text": IMAGE} if _is_image_itself(part) else part for part in message["content"]
+            ],
+        }
+        for message in messages
+    ]
+
+
+def _is_image_itself(part: Any) -> bool:
+    return any(url.lower().startswith("data:") for url in extract_image_urls([part]))
 
 
 def to_chat_messages(messages: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:

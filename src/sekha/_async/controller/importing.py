@@ -17,7 +17,8 @@ from sekha._api.stored import label_and_folder
 from sekha._api.validation import argument_error, type_name
 from sekha._concurrency.primitives import AsyncSemaphore
 from sekha._concurrency.tasks import AsyncCall, async_for_each, async_in_thread
-from sekha._importing.journal import Journal, digests_of
+from sekha._importing.digests import digests_of
+from sekha._importing.journal import Journal
 from sekha._importing.plan import (
     MAX_UNKNOWN_OUTCOMES,
     Item,
@@ -29,6 +30,7 @@ from sekha._importing.plan import (
     judge_failure,
     make_failure,
 )
+from sekha._importing.split import SplitTally, make_split
 from sekha._transport.listeners import LONG_WAIT
 from sekha.errors import SekhaError, SekhaNotFoundError, SekhaRateLimitError
 from sekha.events import WaitEvent
@@ -84,6 +86,8 @@ class AsyncImportMixin(AsyncConversationMixin):
         needs the MCP tools' key). Conversations are taken from ``conversations`` as they are stored, so that any number
         of them may come from a generator such as `sekha.exports.read_export`; event loops leave that to threads.
         One that reaches the server more than ten seconds after this import began may be stored once more.
+        A conversation above 1.9 MB, of which servers accept 2 MiB, is stored in parts with whole messages, called
+        ``A long year (1 of 3)``; one with a message above that is a failure, and nothing of it is stored.
 
         Args:
             conversations: What `create_conversation` takes, or what an export could not give. Those without messages
@@ -92,15 +96,16 @@ class AsyncImportMixin(AsyncConversationMixin):
             journal: File in which is noted what is stored; it is made, or continued. It belongs to one server, and to
                 one import at a time. None: nothing is noted. One called ``.sekha-journal`` also reads those that
                 older versions made beside each file of its folder.
-            drop_images: Whether an image that is part of a message may be lost where the server stores text only; else
-                such a conversation is a failure.
+            drop_images: Whether an image that is part of a message may be lost where the server stores text only, or
+                where the conversation is too large; else such a conversation is a failure.
             on_progress: Called after each conversation with how many were seen, stored, already stored, empty, failed;
                 by blocking clients in the threads that store, one at a time. Also called when a wait of more than a
                 second begins, with the same numbers and ``waiting``: for what ``reason``, and how many ``seconds``.
 
         Returns:
-            The same numbers, ``failures``: position from 1, place, label and error of each that failed; and
-            ``left_out``: how much was left out of what `sekha.exports.read_export` has read, by kind.
+            The same numbers, ``failures``: position from 1, place, label and error of each that failed;
+            ``left_out``: how much was left out of what `sekha.exports.read_export` has read, by kind; and ``split``:
+            what was stored in parts. Such a conversation is one in all numbers.
 
         Raises:
             SekhaValidationError: An argument cannot be used; ``field`` names it.
@@ -137,7 +142,8 @@ class AsyncImportMixin(AsyncConversationMixin):
                 since = (await self._transport.send(endpoints.CONTROLLER_HEALTH.request())).get("timestamp")
                 await async_in_thread(partial(notes.start, since))
             counted = count_left_out(conversations, run.report["left_out"])
-            await async_for_each(iter_items(counted, notes, self._view), run.process, concurrency, run.stop)
+            items = iter_items(counted, notes, self._view, drop_images=drop_images)
+            await async_for_each(items, run.process, concurrency, run.stop)
             await run.resolve_pending()
         finally:
             notes.close()
@@ -185,7 +191,8 @@ class AsyncImportRun:
     ) -> None:
         self._drop_images = drop_images
         self.report: ImportReport = {
-            "seen": 0, "stored": 0, "already_stored": 0, "empty": 0, "failed": 0, "failures": [], "left_out": {}
+            "seen": 0, "stored": 0, "already_stored": 0, "empty": 0, "failed": 0, "failures": [], "left_out": {},
+            "split": [],
         }  # fmt: skip
         self._transport = transport.with_wait_listener(self._on_wait)
         self._capabilities = capabilities
@@ -196,6 +203,7 @@ class AsyncImportRun:
         self._stopped = threading.Event()
         self._failure_streak = 0
         self._pending: list[Item] = []
+        self._splits: dict[int, SplitTally] = {}  # by position
         self._clock = transport.clock
         self._started_at = self._clock.now()
 
@@ -206,11 +214,11 @@ class AsyncImportRun:
     async def process(self, item: Item | Rejected) -> None:
         """Store an item if necessary, and count it."""
         if isinstance(item, Rejected):
-            self._count("failed", make_failure(item.position, item.problem, place=item.place))
+            self._count("failed", make_failure(item.position, item.problem, place=item.place, label=item.label))
         elif not item.request["messages"]:
             self._count("empty")
         elif item.entry.id is not None:
-            self._count("already_stored")
+            self._count("already_stored", item=item)
         elif self._journal.is_open(item.entry.key):
             self._pending.append(item)
         else:
@@ -219,7 +227,7 @@ class AsyncImportRun:
     async def resolve_pending(self) -> None:
         """Find out which items an interrupted run has stored, and store the others."""
         time_left = _IN_FLIGHT_GRACE - (self._clock.now() - self._started_at)  # the interrupted run ended before
-        parts: dict[int, PartialMatch] = {}
+        parts: dict[str, PartialMatch] = {}
         rate_limit_waits = 0
         while any(item.entry.is_open for item in self._pending):
             try:
@@ -229,7 +237,7 @@ class AsyncImportRun:
                 if rate_limit_waits > _MAX_RATE_LIMIT_WAITS or not await self._wait_for_rate_limit(error):
                     raise
                 continue
-            if any(part.size > (parts[position].size if position in parts else -1) for position, part in found.items()):
+            if any(part.size > (parts[key].size if key in parts else -1) for key, part in found.items()):
                 time_left = max(time_left, _GROWTH_GRACE)
             parts = found
             if time_left <= 0:
@@ -237,16 +245,17 @@ class AsyncImportRun:
             time_left -= _POLL_INTERVAL
             await self._clock.async_sleep(_POLL_INTERVAL)
         for item in self._pending:
-            if item.position in parts and parts[item.position].size:
-                self._fail(item, _PARTLY_STORED.format(id=parts[item.position].id), may_have_been_applied=True)
+            part = parts.get(item.entry.key)
+            if part is not None and part.size:
+                self._fail(item, _PARTLY_STORED.format(id=part.id), may_have_been_applied=True)
             elif item.entry.unknown_outcomes >= MAX_UNKNOWN_OUTCOMES:
                 await async_in_thread(partial(self._journal.mark_skipped, item.entry.key))
                 self._fail(item, _SKIPPED.format(times=item.entry.unknown_outcomes), may_have_been_applied=True)
             else:
                 await self._store(item)
 
-    async def _reconcile(self) -> dict[int, PartialMatch]:
-        """Count the pending items that are in the memory as they were sent; return, by position, partial matches."""
+    async def _reconcile(self) -> dict[str, PartialMatch]:
+        """Count the pending items that are in the memory as they were sent; return, by key, partial matches."""
         since = self._journal.since or ""
         open_items = [item for item in self._pending if item.entry.is_open]
         wanted, known_ids = {label_and_folder(item.request) for item in open_items}, self._journal.ids
@@ -277,11 +286,11 @@ class AsyncImportRun:
                 await self._finish(whole, id, "already_stored")
             elif row["metadata"].get("status") != "archived":
                 others.append((PartialMatch(id, len(messages)), messages, stored_as))
-        parts: dict[int, PartialMatch] = {}
+        parts: dict[str, PartialMatch] = {}
         for part, messages, stored_as in others:
             for item in open_items:
-                if item.position not in parts and is_match(item, stored_as, messages, "part"):
-                    parts[item.position] = part
+                if item.entry.key not in parts and is_match(item, stored_as, messages, "part"):
+                    parts[item.entry.key] = part
                     break
         return parts
 
@@ -320,7 +329,7 @@ class AsyncImportRun:
     async def _finish(self, item: Item, id: str, name: Count) -> None:
         """Note and count an item that is in the memory."""
         await async_in_thread(partial(self._journal.done, item.entry.key, id, item.origin))
-        self._count(name)
+        self._count(name, item=item)
 
     async def _kept_dates(self, item: Item) -> Mapping[str, str]:
         """Return the dates that are kept; warn of what is lost, one item after the other: the server is asked once."""
@@ -371,10 +380,19 @@ class AsyncImportRun:
                 label=item.request["label"],
                 may_have_been_applied=may_have_been_applied,
             ),
+            item=item,
         )
 
-    def _count(self, name: Count, failure: ImportFailure | None = None) -> None:
+    def _count(self, name: Count, failure: ImportFailure | None = None, *, item: Item | None = None) -> None:
         with self._count_lock:  # threads count as well
+            if item is not None and item.part is not None:
+                tally = self._splits.setdefault(item.position, SplitTally(item.part))
+                if not tally.add(name, failure):
+                    return
+                name, failure = cast(Count, tally.outcome), tally.failure
+                if tally.has_stored:
+                    self.report["split"].append(make_split(item.position, item.place, item.part))
+                del self._splits[item.position]
             self.report["seen"] += 1
             cast("dict[str, int]", self.report)[name] += 1
             if failure is not None:
