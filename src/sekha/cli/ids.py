@@ -12,6 +12,7 @@ from sekha.cli.terminal import echo_err, echo_json, one_line
 
 if TYPE_CHECKING:
     from sekha import SekhaClient
+    from sekha.types import Conversation
 
 _PAGE_SIZE = 1000
 _HEX_DIGITS = re.compile(r"[0-9a-f]+")
@@ -26,6 +27,11 @@ class Named(NamedTuple):
     id: str
     label: str
     folder: str
+
+    @classmethod
+    def of(cls, conversation: Conversation) -> Named:
+        """Return what names a conversation that a server returned."""
+        return cls(conversation["id"], conversation["label"], conversation["folder"])
 
     def __str__(self) -> str:
         return f"{one_line(self.label, 60)} ({one_line(self.folder, 60)}, {self.id})"
@@ -80,7 +86,7 @@ def find(client: SekhaClient, texts: Sequence[str]) -> list[Named]:
     for text, beginning in prefixes.items():
         if beginning is None:
             about = client.controller.get_conversation(text, count_messages=False)
-            found.append(Named(about["id"], about["label"], about["folder"]))
+            found.append(Named.of(about))
         else:
             found.append(_only(beginning, wanted[beginning]))
     return list(dict.fromkeys(found))
@@ -96,6 +102,32 @@ def _only(prefix: str, matches: Sequence[Named]) -> Named:
         names = "; ".join(map(str, matches[:_MAX_SHOWN]))
         raise CommandError(f"{len(matches)} conversations have an ID that begins with {prefix}: {names}{more}")
     return matches[0]
+
+
+def change_one(
+    client: SekhaClient,
+    text: str,
+    change: Callable[[str], object],
+    describe: Callable[[Named, Named], str],
+    *,
+    json: bool,
+) -> None:
+    """Change a conversation, and report what became of it.
+
+    Args:
+        client: The client.
+        text: Its ID, or the beginning of it.
+        change: Changes the one with this ID.
+        describe: Returns the report; it is given the conversation as it was, and as it is now.
+        json: Whether the conversation is printed as JSON instead.
+    """
+    (before,) = find(client, [text])
+    change(before.id)
+    now = client.controller.get_conversation(before.id, count_messages=False)
+    if json:
+        echo_json(now)
+    else:
+        echo_err(describe(before, Named.of(now)))
 
 
 def change_each(named: Sequence[Named], change: Callable[[str], object], done: str, *, json: bool) -> None:

@@ -11,7 +11,7 @@ from sekha.cli.connection import ask_for_key, check_address
 from sekha.cli.env_file import ENV_FILE, merge_settings, read_env_file, write_env_file
 from sekha.cli.exits import FAILED, OK, REFUSED, UNREACHABLE, CommandError
 from sekha.cli.files import read_key
-from sekha.cli.options import BridgeUrl, Json, Url, not_blank
+from sekha.cli.options import BridgeUrl, Json, Url, not_blank, readable_file
 from sekha.cli.terminal import confirm, echo_err, echo_json, one_line
 from sekha.config import SekhaConfig
 from sekha.types import ServiceHealth
@@ -27,14 +27,7 @@ def run(
     bridge_url: BridgeUrl = None,
     api_key_file: Annotated[
         Optional[Path],
-        typer.Option(
-            "--api-key-file",
-            metavar="FILE",
-            exists=True,
-            dir_okay=False,
-            readable=True,
-            help="A file with the key (default: it is asked for).",
-        ),
+        readable_file("--api-key-file", "A file with the key (default: it is asked for)."),
     ] = None,
     env_file: Annotated[
         str, typer.Option("--env-file", metavar="FILE", callback=not_blank, help="The file to write.")

@@ -1,13 +1,15 @@
 """`sekha label`: give a conversation another label."""
 
+from functools import partial
+
 import typer
 from typing_extensions import Annotated
 
 from sekha.cli.connection import config_from
 from sekha.cli.exits import OK
-from sekha.cli.ids import find
+from sekha.cli.ids import Named, change_one
 from sekha.cli.options import Id, Json, Url, not_blank
-from sekha.cli.terminal import echo_err, echo_json, one_line
+from sekha.cli.terminal import one_line
 
 
 def run(
@@ -20,11 +22,9 @@ def run(
     from sekha import SekhaClient
 
     with SekhaClient(config_from(url)) as client:
-        (before,) = find(client, [id])
-        client.controller.update_label(before.id, label=label)
-        labelled = client.controller.get_conversation(before.id, count_messages=False)
-    if json:
-        echo_json(labelled)
-    else:
-        echo_err(f"Labelled: {one_line(labelled['label'])} (it was {one_line(before.label)}).")
+        change_one(client, id, partial(client.controller.update_label, label=label), _describe, json=json)
     return OK
+
+
+def _describe(before: Named, now: Named) -> str:
+    return f"Labelled: {one_line(now.label)} (it was {one_line(before.label)})."

@@ -1,13 +1,15 @@
 """`sekha move`: move a conversation to another folder."""
 
+from functools import partial
+
 import typer
 from typing_extensions import Annotated
 
 from sekha.cli.connection import config_from
 from sekha.cli.exits import OK
-from sekha.cli.ids import find
+from sekha.cli.ids import Named, change_one
 from sekha.cli.options import Id, Json, Url, check_folder
-from sekha.cli.terminal import echo_err, echo_json, one_line
+from sekha.cli.terminal import one_line
 
 
 def run(
@@ -20,11 +22,9 @@ def run(
     from sekha import SekhaClient
 
     with SekhaClient(config_from(url)) as client:
-        (before,) = find(client, [id])
-        client.controller.update_folder(before.id, folder=folder)
-        moved = client.controller.get_conversation(before.id, count_messages=False)
-    if json:
-        echo_json(moved)
-    else:
-        echo_err(f"Moved: {one_line(moved['label'])}, from {one_line(before.folder)} to {one_line(moved['folder'])}.")
+        change_one(client, id, partial(client.controller.update_folder, folder=folder), _describe, json=json)
     return OK
+
+
+def _describe(before: Named, now: Named) -> str:
+    return f"Moved: {one_line(now.label)}, from {one_line(before.folder)} to {one_line(now.folder)}."

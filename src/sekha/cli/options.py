@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import List, Optional
+from typing import Any, List, Optional
 
 import typer
 from typing_extensions import Annotated
@@ -17,6 +17,11 @@ def not_blank(value: Optional[str]) -> Optional[str]:
     except UnicodeEncodeError:  # bytes of the command line that are no UTF-8
         raise typer.BadParameter("must be text; it has bytes that are no characters") from None
     return value
+
+
+def readable_file(name: str, help: str) -> Any:
+    """Return an option that takes the path of a file to read."""
+    return typer.Option(name, metavar="FILE", exists=True, dir_okay=False, readable=True, help=help)
 
 
 def check_folder(value: Optional[str]) -> Optional[str]:

@@ -16,7 +16,7 @@ from sekha.cli.exits import OK, USAGE, CommandError
 from sekha.cli.failures import fail
 from sekha.cli.files import read_key
 from sekha.cli.health import format_checks
-from sekha.cli.options import not_blank
+from sekha.cli.options import not_blank, readable_file
 from sekha.cli.terminal import echo, echo_err, one_line
 from sekha.config._settings import ENVIRONMENT
 
@@ -59,14 +59,7 @@ def run(
     ] = None,
     api_key_file: Annotated[
         Optional[Path],
-        typer.Option(
-            "--api-key-file",
-            metavar="FILE",
-            exists=True,
-            dir_okay=False,
-            readable=True,
-            help="A file with the key to ask for (default: any key will do).",
-        ),
+        readable_file("--api-key-file", "A file with the key to ask for (default: any key will do)."),
     ] = None,
     api_key: Annotated[
         Optional[str],

@@ -6,6 +6,7 @@ from typing import Any
 
 from sekha._utils.json_access import as_list, as_object, get
 from sekha.exports._building import (
+    BRANCHES,
     HIDDEN,
     SYSTEM,
     THINKING,
@@ -20,7 +21,6 @@ from sekha.exports._chatgpt_research import find_reports
 from sekha.exports._chatgpt_text import IMAGE, images_in, texts_of
 from sekha.exports._chatgpt_tree import current_branch
 
-BRANCHES = "other branches"
 GAPS = "missing in the export"
 NOT_REMEMBERED = "not to be remembered"
 """Kinds of what is left out."""

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from datetime import datetime
 from functools import cached_property
 from typing import Any, NamedTuple
 
 from sekha._utils.json_access import as_list, as_object, get
 from sekha.exports._building import role_of
-from sekha.types._base import normalize_timestamp
+from sekha.exports._times import as_seconds
+from sekha.exports._tree import children_of, ends_below
 
 _SHOWN = 2
 
@@ -80,7 +80,8 @@ class _Tree:
         """Return the node at which the branch ends."""
         last = current if isinstance(current, str) and current in self.nodes else None
         if last in self._inner:
-            last = max(_leaves_below(last, self._parents, self._inner), key=self._rank, default=last)
+            leaves = [id for id in ends_below(last, children_of(self._parents)) if id not in self._inner]
+            last = max(leaves, key=self._rank, default=last)
         if last is not None and (_is_shown(self.message(last)) or self._facts[last].worth == _SHOWN):
             return last
         return max(self._leaves, key=self._rank, default=None)
@@ -94,7 +95,7 @@ class _Tree:
         gaps = 0
         while last is not None and last not in way:
             way[last] = None
-            time = _time_of(self.message(last))
+            time = as_seconds(get(self.message(last), "create_time"))
             begin = begin if time is None else time
             top, last = last, self._parents[last]
             if top in self._below_gaps:
@@ -165,44 +166,11 @@ def _find_facts(nodes: Mapping[str, Any], parents: Mapping[str, str | None]) -> 
         worth, time, root = found[at] if at in found else _Facts(0, -math.inf, way[-1])
         for one in reversed(way):
             message = get(nodes[one], "message")
-            own_time = _time_of(message)
+            own_time = as_seconds(get(message, "create_time"))
             time = time if own_time is None else own_time
             worth = max(worth, 0 if message is None else _SHOWN if _is_shown(message) else 1)
             found[one] = _Facts(worth, time, root)
     return found
-
-
-def _leaves_below(id: str, parents: Mapping[str, str | None], inner: set[str]) -> list[str]:
-    children: dict[str, list[str]] = {}
-    for child, parent in parents.items():
-        if parent is not None:
-            children.setdefault(parent, []).append(child)
-    found: list[str] = []
-    visited = {id}
-    waiting = [id]
-    while waiting:
-        at = waiting.pop()
-        if at not in inner:
-            found.append(at)
-        below = [child for child in children.get(at, ()) if child not in visited]
-        visited.update(below)
-        waiting += below
-    return found
-
-
-def _time_of(message: object) -> float | None:
-    time: object = get(message, "create_time")
-    if isinstance(time, str):
-        try:
-            return datetime.fromisoformat(normalize_timestamp(time)).timestamp()
-        except (ValueError, OverflowError):
-            return None
-    if isinstance(time, bool) or not isinstance(time, (int, float)):
-        return None
-    try:
-        return None if math.isnan(time) else float(time)
-    except OverflowError:  # an integer beyond all floats
-        return None
 
 
 def _is_shown(message: object) -> bool:

@@ -6,12 +6,20 @@ from collections.abc import Iterator
 from typing import Any
 
 from sekha._utils.json_access import as_list, as_object, get
-from sekha.exports._building import EMPTY, THINKING, TOOLS, ConversationBuilder, ReadConversation, Unreadable, role_of
+from sekha.exports._building import (
+    BRANCHES,
+    EMPTY,
+    THINKING,
+    TOOLS,
+    ConversationBuilder,
+    ReadConversation,
+    Unreadable,
+    role_of,
+)
 from sekha.exports._chatgpt_tree import find_parents
 from sekha.exports._times import as_seconds
 from sekha.exports._tree import ROOT, Link, latest_branch
 
-BRANCHES = "other branches"
 _THOUGHTS = ("THINK", "THINKING", "REASONING")
 _SPEAKERS = {"REQUEST": "user", "RESPONSE": "assistant"}
 _TOOLS = ("SEARCH", "TOOL", "READ", "OPEN")

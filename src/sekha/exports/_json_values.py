@@ -98,26 +98,32 @@ class JSONValues:
         self._move_to(end)
         return value
 
-    def enter(self, is_wanted: Callable[[str, object], bool]) -> bool:
-        """Go to the list that the object here is made for: to the first that is wanted; else stay, and return False.
+    def enter(self, is_wanted: Callable[[str, object], bool]) -> list[tuple[str, object]] | None:
+        """Go to the list that the object here is made for: to the first that is wanted; else stay, and return None.
 
         Args:
             is_wanted: Whether a list is, by its key and its first item; that is None if it is empty or broken.
+
+        Returns:
+            The keys and values before it.
         """
         offset = 1
+        passed: list[tuple[str, object]] = []
         try:
             while True:
                 offset = self._skip_blank(offset, ",")
                 if self._char(offset) != '"':
-                    return False
+                    return None
                 key, end = self._decode(self._at + offset)
                 offset = self._skip_blank(end - self._at, ":")
                 if self._char(offset) == "[" and is_wanted(str(key), self._first_item(offset)):
                     self._move_to(self._at + offset)
-                    return True
-                offset = self._decode(self._at + offset)[1] - self._at
+                    return passed
+                value, end = self._decode(self._at + offset)
+                offset = end - self._at
+                passed.append((str(key), value))
         except BrokenJSON:
-            return False
+            return None
 
     def is_list_of(self, is_wanted: Callable[[object], bool]) -> bool:
         """Return whether the first item of the list here is wanted, and stay here."""

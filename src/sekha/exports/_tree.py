@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple, TypeVar
+
+K = TypeVar("K", int, str)
 
 ROOT = ""
 """The parent of a message that begins the conversation."""
@@ -53,14 +55,10 @@ def latest_branch(links: Sequence[Link], last: object = None) -> Branch:
         if id is None or numbers.setdefault(id, number) == number:  # a second one of the same id is a copy
             kept.append(number)
     parents = _find_parents(links, kept, numbers)
-    children: dict[int, list[int]] = {}
-    for number in kept:
-        parent = parents[number]
-        if parent is not None:
-            children.setdefault(parent, []).append(number)
+    places = {number: place for place, number in enumerate(kept)}
     at: int | None = numbers.get(last) if isinstance(last, str) else None
     at = kept[-1] if at is None and kept else at
-    at = _latest_below(at, children, {number: place for place, number in enumerate(kept)}) if at is not None else None
+    at = max(ends_below(at, children_of(parents)), key=places.__getitem__) if at is not None else None
     way: list[int] = []
     visited: set[int] = set()
     while at is not None and at not in visited:
@@ -97,16 +95,25 @@ def _find_parents(links: Sequence[Link], order: Sequence[int], numbers: dict[str
     return parents
 
 
-def _latest_below(number: int, children: dict[int, list[int]], places: dict[int, int]) -> int:
-    """Return the latest of the messages that end a branch through this one."""
-    best = number
-    visited = {number}
-    waiting = [number]
+def children_of(parents: Mapping[K, K | None]) -> dict[K, list[K]]:
+    """Return the children of each node that has some, in the order of the nodes."""
+    children: dict[K, list[K]] = {}
+    for node, parent in parents.items():
+        if parent is not None:
+            children.setdefault(parent, []).append(node)
+    return children
+
+
+def ends_below(node: K, children: Mapping[K, Sequence[K]]) -> list[K]:
+    """Return the nodes that end a branch through this one; in a ring, the last one before it."""
+    ends: list[K] = []
+    visited = {node}
+    waiting = [node]
     while waiting:
         at = waiting.pop()
         below = [child for child in children.get(at, ()) if child not in visited]
         visited.update(below)
         waiting += below
-        if not below and (best == number or places[at] > places[best]):
-            best = at
-    return best
+        if not below:
+            ends.append(at)
+    return ends

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
-from weakref import WeakSet
+from typing import Any, Literal, NamedTuple
+from weakref import WeakKeyDictionary
 
 from sekha._utils.json_access import as_list
 from sekha._utils.redaction import Secret
@@ -51,6 +51,10 @@ MAX_KEY_WARNINGS = 20
 """Keys of messages of whose loss a client warns."""
 
 
+Warned = Literal["archived instead of deleted", "results may be missing", "words were not searched"]
+"""What a client warns of once."""
+
+
 class Capabilities:
     """What was learned about a controller; its clients and their views share one.
 
@@ -58,20 +62,16 @@ class Capabilities:
         text_only: Whether it refused content parts, as the controller 0.1 does (D4).
         features: What it says that it can do; None if it was not asked yet.
         times_asked: How often it was asked for that, with or without an answer.
-        warned_of_words: Whether a warning has told that a full-text search failed.
         cannot_delete: Whether it failed to delete a conversation, as the controller 0.1 does (D49).
-        warned_of_archiving: Whether a warning has told that conversations are archived instead.
     """
 
     def __init__(self) -> None:
         self.text_only: bool = False
         self.features: Features | None = None
         self.times_asked: int = 0
-        self.warned_of_words: bool = False
         self.cannot_delete: bool = False
-        self.warned_of_archiving: bool = False
-        self._warned_of_truncation: bool = False
-        self._warned_views: WeakSet[Any] = WeakSet()
+        self._warnings: dict[str, object] = {}
+        self._warnings_of_views: WeakKeyDictionary[Any, dict[str, object]] = WeakKeyDictionary()
         self._rejected_keys: set[Secret] = set()
         self._lost_keys: dict[str, object] = {}
 
@@ -79,23 +79,18 @@ class Capabilities:
         """Return whether a warning has told that a key of messages is lost, or too many others have."""
         return key in self._lost_keys or len(self._lost_keys) >= MAX_KEY_WARNINGS
 
-    def should_warn_of(self, key: str) -> bool:
-        """Return whether to warn that a key of messages is lost: once for each key, and for twenty keys at most."""
-        token = object()  # threads ask as well: one of them finds its own
-        return self._lost_keys.setdefault(key, token) is token and len(self._lost_keys) <= MAX_KEY_WARNINGS
+    def note_lost_key(self, key: str) -> bool:
+        """Note that a key of messages is lost; return whether to warn of it: once, and of twenty keys at most."""
+        return _add(key, self._lost_keys) and len(self._lost_keys) <= MAX_KEY_WARNINGS
 
-    def note_truncation(self, view: object) -> bool:
-        """Note that a search may have missed results; return whether that is new.
+    def note_warning(self, about: Warned, view: object = None) -> bool:
+        """Note that there is a reason to warn; return whether it is the first, so that there is one warning.
 
         Args:
-            view: The view of a folder that was searched; None for the whole memory.
+            about: What the warning is about.
+            view: The view of a folder that it is about; None for the whole memory.
         """
-        if view is None:
-            is_new, self._warned_of_truncation = not self._warned_of_truncation, True
-            return is_new
-        is_new = view not in self._warned_views
-        self._warned_views.add(view)
-        return is_new
+        return _add(about, self._warnings if view is None else self._warnings_of_views.setdefault(view, {}))
 
     def reject_mcp_key(self, key: Secret | None) -> None:
         """Note that the MCP tools refused a key."""
@@ -105,3 +100,9 @@ class Capabilities:
     def is_mcp_key_rejected(self, key: Secret | None) -> bool:
         """Return whether the MCP tools refused this key before."""
         return key in self._rejected_keys
+
+
+def _add(name: str, names: dict[str, object]) -> bool:
+    """Add a name, and return whether it is new. Threads add names as well: one of them finds its own token."""
+    token = object()
+    return names.setdefault(name, token) is token

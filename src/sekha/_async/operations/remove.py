@@ -90,8 +90,7 @@ async def delete_or_archive(
             if not is_unable_to_delete(error):
                 raise
     await transport.send(ARCHIVE_CONVERSATION.request(id=id))
-    if not capabilities.warned_of_archiving:
-        capabilities.warned_of_archiving = True
+    if capabilities.note_warning("archived instead of deleted"):
         warnings.warn(
             "this server cannot delete: what was to be deleted is archived, and searches of the controller 0.1 still "
             'find it (filters={"archived": False} leaves it out)',

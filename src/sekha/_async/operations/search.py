@@ -113,7 +113,7 @@ async def _sent_filters(transport: AsyncTransport, capabilities: Capabilities, w
 
 
 def _warn_of_truncation(capabilities: Capabilities, wanted: Search, found: int) -> None:
-    if capabilities.note_truncation(wanted.conditions.view):
+    if capabilities.note_warning("results may be missing", wanted.conditions.view):
         what = (
             f"a search with filters found {found} of the {wanted.end} results that were asked for"
             if wanted.is_enough is None

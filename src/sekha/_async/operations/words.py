@@ -136,8 +136,7 @@ class AsyncWordSearch:
         return look_up
 
     def _warn(self) -> None:
-        if not self._capabilities.warned_of_words:
-            self._capabilities.warned_of_words = True
+        if self._capabilities.note_warning("words were not searched"):
             warnings.warn(
                 f"a hybrid search found results by meaning only, since the full-text search failed: {self.error}",
                 SekhaWarning,

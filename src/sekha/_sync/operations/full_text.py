@@ -61,7 +61,7 @@ class FullTextSearch:
             truncated = len(found) < limit and len(page["results"]) >= size
             if not truncated:
                 break
-        if truncated and self._capabilities.note_truncation(self._view):
+        if truncated and self._capabilities.note_warning("results may be missing", self._view):
             warnings.warn(
                 f"a full-text search in a folder found {len(found)} of the {limit} messages that were asked for, and "
                 f"may have missed others: it looks at the first {MAX_SEARCH_SIZE:,} that the server finds "

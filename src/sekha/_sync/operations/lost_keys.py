@@ -30,7 +30,7 @@ def warn_of_lost_keys(
     features = controller_features(transport, capabilities)
     kept = frozenset[str]() if features is None else features.keeps
     for key in keys:
-        if key not in kept and capabilities.should_warn_of(key):
+        if key not in kept and capabilities.note_lost_key(key):
             warnings.warn(lost_key_message(key, features), SekhaWarning, stacklevel=user_stacklevel())
 
 
@@ -46,6 +46,6 @@ def kept_dates(
     features = controller_features(transport, capabilities)
     if features is not None and features.keeps_dates:
         return dates
-    if not capabilities.warned_of("timestamp") and capabilities.should_warn_of("timestamp"):
+    if capabilities.note_lost_key("timestamp"):
         warnings.warn(LOST_DATES, SekhaWarning, stacklevel=user_stacklevel())
     return {}

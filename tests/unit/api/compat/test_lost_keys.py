@@ -45,8 +45,8 @@ def test_what_a_server_keeps_is_a_list(health: Dict[str, Any], keeps: FrozenSet[
 def test_each_key_is_warned_of_once_and_twenty_at_most() -> None:
     capabilities = Capabilities()
     keys = [f"k{number}" for number in range(25)]
-    assert [capabilities.should_warn_of(key) for key in keys] == [True] * 20 + [False] * 5
-    assert not any(capabilities.should_warn_of(key) for key in keys)
+    assert [capabilities.note_lost_key(key) for key in keys] == [True] * 20 + [False] * 5
+    assert not any(capabilities.note_lost_key(key) for key in keys)
     assert all(capabilities.warned_of(key) for key in [*keys, "another"])
     assert not Capabilities().warned_of("k0")
 
