@@ -52,7 +52,7 @@ def parse_deepseek(data: dict[str, Any], folder: str | None) -> ReadConversation
     nodes: dict[str, Any] = {}
     for id, node in (as_object(mapping) or {}).items():
         if as_object(node) is None or (node and "message" not in node):
-            built.not_understood(node)
+            built.not_understood(as_object(node))
         else:
             nodes[id] = node
     parents, _ = find_parents(nodes)
@@ -84,7 +84,7 @@ def _add_message(message: Any, turn: str, built: ConversationBuilder) -> str:
         built: Where it goes.
     """
     if as_object(message) is None:
-        built.not_understood(message)
+        built.not_understood(None)
         return turn
     before = sum(built.left_out.values())
     role = role_of(message.get("role"))

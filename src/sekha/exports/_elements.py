@@ -161,4 +161,6 @@ def _is_conversation(item: object) -> bool:
 
 
 def _is_list_of_conversations(key: str, item: object) -> bool:
-    return _is_conversation(item) or key in _WRAPPERS
+    kind = find_kind(item)
+    is_part = kind is not None and kind.parse_file is not None  # such as a message of the one conversation
+    return _is_conversation(item) or (key in _WRAPPERS and not is_part)

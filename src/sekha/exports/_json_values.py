@@ -15,7 +15,7 @@ _CANDIDATE = re.compile('[\\[,\n][ \t\r\n]*(?=\\{[ \t\r\n]*")')
 """What stands before an object of a list, or of a line."""
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _REPLACED = re.compile(f"{REPLACEMENT}+")
-_SUSPECT = ("\\ud", "\\uD", "\\u0000")
+_SUSPECT = re.compile(r"\\u(?:[dD]|0000)")
 """Escapes of surrogates and of NUL."""
 _LONE = re.compile(
     r"\\(?:u[dD][89abAB]..(?!\\u[dD][c-fC-F])|(?<!\\u[dD][89abAB]..\\)u[dD][c-fC-F]|\\u[dD]|u0000)", re.DOTALL
@@ -91,8 +91,7 @@ class JSONValues:
             BrokenJSON: There is none; the position is the same as before.
         """
         value, end = self._decode(self._at)
-        has_escapes = any(self._text.find(escape, self._at, end) >= 0 for escape in _SUSPECT)
-        if has_escapes and _LONE.search(self._text, self._at, end):
+        if _SUSPECT.search(self._text, self._at, end) and _LONE.search(self._text, self._at, end):
             value = self._clean(value)
         self.unusable += self._unusable_here
         self._move_to(end)
@@ -229,10 +228,12 @@ class JSONValues:
         return size > 0
 
     def _move_to(self, at: int) -> None:
-        self.line += self._text.count("\n", self._at, at)
+        self.line = self._line_at(at)
         self._at = at
 
     def _line_at(self, at: int) -> int:
+        if self._text.find("\n", self._at, at) < 0:  # faster than counting, and most files are one line
+            return self.line
         return self.line + self._text.count("\n", self._at, at)
 
     def _parse_constant(self, _name: str) -> None:

@@ -31,6 +31,8 @@ from sekha.exports._deepseek import is_deepseek, parse_deepseek
 from sekha.exports._grok import parse_grok
 from sekha.exports._kind import Kind, has_keys
 from sekha.exports._lechat import parse_lechat
+from sekha.exports._message_forms import is_message
+from sekha.exports._message_lists import is_chat, parse_chat, parse_messages
 from sekha.exports._plain import parse_plain
 from sekha.exports._unsupported import LAST, UNSUPPORTED
 from sekha.exports._vscode import is_vscode, is_vscode_log, parse_vscode, parse_vscode_log
@@ -50,6 +52,8 @@ KINDS: tuple[Kind, ...] = (
     Kind("VS Code's chat", is_vscode, parse_vscode),
     Kind("VS Code's log of a chat", is_vscode_log, parse_file=parse_vscode_log),
     Kind("the plain form", has_keys("messages"), parse_plain),
+    Kind("a chat of a data set", is_chat, parse_chat),
+    Kind("a list of messages", is_message, parse_file=parse_messages),
     *LAST,
 )
 """The first that fits an object decides, so that narrow ones stand before wide ones."""
