@@ -87,7 +87,6 @@ class SekhaError(Exception):
 
     sent: bool = False
     text: str = ""
-    report: Optional[ImportReport] = None
     _retryable: bool = True  # False where a retry cannot help, whatever the status says
 
     def __init__(
@@ -111,6 +110,7 @@ class SekhaError(Exception):
             self.sent = sent
         self.may_have_been_applied = may_have_been_applied
         self.conversation: Conversation | None = None
+        self.report: ImportReport | None = None
 
     def _arguments(self) -> tuple[object, ...]:
         """Return what ``args`` holds: of that alone an error is made again that was sent as JSON."""
