@@ -87,6 +87,10 @@ class SekhaError(Exception):
 
     sent: bool = False
     text: str = ""
+    if TYPE_CHECKING:
+        report: Optional[ImportReport]
+    else:  # the type is not loaded with the errors; and only where there is one, it is part of a pickle
+        report = None
     _retryable: bool = True  # False where a retry cannot help, whatever the status says
 
     def __init__(
@@ -110,7 +114,6 @@ class SekhaError(Exception):
             self.sent = sent
         self.may_have_been_applied = may_have_been_applied
         self.conversation: Conversation | None = None
-        self.report: ImportReport | None = None
 
     def _arguments(self) -> tuple[object, ...]:
         """Return what ``args`` holds: of that alone an error is made again that was sent as JSON."""
