@@ -100,7 +100,7 @@ async def test_a_place_is_given_back_whatever_happens(make: MakeClient, server: 
     client = make(max_concurrent_writes=1, max_retries=0)
     for reply in (empty(500), empty(422), answer({}), HANG):
         server.on(CREATE, reply)
-        view = client.with_options(timeout=0.1) if reply is HANG else client
+        view = client.with_options(timeout=0.5) if reply is HANG else client
         with pytest.raises(SekhaError):
             await view.controller.create_conversation(messages=MESSAGES)
     server.on(CREATE, MADE)

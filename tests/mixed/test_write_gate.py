@@ -114,7 +114,7 @@ def test_a_killed_process_frees_its_place(what: str, server: FakeServer) -> None
         server.on(CREATE, MADE)
         with SekhaClient(controller_url=server.url, api_key="k", on_wait=waits.append) as client:
             with pytest.raises(SekhaTimeoutError) as caught:
-                client.with_options(deadline=0.3).controller.create_conversation(messages=MESSAGES)
+                client.with_options(deadline=1.0).controller.create_conversation(messages=MESSAGES)
             assert (caught.value.sent, caught.value.may_have_been_applied) == (False, False)
             assert server.lines == [HEALTH]
             threading.Timer(0.2, process.kill).start()
