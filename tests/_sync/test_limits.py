@@ -19,12 +19,11 @@ from support import facts
 from support.clock import FakeClock, give_clock
 from support.facts import MESSAGES
 from support.replies import HANG, after, answer, empty, tool
+from support.routes import CREATE, HEALTH, QUERY, STORE
 from support.server import FakeServer, eventually
 
 from .conftest import MakeClient
 
-CREATE, STORE, QUERY = "POST /api/v1/conversations", "POST /mcp/tools/memory_store", "POST /api/v1/query"
-HEALTH = "GET /health"
 MADE, STORED, FOUND = answer(facts.CREATED, 201), tool(facts.STORED), answer(facts.hits())
 
 

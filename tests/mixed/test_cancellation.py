@@ -22,13 +22,13 @@ from support import facts
 from support.clock import give_clock
 from support.facts import MESSAGES
 from support.replies import DONE, HANG, after, answer, chunked, delta, empty
+from support.routes import CHAT, CREATE, QUERY
 from support.server import FakeServer
 
 # On Python 3.9 asyncio forgets a socket when it is cancelled while it connects; nothing of ours holds it.
 pytestmark = pytest.mark.filterwarnings(
     "ignore:Exception ignored in. <(function _SelectorTransp|socket.socket):pytest.PytestUnraisableExceptionWarning"
 )
-QUERY, CREATE, CHAT = "POST /api/v1/query", "POST /api/v1/conversations", "POST /v1/chat/completions"
 FOUND = answer(facts.hits())
 
 

@@ -26,9 +26,9 @@ from sekha.local import LocalSekha
 from support import facts
 from support.facts import MESSAGES
 from support.replies import after, answer
+from support.routes import CREATE, HEALTH
 from support.server import FakeServer, eventually
 
-CREATE, HEALTH = "POST /api/v1/conversations", "GET /health"
 MADE, OLD = answer(facts.CREATED, 201), answer(facts.HEALTHY)
 PROGRAM = str(Path(__file__).parents[1] / "support" / "write_together.py")
 PROCESSES, WRITES = 8, 6
