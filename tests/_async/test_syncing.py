@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from sekha import AsyncSekhaClient, SekhaConfigError, SekhaServerError, SekhaValidationError, SekhaWarning
-from sekha._importing.journal import Journal, Origin
+from sekha._importing.journal import Journal
+from sekha._importing.sources import Origin
 from sekha.exports import read_notes
 from sekha.types import ImportProgress
 from support import facts
@@ -450,7 +451,7 @@ async def test_a_note_that_is_as_before_an_interrupted_sync(
     new = (await local.controller.create_conversation(label="a", folder="/notes", messages=[user("changed")]))["id"]
     journal = Journal(str(notes / ".sekha-journal"), local.controller._transport.base_url)
     journal.open()
-    source, known = next((source, known) for source, known in journal.sources.items() if known.id == id)
+    source, known = next((source, known) for source, known in journal.notes().items() if known.id == id)
     key = f"{'0' * 32}.0"
     journal.begin(key)
     journal.done(key, new, Origin(source, known.digests._replace(messages="changed")))

@@ -389,7 +389,8 @@ def test_without_a_note_nothing_is_sent(client: SekhaClient, server: FakeServer,
     server.always(CREATE, answer(facts.CREATED, 201))
     notes = Journal(str(tmp_path / "j"), "http://sekha.test")
     notes.open()
-    file = cast(Any, notes)._file
+    journal_file = cast(Any, notes)._file
+    file = journal_file._file
 
     class Full:
         def write(self, data: bytes) -> int:
@@ -399,7 +400,7 @@ def test_without_a_note_nothing_is_sent(client: SekhaClient, server: FakeServer,
             return getattr(file, name)
 
     notes.start(None)
-    notes._file = cast(Any, Full())
+    journal_file._file = Full()
     for _ in range(2):
         with pytest.raises(OSError, match="journal"):
             notes.begin(notes.entry(chat("A", folder="/")).key)

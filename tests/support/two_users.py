@@ -12,7 +12,7 @@ from typing import Any, Callable, Dict, List, NamedTuple, Tuple
 import httpx
 
 from sekha._api.compat.requests import pad_for_preview_bug
-from sekha._importing.journal import digests_of
+from sekha._importing.digests import digests_of
 from sekha.local import LocalSekha
 
 Case = Tuple[Tuple[Any, ...], Dict[str, Any]]

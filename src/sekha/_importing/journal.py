@@ -5,62 +5,19 @@ So nothing is stored twice and nothing is lost, wherever the process ends.
 
 from __future__ import annotations
 
-import errno
-import hashlib
-import json
-import os
-import stat
 import threading
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, NamedTuple
 
-from sekha._concurrency.file_lock import try_lock, unlock
-from sekha._utils.json_access import as_object
+from sekha._importing.digests import Digests, digest, fingerprint
+from sekha._importing.journal_file import JournalFile, Line
+from sekha._importing.sources import Extent, Known, Origin, SourceIndex, is_chat
 from sekha.errors import SekhaConfigError
-from sekha.exports._note_files import JOURNAL
 from sekha.exports._notes import Source
 
-_HEADER = b'{"sekha_import": 1,'
-
-
-def fingerprint(conversation: Mapping[str, Any]) -> str:
-    """Return a hash that is the same for conversations that would be stored alike."""
-    parts = [conversation.get(key) for key in ("label", "folder", "importance_score")]
-    messages = [[message["role"], message["content"]] for message in conversation["messages"]]
-    data = json.dumps([parts, messages], sort_keys=True, default=str)
-    return hashlib.sha256(data.encode()).hexdigest()[:32]
-
-
-class Digests(NamedTuple):
-    """Hashes of label, folder and messages."""
-
-    label: str
-    folder: str
-    messages: str
-
-
-def digests_of(conversation: Mapping[str, Any]) -> Digests:
-    """Return the hashes of a conversation's parts; spaces around a text do not count, since servers may add some."""
-    messages = [[message["role"], _stripped(message["content"])] for message in conversation["messages"]]
-    return Digests(*(digest(part) for part in (conversation["label"], conversation["folder"], messages)))
-
-
-def _stripped(content: Any) -> Any:
-    return content.strip() if isinstance(content, str) else content
-
-
-def digest(part: object) -> str:
-    """Return a short hash of a part of a conversation."""
-    return hashlib.sha256(json.dumps(part, sort_keys=True, default=str).encode()).hexdigest()[:16]
-
-
-class Origin(NamedTuple):
-    """Where a conversation is from, and what it was like there."""
-
-    source: Source
-    digests: Digests
+_MAX_DIGITS = 15
+"""Digits of the number that tells identical conversations apart; the hash of a source has more."""
 
 
 class Begun(NamedTuple):
@@ -69,13 +26,6 @@ class Begun(NamedTuple):
     key: str
     origin: Origin
     sent: Digests
-
-
-class Known(NamedTuple):
-    """The conversation that a source became: its id, and what it was like."""
-
-    id: str
-    digests: Digests
 
 
 class Entry(NamedTuple):
@@ -92,6 +42,14 @@ class Entry(NamedTuple):
     is_open: bool
     unknown_outcomes: int
     id: str | None
+
+
+NO_ENTRY = Entry("", False, 0, None)
+
+
+def piece_key(source: Source, sent: Digests) -> str:
+    """Return the name of a piece of a chat in the journal."""
+    return f"{digest(sent)}.{digest(source)}"
 
 
 class Journal:
@@ -111,15 +69,10 @@ class Journal:
         self._reads_older = reads_older
         self._older_since: str | None = None  # when the first of the older imports began
         self.since: str | None = None
-        self._path = path
         self._server = server
         self._folder = folder
-        self._file: BinaryIO | None = None
-        self._is_empty = False
-        self._header: dict[str, object] | None = (
-            None  # written before the first note, so that no journal is made for none
-        )
-        self._last_line_is_complete = True
+        self._file = None if path is None else JournalFile(path)
+        self._header: dict[str, object] | None = None  # written with the first note: no journal is made for none
         self._lock = threading.Lock()  # several threads write
         self._seen: Counter[str] = Counter()  # by fingerprint
         self._open: set[str] = set()  # keys of conversations that were begun, with an unknown outcome
@@ -127,10 +80,10 @@ class Journal:
         self._unknown_outcomes: Counter[str] = Counter()
         self._ids: dict[str, str] = {}
         self._keys: defaultdict[str, list[str]] = defaultdict(list)  # by id
-        self._source_of: dict[str, Source] = {}  # by id
-        self._sources: dict[Source, Known] = {}
+        self._sources = SourceIndex()
         self._begun: dict[str, Begun] = {}  # those of the open keys that have a source, by key
-        self._stale: dict[str, Source] = {}  # ids of earlier versions that are still in the memory
+        self._numbers: Counter[str] = Counter()  # how many identical conversations it knows, by fingerprint
+        self._claimed: set[str] = set()  # keys that an item with an id has found
 
     def peek(self) -> None:
         """Read the notes as they are, and change nothing.
@@ -139,11 +92,7 @@ class Journal:
             SekhaConfigError: The file is not a journal, or belongs to another server.
             OSError: The file cannot be read.
         """
-        if self._path is None or not os.path.exists(self._path):
-            return
-        with open(self._path, "rb") as file:
-            lines = file.read().split(b"\n")
-        if not _HEADER.startswith(lines[0][: len(_HEADER)]) or len(lines) > 1:
+        if self._file is not None and (lines := self._file.peek()):
             self._read(lines)
 
     def open(self) -> None:
@@ -153,57 +102,24 @@ class Journal:
             SekhaConfigError: The file is not a journal, belongs to another server, or is in use.
             OSError: The file cannot be read or written.
         """
-        if self._path is None:
-            return
-        self._file = open(self._path, "a+b", buffering=0)  # noqa: SIM115 - closed by close()
-        try:
-            if not try_lock(self._file):
-                raise SekhaConfigError(f"journal: {os.path.basename(self._path)} is in use by another import")
-            if not os.path.exists(self._path):  # another import has ended in this moment, and noted nothing
-                raise SekhaConfigError(
-                    f"journal: {os.path.basename(self._path)} was in use by another import; try again"
-                )
+        if self._file is not None:
             if self._reads_older:
-                self._read_older()
-            self._file.seek(0)
-            *lines, rest = self._file.read().split(b"\n")
-            if not lines and rest and _HEADER.startswith(rest[: len(_HEADER)]):
-                self._file.truncate(0)  # truncated in its first line: nothing was begun
-                self._is_empty = True
-            elif lines or rest:
-                self._read([*lines, rest])
-                if rest:
-                    self._file.write(b"\n")  # ends a line that was truncated when the program ended
-            else:
-                self._is_empty = True
-        except BaseException:
-            self.close()
-            raise
+                self._read_older(self._file)
+            self._file.open(self._read)
 
-    def _read_older(self) -> None:
+    def _read_older(self, file: JournalFile) -> None:
         """Read what other journals in the folder know of chats; those of other servers and of notes do not count."""
-        assert self._path is not None
-        own, (folder, _) = os.path.abspath(self._path), os.path.split(os.path.abspath(self._path))
-        for name in sorted(name for name in os.listdir(folder) if name.endswith(JOURNAL)):
-            path = os.path.join(folder, name)
-            if path == own:
-                continue
-            try:
-                with open(path, "rb") as file:
-                    header, *lines = map(_parse_line, file.read().split(b"\n"))
-            except OSError:
-                continue
+        for header, *lines in file.others():
             is_ours = header.get("server") == self._server and header.get("folder") == self._folder
             if header.get("sekha_import") == 1 and is_ours:
                 since = str(header.get("since") or "")
                 self._older_since = since if self._older_since is None else min(self._older_since, since)
                 for line in lines:
-                    if "source" not in line:
+                    if not line.get("source") or is_chat(Source(*line["source"])):
                         self._apply(line)
 
-    def _read(self, lines: Sequence[bytes]) -> None:
-        header = _parse_line(lines[0])
-        name = os.path.basename(self._path or "")
+    def _read(self, lines: Sequence[Line]) -> None:
+        header, name = lines[0], "" if self._file is None else self._file.name
         if header.get("sekha_import") != 1:
             raise SekhaConfigError(f"journal: {name} is no journal of an import")
         if header.get("server") != self._server:
@@ -218,7 +134,7 @@ class Journal:
             )
         self.since = self._earlier(str(header.get("since") or ""))
         for line in lines[1:]:
-            self._apply(_parse_line(line))
+            self._apply(line)
 
     def start(self, since: str | None) -> None:
         """Note that the import begins, and the time of the server's clock; a resumed journal keeps what it has."""
@@ -236,17 +152,30 @@ class Journal:
         with self._lock:
             return set(self._ids.values())
 
-    @property
-    def sources(self) -> dict[Source, Known]:
-        """What is known of each source."""
+    def notes(self) -> dict[Source, Known]:
+        """Return what is known of each note."""
         with self._lock:
-            return dict(self._sources)
+            return self._sources.notes()
 
-    @property
-    def stale(self) -> dict[str, Source]:
-        """The ids of earlier versions that are still in the memory, and the source of each."""
+    def pieces(self, chat: str) -> dict[int, Known]:
+        """Return the pieces of a chat that are stored, each by the number of messages before it, in their order."""
         with self._lock:
-            return dict(self._stale)
+            return self._sources.pieces(chat)
+
+    def stale(self, source: Source | None = None) -> dict[str, Source]:
+        """Return the ids of earlier versions that are still in the memory, and the source of each.
+
+        Args:
+            source: A note, or any piece of a chat whose earlier versions are wanted; None for those of all.
+        """
+        with self._lock:
+            if source is None:
+                return dict(self._sources.stale)
+            return {
+                id: one
+                for id, one in self._sources.stale.items()
+                if one == source or (is_chat(one) and one.file == source.file)
+            }
 
     def entry(self, conversation: Mapping[str, Any], source: Source | None = None) -> Entry:
         """Return what is known of the next conversation; identical conversations are separate ones.
@@ -263,15 +192,33 @@ class Journal:
             key = f"{alike}.{digest(source)}"
         return Entry(key, key in self._open, self._unknown_outcomes[key], self._ids.get(key))
 
+    def older_entry(self, conversation: Mapping[str, Any]) -> Entry:
+        """Return what is known of a conversation with an id from when ids were not noted."""
+        if not self._numbers:
+            return NO_ENTRY
+        alike = fingerprint(conversation)
+        with self._lock:
+            for number in range(1, self._numbers[alike] + 1):
+                key = f"{alike}.{number}"
+                id = self._ids.get(key)
+                is_free = key in self._open if id is None else not self._sources.owns(id)
+                if is_free and key not in self._claimed:
+                    self._claimed.add(key)
+                    return Entry(key, key in self._open, self._unknown_outcomes[key], id)
+        return NO_ENTRY
+
     def is_open(self, key: str) -> bool:
         """Return whether it or an identical conversation was begun, with an unknown outcome."""
         return self._open_by_fingerprint[_fingerprint_of(key)] > 0
 
-    @property
-    def begun(self) -> list[Begun]:
-        """What was begun with a source and has an unknown outcome."""
+    def begun(self, chat: Source | None = None) -> list[Begun]:
+        """Return what was begun and has an unknown outcome: of a chat, or of all notes."""
         with self._lock:
-            return list(self._begun.values())
+            return [
+                one
+                for one in self._begun.values()
+                if (not is_chat(one.origin.source) if chat is None else one.origin.source.file == chat.file)
+            ]
 
     def begin(self, key: str, origin: Origin | None = None, sent: Digests | None = None) -> None:
         """Note that a conversation is about to be sent, where it is from, and the hashes of what is sent.
@@ -280,12 +227,12 @@ class Journal:
             OSError: The note cannot be written, so it must not be sent.
         """
         note: dict[str, object] = {"begin": key}
-        self._note(note if origin is None else {**note, "source": origin.source, "as": origin.digests, "sent": sent})
+        self._note(note if origin is None else {**note, **_origin_note(origin), "sent": sent})
 
     def done(self, key: str, id: str, origin: Origin | None = None) -> None:
         """Note that it is stored; another version of the same source is stale then."""
         note: dict[str, object] = {"done": key, "id": id}
-        self._note(note if origin is None else {**note, "source": origin.source, "as": origin.digests})
+        self._note(note if origin is None else {**note, **_origin_note(origin)})
 
     def removed(self, id: str) -> None:
         """Note that a conversation is not in the memory any more."""
@@ -303,35 +250,21 @@ class Journal:
         """Note that it is certainly not stored."""
         self._note({"refused": key})
 
+    def suppose(self, key: str, id: str, origin: Origin | None) -> None:
+        """Take a conversation for stored, and note nothing: for a look at what an import would do."""
+        with self._lock:
+            self._apply({"done": key, "id": id, **({} if origin is None else _origin_note(origin))})
+
     def close(self) -> None:
         """Close the file; no more notes can be written. A file without any is removed."""
         with self._lock:
-            if self._file is None:
-                return
-            is_in_vain = self._is_empty and stat.S_ISREG(os.fstat(self._file.fileno()).st_mode)
-            if is_in_vain and os.name != "nt":
-                self._remove()  # before another import can lock it
-            unlock(self._file)
-            self._file.close()
-            self._file = None
-            if is_in_vain and os.name == "nt":  # which removes no file that is open
-                self._remove()
+            if self._file is not None:
+                self._file.close()
 
-    def _remove(self) -> None:
-        with suppress(OSError):
-            os.unlink(self._path or "")
-
-    def _note(self, data: Mapping[str, object]) -> None:
+    def _note(self, data: Line) -> None:
         with self._lock:
-            lines = [data] if self._header is None else [self._header, data]
-            line = b"".join(json.dumps(one).encode() + b"\n" for one in lines)
-            if self._path is not None:
-                if self._file is None or not self._last_line_is_complete:
-                    raise OSError("the journal of the import cannot be written any more")
-                self._last_line_is_complete = self._is_empty = False
-                if self._file.write(line) < len(line):
-                    raise OSError(errno.ENOSPC, "the journal of the import cannot be written", self._path)
-                self._last_line_is_complete = True
+            if self._file is not None:
+                self._file.append([data] if self._header is None else [self._header, data])
                 self._header = None
             self._apply(data)
 
@@ -339,22 +272,26 @@ class Journal:
         if isinstance(key := data.get("begin"), str):
             self._mark_closed(key)
             self._open.add(key)
+            self._count_number(key)
             if data.get("source"):
-                origin = Origin(Source(*data["source"]), Digests(*data["as"]))
-                self._begun[key] = Begun(key, origin, Digests(*data["sent"]))
+                self._begun[key] = Begun(key, _read_origin(data), Digests(*data["sent"]))
             self._open_by_fingerprint[_fingerprint_of(key)] += 1
         elif isinstance(key := data.get("done"), str):
             self._mark_closed(key)
             self._ids[key] = id = str(data.get("id"))
             self._keys[id].append(key)
+            self._count_number(key)
             if data.get("source"):
-                self._apply_source(key, Source(*data["source"]), Known(id, Digests(*data["as"])))
+                source, digests, extent = _read_origin(data)
+                if self._sources.add(source, Known(id, digests, extent)):
+                    for other in self._keys[id]:
+                        if other != key:
+                            self._ids.pop(other, None)
         elif isinstance(gone := data.get("removed"), str):
             for key in self._keys.pop(gone, ()):
                 if self._ids.get(key) == gone:
                     del self._ids[key]
-            self._sources.pop(self._source_of.pop(gone, Source("")), None)
-            self._stale.pop(gone, None)
+            self._sources.remove(gone)
         elif isinstance(key := data.get("refused"), str):
             self._mark_closed(key)
         elif isinstance(key := data.get("broke"), str):
@@ -362,19 +299,10 @@ class Journal:
         elif isinstance(key := data.get("left out"), str):
             self._unknown_outcomes[key] = 0
 
-    def _apply_source(self, key: str, source: Source, known: Known) -> None:
-        before = self._sources.get(source)
-        if before is not None and before.id != known.id:
-            self._stale[before.id] = source
-            del self._source_of[before.id]
-        moved_from = self._source_of.get(known.id)
-        if moved_from is not None and moved_from != source:
-            del self._sources[moved_from]
-            for other in self._keys[known.id]:
-                if other != key:
-                    self._ids.pop(other, None)
-        self._stale.pop(known.id, None)
-        self._sources[source], self._source_of[known.id] = known, source
+    def _count_number(self, key: str) -> None:
+        alike, _, number = key.rpartition(".")
+        if len(number) <= _MAX_DIGITS:
+            self._numbers[alike] += 1
 
     def _mark_closed(self, key: str) -> None:
         if key in self._open:
@@ -387,9 +315,10 @@ def _fingerprint_of(key: str) -> str:
     return key.rpartition(".")[0]
 
 
-def _parse_line(line: bytes) -> dict[str, Any]:
-    """Return the data of a line; nothing if it was truncated."""
-    try:
-        return as_object(json.loads(line)) or {}
-    except ValueError:
-        return {}
+def _origin_note(origin: Origin) -> dict[str, object]:
+    note: dict[str, object] = {"source": origin.source, "as": origin.digests}
+    return {**note, "of": origin.extent} if origin.extent.size else note
+
+
+def _read_origin(data: Line) -> Origin:
+    return Origin(Source(*data["source"]), Digests(*data["as"]), Extent(*data.get("of", ())))

@@ -10,7 +10,9 @@ from sekha._api.arguments import complete_conversation
 from sekha._api.folder_view import FolderView
 from sekha._api.stored import Match, compare_messages, label_and_folder
 from sekha._api.validation import argument_error
-from sekha._importing.journal import Entry, Journal, Origin, digests_of
+from sekha._importing.digests import digests_of
+from sekha._importing.journal import Entry, Journal
+from sekha._importing.sources import Origin
 from sekha._importing.split import Part, TooLarge, make_split, may_exceed, split_conversation
 from sekha.errors import (
     SekhaAPIError,

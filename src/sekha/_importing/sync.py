@@ -6,8 +6,10 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal, NamedTuple
 
-from sekha._importing.journal import Begun, Digests, Journal, Known
+from sekha._importing.digests import Digests
+from sekha._importing.journal import Begun, Journal
 from sekha._importing.plan import Item, Rejected, make_failure
+from sekha._importing.sources import Known
 from sekha.errors import SekhaConfigError
 from sekha.exports._notes import NoteReader, Source
 from sekha.types import SyncChange, SyncReport

@@ -7,8 +7,10 @@ from typing import Any, Dict, List, Mapping, Optional, Tuple, Union
 import pytest
 
 from sekha import SekhaConfigError
-from sekha._importing.journal import Digests, Entry, Journal, Known, Origin
+from sekha._importing.digests import Digests
+from sekha._importing.journal import Entry, Journal
 from sekha._importing.plan import Item, Rejected
+from sekha._importing.sources import Known, Origin
 from sekha._importing.sync import Survey, SyncPlan, find_orphans, is_unchanged_plan, plan_sync
 from sekha.exports._notes import Source
 
@@ -117,11 +119,11 @@ def test_what_was_begun_of_notes_that_have_changed() -> None:
     for name in ("same", "changed", "gone"):
         journal.begin(f"{name}.1", Origin(source(name), digests("1")), digests("1"))
     journal.begin("no note.1")
-    orphans = find_orphans(survey({"same": "1", "changed": "2"}), journal.begun)
+    orphans = find_orphans(survey({"same": "1", "changed": "2"}), journal.begun())
     assert [orphan.key for orphan in orphans] == ["changed.1", "gone.1"]
     journal.done("changed.1", "id", Origin(source("changed"), digests("1")))
     journal.refused("gone.1")
-    assert [begun.key for begun in journal.begun] == ["same.1"]
+    assert [begun.key for begun in journal.begun()] == ["same.1"]
 
 
 def test_an_unchanged_plan() -> None:
@@ -134,13 +136,13 @@ def test_what_the_journal_knows_of_sources() -> None:
     a, b = source("a"), source("b")
     journal.done("1.a", "first", Origin(a, digests("1")))
     journal.done("2.a", "second", Origin(a, digests("2")))
-    assert (journal.sources, journal.stale) == ({a: Known("second", digests("2"))}, {"first": a})
+    assert (journal.notes(), journal.stale()) == ({a: Known("second", digests("2"))}, {"first": a})
     journal.done("1.a", "first", Origin(a, digests("1")))
-    assert (journal.sources, journal.stale) == ({a: Known("first", digests("1"))}, {"second": a})
+    assert (journal.notes(), journal.stale()) == ({a: Known("first", digests("1"))}, {"second": a})
     journal.removed("second")
-    assert (journal.stale, journal.ids) == ({}, {"first"})
+    assert (journal.stale(), journal.ids) == ({}, {"first"})
     journal.done("1.b", "first", Origin(b, digests("1")))
-    assert journal.sources == {b: Known("first", digests("1"))}, "it has moved"
+    assert journal.notes() == {b: Known("first", digests("1"))}, "it has moved"
     assert journal.entry({"messages": []}, a).id is None
     journal.removed("first")
-    assert (journal.sources, journal.ids) == ({}, set())
+    assert (journal.notes(), journal.ids) == ({}, set())

@@ -17,7 +17,8 @@ from sekha._api.stored import label_and_folder
 from sekha._api.validation import argument_error, type_name
 from sekha._concurrency.primitives import AsyncSemaphore
 from sekha._concurrency.tasks import AsyncCall, async_for_each, async_in_thread
-from sekha._importing.journal import Journal, digests_of
+from sekha._importing.digests import digests_of
+from sekha._importing.journal import Journal
 from sekha._importing.plan import (
     MAX_UNKNOWN_OUTCOMES,
     Item,

@@ -13,8 +13,10 @@ from sekha._api.compat.capabilities import Capabilities
 from sekha._api.folder_view import FolderView
 from sekha._api.stored import compare_messages, complete_replacement, is_unchanged, label_and_folder
 from sekha._concurrency.tasks import async_for_each, async_in_thread
-from sekha._importing.journal import Journal, Known, Origin, digests_of
+from sekha._importing.digests import digests_of
+from sekha._importing.journal import Journal
 from sekha._importing.plan import Item, Rejected, iter_items, judge_failure, make_failure
+from sekha._importing.sources import Known, Origin, is_chat
 from sekha._importing.sync import (
     Step,
     Survey,
@@ -112,8 +114,8 @@ class AsyncSyncMixin(AsyncImportMixin):
             survey = await async_in_thread(lambda: Survey(iter_items(reader, notes, self._view)))
             warn_of_left_out(reader)
             if not dry_run:
-                await AsyncOrphans(self._transport, notes, self._view).resolve(find_orphans(survey, notes.begun))
-            plan = plan_sync(survey, notes.sources, delete=delete)
+                await AsyncOrphans(self._transport, notes, self._view).resolve(find_orphans(survey, notes.begun()))
+            plan = plan_sync(survey, notes.notes(), delete=delete)
             if dry_run:
                 return preview_sync(survey, plan, reader)
             reader.warns = False
@@ -163,7 +165,7 @@ class AsyncSyncRun(AsyncImportRun):
         self._view = view
         self._candidates: dict[tuple[object, object], list[str]] = {}
         self._claimed: set[str] = set()
-        self._stale_before = list(journal.stale.items())
+        self._stale_before = [(id, source) for id, source in journal.stale().items() if not is_chat(source)]
 
     def take_over(self, survey: Survey) -> None:
         """Count what was seen, if nothing is to be stored: the notes need not be read again."""
@@ -180,7 +182,7 @@ class AsyncSyncRun(AsyncImportRun):
         if not new:
             return
         wanted = {label_and_folder(survey.requests[source]) for source in new}
-        known = {*self._journal.ids, *self._journal.stale}
+        known = {*self._journal.ids, *self._journal.stale()}
         rows = await self._patiently(
             partial(all_conversations, self._transport, lambda row: label_and_folder(row) in wanted)
         )
@@ -198,7 +200,7 @@ class AsyncSyncRun(AsyncImportRun):
             await super().process(item)
         elif step.kind == "unchanged":
             self._count("already_stored")
-        elif step.known is not None and item.entry.id in self._journal.stale:
+        elif step.known is not None and item.entry.id in self._journal.stale():
             # It is again what it was before the last sync, which broke off before it could remove that.
             await self._finish(item, str(item.entry.id), "replaced")
         else:
@@ -295,7 +297,7 @@ class AsyncSyncRun(AsyncImportRun):
         """Note an item that is in the memory, remove its earlier version, and count it."""
         source = cast(Origin, item.origin).source
         await async_in_thread(partial(self._journal.done, item.entry.key, id, item.origin))
-        earlier = [before for before, one in self._journal.stale.items() if one == source]
+        earlier = list(self._journal.stale(source))
         for before in earlier:
             try:
                 await self._remove(before)
@@ -319,7 +321,7 @@ class AsyncSyncRun(AsyncImportRun):
     async def remove_gone(self) -> None:
         """Remove the conversations whose notes are gone, and earlier versions that an interrupted sync has left."""
         for id, source in self._stale_before:
-            if id in self._journal.stale:
+            if id in self._journal.stale():
                 await self._remove_or_report(id, source)
         for gone in self._plan.gone:
             how = await self._remove_or_report(gone.id, gone.source) if gone.is_removed else "gone"

@@ -9,7 +9,8 @@ from functools import partial
 from sekha._api import endpoints
 from sekha._api.folder_view import FolderView
 from sekha._concurrency.tasks import in_thread
-from sekha._importing.journal import Begun, Journal, digest, digests_of
+from sekha._importing.digests import digest, digests_of
+from sekha._importing.journal import Begun, Journal
 from sekha.errors import SekhaNotFoundError
 
 from ..operations.pagination import all_conversations
@@ -38,7 +39,7 @@ class Orphans:
             orphans = rest
             time_left -= _POLL_INTERVAL
             self._transport.clock.sleep(_POLL_INTERVAL)
-        still_open = {begun.key for begun in self._journal.begun}
+        still_open = {begun.key for begun in self._journal.begun()}
         for orphan in orphans:
             if orphan.key in still_open:
                 in_thread(partial(self._journal.refused, orphan.key))
@@ -46,7 +47,7 @@ class Orphans:
     def _look(self, orphans: list[Begun]) -> list[Begun]:
         """Note those that are in the memory; return the others."""
         wanted = {(orphan.sent.label, orphan.sent.folder) for orphan in orphans}
-        known, since = {*self._journal.ids, *self._journal.stale}, self._journal.since or ""
+        known, since = {*self._journal.ids, *self._journal.stale()}, self._journal.since or ""
         rows = all_conversations(
             self._transport,
             lambda row: (

@@ -1,0 +1,44 @@
+"""Hashes of conversations, by which a journal knows them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+
+def fingerprint(conversation: Mapping[str, Any]) -> str:
+    """Return a hash that is the same for conversations that would be stored alike."""
+    parts = [conversation.get(key) for key in ("label", "folder", "importance_score")]
+    messages = [[message["role"], message["content"]] for message in conversation["messages"]]
+    data = json.dumps([parts, messages], sort_keys=True, default=str)
+    return hashlib.sha256(data.encode()).hexdigest()[:32]
+
+
+class Digests(NamedTuple):
+    """Hashes of label, folder and messages."""
+
+    label: str
+    folder: str
+    messages: str
+
+
+def digests_of(conversation: Mapping[str, Any]) -> Digests:
+    """Return the hashes of a conversation's parts; spaces around a text do not count, since servers may add some."""
+    label, folder = digest(conversation["label"]), digest(conversation["folder"])
+    return Digests(label, folder, digest_messages(conversation["messages"]))
+
+
+def digest_messages(messages: Sequence[Mapping[str, Any]]) -> str:
+    """Return the hash of messages."""
+    return digest([[message["role"], _stripped(message["content"])] for message in messages])
+
+
+def _stripped(content: Any) -> Any:
+    return content.strip() if isinstance(content, str) else content
+
+
+def digest(part: object) -> str:
+    """Return a short hash of a part of a conversation."""
+    return hashlib.sha256(json.dumps(part, sort_keys=True, default=str).encode()).hexdigest()[:16]

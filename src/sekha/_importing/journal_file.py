@@ -1,0 +1,138 @@
+"""The file of a journal: locked for one import, a line for each note, and removed if there are none."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import stat
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from typing import Any, BinaryIO
+
+from sekha._concurrency.file_lock import try_lock, unlock
+from sekha._utils.json_access import as_object
+from sekha.errors import SekhaConfigError
+from sekha.exports._note_files import JOURNAL
+
+_HEADER = b'{"sekha_import": 1,'
+
+Line = Mapping[str, Any]
+
+
+class JournalFile:
+    """A file of notes, of which the first line says what they belong to.
+
+    Args:
+        path: Where it is.
+    """
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._file: BinaryIO | None = None
+        self._is_empty = False
+        self._last_line_is_complete = True
+
+    @property
+    def name(self) -> str:
+        """Its name, for people."""
+        return os.path.basename(self._path)
+
+    def peek(self) -> list[Line]:
+        """Return its lines as they are, and change nothing; none if it is not there, or nothing was begun.
+
+        Raises:
+            OSError: It cannot be read.
+        """
+        if not os.path.exists(self._path):
+            return []
+        with open(self._path, "rb") as file:
+            lines = file.read().split(b"\n")
+        return [] if len(lines) == 1 and _is_torn_header(lines[0]) else list(map(_parse, lines))
+
+    def open(self, read: Callable[[Sequence[Line]], None]) -> None:
+        """Lock it until `close`, and read its lines.
+
+        Args:
+            read: Called with the lines, if there are any, before anything is written.
+
+        Raises:
+            SekhaConfigError: It is in use.
+            OSError: It cannot be read or written.
+        """
+        self._file = open(self._path, "a+b", buffering=0)  # noqa: SIM115 - closed by close()
+        try:
+            if not try_lock(self._file):
+                raise SekhaConfigError(f"journal: {self.name} is in use by another import")
+            if not os.path.exists(self._path):  # another import has ended in this moment, and noted nothing
+                raise SekhaConfigError(f"journal: {self.name} was in use by another import; try again")
+            self._file.seek(0)
+            *lines, rest = self._file.read().split(b"\n")
+            if not lines and _is_torn_header(rest):
+                if rest:
+                    self._file.truncate(0)  # truncated in its first line: nothing was begun
+                self._is_empty = True
+                return
+            read([*map(_parse, lines), _parse(rest)])
+            if rest:
+                self._file.write(b"\n")  # ends a line that was truncated when the program ended
+        except BaseException:
+            self.close()
+            raise
+
+    def others(self) -> Iterator[list[Line]]:
+        """Yield the lines of the other journals in its folder; those that cannot be read are left out."""
+        own = os.path.abspath(self._path)
+        folder = os.path.dirname(own)
+        for name in sorted(name for name in os.listdir(folder) if name.endswith(JOURNAL)):
+            path = os.path.join(folder, name)
+            if path == own:
+                continue
+            try:
+                with open(path, "rb") as file:
+                    yield list(map(_parse, file.read().split(b"\n")))
+            except OSError:
+                continue
+
+    def append(self, lines: Sequence[Line]) -> None:
+        """Write lines.
+
+        Raises:
+            OSError: They cannot be written, or an earlier line could not.
+        """
+        if self._file is None or not self._last_line_is_complete:
+            raise OSError("the journal of the import cannot be written any more")
+        data = b"".join(json.dumps(line).encode() + b"\n" for line in lines)
+        self._last_line_is_complete = self._is_empty = False
+        if self._file.write(data) < len(data):
+            raise OSError(errno.ENOSPC, "the journal of the import cannot be written", self._path)
+        self._last_line_is_complete = True
+
+    def close(self) -> None:
+        """Close it; no more lines can be written. A file without any is removed."""
+        if self._file is None:
+            return
+        is_in_vain = self._is_empty and stat.S_ISREG(os.fstat(self._file.fileno()).st_mode)
+        if is_in_vain and os.name != "nt":
+            self._remove()  # before another import can lock it
+        unlock(self._file)
+        self._file.close()
+        self._file = None
+        if is_in_vain and os.name == "nt":  # which removes no file that is open
+            self._remove()
+
+    def _remove(self) -> None:
+        with suppress(OSError):
+            os.unlink(self._path)
+
+
+def _is_torn_header(line: bytes) -> bool:
+    return _HEADER.startswith(line[: len(_HEADER)])
+
+
+def _parse(line: bytes) -> Line:
+    """Return the data of a line; nothing if it was truncated."""
+    try:
+        return as_object(json.loads(line)) or {}
+    except ValueError:
+        return {}
