@@ -14,6 +14,8 @@ from sekha.exports._note_files import JOURNAL, is_note, scan_folder
 
 NOTES_FOLDER = "/notes"
 _EXPORT_ENDINGS = (".json", ".jsonl", ".ndjson", ".zip")
+_PAGE_ENDINGS = (".html", ".htm")
+"""Pages stand in any folder: one that cannot be read makes no export of it."""
 _MAX_NAMES = 10
 
 
@@ -55,7 +57,7 @@ def find_sources(paths: Iterable[Path], folder: str | None, *, split: bool, date
             continue
         scanned = scan_folder(str(path))
         candidates = [Path(file.path) for file in scanned.others]
-        exports = [one for one in candidates if one.suffix.lower() in _EXPORT_ENDINGS and _holds_export(one)]
+        exports = [one for one in candidates if _is_export(one)]
         journal = journal or path / JOURNAL
         found += [_export(export, folder, dated, journal) for export in exports]
         if exports and scanned.notes:
@@ -72,9 +74,14 @@ def _is_note(path: Path) -> bool:
     return is_note(path.name) and not _holds_export(path)
 
 
-def _holds_export(path: Path) -> bool:
+def _is_export(path: Path) -> bool:
+    ending = path.suffix.lower()
+    return ending in (*_EXPORT_ENDINGS, *_PAGE_ENDINGS) and _holds_export(path, is_read=ending in _PAGE_ENDINGS)
+
+
+def _holds_export(path: Path, *, is_read: bool = False) -> bool:
     try:
-        return is_export(str(path))
+        return is_export(str(path), is_read=is_read)
     except OSError:
         return False  # reading it will show what is wrong
 

@@ -9,7 +9,7 @@ from typing import IO, Optional, Union, cast
 
 from sekha._utils.json_access import as_list, as_object
 from sekha.errors import SekhaConfigError
-from sekha.exports._building import ReadConversation, add_counts, put_in_month
+from sekha.exports._building import REPLACED, ReadConversation, add_counts, put_in_month
 from sekha.exports._containers import COPIES, Container, Verdict, archive_of, folder_of
 from sekha.exports._decoding import TextReader
 from sekha.exports._elements import NO_JSON, Element, ElementOrBroken, Elements
@@ -31,6 +31,8 @@ _MAX_FIRST = 64 * 2**20
 _MAX_LOOK = 50
 """Objects that are looked at for the same."""
 _HEAD = 4096
+_MAX_STYLES = 3
+"""Pieces of HTML behind the first that are looked at for the same."""
 _MAX_DEPTH = 3
 
 
@@ -124,10 +126,13 @@ class ExportReader(Iterator[ExportItem]):
             if archive is not None:
                 yield from self._read_container(archive, depth)
                 return
-            kind = find_text_kind(next(iter(TextReader(file)), "")[:_HEAD])
-            file.seek(0)
+            kind = find_text_kind(_head_of(file))
             if kind is not None:
-                yield from _read_text(kind, name, file, self._folder)
+                text = TextReader(file)
+                try:
+                    yield from _read_text(kind, name, text, self._folder)
+                finally:
+                    add_counts(self.left_out, {REPLACED: text.replaced} if text.replaced else {})
                 return
             elements = Elements(name, file)
             self._file_number += 1
@@ -249,11 +254,20 @@ def _kind_of_list(data: object) -> Kind | None:
     return kind if kind is not None and kind.parse_file is not None else None
 
 
-def _read_text(kind: Kind, name: str, file: IO[bytes], folder: str | None) -> Iterator[ExportItem]:
+def _head_of(file: IO[bytes]) -> str:
+    """Return the begin of the text of a file, and go back there: of HTML more, whose styles come first."""
+    pieces = iter(TextReader(file))
+    head = next(pieces, "")
+    head = "".join((head, *islice(pieces, _MAX_STYLES))) if head.lstrip()[:1] == "<" else head[:_HEAD]
+    file.seek(0)
+    return head
+
+
+def _read_text(kind: Kind, name: str, text: TextReader, folder: str | None) -> Iterator[ExportItem]:
     if kind.parse_text is None:
         yield _unsupported(name, kind)
         return
-    yield from read_several(kind.parse_text(iter(TextReader(file)), folder), name)
+    yield from read_several(kind.parse_text(iter(text), folder), name)
 
 
 def _unsupported(name: str, kind: Kind) -> UnreadableConversation:
@@ -299,14 +313,16 @@ def judge(name: str, file: IO[bytes]) -> Verdict:
     kind = _first_kind(file)
     if kind is None:
         return Verdict.UNKNOWN
-    is_read = kind.parse or kind.parse_file or kind.parse_text
-    return Verdict.EXPORT if is_read else Verdict.NAMED
+    return Verdict.EXPORT if _is_read(kind) else Verdict.NAMED
+
+
+def _is_read(kind: Kind) -> bool:
+    return bool(kind.parse or kind.parse_file or kind.parse_text)
 
 
 def _first_kind(file: IO[bytes]) -> Kind | None:
     """Return the kind of a file, by its first objects or its text; None if it is unknown."""
-    head = next(iter(TextReader(file)), "")[:_HEAD]
-    file.seek(0)
+    head = _head_of(file)
     kind = find_text_kind(head)
     if kind is not None or head.lstrip()[:1] not in ("[", "{"):
         return kind
@@ -315,8 +331,12 @@ def _first_kind(file: IO[bytes]) -> Kind | None:
     return next((kind for data in objects if (kind := find_kind(data) or _kind_of_list(data)) is not None), None)
 
 
-def is_export(path: str) -> bool:
+def is_export(path: str, *, is_read: bool = False) -> bool:
     """Return whether a file is an export of a known kind: its first conversation, or the files of an archive, tell.
+
+    Args:
+        path: The file.
+        is_read: Whether it must be of a kind that is read, and not only named.
 
     Raises:
         OSError: The file cannot be read.
@@ -324,6 +344,9 @@ def is_export(path: str) -> bool:
     with open(path, "rb") as file:
         try:
             with archive_of(file, path) as archive:
-                return _first_kind(file) is not None if archive is None else bool(archive.choose(judge))
+                if archive is not None:
+                    return bool(archive.choose(judge))
+                kind = _first_kind(file)
+                return kind is not None and (_is_read(kind) or not is_read)
         except SekhaConfigError:
             return False

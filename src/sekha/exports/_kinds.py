@@ -28,8 +28,10 @@ from sekha.exports._building import ReadConversation, Unreadable
 from sekha.exports._chatgpt import is_chatgpt, parse_chatgpt
 from sekha.exports._claude import parse_claude
 from sekha.exports._deepseek import is_deepseek, parse_deepseek
+from sekha.exports._gemini import is_gemini, parse_gemini
+from sekha.exports._gemini_html import is_gemini_html, parse_gemini_html
 from sekha.exports._grok import parse_grok
-from sekha.exports._kind import Kind, has_keys
+from sekha.exports._kind import Kind, has_keys, never
 from sekha.exports._lechat import parse_lechat
 from sekha.exports._message_forms import is_message
 from sekha.exports._message_lists import is_chat, parse_chat, parse_messages
@@ -48,6 +50,8 @@ KINDS: tuple[Kind, ...] = (
     Kind("ChatGPT", is_chatgpt, parse_chatgpt),
     Kind("Claude", has_keys("chat_messages"), parse_claude),
     Kind("Grok", has_keys("conversation", "responses"), parse_grok),
+    Kind("Gemini", is_gemini, parse_file=parse_gemini),
+    Kind("Gemini as HTML", never, fits_text=is_gemini_html, parse_text=parse_gemini_html),
     Kind("Le Chat", has_keys("chatId", "role", "createdAt"), parse_file=parse_lechat),
     Kind("VS Code's chat", is_vscode, parse_vscode),
     Kind("VS Code's log of a chat", is_vscode_log, parse_file=parse_vscode_log),
