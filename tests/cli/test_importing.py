@@ -152,11 +152,21 @@ def test_a_server_that_goes_away_ends_it_and_the_same_command_goes_on(
 ) -> None:
     monkeypatch.setattr("sekha._sync.controller.importing._IN_FLIGHT_GRACE", 0.5)
     lines = [json.dumps({"label": f"{n}", "messages": [{"role": "user", "content": f"{n}"}]}) for n in range(5)]
+    (here / "chats.jsonl").write_text("\n".join(lines[:2]))
+    assert run("import", "chats.jsonl").code == 0
     (here / "chats.jsonl").write_text("\n".join(lines))
-    faulty.fail("POST /api/v1/conversations", cut_before_work())
-    done = run("import", "chats.jsonl", "--concurrency", "1")
-    assert done.code == 5
-    assert "the same command goes on from here" in done.err
+    for as_json in (False, True):
+        faulty.fail("POST /api/v1/conversations", cut_before_work())
+        done = run("import", "chats.jsonl", "--concurrency", "1", *(["--json"] if as_json else []))
+        assert done.code == 5
+        *_, before, last = done.err.splitlines()
+        assert before == "chats.jsonl is not imported to its end; the same command goes on from here."
+        assert last.startswith('{"error": ' if as_json else "sekha import: ")
+        if as_json:
+            report = done.json["chats.jsonl"]
+            assert (report["already_stored"], report["failed"]) == (2, 1), "what was stored before it"
+        else:
+            assert done.out.split()[-5:] == ["chats.jsonl", "0", "2", "0", "1"], "what was stored before it"
     done = run("import", "chats.jsonl")
     assert done.code == 0
     with SekhaClient(**faulty.options) as client:
@@ -181,9 +191,10 @@ def test_ctrl_c_ends_it_and_the_same_command_goes_on(connected: LocalSekha, clie
                 shown += part
         except OSError:  # how a terminal ends
             pass
-        process.communicate(timeout=60)
+        out, _ = process.communicate(timeout=60)
     os.close(screen)
     assert process.returncode == 130, shown[-2000:]
+    assert int(out.split()[-4]) > 0, "what was stored before it"
     assert b"the same command goes on from here" in shown
     assert b"Traceback" not in shown
     done = subprocess.run([*command, "--json"], capture_output=True, text=True, timeout=120)

@@ -33,6 +33,7 @@ from sekha.exports._kind import Kind, has_keys
 from sekha.exports._lechat import parse_lechat
 from sekha.exports._message_forms import is_message
 from sekha.exports._message_lists import is_chat, parse_chat, parse_messages
+from sekha.exports._open_webui import is_open_webui, parse_open_webui
 from sekha.exports._plain import parse_plain
 from sekha.exports._unsupported import LAST, UNSUPPORTED
 from sekha.exports._vscode import is_vscode, is_vscode_log, parse_vscode, parse_vscode_log
@@ -48,6 +49,7 @@ KINDS: tuple[Kind, ...] = (
     Kind("ChatGPT", is_chatgpt, parse_chatgpt),
     Kind("Claude", has_keys("chat_messages"), parse_claude),
     Kind("Grok", has_keys("conversation", "responses"), parse_grok),
+    Kind("Open WebUI", is_open_webui, parse_open_webui),
     Kind("Le Chat", has_keys("chatId", "role", "createdAt"), parse_file=parse_lechat),
     Kind("VS Code's chat", is_vscode, parse_vscode),
     Kind("VS Code's log of a chat", is_vscode_log, parse_file=parse_vscode_log),

@@ -27,7 +27,7 @@ _LEFT_OUT: Mapping[str, str] = {
 """Kinds of parts that are left out, in small letters, and what they count as."""
 _NAMES = ("name", "filename", "file_name", "originalName", "title", "fileIdentifier")
 _KINDS = ("type", "fileType", "content_type", "mime_type", "mimeType")
-_FILE_NAME = re.compile(r"[^/\\\n]{1,200}\.\w{1,8}")
+_FILE_NAME = re.compile(r"(?!data:)[^/\\\n]{1,200}\.\w{1,8}")
 _IMAGE_NAME = re.compile(r".+\.(?:png|jpe?g|gif|webp|heic|heif|bmp|tiff?|svg|avif)", re.IGNORECASE | re.DOTALL)
 
 
@@ -98,12 +98,12 @@ def read_files(files: object, what: str, built: ConversationBuilder) -> list[str
 def word_for(file: object) -> str:
     """Return what stands for a file: ``[image]``, or its name."""
     if isinstance(file, str):
-        is_named = not file.startswith("data:") and _FILE_NAME.fullmatch(file) is not None
-        return IMAGE if file.startswith("data:image/") else f"[{file.strip()}]" if is_named else "[file]"
-    kinds = [kind.lower() for key in _KINDS if isinstance(kind := get(file, key), str)]
-    places = (file, get(file, "file"), get(file, "file", "meta"))
-    names = [name.strip() for place in places for key in _NAMES if isinstance(name := get(place, key), str)]
-    name = next(filter(None, names), "")
+        kinds, names = [file[5:]] if file.startswith("data:") else [], [file] if _FILE_NAME.fullmatch(file) else []
+    else:
+        kinds = [kind.lower() for key in _KINDS if isinstance(kind := get(file, key), str)]
+        places = (file, get(file, "file"), get(file, "file", "meta"))
+        names = [name for place in places for key in _NAMES if isinstance(name := get(place, key), str)]
+    name = next(filter(None, map(str.strip, names)), "")
     if any(kind.startswith("image") for kind in kinds) or _IMAGE_NAME.fullmatch(name):
         return IMAGE
     return f"[{name or 'file'}]"
