@@ -12,7 +12,6 @@ import pytest
 
 from sekha.exports import read_export
 from sekha.exports._building import ReadConversation, Unreadable
-from sekha.exports._files import is_export
 from sekha.exports._gemini import parse_gemini
 from sekha.exports._gemini_html import is_gemini_html, parse_gemini_html
 from sekha.exports._kinds import find_kind
@@ -318,14 +317,6 @@ def test_it_is_found_in_an_archive_and_in_a_folder(tmp_path: Path, is_html: bool
     with zipfile.ZipFile(path) as archive:
         archive.extractall(tmp_path / "unpacked")
     assert whole(tmp_path / "unpacked") == ["Hi"]
-
-
-def test_a_page_is_an_export_if_it_can_be_read(tmp_path: Path) -> None:
-    (tmp_path / "gemini.html").write_text(STYLES + card("Prompted&nbsp;Hi<br>1 May 2025, 09:00:00 UTC<br>Hello"))
-    (tmp_path / "other.html").write_text("<html><body>Hello</body></html>")
-    assert is_export(str(tmp_path / "gemini.html"), is_read=True)
-    assert not is_export(str(tmp_path / "other.html"), is_read=True)
-    assert is_export(str(tmp_path / "other.html"))
 
 
 def test_broken_bytes_of_a_page_are_counted(tmp_path: Path) -> None:
