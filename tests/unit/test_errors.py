@@ -101,6 +101,16 @@ def full(cls: Type[SekhaError]) -> SekhaError:
         "message_count": 1,
         "created_at": None,
     }
+    error.report = {
+        "seen": 1,
+        "stored": 1,
+        "already_stored": 0,
+        "empty": 0,
+        "failed": 0,
+        "failures": [],
+        "left_out": {},
+        "split": [],
+    }
     error._retryable = False
     return error
 

@@ -96,13 +96,12 @@ def run(
     config = config_from(url)
     report: ImportReport
     reports: Dict[str, ImportReport] = {}
-    synced: Dict[str, SyncReport] = {}
     with SekhaClient(config) as client:
         for source in sources:
             try:
                 with import_progress(source.name, source.read, config) as on_progress:
                     if sync:
-                        report = synced[str(source.path)] = client.controller.sync_notes(
+                        report = client.controller.sync_notes(
                             source.path,
                             folder=folder or NOTES_FOLDER,
                             split=split,
@@ -122,15 +121,33 @@ def run(
                         )
             except SekhaConfigError:
                 raise
-            except (SekhaError, OSError, KeyboardInterrupt):
+            except (SekhaError, OSError, KeyboardInterrupt) as error:
+                begun: Optional[ImportReport] = getattr(error, "report", None)
+                if begun is not None:
+                    reports[str(source.path)] = begun
+                    _echo_details(source.name, begun, json or sync)
+                _echo_reports(reports, json, sync, dry_run)
                 echo_err(f"{source.name} is not imported to its end; the same command goes on from here.")
                 raise
             reports[str(source.path)] = report
-            _echo_failures(source.name, report)
-            if not json and not sync:
-                _echo_splits(source.name, report["split"], "stored")
-                echo_left_out(source.name, report["left_out"])
-    failed = sum(report["failed"] for report in reports.values())
+            _echo_details(source.name, report, json or sync)
+    _echo_reports(reports, json, sync, dry_run)
+    return FAILED if any(report["failed"] for report in reports.values()) else OK
+
+
+def _echo_details(name: str, report: ImportReport, only_failures: bool) -> None:
+    """Print what of a file was not, or not as it is, imported."""
+    _echo_failures(name, report)
+    if not only_failures:
+        _echo_splits(name, report["split"], "stored")
+        echo_left_out(name, report["left_out"])
+
+
+def _echo_reports(reports: Mapping[str, ImportReport], json: bool, sync: bool, dry_run: bool) -> None:
+    """Print how much of each file was imported."""
+    synced = cast("Dict[str, SyncReport]", reports) if sync else {}
+    if not reports:
+        return
     if json:
         echo_json(reports)
     elif dry_run:
@@ -147,7 +164,6 @@ def run(
         ]
         echo_table(("FILE", "STORED", "ALREADY STORED", "EMPTY", "FAILED"), rows)
     echo_gone(synced)
-    return FAILED if failed else OK
 
 
 def _echo_failures(name: str, report: ImportReport) -> None:
