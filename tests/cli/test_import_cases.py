@@ -32,7 +32,6 @@ NAMES = sorted(path.parent.name for path in CASES.glob("*/expected.json"))
 NOT_YET: Dict[str, str] = {
     "o10-openai-tools": "kinds",
     "o17-parts": "kinds",
-    "s02-grown": "coming back",
 }
 """Cases that do not hold yet, and which part of the package has to change."""
 

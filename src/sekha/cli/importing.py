@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Tuple, cast
+from typing import Any, Dict, List, Optional, Tuple, Union, cast
 
 import typer
 from typing_extensions import Annotated
@@ -13,6 +13,7 @@ from sekha._api.compat.requests import extra_keys
 from sekha._importing.plan import count_left_out, preview_split
 from sekha.cli.connection import config_from
 from sekha.cli.exits import FAILED, OK
+from sekha.cli.import_changes import describe_changes, echo_imported
 from sekha.cli.import_progress import import_progress
 from sekha.cli.import_sources import NOTES_FOLDER, ImportSource, find_sources, name_of
 from sekha.cli.import_sync import echo_gone, echo_plan, echo_synced
@@ -22,7 +23,15 @@ from sekha.cli.terminal import echo_err, echo_json, one_line
 from sekha.errors import SekhaConfigError, SekhaError
 from sekha.exports import ExportItem
 from sekha.exports._note_files import JOURNAL
-from sekha.types import CreateConversationRequest, ImportReport, ImportSplit, SyncReport, UnreadableConversation
+from sekha.types import (
+    CreateConversationRequest,
+    ImportChange,
+    ImportFailure,
+    ImportReport,
+    ImportSplit,
+    SyncReport,
+    UnreadableConversation,
+)
 from sekha.types._base import normalize_folder
 
 _PREVIEW_ROWS = 10
@@ -94,8 +103,8 @@ def run(
     from sekha import SekhaClient
 
     config = config_from(url)
-    report: ImportReport
-    reports: Dict[str, ImportReport] = {}
+    report: Union[ImportReport, SyncReport]
+    imported: Dict[str, ImportReport] = {}
     synced: Dict[str, SyncReport] = {}
     with SekhaClient(config) as client:
         for source in sources:
@@ -113,7 +122,7 @@ def run(
                             on_progress=on_progress,
                         )
                     else:
-                        report = client.controller.import_conversations(
+                        report = imported[str(source.path)] = client.controller.import_conversations(
                             source.read(),
                             concurrency=concurrency,
                             journal=journal or source.journal,
@@ -125,34 +134,27 @@ def run(
             except (SekhaError, OSError, KeyboardInterrupt):
                 echo_err(f"{source.name} is not imported to its end; the same command goes on from here.")
                 raise
-            reports[str(source.path)] = report
-            _echo_failures(source.name, report)
+            _echo_failures(source.name, report["failures"])
             if not json and not sync:
+                _echo_changes(source.name, imported[str(source.path)]["changes"])
                 _echo_splits(source.name, report["split"], "stored")
                 echo_left_out(source.name, report["left_out"])
-    failed = sum(report["failed"] for report in reports.values())
+    failed = sum(report["failed"] for report in (*imported.values(), *synced.values()))
     if json:
-        echo_json(reports)
+        echo_json({**imported, **synced})
     elif dry_run:
         echo_plan(synced)
     elif sync:
         echo_synced(synced)
     else:
-        rows = [
-            (
-                name_of(name),
-                *(f"{report[kind]:,}" for kind in ("stored", "already_stored", "empty", "failed")),
-            )
-            for name, report in reports.items()
-        ]
-        echo_table(("FILE", "STORED", "ALREADY STORED", "EMPTY", "FAILED"), rows)
+        echo_imported(imported)
     echo_gone(synced)
     return FAILED if failed else OK
 
 
-def _echo_failures(name: str, report: ImportReport) -> None:
+def _echo_failures(name: str, failures: Iterable[ImportFailure]) -> None:
     lines: List[Tuple[str, str]] = []
-    for failure in sorted(report["failures"], key=lambda failure: failure["position"]):
+    for failure in sorted(failures, key=lambda failure: failure["position"]):
         place = _describe(name, failure["place"], failure["position"], failure["label"])
         lines.append((f"not imported: {place}", failure["error"]))
     _echo_problems(lines)
@@ -161,6 +163,14 @@ def _echo_failures(name: str, report: ImportReport) -> None:
 def _describe(name: str, place: Optional[str], position: int, label: Optional[str]) -> str:
     """Return where a conversation stands, with its label."""
     return one_line(place or f"{name}, conversation {position}") + (f" ({one_line(label, 60)})" if label else "")
+
+
+def _echo_changes(name: str, changes: Iterable[ImportChange]) -> None:
+    """Print what became of chats that are not new, as far as the table does not tell."""
+    _echo_problems(
+        (one_line(change["place"] or name) + f" ({one_line(change['label'], 60)})", words)
+        for change, words in describe_changes(changes)
+    )
 
 
 def _echo_splits(name: str, splits: Iterable[ImportSplit], verb: str) -> None:
