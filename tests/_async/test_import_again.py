@@ -136,7 +136,7 @@ async def test_a_chat_that_was_edited_replaces_its_earlier_version(memory: Async
     assert (counts, said(report)) == ({"replaced": 1}, [("replaced", "Mine")])
     assert await active(memory) == [("Mine", "/mine", ["Q", "Another answer"])]
     (row,) = [row async for row in memory.controller.iter_conversations(archived=False)]
-    assert row["metadata"]["importance_score"] == 10
+    assert row["metadata"].get("importance_score") == 10
     assert (await bring(memory, journal, chat("1", "Q", "Another answer")))[0] == {"already_stored": 1}
     assert (await bring(memory, journal, chat("1", "Q")))[0] == {"already_stored": 1}, "the longer one is the later one"
 
@@ -385,6 +385,7 @@ async def test_wherever_it_is_interrupted_nothing_is_lost_or_there_twice(
             raise Interrupted
 
     monkeypatch.setattr(Journal, "_note", interrupting)
+    export: list[ReadConversation] = []
     for export in transcript(chance, 5):
         for _ in range(chance.randint(0, 4)):
             left[0] = chance.randint(1, 9)

@@ -306,7 +306,6 @@ def test_an_option_of_the_other_way_is_refused(client: SekhaClient, server: Fake
     refused: list[tuple[Any, str]] = [
         ({"limit": 5}, "limit"),
         ({"filters": {}, "context_query": "x"}, "filters"),
-        ({"hybrid": True}, "hybrid"),
         ({"search_query": "x", "context_budget": 9}, "context_budget"),
         ({"search_query": "x", "preferred_labels": []}, "preferred_labels"),
         ({"search_query": "x", "excluded_folders": []}, "excluded_folders"),
@@ -426,16 +425,53 @@ def test_a_search_is_one_by_words_too(
         server.seen.clear()
 
 
-@pytest.mark.parametrize("workflow", ["complete_with_memory", "stream_with_memory"])
+@pytest.mark.parametrize("workflow", WORKFLOWS)
 def test_what_resembles_many_others_is_found(
     workflow: str, local: SekhaClient, real: SekhaClient
 ) -> None:
+    options: Any = {"hybrid": True, "context_budget": 100} if workflow.endswith("context") else {}
     for client in (local, real):
         for number in range(40):
             text = f"Invoice {number * 37} was paid by bank transfer on the last day of the month."
             client.controller.create_conversation(messages=[{"role": "user", "content": text}])
-        _, memories, _ = ask(client, workflow, "Who paid invoice 333?", limit=3)
-        assert "Invoice 333 was" in "".join(memory["content"] for memory in memories)
+        _, memories, _ = ask(client, workflow, "Who paid invoice 740?", **options)
+        assert "Invoice 740 was" in "".join(memory["content"] for memory in memories)
+
+
+def test_the_best_hits_come_before_a_context_and_within_its_budget(
+    client: SekhaClient, server: FakeServer
+) -> None:
+    asked = "Where is the red key?"
+    texts = [asked, "Red is a colour.", "A key.", "In the red box is a key.", "Blue.", "A key of metal.", "Far away."]
+    hits = [hit(0.1 * at, content=text, message_id=f"m{at}") for at, text in enumerate(texts)]
+    server.on(QUERY, answer(facts.hits(*hits)))
+    server.on(WORDS, answer({"results": [], "total": 0}))
+    context = ["Pinned.", "A key.", asked, "x" * 400, "Last."]
+    server.on(CONTEXT, answer([remembered(text, id=f"c{at}") for at, text in enumerate(context)]))
+    built = client.build_messages(asked, hybrid=True, context_budget=50, excluded_folders=["/old"])
+    expected = [*texts[1:6], "Pinned.", "Last."]  # no echo of the question, no text twice, nothing that is too long
+    assert [memory["content"] for memory in built["memories"]] == expected
+    assert server.lines == [QUERY, WORDS, CONTEXT]
+    assert server.seen[-1].json == {
+        "query": asked,
+        "context_budget": 50,
+        "preferred_labels": [],
+        "excluded_folders": ["/old/"],
+    }
+
+
+def test_a_context_without_words(client: SekhaClient, server: FakeServer) -> None:
+    server.always(QUERY, answer(facts.hits(hit(0.1, content="On Fridays.", message_id="m1"))))
+    server.always(CONTEXT, answer([remembered("On Mondays.", id="m2")]))
+    for options, text, lines in (
+        ({"hybrid": False}, "On Mondays.", [CONTEXT]),
+        ({"hybrid": True, "context_budget": 0}, "On Mondays.", [CONTEXT]),
+        ({"hybrid": False, "roles": ["user"]}, "On Fridays.", [QUERY]),
+    ):
+        before = len(server.lines)
+        found: Any = client.controller.assemble_context("When?", **options)
+        assert [message["content"] for message in found] == [text]
+        assert server.lines[before:] == lines
 
 
 # A14: further keys

@@ -138,7 +138,7 @@ def test_a_chat_that_was_edited_replaces_its_earlier_version(memory: SekhaClient
     assert (counts, said(report)) == ({"replaced": 1}, [("replaced", "Mine")])
     assert active(memory) == [("Mine", "/mine", ["Q", "Another answer"])]
     (row,) = [row for row in memory.controller.iter_conversations(archived=False)]
-    assert row["metadata"]["importance_score"] == 10
+    assert row["metadata"].get("importance_score") == 10
     assert (bring(memory, journal, chat("1", "Q", "Another answer")))[0] == {"already_stored": 1}
     assert (bring(memory, journal, chat("1", "Q")))[0] == {"already_stored": 1}, "the longer one is the later one"
 
@@ -387,6 +387,7 @@ def test_wherever_it_is_interrupted_nothing_is_lost_or_there_twice(
             raise Interrupted
 
     monkeypatch.setattr(Journal, "_note", interrupting)
+    export: list[ReadConversation] = []
     for export in transcript(chance, 5):
         for _ in range(chance.randint(0, 4)):
             left[0] = chance.randint(1, 9)

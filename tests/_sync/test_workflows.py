@@ -77,6 +77,15 @@ def test_store_and_query_finds_what_was_just_stored(local: SekhaClient) -> None:
     assert {one["label"] for one in only} == {"Planning Meeting"}
 
 
+def test_a_floor_says_how_many_results_it_left_out(client: SekhaClient, server: FakeServer) -> None:
+    server.on(CREATE, answer(facts.CREATED, 201))
+    server.on(
+        QUERY, answer(facts.hits(hit(0.1, message_id="m1"), hit(0.6, message_id="m2"), hit(0.7, message_id="m3")))
+    )
+    found = client.store_and_query(MESSAGES, "hello", hybrid=False, min_score=0.5)
+    assert ([one["message_id"] for one in found], found.below_min_score) == (["m1"], 2)
+
+
 # D62
 def test_a_search_that_fails_tells_what_was_stored(make: MakeClient, server: FakeServer) -> None:
     server.on(CREATE, answer(facts.CREATED, 201))

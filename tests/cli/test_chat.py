@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
+import re
 import sys
 import threading
 from pathlib import Path
@@ -13,6 +15,7 @@ import pytest
 
 from cli.conftest import Run, settings
 from sekha import SekhaClient
+from sekha.cli import chat
 from sekha.cli.chat import TRUNCATION_NOTE
 from sekha.local import LocalSekha
 from sekha.testing import Exchange, Fault, ScriptedSekha, answer_with, cut_in_answer
@@ -42,7 +45,27 @@ def said(client: SekhaClient) -> list[tuple[str, object]]:
     return [(message["role"], message["content"]) for message in client.controller.get_messages(id)]
 
 
+def test_it_uses_what_every_program_can_use() -> None:
+    imported = re.findall(r"^\s*(?:from|import) (sekha[\w.]*)", inspect.getsource(chat), re.MULTILINE)
+    assert "sekha" in imported
+    assert not [name for name in imported if name.startswith("sekha._")]
+
+
 # A pipe
+
+
+def test_what_the_controller_0_1_loses_in_a_crowd_is_remembered(
+    run: Run, sekha_0_1: LocalSekha, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in settings(sekha_0_1.options).items():
+        monkeypatch.setenv(name, value)
+    with SekhaClient(**sekha_0_1.options) as client:
+        for number in range(40):
+            text = f"Invoice {number * 37} was paid by bank transfer on the last day of the month."
+            client.controller.create_conversation(messages=[{"role": "user", "content": text}])
+    for invoice in (74, 740, 1406):
+        done = run("chat", "--context-budget", "100", "--no-store", stdin=f"Who paid invoice {invoice}?")
+        assert f"Invoice {invoice} was paid" in done.out
 
 
 def test_a_question_in_a_pipe_is_answered_and_stored(run: Run, client: SekhaClient) -> None:

@@ -51,6 +51,11 @@ def test_the_readme_shows_five_lines_of_each_flavour() -> None:
         assert len([line for line in block.splitlines() if line]) == 5
 
 
+def test_a_chat_with_history_and_sources_takes_less_than_forty_lines() -> None:
+    (program,) = re.findall(r'```python title="chat.py"\n(.*?)```', page("docs/recipes/fastapi.md"), re.DOTALL)
+    assert len(program.splitlines()) < 40
+
+
 @pytest.mark.parametrize(
     ("name", "cls"), [("controller", MemoryController), ("bridge", BridgeClient), ("mcp", MCPClient)]
 )

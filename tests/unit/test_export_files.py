@@ -134,10 +134,12 @@ def test_objects_in_several_lines_may_follow_each_other(tmp_path: Path) -> None:
 
 
 def test_what_stands_beside_a_list_is_counted(tmp_path: Path) -> None:
-    data = {"version": 2, "projects": [1], "conversations": [chat("A")], "more": [chat("B")], "tasks": [{"x": 1}]}
+    before: Dict[str, Any] = {"version": 2, "projects": [1], "notes": [], "none": None}
+    behind: Dict[str, Any] = {"more": [chat("B")], "tasks": [{"x": 1}], "size": 7, "memory": "Tea", "empty": {}}
+    data = {**before, "conversations": [chat("A")], **behind}
     items, left_out = read(tmp_path / "conversations.json", json.dumps(data).encode())
     assert labels(items) == ["A", "B"]
-    assert left_out == {"'tasks' beside the conversations": 1}
+    assert left_out == {f"'{key}' beside the conversations": 1 for key in ("projects", "tasks", "memory")}
 
 
 def test_a_number_is_not_cut_where_pieces_meet(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ MAX_QUERY = 2000
 """Characters of a prompt that are its query, if no other is given."""
 
 _CONTEXT_OPTIONS = ("context_budget", "preferred_labels", "excluded_folders", "folders", "roles")
-_SEARCH_OPTIONS = ("limit", "filters", "hybrid")
+_SEARCH_OPTIONS = ("limit", "filters")
 _COMPLETION_OPTIONS = tuple(CompletionOptions.__annotations__)
 _DEFAULTS: Mapping[str, Any] = {
     "context_budget": 4000,
@@ -30,7 +30,6 @@ _DEFAULTS: Mapping[str, Any] = {
     "roles": None,
     "limit": 5,
     "filters": None,
-    "hybrid": True,
     "min_score": None,
 }
 
@@ -107,13 +106,14 @@ def _chat(request: Mapping[str, Any], arguments: Mapping[str, Any], *, searches:
     if "system" in request:
         before = [{"role": "system", "content": request["system"]}, *before]
     names = (*(_SEARCH_OPTIONS if searches else _CONTEXT_OPTIONS), "min_score")
+    hybrid = arguments.get("hybrid", True if searches else None)
     return Chat(
         before=before,
         prompt=prompt,
         query=query,
         searches=searches,
         # As they were given: in a view, a folder that was made regular would no longer be one below that of the view.
-        recall={name: arguments.get(name, _DEFAULTS[name]) for name in names},
+        recall={**{name: arguments.get(name, _DEFAULTS[name]) for name in names}, "hybrid": hybrid},
         ignores_memory_errors=request.get("on_memory_error") == "ignore",
         completion={name: request[name] for name in _COMPLETION_OPTIONS if name in request},
     )

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from itertools import islice
 from typing import Any, cast
 
 from sekha._api.search import IsEcho
+from sekha.type_guards import extract_text
 from sekha.types import Message, SearchResult
 
 CONTEXT_RESULTS = 50
 """Results that the first request for a context is made for: four times as many are requested, as the server does."""
+
+BEST_RESULTS = 5
+"""Results of a hybrid search that come before a context of the server: among them are those to which words point."""
 
 BYTES_PER_TOKEN = 4
 """The controller counts tokens like that, and so do we."""
@@ -48,6 +53,28 @@ def context_from_results(
     return list(chosen.values())
 
 
+def best_results(results: Iterable[SearchResult], is_echo: IsEcho | None) -> list[SearchResult]:
+    """Return the best results that are no echoes; about those behind them `is_echo` is not asked."""
+    return list(islice((result for result in results if is_echo is None or not is_echo(result)), BEST_RESULTS))
+
+
+def fill_up(before: Sequence[Message], context: Iterable[Message], context_budget: int) -> list[Message]:
+    """Return the messages of a context that still fit behind others and are not among them.
+
+    A context without any before it is returned as it is: the server has counted.
+    """
+    if not before:
+        return list(context)
+    left = context_budget * BYTES_PER_TOKEN - sum(map(_length, before))
+    known = {(message.get("id"), str(message["content"])) for message in before}
+    added: list[Message] = []
+    for message in context:
+        if _length(message) <= left and (message.get("id"), str(message["content"])) not in known:
+            left -= _length(message)
+            added.append(message)
+    return added
+
+
 def without_repeated_ids(context: Iterable[Message]) -> list[Message]:
     """Return the messages of a context, each once; the controller 0.1 repeats some. Those without an id are kept."""
     unique: dict[object, Message] = {}
@@ -64,6 +91,10 @@ def without_echoes(context: Iterable[Message], is_echo: IsEcho | None) -> list[M
 
 def _size(result: SearchResult) -> int:
     return len(result["content"].encode())
+
+
+def _length(message: Message) -> int:
+    return len(extract_text(message["content"]).encode())
 
 
 def _message(result: SearchResult) -> Message:

@@ -31,6 +31,7 @@ class AsyncChatWorkflows(AsyncRecall):
         folders: Optional[Sequence[str]] = None,
         roles: Optional[Sequence[str]] = None,
         min_score: Optional[float] = None,
+        hybrid: Optional[bool] = None,
         on_memory_error: Literal["raise", "ignore"] = "raise",
         system: Optional[str] = None,
         model: Optional[str] = None,
@@ -56,6 +57,8 @@ class AsyncChatWorkflows(AsyncRecall):
             roles: Roles of the messages that are remembered, such as ``["user"]``.
             min_score: Score of what is remembered at least, 0 to 1; default: any. A good floor belongs to one
                 embedding model.
+            hybrid: Whether words are searched for besides meanings, which takes two requests more; default: as for
+                `AsyncMemoryController.assemble_context`.
             on_memory_error: What to do if the memory cannot be asked: ``"raise"`` the error, or ``"ignore"`` it: ask
                 the model without memories, and warn. With a ``deadline``, the memory has half of it then.
             system: Your own instruction to the model; it comes first.
@@ -93,6 +96,7 @@ class AsyncChatWorkflows(AsyncRecall):
                 folders=folders,
                 roles=roles,
                 min_score=min_score,
+                hybrid=hybrid,
                 on_memory_error=on_memory_error,
                 system=system,
                 model=model,
@@ -117,6 +121,7 @@ class AsyncChatWorkflows(AsyncRecall):
         folders: Optional[Sequence[str]] = None,
         roles: Optional[Sequence[str]] = None,
         min_score: Optional[float] = None,
+        hybrid: Optional[bool] = None,
         on_memory_error: Literal["raise", "ignore"] = "raise",
         system: Optional[str] = None,
         model: Optional[str] = None,
@@ -140,6 +145,8 @@ class AsyncChatWorkflows(AsyncRecall):
             roles: Roles of the messages that are remembered, such as ``["user"]``.
             min_score: Score of what is remembered at least, 0 to 1; default: any. A good floor belongs to one
                 embedding model.
+            hybrid: Whether words are searched for besides meanings, which takes two requests more; default: as for
+                `AsyncMemoryController.assemble_context`.
             on_memory_error: What to do if the memory cannot be asked: ``"raise"`` the error, or ``"ignore"`` it: ask
                 the model without memories, and warn. With a ``deadline``, the memory has half of it then.
             system: Your own instruction to the model; it comes first.
@@ -175,6 +182,7 @@ class AsyncChatWorkflows(AsyncRecall):
                 folders=folders,
                 roles=roles,
                 min_score=min_score,
+                hybrid=hybrid,
                 on_memory_error=on_memory_error,
                 system=system,
                 model=model,

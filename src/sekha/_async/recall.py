@@ -68,7 +68,8 @@ class AsyncRecall(AsyncMisuseGuard, ProcessBound):
             roles: Of a context: roles of the messages that are remembered.
             limit: Of a search: hits at most; default 5.
             filters: Of a search: as for `AsyncMemoryController.query`.
-            hybrid: Of a search: whether words are searched for besides meanings; default True.
+            hybrid: Whether words are searched for besides meanings; default: in a search yes, else as for
+                `AsyncMemoryController.assemble_context`.
             min_score: Score of what is remembered at least, 0 to 1; default: any.
             on_memory_error: As for `complete_with_context`.
 

@@ -33,6 +33,7 @@ class ChatWorkflows(Recall):
         folders: Optional[Sequence[str]] = None,
         roles: Optional[Sequence[str]] = None,
         min_score: Optional[float] = None,
+        hybrid: Optional[bool] = None,
         on_memory_error: Literal["raise", "ignore"] = "raise",
         system: Optional[str] = None,
         model: Optional[str] = None,
@@ -58,6 +59,8 @@ class ChatWorkflows(Recall):
             roles: Roles of the messages that are remembered, such as ``["user"]``.
             min_score: Score of what is remembered at least, 0 to 1; default: any. A good floor belongs to one
                 embedding model.
+            hybrid: Whether words are searched for besides meanings, which takes two requests more; default: as for
+                `MemoryController.assemble_context`.
             on_memory_error: What to do if the memory cannot be asked: ``"raise"`` the error, or ``"ignore"`` it: ask
                 the model without memories, and warn. With a ``deadline``, the memory has half of it then.
             system: Your own instruction to the model; it comes first.
@@ -95,6 +98,7 @@ class ChatWorkflows(Recall):
                 folders=folders,
                 roles=roles,
                 min_score=min_score,
+                hybrid=hybrid,
                 on_memory_error=on_memory_error,
                 system=system,
                 model=model,
@@ -119,6 +123,7 @@ class ChatWorkflows(Recall):
         folders: Optional[Sequence[str]] = None,
         roles: Optional[Sequence[str]] = None,
         min_score: Optional[float] = None,
+        hybrid: Optional[bool] = None,
         on_memory_error: Literal["raise", "ignore"] = "raise",
         system: Optional[str] = None,
         model: Optional[str] = None,
@@ -142,6 +147,8 @@ class ChatWorkflows(Recall):
             roles: Roles of the messages that are remembered, such as ``["user"]``.
             min_score: Score of what is remembered at least, 0 to 1; default: any. A good floor belongs to one
                 embedding model.
+            hybrid: Whether words are searched for besides meanings, which takes two requests more; default: as for
+                `MemoryController.assemble_context`.
             on_memory_error: What to do if the memory cannot be asked: ``"raise"`` the error, or ``"ignore"`` it: ask
                 the model without memories, and warn. With a ``deadline``, the memory has half of it then.
             system: Your own instruction to the model; it comes first.
@@ -177,6 +184,7 @@ class ChatWorkflows(Recall):
                 folders=folders,
                 roles=roles,
                 min_score=min_score,
+                hybrid=hybrid,
                 on_memory_error=on_memory_error,
                 system=system,
                 model=model,

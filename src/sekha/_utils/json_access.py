@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import Any
+
+_MAPPINGS: Any = (dict, Mapping)  # a dict is recognised at once, other mappings take their time
 
 
 def as_object(value: object) -> dict[str, Any] | None:
     """Return the value if it is a JSON object, else None."""
-    return cast("dict[str, Any]", value) if isinstance(value, dict) else None
+    if not isinstance(value, dict):
+        return None
+    return value  # pyright: ignore[reportUnknownVariableType] - keys of anything, which mypy sees by itself
 
 
 def as_list(value: object) -> list[Any] | None:
@@ -18,10 +22,10 @@ def as_list(value: object) -> list[Any] | None:
     return value  # pyright: ignore[reportUnknownVariableType] - a list of anything, which mypy sees by itself
 
 
-def get(value: object, *keys: str) -> Any:
+def get(value: Any, *keys: str) -> Any:
     """Return the value of nested keys; None where a key is missing or its parent is not an object."""
     for key in keys:
-        if not isinstance(value, (dict, Mapping)):  # a dict is recognised at once, other mappings take their time
+        if value is None or not isinstance(value, _MAPPINGS):
             return None
-        value = cast("Mapping[str, Any]", value).get(key)
+        value = value.get(key)
     return value

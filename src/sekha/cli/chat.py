@@ -163,6 +163,7 @@ class Chat:
             context_budget=options.budget,
             excluded_folders=None if options.with_chats else [CHATS],
             min_score=options.min_score,
+            hybrid=True,
             system=options.system,
             model=options.model,
         ) as stream:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timedelta
 from typing import Any, Dict, Optional, cast
 
 from sekha.types._base import normalize_timestamp
@@ -15,6 +15,8 @@ SYSTEM = "system"
 TOOLS = "tools"
 THINKING = "thinking"
 EMPTY = "empty"
+ERRORS = "errors"
+BRANCHES = "other branches"
 REPLACED = "replaced characters"
 """Kinds of what is left out; a reader may use other words too."""
 UNKNOWN = "unknown"
@@ -23,13 +25,13 @@ UNKNOWN = "unknown"
 ROLES: Mapping[str, str] = {
     "user": "user", "human": "user",
     "assistant": "assistant", "ai": "assistant", "bot": "assistant", "chatgpt": "assistant", "gpt": "assistant",
-    "model": "assistant",
+    "model": "assistant", "bing": "assistant", "bard": "assistant",
     "system": "system", "developer": "system",
-    "tool": "tool", "function": "tool",
+    "tool": "tool", "function": "tool", "observation": "tool",
 }  # fmt: skip
 """The role of a message, by what applications call it, in lower case."""
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+_EPOCH = datetime(1970, 1, 1)
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}\+00:00")
 _SURROGATES = re.compile("[\ud800-\udfff]")
 _UTC = re.compile(r"\d{4}-\d\d-\d\dT.*\+00:00")
@@ -94,17 +96,15 @@ class ConversationBuilder:
             time: When it was written: ISO 8601, or seconds since 1970.
             **more: Further keys of the message.
         """
-        content = self._clean("\n".join(text.strip("\n") for text in map(str, texts) if text.strip()))
+        content = self._clean("\n".join([text.strip("\n") for text in map(str, texts) if text.strip()]))
         if not content.strip():
             self.leave_out(EMPTY)
         elif role is None:
             self.not_understood("role")
         else:
-            message: dict[str, Any] = {"role": role, "content": content, **more}
             timestamp = format_time(time)
-            if timestamp:
-                message["timestamp"] = timestamp
-            self.messages.append(message)
+            times = {"timestamp": timestamp} if timestamp else {}
+            self.messages.append({"role": role, "content": content, **times, **more})
 
     def take_title_from_words(self) -> None:
         """Make the first line of what the user said first the title, where there is none."""
@@ -164,7 +164,9 @@ class ConversationBuilder:
 
     def _clean(self, text: str) -> str:
         """Return a text without NUL characters, and with U+FFFD for halves of characters."""
-        if not text.isascii():
+        try:
+            text.encode()
+        except UnicodeEncodeError:
             text, number = _SURROGATES.subn("\ufffd", text)
             self.leave_out(REPLACED, number)
         return text.replace("\0", "")
@@ -184,7 +186,7 @@ def format_time(time: object) -> str | None:
         return time if _MOMENT.fullmatch(normalize_timestamp(time)) else None
     if isinstance(time, (int, float)) and not isinstance(time, bool):
         try:  # not by fromtimestamp, which on Windows takes no time before 1970
-            return (_EPOCH + timedelta(seconds=time)).isoformat(timespec="microseconds")
+            return (_EPOCH + timedelta(seconds=time)).isoformat(timespec="microseconds") + "+00:00"
         except (OverflowError, ValueError):  # beyond the years 1 to 9999, or no number
             return None
     return None

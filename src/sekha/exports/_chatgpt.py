@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from sekha._utils.json_access import as_list, as_object, get
 from sekha.exports._building import (
+    BRANCHES,
     HIDDEN,
     SYSTEM,
     THINKING,
@@ -13,14 +15,13 @@ from sekha.exports._building import (
     ConversationBuilder,
     ReadConversation,
     Unreadable,
-    role_of,
 )
 from sekha.exports._chatgpt_canvas import Canvas
+from sekha.exports._chatgpt_message import Message, read_message
 from sekha.exports._chatgpt_research import find_reports
 from sekha.exports._chatgpt_text import IMAGE, images_in, texts_of
 from sekha.exports._chatgpt_tree import current_branch
 
-BRANCHES = "other branches"
 GAPS = "missing in the export"
 NOT_REMEMBERED = "not to be remembered"
 """Kinds of what is left out."""
@@ -34,6 +35,8 @@ _RESULTS = frozenset({
 """What tools return, whoever is named as its author."""
 _READING = ("file_search", "myfiles_browser", "browser", "web", "computer", "container")
 """Tools whose images are pages that the model looked at, and none that it made."""
+_PEOPLE = frozenset({"", "all", "user"})
+"""Recipients that are no tools."""
 _SHELL = frozenset({"title", "create_time", "update_time"})
 
 
@@ -56,7 +59,7 @@ def parse_chatgpt(data: dict[str, Any], folder: str | None) -> ReadConversation:
     if data.get("is_do_not_remember") is True or get(data, "metadata", "is_do_not_remember") is True:
         built.leave_out(NOT_REMEMBERED)
     else:
-        _add_messages(branch.messages, built)
+        _add_messages([read_message(message) for message in branch.messages], built)
         built.leave_out(GAPS, branch.gaps)
         built.leave_out(BRANCHES, branch.others)
     return built.finish(
@@ -66,62 +69,55 @@ def parse_chatgpt(data: dict[str, Any], folder: str | None) -> ReadConversation:
     )
 
 
-def _add_messages(messages: list[Any], built: ConversationBuilder) -> None:
+def _add_messages(messages: Sequence[Message], built: ConversationBuilder) -> None:
     canvas, reports = Canvas(messages), find_reports(messages, built.not_understood)
     answers = set(map(_plain_answer, messages)) if reports else set[str]()
     for number, message in enumerate(messages):
-        time: object = get(message, "create_time")
-        for document in canvas.documents_at(number):
-            built.add("assistant", [f"[{document.name}]", document.text], time)
+        for document in canvas.documents.get(number, ()):
+            built.add("assistant", [f"[{document.name}]", document.text], message.time)
         for report in reports.get(number, ()):
             if report not in answers:
-                built.add("assistant", [report], time)
+                built.add("assistant", [report], message.time)
         if number not in canvas.calls and number not in reports:
             _add_message(message, built)
 
 
-def _add_message(message: Any, built: ConversationBuilder) -> None:
-    role, time = role_of(get(message, "author", "role")), get(message, "create_time")
-    if role == "tool" and get(message, "metadata", "is_async_task_result_message") is True:
+def _add_message(message: Message, built: ConversationBuilder) -> None:
+    role = message.role
+    if role == "tool" and message.metadata.get("is_async_task_result_message") is True:
         role = "assistant"  # a report that took its time
     kind = _kind_left_out(message, role)
     if role == "tool" and kind == TOOLS:
         images = images_in(message)
-        if images and not str(get(message, "author", "name") or "").startswith(_READING):
-            built.add("assistant", [IMAGE] * images, time)
+        if images and not message.author.startswith(_READING):
+            built.add("assistant", [IMAGE] * images, message.time)
             return
     if kind is not None:
         built.leave_out(kind)
-    elif role is None or "content" not in message:
-        built.not_understood(message)
+    elif role is None or not message.has_content:
+        built.not_understood(message.data)
     else:
         unknown: list[str] = []
         texts = texts_of(message, unknown.append, is_answer=role == "assistant")
         for name in unknown:
             built.not_understood(name)
         if texts or not unknown:
-            built.add(role, texts, time)
+            built.add(role, texts, message.time)
 
 
-def _kind_left_out(message: object, role: str | None) -> str | None:
+def _kind_left_out(message: Message, role: str | None) -> str | None:
     """Return why a message is left out; None if people see it."""
-    metadata, kind = as_object(get(message, "metadata")) or {}, get(message, "content", "content_type")
-    kind = kind if isinstance(kind, str) else ""
-    recipient: object = get(message, "recipient")
+    metadata, kind = message.metadata, message.kind
     if metadata.get("is_visually_hidden_from_conversation") or kind in _CONTEXT:
         return HIDDEN
     if role == "system" or metadata.get("is_user_system_message"):
         return SYSTEM
-    if kind in _THOUGHTS or get(message, "channel") == "analysis":
+    if kind in _THOUGHTS or message.channel == "analysis" or metadata.get("is_visually_hidden_reasoning_group"):
         return THINKING
-    if metadata.get("is_visually_hidden_reasoning_group"):
-        return THINKING
-    is_for_a_tool = isinstance(recipient, str) and recipient not in ("", "all", "user")
-    return TOOLS if role == "tool" or kind in _RESULTS or is_for_a_tool else None
+    return TOOLS if role == "tool" or kind in _RESULTS or message.recipient not in _PEOPLE else None
 
 
-def _plain_answer(message: object) -> str:
-    if role_of(get(message, "author", "role")) != "assistant":
+def _plain_answer(message: Message) -> str:
+    if message.role != "assistant":
         return ""
-    parts = as_list(get(message, "content", "parts")) or ()
-    return "\n".join(part for part in parts if isinstance(part, str)).strip()
+    return "\n".join(part for part in message.parts if isinstance(part, str)).strip()

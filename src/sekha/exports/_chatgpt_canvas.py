@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from sekha._utils.json_access import as_list, as_object, get
+from sekha.exports._chatgpt_message import Message
 
 _CREATE = "canmore.create_textdoc"
 _UPDATE = "canmore.update_textdoc"
+_CALLS = frozenset({_CREATE, _UPDATE})
 _DEFAULT_NAME = "document"
 _ID = re.compile(r"""textdoc_id\W{1,6}([\w-]+)""")
 _ENDS = ("", "}", "]}", "}]}", '"}', '"}]}')
@@ -61,21 +64,23 @@ class Canvas:
 
     Attributes:
         calls: The numbers of the messages that are such calls.
+        documents: The documents, by the number of the message at which they have their last content.
     """
 
-    def __init__(self, messages: list[Any]) -> None:
+    def __init__(self, messages: Sequence[Message]) -> None:
         self.calls: set[int] = set()
+        self.documents: dict[int, list[Document]] = {}
         self._drafts: list[_Draft] = []
         for number, message in enumerate(messages):
-            recipient: object = get(message, "recipient")
-            if recipient not in (_CREATE, _UPDATE):
+            recipient = message.recipient
+            if recipient not in _CALLS:
                 continue
             reply = _reply_to(number, messages)
-            if get(reply, "content", "content_type") == "system_error":
+            if reply is not None and reply.kind == "system_error":
                 continue
             self.calls.add(number)
             payload, text = _parse_call(message)
-            name = _text(get(reply, "metadata", "canvas", "title"))
+            name = None if reply is None else _text(get(reply.metadata, "canvas", "title"))
             id = _id_of(reply) or _text(get(payload, "textdoc_id"))
             if recipient == _CREATE:
                 self._create(number, id, name or _text(get(payload, "name")), payload, text)
@@ -83,15 +88,10 @@ class Canvas:
                 self._update(number, id, name, payload, text)
         if not any(draft.text or draft.loose for draft in self._drafts):
             self.calls.clear()  # they are like calls of any other tool
-
-    def documents_at(self, number: int) -> list[Document]:
-        """Return the documents that have their last content at a message."""
-        found = [draft for draft in self._drafts if draft.at == number]
-        documents = [
-            Document(draft.name, "\n".join(text for text in (draft.text, *draft.loose) if text.strip()))
-            for draft in found
-        ]
-        return [document for document in documents if document.text]
+        for draft in self._drafts:
+            text = "\n".join(text for text in (draft.text, *draft.loose) if text.strip())
+            if text:
+                self.documents.setdefault(draft.at, []).append(Document(draft.name, text))
 
     def _create(self, number: int, id: str | None, name: str | None, payload: dict[str, Any] | None, text: str) -> None:
         content: object = text if payload is None else payload.get("content")
@@ -217,10 +217,9 @@ def _change(draft: _Draft, update: object) -> None:
         draft.text = changed
 
 
-def _parse_call(message: object) -> tuple[dict[str, Any] | None, str]:
+def _parse_call(message: Message) -> tuple[dict[str, Any] | None, str]:
     """Return the arguments of a call, None if they are no JSON object, and the text that they were."""
-    content = get(message, "content")
-    parts = as_list(get(content, "parts")) or [get(content, "text")]
+    parts = message.parts or [get(message.content, "text")]
     text = "".join(part for part in parts if isinstance(part, str))
     for end in _ENDS:
         try:
@@ -230,24 +229,24 @@ def _parse_call(message: object) -> tuple[dict[str, Any] | None, str]:
     return None, text
 
 
-def _reply_to(number: int, messages: list[Any]) -> object:
+def _reply_to(number: int, messages: Sequence[Message]) -> Message | None:
     """Return the tool's answer to a call, if there is one before the next call."""
     for message in messages[number + 1 :]:
-        if get(message, "author", "role") == "tool" and (
-            get(message, "metadata", "canvas") is not None
-            or str(get(message, "author", "name") or "").startswith("canmore")
-        ):
+        is_canvas = message.metadata.get("canvas") is not None or message.author.startswith("canmore")
+        if message.role == "tool" and is_canvas:
             return message
-        if get(message, "recipient") in (_CREATE, _UPDATE) or get(message, "author", "role") == "user":
+        if message.recipient in _CALLS or message.role == "user":
             return None
     return None
 
 
-def _id_of(reply: object) -> str | None:
-    known = _text(get(reply, "metadata", "canvas", "textdoc_id"))
+def _id_of(reply: Message | None) -> str | None:
+    if reply is None:
+        return None
+    known = _text(get(reply.metadata, "canvas", "textdoc_id"))
     if known is not None:
         return known
-    for part in as_list(get(reply, "content", "parts")) or ():
+    for part in reply.parts:
         found = _ID.search(part) if isinstance(part, str) else None
         if found is not None:
             return found[1]

@@ -16,7 +16,8 @@ from sekha._utils.json_access import as_list, as_object, get
 _MARK = re.compile("\ue200([A-Za-z_]\\w*)((?:\ue202[^\ue200\ue201]*)?)\ue201")
 _UNENDED = re.compile("\ue200([A-Za-z_]\\w*)((?:\ue202[^\\s\ue200-\ue206]*)+)")
 _LOOSE = re.compile("\ue202turn\\d+[a-z_]+\\d+")
-_CONTROLS = re.compile("[\ue200-\ue206]")
+_CONTROLS = "\ue200\ue201\ue202\ue203\ue204\ue205\ue206"
+_WITHOUT_CONTROLS = str.maketrans("", "", _CONTROLS)
 _OLD = re.compile(
     r"【[^【】\n]{0,200}?†[^【】\n]{0,500}?】"
     r"|【oaicite:\d+】"
@@ -68,11 +69,11 @@ def remove_citations(text: str) -> str:
     """
     if "†" in text or "oaicite:" in text or ":chatgpt-content-reference" in text:
         text = _cut(_OLD, text, lambda mark: "")
-    if text.isascii() or not _CONTROLS.search(text):
+    if text.isascii() or not any(control in text for control in _CONTROLS):
         return text
     text = _cut(_UNENDED, text, lambda mark: _words_of(mark, None, lambda what: None))
     text = _cut(_LOOSE, text, lambda mark: "")
-    return _CONTROLS.sub("", text)
+    return text.translate(_WITHOUT_CONTROLS)
 
 
 def _cut(pattern: re.Pattern[str], text: str, words: Callable[[re.Match[str]], str]) -> str:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-from sekha._utils.json_access import as_list, as_object, get
+from sekha._utils.json_access import as_object, get
+from sekha.exports._chatgpt_message import Message, read_message
 from sekha.exports._chatgpt_text import Note, texts_of
 
 _PREFIX = "The latest state of the widget is:"
@@ -17,7 +18,7 @@ _PLACES = (
 )
 
 
-def find_reports(messages: list[Any], note: Note) -> dict[int, list[str]]:
+def find_reports(messages: Sequence[Message], note: Note) -> dict[int, list[str]]:
     """Return the last text of each report, by the number of the message that has it last.
 
     Args:
@@ -30,8 +31,8 @@ def find_reports(messages: list[Any], note: Note) -> dict[int, list[str]]:
             report = get(state, "report_message")
             if as_object(report) is None:
                 continue
-            text = "\n".join(texts_of(report, note, is_answer=True)).strip()
-            names = (get(report, "id"), get(message, "metadata", "chatgpt_sdk", "widget_session_id"), text)
+            text = "\n".join(texts_of(read_message(report), note, is_answer=True)).strip()
+            names = (get(report, "id"), get(message.metadata, "chatgpt_sdk", "widget_session_id"), text)
             key = next(name for name in names if isinstance(name, str) and (name or name is text))
             if text:
                 found[key] = number, text
@@ -42,13 +43,12 @@ def find_reports(messages: list[Any], note: Note) -> dict[int, list[str]]:
     return reports
 
 
-def _states_of(message: object) -> Iterator[dict[str, Any]]:
+def _states_of(message: Message) -> Iterator[dict[str, Any]]:
     """Yield the states of widgets that a message has."""
-    metadata = as_object(get(message, "metadata"))
-    if metadata is not None and ("chatgpt_sdk" in metadata or "venus_widget_state" in metadata):
-        for place in _PLACES:
-            yield from _unwrap(get(metadata, *place))
-    for part in as_list(get(message, "content", "parts")) or ():
+    for place in _PLACES:
+        if place[0] in message.metadata:
+            yield from _unwrap(get(message.metadata, *place))
+    for part in message.parts:
         if isinstance(part, str) and part.lstrip().startswith(_PREFIX):
             yield from _unwrap(part.lstrip()[len(_PREFIX) :])
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from sekha._utils.json_access import as_list, as_object, get
 from sekha.exports._chatgpt_marks import remove_citations, replace_marks
+from sekha.exports._chatgpt_message import Message
 
 IMAGE = "[image]"
 _AUDIO = "[audio]"
@@ -27,7 +28,7 @@ Note = Callable[[str], None]
 """Is called with the name of what is not understood."""
 
 
-def texts_of(message: object, note: Note, *, is_answer: bool) -> list[str]:
+def texts_of(message: Message, note: Note, *, is_answer: bool) -> list[str]:
     """Return what a message says, piece by piece, with a word in brackets for each file that came with it.
 
     Args:
@@ -35,28 +36,27 @@ def texts_of(message: object, note: Note, *, is_answer: bool) -> list[str]:
         note: Is called with the name of what is not understood.
         is_answer: Whether the model wrote it.
     """
-    content, metadata = get(message, "content"), as_object(get(message, "metadata")) or {}
-    parts = _parts_of(content, note)
+    parts = message.parts or _parts_of(message.content, note)
+    references = message.metadata.get("content_references")
     texts: list[str] = []
     for part in parts:
         text = _part_text(part, note)
         if text is not None:
-            text = replace_marks(text, metadata.get("content_references"), note)
-            texts.append(remove_citations(text) if is_answer else text)
-    texts = [text for text in texts if text.strip()]
+            text = replace_marks(text, references, note)
+            text = remove_citations(text) if is_answer else text
+            if text.strip():
+                texts.append(text)
     if _AUDIO in texts:
         texts = _without_recordings(texts, any(get(part, "content_type") == _SPEECH for part in parts))
-    attachments = as_list(metadata.get("attachments"))
+    attachments = as_list(message.metadata.get("attachments"))
     return texts + _names_of_files(parts, attachments) if attachments else texts
 
 
-def images_in(message: object) -> int:
+def images_in(message: Message) -> int:
     """Return how many images a message of a tool has."""
-    content = get(message, "content")
-    parts = as_list(get(content, "parts")) or []
-    results = as_list(get(message, "metadata", "aggregate_result", "messages")) or []
+    results = as_list(get(message.metadata, "aggregate_result", "messages")) or []
     drawn = [result for result in results if get(result, "message_type") == "image"]
-    return len(drawn) + len([part for part in parts if _asset(part) == IMAGE])
+    return len(drawn) + len([part for part in message.parts if _asset(part) == IMAGE])
 
 
 def _parts_of(content: object, note: Note) -> list[Any]:
@@ -78,11 +78,11 @@ def _parts_of(content: object, note: Note) -> list[Any]:
         text: object = get(content, key)
         if isinstance(text, str):
             return [text]
-    if get(content, "content_type") in _ASSETS:
+    if _asset(content) is not None:
         return [content]
     others = [key for key, value in content.items() if key not in _KNOWN_KEYS and value]
-    if parts is not None or get(content, "content_type") not in (None, "text", "multimodal_text", "code"):
-        note(f"content_type {get(content, 'content_type')}")
+    if parts is not None or content.get("content_type") not in (None, "text", "multimodal_text", "code"):
+        note(f"content_type {content.get('content_type')}")
     elif others:
         note(f"content with {', '.join(map(str, others))}")
     return []
@@ -123,7 +123,7 @@ def _without_recordings(texts: list[str], has_speech: bool) -> list[str]:
     return [text for number, text in enumerate(texts) if text != _AUDIO or number == first]
 
 
-def _names_of_files(parts: list[Any], attachments: list[Any]) -> list[str]:
+def _names_of_files(parts: Sequence[Any], attachments: Sequence[Any]) -> list[str]:
     """Return the names of what came along, without the images that are there as parts already."""
     pointers = [_pointer(part) for part in parts if _asset(part) is not None]
     images = [_pointer(part) for part in parts if _asset(part) == IMAGE]

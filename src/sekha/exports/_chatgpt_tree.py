@@ -7,7 +7,7 @@ so nothing here relies on ``children``, nor on ``current_node``. Nothing is recu
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -69,12 +69,12 @@ class _Tree:
     """The nodes that are JSON objects; what takes time is only looked at where it is needed."""
 
     def __init__(self, mapping: Mapping[str, Any]) -> None:
-        self.nodes = {id: node for id, node in mapping.items() if as_object(node) is not None}
+        self.nodes = {id: node for id, data in mapping.items() if (node := as_object(data)) is not None}
         self._parents, self._below_gaps = find_parents(self.nodes)
         self._inner = {parent for parent in self._parents.values() if parent is not None}
 
     def message(self, id: str) -> Any:
-        return get(self.nodes[id], "message")
+        return self.nodes[id].get("message")
 
     def find_end(self, current: object) -> str | None:
         """Return the node at which the branch ends."""
@@ -91,14 +91,12 @@ class _Tree:
         way: dict[str, None] = {}
         used: set[str] = set()
         earlier: list[str] | None = None
-        begin: float | None = None  # of what is known of the branch so far, from its end
         gaps = 0
         while last is not None and last not in way:
             way[last] = None
-            time = as_seconds(get(self.message(last), "create_time"))
-            begin = begin if time is None else time
             top, last = last, self._parents[last]
             if top in self._below_gaps:
+                begin = self._first_time(reversed(way))
                 gaps += 1
                 used.add(self._facts[top].root)  # where the way up ends, it goes on in another part
                 if earlier is None:
@@ -109,6 +107,10 @@ class _Tree:
                     is_before = self._order[id] < self._order[top] if begin is None else self._facts[id].time <= begin
                     last = id if is_before and self._facts[id].root not in used else None
         return list(way), gaps
+
+    def _first_time(self, ids: Iterable[str]) -> float | None:
+        times = (as_seconds(get(self.message(id), "create_time")) for id in ids)
+        return next((time for time in times if time is not None), None)
 
     def _rank(self, id: str) -> tuple[int, float, int]:
         facts = self._facts[id]
@@ -127,25 +129,25 @@ class _Tree:
         return _find_facts(self.nodes, self._parents)
 
 
-def find_parents(nodes: Mapping[str, Any]) -> tuple[dict[str, str | None], set[str]]:
+def find_parents(nodes: Mapping[str, Mapping[str, Any]]) -> tuple[dict[str, str | None], set[str]]:
     """Return the parent of each node, or what is next above it, and the nodes whose parent the export does not have.
 
     Args:
         nodes: The nodes by their ids: JSON objects with ``parent``, ``children``, or both.
     """
-    claimed: dict[str, str] = {}
-    for id, node in nodes.items():
-        for child in as_list(get(node, "children")) or ():
-            if isinstance(child, str) and child != id:
-                claimed.setdefault(child, id)
     parents: dict[str, str | None] = {}
-    below_gaps: set[str] = set()
+    orphans: list[str] = []
     for id, node in nodes.items():
-        parent: object = get(node, "parent")
+        parent: object = node.get("parent")
         if isinstance(parent, str) and parent in nodes and parent != id:
             parents[id] = parent
-            continue
-        parents[id] = claimed.get(id)
+        else:
+            parents[id] = None
+            orphans.append(id)
+    claimed = _claimed_children(nodes) if len(orphans) > 1 else {}  # a single one is the root of all others
+    below_gaps: set[str] = set()
+    for id in orphans:
+        parent, parents[id] = nodes[id].get("parent"), claimed.get(id)
         if parents[id] is None and parent is not None and parent not in ("", id, "client-created-root"):
             below_gaps.add(id)
             above = claimed.get(parent) if isinstance(parent, str) else None  # that names the missing one as its child
@@ -153,7 +155,17 @@ def find_parents(nodes: Mapping[str, Any]) -> tuple[dict[str, str | None], set[s
     return parents, below_gaps
 
 
-def _find_facts(nodes: Mapping[str, Any], parents: Mapping[str, str | None]) -> dict[str, _Facts]:
+def _claimed_children(nodes: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
+    """Return which node names which one as its child."""
+    claimed: dict[str, str] = {}
+    for id, node in nodes.items():
+        for child in as_list(node.get("children")) or ():
+            if isinstance(child, str) and child != id:
+                claimed.setdefault(child, id)
+    return claimed
+
+
+def _find_facts(nodes: Mapping[str, Mapping[str, Any]], parents: Mapping[str, str | None]) -> dict[str, _Facts]:
     found: dict[str, _Facts] = {}
     for id in nodes:
         way: list[str] = []
@@ -165,7 +177,7 @@ def _find_facts(nodes: Mapping[str, Any], parents: Mapping[str, str | None]) -> 
             at = parents[at]
         worth, time, root = found[at] if at in found else _Facts(0, -math.inf, way[-1])
         for one in reversed(way):
-            message = get(nodes[one], "message")
+            message: object = nodes[one].get("message")
             own_time = as_seconds(get(message, "create_time"))
             time = time if own_time is None else own_time
             worth = max(worth, 0 if message is None else _SHOWN if _is_shown(message) else 1)

@@ -6,13 +6,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from sekha._utils.json_access import as_list, as_object, get
-from sekha.exports._building import EMPTY, ConversationBuilder, ReadConversation, Unreadable, role_of
+from sekha.exports._building import BRANCHES, EMPTY, ConversationBuilder, ReadConversation, Unreadable, role_of
 from sekha.exports._claude_blocks import read_blocks
-from sekha.exports._claude_documents import Change, Piece, presented_files, show_documents
+from sekha.exports._claude_documents import Piece, presented_files, show_messages
 from sekha.exports._times import as_seconds
 from sekha.exports._tree import ROOT, Link, latest_branch
 
-BRANCHES = "other branches"
 _ROOT_ID = "00000000-0000-4000-8000-000000000000"
 
 
@@ -43,21 +42,13 @@ def _link(message: dict[str, Any]) -> Link:
 
 def _add_messages(messages: Sequence[dict[str, Any]], built: ConversationBuilder) -> None:
     presented = presented_files(block for message in messages for block in as_list(message.get("content")) or ())
-    pieces: list[Piece] = []
-    ends: list[int] = []
+    pieces: list[list[Piece]] = []
     was_left_out: list[bool] = []
     for message in messages:
         before = sum(built.left_out.values())
-        pieces += read_blocks(message, _role_of(message) != "user", presented, built)
-        ends.append(len(pieces))
+        pieces.append(read_blocks(message, _role_of(message) != "user", presented, built))
         was_left_out.append(sum(built.left_out.values()) > before)
-    shown = show_documents(pieces)
-    for number, message in enumerate(messages):
-        begin, end = ends[number - 1] if number else 0, ends[number]
-        texts = [text for text in shown[begin:end] if text.strip()]
-        if not texts:  # a document that was changed again later
-            titles = [piece.title or "document" for piece in pieces[begin:end] if isinstance(piece, Change)]
-            texts = [f"[{title}]" for title in dict.fromkeys(titles)]
+    for number, (message, texts) in enumerate(zip(messages, show_messages(pieces))):
         if texts and _role_of(message) is None:
             built.not_understood(f"sender {message.get('sender', message.get('role'))}")
         elif texts:

@@ -1,7 +1,7 @@
 """Documents that Claude wrote beside the conversation ("artifacts"): the last content of each, put together from calls.
 
-In 2024 they stood in the text, between tags, as did the model's thoughts. Since then a tool creates, changes and
-rewrites them, and another one makes files, some of which are shown.
+In 2024 they stood in the text, between tags, as did the model's thoughts; Grok has such tags too. Since then a tool
+creates, changes and rewrites them, and another one makes files, some of which are shown.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from sekha._utils.json_access import as_list, as_object, get
 
 _ATTRIBUTES = r"""(?:\s(?:"[^"]*"|'[^']*'|[^>"'])*)?"""
 _TAG = re.compile(
-    rf"(?<!`)<(?P<name>antThinking|antArtifact)(?P<attributes>{_ATTRIBUTES})>"
-    r"(?P<content>.*?)(?:(?P<end></(?P=name)>)|(?=<antArtifact\s)|\Z)",
+    rf"(?<!`)<(?P<name>antThinking|antArtifact|xaiArtifact)(?P<attributes>{_ATTRIBUTES})>"
+    r"(?P<content>.*?)(?:(?P<end></(?P=name)>)|(?=<(?:ant|xai)Artifact\s)|\Z)",
     re.DOTALL | re.IGNORECASE,
 )
 """A tag without an end goes to the next document, or to the end; one in backticks is talked about."""
@@ -47,7 +47,7 @@ Piece = Union[str, Change]
 
 
 def split_tags(text: str) -> tuple[list[Piece], int]:
-    """Return the pieces of a text of 2024, and how many thoughts were taken out of it."""
+    """Return the pieces of a text with tags, and how many thoughts were taken out of it."""
     pieces: list[Piece] = []
     thoughts = end = 0
     for tag in _TAG.finditer(text):
@@ -61,7 +61,7 @@ def split_tags(text: str) -> tuple[list[Piece], int]:
             thoughts += 1
             continue
         attributes = {key.lower(): html.unescape(one or two) for key, one, two in _ATTRIBUTE.findall(tag["attributes"])}
-        id = attributes.get("identifier") or attributes.get("title")
+        id = attributes.get("identifier") or attributes.get("artifact_id") or attributes.get("title")
         title = attributes.get("title") or id or _UNTITLED
         pieces.append(Change(id or content, title, content))
     pieces.append(text[end:])
@@ -106,6 +106,19 @@ def _artifact_change(given: Mapping[str, Any]) -> Change | str:
     if isinstance(given.get("new_str"), str):
         return Change(id, title, given["new_str"], _text(given, "old_str"))
     return "an artifact without content"
+
+
+def show_messages(messages: Sequence[Sequence[Piece]]) -> list[list[str]]:
+    """Return the texts of each message, of which none is blank; what was changed again later has its title there."""
+    shown = iter(show_documents([piece for pieces in messages for piece in pieces]))
+    found: list[list[str]] = []
+    for pieces in messages:
+        texts = [text for _, text in zip(pieces, shown) if text.strip()]
+        if not texts:
+            titles = [piece.title or _UNTITLED for piece in pieces if isinstance(piece, Change)]
+            texts = [f"[{title}]" for title in dict.fromkeys(titles)]
+        found.append(texts)
+    return found
 
 
 def show_documents(pieces: Sequence[Piece]) -> list[str]:

@@ -6,12 +6,20 @@ from collections.abc import Iterator
 from typing import Any
 
 from sekha._utils.json_access import as_list, as_object, get
-from sekha.exports._building import EMPTY, THINKING, TOOLS, ConversationBuilder, ReadConversation, Unreadable, role_of
+from sekha.exports._building import (
+    BRANCHES,
+    EMPTY,
+    THINKING,
+    TOOLS,
+    ConversationBuilder,
+    ReadConversation,
+    Unreadable,
+    role_of,
+)
 from sekha.exports._chatgpt_tree import find_parents
 from sekha.exports._times import as_seconds
 from sekha.exports._tree import ROOT, Link, latest_branch
 
-BRANCHES = "other branches"
 _THOUGHTS = ("THINK", "THINKING", "REASONING")
 _SPEAKERS = {"REQUEST": "user", "RESPONSE": "assistant"}
 _TOOLS = ("SEARCH", "TOOL", "READ", "OPEN")
@@ -44,7 +52,7 @@ def parse_deepseek(data: dict[str, Any], folder: str | None) -> ReadConversation
     nodes: dict[str, Any] = {}
     for id, node in (as_object(mapping) or {}).items():
         if as_object(node) is None or (node and "message" not in node):
-            built.not_understood(node)
+            built.not_understood(as_object(node))
         else:
             nodes[id] = node
     parents, _ = find_parents(nodes)
@@ -76,7 +84,7 @@ def _add_message(message: Any, turn: str, built: ConversationBuilder) -> str:
         built: Where it goes.
     """
     if as_object(message) is None:
-        built.not_understood(message)
+        built.not_understood(None)
         return turn
     before = sum(built.left_out.values())
     role = role_of(message.get("role"))

@@ -72,7 +72,7 @@ class Elements:
         while begin := values.peek():
             if begin == "[":
                 yield from self._read_list()
-            elif begin == "{" and is_first and values.enter(_is_list_of_conversations):
+            elif begin == "{" and is_first and self._enter_object():
                 yield from self._read_list()
                 yield from self._read_rest()
             elif begin == "{":
@@ -83,6 +83,13 @@ class Elements:
                 yield self._not_json(values.line)
                 values.skip_line()
             is_first = False
+
+    def _enter_object(self) -> bool:
+        """Go to the list of conversations that the object here has, and count what it has before; else stay."""
+        passed = self._values.enter(_is_list_of_conversations)
+        for key, value in passed or ():
+            self._leave_out(key, value)
+        return passed is not None
 
     def _read_object(self, is_first: bool) -> ElementOrBroken:
         values, line = self._values, self._values.line
@@ -131,12 +138,17 @@ class Elements:
                 values.skip()
                 if values.peek() == "[" and values.is_list_of(_is_conversation):
                     yield from self._read_list()
-                elif values.value():
-                    self.unread[f"{str(key)[:60]!r} beside the conversations"] += 1
+                else:
+                    self._leave_out(str(key), values.value())
             except BrokenJSON as error:
                 yield UnreadableConversation(self._name, f"the file is broken behind its conversations ({error})")
                 values.skip_all()
         values.skip()
+
+    def _leave_out(self, key: str, value: object) -> None:
+        """Count a part of the object around a list of conversations, unless it is empty or a mere number."""
+        if value and not isinstance(value, (int, float)):
+            self.unread[f"{key[:60]!r} beside the conversations"] += 1
 
     def _is_wanted(self, data: object) -> bool:
         kind = find_kind(data)
@@ -149,4 +161,6 @@ def _is_conversation(item: object) -> bool:
 
 
 def _is_list_of_conversations(key: str, item: object) -> bool:
-    return _is_conversation(item) or key in _WRAPPERS
+    kind = find_kind(item)
+    is_part = kind is not None and kind.parse_file is not None  # such as a message of the one conversation
+    return _is_conversation(item) or (key in _WRAPPERS and not is_part)

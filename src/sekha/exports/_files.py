@@ -233,7 +233,7 @@ def _read_groups(
 
 def _group_of(element: Element) -> tuple[int, str]:
     """Return what the parts of one conversation have in common: the list that they are in."""
-    return element.group, "" if as_list(element.data) is None else element.place
+    return element.group, "" if _kind_of_list(element.data) is None else element.place
 
 
 def _read_inner_list(kind: Kind, element: Element, folder: str | None) -> Iterator[ExportItem]:

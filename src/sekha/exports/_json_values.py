@@ -15,7 +15,7 @@ _CANDIDATE = re.compile('[\\[,\n][ \t\r\n]*(?=\\{[ \t\r\n]*")')
 """What stands before an object of a list, or of a line."""
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _REPLACED = re.compile(f"{REPLACEMENT}+")
-_SUSPECT = ("\\ud", "\\uD", "\\u0000")
+_SUSPECT = re.compile(r"\\u(?:[dD]|0000)")
 """Escapes of surrogates and of NUL."""
 _LONE = re.compile(
     r"\\(?:u[dD][89abAB]..(?!\\u[dD][c-fC-F])|(?<!\\u[dD][89abAB]..\\)u[dD][c-fC-F]|\\u[dD]|u0000)", re.DOTALL
@@ -91,33 +91,38 @@ class JSONValues:
             BrokenJSON: There is none; the position is the same as before.
         """
         value, end = self._decode(self._at)
-        has_escapes = any(self._text.find(escape, self._at, end) >= 0 for escape in _SUSPECT)
-        if has_escapes and _LONE.search(self._text, self._at, end):
+        if _SUSPECT.search(self._text, self._at, end) and _LONE.search(self._text, self._at, end):
             value = self._clean(value)
         self.unusable += self._unusable_here
         self._move_to(end)
         return value
 
-    def enter(self, is_wanted: Callable[[str, object], bool]) -> bool:
-        """Go to the list that the object here is made for: to the first that is wanted; else stay, and return False.
+    def enter(self, is_wanted: Callable[[str, object], bool]) -> list[tuple[str, object]] | None:
+        """Go to the list that the object here is made for: to the first that is wanted; else stay, and return None.
 
         Args:
             is_wanted: Whether a list is, by its key and its first item; that is None if it is empty or broken.
+
+        Returns:
+            The keys and values before it.
         """
         offset = 1
+        passed: list[tuple[str, object]] = []
         try:
             while True:
                 offset = self._skip_blank(offset, ",")
                 if self._char(offset) != '"':
-                    return False
+                    return None
                 key, end = self._decode(self._at + offset)
                 offset = self._skip_blank(end - self._at, ":")
                 if self._char(offset) == "[" and is_wanted(str(key), self._first_item(offset)):
                     self._move_to(self._at + offset)
-                    return True
-                offset = self._decode(self._at + offset)[1] - self._at
+                    return passed
+                value, end = self._decode(self._at + offset)
+                offset = end - self._at
+                passed.append((str(key), value))
         except BrokenJSON:
-            return False
+            return None
 
     def is_list_of(self, is_wanted: Callable[[object], bool]) -> bool:
         """Return whether the first item of the list here is wanted, and stay here."""
@@ -223,10 +228,12 @@ class JSONValues:
         return size > 0
 
     def _move_to(self, at: int) -> None:
-        self.line += self._text.count("\n", self._at, at)
+        self.line = self._line_at(at)
         self._at = at
 
     def _line_at(self, at: int) -> int:
+        if self._text.find("\n", self._at, at) < 0:  # faster than counting, and most files are one line
+            return self.line
         return self.line + self._text.count("\n", self._at, at)
 
     def _parse_constant(self, _name: str) -> None:

@@ -28,7 +28,12 @@ from sekha.exports._building import ReadConversation, Unreadable
 from sekha.exports._chatgpt import is_chatgpt, parse_chatgpt
 from sekha.exports._claude import parse_claude
 from sekha.exports._deepseek import is_deepseek, parse_deepseek
+from sekha.exports._grok import parse_grok
 from sekha.exports._kind import Kind, has_keys
+from sekha.exports._lechat import parse_lechat
+from sekha.exports._message_forms import is_message
+from sekha.exports._message_lists import is_chat, parse_chat, parse_messages
+from sekha.exports._open_webui import is_open_webui, parse_open_webui
 from sekha.exports._plain import parse_plain
 from sekha.exports._unsupported import LAST, UNSUPPORTED
 from sekha.exports._vscode import is_vscode, is_vscode_log, parse_vscode, parse_vscode_log
@@ -43,9 +48,14 @@ KINDS: tuple[Kind, ...] = (
     Kind("DeepSeek", is_deepseek, parse_deepseek),
     Kind("ChatGPT", is_chatgpt, parse_chatgpt),
     Kind("Claude", has_keys("chat_messages"), parse_claude),
+    Kind("Grok", has_keys("conversation", "responses"), parse_grok),
+    Kind("Open WebUI", is_open_webui, parse_open_webui),
+    Kind("Le Chat", has_keys("chatId", "role", "createdAt"), parse_file=parse_lechat),
     Kind("VS Code's chat", is_vscode, parse_vscode),
     Kind("VS Code's log of a chat", is_vscode_log, parse_file=parse_vscode_log),
     Kind("the plain form", has_keys("messages"), parse_plain),
+    Kind("a chat of a data set", is_chat, parse_chat),
+    Kind("a list of messages", is_message, parse_file=parse_messages),
     *LAST,
 )
 """The first that fits an object decides, so that narrow ones stand before wide ones."""

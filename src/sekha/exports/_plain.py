@@ -1,11 +1,12 @@
-"""The plain form: what `create_conversation` takes, and what `sekha export` writes."""
+"""The plain form: what `create_conversation` takes, and `sekha export` writes; also OpenAI's lines for training."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from sekha._utils.json_access import as_list, as_object, get
-from sekha.exports._building import ReadConversation, Unreadable, format_time
+from sekha._utils.json_access import as_list, as_object
+from sekha.exports._building import ConversationBuilder, ReadConversation, Unreadable
+from sekha.exports._message_forms import add_message, time_of, title_of, updated_at
 
 
 def parse_plain(data: dict[str, Any], folder: str | None) -> ReadConversation:
@@ -14,13 +15,10 @@ def parse_plain(data: dict[str, Any], folder: str | None) -> ReadConversation:
     messages = as_list(data.get("messages"))
     if messages is None:
         raise Unreadable("messages is no list")
-    for number, message in enumerate(messages):
-        if not isinstance(get(message, "role"), str) or get(message, "content") is None:
-            raise Unreadable(f"messages[{number}] has no role or no content")
-    known = {key: data[key] for key in ("label", "folder", "importance_score") if data.get(key) is not None}
-    if folder is not None:
-        known["folder"] = folder
-    found = ReadConversation({**known, "messages": messages})
-    found.left_out = {}
-    found.created_at, found.updated_at = format_time(data.get("created_at")), format_time(data.get("updated_at"))
+    built = ConversationBuilder(title_of(data), None)
+    for message in messages:
+        add_message(message, built, keep=True)
+    found = built.finish(created_at=time_of(data), updated_at=updated_at(data))
+    known = {key: data[key] for key in ("label", "folder", "importance_score") if data.get(key) not in (None, "")}
+    found.update({**known, "folder": folder} if folder is not None else known)
     return found

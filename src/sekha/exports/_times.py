@@ -8,19 +8,20 @@ from datetime import datetime, timedelta, timezone
 from sekha._utils.json_access import get
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
-_MILLISECONDS = 1e11
-"""Numbers from here on are milliseconds: as seconds, they would be after the year 5000."""
+_UNITS = ((1e17, 1e9), (1e14, 1e6), (1e11, 1e3))
+"""Numbers from these on are nano-, micro- or milliseconds: as seconds, those would be after the year 5000."""
+_MAX = 1e20
 _ISO = re.compile(
     r"(\d{4})-(\d\d)-(\d\d)(?:[T ](\d\d):(\d\d)(?::(\d\d)(?:[.,](\d{1,9}))?)?)?\s*(?:(Z)|([+-])(\d\d):?(\d\d)?)?", re.I
 )
-_NUMBER = re.compile(r"-?\d{1,18}(?:\.\d{1,9})?")
+_NUMBER = re.compile(r"-?\d{1,20}(?:\.\d{1,9})?")
 
 
 def as_seconds(time: object) -> float | None:
     """Return a time in seconds since 1970; None if it is none.
 
     Args:
-        time: ISO 8601, seconds or milliseconds, a text of those, or MongoDB's extended JSON.
+        time: ISO 8601, seconds, milli-, micro- or nanoseconds, a text of those, or MongoDB's extended JSON.
     """
     for key in ("$date", "$numberLong"):
         inner: object = get(time, key)
@@ -30,9 +31,9 @@ def as_seconds(time: object) -> float | None:
         if _NUMBER.fullmatch(time):
             time = float(time)
     if isinstance(time, (int, float)) and not isinstance(time, bool):
-        if not -1e17 < time < 1e17:  # nor "not a number"
+        if not -_MAX < time < _MAX:  # nor "not a number"
             return None
-        return time / 1000 if abs(time) >= _MILLISECONDS else float(time)
+        return next((time / unit for first, unit in _UNITS if abs(time) >= first), float(time))
     found = _ISO.fullmatch(time) if isinstance(time, str) else None
     if found is None:
         return None

@@ -81,6 +81,7 @@ class ContextAssembleRequest(TypedDict):
     folders: NotRequired[List[FolderPath]]
     roles: NotRequired[List[Role]]
     min_score: NotRequired[MinScore]
+    hybrid: NotRequired[bool]
 
 
 @forbid_extra

@@ -75,12 +75,13 @@ OPTIONS: Dict[str, Any] = {
     "folders": None,
     "roles": None,
     "min_score": None,
+    "hybrid": None,
 }
 
 
 def test_the_options_of_the_memory_go_on_as_they_were_given() -> None:
     assert parse_chat({"prompt": "x"}, searches=False).recall == OPTIONS
-    given = {"context_budget": 9, "folders": ("work",), "roles": ["user"], "min_score": 0.5}
+    given: Any = {"context_budget": 9, "folders": ("work",), "roles": ["user"], "min_score": 0.5, "hybrid": True}
     assert parse_messages({"prompt": "x", **given}).recall == {**OPTIONS, **given}
     searching = parse_messages({"prompt": "x", "search_query": "y"})
     assert (searching.query, searching.searches) == ("y", True)
@@ -183,7 +184,7 @@ def test_a_search_takes_no_option_of_a_context(options: Any) -> None:
     assert parse_messages({"prompt": "x", **options}).searches is False
 
 
-@pytest.mark.parametrize("options", [{"limit": 9}, {"filters": {}}, {"hybrid": False}])
+@pytest.mark.parametrize("options", [{"limit": 9}, {"filters": {}}])
 def test_a_context_takes_no_option_of_a_search(options: Any) -> None:
     for query in ({}, {"context_query": "y"}):
         with pytest.raises(SekhaValidationError) as caught:

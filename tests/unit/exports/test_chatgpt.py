@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any, Dict, List
 
 import pytest
@@ -13,6 +14,9 @@ from sekha._utils.json_access import get
 from sekha.exports._building import Unreadable
 from sekha.exports._chatgpt import is_chatgpt, parse_chatgpt
 from unit.exports.chats import answer, line, node, read, said, text, tool
+from unit.exports.wrong_types import broken
+
+CASES = Path(__file__).parents[2] / "data" / "imports"
 
 QUESTION = node("q", None, "Which port?")
 IMAGE = {"content_type": "image_asset_pointer", "asset_pointer": "file-service://file-1", "width": 1, "height": 1}
@@ -280,3 +284,18 @@ def test_whatever_stands_there_is_read_or_refused(mapping: Dict[str, Any], curre
     given_messages = [node for node in mapping.values() if get(node, "message") is not None]
     counted = sum(number for kind, number in found.left_out.items() if kind != "replaced characters")
     assert found["messages"] or counted or not given_messages
+
+
+@pytest.mark.parametrize(
+    "case",
+    ["g05-gap", "g10-context", "g13-image", "g14-canvas", "g15-marks", "g17-voice", "g18-upload", "g21-research"],
+)
+def test_a_value_of_a_wrong_type_costs_no_conversation(case: str) -> None:
+    (path,) = (CASES / case).glob("conversations*.json")
+    for conversation in json.loads(path.read_text(encoding="utf-8")):
+        for data in broken(conversation):
+            try:
+                found = read(data)
+            except Unreadable:
+                continue
+            assert found["messages"] or found.left_out or not data.get("mapping")

@@ -24,6 +24,10 @@ MAY = 1746090000.0  # 2025-05-01, 9 o'clock UTC
         (" 2025-05-01t09:00:00z ", MAY),
         (MAY, MAY),
         (1746090000000, MAY),
+        (1746090000000000, MAY),
+        (1746090000000000000, MAY),
+        ("1746090000000000000", MAY),
+        (-1746090000000, -MAY),
         ("1746090000", MAY),
         ("1746090000000", MAY),
         ({"$date": {"$numberLong": "1746090000000"}}, MAY),
@@ -39,7 +43,7 @@ def test_a_time(time: object, seconds: float) -> None:
 
 
 NO_TIMES: List[object] = [
-    None, True, "", "soon", "2025-13-01", "2025-05-01T25:00:00Z", float("nan"), float("inf"), 10**400, [], {},
+    None, True, "", "soon", "2025-13-01", "2025-05-01T25:00:00Z", float("nan"), float("inf"), 10**20, 10**400, [], {},
     {"$date": None}, {"$date": {}}, "9" * 40,
 ]  # fmt: skip
 

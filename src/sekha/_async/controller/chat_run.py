@@ -163,9 +163,9 @@ class AsyncChatRun(AsyncVersionsRun):
             start: The number of messages before it.
             known: The pieces that need not be stored again.
         """
-        chat, label = cast(Chat, item.chat), request["label"] if label is None else label
+        chat = cast(Chat, item.chat)
         parts = split_conversation(request, drop_images=self._drop_images)
-        pieces = make_pieces(chat, parts, label, item.request["messages"][start:], start)
+        pieces = make_pieces(chat, parts, label or request["label"], item.request["messages"][start:], start)
         for piece in pieces:
             before = (known or {}).get(piece.start)
             if before is not None and is_same_piece(piece, before):

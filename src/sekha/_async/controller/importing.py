@@ -44,6 +44,10 @@ class AsyncImportMixin(AsyncConversationMixin):
         One that reaches the server more than ten seconds after this import began may be stored once more.
         A conversation above 1.9 MB, of which servers accept 2 MiB, is stored in parts with whole messages, called
         ``A long year (1 of 3)``; one with a message above that is a failure, and nothing of it is stored.
+        Chats that `sekha.exports.read_export` has read are known by their ids: those that have changed since an earlier
+        import with the same journal are renamed, or replace their earlier version; where the server cannot delete,
+        the new messages of one that has only grown are stored as ``Title (continued)``. A conversation of which only a
+        part is in the memory is completed.
 
         Args:
             conversations: What `create_conversation` takes, or what an export could not give. Those without messages
@@ -54,14 +58,16 @@ class AsyncImportMixin(AsyncConversationMixin):
                 older versions made beside each file of its folder.
             drop_images: Whether an image that is part of a message may be lost where the server stores text only, or
                 where the conversation is too large; else such a conversation is a failure.
-            on_progress: Called after each conversation with how many were seen, stored, already stored, empty, failed;
-                by blocking clients in the threads that store, one at a time. Also called when a wait of more than a
-                second begins, with the same numbers and ``waiting``: for what ``reason``, and how many ``seconds``.
+            on_progress: Called after each conversation with how many were seen, stored, already stored, grown, renamed,
+                replaced, empty, failed; by blocking clients in the threads that store, one at a time. Also called when
+                a wait of more than a second begins, with the same numbers and ``waiting``: for what ``reason``, and how
+                many ``seconds``.
 
         Returns:
             The same numbers, ``failures``: position from 1, place, label and error of each that failed;
-            ``left_out``: how much was left out of what `sekha.exports.read_export` has read, by kind; and ``split``:
-            what was stored in parts. Such a conversation is one in all numbers.
+            ``left_out``: how much was left out of what `sekha.exports.read_export` has read, by kind; ``split``: what
+            was stored in parts, each of which is one in all numbers; and ``changes``: place, label and action of what
+            was there already and has changed.
 
         Raises:
             SekhaValidationError: An argument cannot be used; ``field`` names it.
@@ -71,7 +77,7 @@ class AsyncImportMixin(AsyncConversationMixin):
 
         Warns:
             SekhaWarning: The server does not keep a key of the messages, such as ``timestamp``; once, as for
-                `create_conversation`.
+                `create_conversation`. Or the server cannot delete, and earlier versions are archived.
 
         Example:
             ```python

@@ -10,7 +10,9 @@ from typing import Final, Optional
 from sekha._api import endpoints
 from sekha._api.contexts import (
     CONTEXT_RESULTS,
+    best_results,
     context_from_results,
+    fill_up,
     fills_budget,
     without_echoes,
     without_repeated_ids,
@@ -44,11 +46,13 @@ class SearchMixin(FolderClient):
         folders: Optional[Sequence[str]] = None,
         roles: Optional[Sequence[str]] = None,
         min_score: Optional[float] = None,
+        hybrid: Optional[bool] = None,
     ) -> list[Message]:
         """The messages that a model should see for a query, as many as fit.
 
         ``POST /api/v1/context/assemble``. The controller ranks by importance, age and preferred labels. Messages of
         excluded folders are taken out here once more, since the controller 0.1 lets pinned and preferred ones through.
+        It searches by meaning alone; with ``hybrid=True`` the five best hits of a hybrid search come first.
 
         With ``folders``, ``roles`` or ``min_score``, and in the view of a folder, the context is built here, from a
         search as `query` makes it with filters and ``hybrid``: preferred labels first, then the best, whole messages
@@ -63,6 +67,8 @@ class SearchMixin(FolderClient):
                 none, and the context is empty.
             roles: Roles of the messages, such as ``["user"]``; default: all. An empty list allows none.
             min_score: Score of a message at least, 0 to 1; default: any. A good floor belongs to one embedding model.
+            hybrid: Whether words are searched for besides meanings; default: only where the context is built here.
+                Before a context of the controller it takes the requests of a `query` with ``hybrid``.
 
         Returns:
             Messages with ``role``, ``content`` and ``metadata.citation``, each once; they can be put among other
@@ -86,6 +92,7 @@ class SearchMixin(FolderClient):
             folders=folders,
             roles=roles,
             min_score=min_score,
+            hybrid=hybrid,
         )
 
     def _find(
@@ -131,6 +138,7 @@ class SearchMixin(FolderClient):
         folders: Sequence[str] | None = None,
         roles: Sequence[str] | None = None,
         min_score: float | None = None,
+        hybrid: bool | None = None,
         is_echo: IsEcho | None = None,
     ) -> list[Message]:
         """Assemble a context as `assemble_context` does, without echoes.
@@ -143,6 +151,7 @@ class SearchMixin(FolderClient):
             folders: As for `assemble_context`.
             roles: As for `assemble_context`.
             min_score: As for `assemble_context`.
+            hybrid: As for `assemble_context`.
             is_echo: As for `_find`; messages of the context route are passed to it in the place of results.
         """
         keywords = drop_unset(
@@ -153,15 +162,11 @@ class SearchMixin(FolderClient):
             folders=self._absolute_each(folders, "folders"),
             roles=roles,
             min_score=min_score,
+            hybrid=hybrid,
         )
         request = validate(ContextAssembleRequest, keywords)
         labels, excluded = request.get("preferred_labels", []), request.get("excluded_folders", [])
-        if self._view is None and not request.keys() & CONFINED_BY:
-            body = {**request, "excluded_folders": excluded_prefixes(excluded)}
-            context = self._transport.send(endpoints.ASSEMBLE_CONTEXT.request(body))
-            return without_echoes(without_repeated_ids(exclude_folders(context, excluded)), is_echo)
-        if not context_budget or request.get("folders") == [] or request.get("roles") == []:
-            return []
+        is_built_here = self._view is not None or bool(request.keys() & CONFINED_BY)
         wanted = Search(
             request["query"],
             CONTEXT_RESULTS,
@@ -172,10 +177,20 @@ class SearchMixin(FolderClient):
                 view=self._view,
             ),
             min_score=request.get("min_score"),
-            hybrid=True,
-            is_echo=is_echo,
-            is_enough=fills_budget(context_budget),
+            hybrid=request.pop("hybrid", is_built_here),
         )
         transport = self._transport.start_deadline()
-        _, found = search(transport, self._capabilities, endpoints.QUERY, wanted, OFFSET)
-        return context_from_results(found.results, context_budget, labels)
+        if is_built_here:
+            if not context_budget or request.get("folders") == [] or request.get("roles") == []:
+                return []
+            wanted = wanted._replace(is_echo=is_echo, is_enough=fills_budget(context_budget))
+            _, found = search(transport, self._capabilities, endpoints.QUERY, wanted, OFFSET)
+            return context_from_results(found.results, context_budget, labels)
+        best: list[Message] = []
+        if wanted.hybrid and context_budget:
+            _, found = search(transport, self._capabilities, endpoints.QUERY, wanted, OFFSET)
+            best = context_from_results(best_results(found.results, is_echo), context_budget, [])
+        body = {**request, "excluded_folders": excluded_prefixes(excluded)}
+        context = transport.send(endpoints.ASSEMBLE_CONTEXT.request(body))
+        context = without_echoes(without_repeated_ids(exclude_folders(context, excluded)), is_echo)
+        return [*best, *fill_up(best, context, context_budget)]

@@ -1,0 +1,127 @@
+"""Conversations of Grok (``prod-grok-backend.json``): a list of responses, of which each names the one before it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from sekha._utils.json_access import as_list, as_object, get
+from sekha.exports._building import (
+    BRANCHES,
+    EMPTY,
+    ERRORS,
+    THINKING,
+    TOOLS,
+    ConversationBuilder,
+    ReadConversation,
+    Unreadable,
+    role_of,
+)
+from sekha.exports._claude_documents import Piece, show_messages, split_tags
+from sekha.exports._parts import IMAGE, read_files
+from sekha.exports._times import as_seconds
+from sekha.exports._tree import ROOT, Link, latest_branch
+
+_CARD = re.compile(r"(?<!`)<grok:render\b(?P<attributes>[^>]{0,500})(?:/>|>.*?</grok:render>)", re.DOTALL)
+"""What stands in an answer for a citation, an image or something else that is shown there."""
+_CARD_KIND = re.compile(r"""\btype\s*=\s*["']([^"']*)["']""")
+_FILE_KEYS = ("image_attachments", "generated_image_urls")
+_THOUGHTS = ("thinking_trace", "agent_thinking_traces")
+_TOOL_KEYS = ("steps", "web_search_results")
+
+
+def parse_grok(data: dict[str, Any], folder: str | None) -> ReadConversation:
+    """Return a conversation as it is stored: the branch that was shown last, else that with the latest message."""
+    listed = as_list(data.get("responses"))
+    if listed is None:
+        raise Unreadable("responses is no list")
+    about = as_object(data.get("conversation")) or {}
+    built = ConversationBuilder(about.get("title"), folder or "/grok")
+    messages: list[dict[str, Any]] = []
+    for item in listed:
+        message = as_object(get(item, "response") if "response" in (as_object(item) or ()) else item)
+        if message is None or not message.keys() & {"message", "sender"}:
+            built.not_understood(item if message is None else message)
+        else:
+            messages.append(message)
+    branch = latest_branch(_links(messages), about.get("leaf_response_id"))
+    built.leave_out(BRANCHES, branch.others)
+    _add_messages([messages[number] for number in branch.numbers], built)
+    return built.finish(
+        source_id=_id_of(about, "id", "conversation_id"),
+        created_at=as_seconds(about.get("create_time")),
+        updated_at=as_seconds(about.get("modify_time")),
+    )
+
+
+def _links(messages: Sequence[dict[str, Any]]) -> list[Link]:
+    parents = [_id_of(message, "parent_response_id") for message in messages]
+    is_tree = all(parent or _role_of(message) == "user" for message, parent in zip(messages, parents))
+    begins = ROOT if is_tree else None  # of answers without a parent, nobody knows where they belong
+    ids = [_id_of(message, "_id", "response_id") for message in messages]
+    times = [as_seconds(message.get("create_time")) for message in messages]
+    return [Link(id, parent or begins, time) for id, parent, time in zip(ids, parents, times)]
+
+
+def _id_of(data: dict[str, Any], *keys: str) -> str | None:
+    ids = (id for key in keys for id in (data.get(key), get(data, key, "$oid")))
+    return next((id for id in ids if isinstance(id, str) and id), None)
+
+
+def _role_of(message: dict[str, Any]) -> str | None:
+    """Return the role of a message; some answers have the name of the model in place of the sender."""
+    sender: object = message.get("sender")
+    role = role_of(sender)
+    if (
+        role is None
+        and isinstance(sender, str)
+        and (sender.lower().startswith("grok") or sender == message.get("model"))
+    ):
+        return "assistant"
+    return role
+
+
+def _add_messages(messages: Sequence[dict[str, Any]], built: ConversationBuilder) -> None:
+    for message, texts in zip(messages, show_messages([_pieces(message, built) for message in messages])):
+        role = _role_of(message)
+        if role is None:
+            built.not_understood(f"sender {message.get('sender')}")
+        elif texts:
+            built.add(role, texts, as_seconds(message.get("create_time")))
+        else:
+            built.leave_out(ERRORS if message.get("error") else EMPTY)
+
+
+def _pieces(message: dict[str, Any], built: ConversationBuilder) -> list[Piece]:
+    """Return what a message says, and count what is left out of it."""
+    text: object = message.get("message")
+    if text is not None and not isinstance(text, str):
+        built.not_understood("a message that is no text")
+    pieces: list[Piece] = [text] if isinstance(text, str) else []
+    if _role_of(message) != "user":
+        built.leave_out(THINKING, any(message.get(key) for key in _THOUGHTS))
+        built.leave_out(TOOLS, any(message.get(key) for key in _TOOL_KEYS))
+        pieces = _split(text, built) if isinstance(text, str) else []
+    elif not (isinstance(text, str) and text.strip()) and isinstance(query := message.get("query"), str):
+        pieces = [query]
+    for key in _FILE_KEYS:
+        pieces += [IMAGE for _ in read_files(message.get(key), key, built)]
+    return [*pieces, *read_files(message.get("file_attachments"), "file_attachments", built)]
+
+
+def _split(text: str, built: ConversationBuilder) -> list[Piece]:
+    """Return an answer as text and documents."""
+
+    def shown(card: re.Match[str]) -> str:
+        found = _CARD_KIND.search(card["attributes"])
+        kind = found[1] if found else ""
+        if "image" in kind:
+            return IMAGE
+        if "citation" not in kind:
+            built.not_understood(f"card {kind}")
+        return ""
+
+    pieces, thoughts = split_tags(_CARD.sub(shown, text) if "<grok:render" in text else text)
+    built.leave_out(THINKING, thoughts)
+    return pieces

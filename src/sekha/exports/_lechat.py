@@ -1,0 +1,159 @@
+"""Chats of Le Chat (Mistral): a file is one chat, a list of messages in no order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from sekha._utils.json_access import as_list, as_object, get
+from sekha.exports._building import EMPTY, THINKING, TOOLS, ConversationBuilder, ReadConversation, role_of
+from sekha.exports._times import as_seconds
+from sekha.exports._tree import Link, latest_branch
+
+BRANCHES = "other branches"
+REFERENCES = "references"
+_LEFT_OUT: Mapping[object, str] = {
+    "tool_call": TOOLS, "reference": REFERENCES, "custom_element": "custom elements",
+    "thinking": THINKING, "reasoning": THINKING,
+}  # fmt: skip
+"""Parts of a message that are not its words, by their type."""
+
+
+def parse_lechat(messages: Iterable[object], folder: str | None) -> Iterator[ReadConversation]:
+    """Yield the chats that messages are from; most often it is one."""
+    chats: dict[str, list[object]] = {}
+    strays: list[object] = []
+    for message in messages:
+        id: object = get(message, "chatId")
+        if isinstance(id, str) and id:
+            chats.setdefault(id, []).append(message)
+        else:
+            strays.append(message)
+    chats = chats or {"": []}
+    next(iter(chats.values())).extend(strays)
+    for id, chat in chats.items():
+        yield _parse_chat(id, chat, folder)
+
+
+def _parse_chat(id: str, listed: Sequence[object], folder: str | None) -> ReadConversation:
+    built = ConversationBuilder(None, folder or "/le-chat")
+    messages = _latest_versions(listed, built)
+    times = [as_seconds(message.get("createdAt")) for message in messages]
+    branch = latest_branch([Link(_id_of(message), None, time) for message, time in zip(messages, times)])
+    built.leave_out(BRANCHES, branch.others)
+    ordered = [messages[number] for number in branch.numbers]
+    last_seen = {_document_id(item): number for number, one in enumerate(ordered) for item in _canvas(one)}
+    for number, message in enumerate(ordered):
+        before = sum(built.left_out.values())
+        texts = _words(message, built)
+        for item in _canvas(message):
+            shown = _show(item, is_last=last_seen[_document_id(item)] == number)
+            if shown is None:
+                built.not_understood("canvas")
+            else:
+                texts.append(shown)
+        if any(text.strip() for text in texts) and role_of(message.get("role")) is None:
+            built.not_understood(f"role {message.get('role')}")
+        elif any(text.strip() for text in texts):
+            built.add(role_of(message.get("role")), texts, as_seconds(message.get("createdAt")))
+        elif sum(built.left_out.values()) == before:
+            built.leave_out(EMPTY)
+    built.take_title_from_words()
+    known = [time for time in times if time is not None]
+    return built.finish(source_id=id, created_at=min(known, default=None), updated_at=max(known, default=None))
+
+
+def _latest_versions(listed: Sequence[object], built: ConversationBuilder) -> list[dict[str, Any]]:
+    """Return the messages, each in its latest version, in the order of the file."""
+    found: dict[object, dict[str, Any]] = {}
+    for number, one in enumerate(listed):
+        message = as_object(one)
+        if message is None:
+            built.not_understood(one)
+            continue
+        key = _id_of(message) or number
+        if key in found:
+            built.leave_out(BRANCHES)
+        if key not in found or _version_of(message) >= _version_of(found[key]):
+            found[key] = message
+    return list(found.values())
+
+
+def _id_of(message: Mapping[str, Any]) -> str | None:
+    id = message.get("id")
+    return id if isinstance(id, str) and id else None
+
+
+def _version_of(message: Mapping[str, Any]) -> float:
+    version = message.get("version")
+    return version if isinstance(version, (int, float)) else 0
+
+
+def _words(message: Mapping[str, Any], built: ConversationBuilder) -> list[str]:
+    """Return what a message says, and the names of its files."""
+    content = message.get("content")
+    chunks = message.get("contentChunks") or (None if isinstance(content, str) else content)
+    text = _join(_listed(chunks, "contentChunks", built), bool(_canvas(message)), built)
+    if not text.strip() and isinstance(content, str):
+        text = content
+    files = _listed(message.get("files"), "files", built)
+    built.leave_out("quotes", len(_listed(message.get("quotes"), "quotes", built)))
+    _listed(message.get("canvas"), "canvas", built)
+    return [text, *(_name_of(file) for file in files)]
+
+
+def _join(chunks: Sequence[object], has_canvas: bool, built: ConversationBuilder) -> str:
+    text, is_behind_gap = "", False
+    for chunk in chunks:
+        kind = get(chunk, "type")
+        left_out = _LEFT_OUT.get(kind) if isinstance(kind, str) else None
+        words: object = get(chunk, "text")
+        if left_out is not None:
+            built.leave_out(left_out)
+            is_behind_gap = is_behind_gap or left_out != REFERENCES
+        elif kind == "image_url" or kind == "file_reference":
+            name: object = get(chunk, "fileReference") or get(chunk, "fileAlt") or "image"
+            text, is_behind_gap = _on_new_line(text) + f"[{name}]", True
+        elif kind == "canva" and has_canvas:
+            is_behind_gap = True  # the document stands below
+        elif isinstance(words, str):
+            text, is_behind_gap = (_on_new_line(text) if is_behind_gap else text) + words, False
+        else:
+            built.not_understood(f"part of a message: {kind}" if isinstance(kind, str) else "part of a message")
+    return text
+
+
+def _on_new_line(text: str) -> str:
+    return text if not text or text.endswith("\n") else f"{text}\n"
+
+
+def _listed(value: object, name: str, built: ConversationBuilder) -> list[Any]:
+    """Return a list; what is none is counted, unless it is nothing."""
+    found = as_list(value)
+    if found is None and value is not None and value != "":
+        built.not_understood(name)
+    return found or []
+
+
+def _canvas(message: Mapping[str, Any]) -> list[Any]:
+    return as_list(message.get("canvas")) or []
+
+
+def _document_id(item: object) -> str:
+    ids = (get(item, "id"), get(item, "title"), get(item, "content"))
+    return next((id for id in ids if isinstance(id, str) and id), "")
+
+
+def _show(item: object, *, is_last: bool) -> str | None:
+    """Return a document with its title, or the title alone where it was changed again later; None if it is none."""
+    title: object = get(item, "title")
+    content: object = get(item, "content")
+    name = f"[{title}]" if isinstance(title, str) and title else "[document]"
+    if not isinstance(content, str):
+        return None
+    return f"{name}\n{content}" if is_last else name
+
+
+def _name_of(file: object) -> str:
+    names = (get(file, "name"), get(file, "type"))
+    return f"[{next((name for name in names if isinstance(name, str) and name), 'file')}]"

@@ -1,0 +1,84 @@
+"""Conversations that are lists of messages: bare lists, and objects that have such a list, as datasets have them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from sekha._utils.json_access import as_list, as_object
+from sekha.exports._building import ConversationBuilder, ReadConversation, Unreadable
+from sekha.exports._message_forms import add_message, is_message, time_of, title_of, updated_at
+
+OTHER_ANSWERS = "other answers"
+_LISTS = (
+    "conversations",
+    "conversation",
+    "items",
+    "dialog",
+    "dialogue",
+    "turns",
+    "history",
+    "chat_history",
+    "contents",
+)
+_CHATS = ("conversation_id", "conversationId", "session_id", "sessionId", "thread_id", "threadId", "chat_id", "chatId")
+"""Keys of messages that say which conversation they belong to."""
+_MAX_LOOK = 3
+
+
+def is_chat(data: dict[str, Any]) -> bool:
+    """Return whether an object has a list of messages."""
+    return _list_of(data) is not None
+
+
+def parse_chat(data: dict[str, Any], folder: str | None) -> ReadConversation:
+    """Return a conversation as it is stored."""
+    messages = _list_of(data)
+    if messages is None:
+        raise Unreadable("it has no list of messages")
+    built = ConversationBuilder(title_of(data), folder)
+    system: object = data.get("system") or data.get("system_prompt")
+    if isinstance(system, str):
+        built.add("system", [system])
+    elif system is not None:
+        built.not_understood("system that is no text")
+    for message in messages:
+        add_message(message, built)
+    built.leave_out(OTHER_ANSWERS, sum(bool(data.get(key)) for key in ("chosen", "rejected")))
+    return built.finish(created_at=time_of(data), updated_at=updated_at(data))
+
+
+def parse_messages(records: Iterable[Any], folder: str | None) -> Iterator[ReadConversation]:
+    """Yield the conversation that a list of messages is; several, if its messages say to which one they belong."""
+    chats: dict[str | None, list[Any]] = {}
+    for record in records:
+        chats.setdefault(_chat_of(record), []).append(record)
+    unknown = chats.pop(None, [])
+    if not chats or not any(map(is_message, unknown)):  # what is no message is counted with the first
+        first = next(iter(chats), None)
+        chats[first] = [*chats.get(first, ()), *unknown]
+        unknown = []
+    for id, messages in chats.items():
+        yield _conversation(messages, id, folder)
+    if unknown:
+        yield _conversation(unknown, None, folder)
+
+
+def _conversation(messages: list[Any], id: str | None, folder: str | None) -> ReadConversation:
+    built = ConversationBuilder(None, folder)
+    for message in messages:
+        add_message(message, built)
+    return built.finish(source_id=id)
+
+
+def _chat_of(record: object) -> str | None:
+    found = as_object(record) or {}
+    return next((id for key in _CHATS if isinstance(id := found.get(key), str) and id), None)
+
+
+def _list_of(data: dict[str, Any]) -> list[Any] | None:
+    for key in _LISTS:
+        listed = as_list(data.get(key))
+        if listed and any(map(is_message, listed[:_MAX_LOOK])):
+            return listed
+    return None

@@ -1,0 +1,114 @@
+"""Chats of Open WebUI: a tree of messages by their ids, and which one was shown last; of old, a list of messages."""
+
+from __future__ import annotations
+
+from typing import Any, Optional, Tuple
+
+from sekha._utils.json_access import as_list, as_object, get
+from sekha.exports._building import (
+    BRANCHES,
+    EMPTY,
+    ERRORS,
+    SYSTEM,
+    TOOLS,
+    ConversationBuilder,
+    ReadConversation,
+    Unreadable,
+    role_of,
+)
+from sekha.exports._parts import IMAGE, read_files, read_parts
+from sekha.exports._thoughts import without_thoughts
+from sekha.exports._times import as_seconds
+from sekha.exports._tree import ROOT, Link, latest_branch
+
+_Entry = Tuple[Optional[str], object]
+"""The key of a message, if it has one, and the message."""
+
+
+def is_open_webui(data: dict[str, Any]) -> bool:
+    """Return whether an object is a chat of Open WebUI: with what the server knows of it around it, or without."""
+    chat = as_object(data.get("chat"))
+    return _has_tree(data) or (chat is not None and (_has_tree(chat) or as_list(chat.get("messages")) is not None))
+
+
+def _has_tree(chat: dict[str, Any]) -> bool:
+    history = as_object(chat.get("history"))
+    return history is not None and ("messages" in history or "currentId" in history)
+
+
+def parse_open_webui(data: dict[str, Any], folder: str | None) -> ReadConversation:
+    """Return a conversation as it is stored: the branch that was shown last."""
+    chat = as_object(data.get("chat")) or data
+    title = data.get("title") or chat.get("title")
+    built = ConversationBuilder(title, folder)
+    entries: list[tuple[str | None, dict[str, Any]]] = []
+    for key, message in _entries(chat):
+        found = as_object(message)
+        if found:
+            entries.append((key, found))
+        else:
+            built.not_understood(message)
+    branch = latest_branch([_link(key, message) for key, message in entries], get(chat, "history", "currentId"))
+    built.leave_out(BRANCHES, branch.others)
+    built.leave_out(SYSTEM, any(_is_text(prompt) for prompt in (chat.get("system"), get(chat, "params", "system"))))
+    for number in branch.numbers:
+        _add_message(entries[number][1], built)
+    return built.finish(
+        source_id=data.get("id") or chat.get("id"),
+        created_at=as_seconds(data.get("created_at") or chat.get("timestamp")),
+        updated_at=as_seconds(data.get("updated_at")),
+    )
+
+
+def _entries(chat: dict[str, Any]) -> list[_Entry]:
+    listed = as_list(chat.get("messages"))
+    history = as_object(chat.get("history"))
+    found: object = get(history, "messages")
+    tree = as_object(found)
+    if tree or (tree is not None and not listed):
+        return list(tree.items())
+    given = as_list(found) or listed
+    if given is None or (not given and ("history" in chat and as_list(found) is None and history != {})):
+        raise Unreadable("history has no messages")
+    return [(None, message) for message in given]
+
+
+def _link(key: str | None, message: dict[str, Any]) -> Link:
+    id, parent = key or message.get("id"), message.get("parentId")
+    if "parentId" in message and not isinstance(parent, str):
+        parent = ROOT
+    return Link(id if isinstance(id, str) and id else None, parent, as_seconds(message.get("timestamp")))
+
+
+def _add_message(message: dict[str, Any], built: ConversationBuilder) -> None:
+    role = role_of(message.get("role"))
+    if role is None:
+        built.not_understood(f"role {message.get('role')}" if "role" in message else message)
+        return
+    if role in ("system", "tool"):
+        built.leave_out(SYSTEM if role == "system" else TOOLS)
+        return
+    texts = read_parts(message.get("content"), built)
+    if role == "assistant":
+        texts = [without_thoughts(text, built) for text in texts]
+        if not any(map(str.strip, texts)):
+            texts += _output(message, built)
+        texts += read_parts(get(message, "merged", "content"), built)  # several answers, put together
+    texts += [IMAGE for _ in read_files(message.get("images"), "images", built)]
+    texts += read_files(message.get("files"), "files", built)
+    if any(map(str.strip, texts)):
+        built.add(role, texts, as_seconds(message.get("timestamp")))
+    else:
+        built.leave_out(ERRORS if message.get("error") else EMPTY)
+
+
+def _output(message: dict[str, Any], built: ConversationBuilder) -> list[str]:
+    """Return the words of an answer that has them nowhere else."""
+    items = as_list(message.get("output")) or ()
+    return [
+        text for item in items if get(item, "type") == "message" for text in read_parts(get(item, "content"), built)
+    ]
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str) and bool(value.strip())
