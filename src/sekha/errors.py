@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any, Optional, Union, cast
 
 if TYPE_CHECKING:
     from sekha.types._controller import Conversation
+    from sekha.types._imports import ImportReport, SyncReport
 
 __all__ = [
     "SekhaAPIError",
@@ -72,6 +73,8 @@ class SekhaError(Exception):
         conversation: What ``store_and_query`` had stored before its search failed, or ``replace_conversation`` before
             the old conversation could be deleted or archived.
         text: What had arrived of a model's answer when it failed; empty otherwise.
+        report: What ``import_conversations`` or ``sync_notes`` had done before it failed, as they would have returned
+            it; None for other calls, and where they had not begun.
 
     Example:
         ```python
@@ -84,6 +87,10 @@ class SekhaError(Exception):
 
     sent: bool = False
     text: str = ""
+    if TYPE_CHECKING:
+        report: Union[ImportReport, SyncReport, None]
+    else:  # the type is not loaded with the errors; and only where there is one, it is part of a pickle
+        report = None
     _retryable: bool = True  # False where a retry cannot help, whatever the status says
 
     def __init__(

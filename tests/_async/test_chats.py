@@ -23,13 +23,12 @@ from support import facts
 from support.clock import FakeClock
 from support.facts import ID, OTHER_ID, hit, remembered
 from support.replies import DONE, DROP, HANG, after, answer, app_error, chunked, cut, delta, empty
+from support.routes import CHAT, CONTEXT, FULL_TEXT, QUERY
 from support.server import FakeServer
 
 from .conftest import MakeClient
 
-QUERY, CONTEXT = "POST /api/v1/query", "POST /api/v1/context/assemble"
-CHAT = "POST /v1/chat/completions"
-WORDS, ONE = "POST /api/v1/search/fts", f"GET /api/v1/conversations/{ID}"
+ONE = f"GET /api/v1/conversations/{ID}"
 STREAMED = chunked(delta("Hi "), delta("there."), delta("", "stop"), DONE)
 HISTORY: list[Any] = [
     {"role": "system", "content": "You are kind."},
@@ -402,11 +401,11 @@ async def test_a_search_is_one_by_words_too(
     workflow: str, client: AsyncSekhaClient, server: FakeServer, bridge: FakeServer
 ) -> None:
     options: Any = {"search_query": "deploy docker"}
-    searches: list[tuple[Any, list[str]]] = [({}, [QUERY, WORDS, ONE]), ({"hybrid": False}, [QUERY])]
+    searches: list[tuple[Any, list[str]]] = [({}, [QUERY, FULL_TEXT, ONE]), ({"hybrid": False}, [QUERY])]
     for hybrid, lines in searches:
         server.on(QUERY, answer(facts.hits(hit(0.25, OTHER_ID, content="By meaning.", message_id="1"))))
         if not hybrid:
-            server.on(WORDS, answer({"results": [{**facts.MESSAGE, "content": "We deploy docker."}], "total": 1}))
+            server.on(FULL_TEXT, answer({"results": [{**facts.MESSAGE, "content": "We deploy docker."}], "total": 1}))
             server.on(ONE, answer(facts.READ))
         if workflow == "build_messages":
             memories = (await client.build_messages("How?", **options, **hybrid))["memories"]
@@ -443,13 +442,13 @@ async def test_the_best_hits_come_before_a_context_and_within_its_budget(
     texts = [asked, "Red is a colour.", "A key.", "In the red box is a key.", "Blue.", "A key of metal.", "Far away."]
     hits = [hit(0.1 * at, content=text, message_id=f"m{at}") for at, text in enumerate(texts)]
     server.on(QUERY, answer(facts.hits(*hits)))
-    server.on(WORDS, answer({"results": [], "total": 0}))
+    server.on(FULL_TEXT, answer({"results": [], "total": 0}))
     context = ["Pinned.", "A key.", asked, "x" * 400, "Last."]
     server.on(CONTEXT, answer([remembered(text, id=f"c{at}") for at, text in enumerate(context)]))
     built = await client.build_messages(asked, hybrid=True, context_budget=50, excluded_folders=["/old"])
     expected = [*texts[1:6], "Pinned.", "Last."]  # no echo of the question, no text twice, nothing that is too long
     assert [memory["content"] for memory in built["memories"]] == expected
-    assert server.lines == [QUERY, WORDS, CONTEXT]
+    assert server.lines == [QUERY, FULL_TEXT, CONTEXT]
     assert server.seen[-1].json == {
         "query": asked,
         "context_budget": 50,

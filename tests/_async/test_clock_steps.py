@@ -122,7 +122,7 @@ async def test_a_timeout_that_is_shorter_than_the_deadline_stays_a_timeout(
     position: float, make: MakeClient, server: FakeServer
 ) -> None:
     server.on(CREATE, HANG)
-    client = stepping(make, position, timeout=0.1, deadline=0.2)
+    client = stepping(make, position, timeout=0.5, deadline=2.0)
     with pytest.raises(SekhaTimeoutError, match="timeout while waiting for the answer") as caught:
         await client.controller.create_conversation(messages=MESSAGES)
     assert (caught.value.attempts, caught.value.may_have_been_applied) == (1, True)
@@ -133,9 +133,9 @@ async def test_a_stream_that_stalls_before_the_deadline_stays_one(
     position: float, make: MakeClient, bridge: FakeServer
 ) -> None:
     bridge.on(CHAT, chunked(delta("Once "), end="hang"))
-    client = stepping(make, position, timeout=0.1, deadline=0.3)
+    client = stepping(make, position, timeout=0.5, deadline=2.0)
     stream = await client.bridge.stream_complete(MESSAGES)
-    with pytest.raises(SekhaTimeoutError, match=r"the stream stalled: nothing arrived for 0\.1 s, the timeout"):
+    with pytest.raises(SekhaTimeoutError, match=r"the stream stalled: nothing arrived for 0\.5 s, the timeout"):
         await stream.get_final_text()
 
 

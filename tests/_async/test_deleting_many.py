@@ -17,11 +17,11 @@ from sekha import (
 )
 from support.facts import ID, MESSAGES, row, rows
 from support.replies import DROP, answer, app_error, empty
+from support.routes import LIST
 from support.server import FakeServer
 
 from .conftest import MakeClient
 
-LIST = "GET /api/v1/conversations"
 CANNOT_DELETE = app_error("Chroma error: Collection not found: messages", 500)
 IDS = [f"{number:08}{ID[8:]}" for number in range(4)]
 

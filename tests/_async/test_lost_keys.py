@@ -16,11 +16,11 @@ from sekha.local import LocalSekha
 from support import facts
 from support.facts import ID, MCP_KEY, MESSAGES
 from support.replies import DROP, answer, empty, tool
+from support.routes import CREATE, HEALTH, STORE
 from support.server import FakeServer
 
 from .conftest import MakeClient
 
-CREATE, STORE, HEALTH = "POST /api/v1/conversations", "POST /mcp/tools/memory_store", "GET /health"
 NAMED: list[dict[str, Any]] = [{"role": "user", "content": "Hello Sekha!", "name": "Ada"}]
 DATED: list[dict[str, Any]] = [{"role": "user", "content": "Hello Sekha!", "timestamp": "2020-01-31T09:30:00Z"}]
 LOST = "'name' of messages is lost: this server keeps only role and content"

@@ -214,7 +214,8 @@ async def test_every_fault_in_the_middle_of_a_stream_becomes_ours(
 ) -> None:
     read = threading.Event()
     bridge.on(CHAT, IN_A_STREAM[kind](read))
-    texts = (await make(timeout=0.3).bridge.stream_complete(MESSAGES)).text_stream()
+    client = make(timeout=1.0 if kind == "silence" else 30.0)
+    texts = (await client.bridge.stream_complete(MESSAGES)).text_stream()
     assert await texts.__anext__() == "Once "
     read.set()
     with pytest.raises(SekhaTimeoutError if kind == "silence" else SekhaStreamError) as caught:
@@ -287,10 +288,10 @@ async def test_a_server_that_does_not_take_what_is_sent_becomes_ours(make: MakeC
 async def test_no_free_connection_becomes_ours(make: MakeClient, bridge: FakeServer) -> None:
     read = threading.Event()
     bridge.on(CHAT, chunked(delta("Hi"), read, DONE))
-    client = make(max_connections=1, max_retries=0, timeout=0.3)
+    client = make(max_connections=1, max_retries=0)
     async with await client.bridge.stream_complete(MESSAGES):
         with pytest.raises(SekhaTimeoutError) as caught:
-            await client.bridge.complete(MESSAGES)
+            await client.with_options(timeout=0.3).bridge.complete(MESSAGES)
         read.set()
     assert (caught.value.sent, caught.value.may_have_been_applied) == (False, False)
     assert is_from_below(caught.value.__cause__)

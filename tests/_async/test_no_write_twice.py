@@ -75,7 +75,7 @@ async def test_an_answer_after_the_read_timeout_is_not_asked_for_again_and_is_no
     asked = bridge if call.service == MODELS else server
     asked.on(call.wires[0].line, after(late, call.wires[0].reply))
     with pytest.raises(SekhaTimeoutError) as caught:
-        await call.on(client.with_options(timeout=0.3))
+        await call.on(client.with_options(timeout=0.5))
     error = caught.value
     assert (error.attempts, error.sent, error.may_have_been_applied) == (1, True, True)
     assert asked.lines == [call.wires[0].line]
@@ -113,7 +113,7 @@ async def test_what_could_not_connect_is_sent_again(
 ) -> None:
     with Unreachable(silent=silent) as nobody:
         call.script(nobody.server, nobody.server)
-        client = make(controller_url=nobody.url, bridge_url=nobody.url, timeout=0.4 if silent else 30.0)
+        client = make(controller_url=nobody.url, bridge_url=nobody.url, timeout=1.0 if silent else 30.0)
         with pytest.raises(SekhaConnectionError) as caught:
             await call.on(client.with_options(max_retries=1, timeout=0.05) if silent else client)
         error = caught.value
@@ -146,7 +146,7 @@ async def test_an_error_says_that_an_attempt_before_it_was_sent(
 async def test_what_got_no_connection_from_the_pool_in_time_is_sent_again(
     call: Call, make: MakeClient, server: FakeServer, bridge: FakeServer, clock: FakeClock
 ) -> None:
-    client, go_on = make(max_connections=1, timeout=0.4), threading.Event()
+    client, go_on = make(max_connections=1, timeout=1.0), threading.Event()
     asked = bridge if call.service == MODELS else server
     asked.on("GET /health", after(go_on, answer(facts.BRIDGE_HEALTHY if asked is bridge else facts.HEALTHY)))
     call.script(server, bridge)

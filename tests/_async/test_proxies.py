@@ -200,7 +200,9 @@ async def test_without_an_answer_to_connect_the_server_has_seen_nothing(
     reply: Any, make: MakeClient, server: FakeServer, through: str
 ) -> None:
     server.on(CONNECT, *[reply] * 4)
-    error = await failed(make(controller_url=SAFE, proxy=server.url, max_retries=1, timeout=0.2))
+    error = await failed(
+        make(controller_url=SAFE, proxy=server.url, max_retries=1, timeout=0.5 if reply is HANG else 30.0)
+    )
     assert f"through the proxy {through}" in error.message
     assert (error.attempts, error.sent, error.may_have_been_applied) == (2, False, False)
     assert isinstance(error, SekhaTimeoutError) == (reply is HANG)
@@ -260,7 +262,7 @@ async def test_a_request_that_was_sent_may_have_been_applied(
     make: MakeClient, server: FakeServer, through: str
 ) -> None:
     server.on(CREATE, DROP, HANG)
-    client = make(controller_url=PLAIN, proxy=server.url, timeout=0.2)
+    client = make(controller_url=PLAIN, proxy=server.url, timeout=1.0)
     for words in ("disconnected", "timeout while waiting for the answer"):
         with pytest.raises(SekhaConnectionError, match=words) as caught:
             await client.controller.create_conversation(messages=MESSAGES)

@@ -23,7 +23,7 @@ async def to_its_method(exchange: Exchange, row: Row, client: Any, asked: FakeSe
     failed: Any = None
     arguments = row.arguments(exchange)
     if "Timeout" in exchange.fault:
-        client = client.with_options(timeout=0.1)
+        client = client.with_options(timeout=0.5)
     method = getattr(getattr(client, row.service), row.name)
     for attempt in (arguments, row.usual):
         for line, reply in row.before(attempt).items():

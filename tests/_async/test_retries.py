@@ -62,7 +62,7 @@ async def test_number_of_requests_after_each_fault(
             continue
         asked.seen.clear()
         clock.waits.clear()
-        client = make(max_retries=max_retries, timeout=0.2 if fault == SLOW else 30.0)
+        client = make(max_retries=max_retries, timeout=0.5 if fault == SLOW else 30.0)
         asked.on(wire.line, *[reply] * expected)
         with pytest.raises(SekhaError) as caught:
             await call.on(client)

@@ -21,15 +21,12 @@ from sekha import (
 from support import facts
 from support.facts import ID, MCP_KEY, MESSAGES, NO_CONVERSATION, OTHER_ID, REST_KEY, hit, remembered, row
 from support.replies import DROP, after, answer, app_error, body, cut, empty, text, tool
+from support.routes import CREATE, EXPORT, HEALTH, LIST, QUERY, SEARCH, STORE
 from support.server import FakeServer, Reply
 
 from .conftest import MakeClient
 
 ONE = f"/api/v1/conversations/{ID}"
-CREATE, STORE = "POST /api/v1/conversations", "POST /mcp/tools/memory_store"
-LIST, EXPORT = "GET /api/v1/conversations", "POST /mcp/tools/memory_export"
-QUERY, SEARCH = "POST /api/v1/query", "POST /mcp/tools/memory_search"
-HEALTH = "GET /health"
 PARTS: list[dict[str, Any]] = [
     {"type": "text", "text": "Look:"},
     {"type": "image_url", "image_url": {"url": "https://example.test/cat.png"}},

@@ -463,7 +463,7 @@ def test_a_client_that_was_never_used_can_be_closed(make: MakeClient) -> None:
 
 
 def test_a_connection_is_given_up_after_a_timeout(make: MakeClient, server: FakeServer) -> None:
-    client = make(max_connections=1, max_retries=0, timeout=0.1)
+    client = make(max_connections=1, max_retries=0, timeout=0.5)
     server.on(QUERY, HANG, FOUND)
     with pytest.raises(SekhaTimeoutError):
         client.controller.query("x")

@@ -24,12 +24,11 @@ from sekha import (
 from support import facts
 from support.facts import ID, MESSAGE_ID, MESSAGES, OTHER_ID, row, rows
 from support.replies import DROP, answer, app_error, empty, tool
+from support.routes import CREATE, EXPORT, FULL_TEXT, LIST, STORE
 from support.server import FakeServer
 
 from .conftest import MakeClient
 
-CREATE, LIST, SEARCH = "POST /api/v1/conversations", "GET /api/v1/conversations", "POST /api/v1/search/fts"
-EXPORT, STORE = "POST /mcp/tools/memory_export", "POST /mcp/tools/memory_store"
 ONE = f"/api/v1/conversations/{ID}"
 DELETE, ARCHIVE = f"DELETE {ONE}", f"PUT {ONE}/archive"
 CANNOT_DELETE = app_error("Chroma error: Collection not found: messages", 500)
@@ -160,28 +159,28 @@ def test_it_is_found_among_many_that_begin_alike(
 
 
 def test_where_nothing_is_there_it_takes_two_requests(client: SekhaClient, server: FakeServer) -> None:
-    server.on(SEARCH, answer(NOTHING))
+    server.on(FULL_TEXT, answer(NOTHING))
     server.on(CREATE, answer(facts.CREATED, 201))
     made = client.controller.create_conversation(messages=said('Say "hi"\n to it'), skip_existing=True)
     assert made["already_stored"] is False
-    assert server.lines == [SEARCH, CREATE]
+    assert server.lines == [FULL_TEXT, CREATE]
     assert server.seen[0].json == {"query": '"Say ""hi"" to it"', "limit": 100}
 
 
 def test_with_an_importance_it_takes_three(client: SekhaClient, server: FakeServer) -> None:
-    server.on(SEARCH, answer(NOTHING))
+    server.on(FULL_TEXT, answer(NOTHING))
     server.on(STORE, tool(facts.STORED))
     server.on(f"GET {ONE}", answer(facts.READ))
     client.controller.create_conversation(messages=MESSAGES, importance_score=8, skip_existing=True)
-    assert server.lines == [SEARCH, STORE, f"GET {ONE}"]
+    assert server.lines == [FULL_TEXT, STORE, f"GET {ONE}"]
 
 
 def test_where_it_is_there_it_takes_two(client: SekhaClient, server: FakeServer) -> None:
-    server.on(SEARCH, answer(hits((ID, "Hello Sekha!"), (ID, "Hello Sekha! Once more."))))
+    server.on(FULL_TEXT, answer(hits((ID, "Hello Sekha!"), (ID, "Hello Sekha! Once more."))))
     server.on(EXPORT, tool(export()))
     found = client.controller.create_conversation(messages=MESSAGES, skip_existing=True)
     assert (found["id"], found["already_stored"], found["message_count"]) == (ID, True, 1)
-    assert server.lines == [SEARCH, EXPORT]
+    assert server.lines == [FULL_TEXT, EXPORT]
 
 
 def test_the_list_is_read_only_where_messages_have_no_words(client: SekhaClient, server: FakeServer) -> None:
@@ -200,7 +199,7 @@ def test_a_crowd_of_the_same_words_is_told_apart_by_others_and_by_the_list(
 ) -> None:
     crowd = ids(100)
     server.on(
-        SEARCH, answer(hits(*((id, "Hi") for id in crowd))), answer(hits(*((id, "Long one") for id in crowd[:11])))
+        FULL_TEXT, answer(hits(*((id, "Hi") for id in crowd))), answer(hits(*((id, "Long one") for id in crowd[:11])))
     )
     listed = [row(id, "Hi", "/") for id in crowd[5:]]
     server.on(LIST, answer(rows(*listed)))
@@ -208,24 +207,26 @@ def test_a_crowd_of_the_same_words_is_told_apart_by_others_and_by_the_list(
     server.on(CREATE, answer(CREATED, 201))
     made = client.controller.create_conversation(messages=said("Hi", "Long one", "x"), skip_existing=True)
     assert made["already_stored"] is False
-    assert server.lines == [SEARCH, SEARCH, LIST, *[EXPORT] * 6, CREATE]
+    assert server.lines == [FULL_TEXT, FULL_TEXT, LIST, *[EXPORT] * 6, CREATE]
     assert [seen.json["query"] for seen in server.seen[:2]] == ['"Hi"', '"Long one"']
 
 
 def test_ten_exports_are_the_most(client: SekhaClient, server: FakeServer) -> None:
     crowd = ids(12)
-    server.on(SEARCH, answer(hits(*((id, "Hi") for id in crowd))))
+    server.on(FULL_TEXT, answer(hits(*((id, "Hi") for id in crowd))))
     server.on(LIST, answer(rows(*(row(id, "Hi", "/") for id in crowd))))
     server.on(EXPORT, *(tool(export(said("Hi", "x"), id)) for id in crowd[:10]))
     server.on(CREATE, answer(CREATED, 201))
     client.controller.create_conversation(messages=said("Hi"), skip_existing=True)
-    assert server.lines == [SEARCH, LIST, *[EXPORT] * 10, CREATE]
+    assert server.lines == [FULL_TEXT, LIST, *[EXPORT] * 10, CREATE]
 
 
 def test_hits_without_the_id_of_a_conversation_do_not_decide(
     client: SekhaClient, server: FakeServer
 ) -> None:
-    server.on(SEARCH, answer({"results": [{"role": "user", "content": "Hello Sekha!", "id": MESSAGE_ID}], "total": 1}))
+    server.on(
+        FULL_TEXT, answer({"results": [{"role": "user", "content": "Hello Sekha!", "id": MESSAGE_ID}], "total": 1})
+    )
     server.on(LIST, answer(rows(row(folder="/"))))
     server.on(EXPORT, tool(export()))
     found = client.controller.create_conversation(messages=MESSAGES, skip_existing=True)
@@ -233,7 +234,7 @@ def test_hits_without_the_id_of_a_conversation_do_not_decide(
 
 
 def test_what_was_deleted_in_the_meantime_is_not_there(client: SekhaClient, server: FakeServer) -> None:
-    server.on(SEARCH, answer(hits((ID, "Hello Sekha!"))))
+    server.on(FULL_TEXT, answer(hits((ID, "Hello Sekha!"))))
     server.on(EXPORT, answer({"success": False, "data": None, "error": "Conversation not found"}))
     server.on(CREATE, answer(CREATED, 201))
     made = client.controller.create_conversation(messages=MESSAGES, skip_existing=True)
@@ -241,21 +242,21 @@ def test_what_was_deleted_in_the_meantime_is_not_there(client: SekhaClient, serv
 
 
 def test_where_it_cannot_be_looked_up_nothing_is_stored(client: SekhaClient, server: FakeServer) -> None:
-    server.on(SEARCH, answer(hits((ID, "Hello Sekha!"))))
+    server.on(FULL_TEXT, answer(hits((ID, "Hello Sekha!"))))
     server.on(EXPORT, answer({"error": "Invalid API key"}, 401))
     with pytest.raises(SekhaAuthError) as caught:
         client.controller.create_conversation(messages=MESSAGES, skip_existing=True)
     assert outcome(caught.value) == (True, False)
-    assert server.lines == [SEARCH, EXPORT]
+    assert server.lines == [FULL_TEXT, EXPORT]
 
 
 def test_after_an_unknown_outcome_it_is_looked_for_once(client: SekhaClient, server: FakeServer) -> None:
-    server.on(SEARCH, answer(NOTHING), answer(hits((OTHER_ID, "Hello Sekha!"))))
+    server.on(FULL_TEXT, answer(NOTHING), answer(hits((OTHER_ID, "Hello Sekha!"))))
     server.on(CREATE, DROP)
     server.on(EXPORT, tool(export(id=OTHER_ID)))
     made = client.controller.create_conversation(messages=MESSAGES, skip_existing=True)
     assert (made["id"], made["already_stored"]) == (OTHER_ID, False)
-    assert server.lines == [SEARCH, CREATE, SEARCH, EXPORT]
+    assert server.lines == [FULL_TEXT, CREATE, FULL_TEXT, EXPORT]
 
 
 @pytest.mark.parametrize("there", [[], said("Hello Sekha!")])
@@ -263,7 +264,7 @@ def test_what_is_not_there_whole_is_not_stored_again(
     there: Any, client: SekhaClient, server: FakeServer
 ) -> None:
     """The controller 0.1 may have stored a part."""
-    server.on(SEARCH, answer(NOTHING), answer(hits(*((OTHER_ID, one["content"]) for one in there))))
+    server.on(FULL_TEXT, answer(NOTHING), answer(hits(*((OTHER_ID, one["content"]) for one in there))))
     server.on(CREATE, DROP)
     if there:
         server.on(EXPORT, tool(export(there, OTHER_ID)))
@@ -275,7 +276,7 @@ def test_what_is_not_there_whole_is_not_stored_again(
 
 
 def test_if_the_look_fails_too_the_error_is_that_of_the_store(make: MakeClient, server: FakeServer) -> None:
-    server.on(SEARCH, answer(NOTHING), empty(500))
+    server.on(FULL_TEXT, answer(NOTHING), empty(500))
     server.on(CREATE, DROP)
     with pytest.raises(SekhaConnectionError) as caught:
         make(max_retries=0).controller.create_conversation(messages=MESSAGES, skip_existing=True)
@@ -283,7 +284,7 @@ def test_if_the_look_fails_too_the_error_is_that_of_the_store(make: MakeClient, 
 
 
 def test_what_was_certainly_not_stored_is_not_looked_for(client: SekhaClient, server: FakeServer) -> None:
-    server.on(SEARCH, answer(NOTHING))
+    server.on(FULL_TEXT, answer(NOTHING))
     server.on(CREATE, app_error("no", 403))
     with pytest.raises(SekhaPermissionError) as caught:
         client.controller.create_conversation(messages=MESSAGES, skip_existing=True)

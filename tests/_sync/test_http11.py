@@ -1128,7 +1128,7 @@ ANSWERS: dict[str, tuple[Reply, type[OSError]]] = {
 def test_the_cause_of_a_bad_answer(kind: str, make: MakeClient, server: FakeServer) -> None:
     what, expected = ANSWERS[kind]
     server.on("POST /api/v1/conversations", what)
-    cause = cause_of(make(max_retries=0, timeout=0.05 if what.end == "hang" else 5.0))
+    cause = cause_of(make(max_retries=0, timeout=0.5 if expected is TimeoutError else 30.0))
     assert isinstance(cause, expected)
 
 
@@ -1140,7 +1140,10 @@ def test_the_cause_of_a_bad_answer_over_tls(
     what, expected = ANSWERS[kind]
     safe.on("POST /api/v1/conversations", what)
     client = make(
-        controller_url=safe.url, verify=certificates.ca, max_retries=0, timeout=0.2 if what.end == "hang" else 5.0
+        controller_url=safe.url,
+        verify=certificates.ca,
+        max_retries=0,
+        timeout=0.5 if expected is TimeoutError else 30.0,
     )
     cause = cause_of(client)
     if what.end == "close" and what is not GARBAGE:  # without a goodbye
@@ -1166,11 +1169,10 @@ def test_the_cause_of_a_call_that_does_not_get_to_the_server(make: MakeClient, b
         )  # a reset or an end, as the write meets it
     read = threading.Event()
     bridge.on(CHAT, chunked(delta("Hi"), read))
-    client = make(controller_url=bridge.url, max_connections=1, max_retries=0, timeout=0.05)
-    busy = client.bridge
+    busy = make(controller_url=bridge.url, max_connections=1, max_retries=0).bridge
     with busy.stream_complete(MESSAGES):
         with pytest.raises(SekhaTimeoutError) as caught:
-            busy.complete(MESSAGES)
+            busy.with_options(timeout=0.05).complete(MESSAGES)
         read.set()
     assert type(caught.value.__cause__) is TimeoutError
 

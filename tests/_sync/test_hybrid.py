@@ -13,13 +13,10 @@ from sekha import SekhaClient, SekhaConnectionError, SekhaServerError, SekhaVali
 from support import facts
 from support.facts import ID, OTHER_ID, READ, hit, row
 from support.replies import DROP, answer, app_error, empty, tool
+from support.routes import FULL_TEXT, HEALTH, LIST, QUERY, SEARCH
 from support.server import FakeServer
 
 from .conftest import MakeClient
-
-QUERY, SEARCH = "POST /api/v1/query", "POST /mcp/tools/memory_search"
-FULL_TEXT, LIST = "POST /api/v1/search/fts", "GET /api/v1/conversations"
-HEALTH, CONTEXT = "GET /health", "POST /api/v1/context/assemble"
 
 
 def message(

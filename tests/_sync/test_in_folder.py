@@ -27,6 +27,7 @@ from sekha import (
 from support import facts
 from support.facts import ID, MESSAGES, OTHER_ID
 from support.replies import answer, empty, text, tool
+from support.routes import CONTEXT, DETAILS, EXPORT, FULL_TEXT, LIST, QUERY
 from support.server import FakeServer
 
 from .conftest import MakeClient
@@ -34,9 +35,6 @@ from .conftest import MakeClient
 pytestmark = pytest.mark.promise("W17")
 
 ONE = f"/api/v1/conversations/{ID}"
-LIST = "GET /api/v1/conversations"
-QUERY, WORDS, CONTEXT = "POST /api/v1/query", "POST /api/v1/search/fts", "POST /api/v1/context/assemble"
-EXPORT, DETAILS = "POST /mcp/tools/memory_export", "POST /mcp/tools/memory_get_context"
 MINE, THEIRS = "/users/4", "/users/42"
 
 
@@ -376,7 +374,7 @@ def test_only_the_folder_that_the_server_states_counts(view: SekhaClient, server
 
 
 def test_a_context_is_a_search(view: SekhaClient, server: FakeServer) -> None:
-    server.always(WORDS, answer({"results": [], "total": 0}))
+    server.always(FULL_TEXT, answer({"results": [], "total": 0}))
     found = [
         forged(THEIRS, MINE, "theirs"),
         forged(MINE, THEIRS, "mine"),
@@ -447,7 +445,7 @@ def row(id: str, message_id: str) -> dict[str, Any]:
 def test_full_text_looks_up_each_conversation_once(view: SekhaClient, server: FakeServer) -> None:
     gone = "11111111-1111-4111-8111-111111111111"
     found = [row(OTHER_ID, "1"), row(ID, "2"), row(gone, "3"), row(OTHER_ID, "4"), row(ID, "5")]
-    server.on(WORDS, answer({"results": found, "total": 5, "facets": [THEIRS]}))
+    server.on(FULL_TEXT, answer({"results": found, "total": 5, "facets": [THEIRS]}))
     server.always(f"GET {ONE}", read(f"{MINE}/a"))
     server.always(f"GET /api/v1/conversations/{OTHER_ID}", read(THEIRS, OTHER_ID))
     server.always(f"GET /api/v1/conversations/{gone}", answer({"error": "Conversation not found"}, 404))
@@ -466,7 +464,7 @@ def test_a_hybrid_search_finds_only_words_that_are_inside(view: SekhaClient, ser
     theirs = facts.hit(0.9, OTHER_ID, folder=THEIRS, message_id="theirs")
     server.on(QUERY, answer(facts.hits(facts.hit(0.25, folder=MINE, message_id="mine"), theirs)))
     found = [row(OTHER_ID, "words of theirs"), row(third, "inside"), row(fourth, "outside"), row(ID, "mine")]
-    server.on(WORDS, answer({"results": found, "total": 4}))
+    server.on(FULL_TEXT, answer({"results": found, "total": 4}))
     server.on(f"GET /api/v1/conversations/{third}", read(f"{MINE}/a", third))
     server.on(f"GET /api/v1/conversations/{fourth}", read("/users/4/../42", fourth))
     page = view.controller.query("Hello there", hybrid=True)
@@ -480,7 +478,7 @@ def test_full_text_looks_up_no_more_than_it_takes(view: SekhaClient, server: Fak
     ids = [f"00000000-0000-4000-8000-{number:012}" for number in range(20)]
     for id in ids:
         server.always(f"GET /api/v1/conversations/{id}", read(MINE, id))
-    server.on(WORDS, answer({"results": [row(id, id) for id in ids], "total": 20}))
+    server.on(FULL_TEXT, answer({"results": [row(id, id) for id in ids], "total": 20}))
     page = view.controller.full_text_search("tea", limit=2)
     assert [hit.get("id") for hit in page["results"]] == ids[:2]
     assert len(server.lines) == 1 + 4
@@ -488,7 +486,7 @@ def test_full_text_looks_up_no_more_than_it_takes(view: SekhaClient, server: Fak
 
 def test_full_text_asks_for_the_list_rather_than_for_many(view: SekhaClient, server: FakeServer) -> None:
     ids = [f"00000000-0000-4000-8000-{number:012}" for number in range(60)]
-    server.on(WORDS, answer({"results": [row(id, id) for id in ids], "total": 60}))
+    server.on(FULL_TEXT, answer({"results": [row(id, id) for id in ids], "total": 60}))
     for id in ids[:12]:
         server.on(f"GET /api/v1/conversations/{id}", read(THEIRS, id))
     listed = [facts.row(id, folder=MINE if id == ids[-2] else THEIRS) for id in ids[:-1]]
@@ -501,16 +499,16 @@ def test_full_text_asks_for_the_list_rather_than_for_many(view: SekhaClient, ser
 def test_full_text_grows_and_says_if_it_was_crowded_out(view: SekhaClient, server: FakeServer) -> None:
     server.always(f"GET /api/v1/conversations/{OTHER_ID}", read(THEIRS, OTHER_ID))
     for size in (20, 200, 2000, 10_000):
-        server.on(WORDS, answer({"results": [row(OTHER_ID, str(n)) for n in range(size)], "total": size}))
+        server.on(FULL_TEXT, answer({"results": [row(OTHER_ID, str(n)) for n in range(size)], "total": size}))
     with pytest.warns(SekhaWarning, match="a full-text search in a folder found 0 of the 3 messages"):
         page = view.controller.full_text_search("tea", limit=3)
     assert page == {"results": [], "total": 0, "truncated": True}
-    assert [seen.json["limit"] for seen in server.seen if seen.line == WORDS] == [20, 200, 2000, 10_000]
+    assert [seen.json["limit"] for seen in server.seen if seen.line == FULL_TEXT] == [20, 200, 2000, 10_000]
 
 
 def test_a_failed_look_up_is_an_error_and_no_short_answer(make: MakeClient, server: FakeServer) -> None:
     view = make(max_retries=0).in_folder("/users", "4")
-    server.on(WORDS, answer({"results": [row(ID, "1")], "total": 1}))
+    server.on(FULL_TEXT, answer({"results": [row(ID, "1")], "total": 1}))
     server.on(f"GET {ONE}", answer({"error": "no"}, 503))
     with pytest.raises(SekhaServerError):
         view.controller.full_text_search("tea")
@@ -644,7 +642,7 @@ def test_a_conversation_of_another_user_is_not_the_one_that_is_stored_already(
 
 def test_a_long_conversation_of_another_user_is_in_nobodys_way(make: MakeClient, server: FakeServer) -> None:
     view = make(max_response_bytes=2000).in_folder("/users", "4")
-    server.on(WORDS, answer({"results": [facts.MESSAGE], "total": 1}))
+    server.on(FULL_TEXT, answer({"results": [facts.MESSAGE], "total": 1}))
     server.on(EXPORT, tool({**facts.EXPORT, "messages": [{"role": "user", "content": "x" * 3000}]}))
     server.on(f"GET {ONE}", read(THEIRS))
     server.on("POST /api/v1/conversations", answer({**facts.CREATED, "id": OTHER_ID}, 201))

@@ -19,12 +19,11 @@ from support import facts
 from support.clock import FakeClock, give_clock
 from support.facts import MESSAGES
 from support.replies import HANG, after, answer, empty, tool
+from support.routes import CREATE, HEALTH, QUERY, STORE
 from support.server import FakeServer, eventually
 
 from .conftest import MakeClient
 
-CREATE, STORE, QUERY = "POST /api/v1/conversations", "POST /mcp/tools/memory_store", "POST /api/v1/query"
-HEALTH = "GET /health"
 MADE, STORED, FOUND = answer(facts.CREATED, 201), tool(facts.STORED), answer(facts.hits())
 
 
@@ -102,7 +101,7 @@ def test_a_place_is_given_back_whatever_happens(make: MakeClient, server: FakeSe
     client = make(max_concurrent_writes=1, max_retries=0)
     for reply in (empty(500), empty(422), answer({}), HANG):
         server.on(CREATE, reply)
-        view = client.with_options(timeout=0.1) if reply is HANG else client
+        view = client.with_options(timeout=0.5) if reply is HANG else client
         with pytest.raises(SekhaError):
             view.controller.create_conversation(messages=MESSAGES)
     server.on(CREATE, MADE)

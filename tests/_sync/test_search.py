@@ -13,10 +13,8 @@ from sekha.types import SearchResult
 from support import facts
 from support.facts import ID, OTHER_ID, hit, remembered
 from support.replies import answer
+from support.routes import CONTEXT, HEALTH, QUERY
 from support.server import FakeServer
-
-QUERY, CONTEXT, HEALTH = "POST /api/v1/query", "POST /api/v1/context/assemble", "GET /health"
-FULL_TEXT, LIST = "POST /api/v1/search/fts", "GET /api/v1/conversations"
 
 
 def numbered(count: int, **more: Any) -> list[dict[str, Any]]:

@@ -12,10 +12,9 @@ from sekha import SekhaClient, SekhaValidationError
 from support import facts
 from support.facts import ID, MESSAGES, OTHER_ID, row, rows
 from support.replies import answer, tool
+from support.routes import COUNT, EXPORT, LIST, STATS
 from support.server import FakeServer
 
-LIST, COUNT, STATS = "GET /api/v1/conversations", "GET /api/v1/conversations/count", "POST /mcp/tools/memory_stats"
-EXPORT = "POST /mcp/tools/memory_export"
 FOLDERS = ("/a", "/a/b", "/a/b/c", "/ab", "/", "/A")
 DATED = [
     row(ID, "A", "/a", timestamp="2026-01-31T09:30:00.5"),

@@ -18,11 +18,12 @@ from support import facts
 from support.clock import FakeClock, give_clock
 from support.facts import MESSAGES
 from support.replies import after, answer, text
+from support.routes import CREATE, QUERY
 from support.server import FakeServer
 
 from .conftest import MakeClient
 
-CREATE, QUERY, TASKS = "POST /api/v1/conversations", "POST /api/v1/query", "GET /api/v1/tasks"
+TASKS = "GET /api/v1/tasks"
 MADE, FOUND = answer(facts.CREATED, 201), answer(facts.hits())
 SLOW_DOWN = text("Rate limit exceeded", 429)
 

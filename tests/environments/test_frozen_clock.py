@@ -120,7 +120,7 @@ def test_the_rate_limit_lets_the_next_call_through_after_its_window(
 @pytest.mark.parametrize("flavour", FLAVOURS)
 def test_a_deadline_ends_the_wait_for_the_rate_limit(flavour: str, server: FakeServer) -> None:
     server.on(COUNT, COUNTED)
-    options = settings_for(server, rate_limit_requests=1, rate_limit_window=60.0, deadline=0.2)
+    options = settings_for(server, rate_limit_requests=1, rate_limit_window=60.0, deadline=1.0)
     assert play(flavour, options, count, count) == ["3", "SekhaTimeoutError"]
 
 
@@ -131,7 +131,7 @@ def test_retries_wait_as_long_as_ever(flavour: str, server: FakeServer) -> None:
 
 
 @pytest.mark.parametrize("flavour", FLAVOURS)
-@pytest.mark.parametrize("limit", [{"deadline": 0.1}, {"timeout": 0.1, "max_retries": 1}])
+@pytest.mark.parametrize("limit", [{"deadline": 0.5}, {"timeout": 0.5, "max_retries": 1}])
 def test_a_server_that_does_not_answer_is_given_up(limit: Dict[str, Any], flavour: str, server: FakeServer) -> None:
     server.on(COUNT, *[HANG] * (1 + int(limit.get("max_retries", 0))))
     assert play(flavour, settings_for(server, **limit), count) == ["SekhaTimeoutError"]
@@ -152,7 +152,7 @@ def test_streams_end_and_stall_as_ever(flavour: str, server: FakeServer) -> None
 
         return awaited()
 
-    assert play(flavour, settings_for(server, timeout=0.2), read, read, read) == ["Once", "Once", "SekhaTimeoutError"]
+    assert play(flavour, settings_for(server, timeout=1.0), read, read, read) == ["Once", "Once", "SekhaTimeoutError"]
 
 
 @pytest.mark.parametrize("flavour", FLAVOURS)
@@ -170,7 +170,7 @@ def test_who_waits_for_a_connection_is_given_up(flavour: str, server: FakeServer
 
         return awaited()
 
-    options = settings_for(server, max_connections=1, timeout=0.2)
+    options = settings_for(server, max_connections=1, timeout=1.0)
     assert play(flavour, options, stream_and_call) == ["SekhaTimeoutError"]
 
 
@@ -203,7 +203,7 @@ def test_a_client_that_was_there_before_goes_on_after_it(backend: str, server: F
     server.on(COUNT, COUNTED, COUNTED, COUNTED, HANG, COUNTED)
 
     async def work() -> None:
-        async with AsyncSekhaClient(**settings_for(server, timeout=0.2)) as client:
+        async with AsyncSekhaClient(**settings_for(server, timeout=1.0)) as client:
             await count(client)
             with freeze_time("2026-01-01"):
                 await count(client)

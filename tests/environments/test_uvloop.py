@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 from typing import Any, Dict, Iterator, Tuple
 
@@ -13,12 +14,13 @@ from support import facts
 from support.certificates import Certificates
 from support.facts import MESSAGES
 from support.interrupting import held
-from support.replies import DONE, HANG, answer, chunked, delta
+from support.replies import DONE, HANG, answer, chunked, delta, raw
 from support.server import FakeServer
 
 pytest.importorskip("uvloop", reason="uvloop is not installed; no extra brings it, since it is large")
 
-QUERY, COUNT, CHAT = "POST /api/v1/query", "GET /api/v1/conversations/count", "POST /v1/chat/completions"
+QUERY, CHAT = "POST /api/v1/query", "POST /v1/chat/completions"
+COUNT, METRICS = "GET /api/v1/conversations/count", "GET /metrics"
 
 
 @pytest.fixture
@@ -26,20 +28,25 @@ def anyio_backend() -> Tuple[str, Dict[str, Any]]:
     return "asyncio", {"use_uvloop": True}
 
 
+@pytest.fixture
+def certificates(tmp_path: Path) -> Certificates:
+    return Certificates(tmp_path)
+
+
 @pytest.fixture(params=["plain", "TLS"])
-def settings(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Any]:
-    """The settings of clients of a server that answers some requests, and others never."""
-    certificates = Certificates(tmp_path)
+def server(request: pytest.FixtureRequest, certificates: Certificates) -> Iterator[FakeServer]:
+    """A server that answers some requests, and others never."""
     server = FakeServer(tls=certificates.server() if request.param == "TLS" else None)
     server.always(QUERY, answer(facts.hits()))
     server.always(COUNT, HANG)
     server.on(CHAT, chunked(delta("Hel"), delta("lo", "stop"), DONE), chunked(delta("Hi"), end="hang"))
-    yield {"controller_url": server.url, "bridge_url": server.url, "api_key": "k", "verify": certificates.ca}
+    yield server
     server.close()
     server.check()
 
 
-async def test_everything_works_on_uvloop(settings: Any) -> None:
+async def test_everything_works_on_uvloop(server: FakeServer, certificates: Certificates) -> None:
+    settings: Any = {"controller_url": server.url, "bridge_url": server.url, "api_key": "k", "verify": certificates.ca}
     async with AsyncSekhaClient(**settings, max_retries=0) as client:
         assert (await client.controller.query("x"))["total"] == 0
         assert await (await client.bridge.stream_complete(MESSAGES)).get_final_text() == "Hello"
@@ -52,16 +59,17 @@ async def test_everything_works_on_uvloop(settings: Any) -> None:
 
         stream = await client.bridge.stream_complete(MESSAGES)
         assert await stream.text_stream().__anext__() == "Hi"
-        failures = []
+        failures, arrived = [], threading.Event()
+        server.on(METRICS, raw(arrived.set, end="hang"))
 
         async def wait() -> None:
             with pytest.raises(SekhaConnectionError) as caught:
-                await client.controller.count_conversations()
+                await client.controller.metrics()
             failures.append(caught.value)
 
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(wait)
-            await anyio.sleep(0.02)
+            assert await anyio.to_thread.run_sync(arrived.wait, 10)
             await client.aclose()
         await stream.aclose()
         assert [failure.sent for failure in failures] == [True]

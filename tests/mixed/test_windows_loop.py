@@ -72,16 +72,15 @@ def test_a_client_works_on_a_loop_without_readers(sekha: LocalSekha) -> None:
 
 def test_timeouts_and_cancellation_hold_on_such_a_loop(server: FakeServer) -> None:
     async def main() -> None:
+        server.always(QUERY, HANG)
         async with client_of(server, timeout=0.05) as client:
-            server.on(QUERY, HANG)
             with pytest.raises(SekhaTimeoutError):
                 await client.controller.query("x")
         async with client_of(server) as client:
             for _ in range(3):
-                server.on(QUERY, HANG)
                 with pytest.raises(asyncio.TimeoutError):
                     await asyncio.wait_for(client.controller.query("x"), 0.05)
-            server.on(QUERY, answer(facts.hits()))
+            server.always(QUERY, answer(facts.hits()))
             assert await client.controller.query("x")
 
     run(main())

@@ -26,9 +26,9 @@ from sekha.local import LocalSekha
 from support import facts
 from support.facts import MESSAGES
 from support.replies import after, answer
+from support.routes import CREATE, HEALTH
 from support.server import FakeServer, eventually
 
-CREATE, HEALTH = "POST /api/v1/conversations", "GET /health"
 MADE, OLD = answer(facts.CREATED, 201), answer(facts.HEALTHY)
 PROGRAM = str(Path(__file__).parents[1] / "support" / "write_together.py")
 PROCESSES, WRITES = 8, 6
@@ -114,7 +114,7 @@ def test_a_killed_process_frees_its_place(what: str, server: FakeServer) -> None
         server.on(CREATE, MADE)
         with SekhaClient(controller_url=server.url, api_key="k", on_wait=waits.append) as client:
             with pytest.raises(SekhaTimeoutError) as caught:
-                client.with_options(deadline=0.3).controller.create_conversation(messages=MESSAGES)
+                client.with_options(deadline=1.0).controller.create_conversation(messages=MESSAGES)
             assert (caught.value.sent, caught.value.may_have_been_applied) == (False, False)
             assert server.lines == [HEALTH]
             threading.Timer(0.2, process.kill).start()

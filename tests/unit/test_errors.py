@@ -101,6 +101,20 @@ def full(cls: Type[SekhaError]) -> SekhaError:
         "message_count": 1,
         "created_at": None,
     }
+    error.report = {
+        "seen": 1,
+        "stored": 1,
+        "already_stored": 0,
+        "empty": 0,
+        "failed": 0,
+        "failures": [],
+        "left_out": {},
+        "split": [],
+        "grown": 0,
+        "renamed": 0,
+        "replaced": 0,
+        "changes": [],
+    }
     error._retryable = False
     return error
 

@@ -224,7 +224,7 @@ class AsyncChatWorkflows(AsyncRecall):
             limit: Hits at most, 1 or more.
             filters: As for `AsyncMemoryController.query`.
             min_score: As for `AsyncMemoryController.query`: with a floor, an unrelated question gets no memories.
-            hybrid: Whether words are searched for besides meanings, which takes a request more.
+            hybrid: Whether words are searched for besides meanings, which takes one request more, and sometimes a few.
             on_memory_error: What to do if the memory cannot be asked: ``"raise"`` the error, or ``"ignore"`` it: ask
                 the model without memories, and warn. With a ``deadline``, the memory has half of it then.
             system: Your own instruction to the model; it comes first.
@@ -301,7 +301,7 @@ class AsyncChatWorkflows(AsyncRecall):
             limit: Hits at most, 1 or more.
             filters: As for `AsyncMemoryController.query`.
             min_score: As for `AsyncMemoryController.query`: with a floor, an unrelated question gets no memories.
-            hybrid: Whether words are searched for besides meanings, which takes a request more.
+            hybrid: Whether words are searched for besides meanings, which takes one request more, and sometimes a few.
             on_memory_error: What to do if the memory cannot be asked: ``"raise"`` the error, or ``"ignore"`` it: ask
                 the model without memories, and warn. With a ``deadline``, the memory has half of it then.
             system: Your own instruction to the model; it comes first.

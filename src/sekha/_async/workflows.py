@@ -55,7 +55,7 @@ class AsyncWorkflows(AsyncChatWorkflows):
             limit: Hits at most, 1 or more.
             filters: As for `AsyncMemoryController.query`.
             min_score: As for `AsyncMemoryController.query`.
-            hybrid: As for `AsyncMemoryController.query`; here it is the default, and takes one more request.
+            hybrid: As for `AsyncMemoryController.query`; here the default, at one request more, and sometimes a few.
             drop_images: As for `AsyncMemoryController.create_conversation`.
 
         Returns:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from types import MappingProxyType
 from typing import Any, NamedTuple, cast
 
@@ -23,7 +24,7 @@ from sekha.errors import (
 )
 from sekha.exports._building import ReadConversation, add_counts, is_moment
 from sekha.exports._notes import Note, Source, UnreadableNote
-from sekha.types import ImportFailure, ImportReport, ImportSplit, UnreadableConversation
+from sekha.types import ImportFailure, ImportReport, ImportSplit, SyncReport, UnreadableConversation
 from sekha.types._base import normalize_timestamp
 
 MAX_UNKNOWN_OUTCOMES = 2
@@ -245,6 +246,12 @@ def judge_failure(error: SekhaError, streak: int) -> FailureVerdict:
     streak += 1
     is_unreachable = isinstance(error, SekhaConnectionError) or status in _GATEWAY_STATUSES
     return FailureVerdict(True, streak, is_unreachable or streak >= _MAX_FAILURE_STREAK)
+
+
+def attach_report(error: BaseException, report: ImportReport | SyncReport) -> None:
+    """Set as ``report`` of an error, of whatever class, what an import had done before it."""
+    with suppress(AttributeError):  # an error of the user's own may refuse it
+        cast(Any, error).report = report
 
 
 def new_import_report() -> ImportReport:

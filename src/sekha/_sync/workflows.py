@@ -57,7 +57,7 @@ class Workflows(ChatWorkflows):
             limit: Hits at most, 1 or more.
             filters: As for `MemoryController.query`.
             min_score: As for `MemoryController.query`.
-            hybrid: As for `MemoryController.query`; here it is the default, and takes one more request.
+            hybrid: As for `MemoryController.query`; here the default, at one request more, and sometimes a few.
             drop_images: As for `MemoryController.create_conversation`.
 
         Returns:

@@ -39,6 +39,7 @@ _MAX_ALIKE = 10
 _DIGITS = re.compile(r"\d+")
 
 Counts = Dict[str, Any]
+Report = Union[ImportReport, SyncReport]
 
 
 def run(
@@ -103,15 +104,14 @@ def run(
     from sekha import SekhaClient
 
     config = config_from(url)
-    report: Union[ImportReport, SyncReport]
-    imported: Dict[str, ImportReport] = {}
-    synced: Dict[str, SyncReport] = {}
+    report: Report
+    reports: Dict[str, Report] = {}
     with SekhaClient(config) as client:
         for source in sources:
             try:
                 with import_progress(source.name, source.read, config) as on_progress:
                     if sync:
-                        report = synced[str(source.path)] = client.controller.sync_notes(
+                        report = client.controller.sync_notes(
                             source.path,
                             folder=folder or NOTES_FOLDER,
                             split=split,
@@ -122,7 +122,7 @@ def run(
                             on_progress=on_progress,
                         )
                     else:
-                        report = imported[str(source.path)] = client.controller.import_conversations(
+                        report = client.controller.import_conversations(
                             source.read(),
                             concurrency=concurrency,
                             journal=journal or source.journal,
@@ -131,25 +131,43 @@ def run(
                         )
             except SekhaConfigError:
                 raise
-            except (SekhaError, OSError, KeyboardInterrupt):
+            except (SekhaError, OSError, KeyboardInterrupt) as error:
+                begun: Optional[Report] = getattr(error, "report", None)
+                if begun is not None:
+                    reports[str(source.path)] = begun
+                    _echo_details(source.name, begun, json or sync)
+                _echo_reports(reports, json, sync, dry_run)
                 echo_err(f"{source.name} is not imported to its end; the same command goes on from here.")
                 raise
-            _echo_failures(source.name, report["failures"])
-            if not json and not sync:
-                _echo_changes(source.name, imported[str(source.path)]["changes"])
-                _echo_splits(source.name, report["split"], "stored")
-                echo_left_out(source.name, report["left_out"])
-    failed = sum(report["failed"] for report in (*imported.values(), *synced.values()))
+            reports[str(source.path)] = report
+            _echo_details(source.name, report, json or sync)
+    _echo_reports(reports, json, sync, dry_run)
+    return FAILED if any(report["failed"] for report in reports.values()) else OK
+
+
+def _echo_details(name: str, report: Report, only_failures: bool) -> None:
+    """Print what of a file was not, or not as it is, imported."""
+    _echo_failures(name, report["failures"])
+    if not only_failures:
+        _echo_changes(name, cast(ImportReport, report)["changes"])
+        _echo_splits(name, report["split"], "stored")
+        echo_left_out(name, report["left_out"])
+
+
+def _echo_reports(reports: Mapping[str, Report], json: bool, sync: bool, dry_run: bool) -> None:
+    """Print how much of each file was imported."""
+    synced = cast("Dict[str, SyncReport]", reports) if sync else {}
+    if not reports:
+        return
     if json:
-        echo_json({**imported, **synced})
+        echo_json(reports)
     elif dry_run:
         echo_plan(synced)
     elif sync:
         echo_synced(synced)
     else:
-        echo_imported(imported)
+        echo_imported(cast("Mapping[str, ImportReport]", reports))
     echo_gone(synced)
-    return FAILED if failed else OK
 
 
 def _echo_failures(name: str, failures: Iterable[ImportFailure]) -> None:

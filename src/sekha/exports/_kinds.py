@@ -22,7 +22,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, Union, cast
 
 from sekha._api.validation import validate
-from sekha._utils.json_access import as_object, get
+from sekha._utils.json_access import as_list, as_object, get
 from sekha.errors import SekhaValidationError
 from sekha.exports._building import ReadConversation, Unreadable
 from sekha.exports._chatgpt import is_chatgpt, parse_chatgpt
@@ -31,6 +31,8 @@ from sekha.exports._deepseek import is_deepseek, parse_deepseek
 from sekha.exports._grok import parse_grok
 from sekha.exports._kind import Kind, has_keys
 from sekha.exports._lechat import parse_lechat
+from sekha.exports._librechat import is_librechat, parse_librechat
+from sekha.exports._lm_studio import is_lm_studio, parse_lm_studio
 from sekha.exports._message_forms import is_message
 from sekha.exports._message_lists import is_chat, parse_chat, parse_messages
 from sekha.exports._open_webui import is_open_webui, parse_open_webui
@@ -50,6 +52,8 @@ KINDS: tuple[Kind, ...] = (
     Kind("Claude", has_keys("chat_messages"), parse_claude),
     Kind("Grok", has_keys("conversation", "responses"), parse_grok),
     Kind("Open WebUI", is_open_webui, parse_open_webui),
+    Kind("LibreChat", is_librechat, parse_librechat),
+    Kind("LM Studio", is_lm_studio, parse_lm_studio),
     Kind("Le Chat", has_keys("chatId", "role", "createdAt"), parse_file=parse_lechat),
     Kind("VS Code's chat", is_vscode, parse_vscode),
     Kind("VS Code's log of a chat", is_vscode_log, parse_file=parse_vscode_log),
@@ -65,6 +69,13 @@ def find_kind(data: object) -> Kind | None:
     """Return the kind of an object of a file; None if it is unknown."""
     found = as_object(data)
     return None if found is None else next((kind for kind in KINDS if kind.fits(found)), None)
+
+
+def find_list_kind(data: object) -> Kind | None:
+    """Return the kind of a list whose items are parts of a conversation; None for anything else."""
+    items = as_list(data)
+    kind = find_kind(items[0]) if items else None
+    return kind if kind is not None and kind.parse_file is not None else None
 
 
 def find_text_kind(head: str) -> Kind | None:

@@ -50,14 +50,12 @@ def read_parts(content: object, built: ConversationBuilder) -> list[str]:
 
 
 def _read_part(part: object, built: ConversationBuilder) -> Iterator[str]:
-    if part is None:  # lists that were filled out of order have such places
-        return
     if isinstance(part, str):
         yield part
         return
     found = as_object(part)
     if found is None:
-        built.not_understood("a part that is no JSON object")
+        built.not_understood("a part that is no JSON object" if part is not None else "a part that is null")
         return
     given: object = found.get("type")
     kind = given.lower() if isinstance(given, str) else ""
@@ -97,13 +95,16 @@ def read_files(files: object, what: str, built: ConversationBuilder) -> list[str
 
 def word_for(file: object) -> str:
     """Return what stands for a file: ``[image]``, or its name."""
+    kinds: list[str] = []
+    names: list[str] = []
     if isinstance(file, str):
-        kinds, names = [file[5:]] if file.startswith("data:") else [], [file] if _FILE_NAME.fullmatch(file) else []
+        kinds += [file[5:]] if file.startswith("data:") else []
+        names += [file] if _FILE_NAME.fullmatch(file) else []
     else:
-        kinds = [kind.lower() for key in _KINDS if isinstance(kind := get(file, key), str)]
+        kinds += [kind.lower() for key in _KINDS if isinstance(kind := get(file, key), str)]
         places = (file, get(file, "file"), get(file, "file", "meta"))
-        names = [name for place in places for key in _NAMES if isinstance(name := get(place, key), str)]
-    name = next(filter(None, map(str.strip, names)), "")
+        names += [name for place in places for key in _NAMES if isinstance(name := get(place, key), str)]
+    name = next((name.strip() for name in names if name.strip()), "")
     if any(kind.startswith("image") for kind in kinds) or _IMAGE_NAME.fullmatch(name):
         return IMAGE
     return f"[{name or 'file'}]"

@@ -14,7 +14,7 @@ from sekha._api.stored import compare_messages, complete_replacement, is_unchang
 from sekha._concurrency.tasks import async_for_each, async_in_thread
 from sekha._importing.digests import digests_of
 from sekha._importing.journal import Journal
-from sekha._importing.plan import Item, Rejected, iter_items, judge_failure, make_failure
+from sekha._importing.plan import Item, Rejected, attach_report, iter_items, judge_failure, make_failure
 from sekha._importing.sources import Known, Origin, is_chat
 from sekha._importing.sync import (
     Step,
@@ -83,7 +83,8 @@ class AsyncSyncMixin(AsyncImportMixin):
             SekhaValidationError: An argument cannot be used; ``field`` names it.
             SekhaConfigError: The journal belongs to another server, is in use, or is no journal; or none of the notes
                 that it knows is there, and they are to be deleted.
-            SekhaError: The server refuses the key or cannot be reached; call again to go on.
+            SekhaError: The server refuses the key or cannot be reached; call again to go on. ``report`` of the error
+                has what was done before it.
             OSError: The folder or the journal cannot be read or written.
 
         Warns:
@@ -123,13 +124,17 @@ class AsyncSyncMixin(AsyncImportMixin):
                 since = (await self._transport.send(endpoints.CONTROLLER_HEALTH.request())).get("timestamp")
                 await async_in_thread(partial(notes.start, since))
             run = AsyncSyncRun(self._transport, self._capabilities, notes, on_progress, reader, plan, self._view)
-            if is_unchanged_plan(plan):
-                run.take_over(survey)
-            else:
-                await run.look_for_new(survey)
-                await async_for_each(iter_items(reader, notes, self._view), run.process, concurrency, run.stop)
-                await run.resolve_pending()
-            await run.remove_gone()
+            try:
+                if is_unchanged_plan(plan):
+                    run.take_over(survey)
+                else:
+                    await run.look_for_new(survey)
+                    await async_for_each(iter_items(reader, notes, self._view), run.process, concurrency, run.stop)
+                    await run.resolve_pending()
+                await run.remove_gone()
+            except BaseException as error:
+                attach_report(error, run.synced)
+                raise
         finally:
             notes.close()
         return run.synced

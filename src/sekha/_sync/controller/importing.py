@@ -14,7 +14,7 @@ from sekha._api import endpoints
 from sekha._api.validation import argument_error, type_name
 from sekha._concurrency.tasks import for_each, in_thread
 from sekha._importing.journal import Journal
-from sekha._importing.plan import count_left_out, iter_items, new_import_report
+from sekha._importing.plan import attach_report, count_left_out, iter_items, new_import_report
 from sekha.exports._note_files import JOURNAL
 from sekha.types import ImportProgress, ImportReport, UnreadableConversation
 
@@ -74,8 +74,9 @@ class ImportMixin(ConversationMixin):
         Raises:
             SekhaValidationError: An argument cannot be used; ``field`` names it.
             SekhaConfigError: The journal belongs to another server, is in use, or is no journal.
-            SekhaError: The server refuses the key or cannot be reached; with a journal, call again to go on.
-            OSError: The journal cannot be read or written.
+            SekhaError: The server refuses the key or cannot be reached; with a journal, call again to go on. ``report``
+                of the error has what was done before it.
+            OSError: The journal cannot be read or written; it has a ``report`` as well, and so has `KeyboardInterrupt`.
 
         Warns:
             SekhaWarning: The server does not keep a key of the messages, such as ``timestamp``; once, as for
@@ -112,6 +113,9 @@ class ImportMixin(ConversationMixin):
             items = iter_items(counted, notes, self._view, drop_images=drop_images)
             for_each(items, run.process, concurrency, run.stop)
             run.resolve_pending()
+        except BaseException as error:
+            attach_report(error, run.report)
+            raise
         finally:
             notes.close()
         return report

@@ -16,7 +16,7 @@ from sekha._api.stored import compare_messages, complete_replacement, is_unchang
 from sekha._concurrency.tasks import for_each, in_thread
 from sekha._importing.digests import digests_of
 from sekha._importing.journal import Journal
-from sekha._importing.plan import Item, Rejected, iter_items, judge_failure, make_failure
+from sekha._importing.plan import Item, Rejected, attach_report, iter_items, judge_failure, make_failure
 from sekha._importing.sources import Known, Origin, is_chat
 from sekha._importing.sync import (
     Step,
@@ -85,7 +85,8 @@ class SyncMixin(ImportMixin):
             SekhaValidationError: An argument cannot be used; ``field`` names it.
             SekhaConfigError: The journal belongs to another server, is in use, or is no journal; or none of the notes
                 that it knows is there, and they are to be deleted.
-            SekhaError: The server refuses the key or cannot be reached; call again to go on.
+            SekhaError: The server refuses the key or cannot be reached; call again to go on. ``report`` of the error
+                has what was done before it.
             OSError: The folder or the journal cannot be read or written.
 
         Warns:
@@ -125,13 +126,17 @@ class SyncMixin(ImportMixin):
                 since = (self._transport.send(endpoints.CONTROLLER_HEALTH.request())).get("timestamp")
                 in_thread(partial(notes.start, since))
             run = SyncRun(self._transport, self._capabilities, notes, on_progress, reader, plan, self._view)
-            if is_unchanged_plan(plan):
-                run.take_over(survey)
-            else:
-                run.look_for_new(survey)
-                for_each(iter_items(reader, notes, self._view), run.process, concurrency, run.stop)
-                run.resolve_pending()
-            run.remove_gone()
+            try:
+                if is_unchanged_plan(plan):
+                    run.take_over(survey)
+                else:
+                    run.look_for_new(survey)
+                    for_each(iter_items(reader, notes, self._view), run.process, concurrency, run.stop)
+                    run.resolve_pending()
+                run.remove_gone()
+            except BaseException as error:
+                attach_report(error, run.synced)
+                raise
         finally:
             notes.close()
         return run.synced
