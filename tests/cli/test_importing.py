@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 from typing import Any, Dict, List
 
@@ -285,11 +286,64 @@ def test_a_folder_with_an_export_is_an_export(run: Run, client: SekhaClient, cha
     (notes / "list.json").write_text("[1, 2")
     done = run("import", "notes")
     assert done.code == 1, "one of its conversations cannot be read"
-    assert "notes is an export (conversations.json); left out: empty.md, kitchen/bread.md, plans.txt\n" in done.err
+    assert "not imported: chatgpt/conversations.json, conversation 4 ('Bad')" in done.err
+    named = [f"1 file {name}" for name in ("empty.md", "kitchen/bread.md", "list.json", "package.json", "plans.txt")]
+    assert f"notes: left out: 1 .png files, {', '.join(named)}\n" in done.err
     assert labels(client) == ["Docker", "Tokens"]
     assert (notes / ".sekha-journal").exists()
     done = run("import", "notes", "--split")
     assert (done.code, "--split is for notes" in done.err) == (2, True)
+
+
+def test_a_copy_in_a_folder_is_named_and_not_read(run: Run, client: SekhaClient, here: Path) -> None:
+    (here / "chatgpt").mkdir()
+    for name in ("conversations.json", "conversations (1).json"):
+        (here / "chatgpt" / name).write_text(json.dumps(CHATGPT))
+    told = run("import", "chatgpt", "--dry-run", "--json").json
+    copy = {"file conversations (1).json (a copy)": 1}
+    assert told["files"] == {
+        "chatgpt": {"conversations": 2, "messages": 4, "empty": 0, "unreadable": 0, "left_out": copy}
+    }
+    report = run("import", "chatgpt", "--json").json["chatgpt"]
+    assert (report["stored"], report["already_stored"], report["left_out"]) == (2, 0, copy)
+    assert labels(client) == ["Docker", "Tokens"]
+
+
+def test_copies_side_by_side_are_read_once(run: Run, client: SekhaClient, here: Path) -> None:
+    names = ["conversations.json", "conversations (1).json"]
+    (here / names[0]).write_text(json.dumps(CHATGPT))
+    (here / names[1]).write_text(json.dumps([*CHATGPT, {**CHATGPT[0], "title": "New"}]))
+    told = run("import", *names, "--dry-run", "--json").json["files"]
+    assert [(told[name]["conversations"], told[name]["left_out"]) for name in names] == [(2, {}), (1, {"copies": 2})]
+    done = run("import", *names, names[0], "--json")
+    assert done.err == "conversations.json is given twice, and read once\n"
+    assert [(report["stored"], report["left_out"]) for report in done.json.values()] == [(2, {}), (1, {"copies": 2})]
+    assert labels(client) == ["Docker", "New", "Tokens"]
+
+
+def test_notes_beside_an_archive_of_other_things_are_notes(run: Run, client: SekhaClient, notes: Path) -> None:
+    inner = notes / "photo.zip"
+    with zipfile.ZipFile(inner, "w") as archive:
+        archive.writestr("a.png", "x")
+    with zipfile.ZipFile(notes / "backup.zip", "w") as archive:
+        archive.write(inner)
+    (notes / "cut.zip").write_bytes(inner.read_bytes()[:-9])
+    done = run("import", "notes")
+    assert (done.code, "left out, as they are no notes: 1 .png, 3 .zip\n" in done.err) == (0, True)
+
+
+def test_a_note_that_begins_like_a_table_is_a_note(run: Run, client: SekhaClient, here: Path) -> None:
+    (here / "letter.txt").write_text("Dear Ana, dear Bo, hello\nWe ship on Fridays.\n")
+    assert run("import", "letter.txt").code == 0
+    assert labels(client) == ["letter"]
+
+
+def test_a_folder_with_a_kind_that_is_not_read(run: Run, client: SekhaClient, here: Path) -> None:
+    (here / "export").mkdir()
+    (here / "export" / "chat.html").write_text("<html><body>Hello")
+    done = run("import", "export")
+    assert done.code == 1
+    assert done.err.startswith("not imported: chat.html: this is HTML, which is not supported; ")
 
 
 def test_a_folder_with_nothing(run: Run, client: SekhaClient, here: Path) -> None:

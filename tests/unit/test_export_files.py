@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import zipfile
 from pathlib import Path
 from typing import Any, Dict, List
@@ -317,7 +318,7 @@ def test_a_copy_is_not_read_again(name: str, is_folder: bool, tmp_path: Path) ->
         path.write_bytes(zipped(**files))
     reader = read_export(path)
     assert labels(list(reader)) == ["A", "B"]
-    assert getattr(reader, "left_out") == {"copies": 1}  # noqa: B009
+    assert getattr(reader, "left_out") == {f"file {name} (a copy)": 1}  # noqa: B009
 
 
 def test_a_copy_that_is_written_otherwise_is_none_the_less_one(tmp_path: Path) -> None:
@@ -326,6 +327,63 @@ def test_a_copy_that_is_written_otherwise_is_none_the_less_one(tmp_path: Path) -
     items, left_out = read(tmp_path / "x.zip", zipped(**{"conversations.json": newer, "conversations (1).json": older}))
     assert labels(items) == ["A", "A"]
     assert left_out == {"copies": 1}
+
+
+def test_of_copies_that_are_many_ten_are_named(tmp_path: Path) -> None:
+    files = {f"conversations ({n}).json": listed(chat("A")) for n in range(13)}
+    items, left_out = read(tmp_path / "x.zip", zipped(**files))
+    assert labels(items) == ["A"]
+    assert len(left_out) == 11
+    assert left_out[".json files (a copy)"] == 2
+
+
+def test_files_of_the_same_size_are_no_copies(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_bytes(listed(chat("A")))
+    (tmp_path / "b.json").write_bytes(listed(chat("B")))
+    assert labels(list(read_export(tmp_path))) == ["A", "B"]
+
+
+def test_a_broken_archive_beside_others_is_a_failure(tmp_path: Path) -> None:
+    good = zipped(**EXPORT)
+    (tmp_path / "good.zip").write_bytes(good)
+    (tmp_path / "cut.zip").write_bytes(good[:-40])
+    (tmp_path / "photos.zip").write_bytes(zipped(**{"1.zip": zipped(**{"a.png": b"x"})}))
+    reader = read_export(tmp_path)
+    broken, *rest = list(reader)
+    assert isinstance(broken, UnreadableConversation)
+    assert (broken.place, "the archive is broken" in broken.problem) == ("cut.zip", True)
+    assert labels(rest) == ["A", "B"]
+    assert getattr(reader, "left_out") == {"file photos.zip": 1}  # noqa: B009
+
+
+def test_an_encrypted_archive_is_named_once(tmp_path: Path) -> None:
+    data = bytearray(zipped(**EXPORT))
+    for mark, offset in ((b"PK\x01\x02", 8), (b"PK\x03\x04", 6)):
+        at = data.find(mark)
+        while at >= 0:
+            data[at + offset] |= 1
+            at = data.find(mark, at + 1)
+    with pytest.raises(SekhaConfigError, match=r"x\.zip: the archive is encrypted; extract it"):
+        read(tmp_path / "x.zip", bytes(data))
+
+
+def test_archives_in_too_many_archives_are_not_looked_at(tmp_path: Path) -> None:
+    data = listed(chat("A"))
+    for depth in range(6):
+        data = zipped(**{"conversations.json" if depth == 0 else "conversations.zip": data})
+    with pytest.raises(SekhaConfigError, match=r"x\.zip has no export that is known: it has conversations\.zip"):
+        read(tmp_path / "x.zip", data)
+
+
+def test_what_is_no_file_is_a_failure_and_nobody_waits_for_it(tmp_path: Path) -> None:
+    if not hasattr(os, "mkfifo"):
+        pytest.skip("Windows has no such files")
+    (tmp_path / "conversations.json").write_bytes(GOOD)
+    os.mkfifo(tmp_path / "pipe.json")
+    (tmp_path / "loop").symlink_to(tmp_path)
+    items = list(read_export(tmp_path))
+    assert labels(items) == ["Good", "?"]
+    assert items[1] == ("pipe.json", "it cannot be read (it is no file)")
 
 
 def test_what_an_archive_has_instead_is_named(tmp_path: Path) -> None:

@@ -8,12 +8,14 @@ from typing import Callable, NamedTuple
 
 from sekha.cli.exits import CommandError
 from sekha.cli.terminal import echo_err, one_line
-from sekha.exports import ExportItem, read_export, read_notes
-from sekha.exports._files import is_export
+from sekha.exports import ExportItem, read_notes
+from sekha.exports._containers import Verdict
+from sekha.exports._copies import Copies
+from sekha.exports._files import ExportReader
 from sekha.exports._note_files import JOURNAL, is_note, scan_folder
+from sekha.exports._verdicts import verdict_of
 
 NOTES_FOLDER = "/notes"
-_EXPORT_ENDINGS = (".json", ".jsonl", ".ndjson", ".zip")
 _MAX_NAMES = 10
 
 
@@ -38,49 +40,45 @@ class ImportSource(NamedTuple):
 
 
 def find_sources(paths: Iterable[Path], folder: str | None, *, split: bool, dated: bool = False) -> list[ImportSource]:
-    """Look at what the paths lead to; what is left out of a folder is printed.
+    """Look at what the paths lead to.
 
     Raises:
         CommandError: A folder has nothing that can be imported.
     """
     found: list[ImportSource] = []
     journal: Path | None = None  # one for all exports, so that a chat may come back in another file
-    for path in paths:
-        if not path.is_dir():
-            if _is_note(path):
-                found.append(_notes(path, folder, split, {}))
-            else:
-                journal = journal or path.with_name(JOURNAL)
-                found.append(_export(path, folder, dated, journal))
-            continue
-        scanned = scan_folder(str(path))
-        candidates = [Path(file.path) for file in scanned.others]
-        exports = [one for one in candidates if one.suffix.lower() in _EXPORT_ENDINGS and _holds_export(one)]
-        journal = journal or path / JOURNAL
-        found += [_export(export, folder, dated, journal) for export in exports]
-        if exports and scanned.notes:
-            names = join_names([note.name for note in scanned.notes])
-            echo_err(f"{path} is an export ({join_names([one.name for one in exports])}); left out: {names}")
-        if not exports and not scanned.notes:
-            raise CommandError(f"{path} has no export that is known, and no notes (.md, .markdown, .txt)")
-        if not exports:
+    given = _without_twins(paths)
+    copies = Copies() if len(given) > 1 else None
+    for path in given:
+        scanned = scan_folder(str(path)) if path.is_dir() else None
+        verdict = verdict_of(str(path)) if scanned is not None or is_note(path.name) else Verdict.EXPORT
+        if scanned is None and verdict in (Verdict.UNKNOWN, Verdict.BROKEN):
+            found.append(_notes(path, folder, split, {}))
+        elif scanned is not None and scanned.notes and verdict is not Verdict.EXPORT:
             found.append(_notes(path, folder, split, dict(sorted(scanned.left_out.items()))))
+        elif verdict is Verdict.UNKNOWN:
+            raise CommandError(f"{path} has no export that is known, and no notes (.md, .markdown, .txt)")
+        else:
+            journal = journal or (path.with_name(JOURNAL) if scanned is None else path / JOURNAL)
+            found.append(_export(path, folder, dated, journal, copies))
     return found
 
 
-def _is_note(path: Path) -> bool:
-    return is_note(path.name) and not _holds_export(path)
+def _without_twins(paths: Iterable[Path]) -> list[Path]:
+    found: list[Path] = []
+    for path in paths:
+        if any(path.samefile(other) for other in found):
+            echo_err(f"{path} is given twice, and read once")
+        else:
+            found.append(path)
+    return found
 
 
-def _holds_export(path: Path) -> bool:
-    try:
-        return is_export(str(path))
-    except OSError:
-        return False  # reading it will show what is wrong
+def _export(path: Path, folder: str | None, dated: bool, journal: Path, copies: Copies | None) -> ImportSource:
+    def read() -> Iterable[ExportItem]:
+        return ExportReader(str(path), folder, dated, copies)
 
-
-def _export(path: Path, folder: str | None, dated: bool, journal: Path) -> ImportSource:
-    return ImportSource(path, path.name, journal, False, lambda: read_export(path, folder=folder, dated=dated), {})
+    return ImportSource(path, name_of(path), journal, False, read, {})
 
 
 def _notes(path: Path, folder: str | None, split: bool, left_out: dict[str, int]) -> ImportSource:

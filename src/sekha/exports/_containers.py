@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import filecmp
 import os
+import stat
 import tempfile
 import zipfile
 from collections import Counter
@@ -13,20 +14,27 @@ from enum import Enum
 from typing import IO, Any, Callable, NamedTuple
 
 from sekha.errors import SekhaConfigError
-from sekha.exports._note_files import scan_folder
+from sekha.exports._note_files import ENDINGS as NOTE_ENDINGS
+from sekha.exports._note_files import NoteFile, scan_folder
 
 ENDINGS = (".json", ".jsonl", ".ndjson", ".html", ".htm", ".csv", ".txt")
 """Of the names of files that may be exports, in small letters."""
 COPIES = "copies"
 _MAX_NAMES = 10
+_ENCRYPTED = 1
 
 
 class Verdict(Enum):
-    """What a file is: an export, of a kind that is known and not read, or neither."""
+    """What a file is: an export, of a kind that is known and not read, neither, or nobody can read it."""
 
     EXPORT = 1
     NAMED = 2
     UNKNOWN = 3
+    BROKEN = 4
+
+
+Judge = Callable[[str, IO[bytes]], Verdict]
+"""Looks at a file, which is at its beginning, and its name."""
 
 
 class Member(NamedTuple):
@@ -35,12 +43,14 @@ class Member(NamedTuple):
     Attributes:
         name: Its path there, with ``/``.
         open: Opens it.
-        digest: What copies of it have in common; None if that is not known.
+        mark: What copies of it have in common; None if that is not known.
+        path: Its path for the system, if it has one: then the content is compared too.
     """
 
     name: str
     open: Callable[[], Any]
-    digest: object = None
+    mark: object = None
+    path: str | None = None
 
 
 class Container:
@@ -49,69 +59,92 @@ class Container:
     Args:
         name: What it is called for people.
         members: Its files.
-        reads_archives: Whether archives in it are read beside exports; else only where there are none.
+        is_archive: Whether it is an archive. In one, archives are read only where there are no exports beside them.
 
     Attributes:
         left_out: How many files were not chosen, by kind.
     """
 
-    def __init__(self, name: str, members: Sequence[Member], *, reads_archives: bool = False) -> None:
+    def __init__(self, name: str, members: Sequence[Member], *, is_archive: bool) -> None:
         self.name = name
-        self.is_archive = not reads_archives
-        self._reads_archives = reads_archives
+        self.is_archive = is_archive
         self.left_out: Counter[str] = Counter()
         self._members = sorted(members, key=lambda member: member.name.split("/"))
 
-    def choose(self, judge: Callable[[str, IO[bytes]], Verdict]) -> list[Member]:
-        """Return the files that are read: exports, else archives, and of copies the first.
+    def choose(self, judge: Judge) -> list[Member]:
+        """Return the files that are read: exports, those that nobody can read, and of copies the first.
 
-        Where there are neither, those of a kind that is known and not read, so that they are named.
-
-        Args:
-            judge: Looks at the begin of a file, by its name.
+        Where there are no exports, those of a kind that is known and not read, so that they are named.
 
         Raises:
             SekhaConfigError: There are none.
         """
-        verdicts = [(member, _judge(member, judge)) for member in self._members if _ending(member.name) in ENDINGS]
-        chosen = [member for member, verdict in verdicts if verdict is Verdict.EXPORT]
-        archives = [member for member in self._members if _ending(member.name) == ".zip"]
-        if self._reads_archives:
-            chosen += archives
-        elif not chosen:
-            chosen = [member for member in archives if "conversation" in member.name.lower()] or archives
-        if not chosen:
-            chosen = [member for member, verdict in verdicts if verdict is Verdict.NAMED]
-        originals = self._without_copies(chosen)
-        unread = [member for member in self._members if member not in chosen]
+        judged = self._judge(judge)
+        found = {verdict for _, verdict in judged}
+        wanted = {Verdict.BROKEN, Verdict.EXPORT if Verdict.EXPORT in found else Verdict.NAMED}
+        chosen = [member for member, verdict in judged if verdict in wanted]
+        numbers = set(map(id, chosen))
+        unread = [member for member in self._members if id(member) not in numbers]
         if not chosen:
             raise SekhaConfigError(f"{self.name} has no export that is known: {self._describe(unread)}")
-        for kind in self._kinds(unread):
+        for kind in _kinds_of(unread):
+            self.left_out[kind] += 1
+        originals = _without_copies(chosen)
+        numbers = set(map(id, originals))
+        for kind in _kinds_of([member for member in chosen if id(member) not in numbers], " (a copy)"):
             self.left_out[kind] += 1
         return originals
 
-    def _without_copies(self, members: Sequence[Member]) -> list[Member]:
-        found: list[Member] = []
-        for member in sorted(members, key=lambda member: len(member.name)):  # the original has the shorter name
-            if any(_is_same(member, other) for other in found):
-                self.left_out[COPIES] += 1
-            else:
-                found.append(member)
-        return [member for member in members if member in found]
+    def verdict(self, judge: Judge) -> Verdict:
+        """Return what its files are: exports, if one of them is."""
+        found = {verdict for _, verdict in self._judge(judge)}
+        order = (Verdict.EXPORT, Verdict.BROKEN, Verdict.NAMED)
+        return next((verdict for verdict in order if verdict in found), Verdict.UNKNOWN)
 
-    def _kinds(self, members: Sequence[Member]) -> Iterator[str]:
-        """Yield what each file counts as: a few by their names, others by their endings."""
-        names = [member.name for member in members if _ending(member.name) in ENDINGS]
-        for member in members:
-            ending = _ending(member.name)
-            named = member.name in names[:_MAX_NAMES]
-            yield f"file {member.name}" if named else f"{ending or 'other'} files"
+    def _judge(self, judge: Judge) -> list[tuple[Member, Verdict]]:
+        """Return the files that may be exports, and what they are."""
+        judged = [(member, _verdict_of(member, judge)) for member in self._members if _ending(member.name) in ENDINGS]
+        archives = [member for member in self._members if _ending(member.name) == ".zip"]
+        if self.is_archive:
+            if any(verdict is Verdict.EXPORT for _, verdict in judged):
+                return judged
+            archives = [member for member in archives if "conversation" in member.name.lower()] or archives
+        return judged + [(member, _verdict_of(member, judge)) for member in archives]
 
     def _describe(self, members: Sequence[Member]) -> str:
         names = [member.name for member in members]
         more = len(names) - _MAX_NAMES
         shown = ", ".join(names[:_MAX_NAMES]) or "nothing"
         return f"it has {shown}" + (f" and {more} more" if more > 0 else "")
+
+
+def _kinds_of(members: Sequence[Member], more: str = "") -> Iterator[str]:
+    """Yield what each file counts as: a few by their names, others by their endings."""
+    named = 0
+    for member in members:
+        ending = _ending(member.name)
+        is_named = named < _MAX_NAMES and ending in (*ENDINGS, *NOTE_ENDINGS, ".zip")
+        named += is_named
+        yield f"file {member.name}{more}" if is_named else f"{ending or 'other'} files{more}"
+
+
+def _without_copies(members: Sequence[Member]) -> list[Member]:
+    found: dict[object, list[Member]] = {}
+    for member in sorted(members, key=lambda member: len(member.name)):  # the original has the shorter name
+        same = found.setdefault(member.mark, [])
+        if member.mark is None or not any(_has_same_content(member, other) for other in same):
+            same.append(member)
+    originals = {id(member) for same in found.values() for member in same}
+    return [member for member in members if id(member) in originals]
+
+
+def _has_same_content(one: Member, other: Member) -> bool:
+    if one.path is None or other.path is None:
+        return True  # their marks are checksums
+    try:
+        return filecmp.cmp(one.path, other.path, shallow=False)
+    except OSError:
+        return False
 
 
 @contextmanager
@@ -133,10 +166,13 @@ def archive_of(file: IO[bytes], name: str) -> Generator[Container | None, None, 
             file = copy
         try:
             archive = zipfile.ZipFile(file)
-        except zipfile.BadZipFile as error:
+        except Exception as error:  # most often BadZipFile
             raise SekhaConfigError(f"{name}: the archive is broken ({error})") from None
         with archive:
-            yield Container(name, [_member_of(archive, one) for one in archive.infolist() if _is_file(one)])
+            files = [info for info in archive.infolist() if _is_file(info)]
+            if files and all(info.flag_bits & _ENCRYPTED for info in files):
+                raise SekhaConfigError(f"{name}: the archive is encrypted; extract it, and import the folder")
+            yield Container(name, [_member_of(archive, info) for info in files], is_archive=True)
 
 
 def _is_file(info: zipfile.ZipInfo) -> bool:
@@ -152,32 +188,30 @@ def _member_of(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Member:
 def folder_of(path: str, name: str) -> Container:
     """Return the files of a folder and of those below it; hidden ones are not among them."""
     scanned = scan_folder(path)
-    files = [file for file in (*scanned.notes, *scanned.others) if file.problem is None]
-    return Container(name, [_file_member(file.name, file.path) for file in files], reads_archives=True)
+    members = [_file_member(file) for file in (*scanned.notes, *scanned.others)]
+    return Container(name, members, is_archive=False)
 
 
-def _file_member(name: str, path: str) -> Member:
-    return Member(name, lambda: open(path, "rb"), path)
+def _file_member(file: NoteFile) -> Member:
+    def open_file() -> IO[bytes]:
+        if not file.is_folder and not stat.S_ISREG(os.stat(file.path).st_mode):
+            raise OSError("it is no file")  # opening a pipe would wait
+        return open(file.path, "rb")
 
-
-def _is_same(one: Member, other: Member) -> bool:
-    if isinstance(one.digest, str) and isinstance(other.digest, str):
-        try:
-            return os.path.getsize(one.digest) == os.path.getsize(other.digest) and filecmp.cmp(
-                one.digest, other.digest, shallow=False
-            )
-        except OSError:
-            return False
-    return one.digest is not None and one.digest == other.digest
+    try:
+        size = None if file.is_folder else os.path.getsize(file.path)
+    except OSError:
+        size = None
+    return Member(f"{file.name}/" if file.is_folder else file.name, open_file, size, file.path)
 
 
 def _ending(name: str) -> str:
     return os.path.splitext(name)[1].lower()
 
 
-def _judge(member: Member, judge: Callable[[str, IO[bytes]], Verdict]) -> Verdict:
+def _verdict_of(member: Member, judge: Judge) -> Verdict:
     try:
         with member.open() as file:
             return judge(member.name, file)
     except Exception:
-        return Verdict.EXPORT  # reading it will show what is wrong
+        return Verdict.BROKEN  # reading it will show what is wrong

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from itertools import chain, groupby, islice
+from itertools import chain, groupby
 from typing import IO, Optional, Union, cast
 
-from sekha._utils.json_access import as_list, as_object
+from sekha._utils.json_access import as_object
 from sekha.errors import SekhaConfigError
 from sekha.exports._building import ReadConversation, add_counts, put_in_month
-from sekha.exports._containers import COPIES, Container, Verdict, archive_of, folder_of
+from sekha.exports._containers import COPIES, Container, archive_of, folder_of
+from sekha.exports._copies import Copies
 from sekha.exports._decoding import TextReader
 from sekha.exports._elements import NO_JSON, Element, ElementOrBroken, Elements
 from sekha.exports._kind import Kind
@@ -18,20 +19,16 @@ from sekha.exports._kinds import (
     ExportItem,
     describe_unknown,
     find_kind,
+    find_list_kind,
     find_text_kind,
     read_conversation,
     read_several,
 )
+from sekha.exports._verdicts import HEAD, judge
 from sekha.types import UnreadableConversation
 
 _MAX_WAITING = 1000
 """Objects of no known kind that are kept until there is one that says what kind a file is."""
-_MAX_FIRST = 64 * 2**20
-"""Bytes of a first conversation that are read to see whether a file is an export."""
-_MAX_LOOK = 50
-"""Objects that are looked at for the same."""
-_HEAD = 4096
-_MAX_DEPTH = 3
 
 
 def read_export(
@@ -79,17 +76,18 @@ class ExportReader(Iterator[ExportItem]):
         path: The file, archive or folder.
         folder: Where the conversations are to go.
         dated: Whether the month in which a conversation was begun is part of its folder.
+        copies: What was read before, where there are several exports.
 
     Attributes:
         left_out: What was left out of the files so far, by kind; what is left out of a conversation it says itself.
     """
 
-    def __init__(self, path: str, folder: str | None, dated: bool = False) -> None:
+    def __init__(self, path: str, folder: str | None, dated: bool = False, copies: Copies | None = None) -> None:
         self.left_out: dict[str, int] = {}
         self._dated = dated
         self._folder = folder
-        self._first_seen: dict[int, int] = {}  # in which file a conversation was, by its hash
-        self._has_several = False
+        self._path = path
+        self._copies = copies
         self._file_number = 0
         if not os.path.isdir(path):
             with open(path, "rb"):  # an error comes now, and not with the first conversation
@@ -114,64 +112,51 @@ class ExportReader(Iterator[ExportItem]):
     def _read(self, path: str) -> Iterator[ExportItem]:
         name = os.path.basename(os.path.abspath(path))
         if os.path.isdir(path):
-            yield from self._read_container(folder_of(path, name), 0)
+            yield from self._read_container(folder_of(path, name))
         else:
             with open(path, "rb") as file:
-                yield from self._read_file(name, file, 0)
+                yield from self._read_file(name, file)
 
-    def _read_file(self, name: str, file: IO[bytes], depth: int) -> Iterator[ExportItem]:
+    def _read_file(self, name: str, file: IO[bytes]) -> Iterator[ExportItem]:
         with archive_of(file, name) as archive:
             if archive is not None:
-                yield from self._read_container(archive, depth)
+                yield from self._read_container(archive)
                 return
-            kind = find_text_kind(next(iter(TextReader(file)), "")[:_HEAD])
+            self._file_number += 1
+            kind = find_text_kind(next(iter(TextReader(file)), "")[:HEAD])
             file.seek(0)
             if kind is not None:
-                yield from _read_text(kind, name, file, self._folder)
+                yield from self._without_copies(_read_text(kind, name, file, self._folder))
                 return
             elements = Elements(name, file)
-            self._file_number += 1
             try:
-                for item in _read_elements(name, elements, self._folder):
-                    if not self._is_copy(item, self._file_number):
-                        yield item
+                yield from self._without_copies(_read_elements(name, elements, self._folder))
             finally:
                 add_counts(self.left_out, elements.left_out)
 
-    def _read_container(self, container: Container, depth: int) -> Iterator[ExportItem]:
+    def _without_copies(self, items: Iterator[ExportItem]) -> Iterator[ExportItem]:
+        """Yield what no other file has had, and count the rest."""
+        for item in items:
+            if self._copies is not None and self._copies.is_copy(item, (self._path, self._file_number)):
+                add_counts(self.left_out, {COPIES: 1})
+            else:
+                yield item
+
+    def _read_container(self, container: Container) -> Iterator[ExportItem]:
         """Read the exports that an archive or a folder has."""
         chosen = container.choose(judge)
         add_counts(self.left_out, container.left_out)
-        if depth == _MAX_DEPTH:
-            raise SekhaConfigError(f"{container.name} is an archive in too many archives")
-        self._has_several = self._has_several or len(chosen) > 1
-        refused: list[SekhaConfigError] = []
+        if len(chosen) > 1 and self._copies is None:
+            self._copies = Copies()
         for member in chosen:
             try:
                 with member.open() as file:
-                    yield from self._read_file(member.name, file, depth + 1)
+                    yield from self._read_file(member.name, file)
             except SekhaConfigError as error:
-                refused.append(error)
-                add_counts(self.left_out, {f"file {member.name}": 1})
+                yield UnreadableConversation(member.name, error.message)
             except Exception as error:  # of zipfile and of the compression methods: broken, encrypted, not supported
                 how = "taken from the archive" if container.is_archive else "read"
                 yield UnreadableConversation(member.name, f"it cannot be {how} ({error})")
-        if refused and len(refused) == len(chosen):
-            raise refused[0]
-
-    def _is_copy(self, item: ExportItem, number: int) -> bool:
-        """Return whether a file with another number had the same conversation, and count it then."""
-        if not self._has_several or isinstance(item, UnreadableConversation):
-            return False
-        messages = item.get("messages")
-        if not messages:
-            return False
-        origin = (getattr(item, "source_id", None), getattr(item, "created_at", None), item.get("label"))
-        said = tuple((one["role"], str(one["content"]), one.get("timestamp")) for one in messages)
-        if self._first_seen.setdefault(hash((origin, said)), number) == number:
-            return False
-        add_counts(self.left_out, {COPIES: 1})
-        return True
 
 
 def _read_elements(name: str, elements: Elements, folder: str | None) -> Iterator[ExportItem]:
@@ -181,7 +166,7 @@ def _read_elements(name: str, elements: Elements, folder: str | None) -> Iterato
     dropped, kind = 0, None
     for element in found:
         if isinstance(element, Element):
-            kind = find_kind(element.data) or _kind_of_list(element.data)
+            kind = find_kind(element.data) or find_list_kind(element.data)
         if kind is not None or len(waiting) < _MAX_WAITING:
             waiting.append(element)
         else:
@@ -200,7 +185,7 @@ def _read_elements(name: str, elements: Elements, folder: str | None) -> Iterato
         for element in chain(waiting, found):
             if not isinstance(element, Element):
                 yield element
-            elif (inner := _kind_of_list(element.data)) is not None:
+            elif (inner := find_list_kind(element.data)) is not None:
                 yield from _read_inner_list(inner, element, folder)
             else:
                 yield read_conversation(element.data, element.place, folder, kind)
@@ -222,7 +207,7 @@ def _read_groups(
 
     for number, group in groupby(whole(), _group_of):
         first = next(group)
-        if (inner := _kind_of_list(first.data)) is not None:
+        if (inner := find_list_kind(first.data)) is not None:
             yield from _read_inner_list(inner, first, folder)
             continue
         records = (element.data for element in chain((first,), group))
@@ -233,20 +218,13 @@ def _read_groups(
 
 def _group_of(element: Element) -> tuple[int, str]:
     """Return what the parts of one conversation have in common: the list that they are in."""
-    return element.group, "" if _kind_of_list(element.data) is None else element.place
+    return element.group, "" if find_list_kind(element.data) is None else element.place
 
 
 def _read_inner_list(kind: Kind, element: Element, folder: str | None) -> Iterator[ExportItem]:
     """Yield the conversations of a list whose items are parts of them."""
     assert kind.parse_file is not None
     yield from read_several(kind.parse_file(cast("list[object]", element.data), folder), element.place)
-
-
-def _kind_of_list(data: object) -> Kind | None:
-    """Return the kind of a list whose items are parts of a conversation; None for anything else."""
-    items = as_list(data)
-    kind = find_kind(items[0]) if items else None
-    return kind if kind is not None and kind.parse_file is not None else None
 
 
 def _read_text(kind: Kind, name: str, file: IO[bytes], folder: str | None) -> Iterator[ExportItem]:
@@ -276,54 +254,3 @@ def _unknown_file(name: str, elements: Sequence[ElementOrBroken], number: int) -
         return UnreadableConversation(first.place, problem)
     what = "no JSON objects" if found is None else f"things with {', '.join(list(found)[:6]) or 'nothing'}"
     return UnreadableConversation(name, f"it is no export that is known (it has {number:,} {what})")
-
-
-class _Begin:
-    """The begin of a file."""
-
-    def __init__(self, file: IO[bytes]) -> None:
-        self._file = file
-        self._left = _MAX_FIRST
-
-    def read(self, size: int) -> bytes:
-        data = self._file.read(min(size, self._left))
-        self._left -= len(data)
-        return data
-
-
-def judge(name: str, file: IO[bytes]) -> Verdict:
-    """Return what a file of an archive or a folder is: its name says so, or what it begins with."""
-    base = name.rpartition("/")[2].lower()
-    if base.startswith("conversations") and base.endswith(".json"):
-        return Verdict.EXPORT
-    kind = _first_kind(file)
-    if kind is None:
-        return Verdict.UNKNOWN
-    is_read = kind.parse or kind.parse_file or kind.parse_text
-    return Verdict.EXPORT if is_read else Verdict.NAMED
-
-
-def _first_kind(file: IO[bytes]) -> Kind | None:
-    """Return the kind of a file, by its first objects or its text; None if it is unknown."""
-    head = next(iter(TextReader(file)), "")[:_HEAD]
-    file.seek(0)
-    kind = find_text_kind(head)
-    if kind is not None or head.lstrip()[:1] not in ("[", "{"):
-        return kind
-    begin = Elements("", cast("IO[bytes]", _Begin(file)))
-    objects = (one.data for one in islice(begin, _MAX_LOOK) if isinstance(one, Element))
-    return next((kind for data in objects if (kind := find_kind(data) or _kind_of_list(data)) is not None), None)
-
-
-def is_export(path: str) -> bool:
-    """Return whether a file is an export of a known kind: its first conversation, or the files of an archive, tell.
-
-    Raises:
-        OSError: The file cannot be read.
-    """
-    with open(path, "rb") as file:
-        try:
-            with archive_of(file, path) as archive:
-                return _first_kind(file) is not None if archive is None else bool(archive.choose(judge))
-        except SekhaConfigError:
-            return False

@@ -24,11 +24,12 @@ from collections.abc import Callable, Iterator
 from typing import Any, Union, cast
 
 from sekha._api.validation import validate
-from sekha._utils.json_access import as_object, get
+from sekha._utils.json_access import as_list, as_object, get
 from sekha.errors import SekhaValidationError
 from sekha.exports._building import ReadConversation, Unreadable
 from sekha.exports._chatgpt import is_chatgpt, parse_chatgpt
 from sekha.exports._claude import parse_claude
+from sekha.exports._claude_code import is_claude_code, parse_claude_code
 from sekha.exports._deepseek import is_deepseek, parse_deepseek
 from sekha.exports._grok import parse_grok
 from sekha.exports._kind import Kind, has_keys
@@ -49,6 +50,7 @@ ExportItem = Union[CreateConversationRequest, UnreadableConversation]
 
 KINDS: tuple[Kind, ...] = (
     *UNSUPPORTED,
+    Kind("Claude Code", is_claude_code, parse_file=parse_claude_code),
     Kind("DeepSeek", is_deepseek, parse_deepseek),
     Kind("ChatGPT", is_chatgpt, parse_chatgpt),
     Kind("Claude", has_keys("chat_messages"), parse_claude),
@@ -71,6 +73,13 @@ def find_kind(data: object) -> Kind | None:
     """Return the kind of an object of a file; None if it is unknown."""
     found = as_object(data)
     return None if found is None else next((kind for kind in KINDS if kind.fits(found)), None)
+
+
+def find_list_kind(data: object) -> Kind | None:
+    """Return the kind of a list whose items are parts of a conversation; None for anything else."""
+    items = as_list(data)
+    kind = find_kind(items[0]) if items else None
+    return kind if kind is not None and kind.parse_file is not None else None
 
 
 def find_text_kind(head: str) -> Kind | None:

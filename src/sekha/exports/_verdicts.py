@@ -1,0 +1,85 @@
+"""What a file or a folder is, by what it begins with."""
+
+from __future__ import annotations
+
+import os
+from itertools import islice
+from typing import IO, cast
+
+from sekha.exports._containers import Verdict, archive_of, folder_of
+from sekha.exports._decoding import TextReader
+from sekha.exports._elements import Element, Elements
+from sekha.exports._kind import Kind
+from sekha.exports._kinds import find_kind, find_list_kind, find_text_kind
+from sekha.exports._note_files import is_note
+from sekha.exports._unsupported import LAST
+
+_MAX_FIRST = 64 * 2**20
+"""Bytes of a first conversation that are read to see whether a file is an export."""
+_MAX_LOOK = 50
+"""Objects that are looked at for the same."""
+_MAX_DEPTH = 3
+"""Archives in each other that are looked at."""
+HEAD = 4096
+"""Characters that show the kind of a text."""
+
+
+class _Begin:
+    """The begin of a file."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self._left = _MAX_FIRST
+
+    def read(self, size: int) -> bytes:
+        data = self._file.read(min(size, self._left))
+        self._left -= len(data)
+        return data
+
+
+def judge(name: str, file: IO[bytes], depth: int = 0) -> Verdict:
+    """Return what a file is: its name says so, or what it begins with, or what is in the archive that it is.
+
+    Args:
+        name: The name of the file.
+        file: The file, at its beginning.
+        depth: In how many archives it is.
+
+    Raises:
+        SekhaConfigError: It is an archive, and broken.
+    """
+    base = name.rpartition("/")[2].lower()
+    if base.startswith("conversations") and base.endswith(".json"):
+        return Verdict.EXPORT
+    with archive_of(file, name) as archive:
+        if archive is not None:
+            if depth == _MAX_DEPTH:
+                return Verdict.UNKNOWN
+            return archive.verdict(lambda name, file: judge(name, file, depth + 1))
+    kind = _first_kind(file)
+    if kind is None or (kind in LAST and is_note(name)):  # a note may begin like a table
+        return Verdict.UNKNOWN
+    return Verdict.EXPORT if kind.parse or kind.parse_file or kind.parse_text else Verdict.NAMED
+
+
+def verdict_of(path: str) -> Verdict:
+    """Return what a file is, or the files of a folder."""
+    try:
+        if os.path.isdir(path):
+            return folder_of(path, path).verdict(judge)
+        with open(path, "rb") as file:
+            return judge(os.path.basename(path), file)
+    except Exception:
+        return Verdict.BROKEN
+
+
+def _first_kind(file: IO[bytes]) -> Kind | None:
+    """Return the kind of a file, by its first objects or its text; None if it is unknown."""
+    head = next(iter(TextReader(file)), "")[:HEAD]
+    file.seek(0)
+    kind = find_text_kind(head)
+    if kind is not None or head.lstrip()[:1] not in ("[", "{"):
+        return kind
+    begin = Elements("", cast("IO[bytes]", _Begin(file)))
+    objects = (one.data for one in islice(begin, _MAX_LOOK) if isinstance(one, Element))
+    return next((kind for data in objects if (kind := find_kind(data) or find_list_kind(data)) is not None), None)
