@@ -31,8 +31,10 @@ from sekha.exports._chatgpt import is_chatgpt, parse_chatgpt
 from sekha.exports._claude import parse_claude
 from sekha.exports._claude_code import is_claude_code, parse_claude_code
 from sekha.exports._deepseek import is_deepseek, parse_deepseek
+from sekha.exports._gemini import is_gemini, parse_gemini
+from sekha.exports._gemini_html import is_gemini_html, parse_gemini_html
 from sekha.exports._grok import parse_grok
-from sekha.exports._kind import Kind, has_keys
+from sekha.exports._kind import Kind, has_keys, never
 from sekha.exports._lechat import parse_lechat
 from sekha.exports._librechat import is_librechat, parse_librechat
 from sekha.exports._lm_studio import is_lm_studio, locate_lm_studio, parse_lm_studio
@@ -55,6 +57,8 @@ KINDS: tuple[Kind, ...] = (
     Kind("ChatGPT", is_chatgpt, parse_chatgpt),
     Kind("Claude", has_keys("chat_messages"), parse_claude),
     Kind("Grok", has_keys("conversation", "responses"), parse_grok),
+    Kind("Gemini", is_gemini, parse_file=parse_gemini),
+    Kind("Gemini as HTML", never, fits_text=is_gemini_html, parse_text=parse_gemini_html),
     Kind("Open WebUI", is_open_webui, parse_open_webui),
     Kind("LibreChat", is_librechat, parse_librechat),
     Kind("LM Studio", is_lm_studio, parse_lm_studio, locate=locate_lm_studio),
