@@ -21,7 +21,8 @@ def is_vscode(data: dict[str, Any]) -> bool:
     requests = as_list(data.get("requests"))
     if requests is None:
         return False
-    if "responderUsername" in data or "requesterUsername" in data or ("sessionId" in data and "creationDate" in data):
+    is_session = "sessionId" in data and ("creationDate" in data or "version" in data)
+    if is_session or "responderUsername" in data or "requesterUsername" in data:
         return True
     return any(get(request, "message") is not None and "response" in request for request in requests)
 
@@ -89,7 +90,9 @@ def _add(request: dict[str, Any], built: ConversationBuilder) -> None:
     time = as_seconds(request.get("timestamp"))
     before = sum(built.left_out.values())
     texts = asked(request, built)
-    if texts:
+    if request.get("isSystemInitiated"):  # VS Code itself said it, such as that a command has ended
+        built.leave_out(HIDDEN)
+    elif texts:
         built.add("user", texts, time)
     elif sum(built.left_out.values()) == before:
         built.leave_out(EMPTY)

@@ -166,9 +166,17 @@ def test_what_the_user_went_back_from_is_left_out() -> None:
     assert (said(found), found.left_out) == (["user: New"], {"hidden": 1, "empty": 1})
 
 
+def test_what_the_application_itself_said_is_left_out() -> None:
+    found = read(request("The command ended.", "I go on.", isSystemInitiated=True))
+    assert (said(found), found.left_out) == (["assistant: I go on."], {"hidden": 1})
+
+
 def test_a_chat_that_was_only_opened_is_empty() -> None:
     assert read()["messages"] == []
-    assert find_kind(session()) is find_kind(session(request()))
+    kind = find_kind(session(request()))
+    assert kind is not None
+    for data in (session(), {"version": 3, "sessionId": "s", "requests": []}):
+        assert find_kind(data) is kind
 
 
 # Logs
