@@ -212,6 +212,16 @@ def test_a_log_that_was_begun_anew_is_one_session_and_two_sessions_are_two() -> 
     assert [one.source_id for one in logged(whole, other)] == ["s1", "s2"]
 
 
+def test_a_session_that_cannot_be_read_costs_no_other(tmp_path: Path) -> None:
+    broken = {"kind": 0, "v": session(7, sessionId="s2")}
+    good = {"kind": 0, "v": session(request("Hello", "Hi"), sessionId="s3")}
+    (tmp_path / "log.jsonl").write_text("\n".join(map(json.dumps, [broken, {**broken, "v": session(8)}, good])))
+    conversation, failure = list(read_export(tmp_path / "log.jsonl"))
+    assert getattr(conversation, "source_id", None) == "s3"
+    assert isinstance(failure, UnreadableConversation)
+    assert failure.problem.endswith("a request that is no JSON object), and 1 more of the file cannot be read")
+
+
 @pytest.mark.parametrize(
     "change",
     [
