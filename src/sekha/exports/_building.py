@@ -134,6 +134,11 @@ class ConversationBuilder:
         self.left_out[known] += 1
         self._not_understood += 1
 
+    def include(self, other: ConversationBuilder) -> None:
+        """Count what another one, of a part of the conversation, has left out and not understood."""
+        self.left_out.update(other.left_out)
+        self._not_understood += other._not_understood
+
     def finish(
         self, *, source_id: object = None, created_at: object = None, updated_at: object = None
     ) -> ReadConversation:

@@ -25,6 +25,8 @@ _LEFT_OUT: Mapping[str, str] = {
     "error": ERRORS,
 }  # fmt: skip
 """Kinds of parts that are left out, in small letters, and what they count as."""
+_TOOLS = ("_tool_use", "_tool_result", "_call", "_call_output")
+"""Ends of further kinds that are left out."""
 _NAMES = ("name", "filename", "file_name", "originalName", "title", "fileIdentifier")
 _KINDS = ("type", "fileType", "content_type", "mime_type", "mimeType")
 _FILE_NAME = re.compile(r"(?!data:)[^/\\\n]{1,200}\.\w{1,8}")
@@ -60,8 +62,8 @@ def _read_part(part: object, built: ConversationBuilder) -> Iterator[str]:
     given: object = found.get("type")
     kind = given.lower() if isinstance(given, str) else ""
     text = _text_of(found)
-    if kind in _LEFT_OUT:
-        built.leave_out(_LEFT_OUT[kind])
+    if kind in _LEFT_OUT or kind.endswith(_TOOLS):
+        built.leave_out(_LEFT_OUT.get(kind, TOOLS))
     elif kind in _WORDS:
         yield _WORDS[kind]
     elif kind in _FILES:

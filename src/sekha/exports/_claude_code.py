@@ -1,0 +1,205 @@
+"""Sessions of Claude Code: a line for each message, which names the one before it; a rewind begins a branch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any, NamedTuple
+
+from sekha._utils.json_access import as_object, get
+from sekha.exports._agent_sessions import SUBAGENTS, project_folder
+from sekha.exports._building import BRANCHES, ERRORS, HIDDEN, ConversationBuilder, ReadConversation
+from sekha.exports._claude_code_words import words_of
+from sekha.exports._containers import COPIES
+from sekha.exports._tree import ROOT, Link, latest_branch
+
+_SPEAKERS = ("user", "assistant")
+_TITLES = {"custom-title": "customTitle", "ai-title": "aiTitle", "summary": "summary"}
+"""Lines with the title, the best first, and its key."""
+_ABOUT = frozenset({
+    *_TITLES, "agent-color", "agent-name", "agent-setting", "attribution-snapshot", "bridge-session",
+    "content-replacement", "file-history-delta", "file-history-snapshot", "last-prompt", "marble-origami-commit",
+    "mode", "permission-mode", "pr-link", "progress", "queue-operation", "result", "speculation-accept",
+    "stream_event", "tag", "task-summary", "worktree-state",
+})  # fmt: skip
+"""Lines that are about the session, and no messages."""
+
+
+class _Line(NamedTuple):
+    """A line of a session.
+
+    Attributes:
+        link: Where it stands.
+        built: What it says, and what is left out of it.
+        group: The id of the answer that it is a piece of.
+    """
+
+    link: Link
+    built: ConversationBuilder
+    group: str | None
+
+
+def is_claude_code(data: dict[str, Any]) -> bool:
+    """Return whether an object is a line of a session."""
+    kind: object = data.get("type")
+    if not any(key in data for key in ("sessionId", "session_id", "uuid", "leafUuid", "messageId")):
+        return False
+    if kind in _SPEAKERS:
+        return as_object(data.get("message")) is not None
+    if kind == "system":
+        return "subtype" in data or "parentUuid" in data
+    return kind == "attachment" or (isinstance(kind, str) and kind in _ABOUT)
+
+
+def parse_claude_code(records: Iterable[Any], folder: str | None) -> Iterator[ReadConversation]:
+    """Yield the conversation that a session is: the branch with the latest message."""
+    lines: list[_Line] = []
+    about = _About()
+    aside = ConversationBuilder(None, None)  # what is left out and stands on no branch
+    seen: set[str] = set()
+    session: object = None
+    for record in records:
+        found = as_object(record)
+        if found is None:
+            aside.not_understood(None)
+            continue
+        about.note(found)
+        kind: object = found.get("type")
+        if isinstance(kind, str) and kind in _ABOUT and "uuid" not in found:
+            continue
+        id = _text(found.get("uuid"))
+        if found.get("isSidechain") is True:
+            aside.leave_out(SUBAGENTS, int(kind in _SPEAKERS))
+            continue
+        if id is not None and id in seen:
+            aside.leave_out(COPIES, int(kind in _SPEAKERS))
+            continue
+        seen.update(filter(None, [id]))
+        is_new = session is not None and found.get("sessionId") not in (None, session)
+        session = found.get("sessionId") or session
+        lines.append(_read_line(found, id, is_new, seen))
+    built = ConversationBuilder(about.title(seen), folder or project_folder("/claude-code", about.directory))
+    built.include(aside)
+    _add_lines(lines, built)
+    times = [message["timestamp"] for message in built.messages if "timestamp" in message]
+    yield built.finish(
+        source_id=session if built.messages else None,
+        created_at=times[0] if times else None,
+        updated_at=times[-1] if times else None,
+    )
+
+
+class _About:
+    """What lines say about a session."""
+
+    def __init__(self) -> None:
+        self.directory: str | None = None
+        self._titles: dict[str, tuple[str, object]] = {}
+
+    def note(self, record: dict[str, Any]) -> None:
+        """Note what a line says."""
+        self.directory = self.directory or _text(record.get("cwd"))
+        kind: object = record.get("type")
+        title: object = record.get(_TITLES.get(kind, "")) if isinstance(kind, str) else None
+        if isinstance(kind, str) and isinstance(title, str) and title.strip():
+            self._titles[kind] = (title, record.get("leafUuid"))
+
+    def title(self, ids: set[str]) -> str | None:
+        """Return the title; a summary may be that of another session, whose messages are not here."""
+        for kind in _TITLES:
+            title, leaf = self._titles.get(kind, ("", None))
+            if title and (leaf is None or leaf in ids):
+                return title
+        return None
+
+
+def _read_line(record: dict[str, Any], id: str | None, is_new: bool, seen: set[str]) -> _Line:
+    """Return a line.
+
+    Args:
+        record: The line.
+        id: Its id.
+        is_new: Whether another session begins with it.
+        seen: The ids of those before it.
+    """
+    built = ConversationBuilder(None, None)
+    parent: object = record.get("parentUuid")
+    logical: object = record.get("logicalParentUuid")
+    follows = record.get("subtype") == "compact_boundary" or record.get("isCompactSummary") is True or is_new
+    if "parentUuid" in record and not _text(parent):
+        parent = ROOT
+        if follows:  # the conversation goes on, though the model is given a summary in place of what was before
+            parent = logical if isinstance(logical, str) and logical in seen else None
+    link = Link(id, parent if isinstance(parent, str) else None, None)
+    _read_message(record, built)
+    return _Line(link, built, _text(get(record, "message", "id")))
+
+
+def _read_message(record: dict[str, Any], built: ConversationBuilder) -> None:
+    kind, message = record.get("type"), as_object(record.get("message"))
+    if kind == "attachment":
+        attachment = as_object(record.get("attachment")) or {}
+        if _is_typed(attachment):  # while the agent was busy
+            built.add("user", words_of(attachment.get("prompt"), True, built), record.get("timestamp"))
+        else:
+            built.leave_out(HIDDEN)
+    elif kind == "system":
+        built.leave_out(HIDDEN)
+    elif not isinstance(kind, str) or kind not in _SPEAKERS:
+        if not isinstance(kind, str) or kind not in _ABOUT:
+            built.not_understood(f"line {kind}" if isinstance(kind, str) and kind else record)
+    elif message is None:
+        built.not_understood(record)
+    elif record.get("isApiErrorMessage") is True:
+        built.leave_out(ERRORS)
+    elif any(record.get(key) is True for key in ("isMeta", "isCompactSummary", "isVisibleInTranscriptOnly")) or (
+        message.get("model") == "<synthetic>"
+    ):
+        built.leave_out(HIDDEN)
+    elif "content" not in message:
+        built.not_understood(message)
+    else:
+        texts = words_of(message["content"], kind == "user", built)
+        if texts or not built.left_out:
+            built.add(kind, texts, record.get("timestamp"))
+
+
+def _is_typed(attachment: dict[str, Any]) -> bool:
+    return (
+        attachment.get("type") == "queued_command"
+        and attachment.get("commandMode") in (None, "prompt")
+        and attachment.get("isMeta") is not True
+        and get(attachment, "origin", "kind") in (None, "human")
+    )
+
+
+def _add_lines(lines: list[_Line], built: ConversationBuilder) -> None:
+    shown = [line.link.id for line in lines if line.built.messages]
+    branch = latest_branch([line.link for line in lines], shown[-1] if shown else None)
+    group: str | None = None
+    for number in branch.numbers:
+        line = lines[number]
+        built.include(line.built)
+        for message in line.built.messages:
+            if line.group is not None and line.group == group:  # an answer is written piece by piece
+                before = built.messages[-1]
+                before["content"] = _joined(before["content"], message["content"])
+            else:
+                built.messages.append(message)
+            group = line.group
+    others = set(range(len(lines))).difference(branch.numbers)
+    for number in others:
+        if lines[number].built.messages:
+            built.leave_out(BRANCHES)
+        else:
+            built.include(lines[number].built)
+
+
+def _joined(before: str, text: str) -> str:
+    """Return a text and what follows it, which may repeat it."""
+    if text.startswith(before):
+        return text
+    return before if before.endswith(text) else f"{before}\n{text}"
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) and value else None
