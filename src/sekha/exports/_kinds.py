@@ -30,6 +30,7 @@ from sekha.exports._building import ReadConversation, Unreadable
 from sekha.exports._chatgpt import is_chatgpt, parse_chatgpt
 from sekha.exports._claude import parse_claude
 from sekha.exports._claude_code import is_claude_code, parse_claude_code
+from sekha.exports._codex import is_codex, is_codex_session, parse_codex, parse_codex_session
 from sekha.exports._deepseek import is_deepseek, parse_deepseek
 from sekha.exports._gemini import is_gemini, parse_gemini
 from sekha.exports._gemini_html import is_gemini_html, parse_gemini_html
@@ -53,6 +54,8 @@ ExportItem = Union[CreateConversationRequest, UnreadableConversation]
 KINDS: tuple[Kind, ...] = (
     *UNSUPPORTED,
     Kind("Claude Code", is_claude_code, parse_file=parse_claude_code),
+    Kind("Codex", is_codex, parse_file=parse_codex),
+    Kind("Codex", is_codex_session, parse_codex_session),
     Kind("DeepSeek", is_deepseek, parse_deepseek),
     Kind("ChatGPT", is_chatgpt, parse_chatgpt),
     Kind("Claude", has_keys("chat_messages"), parse_claude),
