@@ -97,7 +97,7 @@ PARTS: List[Tuple[List[Any], Any, Dict[str, int]]] = [
     ([{"type": "step-start"}, "A"], "A", {"hidden": 1}),
     ([{"type": "hologram"}, "A"], "A", {"unknown: part hologram": 1}),
     ([{"x": 1}, "A"], "A", {"unknown: a part with x": 1}),
-    ([7, None, "A"], "A", {"unknown: content that is no text": 1, "unknown: a part that is null": 1}),
+    ([7, None, "A"], "A", {"unknown: a part that is no JSON object": 1, "unknown: a part that is null": 1}),
 ]  # fmt: skip
 
 
