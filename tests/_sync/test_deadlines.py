@@ -372,8 +372,8 @@ def test_a_timeout_is_for_each_phase_of_an_attempt(make: MakeClient, server: Fak
     with pytest.raises(SekhaTimeoutError, match="waiting for the answer"):
         client.with_options(timeout=0.1, max_retries=0).controller.query("x")
     client.controller.query("x")
-    body = head(content_length="100") + b"\r\n"
-    server.on(QUERY, raw(body, *(step for _ in range(5) for step in (b" " * 20, 0.1)), end="close"))
+    body = head(content_length="240") + b"\r\n"
+    server.on(QUERY, raw(body, *(step for _ in range(12) for step in (b" " * 20, 0.1)), end="close"))
     with pytest.raises(SekhaError) as caught:  # each piece came in time: it is the answer that is wrong
-        client.with_options(timeout=0.4, max_retries=0).controller.query("x")
+        client.with_options(timeout=1.0, max_retries=0).controller.query("x")
     assert not isinstance(caught.value, SekhaTimeoutError)
