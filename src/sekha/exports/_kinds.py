@@ -11,6 +11,8 @@ Where a file is one conversation, and its objects are messages or events (a sess
 the row has `parse_file`, and the function is ``parse_NAME(records, folder) -> Iterator[ReadConversation]``: it is given
 all objects of the file, one after another, and may return several conversations.
 
+An object that becomes several conversations has `parse_several`, which returns an iterator of them.
+
 A file that is not JSON is looked at by `fits_text`, and read by `parse_text`, which is given the text in pieces.
 
 A kind that is known and not read has no function, and `advice` says what to do: see ``_unsupported.py``.
@@ -28,6 +30,7 @@ from sekha.exports._building import ReadConversation, Unreadable
 from sekha.exports._chatgpt import is_chatgpt, parse_chatgpt
 from sekha.exports._claude import parse_claude
 from sekha.exports._claude_code import is_claude_code, parse_claude_code
+from sekha.exports._claude_memories import is_memories, is_project, parse_memories, parse_project
 from sekha.exports._deepseek import is_deepseek, parse_deepseek
 from sekha.exports._grok import parse_grok
 from sekha.exports._kind import Kind, has_keys
@@ -52,6 +55,8 @@ KINDS: tuple[Kind, ...] = (
     Kind("DeepSeek", is_deepseek, parse_deepseek),
     Kind("ChatGPT", is_chatgpt, parse_chatgpt),
     Kind("Claude", has_keys("chat_messages"), parse_claude),
+    Kind("Claude's memories", is_memories, parse_several=parse_memories, is_memory=True),
+    Kind("a project of Claude", is_project, parse_several=parse_project, is_memory=True),
     Kind("Grok", has_keys("conversation", "responses"), parse_grok),
     Kind("Open WebUI", is_open_webui, parse_open_webui),
     Kind("LibreChat", is_librechat, parse_librechat),
@@ -105,6 +110,16 @@ def read_conversation(data: object, place: str, folder: str | None, default: Kin
         return kind.parse(found, folder)
 
     return checked(parse, place, data)
+
+
+def read_object(data: object, place: str, folder: str | None, default: Kind | None = None) -> Iterator[ExportItem]:
+    """Yield the conversations that an object becomes: most often one, or why it cannot be read."""
+    found = as_object(data)
+    kind = find_kind(found) or default
+    if found is None or kind is None or kind.parse_several is None:
+        yield read_conversation(data, place, folder, default)
+    else:
+        yield from read_several(kind.parse_several(found, folder), place)
 
 
 def read_several(conversations: Iterator[ReadConversation], place: str) -> Iterator[ExportItem]:
