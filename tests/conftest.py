@@ -62,12 +62,18 @@ def pytest_pycollect_makeitem(collector: pytest.Module, name: str, obj: object) 
         pytest.mark.anyio(obj)
 
 
+@pytest.fixture(scope="session")
+def _runtime_folder(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return str(tmp_path_factory.mktemp("runtime"))
+
+
 @pytest.fixture(autouse=True)
-def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing that the machine has set changes a test."""
+def _clean_environment(monkeypatch: pytest.MonkeyPatch, _runtime_folder: str) -> None:
+    """Nothing that the machine has set changes a test, and no other process that tests is waited for when it writes."""
     for name in list(os.environ):
         if name.startswith("SEKHA_") or name.upper() in _LEAKS:
             monkeypatch.delenv(name)
+    monkeypatch.setenv("XDG_RUNTIME_DIR", _runtime_folder)
 
 
 @pytest.fixture(autouse=True)

@@ -295,6 +295,18 @@ def test_a_folder_with_an_export_is_an_export(run: Run, client: SekhaClient, cha
     assert (done.code, "--split is for notes" in done.err) == (2, True)
 
 
+def test_pages_of_a_folder_are_exports_if_they_can_be_read(run: Run, client: SekhaClient, notes: Path) -> None:
+    (notes / "page.html").write_text("<html><body>Hello</body></html>")
+    assert run("import", "notes").code == 0
+    assert labels(client) == ["Bread", "plans"], "a page does not make an export of notes"
+    (notes / "MyActivity.html").write_text(
+        '<html><body><div class="outer-cell"><div class="header-cell"><p>Gemini Apps<br></p></div>'
+        '<div class="content-cell">Prompted&nbsp;Which port?<br>1 May 2025, 09:00:00 UTC<br><p>9100.</p></div></div>'
+    )
+    assert run("import", "notes").code == 0
+    assert labels(client) == ["Bread", "Which port?", "plans"]
+
+
 def test_a_copy_in_a_folder_is_named_and_not_read(run: Run, client: SekhaClient, here: Path) -> None:
     (here / "chatgpt").mkdir()
     for name in ("conversations.json", "conversations (1).json"):

@@ -149,6 +149,13 @@ def test_a_number_is_not_cut_where_pieces_meet(tmp_path: Path) -> None:
         assert labels(items) == ["-", "Good"]
 
 
+def test_what_is_nested_too_deeply_is_said_to_be(tmp_path: Path) -> None:
+    deep = b'{"messages": ' + b"[" * 200_000 + b"]" * 200_000 + b"}"
+    items, _ = read(tmp_path / "x.jsonl", deep + b"\n" + GOOD)
+    assert items[0] == UnreadableConversation("x.jsonl, line 1", "it is nested too deeply")
+    assert labels(items) == ["?", "Good"]
+
+
 # What is not read
 
 

@@ -10,7 +10,7 @@ from typing import IO, Optional, Union, cast
 
 from sekha._utils.json_access import as_object
 from sekha.errors import SekhaConfigError
-from sekha.exports._building import ReadConversation, add_counts, put_in_month
+from sekha.exports._building import REPLACED, ReadConversation, add_counts, put_in_month
 from sekha.exports._containers import COPIES, Container, archive_of, folder_of
 from sekha.exports._copies import Copies
 from sekha.exports._decoding import TextReader
@@ -25,7 +25,7 @@ from sekha.exports._kinds import (
     read_object,
     read_several,
 )
-from sekha.exports._verdicts import HEAD, judge
+from sekha.exports._verdicts import head_of, judge
 from sekha.types import UnreadableConversation
 
 _MAX_WAITING = 1000
@@ -141,10 +141,13 @@ class ExportReader(Iterator[ExportItem]):
                 yield from self._read_container(archive)
                 return
             self._file_number += 1
-            kind = find_text_kind(next(iter(TextReader(file)), "")[:HEAD])
-            file.seek(0)
+            kind = find_text_kind(head_of(file))
             if kind is not None:
-                yield from self._without_copies(_read_text(kind, name, file, self._folder))
+                text = TextReader(file)
+                try:
+                    yield from self._without_copies(_read_text(kind, name, text, self._folder))
+                finally:
+                    add_counts(self.left_out, {REPLACED: text.replaced} if text.replaced else {})
                 return
             elements = Elements(name, file)
             try:
@@ -247,11 +250,11 @@ def _read_inner_list(kind: Kind, element: Element, folder: str | None) -> Iterat
     yield from read_several(kind.parse_file(cast("list[object]", element.data), folder), element.place)
 
 
-def _read_text(kind: Kind, name: str, file: IO[bytes], folder: str | None) -> Iterator[ExportItem]:
+def _read_text(kind: Kind, name: str, text: TextReader, folder: str | None) -> Iterator[ExportItem]:
     if kind.parse_text is None:
         yield _unsupported(name, kind)
         return
-    yield from read_several(kind.parse_text(iter(TextReader(file)), folder), name)
+    yield from read_several(kind.parse_text(iter(text), folder), name)
 
 
 def _unsupported(name: str, kind: Kind) -> UnreadableConversation:

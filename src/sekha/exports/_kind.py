@@ -45,6 +45,7 @@ class Kind(NamedTuple):
         advice: What to do with a kind that is not read.
         fits_text: Whether a file is of this kind, by the first characters of its text.
         parse_text: Reads such a file: its text in pieces, and the folder.
+        locate: Completes what `parse` has returned by the place of the file, for people, and the folder.
     """
 
     name: str
@@ -54,6 +55,7 @@ class Kind(NamedTuple):
     advice: str = ""
     fits_text: Callable[[str], bool] = never
     parse_text: Optional[Callable[[Iterable[str], Optional[str]], Iterator[ReadConversation]]] = None
+    locate: Optional[Callable[[ReadConversation, str, Optional[str]], None]] = None
     parse_several: Optional[Callable[[dict[str, Any], Optional[str]], Iterator[ReadConversation]]] = None
     is_memory: bool = False
 

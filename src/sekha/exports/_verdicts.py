@@ -21,8 +21,10 @@ _MAX_LOOK = 50
 """Objects that are looked at for the same."""
 _MAX_DEPTH = 3
 """Archives in each other that are looked at."""
-HEAD = 4096
+_HEAD = 4096
 """Characters that show the kind of a text."""
+_MAX_STYLES = 3
+"""Pieces of HTML behind the first that are looked at for the same."""
 
 
 class _Begin:
@@ -78,10 +80,18 @@ def verdict_of(path: str, *, with_memories: bool = False) -> Verdict:
         return Verdict.BROKEN
 
 
+def head_of(file: IO[bytes]) -> str:
+    """Return the begin of the text of a file, and go back there: of HTML more, whose styles come first."""
+    pieces = iter(TextReader(file))
+    head = next(pieces, "")
+    head = "".join((head, *islice(pieces, _MAX_STYLES))) if head.lstrip()[:1] == "<" else head[:_HEAD]
+    file.seek(0)
+    return head
+
+
 def _first_kind(file: IO[bytes]) -> Kind | None:
     """Return the kind of a file, by its first objects or its text; None if it is unknown."""
-    head = next(iter(TextReader(file)), "")[:HEAD]
-    file.seek(0)
+    head = head_of(file)
     kind = find_text_kind(head)
     if kind is not None or head.lstrip()[:1] not in ("[", "{"):
         return kind
