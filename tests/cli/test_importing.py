@@ -150,7 +150,7 @@ def test_wrong_usage(words: List[str], said: str, run: Run, here: Path) -> None:
 def test_a_server_that_goes_away_ends_it_and_the_same_command_goes_on(
     run: Run, faulty: ScriptedSekha, here: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sekha._sync.controller.importing._IN_FLIGHT_GRACE", 0.5)
+    monkeypatch.setattr("sekha._sync.controller.import_run._IN_FLIGHT_GRACE", 0.5)
     lines = [json.dumps({"label": f"{n}", "messages": [{"role": "user", "content": f"{n}"}]}) for n in range(5)]
     (here / "chats.jsonl").write_text("\n".join(lines[:2]))
     assert run("import", "chats.jsonl").code == 0
@@ -295,6 +295,18 @@ def test_a_folder_with_an_export_is_an_export(run: Run, client: SekhaClient, cha
     assert (done.code, "--split is for notes" in done.err) == (2, True)
 
 
+def test_pages_of_a_folder_are_exports_if_they_can_be_read(run: Run, client: SekhaClient, notes: Path) -> None:
+    (notes / "page.html").write_text("<html><body>Hello</body></html>")
+    assert run("import", "notes").code == 0
+    assert labels(client) == ["Bread", "plans"], "a page does not make an export of notes"
+    (notes / "MyActivity.html").write_text(
+        '<html><body><div class="outer-cell"><div class="header-cell"><p>Gemini Apps<br></p></div>'
+        '<div class="content-cell">Prompted&nbsp;Which port?<br>1 May 2025, 09:00:00 UTC<br><p>9100.</p></div></div>'
+    )
+    assert run("import", "notes").code == 0
+    assert labels(client) == ["Bread", "Which port?", "plans"]
+
+
 def test_a_copy_in_a_folder_is_named_and_not_read(run: Run, client: SekhaClient, here: Path) -> None:
     (here / "chatgpt").mkdir()
     for name in ("conversations.json", "conversations (1).json"):
@@ -336,6 +348,29 @@ def test_a_note_that_begins_like_a_table_is_a_note(run: Run, client: SekhaClient
     (here / "letter.txt").write_text("Dear Ana, dear Bo, hello\nWe ship on Fridays.\n")
     assert run("import", "letter.txt").code == 0
     assert labels(client) == ["letter"]
+
+
+def test_memories_of_claude_come_along_when_asked_for(run: Run, client: SekhaClient, here: Path) -> None:
+    project = {"uuid": "p1", "name": "Bikes", "prompt_template": "Be brief.", "docs": []}
+    chat = {"uuid": "c1", "name": "Plans", "chat_messages": [{"sender": "human", "text": "Hello"}]}
+    with zipfile.ZipFile(here / "data.zip", "w") as archive:
+        archive.writestr("conversations.json", json.dumps([chat]))
+        archive.writestr("memories.json", json.dumps([{"conversations_memory": "Tea", "account_uuid": "a1"}]))
+        archive.writestr("projects/p1.json", json.dumps(project))
+    hint = "data.zip: --with-memories imports the memories and projects, as notes\n"
+    for words in (["--dry-run"], []):
+        done = run("import", "data.zip", *words)
+        assert (done.code, done.err.endswith(f"left out: 2 files of memories and projects\n{hint}")) == (0, True)
+    assert run("import", "data.zip", "--with-memories", "--dry-run").out.split()[-9:] == [
+        *("Plans", "/claude", "1", "Memory", "/claude/memories", "1", "Bikes", "/claude/projects/Bikes", "1")
+    ]
+    report = run("import", "data.zip", "--with-memories", "--json").json["data.zip"]
+    assert (report["stored"], report["already_stored"]) == (2, 1)
+    assert labels(client) == ["Bikes", "Memory", "Plans"]
+    again = run("import", "data.zip", "--with-memories", "--json").json["data.zip"]
+    assert (again["stored"], again["already_stored"]) == (0, 3)
+    (here / "a.md").write_text("x")
+    assert "--with-memories is for exports" in run("import", "a.md", "--with-memories").err
 
 
 def test_a_folder_with_a_kind_that_is_not_read(run: Run, client: SekhaClient, here: Path) -> None:

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Tuple, cast
+from typing import Any, Dict, List, Optional, Tuple, Union, cast
 
 import typer
 from typing_extensions import Annotated
@@ -13,6 +13,7 @@ from sekha._api.compat.requests import extra_keys
 from sekha._importing.plan import count_left_out, preview_split
 from sekha.cli.connection import config_from
 from sekha.cli.exits import FAILED, OK
+from sekha.cli.import_changes import describe_changes, echo_imported
 from sekha.cli.import_progress import import_progress
 from sekha.cli.import_sources import NOTES_FOLDER, ImportSource, find_sources, name_of
 from sekha.cli.import_sync import echo_gone, echo_plan, echo_synced
@@ -21,8 +22,17 @@ from sekha.cli.tables import echo_table
 from sekha.cli.terminal import echo_err, echo_json, one_line
 from sekha.errors import SekhaConfigError, SekhaError
 from sekha.exports import ExportItem
+from sekha.exports._containers import MEMORIES
 from sekha.exports._note_files import JOURNAL
-from sekha.types import CreateConversationRequest, ImportReport, ImportSplit, SyncReport, UnreadableConversation
+from sekha.types import (
+    CreateConversationRequest,
+    ImportChange,
+    ImportFailure,
+    ImportReport,
+    ImportSplit,
+    SyncReport,
+    UnreadableConversation,
+)
 from sekha.types._base import normalize_folder
 
 _PREVIEW_ROWS = 10
@@ -30,6 +40,7 @@ _MAX_ALIKE = 10
 _DIGITS = re.compile(r"\d+")
 
 Counts = Dict[str, Any]
+Report = Union[ImportReport, SyncReport]
 
 
 def run(
@@ -49,6 +60,9 @@ def run(
     ] = None,
     dated: Annotated[
         bool, typer.Option("--dated", help="Of chats, put the month in which they were begun into the folder.")
+    ] = False,
+    with_memories: Annotated[
+        bool, typer.Option("--with-memories", help="Import Claude's memories and projects too, as notes.")
     ] = False,
     split: Annotated[bool, typer.Option("--split", help="Of notes, one conversation for each heading.")] = False,
     sync: Annotated[bool, typer.Option("--sync", help="Of notes, replace those that have changed.")] = False,
@@ -76,12 +90,14 @@ def run(
     for file in files:
         if not file.is_file() and not file.is_dir():
             raise typer.BadParameter(f"{file} is no file, and it is read twice: write what comes out of a pipe to one")
-    sources = find_sources(files, folder, split=split, dated=dated)
+    sources = find_sources(files, folder, split=split, dated=dated, with_memories=with_memories)
     for option, is_given in (("--split", split), ("--sync", sync)):
         if is_given and not all(source.is_notes for source in sources):
             raise typer.BadParameter(f"{option} is for notes")
     if dated and any(source.is_notes for source in sources):
         raise typer.BadParameter("--dated is for chats")
+    if with_memories and all(source.is_notes for source in sources):
+        raise typer.BadParameter("--with-memories is for exports")
     if delete and not sync:
         raise typer.BadParameter("--delete needs --sync")
     if journal is not None and len(sources) > 1 and any(source.is_notes for source in sources):
@@ -94,8 +110,8 @@ def run(
     from sekha import SekhaClient
 
     config = config_from(url)
-    report: ImportReport
-    reports: Dict[str, ImportReport] = {}
+    report: Report
+    reports: Dict[str, Report] = {}
     with SekhaClient(config) as client:
         for source in sources:
             try:
@@ -122,7 +138,7 @@ def run(
             except SekhaConfigError:
                 raise
             except (SekhaError, OSError, KeyboardInterrupt) as error:
-                begun: Optional[ImportReport] = getattr(error, "report", None)
+                begun: Optional[Report] = getattr(error, "report", None)
                 if begun is not None:
                     reports[str(source.path)] = begun
                     _echo_details(source.name, begun, json or sync)
@@ -135,15 +151,16 @@ def run(
     return FAILED if any(report["failed"] for report in reports.values()) else OK
 
 
-def _echo_details(name: str, report: ImportReport, only_failures: bool) -> None:
+def _echo_details(name: str, report: Report, only_failures: bool) -> None:
     """Print what of a file was not, or not as it is, imported."""
-    _echo_failures(name, report)
+    _echo_failures(name, report["failures"])
     if not only_failures:
+        _echo_changes(name, cast(ImportReport, report)["changes"])
         _echo_splits(name, report["split"], "stored")
         echo_left_out(name, report["left_out"])
 
 
-def _echo_reports(reports: Mapping[str, ImportReport], json: bool, sync: bool, dry_run: bool) -> None:
+def _echo_reports(reports: Mapping[str, Report], json: bool, sync: bool, dry_run: bool) -> None:
     """Print how much of each file was imported."""
     synced = cast("Dict[str, SyncReport]", reports) if sync else {}
     if not reports:
@@ -155,20 +172,13 @@ def _echo_reports(reports: Mapping[str, ImportReport], json: bool, sync: bool, d
     elif sync:
         echo_synced(synced)
     else:
-        rows = [
-            (
-                name_of(name),
-                *(f"{report[kind]:,}" for kind in ("stored", "already_stored", "empty", "failed")),
-            )
-            for name, report in reports.items()
-        ]
-        echo_table(("FILE", "STORED", "ALREADY STORED", "EMPTY", "FAILED"), rows)
+        echo_imported(cast("Mapping[str, ImportReport]", reports))
     echo_gone(synced)
 
 
-def _echo_failures(name: str, report: ImportReport) -> None:
+def _echo_failures(name: str, failures: Iterable[ImportFailure]) -> None:
     lines: List[Tuple[str, str]] = []
-    for failure in sorted(report["failures"], key=lambda failure: failure["position"]):
+    for failure in sorted(failures, key=lambda failure: failure["position"]):
         place = _describe(name, failure["place"], failure["position"], failure["label"])
         lines.append((f"not imported: {place}", failure["error"]))
     _echo_problems(lines)
@@ -177,6 +187,14 @@ def _echo_failures(name: str, report: ImportReport) -> None:
 def _describe(name: str, place: Optional[str], position: int, label: Optional[str]) -> str:
     """Return where a conversation stands, with its label."""
     return one_line(place or f"{name}, conversation {position}") + (f" ({one_line(label, 60)})" if label else "")
+
+
+def _echo_changes(name: str, changes: Iterable[ImportChange]) -> None:
+    """Print what became of chats that are not new, as far as the table does not tell."""
+    _echo_problems(
+        (one_line(change["place"] or name) + f" ({one_line(change['label'], 60)})", words)
+        for change, words in describe_changes(changes)
+    )
 
 
 def _echo_splits(name: str, splits: Iterable[ImportSplit], verb: str) -> None:
@@ -205,6 +223,8 @@ def echo_left_out(name: str, left_out: Mapping[str, int]) -> None:
     kinds = sorted(left_out.items(), key=lambda one: (-one[1], one[0]))
     if kinds:
         echo_err(f"{name}: left out: {', '.join(f'{number:,} {one_line(kind, 80)}' for kind, number in kinds)}")
+    if MEMORIES in left_out:
+        echo_err(f"{name}: --with-memories imports the memories and projects, as notes")
 
 
 def _preview(sources: Iterable[ImportSource], json: bool, drop_images: bool) -> int:

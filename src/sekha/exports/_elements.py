@@ -8,7 +8,7 @@ from typing import IO, NamedTuple, Union
 
 from sekha.exports._building import REPLACED
 from sekha.exports._decoding import TextReader
-from sekha.exports._json_values import BrokenJSON, JSONValues
+from sekha.exports._json_values import BrokenJSON, JSONValues, TooDeep
 from sekha.exports._kind import Kind
 from sekha.exports._kinds import find_kind
 from sekha.types import UnreadableConversation
@@ -95,14 +95,14 @@ class Elements:
         values, line = self._values, self._values.line
         try:
             data = values.value()
-        except BrokenJSON:
+        except BrokenJSON as error:
             values.skip_line()
-            return self._not_json(line)
+            return self._not_json(line, str(error) if isinstance(error, TooDeep) else NO_JSON)
         is_alone = is_first and values.line > line and not values.peek()
         return Element(self._name if is_alone else f"{self._name}, line {line}", data)
 
-    def _not_json(self, line: int) -> UnreadableConversation:
-        return UnreadableConversation(f"{self._name}, line {line}", NO_JSON)
+    def _not_json(self, line: int, problem: str = NO_JSON) -> UnreadableConversation:
+        return UnreadableConversation(f"{self._name}, line {line}", problem)
 
     def _read_list(self) -> Iterator[ElementOrBroken]:
         values = self._values
@@ -152,12 +152,12 @@ class Elements:
 
     def _is_wanted(self, data: object) -> bool:
         kind = find_kind(data)
-        return kind is not None and (kind.parse is not None if self.kind is None else kind is self.kind)
+        return kind is not None and (kind.reads_objects if self.kind is None else kind is self.kind)
 
 
 def _is_conversation(item: object) -> bool:
     kind = find_kind(item)
-    return kind is not None and kind.parse is not None
+    return kind is not None and kind.reads_objects
 
 
 def _is_list_of_conversations(key: str, item: object) -> bool:

@@ -33,6 +33,10 @@ class BrokenJSON(ValueError):
     """A text is not JSON here."""
 
 
+class TooDeep(BrokenJSON):
+    """It may be JSON, but it has more levels than Python's reader takes: some hundred, on older Pythons."""
+
+
 class JSONValues:
     """Reads JSON values out of a text that comes in pieces, and keeps no more of it than the value at hand.
 
@@ -198,7 +202,7 @@ class JSONValues:
                     continue
                 raise BrokenJSON(f"{error.msg} in line {self._line_at(error.pos)}") from None
             except RecursionError:
-                raise BrokenJSON("it is nested too deeply") from None
+                raise TooDeep("it is nested too deeply") from None
             if end < len(self._text) or isinstance(value, (dict, list, str)) or not self._read_more():
                 return cast(object, value), end
 

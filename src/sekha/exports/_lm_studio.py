@@ -21,6 +21,7 @@ from sekha.exports._building import (
 from sekha.exports._parts import read_parts
 from sekha.exports._thoughts import without_thoughts
 from sekha.exports._times import as_seconds
+from sekha.types._base import CONTROL_CHARACTER
 
 _MARKERS = ("perChatPredictionConfig", "usePerChatPredictionConfig", "userLastMessagedAt")
 _INTERNAL = ("debugInfoBlock", "status", "toolStatus", "citationBlock")
@@ -28,6 +29,9 @@ _INTERNAL = ("debugInfoBlock", "status", "toolStatus", "citationBlock")
 _STARTED = re.compile(r"\d{13}(?=-)")
 """What the identifier of a step begins with: when it was begun, in milliseconds."""
 _PROMPT = "llm.prediction.systemPrompt"
+_FOLDER = "/lm-studio"
+_PLACE = re.compile(r"(?:(?:.*/)?conversations/)?(?P<folders>(?:[^/]+/)*)(?P<id>\d{13})\.conversation\.json(?:,|\Z)")
+"""The place of a file: below ``conversations/``, or below the folder that is read; its name is the id."""
 
 
 def is_lm_studio(data: dict[str, Any]) -> bool:
@@ -43,7 +47,7 @@ def parse_lm_studio(data: dict[str, Any], folder: str | None) -> ReadConversatio
     messages = as_list(data.get("messages"))
     if messages is None:
         raise Unreadable("messages is no list")
-    built = ConversationBuilder(data.get("name"), folder or "/lm-studio")
+    built = ConversationBuilder(data.get("name"), folder or _FOLDER)
     for message in messages:
         version = _selected(message, built)
         if version is not None:
@@ -54,6 +58,17 @@ def parse_lm_studio(data: dict[str, Any], folder: str | None) -> ReadConversatio
         created_at=as_seconds(data.get("createdAt")),
         updated_at=max((time for time in changed if time is not None), default=None),
     )
+
+
+def locate_lm_studio(found: ReadConversation, place: str, folder: str | None) -> None:
+    """Add what the place of its file says: the id of a conversation, and in which folder the user keeps it."""
+    at = _PLACE.match(place)
+    if at is None:
+        return
+    found.source_id = at["id"]
+    names = [CONTROL_CHARACTER.sub(" ", name).strip() for name in at["folders"].split("/")]
+    if folder is None:
+        found["folder"] = "/".join([_FOLDER, *(name for name in names if name not in ("", ".", ".."))])
 
 
 def _prompts(data: dict[str, Any]) -> list[object]:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any, Dict, List, Tuple
 
 import pytest
 
+from sekha.exports import read_export
 from sekha.exports._building import ReadConversation, Unreadable
-from sekha.exports._kinds import find_kind
+from sekha.exports._kinds import find_kind, read_conversation
 from sekha.exports._lm_studio import parse_lm_studio
 from unit.exports.mutations import check_mutations
 
@@ -139,6 +142,45 @@ def test_a_time_is_taken_from_a_step_only_where_it_is_one() -> None:
     assert read(data)["messages"][0].get("timestamp") == "2025-05-01T09:00:02.000000+00:00"
 
 
+# Its file
+
+
+@pytest.mark.parametrize(
+    ("place", "id", "folder"),
+    [
+        ("1746090000000.conversation.json", "1746090000000", "/lm-studio"),
+        ("1746090000000.conversation.json, line 1", "1746090000000", "/lm-studio"),
+        ("work/plans/1746090000000.conversation.json", "1746090000000", "/lm-studio/work/plans"),
+        ("a/conversations/work/1746090000000.conversation.json", "1746090000000", "/lm-studio/work"),
+        ("conversations/1746090000000.conversation.json", "1746090000000", "/lm-studio"),
+        ("a\tb/../1746090000000.conversation.json", "1746090000000", "/lm-studio/a b"),
+        ("work/Plans.conversation.json", None, "/lm-studio"),
+        ("1746090000000.json", None, "/lm-studio"),
+    ],
+)
+def test_the_place_of_a_file_is_its_id_and_folder(place: str, id: Any, folder: str) -> None:
+    found = read_conversation(SAMPLE, place, None)
+    assert isinstance(found, ReadConversation), found
+    assert (found.source_id, found["folder"], found.place) == (id, folder, place)
+    asked = read_conversation(SAMPLE, place, "/old")
+    assert isinstance(asked, ReadConversation), asked
+    assert (asked.source_id, asked["folder"]) == (id, "/old")
+
+
+def test_the_folder_of_the_application(tmp_path: Path) -> None:
+    work = tmp_path / "conversations" / "work"
+    work.mkdir(parents=True)
+    for number, folder in enumerate((work.parent, work)):
+        path = folder / f"{MAY + number}.conversation.json"
+        path.write_text(json.dumps({**SAMPLE, "name": folder.name}, indent=2), encoding="utf-8")
+    for start in (tmp_path, work.parent):
+        found = [item for item in read_export(start) if isinstance(item, ReadConversation)]
+        assert [(one["label"], one["folder"], one.source_id) for one in found] == [
+            ("conversations", "lm-studio", f"{MAY}"),
+            ("work", "lm-studio/work", f"{MAY + 1}"),
+        ]
+
+
 # Shapes that none has
 
 
@@ -165,10 +207,16 @@ def test_wrong_types_are_no_exceptions_and_never_lost_in_silence() -> None:
     check_mutations(read, chat(message(steps(block("A"))), message(steps(block("B")), steps(block("C")), selected=1)))
 
 
-@pytest.mark.parametrize(
-    "data",
-    [SAMPLE, chat(), chat(messages=None), {"messages": [None, {"versions": []}]}, {"messages": [{"versions": 7}]}],
-)
+KNOWN: List[Dict[str, Any]] = [
+    SAMPLE,
+    chat(),
+    chat(messages=None),
+    {"messages": [None, {"versions": []}]},
+    {"messages": [{"versions": 7}]},
+]
+
+
+@pytest.mark.parametrize("data", KNOWN)
 def test_its_kind_is_found(data: Dict[str, Any]) -> None:
     kind = find_kind(data)
     assert kind is not None
