@@ -241,6 +241,14 @@ def test_broken_messages_of_a_list_are_counted(tmp_path: Path) -> None:
     assert sum(found.left_out.values()) == 3
 
 
+def test_a_conversation_that_cannot_be_read_costs_no_other() -> None:
+    wizard = {"role": "wizard", "content": "A", "session_id": "a"}
+    found = parse_messages([wizard, {**QUESTION, "session_id": "b"}], None)
+    assert next(found).source_id == "b"
+    with pytest.raises(Unreadable, match="role wizard"):
+        next(found)
+
+
 def test_messages_that_say_to_which_conversation_they_belong() -> None:
     records = [{**QUESTION, "session_id": "a"}, {**QUESTION, "session_id": "b"}, {**ANSWER, "session_id": "a"}, 7]
     first, second = parse_messages(records, "/f")
