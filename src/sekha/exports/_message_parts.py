@@ -1,25 +1,18 @@
-"""What a message says in the forms of many applications: a text, or parts of text, images, tools and thoughts."""
+"""What a message says where images that have an address are kept: a text, or a list of parts."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any, Union
 
 from sekha._utils.json_access import as_list, as_object, get
-from sekha.exports._building import HIDDEN, THINKING, TOOLS, ConversationBuilder
+from sekha.exports._building import ConversationBuilder
+from sekha.exports._parts import read_parts
 
 Piece = Union[str, "dict[str, Any]"]
 """A text, or the part of an image that has an address."""
 
-_MARKS = ("step-start", "step_start", "step-finish", "cache_point", "cachePoint")
-"""Parts that stand between others and say nothing."""
-_THOUGHTS = ("thinking", "redacted_thinking", "reasoning", "reasoning_content", "thought", "think")
-_IMAGES = ("image_url", "input_image", "image", "image_file", "img")
-_WORDS = {
-    "input_audio": "audio", "audio": "audio", "audio_url": "audio", "video": "video", "video_url": "video",
-    "input_video": "video", "file": "file", "input_file": "file", "document": "file", "media": "file",
-}  # fmt: skip
-"""Kinds of parts that are no text, and what stands for them."""
+_IMAGES = ("image_url", "input_image", "image")
 
 
 def read_content(content: object, built: ConversationBuilder) -> list[Piece]:
@@ -32,7 +25,11 @@ def read_content(content: object, built: ConversationBuilder) -> list[Piece]:
     if content is None:
         return []
     parts = as_list(content)
-    return [piece for part in ([content] if parts is None else parts) for piece in _read_part(part, built)]
+    found: list[Piece] = []
+    for part in [content] if parts is None else parts:
+        image = _image(part)
+        found.extend(read_parts(part if parts is None else [part], built) if image is None else [image])
+    return found
 
 
 def is_as_stored(content: object) -> bool:
@@ -51,59 +48,17 @@ def content_of(pieces: Sequence[Piece]) -> str | list[dict[str, Any]]:
     return [{"type": "text", "text": piece} if isinstance(piece, str) else piece for piece in pieces]
 
 
-def _read_part(part: object, built: ConversationBuilder) -> Iterator[Piece]:
-    if isinstance(part, str):
-        yield part
-        return
+def _image(part: object) -> dict[str, Any] | None:
+    """Return the part of an image that has an address."""
     found = as_object(part)
-    if found is None:
-        built.not_understood("content that is no text" if part is not None else "a part that is null")
-        return
-    given: object = found.get("type")
-    kind = given if isinstance(given, str) else ""
-    if kind in _THOUGHTS or found.get("thought") is True:
-        built.leave_out(THINKING)
-    elif _is_of_tool(kind, found):
-        built.leave_out(TOOLS)
-    elif kind in _MARKS:
-        built.leave_out(HIDDEN)
-    elif kind in _IMAGES or "inlineData" in found or "inline_data" in found:
-        yield _image(found)
-    elif isinstance(text := _text_of(found), str):
-        yield text
-    elif kind in _WORDS:
-        yield f"[{_name_of(found, _WORDS[kind])}]"
-    else:
-        built.not_understood(f"part {kind}" if kind else f"a part with {', '.join(map(str, found)) or 'nothing'}")
-
-
-def _is_of_tool(kind: str, part: dict[str, Any]) -> bool:
-    if kind.startswith(("tool", "dynamic-tool", "function")) or kind.endswith(("_tool_use", "_result", "_call")):
-        return True
-    return any(isinstance(part.get(key), dict) for key in ("functionCall", "functionResponse", "function_call"))
-
-
-def _text_of(part: dict[str, Any]) -> object:
-    audio = get(part, "audio", "transcript") or get(part, "input_audio", "transcript")
-    texts = (part.get("text"), part.get("refusal"), part.get("transcript"), audio, part.get("content"))
-    return next((text for text in texts if isinstance(text, str)), None)
-
-
-def _image(part: dict[str, Any]) -> Piece:
-    for key in ("image_url", "source", "image", "url"):
-        address = _address(part.get(key))
-        if address is not None:
-            return {"type": "image_url", "image_url": {"url": address}}
-    return "[image]"
+    if found is None or found.get("type") not in _IMAGES:
+        return None
+    addresses = (_address(found.get(key)) for key in ("image_url", "source", "image", "url"))
+    address = next(filter(None, addresses), None)
+    return None if address is None else {"type": "image_url", "image_url": {"url": address}}
 
 
 def _address(image: object) -> str | None:
     """Return the address of an image; None if there is none, or the image itself in its place."""
     url: object = image if isinstance(image, str) else get(image, "url")
     return url if isinstance(url, str) and url.lower().startswith(("http://", "https://")) else None
-
-
-def _name_of(part: dict[str, Any], default: str) -> str:
-    places = (part, as_object(part.get("file")) or {}, as_object(part.get("source")) or {})
-    names = (place.get(key) for place in places for key in ("filename", "file_name", "title", "name"))
-    return next((name.strip() for name in names if isinstance(name, str) and name.strip()), default)

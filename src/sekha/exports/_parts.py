@@ -21,12 +21,14 @@ _LEFT_OUT: Mapping[str, str] = {
     "think": THINKING, "thinking": THINKING, "reasoning": THINKING, "redacted_thinking": THINKING,
     "tool_call": TOOLS, "tool_use": TOOLS, "tool_result": TOOLS, "function_call": TOOLS, "function_call_output": TOOLS,
     "toolcallrequest": TOOLS, "toolcallresult": TOOLS,
-    "agent_update": HIDDEN, "summary": HIDDEN,
+    "reasoning_content": THINKING, "thought": THINKING,
+    "agent_update": HIDDEN, "summary": HIDDEN, "step-start": HIDDEN, "step-finish": HIDDEN, "cache_point": HIDDEN,
     "error": ERRORS,
 }  # fmt: skip
 """Kinds of parts that are left out, in small letters, and what they count as."""
-_TOOLS = ("_tool_use", "_tool_result", "_call", "_call_output")
-"""Ends of further kinds that are left out."""
+_TOOLS = re.compile(r"(?:tool|dynamic-tool|function)\b.*|.*_(?:tool_use|tool_result|call|call_output)")
+"""Further kinds that are left out."""
+_CALLS = ("functionCall", "functionResponse", "function_call")
 _NAMES = ("name", "filename", "file_name", "originalName", "title", "fileIdentifier")
 _KINDS = ("type", "fileType", "content_type", "mime_type", "mimeType")
 _FILE_NAME = re.compile(r"(?!data:)[^/\\\n]{1,200}\.\w{1,8}")
@@ -62,10 +64,17 @@ def _read_part(part: object, built: ConversationBuilder) -> Iterator[str]:
     given: object = found.get("type")
     kind = given.lower() if isinstance(given, str) else ""
     text = _text_of(found)
-    if kind in _LEFT_OUT or kind.endswith(_TOOLS):
-        built.leave_out(_LEFT_OUT.get(kind, TOOLS))
+    if kind in _LEFT_OUT:
+        built.leave_out(_LEFT_OUT[kind])
+    elif found.get("thought") is True:
+        built.leave_out(THINKING)
+    elif _TOOLS.fullmatch(kind) or any(as_object(found.get(key)) is not None for key in _CALLS):
+        built.leave_out(TOOLS)
     elif kind in _WORDS:
-        yield _WORDS[kind]
+        spoken: object = found.get("transcript") or get(found, "audio", "transcript")
+        yield spoken if isinstance(spoken, str) else _WORDS[kind]
+    elif "inlineData" in found or "inline_data" in found:
+        yield IMAGE
     elif kind in _FILES:
         yield word_for(found)
     elif text is not None:

@@ -96,8 +96,8 @@ PARTS: List[Tuple[List[Any], Any, Dict[str, int]]] = [
     ([{"type": "thinking", "thinking": "Hm."}, {"text": "x", "thought": True}, "A"], "A", {"thinking": 2}),
     ([{"type": "step-start"}, "A"], "A", {"hidden": 1}),
     ([{"type": "hologram"}, "A"], "A", {"unknown: part hologram": 1}),
-    ([{"x": 1}, "A"], "A", {"unknown: a part with x": 1}),
-    ([7, None, "A"], "A", {"unknown: content that is no text": 1, "unknown: a part that is null": 1}),
+    ([{"x": 1}, "A"], "A", {"unknown: part None": 1}),
+    ([7, None, "A"], "A", {"unknown: a part that is no JSON object": 1, "unknown: a part that is null": 1}),
 ]  # fmt: skip
 
 
@@ -128,7 +128,7 @@ LEFT_OUT: List[Tuple[Any, str]] = [
     ({"role": 7, "content": "A"}, "unknown: a message with role, content"),
     ({"role": "wizard", "content": "A"}, "unknown: role wizard"),
     ({"role": "user", "content": 7}, "unknown: content that is no text"),
-    ({"role": "user", "content": {"x": 1}}, "unknown: a part with x"),
+    ({"role": "user", "content": {"x": 1}}, "unknown: part None"),
     ("A", "unknown: a message that is no JSON object"),
     (None, "unknown: a message that is no JSON object"),
 ]  # fmt: skip
