@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any, Optional, Union, cast
 
 if TYPE_CHECKING:
     from sekha.types._controller import Conversation
-    from sekha.types._imports import ImportReport
+    from sekha.types._imports import ImportReport, SyncReport
 
 __all__ = [
     "SekhaAPIError",
@@ -88,7 +88,7 @@ class SekhaError(Exception):
     sent: bool = False
     text: str = ""
     if TYPE_CHECKING:
-        report: Optional[ImportReport]
+        report: Union[ImportReport, SyncReport, None]
     else:  # the type is not loaded with the errors; and only where there is one, it is part of a pickle
         report = None
     _retryable: bool = True  # False where a retry cannot help, whatever the status says

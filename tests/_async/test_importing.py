@@ -63,15 +63,19 @@ async def test_what_is_imported_is_in_the_memory_and_counted(local: AsyncSekhaCl
         "already_stored": 0,
         "empty": 1,
         "failed": 0,
+        "grown": 0,
+        "renamed": 0,
+        "replaced": 0,
         "failures": [],
         "left_out": {},
         "split": [],
+        "changes": [],
     }
     assert await stored(local) == [("A", ["one", "two"]), ("A", ["one", "two"]), ("no label", ["no label"])]
     rows = (await local.controller.list_conversations(folder="/work"))["results"]
     assert [row["metadata"]["importance_score"] for row in rows] == [8, 8]
     assert [progress["seen"] for progress in told] == [1, 2, 3, 4]
-    assert told[-1] == {"seen": 4, "stored": 3, "already_stored": 0, "empty": 1, "failed": 0}
+    assert {"seen": 4, "stored": 3, "already_stored": 0, "empty": 1, "failed": 0}.items() <= told[-1].items()
 
 
 async def test_what_cannot_be_stored_is_told_and_the_rest_is_stored(local: AsyncSekhaClient) -> None:
@@ -152,28 +156,6 @@ async def test_two_alike_of_which_one_was_on_its_way_are_two(
     report = await local.controller.import_conversations([one, one, one], journal=tmp_path / "j")
     assert (report["stored"], report["already_stored"]) == (2, 1)
     assert len(await stored(local)) == 3
-
-
-async def test_a_part_that_stays_a_part_is_told_and_left_alone(
-    local: AsyncSekhaClient, sekha: LocalSekha, clock: FakeClock, tmp_path: Path
-) -> None:
-    give_clock(local, clock)
-    one = {**chat("A", "one", "two", "three"), "folder": "/"}
-    notes = Journal(str(tmp_path / "j"), str(sekha.controller_url))
-    notes.open()
-    notes.start(None)
-    notes.begin(notes.entry({"importance_score": 5, **one}).key)
-    notes.close()
-    part = await local.controller.create_conversation(chat("A", "one"))
-    report = await local.controller.import_conversations([one], journal=tmp_path / "j")
-    (failure,) = report["failures"]
-    assert part["id"] in failure["error"]
-    assert failure["may_have_been_applied"]
-    assert await stored(local) == [("A", ["one"])]
-    await local.controller.archive_conversation(part["id"])  # as the error says
-    report = await local.controller.import_conversations([one], journal=tmp_path / "j")
-    assert report["stored"] == 1
-    assert await stored(local) == [("A", ["one"]), ("A", ["one", "two", "three"])]
 
 
 async def test_what_a_server_refuses_is_told_and_tried_again_the_next_time(

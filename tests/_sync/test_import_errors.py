@@ -20,7 +20,7 @@ from sekha import (
     SekhaTimeoutError,
 )
 from sekha._importing.journal import Journal
-from sekha.types import ImportReport
+from sekha.types import ImportReport, SyncReport
 from support import facts
 from support.replies import DROP, answer
 from support.server import FakeServer
@@ -31,7 +31,7 @@ CREATE = "POST /api/v1/conversations"
 GOOD: list[dict[str, Any]] = [{"label": label, "messages": [{"role": "user", "content": label}]} for label in "ABC"]
 
 
-def numbers(report: ImportReport | None) -> dict[str, Any]:
+def numbers(report: ImportReport | SyncReport | None) -> dict[str, Any]:
     """What of a report is not zero, without failures."""
     assert report is not None
     return {key: one for key, one in report.items() if one and key != "failures"}

@@ -65,15 +65,19 @@ def test_what_is_imported_is_in_the_memory_and_counted(local: SekhaClient) -> No
         "already_stored": 0,
         "empty": 1,
         "failed": 0,
+        "grown": 0,
+        "renamed": 0,
+        "replaced": 0,
         "failures": [],
         "left_out": {},
         "split": [],
+        "changes": [],
     }
     assert stored(local) == [("A", ["one", "two"]), ("A", ["one", "two"]), ("no label", ["no label"])]
     rows = (local.controller.list_conversations(folder="/work"))["results"]
     assert [row["metadata"]["importance_score"] for row in rows] == [8, 8]
     assert [progress["seen"] for progress in told] == [1, 2, 3, 4]
-    assert told[-1] == {"seen": 4, "stored": 3, "already_stored": 0, "empty": 1, "failed": 0}
+    assert {"seen": 4, "stored": 3, "already_stored": 0, "empty": 1, "failed": 0}.items() <= told[-1].items()
 
 
 def test_what_cannot_be_stored_is_told_and_the_rest_is_stored(local: SekhaClient) -> None:
@@ -154,28 +158,6 @@ def test_two_alike_of_which_one_was_on_its_way_are_two(
     report = local.controller.import_conversations([one, one, one], journal=tmp_path / "j")
     assert (report["stored"], report["already_stored"]) == (2, 1)
     assert len(stored(local)) == 3
-
-
-def test_a_part_that_stays_a_part_is_told_and_left_alone(
-    local: SekhaClient, sekha: LocalSekha, clock: FakeClock, tmp_path: Path
-) -> None:
-    give_clock(local, clock)
-    one = {**chat("A", "one", "two", "three"), "folder": "/"}
-    notes = Journal(str(tmp_path / "j"), str(sekha.controller_url))
-    notes.open()
-    notes.start(None)
-    notes.begin(notes.entry({"importance_score": 5, **one}).key)
-    notes.close()
-    part = local.controller.create_conversation(chat("A", "one"))
-    report = local.controller.import_conversations([one], journal=tmp_path / "j")
-    (failure,) = report["failures"]
-    assert part["id"] in failure["error"]
-    assert failure["may_have_been_applied"]
-    assert stored(local) == [("A", ["one"])]
-    local.controller.archive_conversation(part["id"])  # as the error says
-    report = local.controller.import_conversations([one], journal=tmp_path / "j")
-    assert report["stored"] == 1
-    assert stored(local) == [("A", ["one"]), ("A", ["one", "two", "three"])]
 
 
 def test_what_a_server_refuses_is_told_and_tried_again_the_next_time(

@@ -29,18 +29,6 @@ pytestmark = pytest.mark.promise("W13")
 CASES = Path(__file__).parents[1] / "data" / "imports"
 NAMES = sorted(path.parent.name for path in CASES.glob("*/expected.json"))
 
-NOT_YET: Dict[str, str] = {
-    "s02-grown": "coming back",
-}
-"""Cases that do not hold yet, and which part of the package has to change."""
-
-
-def cases() -> List[Any]:
-    return [
-        pytest.param(name, marks=pytest.mark.xfail(strict=True, reason=NOT_YET[name])) if name in NOT_YET else name
-        for name in NAMES
-    ]
-
 
 def inputs(folder: Path) -> List[Path]:
     endings = ("expected.json", ".sekha-journal")
@@ -85,7 +73,7 @@ def judge(expected: Dict[str, Any], found: List[Any], done: Done) -> str:
     return f"exit {done.code}, {counts}; {found}; {done.err}"
 
 
-@pytest.mark.parametrize("name", cases())
+@pytest.mark.parametrize("name", NAMES)
 def test_what_is_in_the_memory(name: str, run: Run, client: SekhaClient, here: Path) -> None:
     expected = json.loads((CASES / name / "expected.json").read_text(encoding="utf-8"))
     for month in filter(Path.is_dir, (CASES / name, CASES / name / "next-month")):

@@ -150,7 +150,7 @@ def test_wrong_usage(words: List[str], said: str, run: Run, here: Path) -> None:
 def test_a_server_that_goes_away_ends_it_and_the_same_command_goes_on(
     run: Run, faulty: ScriptedSekha, here: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sekha._sync.controller.importing._IN_FLIGHT_GRACE", 0.5)
+    monkeypatch.setattr("sekha._sync.controller.import_run._IN_FLIGHT_GRACE", 0.5)
     lines = [json.dumps({"label": f"{n}", "messages": [{"role": "user", "content": f"{n}"}]}) for n in range(5)]
     (here / "chats.jsonl").write_text("\n".join(lines[:2]))
     assert run("import", "chats.jsonl").code == 0

@@ -20,7 +20,7 @@ SECTIONS = {
     "Correctness": [f"C{number}" for number in range(1, 14)],
     "Reliability": [f"R{number}" for number in range(1, 17)],
     "Networks": [f"W{number}" for number in range(1, 10)],
-    "Environments": ["W10", "W11", "W12", "W13", "W16"],
+    "Environments": ["W10", "W11", "W12", "W13", "W14", "W16"],
     "Security": [*(f"S{number}" for number in range(1, 8)), "W17"],
     "Comfort": [f"E{number}" for number in range(1, 11)],
 }

@@ -9,9 +9,9 @@ import sys
 
 import anyio
 
-import sekha._async.controller.importing
+import sekha._async.controller.import_run
 import sekha._async.controller.orphans
-import sekha._sync.controller.importing
+import sekha._sync.controller.import_run
 import sekha._sync.controller.orphans
 from sekha import AsyncSekhaClient, SekhaClient
 from sekha.types import SyncReport
@@ -30,9 +30,9 @@ def main() -> None:
     """Sync, and print how many notes are in the memory then."""
     url, folder, flavour = sys.argv[1:]
     for module in (
-        sekha._async.controller.importing,
+        sekha._async.controller.import_run,
         sekha._async.controller.orphans,
-        sekha._sync.controller.importing,
+        sekha._sync.controller.import_run,
         sekha._sync.controller.orphans,
     ):
         module._IN_FLIGHT_GRACE = GRACE  # type: ignore[attr-defined]  # they share a constant

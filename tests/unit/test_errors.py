@@ -110,6 +110,10 @@ def full(cls: Type[SekhaError]) -> SekhaError:
         "failures": [],
         "left_out": {},
         "split": [],
+        "grown": 0,
+        "renamed": 0,
+        "replaced": 0,
+        "changes": [],
     }
     error._retryable = False
     return error

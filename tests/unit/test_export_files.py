@@ -178,6 +178,31 @@ def test_a_file_of_another_kind_is_named_once(tmp_path: Path) -> None:
         ),
         (json.dumps({"guild": {}, "channel": {}, "messages": []}), "Discord's history"),
         (json.dumps([{"type": "message", "ts": "1.2", "text": "Hi"}] * 30), "Slack's history"),
+        (
+            json.dumps({"participants": [], "messages": [{"sender_name": "Ana", "timestamp_ms": 1, "content": "Hi"}]}),
+            "Messenger's or Instagram's history",
+        ),
+        (
+            json.dumps({"messages": [{"creator": {"name": "Ana"}, "created_date": "x", "text": "Hi"}]}, indent=1),
+            "Google Chat's history",
+        ),
+        (
+            json.dumps({"runSettings": {}, "chunkedPrompt": {"chunks": [{"text": "Hi", "role": "user"}]}}, indent=1),
+            "a prompt of Google AI Studio",
+        ),
+        (
+            json.dumps({"metadata": {}, "conversations": [{"query": "Hi", "answer": "Hello", "sources": []}] * 2}),
+            "a thread of Perplexity",
+        ),
+        (json.dumps({"status": "x", "entries": [{"query_str": "Hi", "blocks": []}]}), "a thread of Perplexity"),
+        (
+            json.dumps({"info": {}, "histories": {"histories": [{"msgs": [{"text": "Hi", "src": {}}]}]}}),
+            "a character's chats of Character.AI",
+        ),
+        (
+            '{"user_name": "Ana", "chat_metadata": {}}\n' + '{"name": "Ana", "is_user": true, "mes": "Hi"}\n' * 30,
+            "SillyTavern's chat",
+        ),
     ],
 )
 def test_a_kind_that_is_known_and_not_read_is_named(text: str, name: str, tmp_path: Path) -> None:

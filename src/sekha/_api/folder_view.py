@@ -32,6 +32,7 @@ _HEALTH_KEYS = (
     "version",
     "uptime_seconds",
     "error",
+    "deletes",
     "filters",
     "keeps",
     "keeps_dates",

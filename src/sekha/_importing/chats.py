@@ -5,13 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
-from sekha._importing.digests import Digests, digest_messages
+from sekha._importing.digests import Digests, address_of, digest_messages
 from sekha._importing.sources import Extent, Known, Origin, chat_source
 
 CONTINUED = " (continued)"
 """What stands behind the label of what was said later, where the server cannot delete what is stored."""
 
+OLDER = "earlier versions"
+"""How those are counted that are left out because a later one is stored."""
+
 ChatState = Literal["new", "unchanged", "older", "renamed", "grown", "edited"]
+ChatAction = Literal["grown", "continued", "renamed", "replaced", "mended", "restored", "gone"]
+
+_SUPPOSED = "="
+"""How the id begins of a conversation without one, of which only a part was stored."""
 
 
 class Chat(NamedTuple):
@@ -28,6 +35,21 @@ class Chat(NamedTuple):
     label: str
     folder: str
     updated_at: str = ""
+
+    @property
+    def is_supposed(self) -> bool:
+        """Whether it has no id, and is known by the name of its conversation in the journal."""
+        return self.id.startswith(_SUPPOSED)
+
+
+def supposed_id(key: str) -> str:
+    """Return what stands for the id of a conversation without one, by its name in the journal."""
+    return _SUPPOSED + key
+
+
+def make_supposed(key: str, request: Mapping[str, Any]) -> Chat:
+    """Return what a conversation without an id is, of which a part is stored."""
+    return Chat(supposed_id(key), *address_of(request))
 
 
 class Piece(NamedTuple):
@@ -84,29 +106,51 @@ def cut_suffix(label: str, suffix: str) -> str:
     return label[: -len(suffix)] if suffix and label.endswith(suffix) else label
 
 
-def make_pieces(chat: Chat, parts: Sequence[dict[str, Any]], label: str, start: int = 0) -> list[Piece]:
+def make_pieces(
+    chat: Chat, parts: Sequence[dict[str, Any]], label: str, messages: Sequence[Mapping[str, Any]], start: int = 0
+) -> list[Piece]:
     """Return the pieces as which the rest of a chat is stored.
 
     Args:
         chat: The chat.
         parts: The requests, of which each has the messages that follow those of the one before.
         label: The label of the whole chat.
+        messages: The same messages as they are in the application; images may have been left out of the requests.
         start: The number of messages before them.
     """
     found: list[Piece] = []
+    begin = start
     for number, request in enumerate(parts, start=1):
         size, suffix = len(request["messages"]), request["label"][len(label) :]
         extent = Extent(size, chat.updated_at, suffix, number == len(parts))
-        digests = Digests(chat.label, chat.folder, digest_messages(request["messages"]))
+        said = messages[start - begin : start - begin + size]
+        digests = Digests(chat.label, chat.folder, digest_messages(said))
         found.append(Piece(request, Origin(chat_source(chat.id, start), digests, extent), start))
         start += size
     return found
 
 
-def part_origin(chat: Chat, messages: Sequence[Mapping[str, Any]], start: int, suffix: str) -> Origin:
-    """Return the origin of a piece of which only the first messages are stored, since the server was interrupted."""
-    digests = Digests(chat.label, chat.folder, digest_messages(messages))
-    return Origin(chat_source(chat.id, start), digests, Extent(len(messages), chat.updated_at, suffix))
+def part_origin(chat: Chat, messages: Sequence[Mapping[str, Any]], start: int, begun: Origin | None) -> Origin:
+    """Return the origin of a piece of which only the first messages are stored, since the server was interrupted.
+
+    Args:
+        chat: The chat.
+        messages: The messages that are stored.
+        start: The number of messages before them.
+        begun: The origin of the whole piece, if that was noted.
+    """
+    size, source, said = len(messages), chat_source(chat.id, start), digest_messages(messages)
+    if begun is None:
+        return Origin(source, Digests(chat.label, chat.folder, said), Extent(size, chat.updated_at))
+    extent = begun.extent._replace(size=size, is_last=False)
+    return Origin(source, begun.digests._replace(messages=said), extent)
+
+
+def moved_origin(chat: Chat, start: int, piece: Known) -> Origin:
+    """Return the origin of a piece that has the label and folder now that the chat has."""
+    digests = piece.digests._replace(label=chat.label, folder=chat.folder)
+    extent = piece.extent._replace(updated_at=max(chat.updated_at, piece.extent.updated_at))
+    return Origin(chat_source(chat.id, start), digests, extent)
 
 
 def is_same_piece(piece: Piece, known: Known | None) -> bool:

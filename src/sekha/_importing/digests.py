@@ -7,6 +7,8 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from sekha._api.stored import label_and_folder
+
 
 def fingerprint(conversation: Mapping[str, Any]) -> str:
     """Return a hash that is the same for conversations that would be stored alike."""
@@ -14,6 +16,10 @@ def fingerprint(conversation: Mapping[str, Any]) -> str:
     messages = [[message["role"], message["content"]] for message in conversation["messages"]]
     data = json.dumps([parts, messages], sort_keys=True, default=str)
     return hashlib.sha256(data.encode()).hexdigest()[:32]
+
+
+Address = tuple[str, str]
+"""Hashes of label and folder."""
 
 
 class Digests(NamedTuple):
@@ -33,6 +39,12 @@ def digests_of(conversation: Mapping[str, Any]) -> Digests:
 def digest_messages(messages: Sequence[Mapping[str, Any]]) -> str:
     """Return the hash of messages."""
     return digest([[message["role"], _stripped(message["content"])] for message in messages])
+
+
+def address_of(conversation: Mapping[str, Any]) -> Address:
+    """Return the hashes of label and folder, the latter in the form in which folders are compared."""
+    label, folder = label_and_folder(conversation)
+    return digest(label), digest(folder)
 
 
 def _stripped(content: Any) -> Any:

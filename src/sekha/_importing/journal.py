@@ -207,6 +207,10 @@ class Journal:
                     return Entry(key, key in self._open, self._unknown_outcomes[key], id)
         return NO_ENTRY
 
+    def unknown_outcomes(self, key: str) -> int:
+        """Return how often something was sent with an unknown outcome."""
+        return self._unknown_outcomes[key]
+
     def is_open(self, key: str) -> bool:
         """Return whether it or an identical conversation was begun, with an unknown outcome."""
         return self._open_by_fingerprint[_fingerprint_of(key)] > 0

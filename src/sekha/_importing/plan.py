@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from types import MappingProxyType
 from typing import Any, NamedTuple, cast
 
 from sekha._api.arguments import complete_conversation
 from sekha._api.folder_view import FolderView
-from sekha._api.stored import Match, compare_messages, label_and_folder
 from sekha._api.validation import argument_error
-from sekha._importing.digests import digests_of
-from sekha._importing.journal import Entry, Journal
+from sekha._importing.chats import Chat, supposed_id
+from sekha._importing.digests import address_of, digests_of
+from sekha._importing.journal import NO_ENTRY, Entry, Journal
 from sekha._importing.sources import Origin
 from sekha._importing.split import Part, TooLarge, make_split, may_exceed, split_conversation
 from sekha.errors import (
@@ -24,7 +24,7 @@ from sekha.errors import (
 )
 from sekha.exports._building import ReadConversation, add_counts, is_moment
 from sekha.exports._notes import Note, Source, UnreadableNote
-from sekha.types import ImportFailure, ImportReport, ImportSplit, UnreadableConversation
+from sekha.types import ImportFailure, ImportReport, ImportSplit, SyncReport, UnreadableConversation
 from sekha.types._base import normalize_timestamp
 
 MAX_UNKNOWN_OUTCOMES = 2
@@ -47,6 +47,7 @@ class Item(NamedTuple):
         dates: When it was begun, and changed last, as the keys of a request.
         part: Which part of a conversation it is that is too large for one request; None if it is all of it. The parts
             of one have the same position, and come one after another.
+        chat: What its application says of it, if it has an id, or if it was stored in part; its pieces are noted.
     """
 
     position: int
@@ -56,6 +57,7 @@ class Item(NamedTuple):
     origin: Origin | None = None
     dates: Mapping[str, str] = MappingProxyType({})
     part: Part | None = None
+    chat: Chat | None = None
 
 
 class Rejected(NamedTuple):
@@ -66,13 +68,6 @@ class Rejected(NamedTuple):
     problem: str
     source: Source | None = None
     label: str | None = None
-
-
-class PartialMatch(NamedTuple):
-    """A stored conversation with only the first messages of an item: its id, and the number of its messages."""
-
-    id: str
-    size: int
 
 
 def iter_items(
@@ -103,12 +98,16 @@ def iter_items(
         except SekhaValidationError as error:
             yield Rejected(position, place, error.message, source)
             continue
-        folder = request["folder"]
-        if view is None:  # journals of older versions, which had no views, note the folder as it was given
-            folder = _noted_folder(conversation) or folder
+        folder = _noted_folder(conversation, request["folder"], view)
+        noted, dates = {**request, "folder": folder}, _dates_of(conversation)
+        if source is None and isinstance(conversation, ReadConversation) and conversation.source_id:
+            chat = make_chat(conversation.source_id, noted, dates)
+            entry = NO_ENTRY if journal.pieces(chat.id) else journal.older_entry(noted)
+            yield Item(position, request, entry, place, None, dates, chat=chat)
+            continue
         origin = None if source is None else Origin(source, digests_of(request))
-        entry = journal.entry({**request, "folder": folder}, source)
-        whole = Item(position, request, entry, place, origin, _dates_of(conversation))
+        entry = journal.entry(noted, source)
+        whole = _followed(Item(position, request, entry, place, origin, dates), noted, journal)
         if entry.id is not None or entry.is_open:  # older versions did not split
             yield whole
             continue
@@ -121,18 +120,45 @@ def iter_items(
             yield whole._replace(request=parts[0])
             continue
         for number, one in enumerate(parts, start=1):
-            entry = journal.entry({**one, "folder": folder}, source)
-            yield whole._replace(request=one, entry=entry, part=Part(number, len(parts), request["label"]))
+            noted = {**one, "folder": folder}
+            item = whole._replace(request=one, entry=journal.entry(noted, source))
+            yield _followed(item._replace(part=Part(number, len(parts), request["label"])), noted, journal)
 
 
-def _noted_folder(conversation: Mapping[str, object]) -> str:
-    """Return the folder of a conversation as journals note it: absolute if its reader chose it, and without a month."""
-    folder = str(conversation.get("folder") or "")
-    if not isinstance(conversation, ReadConversation):
-        return folder
-    if conversation.undated_folder is not None:
-        folder = conversation.undated_folder
-    return f"/{folder}" if conversation.has_default_folder else folder
+def make_chat(id: str, noted: Mapping[str, Any], dates: Mapping[str, str]) -> Chat:
+    """Return what is noted of a chat.
+
+    Args:
+        id: Its id, or what stands for it.
+        noted: The conversation with its folder as journals note it.
+        dates: When it was begun, and changed last, as keys of a request.
+    """
+    return Chat(id, *address_of(noted), dates.get("updated_at", ""))
+
+
+def _followed(item: Item, noted: Mapping[str, Any], journal: Journal) -> Item:
+    """Return an item of which a part was stored as what it is: the beginning of a chat."""
+    id = supposed_id(item.entry.key)
+    if item.entry.id is None and item.origin is None and journal.pieces(id):
+        return item._replace(chat=make_chat(id, noted, item.dates))
+    return item
+
+
+def _noted_folder(conversation: Mapping[str, object], stored: str, view: FolderView | None) -> str:
+    """Return the folder of a conversation as journals note it: absolute if its reader chose it, and without a month.
+
+    Args:
+        conversation: As it was given.
+        stored: The folder in which it is stored.
+        view: The folder to which the client is confined; None for the whole memory.
+    """
+    undated = conversation.undated_folder if isinstance(conversation, ReadConversation) else None
+    if view is not None:
+        return stored if undated is None else str(view.absolute(undated) if undated else view.folder)
+    # Journals of older versions note the folder as it was given.
+    folder = str(conversation.get("folder") or "") if undated is None else undated
+    is_relative = isinstance(conversation, ReadConversation) and conversation.has_default_folder
+    return (f"/{folder}" if is_relative else folder) or stored
 
 
 def _dates_of(conversation: object) -> Mapping[str, str]:
@@ -183,11 +209,6 @@ def _source_of(conversation: object) -> Source | None:
     return conversation.source if isinstance(conversation, (Note, UnreadableNote)) else None
 
 
-def is_match(item: Item, stored_as: tuple[object, object], messages: Sequence[Mapping[str, Any]], kind: Match) -> bool:
-    """Return whether messages that are stored under a label and folder are those of an item, or their beginning."""
-    return label_and_folder(item.request) == stored_as and compare_messages(item.request["messages"], messages) == kind
-
-
 class FailureVerdict(NamedTuple):
     """What a failure to store an item means.
 
@@ -227,10 +248,18 @@ def judge_failure(error: SekhaError, streak: int) -> FailureVerdict:
     return FailureVerdict(True, streak, is_unreachable or streak >= _MAX_FAILURE_STREAK)
 
 
-def attach_report(error: BaseException, report: ImportReport) -> None:
+def attach_report(error: BaseException, report: ImportReport | SyncReport) -> None:
     """Set as ``report`` of an error, of whatever class, what an import had done before it."""
     with suppress(AttributeError):  # an error of the user's own may refuse it
         cast(Any, error).report = report
+
+
+def new_import_report() -> ImportReport:
+    """Return a report of nothing."""
+    return {
+        "seen": 0, "stored": 0, "already_stored": 0, "empty": 0, "failed": 0, "grown": 0, "renamed": 0, "replaced": 0,
+        "failures": [], "left_out": {}, "split": [], "changes": [],
+    }  # fmt: skip
 
 
 def make_failure(

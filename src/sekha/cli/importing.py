@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Tuple, cast
+from typing import Any, Dict, List, Optional, Tuple, Union, cast
 
 import typer
 from typing_extensions import Annotated
@@ -13,6 +13,7 @@ from sekha._api.compat.requests import extra_keys
 from sekha._importing.plan import count_left_out, preview_split
 from sekha.cli.connection import config_from
 from sekha.cli.exits import FAILED, OK
+from sekha.cli.import_changes import describe_changes, echo_imported
 from sekha.cli.import_progress import import_progress
 from sekha.cli.import_sources import NOTES_FOLDER, ImportSource, find_sources, name_of
 from sekha.cli.import_sync import echo_gone, echo_plan, echo_synced
@@ -22,7 +23,15 @@ from sekha.cli.terminal import echo_err, echo_json, one_line
 from sekha.errors import SekhaConfigError, SekhaError
 from sekha.exports import ExportItem
 from sekha.exports._note_files import JOURNAL
-from sekha.types import CreateConversationRequest, ImportReport, ImportSplit, SyncReport, UnreadableConversation
+from sekha.types import (
+    CreateConversationRequest,
+    ImportChange,
+    ImportFailure,
+    ImportReport,
+    ImportSplit,
+    SyncReport,
+    UnreadableConversation,
+)
 from sekha.types._base import normalize_folder
 
 _PREVIEW_ROWS = 10
@@ -30,6 +39,7 @@ _MAX_ALIKE = 10
 _DIGITS = re.compile(r"\d+")
 
 Counts = Dict[str, Any]
+Report = Union[ImportReport, SyncReport]
 
 
 def run(
@@ -95,8 +105,8 @@ def run(
     from sekha import SekhaClient
 
     config = config_from(url)
-    report: ImportReport
-    reports: Dict[str, ImportReport] = {}
+    report: Report
+    reports: Dict[str, Report] = {}
     with SekhaClient(config) as client:
         for source in sources:
             try:
@@ -123,7 +133,7 @@ def run(
             except SekhaConfigError:
                 raise
             except (SekhaError, OSError, KeyboardInterrupt) as error:
-                begun: Optional[ImportReport] = getattr(error, "report", None)
+                begun: Optional[Report] = getattr(error, "report", None)
                 if begun is not None:
                     reports[str(source.path)] = begun
                     _echo_details(source.name, begun, json or sync)
@@ -136,15 +146,16 @@ def run(
     return FAILED if any(report["failed"] for report in reports.values()) else OK
 
 
-def _echo_details(name: str, report: ImportReport, only_failures: bool) -> None:
+def _echo_details(name: str, report: Report, only_failures: bool) -> None:
     """Print what of a file was not, or not as it is, imported."""
-    _echo_failures(name, report)
+    _echo_failures(name, report["failures"])
     if not only_failures:
+        _echo_changes(name, cast(ImportReport, report)["changes"])
         _echo_splits(name, report["split"], "stored")
         echo_left_out(name, report["left_out"])
 
 
-def _echo_reports(reports: Mapping[str, ImportReport], json: bool, sync: bool, dry_run: bool) -> None:
+def _echo_reports(reports: Mapping[str, Report], json: bool, sync: bool, dry_run: bool) -> None:
     """Print how much of each file was imported."""
     synced = cast("Dict[str, SyncReport]", reports) if sync else {}
     if not reports:
@@ -156,20 +167,13 @@ def _echo_reports(reports: Mapping[str, ImportReport], json: bool, sync: bool, d
     elif sync:
         echo_synced(synced)
     else:
-        rows = [
-            (
-                name_of(name),
-                *(f"{report[kind]:,}" for kind in ("stored", "already_stored", "empty", "failed")),
-            )
-            for name, report in reports.items()
-        ]
-        echo_table(("FILE", "STORED", "ALREADY STORED", "EMPTY", "FAILED"), rows)
+        echo_imported(cast("Mapping[str, ImportReport]", reports))
     echo_gone(synced)
 
 
-def _echo_failures(name: str, report: ImportReport) -> None:
+def _echo_failures(name: str, failures: Iterable[ImportFailure]) -> None:
     lines: List[Tuple[str, str]] = []
-    for failure in sorted(report["failures"], key=lambda failure: failure["position"]):
+    for failure in sorted(failures, key=lambda failure: failure["position"]):
         place = _describe(name, failure["place"], failure["position"], failure["label"])
         lines.append((f"not imported: {place}", failure["error"]))
     _echo_problems(lines)
@@ -178,6 +182,14 @@ def _echo_failures(name: str, report: ImportReport) -> None:
 def _describe(name: str, place: Optional[str], position: int, label: Optional[str]) -> str:
     """Return where a conversation stands, with its label."""
     return one_line(place or f"{name}, conversation {position}") + (f" ({one_line(label, 60)})" if label else "")
+
+
+def _echo_changes(name: str, changes: Iterable[ImportChange]) -> None:
+    """Print what became of chats that are not new, as far as the table does not tell."""
+    _echo_problems(
+        (one_line(change["place"] or name) + f" ({one_line(change['label'], 60)})", words)
+        for change, words in describe_changes(changes)
+    )
 
 
 def _echo_splits(name: str, splits: Iterable[ImportSplit], verb: str) -> None:

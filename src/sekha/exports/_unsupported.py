@@ -34,6 +34,30 @@ def _is_slack(data: dict[str, Any]) -> bool:
     return data.get("type") == "message" and isinstance(data.get("ts"), str)
 
 
+def _is_messenger(data: dict[str, Any]) -> bool:
+    first = _first(data)
+    return "participants" in data and get(first, "sender_name") is not None and get(first, "timestamp_ms") is not None
+
+
+def _is_google_chat(data: dict[str, Any]) -> bool:
+    return get(_first(data), "creator", "name") is not None and get(_first(data), "created_date") is not None
+
+
+def _is_character_ai(data: dict[str, Any]) -> bool:
+    histories = as_list(get(data.get("histories"), "histories"))
+    return histories is not None and (not histories or get(histories[0], "msgs") is not None)
+
+
+def _is_perplexity(data: dict[str, Any]) -> bool:
+    entries = as_list(data.get("entries")) or ()
+    is_turn = "query" in data and "answer" in data and ("sources" in data or "related_queries" in data)
+    return is_turn or "query_str" in data or any(get(entry, "query_str") is not None for entry in entries)
+
+
+def _is_silly_tavern(data: dict[str, Any]) -> bool:
+    return ("is_user" in data and "mes" in data) or ("chat_metadata" in data and "user_name" in data)
+
+
 UNSUPPORTED: tuple[Kind, ...] = (
     Kind("WhatsApp's text", never, advice=f"{_CHATS}; {_PLAIN}", fits_text=begins_with(_WHATSAPP)),
     Kind(
@@ -45,6 +69,12 @@ UNSUPPORTED: tuple[Kind, ...] = (
     Kind("Telegram's history", _is_telegram, advice=f"{_CHATS}; {_PLAIN}"),
     Kind("Discord's history", has_keys("guild", "channel"), advice=f"{_CHATS}; {_PLAIN}"),
     Kind("Slack's history", _is_slack, advice=f"{_CHATS}; {_PLAIN}"),
+    Kind("Messenger's or Instagram's history", _is_messenger, advice=f"{_CHATS}; {_PLAIN}"),
+    Kind("Google Chat's history", _is_google_chat, advice=f"{_CHATS}; {_PLAIN}"),
+    Kind("a prompt of Google AI Studio", has_keys("chunkedPrompt"), advice=_PLAIN),
+    Kind("a thread of Perplexity", _is_perplexity, advice=_PLAIN),
+    Kind("a character's chats of Character.AI", _is_character_ai, advice=_PLAIN),
+    Kind("SillyTavern's chat", _is_silly_tavern, advice=_PLAIN),
 )
 """They stand before all others; HTML and tables, which can be anything, are `LAST`."""
 LAST: tuple[Kind, ...] = (

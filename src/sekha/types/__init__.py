@@ -46,6 +46,7 @@ from sekha.types._controller import (
 )
 from sekha.types._deletions import DeletionFailure, DeletionReport
 from sekha.types._imports import (
+    ImportChange,
     ImportFailure,
     ImportProgress,
     ImportReport,
@@ -118,6 +119,7 @@ __all__ = [
     "Filters",
     "FullTextResponse",
     "ImageURL",
+    "ImportChange",
     "ImportFailure",
     "ImportProgress",
     "ImportReport",

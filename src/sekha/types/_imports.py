@@ -57,7 +57,7 @@ class ImportWait(TypedDict):
 
 @allow_extra
 class ImportProgress(TypedDict):
-    """How far an import is: ``seen`` is the sum of the other four numbers.
+    """How far an import is: ``seen`` is the sum of all other numbers, those of the report among them.
 
     ``waiting`` is there when a wait of more than a second begins, and at no other time.
     """
@@ -71,17 +71,44 @@ class ImportProgress(TypedDict):
 
 
 @allow_extra
+class ImportChange(TypedDict):
+    """What became of a chat that is not as it was at an earlier import, or was not whole in the memory.
+
+    ``place`` says where it stands in an export, else None; ``label`` is that under which it is stored now. ``action``:
+
+    - ``grown``: it is stored with its new messages, in place of its earlier version
+    - ``continued``: its new messages are stored as ``label``, beside the earlier ones, since the server cannot delete
+    - ``renamed``: its label or folder has changed, and it stays the same conversation
+    - ``replaced``: earlier messages have changed; it is stored in place of its earlier version
+    - ``mended``: only a part was in the memory, since the server was interrupted; now all of it is
+    - ``restored``: it was deleted in the memory and has changed since, and is stored again
+    - ``gone``: it was deleted in the memory and has another label now; it does not come back
+    """
+
+    place: Optional[str]
+    label: str
+    action: Literal["grown", "continued", "renamed", "replaced", "mended", "restored", "gone"]
+
+
+@allow_extra
 class ImportReport(ImportProgress):
     """What an import did, and what it could not do. There is no ``waiting`` in it.
 
-    ``left_out`` counts, by kind, what was left out of the conversations that were seen, and files that were not read:
-    ``hidden`` and ``tools`` are messages, ``replaced characters`` characters that were broken. ``split`` lists those
-    that were stored in parts; each is counted once.
+    ``seen`` is the sum of ``stored`` (new), ``already_stored`` (unchanged since an earlier import), ``grown`` (more
+    messages), ``renamed`` (another label or folder), ``replaced`` (other messages), ``empty`` and ``failed``.
+    ``changes`` lists what is neither new nor unchanged. ``left_out`` counts, by kind, what was left out of the
+    conversations that were seen, and files that were not read: ``hidden`` and ``tools`` are messages, ``replaced
+    characters`` characters that were broken, ``earlier versions`` chats of which a later version is stored. ``split``
+    lists those that were stored in parts; each is counted once.
     """
 
+    grown: int
+    renamed: int
+    replaced: int
     failures: List[ImportFailure]
     left_out: Dict[str, int]
     split: List[ImportSplit]
+    changes: List[ImportChange]
 
 
 @allow_extra
@@ -97,7 +124,7 @@ class SyncChange(TypedDict):
 
 
 @allow_extra
-class SyncReport(ImportReport):
+class SyncReport(ImportProgress):
     """What `sync_notes` did, or would do.
 
     ``seen`` is the sum of ``stored`` (new notes), ``replaced`` (their text has changed), ``moved`` (their label,
@@ -110,4 +137,7 @@ class SyncReport(ImportReport):
     deleted: int
     archived: int
     gone: int
+    failures: List[ImportFailure]
+    left_out: Dict[str, int]
+    split: List[ImportSplit]
     changes: List[SyncChange]

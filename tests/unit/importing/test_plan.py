@@ -7,12 +7,13 @@ from typing import Any, Dict, List, Optional
 import pytest
 
 from sekha._api.stored import compare_messages
+from sekha._importing.digests import address_of
 from sekha._importing.journal import Journal
+from sekha._importing.pending import find_sought, match_sought
 from sekha._importing.plan import (
     FailureVerdict,
     Item,
     Rejected,
-    is_match,
     iter_items,
     judge_failure,
     make_failure,
@@ -117,12 +118,14 @@ def test_content_that_no_text_stands_for_matches_no_text() -> None:
 
 
 def test_a_match_has_the_same_label_and_folder() -> None:
-    (item,) = iter_items([{"label": "A", "folder": "/f", "messages": SENT}], Journal(None, URL))
+    (item,) = iter_items([{"label": "A", "folder": "/f", "messages": SENT}], journal := Journal(None, URL))
     assert isinstance(item, Item)
-    assert is_match(item, ("A", "/f"), SENT, "same")
-    assert not is_match(item, ("A", "/g"), SENT, "same")
-    assert not is_match(item, ("A", "/f"), SENT[:1], "same")
-    assert is_match(item, ("A", "/f"), SENT[:1], "part")
+    journal.begin(item.entry.key)
+    (sought,) = find_sought(item._replace(entry=item.entry._replace(is_open=True)), journal)
+    here, elsewhere = (address_of({"label": "A", "folder": folder}) for folder in ("/f", "/g"))
+    assert match_sought(sought, here, SENT) == "same"
+    assert match_sought(sought, elsewhere, SENT) == "other"
+    assert match_sought(sought, here, SENT[:1]) == "part"
 
 
 # ---- failures --------------------------------------------------------------------------------------------------------

@@ -18,12 +18,14 @@ class Features(NamedTuple):
         keeps: The keys of messages that it stores, beside ``role`` and ``content``.
         keeps_dates: Whether it stores when a conversation was begun, and changed last.
         parallel_writes: Whether it supports any number of writes side by side (D52, D65).
+        deletes: Whether it deletes conversations that have messages (D49).
     """
 
     filters: bool = False
     keeps: frozenset[str] = frozenset()
     keeps_dates: bool = False
     parallel_writes: bool = False
+    deletes: bool = False
 
 
 def parse_features(health: Mapping[str, object]) -> Features:
@@ -34,6 +36,7 @@ def parse_features(health: Mapping[str, object]) -> Features:
         keeps=frozenset(key for key in keeps if isinstance(key, str)),
         keeps_dates=health.get("keeps_dates") is True,
         parallel_writes=health.get("parallel_writes") is True,
+        deletes=health.get("deletes") is True,
     )
 
 

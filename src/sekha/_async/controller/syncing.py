@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from contextlib import suppress
 from functools import partial
 from typing import Any, Literal, Optional, Union, cast
 
@@ -29,16 +28,17 @@ from sekha._importing.sync import (
     plan_sync,
     preview_sync,
 )
-from sekha.errors import SekhaError, SekhaNotFoundError
+from sekha.errors import SekhaError
 from sekha.exports._note_files import JOURNAL
 from sekha.exports._notes import NoteReader, Source, check_folder, check_path, warn_of_left_out
-from sekha.types import Conversation, ImportProgress, MemoryExport, SyncReport
+from sekha.types import ImportProgress, SyncReport
 
 from ..operations.pagination import all_conversations
-from ..operations.remove import delete_or_archive
 from ..transport import AsyncTransport
-from .importing import AsyncImportMixin, AsyncImportRun, Count, check_import_options
+from .import_run import AsyncImportRun
+from .importing import AsyncImportMixin, check_import_options
 from .orphans import AsyncOrphans
+from .storing import Count
 
 
 class AsyncSyncMixin(AsyncImportMixin):
@@ -163,11 +163,10 @@ class AsyncSyncRun(AsyncImportRun):
         plan: SyncPlan,
         view: FolderView | None,
     ) -> None:
-        super().__init__(transport, capabilities, journal, on_progress)
-        self.report = self.synced = new_report(reader.left_out)
+        self.synced = new_report(reader.left_out)
+        super().__init__(transport, capabilities, journal, on_progress, view, self.synced)
         self._reader = reader
         self._plan = plan
-        self._view = view
         self._candidates: dict[tuple[object, object], list[str]] = {}
         self._claimed: set[str] = set()
         self._stale_before = [(id, source) for id, source in journal.stale().items() if not is_chat(source)]
@@ -256,26 +255,6 @@ class AsyncSyncRun(AsyncImportRun):
                         return id
         return None
 
-    async def _export(self, id: str) -> MemoryExport | None:
-        """Return a conversation with its messages; None if it was deleted, or moved out of the view."""
-        try:
-            request = endpoints.MEMORY_EXPORT.request({"conversation_id": id})
-            export = await self._patiently(partial(self._transport.send, request))
-        except SekhaNotFoundError:
-            return None
-        return export if self._is_inside(export["conversation"]["folder"]) else None
-
-    async def _get(self, id: str) -> Conversation | None:
-        """Return a conversation; None if it was deleted, or moved out of the view."""
-        try:
-            found = await self._patiently(partial(self._transport.send, endpoints.GET_CONVERSATION.request(id=id)))
-        except SekhaNotFoundError:
-            return None
-        return found if self._is_inside(found["folder"]) else None
-
-    def _is_inside(self, folder: object) -> bool:
-        return self._view is None or self._view.contains(folder)
-
     def _changes(self, item: Item, known: Known) -> dict[str, Any]:
         """Return label and folder of a note, if they have changed there; else those in the memory are kept."""
         now = digests_of(item.request)
@@ -286,42 +265,21 @@ class AsyncSyncRun(AsyncImportRun):
             if is_changed
         }
 
-    async def _move(self, id: str, changes: dict[str, Any]) -> None:
-        """Give a conversation another label or folder; one that was deleted in the memory does not come back."""
-        if not changes:
-            return
-        if len(changes) < 2 or self._view is not None:
-            current = await self._get(id)
-            if current is None:
-                return
-            changes = {"label": current["label"], "folder": current["folder"], **changes}
-        with suppress(SekhaNotFoundError):
-            await self._patiently(partial(self._transport.send, endpoints.UPDATE_LABEL.request(changes, id=id)))
-
     async def _finish(self, item: Item, id: str, name: Count) -> None:
         """Note an item that is in the memory, remove its earlier version, and count it."""
         source = cast(Origin, item.origin).source
         await async_in_thread(partial(self._journal.done, item.entry.key, id, item.origin))
         earlier = list(self._journal.stale(source))
-        for before in earlier:
-            try:
-                await self._remove(before)
-            except SekhaError as error:
-                error.message = f"its earlier version, conversation {before}, is still there: {error.message}"
-                self._report_failure(item, error)
-                return
+        try:
+            await self._remove_earlier(earlier)
+        except SekhaError as error:
+            self._report_failure(item, error)
+            return
         if earlier:
             name = "replaced"
         self._count(name)
         if name in ("stored", "replaced", "moved"):
             self.synced["changes"].append(make_change(self._reader, source, name, item.request["label"]))
-
-    async def _remove(self, id: str) -> Literal["deleted", "archived"]:
-        how: Literal["deleted", "archived"] = "deleted"
-        if self._view is None or await self._get(id) is not None:
-            how = await self._patiently(partial(delete_or_archive, self._transport, self._capabilities, id))
-        await async_in_thread(partial(self._journal.removed, id))
-        return how
 
     async def remove_gone(self) -> None:
         """Remove the conversations whose notes are gone, and earlier versions that an interrupted sync has left."""

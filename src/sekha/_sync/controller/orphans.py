@@ -15,7 +15,8 @@ from sekha.errors import SekhaNotFoundError
 
 from ..operations.pagination import all_conversations
 from ..transport import Transport
-from .importing import _IN_FLIGHT_GRACE, _POLL_INTERVAL
+from .import_run import _IN_FLIGHT_GRACE
+from .storing import _POLL_INTERVAL
 
 
 class Orphans:

@@ -105,7 +105,7 @@ class Controller:
 
     parse = staticmethod(parse)
     features: Mapping[str, object] = {
-        "filters": True, "keeps": ["timestamp"], "keeps_dates": True, "parallel_writes": True
+        "filters": True, "keeps": ["timestamp"], "keeps_dates": True, "parallel_writes": True, "deletes": True
     }  # fmt: skip
     """What its health says that it can do, beyond the controller 0.1."""
 

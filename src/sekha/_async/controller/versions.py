@@ -1,0 +1,74 @@
+"""Reading, moving and removing what an earlier import or sync has stored."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from functools import partial
+from typing import Any, Literal
+
+from sekha._api import endpoints
+from sekha._concurrency.tasks import async_in_thread
+from sekha.errors import SekhaError, SekhaNotFoundError
+from sekha.types import Conversation, MemoryExport
+
+from ..operations.remove import delete_or_archive
+from .storing import AsyncStoringRun
+
+
+class AsyncVersionsRun(AsyncStoringRun):
+    """A run that changes what is stored. A conversation that was moved out of the view is as one that was deleted."""
+
+    async def _export(self, id: str) -> MemoryExport | None:
+        """Return a conversation with its messages; None if it was deleted."""
+        try:
+            request = endpoints.MEMORY_EXPORT.request({"conversation_id": id})
+            export = await self._patiently(partial(self._transport.send, request))
+        except SekhaNotFoundError:
+            return None
+        return export if self._is_inside(export["conversation"]["folder"]) else None
+
+    async def _get(self, id: str) -> Conversation | None:
+        """Return a conversation; None if it was deleted."""
+        try:
+            found = await self._patiently(partial(self._transport.send, endpoints.GET_CONVERSATION.request(id=id)))
+        except SekhaNotFoundError:
+            return None
+        return found if self._is_inside(found["folder"]) else None
+
+    def _is_inside(self, folder: object) -> bool:
+        return self._view is None or self._view.contains(folder)
+
+    async def _move(self, id: str, changes: dict[str, Any]) -> bool:
+        """Give a conversation another label or folder; return False if it was deleted: it does not come back."""
+        if not changes:
+            return True
+        if len(changes) < 2 or self._view is not None:
+            current = await self._get(id)
+            if current is None:
+                return False
+            changes = {"label": current["label"], "folder": current["folder"], **changes}
+        with suppress(SekhaNotFoundError):
+            await self._patiently(partial(self._transport.send, endpoints.UPDATE_LABEL.request(changes, id=id)))
+            return True
+        return False
+
+    async def _remove(self, id: str) -> Literal["deleted", "archived"]:
+        """Delete a conversation, or archive it where the server cannot delete, and note that."""
+        how: Literal["deleted", "archived"] = "deleted"
+        if self._view is None or await self._get(id) is not None:
+            how = await self._patiently(partial(delete_or_archive, self._transport, self._capabilities, id))
+        await async_in_thread(partial(self._journal.removed, id))
+        return how
+
+    async def _remove_earlier(self, ids: list[str]) -> None:
+        """Remove earlier versions of what was stored now.
+
+        Raises:
+            SekhaError: One of them could not be removed; the message says that it is still there.
+        """
+        for before in ids:
+            try:
+                await self._remove(before)
+            except SekhaError as error:
+                error.message = f"its earlier version, conversation {before}, is still there: {error.message}"
+                raise
