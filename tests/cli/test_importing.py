@@ -350,6 +350,29 @@ def test_a_note_that_begins_like_a_table_is_a_note(run: Run, client: SekhaClient
     assert labels(client) == ["letter"]
 
 
+def test_memories_of_claude_come_along_when_asked_for(run: Run, client: SekhaClient, here: Path) -> None:
+    project = {"uuid": "p1", "name": "Bikes", "prompt_template": "Be brief.", "docs": []}
+    chat = {"uuid": "c1", "name": "Plans", "chat_messages": [{"sender": "human", "text": "Hello"}]}
+    with zipfile.ZipFile(here / "data.zip", "w") as archive:
+        archive.writestr("conversations.json", json.dumps([chat]))
+        archive.writestr("memories.json", json.dumps([{"conversations_memory": "Tea", "account_uuid": "a1"}]))
+        archive.writestr("projects/p1.json", json.dumps(project))
+    hint = "data.zip: --with-memories imports the memories and projects, as notes\n"
+    for words in (["--dry-run"], []):
+        done = run("import", "data.zip", *words)
+        assert (done.code, done.err.endswith(f"left out: 2 files of memories and projects\n{hint}")) == (0, True)
+    assert run("import", "data.zip", "--with-memories", "--dry-run").out.split()[-9:] == [
+        *("Plans", "/claude", "1", "Memory", "/claude/memories", "1", "Bikes", "/claude/projects/Bikes", "1")
+    ]
+    report = run("import", "data.zip", "--with-memories", "--json").json["data.zip"]
+    assert (report["stored"], report["already_stored"]) == (2, 1)
+    assert labels(client) == ["Bikes", "Memory", "Plans"]
+    again = run("import", "data.zip", "--with-memories", "--json").json["data.zip"]
+    assert (again["stored"], again["already_stored"]) == (0, 3)
+    (here / "a.md").write_text("x")
+    assert "--with-memories is for exports" in run("import", "a.md", "--with-memories").err
+
+
 def test_a_folder_with_a_kind_that_is_not_read(run: Run, client: SekhaClient, here: Path) -> None:
     (here / "export").mkdir()
     (here / "export" / "chat.html").write_text("<html><body>Hello")

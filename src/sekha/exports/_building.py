@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
-from typing import Any, Dict, Optional, cast
+from typing import Any, Callable, Dict, Optional, cast
 
 from sekha.types._base import normalize_timestamp
 
@@ -175,6 +175,25 @@ class ConversationBuilder:
             text, number = _SURROGATES.subn("\ufffd", text)
             self.leave_out(REPLACED, number)
         return text.replace("\0", "")
+
+
+def read_each(readers: Iterable[Callable[[], ReadConversation]]) -> Iterator[ReadConversation]:
+    """Yield what readers return. What one of them raises comes last, so that it costs none behind it.
+
+    Raises:
+        Unreadable: Some of the conversations cannot be read.
+    """
+    problems: list[str] = []
+    for read in readers:
+        try:
+            found = read()
+        except Unreadable as error:
+            problems.append(str(error))
+        else:
+            yield found
+    if problems:
+        more = f", and {len(problems) - 1:,} more of the file cannot be read" if len(problems) > 1 else ""
+        raise Unreadable(problems[0] + more)
 
 
 def role_of(name: object) -> str | None:
