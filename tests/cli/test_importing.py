@@ -13,7 +13,7 @@ from typing import Any, Dict, List
 
 import pytest
 
-from cli.conftest import Run
+from cli.conftest import Run, settings
 from sekha import SekhaClient
 from sekha.local import LocalSekha
 from sekha.testing import ScriptedSekha, cut_before_work
@@ -117,7 +117,13 @@ def test_a_dry_run_shows_and_sends_nothing(run: Run, client: SekhaClient, chats:
 
 
 def test_a_dry_run_says_what_goes_along_and_may_be_lost(run: Run, client: SekhaClient, here: Path) -> None:
-    message = {"role": "user", "content": "x", "timestamp": "2020-01-31T09:30:00Z", "metadata": {}, "n\name": "y"}
+    message: Dict[str, Any] = {
+        "role": "user",
+        "content": "x",
+        "timestamp": "2020-01-31T09:30:00Z",
+        "metadata": {},
+        "n\name": "y",
+    }
     (here / "a.jsonl").write_text(json.dumps({"messages": [message, message]}) + "\n" + json.dumps({"messages": []}))
     done = run("import", "a.jsonl", "--dry-run")
     assert "'timestamp' of messages goes along, and is lost where the server does not keep it." in done.err
@@ -502,3 +508,24 @@ def test_a_large_chat_is_stored_in_parts_and_both_runs_say_so(run: Run, client: 
     (here / ".sekha-journal").unlink()
     done = run("import", "a.jsonl", "--folder", "/again")
     assert "a.jsonl, line 2 (A long year): too large, stored in 3 parts\n" in done.err
+
+
+@pytest.mark.parametrize("profile", ["documented", "controller-0.1"])
+def test_a_full_export_comes_back_once(
+    profile: str, run: Run, client: SekhaClient, here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for label in ("Plans", "Old"):
+        stored = client.controller.create_conversation(label=label, messages=[{"role": "user", "content": label}])
+    client.controller.archive_conversation(stored["id"])
+    assert run("export", "--all", "--format", "full", "-o", "all.jsonl").err == "all.jsonl has 2 conversations.\n"
+    same = run("import", "all.jsonl", "--json").json["all.jsonl"]
+    assert (same["stored"], same["already_stored"]) == (0, 2)
+    assert len(labels(client)) == 2
+    with LocalSekha(profile=profile) as other, SekhaClient(**other.options) as there:
+        for name, value in settings(other.options).items():
+            monkeypatch.setenv(name, value)
+        for expected in ("stored", "already_stored"):
+            done = run("import", "all.jsonl", "--json", "--journal", "other")
+            assert (done.code, done.json["all.jsonl"][expected]) == (0, 2)
+            statuses = {row["label"]: row["metadata"].get("status") for row in there.controller.iter_conversations()}
+            assert statuses == {"Plans": "active", "Old": "archived"}

@@ -56,6 +56,8 @@ class ReadConversation(Dict[str, Any]):
         is_built: Whether `ConversationBuilder` has made its messages, so that they can be stored as they are.
         undated_folder: Its folder without the month that is part of it; None if none is.
         has_default_folder: Whether nobody asked for its folder, and its reader chose it.
+        memory_id: Its id in the memory that it was exported from; None if it is of another application.
+        is_archived: Whether it is archived there.
     """
 
     left_out: Dict[str, int]
@@ -66,6 +68,8 @@ class ReadConversation(Dict[str, Any]):
     is_built: bool = False
     undated_folder: Optional[str] = None
     has_default_folder: bool = False
+    memory_id: Optional[str] = None
+    is_archived: bool = False
 
 
 class ConversationBuilder:

@@ -46,6 +46,7 @@ from sekha.exports._message_forms import is_message
 from sekha.exports._message_lists import is_chat, parse_chat, parse_messages
 from sekha.exports._open_webui import is_open_webui, parse_open_webui
 from sekha.exports._plain import parse_plain
+from sekha.exports._sekha import is_sekha, parse_sekha
 from sekha.exports._unsupported import LAST, UNSUPPORTED
 from sekha.exports._vscode import is_vscode, is_vscode_log, parse_vscode, parse_vscode_log
 from sekha.types import CreateConversationRequest, UnreadableConversation
@@ -73,6 +74,7 @@ KINDS: tuple[Kind, ...] = (
     Kind("Le Chat", has_keys("chatId", "role", "createdAt"), parse_file=parse_lechat),
     Kind("VS Code's chat", is_vscode, parse_vscode),
     Kind("VS Code's log of a chat", is_vscode_log, parse_file=parse_vscode_log),
+    Kind("Sekha's own full form", is_sekha, parse_sekha),
     Kind("the plain form", has_keys("messages"), parse_plain),
     Kind("a chat of a data set", is_chat, parse_chat),
     Kind("a list of messages", is_message, parse_file=parse_messages),
