@@ -136,7 +136,7 @@ def test_no_library_speaks_in_an_error_of_usage(
         (["store", "x", "--role", "bot"], "'--role': 'bot' is not one of 'system', 'user'"),
         (["store", "x", "--importance", "abc"], "'--importance': 'abc' is not a"),
         (["store", "x", "--label", "\udcff"], "'--label': must be text"),
-        (["export", "--all", "--format", "pdf"], "'--format': 'pdf' is not one of 'json', 'markdown', 'jsonl'"),
+        (["export", "--all", "--format", "pdf"], "'--format': 'pdf' is not one of 'json', 'markdown', 'jsonl', 'full'"),
         (["sear", "x"], "No such command 'sear'"),
     ],
 )

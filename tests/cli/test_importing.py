@@ -13,7 +13,7 @@ from typing import Any, Dict, List
 
 import pytest
 
-from cli.conftest import Run
+from cli.conftest import Run, settings
 from sekha import SekhaClient
 from sekha.local import LocalSekha
 from sekha.testing import ScriptedSekha, cut_before_work
@@ -117,7 +117,13 @@ def test_a_dry_run_shows_and_sends_nothing(run: Run, client: SekhaClient, chats:
 
 
 def test_a_dry_run_says_what_goes_along_and_may_be_lost(run: Run, client: SekhaClient, here: Path) -> None:
-    message = {"role": "user", "content": "x", "timestamp": "2020-01-31T09:30:00Z", "metadata": {}, "n\name": "y"}
+    message: Dict[str, Any] = {
+        "role": "user",
+        "content": "x",
+        "timestamp": "2020-01-31T09:30:00Z",
+        "metadata": {},
+        "n\name": "y",
+    }
     (here / "a.jsonl").write_text(json.dumps({"messages": [message, message]}) + "\n" + json.dumps({"messages": []}))
     done = run("import", "a.jsonl", "--dry-run")
     assert "'timestamp' of messages goes along, and is lost where the server does not keep it." in done.err
@@ -350,6 +356,29 @@ def test_a_note_that_begins_like_a_table_is_a_note(run: Run, client: SekhaClient
     assert labels(client) == ["letter"]
 
 
+def test_memories_of_claude_come_along_when_asked_for(run: Run, client: SekhaClient, here: Path) -> None:
+    project = {"uuid": "p1", "name": "Bikes", "prompt_template": "Be brief.", "docs": []}
+    chat = {"uuid": "c1", "name": "Plans", "chat_messages": [{"sender": "human", "text": "Hello"}]}
+    with zipfile.ZipFile(here / "data.zip", "w") as archive:
+        archive.writestr("conversations.json", json.dumps([chat]))
+        archive.writestr("memories.json", json.dumps([{"conversations_memory": "Tea", "account_uuid": "a1"}]))
+        archive.writestr("projects/p1.json", json.dumps(project))
+    hint = "data.zip: --with-memories imports the memories and projects, as notes\n"
+    for words in (["--dry-run"], []):
+        done = run("import", "data.zip", *words)
+        assert (done.code, done.err.endswith(f"left out: 2 files of memories and projects\n{hint}")) == (0, True)
+    assert run("import", "data.zip", "--with-memories", "--dry-run").out.split()[-9:] == [
+        *("Plans", "/claude", "1", "Memory", "/claude/memories", "1", "Bikes", "/claude/projects/Bikes", "1")
+    ]
+    report = run("import", "data.zip", "--with-memories", "--json").json["data.zip"]
+    assert (report["stored"], report["already_stored"]) == (2, 1)
+    assert labels(client) == ["Bikes", "Memory", "Plans"]
+    again = run("import", "data.zip", "--with-memories", "--json").json["data.zip"]
+    assert (again["stored"], again["already_stored"]) == (0, 3)
+    (here / "a.md").write_text("x")
+    assert "--with-memories is for exports" in run("import", "a.md", "--with-memories").err
+
+
 def test_a_folder_with_a_kind_that_is_not_read(run: Run, client: SekhaClient, here: Path) -> None:
     (here / "export").mkdir()
     (here / "export" / "chat.html").write_text("<html><body>Hello")
@@ -551,3 +580,24 @@ def test_a_dry_run_beside_what_is_no_journal(run: Run, client: SekhaClient, here
     for words in (["--dry-run"], []):
         done = run("import", "conversations.json", *words)
         assert (done.code, "no journal of an import" in done.err) == (1, True)
+
+
+@pytest.mark.parametrize("profile", ["documented", "controller-0.1"])
+def test_a_full_export_comes_back_once(
+    profile: str, run: Run, client: SekhaClient, here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for label in ("Plans", "Old"):
+        stored = client.controller.create_conversation(label=label, messages=[{"role": "user", "content": label}])
+    client.controller.archive_conversation(stored["id"])
+    assert run("export", "--all", "--format", "full", "-o", "all.jsonl").err == "all.jsonl has 2 conversations.\n"
+    same = run("import", "all.jsonl", "--json").json["all.jsonl"]
+    assert (same["stored"], same["already_stored"]) == (0, 2)
+    assert len(labels(client)) == 2
+    with LocalSekha(profile=profile) as other, SekhaClient(**other.options) as there:
+        for name, value in settings(other.options).items():
+            monkeypatch.setenv(name, value)
+        for expected in ("stored", "already_stored"):
+            done = run("import", "all.jsonl", "--json", "--journal", "other")
+            assert (done.code, done.json["all.jsonl"][expected]) == (0, 2)
+            statuses = {row["label"]: row["metadata"].get("status") for row in there.controller.iter_conversations()}
+            assert statuses == {"Plans": "active", "Old": "archived"}

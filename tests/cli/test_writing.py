@@ -110,7 +110,8 @@ def test_an_export_of_all_can_be_stored_again(run: Run, remember: Remember, clie
         remember(f"question {number}", "an answer\nin two lines", label=f"Talk {number}", importance=5 + number)
     remember("elsewhere", folder="/home")
     done = run("export", "--all", "--output", "all.jsonl")
-    assert (done.code, done.out, done.err) == (0, "", "all.jsonl has 4 conversations.\n")
+    assert (done.code, done.out) == (0, "")
+    assert done.err == ("all.jsonl has 4 conversations.\nleft out: ids, dates and status; --format full has them\n")
     lines = [json.loads(line) for line in (here / "all.jsonl").read_text("utf-8").splitlines()]
     before = run("export", "--all").out
     for line in reversed(lines):
@@ -118,6 +119,24 @@ def test_an_export_of_all_can_be_stored_again(run: Run, remember: Remember, clie
     assert sorted(run("export", "--all").out.splitlines()) == sorted(before.splitlines() * 2)
     assert len(run("export", "--folder", "/work").out.splitlines()) == 6
     assert run("export", "--folder", "/", "--subfolders", "--label", "Talk 1").out.count("\n") == 2
+    assert run("export", "--folder", "/nothing").err == "", "nothing is left out of nothing"
+
+
+def test_the_full_form_has_all_that_is_known(run: Run, remember: Remember) -> None:
+    id = remember("Which database?", "PostgreSQL ✓", label="Billing", importance=8)
+    remember("elsewhere", folder="/home")
+    alone = run("export", id, "--format", "full")
+    assert (alone.code, alone.err, alone.out.count("\n")) == (0, "", 1)
+    assert alone.json == run("export", id).json
+    about, messages = alone.json["conversation"], alone.json["messages"]
+    assert (about["id"], about["importance_score"], about["status"]) == (id, 8, "active")
+    assert about["created_at"] <= about["updated_at"]
+    assert all(message["id"] and message["timestamp"] for message in messages)
+    many = run("export", "--all", "--format", "full")
+    assert (many.code, many.err) == (0, "")
+    lines = [json.loads(line) for line in many.out.splitlines()]
+    assert {one["conversation"]["label"] for one in lines} == {"Billing", "Label"}
+    assert alone.json in lines
 
 
 def test_export_overwrites_nothing_without_force(run: Run, remember: Remember, here: Path) -> None:

@@ -44,7 +44,7 @@ SOURCE = str(Path(sys.modules["sekha"].__file__ or "").parents[1])
 @pytest.fixture
 def soon(monkeypatch: pytest.MonkeyPatch) -> float:
     """Seconds for which idle connections are kept in this test."""
-    seconds = 0.2
+    seconds = 0.5
     monkeypatch.setattr("sekha._async.http.pool.KEEPALIVE_EXPIRY", seconds)
     return seconds
 
@@ -225,11 +225,12 @@ def test_a_timer_keeps_alive_neither_the_client_nor_what_its_caller_has_put_into
 
 
 @BACKENDS
-def test_a_timer_delays_no_end(backend: str, server: FakeServer) -> None:
+def test_a_timer_delays_no_end(backend: str, server: FakeServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sekha._async.http.pool.KEEPALIVE_EXPIRY", 60.0)
     client = make(server)
     started = time.monotonic()
     anyio.run(burst, client, server, 5, backend=backend)
-    assert time.monotonic() - started < 1.5
+    assert time.monotonic() - started < 30.0
     if backend == "trio" or sys.implementation.name != "pypy":  # which keeps a closed loop of asyncio for long
         collect()
         eventually(lambda: server.open_connections == 0)

@@ -48,6 +48,8 @@ class Item(NamedTuple):
         part: Which part of a conversation it is that is too large for one request; None if it is all of it. The parts
             of one have the same position, and come one after another.
         chat: What its application says of it, if it has an id, or if it was stored in part; its pieces are noted.
+        memory_id: Its id in the memory that it was exported from; None if it is of another application.
+        is_archived: Whether it is archived there.
     """
 
     position: int
@@ -58,6 +60,8 @@ class Item(NamedTuple):
     dates: Mapping[str, str] = MappingProxyType({})
     part: Part | None = None
     chat: Chat | None = None
+    memory_id: str | None = None
+    is_archived: bool = False
 
 
 class Rejected(NamedTuple):
@@ -103,7 +107,8 @@ def iter_items(
         if source is None and isinstance(conversation, ReadConversation) and conversation.source_id:
             chat = make_chat(conversation.source_id, noted, dates)
             entry = NO_ENTRY if journal.pieces(chat.id) else journal.older_entry(noted)
-            yield Item(position, request, entry, place, None, dates, chat=chat)
+            item = Item(position, request, entry, place, None, dates, chat=chat)
+            yield item._replace(memory_id=conversation.memory_id, is_archived=conversation.is_archived)
             continue
         origin = None if source is None else Origin(source, digests_of(request))
         entry = journal.entry(noted, source)

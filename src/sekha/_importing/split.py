@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, cast
 
 from sekha._api.compat.requests import MAX_BODY_BYTES, without_images
 from sekha._api.model import to_json
+from sekha._utils.json_access import as_list
 from sekha.types import ImportFailure, ImportSplit
 
 _MAX_ESCAPE = 6
@@ -87,9 +88,9 @@ def _sizes_of(messages: Sequence[Mapping[str, Any]]) -> list[int]:
 def may_exceed(conversation: Mapping[str, Any], limit: int = MAX_BODY_BYTES) -> bool:
     """Return False if a conversation is certainly small enough; encoding each of them would take far longer."""
     room = limit - _RESERVE
-    messages = conversation.get("messages")
+    messages: Any = conversation.get("messages")
     others = (value for key, value in conversation.items() if key != "messages")
-    for value in chain(others, messages if isinstance(messages, list) else [messages]):
+    for value in chain(others, as_list(messages) or [messages]):
         room -= _at_most(value)
         if room < 0:
             return True

@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, Optional
 
@@ -14,9 +13,9 @@ from sekha._api.chats import Chat, is_memory_error, parse_messages
 from sekha._api.prompts import Echoes, Prompt, build_prompt
 from sekha._concurrency.misuse import MisuseGuard
 from sekha._concurrency.process_bound import ProcessBound
-from sekha._utils.frames import user_stacklevel
+from sekha._utils.frames import warn_user
 from sekha._utils.sentinel import drop_unset
-from sekha.errors import SekhaError, SekhaWarning
+from sekha.errors import SekhaError
 from sekha.types import BuiltMessages
 
 from .bridge import BridgeClient
@@ -122,11 +121,7 @@ class Recall(MisuseGuard, ProcessBound):
             if not is_memory_error(error):
                 raise
             problem = str(error)
-        warnings.warn(
-            f"the memory could not be asked, and the model answers without it: {problem}",
-            SekhaWarning,
-            stacklevel=user_stacklevel(),
-        )
+        warn_user(f"the memory could not be asked, and the model answers without it: {problem}")
         return build_prompt(chat, [], echoes)._replace(memory_error=problem)
 
 

@@ -1,6 +1,6 @@
-"""`sekha export`: conversations as JSON, Markdown, or JSON lines that can be imported."""
+"""`sekha export`: conversations as JSON, Markdown, or JSON lines that can be imported, with all there is or without."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Optional
@@ -41,6 +41,7 @@ class Format(str, Enum):
     JSON = "json"
     MARKDOWN = "markdown"
     JSONL = "jsonl"
+    FULL = "full"
 
 
 def run(
@@ -55,7 +56,11 @@ def run(
     until: Until = None,
     format: Annotated[
         Optional[Format],
-        typer.Option("--format", help="Default: json for one, jsonl (which can be stored again) for many."),
+        typer.Option(
+            "--format",
+            help="Default: json for one, jsonl (which can be stored again, without ids, dates and status) for many. "
+            "full: JSON lines with these, which `sekha import` does not store twice.",
+        ),
     ] = None,
     output: Annotated[
         Optional[str], typer.Option("--output", "-o", metavar="FILE", callback=not_blank, help="Write to this file.")
@@ -70,8 +75,9 @@ def run(
     check_subfolders(subfolders, folder)
     if (id is not None) == many:
         raise typer.BadParameter("give the ID of a conversation, or --all, or which (such as --folder)")
-    if many and format not in (None, Format.JSONL):
-        raise typer.BadParameter("many conversations are written as jsonl")
+    if many and format not in (None, Format.JSONL, Format.FULL):
+        raise typer.BadParameter("many conversations are written as jsonl, or full")
+    is_plain = format is Format.JSONL or (many and format is None)
     filters: dict[str, Any] = {
         "label": label,
         "folder": folder,
@@ -84,7 +90,7 @@ def run(
     with SekhaClient(config_from(url)) as client, ExitStack() as stack:
         file = None if output is None else stack.enter_context(atomic_write(output, force=force))
         encoding = stdout_encoding() if file is None else "utf-8"
-        lines = _export_many(client, filters, encoding)
+        lines = _export_many(client, filters, _plain_line if is_plain else _full_line, encoding)
         if id is not None:
             lines = _export_one(client, find_id(client, id), format or Format.JSON, encoding)
         count = 0
@@ -96,6 +102,8 @@ def run(
             count += 1
     if file is not None:
         echo_err(f"{output} has {count} conversation{'' if count == 1 else 's'}.")
+    if is_plain and count:
+        echo_err("left out: ids, dates and status; --format full has them")
     return OK
 
 
@@ -104,20 +112,29 @@ def _export_one(client: "SekhaClient", id: str, format: Format, encoding: str) -
     if format is Format.MARKDOWN:
         yield export.get("content", "").rstrip("\n")
     elif format is Format.JSONL:
-        yield _json_line(export, encoding)
+        yield _plain_line(export, encoding)
+    elif format is Format.FULL:
+        yield _full_line(export, encoding)
     else:
         yield to_json({"conversation": export["conversation"], "messages": export["messages"]}, encoding)
 
 
-def _export_many(client: "SekhaClient", filters: dict[str, Any], encoding: str) -> Iterator[str]:
+def _export_many(
+    client: "SekhaClient", filters: dict[str, Any], line: Callable[["MemoryExport", str], str], encoding: str
+) -> Iterator[str]:
     for row in client.controller.iter_conversations(**filters):
         try:
-            yield _json_line(client.mcp.memory_export(row["conversation_id"]), encoding)
+            yield line(client.mcp.memory_export(row["conversation_id"]), encoding)
         except SekhaNotFoundError:
             echo_err(f"{row['conversation_id']} went away meanwhile, and is left out")
 
 
-def _json_line(export: "MemoryExport", encoding: str) -> str:
+def _full_line(export: "MemoryExport", encoding: str) -> str:
+    """Return all that the server says of a conversation as one line of JSON."""
+    return to_json({"conversation": export["conversation"], "messages": export["messages"]}, encoding, indent=None)
+
+
+def _plain_line(export: "MemoryExport", encoding: str) -> str:
     """Return the arguments of `create_conversation` as one line of JSON."""
     about = export["conversation"]
     data: dict[str, Any] = {"label": about["label"], "folder": about["folder"]}

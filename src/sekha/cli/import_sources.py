@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Callable, NamedTuple
 
@@ -39,7 +40,9 @@ class ImportSource(NamedTuple):
     left_out: dict[str, int]
 
 
-def find_sources(paths: Iterable[Path], folder: str | None, *, split: bool, dated: bool = False) -> list[ImportSource]:
+def find_sources(
+    paths: Iterable[Path], folder: str | None, *, split: bool, dated: bool = False, with_memories: bool = False
+) -> list[ImportSource]:
     """Look at what the paths lead to.
 
     Raises:
@@ -51,7 +54,8 @@ def find_sources(paths: Iterable[Path], folder: str | None, *, split: bool, date
     copies = Copies() if len(given) > 1 else None
     for path in given:
         scanned = scan_folder(str(path)) if path.is_dir() else None
-        verdict = verdict_of(str(path)) if scanned is not None or is_note(path.name) else Verdict.EXPORT
+        is_clear = scanned is None and not is_note(path.name)
+        verdict = Verdict.EXPORT if is_clear else verdict_of(str(path), with_memories=with_memories)
         if scanned is None and verdict in (Verdict.UNKNOWN, Verdict.BROKEN):
             found.append(_notes(path, folder, split, {}))
         elif scanned is not None and scanned.notes and verdict is not Verdict.EXPORT:
@@ -60,7 +64,8 @@ def find_sources(paths: Iterable[Path], folder: str | None, *, split: bool, date
             raise CommandError(f"{path} has no export that is known, and no notes (.md, .markdown, .txt)")
         else:
             journal = journal or (path.with_name(JOURNAL) if scanned is None else path / JOURNAL)
-            found.append(_export(path, folder, dated, journal, copies))
+            read = partial(ExportReader, str(path), folder, dated=dated, with_memories=with_memories, copies=copies)
+            found.append(ImportSource(path, name_of(path), journal, False, read, {}))
     return found
 
 
@@ -72,13 +77,6 @@ def _without_twins(paths: Iterable[Path]) -> list[Path]:
         else:
             found.append(path)
     return found
-
-
-def _export(path: Path, folder: str | None, dated: bool, journal: Path, copies: Copies | None) -> ImportSource:
-    def read() -> Iterable[ExportItem]:
-        return ExportReader(str(path), folder, dated, copies)
-
-    return ImportSource(path, name_of(path), journal, False, read, {})
 
 
 def _notes(path: Path, folder: str | None, split: bool, left_out: dict[str, int]) -> ImportSource:

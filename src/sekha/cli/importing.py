@@ -23,6 +23,7 @@ from sekha.cli.tables import echo_table
 from sekha.cli.terminal import echo_err, echo_json, one_line
 from sekha.errors import SekhaConfigError, SekhaError
 from sekha.exports import ExportItem
+from sekha.exports._containers import MEMORIES
 from sekha.exports._note_files import JOURNAL
 from sekha.types import (
     CreateConversationRequest,
@@ -61,6 +62,9 @@ def run(
     dated: Annotated[
         bool, typer.Option("--dated", help="Of chats, put the month in which they were begun into the folder.")
     ] = False,
+    with_memories: Annotated[
+        bool, typer.Option("--with-memories", help="Import Claude's memories and projects too, as notes.")
+    ] = False,
     split: Annotated[bool, typer.Option("--split", help="Of notes, one conversation for each heading.")] = False,
     sync: Annotated[bool, typer.Option("--sync", help="Of notes, replace those that have changed.")] = False,
     delete: Annotated[
@@ -87,12 +91,14 @@ def run(
     for file in files:
         if not file.is_file() and not file.is_dir():
             raise typer.BadParameter(f"{file} is no file, and it is read twice: write what comes out of a pipe to one")
-    sources = find_sources(files, folder, split=split, dated=dated)
+    sources = find_sources(files, folder, split=split, dated=dated, with_memories=with_memories)
     for option, is_given in (("--split", split), ("--sync", sync)):
         if is_given and not all(source.is_notes for source in sources):
             raise typer.BadParameter(f"{option} is for notes")
     if dated and any(source.is_notes for source in sources):
         raise typer.BadParameter("--dated is for chats")
+    if with_memories and all(source.is_notes for source in sources):
+        raise typer.BadParameter("--with-memories is for exports")
     if delete and not sync:
         raise typer.BadParameter("--delete needs --sync")
     if journal is not None and len(sources) > 1 and any(source.is_notes for source in sources):
@@ -218,6 +224,8 @@ def echo_left_out(name: str, left_out: Mapping[str, int]) -> None:
     kinds = sorted(left_out.items(), key=lambda one: (-one[1], one[0]))
     if kinds:
         echo_err(f"{name}: left out: {', '.join(f'{number:,} {one_line(kind, 80)}' for kind, number in kinds)}")
+    if MEMORIES in left_out:
+        echo_err(f"{name}: --with-memories imports the memories and projects, as notes")
 
 
 def _preview(sources: Iterable[ImportSource], json: bool, drop_images: bool, journal: Optional[Path]) -> int:

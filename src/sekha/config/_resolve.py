@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 from urllib.parse import urlsplit
 
 from sekha._http.proxies import DIRECT
-from sekha._utils.frames import user_stacklevel
+from sekha._utils.frames import warn_user
 from sekha._utils.sentinel import drop_unset
 from sekha.config._models import ClientConfig, SekhaConfig, is_set
 from sekha.config._settings import ENVIRONMENT, HTTP_CLIENT_CONFLICTS, NONE_IS_MISSING, settings_from_env
-from sekha.errors import SekhaConfigError, SekhaWarning
+from sekha.errors import SekhaConfigError
 
 _ENV_FILE: Final = ".env"
 """The usual name of a file with settings, which a client does not look for."""
@@ -178,6 +177,4 @@ def _warn_if_unverified(config: SekhaConfig) -> None:
     urls = [url for url in (config.controller_url, config.bridge_url) if url and url.lower().startswith("https:")]
     if config.verify is False and urls:
         hosts = " and ".join(dict.fromkeys(urlsplit(url).netloc for url in urls))
-        warnings.warn(
-            f"verify=False: the identity of {hosts} is not checked", SekhaWarning, stacklevel=user_stacklevel()
-        )
+        warn_user(f"verify=False: the identity of {hosts} is not checked")

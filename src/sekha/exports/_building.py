@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
-from typing import Any, Dict, Optional, cast
+from typing import Any, Callable, Dict, Optional, cast
 
 from sekha.types._base import normalize_timestamp
 
@@ -56,6 +56,8 @@ class ReadConversation(Dict[str, Any]):
         is_built: Whether `ConversationBuilder` has made its messages, so that they can be stored as they are.
         undated_folder: Its folder without the month that is part of it; None if none is.
         has_default_folder: Whether nobody asked for its folder, and its reader chose it.
+        memory_id: Its id in the memory that it was exported from; None if it is of another application.
+        is_archived: Whether it is archived there.
     """
 
     left_out: Dict[str, int]
@@ -66,6 +68,8 @@ class ReadConversation(Dict[str, Any]):
     is_built: bool = False
     undated_folder: Optional[str] = None
     has_default_folder: bool = False
+    memory_id: Optional[str] = None
+    is_archived: bool = False
 
 
 class ConversationBuilder:
@@ -175,6 +179,25 @@ class ConversationBuilder:
             text, number = _SURROGATES.subn("\ufffd", text)
             self.leave_out(REPLACED, number)
         return text.replace("\0", "")
+
+
+def read_each(readers: Iterable[Callable[[], ReadConversation]]) -> Iterator[ReadConversation]:
+    """Yield what readers return. What one of them raises comes last, so that it costs none behind it.
+
+    Raises:
+        Unreadable: Some of the conversations cannot be read.
+    """
+    problems: list[str] = []
+    for read in readers:
+        try:
+            found = read()
+        except Unreadable as error:
+            problems.append(str(error))
+        else:
+            yield found
+    if problems:
+        more = f", and {len(problems) - 1:,} more of the file cannot be read" if len(problems) > 1 else ""
+        raise Unreadable(problems[0] + more)
 
 
 def role_of(name: object) -> str | None:

@@ -20,17 +20,20 @@ from sekha.exports._note_files import NoteFile, scan_folder
 ENDINGS = (".json", ".jsonl", ".ndjson", ".html", ".htm", ".csv", ".txt")
 """Of the names of files that may be exports, in small letters."""
 COPIES = "copies"
+MEMORIES = "files of memories and projects"
+"""Kinds of what is left out."""
 _MAX_NAMES = 10
 _ENCRYPTED = 1
 
 
 class Verdict(Enum):
-    """What a file is: an export, of a kind that is known and not read, neither, or nobody can read it."""
+    """What a file is: an export, memories that nobody asked for, of a kind that is not read, unknown, unreadable."""
 
     EXPORT = 1
-    NAMED = 2
-    UNKNOWN = 3
-    BROKEN = 4
+    MEMORY = 2
+    NAMED = 3
+    UNKNOWN = 4
+    BROKEN = 5
 
 
 Judge = Callable[[str, IO[bytes]], Verdict]
@@ -74,16 +77,20 @@ class Container:
     def choose(self, judge: Judge) -> list[Member]:
         """Return the files that are read: exports, those that nobody can read, and of copies the first.
 
-        Where there are no exports, those of a kind that is known and not read, so that they are named.
+        Where there are no exports, those of a kind that is known and not read, so that they are named. Memories are
+        counted beside exports, and named where there are none.
 
         Raises:
             SekhaConfigError: There are none.
         """
         judged = self._judge(judge)
-        found = {verdict for _, verdict in judged}
-        wanted = {Verdict.BROKEN, Verdict.EXPORT if Verdict.EXPORT in found else Verdict.NAMED}
-        chosen = [member for member, verdict in judged if verdict in wanted]
-        numbers = set(map(id, chosen))
+        has_exports = any(verdict is Verdict.EXPORT for _, verdict in judged)
+        wanted = {Verdict.EXPORT} if has_exports else {Verdict.NAMED, Verdict.MEMORY}
+        chosen = [member for member, verdict in judged if verdict in wanted or verdict is Verdict.BROKEN]
+        memories = [member for member, verdict in judged if verdict is Verdict.MEMORY and has_exports]
+        if memories:
+            self.left_out[MEMORIES] += len(memories)
+        numbers = set(map(id, (*chosen, *memories)))
         unread = [member for member in self._members if id(member) not in numbers]
         if not chosen:
             raise SekhaConfigError(f"{self.name} has no export that is known: {self._describe(unread)}")
@@ -98,7 +105,7 @@ class Container:
     def verdict(self, judge: Judge) -> Verdict:
         """Return what its files are: exports, if one of them is."""
         found = {verdict for _, verdict in self._judge(judge)}
-        order = (Verdict.EXPORT, Verdict.BROKEN, Verdict.NAMED)
+        order = (Verdict.EXPORT, Verdict.BROKEN, Verdict.MEMORY, Verdict.NAMED)
         return next((verdict for verdict in order if verdict in found), Verdict.UNKNOWN)
 
     def _judge(self, judge: Judge) -> list[tuple[Member, Verdict]]:

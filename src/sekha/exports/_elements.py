@@ -152,12 +152,12 @@ class Elements:
 
     def _is_wanted(self, data: object) -> bool:
         kind = find_kind(data)
-        return kind is not None and (kind.parse is not None if self.kind is None else kind is self.kind)
+        return kind is not None and (kind.reads_objects if self.kind is None else kind is self.kind)
 
 
 def _is_conversation(item: object) -> bool:
     kind = find_kind(item)
-    return kind is not None and kind.parse is not None
+    return kind is not None and kind.reads_objects
 
 
 def _is_list_of_conversations(key: str, item: object) -> bool:

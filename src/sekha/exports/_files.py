@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
+from functools import partial
 from itertools import chain, groupby
 from typing import IO, Optional, Union, cast
 
@@ -21,7 +22,7 @@ from sekha.exports._kinds import (
     find_kind,
     find_list_kind,
     find_text_kind,
-    read_conversation,
+    read_object,
     read_several,
 )
 from sekha.exports._verdicts import head_of, judge
@@ -29,10 +30,15 @@ from sekha.types import UnreadableConversation
 
 _MAX_WAITING = 1000
 """Objects of no known kind that are kept until there is one that says what kind a file is."""
+_ASKED = "imported only with --with-memories (in a program: with_memories=True)"
 
 
 def read_export(
-    path: Union[str, os.PathLike[str]], *, folder: Optional[str] = None, dated: bool = False
+    path: Union[str, os.PathLike[str]],
+    *,
+    folder: Optional[str] = None,
+    dated: bool = False,
+    with_memories: bool = False,
 ) -> Iterator[ExportItem]:
     """The conversations of an export, one after another: the whole of it is never in memory.
 
@@ -45,6 +51,8 @@ def read_export(
         folder: Where the conversations are to go; default ``chatgpt``, ``claude``, or what a line says. It is below the
             folder of the client: ``/chatgpt``, or ``/users/ana/chatgpt`` in the view of ``/users/ana``.
         dated: Whether the month in which a conversation was begun (UTC) is part of its folder: ``chatgpt/2023/11``.
+        with_memories: Whether what Claude remembers, and its projects with their documents, are read too: as notes in
+            ``claude/memories`` and ``claude/projects/NAME``.
 
     Returns:
         What `MemoryController.create_conversation` takes, or an `UnreadableConversation` with its place. A file that
@@ -66,7 +74,7 @@ def read_export(
             print(conversation)  # {'messages': [{'role': 'user', 'content': 'Hello'}]}
         ```
     """
-    return ExportReader(os.fspath(path), folder, dated)
+    return ExportReader(os.fspath(path), folder, dated=dated, with_memories=with_memories)
 
 
 class ExportReader(Iterator[ExportItem]):
@@ -76,14 +84,24 @@ class ExportReader(Iterator[ExportItem]):
         path: The file, archive or folder.
         folder: Where the conversations are to go.
         dated: Whether the month in which a conversation was begun is part of its folder.
+        with_memories: Whether memories are read too.
         copies: What was read before, where there are several exports.
 
     Attributes:
         left_out: What was left out of the files so far, by kind; what is left out of a conversation it says itself.
     """
 
-    def __init__(self, path: str, folder: str | None, dated: bool = False, copies: Copies | None = None) -> None:
+    def __init__(
+        self,
+        path: str,
+        folder: str | None,
+        *,
+        dated: bool = False,
+        with_memories: bool = False,
+        copies: Copies | None = None,
+    ) -> None:
         self.left_out: dict[str, int] = {}
+        self._with_memories = with_memories
         self._dated = dated
         self._folder = folder
         self._path = path
@@ -133,7 +151,7 @@ class ExportReader(Iterator[ExportItem]):
                 return
             elements = Elements(name, file)
             try:
-                yield from self._without_copies(_read_elements(name, elements, self._folder))
+                yield from self._without_copies(_read_elements(name, elements, self._folder, self._with_memories))
             finally:
                 add_counts(self.left_out, elements.left_out)
 
@@ -147,7 +165,7 @@ class ExportReader(Iterator[ExportItem]):
 
     def _read_container(self, container: Container) -> Iterator[ExportItem]:
         """Read the exports that an archive or a folder has."""
-        chosen = container.choose(judge)
+        chosen = container.choose(partial(judge, with_memories=self._with_memories))
         add_counts(self.left_out, container.left_out)
         if len(chosen) > 1 and self._copies is None:
             self._copies = Copies()
@@ -162,7 +180,7 @@ class ExportReader(Iterator[ExportItem]):
                 yield UnreadableConversation(member.name, f"it cannot be {how} ({error})")
 
 
-def _read_elements(name: str, elements: Elements, folder: str | None) -> Iterator[ExportItem]:
+def _read_elements(name: str, elements: Elements, folder: str | None, with_memories: bool) -> Iterator[ExportItem]:
     """Yield the conversations of a file whose kind its objects show."""
     found = iter(elements)
     waiting: list[ElementOrBroken] = []  # those before the first of a known kind
@@ -182,7 +200,9 @@ def _read_elements(name: str, elements: Elements, folder: str | None) -> Iterato
             yield _unknown_file(name, waiting, len(waiting) + dropped)
     elif kind.parse_file is not None:
         yield from _read_groups(kind, name, chain(waiting, found), folder)
-    elif kind.parse is None:
+    elif kind.is_memory and not with_memories:
+        yield UnreadableConversation(name, f"this is {kind.name}, which is {_ASKED}")
+    elif not kind.is_read:
         yield _unsupported(name, kind)
     else:
         for element in chain(waiting, found):
@@ -191,7 +211,7 @@ def _read_elements(name: str, elements: Elements, folder: str | None) -> Iterato
             elif (inner := find_list_kind(element.data)) is not None:
                 yield from _read_inner_list(inner, element, folder)
             else:
-                yield read_conversation(element.data, element.place, folder, kind)
+                yield from read_object(element.data, element.place, folder, kind)
 
 
 def _read_groups(

@@ -19,8 +19,8 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _DAY = 86400
 _PRODUCT = re.compile(r"(?<![a-z])(?:gemini|bard)(?![a-z])", re.IGNORECASE)
 _VERB = re.compile(
-    r"(?:Prompted(?: with:)?|Live Prompt|Asked(?: Gemini:| Bard:)?|Said|Branched|Gav instruktionen"
-    r"|[^\W\d_][^:\n]{0,30}\sPrompt\s?:|Prompt\s?:)\s+"
+    r"(?:Prompted(?: with:)?|Live Prompt|Asked(?: Gemini:| Bard:)?|Said|Branched|Eingegebener Prompt:|Prompt\s?:"
+    r"|Gav instruktionen)\s+"
 )
 """What stands before the words of the user."""
 _NO_PROMPT = re.compile(

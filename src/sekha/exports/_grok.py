@@ -19,7 +19,7 @@ from sekha.exports._building import (
     role_of,
 )
 from sekha.exports._claude_documents import Piece, show_messages, split_tags
-from sekha.exports._parts import IMAGE, read_files
+from sekha.exports._file_words import IMAGE, read_files
 from sekha.exports._times import as_seconds
 from sekha.exports._tree import ROOT, Link, latest_branch
 

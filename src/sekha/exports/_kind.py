@@ -39,6 +39,8 @@ class Kind(NamedTuple):
         name: What it is called for people.
         fits: Whether an object of a file is of this kind.
         parse: Reads one conversation: an object, and the folder that was asked for.
+        parse_several: Reads an object that becomes several conversations: it, and the folder.
+        is_memory: Whether it is no chat, but what an application remembers: that is read only when asked for.
         parse_file: Reads a file whose objects are not conversations: all of them, and the folder.
         advice: What to do with a kind that is not read.
         fits_text: Whether a file is of this kind, by the first characters of its text.
@@ -54,3 +56,15 @@ class Kind(NamedTuple):
     fits_text: Callable[[str], bool] = never
     parse_text: Optional[Callable[[Iterable[str], Optional[str]], Iterator[ReadConversation]]] = None
     locate: Optional[Callable[[ReadConversation, str, Optional[str]], None]] = None
+    parse_several: Optional[Callable[[dict[str, Any], Optional[str]], Iterator[ReadConversation]]] = None
+    is_memory: bool = False
+
+    @property
+    def reads_objects(self) -> bool:
+        """Whether an object is a whole conversation, or several."""
+        return self.parse is not None or self.parse_several is not None
+
+    @property
+    def is_read(self) -> bool:
+        """Whether there is a reader for it."""
+        return self.reads_objects or self.parse_file is not None or self.parse_text is not None

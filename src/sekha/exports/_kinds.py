@@ -11,6 +11,8 @@ Where a file is one conversation, and its objects are messages or events (a sess
 the row has `parse_file`, and the function is ``parse_NAME(records, folder) -> Iterator[ReadConversation]``: it is given
 all objects of the file, one after another, and may return several conversations.
 
+An object that becomes several conversations has `parse_several`, which returns an iterator of them.
+
 Where the name of a file says more than what is in it (an id, a folder), the row has `locate`.
 
 A file that is not JSON is looked at by `fits_text`, and read by `parse_text`, which is given the text in pieces.
@@ -30,6 +32,7 @@ from sekha.exports._building import ReadConversation, Unreadable
 from sekha.exports._chatgpt import is_chatgpt, parse_chatgpt
 from sekha.exports._claude import parse_claude
 from sekha.exports._claude_code import is_claude_code, parse_claude_code
+from sekha.exports._claude_memories import is_memories, is_project, parse_memories, parse_project
 from sekha.exports._codex import is_codex, is_codex_session, parse_codex, parse_codex_session
 from sekha.exports._deepseek import is_deepseek, parse_deepseek
 from sekha.exports._gemini import is_gemini, parse_gemini
@@ -43,6 +46,7 @@ from sekha.exports._message_forms import is_message
 from sekha.exports._message_lists import is_chat, parse_chat, parse_messages
 from sekha.exports._open_webui import is_open_webui, parse_open_webui
 from sekha.exports._plain import parse_plain
+from sekha.exports._sekha import is_sekha, parse_sekha
 from sekha.exports._unsupported import LAST, UNSUPPORTED
 from sekha.exports._vscode import is_vscode, is_vscode_log, parse_vscode, parse_vscode_log
 from sekha.types import CreateConversationRequest, UnreadableConversation
@@ -59,6 +63,8 @@ KINDS: tuple[Kind, ...] = (
     Kind("DeepSeek", is_deepseek, parse_deepseek),
     Kind("ChatGPT", is_chatgpt, parse_chatgpt),
     Kind("Claude", has_keys("chat_messages"), parse_claude),
+    Kind("Claude's memories", is_memories, parse_several=parse_memories, is_memory=True),
+    Kind("a project of Claude", is_project, parse_several=parse_project, is_memory=True),
     Kind("Grok", has_keys("conversation", "responses"), parse_grok),
     Kind("Gemini", is_gemini, parse_file=parse_gemini),
     Kind("Gemini as HTML", never, fits_text=is_gemini_html, parse_text=parse_gemini_html),
@@ -68,6 +74,7 @@ KINDS: tuple[Kind, ...] = (
     Kind("Le Chat", has_keys("chatId", "role", "createdAt"), parse_file=parse_lechat),
     Kind("VS Code's chat", is_vscode, parse_vscode),
     Kind("VS Code's log of a chat", is_vscode_log, parse_file=parse_vscode_log),
+    Kind("Sekha's own full form", is_sekha, parse_sekha),
     Kind("the plain form", has_keys("messages"), parse_plain),
     Kind("a chat of a data set", is_chat, parse_chat),
     Kind("a list of messages", is_message, parse_file=parse_messages),
@@ -117,6 +124,16 @@ def read_conversation(data: object, place: str, folder: str | None, default: Kin
         return conversation
 
     return checked(parse, place, data)
+
+
+def read_object(data: object, place: str, folder: str | None, default: Kind | None = None) -> Iterator[ExportItem]:
+    """Yield the conversations that an object becomes: most often one, or why it cannot be read."""
+    found = as_object(data)
+    kind = find_kind(found) or default
+    if found is None or kind is None or kind.parse_several is None:
+        yield read_conversation(data, place, folder, default)
+    else:
+        yield from read_several(kind.parse_several(found, folder), place)
 
 
 def read_several(conversations: Iterator[ReadConversation], place: str) -> Iterator[ExportItem]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from sekha._utils.json_access import as_list, as_object, get
-from sekha.exports._building import EMPTY, THINKING, TOOLS, ConversationBuilder, ReadConversation, role_of
+from sekha.exports._building import EMPTY, THINKING, TOOLS, ConversationBuilder, ReadConversation, read_each, role_of
 from sekha.exports._times import as_seconds
 from sekha.exports._tree import Link, latest_branch
 
@@ -20,7 +21,7 @@ _LEFT_OUT: Mapping[object, str] = {
 
 
 def parse_lechat(messages: Iterable[object], folder: str | None) -> Iterator[ReadConversation]:
-    """Yield the chats that messages are from; most often it is one."""
+    """Return the chats that messages are from; most often it is one."""
     chats: dict[str, list[object]] = {}
     strays: list[object] = []
     for message in messages:
@@ -31,8 +32,7 @@ def parse_lechat(messages: Iterable[object], folder: str | None) -> Iterator[Rea
             strays.append(message)
     chats = chats or {"": []}
     next(iter(chats.values())).extend(strays)
-    for id, chat in chats.items():
-        yield _parse_chat(id, chat, folder)
+    return read_each(partial(_parse_chat, id, chat, folder) for id, chat in chats.items())
 
 
 def _parse_chat(id: str, listed: Sequence[object], folder: str | None) -> ReadConversation:

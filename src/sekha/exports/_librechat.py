@@ -17,7 +17,8 @@ from sekha.exports._building import (
     role_of,
 )
 from sekha.exports._chatgpt_marks import remove_citations
-from sekha.exports._parts import read_files, read_parts
+from sekha.exports._file_words import read_files
+from sekha.exports._parts import read_parts
 from sekha.exports._thoughts import without_thoughts
 from sekha.exports._times import as_seconds
 from sekha.exports._tree import ROOT, Link, latest_branch

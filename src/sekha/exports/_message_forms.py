@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from sekha._utils.json_access import as_list, as_object, get
 from sekha.exports._building import EMPTY, HIDDEN, THINKING, TOOLS, ConversationBuilder, format_time, role_of
-from sekha.exports._message_parts import content_of, is_as_stored, read_content
+from sekha.exports._parts import content_of, is_as_stored, read_content
 from sekha.exports._times import as_seconds
 from sekha.type_guards import is_valid_role
 

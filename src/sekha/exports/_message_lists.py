@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from functools import partial
 from typing import Any
 
 from sekha._utils.json_access import as_list, as_object
-from sekha.exports._building import ConversationBuilder, ReadConversation, Unreadable
+from sekha.exports._building import ConversationBuilder, ReadConversation, Unreadable, read_each
 from sekha.exports._message_forms import add_message, is_message, time_of, title_of, updated_at
 
 OTHER_ANSWERS = "other answers"
@@ -49,7 +50,7 @@ def parse_chat(data: dict[str, Any], folder: str | None) -> ReadConversation:
 
 
 def parse_messages(records: Iterable[Any], folder: str | None) -> Iterator[ReadConversation]:
-    """Yield the conversation that a list of messages is; several, if its messages say to which one they belong."""
+    """Return the conversation that a list of messages is; several, if its messages say to which one they belong."""
     chats: dict[str | None, list[Any]] = {}
     for record in records:
         chats.setdefault(_chat_of(record), []).append(record)
@@ -58,10 +59,9 @@ def parse_messages(records: Iterable[Any], folder: str | None) -> Iterator[ReadC
         first = next(iter(chats), None)
         chats[first] = [*chats.get(first, ()), *unknown]
         unknown = []
-    for id, messages in chats.items():
-        yield _conversation(messages, id, folder)
     if unknown:
-        yield _conversation(unknown, None, folder)
+        chats[None] = unknown
+    return read_each(partial(_conversation, messages, id, folder) for id, messages in chats.items())
 
 
 def _conversation(messages: list[Any], id: str | None, folder: str | None) -> ReadConversation:

@@ -1,57 +1,68 @@
-"""What messages of several applications consist of: a text, or a list of parts; and the files that came along."""
+"""What a message says in the forms of many applications: a text, or parts of text, images, tools and thoughts."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import Any, Union
 
 from sekha._utils.json_access import as_list, as_object, get
 from sekha.exports._building import ERRORS, HIDDEN, THINKING, TOOLS, ConversationBuilder
+from sekha.exports._file_words import IMAGE, word_for
 
-IMAGE = "[image]"
-_WORDS: Mapping[str, str] = {
-    "image": IMAGE, "image_url": IMAGE, "image_file": IMAGE, "input_image": IMAGE, "output_image": IMAGE,
-    "audio": "[audio]", "audio_url": "[audio]", "input_audio": "[audio]", "output_audio": "[audio]",
-    "video": "[video]", "video_url": "[video]", "input_video": "[video]",
+Piece = Union[str, "dict[str, Any]"]
+"""A text, or the part of an image that has an address."""
+
+_MARKS = ("step-start", "step_start", "step-finish", "cache_point", "cachepoint", "agent_update", "summary")
+"""Parts that stand between others and say nothing to the user."""
+_THOUGHTS = ("thinking", "redacted_thinking", "reasoning", "reasoning_content", "thought", "think")
+_TOOL_BEGINS = ("tool", "dynamic-tool", "function")
+_TOOL_ENDS = ("_tool_use", "_result", "_call", "_output")
+_IMAGES = ("image_url", "input_image", "image", "image_file", "img")
+_WORDS = {
+    "input_audio": "audio", "audio": "audio", "audio_url": "audio", "video": "video", "video_url": "video",
+    "input_video": "video", "file": "file", "input_file": "file", "document": "file", "media": "file",
 }  # fmt: skip
-"""What stands for a part without text."""
-_FILES = ("file", "input_file", "document")
-_LEFT_OUT: Mapping[str, str] = {
-    "think": THINKING, "thinking": THINKING, "reasoning": THINKING, "redacted_thinking": THINKING,
-    "tool_call": TOOLS, "tool_use": TOOLS, "tool_result": TOOLS, "function_call": TOOLS, "function_call_output": TOOLS,
-    "toolcallrequest": TOOLS, "toolcallresult": TOOLS,
-    "agent_update": HIDDEN, "summary": HIDDEN,
-    "error": ERRORS,
-}  # fmt: skip
-"""Kinds of parts that are left out, in small letters, and what they count as."""
-_TOOLS = ("_tool_use", "_tool_result", "_call", "_call_output")
-"""Ends of further kinds that are left out."""
-_NAMES = ("name", "filename", "file_name", "originalName", "title", "fileIdentifier")
-_KINDS = ("type", "fileType", "content_type", "mime_type", "mimeType")
-_FILE_NAME = re.compile(r"(?!data:)[^/\\\n]{1,200}\.\w{1,8}")
-_IMAGE_NAME = re.compile(r".+\.(?:png|jpe?g|gif|webp|heic|heif|bmp|tiff?|svg|avif)", re.IGNORECASE | re.DOTALL)
+"""Kinds of parts that are no text, and what stands for them."""
 
 
-def read_parts(content: object, built: ConversationBuilder) -> list[str]:
-    """Return what the content of a message says: a text, a part, or a list of them.
+def read_content(content: object, built: ConversationBuilder) -> list[Piece]:
+    """Return what a content says, piece by piece, and count what is left out.
 
     Args:
-        content: The content; a word in brackets stands for what is no text.
-        built: Where to count what is left out and what is not understood.
+        content: A text, a part, or a list of those.
+        built: Where to count.
     """
     if content is None:
         return []
-    if isinstance(content, str):
-        return [content]
     parts = as_list(content)
-    if parts is None and as_object(content) is None:
+    if parts is None and not isinstance(content, str) and as_object(content) is None:
         built.not_understood("content that is no text")
         return []
-    return [text for part in (parts if parts is not None else [content]) for text in _read_part(part, built)]
+    return [piece for part in ([content] if parts is None else parts) for piece in _read_part(part, built)]
 
 
-def _read_part(part: object, built: ConversationBuilder) -> Iterator[str]:
+def read_parts(content: object, built: ConversationBuilder) -> list[str]:
+    """Return what a content says as `read_content`, with a word in brackets for each image."""
+    return [piece if isinstance(piece, str) else IMAGE for piece in read_content(content, built)]
+
+
+def is_as_stored(content: object) -> bool:
+    """Return whether a list of parts can be stored as it is: texts, and images that have an address."""
+    return all(
+        get(part, "type") == ("text" if isinstance(get(part, "text"), str) else "image_url")
+        and (isinstance(get(part, "text"), str) or _address(get(part, "image_url")) is not None)
+        for part in as_list(content) or [None]
+    )
+
+
+def content_of(pieces: Sequence[Piece]) -> str | list[dict[str, Any]]:
+    """Return the content that has these pieces: a text, or parts where there is an image with an address."""
+    if all(isinstance(piece, str) for piece in pieces):
+        return "\n".join(piece for piece in pieces if isinstance(piece, str))
+    return [{"type": "text", "text": piece} if isinstance(piece, str) else piece for piece in pieces]
+
+
+def _read_part(part: object, built: ConversationBuilder) -> Iterator[Piece]:
     if isinstance(part, str):
         yield part
         return
@@ -61,52 +72,48 @@ def _read_part(part: object, built: ConversationBuilder) -> Iterator[str]:
         return
     given: object = found.get("type")
     kind = given.lower() if isinstance(given, str) else ""
-    text = _text_of(found)
-    if kind in _LEFT_OUT or kind.endswith(_TOOLS):
-        built.leave_out(_LEFT_OUT.get(kind, TOOLS))
-    elif kind in _WORDS:
-        yield _WORDS[kind]
-    elif kind in _FILES:
-        yield word_for(found)
-    elif text is not None:
+    if kind in _THOUGHTS or found.get("thought") is True:
+        built.leave_out(THINKING)
+    elif _is_of_tool(kind, found):
+        built.leave_out(TOOLS)
+    elif kind in _MARKS:
+        built.leave_out(HIDDEN)
+    elif kind == "error":
+        built.leave_out(ERRORS)
+    elif kind in _IMAGES or "inlineData" in found or "inline_data" in found:
+        yield _image(found)
+    elif isinstance(text := _text_of(found), str):
         yield text
+    elif kind in _WORDS:
+        yield word_for(found, _WORDS[kind])
     else:
-        built.not_understood(f"part {given}")
+        built.not_understood(f"part {given}" if kind else f"a part with {', '.join(map(str, found)) or 'nothing'}")
 
 
-def _text_of(part: dict[str, Any]) -> str | None:
-    texts = (part.get("text"), get(part, "text", "value"), part.get("transcript"), part.get("refusal"))
-    return next((text for text in texts if isinstance(text, str)), None)
+def _is_of_tool(kind: str, part: dict[str, Any]) -> bool:
+    if kind.startswith(("tool", "dynamic-tool", "function")) or kind.endswith(
+        ("_tool_use", "_result", "_call", "_output")
+    ):
+        return True
+    return any(isinstance(part.get(key), dict) for key in ("functionCall", "functionResponse", "function_call"))
 
 
-def read_files(files: object, what: str, built: ConversationBuilder) -> list[str]:
-    """Return a word in brackets for each file that came along with a message.
-
-    Args:
-        files: The list of them; None if there are none.
-        what: What they are called where they are no list.
-        built: Where to count that.
-    """
-    listed = as_list(files)
-    if listed is None:
-        if files is not None:
-            built.not_understood(f"{what} that are no list")
-        return []
-    return [word_for(file) for file in listed if file is not None]
+def _text_of(part: dict[str, Any]) -> object:
+    audio = get(part, "audio", "transcript") or get(part, "input_audio", "transcript")
+    texts = (part.get(key) for key in ("text", "refusal", "transcript"))
+    more = (get(part, "text", "value"), audio, part.get("content"))
+    return next((text for text in (*texts, *more) if isinstance(text, str)), None)
 
 
-def word_for(file: object) -> str:
-    """Return what stands for a file: ``[image]``, or its name."""
-    kinds: list[str] = []
-    names: list[str] = []
-    if isinstance(file, str):
-        kinds += [file[5:]] if file.startswith("data:") else []
-        names += [file] if _FILE_NAME.fullmatch(file) else []
-    else:
-        kinds += [kind.lower() for key in _KINDS if isinstance(kind := get(file, key), str)]
-        places = (file, get(file, "file"), get(file, "file", "meta"))
-        names += [name for place in places for key in _NAMES if isinstance(name := get(place, key), str)]
-    name = next((name.strip() for name in names if name.strip()), "")
-    if any(kind.startswith("image") for kind in kinds) or _IMAGE_NAME.fullmatch(name):
-        return IMAGE
-    return f"[{name or 'file'}]"
+def _image(part: dict[str, Any]) -> Piece:
+    for key in ("image_url", "source", "image", "url"):
+        address = _address(part.get(key))
+        if address is not None:
+            return {"type": "image_url", "image_url": {"url": address}}
+    return IMAGE
+
+
+def _address(image: object) -> str | None:
+    """Return the address of an image; None if there is none, or the image itself in its place."""
+    url: object = image if isinstance(image, str) else get(image, "url")
+    return url if isinstance(url, str) and url.lower().startswith(("http://", "https://")) else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 from itertools import islice
 from typing import IO, cast
 
@@ -39,12 +40,13 @@ class _Begin:
         return data
 
 
-def judge(name: str, file: IO[bytes], depth: int = 0) -> Verdict:
+def judge(name: str, file: IO[bytes], *, with_memories: bool = False, depth: int = 0) -> Verdict:
     """Return what a file is: its name says so, or what it begins with, or what is in the archive that it is.
 
     Args:
         name: The name of the file.
         file: The file, at its beginning.
+        with_memories: Whether memories count as exports.
         depth: In how many archives it is.
 
     Raises:
@@ -57,20 +59,23 @@ def judge(name: str, file: IO[bytes], depth: int = 0) -> Verdict:
         if archive is not None:
             if depth == _MAX_DEPTH:
                 return Verdict.UNKNOWN
-            return archive.verdict(lambda name, file: judge(name, file, depth + 1))
+            return archive.verdict(lambda name, file: judge(name, file, with_memories=with_memories, depth=depth + 1))
     kind = _first_kind(file)
     if kind is None or (kind in LAST and is_note(name)):  # a note may begin like a table
         return Verdict.UNKNOWN
-    return Verdict.EXPORT if kind.parse or kind.parse_file or kind.parse_text else Verdict.NAMED
+    if kind.is_memory and not with_memories:
+        return Verdict.MEMORY
+    return Verdict.EXPORT if kind.is_read else Verdict.NAMED
 
 
-def verdict_of(path: str) -> Verdict:
+def verdict_of(path: str, *, with_memories: bool = False) -> Verdict:
     """Return what a file is, or the files of a folder."""
+    look = partial(judge, with_memories=with_memories)
     try:
         if os.path.isdir(path):
-            return folder_of(path, path).verdict(judge)
+            return folder_of(path, path).verdict(look)
         with open(path, "rb") as file:
-            return judge(os.path.basename(path), file)
+            return look(os.path.basename(path), file)
     except Exception:
         return Verdict.BROKEN
 

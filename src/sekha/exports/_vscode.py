@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from functools import partial
+from typing import Any, Callable
 
 from sekha._utils.json_access import as_list, as_object, get
-from sekha.exports._building import EMPTY, HIDDEN, ConversationBuilder, ReadConversation, Unreadable
+from sekha.exports._building import EMPTY, HIDDEN, ConversationBuilder, ReadConversation, Unreadable, read_each
 from sekha.exports._times import as_seconds
 from sekha.exports._vscode_words import answered, asked
 
@@ -21,7 +22,8 @@ def is_vscode(data: dict[str, Any]) -> bool:
     requests = as_list(data.get("requests"))
     if requests is None:
         return False
-    if "responderUsername" in data or "requesterUsername" in data or ("sessionId" in data and "creationDate" in data):
+    is_session = "sessionId" in data and ("creationDate" in data or "version" in data)
+    if is_session or "responderUsername" in data or "requesterUsername" in data:
         return True
     return any(get(request, "message") is not None and "response" in request for request in requests)
 
@@ -37,21 +39,25 @@ def is_vscode_log(data: dict[str, Any]) -> bool:
 
 
 def parse_vscode_log(lines: Iterable[object], folder: str | None) -> Iterator[ReadConversation]:
-    """Yield the sessions of a log."""
+    """Return the sessions of a log."""
+    return read_each(_sessions(lines, folder))
+
+
+def _sessions(lines: Iterable[object], folder: str | None) -> Iterator[Callable[[], ReadConversation]]:
     session: dict[str, Any] | None = None
     unknown: Counter[str] = Counter()
     for line in lines:
         found = as_object(get(line, "v"))
         if get(line, "kind") == _SNAPSHOT and found is not None:
             if session is not None and session.get("sessionId") != found.get("sessionId"):
-                yield _read(session, folder, unknown)
+                yield partial(_read, session, folder, unknown)
                 unknown = Counter()
             session = found
         elif session is None or not _change(session, line):
             unknown[_name_of(line)] += 1
     if session is None:
         raise Unreadable(f"the log has no session ({', '.join(unknown)})")
-    yield _read(session, folder, unknown)
+    yield partial(_read, session, folder, unknown)
 
 
 def parse_vscode(data: dict[str, Any], folder: str | None) -> ReadConversation:
@@ -89,7 +95,9 @@ def _add(request: dict[str, Any], built: ConversationBuilder) -> None:
     time = as_seconds(request.get("timestamp"))
     before = sum(built.left_out.values())
     texts = asked(request, built)
-    if texts:
+    if request.get("isSystemInitiated"):  # VS Code itself said it, such as that a command has ended
+        built.leave_out(HIDDEN)
+    elif texts:
         built.add("user", texts, time)
     elif sum(built.left_out.values()) == before:
         built.leave_out(EMPTY)

@@ -77,10 +77,11 @@ class NewMessage(NamedTuple):
 
 
 class Dates(NamedTuple):
-    """When a conversation was begun and changed last; None for the time at which it is stored."""
+    """When a conversation was begun and changed last, None for the time at which it is stored; and its status."""
 
     created_at: Optional[str] = None
     updated_at: Optional[str] = None
+    status: str = "active"
 
 
 NO_DATES = Dates()
@@ -224,12 +225,12 @@ class Store:
         with self.transaction():
             self._db.execute(
                 "INSERT INTO conversations (id, label, folder, status, importance, created_at, updated_at)"
-                " VALUES (?, ?, ?, 'active', ?, ?, ?)",
-                (identity, label, folder, importance, created, updated),
+                " VALUES (?, ?, ?, ?, ?, ?, ?)",
+                (identity, label, folder, dates.status, importance, created, updated),
             )
             self.append(identity, created, messages, vectors, model)
         size = sum(len(message.content.encode()) for message in messages)
-        return Conversation(identity, label, folder, "active", importance, created, updated, len(messages), size)
+        return Conversation(identity, label, folder, dates.status, importance, created, updated, len(messages), size)
 
     def append(
         self,

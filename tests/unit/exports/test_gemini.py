@@ -133,6 +133,7 @@ def test_memory_holds_one_day() -> None:
         ("Gav instruktionen vilken port?", "vilken port?"),
         ("Prompted Which port? Attached 2 files.", "Which port?"),
         ("Has preguntado: qué puerto", "Has preguntado: qué puerto"),
+        ("Demandé Améliore ce Prompt: x", "Demandé Améliore ce Prompt: x"),
         ("Added chat from link", "Added chat from link"),
     ],
 )

@@ -134,6 +134,13 @@ def test_messages_without_a_chat_belong_to_the_one_that_is_there() -> None:
     assert (len(alone["messages"]), alone.source_id) == (1, None)
 
 
+def test_a_chat_that_cannot_be_read_costs_no_other() -> None:
+    chats = parse_lechat([message("1", "A", role="nobody"), message("2", "B", chatId="c2")], None)
+    assert next(chats).source_id == "c2"
+    with pytest.raises(Unreadable, match="role nobody"):
+        next(chats)
+
+
 def test_roles() -> None:
     with pytest.raises(Unreadable, match="role nobody"):
         read(message("1", "A", role="nobody"))

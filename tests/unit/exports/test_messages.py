@@ -97,7 +97,7 @@ PARTS: List[Tuple[List[Any], Any, Dict[str, int]]] = [
     ([{"type": "step-start"}, "A"], "A", {"hidden": 1}),
     ([{"type": "hologram"}, "A"], "A", {"unknown: part hologram": 1}),
     ([{"x": 1}, "A"], "A", {"unknown: a part with x": 1}),
-    ([7, None, "A"], "A", {"unknown: content that is no text": 1, "unknown: a part that is null": 1}),
+    ([7, None, "A"], "A", {"unknown: a part that is no JSON object": 1, "unknown: a part that is null": 1}),
 ]  # fmt: skip
 
 
@@ -239,6 +239,14 @@ def test_broken_messages_of_a_list_are_counted(tmp_path: Path) -> None:
     (found,) = from_file(tmp_path / "chat.json", [7, QUESTION, {"x": 1}, ANSWER, []])
     assert texts(found) == SAID
     assert sum(found.left_out.values()) == 3
+
+
+def test_a_conversation_that_cannot_be_read_costs_no_other() -> None:
+    wizard = {"role": "wizard", "content": "A", "session_id": "a"}
+    found = parse_messages([wizard, {**QUESTION, "session_id": "b"}], None)
+    assert next(found).source_id == "b"
+    with pytest.raises(Unreadable, match="role wizard"):
+        next(found)
 
 
 def test_messages_that_say_to_which_conversation_they_belong() -> None:

@@ -7,7 +7,8 @@ from typing import Any, Dict, List, Tuple
 import pytest
 
 from sekha.exports._building import ConversationBuilder
-from sekha.exports._parts import read_files, read_parts, word_for
+from sekha.exports._file_words import read_files, word_for
+from sekha.exports._parts import read_parts
 
 PARTS: List[Tuple[Any, List[str], Dict[str, int]]] = [
     (None, [], {}),
@@ -24,9 +25,9 @@ PARTS: List[Tuple[Any, List[str], Dict[str, int]]] = [
     ([{"type": "error", "error": "Boom"}, {"type": "agent_update"}], [], {"errors": 1, "hidden": 1}),
     ([None], [], {"unknown: a part that is null": 1}),
     ([7, {"type": "hologram"}, {}], [],
-     {"unknown: a part that is no JSON object": 1, "unknown: part hologram": 1, "unknown: part None": 1}),
+     {"unknown: a part that is no JSON object": 1, "unknown: part hologram": 1, "unknown: a part with nothing": 1}),
     ([{"type": "text", "text": 7}, {"type": ["x"], "text": None}], [],
-     {"unknown: part text": 1, "unknown: part ['x']": 1}),
+     {"unknown: part text": 1, "unknown: a part with type, text": 1}),
     (7, [], {"unknown: content that is no text": 1}),
 ]  # fmt: skip
 

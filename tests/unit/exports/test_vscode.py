@@ -166,9 +166,17 @@ def test_what_the_user_went_back_from_is_left_out() -> None:
     assert (said(found), found.left_out) == (["user: New"], {"hidden": 1, "empty": 1})
 
 
+def test_what_the_application_itself_said_is_left_out() -> None:
+    found = read(request("The command ended.", "I go on.", isSystemInitiated=True))
+    assert (said(found), found.left_out) == (["assistant: I go on."], {"hidden": 1})
+
+
 def test_a_chat_that_was_only_opened_is_empty() -> None:
     assert read()["messages"] == []
-    assert find_kind(session()) is find_kind(session(request()))
+    kind = find_kind(session(request()))
+    assert kind is not None
+    for data in (session(), {"version": 3, "sessionId": "s", "requests": []}):
+        assert find_kind(data) is kind
 
 
 # Logs
@@ -202,6 +210,16 @@ def test_a_log_that_was_begun_anew_is_one_session_and_two_sessions_are_two() -> 
     other = {"kind": 0, "v": session(request("Hello", "Hi"), sessionId="s2")}
     assert [said(one) for one in logged(whole)] == [["user: Which port?", "assistant: Port 9100."]]
     assert [one.source_id for one in logged(whole, other)] == ["s1", "s2"]
+
+
+def test_a_session_that_cannot_be_read_costs_no_other(tmp_path: Path) -> None:
+    broken = {"kind": 0, "v": session(7, sessionId="s2")}
+    good = {"kind": 0, "v": session(request("Hello", "Hi"), sessionId="s3")}
+    (tmp_path / "log.jsonl").write_text("\n".join(map(json.dumps, [broken, {**broken, "v": session(8)}, good])))
+    conversation, failure = list(read_export(tmp_path / "log.jsonl"))
+    assert getattr(conversation, "source_id", None) == "s3"
+    assert isinstance(failure, UnreadableConversation)
+    assert failure.problem.endswith("a request that is no JSON object), and 1 more of the file cannot be read")
 
 
 @pytest.mark.parametrize(

@@ -59,7 +59,10 @@ class AsyncChatRun(AsyncVersionsRun):
             await self._adopt(item, item.entry.key, item.entry.id)
             known = self._journal.pieces(chat.id)
         state = compare_chat(chat, item.request["messages"], known)
-        if state == "new":
+        if state == "new" and item.memory_id is not None and await self._is_there(item.memory_id):
+            await self._adopt(item, piece_key(chat_source(chat.id), digests_of(item.request)), item.memory_id)
+            await self._end(item, "already_stored", action)
+        elif state == "new":
             if await self._send(item, item.request):
                 await self._end(item, "stored", action)
         elif state == "renamed":

@@ -161,6 +161,8 @@ class AsyncImportRun(AsyncChatRun):
 
     async def _note_found(self, whole: Sought, id: str) -> None:
         """Note what is in the memory as it was sent."""
+        if whole.item.is_archived:
+            await self._archive(id)
         if whole.item.chat is None:
             self._pending.remove(whole.item)
             await self._finish(whole.item, id, "already_stored")

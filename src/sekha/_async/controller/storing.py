@@ -73,6 +73,7 @@ class AsyncStoringRun:
         self._asking = AsyncSemaphore(1)
         self._stopped = threading.Event()
         self._failure_streak = 0
+        self._ids: set[str] | None = None  # of all conversations, if that was asked
         self._splits: dict[int, SplitTally] = {}  # by position
         self._clock = transport.clock
         self._started_at = self._clock.now()
@@ -123,7 +124,9 @@ class AsyncStoringRun:
             return None
         if origin is not None and sent is None:
             sent = digests_of(request)
-        request = {**request, **await self._kept_dates(item)}
+        dates = await self._kept_dates(item)
+        status = {"status": "archived"} if item.is_archived and dates else {}  # what keeps those keeps that
+        request = {**request, **dates, **status}
         await async_in_thread(partial(self._journal.begin, key, origin, sent))
         try:
             stored = await self._patiently(
@@ -139,7 +142,21 @@ class AsyncStoringRun:
             await async_in_thread(partial(note, key))
             raise
         self._failure_streak = 0
+        if item.is_archived and stored["status"] != "archived":
+            await self._archive(stored["id"])
         return stored["id"]
+
+    async def _archive(self, id: str) -> None:
+        """Archive what was archived in the memory that it is from; until that is done, it is not noted as stored.
+
+        Raises:
+            SekhaError: It failed; the message says that the conversation is stored.
+        """
+        try:
+            await self._patiently(partial(self._transport.send, endpoints.ARCHIVE_CONVERSATION.request(id=id)))
+        except SekhaError as error:
+            error.message = f"conversation {id} is stored, and not archived yet: {error.message}"
+            raise
 
     async def _patiently(self, call: AsyncCall[[], T]) -> T:
         """Make a call, and make it again after each wait that the server asks for."""

@@ -11,6 +11,7 @@ from sekha._concurrency.tasks import async_in_thread
 from sekha.errors import SekhaError, SekhaNotFoundError
 from sekha.types import Conversation, MemoryExport
 
+from ..operations.pagination import all_conversations
 from ..operations.remove import delete_or_archive
 from .storing import AsyncStoringRun
 
@@ -34,6 +35,18 @@ class AsyncVersionsRun(AsyncStoringRun):
         except SekhaNotFoundError:
             return None
         return found if self._is_inside(found["folder"]) else None
+
+    async def _is_there(self, id: str) -> bool:
+        """Return whether the memory had a conversation when that was first asked."""
+        slot = self._asking.slot()
+        try:
+            await slot.acquire(None)
+            if self._ids is None:
+                inside = partial(all_conversations, self._transport, lambda row: self._is_inside(row["folder"]))
+                self._ids = {row["conversation_id"] for row in await self._patiently(inside)}
+            return id in self._ids
+        finally:
+            slot.release()
 
     def _is_inside(self, folder: object) -> bool:
         return self._view is None or self._view.contains(folder)

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from sekha._api.compat.capabilities import LOST_DATES, Capabilities, lost_key_message
 from sekha._api.compat.requests import extra_keys
-from sekha._utils.frames import user_stacklevel
-from sekha.errors import SekhaWarning
+from sekha._utils.frames import warn_user
 
 from ..transport import AsyncTransport
 from .features import controller_features
@@ -29,7 +27,7 @@ async def warn_of_lost_keys(
     kept = frozenset[str]() if features is None else features.keeps
     for key in keys:
         if key not in kept and capabilities.note_lost_key(key):
-            warnings.warn(lost_key_message(key, features), SekhaWarning, stacklevel=user_stacklevel())
+            warn_user(lost_key_message(key, features))
 
 
 async def kept_dates(
@@ -45,5 +43,5 @@ async def kept_dates(
     if features is not None and features.keeps_dates:
         return dates
     if capabilities.note_lost_key("timestamp"):
-        warnings.warn(LOST_DATES, SekhaWarning, stacklevel=user_stacklevel())
+        warn_user(LOST_DATES)
     return {}

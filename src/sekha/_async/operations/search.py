@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from typing import Any, NamedTuple, TypeVar, cast
 
@@ -10,9 +9,9 @@ from sekha._api.compat.capabilities import Capabilities
 from sekha._api.filters import MAX_SEARCH_SIZE, ends_below
 from sekha._api.model import Endpoint
 from sekha._api.search import ResultSelector, Search
-from sekha._utils.frames import user_stacklevel
+from sekha._utils.frames import warn_user
 from sekha._utils.sentinel import drop_unset
-from sekha.errors import SekhaDecodeError, SekhaWarning
+from sekha.errors import SekhaDecodeError
 from sekha.types import MemorySearchResponse, QueryResponse, SearchResult
 
 from ..transport import AsyncTransport
@@ -119,9 +118,7 @@ def _warn_of_truncation(capabilities: Capabilities, wanted: Search, found: int) 
             if wanted.is_enough is None
             else f"a search for a context found {found} results, which do not fill its budget"
         )
-        warnings.warn(
+        warn_user(
             f"{what}, and may have missed others: the filters are applied to what the server ranks best, at most "
-            f"{MAX_SEARCH_SIZE:,} results (truncated is True)",
-            SekhaWarning,
-            stacklevel=user_stacklevel(),
+            f"{MAX_SEARCH_SIZE:,} results (truncated is True)"
         )

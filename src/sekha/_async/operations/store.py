@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any, TypeVar, cast
 
 from sekha._api.arguments import DEFAULT_IMPORTANCE, PINNED_IMPORTANCE
@@ -11,8 +10,8 @@ from sekha._api.compat.requests import has_content_parts, is_text_only_error, pa
 from sekha._api.endpoints import CREATE_CONVERSATION, GET_CONVERSATION, MEMORY_STORE, PIN_CONVERSATION
 from sekha._api.model import Endpoint, Request, Service
 from sekha._transport.options import WriteMustWait
-from sekha._utils.frames import user_stacklevel
-from sekha.errors import SekhaAPIError, SekhaAuthError, SekhaError, SekhaWarning
+from sekha._utils.frames import warn_user
+from sekha.errors import SekhaAPIError, SekhaAuthError, SekhaError
 from sekha.types import Conversation
 
 from ..transport import AsyncTransport
@@ -53,11 +52,7 @@ async def create_conversation(
     result = (
         "10 is set by pinning it instead" if importance == PINNED_IMPORTANCE else "it is stored with the default of 5"
     )
-    warnings.warn(
-        f"importance_score={importance} cannot be stored: {reason}. The conversation is stored, and {result}.",
-        SekhaWarning,
-        stacklevel=user_stacklevel(),
-    )
+    warn_user(f"importance_score={importance} cannot be stored: {reason}. The conversation is stored, and {result}.")
     return await _create_by_rest(transport, capabilities, conversation, drop_images)
 
 
@@ -94,7 +89,7 @@ async def _create_by_rest(
 
 
 def _warn_partly_stored(id: str, problem: str, error: SekhaError) -> None:
-    warnings.warn(f"conversation {id} is stored, but {problem}: {error}", SekhaWarning, stacklevel=user_stacklevel())
+    warn_user(f"conversation {id} is stored, but {problem}: {error}")
 
 
 async def store(

@@ -61,7 +61,10 @@ class ChatRun(VersionsRun):
             self._adopt(item, item.entry.key, item.entry.id)
             known = self._journal.pieces(chat.id)
         state = compare_chat(chat, item.request["messages"], known)
-        if state == "new":
+        if state == "new" and item.memory_id is not None and self._is_there(item.memory_id):
+            self._adopt(item, piece_key(chat_source(chat.id), digests_of(item.request)), item.memory_id)
+            self._end(item, "already_stored", action)
+        elif state == "new":
             if self._send(item, item.request):
                 self._end(item, "stored", action)
         elif state == "renamed":

@@ -163,6 +163,8 @@ class ImportRun(ChatRun):
 
     def _note_found(self, whole: Sought, id: str) -> None:
         """Note what is in the memory as it was sent."""
+        if whole.item.is_archived:
+            self._archive(id)
         if whole.item.chat is None:
             self._pending.remove(whole.item)
             self._finish(whole.item, id, "already_stored")

@@ -75,6 +75,7 @@ class StoringRun:
         self._asking = Semaphore(1)
         self._stopped = threading.Event()
         self._failure_streak = 0
+        self._ids: set[str] | None = None  # of all conversations, if that was asked
         self._splits: dict[int, SplitTally] = {}  # by position
         self._clock = transport.clock
         self._started_at = self._clock.now()
@@ -125,7 +126,9 @@ class StoringRun:
             return None
         if origin is not None and sent is None:
             sent = digests_of(request)
-        request = {**request, **self._kept_dates(item)}
+        dates = self._kept_dates(item)
+        status = {"status": "archived"} if item.is_archived and dates else {}  # what keeps those keeps that
+        request = {**request, **dates, **status}
         in_thread(partial(self._journal.begin, key, origin, sent))
         try:
             stored = self._patiently(
@@ -141,7 +144,21 @@ class StoringRun:
             in_thread(partial(note, key))
             raise
         self._failure_streak = 0
+        if item.is_archived and stored["status"] != "archived":
+            self._archive(stored["id"])
         return stored["id"]
+
+    def _archive(self, id: str) -> None:
+        """Archive what was archived in the memory that it is from; until that is done, it is not noted as stored.
+
+        Raises:
+            SekhaError: It failed; the message says that the conversation is stored.
+        """
+        try:
+            self._patiently(partial(self._transport.send, endpoints.ARCHIVE_CONVERSATION.request(id=id)))
+        except SekhaError as error:
+            error.message = f"conversation {id} is stored, and not archived yet: {error.message}"
+            raise
 
     def _patiently(self, call: Call[[], T]) -> T:
         """Make a call, and make it again after each wait that the server asks for."""

@@ -13,6 +13,7 @@ from sekha._concurrency.tasks import in_thread
 from sekha.errors import SekhaError, SekhaNotFoundError
 from sekha.types import Conversation, MemoryExport
 
+from ..operations.pagination import all_conversations
 from ..operations.remove import delete_or_archive
 from .storing import StoringRun
 
@@ -36,6 +37,18 @@ class VersionsRun(StoringRun):
         except SekhaNotFoundError:
             return None
         return found if self._is_inside(found["folder"]) else None
+
+    def _is_there(self, id: str) -> bool:
+        """Return whether the memory had a conversation when that was first asked."""
+        slot = self._asking.slot()
+        try:
+            slot.acquire(None)
+            if self._ids is None:
+                inside = partial(all_conversations, self._transport, lambda row: self._is_inside(row["folder"]))
+                self._ids = {row["conversation_id"] for row in self._patiently(inside)}
+            return id in self._ids
+        finally:
+            slot.release()
 
     def _is_inside(self, folder: object) -> bool:
         return self._view is None or self._view.contains(folder)

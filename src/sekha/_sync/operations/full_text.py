@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterable
 
 from sekha._api.compat.capabilities import Capabilities
@@ -13,8 +12,8 @@ from sekha._api.filters import MAX_SEARCH_SIZE, search_sizes
 from sekha._api.folder_view import FolderView
 from sekha._api.hybrid import MAX_LOOKUPS
 from sekha._concurrency.tasks import Call, gather
-from sekha._utils.frames import user_stacklevel
-from sekha.errors import SekhaDecodeError, SekhaNotFoundError, SekhaWarning
+from sekha._utils.frames import warn_user
+from sekha.errors import SekhaDecodeError, SekhaNotFoundError
 from sekha.types import Conversation, ConversationListItem, FullTextResponse, Message
 
 from ..transport import Transport
@@ -62,12 +61,10 @@ class FullTextSearch:
             if not truncated:
                 break
         if truncated and self._capabilities.note_warning("results may be missing", self._view):
-            warnings.warn(
+            warn_user(
                 f"a full-text search in a folder found {len(found)} of the {limit} messages that were asked for, and "
                 f"may have missed others: it looks at the first {MAX_SEARCH_SIZE:,} that the server finds "
-                "(truncated is True)",
-                SekhaWarning,
-                stacklevel=user_stacklevel(),
+                "(truncated is True)"
             )
         return FullTextResponse(results=found, total=len(found), truncated=truncated)
 

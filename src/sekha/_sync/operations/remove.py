@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -13,8 +12,8 @@ from sekha._api.compat.error_overrides import is_unable_to_delete
 from sekha._api.endpoints import ARCHIVE_CONVERSATION, DELETE_CONVERSATION
 from sekha._api.stored import complete_replacement, is_unchanged
 from sekha._importing.plan import judge_failure
-from sekha._utils.frames import user_stacklevel
-from sekha.errors import SekhaError, SekhaNotFoundError, SekhaServerError, SekhaWarning
+from sekha._utils.frames import warn_user
+from sekha.errors import SekhaError, SekhaNotFoundError, SekhaServerError
 from sekha.types import Conversation, ConversationListItem, DeletionReport, MemoryExport
 
 from ..transport import Transport
@@ -93,11 +92,9 @@ def delete_or_archive(
                 raise
     transport.send(ARCHIVE_CONVERSATION.request(id=id))
     if capabilities.note_warning("archived instead of deleted"):
-        warnings.warn(
+        warn_user(
             "this server cannot delete: what was to be deleted is archived, and searches of the controller 0.1 still "
-            'find it (filters={"archived": False} leaves it out)',
-            SekhaWarning,
-            stacklevel=user_stacklevel(),
+            'find it (filters={"archived": False} leaves it out)'
         )
     return "archived"
 

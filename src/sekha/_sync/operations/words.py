@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
 
 from sekha._api.compat.capabilities import Capabilities
@@ -14,8 +13,8 @@ from sekha._api.hybrid import MAX_LOOKUPS, MAX_ROWS, Fused, Place, Row, fuse, lo
 from sekha._api.search import Search
 from sekha._api.words import full_text_query, significant_words
 from sekha._concurrency.tasks import Call, gather
-from sekha._utils.frames import user_stacklevel
-from sekha.errors import SekhaAPIError, SekhaDecodeError, SekhaNotFoundError, SekhaWarning
+from sekha._utils.frames import warn_user
+from sekha.errors import SekhaAPIError, SekhaDecodeError, SekhaNotFoundError
 from sekha.types import ConversationListItem, Message, SearchResult
 
 from ..transport import Transport
@@ -139,8 +138,4 @@ class WordSearch:
 
     def _warn(self) -> None:
         if self._capabilities.note_warning("words were not searched"):
-            warnings.warn(
-                f"a hybrid search found results by meaning only, since the full-text search failed: {self.error}",
-                SekhaWarning,
-                stacklevel=user_stacklevel(),
-            )
+            warn_user(f"a hybrid search found results by meaning only, since the full-text search failed: {self.error}")

@@ -12,7 +12,7 @@ from starlette.applications import Starlette
 from starlette.background import BackgroundTask
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
-from typing_extensions import Annotated
+from typing_extensions import Annotated, Literal
 
 from sekha.local.documented.mcp import McpTools
 from sekha.local.documented.memory import PINNED_IMPORTANCE, SUMMARY_WINDOWS, Memory
@@ -49,6 +49,7 @@ class CreateBody(Body):
     importance_score: Optional[Annotated[int, Field(ge=1, le=10)]] = None
     created_at: Timestamp = None
     updated_at: Timestamp = None
+    status: Literal["active", "archived"] = "active"
 
 
 class LabelBody(Body):
@@ -141,7 +142,7 @@ class Controller:
     async def create(self, request: Request) -> Response:
         body = await self.parse(request, CreateBody)
         messages = [NewMessage(message.role, message.content, message.timestamp) for message in body.messages]
-        dates = Dates(body.created_at, body.updated_at)
+        dates = Dates(body.created_at, body.updated_at, body.status)
         created = await self.memory.create(body.label, body.folder, messages, body.importance_score, dates)
         extra = {"conversation_id": created.id, "importance_score": created.importance}
         return JSONResponse({**_row(created), **extra}, 201)

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
+from typing_extensions import Literal
 
 from sekha.local.documented.memory import Memory
 from sekha.local.filters import Filters, OptionalFilters
@@ -22,6 +23,7 @@ class StoreBody(Body):
     importance_score: Optional[I32] = None
     created_at: Timestamp = None
     updated_at: Timestamp = None
+    status: Literal["active", "archived"] = "active"
 
 
 class SearchBody(Filters):
@@ -80,7 +82,7 @@ class McpTools:
     async def store_conversation(self, body: StoreBody) -> Response:
         """Store a conversation whose body is checked."""
         messages = [NewMessage(message.role, message.content, message.timestamp) for message in body.messages]
-        dates = Dates(body.created_at, body.updated_at)
+        dates = Dates(body.created_at, body.updated_at, body.status)
         created = await self.memory.create(body.label, body.folder, messages, body.importance_score, dates)
         ids = {"conversation_id": created.id, "id": created.id}
         return envelope({**ids, "label": created.label, "folder": created.folder})

@@ -24,6 +24,7 @@ class MessageIn(Body):
 
 class StoreBody(documented.StoreBody):
     messages: List[MessageIn]  # type: ignore[assignment]  # narrower than documented: no content parts
+    status: Any = None  # not stored
 
 
 class QueryBody(Body):

@@ -1,0 +1,52 @@
+"""Words in brackets that stand for files: images, documents and recordings that came along with a message."""
+
+from __future__ import annotations
+
+import re
+
+from sekha._utils.json_access import as_list, get
+from sekha.exports._building import ConversationBuilder
+
+IMAGE = "[image]"
+_NAMES = ("filename", "file_name", "title", "name", "originalName", "fileIdentifier")
+_KINDS = ("type", "fileType", "content_type", "mime_type", "mimeType")
+_FILE_NAME = re.compile(r"(?!data:)[^/\\\n]{1,200}\.\w{1,8}")
+_IMAGE_NAME = re.compile(r".+\.(?:png|jpe?g|gif|webp|heic|heif|bmp|tiff?|svg|avif)", re.IGNORECASE | re.DOTALL)
+
+
+def read_files(files: object, what: str, built: ConversationBuilder) -> list[str]:
+    """Return a word in brackets for each file that came along with a message.
+
+    Args:
+        files: The list of them; None if there are none.
+        what: What they are called where they are no list.
+        built: Where to count that.
+    """
+    listed = as_list(files)
+    if listed is None:
+        if files is not None:
+            built.not_understood(f"{what} that are no list")
+        return []
+    return [word_for(file) for file in listed if file is not None]
+
+
+def word_for(file: object, default: str = "file") -> str:
+    """Return what stands for a file: ``[image]``, or its name.
+
+    Args:
+        file: What is known of it, or its name or address.
+        default: What it is called without a name.
+    """
+    kinds: list[str] = []
+    names: list[str] = []
+    if isinstance(file, str):
+        kinds += [file[5:]] if file.startswith("data:") else []
+        names += [file] if _FILE_NAME.fullmatch(file) else []
+    else:
+        kinds += [kind.lower() for key in _KINDS if isinstance(kind := get(file, key), str)]
+        places = (file, get(file, "file"), get(file, "source"), get(file, "file", "meta"))
+        names += [name for place in places for key in _NAMES if isinstance(name := get(place, key), str)]
+    name = next((name.strip() for name in names if name.strip()), "")
+    if any(kind.startswith("image") for kind in kinds) or _IMAGE_NAME.fullmatch(name):
+        return IMAGE
+    return f"[{name or default}]"
