@@ -51,8 +51,9 @@ def run(
             metavar="PATH",
             exists=True,
             readable=True,
-            help="An export of ChatGPT or Claude (conversations.json, or the .zip), JSON lines, or notes: a folder of "
-            "Markdown and text files, or one of them.",
+            help="An export of ChatGPT, Claude, DeepSeek, Gemini and others (conversations.json, the .zip, a folder), "
+            "sessions of coding agents, JSON lines, or notes: a folder of Markdown and text files, or one of them. "
+            "docs/importing.md lists all kinds.",
         ),
     ],
     folder: Annotated[
