@@ -1,8 +1,8 @@
 """What other applications let their users take along, and folders of notes, read conversation by conversation.
 
-`read_export` reads the exports of ChatGPT and Claude (``conversations.json``, or the archive that it came in) and a
-plain form: JSON lines, each a dictionary as `MemoryController.create_conversation` takes it. `read_notes` reads folders
-of Markdown and text files.
+`read_export` reads the exports of ChatGPT, Claude and others (``conversations.json``, or the archive that it came in),
+and a plain form: JSON lines, each a dictionary as `MemoryController.create_conversation` takes it. `read_notes` reads
+folders of Markdown and text files.
 """
 
 from __future__ import annotations

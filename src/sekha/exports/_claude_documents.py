@@ -8,20 +8,18 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple, Union, cast
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple, Union
 
 from sekha._utils.json_access import as_list, as_object, get
+from sekha.exports._thoughts import ATTRIBUTES
 
-_OPENING = re.compile(r"(?<!`)<(antThinking|antArtifact|xaiArtifact)(?=[\s>])", re.IGNORECASE)
-"""One in backticks is talked about."""
-_ATTRIBUTES = re.compile(r"""((?:\s(?:"[^"]*"|'[^']*'|[^<>"'])*)?)>""")
-_MAX_ATTRIBUTES = 4000
-_ENDS = {
-    name: re.compile(rf"(</{name}>)|(?=<(?:ant|xai)Artifact\s)|\Z", re.IGNORECASE)
-    for name in ("antthinking", "antartifact", "xaiartifact")
-}
-"""A tag without an end goes to the next document, or to the end."""
+_TAG = re.compile(
+    rf"(?<!`)<(?P<name>antThinking|antArtifact|xaiArtifact)(?P<attributes>{ATTRIBUTES})>"
+    r"(?P<content>.*?)(?:(?P<end></(?P=name)>)|(?=<(?:ant|xai)Artifact\s)|\Z)",
+    re.DOTALL | re.IGNORECASE,
+)
+"""A tag without an end goes to the next document, or to the end; one in backticks is talked about."""
 _ATTRIBUTE = re.compile(r"""([\w-]+)\s*=\s*(?:"([^"]*)"|'([^']*)')""")
 _UNTITLED = "document"
 _OUTPUTS = "/mnt/user-data/outputs/"
@@ -48,46 +46,21 @@ Piece = Union[str, Change]
 """What a message consists of: text, and documents."""
 
 
-class _Tag(NamedTuple):
-    """A document or a thought between tags: where it is, and what it has."""
-
-    begin: int
-    end: int
-    is_thought: bool
-    is_closed: bool
-    attributes: str
-    content: str
-
-
-def _find_tags(text: str) -> Iterator[_Tag]:
-    """Yield the tags of a text, in a time that grows with it and not with its square."""
-    at = 0
-    while (opening := _OPENING.search(text, at)) is not None:
-        at = opening.end()
-        attributes = _ATTRIBUTES.match(text, at, at + _MAX_ATTRIBUTES)
-        if attributes is None:
-            continue
-        name, begin = opening[1].lower(), attributes.end()
-        end = cast("re.Match[str]", _ENDS[name].search(text, begin))
-        at = end.end()
-        content = text[begin : end.start()]
-        yield _Tag(opening.start(), at, name == "antthinking", end[1] is not None, attributes[1], content)
-
-
 def split_tags(text: str) -> tuple[list[Piece], int]:
     """Return the pieces of a text with tags, and how many thoughts were taken out of it."""
     pieces: list[Piece] = []
     thoughts = end = 0
-    for tag in _find_tags(text):
-        before, content = text[end : tag.begin], tag.content.strip("\n")
-        if tag.is_thought and not tag.is_closed and before and not before.endswith("\n"):
+    for tag in _TAG.finditer(text):
+        before, content = text[end : tag.start()], tag["content"].strip("\n")
+        is_thought = tag["name"].lower() == "antthinking"
+        if is_thought and tag["end"] is None and before and not before.endswith("\n"):
             continue  # a sentence about the tag
         pieces.append(before)
-        end = tag.end
-        if tag.is_thought:
+        end = tag.end()
+        if is_thought:
             thoughts += 1
             continue
-        attributes = {key.lower(): html.unescape(one or two) for key, one, two in _ATTRIBUTE.findall(tag.attributes)}
+        attributes = {key.lower(): html.unescape(one or two) for key, one, two in _ATTRIBUTE.findall(tag["attributes"])}
         id = attributes.get("identifier") or attributes.get("artifact_id") or attributes.get("title")
         title = attributes.get("title") or id or _UNTITLED
         pieces.append(Change(id or content, title, content))

@@ -91,9 +91,7 @@ def _read_part(part: object, built: ConversationBuilder) -> Iterator[Piece]:
 
 
 def _is_of_tool(kind: str, part: dict[str, Any]) -> bool:
-    if kind.startswith(("tool", "dynamic-tool", "function")) or kind.endswith(
-        ("_tool_use", "_result", "_call", "_output")
-    ):
+    if kind.startswith(_TOOL_BEGINS) or kind.endswith(_TOOL_ENDS):
         return True
     return any(isinstance(part.get(key), dict) for key in ("functionCall", "functionResponse", "function_call"))
 
