@@ -106,7 +106,7 @@ def told(how: str) -> type[SekhaError]:
 async def test_a_slow_answer_ends_at_the_deadline(how: str, make: MakeClient, server: FakeServer) -> None:
     client = timed(make, max_retries=0)  # the error with its slow body would be repeated in the time that is left
     server.always(QUERY, SLOW[how])
-    error = await in_time(lambda: client.controller.query("x"), was_sent)
+    error = await in_time(lambda: client.controller.query("x"), lambda error: error.sent and type(error) is told(how))
     is_the_deadline(error, told(how), sent=True, attempts=1, may_have_been_applied=False)
     eventually(lambda: server.open_connections == 0)
 
@@ -133,7 +133,8 @@ async def test_a_slow_stream_ends_at_the_deadline(how: str, make: MakeClient, br
         stream: AsyncStream = await client.bridge.stream_complete(MESSAGES)
         return await stream.get_final_text()
 
-    is_the_deadline(await in_time(read, was_sent), told(how), sent=True, may_have_been_applied=True)
+    error = await in_time(read, lambda error: error.sent and type(error) is told(how))
+    is_the_deadline(error, told(how), sent=True, may_have_been_applied=True)
     eventually(lambda: bridge.open_connections == 0)
 
 

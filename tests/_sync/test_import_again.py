@@ -14,6 +14,7 @@ from typing import Any, Optional
 import pytest
 
 from sekha import SekhaClient, SekhaError, SekhaWarning
+from sekha._sync.transport import Transport
 from sekha._concurrency.clock import Clock
 from sekha._importing.journal import Journal
 from sekha.exports._building import ConversationBuilder, ReadConversation
@@ -363,19 +364,27 @@ def transcript(chance: random.Random, months: int) -> list[list[ReadConversation
     return exports
 
 
-@pytest.mark.parametrize("seed", range(4))
-@pytest.mark.parametrize("how", ["before the note", "after the note", "in the report"])
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("how", ["before the note", "after the note", "after a request", "in the report"])
 def test_wherever_it_is_interrupted_nothing_is_lost_or_there_twice(
     seed: int, how: str, memory: SekhaClient, clock: FakeClock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Between any two notes of the journal, which stand before and after each request that stores or removes."""
+    """Between any two notes of the journal, and after each request, of which there is no note yet then."""
     give_clock(memory, clock)
     chance = random.Random(seed)
     note: Any = Journal._note
+    send: Any = Transport.send
     left = [0]
 
+    def sending(transport: Transport, request: Any) -> Any:
+        answer = send(transport, request)
+        left[0] -= how == "after a request"
+        if left[0] == 0 and how == "after a request":
+            raise Interrupted
+        return answer
+
     def interrupting(journal: Journal, data: Any) -> None:
-        left[0] -= 1
+        left[0] -= "the note" in how
         if left[0] == 0 and how == "before the note":
             raise Interrupted
         note(journal, data)
@@ -387,6 +396,7 @@ def test_wherever_it_is_interrupted_nothing_is_lost_or_there_twice(
             raise Interrupted
 
     monkeypatch.setattr(Journal, "_note", interrupting)
+    monkeypatch.setattr(Transport, "send", sending)
     export: list[ReadConversation] = []
     for export in transcript(chance, 5):
         for _ in range(chance.randint(0, 4)):

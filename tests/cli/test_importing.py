@@ -510,6 +510,78 @@ def test_a_large_chat_is_stored_in_parts_and_both_runs_say_so(run: Run, client: 
     assert "a.jsonl, line 2 (A long year): too large, stored in 3 parts\n" in done.err
 
 
+# Coming back
+
+
+def claude(*texts: str, id: str = "c-1", name: str = "Plans") -> Dict[str, Any]:
+    """A chat of Claude."""
+    messages = [{"sender": ("human", "assistant")[number % 2], "text": text} for number, text in enumerate(texts)]
+    return {"uuid": id, "name": name, "chat_messages": messages}
+
+
+def export(here: Path, *chats: Dict[str, Any], name: str = "conversations.json") -> None:
+    (here / name).write_text(json.dumps(chats))
+
+
+@pytest.mark.promise("W14")
+def test_next_months_export(run: Run, client: SekhaClient, here: Path) -> None:
+    chats = [claude("Q", id=f"c-{number}", name=f"Chat {number}") for number in range(5)]
+    export(here, *chats)
+    assert "since the last import" not in run("import", "conversations.json", "--dry-run").err
+    assert run("import", "conversations.json").code == 0
+    new = claude("Q", id="c-5", name="Chat 5")
+    grown, renamed = claude("Q", "A", id="c-0", name="Chat 0"), claude("Q", id="c-1", name="Another")
+    export(here, new, grown, renamed, claude("x", id="c-2", name="Chat 2"), *chats[3:], name="other.json")
+    dry = run("import", "other.json", "--dry-run")
+    assert "other.json: since the last import: 1 new, 1 grown, 1 renamed, 1 replaced, 2 unchanged.\n" in dry.err
+    counts = {"new": 1, "grown": 1, "renamed": 1, "replaced": 1, "unchanged": 2}
+    for _ in range(2):  # it notes nothing
+        told = run("import", "other.json", "--dry-run", "--json").json
+        assert told["files"]["other.json"]["since_last_import"] == counts
+    done = run("import", "other.json")
+    assert (done.code, done.err) == (0, "")
+    header = "FILE STORED ALREADY STORED GROWN RENAMED REPLACED EMPTY FAILED"
+    assert done.out.split() == [*header.split(), "other.json", "1", "2", "1", "1", "1", "0", "0"]
+    assert labels(client) == ["Another", "Chat 0", "Chat 2", "Chat 3", "Chat 4", "Chat 5"]
+    report = run("import", "other.json", "--json").json["other.json"]
+    assert (report["already_stored"], report["changes"]) == (6, [])
+
+
+@pytest.mark.promise("W14")
+def test_what_the_table_does_not_tell_is_told(run: Run, client: SekhaClient, here: Path) -> None:
+    export(here, *[claude("Q", id=f"c-{number}") for number in range(15)])
+    assert run("import", "conversations.json").code == 0
+    for row in list(client.controller.iter_conversations()):
+        client.controller.delete_conversation(row["id"])
+    export(here, *[claude("Q", "A", id=f"c-{number}") for number in range(15)])
+    done = run("import", "conversations.json")
+    assert done.code == 0
+    words = "it was deleted in the memory, and has changed since: it is stored again"
+    assert done.err.count(f"(Plans): {words}\n") == 10
+    assert f"and 5 more: {words} (--json has all)" in done.err
+
+
+@pytest.mark.promise("W14")
+def test_a_chat_that_stands_in_two_files_is_counted_once(run: Run, client: SekhaClient, here: Path) -> None:
+    export(here, claude("Q", id="c-0"))
+    assert run("import", "conversations.json").code == 0
+    export(here, claude("Q", "A"), name="a.json")
+    export(here, claude("Q", "A", "Q2"), name="b.json")
+    told = run("import", "a.json", "b.json", "--dry-run", "--json").json["files"]
+    assert [told[name]["since_last_import"]["new"] for name in ("a.json", "b.json")] == [1, 0]
+    assert told["b.json"]["since_last_import"]["grown"] == 1
+    done = run("import", "a.json", "b.json", "--json").json
+    assert (done["a.json"]["stored"], done["b.json"]["grown"]) == (1, 1)
+
+
+def test_a_dry_run_beside_what_is_no_journal(run: Run, client: SekhaClient, here: Path) -> None:
+    export(here, claude("Q"))
+    (here / ".sekha-journal").write_text('{"no": "journal"}\n{}\n')
+    for words in (["--dry-run"], []):
+        done = run("import", "conversations.json", *words)
+        assert (done.code, "no journal of an import" in done.err) == (1, True)
+
+
 @pytest.mark.parametrize("profile", ["documented", "controller-0.1"])
 def test_a_full_export_comes_back_once(
     profile: str, run: Run, client: SekhaClient, here: Path, monkeypatch: pytest.MonkeyPatch

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
-from sekha._importing.digests import Digests, address_of, digest_messages
+from sekha._importing.digests import Digests, address_of, digest, digest_messages
 from sekha._importing.sources import Extent, Known, Origin, chat_source
 
 CONTINUED = " (continued)"
@@ -53,9 +53,17 @@ def make_supposed(key: str, request: Mapping[str, Any]) -> Chat:
 
 
 class Piece(NamedTuple):
-    """What is stored of a chat: a request, where it is from, and the number of messages before it."""
+    """What is stored of a chat.
+
+    Attributes:
+        request: What is sent.
+        sent: The hashes of that.
+        origin: Where it is from, and what it was like there.
+        start: The number of messages before it.
+    """
 
     request: dict[str, Any]
+    sent: Digests
     origin: Origin
     start: int
 
@@ -124,10 +132,17 @@ def make_pieces(
         size, suffix = len(request["messages"]), request["label"][len(label) :]
         extent = Extent(size, chat.updated_at, suffix, number == len(parts))
         said = messages[start - begin : start - begin + size]
-        digests = Digests(chat.label, chat.folder, digest_messages(said))
-        found.append(Piece(request, Origin(chat_source(chat.id, start), digests, extent), start))
+        now = digest_messages(said)
+        sent_messages = now if _is_same(said, request["messages"]) else digest_messages(request["messages"])
+        sent = Digests(digest(request["label"]), digest(request["folder"]), sent_messages)
+        origin = Origin(chat_source(chat.id, start), Digests(chat.label, chat.folder, now), extent)
+        found.append(Piece(request, sent, origin, start))
         start += size
     return found
+
+
+def _is_same(said: Sequence[object], sent: Sequence[object]) -> bool:
+    return len(said) == len(sent) and all(one is other for one, other in zip(said, sent))
 
 
 def part_origin(chat: Chat, messages: Sequence[Mapping[str, Any]], start: int, begun: Origin | None) -> Origin:

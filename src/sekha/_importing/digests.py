@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from json.encoder import encode_basestring_ascii
 from typing import Any, NamedTuple
 
 from sekha._api.stored import label_and_folder
@@ -14,9 +15,10 @@ def fingerprint(conversation: Mapping[str, Any]) -> str:
     """Return a hash that is the same for conversations that would be stored alike."""
     parts = [conversation.get(key) for key in ("label", "folder", "importance_score")]
     messages = [[message["role"], message["content"]] for message in conversation["messages"]]
-    data = json.dumps([parts, messages], sort_keys=True, default=str)
-    return hashlib.sha256(data.encode()).hexdigest()[:32]
+    return hashlib.sha256(_encode([parts, messages]).encode()).hexdigest()[:32]
 
+
+_encode = json.JSONEncoder(sort_keys=True, default=str).encode  # json.dumps would make an encoder for each call
 
 Address = tuple[str, str]
 """Hashes of label and folder."""
@@ -51,6 +53,11 @@ def _stripped(content: Any) -> Any:
     return content.strip() if isinstance(content, str) else content
 
 
+def digest_text(text: str) -> str:
+    """Return a short hash of a text."""
+    return hashlib.sha256(encode_basestring_ascii(text).encode()).hexdigest()[:16]
+
+
 def digest(part: object) -> str:
     """Return a short hash of a part of a conversation."""
-    return hashlib.sha256(json.dumps(part, sort_keys=True, default=str).encode()).hexdigest()[:16]
+    return digest_text(part) if type(part) is str else hashlib.sha256(_encode(part).encode()).hexdigest()[:16]

@@ -10,7 +10,7 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from sekha._importing.digests import Digests, digest, fingerprint
+from sekha._importing.digests import Digests, digest, digest_text, fingerprint
 from sekha._importing.journal_file import JournalFile, Line
 from sekha._importing.sources import Extent, Known, Origin, SourceIndex, is_chat
 from sekha.errors import SekhaConfigError
@@ -49,7 +49,7 @@ NO_ENTRY = Entry("", False, 0, None)
 
 def piece_key(source: Source, sent: Digests) -> str:
     """Return the name of a piece of a chat in the journal."""
-    return f"{digest(sent)}.{digest(source)}"
+    return f"{digest_text(''.join(sent))}.{digest_text(' '.join(source))}"
 
 
 class Journal:
@@ -57,7 +57,7 @@ class Journal:
 
     Args:
         path: The file; None for none.
-        server: Address of the server; the notes do not apply to another one.
+        server: Address of the server; the notes do not apply to another one. None for any, to look at them only.
         folder: The folder to which the client is confined, to which the notes belong, too; None for the whole memory.
         reads_older: Whether the other journals of its folder count as well: older versions made one for each file.
 
@@ -65,7 +65,9 @@ class Journal:
         since: Time of the server's clock when the import began; empty if it is unknown, None before it begins.
     """
 
-    def __init__(self, path: str | None, server: str, folder: str | None = None, *, reads_older: bool = False) -> None:
+    def __init__(
+        self, path: str | None, server: str | None, folder: str | None = None, *, reads_older: bool = False
+    ) -> None:
         self._reads_older = reads_older
         self._older_since: str | None = None  # when the first of the older imports began
         self.since: str | None = None
@@ -92,7 +94,14 @@ class Journal:
             SekhaConfigError: The file is not a journal, or belongs to another server.
             OSError: The file cannot be read.
         """
-        if self._file is not None and (lines := self._file.peek()):
+        if self._file is None:
+            return
+        lines = self._file.peek()
+        if self._server is None and lines:
+            self._server = lines[0].get("server")
+        if self._reads_older:
+            self._read_older(self._file)
+        if lines:
             self._read(lines)
 
     def open(self) -> None:
@@ -110,7 +119,7 @@ class Journal:
     def _read_older(self, file: JournalFile) -> None:
         """Read what other journals in the folder know of chats; those of other servers and of notes do not count."""
         for header, *lines in file.others():
-            is_ours = header.get("server") == self._server and header.get("folder") == self._folder
+            is_ours = self._server in (None, header.get("server")) and header.get("folder") == self._folder
             if header.get("sekha_import") == 1 and is_ours:
                 since = str(header.get("since") or "")
                 self._older_since = since if self._older_since is None else min(self._older_since, since)
@@ -231,7 +240,9 @@ class Journal:
             OSError: The note cannot be written, so it must not be sent.
         """
         note: dict[str, object] = {"begin": key}
-        self._note(note if origin is None else {**note, **_origin_note(origin), "sent": sent})
+        if origin is not None:
+            note.update(_origin_note(origin), **({} if sent == origin.digests else {"sent": sent}))
+        self._note(note)
 
     def done(self, key: str, id: str, origin: Origin | None = None) -> None:
         """Note that it is stored; another version of the same source is stale then."""
@@ -278,7 +289,7 @@ class Journal:
             self._open.add(key)
             self._count_number(key)
             if data.get("source"):
-                self._begun[key] = Begun(key, _read_origin(data), Digests(*data["sent"]))
+                self._begun[key] = Begun(key, _read_origin(data), Digests(*data.get("sent", data["as"])))
             self._open_by_fingerprint[_fingerprint_of(key)] += 1
         elif isinstance(key := data.get("done"), str):
             self._mark_closed(key)

@@ -11,6 +11,7 @@ from typing_extensions import Annotated
 from sekha._api.compat.capabilities import MAX_KEY_WARNINGS
 from sekha._api.compat.requests import extra_keys
 from sekha._importing.plan import count_left_out, preview_split
+from sekha._importing.preview import ImportPreview
 from sekha.cli.connection import config_from
 from sekha.cli.exits import FAILED, OK
 from sekha.cli.import_changes import describe_changes, echo_imported
@@ -107,7 +108,7 @@ def run(
         if journal is not None and journal.exists() and journal.samefile(source.path):
             raise typer.BadParameter("--journal is for notes: it cannot be the file that is imported")
     if dry_run and not sync:
-        return _preview(sources, json, drop_images)
+        return _preview(sources, json, drop_images, journal)
     from sekha import SekhaClient
 
     config = config_from(url)
@@ -228,7 +229,7 @@ def echo_left_out(name: str, left_out: Mapping[str, int]) -> None:
         echo_err(f"{name}: --with-memories imports the memories and projects, as notes")
 
 
-def _preview(sources: Iterable[ImportSource], json: bool, drop_images: bool) -> int:
+def _preview(sources: Iterable[ImportSource], json: bool, drop_images: bool, journal: Optional[Path]) -> int:
     """Print what the files contain, without sending it."""
     by_file: Dict[str, Counts] = {}
     bad: List[UnreadableConversation] = []
@@ -236,17 +237,25 @@ def _preview(sources: Iterable[ImportSource], json: bool, drop_images: bool) -> 
     keys: Dict[str, None] = {}
     left_out: Dict[str, Dict[str, int]] = {}
     splits: Dict[str, List[ImportSplit]] = {}
+    previews: Dict[Path, ImportPreview] = {}
+    since_last: Dict[str, Dict[str, int]] = {}
     for source in sources:
-        name = str(source.path)
+        name, path = str(source.path), journal or source.journal
+        preview = previews.setdefault(path, previews.get(path) or ImportPreview(str(path)))
         counts = {"conversations": 0, "messages": 0, "empty": 0, "unreadable": 0}
         left_out[name], splits[name] = dict(source.left_out), []
+        changes: Dict[str, int] = {}
         for position, item in enumerate(count_left_out(source.read(), left_out[name]), start=1):
+            preview.count(item, changes)
             item, split = preview_split(item, position, source.name, drop_images=drop_images)
             splits[name] += split
             _count_item(cast(ExportItem, item), counts, first, bad)
             if not isinstance(item, UnreadableConversation):
                 keys.update(dict.fromkeys(extra_keys(cast(CreateConversationRequest, item).get("messages", ()))))
+        since_last[name] = changes
         by_file[name] = {**counts, "left_out": left_out[name]} if json else counts
+        if changes and json:
+            by_file[name]["since_last_import"] = changes
     if json:
         unreadable = [{"place": one.place, "problem": one.problem} for one in bad]
         split = [one for of_file in splits.values() for one in of_file]
@@ -266,6 +275,9 @@ def _preview(sources: Iterable[ImportSource], json: bool, drop_images: bool) -> 
         for name, counts in by_file.items():
             summary = ", ".join(f"{number:,} {kind}" for kind, number in counts.items())
             echo_err(f"{name_of(name)}: {summary}; nothing was sent.")
+            if since_last[name]:
+                since = ", ".join(f"{number:,} {kind}" for kind, number in since_last[name].items())
+                echo_err(f"{name_of(name)}: since the last import: {since}.")
             _echo_splits(name_of(name), splits[name], "to be stored")
             echo_left_out(name_of(name), left_out[name])
         for key in list(keys)[:MAX_KEY_WARNINGS]:

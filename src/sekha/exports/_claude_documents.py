@@ -12,10 +12,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, Union
 
 from sekha._utils.json_access import as_list, as_object, get
+from sekha.exports._thoughts import ATTRIBUTES
 
-_ATTRIBUTES = r"""(?:\s(?:"[^"]*"|'[^']*'|[^>"'])*)?"""
 _TAG = re.compile(
-    rf"(?<!`)<(?P<name>antThinking|antArtifact|xaiArtifact)(?P<attributes>{_ATTRIBUTES})>"
+    rf"(?<!`)<(?P<name>antThinking|antArtifact|xaiArtifact)(?P<attributes>{ATTRIBUTES})>"
     r"(?P<content>.*?)(?:(?P<end></(?P=name)>)|(?=<(?:ant|xai)Artifact\s)|\Z)",
     re.DOTALL | re.IGNORECASE,
 )

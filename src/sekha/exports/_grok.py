@@ -23,7 +23,9 @@ from sekha.exports._file_words import IMAGE, read_files
 from sekha.exports._times import as_seconds
 from sekha.exports._tree import ROOT, Link, latest_branch
 
-_CARD = re.compile(r"(?<!`)<grok:render\b(?P<attributes>[^>]{0,500})(?:/>|>.*?</grok:render>)", re.DOTALL)
+_CARD = re.compile(
+    r"(?<!`)<grok:render\b(?P<attributes>[^<>]{0,500})(?:/>|>(?:(?!<grok:render\b).)*?</grok:render>)", re.DOTALL
+)
 """What stands in an answer for a citation, an image or something else that is shown there."""
 _CARD_KIND = re.compile(r"""\btype\s*=\s*["']([^"']*)["']""")
 _FILE_KEYS = ("image_attachments", "generated_image_urls")

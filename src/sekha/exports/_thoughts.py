@@ -6,11 +6,12 @@ import re
 
 from sekha.exports._building import THINKING, TOOLS, ConversationBuilder
 
-_ATTRIBUTES = r"""(?:\s(?:"[^"]*"|'[^']*'|[^>"'])*)?"""
+ATTRIBUTES = r"""(?:\s(?:"[^"]*"|'[^']*'|[^<>"'])*)?"""
+"""The attributes of a tag, as part of a pattern."""
 _BLOCK = re.compile(
     r"^[ \t]*(?P<fence>`{3,}|~{3,})[^\n]*$.*?(?:^[ \t]*(?P=fence)[`~]*[ \t]*$|\Z)"
     r"|(?<!`)(?P<details><details(?=\s[^>]{0,200}?\btype\s*=\s*[\"']?(?P<kind>reasoning|tool_calls|code_interpreter)\b)"
-    rf"{_ATTRIBUTES}>.*?(?:</details>|\Z))"
+    rf"{ATTRIBUTES}>.*?(?:</details>|\Z))"
     r"|(?P<colons>^:::thinking[ \t]*$.*?(?:^:::[ \t]*$|\Z))",
     re.DOTALL | re.MULTILINE | re.IGNORECASE,
 )

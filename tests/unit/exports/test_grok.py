@@ -196,6 +196,11 @@ def test_what_is_left_out_is_counted(item: Dict[str, Any], expected: List[str], 
     assert read(chat(first, item)).left_out == left_out
 
 
+@pytest.mark.parametrize("begin", ["<grok:render ", "<grok:render>", "<xaiArtifact ", '<xaiArtifact title="'])
+def test_tags_without_an_end_take_no_long_time(begin: str) -> None:
+    assert len(said(answered("1", None, begin * 20_000))) == 1  # it would take an hour, not a second
+
+
 # Shapes that none has
 
 

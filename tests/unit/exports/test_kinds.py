@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import json
+import zipfile
+from pathlib import Path
 from typing import Any, Dict, List, Tuple
 
 import pytest
 
+from sekha.exports import read_export
+from sekha.exports._building import ReadConversation
 from sekha.exports._kinds import KINDS, find_kind
+from unit.exports import test_grok, test_librechat, test_lm_studio, test_open_webui
 
 HELLO: Dict[str, Any] = {"role": "user", "content": "Hello"}
 SHELL: Dict[str, Any] = {"id": "1", "title": "A", "create_time": 1, "update_time": 2}
@@ -59,3 +65,41 @@ def test_no_other_kind_fits_but_the_wide_ones(name: str, sample: Dict[str, Any])
 )
 def test_what_is_no_kind(other: Dict[str, Any]) -> None:
     assert find_kind(other) is None
+
+
+SAID: List[Tuple[str, Dict[str, Any]]] = [
+    ("grok", test_grok.SAMPLE),
+    ("open-webui", test_open_webui.SAMPLE),
+    ("open-webui", test_open_webui.SAMPLE["chat"]),
+    ("librechat", test_librechat.flat(*test_librechat.LINE)),
+    ("librechat", test_librechat.tree(*test_librechat.LINE)),
+    ("lm-studio", test_lm_studio.SAMPLE),
+]
+
+
+@pytest.mark.parametrize("form", ["object", "pretty", "list", "lines", "wrapped", "zip"])
+@pytest.mark.parametrize(("kind", "sample"), SAID)
+def test_a_conversation_is_read_in_whatever_it_comes(
+    kind: str, sample: Dict[str, Any], form: str, tmp_path: Path
+) -> None:
+    path = tmp_path / ("x.zip" if form == "zip" else "x.json")
+    if form == "zip":
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr("a/b/x.json", json.dumps(sample))
+    else:
+        text = json.dumps(sample)
+        forms = {
+            "object": text,
+            "pretty": json.dumps(sample, indent=2),
+            "list": f"[{text}, {text}]",
+            "lines": f"{text}\n{text}\n",
+            "wrapped": f'{{"version": 1, "chats": [{text}, {text}]}}',
+        }
+        path.write_text(forms[form], encoding="utf-8")
+    found = list(read_export(path))
+    assert len(found) == (1 if form in ("object", "pretty", "zip") else 2)
+    for item in found:
+        assert isinstance(item, ReadConversation), item
+        assert len(item["messages"]) >= 3
+        assert item.get("folder", "open-webui") == kind
+        assert item["label"] == "Plans"

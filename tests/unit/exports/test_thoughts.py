@@ -49,3 +49,12 @@ def test_thoughts_are_left_out_and_counted(text: str, shown: str, left_out: Dict
     built = ConversationBuilder("", None)
     assert re.sub("\n{2,}", "\n\n", without_thoughts(text, built).strip("\n")) == shown
     assert built.left_out == left_out
+
+
+@pytest.mark.parametrize(
+    "begin",
+    ['<details type="reasoning" ', '<details type="reasoning" a="', "<details ", ":::thinking\n", "<think>", "```\n"],
+)
+def test_tags_without_an_end_take_no_long_time(begin: str) -> None:
+    built = ConversationBuilder("", None)
+    assert len(without_thoughts(begin * 20_000, built)) <= len(begin) * 20_000  # it would take an hour, not a second

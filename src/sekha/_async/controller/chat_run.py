@@ -174,9 +174,8 @@ class AsyncChatRun(AsyncVersionsRun):
             if before is not None and is_same_piece(piece, before):
                 await self._note_piece(before.id, piece.origin)
                 continue
-            sent = digests_of(piece.request)
-            key = piece_key(piece.origin.source, sent)
-            id = await self._create(item, piece.request, key, piece.origin, sent)
+            key = piece_key(piece.origin.source, piece.sent)
+            id = await self._create(item, piece.request, key, piece.origin, piece.sent)
             if id is None:
                 return False
             await async_in_thread(partial(self._journal.done, key, id, piece.origin))

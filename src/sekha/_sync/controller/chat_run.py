@@ -176,9 +176,8 @@ class ChatRun(VersionsRun):
             if before is not None and is_same_piece(piece, before):
                 self._note_piece(before.id, piece.origin)
                 continue
-            sent = digests_of(piece.request)
-            key = piece_key(piece.origin.source, sent)
-            id = self._create(item, piece.request, key, piece.origin, sent)
+            key = piece_key(piece.origin.source, piece.sent)
+            id = self._create(item, piece.request, key, piece.origin, piece.sent)
             if id is None:
                 return False
             in_thread(partial(self._journal.done, key, id, piece.origin))

@@ -1,0 +1,59 @@
+"""What an import would do, from what its journal says, without a request."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+
+from sekha._importing.chats import Chat, compare_chat, make_pieces
+from sekha._importing.journal import Journal
+from sekha._importing.plan import Item, Rejected, iter_items
+from sekha.exports._note_files import JOURNAL
+from sekha.types import UnreadableConversation
+
+_COUNTED_AS = {"edited": "replaced", "older": "unchanged"}
+_COUNTS = ("new", "grown", "renamed", "replaced", "unchanged")
+
+
+class ImportPreview:
+    """Counts what is new in exports, and what has changed, since they were imported before.
+
+    Args:
+        journal: The path of the journal; it is only read.
+
+    Raises:
+        SekhaConfigError: The file is not a journal.
+        OSError: It cannot be read.
+    """
+
+    def __init__(self, journal: str) -> None:
+        self._journal = Journal(journal, None, reads_older=os.path.basename(journal) == JOURNAL)
+        self._journal.peek()
+        self._is_empty = not self._journal.ids
+        self._number = 0
+
+    def count(self, conversation: Mapping[str, object] | UnreadableConversation, counts: dict[str, int]) -> None:
+        """Count a conversation as new, grown, renamed, replaced or unchanged, if anything was imported before."""
+        if self._is_empty:
+            return
+        if not counts:
+            counts.update(dict.fromkeys(_COUNTS, 0))
+        for item in iter_items((conversation,), self._journal):
+            if isinstance(item, Rejected) or not item.request["messages"]:
+                continue
+            if item.chat is not None:
+                counts[self._compare(item, item.chat)] += 1
+            elif item.part is None or item.part.number == 1:
+                counts["new" if item.entry.id is None else "unchanged"] += 1
+
+    def _compare(self, item: Item, chat: Chat) -> str:
+        messages = item.request["messages"]
+        known = self._journal.pieces(chat.id)
+        state = compare_chat(chat, messages, known)
+        if not known and item.entry.id is not None:
+            state = "unchanged"
+        if state not in ("unchanged", "older"):  # so that a later version in the same export is compared with it
+            self._number += 1
+            (piece,) = make_pieces(chat, [item.request], item.request["label"], messages)
+            self._journal.suppose(f"{self._number}", f"{self._number}", piece.origin)
+        return _COUNTED_AS.get(state, state)
