@@ -25,7 +25,7 @@ UNKNOWN = "unknown"
 ROLES: Mapping[str, str] = {
     "user": "user", "human": "user",
     "assistant": "assistant", "ai": "assistant", "bot": "assistant", "chatgpt": "assistant", "gpt": "assistant",
-    "model": "assistant", "bing": "assistant", "bard": "assistant",
+    "model": "assistant", "bing": "assistant", "bard": "assistant", "gemini": "assistant",
     "system": "system", "developer": "system",
     "tool": "tool", "function": "tool", "observation": "tool",
 }  # fmt: skip

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from sekha._utils.json_access import as_object, get
@@ -41,10 +41,10 @@ class _Line(NamedTuple):
 def is_claude_code(data: dict[str, Any]) -> bool:
     """Return whether an object is a line of a session."""
     kind: object = data.get("type")
+    if kind in _SPEAKERS:
+        return "content" in (as_object(data.get("message")) or {})
     if not any(key in data for key in ("sessionId", "session_id", "uuid", "leafUuid", "messageId")):
         return False
-    if kind in _SPEAKERS:
-        return as_object(data.get("message")) is not None
     if kind == "system":
         return "subtype" in data or "parentUuid" in data
     return kind == "attachment" or (isinstance(kind, str) and kind in _ABOUT)
@@ -175,8 +175,9 @@ def _is_typed(attachment: dict[str, Any]) -> bool:
 def _add_lines(lines: list[_Line], built: ConversationBuilder) -> None:
     shown = [line.link.id for line in lines if line.built.messages]
     branch = latest_branch([line.link for line in lines], shown[-1] if shown else None)
+    numbers, others = _with_turns(lines, branch.numbers)
     group: str | None = None
-    for number in branch.numbers:
+    for number in numbers:
         line = lines[number]
         built.include(line.built)
         for message in line.built.messages:
@@ -186,12 +187,35 @@ def _add_lines(lines: list[_Line], built: ConversationBuilder) -> None:
             else:
                 built.messages.append(message)
             group = line.group
-    others = set(range(len(lines))).difference(branch.numbers)
     for number in others:
         if lines[number].built.messages:
             built.leave_out(BRANCHES)
         else:
             built.include(lines[number].built)
+
+
+def _with_turns(lines: Sequence[_Line], branch: Sequence[int]) -> tuple[list[int], list[int]]:
+    """Return the lines of a branch with all that belongs to its turns, and the lines of other branches.
+
+    Only what a user says begins a branch: tools that are called at once, and pieces of an answer, stand side by side.
+    """
+    known = {line.link.id: number for number, line in enumerate(lines) if line.link.id is not None}
+    on_branch = set(branch)
+    kept: dict[int, bool] = dict.fromkeys(branch, True)
+    for number in range(len(lines)):
+        way: list[int] = []
+        at: int | None = number
+        while at is not None and at not in kept:
+            way.append(at)
+            kept[at] = all(message["role"] != "user" for message in lines[at].built.messages)
+            at = known.get(lines[at].link.parent or "") if kept[at] else None
+        is_kept = kept[way[-1] if at is None else at]
+        kept.update(dict.fromkeys(way, is_kept))
+    others = [number for number in range(len(lines)) if not kept[number]]
+    more = [number for number in range(len(lines)) if kept[number] and number not in on_branch]
+    if any(lines[number].built.messages for number in more):
+        return sorted([*branch, *more]), others
+    return [*branch, *more], others
 
 
 def _joined(before: str, text: str) -> str:

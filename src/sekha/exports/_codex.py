@@ -191,7 +191,7 @@ class _Session:
             self.built.not_understood(f"event {kind}" if isinstance(kind, str) and kind else event)
 
     def _read_item(self, item: dict[str, Any], time: object) -> None:
-        kind: object = item.get("type")
+        kind: object = "message" if "type" not in item and "role" in item else item.get("type")
         if kind == "reasoning":
             self.thoughts[False] += 1
         elif isinstance(kind, str) and kind.endswith(_CALLS):

@@ -228,7 +228,18 @@ def _read_groups(
             else:
                 broken.append(element)
 
-    for number, group in groupby(whole(), _group_of):
+    last: list[tuple[int, str]] = []
+
+    def group_of(element: Element) -> tuple[int, str]:
+        """Return what the parts of one conversation have in common: the list that they are in."""
+        if find_list_kind(element.data) is not None:
+            return element.group, element.place
+        if last and last[0][0] != element.group and find_kind(element.data) is not kind:
+            return last[0]  # a list of something else, among the lines of a conversation
+        last[:] = [(element.group, "")]
+        return last[0]
+
+    for number, group in groupby(whole(), group_of):
         first = next(group)
         if (inner := find_list_kind(first.data)) is not None:
             yield from _read_inner_list(inner, first, folder)
@@ -237,11 +248,6 @@ def _read_groups(
         place = name if number[0] <= 1 else f"{name}, list {number[0]}"
         yield from read_several(kind.parse_file(records, folder), place)
     yield from broken
-
-
-def _group_of(element: Element) -> tuple[int, str]:
-    """Return what the parts of one conversation have in common: the list that they are in."""
-    return element.group, "" if find_list_kind(element.data) is None else element.place
 
 
 def _read_inner_list(kind: Kind, element: Element, folder: str | None) -> Iterator[ExportItem]:

@@ -142,8 +142,8 @@ def _open(data: dict[str, Any]) -> _Message:
         if isinstance(speaker, str):
             return _Message(speaker, data)
     name = _langchain_role(kind, data)
-    is_langchain = name in _LANGCHAIN and (name in ("human", "ai") or "additional_kwargs" in data)
-    return _Message(name if is_langchain else None, data)
+    is_role = name in _LANGCHAIN if "additional_kwargs" in data else role_of(name) in ("user", "assistant", "system")
+    return _Message(name if is_role else None, data)
 
 
 def _langchain_role(kind: object, body: dict[str, Any]) -> object:

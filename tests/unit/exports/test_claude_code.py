@@ -147,6 +147,20 @@ def test_tools_side_by_side_are_no_branches() -> None:
     assert read(*session).left_out == {"tools": 4}
 
 
+def test_pieces_of_an_answer_may_all_follow_the_question() -> None:
+    session = [
+        user("u1", None, "Fix it"),
+        answer("a1", "u1", "I look first."),
+        answer("a2", "u1", CALL),
+        user("r1", "a2", [RESULT]),
+        answer("a3", "u1", "Fixed."),
+        user("u2", "a3", "Thanks"),
+    ]
+    assert said(*session) == ["user: Fix it", "assistant: I look first.", "assistant: Fixed.", "user: Thanks"]
+    assert read(*session).left_out == {"tools": 2}
+    assert said(*session, user("u3", None, "Again"), answer("a4", "u3", "Done.")) == ["user: Again", "assistant: Done."]
+
+
 def test_lines_of_other_kinds_are_links_of_the_chain() -> None:
     session = [
         user("u1", None, "One"),
@@ -280,6 +294,17 @@ def test_a_session_of_which_nothing_is_understood_is_unreadable() -> None:
 # Files
 
 
+def test_a_line_that_is_a_list_is_a_part_of_the_session(tmp_path: Path) -> None:
+    path = tmp_path / "session.jsonl"
+    path.write_text(
+        "\n".join(map(json.dumps, [user("u", None, "One"), [1], answer("a", "u", "Two")])), encoding="utf-8"
+    )
+    (found,) = list(read_export(path))
+    assert isinstance(found, ReadConversation)
+    assert [message["content"] for message in found["messages"]] == ["One", "Two"]
+    assert found.left_out == {"unknown: a message that is no JSON object": 1}
+
+
 def test_a_folder_of_sessions(tmp_path: Path) -> None:
     for name in ("one", "two"):
         folder = tmp_path / f"-home-ana-{name}"
@@ -293,7 +318,10 @@ def test_a_folder_of_sessions(tmp_path: Path) -> None:
     ]
 
 
-@pytest.mark.parametrize("first", [*SESSION, {"type": "summary", "summary": "x", "leafUuid": "u"},
+BARE: Record = {"type": "user", "timestamp": "2024-01-01T10:00:00Z", "message": {"content": "Hello"}}
+
+
+@pytest.mark.parametrize("first", [*SESSION, BARE, {"type": "summary", "summary": "x", "leafUuid": "u"},
                                    {"type": "mode", "mode": "normal", "sessionId": "s"}])  # fmt: skip
 def test_any_line_may_be_the_first(first: Record) -> None:
     assert is_claude_code(first)

@@ -100,6 +100,12 @@ def test_a_message_that_is_only_among_the_events_or_the_items_is_there() -> None
     assert said(meta(), asked("A"), item("user", "A"), item("assistant", "B")) == ["user: A", "assistant: B"]
 
 
+def test_an_item_without_a_type_is_a_message() -> None:
+    assert said(meta(), line("response_item", role="user", content=[{"type": "input_text", "text": "A"}])) == [
+        "user: A"
+    ]
+
+
 def test_the_same_words_twice_are_two_messages() -> None:
     twice = [asked("Go on"), item("user", "Go on"), item("assistant", "Yes"), answered("Yes")] * 2
     assert said(meta(), *twice) == ["user: Go on", "assistant: Yes"] * 2

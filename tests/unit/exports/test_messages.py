@@ -62,6 +62,8 @@ MESSAGES: List[Tuple[Dict[str, Any], str]] = [
     ({"type": "human", "data": {"content": "A", "type": "human"}}, "user: A"),
     ({"type": "chat", "data": {"content": "A", "role": "assistant"}}, "assistant: A"),
     ({"type": "AIMessageChunk", "content": "A"}, "assistant: A"),
+    ({"type": "user", "content": [{"type": "text", "text": "A"}]}, "user: A"),
+    ({"type": "gemini", "content": "A"}, "assistant: A"),
     ({"type": "system", "content": "A", "additional_kwargs": {}}, "system: A"),
     (serialised("HumanMessage", content="A"), "user: A"),
     (serialised("AIMessageChunk", content=[{"type": "text", "text": "A", "index": 0}], type="AIMessageChunk"),
