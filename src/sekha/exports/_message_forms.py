@@ -67,7 +67,7 @@ def add_message(data: object, built: ConversationBuilder, *, keep: bool = False)
         if kind == "reasoning":
             built.leave_out(THINKING)
             return
-        speaker = "function_call" if kind.endswith(("_call", "_call_output")) else None
+        speaker = "function_call" if kind.endswith(("_call", "_output", "_result")) else None
     before = sum(built.left_out.values())
     if isinstance(speaker, str) and speaker.lower() in _CALLS:
         built.leave_out(TOOLS)

@@ -117,6 +117,7 @@ LEFT_OUT: List[Tuple[Any, str]] = [
     ({"from": "function_call", "value": "{}"}, "tools"),
     ({"type": "function_call", "name": "f", "arguments": "{}"}, "tools"),
     ({"type": "function_call_output", "output": "x"}, "tools"),
+    ({"type": "tool_result", "content": "x"}, "tools"),
     ({"type": "ai", "data": {"content": "", "additional_kwargs": {"tool_calls": [CALL]}}}, "tools"),
     ({"type": "reasoning", "summary": []}, "thinking"),
     ({"role": "assistant", "content": None, "reasoning_content": "Hm."}, "thinking"),
