@@ -274,6 +274,25 @@ async def test_journals_without_ids_are_still_read(
     assert len([one for one in await active(memory) if "Q2" in one[2]]) == 1
 
 
+async def test_what_has_grown_since_an_import_without_ids(
+    memory: AsyncSekhaClient, local: AsyncSekhaClient, tmp_path: Path
+) -> None:
+    await bring(memory, tmp_path / "j", chat(None, "Q", "A"), chat(None, "gone", "A"))
+    for row in [row async for row in memory.controller.iter_conversations()]:
+        messages = await memory.controller.get_messages(row["id"])
+        if memory is local and messages[0]["content"] == "gone":
+            await memory.controller.delete_conversation(row["id"])
+    grown = [chat("1", "Q", "A", "Q2"), chat("2", "gone", "A", "Q2")]
+    counts, report = await bring(memory, tmp_path / "j", *grown, concurrency=1)
+    if memory is local:
+        assert (counts, [action for action, _ in said(report)]) == ({"stored": 1, "grown": 1}, ["grown", "restored"])
+    else:
+        assert counts == {"grown": 2}
+    assert (await bring(memory, tmp_path / "j", *grown))[0] == {"already_stored": 2}
+    texts = sorted(text for _, _, texts in await active(memory) for text in texts)
+    assert texts == ["A", "A", "Q", "Q2", "Q2", "gone"]
+
+
 async def test_the_month_in_the_folder_is_no_move(memory: AsyncSekhaClient, tmp_path: Path) -> None:
     for client in (memory, memory.in_folder("/users", "ana")):
         journal = tmp_path / f"j{client is memory}"

@@ -276,6 +276,25 @@ def test_journals_without_ids_are_still_read(
     assert len([one for one in active(memory) if "Q2" in one[2]]) == 1
 
 
+def test_what_has_grown_since_an_import_without_ids(
+    memory: SekhaClient, local: SekhaClient, tmp_path: Path
+) -> None:
+    bring(memory, tmp_path / "j", chat(None, "Q", "A"), chat(None, "gone", "A"))
+    for row in [row for row in memory.controller.iter_conversations()]:
+        messages = memory.controller.get_messages(row["id"])
+        if memory is local and messages[0]["content"] == "gone":
+            memory.controller.delete_conversation(row["id"])
+    grown = [chat("1", "Q", "A", "Q2"), chat("2", "gone", "A", "Q2")]
+    counts, report = bring(memory, tmp_path / "j", *grown, concurrency=1)
+    if memory is local:
+        assert (counts, [action for action, _ in said(report)]) == ({"stored": 1, "grown": 1}, ["grown", "restored"])
+    else:
+        assert counts == {"grown": 2}
+    assert (bring(memory, tmp_path / "j", *grown))[0] == {"already_stored": 2}
+    texts = sorted(text for _, _, texts in active(memory) for text in texts)
+    assert texts == ["A", "A", "Q", "Q2", "Q2", "gone"]
+
+
 def test_the_month_in_the_folder_is_no_move(memory: SekhaClient, tmp_path: Path) -> None:
     for client in (memory, memory.in_folder("/users", "ana")):
         journal = tmp_path / f"j{client is memory}"

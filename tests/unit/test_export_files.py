@@ -212,6 +212,36 @@ def test_a_kind_that_is_known_and_not_read_is_named(text: str, name: str, tmp_pa
     assert only.problem.startswith(f"this is {name}, which is not supported; ")
 
 
+@pytest.mark.parametrize("data", [b"", b" \n\t\n", b"\xef\xbb\xbf", b"\0" * 1000])
+def test_a_file_without_anything_is_a_failure(data: bytes, tmp_path: Path) -> None:
+    items, _ = read(tmp_path / "conversations.json", data)
+    assert items == [("conversations.json", "the file is empty")]
+    items, _ = read(tmp_path / "x.zip", zipped(**{"conversations.json": data}))
+    assert items == [("conversations.json", "the file is empty")]
+
+
+def test_a_list_without_conversations_is_none(tmp_path: Path) -> None:
+    for data in (b"[]", b'{"conversations": []}', b"[,,]"):
+        assert read(tmp_path / "conversations.json", data) == ([], {})
+
+
+def test_blanks_need_no_memory(tmp_path: Path) -> None:
+    tracemalloc = pytest.importorskip("tracemalloc", reason="PyPy cannot trace its memory")
+    path = tmp_path / "conversations.json"
+    path.write_bytes(b"[" + b" " * 20_000_000 + GOOD + b"]")
+    tracemalloc.start()
+    try:
+        assert labels(list(read_export(path))) == ["Good"]
+        assert tracemalloc.get_traced_memory()[1] < 5_000_000
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_title_without_end_is_cut() -> None:
+    built = ConversationBuilder("T" * 5_000_000, None)
+    assert built.finish()["label"] == "T" * 499 + "…"
+
+
 def test_shells_before_the_first_conversation_are_of_its_kind(tmp_path: Path) -> None:
     shells = b", ".join([b'{"title": "Shell", "id": "s"}'] * 3)
     items, _ = read(tmp_path / "conversations.json", b"[%s, %s]" % (shells, GOOD))

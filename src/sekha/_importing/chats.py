@@ -145,6 +145,12 @@ def _is_same(said: Sequence[object], sent: Sequence[object]) -> bool:
     return len(said) == len(sent) and all(one is other for one, other in zip(said, sent))
 
 
+def whole_origin(chat: Chat, messages: Sequence[Mapping[str, Any]]) -> Origin:
+    """Return the origin of a conversation that is all of a chat, or was when it had these messages."""
+    digests = Digests(chat.label, chat.folder, digest_messages(messages))
+    return Origin(chat_source(chat.id), digests, Extent(len(messages), chat.updated_at, "", True))
+
+
 def part_origin(chat: Chat, messages: Sequence[Mapping[str, Any]], start: int, begun: Origin | None) -> Origin:
     """Return the origin of a piece of which only the first messages are stored, since the server was interrupted.
 

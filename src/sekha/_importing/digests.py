@@ -18,6 +18,18 @@ def fingerprint(conversation: Mapping[str, Any]) -> str:
     return hashlib.sha256(_encode([parts, messages]).encode()).hexdigest()[:32]
 
 
+def fingerprints_of_beginnings(conversation: Mapping[str, Any]) -> list[str]:
+    """Return the fingerprints that a conversation had when it had one message, two messages and so on."""
+    parts = [conversation.get(key) for key in ("label", "folder", "importance_score")]
+    begun, found = hashlib.sha256(f"[{_encode(parts)}, [".encode()), list[str]()
+    for message in conversation["messages"]:
+        begun.update((", " * bool(found) + _encode([message["role"], message["content"]])).encode())
+        ended = begun.copy()
+        ended.update(b"]]")
+        found.append(ended.hexdigest()[:32])
+    return found
+
+
 _encode = json.JSONEncoder(sort_keys=True, default=str).encode  # json.dumps would make an encoder for each call
 
 Address = tuple[str, str]

@@ -10,7 +10,7 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from sekha._importing.digests import Digests, digest, digest_text, fingerprint
+from sekha._importing.digests import Digests, digest, digest_text, fingerprint, fingerprints_of_beginnings
 from sekha._importing.journal_file import JournalFile, Line
 from sekha._importing.sources import Extent, Known, Origin, SourceIndex, is_chat
 from sekha.errors import SekhaConfigError
@@ -36,12 +36,14 @@ class Entry(NamedTuple):
         is_open: Whether it was about to be stored, and the outcome is unknown.
         unknown_outcomes: How often it was sent with an unknown outcome.
         id: Its id if it is known to be stored, else None.
+        size: The number of its first messages that are stored, if it has grown since; None for all.
     """
 
     key: str
     is_open: bool
     unknown_outcomes: int
     id: str | None
+    size: int | None = None
 
 
 NO_ENTRY = Entry("", False, 0, None)
@@ -205,15 +207,17 @@ class Journal:
         """Return what is known of a conversation with an id from when ids were not noted."""
         if not self._numbers:
             return NO_ENTRY
-        alike = fingerprint(conversation)
+        beginnings = fingerprints_of_beginnings(conversation)
         with self._lock:
-            for number in range(1, self._numbers[alike] + 1):
-                key = f"{alike}.{number}"
-                id = self._ids.get(key)
-                is_free = key in self._open if id is None else not self._sources.owns(id)
-                if is_free and key not in self._claimed:
-                    self._claimed.add(key)
-                    return Entry(key, key in self._open, self._unknown_outcomes[key], id)
+            for size in range(len(beginnings), 0, -1):
+                alike, is_whole = beginnings[size - 1], size == len(beginnings)
+                for number in range(1, self._numbers[alike] + 1):
+                    key = f"{alike}.{number}"
+                    id, is_open = self._ids.get(key), key in self._open
+                    is_free = is_open and is_whole if id is None else not self._sources.owns(id)
+                    if is_free and key not in self._claimed:
+                        self._claimed.add(key)
+                        return Entry(key, is_open, self._unknown_outcomes[key], id, None if is_whole else size)
         return NO_ENTRY
 
     def unknown_outcomes(self, key: str) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 
-from sekha._importing.chats import Chat, compare_chat, make_pieces
+from sekha._importing.chats import Chat, compare_chat, whole_origin
 from sekha._importing.journal import Journal
 from sekha._importing.plan import Item, Rejected, iter_items
 from sekha.exports._note_files import JOURNAL
@@ -48,12 +48,11 @@ class ImportPreview:
 
     def _compare(self, item: Item, chat: Chat) -> str:
         messages = item.request["messages"]
-        known = self._journal.pieces(chat.id)
-        state = compare_chat(chat, messages, known)
-        if not known and item.entry.id is not None:
-            state = "unchanged"
+        if item.entry.id is not None and not self._journal.pieces(chat.id):
+            origin = whole_origin(chat, messages[: item.entry.size])
+            self._journal.suppose(item.entry.key, item.entry.id, origin)
+        state = compare_chat(chat, messages, self._journal.pieces(chat.id))
         if state not in ("unchanged", "older"):  # so that a later version in the same export is compared with it
             self._number += 1
-            (piece,) = make_pieces(chat, [item.request], item.request["label"], messages)
-            self._journal.suppose(f"{self._number}", f"{self._number}", piece.origin)
+            self._journal.suppose(f"{self._number}", f"{self._number}", whole_origin(chat, messages))
         return _COUNTED_AS.get(state, state)

@@ -41,6 +41,7 @@ _SURROGATES = re.compile("[\ud800-\udfff]")
 _UTC = re.compile(r"\d{4}-\d\d-\d\dT.*\+00:00")
 _MAX_NAMES = 10
 _MAX_NAME = 60
+_MAX_LABEL = 500
 _MAX_TITLE = 80
 
 
@@ -97,7 +98,7 @@ class ConversationBuilder:
         self.left_out: Counter[str] = Counter()
         self.messages: list[dict[str, Any]] = []
         self.counted = 0
-        self._label = self._clean(label).strip() if isinstance(label, str) else ""
+        self._label = _shorten(self._clean(label).strip(), _MAX_LABEL) if isinstance(label, str) else ""
         self._folder = folder
         self._not_understood = 0
 
@@ -144,7 +145,7 @@ class ConversationBuilder:
         """Make the first line of what the user said first the title, where there is none."""
         said = [message["content"] for message in self.messages if message["role"] == "user"]
         line = said[0].strip().partition("\n")[0].strip() if said and not self._label else ""
-        self._label = self._label or (line if len(line) <= _MAX_TITLE else line[: _MAX_TITLE - 1].rstrip() + "…")
+        self._label = self._label or _shorten(line, _MAX_TITLE)
 
     def leave_out(self, kind: str, number: int = 1) -> None:
         """Count what is left out on purpose, such as `HIDDEN`, `TOOLS` or `THINKING`."""
@@ -230,6 +231,10 @@ def read_each(readers: Iterable[Callable[[], ReadConversation]]) -> Iterator[Rea
     if problems:
         more = f", and {len(problems) - 1:,} more of the file cannot be read" if len(problems) > 1 else ""
         raise Unreadable(problems[0] + more)
+
+
+def _shorten(text: str, size: int) -> str:
+    return text if len(text) <= size else text[: size - 1].rstrip() + "…"
 
 
 def role_of(name: object) -> str | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from sekha._utils.json_access import as_object, get
@@ -55,7 +55,7 @@ def parse_claude_code(records: Iterable[Any], folder: str | None) -> Iterator[Re
     lines: list[_Line] = []
     about = _About()
     aside = ConversationBuilder(None, None)  # what is left out and stands on no branch
-    seen: set[str] = set()
+    seen: dict[str, ConversationBuilder] = {}
     session: object = None
     for record in records:
         found = as_object(record)
@@ -70,13 +70,17 @@ def parse_claude_code(records: Iterable[Any], folder: str | None) -> Iterator[Re
         if found.get("isSidechain") is True:
             aside.leave_out(SUBAGENTS, int(kind in _SPEAKERS))
             continue
-        if id is not None and id in seen:
-            aside.leave_out(COPIES, int(kind in _SPEAKERS))
-            continue
-        seen.update(filter(None, [id]))
         is_new = session is not None and found.get("sessionId") not in (None, session)
         session = found.get("sessionId") or session
-        lines.append(_read_line(found, id, is_new, seen))
+        line = _read_line(found, id, is_new, seen)
+        if id is not None and id in seen:
+            if line.built.messages == seen[id].messages:
+                aside.leave_out(COPIES, int(kind in _SPEAKERS))
+                continue
+            line = line._replace(link=line.link._replace(id=None))  # it says something else
+        elif id is not None:
+            seen[id] = line.built
+        lines.append(line)
     built = ConversationBuilder(about.title(seen), folder or project_folder("/claude-code", about.directory))
     built.include(aside)
     _add_lines(lines, built)
@@ -103,7 +107,7 @@ class _About:
         if isinstance(kind, str) and isinstance(title, str) and title.strip():
             self._titles[kind] = (title, record.get("leafUuid"))
 
-    def title(self, ids: set[str]) -> str | None:
+    def title(self, ids: Collection[str]) -> str | None:
         """Return the title; a summary may be that of another session, whose messages are not here."""
         for kind in _TITLES:
             title, leaf = self._titles.get(kind, ("", None))
@@ -112,7 +116,7 @@ class _About:
         return None
 
 
-def _read_line(record: dict[str, Any], id: str | None, is_new: bool, seen: set[str]) -> _Line:
+def _read_line(record: dict[str, Any], id: str | None, is_new: bool, seen: Collection[str]) -> _Line:
     """Return a line.
 
     Args:
@@ -139,7 +143,7 @@ def _read_message(record: dict[str, Any], built: ConversationBuilder) -> None:
     if kind == "attachment":
         attachment = as_object(record.get("attachment")) or {}
         if _is_typed(attachment):  # while the agent was busy
-            built.add("user", words_of(attachment.get("prompt"), True, built), record.get("timestamp"))
+            _add("user", attachment.get("prompt"), record, built)
         else:
             built.leave_out(HIDDEN)
     elif kind == "system":
@@ -158,9 +162,13 @@ def _read_message(record: dict[str, Any], built: ConversationBuilder) -> None:
     elif "content" not in message:
         built.not_understood(message)
     else:
-        texts = words_of(message["content"], kind == "user", built)
-        if texts or not built.left_out:
-            built.add(kind, texts, record.get("timestamp"))
+        _add(kind, message["content"], record, built)
+
+
+def _add(role: str, content: object, record: dict[str, Any], built: ConversationBuilder) -> None:
+    texts = words_of(content, role == "user", built)
+    if texts or not built.left_out:
+        built.add(role, texts, record.get("timestamp"))
 
 
 def _is_typed(attachment: dict[str, Any]) -> bool:

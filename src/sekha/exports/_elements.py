@@ -49,11 +49,13 @@ class Elements:
     Attributes:
         kind: The kind of the file, as soon as it is known: only objects of that kind are looked for behind what is
             broken.
+        is_blank: Whether nothing was found so far.
         unread: How many parts of the object around the list were not read, by kind.
     """
 
     def __init__(self, name: str, file: IO[bytes]) -> None:
         self.kind: Kind | None = None
+        self.is_blank = True
         self.unread: Counter[str] = Counter()
         self._name = name
         self._text = TextReader(file)
@@ -70,6 +72,7 @@ class Elements:
     def __iter__(self) -> Iterator[ElementOrBroken]:
         values, is_first = self._values, True
         while begin := values.peek():
+            self.is_blank = False
             if begin == "[":
                 yield from self._read_list()
             elif begin == "{" and is_first and self._enter_object():

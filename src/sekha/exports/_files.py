@@ -177,7 +177,8 @@ class ExportReader(Iterator[ExportItem]):
                 yield UnreadableConversation(member.name, error.message)
             except Exception as error:  # of zipfile and of the compression methods: broken, encrypted, not supported
                 how = "taken from the archive" if container.is_archive else "read"
-                yield UnreadableConversation(member.name, f"it cannot be {how} ({error})")
+                reason = (error.strerror if isinstance(error, OSError) else None) or error
+                yield UnreadableConversation(member.name, f"it cannot be {how} ({reason})")
 
 
 def _read_elements(name: str, elements: Elements, folder: str | None, with_memories: bool) -> Iterator[ExportItem]:
@@ -198,6 +199,8 @@ def _read_elements(name: str, elements: Elements, folder: str | None, with_memor
     if kind is None:
         if waiting:
             yield _unknown_file(name, waiting, len(waiting) + dropped)
+        elif elements.is_blank and name.lower().endswith(".json"):  # of JSON lines there may be none
+            yield UnreadableConversation(name, "the file is empty")
     elif kind.parse_file is not None:
         yield from _read_groups(kind, name, chain(waiting, found), folder)
     elif kind.is_memory and not with_memories:

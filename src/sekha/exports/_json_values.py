@@ -65,9 +65,10 @@ class JSONValues:
 
     def peek(self) -> str:
         """Go to the next character that is not blank, and return it; empty at the end."""
-        offset = self._skip_blank(0)
-        self._move_to(self._at + offset)
-        return self._char(0)
+        while True:
+            self._move_to(cast("re.Match[str]", _BLANK.match(self._text, self._at)).end())
+            if self._at < len(self._text) or not self._read_more():
+                return self._char(0)
 
     def skip(self) -> None:
         """Go on behind the next character."""

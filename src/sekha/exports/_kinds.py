@@ -32,6 +32,7 @@ from sekha.exports._building import ReadConversation, Unreadable
 from sekha.exports._chatgpt import is_chatgpt, parse_chatgpt
 from sekha.exports._claude import parse_claude
 from sekha.exports._claude_code import is_claude_code, parse_claude_code
+from sekha.exports._claude_design import is_claude_design, parse_claude_design
 from sekha.exports._claude_memories import is_memories, is_project, parse_memories, parse_project
 from sekha.exports._codex import is_codex, is_codex_session, parse_codex, parse_codex_session
 from sekha.exports._deepseek import is_deepseek, parse_deepseek
@@ -63,6 +64,7 @@ KINDS: tuple[Kind, ...] = (
     Kind("DeepSeek", is_deepseek, parse_deepseek),
     Kind("ChatGPT", is_chatgpt, parse_chatgpt),
     Kind("Claude", has_keys("chat_messages"), parse_claude),
+    Kind("a chat of Claude's designs", is_claude_design, parse_claude_design),
     Kind("Claude's memories", is_memories, parse_several=parse_memories, is_memory=True),
     Kind("a project of Claude", is_project, parse_several=parse_project, is_memory=True),
     Kind("Grok", has_keys("conversation", "responses"), parse_grok),

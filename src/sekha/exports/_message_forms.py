@@ -67,7 +67,7 @@ def add_message(data: object, built: ConversationBuilder, *, keep: bool = False)
         if kind == "reasoning":
             built.leave_out(THINKING)
             return
-        speaker = "function_call" if kind.endswith(("_call", "_call_output")) else None
+        speaker = "function_call" if kind.endswith(("_call", "_output", "_result")) else None
     before = sum(built.left_out.values())
     if isinstance(speaker, str) and speaker.lower() in _CALLS:
         built.leave_out(TOOLS)
@@ -146,13 +146,14 @@ def _open(data: dict[str, Any]) -> _Message:
     return _Message(name if is_role else None, data)
 
 
-def _langchain_role(kind: object, body: dict[str, Any]) -> object:
+def _langchain_role(kind: object, body: dict[str, Any]) -> str | None:
     if not isinstance(kind, str):
         return None
     name = kind[: -len("Chunk")] if kind.endswith("Chunk") else kind
     name = name[: -len("Message")] if name.endswith("Message") else name
     name = name.lower()
-    return body.get("role", name) if name == "chat" else name
+    role: object = body.get("role")
+    return role if name == "chat" and isinstance(role, str) else name
 
 
 def _role_of(speaker: object) -> str | None:

@@ -8,6 +8,7 @@ from typing import Any, Callable, Collection, Iterator, List, Tuple, Union
 
 from sekha._utils.json_access import as_list, as_object
 from sekha.exports._building import ReadConversation, Unreadable
+from sekha.exports._kinds import find_kind
 from unit.exports.wrong_types import WRONG
 
 Reader = Callable[[Any], Union[ReadConversation, Iterator[ReadConversation]]]
@@ -39,6 +40,8 @@ def check_mutations(read: Reader, sample: Any, *, optional: Collection[str] = ()
     assert sum(len(one["messages"]) for one in good), "the sample has messages"
     for path, wrong, data in mutations(sample):
         where = f"{path} = {wrong!r}"
+        for one in as_list(data) or [data]:
+            find_kind(one)
         try:
             found = _read(read, data)
         except Unreadable:

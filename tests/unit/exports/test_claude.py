@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import Any, Dict, List, Optional
 
 import pytest
@@ -268,3 +269,12 @@ def test_wrong_types_anywhere_are_no_exceptions_and_never_lost_in_silence() -> N
             continue
         assert found["messages"] or found.left_out or not data["chat_messages"], data
         json.dumps(found).encode()
+
+
+@pytest.mark.parametrize(
+    "tag", ["<antArtifact ", "<antArtifact a='", "<antThinking>", "<antArtifact>", "<antThinking x"]
+)
+def test_tags_take_a_time_that_grows_with_the_text(tag: str) -> None:
+    began = time.process_time()
+    read(answer(tag * 50_000))
+    assert time.process_time() - began < 5

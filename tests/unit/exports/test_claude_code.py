@@ -192,6 +192,11 @@ def test_lines_that_a_resumed_session_repeats_are_there_once() -> None:
     assert found.source_id == "s2"
 
 
+def test_a_line_with_the_id_of_another_that_says_something_else_is_no_copy() -> None:
+    found = read(user("u1", None, "One"), answer("a1", "u1", "Two"), answer("a1", "u1", "Three", id="m"))
+    assert [message["content"] for message in found["messages"]] == ["One", "Two", "Three"]
+
+
 def test_another_session_in_the_same_file_follows() -> None:
     assert said(user("u1", None, "One"), answer("a1", "u1", "Two"), user("u2", None, "Three", sessionId="s2")) == [
         "user: One",
@@ -229,6 +234,7 @@ def test_an_answer_that_came_in_pieces_is_one_message() -> None:
         (user("x", "a", "Do it", isSidechain=True), "subagents"),
         (line("attachment", "x", "a", attachment={"type": "file", "content": {}}), "hidden"),
         (line("attachment", "x", "a", attachment={"type": "queued_command", "prompt": "x", "isMeta": True}), "hidden"),
+        (line("attachment", "x", "a", attachment={"type": "queued_command", "prompt": "<bash-input>x"}), "hidden"),
         (line("system", "x", "a", subtype="local_command", content="<command-name>"), "hidden"),
         (line("news", "x", "a"), "unknown: line news"),
         (line("user", "x", "a", message="Hello"),

@@ -16,7 +16,7 @@ from sekha._importing.chats import (
     moved_origin,
     part_origin,
 )
-from sekha._importing.digests import Digests, digest_messages
+from sekha._importing.digests import Digests, digest_messages, fingerprint, fingerprints_of_beginnings
 from sekha._importing.journal import Journal
 from sekha._importing.pending import find_sought, match_sought
 from sekha._importing.plan import Item, iter_items
@@ -253,3 +253,21 @@ def test_what_older_versions_have_noted(numbers: Mapping[int, str], found: Optio
     )
     assert len({id for id in ids if id is not None}) == len([id for id in ids if id is not None]), "each to one chat"
     assert chat_item(journal, "ab", label="B").entry.id is None
+
+
+def test_what_older_versions_have_noted_of_a_chat_that_has_grown_since() -> None:
+    journal = Journal(None, URL)
+    plain = {"label": "A", "folder": "/f", "importance_score": 5}
+    for texts in ("ab", "abc", "x"):
+        journal.done(journal.entry({**plain, "messages": said(texts)}).key, texts)
+    entries = [chat_item(journal, texts).entry for texts in ("abcde", "abcdef", "abc", "ax", "xy")]
+    assert [(entry.id, entry.size) for entry in entries] == [
+        ("abc", 3),
+        ("ab", 2),
+        (None, None),
+        (None, None),
+        ("x", 1),
+    ]
+    whole = {**plain, "messages": said("abc")}
+    assert fingerprints_of_beginnings(whole)[-1] == fingerprint(whole)
+    assert fingerprints_of_beginnings({**plain, "messages": []}) == []

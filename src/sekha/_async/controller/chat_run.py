@@ -19,6 +19,7 @@ from sekha._importing.chats import (
     is_same_piece,
     make_pieces,
     moved_origin,
+    whole_origin,
 )
 from sekha._importing.digests import digests_of
 from sekha._importing.journal import piece_key
@@ -56,7 +57,7 @@ class AsyncChatRun(AsyncVersionsRun):
     async def _update(self, item: Item, chat: Chat, action: ChatAction | None) -> None:
         known = self._journal.pieces(chat.id)
         if not known and item.entry.id is not None:  # from when ids were not noted
-            await self._adopt(item, item.entry.key, item.entry.id)
+            await self._adopt(item, item.entry.key, item.entry.id, item.entry.size)
             known = self._journal.pieces(chat.id)
         state = compare_chat(chat, item.request["messages"], known)
         if state == "new" and item.memory_id is not None and await self._is_there(item.memory_id):
@@ -84,10 +85,10 @@ class AsyncChatRun(AsyncVersionsRun):
         features = await controller_features(self._transport, self._capabilities)
         return features is not None and features.deletes
 
-    async def _adopt(self, item: Item, key: str, id: str) -> None:
-        """Note that a conversation is the whole chat."""
-        (piece,) = make_pieces(cast(Chat, item.chat), [item.request], item.request["label"], item.request["messages"])
-        await async_in_thread(partial(self._journal.done, key, id, piece.origin))
+    async def _adopt(self, item: Item, key: str, id: str, size: int | None = None) -> None:
+        """Note that a conversation is the whole chat, or so many of its first messages."""
+        origin = whole_origin(cast(Chat, item.chat), item.request["messages"][:size])
+        await async_in_thread(partial(self._journal.done, key, id, origin))
 
     async def _rename(self, item: Item, known: Mapping[int, Known], keys: list[str]) -> bool:
         """Change label and folder of all pieces; return whether any is there."""
@@ -112,7 +113,7 @@ class AsyncChatRun(AsyncVersionsRun):
             await async_in_thread(partial(self._journal.removed, id))
         first = there[0]
         if gone or first is None:
-            await self._update(item, chat, "restored")
+            await self._update(item._replace(entry=item.entry._replace(id=None)), chat, "restored")
             return
         keys = changed_keys(chat, known)
         if keys:
@@ -137,7 +138,7 @@ class AsyncChatRun(AsyncVersionsRun):
                 break
             await async_in_thread(partial(self._journal.removed, piece.id))
         else:
-            await self._update(item, chat, "restored")
+            await self._update(item._replace(entry=item.entry._replace(id=None)), chat, "restored")
             return
         changes = {key: item.request[key] for key in changed_keys(chat, known)}
         replacement = complete_replacement({"messages": messages, **changes}, export)

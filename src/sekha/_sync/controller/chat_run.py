@@ -21,6 +21,7 @@ from sekha._importing.chats import (
     is_same_piece,
     make_pieces,
     moved_origin,
+    whole_origin,
 )
 from sekha._importing.digests import digests_of
 from sekha._importing.journal import piece_key
@@ -58,7 +59,7 @@ class ChatRun(VersionsRun):
     def _update(self, item: Item, chat: Chat, action: ChatAction | None) -> None:
         known = self._journal.pieces(chat.id)
         if not known and item.entry.id is not None:  # from when ids were not noted
-            self._adopt(item, item.entry.key, item.entry.id)
+            self._adopt(item, item.entry.key, item.entry.id, item.entry.size)
             known = self._journal.pieces(chat.id)
         state = compare_chat(chat, item.request["messages"], known)
         if state == "new" and item.memory_id is not None and self._is_there(item.memory_id):
@@ -86,10 +87,10 @@ class ChatRun(VersionsRun):
         features = controller_features(self._transport, self._capabilities)
         return features is not None and features.deletes
 
-    def _adopt(self, item: Item, key: str, id: str) -> None:
-        """Note that a conversation is the whole chat."""
-        (piece,) = make_pieces(cast(Chat, item.chat), [item.request], item.request["label"], item.request["messages"])
-        in_thread(partial(self._journal.done, key, id, piece.origin))
+    def _adopt(self, item: Item, key: str, id: str, size: int | None = None) -> None:
+        """Note that a conversation is the whole chat, or so many of its first messages."""
+        origin = whole_origin(cast(Chat, item.chat), item.request["messages"][:size])
+        in_thread(partial(self._journal.done, key, id, origin))
 
     def _rename(self, item: Item, known: Mapping[int, Known], keys: list[str]) -> bool:
         """Change label and folder of all pieces; return whether any is there."""
@@ -114,7 +115,7 @@ class ChatRun(VersionsRun):
             in_thread(partial(self._journal.removed, id))
         first = there[0]
         if gone or first is None:
-            self._update(item, chat, "restored")
+            self._update(item._replace(entry=item.entry._replace(id=None)), chat, "restored")
             return
         keys = changed_keys(chat, known)
         if keys:
@@ -139,7 +140,7 @@ class ChatRun(VersionsRun):
                 break
             in_thread(partial(self._journal.removed, piece.id))
         else:
-            self._update(item, chat, "restored")
+            self._update(item._replace(entry=item.entry._replace(id=None)), chat, "restored")
             return
         changes = {key: item.request[key] for key in changed_keys(chat, known)}
         replacement = complete_replacement({"messages": messages, **changes}, export)
