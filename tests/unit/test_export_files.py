@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import time
 import zipfile
 from pathlib import Path
 from typing import Any, Dict, List
@@ -226,6 +227,13 @@ def test_a_file_without_anything_is_a_failure(data: bytes, tmp_path: Path) -> No
 def test_a_list_without_conversations_is_none(tmp_path: Path) -> None:
     for data in (b"[]", b'{"conversations": []}', b"[,,]"):
         assert read(tmp_path / "conversations.json", data) == ([], {})
+
+
+def test_what_begins_and_never_ends_takes_no_long_time(tmp_path: Path) -> None:
+    began = time.process_time()
+    items, _ = read(tmp_path / "conversations.json", b'[{"mapping":{' * 400_000)
+    assert labels(items) == ["?"]
+    assert time.process_time() - began < 10
 
 
 def test_blanks_need_no_memory(tmp_path: Path) -> None:

@@ -186,11 +186,25 @@ class JSONValues:
                     return False
                 continue
             self._move_to(found.end())
+            if self._is_broken_soon():
+                continue
             try:
                 if is_wanted(self._decode(self._at)[0]):
                     return True
             except BrokenJSON:
                 pass
+
+    def _is_broken_soon(self) -> bool:
+        """Return whether the value here is broken within a few characters: errors far into a text cost their place."""
+        piece = self._text[self._at : self._at + _OVERLAP]
+        try:
+            self._decoder.raw_decode(piece)
+        except json.JSONDecodeError as error:
+            is_cut = error.msg.startswith("Unterminated string") or error.pos >= len(piece) - _MAX_TOKEN
+            return not is_cut and piece[error.pos] != REPLACEMENT
+        except RecursionError:
+            pass
+        return False
 
     def _decode(self, at: int) -> tuple[object, int]:
         """Return the value at a position, and where it ends. What is before `self._at` may be dropped."""
