@@ -1,46 +1,25 @@
 """`sekha import`: import the chats of other applications, and notes."""
 
-import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Tuple, Union, cast
+from typing import Dict, List, Optional, Union, cast
 
 import typer
 from typing_extensions import Annotated
 
-from sekha._api.compat.capabilities import MAX_KEY_WARNINGS
-from sekha._api.compat.requests import extra_keys
-from sekha._importing.plan import count_left_out, preview_split
-from sekha._importing.preview import ImportPreview
 from sekha.cli.connection import config_from
 from sekha.cli.exits import FAILED, OK
-from sekha.cli.import_changes import describe_changes, echo_imported
+from sekha.cli.import_details import echo_changes, echo_failures, echo_imported, echo_left_out, echo_splits
+from sekha.cli.import_preview import preview
 from sekha.cli.import_progress import import_progress
-from sekha.cli.import_sources import NOTES_FOLDER, ImportSource, find_sources, name_of
+from sekha.cli.import_sources import NOTES_FOLDER, find_sources
 from sekha.cli.import_sync import echo_gone, echo_plan, echo_synced
 from sekha.cli.options import Json, Url, not_blank
-from sekha.cli.tables import echo_table
-from sekha.cli.terminal import echo_err, echo_json, one_line
+from sekha.cli.terminal import echo_err, echo_json
 from sekha.errors import SekhaConfigError, SekhaError
-from sekha.exports import ExportItem
-from sekha.exports._containers import MEMORIES
 from sekha.exports._note_files import JOURNAL
-from sekha.types import (
-    CreateConversationRequest,
-    ImportChange,
-    ImportFailure,
-    ImportReport,
-    ImportSplit,
-    SyncReport,
-    UnreadableConversation,
-)
-from sekha.types._base import normalize_folder
+from sekha.types import ImportReport, SyncReport
 
-_PREVIEW_ROWS = 10
-_MAX_ALIKE = 10
-_DIGITS = re.compile(r"\d+")
-
-Counts = Dict[str, Any]
 Report = Union[ImportReport, SyncReport]
 
 
@@ -108,7 +87,7 @@ def run(
         if journal is not None and journal.exists() and journal.samefile(source.path):
             raise typer.BadParameter("--journal is for notes: it cannot be the file that is imported")
     if dry_run and not sync:
-        return _preview(sources, json, drop_images, journal)
+        return preview(sources, json, drop_images, journal)
     from sekha import SekhaClient
 
     config = config_from(url)
@@ -155,10 +134,10 @@ def run(
 
 def _echo_details(name: str, report: Report, only_failures: bool) -> None:
     """Print what of a file was not, or not as it is, imported."""
-    _echo_failures(name, report["failures"])
+    echo_failures(name, report["failures"])
     if not only_failures:
-        _echo_changes(name, cast(ImportReport, report)["changes"])
-        _echo_splits(name, report["split"], "stored")
+        echo_changes(name, cast(ImportReport, report)["changes"])
+        echo_splits(name, report["split"], "stored")
         echo_left_out(name, report["left_out"])
 
 
@@ -176,126 +155,3 @@ def _echo_reports(reports: Mapping[str, Report], json: bool, sync: bool, dry_run
     else:
         echo_imported(cast("Mapping[str, ImportReport]", reports))
     echo_gone(synced)
-
-
-def _echo_failures(name: str, failures: Iterable[ImportFailure]) -> None:
-    lines: List[Tuple[str, str]] = []
-    for failure in sorted(failures, key=lambda failure: failure["position"]):
-        place = _describe(name, failure["place"], failure["position"], failure["label"])
-        lines.append((f"not imported: {place}", failure["error"]))
-    _echo_problems(lines)
-
-
-def _describe(name: str, place: Optional[str], position: int, label: Optional[str]) -> str:
-    """Return where a conversation stands, with its label."""
-    return one_line(place or f"{name}, conversation {position}") + (f" ({one_line(label, 60)})" if label else "")
-
-
-def _echo_changes(name: str, changes: Iterable[ImportChange]) -> None:
-    """Print what became of chats that are not new, as far as the table does not tell."""
-    _echo_problems(
-        (one_line(change["place"] or name) + f" ({one_line(change['label'], 60)})", words)
-        for change, words in describe_changes(changes)
-    )
-
-
-def _echo_splits(name: str, splits: Iterable[ImportSplit], verb: str) -> None:
-    """Print which conversations are too large for one request."""
-    _echo_problems(
-        (_describe(name, one["place"], one["position"], one["label"]), f"too large, {verb} in {one['parts']} parts")
-        for one in sorted(splits, key=lambda one: one["position"])
-    )
-
-
-def _echo_problems(lines: Iterable[Tuple[str, str]]) -> None:
-    """Print problems, of those that differ in numbers only the first ones, and how many more there are."""
-    alike: Dict[str, int] = {}
-    for what, problem in lines:
-        kind = _DIGITS.sub("", problem)
-        alike[kind] = alike.get(kind, 0) + 1
-        if alike[kind] <= _MAX_ALIKE:
-            echo_err(f"{what}: {one_line(problem, 400)}")
-    for kind, number in alike.items():
-        if number > _MAX_ALIKE:
-            echo_err(f"and {number - _MAX_ALIKE:,} more: {one_line(kind, 400)} (--json has all)")
-
-
-def echo_left_out(name: str, left_out: Mapping[str, int]) -> None:
-    """Print what was left out of a file, by kind, the most first."""
-    kinds = sorted(left_out.items(), key=lambda one: (-one[1], one[0]))
-    if kinds:
-        echo_err(f"{name}: left out: {', '.join(f'{number:,} {one_line(kind, 80)}' for kind, number in kinds)}")
-    if MEMORIES in left_out:
-        echo_err(f"{name}: --with-memories imports the memories and projects, as notes")
-
-
-def _preview(sources: Iterable[ImportSource], json: bool, drop_images: bool, journal: Optional[Path]) -> int:
-    """Print what the files contain, without sending it."""
-    by_file: Dict[str, Counts] = {}
-    bad: List[UnreadableConversation] = []
-    first: List[CreateConversationRequest] = []
-    keys: Dict[str, None] = {}
-    left_out: Dict[str, Dict[str, int]] = {}
-    splits: Dict[str, List[ImportSplit]] = {}
-    previews: Dict[Path, ImportPreview] = {}
-    since_last: Dict[str, Dict[str, int]] = {}
-    for source in sources:
-        name, path = str(source.path), journal or source.journal
-        preview = previews.setdefault(path, previews.get(path) or ImportPreview(str(path)))
-        counts = {"conversations": 0, "messages": 0, "empty": 0, "unreadable": 0}
-        left_out[name], splits[name] = dict(source.left_out), []
-        changes: Dict[str, int] = {}
-        for position, item in enumerate(count_left_out(source.read(), left_out[name]), start=1):
-            preview.count(item, changes)
-            item, split = preview_split(item, position, source.name, drop_images=drop_images)
-            splits[name] += split
-            _count_item(cast(ExportItem, item), counts, first, bad)
-            if not isinstance(item, UnreadableConversation):
-                keys.update(dict.fromkeys(extra_keys(cast(CreateConversationRequest, item).get("messages", ()))))
-        since_last[name] = changes
-        by_file[name] = {**counts, "left_out": left_out[name]} if json else counts
-        if changes and json:
-            by_file[name]["since_last_import"] = changes
-    if json:
-        unreadable = [{"place": one.place, "problem": one.problem} for one in bad]
-        split = [one for of_file in splits.values() for one in of_file]
-        echo_json({"files": by_file, "message_keys": list(keys), "split": split, "unreadable": unreadable})
-    else:
-        echo_table(
-            ("LABEL", "FOLDER", "MESSAGES"),
-            [
-                (
-                    one_line(one.get("label") or "-", 60),
-                    one_line(normalize_folder(one.get("folder") or "/"), 60),
-                    str(len(one.get("messages", ()))),
-                )
-                for one in first
-            ],
-        )
-        for name, counts in by_file.items():
-            summary = ", ".join(f"{number:,} {kind}" for kind, number in counts.items())
-            echo_err(f"{name_of(name)}: {summary}; nothing was sent.")
-            if since_last[name]:
-                since = ", ".join(f"{number:,} {kind}" for kind, number in since_last[name].items())
-                echo_err(f"{name_of(name)}: since the last import: {since}.")
-            _echo_splits(name_of(name), splits[name], "to be stored")
-            echo_left_out(name_of(name), left_out[name])
-        for key in list(keys)[:MAX_KEY_WARNINGS]:
-            echo_err(f"'{one_line(key, 60)}' of messages goes along, and is lost where the server does not keep it.")
-    _echo_problems((f"unreadable: {one_line(one.place)}", one.problem) for one in bad)
-    return FAILED if bad else OK
-
-
-def _count_item(
-    item: ExportItem, counts: Counts, first: List[CreateConversationRequest], bad: List[UnreadableConversation]
-) -> None:
-    if isinstance(item, UnreadableConversation):
-        counts["unreadable"] += 1
-        bad.append(item)
-    elif not (messages := item.get("messages")):
-        counts["empty"] += 1
-    else:
-        counts["conversations"] += 1
-        counts["messages"] += len(messages)
-        if len(first) < _PREVIEW_ROWS:
-            first.append(item)

@@ -6,8 +6,10 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
+from types import MappingProxyType
 from typing import Any, Callable, Dict, Optional, cast
 
+from sekha.type_guards import is_valid_role
 from sekha.types._base import normalize_timestamp
 
 HIDDEN = "hidden"
@@ -31,6 +33,8 @@ ROLES: Mapping[str, str] = {
 }  # fmt: skip
 """The role of a message, by what applications call it, in lower case."""
 
+_NOT_SHOWN: Mapping[str, str] = {"system": SYSTEM, "tool": TOOLS}
+_NOTHING: Mapping[str, object] = MappingProxyType({})
 _EPOCH = datetime(1970, 1, 1)
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}\+00:00")
 _SURROGATES = re.compile("[\ud800-\udfff]")
@@ -60,6 +64,7 @@ class ReadConversation(Dict[str, Any]):
         has_default_folder: Whether nobody asked for its folder, and its reader chose it.
         memory_id: Its id in the memory that it was exported from; None if it is of another application.
         is_archived: Whether it is archived there.
+        is_chat: Whether it is a chat, and no note.
     """
 
     left_out: Dict[str, int]
@@ -73,6 +78,7 @@ class ReadConversation(Dict[str, Any]):
     has_default_folder: bool = False
     memory_id: Optional[str] = None
     is_archived: bool = False
+    is_chat: bool = True
 
 
 class ConversationBuilder:
@@ -85,33 +91,59 @@ class ConversationBuilder:
     Args:
         label: The title; anything but a text is no title.
         folder: Where the conversation goes.
+
+    Attributes:
+        messages: The messages so far.
+        left_out: How much was left out so far, by kind.
+        counted: How much that is.
     """
 
     def __init__(self, label: object, folder: str | None) -> None:
         self.left_out: Counter[str] = Counter()
         self.messages: list[dict[str, Any]] = []
+        self.counted = 0
         self._label = _shorten(self._clean(label).strip(), _MAX_LABEL) if isinstance(label, str) else ""
         self._folder = folder
         self._not_understood = 0
 
-    def add(self, role: str | None, texts: Iterable[object], time: object = None, **more: object) -> None:
+    def add(
+        self,
+        role: object,
+        texts: Iterable[object],
+        time: object = None,
+        *,
+        more: Mapping[str, object] = _NOTHING,
+        if_blank: str | None = None,
+    ) -> None:
         """Add a message.
 
         Args:
-            role: ``user``, ``assistant``, ``system`` or ``tool``; None if the reader does not know it.
-            texts: What it says; each begins a line.
+            role: Who says it, in the words of the application; see `ROLES`.
+            texts: What it says; each begins a line. A generator may count what it leaves out.
             time: When it was written: ISO 8601, or seconds since 1970.
-            **more: Further keys of the message.
+            more: Further keys of the message.
+            if_blank: What it is counted as if it says nothing; None: as ``empty``, unless `texts` has counted any.
         """
+        before = self.counted
         content = self._clean("\n".join([text.strip("\n") for text in map(str, texts) if text.strip()]))
         if not content.strip():
-            self.leave_out(EMPTY)
-        elif role is None:
-            self.not_understood("role")
+            self.leave_out(if_blank or EMPTY, if_blank is not None or self.counted == before)
+        elif (known := stored_role(role)) is None:
+            self.not_understood("role" if role is None else f"role {role}")
         else:
             timestamp = format_time(time)
             times = {"timestamp": timestamp} if timestamp else {}
-            self.messages.append({"role": role, "content": content, **times, **more})
+            self.messages.append({"role": known, "content": content, **times, **more})
+
+    def speaker_of(self, message: Mapping[str, Any]) -> str | None:
+        """Return whether the user or the assistant says a message; None, and it is counted, if it is neither."""
+        role = role_of(message.get("role"))
+        if role is None:
+            self.not_understood(f"role {message['role']}" if "role" in message else message)
+        elif role in _NOT_SHOWN:
+            self.leave_out(_NOT_SHOWN[role])
+            return None
+        return role
 
     def take_title_from_words(self) -> None:
         """Make the first line of what the user said first the title, where there is none."""
@@ -123,6 +155,7 @@ class ConversationBuilder:
         """Count what is left out on purpose, such as `HIDDEN`, `TOOLS` or `THINKING`."""
         if number:
             self.left_out[kind] += number
+            self.counted += number
 
     def not_understood(self, what: object) -> None:
         """Count a message, or a part of one, of an unknown shape.
@@ -138,12 +171,13 @@ class ConversationBuilder:
         known = f"{UNKNOWN}: {name}"
         if known not in self.left_out and sum(kind.startswith(UNKNOWN) for kind in self.left_out) >= _MAX_NAMES:
             known = f"{UNKNOWN}: other"
-        self.left_out[known] += 1
+        self.leave_out(known)
         self._not_understood += 1
 
     def include(self, other: ConversationBuilder) -> None:
         """Count what another one, of a part of the conversation, has left out and not understood."""
         self.left_out.update(other.left_out)
+        self.counted += other.counted
         self._not_understood += other._not_understood
 
     def finish(
@@ -210,6 +244,11 @@ def _shorten(text: str, size: int) -> str:
 def role_of(name: object) -> str | None:
     """Return the role that an application calls by this name; None if it is none."""
     return ROLES.get(name.strip().lower()) if isinstance(name, str) else None
+
+
+def stored_role(name: object) -> str | None:
+    """Return the role that is stored for this name: itself if it is one, such as ``function``; None if it is none."""
+    return name if isinstance(name, str) and is_valid_role(name) else role_of(name)
 
 
 def format_time(time: object) -> str | None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sekha._utils.json_access import as_list, as_object, get
-from sekha.exports._building import BRANCHES, EMPTY, ConversationBuilder, ReadConversation, Unreadable, role_of
+from sekha._utils.json_access import as_list, as_object
+from sekha.exports._building import BRANCHES, ConversationBuilder, ReadConversation, Unreadable, role_of
 from sekha.exports._claude_blocks import read_blocks
-from sekha.exports._claude_documents import Piece, presented_files, show_messages
+from sekha.exports._claude_documents import presented_files
+from sekha.exports._documents import Reply, add_with_documents
 from sekha.exports._times import as_seconds
 from sekha.exports._tree import ROOT, Link, latest_branch
 
@@ -42,20 +43,10 @@ def _link(message: dict[str, Any]) -> Link:
 
 def _add_messages(messages: Sequence[dict[str, Any]], built: ConversationBuilder) -> None:
     presented = presented_files(block for message in messages for block in as_list(message.get("content")) or ())
-    pieces: list[list[Piece]] = []
-    was_left_out: list[bool] = []
+    replies: list[Reply] = []
     for message in messages:
-        before = sum(built.left_out.values())
-        pieces.append(read_blocks(message, _role_of(message) != "user", presented, built))
-        was_left_out.append(sum(built.left_out.values()) > before)
-    for number, (message, texts) in enumerate(zip(messages, show_messages(pieces))):
-        if texts and _role_of(message) is None:
-            built.not_understood(f"sender {message.get('sender', message.get('role'))}")
-        elif texts:
-            built.add(_role_of(message), texts, message.get("created_at"))
-        elif not was_left_out[number]:
-            built.leave_out(EMPTY)
-
-
-def _role_of(message: dict[str, Any]) -> str | None:
-    return role_of(get(message, "sender")) or role_of(get(message, "role"))
+        names = (message.get("sender"), message.get("role"))
+        role = next(filter(None, map(role_of, names)), None)
+        pieces = read_blocks(message, role != "user", presented, built)
+        replies.append(Reply(role or names[0] or names[1], pieces, message.get("created_at")))
+    add_with_documents(replies, built)

@@ -8,7 +8,9 @@ from typing import Any
 
 from sekha._utils.json_access import as_list, as_object, get
 from sekha.exports._building import HIDDEN, THINKING, TOOLS, ConversationBuilder
-from sekha.exports._claude_documents import Piece, change_of, split_tags
+from sekha.exports._claude_documents import change_of, split_tags
+from sekha.exports._documents import Piece
+from sekha.exports._file_words import name_in_brackets
 
 _THINKING = ("thinking", "redacted_thinking")
 _INTERNAL = ("token_budget", "flag", "compaction")
@@ -21,8 +23,8 @@ _NOT_SUPPORTED = re.compile(
 """What stands in a message's text for blocks that an application of old cannot show."""
 
 
-def read_blocks(message: object, is_answer: bool, presented: set[str], built: ConversationBuilder) -> list[Piece]:
-    """Return what a message says, and count what is left out.
+def read_blocks(message: object, is_answer: bool, presented: set[str], built: ConversationBuilder) -> Iterator[Piece]:
+    """Yield what a message says, and count what is left out.
 
     Args:
         message: The message.
@@ -39,7 +41,8 @@ def read_blocks(message: object, is_answer: bool, presented: set[str], built: Co
         pieces += _read_block(block, is_answer, presented, built)
     if not any(not isinstance(piece, str) or piece.strip() for piece in pieces):
         pieces = _read_text(message, blocks, is_answer, built)
-    return [*pieces, *_read_attachments(message, built)]
+    yield from pieces
+    yield from _read_attachments(message, built)
 
 
 def _read_block(block: object, is_answer: bool, presented: set[str], built: ConversationBuilder) -> list[Piece]:
@@ -72,7 +75,7 @@ def _read_block(block: object, is_answer: bool, presented: set[str], built: Conv
     elif kind == "voice_note":
         return ["[voice note]"]
     elif kind in ("document", "file"):
-        return [f"[{_name_of(found)}]"]
+        return [name_in_brackets(found)]
     else:
         built.not_understood(f"block {kind}")
     return []
@@ -107,7 +110,7 @@ def _read_tags(text: str, is_answer: bool, built: ConversationBuilder) -> list[P
 
 def _read_attachments(message: object, built: ConversationBuilder) -> Iterator[str]:
     for attachment in _items(message, "attachments", built):
-        yield f"[{_name_of(attachment, 'attachment')}]"
+        yield name_in_brackets(attachment, "attachment")
         text: object = get(attachment, "extracted_content")
         if isinstance(text, str):
             yield text
@@ -116,7 +119,7 @@ def _read_attachments(message: object, built: ConversationBuilder) -> Iterator[s
         for file in _items(message, key, built):
             id: object = get(file, "file_uuid") or get(file, "uuid") or get(file, "file_name")
             if not isinstance(id, str) or id not in seen:
-                yield f"[{_name_of(file)}]"
+                yield name_in_brackets(file)
             if isinstance(id, str):
                 seen.add(id)
 
@@ -126,10 +129,3 @@ def _items(message: object, key: str, built: ConversationBuilder) -> list[Any]:
     if found is not None and as_list(found) is None:
         built.not_understood(f"{key} that are no list")
     return as_list(found) or []
-
-
-def _name_of(file: object, default: str = "file") -> str:
-    if isinstance(file, str) and file.strip():
-        return file
-    names = (get(file, key) for key in ("file_name", "filename", "title", "name"))
-    return next((name for name in names if isinstance(name, str) and name.strip()), default)

@@ -1,4 +1,4 @@
-"""Documents that Claude wrote beside the conversation ("artifacts"): the last content of each, put together from calls.
+"""Documents that Claude wrote beside the conversation ("artifacts"): what the tags in a text and calls of tools change.
 
 In 2024 they stood in the text, between tags, as did the model's thoughts; Grok has such tags too. Since then a tool
 creates, changes and rewrites them, and another one makes files, some of which are shown.
@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple, Union
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from sekha._utils.json_access import as_list, as_object, get
+from sekha.exports._documents import UNTITLED, Change, Piece
 from sekha.exports._thoughts import ATTRIBUTES
 
 _TAG = re.compile(
@@ -21,29 +22,8 @@ _TAG = re.compile(
 )
 """A tag without an end goes to the next document, or to the end; one in backticks is talked about."""
 _ATTRIBUTE = re.compile(r"""([\w-]+)\s*=\s*(?:"([^"]*)"|'([^']*)')""")
-_UNTITLED = "document"
 _OUTPUTS = "/mnt/user-data/outputs/"
 """The folder of files that people see."""
-
-
-class Change(NamedTuple):
-    """What happens to a document.
-
-    Attributes:
-        id: Which document it is.
-        title: Its title; empty if it is not said.
-        text: The whole of it, or what takes the place of `old`.
-        old: What is replaced; None if `text` is all of it.
-    """
-
-    id: str
-    title: str
-    text: str
-    old: str | None = None
-
-
-Piece = Union[str, Change]
-"""What a message consists of: text, and documents."""
 
 
 def split_tags(text: str) -> tuple[list[Piece], int]:
@@ -62,7 +42,7 @@ def split_tags(text: str) -> tuple[list[Piece], int]:
             continue
         attributes = {key.lower(): html.unescape(one or two) for key, one, two in _ATTRIBUTE.findall(tag["attributes"])}
         id = attributes.get("identifier") or attributes.get("artifact_id") or attributes.get("title")
-        title = attributes.get("title") or id or _UNTITLED
+        title = attributes.get("title") or id or UNTITLED
         pieces.append(Change(id or content, title, content))
     pieces.append(text[end:])
     return [piece for piece in pieces if piece], thoughts
@@ -106,44 +86,6 @@ def _artifact_change(given: Mapping[str, Any]) -> Change | str:
     if isinstance(given.get("new_str"), str):
         return Change(id, title, given["new_str"], _text(given, "old_str"))
     return "an artifact without content"
-
-
-def show_messages(messages: Sequence[Sequence[Piece]]) -> list[list[str]]:
-    """Return the texts of each message, of which none is blank; what was changed again later has its title there."""
-    shown = iter(show_documents([piece for pieces in messages for piece in pieces]))
-    found: list[list[str]] = []
-    for pieces in messages:
-        texts = [text for _, text in zip(pieces, shown) if text.strip()]
-        if not texts:
-            titles = [piece.title or _UNTITLED for piece in pieces if isinstance(piece, Change)]
-            texts = [f"[{title}]" for title in dict.fromkeys(titles)]
-        found.append(texts)
-    return found
-
-
-def show_documents(pieces: Sequence[Piece]) -> list[str]:
-    """Return a text for each piece: a document stands with all of it where it was changed last, and only there."""
-    titles: dict[str, str] = {}
-    contents: dict[str, str] = {}
-    last: dict[str, int] = {}
-    for number, piece in enumerate(pieces):
-        if isinstance(piece, str):
-            continue
-        content = contents.get(piece.id, "")
-        if piece.old is None or not content:
-            content = piece.text
-        elif piece.old and piece.old in content:
-            content = content.replace(piece.old, piece.text, 1)
-        elif piece.text not in content:
-            content = f"{content}\n{piece.text}"  # it is not known where it goes, and must not be lost
-        contents[piece.id], last[piece.id] = content, number
-        titles[piece.id] = piece.title or titles.get(piece.id, "")
-    return [
-        piece if isinstance(piece, str)
-        else f"[{titles[piece.id] or piece.id or _UNTITLED}]\n{contents[piece.id]}" if last[piece.id] == number
-        else ""
-        for number, piece in enumerate(pieces)
-    ]  # fmt: skip
 
 
 def _text(given: Mapping[str, Any], key: str) -> str:

@@ -17,6 +17,7 @@ from sekha.exports._building import (
     role_of,
 )
 from sekha.exports._chatgpt_tree import find_parents
+from sekha.exports._file_words import name_in_brackets
 from sekha.exports._times import as_seconds
 from sekha.exports._tree import ROOT, Link, latest_branch
 
@@ -86,7 +87,7 @@ def _add_message(message: Any, turn: str, built: ConversationBuilder) -> str:
     if as_object(message) is None:
         built.not_understood(None)
         return turn
-    before = sum(built.left_out.values())
+    before = built.counted
     role = role_of(message.get("role"))
     if role is None and message.get("role") is not None:
         built.not_understood(f"role {message['role']}")
@@ -100,7 +101,7 @@ def _add_message(message: Any, turn: str, built: ConversationBuilder) -> str:
         texts.setdefault(speaker, []).extend(files)
     for one, said in texts.items():
         built.add(one, said, _time_of(message))
-    if not texts and sum(built.left_out.values()) == before:
+    if not texts and built.counted == before:
         built.leave_out(EMPTY)
     return speaker if speaker in _OTHER else turn
 
@@ -135,7 +136,7 @@ def _read_fragment(fragment: object, role: str, built: ConversationBuilder) -> I
     elif name.startswith(_TOOLS):
         built.leave_out(TOOLS)
     elif name in _FILES:
-        yield role, _name_of(fragment)
+        yield role, name_in_brackets(fragment)
     elif name in _SPEAKERS and content is None:
         built.leave_out(EMPTY)
     elif as_object(fragment) is None:
@@ -150,12 +151,7 @@ def _files(message: dict[str, Any], built: ConversationBuilder) -> Iterator[str]
     if files is not None and as_list(files) is None:
         built.not_understood("files that are no list")
     for file in as_list(files) or ():
-        yield _name_of(file)
+        yield name_in_brackets(file)
         text: object = get(file, "content")
         if isinstance(text, str) and text.strip():
             yield text
-
-
-def _name_of(file: object) -> str:
-    names = (file, *(get(file, key) for key in ("file_name", "name")))
-    return f"[{next((name.strip() for name in names if isinstance(name, str) and name.strip()), 'file')}]"

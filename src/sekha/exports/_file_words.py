@@ -50,3 +50,14 @@ def word_for(file: object, default: str = "file") -> str:
     if any(kind.startswith("image") for kind in kinds) or _IMAGE_NAME.fullmatch(name):
         return IMAGE
     return f"[{name or default}]"
+
+
+def name_in_brackets(file: object, default: object = None) -> str:
+    """Return the name of a file, also of an image, in brackets.
+
+    Args:
+        file: What is known of it, or its name.
+        default: What it is called without a name.
+    """
+    names = (file, *(get(file, key) for key in _NAMES), default)
+    return f"[{next((name.strip() for name in names if isinstance(name, str) and name.strip()), 'file')}]"

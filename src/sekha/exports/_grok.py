@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from sekha._utils.json_access import as_list, as_object, get
@@ -18,7 +18,8 @@ from sekha.exports._building import (
     Unreadable,
     role_of,
 )
-from sekha.exports._claude_documents import Piece, show_messages, split_tags
+from sekha.exports._claude_documents import split_tags
+from sekha.exports._documents import Piece, Reply, add_with_documents
 from sekha.exports._file_words import IMAGE, read_files
 from sekha.exports._times import as_seconds
 from sekha.exports._tree import ROOT, Link, latest_branch
@@ -49,7 +50,7 @@ def parse_grok(data: dict[str, Any], folder: str | None) -> ReadConversation:
             messages.append(message)
     branch = latest_branch(_links(messages), about.get("leaf_response_id"))
     built.leave_out(BRANCHES, branch.others)
-    _add_messages([messages[number] for number in branch.numbers], built)
+    add_with_documents(_replies((messages[number] for number in branch.numbers), built), built)
     return built.finish(
         source_id=_id_of(about, "id", "conversation_id"),
         created_at=as_seconds(about.get("create_time")),
@@ -84,32 +85,31 @@ def _role_of(message: dict[str, Any]) -> str | None:
     return role
 
 
-def _add_messages(messages: Sequence[dict[str, Any]], built: ConversationBuilder) -> None:
-    for message, texts in zip(messages, show_messages([_pieces(message, built) for message in messages])):
+def _replies(messages: Iterable[dict[str, Any]], built: ConversationBuilder) -> Iterator[Reply]:
+    for message in messages:
         role = _role_of(message)
-        if role is None:
-            built.not_understood(f"sender {message.get('sender')}")
-        elif texts:
-            built.add(role, texts, as_seconds(message.get("create_time")))
-        else:
-            built.leave_out(ERRORS if message.get("error") else EMPTY)
+        time = as_seconds(message.get("create_time"))
+        if_blank = ERRORS if message.get("error") else EMPTY
+        yield Reply(role or message.get("sender"), _pieces(message, role, built), time, if_blank)
 
 
-def _pieces(message: dict[str, Any], built: ConversationBuilder) -> list[Piece]:
-    """Return what a message says, and count what is left out of it."""
+def _pieces(message: dict[str, Any], role: str | None, built: ConversationBuilder) -> Iterator[Piece]:
+    """Yield what a message says, and count what is left out of it."""
     text: object = message.get("message")
     if text is not None and not isinstance(text, str):
         built.not_understood("a message that is no text")
-    pieces: list[Piece] = [text] if isinstance(text, str) else []
-    if _role_of(message) != "user":
+    text = text if isinstance(text, str) else ""
+    if role != "user":
         built.leave_out(THINKING, any(message.get(key) for key in _THOUGHTS))
         built.leave_out(TOOLS, any(message.get(key) for key in _TOOL_KEYS))
-        pieces = _split(text, built) if isinstance(text, str) else []
-    elif not (isinstance(text, str) and text.strip()) and isinstance(query := message.get("query"), str):
-        pieces = [query]
+        yield from _split(text, built)
+    elif not text.strip() and isinstance(query := message.get("query"), str):
+        yield query
+    else:
+        yield text
     for key in _FILE_KEYS:
-        pieces += [IMAGE for _ in read_files(message.get(key), key, built)]
-    return [*pieces, *read_files(message.get("file_attachments"), "file_attachments", built)]
+        yield from [IMAGE for _ in read_files(message.get(key), key, built)]
+    yield from read_files(message.get("file_attachments"), "file_attachments", built)
 
 
 def _split(text: str, built: ConversationBuilder) -> list[Piece]:

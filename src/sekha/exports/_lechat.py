@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import partial
+from itertools import chain
 from typing import Any
 
 from sekha._utils.json_access import as_list, as_object, get
-from sekha.exports._building import EMPTY, THINKING, TOOLS, ConversationBuilder, ReadConversation, read_each, role_of
+from sekha.exports._building import BRANCHES, THINKING, TOOLS, ConversationBuilder, ReadConversation, read_each
+from sekha.exports._documents import UNTITLED, titled
+from sekha.exports._file_words import name_in_brackets
 from sekha.exports._times import as_seconds
 from sekha.exports._tree import Link, latest_branch
 
-BRANCHES = "other branches"
 REFERENCES = "references"
 _LEFT_OUT: Mapping[object, str] = {
     "tool_call": TOOLS, "reference": REFERENCES, "custom_element": "custom elements",
@@ -44,20 +46,9 @@ def _parse_chat(id: str, listed: Sequence[object], folder: str | None) -> ReadCo
     ordered = [messages[number] for number in branch.numbers]
     last_seen = {_document_id(item): number for number, one in enumerate(ordered) for item in _canvas(one)}
     for number, message in enumerate(ordered):
-        before = sum(built.left_out.values())
-        texts = _words(message, built)
-        for item in _canvas(message):
-            shown = _show(item, is_last=last_seen[_document_id(item)] == number)
-            if shown is None:
-                built.not_understood("canvas")
-            else:
-                texts.append(shown)
-        if any(text.strip() for text in texts) and role_of(message.get("role")) is None:
-            built.not_understood(f"role {message.get('role')}")
-        elif any(text.strip() for text in texts):
-            built.add(role_of(message.get("role")), texts, as_seconds(message.get("createdAt")))
-        elif sum(built.left_out.values()) == before:
-            built.leave_out(EMPTY)
+        last = {id for id, at in last_seen.items() if at == number}
+        texts = chain(_words(message, built), _documents(message, last, built))
+        built.add(message.get("role"), texts, as_seconds(message.get("createdAt")))
     built.take_title_from_words()
     known = [time for time in times if time is not None]
     return built.finish(source_id=id, created_at=min(known, default=None), updated_at=max(known, default=None))
@@ -89,8 +80,8 @@ def _version_of(message: Mapping[str, Any]) -> float:
     return version if isinstance(version, (int, float)) else 0
 
 
-def _words(message: Mapping[str, Any], built: ConversationBuilder) -> list[str]:
-    """Return what a message says, and the names of its files."""
+def _words(message: Mapping[str, Any], built: ConversationBuilder) -> Iterator[str]:
+    """Yield what a message says, and the names of its files."""
     content = message.get("content")
     chunks = message.get("contentChunks") or (None if isinstance(content, str) else content)
     text = _join(_listed(chunks, "contentChunks", built), bool(_canvas(message)), built)
@@ -99,7 +90,8 @@ def _words(message: Mapping[str, Any], built: ConversationBuilder) -> list[str]:
     files = _listed(message.get("files"), "files", built)
     built.leave_out("quotes", len(_listed(message.get("quotes"), "quotes", built)))
     _listed(message.get("canvas"), "canvas", built)
-    return [text, *(_name_of(file) for file in files)]
+    yield text
+    yield from [name_in_brackets(file, get(file, "type")) for file in files]
 
 
 def _join(chunks: Sequence[object], has_canvas: bool, built: ConversationBuilder) -> str:
@@ -144,16 +136,12 @@ def _document_id(item: object) -> str:
     return next((id for id in ids if isinstance(id, str) and id), "")
 
 
-def _show(item: object, *, is_last: bool) -> str | None:
-    """Return a document with its title, or the title alone where it was changed again later; None if it is none."""
-    title: object = get(item, "title")
-    content: object = get(item, "content")
-    name = f"[{title}]" if isinstance(title, str) and title else "[document]"
-    if not isinstance(content, str):
-        return None
-    return f"{name}\n{content}" if is_last else name
-
-
-def _name_of(file: object) -> str:
-    names = (get(file, "name"), get(file, "type"))
-    return f"[{next((name for name in names if isinstance(name, str) and name), 'file')}]"
+def _documents(message: Mapping[str, Any], last: Collection[str], built: ConversationBuilder) -> Iterator[str]:
+    """Yield the documents of a message: all of it for those with these ids, else its title."""
+    for item in _canvas(message):
+        title, content = get(item, "title"), get(item, "content")
+        title = title if isinstance(title, str) and title else UNTITLED
+        if isinstance(content, str):
+            yield titled(title, content if _document_id(item) in last else "")
+        else:
+            built.not_understood("canvas")

@@ -96,7 +96,7 @@ def add_message(data: object, built: ConversationBuilder, *, keep: bool = False)
         more["content"] = content
     elif not isinstance(shown := content_of(pieces), str):
         more["content"] = shown
-    built.add(role, texts, time_of(body) or time_of(found), **more)
+    built.add(role, texts, time_of(body) or time_of(found), more=more)
 
 
 def time_of(data: dict[str, Any]) -> object:

@@ -5,15 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import warnings
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any, Dict, NamedTuple, Optional, Union, cast
 
 from sekha._api.compat.requests import MAX_BODY_BYTES
 from sekha._api.validation import argument_error
-from sekha._utils.frames import user_stacklevel
-from sekha.errors import SekhaValidationError, SekhaWarning
+from sekha._utils.frames import warn_user
+from sekha.errors import SekhaValidationError
 from sekha.exports._building import Unreadable
 from sekha.exports._front_matter import take_front_matter
 from sekha.exports._kinds import ExportItem
@@ -99,7 +98,7 @@ class NoteReader:
         decoded = decode(_read_bytes(file.path))
         note = take_front_matter(decoded.text)
         for problem in filter(None, (decoded.problem, *note.problems)) if self.warns else ():
-            warnings.warn(f"{self.place(file)}: {problem}", SekhaWarning, stacklevel=user_stacklevel())
+            warn_user(f"{self.place(file)}: {problem}")
         name = os.path.splitext(file.name.rpartition("/")[2])
         stem = " ".join(name[0].split())
         is_split = self._split and name[1].lower() != ".txt"
@@ -258,7 +257,7 @@ def warn_of_left_out(notes: NoteReader) -> None:
     """Warn of files that are no notes; hidden ones are not worth a word."""
     others = ", ".join(f"{number} {kind}" for kind, number in notes.left_out.items() if kind != HIDDEN)
     if others:
-        warnings.warn(f"left out, as they are no notes: {others}", SekhaWarning, stacklevel=user_stacklevel())
+        warn_user(f"left out, as they are no notes: {others}")
 
 
 def _iterate(notes: NoteReader) -> Iterator[ExportItem]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, Optional, Tuple
 
 from sekha._utils.json_access import as_list, as_object, get
@@ -10,11 +11,9 @@ from sekha.exports._building import (
     EMPTY,
     ERRORS,
     SYSTEM,
-    TOOLS,
     ConversationBuilder,
     ReadConversation,
     Unreadable,
-    role_of,
 )
 from sekha.exports._file_words import IMAGE, read_files
 from sekha.exports._parts import read_parts
@@ -53,7 +52,12 @@ def parse_open_webui(data: dict[str, Any], folder: str | None) -> ReadConversati
     built.leave_out(BRANCHES, branch.others)
     built.leave_out(SYSTEM, any(_is_text(prompt) for prompt in (chat.get("system"), get(chat, "params", "system"))))
     for number in branch.numbers:
-        _add_message(entries[number][1], built)
+        message = entries[number][1]
+        role = built.speaker_of(message)
+        if role is not None:
+            if_blank = ERRORS if message.get("error") else EMPTY
+            time = as_seconds(message.get("timestamp"))
+            built.add(role, _texts(message, role, built), time, if_blank=if_blank)
     return built.finish(
         source_id=data.get("id") or chat.get("id"),
         created_at=as_seconds(data.get("created_at") or chat.get("timestamp")),
@@ -81,26 +85,17 @@ def _link(key: str | None, message: dict[str, Any]) -> Link:
     return Link(id if isinstance(id, str) and id else None, parent, as_seconds(message.get("timestamp")))
 
 
-def _add_message(message: dict[str, Any], built: ConversationBuilder) -> None:
-    role = role_of(message.get("role"))
-    if role is None:
-        built.not_understood(f"role {message.get('role')}" if "role" in message else message)
-        return
-    if role in ("system", "tool"):
-        built.leave_out(SYSTEM if role == "system" else TOOLS)
-        return
+def _texts(message: dict[str, Any], role: str, built: ConversationBuilder) -> Iterator[str]:
+    """Yield what a message says, and count what is left out."""
     texts = read_parts(message.get("content"), built)
     if role == "assistant":
         texts = [without_thoughts(text, built) for text in texts]
         if not any(map(str.strip, texts)):
-            texts += _output(message, built)
+            texts = _output(message, built)
         texts += read_parts(get(message, "merged", "content"), built)  # several answers, put together
-    texts += [IMAGE for _ in read_files(message.get("images"), "images", built)]
-    texts += read_files(message.get("files"), "files", built)
-    if any(map(str.strip, texts)):
-        built.add(role, texts, as_seconds(message.get("timestamp")))
-    else:
-        built.leave_out(ERRORS if message.get("error") else EMPTY)
+    yield from texts
+    yield from [IMAGE for _ in read_files(message.get("images"), "images", built)]
+    yield from read_files(message.get("files"), "files", built)
 
 
 def _output(message: dict[str, Any], built: ConversationBuilder) -> list[str]:

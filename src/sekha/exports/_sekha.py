@@ -51,4 +51,4 @@ def _add(message: object, built: ConversationBuilder) -> None:
     metadata = as_object(get(message, "metadata"))
     if metadata:
         more["metadata"] = metadata
-    built.add(role, texts, get(message, "timestamp"), **more)
+    built.add(role, texts, get(message, "timestamp"), more=more)

@@ -8,11 +8,10 @@ from functools import partial
 from typing import Any, Callable
 
 from sekha._utils.json_access import as_list, as_object, get
-from sekha.exports._building import EMPTY, HIDDEN, ConversationBuilder, ReadConversation, Unreadable, read_each
+from sekha.exports._building import ERRORS, HIDDEN, ConversationBuilder, ReadConversation, Unreadable, read_each
 from sekha.exports._times import as_seconds
 from sekha.exports._vscode_words import answered, asked
 
-ERRORS = "errors"
 _SNAPSHOT, _SET, _PUSH, _DELETE = range(4)
 """The kinds of the lines of a log."""
 
@@ -93,24 +92,14 @@ def _read(data: dict[str, Any], folder: str | None, unknown: dict[str, int]) -> 
 
 def _add(request: dict[str, Any], built: ConversationBuilder) -> None:
     time = as_seconds(request.get("timestamp"))
-    before = sum(built.left_out.values())
-    texts = asked(request, built)
     if request.get("isSystemInitiated"):  # VS Code itself said it, such as that a command has ended
         built.leave_out(HIDDEN)
-    elif texts:
-        built.add("user", texts, time)
-    elif sum(built.left_out.values()) == before:
-        built.leave_out(EMPTY)
-    before = sum(built.left_out.values())
-    text = answered(request.get("response"), built)
-    if text:
-        ends = (get(request, "modelState", "completedAt"), request.get("responseTimestamp"))
-        end = next((end for end in map(as_seconds, ends) if end is not None), time)
-        built.add("assistant", [text], end)
-    elif get(request, "result", "errorDetails") is not None:
-        built.leave_out(ERRORS)
-    elif sum(built.left_out.values()) == before:
-        built.leave_out(EMPTY)
+    else:
+        built.add("user", asked(request, built), time)
+    ends = (get(request, "modelState", "completedAt"), request.get("responseTimestamp"))
+    end = next((end for end in map(as_seconds, ends) if end is not None), time)
+    if_blank = None if get(request, "result", "errorDetails") is None else ERRORS
+    built.add("assistant", answered(request.get("response"), built), end, if_blank=if_blank)
 
 
 def _change(session: dict[str, Any], line: object) -> bool:

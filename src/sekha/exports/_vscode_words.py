@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Optional
 from urllib.parse import unquote
 
@@ -35,8 +35,8 @@ _CLOSED_FENCE = re.compile(r"\s*`{3,}[ \t]*(?:\n|\Z)")
 _UNNAMED_LINK = re.compile(r"\[\]\((\w[\w+.-]*:[^()\s]+)\)")
 
 
-def asked(request: Mapping[str, Any], built: ConversationBuilder) -> list[str]:
-    """Return what the user said: the text, and the names of what was attached."""
+def asked(request: Mapping[str, Any], built: ConversationBuilder) -> Iterator[str]:
+    """Yield what the user said: the text, and the names of what was attached."""
     message = request.get("message")
     text = message if isinstance(message, str) else get(message, "text")
     if not isinstance(text, str):
@@ -45,7 +45,7 @@ def asked(request: Mapping[str, Any], built: ConversationBuilder) -> list[str]:
         if not words:
             built.not_understood("a request without a text")
         text = "".join(words)
-    texts = [text] if text else []
+    yield text
     data = request.get("variableData")
     variables = as_list(get(data, "variables"))
     if variables is None and data not in (None, {}):
@@ -56,18 +56,17 @@ def asked(request: Mapping[str, Any], built: ConversationBuilder) -> list[str]:
         if get(variable, "kind") not in _NAMED_CONTEXT or not name:
             built.leave_out(CONTEXT)
         elif name not in text:
-            texts.append(f"[{name}]")
-    return texts
+            yield f"[{name}]"
 
 
-def answered(response: object, built: ConversationBuilder) -> str:
-    """Return the words of an answer."""
+def answered(response: object, built: ConversationBuilder) -> Iterator[str]:
+    """Yield the words of an answer, as one text."""
     is_alone = isinstance(response, str) or as_object(response) is not None
     parts: list[object] | None = [response] if is_alone else as_list(response)
     if parts is None:
         if response is not None:
             built.not_understood("a response that is no list")
-        return ""
+        return
     pieces: list[Optional[str]] = []  # None where a file was edited
     is_behind_gap = False
     for part in parts:
@@ -87,7 +86,7 @@ def answered(response: object, built: ConversationBuilder) -> str:
             is_new_line = is_behind_gap and so_far.strip() and not so_far.endswith("\n")
             pieces.append(f"\n{words}" if is_new_line else words)
             is_behind_gap = False
-    return _UNNAMED_LINK.sub(lambda link: _last_part(link[1]), _without_empty_blocks(pieces)).strip()
+    yield _UNNAMED_LINK.sub(lambda link: _last_part(link[1]), _without_empty_blocks(pieces)).strip()
 
 
 def _words_of(part: object) -> str | None:

@@ -183,7 +183,7 @@ OTHERS: List[Tuple[Dict[str, Any], List[str], Dict[str, int]]] = [
     (answered("2", "1", 7), [], {"unknown: a message that is no text": 1, "empty": 1}),
     (answered("2", "1", "A", file_attachments="x"), ["assistant: A"],
      {"unknown: file_attachments that are no list": 1}),
-    (response("2", "1", "nobody", "A", 1), [], {"unknown: sender nobody": 1}),
+    (response("2", "1", "nobody", "A", 1), [], {"unknown: role nobody": 1}),
     ({"response": None}, [], {"unknown: a message with response": 1}),
     ({"response": {"_id": "2"}}, [], {"unknown: a message with _id": 1}),
 ]  # fmt: skip
