@@ -159,10 +159,12 @@ def test_what_is_nested_too_deeply_is_said_to_be(tmp_path: Path) -> None:
 
 # What is not read
 
+TELEGRAM = {"name": "Ana", "messages": [{"id": 1, "date_unixtime": "1", "text": "Hi"}]}
+
 
 def test_a_file_of_another_kind_is_named_once(tmp_path: Path) -> None:
     items, _ = read(tmp_path / "log.jsonl", b'{"a": 1, "b": 2}\n' * 5000)
-    assert items == [("log.jsonl", "it is no export that is known (it has 5,000 things with a, b)")]
+    assert items == [("log.jsonl", "it is no export that is known (it has 5,000 items with a, b)")]
 
 
 @pytest.mark.parametrize(
@@ -173,8 +175,9 @@ def test_a_file_of_another_kind_is_named_once(tmp_path: Path) -> None:
         ("Conversation,Time,Author,Message\na,b,c,d\n", "Copilot's CSV"),
         ("a;b;c\n1;2;3\n", "a table (CSV)"),
         ("<!DOCTYPE html>\n<html><body>Hello</body></html>", "HTML"),
+        (json.dumps(TELEGRAM), "Telegram's history"),
         (
-            json.dumps({"name": "Ana", "messages": [{"id": 1, "date_unixtime": "1", "text": "Hi"}]}),
+            json.dumps({"about": "x", "chats": {"about": "y", "list": [{"messages": []}, TELEGRAM]}}),
             "Telegram's history",
         ),
         (json.dumps({"guild": {}, "channel": {}, "messages": []}), "Discord's history"),
@@ -258,6 +261,23 @@ def test_shells_before_the_first_conversation_are_of_its_kind(tmp_path: Path) ->
 
 
 # Nothing is lost in silence
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"foo": 1},
+        {"title": "T", "id": "x", "turns": [{"speaker": "human", "body": "Hi"}]},
+        {"id": "x", "mapping": None, "messages": {"1": {"text": "Hi"}}},
+        {},
+    ],
+)
+def test_a_conversation_of_another_shape_among_others_is_a_failure(other: Dict[str, Any], tmp_path: Path) -> None:
+    items, _ = read(tmp_path / "conversations.json", listed(chat("A"), other, chat("B")))
+    assert labels(items) == ["A", "?", "B"]
+    bad = items[1]
+    assert isinstance(bad, UnreadableConversation)
+    assert bad.problem == f"it has no mapping, but {', '.join(other) or 'nothing'}"
 
 
 def test_nothing_understood_is_a_failure_and_a_part_is_counted() -> None:
@@ -414,9 +434,64 @@ def test_a_broken_archive_beside_others_is_a_failure(tmp_path: Path) -> None:
     reader = read_export(tmp_path)
     broken, *rest = list(reader)
     assert isinstance(broken, UnreadableConversation)
-    assert (broken.place, "the archive is broken" in broken.problem) == ("cut.zip", True)
+    assert broken.place == "cut.zip"
+    assert broken.problem == "the archive is broken (File is not a zip file); download it again"
     assert labels(rest) == ["A", "B"]
     assert getattr(reader, "left_out") == {"file photos.zip": 1}  # noqa: B009
+
+
+CUT = [
+    b'[{"title": "Plans", "mapp',
+    b'[{"title": "Plans", "mapping": {"a": {"id": "a"}, ',
+    b'{"name": "Plans", "messages": [{"versions": [{"role": "us',
+    b'{\n  "name": "Plans",\n  "messages": [\n    {\n',
+    b'{"conversations": [{"title": "Pl',
+    b"[",
+]
+"""Files that end in the middle of their first object."""
+
+
+@pytest.mark.parametrize("data", CUT)
+@pytest.mark.parametrize("is_folder", [True, False])
+def test_a_file_that_is_cut_beside_others_is_a_failure(data: bytes, is_folder: bool, tmp_path: Path) -> None:
+    files = {"chat-1.json": listed(chat("A")), "chat-2.json": data}
+    path = tmp_path / "export"
+    if is_folder:
+        path.mkdir()
+        for name, content in files.items():
+            (path / name).write_bytes(content)
+    else:
+        path.write_bytes(zipped(**files))
+    good, broken = read_export(path)
+    assert labels([good]) == ["A"]
+    assert isinstance(broken, UnreadableConversation)
+    assert broken.place == "chat-2.json"
+    assert "ends in the middle" in broken.problem
+
+
+@pytest.mark.parametrize(
+    "data", [b'{"a": 1}', b'{\n  // a comment\n  "a": 1,\n}\n', b'{"a": 1}\n{"b": [', b"{", b"[[[", b"[ ] Buy milk"]
+)
+def test_settings_and_notes_beside_others_are_no_failures(data: bytes, tmp_path: Path) -> None:
+    name = "settings.json" if data.startswith(b'{"a"') or b"//" in data else "todo.txt"
+    (tmp_path / "chats.json").write_bytes(listed(chat("A")))
+    (tmp_path / name).write_bytes(data)
+    reader = read_export(tmp_path)
+    assert labels(list(reader)) == ["A"]
+    assert getattr(reader, "left_out") == {f"file {name}": 1}  # noqa: B009
+
+
+@pytest.mark.parametrize(("data", "problem"), [(b"", "the file is empty"), (b"<html>Sign in", "this is HTML")])
+def test_an_archive_that_is_none_is_a_failure(data: bytes, problem: str, tmp_path: Path) -> None:
+    (tmp_path / "chats.zip").write_bytes(zipped(**EXPORT))
+    (tmp_path / "more.zip").write_bytes(data)
+    *good, broken = read_export(tmp_path)
+    assert labels(good) == ["A", "B"]
+    assert isinstance(broken, UnreadableConversation)
+    assert (broken.place, broken.problem[: len(problem)]) == ("more.zip", problem)
+    (only,) = read_export(tmp_path / "more.zip")
+    assert isinstance(only, UnreadableConversation)
+    assert only.problem.startswith(problem)
 
 
 def test_an_encrypted_archive_is_named_once(tmp_path: Path) -> None:

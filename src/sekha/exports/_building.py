@@ -61,6 +61,7 @@ class ReadConversation(Dict[str, Any]):
         has_default_folder: Whether nobody asked for its folder, and its reader chose it.
         memory_id: Its id in the memory that it was exported from; None if it is of another application.
         is_archived: Whether it is archived there.
+        is_chat: Whether it is a chat, and no note.
     """
 
     left_out: Dict[str, int]
@@ -73,6 +74,7 @@ class ReadConversation(Dict[str, Any]):
     has_default_folder: bool = False
     memory_id: Optional[str] = None
     is_archived: bool = False
+    is_chat: bool = True
 
 
 class ConversationBuilder:

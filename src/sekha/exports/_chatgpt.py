@@ -38,12 +38,18 @@ _READING = ("file_search", "myfiles_browser", "browser", "web", "computer", "con
 """Tools whose images are pages that the model looked at, and none that it made."""
 _PEOPLE = frozenset({"", "all", "user"})
 """Recipients that are no tools."""
+_NAMES = ("title", "id", "conversation_id")
 _SHELL = frozenset({"title", "create_time", "update_time"})
 
 
 def is_chatgpt(data: dict[str, Any]) -> bool:
     """Return whether an object is a conversation of ChatGPT, which may also be an empty one without its tree."""
-    return "mapping" in data or (data.keys() >= _SHELL and not any(map(_has_objects, data.values())))
+    return "mapping" in data or (data.keys() >= _SHELL and _is_shell(data))
+
+
+def _is_shell(data: dict[str, Any]) -> bool:
+    """Return whether an object is an empty conversation: it has a name, and nothing in which words may be."""
+    return any(key in data for key in _NAMES) and not any(map(_has_objects, data.values()))
 
 
 def _has_objects(value: object) -> bool:
@@ -55,6 +61,8 @@ def parse_chatgpt(data: dict[str, Any], folder: str | None) -> ReadConversation:
     mapping: object = data.get("mapping")
     if mapping is not None and as_object(mapping) is None:
         raise Unreadable("mapping is no JSON object")
+    if mapping is None and not _is_shell(data):
+        raise Unreadable(f"it has no mapping, but {', '.join(list(data)[:6]) or 'nothing'}")
     built = ConversationBuilder(data.get("title"), folder or "/chatgpt")
     branch = current_branch(as_object(mapping) or {}, data.get("current_node"))
     if data.get("is_do_not_remember") is True or get(data, "metadata", "is_do_not_remember") is True:
@@ -96,7 +104,9 @@ def _add_message(message: Message, built: ConversationBuilder) -> None:
     if kind is not None:
         built.leave_out(kind)
     elif role is None or not message.has_content:
-        built.not_understood(message.data)
+        author: object = get(message.data, "author", "role")
+        is_other = role is None and isinstance(author, str) and author
+        built.not_understood(f"role {author}" if is_other else message.data)
     else:
         unknown: list[str] = []
         texts = texts_of(message, unknown.append, is_answer=role == "assistant")

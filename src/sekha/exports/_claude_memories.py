@@ -131,8 +131,10 @@ class _Notes:
 
 def _finish(built: ConversationBuilder, ids: Sequence[object], data: Mapping[str, Any]) -> ReadConversation:
     known = [id for id in ids if isinstance(id, str) and id]
-    return built.finish(
+    note = built.finish(
         source_id="/".join(known) if len(known) == len(ids) else None,
         created_at=data.get("created_at"),
         updated_at=data.get("updated_at"),
     )
+    note.is_chat = False
+    return note

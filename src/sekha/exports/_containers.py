@@ -174,7 +174,7 @@ def archive_of(file: IO[bytes], name: str) -> Generator[Container | None, None, 
         try:
             archive = zipfile.ZipFile(file)
         except Exception as error:  # most often BadZipFile
-            raise SekhaConfigError(f"{name}: the archive is broken ({error})") from None
+            raise SekhaConfigError(f"{name}: the archive is broken ({error}); download it again") from None
         with archive:
             files = [info for info in archive.infolist() if _is_file(info)]
             if files and all(info.flag_bits & _ENCRYPTED for info in files):

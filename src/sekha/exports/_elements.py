@@ -8,7 +8,7 @@ from typing import IO, NamedTuple, Union
 
 from sekha.exports._building import REPLACED
 from sekha.exports._decoding import TextReader
-from sekha.exports._json_values import BrokenJSON, JSONValues, TooDeep
+from sekha.exports._json_values import BrokenJSON, CutOff, JSONValues, TooDeep
 from sekha.exports._kind import Kind
 from sekha.exports._kinds import find_kind
 from sekha.types import UnreadableConversation
@@ -51,12 +51,14 @@ class Elements:
             broken.
         is_blank: Whether nothing was found so far.
         unread: How many parts of the object around the list were not read, by kind.
+        is_cut: Whether the file ended in the middle of an object.
     """
 
     def __init__(self, name: str, file: IO[bytes]) -> None:
         self.kind: Kind | None = None
         self.is_blank = True
         self.unread: Counter[str] = Counter()
+        self.is_cut = False
         self._name = name
         self._text = TextReader(file)
         self._values = JSONValues(iter(self._text))
@@ -99,8 +101,9 @@ class Elements:
         try:
             data = values.value()
         except BrokenJSON as error:
+            self.is_cut = self.is_cut or isinstance(error, CutOff)
             values.skip_line()
-            return self._not_json(line, str(error) if isinstance(error, TooDeep) else NO_JSON)
+            return self._not_json(line, str(error) if isinstance(error, (CutOff, TooDeep)) else NO_JSON)
         is_alone = is_first and values.line > line and not values.peek()
         return Element(self._name if is_alone else f"{self._name}, line {line}", data)
 
@@ -118,6 +121,7 @@ class Elements:
                     yield Element(f"{self._name}, conversation {self._number}", data, self._group)
                 return
             except BrokenJSON as error:
+                self.is_cut = self.is_cut or isinstance(error, CutOff)
                 self._number += 1
                 place, problem = f"{self._name}, conversation {self._number}", str(error)
             if not values.find(self._is_wanted):

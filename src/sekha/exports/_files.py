@@ -30,6 +30,8 @@ from sekha.types import UnreadableConversation
 
 _MAX_WAITING = 1000
 """Objects of no known kind that are kept until there is one that says what kind a file is."""
+_LINES = (".jsonl", ".ndjson")
+"""What the names of files end with that may have no line at all."""
 _ASKED = "imported only with --with-memories (in a program: with_memories=True)"
 
 
@@ -50,7 +52,7 @@ def read_export(
         path: A ``conversations.json``, a file of JSON lines, a ``.zip`` with such files, or a folder of them.
         folder: Where the conversations are to go; default ``chatgpt``, ``claude``, or what a line says. It is below the
             folder of the client: ``/chatgpt``, or ``/users/ana/chatgpt`` in the view of ``/users/ana``.
-        dated: Whether the month in which a conversation was begun (UTC) is part of its folder: ``chatgpt/2023/11``.
+        dated: Whether the month in which a chat was begun (UTC) is part of its folder: ``chatgpt/2023/11``.
         with_memories: Whether what Claude remembers, and its projects with their documents, are read too: as notes in
             ``claude/memories`` and ``claude/projects/NAME``.
 
@@ -124,7 +126,7 @@ class ExportReader(Iterator[ExportItem]):
         conversation.has_default_folder = conversation.has_default_folder and self._folder is None
         if conversation.has_default_folder:
             conversation["folder"] = conversation["folder"].lstrip("/")
-        if self._dated:
+        if self._dated and conversation.is_chat:
             put_in_month(conversation)
 
     def _read(self, path: str) -> Iterator[ExportItem]:
@@ -174,7 +176,7 @@ class ExportReader(Iterator[ExportItem]):
                 with member.open() as file:
                     yield from self._read_file(member.name, file)
             except SekhaConfigError as error:
-                yield UnreadableConversation(member.name, error.message)
+                yield UnreadableConversation(member.name, error.message.removeprefix(f"{member.name}: "))
             except Exception as error:  # of zipfile and of the compression methods: broken, encrypted, not supported
                 how = "taken from the archive" if container.is_archive else "read"
                 reason = (error.strerror if isinstance(error, OSError) else None) or error
@@ -199,7 +201,7 @@ def _read_elements(name: str, elements: Elements, folder: str | None, with_memor
     if kind is None:
         if waiting:
             yield _unknown_file(name, waiting, len(waiting) + dropped)
-        elif elements.is_blank and name.lower().endswith(".json"):  # of JSON lines there may be none
+        elif elements.is_blank and not name.lower().endswith(_LINES):
             yield UnreadableConversation(name, "the file is empty")
     elif kind.parse_file is not None:
         yield from _read_groups(kind, name, chain(waiting, found), folder)
@@ -284,5 +286,5 @@ def _unknown_file(name: str, elements: Sequence[ElementOrBroken], number: int) -
     if number == 1:
         problem = "it is no JSON object" if found is None else describe_unknown(found)
         return UnreadableConversation(first.place, problem)
-    what = "no JSON objects" if found is None else f"things with {', '.join(list(found)[:6]) or 'nothing'}"
-    return UnreadableConversation(name, f"it is no export that is known (it has {number:,} {what})")
+    what = "that are no JSON objects" if found is None else f"with {', '.join(list(found)[:6]) or 'nothing'}"
+    return UnreadableConversation(name, f"it is no export that is known (it has {number:,} items {what})")

@@ -25,12 +25,17 @@ _OVERLAP = 4096
 """Characters that are kept at the end of a piece: what is searched may begin there."""
 _MAX_TOKEN = 40
 """Characters of a literal or an escape, at least; those of numbers may be more."""
+ENDS_EARLY = "it ends in the middle"
 _MAX_REPAIRS = 100
 _MAX_DIGITS = 20
 
 
 class BrokenJSON(ValueError):
     """A text is not JSON here."""
+
+
+class CutOff(BrokenJSON):
+    """The text ends before the value does."""
 
 
 class TooDeep(BrokenJSON):
@@ -163,7 +168,7 @@ class JSONValues:
         """
         while (begin := self.peek()) != "]":
             if not begin:
-                raise BrokenJSON("it ends in the middle")
+                raise CutOff(ENDS_EARLY)
             if begin == ",":
                 self.skip()
             else:
@@ -215,6 +220,8 @@ class JSONValues:
                 if repairs < _MAX_REPAIRS and self._blank_out(error.pos):
                     repairs += 1
                     continue
+                if error.msg.startswith("Unterminated string") or not self._text[error.pos :].strip():
+                    raise CutOff(ENDS_EARLY) from None
                 raise BrokenJSON(f"{error.msg} in line {self._line_at(error.pos)}") from None
             except RecursionError:
                 raise TooDeep("it is nested too deeply") from None

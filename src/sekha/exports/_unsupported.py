@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from sekha._utils.json_access import as_list, get
+from sekha._utils.json_access import as_list, as_object, get
 from sekha.exports._kind import Kind, begins_with, has_keys, never
 
 _WHATSAPP = re.compile(
@@ -15,6 +15,8 @@ _WHATSAPP = re.compile(
 _CSV = re.compile(r"\s*(?:[^,;\n\"]{1,40}|\"[^\n\"]{1,40}\")(?:[,;]\s?(?:[^,;\n\"]{1,40}|\"[^\n\"]{1,40}\")){2,}\r?\n")
 _COPILOT = re.compile(r'\s*"?Conversation"?,"?Time"?,"?Author"?,"?Message"?', re.IGNORECASE)
 _HTML = re.compile(r"\s*(?:<!doctype html|<html|<head|<body)", re.IGNORECASE)
+_MAX_LOOK = 50
+"""Chats that are looked at for the same."""
 _PLAIN = "what you write into JSON lines can be imported: see docs/importing.md"
 _CHATS = "only exports of chats with a model are read"
 
@@ -25,6 +27,9 @@ def _first(data: dict[str, Any]) -> object:
 
 
 def _is_telegram(data: dict[str, Any]) -> bool:
+    chats = as_list(get(data.get("chats"), "list"))  # of all chats, not of one
+    if chats:
+        return any(_is_telegram(as_object(chat) or {}) for chat in chats[:_MAX_LOOK])
     return get(_first(data), "date_unixtime") is not None or (
         get(_first(data), "from_id") is not None and get(_first(data), "type") is not None
     )

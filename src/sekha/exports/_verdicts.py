@@ -60,8 +60,12 @@ def judge(name: str, file: IO[bytes], *, with_memories: bool = False, depth: int
             if depth == _MAX_DEPTH:
                 return Verdict.UNKNOWN
             return archive.verdict(lambda name, file: judge(name, file, with_memories=with_memories, depth=depth + 1))
-    kind = _first_kind(file)
-    if kind is None or (kind in LAST and is_note(name)):  # a note may begin like a table
+    kind, is_cut = _first_kind(file)
+    if base.endswith(".zip") and (kind is None or not kind.is_read):
+        return Verdict.BROKEN  # such as a page that was stored instead
+    if kind is None:
+        return Verdict.BROKEN if is_cut and not is_note(name) else Verdict.UNKNOWN
+    if kind in LAST and is_note(name):  # a note may begin like a table
         return Verdict.UNKNOWN
     if kind.is_memory and not with_memories:
         return Verdict.MEMORY
@@ -89,12 +93,18 @@ def head_of(file: IO[bytes]) -> str:
     return head
 
 
-def _first_kind(file: IO[bytes]) -> Kind | None:
-    """Return the kind of a file, by its first objects or its text; None if it is unknown."""
+def _first_kind(file: IO[bytes]) -> tuple[Kind | None, bool]:
+    """Return the kind of a file, by its first objects or its text, and whether it ends in the middle of the first."""
     head = head_of(file)
     kind = find_text_kind(head)
     if kind is not None or head.lstrip()[:1] not in ("[", "{"):
-        return kind
+        return kind, False
     begin = Elements("", cast("IO[bytes]", _Begin(file)))
-    objects = (one.data for one in islice(begin, _MAX_LOOK) if isinstance(one, Element))
-    return next((kind for data in objects if (kind := find_kind(data) or find_list_kind(data)) is not None), None)
+    is_cut = True
+    for element in islice(begin, _MAX_LOOK):
+        if isinstance(element, Element):
+            is_cut = False
+            kind = find_kind(element.data) or find_list_kind(element.data)
+            if kind is not None:
+                break
+    return kind, is_cut and begin.is_cut

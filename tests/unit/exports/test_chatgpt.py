@@ -79,7 +79,7 @@ def test_what_a_message_says(content: Any, expected: str) -> None:
         (answer("a", None, ""), "empty"),
         (answer("a", None, text(None)), "empty"),
         (answer("a", None, {"content_type": "text"}), "empty"),
-        (node("a", None, "1", role="critic"), "unknown: a message with id, author, content, recipient, metadata"),
+        (node("a", None, "1", role="critic"), "unknown: role critic"),
         (answer("a", None, {"content_type": "newthing"}), "unknown: content_type newthing"),
         (answer("a", None, text({"x": 1})), "unknown: part without a kind"),
         (answer("a", None, text(7)), "unknown: part that is int"),

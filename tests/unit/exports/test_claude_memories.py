@@ -77,6 +77,12 @@ def test_a_project_and_its_documents_are_notes() -> None:
     assert [(note.created_at, note.updated_at) for note in notes] == [(DAY, None), (DAY, LATER)]
 
 
+def test_notes_have_no_month(tmp_path: Path) -> None:
+    (tmp_path / "projects.json").write_text(json.dumps([PROJECT, FILES]))
+    notes: Any = list(read_export(tmp_path / "projects.json", with_memories=True, dated=True))
+    assert [note["folder"].partition("/")[2] for note in notes] == ["projects/Bikes spare parts"] * 2 + ["memories"]
+
+
 @pytest.mark.parametrize(
     ("name", "folder"),
     [("..", "p1"), (" . ", "p1"), (None, "p1"), ("", "p1"), ("a/../b", "a .. b"), ("x\x00\x85y", "x y"), ("/", "p1")],
