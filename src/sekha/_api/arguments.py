@@ -5,7 +5,7 @@ from typing import Any, Dict, List, Mapping, Optional, Sequence, Union, cast
 from typing_extensions import Annotated, Literal, NotRequired, TypedDict
 
 from sekha._api.compat.requests import default_label, nonzero_temperature, to_chat_messages
-from sekha._api.validation import argument_error, validate
+from sekha._api.validation import argument_error, copy_of_texts, validate
 from sekha.type_guards import extract_image_urls, extract_text, is_valid_role
 from sekha.types._base import (
     Budget,
@@ -233,10 +233,11 @@ def complete_conversation(conversation: Mapping[str, object]) -> Dict[str, Any]:
     Raises:
         SekhaValidationError: An argument cannot be used; ``field`` names it.
     """
-    request = validate(CreateConversationRequest, conversation)
+    plain = copy_of_texts(conversation.get("messages")) if isinstance(conversation, dict) else None
+    request = validate(CreateConversationRequest, conversation if plain is None else {**conversation, "messages": []})
     if "messages" not in request:
         raise argument_error("messages", "is missing")
-    messages = cast("List[Dict[str, Any]]", request["messages"])
+    messages = cast("List[Dict[str, Any]]", request["messages"]) if plain is None else plain
     for i, message in enumerate(messages):
         if not is_valid_role(message["role"]):
             known = ", ".join(role.value for role in MessageRole)

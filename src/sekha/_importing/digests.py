@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from json.encoder import encode_basestring_ascii
 from typing import Any, NamedTuple
 
@@ -65,6 +66,7 @@ def _stripped(content: Any) -> Any:
     return content.strip() if isinstance(content, str) else content
 
 
+@lru_cache(maxsize=256)  # many conversations have the same folder, and labels are needed twice
 def digest_text(text: str) -> str:
     """Return a short hash of a text."""
     return hashlib.sha256(encode_basestring_ascii(text).encode()).hexdigest()[:16]

@@ -251,7 +251,12 @@ class Journal:
     def done(self, key: str, id: str, origin: Origin | None = None) -> None:
         """Note that it is stored; another version of the same source is stale then."""
         note: dict[str, object] = {"done": key, "id": id}
-        self._note(note if origin is None else {**note, **_origin_note(origin)})
+        begun = self._begun.get(key)
+        if origin is None:
+            note.update({} if begun is None else {"source": None})
+        elif begun is None or begun.origin != origin or not is_chat(origin.source):  # older versions read it for notes
+            note.update(_origin_note(origin))
+        self._note(note)
 
     def removed(self, id: str) -> None:
         """Note that a conversation is not in the memory any more."""
@@ -296,12 +301,15 @@ class Journal:
                 self._begun[key] = Begun(key, _read_origin(data), Digests(*data.get("sent", data["as"])))
             self._open_by_fingerprint[_fingerprint_of(key)] += 1
         elif isinstance(key := data.get("done"), str):
-            self._mark_closed(key)
+            begun = self._mark_closed(key)
             self._ids[key] = id = str(data.get("id"))
             self._keys[id].append(key)
             self._count_number(key)
+            origin = None if begun is None or "source" in data else begun.origin
             if data.get("source"):
-                source, digests, extent = _read_origin(data)
+                origin = _read_origin(data)
+            if origin is not None:
+                source, digests, extent = origin
                 if self._sources.add(source, Known(id, digests, extent)):
                     for other in self._keys[id]:
                         if other != key:
@@ -323,11 +331,13 @@ class Journal:
         if len(number) <= _MAX_DIGITS:
             self._numbers[alike] += 1
 
-    def _mark_closed(self, key: str) -> None:
-        if key in self._open:
-            self._open.remove(key)
-            self._begun.pop(key, None)
-            self._open_by_fingerprint[_fingerprint_of(key)] -= 1
+    def _mark_closed(self, key: str) -> Begun | None:
+        """Note that the outcome is known; return where it is from, if it has a source."""
+        if key not in self._open:
+            return None
+        self._open.remove(key)
+        self._open_by_fingerprint[_fingerprint_of(key)] -= 1
+        return self._begun.pop(key, None)
 
 
 def _fingerprint_of(key: str) -> str:
@@ -340,4 +350,7 @@ def _origin_note(origin: Origin) -> dict[str, object]:
 
 
 def _read_origin(data: Line) -> Origin:
-    return Origin(Source(*data["source"]), Digests(*data["as"]), Extent(*data.get("of", ())))
+    source = data["source"]
+    if isinstance(source, Source):  # it was noted just now, and not read
+        return Origin(source, data["as"], data.get("of", Extent()))
+    return Origin(Source(*source), Digests(*data["as"]), Extent(*data.get("of", ())))

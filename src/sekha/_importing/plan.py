@@ -109,8 +109,8 @@ def iter_items(
         if source is None and isinstance(conversation, ReadConversation) and conversation.source_id:
             chat = make_chat(chat_id(conversation, conversation.source_id), noted, dates)
             entry = NO_ENTRY if journal.pieces(chat.id) else journal.older_entry(noted)
-            item = Item(position, request, entry, place, None, dates, chat=chat)
-            yield item._replace(memory_id=conversation.memory_id, is_archived=conversation.is_archived)
+            memory_id, is_archived = conversation.memory_id, conversation.is_archived
+            yield Item(position, request, entry, place, None, dates, None, chat, memory_id, is_archived)
             continue
         origin = None if source is None else Origin(source, digests_of(request))
         entry = journal.entry(noted, source)

@@ -89,7 +89,8 @@ class SourceIndex:
         found = self._known.get(_CHAT + chat)
         if not found:
             return {}
-        return dict(sorted(((int(start), known) for start, known in found.items()), key=itemgetter(0)))
+        pieces = {int(start): known for start, known in found.items()}
+        return pieces if len(pieces) == 1 else dict(sorted(pieces.items(), key=itemgetter(0)))
 
     def add(self, source: Source, known: Known) -> bool:
         """Note what a source has become; return whether that conversation was of another source before."""

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from itertools import chain
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 from sekha._api.compat.requests import MAX_BODY_BYTES, without_images
 from sekha._api.model import to_json
-from sekha._utils.json_access import as_list
 from sekha.types import ImportFailure, ImportSplit
 
 _MAX_ESCAPE = 6
 """Bytes of JSON that one character may need: ``\\u0001``; in UTF-8 it is four at most."""
-_MAX_NUMBER = 32
 _MAX_PADDING = 3
 """Spaces that a client may put in front of a message."""
 _RESERVE = 300
@@ -87,26 +84,7 @@ def _sizes_of(messages: Sequence[Mapping[str, Any]]) -> list[int]:
 
 def may_exceed(conversation: Mapping[str, Any], limit: int = MAX_BODY_BYTES) -> bool:
     """Return False if a conversation is certainly small enough; encoding each of them would take far longer."""
-    room = limit - _RESERVE
-    messages: Any = conversation.get("messages")
-    others = (value for key, value in conversation.items() if key != "messages")
-    for value in chain(others, as_list(messages) or [messages]):
-        room -= _at_most(value)
-        if room < 0:
-            return True
-    return False
-
-
-def _at_most(value: object) -> int:
-    """Return more bytes than a value has as JSON."""
-    if isinstance(value, str):
-        return _MAX_ESCAPE * len(value) + _MAX_NUMBER
-    if isinstance(value, Mapping):
-        values = cast("Mapping[object, object]", value)
-        return _MAX_NUMBER + sum(_at_most(key) + _at_most(one) for key, one in values.items())
-    if isinstance(value, (list, tuple)):
-        return _MAX_NUMBER + sum(map(_at_most, cast("Sequence[object]", value)))
-    return _MAX_NUMBER + (value.bit_length() if isinstance(value, int) else 0)
+    return _MAX_ESCAPE * len(repr(conversation)) > limit - _RESERVE  # whatever is no text is shorter in JSON
 
 
 class SplitTally:

@@ -33,7 +33,7 @@ def normalize_timestamp(value: str) -> str:
     if not _is_date(day):
         return value
     moment = f"{day}T{time}.{fraction.ljust(6, '0')}"
-    return _to_utc(moment, offset) or value if offset else f"{moment}+00:00"
+    return f"{moment}+00:00" if offset in ("", "+00:00") else _to_utc(moment, offset) or value
 
 
 @lru_cache(maxsize=4096)  # results have many moments of the same days

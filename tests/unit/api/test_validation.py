@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from sekha._api.validation import (
     argument_error,
+    copy_of_texts,
     format_path,
     merge_arguments,
     parse_conversation_id,
@@ -260,3 +261,36 @@ def test_what_was_refused_before_sending_tells_no_status() -> None:
 def test_a_number_without_end_is_refused_by_its_place() -> None:
     with pytest.raises(SekhaValidationError, match=r"^messages\[0\]\.n: must be a number of at most 300 digits"):
         to_jsonable({"messages": [{"n": 10**5000}]})
+
+
+# ---- messages that are texts -----------------------------------------------------------------------------------
+
+PLAIN = {"role": "user", "content": "Q"}
+ODD = st.sampled_from(
+    [None, 5, "", "\0", "\ud83d", "\ude00", "\U0001f600", "user", Word("user"), MessageRole.USER, NOT_GIVEN, ["x"]]
+)
+
+
+@given(st.lists(st.dictionaries(st.sampled_from(["role", "content", "timestamp", "id"]), ODD), max_size=3))
+def test_messages_that_are_texts_are_what_validate_returns(odd: list[dict[str, object]]) -> None:
+    messages = [PLAIN, *odd]
+    found = copy_of_texts(messages)
+    if found is not None:
+        assert found == validate(CreateConversationRequest, {"messages": messages}).get("messages")
+        assert all(one is not other for one, other in zip(found, messages))
+
+
+def test_which_messages_are_texts() -> None:
+    plain = [PLAIN, {**PLAIN, "timestamp": "2026-01-31T09:30:00Z"}, {"role": "x", "content": ""}]
+    assert copy_of_texts(plain) == plain
+    more: list[object] = [
+        {"content": "Q"},
+        {"role": "user"},
+        {**PLAIN, "role": ""},
+        {**PLAIN, "id": "1"},
+        "Q",
+        UserDict(PLAIN),
+    ]
+    halves = [{**PLAIN, "role": "\ud83d"}, {**PLAIN, "content": "\ude00"}]
+    for messages in (*([*plain, one] for one in more), tuple(plain), UserList(plain), None, halves):
+        assert copy_of_texts(messages) is None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 import pytest
@@ -271,3 +273,23 @@ def test_what_older_versions_have_noted_of_a_chat_that_has_grown_since() -> None
     whole = {**plain, "messages": said("abc")}
     assert fingerprints_of_beginnings(whole)[-1] == fingerprint(whole)
     assert fingerprints_of_beginnings({**plain, "messages": []}) == []
+
+
+@pytest.mark.parametrize("done", ["the same", "another", None])
+def test_a_line_does_not_say_twice_where_a_chat_is_from(done: Optional[str], tmp_path: Path) -> None:
+    begun = Origin(chat_source("1"), Digests("L", "F", "m"), Extent(2, "", "", True))
+    origins = {"the same": begun, "another": begun._replace(digests=Digests("L", "F", "x"))}
+    origin = None if done is None else origins[done]
+    journal = Journal(str(tmp_path / "j"), URL)
+    journal.open()
+    journal.start("")
+    journal.begin("k.s", begun, begun.digests)
+    journal.done("k.s", "id 1", origin)
+    known = {} if origin is None else {0: Known("id 1", origin.digests, origin.extent)}
+    assert journal.pieces("1") == known
+    journal.close()
+    line = json.loads((tmp_path / "j").read_text().splitlines()[-1])
+    assert ("source" in line) == (done != "the same")
+    again = Journal(str(tmp_path / "j"), URL)
+    again.peek()
+    assert (again.pieces("1"), again.ids, again.begun()) == (known, {"id 1"}, [])

@@ -57,6 +57,8 @@ def pad_body(body: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _pad(text: str) -> str:
+    if text.isascii():
+        return text
     data = text.encode()
     for spaces in range(4):
         at = _PREVIEW_SIZE - spaces
@@ -67,8 +69,14 @@ def _pad(text: str) -> str:
 
 def extra_keys(messages: Iterable[Mapping[str, Any]]) -> list[str]:
     """Return the keys of messages beside ``role`` and ``content`` that hold something."""
-    found = {key: None for message in messages for key, value in message.items() if value not in (None, "", [], {})}
-    return [key for key in found if key not in ("role", "content")]
+    return list(
+        {
+            key: None
+            for message in messages
+            for key, value in message.items()
+            if key not in ("role", "content") and value not in (None, "", [], {})
+        }
+    )
 
 
 def has_content_parts(messages: Sequence[Mapping[str, Any]]) -> bool:
