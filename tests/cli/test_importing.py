@@ -357,7 +357,7 @@ def test_a_note_that_begins_like_a_table_is_a_note(run: Run, client: SekhaClient
 
 
 def test_memories_of_claude_come_along_when_asked_for(run: Run, client: SekhaClient, here: Path) -> None:
-    project = {"uuid": "p1", "name": "Bikes", "prompt_template": "Be brief.", "docs": []}
+    project: Dict[str, Any] = {"uuid": "p1", "name": "Bikes", "prompt_template": "Be brief.", "docs": []}
     chat = {"uuid": "c1", "name": "Plans", "chat_messages": [{"sender": "human", "text": "Hello"}]}
     with zipfile.ZipFile(here / "data.zip", "w") as archive:
         archive.writestr("conversations.json", json.dumps([chat]))

@@ -38,7 +38,7 @@ def read(path: Path, data: bytes) -> tuple[List[ExportItem], Dict[str, int]]:
 
 def said(item: ExportItem) -> str:
     assert not isinstance(item, UnreadableConversation), item
-    content = item["messages"][0]["content"]
+    content = item.get("messages", [])[0]["content"]
     assert isinstance(content, str)
     return content
 

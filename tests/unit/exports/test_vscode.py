@@ -103,26 +103,26 @@ def test_what_was_attached_is_named() -> None:
     assert found.left_out["context"] == 3
 
 
-@pytest.mark.parametrize(
-    ("response", "expected"),
-    [
-        (["Port 9100."], "Port 9100."),
-        ([markdown("In "), reference("main.py"), markdown(" there is one.")], "In main.py there is one."),
-        ([markdown("See "), reference(None, path="/home/ana/a%20b.py", scheme="file"), "."], "See a b.py."),
-        ([markdown("See "), reference(None, uri={"path": "/x/c.py"}, range={}), "."], "See c.py."),
-        ([markdown("See "), reference(None, name="run", location={"uri": {"path": "/x/c.py"}}), "."], "See run."),
-        (["See ", reference(None, name="", location={"uri": {"path": "/x/c.py"}}), "."], "See c.py."),
-        ([{"kind": "markdownContent", "content": markdown("Port 9100.")}], "Port 9100."),
-        ([{"kind": "markdownContent", "content": "Port 9100."}], "Port 9100."),
-        ([{"kind": "markdownVuln", "content": markdown("Port 9100."), "vulnerabilities": []}], "Port 9100."),
-        ([{"kind": "somethingNew", "value": "Port 9100."}], "Port 9100."),
-        ([{"kind": "treeData", "treeData": {"label": "src", "uri": {}}}], "[src]"),
-        ([markdown("Read [](file:///home/ana/main.py#L3).")], "Read main.py."),
-        (["First.", {"kind": "toolInvocationSerialized"}, "Then."], "First.\nThen."),
-        (["First.\n", {"kind": "toolInvocationSerialized"}, "Then."], "First.\nThen."),
-        ([{"kind": "toolInvocationSerialized"}, "Then."], "Then."),
-    ],
-)  # fmt: skip
+RESPONSES: List[Any] = [
+    (["Port 9100."], "Port 9100."),
+    ([markdown("In "), reference("main.py"), markdown(" there is one.")], "In main.py there is one."),
+    ([markdown("See "), reference(None, path="/home/ana/a%20b.py", scheme="file"), "."], "See a b.py."),
+    ([markdown("See "), reference(None, uri={"path": "/x/c.py"}, range={}), "."], "See c.py."),
+    ([markdown("See "), reference(None, name="run", location={"uri": {"path": "/x/c.py"}}), "."], "See run."),
+    (["See ", reference(None, name="", location={"uri": {"path": "/x/c.py"}}), "."], "See c.py."),
+    ([{"kind": "markdownContent", "content": markdown("Port 9100.")}], "Port 9100."),
+    ([{"kind": "markdownContent", "content": "Port 9100."}], "Port 9100."),
+    ([{"kind": "markdownVuln", "content": markdown("Port 9100."), "vulnerabilities": []}], "Port 9100."),
+    ([{"kind": "somethingNew", "value": "Port 9100."}], "Port 9100."),
+    ([{"kind": "treeData", "treeData": {"label": "src", "uri": {}}}], "[src]"),
+    ([markdown("Read [](file:///home/ana/main.py#L3).")], "Read main.py."),
+    (["First.", {"kind": "toolInvocationSerialized"}, "Then."], "First.\nThen."),
+    (["First.\n", {"kind": "toolInvocationSerialized"}, "Then."], "First.\nThen."),
+    ([{"kind": "toolInvocationSerialized"}, "Then."], "Then."),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("response", "expected"), RESPONSES)
 def test_the_words_of_an_answer(response: List[Any], expected: str) -> None:
     assert answer(*response) == expected
 
@@ -175,7 +175,8 @@ def test_a_chat_that_was_only_opened_is_empty() -> None:
     assert read()["messages"] == []
     kind = find_kind(session(request()))
     assert kind is not None
-    for data in (session(), {"version": 3, "sessionId": "s", "requests": []}):
+    empty: Dict[str, Any] = {"version": 3, "sessionId": "s", "requests": []}
+    for data in (session(), empty):
         assert find_kind(data) is kind
 
 
@@ -253,7 +254,7 @@ def texts(path: Path, **options: Any) -> List[Any]:
     found: List[ExportItem] = list(read_export(path, **options))
     assert not [one for one in found if isinstance(one, UnreadableConversation)], found
     return [
-        [message["content"] for message in one["messages"]]
+        [message["content"] for message in one.get("messages", [])]
         for one in found
         if not isinstance(one, UnreadableConversation)
     ]
@@ -283,14 +284,14 @@ def test_a_broken_line_of_a_log_is_named_and_costs_no_other(tmp_path: Path) -> N
     assert len(conversation.get("messages", [])) == 2
 
 
-@pytest.mark.parametrize(
-    "data",
-    [
-        {"requests": 7}, {"requests": [{"url": "x", "response": {}}]}, {"requests": [], "sessionId": "s"},
-        {"kind": 1}, {"kind": 0, "v": {}}, {"kind": 5, "k": []}, {"kind": "x", "k": []}, {"kind": True, "k": []},
-        {"sessionId": "s", "creationDate": 1},
-    ],
-)  # fmt: skip
+OTHERS: List[Any] = [
+    {"requests": 7}, {"requests": [{"url": "x", "response": {}}]}, {"requests": [], "sessionId": "s"},
+    {"kind": 1}, {"kind": 0, "v": {}}, {"kind": 5, "k": []}, {"kind": "x", "k": []}, {"kind": True, "k": []},
+    {"sessionId": "s", "creationDate": 1},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("data", OTHERS)
 def test_other_things_are_not_taken_for_it(data: Any) -> None:
     assert find_kind(data) is None
 
