@@ -15,8 +15,8 @@ from sekha.exports._building import (
     ReadConversation,
     Unreadable,
 )
+from sekha.exports._content import read_parts
 from sekha.exports._file_words import IMAGE, read_files
-from sekha.exports._parts import read_parts
 from sekha.exports._thoughts import without_thoughts
 from sekha.exports._times import as_seconds
 from sekha.exports._tree import ROOT, Link, latest_branch
