@@ -22,8 +22,9 @@ from sekha.errors import (
     SekhaError,
     SekhaValidationError,
 )
-from sekha.exports._building import ReadConversation, add_counts, is_moment
+from sekha.exports._building import ReadConversation, add_counts
 from sekha.exports._notes import Note, Source, UnreadableNote
+from sekha.exports._times import is_moment
 from sekha.types import ImportFailure, ImportReport, ImportSplit, SyncReport, UnreadableConversation
 from sekha.types._base import normalize_timestamp
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import Any, Callable, Dict, Optional, cast
 
+from sekha._utils.json_access import as_list
+from sekha.exports._times import format_time, is_moment
 from sekha.type_guards import is_valid_role
 from sekha.types._base import normalize_timestamp
 
@@ -35,10 +36,7 @@ ROLES: Mapping[str, str] = {
 
 _NOT_SHOWN: Mapping[str, str] = {"system": SYSTEM, "tool": TOOLS}
 _NOTHING: Mapping[str, object] = MappingProxyType({})
-_EPOCH = datetime(1970, 1, 1)
-_MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}\+00:00")
 _SURROGATES = re.compile("[\ud800-\udfff]")
-_UTC = re.compile(r"\d{4}-\d\d-\d\dT.*\+00:00")
 _MAX_NAMES = 10
 _MAX_NAME = 60
 _MAX_LABEL = 500
@@ -172,6 +170,13 @@ class ConversationBuilder:
         self.leave_out(known)
         self._not_understood += 1
 
+    def items_of(self, value: object, name: str) -> list[Any]:
+        """Return the items of a list; anything else but None is not understood, and has none."""
+        found = as_list(value)
+        if found is None and value is not None:
+            self.not_understood(f"{name} that are no list")
+        return found or []
+
     def include(self, other: ConversationBuilder) -> None:
         """Count what another one, of a part of the conversation, has left out and not understood."""
         self.left_out.update(other.left_out)
@@ -249,21 +254,6 @@ def stored_role(name: object) -> str | None:
     return name if isinstance(name, str) and is_valid_role(name) else role_of(name)
 
 
-def format_time(time: object) -> str | None:
-    """Return the timestamp of ChatGPT (seconds since 1970) or Claude (ISO) as ISO, None if it is neither.
-
-    A server that keeps times refuses a conversation for one that is none.
-    """
-    if isinstance(time, str):
-        return time if _MOMENT.fullmatch(normalize_timestamp(time)) else None
-    if isinstance(time, (int, float)) and not isinstance(time, bool):
-        try:  # not by fromtimestamp, which on Windows takes no time before 1970
-            return (_EPOCH + timedelta(seconds=time)).isoformat(timespec="microseconds") + "+00:00"
-        except (OverflowError, ValueError):  # beyond the years 1 to 9999, or no number
-            return None
-    return None
-
-
 def put_in_month(conversation: ReadConversation) -> None:
     """Add to the folder of a conversation the month in UTC in which it, or its first message, was written."""
     times = [conversation.created_at, *(message.get("timestamp") for message in conversation["messages"])]
@@ -272,11 +262,6 @@ def put_in_month(conversation: ReadConversation) -> None:
     if month is not None:
         conversation.undated_folder = folder = str(conversation.get("folder") or "")
         conversation["folder"] = f"{folder.rstrip('/')}/{month}" if folder else month
-
-
-def is_moment(text: str) -> bool:
-    """Return whether a time is in the form of `normalize_timestamp`, so that it is one."""
-    return _UTC.fullmatch(text) is not None
 
 
 def add_counts(total: dict[str, int], counts: object) -> None:

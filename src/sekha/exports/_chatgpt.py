@@ -19,8 +19,9 @@ from sekha.exports._building import (
 from sekha.exports._chatgpt_canvas import Canvas
 from sekha.exports._chatgpt_message import Message, read_message
 from sekha.exports._chatgpt_research import find_reports
-from sekha.exports._chatgpt_text import IMAGE, images_in, texts_of
+from sekha.exports._chatgpt_text import images_in, texts_of
 from sekha.exports._chatgpt_tree import current_branch
+from sekha.exports._file_words import IMAGE
 
 GAPS = "missing in the export"
 NOT_REMEMBERED = "not to be remembered"

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from sekha._utils.json_access import as_list, as_object
+from sekha._utils.json_access import as_list, as_object, as_text
 from sekha.exports._building import role_of
 
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
@@ -52,17 +52,13 @@ def read_message(data: object) -> Message:
     return Message(
         found,
         role_of(author.get("role")),
-        _string(author.get("name")),
-        _string(found.get("recipient")),
-        _string(found.get("channel")),
+        as_text(author.get("name")),
+        as_text(found.get("recipient")),
+        as_text(found.get("channel")),
         found.get("create_time"),
         "content" in found,
         content,
-        _string(inner.get("content_type")),
+        as_text(inner.get("content_type")),
         as_list(inner.get("parts")) or (),
         as_object(found.get("metadata")) or _NOTHING,
     )
-
-
-def _string(value: object) -> str:
-    return value if isinstance(value, str) else ""

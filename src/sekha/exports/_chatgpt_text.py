@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from sekha._utils.json_access import as_list, as_object, get
+from sekha._utils.json_access import as_list, as_object, as_text, get
 from sekha.exports._chatgpt_marks import remove_citations, replace_marks
 from sekha.exports._chatgpt_message import Message
+from sekha.exports._file_words import IMAGE, is_image_name, name_in_brackets
 
-IMAGE = "[image]"
 _AUDIO = "[audio]"
 _ASSETS: Mapping[str, str] = {
     "image_asset_pointer": IMAGE,
@@ -20,7 +20,6 @@ _ASSETS: Mapping[str, str] = {
     "video_asset_pointer": "[video]",
     "file_asset_pointer": "[file]",
 }
-_IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".gif", ".webp", ".heic", ".heif", ".bmp", ".tif", ".tiff", ".svg", ".avif")
 _SPEECH = "audio_transcription"
 _KNOWN_KEYS = frozenset({"content_type", "parts", "text", "language", "response_format_name"})
 
@@ -127,7 +126,7 @@ def _names_of_files(parts: Sequence[Any], attachments: Sequence[Any]) -> list[st
     """Return the names of what came along, without the images that are there as parts already."""
     pointers = [_pointer(part) for part in parts if _asset(part) is not None]
     images = [_pointer(part) for part in parts if _asset(part) == IMAGE]
-    ids = [_string(get(one, "id")) for one in attachments]
+    ids = [as_text(get(one, "id")) for one in attachments]
     unnamed = sum(not any(id and pointer.endswith(id) for id in ids) for pointer in images)
     names: list[str] = []
     for id, one in zip(ids, attachments):
@@ -136,18 +135,14 @@ def _names_of_files(parts: Sequence[Any], attachments: Sequence[Any]) -> list[st
         if unnamed and _is_image(one):
             unnamed -= 1
         else:
-            names.append(f"[{_string(get(one, 'name')).strip() or 'file'}]")
+            names.append(name_in_brackets(one))
     return names
 
 
 def _pointer(part: object) -> str:
-    return _string(get(part, "asset_pointer"))
-
-
-def _string(value: object) -> str:
-    return value if isinstance(value, str) else ""
+    return as_text(get(part, "asset_pointer"))
 
 
 def _is_image(attachment: object) -> bool:
     kind = str(get(attachment, "mime_type") or get(attachment, "mimeType") or "")
-    return kind.startswith("image/") or str(get(attachment, "name") or "").lower().endswith(_IMAGE_SUFFIXES)
+    return kind.startswith("image/") or is_image_name(as_text(get(attachment, "name")))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sekha._utils.json_access import as_list, as_object
+from sekha._utils.json_access import as_list, as_object, first_text
 from sekha.exports._building import BRANCHES, ConversationBuilder, ReadConversation, Unreadable, role_of
 from sekha.exports._claude_blocks import read_blocks
 from sekha.exports._claude_documents import presented_files
@@ -35,10 +35,10 @@ def parse_claude(data: dict[str, Any], folder: str | None) -> ReadConversation:
 
 
 def _link(message: dict[str, Any]) -> Link:
-    id, parent = message.get("uuid"), message.get("parent_message_uuid")
-    if "parent_message_uuid" in message and (not isinstance(parent, str) or parent == _ROOT_ID):
+    parent = first_text(message, "parent_message_uuid")
+    if "parent_message_uuid" in message and parent in (None, _ROOT_ID):
         parent = ROOT
-    return Link(id if isinstance(id, str) and id else None, parent, as_seconds(message.get("created_at")))
+    return Link(first_text(message, "uuid"), parent, as_seconds(message.get("created_at")))
 
 
 def _add_messages(messages: Sequence[dict[str, Any]], built: ConversationBuilder) -> None:

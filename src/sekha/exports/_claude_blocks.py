@@ -10,7 +10,7 @@ from sekha._utils.json_access import as_list, as_object, get
 from sekha.exports._building import HIDDEN, THINKING, TOOLS, ConversationBuilder
 from sekha.exports._claude_documents import change_of, split_tags
 from sekha.exports._documents import Piece
-from sekha.exports._file_words import name_in_brackets
+from sekha.exports._file_words import IMAGE, name_in_brackets
 
 _THINKING = ("thinking", "redacted_thinking")
 _INTERNAL = ("token_budget", "flag", "compaction")
@@ -67,7 +67,7 @@ def _read_block(block: object, is_answer: bool, presented: set[str], built: Conv
     elif isinstance(kind, str) and kind.endswith("_result"):
         built.leave_out(TOOLS)
     elif kind == "image":
-        return ["[image]"]
+        return [IMAGE]
     elif isinstance(text := found.get("text"), str) and (text.strip() or kind == "text"):
         return _read_tags(text, is_answer and kind == "text", built)
     elif isinstance(text := found.get("transcript"), str) and text.strip():
@@ -109,23 +109,16 @@ def _read_tags(text: str, is_answer: bool, built: ConversationBuilder) -> list[P
 
 
 def _read_attachments(message: object, built: ConversationBuilder) -> Iterator[str]:
-    for attachment in _items(message, "attachments", built):
+    for attachment in built.items_of(get(message, "attachments"), "attachments"):
         yield name_in_brackets(attachment, "attachment")
         text: object = get(attachment, "extracted_content")
         if isinstance(text, str):
             yield text
     seen: set[str] = set()
     for key in ("files", "files_v2"):  # some exports have each file in both
-        for file in _items(message, key, built):
+        for file in built.items_of(get(message, key), key):
             id: object = get(file, "file_uuid") or get(file, "uuid") or get(file, "file_name")
             if not isinstance(id, str) or id not in seen:
                 yield name_in_brackets(file)
             if isinstance(id, str):
                 seen.add(id)
-
-
-def _items(message: object, key: str, built: ConversationBuilder) -> list[Any]:
-    found: object = get(message, key)
-    if found is not None and as_list(found) is None:
-        built.not_understood(f"{key} that are no list")
-    return as_list(found) or []

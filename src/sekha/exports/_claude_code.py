@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
-from sekha._utils.json_access import as_object, get
+from sekha._utils.json_access import as_object, first_text, get
 from sekha.exports._agent_sessions import SUBAGENTS, project_folder
 from sekha.exports._building import BRANCHES, ERRORS, HIDDEN, ConversationBuilder, ReadConversation
 from sekha.exports._claude_code_words import words_of
@@ -66,7 +66,7 @@ def parse_claude_code(records: Iterable[Any], folder: str | None) -> Iterator[Re
         kind: object = found.get("type")
         if isinstance(kind, str) and kind in _ABOUT and "uuid" not in found:
             continue
-        id = _text(found.get("uuid"))
+        id = first_text(found, "uuid")
         if found.get("isSidechain") is True:
             aside.leave_out(SUBAGENTS, int(kind in _SPEAKERS))
             continue
@@ -101,7 +101,7 @@ class _About:
 
     def note(self, record: dict[str, Any]) -> None:
         """Note what a line says."""
-        self.directory = self.directory or _text(record.get("cwd"))
+        self.directory = self.directory or first_text(record, "cwd")
         kind: object = record.get("type")
         title: object = record.get(_TITLES.get(kind, "")) if isinstance(kind, str) else None
         if isinstance(kind, str) and isinstance(title, str) and title.strip():
@@ -129,13 +129,13 @@ def _read_line(record: dict[str, Any], id: str | None, is_new: bool, seen: Colle
     parent: object = record.get("parentUuid")
     logical: object = record.get("logicalParentUuid")
     follows = record.get("subtype") == "compact_boundary" or record.get("isCompactSummary") is True or is_new
-    if "parentUuid" in record and not _text(parent):
+    if "parentUuid" in record and not first_text(record, "parentUuid"):
         parent = ROOT
         if follows:  # the conversation goes on, though the model is given a summary in place of what was before
             parent = logical if isinstance(logical, str) and logical in seen else None
     link = Link(id, parent if isinstance(parent, str) else None, None)
     _read_message(record, built)
-    return _Line(link, built, _text(get(record, "message", "id")))
+    return _Line(link, built, first_text(record.get("message"), "id"))
 
 
 def _read_message(record: dict[str, Any], built: ConversationBuilder) -> None:
@@ -231,7 +231,3 @@ def _joined(before: str, text: str) -> str:
     if text.startswith(before):
         return text
     return before if before.endswith(text) else f"{before}\n{text}"
-
-
-def _text(value: object) -> str | None:
-    return value if isinstance(value, str) and value else None

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from sekha._utils.json_access import as_list, as_object, get
+from sekha._utils.json_access import as_list, as_object, as_text, first_text, get
 from sekha.exports._documents import UNTITLED, Change, Piece
 from sekha.exports._thoughts import ATTRIBUTES
 
@@ -68,29 +68,24 @@ def change_of(block: Mapping[str, Any], presented: set[str]) -> Change | str | N
     tool, given = block.get("name"), as_object(block.get("input")) or {}
     if tool == "artifacts":
         return _artifact_change(given)
-    path = _text(given, "path")
+    path = as_text(given.get("path"))
     if tool not in ("create_file", "str_replace") or not path:
         return None
     if not path.startswith(_OUTPUTS) and _name_of(path) not in presented:
         return None  # a file that the model made for itself
-    text = _text(given, "file_text" if tool == "create_file" else "new_str")
-    old = None if tool == "create_file" else _text(given, "old_str")
+    text = as_text(given.get("file_text" if tool == "create_file" else "new_str"))
+    old = None if tool == "create_file" else as_text(given.get("old_str"))
     return Change(_name_of(path), _name_of(path), text.strip("\n") if old is None else text, old)
 
 
 def _artifact_change(given: Mapping[str, Any]) -> Change | str:
-    title, content = _text(given, "title"), given.get("content")
-    id = _text(given, "id") or _text(given, "identifier") or title
+    title, content = as_text(given.get("title")), given.get("content")
+    id = first_text(given, "id", "identifier", "title") or ""
     if isinstance(content, str) and (content.strip() or "old_str" not in given):
         return Change(id, title, content.strip("\n"))
     if isinstance(given.get("new_str"), str):
-        return Change(id, title, given["new_str"], _text(given, "old_str"))
+        return Change(id, title, given["new_str"], as_text(given.get("old_str")))
     return "an artifact without content"
-
-
-def _text(given: Mapping[str, Any], key: str) -> str:
-    found = given.get(key)
-    return found if isinstance(found, str) else ""
 
 
 def _name_of(path: str) -> str:

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from sekha._utils.json_access import as_list, as_object
+from sekha._utils.json_access import as_object, first_text
 from sekha.exports._building import ConversationBuilder, ReadConversation
 
 STARTER = "projects made by Claude"
@@ -44,16 +44,16 @@ def parse_memories(data: dict[str, Any], folder: str | None) -> Iterator[ReadCon
     for id, text in notes.pairs_of(data, "project_memories"):
         yield from notes.make(f"Memory of project {id}", text, [account, "project", id], {})
     for file in notes.objects_of(data, "memory_files"):
-        path = _first_text(file, "path", "filename", "name")
-        id = _first_text(file, "uuid") or path
+        path = first_text(file, "path", "filename", "name") or ""
+        id = first_text(file, "uuid") or path
         yield from notes.make(path.strip("/"), file.get("content"), [account, "file", id], file)
     yield from notes.finish([data.get("conversations_memory")], [account, "memory"], data)
 
 
 def parse_project(data: dict[str, Any], folder: str | None) -> Iterator[ReadConversation]:
     """Yield a note for each document of a project, and at last for what it is about."""
-    id, name = data.get("uuid"), _first_text(data, "name").strip()
-    place = _NOT_IN_NAMES.sub(" ", name).strip(" .") or _first_text(data, "uuid")[:8] or "project"
+    id, name = data.get("uuid"), (first_text(data, "name") or "").strip()
+    place = _NOT_IN_NAMES.sub(" ", name).strip(" .") or (first_text(data, "uuid") or "")[:8] or "project"
     folder = f"{folder or _FOLDER}/projects/{place}"
     notes = _Notes(ConversationBuilder(name, folder), folder)
     if data.get("is_starter_project") is True:
@@ -62,7 +62,7 @@ def parse_project(data: dict[str, Any], folder: str | None) -> Iterator[ReadConv
         return
     notes.look_at_keys(data, _PROJECT_KEYS)
     for document in notes.objects_of(data, "docs"):
-        title = _first_text(document, "filename", "file_name", "title")
+        title = first_text(document, "filename", "file_name", "title") or ""
         yield from notes.make(title, document.get("content"), [id, "document", document.get("uuid")], document)
     yield from notes.finish([data.get("description"), data.get("prompt_template")], [id, "project"], data)
 
@@ -122,10 +122,7 @@ class _Notes:
 
     def objects_of(self, data: Mapping[str, Any], key: str) -> Iterator[dict[str, Any]]:
         """Yield the objects of a list."""
-        found = as_list(data.get(key))
-        if found is None and data.get(key) is not None:
-            self.main.not_understood(f"{key} that are no list")
-        for one in found or ():
+        for one in self.main.items_of(data.get(key), key):
             if (item := as_object(one)) is not None:
                 yield item
             else:
@@ -141,7 +138,3 @@ def _finish(built: ConversationBuilder, ids: Sequence[object], data: Mapping[str
     )
     note.is_chat = False
     return note
-
-
-def _first_text(data: Mapping[str, Any], *keys: str) -> str:
-    return next((text for key in keys if isinstance(text := data.get(key), str) and text), "")

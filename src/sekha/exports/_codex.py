@@ -20,6 +20,7 @@ from sekha.exports._building import (
     ReadConversation,
     role_of,
 )
+from sekha.exports._file_words import IMAGE
 from sekha.exports._parts import read_parts
 
 _LINES = frozenset({"session_meta", "event_msg", "response_item", "turn_context", "compacted"})
@@ -66,7 +67,7 @@ class _Said(NamedTuple):
     @property
     def key(self) -> tuple[str, str]:
         """What an event and an item of the same message have in common."""
-        return self.role, " ".join(" ".join(text for text in self.texts if text != "[image]").split())
+        return self.role, " ".join(" ".join(text for text in self.texts if text != IMAGE).split())
 
 
 class _Rewind(NamedTuple):
@@ -176,9 +177,7 @@ class _Session:
                 self.built.not_understood(f"{kind} that is no text")
                 return
             images = [image for key in ("images", "local_images") for image in as_list(event.get(key)) or ()]
-            self._say(
-                "user" if kind == "user_message" else "assistant", ["[image]"] * len(images) + [message], time, True
-            )
+            self._say("user" if kind == "user_message" else "assistant", [IMAGE] * len(images) + [message], time, True)
         elif kind == "thread_name_updated" and isinstance(name := event.get("thread_name"), str):
             self.title = name
         elif kind == "thread_rolled_back" and isinstance(number := event.get("num_turns"), int):
@@ -205,9 +204,9 @@ class _Session:
         elif role in ("system", "tool"):
             self.built.leave_out(SYSTEM if role == "system" else TOOLS)
         else:
-            before = sum(self.built.left_out.values())
+            before = self.built.counted
             texts = read_parts(item["content"], self.built)
-            if texts or sum(self.built.left_out.values()) == before:
+            if texts or self.built.counted == before:
                 self._say(role, texts, time, False)
 
     def _say(self, role: str, texts: list[str], time: object, is_event: bool) -> None:

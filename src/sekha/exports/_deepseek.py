@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from sekha._utils.json_access import as_list, as_object, get
+from sekha._utils.json_access import as_object, get
 from sekha.exports._building import (
     BRANCHES,
     EMPTY,
@@ -108,10 +108,8 @@ def _add_message(message: Any, turn: str, built: ConversationBuilder) -> str:
 
 def _pieces(message: dict[str, Any], role: str, built: ConversationBuilder) -> Iterator[tuple[str, str]]:
     """Yield who says what."""
-    fragments = as_list(message.get("fragments"))
-    if fragments is None and message.get("fragments") is not None:
-        built.not_understood("fragments that are no list")
-    for fragment in fragments or ():
+    fragments = built.items_of(message.get("fragments"), "fragments")
+    for fragment in fragments:
         yield from _read_fragment(fragment, role, built)
     if not fragments:
         for key in ("reasoning_content", "thinking_content"):
@@ -122,7 +120,7 @@ def _pieces(message: dict[str, Any], role: str, built: ConversationBuilder) -> I
             yield role, content
         elif content is not None:
             built.not_understood("content that is no text")
-        elif fragments is None and "fragments" not in message:
+        elif "fragments" not in message:
             built.not_understood(message)
 
 
@@ -147,10 +145,7 @@ def _read_fragment(fragment: object, role: str, built: ConversationBuilder) -> I
 
 def _files(message: dict[str, Any], built: ConversationBuilder) -> Iterator[str]:
     """Yield the names of what came along, and the text of it where the export has that."""
-    files: object = message.get("files")
-    if files is not None and as_list(files) is None:
-        built.not_understood("files that are no list")
-    for file in as_list(files) or ():
+    for file in built.items_of(message.get("files"), "files"):
         yield name_in_brackets(file)
         text: object = get(file, "content")
         if isinstance(text, str) and text.strip():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from sekha._utils.json_access import as_list, get
+from sekha._utils.json_access import get
 from sekha.exports._building import ConversationBuilder
 
 IMAGE = "[image]"
@@ -22,12 +22,7 @@ def read_files(files: object, what: str, built: ConversationBuilder) -> list[str
         what: What they are called where they are no list.
         built: Where to count that.
     """
-    listed = as_list(files)
-    if listed is None:
-        if files is not None:
-            built.not_understood(f"{what} that are no list")
-        return []
-    return [word_for(file) for file in listed if file is not None]
+    return [word_for(file) for file in built.items_of(files, what) if file is not None]
 
 
 def word_for(file: object, default: str = "file") -> str:
@@ -47,9 +42,14 @@ def word_for(file: object, default: str = "file") -> str:
         places = (file, get(file, "file"), get(file, "source"), get(file, "file", "meta"))
         names += [name for place in places for key in _NAMES if isinstance(name := get(place, key), str)]
     name = next((name.strip() for name in names if name.strip()), "")
-    if any(kind.startswith("image") for kind in kinds) or _IMAGE_NAME.fullmatch(name):
+    if any(kind.startswith("image") for kind in kinds) or is_image_name(name):
         return IMAGE
     return f"[{name or default}]"
+
+
+def is_image_name(name: str) -> bool:
+    """Return whether a file is an image, by its name."""
+    return _IMAGE_NAME.fullmatch(name) is not None
 
 
 def name_in_brackets(file: object, default: object = None) -> str:

@@ -10,7 +10,7 @@ from typing import Any, Callable, NamedTuple, Optional
 from sekha._utils.json_access import as_list, as_object, get
 from sekha.exports._building import EMPTY, ConversationBuilder, ReadConversation, add_counts
 from sekha.exports._html_text import html_to_text
-from sekha.exports._times import as_seconds
+from sekha.exports._times import as_seconds, period_of
 
 ACTIVITIES = "activities without words"
 NOTES = "notes"
@@ -82,7 +82,7 @@ def _read(one: object, built: ConversationBuilder) -> Activity | None:
         built.leave_out(OTHERS)
         return None
     answers: list[str] = []
-    for item in _listed(entry.get("safeHtmlItem"), "safeHtmlItem", built):
+    for item in built.items_of(entry.get("safeHtmlItem"), "safeHtmlItem"):
         html: object = get(item, "html")
         if isinstance(html, str):
             answers.append(html_to_text(html))
@@ -104,7 +104,7 @@ def _subtitles(entry: dict[str, Any], built: ConversationBuilder) -> tuple[list[
     """Return the names of attached files, and what else stands below the title."""
     files: list[str] = []
     notes: list[str] = []
-    for item in _listed(entry.get("subtitles"), "subtitles", built):
+    for item in built.items_of(entry.get("subtitles"), "subtitles"):
         name: object = get(item, "name")
         if not isinstance(name, str):
             built.not_understood("subtitles")
@@ -116,21 +116,14 @@ def _subtitles(entry: dict[str, Any], built: ConversationBuilder) -> tuple[list[
             notes.append(name)
     if files:
         return files, notes
-    attached = _listed(entry.get("attachedFiles"), "attachedFiles", built)
-    for file in [*attached, entry.get("imageFile"), *_listed(entry.get("audioFiles"), "audioFiles", built)]:
+    attached = built.items_of(entry.get("attachedFiles"), "attachedFiles")
+    for file in [*attached, entry.get("imageFile"), *built.items_of(entry.get("audioFiles"), "audioFiles")]:
         name = file if isinstance(file, str) else get(file, "name")
         if isinstance(name, str) and name:
             files.append(name)
         elif file is not None:
             built.not_understood("a file")
     return list(dict.fromkeys(files)), notes
-
-
-def _listed(value: object, name: str, built: ConversationBuilder) -> list[Any]:
-    found = as_list(value)
-    if found is None and value is not None:
-        built.not_understood(name)
-    return found or []
 
 
 def is_known_activity(title: str) -> bool:
@@ -222,13 +215,12 @@ def _conversations(
     yield _conversation([one for _, one in ordered], built, id)
 
 
-def _conversation(found: Iterable[Activity], built: ConversationBuilder, id: str | None) -> ReadConversation:
-    times: list[float] = []
+def _conversation(found: Sequence[Activity], built: ConversationBuilder, id: str | None) -> ReadConversation:
     for one in found:
         if one.said:
             built.add("user", one.said, one.time)
         if one.answered:
             built.add("assistant", ["\n\n".join(one.answered)], one.time)
-        times += [] if one.time is None else [one.time]
     built.take_title_from_words()
-    return built.finish(source_id=id, created_at=min(times, default=None), updated_at=max(times, default=None))
+    first, last = period_of(one.time for one in found)
+    return built.finish(source_id=id, created_at=first, updated_at=last)

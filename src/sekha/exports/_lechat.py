@@ -7,11 +7,11 @@ from functools import partial
 from itertools import chain
 from typing import Any
 
-from sekha._utils.json_access import as_list, as_object, get
+from sekha._utils.json_access import as_list, as_object, first_text, get
 from sekha.exports._building import BRANCHES, THINKING, TOOLS, ConversationBuilder, ReadConversation, read_each
 from sekha.exports._documents import UNTITLED, titled
 from sekha.exports._file_words import name_in_brackets
-from sekha.exports._times import as_seconds
+from sekha.exports._times import as_seconds, period_of
 from sekha.exports._tree import Link, latest_branch
 
 REFERENCES = "references"
@@ -41,17 +41,17 @@ def _parse_chat(id: str, listed: Sequence[object], folder: str | None) -> ReadCo
     built = ConversationBuilder(None, folder or "/le-chat")
     messages = _latest_versions(listed, built)
     times = [as_seconds(message.get("createdAt")) for message in messages]
-    branch = latest_branch([Link(_id_of(message), None, time) for message, time in zip(messages, times)])
+    branch = latest_branch([Link(first_text(message, "id"), None, time) for message, time in zip(messages, times)])
     built.leave_out(BRANCHES, branch.others)
     ordered = [messages[number] for number in branch.numbers]
     last_seen = {_document_id(item): number for number, one in enumerate(ordered) for item in _canvas(one)}
     for number, message in enumerate(ordered):
-        last = {id for id, at in last_seen.items() if at == number}
-        texts = chain(_words(message, built), _documents(message, last, built))
+        shown = {id for id, at in last_seen.items() if at == number}
+        texts = chain(_words(message, built), _documents(message, shown, built))
         built.add(message.get("role"), texts, as_seconds(message.get("createdAt")))
     built.take_title_from_words()
-    known = [time for time in times if time is not None]
-    return built.finish(source_id=id, created_at=min(known, default=None), updated_at=max(known, default=None))
+    first, last = period_of(times)
+    return built.finish(source_id=id, created_at=first, updated_at=last)
 
 
 def _latest_versions(listed: Sequence[object], built: ConversationBuilder) -> list[dict[str, Any]]:
@@ -62,17 +62,12 @@ def _latest_versions(listed: Sequence[object], built: ConversationBuilder) -> li
         if message is None:
             built.not_understood(one)
             continue
-        key = _id_of(message) or number
+        key = first_text(message, "id") or number
         if key in found:
             built.leave_out(BRANCHES)
         if key not in found or _version_of(message) >= _version_of(found[key]):
             found[key] = message
     return list(found.values())
-
-
-def _id_of(message: Mapping[str, Any]) -> str | None:
-    id = message.get("id")
-    return id if isinstance(id, str) and id else None
 
 
 def _version_of(message: Mapping[str, Any]) -> float:
@@ -84,12 +79,12 @@ def _words(message: Mapping[str, Any], built: ConversationBuilder) -> Iterator[s
     """Yield what a message says, and the names of its files."""
     content = message.get("content")
     chunks = message.get("contentChunks") or (None if isinstance(content, str) else content)
-    text = _join(_listed(chunks, "contentChunks", built), bool(_canvas(message)), built)
+    text = _join(built.items_of(chunks, "contentChunks"), bool(_canvas(message)), built)
     if not text.strip() and isinstance(content, str):
         text = content
-    files = _listed(message.get("files"), "files", built)
-    built.leave_out("quotes", len(_listed(message.get("quotes"), "quotes", built)))
-    _listed(message.get("canvas"), "canvas", built)
+    files = built.items_of(message.get("files"), "files")
+    built.leave_out("quotes", len(built.items_of(message.get("quotes"), "quotes")))
+    built.items_of(message.get("canvas"), "canvas")
     yield text
     yield from [name_in_brackets(file, get(file, "type")) for file in files]
 
@@ -119,21 +114,12 @@ def _on_new_line(text: str) -> str:
     return text if not text or text.endswith("\n") else f"{text}\n"
 
 
-def _listed(value: object, name: str, built: ConversationBuilder) -> list[Any]:
-    """Return a list; what is none is counted, unless it is nothing."""
-    found = as_list(value)
-    if found is None and value is not None and value != "":
-        built.not_understood(name)
-    return found or []
-
-
 def _canvas(message: Mapping[str, Any]) -> list[Any]:
     return as_list(message.get("canvas")) or []
 
 
 def _document_id(item: object) -> str:
-    ids = (get(item, "id"), get(item, "title"), get(item, "content"))
-    return next((id for id in ids if isinstance(id, str) and id), "")
+    return first_text(item, "id", "title", "content") or ""
 
 
 def _documents(message: Mapping[str, Any], last: Collection[str], built: ConversationBuilder) -> Iterator[str]:

@@ -7,10 +7,9 @@ from collections.abc import Collection
 from typing import Any, NamedTuple
 
 from sekha._utils.json_access import as_list, as_object, get
-from sekha.exports._building import EMPTY, HIDDEN, THINKING, TOOLS, ConversationBuilder, format_time, role_of
+from sekha.exports._building import HIDDEN, THINKING, TOOLS, ConversationBuilder, role_of, stored_role
 from sekha.exports._parts import content_of, is_as_stored, read_content
-from sekha.exports._times import as_seconds
-from sekha.type_guards import is_valid_role
+from sekha.exports._times import as_seconds, format_time
 
 _CONTENTS = ("content", "value", "text", "message", "parts")
 """Keys of what a message says."""
@@ -47,7 +46,7 @@ def is_message(data: object) -> bool:
     speaker, body = _open(found)
     if not isinstance(speaker, str) or not any(key in body for key in (*_CONTENTS, *_CALL_KEYS)):
         return False
-    return body is not found or "role" in found or "value" in found or _role_of(speaker) is not None
+    return body is not found or "role" in found or "value" in found or stored_role(speaker) is not None
 
 
 def add_message(data: object, built: ConversationBuilder, *, keep: bool = False) -> None:
@@ -68,14 +67,14 @@ def add_message(data: object, built: ConversationBuilder, *, keep: bool = False)
             built.leave_out(THINKING)
             return
         speaker = "function_call" if kind.endswith(("_call", "_output", "_result")) else None
-    before = sum(built.left_out.values())
+    before = built.counted
     if isinstance(speaker, str) and speaker.lower() in _CALLS:
         built.leave_out(TOOLS)
         return
     if speaker == "remove":
         built.leave_out(HIDDEN)
         return
-    role = _role_of(speaker)
+    role = stored_role(speaker)
     if role is None:
         built.not_understood(f"role {speaker}" if isinstance(speaker, str) else found)
         return
@@ -87,9 +86,12 @@ def add_message(data: object, built: ConversationBuilder, *, keep: bool = False)
     content = _content_of(body)
     pieces = read_content(content, built)
     texts = [piece if isinstance(piece, str) else str(get(piece, "image_url", "url")) for piece in pieces]
-    if not any(text.strip() for text in texts):
-        if sum(built.left_out.values()) == before:
-            built.leave_out(EMPTY) if any(key in body for key in _CONTENTS) else built.not_understood(found)
+    is_counted = built.counted > before
+    if not any(key in body for key in _CONTENTS):
+        if not is_counted:
+            built.not_understood(found)
+        return
+    if is_counted and not any(map(str.strip, texts)):
         return
     more = {key: value for key, value in body.items() if key not in _OWN_KEYS} if keep else {}
     if as_list(content) is not None and is_as_stored(content):
@@ -154,12 +156,6 @@ def _langchain_role(kind: object, body: dict[str, Any]) -> str | None:
     name = name.lower()
     role: object = body.get("role")
     return role if name == "chat" and isinstance(role, str) else name
-
-
-def _role_of(speaker: object) -> str | None:
-    if isinstance(speaker, str) and is_valid_role(speaker):
-        return str(speaker)
-    return role_of(speaker)
 
 
 def _content_of(body: dict[str, Any]) -> object:

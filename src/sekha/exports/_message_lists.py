@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from functools import partial
 from typing import Any
 
-from sekha._utils.json_access import as_list, as_object
+from sekha._utils.json_access import as_list, first_text
 from sekha.exports._building import ConversationBuilder, ReadConversation, Unreadable, read_each
 from sekha.exports._message_forms import add_message, is_message, time_of, title_of, updated_at
 
@@ -72,8 +72,7 @@ def _conversation(messages: list[Any], id: str | None, folder: str | None) -> Re
 
 
 def _chat_of(record: object) -> str | None:
-    found = as_object(record) or {}
-    return next((id for key in _CHATS if isinstance(id := found.get(key), str) and id), None)
+    return first_text(record, *_CHATS)
 
 
 def _list_of(data: dict[str, Any]) -> list[Any] | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Optional, Tuple
 
-from sekha._utils.json_access import as_list, as_object, get
+from sekha._utils.json_access import as_list, as_object, as_text, first_text, get
 from sekha.exports._building import (
     BRANCHES,
     EMPTY,
@@ -55,7 +55,8 @@ def parse_open_webui(data: dict[str, Any], folder: str | None) -> ReadConversati
             built.not_understood(message)
     branch = latest_branch([_link(key, message) for key, message in entries], get(chat, "history", "currentId"))
     built.leave_out(BRANCHES, branch.others)
-    built.leave_out(SYSTEM, any(_is_text(prompt) for prompt in (chat.get("system"), get(chat, "params", "system"))))
+    prompts = (chat.get("system"), get(chat, "params", "system"))
+    built.leave_out(SYSTEM, any(as_text(prompt).strip() for prompt in prompts))
     for number in branch.numbers:
         message = entries[number][1]
         role = built.speaker_of(message)
@@ -84,10 +85,8 @@ def _entries(chat: dict[str, Any]) -> list[_Entry]:
 
 
 def _link(key: str | None, message: dict[str, Any]) -> Link:
-    id, parent = key or message.get("id"), message.get("parentId")
-    if "parentId" in message and not isinstance(parent, str):
-        parent = ROOT
-    return Link(id if isinstance(id, str) and id else None, parent, as_seconds(message.get("timestamp")))
+    parent = first_text(message, "parentId") or (ROOT if "parentId" in message else None)
+    return Link(key or first_text(message, "id"), parent, as_seconds(message.get("timestamp")))
 
 
 def _texts(message: dict[str, Any], role: str, built: ConversationBuilder) -> Iterator[str]:
@@ -124,7 +123,3 @@ def _phases(message: dict[str, Any], built: ConversationBuilder) -> Iterator[str
             yield from read_parts(get(item, "content"), built)
         else:
             built.leave_out(THINKING if str(phase).startswith("think") else TOOLS)
-
-
-def _is_text(value: object) -> bool:
-    return isinstance(value, str) and bool(value.strip())

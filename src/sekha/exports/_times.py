@@ -1,11 +1,13 @@
-"""Times, as applications write them."""
+"""Times, as applications write them, and as they are stored."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from datetime import datetime, timedelta, timezone
 
 from sekha._utils.json_access import get
+from sekha.types._base import normalize_timestamp
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _UNITS = ((1e17, 1e9), (1e14, 1e6), (1e11, 1e3))
@@ -14,6 +16,8 @@ _MAX = 1e20
 _ISO = re.compile(
     r"(\d{4})-(\d\d)-(\d\d)(?:[T ](\d\d):(\d\d)(?::(\d\d)(?:[.,](\d{1,9}))?)?)?\s*(?:(Z)|([+-])(\d\d):?(\d\d)?)?", re.I
 )
+_MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}\+00:00")
+_UTC = re.compile(r"\d{4}-\d\d-\d\dT.*\+00:00")
 _NUMBER = re.compile(r"-?\d{1,20}(?:\.\d{1,9})?")
 
 
@@ -45,3 +49,29 @@ def as_seconds(time: object) -> float | None:
     offset = timedelta(hours=int(hours), minutes=int(minutes)) * (-1 if sign == "-" else 1)
     whole = moment - _EPOCH - offset  # by hand, as the years 1 and 9999 have no room for an offset
     return whole.total_seconds() + float(f"0.{fraction}")
+
+
+def format_time(time: object) -> str | None:
+    """Return the timestamp of ChatGPT (seconds since 1970) or Claude (ISO) as ISO, None if it is neither.
+
+    A server that keeps times refuses a conversation for one that is none.
+    """
+    if isinstance(time, str):
+        return time if _MOMENT.fullmatch(normalize_timestamp(time)) else None
+    if isinstance(time, (int, float)) and not isinstance(time, bool):
+        try:  # not by fromtimestamp, which on Windows takes no time before 1970
+            return (_EPOCH + timedelta(seconds=time)).isoformat(timespec="microseconds")
+        except (OverflowError, ValueError):  # beyond the years 1 to 9999, or no number
+            return None
+    return None
+
+
+def is_moment(text: str) -> bool:
+    """Return whether a time is in the form of `normalize_timestamp`, so that it is one."""
+    return _UTC.fullmatch(text) is not None
+
+
+def period_of(times: Iterable[float | None]) -> tuple[float | None, float | None]:
+    """Return the first and the last time of those that are known; None if none is."""
+    known = [time for time in times if time is not None]
+    return min(known, default=None), max(known, default=None)

@@ -9,7 +9,7 @@ from typing import Any, Callable
 
 from sekha._utils.json_access import as_list, as_object, get
 from sekha.exports._building import ERRORS, HIDDEN, ConversationBuilder, ReadConversation, Unreadable, read_each
-from sekha.exports._times import as_seconds
+from sekha.exports._times import as_seconds, period_of
 from sekha.exports._vscode_words import answered, asked
 
 _SNAPSHOT, _SET, _PUSH, _DELETE = range(4)
@@ -81,12 +81,12 @@ def _read(data: dict[str, Any], folder: str | None, unknown: dict[str, int]) -> 
         else:
             _add(request, built)
     built.take_title_from_words()
-    times = [time for request in requests if (time := as_seconds(get(request, "timestamp"))) is not None]
+    first, last = period_of(as_seconds(get(request, "timestamp")) for request in requests)
     created, updated = as_seconds(data.get("creationDate")), as_seconds(data.get("lastMessageDate"))
     return built.finish(
         source_id=data.get("sessionId"),
-        created_at=created if created is not None else min(times, default=None),
-        updated_at=updated if updated is not None else max(times, default=None),
+        created_at=created if created is not None else first,
+        updated_at=updated if updated is not None else last,
     )
 
 

@@ -45,6 +45,12 @@ def serialised(name: str, **kwargs: Any) -> Dict[str, Any]:
     return {"lc": 1, "type": "constructor", "id": ["langchain", "schema", "messages", name], "kwargs": kwargs}
 
 
+@pytest.mark.parametrize("key", ["time", "texts", "more", "self"])
+def test_a_further_key_may_have_any_name(key: str) -> None:
+    found = parse_plain({"messages": [{**QUESTION, key: 7}]}, None)
+    assert found["messages"][0][key] == 7
+
+
 MESSAGES: List[Tuple[Dict[str, Any], str]] = [
     (QUESTION, "user: Which port?"),
     ({"role": "developer", "content": "Be brief."}, "system: Be brief."),
