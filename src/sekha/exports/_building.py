@@ -10,7 +10,7 @@ from typing import Any, Callable, Dict, Optional, cast
 
 from sekha._utils.json_access import as_list
 from sekha.exports._times import format_time, is_moment
-from sekha.type_guards import is_valid_role
+from sekha.types import MessageRole
 from sekha.types._base import normalize_timestamp
 
 HIDDEN = "hidden"
@@ -34,6 +34,7 @@ ROLES: Mapping[str, str] = {
 }  # fmt: skip
 """The role of a message, by what applications call it, in lower case."""
 
+_STORED_ROLES = frozenset(role.value for role in MessageRole)
 _NOT_SHOWN: Mapping[str, str] = {"system": SYSTEM, "tool": TOOLS}
 _NOTHING: Mapping[str, object] = MappingProxyType({})
 _SURROGATES = re.compile("[\ud800-\udfff]")
@@ -251,7 +252,7 @@ def role_of(name: object) -> str | None:
 
 def stored_role(name: object) -> str | None:
     """Return the role that is stored for this name: itself if it is one, such as ``function``; None if it is none."""
-    return name if isinstance(name, str) and is_valid_role(name) else role_of(name)
+    return name if isinstance(name, str) and name in _STORED_ROLES else role_of(name)
 
 
 def put_in_month(conversation: ReadConversation) -> None:

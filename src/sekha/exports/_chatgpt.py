@@ -21,6 +21,7 @@ from sekha.exports._chatgpt_message import Message, read_message
 from sekha.exports._chatgpt_research import find_reports
 from sekha.exports._chatgpt_text import images_in, texts_of
 from sekha.exports._chatgpt_tree import current_branch
+from sekha.exports._documents import titled
 from sekha.exports._file_words import IMAGE
 
 GAPS = "missing in the export"
@@ -83,7 +84,7 @@ def _add_messages(messages: Sequence[Message], built: ConversationBuilder) -> No
     answers = set(map(_plain_answer, messages)) if reports else set[str]()
     for number, message in enumerate(messages):
         for document in canvas.documents.get(number, ()):
-            built.add("assistant", [f"[{document.name}]", document.text], message.time)
+            built.add("assistant", [titled(document.name, document.text)], message.time)
         for report in reports.get(number, ()):
             if report not in answers:
                 built.add("assistant", [report], message.time)

@@ -14,11 +14,11 @@ from typing import Any, NamedTuple
 
 from sekha._utils.json_access import as_list, as_object, get
 from sekha.exports._chatgpt_message import Message
+from sekha.exports._documents import UNTITLED
 
 _CREATE = "canmore.create_textdoc"
 _UPDATE = "canmore.update_textdoc"
 _CALLS = frozenset({_CREATE, _UPDATE})
-_DEFAULT_NAME = "document"
 _ID = re.compile(r"""textdoc_id\W{1,6}([\w-]+)""")
 _ENDS = ("", "}", "]}", "}]}", '"}', '"}]}')
 """What is missing where a call was cut; exports have such."""
@@ -97,7 +97,7 @@ class Canvas:
         content: object = text if payload is None else payload.get("content")
         draft = self._find(id, name)
         if draft is None:
-            draft = _Draft(id, name or _DEFAULT_NAME, "", number)
+            draft = _Draft(id, name or UNTITLED, "", number)
             self._drafts.append(draft)
         draft.id, draft.name, draft.at = id or draft.id, name or draft.name, number
         draft.text, draft.loose = content if isinstance(content, str) else "", []
@@ -108,7 +108,7 @@ class Canvas:
         if draft is None:
             draft = next((draft for draft in reversed(self._drafts) if id is None or draft.id is None), None)
         if draft is None:  # it was created by the user, or on a branch that is not shown
-            draft = _Draft(id, _DEFAULT_NAME, "", number)
+            draft = _Draft(id, UNTITLED, "", number)
             self._drafts.append(draft)
         draft.id, draft.name, draft.at = id or draft.id, name or draft.name, number
         updates = as_list(get(payload, "updates"))

@@ -6,10 +6,9 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from sekha._utils.json_access import as_list, as_object, get
+from sekha._utils.json_access import as_list, as_object, first_text, get
 from sekha.exports._building import (
     BRANCHES,
-    EMPTY,
     ERRORS,
     ConversationBuilder,
     ReadConversation,
@@ -17,10 +16,11 @@ from sekha.exports._building import (
     role_of,
 )
 from sekha.exports._chatgpt_marks import remove_citations
+from sekha.exports._documents import UNTITLED, titled
 from sekha.exports._file_words import read_files
 from sekha.exports._parts import read_parts
 from sekha.exports._thoughts import without_thoughts
-from sekha.exports._times import as_seconds
+from sekha.exports._times import as_seconds, period_of
 from sekha.exports._tree import ROOT, Link, latest_branch
 
 _ROOT_ID = "00000000-0000-0000-0000-000000000000"
@@ -52,10 +52,8 @@ def parse_librechat(data: dict[str, Any], folder: str | None) -> ReadConversatio
     built.leave_out(BRANCHES, branch.others)
     for number in branch.numbers:
         _add_message(messages[number], built)
-    times = [time for number in branch.numbers if (time := links[number].time) is not None]
-    return built.finish(
-        source_id=data.get("conversationId"), created_at=min(times, default=None), updated_at=max(times, default=None)
-    )
+    first, last = period_of(links[number].time for number in branch.numbers)
+    return built.finish(source_id=data.get("conversationId"), created_at=first, updated_at=last)
 
 
 def _messages_of(data: dict[str, Any]) -> object:
@@ -78,13 +76,8 @@ def _flatten(listed: list[Any], built: ConversationBuilder) -> Iterator[tuple[Li
             built.not_understood(item)
             continue
         number += 1
-        id: object = message.get("messageId")
-        children: object = message.get("children")
-        below = as_list(children) or []
-        if children is not None and as_list(children) is None:
-            built.not_understood("children that are no list")
-        if not isinstance(id, str) or not id:
-            id = f"message {number}" if below else None
+        below = built.items_of(message.get("children"), "children")
+        id = first_text(message, "messageId") or (f"message {number}" if below else None)
         waiting += [(child, id) for child in reversed(below)]
         yield Link(id, above or _parent_of(message), as_seconds(message.get("createdAt"))), message
 
@@ -104,7 +97,7 @@ def _add_message(message: dict[str, Any], built: ConversationBuilder) -> None:
     if message.get("error") is True:
         built.leave_out(ERRORS)
         return
-    before = sum(built.left_out.values())
+    before = built.counted
     content: object = message.get("content")
     parts = as_list(content)  # those that came out of order leave empty places
     texts = read_parts(content if parts is None else [part for part in parts if part is not None], built)
@@ -114,10 +107,8 @@ def _add_message(message: dict[str, Any], built: ConversationBuilder) -> None:
         texts = [_ARTIFACT.sub(_titled, remove_citations(without_thoughts(text, built))) for text in texts]
     for key in ("files", "attachments"):
         texts += read_files(message.get(key), key, built)
-    if any(map(str.strip, texts)):
+    if texts or built.counted == before:
         built.add(role, texts, as_seconds(message.get("createdAt")))
-    elif texts or sum(built.left_out.values()) == before:
-        built.leave_out(EMPTY)
 
 
 def _role_of(message: dict[str, Any]) -> str | None:
@@ -130,4 +121,4 @@ def _role_of(message: dict[str, Any]) -> str | None:
 def _titled(artifact: re.Match[str]) -> str:
     """Return a document that stands in an answer, with its title."""
     title = _TITLE.search(artifact["about"])
-    return f"[{title[1] if title else 'document'}]\n{artifact['content']}"
+    return titled(title[1] if title else UNTITLED, artifact["content"])

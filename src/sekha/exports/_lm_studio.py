@@ -5,22 +5,20 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from sekha._utils.json_access import as_list, as_object, get
+from sekha._utils.json_access import as_list, as_object, as_text, get
 from sekha.exports._building import (
     BRANCHES,
     EMPTY,
     HIDDEN,
     SYSTEM,
     THINKING,
-    TOOLS,
     ConversationBuilder,
     ReadConversation,
     Unreadable,
-    role_of,
 )
 from sekha.exports._parts import read_parts
 from sekha.exports._thoughts import without_thoughts
-from sekha.exports._times import as_seconds
+from sekha.exports._times import as_seconds, period_of
 from sekha.types._base import CONTROL_CHARACTER
 
 _MARKERS = ("perChatPredictionConfig", "usePerChatPredictionConfig", "userLastMessagedAt")
@@ -52,12 +50,9 @@ def parse_lm_studio(data: dict[str, Any], folder: str | None) -> ReadConversatio
         version = _selected(message, built)
         if version is not None:
             _add_version(version, built)
-    built.leave_out(SYSTEM, any(isinstance(prompt, str) and bool(prompt.strip()) for prompt in _prompts(data)))
-    changed = [as_seconds(data.get(key)) for key in ("userLastMessagedAt", "assistantLastMessagedAt")]
-    return built.finish(
-        created_at=as_seconds(data.get("createdAt")),
-        updated_at=max((time for time in changed if time is not None), default=None),
-    )
+    built.leave_out(SYSTEM, any(as_text(prompt).strip() for prompt in _prompts(data)))
+    _, last = period_of(as_seconds(data.get(key)) for key in ("userLastMessagedAt", "assistantLastMessagedAt"))
+    return built.finish(created_at=as_seconds(data.get("createdAt")), updated_at=last)
 
 
 def locate_lm_studio(found: ReadConversation, place: str, folder: str | None) -> None:
@@ -96,25 +91,17 @@ def _selected(message: object, built: ConversationBuilder) -> dict[str, Any] | N
 
 
 def _add_version(version: dict[str, Any], built: ConversationBuilder) -> None:
-    role = role_of(version.get("role"))
+    role = built.speaker_of(version)
     if role is None:
-        built.not_understood(f"role {version.get('role')}" if "role" in version else version)
         return
-    if role in ("system", "tool"):
-        built.leave_out(SYSTEM if role == "system" else TOOLS)
-        return
-    before = sum(built.left_out.values())
-    steps = as_list(version.get("steps"))
-    if steps is None and version.get("steps") is not None:
-        built.not_understood("steps that are no list")
+    before = built.counted
+    steps = built.items_of(version.get("steps"), "steps")
     texts = _texts(version.get("content"), built)
-    texts += [text for step in steps or () for text in _read_step(step, built)]
+    texts += [text for step in steps for text in _read_step(step, built)]
     if role == "assistant":
         texts = [without_thoughts(text, built) for text in texts]
-    if any(map(str.strip, texts)):
-        built.add(role, texts, next(filter(None, map(_time_of, steps or ())), None))
-    elif texts or sum(built.left_out.values()) == before:
-        built.leave_out(EMPTY)
+    if texts or built.counted == before:
+        built.add(role, texts, next(filter(None, map(_time_of, steps)), None))
 
 
 def _read_step(step: object, built: ConversationBuilder) -> list[str]:
