@@ -120,6 +120,8 @@ def title_of(data: dict[str, Any]) -> str | None:
 def _time(data: dict[str, Any], keys: Collection[str]) -> object:
     for key in keys:
         time: object = data.get(key)
+        if time is None:
+            continue  # most have few of these keys
         if isinstance(time, str) and format_time(time):
             return time
         seconds = None if isinstance(time, str) and _DAY.fullmatch(time.strip()) else as_seconds(time)
