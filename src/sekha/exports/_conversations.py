@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Callable, cast
+from typing import Callable, Union, cast
 
 from sekha.exports._building import ReadConversation, Unreadable
 from sekha.exports._times import is_moment
+from sekha.types import CreateConversationRequest, UnreadableConversation
 from sekha.types._base import normalize_timestamp
+
+ExportItem = Union[CreateConversationRequest, UnreadableConversation]
+"""What `read_export` and `read_notes` return, one after another."""
 
 
 def read_each(readers: Iterable[Callable[[], ReadConversation]]) -> Iterator[ReadConversation]:

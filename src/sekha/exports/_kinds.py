@@ -23,7 +23,7 @@ A kind that is known and not read has no function, and `advice` says what to do:
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any, Union, cast
+from typing import Any, cast
 
 from sekha._api.validation import validate
 from sekha._utils.json_access import as_list, as_object, get
@@ -35,6 +35,7 @@ from sekha.exports._claude_code import is_claude_code, parse_claude_code
 from sekha.exports._claude_design import is_claude_design, parse_claude_design
 from sekha.exports._claude_memories import is_memories, is_project, parse_memories, parse_project
 from sekha.exports._codex import is_codex, is_codex_session, parse_codex, parse_codex_session
+from sekha.exports._conversations import ExportItem
 from sekha.exports._deepseek import is_deepseek, parse_deepseek
 from sekha.exports._gemini import is_gemini, parse_gemini
 from sekha.exports._gemini_html import is_gemini_html, parse_gemini_html
@@ -51,10 +52,6 @@ from sekha.exports._sekha import is_sekha, parse_sekha
 from sekha.exports._unsupported import LAST, UNSUPPORTED
 from sekha.exports._vscode import is_vscode, is_vscode_log, parse_vscode, parse_vscode_log
 from sekha.types import CreateConversationRequest, UnreadableConversation
-
-ExportItem = Union[CreateConversationRequest, UnreadableConversation]
-"""What `read_export` and `read_notes` return, one after another."""
-
 
 KINDS: tuple[Kind, ...] = (
     *UNSUPPORTED,
