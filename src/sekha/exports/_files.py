@@ -10,8 +10,9 @@ from typing import IO, Optional, Union, cast
 
 from sekha._utils.json_access import as_object
 from sekha.errors import SekhaConfigError
-from sekha.exports._building import REPLACED, ReadConversation, add_counts, put_in_month
+from sekha.exports._building import REPLACED, ReadConversation
 from sekha.exports._containers import COPIES, Container, archive_of, folder_of
+from sekha.exports._conversations import add_counts, put_in_month
 from sekha.exports._copies import Copies
 from sekha.exports._decoding import TextReader
 from sekha.exports._elements import NO_JSON, Element, ElementOrBroken, Elements

@@ -82,7 +82,11 @@ KINDS: tuple[Kind, ...] = (
     Kind("a list of messages", is_message, parse_file=parse_messages),
     *LAST,
 )
-"""The first that fits an object decides, so that narrow ones stand before wide ones."""
+"""The first that fits an object decides, so that narrow ones stand before wide ones.
+
+Kinds that are named and not read come first, since wide ones would fit them too. DeepSeek comes before ChatGPT, whose
+tree it has. The forms that many applications share come last.
+"""
 
 
 def find_kind(data: object) -> Kind | None:
@@ -103,21 +107,20 @@ def find_text_kind(head: str) -> Kind | None:
     return next((kind for kind in KINDS if kind.fits_text(head)), None)
 
 
-def read_conversation(data: object, place: str, folder: str | None, default: Kind | None = None) -> ExportItem:
+def read_conversation(data: object, place: str, folder: str | None, kind: Kind | None) -> ExportItem:
     """Return a conversation, or why it cannot be read.
 
     Args:
         data: The conversation, as it stands in the export.
         place: Where it stands, for people.
         folder: The folder that was asked for.
-        default: The kind of the file, for a conversation that fits none.
+        kind: Its kind; None if that is unknown.
     """
 
     def parse() -> ReadConversation:
         found = as_object(data)
         if found is None:
             raise Unreadable("it is no JSON object")
-        kind = find_kind(found) or default
         if kind is None or kind.parse is None:
             raise Unreadable(describe_unknown(found))
         conversation = kind.parse(found, folder)
@@ -130,11 +133,18 @@ def read_conversation(data: object, place: str, folder: str | None, default: Kin
 
 
 def read_object(data: object, place: str, folder: str | None, default: Kind | None = None) -> Iterator[ExportItem]:
-    """Yield the conversations that an object becomes: most often one, or why it cannot be read."""
+    """Yield the conversations that an object becomes: most often one, or why it cannot be read.
+
+    Args:
+        data: The object, as it stands in the export.
+        place: Where it stands, for people.
+        folder: The folder that was asked for.
+        default: The kind of the file, for an object that fits none.
+    """
     found = as_object(data)
     kind = find_kind(found) or default
     if found is None or kind is None or kind.parse_several is None:
-        yield read_conversation(data, place, folder, default)
+        yield read_conversation(data, place, folder, kind)
     else:
         yield from read_several(kind, kind.parse_several(found, folder), place)
 
