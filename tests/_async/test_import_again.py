@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Optional
+from uuid import NAMESPACE_OID, uuid5
 
 import pytest
 
@@ -43,11 +44,11 @@ def memory(request: pytest.FixtureRequest, local: AsyncSekhaClient, real: AsyncS
 def chat(
     id: Optional[str], *texts: str, label: str = "Plans", updated_at: Optional[str] = None, folder: str = "chatgpt"
 ) -> ReadConversation:
-    """A chat of an export."""
+    """A chat of an export, with a UUID for its id."""
     builder = ConversationBuilder(label, folder)
     for number, text in enumerate(texts):
         builder.add(("user", "assistant")[number % 2], [text])
-    return builder.finish(source_id=id, updated_at=updated_at)
+    return builder.finish(source_id=None if id is None else str(uuid5(NAMESPACE_OID, id)), updated_at=updated_at)
 
 
 async def bring(
@@ -86,6 +87,31 @@ async def test_a_chat_is_known_by_its_id_wherever_it_stands(memory: AsyncSekhaCl
         "already_stored": 2,
     }
     assert len(await active(memory)) == 3
+
+
+async def test_chats_with_the_same_number_do_not_replace_each_other(memory: AsyncSekhaClient, tmp_path: Path) -> None:
+    def numbered(number: str, *texts: str, application: str = "") -> ReadConversation:
+        found = chat(None, *texts)
+        found.source_id, found.application = number, application
+        return found
+
+    journal = tmp_path / "j"
+    one, other = numbered("conv-1", "Q", "A"), numbered("conv-1", "Another", "A", "Q2")
+    assert (await bring(memory, journal, one))[0] == {"stored": 1}
+    assert (await bring(memory, journal, other))[0] == {"stored": 1}
+    assert (await bring(memory, journal, other, one))[0] == {"already_stored": 2}
+    assert (await bring(memory, journal, numbered("conv-1", "Q", "A", "Q2")))[0] == {"grown": 1}
+    texts = sorted(text for _, _, texts in await active(memory) for text in texts)
+    assert texts == ["A", "A", "Another", "Q", "Q2", "Q2"]
+    counts, _ = await bring(memory, journal, numbered("conv-1", "Q", "A", "Q2", application="ChatGPT"))
+    assert counts == {"stored": 1}
+
+
+async def test_chats_of_two_applications_with_the_same_id(memory: AsyncSekhaClient, tmp_path: Path) -> None:
+    one, other = chat("1", "Q", "A"), chat("1", "x", "y")
+    one.application, other.application = "ChatGPT", "Claude"
+    for counts in ({"stored": 2}, {"already_stored": 2}):
+        assert (await bring(memory, tmp_path / "j", one, other))[0] == counts
 
 
 async def test_a_chat_that_has_grown(memory: AsyncSekhaClient, local: AsyncSekhaClient, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Optional
+from uuid import NAMESPACE_OID, uuid5
 
 import pytest
 
@@ -45,11 +46,11 @@ def memory(request: pytest.FixtureRequest, local: SekhaClient, real: SekhaClient
 def chat(
     id: Optional[str], *texts: str, label: str = "Plans", updated_at: Optional[str] = None, folder: str = "chatgpt"
 ) -> ReadConversation:
-    """A chat of an export."""
+    """A chat of an export, with a UUID for its id."""
     builder = ConversationBuilder(label, folder)
     for number, text in enumerate(texts):
         builder.add(("user", "assistant")[number % 2], [text])
-    return builder.finish(source_id=id, updated_at=updated_at)
+    return builder.finish(source_id=None if id is None else str(uuid5(NAMESPACE_OID, id)), updated_at=updated_at)
 
 
 def bring(
@@ -88,6 +89,31 @@ def test_a_chat_is_known_by_its_id_wherever_it_stands(memory: SekhaClient, tmp_p
         "already_stored": 2,
     }
     assert len(active(memory)) == 3
+
+
+def test_chats_with_the_same_number_do_not_replace_each_other(memory: SekhaClient, tmp_path: Path) -> None:
+    def numbered(number: str, *texts: str, application: str = "") -> ReadConversation:
+        found = chat(None, *texts)
+        found.source_id, found.application = number, application
+        return found
+
+    journal = tmp_path / "j"
+    one, other = numbered("conv-1", "Q", "A"), numbered("conv-1", "Another", "A", "Q2")
+    assert (bring(memory, journal, one))[0] == {"stored": 1}
+    assert (bring(memory, journal, other))[0] == {"stored": 1}
+    assert (bring(memory, journal, other, one))[0] == {"already_stored": 2}
+    assert (bring(memory, journal, numbered("conv-1", "Q", "A", "Q2")))[0] == {"grown": 1}
+    texts = sorted(text for _, _, texts in active(memory) for text in texts)
+    assert texts == ["A", "A", "Another", "Q", "Q2", "Q2"]
+    counts, _ = bring(memory, journal, numbered("conv-1", "Q", "A", "Q2", application="ChatGPT"))
+    assert counts == {"stored": 1}
+
+
+def test_chats_of_two_applications_with_the_same_id(memory: SekhaClient, tmp_path: Path) -> None:
+    one, other = chat("1", "Q", "A"), chat("1", "x", "y")
+    one.application, other.application = "ChatGPT", "Claude"
+    for counts in ({"stored": 2}, {"already_stored": 2}):
+        assert (bring(memory, tmp_path / "j", one, other))[0] == counts
 
 
 def test_a_chat_that_has_grown(memory: SekhaClient, local: SekhaClient, tmp_path: Path) -> None:

@@ -526,12 +526,13 @@ def export(here: Path, *chats: Dict[str, Any], name: str = "conversations.json")
 @pytest.mark.promise("W14")
 def test_next_months_export(run: Run, client: SekhaClient, here: Path) -> None:
     chats = [claude("Q", id=f"c-{number}", name=f"Chat {number}") for number in range(5)]
+    chats[2] = claude("Q", "A", id="c-2", name="Chat 2")
     export(here, *chats)
     assert "since the last import" not in run("import", "conversations.json", "--dry-run").err
     assert run("import", "conversations.json").code == 0
     new = claude("Q", id="c-5", name="Chat 5")
     grown, renamed = claude("Q", "A", id="c-0", name="Chat 0"), claude("Q", id="c-1", name="Another")
-    export(here, new, grown, renamed, claude("x", id="c-2", name="Chat 2"), *chats[3:], name="other.json")
+    export(here, new, grown, renamed, claude("Q", "x", id="c-2", name="Chat 2"), *chats[3:], name="other.json")
     dry = run("import", "other.json", "--dry-run")
     assert "other.json: since the last import: 1 new, 1 grown, 1 renamed, 1 replaced, 2 unchanged.\n" in dry.err
     counts = {"new": 1, "grown": 1, "renamed": 1, "replaced": 1, "unchanged": 2}

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, cast
 from sekha._api.arguments import complete_conversation
 from sekha._api.folder_view import FolderView
 from sekha._api.validation import argument_error
+from sekha._importing.chat_ids import chat_id
 from sekha._importing.chats import Chat, supposed_id
 from sekha._importing.digests import address_of, digests_of
 from sekha._importing.journal import NO_ENTRY, Entry, Journal
@@ -107,7 +108,7 @@ def iter_items(
         folder = _noted_folder(conversation, request["folder"], view)
         noted, dates = {**request, "folder": folder}, _dates_of(conversation)
         if source is None and isinstance(conversation, ReadConversation) and conversation.source_id:
-            chat = make_chat(conversation.source_id, noted, dates)
+            chat = make_chat(chat_id(conversation, conversation.source_id), noted, dates)
             entry = NO_ENTRY if journal.pieces(chat.id) else journal.older_entry(noted)
             item = Item(position, request, entry, place, None, dates, chat=chat)
             yield item._replace(memory_id=conversation.memory_id, is_archived=conversation.is_archived)

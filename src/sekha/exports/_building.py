@@ -53,6 +53,7 @@ class ReadConversation(Dict[str, Any]):
     Attributes:
         left_out: How much of it was left out, by kind.
         source_id: The id that the application gave it; None if it has none.
+        application: Which one that is; chats of several may have the same id.
         created_at: When it was begun, as ISO 8601; None if nobody knows.
         updated_at: When it was changed last.
         place: Where it stands, for people.
@@ -66,6 +67,7 @@ class ReadConversation(Dict[str, Any]):
 
     left_out: Dict[str, int]
     source_id: Optional[str] = None
+    application: str = ""
     created_at: Optional[str] = None
     updated_at: Optional[str] = None
     place: Optional[str] = None

@@ -253,21 +253,21 @@ def _read_groups(
             continue
         records = (element.data for element in chain((first,), group))
         place = name if number[0] <= 1 else f"{name}, list {number[0]}"
-        yield from read_several(kind.parse_file(records, folder), place)
+        yield from read_several(kind, kind.parse_file(records, folder), place)
     yield from broken
 
 
 def _read_inner_list(kind: Kind, element: Element, folder: str | None) -> Iterator[ExportItem]:
     """Yield the conversations of a list whose items are parts of them."""
     assert kind.parse_file is not None
-    yield from read_several(kind.parse_file(cast("list[object]", element.data), folder), element.place)
+    yield from read_several(kind, kind.parse_file(cast("list[object]", element.data), folder), element.place)
 
 
 def _read_text(kind: Kind, name: str, text: TextReader, folder: str | None) -> Iterator[ExportItem]:
     if kind.parse_text is None:
         yield _unsupported(name, kind)
         return
-    yield from read_several(kind.parse_text(iter(text), folder), name)
+    yield from read_several(kind, kind.parse_text(iter(text), folder), name)
 
 
 def _unsupported(name: str, kind: Kind) -> UnreadableConversation:

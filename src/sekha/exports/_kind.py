@@ -41,6 +41,7 @@ class Kind(NamedTuple):
         parse: Reads one conversation: an object, and the folder that was asked for.
         parse_several: Reads an object that becomes several conversations: it, and the folder.
         is_memory: Whether it is no chat, but what an application remembers: that is read only when asked for.
+        application: The name of the kind whose ids are the same as those of this one; empty if it is the only one.
         parse_file: Reads a file whose objects are not conversations: all of them, and the folder.
         advice: What to do with a kind that is not read.
         fits_text: Whether a file is of this kind, by the first characters of its text.
@@ -58,6 +59,7 @@ class Kind(NamedTuple):
     locate: Optional[Callable[[ReadConversation, str, Optional[str]], None]] = None
     parse_several: Optional[Callable[[dict[str, Any], Optional[str]], Iterator[ReadConversation]]] = None
     is_memory: bool = False
+    application: str = ""
 
     @property
     def reads_objects(self) -> bool:

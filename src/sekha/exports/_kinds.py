@@ -66,13 +66,13 @@ KINDS: tuple[Kind, ...] = (
     Kind("a project of Claude", is_project, parse_several=parse_project, is_memory=True),
     Kind("Grok", has_keys("conversation", "responses"), parse_grok),
     Kind("Gemini", is_gemini, parse_file=parse_gemini),
-    Kind("Gemini as HTML", never, fits_text=is_gemini_html, parse_text=parse_gemini_html),
+    Kind("Gemini as HTML", never, fits_text=is_gemini_html, parse_text=parse_gemini_html, application="Gemini"),
     Kind("Open WebUI", is_open_webui, parse_open_webui),
     Kind("LibreChat", is_librechat, parse_librechat),
     Kind("LM Studio", is_lm_studio, parse_lm_studio, locate=locate_lm_studio),
     Kind("Le Chat", has_keys("chatId", "role", "createdAt"), parse_file=parse_lechat),
     Kind("VS Code's chat", is_vscode, parse_vscode),
-    Kind("VS Code's log of a chat", is_vscode_log, parse_file=parse_vscode_log),
+    Kind("VS Code's log of a chat", is_vscode_log, parse_file=parse_vscode_log, application="VS Code's chat"),
     Kind("Sekha's own full form", is_sekha, parse_sekha),
     Kind("the plain form", has_keys("messages"), parse_plain),
     Kind("a chat of a data set", is_chat, parse_chat),
@@ -123,6 +123,7 @@ def read_conversation(data: object, place: str, folder: str | None, kind: Kind |
         conversation = kind.parse(found, folder)
         if kind.locate is not None:
             kind.locate(conversation, place, folder)
+        conversation.application = kind.application or kind.name
         return conversation
 
     return checked(parse, place, data)
@@ -142,14 +143,20 @@ def read_object(data: object, place: str, folder: str | None, default: Kind | No
     if found is None or kind is None or kind.parse_several is None:
         yield read_conversation(data, place, folder, kind)
     else:
-        yield from read_several(kind.parse_several(found, folder), place)
+        yield from read_several(kind, kind.parse_several(found, folder), place)
 
 
-def read_several(conversations: Iterator[ReadConversation], place: str) -> Iterator[ExportItem]:
+def read_several(kind: Kind, conversations: Iterator[ReadConversation], place: str) -> Iterator[ExportItem]:
     """Yield the conversations of a reader that returns several; what it raises ends them."""
     at_end = ReadConversation()
+
+    def parse() -> ReadConversation:
+        conversation = next(conversations, at_end)
+        conversation.application = kind.application or kind.name
+        return conversation
+
     while True:
-        item = checked(lambda: next(conversations, at_end), place)
+        item = checked(parse, place)
         if item is at_end:
             return
         yield item

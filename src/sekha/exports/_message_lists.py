@@ -62,14 +62,14 @@ def parse_messages(records: Iterable[Any], folder: str | None) -> Iterator[ReadC
         unknown = []
     if unknown:
         chats[None] = unknown
-    return read_each(partial(_conversation, messages, id, folder) for id, messages in chats.items())
+    return read_each(partial(_conversation, messages, folder) for messages in chats.values())
 
 
-def _conversation(messages: list[Any], id: str | None, folder: str | None) -> ReadConversation:
+def _conversation(messages: list[Any], folder: str | None) -> ReadConversation:
     built = ConversationBuilder(None, folder)
     for message in messages:
         add_message(message, built)
-    return built.finish(source_id=id)
+    return built.finish()  # without an id: the next file of a log may have the rest of the same chat
 
 
 def _chat_of(record: object) -> str | None:

@@ -186,7 +186,7 @@ def test_notes_and_chats_are_told_apart() -> None:
 def chat_item(journal: Journal, texts: str, label: str = "A", **more: Any) -> Item:
     """The item of a chat."""
     conversation = ReadConversation(label=label, folder="/f", messages=said(texts))
-    conversation.source_id = "1"
+    conversation.source_id = "7b1c9d3e-52a4-4f60-8e1d-0a9b6c5f4e32"
     for name, value in more.items():
         setattr(conversation, name, value)
     (item,) = iter_items([conversation], journal)
