@@ -228,7 +228,8 @@ async def test_an_import_shows_that_it_waits(
     waiting = [progress for progress in shown if "waiting" in progress]
     assert waiting == [
         {
-            **{"seen": 3, "stored": 3, "already_stored": 0, "empty": 0, "failed": 0},
+            **{"seen": 3, "stored": 3, "already_stored": 0, "grown": 0, "renamed": 0, "replaced": 0},
+            **{"empty": 0, "failed": 0},
             "waiting": {"reason": "rate_limit", "seconds": pytest.approx(57.0)},
         }
     ]

@@ -152,7 +152,7 @@ def whole_origin(chat: Chat, messages: Sequence[Mapping[str, Any]]) -> Origin:
 
 
 def part_origin(chat: Chat, messages: Sequence[Mapping[str, Any]], start: int, begun: Origin | None) -> Origin:
-    """Return the origin of a piece of which only the first messages are stored, since the server was interrupted.
+    """Return the origin of a piece of which only the first messages are stored, since storing it was interrupted.
 
     Args:
         chat: The chat.

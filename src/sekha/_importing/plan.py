@@ -23,7 +23,8 @@ from sekha.errors import (
     SekhaError,
     SekhaValidationError,
 )
-from sekha.exports._building import ReadConversation, add_counts
+from sekha.exports._building import ReadConversation
+from sekha.exports._conversations import add_counts
 from sekha.exports._notes import Note, Source, UnreadableNote
 from sekha.exports._times import is_moment
 from sekha.types import ImportFailure, ImportReport, ImportSplit, SyncReport, UnreadableConversation

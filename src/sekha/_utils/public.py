@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 T = TypeVar("T")
 
 
-def exported_from_sekha(definition: T) -> T:
-    """Decorate a class or function of the package's root, so that reprs, warnings and tracebacks show that path."""
-    public: Any = definition
-    public.__module__ = "sekha"
-    return definition
+def exported_from(module: str) -> Callable[[T], T]:
+    """Return a decorator for what users import from `module`, so that reprs, warnings and tracebacks show that path."""
+
+    def export(definition: T) -> T:
+        public: Any = definition
+        public.__module__ = module
+        return definition
+
+    return export
+
+
+exported_from_sekha = exported_from("sekha")
+"""A decorator for classes and functions of the package's root."""
 
 
 def class_name(value: object) -> str:

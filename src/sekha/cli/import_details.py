@@ -17,7 +17,7 @@ _COUNTS = ("stored", "already_stored", "grown", "renamed", "replaced", "empty", 
 _ALWAYS = ("stored", "already_stored", "empty", "failed")
 _CHANGES = {
     "continued": "it has grown; this server cannot delete, so the new messages are stored beside the earlier ones",
-    "mended": "only a part of it was in the memory, since the server was interrupted; now all of it is",
+    "mended": "only a part of it was in the memory, since storing it was interrupted; now all of it is",
     "restored": "it was deleted in the memory, and has changed since: it is stored again",
     "gone": "it was deleted in the memory, and does not come back",
 }

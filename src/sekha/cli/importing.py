@@ -1,6 +1,6 @@
 """`sekha import`: import the chats of other applications, and notes."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Dict, List, Optional, Union, cast
 
@@ -12,7 +12,7 @@ from sekha.cli.exits import FAILED, OK
 from sekha.cli.import_details import echo_changes, echo_failures, echo_imported, echo_left_out, echo_splits
 from sekha.cli.import_preview import preview
 from sekha.cli.import_progress import import_progress
-from sekha.cli.import_sources import NOTES_FOLDER, find_sources
+from sekha.cli.import_sources import NOTES_FOLDER, ImportSource, find_sources
 from sekha.cli.import_sync import echo_gone, echo_plan, echo_synced
 from sekha.cli.options import Json, Url, not_blank
 from sekha.cli.terminal import echo_err, echo_json
@@ -72,20 +72,9 @@ def run(
         if not file.is_file() and not file.is_dir():
             raise typer.BadParameter(f"{file} is no file, and it is read twice: write what comes out of a pipe to one")
     sources = find_sources(files, folder, split=split, dated=dated, with_memories=with_memories)
-    for option, is_given in (("--split", split), ("--sync", sync)):
-        if is_given and not all(source.is_notes for source in sources):
-            raise typer.BadParameter(f"{option} is for notes")
-    if dated and any(source.is_notes for source in sources):
-        raise typer.BadParameter("--dated is for chats")
-    if with_memories and all(source.is_notes for source in sources):
-        raise typer.BadParameter("--with-memories is for exports")
-    if delete and not sync:
-        raise typer.BadParameter("--delete needs --sync")
-    if journal is not None and len(sources) > 1 and any(source.is_notes for source in sources):
-        raise typer.BadParameter("--journal is for one folder of notes: each has its own")
-    for source in sources:
-        if journal is not None and journal.exists() and journal.samefile(source.path):
-            raise typer.BadParameter("--journal is for notes: it cannot be the file that is imported")
+    _check_options(sources, split=split, sync=sync, delete=delete, dated=dated, with_memories=with_memories)
+    if journal is not None:
+        _check_journal(sources, journal)
     if dry_run and not sync:
         return preview(sources, json, drop_images, journal)
     from sekha import SekhaClient
@@ -130,6 +119,30 @@ def run(
             _echo_details(source.name, report, json or sync)
     _echo_reports(reports, json, sync, dry_run)
     return FAILED if any(report["failed"] for report in reports.values()) else OK
+
+
+def _check_options(
+    sources: Sequence[ImportSource], *, split: bool, sync: bool, delete: bool, dated: bool, with_memories: bool
+) -> None:
+    """Raise BadParameter for an option that is for other files, or needs another one."""
+    for option, is_given in (("--split", split), ("--sync", sync)):
+        if is_given and not all(source.is_notes for source in sources):
+            raise typer.BadParameter(f"{option} is for notes")
+    if dated and any(source.is_notes for source in sources):
+        raise typer.BadParameter("--dated is for chats")
+    if with_memories and all(source.is_notes for source in sources):
+        raise typer.BadParameter("--with-memories is for exports")
+    if delete and not sync:
+        raise typer.BadParameter("--delete needs --sync")
+
+
+def _check_journal(sources: Sequence[ImportSource], journal: Path) -> None:
+    """Raise BadParameter if the files cannot have this journal."""
+    if len(sources) > 1 and any(source.is_notes for source in sources):
+        raise typer.BadParameter("--journal is for one folder of notes: each has its own")
+    for source in sources:
+        if journal.exists() and journal.samefile(source.path):
+            raise typer.BadParameter("--journal is for notes: it cannot be the file that is imported")
 
 
 def _echo_details(name: str, report: Report, only_failures: bool) -> None:

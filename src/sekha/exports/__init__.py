@@ -7,14 +7,33 @@ folders of Markdown and text files.
 
 from __future__ import annotations
 
-from sekha.exports._files import read_export
-from sekha.exports._kinds import ExportItem
-from sekha.exports._notes import read_notes
-from sekha.types import UnreadableConversation
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sekha.exports._conversations import ExportItem
+    from sekha.exports._files import read_export
+    from sekha.exports._notes import read_notes
+    from sekha.types import UnreadableConversation
 
 __all__ = ["ExportItem", "UnreadableConversation", "read_export", "read_notes"]
 
-read_export.__module__ = read_notes.__module__ = __name__  # the path from which they are imported
+_LATE = {
+    "ExportItem": "sekha.exports._conversations",
+    "UnreadableConversation": "sekha.types",
+    "read_export": "sekha.exports._files",
+    "read_notes": "sekha.exports._notes",
+}
+"""What is loaded when it is first asked for, since clients need none of the readers; and where it is."""
+
+if not TYPE_CHECKING:  # they know all names, and tell which ones do not exist
+
+    def __getattr__(name: str) -> object:
+        if name not in _LATE:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        value = getattr(import_module(_LATE[name]), name)
+        globals()[name] = value
+        return value
 
 
 def __dir__() -> list[str]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from sekha.types._base import normalize_folder
 
@@ -28,6 +29,12 @@ def project_folder(base: str, directory: object) -> str:
         return normalize_folder(f"{base}/{names[-1]}")
     except ValueError:
         return base
+
+
+def period_of_messages(messages: Iterable[Mapping[str, Any]]) -> tuple[str | None, str | None]:
+    """Return the times of the first message that has one, and of the last."""
+    times = [message["timestamp"] for message in messages if "timestamp" in message]
+    return (times[0], times[-1]) if times else (None, None)
 
 
 def tag_pattern(names: Iterable[str]) -> re.Pattern[str]:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType
-from typing import Any, Callable, Dict, Optional, cast
+from typing import Any, Dict, Optional, cast
 
 from sekha._utils.json_access import as_list
-from sekha.exports._times import format_time, is_moment
+from sekha.exports._times import format_time
 from sekha.types import MessageRole
-from sekha.types._base import normalize_timestamp
 
 HIDDEN = "hidden"
 SYSTEM = "system"
@@ -224,25 +223,6 @@ class ConversationBuilder:
         return text.replace("\0", "")
 
 
-def read_each(readers: Iterable[Callable[[], ReadConversation]]) -> Iterator[ReadConversation]:
-    """Yield what readers return. What one of them raises comes last, so that it costs none behind it.
-
-    Raises:
-        Unreadable: Some of the conversations cannot be read.
-    """
-    problems: list[str] = []
-    for read in readers:
-        try:
-            found = read()
-        except Unreadable as error:
-            problems.append(str(error))
-        else:
-            yield found
-    if problems:
-        more = f", and {len(problems) - 1:,} more of the file cannot be read" if len(problems) > 1 else ""
-        raise Unreadable(problems[0] + more)
-
-
 def _shorten(text: str, size: int) -> str:
     return text if len(text) <= size else text[: size - 1].rstrip() + "…"
 
@@ -255,20 +235,3 @@ def role_of(name: object) -> str | None:
 def stored_role(name: object) -> str | None:
     """Return the role that is stored for this name: itself if it is one, such as ``function``; None if it is none."""
     return name if isinstance(name, str) and name in _STORED_ROLES else role_of(name)
-
-
-def put_in_month(conversation: ReadConversation) -> None:
-    """Add to the folder of a conversation the month in UTC in which it, or its first message, was written."""
-    times = [conversation.created_at, *(message.get("timestamp") for message in conversation["messages"])]
-    moments = (normalize_timestamp(time) for time in times if time)
-    month = next((f"{moment[:4]}/{moment[5:7]}" for moment in moments if is_moment(moment)), None)
-    if month is not None:
-        conversation.undated_folder = folder = str(conversation.get("folder") or "")
-        conversation["folder"] = f"{folder.rstrip('/')}/{month}" if folder else month
-
-
-def add_counts(total: dict[str, int], counts: object) -> None:
-    """Add what is counted by kind; nothing if it is no such thing."""
-    if isinstance(counts, Mapping):
-        for kind, number in cast("Mapping[str, int]", counts).items():
-            total[kind] = total.get(kind, 0) + number

@@ -17,6 +17,8 @@ from sekha.exports._times import as_seconds
 from sekha.exports._tree import children_of, ends_below
 
 _SHOWN = 2
+_LINKS = frozenset({"id", "parent", "children"})
+"""Keys of a node without a message."""
 
 
 class Branch(NamedTuple):
@@ -74,7 +76,9 @@ class _Tree:
         self._inner = {parent for parent in self._parents.values() if parent is not None}
 
     def message(self, id: str) -> Any:
-        return self.nodes[id].get("message")
+        """Return the message of a node: the node itself where it has none, but something else."""
+        node = self.nodes[id]
+        return node.get("message") if "message" in node or node.keys() <= _LINKS else node
 
     def find_end(self, current: object) -> str | None:
         """Return the node at which the branch ends."""

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from sekha._utils.json_access import as_object, first_text, get
-from sekha.exports._agent_sessions import SUBAGENTS, project_folder
+from sekha.exports._agent_sessions import SUBAGENTS, period_of_messages, project_folder
 from sekha.exports._building import BRANCHES, ERRORS, HIDDEN, ConversationBuilder, ReadConversation
 from sekha.exports._claude_code_words import words_of
 from sekha.exports._containers import COPIES
@@ -84,12 +84,8 @@ def parse_claude_code(records: Iterable[Any], folder: str | None) -> Iterator[Re
     built = ConversationBuilder(about.title(seen), folder or project_folder("/claude-code", about.directory))
     built.include(aside)
     _add_lines(lines, built)
-    times = [message["timestamp"] for message in built.messages if "timestamp" in message]
-    yield built.finish(
-        source_id=session if built.messages else None,
-        created_at=times[0] if times else None,
-        updated_at=times[-1] if times else None,
-    )
+    first, last = period_of_messages(built.messages)
+    yield built.finish(source_id=session if built.messages else None, created_at=first, updated_at=last)
 
 
 class _About:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from sekha.exports._agent_sessions import strip_begin, tag_pattern
 from sekha.exports._building import HIDDEN, ConversationBuilder
-from sekha.exports._parts import read_parts
+from sekha.exports._content import read_parts
 
 _COMMAND = re.compile(r"\s*<command-(?:name|message)>")
 _NAME = re.compile(r"<command-name>\s*(.*?)\s*</command-name>", re.DOTALL)

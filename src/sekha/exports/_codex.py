@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple, Union
 
 from sekha._utils.json_access import as_list, as_object, get
-from sekha.exports._agent_sessions import SUBAGENTS, project_folder, strip_begin, tag_pattern
+from sekha.exports._agent_sessions import SUBAGENTS, period_of_messages, project_folder, strip_begin, tag_pattern
 from sekha.exports._building import (
     BRANCHES,
     ERRORS,
@@ -20,11 +20,10 @@ from sekha.exports._building import (
     ReadConversation,
     role_of,
 )
+from sekha.exports._content import read_parts
 from sekha.exports._file_words import IMAGE
-from sekha.exports._parts import read_parts
 
 _LINES = frozenset({"session_meta", "event_msg", "response_item", "turn_context", "compacted"})
-_ITEMS = frozenset({"message", "reasoning", "ghost_snapshot", "compaction", "other"})
 _NO_MESSAGES = frozenset(
     {"ghost_snapshot", "compaction", "context_compaction", "compaction_summary", "other", "world_state"}
 )
@@ -108,12 +107,8 @@ def parse_codex(records: Iterable[Any], folder: str | None) -> Iterator[ReadConv
             built.leave_out(SUBAGENTS)
         else:
             built.add(one.role, one.texts, one.time)
-    times = [message["timestamp"] for message in built.messages if "timestamp" in message]
-    yield built.finish(
-        source_id=session.id,
-        created_at=session.time or (times[0] if times else None),
-        updated_at=times[-1] if times else None,
-    )
+    first, last = period_of_messages(built.messages)
+    yield built.finish(source_id=session.id, created_at=session.time or first, updated_at=last)
 
 
 class _Session:

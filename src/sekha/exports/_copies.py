@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sekha.exports._kinds import ExportItem
+from sekha.exports._conversations import ExportItem
 from sekha.types import UnreadableConversation
 
 

@@ -47,7 +47,7 @@ def is_deepseek(data: dict[str, Any]) -> bool:
 def parse_deepseek(data: dict[str, Any], folder: str | None) -> ReadConversation:
     """Return a conversation as it is stored: the branch with the latest message."""
     mapping: object = data.get("mapping")
-    if mapping is not None and as_object(mapping) is None:
+    if "mapping" not in data or (mapping is not None and as_object(mapping) is None):
         raise Unreadable("mapping is no JSON object")
     built = ConversationBuilder(data.get("title"), folder or "/deepseek")
     nodes: dict[str, Any] = {}

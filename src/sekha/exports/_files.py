@@ -9,15 +9,16 @@ from itertools import chain, groupby
 from typing import IO, Optional, Union, cast
 
 from sekha._utils.json_access import as_object
+from sekha._utils.public import exported_from
 from sekha.errors import SekhaConfigError
-from sekha.exports._building import REPLACED, ReadConversation, add_counts, put_in_month
+from sekha.exports._building import REPLACED, ReadConversation
 from sekha.exports._containers import COPIES, Container, archive_of, folder_of
+from sekha.exports._conversations import ExportItem, add_counts, put_in_month
 from sekha.exports._copies import Copies
 from sekha.exports._decoding import TextReader
 from sekha.exports._elements import NO_JSON, Element, ElementOrBroken, Elements
 from sekha.exports._kind import Kind
 from sekha.exports._kinds import (
-    ExportItem,
     describe_unknown,
     find_kind,
     find_list_kind,
@@ -35,6 +36,7 @@ _LINES = (".jsonl", ".ndjson")
 _ASKED = "imported only with --with-memories (in a program: with_memories=True)"
 
 
+@exported_from("sekha.exports")
 def read_export(
     path: Union[str, os.PathLike[str]],
     *,

@@ -8,7 +8,8 @@ from datetime import datetime, timedelta, timezone
 from typing import Any, Callable, NamedTuple, Optional
 
 from sekha._utils.json_access import as_list, as_object, get
-from sekha.exports._building import EMPTY, ConversationBuilder, ReadConversation, add_counts
+from sekha.exports._building import EMPTY, ConversationBuilder, ReadConversation
+from sekha.exports._conversations import add_counts
 from sekha.exports._html_text import html_to_text
 from sekha.exports._times import as_seconds, period_of
 

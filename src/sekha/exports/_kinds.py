@@ -23,7 +23,7 @@ A kind that is known and not read has no function, and `advice` says what to do:
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any, Union, cast
+from typing import Any, cast
 
 from sekha._api.validation import validate
 from sekha._utils.json_access import as_list, as_object, get
@@ -35,6 +35,7 @@ from sekha.exports._claude_code import is_claude_code, parse_claude_code
 from sekha.exports._claude_design import is_claude_design, parse_claude_design
 from sekha.exports._claude_memories import is_memories, is_project, parse_memories, parse_project
 from sekha.exports._codex import is_codex, is_codex_session, parse_codex, parse_codex_session
+from sekha.exports._conversations import ExportItem
 from sekha.exports._deepseek import is_deepseek, parse_deepseek
 from sekha.exports._gemini import is_gemini, parse_gemini
 from sekha.exports._gemini_html import is_gemini_html, parse_gemini_html
@@ -51,10 +52,6 @@ from sekha.exports._sekha import is_sekha, parse_sekha
 from sekha.exports._unsupported import LAST, UNSUPPORTED
 from sekha.exports._vscode import is_vscode, is_vscode_log, parse_vscode, parse_vscode_log
 from sekha.types import CreateConversationRequest, UnreadableConversation
-
-ExportItem = Union[CreateConversationRequest, UnreadableConversation]
-"""What `read_export` and `read_notes` return, one after another."""
-
 
 KINDS: tuple[Kind, ...] = (
     *UNSUPPORTED,
@@ -82,7 +79,11 @@ KINDS: tuple[Kind, ...] = (
     Kind("a list of messages", is_message, parse_file=parse_messages),
     *LAST,
 )
-"""The first that fits an object decides, so that narrow ones stand before wide ones."""
+"""The first that fits an object decides, so that narrow ones stand before wide ones.
+
+Kinds that are named and not read come first, since wide ones would fit them too. DeepSeek comes before ChatGPT, whose
+tree it has. The forms that many applications share come last.
+"""
 
 
 def find_kind(data: object) -> Kind | None:
@@ -103,21 +104,20 @@ def find_text_kind(head: str) -> Kind | None:
     return next((kind for kind in KINDS if kind.fits_text(head)), None)
 
 
-def read_conversation(data: object, place: str, folder: str | None, default: Kind | None = None) -> ExportItem:
+def read_conversation(data: object, place: str, folder: str | None, kind: Kind | None) -> ExportItem:
     """Return a conversation, or why it cannot be read.
 
     Args:
         data: The conversation, as it stands in the export.
         place: Where it stands, for people.
         folder: The folder that was asked for.
-        default: The kind of the file, for a conversation that fits none.
+        kind: Its kind; None if that is unknown.
     """
 
     def parse() -> ReadConversation:
         found = as_object(data)
         if found is None:
             raise Unreadable("it is no JSON object")
-        kind = find_kind(found) or default
         if kind is None or kind.parse is None:
             raise Unreadable(describe_unknown(found))
         conversation = kind.parse(found, folder)
@@ -130,11 +130,18 @@ def read_conversation(data: object, place: str, folder: str | None, default: Kin
 
 
 def read_object(data: object, place: str, folder: str | None, default: Kind | None = None) -> Iterator[ExportItem]:
-    """Yield the conversations that an object becomes: most often one, or why it cannot be read."""
+    """Yield the conversations that an object becomes: most often one, or why it cannot be read.
+
+    Args:
+        data: The object, as it stands in the export.
+        place: Where it stands, for people.
+        folder: The folder that was asked for.
+        default: The kind of the file, for an object that fits none.
+    """
     found = as_object(data)
     kind = find_kind(found) or default
     if found is None or kind is None or kind.parse_several is None:
-        yield read_conversation(data, place, folder, default)
+        yield read_conversation(data, place, folder, kind)
     else:
         yield from read_several(kind, kind.parse_several(found, folder), place)
 

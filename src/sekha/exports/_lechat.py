@@ -8,7 +8,8 @@ from itertools import chain
 from typing import Any
 
 from sekha._utils.json_access import as_list, as_object, first_text, get
-from sekha.exports._building import BRANCHES, THINKING, TOOLS, ConversationBuilder, ReadConversation, read_each
+from sekha.exports._building import BRANCHES, THINKING, TOOLS, ConversationBuilder, ReadConversation
+from sekha.exports._conversations import read_each
 from sekha.exports._documents import UNTITLED, titled
 from sekha.exports._file_words import name_in_brackets
 from sekha.exports._times import as_seconds, period_of

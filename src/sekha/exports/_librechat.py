@@ -16,9 +16,9 @@ from sekha.exports._building import (
     role_of,
 )
 from sekha.exports._chatgpt_marks import remove_citations
+from sekha.exports._content import read_parts
 from sekha.exports._documents import UNTITLED, titled
 from sekha.exports._file_words import read_files
-from sekha.exports._parts import read_parts
 from sekha.exports._thoughts import without_thoughts
 from sekha.exports._times import as_seconds, period_of
 from sekha.exports._tree import ROOT, Link, latest_branch

@@ -16,7 +16,7 @@ from sekha.exports._building import (
     ReadConversation,
     Unreadable,
 )
-from sekha.exports._parts import read_parts
+from sekha.exports._content import read_parts
 from sekha.exports._thoughts import without_thoughts
 from sekha.exports._times import as_seconds, period_of
 from sekha.types._base import CONTROL_CHARACTER

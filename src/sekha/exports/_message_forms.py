@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from sekha._utils.json_access import as_list, as_object, get
 from sekha.exports._building import HIDDEN, THINKING, TOOLS, ConversationBuilder, role_of, stored_role
-from sekha.exports._parts import content_of, is_as_stored, read_content
+from sekha.exports._content import content_of, is_as_stored, read_content
 from sekha.exports._times import as_seconds, format_time
 
 _CONTENTS = ("content", "value", "text", "message", "parts")
@@ -120,6 +120,8 @@ def title_of(data: dict[str, Any]) -> str | None:
 def _time(data: dict[str, Any], keys: Collection[str]) -> object:
     for key in keys:
         time: object = data.get(key)
+        if time is None:
+            continue  # most have few of these keys
         if isinstance(time, str) and format_time(time):
             return time
         seconds = None if isinstance(time, str) and _DAY.fullmatch(time.strip()) else as_seconds(time)

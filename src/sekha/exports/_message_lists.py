@@ -7,7 +7,8 @@ from functools import partial
 from typing import Any
 
 from sekha._utils.json_access import as_list, first_text
-from sekha.exports._building import ConversationBuilder, ReadConversation, Unreadable, read_each
+from sekha.exports._building import ConversationBuilder, ReadConversation, Unreadable
+from sekha.exports._conversations import read_each
 from sekha.exports._message_forms import add_message, is_message, time_of, title_of, updated_at
 
 OTHER_ANSWERS = "other answers"

@@ -12,10 +12,11 @@ from typing import Any, Dict, NamedTuple, Optional, Union, cast
 from sekha._api.compat.requests import MAX_BODY_BYTES
 from sekha._api.validation import argument_error
 from sekha._utils.frames import warn_user
+from sekha._utils.public import exported_from
 from sekha.errors import SekhaValidationError
 from sekha.exports._building import Unreadable
+from sekha.exports._conversations import ExportItem
 from sekha.exports._front_matter import take_front_matter
-from sekha.exports._kinds import ExportItem
 from sekha.exports._note_files import HIDDEN, Folder, NoteFile, scan_folder
 from sekha.exports._note_text import Section, decode, split_sections
 from sekha.types import CreateConversationRequest, UnreadableConversation
@@ -178,6 +179,7 @@ def _read_bytes(path: str) -> bytes:
     raise Unreadable(f"it has {size:,} bytes; files of more than {_MAX_FILE_BYTES:,} are not read")
 
 
+@exported_from("sekha.exports")
 def read_notes(
     path: Union[str, os.PathLike[str]], *, folder: Optional[str] = None, split: bool = False
 ) -> Iterator[ExportItem]:

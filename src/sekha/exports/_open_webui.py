@@ -1,4 +1,7 @@
-"""Chats of Open WebUI: a tree of messages by their ids, and which one was shown last; of old, a list of messages."""
+"""Chats of Open WebUI: a tree of messages by their ids, and which one was shown last; of old, a list of messages.
+
+Those of Qwen have the same shape, but for answers.
+"""
 
 from __future__ import annotations
 
@@ -11,12 +14,14 @@ from sekha.exports._building import (
     EMPTY,
     ERRORS,
     SYSTEM,
+    THINKING,
+    TOOLS,
     ConversationBuilder,
     ReadConversation,
     Unreadable,
 )
+from sekha.exports._content import read_parts
 from sekha.exports._file_words import IMAGE, read_files
-from sekha.exports._parts import read_parts
 from sekha.exports._thoughts import without_thoughts
 from sekha.exports._times import as_seconds
 from sekha.exports._tree import ROOT, Link, latest_branch
@@ -90,7 +95,7 @@ def _texts(message: dict[str, Any], role: str, built: ConversationBuilder) -> It
     if role == "assistant":
         texts = [without_thoughts(text, built) for text in texts]
         if not any(map(str.strip, texts)):
-            texts = _output(message, built)
+            texts = _output(message, built) or list(_phases(message, built))
         texts += read_parts(get(message, "merged", "content"), built)  # several answers, put together
     yield from texts
     yield from [IMAGE for _ in read_files(message.get("images"), "images", built)]
@@ -103,3 +108,18 @@ def _output(message: dict[str, Any], built: ConversationBuilder) -> list[str]:
     return [
         text for item in items if get(item, "type") == "message" for text in read_parts(get(item, "content"), built)
     ]
+
+
+def _phases(message: dict[str, Any], built: ConversationBuilder) -> Iterator[str]:
+    """Yield the words of an answer of Qwen, which stand among its thoughts and what tools returned."""
+    phases = as_list(message.get("content_list"))
+    if phases is None and message.get("content_list") is not None:
+        built.not_understood("content_list that is no list")
+    for item in phases or ():
+        phase: object = get(item, "phase")
+        if as_object(item) is None:
+            built.not_understood("an item of content_list that is no JSON object")
+        elif phase in (None, "", "answer"):
+            yield from read_parts(get(item, "content"), built)
+        else:
+            built.leave_out(THINKING if str(phase).startswith("think") else TOOLS)

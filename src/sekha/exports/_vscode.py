@@ -8,7 +8,8 @@ from functools import partial
 from typing import Any, Callable
 
 from sekha._utils.json_access import as_list, as_object, get
-from sekha.exports._building import ERRORS, HIDDEN, ConversationBuilder, ReadConversation, Unreadable, read_each
+from sekha.exports._building import ERRORS, HIDDEN, ConversationBuilder, ReadConversation, Unreadable
+from sekha.exports._conversations import read_each
 from sekha.exports._times import as_seconds, period_of
 from sekha.exports._vscode_words import answered, asked
 

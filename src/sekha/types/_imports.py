@@ -80,7 +80,7 @@ class ImportChange(TypedDict):
     - ``continued``: its new messages are stored as ``label``, beside the earlier ones, since the server cannot delete
     - ``renamed``: its label or folder has changed, and it stays the same conversation
     - ``replaced``: earlier messages have changed; it is stored in place of its earlier version
-    - ``mended``: only a part was in the memory, since the server was interrupted; now all of it is
+    - ``mended``: only a part was in the memory, since storing it was interrupted; now all of it is
     - ``restored``: it was deleted in the memory and has changed since, and is stored again
     - ``gone``: it was deleted in the memory and has another label now; it does not come back
     """

@@ -89,6 +89,7 @@ def test_what_a_message_says(content: Any, expected: str) -> None:
         ({"id": "a", "message": {"author": {"role": "user"}, "content": None}}, "empty"),
         (answer("a", None, [1]), "unknown: content that is no JSON object"),
         ({"id": "a", "message": 7}, "unknown: a message that is no JSON object"),
+        ({"id": "a", "parent": None, "words": "Hi"}, "unknown: a message with id, parent, words"),
     ],
 )  # fmt: skip
 def test_what_is_left_out_is_counted(message: Dict[str, Any], left_out: str) -> None:

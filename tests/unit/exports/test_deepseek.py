@@ -152,6 +152,8 @@ def test_a_conversation_of_which_nothing_is_understood_is_unreadable() -> None:
         read(chat(node("1", "root", ("NEW", "x"))))
     with pytest.raises(Unreadable, match="mapping is no JSON object"):
         read(chat(mapping=[]))
+    with pytest.raises(Unreadable, match="mapping is no JSON object"):
+        read({"title": "Plans", "turns": [{"speaker": "human", "body": "Hi"}]})
 
 
 @pytest.mark.parametrize(

@@ -159,10 +159,10 @@ def test_a_time_is_taken_from_a_step_only_where_it_is_one() -> None:
     ],
 )
 def test_the_place_of_a_file_is_its_id_and_folder(place: str, id: Any, folder: str) -> None:
-    found = read_conversation(SAMPLE, place, None)
+    found = read_conversation(SAMPLE, place, None, find_kind(SAMPLE))
     assert isinstance(found, ReadConversation), found
     assert (found.source_id, found["folder"], found.place) == (id, folder, place)
-    asked = read_conversation(SAMPLE, place, "/old")
+    asked = read_conversation(SAMPLE, place, "/old", find_kind(SAMPLE))
     assert isinstance(asked, ReadConversation), asked
     assert (asked.source_id, asked["folder"]) == (id, "/old")
 

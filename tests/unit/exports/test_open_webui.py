@@ -75,6 +75,23 @@ def test_a_chat() -> None:
     assert parse_open_webui(SAMPLE, "/old")["folder"] == "/old"
 
 
+@pytest.mark.parametrize(
+    ("phases", "answer", "left_out"),
+    [
+        ([{"content": "Hm.", "phase": "think"}, {"content": "Port 9100.", "phase": "answer"}], True, {"thinking": 1}),
+        ([{"content": "", "phase": "web_search"}, {"content": "Port 9100.", "phase": None}], True, {"tools": 1}),
+        ([{"content": "Hm.", "phase": "thinking_summary"}], False, {"thinking": 1, "empty": 1}),
+        ([7], False, {"unknown: an item of content_list that is no JSON object": 1, "empty": 1}),
+        ("x", False, {"unknown: content_list that is no list": 1, "empty": 1}),
+        (None, False, {"empty": 1}),
+    ],
+)
+def test_an_answer_of_qwen(phases: Any, answer: bool, left_out: Dict[str, int]) -> None:
+    found = read(chat(asked("1", None, "Which port?"), answered("2", "1", "", content_list=phases)))
+    assert [one["content"] for one in found["messages"]] == ["Which port?", "Port 9100."][: 1 + answer]
+    assert found.left_out == left_out
+
+
 @pytest.mark.parametrize("unit", [1, 10**3, 10**6, 10**9])
 def test_times_of_all_units(unit: int) -> None:
     found = read(chat({**asked("1", None, "Hello"), "timestamp": MAY * unit}, created_at=MAY * unit))

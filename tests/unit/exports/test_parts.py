@@ -7,8 +7,8 @@ from typing import Any, Dict, List, Tuple
 import pytest
 
 from sekha.exports._building import ConversationBuilder
+from sekha.exports._content import read_parts
 from sekha.exports._file_words import read_files, word_for
-from sekha.exports._parts import read_parts
 
 PARTS: List[Tuple[Any, List[str], Dict[str, int]]] = [
     (None, [], {}),

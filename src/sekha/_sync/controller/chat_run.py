@@ -29,7 +29,7 @@ from sekha._importing.plan import Item
 from sekha._importing.sources import Known, Origin, chat_source
 from sekha._importing.split import Part, TooLarge, make_split, split_conversation
 from sekha.errors import SekhaError, SekhaRateLimitError
-from sekha.exports._building import add_counts
+from sekha.exports._conversations import add_counts
 from sekha.types import ImportReport
 
 from ..operations.features import controller_features
