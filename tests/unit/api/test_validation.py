@@ -276,7 +276,8 @@ def test_messages_that_are_texts_are_what_validate_returns(odd: list[dict[str, o
     messages = [PLAIN, *odd]
     found = copy_of_texts(messages)
     if found is not None:
-        assert found == validate(CreateConversationRequest, {"messages": messages}).get("messages")
+        expected: object = validate(CreateConversationRequest, {"messages": messages}).get("messages")
+        assert found == expected
         assert all(one is not other for one, other in zip(found, messages))
 
 
