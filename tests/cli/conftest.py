@@ -44,6 +44,12 @@ def settings(options: Any) -> Dict[str, str]:
     return {ENVIRONMENT[name]: value for name, value in options.items()}
 
 
+def connect(options: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the environment name a server."""
+    for name, value in settings(options).items():
+        monkeypatch.setenv(name, value)
+
+
 @pytest.fixture(autouse=True)
 def _no_width(monkeypatch: pytest.MonkeyPatch) -> None:
     """The width of tables is not that of the terminal in which the tests run."""
@@ -72,8 +78,7 @@ def run(here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.Monk
 @pytest.fixture
 def connected(sekha: LocalSekha, monkeypatch: pytest.MonkeyPatch) -> LocalSekha:
     """An empty Sekha, which the environment names."""
-    for name, value in settings(sekha.options).items():
-        monkeypatch.setenv(name, value)
+    connect(sekha.options, monkeypatch)
     return sekha
 
 
@@ -82,8 +87,7 @@ def faulty(sekha: LocalSekha, monkeypatch: pytest.MonkeyPatch) -> Iterator[Scrip
     """The same behind scripted faults, of which none is met twice."""
     monkeypatch.setenv("SEKHA_MAX_RETRIES", "0")
     with ScriptedSekha(sekha) as scripted:
-        for name, value in settings(scripted.options).items():
-            monkeypatch.setenv(name, value)
+        connect(scripted.options, monkeypatch)
         yield scripted
 
 

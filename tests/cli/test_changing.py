@@ -6,7 +6,7 @@ from typing import Any, Callable, Dict, List
 
 import pytest
 
-from cli.conftest import Run, settings
+from cli.conftest import Run, connect
 from sekha import SekhaClient
 from sekha.local import LocalSekha
 from sekha.testing import ScriptedSekha, answer_with
@@ -94,8 +94,7 @@ def test_delete_needs_somebody_to_ask(run: Run, faulty: ScriptedSekha) -> None:
 def test_a_server_that_cannot_delete_says_what_can_be_done(
     run: Run, sekha_0_1: LocalSekha, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name, value in settings(sekha_0_1.options).items():
-        monkeypatch.setenv(name, value)
+    connect(sekha_0_1.options, monkeypatch)
     with SekhaClient(**sekha_0_1.options) as client:
         id = client.controller.create_conversation(label="Kept", messages=[{"role": "user", "content": "x"}])["id"]
         done = run("delete", "--yes", id[:8])

@@ -13,7 +13,7 @@ from typing import Callable
 
 import pytest
 
-from cli.conftest import Run, settings
+from cli.conftest import Run, connect, settings
 from sekha import SekhaClient
 from sekha.cli import chat
 from sekha.cli.chat import TRUNCATION_NOTE
@@ -57,8 +57,7 @@ def test_it_uses_what_every_program_can_use() -> None:
 def test_what_the_controller_0_1_loses_in_a_crowd_is_remembered(
     run: Run, sekha_0_1: LocalSekha, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name, value in settings(sekha_0_1.options).items():
-        monkeypatch.setenv(name, value)
+    connect(sekha_0_1.options, monkeypatch)
     with SekhaClient(**sekha_0_1.options) as client:
         for number in range(40):
             text = f"Invoice {number * 37} was paid by bank transfer on the last day of the month."
@@ -239,8 +238,7 @@ def test_the_last_chat_goes_on(run: Run, faulty: ScriptedSekha, client: SekhaCli
 def test_a_chat_goes_on_where_nothing_can_be_deleted(
     run: Run, sekha_0_1: LocalSekha, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name, value in settings(sekha_0_1.options).items():
-        monkeypatch.setenv(name, value)
+    connect(sekha_0_1.options, monkeypatch)
     assert run("chat", "Which database for billing?", "--label", "Talk").code == 0
     done = run("chat", "--continue", "And since when?")
     assert done.code == 0

@@ -9,7 +9,7 @@ from typing import Any, Callable, Collection, Iterator, List, Tuple, Union
 from sekha._utils.json_access import as_list, as_object
 from sekha.exports._building import ReadConversation, Unreadable
 from sekha.exports._kinds import find_kind
-from unit.exports.wrong_types import WRONG
+from unit.exports.wrong_types import WRONG, changed, places
 
 Reader = Callable[[Any], Union[ReadConversation, Iterator[ReadConversation]]]
 Path = Tuple[Union[str, int], ...]
@@ -17,15 +17,9 @@ Path = Tuple[Union[str, int], ...]
 
 def mutations(sample: Any) -> Iterator[Tuple[Path, Any, Any]]:
     """Yield where a value was replaced, the value that stands there instead, and the whole then."""
-    text = json.dumps(sample)
-    for path in _paths(sample, ()):
+    for path in places(sample, ()):
         for wrong in WRONG:
-            copy = json.loads(text)
-            parent = copy
-            for key in path[:-1]:
-                parent = parent[key]
-            parent[path[-1]] = wrong
-            yield path, wrong, copy
+            yield path, wrong, changed(sample, path, wrong)
 
 
 def check_mutations(read: Reader, sample: Any, *, optional: Collection[str] = ()) -> None:
@@ -79,10 +73,3 @@ def _is_empty(path: Path, wrong: Any, sample: Any, optional: Collection[str]) ->
     if wrong in (None, "", [], {}) and path[-1] in optional:
         return True
     return (wrong == [] and as_list(before) is not None) or (wrong == {} and as_object(before) is not None)
-
-
-def _paths(data: Any, path: Path) -> Iterator[Path]:
-    keys: List[Any] = [*(as_object(data) or ()), *range(len(as_list(data) or ()))]
-    for key in keys:
-        yield (*path, key)
-        yield from _paths(data[key], (*path, key))

@@ -14,20 +14,21 @@ WRONG: List[Any] = [
 
 def broken(whole: Any) -> Iterator[Any]:
     """Yield copies of the data, each with one value replaced or taken away; the outermost one stays."""
-    for path in _places(whole, ()):
+    for path in places(whole, ()):
         for wrong in WRONG:
-            yield _changed(whole, path, wrong)
-        copy = _changed(whole, path, None)
+            yield changed(whole, path, wrong)
+        copy = changed(whole, path, None)
         parent = _at(copy, path[:-1])
         del parent[path[-1]]
         yield copy
 
 
-def _places(data: Any, path: Tuple[Any, ...]) -> Iterator[Tuple[Any, ...]]:
+def places(data: Any, path: Tuple[Any, ...]) -> Iterator[Tuple[Any, ...]]:
+    """Yield the path of each value below that at `path`."""
     keys: List[Any] = [*(as_object(data) or ()), *range(len(as_list(data) or ()))]
     for key in keys:
         yield (*path, key)
-        yield from _places(data[key], (*path, key))
+        yield from places(data[key], (*path, key))
 
 
 def _at(data: Any, path: Tuple[Any, ...]) -> Any:
@@ -36,7 +37,8 @@ def _at(data: Any, path: Tuple[Any, ...]) -> Any:
     return data
 
 
-def _changed(whole: Any, path: Tuple[Any, ...], value: Any) -> Any:
+def changed(whole: Any, path: Tuple[Any, ...], value: Any) -> Any:
+    """Return a copy of the data with another value in one place."""
     copy = json.loads(json.dumps(whole))
     _at(copy, path[:-1])[path[-1]] = value
     return copy
