@@ -106,11 +106,9 @@ if not TYPE_CHECKING:  # they know all names, and tell which ones do not exist
     def __getattr__(name: str) -> object:
         if name in ("type_guards", "types"):
             return import_module(f"sekha.{name}")
-        if name not in _LATE:
-            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        value = getattr(import_module(_LATE[name]), name)
-        globals()[name] = value
-        return value
+        from sekha._utils.public import load_late  # `import sekha` alone does not need it
+
+        return load_late(__name__, name, _LATE)
 
     def __dir__() -> List[str]:
         return sorted({*(name for name in globals() if name.startswith("__")), *__all__, "type_guards", "types"})

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from importlib import import_module
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -17,6 +18,24 @@ def exported_from(module: str) -> Callable[[T], T]:
         return definition
 
     return export
+
+
+def load_late(package: str, name: str, places: Mapping[str, str]) -> object:
+    """Return what a package loads when it is first asked for.
+
+    Args:
+        package: The package.
+        name: The name that was asked for.
+        places: The modules that define such names.
+
+    Raises:
+        AttributeError: There is no such name.
+    """
+    if name not in places:
+        raise AttributeError(f"module {package!r} has no attribute {name!r}")
+    value: object = getattr(import_module(places[name]), name)
+    setattr(import_module(package), name, value)
+    return value
 
 
 exported_from_sekha = exported_from("sekha")

@@ -7,8 +7,9 @@ folders of Markdown and text files.
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING
+
+from sekha._utils.public import load_late
 
 if TYPE_CHECKING:
     from sekha.exports._conversations import ExportItem
@@ -29,11 +30,7 @@ _LATE = {
 if not TYPE_CHECKING:  # they know all names, and tell which ones do not exist
 
     def __getattr__(name: str) -> object:
-        if name not in _LATE:
-            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        value = getattr(import_module(_LATE[name]), name)
-        globals()[name] = value
-        return value
+        return load_late(__name__, name, _LATE)
 
 
 def __dir__() -> list[str]:
