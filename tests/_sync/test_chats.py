@@ -459,6 +459,18 @@ def test_the_best_hits_come_before_a_context_and_within_its_budget(
     }
 
 
+def test_five_hits_outside_of_excluded_folders_suffice(client: SekhaClient, server: FakeServer) -> None:
+    """They are not searched for until a whole context is found."""
+    found = [hit(0.1, content=f"Key {at}.", folder="/work", message_id=f"m{at}") for at in range(5)]
+    others = [hit(0.2, content=f"Chat {at}.", folder="/chats", message_id=f"c{at}") for at in range(195)]
+    server.on(QUERY, answer(facts.hits(*found, *others)))
+    server.on(FULL_TEXT, answer({"results": [], "total": 0}))
+    server.on(CONTEXT, answer([]))
+    context = client.controller.assemble_context("Which key?", hybrid=True, excluded_folders=["/chats"])
+    assert [message["content"] for message in context] == [f"Key {at}." for at in range(5)]
+    assert server.lines == [QUERY, FULL_TEXT, CONTEXT]
+
+
 def test_a_context_without_words(client: SekhaClient, server: FakeServer) -> None:
     server.always(QUERY, answer(facts.hits(hit(0.1, content="On Fridays.", message_id="m1"))))
     server.always(CONTEXT, answer([remembered("On Mondays.", id="m2")]))

@@ -53,6 +53,11 @@ def context_from_results(
     return list(chosen.values())
 
 
+def has_best(results: Sequence[SearchResult]) -> bool:
+    """Return whether results suffice for what comes before a context of the server."""
+    return len(results) >= BEST_RESULTS
+
+
 def best_results(results: Iterable[SearchResult], is_echo: IsEcho | None) -> list[SearchResult]:
     """Return the best results that are no echoes; about those behind them `is_echo` is not asked."""
     return list(islice((result for result in results if is_echo is None or not is_echo(result)), BEST_RESULTS))

@@ -14,6 +14,7 @@ from sekha._api.contexts import (
     context_from_results,
     fill_up,
     fills_budget,
+    has_best,
     without_echoes,
     without_repeated_ids,
 )
@@ -188,6 +189,7 @@ class SearchMixin(FolderClient):
             return context_from_results(found.results, context_budget, labels)
         best: list[Message] = []
         if wanted.hybrid and context_budget:
+            wanted = wanted._replace(is_enough=has_best)
             _, found = search(transport, self._capabilities, endpoints.QUERY, wanted, OFFSET)
             best = context_from_results(best_results(found.results, is_echo), context_budget, [])
         body = {**request, "excluded_folders": excluded_prefixes(excluded)}
