@@ -13,7 +13,7 @@ from typing import Any, Dict, List
 
 import pytest
 
-from cli.conftest import Run, settings
+from cli.conftest import Run, connect
 from sekha import SekhaClient
 from sekha.local import LocalSekha
 from sekha.testing import ScriptedSekha, cut_before_work
@@ -156,7 +156,7 @@ def test_wrong_usage(words: List[str], said: str, run: Run, here: Path) -> None:
 def test_a_server_that_goes_away_ends_it_and_the_same_command_goes_on(
     run: Run, faulty: ScriptedSekha, here: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sekha._sync.controller.import_run._IN_FLIGHT_GRACE", 0.5)
+    monkeypatch.setattr("sekha._sync.controller.import_run.IN_FLIGHT_GRACE", 0.5)
     lines = [json.dumps({"label": f"{n}", "messages": [{"role": "user", "content": f"{n}"}]}) for n in range(5)]
     (here / "chats.jsonl").write_text("\n".join(lines[:2]))
     assert run("import", "chats.jsonl").code == 0
@@ -595,8 +595,7 @@ def test_a_full_export_comes_back_once(
     assert (same["stored"], same["already_stored"]) == (0, 2)
     assert len(labels(client)) == 2
     with LocalSekha(profile=profile) as other, SekhaClient(**other.options) as there:
-        for name, value in settings(other.options).items():
-            monkeypatch.setenv(name, value)
+        connect(other.options, monkeypatch)
         for expected in ("stored", "already_stored"):
             done = run("import", "all.jsonl", "--json", "--journal", "other")
             assert (done.code, done.json["all.jsonl"][expected]) == (0, 2)

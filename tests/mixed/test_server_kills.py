@@ -66,7 +66,7 @@ def chats(kind: str) -> Generator[Dict[str, Any], None, None]:
 def test_what_a_killed_server_has_stored_in_part_is_completed(
     kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in ("_IN_FLIGHT_GRACE", "_GROWTH_GRACE"):
+    for name in ("IN_FLIGHT_GRACE", "_GROWTH_GRACE"):
         monkeypatch.setattr(sekha._sync.controller.import_run, name, GRACE)
     chance = random.Random(5)
     export, journal, data = (tmp_path / name for name in ("export.json", "journal", "sekha.db"))

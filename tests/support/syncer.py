@@ -35,7 +35,7 @@ def main() -> None:
         sekha._sync.controller.import_run,
         sekha._sync.controller.orphans,
     ):
-        module._IN_FLIGHT_GRACE = GRACE  # type: ignore[attr-defined]  # they share a constant
+        module.IN_FLIGHT_GRACE = GRACE  # type: ignore[attr-defined]  # they share a constant
     if flavour == "blocking":
         with SekhaClient(controller_url=url, api_key="k") as client:
             report = client.controller.sync_notes(folder, delete=True)

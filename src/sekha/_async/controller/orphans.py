@@ -13,8 +13,8 @@ from sekha.errors import SekhaNotFoundError
 
 from ..operations.pagination import all_conversations
 from ..transport import AsyncTransport
-from .import_run import _IN_FLIGHT_GRACE
-from .storing import _POLL_INTERVAL
+from .import_run import IN_FLIGHT_GRACE
+from .storing import POLL_INTERVAL
 
 
 class AsyncOrphans:
@@ -33,11 +33,11 @@ class AsyncOrphans:
 
     async def resolve(self, orphans: list[Begun]) -> None:
         """Note those that are in the memory as earlier versions of their notes, and that the others are not."""
-        time_left = _IN_FLIGHT_GRACE
+        time_left = IN_FLIGHT_GRACE
         while orphans and (rest := await self._look(orphans)) and time_left > 0:
             orphans = rest
-            time_left -= _POLL_INTERVAL
-            await self._transport.clock.async_sleep(_POLL_INTERVAL)
+            time_left -= POLL_INTERVAL
+            await self._transport.clock.async_sleep(POLL_INTERVAL)
         still_open = {begun.key for begun in self._journal.begun()}
         for orphan in orphans:
             if orphan.key in still_open:

@@ -10,7 +10,6 @@ from typing import Any, Literal, TypeVar, cast
 from sekha._api import endpoints
 from sekha._api.compat.capabilities import Capabilities
 from sekha._api.compat.error_overrides import CONTROLLER_RATE_LIMIT_WINDOW
-from sekha._api.compat.requests import extra_keys
 from sekha._api.folder_view import FolderView
 from sekha._concurrency.primitives import AsyncSemaphore
 from sekha._concurrency.tasks import AsyncCall, async_in_thread
@@ -28,8 +27,8 @@ from ..operations.lost_keys import kept_dates, warn_of_lost_keys
 from ..operations.store import create_conversation
 from ..transport import AsyncTransport
 
-_POLL_INTERVAL = 1.0
-_MAX_RATE_LIMIT_WAITS = 10
+POLL_INTERVAL = 1.0
+MAX_RATE_LIMIT_WAITS = 10
 _MAX_RETRY_AFTER = 300.0
 """Seconds. If the server asks for more, the import ends."""
 
@@ -160,7 +159,7 @@ class AsyncStoringRun:
 
     async def _patiently(self, call: AsyncCall[[], T]) -> T:
         """Make a call, and make it again after each wait that the server asks for."""
-        for _ in range(_MAX_RATE_LIMIT_WAITS):
+        for _ in range(MAX_RATE_LIMIT_WAITS):
             try:
                 return await call()
             except SekhaRateLimitError as error:
@@ -174,15 +173,9 @@ class AsyncStoringRun:
         self._count(name, item=item)
 
     async def _kept_dates(self, item: Item) -> Mapping[str, str]:
-        """Return the dates that are kept; warn of what is lost, one item after the other: the server is asked once."""
-        messages, slot = item.request["messages"], self._asking.slot()
-        try:
-            if self._capabilities.features is None and (item.dates or extra_keys(messages)):
-                await slot.acquire(None)
-            await warn_of_lost_keys(self._transport, self._capabilities, messages)
-            return await kept_dates(self._transport, self._capabilities, item.dates)
-        finally:
-            slot.release()
+        """Return the dates that are kept; warn of what is lost."""
+        await warn_of_lost_keys(self._transport, self._capabilities, item.request["messages"])
+        return await kept_dates(self._transport, self._capabilities, item.dates)
 
     async def _wait_for_rate_limit(self, error: SekhaRateLimitError) -> bool:
         """Wait as long as the server asks for; return False if that is too long, or the import is stopped."""
@@ -191,8 +184,8 @@ class AsyncStoringRun:
             return False
         self._transport.report_wait(endpoints.CREATE_CONVERSATION.request(), seconds)
         while seconds > 0 and not self._stopped.is_set():
-            await self._clock.async_sleep(min(seconds, _POLL_INTERVAL))
-            seconds -= _POLL_INTERVAL
+            await self._clock.async_sleep(min(seconds, POLL_INTERVAL))
+            seconds -= POLL_INTERVAL
         return not self._stopped.is_set()
 
     def _report_failure(self, item: Item, error: SekhaError) -> None:

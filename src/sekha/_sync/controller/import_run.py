@@ -19,9 +19,9 @@ from sekha.types import ConversationListItem, Message
 from ..operations.pagination import all_conversations
 from ..operations.remove import delete
 from .chat_run import ChatRun
-from .storing import _MAX_RATE_LIMIT_WAITS, _POLL_INTERVAL
+from .storing import MAX_RATE_LIMIT_WAITS, POLL_INTERVAL
 
-_IN_FLIGHT_GRACE = 10.0
+IN_FLIGHT_GRACE = 10.0
 """Seconds after which a request that was in flight when an import was interrupted counts as lost."""
 _GROWTH_GRACE = 10.0
 """Seconds in which a partly stored conversation must have grown, if the server is still storing it."""
@@ -102,7 +102,7 @@ class ImportRun(ChatRun):
 
     def _look_for_pending(self) -> tuple[list[Sought], dict[str, PartialMatch]]:
         """Look for what was begun until it is there, or is lost; return what is not there, and what is in part."""
-        time_left = _IN_FLIGHT_GRACE - (self._clock.now() - self._started_at)  # the interrupted run ended before
+        time_left = IN_FLIGHT_GRACE - (self._clock.now() - self._started_at)  # the interrupted run ended before
         sought = [one for item in self._pending for one in find_sought(item, self._journal)]
         parts: dict[str, PartialMatch] = {}
         rate_limit_waits = 0
@@ -111,7 +111,7 @@ class ImportRun(ChatRun):
                 found = self._reconcile(sought)
             except SekhaRateLimitError as error:
                 rate_limit_waits += 1
-                if rate_limit_waits > _MAX_RATE_LIMIT_WAITS or not self._wait_for_rate_limit(error):
+                if rate_limit_waits > MAX_RATE_LIMIT_WAITS or not self._wait_for_rate_limit(error):
                     raise
                 continue
             if any(part.size > (parts[key].size if key in parts else -1) for key, part in found.items()):
@@ -119,8 +119,8 @@ class ImportRun(ChatRun):
             parts = found
             if time_left <= 0:
                 break
-            time_left -= _POLL_INTERVAL
-            self._clock.sleep(_POLL_INTERVAL)
+            time_left -= POLL_INTERVAL
+            self._clock.sleep(POLL_INTERVAL)
         return sought, parts
 
     def _reconcile(self, sought: list[Sought]) -> dict[str, PartialMatch]:
