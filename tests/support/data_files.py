@@ -23,7 +23,7 @@ CONVERSATIONS: List[Dict[str, Any]] = [
         "created_at": "2024-03-01T09:00:00Z",
         "messages": [
             {"role": "user", "content": "How do we deploy the api?", "timestamp": "2024-03-01T09:00:00Z"},
-            {"role": "assistant", "content": "With docker and kubernetes, on Tuesdays.", "timestamp": "2024-03-01T09:01:00Z"},
+            {"role": "assistant", "content": "On kubernetes, on Tuesdays.", "timestamp": "2024-03-01T09:01:00Z"},
         ],
     },
     {
