@@ -79,7 +79,7 @@ class Memory:
         model: Optional[str] = None
         try:
             if messages:
-                model, found = await self._embedder.embed([message.content for message in messages])
+                model, found = await self._embedder.embed([one.content for one in messages], purpose="passage")
                 vectors = [*found]
         except ModelError as error:
             logger.warning("a conversation is stored without vectors: %s", error)
@@ -90,7 +90,7 @@ class Memory:
         """Return the messages nearest to a text, best first, and their number; raise ModelError without a vector."""
         if not query.strip():
             return [], 0
-        model, vectors = await self._embedder.embed([query])
+        model, vectors = await self._embedder.embed([query], purpose="query")
         found, total = self.store.nearest(vectors[0], model, matching, limit, offset)
         return [SearchResult(min(1.0, max(0.0, score)), message) for score, message in found], total
 
@@ -202,7 +202,7 @@ class Memory:
                 texts = self.store.contents_after(last, 64)
                 if not texts:
                     return
-                model, vectors = await self._embedder.embed([content for _, content in texts])
+                model, vectors = await self._embedder.embed([text for _, text in texts], purpose="passage")
                 self.store.set_vectors(model, {number: vector for (number, _), vector in zip(texts, vectors)})
                 last = texts[-1][0]
         except ModelError as error:
