@@ -94,7 +94,7 @@ class Memory:
     async def _embed_messages(self, numbers: Sequence[int], texts: Sequence[str]) -> None:
         """Make and keep the vectors of messages."""
         if texts:
-            name, vectors = await self._embedder.embed(texts)
+            name, vectors = await self._embedder.embed(texts, purpose="passage")
             model = await self.run(self.store.model, name, len(vectors[0]))
             await self.run(self.store.set_vectors, model, dict(zip(numbers, vectors)))
 
@@ -102,7 +102,7 @@ class Memory:
         """Return the messages nearest to a text, best first, and their number; raise ModelError without a vector."""
         if not query.strip():
             return [], 0
-        name, vectors = await self._embedder.embed([query])
+        name, vectors = await self._embedder.embed([query], purpose="query")
         return await self.run(self._nearest, name, vectors[0], matching, limit, offset)
 
     def _nearest(

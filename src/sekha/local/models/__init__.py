@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import AsyncGenerator, Dict, List, NamedTuple, Optional, Protocol, Sequence, Tuple
+from typing import AsyncGenerator, Dict, List, Literal, NamedTuple, Optional, Protocol, Sequence, Tuple
+
+Purpose = Literal["query", "passage"]
+"""What a text is embedded for: to be searched for, or to be stored."""
 
 
 class ModelError(Exception):
@@ -19,19 +22,29 @@ class ChatRequest(NamedTuple):
 
 
 class ModelInfo(NamedTuple):
-    """The bridge's description of a model."""
+    """The bridge's description of a model.
+
+    `vectors` is the name that its vectors are kept under: only those of the same name can be compared. It is what
+    `Embedder.embed` returns for a purpose: a change of the passages' prefix changes it, as another model does.
+    """
 
     provider: str
     kind: str
     model: str
     dimension: Optional[int] = None
+    vectors: str = ""
 
 
 class Embedder(Protocol):
     """A model that turns texts into vectors of length 1."""
 
-    async def embed(self, texts: Sequence[str], model: Optional[str] = None) -> Tuple[str, List[List[float]]]:
-        """Return the name of the model that answered, and one vector for each text; raise ModelError without one."""
+    async def embed(
+        self, texts: Sequence[str], model: Optional[str] = None, *, purpose: Optional[Purpose] = None
+    ) -> Tuple[str, List[List[float]]]:
+        """Return the name of the model that answered, and one vector for each text; raise ModelError without one.
+
+        Some models want a prefix that differs with the `purpose`; without a purpose there is none.
+        """
         ...
 
     async def info(self) -> ModelInfo:

@@ -6,7 +6,7 @@ import re
 from html import unescape
 from typing import AsyncGenerator, List, Optional, Sequence, Tuple
 
-from sekha.local.models import ChatRequest, ModelInfo
+from sekha.local.models import ChatRequest, ModelInfo, Purpose
 from sekha.local.text import DIMENSION, best_sentences, hash_embedding, split_sentences
 
 EMBEDDER_NAME = "local-hash"
@@ -19,11 +19,13 @@ _MEMORY_MESSAGE = re.compile(r"<message\b[^>]*>\n(.*?)\n</message>", re.DOTALL)
 class HashEmbedder:
     """An embedding without a model (see `sekha.local.text.hash_embedding`); it accepts any model name."""
 
-    async def embed(self, texts: Sequence[str], model: Optional[str] = None) -> Tuple[str, List[List[float]]]:
+    async def embed(
+        self, texts: Sequence[str], model: Optional[str] = None, *, purpose: Optional[Purpose] = None
+    ) -> Tuple[str, List[List[float]]]:
         return EMBEDDER_NAME, [hash_embedding(text) for text in texts]
 
     async def info(self) -> ModelInfo:
-        return ModelInfo("local", "local", EMBEDDER_NAME, DIMENSION)
+        return ModelInfo("local", "local", EMBEDDER_NAME, DIMENSION, EMBEDDER_NAME)
 
     async def close(self) -> None:
         pass

@@ -18,7 +18,7 @@ from sekha._http.httpx_proxy import httpx_proxy
 from sekha._http.models import HTTPSettings
 from sekha._http.proxies import proxy_for
 from sekha._http.tls import ssl_context
-from sekha.local.models import ChatRequest, ModelError, ModelInfo
+from sekha.local.models import ChatRequest, ModelError, ModelInfo, Purpose
 
 _TIMEOUT = httpx.Timeout(300.0, connect=5.0)
 _PROBE_TIMEOUT = httpx.Timeout(3.0)
@@ -129,7 +129,9 @@ class RemoteEmbedder:
         self._server = _ModelServer(url)
         self._dimension: Optional[int] = None
 
-    async def embed(self, texts: Sequence[str], model: Optional[str] = None) -> Tuple[str, List[List[float]]]:
+    async def embed(
+        self, texts: Sequence[str], model: Optional[str] = None, *, purpose: Optional[Purpose] = None
+    ) -> Tuple[str, List[List[float]]]:
         name = await self._server.choose_model(model, embeds=True)
         body = {"model": name, "input": list(texts)}
         if await self._server.kind() == "openai":
@@ -146,7 +148,7 @@ class RemoteEmbedder:
     async def info(self) -> ModelInfo:
         kind, model = await self._server.kind(), await self._server.choose_model(None, embeds=True)
         await self._server.models()
-        return ModelInfo(kind, kind, model, self._dimension)
+        return ModelInfo(kind, kind, model, self._dimension, model)
 
     async def close(self) -> None:
         await self._server.close()
