@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple, Union
 
 from sekha.local.database import open_database, transaction
-from sekha.local.match import searchable_text
+from sekha.local.match import full_text_query, searchable_text
 from sekha.local.records import (
     NO_DATES,
     Conversation,
@@ -55,6 +55,11 @@ class Store:
     def searchable_text(text: str) -> str:
         """Return what the full-text index gets for a message."""
         return searchable_text(text)
+
+    @staticmethod
+    def full_text_query(query: str) -> str:
+        """Return a query of FTS5 as that index understands it."""
+        return full_text_query(query)
 
     def close(self) -> None:
         """Close the database; its file stays."""
@@ -258,7 +263,7 @@ class Store:
             SELECT {_MESSAGE_COLUMNS} FROM message_words w JOIN messages m ON m.number = w.rowid
             JOIN conversations c ON c.number = m.conversation
             WHERE message_words MATCH ? ORDER BY {"w.rank, " if ranked else ""}m.number LIMIT ?"""
-        return [Message(*row) for row in self._db.execute(select, (query, min(limit, _MAX_INT)))]
+        return [Message(*row) for row in self._db.execute(select, (self.full_text_query(query), min(limit, _MAX_INT)))]
 
     def word_hits(self, query: str, matching: Filter, limit: int) -> List[int]:
         """Return the numbers of the messages that match an FTS5 query and a filter, the most relevant first."""

@@ -97,6 +97,11 @@ class Store01(Store):
         """Leave a text as it is: words are cut at spaces and punctuation in every script."""
         return text
 
+    @staticmethod
+    def full_text_query(query: str) -> str:
+        """Leave a query as it is."""
+        return query
+
     def full_text_search(self, query: str, limit: int, ranked: bool = False) -> List[Message]:
         """Return the oldest messages first, however well they match."""
         return super().full_text_search(query, limit, ranked)
