@@ -175,7 +175,7 @@ class World:
             self.clients["controller"].get("/metrics", headers={"x-forwarded-for": "203.0.113.9"})
 
     def forget_vectors(self) -> None:
-        change(self.file, "UPDATE messages SET vector = NULL")
+        change(self.file, "DELETE FROM vectors")
 
     def minute(self, seconds: float) -> None:
         self.monkeypatch.setattr(bridge_02, "BREAKER_SECONDS", seconds)

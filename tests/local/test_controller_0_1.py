@@ -31,8 +31,8 @@ def filed_sekha(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tuple[Loca
 @pytest.fixture
 def old(filed_sekha: Tuple[LocalSekha, Path]) -> Iterator[httpx.Client]:
     """An empty controller 0.1."""
-    sekha, file = filed_sekha
-    change(file, "DELETE FROM messages; DELETE FROM conversations;")
+    sekha, _ = filed_sekha
+    sekha.forget()
     with httpx.Client(verify=False, base_url=sekha.controller_url, headers=KEY) as client:
         yield client
 
@@ -275,7 +275,7 @@ def test_a_database_that_cannot_be_read(tmp_path: Path) -> None:
     file = tmp_path / "memory.db"
     with LocalSekha(file, profile=PROFILE) as sekha:
         with httpx.Client(verify=False, base_url=sekha.controller_url) as api:
-            change(file, "DROP TABLE messages; DROP TABLE conversations;")
+            change(file, "DROP TABLE vectors; DROP TABLE messages; DROP TABLE conversations;")
             empty = {"results": [], "total": 0, "page": 1, "page_size": 50}
             assert api.get("/api/v1/conversations").json() == empty
             answer = api.put(f"/api/v1/conversations/{UNKNOWN}/label", json={"label": "x", "folder": "/"})

@@ -283,10 +283,9 @@ def test_what_was_stored_survives_a_kill(tmp_path: Path) -> None:
                 assert api.get(f"/api/v1/conversations/{identity}").json()["message_count"] == 20
             assert tool(api, "memory_stats")["total_messages"] == 20 * page["total"]
             found = api.post("/api/v1/query", json={"query": "text", "limit": 1}).json()
-            assert found["total"] == 20 * page["total"]
-            assert (
-                api.post("/api/v1/search/fts", json={"query": "text", "limit": 10**6}).json()["total"] == found["total"]
-            )
+            assert found["total"] >= 20 * len(stored)
+            by_words = api.post("/api/v1/search/fts", json={"query": "text", "limit": 10**6}).json()
+            assert by_words["total"] == 20 * page["total"]
     database = sqlite3.connect(file)
     assert database.execute("PRAGMA integrity_check").fetchone() == ("ok",)
     database.close()

@@ -18,7 +18,7 @@ from starlette.routing import Route
 from typing_extensions import Annotated, TypeGuard
 
 from sekha.local.models import ModelError
-from sekha.local.store import NotFound
+from sekha.local.records import NotFound
 from sekha.local.uuids import explain_invalid_uuid, parse_uuid
 from sekha.types._base import normalize_timestamp
 

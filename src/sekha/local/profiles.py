@@ -15,6 +15,7 @@ from sekha.local.store import Store
 from sekha.local.v0_1.bridge import Bridge02, bridge_02_app
 from sekha.local.v0_1.controller import DEFAULT_MCP_KEY, controller_01_app
 from sekha.local.v0_1.memory import Memory01, Store01
+from sekha.local.worker import Runner
 
 
 class Keys(NamedTuple):
@@ -41,7 +42,9 @@ class Profile(Protocol):
         """Return the key of the MCP tools, if they have one of their own."""
         ...
 
-    def apps(self, store: Store, embedder: Embedder, chat: ChatModel, keys: Keys) -> Tuple[ASGIApp, ASGIApp]:
+    def apps(
+        self, store: Store, runner: Runner, embedder: Embedder, chat: ChatModel, keys: Keys
+    ) -> Tuple[ASGIApp, ASGIApp]:
         """Build the applications of the controller's port and of the bridge's."""
         ...
 
@@ -53,8 +56,10 @@ class _Documented:
     def mcp_key(self, keys: Keys) -> Optional[str]:
         return None
 
-    def apps(self, store: Store, embedder: Embedder, chat: ChatModel, keys: Keys) -> Tuple[ASGIApp, ASGIApp]:
-        memory = Memory(store, embedder, chat)
+    def apps(
+        self, store: Store, runner: Runner, embedder: Embedder, chat: ChatModel, keys: Keys
+    ) -> Tuple[ASGIApp, ASGIApp]:
+        memory = Memory(store, embedder, chat, runner)
         app = controller_app(Controller(memory), McpTools(memory), keys.api_key)
         return app, bridge_app(Bridge(embedder, chat))
 
@@ -66,7 +71,9 @@ class _Controller01:
     def mcp_key(self, keys: Keys) -> str:
         return DEFAULT_MCP_KEY if keys.mcp_api_key is None else keys.mcp_api_key
 
-    def apps(self, store: Store, embedder: Embedder, chat: ChatModel, keys: Keys) -> Tuple[ASGIApp, ASGIApp]:
+    def apps(
+        self, store: Store, runner: Runner, embedder: Embedder, chat: ChatModel, keys: Keys
+    ) -> Tuple[ASGIApp, ASGIApp]:
         assert isinstance(store, Store01)
         app = controller_01_app(Memory01(store, embedder, chat), self.mcp_key(keys))
         return app, bridge_02_app(Bridge02(embedder, chat))

@@ -31,6 +31,7 @@ from sekha.local.models.remote import RemoteChat, RemoteEmbedder
 from sekha.local.profiles import DOCUMENTED, PROFILES, Keys
 from sekha.local.protocol import make_server, on_loop_error
 from sekha.local.store import Store
+from sekha.local.worker import Worker
 
 logger: logging.Logger = logging.getLogger("sekha.local")
 ANY_KEY = "sk-local"
@@ -56,6 +57,7 @@ class _Running(NamedTuple):
     servers: List[uvicorn.Server]
     routes: Dict[str, Tuple[str, ...]]
     store: Store
+    worker: Worker
     controller_url: str
     bridge_url: str
 
@@ -191,6 +193,7 @@ class LocalSekha(ProcessBound):
         running.thread.join(_MAX_SECONDS)
         if running.thread.is_alive():
             raise LocalSekhaError(f"the local Sekha did not stop within {_MAX_SECONDS:.0f} s")
+        running.worker.close()
         running.store.close()
 
     def forget(self) -> None:
@@ -224,7 +227,8 @@ class LocalSekha(ProcessBound):
             chat = RemoteChat(self._llm_url) if self._llm_url else ExtractiveModel()
         except (ValueError, SekhaConfigError) as error:  # the latter: a proxy of the environment cannot be used
             raise LocalSekhaError(str(error)) from error
-        apps = [HostGuard(app, self._names) for app in self._profile.apps(store, embedder, chat, self._keys)]
+        worker = Worker()
+        apps = [HostGuard(app, self._names) for app in self._profile.apps(store, worker, embedder, chat, self._keys)]
         servers = [make_server(app) for app in apps]
         routes = {name: list_routes(app) for name, app in zip(("controller", "bridge"), apps)}
         loops: List[asyncio.AbstractEventLoop] = []
@@ -239,7 +243,7 @@ class LocalSekha(ProcessBound):
                     server.should_exit = True
                 raise LocalSekhaError("the local Sekha did not start")
             time.sleep(0.002)
-        return _Running(thread, loops[0], servers, routes, store, urls[0], urls[1])
+        return _Running(thread, loops[0], servers, routes, store, worker, urls[0], urls[1])
 
 
 async def _serve_until_stopped(
@@ -267,7 +271,7 @@ async def _clear_when_idle(running: _Running) -> None:
         busy = any(server.server_state.tasks for server in running.servers)
         idle = 0 if busy else idle + 1
         await asyncio.sleep(0.002 if busy else 0)
-    running.store.clear()
+    await running.worker.run(running.store.clear)
 
 
 def _open_store(data: Union[str, Path, None], kind: Type[Store]) -> Store:
