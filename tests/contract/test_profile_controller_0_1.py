@@ -20,7 +20,7 @@ import pytest
 
 from contract.replay import Comparison, Exchange, Ids, recorded, send
 from local.conftest import change
-from local.stub_models import StubModels, stub_models
+from local.stub_models import NAMES, StubModels, stub_models
 from sekha.local import LocalSekha
 from sekha.local.v0_1 import bridge as bridge_02
 
@@ -139,6 +139,7 @@ class World:
                 embeddings_url=url,
                 api_key="sk-any",
                 allowed_hosts=["example.test"],  # the recorded requests of web pages come from there
+                **NAMES,
             )
         )
         nobody = "http://127.0.0.1:9/api"

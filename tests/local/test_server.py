@@ -82,10 +82,12 @@ def test_it_forgets_what_is_still_being_stored(tmp_path: Path) -> None:
 
 def test_it_does_not_wait_for_ever_to_forget(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sekha.local.protocol.GRACE_SECONDS", 0)
+    monkeypatch.setattr("sekha.local.models.model_server.PROBE_SECONDS", 0.05)
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
         silent.listen()
-        with LocalSekha(llm_url=f"http://127.0.0.1:{silent.getsockname()[1]}/v1") as sekha:
+        with LocalSekha(llm_url=f"http://127.0.0.1:{silent.getsockname()[1]}/v1", llm_model="x") as sekha:
+            silent.accept()[0].close()  # it was asked for its models
             body: Dict[str, Any] = {"messages": [{"role": "user", "content": "x"}]}
             with pytest.raises(httpx.ReadTimeout):
                 httpx.post(f"{sekha.bridge_url}/v1/chat/completions", json=body, timeout=0.2, verify=False)
@@ -189,10 +191,12 @@ def test_a_stop_does_not_wait_for_an_answer_that_never_ends(
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("sekha.local.protocol.GRACE_SECONDS", 0)
+    monkeypatch.setattr("sekha.local.models.model_server.PROBE_SECONDS", 0.05)
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
         silent.listen()
-        with LocalSekha(llm_url=f"http://127.0.0.1:{silent.getsockname()[1]}/v1") as sekha:
+        with LocalSekha(llm_url=f"http://127.0.0.1:{silent.getsockname()[1]}/v1", llm_model="x") as sekha:
+            silent.accept()[0].close()  # it was asked for its models
             url = f"{sekha.bridge_url}/v1/chat/completions"
             body: Dict[str, Any] = {"messages": [{"role": "user", "content": "x"}]}
             statuses: List[int] = []
