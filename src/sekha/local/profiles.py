@@ -34,6 +34,11 @@ class Profile(Protocol):
         ...
 
     @property
+    def checks_key(self) -> bool:
+        """Whether REST and the bridge require the key."""
+        ...
+
+    @property
     def store(self) -> Type[Store]:
         """The class of its database."""
         ...
@@ -51,6 +56,7 @@ class Profile(Protocol):
 
 class _Documented:
     has_rate_limit = False
+    checks_key = True
     store = Store
 
     def mcp_key(self, keys: Keys) -> Optional[str]:
@@ -61,11 +67,12 @@ class _Documented:
     ) -> Tuple[ASGIApp, ASGIApp]:
         memory = Memory(store, embedder, chat, runner)
         app = controller_app(Controller(memory), McpTools(memory), keys.api_key)
-        return app, bridge_app(Bridge(embedder, chat))
+        return app, bridge_app(Bridge(embedder, chat), keys.api_key)
 
 
 class _Controller01:
     has_rate_limit = True
+    checks_key = False
     store = Store01
 
     def mcp_key(self, keys: Keys) -> str:

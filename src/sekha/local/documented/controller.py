@@ -293,7 +293,7 @@ def controller_app(controller: Controller, tools: McpTools, api_key: Optional[st
     """Build the application of the controller's port: REST and MCP tools; all but health and metrics need the key."""
 
     def guard(request: Request) -> None:
-        if request.url.path not in _NO_KEY_NEEDED:
+        if request.scope["path"] not in _NO_KEY_NEEDED:
             check_key(request, api_key)
 
     routes = build_routes([*controller.table(), *tools.table()], guard)
