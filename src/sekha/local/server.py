@@ -13,7 +13,20 @@ from concurrent.futures import TimeoutError as FutureTimeout
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Dict, List, Literal, NamedTuple, Optional, Tuple, Type, TypedDict, Union
+from typing import (
+    Callable,
+    Coroutine,
+    Dict,
+    List,
+    Literal,
+    NamedTuple,
+    Optional,
+    Sequence,
+    Tuple,
+    Type,
+    TypedDict,
+    Union,
+)
 
 import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -228,11 +241,11 @@ class LocalSekha(ProcessBound):
         except (ValueError, SekhaConfigError) as error:  # the latter: a proxy of the environment cannot be used
             raise LocalSekhaError(str(error)) from error
         worker = Worker()
-        apps = self._profile.apps(store, worker, embedder, chat, self._keys)
-        servers = [_make_server(app) for app in apps]
-        routes = {name: list_routes(app) for name, app in zip(("controller", "bridge"), apps)}
+        served = self._profile.apps(store, worker, embedder, chat, self._keys)
+        servers = [_make_server(app) for app in (served.controller, served.bridge)]
+        routes = {"controller": list_routes(served.controller), "bridge": list_routes(served.bridge)}
         loops: List[asyncio.AbstractEventLoop] = []
-        work = _serve_until_stopped(servers, sockets, embedder, chat, loops)
+        work = _serve_until_stopped(servers, sockets, served.tasks, embedder, chat, loops)
         thread = threading.Thread(target=asyncio.run, args=(work,), name="sekha-local", daemon=True)
         urls = [_url(self._host, sock) for sock in sockets]
         thread.start()
@@ -249,6 +262,7 @@ class LocalSekha(ProcessBound):
 async def _serve_until_stopped(
     servers: List[uvicorn.Server],
     sockets: List[socket.socket],
+    tasks: Sequence[Callable[[], Coroutine[None, None, None]]],
     embedder: Embedder,
     chat: ChatModel,
     loops: List[asyncio.AbstractEventLoop],
@@ -256,9 +270,13 @@ async def _serve_until_stopped(
     loop = asyncio.get_running_loop()
     loop.time = monotonic  # type: ignore[method-assign]  # a test may stop the clock; uvicorn would never see the end
     loops.append(loop)
+    running = [asyncio.ensure_future(task()) for task in tasks]
     try:
         await asyncio.gather(*(server.serve(sockets=[sock]) for server, sock in zip(servers, sockets)))
     finally:
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
         await embedder.close()
         await chat.close()
 
