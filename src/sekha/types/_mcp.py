@@ -122,4 +122,4 @@ class MemoryStats(TypedDict):
     average_importance: float
     folders: List[str]
     labels: List[str]
-    searchable_messages: NotRequired[int]
+    searchable_messages: NotRequired[Optional[int]]
