@@ -43,6 +43,9 @@ class Model:
     async def info(self) -> ModelInfo:
         raise AssertionError("not asked for")
 
+    async def check(self) -> None:
+        raise AssertionError("not checked")
+
     async def close(self) -> None:
         raise AssertionError("not closed")
 

@@ -25,12 +25,15 @@ class Keys(NamedTuple):
     mcp_api_key: Optional[str]
 
 
+BackgroundTask = Callable[[], Coroutine[None, None, None]]
+
+
 class Served(NamedTuple):
     """What a server runs: the applications of its two ports, and tasks that run until it stops."""
 
     controller: ASGIApp
     bridge: ASGIApp
-    tasks: Sequence[Callable[[], Coroutine[None, None, None]]] = ()
+    tasks: Sequence[BackgroundTask] = ()
 
 
 class Profile(Protocol):
