@@ -132,7 +132,15 @@ class World:
         self.models: StubModels = stack.enter_context(stub_models())
         url = self.models.url
         sekha = stack.enter_context(
-            LocalSekha(file, profile="controller-0.1", llm_url=url, embeddings_url=url, api_key="sk-any", **NAMES)
+            LocalSekha(
+                file,
+                profile="controller-0.1",
+                llm_url=url,
+                embeddings_url=url,
+                api_key="sk-any",
+                allowed_hosts=["example.test"],  # the recorded requests of web pages come from there
+                **NAMES,
+            )
         )
         nobody = "http://127.0.0.1:9/api"
         down = stack.enter_context(LocalSekha(profile="controller-0.1", llm_url=nobody, embeddings_url=nobody))

@@ -35,6 +35,14 @@ class Profile(str, Enum):
 
 def run(
     host: Annotated[str, typer.Option("--host", callback=not_blank, help="Address to listen on.")] = "127.0.0.1",
+    allow_host: Annotated[
+        Optional[List[str]],
+        typer.Option(
+            "--allow-host",
+            metavar="NAME",
+            help="Another name of this machine, such as host.docker.internal; may be repeated.",
+        ),
+    ] = None,
     port: Annotated[
         int, typer.Option("--port", min=0, max=_MAX_PORT, help="Port of controller and MCP tools; 0 for a free one.")
     ] = 8080,
@@ -137,6 +145,7 @@ def run(
             embeddings_url=embeddings_url,
             profile=profile.value,
             mcp_api_key=mcp_api_key,
+            allowed_hosts=allow_host or [],
             llm_model=llm_model,
             embeddings_model=embeddings_model,
             llm_key=os.environ.get("SEKHA_LLM_KEY"),

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from typing import Any, Dict, List, Mapping, Optional
+from typing import Any, Dict, List, Optional
 from uuid import UUID
 
 from pydantic import Field
 from starlette.applications import Starlette
-from starlette.background import BackgroundTask
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from typing_extensions import Annotated, Literal
@@ -40,6 +39,8 @@ from sekha.local.records import Conversation, Dates, Filter, NewMessage, format_
 from sekha.local.rows import conversation_row, label_row, message_row, prune_row, search_row, space_separated
 
 _NO_KEY_NEEDED = ("/health", "/metrics")
+_FEATURES = {"filters": True, "keeps": ["timestamp"], "keeps_dates": True, "parallel_writes": True, "deletes": True}
+"""What its health says that it can do, beyond the controller 0.1."""
 
 
 class CreateBody(Body):
@@ -105,10 +106,6 @@ class Controller:
     """
 
     parse = staticmethod(parse)
-    features: Mapping[str, object] = {
-        "filters": True, "keeps": ["timestamp"], "keeps_dates": True, "parallel_writes": True, "deletes": True
-    }  # fmt: skip
-    """What its health says that it can do, beyond the controller 0.1."""
 
     def __init__(self, memory: Memory) -> None:
         self.memory = memory
@@ -256,18 +253,24 @@ class Controller:
         return JSONResponse({"conversation_id": identity, "suggestions": suggestions})
 
     async def rebuild_embeddings(self, request: Request) -> Response:
-        response = empty_response(202)
-        response.background = BackgroundTask(self.memory.rebuild)
-        return response
+        self.memory.embedding.rebuild()
+        return empty_response(202)
 
     async def health(self, request: Request) -> Response:
         try:
             await self.memory.run(self.store.count_all)
         except sqlite3.Error:
             return empty_response(503)
-        checks = {"database": {"status": "ok"}, "chroma": {"status": "ok"}}
+        found = await self.memory.embedding.status()
+        checks: Dict[str, Dict[str, str]] = {"database": {"status": "ok"}, "chroma": {"status": "ok"}}
+        checks["embeddings"] = {"status": "ok"}
+        if found.error is not None or found.embedded < found.messages:
+            reason = str(found) if found.error is None else f"{found}: {found.error}"
+            checks["embeddings"] = {"status": "working" if found.error is None else "error", "error": reason}
+        searchable = {"messages": found.messages, "embedded": found.embedded, "model": found.model}
+        answer = {"status": "healthy" if found.error is None else "degraded", "checks": checks}
         timestamp = f"{format_timestamp(time.time_ns())}+00:00"
-        return JSONResponse({"status": "healthy", "timestamp": timestamp, "checks": checks, **self.features})
+        return JSONResponse({**answer, "timestamp": timestamp, "searchable": searchable, **_FEATURES})
 
     async def metrics(self, request: Request) -> Response:
         lines: List[str] = []

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
-from typing import Any, Dict, List, Mapping
+import time
+from typing import Any, Dict, List
 
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -24,7 +25,7 @@ from sekha.local.http import (
     parse_u32,
     path_id,
 )
-from sekha.local.records import Conversation, Filter, NewMessage
+from sekha.local.records import Conversation, Filter, NewMessage, format_timestamp
 from sekha.local.rows import conversation_row, label_row, prune_row
 from sekha.local.v0_1.bodies import parse
 from sekha.local.v0_1.edge import NoResponse, ServerEdge
@@ -50,7 +51,6 @@ class Controller01(Controller):
     """The routes; each docstring says how the method differs from the documentation."""
 
     parse = staticmethod(parse)
-    features: Mapping[str, object] = {}
 
     def __init__(self, memory: Memory01) -> None:
         super().__init__(memory)
@@ -145,6 +145,16 @@ class Controller01(Controller):
     async def rebuild_embeddings(self, request: Request) -> Response:
         """Rebuild nothing."""
         return empty_response(202)
+
+    async def health(self, request: Request) -> Response:
+        """Say nothing of embeddings, nor of what it can do."""
+        try:
+            self.store.count_all()
+        except sqlite3.Error:
+            return empty_response(503)
+        checks = {"database": {"status": "ok"}, "chroma": {"status": "ok"}}
+        timestamp = f"{format_timestamp(time.time_ns())}+00:00"
+        return JSONResponse({"status": "healthy", "timestamp": timestamp, "checks": checks})
 
     async def metrics(self, request: Request) -> Response:
         """Return 0 for all numbers."""
