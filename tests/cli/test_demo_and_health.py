@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import io
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from cli.conftest import Terminal
+from cli.conftest import Terminal, connect
 from sekha import SekhaClient
 from sekha.cli import main
 from sekha.cli.demo import FOLDER
@@ -29,8 +30,8 @@ def test_the_demo_tells_the_main_job_from_start_to_end(capsys: pytest.CaptureFix
     story = [
         "Started a local Sekha",
         "Storing 5 conversations",
-        "Searching by meaning",
-        "Which microservices do we deploy with docker and kubernetes?",
+        "Searching: ",
+        "Which services do we deploy with docker and kubernetes?",
         "Assembling context",
         "Completing with context",
         "local-extractive",
@@ -55,6 +56,25 @@ def test_the_demo_streams_what_it_completes(capsys: pytest.CaptureFixture[str]) 
     answers = [line for line in lines if line.startswith("  I can only quote")]
     assert len(answers) == 3
     assert answers[0] == answers[1]
+
+
+@pytest.mark.parametrize("profile", ["documented", "controller-0.1"])
+def test_the_demo_shows_what_is_relevant_and_nothing_else(
+    profile: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with LocalSekha(profile=profile) as sekha:
+        connect(sekha.options, monkeypatch)
+        assert main(["demo", "--url", sekha.controller_url]) == 0
+    said = capsys.readouterr().out
+    found, context, *_, last = (part.splitlines()[1:] for part in re.split("\n[*●] ", said)[3:-1])
+    assert len(found) == 3
+    assert len(context) >= 3
+    deployment = re.compile("deploy|docker|kubernetes|database")
+    assert all(deployment.search(line) for line in [*found, *context])
+    whole = said.partition("Looking at the memory")[0].partition("Searching")[2]
+    assert not re.search("cinnamon|pie|login|beta", whole)
+    assert "beta" in last[-1]
+    assert not re.search("kubernetes|cinnamon|login", last[-1])
 
 
 def test_the_help_of_the_demo_says_that_it_stores(capsys: pytest.CaptureFixture[str]) -> None:

@@ -49,20 +49,21 @@ def own_api() -> Iterator[httpx.Client]:
 
 
 @pytest.fixture(scope="session")
-def filed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tuple[httpx.Client, Path]]:
+def filed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tuple[LocalSekha, httpx.Client, Path]]:
     file = tmp_path_factory.mktemp("local") / "memory.db"
     with (
         LocalSekha(data=file) as sekha,
         httpx.Client(verify=False, base_url=sekha.controller_url, headers=KEY) as client,
     ):
-        yield client, file
+        yield sekha, client, file
 
 
 @pytest.fixture
-def fresh(filed: Tuple[httpx.Client, Path]) -> Tuple[httpx.Client, Path]:
+def fresh(filed: Tuple[LocalSekha, httpx.Client, Path]) -> Tuple[httpx.Client, Path]:
     """A server with an empty data file, and the file."""
-    change(filed[1], "DELETE FROM messages; DELETE FROM conversations;")
-    return filed
+    sekha, client, file = filed
+    sekha.forget()
+    return client, file
 
 
 def change(file: Path, script: str) -> None:

@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from local.conftest import UNKNOWN, change, create, tool, wait_for
-from sekha.local.store import format_timestamp
+from sekha.local.records import format_timestamp
 
 DAY = 86_400 * 10**9
 
@@ -41,7 +41,8 @@ def age(file: Path, identity: str, days: float) -> None:
     """Makes a conversation older, as only time could."""
     moment = format_timestamp(time.time_ns() - int(days * DAY))
     change(file, f"UPDATE conversations SET updated_at = '{moment}', created_at = '{moment}' WHERE id = '{identity}'")
-    change(file, f"UPDATE messages SET timestamp = '{moment}' WHERE conversation_id = '{identity}'")
+    of = f"conversation = (SELECT number FROM conversations WHERE id = '{identity}')"
+    change(file, f"UPDATE messages SET timestamp = '{moment}' WHERE {of}")
 
 
 def test_create_answers_what_was_stored(api: httpx.Client) -> None:
@@ -311,11 +312,18 @@ def test_rebuild_makes_the_vectors_anew(fresh: Tuple[httpx.Client, Path]) -> Non
     api, file = fresh
     for number in range(70):
         create(api, f"Docker number {number}.")
-    change(file, "UPDATE messages SET vector = NULL, model = 'another'")
+    wait_for(lambda: embedded(api) == 70)
+    change(file, "DELETE FROM vectors")
     assert found(api, "docker")["total"] == 0
     answer = api.post("/api/v1/rebuild-embeddings", json={"anything": 1})
     assert (answer.status_code, answer.content) == (202, b"")
-    wait_for(lambda: found(api, "docker")["total"] == 70)
+    wait_for(lambda: embedded(api) == 70)
+    assert found(api, "docker")["total"] == 70
+
+
+def embedded(api: httpx.Client) -> int:
+    """How many messages can be found by their vectors."""
+    return int(api.get("/health").json()["searchable"]["embedded"])
 
 
 def test_health_and_metrics(fresh: Tuple[httpx.Client, Path]) -> None:
@@ -323,12 +331,15 @@ def test_health_and_metrics(fresh: Tuple[httpx.Client, Path]) -> None:
     create(api, "x", "y")
     health = api.get("/health").json()
     assert health["status"] == "healthy"
-    assert health["checks"] == {"database": {"status": "ok"}, "chroma": {"status": "ok"}}
+    wait_for(lambda: embedded(api) == 2)
+    health = api.get("/health").json()
+    assert health["searchable"] == {"messages": 2, "embedded": 2, "model": "local-hash"}
+    assert health["checks"] == {name: {"status": "ok"} for name in ("database", "chroma", "embeddings")}
     assert (health["filters"], health["parallel_writes"]) == (True, True)
     metrics = api.get("/metrics").text
     assert "# TYPE sekha_conversations_total gauge\nsekha_conversations_total 1\n" in metrics
     assert "sekha_messages_total 2\n" in metrics
-    change(file, "ALTER TABLE messages RENAME TO lost")
+    change(file, "ALTER TABLE conversations RENAME TO lost")
     try:
         answer = api.get("/health")
         assert (answer.status_code, answer.content) == (503, b"")
@@ -338,7 +349,7 @@ def test_health_and_metrics(fresh: Tuple[httpx.Client, Path]) -> None:
         answer = api.post("/mcp/tools/memory_stats", json={})
         assert (answer.status_code, answer.content) == (500, b"")
     finally:
-        change(file, "ALTER TABLE lost RENAME TO messages")
+        change(file, "ALTER TABLE lost RENAME TO conversations")
 
 
 @pytest.mark.parametrize("text", ["🚀" * 40, "x" + "🚀" * 40, "日本語" * 100, "é" * 99])

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from local.conftest import UNKNOWN, change, create, tool
-from local.stub_models import StubModels, stub_models
+from local.stub_models import NAMES, StubModels, stub_models
 from sekha.local import LocalSekha, LocalSekhaError
 from sekha.local.v0_1 import bridge as bridge_02
 from sekha.local.v0_1.controller import DEFAULT_MCP_KEY
@@ -31,8 +31,8 @@ def filed_sekha(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tuple[Loca
 @pytest.fixture
 def old(filed_sekha: Tuple[LocalSekha, Path]) -> Iterator[httpx.Client]:
     """An empty controller 0.1."""
-    sekha, file = filed_sekha
-    change(file, "DELETE FROM messages; DELETE FROM conversations;")
+    sekha, _ = filed_sekha
+    sekha.forget()
     with httpx.Client(verify=False, base_url=sekha.controller_url, headers=KEY) as client:
         yield client
 
@@ -275,7 +275,7 @@ def test_a_database_that_cannot_be_read(tmp_path: Path) -> None:
     file = tmp_path / "memory.db"
     with LocalSekha(file, profile=PROFILE) as sekha:
         with httpx.Client(verify=False, base_url=sekha.controller_url) as api:
-            change(file, "DROP TABLE messages; DROP TABLE conversations;")
+            change(file, "DROP TABLE vectors; DROP TABLE messages; DROP TABLE conversations;")
             empty = {"results": [], "total": 0, "page": 1, "page_size": 50}
             assert api.get("/api/v1/conversations").json() == empty
             answer = api.put(f"/api/v1/conversations/{UNKNOWN}/label", json={"label": "x", "folder": "/"})
@@ -286,7 +286,7 @@ def test_a_database_that_cannot_be_read(tmp_path: Path) -> None:
 
 
 def test_models_that_fail(models: StubModels) -> None:
-    with LocalSekha(profile=PROFILE, llm_url=models.url, embeddings_url=models.url) as sekha:
+    with LocalSekha(profile=PROFILE, llm_url=models.url, embeddings_url=models.url, **NAMES) as sekha:
         with httpx.Client(verify=False, base_url=sekha.controller_url) as api:
             identity = create(api, "docker", label="Zebra")
             create(api, label="Ant")
@@ -312,7 +312,7 @@ def test_models_that_fail(models: StubModels) -> None:
 
 def test_the_bridge_has_a_breaker_and_makes_0_7_of_0(models: StubModels, monkeypatch: pytest.MonkeyPatch) -> None:
     body: Dict[str, Any] = {"messages": [{"role": "user", "content": "x"}], "temperature": 0}
-    with LocalSekha(profile=PROFILE, llm_url=models.url) as sekha:
+    with LocalSekha(profile=PROFILE, llm_url=models.url, llm_model=NAMES["llm_model"]) as sekha:
         with httpx.Client(verify=False, base_url=sekha.bridge_url) as bridge:
             assert bridge.post("/v1/chat/completions", json=body).status_code == 200
             assert models.asked[-1]["body"]["options"] == {"temperature": 0.7, "num_predict": 2000}

@@ -49,6 +49,7 @@ REFUSED: Dict[str, Tuple[Reply, Type[SekhaError]]] = {
     "418": (empty(418), SekhaAPIError),
     "421": (empty(421), SekhaAPIError),
     "422": (text("Failed to deserialize the JSON body", 422), SekhaValidationError),
+    "507": (app_error("the disk is full, and nothing was stored", 507), SekhaServerError),
     "302": (empty(302, location="http://127.0.0.1:9/"), SekhaAPIError),
 }
 MISFITS: Dict[str, Tuple[Reply, Type[SekhaError]]] = {

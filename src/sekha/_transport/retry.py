@@ -30,6 +30,9 @@ MAX_BACKOFF = 8.0
 MAX_RETRY_AFTER = 60.0
 """Seconds. If a server asks for more, there is no retry, and the error has its ``retry_after``."""
 
+_NO_ROOM = 507
+"""The server has no room for what it should store: it has stored nothing, and will not in a moment."""
+
 _REFUSED_FOR_NOW = frozenset({408, 425})
 """Statuses that ask to send the request again: it did not arrive whole (408), or came too early in TLS (425)."""
 
@@ -72,7 +75,8 @@ def not_processed(error: SekhaError) -> bool:
     if isinstance(error, SekhaConnectionError):
         return not error.sent
     if isinstance(error, SekhaServerError):
-        return not error._retryable or (error.status_code == 503 and error.retry_after is not None)
+        asks_to_wait = error.status_code == 503 and error.retry_after is not None
+        return not error._retryable or asks_to_wait or error.status_code == _NO_ROOM
     return not isinstance(error, SekhaDecodeError)
 
 
@@ -95,7 +99,7 @@ def _is_transient(error: SekhaError) -> bool:
     if isinstance(error, SekhaValidationError):
         return False
     if isinstance(error, SekhaServerError):
-        return error.status_code >= 500
+        return error.status_code >= 500 and error.status_code != _NO_ROOM
     return isinstance(error, (SekhaConnectionError, SekhaRateLimitError)) or (
         isinstance(error, SekhaAPIError) and error.status_code in _REFUSED_FOR_NOW
     )

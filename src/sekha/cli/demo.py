@@ -19,6 +19,10 @@ FOLDER = "/sekha-demo"
 QUESTION = "What have we decided about deployment and the database?"
 ASYNC_QUESTION = "When does the beta ship?"
 TOPIC = "deployment with docker and kubernetes, database"
+BUDGET = 60
+"""Tokens of context: what is about the topic, and no more."""
+ASYNC_TOPIC = "project timeline of the beta"
+ASYNC_BUDGET = 30
 
 _NEXT_STEPS = """\
   sekha serve --data memory.db --env-file .env
@@ -69,12 +73,12 @@ def _run_demo(config: SekhaConfig) -> None:
             stored = client.controller.create_conversation({**conversation, "folder": FOLDER})
             echo(f"  {stored['label']:18} {stored['message_count']} messages")
 
-        _step(f'Searching by meaning: "{TOPIC}"')
+        _step(f'Searching: "{TOPIC}"')
         for hit in client.controller.query(TOPIC, limit=3)["results"]:
             echo(f"  {styled(format(hit['score'], '.2f'), 'green')}  {hit['label']:18} {_shorten(hit['content'])}")
 
-        _step("Assembling context for a model, 200 tokens of it")
-        for message in client.controller.assemble_context(TOPIC, context_budget=200):
+        _step(f"Assembling context for a model, {BUDGET} tokens of it: the most relevant messages")
+        for message in client.controller.assemble_context(TOPIC, context_budget=BUDGET):
             content = message["content"]
             echo(f"  {message['role']:10} {_shorten(content if isinstance(content, str) else json.dumps(content))}")
 
@@ -82,13 +86,13 @@ def _run_demo(config: SekhaConfig) -> None:
             _step("No bridge_url: what a model would do with it is left out")
         else:
             _step(f'Completing with context: "{QUESTION}"')
-            answer = client.complete_with_context(QUESTION, TOPIC)
+            answer = client.complete_with_context(QUESTION, TOPIC, context_budget=BUDGET)
             echo(f"  {answer['choices'][0]['message']['content']}")
             echo(styled(f"  (model {answer['model']}, {answer['usage']['total_tokens']} tokens)", "dim"))
 
             _step("The same, streamed as it comes")
             echo("  ", end="")
-            for text in client.stream_with_context(QUESTION, TOPIC).text_stream():
+            for text in client.stream_with_context(QUESTION, TOPIC, context_budget=BUDGET).text_stream():
                 echo(strip_controls(text), end="")
             echo()
 
@@ -121,7 +125,8 @@ async def _run_async_demo(config: SekhaConfig) -> None:
             echo(f"  {question:18} {found[question]}")
         if config.bridge_url is not None:
             echo(f'  and an answer: "{ASYNC_QUESTION}"\n  ', end="")
-            async with await client.stream_with_context(ASYNC_QUESTION, "project timeline beta") as stream:
+            stream = await client.stream_with_context(ASYNC_QUESTION, ASYNC_TOPIC, context_budget=ASYNC_BUDGET)
+            async with stream:
                 async for text in stream.text_stream():
                     echo(strip_controls(text), end="")
             echo()

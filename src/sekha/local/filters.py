@@ -10,7 +10,7 @@ from pydantic import AfterValidator, BeforeValidator
 from typing_extensions import Annotated
 
 from sekha.local.http import Body, is_object
-from sekha.local.store import Filter
+from sekha.local.records import Filter
 
 _TIMESTAMP = re.compile(
     r"(\d{4}-\d\d-\d\d)(?:[T ](\d\d:\d\d(?::\d\d)?)(?:[.,](\d{1,9})\d*)?)?\s?(Z|[+-]\d\d:?\d\d)?", re.I

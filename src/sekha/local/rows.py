@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Dict, List, Optional
 
-from sekha.local.store import Conversation, Message, PruneCandidate, SearchResult
+from sekha.local.records import Conversation, Message, PruneCandidate, SearchResult
 
 _NIL_ID = "00000000-0000-0000-0000-000000000000"
 

@@ -115,6 +115,7 @@ NEVER_REPEATED: List[SekhaError] = [
     SekhaConfigError("no url"),
     SekhaClosedError("closed"),
     SekhaServerError("a tool said no", status_code=200),
+    server_error(507),
 ]
 
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from typing import Any, Dict, List, Mapping, Optional
+from typing import Any, Dict, List, Optional
 from uuid import UUID
 
 from pydantic import Field
 from starlette.applications import Starlette
-from starlette.background import BackgroundTask
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from typing_extensions import Annotated, Literal
@@ -36,10 +35,12 @@ from sekha.local.http import (
     parse_u32,
     path_id,
 )
+from sekha.local.records import Conversation, Dates, Filter, NewMessage, format_timestamp
 from sekha.local.rows import conversation_row, label_row, message_row, prune_row, search_row, space_separated
-from sekha.local.store import Conversation, Dates, Filter, NewMessage, format_timestamp
 
 _NO_KEY_NEEDED = ("/health", "/metrics")
+_FEATURES = {"filters": True, "keeps": ["timestamp"], "keeps_dates": True, "parallel_writes": True, "deletes": True}
+"""What its health says that it can do, beyond the controller 0.1."""
 
 
 class CreateBody(Body):
@@ -105,10 +106,6 @@ class Controller:
     """
 
     parse = staticmethod(parse)
-    features: Mapping[str, object] = {
-        "filters": True, "keeps": ["timestamp"], "keeps_dates": True, "parallel_writes": True, "deletes": True
-    }  # fmt: skip
-    """What its health says that it can do, beyond the controller 0.1."""
 
     def __init__(self, memory: Memory) -> None:
         self.memory = memory
@@ -148,7 +145,7 @@ class Controller:
         return JSONResponse({**_row(created), **extra}, 201)
 
     async def get(self, request: Request) -> Response:
-        found = self.store.get(path_id(request))
+        found = await self.memory.run(self.store.get, path_id(request))
         if found is None:
             raise AppError(404, "Conversation not found")
         return JSONResponse(_row(found))
@@ -166,39 +163,41 @@ class Controller:
             not_status="archived" if archived is False else None,
         )
         page, size = query.get("page", 1), query.get("page_size", 50)
-        conversations = self.store.conversations(matching, size, (page - 1) * size) if page else []
-        results = [conversation_row(one) for one in conversations]
-        return JSONResponse({"results": results, "total": self.store.count(matching), "page": page, "page_size": size})
+        rows = await self.memory.run(self.store.conversations, matching, size, (page - 1) * size) if page else []
+        results, total = [conversation_row(one) for one in rows], await self.memory.run(self.store.count, matching)
+        return JSONResponse({"results": results, "total": total, "page": page, "page_size": size})
 
     async def count(self, request: Request) -> Response:
         query = parse_query(request, {"label": str, "folder": str})
         label, folder = query.get("label"), query.get("folder")
         if label is not None and folder is not None:
             raise AppError(400, "Cannot specify both label and folder")
-        store = self.store
-        count = store.count(Filter(folder=folder)) if label is None else store.count_labels_containing(label)
+        if label is None:
+            count = await self.memory.run(self.store.count, Filter(folder=folder))
+        else:
+            count = await self.memory.run(self.store.count_labels_containing, label)
         return JSONResponse({"count": count, "label": label, "folder": folder})
 
     async def delete(self, request: Request) -> Response:
-        self.memory.delete(path_id(request))
+        await self.memory.delete(path_id(request))
         return empty_response()
 
     async def update_label(self, request: Request) -> Response:
         identity, body = path_id(request), await self.parse(request, LabelBody)
-        self.memory.update(identity, label=body.label, folder=body.folder)
+        await self.memory.update(identity, label=body.label, folder=body.folder)
         return empty_response()
 
     async def update_folder(self, request: Request) -> Response:
         identity, body = path_id(request), await self.parse(request, FolderBody)
-        self.memory.update(identity, folder=body.folder)
+        await self.memory.update(identity, folder=body.folder)
         return empty_response()
 
     async def pin(self, request: Request) -> Response:
-        self.memory.update(path_id(request), importance=PINNED_IMPORTANCE)
+        await self.memory.update(path_id(request), importance=PINNED_IMPORTANCE)
         return empty_response()
 
     async def archive(self, request: Request) -> Response:
-        self.memory.update(path_id(request), status="archived")
+        await self.memory.update(path_id(request), status="archived")
         return empty_response()
 
     async def query(self, request: Request) -> Response:
@@ -213,7 +212,7 @@ class Controller:
 
     async def full_text_search(self, request: Request) -> Response:
         body = await self.parse(request, SearchBody)
-        found = self.store.full_text_search(body.query, body.limit)
+        found = await self.memory.run(self.store.full_text_search, body.query, body.limit)
         return JSONResponse({"results": [message_row(message) for message in found], "total": len(found)})
 
     async def assemble_context(self, request: Request) -> Response:
@@ -239,36 +238,44 @@ class Controller:
         return JSONResponse({**answer, "generated_at": format_timestamp(time.time_ns())})
 
     async def prune_dry_run(self, request: Request) -> Response:
-        found = self.memory.suggest_pruning((await self.parse(request, ThresholdBody)).threshold_days)
+        body = await self.parse(request, ThresholdBody)
+        found = await self.memory.suggest_pruning(body.threshold_days)
         return JSONResponse({"suggestions": [prune_row(candidate) for candidate in found], "total": len(found)})
 
     async def prune_execute(self, request: Request) -> Response:
         body = await self.parse(request, IdsBody)
-        self.memory.archive_all([str(identity) for identity in body.conversation_ids])
+        await self.memory.archive_all([str(identity) for identity in body.conversation_ids])
         return empty_response()
 
     async def suggest_labels(self, request: Request) -> Response:
         identity = str((await self.parse(request, IdBody)).conversation_id)
-        suggestions = [label_row(*suggested) for suggested in self.memory.suggest_labels(identity)]
+        suggestions = [label_row(*one) for one in await self.memory.suggest_labels(identity)]
         return JSONResponse({"conversation_id": identity, "suggestions": suggestions})
 
     async def rebuild_embeddings(self, request: Request) -> Response:
-        response = empty_response(202)
-        response.background = BackgroundTask(self.memory.rebuild)
-        return response
+        self.memory.embedding.rebuild()
+        return empty_response(202)
 
     async def health(self, request: Request) -> Response:
         try:
-            self.store.count_all()
+            await self.memory.run(self.store.count_all)
         except sqlite3.Error:
             return empty_response(503)
-        checks = {"database": {"status": "ok"}, "chroma": {"status": "ok"}}
+        found = await self.memory.embedding.status()
+        checks: Dict[str, Dict[str, str]] = {"database": {"status": "ok"}, "chroma": {"status": "ok"}}
+        checks["embeddings"] = {"status": "ok"}
+        if found.error is not None or found.embedded < found.messages:
+            reason = str(found) if found.error is None else f"{found}: {found.error}"
+            checks["embeddings"] = {"status": "working" if found.error is None else "error", "error": reason}
+        searchable = {"messages": found.messages, "embedded": found.embedded, "model": found.model}
+        answer = {"status": "healthy" if found.error is None else "degraded", "checks": checks}
         timestamp = f"{format_timestamp(time.time_ns())}+00:00"
-        return JSONResponse({"status": "healthy", "timestamp": timestamp, "checks": checks, **self.features})
+        return JSONResponse({**answer, "timestamp": timestamp, "searchable": searchable, **_FEATURES})
 
     async def metrics(self, request: Request) -> Response:
         lines: List[str] = []
-        for name, number in zip(("conversations", "messages"), self.store.count_all()):
+        counts = await self.memory.run(self.store.count_all)
+        for name, number in zip(("conversations", "messages"), counts):
             lines.append(f"# HELP sekha_{name}_total Total number of {name}")
             lines.append(f"# TYPE sekha_{name}_total gauge\nsekha_{name}_total {number}\n")
         return PlainTextResponse("\n".join(lines))

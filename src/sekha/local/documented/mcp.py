@@ -12,8 +12,8 @@ from typing_extensions import Literal
 from sekha.local.documented.memory import Memory
 from sekha.local.filters import Filters, OptionalFilters
 from sekha.local.http import I32, I64, U32, Body, MessageIn, RouteTable, Timestamp, parse
+from sekha.local.records import Conversation, Dates, NewMessage
 from sekha.local.rows import export_row, markdown, prune_row, search_row, space_separated
-from sekha.local.store import Conversation, Dates, NewMessage
 
 
 class StoreBody(Body):
@@ -102,9 +102,9 @@ class McpTools:
         columns: Dict[str, Any] = {name: value for name, value in given.items() if value is not None}
         identity = str(body.conversation_id)
         if columns:
-            self.memory.update(identity, **columns)
+            await self.memory.update(identity, **columns)
         else:
-            self.memory.get(identity)
+            await self.memory.get(identity)
         names = {"label": "label/folder", "folder": "label/folder", "importance": "importance_score"}
         updated = list(dict.fromkeys(names.get(name, name) for name in columns))
         message = "Conversation updated successfully"
@@ -112,7 +112,7 @@ class McpTools:
 
     async def memory_prune(self, request: Request) -> Response:
         body = await self.parse(request, PruneBody)
-        found = self.memory.suggest_pruning(body.threshold_days, body.importance_threshold)
+        found = await self.memory.suggest_pruning(body.threshold_days, body.importance_threshold)
         rows = [prune_row(candidate) for candidate in found]
         for row in rows:
             row["last_accessed"] = space_separated(row["last_accessed"])
@@ -124,16 +124,16 @@ class McpTools:
 
     async def memory_get_context(self, request: Request) -> Response:
         identity = str((await self.parse(request, IdBody)).conversation_id)
-        row = self.describe(self.memory.get(identity))
+        row = await self.describe(await self.memory.get(identity))
         return envelope({"conversation_id": row.pop("id"), **row})
 
     async def memory_export(self, request: Request) -> Response:
         body = await self.parse(request, ExportBody)
-        found = self.memory.get(str(body.conversation_id))
-        messages = self.memory.messages(found.id)
+        found = await self.memory.get(str(body.conversation_id))
+        messages = await self.memory.messages(found.id)
         metadata: Optional[Dict[str, Any]] = {} if body.include_metadata else None
         rows = [export_row(message, metadata) for message in messages]
-        answer = {"conversation": self.describe(found), "messages": rows, "format": body.format or "json"}
+        answer = {"conversation": await self.describe(found), "messages": rows, "format": body.format or "json"}
         if body.format == "markdown":
             answer["content"] = markdown(found, messages)
         return envelope({**answer, "include_metadata": body.include_metadata})
@@ -142,11 +142,11 @@ class McpTools:
         body = await self.parse(request, Filters)
         if body.folder is not None and body.label is not None:
             return envelope(None, "Cannot specify both folder and label")
-        return envelope(self.memory.stats(body.to_store_filter()))
+        return envelope(await self.memory.stats(body.to_store_filter()))
 
-    def describe(self, conversation: Conversation) -> Dict[str, Any]:
+    async def describe(self, conversation: Conversation) -> Dict[str, Any]:
         """Return the fields of a conversation."""
-        messages = self.memory.messages(conversation.id)
+        messages = await self.memory.messages(conversation.id)
         return {
             "id": conversation.id,
             "label": conversation.label,

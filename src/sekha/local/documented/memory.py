@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import logging
 import time
+from functools import partial
 from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 from sekha.local import tasks
+from sekha.local.embedding import Embedding
 from sekha.local.models import ChatModel, Embedder, ModelError
-from sekha.local.store import (
+from sekha.local.records import (
     NO_DATES,
     Conversation,
     Dates,
@@ -18,15 +20,19 @@ from sekha.local.store import (
     NotFound,
     PruneCandidate,
     SearchResult,
-    Store,
     format_timestamp,
 )
+from sekha.local.store import Store
 from sekha.local.text import extract_keywords, extractive_summary, split_words
+from sekha.local.vectors import pack, similarity
+from sekha.local.worker import Runner
 
 logger: logging.Logger = logging.getLogger("sekha.local")
 DAY_NS = 86_400 * 10**9
 SUMMARY_WINDOWS = {"daily": DAY_NS, "weekly": 7 * DAY_NS, "monthly": 30 * DAY_NS}
 PINNED_IMPORTANCE = 10
+_NEWEST = 300  # messages that are pinned, or have a preferred label, to choose from for a context
+_PREVIEWED = 1000  # characters of a conversation that its preview is chosen from
 MIN_IMPORTANCE_TO_KEEP = 5.0
 """Conversations of less importance are recommended for the archive."""
 
@@ -38,32 +44,35 @@ class Memory:
         store: The database.
         embedder: The model that makes the vectors.
         chat: The model that writes summaries.
+        runner: Where the calls of the store run.
     """
 
-    def __init__(self, store: Store, embedder: Embedder, chat: ChatModel) -> None:
+    def __init__(self, store: Store, embedder: Embedder, chat: ChatModel, runner: Runner) -> None:
         self.store = store
+        self.run = runner.run
+        self.embedding = Embedding(store, embedder, runner)
         self._embedder = embedder
         self._chat = chat
 
-    def get(self, identity: str) -> Conversation:
+    async def get(self, identity: str) -> Conversation:
         """Return a conversation; raise NotFound if there is none."""
-        found = self.store.get(identity)
+        found = await self.run(self.store.get, identity)
         if found is None:
             raise NotFound(identity)
         return found
 
-    def messages(self, identity: str) -> List[Message]:
+    async def messages(self, identity: str) -> List[Message]:
         """Return the messages of a conversation in their order."""
-        return self.store.messages(Filter(), identity)
+        return await self.run(self.store.messages, Filter(), identity)
 
-    def update(self, identity: str, **columns: Any) -> None:
+    async def update(self, identity: str, **columns: Any) -> None:
         """Change columns of a conversation; raise NotFound if there is none."""
-        if not self.store.update(identity, **columns):
+        if not await self.run(partial(self.store.update, identity, **columns)):
             raise NotFound(identity)
 
-    def delete(self, identity: str) -> None:
+    async def delete(self, identity: str) -> None:
         """Delete a conversation; raise NotFound if there is none."""
-        if not self.store.delete(identity):
+        if await self.run(self.store.delete, identity) is None:
             raise NotFound(identity)
 
     async def create(
@@ -74,25 +83,35 @@ class Memory:
         importance: Optional[int] = None,
         dates: Dates = NO_DATES,
     ) -> Conversation:
-        """Store a conversation with its vectors, or without them if no model answers (see `rebuild`)."""
-        vectors: List[Optional[Sequence[float]]] = [None] * len(messages)
-        model: Optional[str] = None
-        try:
-            if messages:
-                model, found = await self._embedder.embed([message.content for message in messages])
-                vectors = [*found]
-        except ModelError as error:
-            logger.warning("a conversation is stored without vectors: %s", error)
+        """Store a conversation; its messages are embedded after that."""
         importance = 5 if importance is None else importance
-        return self.store.add(label, folder, importance, messages, vectors, model, dates)
+        created, numbers = await self.run(self.store.add, label, folder, importance, messages, dates)
+        self.embedding.add([(number, message.content) for number, message in zip(numbers, messages)])
+        return created
 
     async def search(self, query: str, matching: Filter, limit: int, offset: int = 0) -> Tuple[List[SearchResult], int]:
         """Return the messages nearest to a text, best first, and their number; raise ModelError without a vector."""
         if not query.strip():
             return [], 0
-        model, vectors = await self._embedder.embed([query])
-        found, total = self.store.nearest(vectors[0], model, matching, limit, offset)
-        return [SearchResult(min(1.0, max(0.0, score)), message) for score, message in found], total
+        await self.embedding.settle()
+        name, vectors = await self._embedder.embed([query], purpose="query")
+        self.embedding.answered(await self.run(self.store.model, name, len(vectors[0])))
+        return await self.run(self._nearest, name, vectors[0], matching, limit, offset)
+
+    def _nearest(
+        self, name: str, target: Sequence[float], matching: Filter, limit: int, offset: int
+    ) -> Tuple[List[SearchResult], int]:
+        if not any(target):  # a text without a word
+            return [], 0
+        model, packed = self.store.model(name, len(target)), pack(target)
+        allowed = set(self.store.numbers(matching))
+        scored = [
+            (similarity(packed, vector), number) for number, vector in self.store.vectors(model) if number in allowed
+        ]
+        scored.sort(key=lambda one: (-one[0], one[1]))
+        page = scored[offset : offset + limit]
+        found = self.store.messages_by_number([number for _, number in page])
+        return [SearchResult(max(0.0, score), found[number]) for score, number in page], len(scored)
 
     async def context(
         self, query: str, preferred_labels: Sequence[str], budget: int, excluded_folders: Sequence[str]
@@ -108,7 +127,7 @@ class Memory:
             Filter(status="active", min_importance=PINNED_IMPORTANCE),
             Filter(status="active", labels=preferred_labels),
         ):
-            for message in self.store.messages(matching):
+            for message in await self.run(self.store.messages, matching, None, _NEWEST):
                 scores.setdefault(message.id, (0.0, message))
         month_ago = format_timestamp(time.time_ns() - 30 * DAY_NS)
 
@@ -134,9 +153,9 @@ class Memory:
 
     async def summarize(self, identity: str, level: str) -> str:
         """Summarize the messages of a conversation of the last day, week or month."""
-        self.get(identity)
+        await self.get(identity)
         since = format_timestamp(time.time_ns() - SUMMARY_WINDOWS[level])
-        messages = self.store.messages(Filter(start=since), identity)
+        messages = await self.run(self.store.messages, Filter(start=since), identity)
         if not messages:
             return "No messages to summarize"
         try:
@@ -147,7 +166,7 @@ class Memory:
             logger.warning("no summary: %s", error)
             return f"{level.capitalize()} summary: {len(messages)} messages (LLM offline)"
 
-    def suggest_pruning(
+    async def suggest_pruning(
         self, threshold_days: int, min_importance: float = MIN_IMPORTANCE_TO_KEEP
     ) -> List[PruneCandidate]:
         """Return the active conversations without a change for some days, with a recommendation for each."""
@@ -155,58 +174,43 @@ class Memory:
             PruneCandidate(
                 conversation,
                 conversation.bytes // 4,
-                extractive_summary("\n".join(message.content for message in self.messages(conversation.id)), 1)[:200],
+                extractive_summary(await self.run(self.store.beginning, conversation.id, _PREVIEWED), 1)[:200],
                 "archive" if conversation.importance < min_importance else "keep",
             )
-            for conversation in self.unused_conversations(threshold_days)
+            for conversation in await self.unused_conversations(threshold_days)
         ]
 
-    def unused_conversations(self, threshold_days: int) -> List[Conversation]:
+    async def unused_conversations(self, threshold_days: int) -> List[Conversation]:
         """Return the active conversations without a change for some days."""
         last_change = format_timestamp(time.time_ns() - threshold_days * DAY_NS)
-        return self.store.conversations(Filter(status="active", end=last_change))
+        return await self.run(self.store.conversations, Filter(status="active", end=last_change))
 
-    def archive_all(self, identities: Sequence[str]) -> None:
+    async def archive_all(self, identities: Sequence[str]) -> None:
         """Archive conversations: all, or none if one of them does not exist (NotFound)."""
-        with self.store.transaction():
-            for identity in identities:
-                self.update(identity, status="archived")
+        await self.run(self.store.archive, identities)
 
-    def suggest_labels(self, identity: str) -> List[Tuple[str, bool]]:
+    async def suggest_labels(self, identity: str) -> List[Tuple[str, bool]]:
         """Return up to five labels for a conversation, each with whether it exists already."""
-        own = self.get(identity)
-        text = "\n".join(message.content for message in self.messages(identity))
+        own = await self.get(identity)
+        text = "\n".join(message.content for message in await self.messages(identity))
         words = set(split_words(text))
-        labels = dict.fromkeys(other.label for other in self.store.conversations(Filter()) if other.id != own.id)
+        labels = await self.run(self.store.labels, own.id)
         existing = [label for label in labels if split_words(label) and words.issuperset(split_words(label))]
         new = [word for word in extract_keywords(text) if word not in map(str.casefold, existing)]
         return [*((label, True) for label in existing), *((word, False) for word in new)][:5]
 
-    def stats(self, matching: Filter) -> Dict[str, Any]:
+    async def stats(self, matching: Filter) -> Dict[str, Any]:
         """Return statistics of the conversations that match a filter."""
-        found = self.store.conversations(matching)
-        importance = [conversation.importance for conversation in found]
+        found = await self.run(self.store.statistics, matching)
+        searchable = (await self.embedding.status()).embedded if matching == Filter() else None
         return {
-            "total_conversations": len(found),
-            "total_messages": sum(conversation.message_count for conversation in found),
-            "average_importance": round(sum(importance) / len(found), 4) if found else 0.0,
-            "folders": sorted({conversation.folder for conversation in found}),
-            "labels": sorted({conversation.label for conversation in found}),
+            "total_conversations": found.conversations,
+            "total_messages": found.messages,
+            "average_importance": round(found.average_importance, 4),
+            "folders": found.folders,
+            "labels": found.labels,
+            **({} if searchable is None else {"searchable_messages": searchable}),
         }
-
-    async def rebuild(self) -> None:
-        """Rebuild the vectors of all messages, after the embedder has changed or was down."""
-        last = -1
-        try:
-            while True:
-                texts = self.store.contents_after(last, 64)
-                if not texts:
-                    return
-                model, vectors = await self._embedder.embed([content for _, content in texts])
-                self.store.set_vectors(model, {number: vector for (number, _), vector in zip(texts, vectors)})
-                last = texts[-1][0]
-        except ModelError as error:
-            logger.error("rebuilding the vectors stopped: %s", error)
 
 
 def _is_in_folder(folder: str, parent: str) -> bool:

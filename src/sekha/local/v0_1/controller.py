@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
-from typing import Any, Dict, List, Mapping
+import time
+from typing import Any, Dict, List
 
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -24,8 +25,8 @@ from sekha.local.http import (
     parse_u32,
     path_id,
 )
+from sekha.local.records import Conversation, Filter, NewMessage, format_timestamp
 from sekha.local.rows import conversation_row, label_row, prune_row
-from sekha.local.store import Conversation, Filter, NewMessage
 from sekha.local.v0_1.bodies import parse
 from sekha.local.v0_1.edge import NoResponse, ServerEdge
 from sekha.local.v0_1.mcp import McpTools01, MessageIn, QueryBody, search_row_with_distance
@@ -50,7 +51,6 @@ class Controller01(Controller):
     """The routes; each docstring says how the method differs from the documentation."""
 
     parse = staticmethod(parse)
-    features: Mapping[str, object] = {}
 
     def __init__(self, memory: Memory01) -> None:
         super().__init__(memory)
@@ -95,7 +95,7 @@ class Controller01(Controller):
 
     async def delete(self, request: Request) -> Response:
         """Fail if a message has a vector; the real server deletes it from the wrong collection."""
-        if self.memory01.vectors.has_vectors(self._find(request).id):
+        if self.memory01.store01.has_vectors(self._find(request).id):
             raise AppError(500, "Chroma error: Collection not found: messages")
         return await super().delete(request)
 
@@ -110,7 +110,7 @@ class Controller01(Controller):
         """Overwrite the label with the folder."""
         path_id(request)  # an id that is not a UUID is refused before the body is read
         body = await self.parse(request, FolderBody)
-        self.memory.update(self._find(request).id, label=body.folder, folder=body.folder)
+        await self.memory.update(self._find(request).id, label=body.folder, folder=body.folder)
         return empty_response()
 
     async def pin(self, request: Request) -> Response:
@@ -145,6 +145,16 @@ class Controller01(Controller):
     async def rebuild_embeddings(self, request: Request) -> Response:
         """Rebuild nothing."""
         return empty_response(202)
+
+    async def health(self, request: Request) -> Response:
+        """Say nothing of embeddings, nor of what it can do."""
+        try:
+            self.store.count_all()
+        except sqlite3.Error:
+            return empty_response(503)
+        checks = {"database": {"status": "ok"}, "chroma": {"status": "ok"}}
+        timestamp = f"{format_timestamp(time.time_ns())}+00:00"
+        return JSONResponse({"status": "healthy", "timestamp": timestamp, "checks": checks})
 
     async def metrics(self, request: Request) -> Response:
         """Return 0 for all numbers."""

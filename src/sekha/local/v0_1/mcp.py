@@ -10,8 +10,8 @@ from starlette.responses import Response
 from sekha.local.documented import mcp as documented
 from sekha.local.documented.mcp import ExportBody, McpTools, PruneBody, UpdateBody, envelope
 from sekha.local.http import U32, Body, empty_response
+from sekha.local.records import Conversation, Filter, SearchResult
 from sekha.local.rows import export_row, search_row, space_separated
-from sekha.local.store import Conversation, Filter, SearchResult
 from sekha.local.v0_1.bodies import parse
 from sekha.local.v0_1.memory import to_float32
 
@@ -61,11 +61,11 @@ class McpTools01(McpTools):
     async def memory_update(self, request: Request) -> Response:
         """Report `status` and `importance_score` as updated, but do not store them."""
         body = await self.parse(request, UpdateBody)
-        identity = self.memory.get(str(body.conversation_id)).id
+        identity = (await self.memory.get(str(body.conversation_id))).id
         given: Dict[str, Optional[str]] = {"label": body.label, "folder": body.folder}
         columns = {name: value for name, value in given.items() if value is not None}
         if columns:
-            self.memory.update(identity, **columns)
+            await self.memory.update(identity, **columns)
         fields = {"label/folder": columns or None, "status": body.status, "importance_score": body.importance_score}
         updated = [name for name, value in fields.items() if value is not None]
         message = "Conversation updated successfully"
@@ -74,7 +74,7 @@ class McpTools01(McpTools):
     async def memory_prune(self, request: Request) -> Response:
         """Fail if there is a candidate; the real server asks the wrong server for its preview."""
         body = await self.parse(request, PruneBody)
-        if self.memory.unused_conversations(body.threshold_days):
+        if await self.memory.unused_conversations(body.threshold_days):
             return empty_response(500)
         threshold = to_float32(body.importance_threshold)
         answer = {"threshold_days": body.threshold_days, "importance_threshold": threshold}
@@ -83,9 +83,9 @@ class McpTools01(McpTools):
     async def memory_export(self, request: Request) -> Response:
         """Echo `format` and `include_metadata`, but ignore them."""
         body = await self.parse(request, ExportBody)
-        found = self.memory.get(str(body.conversation_id))
-        rows = [export_row(message, {}) for message in self.memory.messages(found.id)]
-        answer = {"conversation": self.describe(found), "messages": rows, "format": body.format or "json"}
+        found = await self.memory.get(str(body.conversation_id))
+        rows = [export_row(message, {}) for message in await self.memory.messages(found.id)]
+        answer = {"conversation": await self.describe(found), "messages": rows, "format": body.format or "json"}
         return envelope({**answer, "include_metadata": body.include_metadata})
 
     async def memory_stats(self, request: Request) -> Response:
@@ -102,9 +102,9 @@ class McpTools01(McpTools):
         folders = sorted({one.folder for one in found}) if body.folder is None else [body.folder]
         return envelope({**answer, "folders": folders})
 
-    def describe(self, conversation: Conversation) -> Dict[str, Any]:
+    async def describe(self, conversation: Conversation) -> Dict[str, Any]:
         """Count bytes as `word_count`."""
-        return {**super().describe(conversation), "word_count": conversation.bytes}
+        return {**await super().describe(conversation), "word_count": conversation.bytes}
 
 
 def search_row_with_distance(result: SearchResult, score: float) -> Dict[str, Any]:

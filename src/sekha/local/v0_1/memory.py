@@ -13,9 +13,9 @@ from typing import AbstractSet, Deque, Dict, List, Optional, Sequence, Tuple, Un
 
 from sekha.local import tasks
 from sekha.local.documented.memory import DAY_NS, PINNED_IMPORTANCE, Memory, logger
-from sekha.local.models import ChatModel, ChatRequest, Embedder, ModelError
+from sekha.local.models import ChatModel, ChatRequest, Embedder, ModelError, answer_text
 from sekha.local.models.placeholder import ExtractiveModel, HashEmbedder
-from sekha.local.store import (
+from sekha.local.records import (
     NO_DATES,
     Conversation,
     Dates,
@@ -25,9 +25,11 @@ from sekha.local.store import (
     NotFound,
     PruneCandidate,
     SearchResult,
-    Store,
     format_timestamp,
 )
+from sekha.local.store import Store
+from sekha.local.vectors import pack, similarity
+from sekha.local.worker import Inline
 
 MAX_CONCURRENT_EMBEDDINGS = 5
 """Permits for embeddings. Each write needs two of them, one after the other: many writes at once deadlock."""
@@ -90,6 +92,16 @@ class Store01(Store):
         """Set the time of the change in milliseconds, as its trigger does."""
         return super().update(identity, **{"updated_at": format_timestamp(time.time_ns())[:-6], **columns})
 
+    @staticmethod
+    def searchable_text(text: str) -> str:
+        """Leave a text as it is: words are cut at spaces and punctuation in every script."""
+        return text
+
+    @staticmethod
+    def full_text_query(query: str) -> str:
+        """Leave a query as it is."""
+        return query
+
     def full_text_search(self, query: str, limit: int, ranked: bool = False) -> List[Message]:
         """Return the oldest messages first, however well they match."""
         return super().full_text_search(query, limit, ranked)
@@ -101,17 +113,30 @@ class Store01(Store):
 
     def has_vectors(self, identity: str) -> bool:
         """Return whether any message of a conversation has a vector."""
-        query = "SELECT COUNT(*) FROM messages WHERE conversation_id = ? AND vector IS NOT NULL"
+        query = """SELECT COUNT(*) FROM conversations c JOIN messages m ON m.conversation = c.number
+            JOIN vectors v ON v.message = m.number WHERE c.id = ?"""
         return bool(self._db.execute(query, (identity,)).fetchone()[0])
 
     def has_collection(self) -> bool:
         """Return whether there is a collection of vectors: it is created with the first of them."""
-        return bool(self._db.execute("SELECT EXISTS (SELECT 1 FROM messages WHERE vector IS NOT NULL)").fetchone()[0])
+        return bool(self._db.execute("SELECT EXISTS (SELECT 1 FROM vectors)").fetchone()[0])
 
-    def hidden_from_search(self) -> AbstractSet[int]:
+    def nearest(self, model: int, target: Sequence[float], limit: int) -> List[Tuple[float, Message]]:
+        """Return the messages whose vectors are nearest to one, best first, with their similarity."""
+        if not any(target):  # a text without a word
+            return []
+        packed, hidden = pack(target), self._hidden_from_search()
+        scored = [
+            (similarity(packed, vector), -number) for number, vector in self.vectors(model) if number not in hidden
+        ]
+        scored.sort(reverse=True)
+        found = self.messages_by_number([-number for _, number in scored[:limit]])
+        return [(score, found[-number]) for score, number in scored[:limit]]
+
+    def _hidden_from_search(self) -> AbstractSet[int]:
         """Hide every third vector of a crowd: its graph keeps a few neighbours of each, and loses some in a crowd."""
         crowds: Dict[str, List[int]] = {}
-        query = "SELECT number, content FROM messages WHERE vector IS NOT NULL ORDER BY number"
+        query = "SELECT number, content FROM messages JOIN vectors ON message = number ORDER BY number"
         for number, content in self._db.execute(query):
             crowds.setdefault(without_numbers(content), []).append(number)
         return {number for crowd in crowds.values() if len(crowd) > MAX_NEIGHBOURS for number in crowd[2::3]}
@@ -121,8 +146,8 @@ class Memory01(Memory):
     """The memory; each docstring says how the method differs from the documentation."""
 
     def __init__(self, store: Store01, embedder: Embedder, chat: ChatModel) -> None:
-        super().__init__(store, embedder, chat)
-        self.vectors = store
+        super().__init__(store, embedder, chat, Inline())
+        self.store01 = store
         self._permits = FairSemaphore(MAX_CONCURRENT_EMBEDDINGS)
 
     async def _embed(self, text: str) -> Tuple[str, Sequence[float]]:
@@ -149,20 +174,22 @@ class Memory01(Memory):
         until their clients disconnect. Of the first writes, those that come while another creates the collection of
         vectors are stored without theirs.
         """
-        created = self.store.add(label, folder, 5 if importance is None else importance, [], [], None)
+        created, _ = self.store.add(label, folder, 5 if importance is None else importance, [])
         for message in messages:
-            had_collection = self.vectors.has_collection()
+            had_collection = self.store01.has_collection()
             async with self._permits:
                 model, vector = await self._try_embed(message.content, had_collection)
             if vector is not None and has_split_preview(message.content):
                 raise HandlerCrashed
-            self.store.append(created.id, created.created_at, [message], [vector], model)
+            numbers = self.store.append(created.id, created.created_at, [message])
+            if model is not None and vector is not None:
+                self.store.set_vectors(self.store.model(model, len(vector)), {numbers[0]: vector})
         return created._replace(message_count=len(messages))
 
     async def _try_embed(self, text: str, had_collection: bool) -> Tuple[Optional[str], Optional[Sequence[float]]]:
         try:
             embedded = await self._embed(text)
-            if not had_collection and self.vectors.has_collection():
+            if not had_collection and self.store01.has_collection():
                 raise ModelError("the collection was created by another write at the same time")
             return embedded
         except ModelError as error:
@@ -176,7 +203,7 @@ class Memory01(Memory):
         except ModelError as error:
             logger.warning("nothing is found: %s", error)
             return [], 0
-        found, _ = self.store.nearest(vector, model, Filter(), limit)
+        found = self.store01.nearest(self.store.model(model, len(vector)), vector, limit)
         return [SearchResult(to_float32(1.0 - similarity), message) for similarity, message in found], len(found)
 
     async def context(
@@ -226,7 +253,7 @@ class Memory01(Memory):
     async def suggest_pruning_with_model(self, threshold_days: int) -> List[PruneCandidate]:
         """Suggest conversations by age alone, oldest first; fail if the model fails for one of them."""
         candidates: List[PruneCandidate] = []
-        for one in sorted(self.unused_conversations(threshold_days), key=lambda one: one.created_at):
+        for one in sorted(await self.unused_conversations(threshold_days), key=lambda one: one.created_at):
             try:
                 preview = await tasks.summarize(self._chat, [f"Conversation: {one.label}"], "daily")
             except ModelError as error:
@@ -234,13 +261,13 @@ class Memory01(Memory):
             candidates.append(PruneCandidate(one._replace(message_count=0), 0, preview, "keep"))
         return candidates
 
-    def unused_conversations(self, threshold_days: int) -> List[Conversation]:
+    async def unused_conversations(self, threshold_days: int) -> List[Conversation]:
         """Crash if the date does not exist."""
         if abs(threshold_days) > _MAX_THRESHOLD_DAYS:
             raise HandlerCrashed
-        return super().unused_conversations(threshold_days)
+        return await super().unused_conversations(threshold_days)
 
-    def archive_all(self, identities: Sequence[str]) -> None:
+    async def archive_all(self, identities: Sequence[str]) -> None:
         """Archive one after the other: those before an unknown id stay archived."""
         for identity in identities:
             if not self.store.update(identity, status="archived"):
@@ -254,17 +281,17 @@ class Memory01(Memory):
         """
         try:
             if isinstance(self._chat, ExtractiveModel):
-                return self.suggest_labels(identity)
-            self.get(identity)
+                return await self.suggest_labels(identity)
+            await self.get(identity)
         except NotFound as error:
             raise NotFoundAs500(str(error)) from error
-        text = "\n".join(message.content for message in self.messages(identity))
+        text = "\n".join(message.content for message in await self.messages(identity))
         if not text:
             return []
         labels = sorted({one.label for one in self.store.conversations(Filter())})
         task = f"Suggest up to five labels for this conversation, only the labels, with commas between:\n\n{text}"
         try:
-            answer = await self._chat.complete(ChatRequest([("user", task)]))
+            answer = answer_text(await self._chat.complete(ChatRequest([{"role": "user", "content": task}])))
         except ModelError as error:
             logger.warning("no model suggests labels: %s", error)
             return [(label, True) for label in labels[:1] if label]

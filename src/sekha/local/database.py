@@ -1,0 +1,198 @@
+"""The SQLite database of a store: its tables, its version, and the steps from older versions."""
+
+from __future__ import annotations
+
+import math
+import os
+import sqlite3
+from array import array
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Callable, Dict, Generator, Mapping, Optional
+
+from sekha.local.vectors import pack
+
+VERSION = 2
+"""The version of the tables below, which a file has as `user_version`."""
+
+_APPLICATION_ID = 0x53454B48  # "SEKH"; the database of another application is refused
+_TABLES: Mapping[str, str] = {
+    "facts": "name TEXT PRIMARY KEY, value",
+    "conversations": """
+        number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, label TEXT NOT NULL, folder TEXT NOT NULL,
+        status TEXT NOT NULL, importance INTEGER NOT NULL, created_at TEXT NOT NULL, updated_at TEXT NOT NULL,
+        message_count INTEGER NOT NULL DEFAULT 0, bytes INTEGER NOT NULL DEFAULT 0""",
+    "messages": """
+        number INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE,
+        conversation INTEGER NOT NULL REFERENCES conversations (number),
+        role TEXT NOT NULL, timestamp TEXT NOT NULL, content TEXT NOT NULL""",
+    "models": "number INTEGER PRIMARY KEY, name TEXT NOT NULL, dimension INTEGER NOT NULL, UNIQUE (name, dimension)",
+    "vectors": """
+        message INTEGER PRIMARY KEY REFERENCES messages (number), model INTEGER NOT NULL REFERENCES models (number),
+        vector BLOB""",
+}
+_INDEXES = """
+CREATE INDEX conversations_by_change ON conversations (updated_at, number);
+CREATE INDEX conversations_by_label ON conversations (label);
+CREATE INDEX conversations_by_folder ON conversations (folder);
+CREATE INDEX messages_of ON messages (conversation, timestamp);
+CREATE INDEX vectors_of ON vectors (model) WHERE vector IS NOT NULL;
+CREATE VIRTUAL TABLE message_words USING fts5 (content, content = '', tokenize = 'porter unicode61');
+"""
+_COLUMNS = {
+    "conversations": "number, id, label, folder, status, importance, created_at, updated_at, message_count, bytes",
+    "messages": "number, id, conversation, role, timestamp, content",
+    "models": "number, name, dimension",
+    "vectors": "message, model, vector",
+    "facts": "name, value",
+}
+
+
+def open_database(path: Optional[Path], searchable_text: Callable[[str], str]) -> sqlite3.Connection:
+    """Open a database, create its tables if it has none, and bring it to the current version.
+
+    Before a step from an older version a copy is made beside the file: `memory.db.version-1`. All steps are one
+    transaction, so a file is of the old version or of the new one, whatever happens.
+
+    Args:
+        path: The file, created when missing (readable by its owner only); None keeps everything in memory.
+        searchable_text: What makes the text for the full-text index of a message.
+
+    Raises:
+        OSError: The file cannot be opened for writing.
+        sqlite3.Error: It is the database of another application or of a newer version, or damaged.
+    """
+    if path is not None:
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+    db = sqlite3.connect(":memory:" if path is None else str(path), isolation_level=None, check_same_thread=False)
+    try:
+        version = _check_owner(db)
+        # It returns a row; left unread, it would block every COMMIT until its cursor is garbage collected.
+        db.execute("PRAGMA journal_mode = WAL").fetchall()
+        db.execute("PRAGMA synchronous = FULL")
+        db.execute("PRAGMA secure_delete = ON").fetchall()
+        if version == 0:
+            with transaction(db):
+                if _check_owner(db) == 0:  # else another process has made the tables in the meantime
+                    _create_tables(db)
+        elif version < VERSION:
+            if path is not None:
+                _copy(db, path, version)
+            with transaction(db):
+                for step in range(_check_owner(db), VERSION):
+                    _STEPS[step](db, searchable_text)
+                _mark(db)
+            with suppress(sqlite3.Error):  # for example a disk that has no room for it
+                db.execute("VACUUM")
+        _check_columns(db)
+        db.execute("PRAGMA foreign_keys = ON")
+        db.create_function("FOLD", 1, str.casefold, deterministic=True)
+    except BaseException:
+        db.close()
+        raise
+    return db
+
+
+@contextmanager
+def transaction(db: sqlite3.Connection) -> Generator[None, None, None]:
+    """Store all that the block writes, or, after an error, nothing of it."""
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        db.execute("COMMIT")
+    except BaseException:
+        with suppress(sqlite3.Error):  # some errors end the transaction by themselves
+            db.execute("ROLLBACK")
+        raise
+
+
+def _check_owner(db: sqlite3.Connection) -> int:
+    """Return the version of a file, 0 for an empty one; raise DatabaseError if it cannot be used."""
+    is_empty = not db.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()[0]
+    if is_empty:
+        return 0
+    if db.execute("PRAGMA application_id").fetchone()[0] != _APPLICATION_ID:
+        raise sqlite3.DatabaseError("it is the database of another application")
+    version = int(db.execute("PRAGMA user_version").fetchone()[0]) or 1  # the first version had no number
+    if version > VERSION:
+        raise sqlite3.DatabaseError(
+            f"it has version {version}, and this release of sekha-python-sdk knows versions up to {VERSION}: upgrade it"
+        )
+    return version
+
+
+def _create_tables(db: sqlite3.Connection) -> None:
+    for name, columns in _TABLES.items():
+        db.execute(f"CREATE TABLE {name} ({columns})" + (" WITHOUT ROWID" if name == "facts" else ""))
+    for statement in _INDEXES.split(";"):
+        db.execute(statement)
+    _mark(db)
+
+
+def _mark(db: sqlite3.Connection) -> None:
+    db.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
+    db.execute(f"PRAGMA user_version = {VERSION}")
+
+
+def _check_columns(db: sqlite3.Connection) -> None:
+    """Raise OperationalError if a table or a column is missing."""
+    for table, columns in _COLUMNS.items():
+        db.execute(f"SELECT {columns} FROM {table} LIMIT 0")
+    db.execute("SELECT rowid FROM message_words LIMIT 0")
+
+
+def _copy(db: sqlite3.Connection, path: Path, version: int) -> None:
+    """Copy a database to a file beside it."""
+    copy = path.with_name(f"{path.name}.version-{version}")
+    part = copy.with_name(f"{copy.name}.part")
+    with suppress(FileNotFoundError):
+        part.unlink()  # of an attempt that was interrupted
+    try:
+        os.close(os.open(part, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+        db.execute("VACUUM INTO ?", (str(part),))
+        os.replace(part, copy)
+    except (OSError, sqlite3.Error) as error:
+        with suppress(OSError):
+            part.unlink()
+        raise sqlite3.OperationalError(
+            f"no copy could be made before its update to version {VERSION}: {error}"
+        ) from error
+
+
+def _step_from_1(db: sqlite3.Connection, searchable_text: Callable[[str], str]) -> None:
+    """Count messages in their conversations, shorten the vectors, and index the words without a copy of the texts."""
+    for name in ("message_added", "message_removed"):
+        db.execute(f"DROP TRIGGER IF EXISTS {name}")
+    db.execute("DROP TABLE message_words")
+    db.execute("DROP INDEX IF EXISTS messages_of")
+    for name in ("messages", "conversations"):
+        db.execute(f"ALTER TABLE {name} RENAME TO {name}_1")
+    _create_tables(db)
+    db.execute("""
+        INSERT INTO conversations SELECT c.number, c.id, c.label, c.folder, c.status, c.importance, c.created_at,
+            c.updated_at, COUNT(m.number), COALESCE(SUM(LENGTH(CAST(m.content AS BLOB))), 0)
+        FROM conversations_1 c LEFT JOIN messages_1 m ON m.conversation_id = c.id GROUP BY c.number""")
+    db.execute("""
+        INSERT INTO messages SELECT m.number, m.id, c.number, m.role, m.timestamp, m.content
+        FROM messages_1 m JOIN conversations_1 c ON c.id = m.conversation_id""")
+    db.execute("""
+        INSERT INTO models (name, dimension) SELECT DISTINCT model, LENGTH(vector) / 4 FROM messages_1
+        WHERE model IS NOT NULL AND vector IS NOT NULL""")
+    db.create_function("PACK", 1, _pack_float32, deterministic=True)
+    db.create_function("SEARCHABLE", 1, searchable_text, deterministic=True)
+    db.execute("""
+        INSERT INTO vectors SELECT m.number, o.number, PACK(m.vector) FROM messages_1 m
+        JOIN models o ON o.name = m.model AND o.dimension = LENGTH(m.vector) / 4""")
+    db.execute("DELETE FROM vectors WHERE vector IS NULL")
+    db.execute("INSERT INTO message_words (rowid, content) SELECT number, SEARCHABLE(content) FROM messages")
+    db.execute("DROP TABLE messages_1")
+    db.execute("DROP TABLE conversations_1")
+
+
+def _pack_float32(blob: bytes) -> Optional[bytes]:
+    numbers = array("f", blob)
+    return pack(numbers) if all(map(math.isfinite, numbers)) else None
+
+
+_STEPS: Dict[int, Callable[[sqlite3.Connection, Callable[[str], str]], None]] = {1: _step_from_1}
+"""What brings a file from a version to the next one."""
