@@ -76,8 +76,7 @@ class LocalSekha(ProcessBound):
         llm_url: A server for chat, Ollama (`http://host:11434`) or OpenAI-compatible (`http://host:1234/v1`); None
             uses a placeholder that answers by quoting. A path that ends in `/api` means Ollama, any other OpenAI;
             without a path, the server is asked for `/api/version`.
-        embeddings_url: The same for embeddings; None uses the built-in word hashing. After changing it for existing
-            data, rebuild the vectors (`POST /api/v1/rebuild-embeddings`).
+        embeddings_url: The same for embeddings; None uses the built-in word hashing.
         profile: `documented`, or `controller-0.1` with the known bugs of controller 0.1 and bridge 0.2, to test an
             application against current servers.
         mcp_api_key: The key that the MCP tools of `controller-0.1` require, at least 32 characters (that controller
