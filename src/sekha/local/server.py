@@ -31,7 +31,8 @@ from sekha.local.models.placeholder import ExtractiveModel, HashEmbedder
 from sekha.local.models.remote import RemoteChat, RemoteEmbedder
 from sekha.local.profiles import DOCUMENTED, PROFILES, Keys
 from sekha.local.store import Store
-from sekha.local.worker import Worker
+from sekha.local.upkeep import Upkeep
+from sekha.local.worker import Runner
 
 logger: logging.Logger = logging.getLogger("sekha.local")
 ANY_KEY = "sk-local"
@@ -62,7 +63,7 @@ class _Running(NamedTuple):
     servers: List[uvicorn.Server]
     routes: Dict[str, Tuple[str, ...]]
     store: Store
-    worker: Worker
+    runner: Runner
     controller_url: str
     bridge_url: str
 
@@ -193,7 +194,7 @@ class LocalSekha(ProcessBound):
         running.thread.join(_MAX_SECONDS)
         if running.thread.is_alive():
             raise LocalSekhaError(f"the local Sekha did not stop within {_MAX_SECONDS:.0f} s")
-        running.worker.close()
+        running.runner.close()
         running.store.close()
 
     def forget(self) -> None:
@@ -227,12 +228,12 @@ class LocalSekha(ProcessBound):
             chat = RemoteChat(self._llm_url) if self._llm_url else ExtractiveModel()
         except (ValueError, SekhaConfigError) as error:  # the latter: a proxy of the environment cannot be used
             raise LocalSekhaError(str(error)) from error
-        worker = Worker()
-        apps = self._profile.apps(store, worker, embedder, chat, self._keys)
+        runner = self._profile.runner()
+        apps = self._profile.apps(store, runner, embedder, chat, self._keys)
         servers = [_make_server(app) for app in apps]
         routes = {name: list_routes(app) for name, app in zip(("controller", "bridge"), apps)}
         loops: List[asyncio.AbstractEventLoop] = []
-        work = _serve_until_stopped(servers, sockets, embedder, chat, loops)
+        work = _serve_until_stopped(servers, sockets, Upkeep(store, runner), embedder, chat, loops)
         thread = threading.Thread(target=asyncio.run, args=(work,), name="sekha-local", daemon=True)
         urls = [_url(self._host, sock) for sock in sockets]
         thread.start()
@@ -243,12 +244,13 @@ class LocalSekha(ProcessBound):
                     server.should_exit = True
                 raise LocalSekhaError("the local Sekha did not start")
             time.sleep(0.002)
-        return _Running(thread, loops[0], servers, routes, store, worker, urls[0], urls[1])
+        return _Running(thread, loops[0], servers, routes, store, runner, urls[0], urls[1])
 
 
 async def _serve_until_stopped(
     servers: List[uvicorn.Server],
     sockets: List[socket.socket],
+    upkeep: Upkeep,
     embedder: Embedder,
     chat: ChatModel,
     loops: List[asyncio.AbstractEventLoop],
@@ -257,7 +259,8 @@ async def _serve_until_stopped(
     loop.time = monotonic  # type: ignore[method-assign]  # a test may stop the clock; uvicorn would never see the end
     loops.append(loop)
     try:
-        await asyncio.gather(*(server.serve(sockets=[sock]) for server, sock in zip(servers, sockets)))
+        async with upkeep:
+            await asyncio.gather(*(server.serve(sockets=[sock]) for server, sock in zip(servers, sockets)))
     finally:
         await embedder.close()
         await chat.close()
@@ -270,7 +273,7 @@ async def _clear_when_idle(running: _Running) -> None:
         busy = any(server.server_state.tasks for server in running.servers)
         idle = 0 if busy else idle + 1
         await asyncio.sleep(0.002 if busy else 0)
-    await running.worker.run(running.store.clear)
+    await running.runner.run(running.store.clear)
 
 
 class _ClosableH11Protocol(H11Protocol):

@@ -14,6 +14,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from typing_extensions import Annotated, Literal
 
+from sekha.local.backup import LAST_BACKUP
+from sekha.local.database import VERSION
 from sekha.local.documented.mcp import McpTools
 from sekha.local.documented.memory import PINNED_IMPORTANCE, SUMMARY_WINDOWS, Memory
 from sekha.local.filters import Filters, OptionalFilters
@@ -261,13 +263,23 @@ class Controller:
         return response
 
     async def health(self, request: Request) -> Response:
+        problem = await self.find_problem()
+        if problem is not None:
+            checks = {"database": {"status": "error", "error": problem}}
+            return JSONResponse({**health_report("unhealthy", checks), "error": problem}, 503)
+        data: Dict[str, Any] = {"kind": "memory", "version": VERSION}
+        if self.store.file is not None:
+            data.update(kind="file", last_backup=await self.memory.read(lambda store: store.fact(LAST_BACKUP)))
+        return JSONResponse({**health_report("healthy", HEALTHY), "data": data, **self.features})
+
+    async def find_problem(self) -> Optional[str]:
+        """Return why the memory cannot be used, or None. With a file, nothing that is written delays it."""
+        if self.store.file is None:
+            return None
         try:
-            await self.memory.run(self.store.count_all)
-        except sqlite3.Error:
-            return empty_response(503)
-        checks = {"database": {"status": "ok"}, "chroma": {"status": "ok"}}
-        timestamp = f"{format_timestamp(time.time_ns())}+00:00"
-        return JSONResponse({"status": "healthy", "timestamp": timestamp, "checks": checks, **self.features})
+            return self.store.file.problem() or await self.memory.read(lambda store: store.count_all() and None)
+        except sqlite3.Error as error:
+            return str(error)
 
     async def metrics(self, request: Request) -> Response:
         lines: List[str] = []
@@ -276,6 +288,14 @@ class Controller:
             lines.append(f"# HELP sekha_{name}_total Total number of {name}")
             lines.append(f"# TYPE sekha_{name}_total gauge\nsekha_{name}_total {number}\n")
         return PlainTextResponse("\n".join(lines))
+
+
+HEALTHY: Mapping[str, object] = {"database": {"status": "ok"}, "chroma": {"status": "ok"}}
+
+
+def health_report(status: str, checks: Mapping[str, object]) -> Dict[str, Any]:
+    """Return a report of the health, with the time."""
+    return {"status": status, "timestamp": f"{format_timestamp(time.time_ns())}+00:00", "checks": checks}
 
 
 def _row(conversation: Conversation) -> Dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from functools import partial
-from typing import Any, Dict, List, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple, TypeVar
 
 from sekha.local import tasks
 from sekha.local.models import ChatModel, Embedder, ModelError
@@ -33,6 +33,7 @@ PINNED_IMPORTANCE = 10
 _NEWEST = 300  # messages that are pinned, or have a preferred label, to choose from for a context
 _PREVIEWED = 1000  # characters of a conversation that its preview is chosen from
 _BATCH = 64
+_Result = TypeVar("_Result")
 MIN_IMPORTANCE_TO_KEEP = 5.0
 """Conversations of less importance are recommended for the archive."""
 
@@ -50,8 +51,15 @@ class Memory:
     def __init__(self, store: Store, embedder: Embedder, chat: ChatModel, runner: Runner) -> None:
         self.store = store
         self.run = runner.run
+        self._run_beside = runner.run_beside
         self._embedder = embedder
         self._chat = chat
+
+    async def read(self, function: Callable[[Store], _Result]) -> _Result:
+        """Call a function that only reads with the store; with a file, nothing that is written delays it."""
+        if self.store.file is None:
+            return await self.run(function, self.store)
+        return await self._run_beside(function, self.store.beside)
 
     async def get(self, identity: str) -> Conversation:
         """Return a conversation; raise NotFound if there is none."""
