@@ -171,7 +171,7 @@ async def test_a_read_that_fails_twice_is_made_a_third_time(
 async def test_an_answer_is_cut_behind_so_many_bytes(at: int, faulty: ScriptedSekha, connect: MakeFaulty) -> None:
     faulty.fail(COUNT, cut_in_answer(at))
     with socket.create_connection(("127.0.0.1", int(faulty.controller_url.rpartition(":")[2]))) as raw:
-        raw.sendall(f"{COUNT} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {faulty.api_key}\r\n\r\n".encode())
+        raw.sendall(f"{COUNT} HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {faulty.api_key}\r\n\r\n".encode())
         received = b""
         while piece := raw.recv(65536):
             received += piece
@@ -548,12 +548,13 @@ async def test_the_real_servers_mistakes_come_through() -> None:
 
 @pytest.mark.promise("E10")
 async def test_a_client_that_leaves_is_noticed_while_sekha_works(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sekha.local.server._GRACE_SECONDS", 0)
+    monkeypatch.setattr("sekha.local.protocol.GRACE_SECONDS", 0)
+    monkeypatch.setattr("sekha.local.models.model_server.PROBE_SECONDS", 0.05)
     with socket.socket() as model:
         model.bind(("127.0.0.1", 0))
         model.listen()
         url = f"http://127.0.0.1:{model.getsockname()[1]}/v1"
-        with LocalSekha(llm_url=url, profile="controller-0.1") as sekha, ScriptedSekha(sekha) as faulty:
+        with LocalSekha(llm_url=url, llm_model="x", profile="controller-0.1") as sekha, ScriptedSekha(sekha) as faulty:
             async with AsyncSekhaClient(**faulty.options, timeout=0.3, max_retries=0) as client:
                 with pytest.raises(SekhaTimeoutError):
                     await client.bridge.complete(MESSAGES)

@@ -20,7 +20,7 @@ import pytest
 
 from contract.replay import Comparison, Exchange, Ids, recorded, send
 from local.conftest import change
-from local.stub_models import StubModels, stub_models
+from local.stub_models import NAMES, StubModels, stub_models
 from sekha.local import LocalSekha
 from sekha.local.v0_1 import bridge as bridge_02
 
@@ -132,7 +132,15 @@ class World:
         self.models: StubModels = stack.enter_context(stub_models())
         url = self.models.url
         sekha = stack.enter_context(
-            LocalSekha(file, profile="controller-0.1", llm_url=url, embeddings_url=url, api_key="sk-any")
+            LocalSekha(
+                file,
+                profile="controller-0.1",
+                llm_url=url,
+                embeddings_url=url,
+                api_key="sk-any",
+                allowed_hosts=["example.test"],  # the recorded requests of web pages come from there
+                **NAMES,
+            )
         )
         nobody = "http://127.0.0.1:9/api"
         down = stack.enter_context(LocalSekha(profile="controller-0.1", llm_url=nobody, embeddings_url=nobody))

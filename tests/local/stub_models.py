@@ -12,6 +12,9 @@ from sekha.local.text import hash_embedding
 
 MODELS = ("nomic-embed-text", "llama3.1:8b", "llama3.2-vision:11b")
 
+NAMES: Dict[str, Any] = {"llm_model": "llama3.1:8b", "embeddings_model": "nomic-embed-text"}
+"""Settings of a local Sekha that name two of them."""
+
 
 class StubModels:
     """What it answers next, and what it was asked."""

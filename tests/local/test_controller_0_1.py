@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from local.conftest import UNKNOWN, change, create, tool
-from local.stub_models import StubModels, stub_models
+from local.stub_models import NAMES, StubModels, stub_models
 from sekha.local import LocalSekha, LocalSekhaError
 from sekha.local.v0_1 import bridge as bridge_02
 from sekha.local.v0_1.controller import DEFAULT_MCP_KEY
@@ -286,7 +286,7 @@ def test_a_database_that_cannot_be_read(tmp_path: Path) -> None:
 
 
 def test_models_that_fail(models: StubModels) -> None:
-    with LocalSekha(profile=PROFILE, llm_url=models.url, embeddings_url=models.url) as sekha:
+    with LocalSekha(profile=PROFILE, llm_url=models.url, embeddings_url=models.url, **NAMES) as sekha:
         with httpx.Client(verify=False, base_url=sekha.controller_url) as api:
             identity = create(api, "docker", label="Zebra")
             create(api, label="Ant")
@@ -312,7 +312,7 @@ def test_models_that_fail(models: StubModels) -> None:
 
 def test_the_bridge_has_a_breaker_and_makes_0_7_of_0(models: StubModels, monkeypatch: pytest.MonkeyPatch) -> None:
     body: Dict[str, Any] = {"messages": [{"role": "user", "content": "x"}], "temperature": 0}
-    with LocalSekha(profile=PROFILE, llm_url=models.url) as sekha:
+    with LocalSekha(profile=PROFILE, llm_url=models.url, llm_model=NAMES["llm_model"]) as sekha:
         with httpx.Client(verify=False, base_url=sekha.bridge_url) as bridge:
             assert bridge.post("/v1/chat/completions", json=body).status_code == 200
             assert models.asked[-1]["body"]["options"] == {"temperature": 0.7, "num_predict": 2000}

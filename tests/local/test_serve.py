@@ -156,7 +156,7 @@ def test_a_model_that_does_not_answer_is_said(
 ) -> None:
     assert running_serve(monkeypatch, "--llm-url", "http://127.0.0.1:1/v1") == 0
     _, err = capsys.readouterr()
-    assert "Not every model answers: embedding ok, chat error (openai server http://127.0.0.1:1: " in err
+    assert "Not every model answers: embedding ok, chat error (openai server http://127.0.0.1:1/v1: " in err
 
 
 @pytest.mark.parametrize("content", [b"", b" \n", b"one\ntwo\n"])

@@ -17,6 +17,8 @@ import pytest
 from local.conftest import KEY, UNKNOWN, create, python, running, tool
 from sekha.local import LocalSekha, LocalSekhaError
 
+HEAD = "POST {} HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer x\r\ncontent-type: application/json\r\n"
+
 
 def test_options_connect_a_client() -> None:
     with LocalSekha() as sekha:
@@ -69,23 +71,23 @@ def test_it_forgets_everything_and_goes_on(tmp_path: Path) -> None:
 
 def test_it_forgets_what_is_still_being_stored(tmp_path: Path) -> None:
     body = json.dumps({"label": "x", "folder": "/x", "messages": [{"role": "user", "content": "x"}]}).encode()
-    head = (
-        b"POST /api/v1/conversations HTTP/1.1\r\nhost: x\r\nauthorization: Bearer x\r\ncontent-type: application/json"
-    )
+    head = HEAD.format("/api/v1/conversations").encode()
     with LocalSekha() as sekha, httpx.Client(verify=False, base_url=sekha.controller_url, headers=KEY) as api:
         for _ in range(20):
             with socket.create_connection((api.base_url.host, api.base_url.port or 0)) as left:
-                left.sendall(head + b"\r\ncontent-length: %d\r\n\r\n" % len(body) + body)
+                left.sendall(head + b"content-length: %d\r\n\r\n" % len(body) + body)
             sekha.forget()
             assert api.get("/api/v1/conversations").json()["total"] == 0
 
 
 def test_it_does_not_wait_for_ever_to_forget(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sekha.local.server._GRACE_SECONDS", 0)
+    monkeypatch.setattr("sekha.local.protocol.GRACE_SECONDS", 0)
+    monkeypatch.setattr("sekha.local.models.model_server.PROBE_SECONDS", 0.05)
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
         silent.listen()
-        with LocalSekha(llm_url=f"http://127.0.0.1:{silent.getsockname()[1]}/v1") as sekha:
+        with LocalSekha(llm_url=f"http://127.0.0.1:{silent.getsockname()[1]}/v1", llm_model="x") as sekha:
+            silent.accept()[0].close()  # it was asked for its models
             body: Dict[str, Any] = {"messages": [{"role": "user", "content": "x"}]}
             with pytest.raises(httpx.ReadTimeout):
                 httpx.post(f"{sekha.bridge_url}/v1/chat/completions", json=body, timeout=0.2, verify=False)
@@ -188,11 +190,13 @@ def test_a_stop_does_not_wait_for_idle_connections() -> None:
 def test_a_stop_does_not_wait_for_an_answer_that_never_ends(
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("sekha.local.server._GRACE_SECONDS", 0)
+    monkeypatch.setattr("sekha.local.protocol.GRACE_SECONDS", 0)
+    monkeypatch.setattr("sekha.local.models.model_server.PROBE_SECONDS", 0.05)
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
         silent.listen()
-        with LocalSekha(llm_url=f"http://127.0.0.1:{silent.getsockname()[1]}/v1") as sekha:
+        with LocalSekha(llm_url=f"http://127.0.0.1:{silent.getsockname()[1]}/v1", llm_model="x") as sekha:
+            silent.accept()[0].close()  # it was asked for its models
             url = f"{sekha.bridge_url}/v1/chat/completions"
             body: Dict[str, Any] = {"messages": [{"role": "user", "content": "x"}]}
             statuses: List[int] = []
@@ -212,12 +216,9 @@ def test_a_stop_does_not_wait_for_an_answer_that_never_ends(
 
 
 def test_a_client_that_leaves_in_the_middle_does_no_harm(api: httpx.Client, capfd: pytest.CaptureFixture[str]) -> None:
-    head = (
-        "POST {} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer x\r\ncontent-type: application/json\r\ncontent-length: 99"
-    )
     for path in ("/api/v1/query", "/mcp/tools/memory_store"):
         with socket.create_connection((api.base_url.host, api.base_url.port or 0)) as left:
-            left.sendall(f"{head.format(path)}\r\n\r\n{{".encode())
+            left.sendall(f"{HEAD.format(path)}content-length: 99\r\n\r\n{{".encode())
     assert api.get("/health").status_code == 200
     assert "Traceback" not in capfd.readouterr().err
 

@@ -12,7 +12,8 @@ import pytest
 
 from sekha import AsyncSekhaClient, SekhaClient
 from sekha.local import LocalSekha
-from sekha.local.models.remote import RemoteChat
+from sekha.local.models.chat import RemoteChat
+from sekha.local.models.settings import server_settings
 from support import facts
 from support.facts import REST_KEY
 from support.replies import after, answer
@@ -82,7 +83,9 @@ async def test_a_model_is_reached_through_the_proxy_that_concerns_it(
     models = answer({"data": [{"id": "llama3"}]})
     for fake, url in ((server, "http://model.test"), (bridge, bridge.url)):
         fake.on("GET /v1/models", models)
-        chat = RemoteChat(f"{url}/v1")
+        settings = server_settings("llm", f"{url}/v1")
+        assert settings is not None
+        chat = RemoteChat(settings)
         assert await chat.name(None) == "llama3"
         await chat.close()
     assert server.only.target == "http://model.test/v1/models"

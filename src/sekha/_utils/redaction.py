@@ -69,10 +69,10 @@ def redact(error: E, secrets: Iterable[Secret], outer_exception: BaseException |
     Returns:
         The same error.
     """
-    keys = sorted({form for secret in secrets for form in _encodings(secret.reveal())}, key=len, reverse=True)
+    keys = _forms(secrets)
 
     def mask_keys(text: str) -> str:
-        for key in keys:  # the longest first: one key may contain another
+        for key in keys:
             text = _mask(key, text)
         return text
 
@@ -91,6 +91,13 @@ def redact(error: E, secrets: Iterable[Secret], outer_exception: BaseException |
         if mask_keys(str(cause)) != str(cause):
             cause.args = (mask_keys(str(cause)),)
     return _clear_locals(error, outer_exception)
+
+
+def mask(text: str, secrets: Iterable[Secret]) -> str:
+    """Return a text without the keys that are in it, as they are or escaped, whole or truncated."""
+    for key in _forms(secrets):
+        text = _mask(key, text)
+    return text
 
 
 def redact_traceback(function: F) -> F:
@@ -152,6 +159,11 @@ def _cause_chain(error: BaseException, outer_exception: BaseException | None) ->
     while cause is not None and cause is not outer_exception:
         yield cause
         cause = cause.__cause__ or (None if cause.__suppress_context__ else cause.__context__)
+
+
+def _forms(secrets: Iterable[Secret]) -> list[str]:
+    """Return all forms in which keys may be echoed, the longest first: one key may contain another."""
+    return sorted({form for secret in secrets for form in _encodings(secret.reveal())}, key=len, reverse=True)
 
 
 def _encodings(key: str) -> Iterator[str]:

@@ -1,12 +1,12 @@
 """`sekha serve`: run a local Sekha in the foreground until Ctrl-C."""
 
+import os
 import signal
 import time
 from enum import Enum
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Dict, List, Optional
-from urllib.parse import urlsplit
 
 import typer
 from typing_extensions import Annotated
@@ -33,21 +33,16 @@ class Profile(str, Enum):
     CONTROLLER_0_1 = "controller-0.1"
 
 
-def _check_model_url(value: Optional[str]) -> Optional[str]:
-    """Return the URL of a model; raise BadParameter if it can be none."""
-    if value is not None:
-        try:
-            parts = urlsplit(value)
-            is_usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-        except ValueError:
-            is_usable = False
-        if not is_usable:
-            raise typer.BadParameter(f"the URL of a model must look like http://host:port/v1, not {value!r}")
-    return value
-
-
 def run(
     host: Annotated[str, typer.Option("--host", callback=not_blank, help="Address to listen on.")] = "127.0.0.1",
+    allow_host: Annotated[
+        Optional[List[str]],
+        typer.Option(
+            "--allow-host",
+            metavar="NAME",
+            help="Another name of this machine, such as host.docker.internal; may be repeated.",
+        ),
+    ] = None,
     port: Annotated[
         int, typer.Option("--port", min=0, max=_MAX_PORT, help="Port of controller and MCP tools; 0 for a free one.")
     ] = 8080,
@@ -77,7 +72,6 @@ def run(
         typer.Option(
             "--llm-url",
             metavar="URL",
-            callback=_check_model_url,
             help="OpenAI-compatible or Ollama server for answers (default: quotes).",
         ),
     ] = None,
@@ -100,10 +94,25 @@ def run(
         typer.Option(
             "--embeddings-url",
             metavar="URL",
-            callback=_check_model_url,
             help="The same for embeddings (default: hashed words).",
         ),
     ] = None,
+    llm_model: Annotated[
+        Optional[str],
+        typer.Option("--llm-model", metavar="NAME", help="The model of --llm-url (default: the only one it has)."),
+    ] = None,
+    embeddings_model: Annotated[
+        Optional[str],
+        typer.Option(
+            "--embeddings-model", metavar="NAME", help="The model of --embeddings-url (default: the only one it has)."
+        ),
+    ] = None,
+    query_prefix: Annotated[
+        str, typer.Option("--query-prefix", metavar="TEXT", help="What the model wants before a text to search for.")
+    ] = "",
+    passage_prefix: Annotated[
+        str, typer.Option("--passage-prefix", metavar="TEXT", help="What the model wants before a text to store.")
+    ] = "",
 ) -> int:
     """Serve until Ctrl-C, Ctrl-Break or SIGTERM; return 0 after a clean stop, 1 if it could not start.
 
@@ -136,6 +145,13 @@ def run(
             embeddings_url=embeddings_url,
             profile=profile.value,
             mcp_api_key=mcp_api_key,
+            allowed_hosts=allow_host or [],
+            llm_model=llm_model,
+            embeddings_model=embeddings_model,
+            llm_key=os.environ.get("SEKHA_LLM_KEY"),
+            embeddings_key=os.environ.get("SEKHA_EMBEDDINGS_KEY"),
+            query_prefix=query_prefix,
+            passage_prefix=passage_prefix,
         )
     except LocalSekhaError as error:
         return fail("serve", error, USAGE)

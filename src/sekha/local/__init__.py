@@ -8,7 +8,8 @@ except ModuleNotFoundError as _missing:
         'the local Sekha needs its extra: pip install "sekha-python-sdk[local]"', name=_missing.name
     ) from _missing
 
-from sekha.local.server import LocalSekha, LocalSekhaError
+from sekha.local.errors import LocalSekhaError
+from sekha.local.server import LocalSekha
 
 __all__ = ["LocalSekha", "LocalSekhaError"]
 

@@ -126,8 +126,9 @@ class DataFile:
             return loss
         if self.damage is not None:
             return f"the data file is damaged: {self.damage}"
-        if self.was_full or free_bytes(self.path) < MIN_FREE_BYTES:
-            return f"{_DISK_FULL}: {free_bytes(self.path) // 2**20} MiB are left"
+        room = free_bytes(self.path) - (0 if os.path.exists(self._reserve) else RESERVE_BYTES)
+        if self.was_full or room < MIN_FREE_BYTES:
+            return f"{_DISK_FULL}: {max(0, room) // 2**20} MiB are left"
         return None
 
     # The reserve
@@ -136,7 +137,7 @@ class DataFile:
         """Put some room aside, if there is enough of it; return whether there is a reserve."""
         if os.path.exists(self._reserve):
             return True
-        if free_bytes(self.path) <= RESERVE_BYTES:
+        if free_bytes(self.path) < RESERVE_BYTES:
             return False
         try:
             with open(os.open(self._reserve, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:

@@ -25,7 +25,7 @@ _TABLES: Mapping[str, str] = {
         status TEXT NOT NULL, importance INTEGER NOT NULL, created_at TEXT NOT NULL, updated_at TEXT NOT NULL,
         message_count INTEGER NOT NULL DEFAULT 0, bytes INTEGER NOT NULL DEFAULT 0""",
     "messages": """
-        number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE,
+        number INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE,
         conversation INTEGER NOT NULL REFERENCES conversations (number),
         role TEXT NOT NULL, timestamp TEXT NOT NULL, content TEXT NOT NULL""",
     "models": "number INTEGER PRIMARY KEY, name TEXT NOT NULL, dimension INTEGER NOT NULL, UNIQUE (name, dimension)",

@@ -26,7 +26,8 @@ from sekha.types._base import normalize_timestamp
 MAX_BODY = 2 * 2**20
 """Longest body that the controller accepts, in bytes."""
 
-_DRAIN_LIMIT = 16 * MAX_BODY
+DRAIN_LIMIT = 16 * MAX_BODY
+"""Most bytes of a body that are read although they are not used, so that the client gets to know why."""
 JSON_CONTENT_TYPE = re.compile(r"application/(?:[\w.+-]+\+)?json\s*(?:;.*)?", re.IGNORECASE)
 BodyType = TypeVar("BodyType", bound=BaseModel)
 Handler = Callable[[Request], Awaitable[Response]]
@@ -121,7 +122,13 @@ def check_key(request: Request, api_key: Optional[str]) -> None:
 
 
 async def read_body(request: Request, limit: int = MAX_BODY) -> Optional[bytes]:
-    """Return the body of a request; None if it is longer than the limit (the rest is then read, but not kept)."""
+    """Return the body of a request; None if it is longer than the limit.
+
+    The rest is then read up to `DRAIN_LIMIT`, and not kept. Nothing is read if the client announces more than that.
+    """
+    length = request.headers.get("content-length", "0")
+    if len(length) > 18 or int(length) > DRAIN_LIMIT:
+        return None
     chunks: List[bytes] = []
     size = 0
     async for chunk in request.stream():
@@ -130,7 +137,7 @@ async def read_body(request: Request, limit: int = MAX_BODY) -> Optional[bytes]:
             chunks.append(chunk)
         else:
             chunks.clear()
-        if size > _DRAIN_LIMIT:
+        if size > DRAIN_LIMIT:
             break
     return b"".join(chunks) if size <= limit else None
 

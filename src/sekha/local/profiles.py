@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Dict, NamedTuple, Optional, Protocol, Tuple, Type
+from typing import Callable, Coroutine, Dict, NamedTuple, Optional, Protocol, Sequence, Type
 
 from starlette.types import ASGIApp
 
@@ -23,6 +23,17 @@ class Keys(NamedTuple):
 
     api_key: Optional[str]
     mcp_api_key: Optional[str]
+
+
+BackgroundTask = Callable[[], Coroutine[None, None, None]]
+
+
+class Served(NamedTuple):
+    """What a server runs: the applications of its two ports, and tasks that run until it stops."""
+
+    controller: ASGIApp
+    bridge: ASGIApp
+    tasks: Sequence[BackgroundTask] = ()
 
 
 class Profile(Protocol):
@@ -46,10 +57,8 @@ class Profile(Protocol):
         """Return the key of the MCP tools, if they have one of their own."""
         ...
 
-    def apps(
-        self, store: Store, runner: Runner, embedder: Embedder, chat: ChatModel, keys: Keys
-    ) -> Tuple[ASGIApp, ASGIApp]:
-        """Build the applications of the controller's port and of the bridge's."""
+    def apps(self, store: Store, runner: Runner, embedder: Embedder, chat: ChatModel, keys: Keys) -> Served:
+        """Build what a server runs."""
         ...
 
 
@@ -61,12 +70,10 @@ class _Documented:
     def mcp_key(self, keys: Keys) -> Optional[str]:
         return None
 
-    def apps(
-        self, store: Store, runner: Runner, embedder: Embedder, chat: ChatModel, keys: Keys
-    ) -> Tuple[ASGIApp, ASGIApp]:
+    def apps(self, store: Store, runner: Runner, embedder: Embedder, chat: ChatModel, keys: Keys) -> Served:
         memory = Memory(store, embedder, chat, runner)
         app = controller_app(Controller(memory), McpTools(memory), keys.api_key)
-        return app, bridge_app(Bridge(embedder, chat))
+        return Served(app, bridge_app(Bridge(embedder, chat)), [memory.embedding.embed_all])
 
 
 class _Controller01:
@@ -77,12 +84,10 @@ class _Controller01:
     def mcp_key(self, keys: Keys) -> str:
         return DEFAULT_MCP_KEY if keys.mcp_api_key is None else keys.mcp_api_key
 
-    def apps(
-        self, store: Store, runner: Runner, embedder: Embedder, chat: ChatModel, keys: Keys
-    ) -> Tuple[ASGIApp, ASGIApp]:
+    def apps(self, store: Store, runner: Runner, embedder: Embedder, chat: ChatModel, keys: Keys) -> Served:
         assert isinstance(store, Store01)
         app = controller_01_app(Memory01(store, embedder, chat, runner), self.mcp_key(keys))
-        return app, bridge_02_app(Bridge02(embedder, chat))
+        return Served(app, bridge_02_app(Bridge02(embedder, chat)))
 
 
 DOCUMENTED = "documented"

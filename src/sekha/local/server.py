@@ -10,26 +10,26 @@ import sqlite3
 import threading
 import time
 from concurrent.futures import TimeoutError as FutureTimeout
-from contextlib import suppress
+from contextlib import asynccontextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Dict, List, Literal, NamedTuple, Optional, Tuple, Type, TypedDict, Union
+from typing import AsyncGenerator, Dict, List, Literal, NamedTuple, Optional, Sequence, Tuple, Type, TypedDict, Union
 
 import uvicorn
-from starlette.types import ASGIApp, Receive, Scope, Send
 from typing_extensions import NotRequired
-from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from sekha._concurrency.clock import monotonic
 from sekha._concurrency.process_bound import ProcessBound
 from sekha._http.proxies import DIRECT
 from sekha.config._validation import NO_LIMIT
-from sekha.errors import SekhaConfigError, SekhaError
+from sekha.errors import SekhaConfigError
+from sekha.local.errors import LocalSekhaError
+from sekha.local.guard import HostGuard, our_names
 from sekha.local.http import list_routes
-from sekha.local.models import ChatModel, Embedder
-from sekha.local.models.placeholder import ExtractiveModel, HashEmbedder
-from sekha.local.models.remote import RemoteChat, RemoteEmbedder
-from sekha.local.profiles import DOCUMENTED, PROFILES, Keys
+from sekha.local.models import ChatModel, Embedder, ModelSettingsError
+from sekha.local.models.settings import ModelSettings, make_models, server_settings
+from sekha.local.profiles import DOCUMENTED, PROFILES, BackgroundTask, Keys
+from sekha.local.protocol import make_server, on_loop_error
 from sekha.local.store import Store
 from sekha.local.upkeep import Upkeep
 from sekha.local.worker import Runner
@@ -38,12 +38,7 @@ logger: logging.Logger = logging.getLogger("sekha.local")
 ANY_KEY = "sk-local"
 """The key in `options` if the local Sekha accepts any key."""
 
-_GRACE_SECONDS = 2  # for running requests when the server stops
 _MAX_SECONDS = 15.0  # for a start or a stop
-
-
-class LocalSekhaError(SekhaError):
-    """The local Sekha could not be started or stopped; the message says why."""
 
 
 class Options(TypedDict):
@@ -80,18 +75,27 @@ class LocalSekha(ProcessBound):
         port: Port of controller and MCP tools; 0 for a free one.
         bridge_port: Port of the bridge; 0 takes a free one.
         api_key: The key that REST and MCP require; None accepts any key that is not empty.
-        llm_url: A server for chat, OpenAI-compatible (`http://host:1234/v1`) or Ollama (`http://host:11434`); None
-            uses a placeholder that answers by quoting. A path with `/v1` means OpenAI, one with `/api` Ollama; without
-            either, the server is asked for `/api/version`.
+        llm_url: A server for chat, Ollama (`http://host:11434`) or OpenAI-compatible (`http://host:1234/v1`); None
+            uses a placeholder that answers by quoting. A path that ends in `/api` means Ollama, any other OpenAI;
+            without a path, the server is asked for `/api/version`.
         embeddings_url: The same for embeddings; None uses the built-in word hashing. After changing it for existing
             data, rebuild the vectors (`POST /api/v1/rebuild-embeddings`).
         profile: `documented`, or `controller-0.1` with the known bugs of controller 0.1 and bridge 0.2, to test an
             application against current servers.
         mcp_api_key: The key that the MCP tools of `controller-0.1` require, at least 32 characters (that controller
             refuses every key if its own is shorter); None is that controller's default. Its REST routes require none.
+        allowed_hosts: More names by which clients may call this machine, such as `host.docker.internal`. Besides these,
+            a request must name it by an address, `localhost` or `host`, and come from no web page of another site.
+        llm_model: The model of `llm_url` that answers if a request names none; None takes the only one that is there.
+        embeddings_model: The same for `embeddings_url`.
+        llm_key: The key of `llm_url`, if it needs one.
+        embeddings_key: The key of `embeddings_url`.
+        query_prefix: What the embedding model wants before a text that is searched for.
+        passage_prefix: What it wants before a text that is stored.
 
     Raises:
-        LocalSekhaError: From `start`: a port is in use, or the data file cannot be used.
+        LocalSekhaError: A setting cannot be used. From `start`: a port is in use, the data file cannot be used, or a
+            server of models is there and does not have the model, or has several.
 
     Example:
         ```python
@@ -113,6 +117,14 @@ class LocalSekha(ProcessBound):
         embeddings_url: Optional[str] = None,
         profile: str = DOCUMENTED,
         mcp_api_key: Optional[str] = None,
+        *,
+        allowed_hosts: Sequence[str] = (),
+        llm_model: Optional[str] = None,
+        embeddings_model: Optional[str] = None,
+        llm_key: Optional[str] = None,
+        embeddings_key: Optional[str] = None,
+        query_prefix: str = "",
+        passage_prefix: str = "",
     ) -> None:
         if profile not in PROFILES:
             raise LocalSekhaError(f"there is no profile {profile!r}: take one of {', '.join(PROFILES)}")
@@ -120,11 +132,16 @@ class LocalSekha(ProcessBound):
         self._keys = Keys(api_key or None, mcp_api_key)
         if mcp_api_key is not None and self._profile.mcp_key(self._keys) is None:
             raise LocalSekhaError(f"the MCP tools of the profile {profile} have no key of their own: use api_key")
+        self._names = our_names(host, allowed_hosts)
         self._data = data
         self._host = host
         self._ports = (port, bridge_port)
-        self._llm_url = llm_url
-        self._embeddings_url = embeddings_url
+        try:
+            llm = server_settings("llm", llm_url, llm_model, llm_key)
+            embeddings = server_settings("embeddings", embeddings_url, embeddings_model, embeddings_key)
+            self._models = ModelSettings(llm, embeddings, query_prefix, passage_prefix)
+        except ValueError as error:
+            raise LocalSekhaError(str(error)) from error
         self._running: Optional[_Running] = None
 
     @property
@@ -224,16 +241,19 @@ class LocalSekha(ProcessBound):
     def _serve(self, store: Store, sockets: List[socket.socket]) -> _Running:
         """Run both servers in a thread, and wait until they answer."""
         try:
-            embedder = RemoteEmbedder(self._embeddings_url) if self._embeddings_url else HashEmbedder()
-            chat = RemoteChat(self._llm_url) if self._llm_url else ExtractiveModel()
-        except (ValueError, SekhaConfigError) as error:  # the latter: a proxy of the environment cannot be used
+            embedder, chat = make_models(self._models)
+        except SekhaConfigError as error:  # a proxy of the environment cannot be used
             raise LocalSekhaError(str(error)) from error
         runner = self._profile.runner()
-        apps = self._profile.apps(store, runner, embedder, chat, self._keys)
-        servers = [_make_server(app) for app in apps]
+        served = self._profile.apps(store, runner, embedder, chat, self._keys)
+        apps = [HostGuard(app, self._names) for app in (served.controller, served.bridge)]
+        servers = [make_server(app) for app in apps]
         routes = {name: list_routes(app) for name, app in zip(("controller", "bridge"), apps)}
         loops: List[asyncio.AbstractEventLoop] = []
-        work = _serve_until_stopped(servers, sockets, Upkeep(store, runner), embedder, chat, loops)
+        faults: List[ModelSettingsError] = []
+        work = _serve_until_stopped(
+            servers, sockets, served.tasks, Upkeep(store, runner), embedder, chat, loops, faults
+        )
         thread = threading.Thread(target=asyncio.run, args=(work,), name="sekha-local", daemon=True)
         urls = [_url(self._host, sock) for sock in sockets]
         thread.start()
@@ -242,7 +262,7 @@ class LocalSekha(ProcessBound):
             if not thread.is_alive() or monotonic() > limit:
                 for server in servers:
                     server.should_exit = True
-                raise LocalSekhaError("the local Sekha did not start")
+                raise LocalSekhaError(str(faults[0]) if faults else "the local Sekha did not start")
             time.sleep(0.002)
         return _Running(thread, loops[0], servers, routes, store, runner, urls[0], urls[1])
 
@@ -250,20 +270,38 @@ class LocalSekha(ProcessBound):
 async def _serve_until_stopped(
     servers: List[uvicorn.Server],
     sockets: List[socket.socket],
+    tasks: Sequence[BackgroundTask],
     upkeep: Upkeep,
     embedder: Embedder,
     chat: ChatModel,
     loops: List[asyncio.AbstractEventLoop],
+    faults: List[ModelSettingsError],
 ) -> None:
     loop = asyncio.get_running_loop()
     loop.time = monotonic  # type: ignore[method-assign]  # a test may stop the clock; uvicorn would never see the end
+    loop.set_exception_handler(on_loop_error)
     loops.append(loop)
     try:
-        async with upkeep:
+        await asyncio.gather(embedder.check(), chat.check())
+        async with upkeep, _in_background(tasks):
             await asyncio.gather(*(server.serve(sockets=[sock]) for server, sock in zip(servers, sockets)))
+    except ModelSettingsError as error:
+        faults.append(error)
     finally:
         await embedder.close()
         await chat.close()
+
+
+@asynccontextmanager
+async def _in_background(tasks: Sequence[BackgroundTask]) -> AsyncGenerator[None, None]:
+    """Run tasks while the block runs."""
+    running = [asyncio.ensure_future(task()) for task in tasks]
+    try:
+        yield
+    finally:
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
 
 
 async def _clear_when_idle(running: _Running) -> None:
@@ -274,39 +312,6 @@ async def _clear_when_idle(running: _Running) -> None:
         idle = 0 if busy else idle + 1
         await asyncio.sleep(0.002 if busy else 0)
     await running.runner.run(running.store.clear)
-
-
-class _ClosableH11Protocol(H11Protocol):
-    """The HTTP protocol, with `scope["sekha.close"]` to close the connection without a response."""
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in the base
-        super().connection_made(transport)
-        app = self.app
-
-        async def with_close(scope: Scope, receive: Receive, send: Send) -> None:
-            await app({**scope, "sekha.close": transport.close}, receive, send)
-
-        self.app = with_close
-
-
-def _make_server(app: ASGIApp) -> uvicorn.Server:
-    async def without_cancellation(scope: Scope, receive: Receive, send: Send) -> None:
-        with suppress(asyncio.CancelledError):  # of a request that does not end in time when the server stops
-            await app(scope, receive, send)
-
-    config = uvicorn.Config(
-        without_cancellation,
-        loop="asyncio",
-        http=_ClosableH11Protocol,
-        ws="none",
-        lifespan="off",
-        log_config=None,  # this and the next line leave the loggers of the process alone
-        log_level=None,
-        proxy_headers=False,
-        server_header=False,
-        timeout_graceful_shutdown=_GRACE_SECONDS,
-    )
-    return uvicorn.Server(config)
 
 
 def _open_store(data: Union[str, Path, None], kind: Type[Store]) -> Store:

@@ -293,10 +293,10 @@ class Store(StoreFile):
             WHERE v.model IS NOT ? AND m.number < ? ORDER BY m.number DESC LIMIT ?"""
         return [(number, content) for number, content in self._db.execute(query, (model, below, limit))]
 
-    def contents_after(self, after: int, limit: int) -> List[Tuple[int, str]]:
-        """Return numbers and contents of the messages after a number, in their order."""
-        query = "SELECT number, content FROM messages WHERE number > ? ORDER BY number LIMIT ?"
-        return [(number, content) for number, content in self._db.execute(query, (after, limit))]
+    def contents_below(self, below: int, limit: int) -> List[Tuple[int, str]]:
+        """Return numbers and contents of messages with a smaller number, the newest first."""
+        query = "SELECT number, content FROM messages WHERE number < ? ORDER BY number DESC LIMIT ?"
+        return [(number, content) for number, content in self._db.execute(query, (below, limit))]
 
     def embedded(self, model: Optional[int]) -> Embedded:
         """Count the messages, and those that have a vector of a model."""

@@ -20,6 +20,7 @@ from sekha.local.data_file import (
 )
 from sekha.local.database import BUSY_SECONDS, open_database, transaction
 from sekha.local.match import searchable_text
+from sekha.local.worker import Runner
 
 _Result = TypeVar("_Result")
 _LOCKED = "database is locked"
@@ -98,6 +99,10 @@ class StoreFile:
         self._db.close()
         if self.file is not None:
             self.file.release()
+
+    async def read(self, runner: Runner, function: Callable[[Self], _Result]) -> _Result:
+        """Call a function that only reads; with a file, nothing that is written delays it."""
+        return await (runner.run if self.beside is self else runner.run_beside)(function, self.beside)
 
     def _open_beside(self, file: DataFile) -> Self:
         other = object.__new__(type(self))

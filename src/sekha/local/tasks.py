@@ -11,7 +11,7 @@ from typing import Any, Dict, List, Optional, Sequence, Tuple
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import from_json
 
-from sekha.local.models import ChatModel, ChatRequest
+from sekha.local.models import ChatModel, ChatRequest, answer_text
 from sekha.local.models.placeholder import ExtractiveModel
 from sekha.local.text import extract_entities, extractive_summary, score_importance
 
@@ -58,4 +58,5 @@ async def score(chat: ChatModel, text: str, model: Optional[str] = None) -> Tupl
 
 
 async def _prompt(chat: ChatModel, task: str, text: str, model: Optional[str]) -> str:
-    return await chat.complete(ChatRequest([("user", f"{task}\n\n{text}")], model))
+    messages = [{"role": "user", "content": f"{task}\n\n{text}"}]
+    return answer_text(await chat.complete(ChatRequest(messages, model)))

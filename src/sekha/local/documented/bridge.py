@@ -8,7 +8,7 @@ from datetime import datetime, timezone
 from typing import Any, AsyncGenerator, Callable, Dict, List, Mapping, Optional, Type, TypeVar, Union
 from uuid import uuid4
 
-from pydantic import AliasChoices, BaseModel, BeforeValidator, Field, ValidationError
+from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic_core import PydanticKnownError, from_json
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -17,7 +17,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response, Strea
 from typing_extensions import Annotated
 
 from sekha.local import tasks
-from sekha.local.documented.memory import SUMMARY_WINDOWS
+from sekha.local.documented.memory import SUMMARY_WINDOWS, logger
 from sekha.local.http import (
     JSON_CONTENT_TYPE,
     Content,
@@ -28,7 +28,8 @@ from sekha.local.http import (
     is_object,
     read_body,
 )
-from sekha.local.models import ChatModel, ChatRequest, Embedder, ModelError, ModelInfo, count_tokens
+from sekha.local.models import ChatModel, ChatRequest, Completion, Embedder, ModelError, ModelInfo, StreamCutOff
+from sekha.local.models.placeholder import ExtractiveModel
 
 MAX_BODY = 32 * 2**20
 ROLES = ("system", "user", "assistant", "function")
@@ -49,12 +50,32 @@ class ChatMessageIn(BaseModel):
     content: Content
 
 
-class ChatBody(BaseModel):
-    messages: List[ChatMessageIn]
+class ChatOptions(BaseModel):
     model: Optional[str] = None
     temperature: Optional[Annotated[float, Field(ge=0, le=2)]] = 0.7
     max_tokens: Optional[Annotated[int, Field(ge=1)]] = 2000
     stream: Optional[bool] = False
+
+
+class ChatBody(ChatOptions):
+    messages: List[ChatMessageIn]
+
+
+class AnyChatMessage(BaseModel):
+    """A message for a model on a server, which may know more than the bridge, such as calls of tools."""
+
+    model_config = ConfigDict(extra="allow")
+
+    role: str
+    content: Union[str, List[Dict[str, Any]], None] = None
+
+
+class AnyChatBody(ChatOptions):
+    """A request to a model on a server; keys that the bridge does not know are for the model."""
+
+    model_config = ConfigDict(extra="allow")
+
+    messages: List[AnyChatMessage]
 
 
 class EmbedBody(BaseModel):
@@ -120,25 +141,29 @@ class Bridge:
         ]
 
     async def chat(self, request: Request) -> Response:
-        body = await self.parse(request, ChatBody)
+        is_built_in = isinstance(self.chat_model, ExtractiveModel)
+        body: Union[ChatBody, AnyChatBody] = (
+            await self.parse(request, ChatBody) if is_built_in else await self.parse(request, AnyChatBody)
+        )
         for message in body.messages:
-            if message.role not in ROLES:
+            if message.role not in (ROLES if is_built_in else (*ROLES, "tool", "developer")):
                 raise HTTPException(500, f"{message.role!r} is not a valid MessageRole")
-        messages = [(message.role, message.content) for message in body.messages]
-        chat = ChatRequest(messages, body.model, body.temperature, body.max_tokens)
+        messages = [message.model_dump(exclude_unset=True) for message in body.messages]
+        options = dict(body.model_extra or {})
+        max_tokens = body.max_tokens
+        if "max_completion_tokens" in options and "max_tokens" not in body.model_fields_set:
+            max_tokens = None
+        chat = ChatRequest(messages, body.model, body.temperature, max_tokens, options)
         head: Dict[str, Any] = {"id": f"chatcmpl-{uuid4().hex[:8]}", "created": int(time.time())}
         self._counts["chat"] += 1
         head["model"] = await self.chat_model.name(body.model)
         if body.stream:
-            pieces = self.chat_model.stream(chat)
-            first = await _first_piece(pieces)  # an unreachable model is an error, not an empty stream
-            events = _sse_events({**head, "object": "chat.completion.chunk"}, chat, first, pieces)
+            chunks = self.chat_model.stream(chat)
+            first = await _first_chunk(chunks)  # an unreachable model is an error, not an empty stream
+            events = _sse_events({**head, "object": "chat.completion.chunk"}, first, chunks, request)
             return StreamingResponse(events, 200, {"cache-control": "no-cache"}, "text/event-stream")
-        text = await self.chat_model.complete(chat)
-        choice = {"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": "stop"}
-        return JSONResponse(
-            {**head, "object": "chat.completion", "choices": [choice], "usage": count_tokens(chat, text)}
-        )
+        answer = await self.chat_model.complete(chat)
+        return JSONResponse(_fill(answer, {**head, "object": "chat.completion"}))
 
     async def embed(self, request: Request) -> Response:
         body = await self.parse(request, EmbedBody)
@@ -260,35 +285,45 @@ class Bridge:
         return found
 
 
-async def _first_piece(pieces: AsyncGenerator[str, None]) -> str:
-    async for piece in pieces:
-        return piece
-    return ""
+def _fill(answer: Completion, head: Mapping[str, Any]) -> Completion:
+    """Return an answer of a model with what it does not say: which model it was, and when."""
+    return {**answer, **{key: value for key, value in head.items() if not answer.get(key)}}
+
+
+async def _first_chunk(chunks: AsyncGenerator[Completion, None]) -> Completion:
+    async for chunk in chunks:
+        return chunk
+    raise ModelError("the model's answer is empty")
 
 
 async def _sse_events(
-    head: Dict[str, Any], chat: ChatRequest, first: str, pieces: AsyncGenerator[str, None]
+    head: Dict[str, Any], first: Completion, chunks: AsyncGenerator[Completion, None], request: Request
 ) -> AsyncGenerator[str, None]:
-    """Yield server-sent events: the role, the pieces, the end with the usage; an error of the model is an event too."""
+    """Yield server-sent events: the role, the chunks, the end. An error of the model is an event too.
 
-    def event(delta: Dict[str, str], finish: Optional[str] = None, **more: Any) -> str:
-        choice = {"index": 0, "delta": delta, "finish_reason": finish}
-        return f"data: {json.dumps({**head, 'choices': [choice], **more}, ensure_ascii=False)}\n\n"
+    If the answer is cut, so is the response: the connection closes without an end.
+    """
 
-    sent = [first]
+    def event(chunk: Completion) -> str:
+        return f"data: {json.dumps(_fill(chunk, head), ensure_ascii=False)}\n\n"
+
     try:
-        yield event({"role": "assistant", "content": ""})
-        if first:
-            yield event({"content": first})
-        async for piece in pieces:
-            sent.append(piece)
-            yield event({"content": piece})
+        if not any(choice["delta"].get("role") for choice in first["choices"]):
+            yield event(
+                {"choices": [{"index": 0, "delta": {"role": "assistant", "content": ""}, "finish_reason": None}]}
+            )
+        yield event(first)
+        async for chunk in chunks:
+            yield event(chunk)
+    except StreamCutOff as error:
+        logger.warning("%s", error)
+        request.scope["sekha.close"]()
+        return
     except ModelError as error:
         yield f"data: {json.dumps({'error': {'message': str(error), 'type': 'server_error'}})}\n\n"
         return
     finally:
-        await pieces.aclose()
-    yield event({}, "stop", usage=count_tokens(chat, "".join(sent)))
+        await chunks.aclose()
     yield "data: [DONE]\n\n"
 
 
@@ -341,7 +376,9 @@ def _on_error(_: Request, error: Exception) -> Response:
         return JSONResponse({"detail": error.errors}, 422)
     if isinstance(error, HTTPException):
         return JSONResponse({"detail": error.detail}, error.status_code, headers=dict(error.headers or {}))
-    return JSONResponse({"detail": str(error)}, 500)
+    assert isinstance(error, ModelError)
+    headers = {"retry-after": error.retry_after} if error.retry_after else None
+    return JSONResponse({"detail": str(error)}, error.status, headers)
 
 
 def _utc_timestamp() -> str:

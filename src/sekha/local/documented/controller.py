@@ -9,7 +9,6 @@ from uuid import UUID
 
 from pydantic import Field
 from starlette.applications import Starlette
-from starlette.background import BackgroundTask
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from typing_extensions import Annotated, Literal
@@ -42,6 +41,8 @@ from sekha.local.records import Conversation, Dates, Filter, NewMessage, format_
 from sekha.local.rows import conversation_row, label_row, message_row, prune_row, search_row, space_separated
 
 _NO_KEY_NEEDED = ("/health", "/metrics")
+_FEATURES = {"filters": True, "keeps": ["timestamp"], "keeps_dates": True, "parallel_writes": True, "deletes": True}
+"""What its health says that it can do, beyond the controller 0.1."""
 
 
 class CreateBody(Body):
@@ -107,10 +108,6 @@ class Controller:
     """
 
     parse = staticmethod(parse)
-    features: Mapping[str, object] = {
-        "filters": True, "keeps": ["timestamp"], "keeps_dates": True, "parallel_writes": True, "deletes": True
-    }  # fmt: skip
-    """What its health says that it can do, beyond the controller 0.1."""
 
     def __init__(self, memory: Memory) -> None:
         self.memory = memory
@@ -258,28 +255,36 @@ class Controller:
         return JSONResponse({"conversation_id": identity, "suggestions": suggestions})
 
     async def rebuild_embeddings(self, request: Request) -> Response:
-        response = empty_response(202)
-        response.background = BackgroundTask(self.memory.rebuild)
-        return response
+        self.memory.embedding.rebuild()
+        return empty_response(202)
 
     async def health(self, request: Request) -> Response:
         problem = await self.find_problem()
         if problem is not None:
-            checks = {"database": {"status": "error", "error": problem}}
-            return JSONResponse({**health_report("unhealthy", checks), "error": problem}, 503)
+            found = {"database": {"status": "error", "error": problem}}
+            return JSONResponse({**health_report("unhealthy", found), "error": problem}, 503)
+        searchable = await self.memory.embedding.status()
+        checks = {**HEALTHY, "embeddings": {"status": "ok"}}
+        if searchable.error is not None or searchable.embedded < searchable.messages:
+            reason = str(searchable) if searchable.error is None else f"{searchable}: {searchable.error}"
+            checks["embeddings"] = {"status": "working" if searchable.error is None else "error", "error": reason}
+        report = health_report("healthy" if searchable.error is None else "degraded", checks)
+        counts = {"messages": searchable.messages, "embedded": searchable.embedded, "model": searchable.model}
         data: Dict[str, Any] = {"kind": "memory", "version": VERSION}
         if self.store.file is not None:
-            data.update(kind="file", last_backup=await self.memory.read(lambda store: store.fact(LAST_BACKUP)))
-        return JSONResponse({**health_report("healthy", HEALTHY), "data": data, **self.features})
+            read = self.store.read(self.memory.runner, lambda store: store.fact(LAST_BACKUP))
+            data = {**data, "kind": "file", "last_backup": await read}
+        return JSONResponse({**report, "searchable": counts, "data": data, **_FEATURES})
 
     async def find_problem(self) -> Optional[str]:
-        """Return why the memory cannot be used, or None. With a file, nothing that is written delays it."""
-        if self.store.file is None:
-            return None
-        try:
-            return self.store.file.problem() or await self.memory.read(lambda store: store.count_all() and None)
-        except sqlite3.Error as error:
-            return str(error)
+        """Return why the memory cannot be used, or None."""
+        problem = None if self.store.file is None else self.store.file.problem()
+        if problem is None:
+            try:
+                await self.store.read(self.memory.runner, lambda store: store.count_all())
+            except sqlite3.Error as error:
+                return str(error)
+        return problem
 
     async def metrics(self, request: Request) -> Response:
         lines: List[str] = []
@@ -290,7 +295,7 @@ class Controller:
         return PlainTextResponse("\n".join(lines))
 
 
-HEALTHY: Mapping[str, object] = {"database": {"status": "ok"}, "chroma": {"status": "ok"}}
+HEALTHY: Mapping[str, Mapping[str, str]] = {"database": {"status": "ok"}, "chroma": {"status": "ok"}}
 
 
 def health_report(status: str, checks: Mapping[str, object]) -> Dict[str, Any]:

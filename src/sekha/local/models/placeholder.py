@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from html import unescape
-from typing import AsyncGenerator, List, Optional, Sequence, Tuple
+from typing import Any, AsyncGenerator, Dict, List, Optional, Sequence, Tuple
 
-from sekha.local.models import ChatRequest, ModelInfo, Purpose
+from sekha.local.models import ChatRequest, Completion, ModelInfo, Purpose, count_tokens
 from sekha.local.text import DIMENSION, best_sentences, hash_embedding, split_sentences
 
 EMBEDDER_NAME = "local-hash"
@@ -27,6 +27,9 @@ class HashEmbedder:
     async def info(self) -> ModelInfo:
         return ModelInfo("local", "local", EMBEDDER_NAME, DIMENSION, EMBEDDER_NAME)
 
+    async def check(self) -> None:
+        pass
+
     async def close(self) -> None:
         pass
 
@@ -37,15 +40,24 @@ class ExtractiveModel:
     async def name(self, requested: Optional[str]) -> str:
         return CHAT_NAME
 
-    async def complete(self, request: ChatRequest) -> str:
-        return "".join(_split_tokens(quote(request.messages), request.max_tokens))
+    async def complete(self, request: ChatRequest) -> Completion:
+        pieces, finish_reason = _answer(request)
+        text = "".join(pieces)
+        choice = {"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": finish_reason}
+        return {"choices": [choice], "usage": count_tokens(request, text)}
 
-    async def stream(self, request: ChatRequest) -> AsyncGenerator[str, None]:
-        for piece in _split_tokens(quote(request.messages), request.max_tokens):
-            yield piece
+    async def stream(self, request: ChatRequest) -> AsyncGenerator[Completion, None]:
+        pieces, finish_reason = _answer(request)
+        for piece in pieces:
+            yield {"choices": [{"index": 0, "delta": {"content": piece}, "finish_reason": None}]}
+        choice: Dict[str, Any] = {"index": 0, "delta": {}, "finish_reason": finish_reason}
+        yield {"choices": [choice], "usage": count_tokens(request, "".join(pieces))}
 
     async def info(self) -> ModelInfo:
         return ModelInfo("local", "local", CHAT_NAME)
+
+    async def check(self) -> None:
+        pass
 
     async def close(self) -> None:
         pass
@@ -75,6 +87,9 @@ def quote(messages: Sequence[Tuple[str, str]]) -> str:
     return f"{_OPENING} what I was given: " + " ".join(f"“{sentence}”" for sentence in quotes)
 
 
-def _split_tokens(text: str, max_tokens: Optional[int]) -> List[str]:
-    """Split a text into words, each with the space before it; a word counts as a token."""
-    return re.findall(r"\s*\S+", text)[:max_tokens]
+def _answer(request: ChatRequest) -> Tuple[List[str], str]:
+    """Return the words of the answer, each with the space before it, and why it ends; a word counts as a token."""
+    messages = [(str(message["role"]), str(message["content"])) for message in request.messages]
+    words = re.findall(r"\s*\S+", quote(messages))
+    kept = words[: request.max_tokens]
+    return kept, "stop" if len(kept) == len(words) else "length"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import time
 from datetime import datetime, timedelta, timezone
 from typing import Any, Awaitable, Dict, List, Optional, Type, TypeVar
@@ -18,11 +17,11 @@ from starlette.types import ASGIApp
 
 from sekha._concurrency.clock import monotonic
 from sekha.local import tasks
-from sekha.local.documented import bridge as documented
 from sekha.local.documented.bridge import (
     ROLES,
     TASKS,
     Bridge,
+    ChatOptions,
     ExtractBody,
     RouteBody,
     ScoreBody,
@@ -32,7 +31,7 @@ from sekha.local.documented.bridge import (
     parse_body,
 )
 from sekha.local.documented.memory import SUMMARY_WINDOWS
-from sekha.local.models import ChatModel, ChatRequest, Embedder, ModelError, count_tokens
+from sekha.local.models import ChatModel, ChatRequest, Embedder, ModelError, answer_text, count_tokens
 
 BREAKER_SECONDS = 60.0
 BREAKER_FAILURES = 3
@@ -40,7 +39,6 @@ PROVIDER = "ollama"
 EMBEDDING_MODEL, CHAT_MODEL, VISION_MODEL = "nomic-embed-text", "llama3.1:8b", "llama3.2-vision:11b"
 _MODELS = {"embedding": EMBEDDING_MODEL, "chat_smart": CHAT_MODEL, "vision": VISION_MODEL}
 _NAMING_PATHS = ("/embed", "/embeddings", "/summarize")  # their responses name the default model, others say "default"
-_HTTP_STATUS = re.compile(r".*?: HTTP \d{3}: ", re.DOTALL)
 _BodyType = TypeVar("_BodyType", bound=BaseModel)
 _Result = TypeVar("_Result")
 
@@ -50,8 +48,8 @@ class MessageIn(BaseModel):
     content: str
 
 
-class ChatBody(documented.ChatBody):
-    messages: List[MessageIn]  # type: ignore[assignment]  # narrower than documented: no content parts
+class ChatBody(ChatOptions):
+    messages: List[MessageIn]
 
 
 class EmbedBody(BaseModel):
@@ -133,8 +131,8 @@ class Bridge02(Bridge):
         for message in body.messages:
             if message.role not in ROLES:
                 raise HTTPException(500, f"{message.role!r} is not a valid MessageRole")
-        messages = [(message.role, message.content) for message in body.messages]
-        chat = ChatRequest(messages, body.model, body.temperature or 0.7, body.max_tokens or 2000)
+        messages = [message.model_dump() for message in body.messages]
+        chat = ChatRequest(messages, _known(body.model), body.temperature or 0.7, body.max_tokens or 2000)
         task = _task_of_model(body.model)
         if task != "chat_smart":
             raise HTTPException(500, f"No providers available for task '{task}' (vision=False)")
@@ -158,7 +156,7 @@ class Bridge02(Bridge):
         body = await self.parse(request, SummarizeBody)
         if body.level not in SUMMARY_WINDOWS:
             raise HTTPException(400, f"Invalid level: {body.level}. Must be daily, weekly, or monthly")
-        work = tasks.summarize(self.chat_model, body.messages, body.level, body.model)
+        work = tasks.summarize(self.chat_model, body.messages, body.level, _known(body.model))
         summary = await self._call_chat(work, body.model)
         answer = {
             "summary": summary,
@@ -171,7 +169,7 @@ class Bridge02(Bridge):
     async def extract(self, request: Request) -> Response:
         """Return no entities if the model's answer is not JSON; fail if it is JSON of another shape."""
         body = await self.parse(request, ExtractBody)
-        found = await self._call_chat(tasks.extract_json(self.chat_model, body.text, body.model), body.model)
+        found = await self._call_chat(tasks.extract_json(self.chat_model, body.text, _known(body.model)), body.model)
         nothing: Dict[str, List[str]] = {kind: [] for kind in tasks.ENTITIES}
         try:
             answer = ExtractResponse(entities=nothing if found is None else found)
@@ -183,7 +181,7 @@ class Bridge02(Bridge):
         """Return a score of 5 after a failure."""
         body = await self.parse(request, ScoreBody)
         try:
-            work = tasks.score(self.chat_model, body.conversation, body.model)
+            work = tasks.score(self.chat_model, body.conversation, _known(body.model))
             score, reasoning = await self._call_chat(work, body.model)
         except HTTPException:
             score, reasoning = 5.0, "Failed to score importance"
@@ -246,7 +244,7 @@ class Bridge02(Bridge):
         return True
 
     async def _complete(self, chat: ChatRequest) -> str:
-        return await self.chat_model.complete(chat)
+        return answer_text(await self.chat_model.complete(chat))
 
     async def _embed(self, body: EmbedBody) -> List[float]:
         if not body.text:
@@ -255,7 +253,7 @@ class Bridge02(Bridge):
             body.text.encode()
         except UnicodeEncodeError as error:
             raise _Failure(f"litellm.APIConnectionError: {error}") from error
-        return (await self.embedder.embed([body.text], body.model))[1][0]
+        return (await self.embedder.embed([body.text], _known(body.model)))[1][0]
 
     async def _call_chat(self, work: Awaitable[_Result], model: Optional[str]) -> _Result:
         """Call the chat model; fail like the provider if the named model is the one for embeddings."""
@@ -274,7 +272,7 @@ class Bridge02(Bridge):
             self.breaker.record_failure()
             reason = str(error)
             if isinstance(error, ModelError):
-                reason = f"litellm.APIConnectionError: OllamaException - {_HTTP_STATUS.sub('', reason)}"
+                reason = f"litellm.APIConnectionError: OllamaException - {error.body or reason}"
             raise HTTPException(500, f"{what} failed for {PROVIDER}: {reason}") from error
         self.breaker.record_success()
         return result
@@ -293,6 +291,11 @@ def _discard(work: Awaitable[Any]) -> None:
     close = getattr(work, "close", None)  # else Python warns of a coroutine that was never awaited
     if close is not None:
         close()
+
+
+def _known(model: Optional[str]) -> Optional[str]:
+    """Return the name of a model if the bridge knows it; it uses its default model for any other."""
+    return model if model in _MODELS.values() else None
 
 
 def _task_of_model(model: Optional[str]) -> str:

@@ -13,7 +13,7 @@ from typing import AbstractSet, Deque, Dict, List, Optional, Sequence, Tuple, Un
 
 from sekha.local import tasks
 from sekha.local.documented.memory import DAY_NS, PINNED_IMPORTANCE, Memory, logger
-from sekha.local.models import ChatModel, ChatRequest, Embedder, ModelError
+from sekha.local.models import ChatModel, ChatRequest, Embedder, ModelError, answer_text
 from sekha.local.models.placeholder import ExtractiveModel, HashEmbedder
 from sekha.local.records import (
     NO_DATES,
@@ -293,7 +293,7 @@ class Memory01(Memory):
         labels = sorted({one.label for one in self.store.conversations(Filter())})
         task = f"Suggest up to five labels for this conversation, only the labels, with commas between:\n\n{text}"
         try:
-            answer = await self._chat.complete(ChatRequest([("user", task)]))
+            answer = answer_text(await self._chat.complete(ChatRequest([{"role": "user", "content": task}])))
         except ModelError as error:
             logger.warning("no model suggests labels: %s", error)
             return [(label, True) for label in labels[:1] if label]
