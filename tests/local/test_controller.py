@@ -312,11 +312,18 @@ def test_rebuild_makes_the_vectors_anew(fresh: Tuple[httpx.Client, Path]) -> Non
     api, file = fresh
     for number in range(70):
         create(api, f"Docker number {number}.")
+    wait_for(lambda: embedded(api) == 70)
     change(file, "DELETE FROM vectors")
     assert found(api, "docker")["total"] == 0
     answer = api.post("/api/v1/rebuild-embeddings", json={"anything": 1})
     assert (answer.status_code, answer.content) == (202, b"")
-    wait_for(lambda: found(api, "docker")["total"] == 70)
+    wait_for(lambda: embedded(api) == 70)
+    assert found(api, "docker")["total"] == 70
+
+
+def embedded(api: httpx.Client) -> int:
+    """How many messages can be found by their vectors."""
+    return int(api.get("/health").json()["searchable"]["embedded"])
 
 
 def test_health_and_metrics(fresh: Tuple[httpx.Client, Path]) -> None:
@@ -324,7 +331,10 @@ def test_health_and_metrics(fresh: Tuple[httpx.Client, Path]) -> None:
     create(api, "x", "y")
     health = api.get("/health").json()
     assert health["status"] == "healthy"
-    assert health["checks"] == {"database": {"status": "ok"}, "chroma": {"status": "ok"}}
+    wait_for(lambda: embedded(api) == 2)
+    health = api.get("/health").json()
+    assert health["searchable"] == {"messages": 2, "embedded": 2, "model": "local-hash"}
+    assert health["checks"] == {name: {"status": "ok"} for name in ("database", "chroma", "embeddings")}
     assert (health["filters"], health["parallel_writes"]) == (True, True)
     metrics = api.get("/metrics").text
     assert "# TYPE sekha_conversations_total gauge\nsekha_conversations_total 1\n" in metrics
@@ -332,7 +342,8 @@ def test_health_and_metrics(fresh: Tuple[httpx.Client, Path]) -> None:
     change(file, "ALTER TABLE conversations RENAME TO lost")
     try:
         answer = api.get("/health")
-        assert (answer.status_code, answer.content) == (503, b"")
+        assert (answer.status_code, answer.json()["status"]) == (503, "unhealthy")
+        assert answer.json()["checks"]["database"] == {"status": "error", "error": "no such table: conversations"}
         answer = api.get("/api/v1/conversations")
         assert answer.status_code == 500
         assert answer.json()["error"].startswith("Database error: ")

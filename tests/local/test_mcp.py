@@ -7,7 +7,7 @@ from typing import Any, Tuple
 
 import httpx
 
-from local.conftest import change, create, tool
+from local.conftest import change, create, tool, wait_for
 
 
 def test_store_and_update_write(api: httpx.Client) -> None:
@@ -81,12 +81,14 @@ def test_export(api: httpx.Client) -> None:
 def test_stats(fresh: Tuple[httpx.Client, Path]) -> None:
     api, file = fresh
     nothing = {"total_conversations": 0, "total_messages": 0, "average_importance": 0.0, "folders": [], "labels": []}
-    assert tool(api, "memory_stats") == nothing
+    assert tool(api, "memory_stats") == {**nothing, "searchable_messages": 0}
     create(api, "x", "y", label="important", folder="/work", importance_score=8)
     create(api, "x", label="important", folder="/home")
     old = create(api, label="other", folder="/home", importance_score=2)
     change(file, f"UPDATE conversations SET updated_at = '2020-06-15T12:00:00.000000000' WHERE id = '{old}'")
+    wait_for(lambda: tool(api, "memory_stats")["searchable_messages"] == 3)
     assert tool(api, "memory_stats", folder=None, label=None) == {
+        "searchable_messages": 3,
         "total_conversations": 3,
         "total_messages": 3,
         "average_importance": 5.0,

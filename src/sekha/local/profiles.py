@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Dict, NamedTuple, Optional, Protocol, Tuple, Type
+from typing import Callable, Coroutine, Dict, NamedTuple, Optional, Protocol, Sequence, Type
 
 from starlette.types import ASGIApp
 
@@ -15,7 +15,7 @@ from sekha.local.store import Store
 from sekha.local.v0_1.bridge import Bridge02, bridge_02_app
 from sekha.local.v0_1.controller import DEFAULT_MCP_KEY, controller_01_app
 from sekha.local.v0_1.memory import Memory01, Store01
-from sekha.local.worker import Runner
+from sekha.local.worker import Inline, Runner, Worker
 
 
 class Keys(NamedTuple):
@@ -23,6 +23,17 @@ class Keys(NamedTuple):
 
     api_key: Optional[str]
     mcp_api_key: Optional[str]
+
+
+BackgroundTask = Callable[[], Coroutine[None, None, None]]
+
+
+class Served(NamedTuple):
+    """What a server runs: the applications of its two ports, and tasks that run until it stops."""
+
+    controller: ASGIApp
+    bridge: ASGIApp
+    tasks: Sequence[BackgroundTask] = ()
 
 
 class Profile(Protocol):
@@ -43,14 +54,16 @@ class Profile(Protocol):
         """The class of its database."""
         ...
 
+    def runner(self) -> Runner:
+        """Return where the calls of its store run."""
+        ...
+
     def mcp_key(self, keys: Keys) -> Optional[str]:
         """Return the key of the MCP tools, if they have one of their own."""
         ...
 
-    def apps(
-        self, store: Store, runner: Runner, embedder: Embedder, chat: ChatModel, keys: Keys
-    ) -> Tuple[ASGIApp, ASGIApp]:
-        """Build the applications of the controller's port and of the bridge's."""
+    def apps(self, store: Store, runner: Runner, embedder: Embedder, chat: ChatModel, keys: Keys) -> Served:
+        """Build what a server runs."""
         ...
 
 
@@ -58,32 +71,30 @@ class _Documented:
     has_rate_limit = False
     checks_key = True
     store = Store
+    runner = Worker
 
     def mcp_key(self, keys: Keys) -> Optional[str]:
         return None
 
-    def apps(
-        self, store: Store, runner: Runner, embedder: Embedder, chat: ChatModel, keys: Keys
-    ) -> Tuple[ASGIApp, ASGIApp]:
+    def apps(self, store: Store, runner: Runner, embedder: Embedder, chat: ChatModel, keys: Keys) -> Served:
         memory = Memory(store, embedder, chat, runner)
         app = controller_app(Controller(memory), McpTools(memory), keys.api_key)
-        return app, bridge_app(Bridge(embedder, chat), keys.api_key)
+        return Served(app, bridge_app(Bridge(embedder, chat), keys.api_key), [memory.embedding.embed_all])
 
 
 class _Controller01:
     has_rate_limit = True
     checks_key = False
     store = Store01
+    runner = Inline
 
     def mcp_key(self, keys: Keys) -> str:
         return DEFAULT_MCP_KEY if keys.mcp_api_key is None else keys.mcp_api_key
 
-    def apps(
-        self, store: Store, runner: Runner, embedder: Embedder, chat: ChatModel, keys: Keys
-    ) -> Tuple[ASGIApp, ASGIApp]:
+    def apps(self, store: Store, runner: Runner, embedder: Embedder, chat: ChatModel, keys: Keys) -> Served:
         assert isinstance(store, Store01)
-        app = controller_01_app(Memory01(store, embedder, chat), self.mcp_key(keys))
-        return app, bridge_02_app(Bridge02(embedder, chat))
+        app = controller_01_app(Memory01(store, embedder, chat, runner), self.mcp_key(keys))
+        return Served(app, bridge_02_app(Bridge02(embedder, chat)))
 
 
 DOCUMENTED = "documented"

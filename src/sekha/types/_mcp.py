@@ -111,10 +111,15 @@ class ServerStats(TypedDict):
 
 @allow_extra
 class MemoryStats(TypedDict):
-    """Numbers about a memory; ``total_messages`` is None where it was not counted."""
+    """Numbers about a memory; ``total_messages`` is None where it was not counted.
+
+    ``searchable_messages`` is how many messages have a vector of the current embedding model, and so are found by it;
+    the local server tells it where there is no filter.
+    """
 
     total_conversations: int
     total_messages: Optional[int]
     average_importance: float
     folders: List[str]
     labels: List[str]
+    searchable_messages: NotRequired[Optional[int]]

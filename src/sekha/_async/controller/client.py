@@ -101,7 +101,8 @@ class AsyncMemoryController(AsyncSearchMixin, AsyncSyncMixin, AsyncListingMixin,
         ``POST /api/v1/query``. The controller 0.1 knows neither ``offset`` nor ``filters``: both are applied here. With
         filters it takes up to four requests: of four times ``limit`` (20 at least), and then of ten times as many each
         time, up to 10,000 hits. ``min_importance`` and ``archived`` take one more for each thousand conversations that
-        are stored, and the first search with filters asks ``GET /health`` once whether the controller applies filters.
+        are stored, and the first search with filters asks ``GET /health`` once whether the controller applies filters:
+        then ``min_importance`` takes none more, and ``archived`` one for each thousand that are archived.
         An empty result may also mean that the embedder is down: `health` tells.
 
         Args:

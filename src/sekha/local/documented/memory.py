@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 from sekha.local import tasks
+from sekha.local.embedding import Embedding
 from sekha.local.models import ChatModel, Embedder, ModelError
 from sekha.local.records import (
     NO_DATES,
@@ -32,7 +33,6 @@ SUMMARY_WINDOWS = {"daily": DAY_NS, "weekly": 7 * DAY_NS, "monthly": 30 * DAY_NS
 PINNED_IMPORTANCE = 10
 _NEWEST = 300  # messages that are pinned, or have a preferred label, to choose from for a context
 _PREVIEWED = 1000  # characters of a conversation that its preview is chosen from
-_BATCH = 64
 MIN_IMPORTANCE_TO_KEEP = 5.0
 """Conversations of less importance are recommended for the archive."""
 
@@ -49,7 +49,9 @@ class Memory:
 
     def __init__(self, store: Store, embedder: Embedder, chat: ChatModel, runner: Runner) -> None:
         self.store = store
+        self.runner = runner
         self.run = runner.run
+        self.embedding = Embedding(store, embedder, runner)
         self._embedder = embedder
         self._chat = chat
 
@@ -82,27 +84,19 @@ class Memory:
         importance: Optional[int] = None,
         dates: Dates = NO_DATES,
     ) -> Conversation:
-        """Store a conversation, then its vectors; if no model answers it has none (see `rebuild`)."""
+        """Store a conversation; its messages are embedded after that."""
         importance = 5 if importance is None else importance
         created, numbers = await self.run(self.store.add, label, folder, importance, messages, dates)
-        try:
-            await self._embed_messages(numbers, [message.content for message in messages])
-        except ModelError as error:
-            logger.warning("a conversation is stored without vectors: %s", error)
+        self.embedding.add([(number, message.content) for number, message in zip(numbers, messages)])
         return created
-
-    async def _embed_messages(self, numbers: Sequence[int], texts: Sequence[str]) -> None:
-        """Make and keep the vectors of messages."""
-        if texts:
-            name, vectors = await self._embedder.embed(texts, purpose="passage")
-            model = await self.run(self.store.model, name, len(vectors[0]))
-            await self.run(self.store.set_vectors, model, dict(zip(numbers, vectors)))
 
     async def search(self, query: str, matching: Filter, limit: int, offset: int = 0) -> Tuple[List[SearchResult], int]:
         """Return the messages nearest to a text, best first, and their number; raise ModelError without a vector."""
         if not query.strip():
             return [], 0
+        await self.embedding.settle()
         name, vectors = await self._embedder.embed([query], purpose="query")
+        self.embedding.answered(await self.run(self.store.model, name, len(vectors[0])))
         return await self.run(self._nearest, name, vectors[0], matching, limit, offset)
 
     def _nearest(
@@ -209,26 +203,15 @@ class Memory:
     async def stats(self, matching: Filter) -> Dict[str, Any]:
         """Return statistics of the conversations that match a filter."""
         found = await self.run(self.store.statistics, matching)
+        searchable = (await self.embedding.status()).embedded if matching == Filter() else None
         return {
             "total_conversations": found.conversations,
             "total_messages": found.messages,
             "average_importance": round(found.average_importance, 4),
             "folders": found.folders,
             "labels": found.labels,
+            **({} if searchable is None else {"searchable_messages": searchable}),
         }
-
-    async def rebuild(self) -> None:
-        """Rebuild the vectors of all messages, after the embedder has changed or was down."""
-        last = -1
-        try:
-            while True:
-                texts = await self.run(self.store.contents_after, last, _BATCH)
-                if not texts:
-                    return
-                await self._embed_messages([number for number, _ in texts], [content for _, content in texts])
-                last = texts[-1][0]
-        except ModelError as error:
-            logger.error("rebuilding the vectors stopped: %s", error)
 
 
 def _is_in_folder(folder: str, parent: str) -> bool:

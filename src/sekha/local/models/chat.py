@@ -101,10 +101,10 @@ class RemoteChat:
     def _checked(self, answer: Any, name: str) -> Completion:
         """Return a completion in OpenAI's form if it is one; raise ModelError if it is not, or tells of a failure."""
         found = as_object(answer)
-        choices = [as_object(get(choice, "message")) for choice in as_list(get(answer, "choices")) or ()]
+        choices = [_filled_choice(place, choice) for place, choice in enumerate(as_list(get(answer, "choices")) or ())]
         if found is None or not choices or None in choices or find_failure(found) is not None:
             raise self._failed(name, answer)
-        return found
+        return {**found, "choices": choices}
 
     def _interrupted(self, name: str, error: Exception, characters: int) -> ModelError:
         reason = error.message if isinstance(error, SekhaError) else str(error)
@@ -120,6 +120,14 @@ class RemoteChat:
 def _decoder(content_type: str) -> _Decoder:
     is_events = content_type.startswith("text/event-stream")
     return ChatStreamDecoder(events=is_events, limit=_MAX_EVENT, method="POST", path="/chat/completions")
+
+
+def _filled_choice(place: int, choice: Any) -> Optional[Dict[str, Any]]:
+    """Return a choice with what some servers leave out; None if it has no message."""
+    found, message = as_object(choice), as_object(get(choice, "message"))
+    if found is None or message is None:
+        return None
+    return {"index": place, "finish_reason": None, **found, "message": {"role": "assistant", **message}}
 
 
 def _count_characters(chunk: Completion) -> int:

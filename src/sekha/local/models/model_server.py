@@ -186,7 +186,7 @@ class ModelServer:
         elif status == 429:
             reason = f"the model's server, not Sekha, has had too many requests: {reason}"
         forwarded = status if status in _FORWARDED else 502
-        raise ModelError(reason, forwarded, answer.headers.get("retry-after"), self._mask(answer.text))
+        raise ModelError(self._mask(reason), forwarded, answer.headers.get("retry-after"), self._mask(answer.text))
 
     def _failure(self, error: Exception, seconds: Optional[float] = None) -> ModelError:
         reason = str(error) or type(error).__name__

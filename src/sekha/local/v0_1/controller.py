@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import sqlite3
-from typing import Any, Dict, List, Mapping
+from typing import Any, Dict, List
 
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.types import ASGIApp
 
-from sekha.local.documented.controller import Controller, FolderBody, IdBody, ThresholdBody
+from sekha.local.documented.controller import HEALTHY, Controller, FolderBody, IdBody, ThresholdBody, health_report
 from sekha.local.documented.memory import PINNED_IMPORTANCE
 from sekha.local.http import (
     EXCEPTION_HANDLERS,
@@ -50,7 +50,6 @@ class Controller01(Controller):
     """The routes; each docstring says how the method differs from the documentation."""
 
     parse = staticmethod(parse)
-    features: Mapping[str, object] = {}
 
     def __init__(self, memory: Memory01) -> None:
         super().__init__(memory)
@@ -145,6 +144,12 @@ class Controller01(Controller):
     async def rebuild_embeddings(self, request: Request) -> Response:
         """Rebuild nothing."""
         return empty_response(202)
+
+    async def health(self, request: Request) -> Response:
+        """Say neither what is wrong nor what it can do."""
+        if await self.find_problem() is not None:
+            return empty_response(503)
+        return JSONResponse(health_report("healthy", HEALTHY))
 
     async def metrics(self, request: Request) -> Response:
         """Return 0 for all numbers."""

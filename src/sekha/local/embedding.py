@@ -1,0 +1,227 @@
+"""Embeds what is stored, in the background: storing never waits for a model, and every message gets its vector."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sqlite3
+from collections import deque
+from contextlib import suppress
+from itertools import accumulate, islice
+from typing import Callable, Deque, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+
+from sekha.local.models import Embedder, ModelError
+from sekha.local.models.placeholder import HashEmbedder
+from sekha.local.store import Store
+from sekha.local.worker import Runner
+
+logger: logging.Logger = logging.getLogger("sekha.local")
+
+BATCH_TEXTS = 64
+RETRY_SECONDS = (1.0, 2.0, 5.0, 15.0, 30.0)
+"""How long it waits for a model that does not answer, before it asks again."""
+
+_BATCH_CHARACTERS = 16_000
+_SETTLE_SECONDS = 0.5  # for which a search waits until what was just stored can be found
+_PROBE = "Sekha"  # every model can embed it
+_ALL = 2**63 - 1
+
+Queued = Tuple[int, str]
+"""The number and the text of a message."""
+
+
+class EmbeddingStatus(NamedTuple):
+    """How many of the messages the current model can find.
+
+    Attributes:
+        messages: All messages.
+        embedded: Those that have a vector of the model.
+        model: The name under which its vectors are kept; None if it has not answered yet.
+        by_meaning: Whether it is a model, and not the hashed words that need none.
+        error: Why it does not answer; None if it does.
+    """
+
+    messages: int
+    embedded: int
+    model: Optional[str]
+    by_meaning: bool
+    error: Optional[str]
+
+    def __str__(self) -> str:
+        """Return it as text: `9,120 of 10,000 messages searchable by meaning`."""
+        how = "by meaning" if self.by_meaning else "by parts of words"
+        return f"{self.embedded:,} of {self.messages:,} messages searchable {how}"
+
+
+class Embedding:
+    """Gives each message a vector of the current model.
+
+    The store is the queue: what has no vector of the model is embedded, the newest first. That is what was just stored,
+    what was stored while the model did not answer, and what has the vectors of another model. A text that the model
+    refuses, while it embeds others, is marked, and found by its words only.
+
+    Args:
+        store: The database.
+        embedder: The model.
+        runner: Where the calls of the store run.
+        on_vectors: Is given the vectors that have just been kept, by the number of their messages, on that thread.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        embedder: Embedder,
+        runner: Runner,
+        on_vectors: Callable[[int, Mapping[int, Optional[Sequence[float]]]], None] = lambda model, vectors: None,
+    ) -> None:
+        self._store = store
+        self._embedder = embedder
+        self._runner = runner
+        self._run = runner.run
+        self._on_vectors = on_vectors
+        self._new: Deque[Queued] = deque()
+        self._below: Optional[int] = _ALL  # messages with smaller numbers may lack a vector; None: none does
+        self._again: Optional[int] = None  # messages with smaller numbers are embedded anew
+        self._has_backlog = False
+        self._model: Optional[int] = None
+        self._name: Optional[str] = None
+        self._error: Optional[str] = None
+        self._work: Optional[asyncio.Event] = None  # both belong to the loop that `embed_all` runs in
+        self._idle: Optional[asyncio.Event] = None
+
+    def add(self, messages: Sequence[Queued]) -> None:
+        """Embed messages that have just been stored."""
+        self._new.extend(messages)
+        if messages and self._idle is not None and self._error is None:
+            self._idle.clear()
+            self._go_on()
+
+    def rebuild(self) -> None:
+        """Embed all messages anew, those without a vector first."""
+        self._below = self._again = _ALL
+        self._go_on()
+
+    async def settle(self) -> None:
+        """Wait for a moment until what was just stored can be found, unless much else is being embedded."""
+        if self._idle is not None and not self._has_backlog and len(self._new) <= 4 * BATCH_TEXTS:
+            with suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(self._idle.wait(), _SETTLE_SECONDS)
+
+    def answered(self, model: int) -> None:
+        """Note that a model has answered a search: it is there again, or it is another one."""
+        if model != self._model:
+            self._model, self._below = None, _ALL
+            self._go_on()
+        elif self._error is not None:
+            self._go_on()
+
+    async def status(self) -> EmbeddingStatus:
+        """Count what can be found."""
+        messages, embedded = await self._store.read(self._runner, lambda store: store.embedded(self._model))
+        by_meaning = not isinstance(self._embedder, HashEmbedder)
+        return EmbeddingStatus(messages, embedded, self._name, by_meaning, self._error)
+
+    async def embed_all(self) -> None:
+        """Embed what has no vector, and then whatever is added, until this is cancelled."""
+        self._work, self._idle = asyncio.Event(), asyncio.Event()
+        failures = 0
+        while True:
+            self._work.clear()
+            batch: List[Queued] = []
+            try:
+                batch = await self._next_batch()
+                if batch:
+                    await self._embed(batch)
+            except (ModelError, sqlite3.Error) as error:
+                self._new.extendleft(reversed(batch))
+                if self._error is None:
+                    logger.warning("messages are stored without vectors, and are embedded later: %s", error)
+                self._error = str(error)
+                self._idle.set()  # nobody waits for a model that does not answer
+                await self._wait(RETRY_SECONDS[min(failures, len(RETRY_SECONDS) - 1)])
+                failures += 1
+            else:
+                failures, self._error = 0, None
+                if not batch:
+                    self._idle.set()
+                    await self._wait(None)
+
+    async def _next_batch(self) -> List[Queued]:
+        """Return messages to embed: those that are new, then those without a vector, then those of a rebuilding."""
+        if self._new:
+            batch = _begin([*islice(self._new, BATCH_TEXTS)])
+            for _ in batch:
+                self._new.popleft()
+            return batch
+        if self._model is None and self._below is not None and (await self._run(self._store.count_all))[1]:
+            name, vector = await self._probe()
+            await self._set_model(name, len(vector))
+        if self._below is not None and self._model is not None:
+            missing = await self._run(self._store.without_vector, self._model, BATCH_TEXTS, self._below)
+            batch = _begin(missing)
+            self._below = batch[-1][0] if batch else None
+            self._has_backlog = len(missing) == BATCH_TEXTS
+            if batch:
+                return batch
+        self._below = None
+        if self._again is not None:
+            batch = _begin(await self._run(self._store.contents_below, self._again, BATCH_TEXTS))
+            self._has_backlog = bool(batch)
+            self._again = batch[-1][0] if batch else None
+            return batch
+        return []
+
+    async def _embed(self, batch: Sequence[Queued]) -> None:
+        """Embed messages and keep their vectors; raise ModelError if the model does not answer."""
+        found: Dict[int, Optional[Sequence[float]]] = {}
+        try:
+            name, vectors = await self._embedder.embed([text for _, text in batch], purpose="passage")
+            found.update((number, vector) for (number, _), vector in zip(batch, vectors))
+            dimension = len(vectors[0])
+        except ModelError:
+            name, vector = await self._probe()  # if that fails too, it is not one of the texts
+            dimension = len(vector)
+            for number, text in batch:
+                found[number] = await self._embed_one(text)
+        await self._set_model(name, dimension)
+        await self._run(self._keep, found)
+
+    async def _embed_one(self, text: str) -> Optional[Sequence[float]]:
+        """Embed a text; return None if the model refuses it but embeds others."""
+        try:
+            return (await self._embedder.embed([text], purpose="passage"))[1][0]
+        except ModelError as error:
+            await self._probe()
+            logger.warning("a message is found by its words only: %s", error)
+            return None
+
+    async def _probe(self) -> Tuple[str, Sequence[float]]:
+        name, vectors = await self._embedder.embed([_PROBE], purpose="passage")
+        return name, vectors[0]
+
+    async def _set_model(self, name: str, dimension: int) -> None:
+        model = await self._run(self._store.model, name, dimension)
+        if model != self._model:
+            self._model, self._name, self._below = model, name, _ALL
+
+    def _keep(self, vectors: Mapping[int, Optional[Sequence[float]]]) -> None:
+        assert self._model is not None
+        self._store.set_vectors(self._model, vectors)
+        self._on_vectors(self._model, vectors)
+
+    def _go_on(self) -> None:
+        if self._work is not None:
+            self._work.set()
+
+    async def _wait(self, seconds: Optional[float]) -> None:
+        """Wait until there is work, and no longer than some seconds."""
+        assert self._work is not None
+        with suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(self._work.wait(), seconds)
+
+
+def _begin(messages: Sequence[Queued]) -> List[Queued]:
+    """Return the first messages, as many as make up one request."""
+    lengths = accumulate(len(text) for _, text in messages)
+    fitting = sum(length <= _BATCH_CHARACTERS for length in lengths)
+    return [*messages[: max(1, fitting)]]
