@@ -352,7 +352,8 @@ def test_health_and_metrics(fresh: Tuple[httpx.Client, Path]) -> None:
     change(file, "ALTER TABLE conversations RENAME TO lost")
     try:
         answer = api.get("/health")
-        assert (answer.status_code, answer.content) == (503, b"")
+        assert (answer.status_code, answer.json()["status"]) == (503, "unhealthy")
+        assert answer.json()["checks"]["database"] == {"status": "error", "error": "no such table: conversations"}
         answer = api.get("/api/v1/conversations")
         assert answer.status_code == 500
         assert answer.json()["error"].startswith("Database error: ")

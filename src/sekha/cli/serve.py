@@ -72,7 +72,7 @@ def run(
         typer.Option(
             "--llm-url",
             metavar="URL",
-            help="OpenAI-compatible or Ollama server for answers (default: quotes).",
+            help="Ollama or OpenAI-compatible server for answers (default: quotes).",
         ),
     ] = None,
     profile: Annotated[
@@ -161,7 +161,7 @@ def run(
         try:
             _report_start(sekha.options, data, env_file, force=force)
             if llm_url is not None or embeddings_url is not None:
-                _warn_of_models(sekha.options)
+                _report_models(sekha.options)
             _warn_if_open(sekha.options, host, needs_key=bool(api_key))
             while not signals:
                 time.sleep(0.1)
@@ -199,14 +199,17 @@ def _report_start(options: "Options", data: Optional[str], env_file: Optional[st
     echo("\n".join(format_setting(name, value) for name, value in settings.items()))
 
 
-def _warn_of_models(options: "Options") -> None:
-    """Say which models do not answer; they may be started later."""
+def _report_models(options: "Options") -> None:
+    """Say which models answer, and which do not; they may be started later."""
     from sekha import SekhaClient
 
     with SekhaClient(**options, max_retries=0) as client:
         health = client.health_check()["bridge"]
     if health["status"] != "healthy":
         echo_err(f"Not every model answers: {one_line(health.get('error') or format_checks(health['checks']))}")
+    else:
+        models = ", ".join(f"{name} by {check.get('model')}" for name, check in health["checks"].items())
+        echo_err(f"Models: {one_line(models)}")
 
 
 def _warn_if_open(options: "Options", host: str, *, needs_key: bool) -> None:

@@ -12,6 +12,8 @@ from typing import Callable, Dict, Generator, Mapping, Optional
 
 from sekha.local.vectors import pack
 
+BUSY_SECONDS = 5.0
+"""How long a write waits for another program that writes to the file."""
 VERSION = 2
 """The version of the tables below, which a file has as `user_version`."""
 
@@ -64,7 +66,9 @@ def open_database(path: Optional[Path], searchable_text: Callable[[str], str]) -
     """
     if path is not None:
         os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
-    db = sqlite3.connect(":memory:" if path is None else str(path), isolation_level=None, check_same_thread=False)
+    db = sqlite3.connect(
+        ":memory:" if path is None else str(path), timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
+    )
     try:
         version = _check_owner(db)
         # It returns a row; left unread, it would block every COMMIT until its cursor is garbage collected.

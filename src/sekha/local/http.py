@@ -17,6 +17,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 from typing_extensions import Annotated, TypeGuard
 
+from sekha.local.data_file import DataFileError, DiskFullError
 from sekha.local.models import ModelError
 from sekha.local.records import NotFound
 from sekha.local.uuids import explain_invalid_uuid, parse_uuid
@@ -276,11 +277,20 @@ def _on_error(request: Request, error: Exception) -> Response:
         status = error.status
     elif isinstance(error, ModelError):
         text = f"Embedding error: {error}"
+    elif isinstance(error, DataFileError):
+        return _on_data_file_error(error)
     else:
         text = f"Database error: Query Error: error returned from database: (code: 1) {error}"
     if request.url.path.startswith("/mcp/"):
         return empty_response(status)
     return JSONResponse({"error": text, "code": status}, status)
+
+
+def _on_data_file_error(error: DataFileError) -> Response:
+    """Say that nothing was changed: by 507 if there is no room, else by 503 and when it may be different."""
+    if isinstance(error, DiskFullError):
+        return JSONResponse({"error": str(error), "code": 507}, 507)
+    return JSONResponse({"error": str(error), "code": 503}, 503, headers={"retry-after": str(error.retry_after)})
 
 
 EXCEPTION_HANDLERS: Dict[Any, Callable[[Request, Exception], Response]] = {

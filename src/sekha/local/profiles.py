@@ -15,7 +15,7 @@ from sekha.local.store import Store
 from sekha.local.v0_1.bridge import Bridge02, bridge_02_app
 from sekha.local.v0_1.controller import DEFAULT_MCP_KEY, controller_01_app
 from sekha.local.v0_1.memory import Memory01, Store01
-from sekha.local.worker import Runner
+from sekha.local.worker import Inline, Runner, Worker
 
 
 class Keys(NamedTuple):
@@ -49,6 +49,10 @@ class Profile(Protocol):
         """The class of its database."""
         ...
 
+    def runner(self) -> Runner:
+        """Return where the calls of its store run."""
+        ...
+
     def mcp_key(self, keys: Keys) -> Optional[str]:
         """Return the key of the MCP tools, if they have one of their own."""
         ...
@@ -61,6 +65,7 @@ class Profile(Protocol):
 class _Documented:
     has_rate_limit = False
     store = Store
+    runner = Worker
 
     def mcp_key(self, keys: Keys) -> Optional[str]:
         return None
@@ -74,13 +79,14 @@ class _Documented:
 class _Controller01:
     has_rate_limit = True
     store = Store01
+    runner = Inline
 
     def mcp_key(self, keys: Keys) -> str:
         return DEFAULT_MCP_KEY if keys.mcp_api_key is None else keys.mcp_api_key
 
     def apps(self, store: Store, runner: Runner, embedder: Embedder, chat: ChatModel, keys: Keys) -> Served:
         assert isinstance(store, Store01)
-        app = controller_01_app(Memory01(store, embedder, chat), self.mcp_key(keys))
+        app = controller_01_app(Memory01(store, embedder, chat, runner), self.mcp_key(keys))
         return Served(app, bridge_02_app(Bridge02(embedder, chat)))
 
 

@@ -10,9 +10,10 @@ import sqlite3
 import threading
 import time
 from concurrent.futures import TimeoutError as FutureTimeout
+from contextlib import asynccontextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Dict, List, Literal, NamedTuple, Optional, Sequence, Tuple, Type, TypedDict, Union
+from typing import AsyncGenerator, Dict, List, Literal, NamedTuple, Optional, Sequence, Tuple, Type, TypedDict, Union
 
 import uvicorn
 from typing_extensions import NotRequired
@@ -30,7 +31,8 @@ from sekha.local.models.settings import ModelSettings, make_models, server_setti
 from sekha.local.profiles import DOCUMENTED, PROFILES, BackgroundTask, Keys
 from sekha.local.protocol import make_server, on_loop_error
 from sekha.local.store import Store
-from sekha.local.worker import Worker
+from sekha.local.upkeep import Upkeep
+from sekha.local.worker import Runner
 
 logger: logging.Logger = logging.getLogger("sekha.local")
 ANY_KEY = "sk-local"
@@ -56,7 +58,7 @@ class _Running(NamedTuple):
     servers: List[uvicorn.Server]
     routes: Dict[str, Tuple[str, ...]]
     store: Store
-    worker: Worker
+    runner: Runner
     controller_url: str
     bridge_url: str
 
@@ -76,8 +78,7 @@ class LocalSekha(ProcessBound):
         llm_url: A server for chat, Ollama (`http://host:11434`) or OpenAI-compatible (`http://host:1234/v1`); None
             uses a placeholder that answers by quoting. A path that ends in `/api` means Ollama, any other OpenAI;
             without a path, the server is asked for `/api/version`.
-        embeddings_url: The same for embeddings; None uses the built-in word hashing. After changing it for existing
-            data, rebuild the vectors (`POST /api/v1/rebuild-embeddings`).
+        embeddings_url: The same for embeddings; None uses the built-in word hashing.
         profile: `documented`, or `controller-0.1` with the known bugs of controller 0.1 and bridge 0.2, to test an
             application against current servers.
         mcp_api_key: The key that the MCP tools of `controller-0.1` require, at least 32 characters (that controller
@@ -209,7 +210,7 @@ class LocalSekha(ProcessBound):
         running.thread.join(_MAX_SECONDS)
         if running.thread.is_alive():
             raise LocalSekhaError(f"the local Sekha did not stop within {_MAX_SECONDS:.0f} s")
-        running.worker.close()
+        running.runner.close()
         running.store.close()
 
     def forget(self) -> None:
@@ -242,14 +243,16 @@ class LocalSekha(ProcessBound):
             embedder, chat = make_models(self._models)
         except SekhaConfigError as error:  # a proxy of the environment cannot be used
             raise LocalSekhaError(str(error)) from error
-        worker = Worker()
-        served = self._profile.apps(store, worker, embedder, chat, self._keys)
+        runner = self._profile.runner()
+        served = self._profile.apps(store, runner, embedder, chat, self._keys)
         apps = [HostGuard(app, self._names) for app in (served.controller, served.bridge)]
         servers = [make_server(app) for app in apps]
         routes = {name: list_routes(app) for name, app in zip(("controller", "bridge"), apps)}
         loops: List[asyncio.AbstractEventLoop] = []
         faults: List[ModelSettingsError] = []
-        work = _serve_until_stopped(servers, sockets, served.tasks, embedder, chat, loops, faults)
+        work = _serve_until_stopped(
+            servers, sockets, served.tasks, Upkeep(store, runner), embedder, chat, loops, faults
+        )
         thread = threading.Thread(target=asyncio.run, args=(work,), name="sekha-local", daemon=True)
         urls = [_url(self._host, sock) for sock in sockets]
         thread.start()
@@ -260,13 +263,14 @@ class LocalSekha(ProcessBound):
                     server.should_exit = True
                 raise LocalSekhaError(str(faults[0]) if faults else "the local Sekha did not start")
             time.sleep(0.002)
-        return _Running(thread, loops[0], servers, routes, store, worker, urls[0], urls[1])
+        return _Running(thread, loops[0], servers, routes, store, runner, urls[0], urls[1])
 
 
 async def _serve_until_stopped(
     servers: List[uvicorn.Server],
     sockets: List[socket.socket],
     tasks: Sequence[BackgroundTask],
+    upkeep: Upkeep,
     embedder: Embedder,
     chat: ChatModel,
     loops: List[asyncio.AbstractEventLoop],
@@ -276,19 +280,27 @@ async def _serve_until_stopped(
     loop.time = monotonic  # type: ignore[method-assign]  # a test may stop the clock; uvicorn would never see the end
     loop.set_exception_handler(on_loop_error)
     loops.append(loop)
-    running: List[asyncio.Future[None]] = []
     try:
         await asyncio.gather(embedder.check(), chat.check())
-        running += [asyncio.ensure_future(task()) for task in tasks]
-        await asyncio.gather(*(server.serve(sockets=[sock]) for server, sock in zip(servers, sockets)))
+        async with upkeep, _in_background(tasks):
+            await asyncio.gather(*(server.serve(sockets=[sock]) for server, sock in zip(servers, sockets)))
     except ModelSettingsError as error:
         faults.append(error)
+    finally:
+        await embedder.close()
+        await chat.close()
+
+
+@asynccontextmanager
+async def _in_background(tasks: Sequence[BackgroundTask]) -> AsyncGenerator[None, None]:
+    """Run tasks while the block runs."""
+    running = [asyncio.ensure_future(task()) for task in tasks]
+    try:
+        yield
     finally:
         for task in running:
             task.cancel()
         await asyncio.gather(*running, return_exceptions=True)
-        await embedder.close()
-        await chat.close()
 
 
 async def _clear_when_idle(running: _Running) -> None:
@@ -298,7 +310,7 @@ async def _clear_when_idle(running: _Running) -> None:
         busy = any(server.server_state.tasks for server in running.servers)
         idle = 0 if busy else idle + 1
         await asyncio.sleep(0.002 if busy else 0)
-    await running.worker.run(running.store.clear)
+    await running.runner.run(running.store.clear)
 
 
 def _open_store(data: Union[str, Path, None], kind: Type[Store]) -> Store:

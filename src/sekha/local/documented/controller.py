@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from typing import Any, Dict, List, Optional
+from typing import Any, Dict, List, Mapping, Optional
 from uuid import UUID
 
 from pydantic import Field
@@ -13,6 +13,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from typing_extensions import Annotated, Literal
 
+from sekha.local.backup import LAST_BACKUP
+from sekha.local.database import VERSION
 from sekha.local.documented.mcp import McpTools
 from sekha.local.documented.memory import PINNED_IMPORTANCE, SUMMARY_WINDOWS, Memory
 from sekha.local.filters import Filters, OptionalFilters
@@ -261,20 +263,32 @@ class Controller:
         return empty_response(202)
 
     async def health(self, request: Request) -> Response:
-        try:
-            await self.memory.run(self.store.count_all)
-        except sqlite3.Error:
-            return empty_response(503)
-        found = await self.memory.embedding.status()
-        checks: Dict[str, Dict[str, str]] = {"database": {"status": "ok"}, "chroma": {"status": "ok"}}
-        checks["embeddings"] = {"status": "ok"}
-        if found.error is not None or found.embedded < found.messages:
-            reason = str(found) if found.error is None else f"{found}: {found.error}"
-            checks["embeddings"] = {"status": "working" if found.error is None else "error", "error": reason}
-        searchable = {"messages": found.messages, "embedded": found.embedded, "model": found.model}
-        answer = {"status": "healthy" if found.error is None else "degraded", "checks": checks}
-        timestamp = f"{format_timestamp(time.time_ns())}+00:00"
-        return JSONResponse({**answer, "timestamp": timestamp, "searchable": searchable, **_FEATURES})
+        problem = await self.find_problem()
+        if problem is not None:
+            found = {"database": {"status": "error", "error": problem}}
+            return JSONResponse({**health_report("unhealthy", found), "error": problem}, 503)
+        searchable = await self.memory.embedding.status()
+        checks = {**HEALTHY, "embeddings": {"status": "ok"}}
+        if searchable.error is not None or searchable.embedded < searchable.messages:
+            reason = str(searchable) if searchable.error is None else f"{searchable}: {searchable.error}"
+            checks["embeddings"] = {"status": "working" if searchable.error is None else "error", "error": reason}
+        report = health_report("healthy" if searchable.error is None else "degraded", checks)
+        counts = {"messages": searchable.messages, "embedded": searchable.embedded, "model": searchable.model}
+        data: Dict[str, Any] = {"kind": "memory", "version": VERSION}
+        if self.store.file is not None:
+            read = self.store.read(self.memory.runner, lambda store: store.fact(LAST_BACKUP))
+            data = {**data, "kind": "file", "last_backup": await read}
+        return JSONResponse({**report, "searchable": counts, "data": data, **_FEATURES})
+
+    async def find_problem(self) -> Optional[str]:
+        """Return why the memory cannot be used, or None."""
+        problem = None if self.store.file is None else self.store.file.problem()
+        if problem is None:
+            try:
+                await self.store.read(self.memory.runner, lambda store: store.count_all())
+            except sqlite3.Error as error:
+                return str(error)
+        return problem
 
     async def metrics(self, request: Request) -> Response:
         lines: List[str] = []
@@ -283,6 +297,14 @@ class Controller:
             lines.append(f"# HELP sekha_{name}_total Total number of {name}")
             lines.append(f"# TYPE sekha_{name}_total gauge\nsekha_{name}_total {number}\n")
         return PlainTextResponse("\n".join(lines))
+
+
+HEALTHY: Mapping[str, Mapping[str, str]] = {"database": {"status": "ok"}, "chroma": {"status": "ok"}}
+
+
+def health_report(status: str, checks: Mapping[str, object]) -> Dict[str, Any]:
+    """Return a report of the health, with the time."""
+    return {"status": status, "timestamp": f"{format_timestamp(time.time_ns())}+00:00", "checks": checks}
 
 
 def _row(conversation: Conversation) -> Dict[str, Any]:

@@ -50,6 +50,7 @@ class Memory:
 
     def __init__(self, store: Store, embedder: Embedder, chat: ChatModel, runner: Runner) -> None:
         self.store = store
+        self.runner = runner
         self.run = runner.run
         self.embedding = Embedding(store, embedder, runner)
         self._embedder = embedder
