@@ -9,7 +9,7 @@ import subprocess
 import threading
 import time
 from contextlib import ExitStack, contextmanager, suppress
-from typing import Any, Dict, Iterator, List, Tuple
+from typing import Any, Dict, Generator, Iterator, List, Tuple
 from unittest import mock
 from urllib.parse import urlsplit
 
@@ -43,7 +43,7 @@ def _nothing_is_logged(caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFi
 
 
 @contextmanager
-def connected(url: str) -> Iterator[socket.socket]:
+def connected(url: str) -> Generator[socket.socket, None, None]:
     address = urlsplit(url)
     with socket.create_connection((address.hostname or "", address.port or 0), timeout=10) as connection:
         yield connection
@@ -206,7 +206,7 @@ def test_an_idle_connection_is_kept(server: LocalSekha, monkeypatch: pytest.Monk
 
 
 @contextmanager
-def slow_model() -> Iterator[Tuple[LocalSekha, socket.socket]]:
+def slow_model() -> Generator[Tuple[LocalSekha, socket.socket], None, None]:
     """A Sekha, and the socket on which it asks its model."""
     with socket.socket() as model:
         model.bind(("127.0.0.1", 0))
