@@ -78,7 +78,9 @@ def test_failures_are_one_line(capsys: pytest.CaptureFixture[str], tmp_path: Pat
         port = str(taken.getsockname()[1])
         assert f"cannot listen on 127.0.0.1:{port}: " in fails(capsys, "--port", port, "--bridge-port", "0")
     assert "cannot use the data file" in fails(capsys, *FREE, "--data", str(tmp_path / "no" / "such"))
-    assert "cannot listen on no.such.host.invalid:0" in fails(capsys, *FREE, "--host", "no.such.host.invalid")
+    assert "cannot listen on no.such.host.invalid:0" in fails(
+        capsys, *FREE, "--no-key", "--host", "no.such.host.invalid"
+    )
     assert "the profile documented" in fails(capsys, *FREE, "--mcp-api-key", "k" * 32, code=2)
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
@@ -224,11 +226,11 @@ def test_says_how_to_install_the_extra() -> None:
 
 
 def test_warns_when_everybody_may_write_and_serves_until_sigterm() -> None:
-    command, environment = serve(*FREE, "--host", "0.0.0.0")
+    command, environment = serve(*FREE, "--host", "0.0.0.0", "--no-key")
     with running(command, environment) as process:
         assert process.stderr is not None
         said = [process.stderr.readline() for _ in range(6)]
-        assert said[-1].endswith("can read and write this memory: use --api-key-file.\n")
+        assert said[-1].endswith("can read and write this memory.\n")
         process.send_signal(signal.SIGTERM)
         _, err = process.communicate(timeout=10)
         assert (process.returncode, err) == (0, "stopped\n")
@@ -248,7 +250,8 @@ def test_ctrl_break_stops_it_too() -> None:
 
 
 def test_the_other_profile_has_a_key_for_the_tools_and_none_for_the_rest() -> None:
-    command, environment = serve(*FREE, "--profile", "controller-0.1", "--mcp-api-key", "k" * 32, "--host", "0.0.0.0")
+    reachable = ("--host", "0.0.0.0", "--no-key")
+    command, environment = serve(*FREE, "--profile", "controller-0.1", "--mcp-api-key", "k" * 32, *reachable)
     with running(command, environment) as process:
         assert process.stdout is not None
         assert process.stderr is not None
