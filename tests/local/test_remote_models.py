@@ -25,7 +25,7 @@ from sekha.local.models import ModelError, ModelSettingsError
 from sekha.local.models.embeddings import normalize_vectors, read_ollama, read_openai
 from sekha.local.models.model_server import pick_model
 from support.replies import DONE, answer, body, chunked, delta, empty, event, raw, text
-from support.server import FakeServer, Reply
+from support.server import FakeServer, Reply, Step, eventually
 
 MESSAGES = [{"role": "user", "content": "Hi"}]
 OPENAI, OLLAMA = "POST /v1/chat/completions", "POST /api/chat"
@@ -388,6 +388,29 @@ def test_what_the_model_does_wrong_is_a_502_with_the_reason(server: FakeServer) 
                 client.bridge.complete(MESSAGES)
             assert caught.value.status_code == 502
         assert client.bridge.health()["status"] == "healthy", "the bridge itself is well"
+
+
+@pytest.mark.parametrize("status", [200, 500])
+def test_an_endless_answer_is_given_up(server: FakeServer, monkeypatch: pytest.MonkeyPatch, status: int) -> None:
+    monkeypatch.setattr("sekha.local.models.model_server.MAX_ANSWER", 100_000)
+    server.always(OPENAI, chunked(*[b"x" * 1000] * 200, status=status))
+    with chat_of(server) as (client, _):
+        with pytest.raises(SekhaServerError, match="the answer is longer than 100000 bytes"):
+            client.bridge.complete(MESSAGES)
+        if status == 500:
+            with pytest.raises(SekhaServerError, match="the answer is longer than 100000 bytes"):
+                client.bridge.stream_complete(MESSAGES)
+
+
+def test_a_client_that_leaves_ends_the_stream_of_the_model(server: FakeServer) -> None:
+    more: List[Step] = [0.02, delta(" more")]
+    server.on(OPENAI, chunked(delta("One"), *more * 500))
+    with chat_of(server) as (client, _):
+        with client.bridge.stream_complete(MESSAGES) as stream:
+            assert next(stream)["choices"]
+            assert server.open_connections == 1
+        eventually(lambda: server.open_connections == 0)
+        assert client.bridge.health()["status"] == "healthy"
 
 
 def test_a_server_that_is_not_ready_says_when(server: FakeServer) -> None:

@@ -19,6 +19,8 @@ from sekha import SekhaConfig
 from sekha.cli import main
 from sekha.cli.serve import Profile
 from sekha.local.profiles import PROFILES
+from support.replies import answer
+from support.server import FakeServer
 
 FREE = ("--port", "0", "--bridge-port", "0")
 RUN = "import sys; from sekha.cli import main; sys.exit(main())"
@@ -76,7 +78,9 @@ def test_failures_are_one_line(capsys: pytest.CaptureFixture[str], tmp_path: Pat
         port = str(taken.getsockname()[1])
         assert f"cannot listen on 127.0.0.1:{port}: " in fails(capsys, "--port", port, "--bridge-port", "0")
     assert "cannot use the data file" in fails(capsys, *FREE, "--data", str(tmp_path / "no" / "such"))
-    assert "cannot listen on no.such.host.invalid:0" in fails(capsys, *FREE, "--host", "no.such.host.invalid")
+    assert "cannot listen on no.such.host.invalid:0" in fails(
+        capsys, *FREE, "--no-key", "--host", "no.such.host.invalid"
+    )
     assert "the profile documented" in fails(capsys, *FREE, "--mcp-api-key", "k" * 32, code=2)
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
@@ -159,6 +163,52 @@ def test_a_model_that_does_not_answer_is_said(
     assert "Not every model answers: embedding ok, chat error (openai server http://127.0.0.1:1/v1: " in err
 
 
+def test_models_that_answer_are_named(
+    server: FakeServer, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SEKHA_LLM_KEY", "sk-llm")
+    monkeypatch.setenv("SEKHA_EMBEDDINGS_KEY", "sk-embeddings")
+    server.always("GET /v1/models", answer({"data": [{"id": "qwen3:8b"}, {"id": "bge-m3"}]}))
+    url = f"{server.url}/v1"
+    named = ("--llm-url", url, "--llm-model", "qwen3:8b", "--embeddings-url", url, "--embeddings-model", "bge-m3")
+    prefixes = ("--query-prefix", "query: ", "--passage-prefix", "passage: ")
+    assert running_serve(monkeypatch, *named, *prefixes) == 0
+    out, err = capsys.readouterr()
+    assert "Models: embedding by bge-m3, chat by qwen3:8b\n" in err
+    assert "sk-" not in err.replace("sk-local", "")
+    assert "sk-llm" not in out
+    assert {seen.headers["authorization"] for seen in server.seen} == {"Bearer sk-llm", "Bearer sk-embeddings"}
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        ((), 1, "has several models: name one with llm_model (--llm-model); it has bge-m3, qwen3:8b"),
+        (
+            ("--llm-model", "gpt-4"),
+            1,
+            "has no model gpt-4, which llm_model (--llm-model) names; it has bge-m3, qwen3:8b",
+        ),
+        (("--llm-model", " "), 2, "llm_model must not be blank"),
+        (("--embeddings-model", "bge-m3"), 2, "embeddings_model needs embeddings_url"),
+    ],
+)
+def test_a_model_that_is_not_there_is_one_line(
+    server: FakeServer, capsys: pytest.CaptureFixture[str], words: Tuple[str, ...], code: int, said: str
+) -> None:
+    server.always("GET /v1/models", answer({"data": [{"id": "bge-m3"}, {"id": "qwen3:8b"}]}))
+    assert said in fails(capsys, *FREE, "--llm-url", f"{server.url}/v1", *words, code=code)
+
+
+def test_a_key_that_cannot_be_sent_is_not_shown(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SEKHA_LLM_KEY", "sk secret")
+    said = fails(capsys, *FREE, "--llm-url", "http://host/v1", code=2)
+    assert "llm_key must be one word" in said
+    assert "secret" not in said
+
+
 @pytest.mark.parametrize("content", [b"", b" \n", b"one\ntwo\n"])
 def test_a_file_without_a_key_is_wrong_usage(
     content: bytes, capsys: pytest.CaptureFixture[str], tmp_path: Path
@@ -176,11 +226,11 @@ def test_says_how_to_install_the_extra() -> None:
 
 
 def test_warns_when_everybody_may_write_and_serves_until_sigterm() -> None:
-    command, environment = serve(*FREE, "--host", "0.0.0.0")
+    command, environment = serve(*FREE, "--host", "0.0.0.0", "--no-key")
     with running(command, environment) as process:
         assert process.stderr is not None
         said = [process.stderr.readline() for _ in range(6)]
-        assert said[-1].endswith("can read and write this memory: use --api-key-file.\n")
+        assert said[-1].endswith("can read and write this memory.\n")
         process.send_signal(signal.SIGTERM)
         _, err = process.communicate(timeout=10)
         assert (process.returncode, err) == (0, "stopped\n")
@@ -200,7 +250,8 @@ def test_ctrl_break_stops_it_too() -> None:
 
 
 def test_the_other_profile_has_a_key_for_the_tools_and_none_for_the_rest() -> None:
-    command, environment = serve(*FREE, "--profile", "controller-0.1", "--mcp-api-key", "k" * 32, "--host", "0.0.0.0")
+    reachable = ("--host", "0.0.0.0", "--no-key")
+    command, environment = serve(*FREE, "--profile", "controller-0.1", "--mcp-api-key", "k" * 32, *reachable)
     with running(command, environment) as process:
         assert process.stdout is not None
         assert process.stderr is not None

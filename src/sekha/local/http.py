@@ -29,6 +29,7 @@ MAX_BODY = 2 * 2**20
 DRAIN_LIMIT = 16 * MAX_BODY
 """Most bytes of a body that are read although they are not used, so that the client gets to know why."""
 JSON_CONTENT_TYPE = re.compile(r"application/(?:[\w.+-]+\+)?json\s*(?:;.*)?", re.IGNORECASE)
+_WRONG_FORMAT = "Invalid authorization format"
 BodyType = TypeVar("BodyType", bound=BaseModel)
 Handler = Callable[[Request], Awaitable[Response]]
 RouteTable = Sequence[Tuple[str, str, Handler]]
@@ -111,14 +112,21 @@ class MessageIn(Body):
 
 def check_key(request: Request, api_key: Optional[str]) -> None:
     """Raise Refused unless the header is exactly `Bearer <key>`; without an `api_key` any non-empty key is accepted."""
+    problem = find_key_problem(request, api_key)
+    if problem is not None:
+        raise Refused(JSONResponse({"error": problem}, 400 if problem == _WRONG_FORMAT else 401))
+
+
+def find_key_problem(request: Request, api_key: Optional[str]) -> Optional[str]:
+    """Return why the key of a request is not accepted, in words; None if it is."""
     header = request.headers.get("authorization")
     if header is None or not header.isascii():
-        raise Refused(JSONResponse({"error": "Missing authorization header"}, 401))
+        return "Missing authorization header"
     if not header.startswith("Bearer "):
-        raise Refused(JSONResponse({"error": "Invalid authorization format"}, 400))
+        return _WRONG_FORMAT
     key = header[len("Bearer ") :]
-    if not (hmac.compare_digest(key.encode(), api_key.encode()) if api_key is not None else key):
-        raise Refused(JSONResponse({"error": "Invalid API key"}, 401))
+    accepted = hmac.compare_digest(key.encode(), api_key.encode()) if api_key is not None else bool(key)
+    return None if accepted else "Invalid API key"
 
 
 async def read_body(request: Request, limit: int = MAX_BODY) -> Optional[bytes]:

@@ -45,6 +45,11 @@ class Profile(Protocol):
         ...
 
     @property
+    def checks_key(self) -> bool:
+        """Whether REST and the bridge require the key."""
+        ...
+
+    @property
     def store(self) -> Type[Store]:
         """The class of its database."""
         ...
@@ -64,6 +69,7 @@ class Profile(Protocol):
 
 class _Documented:
     has_rate_limit = False
+    checks_key = True
     store = Store
     runner = Worker
 
@@ -73,11 +79,12 @@ class _Documented:
     def apps(self, store: Store, runner: Runner, embedder: Embedder, chat: ChatModel, keys: Keys) -> Served:
         memory = Memory(store, embedder, chat, runner)
         app = controller_app(Controller(memory), McpTools(memory), keys.api_key)
-        return Served(app, bridge_app(Bridge(embedder, chat)), [memory.embedding.embed_all])
+        return Served(app, bridge_app(Bridge(embedder, chat), keys.api_key), [memory.embedding.embed_all])
 
 
 class _Controller01:
     has_rate_limit = True
+    checks_key = False
     store = Store01
     runner = Inline
 

@@ -26,6 +26,7 @@ from sekha.errors import SekhaConfigError
 from sekha.local.errors import LocalSekhaError
 from sekha.local.guard import HostGuard, our_names
 from sekha.local.http import list_routes
+from sekha.local.keys import ANY_KEY, check_keys, keep_key, key_file_of
 from sekha.local.models import ChatModel, Embedder, ModelSettingsError
 from sekha.local.models.settings import ModelSettings, make_models, server_settings
 from sekha.local.profiles import DOCUMENTED, PROFILES, BackgroundTask, Keys
@@ -35,9 +36,6 @@ from sekha.local.upkeep import Upkeep
 from sekha.local.worker import Runner
 
 logger: logging.Logger = logging.getLogger("sekha.local")
-ANY_KEY = "sk-local"
-"""The key in `options` if the local Sekha accepts any key."""
-
 _MAX_SECONDS = 15.0  # for a start or a stop
 
 
@@ -50,6 +48,7 @@ class Options(TypedDict):
     proxy: str
     rate_limit_requests: NotRequired[Literal["none"]]
     mcp_api_key: NotRequired[str]
+    bridge_api_key: NotRequired[str]
 
 
 class _Running(NamedTuple):
@@ -74,16 +73,18 @@ class LocalSekha(ProcessBound):
         host: Address to listen on. The default is reachable from this machine only.
         port: Port of controller and MCP tools; 0 for a free one.
         bridge_port: Port of the bridge; 0 takes a free one.
-        api_key: The key that REST and MCP require; None accepts any key that is not empty.
+        api_key: The key that both ports require. None: with `data`, a random key is made at the first start and kept
+            in the file `<data>.key`; without, the controller accepts any key that is not empty, and the bridge none.
         llm_url: A server for chat, Ollama (`http://host:11434`) or OpenAI-compatible (`http://host:1234/v1`); None
             uses a placeholder that answers by quoting. A path that ends in `/api` means Ollama, any other OpenAI;
             without a path, the server is asked for `/api/version`.
-        embeddings_url: The same for embeddings; None uses the built-in word hashing. After changing it for existing
-            data, rebuild the vectors (`POST /api/v1/rebuild-embeddings`).
+        embeddings_url: The same for embeddings; None uses the built-in word hashing.
         profile: `documented`, or `controller-0.1` with the known bugs of controller 0.1 and bridge 0.2, to test an
             application against current servers.
         mcp_api_key: The key that the MCP tools of `controller-0.1` require, at least 32 characters (that controller
             refuses every key if its own is shorter); None is that controller's default. Its REST routes require none.
+        no_key: Accept any key, also with `data`, and also from others: without a key, `host` must be the loopback
+            otherwise. The REST routes of `controller-0.1` accept any key always.
         allowed_hosts: More names by which clients may call this machine, such as `host.docker.internal`. Besides these,
             a request must name it by an address, `localhost` or `host`, and come from no web page of another site.
         llm_model: The model of `llm_url` that answers if a request names none; None takes the only one that is there.
@@ -118,6 +119,7 @@ class LocalSekha(ProcessBound):
         profile: str = DOCUMENTED,
         mcp_api_key: Optional[str] = None,
         *,
+        no_key: bool = False,
         allowed_hosts: Sequence[str] = (),
         llm_model: Optional[str] = None,
         embeddings_model: Optional[str] = None,
@@ -132,6 +134,11 @@ class LocalSekha(ProcessBound):
         self._keys = Keys(api_key or None, mcp_api_key)
         if mcp_api_key is not None and self._profile.mcp_key(self._keys) is None:
             raise LocalSekhaError(f"the MCP tools of the profile {profile} have no key of their own: use api_key")
+        open_profile = None if self._profile.checks_key else profile
+        check_keys(host, self._keys.api_key, has_file=data is not None, no_key=no_key, profile=open_profile)
+        self._key_file: Optional[Path] = None
+        if data is not None and self._profile.checks_key and not (no_key or api_key):
+            self._key_file = key_file_of(data)
         self._names = our_names(host, allowed_hosts)
         self._data = data
         self._host = host
@@ -157,11 +164,18 @@ class LocalSekha(ProcessBound):
     @property
     def api_key(self) -> str:
         """A key that is accepted."""
+        if self._key_file is not None:
+            self._require_running()  # until then, nobody knows it
         return self._keys.api_key or ANY_KEY
 
     @property
+    def key_file(self) -> Optional[Path]:
+        """The file in which the key is kept: None if it was given, or if any key is accepted."""
+        return self._key_file
+
+    @property
     def options(self) -> Options:
-        """Settings for a client: `controller_url`, `api_key`, `bridge_url`, and `mcp_api_key` if it is another key.
+        """Settings for a client: addresses, `api_key`, `bridge_api_key` if the bridge requires it, and other keys.
 
         `proxy` is `"none"`, since a proxy of the environment would not reach this machine's own ports, and so is
         `rate_limit_requests`, unless the profile has the rate limit of a real controller.
@@ -174,6 +188,8 @@ class LocalSekha(ProcessBound):
         }
         if not self._profile.has_rate_limit:
             found["rate_limit_requests"] = NO_LIMIT
+        if self._profile.checks_key and self._keys.api_key is not None:
+            found["bridge_api_key"] = self._keys.api_key
         mcp_api_key = self._profile.mcp_key(self._keys)
         if mcp_api_key is not None:
             found["mcp_api_key"] = mcp_api_key
@@ -193,6 +209,8 @@ class LocalSekha(ProcessBound):
         try:
             sockets.extend(_listen(self._host, port) for port in self._ports)
             store = _open_store(self._data, self._profile.store)
+            if self._key_file is not None:
+                self._keys = self._keys._replace(api_key=keep_key(self._key_file))
             self._running = self._serve(store, sockets)
         except BaseException:
             for sock in sockets:

@@ -105,6 +105,22 @@ class Store(StoreFile):
         rows = self._db.execute(query, (*values, min(limit, _MAX_INT), min(offset, _MAX_INT)))
         return [Conversation(*row) for row in rows]
 
+    def useless(
+        self, matching: Filter, min_importance: float, limit: int = _MAX_INT
+    ) -> Tuple[List[Conversation], int, int]:
+        """Return conversations, those of less importance first, and of these the last changed last.
+
+        Returns:
+            The conversations, and of all that match the number, and the tokens (of four bytes each).
+        """
+        where, values = matching.where("c.updated_at")
+        query = f"""SELECT {_CONVERSATION_COLUMNS} FROM conversations c WHERE {where}
+            ORDER BY importance >= ?, updated_at, number LIMIT ?"""
+        rows = self._db.execute(query, (*values, min_importance, min(limit, _MAX_INT))).fetchall()
+        sums = f"SELECT COUNT(*), COALESCE(SUM(bytes / 4), 0) FROM conversations c WHERE {where}"
+        total, tokens = self._db.execute(sums, values).fetchone()
+        return [Conversation(*row) for row in rows], int(total), int(tokens)
+
     def count(self, matching: Filter) -> int:
         """Count conversations."""
         where, values = matching.where("c.updated_at")

@@ -24,6 +24,7 @@ from sekha.local.http import (
     RouteTable,
     build_routes,
     client_disconnected,
+    find_key_problem,
     is_list,
     is_object,
     read_body,
@@ -34,6 +35,7 @@ from sekha.local.models.placeholder import ExtractiveModel
 MAX_BODY = 32 * 2**20
 ROLES = ("system", "user", "assistant", "function")
 TASKS = ("embedding", "chat_small", "chat_large", "chat_smart", "vision", "audio", "image_generation")
+_NO_KEY_NEEDED = ("/", "/health", "/metrics/")
 _BodyType = TypeVar("_BodyType", bound=BaseModel)
 
 
@@ -385,11 +387,19 @@ def _utc_timestamp() -> str:
     return datetime.now(timezone.utc).replace(tzinfo=None).isoformat(timespec="microseconds")
 
 
-def bridge_app(bridge: Bridge) -> Starlette:
-    """Build the application of the bridge's port; it needs no key."""
+def bridge_app(bridge: Bridge, api_key: Optional[str] = None) -> Starlette:
+    """Build the application of the bridge's port; if there is a key, all but health and metrics need it."""
+
+    def guard(request: Request) -> None:
+        problem = None
+        if api_key is not None and request.scope["path"] not in _NO_KEY_NEEDED:
+            problem = find_key_problem(request, api_key)
+        if problem is not None:
+            raise HTTPException(401, problem, {"www-authenticate": "Bearer"})
+
     handlers: Dict[Any, Any] = dict.fromkeys((InvalidRequest, HTTPException, ModelError), _on_error)
     handlers[ClientDisconnect] = client_disconnected
-    routes = build_routes(bridge.table(), lambda request: None)
+    routes = build_routes(bridge.table(), guard)
     for route in routes:
         (route.methods or set()).discard("HEAD")
     return Starlette(routes=routes, exception_handlers=handlers)

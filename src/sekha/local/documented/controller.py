@@ -41,7 +41,10 @@ from sekha.local.records import Conversation, Dates, Filter, NewMessage, format_
 from sekha.local.rows import conversation_row, label_row, message_row, prune_row, search_row, space_separated
 
 _NO_KEY_NEEDED = ("/health", "/metrics")
-_FEATURES = {"filters": True, "keeps": ["timestamp"], "keeps_dates": True, "parallel_writes": True, "deletes": True}
+_FEATURES = {
+    "filters": True, "keeps": ["timestamp"], "keeps_dates": True, "parallel_writes": True, "deletes": True,
+    "prune_limit": True,
+}  # fmt: skip
 """What its health says that it can do, beyond the controller 0.1."""
 
 
@@ -90,6 +93,7 @@ class SummaryBody(Body):
 
 class ThresholdBody(Body):
     threshold_days: I64
+    limit: Optional[U32] = None
 
 
 class IdBody(Body):
@@ -241,8 +245,8 @@ class Controller:
 
     async def prune_dry_run(self, request: Request) -> Response:
         body = await self.parse(request, ThresholdBody)
-        found = await self.memory.suggest_pruning(body.threshold_days)
-        return JSONResponse({"suggestions": [prune_row(candidate) for candidate in found], "total": len(found)})
+        found = await self.memory.suggest_pruning(body.threshold_days, limit=body.limit)
+        return JSONResponse({"suggestions": [prune_row(one) for one in found.candidates], "total": found.total})
 
     async def prune_execute(self, request: Request) -> Response:
         body = await self.parse(request, IdsBody)
@@ -324,7 +328,7 @@ def controller_app(controller: Controller, tools: McpTools, api_key: Optional[st
     """Build the application of the controller's port: REST and MCP tools; all but health and metrics need the key."""
 
     def guard(request: Request) -> None:
-        if request.url.path not in _NO_KEY_NEEDED:
+        if request.scope["path"] not in _NO_KEY_NEEDED:
             check_key(request, api_key)
 
     routes = build_routes([*controller.table(), *tools.table(), ("GET", "/local", controller.local)], guard)

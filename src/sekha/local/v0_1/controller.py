@@ -192,7 +192,7 @@ def controller_01_app(memory: Memory01, mcp_api_key: str) -> ASGIApp:
     key = mcp_api_key if len(mcp_api_key) >= MIN_KEY_LENGTH else "\0"  # no header can contain it
 
     def guard(request: Request) -> None:
-        if request.url.path.startswith("/mcp/"):
+        if request.scope["path"].startswith("/mcp/"):
             check_key(request, key)
 
     table = [*Controller01(memory).table(), *McpTools01(memory).table()]
