@@ -9,7 +9,7 @@ import sqlite3
 import threading
 from contextlib import closing
 from pathlib import Path
-from typing import Dict, Iterator, List
+from typing import Any, Dict, Iterator, List
 
 import pytest
 
@@ -228,8 +228,7 @@ def test_the_doctor_names_what_is_no_data_file(here: Path, run: Run, at_rest: Pa
         database.execute("PRAGMA user_version = 99")
     assert [line.partition(",")[0] for line in problems(run)] == ["it has version 99"]
     assert run("doctor", "--data", "missing").err == "sekha doctor: there is no file missing\n"
-    done = run("doctor", "--data", str(here))
-    assert done.code == 1
+    assert run("doctor", "--data", str(here)) == (1, "", f"sekha doctor: {here} is no file\n")
 
 
 def test_the_doctor_of_an_older_version_and_of_the_copy_that_its_update_leaves(here: Path, run: Run) -> None:
@@ -243,3 +242,31 @@ def test_the_doctor_of_an_older_version_and_of_the_copy_that_its_update_leaves(h
     assert (
         "memory.db.version-1; they hold what was deleted since: remove them" in run("doctor", "--data", "memory.db").out
     )
+
+
+# Moving
+
+
+def contents(client: SekhaClient) -> List[Any]:
+    """What all conversations say, and how they are filed."""
+    found: List[Any] = []
+    for row in client.controller.iter_conversations():
+        texts = [(message["role"], message["content"]) for message in client.controller.get_messages(row["id"])]
+        found.append((row["label"], row["folder"], row["metadata"].get("status"), texts))
+    return sorted(found)
+
+
+def test_a_memory_moves_to_a_server_and_back(served: SekhaClient, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    for label, folder, texts in (("Plans", "/work", ["When?", "On Fridays."]), ("旅行", "/個人", ["京都へ行きます。"])):
+        messages = [{"role": ("user", "assistant")[turn % 2], "content": text} for turn, text in enumerate(texts)]
+        served.controller.create_conversation(label=label, folder=folder, messages=messages)
+    served.controller.archive_conversation(remember(served, "An old one."))
+    before = contents(served)
+    assert run("export", "--all", "--format", "full", "-o", "there.jsonl").code == 0
+    for target, file in ((LocalSekha(profile="controller-0.1"), "there.jsonl"), (LocalSekha("again.db"), "back.jsonl")):
+        monkeypatch.delenv("SEKHA_MCP_API_KEY", raising=False)
+        with target as other, SekhaClient(**other.options) as there:
+            connect(other.options, monkeypatch)
+            assert run("import", file, "--journal", f"journal of {file}").code == 0
+            assert contents(there) == before
+            assert run("export", "--all", "--format", "full", "-o", "back.jsonl", "--force").code == 0

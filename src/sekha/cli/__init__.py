@@ -15,7 +15,7 @@ def __dir__() -> list[str]:
 
 COMMANDS: Dict[str, str] = {
     "demo": "run a guided demo on a temporary local server, or on yours (it stores into /sekha-demo)",
-    "serve": "run a local Sekha in the foreground, for development",
+    "serve": "run a local Sekha in the foreground",
     "init": "ask for address and key, check them, and write them to a file .env",
     "health": "show how the three services are",
     "stats": "show numbers about the memory",

@@ -36,6 +36,8 @@ def find_data_file(data: str | None, url: str | None) -> str:
             raise CommandError("give --data or --url, not both", USAGE)
         if not os.path.exists(data):
             raise CommandError(f"there is no file {data}")
+        if not os.path.isfile(data):
+            raise CommandError(f"{data} is no file")
         return data
     found, address = _ask(url)
     if found is None:
