@@ -58,7 +58,8 @@ class DataFile:
         self.path = os.path.realpath(path)
         self.lock_file = _lock_path(self.path)
         self._lock = PathLock(self.lock_file)
-        self._identity: Optional[Tuple[int, int]] = None
+        self.identity: Optional[Tuple[int, int]] = None
+        """The device and the number of the file that is open."""
         self._reserve = f"{self.path}.reserve"
         self.damage: Optional[str] = None
         """What is damaged, as far as it is known."""
@@ -96,7 +97,7 @@ class DataFile:
     def opened(self) -> None:
         """Note which file it is that the database was opened with."""
         found = os.stat(self.path)
-        self._identity = (found.st_dev, found.st_ino)
+        self.identity = (found.st_dev, found.st_ino)
 
     def loss(self) -> Optional[str]:
         """Return why what is written now would be lost: the file was removed, replaced or emptied; else None.
@@ -108,9 +109,9 @@ class DataFile:
         except OSError:
             what = "removed"
         else:
-            if self._identity in (None, (found.st_dev, found.st_ino)) and found.st_size:
+            if self.identity in (None, (found.st_dev, found.st_ino)) and found.st_size:
                 return None
-            what = "emptied" if self._identity == (found.st_dev, found.st_ino) else "replaced"
+            what = "emptied" if self.identity == (found.st_dev, found.st_ino) else "replaced"
         return f"the data file was {what} while it was in use: stop the server, put the right file there, and start it"
 
     def require(self) -> None:

@@ -280,6 +280,12 @@ class Controller:
             data = {**data, "kind": "file", "last_backup": await read}
         return JSONResponse({**report, "searchable": counts, "data": data, **_FEATURES})
 
+    async def local(self, request: Request) -> Response:
+        """Say where the data is, for `sekha backup` and `sekha doctor`."""
+        file = self.store.file
+        found = {"file": file and file.path, "identity": file and file.identity, "version": VERSION}
+        return JSONResponse(found)
+
     async def find_problem(self) -> Optional[str]:
         """Return why the memory cannot be used, or None."""
         problem = None if self.store.file is None else self.store.file.problem()
@@ -325,7 +331,7 @@ def controller_app(controller: Controller, tools: McpTools, api_key: Optional[st
         if request.scope["path"] not in _NO_KEY_NEEDED:
             check_key(request, api_key)
 
-    routes = build_routes([*controller.table(), *tools.table()], guard)
+    routes = build_routes([*controller.table(), *tools.table(), ("GET", "/local", controller.local)], guard)
     app = Starlette(routes=routes, exception_handlers=EXCEPTION_HANDLERS)
     app.router.redirect_slashes = False
     return app

@@ -11,10 +11,9 @@ from sekha._api.error_response import describe_body, has_error, truncate
 from sekha._utils.json_access import as_list, as_object, as_text, get
 from sekha.errors import SekhaError, SekhaStreamError
 from sekha.local.models import ChatRequest, Completion, ModelError, ModelInfo, StreamCutOff, ollama
-from sekha.local.models.model_server import ModelServer
+from sekha.local.models.model_server import MAX_ANSWER, ModelServer
 from sekha.local.models.settings import ServerSettings
 
-_MAX_EVENT = 64 * 2**20
 _MAX_SHOWN = 300
 
 
@@ -107,7 +106,7 @@ class RemoteChat:
         return {**found, "choices": choices}
 
     def _interrupted(self, name: str, error: Exception, characters: int) -> ModelError:
-        reason = error.message if isinstance(error, SekhaError) else str(error)
+        reason = error.message if isinstance(error, SekhaError) else str(error).removeprefix(f"{self._server}: ")
         if isinstance(error, (StreamCutOff, SekhaStreamError)):
             return StreamCutOff(f"{self._server}: the answer of {name} was cut: {reason}")
         return self._server.error(f"the answer of {name} broke off after {characters} characters: {reason}")
@@ -119,7 +118,7 @@ class RemoteChat:
 
 def _decoder(content_type: str) -> _Decoder:
     is_events = content_type.startswith("text/event-stream")
-    return ChatStreamDecoder(events=is_events, limit=_MAX_EVENT, method="POST", path="/chat/completions")
+    return ChatStreamDecoder(events=is_events, limit=MAX_ANSWER, method="POST", path="/chat/completions")
 
 
 def _filled_choice(place: int, choice: Any) -> Optional[Dict[str, Any]]:
