@@ -171,6 +171,25 @@ def test_a_stream_is_complete_with_its_reason(server: FakeServer, reply: Reply) 
     assert (choice["message"]["content"], choice["finish_reason"]) == ("All", "stop")
 
 
+@pytest.mark.parametrize(
+    "data",
+    [line("All", done=True), line("All") + line(done=True)[:-1], line("All") + line(done=True) * 2],
+)
+def test_a_stream_of_an_ollama_is_complete_when_it_is_done(server: FakeServer, data: bytes) -> None:
+    server.on(OLLAMA, lines(data))
+    with chat_of(server, "ollama") as (client, _), client.bridge.stream_complete(MESSAGES) as stream:
+        choice = stream.get_final_completion()["choices"][0]
+    assert (choice["message"]["content"], choice["finish_reason"]) == ("All", "stop")
+
+
+def test_an_endless_line_is_given_up(server: FakeServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sekha.local.models.ollama._MAX_LINE", 1000)
+    server.on(OLLAMA, lines(line("Half"), *[b"x" * 500] * 9))
+    with chat_of(server, "ollama") as (client, _), client.bridge.stream_complete(MESSAGES) as stream:
+        with pytest.raises(SekhaServerError, match="after 4 characters: a line is longer than 1000 bytes"):
+            list(stream)
+
+
 def test_a_stream_that_says_done_without_a_reason_gets_none_of_ours(server: FakeServer) -> None:
     server.on(OPENAI, chunked(delta("All"), DONE))
     with chat_of(server) as (client, _), client.bridge.stream_complete(MESSAGES) as stream:
@@ -411,6 +430,26 @@ def test_a_client_that_leaves_ends_the_stream_of_the_model(server: FakeServer) -
             assert server.open_connections == 1
         eventually(lambda: server.open_connections == 0)
         assert client.bridge.health()["status"] == "healthy"
+
+
+def test_a_server_that_is_silent_is_told_with_the_time(server: FakeServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sekha.local.models.model_server._ANSWER_SECONDS", 0.1)
+    server.on(OPENAI, raw(end="hang"))
+    server.on(OPENAI, chunked(delta("Half"), end="hang"))
+    with chat_of(server) as (client, _):
+        with pytest.raises(SekhaServerError, match=r"openai server .*: it did not answer within 0.1 s"):
+            client.bridge.complete(MESSAGES)
+        with client.bridge.stream_complete(MESSAGES) as stream:
+            with pytest.raises(SekhaServerError, match=r"after 4 characters: it did not answer within 0.1 s"):
+                list(stream)
+
+
+@pytest.mark.parametrize("given", [{"data": "x"}, {"data": [{"id": 7}]}, {"data": [None]}, {"error": "busy"}, 7, None])
+def test_a_list_of_models_that_is_none_is_told_by_the_health(server: FakeServer, given: Any) -> None:
+    server.always("GET /v1/models", answer(given))
+    with LocalSekha(llm_url=f"{server.url}/v1") as sekha, SekhaClient(**sekha.options) as client:
+        health: Dict[str, Any] = {**client.bridge.health()}
+    assert "the answer is no list of models" in health["checks"]["chat"]["error"]
 
 
 def test_a_server_that_is_not_ready_says_when(server: FakeServer) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
 from datetime import datetime, timezone
@@ -263,13 +264,8 @@ class Bridge:
 
     async def _describe_models(self) -> Dict[str, Union[ModelInfo, Dict[str, str]]]:
         """Return a description of each model, or the reason why it cannot be reached."""
-        found: Dict[str, Union[ModelInfo, Dict[str, str]]] = {}
-        for name, model in (("embedding", self.embedder), ("chat", self.chat_model)):
-            try:
-                found[name] = await model.info()
-            except ModelError as error:
-                found[name] = {"error": str(error)}
-        return found
+        described = await asyncio.gather(_describe(self.embedder), _describe(self.chat_model))
+        return dict(zip(("embedding", "chat"), described))
 
     def _provider_rows(self, models: Mapping[str, Union[ModelInfo, Dict[str, str]]]) -> Dict[str, Dict[str, Any]]:
         found: Dict[str, Dict[str, Any]] = {}
@@ -285,6 +281,13 @@ class Bridge:
             entry = found.setdefault(name, {"provider_type": name, "circuit_breaker": breaker, "models_count": 0})
             entry["models_count"] += reachable
         return found
+
+
+async def _describe(model: Union[Embedder, ChatModel]) -> Union[ModelInfo, Dict[str, str]]:
+    try:
+        return await model.info()
+    except ModelError as error:
+        return {"error": str(error)}
 
 
 def _fill(answer: Completion, head: Mapping[str, Any]) -> Completion:

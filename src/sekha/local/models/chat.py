@@ -106,7 +106,7 @@ class RemoteChat:
         return {**found, "choices": choices}
 
     def _interrupted(self, name: str, error: Exception, characters: int) -> ModelError:
-        reason = error.message if isinstance(error, SekhaError) else str(error)
+        reason = error.message if isinstance(error, SekhaError) else str(error).removeprefix(f"{self._server}: ")
         if isinstance(error, (StreamCutOff, SekhaStreamError)):
             return StreamCutOff(f"{self._server}: the answer of {name} was cut: {reason}")
         return self._server.error(f"the answer of {name} broke off after {characters} characters: {reason}")

@@ -203,7 +203,7 @@ class ModelServer:
         if isinstance(error, httpx.ConnectTimeout):
             reason = "it cannot be reached in time"
         elif isinstance(error, httpx.TimeoutException):
-            reason = f"it did not answer within {seconds or _ANSWER_SECONDS:.0f} s"
+            reason = f"it did not answer within {seconds or _ANSWER_SECONDS:g} s"
         return self.error(reason)
 
     def _mask(self, text: str) -> str:
