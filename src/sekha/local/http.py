@@ -6,6 +6,7 @@ import hmac
 import json
 import re
 import sqlite3
+from datetime import datetime
 from typing import Any, Awaitable, Callable, Dict, List, Mapping, Optional, Sequence, Tuple, Type, TypeVar, Union
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
@@ -30,6 +31,7 @@ DRAIN_LIMIT = 16 * MAX_BODY
 """Most bytes of a body that are read although they are not used, so that the client gets to know why."""
 JSON_CONTENT_TYPE = re.compile(r"application/(?:[\w.+-]+\+)?json\s*(?:;.*)?", re.IGNORECASE)
 _WRONG_FORMAT = "Invalid authorization format"
+_UTC = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}\+00:00", re.ASCII)
 BodyType = TypeVar("BodyType", bound=BaseModel)
 Handler = Callable[[Request], Awaitable[Response]]
 RouteTable = Sequence[Tuple[str, str, Handler]]
@@ -93,10 +95,18 @@ def store_timestamp(value: Any) -> Any:
     """
     if not isinstance(value, str):
         return value
-    moment, zone, rest = normalize_timestamp(value).rpartition("+00:00")
-    if not zone or rest:
+    utc = normalize_timestamp(value)
+    if not (_UTC.fullmatch(utc) and _is_moment(utc)):
         raise ValueError("must be a date with a time, such as 2026-01-31T09:30:00Z")
-    return f"{moment}000"
+    return utc.replace("+00:00", "000")
+
+
+def _is_moment(text: str) -> bool:
+    try:
+        datetime.fromisoformat(text)
+    except ValueError:  # such as a 30th of February
+        return False
+    return True
 
 
 Timestamp = Annotated[Optional[str], BeforeValidator(store_timestamp)]
