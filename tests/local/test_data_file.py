@@ -31,7 +31,7 @@ from sekha.local.store import Store
 SERVE = """
 import json, sys, time
 from sekha.local import LocalSekha
-with LocalSekha(data=sys.argv[1]) as sekha:
+with LocalSekha(data=sys.argv[1], no_key=True) as sekha:
     print(json.dumps(sekha.options), flush=True)
     time.sleep(60)
 """
@@ -49,7 +49,8 @@ def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def api_of(sekha: LocalSekha) -> httpx.Client:
-    return httpx.Client(verify=False, base_url=sekha.controller_url, headers=KEY)
+    headers = {"authorization": f"Bearer {sekha.api_key}"}
+    return httpx.Client(verify=False, base_url=sekha.controller_url, headers=headers)
 
 
 def count(api: httpx.Client) -> int:
@@ -99,7 +100,7 @@ def test_only_its_owner_can_read_what_is_there(file: Path) -> None:
     with LocalSekha(file) as sekha, api_of(sekha) as api:
         create(api, "A secret.")
         modes = {path.name: path.stat().st_mode & 0o777 for path in file.parent.iterdir()}
-    assert set(modes) == {f"memory.db{end}" for end in ("", "-wal", "-shm", ".lock", ".reserve")}
+    assert set(modes) == {f"memory.db{end}" for end in ("", "-wal", "-shm", ".key", ".lock", ".reserve")}
     assert set(modes.values()) == {0o600}
 
 

@@ -6,7 +6,7 @@ import time
 from enum import Enum
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Dict, List, Optional
+from typing import TYPE_CHECKING, Dict, List, Optional, Sequence
 
 import typer
 from typing_extensions import Annotated
@@ -15,6 +15,7 @@ from sekha.cli.env_file import format_setting, write_env_file
 from sekha.cli.exits import OK, USAGE, CommandError
 from sekha.cli.failures import fail
 from sekha.cli.files import read_key
+from sekha.cli.greeting import describe_contents, describe_defaults
 from sekha.cli.health import format_checks
 from sekha.cli.options import not_blank, readable_file
 from sekha.cli.terminal import echo, echo_err, one_line
@@ -175,7 +176,9 @@ def run(
     try:
         sekha.start()
         try:
-            _report_start(sekha.options, data, sekha.key_file, env_file, force=force)
+            found = describe_contents(sekha._find_contents()) if data else ()
+            more = [*found, *describe_defaults(has_embeddings=embeddings_url is not None, has_llm=llm_url is not None)]
+            _report_start(sekha.options, data, sekha.key_file, env_file, more, force=force)
             if llm_url is not None or embeddings_url is not None:
                 _report_models(sekha.options)
             _warn_if_open(host, no_key=no_key)
@@ -199,7 +202,13 @@ def _stop_signals() -> List[int]:
 
 
 def _report_start(
-    options: "Options", data: Optional[str], key_file: Optional[Path], env_file: Optional[str], *, force: bool
+    options: "Options",
+    data: Optional[str],
+    key_file: Optional[Path],
+    env_file: Optional[str],
+    more: Sequence[str],
+    *,
+    force: bool,
 ) -> None:
     """Print the settings to stdout, and all else to stderr."""
     settings: Dict[str, str] = {ENVIRONMENT[name]: str(value) for name, value in options.items()}
@@ -212,6 +221,8 @@ def _report_start(
     echo_err(f"  controller and MCP tools  {options['controller_url']}")
     echo_err(f"  bridge                    {options['bridge_url']}")
     echo_err(storage)
+    for line in more:
+        echo_err(line)
     if env_file is None:
         echo_err("Its settings, for a file .env (--env-file .env writes it):")
     else:

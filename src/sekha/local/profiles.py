@@ -10,6 +10,7 @@ from sekha.local.documented.bridge import Bridge, bridge_app
 from sekha.local.documented.controller import Controller, controller_app
 from sekha.local.documented.mcp import McpTools
 from sekha.local.documented.memory import Memory
+from sekha.local.embedding import EmbeddingStatus
 from sekha.local.models import ChatModel, Embedder
 from sekha.local.store import Store
 from sekha.local.v0_1.bridge import Bridge02, bridge_02_app
@@ -34,6 +35,8 @@ class Served(NamedTuple):
     controller: ASGIApp
     bridge: ASGIApp
     tasks: Sequence[BackgroundTask] = ()
+    embedded: Optional[Callable[[], Coroutine[None, None, EmbeddingStatus]]] = None
+    """What counts the messages that the model can find; None if nothing does."""
 
 
 class Profile(Protocol):
@@ -79,7 +82,8 @@ class _Documented:
     def apps(self, store: Store, runner: Runner, embedder: Embedder, chat: ChatModel, keys: Keys) -> Served:
         memory = Memory(store, embedder, chat, runner)
         app = controller_app(Controller(memory), McpTools(memory), keys.api_key)
-        return Served(app, bridge_app(Bridge(embedder, chat), keys.api_key), [memory.embedding.embed_all])
+        bridge = bridge_app(Bridge(embedder, chat), keys.api_key)
+        return Served(app, bridge, [memory.embedding.embed_all], memory.embedding.status)
 
 
 class _Controller01:

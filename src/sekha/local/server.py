@@ -13,7 +13,21 @@ from concurrent.futures import TimeoutError as FutureTimeout
 from contextlib import asynccontextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import AsyncGenerator, Dict, List, Literal, NamedTuple, Optional, Sequence, Tuple, Type, TypedDict, Union
+from typing import (
+    AsyncGenerator,
+    Callable,
+    Coroutine,
+    Dict,
+    List,
+    Literal,
+    NamedTuple,
+    Optional,
+    Sequence,
+    Tuple,
+    Type,
+    TypedDict,
+    Union,
+)
 
 import uvicorn
 from typing_extensions import NotRequired
@@ -23,6 +37,8 @@ from sekha._concurrency.process_bound import ProcessBound
 from sekha._http.proxies import DIRECT
 from sekha.config._validation import NO_LIMIT
 from sekha.errors import SekhaConfigError
+from sekha.local.contents import Contents, find_contents
+from sekha.local.embedding import EmbeddingStatus
 from sekha.local.errors import LocalSekhaError
 from sekha.local.guard import HostGuard, our_names
 from sekha.local.http import list_routes
@@ -58,6 +74,7 @@ class _Running(NamedTuple):
     routes: Dict[str, Tuple[str, ...]]
     store: Store
     runner: Runner
+    embedded: Optional[Callable[[], Coroutine[None, None, EmbeddingStatus]]]
     controller_url: str
     bridge_url: str
 
@@ -232,6 +249,12 @@ class LocalSekha(ProcessBound):
         running.runner.close()
         running.store.close()
 
+    def _find_contents(self) -> Contents:
+        """Return what the memory holds."""
+        running = self._require_running()
+        work = find_contents(running.store, running.runner, running.embedded)
+        return asyncio.run_coroutine_threadsafe(work, running.loop).result(_MAX_SECONDS)
+
     def forget(self) -> None:
         """Delete all conversations as soon as no request is running. The servers stay up."""
         running = self._require_running()
@@ -282,7 +305,7 @@ class LocalSekha(ProcessBound):
                     server.should_exit = True
                 raise LocalSekhaError(str(faults[0]) if faults else "the local Sekha did not start")
             time.sleep(0.002)
-        return _Running(thread, loops[0], servers, routes, store, runner, urls[0], urls[1])
+        return _Running(thread, loops[0], servers, routes, store, runner, served.embedded, urls[0], urls[1])
 
 
 async def _serve_until_stopped(
