@@ -6,6 +6,7 @@ import base64
 import json
 import struct
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, Dict, Generator, List, Tuple
 
 import httpx
@@ -695,3 +696,17 @@ def test_prefixes_tell_what_is_searched_for_from_what_is_stored(server: FakeServ
     assert ["search_document: The cat sleeps."] in inputs
     assert ["search_query: cat"] in inputs
     assert inputs[-1] == ["neither"]
+
+
+def test_another_prefix_for_passages_is_another_model(server: FakeServer, tmp_path: Path) -> None:
+    server.always("GET /api/tags", listing("ollama", "nomic-embed-text:latest"))
+    server.always("POST /api/embed", answer({"embeddings": [[1.0, 0.0]]}))
+    for count, prefix in enumerate(("", "passage: ", "passage: ")):
+        before = len(server.seen)
+        settings: Dict[str, Any] = {"embeddings_url": f"{server.url}/api", "passage_prefix": prefix, "no_key": True}
+        with LocalSekha(tmp_path / "memory.db", **settings) as sekha, SekhaClient(**sekha.options) as client:
+            if count == 0:
+                client.controller.create_conversation(messages=[{"role": "user", "content": "The cat sleeps."}])
+            eventually(lambda: client.mcp.memory_stats().get("searchable_messages") == 1)
+        inputs = [json.loads(seen.body)["input"] for seen in server.seen[before:] if seen.line == "POST /api/embed"]
+        assert ([f"{prefix}The cat sleeps."] in inputs) is (count < 2)

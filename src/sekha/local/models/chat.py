@@ -58,7 +58,7 @@ class RemoteChat:
             answer = await self._server.request_json("/chat/completions", openai_body(request, name, stream=False))
             return self._checked(answer, name)
         answer = await self._server.request_json("/chat", ollama.request_body(request, name, stream=False))
-        if has_error(answer) or as_object(get(answer, "message")) is None:
+        if has_error(answer, certain=True) or as_object(get(answer, "message")) is None:
             raise self._failed(name, answer)
         return ollama.read_completion(answer)
 
