@@ -216,11 +216,27 @@ def test_the_doctor_finds_damage(at_rest: Path, run: Run) -> None:
     assert any("it is damaged: " in problem or "it cannot be read: " in problem for problem in problems(run))
 
 
+def test_the_doctor_of_a_file_of_which_no_table_can_be_read(at_rest: Path, run: Run) -> None:
+    with closing(sqlite3.connect(at_rest)) as database:
+        (page,) = database.execute("SELECT rootpage FROM sqlite_master WHERE name = 'conversations'").fetchone()
+    with open(at_rest, "r+b") as file:
+        file.seek(4096 * (page - 1))
+        file.write(b"\xff" * 4096)
+    assert any(problem.startswith("it is damaged: ") for problem in problems(run))
+
+
+def test_the_doctor_misses_a_column(at_rest: Path, run: Run) -> None:
+    with closing(sqlite3.connect(at_rest)) as database:
+        database.execute("ALTER TABLE conversations DROP COLUMN bytes")
+    assert [line.partition(";")[0] for line in problems(run)] == ["it cannot be read: no such column: bytes"]
+
+
 def test_the_doctor_names_what_is_no_data_file(here: Path, run: Run, at_rest: Path) -> None:
     (here / "diary").write_text("Dear diary. " * 100)
     (here / "diary").chmod(0o600)
     assert problems(run, "diary") == [
-        "it cannot be read: file is not a database; stop the server, and put a backup in its place"
+        "it cannot be read: file is not a database; stop the server, and start it with a backup: "
+        "sekha serve --data BACKUP"
     ]
     (here / "empty").touch(0o600)
     assert problems(run, "empty") == ["it is empty; is this the right file?"]

@@ -319,7 +319,17 @@ def test_damage_is_found_at_the_start(file: Path, caplog: pytest.LogCaptureFixtu
         assert api.get("/health").json()["error"].startswith("the data file is damaged: ")
         with SekhaClient(**sekha.options) as client:
             assert "is damaged" in str(client.health_check()["controller"].get("error"))
-    assert [record.message for record in caplog.records if "stop the server, and put a backup" in record.message]
+        for path, body in (
+            ("/api/v1/conversations", {"label": "x", "folder": "/", "messages": [{"role": "user", "content": "x"}]}),
+            ("/api/v1/query", {"query": "x"}),
+        ):
+            answer = api.post(path, json=body)
+            assert answer.status_code == 503 or path.endswith("query"), "what a backup would not have is refused"
+            if answer.status_code == 503:
+                assert answer.json()["error"].startswith("the data file is damaged: ")
+    assert [
+        record.message for record in caplog.records if "stop the server, and start it with a backup" in record.message
+    ]
 
 
 def test_stopping_does_not_wait_for_the_check(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:

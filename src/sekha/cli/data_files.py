@@ -52,7 +52,7 @@ def find_data_file(data: str | None, url: str | None) -> str:
     if not is_here:
         raise CommandError(
             f"the data file of the Sekha at {address} is {path}, which is not here: on another machine, in a container,"
-            " or removed; where it is, --data FILE names it"
+            " removed or replaced; where it is, --data FILE names it"
         )
     return path
 

@@ -30,9 +30,9 @@ _NEXT_STEPS = """\
   sekha health                      reads them, in the same folder; sekha init asks for those of another Sekha
   sekha chat                        a model that remembers, in your terminal; sekha --help has the rest
 
-  from sekha import SekhaClient
+  from sekha import SekhaClient, SekhaConfig
 
-  with SekhaClient(controller_url="http://localhost:8080", api_key="sk-local") as client:
+  with SekhaClient(SekhaConfig.from_env(env_file=".env")) as client:
       client.controller.create_conversation(messages=[{"role": "user", "content": "Hello Sekha!"}])
       for hit in client.controller.query("hello")["results"]:
           print(f"{hit['score']:.2f} {hit['content']}")

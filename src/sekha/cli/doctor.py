@@ -39,11 +39,13 @@ def _describe(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
     rows.append(("free on its disk", f"{facts['free_bytes'] / 2**20:,.0f} MiB"))
     if "version" in facts:
         rows.append(("version", str(facts["version"])))
-    if "messages" in facts:
+    if "profile" in facts:
+        rows.append(("profile", facts["profile"] or "not known yet"))
+    if "damage" in facts:
+        rows.append(("pages", "damaged" if facts["damage"] else "sound"))
+    if "vectors" in facts:
         vectors = ", ".join(f"{count:,} ({model})" for model, count in facts["vectors"].items())
         rows += [
-            ("profile", facts["profile"] or "not known yet"),
-            ("pages", "damaged" if facts["damage"] else "sound"),
             ("conversations", f"{facts['conversations']:,}"),
             ("messages", f"{facts['messages']:,}"),
             ("messages with a vector", vectors or "none"),

@@ -20,7 +20,8 @@ def describe_contents(contents: Contents) -> Iterator[str]:
     yield f"  {counts}, version {VERSION}, last backup {backup}"
     found = contents.embedded
     if found is not None and found.error is not None:
-        yield f"  {found}; the others follow when the model answers: {one_line(found.error)}"
+        others = "; the others follow when the model answers" if found.embedded < found.messages else ""
+        yield f"  {found}{others}: {one_line(found.error)}"
     elif found is not None:
         yield f"  {found}" + ("; the others follow" if found.embedded < found.messages else "")
 

@@ -52,7 +52,10 @@ def run(
         int, typer.Option("--bridge-port", min=0, max=_MAX_PORT, help="Port of the bridge; 0 for a free one.")
     ] = 5001,
     data: Annotated[
-        Optional[str], typer.Option("--data", metavar="FILE", help="Keep the data in this file (default: in memory).")
+        Optional[str],
+        typer.Option(
+            "--data", metavar="FILE", callback=not_blank, help="Keep the data in this file (default: in memory)."
+        ),
     ] = None,
     api_key_file: Annotated[
         Optional[Path],
@@ -83,9 +86,36 @@ def run(
         typer.Option(
             "--llm-url",
             metavar="URL",
-            help="Ollama or OpenAI-compatible server for answers (default: quotes).",
+            callback=not_blank,
+            help="Ollama or OpenAI-compatible server for answers (default: quotes); its key is in SEKHA_LLM_KEY.",
         ),
     ] = None,
+    llm_model: Annotated[
+        Optional[str],
+        typer.Option("--llm-model", metavar="NAME", help="The model of --llm-url (default: the only one it has)."),
+    ] = None,
+    embeddings_url: Annotated[
+        Optional[str],
+        typer.Option(
+            "--embeddings-url",
+            metavar="URL",
+            callback=not_blank,
+            help="The same for embeddings, so that texts are found by meaning, too (default: hashed words, so they are"
+            " found by words); its key is in SEKHA_EMBEDDINGS_KEY.",
+        ),
+    ] = None,
+    embeddings_model: Annotated[
+        Optional[str],
+        typer.Option(
+            "--embeddings-model", metavar="NAME", help="The model of --embeddings-url (default: the only one it has)."
+        ),
+    ] = None,
+    query_prefix: Annotated[
+        str, typer.Option("--query-prefix", metavar="TEXT", help="What the model wants before a text to search for.")
+    ] = "",
+    passage_prefix: Annotated[
+        str, typer.Option("--passage-prefix", metavar="TEXT", help="What the model wants before a text to store.")
+    ] = "",
     profile: Annotated[
         Profile,
         typer.Option(
@@ -100,30 +130,6 @@ def run(
             help="The key of the MCP tools of controller-0.1 (default: that controller's).",
         ),
     ] = None,
-    embeddings_url: Annotated[
-        Optional[str],
-        typer.Option(
-            "--embeddings-url",
-            metavar="URL",
-            help="The same for embeddings (default: hashed words).",
-        ),
-    ] = None,
-    llm_model: Annotated[
-        Optional[str],
-        typer.Option("--llm-model", metavar="NAME", help="The model of --llm-url (default: the only one it has)."),
-    ] = None,
-    embeddings_model: Annotated[
-        Optional[str],
-        typer.Option(
-            "--embeddings-model", metavar="NAME", help="The model of --embeddings-url (default: the only one it has)."
-        ),
-    ] = None,
-    query_prefix: Annotated[
-        str, typer.Option("--query-prefix", metavar="TEXT", help="What the model wants before a text to search for.")
-    ] = "",
-    passage_prefix: Annotated[
-        str, typer.Option("--passage-prefix", metavar="TEXT", help="What the model wants before a text to store.")
-    ] = "",
 ) -> int:
     """Serve until Ctrl-C, Ctrl-Break or SIGTERM; return 0 after a clean stop, 1 if it could not start.
 

@@ -21,6 +21,7 @@ _LOCK_PAUSE = 0.02  # seconds; `sekha doctor` holds the lock for less than that
 _DISK_FULL = "the disk is full"
 _FULL = "database or disk is full"
 _IO_ERROR = "disk I/O error"
+_DAMAGED = ("database disk image is malformed", "file is not a database")
 
 
 class DataFileError(sqlite3.OperationalError):
@@ -113,10 +114,10 @@ class DataFile:
         return f"the data file was {what} while it was in use: stop the server, put the right file there, and start it"
 
     def require(self) -> None:
-        """Raise DataFileError if what is written now would be lost."""
-        loss = self.loss()
-        if loss is not None:
-            raise DataFileError(f"{loss}; nothing was stored")
+        """Raise DataFileError if what is written now would be lost, or could do more damage."""
+        reason = self.loss() or (self.damage and damaged(self.damage))
+        if reason:
+            raise DataFileError(f"{reason}; nothing was stored")
 
     def problem(self) -> Optional[str]:
         """Return why the file cannot be trusted with more, or None."""
@@ -124,7 +125,7 @@ class DataFile:
         if loss is not None:
             return loss
         if self.damage is not None:
-            return f"the data file is damaged: {self.damage}"
+            return damaged(self.damage)
         room = free_bytes(self.path) - (0 if os.path.exists(self._reserve) else RESERVE_BYTES)
         if room >= MIN_FREE_BYTES and self.was_full:  # there may be a quota, so only trying tells
             self.was_full = not _make_file(f"{self._reserve}.part", RESERVE_BYTES)
@@ -144,6 +145,16 @@ class DataFile:
     def give_up_reserve(self) -> bool:
         """Give the reserve back to the disk; return whether there was one."""
         return _remove(self._reserve)
+
+
+def damaged(what: str) -> str:
+    """Return what to do about a damaged file."""
+    return f"the data file is damaged: {what}; stop the server, and start it with a backup"
+
+
+def is_damage(error: BaseException) -> bool:
+    """Return whether a call of SQLite has failed because the file is damaged."""
+    return isinstance(error, sqlite3.DatabaseError) and str(error) in _DAMAGED
 
 
 def _lock_path(path: str) -> str:

@@ -88,7 +88,7 @@ def open_database(path: Optional[Path], searchable_text: Callable[[str], str]) -
                 _mark(db)
             with suppress(sqlite3.Error):  # for example a disk that has no room for it
                 db.execute("VACUUM")
-        _check_columns(db)
+        check_columns(db)
         db.execute("PRAGMA foreign_keys = ON")
         db.create_function("FOLD", 1, str.casefold, deterministic=True)
     except BaseException:
@@ -138,7 +138,7 @@ def _mark(db: sqlite3.Connection) -> None:
     db.execute(f"PRAGMA user_version = {VERSION}")
 
 
-def _check_columns(db: sqlite3.Connection) -> None:
+def check_columns(db: sqlite3.Connection) -> None:
     """Raise OperationalError if a table or a column is missing."""
     for table, columns in _COLUMNS.items():
         db.execute(f"SELECT {columns} FROM {table} LIMIT 0")

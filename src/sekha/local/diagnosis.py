@@ -13,10 +13,10 @@ from typing import Any, Dict, List, NamedTuple, Tuple, Union
 from sekha._version import __version__
 from sekha.local.backup import LAST_BACKUP
 from sekha.local.data_file import MIN_FREE_BYTES, find_damage, free_bytes, is_served, open_read_only
-from sekha.local.database import APPLICATION_ID, VERSION
+from sekha.local.database import APPLICATION_ID, VERSION, check_columns
 
 _LOW_BYTES = 16 * MIN_FREE_BYTES
-_RESTORE = "stop the server, and put a backup in its place"
+_RESTORE = "stop the server, and start it with a backup: sekha serve --data BACKUP"
 _INTO_ANOTHER = "export all (sekha export --format full), and import it into another file"
 _COUNTS = {
     1: """SELECT (SELECT COUNT(*) FROM conversations), (SELECT COUNT(*) FROM messages)""",
@@ -113,6 +113,8 @@ def _look_inside(database: sqlite3.Connection, facts: Dict[str, Any], problems: 
         what = f"it has version {version}, and this release of sekha-python-sdk knows versions up to {VERSION}"
         problems.append(Problem(what, "upgrade sekha-python-sdk"))
         return
+    if version == VERSION:
+        check_columns(database)
     conversations, messages = database.execute(_COUNTS[version]).fetchone()
     facts["conversations"], facts["messages"] = int(conversations), int(messages)
     models = database.execute(_MODELS[version]).fetchall()

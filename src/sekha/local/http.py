@@ -18,7 +18,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 from typing_extensions import Annotated, TypeGuard
 
-from sekha.local.data_file import DataFileError, DiskFullError
+from sekha.local.data_file import DataFileError, DiskFullError, damaged, is_damage
 from sekha.local.models import ModelError
 from sekha.local.records import NotFound
 from sekha.local.uuids import explain_invalid_uuid, parse_uuid
@@ -297,6 +297,8 @@ def _on_error(request: Request, error: Exception) -> Response:
         text = f"Embedding error: {error}"
     elif isinstance(error, DataFileError):
         return _on_data_file_error(error)
+    elif is_damage(error):
+        return _on_data_file_error(DataFileError(damaged(text)))
     else:
         text = f"Database error: Query Error: error returned from database: (code: 1) {error}"
     if request.url.path.startswith("/mcp/"):

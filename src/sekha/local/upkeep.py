@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import List, Optional, Type
 
 from sekha._concurrency.clock import monotonic
-from sekha.local.data_file import DataFile, find_damage, open_read_only
+from sekha.local.data_file import DataFile, damaged, find_damage, open_read_only
 from sekha.local.store_file import StoreFile
 from sekha.local.worker import Runner
 
@@ -119,7 +119,7 @@ async def _check(file: DataFile) -> None:
             raise
     if found:
         file.damage = "; ".join(found)
-        logger.error("the data file is damaged (%s): stop the server, and put a backup in its place", file.damage)
+        logger.error("%s", damaged(file.damage))
 
 
 def _find_damage(database: sqlite3.Connection) -> List[str]:
