@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING
 from sekha._utils.public import load_late
 
 if TYPE_CHECKING:
-    from sekha._api.memory_tools import ToolResult
-    from sekha._api.recalled import OnError, Recalled
+    from sekha._api.recalled import OnError, Recalled, ToolResult
     from sekha._api.scopes import Scope
     from sekha._api.turns import with_block
     from sekha._async.memory import AsyncMemory, AsyncTurn
@@ -37,7 +36,7 @@ _LATE = {
     "OnError": "sekha._api.recalled",
     "Recalled": "sekha._api.recalled",
     "Scope": "sekha._api.scopes",
-    "ToolResult": "sekha._api.memory_tools",
+    "ToolResult": "sekha._api.recalled",
     "Turn": "sekha._sync.memory",
     "with_block": "sekha._api.turns",
 }

@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Optional, cast
-
-from typing_extensions import Literal
+from typing import Any, cast
 
 from sekha._api.arguments import MAX_TOOL_RESULTS, RememberToolRequest, SearchToolRequest
 from sekha._api.prompts import quote_results
+from sekha._api.recalled import ToolResult
 from sekha._api.validation import argument_error, type_name, validate
-from sekha._utils.public import exported_from
-from sekha.errors import SekhaError
 from sekha.types import SearchResult
 
 SEARCH_TOOL = "search_memory"
@@ -32,36 +28,6 @@ NOT_REMEMBERED = "This could not be remembered."
 PERHAPS_REMEMBERED = "It is not known whether this was remembered. Do not call the tool again."
 
 _PREVIEWS_FIT = 2 * MAX_TOOL_RESULTS * PREVIEW  # in tokens, whatever letters they are made of
-
-ToolFormat = Literal["openai", "anthropic"]
-
-
-@exported_from("sekha.memory")
-@dataclass(frozen=True)
-class ToolResult:
-    """What a call of a tool comes to.
-
-    Args:
-        text: What the model is told.
-        error: Why it failed; None if it did not.
-
-    Attributes:
-        text: What the model is told; of an error too.
-        error: Why it failed: a `SekhaValidationError` for arguments that cannot be used; None if it did not fail.
-        is_error: Whether it failed.
-    """
-
-    text: str
-    error: Optional[SekhaError] = None
-
-    @property
-    def is_error(self) -> bool:
-        """Whether it failed."""
-        return self.error is not None
-
-    def __str__(self) -> str:
-        return self.text
-
 
 _TOOLS: Sequence[tuple[str, str, dict[str, Any]]] = (
     (
@@ -142,6 +108,12 @@ def parse_tool_arguments(name: object, arguments: object) -> SearchToolRequest |
 def results_for_model(results: Sequence[SearchResult]) -> str:
     """Return results as a model is shown them: quoted, each with its time and label, and not more than a preview."""
     return quote_results(results, _PREVIEWS_FIT, max_length=PREVIEW) or NOTHING_FOUND
+
+
+def nothing_to_remember() -> ToolResult:
+    """Return the result of a call whose text is all quoted from the memory."""
+    error = argument_error("text", "has nothing that is not remembered already")
+    return ToolResult(error.message, error)
 
 
 def _copy(schema: dict[str, Any]) -> Any:

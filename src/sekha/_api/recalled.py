@@ -1,9 +1,7 @@
 """What a recall returns, what is done if it fails, and which messages are stored already."""
 
-from __future__ import annotations
-
-from collections.abc import Iterable
-from typing import Callable, List, Literal, Optional, TypeVar, Union
+from dataclasses import dataclass
+from typing import Callable, Dict, Iterable, List, Literal, Optional, Set, TypeVar, Union
 
 from sekha._concurrency.primitives import InterruptibleLock
 from sekha._utils.public import exported_from
@@ -35,6 +33,33 @@ class Recalled(List[SearchResult]):
         self.error = error
 
 
+@exported_from("sekha.memory")
+@dataclass(frozen=True)
+class ToolResult:
+    """What a call of a tool comes to.
+
+    Args:
+        text: What the model is told.
+        error: Why it failed; None if it did not.
+
+    Attributes:
+        text: What the model is told; of an error too.
+        error: Why it failed: a `SekhaValidationError` for arguments that cannot be used; None if it did not fail.
+        is_error: Whether it failed.
+    """
+
+    text: str
+    error: Optional[SekhaError] = None
+
+    @property
+    def is_error(self) -> bool:
+        """Whether it failed."""
+        return self.error is not None
+
+    def __str__(self) -> str:
+        return self.text
+
+
 class StoredIds:
     """Which messages are stored, or may be: none of them is stored again.
 
@@ -44,10 +69,10 @@ class StoredIds:
 
     def __init__(self, limit: int = MAX_STORED_IDS) -> None:
         self._limit = limit
-        self._ids: dict[object, None] = {}
+        self._ids: Dict[object, None] = {}
         self._lock = InterruptibleLock()
 
-    def claim(self, ids: Iterable[K]) -> set[K]:
+    def claim(self, ids: Iterable[K]) -> Set[K]:
         """Return the ids that were not known, and know them from now on: of two callers one gets each of them."""
         return self._lock.run(self._claim, list(ids))
 
@@ -56,7 +81,7 @@ class StoredIds:
         for id in ids:
             self._ids.pop(id, None)
 
-    def _claim(self, ids: list[K]) -> set[K]:
+    def _claim(self, ids: List[K]) -> Set[K]:
         new = {id for id in ids if id not in self._ids}
         for id in ids:
             self._ids.pop(id, None)  # it becomes the youngest

@@ -1,7 +1,5 @@
 """Whose memory it is: an application, a user and a session become a folder and a label."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from enum import Enum
 from typing import Optional, cast

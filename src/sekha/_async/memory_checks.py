@@ -28,7 +28,6 @@ USERS = (
 )
 """Ids that somebody might take for the same, or for a path."""
 
-_QUESTION = "What is the code of the door?"
 _TRACES = ("<memory>", "</memory>", "&lt;memory")
 
 
@@ -52,7 +51,8 @@ async def async_check_no_leak(make_memory: Callable[[str], AsyncRemembers], *, u
     Each user remembers a code; then each asks for it.
 
     Args:
-        make_memory: Returns the memory of a user with your adapter. What it has stored before does not matter.
+        make_memory: Returns the memory of a user with your adapter. It is called twice for each: if there are
+            sessions, the second memory is in another one than the first. What was stored before does not matter.
         users: Their ids; by default some that are easily taken for each other, or for a path.
 
     Raises:
@@ -66,14 +66,17 @@ async def async_check_no_leak(make_memory: Callable[[str], AsyncRemembers], *, u
         await async_check_no_leak(lambda user: AsyncMemory(client, Scope("shop", user)))
         ```
     """
-    codes = {user: uuid4().hex for user in users}
+    door, codes = uuid4().hex[:8], {user: uuid4().hex for user in users}
     for user, code in codes.items():
-        await make_memory(user).remember([{"role": "user", "content": f"The code of the door is {code}."}])
+        await make_memory(user).remember([{"role": "user", "content": f"The code of door {door} is {code}."}])
     for user, code in codes.items():
-        seen = str(await make_memory(user).block(_QUESTION))
+        seen = str(await make_memory(user).block(f"What is the code of door {door}?"))
         leaked = [other for other, secret in codes.items() if other != user and secret in seen]
         assert not leaked, f"user {user!r} sees what {leaked[0]!r} has said: {seen}"
-        assert code in seen, f"user {user!r} does not find what was remembered: {seen or 'nothing'}"
+        assert code in seen, (
+            f"user {user!r} does not find what was remembered, in another session than that which is running: "
+            f"{seen or 'nothing'}"
+        )
 
 
 @exported_from("sekha.testing")
@@ -108,10 +111,11 @@ async def async_check_no_feedback_loop(run_turn: AsyncCall[[str, str], object], 
         await async_check_no_feedback_loop(run_turn, client.in_folder("/shop/ann"))
         ```
     """
-    code = uuid4().hex
-    await run_turn(f"session-1-{code}", f"The code of the door is {code}.")
-    for number, question in enumerate((_QUESTION, f"Tell me again: {_QUESTION}"), start=2):
-        seen = str(await run_turn(f"session-{number}-{code}", question))
+    door, code = uuid4().hex[:8], uuid4().hex
+    question = f"What is the code of door {door}?"
+    await run_turn(f"session-1-{door}", f"The code of door {door} is {code}.")
+    for number, text in enumerate((question, f"Tell me again: {question}"), start=2):
+        seen = str(await run_turn(f"session-{number}-{door}", text))
         assert code in seen, f"the model is not given what the user said in an earlier session: {seen}"
     stored = await _stored(client)
     assert stored, "nothing was stored"

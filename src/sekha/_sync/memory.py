@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from types import TracebackType
-from typing import Any, Callable, Optional, TypeVar, Union, cast
+from typing import Any, Callable, Literal, Optional, TypeVar, Union, cast
 
 from typing_extensions import Self
 
@@ -19,14 +19,13 @@ from sekha._api.memory_tools import (
     NOT_SEARCHED,
     PERHAPS_REMEMBERED,
     REMEMBERED,
-    ToolFormat,
-    ToolResult,
+    nothing_to_remember,
     parse_tool_arguments,
     results_for_model,
     tool_schemas,
 )
 from sekha._api.prompts import UNAVAILABLE, Echoes, quote_results
-from sekha._api.recalled import OnError, Recalled, StoredIds
+from sekha._api.recalled import OnError, Recalled, StoredIds, ToolResult
 from sekha._api.scopes import Scope
 from sekha._api.turns import last_user_text, messages_to_remember, text_of_chunk, with_block
 from sekha._api.validation import argument_error, validate
@@ -267,7 +266,7 @@ class Memory(MisuseGuard, ProcessBound):
         messages: Sequence[Mapping[str, object]],
         chunks: Iterable[T],
         *,
-        text_of: Callable[[T], Optional[str]] = text_of_chunk,
+        text_of: Optional[Callable[[T], Optional[str]]] = None,
         tool_results: bool = False,
     ) -> Iterator[T]:
         """The chunks of an answer as they come; when they have ended well, the turn is remembered.
@@ -277,7 +276,7 @@ class Memory(MisuseGuard, ProcessBound):
         Args:
             messages: What was said before the answer, as for `remember`.
             chunks: The answer: texts, or chunks as `BridgeClient.stream_complete` has them.
-            text_of: Returns what a chunk adds to the text of the answer.
+            text_of: Returns what a chunk adds to the text of the answer; needed for chunks of other kinds.
             tool_results: As for `remember`.
 
         Raises:
@@ -296,7 +295,7 @@ class Memory(MisuseGuard, ProcessBound):
         """
         said: list[str] = []
         for chunk in chunks:
-            said.append(text_of(chunk) or "")
+            said.append((text_of or text_of_chunk)(chunk) or "")
             yield chunk
         self.remember([*messages, {"role": "assistant", "content": "".join(said)}], tool_results=tool_results)
 
@@ -321,7 +320,7 @@ class Memory(MisuseGuard, ProcessBound):
         """
         return Turn(self, limit=limit, min_score=min_score, max_tokens=max_tokens)
 
-    def tool_schemas(self, format: ToolFormat = "openai") -> list[dict[str, Any]]:
+    def tool_schemas(self, format: Literal["openai", "anthropic"] = "openai") -> list[dict[str, Any]]:
         """The tools ``search_memory`` and ``remember``, as a model is told of them.
 
         Args:
@@ -372,13 +371,13 @@ class Memory(MisuseGuard, ProcessBound):
             found = self.recall(parsed["query"], limit=parsed.get("limit", DEFAULT_RESULTS))
             return ToolResult(results_for_model(found) if found.error is None else NOT_SEARCHED, found.error)
         try:
-            self._store([{"role": "assistant", "content": parsed["text"]}])
+            stored = self._store([{"role": "assistant", "content": parsed["text"]}])
         except SekhaError as error:
             if self._raises(error):
                 raise
             self._report(error, "what the model wanted to remember is not")
             return ToolResult(PERHAPS_REMEMBERED if error.may_have_been_applied else NOT_REMEMBERED, error)
-        return ToolResult(REMEMBERED)
+        return ToolResult(REMEMBERED) if stored is not None else nothing_to_remember()
 
     def close(self) -> None:
         """Close nothing: a memory borrows the client, and who made that closes it."""
