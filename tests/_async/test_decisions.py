@@ -171,6 +171,33 @@ async def test_the_days_of_a_prune_are_90_and_never_below_0(client: AsyncSekhaCl
     assert len(server.seen) == 3
 
 
+@pytest.mark.parametrize("known", [True, False])
+async def test_a_limit_of_a_prune_is_sent_where_it_is_known_and_applied_anyway(
+    known: bool, client: AsyncSekhaClient, server: FakeServer
+) -> None:
+    """Those recommended for the archive come first, and of these the longest unused."""
+    old, new = "2025-01-01T00:00:00.5", "2025-02-01T00:00:00"
+    rows = [
+        {**facts.SUGGESTION, "conversation_label": label, "recommendation": advice, "last_accessed": time}
+        for label, advice, time in (
+            ("1", "keep", old),
+            ("2", "archive", new),
+            ("3", "archive", old),
+            ("4", "keep", new),
+        )
+    ]
+    server.on("GET /health", answer({**facts.HEALTHY, "prune_limit": known}))
+    server.always(DRY_RUN, answer({"suggestions": rows, "total": 9}))
+    for limit, labels in ((1, "3"), (3, "321"), (5, "3214")):
+        found = await client.controller.prune_dry_run(limit=limit)
+        assert "".join(one["conversation_label"] for one in found["suggestions"]) == labels
+        assert found["total"] == 9
+        assert server.seen[-1].json == {"threshold_days": 90, **({"limit": limit} if known else {})}
+    found = await client.controller.prune_dry_run()
+    assert [one["conversation_label"] for one in found["suggestions"]] == ["1", "2", "3", "4"]
+    assert server.lines.count("GET /health") == 1
+
+
 # D44
 async def test_nothing_is_offered_that_no_server_has(client: AsyncSekhaClient) -> None:
     absent = ("stats", "labels", "folders", "export", "tools", "list_tools", "memory_query", "vision", "messages")

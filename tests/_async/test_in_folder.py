@@ -525,6 +525,7 @@ ROWS = [
 
 async def test_lists_and_counts_come_from_what_is_inside(view: AsyncSekhaClient, server: FakeServer) -> None:
     server.always(LIST, answer({**facts.rows(*ROWS, page_size=1000), "folders": [THEIRS]}))
+    server.on("GET /health", answer(facts.HEALTHY))
     page = await view.controller.list_conversations(page_size=1)
     assert [row["label"] for row in page["results"]] == ["Work"]
     assert {**page, "results": []} == {"results": [], "total": 2, "page": 1, "page_size": 1}
@@ -542,7 +543,7 @@ async def test_lists_and_counts_come_from_what_is_inside(view: AsyncSekhaClient,
     for keywords, count in conditions:
         found: Any = await view.controller.count_conversations(**keywords)
         assert found["count"] == count, keywords
-    assert set(server.lines) == {LIST}
+    assert {*server.lines} == {LIST, "GET /health"}
 
 
 async def test_statistics_are_never_those_of_the_server(view: AsyncSekhaClient, server: FakeServer) -> None:
@@ -574,6 +575,7 @@ async def test_only_what_is_inside_is_deleted(view: AsyncSekhaClient, server: Fa
 
 async def test_subfolders_need_no_folder_in_a_view(view: AsyncSekhaClient, server: FakeServer) -> None:
     server.always(LIST, answer(facts.rows(*ROWS, page_size=1000)))
+    server.on("GET /health", answer(facts.HEALTHY))
     server.always(QUERY, answer(facts.hits(facts.hit(folder=f"{MINE}/a"), facts.hit(folder=THEIRS))))
     for subfolders in (True, False):
         assert (await view.controller.count_conversations(subfolders=subfolders))["count"] == 2

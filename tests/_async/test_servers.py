@@ -275,12 +275,15 @@ async def test_lists_are_filtered_here(
     filters: Any, expected: list[int], client: AsyncSekhaClient, server: FakeServer
 ) -> None:
     server.always(LIST, answer(facts.rows(*STORED_ROWS)))
+    server.always(HEALTH, answer(facts.HEALTHY))
     found = await client.controller.list_conversations(**filters)
     assert [int(one["conversation_id"][-1]) for one in found["results"]] == expected
     assert (found["total"], found["page"], found["page_size"]) == (len(expected), 1, 50)
-    assert server.only.query == {"page": "1", "page_size": "1000"}
+    assert server.seen[-1].query == {"page": "1", "page_size": "1000"}
+    assert server.lines.count(LIST) == 1
     walked = [one async for one in client.controller.iter_conversations(**filters)]
     assert walked == found["results"]
+    assert server.lines.count(HEALTH) <= 1
 
 
 async def test_a_filtered_list_has_pages(client: AsyncSekhaClient, server: FakeServer) -> None:
@@ -294,6 +297,7 @@ async def test_a_filtered_list_has_pages(client: AsyncSekhaClient, server: FakeS
 
 async def test_labels_are_counted_exactly(client: AsyncSekhaClient, server: FakeServer) -> None:
     server.always(LIST, answer(facts.rows(*STORED_ROWS)))
+    server.on(HEALTH, answer(facts.HEALTHY))
     assert (await client.controller.count_conversations(label="A"))["count"] == 2
     server.on("GET /api/v1/conversations/count", answer({"count": 4, "label": "a", "folder": None}))
     assert (await client.controller.count_conversations(label_contains="a"))["count"] == 4
@@ -352,8 +356,9 @@ async def test_a_list_that_grows_by_a_page_hides_nothing_that_was_there(
 
 async def test_a_large_memory_is_read_by_the_thousand(client: AsyncSekhaClient, server: FakeServer) -> None:
     server.on(LIST, answer(facts.rows(*many(0, 1000), total=1500)), answer(facts.rows(*many(1000, 500), total=1500)))
+    server.on(HEALTH, answer(facts.HEALTHY))
     assert (await client.controller.count_conversations(label="Hello Sekha!"))["count"] == 1500
-    assert [seen.query for seen in server.seen] == [
+    assert [seen.query for seen in server.seen[1:]] == [
         {"page": "1", "page_size": "1000"},
         {"page": "2", "page_size": "1000"},
     ]
@@ -670,13 +675,15 @@ async def test_a_first_round_that_found_all_there_is_is_enough(client: AsyncSekh
 
 
 async def test_filters_that_the_server_cannot_know_ask_nothing(client: AsyncSekhaClient, server: FakeServer) -> None:
-    server.on(LIST, answer(facts.rows(row(ID, status="archived"), row(OTHER_ID))))
     server.on(QUERY, *[answer(facts.hits(*MIXED))] * 2)
-    found = await client.controller.query("x", filters={"archived": False})
-    assert [one["content"] for one in found["results"]] == ["3", "4"]
     found = await client.controller.query("x", filters={"folder": "/work", "subfolders": True, "exclude_labels": ["B"]})
     assert [one["content"] for one in found["results"]] == ["1", "4"]
     assert HEALTH not in server.lines
+    server.on(HEALTH, answer(facts.HEALTHY))
+    server.on(LIST, answer(facts.rows(row(ID, status="archived"), row(OTHER_ID))))
+    found = await client.controller.query("x", filters={"archived": False})
+    assert [one["content"] for one in found["results"]] == ["3", "4"]
+    assert "filters" not in server.seen[-1].json
 
 
 # A floor of relevance

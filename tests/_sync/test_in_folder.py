@@ -527,6 +527,7 @@ ROWS = [
 
 def test_lists_and_counts_come_from_what_is_inside(view: SekhaClient, server: FakeServer) -> None:
     server.always(LIST, answer({**facts.rows(*ROWS, page_size=1000), "folders": [THEIRS]}))
+    server.on("GET /health", answer(facts.HEALTHY))
     page = view.controller.list_conversations(page_size=1)
     assert [row["label"] for row in page["results"]] == ["Work"]
     assert {**page, "results": []} == {"results": [], "total": 2, "page": 1, "page_size": 1}
@@ -544,7 +545,7 @@ def test_lists_and_counts_come_from_what_is_inside(view: SekhaClient, server: Fa
     for keywords, count in conditions:
         found: Any = view.controller.count_conversations(**keywords)
         assert found["count"] == count, keywords
-    assert set(server.lines) == {LIST}
+    assert {*server.lines} == {LIST, "GET /health"}
 
 
 def test_statistics_are_never_those_of_the_server(view: SekhaClient, server: FakeServer) -> None:
@@ -576,6 +577,7 @@ def test_only_what_is_inside_is_deleted(view: SekhaClient, server: FakeServer) -
 
 def test_subfolders_need_no_folder_in_a_view(view: SekhaClient, server: FakeServer) -> None:
     server.always(LIST, answer(facts.rows(*ROWS, page_size=1000)))
+    server.on("GET /health", answer(facts.HEALTHY))
     server.always(QUERY, answer(facts.hits(facts.hit(folder=f"{MINE}/a"), facts.hit(folder=THEIRS))))
     for subfolders in (True, False):
         assert (view.controller.count_conversations(subfolders=subfolders))["count"] == 2

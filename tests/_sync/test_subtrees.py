@@ -126,10 +126,12 @@ def test_a_list_is_narrowed_by_the_last_change(
     period: dict[str, Any], labels: list[str], client: SekhaClient, server: FakeServer
 ) -> None:
     server.always(LIST, answer(rows(*DATED)))
+    server.always("GET /health", answer(facts.HEALTHY))
     found = client.controller.list_conversations(**period)
     assert ([one["label"] for one in found["results"]], found["total"]) == (labels, len(labels))
     assert [one for one in client.controller.iter_conversations(**period)] == found["results"]
-    assert server.seen[0].query == {"page": "1", "page_size": "1000"}
+    first = next(seen for seen in server.seen if seen.line == LIST)
+    assert first.query == {"page": "1", "page_size": "1000"}
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,8 @@ from sekha.cli import COMMANDS, main
 from sekha.cli.app import program
 from sekha.local import LocalSekha
 from sekha.testing import ScriptedSekha, answer_with, cut_after_work
+from support.replies import answer
+from support.server import FakeServer
 
 Remember = Callable[..., str]
 UNKNOWN = "11111111-2222-4333-8444-555555555555"
@@ -204,6 +206,18 @@ def test_health_leads_to_the_right_key(
     assert "the same key is refused here" in out
     done = run("health", "--url", sekha_0_1.controller_url)  # its tools have a key of their own
     assert "SEKHA_MCP_API_KEY" in done.out
+
+
+def test_the_key_of_a_model_is_not_taken_for_ours(
+    run: Run, connected: LocalSekha, server: FakeServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.on("GET /v1/models", answer({"data": [{"id": "llama3"}]}))
+    server.on("POST /v1/chat/completions", answer({"error": "wrong key"}, 401))
+    with LocalSekha(llm_url=f"{server.url}/v1", llm_key="sk-of-the-model") as sekha:
+        monkeypatch.setenv("SEKHA_BRIDGE_URL", sekha.bridge_url)
+        done = run("chat", "--no-store", stdin="Hello?")
+    assert "the model's server, not Sekha, refuses the key in SEKHA_LLM_KEY" in done.err
+    assert "SEKHA_BRIDGE_API_KEY" not in done.err
 
 
 def test_health_says_why_a_model_is_down(run: Run, connected: LocalSekha, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -229,6 +229,13 @@ def test_prune_shows_and_does_nothing_in_a_dry_run(run: Run, old: list[str], cli
     assert archived(client) == set()
 
 
+def test_prune_archives_the_longest_unused_up_to_a_limit(run: Run, old: list[str], client: SekhaClient) -> None:
+    done = run("prune", "--threshold-days", "0", "--limit", "1", "--yes")
+    assert (done.code, done.err) == (0, "Archived: 1.\n")
+    assert archived(client) == {old[0]}
+    assert run("prune", "--limit", "0", "--dry-run").code == 2
+
+
 def test_prune_archives_with_yes(run: Run, old: list[str], client: SekhaClient) -> None:
     done = run("prune", "--threshold-days", "0", "--yes", "--json")
     assert done.code == 0

@@ -52,7 +52,7 @@ def own_api() -> Iterator[httpx.Client]:
 def filed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tuple[LocalSekha, httpx.Client, Path]]:
     file = tmp_path_factory.mktemp("local") / "memory.db"
     with (
-        LocalSekha(data=file) as sekha,
+        LocalSekha(data=file, no_key=True) as sekha,
         httpx.Client(verify=False, base_url=sekha.controller_url, headers=KEY) as client,
     ):
         yield sekha, client, file

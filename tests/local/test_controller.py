@@ -271,6 +271,16 @@ def test_pruning(fresh: Tuple[httpx.Client, Path]) -> None:
     assert (row["recommendation"], row["preview"]) == ("archive", "We never speak of this again.")
     assert suggestions(30)["Kept"]["recommendation"] == "keep"
 
+    def first(limit: object) -> httpx.Response:
+        return api.post("/api/v1/prune/dry-run", json={"threshold_days": -1, "limit": limit})
+
+    for limit, labels in ((0, []), (1, ["Old"]), (2, ["Old", "Kept"]), (None, ["Old", "Kept", "Label"])):
+        answer = first(limit).json()
+        assert [row["conversation_label"] for row in answer["suggestions"]] == labels
+        assert answer["total"] == 3
+    assert [first(wrong).status_code for wrong in (-1, "1", 2**32)] == [422] * 3
+    assert api.get("/health").json()["prune_limit"] is True
+
     def execute(*identities: str) -> int:
         return api.post("/api/v1/prune/execute", json={"conversation_ids": identities}).status_code
 
@@ -342,7 +352,8 @@ def test_health_and_metrics(fresh: Tuple[httpx.Client, Path]) -> None:
     change(file, "ALTER TABLE conversations RENAME TO lost")
     try:
         answer = api.get("/health")
-        assert (answer.status_code, answer.content) == (503, b"")
+        assert (answer.status_code, answer.json()["status"]) == (503, "unhealthy")
+        assert answer.json()["checks"]["database"] == {"status": "error", "error": "no such table: conversations"}
         answer = api.get("/api/v1/conversations")
         assert answer.status_code == 500
         assert answer.json()["error"].startswith("Database error: ")

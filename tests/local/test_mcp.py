@@ -123,5 +123,8 @@ def test_prune(fresh: Tuple[httpx.Client, Path]) -> None:
     assert " " in found["suggestions"][0]["last_accessed"]
     found = tool(api, "memory_prune", threshold_days=-1, importance_threshold=7)
     assert {row["recommendation"] for row in found["suggestions"]} == {"archive"}
+    found = tool(api, "memory_prune", threshold_days=-1, limit=1)
+    assert [row["conversation_label"] for row in found["suggestions"]] == ["Low"]
+    assert (found["total_suggestions"], found["estimated_token_savings"]) == (2, 10)
     for wrong in ({"importance_threshold": None}, {"threshold_days": "30"}, {"threshold_days": None}):
         assert api.post("/mcp/tools/memory_prune", json=wrong).status_code == 422

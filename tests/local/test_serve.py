@@ -19,6 +19,10 @@ from sekha import SekhaConfig
 from sekha.cli import main
 from sekha.cli.serve import Profile
 from sekha.local.profiles import PROFILES
+from sekha.local.records import NewMessage
+from sekha.local.store import Store
+from support.replies import answer
+from support.server import FakeServer
 
 FREE = ("--port", "0", "--bridge-port", "0")
 RUN = "import sys; from sekha.cli import main; sys.exit(main())"
@@ -35,7 +39,7 @@ def test_serves_until_ctrl_c(tmp_path: Path) -> None:
         with running(command, environment) as process:
             assert process.stdout is not None
             assert process.stderr is not None
-            told = [process.stderr.readline() for _ in range(5)]
+            told = read_greeting(process.stderr)
             assert str(file) in told[3]
             found = read_settings(process.stdout)
             assert set(found) >= {"SEKHA_CONTROLLER_URL", "SEKHA_API_KEY", "SEKHA_BRIDGE_URL", "SEKHA_PROXY"}
@@ -50,6 +54,15 @@ def test_serves_until_ctrl_c(tmp_path: Path) -> None:
             assert all(line.startswith("SEKHA_") for line in out.splitlines())
 
 
+def read_greeting(stderr: Any) -> List[str]:
+    """Reads what is said up to the settings."""
+    said = [stderr.readline()]
+    while not said[-1].startswith("Its settings"):
+        said.append(stderr.readline())
+        assert said[-1], said
+    return said
+
+
 def read_settings(stdout: Any, last: str = "SEKHA_PROXY") -> Dict[str, str]:
     """Reads the settings up to one of them."""
     found: Dict[str, str] = {}
@@ -58,6 +71,43 @@ def read_settings(stdout: Any, last: str = "SEKHA_PROXY") -> Dict[str, str]:
         assert re.fullmatch(r"SEKHA_\w+", name)
         found[name] = value
     return found
+
+
+def test_greets_with_what_it_has_found(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "memory.db"
+    store = Store(file)
+    for number in range(3):
+        store.add("x", "/", 5, [NewMessage("user", f"Number {number}.")] * 400)
+    store.set_fact("last_backup", "2026-01-31T09:30:00Z")
+    store.close()
+    assert running_serve(monkeypatch, "--data", str(file)) == 0
+    out, err = capsys.readouterr()
+    assert all(line.startswith("SEKHA_") for line in out.splitlines())
+    lines = err.splitlines()
+    counted = "  3 conversations, 1,200 messages, version 2, last backup 2026-01-31T09:30:00Z"
+    assert counted in lines
+    found = re.compile(r"  ([\d,]+) of 1,200 messages searchable by parts of words(; the others follow)?")
+    assert found.fullmatch(lines[lines.index(counted) + 1])
+    assert "Embeddings: hashed words. Texts are found by their words, not by their meaning (--embeddings-url)." in lines
+    assert "Model: none. Answers are quotes of what is remembered (--llm-url)." in lines
+    assert running_serve(monkeypatch, "--data", str(file), "--embeddings-url", "http://127.0.0.1:1/v1") == 0
+    lines = capsys.readouterr().err.splitlines()
+    assert any(line.startswith("  0 of 1,200 messages searchable by meaning; the others follow when") for line in lines)
+    assert not any(line.startswith("Embeddings: ") for line in lines)
+
+
+def test_a_new_file_and_one_in_memory_are_greeted_too(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for profile in PROFILES:
+        words = ("--profile", profile, "--data", str(tmp_path / profile))
+        assert running_serve(monkeypatch, *words) == 0
+        said = "  0 conversations, 0 messages, version 2, last backup none (sekha backup FILE makes one)"
+        assert said in capsys.readouterr().err.splitlines()
+    assert running_serve(monkeypatch) == 0
+    assert "conversations" not in capsys.readouterr().err
 
 
 def fails(capsys: pytest.CaptureFixture[str], *arguments: str, code: int = 1) -> str:
@@ -76,7 +126,9 @@ def test_failures_are_one_line(capsys: pytest.CaptureFixture[str], tmp_path: Pat
         port = str(taken.getsockname()[1])
         assert f"cannot listen on 127.0.0.1:{port}: " in fails(capsys, "--port", port, "--bridge-port", "0")
     assert "cannot use the data file" in fails(capsys, *FREE, "--data", str(tmp_path / "no" / "such"))
-    assert "cannot listen on no.such.host.invalid:0" in fails(capsys, *FREE, "--host", "no.such.host.invalid")
+    assert "cannot listen on no.such.host.invalid:0" in fails(
+        capsys, *FREE, "--no-key", "--host", "no.such.host.invalid"
+    )
     assert "the profile documented" in fails(capsys, *FREE, "--mcp-api-key", "k" * 32, code=2)
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
@@ -159,6 +211,52 @@ def test_a_model_that_does_not_answer_is_said(
     assert "Not every model answers: embedding ok, chat error (openai server http://127.0.0.1:1/v1: " in err
 
 
+def test_models_that_answer_are_named(
+    server: FakeServer, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SEKHA_LLM_KEY", "sk-llm")
+    monkeypatch.setenv("SEKHA_EMBEDDINGS_KEY", "sk-embeddings")
+    server.always("GET /v1/models", answer({"data": [{"id": "qwen3:8b"}, {"id": "bge-m3"}]}))
+    url = f"{server.url}/v1"
+    named = ("--llm-url", url, "--llm-model", "qwen3:8b", "--embeddings-url", url, "--embeddings-model", "bge-m3")
+    prefixes = ("--query-prefix", "query: ", "--passage-prefix", "passage: ")
+    assert running_serve(monkeypatch, *named, *prefixes) == 0
+    out, err = capsys.readouterr()
+    assert "Models: embedding by bge-m3, chat by qwen3:8b\n" in err
+    assert "sk-" not in err.replace("sk-local", "")
+    assert "sk-llm" not in out
+    assert {seen.headers["authorization"] for seen in server.seen} == {"Bearer sk-llm", "Bearer sk-embeddings"}
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        ((), 1, "has several models: name one with llm_model (--llm-model); it has bge-m3, qwen3:8b"),
+        (
+            ("--llm-model", "gpt-4"),
+            1,
+            "has no model gpt-4, which llm_model (--llm-model) names; it has bge-m3, qwen3:8b",
+        ),
+        (("--llm-model", " "), 2, "llm_model must not be blank"),
+        (("--embeddings-model", "bge-m3"), 2, "embeddings_model needs embeddings_url"),
+    ],
+)
+def test_a_model_that_is_not_there_is_one_line(
+    server: FakeServer, capsys: pytest.CaptureFixture[str], words: Tuple[str, ...], code: int, said: str
+) -> None:
+    server.always("GET /v1/models", answer({"data": [{"id": "bge-m3"}, {"id": "qwen3:8b"}]}))
+    assert said in fails(capsys, *FREE, "--llm-url", f"{server.url}/v1", *words, code=code)
+
+
+def test_a_key_that_cannot_be_sent_is_not_shown(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SEKHA_LLM_KEY", "sk secret")
+    said = fails(capsys, *FREE, "--llm-url", "http://host/v1", code=2)
+    assert "llm_key must be one word" in said
+    assert "secret" not in said
+
+
 @pytest.mark.parametrize("content", [b"", b" \n", b"one\ntwo\n"])
 def test_a_file_without_a_key_is_wrong_usage(
     content: bytes, capsys: pytest.CaptureFixture[str], tmp_path: Path
@@ -176,11 +274,11 @@ def test_says_how_to_install_the_extra() -> None:
 
 
 def test_warns_when_everybody_may_write_and_serves_until_sigterm() -> None:
-    command, environment = serve(*FREE, "--host", "0.0.0.0")
+    command, environment = serve(*FREE, "--host", "0.0.0.0", "--no-key")
     with running(command, environment) as process:
         assert process.stderr is not None
-        said = [process.stderr.readline() for _ in range(6)]
-        assert said[-1].endswith("can read and write this memory: use --api-key-file.\n")
+        said = [*read_greeting(process.stderr), process.stderr.readline()]
+        assert said[-1].endswith("can read and write this memory.\n")
         process.send_signal(signal.SIGTERM)
         _, err = process.communicate(timeout=10)
         assert (process.returncode, err) == (0, "stopped\n")
@@ -200,14 +298,15 @@ def test_ctrl_break_stops_it_too() -> None:
 
 
 def test_the_other_profile_has_a_key_for_the_tools_and_none_for_the_rest() -> None:
-    command, environment = serve(*FREE, "--profile", "controller-0.1", "--mcp-api-key", "k" * 32, "--host", "0.0.0.0")
+    reachable = ("--host", "0.0.0.0", "--no-key")
+    command, environment = serve(*FREE, "--profile", "controller-0.1", "--mcp-api-key", "k" * 32, *reachable)
     with running(command, environment) as process:
         assert process.stdout is not None
         assert process.stderr is not None
         found = read_settings(process.stdout, "SEKHA_MCP_API_KEY")
         assert found["SEKHA_MCP_API_KEY"] == "k" * 32
         assert httpx.get(found["SEKHA_CONTROLLER_URL"] + "/api/v1/conversations", verify=False).status_code == 200
-        said = [process.stderr.readline() for _ in range(6)]
+        said = [*read_greeting(process.stderr), process.stderr.readline()]
         assert said[-1] == "Whoever reaches 0.0.0.0 can read and write this memory.\n"
         process.send_signal(signal.SIGTERM)
         assert process.wait(10) == 0

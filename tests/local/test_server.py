@@ -41,7 +41,7 @@ def test_options_connect_a_client() -> None:
 
 def test_starts_and_stops_more_than_once(tmp_path: Path) -> None:
     threads = {*threading.enumerate()}
-    sekha = LocalSekha(data=str(tmp_path / "memory.db"))
+    sekha = LocalSekha(data=str(tmp_path / "memory.db"), no_key=True)
     sekha.stop()
     for count in range(2):
         sekha.start()
@@ -56,7 +56,7 @@ def test_starts_and_stops_more_than_once(tmp_path: Path) -> None:
 
 
 def test_it_forgets_everything_and_goes_on(tmp_path: Path) -> None:
-    with LocalSekha(data=tmp_path / "memory.db") as sekha:
+    with LocalSekha(data=tmp_path / "memory.db", no_key=True) as sekha:
         with httpx.Client(verify=False, base_url=sekha.controller_url, headers=KEY) as api:
             for _ in range(2):
                 create(api, "One word", "and another")
@@ -151,11 +151,11 @@ def test_a_port_must_be_one(port: int) -> None:
 
 def test_a_host_that_is_not_here_is_told() -> None:
     with pytest.raises(LocalSekhaError, match=r"cannot listen on 192\.0\.2\.1:0"):
-        LocalSekha(host="192.0.2.1").start()
+        LocalSekha(host="192.0.2.1", no_key=True).start()
 
 
 def test_all_addresses_are_reached_over_loopback() -> None:
-    with LocalSekha(host="0.0.0.0") as sekha:
+    with LocalSekha(host="0.0.0.0", no_key=True) as sekha:
         assert sekha.controller_url.startswith("http://127.0.0.1:")
         assert httpx.get(sekha.controller_url + "/health", verify=False).status_code == 200
 
@@ -247,7 +247,7 @@ def test_many_threads_at_once(own_api: httpx.Client) -> None:
 SERVER = """
 import json, sys, time
 from sekha.local import LocalSekha
-with LocalSekha(data=sys.argv[1]) as sekha:
+with LocalSekha(data=sys.argv[1], no_key=True) as sekha:
     print(json.dumps(sekha.options), flush=True)
     time.sleep(60)
 """
@@ -279,7 +279,7 @@ def test_what_was_stored_survives_a_kill(tmp_path: Path) -> None:
         process.send_signal(signal.SIGKILL)
         for thread in threads:
             thread.join()
-    with LocalSekha(data=file) as sekha:
+    with LocalSekha(data=file, no_key=True) as sekha:
         with httpx.Client(verify=False, base_url=sekha.controller_url, headers=KEY) as api:
             page = api.get("/api/v1/conversations", params={"page_size": 10_000}).json()
             assert {row["conversation_id"] for row in page["results"]} >= set(stored)
@@ -296,7 +296,7 @@ def test_what_was_stored_survives_a_kill(tmp_path: Path) -> None:
 
 
 def test_a_failed_create_stores_nothing(tmp_path: Path) -> None:
-    with LocalSekha(data=tmp_path / "memory.db") as sekha:
+    with LocalSekha(data=tmp_path / "memory.db", no_key=True) as sekha:
         database = sqlite3.connect(tmp_path / "memory.db")
         database.execute(
             "CREATE TRIGGER refuse BEFORE INSERT ON messages WHEN new.content = 'two'"

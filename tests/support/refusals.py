@@ -144,6 +144,7 @@ REFUSED: List[Refusal] = [
     ("controller.count_conversations", [], {"folder": ""}, "folder"),
     ("controller.summarize", [ID], {"level": "yearly"}, "level"),
     *(("controller.prune_dry_run", [], {"threshold_days": bad}, "threshold_days") for bad in (-1, 36501, 1.5, "9")),
+    *(("controller.prune_dry_run", [], {"limit": bad}, "limit") for bad in (0, 2**32, 1.5, "9")),
     ("mcp.memory_prune", [], {"threshold_days": -1}, "threshold_days"),
     ("mcp.memory_prune", [], {"importance_threshold": 11}, "importance_threshold"),
     ("mcp.memory_prune", [], {"importance_threshold": NAN}, "importance_threshold"),

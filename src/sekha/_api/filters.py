@@ -28,6 +28,9 @@ MAX_SEARCH_SIZE = 10_000
 _SERVER_FILTERS = ("label", "labels", "folder", "min_importance", "start_date", "end_date")
 """The filters that are documented for the controller."""
 
+_MAX_SENT_LENGTH = 300
+"""Characters of a label or folder that is sent as part of an address, which servers limit to some kilobytes."""
+
 _DATE = re.compile(r"\d{4}-\d\d-\d\d")
 
 
@@ -247,6 +250,35 @@ def list_filter(request: ListRequest) -> Callable[[ConversationListItem], bool] 
         )
 
     return keep
+
+
+class ListFilters(NamedTuple):
+    """The filters of a list that a controller may apply, too.
+
+    Attributes:
+        sent: The query parameters.
+        are_all: Whether they are all conditions of the list.
+    """
+
+    sent: Mapping[str, Any] = {}
+    are_all: bool = False
+
+
+def list_filters(request: Mapping[str, Any], *, is_confined: bool = False) -> ListFilters:
+    """Return the filters for the arguments of a list; servers know no subfolders and no dates, nor a part of a label.
+
+    Args:
+        request: The arguments.
+        is_confined: Whether the list is that of a view: without a folder, the view itself is a condition.
+    """
+    sent = {name: request[name] for name in ("label", "folder", "pinned", "archived") if name in request}
+    if request.get("subfolders"):
+        sent.pop("folder", None)
+    if any(len(value) > _MAX_SENT_LENGTH for value in sent.values() if isinstance(value, str)):
+        return ListFilters()
+    conditions = {name for name, value in request.items() if value is not False or name in ("pinned", "archived")}
+    is_inside = not is_confined or "folder" in sent
+    return ListFilters(sent, is_inside and conditions - {"page", "page_size"} == set(sent))
 
 
 def count_filter(request: CountRequest) -> Callable[[ConversationListItem], bool]:

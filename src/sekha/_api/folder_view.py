@@ -37,6 +37,7 @@ _HEALTH_KEYS = (
     "keeps",
     "keeps_dates",
     "parallel_writes",
+    "prune_limit",
     "score_kind",
 )
 """What a report of health says about the server, and not about what is stored."""

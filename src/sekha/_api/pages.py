@@ -1,13 +1,36 @@
-"""Which page of a list is next, and when the list ends: decided without requests."""
+"""Which page of a list is next, when the list ends, and what its beginning is: decided without requests."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
-from sekha.types import ConversationListItem, ConversationListResponse
+from sekha.types import ConversationListItem, ConversationListResponse, PruneSuggestion
 
 MAX_STALE_PAGES = 3
 """Consecutive pages without a new conversation that a growing list may return."""
+
+
+def is_filtered_page(
+    answer: ConversationListResponse, keep: Callable[[ConversationListItem], bool], page: int, page_size: int
+) -> bool:
+    """Return whether an answer can be the page that was asked for, of conversations that are all wanted."""
+    left = answer["total"] - (page - 1) * page_size
+    return (
+        (answer["page"], answer["page_size"]) == (page, page_size)
+        and answer["total"] >= 0
+        and len(answer["results"]) == max(0, min(page_size, left))
+        and all(keep(row) for row in answer["results"])
+    )
+
+
+def make_page(rows: list[ConversationListItem], total: int, page: int, page_size: int) -> ConversationListResponse:
+    """Return a page of a list."""
+    return ConversationListResponse(results=rows, total=total, page=page, page_size=page_size)
+
+
+def first_to_go(suggestions: Sequence[PruneSuggestion], limit: int) -> list[PruneSuggestion]:
+    """Return suggestions to put away: those recommended for the archive first, and of these the longest unused."""
+    return sorted(suggestions, key=lambda one: (one["recommendation"] != "archive", one["last_accessed"]))[:limit]
 
 
 class PageState:

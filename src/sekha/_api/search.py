@@ -68,6 +68,21 @@ class Search(NamedTuple):
         """Whether every result of the server counts, in its order."""
         return self.min_score is None and not self.hybrid and not self.grows
 
+    def without_conditions_of(self, sent: Mapping[str, Any]) -> Search:
+        """Return the same search without the condition that nothing but the server's word can show to be met.
+
+        A result does not tell the importance of its conversation, and only results by meaning are filtered there.
+        """
+        if "min_importance" not in sent or self.hybrid:
+            return self
+        return self._replace(conditions=self.conditions._replace(min_importance=None))
+
+    @property
+    def list_filters(self) -> Mapping[str, Any]:
+        """The filters of a list of the conversations that conditions need: those left out are not archived."""
+        is_about_archive_alone = self.conditions.min_importance is None and not self.hybrid
+        return {"archived": True} if is_about_archive_alone else {}
+
     def has_enough(self, results: Sequence[SearchResult]) -> bool:
         """Return whether no more results have to be requested."""
         return len(results) >= self.end if self.is_enough is None else self.is_enough(results)

@@ -15,7 +15,7 @@ def __dir__() -> list[str]:
 
 COMMANDS: Dict[str, str] = {
     "demo": "run a guided demo on a temporary local server, or on yours (it stores into /sekha-demo)",
-    "serve": "run a local Sekha in the foreground, for development",
+    "serve": "run a local Sekha in the foreground",
     "init": "ask for address and key, check them, and write them to a file .env",
     "health": "show how the three services are",
     "stats": "show numbers about the memory",
@@ -31,6 +31,8 @@ COMMANDS: Dict[str, str] = {
     "delete": "delete conversations, after asking",
     "import": "bring in the chats of ChatGPT, Claude and others, and notes",
     "export": "write conversations to a file, or to the standard output",
+    "backup": "copy the memory of a local Sekha to a file, also while it runs",
+    "doctor": "check the data file of a local Sekha, and say what to do",
     "chat": "talk to a model that remembers",
     "prune": "archive what has not been used for long, after asking",
 }

@@ -102,6 +102,8 @@ def describe_error(error: SekhaError) -> str:
 def _advice(error: SekhaError) -> str:
     path = error.path or ""
     if isinstance(error, SekhaAuthError):
+        if "the model's server, not Sekha" in error.message:
+            return ""  # the message says which key it is
         return f"set {_key_variable(path)} to a key that it accepts"
     if isinstance(error, SekhaNotFoundError) and not _asks_model(error):
         return "is this the address of a controller, without a path? `sekha health` looks at all three services"

@@ -1,6 +1,7 @@
 """`sekha prune`: archive unused conversations, after a confirmation."""
 
 import sys
+from typing import Optional
 
 import typer
 from typing_extensions import Annotated
@@ -25,6 +26,9 @@ def run(
     threshold_days: Annotated[
         int, typer.Option("--threshold-days", min=0, max=36500, help="Days since the last use, at least.")
     ] = 90,
+    limit: Annotated[
+        Optional[int], typer.Option("--limit", min=1, help="Archive so many at most, the longest unused.")
+    ] = None,
     yes: Yes = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would go, and end.")] = False,
     full_ids: FullIds = False,
@@ -39,7 +43,7 @@ def run(
     if not (yes or dry_run or sys.stdin.isatty()):
         raise typer.BadParameter("nobody is there to ask: give --yes, or --dry-run")
     with SekhaClient(config_from(url)) as client:
-        suggestions = client.controller.prune_dry_run(threshold_days=threshold_days)["suggestions"]
+        suggestions = client.controller.prune_dry_run(threshold_days=threshold_days, limit=limit)["suggestions"]
         candidates = [one for one in suggestions if one["recommendation"] == "archive"]
         ids = [one["conversation_id"] for one in candidates]
         if candidates and not json:
@@ -61,7 +65,7 @@ def run(
     if json:
         echo_json({"suggestions": candidates, "archived": ids if archive else []})
     kept = len(suggestions) - len(candidates)
-    if kept:
+    if kept and limit is None:
         echo_err(f"Not used for as long, but important enough to stay: {kept}.")
     if not candidates:
         echo_err("There is nothing to archive.")

@@ -6,7 +6,7 @@ import time
 from enum import Enum
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Dict, List, Optional
+from typing import TYPE_CHECKING, Dict, List, Optional, Sequence
 
 import typer
 from typing_extensions import Annotated
@@ -15,10 +15,12 @@ from sekha.cli.env_file import format_setting, write_env_file
 from sekha.cli.exits import OK, USAGE, CommandError
 from sekha.cli.failures import fail
 from sekha.cli.files import read_key
+from sekha.cli.greeting import describe_contents, describe_defaults
 from sekha.cli.health import format_checks
 from sekha.cli.options import not_blank, readable_file
 from sekha.cli.terminal import echo, echo_err, one_line
-from sekha.config._settings import ENVIRONMENT
+from sekha.config._settings import ENVIRONMENT, settings_from_env
+from sekha.errors import SekhaConfigError
 
 if TYPE_CHECKING:
     from sekha.local.server import Options
@@ -54,14 +56,23 @@ def run(
     ] = None,
     api_key_file: Annotated[
         Optional[Path],
-        readable_file("--api-key-file", "A file with the key to ask for (default: any key will do)."),
+        readable_file(
+            "--api-key-file",
+            "A file with the key to ask for (default: SEKHA_API_KEY, or with --data a key that is kept beside it).",
+        ),
     ] = None,
     api_key: Annotated[
         Optional[str],
         typer.Option(
-            "--api-key", metavar="KEY", help="The same as an option, which others see in the list of processes."
+            "--api-key",
+            metavar="KEY",
+            callback=not_blank,
+            help="The same as an option, which others see in the list of processes.",
         ),
     ] = None,
+    no_key: Annotated[
+        bool, typer.Option("--no-key", help="Accept any key, from whoever reaches --host, and make none for --data.")
+    ] = False,
     env_file: Annotated[
         Optional[str],
         typer.Option("--env-file", metavar="FILE", callback=not_blank, help="Write the settings to this file too."),
@@ -72,7 +83,7 @@ def run(
         typer.Option(
             "--llm-url",
             metavar="URL",
-            help="OpenAI-compatible or Ollama server for answers (default: quotes).",
+            help="Ollama or OpenAI-compatible server for answers (default: quotes).",
         ),
     ] = None,
     profile: Annotated[
@@ -122,11 +133,16 @@ def run(
         if api_key is not None:
             raise typer.BadParameter("give --api-key-file or --api-key, not both")
         api_key = read_key(api_key_file)
+    if no_key and api_key is not None:
+        raise typer.BadParameter("give --no-key or a key, not both")
     if force and env_file is None:
         raise typer.BadParameter("--force needs --env-file")
     try:
         from sekha.local import LocalSekha, LocalSekhaError
-    except ModuleNotFoundError as error:
+
+        if api_key is None and not no_key:
+            api_key = settings_from_env(os.environ, ["api_key"]).get("api_key")
+    except (ModuleNotFoundError, SekhaConfigError) as error:
         return fail("serve", error)
 
     signals: List[int] = []  # not an Event: the interrupted code may hold its lock
@@ -145,6 +161,7 @@ def run(
             embeddings_url=embeddings_url,
             profile=profile.value,
             mcp_api_key=mcp_api_key,
+            no_key=no_key,
             allowed_hosts=allow_host or [],
             llm_model=llm_model,
             embeddings_model=embeddings_model,
@@ -159,10 +176,12 @@ def run(
     try:
         sekha.start()
         try:
-            _report_start(sekha.options, data, env_file, force=force)
+            found = describe_contents(sekha._find_contents()) if data else ()
+            more = [*found, *describe_defaults(has_embeddings=embeddings_url is not None, has_llm=llm_url is not None)]
+            _report_start(sekha.options, data, sekha.key_file, env_file, more, force=force)
             if llm_url is not None or embeddings_url is not None:
-                _warn_of_models(sekha.options)
-            _warn_if_open(sekha.options, host, needs_key=bool(api_key))
+                _report_models(sekha.options)
+            _warn_if_open(host, no_key=no_key)
             while not signals:
                 time.sleep(0.1)
         finally:
@@ -182,16 +201,28 @@ def _stop_signals() -> List[int]:
     return [number for number in found if number is not None]
 
 
-def _report_start(options: "Options", data: Optional[str], env_file: Optional[str], *, force: bool) -> None:
+def _report_start(
+    options: "Options",
+    data: Optional[str],
+    key_file: Optional[Path],
+    env_file: Optional[str],
+    more: Sequence[str],
+    *,
+    force: bool,
+) -> None:
     """Print the settings to stdout, and all else to stderr."""
     settings: Dict[str, str] = {ENVIRONMENT[name]: str(value) for name, value in options.items()}
     if env_file is not None:
         write_env_file(env_file, settings, force=force)
-    storage = f"Data is in {data}." if data else "Data is in memory, and gone when it stops (--data FILE keeps it)."
+    storage = "Data is in memory, and gone when it stops (--data FILE keeps it)."
+    if data:
+        storage = f"Data is in {data}, its key in {key_file}." if key_file else f"Data is in {data}."
     echo_err("Sekha is running; Ctrl-C stops it.")
     echo_err(f"  controller and MCP tools  {options['controller_url']}")
     echo_err(f"  bridge                    {options['bridge_url']}")
     echo_err(storage)
+    for line in more:
+        echo_err(line)
     if env_file is None:
         echo_err("Its settings, for a file .env (--env-file .env writes it):")
     else:
@@ -199,18 +230,21 @@ def _report_start(options: "Options", data: Optional[str], env_file: Optional[st
     echo("\n".join(format_setting(name, value) for name, value in settings.items()))
 
 
-def _warn_of_models(options: "Options") -> None:
-    """Say which models do not answer; they may be started later."""
+def _report_models(options: "Options") -> None:
+    """Say which models answer, and which do not; they may be started later."""
     from sekha import SekhaClient
 
     with SekhaClient(**options, max_retries=0) as client:
         health = client.health_check()["bridge"]
     if health["status"] != "healthy":
         echo_err(f"Not every model answers: {one_line(health.get('error') or format_checks(health['checks']))}")
+    else:
+        models = ", ".join(f"{name} by {check.get('model')}" for name, check in health["checks"].items())
+        echo_err(f"Models: {one_line(models)}")
 
 
-def _warn_if_open(options: "Options", host: str, *, needs_key: bool) -> None:
-    never_needs_key = "mcp_api_key" in options  # the REST routes of controller 0.1 check no key at all
-    if host not in ("127.0.0.1", "::1", "localhost") and (never_needs_key or not needs_key):
-        advice = "." if never_needs_key else ": use --api-key-file."
-        echo_err(f"Whoever reaches {host} can read and write this memory{advice}")
+def _warn_if_open(host: str, *, no_key: bool) -> None:
+    from sekha.local.guard import is_loopback
+
+    if no_key and not is_loopback(host):
+        echo_err(f"Whoever reaches {host} can read and write this memory.")

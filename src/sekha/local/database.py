@@ -12,10 +12,12 @@ from typing import Callable, Dict, Generator, Mapping, Optional
 
 from sekha.local.vectors import pack
 
+BUSY_SECONDS = 5.0
+"""How long a write waits for another program that writes to the file."""
 VERSION = 2
 """The version of the tables below, which a file has as `user_version`."""
 
-_APPLICATION_ID = 0x53454B48  # "SEKH"; the database of another application is refused
+APPLICATION_ID = 0x53454B48  # "SEKH"; the database of another application is refused
 _TABLES: Mapping[str, str] = {
     "facts": "name TEXT PRIMARY KEY, value",
     "conversations": """
@@ -64,7 +66,9 @@ def open_database(path: Optional[Path], searchable_text: Callable[[str], str]) -
     """
     if path is not None:
         os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
-    db = sqlite3.connect(":memory:" if path is None else str(path), isolation_level=None, check_same_thread=False)
+    db = sqlite3.connect(
+        ":memory:" if path is None else str(path), timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
+    )
     try:
         version = _check_owner(db)
         # It returns a row; left unread, it would block every COMMIT until its cursor is garbage collected.
@@ -111,7 +115,7 @@ def _check_owner(db: sqlite3.Connection) -> int:
     is_empty = not db.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()[0]
     if is_empty:
         return 0
-    if db.execute("PRAGMA application_id").fetchone()[0] != _APPLICATION_ID:
+    if db.execute("PRAGMA application_id").fetchone()[0] != APPLICATION_ID:
         raise sqlite3.DatabaseError("it is the database of another application")
     version = int(db.execute("PRAGMA user_version").fetchone()[0]) or 1  # the first version had no number
     if version > VERSION:
@@ -130,7 +134,7 @@ def _create_tables(db: sqlite3.Connection) -> None:
 
 
 def _mark(db: sqlite3.Connection) -> None:
-    db.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
+    db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
     db.execute(f"PRAGMA user_version = {VERSION}")
 
 

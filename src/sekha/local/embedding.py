@@ -76,6 +76,7 @@ class Embedding:
     ) -> None:
         self._store = store
         self._embedder = embedder
+        self._runner = runner
         self._run = runner.run
         self._on_vectors = on_vectors
         self._new: Deque[Queued] = deque()
@@ -116,7 +117,7 @@ class Embedding:
 
     async def status(self) -> EmbeddingStatus:
         """Count what can be found."""
-        messages, embedded = await self._run(self._store.embedded, self._model)
+        messages, embedded = await self._store.read(self._runner, lambda store: store.embedded(self._model))
         by_meaning = not isinstance(self._embedder, HashEmbedder)
         return EmbeddingStatus(messages, embedded, self._name, by_meaning, self._error)
 

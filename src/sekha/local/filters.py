@@ -24,7 +24,10 @@ def normalize_timestamp(text: str) -> str:
         raise ValueError("expected a time stamp such as 2026-01-31T09:30:00Z")
     date, time, fraction, zone = match.groups()
     offset = "+00:00" if zone is None or zone in "Zz" else f"{zone[:3]}:{zone[-2:]}"
-    utc = datetime.fromisoformat(f"{date}T{time or '00:00'}{offset}").astimezone(timezone.utc)
+    try:
+        utc = datetime.fromisoformat(f"{date}T{time or '00:00'}{offset}").astimezone(timezone.utc)
+    except OverflowError:
+        raise ValueError("expected a time stamp that is in the years 1 to 9999 in UTC, too") from None
     return f"{utc.replace(tzinfo=None).isoformat()}.{fraction or '':0<9}"
 
 

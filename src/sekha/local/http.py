@@ -6,6 +6,7 @@ import hmac
 import json
 import re
 import sqlite3
+from datetime import datetime
 from typing import Any, Awaitable, Callable, Dict, List, Mapping, Optional, Sequence, Tuple, Type, TypeVar, Union
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
@@ -17,6 +18,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 from typing_extensions import Annotated, TypeGuard
 
+from sekha.local.data_file import DataFileError, DiskFullError
 from sekha.local.models import ModelError
 from sekha.local.records import NotFound
 from sekha.local.uuids import explain_invalid_uuid, parse_uuid
@@ -28,6 +30,8 @@ MAX_BODY = 2 * 2**20
 DRAIN_LIMIT = 16 * MAX_BODY
 """Most bytes of a body that are read although they are not used, so that the client gets to know why."""
 JSON_CONTENT_TYPE = re.compile(r"application/(?:[\w.+-]+\+)?json\s*(?:;.*)?", re.IGNORECASE)
+_WRONG_FORMAT = "Invalid authorization format"
+_UTC = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}\+00:00", re.ASCII)
 BodyType = TypeVar("BodyType", bound=BaseModel)
 Handler = Callable[[Request], Awaitable[Response]]
 RouteTable = Sequence[Tuple[str, str, Handler]]
@@ -91,10 +95,18 @@ def store_timestamp(value: Any) -> Any:
     """
     if not isinstance(value, str):
         return value
-    moment, zone, rest = normalize_timestamp(value).rpartition("+00:00")
-    if not zone or rest:
+    utc = normalize_timestamp(value)
+    if not (_UTC.fullmatch(utc) and _is_moment(utc)):
         raise ValueError("must be a date with a time, such as 2026-01-31T09:30:00Z")
-    return f"{moment}000"
+    return utc.replace("+00:00", "000")
+
+
+def _is_moment(text: str) -> bool:
+    try:
+        datetime.fromisoformat(text)
+    except ValueError:  # such as a 30th of February
+        return False
+    return True
 
 
 Timestamp = Annotated[Optional[str], BeforeValidator(store_timestamp)]
@@ -110,14 +122,21 @@ class MessageIn(Body):
 
 def check_key(request: Request, api_key: Optional[str]) -> None:
     """Raise Refused unless the header is exactly `Bearer <key>`; without an `api_key` any non-empty key is accepted."""
+    problem = find_key_problem(request, api_key)
+    if problem is not None:
+        raise Refused(JSONResponse({"error": problem}, 400 if problem == _WRONG_FORMAT else 401))
+
+
+def find_key_problem(request: Request, api_key: Optional[str]) -> Optional[str]:
+    """Return why the key of a request is not accepted, in words; None if it is."""
     header = request.headers.get("authorization")
     if header is None or not header.isascii():
-        raise Refused(JSONResponse({"error": "Missing authorization header"}, 401))
+        return "Missing authorization header"
     if not header.startswith("Bearer "):
-        raise Refused(JSONResponse({"error": "Invalid authorization format"}, 400))
+        return _WRONG_FORMAT
     key = header[len("Bearer ") :]
-    if not (hmac.compare_digest(key.encode(), api_key.encode()) if api_key is not None else key):
-        raise Refused(JSONResponse({"error": "Invalid API key"}, 401))
+    accepted = hmac.compare_digest(key.encode(), api_key.encode()) if api_key is not None else bool(key)
+    return None if accepted else "Invalid API key"
 
 
 async def read_body(request: Request, limit: int = MAX_BODY) -> Optional[bytes]:
@@ -276,11 +295,20 @@ def _on_error(request: Request, error: Exception) -> Response:
         status = error.status
     elif isinstance(error, ModelError):
         text = f"Embedding error: {error}"
+    elif isinstance(error, DataFileError):
+        return _on_data_file_error(error)
     else:
         text = f"Database error: Query Error: error returned from database: (code: 1) {error}"
     if request.url.path.startswith("/mcp/"):
         return empty_response(status)
     return JSONResponse({"error": text, "code": status}, status)
+
+
+def _on_data_file_error(error: DataFileError) -> Response:
+    """Say that nothing was changed: by 507 if there is no room, else by 503 and when it may be different."""
+    if isinstance(error, DiskFullError):
+        return JSONResponse({"error": str(error), "code": 507}, 507)
+    return JSONResponse({"error": str(error), "code": 503}, 503, headers={"retry-after": str(error.retry_after)})
 
 
 EXCEPTION_HANDLERS: Dict[Any, Callable[[Request, Exception], Response]] = {

@@ -10,12 +10,13 @@ from sekha.local.documented.bridge import Bridge, bridge_app
 from sekha.local.documented.controller import Controller, controller_app
 from sekha.local.documented.mcp import McpTools
 from sekha.local.documented.memory import Memory
+from sekha.local.embedding import EmbeddingStatus
 from sekha.local.models import ChatModel, Embedder
 from sekha.local.store import Store
 from sekha.local.v0_1.bridge import Bridge02, bridge_02_app
 from sekha.local.v0_1.controller import DEFAULT_MCP_KEY, controller_01_app
 from sekha.local.v0_1.memory import Memory01, Store01
-from sekha.local.worker import Runner
+from sekha.local.worker import Inline, Runner, Worker
 
 
 class Keys(NamedTuple):
@@ -34,6 +35,8 @@ class Served(NamedTuple):
     controller: ASGIApp
     bridge: ASGIApp
     tasks: Sequence[BackgroundTask] = ()
+    embedded: Optional[Callable[[], Coroutine[None, None, EmbeddingStatus]]] = None
+    """What counts the messages that the model can find; None if nothing does."""
 
 
 class Profile(Protocol):
@@ -45,8 +48,17 @@ class Profile(Protocol):
         ...
 
     @property
+    def checks_key(self) -> bool:
+        """Whether REST and the bridge require the key."""
+        ...
+
+    @property
     def store(self) -> Type[Store]:
         """The class of its database."""
+        ...
+
+    def runner(self) -> Runner:
+        """Return where the calls of its store run."""
         ...
 
     def mcp_key(self, keys: Keys) -> Optional[str]:
@@ -60,7 +72,9 @@ class Profile(Protocol):
 
 class _Documented:
     has_rate_limit = False
+    checks_key = True
     store = Store
+    runner = Worker
 
     def mcp_key(self, keys: Keys) -> Optional[str]:
         return None
@@ -68,19 +82,22 @@ class _Documented:
     def apps(self, store: Store, runner: Runner, embedder: Embedder, chat: ChatModel, keys: Keys) -> Served:
         memory = Memory(store, embedder, chat, runner)
         app = controller_app(Controller(memory), McpTools(memory), keys.api_key)
-        return Served(app, bridge_app(Bridge(embedder, chat)), [memory.embedding.embed_all])
+        bridge = bridge_app(Bridge(embedder, chat), keys.api_key)
+        return Served(app, bridge, [memory.embedding.embed_all], memory.embedding.status)
 
 
 class _Controller01:
     has_rate_limit = True
+    checks_key = False
     store = Store01
+    runner = Inline
 
     def mcp_key(self, keys: Keys) -> str:
         return DEFAULT_MCP_KEY if keys.mcp_api_key is None else keys.mcp_api_key
 
     def apps(self, store: Store, runner: Runner, embedder: Embedder, chat: ChatModel, keys: Keys) -> Served:
         assert isinstance(store, Store01)
-        app = controller_01_app(Memory01(store, embedder, chat), self.mcp_key(keys))
+        app = controller_01_app(Memory01(store, embedder, chat, runner), self.mcp_key(keys))
         return Served(app, bridge_02_app(Bridge02(embedder, chat)))
 
 

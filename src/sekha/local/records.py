@@ -70,6 +70,14 @@ class PruneCandidate(NamedTuple):
     recommendation: str
 
 
+class Pruning(NamedTuple):
+    """What could be put away: the first candidates, and of all of them the number, and the tokens that it saves."""
+
+    candidates: List[PruneCandidate]
+    total: int
+    tokens: int
+
+
 class Statistics(NamedTuple):
     """What a filter matches: numbers of conversations and messages, and the names of labels and folders in order."""
 

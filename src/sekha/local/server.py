@@ -10,9 +10,24 @@ import sqlite3
 import threading
 import time
 from concurrent.futures import TimeoutError as FutureTimeout
+from contextlib import asynccontextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Dict, List, Literal, NamedTuple, Optional, Sequence, Tuple, Type, TypedDict, Union
+from typing import (
+    AsyncGenerator,
+    Callable,
+    Coroutine,
+    Dict,
+    List,
+    Literal,
+    NamedTuple,
+    Optional,
+    Sequence,
+    Tuple,
+    Type,
+    TypedDict,
+    Union,
+)
 
 import uvicorn
 from typing_extensions import NotRequired
@@ -22,20 +37,21 @@ from sekha._concurrency.process_bound import ProcessBound
 from sekha._http.proxies import DIRECT
 from sekha.config._validation import NO_LIMIT
 from sekha.errors import SekhaConfigError
+from sekha.local.contents import Contents, find_contents
+from sekha.local.embedding import EmbeddingStatus
 from sekha.local.errors import LocalSekhaError
 from sekha.local.guard import HostGuard, our_names
 from sekha.local.http import list_routes
+from sekha.local.keys import ANY_KEY, check_keys, keep_key, key_file_of
 from sekha.local.models import ChatModel, Embedder, ModelSettingsError
 from sekha.local.models.settings import ModelSettings, make_models, server_settings
 from sekha.local.profiles import DOCUMENTED, PROFILES, BackgroundTask, Keys
 from sekha.local.protocol import make_server, on_loop_error
 from sekha.local.store import Store
-from sekha.local.worker import Worker
+from sekha.local.upkeep import Upkeep
+from sekha.local.worker import Runner
 
 logger: logging.Logger = logging.getLogger("sekha.local")
-ANY_KEY = "sk-local"
-"""The key in `options` if the local Sekha accepts any key."""
-
 _MAX_SECONDS = 15.0  # for a start or a stop
 
 
@@ -48,6 +64,7 @@ class Options(TypedDict):
     proxy: str
     rate_limit_requests: NotRequired[Literal["none"]]
     mcp_api_key: NotRequired[str]
+    bridge_api_key: NotRequired[str]
 
 
 class _Running(NamedTuple):
@@ -56,7 +73,8 @@ class _Running(NamedTuple):
     servers: List[uvicorn.Server]
     routes: Dict[str, Tuple[str, ...]]
     store: Store
-    worker: Worker
+    runner: Runner
+    embedded: Optional[Callable[[], Coroutine[None, None, EmbeddingStatus]]]
     controller_url: str
     bridge_url: str
 
@@ -72,16 +90,18 @@ class LocalSekha(ProcessBound):
         host: Address to listen on. The default is reachable from this machine only.
         port: Port of controller and MCP tools; 0 for a free one.
         bridge_port: Port of the bridge; 0 takes a free one.
-        api_key: The key that REST and MCP require; None accepts any key that is not empty.
+        api_key: The key that both ports require. None: with `data`, a random key is made at the first start and kept
+            in the file `<data>.key`; without, the controller accepts any key that is not empty, and the bridge none.
         llm_url: A server for chat, Ollama (`http://host:11434`) or OpenAI-compatible (`http://host:1234/v1`); None
             uses a placeholder that answers by quoting. A path that ends in `/api` means Ollama, any other OpenAI;
             without a path, the server is asked for `/api/version`.
-        embeddings_url: The same for embeddings; None uses the built-in word hashing. After changing it for existing
-            data, rebuild the vectors (`POST /api/v1/rebuild-embeddings`).
+        embeddings_url: The same for embeddings; None uses the built-in word hashing.
         profile: `documented`, or `controller-0.1` with the known bugs of controller 0.1 and bridge 0.2, to test an
             application against current servers.
         mcp_api_key: The key that the MCP tools of `controller-0.1` require, at least 32 characters (that controller
             refuses every key if its own is shorter); None is that controller's default. Its REST routes require none.
+        no_key: Accept any key, also with `data`, and also from others: without a key, `host` must be the loopback
+            otherwise. The REST routes of `controller-0.1` accept any key always.
         allowed_hosts: More names by which clients may call this machine, such as `host.docker.internal`. Besides these,
             a request must name it by an address, `localhost` or `host`, and come from no web page of another site.
         llm_model: The model of `llm_url` that answers if a request names none; None takes the only one that is there.
@@ -116,6 +136,7 @@ class LocalSekha(ProcessBound):
         profile: str = DOCUMENTED,
         mcp_api_key: Optional[str] = None,
         *,
+        no_key: bool = False,
         allowed_hosts: Sequence[str] = (),
         llm_model: Optional[str] = None,
         embeddings_model: Optional[str] = None,
@@ -130,6 +151,11 @@ class LocalSekha(ProcessBound):
         self._keys = Keys(api_key or None, mcp_api_key)
         if mcp_api_key is not None and self._profile.mcp_key(self._keys) is None:
             raise LocalSekhaError(f"the MCP tools of the profile {profile} have no key of their own: use api_key")
+        open_profile = None if self._profile.checks_key else profile
+        check_keys(host, self._keys.api_key, has_file=data is not None, no_key=no_key, profile=open_profile)
+        self._key_file: Optional[Path] = None
+        if data is not None and self._profile.checks_key and not (no_key or api_key):
+            self._key_file = key_file_of(data)
         self._names = our_names(host, allowed_hosts)
         self._data = data
         self._host = host
@@ -155,11 +181,18 @@ class LocalSekha(ProcessBound):
     @property
     def api_key(self) -> str:
         """A key that is accepted."""
+        if self._key_file is not None:
+            self._require_running()  # until then, nobody knows it
         return self._keys.api_key or ANY_KEY
 
     @property
+    def key_file(self) -> Optional[Path]:
+        """The file in which the key is kept: None if it was given, or if any key is accepted."""
+        return self._key_file
+
+    @property
     def options(self) -> Options:
-        """Settings for a client: `controller_url`, `api_key`, `bridge_url`, and `mcp_api_key` if it is another key.
+        """Settings for a client: addresses, `api_key`, `bridge_api_key` if the bridge requires it, and other keys.
 
         `proxy` is `"none"`, since a proxy of the environment would not reach this machine's own ports, and so is
         `rate_limit_requests`, unless the profile has the rate limit of a real controller.
@@ -172,6 +205,8 @@ class LocalSekha(ProcessBound):
         }
         if not self._profile.has_rate_limit:
             found["rate_limit_requests"] = NO_LIMIT
+        if self._profile.checks_key and self._keys.api_key is not None:
+            found["bridge_api_key"] = self._keys.api_key
         mcp_api_key = self._profile.mcp_key(self._keys)
         if mcp_api_key is not None:
             found["mcp_api_key"] = mcp_api_key
@@ -191,6 +226,8 @@ class LocalSekha(ProcessBound):
         try:
             sockets.extend(_listen(self._host, port) for port in self._ports)
             store = _open_store(self._data, self._profile.store)
+            if self._key_file is not None:
+                self._keys = self._keys._replace(api_key=keep_key(self._key_file))
             self._running = self._serve(store, sockets)
         except BaseException:
             for sock in sockets:
@@ -209,8 +246,14 @@ class LocalSekha(ProcessBound):
         running.thread.join(_MAX_SECONDS)
         if running.thread.is_alive():
             raise LocalSekhaError(f"the local Sekha did not stop within {_MAX_SECONDS:.0f} s")
-        running.worker.close()
+        running.runner.close()
         running.store.close()
+
+    def _find_contents(self) -> Contents:
+        """Return what the memory holds."""
+        running = self._require_running()
+        work = find_contents(running.store, running.runner, running.embedded)
+        return asyncio.run_coroutine_threadsafe(work, running.loop).result(_MAX_SECONDS)
 
     def forget(self) -> None:
         """Delete all conversations as soon as no request is running. The servers stay up."""
@@ -242,14 +285,16 @@ class LocalSekha(ProcessBound):
             embedder, chat = make_models(self._models)
         except SekhaConfigError as error:  # a proxy of the environment cannot be used
             raise LocalSekhaError(str(error)) from error
-        worker = Worker()
-        served = self._profile.apps(store, worker, embedder, chat, self._keys)
+        runner = self._profile.runner()
+        served = self._profile.apps(store, runner, embedder, chat, self._keys)
         apps = [HostGuard(app, self._names) for app in (served.controller, served.bridge)]
         servers = [make_server(app) for app in apps]
         routes = {name: list_routes(app) for name, app in zip(("controller", "bridge"), apps)}
         loops: List[asyncio.AbstractEventLoop] = []
         faults: List[ModelSettingsError] = []
-        work = _serve_until_stopped(servers, sockets, served.tasks, embedder, chat, loops, faults)
+        work = _serve_until_stopped(
+            servers, sockets, served.tasks, Upkeep(store, runner), embedder, chat, loops, faults
+        )
         thread = threading.Thread(target=asyncio.run, args=(work,), name="sekha-local", daemon=True)
         urls = [_url(self._host, sock) for sock in sockets]
         thread.start()
@@ -260,13 +305,14 @@ class LocalSekha(ProcessBound):
                     server.should_exit = True
                 raise LocalSekhaError(str(faults[0]) if faults else "the local Sekha did not start")
             time.sleep(0.002)
-        return _Running(thread, loops[0], servers, routes, store, worker, urls[0], urls[1])
+        return _Running(thread, loops[0], servers, routes, store, runner, served.embedded, urls[0], urls[1])
 
 
 async def _serve_until_stopped(
     servers: List[uvicorn.Server],
     sockets: List[socket.socket],
     tasks: Sequence[BackgroundTask],
+    upkeep: Upkeep,
     embedder: Embedder,
     chat: ChatModel,
     loops: List[asyncio.AbstractEventLoop],
@@ -276,19 +322,27 @@ async def _serve_until_stopped(
     loop.time = monotonic  # type: ignore[method-assign]  # a test may stop the clock; uvicorn would never see the end
     loop.set_exception_handler(on_loop_error)
     loops.append(loop)
-    running: List[asyncio.Future[None]] = []
     try:
         await asyncio.gather(embedder.check(), chat.check())
-        running += [asyncio.ensure_future(task()) for task in tasks]
-        await asyncio.gather(*(server.serve(sockets=[sock]) for server, sock in zip(servers, sockets)))
+        async with upkeep, _in_background(tasks):
+            await asyncio.gather(*(server.serve(sockets=[sock]) for server, sock in zip(servers, sockets)))
     except ModelSettingsError as error:
         faults.append(error)
+    finally:
+        await embedder.close()
+        await chat.close()
+
+
+@asynccontextmanager
+async def _in_background(tasks: Sequence[BackgroundTask]) -> AsyncGenerator[None, None]:
+    """Run tasks while the block runs."""
+    running = [asyncio.ensure_future(task()) for task in tasks]
+    try:
+        yield
     finally:
         for task in running:
             task.cancel()
         await asyncio.gather(*running, return_exceptions=True)
-        await embedder.close()
-        await chat.close()
 
 
 async def _clear_when_idle(running: _Running) -> None:
@@ -298,7 +352,7 @@ async def _clear_when_idle(running: _Running) -> None:
         busy = any(server.server_state.tasks for server in running.servers)
         idle = 0 if busy else idle + 1
         await asyncio.sleep(0.002 if busy else 0)
-    await running.worker.run(running.store.clear)
+    await running.runner.run(running.store.clear)
 
 
 def _open_store(data: Union[str, Path, None], kind: Type[Store]) -> Store:

@@ -5,11 +5,9 @@ from __future__ import annotations
 import json
 import time
 import uuid
-from pathlib import Path
-from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple, Union
+from typing import Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple, Union
 
-from sekha.local.database import open_database, transaction
-from sekha.local.match import full_text_query, searchable_text
+from sekha.local.match import full_text_query
 from sekha.local.records import (
     NO_DATES,
     Conversation,
@@ -21,6 +19,7 @@ from sekha.local.records import (
     Statistics,
     format_timestamp,
 )
+from sekha.local.store_file import StoreFile
 from sekha.local.vectors import pack
 
 _MAX_INT = 2**63 - 1
@@ -36,45 +35,13 @@ class Embedded(NamedTuple):
     with_vector: int
 
 
-class Store:
-    """The database, for one thread at a time.
-
-    Args:
-        path: The file, created when missing (readable by its owner only); None keeps everything in memory.
-
-    Raises:
-        OSError: The file cannot be opened for writing.
-        sqlite3.Error: The file is not a database of the local Sekha, or one of a newer version.
-    """
-
-    def __init__(self, path: Union[str, Path, None] = None) -> None:
-        self.path: Optional[Path] = None if path is None else Path(path)
-        self._db = open_database(self.path, self.searchable_text)
-
-    @staticmethod
-    def searchable_text(text: str) -> str:
-        """Return what the full-text index gets for a message."""
-        return searchable_text(text)
+class Store(StoreFile):
+    """The database, for one thread at a time."""
 
     @staticmethod
     def full_text_query(query: str) -> str:
         """Return a query of FTS5 as that index understands it."""
         return full_text_query(query)
-
-    def close(self) -> None:
-        """Close the database; its file stays."""
-        self._db.close()
-
-    # Facts
-
-    def fact(self, name: str) -> Any:
-        """Return what is kept under a name, or None."""
-        row = self._db.execute("SELECT value FROM facts WHERE name = ?", (name,)).fetchone()
-        return row and row[0]
-
-    def set_fact(self, name: str, value: Union[str, int, float, None]) -> None:
-        """Keep a value under a name."""
-        self._db.execute("INSERT OR REPLACE INTO facts (name, value) VALUES (?, ?)", (name, value))
 
     # Conversations
 
@@ -89,7 +56,7 @@ class Store:
         identity, now = str(uuid.uuid4()), format_timestamp(time.time_ns())
         created = dates.created_at or dates.updated_at or now
         updated = max(created, dates.updated_at or created)
-        with transaction(self._db):
+        with self.write():
             self._db.execute(
                 "INSERT INTO conversations (id, label, folder, status, importance, created_at, updated_at)"
                 " VALUES (?, ?, ?, ?, ?, ?, ?)",
@@ -102,7 +69,7 @@ class Store:
 
     def append(self, identity: str, now: str, messages: Sequence[NewMessage]) -> List[int]:
         """Store further messages of a conversation in one transaction, and return their numbers."""
-        with transaction(self._db):
+        with self.write():
             return self._insert_messages(identity, now, messages)
 
     def _insert_messages(self, identity: str, now: str, messages: Sequence[NewMessage]) -> List[int]:
@@ -138,6 +105,22 @@ class Store:
         rows = self._db.execute(query, (*values, min(limit, _MAX_INT), min(offset, _MAX_INT)))
         return [Conversation(*row) for row in rows]
 
+    def useless(
+        self, matching: Filter, min_importance: float, limit: int = _MAX_INT
+    ) -> Tuple[List[Conversation], int, int]:
+        """Return conversations, those of less importance first, and of these the last changed last.
+
+        Returns:
+            The conversations, and of all that match the number, and the tokens (of four bytes each).
+        """
+        where, values = matching.where("c.updated_at")
+        query = f"""SELECT {_CONVERSATION_COLUMNS} FROM conversations c WHERE {where}
+            ORDER BY importance >= ?, updated_at, number LIMIT ?"""
+        rows = self._db.execute(query, (*values, min_importance, min(limit, _MAX_INT))).fetchall()
+        sums = f"SELECT COUNT(*), COALESCE(SUM(bytes / 4), 0) FROM conversations c WHERE {where}"
+        total, tokens = self._db.execute(sums, values).fetchone()
+        return [Conversation(*row) for row in rows], int(total), int(tokens)
+
     def count(self, matching: Filter) -> int:
         """Count conversations."""
         where, values = matching.where("c.updated_at")
@@ -168,18 +151,25 @@ class Store:
         columns = {"updated_at": format_timestamp(time.time_ns()), **columns}
         names = ", ".join(f"{name} = ?" for name in columns)
         values = (*columns.values(), identity)
-        return self._db.execute(f"UPDATE conversations SET {names} WHERE id = ?", values).rowcount > 0
+        with self.write():
+            return self._db.execute(f"UPDATE conversations SET {names} WHERE id = ?", values).rowcount > 0
 
     def archive(self, identities: Sequence[str]) -> None:
         """Archive conversations: all, or none if one of them does not exist (NotFound)."""
-        with transaction(self._db):
+        with self.write():
             for identity in identities:
                 if not self.update(identity, status="archived"):
                     raise NotFound(identity)
 
     def delete(self, identity: str) -> Optional[List[int]]:
-        """Delete a conversation; return the numbers of its messages, or None if there was none with this id."""
-        with transaction(self._db):
+        """Delete a conversation; return the numbers of its messages, or None if there was none with this id.
+
+        On a full disk it takes the reserve.
+        """
+        return self.with_reserve(lambda: self._delete(identity))
+
+    def _delete(self, identity: str) -> Optional[List[int]]:
+        with self.write():
             row = self._db.execute("SELECT number FROM conversations WHERE id = ?", (identity,)).fetchone()
             if row is None:
                 return None
@@ -191,11 +181,12 @@ class Store:
             self._db.executemany("DELETE FROM vectors WHERE message = ?", [(number,) for number, _ in found])
             self._db.execute("DELETE FROM messages WHERE conversation = ?", row)
             self._db.execute("DELETE FROM conversations WHERE number = ?", row)
+            self.note_deleted_words()
         return [number for number, _ in found]
 
     def clear(self) -> None:
         """Delete all conversations."""
-        with transaction(self._db):
+        with self.write():
             self._db.execute("INSERT INTO message_words (message_words) VALUES ('delete-all')")
             for table in ("vectors", "messages", "conversations"):
                 self._db.execute(f"DELETE FROM {table}")
@@ -278,9 +269,13 @@ class Store:
 
     def model(self, name: str, dimension: int) -> int:
         """Return the number under which the vectors of a model are kept."""
-        self._db.execute("INSERT OR IGNORE INTO models (name, dimension) VALUES (?, ?)", (name, dimension))
         query = "SELECT number FROM models WHERE name = ? AND dimension = ?"
-        return int(self._db.execute(query, (name, dimension)).fetchone()[0])
+        row = self._db.execute(query, (name, dimension)).fetchone()
+        if row is not None:
+            return int(row[0])
+        with self.write():
+            insert = "INSERT INTO models (name, dimension) VALUES (?, ?)"
+            return int(self._db.execute(insert, (name, dimension)).lastrowid or 0)
 
     def set_vectors(self, model: int, vectors: Mapping[int, Optional[Sequence[float]]]) -> None:
         """Keep the vectors of messages, by number, instead of those that they have; None if the model refuses the text.
@@ -290,7 +285,7 @@ class Store:
         insert = """INSERT OR REPLACE INTO vectors (message, model, vector)
             SELECT number, ?, ? FROM messages WHERE number = ?"""
         rows = [(model, None if vector is None else pack(vector), number) for number, vector in vectors.items()]
-        with transaction(self._db):
+        with self.write():
             self._db.executemany(insert, rows)
 
     def vectors(self, model: int, numbers: Optional[Sequence[int]] = None) -> Iterator[Tuple[int, bytes]]:

@@ -89,6 +89,7 @@ class PruneRequest(TypedDict, total=False):
     """What ``prune_dry_run`` takes."""
 
     threshold_days: Days
+    limit: PositiveU32
 
 
 @forbid_extra

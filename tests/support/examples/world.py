@@ -129,7 +129,7 @@ class World:
     def __init__(self, folder: Path, profile: str) -> None:
         self._data = folder / "memory.db"
         self._seeded = folder / "seeded.db"
-        self._sekha = LocalSekha(self._data, api_key=KEY, profile=profile)
+        self._sekha = LocalSekha(self._data, no_key=True, profile=profile)  # blocks give the bridge no key
         self._documented = profile == DOCUMENTED
         self.profile = profile
         self.ids: Dict[Seed, str] = {}

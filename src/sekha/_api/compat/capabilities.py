@@ -19,6 +19,7 @@ class Features(NamedTuple):
         keeps_dates: Whether it stores when a conversation was begun, and changed last.
         parallel_writes: Whether it supports any number of writes side by side (D52, D65).
         deletes: Whether it deletes conversations that have messages (D49).
+        prune_limit: Whether it limits how many conversations it suggests to put away.
     """
 
     filters: bool = False
@@ -26,6 +27,7 @@ class Features(NamedTuple):
     keeps_dates: bool = False
     parallel_writes: bool = False
     deletes: bool = False
+    prune_limit: bool = False
 
 
 def parse_features(health: Mapping[str, object]) -> Features:
@@ -37,6 +39,7 @@ def parse_features(health: Mapping[str, object]) -> Features:
         keeps_dates=health.get("keeps_dates") is True,
         parallel_writes=health.get("parallel_writes") is True,
         deletes=health.get("deletes") is True,
+        prune_limit=health.get("prune_limit") is True,
     )
 
 

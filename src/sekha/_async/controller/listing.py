@@ -7,13 +7,13 @@ from typing import Optional, cast
 
 from sekha._api import endpoints
 from sekha._api.arguments import CountRequest, ListRequest
-from sekha._api.filters import check_subfolders, count_filter, list_filter
+from sekha._api.filters import ListFilters, check_subfolders, count_filter, list_filter, list_filters
 from sekha._api.validation import validate
 from sekha._utils.sentinel import drop_unset
 from sekha.types import ConversationCount, ConversationListItem, ConversationListResponse
 
 from ..folder_client import AsyncFolderClient
-from ..operations.pagination import AsyncConversationIterator, all_conversations
+from ..operations.pagination import AsyncConversationIterator, filtered_page
 
 
 class AsyncListingMixin(AsyncFolderClient):
@@ -35,7 +35,9 @@ class AsyncListingMixin(AsyncFolderClient):
         """A page of conversations, the last changed first.
 
         ``GET /api/v1/conversations``. Filters are applied here, since the controller 0.1 gives an empty list for any
-        of them: a filtered list takes one request for each thousand conversations that are stored.
+        of them: a filtered list takes one request for each thousand conversations that are stored. The first one asks
+        ``GET /health`` once whether the controller applies filters: of one that does, a page takes one request, and
+        with ``subfolders`` or dates one for each thousand that match the others.
 
         Args:
             label: Exactly this label.
@@ -65,14 +67,11 @@ class AsyncListingMixin(AsyncFolderClient):
         filters = drop_unset(label=label, folder=folder, pinned=pinned, archived=archived, subfolders=subfolders)
         period = drop_unset(start_date=start_date, end_date=end_date)
         query = {"page": page, "page_size": page_size}
-        keep = self._parse_list({**filters, **period, **query})
+        keep, sent = self._parse_list({**filters, **period, **query})
         if keep is None:
             return await self._transport.send(endpoints.LIST_CONVERSATIONS.request(query=query))
-        rows = await all_conversations(self._transport.start_deadline(), keep)
-        start = (page - 1) * page_size
-        return ConversationListResponse(
-            results=rows[start : start + page_size], total=len(rows), page=page, page_size=page_size
-        )
+        transport = self._transport.start_deadline()
+        return await filtered_page(transport, self._capabilities, keep, sent, page, page_size)
 
     def iter_conversations(
         self,
@@ -88,7 +87,8 @@ class AsyncListingMixin(AsyncFolderClient):
     ) -> AsyncConversationIterator:
         """All conversations one by one, the last changed first; the next page is asked for when it is needed.
 
-        ``GET /api/v1/conversations``, once for each ``page_size`` conversations that are stored.
+        ``GET /api/v1/conversations``, once for each ``page_size`` conversations that are stored; of a controller that
+        applies filters, that match ``label``, ``folder`` without ``subfolders``, ``pinned`` and ``archived``.
 
         Args:
             label: Exactly this label.
@@ -112,12 +112,18 @@ class AsyncListingMixin(AsyncFolderClient):
         """
         filters = drop_unset(label=label, folder=folder, pinned=pinned, archived=archived, subfolders=subfolders)
         period = drop_unset(start_date=start_date, end_date=end_date)
-        keep = self._parse_list({**filters, **period, "page_size": page_size})
-        return AsyncConversationIterator(self._transport, page_size, keep)
+        keep, sent = self._parse_list({**filters, **period, "page_size": page_size})
+        return AsyncConversationIterator(self._transport, page_size, keep, sent.sent, self._capabilities)
 
-    def _parse_list(self, arguments: Mapping[str, object]) -> Callable[[ConversationListItem], bool] | None:
-        """Return which conversations to list, None for all; a refusal is raised before anything is sent."""
-        return self._keep(list_filter(validate(ListRequest, self._absolute_folder(arguments))))
+    def _parse_list(
+        self, arguments: Mapping[str, object]
+    ) -> tuple[Callable[[ConversationListItem], bool] | None, ListFilters]:
+        """Return which conversations to list, None for all, and the filters for a controller that applies them.
+
+        A refusal is raised before anything is sent.
+        """
+        request = validate(ListRequest, self._absolute_folder(arguments))
+        return self._keep(list_filter(request)), list_filters(request, is_confined=self._view is not None)
 
     async def count_conversations(
         self,
@@ -130,7 +136,8 @@ class AsyncListingMixin(AsyncFolderClient):
         """The number of conversations.
 
         ``GET /api/v1/conversations/count``; ``label`` and ``subfolders`` are counted from the list, with one request
-        for each thousand conversations that are stored.
+        for each thousand conversations that are stored; ``label`` with one in all, where the controller applies
+        filters.
 
         Args:
             label: Exactly this label.
@@ -157,6 +164,8 @@ class AsyncListingMixin(AsyncFolderClient):
             check_subfolders(request)
         query = {"label": request.get("label_contains"), "folder": request.get("folder")}
         if "label" in request or subfolders or self._view is not None:
-            rows = await all_conversations(self._transport.start_deadline(), self._keep(keep))
-            return cast(ConversationCount, {"count": len(rows), **query, **drop_unset(label=label)})
+            transport, kept = self._transport.start_deadline(), self._keep(keep) or keep
+            sent = list_filters(request, is_confined=self._view is not None)
+            page = await filtered_page(transport, self._capabilities, kept, sent, 1, 1)
+            return cast(ConversationCount, {"count": page["total"], **query, **drop_unset(label=label)})
         return await self._transport.send(endpoints.COUNT_CONVERSATIONS.request(query=query))

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from sekha._api.compat.capabilities import Capabilities, Features, parse_features
 from sekha._api.endpoints import CONTROLLER_HEALTH
 from sekha._concurrency.primitives import async_move_on_after
@@ -28,6 +31,16 @@ async def controller_features(transport: AsyncTransport, capabilities: Capabilit
     finally:
         question.release()
     return capabilities.features
+
+
+async def filters_to_send(
+    transport: AsyncTransport, capabilities: Capabilities, filters: Mapping[str, Any]
+) -> Mapping[str, Any]:
+    """Return filters if the controller applies them, else none; what it answers is filtered here all the same."""
+    if not filters:
+        return {}
+    features = await controller_features(transport, capabilities)
+    return filters if features is not None and features.filters else {}
 
 
 async def _ask(transport: AsyncTransport) -> Features | None:

@@ -15,6 +15,7 @@ from sekha._api.arguments import FullTextRequest, SummarizeRequest
 from sekha._api.compat.error_overrides import find_conversation_id
 from sekha._api.compat.requests import quote_full_text_query
 from sekha._api.model import Service
+from sekha._api.pages import first_to_go
 from sekha._api.validation import parse_conversation_id as checked_id
 from sekha._api.validation import parse_conversation_ids as checked_ids
 from sekha._api.validation import validate
@@ -35,6 +36,7 @@ from sekha.types import (
 )
 
 from ..base import ConnectionOptions
+from ..operations.features import controller_features
 from ..operations.full_text import FullTextSearch
 from ..operations.pagination import all_conversations
 from ..operations.search import complete_page, search
@@ -103,7 +105,8 @@ class MemoryController(SearchMixin, SyncMixin, ListingMixin, ReplaceMixin):
         ``POST /api/v1/query``. The controller 0.1 knows neither ``offset`` nor ``filters``: both are applied here. With
         filters it takes up to four requests: of four times ``limit`` (20 at least), and then of ten times as many each
         time, up to 10,000 hits. ``min_importance`` and ``archived`` take one more for each thousand conversations that
-        are stored, and the first search with filters asks ``GET /health`` once whether the controller applies filters.
+        are stored, and the first search with filters asks ``GET /health`` once whether the controller applies filters:
+        then ``min_importance`` takes none more, and ``archived`` one for each thousand that are archived.
         An empty result may also mean that the embedder is down: `health` tells.
 
         Args:
@@ -213,17 +216,21 @@ class MemoryController(SearchMixin, SyncMixin, ListingMixin, ReplaceMixin):
         body = {"conversation_id": id, **validate(SummarizeRequest, {"level": level})}
         return self._send_inside(endpoints.SUMMARIZE.request(body), id)
 
-    def prune_dry_run(self, *, threshold_days: int = 90) -> PruneResponse:
+    def prune_dry_run(self, *, threshold_days: int = 90, limit: Optional[int] = None) -> PruneResponse:
         """Conversations that have not been used for long; nothing is changed.
 
         ``POST /api/v1/prune/dry-run``. The controller asks its model for a preview of each candidate, one after the
-        other, so this can take long.
+        other, so this can take long. A ``limit`` is sent where ``GET /health``, which is asked once, says that it is
+        known: the local server then previews no more than it returns.
 
         Args:
             threshold_days: Days since the last use, 0 to 36500.
+            limit: Suggestions at most, 1 or more: those recommended for the archive first, and of these the longest
+                unused; default: all, in the order of the server.
 
         Returns:
-            ``suggestions``, each with ``conversation_id``, ``importance_score`` and ``preview``, and ``total``.
+            ``suggestions``, each with ``conversation_id``, ``importance_score`` and ``preview``, and ``total``, which
+            counts those beyond the limit too.
 
         Raises:
             SekhaValidationError: The number cannot be used.
@@ -236,8 +243,16 @@ class MemoryController(SearchMixin, SyncMixin, ListingMixin, ReplaceMixin):
             ```
         """
         self._refuse_in_view("prune_dry_run")
-        request = validate(PruneRequest, {"threshold_days": threshold_days})
-        return self._transport.send(endpoints.PRUNE_DRY_RUN.request(request))
+        request = validate(PruneRequest, drop_unset(threshold_days=threshold_days, limit=limit))
+        if "limit" not in request:
+            return self._transport.send(endpoints.PRUNE_DRY_RUN.request(request))
+        transport = self._transport.start_deadline()
+        features = controller_features(transport, self._capabilities)
+        wanted = request.pop("limit")
+        sent = {"limit": wanted} if features is not None and features.prune_limit else {}
+        found = transport.send(endpoints.PRUNE_DRY_RUN.request({**request, **sent}))
+        found["suggestions"] = first_to_go(found["suggestions"], wanted)
+        return found
 
     def prune_execute(self, conversation_ids: Sequence[Union[str, UUID]]) -> None:
         """Archive conversations.

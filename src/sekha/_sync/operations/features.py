@@ -4,6 +4,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from sekha._api.compat.capabilities import Capabilities, Features, parse_features
 from sekha._api.endpoints import CONTROLLER_HEALTH
 from sekha._concurrency.primitives import move_on_after
@@ -30,6 +33,16 @@ def controller_features(transport: Transport, capabilities: Capabilities) -> Fea
     finally:
         question.release()
     return capabilities.features
+
+
+def filters_to_send(
+    transport: Transport, capabilities: Capabilities, filters: Mapping[str, Any]
+) -> Mapping[str, Any]:
+    """Return filters if the controller applies them, else none; what it answers is filtered here all the same."""
+    if not filters:
+        return {}
+    features = controller_features(transport, capabilities)
+    return filters if features is not None and features.filters else {}
 
 
 def _ask(transport: Transport) -> Features | None:

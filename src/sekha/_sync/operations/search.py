@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple, TypeVar, cast
+from typing import NamedTuple, TypeVar, cast
 
 from sekha._api.compat.capabilities import Capabilities
 from sekha._api.filters import MAX_SEARCH_SIZE, ends_below
@@ -14,10 +14,10 @@ from sekha._api.search import ResultSelector, Search
 from sekha._utils.frames import warn_user
 from sekha._utils.sentinel import drop_unset
 from sekha.errors import SekhaDecodeError
-from sekha.types import MemorySearchResponse, QueryResponse, SearchResult
+from sekha.types import ConversationListItem, MemorySearchResponse, QueryResponse, SearchResult
 
 from ..transport import Transport
-from .features import controller_features
+from .features import filters_to_send
 from .pagination import all_conversations
 from .words import WordSearch
 
@@ -64,10 +64,15 @@ def search(
     if wanted.takes_all:
         page = transport.send(endpoint.request({"query": wanted.query, **(more or {}), "limit": wanted.end}))
         return page, FoundResults(wanted.cut(page["results"]), len(page["results"]))
-    body = {"query": wanted.query, **(more or {}), **_sent_filters(transport, capabilities, wanted)}
-    rows = all_conversations(transport) if wanted.conditions.needs_conversations else []
+    sent = filters_to_send(transport, capabilities, wanted.sent_filters)
+    body = {"query": wanted.query, **(more or {}), **({"filters": sent} if sent else {})}
+    checked = wanted.without_conditions_of(sent)
+    rows: list[ConversationListItem] = []
+    if checked.conditions.needs_conversations:
+        listed = filters_to_send(transport, capabilities, checked.list_filters)
+        rows = all_conversations(transport, filters=listed)
     conversations = {row["conversation_id"]: row for row in rows}
-    selector = ResultSelector(wanted, conversations)
+    selector = ResultSelector(checked, conversations)
     words = WordSearch(transport, capabilities, wanted, conversations) if wanted.hybrid else None
     found: tuple[Page, list[SearchResult], int | None] | None = None
     is_exhausted = False
@@ -103,14 +108,6 @@ def complete_page(page: QueryResponse | MemorySearchResponse, wanted: Search, fo
     completed.update(
         drop_unset(truncated=found.truncated, below_min_score=found.below_min_score, words_error=found.words_error)
     )
-
-
-def _sent_filters(transport: Transport, capabilities: Capabilities, wanted: Search) -> dict[str, Any]:
-    """Return the part of the body that has the filters; empty for servers that do not apply them."""
-    if not wanted.sent_filters:
-        return {}
-    features = controller_features(transport, capabilities)
-    return {"filters": wanted.sent_filters} if features is not None and features.filters else {}
 
 
 def _warn_of_truncation(capabilities: Capabilities, wanted: Search, found: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
 from datetime import datetime, timezone
@@ -24,6 +25,7 @@ from sekha.local.http import (
     RouteTable,
     build_routes,
     client_disconnected,
+    find_key_problem,
     is_list,
     is_object,
     read_body,
@@ -34,6 +36,7 @@ from sekha.local.models.placeholder import ExtractiveModel
 MAX_BODY = 32 * 2**20
 ROLES = ("system", "user", "assistant", "function")
 TASKS = ("embedding", "chat_small", "chat_large", "chat_smart", "vision", "audio", "image_generation")
+_NO_KEY_NEEDED = ("/", "/health", "/metrics/")
 _BodyType = TypeVar("_BodyType", bound=BaseModel)
 
 
@@ -261,13 +264,8 @@ class Bridge:
 
     async def _describe_models(self) -> Dict[str, Union[ModelInfo, Dict[str, str]]]:
         """Return a description of each model, or the reason why it cannot be reached."""
-        found: Dict[str, Union[ModelInfo, Dict[str, str]]] = {}
-        for name, model in (("embedding", self.embedder), ("chat", self.chat_model)):
-            try:
-                found[name] = await model.info()
-            except ModelError as error:
-                found[name] = {"error": str(error)}
-        return found
+        described = await asyncio.gather(_describe(self.embedder), _describe(self.chat_model))
+        return dict(zip(("embedding", "chat"), described))
 
     def _provider_rows(self, models: Mapping[str, Union[ModelInfo, Dict[str, str]]]) -> Dict[str, Dict[str, Any]]:
         found: Dict[str, Dict[str, Any]] = {}
@@ -283,6 +281,13 @@ class Bridge:
             entry = found.setdefault(name, {"provider_type": name, "circuit_breaker": breaker, "models_count": 0})
             entry["models_count"] += reachable
         return found
+
+
+async def _describe(model: Union[Embedder, ChatModel]) -> Union[ModelInfo, Dict[str, str]]:
+    try:
+        return await model.info()
+    except ModelError as error:
+        return {"error": str(error)}
 
 
 def _fill(answer: Completion, head: Mapping[str, Any]) -> Completion:
@@ -385,11 +390,19 @@ def _utc_timestamp() -> str:
     return datetime.now(timezone.utc).replace(tzinfo=None).isoformat(timespec="microseconds")
 
 
-def bridge_app(bridge: Bridge) -> Starlette:
-    """Build the application of the bridge's port; it needs no key."""
+def bridge_app(bridge: Bridge, api_key: Optional[str] = None) -> Starlette:
+    """Build the application of the bridge's port; if there is a key, all but health and metrics need it."""
+
+    def guard(request: Request) -> None:
+        problem = None
+        if api_key is not None and request.scope["path"] not in _NO_KEY_NEEDED:
+            problem = find_key_problem(request, api_key)
+        if problem is not None:
+            raise HTTPException(401, problem, {"www-authenticate": "Bearer"})
+
     handlers: Dict[Any, Any] = dict.fromkeys((InvalidRequest, HTTPException, ModelError), _on_error)
     handlers[ClientDisconnect] = client_disconnected
-    routes = build_routes(bridge.table(), lambda request: None)
+    routes = build_routes(bridge.table(), guard)
     for route in routes:
         (route.methods or set()).discard("HEAD")
     return Starlette(routes=routes, exception_handlers=handlers)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from typing import Any, Dict, List, Optional
+from typing import Any, Dict, List, Mapping, Optional
 from uuid import UUID
 
 from pydantic import Field
@@ -13,6 +13,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from typing_extensions import Annotated, Literal
 
+from sekha.local.backup import LAST_BACKUP
+from sekha.local.database import VERSION
 from sekha.local.documented.mcp import McpTools
 from sekha.local.documented.memory import PINNED_IMPORTANCE, SUMMARY_WINDOWS, Memory
 from sekha.local.filters import Filters, OptionalFilters
@@ -39,7 +41,10 @@ from sekha.local.records import Conversation, Dates, Filter, NewMessage, format_
 from sekha.local.rows import conversation_row, label_row, message_row, prune_row, search_row, space_separated
 
 _NO_KEY_NEEDED = ("/health", "/metrics")
-_FEATURES = {"filters": True, "keeps": ["timestamp"], "keeps_dates": True, "parallel_writes": True, "deletes": True}
+_FEATURES = {
+    "filters": True, "keeps": ["timestamp"], "keeps_dates": True, "parallel_writes": True, "deletes": True,
+    "prune_limit": True,
+}  # fmt: skip
 """What its health says that it can do, beyond the controller 0.1."""
 
 
@@ -88,6 +93,7 @@ class SummaryBody(Body):
 
 class ThresholdBody(Body):
     threshold_days: I64
+    limit: Optional[U32] = None
 
 
 class IdBody(Body):
@@ -239,8 +245,8 @@ class Controller:
 
     async def prune_dry_run(self, request: Request) -> Response:
         body = await self.parse(request, ThresholdBody)
-        found = await self.memory.suggest_pruning(body.threshold_days)
-        return JSONResponse({"suggestions": [prune_row(candidate) for candidate in found], "total": len(found)})
+        found = await self.memory.suggest_pruning(body.threshold_days, limit=body.limit)
+        return JSONResponse({"suggestions": [prune_row(one) for one in found.candidates], "total": found.total})
 
     async def prune_execute(self, request: Request) -> Response:
         body = await self.parse(request, IdsBody)
@@ -257,20 +263,38 @@ class Controller:
         return empty_response(202)
 
     async def health(self, request: Request) -> Response:
-        try:
-            await self.memory.run(self.store.count_all)
-        except sqlite3.Error:
-            return empty_response(503)
-        found = await self.memory.embedding.status()
-        checks: Dict[str, Dict[str, str]] = {"database": {"status": "ok"}, "chroma": {"status": "ok"}}
-        checks["embeddings"] = {"status": "ok"}
-        if found.error is not None or found.embedded < found.messages:
-            reason = str(found) if found.error is None else f"{found}: {found.error}"
-            checks["embeddings"] = {"status": "working" if found.error is None else "error", "error": reason}
-        searchable = {"messages": found.messages, "embedded": found.embedded, "model": found.model}
-        answer = {"status": "healthy" if found.error is None else "degraded", "checks": checks}
-        timestamp = f"{format_timestamp(time.time_ns())}+00:00"
-        return JSONResponse({**answer, "timestamp": timestamp, "searchable": searchable, **_FEATURES})
+        problem = await self.find_problem()
+        if problem is not None:
+            found = {"database": {"status": "error", "error": problem}}
+            return JSONResponse({**health_report("unhealthy", found), "error": problem}, 503)
+        searchable = await self.memory.embedding.status()
+        checks = {**HEALTHY, "embeddings": {"status": "ok"}}
+        if searchable.error is not None or searchable.embedded < searchable.messages:
+            reason = str(searchable) if searchable.error is None else f"{searchable}: {searchable.error}"
+            checks["embeddings"] = {"status": "working" if searchable.error is None else "error", "error": reason}
+        report = health_report("healthy" if searchable.error is None else "degraded", checks)
+        counts = {"messages": searchable.messages, "embedded": searchable.embedded, "model": searchable.model}
+        data: Dict[str, Any] = {"kind": "memory", "version": VERSION}
+        if self.store.file is not None:
+            read = self.store.read(self.memory.runner, lambda store: store.fact(LAST_BACKUP))
+            data = {**data, "kind": "file", "last_backup": await read}
+        return JSONResponse({**report, "searchable": counts, "data": data, **_FEATURES})
+
+    async def local(self, request: Request) -> Response:
+        """Say where the data is, for `sekha backup` and `sekha doctor`."""
+        file = self.store.file
+        found = {"file": file and file.path, "identity": file and file.identity, "version": VERSION}
+        return JSONResponse(found)
+
+    async def find_problem(self) -> Optional[str]:
+        """Return why the memory cannot be used, or None."""
+        problem = None if self.store.file is None else self.store.file.problem()
+        if problem is None:
+            try:
+                await self.store.read(self.memory.runner, lambda store: store.count_all())
+            except sqlite3.Error as error:
+                return str(error)
+        return problem
 
     async def metrics(self, request: Request) -> Response:
         lines: List[str] = []
@@ -279,6 +303,14 @@ class Controller:
             lines.append(f"# HELP sekha_{name}_total Total number of {name}")
             lines.append(f"# TYPE sekha_{name}_total gauge\nsekha_{name}_total {number}\n")
         return PlainTextResponse("\n".join(lines))
+
+
+HEALTHY: Mapping[str, Mapping[str, str]] = {"database": {"status": "ok"}, "chroma": {"status": "ok"}}
+
+
+def health_report(status: str, checks: Mapping[str, object]) -> Dict[str, Any]:
+    """Return a report of the health, with the time."""
+    return {"status": status, "timestamp": f"{format_timestamp(time.time_ns())}+00:00", "checks": checks}
 
 
 def _row(conversation: Conversation) -> Dict[str, Any]:
@@ -296,10 +328,10 @@ def controller_app(controller: Controller, tools: McpTools, api_key: Optional[st
     """Build the application of the controller's port: REST and MCP tools; all but health and metrics need the key."""
 
     def guard(request: Request) -> None:
-        if request.url.path not in _NO_KEY_NEEDED:
+        if request.scope["path"] not in _NO_KEY_NEEDED:
             check_key(request, api_key)
 
-    routes = build_routes([*controller.table(), *tools.table()], guard)
+    routes = build_routes([*controller.table(), *tools.table(), ("GET", "/local", controller.local)], guard)
     app = Starlette(routes=routes, exception_handlers=EXCEPTION_HANDLERS)
     app.router.redirect_slashes = False
     return app

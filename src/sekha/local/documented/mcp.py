@@ -44,6 +44,7 @@ class UpdateBody(Body):
 class PruneBody(Body):
     threshold_days: I64 = 30
     importance_threshold: float = 5.0
+    limit: Optional[U32] = None
 
 
 class IdBody(Body):
@@ -112,15 +113,13 @@ class McpTools:
 
     async def memory_prune(self, request: Request) -> Response:
         body = await self.parse(request, PruneBody)
-        found = await self.memory.suggest_pruning(body.threshold_days, body.importance_threshold)
-        rows = [prune_row(candidate) for candidate in found]
+        found = await self.memory.suggest_pruning(body.threshold_days, body.importance_threshold, body.limit)
+        rows = [prune_row(candidate) for candidate in found.candidates]
         for row in rows:
             row["last_accessed"] = space_separated(row["last_accessed"])
         answer = {"threshold_days": body.threshold_days, "importance_threshold": body.importance_threshold}
-        savings = sum(candidate.tokens for candidate in found)
-        return envelope(
-            {**answer, "total_suggestions": len(rows), "estimated_token_savings": savings, "suggestions": rows}
-        )
+        sums = {"total_suggestions": found.total, "estimated_token_savings": found.tokens}
+        return envelope({**answer, **sums, "suggestions": rows})
 
     async def memory_get_context(self, request: Request) -> Response:
         identity = str((await self.parse(request, IdBody)).conversation_id)

@@ -19,6 +19,7 @@ from sekha.local.records import (
     NewMessage,
     NotFound,
     PruneCandidate,
+    Pruning,
     SearchResult,
     format_timestamp,
 )
@@ -49,6 +50,7 @@ class Memory:
 
     def __init__(self, store: Store, embedder: Embedder, chat: ChatModel, runner: Runner) -> None:
         self.store = store
+        self.runner = runner
         self.run = runner.run
         self.embedding = Embedding(store, embedder, runner)
         self._embedder = embedder
@@ -167,23 +169,31 @@ class Memory:
             return f"{level.capitalize()} summary: {len(messages)} messages (LLM offline)"
 
     async def suggest_pruning(
-        self, threshold_days: int, min_importance: float = MIN_IMPORTANCE_TO_KEEP
-    ) -> List[PruneCandidate]:
-        """Return the active conversations without a change for some days, with a recommendation for each."""
-        return [
+        self, threshold_days: int, min_importance: float = MIN_IMPORTANCE_TO_KEEP, limit: Optional[int] = None
+    ) -> Pruning:
+        """Return the active conversations without a change for some days, with a recommendation for each.
+
+        Those that can go come first, and of these the longest unchanged.
+        """
+        given = () if limit is None else (limit,)
+        found, total, tokens = await self.run(self.store.useless, _unused(threshold_days), min_importance, *given)
+        candidates = [
             PruneCandidate(
                 conversation,
                 conversation.bytes // 4,
-                extractive_summary(await self.run(self.store.beginning, conversation.id, _PREVIEWED), 1)[:200],
+                await self.run(self._preview, conversation.id),
                 "archive" if conversation.importance < min_importance else "keep",
             )
-            for conversation in await self.unused_conversations(threshold_days)
+            for conversation in found
         ]
+        return Pruning(candidates, total, tokens)
+
+    def _preview(self, identity: str) -> str:
+        return extractive_summary(self.store.beginning(identity, _PREVIEWED), 1)[:200]
 
     async def unused_conversations(self, threshold_days: int) -> List[Conversation]:
         """Return the active conversations without a change for some days."""
-        last_change = format_timestamp(time.time_ns() - threshold_days * DAY_NS)
-        return await self.run(self.store.conversations, Filter(status="active", end=last_change))
+        return await self.run(self.store.conversations, _unused(threshold_days))
 
     async def archive_all(self, identities: Sequence[str]) -> None:
         """Archive conversations: all, or none if one of them does not exist (NotFound)."""
@@ -211,6 +221,11 @@ class Memory:
             "labels": found.labels,
             **({} if searchable is None else {"searchable_messages": searchable}),
         }
+
+
+def _unused(days: int) -> Filter:
+    """Return the filter of the active conversations without a change for some days."""
+    return Filter(status="active", end=format_timestamp(time.time_ns() - days * DAY_NS))
 
 
 def _is_in_folder(folder: str, parent: str) -> bool:

@@ -11,10 +11,9 @@ from sekha._api.error_response import describe_body, has_error, truncate
 from sekha._utils.json_access import as_list, as_object, as_text, get
 from sekha.errors import SekhaError, SekhaStreamError
 from sekha.local.models import ChatRequest, Completion, ModelError, ModelInfo, StreamCutOff, ollama
-from sekha.local.models.model_server import ModelServer
+from sekha.local.models.model_server import MAX_ANSWER, ModelServer
 from sekha.local.models.settings import ServerSettings
 
-_MAX_EVENT = 64 * 2**20
 _MAX_SHOWN = 300
 
 
@@ -59,7 +58,7 @@ class RemoteChat:
             answer = await self._server.request_json("/chat/completions", openai_body(request, name, stream=False))
             return self._checked(answer, name)
         answer = await self._server.request_json("/chat", ollama.request_body(request, name, stream=False))
-        if has_error(answer) or as_object(get(answer, "message")) is None:
+        if has_error(answer, certain=True) or as_object(get(answer, "message")) is None:
             raise self._failed(name, answer)
         return ollama.read_completion(answer)
 
@@ -101,13 +100,13 @@ class RemoteChat:
     def _checked(self, answer: Any, name: str) -> Completion:
         """Return a completion in OpenAI's form if it is one; raise ModelError if it is not, or tells of a failure."""
         found = as_object(answer)
-        choices = [as_object(get(choice, "message")) for choice in as_list(get(answer, "choices")) or ()]
+        choices = [_filled_choice(place, choice) for place, choice in enumerate(as_list(get(answer, "choices")) or ())]
         if found is None or not choices or None in choices or find_failure(found) is not None:
             raise self._failed(name, answer)
-        return found
+        return {**found, "choices": choices}
 
     def _interrupted(self, name: str, error: Exception, characters: int) -> ModelError:
-        reason = error.message if isinstance(error, SekhaError) else str(error)
+        reason = error.message if isinstance(error, SekhaError) else str(error).removeprefix(f"{self._server}: ")
         if isinstance(error, (StreamCutOff, SekhaStreamError)):
             return StreamCutOff(f"{self._server}: the answer of {name} was cut: {reason}")
         return self._server.error(f"the answer of {name} broke off after {characters} characters: {reason}")
@@ -119,7 +118,15 @@ class RemoteChat:
 
 def _decoder(content_type: str) -> _Decoder:
     is_events = content_type.startswith("text/event-stream")
-    return ChatStreamDecoder(events=is_events, limit=_MAX_EVENT, method="POST", path="/chat/completions")
+    return ChatStreamDecoder(events=is_events, limit=MAX_ANSWER, method="POST", path="/chat/completions")
+
+
+def _filled_choice(place: int, choice: Any) -> Optional[Dict[str, Any]]:
+    """Return a choice with what some servers leave out; None if it has no message."""
+    found, message = as_object(choice), as_object(get(choice, "message"))
+    if found is None or message is None:
+        return None
+    return {"index": place, "finish_reason": None, **found, "message": {"role": "assistant", **message}}
 
 
 def _count_characters(chunk: Completion) -> int:

@@ -21,6 +21,8 @@ from sekha.local.models.settings import ServerSettings
 
 PROBE_SECONDS = 3.0
 """Time that a server has to say what it is, or which models it has."""
+MAX_ANSWER = 64 * 2**20
+"""Bytes that an answer, or an event of a streamed one, may have."""
 
 _ANSWER_SECONDS = 300.0
 _CONNECT_SECONDS = 5.0
@@ -29,6 +31,7 @@ _FORWARDED = frozenset({400, 401, 403, 404, 413, 422, 429, 503})
 """Statuses that the bridge passes on: the request, the key or the pace is what the model's server does not accept."""
 _NOT_LISTED = frozenset({404, 405, 501})
 """Statuses of a server that does not list its models."""
+_KEPT_HEADERS = ("content-type", "location", "retry-after")
 _MAX_SHOWN = 300
 _MAX_NAMES = 20
 
@@ -66,10 +69,7 @@ class ModelServer:
     async def kind(self) -> str:
         """Return `openai` or `ollama`; ask a server whose address does not say it."""
         if self._address.kind is None:
-            try:
-                answer = await self._client.get(f"{self._settings.address.base}/api/version", timeout=PROBE_SECONDS)
-            except httpx.HTTPError as error:
-                raise self._failure(error, PROBE_SECONDS) from error
+            answer = await self._send("GET", "/api/version", seconds=PROBE_SECONDS)
             self._address = self._settings.address.resolved("ollama" if _has_version(answer) else "openai")
         assert self._address.kind is not None
         return self._address.kind
@@ -125,8 +125,7 @@ class ModelServer:
         try:
             async with self._client.stream("POST", self._address.base + path, json=body) as answer:
                 if not answer.is_success:
-                    await answer.aread()
-                    self._refuse(answer)
+                    self._refuse(await self._read_whole(answer))
                 yield answer.headers.get("content-type", ""), self._pieces(answer)
         except (httpx.HTTPError, UnicodeEncodeError) as error:
             raise self._failure(error) from error
@@ -159,9 +158,20 @@ class ModelServer:
     async def _send(self, method: str, path: str, body: Any = None, seconds: Optional[float] = None) -> httpx.Response:
         timeout = httpx.USE_CLIENT_DEFAULT if seconds is None else seconds
         try:
-            return await self._client.request(method, self._address.base + path, json=body, timeout=timeout)
+            async with self._client.stream(method, self._address.base + path, json=body, timeout=timeout) as answer:
+                return await self._read_whole(answer)
         except (httpx.HTTPError, UnicodeEncodeError) as error:
             raise self._failure(error, seconds) from error
+
+    async def _read_whole(self, answer: httpx.Response) -> httpx.Response:
+        """Return an answer with its body, unless that is endless."""
+        body = bytearray()
+        async for data in answer.aiter_bytes():
+            body += data
+            if len(body) > MAX_ANSWER:
+                raise self.error(f"the answer is longer than {MAX_ANSWER} bytes")
+        headers = {name: answer.headers[name] for name in _KEPT_HEADERS if name in answer.headers}
+        return httpx.Response(answer.status_code, headers=headers, content=bytes(body))
 
     def _read_json(self, answer: httpx.Response, allow_nan: bool = False) -> Any:
         if not answer.is_success:
@@ -186,14 +196,14 @@ class ModelServer:
         elif status == 429:
             reason = f"the model's server, not Sekha, has had too many requests: {reason}"
         forwarded = status if status in _FORWARDED else 502
-        raise ModelError(reason, forwarded, answer.headers.get("retry-after"), self._mask(answer.text))
+        raise ModelError(self._mask(reason), forwarded, answer.headers.get("retry-after"), self._mask(answer.text))
 
     def _failure(self, error: Exception, seconds: Optional[float] = None) -> ModelError:
         reason = str(error) or type(error).__name__
         if isinstance(error, httpx.ConnectTimeout):
             reason = "it cannot be reached in time"
         elif isinstance(error, httpx.TimeoutException):
-            reason = f"it did not answer within {seconds or _ANSWER_SECONDS:.0f} s"
+            reason = f"it did not answer within {seconds or _ANSWER_SECONDS:g} s"
         return self.error(reason)
 
     def _mask(self, text: str) -> str:

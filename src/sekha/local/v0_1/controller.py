@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sqlite3
-import time
 from typing import Any, Dict, List
 
 from starlette.applications import Starlette
@@ -11,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.types import ASGIApp
 
-from sekha.local.documented.controller import Controller, FolderBody, IdBody, ThresholdBody
+from sekha.local.documented.controller import HEALTHY, Controller, FolderBody, IdBody, ThresholdBody, health_report
 from sekha.local.documented.memory import PINNED_IMPORTANCE
 from sekha.local.http import (
     EXCEPTION_HANDLERS,
@@ -25,7 +24,7 @@ from sekha.local.http import (
     parse_u32,
     path_id,
 )
-from sekha.local.records import Conversation, Filter, NewMessage, format_timestamp
+from sekha.local.records import Conversation, Filter, NewMessage
 from sekha.local.rows import conversation_row, label_row, prune_row
 from sekha.local.v0_1.bodies import parse
 from sekha.local.v0_1.edge import NoResponse, ServerEdge
@@ -147,14 +146,10 @@ class Controller01(Controller):
         return empty_response(202)
 
     async def health(self, request: Request) -> Response:
-        """Say nothing of embeddings, nor of what it can do."""
-        try:
-            self.store.count_all()
-        except sqlite3.Error:
+        """Say neither what is wrong nor what it can do."""
+        if await self.find_problem() is not None:
             return empty_response(503)
-        checks = {"database": {"status": "ok"}, "chroma": {"status": "ok"}}
-        timestamp = f"{format_timestamp(time.time_ns())}+00:00"
-        return JSONResponse({"status": "healthy", "timestamp": timestamp, "checks": checks})
+        return JSONResponse(health_report("healthy", HEALTHY))
 
     async def metrics(self, request: Request) -> Response:
         """Return 0 for all numbers."""
@@ -197,7 +192,7 @@ def controller_01_app(memory: Memory01, mcp_api_key: str) -> ASGIApp:
     key = mcp_api_key if len(mcp_api_key) >= MIN_KEY_LENGTH else "\0"  # no header can contain it
 
     def guard(request: Request) -> None:
-        if request.url.path.startswith("/mcp/"):
+        if request.scope["path"].startswith("/mcp/"):
             check_key(request, key)
 
     table = [*Controller01(memory).table(), *McpTools01(memory).table()]

@@ -29,7 +29,7 @@ from sekha.local.records import (
 )
 from sekha.local.store import Store
 from sekha.local.vectors import pack, similarity
-from sekha.local.worker import Inline
+from sekha.local.worker import Runner
 
 MAX_CONCURRENT_EMBEDDINGS = 5
 """Permits for embeddings. Each write needs two of them, one after the other: many writes at once deadlock."""
@@ -88,6 +88,8 @@ class FairSemaphore:
 class Store01(Store):
     """The database with the queries of the controller 0.1."""
 
+    profile = "controller-0.1"
+
     def update(self, identity: str, **columns: Union[str, int]) -> bool:
         """Set the time of the change in milliseconds, as its trigger does."""
         return super().update(identity, **{"updated_at": format_timestamp(time.time_ns())[:-6], **columns})
@@ -145,8 +147,8 @@ class Store01(Store):
 class Memory01(Memory):
     """The memory; each docstring says how the method differs from the documentation."""
 
-    def __init__(self, store: Store01, embedder: Embedder, chat: ChatModel) -> None:
-        super().__init__(store, embedder, chat, Inline())
+    def __init__(self, store: Store01, embedder: Embedder, chat: ChatModel, runner: Runner) -> None:
+        super().__init__(store, embedder, chat, runner)
         self.store01 = store
         self._permits = FairSemaphore(MAX_CONCURRENT_EMBEDDINGS)
 

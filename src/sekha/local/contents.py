@@ -1,0 +1,50 @@
+"""What a memory holds, as `sekha serve` says it at its start."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Callable, Coroutine, NamedTuple, Optional
+
+from sekha._concurrency.clock import monotonic
+from sekha.local.backup import LAST_BACKUP
+from sekha.local.embedding import EmbeddingStatus
+from sekha.local.store import Store
+from sekha.local.worker import Runner
+
+_WAIT_SECONDS = 1.0  # for the model to say which one it is
+
+
+class Contents(NamedTuple):
+    """What a memory holds.
+
+    Attributes:
+        conversations: How many conversations it has.
+        messages: How many messages they have.
+        last_backup: When it was backed up last, in UTC; None if never.
+        embedded: How many messages the model can find; None if that is not known.
+    """
+
+    conversations: int
+    messages: int
+    last_backup: Optional[str]
+    embedded: Optional[EmbeddingStatus]
+
+
+async def find_contents(
+    store: Store, runner: Runner, count: Optional[Callable[[], Coroutine[None, None, EmbeddingStatus]]]
+) -> Contents:
+    """Count what a store holds, and wait a moment for its model."""
+    conversations, messages = await store.read(runner, lambda one: one.count_all())
+    last_backup = await store.read(runner, lambda one: one.fact(LAST_BACKUP))
+    embedded = None if count is None or not messages else await _count(count)
+    return Contents(conversations, messages, last_backup, embedded)
+
+
+async def _count(count: Callable[[], Coroutine[None, None, EmbeddingStatus]]) -> Optional[EmbeddingStatus]:
+    limit = monotonic() + _WAIT_SECONDS
+    while monotonic() < limit:
+        found = await count()
+        if found.model is not None or found.error is not None:
+            return found
+        await asyncio.sleep(0.01)
+    return None

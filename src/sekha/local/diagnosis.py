@@ -1,0 +1,146 @@
+"""What is wrong with a data file, and what to do. Looking changes nothing."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sqlite3
+import sys
+from contextlib import closing, suppress
+from pathlib import Path
+from typing import Any, Dict, List, NamedTuple, Tuple, Union
+
+from sekha._version import __version__
+from sekha.local.backup import LAST_BACKUP
+from sekha.local.data_file import MIN_FREE_BYTES, find_damage, free_bytes, is_served, open_read_only
+from sekha.local.database import APPLICATION_ID, VERSION
+
+_LOW_BYTES = 16 * MIN_FREE_BYTES
+_RESTORE = "stop the server, and put a backup in its place"
+_INTO_ANOTHER = "export all (sekha export --format full), and import it into another file"
+_COUNTS = {
+    1: """SELECT (SELECT COUNT(*) FROM conversations), (SELECT COUNT(*) FROM messages)""",
+    2: """SELECT COUNT(*), COALESCE(SUM(message_count), 0) FROM conversations""",
+}
+_MODELS = {
+    1: "SELECT model, COUNT(*), COUNT(*) FROM messages WHERE vector IS NOT NULL GROUP BY model",
+    2: """SELECT name, COUNT(vector), COUNT(*) FROM vectors JOIN models ON models.number = vectors.model
+        GROUP BY name""",  # without a vector: the model refuses this text
+}
+_MISSING_WORDS = """
+    SELECT (SELECT COUNT(*) FROM (SELECT number FROM messages EXCEPT SELECT id FROM message_words_docsize)),
+           (SELECT COUNT(*) FROM (SELECT id FROM message_words_docsize EXCEPT SELECT number FROM messages))"""
+
+
+class Problem(NamedTuple):
+    """Something that is wrong, and what to do."""
+
+    what: str
+    advice: str
+
+
+class Diagnosis(NamedTuple):
+    """What was found.
+
+    Attributes:
+        facts: What the file and this machine are like.
+        problems: What is wrong; nothing if all is well.
+    """
+
+    facts: Dict[str, Any]
+    problems: List[Problem]
+
+
+def diagnose(path: Union[str, Path]) -> Diagnosis:
+    """Look at a data file, whether a server uses it or not.
+
+    Raises:
+        OSError: It cannot be looked at.
+    """
+    path = os.path.realpath(path)
+    facts, problems = _look_at_file(path)
+    try:
+        with closing(open_read_only(path)) as database:
+            _look_inside(database, facts, problems)
+    except sqlite3.Error as error:
+        problems.append(Problem(f"it cannot be read: {error}", _RESTORE))
+    facts["python"], facts["sqlite"] = platform.python_version(), sqlite3.sqlite_version
+    facts["sekha-python-sdk"] = __version__
+    return Diagnosis(facts, problems)
+
+
+def _look_at_file(path: str) -> Tuple[Dict[str, Any], List[Problem]]:
+    status = os.stat(path)
+    problems: List[Problem] = []
+    facts: Dict[str, Any] = {"file": path, "bytes": status.st_size, "served": is_served(path)}
+    with suppress(OSError):
+        facts["log_bytes"] = os.stat(f"{path}-wal").st_size
+    facts["free_bytes"] = free_bytes(path)
+    if sys.platform != "win32":
+        facts["mode"], facts["owner"] = f"{status.st_mode & 0o777:03o}", _user_name(status.st_uid)
+        if status.st_mode & 0o077:
+            problems.append(Problem(f"others can read it: its mode is {facts['mode']}", f"chmod 600 {path}"))
+        if status.st_uid != os.geteuid() != 0:
+            advice = "run the server and this command as that user"
+            problems.append(Problem(f"it belongs to the user {facts['owner']}", advice))
+    if facts["free_bytes"] < _LOW_BYTES:
+        room = f"{facts['free_bytes'] / 2**20:,.0f} MiB are left on its disk"
+        problems.append(Problem(room, "make room: nothing is stored on a full disk, and deleting may fail"))
+    copies = sorted(name for name in os.listdir(os.path.dirname(path)) if name.startswith(f"{os.path.basename(path)}."))
+    facts["older_copies"] = [name for name in copies if ".version-" in name]
+    return facts, problems
+
+
+def _user_name(number: int) -> str:
+    try:
+        import pwd
+
+        return pwd.getpwuid(number).pw_name
+    except (ImportError, KeyError):
+        return str(number)
+
+
+def _look_inside(database: sqlite3.Connection, facts: Dict[str, Any], problems: List[Problem]) -> None:
+    if database.execute("PRAGMA application_id").fetchone()[0] != APPLICATION_ID:
+        what = "it is empty" if facts["bytes"] == 0 else "it is the database of another application"
+        problems.append(Problem(what, "is this the right file?"))
+        return
+    version = facts["version"] = int(database.execute("PRAGMA user_version").fetchone()[0]) or 1
+    damage = facts["damage"] = find_damage(database)
+    if damage:
+        problems.append(Problem(f"it is damaged: {'; '.join(damage)}", _RESTORE))
+    if version > VERSION:
+        what = f"it has version {version}, and this release of sekha-python-sdk knows versions up to {VERSION}"
+        problems.append(Problem(what, "upgrade sekha-python-sdk"))
+        return
+    conversations, messages = database.execute(_COUNTS[version]).fetchone()
+    facts["conversations"], facts["messages"] = int(conversations), int(messages)
+    models = database.execute(_MODELS[version]).fetchall()
+    facts["vectors"] = {name: count for name, count, _ in models}
+    facts["profile"], facts["last_backup"] = _fact(database, version, "profile"), _fact(database, version, LAST_BACKUP)
+    missing, stale = _check_words(database)
+    if missing:
+        what = f"{missing:,} messages are missing in the full-text index"
+        problems.append(Problem(what, _INTO_ANOTHER))
+    if stale:
+        what = f"{stale:,} deleted messages are still in the full-text index"
+        problems.append(Problem(what, _INTO_ANOTHER))
+    embedded = max((count for _, _, count in models), default=0)
+    if embedded < messages:
+        what = f"only {embedded:,} of {messages:,} messages have a vector of the same model"
+        problems.append(Problem(what, "`sekha serve` makes the others in the background; does its model answer?"))
+
+
+def _fact(database: sqlite3.Connection, version: int, name: str) -> Any:
+    if version < 2:
+        return None
+    row = database.execute("SELECT value FROM facts WHERE name = ?", (name,)).fetchone()
+    return row and row[0]
+
+
+def _check_words(database: sqlite3.Connection) -> Tuple[int, int]:
+    """Read the whole full-text index; return how many messages it misses, and how many it has that are deleted."""
+    database.execute("CREATE VIRTUAL TABLE temp.words USING fts5vocab(main, message_words, 'row')")
+    database.execute("SELECT SUM(doc) FROM temp.words").fetchall()
+    missing, stale = database.execute(_MISSING_WORDS).fetchone()
+    return int(missing), int(stale)

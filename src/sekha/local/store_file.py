@@ -1,0 +1,200 @@
+"""The connection of a store to its database, and what the file of the database needs."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Callable, Generator, Optional, TypeVar, Union
+
+from typing_extensions import Self
+
+from sekha.local.data_file import (
+    DataFile,
+    DataFileBusyError,
+    DataFileError,
+    DiskFullError,
+    is_disk_full,
+    open_read_only,
+)
+from sekha.local.database import BUSY_SECONDS, open_database, transaction
+from sekha.local.match import searchable_text
+from sekha.local.worker import Runner
+
+_Result = TypeVar("_Result")
+_LOCKED = "database is locked"
+_MERGED_PAGES = 32
+_MERGE = "words_to_merge"  # a fact: whether words of deleted messages are in the full-text index
+_DELETED, _MERGING = 1, 2
+
+
+class StoreFile:
+    """The connection of a store.
+
+    Args:
+        path: The file, created when missing (readable by its owner only); None keeps everything in memory.
+
+    Raises:
+        OSError: The file cannot be opened for writing.
+        sqlite3.Error: The file is not a database of the local Sekha, one of a newer version or of another profile,
+            or another server uses it.
+    """
+
+    profile = "documented"
+
+    def __init__(self, path: Union[str, Path, None] = None) -> None:
+        self.file = None if path is None else DataFile(path)
+        self.on_write: Callable[[], None] = lambda: None
+        """Called after each write, on the thread that has written."""
+        self.beside = self
+        """A store on another connection, for another thread, which only reads; in memory there is no other."""
+        if self.file is None:
+            self._db = self._open(None)
+            return
+        lock_is_new = not os.path.exists(self.file.lock_file)
+        self.file.lock()
+        try:
+            self._db = self._open(self.file)
+        except BaseException:
+            self.file.release(remove=lock_is_new)
+            raise
+        self.file.make_reserve()
+        self.beside = self._open_beside(self.file)
+
+    def _open(self, file: Optional[DataFile]) -> sqlite3.Connection:
+        if file is None:
+            return open_database(None, self.searchable_text)
+        path = Path(file.path)
+        try:
+            try:
+                db = open_database(path, self.searchable_text)
+            except sqlite3.OperationalError as error:
+                if not is_disk_full(error, file.path) or not file.give_up_reserve():
+                    raise
+                db = open_database(path, self.searchable_text)
+        except sqlite3.OperationalError as error:
+            raise _describe(error, file) from error
+        try:
+            file.opened()
+            row = db.execute("SELECT value FROM facts WHERE name = 'profile'").fetchone()
+            if row is None:
+                db.execute("INSERT INTO facts VALUES ('profile', ?)", (self.profile,))
+            elif row[0] != self.profile:
+                raise DataFileError(f"it is of the profile {row[0]}: use that, or another file")
+        except BaseException:
+            db.close()
+            raise
+        return db
+
+    @staticmethod
+    def searchable_text(text: str) -> str:
+        """Return what the full-text index gets for a message."""
+        return searchable_text(text)
+
+    def close(self) -> None:
+        """Close the database; its file stays."""
+        if self.beside is not self:
+            self.beside.close()  # first, so that the other one writes the log to the file
+        self._db.close()
+        if self.file is not None:
+            self.file.release()
+
+    async def read(self, runner: Runner, function: Callable[[Self], _Result]) -> _Result:
+        """Call a function that only reads; with a file, nothing that is written delays it."""
+        return await (runner.run if self.beside is self else runner.run_beside)(function, self.beside)
+
+    def _open_beside(self, file: DataFile) -> Self:
+        other = object.__new__(type(self))
+        other.file, other.on_write, other.beside, other._db = None, self.on_write, other, open_read_only(file.path)
+        return other
+
+    @contextmanager
+    def write(self) -> Generator[None, None, None]:
+        """Store all that the block writes, or, after an error, nothing of it.
+
+        Raises:
+            DataFileError: The file was removed, or its disk is full.
+        """
+        if self._db.in_transaction:
+            yield
+            return
+        if self.file is None:
+            with transaction(self._db):
+                yield
+            return
+        self.file.require()
+        try:
+            with transaction(self._db):
+                yield
+        except sqlite3.OperationalError as error:
+            self.file.was_full = is_disk_full(error, self.file.path)
+            if self.file.was_full:
+                raise DiskFullError from error
+            if str(error) == _LOCKED:
+                raise DataFileBusyError from error
+            raise
+        self.file.was_full = False
+        self.on_write()
+
+    # The file
+
+    def checkpoint(self) -> bool:
+        """Write what is in the log to the file itself, and empty the log; return False if a reader prevents it."""
+        self._db.execute("PRAGMA busy_timeout = 0").fetchall()  # it would wait for readers
+        try:
+            ((is_blocked, _, _),) = self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+            return not is_blocked
+        except sqlite3.OperationalError:
+            return False
+        finally:
+            self._db.execute(f"PRAGMA busy_timeout = {1000 * BUSY_SECONDS:.0f}").fetchall()
+
+    def merge_words(self) -> bool:
+        """Remove a part of what deleted messages have left in the full-text index; return whether there is more."""
+        state = self.fact(_MERGE)
+        if not state:
+            return False
+        with transaction(self._db):
+            before = self._db.total_changes
+            merge = "INSERT INTO message_words (message_words, rank) VALUES ('merge', ?)"
+            self._db.execute(merge, (-_MERGED_PAGES if state == _DELETED else _MERGED_PAGES,))  # below 0: a new merge
+            has_more = self._db.total_changes - before >= 2
+            self.set_fact(_MERGE, _MERGING if has_more else None)
+        return has_more
+
+    def fact(self, name: str) -> Any:
+        """Return what is kept under a name, or None."""
+        row = self._db.execute("SELECT value FROM facts WHERE name = ?", (name,)).fetchone()
+        return row and row[0]
+
+    def set_fact(self, name: str, value: Union[str, int, float, None]) -> None:
+        """Keep a value under a name."""
+        with self.write():
+            self._db.execute("INSERT OR REPLACE INTO facts (name, value) VALUES (?, ?)", (name, value))
+
+    def note_deleted_words(self) -> None:
+        """Note that words of deleted messages are still in the full-text index."""
+        self.set_fact(_MERGE, _DELETED)
+
+    def with_reserve(self, deletion: Callable[[], _Result]) -> _Result:
+        """Run a deletion; where the disk is full, give up the reserve for it."""
+        try:
+            return deletion()
+        except DiskFullError:
+            if self.file is None:
+                raise
+            self.checkpoint()  # the log takes room, too
+            self.file.give_up_reserve()
+        try:
+            return deletion()
+        finally:
+            self.checkpoint()
+            self.file.make_reserve()
+
+
+def _describe(error: sqlite3.OperationalError, file: DataFile) -> sqlite3.OperationalError:
+    """Return the error for a file that cannot be opened."""
+    if is_disk_full(error, file.path):
+        return DataFileError("its disk is full")
+    return DataFileBusyError() if str(error) == _LOCKED else error
