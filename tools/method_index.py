@@ -28,8 +28,8 @@ HEAD = """\
 <!-- Written by tools/method_index.py: change the docstrings, and run it. -->
 
 Every public method once, in both flavours; each leads to its arguments, results, errors and an example. `client` is a
-`SekhaClient` or an `AsyncSekhaClient`, `stream` what its streaming methods give, and `memory` a `Memory` or an `AsyncMemory`.
-There is a list [from A to Z](#from-a-to-z), too.
+`SekhaClient` or an `AsyncSekhaClient`, `stream` what its streaming methods give, and `memory` a `Memory` or an
+`AsyncMemory`. There is a list [from A to Z](#from-a-to-z), too.
 """
 OWNERS = {
     "SekhaClient": "client",
