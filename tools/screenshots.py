@@ -53,15 +53,17 @@ class Chromium:
 
     Args:
         profile: An empty folder for what it keeps.
+        options: More options of its command line.
     """
 
-    def __init__(self, profile: Path) -> None:
+    def __init__(self, profile: Path, *options: str) -> None:
         browser = find_chromium()
         if browser is None:
             raise FileNotFoundError("no Chromium is installed")
         self._command = [browser, "--headless=new", "--remote-debugging-pipe", f"--user-data-dir={profile}"]
         self._command += ["--disable-gpu", "--disable-dev-shm-usage", "--log-level=3"]
         self._command += ["--no-sandbox"] if os.geteuid() == 0 else []  # as root it does not start with it
+        self._command += options
         self._received = b""
         self._calls = 0
         self._session: Optional[str] = None

@@ -28,14 +28,14 @@ REBUILD_SECONDS = 60.0
 
 def make_store(file: Path, messages: int, texts: Path | None = None) -> None:
     """Fill a file with conversations through a server and its client; it is there when it is whole."""
-    begun = file.with_suffix(".part")
-    begun.unlink(missing_ok=True)
-    with Server(begun) as server, SekhaClient(**server.options) as client:
-        report = import_messages(client, begun.parent, messages, 19, texts)
-        if report["failed"]:
-            raise RuntimeError(str(report["failures"][:3]))
-        server.settle()
-    begun.rename(file)
+    with tempfile.TemporaryDirectory(dir=file.parent) as place:
+        begun = Path(place) / "memory.db"
+        with Server(begun) as server, SekhaClient(**server.options) as client:
+            report = import_messages(client, begun.parent, messages, 19, texts)
+            if report["failed"]:
+                raise RuntimeError(str(report["failures"][:3]))
+            server.settle()
+        begun.rename(file)
 
 
 def import_messages(

@@ -16,16 +16,16 @@ def recall(file: Path) -> float:
     """The part of the questions whose passage is among the first hits.
 
     Args:
-        file: Lines of JSON: passages ``p``, with a question ``q`` each, or without one.
+        file: JSON: ``pairs`` of a question ``q`` and its passage ``p``, and ``others``, passages without one.
     """
-    rows = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
-    asked = [row for row in rows if row.get("q")]
+    given = json.loads(file.read_text(encoding="utf-8"))
+    passages = [*(pair["p"] for pair in given["pairs"]), *given["others"]]
     found = 0
     with Server(None) as server, SekhaClient(**server.options) as client:
-        passages = ({"label": "FAQ", "messages": [{"role": "assistant", "content": row["p"]}]} for row in rows)
-        client.controller.import_conversations(passages)
+        stored = ({"label": "FAQ", "messages": [{"role": "assistant", "content": text}]} for text in passages)
+        client.controller.import_conversations(stored)
         server.settle()
-        for row in asked:
-            hits = client.controller.query(row["q"], limit=FIRST)["results"]
-            found += any(hit["content"] == row["p"] for hit in hits)
-    return found / len(asked)
+        for pair in given["pairs"]:
+            hits = client.controller.query(pair["q"], limit=FIRST)["results"]
+            found += any(hit["content"] == pair["p"] for hit in hits)
+    return found / len(given["pairs"])

@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -90,7 +90,8 @@ class Server:
 
     def health(self) -> dict[str, Any]:
         """Its report of health."""
-        return dict(json.loads(ask_health(self.settings["SEKHA_CONTROLLER_URL"])[0]))
+        with closing(connect(self.settings["SEKHA_CONTROLLER_URL"])) as connection:
+            return dict(json.loads(ask_health(connection)[0]))
 
     def settle(self) -> None:
         """Wait until it has nothing left to do: all is searchable by meaning, and its processor time stands still."""
@@ -99,7 +100,7 @@ class Server:
         while time.monotonic() < end:
             used = self.processor_ms()
             searchable = self.health().get("searchable") or {}
-            if used - before <= 40.0 and searchable.get("by_meaning") == searchable.get("messages"):
+            if used - before <= 40.0 and searchable.get("embedded") == searchable.get("messages"):
                 return
             before = used
             time.sleep(0.5)
@@ -118,27 +119,28 @@ class Server:
             longest.append(float(watch.communicate("stop\n")[0]))
 
 
-def ask_health(url: str, connection: http.client.HTTPConnection | None = None) -> tuple[bytes, float]:
-    """Ask for health once; return the body, and how many seconds it took."""
+def connect(url: str) -> http.client.HTTPConnection:
+    """A connection to an address."""
     address = urlsplit(url)
     assert address.hostname is not None
-    asked = connection or http.client.HTTPConnection(address.hostname, address.port, timeout=PATIENCE)
+    return http.client.HTTPConnection(address.hostname, address.port, timeout=PATIENCE)
+
+
+def ask_health(connection: http.client.HTTPConnection) -> tuple[bytes, float]:
+    """Ask for health once; return the body, and how many seconds it took."""
     began = time.perf_counter()
     try:
-        asked.request("GET", "/health")
-        body = asked.getresponse().read()
-    except http.client.HTTPException:  # a connection that was idle for too long
-        asked.close()
-        asked.request("GET", "/health")
-        body = asked.getresponse().read()
+        connection.request("GET", "/health")
+        body = connection.getresponse().read()
+    except http.client.HTTPException:  # it was idle for too long
+        connection.close()
+        connection.request("GET", "/health")
+        body = connection.getresponse().read()
     return body, time.perf_counter() - began
 
 
 def watch(url: str) -> None:
     """Ask for health until a line comes in; print a line at the beginning, and the longest answer in ms at the end."""
-    address = urlsplit(url)
-    assert address.hostname is not None
-    connection = http.client.HTTPConnection(address.hostname, address.port, timeout=PATIENCE)
     stop = threading.Event()
 
     def wait_for_end() -> None:
@@ -146,11 +148,12 @@ def watch(url: str) -> None:
         stop.set()
 
     threading.Thread(target=wait_for_end, daemon=True).start()
-    ask_health(url, connection)
-    print("watching", flush=True)
-    longest = 0.0
-    while not stop.wait(0.02):
-        longest = max(longest, ask_health(url, connection)[1])
+    with closing(connect(url)) as connection:
+        ask_health(connection)
+        print("watching", flush=True)
+        longest = 0.0
+        while not stop.wait(0.02):
+            longest = max(longest, ask_health(connection)[1])
     print(1000.0 * longest)
 
 

@@ -19,6 +19,7 @@ import pytest
 
 import sekha
 from sekha import AsyncSekhaClient, SekhaAuthError, SekhaClient
+from sekha.local import LocalSekha
 from sekha.local.v0_1 import edge
 from support.examples.blocks import Block, as_async, as_blocking, blocks_of, blocks_of_docstrings, promises_of
 from support.examples.running import FLAVOURS, Ran, is_awaited, run
@@ -189,7 +190,11 @@ def test_the_error_handling_block_tells_every_failure(what: str, flavour: str, w
     closing = "await client.close()\n" if what == "a closed client" else ""
     expected = EXPECTED[block.heading]._replace(ids=(id,))
     source = block.source if id == "..." else completed(block.source, expected, world)
-    ran = run(in_flavour(closing + source, flavour), block.where, flavour, {**world.options, **options}, {})
+    with ExitStack() as stack:
+        if what == "a wrong key" and world.profile != REAL:
+            keyed = stack.enter_context(LocalSekha(api_key="sk-right"))
+            options = {**options, "controller_url": keyed.controller_url}
+        ran = run(in_flavour(closing + source, flavour), block.where, flavour, {**world.options, **options}, {})
     if what == "a wrong key" and world.profile == REAL:  # D28: its REST routes take any key
         assert ran.lines == []
         assert ran.names["conversation"]["label"] == AUTHENTICATION.label

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
+import subprocess
+import time
+import uuid
+from contextlib import suppress
 from pathlib import Path
+from typing import Optional
 
 import pytest
 
+from local.conftest import python, running
 from sekha.local.match import or_query
 from sekha.local.records import Filter
 from sekha.local.store import Store
@@ -100,3 +106,73 @@ def test_a_file_with_a_missing_column_is_refused(tmp_path: Path) -> None:
     database.close()
     with pytest.raises(sqlite3.OperationalError, match="no such column: role"):
         Store(file)
+
+
+# Kills in the middle of a step
+
+OPEN = """
+import sys
+from sekha.local.store import Store
+print("opening", flush=True)
+Store(sys.argv[1]).close()
+"""
+
+
+def make_large(file: Path, conversations: int) -> None:
+    """Fills a file of version 1 with conversations of ten messages each."""
+    database = sqlite3.connect(file)
+    model, vector = database.execute("SELECT model, vector FROM messages WHERE vector IS NOT NULL").fetchone()
+    for number in range(conversations):
+        identity = str(uuid.uuid4())
+        row = (identity, f"Label {number}", "/large", "active", 5, "2024-01-01", "2024-01-01")
+        columns = "id, label, folder, status, importance, created_at, updated_at"
+        database.execute(f"INSERT INTO conversations ({columns}) VALUES (?, ?, ?, ?, ?, ?, ?)", row)
+        columns = "id, conversation_id, role, timestamp, model, vector, content"
+        for turn in range(10):
+            message = (str(uuid.uuid4()), identity, "user", "2024-01-01", model, vector, f"Text {turn} of {number}.")
+            database.execute(f"INSERT INTO messages ({columns}) VALUES (?, ?, ?, ?, ?, ?, ?)", message)
+    database.commit()
+    database.close()
+
+
+def open_and_kill(file: Path, seconds: Optional[float]) -> float:
+    """Opens a file in another process, kills that after some time, and gives the time that it took."""
+    command, environment = python("-c", OPEN, str(file))
+    with running(command, environment) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "opening\n"
+        begin = time.monotonic()
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(seconds)
+        process.kill()
+        process.wait()
+        return time.monotonic() - begin
+
+
+@pytest.mark.slow
+def test_kills_in_the_middle_of_a_step_lose_nothing(version_1: Path, tmp_path: Path) -> None:
+    make_large(version_1, 200)
+    expected = rows(version_1, "SELECT id, content FROM messages ORDER BY number")
+    timed = tmp_path / "timed.db"
+    shutil.copyfile(version_1, timed)
+    duration = open_and_kill(timed, None)
+    in_the_middle = 0
+    for kill in range(5):
+        open_and_kill(version_1, duration * (kill + 0.5) / 6)
+        in_the_middle += rows(version_1, "PRAGMA user_version") == [(0,)]
+        assert rows(version_1, "PRAGMA integrity_check") == [("ok",)]
+        assert rows(version_1, "SELECT id, content FROM messages ORDER BY number") == expected
+        copy = version_1.with_name("memory.db.version-1")
+        if copy.exists():
+            assert rows(copy, "PRAGMA integrity_check") == [("ok",)]
+            assert rows(copy, "SELECT id, content FROM messages ORDER BY number") == expected
+    assert in_the_middle >= 2, "the kills came too late"
+    store = Store(version_1)
+    try:
+        assert store.count_all() == (205, len(expected))
+        assert len(dict(store.vectors(store.model("local-hash", 384)))) == len(expected) - 1
+        assert len(store.word_hits(or_query("Text"), Filter(), 9999)) == 2000
+    finally:
+        store.close()
+    assert rows(version_1, "PRAGMA user_version") == [(2,)]
+    assert sorted(path.name for path in tmp_path.iterdir() if path.suffix == ".part") == []

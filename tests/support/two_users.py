@@ -112,7 +112,8 @@ class World(NamedTuple):
         )
         kept = {row[0]: row for row in rows.fetchall() if not is_inside(row[2], self.root)}
         messages = database.execute(
-            "SELECT conversation_id, id, role, content, timestamp FROM messages ORDER BY number"
+            """SELECT c.id, m.id, m.role, m.content, m.timestamp FROM messages m
+            JOIN conversations c ON c.number = m.conversation ORDER BY m.number"""
         )
         return json.dumps([sorted(kept.values()), [row for row in messages.fetchall() if row[0] in kept]])
 

@@ -398,7 +398,8 @@ def bridge_app(bridge: Bridge, api_key: Optional[str] = None) -> Starlette:
         if api_key is not None and request.scope["path"] not in _NO_KEY_NEEDED:
             problem = find_key_problem(request, api_key)
         if problem is not None:
-            raise HTTPException(401, problem, {"www-authenticate": "Bearer"})
+            hint = "; the key of the controller is that of the bridge: bridge_api_key, SEKHA_BRIDGE_API_KEY"
+            raise HTTPException(401, f"{problem}{hint}", {"www-authenticate": "Bearer"})
 
     handlers: Dict[Any, Any] = dict.fromkeys((InvalidRequest, HTTPException, ModelError), _on_error)
     handlers[ClientDisconnect] = client_disconnected
