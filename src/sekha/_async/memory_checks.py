@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Callable, Protocol
 from uuid import uuid4
 
-from sekha._concurrency.tasks import AsyncCall
 from sekha._utils.public import exported_from
 
 from .client import AsyncSekhaClient
@@ -79,8 +78,16 @@ async def async_check_no_leak(make_memory: Callable[[str], AsyncRemembers], *, u
         )
 
 
+class AsyncRunsTurn(Protocol):
+    """Runs a turn of an agent."""
+
+    async def __call__(self, session: str, text: str, /) -> object:
+        """Say something in a session; return all that the model was given."""
+        ...
+
+
 @exported_from("sekha.testing")
-async def async_check_no_feedback_loop(run_turn: AsyncCall[[str, str], object], client: AsyncSekhaClient) -> None:
+async def async_check_no_feedback_loop(run_turn: AsyncRunsTurn, client: AsyncSekhaClient) -> None:
     """Check that what was recalled is given to the model, and is not remembered again.
 
     It runs three turns, each in a session of its own: one that says something, and two that ask for it. Then it reads

@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Callable, Protocol
 from uuid import uuid4
 
-from sekha._concurrency.tasks import Call
 from sekha._utils.public import exported_from
 
 from .client import SekhaClient
@@ -81,8 +80,16 @@ def check_no_leak(make_memory: Callable[[str], Remembers], *, users: Sequence[st
         )
 
 
+class RunsTurn(Protocol):
+    """Runs a turn of an agent."""
+
+    def __call__(self, session: str, text: str, /) -> object:
+        """Say something in a session; return all that the model was given."""
+        ...
+
+
 @exported_from("sekha.testing")
-def check_no_feedback_loop(run_turn: Call[[str, str], object], client: SekhaClient) -> None:
+def check_no_feedback_loop(run_turn: RunsTurn, client: SekhaClient) -> None:
     """Check that what was recalled is given to the model, and is not remembered again.
 
     It runs three turns, each in a session of its own: one that says something, and two that ask for it. Then it reads
