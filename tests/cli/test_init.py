@@ -25,7 +25,7 @@ def type_keys(monkeypatch: pytest.MonkeyPatch) -> List[str]:
 
 
 def test_it_asks_checks_and_writes(run: Run, sekha: LocalSekha, here: Path, type_keys: List[str]) -> None:
-    type_keys.append(sekha.api_key)
+    type_keys.extend([sekha.api_key] * 2)
     done = run("init", terminal=f"{sekha.controller_url}\n{sekha.bridge_url}\n")
     assert (done.code, done.out) == (0, "")
     assert "Address of the controller [http://localhost:8080]: " in done.err
@@ -35,6 +35,7 @@ def test_it_asks_checks_and_writes(run: Run, sekha: LocalSekha, here: Path, type
     assert os.listdir(here) == [".env"]
     with SekhaClient(SekhaConfig.from_env(here / ".env")) as client:
         assert client.health_check()["bridge"]["status"] == "healthy"
+        assert client.bridge.tasks()
     assert run("list").code == 0
 
 
@@ -50,7 +51,10 @@ def test_a_key_in_a_file_needs_no_terminal(run: Run, sekha: LocalSekha, here: Pa
     assert SekhaConfig.from_env(here / "my.env").bridge_url is None
 
 
-def test_nothing_is_overwritten_silently(run: Run, sekha: LocalSekha, here: Path, type_keys: List[str]) -> None:
+def test_nothing_is_overwritten_silently(
+    run: Run, sekha: LocalSekha, here: Path, type_keys: List[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SEKHA_BRIDGE_API_KEY", sekha.api_key)
     file = here / ".env"
     before = "# mine\nSEKHA_API_KEY=sk-old\nDEBUG=1\n"
     file.write_text(before, encoding="utf-8")
@@ -126,6 +130,28 @@ def test_a_second_key_for_the_tools_is_asked_for(
     assert done.code == 0
     assert "The MCP tools, which `sekha show` and `sekha export` need, have another key." in done.err
     assert SekhaConfig.from_env(here / ".env").mcp_api_key == options["mcp_api_key"]
+
+
+def test_a_key_for_the_bridge_is_asked_for(
+    run: Run, sekha: LocalSekha, here: Path, type_keys: List[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    type_keys.extend([sekha.api_key, sekha.api_key])
+    done = run("init", terminal=f"{sekha.controller_url}\n{sekha.bridge_url}\n")
+    assert done.code == 0
+    assert "The bridge needs a key, too. A local Sekha has one for both.\n" in done.err
+    assert SekhaConfig.from_env(here / ".env").bridge_api_key == sekha.api_key
+    (here / ".env").unlink()
+    type_keys.extend([sekha.api_key, "sk-wrong"])
+    done = run("init", terminal=f"{sekha.controller_url}\n{sekha.bridge_url}\n")
+    assert (done.code, (here / ".env").exists()) == (4, False)
+    assert "bridge: unauthorized: it does not accept that key; nothing was written" in done.err
+    (here / "key").write_text(sekha.api_key, "utf-8")
+    words = ("init", "--url", sekha.controller_url, "--bridge-url", sekha.bridge_url, "--api-key-file", "key")
+    done = run(*words)
+    assert (done.code, (here / ".env").exists()) == (4, False)
+    assert "set SEKHA_BRIDGE_API_KEY" in done.err
+    monkeypatch.setenv("SEKHA_BRIDGE_API_KEY", sekha.api_key)
+    assert run(*words).code == 0
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no pty")

@@ -14,11 +14,11 @@ from typing import Optional
 import pytest
 
 from local.conftest import python, running
-from sekha.local.match import or_query
+from sekha.local.match import or_phrases
 from sekha.local.records import Filter
 from sekha.local.store import Store
 from sekha.local.text import hash_embedding
-from sekha.local.vectors import pack, similarity
+from sekha.local.vectors import Target, pack
 
 DATA = Path(__file__).parents[1] / "data"
 _VERSION_1 = DATA / "local-1.db"
@@ -58,7 +58,7 @@ def test_a_file_of_version_1_keeps_everything(version_1: Path) -> None:
         by_number = store.messages_by_number([*vectors])
         assert [by_number[number].id for number in sorted(vectors)] == [identity for (identity,) in with_vector]
         for word in ("kubernetes", "umbrella", "大学", "京都", "Straßenbahnhaltestelle"):
-            assert store.word_hits(or_query(word), Filter(), 9), word
+            assert store.word_hits(" OR ".join(or_phrases(word))), word
     finally:
         store.close()
 
@@ -69,7 +69,7 @@ def test_vectors_of_version_1_are_those_that_are_made_today(version_1: Path) -> 
         vectors = dict(store.vectors(store.model("local-hash", 384)))
         assert vectors
         for number, message in store.messages_by_number([*vectors]).items():
-            assert similarity(vectors[number], pack(hash_embedding(message.content))) > 0.9999
+            assert Target(pack(hash_embedding(message.content))).similarity(vectors[number]) > 0.9999
     finally:
         store.close()
 
@@ -171,7 +171,7 @@ def test_kills_in_the_middle_of_a_step_lose_nothing(version_1: Path, tmp_path: P
     try:
         assert store.count_all() == (205, len(expected))
         assert len(dict(store.vectors(store.model("local-hash", 384)))) == len(expected) - 1
-        assert len(store.word_hits(or_query("Text"), Filter(), 9999)) == 2000
+        assert len(store.word_hits('"Text"')) == 2000
     finally:
         store.close()
     assert rows(version_1, "PRAGMA user_version") == [(2,)]

@@ -78,6 +78,7 @@ NO_HOST = [
     "[::1%25eth0]",
     "loc\u0430lhost",
     "localhost\u0661",
+    "a." * 200 + "localhost",
 ]
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import sqlite3
 import time
 from contextlib import closing
-from typing import Generator, List
+from typing import Dict, Generator, List
 
 import pytest
 
-from sekha.local.match import MAX_PHRASES, full_text_query, or_query, searchable_text
+from sekha.local.match import MAX_PHRASES, full_text_query, or_phrases, rare_query, searchable_text
 
 TEXTS = [
     "We deploy with Helm on Fridays",
@@ -97,20 +97,20 @@ def test_what_is_no_query_of_fts5_stays_none(index: sqlite3.Connection, query: s
     ],
 )
 def test_a_text_finds_what_shares_words_with_it(index: sqlite3.Connection, text: str, expected: List[int]) -> None:
-    assert find(index, or_query(text)) == expected
+    assert find(index, " OR ".join(or_phrases(text))) == expected
 
 
 def test_common_words_are_asked_for_if_there_are_no_others() -> None:
-    assert or_query("What is the plan?") == '"plan"'
-    assert or_query("to be or not to be") == '"to" OR "be" OR "or" OR "not"'
-    assert or_query(" ?! ") == ""
+    assert or_phrases("What is the plan?") == ['"plan"']
+    assert or_phrases("to be or not to be") == ['"to"', '"be"', '"or"', '"not"']
+    assert or_phrases(" ?! ") == []
 
 
 def test_of_a_long_text_the_longest_words_are_asked_for() -> None:
     text = " ".join("x" * length for length in range(1, 200))
-    query = or_query(text)
-    assert query.count(" OR ") == MAX_PHRASES - 1
-    assert "x" * 199 in query
+    phrases = or_phrases(text)
+    assert len(phrases) == MAX_PHRASES
+    assert f'"{"x" * 199}"' in phrases
 
 
 def test_a_text_of_ascii_is_given_as_it_is() -> None:
@@ -123,7 +123,23 @@ def test_a_text_of_ascii_is_given_as_it_is() -> None:
 @pytest.mark.parametrize("text", TEXTS)
 def test_an_entry_is_removed_by_its_text(empty_index: sqlite3.Connection, text: str) -> None:
     empty_index.execute("INSERT INTO words (rowid, content) VALUES (1, ?)", (searchable_text(text),))
-    assert find(empty_index, or_query(text)) == [1]
+    assert find(empty_index, " OR ".join(or_phrases(text))) == [1]
     remove = "INSERT INTO words (words, rowid, content) VALUES ('delete', 1, ?)"
     empty_index.execute(remove, (searchable_text(text),))
-    assert find(empty_index, or_query(text)) == []
+    assert find(empty_index, " OR ".join(or_phrases(text))) == []
+
+
+@pytest.mark.parametrize(
+    ("counts", "limit", "expected"),
+    [
+        ({"a": 3, "b": 2}, 5, "b OR a"),
+        ({"a": 3, "b": 2}, 4, "(b) AND (b OR a OR a)"),
+        ({"a": 3, "b": 2, "c": 1}, 3, "(c OR b) AND (c OR b OR a OR a)"),
+        ({"a": 3}, 2, "a"),
+        ({"a": 3, "b": 0}, 9, "a"),
+        ({"a": 0}, 9, ""),
+        ({}, 9, ""),
+    ],
+)
+def test_common_words_count_only_beside_rare_ones(counts: Dict[str, int], limit: int, expected: str) -> None:
+    assert rare_query(counts, limit) == expected

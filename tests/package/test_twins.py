@@ -266,6 +266,7 @@ def used_by(cls: Any) -> Dict[str, Set[str]]:
     rows = {name for name, value in vars(_endpoints).items() if isinstance(value, type(ENDPOINTS[0]))}
     helpers = {
         "all_conversations": {"LIST_CONVERSATIONS"},
+        "filtered_page": {"LIST_CONVERSATIONS"},
         "AsyncConversationIterator": {"LIST_CONVERSATIONS"},
         "count_messages": {"MEMORY_EXPORT"},
         "count_all": {"MEMORY_EXPORT"},

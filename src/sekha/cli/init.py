@@ -56,6 +56,13 @@ def run(
         config = config.replace(mcp_api_key=ask_for_key("Key of the MCP tools"))
         health = _check(config)
     _require_usable(health)
+    if _bridge_refuses(config):
+        if not asks:
+            raise CommandError("bridge: it needs a key: set SEKHA_BRIDGE_API_KEY; nothing was written", REFUSED)
+        echo_err("The bridge needs a key, too. A local Sekha has one for both.")
+        config = config.replace(bridge_api_key=ask_for_key("Key of the bridge"))
+        if _bridge_refuses(config):
+            raise CommandError("bridge: unauthorized: it does not accept that key; nothing was written", REFUSED)
     settings = _variables(config)
     _, replaced = merge_settings(read_env_file(env_file), settings)
     if replaced and not force:
@@ -90,6 +97,22 @@ def _check(config: SekhaConfig) -> Dict[str, ServiceHealth]:
         return client.health_check()
 
 
+def _bridge_refuses(config: SekhaConfig) -> bool:
+    """Return whether there is a bridge that wants another key; its health does not show that."""
+    from sekha import SekhaAuthError, SekhaClient, SekhaError
+
+    if config.bridge_url is None:
+        return False
+    with SekhaClient(config) as client:
+        try:
+            client.bridge.tasks()
+        except SekhaAuthError:
+            return True
+        except SekhaError:  # not all bridges have this route
+            pass
+    return False
+
+
 def _require_usable(health: Dict[str, ServiceHealth]) -> None:
     for service, found in health.items():
         status = found["status"]
@@ -103,5 +126,5 @@ def _require_usable(health: Dict[str, ServiceHealth]) -> None:
 def _variables(config: SekhaConfig) -> Dict[str, str]:
     from sekha.config._settings import ENVIRONMENT
 
-    names = ("controller_url", "api_key", "mcp_api_key", "bridge_url")
+    names = ("controller_url", "api_key", "mcp_api_key", "bridge_url", "bridge_api_key")
     return {ENVIRONMENT[name]: getattr(config, name) for name in names if getattr(config, name) is not None}

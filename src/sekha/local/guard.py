@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import re
 import socket
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address
-from typing import FrozenSet, List, Optional, Sequence, Tuple, Union
+from typing import Dict, FrozenSet, List, Optional, Sequence, Tuple, Union
 
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -20,6 +21,7 @@ from sekha.local.errors import LocalSekhaError
 
 Headers = Sequence[Tuple[bytes, bytes]]
 _HOST = r"\[[0-9a-f:.]+\]|[\w.-]+"
+_MAX_LENGTH = 300  # more than any name of a host has, with scheme and port
 _AUTHORITY = re.compile(rf"({_HOST})(?::\d{{0,5}})?", re.ASCII | re.IGNORECASE)
 _ORIGIN = re.compile(rf"[a-z][a-z0-9+.-]*://({_HOST})(?::\d{{0,5}})?", re.ASCII | re.IGNORECASE)
 
@@ -60,6 +62,7 @@ def our_names(host: str, allowed_hosts: Sequence[str]) -> FrozenSet[str]:
     return frozenset([*names, *filter(None, map(_parse_own, more))])
 
 
+@lru_cache(maxsize=256)
 def is_loopback(host: str) -> bool:
     """Return whether a host, as one listens on it or as a URL names it, can be reached from this machine only."""
     name = _parse_own(host)
@@ -73,7 +76,10 @@ def is_loopback(host: str) -> bool:
 
 def find_refusal(headers: Headers, names: FrozenSet[str]) -> Optional[Response]:
     """Return the refusal of a request: 400 for two lengths, 421 for its `Host`, 403 for its `Origin`; or None."""
-    values = {name: [value.decode("latin-1") for key, value in headers if key == name] for name in _LOOKED_AT}
+    values: Dict[bytes, List[str]] = {name: [] for name in _LOOKED_AT}
+    for name, value in headers:
+        if name in values:
+            values[name].append(value.decode("latin-1"))
     if values[b"content-length"] and values[b"transfer-encoding"]:
         # Somebody between here and the client may have believed the other one; the rest could be another request.
         text = "A request has either Content-Length or Transfer-Encoding."
@@ -97,14 +103,15 @@ def find_refusal(headers: Headers, names: FrozenSet[str]) -> Optional[Response]:
 _LOOKED_AT = (b"host", b"origin", b"content-length", b"transfer-encoding")
 
 
+@lru_cache(maxsize=256)  # most clients send the same again and again
 def parse_host(text: str) -> Optional[str]:
     """Return the host of a header `Host` in lower case, an IPv6 address without brackets; None if it is no host."""
-    match = _AUTHORITY.fullmatch(text)
+    match = _AUTHORITY.fullmatch(text) if len(text) <= _MAX_LENGTH else None
     return None if match is None else _normalize(match.group(1))
 
 
 def _parse_origin(text: str) -> Optional[str]:
-    match = _ORIGIN.fullmatch(text)
+    match = _ORIGIN.fullmatch(text) if len(text) <= _MAX_LENGTH else None
     return None if match is None else _normalize(match.group(1))
 
 
@@ -128,6 +135,7 @@ def _normalize(host: str) -> Optional[str]:
     return name.lower() if all(name.split(".")) else None
 
 
+@lru_cache(maxsize=256)
 def _address(host: str) -> Union[IPv4Address, IPv6Address, None]:
     try:
         return ip_address(host)

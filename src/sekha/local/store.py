@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import time
 import uuid
-from typing import Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple, Union
+from pathlib import Path
+from typing import Dict, Iterable, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Set, Tuple, Union
 
 from sekha.local.match import full_text_query
 from sekha.local.records import (
@@ -22,6 +23,9 @@ from sekha.local.records import (
 from sekha.local.store_file import StoreFile
 from sekha.local.vectors import pack
 
+BLOCK_SIZE = 4096
+"""How many numbers of messages make up a block, for an index in memory that follows the changes."""
+
 _MAX_INT = 2**63 - 1
 _CONVERSATION_COLUMNS = "id, label, folder, status, importance, created_at, updated_at, message_count, bytes"
 _MESSAGE_COLUMNS = "m.id, c.id, m.role, m.content, m.timestamp, c.label, c.folder, c.status, c.importance"
@@ -37,6 +41,11 @@ class Embedded(NamedTuple):
 
 class Store(StoreFile):
     """The database, for one thread at a time."""
+
+    def __init__(self, path: Union[str, Path, None] = None) -> None:
+        super().__init__(path)
+        self._changed_blocks: Set[int] = set()
+        self._file_version: Optional[Tuple[int]] = None
 
     @staticmethod
     def full_text_query(query: str) -> str:
@@ -80,6 +89,7 @@ class Store(StoreFile):
         for message in messages:
             row = (str(uuid.uuid4()), conversation, message.role, message.timestamp or now, message.content)
             numbers.append(int(self._db.execute(insert, row).lastrowid or 0))
+        self._note_changes(numbers)
         self._db.executemany(
             "INSERT INTO message_words (rowid, content) VALUES (?, ?)",
             [(number, self.searchable_text(message.content)) for number, message in zip(numbers, messages)],
@@ -182,10 +192,13 @@ class Store(StoreFile):
             self._db.execute("DELETE FROM messages WHERE conversation = ?", row)
             self._db.execute("DELETE FROM conversations WHERE number = ?", row)
             self.note_deleted_words()
-        return [number for number, _ in found]
+        numbers = [number for number, _ in found]
+        self._note_changes(numbers)
+        return numbers
 
     def clear(self) -> None:
         """Delete all conversations."""
+        self._note_changes(range(0, self.last_number() + BLOCK_SIZE, BLOCK_SIZE))
         with self.write():
             self._db.execute("INSERT INTO message_words (message_words) VALUES ('delete-all')")
             for table in ("vectors", "messages", "conversations"):
@@ -230,6 +243,16 @@ class Store(StoreFile):
             WHERE m.number IN (SELECT value FROM json_each(?))"""
         return {number: Message(*row) for number, *row in self._db.execute(query, (json.dumps([*numbers]),))}
 
+    def conversation_numbers(self, matching: Filter) -> Set[int]:
+        """Return the numbers of the conversations that match a filter."""
+        where, values = matching.where("c.updated_at")
+        query = f"SELECT c.number FROM conversations c WHERE {where}"
+        return {number for (number,) in self._db.execute(query, values)}
+
+    def last_number(self) -> int:
+        """Return the largest number of a message, 0 if there is none."""
+        return int(self._db.execute("SELECT COALESCE(MAX(number), 0) FROM messages").fetchone()[0])
+
     def numbers(self, matching: Filter) -> List[int]:
         """Return the numbers of the messages that match a filter."""
         where, values = matching.where("m.timestamp")
@@ -256,14 +279,25 @@ class Store(StoreFile):
             WHERE message_words MATCH ? ORDER BY {"w.rank, " if ranked else ""}m.number LIMIT ?"""
         return [Message(*row) for row in self._db.execute(select, (self.full_text_query(query), min(limit, _MAX_INT)))]
 
-    def word_hits(self, query: str, matching: Filter, limit: int) -> List[int]:
-        """Return the numbers of the messages that match an FTS5 query and a filter, the most relevant first."""
-        where, values = matching.where("m.timestamp")
-        source = "message_words w"
-        if where != "1":
-            source += " JOIN messages m ON m.number = w.rowid JOIN conversations c ON c.number = m.conversation"
-        select = f"SELECT w.rowid FROM {source} WHERE message_words MATCH ? AND {where} ORDER BY w.rank LIMIT ?"
-        return [number for (number,) in self._db.execute(select, (query, *values, limit))]
+    def count_word_hits(self, query: str) -> int:
+        """Count the messages that match an FTS5 query."""
+        select = "SELECT COUNT(*) FROM message_words WHERE message_words MATCH ?"
+        return int(self._db.execute(select, (query,)).fetchone()[0])
+
+    def word_hits(self, query: str, among: Optional[Sequence[int]] = None) -> List[Tuple[float, int]]:
+        """Return the messages that match an FTS5 query, in no order: how well each fits (less is better), its number.
+
+        Args:
+            query: The query; nothing matches an empty one.
+            among: The numbers of the messages that are looked at; None for all.
+        """
+        if not query:
+            return []
+        # The `+` keeps SQLite from looking up number by number.
+        only = "" if among is None else "AND +rowid IN (SELECT value FROM json_each(?))"
+        values = (query,) if among is None else (query, json.dumps([*among]))
+        select = f"SELECT bm25(message_words), rowid FROM message_words WHERE message_words MATCH ? {only}"
+        return [(rank, number) for rank, number in self._db.execute(select, values)]
 
     # Vectors
 
@@ -287,6 +321,7 @@ class Store(StoreFile):
         rows = [(model, None if vector is None else pack(vector), number) for number, vector in vectors.items()]
         with self.write():
             self._db.executemany(insert, rows)
+        self._note_changes(vectors)
 
     def vectors(self, model: int, numbers: Optional[Sequence[int]] = None) -> Iterator[Tuple[int, bytes]]:
         """Yield number and vector of the messages that have a vector of a model, of all or of those with a number."""
@@ -296,6 +331,23 @@ class Store(StoreFile):
         else:
             only = " AND message IN (SELECT value FROM json_each(?))"
             yield from self._db.execute(query + only, (model, json.dumps([*numbers])))
+
+    def message_block(self, block: int, model: Optional[int]) -> Iterator[Tuple[int, int, str, Optional[bytes]]]:
+        """Yield number, conversation, time, and vector of a model, of the messages of a block."""
+        query = """SELECT m.number, m.conversation, m.timestamp, v.vector
+            FROM messages m LEFT JOIN vectors v ON v.message = m.number AND v.model = ?
+            WHERE m.number BETWEEN ? AND ?"""
+        first = block * BLOCK_SIZE
+        yield from self._db.execute(query, (model, first, first + BLOCK_SIZE - 1))
+
+    def take_changed_blocks(self) -> Optional[Set[int]]:
+        """Return the blocks with messages that have been added, embedded or deleted since the last call.
+
+        None stands for all of them: another connection has written to the file.
+        """
+        changed, self._changed_blocks = self._changed_blocks, set()
+        known, self._file_version = self._file_version, self._db.execute("PRAGMA data_version").fetchone()
+        return changed if known == self._file_version else None
 
     def without_vector(self, model: int, limit: int, below: int = _MAX_INT) -> List[Tuple[int, str]]:
         """Return numbers and contents of messages that have no vector of a model, the newest first.
@@ -319,6 +371,9 @@ class Store(StoreFile):
         _, messages = self.count_all()
         query = "SELECT COUNT(*) FROM vectors WHERE model = ? AND vector IS NOT NULL"
         return Embedded(messages, int(self._db.execute(query, (model,)).fetchone()[0]))
+
+    def _note_changes(self, numbers: Iterable[int]) -> None:
+        self._changed_blocks.update(number // BLOCK_SIZE for number in numbers)
 
 
 def _count_bytes(messages: Sequence[NewMessage]) -> int:

@@ -218,7 +218,7 @@ class Controller:
 
     async def full_text_search(self, request: Request) -> Response:
         body = await self.parse(request, SearchBody)
-        found = await self.memory.run(self.store.full_text_search, body.query, body.limit)
+        found = await self.memory.full_text_search(body.query, body.limit)
         return JSONResponse({"results": [message_row(message) for message in found], "total": len(found)})
 
     async def assemble_context(self, request: Request) -> Response:

@@ -10,6 +10,8 @@ from typing import Any, Dict, List, Optional, Sequence, Tuple
 from sekha.local import tasks
 from sekha.local.embedding import Embedding
 from sekha.local.models import ChatModel, Embedder, ModelError
+from sekha.local.models.placeholder import HashEmbedder
+from sekha.local.ranking import HASHED_WORDS_WEIGHT, MODEL_WORDS_WEIGHT
 from sekha.local.records import (
     NO_DATES,
     Conversation,
@@ -23,9 +25,9 @@ from sekha.local.records import (
     SearchResult,
     format_timestamp,
 )
+from sekha.local.search import HybridSearch, Query
 from sekha.local.store import Store
 from sekha.local.text import extract_keywords, extractive_summary, split_words
-from sekha.local.vectors import pack, similarity
 from sekha.local.worker import Runner
 
 logger: logging.Logger = logging.getLogger("sekha.local")
@@ -53,6 +55,7 @@ class Memory:
         self.runner = runner
         self.run = runner.run
         self.embedding = Embedding(store, embedder, runner)
+        self._hybrid = HybridSearch(store)
         self._embedder = embedder
         self._chat = chat
 
@@ -92,28 +95,35 @@ class Memory:
         return created
 
     async def search(self, query: str, matching: Filter, limit: int, offset: int = 0) -> Tuple[List[SearchResult], int]:
-        """Return the messages nearest to a text, best first, and their number; raise ModelError without a vector."""
+        """Return the messages that fit a text best, best first, and the number of those that match the filter.
+
+        They are found by their words and by their vectors; by words alone if the model does not answer.
+        """
         if not query.strip():
             return [], 0
         await self.embedding.settle()
-        name, vectors = await self._embedder.embed([query], purpose="query")
-        self.embedding.answered(await self.run(self.store.model, name, len(vectors[0])))
-        return await self.run(self._nearest, name, vectors[0], matching, limit, offset)
+        wanted = await self._query(query)
+        while await self.run(self._hybrid.prepare, wanted):
+            pass  # so that other calls are not kept waiting
+        return await self.run(self._hybrid.find, wanted, matching, limit, offset)
 
-    def _nearest(
-        self, name: str, target: Sequence[float], matching: Filter, limit: int, offset: int
-    ) -> Tuple[List[SearchResult], int]:
-        if not any(target):  # a text without a word
-            return [], 0
-        model, packed = self.store.model(name, len(target)), pack(target)
-        allowed = set(self.store.numbers(matching))
-        scored = [
-            (similarity(packed, vector), number) for number, vector in self.store.vectors(model) if number in allowed
-        ]
-        scored.sort(key=lambda one: (-one[0], one[1]))
-        page = scored[offset : offset + limit]
-        found = self.store.messages_by_number([number for _, number in page])
-        return [SearchResult(max(0.0, score), found[number]) for score, number in page], len(scored)
+    async def _query(self, text: str) -> Query:
+        try:
+            name, vectors = await self._embedder.embed([text], purpose="query")
+        except ModelError as error:
+            logger.warning("a search is made by words alone: %s", error)
+            return Query(text, None, None, 1.0)
+        model = await self.run(self.store.model, name, len(vectors[0]))
+        self.embedding.answered(model)
+        is_hashed = isinstance(self._embedder, HashEmbedder)
+        return Query(text, vectors[0], model, HASHED_WORDS_WEIGHT if is_hashed else MODEL_WORDS_WEIGHT)
+
+    async def full_text_search(self, query: str, limit: int) -> List[Message]:
+        """Return the messages that match an FTS5 query, the most relevant first.
+
+        If there are none, and the query has no operators, return those that have any of its words.
+        """
+        return await self.run(self._hybrid.full_text_search, query, limit)
 
     async def context(
         self, query: str, preferred_labels: Sequence[str], budget: int, excluded_folders: Sequence[str]

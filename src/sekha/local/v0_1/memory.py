@@ -28,7 +28,7 @@ from sekha.local.records import (
     format_timestamp,
 )
 from sekha.local.store import Store
-from sekha.local.vectors import pack, similarity
+from sekha.local.vectors import Target, pack
 from sekha.local.worker import Runner
 
 MAX_CONCURRENT_EMBEDDINGS = 5
@@ -127,10 +127,8 @@ class Store01(Store):
         """Return the messages whose vectors are nearest to one, best first, with their similarity."""
         if not any(target):  # a text without a word
             return []
-        packed, hidden = pack(target), self._hidden_from_search()
-        scored = [
-            (similarity(packed, vector), -number) for number, vector in self.vectors(model) if number not in hidden
-        ]
+        similarity, hidden = Target(pack(target)).similarity, self._hidden_from_search()
+        scored = [(similarity(vector), -number) for number, vector in self.vectors(model) if number not in hidden]
         scored.sort(reverse=True)
         found = self.messages_by_number([-number for _, number in scored[:limit]])
         return [(score, found[-number]) for score, number in scored[:limit]]
@@ -207,6 +205,10 @@ class Memory01(Memory):
             return [], 0
         found = self.store01.nearest(self.store.model(model, len(vector)), vector, limit)
         return [SearchResult(to_float32(1.0 - similarity), message) for similarity, message in found], len(found)
+
+    async def full_text_search(self, query: str, limit: int) -> List[Message]:
+        """Return what matches the query as it is, or nothing."""
+        return await self.run(self.store.full_text_search, query, limit)
 
     async def context(
         self, query: str, preferred_labels: Sequence[str], budget: int, excluded_folders: Sequence[str]

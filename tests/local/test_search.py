@@ -1,0 +1,300 @@
+"""Search by words and by vectors together: what is found, in which order, with which scores."""
+
+from __future__ import annotations
+
+import random
+from contextlib import closing
+from typing import Dict, Generator, List, Optional, Sequence, Tuple
+
+import pytest
+
+from sekha.local.ranking import by_rank, falling, fuse
+from sekha.local.records import Dates, Filter, NewMessage, SearchResult
+from sekha.local.search import POOL_SIZE, HybridSearch, Query
+from sekha.local.store import BLOCK_SIZE, Store
+from sekha.local.text import DIMENSION, hash_embedding
+
+_WORDS = (
+    "apple bread cloud delta engine forest garden harbor island jungle kernel ladder market needle orange pencil quartz"
+    " river silver tunnel umbrella valley window yellow zipper anchor basket candle dragon eagle falcon guitar hammer"
+)
+WORDS = _WORDS.split()
+MEMORIES = [
+    "We deploy with Helm on Fridays, after the security review.",
+    "Grandmother's apple pie needs four Boskoop apples and cinnamon.",
+    "The meeting with Ms. Tanaka is in 東京 on the third of May.",
+    "Die Straßenbahnhaltestelle ist gegenüber vom Rathaus.",
+    "昨日は京都でりんごを食べました。",
+    "ฉันชอบกินข้าวผัดที่เชียงใหม่",
+    "The API rate limit is 600 requests per minute and tenant.",
+    "Alice prefers tea, and Bob prefers coffee.",
+]
+
+
+class Searched:
+    """A store with a search in it."""
+
+    def __init__(self) -> None:
+        self.store = Store()
+        self.search = HybridSearch(self.store)
+        self.model = self.store.model("local-hash", DIMENSION)
+
+    def close(self) -> None:
+        self.store.close()
+
+    def add(
+        self, *texts: str, label: str = "x", folder: str = "/", importance: int = 5, embedded: bool = True, day: int = 1
+    ) -> List[int]:
+        messages = [NewMessage("user", text) for text in texts]
+        dates = Dates(f"2026-01-{day:02}T00:00:00.000000000")
+        _, numbers = self.store.add(label, folder, importance, messages, dates)
+        if embedded:
+            vectors = {number: hash_embedding(text) for number, text in zip(numbers, texts)}
+            self.store.set_vectors(self.model, vectors)
+        return numbers
+
+    def query(self, text: str, words_weight: float = 2 / 3) -> Query:
+        return Query(text, hash_embedding(text), self.model, words_weight)
+
+    def find(
+        self, text: str, limit: int = 10, offset: int = 0, matching: Optional[Filter] = None
+    ) -> Tuple[List[SearchResult], int]:
+        return self.search.find(self.query(text), matching or Filter(), limit, offset)
+
+    def texts(self, text: str, limit: int = 10, offset: int = 0, matching: Optional[Filter] = None) -> List[str]:
+        return [result.message.content for result in self.find(text, limit, offset, matching)[0]]
+
+    def words_alone(self, text: str, limit: int = 10) -> Tuple[List[SearchResult], int]:
+        return self.search.find(Query(text, None, None, 1.0), Filter(), limit)
+
+
+@pytest.fixture
+def searched() -> Generator[Searched, None, None]:
+    with closing(Searched()) as searched:
+        searched.add(*MEMORIES)
+        yield searched
+
+
+@pytest.fixture(scope="module")
+def crowded() -> Generator[Searched, None, None]:
+    """More messages than are ranked exactly, in more than one block, without two that are the same."""
+    chance = random.Random(4)
+    with closing(Searched()) as searched:
+        for number in range((BLOCK_SIZE + 904) // 10):
+            texts = [f"{' '.join(chance.choices(WORDS, k=6))} {number}-{index}" for index in range(10)]
+            searched.add(*texts, folder=f"/{number % 50}", importance=number % 10 + 1, day=number % 28 + 1)
+        yield searched
+
+
+@pytest.mark.parametrize(
+    ("query", "place"),
+    [
+        ("When do we deploy?", 0),
+        ("deploymnet helm", 0),  # a word that is misspelt
+        ("helms", 0),
+        ("apple recipe", 1),
+        ("Tanaka", 2),
+        ("東京", 2),
+        ("Bahnhaltestelle", 3),  # a part of a compound
+        ("strassenbahn", 3),
+        ("りんご", 4),
+        ("京都", 4),
+        ("ข้าว", 5),
+        ("เชียงใหม่", 5),
+        ("rate limits", 6),
+        ("what does Alice like to drink? tea?", 7),
+        (MEMORIES[6], 6),
+    ],
+)
+def test_what_is_meant_comes_first(searched: Searched, query: str, place: int) -> None:
+    assert searched.texts(query)[0] == MEMORIES[place]
+
+
+def test_each_message_is_a_hit_and_scores_fall(searched: Searched) -> None:
+    results, total = searched.find("apple tea review")
+    assert (len(results), total) == (len(MEMORIES), len(MEMORIES))
+    scores = [result.score for result in results]
+    assert scores == sorted(scores, reverse=True)
+    assert 1.0 > scores[0] > scores[-1] >= 0.0
+    assert searched.find(MEMORIES[0])[0][0].score == 1.0
+
+
+def test_what_only_words_find_scores_no_less_than_the_next(searched: Searched) -> None:
+    (number,) = searched.add("The zeppelin has a mooring mast.", embedded=False)
+    found, total = searched.find("Where is the zeppelin with tea for Alice and Bob?")
+    assert total == len(MEMORIES) + 1
+    place = [result.message.content for result in found].index("The zeppelin has a mooring mast.")
+    assert place < 2
+    assert found[place].score == found[place + 1].score > 0
+    searched.store.set_vectors(searched.model, {number: hash_embedding("The zeppelin has a mooring mast.")})
+    assert searched.find("zeppelin mooring mast")[0][0].score > 0.5
+
+
+def test_vectors_of_another_model_are_not_compared(searched: Searched) -> None:
+    other = searched.store.model("other", 3)
+    searched.store.set_vectors(other, {number: [1.0, 0.0, 0.0] for number in (1, 2)})
+    found, total = searched.search.find(Query("tea", [1.0, 0.0, 0.1], other, 0.2), Filter(), 3)
+    assert [result.message.content for result in found][:2] == MEMORIES[:2]  # the vectors count more than the words
+    assert total == len(MEMORIES)
+    assert searched.texts(MEMORIES[4])[0] == MEMORIES[4]
+    assert searched.texts(MEMORIES[1])[0] == MEMORIES[1]  # by its words
+
+
+def test_without_a_vector_words_alone_find(searched: Searched) -> None:
+    found, total = searched.words_alone("apple pie or tea")
+    assert {result.message.content for result in found} == {MEMORIES[1], MEMORIES[7]}
+    assert total == 2
+    assert 1 > found[0].score > found[1].score > 0
+    assert searched.words_alone("zeppelin") == searched.words_alone("?!") == ([], 0)
+    assert searched.find("?!") == ([], 0)
+
+
+def test_changes_are_seen_by_the_next_search(searched: Searched) -> None:
+    assert "garden" not in searched.texts("garden")[0]
+    searched.add("The garden has a gate.", label="garden")
+    assert searched.texts("garden")[0] == "The garden has a gate."
+    (garden,) = searched.store.conversations(Filter(labels=["garden"]))
+    assert searched.texts("garden", matching=Filter(folder="/new")) == []
+    searched.store.update(garden.id, folder="/new")
+    assert searched.texts("garden", matching=Filter(folder="/new")) == ["The garden has a gate."]
+    searched.store.delete(garden.id)
+    assert len(searched.texts("garden", limit=99)) == len(MEMORIES)
+    searched.store.clear()
+    assert searched.find("garden") == ([], 0)
+
+
+def test_filters_are_applied_before_the_best_are_taken(crowded: Searched) -> None:
+    for matching in (
+        Filter(folder="/7"),
+        Filter(min_importance=10, not_status="archived"),
+        Filter(start="2026-01-03T00:00:00.000000000", end="2026-01-04T00:00:00.000000000"),
+        Filter(folder="/3", start="2026-01-15T00:00:00.000000000"),
+        Filter(labels=["none"]),
+    ):
+        expected = {message.id for message in crowded.store.messages(matching)}
+        found, total = crowded.find("apple river 7-3", limit=10_000, matching=matching)
+        assert total == len(found) == len(expected)
+        assert {result.message.id for result in found} == expected
+        best = crowded.texts("apple river", limit=5, matching=matching)
+        assert best == [result.message.content for result in crowded.find("apple river", 5, matching=matching)[0]]
+        assert all("apple" in text or "river" in text for text in best)
+
+
+@pytest.mark.parametrize("sizes", [[1, 2, 5, 40], [7] * 40, [POOL_SIZE, 2 * POOL_SIZE, 1000], [10_000]])
+def test_pages_join(crowded: Searched, sizes: Sequence[int]) -> None:
+    end = sum(sizes)
+    whole, total = crowded.find("apple garden silver", limit=end)
+    assert total == crowded.store.count_all()[1]
+    assert len(whole) == min(total, end)
+    pages: List[SearchResult] = []
+    for size in sizes:
+        pages += crowded.find("apple garden silver", size, len(pages))[0]
+    assert pages == whole
+    assert len({result.message.id for result in whole}) == len(whole)
+    scores = [result.score for result in whole]
+    assert scores == sorted(scores, reverse=True)
+
+
+def test_common_words_do_not_hide_rare_ones(crowded: Searched) -> None:
+    crowded.add(f"zeppelin {' '.join(WORDS)}")
+    assert crowded.texts(f"{' '.join(WORDS)} zeppelin", limit=1)[0].startswith("zeppelin")
+    assert crowded.words_alone("apple zeppelin", limit=1)[0][0].message.content.startswith("zeppelin")
+
+
+def test_an_index_is_read_in_steps(crowded: Searched) -> None:
+    search = HybridSearch(crowded.store)
+    query = crowded.query("apple")
+    steps = 1
+    while search.prepare(query):
+        steps += 1
+    assert steps == 2
+    assert search.find(query, Filter(), 3) == crowded.find("apple", 3)
+
+
+@pytest.mark.parametrize(
+    ("by_words", "by_vectors", "weight", "expected"),
+    [
+        ([], [], 0.5, []),
+        ([1, 2], [], 0.5, [1, 2]),
+        ([], [2, 1], 0.5, [2, 1]),
+        ([1, 2, 3], [3, 2, 1], 2 / 3, [1, 2, 3]),
+        ([1, 2, 3], [3, 2, 1], 1 / 5, [3, 2, 1]),
+        ([1], [2], 0.9, [1, 2]),
+        ([1], [2], 0.1, [2, 1]),
+        ([1, 2], [3, 2], 0.5, [2, 1, 3]),
+    ],
+)
+def test_two_rankings_become_one(
+    by_words: List[int], by_vectors: List[int], weight: float, expected: List[int]
+) -> None:
+    assert fuse(by_words, by_vectors, weight) == expected
+
+
+@pytest.mark.parametrize(
+    ("similarities", "expected"),
+    [
+        ([], []),
+        ([0.2, 0.5, 0.1], [0.5, 0.5, 0.1]),
+        ([1.0000001, -0.3], [1.0, 0.0]),
+        ([0.0, 0.0, 0.7], [0.7, 0.7, 0.7]),
+    ],
+)
+def test_scores_fall(similarities: List[float], expected: List[float]) -> None:
+    assert falling(similarities) == expected
+
+
+def test_scores_of_which_only_the_order_is_known() -> None:
+    scores = by_rank(500)
+    assert scores == sorted(scores, reverse=True)
+    assert 1 > scores[0] > scores[-1] > 0
+    assert by_rank(0) == []
+
+
+@pytest.fixture
+def words() -> Generator[Searched, None, None]:
+    with closing(Searched()) as searched:
+        searched.add(*MEMORIES, embedded=False)
+        yield searched
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ("deploy helm", {0}),
+        ('"When" "do" "we" "deploy"', {0}),  # as the client sends it: nothing has all of them
+        ("apple tea", {1, 7}),
+        ("apple AND tea", set()),
+        ("apple NOT pie", set()),
+        ("helm OR tea", {0, 7}),
+        ("京都 東京", {2, 4}),
+        ("りんご", {4}),
+        ('"ข้าว"*', {5}),
+        ("zeppelin", set()),
+        ('"?"', set()),
+    ],
+)
+def test_full_text_search_falls_back_to_any_word(words: Searched, query: str, expected: set[int]) -> None:
+    found = words.search.full_text_search(query, 10)
+    assert {message.content for message in found} == {MEMORIES[place] for place in expected}
+    assert words.search.full_text_search(query, 0) == []
+
+
+def test_the_best_of_a_full_text_search_come_first(words: Searched) -> None:
+    assert [message.content for message in words.search.full_text_search("apples Bob cinnamon", 1)] == [MEMORIES[1]]
+
+
+def test_the_index_follows_each_write(searched: Searched) -> None:
+    expected: Dict[str, str] = {}
+    chance = random.Random(5)
+    for step in range(40):
+        if expected and chance.random() < 0.4:
+            text = chance.choice([*expected])
+            assert searched.store.delete(expected.pop(text)) is not None
+        else:
+            text = f"{chance.choice(WORDS)} step {step}"
+            searched.add(text, label=text, embedded=chance.random() < 0.8)
+            (stored,) = searched.store.conversations(Filter(labels=[text]))
+            expected[text] = stored.id
+        found, total = searched.find("step", limit=99)
+        assert {result.message.content for result in found} == {*MEMORIES, *expected}
+        assert total == len(found)
