@@ -227,6 +227,17 @@ def test_nothing_delays_health(file: Path) -> None:
         assert work.result(10)
 
 
+def test_health_counts_again_after_each_change(file: Path) -> None:
+    for data in (file, None):
+        with LocalSekha(data) as sekha, api_of(sekha) as api:
+            for number in range(1, 4):
+                identity = create(api, "x")
+                wait_for(lambda: api.get("/health").json()["searchable"]["embedded"] == number)  # noqa: B023  # at once
+                assert api.get("/health").json()["searchable"]["messages"] == number
+            assert api.delete(f"/api/v1/conversations/{identity}").status_code == 200
+            assert api.get("/health").json()["searchable"]["messages"] == 2
+
+
 # A copy, and what was deleted
 
 
