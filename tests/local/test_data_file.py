@@ -227,6 +227,17 @@ def test_nothing_delays_health(file: Path) -> None:
         assert work.result(10)
 
 
+def test_health_counts_again_after_each_change(file: Path) -> None:
+    for data in (file, None):
+        with LocalSekha(data) as sekha, api_of(sekha) as api:
+            for number in range(1, 4):
+                identity = create(api, "x")
+                wait_for(lambda: api.get("/health").json()["searchable"]["embedded"] == number)  # noqa: B023  # at once
+                assert api.get("/health").json()["searchable"]["messages"] == number
+            assert api.delete(f"/api/v1/conversations/{identity}").status_code == 200
+            assert api.get("/health").json()["searchable"]["messages"] == 2
+
+
 # A copy, and what was deleted
 
 
@@ -392,6 +403,39 @@ def test_a_full_disk_stores_nothing_and_deletes(disk: Path) -> None:
     with closing(sqlite3.connect(file)) as found:
         assert found.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
         assert found.execute("SELECT COUNT(*) FROM conversations").fetchone() == (7,)
+
+
+def test_a_quota_that_is_used_up_is_a_full_disk(file: Path) -> None:
+    """Here a limit of the database stands for it, so that this runs everywhere."""
+    with LocalSekha(file) as sekha, api_of(sekha) as api:
+        kept = create(api, "Kept.")
+        assert sekha._running is not None
+        database: sqlite3.Connection = sekha._running.store._db
+        (pages,) = database.execute("PRAGMA page_count").fetchone()
+        database.execute(f"PRAGMA max_page_count = {pages}").fetchall()
+        refused = api.post(
+            "/api/v1/conversations",
+            json={"label": "x", "folder": "/", "messages": [{"role": "user", "content": "x" * 500_000}]},
+        )
+        assert (refused.status_code, refused.json()["code"]) == (507, 507)
+        assert sekha._running.store.file is not None
+        assert sekha._running.store.file.was_full
+        assert count(api) == 1
+        assert api.delete(f"/api/v1/conversations/{kept}").status_code == 200
+        assert not sekha._running.store.file.was_full
+        assert api.get("/health").status_code == 200
+
+
+def test_health_tries_whether_there_is_room_again(file: Path) -> None:
+    store = Store(file)
+    try:
+        assert store.file is not None
+        store.file.was_full = True
+        assert store.file.problem() is None
+        assert not store.file.was_full
+        assert not Path(f"{file}.reserve.part").exists()
+    finally:
+        store.close()
 
 
 def test_a_server_starts_on_a_full_disk_so_that_one_can_delete(disk: Path) -> None:

@@ -6,7 +6,6 @@ import os
 import shutil
 import sqlite3
 import time
-from contextlib import suppress
 from pathlib import Path
 from typing import List, Optional, Tuple, Union
 
@@ -90,8 +89,7 @@ class DataFile:
             remove: Whether to remove the file that was locked.
         """
         if remove:
-            with suppress(OSError):
-                os.unlink(self.lock_file)
+            _remove(self.lock_file)
         self._lock.close()
 
     def opened(self) -> None:
@@ -128,6 +126,9 @@ class DataFile:
         if self.damage is not None:
             return f"the data file is damaged: {self.damage}"
         room = free_bytes(self.path) - (0 if os.path.exists(self._reserve) else RESERVE_BYTES)
+        if room >= MIN_FREE_BYTES and self.was_full:  # there may be a quota, so only trying tells
+            self.was_full = not _make_file(f"{self._reserve}.part", RESERVE_BYTES)
+            _remove(f"{self._reserve}.part")
         if self.was_full or room < MIN_FREE_BYTES:
             return f"{_DISK_FULL}: {max(0, room) // 2**20} MiB are left"
         return None
@@ -138,22 +139,11 @@ class DataFile:
         """Put some room aside, if there is enough of it; return whether there is a reserve."""
         if os.path.exists(self._reserve):
             return True
-        if free_bytes(self.path) < RESERVE_BYTES:
-            return False
-        try:
-            with open(os.open(self._reserve, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-                _allocate(file.fileno(), RESERVE_BYTES)
-        except OSError:
-            self.give_up_reserve()
-            return False
-        return True
+        return free_bytes(self.path) >= RESERVE_BYTES and _make_file(self._reserve, RESERVE_BYTES)
 
     def give_up_reserve(self) -> bool:
         """Give the reserve back to the disk; return whether there was one."""
-        with suppress(OSError):
-            os.unlink(self._reserve)
-            return True
-        return False
+        return _remove(self._reserve)
 
 
 def _lock_path(path: str) -> str:
@@ -216,9 +206,24 @@ def _has_bytes(path: str) -> bool:
         return False
 
 
-def _allocate(descriptor: int, size: int) -> None:
-    """Make a file take room on the disk; zeros would take none where files are compressed."""
-    if hasattr(os, "posix_fallocate"):
-        os.posix_fallocate(descriptor, 0, size)
-    else:
-        os.write(descriptor, os.urandom(size))
+def _make_file(path: str, size: int) -> bool:
+    """Make a file that takes room on the disk; return False, and leave none, if there is not enough."""
+    try:
+        with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+            if hasattr(os, "posix_fallocate"):
+                os.posix_fallocate(file.fileno(), 0, size)
+            else:
+                file.write(os.urandom(size))  # zeros would take no room where files are compressed
+    except OSError:
+        _remove(path)
+        return False
+    return True
+
+
+def _remove(path: str) -> bool:
+    """Remove a file; return whether there was one."""
+    try:
+        os.unlink(path)
+    except OSError:
+        return False
+    return True

@@ -42,6 +42,8 @@ class Embedded(NamedTuple):
 class Store(StoreFile):
     """The database, for one thread at a time."""
 
+    _counted: Optional[Tuple[Tuple[Optional[int], int, int], Embedded]] = None  # a state of the file, and its counts
+
     def __init__(self, path: Union[str, Path, None] = None) -> None:
         super().__init__(path)
         self._changed_blocks: Set[int] = set()
@@ -370,10 +372,14 @@ class Store(StoreFile):
         return [(number, content) for number, content in self._db.execute(query, (below, limit))]
 
     def embedded(self, model: Optional[int]) -> Embedded:
-        """Count the messages, and those that have a vector of a model."""
-        _, messages = self.count_all()
-        query = "SELECT COUNT(*) FROM vectors WHERE model = ? AND vector IS NOT NULL"
-        return Embedded(messages, int(self._db.execute(query, (model,)).fetchone()[0]))
+        """Count the messages, and those that have a vector of a model; again only if anything was written since."""
+        (version,) = self._db.execute("PRAGMA data_version").fetchone()  # changes with what other connections write
+        state = (model, self._db.total_changes, version)
+        if self._counted is None or self._counted[0] != state:
+            query = "SELECT COUNT(*) FROM vectors WHERE model = ? AND vector IS NOT NULL"
+            count = int(self._db.execute(query, (model,)).fetchone()[0])
+            self._counted = state, Embedded(self.count_all()[1], count)
+        return self._counted[1]
 
     def _note_changes(self, numbers: Iterable[int]) -> None:
         self._changed_blocks.update(number // BLOCK_SIZE for number in numbers)
