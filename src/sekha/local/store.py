@@ -214,19 +214,22 @@ class Store(StoreFile):
 
     # Messages
 
-    def messages(
-        self, matching: Filter, conversation: Optional[str] = None, newest: Optional[int] = None
-    ) -> List[Message]:
-        """Return messages in the order in which they were stored; the last ones only if `newest` limits them."""
+    def messages(self, matching: Filter, conversation: Optional[str] = None) -> List[Message]:
+        """Return messages in the order in which they were stored."""
         where, values = matching.where("m.timestamp")
         if conversation is not None:
             where, values = f"{where} AND c.id = ?", [*values, conversation]
         query = f"SELECT {_MESSAGE_COLUMNS} FROM {_JOINED} WHERE {where} ORDER BY m.number"
-        if newest is not None:
-            rows = self._db.execute(f"{query} DESC LIMIT ?", (*values, newest)).fetchall()[::-1]
-        else:
-            rows = self._db.execute(query, values).fetchall()
-        return [Message(*row) for row in rows]
+        return [Message(*row) for row in self._db.execute(query, values)]
+
+    def newest_messages(self, matching: Filter, limit: int) -> List[Message]:
+        """Return the last messages of the conversations that match, in the order in which they were stored."""
+        where, values = matching.where("c.updated_at")
+        query = f"""SELECT number FROM messages WHERE conversation IN
+            (SELECT c.number FROM conversations c WHERE {where} ORDER BY c.number DESC LIMIT ?)
+            ORDER BY number DESC LIMIT ?"""
+        found = self.messages_by_number([number for (number,) in self._db.execute(query, (*values, limit, limit))])
+        return [found[number] for number in sorted(found)]
 
     def beginning(self, identity: str, characters: int) -> str:
         """Return the first characters of the messages of a conversation, joined by line ends."""

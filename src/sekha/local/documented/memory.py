@@ -144,7 +144,7 @@ class Memory:
             Filter(status="active", min_importance=PINNED_IMPORTANCE),
             Filter(status="active", labels=preferred_labels),
         ):
-            for message in await self.run(self.store.messages, matching, None, _NEWEST):
+            for message in await self.run(self.store.newest_messages, matching, _NEWEST):
                 scores.setdefault(message.id, (0.0, message))
         month_ago = format_timestamp(time.time_ns() - 30 * DAY_NS)
 
