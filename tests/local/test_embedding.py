@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import sqlite3
+from pathlib import Path
 from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
 
 import pytest
@@ -253,3 +254,29 @@ def test_the_status_says_how_many_can_be_found(store: Store) -> None:
     hashed = asyncio.run(Embedding(store, HashEmbedder(), Inline()).status())
     assert str(hashed) == "0 of 1,234 messages searchable by parts of words"
     assert hashed.error is None
+
+
+def test_what_is_embedded_is_counted_again_only_after_a_write(tmp_path: Path) -> None:
+    """Health asks for it all the time, on a connection of its own."""
+    store = Store(tmp_path / "memory.db")
+    try:
+        (first, _), (second, _) = add(store, "one", "two")
+        model = store.model("first", 2)
+        store.set_vectors(model, {first: [1.0, 0.0]})
+        beside = store.beside
+        assert isinstance(beside, Store)
+        assert beside is not store
+        for connection in (store, beside):
+            asked: List[str] = []
+            connection._db.set_trace_callback(asked.append)
+            assert [connection.embedded(model) for _ in range(3)] == [(2, 1)] * 3
+            assert len([query for query in asked if "COUNT" in query]) == 2
+            assert connection.embedded(None) == (2, 0)
+            connection._db.set_trace_callback(None)
+            assert connection.embedded(model) == (2, 1)
+        store.set_vectors(model, {second: [0.0, 1.0]})
+        assert store.embedded(model) == beside.embedded(model) == (2, 2)
+        add(store, "three")
+        assert store.embedded(model) == beside.embedded(model) == (3, 2)
+    finally:
+        store.close()

@@ -12,7 +12,7 @@ from typing import Callable, Deque, Dict, List, Mapping, NamedTuple, Optional, S
 
 from sekha.local.models import Embedder, ModelError
 from sekha.local.models.placeholder import HashEmbedder
-from sekha.local.store import Embedded, Store
+from sekha.local.store import Store
 from sekha.local.worker import Runner
 
 logger: logging.Logger = logging.getLogger("sekha.local")
@@ -86,8 +86,6 @@ class Embedding:
         self._model: Optional[int] = None
         self._name: Optional[str] = None
         self._error: Optional[str] = None
-        self._counted: Optional[Embedded] = None
-        self._counted_at: Tuple[Optional[int], int, int] = (None, 0, 0)
         self._work: Optional[asyncio.Event] = None  # both belong to the loop that `embed_all` runs in
         self._idle: Optional[asyncio.Event] = None
 
@@ -119,15 +117,9 @@ class Embedding:
 
     async def status(self) -> EmbeddingStatus:
         """Count what can be found."""
-        messages, embedded = await self._store.read(self._runner, self._count)
+        messages, embedded = await self._store.read(self._runner, lambda store: store.embedded(self._model))
         by_meaning = not isinstance(self._embedder, HashEmbedder)
         return EmbeddingStatus(messages, embedded, self._name, by_meaning, self._error)
-
-    def _count(self, store: Store) -> Embedded:
-        counted_at = (self._model, *store.state())
-        if self._counted is None or self._counted_at != counted_at:  # it takes milliseconds for 100,000 messages
-            self._counted, self._counted_at = store.embedded(self._model), counted_at
-        return self._counted
 
     async def embed_all(self) -> None:
         """Embed what has no vector, and then whatever is added, until this is cancelled."""

@@ -6,7 +6,7 @@ import os
 import sqlite3
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Callable, Generator, Optional, Tuple, TypeVar, Union
+from typing import Any, Callable, Generator, Optional, TypeVar, Union
 
 from typing_extensions import Self
 
@@ -162,11 +162,6 @@ class StoreFile:
             has_more = self._db.total_changes - before >= 2
             self.set_fact(_MERGE, _MERGING if has_more else None)
         return has_more
-
-    def state(self) -> Tuple[int, int]:
-        """Return what differs after each change of the database, by this connection or another."""
-        (version,) = self._db.execute("PRAGMA data_version").fetchone()
-        return int(version), self._db.total_changes
 
     def fact(self, name: str) -> Any:
         """Return what is kept under a name, or None."""
