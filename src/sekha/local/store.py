@@ -64,8 +64,8 @@ class Store(StoreFile):
         Returns:
             The conversation, and the numbers of its messages, which have no vectors yet.
         """
-        identity, now = str(uuid.uuid4()), format_timestamp(time.time_ns())
-        created = dates.created_at or dates.updated_at or now
+        identity = str(uuid.uuid4())
+        created = dates.created_at or dates.updated_at or format_timestamp(time.time_ns())
         updated = max(created, dates.updated_at or created)
         with self.write():
             self._db.execute(
@@ -166,11 +166,11 @@ class Store(StoreFile):
         with self.write():
             return self._db.execute(f"UPDATE conversations SET {names} WHERE id = ?", values).rowcount > 0
 
-    def archive(self, identities: Sequence[str]) -> None:
-        """Archive conversations: all, or none if one of them does not exist (NotFound)."""
+    def archive(self, identities: Sequence[str], now: str) -> None:
+        """Archive conversations at a time: all, or none if one of them does not exist (NotFound)."""
         with self.write():
             for identity in identities:
-                if not self.update(identity, status="archived"):
+                if not self.update(identity, status="archived", updated_at=now):
                     raise NotFound(identity)
 
     def delete(self, identity: str) -> Optional[List[int]]:
