@@ -143,7 +143,7 @@ def test_a_memory_without_a_file_or_on_another_machine_is_said(
     shutil.copyfile("moved.db", "memory.db")
     done = run("backup", "copy.db")
     assert (done.code, str(here / "memory.db") in done.err) == (1, True)
-    assert "which is not here: on another machine, in a container, or removed" in done.err
+    assert "which is not here: on another machine, in a container, removed or replaced" in done.err
     with LocalSekha() as sekha:
         connect(sekha.options, monkeypatch)
         for command in (["backup", "copy.db"], ["doctor"]):
