@@ -28,8 +28,8 @@ HEAD = """\
 <!-- Written by tools/method_index.py: change the docstrings, and run it. -->
 
 Every public method once, in both flavours; each leads to its arguments, results, errors and an example. `client` is a
-`SekhaClient` or an `AsyncSekhaClient`, and `stream` what its streaming methods give. There is a list
-[from A to Z](#from-a-to-z), too.
+`SekhaClient` or an `AsyncSekhaClient`, `stream` what its streaming methods give, and `memory` a `Memory` or an
+`AsyncMemory`. There is a list [from A to Z](#from-a-to-z), too.
 """
 OWNERS = {
     "SekhaClient": "client",
@@ -38,10 +38,13 @@ OWNERS = {
     "MCPClient": "client.mcp",
     "Stream": "stream",
     "MemoryStream": "stream",
+    "Memory": "memory",
+    "Turn": "turn",
+    "Remembers": "adapter",
 }
 """What the examples call an object of each class."""
 RENAMED = {"close": "aclose"}
-WALKED = {"iter_conversations", "text_stream"}
+WALKED = {"iter_conversations", "remember_stream", "text_stream"}
 """What is read with ``for``, or ``async for``."""
 LAST = {"with_options", "close", "aclose"}
 """What every client has."""
@@ -101,8 +104,9 @@ def both_flavours(root: Path) -> Iterator[tuple[str, list[Entry]]]:
         one, other = resolved(blocking), resolved(awaited)
         name = one.__name__
         if not inspect.isclass(one):
-            shown = [link(f"{name}(...)", "blocking", blocking), link(f"{other.__name__}(...)", "async", awaited)]
-            yield name, [Entry(name, "sekha", shown, summary(one))]
+            call = "await " * inspect.iscoroutinefunction(other) + f"{other.__name__}(...)"
+            shown = [link(f"{name}(...)", "blocking", blocking), link(call, "async", awaited)]
+            yield name, [Entry(name, blocking.rpartition(".")[0], shown, summary(one))]
             continue
         entries: list[Entry] = []
         for method in methods(one):
@@ -160,7 +164,7 @@ def rendered(root: Path) -> str:
         if name in OWNERS:
             parts.append(f"## {name}, Async{name}\n\n{_table(('blocking', 'async', 'what it does'), entries)}")
     functions = [entry for name, entries in twins if name not in OWNERS for entry in entries]
-    parts.append(f"## Making a client\n\n{_table(('blocking', 'async', 'what it does'), functions)}")
+    parts.append(f"## Functions\n\n{_table(('blocking', 'async', 'what it does'), functions)}")
     others = list(shared(root))
     parts.append(
         "## Everything else\n\nThe same for both flavours.\n\n" + _table(("function or method", "what it does"), others)

@@ -24,7 +24,7 @@ PAGE = "docs/reliability.md"
 TWINS = "_sync"
 """The tree of generated tests: they have the names of their sources."""
 
-_ROW = re.compile(r"^\| ([CRSWE]\d+) \| ([^|]*) \| [^|]* \|$", re.MULTILINE)  # the scorecard has more columns
+_ROW = re.compile(r"^\| ([CRSWEF]\d+) \| ([^|]*) \| [^|]* \|$", re.MULTILINE)  # the scorecard has more columns
 _REPEAT = re.compile(r"(?<=<!-- repeat -->\n).*?(?=<!-- /repeat -->)", re.DOTALL)
 
 if TYPE_CHECKING:

@@ -42,6 +42,7 @@ EXCEPTIONS = {
     "__aiter__": "__iter__",
     "__anext__": "__next__",
     "StopAsyncIteration": "StopIteration",
+    "AsyncIterable": "Iterable",
     "AsyncIterator": "Iterator",
     "AsyncExitStack": "ExitStack",
     "push_async_callback": "callback",

@@ -87,6 +87,10 @@ class Sample:
         """A conversation."""
         return self.one(self._ids)
 
+    def has(self, identity: str) -> bool:
+        """Whether other calls are about a conversation."""
+        return identity in self._ids
+
     def words(self, number: int, letters: int = 5) -> str:
         """Words that are in one message, of so many letters at least."""
         text = self.one(self._texts)
@@ -113,13 +117,13 @@ def calls(client: SekhaClient) -> Iterable[tuple[str, Call]]:
         messages = [{"role": role, "content": sample.question()} for role in ("user", "assistant")]
         return controller.create_conversation(label="Stored", folder="/bench", messages=messages)
 
-    stored: list[str] = []
+    newest: list[str] = []
 
     def delete() -> None:
-        if not stored:
-            rows = controller.list_conversations(page_size=REPEATS)["results"]
-            stored.extend(row["conversation_id"] for row in rows if row["label"] == "Stored")
-        controller.delete_conversation(stored.pop())
+        if not newest:
+            rows = controller.list_conversations(page_size=2 * REPEATS)["results"]
+            newest.extend(row["conversation_id"] for row in rows[::-1] if not sample.has(row["conversation_id"]))
+        controller.delete_conversation(newest.pop())
 
     return [
         ("store (2 messages)", store),

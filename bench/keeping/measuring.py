@@ -6,7 +6,6 @@ import json
 import shutil
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -117,9 +116,7 @@ def _waits(server: Server, client: SekhaClient, folder: Path) -> dict[str, float
 
     def rebuild() -> None:
         client.controller.rebuild_embeddings()
-        watcher = threading.Thread(target=server.settle, daemon=True)
-        watcher.start()
-        watcher.join(REBUILD_SECONDS)
+        server.settle(REBUILD_SECONDS)
 
     busy: dict[str, Callable[[], object]] = {
         "nothing": lambda: time.sleep(3),

@@ -93,9 +93,9 @@ class Server:
         with closing(connect(self.settings["SEKHA_CONTROLLER_URL"])) as connection:
             return dict(json.loads(ask_health(connection)[0]))
 
-    def settle(self) -> None:
-        """Wait until it has nothing left to do: all is searchable by meaning, and its processor time stands still."""
-        end = time.monotonic() + PATIENCE
+    def settle(self, patience: float = PATIENCE) -> None:
+        """Wait until it has nothing left to do: all has its vector, and its processor time stands still."""
+        end = time.monotonic() + patience
         before = -1000.0
         while time.monotonic() < end:
             used = self.processor_ms()

@@ -22,6 +22,7 @@ SECTIONS = {
     "Networks": [f"W{number}" for number in range(1, 10)],
     "Environments": ["W10", "W11", "W12", "W13", "W14", "W16"],
     "Security": [*(f"S{number}" for number in range(1, 8)), "W17"],
+    "Frameworks": [f"F{number}" for number in range(1, 10)],
     "Comfort": [f"E{number}" for number in range(1, 11)],
 }
 IDS = [one for ids in SECTIONS.values() for one in ids]

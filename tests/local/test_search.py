@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import random
+import tracemalloc
 from contextlib import closing
 from typing import Dict, Generator, List, Optional, Sequence, Tuple
 
@@ -13,6 +15,7 @@ from sekha.local.records import Dates, Filter, NewMessage, SearchResult
 from sekha.local.search import POOL_SIZE, HybridSearch, Query
 from sekha.local.store import BLOCK_SIZE, Store
 from sekha.local.text import DIMENSION, hash_embedding
+from sekha.local.vectors import pack
 
 _WORDS = (
     "apple bread cloud delta engine forest garden harbor island jungle kernel ladder market needle orange pencil quartz"
@@ -298,3 +301,51 @@ def test_the_index_follows_each_write(searched: Searched) -> None:
         found, total = searched.find("step", limit=99)
         assert {result.message.content for result in found} == {*MEMORIES, *expected}
         assert total == len(found)
+
+
+@pytest.mark.parametrize(
+    ("text", "digest"),
+    [
+        (MEMORIES[0], "01b28591223a3858"),
+        (MEMORIES[3], "1f4a378aa201d7ff"),
+        (MEMORIES[4], "4d60e8de2083f009"),
+        (MEMORIES[5], "27196f7e5ee238f6"),
+        ("京都でりんごを食べた。" * 20, "e7da871388119d41"),
+        ("x" * 40, "2a6cbc4fb5d5cd0a"),
+    ],
+)
+def test_the_vectors_of_hashed_words_do_not_change(text: str, digest: str) -> None:
+    assert hashlib.sha256(pack(hash_embedding(text))).hexdigest()[:16] == digest
+
+
+def test_long_words_count_by_their_beginning() -> None:
+    assert hash_embedding("y" * 40) == hash_embedding("y" * 1000)
+    assert hash_embedding("y" * 39) != hash_embedding("y" * 40)
+
+
+@pytest.mark.parametrize("letter", ["x", "京"])
+def test_the_cache_of_words_is_small(letter: str) -> None:
+    tracemalloc.start()
+    try:
+        before = tracemalloc.get_traced_memory()[0]
+        for number in range(100):
+            hash_embedding(f"{letter}{number:039}")
+            hash_embedding(f"{letter}{number}" + letter * 500)
+        used = (tracemalloc.get_traced_memory()[0] - before) / 200
+    finally:
+        tracemalloc.stop()
+    assert used * 8192 < 8 << 20
+
+
+def test_the_newest_messages_are_those_of_the_last_conversations(searched: Searched) -> None:
+    searched.add("first", "second", label="a")
+    searched.add("third", label="b")
+    searched.add("fourth", "fifth", label="a")
+
+    def newest(limit: int, *labels: str) -> List[str]:
+        return [message.content for message in searched.store.newest_messages(Filter(labels=labels), limit)]
+
+    assert newest(9, "a") == ["first", "second", "fourth", "fifth"]
+    assert newest(3, "a", "b") == ["third", "fourth", "fifth"]
+    assert newest(1, "a") == ["fifth"]
+    assert newest(9, "none") == newest(9) == []

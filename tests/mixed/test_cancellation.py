@@ -18,6 +18,7 @@ import pytest
 from sekha import AsyncSekhaClient, SekhaClosedError, SekhaStreamError
 from sekha._async import stream as stream_module
 from sekha._concurrency.clock import Clock
+from sekha.memory import AsyncMemory, Scope
 from support import facts
 from support.clock import give_clock
 from support.facts import MESSAGES
@@ -435,3 +436,44 @@ async def test_a_cancelled_workflow_is_no_memory_that_is_down(
     assert not scope.cancelled_caught
     await closed(server)
     assert bridge.connections == 0
+
+
+@pytest.mark.promise("F6", "F8")
+async def test_a_cancelled_remember_counts_as_stored(client: AsyncSekhaClient, server: FakeServer) -> None:
+    server.on(CREATE, HANG)
+    memory = AsyncMemory(client, Scope("shop", "ann"))
+    turn = [{"id": "m1", "role": "user", "content": "We ship on Fridays."}]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(memory.remember, turn)
+            await seen(server, 1)
+            tasks.cancel_scope.cancel()
+        assert await memory.remember(turn) is None
+    server.on(CREATE, answer(facts.CREATED, 201))
+    assert await memory.remember([*turn, {"id": "m2", "role": "assistant", "content": "Noted."}]) is not None
+    assert [message["content"] for message in server.seen[-1].json["messages"]] == ["Noted."]
+
+
+@pytest.mark.promise("F3")
+async def test_a_turn_whose_first_call_is_cancelled_asks_again(client: AsyncSekhaClient, server: FakeServer) -> None:
+    server.on(QUERY, HANG)
+    turn = AsyncMemory(client, Scope("shop", "ann")).turn()
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(turn.block, "ship")
+        await seen(server, 1)
+        tasks.cancel_scope.cancel()
+    server.on(QUERY, FOUND)
+    server.on("POST /api/v1/search/fts", answer({"results": [], "total": 0}))
+    assert await turn.block("ship") == ""
+
+
+@pytest.mark.promise("F3")
+async def test_calls_side_by_side_are_one_turn(client: AsyncSekhaClient, server: FakeServer) -> None:
+    server.on(QUERY, FOUND)
+    server.on("POST /api/v1/search/fts", answer({"results": [], "total": 0}))
+    turn = AsyncMemory(client, Scope("shop", "ann")).turn()
+    async with anyio.create_task_group() as tasks:
+        for _ in range(5):
+            tasks.start_soon(turn.block, "ship")
+    assert server.lines.count(QUERY) == 1

@@ -12,6 +12,7 @@ import pytest
 from typing_extensions import is_typeddict
 
 from sekha import SekhaConfig, SekhaNotFoundError, WaitEvent
+from sekha.memory import Recalled, Scope, ToolResult
 from support import pickles, surface
 
 KEPT = [pytest.param(*one, id=f"{one[0]}-{one[1]}") for one in pickles.kept()]
@@ -49,8 +50,10 @@ def test_a_pickle_of_each_public_class_is_kept(examples: Any) -> None:
 
 def test_what_is_new_can_be_pickled() -> None:
     event = WaitEvent("rate_limit", "controller", 1.5)
-    assert pickle.loads(pickle.dumps(event)) == event
-    assert {type(event).__name__} == pickles.NEW
+    new = [event, Recalled(), Scope("shop", "ann", "s1"), ToolResult("Remembered.")]
+    for value in new:
+        assert pickle.loads(pickle.dumps(value)) == value
+    assert {type(value).__name__ for value in new} == pickles.NEW
 
 
 def test_version_0_2_reads_an_error_with_headers() -> None:

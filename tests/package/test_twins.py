@@ -17,6 +17,8 @@ import pytest
 import sekha
 import sekha._async
 import sekha._sync
+import sekha.memory
+import sekha.testing
 from sekha._api import endpoints as _endpoints
 from sekha._api.endpoints import ENDPOINTS
 from support import facts
@@ -39,6 +41,14 @@ SERVICES = {
 }
 CLASSES = [*SERVICES.values(), (sekha.AsyncSekhaClient, sekha.SekhaClient)]
 CLASSES += [(sekha.AsyncStream, sekha.Stream), (sekha.AsyncMemoryStream, sekha.MemoryStream)]
+CLASSES += [(sekha.memory.AsyncMemory, sekha.memory.Memory), (sekha.memory.AsyncTurn, sekha.memory.Turn)]
+EXPORTED = ("sekha", "sekha.memory", "sekha.testing")
+"""What modules of the trees say that they are, of what is exported."""
+AT_ONCE = {
+    *("__init__", "with_options", "in_folder", "iter_conversations", "text_stream"),
+    *("in_scope", "in_session", "remember_stream", "tool_schemas", "turn"),
+}
+"""What is not awaited; `remember_stream` is a generator."""
 HOUSEKEEPING = {"aclose", "with_options", "in_folder", "close"}
 
 
@@ -53,7 +63,7 @@ def translated(text: str) -> str:
 def is_ours(cls: Any) -> bool:
     """Whether a class is defined in one of the trees; those that the package exports show its public path."""
     module: str = cls.__module__
-    return module == "sekha" or module.startswith(("sekha._async", "sekha._sync"))
+    return module in EXPORTED or module.startswith(("sekha._async", "sekha._sync"))
 
 
 def members(cls: Any) -> Dict[str, Any]:
@@ -87,7 +97,7 @@ def test_modules_have_the_same_names(module: str) -> None:
 
     def own(one: Any) -> Set[str]:
         return {
-            name for name, value in vars(one).items() if getattr(value, "__module__", "") in (one.__name__, "sekha")
+            name for name, value in vars(one).items() if getattr(value, "__module__", "") in (one.__name__, *EXPORTED)
         }
 
     assert {translated(name) for name in own(awaited)} == own(blocking)
@@ -123,9 +133,8 @@ def test_what_is_awaited_blocks_in_the_other(awaited: Any, blocking: Any) -> Non
     for name, method in members(blocking).items():
         assert not inspect.iscoroutinefunction(method), name
         assert not inspect.isasyncgenfunction(method), name
-        at_once = name in ("__init__", "with_options", "in_folder", "iter_conversations", "text_stream")
         if callable(method):
-            assert inspect.iscoroutinefunction(inspect.unwrap(others[name])) != at_once, name
+            assert inspect.iscoroutinefunction(inspect.unwrap(others[name])) != (name in AT_ONCE), name
 
 
 @pytest.mark.promise("C9")

@@ -32,11 +32,13 @@ NO_VALUES = {
     *("AsyncBridgeClient", "AsyncMCPClient", "AsyncMemoryController", "AsyncSekhaClient"),
     *("BridgeClient", "MCPClient", "MemoryController", "SekhaClient"),  # connections
     *("AsyncMemoryStream", "AsyncStream", "MemoryStream", "Stream"),
+    *("AsyncMemory", "AsyncTurn", "Memory", "Turn"),
+    *("AsyncRemembers", "Remembers"),  # protocols
     *("LocalSekha", "ScriptedSekha", "Answer", "Exchange"),  # servers, and sockets of theirs
     *("Clock", "FakeClock"),  # a lock, or nothing to keep
 }
 """Public classes whose objects are bound to their process, so that no pickle of them is kept."""
-NEW = {"WaitEvent"}
+NEW = {"Recalled", "Scope", "ToolResult", "WaitEvent"}
 """Public classes that version 0.2 does not have."""
 MARKS = frozenset({"_pickles_secrets", "_left_out"})
 """What a config of today notes besides its settings; version 0.2 keeps it and does not read it."""

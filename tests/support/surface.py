@@ -31,6 +31,7 @@ MODULES = (
     "sekha.events",
     "sekha.exports",
     "sekha.local",
+    "sekha.memory",
     "sekha.testing",
     "sekha.type_guards",
     "sekha.types",
@@ -38,7 +39,16 @@ MODULES = (
 )
 SUBMODULES = {"sekha": ("type_guards", "types")}
 """Modules that are there without an import of their own."""
-NOT_CONSTRUCTED = ("Answer", "AsyncMemoryStream", "AsyncStream", "Exchange", "MemoryStream", "Stream")
+NOT_CONSTRUCTED = (
+    "Answer",
+    "AsyncMemoryStream",
+    "AsyncStream",
+    "AsyncTurn",
+    "Exchange",
+    "MemoryStream",
+    "Stream",
+    "Turn",
+)
 """What users are given and never make: how these are constructed is our own business."""
 _SPECIAL = [f"__{name}__" for name in ("aenter", "aexit", "aiter", "anext", "enter", "exit", "iter", "next")]
 _UNIONS = (Union, getattr(types, "UnionType", Union))  # the second is that of `X | Y`, from Python 3.10

@@ -71,9 +71,7 @@ def test_every_spelling_is_one_that_works() -> None:
         method = tool.resolved(path.rpartition(".")[0])
         function = getattr(method, name)
         assert call.startswith("await ") == inspect.iscoroutinefunction(inspect.unwrap(function)), call
-        assert call.startswith("async for ") == (page == "async" and name in ("iter_conversations", "text_stream")), (
-            call
-        )
+        assert call.startswith("async for ") == (page == "async" and name in tool.WALKED), call
         assert f"{name}(...)" in call
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Iterable, Literal, Optional, TypedDict
+from typing import Any, AsyncIterator, Iterable, Literal, Optional, TypedDict
 
 from typing_extensions import assert_type
 
@@ -23,6 +23,8 @@ from sekha import (
     create_async_sekha_client,
 )
 from sekha.local import LocalSekha
+from sekha.memory import AsyncMemory, AsyncTurn, Recalled, Scope, ToolResult, with_block
+from sekha.testing import async_check_no_leak
 from sekha.type_guards import extract_text, has_images, is_multi_modal_content, is_string_content
 from sekha.types import (
     BuiltMessages,
@@ -216,3 +218,26 @@ def guards(content: MessageContent, error: SekhaAPIError) -> None:
 def misspelt() -> object:
     """Names are known to type checkers, though some are loaded late."""
     return sekha.misspelt  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue, reportUnknownVariableType, reportUnknownMemberType] - this is what is shown
+
+
+async def memory(client: AsyncSekhaClient, chunks: AsyncIterator[bytes]) -> None:
+    memory = AsyncMemory(client, Scope("shop", "ann", session="s1"), on_error="raise")
+    assert_type(AsyncMemory(lambda scope: client, memory.scope, on_error=print).in_session(None), AsyncMemory)
+    assert_type(memory.client, AsyncSekhaClient)
+    recalled = await memory.recall("auth", limit=5, min_score=0.5)
+    assert_type(recalled, Recalled)
+    for result in recalled:
+        assert_type(result, SearchResult)
+    block = await memory.block("auth", max_tokens=500)
+    assert_type(block, str)
+    chat = [{"role": "user", "content": "Hello Sekha!"}]
+    request = with_block(chat, block)
+    assert_type(request[0]["role"], Any)
+    assert_type(await memory.remember(chat, tool_results=True), Optional[Conversation])
+    async for chunk in memory.remember_stream(chat, chunks, text_of=bytes.decode):
+        assert_type(chunk, bytes)
+    turn = memory.turn(max_tokens=500)
+    assert_type(turn, AsyncTurn)
+    assert_type(await turn.with_memory(chat), list[dict[str, Any]])
+    assert_type(await memory.call_tool("remember", {"text": "Ann likes tea."}), ToolResult)
+    await async_check_no_leak(lambda user: AsyncMemory(client, Scope("shop", user)))

@@ -31,6 +31,9 @@ DEFAULT_IMPORTANCE = 5
 PINNED_IMPORTANCE = 10
 """The importance of a pinned conversation."""
 
+MAX_TOOL_RESULTS = 20
+"""Results that a model may ask for."""
+
 Temperature = Union[Annotated[int, Limits(ge=0, le=2)], Annotated[float, Limits(ge=0, le=2)]]
 """How freely a model answers."""
 
@@ -222,6 +225,31 @@ class BuildRequest(RecallRequest):
     """Arguments of ``build_messages``."""
 
     messages: NotRequired[List[AnyMessage]]
+
+
+@forbid_extra
+class MemoryRecallRequest(TypedDict):
+    """Arguments of ``recall`` and ``block`` of a memory."""
+
+    query: str
+    limit: NotRequired[PositiveU32]
+    min_score: NotRequired[MinScore]
+    max_tokens: NotRequired[Annotated[int, Limits(ge=1)]]
+
+
+@forbid_extra
+class SearchToolRequest(TypedDict):
+    """Arguments of the tool with which a model searches."""
+
+    query: NonBlankStr
+    limit: NotRequired[Annotated[int, Limits(ge=1, le=MAX_TOOL_RESULTS)]]
+
+
+@forbid_extra
+class RememberToolRequest(TypedDict):
+    """Arguments of the tool with which a model remembers."""
+
+    text: NonBlankStr
 
 
 def complete_conversation(conversation: Mapping[str, object]) -> Dict[str, Any]:

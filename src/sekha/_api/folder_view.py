@@ -67,7 +67,8 @@ class FolderView:
         Raises:
             SekhaValidationError: The folder is not one, or a segment is empty or no text.
         """
-        names = [*_parse_path(folder), *(_encode(segment, number) for number, segment in enumerate(segments, start=1))]
+        names = _parse_path(folder)
+        names += (encode_segment(one, _FIELD, f"segment {number} ") for number, one in enumerate(segments, start=1))
         return cls("/".join(["" if parent is None else parent.folder, *names]))
 
     def contains(self, folder: object) -> bool:
@@ -174,17 +175,27 @@ def _parse_path(folder: object) -> list[str]:
     return names
 
 
-def _encode(segment: object, number: int) -> str:
+def encode_segment(segment: object, field: str, subject: str = "") -> str:
+    """Return a text as exactly one name of a folder; different texts have different names.
+
+    Args:
+        segment: Any text that is not empty.
+        field: The argument that it is.
+        subject: What of the argument it is, in an error; with a space at its end.
+
+    Raises:
+        SekhaValidationError: It is empty or no text; ``field`` names it.
+    """
     text = cast(object, segment.value) if isinstance(segment, Enum) else segment
     if not isinstance(text, str):
-        raise argument_error(_FIELD, f"segment {number} must be a string, not {type_name(text)}")
+        raise argument_error(field, f"{subject}must be a string, not {type_name(text)}")
     text = str.__str__(text)
     if not text:
-        raise argument_error(_FIELD, f"segment {number} must not be empty")
+        raise argument_error(field, f"{subject}must not be empty")
     try:
         text.encode()
     except UnicodeEncodeError:
-        raise argument_error(_FIELD, f"segment {number} has half of a character pair (a lone surrogate)") from None
+        raise argument_error(field, f"{subject}has half of a character pair (a lone surrogate)") from None
     if text in (".", ".."):
         return text.replace(".", "%2E")
     return _ENCODED.sub(lambda match: quote(match[0], safe=""), text)

@@ -64,8 +64,8 @@ class Store(StoreFile):
         Returns:
             The conversation, and the numbers of its messages, which have no vectors yet.
         """
-        identity, now = str(uuid.uuid4()), format_timestamp(time.time_ns())
-        created = dates.created_at or dates.updated_at or now
+        identity = str(uuid.uuid4())
+        created = dates.created_at or dates.updated_at or format_timestamp(time.time_ns())
         updated = max(created, dates.updated_at or created)
         with self.write():
             self._db.execute(
@@ -166,11 +166,11 @@ class Store(StoreFile):
         with self.write():
             return self._db.execute(f"UPDATE conversations SET {names} WHERE id = ?", values).rowcount > 0
 
-    def archive(self, identities: Sequence[str]) -> None:
-        """Archive conversations: all, or none if one of them does not exist (NotFound)."""
+    def archive(self, identities: Sequence[str], now: str) -> None:
+        """Archive conversations at a time: all, or none if one of them does not exist (NotFound)."""
         with self.write():
             for identity in identities:
-                if not self.update(identity, status="archived"):
+                if not self.update(identity, status="archived", updated_at=now):
                     raise NotFound(identity)
 
     def delete(self, identity: str) -> Optional[List[int]]:
@@ -214,19 +214,22 @@ class Store(StoreFile):
 
     # Messages
 
-    def messages(
-        self, matching: Filter, conversation: Optional[str] = None, newest: Optional[int] = None
-    ) -> List[Message]:
-        """Return messages in the order in which they were stored; the last ones only if `newest` limits them."""
+    def messages(self, matching: Filter, conversation: Optional[str] = None) -> List[Message]:
+        """Return messages in the order in which they were stored."""
         where, values = matching.where("m.timestamp")
         if conversation is not None:
             where, values = f"{where} AND c.id = ?", [*values, conversation]
         query = f"SELECT {_MESSAGE_COLUMNS} FROM {_JOINED} WHERE {where} ORDER BY m.number"
-        if newest is not None:
-            rows = self._db.execute(f"{query} DESC LIMIT ?", (*values, newest)).fetchall()[::-1]
-        else:
-            rows = self._db.execute(query, values).fetchall()
-        return [Message(*row) for row in rows]
+        return [Message(*row) for row in self._db.execute(query, values)]
+
+    def newest_messages(self, matching: Filter, limit: int) -> List[Message]:
+        """Return the last messages of the conversations that match, in the order in which they were stored."""
+        where, values = matching.where("c.updated_at")
+        query = f"""SELECT number FROM messages WHERE conversation IN
+            (SELECT c.number FROM conversations c WHERE {where} ORDER BY c.number DESC LIMIT ?)
+            ORDER BY number DESC LIMIT ?"""
+        found = self.messages_by_number([number for (number,) in self._db.execute(query, (*values, limit, limit))])
+        return [found[number] for number in sorted(found)]
 
     def beginning(self, identity: str, characters: int) -> str:
         """Return the first characters of the messages of a conversation, joined by line ends."""

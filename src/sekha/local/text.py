@@ -5,15 +5,18 @@ from __future__ import annotations
 import math
 import re
 import unicodedata
+from array import array
 from collections import Counter
 from functools import lru_cache
 from hashlib import blake2b
-from typing import Dict, List, Sequence, Tuple
+from typing import Dict, List, NamedTuple, Sequence, Tuple
 
 DIMENSION = 384
 MAX_EMBEDDED_CHARS = 32_000
 """Characters of a text that count towards its vector; a model has such a window too."""
 
+_MAX_LETTERS = 40  # of a word that count; the rest of hashes and of encoded data says nothing
+_CACHED_WORDS = 8192
 _WORD = re.compile(r"[^\W_]+|[^\w\s\x00-\x7f]")
 _SENTENCE_END = re.compile(r"(?<=[.!?。！？])\s+|\n+")
 _EAST_ASIAN = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
@@ -66,8 +69,13 @@ def hash_embedding(text: str) -> List[float]:
     numbers = [0.0] * DIMENSION
     for word, count in Counter(split_words(text[:MAX_EMBEDDED_CHARS])).items():
         weight = (1.0 + math.log(count)) * (0.1 if word in STOP_WORDS else 1.0)
-        for index, share in _word_features(word):
-            numbers[index] += weight * share
+        for places, share in _word_features(word):
+            added = weight * share
+            for place in places:
+                if place >= 0:
+                    numbers[place] += added
+                else:
+                    numbers[~place] -= added
     length = math.sqrt(sum(number * number for number in numbers))
     return [number / length for number in numbers] if length else numbers
 
@@ -98,20 +106,39 @@ def score_importance(text: str) -> Tuple[float, str]:
     return min(10.0, score), f"Speaks of {', '.join(signs)}." if signs else "No sign of a decision or a deadline."
 
 
-@lru_cache(maxsize=65_536)
-def _word_features(word: str) -> Tuple[Tuple[int, float], ...]:
-    """Return the indexes and weights of a word in a vector: as a whole (unless it is East Asian), and in parts."""
-    if _EAST_ASIAN.search(word):
-        return _hash_features([word[start : start + n] for n in (1, 2) for start in range(len(word) - n + 1)], 1.0)
+class _Features(NamedTuple):
+    """What a word adds to a vector: a share at each of its places, or, where ~place is given, takes away."""
+
+    places: array[int]
+    share: float
+
+
+def _word_features(word: str) -> Sequence[_Features]:
+    """Return what a word adds to a vector: as a whole, unless it is East Asian, and in parts."""
+    if not _EAST_ASIAN.search(word):
+        return _letter_features(word[:_MAX_LETTERS])
+    # A sentence of such a script is one word; it does not come again.
+    return _east_asian_features(word) if len(word) <= _MAX_LETTERS else _make_east_asian_features(word)
+
+
+@lru_cache(maxsize=_CACHED_WORDS)
+def _letter_features(word: str) -> Sequence[_Features]:
     padded = f"<{word}>"
     parts = [padded[start : start + n] for n in (3, 4) for start in range(len(padded) - n + 1)]
-    return _hash_features([f"{word} {copy}" for copy in range(4)], 1.0) + _hash_features(parts, 1.0)
+    return _hash_features([f"{word} {copy}" for copy in range(4)]), _hash_features(parts)
 
 
-def _hash_features(features: Sequence[str], weight: float) -> Tuple[Tuple[int, float], ...]:
-    """Spread one weight over many indexes, so that two words that collide in one of them stay apart."""
-    share = weight / math.sqrt(len(features) or 1)
+def _make_east_asian_features(word: str) -> Sequence[_Features]:
+    return (_hash_features([word[start : start + n] for n in (1, 2) for start in range(len(word) - n + 1)]),)
+
+
+_east_asian_features = lru_cache(maxsize=_CACHED_WORDS)(_make_east_asian_features)
+
+
+def _hash_features(features: Sequence[str]) -> _Features:
+    """Spread a weight of 1 over many places, so that two words that collide in one of them stay apart."""
     numbers = [
         int.from_bytes(blake2b(feature.encode(), digest_size=4).digest(), "little") for feature in features[:200]
     ]
-    return tuple((number % DIMENSION, share if number & 0x8000_0000 else -share) for number in numbers)
+    places = [number % DIMENSION if number & 0x8000_0000 else ~(number % DIMENSION) for number in numbers]
+    return _Features(array("h", places), 1.0 / math.sqrt(len(features) or 1))

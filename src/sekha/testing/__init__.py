@@ -11,7 +11,9 @@ except ModuleNotFoundError as _missing:
         'sekha.testing needs its extra: pip install "sekha-python-sdk[testing]"', name=_missing.name
     ) from _missing
 
+from sekha._async.memory_checks import AsyncRemembers, async_check_no_feedback_loop, async_check_no_leak
 from sekha._concurrency.clock import Clock
+from sekha._sync.memory_checks import Remembers, check_no_feedback_loop, check_no_leak
 from sekha.testing._clock import FakeClock, use_clock
 from sekha.testing._exchange import Answer, Exchange
 from sekha.testing._faults import (
@@ -30,13 +32,19 @@ from sekha.testing._scripted import ScriptedSekha, SeenRequest
 
 __all__ = [
     "Answer",
+    "AsyncRemembers",
     "Clock",
     "Exchange",
     "FakeClock",
     "Fault",
+    "Remembers",
     "ScriptedSekha",
     "SeenRequest",
     "answer_with",
+    "async_check_no_feedback_loop",
+    "async_check_no_leak",
+    "check_no_feedback_loop",
+    "check_no_leak",
     "cut_after_work",
     "cut_before_work",
     "cut_in_answer",

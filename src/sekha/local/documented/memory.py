@@ -59,6 +59,10 @@ class Memory:
         self._embedder = embedder
         self._chat = chat
 
+    def now(self) -> str:
+        """Return the time at which something is stored or changed."""
+        return format_timestamp(time.time_ns())
+
     async def get(self, identity: str) -> Conversation:
         """Return a conversation; raise NotFound if there is none."""
         found = await self.run(self.store.get, identity)
@@ -72,7 +76,7 @@ class Memory:
 
     async def update(self, identity: str, **columns: Any) -> None:
         """Change columns of a conversation; raise NotFound if there is none."""
-        if not await self.run(partial(self.store.update, identity, **columns)):
+        if not await self.run(partial(self.store.update, identity, **{"updated_at": self.now(), **columns})):
             raise NotFound(identity)
 
     async def delete(self, identity: str) -> None:
@@ -90,6 +94,7 @@ class Memory:
     ) -> Conversation:
         """Store a conversation; its messages are embedded after that."""
         importance = 5 if importance is None else importance
+        dates = dates._replace(created_at=dates.created_at or dates.updated_at or self.now())
         created, numbers = await self.run(self.store.add, label, folder, importance, messages, dates)
         self.embedding.add([(number, message.content) for number, message in zip(numbers, messages)])
         return created
@@ -139,7 +144,7 @@ class Memory:
             Filter(status="active", min_importance=PINNED_IMPORTANCE),
             Filter(status="active", labels=preferred_labels),
         ):
-            for message in await self.run(self.store.messages, matching, None, _NEWEST):
+            for message in await self.run(self.store.newest_messages, matching, _NEWEST):
                 scores.setdefault(message.id, (0.0, message))
         month_ago = format_timestamp(time.time_ns() - 30 * DAY_NS)
 
@@ -207,7 +212,7 @@ class Memory:
 
     async def archive_all(self, identities: Sequence[str]) -> None:
         """Archive conversations: all, or none if one of them does not exist (NotFound)."""
-        await self.run(self.store.archive, identities)
+        await self.run(self.store.archive, identities, self.now())
 
     async def suggest_labels(self, identity: str) -> List[Tuple[str, bool]]:
         """Return up to five labels for a conversation, each with whether it exists already."""

@@ -163,7 +163,7 @@ class Controller01(Controller):
 
     def _update(self, request: Request, **columns: Any) -> Response:
         identity = path_id(request)
-        if not self.store.update(identity, **columns):
+        if not self.store.update(identity, updated_at=self.memory.now(), **columns):
             raise NotFoundAs500(identity)
         return empty_response()
 

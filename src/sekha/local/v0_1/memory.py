@@ -9,7 +9,7 @@ from collections import deque
 from ctypes import c_float
 from datetime import date
 from functools import lru_cache
-from typing import AbstractSet, Deque, Dict, List, Optional, Sequence, Tuple, Union
+from typing import AbstractSet, Deque, Dict, List, Optional, Sequence, Tuple
 
 from sekha.local import tasks
 from sekha.local.documented.memory import DAY_NS, PINNED_IMPORTANCE, Memory, logger
@@ -90,10 +90,6 @@ class Store01(Store):
 
     profile = "controller-0.1"
 
-    def update(self, identity: str, **columns: Union[str, int]) -> bool:
-        """Set the time of the change in milliseconds, as its trigger does."""
-        return super().update(identity, **{"updated_at": format_timestamp(time.time_ns())[:-6], **columns})
-
     @staticmethod
     def searchable_text(text: str) -> str:
         """Leave a text as it is: words are cut at spaces and punctuation in every script."""
@@ -150,6 +146,10 @@ class Memory01(Memory):
         self.store01 = store
         self._permits = FairSemaphore(MAX_CONCURRENT_EMBEDDINGS)
 
+    def now(self) -> str:
+        """Return milliseconds, as its trigger sets the time of a change."""
+        return super().now()[:-6]
+
     async def _embed(self, text: str) -> Tuple[str, Sequence[float]]:
         """Return the model and the vector of a text; raise ModelError for an empty text too."""
         if not text:
@@ -181,9 +181,10 @@ class Memory01(Memory):
                 model, vector = await self._try_embed(message.content, had_collection)
             if vector is not None and has_split_preview(message.content):
                 raise HandlerCrashed
-            numbers = self.store.append(created.id, created.created_at, [message])
-            if model is not None and vector is not None:
-                self.store.set_vectors(self.store.model(model, len(vector)), {numbers[0]: vector})
+            with self.store.write():
+                numbers = self.store.append(created.id, created.created_at, [message])
+                if model is not None and vector is not None:
+                    self.store.set_vectors(self.store.model(model, len(vector)), {numbers[0]: vector})
         return created._replace(message_count=len(messages))
 
     async def _try_embed(self, text: str, had_collection: bool) -> Tuple[Optional[str], Optional[Sequence[float]]]:
@@ -274,7 +275,7 @@ class Memory01(Memory):
     async def archive_all(self, identities: Sequence[str]) -> None:
         """Archive one after the other: those before an unknown id stay archived."""
         for identity in identities:
-            if not self.store.update(identity, status="archived"):
+            if not self.store.update(identity, status="archived", updated_at=self.now()):
                 raise NotFoundAs500(identity)
 
     async def suggest_labels_with_model(self, identity: str) -> List[Tuple[str, bool]]:

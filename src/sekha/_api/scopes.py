@@ -1,0 +1,61 @@
+"""Whose memory it is: an application, a user and a session become a folder and a label."""
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import Optional, cast
+
+from sekha._api.folder_view import encode_segment
+from sekha._api.validation import argument_error, to_jsonable, type_name
+from sekha._utils.public import exported_from
+
+
+@exported_from("sekha.memory")
+@dataclass(frozen=True)
+class Scope:
+    """Whose memory it is. Two users, or two applications, never share a folder.
+
+    Args:
+        app: The application: any text that is not empty, such as ``"shop"``.
+        user: The user: any text that is not empty. Take it from your login, never from a form.
+        session: The conversation that goes on now, such as the id of a thread; it becomes the label of what is stored,
+            and what it has stored is left out of recall. None: nothing is left out.
+
+    Attributes:
+        app: The application.
+        user: The user.
+        session: The running session; None if there is none.
+        folder: The folder of all that the user has stored in this application: ``/app/user``.
+
+    Raises:
+        SekhaValidationError: A part is empty or no text; ``field`` names it.
+
+    Example:
+        ```python
+        from sekha.memory import Scope
+
+        print(Scope("shop", "ann@example.com", session="s2").folder)  # /shop/ann@example.com
+        print(Scope("shop", "../bob").folder)  # /shop/..%2Fbob
+        ```
+    """
+
+    app: str
+    user: str
+    session: Optional[str] = None
+
+    def __post_init__(self) -> None:
+        for name in ("app", "user"):
+            encode_segment(getattr(self, name), name)
+        session = cast(object, self.session)
+        if session is None:
+            return
+        if isinstance(session, Enum):
+            session = cast(object, session.value)
+        if not isinstance(session, str):
+            raise argument_error("session", f"must be a string, not {type_name(session)}")
+        if not to_jsonable(session, ("session",)).strip():
+            raise argument_error("session", "must not be blank; without a session it is None")
+
+    @property
+    def folder(self) -> str:
+        """The folder of all that the user has stored in this application: ``/app/user``."""
+        return f"/{encode_segment(self.app, 'app')}/{encode_segment(self.user, 'user')}"

@@ -1,0 +1,183 @@
+"""The messages of a turn: where a block of memories is put, and what of them is remembered."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple, cast
+
+from sekha._api.prompts import remove_blocks
+from sekha._api.validation import argument_error, type_name
+from sekha._utils.json_access import as_text, get
+from sekha._utils.public import exported_from
+
+_TEXT_TYPES = ("text", "input_text", "output_text")
+_TOOL_ROLES = ("tool", "function")
+_CALL_TYPES = ("tool_use", "function_call")
+_RESULT_TYPES = ("tool_result", "function_call_output")
+_INSTRUCTIONS = ("system", "developer")
+
+Messages = Sequence[Mapping[str, object]]
+
+
+class KeptMessage(NamedTuple):
+    """What is remembered of a message.
+
+    Attributes:
+        id: What the framework calls the message; None if it has no name.
+        role: ``user``, ``assistant`` or ``tool``.
+        content: The text.
+    """
+
+    id: str | None
+    role: str
+    content: str
+
+
+def messages_to_remember(messages: Messages, *, tool_results: bool) -> list[KeptMessage]:
+    """Return what is remembered of messages: the texts of user and assistant, without what was put into them.
+
+    Left out are instructions, calls and thoughts, and all but the texts of contents.
+
+    Args:
+        messages: Messages as OpenAI's and Anthropic's interfaces have them; further keys do not matter.
+        tool_results: Whether results of tools are remembered as well, as ``[name] text``.
+
+    Raises:
+        SekhaValidationError: The messages are no list of dictionaries; ``field`` names the place.
+    """
+    checked = _check(messages)
+    names = {call: name for message in checked for call, name in _calls(message)} if tool_results else {}
+    kept: list[KeptMessage] = []
+    for message in checked:
+        id, role = message.get("id"), message.get("role")
+        name = None if id is None else str(id)
+        if role in ("user", "assistant"):
+            kept.append(KeptMessage(name, str(role), remove_blocks(text_of(message.get("content")))))
+        if tool_results:
+            for call, tool, content in _results(message):
+                text = remove_blocks(text_of(content))
+                own = None if name is None else f"{name}/{call}"
+                known = tool or names.get(call) or "tool"
+                kept.append(KeptMessage(own, "tool", f"[{known}] {text}" if text.strip() else ""))
+    unique = {one.id or number: one for number, one in enumerate(kept) if one.content.strip()}
+    return list(unique.values())
+
+
+@exported_from("sekha.memory")
+def with_block(messages: Messages, block: str) -> list[dict[str, Any]]:
+    """The messages for a model, with a block of memories before the last message of the user; for adapters.
+
+    The block is a user message of its own. It never stands between a call of a tool and its result, and blocks that
+    were put before other messages are taken out. Your list is not changed: put the result into the request, never into
+    the history.
+
+    Args:
+        messages: Messages as OpenAI's and Anthropic's interfaces have them.
+        block: What `Memory.block` returned; an empty one adds nothing.
+
+    Raises:
+        SekhaValidationError: The messages are no list of dictionaries; ``field`` names the place.
+
+    Example:
+        ```python
+        from sekha.memory import with_block
+
+        chat = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Hello!"}]
+        print([message["role"] for message in with_block(chat, "<memory>...</memory>")])  # ['system', 'user', 'user']
+        ```
+    """
+    found = [dict(message) for message in _check(messages) if not _is_block(message)]
+    if not block:
+        return found
+    position = _last_of_user(found)
+    if position is None:  # behind the instructions; nothing that belongs together can be there
+        numbers = (i for i, message in enumerate(found) if message.get("role") not in _INSTRUCTIONS)
+        position = next(numbers, len(found))
+    position = _before_open_calls(found, position)
+    return [*found[:position], {"role": "user", "content": block}, *found[position:]]
+
+
+def last_user_text(messages: Messages) -> str:
+    """Return the text of the last message of the user, without blocks; empty if there is none."""
+    found = [message for message in _check(messages) if not _is_block(message)]
+    position = _last_of_user(found)
+    return "" if position is None else remove_blocks(text_of(found[position].get("content")))
+
+
+def text_of(content: object) -> str:
+    """Return the text of a content: a text, or a list of parts, whose texts are joined by line ends."""
+    if isinstance(content, str):
+        return content
+    return "\n".join(
+        part if isinstance(part, str) else as_text(get(part, "text"))
+        for part in _parts(content)
+        if isinstance(part, str) or get(part, "type") in _TEXT_TYPES
+    )
+
+
+def text_of_chunk(chunk: object) -> str:
+    """Return what a chunk of a stream adds to the answer: the chunk itself, or its ``choices[0].delta.content``."""
+    if isinstance(chunk, str):
+        return chunk
+    choices = _parts(get(chunk, "choices"))
+    return as_text(get(choices[0], "delta", "content")) if choices else ""
+
+
+def _check(messages: object) -> list[Mapping[str, Any]]:
+    kind = type_name(messages)
+    if isinstance(messages, (str, bytes, Mapping)) or not isinstance(messages, Iterable):
+        raise argument_error("messages", f"must be a list, not {kind}")
+    found = list(cast("Iterable[object]", messages))
+    for i, message in enumerate(found):
+        if not isinstance(message, Mapping):
+            raise argument_error(f"messages[{i}]", f"must be a dictionary, not {type_name(message)}")
+    return cast("list[Mapping[str, Any]]", found)
+
+
+def _parts(content: object) -> Sequence[Any]:
+    return cast("Sequence[Any]", content) if isinstance(content, (list, tuple)) else ()
+
+
+def _is_block(message: Mapping[str, Any]) -> bool:
+    text = message.get("content") if message.get("role") == "user" else None
+    return isinstance(text, str) and bool(text.strip()) and not remove_blocks(text)
+
+
+def _last_of_user(messages: Sequence[Mapping[str, Any]]) -> int | None:
+    """Return where the last message is that the user has written, and not a tool in the user's role."""
+    for i in range(len(messages) - 1, -1, -1):
+        if messages[i].get("role") == "user" and not list(_results(messages[i])):
+            return i
+    return None
+
+
+def _before_open_calls(messages: Sequence[Mapping[str, Any]], position: int) -> int:
+    """Return the last position up to another that is not between a call and its result."""
+    called: dict[str, int] = {}
+    pairs: list[tuple[int, int]] = []
+    for i, message in enumerate(messages):
+        called.update((call, i) for call, _ in _calls(message))
+        pairs += ((called[call], i) for call, _, _ in _results(message) if call in called)
+    for call, result in sorted(pairs, reverse=True):
+        if call < position <= result:
+            position = call
+    return position
+
+
+def _calls(message: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield the ids of the calls of tools in a message, with the names of the tools."""
+    for call in _parts(message.get("tool_calls")):
+        yield str(get(call, "id")), as_text(get(call, "function", "name")) or as_text(get(call, "name"))
+    for part in (message, *_parts(message.get("content"))):
+        if get(part, "type") in _CALL_TYPES:
+            yield str(get(part, "call_id") or get(part, "id")), as_text(get(part, "name"))
+
+
+def _results(message: Mapping[str, Any]) -> Iterator[tuple[str, str, object]]:
+    """Yield the ids of the calls whose results are in a message, with the names of the tools and the contents."""
+    if message.get("role") in _TOOL_ROLES:
+        yield str(message.get("tool_call_id")), as_text(message.get("name")), message.get("content")
+    for part in (message, *_parts(message.get("content"))):
+        if get(part, "type") in _RESULT_TYPES:
+            content = get(part, "content")
+            yield str(get(part, "tool_use_id") or get(part, "call_id")), "", content or get(part, "output")
