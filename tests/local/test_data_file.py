@@ -380,6 +380,7 @@ def test_a_full_disk_stores_nothing_and_deletes(disk: Path) -> None:
     text = " ".join(f"word{number}" for number in range(300))
     with LocalSekha(file) as sekha, api_of(sekha) as api, SekhaClient(**sekha.options) as client:
         identities = [create(api, *[text] * 20) for _ in range(12)]
+        wait_for(lambda: api.get("/health").json()["searchable"]["embedded"] == 240, 60.0)
         wait_for(lambda: wal(file) == 0)
         filler = fill(disk)
         health = api.get("/health")
