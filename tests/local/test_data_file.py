@@ -216,7 +216,7 @@ def test_nothing_delays_health(file: Path) -> None:
         assert sekha._running is not None
         done = threading.Event()
         busy = sekha._running.runner.run(done.wait, 10)
-        work = asyncio.run_coroutine_threadsafe(busy, sekha._running.loop)
+        work = asyncio.run_coroutine_threadsafe(busy, sekha._running.serving.loop)
         try:
             begin = time.monotonic()
             assert api.get("/health").status_code == 200
