@@ -109,9 +109,10 @@ def read(stream: Stream, said: list[str]) -> None:
 
 def length_of_stream(faulty: ScriptedSekha) -> int:
     """How many bytes of a stream arrive."""
+    key = {"authorization": f"Bearer {faulty.api_key}"}
     received = 0
     with (
-        httpx.Client(base_url=faulty.bridge_url, trust_env=False) as raw,
+        httpx.Client(base_url=faulty.bridge_url, headers=key, trust_env=False) as raw,
         raw.stream("POST", CHAT[5:], json={"messages": MESSAGES, "stream": True}) as answer,
         suppress(httpx.RemoteProtocolError),
     ):
