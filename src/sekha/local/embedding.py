@@ -8,7 +8,7 @@ import sqlite3
 from collections import deque
 from contextlib import suppress
 from itertools import accumulate, islice
-from typing import Callable, Deque, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+from typing import Deque, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 from sekha.local.models import Embedder, ModelError
 from sekha.local.models.placeholder import HashEmbedder
@@ -64,7 +64,6 @@ class Embedding:
         store: The database.
         embedder: The model.
         runner: Where the calls of the store run.
-        on_vectors: Is given the vectors that have just been kept, by the number of their messages, on that thread.
     """
 
     def __init__(
@@ -72,13 +71,11 @@ class Embedding:
         store: Store,
         embedder: Embedder,
         runner: Runner,
-        on_vectors: Callable[[int, Mapping[int, Optional[Sequence[float]]]], None] = lambda model, vectors: None,
     ) -> None:
         self._store = store
         self._embedder = embedder
         self._runner = runner
         self._run = runner.run
-        self._on_vectors = on_vectors
         self._new: Deque[Queued] = deque()
         self._below: Optional[int] = _ALL  # messages with smaller numbers may lack a vector; None: none does
         self._again: Optional[int] = None  # messages with smaller numbers are embedded anew
@@ -207,7 +204,6 @@ class Embedding:
     def _keep(self, vectors: Mapping[int, Optional[Sequence[float]]]) -> None:
         assert self._model is not None
         self._store.set_vectors(self._model, vectors)
-        self._on_vectors(self._model, vectors)
 
     def _go_on(self) -> None:
         if self._work is not None:
