@@ -206,6 +206,16 @@ def test_a_message_that_is_deleted_meanwhile_gets_no_vector(store: Store) -> Non
     assert [number for number, _ in store.vectors(store.model("first", 2))] == [again[0][0]]
 
 
+def test_a_vector_of_another_length_is_made_again(store: Store) -> None:
+    add(store, "one", "two")
+    run(Embedding(store, Model(), Inline()), lambda: embedded(store) == 2)
+    model = store.model("first", 2)
+    store._db.execute("UPDATE vectors SET vector = x'7f' WHERE message = 1")  # as damage or another release could
+    assert [number for number, _ in store.vectors(model)] == [2]
+    assert [vector is None for *_, vector in store.message_block(0, model)] == [True, False]
+    run(Embedding(store, Model(), Inline()), lambda: [number for number, _ in store.vectors(model)] == [1, 2])
+
+
 def test_rebuilding_embeds_all_anew(store: Store) -> None:
     add(store, *(f"text {number}" for number in range(BATCH_TEXTS + 1)))
     model = Model()

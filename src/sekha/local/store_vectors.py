@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import Iterable, Iterator, List, Mapping, Optional, Sequence, Set, Tuple, Union
 
 from sekha.local.store_file import StoreFile
-from sekha.local.vectors import pack
+from sekha.local.vectors import SQUARES, pack
 
 BLOCK_SIZE = 4096
 """How many numbers of messages make up a block, for an index in memory that follows the changes."""
 
 _MAX_INT = 2**63 - 1
+_HAS_ITS_LENGTH = f"""LENGTH(v.vector) = {SQUARES.size} + (SELECT dimension FROM models WHERE number = :model)"""
+"""A vector of another length cannot be compared, and is made again."""
 
 
 class VectorStore(StoreFile):
@@ -47,20 +49,20 @@ class VectorStore(StoreFile):
 
     def vectors(self, model: int, numbers: Optional[Sequence[int]] = None) -> Iterator[Tuple[int, bytes]]:
         """Yield number and vector of the messages that have a vector of a model, of all or of those with a number."""
-        query = "SELECT message, vector FROM vectors WHERE model = ? AND vector IS NOT NULL"
+        query = f"SELECT v.message, v.vector FROM vectors v WHERE v.model = :model AND {_HAS_ITS_LENGTH}"
         if numbers is None:
-            yield from self._db.execute(f"{query} ORDER BY message", (model,))
+            yield from self._db.execute(f"{query} ORDER BY v.message", {"model": model})
         else:
-            only = " AND message IN (SELECT value FROM json_each(?))"
-            yield from self._db.execute(query + only, (model, json.dumps([*numbers])))
+            only = " AND v.message IN (SELECT value FROM json_each(:numbers))"
+            yield from self._db.execute(query + only, {"model": model, "numbers": json.dumps([*numbers])})
 
     def message_block(self, block: int, model: Optional[int]) -> Iterator[Tuple[int, int, str, Optional[bytes]]]:
         """Yield number, conversation, time, and vector of a model, of the messages of a block."""
-        query = """SELECT m.number, m.conversation, m.timestamp, v.vector
-            FROM messages m LEFT JOIN vectors v ON v.message = m.number AND v.model = ?
-            WHERE m.number BETWEEN ? AND ?"""
+        query = f"""SELECT m.number, m.conversation, m.timestamp, v.vector
+            FROM messages m LEFT JOIN vectors v ON v.message = m.number AND v.model = :model AND {_HAS_ITS_LENGTH}
+            WHERE m.number BETWEEN :first AND :last"""
         first = block * BLOCK_SIZE
-        yield from self._db.execute(query, (model, first, first + BLOCK_SIZE - 1))
+        yield from self._db.execute(query, {"model": model, "first": first, "last": first + BLOCK_SIZE - 1})
 
     def take_changed_blocks(self) -> Optional[Set[int]]:
         """Return the blocks with messages that have been added, embedded or deleted since the last call.
@@ -79,9 +81,10 @@ class VectorStore(StoreFile):
             limit: How many to return at most.
             below: Only messages with a smaller number.
         """
-        query = """SELECT m.number, m.content FROM messages m LEFT JOIN vectors v ON v.message = m.number
-            WHERE v.model IS NOT ? AND m.number < ? ORDER BY m.number DESC LIMIT ?"""
-        return [(number, content) for number, content in self._db.execute(query, (model, below, limit))]
+        query = f"""SELECT m.number, m.content FROM messages m LEFT JOIN vectors v ON v.message = m.number
+            WHERE (v.model IS NOT :model OR v.vector IS NOT NULL AND NOT {_HAS_ITS_LENGTH}) AND m.number < :below
+            ORDER BY m.number DESC LIMIT :limit"""
+        return [*self._db.execute(query, {"model": model, "below": below, "limit": limit})]
 
     def contents_below(self, below: int, limit: int) -> List[Tuple[int, str]]:
         """Return numbers and contents of messages with a smaller number, the newest first."""
