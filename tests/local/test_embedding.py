@@ -99,10 +99,14 @@ def test_what_is_in_the_store_is_embedded(store: Store) -> None:
     count = 2 * BATCH_TEXTS + 3
     add(store, *(f"text {number}" for number in range(count)))
     model = Model()
-    kept: Dict[int, Optional[Sequence[float]]] = {}
-    embedding = Embedding(store, model, Inline(), lambda _, vectors: kept.update(vectors))
-    run(embedding, lambda: embedded(store) == count)
-    assert sorted(kept) == [*range(1, count + 1)]
+    ready: List[Tuple[int, int, int]] = []
+
+    async def on_ready(number: int, dimension: int) -> None:
+        ready.append((number, dimension, embedded(store)))
+
+    embedding = Embedding(store, model, Inline(), on_ready)
+    run(embedding, lambda: bool(ready))
+    assert ready == [(store.model("first", 2), 2, count)], "it is told when all have their vectors"
     assert max(map(len, model.asked)) <= BATCH_TEXTS
 
 
