@@ -216,7 +216,7 @@ def test_nothing_delays_health(file: Path) -> None:
         assert sekha._running is not None
         done = threading.Event()
         busy = sekha._running.runner.run(done.wait, 10)
-        work = asyncio.run_coroutine_threadsafe(busy, sekha._running.loop)
+        work = asyncio.run_coroutine_threadsafe(busy, sekha._running.serving.loop)
         try:
             begin = time.monotonic()
             assert api.get("/health").status_code == 200
@@ -420,6 +420,7 @@ def test_a_quota_that_is_used_up_is_a_full_disk(file: Path) -> None:
     """Here a limit of the database stands for it, so that this runs everywhere."""
     with LocalSekha(file) as sekha, api_of(sekha) as api:
         kept = create(api, "Kept.")
+        wait_for(lambda: api.get("/health").json()["searchable"]["embedded"] == 1)
         assert sekha._running is not None
         database: sqlite3.Connection = sekha._running.store._db
         (pages,) = database.execute("PRAGMA page_count").fetchone()

@@ -99,10 +99,14 @@ def test_what_is_in_the_store_is_embedded(store: Store) -> None:
     count = 2 * BATCH_TEXTS + 3
     add(store, *(f"text {number}" for number in range(count)))
     model = Model()
-    kept: Dict[int, Optional[Sequence[float]]] = {}
-    embedding = Embedding(store, model, Inline(), lambda _, vectors: kept.update(vectors))
-    run(embedding, lambda: embedded(store) == count)
-    assert sorted(kept) == [*range(1, count + 1)]
+    ready: List[Tuple[int, int, int]] = []
+
+    async def on_ready(number: int, dimension: int) -> None:
+        ready.append((number, dimension, embedded(store)))
+
+    embedding = Embedding(store, model, Inline(), on_ready)
+    run(embedding, lambda: bool(ready))
+    assert ready == [(store.model("first", 2), 2, count)], "it is told when all have their vectors"
     assert max(map(len, model.asked)) <= BATCH_TEXTS
 
 
@@ -205,6 +209,16 @@ def test_a_message_that_is_deleted_meanwhile_gets_no_vector(store: Store) -> Non
     embedding.add(added)
     run(embedding, lambda: embedded(store) == 1)
     assert [number for number, _ in store.vectors(store.model("first", 2))] == [again[0][0]]
+
+
+def test_a_vector_of_another_length_is_made_again(store: Store) -> None:
+    add(store, "one", "two")
+    run(Embedding(store, Model(), Inline()), lambda: embedded(store) == 2)
+    model = store.model("first", 2)
+    store._db.execute("UPDATE vectors SET vector = x'7f' WHERE message = 1")  # as damage or another release could
+    assert [number for number, _ in store.vectors(model)] == [2]
+    assert [vector is None for *_, vector in store.message_block(0, model)] == [True, False]
+    run(Embedding(store, Model(), Inline()), lambda: [number for number, _ in store.vectors(model)] == [1, 2])
 
 
 def test_rebuilding_embeds_all_anew(store: Store) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import random
 import tracemalloc
@@ -10,12 +11,17 @@ from typing import Dict, Generator, List, Optional, Sequence, Tuple
 
 import pytest
 
+from sekha.local.documented.memory import Memory
+from sekha.local.models import ModelError, ModelInfo, Purpose
+from sekha.local.models.placeholder import ExtractiveModel
 from sekha.local.ranking import by_rank, falling, fuse
 from sekha.local.records import Dates, Filter, NewMessage, SearchResult
 from sekha.local.search import POOL_SIZE, HybridSearch, Query
-from sekha.local.store import BLOCK_SIZE, Store
+from sekha.local.store import Store
+from sekha.local.store_vectors import BLOCK_SIZE
 from sekha.local.text import DIMENSION, hash_embedding
 from sekha.local.vectors import pack
+from sekha.local.worker import Inline
 
 _WORDS = (
     "apple bread cloud delta engine forest garden harbor island jungle kernel ladder market needle orange pencil quartz"
@@ -349,3 +355,56 @@ def test_the_newest_messages_are_those_of_the_last_conversations(searched: Searc
     assert newest(3, "a", "b") == ["third", "fourth", "fifth"]
     assert newest(1, "a") == ["fifth"]
     assert newest(9, "none") == newest(9) == []
+
+
+class Meanings:
+    """A model that knows two meanings, and can be switched off."""
+
+    def __init__(self) -> None:
+        self.is_down = False
+
+    async def embed(
+        self, texts: Sequence[str], model: Optional[str] = None, *, purpose: Optional[Purpose] = None
+    ) -> Tuple[str, List[List[float]]]:
+        if self.is_down:
+            raise ModelError("nobody listens")
+        return "meanings", [[0.9, 0.1] if "drink" in text or "tea" in text else [0.1, 0.9] for text in texts]
+
+    async def info(self) -> ModelInfo:
+        raise AssertionError("not asked for")
+
+    async def check(self) -> None:
+        raise AssertionError("not checked")
+
+    async def close(self) -> None:
+        raise AssertionError("not closed")
+
+
+@pytest.fixture
+def memory() -> Generator[Memory, None, None]:
+    with closing(Store()) as store:
+        memory = Memory(store, Meanings(), ExtractiveModel(), Inline())
+        _, numbers = store.add("x", "/", 5, [NewMessage("user", text) for text in MEMORIES])
+        model = store.model("meanings", 2)
+        vectors = [[0.9, 0.1] if "tea" in text else [0.1, 0.9] for text in MEMORIES]
+        store.set_vectors(model, dict(zip(numbers, vectors)))
+        yield memory
+
+
+def test_with_a_model_the_meaning_counts_more_than_the_words(memory: Memory) -> None:
+    found, total = asyncio.run(memory.search("What to drink, within the rate limit?", Filter(), 3))
+    texts = [result.message.content for result in found]
+    assert texts[0] == MEMORIES[7]  # shares no word with the question
+    assert MEMORIES[6] in texts
+    assert total == len(MEMORIES)
+
+
+def test_while_the_model_is_down_words_find(memory: Memory, caplog: pytest.LogCaptureFixture) -> None:
+    embedder = Meanings()
+    embedder.is_down = True
+    memory = Memory(memory.store, embedder, ExtractiveModel(), Inline())
+    found, total = asyncio.run(memory.search("What should I drink in the review?", Filter(), 9))
+    assert ([result.message.content for result in found], total) == ([MEMORIES[0]], 1)
+    assert "by words alone: nobody listens" in caplog.text
+    context = asyncio.run(memory.context("review", [], 1000, []))
+    assert [message.content for message in context] == [MEMORIES[0]]

@@ -1,4 +1,4 @@
-"""A local Sekha server for development and tests. Install the extra: `pip install "sekha-python-sdk[local]"`."""
+"""A local Sekha, for one person's memory and for tests. Install the extra: `pip install "sekha-python-sdk[local]"`."""
 
 try:
     import starlette

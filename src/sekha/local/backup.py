@@ -16,15 +16,15 @@ LAST_BACKUP = "last_backup"
 """The fact that has the time of the last backup."""
 
 
-class Contents(NamedTuple):
-    """What a data file holds."""
+class CopiedFile(NamedTuple):
+    """A copy of a data file, and what it holds."""
 
     conversations: int
     messages: int
     bytes: int
 
 
-def copy_database(source: Union[str, Path], target: Union[str, Path]) -> Contents:
+def copy_database(source: Union[str, Path], target: Union[str, Path]) -> CopiedFile:
     """Copy a data file as it is at one moment, and check the copy. A server may write to it meanwhile.
 
     Args:
@@ -52,7 +52,7 @@ def copy_database(source: Union[str, Path], target: Union[str, Path]) -> Content
             raise DataFileError(f"the copy is damaged: {'; '.join(damage)}")
         counted = "SELECT (SELECT COUNT(*) FROM conversations), (SELECT COUNT(*) FROM messages)"
         conversations, messages = copy.execute(counted).fetchone()
-    return Contents(int(conversations), int(messages), os.path.getsize(target))
+    return CopiedFile(int(conversations), int(messages), os.path.getsize(target))
 
 
 def note_backup(source: Union[str, Path]) -> None:

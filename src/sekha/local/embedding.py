@@ -8,7 +8,7 @@ import sqlite3
 from collections import deque
 from contextlib import suppress
 from itertools import accumulate, islice
-from typing import Callable, Deque, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+from typing import Awaitable, Callable, Deque, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 from sekha.local.models import Embedder, ModelError
 from sekha.local.models.placeholder import HashEmbedder
@@ -64,7 +64,8 @@ class Embedding:
         store: The database.
         embedder: The model.
         runner: Where the calls of the store run.
-        on_vectors: Is given the vectors that have just been kept, by the number of their messages, on that thread.
+        on_ready: Called once, when all that was in the store has its vectors, with the number of the model and the
+            dimension of its vectors.
     """
 
     def __init__(
@@ -72,18 +73,19 @@ class Embedding:
         store: Store,
         embedder: Embedder,
         runner: Runner,
-        on_vectors: Callable[[int, Mapping[int, Optional[Sequence[float]]]], None] = lambda model, vectors: None,
+        on_ready: Optional[Callable[[int, int], Awaitable[None]]] = None,
     ) -> None:
         self._store = store
         self._embedder = embedder
         self._runner = runner
         self._run = runner.run
-        self._on_vectors = on_vectors
+        self._on_ready = on_ready
         self._new: Deque[Queued] = deque()
         self._below: Optional[int] = _ALL  # messages with smaller numbers may lack a vector; None: none does
         self._again: Optional[int] = None  # messages with smaller numbers are embedded anew
         self._has_backlog = False
         self._model: Optional[int] = None
+        self._dimension = 0
         self._name: Optional[str] = None
         self._error: Optional[str] = None
         self._work: Optional[asyncio.Event] = None  # both belong to the loop that `embed_all` runs in
@@ -144,7 +146,14 @@ class Embedding:
                 failures, self._error = 0, None
                 if not batch:
                     self._idle.set()
+                    await self._tell_ready()
                     await self._wait(None)
+
+    async def _tell_ready(self) -> None:
+        on_ready, self._on_ready = self._on_ready, None
+        if on_ready is not None and self._model is not None:
+            with suppress(sqlite3.Error):  # of a damaged page, for example: the check of the file tells it
+                await on_ready(self._model, self._dimension)
 
     async def _next_batch(self) -> List[Queued]:
         """Return messages to embed: those that are new, then those without a vector, then those of a rebuilding."""
@@ -184,7 +193,7 @@ class Embedding:
             for number, text in batch:
                 found[number] = await self._embed_one(text)
         await self._set_model(name, dimension)
-        await self._run(self._keep, found)
+        await self._run(self._store.set_vectors, self._model, found)
 
     async def _embed_one(self, text: str) -> Optional[Sequence[float]]:
         """Embed a text; return None if the model refuses it but embeds others."""
@@ -202,12 +211,7 @@ class Embedding:
     async def _set_model(self, name: str, dimension: int) -> None:
         model = await self._run(self._store.model, name, dimension)
         if model != self._model:
-            self._model, self._name, self._below = model, name, _ALL
-
-    def _keep(self, vectors: Mapping[int, Optional[Sequence[float]]]) -> None:
-        assert self._model is not None
-        self._store.set_vectors(self._model, vectors)
-        self._on_vectors(self._model, vectors)
+            self._model, self._dimension, self._name, self._below = model, dimension, name, _ALL
 
     def _go_on(self) -> None:
         if self._work is not None:

@@ -50,6 +50,10 @@ class HybridSearch:
         """Bring a part of what is kept in memory up to date; return whether there is more to do."""
         return self._index.refresh(query.model if query.vector else None, len(query.vector or ()))
 
+    def warm_up(self, model: int, dimension: int) -> bool:
+        """Read a part of the vectors of a model; return whether there is more to do."""
+        return self._index.refresh(model, dimension)
+
     def find(self, query: Query, matching: Filter, limit: int, offset: int = 0) -> Tuple[List[SearchResult], int]:
         """Return the messages that fit a query best, the best first, and the number of all that match the filter.
 

@@ -4,17 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import socket
 import sqlite3
-import threading
-import time
 from concurrent.futures import TimeoutError as FutureTimeout
-from contextlib import asynccontextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import (
-    AsyncGenerator,
     Callable,
     Coroutine,
     Dict,
@@ -29,10 +24,8 @@ from typing import (
     Union,
 )
 
-import uvicorn
 from typing_extensions import NotRequired
 
-from sekha._concurrency.clock import monotonic
 from sekha._concurrency.process_bound import ProcessBound
 from sekha._http.proxies import DIRECT
 from sekha.config._validation import NO_LIMIT
@@ -43,10 +36,9 @@ from sekha.local.errors import LocalSekhaError
 from sekha.local.guard import HostGuard, our_names
 from sekha.local.http import list_routes
 from sekha.local.keys import ANY_KEY, check_keys, keep_key, key_file_of
-from sekha.local.models import ChatModel, Embedder, ModelSettingsError
 from sekha.local.models.settings import ModelSettings, make_models, server_settings
-from sekha.local.profiles import DOCUMENTED, PROFILES, BackgroundTask, Keys
-from sekha.local.protocol import make_server, on_loop_error
+from sekha.local.profiles import DOCUMENTED, PROFILES, Keys
+from sekha.local.serving import Serving, listen, url_of
 from sekha.local.store import Store
 from sekha.local.upkeep import Upkeep
 from sekha.local.worker import Runner
@@ -68,9 +60,7 @@ class Options(TypedDict):
 
 
 class _Running(NamedTuple):
-    thread: threading.Thread
-    loop: asyncio.AbstractEventLoop
-    servers: List[uvicorn.Server]
+    serving: Serving
     routes: Dict[str, Tuple[str, ...]]
     store: Store
     runner: Runner
@@ -80,10 +70,10 @@ class _Running(NamedTuple):
 
 
 class LocalSekha(ProcessBound):
-    """A Sekha server for development and tests: controller, MCP tools and bridge, on SQLite, in a thread.
+    """A Sekha server for one person's memory, and for tests: controller, MCP tools and bridge, on SQLite, in a thread.
 
     It behaves as documented where current servers do not, and uses no network besides its own ports and the URLs that
-    you pass. Several can run at the same time.
+    you pass. Several can run at the same time, each with its own data.
 
     Args:
         data: File of the database, created when missing; None keeps everything in memory until the stop.
@@ -224,7 +214,7 @@ class LocalSekha(ProcessBound):
         sockets: List[socket.socket] = []
         store: Optional[Store] = None
         try:
-            sockets.extend(_listen(self._host, port) for port in self._ports)
+            sockets.extend(listen(self._host, port) for port in self._ports)
             store = _open_store(self._data, self._profile.store)
             if self._key_file is not None:
                 self._keys = self._keys._replace(api_key=keep_key(self._key_file))
@@ -241,11 +231,7 @@ class LocalSekha(ProcessBound):
         running, self._running = self._running, None
         if running is None:
             return
-        for server in running.servers:
-            server.should_exit = True
-        running.thread.join(_MAX_SECONDS)
-        if running.thread.is_alive():
-            raise LocalSekhaError(f"the local Sekha did not stop within {_MAX_SECONDS:.0f} s")
+        running.serving.stop(_MAX_SECONDS)
         running.runner.close()
         running.store.close()
 
@@ -253,12 +239,12 @@ class LocalSekha(ProcessBound):
         """Return what the memory holds."""
         running = self._require_running()
         work = find_contents(running.store, running.runner, running.embedded)
-        return asyncio.run_coroutine_threadsafe(work, running.loop).result(_MAX_SECONDS)
+        return asyncio.run_coroutine_threadsafe(work, running.serving.loop).result(_MAX_SECONDS)
 
     def forget(self) -> None:
         """Delete all conversations as soon as no request is running. The servers stay up."""
         running = self._require_running()
-        work = asyncio.run_coroutine_threadsafe(_clear_when_idle(running), running.loop)
+        work = asyncio.run_coroutine_threadsafe(_clear_when_idle(running), running.serving.loop)
         try:
             work.result(_MAX_SECONDS)
         except FutureTimeout as error:
@@ -288,70 +274,15 @@ class LocalSekha(ProcessBound):
         runner = self._profile.runner()
         served = self._profile.apps(store, runner, embedder, chat, self._keys)
         apps = [HostGuard(app, self._names) for app in (served.controller, served.bridge)]
-        servers = [make_server(app) for app in apps]
         routes = {name: list_routes(app) for name, app in zip(("controller", "bridge"), apps)}
-        loops: List[asyncio.AbstractEventLoop] = []
-        faults: List[ModelSettingsError] = []
-        work = _serve_until_stopped(
-            servers, sockets, served.tasks, Upkeep(store, runner), embedder, chat, loops, faults
-        )
-        thread = threading.Thread(target=asyncio.run, args=(work,), name="sekha-local", daemon=True)
-        urls = [_url(self._host, sock) for sock in sockets]
-        thread.start()
-        limit = monotonic() + _MAX_SECONDS
-        while not all(server.started for server in servers):
-            if not thread.is_alive() or monotonic() > limit:
-                for server in servers:
-                    server.should_exit = True
-                raise LocalSekhaError(str(faults[0]) if faults else "the local Sekha did not start")
-            time.sleep(0.002)
-        return _Running(thread, loops[0], servers, routes, store, runner, served.embedded, urls[0], urls[1])
-
-
-async def _serve_until_stopped(
-    servers: List[uvicorn.Server],
-    sockets: List[socket.socket],
-    tasks: Sequence[BackgroundTask],
-    upkeep: Upkeep,
-    embedder: Embedder,
-    chat: ChatModel,
-    loops: List[asyncio.AbstractEventLoop],
-    faults: List[ModelSettingsError],
-) -> None:
-    loop = asyncio.get_running_loop()
-    loop.time = monotonic  # type: ignore[method-assign]  # a test may stop the clock; uvicorn would never see the end
-    loop.set_exception_handler(on_loop_error)
-    loops.append(loop)
-    try:
-        await asyncio.gather(embedder.check(), chat.check())
-        async with upkeep, _in_background(tasks):
-            await asyncio.gather(*(server.serve(sockets=[sock]) for server, sock in zip(servers, sockets)))
-    except ModelSettingsError as error:
-        faults.append(error)
-    finally:
-        await embedder.close()
-        await chat.close()
-
-
-@asynccontextmanager
-async def _in_background(tasks: Sequence[BackgroundTask]) -> AsyncGenerator[None, None]:
-    """Run tasks while the block runs."""
-    running = [asyncio.ensure_future(task()) for task in tasks]
-    try:
-        yield
-    finally:
-        for task in running:
-            task.cancel()
-        await asyncio.gather(*running, return_exceptions=True)
+        serving = Serving(apps, sockets, (embedder, chat), served.tasks, Upkeep(store, runner))
+        serving.start(_MAX_SECONDS)
+        controller_url, bridge_url = (url_of(self._host, sock) for sock in sockets)
+        return _Running(serving, routes, store, runner, served.embedded, controller_url, bridge_url)
 
 
 async def _clear_when_idle(running: _Running) -> None:
-    idle = 0
-    # A request may have arrived that has no handler yet, so it takes 20 idle iterations of the event loop in a row.
-    while idle < 20:
-        busy = any(server.server_state.tasks for server in running.servers)
-        idle = 0 if busy else idle + 1
-        await asyncio.sleep(0.002 if busy else 0)
+    await running.serving.wait_until_idle()
     await running.runner.run(running.store.clear)
 
 
@@ -361,30 +292,3 @@ def _open_store(data: Union[str, Path, None], kind: Type[Store]) -> Store:
     except (OSError, sqlite3.Error) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise LocalSekhaError(f"cannot use the data file {data}: {reason}") from error
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    """Open a listening socket; a uvicorn server that cannot bind would end the process."""
-    if not 0 <= port <= 65_535:
-        raise LocalSekhaError(f"a port is a number from 0 to 65535, not {port}")
-    try:
-        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        sock = socket.socket(family, kind, protocol)
-        try:
-            if os.name == "posix":
-                sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            sock.bind(address)
-            sock.listen(128)
-        except BaseException:
-            sock.close()
-            raise
-        return sock
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise LocalSekhaError(f"cannot listen on {host}:{port}: {reason[:1].lower()}{reason[1:]}") from error
-
-
-def _url(host: str, sock: socket.socket) -> str:
-    """Return the URL by which a client on this machine reaches a socket."""
-    host = {"0.0.0.0": "127.0.0.1", "": "127.0.0.1", "::": "::1"}.get(host, host)
-    return f"http://{f'[{host}]' if ':' in host else host}:{sock.getsockname()[1]}"

@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 import time
 import uuid
-from pathlib import Path
-from typing import Dict, Iterable, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Set, Tuple, Union
+from typing import Dict, List, NamedTuple, Optional, Sequence, Set, Tuple, Union
 
 from sekha.local.match import full_text_query
 from sekha.local.records import (
@@ -20,11 +19,7 @@ from sekha.local.records import (
     Statistics,
     format_timestamp,
 )
-from sekha.local.store_file import StoreFile
-from sekha.local.vectors import pack
-
-BLOCK_SIZE = 4096
-"""How many numbers of messages make up a block, for an index in memory that follows the changes."""
+from sekha.local.store_vectors import BLOCK_SIZE, VectorStore
 
 _MAX_INT = 2**63 - 1
 _CONVERSATION_COLUMNS = "id, label, folder, status, importance, created_at, updated_at, message_count, bytes"
@@ -39,15 +34,10 @@ class Embedded(NamedTuple):
     with_vector: int
 
 
-class Store(StoreFile):
+class Store(VectorStore):
     """The database, for one thread at a time."""
 
     _counted: Optional[Tuple[Tuple[Optional[int], int, int], Embedded]] = None  # a state of the file, and its counts
-
-    def __init__(self, path: Union[str, Path, None] = None) -> None:
-        super().__init__(path)
-        self._changed_blocks: Set[int] = set()
-        self._file_version: Optional[Tuple[int]] = None
 
     @staticmethod
     def full_text_query(query: str) -> str:
@@ -258,22 +248,6 @@ class Store(StoreFile):
         """Return the largest number of a message, 0 if there is none."""
         return int(self._db.execute("SELECT COALESCE(MAX(number), 0) FROM messages").fetchone()[0])
 
-    def numbers(self, matching: Filter) -> List[int]:
-        """Return the numbers of the messages that match a filter."""
-        where, values = matching.where("m.timestamp")
-        source = "messages m" if where == "1" else _JOINED
-        return [number for (number,) in self._db.execute(f"SELECT m.number FROM {source} WHERE {where}", values)]
-
-    def count_messages(self, matching: Filter) -> int:
-        """Count the messages that match a filter."""
-        if matching.start is None and matching.end is None:  # no need to look at each message
-            where, values = matching.where("c.updated_at")
-            query = f"SELECT COALESCE(SUM(message_count), 0) FROM conversations c WHERE {where}"
-        else:
-            where, values = matching.where("m.timestamp")
-            query = f"SELECT COUNT(*) FROM {_JOINED} WHERE {where}"
-        return int(self._db.execute(query, values).fetchone()[0])
-
     # Words
 
     def full_text_search(self, query: str, limit: int, ranked: bool = True) -> List[Message]:
@@ -304,73 +278,6 @@ class Store(StoreFile):
         select = f"SELECT bm25(message_words), rowid FROM message_words WHERE message_words MATCH ? {only}"
         return [(rank, number) for rank, number in self._db.execute(select, values)]
 
-    # Vectors
-
-    def model(self, name: str, dimension: int) -> int:
-        """Return the number under which the vectors of a model are kept."""
-        query = "SELECT number FROM models WHERE name = ? AND dimension = ?"
-        row = self._db.execute(query, (name, dimension)).fetchone()
-        if row is not None:
-            return int(row[0])
-        with self.write():
-            insert = "INSERT INTO models (name, dimension) VALUES (?, ?)"
-            return int(self._db.execute(insert, (name, dimension)).lastrowid or 0)
-
-    def set_vectors(self, model: int, vectors: Mapping[int, Optional[Sequence[float]]]) -> None:
-        """Keep the vectors of messages, by number, instead of those that they have; None if the model refuses the text.
-
-        A message that has been deleted in the meantime is left out.
-        """
-        insert = """INSERT OR REPLACE INTO vectors (message, model, vector)
-            SELECT number, ?, ? FROM messages WHERE number = ?"""
-        rows = [(model, None if vector is None else pack(vector), number) for number, vector in vectors.items()]
-        with self.write():
-            self._db.executemany(insert, rows)
-        self._note_changes(vectors)
-
-    def vectors(self, model: int, numbers: Optional[Sequence[int]] = None) -> Iterator[Tuple[int, bytes]]:
-        """Yield number and vector of the messages that have a vector of a model, of all or of those with a number."""
-        query = "SELECT message, vector FROM vectors WHERE model = ? AND vector IS NOT NULL"
-        if numbers is None:
-            yield from self._db.execute(f"{query} ORDER BY message", (model,))
-        else:
-            only = " AND message IN (SELECT value FROM json_each(?))"
-            yield from self._db.execute(query + only, (model, json.dumps([*numbers])))
-
-    def message_block(self, block: int, model: Optional[int]) -> Iterator[Tuple[int, int, str, Optional[bytes]]]:
-        """Yield number, conversation, time, and vector of a model, of the messages of a block."""
-        query = """SELECT m.number, m.conversation, m.timestamp, v.vector
-            FROM messages m LEFT JOIN vectors v ON v.message = m.number AND v.model = ?
-            WHERE m.number BETWEEN ? AND ?"""
-        first = block * BLOCK_SIZE
-        yield from self._db.execute(query, (model, first, first + BLOCK_SIZE - 1))
-
-    def take_changed_blocks(self) -> Optional[Set[int]]:
-        """Return the blocks with messages that have been added, embedded or deleted since the last call.
-
-        None stands for all of them: another connection has written to the file.
-        """
-        changed, self._changed_blocks = self._changed_blocks, set()
-        known, self._file_version = self._file_version, self._db.execute("PRAGMA data_version").fetchone()
-        return changed if known == self._file_version else None
-
-    def without_vector(self, model: int, limit: int, below: int = _MAX_INT) -> List[Tuple[int, str]]:
-        """Return numbers and contents of messages that have no vector of a model, the newest first.
-
-        Args:
-            model: The number of the model.
-            limit: How many to return at most.
-            below: Only messages with a smaller number.
-        """
-        query = """SELECT m.number, m.content FROM messages m LEFT JOIN vectors v ON v.message = m.number
-            WHERE v.model IS NOT ? AND m.number < ? ORDER BY m.number DESC LIMIT ?"""
-        return [(number, content) for number, content in self._db.execute(query, (model, below, limit))]
-
-    def contents_below(self, below: int, limit: int) -> List[Tuple[int, str]]:
-        """Return numbers and contents of messages with a smaller number, the newest first."""
-        query = "SELECT number, content FROM messages WHERE number < ? ORDER BY number DESC LIMIT ?"
-        return [(number, content) for number, content in self._db.execute(query, (below, limit))]
-
     def embedded(self, model: Optional[int]) -> Embedded:
         """Count the messages, and those that have a vector of a model; again only if anything was written since."""
         (version,) = self._db.execute("PRAGMA data_version").fetchone()  # changes with what other connections write
@@ -380,9 +287,6 @@ class Store(StoreFile):
             count = int(self._db.execute(query, (model,)).fetchone()[0])
             self._counted = state, Embedded(self.count_all()[1], count)
         return self._counted[1]
-
-    def _note_changes(self, numbers: Iterable[int]) -> None:
-        self._changed_blocks.update(number // BLOCK_SIZE for number in numbers)
 
 
 def _count_bytes(messages: Sequence[NewMessage]) -> int:

@@ -11,7 +11,8 @@ from typing import AbstractSet, Dict, Iterable, List, NamedTuple, Optional, Tupl
 
 from sekha.local.bit_planes import choose, compare, make_planes, make_probes, positions, values
 from sekha.local.records import Filter
-from sekha.local.store import BLOCK_SIZE, Store
+from sekha.local.store import Store
+from sekha.local.store_vectors import BLOCK_SIZE
 
 _EARLIEST, _LATEST = "", "~"  # every time lies between them
 _BINARY = bytes(b"01"[byte & 1] for byte in range(256))

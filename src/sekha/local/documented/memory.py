@@ -54,7 +54,7 @@ class Memory:
         self.store = store
         self.runner = runner
         self.run = runner.run
-        self.embedding = Embedding(store, embedder, runner)
+        self.embedding = Embedding(store, embedder, runner, self._warm_up)
         self._hybrid = HybridSearch(store)
         self._embedder = embedder
         self._chat = chat
@@ -111,6 +111,11 @@ class Memory:
         while await self.run(self._hybrid.prepare, wanted):
             pass  # so that other calls are not kept waiting
         return await self.run(self._hybrid.find, wanted, matching, limit, offset)
+
+    async def _warm_up(self, model: int, dimension: int) -> None:
+        """Read what searches compare, so that the first of them need not wait for it."""
+        while await self.run(self._hybrid.warm_up, model, dimension):
+            pass
 
     async def _query(self, text: str) -> Query:
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from html import unescape
 from typing import Any, AsyncGenerator, Dict, List, Optional, Sequence, Tuple
@@ -22,7 +23,12 @@ class HashEmbedder:
     async def embed(
         self, texts: Sequence[str], model: Optional[str] = None, *, purpose: Optional[Purpose] = None
     ) -> Tuple[str, List[List[float]]]:
-        return EMBEDDER_NAME, [hash_embedding(text) for text in texts]
+        vectors: List[List[float]] = []
+        for text in texts:
+            if vectors:
+                await asyncio.sleep(0)  # other requests are not kept waiting
+            vectors.append(hash_embedding(text))
+        return EMBEDDER_NAME, vectors
 
     async def info(self) -> ModelInfo:
         return ModelInfo("local", "local", EMBEDDER_NAME, DIMENSION, EMBEDDER_NAME)
