@@ -183,6 +183,13 @@ def test_4_is_a_key_that_may_not(run: Run, faulty: ScriptedSekha) -> None:
     assert run("list").code == 4
 
 
+def test_a_server_that_says_what_it_lacks_is_running(run: Run, faulty: ScriptedSekha) -> None:
+    faulty.fail("POST /api/v1/conversations", answer_with(507, {"error": "the disk is full: nothing was stored"}))
+    done = run("store", "x")
+    assert "nothing was stored" in done.err
+    assert "is it running" not in done.err
+
+
 @pytest.mark.parametrize("words", EVERY_READING)
 def test_5_is_a_server_that_cannot_be_reached(words: list[str], run: Run, faulty: ScriptedSekha) -> None:
     with faulty.refusing():

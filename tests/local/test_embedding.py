@@ -252,6 +252,31 @@ def test_a_database_that_cannot_be_written_is_tried_again(store: Store, monkeypa
     run(Embedding(store, Model(), Inline()), lambda: embedded(store) == 1)
 
 
+def test_the_status_tells_of_a_model_that_hangs(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sekha.local.embedding.PATIENCE_SECONDS", -1.0)
+    add(store, "one")
+    model = Model()
+    embedding = Embedding(store, model, Inline())
+
+    async def ask() -> str:
+        asking = asyncio.Event()
+
+        async def hang(*_: object, **__: object) -> None:
+            asking.set()
+            await asyncio.sleep(3600)
+
+        monkeypatch.setattr(model, "embed", hang)
+        task = asyncio.ensure_future(embedding.embed_all())
+        await asking.wait()
+        status = await embedding.status()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        return str(status.error)
+
+    assert asyncio.run(ask()) == "its model has not answered for 0 s"
+
+
 def test_the_status_says_how_many_can_be_found(store: Store) -> None:
     model = Model()
     model.is_down = True

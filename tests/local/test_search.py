@@ -361,11 +361,13 @@ class Meanings:
     """A model that knows two meanings, and can be switched off."""
 
     def __init__(self) -> None:
-        self.is_down = False
+        self.is_down = self.hangs = False
 
     async def embed(
         self, texts: Sequence[str], model: Optional[str] = None, *, purpose: Optional[Purpose] = None
     ) -> Tuple[str, List[List[float]]]:
+        if self.hangs:
+            await asyncio.sleep(3600)
         if self.is_down:
             raise ModelError("nobody listens")
         return "meanings", [[0.9, 0.1] if "drink" in text or "tea" in text else [0.1, 0.9] for text in texts]
@@ -399,12 +401,18 @@ def test_with_a_model_the_meaning_counts_more_than_the_words(memory: Memory) -> 
     assert total == len(MEMORIES)
 
 
-def test_while_the_model_is_down_words_find(memory: Memory, caplog: pytest.LogCaptureFixture) -> None:
+def test_while_the_model_is_down_words_find(
+    memory: Memory, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
     embedder = Meanings()
     embedder.is_down = True
     memory = Memory(memory.store, embedder, ExtractiveModel(), Inline())
     found, total = asyncio.run(memory.search("What should I drink in the review?", Filter(), 9))
     assert ([result.message.content for result in found], total) == ([MEMORIES[0]], 1)
     assert "by words alone: nobody listens" in caplog.text
+    embedder.hangs = True
+    monkeypatch.setattr("sekha.local.documented.memory.QUERY_SECONDS", 0.01)
+    assert asyncio.run(memory.search("What should I drink in the review?", Filter(), 9)) == (found, total)
+    assert "by words alone: the embedding model did not answer within 0.01 s" in caplog.text
     context = asyncio.run(memory.context("review", [], 1000, []))
     assert [message.content for message in context] == [MEMORIES[0]]

@@ -44,11 +44,13 @@ def _describe(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
     if "damage" in facts:
         rows.append(("pages", "damaged" if facts["damage"] else "sound"))
     if "vectors" in facts:
-        vectors = ", ".join(f"{count:,} ({model})" for model, count in facts["vectors"].items())
+        vectors = ", ".join(f"{count:,} ({model})" for model, count in facts["vectors"].items()) or "none"
+        if max(facts["vectors"].values(), default=0) < facts["messages"]:
+            vectors += "; `sekha serve` makes the others in the background"
         rows += [
             ("conversations", f"{facts['conversations']:,}"),
             ("messages", f"{facts['messages']:,}"),
-            ("messages with a vector", vectors or "none"),
+            ("messages with a vector", vectors),
             ("last backup", facts["last_backup"] or "none; sekha backup FILE makes one"),
         ]
     if facts["older_copies"]:

@@ -117,6 +117,8 @@ def _advice(error: SekhaError) -> str:
         return "is it running? `sekha health` looks at all three, and `sekha serve` starts a local one"
     if isinstance(error, SekhaServerError) and error.path == "/api/v1/conversations/{id}" and error.method == "DELETE":
         return ""  # the library says what to do
+    if isinstance(error, SekhaServerError) and error.status_code in (503, 507) and error.body:
+        return "`sekha health` looks at all three"  # it runs, and says what it lacks
     if isinstance(error, SekhaServerError):
         model = "is its model running? " if _asks_model(error) else "is it running? "
         return f"{model}`sekha health` looks at all three"

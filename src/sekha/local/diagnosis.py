@@ -127,10 +127,6 @@ def _look_inside(database: sqlite3.Connection, facts: Dict[str, Any], problems: 
     if stale:
         what = f"{stale:,} deleted messages are still in the full-text index"
         problems.append(Problem(what, _INTO_ANOTHER))
-    embedded = max((count for _, _, count in models), default=0)
-    if embedded < messages:
-        what = f"only {embedded:,} of {messages:,} messages have a vector of the same model"
-        problems.append(Problem(what, "`sekha serve` makes the others in the background; does its model answer?"))
 
 
 def _fact(database: sqlite3.Connection, version: int, name: str) -> Any:

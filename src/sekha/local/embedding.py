@@ -10,6 +10,7 @@ from contextlib import suppress
 from itertools import accumulate, islice
 from typing import Awaitable, Callable, Deque, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
+from sekha._concurrency.clock import monotonic
 from sekha.local.models import Embedder, ModelError
 from sekha.local.models.placeholder import HashEmbedder
 from sekha.local.store import Store
@@ -20,6 +21,9 @@ logger: logging.Logger = logging.getLogger("sekha.local")
 BATCH_TEXTS = 64
 RETRY_SECONDS = (1.0, 2.0, 5.0, 15.0, 30.0)
 """How long it waits for a model that does not answer, before it asks again."""
+
+PATIENCE_SECONDS = 30.0
+"""After this time without an answer of the model, health says so."""
 
 _BATCH_CHARACTERS = 16_000
 _SETTLE_SECONDS = 0.5  # for which a search waits until what was just stored can be found
@@ -88,6 +92,7 @@ class Embedding:
         self._dimension = 0
         self._name: Optional[str] = None
         self._error: Optional[str] = None
+        self._asked_at: Optional[float] = None
         self._work: Optional[asyncio.Event] = None  # both belong to the loop that `embed_all` runs in
         self._idle: Optional[asyncio.Event] = None
 
@@ -121,7 +126,10 @@ class Embedding:
         """Count what can be found."""
         messages, embedded = await self._store.read(self._runner, lambda store: store.embedded(self._model))
         by_meaning = not isinstance(self._embedder, HashEmbedder)
-        return EmbeddingStatus(messages, embedded, self._name, by_meaning, self._error)
+        error, waited = self._error, monotonic() - (self._asked_at or monotonic())
+        if error is None and waited > PATIENCE_SECONDS:
+            error = f"its model has not answered for {waited:.0f} s"
+        return EmbeddingStatus(messages, embedded, self._name, by_meaning, error)
 
     async def embed_all(self) -> None:
         """Embed what has no vector, and then whatever is added, until this is cancelled."""
@@ -184,7 +192,7 @@ class Embedding:
         """Embed messages and keep their vectors; raise ModelError if the model does not answer."""
         found: Dict[int, Optional[Sequence[float]]] = {}
         try:
-            name, vectors = await self._embedder.embed([text for _, text in batch], purpose="passage")
+            name, vectors = await self._ask([text for _, text in batch])
             found.update((number, vector) for (number, _), vector in zip(batch, vectors))
             dimension = len(vectors[0])
         except ModelError:
@@ -198,15 +206,22 @@ class Embedding:
     async def _embed_one(self, text: str) -> Optional[Sequence[float]]:
         """Embed a text; return None if the model refuses it but embeds others."""
         try:
-            return (await self._embedder.embed([text], purpose="passage"))[1][0]
+            return (await self._ask([text]))[1][0]
         except ModelError as error:
             await self._probe()
             logger.warning("a message is found by its words only: %s", error)
             return None
 
     async def _probe(self) -> Tuple[str, Sequence[float]]:
-        name, vectors = await self._embedder.embed([_PROBE], purpose="passage")
+        name, vectors = await self._ask([_PROBE])
         return name, vectors[0]
+
+    async def _ask(self, texts: Sequence[str]) -> Tuple[str, List[List[float]]]:
+        self._asked_at = monotonic()
+        try:
+            return await self._embedder.embed(texts, purpose="passage")
+        finally:
+            self._asked_at = None
 
     async def _set_model(self, name: str, dimension: int) -> None:
         model = await self._run(self._store.model, name, dimension)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from functools import partial
@@ -34,6 +35,8 @@ logger: logging.Logger = logging.getLogger("sekha.local")
 DAY_NS = 86_400 * 10**9
 SUMMARY_WINDOWS = {"daily": DAY_NS, "weekly": 7 * DAY_NS, "monthly": 30 * DAY_NS}
 PINNED_IMPORTANCE = 10
+QUERY_SECONDS = 10.0
+"""Time that the embedding model has for the text of a search, which is made by words alone then."""
 _NEWEST = 300  # messages that are pinned, or have a preferred label, to choose from for a context
 _PREVIEWED = 1000  # characters of a conversation that its preview is chosen from
 MIN_IMPORTANCE_TO_KEEP = 5.0
@@ -119,9 +122,10 @@ class Memory:
 
     async def _query(self, text: str) -> Query:
         try:
-            name, vectors = await self._embedder.embed([text], purpose="query")
-        except ModelError as error:
-            logger.warning("a search is made by words alone: %s", error)
+            name, vectors = await asyncio.wait_for(self._embedder.embed([text], purpose="query"), QUERY_SECONDS)
+        except (ModelError, asyncio.TimeoutError) as error:
+            reason = str(error) or f"the embedding model did not answer within {QUERY_SECONDS:g} s"
+            logger.warning("a search is made by words alone: %s", reason)
             return Query(text, None, None, 1.0)
         model = await self.run(self.store.model, name, len(vectors[0]))
         self.embedding.answered(model)
