@@ -74,8 +74,9 @@ def test_vectors_of_version_1_are_those_that_are_made_today(version_1: Path) -> 
         store.close()
 
 
-def test_a_copy_is_made_before_a_step(version_1: Path) -> None:
+def test_a_copy_is_made_before_a_step(version_1: Path, caplog: pytest.LogCaptureFixture) -> None:
     Store(version_1).close()
+    assert f"{version_1} is brought from version 1 to 2, which may take a minute" in caplog.text
     copy = version_1.with_name("memory.db.version-1")
     assert rows(copy, "SELECT content FROM messages") == rows(_VERSION_1, "SELECT content FROM messages")
     assert rows(copy, "PRAGMA user_version") == [(0,)]

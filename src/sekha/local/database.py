@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import os
 import sqlite3
@@ -14,6 +15,7 @@ from sekha.local.vectors import pack
 
 BUSY_SECONDS = 5.0
 """How long a write waits for another program that writes to the file."""
+logger: logging.Logger = logging.getLogger("sekha.local")
 VERSION = 2
 """The version of the tables below, which a file has as `user_version`."""
 
@@ -81,7 +83,9 @@ def open_database(path: Optional[Path], searchable_text: Callable[[str], str]) -
                     _create_tables(db)
         elif version < VERSION:
             if path is not None:
-                _copy(db, path, version)
+                copy = _copy(db, path, version)
+                text = "%s is brought from version %d to %d, which may take a minute; %s is a copy of it"
+                logger.warning(text, path, version, VERSION, copy)
             with transaction(db):
                 for step in range(_check_owner(db), VERSION):
                     _STEPS[step](db, searchable_text)
@@ -145,8 +149,8 @@ def check_columns(db: sqlite3.Connection) -> None:
     db.execute("SELECT rowid FROM message_words LIMIT 0")
 
 
-def _copy(db: sqlite3.Connection, path: Path, version: int) -> None:
-    """Copy a database to a file beside it."""
+def _copy(db: sqlite3.Connection, path: Path, version: int) -> Path:
+    """Copy a database to a file beside it, and return that."""
     copy = path.with_name(f"{path.name}.version-{version}")
     part = copy.with_name(f"{copy.name}.part")
     with suppress(FileNotFoundError):
@@ -154,7 +158,10 @@ def _copy(db: sqlite3.Connection, path: Path, version: int) -> None:
     try:
         os.close(os.open(part, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
         db.execute("VACUUM INTO ?", (str(part),))
+        with open(part, "r+b") as file:
+            os.fsync(file.fileno())
         os.replace(part, copy)
+        return copy
     except (OSError, sqlite3.Error) as error:
         with suppress(OSError):
             part.unlink()
