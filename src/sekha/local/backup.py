@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple, Union
 
 from sekha.local.data_file import DataFileError, find_damage, open_read_only
-from sekha.local.database import APPLICATION_ID
+from sekha.local.database import FOREIGN, file_version, write_fact
 
 LAST_BACKUP = "last_backup"
 """The fact that has the time of the last backup."""
@@ -37,8 +37,8 @@ def copy_database(source: Union[str, Path], target: Union[str, Path]) -> CopiedF
         sqlite3.Error: One of them cannot be used.
     """
     with closing(open_read_only(source)) as database:
-        if database.execute("PRAGMA application_id").fetchone()[0] != APPLICATION_ID:
-            raise DataFileError("it is the database of another application")
+        if file_version(database) is None:
+            raise DataFileError(FOREIGN)
         # A copy of the pages that are in use, in one transaction that only reads, so that writers go on.
         database.execute("VACUUM INTO ?", (os.fspath(target),))
     descriptor = os.open(target, os.O_RDWR)  # no connection has it open, whose locks it would drop
@@ -64,5 +64,5 @@ def note_backup(source: Union[str, Path]) -> None:
     now = f"{datetime.now(timezone.utc):%Y-%m-%dT%H:%M:%SZ}"
     with closing(sqlite3.connect(os.path.realpath(source), isolation_level=None)) as database:
         if database.execute("SELECT COUNT(*) FROM sqlite_master WHERE name = 'facts'").fetchone()[0]:
-            database.execute("INSERT OR REPLACE INTO facts (name, value) VALUES (?, ?)", (LAST_BACKUP, now))
+            write_fact(database, LAST_BACKUP, now)
             database.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()

@@ -9,17 +9,23 @@ import sqlite3
 from array import array
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Callable, Dict, Generator, Mapping, Optional
+from typing import Any, Callable, Dict, Generator, Mapping, Optional, Union
 
 from sekha.local.vectors import pack
 
+logger: logging.Logger = logging.getLogger("sekha.local")
 BUSY_SECONDS = 5.0
 """How long a write waits for another program that writes to the file."""
-logger: logging.Logger = logging.getLogger("sekha.local")
+MAX_INTEGER = 2**63 - 1
+"""The largest integer of SQLite."""
+FOREIGN = "it is the database of another application"
+"""What is wrong with a file that has another application id."""
+PROFILE = "profile"
+"""The fact that has the profile of a file."""
 VERSION = 2
 """The version of the tables below, which a file has as `user_version`."""
 
-APPLICATION_ID = 0x53454B48  # "SEKH"; the database of another application is refused
+_APPLICATION_ID = 0x53454B48  # "SEKH"
 _TABLES: Mapping[str, str] = {
     "facts": "name TEXT PRIMARY KEY, value",
     "conversations": """
@@ -119,14 +125,35 @@ def _check_owner(db: sqlite3.Connection) -> int:
     is_empty = not db.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()[0]
     if is_empty:
         return 0
-    if db.execute("PRAGMA application_id").fetchone()[0] != APPLICATION_ID:
-        raise sqlite3.DatabaseError("it is the database of another application")
-    version = int(db.execute("PRAGMA user_version").fetchone()[0]) or 1  # the first version had no number
+    version = file_version(db)
+    if version is None:
+        raise sqlite3.DatabaseError(FOREIGN)
     if version > VERSION:
-        raise sqlite3.DatabaseError(
-            f"it has version {version}, and this release of sekha-python-sdk knows versions up to {VERSION}: upgrade it"
-        )
+        raise sqlite3.DatabaseError(f"{describe_newer(version)}: upgrade it")
     return version
+
+
+def file_version(db: sqlite3.Connection) -> Optional[int]:
+    """Return the version of a data file, which this release may not know; None if it is no data file."""
+    if db.execute("PRAGMA application_id").fetchone()[0] != _APPLICATION_ID:
+        return None
+    return int(db.execute("PRAGMA user_version").fetchone()[0]) or 1  # the first version had no number
+
+
+def describe_newer(version: int) -> str:
+    """Return why a file of a newer version cannot be used."""
+    return f"it has version {version}, and this release of sekha-python-sdk knows versions up to {VERSION}"
+
+
+def read_fact(db: sqlite3.Connection, name: str) -> Any:
+    """Return what a database of the current version keeps under a name, or None."""
+    row = db.execute("SELECT value FROM facts WHERE name = ?", (name,)).fetchone()
+    return row and row[0]
+
+
+def write_fact(db: sqlite3.Connection, name: str, value: Union[str, int, float, None]) -> None:
+    """Keep a value under a name."""
+    db.execute("INSERT OR REPLACE INTO facts (name, value) VALUES (?, ?)", (name, value))
 
 
 def _create_tables(db: sqlite3.Connection) -> None:
@@ -138,7 +165,7 @@ def _create_tables(db: sqlite3.Connection) -> None:
 
 
 def _mark(db: sqlite3.Connection) -> None:
-    db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+    db.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
     db.execute(f"PRAGMA user_version = {VERSION}")
 
 

@@ -13,7 +13,7 @@ from typing import Any, Dict, List, NamedTuple, Tuple, Union
 from sekha._version import __version__
 from sekha.local.backup import LAST_BACKUP
 from sekha.local.data_file import MIN_FREE_BYTES, find_damage, free_bytes, is_served, open_read_only
-from sekha.local.database import APPLICATION_ID, VERSION, check_columns
+from sekha.local.database import FOREIGN, PROFILE, VERSION, check_columns, describe_newer, file_version, read_fact
 
 _LOW_BYTES = 16 * MIN_FREE_BYTES
 _RESTORE = "stop the server, and start it with a backup: sekha serve --data BACKUP"
@@ -101,17 +101,16 @@ def _user_name(number: int) -> str:
 
 
 def _look_inside(database: sqlite3.Connection, facts: Dict[str, Any], problems: List[Problem]) -> None:
-    if database.execute("PRAGMA application_id").fetchone()[0] != APPLICATION_ID:
-        what = "it is empty" if facts["bytes"] == 0 else "it is the database of another application"
-        problems.append(Problem(what, "is this the right file?"))
+    version = file_version(database)
+    if version is None:
+        problems.append(Problem("it is empty" if facts["bytes"] == 0 else FOREIGN, "is this the right file?"))
         return
-    version = facts["version"] = int(database.execute("PRAGMA user_version").fetchone()[0]) or 1
+    facts["version"] = version
     damage = facts["damage"] = find_damage(database)
     if damage:
         problems.append(Problem(f"it is damaged: {'; '.join(damage)}", _RESTORE))
     if version > VERSION:
-        what = f"it has version {version}, and this release of sekha-python-sdk knows versions up to {VERSION}"
-        problems.append(Problem(what, "upgrade sekha-python-sdk"))
+        problems.append(Problem(describe_newer(version), "upgrade sekha-python-sdk"))
         return
     if version == VERSION:
         check_columns(database)
@@ -119,7 +118,8 @@ def _look_inside(database: sqlite3.Connection, facts: Dict[str, Any], problems: 
     facts["conversations"], facts["messages"] = int(conversations), int(messages)
     models = database.execute(_MODELS[version]).fetchall()
     facts["vectors"] = {name: count for name, count, _ in models}
-    facts["profile"], facts["last_backup"] = _fact(database, version, "profile"), _fact(database, version, LAST_BACKUP)
+    for name in (PROFILE, LAST_BACKUP):
+        facts[name] = read_fact(database, name) if version > 1 else None  # the first version keeps no facts
     missing, stale = _check_words(database)
     if missing:
         what = f"{missing:,} messages are missing in the full-text index"
@@ -127,13 +127,6 @@ def _look_inside(database: sqlite3.Connection, facts: Dict[str, Any], problems: 
     if stale:
         what = f"{stale:,} deleted messages are still in the full-text index"
         problems.append(Problem(what, _INTO_ANOTHER))
-
-
-def _fact(database: sqlite3.Connection, version: int, name: str) -> Any:
-    if version < 2:
-        return None
-    row = database.execute("SELECT value FROM facts WHERE name = ?", (name,)).fetchone()
-    return row and row[0]
 
 
 def _check_words(database: sqlite3.Connection) -> Tuple[int, int]:

@@ -11,6 +11,7 @@ from itertools import accumulate, islice
 from typing import Awaitable, Callable, Deque, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 from sekha._concurrency.clock import monotonic
+from sekha.local.database import MAX_INTEGER
 from sekha.local.models import Embedder, ModelError
 from sekha.local.models.placeholder import HashEmbedder
 from sekha.local.store import Store
@@ -28,7 +29,6 @@ PATIENCE_SECONDS = 30.0
 _BATCH_CHARACTERS = 16_000
 _SETTLE_SECONDS = 0.5  # for which a search waits until what was just stored can be found
 _PROBE = "Sekha"  # every model can embed it
-_ALL = 2**63 - 1
 
 Queued = Tuple[int, str]
 """The number and the text of a message."""
@@ -85,7 +85,7 @@ class Embedding:
         self._run = runner.run
         self._on_ready = on_ready
         self._new: Deque[Queued] = deque()
-        self._below: Optional[int] = _ALL  # messages with smaller numbers may lack a vector; None: none does
+        self._below: Optional[int] = MAX_INTEGER  # messages with smaller numbers may lack a vector; None: none does
         self._again: Optional[int] = None  # messages with smaller numbers are embedded anew
         self._has_backlog = False
         self._model: Optional[int] = None
@@ -105,7 +105,7 @@ class Embedding:
 
     def rebuild(self) -> None:
         """Embed all messages anew, those without a vector first."""
-        self._below = self._again = _ALL
+        self._below = self._again = MAX_INTEGER
         self._go_on()
 
     async def settle(self) -> None:
@@ -117,7 +117,7 @@ class Embedding:
     def answered(self, model: int) -> None:
         """Note that a model has answered a search: it is there again, or it is another one."""
         if model != self._model:
-            self._model, self._below = None, _ALL
+            self._model, self._below = None, MAX_INTEGER
             self._go_on()
         elif self._error is not None:
             self._go_on()
@@ -226,7 +226,7 @@ class Embedding:
     async def _set_model(self, name: str, dimension: int) -> None:
         model = await self._run(self._store.model, name, dimension)
         if model != self._model:
-            self._model, self._dimension, self._name, self._below = model, dimension, name, _ALL
+            self._model, self._dimension, self._name, self._below = model, dimension, name, MAX_INTEGER
 
     def _go_on(self) -> None:
         if self._work is not None:

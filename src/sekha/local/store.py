@@ -7,6 +7,7 @@ import time
 import uuid
 from typing import Dict, List, NamedTuple, Optional, Sequence, Set, Tuple, Union
 
+from sekha.local.database import MAX_INTEGER
 from sekha.local.match import full_text_query
 from sekha.local.records import (
     NO_DATES,
@@ -21,7 +22,6 @@ from sekha.local.records import (
 )
 from sekha.local.store_vectors import BLOCK_SIZE, VectorStore
 
-_MAX_INT = 2**63 - 1
 _CONVERSATION_COLUMNS = "id, label, folder, status, importance, created_at, updated_at, message_count, bytes"
 _MESSAGE_COLUMNS = "m.id, c.id, m.role, m.content, m.timestamp, c.label, c.folder, c.status, c.importance"
 _JOINED = "messages m JOIN conversations c ON c.number = m.conversation"
@@ -99,16 +99,16 @@ class Store(VectorStore):
         ).fetchone()
         return Conversation(*row) if row else None
 
-    def conversations(self, matching: Filter, limit: int = _MAX_INT, offset: int = 0) -> List[Conversation]:
+    def conversations(self, matching: Filter, limit: int = MAX_INTEGER, offset: int = 0) -> List[Conversation]:
         """Return conversations, most recently updated first."""
         where, values = matching.where("c.updated_at")
         query = f"""SELECT {_CONVERSATION_COLUMNS} FROM conversations c WHERE {where}
             ORDER BY updated_at DESC, number DESC LIMIT ? OFFSET ?"""
-        rows = self._db.execute(query, (*values, min(limit, _MAX_INT), min(offset, _MAX_INT)))
+        rows = self._db.execute(query, (*values, min(limit, MAX_INTEGER), min(offset, MAX_INTEGER)))
         return [Conversation(*row) for row in rows]
 
     def useless(
-        self, matching: Filter, min_importance: float, limit: int = _MAX_INT
+        self, matching: Filter, min_importance: float, limit: int = MAX_INTEGER
     ) -> Tuple[List[Conversation], int, int]:
         """Return conversations, those of less importance first, and of these the last changed last.
 
@@ -118,7 +118,7 @@ class Store(VectorStore):
         where, values = matching.where("c.updated_at")
         query = f"""SELECT {_CONVERSATION_COLUMNS} FROM conversations c WHERE {where}
             ORDER BY importance >= ?, updated_at, number LIMIT ?"""
-        rows = self._db.execute(query, (*values, min_importance, min(limit, _MAX_INT))).fetchall()
+        rows = self._db.execute(query, (*values, min_importance, min(limit, MAX_INTEGER))).fetchall()
         sums = f"SELECT COUNT(*), COALESCE(SUM(bytes / 4), 0) FROM conversations c WHERE {where}"
         total, tokens = self._db.execute(sums, values).fetchone()
         return [Conversation(*row) for row in rows], int(total), int(tokens)
@@ -256,7 +256,9 @@ class Store(VectorStore):
             SELECT {_MESSAGE_COLUMNS} FROM message_words w JOIN messages m ON m.number = w.rowid
             JOIN conversations c ON c.number = m.conversation
             WHERE message_words MATCH ? ORDER BY {"w.rank, " if ranked else ""}m.number LIMIT ?"""
-        return [Message(*row) for row in self._db.execute(select, (self.full_text_query(query), min(limit, _MAX_INT)))]
+        return [
+            Message(*row) for row in self._db.execute(select, (self.full_text_query(query), min(limit, MAX_INTEGER)))
+        ]
 
     def count_word_hits(self, query: str) -> int:
         """Count the messages that match an FTS5 query."""

@@ -18,7 +18,7 @@ from sekha.local.data_file import (
     is_disk_full,
     open_read_only,
 )
-from sekha.local.database import BUSY_SECONDS, open_database, transaction
+from sekha.local.database import BUSY_SECONDS, PROFILE, open_database, read_fact, transaction, write_fact
 from sekha.local.match import searchable_text
 from sekha.local.worker import Runner
 
@@ -77,11 +77,11 @@ class StoreFile:
             raise _describe(error, file) from error
         try:
             file.opened()
-            row = db.execute("SELECT value FROM facts WHERE name = 'profile'").fetchone()
-            if row is None:
-                db.execute("INSERT INTO facts VALUES ('profile', ?)", (self.profile,))
-            elif row[0] != self.profile:
-                raise DataFileError(f"it is of the profile {row[0]}: use that, or another file")
+            profile = read_fact(db, PROFILE)
+            if profile is None:
+                write_fact(db, PROFILE, self.profile)
+            elif profile != self.profile:
+                raise DataFileError(f"it is of the profile {profile}: use that, or another file")
         except BaseException:
             db.close()
             raise
@@ -165,13 +165,12 @@ class StoreFile:
 
     def fact(self, name: str) -> Any:
         """Return what is kept under a name, or None."""
-        row = self._db.execute("SELECT value FROM facts WHERE name = ?", (name,)).fetchone()
-        return row and row[0]
+        return read_fact(self._db, name)
 
     def set_fact(self, name: str, value: Union[str, int, float, None]) -> None:
         """Keep a value under a name."""
         with self.write():
-            self._db.execute("INSERT OR REPLACE INTO facts (name, value) VALUES (?, ?)", (name, value))
+            write_fact(self._db, name, value)
 
     def note_deleted_words(self) -> None:
         """Note that words of deleted messages are still in the full-text index."""

@@ -6,13 +6,13 @@ import json
 from pathlib import Path
 from typing import Iterable, Iterator, List, Mapping, Optional, Sequence, Set, Tuple, Union
 
+from sekha.local.database import MAX_INTEGER
 from sekha.local.store_file import StoreFile
 from sekha.local.vectors import SQUARES, pack
 
 BLOCK_SIZE = 4096
 """How many numbers of messages make up a block, for an index in memory that follows the changes."""
 
-_MAX_INT = 2**63 - 1
 _HAS_ITS_LENGTH = f"""LENGTH(v.vector) = {SQUARES.size} + (SELECT dimension FROM models WHERE number = :model)"""
 """A vector of another length cannot be compared, and is made again."""
 
@@ -73,7 +73,7 @@ class VectorStore(StoreFile):
         known, self._file_version = self._file_version, self._db.execute("PRAGMA data_version").fetchone()
         return changed if known == self._file_version else None
 
-    def without_vector(self, model: int, limit: int, below: int = _MAX_INT) -> List[Tuple[int, str]]:
+    def without_vector(self, model: int, limit: int, below: int = MAX_INTEGER) -> List[Tuple[int, str]]:
         """Return numbers and contents of messages that have no vector of a model, the newest first.
 
         Args:
