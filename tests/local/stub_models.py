@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Dict, Iterator, List, Optional, Tuple
 
+from sekha.local.models import ModelInfo
 from sekha.local.text import hash_embedding
 
 MODELS = ("nomic-embed-text", "llama3.1:8b", "llama3.2-vision:11b")
@@ -36,6 +37,19 @@ class StubModels:
             return 200, json.dumps({"embeddings": [hash_embedding(text) for text in body["input"]]})
         text = "7, stub, words" if self.text is None else self.text
         return 200, json.dumps({"message": {"role": "assistant", "content": text}})
+
+
+class OnlyEmbeds:
+    """The part of an embedder that a test of embedding has no use for: whoever asks for it is wrong."""
+
+    async def info(self) -> ModelInfo:
+        raise AssertionError("not asked for")
+
+    async def check(self) -> None:
+        raise AssertionError("not checked")
+
+    async def close(self) -> None:
+        raise AssertionError("not closed")
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from typing import Optional
 
 import pytest
 
-from local.conftest import python, running
+from local.conftest import change, python, running
 from sekha.local.match import or_phrases
 from sekha.local.records import Filter
 from sekha.local.store import Store
@@ -87,12 +87,16 @@ def test_a_copy_is_made_before_a_step(version_1: Path, caplog: pytest.LogCapture
     assert copy.stat() == before
 
 
-def test_a_newer_file_is_refused_by_its_version(tmp_path: Path) -> None:
-    file = tmp_path / "memory.db"
+def changed(folder: Path, script: str) -> Path:
+    """An empty data file that another program has changed."""
+    file = folder / "memory.db"
     Store(file).close()
-    database = sqlite3.connect(file)
-    database.execute("PRAGMA user_version = 99")
-    database.close()
+    change(file, script)
+    return file
+
+
+def test_a_newer_file_is_refused_by_its_version(tmp_path: Path) -> None:
+    file = changed(tmp_path, "PRAGMA user_version = 99")
     before = file.read_bytes()
     with pytest.raises(sqlite3.DatabaseError, match=r"version 99, and this release .* up to 2"):
         Store(file)
@@ -100,11 +104,7 @@ def test_a_newer_file_is_refused_by_its_version(tmp_path: Path) -> None:
 
 
 def test_a_file_with_a_missing_column_is_refused(tmp_path: Path) -> None:
-    file = tmp_path / "memory.db"
-    Store(file).close()
-    database = sqlite3.connect(file)
-    database.execute("ALTER TABLE messages RENAME COLUMN role TO part")
-    database.close()
+    file = changed(tmp_path, "ALTER TABLE messages RENAME COLUMN role TO part")
     with pytest.raises(sqlite3.OperationalError, match="no such column: role"):
         Store(file)
 

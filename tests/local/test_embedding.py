@@ -10,15 +10,16 @@ from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Seque
 
 import pytest
 
+from local.stub_models import OnlyEmbeds
 from sekha.local.embedding import BATCH_TEXTS, Embedding
-from sekha.local.models import ModelError, ModelInfo, Purpose
+from sekha.local.models import ModelError, Purpose
 from sekha.local.models.placeholder import HashEmbedder
 from sekha.local.records import NewMessage
 from sekha.local.store import Store
 from sekha.local.worker import Inline
 
 
-class Model:
+class Model(OnlyEmbeds):
     """A model that a test can switch off, replace, and let refuse a text."""
 
     def __init__(self) -> None:
@@ -40,15 +41,6 @@ class Model:
             self.is_down = self.falls and len(texts) == 1
             raise ModelError("the text is too long")
         return self.name, [[1.0, float(len(text))][: self.dimension] + [0.0] * (self.dimension - 2) for text in texts]
-
-    async def info(self) -> ModelInfo:
-        raise AssertionError("not asked for")
-
-    async def check(self) -> None:
-        raise AssertionError("not checked")
-
-    async def close(self) -> None:
-        raise AssertionError("not closed")
 
 
 @pytest.fixture

@@ -11,8 +11,9 @@ from typing import Dict, Generator, List, Optional, Sequence, Tuple
 
 import pytest
 
+from local.stub_models import OnlyEmbeds
 from sekha.local.documented.memory import Memory
-from sekha.local.models import ModelError, ModelInfo, Purpose
+from sekha.local.models import ModelError, Purpose
 from sekha.local.models.placeholder import ExtractiveModel
 from sekha.local.ranking import by_rank, falling, fuse
 from sekha.local.records import Dates, Filter, NewMessage, SearchResult
@@ -357,7 +358,7 @@ def test_the_newest_messages_are_those_of_the_last_conversations(searched: Searc
     assert newest(9, "none") == newest(9) == []
 
 
-class Meanings:
+class Meanings(OnlyEmbeds):
     """A model that knows two meanings, and can be switched off."""
 
     def __init__(self) -> None:
@@ -371,15 +372,6 @@ class Meanings:
         if self.is_down:
             raise ModelError("nobody listens")
         return "meanings", [[0.9, 0.1] if "drink" in text or "tea" in text else [0.1, 0.9] for text in texts]
-
-    async def info(self) -> ModelInfo:
-        raise AssertionError("not asked for")
-
-    async def check(self) -> None:
-        raise AssertionError("not checked")
-
-    async def close(self) -> None:
-        raise AssertionError("not closed")
 
 
 @pytest.fixture
