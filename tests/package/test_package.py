@@ -178,7 +178,7 @@ def test_no_requirement_is_written_twice(project: Dict[str, Any]) -> None:
 
 def test_the_tests_of_the_core_need_neither_frameworks_nor_tools(project: Dict[str, Any]) -> None:
     extras = project["optional-dependencies"]
-    assert included(extras, "test") == {"test", "cli", "local", "otel", "testing"}
+    assert included(extras, "test") == {"test", "cli", "local", "mcp", "otel", "redis", "testing"}
 
 
 def included(extras: Dict[str, List[str]], extra: str) -> Set[str]:
