@@ -22,6 +22,7 @@ from sekha._http.idle_pools import IDLE_POOLS
 from sekha._http.models import HTTPResponse, Headers
 from sekha._transport.attempt import make_headers, make_http_request
 from sekha._transport.listeners import CallContext
+from sekha._transport.operations import Operation
 from sekha._transport.options import (
     CallOptions,
     WriteMustWait,
@@ -32,6 +33,7 @@ from sekha._transport.options import (
 )
 from sekha._transport.rate_limit import new_ticket
 from sekha._transport.retry import RetryState
+from sekha._transport.spans import CallArguments, OperationSpan
 from sekha._utils.redaction import Secret, redact
 from sekha.config import SekhaConfig
 from sekha.config._models import is_set
@@ -165,6 +167,19 @@ class Transport:
             return self
         view = copy(self)
         view._options = options
+        return view
+
+    def _start_operation(self, operation: Operation, arguments: CallArguments) -> OperationSpan | None:
+        """Return the span of an operation that begins; None if it has none, or is a part of another one."""
+        tracer = self._state.instrumentation.tracer
+        if tracer is None or self._options.operation is not None:
+            return None
+        return tracer.start(operation, arguments, self._keys.values())
+
+    def _in_operation(self, span: OperationSpan) -> Transport:
+        """Return a view whose requests belong to an operation."""
+        view = copy(self)
+        view._options = replace(self._options, operation=span)
         return view
 
     def use_clock(self, clock: Clock) -> None:
@@ -413,6 +428,9 @@ class UnconfiguredTransport(Transport):
     def start_deadline(self) -> Transport:
         """Return the same transport."""
         return self
+
+    def _start_operation(self, operation: Operation, arguments: CallArguments) -> OperationSpan | None:
+        """Return None: nothing is sent."""
 
     def use_clock(self, clock: Clock) -> None:
         """Do nothing: no call waits."""
