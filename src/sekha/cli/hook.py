@@ -47,9 +47,7 @@ def run(
         Optional[float],
         typer.Option("--min-score", metavar="SCORE", min=0, max=1, help="recall: leave out what fits less, 0 to 1."),
     ] = None,
-    wait: Annotated[
-        bool, typer.Option("--wait", help="remember: in the foreground.")
-    ] = False,
+    wait: Annotated[bool, typer.Option("--wait", help="remember: in the foreground.")] = False,
     project: Annotated[
         bool, typer.Option("--project", help="install, uninstall: for the project in the working folder only.")
     ] = False,

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 DEADLINE = 3.0
 """Seconds that `recall` takes at most, from its start."""
-_ASK_WITHIN = 2.5
-"""Seconds of these for the questions to the server."""
+_ASK_WITHIN = 2.0
+"""Seconds of these for the questions to the server, each of which is asked once: a prompt waits for them."""
 _WAIT_FOR_OTHERS = 600.0
 """Seconds that `remember` waits for another process that stores."""
 APP = "code"
@@ -70,7 +70,9 @@ def run_for_agents(words: Sequence[str]) -> int:
         options = parse_options(verb, words[2:])
         if verb == "recall":
             watch.start(DEADLINE)
-            _print(recall(_read_stdin(("session_id", "cwd", "prompt")), options), watch)
+            found = recall(_read_stdin(("session_id", "cwd")), options)
+            watch.claim_output()
+            _print(found)
         else:
             watch.logs = options.logs
             remember(options, watch.say)
@@ -80,7 +82,8 @@ def run_for_agents(words: Sequence[str]) -> int:
         message = _describe(error)
         watch.say(message)
         if verb == "recall" and not isinstance(error, BadInput):
-            _print({"systemMessage": f"sekha hook {verb}: {message}"}, watch)
+            watch.claim_output()
+            _print(system_message(message))
     _drop_closed_output()
     return 0
 
@@ -133,12 +136,14 @@ class _Watch:
         self.logs = False
         self._verb = verb
         self._lock = threading.Lock()
+        self._timer: threading.Timer | None = None
+        self._is_over = False
 
     def start(self, seconds: float) -> None:
         """End the process in so many seconds: nothing else could end a wait for the name of a host."""
-        timer = threading.Timer(seconds, self._end, (seconds,))
-        timer.daemon = True
-        timer.start()
+        self._timer = threading.Timer(seconds, self._end, (seconds,))
+        self._timer.daemon = True
+        self._timer.start()
 
     def say(self, message: str) -> None:
         """Print a line to stderr."""
@@ -147,11 +152,19 @@ class _Watch:
 
     def claim_output(self) -> None:
         """From now on it is no more interrupted: its result is being printed."""
-        self._lock.acquire()
+        if self._timer is not None:
+            self._timer.cancel()
+        with self._lock:  # unless it ends just now
+            self._is_over = True
 
     def _end(self, seconds: float) -> None:
         with self._lock:
-            self._write(f"no answer within {seconds:g} seconds, so nothing is recalled")
+            if self._is_over:
+                return
+            message = f"no answer within {seconds:g} seconds, so nothing is recalled"
+            self._write(message)
+            with suppress(OSError, ValueError, AttributeError):
+                _print(system_message(message))
             os._exit(0)
 
     def _write(self, message: str) -> None:
@@ -165,10 +178,12 @@ def recall(found: HookInput, options: HookOptions) -> dict[str, Any] | None:
     Raises:
         SekhaError: The memory cannot be asked.
     """
+    if not found.prompt.strip():
+        return None
     from sekha._sync.client import SekhaClient
     from sekha._sync.memory import Memory
 
-    config = _config(options).replace(deadline=_ASK_WITHIN)
+    config = _config(options).replace(deadline=_ASK_WITHIN, max_retries=0)
     scope = _scope(found, options)
     with SekhaClient(config) as client:
         memory = Memory(client, scope, on_error="raise")
@@ -288,9 +303,13 @@ def _read_stdin(needed: Sequence[str]) -> HookInput:
     return read_input(sys.stdin.buffer, needed)
 
 
-def _print(result: Mapping[str, Any] | None, watch: _Watch) -> None:
+def system_message(message: str) -> dict[str, Any]:
+    """Return what an agent shows to its user: of stderr it shows nothing."""
+    return {"systemMessage": f"sekha hook recall: {message}"}
+
+
+def _print(result: Mapping[str, Any] | None) -> None:
     """Print an object for the agent, in ASCII: nobody knows which encoding it expects."""
-    watch.claim_output()
     if result is not None:
         sys.stdout.write(f"{json.dumps(result)}\n")
         sys.stdout.flush()

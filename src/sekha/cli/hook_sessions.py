@@ -42,8 +42,10 @@ def read_session(path: str) -> Session:
     id, directory = None, ""
     messages: list[Message] = []
     problems: list[str] = []
+    is_read = False
     try:
         for item in ExportReader(path, None):
+            is_read = True
             if not isinstance(item, ReadConversation):
                 problems.append(f"{getattr(item, 'place', path)}: {getattr(item, 'problem', 'cannot be read')}")
             elif item.application not in AGENTS:
@@ -54,6 +56,8 @@ def read_session(path: str) -> Session:
                 messages += _messages(item)
     except SekhaConfigError as error:
         problems.append(f"{os.path.basename(path)}: {error.message}")
+    if not is_read and os.path.getsize(path):
+        problems.append(f"{os.path.basename(path)}: is no session of {' or '.join(AGENTS)}")
     return Session(id, directory, messages, problems)
 
 
