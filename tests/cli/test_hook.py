@@ -271,8 +271,8 @@ def test_files_of_sessions_are_remembered_by_hand(agent: Agent, memory: SekhaCli
 def test_many_hooks_at_once_store_each_turn_once(agent: Agent, memory: SekhaClient) -> None:
     agent.says("s1", *(f"text {number}" for number in range(8)))
     with ThreadPoolExecutor(3) as threads:
-        for done in threads.map(lambda _: agent.process("remember", "--wait", data=agent.input("s1")), range(3)):
-            assert done.code == 0
+        running = [threads.submit(agent.process, "remember", "--wait", data=agent.input("s1")) for _ in range(3)]
+        assert [one.result().code for one in running] == [0, 0, 0]
     assert stored(memory) == [f"text {number}" for number in range(8)]
 
 

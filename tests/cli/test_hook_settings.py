@@ -304,7 +304,12 @@ def test_the_program_is_that_which_runs_now_or_that_of_this_python(
     assert find_program() == str(program)
     monkeypatch.setattr("sys.argv", ["pytest"])
     scripts = [str(program.parent), str(program.parent), str(program.parent), str(tmp_path)]
-    monkeypatch.setattr(sysconfig, "get_path", lambda name: scripts.pop(0) if name == "scripts" else "")
+
+    def get_path(name: str) -> str:
+        assert name == "scripts"
+        return scripts.pop(0)
+
+    monkeypatch.setattr(sysconfig, "get_path", get_path)
     assert find_program() == str(program)
     assert [shlex.split(hook.command)[0] for hook in hooks_of(AGENTS["codex"], [], [])] == [str(program)] * 2
     assert find_program() is None
