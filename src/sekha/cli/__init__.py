@@ -35,6 +35,7 @@ COMMANDS: Dict[str, str] = {
     "doctor": "check the data file of a local Sekha, and say what to do",
     "hook": "let a coding agent remember: recall at each prompt, remember at its end",
     "chat": "talk to a model that remembers",
+    "mcp": "serve the memory to MCP clients: Claude, editors and agents",
     "prune": "archive what has not been used for long, after asking",
 }
 """Names and one-line descriptions; `run` in the module `sekha.cli.<name>` is the command."""
