@@ -173,7 +173,7 @@ class HookState:
         """
         self._root.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._outbox.mkdir(parents=True, exist_ok=True)
-        with open(self._folder / "lock", "ab") as file:
+        with open(self._folder / "lock", "ab", buffering=0) as file:
             end = clock.now() + seconds
             while not try_lock(file):
                 if clock.now() >= end:
