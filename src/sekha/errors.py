@@ -2,6 +2,7 @@
 
 SekhaError
 ├── SekhaConfigError              settings are missing or contradict each other
+│   └── SekhaInUseError           another import, or sync, uses the journal now
 ├── SekhaClosedError              the client was closed before or during the call; a stream of another process
 ├── SekhaDecodeError              a 2xx answer that does not have the promised shape
 ├── SekhaAPIError                 a server refused (4xx) or failed (5xx)
@@ -37,6 +38,7 @@ __all__ = [
     "SekhaConnectionError",
     "SekhaDecodeError",
     "SekhaError",
+    "SekhaInUseError",
     "SekhaNotFoundError",
     "SekhaPermissionError",
     "SekhaRateLimitError",
@@ -146,6 +148,10 @@ class SekhaError(Exception):
 
 class SekhaConfigError(SekhaError):
     """A setting is missing, cannot be used, or contradicts another; the message says which and how to mend it."""
+
+
+class SekhaInUseError(SekhaConfigError):
+    """Another import, or sync, uses the journal now; try again when it has ended."""
 
 
 class SekhaClosedError(SekhaError):

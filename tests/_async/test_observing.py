@@ -237,7 +237,7 @@ async def test_an_interruption_in_a_hook_is_not_swallowed(make: MakeClient, serv
         await client.controller.health()
     with pytest.raises(KeyboardInterrupt):  # and the client is as good as before
         await client.controller.health()
-    assert len(spans.finished) == 2
+    assert len(spans.attempts) == 2
 
 
 @pytest.mark.parametrize("hook", ["on_request", "on_response", "on_retry"])
@@ -310,11 +310,12 @@ async def test_a_span_says_what_the_conventions_ask_for(make: MakeClient, server
     server.on(PIN, empty())
     with spans.tracer.start_as_current_span("mine") as mine:
         await make().controller.pin_conversation(ID)
-    (span,) = spans.finished
+    (span,), (operation,) = spans.attempts, spans.operations
     assert span.name == f"PUT {TEMPLATE}"
     assert span.kind is SpanKind.CLIENT
     assert span.status.status_code is StatusCode.UNSET
-    assert span.parent == mine.get_span_context()
+    assert span.parent == operation.get_span_context()
+    assert operation.parent == mine.get_span_context()
     assert span.instrumentation_scope is not None
     assert span.instrumentation_scope.version == sekha.__version__
     assert spans.attributes == [
@@ -335,12 +336,12 @@ async def test_each_attempt_has_its_span_and_sends_it(make: MakeClient, server: 
     ended = [(one.get("http.response.status_code"), one.get("error.type")) for one in spans.attributes]
     assert ended == [(502, "502"), (None, "sekha.errors.SekhaConnectionError"), (200, None)]
     assert [one.get("http.request.resend_count") for one in spans.attributes] == [None, 1, 2]
-    assert [span.status.status_code for span in spans.finished] == [
+    assert [span.status.status_code for span in spans.attempts] == [
         StatusCode.ERROR,
         StatusCode.ERROR,
         StatusCode.UNSET,
     ]
-    for span, seen in zip(spans.finished, server.seen):
+    for span, seen in zip(spans.attempts, server.seen):
         its: Any = span.get_span_context()
         expected = f"00-{its.trace_id:032x}-{its.span_id:016x}-{its.trace_flags:02x}"
         assert seen.headers["traceparent"] == expected
@@ -360,9 +361,9 @@ async def test_a_200_that_does_not_fit_is_an_error_of_its_class(
 async def test_the_span_of_a_stream_ends_with_its_head(make: MakeClient, bridge: FakeServer, spans: Spans) -> None:
     bridge.on(CHAT, chunked(delta("Hi", "stop"), DONE))
     stream = await make().bridge.stream_complete(MESSAGES)
-    assert [span.name for span in spans.finished] == ["POST /v1/chat/completions"]
+    assert [span.name for span in spans.attempts] == ["POST /v1/chat/completions"]
     assert await stream.get_final_text() == "Hi"
-    assert len(spans.finished) == 1
+    assert len(spans.attempts) == 1
     assert "traceparent" in bridge.only.headers
 
 
@@ -450,7 +451,7 @@ async def test_none_of_the_three_tells_what_a_call_carries(
     told = "\n".join([*map(repr, heard.all), *debug()])
     requests = server.seen + bridge.seen
     assert len([event for event in heard.all if isinstance(event, ResponseEvent)]) == len(requests)
-    assert len(spans.finished) == len(requests)
+    assert len(spans.attempts) == len(requests)
     assert re.search(r"attempt[ =]1", told)
     assert ID not in told
     told += repr(spans.attributes) + "".join(span.to_json() for span in spans.finished)

@@ -20,7 +20,14 @@ from support.packages import require_packages
 
 ROOT = Path(__file__).parents[2]
 SOURCE = ROOT / "src" / "sekha"
-EXTRAS = {"local": ["local"], "cli": ["cli", "local"], "testing": ["local", "testing"], "exports": ["cli"]}
+EXTRAS = {
+    "local": ["local"],
+    "cli": ["cli", "local"],
+    "testing": ["local", "testing"],
+    "exports": ["cli"],
+    "mcp_server": ["mcp"],
+    "integrations": ["redis"],
+}
 """Which extras a folder of the package may lean on."""
 NOT_OURS = {"sniffio"}
 """Declared for the sake of a package below; docs/design.md says why."""
@@ -164,7 +171,8 @@ def test_there_are_lower_bounds_and_upper_ones_only_with_a_reason(project: Dict[
             if not requirement.startswith("sekha-python-sdk"):
                 package, _, marker = requirement.partition("; ")
                 found = re.fullmatch(r"([\w-]+)(\[\w+\])?>=[\d.]+(,<\d+)?", package)
-                assert found and (found[3] or "") == CAPS.get(found[1], ""), requirement
+                assert found, requirement
+                assert (found[3] or "") == CAPS.get(found[1], ""), requirement
                 assert marker in MARKERS, requirement
 
 

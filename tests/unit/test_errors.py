@@ -22,6 +22,7 @@ from sekha.errors import (
     SekhaConnectionError,
     SekhaDecodeError,
     SekhaError,
+    SekhaInUseError,
     SekhaNotFoundError,
     SekhaPermissionError,
     SekhaRateLimitError,
@@ -47,6 +48,7 @@ def classes() -> List[Type[SekhaError]]:
     ("cls", "parents"),
     [
         (SekhaConfigError, [SekhaError]),
+        (SekhaInUseError, [SekhaConfigError]),
         (SekhaClosedError, [SekhaError]),
         (SekhaDecodeError, [SekhaError]),
         (SekhaAPIError, [SekhaError]),
@@ -68,7 +70,7 @@ def test_each_error_stands_where_the_tree_is_drawn(cls: Type[SekhaError], parent
 
 
 def test_the_tree_has_no_other_errors() -> None:
-    assert len(classes()) == 15
+    assert len(classes()) == 16
     assert not issubclass(SekhaConfigError, SekhaAPIError)
     assert issubclass(SekhaWarning, UserWarning)
     assert not issubclass(SekhaWarning, SekhaError)

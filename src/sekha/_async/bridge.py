@@ -19,7 +19,9 @@ from sekha._api.model import Service
 from sekha._api.validation import argument_error, validate
 from sekha._concurrency.enterable import async_enterable
 from sekha._concurrency.tasks import AsyncCall, async_gather
+from sekha._transport.operations import COMPLETE, EMBED, STREAM
 from sekha._transport.options import key_overrides
+from sekha._transport.spans import async_traced
 from sekha._utils.public import exported_from_sekha
 from sekha._utils.redaction import Secret
 from sekha._utils.sentinel import drop_unset
@@ -72,6 +74,7 @@ class AsyncBridgeClient(AsyncServiceClient):
     def _key_overrides(self, api_key: str | None) -> dict[Service, Secret]:
         return key_overrides(bridge_api_key=api_key)
 
+    @async_traced(COMPLETE)
     async def complete(
         self,
         messages: Sequence[Mapping[str, object]],
@@ -117,6 +120,7 @@ class AsyncBridgeClient(AsyncServiceClient):
         return await self._transport.send(endpoints.COMPLETE.request(body))
 
     @async_enterable
+    @async_traced(STREAM)
     async def stream_complete(
         self,
         messages: Sequence[Mapping[str, object]],
@@ -159,6 +163,7 @@ class AsyncBridgeClient(AsyncServiceClient):
         body = chat_body(messages, options)
         return await self._transport.open_stream(endpoints.STREAM_COMPLETE.request({**body, "stream": True}))
 
+    @async_traced(EMBED)
     async def embed(
         self,
         input: Union[str, Sequence[str], None] = None,

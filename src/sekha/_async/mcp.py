@@ -19,7 +19,9 @@ from sekha._api.model import Service
 from sekha._api.search import search_of
 from sekha._api.validation import argument_error, merge_arguments, validate
 from sekha._api.validation import parse_conversation_id as checked_id
+from sekha._transport.operations import CREATE, SEARCH, UPDATE
 from sekha._transport.options import key_overrides
+from sekha._transport.spans import async_traced
 from sekha._utils.public import exported_from_sekha
 from sekha._utils.redaction import Secret
 from sekha._utils.sentinel import drop_unset
@@ -144,6 +146,7 @@ class AsyncMCPClient(AsyncFolderClient):
             reported["total_messages"] = await count_all(transport, [row["conversation_id"] for row in rows])
         return complete_stats(reported, rows)
 
+    @async_traced(SEARCH)
     async def memory_search(
         self,
         request: Optional[Mapping[str, object]] = None,
@@ -225,6 +228,7 @@ class AsyncMCPClient(AsyncFolderClient):
         page["limit"] = wanted.limit
         return page
 
+    @async_traced(CREATE)
     async def memory_store(
         self,
         request: Optional[Mapping[str, object]] = None,
@@ -273,6 +277,7 @@ class AsyncMCPClient(AsyncFolderClient):
         await warn_of_lost_keys(transport, self._capabilities, conversation["messages"])
         return await store(transport, self._capabilities, endpoints.MEMORY_STORE, conversation, drop_images=drop_images)
 
+    @async_traced(UPDATE)
     async def memory_update(
         self,
         conversation_id: Union[str, UUID],

@@ -72,6 +72,8 @@ class AsyncStream(ProcessBound):
         self._read_timeout = read_timeout
         self._ends_at: float | None = None  # when no more is waited for, because the content is complete
         self._interrupted = False
+        self._interrupted_by: type[BaseException] | None = None  # what has ended the last read
+        self._operation = options.operation
         self._proxy = proxy
         self._body = iter_decoded(response)
         self._decoded: Iterable[ChatCompletionChunk] = iter(())  # chunks that have arrived and were not returned yet
@@ -95,6 +97,8 @@ class AsyncStream(ProcessBound):
                 if self._pid != os.getpid():
                     raise self._foreign_error()
                 for chunk in self._decoded:
+                    if self._operation is not None:
+                        self._operation.first_chunk()
                     return chunk
                 if self._decoder.done:
                     self._complete = True
@@ -107,6 +111,7 @@ class AsyncStream(ProcessBound):
             keep_headers(error, self._response.headers)
             name_proxy(error, self._proxy)
             self._error = redact(error, self._secrets, outer_exception)
+            self._end_operation(type(error))
             await self.aclose()
             raise self._error from error.__cause__
         try:
@@ -139,6 +144,7 @@ class AsyncStream(ProcessBound):
             if not self._interrupted and (seconds is None or seconds > 0):
                 with async_move_on_after(seconds):
                     data = await self._body.__anext__()
+                    self._interrupted_by = None
                     self._decoded = self._decoder.feed(data)
                     return
         except StopAsyncIteration:
@@ -151,8 +157,9 @@ class AsyncStream(ProcessBound):
                 raise self._failure(error) from error
         except SekhaError:
             raise
-        except BaseException:
+        except BaseException as error:
             self._interrupted = not self._response.resumable
+            self._interrupted_by = type(error)
             raise
         if self._decoder.is_complete:
             self._decoded = self._decoder.finish()
@@ -242,9 +249,16 @@ class AsyncStream(ProcessBound):
     async def aclose(self) -> None:
         """Stop reading and free the connection; calling it again does nothing."""
         self._closed = True
+        self._end_operation(self._interrupted_by)
         if not self._released:
             await close_quietly(self._response)
             self._released = True  # not before: it may be interrupted, and then closed again
+
+    def _end_operation(self, error: type[BaseException] | None) -> None:
+        """End the span, with what has arrived; where the stream is left before its end, that is no error."""
+        operation, self._operation = self._operation, None
+        if operation is not None:
+            operation.end(self._decoder.accumulator.completion, None if self._decoder.is_complete else error)
 
     async def __aenter__(self) -> Self:
         return self
@@ -259,6 +273,7 @@ class AsyncStream(ProcessBound):
 
     def __del__(self) -> None:
         if not getattr(self, "_released", True) and self._pid == os.getpid():
+            self._end_operation(self._interrupted_by)
             if not self._closed:
                 warnings.warn(f"{self!r} was neither read to its end nor closed", ResourceWarning, stacklevel=2)
             self._response.abandon()
@@ -281,6 +296,7 @@ class AsyncMemoryStream(AsyncStream):
     def __init__(self, stream: AsyncStream, memories: list[MemoryItem], memory_error: Optional[str] = None) -> None:
         vars(self).update(vars(stream))  # with its connection, which belongs to this one from now on
         stream._closed = stream._released = True
+        stream._operation = None
         self._memories = memories
         self._memory_error = memory_error
 

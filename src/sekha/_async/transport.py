@@ -20,6 +20,7 @@ from sekha._http.idle_pools import IDLE_POOLS
 from sekha._http.models import AsyncHTTPResponse, Headers
 from sekha._transport.attempt import make_headers, make_http_request
 from sekha._transport.listeners import CallContext
+from sekha._transport.operations import Operation
 from sekha._transport.options import (
     CallOptions,
     WriteMustWait,
@@ -30,6 +31,7 @@ from sekha._transport.options import (
 )
 from sekha._transport.rate_limit import new_ticket
 from sekha._transport.retry import RetryState
+from sekha._transport.spans import CallArguments, OperationSpan
 from sekha._utils.redaction import Secret, redact
 from sekha.config import SekhaConfig
 from sekha.config._models import is_set
@@ -43,8 +45,10 @@ from sekha.errors import (
 from sekha.events import WaitEvent
 
 from .body import close_quietly, read_error_body, read_whole
+from .gates import AsyncCustomTurn, AsyncSharedTurn
 from .server_state import AsyncServerState
 from .stream import AsyncStream
+from .write_gate import AsyncWriteTurn
 
 T = TypeVar("T")
 
@@ -66,7 +70,13 @@ class AsyncTransport:
 
     @classmethod
     def from_config(
-        cls, config: SekhaConfig, base_url: str, keys: Mapping[Service, Secret], clock: Clock | None = None
+        cls,
+        config: SekhaConfig,
+        base_url: str,
+        keys: Mapping[Service, Secret],
+        clock: Clock | None = None,
+        *,
+        service: Service = Service.CONTROLLER,
     ) -> AsyncTransport:
         """Return a transport with connections of its own."""
         options = CallOptions(
@@ -74,7 +84,7 @@ class AsyncTransport:
         )
         if is_set(config, "timeout"):
             options = replace(options, timeout=config.timeout)
-        return cls(AsyncServerState(config, base_url, clock or Clock()), keys, options)
+        return cls(AsyncServerState(config, base_url, clock or Clock(), service), keys, options)
 
     @property
     def base_url(self) -> str:
@@ -157,6 +167,19 @@ class AsyncTransport:
         view._options = options
         return view
 
+    def _start_operation(self, operation: Operation, arguments: CallArguments) -> OperationSpan | None:
+        """Return the span of an operation that begins; None if it has none, or is a part of another one."""
+        tracer = self._state.instrumentation.tracer
+        if tracer is None or self._options.operation is not None:
+            return None
+        return tracer.start(operation, arguments, self._keys.values())
+
+    def _in_operation(self, span: OperationSpan) -> AsyncTransport:
+        """Return a view whose requests belong to an operation."""
+        view = copy(self)
+        view._options = replace(self._options, operation=span)
+        return view
+
     def use_clock(self, clock: Clock) -> None:
         """Use another clock from now on, together with all views."""
         self._state.clock = clock
@@ -207,6 +230,8 @@ class AsyncTransport:
         except SekhaError as error:
             if retries.delete_already_applied(error):
                 return None
+            if isinstance(error, SekhaRateLimitError) and state.shared_limiter is not None:
+                await state.shared_limiter.drain(error.retry_after)
             cause = error.__cause__
             raise self._finalize_error(error, retries, options, outer_exception) from cause
 
@@ -233,27 +258,29 @@ class AsyncTransport:
         What it has taken is given back twice: an interruption may come in the middle of giving it back.
         """
         options, clock = call.call_options, self._state.clock
+        limiter = self._state.shared_limiter
+        passage = limiter.turn() if limiter is not None else None
         turn = self._state.write_gate.turn() if call.request.endpoint.uses_write_slot else None
         try:
             try:
-                if turn is not None and not turn.try_enter():
+                if turn is not None and not await turn.try_enter():
                     if options.raises_instead_of_waiting and not retries.has_begun:
                         raise WriteMustWait
                     call.wait_for("write_slot", what="a write slot")
                     if not await turn.enter(options, clock):
                         raise deadline_error(options, sent=False, asked=False)
                 await self._take_token(call)
+                if passage is not None:
+                    await self._pass_limiter(call, passage)
                 with call:
                     result = await self._exchange(call, retries, stream=stream)
                 if turn is not None:
                     turn.has_succeeded = True
                 return result
             finally:
-                if turn is not None:
-                    turn.leave()
+                await _leave(passage, turn)
         except BaseException:
-            if turn is not None:
-                turn.leave()
+            await _leave(passage, turn)
             if (response := retries.response) is not None:
                 await close_quietly(response)
             raise
@@ -282,6 +309,16 @@ class AsyncTransport:
         except BaseException:
             bucket.leave(ticket)
             raise
+
+    async def _pass_limiter(self, call: CallContext, passage: AsyncSharedTurn | AsyncCustomTurn) -> None:
+        """Wait until the rate limit that others share allows a request."""
+        options = call.call_options
+        if call.request.endpoint.sent_at_once:
+            await passage.enter_now()
+        elif not await passage.try_enter():
+            call.wait_for("rate_limit", passage.seconds, "the rate limit that others share")
+            if not await passage.enter(options, self._state.clock):
+                raise deadline_error(options, sent=False, asked=False)
 
     async def _exchange(self, call: CallContext, retries: RetryState, *, stream: bool) -> Any:
         """Send one HTTP request; return its result, or a stream when the head has arrived."""
@@ -351,6 +388,14 @@ class AsyncTransport:
         return redact(retries.with_call_details(error), self._keys.values(), outer_exception)
 
 
+async def _leave(passage: AsyncSharedTurn | AsyncCustomTurn | None, turn: AsyncWriteTurn | None) -> None:
+    """Give back what an attempt has taken."""
+    if turn is not None:
+        await turn.leave()
+    if passage is not None:
+        await passage.leave()
+
+
 class AsyncUnconfiguredTransport(AsyncTransport):
     """Stands in for a service without an address: every call raises an error that says what to set.
 
@@ -381,6 +426,9 @@ class AsyncUnconfiguredTransport(AsyncTransport):
     def start_deadline(self) -> AsyncTransport:
         """Return the same transport."""
         return self
+
+    def _start_operation(self, operation: Operation, arguments: CallArguments) -> OperationSpan | None:
+        """Return None: nothing is sent."""
 
     def use_clock(self, clock: Clock) -> None:
         """Do nothing: no call waits."""

@@ -8,7 +8,7 @@ from collections import deque
 from contextlib import suppress
 from io import FileIO
 from itertools import starmap
-from typing import Any, BinaryIO, Final
+from typing import Any, Final
 from weakref import WeakSet
 
 try:
@@ -26,18 +26,20 @@ _LOCKED_BYTES: Final = 2**31 - 2 - _SHARES
 """The first of them. Nobody else can read or write locked bytes there: they lie behind the end of every file."""
 
 
-def try_lock(file: BinaryIO) -> bool:
+def try_lock(file: FileIO) -> bool:
     """Lock a file until `unlock`; return False if it is locked already, by this process or another.
 
-    Where the file system has no locks, it returns True.
+    Where the file system has no locks, it returns True. In the child of a fork the file is closed: it is the parent's,
+    and the lock would live as long as the child has it open.
     """
+    _OPEN.add(file)
     try:
         return _try_lock(file)
     except OSError:
         return True
 
 
-def unlock(file: BinaryIO | FileIO) -> None:
+def unlock(file: FileIO) -> None:
     """Release a lock before its file is closed: Windows would take its time."""
     if fcntl is None and msvcrt is not None:
         with suppress(OSError):  # it was not locked
@@ -110,20 +112,20 @@ class PathLock:
             self._files.clear()
 
 
-_OPEN: WeakSet[PathLock] = WeakSet()
+_OPEN: WeakSet[PathLock | FileIO] = WeakSet()
 
 
 def _close_in_child() -> None:
     """Close the files of the parent: its locks would live as long as the child has them open."""
-    for lock in [*_OPEN]:
-        lock.close()
+    for one in [*_OPEN]:
+        one.close()
 
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_close_in_child)
 
 
-def _try_lock(file: BinaryIO | FileIO, shared_byte: int | None = None) -> bool:
+def _try_lock(file: FileIO, shared_byte: int | None = None) -> bool:
     """Lock a file, and return whether that worked.
 
     Raises:
@@ -149,7 +151,7 @@ def _unlock_byte(file: FileIO, shared_byte: int | None) -> None:
             _lock_bytes(file, "LK_UNLCK", _LOCKED_BYTES + shared_byte, 1)
 
 
-def _lock_bytes(file: BinaryIO | FileIO, mode: str, start: int, size: int) -> None:
+def _lock_bytes(file: FileIO, mode: str, start: int, size: int) -> None:
     windows: Any = msvcrt
     file.seek(start)
     windows.locking(file.fileno(), getattr(windows, mode), size)

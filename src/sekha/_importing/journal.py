@@ -110,7 +110,8 @@ class Journal:
         """Read the notes, and lock the file until `close`.
 
         Raises:
-            SekhaConfigError: The file is not a journal, belongs to another server, or is in use.
+            SekhaConfigError: The file is not a journal, or belongs to another server.
+            SekhaInUseError: Another import uses it.
             OSError: The file cannot be read or written.
         """
         if self._file is not None:

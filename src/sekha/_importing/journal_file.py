@@ -8,11 +8,12 @@ import os
 import stat
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from typing import Any, BinaryIO
+from io import FileIO
+from typing import Any
 
 from sekha._concurrency.file_lock import try_lock, unlock
 from sekha._utils.json_access import as_object
-from sekha.errors import SekhaConfigError
+from sekha.errors import SekhaInUseError
 from sekha.exports._note_files import JOURNAL
 
 _HEADER = b'{"sekha_import": 1,'
@@ -29,7 +30,7 @@ class JournalFile:
 
     def __init__(self, path: str) -> None:
         self._path = path
-        self._file: BinaryIO | None = None
+        self._file: FileIO | None = None
         self._is_empty = False
         self._last_line_is_complete = True
 
@@ -57,15 +58,15 @@ class JournalFile:
             read: Called with the lines, if there are any, before anything is written.
 
         Raises:
-            SekhaConfigError: It is in use.
+            SekhaInUseError: It is in use.
             OSError: It cannot be read or written.
         """
         self._file = open(self._path, "a+b", buffering=0)  # noqa: SIM115 - closed by close()
         try:
             if not try_lock(self._file):
-                raise SekhaConfigError(f"journal: {self.name} is in use by another import")
+                raise SekhaInUseError(f"journal: {self.name} is in use by another import")
             if not os.path.exists(self._path):  # another import has ended in this moment, and noted nothing
-                raise SekhaConfigError(f"journal: {self.name} was in use by another import; try again")
+                raise SekhaInUseError(f"journal: {self.name} was in use by another import; try again")
             self._file.seek(0)
             *lines, rest = self._file.read().split(b"\n")
             if not lines and _is_torn_header(rest):
@@ -102,6 +103,8 @@ class JournalFile:
         """
         if self._file is None or not self._last_line_is_complete:
             raise OSError("the journal of the import cannot be written any more")
+        if self._file.closed:
+            raise OSError("the journal belongs to the process that opened it, and this one is its fork")
         data = b"".join(json.dumps(line).encode() + b"\n" for line in lines)
         self._last_line_is_complete = self._is_empty = False
         if self._file.write(data) < len(data):
@@ -111,6 +114,9 @@ class JournalFile:
     def close(self) -> None:
         """Close it; no more lines can be written. A file without any is removed."""
         if self._file is None:
+            return
+        if self._file.closed:  # in a fork; the file is that of its parent
+            self._file = None
             return
         is_in_vain = self._is_empty and stat.S_ISREG(os.fstat(self._file.fileno()).st_mode)
         if is_in_vain and os.name != "nt":

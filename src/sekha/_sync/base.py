@@ -15,9 +15,11 @@ from sekha._api.folder_view import FolderView
 from sekha._api.model import Service
 from sekha._concurrency.clock import Clock
 from sekha._concurrency.misuse import MisuseGuard
-from sekha._concurrency.process_bound import ProcessBound
+from sekha._concurrency.process_bound import ProcessBound, make_view
 from sekha._http.models import HTTPClient
+from sekha._transport.operations import Operation
 from sekha._transport.options import bridge_keys, controller_keys, key_overrides
+from sekha._transport.spans import CallArguments, OperationSpan
 from sekha._utils.redaction import Secret, redact_traceback
 from sekha._utils.sentinel import NOT_GIVEN, NotGiven
 from sekha.config import ClientConfig
@@ -91,7 +93,7 @@ class ServiceClient(MisuseGuard, ProcessBound):
             base_url, keys = settings.bridge_url, bridge_keys(settings)
         else:
             base_url, keys = settings.controller_url, controller_keys(settings)
-        self._transport = Transport.from_config(settings, str(base_url), keys)
+        self._transport = Transport.from_config(settings, str(base_url), keys, service=self._service)
         self._capabilities = Capabilities()
         self._owns_connections = True
 
@@ -132,6 +134,16 @@ class ServiceClient(MisuseGuard, ProcessBound):
         )
         transport = transport.with_keys(self._key_overrides(api_key))
         return self._from_transport(transport, self._capabilities, self._view)
+
+    def _start_operation(self, operation: Operation, arguments: CallArguments) -> OperationSpan | None:
+        """Return the span of an operation that begins; None if it has none, or is a part of another one."""
+        return self._transport._start_operation(operation, arguments)
+
+    def _in_operation(self, span: OperationSpan) -> Self:
+        """Return a view whose requests belong to an operation."""
+        view = make_view(self)
+        view._transport, view._owns_connections = self._transport._in_operation(span), False
+        return view
 
     def _use_clock(self, clock: Clock) -> None:
         self._transport.use_clock(clock)

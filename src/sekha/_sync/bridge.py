@@ -21,7 +21,9 @@ from sekha._api.model import Service
 from sekha._api.validation import argument_error, validate
 from sekha._concurrency.enterable import enterable
 from sekha._concurrency.tasks import Call, gather
+from sekha._transport.operations import COMPLETE, EMBED, STREAM
 from sekha._transport.options import key_overrides
+from sekha._transport.spans import traced
 from sekha._utils.public import exported_from_sekha
 from sekha._utils.redaction import Secret
 from sekha._utils.sentinel import drop_unset
@@ -74,6 +76,7 @@ class BridgeClient(ServiceClient):
     def _key_overrides(self, api_key: str | None) -> dict[Service, Secret]:
         return key_overrides(bridge_api_key=api_key)
 
+    @traced(COMPLETE)
     def complete(
         self,
         messages: Sequence[Mapping[str, object]],
@@ -119,6 +122,7 @@ class BridgeClient(ServiceClient):
         return self._transport.send(endpoints.COMPLETE.request(body))
 
     @enterable
+    @traced(STREAM)
     def stream_complete(
         self,
         messages: Sequence[Mapping[str, object]],
@@ -161,6 +165,7 @@ class BridgeClient(ServiceClient):
         body = chat_body(messages, options)
         return self._transport.open_stream(endpoints.STREAM_COMPLETE.request({**body, "stream": True}))
 
+    @traced(EMBED)
     def embed(
         self,
         input: Union[str, Sequence[str], None] = None,

@@ -21,7 +21,9 @@ from sekha._api.model import Service
 from sekha._api.search import search_of
 from sekha._api.validation import argument_error, merge_arguments, validate
 from sekha._api.validation import parse_conversation_id as checked_id
+from sekha._transport.operations import CREATE, SEARCH, UPDATE
 from sekha._transport.options import key_overrides
+from sekha._transport.spans import traced
 from sekha._utils.public import exported_from_sekha
 from sekha._utils.redaction import Secret
 from sekha._utils.sentinel import drop_unset
@@ -146,6 +148,7 @@ class MCPClient(FolderClient):
             reported["total_messages"] = count_all(transport, [row["conversation_id"] for row in rows])
         return complete_stats(reported, rows)
 
+    @traced(SEARCH)
     def memory_search(
         self,
         request: Optional[Mapping[str, object]] = None,
@@ -227,6 +230,7 @@ class MCPClient(FolderClient):
         page["limit"] = wanted.limit
         return page
 
+    @traced(CREATE)
     def memory_store(
         self,
         request: Optional[Mapping[str, object]] = None,
@@ -275,6 +279,7 @@ class MCPClient(FolderClient):
         warn_of_lost_keys(transport, self._capabilities, conversation["messages"])
         return store(transport, self._capabilities, endpoints.MEMORY_STORE, conversation, drop_images=drop_images)
 
+    @traced(UPDATE)
     def memory_update(
         self,
         conversation_id: Union[str, UUID],

@@ -74,6 +74,8 @@ class Stream(ProcessBound):
         self._read_timeout = read_timeout
         self._ends_at: float | None = None  # when no more is waited for, because the content is complete
         self._interrupted = False
+        self._interrupted_by: type[BaseException] | None = None  # what has ended the last read
+        self._operation = options.operation
         self._proxy = proxy
         self._body = iter_decoded(response)
         self._decoded: Iterable[ChatCompletionChunk] = iter(())  # chunks that have arrived and were not returned yet
@@ -97,6 +99,8 @@ class Stream(ProcessBound):
                 if self._pid != os.getpid():
                     raise self._foreign_error()
                 for chunk in self._decoded:
+                    if self._operation is not None:
+                        self._operation.first_chunk()
                     return chunk
                 if self._decoder.done:
                     self._complete = True
@@ -109,6 +113,7 @@ class Stream(ProcessBound):
             keep_headers(error, self._response.headers)
             name_proxy(error, self._proxy)
             self._error = redact(error, self._secrets, outer_exception)
+            self._end_operation(type(error))
             self.close()
             raise self._error from error.__cause__
         try:
@@ -141,6 +146,7 @@ class Stream(ProcessBound):
             if not self._interrupted and (seconds is None or seconds > 0):
                 with move_on_after(seconds):
                     data = self._body.__next__()
+                    self._interrupted_by = None
                     self._decoded = self._decoder.feed(data)
                     return
         except StopIteration:
@@ -153,8 +159,9 @@ class Stream(ProcessBound):
                 raise self._failure(error) from error
         except SekhaError:
             raise
-        except BaseException:
+        except BaseException as error:
             self._interrupted = not self._response.resumable
+            self._interrupted_by = type(error)
             raise
         if self._decoder.is_complete:
             self._decoded = self._decoder.finish()
@@ -244,9 +251,16 @@ class Stream(ProcessBound):
     def close(self) -> None:
         """Stop reading and free the connection; calling it again does nothing."""
         self._closed = True
+        self._end_operation(self._interrupted_by)
         if not self._released:
             close_quietly(self._response)
             self._released = True  # not before: it may be interrupted, and then closed again
+
+    def _end_operation(self, error: type[BaseException] | None) -> None:
+        """End the span, with what has arrived; where the stream is left before its end, that is no error."""
+        operation, self._operation = self._operation, None
+        if operation is not None:
+            operation.end(self._decoder.accumulator.completion, None if self._decoder.is_complete else error)
 
     def __enter__(self) -> Self:
         return self
@@ -261,6 +275,7 @@ class Stream(ProcessBound):
 
     def __del__(self) -> None:
         if not getattr(self, "_released", True) and self._pid == os.getpid():
+            self._end_operation(self._interrupted_by)
             if not self._closed:
                 warnings.warn(f"{self!r} was neither read to its end nor closed", ResourceWarning, stacklevel=2)
             self._response.abandon()
@@ -283,6 +298,7 @@ class MemoryStream(Stream):
     def __init__(self, stream: Stream, memories: list[MemoryItem], memory_error: Optional[str] = None) -> None:
         vars(self).update(vars(stream))  # with its connection, which belongs to this one from now on
         stream._closed = stream._released = True
+        stream._operation = None
         self._memories = memories
         self._memory_error = memory_error
 

@@ -22,6 +22,7 @@ from sekha._http.idle_pools import IDLE_POOLS
 from sekha._http.models import HTTPResponse, Headers
 from sekha._transport.attempt import make_headers, make_http_request
 from sekha._transport.listeners import CallContext
+from sekha._transport.operations import Operation
 from sekha._transport.options import (
     CallOptions,
     WriteMustWait,
@@ -32,6 +33,7 @@ from sekha._transport.options import (
 )
 from sekha._transport.rate_limit import new_ticket
 from sekha._transport.retry import RetryState
+from sekha._transport.spans import CallArguments, OperationSpan
 from sekha._utils.redaction import Secret, redact
 from sekha.config import SekhaConfig
 from sekha.config._models import is_set
@@ -45,8 +47,10 @@ from sekha.errors import (
 from sekha.events import WaitEvent
 
 from .body import close_quietly, read_error_body, read_whole
+from .gates import CustomTurn, SharedTurn
 from .server_state import ServerState
 from .stream import Stream
+from .write_gate import WriteTurn
 
 T = TypeVar("T")
 
@@ -68,7 +72,13 @@ class Transport:
 
     @classmethod
     def from_config(
-        cls, config: SekhaConfig, base_url: str, keys: Mapping[Service, Secret], clock: Clock | None = None
+        cls,
+        config: SekhaConfig,
+        base_url: str,
+        keys: Mapping[Service, Secret],
+        clock: Clock | None = None,
+        *,
+        service: Service = Service.CONTROLLER,
     ) -> Transport:
         """Return a transport with connections of its own."""
         options = CallOptions(
@@ -76,7 +86,7 @@ class Transport:
         )
         if is_set(config, "timeout"):
             options = replace(options, timeout=config.timeout)
-        return cls(ServerState(config, base_url, clock or Clock()), keys, options)
+        return cls(ServerState(config, base_url, clock or Clock(), service), keys, options)
 
     @property
     def base_url(self) -> str:
@@ -159,6 +169,19 @@ class Transport:
         view._options = options
         return view
 
+    def _start_operation(self, operation: Operation, arguments: CallArguments) -> OperationSpan | None:
+        """Return the span of an operation that begins; None if it has none, or is a part of another one."""
+        tracer = self._state.instrumentation.tracer
+        if tracer is None or self._options.operation is not None:
+            return None
+        return tracer.start(operation, arguments, self._keys.values())
+
+    def _in_operation(self, span: OperationSpan) -> Transport:
+        """Return a view whose requests belong to an operation."""
+        view = copy(self)
+        view._options = replace(self._options, operation=span)
+        return view
+
     def use_clock(self, clock: Clock) -> None:
         """Use another clock from now on, together with all views."""
         self._state.clock = clock
@@ -209,6 +232,8 @@ class Transport:
         except SekhaError as error:
             if retries.delete_already_applied(error):
                 return None
+            if isinstance(error, SekhaRateLimitError) and state.shared_limiter is not None:
+                state.shared_limiter.drain(error.retry_after)
             cause = error.__cause__
             raise self._finalize_error(error, retries, options, outer_exception) from cause
 
@@ -235,6 +260,8 @@ class Transport:
         What it has taken is given back twice: an interruption may come in the middle of giving it back.
         """
         options, clock = call.call_options, self._state.clock
+        limiter = self._state.shared_limiter
+        passage = limiter.turn() if limiter is not None else None
         turn = self._state.write_gate.turn() if call.request.endpoint.uses_write_slot else None
         try:
             try:
@@ -245,17 +272,17 @@ class Transport:
                     if not turn.enter(options, clock):
                         raise deadline_error(options, sent=False, asked=False)
                 self._take_token(call)
+                if passage is not None:
+                    self._pass_limiter(call, passage)
                 with call:
                     result = self._exchange(call, retries, stream=stream)
                 if turn is not None:
                     turn.has_succeeded = True
                 return result
             finally:
-                if turn is not None:
-                    turn.leave()
+                _leave(passage, turn)
         except BaseException:
-            if turn is not None:
-                turn.leave()
+            _leave(passage, turn)
             if (response := retries.response) is not None:
                 close_quietly(response)
             raise
@@ -284,6 +311,16 @@ class Transport:
         except BaseException:
             bucket.leave(ticket)
             raise
+
+    def _pass_limiter(self, call: CallContext, passage: SharedTurn | CustomTurn) -> None:
+        """Wait until the rate limit that others share allows a request."""
+        options = call.call_options
+        if call.request.endpoint.sent_at_once:
+            passage.enter_now()
+        elif not passage.try_enter():
+            call.wait_for("rate_limit", passage.seconds, "the rate limit that others share")
+            if not passage.enter(options, self._state.clock):
+                raise deadline_error(options, sent=False, asked=False)
 
     def _exchange(self, call: CallContext, retries: RetryState, *, stream: bool) -> Any:
         """Send one HTTP request; return its result, or a stream when the head has arrived."""
@@ -353,6 +390,14 @@ class Transport:
         return redact(retries.with_call_details(error), self._keys.values(), outer_exception)
 
 
+def _leave(passage: SharedTurn | CustomTurn | None, turn: WriteTurn | None) -> None:
+    """Give back what an attempt has taken."""
+    if turn is not None:
+        turn.leave()
+    if passage is not None:
+        passage.leave()
+
+
 class UnconfiguredTransport(Transport):
     """Stands in for a service without an address: every call raises an error that says what to set.
 
@@ -383,6 +428,9 @@ class UnconfiguredTransport(Transport):
     def start_deadline(self) -> Transport:
         """Return the same transport."""
         return self
+
+    def _start_operation(self, operation: Operation, arguments: CallArguments) -> OperationSpan | None:
+        """Return None: nothing is sent."""
 
     def use_clock(self, clock: Clock) -> None:
         """Do nothing: no call waits."""

@@ -19,6 +19,7 @@ from sekha._transport.listeners import (
     log,
 )
 from sekha._transport.options import CallOptions
+from sekha._transport.spans import OperationTracer, operation_tracer
 from sekha._transport.tracing import tracing_listeners
 from sekha.config import SekhaConfig
 
@@ -29,6 +30,9 @@ class Instrumentation:
     Args:
         config: The hooks, and whether there is tracing.
         base_url: Address of the server.
+
+    Attributes:
+        tracer: Starts the spans of operations; None without tracing.
     """
 
     def __init__(self, config: SekhaConfig, base_url: str) -> None:
@@ -42,8 +46,10 @@ class Instrumentation:
             listeners.append(RetryHook(config.on_retry))
         if config.on_wait is not None:
             listeners.append(WaitHook(config.on_wait))
+        self.tracer: OperationTracer | None = None
         if config.tracing:
             listeners += tracing_listeners(base_url)
+            self.tracer = operation_tracer(base_url) if listeners else None
         self._listeners = tuple(listeners)
         self._listeners_and_log = (DebugLog(), *listeners)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sekha._api.model import Service
 from sekha._utils.redaction import Secret, redact_traceback
@@ -13,6 +13,9 @@ from sekha.config import SekhaConfig
 from sekha.config._settings import NONE_IS_MISSING, validate_setting
 from sekha.errors import SekhaTimeoutError
 from sekha.events import WaitEvent
+
+if TYPE_CHECKING:
+    from sekha._transport.spans import OperationSpan
 
 
 class WriteMustWait(Exception):
@@ -32,6 +35,7 @@ class CallOptions:
         raises_instead_of_waiting: Whether a write that others are in the way of raises `WriteMustWait`.
         shows_bodies: Whether errors hold the beginning of a response.
         on_wait: Called when a call begins to wait before it is sent, besides the hook of the user.
+        operation: The span of the operation to which the calls belong; None if they belong to none.
     """
 
     timeout: float | NotGiven | None = NOT_GIVEN
@@ -42,6 +46,7 @@ class CallOptions:
     raises_instead_of_waiting: bool = False
     shows_bodies: bool = True
     on_wait: Callable[[WaitEvent], object] | None = field(default=None, repr=False)
+    operation: OperationSpan | None = field(default=None, repr=False, compare=False)
 
     def start_deadline(self, now: float) -> CallOptions:
         """Return the options of a call that starts now; if its deadline has been started before, it stays."""

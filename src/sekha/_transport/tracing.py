@@ -1,4 +1,7 @@
-"""OpenTelemetry: a span for each attempt, by the semantic conventions for HTTP clients, where it is installed."""
+"""OpenTelemetry: a span for each attempt, by the semantic conventions for HTTP clients, where it is installed.
+
+Where the attempt belongs to an operation, its parent is the span of that (`spans`), else the current one.
+"""
 
 from __future__ import annotations
 
@@ -28,12 +31,8 @@ class Tracing(CallListener):
         self._inject = propagate.inject
         self._kind = trace.SpanKind.CLIENT
         self._error_status = trace.Status(trace.StatusCode.ERROR)
-        parts = urlsplit(base_url)
-        self._base_url, self._prefix = base_url, parts.path
-        self._server_attributes: dict[str, str | int] = {
-            "server.address": parts.hostname or "",
-            "server.port": parts.port or (443 if parts.scheme == "https" else 80),
-        }
+        self._base_url, self._prefix = base_url, urlsplit(base_url).path
+        self._server_attributes = server_attributes(base_url)
 
     def on_attempt_start(self, call: CallContext) -> None:
         """Start a span, and add its context to the headers of the attempt."""
@@ -46,10 +45,13 @@ class Tracing(CallListener):
         }
         if call.attempt > 1:
             attributes["http.request.resend_count"] = call.attempt - 1
-        call.span = self._start_span(f"{endpoint.method} {template}", kind=self._kind, attributes=attributes)
+        operation = call.call_options.operation
+        context = operation.context if operation is not None else None  # None: the current one
+        name = f"{endpoint.method} {template}"
+        call.span = self._start_span(name, context=context, kind=self._kind, attributes=attributes)
         carrier: dict[str, str] = {}
         is_valid = call.span.get_span_context().is_valid  # not so where no provider is set up
-        self._inject(carrier, self._with_span(call.span) if is_valid else None)
+        self._inject(carrier, self._with_span(call.span, context) if is_valid else None)
         headers = {name: text for name, text in carrier.items() if (name + text).isascii() and text.isprintable()}
         if headers:
             call.options = replace(call.options, headers={**call.options.headers, **headers})
@@ -63,7 +65,7 @@ class Tracing(CallListener):
             span.set_attribute("http.response.status_code", status)
         is_error_status = status is not None and status >= 400
         if is_error_status or error is not None:
-            span.set_attribute("error.type", str(status) if is_error_status else _full_name(error))
+            span.set_attribute("error.type", str(status) if is_error_status else full_name(error))
             span.set_status(self._error_status)
         span.end()
 
@@ -71,14 +73,15 @@ class Tracing(CallListener):
 def tracing_listeners(base_url: str) -> list[CallListener]:
     """Return the listener for tracing, or nothing where OpenTelemetry is not installed."""
     try:
-        return [Tracing(base_url)] if _has_opentelemetry() else []
+        return [Tracing(base_url)] if has_opentelemetry() else []
     except Exception as error:  # it reads settings of its own while it is imported
         warn_listener_failed(Tracing.name, error)
         return []
 
 
 @cache
-def _has_opentelemetry() -> bool:
+def has_opentelemetry() -> bool:
+    """Return whether OpenTelemetry is installed."""
     try:
         import_module("opentelemetry.trace")
     except ImportError:
@@ -86,5 +89,13 @@ def _has_opentelemetry() -> bool:
     return True
 
 
-def _full_name(cls: type[BaseException] | None) -> str:
+def server_attributes(base_url: str) -> dict[str, str | int]:
+    """Return the attributes that name a server."""
+    parts = urlsplit(base_url)
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    return {"server.address": parts.hostname or "", "server.port": port}
+
+
+def full_name(cls: type[BaseException] | None) -> str:
+    """Return the path of a class, which is the type of an error; empty for None."""
     return f"{cls.__module__}.{cls.__qualname__}" if cls is not None else ""

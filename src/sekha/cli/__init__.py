@@ -34,6 +34,7 @@ COMMANDS: Dict[str, str] = {
     "backup": "copy the memory of a local Sekha to a file, also while it runs",
     "doctor": "check the data file of a local Sekha, and say what to do",
     "chat": "talk to a model that remembers",
+    "mcp": "serve the memory to MCP clients: Claude, editors and agents",
     "prune": "archive what has not been used for long, after asking",
 }
 """Names and one-line descriptions; `run` in the module `sekha.cli.<name>` is the command."""

@@ -7,13 +7,14 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import FileIO
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import pytest
 
 import sekha
-from sekha import SekhaConfigError
+from sekha import SekhaInUseError
 from sekha._concurrency import file_lock
 from sekha._concurrency.file_lock import try_lock, unlock
 from sekha._importing.journal import Journal
@@ -38,7 +39,7 @@ def locks(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> No
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[BinaryIO]:
+def opened(path: Path) -> Iterator[FileIO]:
     with open(path, "a+b", buffering=0) as file:
         yield file
 
@@ -74,7 +75,7 @@ def test_a_journal_is_for_one_import_at_a_time(tmp_path: Path) -> None:
     first.open()
     first.start("2026-01-31")
     for _ in range(2):
-        with pytest.raises(SekhaConfigError, match="journal: notes is in use by another import"):
+        with pytest.raises(SekhaInUseError, match="journal: notes is in use by another import"):
             second.open()
     key = first.entry({"messages": [{"role": "user", "content": "x"}]}).key
     first.begin(key)
@@ -116,7 +117,7 @@ def test_another_process_has_the_lock_until_it_ends(tmp_path: Path, request: pyt
             assert process.stdout is not None
             assert process.stdout.readline() == "locked\n"
             journal = Journal(path, SERVER)
-            with pytest.raises(SekhaConfigError, match="in use"):
+            with pytest.raises(SekhaInUseError, match="in use"):
                 journal.open()
         finally:
             process.kill()

@@ -10,6 +10,8 @@ from sekha._api import endpoints
 from sekha._api.arguments import LabelRequest
 from sekha._api.validation import argument_error, merge_arguments, validate
 from sekha._api.validation import parse_conversation_id as checked_id
+from sekha._transport.operations import CREATE, DELETE, UPDATE
+from sekha._transport.spans import async_traced
 from sekha._utils.sentinel import drop_unset
 from sekha.errors import SekhaError
 from sekha.types import Conversation, Message
@@ -24,6 +26,7 @@ from ..transport import AsyncTransport
 class AsyncConversationMixin(AsyncFolderClient):
     """The part of `AsyncMemoryController` that deals with single conversations."""
 
+    @async_traced(CREATE)
     async def create_conversation(
         self,
         conversation: Optional[Mapping[str, object]] = None,
@@ -137,6 +140,7 @@ class AsyncConversationMixin(AsyncFolderClient):
         request = endpoints.MEMORY_EXPORT.request({"conversation_id": id})
         return (await self._read(self._transport, request, folder_of_export, id))["messages"]
 
+    @async_traced(UPDATE)
     async def update_label(
         self, conversation_id: Union[str, UUID], *, label: Optional[str] = None, folder: Optional[str] = None
     ) -> None:
@@ -195,6 +199,7 @@ class AsyncConversationMixin(AsyncFolderClient):
             raise argument_error("folder", "is missing")
         await self.update_label(conversation_id, folder=folder)
 
+    @async_traced(UPDATE)
     async def pin_conversation(self, conversation_id: Union[str, UUID]) -> None:
         """Pin a conversation: its importance becomes 10. No route takes a pin away.
 
@@ -216,6 +221,7 @@ class AsyncConversationMixin(AsyncFolderClient):
         id = checked_id(conversation_id)
         await self._send_inside(endpoints.PIN_CONVERSATION.request(id=id), id)
 
+    @async_traced(UPDATE)
     async def archive_conversation(self, conversation_id: Union[str, UUID]) -> None:
         """Archive a conversation. No route brings it back into use.
 
@@ -237,6 +243,7 @@ class AsyncConversationMixin(AsyncFolderClient):
         id = checked_id(conversation_id)
         await self._send_inside(endpoints.ARCHIVE_CONVERSATION.request(id=id), id)
 
+    @async_traced(DELETE)
     async def delete_conversation(self, conversation_id: Union[str, UUID]) -> None:
         """Delete a conversation and its messages.
 

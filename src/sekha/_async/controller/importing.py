@@ -71,7 +71,8 @@ class AsyncImportMixin(AsyncConversationMixin):
 
         Raises:
             SekhaValidationError: An argument cannot be used; ``field`` names it.
-            SekhaConfigError: The journal belongs to another server, is in use, or is no journal.
+            SekhaConfigError: The journal belongs to another server, or is no journal.
+            SekhaInUseError: Another import uses the journal.
             SekhaError: The server refuses the key or cannot be reached; with a journal, call again to go on. ``report``
                 of the error has what was done before it.
             OSError: The journal cannot be read or written; it has a ``report`` as well, and so has `KeyboardInterrupt`.

@@ -11,6 +11,8 @@ from sekha._api.endpoints import MEMORY_EXPORT
 from sekha._api.filters import list_filter
 from sekha._api.validation import argument_error, merge_arguments, validate
 from sekha._api.validation import parse_conversation_id as checked_id
+from sekha._transport.operations import DELETE_MANY, REPLACE
+from sekha._transport.spans import async_traced
 from sekha._utils.sentinel import drop_unset
 from sekha.types import Conversation, DeletionReport
 
@@ -24,6 +26,7 @@ from .conversations import AsyncConversationMixin
 class AsyncReplaceMixin(AsyncConversationMixin):
     """The part of `AsyncMemoryController` that replaces conversations, and deletes many."""
 
+    @async_traced(REPLACE)
     async def replace_conversation(
         self,
         conversation_id: Union[str, UUID],
@@ -81,6 +84,7 @@ class AsyncReplaceMixin(AsyncConversationMixin):
         export = await self._read(transport, MEMORY_EXPORT.request({"conversation_id": id}), folder_of_export, id)
         return await replace_conversation(transport, self._capabilities, id, export, changes, drop_images=drop_images)
 
+    @async_traced(DELETE_MANY)
     async def delete_conversations(
         self,
         *,

@@ -19,6 +19,8 @@ from sekha._api.contexts import (
 from sekha._api.filters import ResultFilter, exclude_folders, excluded_prefixes
 from sekha._api.search import IsEcho, Search, search_of
 from sekha._api.validation import validate
+from sekha._transport.operations import SEARCH
+from sekha._transport.spans import async_traced
 from sekha._utils.sentinel import drop_unset
 from sekha.types import ContextAssembleRequest, Message, QueryRequest
 
@@ -94,6 +96,7 @@ class AsyncSearchMixin(AsyncFolderClient):
             hybrid=hybrid,
         )
 
+    @async_traced(SEARCH)
     async def _find(
         self,
         query: str,
@@ -127,6 +130,7 @@ class AsyncSearchMixin(AsyncFolderClient):
         filters = request.get("filters", {})
         return search_of(request, filters, self._conditions(filters))
 
+    @async_traced(SEARCH)
     async def _context(
         self,
         query: str,

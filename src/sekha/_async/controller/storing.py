@@ -23,6 +23,7 @@ from sekha.errors import SekhaError, SekhaRateLimitError
 from sekha.events import WaitEvent
 from sekha.types import ImportFailure, ImportProgress, ImportReport, ImportWait, SyncReport
 
+from ..operations.change import archive
 from ..operations.lost_keys import kept_dates, warn_of_lost_keys
 from ..operations.store import create_conversation
 from ..transport import AsyncTransport
@@ -152,7 +153,7 @@ class AsyncStoringRun:
             SekhaError: It failed; the message says that the conversation is stored.
         """
         try:
-            await self._patiently(partial(self._transport.send, endpoints.ARCHIVE_CONVERSATION.request(id=id)))
+            await self._patiently(partial(archive, self._transport, id))
         except SekhaError as error:
             error.message = f"conversation {id} is stored, and not archived yet: {error.message}"
             raise

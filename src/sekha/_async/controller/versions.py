@@ -11,6 +11,7 @@ from sekha._concurrency.tasks import async_in_thread
 from sekha.errors import SekhaError, SekhaNotFoundError
 from sekha.types import Conversation, MemoryExport
 
+from ..operations.change import set_label
 from ..operations.pagination import all_conversations
 from ..operations.remove import delete_or_archive
 from .storing import AsyncStoringRun
@@ -61,7 +62,7 @@ class AsyncVersionsRun(AsyncStoringRun):
                 return False
             changes = {"label": current["label"], "folder": current["folder"], **changes}
         with suppress(SekhaNotFoundError):
-            await self._patiently(partial(self._transport.send, endpoints.UPDATE_LABEL.request(changes, id=id)))
+            await self._patiently(partial(set_label, self._transport, id, changes))
             return True
         return False
 

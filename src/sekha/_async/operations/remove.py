@@ -10,6 +10,8 @@ from sekha._api.compat.error_overrides import is_unable_to_delete
 from sekha._api.endpoints import ARCHIVE_CONVERSATION, DELETE_CONVERSATION
 from sekha._api.stored import complete_replacement, is_unchanged
 from sekha._importing.plan import judge_failure
+from sekha._transport.operations import DELETE
+from sekha._transport.spans import async_traced
 from sekha._utils.frames import warn_user
 from sekha.errors import SekhaError, SekhaNotFoundError, SekhaServerError
 from sekha.types import Conversation, ConversationListItem, DeletionReport, MemoryExport
@@ -58,6 +60,7 @@ async def replace_conversation(
     return stored
 
 
+@async_traced(DELETE)
 async def delete(transport: AsyncTransport, capabilities: Capabilities, id: str) -> Literal["deleted"]:
     """Delete a conversation that may be gone already.
 
@@ -74,6 +77,7 @@ async def delete(transport: AsyncTransport, capabilities: Capabilities, id: str)
     return "deleted"
 
 
+@async_traced(DELETE)
 async def delete_or_archive(
     transport: AsyncTransport, capabilities: Capabilities, id: str
 ) -> Literal["deleted", "archived"]:

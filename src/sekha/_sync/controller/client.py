@@ -19,6 +19,8 @@ from sekha._api.pages import first_to_go
 from sekha._api.validation import parse_conversation_id as checked_id
 from sekha._api.validation import parse_conversation_ids as checked_ids
 from sekha._api.validation import validate
+from sekha._transport.operations import ARCHIVE_MANY, SEARCH
+from sekha._transport.spans import traced
 from sekha._utils.public import exported_from_sekha
 from sekha._utils.redaction import redact_traceback
 from sekha._utils.sentinel import NOT_GIVEN, NotGiven, drop_unset
@@ -90,6 +92,7 @@ class MemoryController(SearchMixin, SyncMixin, ListingMixin, ReplaceMixin):
         arguments = {"base_url": base_url, "api_key": api_key, "mcp_api_key": mcp_api_key}
         self._open(config, {**arguments, "timeout": timeout, "max_retries": max_retries, **options})
 
+    @traced(SEARCH)
     def query(
         self,
         query: str,
@@ -156,6 +159,7 @@ class MemoryController(SearchMixin, SyncMixin, ListingMixin, ReplaceMixin):
         page["page_size"] = limit
         return page
 
+    @traced(SEARCH)
     def full_text_search(self, query: str, *, limit: int = 10, raw: bool = False) -> FullTextResponse:
         """The messages that hold all the words.
 
@@ -254,6 +258,7 @@ class MemoryController(SearchMixin, SyncMixin, ListingMixin, ReplaceMixin):
         found["suggestions"] = first_to_go(found["suggestions"], wanted)
         return found
 
+    @traced(ARCHIVE_MANY)
     def prune_execute(self, conversation_ids: Sequence[Union[str, UUID]]) -> None:
         """Archive conversations.
 

@@ -12,6 +12,8 @@ from sekha._api import endpoints
 from sekha._api.arguments import LabelRequest
 from sekha._api.validation import argument_error, merge_arguments, validate
 from sekha._api.validation import parse_conversation_id as checked_id
+from sekha._transport.operations import CREATE, DELETE, UPDATE
+from sekha._transport.spans import traced
 from sekha._utils.sentinel import drop_unset
 from sekha.errors import SekhaError
 from sekha.types import Conversation, Message
@@ -26,6 +28,7 @@ from ..transport import Transport
 class ConversationMixin(FolderClient):
     """The part of `MemoryController` that deals with single conversations."""
 
+    @traced(CREATE)
     def create_conversation(
         self,
         conversation: Optional[Mapping[str, object]] = None,
@@ -139,6 +142,7 @@ class ConversationMixin(FolderClient):
         request = endpoints.MEMORY_EXPORT.request({"conversation_id": id})
         return (self._read(self._transport, request, folder_of_export, id))["messages"]
 
+    @traced(UPDATE)
     def update_label(
         self, conversation_id: Union[str, UUID], *, label: Optional[str] = None, folder: Optional[str] = None
     ) -> None:
@@ -197,6 +201,7 @@ class ConversationMixin(FolderClient):
             raise argument_error("folder", "is missing")
         self.update_label(conversation_id, folder=folder)
 
+    @traced(UPDATE)
     def pin_conversation(self, conversation_id: Union[str, UUID]) -> None:
         """Pin a conversation: its importance becomes 10. No route takes a pin away.
 
@@ -218,6 +223,7 @@ class ConversationMixin(FolderClient):
         id = checked_id(conversation_id)
         self._send_inside(endpoints.PIN_CONVERSATION.request(id=id), id)
 
+    @traced(UPDATE)
     def archive_conversation(self, conversation_id: Union[str, UUID]) -> None:
         """Archive a conversation. No route brings it back into use.
 
@@ -239,6 +245,7 @@ class ConversationMixin(FolderClient):
         id = checked_id(conversation_id)
         self._send_inside(endpoints.ARCHIVE_CONVERSATION.request(id=id), id)
 
+    @traced(DELETE)
     def delete_conversation(self, conversation_id: Union[str, UUID]) -> None:
         """Delete a conversation and its messages.
 

@@ -13,6 +13,8 @@ from sekha._api.endpoints import MEMORY_EXPORT
 from sekha._api.filters import list_filter
 from sekha._api.validation import argument_error, merge_arguments, validate
 from sekha._api.validation import parse_conversation_id as checked_id
+from sekha._transport.operations import DELETE_MANY, REPLACE
+from sekha._transport.spans import traced
 from sekha._utils.sentinel import drop_unset
 from sekha.types import Conversation, DeletionReport
 
@@ -26,6 +28,7 @@ from .conversations import ConversationMixin
 class ReplaceMixin(ConversationMixin):
     """The part of `MemoryController` that replaces conversations, and deletes many."""
 
+    @traced(REPLACE)
     def replace_conversation(
         self,
         conversation_id: Union[str, UUID],
@@ -83,6 +86,7 @@ class ReplaceMixin(ConversationMixin):
         export = self._read(transport, MEMORY_EXPORT.request({"conversation_id": id}), folder_of_export, id)
         return replace_conversation(transport, self._capabilities, id, export, changes, drop_images=drop_images)
 
+    @traced(DELETE_MANY)
     def delete_conversations(
         self,
         *,

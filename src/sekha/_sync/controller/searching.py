@@ -21,6 +21,8 @@ from sekha._api.contexts import (
 from sekha._api.filters import ResultFilter, exclude_folders, excluded_prefixes
 from sekha._api.search import IsEcho, Search, search_of
 from sekha._api.validation import validate
+from sekha._transport.operations import SEARCH
+from sekha._transport.spans import traced
 from sekha._utils.sentinel import drop_unset
 from sekha.types import ContextAssembleRequest, Message, QueryRequest
 
@@ -96,6 +98,7 @@ class SearchMixin(FolderClient):
             hybrid=hybrid,
         )
 
+    @traced(SEARCH)
     def _find(
         self,
         query: str,
@@ -129,6 +132,7 @@ class SearchMixin(FolderClient):
         filters = request.get("filters", {})
         return search_of(request, filters, self._conditions(filters))
 
+    @traced(SEARCH)
     def _context(
         self,
         query: str,

@@ -25,6 +25,7 @@ from sekha.errors import SekhaError, SekhaRateLimitError
 from sekha.events import WaitEvent
 from sekha.types import ImportFailure, ImportProgress, ImportReport, ImportWait, SyncReport
 
+from ..operations.change import archive
 from ..operations.lost_keys import kept_dates, warn_of_lost_keys
 from ..operations.store import create_conversation
 from ..transport import Transport
@@ -154,7 +155,7 @@ class StoringRun:
             SekhaError: It failed; the message says that the conversation is stored.
         """
         try:
-            self._patiently(partial(self._transport.send, endpoints.ARCHIVE_CONVERSATION.request(id=id)))
+            self._patiently(partial(archive, self._transport, id))
         except SekhaError as error:
             error.message = f"conversation {id} is stored, and not archived yet: {error.message}"
             raise

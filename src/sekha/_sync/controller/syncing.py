@@ -83,8 +83,9 @@ class SyncMixin(ImportMixin):
 
         Raises:
             SekhaValidationError: An argument cannot be used; ``field`` names it.
-            SekhaConfigError: The journal belongs to another server, is in use, or is no journal; or none of the notes
-                that it knows is there, and they are to be deleted.
+            SekhaConfigError: The journal belongs to another server, or is no journal; or none of the notes that it
+                knows is there, and they are to be deleted.
+            SekhaInUseError: Another import or sync uses the journal.
             SekhaError: The server refuses the key or cannot be reached; call again to go on. ``report`` of the error
                 has what was done before it.
             OSError: The folder or the journal cannot be read or written.

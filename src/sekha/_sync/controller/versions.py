@@ -13,6 +13,7 @@ from sekha._concurrency.tasks import in_thread
 from sekha.errors import SekhaError, SekhaNotFoundError
 from sekha.types import Conversation, MemoryExport
 
+from ..operations.change import set_label
 from ..operations.pagination import all_conversations
 from ..operations.remove import delete_or_archive
 from .storing import StoringRun
@@ -63,7 +64,7 @@ class VersionsRun(StoringRun):
                 return False
             changes = {"label": current["label"], "folder": current["folder"], **changes}
         with suppress(SekhaNotFoundError):
-            self._patiently(partial(self._transport.send, endpoints.UPDATE_LABEL.request(changes, id=id)))
+            self._patiently(partial(set_label, self._transport, id, changes))
             return True
         return False
 

@@ -12,6 +12,8 @@ from sekha._api.compat.error_overrides import is_unable_to_delete
 from sekha._api.endpoints import ARCHIVE_CONVERSATION, DELETE_CONVERSATION
 from sekha._api.stored import complete_replacement, is_unchanged
 from sekha._importing.plan import judge_failure
+from sekha._transport.operations import DELETE
+from sekha._transport.spans import traced
 from sekha._utils.frames import warn_user
 from sekha.errors import SekhaError, SekhaNotFoundError, SekhaServerError
 from sekha.types import Conversation, ConversationListItem, DeletionReport, MemoryExport
@@ -60,6 +62,7 @@ def replace_conversation(
     return stored
 
 
+@traced(DELETE)
 def delete(transport: Transport, capabilities: Capabilities, id: str) -> Literal["deleted"]:
     """Delete a conversation that may be gone already.
 
@@ -76,6 +79,7 @@ def delete(transport: Transport, capabilities: Capabilities, id: str) -> Literal
     return "deleted"
 
 
+@traced(DELETE)
 def delete_or_archive(
     transport: Transport, capabilities: Capabilities, id: str
 ) -> Literal["deleted", "archived"]:

@@ -11,7 +11,9 @@ from sekha._api.compat.capabilities import Capabilities
 from sekha._api.compat.requests import has_content_parts, is_text_only_error, pad_body, parts_to_text
 from sekha._api.endpoints import CREATE_CONVERSATION, GET_CONVERSATION, MEMORY_STORE, PIN_CONVERSATION
 from sekha._api.model import Endpoint, Request, Service
+from sekha._transport.operations import CREATE
 from sekha._transport.options import WriteMustWait
+from sekha._transport.spans import traced
 from sekha._utils.frames import warn_user
 from sekha.errors import SekhaAPIError, SekhaAuthError, SekhaError
 from sekha.types import Conversation
@@ -23,6 +25,7 @@ from .lost_keys import warn_of_lost_keys
 T = TypeVar("T")
 
 
+@traced(CREATE)
 def create_conversation(
     transport: Transport, capabilities: Capabilities, conversation: dict[str, Any], *, drop_images: bool
 ) -> Conversation:
