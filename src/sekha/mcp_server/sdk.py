@@ -49,7 +49,7 @@ def _server_of_v2(handlers: Mapping[str, Handler]) -> Any:
 
     def of_context(handle: Handler) -> Callable[[Any, Any], Awaitable[dict[str, Any]]]:
         async def handler(context: object, params: Any) -> dict[str, Any]:
-            # The protocol 2026-07-28 wants the kind of a result, and how long it may be kept. Both are left out for others.
+            # The protocol 2026-07-28 wants the kind of a result, and how long it may be kept; others get neither.
             return {"resultType": "complete", **await _with_protocol_errors(handle, params)}
 
         return handler
