@@ -7,7 +7,7 @@ import os
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, Optional
+from typing import TYPE_CHECKING, Any, Dict, Iterator, List, Optional
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -18,8 +18,12 @@ from sekha.local.v0_1 import edge
 from support.canary import no_key_shows
 from support.clock import FakeClock
 from support.facts import MCP_KEY, REST_KEY
+from support.packages import require_packages
 from support.server import FakeServer
 from support.spans import Spans
+
+if TYPE_CHECKING:
+    from support.redis_server import RedisServer
 
 # How long an example takes says something about the machine, not about the code.
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -117,6 +121,24 @@ def bridge() -> Iterator[FakeServer]:
     finally:
         bridge.close()
     bridge.check()
+
+
+@pytest.fixture(scope="session")
+def _redis() -> Iterator[RedisServer]:
+    require_packages("redis", "redis")
+    from support.redis_server import RedisServer
+
+    server = RedisServer().start()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def redis(_redis: RedisServer) -> RedisServer:
+    """A Redis with nothing in it, which many tests share."""
+    with _redis.client() as client:
+        client.flushall()
+    return _redis
 
 
 @pytest.fixture

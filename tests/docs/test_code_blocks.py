@@ -49,6 +49,7 @@ DOCSTRINGS = list(blocks_of_docstrings(PACKAGE))
 FRAMEWORKS = {
     "examples": ("django", "fastapi", "flask", "pandas"),
     "environments": ("celery", "dask", "joblib"),
+    "redis": ("redis",),
 }
 """Packages that blocks import, by the extra that brings them."""
 CLIENTS = [cls for name, cls in vars(sekha).items() if inspect.isclass(cls) and name.endswith(("Client", "Controller"))]
@@ -245,7 +246,15 @@ def run_documented(block: Block, flavour: str, world: World) -> None:
             assert promise.holds(text), f"{block.where}: printed {text!r}, promised {promise.text!r}"
 
 
+def provide_redis(block: Block, world: World, request: pytest.FixtureRequest) -> None:
+    """Start a Redis if a page has a block that needs one; without it, the test is skipped."""
+    pages = [one.source for one in DOCUMENTATION if one.title and page_of(one) == page_of(block)]
+    if any("redis://" in source for source in (block.source, *pages)):
+        world.redis_url = request.getfixturevalue("redis").url
+
+
 def filled_in(source: str, world: World) -> str:
+    source = source.replace("redis://localhost:6379", world.redis_url)
     source = source.replace("http://localhost:8080", world.options["controller_url"])
     source = source.replace("http://localhost:5001", world.options["bridge_url"])
     return re.sub(r"\bsk-your-api-key(-here)?\b", world.options["api_key"], source)
@@ -299,7 +308,8 @@ def frameworks_of(block: Block, extra: str) -> List[str]:
 
 
 @pytest.mark.parametrize(("block", "flavour"), with_flavours(DOCUMENTATION))
-def test_documentation(block: Block, flavour: str, world: World) -> None:
+def test_documentation(block: Block, flavour: str, world: World, request: pytest.FixtureRequest) -> None:
+    provide_redis(block, world, request)
     for extra in FRAMEWORKS:
         require_packages(extra, *frameworks_of(block, extra))
     if block.title:
@@ -313,12 +323,13 @@ def test_every_block_of_the_documentation_says_its_language(page: Path) -> None:
     """So that none is left out because it does not say that it is Python."""
     fences = re.findall(r"^ *```(.*)$", page.read_text("utf-8"), re.MULTILINE)
     assert len(fences) % 2 == 0
-    assert {fence.split(" ")[0] for fence in fences[::2]} <= {"python", "bash", "console", "text", "ini"}
+    assert {fence.split(" ")[0] for fence in fences[::2]} <= {"python", "bash", "console", "text", "ini", "json"}
 
 
 @pytest.mark.promise("C9")
 @pytest.mark.parametrize(("block", "flavour"), with_flavours(DOCSTRINGS))
-def test_every_docstring_runs(block: Block, flavour: str, world: World) -> None:
+def test_every_docstring_runs(block: Block, flavour: str, world: World, request: pytest.FixtureRequest) -> None:
+    provide_redis(block, world, request)
     run_documented(block, flavour, world)
 
 

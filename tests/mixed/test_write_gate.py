@@ -93,7 +93,9 @@ def test_processes_that_write_at_the_same_time_do_not_hang_each_other(
     form: str, programs: List[subprocess.Popen[str]]
 ) -> None:
     with LocalSekha(profile="controller-0.1") as sekha:
-        task = json.dumps([form, os.environ["XDG_RUNTIME_DIR"], {**sekha.options, "timeout": 15.0, "deadline": 20.0}])
+        task = json.dumps(
+            [form, os.environ["XDG_RUNTIME_DIR"], {**sekha.options, "timeout": 15.0, "deadline": 20.0}, ""]
+        )
         for program in programs:
             assert program.stdin is not None
             program.stdin.write(f"{task}\n")

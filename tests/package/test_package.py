@@ -20,7 +20,14 @@ from support.packages import require_packages
 
 ROOT = Path(__file__).parents[2]
 SOURCE = ROOT / "src" / "sekha"
-EXTRAS = {"local": ["local"], "cli": ["cli", "local"], "testing": ["local", "testing"], "exports": ["cli"]}
+EXTRAS = {
+    "local": ["local"],
+    "cli": ["cli", "local"],
+    "testing": ["local", "testing"],
+    "exports": ["cli"],
+    "mcp_server": ["mcp"],
+    "integrations": ["redis"],
+}
 """Which extras a folder of the package may lean on."""
 NOT_OURS = {"sniffio"}
 """Declared for the sake of a package below; docs/design.md says why."""

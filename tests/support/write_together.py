@@ -1,6 +1,7 @@
 """A program: for each line of its input, stores six conversations side by side, and prints how many were stored.
 
-A line is JSON: ``asyncio``, ``trio`` or ``blocking``; the runtime folder; the settings of the client.
+A line is JSON: ``asyncio``, ``trio`` or ``blocking``; the runtime folder; the settings of the client; and the address
+of a Redis, or an empty text.
 """
 
 from __future__ import annotations
@@ -56,5 +57,9 @@ async def awaited(options: Any) -> int:
 
 if __name__ == "__main__":
     for line in sys.stdin:
-        form, os.environ["XDG_RUNTIME_DIR"], settings = json.loads(line)
+        form, os.environ["XDG_RUNTIME_DIR"], settings, redis = json.loads(line)
+        if redis:
+            from sekha.integrations.redis import RedisWriteGate
+
+            settings["write_gate"] = RedisWriteGate(redis, name="memory")
         print(blocking(settings) if form == "blocking" else anyio.run(awaited, settings, backend=form), flush=True)

@@ -12,6 +12,7 @@ from typing_extensions import Self, Unpack
 
 from sekha._api.compat.capabilities import Capabilities
 from sekha._api.folder_view import FolderView
+from sekha._api.model import Service
 from sekha._concurrency.clock import Clock
 from sekha._concurrency.process_bound import make_view
 from sekha._http.models import AsyncHTTPClient
@@ -23,6 +24,7 @@ from sekha.config import SekhaConfig
 from sekha.config._models import StrPath
 from sekha.config._resolve import missing_message, resolve_config
 from sekha.events import RequestEvent, ResponseEvent, RetryEvent, WaitEvent
+from sekha.gates import AnyGate
 
 from .base import AsyncClientOptions
 from .bridge import AsyncBridgeClient
@@ -54,8 +56,10 @@ class AsyncSekhaClient(AsyncWorkflows):
         rate_limit_window: Length of that window in seconds; default 60.
         max_connections: Connections to one server; default 100.
         max_concurrent_writes: Conversations stored at the same time; default 4.
-        write_gate: Who shares that number: "shared", the processes of this user on this machine; or "process", the
-            threads and tasks of one client; default shared.
+        write_gate: Who shares that number: "shared", the processes of this user on this machine; "process", the threads
+            and tasks of one client; or a gate (`sekha.gates`), such as that of several machines; default shared.
+        rate_limiter: Who shares ``rate_limit_requests``: "process", one client in one process; or a gate, such as that
+            of several machines; default process.
         max_response_bytes: Longest answer that is read, in bytes; default 64 MiB.
         verify: TLS: True, a path to a CA file or folder, or an `ssl.SSLContext`; False checks nothing.
         cert: Client certificate: a path, or (certificate, key) paths, or with the key's password if it has one.
@@ -108,7 +112,8 @@ class AsyncSekhaClient(AsyncWorkflows):
         rate_limit_window: Union[float, NotGiven] = NOT_GIVEN,
         max_connections: Union[int, NotGiven] = NOT_GIVEN,
         max_concurrent_writes: Union[int, NotGiven] = NOT_GIVEN,
-        write_gate: Union[Literal["shared", "process"], NotGiven] = NOT_GIVEN,
+        write_gate: Union[Literal["shared", "process"], AnyGate, NotGiven] = NOT_GIVEN,
+        rate_limiter: Union[Literal["process"], AnyGate, NotGiven] = NOT_GIVEN,
         max_response_bytes: Union[int, NotGiven] = NOT_GIVEN,
         verify: Union[bool, StrPath, SSLContext, NotGiven] = NOT_GIVEN,
         cert: Union[StrPath, Sequence[StrPath], NotGiven, None] = NOT_GIVEN,
@@ -130,7 +135,9 @@ class AsyncSekhaClient(AsyncWorkflows):
         self._bridge_transport: AsyncTransport = (
             AsyncUnconfiguredTransport(missing_message("bridge_url"))
             if settings.bridge_url is None
-            else AsyncTransport.from_config(settings, settings.bridge_url, bridge_keys(settings))
+            else AsyncTransport.from_config(
+                settings, settings.bridge_url, bridge_keys(settings), service=Service.BRIDGE
+            )
         )
         self._capabilities = Capabilities()
         self._owns_connections = True

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from contextlib import AsyncExitStack
 
+from sekha._api.model import Service
 from sekha._concurrency.clock import Clock
 from sekha._concurrency.primitives import AsyncPerLoop, AsyncSemaphore
 from sekha._http.models import AsyncHTTPTransport
 from sekha._http.proxies import proxy_for
 from sekha._http.tls import context_for_pool, read_certificates
+from sekha._transport.gates import ServerLimits
 from sekha._transport.instrumentation import Instrumentation
 from sekha._transport.preload import async_preload
 from sekha._transport.rate_limit import RateLimiter, describe_limit
@@ -17,6 +19,7 @@ from sekha.config import SekhaConfig
 from sekha.config._models import http_settings
 from sekha.errors import SekhaClosedError
 
+from .gates import AsyncSharedGate
 from .http.pool import AsyncPool
 from .write_gate import AsyncWriteGate
 
@@ -28,9 +31,10 @@ class AsyncServerState:
         config: The settings.
         base_url: Address of the server.
         clock: Time and waiting.
+        service: What it is, in names that other machines know too: the controller, MCP tools included, or the bridge.
     """
 
-    def __init__(self, config: SekhaConfig, base_url: str, clock: Clock) -> None:
+    def __init__(self, config: SekhaConfig, base_url: str, clock: Clock, service: Service = Service.CONTROLLER) -> None:
         settings = http_settings(config)
         proxy = proxy_for(settings, base_url)
         settings = settings._replace(proxy=proxy.url if proxy is not None else None)
@@ -47,8 +51,18 @@ class AsyncServerState:
         self.instrumentation: Instrumentation = Instrumentation(config, base_url)
         self.rate_limiter: RateLimiter = RateLimiter(config.rate_limit_requests, config.rate_limit_window)
         self.rate_limit: str = describe_limit(config.rate_limit_requests, config.rate_limit_window)
+        server = ServerLimits(
+            Service.BRIDGE.value if service is Service.BRIDGE else Service.CONTROLLER.value,
+            base_url,
+            config.max_concurrent_writes,
+            config.rate_limit_requests,
+            config.rate_limit_window,
+        )
+        self.shared_limiter: AsyncSharedGate | None = _shared_gate("rate_limiter", config.rate_limiter, server)
         locks = WriteLocks(base_url, config.max_concurrent_writes) if config.write_gate == "shared" else None
-        self.write_gate: AsyncWriteGate = AsyncWriteGate(config.max_concurrent_writes, locks)
+        self.write_gate: AsyncWriteGate = AsyncWriteGate(
+            config.max_concurrent_writes, locks, _shared_gate("write_gate", config.write_gate, server)
+        )
         self.questions: AsyncSemaphore = AsyncSemaphore(1)
         self.max_response_bytes: int = config.max_response_bytes
         self.closed: bool = False
@@ -88,3 +102,8 @@ class AsyncServerState:
             for transport in (self._transports.pop(), self._transports_at_once.pop()):
                 if transport is not None:
                     stack.push_async_callback(transport.aclose)
+
+
+def _shared_gate(setting: str, gate: object, server: ServerLimits) -> AsyncSharedGate | None:
+    """Return the gate that a setting holds, None if it holds a word."""
+    return None if isinstance(gate, str) else AsyncSharedGate(setting, gate, server)

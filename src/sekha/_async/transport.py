@@ -45,8 +45,10 @@ from sekha.errors import (
 from sekha.events import WaitEvent
 
 from .body import close_quietly, read_error_body, read_whole
+from .gates import AsyncCustomTurn, AsyncSharedTurn
 from .server_state import AsyncServerState
 from .stream import AsyncStream
+from .write_gate import AsyncWriteTurn
 
 T = TypeVar("T")
 
@@ -68,7 +70,13 @@ class AsyncTransport:
 
     @classmethod
     def from_config(
-        cls, config: SekhaConfig, base_url: str, keys: Mapping[Service, Secret], clock: Clock | None = None
+        cls,
+        config: SekhaConfig,
+        base_url: str,
+        keys: Mapping[Service, Secret],
+        clock: Clock | None = None,
+        *,
+        service: Service = Service.CONTROLLER,
     ) -> AsyncTransport:
         """Return a transport with connections of its own."""
         options = CallOptions(
@@ -76,7 +84,7 @@ class AsyncTransport:
         )
         if is_set(config, "timeout"):
             options = replace(options, timeout=config.timeout)
-        return cls(AsyncServerState(config, base_url, clock or Clock()), keys, options)
+        return cls(AsyncServerState(config, base_url, clock or Clock(), service), keys, options)
 
     @property
     def base_url(self) -> str:
@@ -222,6 +230,8 @@ class AsyncTransport:
         except SekhaError as error:
             if retries.delete_already_applied(error):
                 return None
+            if isinstance(error, SekhaRateLimitError) and state.shared_limiter is not None:
+                await state.shared_limiter.drain(error.retry_after)
             cause = error.__cause__
             raise self._finalize_error(error, retries, options, outer_exception) from cause
 
@@ -248,27 +258,29 @@ class AsyncTransport:
         What it has taken is given back twice: an interruption may come in the middle of giving it back.
         """
         options, clock = call.call_options, self._state.clock
+        limiter = self._state.shared_limiter
+        passage = limiter.turn() if limiter is not None else None
         turn = self._state.write_gate.turn() if call.request.endpoint.uses_write_slot else None
         try:
             try:
-                if turn is not None and not turn.try_enter():
+                if turn is not None and not await turn.try_enter():
                     if options.raises_instead_of_waiting and not retries.has_begun:
                         raise WriteMustWait
                     call.wait_for("write_slot", what="a write slot")
                     if not await turn.enter(options, clock):
                         raise deadline_error(options, sent=False, asked=False)
                 await self._take_token(call)
+                if passage is not None:
+                    await self._pass_limiter(call, passage)
                 with call:
                     result = await self._exchange(call, retries, stream=stream)
                 if turn is not None:
                     turn.has_succeeded = True
                 return result
             finally:
-                if turn is not None:
-                    turn.leave()
+                await _leave(passage, turn)
         except BaseException:
-            if turn is not None:
-                turn.leave()
+            await _leave(passage, turn)
             if (response := retries.response) is not None:
                 await close_quietly(response)
             raise
@@ -297,6 +309,16 @@ class AsyncTransport:
         except BaseException:
             bucket.leave(ticket)
             raise
+
+    async def _pass_limiter(self, call: CallContext, passage: AsyncSharedTurn | AsyncCustomTurn) -> None:
+        """Wait until the rate limit that others share allows a request."""
+        options = call.call_options
+        if call.request.endpoint.sent_at_once:
+            await passage.enter_now()
+        elif not await passage.try_enter():
+            call.wait_for("rate_limit", passage.seconds, "the rate limit that others share")
+            if not await passage.enter(options, self._state.clock):
+                raise deadline_error(options, sent=False, asked=False)
 
     async def _exchange(self, call: CallContext, retries: RetryState, *, stream: bool) -> Any:
         """Send one HTTP request; return its result, or a stream when the head has arrived."""
@@ -364,6 +386,14 @@ class AsyncTransport:
         if isinstance(error, SekhaRateLimitError):
             state.rate_limiter.get().drain(state.clock.now(), error.retry_after)
         return redact(retries.with_call_details(error), self._keys.values(), outer_exception)
+
+
+async def _leave(passage: AsyncSharedTurn | AsyncCustomTurn | None, turn: AsyncWriteTurn | None) -> None:
+    """Give back what an attempt has taken."""
+    if turn is not None:
+        await turn.leave()
+    if passage is not None:
+        await passage.leave()
 
 
 class AsyncUnconfiguredTransport(AsyncTransport):

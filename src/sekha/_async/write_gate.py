@@ -8,8 +8,7 @@ from sekha._transport.listeners import log
 from sekha._transport.options import CallOptions
 from sekha._transport.write_locks import LockTurn, WriteLocks
 
-_POLL_INTERVAL = 0.02
-"""Seconds after which a write looks again whether another process has made room."""
+from .gates import POLL_INTERVAL, AsyncSharedGate
 
 
 class AsyncWriteGate:
@@ -17,14 +16,16 @@ class AsyncWriteGate:
 
     Args:
         limit: How many at a time.
-        locks: The files by which processes share that number; None if each client has its own.
+        locks: The files by which processes share that number; None if there is another gate, or none.
+        shared: The gate that is asked instead; None if there is none.
     """
 
-    def __init__(self, limit: int, locks: WriteLocks | None) -> None:
+    def __init__(self, limit: int, locks: WriteLocks | None, shared: AsyncSharedGate | None = None) -> None:
         self._limit = limit
         self._semaphore = AsyncSemaphore(1)
         self._is_open = False
         self.locks: WriteLocks | None = locks
+        self.shared: AsyncSharedGate | None = shared
 
     def turn(self) -> AsyncWriteTurn:
         """Return the turn of one write."""
@@ -41,8 +42,8 @@ class AsyncWriteGate:
             self._semaphore.resize(self._limit)
 
     def allow_parallel(self) -> None:
-        """Let several writes through at a time, and no longer care about other processes: the server needs neither."""
-        locks, self.locks = self.locks, None
+        """Let several writes through at a time, and no longer ask anybody: the server needs neither."""
+        locks, self.locks, self.shared = self.locks, None, None
         if locks is not None:
             locks.close()
         self.open()
@@ -63,7 +64,7 @@ class AsyncWriteGate:
 
 
 class AsyncWriteTurn:
-    """The turn of one write: first among those of its client, then among those of all processes.
+    """The turn of one write: first among those of its client, then among all that share its gate.
 
     Args:
         gate: The gate.
@@ -76,30 +77,45 @@ class AsyncWriteTurn:
         self._gate = gate
         self._slot = gate.slot()
         self._locks: LockTurn | None = None
+        self._shared = gate.shared.turn() if gate.shared is not None else None
         self.has_succeeded = False
 
-    def try_enter(self) -> bool:
+    async def try_enter(self) -> bool:
         """Return whether the write may be sent now; if not, `enter` waits."""
-        return self._slot.try_acquire() and self._try_lock()
+        if not self._slot.try_acquire():
+            return False
+        if self._shared is None:
+            return self._try_lock()
+        return self._opens_gate(await self._shared.try_enter())
 
     async def enter(self, options: CallOptions, clock: Clock) -> bool:
         """Wait until the write may be sent; return False if its deadline was over first."""
         if not await self._slot.acquire(options.time_left(clock.now())):
             return False
+        if self._shared is not None:
+            return self._opens_gate(await self._shared.enter(options, clock))
         while not self._try_lock():
             left = options.time_left(clock.now())
             if left is not None and left <= 0:
                 return False
-            await clock.async_sleep(_POLL_INTERVAL if left is None else min(_POLL_INTERVAL, left))
+            await clock.async_sleep(POLL_INTERVAL if left is None else min(POLL_INTERVAL, left))
         return True
 
-    def leave(self) -> None:
+    async def leave(self) -> None:
         """End the turn, or the wait for it. Who does not know whether it has begun may do so again."""
+        if self._shared is not None:
+            await self._shared.leave(stored=self.has_succeeded)
         if self._locks is not None:
             self._locks.leave(stored=self.has_succeeded)
         if self.has_succeeded:
             self._gate.open()
         self._slot.release()
+
+    def _opens_gate(self, may_enter: bool) -> bool:
+        """Open the gate of this client where others have written before; return the same."""
+        if may_enter and self._shared is not None and self._shared.others_have_written:
+            self._gate.open()
+        return may_enter
 
     def _try_lock(self) -> bool:
         """Return whether no other process is in the way."""

@@ -93,7 +93,7 @@ class ServiceClient(MisuseGuard, ProcessBound):
             base_url, keys = settings.bridge_url, bridge_keys(settings)
         else:
             base_url, keys = settings.controller_url, controller_keys(settings)
-        self._transport = Transport.from_config(settings, str(base_url), keys)
+        self._transport = Transport.from_config(settings, str(base_url), keys, service=self._service)
         self._capabilities = Capabilities()
         self._owns_connections = True
 

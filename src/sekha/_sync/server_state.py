@@ -6,11 +6,13 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 
+from sekha._api.model import Service
 from sekha._concurrency.clock import Clock
 from sekha._concurrency.primitives import PerProcess, Semaphore
 from sekha._http.models import HTTPTransport
 from sekha._http.proxies import proxy_for
 from sekha._http.tls import context_for_pool, read_certificates
+from sekha._transport.gates import ServerLimits
 from sekha._transport.instrumentation import Instrumentation
 from sekha._transport.preload import preload
 from sekha._transport.rate_limit import RateLimiter, describe_limit
@@ -19,6 +21,7 @@ from sekha.config import SekhaConfig
 from sekha.config._models import http_settings
 from sekha.errors import SekhaClosedError
 
+from .gates import SharedGate
 from .http.pool import Pool
 from .write_gate import WriteGate
 
@@ -30,9 +33,10 @@ class ServerState:
         config: The settings.
         base_url: Address of the server.
         clock: Time and waiting.
+        service: What it is, in names that other machines know too: the controller, MCP tools included, or the bridge.
     """
 
-    def __init__(self, config: SekhaConfig, base_url: str, clock: Clock) -> None:
+    def __init__(self, config: SekhaConfig, base_url: str, clock: Clock, service: Service = Service.CONTROLLER) -> None:
         settings = http_settings(config)
         proxy = proxy_for(settings, base_url)
         settings = settings._replace(proxy=proxy.url if proxy is not None else None)
@@ -49,8 +53,18 @@ class ServerState:
         self.instrumentation: Instrumentation = Instrumentation(config, base_url)
         self.rate_limiter: RateLimiter = RateLimiter(config.rate_limit_requests, config.rate_limit_window)
         self.rate_limit: str = describe_limit(config.rate_limit_requests, config.rate_limit_window)
+        server = ServerLimits(
+            Service.BRIDGE.value if service is Service.BRIDGE else Service.CONTROLLER.value,
+            base_url,
+            config.max_concurrent_writes,
+            config.rate_limit_requests,
+            config.rate_limit_window,
+        )
+        self.shared_limiter: SharedGate | None = _shared_gate("rate_limiter", config.rate_limiter, server)
         locks = WriteLocks(base_url, config.max_concurrent_writes) if config.write_gate == "shared" else None
-        self.write_gate: WriteGate = WriteGate(config.max_concurrent_writes, locks)
+        self.write_gate: WriteGate = WriteGate(
+            config.max_concurrent_writes, locks, _shared_gate("write_gate", config.write_gate, server)
+        )
         self.questions: Semaphore = Semaphore(1)
         self.max_response_bytes: int = config.max_response_bytes
         self.closed: bool = False
@@ -90,3 +104,8 @@ class ServerState:
             for transport in (self._transports.pop(), self._transports_at_once.pop()):
                 if transport is not None:
                     stack.callback(transport.close)
+
+
+def _shared_gate(setting: str, gate: object, server: ServerLimits) -> SharedGate | None:
+    """Return the gate that a setting holds, None if it holds a word."""
+    return None if isinstance(gate, str) else SharedGate(setting, gate, server)

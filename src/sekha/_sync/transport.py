@@ -47,8 +47,10 @@ from sekha.errors import (
 from sekha.events import WaitEvent
 
 from .body import close_quietly, read_error_body, read_whole
+from .gates import CustomTurn, SharedTurn
 from .server_state import ServerState
 from .stream import Stream
+from .write_gate import WriteTurn
 
 T = TypeVar("T")
 
@@ -70,7 +72,13 @@ class Transport:
 
     @classmethod
     def from_config(
-        cls, config: SekhaConfig, base_url: str, keys: Mapping[Service, Secret], clock: Clock | None = None
+        cls,
+        config: SekhaConfig,
+        base_url: str,
+        keys: Mapping[Service, Secret],
+        clock: Clock | None = None,
+        *,
+        service: Service = Service.CONTROLLER,
     ) -> Transport:
         """Return a transport with connections of its own."""
         options = CallOptions(
@@ -78,7 +86,7 @@ class Transport:
         )
         if is_set(config, "timeout"):
             options = replace(options, timeout=config.timeout)
-        return cls(ServerState(config, base_url, clock or Clock()), keys, options)
+        return cls(ServerState(config, base_url, clock or Clock(), service), keys, options)
 
     @property
     def base_url(self) -> str:
@@ -224,6 +232,8 @@ class Transport:
         except SekhaError as error:
             if retries.delete_already_applied(error):
                 return None
+            if isinstance(error, SekhaRateLimitError) and state.shared_limiter is not None:
+                state.shared_limiter.drain(error.retry_after)
             cause = error.__cause__
             raise self._finalize_error(error, retries, options, outer_exception) from cause
 
@@ -250,6 +260,8 @@ class Transport:
         What it has taken is given back twice: an interruption may come in the middle of giving it back.
         """
         options, clock = call.call_options, self._state.clock
+        limiter = self._state.shared_limiter
+        passage = limiter.turn() if limiter is not None else None
         turn = self._state.write_gate.turn() if call.request.endpoint.uses_write_slot else None
         try:
             try:
@@ -260,17 +272,17 @@ class Transport:
                     if not turn.enter(options, clock):
                         raise deadline_error(options, sent=False, asked=False)
                 self._take_token(call)
+                if passage is not None:
+                    self._pass_limiter(call, passage)
                 with call:
                     result = self._exchange(call, retries, stream=stream)
                 if turn is not None:
                     turn.has_succeeded = True
                 return result
             finally:
-                if turn is not None:
-                    turn.leave()
+                _leave(passage, turn)
         except BaseException:
-            if turn is not None:
-                turn.leave()
+            _leave(passage, turn)
             if (response := retries.response) is not None:
                 close_quietly(response)
             raise
@@ -299,6 +311,16 @@ class Transport:
         except BaseException:
             bucket.leave(ticket)
             raise
+
+    def _pass_limiter(self, call: CallContext, passage: SharedTurn | CustomTurn) -> None:
+        """Wait until the rate limit that others share allows a request."""
+        options = call.call_options
+        if call.request.endpoint.sent_at_once:
+            passage.enter_now()
+        elif not passage.try_enter():
+            call.wait_for("rate_limit", passage.seconds, "the rate limit that others share")
+            if not passage.enter(options, self._state.clock):
+                raise deadline_error(options, sent=False, asked=False)
 
     def _exchange(self, call: CallContext, retries: RetryState, *, stream: bool) -> Any:
         """Send one HTTP request; return its result, or a stream when the head has arrived."""
@@ -366,6 +388,14 @@ class Transport:
         if isinstance(error, SekhaRateLimitError):
             state.rate_limiter.get().drain(state.clock.now(), error.retry_after)
         return redact(retries.with_call_details(error), self._keys.values(), outer_exception)
+
+
+def _leave(passage: SharedTurn | CustomTurn | None, turn: WriteTurn | None) -> None:
+    """Give back what an attempt has taken."""
+    if turn is not None:
+        turn.leave()
+    if passage is not None:
+        passage.leave()
 
 
 class UnconfiguredTransport(Transport):

@@ -23,6 +23,7 @@ from sekha.config._settings import (
 )
 from sekha.errors import SekhaConfigError
 from sekha.events import RequestEvent, ResponseEvent, RetryEvent, WaitEvent
+from sekha.gates import AnyGate
 
 StrPath = Union[str, os.PathLike[str]]
 
@@ -35,7 +36,8 @@ class ConnectionSettings(TypedDict, total=False):
     rate_limit_window: float
     max_connections: int
     max_concurrent_writes: int
-    write_gate: Literal["shared", "process"]
+    write_gate: Union[Literal["shared", "process"], AnyGate]
+    rate_limiter: Union[Literal["process"], AnyGate]
     max_response_bytes: int
     verify: Union[bool, StrPath, SSLContext]
     cert: Union[StrPath, Sequence[StrPath], None]
@@ -184,8 +186,10 @@ class SekhaConfig(_Settings):
         rate_limit_window: Length of that window in seconds; default 60.
         max_connections: Connections to one server; default 100.
         max_concurrent_writes: Conversations stored at the same time; default 4.
-        write_gate: Who shares that number: "shared", the processes of this user on this machine; or "process", the
-            threads and tasks of one client; default shared.
+        write_gate: Who shares that number: "shared", the processes of this user on this machine; "process", the threads
+            and tasks of one client; or a gate (`sekha.gates`), such as that of several machines; default shared.
+        rate_limiter: Who shares ``rate_limit_requests``: "process", one client in one process; or a gate, such as that
+            of several machines; default process.
         max_response_bytes: Longest answer that is read, in bytes; default 64 MiB.
         verify: TLS: True, a path to a CA file or folder, or an `ssl.SSLContext`; False checks nothing.
         cert: Client certificate: a path, or (certificate, key) paths, or with the key's password if it has one.
@@ -225,7 +229,8 @@ class SekhaConfig(_Settings):
     rate_limit_window: float
     max_connections: int
     max_concurrent_writes: int
-    write_gate: Literal["shared", "process"]
+    write_gate: Union[Literal["shared", "process"], AnyGate]
+    rate_limiter: Union[Literal["process"], AnyGate]
     max_response_bytes: int
     verify: Union[bool, str, SSLContext]
     cert: Union[str, tuple[str, str], tuple[str, str, str], None]
@@ -255,7 +260,8 @@ class SekhaConfig(_Settings):
         rate_limit_window: Union[float, NotGiven] = NOT_GIVEN,
         max_connections: Union[int, NotGiven] = NOT_GIVEN,
         max_concurrent_writes: Union[int, NotGiven] = NOT_GIVEN,
-        write_gate: Union[Literal["shared", "process"], NotGiven] = NOT_GIVEN,
+        write_gate: Union[Literal["shared", "process"], AnyGate, NotGiven] = NOT_GIVEN,
+        rate_limiter: Union[Literal["process"], AnyGate, NotGiven] = NOT_GIVEN,
         max_response_bytes: Union[int, NotGiven] = NOT_GIVEN,
         verify: Union[bool, StrPath, SSLContext, NotGiven] = NOT_GIVEN,
         cert: Union[StrPath, Sequence[StrPath], NotGiven, None] = NOT_GIVEN,

@@ -22,6 +22,7 @@ from sekha.config._validation import (
     validate_limit,
     validate_positive_count,
     validate_proxy,
+    validate_rate_limiter,
     validate_seconds,
     validate_seconds_or_none,
     validate_url,
@@ -63,6 +64,12 @@ def _name_of_function(value: object) -> str:
     return f"<{getattr(value, '__qualname__', type(value).__qualname__)}>"
 
 
+def _show_gate(value: object) -> str:
+    """Show a word or a gate of this package; another one may have a repr that shows what it holds."""
+    ours = isinstance(value, str) or type(value).__module__.startswith("sekha.")
+    return repr(value) if ours else f"<{type(value).__qualname__}>"
+
+
 class Setting(NamedTuple):
     """One setting.
 
@@ -100,7 +107,8 @@ _ROWS = (
     Setting("rate_limit_window", 60.0, validate_seconds, False, "SEKHA_RATE_LIMIT_WINDOW", float),
     Setting("max_connections", 100, validate_positive_count),
     Setting("max_concurrent_writes", 4, validate_positive_count),
-    Setting("write_gate", "shared", validate_write_gate, False, "SEKHA_WRITE_GATE"),
+    Setting("write_gate", "shared", validate_write_gate, False, "SEKHA_WRITE_GATE", masked_repr=_show_gate),
+    Setting("rate_limiter", "process", validate_rate_limiter, masked_repr=_show_gate),
     Setting("max_response_bytes", 64 * 1024 * 1024, validate_positive_count),
     Setting("verify", True, validate_verify, conflicts_with_http_client=True),
     Setting("cert", None, validate_cert, masked_repr=_mask_password, conflicts_with_http_client=True),

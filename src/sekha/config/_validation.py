@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from inspect import iscoroutinefunction
+from inspect import iscoroutinefunction, signature
 from ssl import SSLContext
 from typing import Any, Final, cast
 from urllib.parse import urlsplit
@@ -110,12 +110,14 @@ def parse_limit(text: str) -> int | str:
     return text if text.lower() == NO_LIMIT else int(text)
 
 
-def validate_write_gate(name: str, value: object) -> str:
-    """Return whether processes share the limit of writes."""
-    gate = value.strip().lower() if isinstance(value, str) else ""
-    if gate not in ("shared", "process"):
-        raise SekhaConfigError(f'{name}: "shared" or "process" is needed')
-    return gate
+def validate_write_gate(name: str, value: object) -> object:
+    """Return who shares the limit of writes: a word, or a gate."""
+    return _gate(name, value, "shared", "process")
+
+
+def validate_rate_limiter(name: str, value: object) -> object:
+    """Return who shares the rate limit: a word, or a gate."""
+    return _gate(name, value, "process")
 
 
 def validate_flag(name: str, value: object) -> bool:
@@ -199,6 +201,34 @@ def _with_ascii_host(url: str) -> str:
         return url
     host, colon, port = parts.netloc.partition(":")
     return url.replace(parts.netloc, encode_host(host) + colon + port, 1)
+
+
+def _gate(name: str, value: object, *words: str) -> object:
+    """Return one of some words, or an object that can be asked as `sekha.gates.Gate` is."""
+    problem, acquire = "", getattr(value, "acquire", None)
+    if isinstance(value, str) or not callable(acquire):
+        word = value.strip().lower() if isinstance(value, str) else ""
+        if word in words:
+            return word
+        problem = ", not " + (repr(word[:20]) if word.isalpha() else type(value).__name__)
+    elif isinstance(value, type):
+        problem = f": make one of the class, {value.__name__}(...)"
+    else:
+        try:
+            signature(acquire).bind(0.0)
+        except TypeError:
+            problem = f": acquire() of {type(value).__name__} cannot be called with the seconds that are left"
+        except ValueError:
+            pass  # a function in C that does not say what it takes
+    if problem:
+        raise SekhaConfigError(
+            f"{name}: {' or '.join(map(_quoted, words))}, or a gate with acquire(deadline) is needed{problem}"
+        )
+    return value
+
+
+def _quoted(word: str) -> str:
+    return f'"{word}"'
 
 
 def _path(value: object) -> str | None:

@@ -134,6 +134,7 @@ class World:
         self._sekha = LocalSekha(self._data, no_key=True, profile=profile)  # blocks give the bridge no key
         self._documented = profile == DOCUMENTED
         self.profile = profile
+        self.redis_url = ""  # of a test that needs one
         self.ids: Dict[Seed, str] = {}
         self.exceptions: Set[str] = set()
         self.excepted: Set[str] = set()

@@ -1,0 +1,188 @@
+"""Waiting at gates that others share: those of this package, which are asked again and again, and those of users."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+from sekha._concurrency.clock import Clock
+from sekha._concurrency.gates import (
+    async_acquire,
+    async_call_blocking,
+    async_finish_blocking,
+    async_gate_problem,
+    async_give_back,
+)
+from sekha._transport.gates import PolledGate, PolledTurn, ServerLimits, checked_release, gate_error
+from sekha._transport.listeners import log
+from sekha._transport.options import CallOptions
+from sekha.errors import SekhaConfigError, SekhaError
+
+POLL_INTERVAL = 0.02
+"""Seconds after which a caller looks again whether others have made room."""
+
+
+class AsyncSharedGate:
+    """A gate that a setting names, for one server.
+
+    Args:
+        setting: The name of the setting.
+        gate: The gate.
+        server: The server and its limits.
+
+    Raises:
+        SekhaConfigError: A client of this type cannot use it.
+    """
+
+    def __init__(self, setting: str, gate: Any, server: ServerLimits) -> None:
+        if not isinstance(gate, PolledGate) and (problem := async_gate_problem(gate)):
+            raise SekhaConfigError(f"{setting}: {problem}")
+        self.setting = setting
+        self.gate = gate
+        self._server = server
+        self._has_warned = False
+
+    def turn(self) -> AsyncSharedTurn | AsyncCustomTurn:
+        """Return the turn of one request."""
+        if isinstance(self.gate, PolledGate):
+            return AsyncSharedTurn(self, self.gate._turn(self._server))
+        return AsyncCustomTurn(self)
+
+    async def drain(self, seconds: float | None) -> None:
+        """Let nobody through for a while, because the server has refused a request."""
+        gate, server = self.gate, self._server
+        if isinstance(gate, PolledGate):
+            try:
+                await async_finish_blocking(lambda: gate._drain(server, seconds))
+            except Exception as error:
+                self.warn("others do not know that the server has refused a request", error)
+
+    def warn(self, what: str, error: Exception) -> None:
+        """Log once that a gate has failed where no call shall fail for it."""
+        if not self._has_warned:
+            self._has_warned = True
+            log.warning("%s: %s: %s", self.setting, what, error or type(error).__name__)
+
+
+class AsyncSharedTurn:
+    """The turn of one request at a gate of this package.
+
+    Args:
+        shared: The gate.
+        turn: The turn there.
+
+    Attributes:
+        seconds: How long the wait will take, as far as that is known.
+    """
+
+    def __init__(self, shared: AsyncSharedGate, turn: PolledTurn) -> None:
+        self._shared = shared
+        self._turn = turn
+        self.seconds: float | None = None
+        self._has_left = False
+
+    @property
+    def others_have_written(self) -> bool:
+        """Whether it is known that the first write of all has succeeded."""
+        return self._turn.others_have_written
+
+    async def try_enter(self) -> bool:
+        """Return whether the request may be sent now; if not, `enter` waits."""
+        self.seconds = await async_call_blocking(self._turn.try_enter)
+        return self.seconds <= 0
+
+    async def enter_now(self) -> None:
+        """Count a request that is sent whether there is room or not, and whether the gate answers or not."""
+        try:
+            await async_call_blocking(self._turn.enter_now)
+        except Exception as error:
+            self._shared.warn("requests that do not wait are not counted", error)
+
+    async def enter(self, options: CallOptions, clock: Clock) -> bool:
+        """Wait until the request may be sent; return False if its deadline was over first."""
+        while True:
+            wait, left = self.seconds or 0.0, options.time_left(clock.now())
+            if left is not None and left <= 0:
+                return False
+            await clock.async_sleep(wait if left is None else min(wait, left))
+            if await self.try_enter():
+                return True
+
+    async def leave(self, *, stored: bool = False) -> None:
+        """Give back what was taken, or stop waiting. Who does not know whether that has been done may do so again."""
+        if not self._has_left:
+            try:
+                await async_finish_blocking(lambda: self._turn.leave(stored=stored))
+            except Exception as error:
+                self._shared.warn("a slot was not given back, and is free when its lease ends", error)
+            self._has_left = True
+
+
+class AsyncCustomTurn:
+    """The turn of one request at a gate of the user.
+
+    Args:
+        shared: The gate.
+
+    Attributes:
+        seconds: None: nobody knows how long the wait will take.
+    """
+
+    others_have_written = False
+
+    def __init__(self, shared: AsyncSharedGate) -> None:
+        self._shared = shared
+        self.seconds: float | None = None
+        self._releases: deque[Callable[[], object]] = deque()
+        self._has_left = False
+
+    async def try_enter(self) -> bool:
+        """Return whether the request may be sent now; if not, `enter` waits."""
+        return await self._acquire(0.0)
+
+    async def enter_now(self) -> None:
+        """Take what is there for a request that does not wait."""
+        try:
+            await self._acquire(0.0)
+        except Exception as error:
+            self._shared.warn("requests that do not wait are not counted", error)
+
+    async def enter(self, options: CallOptions, clock: Clock) -> bool:
+        """Wait until the request may be sent; return False if its deadline was over first."""
+        while True:
+            left = options.time_left(clock.now())
+            if left is not None and left <= 0:
+                return False
+            if await self._acquire(left):
+                return True
+            await clock.async_sleep(POLL_INTERVAL)  # it need not wait itself
+
+    async def leave(self, *, stored: bool = False) -> None:
+        """Give back what was taken. Who does not know whether that has been done may do so again."""
+        self._has_left = True
+        while self._releases:
+            release = self._releases.popleft()
+            try:
+                await async_give_back(self._shared.gate, release)
+            except Exception as error:
+                self._shared.warn("what was taken could not be given back", error)
+
+    async def _acquire(self, deadline: float | None) -> bool:
+        try:
+            return await async_acquire(self._shared.gate, deadline, self._keep)
+        except SekhaError:
+            raise
+        except Exception as error:
+            raise gate_error(self._shared.setting, self._shared.gate, error) from error
+
+    def _keep(self, release: Any) -> bool:
+        """Keep what gives back, and return whether there is such; in a worker thread, whose task may be gone."""
+        found = checked_release(self._shared.setting, self._shared.gate, release)
+        if found is None:
+            return False
+        self._releases.append(found)
+        if self._has_left:
+            while self._releases:
+                self._releases.popleft()()
+        return True

@@ -1,0 +1,544 @@
+"""Limits that several machines share, in Redis: conversations stored at the same time, and requests in any window.
+
+Install the extra: `pip install 'sekha-python-sdk[redis]'`. Redis 5 or newer is needed, or a server that runs its Lua
+scripts, such as Valkey. Both gates are for both client types.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+import socket
+import threading
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, Final, Literal, Optional, Union
+from urllib.parse import urlsplit
+
+try:
+    from redis import Redis, RedisCluster, exceptions
+    from redis.backoff import NoBackoff
+    from redis.retry import Retry
+except ModuleNotFoundError as _missing:
+    raise ModuleNotFoundError(
+        "sekha.integrations.redis needs its extra: pip install 'sekha-python-sdk[redis]'", name=_missing.name
+    ) from _missing
+
+from sekha._concurrency.clock import monotonic
+from sekha._concurrency.primitives import InterruptibleLock, PerProcess
+from sekha._transport.gates import PolledGate, ServerLimits
+from sekha._transport.listeners import log
+from sekha._transport.write_locks import lock_name
+from sekha._utils.redaction import redact_traceback
+from sekha.config._validation import validate_limit, validate_positive_count, validate_seconds
+from sekha.errors import SekhaConfigError, SekhaConnectionError, SekhaError
+
+from . import _redis_scripts as scripts
+
+__all__ = ["RedisRateLimiter", "RedisWriteGate"]
+
+
+def __dir__() -> list[str]:
+    return [*__all__, *(name for name in globals() if name.startswith("__"))]
+
+
+_MICRO: Final = 1_000_000
+_PATIENCE: Final = 5 * _MICRO
+"""Microseconds after which a caller that has not asked again is taken out of the queue."""
+_NOTE: Final = 600_000
+"""Milliseconds for which it is known that a write has succeeded: after a longer pause, one goes alone again."""
+_SHORT_POLL: Final = 0.02
+_LONG_POLL: Final = 0.25
+_MAX_WAIT: Final = 1.0
+"""Seconds between two questions of a caller that waits: less than it is waited for."""
+_TIMEOUT: Final = 5.0
+_NAME: Final = re.compile(r"[^\s{}\x00-\x20]{1,200}")
+_URL: Final = re.compile(r"(?i)(rediss?|unix)://")
+
+
+class _RedisGate(PolledGate):
+    """What both gates have: Redis, names of keys, and errors.
+
+    Attributes:
+        setting: The setting that it is for.
+    """
+
+    setting: str = ""
+
+    def __init__(self, redis: object, name: object, prefix: object) -> None:
+        self._url: str | None = redis.strip() if isinstance(redis, str) else None
+        self._name = _checked_name("name", name) if name is not None else None
+        self._prefix = _checked_name("prefix", prefix)
+        self._redis: Any = _client(redis)
+        self._shown = _mask(self._url) if self._url is not None else _address(self._redis)
+        self._scripts: dict[str, Any] = {}
+
+    def _options(self) -> dict[str, object]:
+        """Return the arguments besides Redis that differ from their defaults."""
+        options: dict[str, object] = {"name": self._name}
+        if self._prefix != "sekha":
+            options["prefix"] = self._prefix
+        return {name: value for name, value in options.items() if value is not None}
+
+    def __repr__(self) -> str:
+        shown = [repr(self._shown), *(f"{name}={value!r}" for name, value in self._options().items())]
+        return f"{type(self).__name__}({', '.join(shown)})"
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, type(self)) or self._url is None:
+            return self is other
+        return (self._url, self._options()) == (other._url, other._options())
+
+    def __hash__(self) -> int:
+        return hash((type(self), self._url or id(self)))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        if self._url is None:
+            raise TypeError(
+                f"{type(self).__name__} cannot be pickled with a Redis client of yours, which belongs to this process; "
+                "make it from an address such as redis://localhost:6379"
+            )
+        return (_make, (type(self), self._url, self._options()))
+
+    def _keys(self, server: ServerLimits | None, *names: str) -> list[str]:
+        """Return the names of keys, which a cluster has in one place: what stands in braces decides."""
+        if self._name is None and server is None:
+            raise SekhaConfigError("name: it is needed where the gate is used without a client")
+        server_name = self._name or (lock_name(server.base_url) if server is not None else "")
+        where = f"{server.service if server is not None else 'controller'}:{server_name}"
+        return [f"{self._prefix}:{{{where}}}:{name}" for name in names]
+
+    def _run(self, script: str, keys: Sequence[str], arguments: Sequence[object]) -> Any:
+        """Run a script in Redis, and return its result.
+
+        Raises:
+            SekhaError: Redis cannot be reached, or refuses it.
+        """
+        registered = self._scripts.get(script)
+        if registered is None:
+            registered = self._scripts[script] = self._redis.register_script(script)
+        try:
+            return registered(keys=keys, args=arguments)
+        except (exceptions.RedisError, exceptions.RedisClusterException, OSError) as error:
+            found = self._error(error)
+        raise found  # not from within: the frames of redis hold the password
+
+    def _error(self, error: Exception) -> SekhaError:
+        """Return the error of the client for one of Redis."""
+        text, where = " ".join(str(error).split()) or type(error).__name__, f"{self.setting}: Redis at {self._shown}"
+        if isinstance(error, (exceptions.AuthenticationError, exceptions.AuthorizationError)):
+            return SekhaConfigError(f"{where} accepts no such user or password: {text}")
+        if isinstance(error, exceptions.NoPermissionError) or "NOPERM" in text or "no permissions" in text:
+            return SekhaConfigError(f"{where} does not allow its user what is needed: {text}")
+        if isinstance(error, exceptions.ReadOnlyError) or "READONLY" in text or "read only replica" in text:
+            return SekhaConnectionError(f"{where} is a read-only replica; give the address of the primary")
+        if isinstance(error, exceptions.OutOfMemoryError) or "OOM command" in text:
+            return SekhaConnectionError(f"{where} has no memory left (its maxmemory)")
+        if isinstance(error, exceptions.TimeoutError):
+            return SekhaConnectionError(f"{where} does not answer in time")
+        if isinstance(error, exceptions.BusyLoadingError):
+            return SekhaConnectionError(f"{where} has just been started, and is loading its data")
+        if isinstance(error, (exceptions.ConnectionError, exceptions.ClusterDownError, OSError)):
+            return SekhaConnectionError(f"{where} cannot be reached: {text}")
+        return SekhaConfigError(f"{where} cannot be used: {text}")
+
+    def _acquire(self, turn: _WriteTurn | _TokenTurn, deadline: float | None) -> Callable[[], object] | None:
+        """Wait in the thread that calls."""
+        ends = None if deadline is None else monotonic() + deadline
+        try:
+            while (wait := turn.try_enter()) > 0:
+                left = None if ends is None else ends - monotonic()
+                if left is not None and left <= 0:
+                    turn.leave(stored=False)
+                    return None
+                time.sleep(wait if left is None else min(wait, left))
+        except BaseException:
+            turn.leave(stored=False)
+            raise
+        return partial(turn.leave, stored=True)
+
+
+class RedisWriteGate(_RedisGate):
+    """Lets all clients of all machines together store a few conversations at a time.
+
+    Give it to a client as ``write_gate``. The first write to a server goes alone, whichever machine makes it; it counts
+    as first where none has succeeded for ten minutes. Callers are let through in the order in which they came.
+
+    A write holds its slot by a lease, which a thread renews as long as the write takes. A process or machine that is
+    killed frees its slots when their leases end.
+
+    Args:
+        redis: Address of Redis, such as ``redis://:password@redis:6379/0``, ``rediss://...`` for TLS, ``unix://...``;
+            or a ``redis.Redis`` or ``redis.RedisCluster`` of yours.
+        name: Name of the Sekha server, the same on all machines; default: host and port of its address. Needed where
+            machines know the server by different addresses, such as ``localhost``.
+        limit: Writes at a time; default: the ``max_concurrent_writes`` of the client. Give all machines the same.
+        lease: Seconds after which a killed process frees its slot; default 30, at least 1.
+        prefix: Beginning of the names of all keys; default ``sekha``.
+
+    Raises:
+        SekhaConfigError: An argument cannot be used.
+
+    Example:
+        ```python
+        from sekha import SekhaClient
+        from sekha.integrations.redis import RedisWriteGate
+
+        gate = RedisWriteGate("redis://localhost:6379", name="memory")
+        with SekhaClient(
+            controller_url="http://localhost:8080", api_key="sk-your-api-key", write_gate=gate
+        ) as client:
+            client.controller.create_conversation(messages=[{"role": "user", "content": "Hello Sekha!"}])
+        ```
+    """
+
+    setting = "write_gate"
+
+    @redact_traceback
+    def __init__(
+        self,
+        redis: Union[str, Redis, RedisCluster],
+        *,
+        name: Optional[str] = None,
+        limit: Optional[int] = None,
+        lease: float = 30.0,
+        prefix: str = "sekha",
+    ) -> None:
+        super().__init__(redis, name, prefix)
+        self._limit = None if limit is None else validate_positive_count("limit", limit)
+        self._lease = validate_seconds("lease", lease)
+        if self._lease < 1:
+            raise SekhaConfigError("lease: at least 1 second is needed")
+        self._leases = PerProcess(lambda: _Leases(self._renew, self._lease / 3))
+
+    def _options(self) -> dict[str, object]:
+        options = super()._options()
+        if self._limit is not None:
+            options["limit"] = self._limit
+        if self._lease != 30.0:
+            options["lease"] = self._lease
+        return options
+
+    def _turn(self, server: Optional[ServerLimits]) -> _WriteTurn:
+        """Return the turn of one write; for the clients."""
+        limit = self._limit or (server.max_concurrent_writes if server is not None else 4)
+        return _WriteTurn(self, self._keys(server, *_WRITE_KEYS), limit)
+
+    def acquire(self, deadline: Optional[float] = None, /) -> Optional[Callable[[], object]]:
+        """Wait for a slot, without a client: for programs that write in another way. ``name`` is needed for that.
+
+        Args:
+            deadline: Seconds that it may wait, 0 for none; None means no limit.
+
+        Returns:
+            A function that gives the slot back; None if the time was over first.
+
+        Raises:
+            SekhaConfigError: There is no ``name``, or Redis refuses what is needed.
+            SekhaConnectionError: Redis cannot be reached.
+        """
+        return self._acquire(self._turn(None), deadline)
+
+    def _renew(self, key: str, tokens: Sequence[str]) -> None:
+        self._run(scripts.RENEW_WRITES, [key], [int(self._lease * _MICRO), *tokens])
+
+
+_WRITE_KEYS: Final = ("writes:held", "writes:queue", "writes:seen", "writes:noted")
+
+
+class _WriteTurn:
+    """The turn of one write.
+
+    Args:
+        gate: The gate.
+        keys: The names of its keys.
+        limit: Writes at a time.
+    """
+
+    def __init__(self, gate: RedisWriteGate, keys: Sequence[str], limit: int) -> None:
+        self._gate = gate
+        self._keys = keys
+        self._limit = limit
+        self._token = _new_token()
+        self._has_asked = self._has_left = False
+        self.others_have_written = False
+
+    def try_enter(self) -> float:
+        """Return 0 if the write may be sent, else the seconds after which to ask again."""
+        self._has_asked = True
+        arguments = [self._token, self._limit, int(self._gate._lease * _MICRO), _PATIENCE]
+        ahead, noted = self._gate._run(scripts.ENTER_WRITE, self._keys, arguments)
+        self.others_have_written = bool(noted)
+        if self._has_left:  # meanwhile, in another thread
+            self._leave(stored=False)
+        elif ahead <= 0:
+            self._gate._leases.get().add(self._token, self._keys[0])
+            return 0.0
+        return min(_SHORT_POLL * int(ahead), _LONG_POLL)
+
+    def enter_now(self) -> None:
+        """Count a write that is sent whether there is room or not."""
+        self.try_enter()
+
+    def leave(self, *, stored: bool) -> None:
+        """Give the slot back, or stop waiting for it."""
+        self._has_left = True
+        if self._has_asked:
+            self._leave(stored=stored)
+            self._has_asked = False
+
+    def _leave(self, *, stored: bool) -> None:
+        self._gate._leases.get().discard(self._token)
+        self._gate._run(scripts.LEAVE_WRITE, self._keys, [self._token, int(stored), _NOTE])
+
+
+class _Leases:
+    """Renews the leases of writes that take long, in a thread that ends when there are none.
+
+    Args:
+        renew: Renews those of one key.
+        interval: Seconds between two renewals.
+    """
+
+    def __init__(self, renew: Callable[[str, Sequence[str]], None], interval: float) -> None:
+        self._renew = renew
+        self._interval = interval
+        self._held: dict[str, str] = {}  # the key of each token
+        self._thread: threading.Thread | None = None
+        self._lock = InterruptibleLock()
+
+    def add(self, token: str, key: str) -> None:
+        """Renew a lease from now on."""
+        self._lock.run(self._add, token, key)
+
+    def _add(self, token: str, key: str) -> None:
+        self._held[token] = key
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._run, name="sekha-redis-leases", daemon=True)
+            self._thread.start()
+
+    def discard(self, token: str) -> None:
+        """Renew it no more."""
+        self._held.pop(token, None)
+
+    def _run(self) -> None:
+        wait = threading.Event().wait
+        while True:
+            wait(self._interval)
+            held = self._lock.run(self._list)
+            if not held:
+                return
+            for key in dict.fromkeys(held.values()):
+                try:
+                    self._renew(key, [token for token, one in held.items() if one == key])
+                except SekhaError as error:
+                    log.warning("the lease of a write was not renewed: %s", error)
+
+    def _list(self) -> dict[str, str]:
+        if not self._held:
+            self._thread = None
+        return dict(self._held)
+
+
+class RedisRateLimiter(_RedisGate):
+    """Lets all clients of all machines together make a number of requests in any window of time.
+
+    Give it to a client as ``rate_limiter``. No window, wherever it begins, has more requests than the limit; callers
+    are let through in the order in which they came. Health checks count, but wait for nobody. When the server refuses
+    a request (429), all machines wait as long as it says, at most a window.
+
+    Args:
+        redis: Address of Redis, such as ``redis://:password@redis:6379/0``, ``rediss://...`` for TLS, ``unix://...``;
+            or a ``redis.Redis`` or ``redis.RedisCluster`` of yours.
+        name: Name of the Sekha server, the same on all machines; default: host and port of its address. Controller and
+            bridge are counted separately under one name.
+        requests: Requests in any window; default: the ``rate_limit_requests`` of the client.
+        window: Length of the window in seconds; default: the ``rate_limit_window`` of the client.
+        prefix: Beginning of the names of all keys; default ``sekha``.
+
+    Raises:
+        SekhaConfigError: An argument cannot be used.
+
+    Example:
+        ```python
+        from sekha import SekhaClient
+        from sekha.integrations.redis import RedisRateLimiter
+
+        limiter = RedisRateLimiter("redis://localhost:6379", name="memory")
+        with SekhaClient(
+            controller_url="http://localhost:8080", api_key="sk-your-api-key", rate_limiter=limiter
+        ) as client:
+            print(client.controller.health()["status"])  # healthy
+        ```
+    """
+
+    setting = "rate_limiter"
+
+    @redact_traceback
+    def __init__(
+        self,
+        redis: Union[str, Redis, RedisCluster],
+        *,
+        name: Optional[str] = None,
+        requests: Union[int, Literal["none"], None] = None,
+        window: Optional[float] = None,
+        prefix: str = "sekha",
+    ) -> None:
+        super().__init__(redis, name, prefix)
+        self._requests = validate_limit("requests", requests)
+        self._window = None if window is None else validate_seconds("window", window)
+
+    def _options(self) -> dict[str, object]:
+        options = {**super()._options(), "requests": self._requests, "window": self._window}
+        return {name: value for name, value in options.items() if value is not None}
+
+    def _turn(self, server: Optional[ServerLimits]) -> _TokenTurn:
+        """Return the turn of one request; for the clients."""
+        capacity = self._requests or (server.rate_limit_requests if server is not None else 1000)
+        return _TokenTurn(self, self._keys(server, *_LIMIT_KEYS), capacity, self._window_of(server))
+
+    def _window_of(self, server: ServerLimits | None) -> float:
+        return self._window or (server.rate_limit_window if server is not None else 60.0)
+
+    def _drain(self, server: ServerLimits, seconds: Optional[float]) -> None:
+        """Let nobody through for a while, since the server has refused a request; for the clients."""
+        window = self._window_of(server)
+        length = min(seconds if seconds is not None else window, window)
+        self._run(scripts.PAUSE, self._keys(server, "requests:pause"), [int(length * _MICRO)])
+
+    def acquire(self, deadline: Optional[float] = None, /) -> Optional[Callable[[], object]]:
+        """Wait for a token, without a client: for programs that make requests in another way. ``name`` is needed.
+
+        Args:
+            deadline: Seconds that it may wait, 0 for none; None means no limit.
+
+        Returns:
+            A function that does nothing, since a token comes back by itself; None if the time was over first.
+
+        Raises:
+            SekhaConfigError: There is no ``name``, or Redis refuses what is needed.
+            SekhaConnectionError: Redis cannot be reached.
+        """
+        return self._acquire(self._turn(None), deadline)
+
+
+_LIMIT_KEYS: Final = ("requests:log", "requests:queue", "requests:seen", "requests:pause", "requests:window")
+
+
+class _TokenTurn:
+    """The turn of one request.
+
+    Args:
+        limiter: The limiter.
+        keys: The names of its keys.
+        capacity: Requests in any window; None for no limit.
+        window: Length of the window in seconds.
+    """
+
+    others_have_written = True
+
+    def __init__(self, limiter: RedisRateLimiter, keys: Sequence[str], capacity: int | None, window: float) -> None:
+        self._limiter = limiter
+        self._keys = keys
+        self._capacity = capacity
+        self._window = window
+        self._token = _new_token()
+        self._waits = self._has_left = False
+
+    def try_enter(self) -> float:
+        """Return 0 if the request may be sent, else the seconds after which to ask again."""
+        self._waits = self._capacity is not None
+        wait = self._take(waits=True)
+        if wait <= 0:
+            self._waits = False
+        elif self._has_left:  # meanwhile, in another thread
+            self._leave()
+        return wait
+
+    def enter_now(self) -> None:
+        """Count a request that does not wait."""
+        self._take(waits=False)
+
+    def _take(self, *, waits: bool) -> float:
+        if self._capacity is None:
+            return 0.0
+        arguments = [self._token, self._capacity, int(self._window * _MICRO), _PATIENCE, int(waits)]
+        wait = int(self._limiter._run(scripts.TAKE_TOKEN, self._keys, arguments)) / _MICRO
+        return min(wait, _MAX_WAIT)
+
+    def leave(self, *, stored: bool) -> None:
+        """Stop waiting; what was taken stays taken."""
+        self._has_left = True
+        if self._waits:
+            self._leave()
+            self._waits = False
+
+    def _leave(self) -> None:
+        self._limiter._run(scripts.LEAVE_QUEUE, self._keys[1:3], [self._token])
+
+
+def _make(cls: type[_RedisGate], url: str, options: dict[str, Any]) -> _RedisGate:
+    """Make a gate that was pickled."""
+    made: Any = cls
+    found: _RedisGate = made(url, **options)
+    return found
+
+
+def _new_token() -> str:
+    """Return what nobody else has; it shows in Redis which process holds a slot."""
+    return f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(8)}"
+
+
+def _checked_name(argument: str, value: object) -> str:
+    if not isinstance(value, str) or _NAME.fullmatch(value) is None:
+        raise SekhaConfigError(f"{argument}: a text of up to 200 characters without white space and braces is needed")
+    return value
+
+
+@redact_traceback
+def _client(redis: object) -> Any:
+    """Return a client of Redis."""
+    if isinstance(redis, (Redis, RedisCluster)):
+        return redis
+    if not isinstance(redis, str):
+        kind = f"{type(redis).__module__}.{type(redis).__qualname__}"
+        raise SekhaConfigError(
+            f"redis: an address such as redis://localhost:6379, or a redis.Redis is needed, not {kind}"
+        )
+    problem = "" if _URL.match(redis.strip()) else "it must begin with redis://, rediss:// or unix://"
+    if not problem:
+        try:
+            return Redis.from_url(
+                redis.strip(),
+                socket_timeout=_TIMEOUT,
+                socket_connect_timeout=_TIMEOUT,
+                retry=Retry(NoBackoff(), 1),  # once, since a connection that was idle may be dead
+                retry_on_error=[exceptions.ConnectionError],
+            )
+        except (ValueError, TypeError):
+            problem = "it cannot be read"
+    raise SekhaConfigError(f"redis: an address such as redis://localhost:6379 is needed; {problem}")
+
+
+def _mask(url: str) -> str:
+    """Return an address without its password."""
+    parts = urlsplit(url)
+    user, at, host = parts.netloc.rpartition("@")
+    if ":" in user:
+        user = f"{user.partition(':')[0]}:***"
+    query = re.sub(r"(?i)(password=)[^&]*", r"\1***", parts.query)
+    return parts._replace(netloc=user + at + host, query=query).geturl()
+
+
+def _address(client: Any) -> str:
+    """Return where a client of the user connects to."""
+    try:
+        kwargs = client.connection_pool.connection_kwargs
+    except AttributeError:
+        node = client.get_default_node()
+        kwargs = {"host": node.host, "port": node.port}
+    if kwargs.get("path"):
+        return f"unix://{kwargs['path']}"
+    return f"redis://{kwargs.get('host', 'localhost')}:{kwargs.get('port', 6379)}/{kwargs.get('db') or 0}"
