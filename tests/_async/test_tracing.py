@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 import logging
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -431,6 +432,24 @@ async def test_tools_and_blocks_are_one_span_each(sekha: LocalSekha, spans: Span
     assert [said(span)["gen_ai.memory.record.count"] for span in spans.operations] == [1, 1, 1]
 
 
+async def test_a_sync_has_a_span_for_what_it_changes(sekha: LocalSekha, spans: Spans, tmp_path: Path) -> None:
+    folder = tmp_path / "garden"
+    (folder / "beds").mkdir(parents=True)
+    (folder / "tomatoes.md").write_text("Sow them in March.")
+    async with AsyncSekhaClient(**sekha.options) as client:
+        await client.controller.sync_notes(folder)
+        (folder / "tomatoes.md").rename(folder / "beds" / "tomatoes.md")
+        await client.controller.sync_notes(folder)
+        (folder / "beans.md").write_text("Sow them in May.")
+        await client.controller.sync_notes(folder)
+        (folder / "beds" / "tomatoes.md").unlink()
+        await client.controller.sync_notes(folder, delete=True)
+    assert spans.names == ["create_memory", "update_memory", "create_memory", "delete_memory"]
+    assert [error_of(span) for span in spans.operations] == [None] * 4
+    ids = [said(span)["gen_ai.memory.record.id"] for span in spans.operations]
+    assert ids[0] == ids[1] == ids[3] != ids[2]
+
+
 async def test_an_import_has_a_span_for_each_conversation(sekha: LocalSekha, spans: Spans) -> None:
     async with AsyncSekhaClient(**sekha.options) as client:
         with spans.tracer.start_as_current_span("mine") as mine:
@@ -440,6 +459,14 @@ async def test_an_import_has_a_span_for_each_conversation(sekha: LocalSekha, spa
     assert report["stored"] == 3
     assert spans.names == ["create_memory"] * 3
     assert [span.parent for span in spans.operations] == [mine.get_span_context()] * 3
+
+
+async def test_waits_of_an_import_are_within_the_operation(make: MakeClient, server: FakeServer, spans: Spans) -> None:
+    server.on(CREATE, empty(429), answer(facts.CREATED, 201))
+    report = await make(max_retries=0).controller.import_conversations([{"messages": MESSAGES}])
+    assert report["stored"] == 1
+    (span,) = spans.operations
+    assert (span.name, error_of(span), len(spans.children(span))) == ("create_memory", None, 2)
 
 
 async def test_an_answer_goes_on_without_the_memory(
