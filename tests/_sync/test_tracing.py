@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from opentelemetry import context, trace
+from opentelemetry import baggage, context, trace
 from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor
 from opentelemetry.trace import SpanKind, StatusCode
 
@@ -27,7 +27,7 @@ from sekha import (
 )
 from sekha._concurrency.clock import Clock
 from sekha._concurrency.tasks import gather
-from sekha._transport import conventions
+from sekha._transport import conventions, operations
 from sekha.local import LocalSekha
 from sekha.memory import Memory, Scope
 from support import facts
@@ -379,6 +379,22 @@ def test_nothing_is_left_in_the_context(
     assert context.get_current() == before
 
 
+def test_baggage_travels_with_the_attempts(make: MakeClient, server: FakeServer, spans: Spans) -> None:
+    server.on(QUERY, FOUND)
+    token = context.attach(baggage.set_baggage("team", "memory"))
+    try:
+        make().controller.query("x")
+    finally:
+        context.detach(token)
+    (attempt,) = spans.attempts
+    sent = server.only.headers
+    assert sent["baggage"] == "team=memory"
+    assert sent["traceparent"].split("-")[1:3] == [
+        f"{attempt.context.trace_id:032x}",
+        f"{attempt.context.span_id:016x}",
+    ]
+
+
 def test_many_at_once_have_their_own_parents(make: MakeClient, server: FakeServer, spans: Spans) -> None:
     server.always(QUERY, FOUND)
     client = make()
@@ -572,6 +588,14 @@ def test_without_tracing_there_are_none(make: MakeClient, server: FakeServer, sp
     server.on(QUERY, FOUND)
     make(tracing=False).controller.query("x")
     assert spans.finished == []
+
+
+def test_without_a_provider_there_are_none_either(make: MakeClient, server: FakeServer) -> None:
+    server.on(QUERY, FOUND)
+    client = make()
+    assert client._controller_transport._start_operation(operations.SEARCH, ((), (), {})) is None
+    assert (client.controller.query("x"))["results"]
+    assert "traceparent" not in server.only.headers
 
 
 class Broken(SpanProcessor):
