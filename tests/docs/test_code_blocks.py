@@ -338,7 +338,7 @@ def test_every_block_of_the_documentation_says_its_language(page: Path) -> None:
     """So that none is left out because it does not say that it is Python."""
     fences = re.findall(r"^ *```(.*)$", page.read_text("utf-8"), re.MULTILINE)
     assert len(fences) % 2 == 0
-    assert {fence.split(" ")[0] for fence in fences[::2]} <= {"python", "bash", "console", "text", "ini"}
+    assert {fence.split(" ")[0] for fence in fences[::2]} <= {"python", "bash", "console", "text", "ini", "json"}
 
 
 @pytest.mark.promise("C9")

@@ -17,7 +17,7 @@ BLOCKS: List[str] = re.findall(r"^```text\n(.*?)^```", PAGE, re.MULTILINE | re.D
 
 
 def test_the_page_lists_the_layers_that_are_checked() -> None:
-    assert len(LAYERS) == 14
+    assert len(LAYERS) == 15
     assert BLOCKS[0].split("\n")[:-1] == LAYERS
 
 

@@ -25,6 +25,7 @@ EXTRAS = {
     "cli": ["cli", "local"],
     "testing": ["local", "testing"],
     "exports": ["cli"],
+    "mcp_server": ["mcp"],
     "integrations": ["redis"],
 }
 """Which extras a folder of the package may lean on."""

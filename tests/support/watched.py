@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any, List, Sequence, Set
@@ -97,11 +98,10 @@ class WatchedServer(SocketServer):
 
     def _ports_of(self, process: Any) -> Set[int]:
         """Return the ports of the connections that a process has to this server."""
-        return {
-            one.laddr.port
-            for one in process.net_connections("tcp4")
-            if one.raddr and self.url.endswith(f":{one.raddr.port}")
-        }
+        with suppress(import_module("psutil").Error):  # it has ended meanwhile
+            connections = [one for one in process.net_connections("tcp4") if one.raddr]
+            return {one.laddr.port for one in connections if self.url.endswith(f":{one.raddr.port}")}
+        return set()
 
     def release(self) -> None:
         """Hold no write any more."""

@@ -162,6 +162,16 @@ def quote_results(results: Sequence[Mapping[str, Any]], max_tokens: int, *, max_
     return "\n".join((_OPENING, *quotes, _CLOSING)) if quotes else ""
 
 
+def quote_texts(texts: Iterable[tuple[Mapping[str, object], str]]) -> str:
+    """Return texts as quoted data for a model, in the given order; empty if there are none.
+
+    Args:
+        texts: Texts, each with what is cited of it, by names; what is empty or None is left out.
+    """
+    quotes = [_tag(cited, text) for cited, text in texts]
+    return "\n".join((_OPENING, *quotes, _CLOSING)) if quotes else ""
+
+
 def remove_blocks(text: str) -> str:
     """Return a text without the blocks of memories that were put into it.
 
@@ -219,9 +229,12 @@ def _block(memories: Sequence[MemoryItem]) -> str:
 
 
 def _quote(memory: MemoryItem) -> str:
-    cited = ((name, memory.get(name)) for name in _CITED)
-    attributes = "".join(f' {name}="{str(value).translate(_ESCAPED)}"' for name, value in cited if value)
-    return f"<message{attributes}>\n{_escape(memory['content'])}\n</message>"
+    return _tag({name: memory.get(name) for name in _CITED}, memory["content"])
+
+
+def _tag(cited: Mapping[str, object], text: str) -> str:
+    attributes = "".join(f' {name}="{str(value).translate(_ESCAPED)}"' for name, value in cited.items() if value)
+    return f"<message{attributes}>\n{_escape(text)}\n</message>"
 
 
 def _escape(text: str) -> str:

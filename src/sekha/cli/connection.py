@@ -14,7 +14,9 @@ from sekha.errors import SekhaConfigError
 _WHERE_TO_SET = "in the environment, or in a file .env here"
 
 
-def config_from(url: str | None = None, bridge_url: str | None = None, *, needs_bridge: bool = False) -> SekhaConfig:
+def config_from(
+    url: str | None = None, bridge_url: str | None = None, *, needs_bridge: bool = False, may_ask: bool = True
+) -> SekhaConfig:
     """Return the settings: options, else the environment, else a `.env` file in the working directory.
 
     A missing API key is asked for, if stdin is a terminal.
@@ -23,6 +25,7 @@ def config_from(url: str | None = None, bridge_url: str | None = None, *, needs_
         url: Address of the controller, if given as an option.
         bridge_url: Address of the bridge, if given as an option.
         needs_bridge: Whether the command requires a bridge.
+        may_ask: Whether stdin is for the user, so that a missing key can be asked for.
 
     Raises:
         CommandError: An option cannot be used.
@@ -37,7 +40,7 @@ def config_from(url: str | None = None, bridge_url: str | None = None, *, needs_
         missing.append(f"which Sekha? give --url, or set SEKHA_CONTROLLER_URL {_WHERE_TO_SET}")
     if needs_bridge and config.bridge_url is None:
         missing.append(f"which bridge? give --bridge-url, or set SEKHA_BRIDGE_URL {_WHERE_TO_SET}")
-    if config.api_key is None and (missing or not sys.stdin.isatty()):
+    if config.api_key is None and (missing or not (may_ask and sys.stdin.isatty())):
         missing.append(f"with which key? set SEKHA_API_KEY {_WHERE_TO_SET}")
     if missing:
         raise SekhaConfigError(f"{'; '.join(missing)}; `sekha init` asks for them")
