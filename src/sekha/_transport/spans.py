@@ -68,11 +68,12 @@ class OperationSpan:
 
     def first_chunk(self) -> None:
         """Note that a chunk of the stream has arrived; only the first one counts."""
-        if not self._has_chunk:
+        span = self._span
+        if span is not None and not self._has_chunk:
             self._has_chunk = True
             elapsed = monotonic() - self._started_at
             with _NoError():
-                self._span.set_attribute(names.RESPONSE_TIME_TO_FIRST_CHUNK, elapsed)
+                span.set_attribute(names.RESPONSE_TIME_TO_FIRST_CHUNK, elapsed)
 
     def end(self, result: Optional[Callable[[], Any]] = None, error: Optional[type[BaseException]] = None) -> None:
         """End the span; calling it again does nothing, and a process that was forked leaves it to its parent.
