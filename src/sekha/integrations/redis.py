@@ -512,8 +512,9 @@ def _client(redis: object) -> Any:
         )
     problem = "" if _URL.match(redis.strip()) else "it must begin with redis://, rediss:// or unix://"
     if not problem:
+        made: Any = Redis  # the types of its keywords are unknown
         try:
-            return Redis.from_url(
+            return made.from_url(
                 redis.strip(),
                 socket_timeout=_TIMEOUT,
                 socket_connect_timeout=_TIMEOUT,
