@@ -27,7 +27,7 @@ from support.mcp_programs import (
 
 BASELINE = PINNED / "baseline.yml"
 RUNS = (("newest", "2025-11-25"), ("newest", "2026-07-28"), ("oldest", "2025-11-25"))
-"""Servers, and the revisions of the protocol whose requirements they meet: the first major of `mcp` has the older one."""
+"""Servers, and the revisions of the protocol whose requirements they meet; `mcp` 1 has the older ones only."""
 
 
 @pytest.fixture(scope="module")
