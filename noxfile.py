@@ -15,6 +15,8 @@ nox.options.sessions = ["fast", "lint", "types"]
 
 FAST = ("-m", "not slow", "tests/unit", "tests/_sync")
 LOWEST = ("tests/unit", "tests/_async", "tests/_sync", "tests/local", "tests/cli")
+INTEGRATIONS = {"mcp": ("tests/mcp_server", "hatchling>=1.26", "uv")}
+"""Integrations whose tests need versions and programs that only they need: the tests, and packages besides `test`."""
 GENERATORS = ("unasync", "requirements", "method_index")
 
 
@@ -86,3 +88,15 @@ def lowest(session: nox.Session) -> None:
     lowest_versions = ("--resolution", "lowest-direct", "--python", interpreter(session))
     session.run("uv", "pip", "install", "--quiet", *lowest_versions, "--editable", ".[test]")
     session.run("pytest", "-q", "-n", "auto", "-m", "not slow", *LOWEST, *session.posargs)
+
+
+@nox.session
+@nox.parametrize("integration", list(INTEGRATIONS), ids=list(INTEGRATIONS))
+def integrations(session: nox.Session, integration: str) -> None:
+    """Run all tests of an integration, in all its versions; nothing is skipped. `nox -s "integrations(mcp)"`."""
+    install(session, "test")
+    tests, *packages = INTEGRATIONS[integration]
+    if session.venv_backend != "none":
+        session.install("--quiet", *packages)
+    variables = {"REQUIRE_ALL_PACKAGES": "1", "REQUIRE_REGISTRIES": "1", "MCP_VERSIONS": "1.24.0 1.30.0 2.0.0 newest"}
+    session.run("pytest", "-q", "-n", "auto", tests, *session.posargs, env=variables)

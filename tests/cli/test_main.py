@@ -43,7 +43,7 @@ def test_every_command_has_a_help(command: str, run: Run) -> None:
     done = run(command, "--help")
     assert (done.code, done.err) == (0, "")
     assert f"{COMMANDS[command][1:]}." in " ".join(done.out.split())
-    assert ("--json" in done.out) == (command not in ("demo", "serve", "export", "mcp"))
+    assert ("--json" in done.out) == (command not in ("demo", "serve", "export", "hook", "mcp"))
     assert ("key" in done.out.lower()) == (command in ("serve", "init"))
     assert run(command, "-h") == done
 

@@ -45,6 +45,11 @@ PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", ROOT / "CONTRIBUTING.md", *s
 DOCUMENTATION = [
     block for page in PAGES for block in blocks_of(page.read_text("utf-8"), page.relative_to(ROOT).as_posix())
 ]
+RUN_ELSEWHERE = {
+    "docs/recipes/celery.md": "environments/test_celery_recipe.py",
+    "docs/recipes/dask.md": "environments/test_dask_recipe.py",
+}
+"""Pages whose files need workers and work to do, and the tests that run them."""
 DOCSTRINGS = list(blocks_of_docstrings(PACKAGE))
 FRAMEWORKS = {
     "examples": ("django", "fastapi", "flask", "pandas"),
@@ -307,7 +312,17 @@ def frameworks_of(block: Block, extra: str) -> List[str]:
     return [name for name in FRAMEWORKS[extra] if re.search(rf"^ *(import|from) {name}\b", sources, re.MULTILINE)]
 
 
-@pytest.mark.parametrize(("block", "flavour"), with_flavours(DOCUMENTATION))
+def is_run_here(block: Block) -> bool:
+    return not (block.title and page_of(block) in RUN_ELSEWHERE)
+
+
+@pytest.mark.parametrize("page", RUN_ELSEWHERE)
+def test_files_that_are_not_run_here_are_run_elsewhere(page: str) -> None:
+    assert f'"{page[len("docs/") :]}"' in (TESTS / RUN_ELSEWHERE[page]).read_text("utf-8")
+    assert not all(is_run_here(block) for block in DOCUMENTATION if page_of(block) == page)
+
+
+@pytest.mark.parametrize(("block", "flavour"), with_flavours(list(filter(is_run_here, DOCUMENTATION))))
 def test_documentation(block: Block, flavour: str, world: World, request: pytest.FixtureRequest) -> None:
     provide_redis(block, world, request)
     for extra in FRAMEWORKS:

@@ -36,7 +36,9 @@ class AsyncSharedGate:
     """
 
     def __init__(self, setting: str, gate: Any, server: ServerLimits) -> None:
-        if not isinstance(gate, PolledGate) and (problem := async_gate_problem(gate)):
+        if isinstance(gate, PolledGate):
+            gate._check(server)
+        elif problem := async_gate_problem(gate):
             raise SekhaConfigError(f"{setting}: {problem}")
         self.setting = setting
         self.gate = gate

@@ -38,7 +38,9 @@ class SharedGate:
     """
 
     def __init__(self, setting: str, gate: Any, server: ServerLimits) -> None:
-        if not isinstance(gate, PolledGate) and (problem := gate_problem(gate)):
+        if isinstance(gate, PolledGate):
+            gate._check(server)
+        elif problem := gate_problem(gate):
             raise SekhaConfigError(f"{setting}: {problem}")
         self.setting = setting
         self.gate = gate

@@ -56,6 +56,12 @@ class PolledTurn(Protocol):
 class PolledGate(ABC):
     """Base of the gates of this package that others share; its calls take a moment, and never wait."""
 
+    _setting: str
+    """The setting that it is for."""
+
+    def _check(self, server: ServerLimits) -> None:  # noqa: B027 - most have nothing to say
+        """Warn where a client gets a gate that others will not share with it."""
+
     @abstractmethod
     def _turn(self, server: ServerLimits) -> PolledTurn:
         """Return the turn of one request to a server."""

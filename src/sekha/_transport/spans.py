@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection
 from functools import wraps
 from typing import Any, Optional, Protocol, TypeVar, cast
 
@@ -47,7 +47,7 @@ class OperationSpan:
 
     __slots__ = ("_has_chunk", "_operation", "_pid", "_secrets", "_span", "_started_at", "context", "result")
 
-    def __init__(self, span: Any, context: Any, operation: Operation, secrets: Optional[Iterable[Secret]]) -> None:
+    def __init__(self, span: Any, context: Any, operation: Operation, secrets: Optional[Collection[Secret]]) -> None:
         self.context = context
         self.result: Any = None
         self._span: Any = span
@@ -68,11 +68,12 @@ class OperationSpan:
 
     def first_chunk(self) -> None:
         """Note that a chunk of the stream has arrived; only the first one counts."""
-        if not self._has_chunk:
+        span = self._span
+        if span is not None and not self._has_chunk:
             self._has_chunk = True
             elapsed = monotonic() - self._started_at
             with _NoError():
-                self._span.set_attribute(names.RESPONSE_TIME_TO_FIRST_CHUNK, elapsed)
+                span.set_attribute(names.RESPONSE_TIME_TO_FIRST_CHUNK, elapsed)
 
     def end(self, result: Optional[Callable[[], Any]] = None, error: Optional[type[BaseException]] = None) -> None:
         """End the span; calling it again does nothing, and a process that was forked leaves it to its parent.
@@ -113,6 +114,8 @@ class OperationTracer:
     def __init__(self, base_url: str, *, captures: bool) -> None:
         from opentelemetry import context, trace
 
+        self._provider = trace.get_tracer_provider
+        self._no_provider = trace.ProxyTracerProvider
         self._start_span = trace.get_tracer("sekha", __version__).start_span
         self._with_span = trace.set_span_in_context
         self._current_context = context.get_current
@@ -121,7 +124,7 @@ class OperationTracer:
         self._of_server: Attributes = {names.PROVIDER_NAME: names.PROVIDER, **server_attributes(base_url)}
         self._store_id = base_url
 
-    def start(self, operation: Operation, call: CallArguments, secrets: Iterable[Secret]) -> Optional[OperationSpan]:
+    def start(self, operation: Operation, call: CallArguments, secrets: Collection[Secret]) -> Optional[OperationSpan]:
         """Return the span of an operation that begins; None if it has none.
 
         Args:
@@ -131,6 +134,8 @@ class OperationTracer:
         """
         parameters, args, kwargs = call
         with _NoError():
+            if isinstance(self._provider(), self._no_provider):  # none is set up yet
+                return None
             arguments = {**dict(zip(parameters, args)), **kwargs}
             if not operation.applies(arguments):
                 return None
@@ -144,12 +149,13 @@ class OperationTracer:
             parent = self._current_context()
             name = span_name(operation, attributes)
             span = self._start_span(name, context=parent, kind=self._kind, attributes=attributes)
-            if not span.get_span_context().is_valid:  # no provider is set up
+            if not span.get_span_context().is_valid:
                 return None
             captures = self._captures and span.is_recording()
             started = OperationSpan(span, self._with_span(span, parent), operation, secrets if captures else None)
             if captures:
-                span.set_attributes(_clean(operation.asked_texts(arguments), secrets))
+                with _NoError():  # a span that has started is ended in any case
+                    span.set_attributes(_clean(operation.asked_texts(arguments), secrets))
             return started
         return None
 
@@ -226,15 +232,13 @@ def _parameters(function: Callable[..., Any]) -> tuple[str, ...]:
     return code.co_varnames[1 : code.co_argcount]
 
 
-def _clean(attributes: Attributes, secrets: Iterable[Secret] = ()) -> Attributes:
+def _clean(attributes: Attributes, secrets: Collection[Secret] = ()) -> Attributes:
     """Return attributes without keys, and without halves of characters, which exporters cannot send."""
-    return {
-        name: _clean_text(value, secrets) if isinstance(value, str) else value for name, value in attributes.items()
-    }
-
-
-def _clean_text(text: str, secrets: Iterable[Secret]) -> str:
-    return mask(text, secrets).encode("utf-8", "replace").decode()
+    for name, value in attributes.items():
+        if isinstance(value, str):
+            text = mask(value, secrets) if secrets else value
+            attributes[name] = text if text.isascii() else text.encode("utf-8", "replace").decode()
+    return attributes
 
 
 class _NoError:

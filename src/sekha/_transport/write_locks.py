@@ -138,8 +138,13 @@ class LockTurn:
 def lock_name(base_url: str) -> str:
     """Return the name of a server in names of files: host and port. All names of this machine are one."""
     host, port = server_name(origin(base_url).host).lower(), origin(base_url).port
-    host = _LOOPBACK if host in _LOOPBACK_NAMES else host
+    host = _LOOPBACK if is_loopback(base_url) else host
     return f"{re.sub(r'[^0-9a-z.-]', '_', host)[:_MAX_NAME]}-{port}"
+
+
+def is_loopback(base_url: str) -> bool:
+    """Return whether the address of a server means this machine."""
+    return server_name(origin(base_url).host).lower() in _LOOPBACK_NAMES
 
 
 def runtime_folder() -> str:

@@ -33,6 +33,7 @@ COMMANDS: Dict[str, str] = {
     "export": "write conversations to a file, or to the standard output",
     "backup": "copy the memory of a local Sekha to a file, also while it runs",
     "doctor": "check the data file of a local Sekha, and say what to do",
+    "hook": "let a coding agent remember: recall at each prompt, remember at its end",
     "chat": "talk to a model that remembers",
     "mcp": "serve the memory to MCP clients: Claude, editors and agents",
     "prune": "archive what has not been used for long, after asking",
@@ -63,6 +64,11 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
         ```
     """
     words = [*(sys.argv[1:] if argv is None else argv)]
+    if words[:1] == ["hook"]:
+        from sekha.cli.hook_run import is_for_agents, run_for_agents  # a prompt waits for it: nothing else is loaded
+
+        if is_for_agents(words):
+            return run_for_agents(words, is_alone=argv is None)
     if not all(find_spec(name) for name in REQUIRED_PACKAGES):
         print("sekha: the command line needs its extra: pip install 'sekha-python-sdk[cli]'", file=sys.stderr)
         return 1

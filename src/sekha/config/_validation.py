@@ -205,14 +205,18 @@ def _with_ascii_host(url: str) -> str:
 
 def _gate(name: str, value: object, *words: str) -> object:
     """Return one of some words, or an object that can be asked as `sekha.gates.Gate` is."""
-    problem, acquire = "", getattr(value, "acquire", None)
-    if isinstance(value, str) or not callable(acquire):
-        word = value.strip().lower() if isinstance(value, str) else ""
+    problem, acquire, meant_for = "", getattr(value, "acquire", None), getattr(value, "_setting", name)
+    if isinstance(value, str):
+        word = value.strip().lower()
         if word in words:
             return word
-        problem = ", not " + (repr(word[:20]) if word.isalpha() else type(value).__name__)
+        problem = ", not an address; see sekha.integrations.redis" if "://" in value else f", not {word[:20]!r}"
     elif isinstance(value, type):
         problem = f": make one of the class, {value.__name__}(...)"
+    elif not callable(acquire):
+        problem = f", not {type(value).__name__}"
+    elif meant_for != name:
+        problem = f": a {type(value).__name__} is for {meant_for}"
     else:
         try:
             signature(acquire).bind(0.0)
@@ -221,9 +225,8 @@ def _gate(name: str, value: object, *words: str) -> object:
         except ValueError:
             pass  # a function in C that does not say what it takes
     if problem:
-        raise SekhaConfigError(
-            f"{name}: {' or '.join(map(_quoted, words))}, or a gate with acquire(deadline) is needed{problem}"
-        )
+        choices = " or ".join(map(_quoted, words))
+        raise SekhaConfigError(f"{name}: {choices}, or a gate with acquire(deadline) is needed{problem}")
     return value
 
 

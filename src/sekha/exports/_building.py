@@ -63,6 +63,7 @@ class ReadConversation(Dict[str, Any]):
         memory_id: Its id in the memory that it was exported from; None if it is of another application.
         is_archived: Whether it is archived there.
         is_chat: Whether it is a chat, and no note.
+        directory: The folder in which an agent worked, if it is a session of one.
     """
 
     left_out: Dict[str, int]
@@ -77,6 +78,7 @@ class ReadConversation(Dict[str, Any]):
     memory_id: Optional[str] = None
     is_archived: bool = False
     is_chat: bool = True
+    directory: Optional[str] = None
 
 
 class ConversationBuilder:

@@ -85,7 +85,9 @@ def parse_claude_code(records: Iterable[Any], folder: str | None) -> Iterator[Re
     built.include(aside)
     _add_lines(lines, built)
     first, last = period_of_messages(built.messages)
-    yield built.finish(source_id=session if built.messages else None, created_at=first, updated_at=last)
+    found = built.finish(source_id=session if built.messages else None, created_at=first, updated_at=last)
+    found.directory = about.directory
+    yield found
 
 
 class _About:

@@ -108,7 +108,9 @@ def parse_codex(records: Iterable[Any], folder: str | None) -> Iterator[ReadConv
         else:
             built.add(one.role, one.texts, one.time)
     first, last = period_of_messages(built.messages)
-    yield built.finish(source_id=session.id, created_at=session.time or first, updated_at=last)
+    found = built.finish(source_id=session.id, created_at=session.time or first, updated_at=last)
+    found.directory = session.directory
+    yield found
 
 
 class _Session:

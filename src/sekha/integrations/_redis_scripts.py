@@ -43,11 +43,10 @@ local held, queue, seen, note = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local token, limit, lease, patience = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
 local noted = redis.call('EXISTS', note)
 if noted == 0 then limit = 1 end
+local own, ahead = redis.call('ZSCORE', held, token), 0
+local before = own or join(queue, seen, token, patience)
 redis.call('ZREMRANGEBYSCORE', held, '-inf', now)
-local ahead = 0
-if not redis.call('ZSCORE', held, token) then
-  ahead = join(queue, seen, token, patience) - (limit - redis.call('ZCARD', held)) + 1
-end
+if not own then ahead = before - (limit - redis.call('ZCARD', held)) + 1 end
 if ahead > 0 then return {ahead, noted} end
 leave(queue, seen, token)
 redis.call('ZADD', held, now + lease, token)

@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, Final, Literal, Optional, Union
+from typing import Any, Final, Optional, Union
 from urllib.parse import urlsplit
 
 try:
@@ -30,9 +30,10 @@ from sekha._concurrency.clock import monotonic
 from sekha._concurrency.primitives import InterruptibleLock, PerProcess
 from sekha._transport.gates import PolledGate, ServerLimits
 from sekha._transport.listeners import log
-from sekha._transport.write_locks import lock_name
+from sekha._transport.write_locks import is_loopback, lock_name
+from sekha._utils.frames import warn_user
 from sekha._utils.redaction import redact_traceback
-from sekha.config._validation import validate_limit, validate_positive_count, validate_seconds
+from sekha.config._validation import validate_positive_count, validate_seconds
 from sekha.errors import SekhaConfigError, SekhaConnectionError, SekhaError
 
 from . import _redis_scripts as scripts
@@ -59,13 +60,7 @@ _URL: Final = re.compile(r"(?i)(rediss?|unix)://")
 
 
 class _RedisGate(PolledGate):
-    """What both gates have: Redis, names of keys, and errors.
-
-    Attributes:
-        setting: The setting that it is for.
-    """
-
-    setting: str = ""
+    """What both gates have: Redis, names of keys, and errors."""
 
     def __init__(self, redis: object, name: object, prefix: object) -> None:
         self._url: str | None = redis.strip() if isinstance(redis, str) else None
@@ -102,6 +97,13 @@ class _RedisGate(PolledGate):
             )
         return (_make, (type(self), self._url, self._options()))
 
+    def _check(self, server: ServerLimits) -> None:
+        if self._name is None and is_loopback(server.base_url):
+            warn_user(
+                f"{self._setting}: other machines know {server.base_url} by another name, and do not share it; "
+                f"pass name=... to {type(self).__name__}, the same on all of them"
+            )
+
     def _keys(self, server: ServerLimits | None, *names: str) -> list[str]:
         """Return the names of keys, which a cluster has in one place: what stands in braces decides."""
         if self._name is None and server is None:
@@ -127,7 +129,7 @@ class _RedisGate(PolledGate):
 
     def _error(self, error: Exception) -> SekhaError:
         """Return the error of the client for one of Redis."""
-        text, where = " ".join(str(error).split()) or type(error).__name__, f"{self.setting}: Redis at {self._shown}"
+        text, where = " ".join(str(error).split()) or type(error).__name__, f"{self._setting}: Redis at {self._shown}"
         if isinstance(error, (exceptions.AuthenticationError, exceptions.AuthorizationError)):
             return SekhaConfigError(f"{where} accepts no such user or password: {text}")
         if isinstance(error, exceptions.NoPermissionError) or "NOPERM" in text or "no permissions" in text:
@@ -194,7 +196,7 @@ class RedisWriteGate(_RedisGate):
         ```
     """
 
-    setting = "write_gate"
+    _setting = "write_gate"
 
     @redact_traceback
     def __init__(
@@ -374,7 +376,7 @@ class RedisRateLimiter(_RedisGate):
         ```
     """
 
-    setting = "rate_limiter"
+    _setting = "rate_limiter"
 
     @redact_traceback
     def __init__(
@@ -382,12 +384,12 @@ class RedisRateLimiter(_RedisGate):
         redis: Union[str, Redis, RedisCluster],
         *,
         name: Optional[str] = None,
-        requests: Union[int, Literal["none"], None] = None,
+        requests: Optional[int] = None,
         window: Optional[float] = None,
         prefix: str = "sekha",
     ) -> None:
         super().__init__(redis, name, prefix)
-        self._requests = validate_limit("requests", requests)
+        self._requests = None if requests is None else validate_positive_count("requests", requests)
         self._window = None if window is None else validate_seconds("window", window)
 
     def _options(self) -> dict[str, object]:

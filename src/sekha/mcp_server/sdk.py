@@ -23,6 +23,9 @@ MAJOR = int(version("mcp").partition(".")[0])
 
 Handler = Callable[[Any], Awaitable["dict[str, Any]"]]
 
+_CACHEABLE = ("tools/list", "prompts/list", "resources/list", "resources/templates/list", "resources/read")
+"""Requests whose results say how long a client may keep them: not at all, since another start has other options."""
+
 _INVALID_PARAMS = -32602
 _INTERNAL_ERROR = -32603
 
@@ -42,14 +45,18 @@ def make_server(memory: MemoryServer) -> Any:
 
 
 def _server_of_v2(handlers: Mapping[str, Handler]) -> Any:
+    from mcp.server.caching import CacheHint
+
     def of_context(handle: Handler) -> Callable[[Any, Any], Awaitable[dict[str, Any]]]:
         async def handler(context: object, params: Any) -> dict[str, Any]:
-            return await _with_protocol_errors(handle, params)
+            # The protocol 2026-07-28 wants the kind of a result, and how long it may be kept; others get neither.
+            return {"resultType": "complete", **await _with_protocol_errors(handle, params)}
 
         return handler
 
     on: Any = {f"on_{name}": of_context(handle) for name, handle in handlers.items()}
-    return Server(NAME, version=__version__, title=TITLE, instructions=INSTRUCTIONS, **on)
+    hints: Any = dict.fromkeys(_CACHEABLE, CacheHint())
+    return Server(NAME, version=__version__, title=TITLE, instructions=INSTRUCTIONS, cache_hints=hints, **on)
 
 
 def _server_of_v1(handlers: Mapping[str, Handler]) -> Any:

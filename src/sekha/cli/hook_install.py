@@ -1,0 +1,180 @@
+"""`sekha hook install` and `uninstall`: which file of which agent has which hooks, and how it is changed."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import shlex
+import sys
+import sysconfig
+from contextlib import suppress
+from pathlib import Path
+from typing import NamedTuple
+
+from sekha.cli.exits import FAILED, OK, CommandError
+from sekha.cli.files import atomic_write
+from sekha.cli.hook_run import CHILD
+from sekha.cli.hook_settings import BadSettings, Hook, add_hooks, remove_hooks
+from sekha.cli.terminal import confirm, echo, echo_err, strip_controls
+
+_RECALL_TIMEOUT = 5
+_REMEMBER_TIMEOUT = 10
+
+
+class Agent(NamedTuple):
+    """A coding agent.
+
+    Attributes:
+        name: What it is called.
+        home_variable: The variable that names its folder.
+        home: Its folder below the home of the user, and below that of a project.
+        file: Its settings of all projects.
+        project_file: Those of one project, on this machine.
+        ends: The events at which something new may be there to remember.
+        next_step: What is to be done after a change.
+    """
+
+    name: str
+    home_variable: str
+    home: str
+    file: str
+    project_file: str
+    ends: tuple[str, ...]
+    next_step: str
+
+
+AGENTS = {
+    "claude-code": Agent(
+        "Claude Code",
+        "CLAUDE_CONFIG_DIR",
+        ".claude",
+        "settings.json",
+        "settings.local.json",
+        ("Stop", "SessionEnd"),
+        "Sessions that begin from now on use them; /hooks shows them.",
+    ),
+    "codex": Agent(
+        "Codex",
+        "CODEX_HOME",
+        ".codex",
+        "hooks.json",
+        "hooks.json",
+        ("Stop",),
+        "Codex runs new hooks when you have trusted them: /hooks.",
+    ),
+}
+
+
+def settings_file(agent: Agent, *, project: bool) -> Path:
+    """Return the settings file of an agent: that of the user, or of the project in the working folder."""
+    if project:
+        return Path(agent.home) / agent.project_file
+    home = os.environ.get(agent.home_variable)
+    return (Path(home) if home else Path.home() / agent.home) / agent.file
+
+
+def hooks_of(agent: Agent, options: list[str], recall_options: list[str]) -> list[Hook]:
+    """Return our hooks for an agent.
+
+    Args:
+        agent: The agent.
+        options: Options of both commands.
+        recall_options: Further ones of `recall`.
+    """
+    recall = command_line(["hook", "recall", *options, *recall_options])
+    remember = command_line(["hook", "remember", *options])
+    return [
+        Hook("UserPromptSubmit", recall, _RECALL_TIMEOUT),
+        *(Hook(event, remember, _REMEMBER_TIMEOUT) for event in agent.ends),
+    ]
+
+
+def command_line(words: list[str]) -> str:
+    """Return a command line that runs this command from everywhere, for a shell of this system.
+
+    It has the path of the program itself: agents do not activate the environment in which it is installed.
+    """
+    program = find_program()
+    return join_words([*([sys.executable, "-c", CHILD] if program is None else [program]), *words])
+
+
+def find_program() -> str | None:
+    """Return the path of the program that runs now, or of that of this Python; None if there is none."""
+    name = "sekha.exe" if sys.platform == "win32" else "sekha"
+    with suppress(IndexError, OSError):
+        if os.path.basename(sys.argv[0]) in ("sekha", name) and os.path.isfile(sys.argv[0]):
+            return os.path.abspath(sys.argv[0])
+    found = os.path.join(sysconfig.get_path("scripts"), name)
+    return found if os.path.isfile(found) else None
+
+
+def join_words(words: list[str], *, is_windows: bool = sys.platform == "win32") -> str:
+    """Return words as one line, quoted for the shell that runs it: on Windows, cmd or that of Git."""
+    if not is_windows:
+        return shlex.join(words)
+    paths = [words[0].replace("\\", "/"), *words[1:]]
+    quoted = [f'"{word}"' if not word or set(word) & set(" \t&()[]{}^=;!'+,`~#$") else word for word in paths]
+    return " ".join(quoted)
+
+
+def read_settings(path: Path) -> str:
+    """Return the text of a settings file; empty if there is none.
+
+    Raises:
+        CommandError: It cannot be read.
+    """
+    try:
+        with open(path, encoding="utf-8", newline="") as file:
+            return file.read()
+    except FileNotFoundError:
+        return ""
+    except UnicodeDecodeError as error:
+        raise CommandError(f"{path}: byte {error.start + 1:,} is not UTF-8; nothing was changed") from None
+    except OSError as error:
+        raise CommandError(f"{path} cannot be read: {error.strerror}") from None
+
+
+def change_settings(path: Path, hooks: list[Hook] | None, *, yes: bool) -> int:
+    """Show what changes in a settings file, ask, and change it.
+
+    Args:
+        path: The file.
+        hooks: The hooks that it has then; None for none of ours.
+        yes: Whether nobody is asked.
+
+    Raises:
+        CommandError: It cannot be read, changed or written.
+    """
+    before = read_settings(path)
+    try:
+        after = remove_hooks(before) if hooks is None else add_hooks(before, hooks)
+    except BadSettings as error:
+        raise CommandError(f"{path}: {error}; nothing was changed") from None
+    if after == before:
+        echo_err(f"{path} {'has none of these hooks' if hooks is None else 'has these hooks already'}.")
+        return OK
+    for line in difflib.unified_diff(
+        before.splitlines(), after.splitlines(), str(path), f"{path} (new)", lineterm="", n=3
+    ):
+        echo(strip_controls(line))
+    if not yes and not confirm(f"Change {path}?"):
+        echo_err("Nothing was changed.")
+        return FAILED
+    if read_settings(path) != before:
+        raise CommandError(f"{path} was changed in the meantime; run the same command again")
+    _write(path, after)
+    return OK
+
+
+def _write(path: Path, text: str) -> None:
+    """Write a settings file, which keeps its mode."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CommandError(f"{path.parent} cannot be made: {error.strerror}") from None
+    mode = path.stat().st_mode & 0o7777 if path.exists() else None
+    with atomic_write(str(path), force=True) as file:
+        file.write(text)
+        file.flush()
+        if mode is not None and sys.platform != "win32":
+            os.fchmod(file.fileno(), mode)

@@ -1,0 +1,147 @@
+"""docs/recipes/celery.md as it stands there: a broker, workers that are killed, and all is stored once."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Callable, Dict, Iterator
+
+import pytest
+
+from sekha.local import LocalSekha
+from support.packages import require_packages
+from support.recipes import check_all_is_stored_once, settings_for, write_exports, write_recipe
+from support.running import Program, environment, running
+from support.watched import WatchedServer
+
+if TYPE_CHECKING:
+    from support.redis_server import RedisServer
+
+require_packages("environments", "celery", "distributed", "redis")
+
+PAGE = "recipes/celery.md"
+WORKER = "celery -A tasks worker --concurrency 2 --loglevel INFO"
+WRITES = 4
+
+
+class Workers:
+    """What a test starts, all in one folder.
+
+    Args:
+        stack: Ends it.
+        folder: The files of the page.
+        variables: The environment.
+    """
+
+    def __init__(self, stack: ExitStack, folder: Path, variables: Dict[str, str]) -> None:
+        self._stack = stack
+        self._folder = folder
+        self._variables = variables
+
+    def start(self, name: str) -> Program:
+        """Start a worker; it has a runtime folder of its own, as on another machine."""
+        worker = self._run(f"{WORKER} --hostname {name}")
+        worker.says(rf"{name} ready\.")
+        return worker
+
+    def send(self) -> Program:
+        """Send all files, and wait for all results."""
+        return self._run("python send.py")
+
+    def _run(self, command: str) -> Program:
+        return self._stack.enter_context(running(command, self._folder, self._variables))
+
+
+@pytest.fixture
+def make_workers(tmp_path: Path, redis: RedisServer) -> Iterator[Callable[..., Workers]]:
+    with ExitStack() as stack:
+
+        def make(sekha: LocalSekha, watched: WatchedServer, **more: str) -> Workers:
+            settings = {**settings_for(sekha, watched), **more, "REDIS_URL": f"{redis.url}/0", "EXPORTS": "exports"}
+            return Workers(stack, tmp_path, environment(**settings))
+
+        yield make
+
+
+def deliver_again(redis: RedisServer) -> None:
+    """Put what is in progress back into the queue, as each worker does from time to time after `visibility_timeout`."""
+    kombu: Any = import_module("kombu")
+    with kombu.Connection(f"{redis.url}/0", transport_options={"visibility_timeout": 0}) as connection:
+        connection.channel().qos.restore_visible(interval=1)
+
+
+@pytest.mark.slow
+@pytest.mark.promise("W14", "W16")
+def test_a_killed_process_of_a_pool(
+    sekha_0_1: LocalSekha, tmp_path: Path, make_workers: Callable[..., Workers]
+) -> None:
+    write_recipe(PAGE, tmp_path)
+    exports = write_exports(tmp_path / "exports")
+    watched = WatchedServer(sekha_0_1.controller_url, hold_after=30, loses=True)
+    try:
+        workers = make_workers(sekha_0_1, watched)
+        machines = [workers.start("one"), workers.start("two")]
+        sender = workers.send()
+        watched.wait_for_held(WRITES)
+        watched.kill_one_that_writes()
+        watched.release()
+        assert sender.wait() == 0, sender.output
+        assert len(sender.output.splitlines()) == len(exports)
+        assert "WorkerLostError" in "".join(machine.output for machine in machines)
+        assert watched.most_writes <= WRITES
+        check_all_is_stored_once(sekha_0_1, watched, exports)
+        assert [machine.stop() for machine in machines] == [0, 0], "a warm shutdown"
+    finally:
+        watched.close()
+
+
+@pytest.mark.slow
+@pytest.mark.promise("W14")
+def test_a_killed_machine_whose_tasks_were_delivered_twice(
+    sekha: LocalSekha, tmp_path: Path, redis: RedisServer, make_workers: Callable[..., Workers]
+) -> None:
+    write_recipe(PAGE, tmp_path, {"countdown=30": "countdown=1"})
+    exports = write_exports(tmp_path / "exports", 3)
+    watched = WatchedServer(sekha.controller_url, hold_after=10)
+    try:
+        workers = make_workers(sekha, watched)
+        killed = workers.start("one")
+        sender = workers.send()
+        watched.wait_for_held(WRITES)
+        other = workers.start("two")
+        deliver_again(redis)
+        other.says("SekhaInUseError")
+        watched.kill_all(killed.process.pid)
+        watched.release()
+        assert sender.wait() == 0, sender.output
+        assert len(sender.output.splitlines()) == len(exports)
+        check_all_is_stored_once(sekha, watched, exports)
+        assert other.stop() == 0, "a warm shutdown"
+    finally:
+        watched.close()
+
+
+@pytest.mark.slow
+@pytest.mark.promise("W14", "W16")
+def test_a_time_limit_in_the_middle_of_writes(
+    sekha_0_1: LocalSekha, tmp_path: Path, redis: RedisServer, make_workers: Callable[..., Workers]
+) -> None:
+    write_recipe(PAGE, tmp_path, {"task_soft_time_limit=1800": "task_soft_time_limit=2"})
+    exports = write_exports(tmp_path / "exports", 1)
+    watched = WatchedServer(sekha_0_1.controller_url, hold_after=5)
+    try:
+        workers = make_workers(sekha_0_1, watched)
+        worker = workers.start("one")
+        sender = workers.send()
+        watched.wait_for_held(WRITES)
+        worker.says(r"Soft time limit \(2s\) exceeded")
+        watched.release()
+        assert sender.wait() == 0, sender.output
+        assert "SoftTimeLimitExceeded" in worker.output
+        check_all_is_stored_once(sekha_0_1, watched, exports)
+        assert worker.stop() == 0, "a warm shutdown"
+        with redis.client() as client:
+            assert client.zcard("sekha:{controller:memory}:writes:held") == 0, "a slot was lost"
+    finally:
+        watched.close()

@@ -1,0 +1,627 @@
+"""Limits in Redis: what is refused, every way in which Redis fails, and what its scripts decide."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Callable, Dict, Iterator, List, Tuple
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sekha import (
+    AsyncSekhaClient,
+    BridgeClient,
+    MCPClient,
+    MemoryController,
+    SekhaClient,
+    SekhaConfig,
+    SekhaConfigError,
+    SekhaConnectionError,
+    SekhaError,
+)
+from sekha.gates import AsyncGate, Gate
+from support.interrupting import Interruption, interrupted_at, interrupted_between
+from support.packages import require_packages
+
+require_packages("redis", "redis")
+
+from redis import Redis, RedisCluster  # noqa: E402 - not without the package
+from redis import asyncio as redis_asyncio  # noqa: E402
+
+from sekha.integrations import _redis_scripts as scripts  # noqa: E402
+from sekha.integrations import redis as module  # noqa: E402
+from sekha.integrations.redis import RedisRateLimiter, RedisWriteGate  # noqa: E402
+
+if TYPE_CHECKING:
+    from support.redis_server import RedisServer
+
+URL = "redis://localhost:6379"
+PASSWORD = "sk-redis-CANARY-4444"
+BOTH = pytest.mark.parametrize("cls", [RedisWriteGate, RedisRateLimiter])
+HELD, QUEUE = "sekha:{controller:m}:writes:held", "sekha:{controller:m}:writes:queue"
+
+
+def server_with(*options: str) -> Any:
+    from support.redis_server import RedisServer
+
+    return RedisServer(*options).start()
+
+
+def enters(gate: Any) -> Any:
+    return gate.acquire(0)
+
+
+# ---- arguments -----------------------------------------------------------------------------------------------------
+
+BAD: Dict[str, Tuple[Dict[str, Any], str]] = {
+    "no address": ({"redis": ""}, "redis: an address such as redis://localhost:6379 is needed; it must begin with"),
+    "of a web page": ({"redis": f"http://:{PASSWORD}@h"}, "redis: an address such as .* it must begin with redis://"),
+    "a bad port": ({"redis": f"redis://:{PASSWORD}@h:x"}, "redis: an address such as .* it cannot be read"),
+    "a bad option": ({"redis": "redis://h?socket_timeout=x"}, "redis: an address such as .* it cannot be read"),
+    "None": ({"redis": None}, "redis: .* or a redis.Redis is needed, not builtins.NoneType"),
+    "an async client": ({"redis": redis_asyncio.Redis()}, "redis: .* is needed, not redis.asyncio.client.Redis"),
+    "an empty name": ({"name": ""}, "name: a text of up to 200 characters without"),
+    "a name with braces": ({"name": "a}b"}, "name: a text"),
+    "a name with a space": ({"name": "a b"}, "name: a text"),
+    "a name of a number": ({"name": 7}, "name: a text"),
+    "a long name": ({"name": "a" * 201}, "name: a text"),
+    "a bad prefix": ({"prefix": "{x}"}, "prefix: a text"),
+    "no prefix": ({"prefix": ""}, "prefix: a text"),
+}
+BAD_FOR_WRITES: Dict[str, Tuple[Dict[str, Any], str]] = {
+    "no place": ({"limit": 0}, "limit: a whole number of at least 1"),
+    "half a place": ({"limit": 1.5}, "limit: a whole number"),
+    "a short lease": ({"lease": 0.5}, "lease: at least 1 second"),
+    "no lease": ({"lease": None}, "lease: a number above 0"),
+}
+BAD_FOR_REQUESTS: Dict[str, Tuple[Dict[str, Any], str]] = {
+    "no request": ({"requests": 0}, "requests: a whole number of at least 1"),
+    "a text": ({"requests": "many"}, "requests: a whole number"),
+    "no window": ({"window": 0}, "window: a number above 0"),
+}
+
+
+@BOTH
+@pytest.mark.parametrize("what", BAD)
+def test_what_cannot_be_used_is_refused(cls: Any, what: str) -> None:
+    arguments, message = BAD[what]
+    with pytest.raises(SekhaConfigError, match=f"^{message}") as caught:
+        cls(**{"redis": URL, **arguments})
+    assert PASSWORD not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("cls", "arguments", "message"),
+    [(RedisWriteGate, *case) for case in BAD_FOR_WRITES.values()]
+    + [(RedisRateLimiter, *case) for case in BAD_FOR_REQUESTS.values()],
+)
+def test_a_number_that_cannot_be_used_is_refused(cls: Any, arguments: Dict[str, Any], message: str) -> None:
+    with pytest.raises(SekhaConfigError, match=f"^{message}"):
+        cls(URL, **arguments)
+
+
+class TakesNothing:
+    def acquire(self) -> None:
+        """Not what is asked."""
+
+
+class Awaited:
+    async def acquire(self, deadline: Any) -> Any:
+        """For async clients."""
+
+
+BAD_SETTINGS: Dict[str, Tuple[Any, str]] = {
+    "a word": ("machine", "is needed, not 'machine'"),
+    "an address": (f"redis://:{PASSWORD}@h", "is needed, not an address; see sekha.integrations.redis"),
+    "None": (None, "is needed, not NoneType"),
+    "a number": (4, "is needed, not int"),
+    "a function": (print, "is needed, not builtin_function_or_method"),
+    "a client of Redis": (Redis(), "is needed, not Redis"),
+    "a class": (RedisWriteGate, r"is needed: make one of the class, RedisWriteGate\(...\)"),
+    "another method": (TakesNothing(), r"is needed: acquire\(\) of TakesNothing cannot be called with the seconds"),
+}
+
+
+@pytest.mark.parametrize("what", BAD_SETTINGS)
+@pytest.mark.parametrize("setting", ["write_gate", "rate_limiter"])
+@pytest.mark.parametrize(
+    "made", [SekhaClient, AsyncSekhaClient, SekhaConfig, MemoryController, MCPClient, BridgeClient]
+)
+def test_a_setting_that_cannot_be_used_is_refused(made: Any, setting: str, what: str) -> None:
+    value, message = BAD_SETTINGS[what]
+    address = "controller_url" if made in (SekhaClient, AsyncSekhaClient, SekhaConfig) else "base_url"
+    with pytest.raises(
+        SekhaConfigError, match=rf'^{setting}: "\w+".* gate with acquire\(deadline\) {message}'
+    ) as caught:
+        made(**{address: "http://localhost:8080", "api_key": "k", setting: value})
+    assert PASSWORD not in str(caught.value)
+
+
+def test_blocking_clients_refuse_a_gate_that_is_awaited() -> None:
+    config = SekhaConfig(controller_url="http://localhost:8080", api_key="k", write_gate=Awaited())
+    with pytest.raises(SekhaConfigError, match=r"^write_gate: its acquire\(\) is async, so it works in async"):
+        SekhaClient(config)
+    with pytest.raises(SekhaConfigError, match=r"^rate_limiter: its acquire\(\) is async"):
+        SekhaClient(config, write_gate="process", rate_limiter=Awaited())
+    AsyncSekhaClient(config)
+
+
+@BOTH
+def test_without_a_client_the_name_is_needed(cls: Any) -> None:
+    with pytest.raises(SekhaConfigError, match=r"^name: it is needed where the gate is used without"):
+        cls(URL).acquire(0)
+
+
+def test_both_are_gates() -> None:
+    gates: List[Gate] = [RedisWriteGate(URL), RedisRateLimiter(URL)]
+    awaited: AsyncGate = Awaited()
+    assert [*gates, awaited]
+
+
+# ---- what is shown, and pickled ------------------------------------------------------------------------------------
+
+SHOWN = {
+    URL: "redis://localhost:6379",
+    f"redis://:{PASSWORD}@h:1/2": "redis://:***@h:1/2",
+    f"rediss://ann:{PASSWORD}@h": "rediss://ann:***@h",
+    f"redis://h?password={PASSWORD}&db=1": "redis://h?password=***&db=1",
+    f"unix://:{PASSWORD}@/run/redis.sock?db=0": "unix://:***@/run/redis.sock?db=0",
+}
+
+
+@BOTH
+@pytest.mark.parametrize("url", SHOWN)
+def test_no_repr_shows_a_password(cls: Any, url: str) -> None:
+    gate = cls(url, name="m")
+    assert repr(gate) == f"{cls.__name__}({SHOWN[url]!r}, name='m')"
+    config = SekhaConfig(**{gate._setting: gate})
+    assert repr(config) == f"SekhaConfig({gate._setting}={gate!r})"
+
+
+def test_the_repr_of_a_gate_of_the_user_shows_its_class_only() -> None:
+    assert repr(SekhaConfig(write_gate=Awaited())) == "SekhaConfig(write_gate=<Awaited>)"
+
+
+def test_a_gate_that_was_made_from_an_address_can_be_pickled() -> None:
+    gate = RedisWriteGate(URL, name="m", limit=2, lease=5, prefix="p")
+    limiter = RedisRateLimiter(URL, requests=5, window=2)
+    for one in (gate, limiter):
+        twin = pickle.loads(pickle.dumps(one))
+        assert (twin, hash(twin), repr(twin)) == (one, hash(one), repr(one))
+    config = SekhaConfig(write_gate=gate, rate_limiter=limiter)
+    assert pickle.loads(pickle.dumps(config)) == config
+    assert copy.deepcopy(config).write_gate is gate
+    assert gate != RedisWriteGate(URL, name="m", limit=3, lease=5, prefix="p")
+    assert gate != limiter
+
+
+def test_a_password_is_left_out_of_the_pickle_of_a_config() -> None:
+    gate = RedisWriteGate(f"redis://:{PASSWORD}@h", name="m")
+    config = SekhaConfig(controller_url="http://h:8080", write_gate=gate)
+    assert PASSWORD.encode() not in pickle.dumps(config)
+    twin = pickle.loads(pickle.dumps(config))
+    with pytest.raises(SekhaConfigError, match="write_gate is missing: the pickle of the SekhaConfig has left it out"):
+        SekhaClient(twin, api_key="k")
+    SekhaClient(twin, api_key="k", write_gate="process").close()
+    assert pickle.loads(pickle.dumps(config.with_secrets())).write_gate == gate
+
+
+@BOTH
+def test_a_gate_of_a_client_of_the_user_stays_in_its_process(cls: Any) -> None:
+    gate = cls(Redis(host="h", port=7, db=3, password=PASSWORD))
+    assert repr(gate) == f"{cls.__name__}('redis://h:7/3')"
+    with pytest.raises(TypeError, match=r"cannot be pickled with a Redis client of yours, .* make it from an address"):
+        pickle.dumps(SekhaConfig(**{gate._setting: gate}))
+
+
+def test_a_missing_package_is_one_sentence_with_the_extra() -> None:
+    code = "import sys; sys.modules['redis'] = None; import sekha.integrations; import sekha.integrations.redis"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    last = done.stderr.splitlines()[-1]
+    assert (
+        last == "ModuleNotFoundError: sekha.integrations.redis needs its extra: pip install 'sekha-python-sdk[redis]'"
+    )
+
+
+def test_nobody_loads_redis_who_does_not_ask_for_it() -> None:
+    code = "import sys, sekha, sekha.integrations; sekha.SekhaClient; print('redis' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout == "False\n"
+
+
+# ---- every way in which Redis fails --------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def locked() -> Iterator[RedisServer]:
+    """A Redis with a password, and users with few permissions."""
+    from support.redis_server import RedisServer
+
+    server = RedisServer("--requirepass", PASSWORD).start()
+    with server.client(password=PASSWORD) as client:
+        commands = ["+@sortedset", "+@scripting", "+get", "+set", "+exists", "+pttl", "+pexpire", "+time"]
+        client.acl_setuser("worker", enabled=True, passwords=[f"+{PASSWORD}"], keys=["sekha:*"], commands=commands)
+        client.acl_setuser("reader", enabled=True, passwords=[f"+{PASSWORD}"], keys=["sekha:*"], commands=["+get"])
+    yield server
+    server.close()
+
+
+@BOTH
+@pytest.mark.parametrize(
+    ("who", "message"),
+    [
+        ("", "accepts no such user or password: "),
+        (":wrong-CANARY@", "accepts no such user or password: "),
+        (f"nobody:{PASSWORD}@", "accepts no such user or password: "),
+        (f"reader:{PASSWORD}@", "does not allow its user what is needed: "),
+    ],
+)
+def test_a_user_that_is_refused_is_a_setting_to_correct(cls: Any, who: str, message: str, locked: RedisServer) -> None:
+    gate = cls(locked.url.replace("//", f"//{who}"), name="m")
+    with pytest.raises(SekhaConfigError) as caught:
+        enters(gate)
+    shown = who.replace(PASSWORD, "***").replace("wrong-CANARY", "***")
+    assert caught.value.message.startswith(
+        f"{gate._setting}: Redis at redis://{shown}127.0.0.1:{locked.port} {message}"
+    )
+    assert "CANARY" not in str(caught.value)
+
+
+@BOTH
+def test_a_user_needs_few_permissions(cls: Any, locked: RedisServer) -> None:
+    gate = cls(locked.url.replace("//", f"//worker:{PASSWORD}@"), name="m")
+    release = enters(gate)
+    assert release is not None
+    release()
+    with pytest.raises(SekhaConfigError, match="does not allow its user what is needed"):
+        enters(cls(locked.url.replace("//", f"//worker:{PASSWORD}@"), name="m", prefix="other"))
+
+
+@BOTH
+def test_nobody_there(cls: Any) -> None:
+    gate = cls(f"redis://:{PASSWORD}@127.0.0.1:1", name="m")
+    with pytest.raises(SekhaConnectionError) as caught:
+        enters(gate)
+    assert caught.value.message.startswith(f"{gate._setting}: Redis at redis://:***@127.0.0.1:1 cannot be reached: ")
+    assert not caught.value.sent
+    with pytest.raises(SekhaConnectionError, match="cannot be reached"):
+        enters(cls("unix:///nonexistent/redis.sock", name="m"))
+
+
+@BOTH
+def test_no_database_of_this_number(cls: Any, redis: RedisServer) -> None:
+    with pytest.raises(SekhaConfigError, match=r"Redis at redis://127.*/99 cannot be used: "):
+        enters(cls(f"{redis.url}/99", name="m"))
+
+
+@BOTH
+def test_keys_of_another_kind(cls: Any, redis: RedisServer) -> None:
+    with redis.client() as client:
+        client.set(HELD, "x")
+        client.set("sekha:{controller:m}:requests:log", "x")
+    with pytest.raises(SekhaConfigError, match=r"cannot be used: .*WRONGTYPE"):
+        enters(cls(redis.url, name="m"))
+
+
+@BOTH
+def test_a_replica_that_is_read_only(cls: Any, redis: RedisServer) -> None:
+    replica = server_with("--replicaof", "127.0.0.1", str(redis.port))
+    try:
+        with pytest.raises(SekhaConnectionError, match="is a read-only replica; give the address of the primary"):
+            enters(cls(replica.url, name="m"))
+    finally:
+        replica.close()
+
+
+@BOTH
+def test_no_memory_left(cls: Any) -> None:
+    full = server_with("--maxmemory", "1")
+    try:
+        with pytest.raises(SekhaConnectionError, match=r"has no memory left \(its maxmemory\)"):
+            enters(cls(full.url, name="m"))
+    finally:
+        full.close()
+
+
+@BOTH
+def test_a_redis_that_does_not_answer(cls: Any) -> None:
+    server = server_with()
+    try:
+        gate = cls(f"{server.url}?socket_timeout=0.2&socket_connect_timeout=0.2", name="m")
+        server.pause()
+        with pytest.raises(SekhaConnectionError, match="does not answer in time"):
+            enters(gate)
+        server.go_on()
+        assert enters(gate) is not None
+    finally:
+        server.close()
+
+
+def test_the_scripts_that_a_cluster_runs_have_their_keys_in_one_place(tmp_path: Path) -> None:
+    server = server_with("--cluster-enabled", "yes", "--dir", str(tmp_path))
+    try:
+        with server.client() as client:
+            client.execute_command("CLUSTER", "ADDSLOTSRANGE", 0, 16383)
+        with RedisCluster(host="127.0.0.1", port=server.port) as cluster:
+            for gate in (RedisWriteGate(cluster, name="m"), RedisRateLimiter(cluster, name="m")):
+                assert repr(gate).startswith(f"{type(gate).__name__}('redis://127.0.0.1:{server.port}/0'")
+                release = gate.acquire(0)
+                assert release is not None
+                release()
+    finally:
+        server.close()
+
+
+# ---- one slot ------------------------------------------------------------------------------------------------------
+
+
+def zcard(redis: RedisServer, key: str) -> int:
+    with redis.client() as client:
+        return int(client.zcard(key))
+
+
+def test_nobody_gives_back_the_slot_of_another(redis: RedisServer) -> None:
+    gate = RedisWriteGate(redis.url, name="m", limit=1, lease=1)
+    first = gate._turn(None)
+    assert first.try_enter() == 0
+    with redis.client() as client:
+        client.delete(HELD)  # as if its lease had ended
+    second = gate._turn(None)
+    assert second.try_enter() == 0
+    first.leave(stored=True)
+    assert zcard(redis, HELD) == 1
+    assert gate.acquire(0) is None
+    second.leave(stored=True)
+    second.leave(stored=True)
+    assert zcard(redis, HELD) == 0
+
+
+def test_who_asks_again_after_a_lost_answer_has_one_slot(redis: RedisServer) -> None:
+    turn = RedisWriteGate(redis.url, name="m", limit=2)._turn(None)
+    assert (turn.try_enter(), turn.try_enter()) == (0, 0)
+    assert zcard(redis, HELD) == 1
+    turn.leave(stored=False)
+    request = RedisRateLimiter(redis.url, name="m", requests=2)._turn(None)
+    assert (request.try_enter(), request.try_enter()) == (0, 0)
+    assert zcard(redis, "sekha:{controller:m}:requests:log") == 1
+
+
+@pytest.mark.promise("W8")
+@pytest.mark.parametrize("between", [False, True], ids=["before a line", "in a line"])
+@pytest.mark.parametrize("cls", [RedisWriteGate, RedisRateLimiter])
+def test_wherever_a_caller_is_interrupted_nothing_stays_taken(cls: Any, between: bool, redis: RedisServer) -> None:
+    """A signal handler raises at any place of the module; who asked then leaves, as the clients do."""
+    interrupted = interrupted_between if between else interrupted_at
+    gate = cls(redis.url, name="m")
+    release = enters(gate)
+    assert release is not None
+    release()
+    number, there_was_one = 0, True
+    while there_was_one:
+        number += 1
+        turn = gate._turn(None)
+        with interrupted(number, Interruption(), module) as happened:
+            try:
+                turn.try_enter()
+                turn.leave(stored=True)
+            except Interruption:
+                turn.leave(stored=False)
+        there_was_one = happened()
+        assert (zcard(redis, HELD), zcard(redis, QUEUE)) == (0, 0), f"interruption {number}"
+        assert zcard(redis, "sekha:{controller:m}:requests:queue") == 0, f"interruption {number}"
+    assert number > 10
+
+
+# ---- what the scripts decide, with a clock that is moved by hand -----------------------------------------------------
+
+START = 1_700_000_000_000_000
+
+
+class Table:
+    """Scripts that read the time from a key."""
+
+    def __init__(self, client: Any) -> None:
+        self.client = client
+        self.scripts: Dict[str, Callable[..., Any]] = {}
+        self.now = START
+
+    def clear(self) -> None:
+        self.client.flushall()
+        self.now = START
+
+    def move(self, microseconds: int) -> None:
+        self.now += microseconds
+
+    def run(self, script: str, keys: List[str], *arguments: object) -> Any:
+        if script not in self.scripts:
+            timed = script.replace("redis.call('TIME')", "{0, tonumber(redis.call('GET', '{t}clock'))}")
+            self.scripts[script] = self.client.register_script(timed)
+        self.client.set("{t}clock", self.now)
+        return self.scripts[script](keys=keys, args=arguments)
+
+    def take(self, who: str, capacity: int, window: int, waits: bool = True) -> int:
+        keys = [f"{{t}}{name}" for name in ("log", "queue", "seen", "pause", "window")]
+        return int(self.run(scripts.TAKE_TOKEN, keys, who, capacity, window, 5_000_000, int(waits)))
+
+    def enter(self, who: str, limit: int = 2, lease: int = 30_000_000) -> Tuple[int, int]:
+        ahead, noted = self.run(scripts.ENTER_WRITE, self.writes, who, limit, lease, 5_000_000)
+        return int(ahead), int(noted)
+
+    def leave(self, who: str, stored: bool = True) -> None:
+        self.run(scripts.LEAVE_WRITE, self.writes, who, int(stored), 600_000)
+
+    writes = [f"{{t}}{name}" for name in ("held", "queue2", "seen2", "noted")]  # noqa: RUF012 - never changed
+
+
+@pytest.fixture(scope="module")
+def table() -> Iterator[Table]:
+    server = server_with()
+    with server.client() as client:
+        yield Table(client)
+    server.close()
+
+
+STEPS = st.lists(
+    st.tuples(st.sampled_from("abcdef"), st.integers(0, 60), st.booleans()), min_size=1, max_size=40
+)  # who asks, how far the clock is moved before, and whether who waits gives up
+
+
+@pytest.mark.promise("W18")
+@given(capacity=st.integers(1, 4), window=st.integers(1, 100), steps=STEPS, back=st.integers(0, 3))
+@settings(max_examples=60)
+def test_no_window_has_more_requests_than_the_limit(
+    table: Table, capacity: int, window: int, steps: List[Tuple[str, int, bool]], back: int
+) -> None:
+    table.clear()
+    taken: List[int] = []
+    asked: Dict[str, int] = {}
+    elapsed = 0  # of the true time, which the clock of Redis follows unless somebody sets it back
+    for number, (who, step, gives_up) in enumerate(steps):
+        elapsed += step
+        table.move(step if not back or number % 7 else step - back)
+        name = f"{who}{asked.setdefault(who, 0)}"
+        wait = table.take(name, capacity, window)
+        if wait == 0:
+            taken.append(elapsed)
+            asked[who] += 1
+        elif gives_up:
+            table.run(scripts.LEAVE_QUEUE, ["{t}queue", "{t}seen"], name)
+            asked[who] += 1
+    for first in taken:
+        assert len([one for one in taken if first <= one < first + window]) <= capacity
+
+
+def test_tokens_come_back_one_window_after_they_were_taken_in_the_order_of_the_callers(table: Table) -> None:
+    table.clear()
+    assert table.take("a", 2, 100) == 0
+    table.move(10)
+    assert table.take("b", 2, 100) == 0
+    assert [table.take(who, 2, 100) for who in "cd"] == [90, 100]
+    table.move(90)
+    assert table.take("d", 2, 100) == 10, "c came before"
+    assert table.take("c", 2, 100) == 0
+    assert table.take("x", 2, 100, waits=False) == 0, "who does not wait is counted"
+    table.move(10)
+    assert table.take("d", 2, 100) == 90
+
+
+def test_a_caller_that_is_gone_stops_others_for_five_seconds_at_most(table: Table) -> None:
+    table.clear()
+    assert table.take("a", 1, 1_000_000) == 0
+    assert table.take("gone", 1, 1_000_000) > 0
+    table.move(1)
+    for _ in range(4):
+        assert table.take("b", 1, 1_000_000) > 0
+        table.move(1_000_000)
+    assert table.take("b", 1, 1_000_000) > 0, "gone might ask"
+    table.move(1_000_000)
+    assert table.take("b", 1, 1_000_000) == 0
+
+
+def test_a_client_with_a_shorter_window_forgets_nothing_that_another_counts(table: Table) -> None:
+    table.clear()
+    assert [table.take(f"a{i}", 2, 100) for i in range(2)] == [0, 0]
+    table.move(50)
+    assert table.take("b", 2, 10) == 0
+    assert table.take("c", 2, 100) > 0
+
+
+def test_all_wait_as_long_as_the_server_said(table: Table) -> None:
+    table.clear()
+    table.run(scripts.PAUSE, ["{t}pause"], 500)
+    table.run(scripts.PAUSE, ["{t}pause"], 100)
+    assert table.take("a", 5, 100) == 500
+    table.move(500)
+    assert table.take("a", 5, 100) == 0
+
+
+def test_the_first_write_goes_alone_until_one_has_succeeded(table: Table) -> None:
+    table.clear()
+    assert table.enter("a") == (0, 0)
+    assert table.enter("b") == (1, 0)
+    table.leave("a", stored=False)
+    assert table.enter("c") == (1, 0), "b came before"
+    assert table.enter("b") == (0, 0)
+    table.leave("b")
+    assert [table.enter(who) for who in "cde"] == [(0, 1), (0, 1), (1, 1)]
+
+
+def test_a_lease_ends_unless_it_is_renewed(table: Table) -> None:
+    table.clear()
+    assert table.enter("a", 1) == (0, 0)
+    assert table.enter("b", 1)[0] == 1
+    table.move(20_000_000)
+    table.run(scripts.RENEW_WRITES, ["{t}held"], 30_000_000, "a", "unknown")
+    table.move(29_000_000)
+    assert table.enter("b", 1)[0] == 1
+    table.move(1_000_001)
+    assert table.enter("b", 1) == (0, 0)
+    table.run(scripts.RENEW_WRITES, ["{t}held"], 30_000_000, "a")
+    assert table.client.zrange("{t}held", 0, -1) == [b"b"]
+
+
+@given(steps=st.lists(st.tuples(st.sampled_from("abcdefgh"), st.booleans()), max_size=60), limit=st.integers(1, 4))
+@settings(max_examples=40)
+def test_no_more_write_than_the_limit_and_none_is_overtaken(
+    table: Table, steps: List[Tuple[str, bool]], limit: int
+) -> None:
+    table.clear()
+    inside: List[str] = []
+    waiting: List[str] = []
+    has_succeeded = False
+    for who, stored in steps:
+        table.move(1)
+        if who in inside:
+            table.leave(who, stored)
+            inside.remove(who)
+            has_succeeded = has_succeeded or stored
+            continue
+        if who not in waiting:
+            waiting.append(who)
+        free = (limit if has_succeeded else 1) - len(inside)
+        ahead, noted = table.enter(who, limit)
+        assert noted == has_succeeded
+        assert (ahead == 0) is (waiting.index(who) < free)
+        if ahead == 0:
+            waiting.remove(who)
+            inside.append(who)
+        assert len(inside) <= limit
+
+
+# ---- threads -------------------------------------------------------------------------------------------------------
+
+
+def test_threads_that_wait_without_a_client_get_their_turns(redis: RedisServer) -> None:
+    gate, inside, most = RedisWriteGate(redis.url, name="m", limit=2), [0], [0]
+    lock = threading.Lock()
+    failures: List[SekhaError] = []
+
+    def work() -> None:
+        try:
+            release = gate.acquire(None)
+        except SekhaError as error:
+            failures.append(error)
+            return
+        assert release is not None
+        with lock:
+            inside[0] += 1
+            most[0] = max(most[0], inside[0])
+        with lock:
+            inside[0] -= 1
+        release()
+
+    threads = [threading.Thread(target=work) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(20)
+        assert not thread.is_alive()
+    assert not failures
+    assert most[0] <= 2
+    assert (zcard(redis, HELD), zcard(redis, QUEUE)) == (0, 0)
