@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import Any, Dict, Tuple
 
 import pytest
-from jsonschema import Draft202012Validator
 
 from mcp_server.peer import ALL_TOOLS, connected
 from sekha.errors import SekhaValidationError
 from sekha.local import LocalSekha
 from sekha.mcp_server.arguments import SaidMessage
 from sekha.mcp_server.tools import TOOLS, Tool, parse_arguments
+
+Draft202012Validator: Any = import_module("jsonschema").Draft202012Validator  # it comes with mcp, and has no types
 
 READS = {"readOnlyHint": True, "destructiveHint": False, "idempotentHint": True, "openWorldHint": False}
 ANNOTATIONS: Dict[str, Dict[str, bool]] = {
@@ -76,7 +78,7 @@ async def test_every_result_has_the_shape_of_its_schema(options: Any) -> None:
     async with connected(options) as peer:
         tools = await peer.tools()
         id = await peer.store("We ship on Fridays. " * 2000, "Noted.")
-        calls = {
+        calls: Dict[str, Dict[str, Any]] = {
             "memory_search": {"query": "ship"},
             "memory_get_context": {"query": "ship"},
             "memory_store": {"messages": [{"role": "user", "content": "x"}]},

@@ -15,8 +15,9 @@ import httpx
 import pytest
 
 from cli.conftest import settings
-from mcp_server.peer import ALL_TOOLS, MAJOR, Peer
+from mcp_server.peer import ALL_TOOLS, Peer
 from sekha.local import LocalSekha
+from sekha.mcp_server.sdk import MAJOR
 
 TOKEN = "a-token-for-tests"
 WAIT = 60
