@@ -14,8 +14,9 @@ from sekha._api.folder_view import FolderView
 from sekha._concurrency.primitives import AsyncSemaphore
 from sekha._concurrency.tasks import AsyncCall, async_in_thread
 from sekha._importing.digests import Digests, digests_of
+from sekha._importing.failures import judge_failure
 from sekha._importing.journal import Journal
-from sekha._importing.plan import Item, judge_failure, make_failure
+from sekha._importing.plan import Item, make_failure
 from sekha._importing.sources import Origin
 from sekha._importing.split import SplitTally, make_split
 from sekha._transport.listeners import LONG_WAIT
