@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import gc
 import inspect
 import json
 import logging
+import sys
+import weakref
+from pathlib import Path
 from typing import Any
 
 import pytest
-from opentelemetry import context, trace
+from opentelemetry import baggage, context, trace
 from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor
 from opentelemetry.trace import SpanKind, StatusCode
 
@@ -24,7 +28,7 @@ from sekha import (
 )
 from sekha._concurrency.clock import Clock
 from sekha._concurrency.tasks import async_gather
-from sekha._transport import conventions
+from sekha._transport import conventions, operations
 from sekha.local import LocalSekha
 from sekha.memory import AsyncMemory, Scope
 from support import facts
@@ -342,6 +346,21 @@ async def test_a_stream_that_nobody_reads(make: MakeClient, bridge: FakeServer, 
     assert spans.names == ["chat", "chat"]
 
 
+@pytest.mark.skipif(sys.implementation.name != "cpython", reason="others free objects some time later")
+async def test_a_stream_is_freed_at_once(make: MakeClient, bridge: FakeServer, spans: Spans) -> None:
+    """The span refers to nothing of it, or a forgotten stream would keep its connection until the next collection."""
+    bridge.on(CHAT, ANSWER)
+    stream = await make().bridge.stream_complete(MESSAGES)
+    seen = weakref.ref(stream)
+    gc.disable()
+    try:
+        await stream.aclose()
+        del stream
+        assert seen() is None
+    finally:
+        gc.enable()
+
+
 async def test_a_stream_with_memories_has_two_operations(
     make: MakeClient, server: FakeServer, bridge: FakeServer, spans: Spans
 ) -> None:
@@ -374,6 +393,22 @@ async def test_nothing_is_left_in_the_context(
             assert trace.get_current_span() is mine
     assert inside == [mine, mine]
     assert context.get_current() == before
+
+
+async def test_baggage_travels_with_the_attempts(make: MakeClient, server: FakeServer, spans: Spans) -> None:
+    server.on(QUERY, FOUND)
+    token = context.attach(baggage.set_baggage("team", "memory"))
+    try:
+        await make().controller.query("x")
+    finally:
+        context.detach(token)
+    (attempt,) = spans.attempts
+    sent = server.only.headers
+    assert sent["baggage"] == "team=memory"
+    assert sent["traceparent"].split("-")[1:3] == [
+        f"{attempt.context.trace_id:032x}",
+        f"{attempt.context.span_id:016x}",
+    ]
 
 
 async def test_many_at_once_have_their_own_parents(make: MakeClient, server: FakeServer, spans: Spans) -> None:
@@ -431,6 +466,24 @@ async def test_tools_and_blocks_are_one_span_each(sekha: LocalSekha, spans: Span
     assert [said(span)["gen_ai.memory.record.count"] for span in spans.operations] == [1, 1, 1]
 
 
+async def test_a_sync_has_a_span_for_what_it_changes(sekha: LocalSekha, spans: Spans, tmp_path: Path) -> None:
+    folder = tmp_path / "garden"
+    (folder / "beds").mkdir(parents=True)
+    (folder / "tomatoes.md").write_text("Sow them in March.")
+    async with AsyncSekhaClient(**sekha.options) as client:
+        await client.controller.sync_notes(folder)
+        (folder / "tomatoes.md").rename(folder / "beds" / "tomatoes.md")
+        await client.controller.sync_notes(folder)
+        (folder / "beans.md").write_text("Sow them in May.")
+        await client.controller.sync_notes(folder)
+        (folder / "beds" / "tomatoes.md").unlink()
+        await client.controller.sync_notes(folder, delete=True)
+    assert spans.names == ["create_memory", "update_memory", "create_memory", "delete_memory"]
+    assert [error_of(span) for span in spans.operations] == [None] * 4
+    ids = [said(span)["gen_ai.memory.record.id"] for span in spans.operations]
+    assert ids[0] == ids[1] == ids[3] != ids[2]
+
+
 async def test_an_import_has_a_span_for_each_conversation(sekha: LocalSekha, spans: Spans) -> None:
     async with AsyncSekhaClient(**sekha.options) as client:
         with spans.tracer.start_as_current_span("mine") as mine:
@@ -440,6 +493,14 @@ async def test_an_import_has_a_span_for_each_conversation(sekha: LocalSekha, spa
     assert report["stored"] == 3
     assert spans.names == ["create_memory"] * 3
     assert [span.parent for span in spans.operations] == [mine.get_span_context()] * 3
+
+
+async def test_waits_of_an_import_are_within_the_operation(make: MakeClient, server: FakeServer, spans: Spans) -> None:
+    server.on(CREATE, empty(429), answer(facts.CREATED, 201))
+    report = await make(max_retries=0).controller.import_conversations([{"messages": MESSAGES}])
+    assert report["stored"] == 1
+    (span,) = spans.operations
+    assert (span.name, error_of(span), len(spans.children(span))) == ("create_memory", None, 2)
 
 
 async def test_an_answer_goes_on_without_the_memory(
@@ -543,6 +604,14 @@ async def test_without_tracing_there_are_none(make: MakeClient, server: FakeServ
     server.on(QUERY, FOUND)
     await make(tracing=False).controller.query("x")
     assert spans.finished == []
+
+
+async def test_without_a_provider_there_are_none_either(make: MakeClient, server: FakeServer) -> None:
+    server.on(QUERY, FOUND)
+    client = make()
+    assert client._controller_transport._start_operation(operations.SEARCH, ((), (), {})) is None
+    assert (await client.controller.query("x"))["results"]
+    assert "traceparent" not in server.only.headers
 
 
 class Broken(SpanProcessor):

@@ -540,7 +540,7 @@ def test_what_the_server_does_not_store_is_tried_thrice(
 
 def loaded_by(agent: Agent, *words: str, data: object) -> Set[str]:
     show = "print('\\n'.join({*sys.modules} - before), file=sys.stderr)"
-    code = f"import sys; before = {{*sys.modules}}; from sekha.cli import main; main(); {show}"
+    code = f"import sys; before = {{*sys.modules}}; from sekha.cli import main; main(sys.argv[1:]); {show}"
     command, environment = python("-c", code, *words)
     done = subprocess.run(
         command, env={**environment, **agent.variables}, input=json.dumps(data), capture_output=True, text=True
@@ -548,7 +548,7 @@ def loaded_by(agent: Agent, *words: str, data: object) -> Set[str]:
     return set(done.stderr.splitlines())
 
 
-NOT_NEEDED = ("typer", "click", "rich", "httpx", "httpcore", "pydantic", "dotenv")
+NOT_NEEDED = ("typer", "click", "rich", "httpx", "httpcore", "tenacity", "pydantic", "dotenv", "asyncio")
 
 
 def test_a_recall_loads_little(agent: Agent) -> None:
@@ -556,7 +556,10 @@ def test_a_recall_loads_little(agent: Agent) -> None:
     agent.remember("s1")
     loaded = loaded_by(agent, "hook", "recall", data=agent.input("s2", "When do we ship?"))
     assert "sekha._sync.memory" in loaded
-    unneeded = {*NOT_NEEDED, "sekha.cli.app", "sekha.exports._files", "sekha.local"}
+    unneeded = {*NOT_NEEDED, "subprocess", "sekha.cli.app", "sekha.local", "sekha._async"}
+    unneeded |= {
+        one for one in loaded if one.startswith(("sekha._importing.plan", "sekha._importing.j", "sekha.exports."))
+    }
     assert loaded & unneeded == set()
 
 

@@ -28,6 +28,7 @@ from sekha import (
 from sekha.gates import AsyncGate, Gate
 from support.interrupting import Interruption, interrupted_at, interrupted_between
 from support.packages import require_packages
+from support.server import eventually
 
 require_packages("redis", "redis")
 
@@ -290,6 +291,13 @@ def test_nobody_there(cls: Any) -> None:
         enters(gate)
     assert caught.value.message.startswith(f"{gate._setting}: Redis at redis://:***@127.0.0.1:1 cannot be reached: ")
     assert not caught.value.sent
+
+
+@BOTH
+@pytest.mark.filterwarnings(  # redis 5.0 loses this socket
+    "ignore:unclosed:ResourceWarning", "ignore:Exception ignored in. <socket:pytest.PytestUnraisableExceptionWarning"
+)
+def test_no_such_socket(cls: Any) -> None:
     with pytest.raises(SekhaConnectionError, match="cannot be reached"):
         enters(cls("unix:///nonexistent/redis.sock", name="m"))
 
@@ -348,6 +356,7 @@ def test_the_scripts_that_a_cluster_runs_have_their_keys_in_one_place(tmp_path: 
     try:
         with server.client() as client:
             client.execute_command("CLUSTER", "ADDSLOTSRANGE", 0, 16383)
+            eventually(lambda: b"cluster_state:ok" in client.execute_command("CLUSTER", "INFO", NEVER_DECODE=True))
         with RedisCluster(host="127.0.0.1", port=server.port) as cluster:
             for gate in (RedisWriteGate(cluster, name="m"), RedisRateLimiter(cluster, name="m")):
                 assert repr(gate).startswith(f"{type(gate).__name__}('redis://127.0.0.1:{server.port}/0'")

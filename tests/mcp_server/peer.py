@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from contextlib import asynccontextmanager
+from importlib import import_module
 from typing import Any, AsyncIterator, Dict, List, Optional, Sequence
 
 import anyio
@@ -21,7 +22,7 @@ require_packages("mcp", "mcp")
 from mcp import ClientSession  # noqa: E402 - only where it is installed
 from mcp.shared.memory import create_client_server_memory_streams  # noqa: E402 - as above
 
-from sekha.mcp_server.sdk import make_server  # noqa: E402 - as above
+from sekha.mcp_server.sdk import MAJOR, make_server  # noqa: E402 - as above
 
 UNKNOWN = "11111111-2222-4333-8444-555555555555"
 ALL_TOOLS = [
@@ -100,6 +101,15 @@ def text_of(result: Dict[str, Any]) -> str:
     [content] = result["content"]
     assert content["type"] == "text"
     return str(content["text"])
+
+
+async def cancel_last_request(session: Any) -> None:
+    """Tell the server that nobody waits for the last request; version 2 does so when its caller is cancelled."""
+    if MAJOR == 1:
+        types: Any = import_module("mcp.types")
+        params = types.CancelledNotificationParams(requestId=session._request_id - 1)
+        notification = types.CancelledNotification(method="notifications/cancelled", params=params)
+        await session.send_notification(types.ClientNotification(notification))
 
 
 @asynccontextmanager

@@ -54,10 +54,8 @@ def inspect(request: pytest.FixtureRequest, sekha: LocalSekha, tmp_path: Path) -
     need_mcp()
     program = npm_program("inspector")
     if request.param == "stdio":
-        needed = {
-            **variables(sekha),
-            "PYTHONPATH": os.environ.get("PYTHONPATH", ""),
-        }  # the Inspector passes on no others
+        needed = {name: os.environ[name] for name in ("PYTHONPATH",) if name in os.environ}  # it passes on no others
+        needed.update(variables(sekha))
         environment = [part for name, value in needed.items() for part in ("-e", f"{name}={value}")]
         yield Inspector(program, [*environment, *sekha_mcp()], tmp_path)
         return

@@ -274,8 +274,8 @@ def used_by(cls: Any) -> Dict[str, Set[str]]:
         "delete_all": {"DELETE_CONVERSATION", "ARCHIVE_CONVERSATION"},
         "create_if_missing": {*CREATING, *FINDING},
         "AsyncFullTextSearch": {"GET_CONVERSATION"},
-        "AsyncImportRun": {*CREATING, "LIST_CONVERSATIONS", "MEMORY_EXPORT"},
-        "AsyncSyncRun": {*CREATING, *SYNCING},
+        "async_import_all": {*CREATING, "CONTROLLER_HEALTH", "LIST_CONVERSATIONS", "MEMORY_EXPORT"},
+        "async_sync_all": {*CREATING, *SYNCING, "CONTROLLER_HEALTH"},
     }
     sources = {name: inspect.getsource(value) for name, value in _functions(cls)}
     found: Dict[str, Set[str]] = {}

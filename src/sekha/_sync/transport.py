@@ -10,8 +10,6 @@ from copy import copy
 from dataclasses import replace
 from typing import Any, TypeVar, cast
 
-from tenacity import Retrying
-
 from sekha._api.chat_stream import ChatStreamDecoder
 from sekha._api.compat.error_overrides import add_hints
 from sekha._api.model import Request, Service
@@ -31,6 +29,7 @@ from sekha._transport.options import (
     merge_keys,
     option_overrides,
 )
+from sekha._transport.preload import preload_retries
 from sekha._transport.rate_limit import new_ticket
 from sekha._transport.retry import RetryState
 from sekha._transport.spans import CallArguments, OperationSpan
@@ -65,6 +64,8 @@ class Transport:
     """
 
     def __init__(self, state: ServerState, keys: Mapping[Service, Secret], options: CallOptions) -> None:
+        if options.max_retries:
+            preload_retries()
         self._state = state
         self._keys = dict(keys)
         self._options = options
@@ -115,6 +116,8 @@ class Transport:
         """
         view = copy(self)
         view._options = replace(self._options, **option_overrides(self._options.headers, **options))
+        if view._options.max_retries:
+            preload_retries()
         view._header_cache = {}
         return view
 
@@ -226,6 +229,9 @@ class Transport:
                 try:  # the first attempt needs no help of tenacity
                     return self._attempt(call, retries, stream=stream)
                 except SekhaError as error:
+                    if not retries.may_retry:
+                        retries.note_failure(error)
+                        raise
                     failures = [error]
                 return self._retry(failures, call, retries, stream=stream)
             raise deadline_error(options, sent=retries.in_flight, asked=retries.was_asked)
@@ -244,6 +250,8 @@ class Transport:
             if failures:
                 raise failures.pop()  # no frame keeps it: it may show a key
             return self._attempt(call, retries, stream=stream)
+
+        from tenacity import Retrying  # a client that may need it has loaded it: see `preload_retries`
 
         retrying = Retrying(
             sleep=self._state.clock.sleep,

@@ -28,3 +28,18 @@ def async_preload() -> None:
 def preload() -> None:
     """Do the same for blocking code, which has no event loop."""
     import_module("encodings.idna")
+
+
+def async_load_ahead(module: str) -> None:
+    """Import a module that only some calls need, which import it as they begin: an event loop would wait for it."""
+    import_module(module)
+
+
+def load_ahead(module: str) -> None:
+    """Leave it to the first of these calls, which makes many requests: no deadline is for all of them together."""
+
+
+@cache
+def preload_retries() -> None:
+    """Import what further attempts of a call need; a client that makes none does without."""
+    import_module("tenacity")

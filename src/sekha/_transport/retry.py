@@ -140,9 +140,7 @@ class RetryState:
         error = state.outcome.exception() if state.outcome else None
         if not isinstance(error, SekhaError):
             return False  # it succeeded, or was cancelled
-        self._in_flight = None
-        self._was_sent = self._was_sent or error.sent
-        self._outcome_is_unknown = self._outcome_is_unknown or not not_processed(error)
+        self.note_failure(error)
         delay = retry_delay(
             self.endpoint,
             error,
@@ -153,6 +151,17 @@ class RetryState:
         )
         self._delay = delay or 0.0
         return delay is not None
+
+    def note_failure(self, error: SekhaError) -> None:
+        """Note how an attempt has ended."""
+        self._in_flight = None
+        self._was_sent = self._was_sent or error.sent
+        self._outcome_is_unknown = self._outcome_is_unknown or not not_processed(error)
+
+    @property
+    def may_retry(self) -> bool:
+        """Whether a call may have more than one attempt."""
+        return self._options.max_retries > 0
 
     def delay(self, state: RetryCallState) -> float:
         """Return the seconds until the next attempt."""

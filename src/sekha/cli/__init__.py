@@ -68,7 +68,7 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
         from sekha.cli.hook_run import is_for_agents, run_for_agents  # a prompt waits for it: nothing else is loaded
 
         if is_for_agents(words):
-            return run_for_agents(words)
+            return run_for_agents(words, is_alone=argv is None)
     if not all(find_spec(name) for name in REQUIRED_PACKAGES):
         print("sekha: the command line needs its extra: pip install 'sekha-python-sdk[cli]'", file=sys.stderr)
         return 1

@@ -6,14 +6,14 @@ the input is known to be good.
 
 from __future__ import annotations
 
+import gc
 import json
 import os
-import subprocess
 import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from datetime import datetime, timezone
+from time import gmtime, strftime
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, cast
 
 from sekha.cli.hook_input import BadInput, HookInput, read_input
@@ -59,12 +59,19 @@ def is_for_agents(words: Sequence[str]) -> bool:
     return words[:1] == ["hook"] and words[1:2] in (["recall"], ["remember"]) and not {"--help", "-h"} & {*words}
 
 
-def run_for_agents(words: Sequence[str]) -> int:
+def run_for_agents(words: Sequence[str], *, is_alone: bool) -> int:
     """Run one of the two; whatever happens, the exit code is 0 and one line on stderr says what.
 
     Any other exit code would stop the agent, or show as an error in its work.
+
+    Args:
+        words: The command line.
+        is_alone: Whether the process has nothing else to do, so that it may end without tidying up.
     """
     verb = words[1]
+    is_quick = is_alone and verb == "recall"
+    if is_quick:  # the user waits for it: memory is collected by the end of the process
+        gc.disable()
     watch = _Watch(verb)
     try:
         options = parse_options(verb, words[2:])
@@ -85,6 +92,8 @@ def run_for_agents(words: Sequence[str]) -> int:
             watch.claim_output()
             _print(system_message(message))
     _drop_closed_output()
+    if is_quick:
+        os._exit(0)
     return 0
 
 
@@ -168,7 +177,7 @@ class _Watch:
             os._exit(0)
 
     def _write(self, message: str) -> None:
-        begin = f"{datetime.now(timezone.utc):%Y-%m-%d %H:%M:%S} UTC " if self.logs else ""
+        begin = f"{strftime('%Y-%m-%d %H:%M:%S', gmtime())} UTC " if self.logs else ""
         _write_line(f"{begin}sekha hook {self._verb}: {message}")
 
 
@@ -247,6 +256,8 @@ def _remember_now(found: HookInput, options: HookOptions, say: Callable[[str], o
 
 def _remember_in_background(found: HookInput, options: HookOptions) -> None:
     """Begin a process that stores, and outlives this one and the agent."""
+    import subprocess
+
     from sekha.cli.hook_state import open_log, state_folder
 
     command = [sys.executable, "-c", CHILD, "hook", "remember", "--in-background"]

@@ -55,6 +55,7 @@ _LONG_POLL: Final = 0.25
 _MAX_WAIT: Final = 1.0
 """Seconds between two questions of a caller that waits: less than it is waited for."""
 _TIMEOUT: Final = 5.0
+_DEAD: Final = (exceptions.ConnectionError,)
 _NAME: Final = re.compile(r"[^\s{}\x00-\x20]{1,200}")
 _URL: Final = re.compile(r"(?i)(rediss?|unix)://")
 
@@ -511,13 +512,14 @@ def _client(redis: object) -> Any:
         )
     problem = "" if _URL.match(redis.strip()) else "it must begin with redis://, rediss:// or unix://"
     if not problem:
+        made: Any = Redis  # the types of its keywords are unknown
         try:
-            return Redis.from_url(
+            return made.from_url(
                 redis.strip(),
                 socket_timeout=_TIMEOUT,
                 socket_connect_timeout=_TIMEOUT,
-                retry=Retry(NoBackoff(), 1),  # once, since a connection that was idle may be dead
-                retry_on_error=[exceptions.ConnectionError],
+                retry=Retry(NoBackoff(), 1, supported_errors=_DEAD),  # once: a connection that was idle may be dead
+                retry_on_error=list(_DEAD),
             )
         except (ValueError, TypeError):
             problem = "it cannot be read"

@@ -6,7 +6,6 @@ from typing_extensions import Annotated, Literal, NotRequired, TypedDict
 
 from sekha.types._base import (
     Days,
-    FolderPath,
     Importance,
     Limits,
     NonBlankStr,
@@ -21,6 +20,9 @@ MAX_RESULTS = 20
 MAX_TOKENS = 4000
 """Tokens that a context may have at most."""
 
+Folder = NonBlankStr
+"""A folder; the client checks it, which knows whether it is confined to one, and what a relative path means there."""
+
 Score = Annotated[float, Limits(ge=0, le=1)]
 Results = Annotated[int, Limits(ge=1, le=MAX_RESULTS)]
 
@@ -31,7 +33,7 @@ class SearchArguments(TypedDict):
 
     query: NonBlankStr
     limit: NotRequired[Results]
-    folder: NotRequired[FolderPath]
+    folder: NotRequired[Folder]
     label: NotRequired[NonEmptyStr]
     start_date: NotRequired[NonEmptyStr]
     end_date: NotRequired[NonEmptyStr]
@@ -44,7 +46,7 @@ class ContextArguments(TypedDict):
 
     query: NonBlankStr
     max_tokens: NotRequired[Annotated[int, Limits(ge=100, le=MAX_TOKENS)]]
-    folder: NotRequired[FolderPath]
+    folder: NotRequired[Folder]
     label: NotRequired[NonEmptyStr]
 
 
@@ -62,7 +64,7 @@ class StoreArguments(TypedDict):
 
     messages: Annotated[List[SaidMessage], Limits(min_length=1)]
     label: NotRequired[NonBlankStr]
-    folder: NotRequired[FolderPath]
+    folder: NotRequired[Folder]
     importance_score: NotRequired[Importance]
 
 
@@ -72,7 +74,7 @@ class UpdateArguments(TypedDict):
 
     conversation_id: str
     label: NotRequired[NonBlankStr]
-    folder: NotRequired[FolderPath]
+    folder: NotRequired[Folder]
     status: NotRequired[Literal["active", "archived"]]
     importance_score: NotRequired[Importance]
 
@@ -97,7 +99,7 @@ class ExportArguments(TypedDict):
 class StatsArguments(TypedDict):
     """Arguments of ``memory_stats``."""
 
-    folder: NotRequired[FolderPath]
+    folder: NotRequired[Folder]
     label: NotRequired[NonEmptyStr]
     start_date: NotRequired[NonEmptyStr]
     end_date: NotRequired[NonEmptyStr]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import secrets
 import signal
 import socket
@@ -101,7 +102,7 @@ async def serve_http(server: Any, options: HTTPOptions) -> None:
         options: Where, and for whom.
 
     Raises:
-        OptionError: The address cannot be listened on.
+        OSError: The address cannot be listened on.
     """
     import uvicorn
     from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
@@ -177,8 +178,8 @@ def _listen(options: HTTPOptions) -> socket.socket:
         )[0]
         return socket.create_server(address[:2], family=family, backlog=128)
     except OSError as error:
-        reason = error.strerror or str(error)
-        raise OptionError(f"cannot listen on {options.host}, port {options.port}: {reason}") from None
+        reason = str(error) if isinstance(error, socket.gaierror) or not error.errno else os.strerror(error.errno)
+        raise OSError(f"cannot listen on {options.host}, port {options.port}: {reason}") from None
 
 
 def _in_url(host: str) -> str:

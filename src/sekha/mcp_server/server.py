@@ -173,7 +173,7 @@ def describe(error: SekhaError, *, writes: bool = False) -> str:
         writes: Whether something should have been changed.
     """
     if _is_input_error(error) and not error.sent:
-        return shorten(" ".join(error.message.split()), _MAX_MESSAGE)
+        return shorten(" ".join(error.message.split()).removeprefix("filters."), _MAX_MESSAGE)
     if isinstance(error, SekhaNotFoundError) and _names_conversation(error.path or ""):
         return "conversation_id: there is no such conversation; memory_search returns the ids of those that there are"
     message = shorten(str(error), _MAX_MESSAGE)

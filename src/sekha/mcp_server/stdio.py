@@ -8,8 +8,9 @@ import signal
 import sys
 import threading
 from collections.abc import AsyncIterator
+from concurrent.futures import CancelledError
 from contextlib import suppress
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple, cast
 
 import anyio
 from anyio.from_thread import BlockingPortal
@@ -38,20 +39,38 @@ def claim_wire() -> Wire:
     What is printed from now on, also by C code and child processes, goes to stderr, and so does what was printed before
     and still waits in a buffer. Whoever reads stdin finds its end.
     """
-    stdin, stdout = os.dup(0), os.dup(1)
-    null = os.open(os.devnull, os.O_RDWR)
+    null = _above_standard(os.open(os.devnull, os.O_RDWR))
     try:
-        os.dup2(null, 0)
-        try:
-            os.dup2(2, 1)
-        except OSError:  # stderr is closed
-            os.dup2(null, 1)
-    finally:
-        os.close(null)
+        stdin = _above_standard(os.dup(0))
+    except OSError:  # stdin is closed, and so at its end
+        stdin = _above_standard(os.dup(null))
+    stdout = _above_standard(os.dup(1))
+    os.dup2(null, 0)
+    try:
+        os.dup2(2, 1)
+    except OSError:  # stderr is closed
+        os.dup2(null, 1)
+        os.dup2(null, 2)
+    os.close(null)
     with suppress(OSError, ValueError):
         sys.stdout.flush()
+    if cast(object, sys.stderr) is None:  # it is closed
+        sys.stderr = os.fdopen(2, "w", encoding="utf-8", closefd=False)
     sys.stdout = sys.stderr
-    return Wire(open(stdin, "rb", closefd=False), open(stdout, "wb", buffering=0, closefd=False))
+    wire = Wire(os.fdopen(stdin, "rb", closefd=False), os.fdopen(stdout, "wb", buffering=0, closefd=False))
+    if wire.stdin.isatty():
+        print("sekha mcp: waiting for a client at the standard input; Ctrl-C stops it", file=sys.stderr)
+    return wire
+
+
+def _above_standard(descriptor: int) -> int:
+    """Return the same file under a number above those of the standard streams, which may be closed and so free."""
+    if descriptor > 2:
+        return descriptor
+    try:
+        return _above_standard(os.dup(descriptor))
+    finally:
+        os.close(descriptor)
 
 
 async def serve_stdio(server: Any, memory: MemoryServer, wire: Wire) -> None:
@@ -110,7 +129,8 @@ class _Lines:
 
 
 def _read_lines(stream: BinaryIO, portal: BlockingPortal, lines: Any) -> None:
-    with suppress(RuntimeError, anyio.BrokenResourceError, anyio.ClosedResourceError, OSError):  # the loop has ended
+    # The loop may have ended, or end now.
+    with suppress(RuntimeError, CancelledError, anyio.BrokenResourceError, anyio.ClosedResourceError, OSError):
         try:
             for line in io.TextIOWrapper(stream, encoding="utf-8", errors="replace"):
                 portal.call(lines.send, line)

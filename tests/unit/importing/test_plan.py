@@ -8,14 +8,13 @@ import pytest
 
 from sekha._api.stored import compare_messages
 from sekha._importing.digests import address_of
+from sekha._importing.failures import FailureVerdict, judge_failure
 from sekha._importing.journal import Journal
 from sekha._importing.pending import find_sought, match_sought
 from sekha._importing.plan import (
-    FailureVerdict,
     Item,
     Rejected,
     iter_items,
-    judge_failure,
     make_failure,
 )
 from sekha.errors import (

@@ -14,14 +14,17 @@ from sekha._api.folder_view import FolderView
 from sekha._concurrency.primitives import AsyncSemaphore
 from sekha._concurrency.tasks import AsyncCall, async_in_thread
 from sekha._importing.digests import Digests, digests_of
+from sekha._importing.failures import judge_failure
 from sekha._importing.journal import Journal
-from sekha._importing.plan import Item, judge_failure, make_failure
+from sekha._importing.plan import Item, make_failure
 from sekha._importing.sources import Origin
 from sekha._importing.split import SplitTally, make_split
 from sekha._transport.listeners import LONG_WAIT
+from sekha._transport.operations import CREATE
+from sekha._transport.spans import async_traced
 from sekha.errors import SekhaError, SekhaRateLimitError
 from sekha.events import WaitEvent
-from sekha.types import ImportFailure, ImportProgress, ImportReport, ImportWait, SyncReport
+from sekha.types import Conversation, ImportFailure, ImportProgress, ImportReport, ImportWait, SyncReport
 
 from ..operations.change import archive
 from ..operations.lost_keys import kept_dates, warn_of_lost_keys
@@ -129,11 +132,7 @@ class AsyncStoringRun:
         request = {**request, **dates, **status}
         await async_in_thread(partial(self._journal.begin, key, origin, sent))
         try:
-            stored = await self._patiently(
-                partial(
-                    create_conversation, self._transport, self._capabilities, request, drop_images=self._drop_images
-                )
-            )
+            stored = await _create_patiently(self._transport, request, self)
         except SekhaRateLimitError:
             await async_in_thread(partial(self._journal.refused, key))
             raise
@@ -237,3 +236,12 @@ class AsyncStoringRun:
         if self._on_progress is not None:
             progress: dict[str, Any] = {key: one for key, one in self.report.items() if isinstance(one, int)}
             self._on_progress(cast(ImportProgress, {**progress, **more}))
+
+
+@async_traced(CREATE)
+async def _create_patiently(
+    transport: AsyncTransport, conversation: dict[str, Any], run: AsyncStoringRun
+) -> Conversation:
+    """Store a conversation of a run; all waits for the rate limit of the server belong to one operation."""
+    create = partial(create_conversation, transport, run._capabilities, conversation, drop_images=run._drop_images)
+    return await run._patiently(create)

@@ -9,7 +9,7 @@ from sekha._api.compat.capabilities import Capabilities
 from sekha._api.compat.error_overrides import is_unable_to_delete
 from sekha._api.endpoints import ARCHIVE_CONVERSATION, DELETE_CONVERSATION
 from sekha._api.stored import complete_replacement, is_unchanged
-from sekha._importing.plan import judge_failure
+from sekha._importing.failures import judge_failure
 from sekha._transport.operations import DELETE
 from sekha._transport.spans import async_traced
 from sekha._utils.frames import warn_user

@@ -4,20 +4,36 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 
 from sekha._api import endpoints
+from sekha._api.compat.capabilities import Capabilities
 from sekha._api.compat.error_overrides import is_unable_to_delete
-from sekha._concurrency.tasks import in_thread
+from sekha._api.folder_view import FolderView
+from sekha._concurrency.tasks import for_each, in_thread
 from sekha._importing.chats import make_supposed, part_origin
 from sekha._importing.digests import address_of
+from sekha._importing.journal import Journal
 from sekha._importing.pending import PartialMatch, Sought, find_sought, match_sought
-from sekha._importing.plan import MAX_UNKNOWN_OUTCOMES, Item, Rejected, make_failure
+from sekha._importing.plan import (
+    MAX_UNKNOWN_OUTCOMES,
+    Item,
+    Rejected,
+    attach_report,
+    count_left_out,
+    iter_items,
+    make_failure,
+    new_import_report,
+)
 from sekha.errors import SekhaError, SekhaNotFoundError, SekhaRateLimitError, SekhaServerError
-from sekha.types import ConversationListItem, Message
+from sekha.exports._note_files import JOURNAL
+from sekha.types import ConversationListItem, ImportProgress, ImportReport, Message, UnreadableConversation
 
 from ..operations.pagination import all_conversations
 from ..operations.remove import delete
+from ..transport import Transport
 from .chat_run import ChatRun
 from .storing import MAX_RATE_LIMIT_WAITS, POLL_INTERVAL
 
@@ -221,3 +237,50 @@ class ImportRun(ChatRun):
         if not chat.is_supposed:
             in_thread(partial(self._journal.refused, sought.key))
         return item._replace(chat=chat)
+
+
+def import_all(
+    transport: Transport,
+    capabilities: Capabilities,
+    view: FolderView | None,
+    conversations: Iterable[Mapping[str, object] | UnreadableConversation],
+    *,
+    concurrency: int,
+    journal: str | None,
+    drop_images: bool,
+    on_progress: Callable[[ImportProgress], object] | None,
+) -> ImportReport:
+    """Import conversations; see `MemoryController.import_conversations`.
+
+    Args:
+        transport: The transport of the controller.
+        capabilities: What is known of the controller.
+        view: The folder to which the client is confined; None for the whole memory.
+        conversations: What is to be stored.
+        concurrency: How many are stored at a time.
+        journal: The file of the journal; None for none.
+        drop_images: Whether images that are part of messages may be lost.
+        on_progress: Called after each conversation.
+
+    Raises:
+        SekhaError: It ended early; ``report`` of the error has what was done before it.
+    """
+    is_default = journal is not None and os.path.basename(journal) == JOURNAL
+    notes = Journal(journal, transport.base_url, None if view is None else view.folder, reads_older=is_default)
+    report = new_import_report()
+    run = ImportRun(transport, capabilities, notes, on_progress, view, report, drop_images=drop_images)
+    in_thread(notes.open)
+    try:
+        if journal is not None and notes.since is None:
+            since = (transport.send(endpoints.CONTROLLER_HEALTH.request())).get("timestamp")
+            in_thread(partial(notes.start, since))
+        counted = count_left_out(conversations, report["left_out"])
+        items = iter_items(counted, notes, view, drop_images=drop_images)
+        for_each(items, run.process, concurrency, run.stop)
+        run.resolve_pending()
+    except BaseException as error:
+        attach_report(error, run.report)
+        raise
+    finally:
+        notes.close()
+    return report

@@ -6,22 +6,18 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Mapping
-from functools import partial
 from inspect import iscoroutinefunction
 from typing import Optional, Union, cast
 
-from sekha._api import endpoints
 from sekha._api.validation import argument_error, type_name
-from sekha._concurrency.tasks import for_each, in_thread
-from sekha._importing.journal import Journal
-from sekha._importing.plan import attach_report, count_left_out, iter_items, new_import_report
-from sekha.exports._note_files import JOURNAL
+from sekha._transport.preload import load_ahead
 from sekha.types import ImportProgress, ImportReport, UnreadableConversation
 
 from .conversations import ConversationMixin
-from .import_run import ImportRun
 
 _MAX_CONCURRENCY = 100
+
+load_ahead(f"{__package__}.import_run")
 
 
 class ImportMixin(ConversationMixin):
@@ -98,28 +94,18 @@ class ImportMixin(ConversationMixin):
             raise argument_error(
                 "conversations", f"must be many conversations, not {type_name(cast(object, conversations))}"
             )
-        path = None if journal is None else os.fspath(journal)
-        is_default = path is not None and os.path.basename(path) == JOURNAL
-        notes = Journal(path, self._transport.base_url, self.folder, reads_older=is_default)
-        report = new_import_report()
-        run = ImportRun(
-            self._transport, self._capabilities, notes, on_progress, self._view, report, drop_images=drop_images
+        from .import_run import import_all  # loaded ahead where there is an event loop
+
+        return import_all(
+            self._transport,
+            self._capabilities,
+            self._view,
+            conversations,
+            concurrency=concurrency,
+            journal=None if journal is None else os.fspath(journal),
+            drop_images=drop_images,
+            on_progress=on_progress,
         )
-        in_thread(notes.open)
-        try:
-            if path is not None and notes.since is None:
-                since = (self._transport.send(endpoints.CONTROLLER_HEALTH.request())).get("timestamp")
-                in_thread(partial(notes.start, since))
-            counted = count_left_out(conversations, report["left_out"])
-            items = iter_items(counted, notes, self._view, drop_images=drop_images)
-            for_each(items, run.process, concurrency, run.stop)
-            run.resolve_pending()
-        except BaseException as error:
-            attach_report(error, run.report)
-            raise
-        finally:
-            notes.close()
-        return report
 
 
 def check_import_options(concurrency: int, on_progress: object) -> None:
