@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from typing import Any, Optional
 
@@ -10,6 +11,7 @@ import pytest
 from sekha import SekhaConfigError, SekhaError, SekhaTimeoutError, SekhaValidationError, WaitEvent
 from sekha._concurrency.tasks import async_gather
 from support import facts
+from support.clock import FakeClock
 from support.facts import MESSAGES
 from support.replies import answer, empty
 from support.routes import CREATE, HEALTH, QUERY
@@ -111,3 +113,70 @@ async def test_a_gate_that_returns_something_else_is_refused(
     client = make(**{setting: Odd()})
     with pytest.raises(SekhaConfigError, match=rf"^{setting}: acquire\(\) of Odd must return a function .* not bool"):
         await client.controller.create_conversation(messages=MESSAGES)
+
+
+class RefusingToRelease(CountingGate):
+    def release(self) -> None:
+        super().release()
+        raise OSError("the lock server is away")
+
+
+async def test_a_release_that_fails_does_not_fail_the_call(
+    make: MakeClient, server: FakeServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    client = make(write_gate=RefusingToRelease())
+    server.on(CREATE, MADE, MADE)
+    for _ in range(2):
+        assert (await client.controller.create_conversation(messages=MESSAGES))["id"] == facts.ID
+    told = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+    assert told == ["write_gate: what was taken could not be given back: the lock server is away"]
+
+
+class NeverWaiting:
+    """It lets the fifth question through."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    def acquire(self, deadline: Optional[float]) -> Any:
+        self.asked += 1
+        return (lambda: None) if self.asked >= 5 else None
+
+
+async def test_a_gate_that_cannot_wait_is_asked_again(make: MakeClient, server: FakeServer, clock: FakeClock) -> None:
+    gate = NeverWaiting()
+    client = make(rate_limiter=gate)
+    server.on(QUERY, FOUND)
+    await client.controller.query("tea")
+    assert gate.asked == 5
+    assert clock.waits == [0.02] * 3
+
+
+async def test_a_rate_limiter_is_asked_before_every_request_to_each_server(
+    make: MakeClient, server: FakeServer, bridge: FakeServer
+) -> None:
+    gate, waits = CountingGate(1), list[WaitEvent]()
+    client = make(rate_limiter=gate, max_retries=1, on_wait=waits.append)
+    server.on(QUERY, empty(503), FOUND)
+    bridge.on("POST /embed", answer(facts.EMBEDDING))
+    await client.controller.query("tea")
+    await client.bridge.embed("tea")
+    assert (gate.asked, gate.released, waits) == ([0.0] * 3, 3, [])
+
+
+async def test_a_health_check_does_not_wait_for_a_limiter(make: MakeClient, server: FakeServer) -> None:
+    gate = CountingGate(0)
+    client = make(rate_limiter=gate)
+    server.on(HEALTH, OLD)
+    server.always("GET /api/v1/conversations?page=1&page_size=1", answer({"conversations": [], "total": 0}))
+    await client.controller.health()
+    assert set(gate.asked) == {0.0}
+
+
+async def test_views_share_the_gate(make: MakeClient, server: FakeServer) -> None:
+    gate = CountingGate()
+    client = make(write_gate=gate)
+    server.on(CREATE, MADE, MADE)
+    await client.in_folder("/a").controller.create_conversation(messages=MESSAGES)
+    await client.with_options(max_retries=0).controller.create_conversation(messages=MESSAGES)
+    assert gate.released == 2

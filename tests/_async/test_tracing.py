@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import inspect
 import json
 import logging
+import sys
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -341,6 +344,21 @@ async def test_a_stream_that_nobody_reads(make: MakeClient, bridge: FakeServer, 
     assert spans.names == ["chat", "chat"]
     await stream.aclose()
     assert spans.names == ["chat", "chat"]
+
+
+@pytest.mark.skipif(sys.implementation.name != "cpython", reason="others free objects some time later")
+async def test_a_stream_is_freed_at_once(make: MakeClient, bridge: FakeServer, spans: Spans) -> None:
+    """The span refers to nothing of it, or a forgotten stream would keep its connection until the next collection."""
+    bridge.on(CHAT, ANSWER)
+    stream = await make().bridge.stream_complete(MESSAGES)
+    seen = weakref.ref(stream)
+    gc.disable()
+    try:
+        await stream.aclose()
+        del stream
+        assert seen() is None
+    finally:
+        gc.enable()
 
 
 async def test_a_stream_with_memories_has_two_operations(

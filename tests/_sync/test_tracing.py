@@ -4,9 +4,12 @@
 
 from __future__ import annotations
 
+import gc
 import inspect
 import json
 import logging
+import sys
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -343,6 +346,21 @@ def test_a_stream_that_nobody_reads(make: MakeClient, bridge: FakeServer, spans:
     assert spans.names == ["chat", "chat"]
     stream.close()
     assert spans.names == ["chat", "chat"]
+
+
+@pytest.mark.skipif(sys.implementation.name != "cpython", reason="others free objects some time later")
+def test_a_stream_is_freed_at_once(make: MakeClient, bridge: FakeServer, spans: Spans) -> None:
+    """The span refers to nothing of it, or a forgotten stream would keep its connection until the next collection."""
+    bridge.on(CHAT, ANSWER)
+    stream = make().bridge.stream_complete(MESSAGES)
+    seen = weakref.ref(stream)
+    gc.disable()
+    try:
+        stream.close()
+        del stream
+        assert seen() is None
+    finally:
+        gc.enable()
 
 
 def test_a_stream_with_memories_has_two_operations(

@@ -28,6 +28,7 @@ from sekha import (
 from sekha.gates import AsyncGate, Gate
 from support.interrupting import Interruption, interrupted_at, interrupted_between
 from support.packages import require_packages
+from support.server import eventually
 
 require_packages("redis", "redis")
 
@@ -64,6 +65,11 @@ BAD: Dict[str, Tuple[Dict[str, Any], str]] = {
     "of a web page": ({"redis": f"http://:{PASSWORD}@h"}, "redis: an address such as .* it must begin with redis://"),
     "a bad port": ({"redis": f"redis://:{PASSWORD}@h:x"}, "redis: an address such as .* it cannot be read"),
     "a bad option": ({"redis": "redis://h?socket_timeout=x"}, "redis: an address such as .* it cannot be read"),
+    "an unknown option": ({"redis": "redis://h?nosuch=1"}, "redis: an address such as .* it cannot be read"),
+    "no number of a database": ({"redis": "redis://h/main"}, "redis: .* the number of a database, such as /0"),
+    "a slash in a password": ({"redis": f"redis://:1/{PASSWORD}@h"}, "redis: .* has to be percent-encoded"),
+    "a hash in a password": ({"redis": f"redis://:1#{PASSWORD}@h"}, "redis: .* has to be percent-encoded"),
+    "a ? in a password": ({"redis": f"redis://:1?{PASSWORD}@h"}, "redis: .* has to be percent-encoded"),
     "None": ({"redis": None}, "redis: .* or a redis.Redis is needed, not builtins.NoneType"),
     "an async client": ({"redis": redis_asyncio.Redis()}, "redis: .* is needed, not redis.asyncio.client.Redis"),
     "an empty name": ({"name": ""}, "name: a text of up to 200 characters without"),
@@ -290,6 +296,13 @@ def test_nobody_there(cls: Any) -> None:
         enters(gate)
     assert caught.value.message.startswith(f"{gate._setting}: Redis at redis://:***@127.0.0.1:1 cannot be reached: ")
     assert not caught.value.sent
+
+
+@BOTH
+@pytest.mark.filterwarnings(  # redis 5.0 loses this socket
+    "ignore:unclosed:ResourceWarning", "ignore:Exception ignored in. <socket:pytest.PytestUnraisableExceptionWarning"
+)
+def test_no_such_socket(cls: Any) -> None:
     with pytest.raises(SekhaConnectionError, match="cannot be reached"):
         enters(cls("unix:///nonexistent/redis.sock", name="m"))
 
@@ -348,6 +361,7 @@ def test_the_scripts_that_a_cluster_runs_have_their_keys_in_one_place(tmp_path: 
     try:
         with server.client() as client:
             client.execute_command("CLUSTER", "ADDSLOTSRANGE", 0, 16383)
+            eventually(lambda: b"cluster_state:ok" in client.execute_command("CLUSTER", "INFO", NEVER_DECODE=True))
         with RedisCluster(host="127.0.0.1", port=server.port) as cluster:
             for gate in (RedisWriteGate(cluster, name="m"), RedisRateLimiter(cluster, name="m")):
                 assert repr(gate).startswith(f"{type(gate).__name__}('redis://127.0.0.1:{server.port}/0'")
@@ -595,6 +609,22 @@ def test_no_more_write_than_the_limit_and_none_is_overtaken(
 
 
 # ---- threads -------------------------------------------------------------------------------------------------------
+
+
+def test_who_left_while_redis_let_it_in_renews_no_lease(redis: RedisServer) -> None:
+    gate = RedisWriteGate(redis.url, name="m")
+    turn = gate._turn(None)
+    leases = gate._leases.get()
+    add = leases.add
+
+    def leave_first(token: str, key: str) -> None:
+        turn.leave(stored=False)  # of a task that was cancelled, while this thread goes on
+        add(token, key)
+
+    leases.add = leave_first  # type: ignore[method-assign]  # the moment between two lines
+    turn.try_enter()
+    assert leases._held == {}
+    assert zcard(redis, "sekha:{controller:m}:writes:held") == 0
 
 
 def test_threads_that_wait_without_a_client_get_their_turns(redis: RedisServer) -> None:

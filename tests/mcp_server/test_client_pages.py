@@ -17,7 +17,9 @@ from typing import Any, Dict, List, NamedTuple, Set
 import pytest
 import typer
 
+from sekha.cli import main
 from sekha.cli.app import program
+from sekha.cli.exits import USAGE
 from sekha.local import LocalSekha
 from support.mcp_programs import (
     SYSTEM,
@@ -234,6 +236,21 @@ def test_the_server_says_what_is_missing_in_the_words_of_the_table(user: Dict[st
     for words in ("set SEKHA_CONTROLLER_URL", "set SEKHA_API_KEY"):
         assert words in done.stderr
         assert f"`{words}`" in page("mcp-clients")
+
+
+@pytest.mark.parametrize("placeholder", ["${SEKHA_API_KEY}", "${env:SEKHA_API_KEY}", " ${SEKHA_API_KEY:-} "])
+@pytest.mark.parametrize("name", ["SEKHA_API_KEY", "SEKHA_MCP_API_KEY", "SEKHA_CONTROLLER_URL", "SEKHA_MCP_TOKEN"])
+def test_a_placeholder_that_the_client_has_left_is_no_key(
+    name: str, placeholder: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    need_mcp()
+    monkeypatch.setenv(name, placeholder)
+    assert main(["mcp"]) == USAGE
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert f"{name} is still a placeholder" in shown.err
+    assert f"set {name} where the client is started" in shown.err
+    assert "`is still a placeholder`" in page("mcp-clients")
 
 
 @pytest.mark.slow

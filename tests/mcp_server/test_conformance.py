@@ -6,25 +6,44 @@ import json
 import re
 import subprocess
 from collections import Counter
+from functools import cache
+from importlib.metadata import version
 from pathlib import Path
-from typing import Dict, Iterator, List, Set
+from typing import Callable, Dict, Iterator, List, Sequence, Set
 
 import pytest
 
 from sekha.local import LocalSekha
 from support.facts import REST_KEY
-from support.mcp_programs import PINNED, need_mcp, npm_program, serving
+from support.mcp_programs import (
+    OLDEST_MCP,
+    PINNED,
+    environment_with,
+    need_mcp,
+    npm_program,
+    sekha_mcp,
+    serving,
+)
 
 BASELINE = PINNED / "baseline.yml"
-REVISIONS = ("2025-11-25", "2026-07-28")
-"""Revisions of the protocol whose requirements the suite has."""
+RUNS = (("newest", "2025-11-25"), ("newest", "2026-07-28"), ("oldest", "2025-11-25"))
+"""Servers, and the revisions of the protocol whose requirements they meet; `mcp` 1 has the older ones only."""
 
 
 @pytest.fixture(scope="module")
-def url() -> Iterator[str]:
-    """A server to test."""
+def sekha() -> Iterator[LocalSekha]:
+    """Where the servers store."""
+    with LocalSekha(api_key=REST_KEY) as one:
+        yield one
+
+
+@pytest.fixture(scope="module")
+def url(sekha: LocalSekha) -> Iterator[str]:
+    """A server of this environment."""
     need_mcp()
-    with LocalSekha(api_key=REST_KEY) as sekha, serving(sekha) as address:
+    if version("mcp").startswith("1."):
+        pytest.skip("installed is the first major of mcp, which has not all revisions of the protocol")
+    with serving(sekha) as address:
         yield address
 
 
@@ -40,13 +59,13 @@ class Run:
     Args:
         suite: Its command.
         url: The server.
-        revision: Which requirements.
+        which: `--requirements` of a revision, or one `--scenario`.
         baseline: The expected failures.
         folder: Where the results go.
     """
 
-    def __init__(self, suite: List[str], url: str, revision: str, baseline: Path, folder: Path) -> None:
-        options = ["--url", url, "--requirements", revision, "--expected-failures", str(baseline), "-o", str(folder)]
+    def __init__(self, suite: List[str], url: str, which: Sequence[str], baseline: Path, folder: Path) -> None:
+        options = ["--url", url, *which, "--expected-failures", str(baseline), "-o", str(folder)]
         done = subprocess.run(
             [*suite, "server", *options], capture_output=True, text=True, cwd=folder, timeout=300, check=False
         )
@@ -63,10 +82,24 @@ class Run:
         return {name for name, had in self.checks.items() if had & set(statuses)}
 
 
+Runs = Callable[[str, str], Run]
+
+
 @pytest.fixture(scope="module")
-def runs(suite: List[str], url: str, tmp_path_factory: pytest.TempPathFactory) -> Dict[str, Run]:
-    """A run with the baseline for each revision."""
-    return {revision: Run(suite, url, revision, BASELINE, tmp_path_factory.mktemp(revision)) for revision in REVISIONS}
+def runs(suite: List[str], url: str, sekha: LocalSekha, tmp_path_factory: pytest.TempPathFactory) -> Runs:
+    """Give the run of a server for a revision, with the baseline."""
+
+    @cache
+    def run(server: str, revision: str) -> Run:
+        folder = tmp_path_factory.mktemp(f"{server}-{revision}")
+        which = ("--requirements", revision)
+        if server == "newest":
+            return Run(suite, url, which, BASELINE, folder)
+        python = environment_with(OLDEST_MCP, tmp_path_factory).python
+        with serving(sekha, command=sekha_mcp(python)) as address:
+            return Run(suite, address, which, BASELINE, folder)
+
+    return run
 
 
 def entries() -> List[str]:
@@ -75,9 +108,9 @@ def entries() -> List[str]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("revision", REVISIONS)
-def test_the_server_meets_all_requirements_but_those_of_the_baseline(runs: Dict[str, Run], revision: str) -> None:
-    run = runs[revision]
+@pytest.mark.parametrize(("server", "revision"), RUNS)
+def test_the_server_meets_all_requirements_but_those_of_the_baseline(runs: Runs, server: str, revision: str) -> None:
+    run = runs(server, revision)
     assert run.code == 0, run.output
     # What a product can pass without the tools that the suite expects of an SDK, it passes.
     passed = {name.partition(":")[0] for name in run.those("SUCCESS")}
@@ -88,17 +121,17 @@ def test_the_server_meets_all_requirements_but_those_of_the_baseline(runs: Dict[
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("revision", REVISIONS)
-def test_every_message_is_one_of_the_protocol(runs: Dict[str, Run], revision: str) -> None:
-    wire = {name: had for name, had in runs[revision].checks.items() if name.endswith(":wire-schema-valid")}
+@pytest.mark.parametrize(("server", "revision"), RUNS)
+def test_every_message_is_one_of_the_protocol(runs: Runs, server: str, revision: str) -> None:
+    wire = {name: had for name, had in runs(server, revision).checks.items() if name.endswith(":wire-schema-valid")}
     assert len(wire) > 20
     assert set().union(*wire.values()) == {"SUCCESS"}
 
 
 @pytest.mark.slow
-def test_every_expected_failure_fails(runs: Dict[str, Run]) -> None:
+def test_every_expected_failure_fails(runs: Runs) -> None:
     """The suite tolerates an entry whose check has not been made."""
-    failed = set().union(*(run.those("FAILURE", "WARNING") for run in runs.values()))
+    failed = set().union(*(runs(*one).those("FAILURE", "WARNING") for one in RUNS if one[0] == "newest"))
     assert set(entries()) <= failed
 
 
@@ -106,7 +139,7 @@ def test_every_expected_failure_fails(runs: Dict[str, Run]) -> None:
 def test_an_expected_failure_that_passes_is_reported(suite: List[str], url: str, tmp_path: Path) -> None:
     baseline = tmp_path / "baseline.yml"
     baseline.write_text(f"{BASELINE.read_text('utf-8')}\n  - ping:ping\n", encoding="utf-8")
-    run = Run(suite, url, "2025-11-25", baseline, tmp_path)
+    run = Run(suite, url, ("--scenario", "ping"), baseline, tmp_path)
     assert run.code == 1
     assert re.search(r"Stale baseline entries.*\n\s+✓ ping:ping\n", run.output), run.output
 
@@ -118,7 +151,7 @@ def test_a_failure_that_is_not_expected_is_reported(suite: List[str], url: str, 
     baseline = tmp_path / "baseline.yml"
     baseline.write_text(text.replace(f"  - {scenario}:{scenario}\n", ""), encoding="utf-8")
     assert baseline.read_text("utf-8") != text
-    run = Run(suite, url, "2025-11-25", baseline, tmp_path)
+    run = Run(suite, url, ("--scenario", scenario), baseline, tmp_path)
     assert run.code == 1
     assert re.search(rf"Unexpected failures.*\n\s+✗ {scenario}\n", run.output), run.output
 

@@ -36,7 +36,8 @@ async def connect(stack: AsyncExitStack, plan: Dict[str, Any], came: Dict[str, A
         return session
     from mcp import Client
 
-    client = await stack.enter_async_context(Client(server))
+    target: Any = server if isinstance(server, str) else stdio_client(server)  # 2.0 takes no parameters
+    client = await stack.enter_async_context(Client(target))
     came["protocol"] = client.protocol_version
     return client
 

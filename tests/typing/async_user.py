@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, AsyncIterator, Iterable, Literal, Optional, TypedDict
+from typing import Any, AsyncIterator, Callable, Iterable, Literal, Optional, TypedDict, Union
 
 from typing_extensions import assert_type
 
@@ -22,6 +22,8 @@ from sekha import (
     WaitEvent,
     create_async_sekha_client,
 )
+from sekha.gates import AsyncGate, Gate
+from sekha.integrations.redis import RedisRateLimiter, RedisWriteGate
 from sekha.local import LocalSekha
 from sekha.memory import AsyncMemory, AsyncTurn, Recalled, Scope, ToolResult, with_block
 from sekha.testing import async_check_no_leak
@@ -98,6 +100,11 @@ def hooks(config: SekhaConfig) -> None:
     AsyncSekhaClient(config.replace(on_response=on_response, on_retry=on_retry, on_wait=on_wait))
     AsyncSekhaClient(config, on_wait=on_wait, rate_limit_requests=None)
     AsyncSekhaClient(config, rate_limit_requests="none")
+    gate = RedisWriteGate("redis://localhost:6379", name="memory", limit=4, lease=30.0)
+    AsyncSekhaClient(config, write_gate=gate, rate_limiter=RedisRateLimiter("redis://localhost:6379", requests=100))
+    AsyncSekhaClient(config, write_gate="process", rate_limiter="process")
+    assert_type(config.replace(write_gate=gate).write_gate, Union[Literal["shared", "process"], Gate, AsyncGate])
+    assert_type(gate.acquire(1.0), Optional[Callable[[], object]])
 
 
 async def controller(client: AsyncSekhaClient) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Iterable, Iterator, Literal, Optional, TypedDict
+from typing import Any, Callable, Iterable, Iterator, Literal, Optional, TypedDict, Union
 
 from typing_extensions import assert_type
 
@@ -22,6 +22,8 @@ from sekha import (
     WaitEvent,
     create_sekha_client,
 )
+from sekha.gates import AsyncGate, Gate
+from sekha.integrations.redis import RedisRateLimiter, RedisWriteGate
 from sekha.local import LocalSekha
 from sekha.memory import Memory, Recalled, Scope, ToolResult, Turn, with_block
 from sekha.testing import check_no_leak
@@ -92,6 +94,11 @@ def hooks(config: SekhaConfig) -> None:
     SekhaClient(config.replace(on_response=on_response, on_retry=on_retry, on_wait=on_wait))
     SekhaClient(config, on_wait=on_wait, rate_limit_requests=None)
     SekhaClient(config, rate_limit_requests="none")
+    gate = RedisWriteGate("redis://localhost:6379", name="memory", limit=4, lease=30.0)
+    SekhaClient(config, write_gate=gate, rate_limiter=RedisRateLimiter("redis://localhost:6379", requests=100))
+    SekhaClient(config, write_gate="process", rate_limiter="process")
+    assert_type(config.replace(write_gate=gate).write_gate, Union[Literal["shared", "process"], Gate, AsyncGate])
+    assert_type(gate.acquire(1.0), Optional[Callable[[], object]])
 
 
 def controller(client: SekhaClient) -> None:

@@ -16,8 +16,10 @@ Release = Callable[[], object]
 
 _MAX_BLOCKING = 1.0
 """Seconds that a worker thread may be away in one call, since nobody can interrupt it."""
-_MAX_RELEASE = 2.0
-"""Seconds that a task waits for giving back, even if it was cancelled; the thread goes on by itself."""
+_MAX_RELEASE = 0.5
+"""Seconds that a task waits until something is given back, even if it was cancelled; the thread goes on by itself."""
+_MAX_AWAITED_RELEASE = 5.0
+"""The same, where nobody goes on by itself."""
 _MAX_THREADS = 16
 
 _LIMITERS: AsyncPerLoop[anyio.CapacityLimiter] = AsyncPerLoop(lambda: anyio.CapacityLimiter(_MAX_THREADS))
@@ -69,7 +71,7 @@ async def async_give_back(gate: Any, release: Release) -> None:
     if not is_async_gate(gate):
         await async_finish_blocking(release)
         return
-    with anyio.move_on_after(_MAX_RELEASE, shield=True):
+    with anyio.move_on_after(_MAX_AWAITED_RELEASE, shield=True):
         result = release()
         if isawaitable(result):
             await result

@@ -32,7 +32,7 @@ _log = logging.getLogger("sekha")
 class OperationSpan:
     """The span of one operation, from its beginning to its end. It fails no call: its errors are warnings.
 
-    It is used as a context manager around the operation; the span of a stream goes on until `end`.
+    It is used as a context manager around the operation, which ends it with the class of an error.
 
     Args:
         span: The span.
@@ -42,14 +42,12 @@ class OperationSpan:
 
     Attributes:
         context: As above.
-        result: The result of the operation.
     """
 
-    __slots__ = ("_has_chunk", "_operation", "_pid", "_secrets", "_span", "_started_at", "context", "result")
+    __slots__ = ("_has_chunk", "_operation", "_pid", "_secrets", "_span", "_started_at", "context")
 
     def __init__(self, span: Any, context: Any, operation: Operation, secrets: Optional[Collection[Secret]]) -> None:
         self.context = context
-        self.result: Any = None
         self._span: Any = span
         self._operation = operation
         self._secrets = secrets
@@ -63,8 +61,11 @@ class OperationSpan:
     def __exit__(self, cls: type[BaseException] | None, error: BaseException | None, traceback: object) -> None:
         if cls is not None:
             self.end(error=cls)
-        elif not self._operation.is_stream:
-            self.end(lambda: self.result)
+
+    def succeed(self, result: Any) -> None:
+        """End the span of an operation that has succeeded; a stream does that itself, with its end."""
+        if not self._operation.is_stream:
+            self.end(lambda: result)
 
     def first_chunk(self) -> None:
         """Note that a chunk of the stream has arrived; only the first one counts."""
@@ -198,8 +199,9 @@ def async_traced(operation: Operation) -> Callable[[F], F]:
             if span is None:
                 return await function(owner, *args, **kwargs)
             with span:
-                span.result = await function(owner._in_operation(span), *args, **kwargs)
-            return span.result
+                result = await function(owner._in_operation(span), *args, **kwargs)
+                span.succeed(result)
+            return result
 
         return cast(F, call)
 
@@ -218,8 +220,9 @@ def traced(operation: Operation) -> Callable[[F], F]:
             if span is None:
                 return function(owner, *args, **kwargs)
             with span:
-                span.result = function(owner._in_operation(span), *args, **kwargs)
-            return span.result
+                result = function(owner._in_operation(span), *args, **kwargs)
+                span.succeed(result)
+            return result
 
         return cast(F, call)
 

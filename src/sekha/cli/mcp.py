@@ -1,9 +1,10 @@
 """`sekha mcp`: serve the memory to MCP clients, over stdin and stdout or over HTTP."""
 
 import os
+import re
 from contextlib import suppress
 from importlib.util import find_spec
-from typing import List, Optional
+from typing import List, Mapping, Optional
 
 import typer
 from typing_extensions import Annotated
@@ -65,6 +66,7 @@ def run(
     """
     if find_spec("mcp") is None:  # as on Python 3.9, which no version of it supports
         raise CommandError(_NEEDS, FAILED)
+    _check_placeholders(os.environ)
     from sekha.mcp_server.http import HTTPOptions
     from sekha.mcp_server.options import OptionError, ServerOptions
     from sekha.mcp_server.run import run_http, run_stdio
@@ -85,6 +87,14 @@ def run(
         else:
             run_http(config_from(url, may_ask=False), options, where)
     return OK
+
+
+def _check_placeholders(variables: Mapping[str, str]) -> None:
+    """Refuse what a client should have replaced: some pass on the placeholder of a variable that is not set."""
+    for name, value in variables.items():
+        if name.startswith("SEKHA_") and re.fullmatch(r"\$\{[^{}]*\}", value.strip()):
+            reason = "is still a placeholder, which the client has not replaced"
+            raise CommandError(f"{name} {reason}: set {name} where the client is started, or leave it out", USAGE)
 
 
 def _names(tools: str) -> List[str]:
