@@ -17,7 +17,7 @@ FAST = ("-m", "not slow", "tests/unit", "tests/_sync")
 LOWEST = ("tests/unit", "tests/_async", "tests/_sync", "tests/local", "tests/cli")
 INTEGRATIONS = {"mcp": ("tests/mcp_server", "hatchling>=1.26", "uv")}
 """Integrations whose tests need versions and programs that only they need: the tests, and packages besides `test`."""
-GENERATORS = ("unasync", "requirements", "method_index")
+GENERATORS = ("unasync", "requirements", "method_index", "llms")
 
 
 def install(session: nox.Session, extra: str) -> None:
@@ -66,7 +66,7 @@ def types(session: nox.Session) -> None:
 
 @nox.session
 def generate(session: nox.Session) -> None:
-    """Write the generated files: the sync code, two pages of the documentation. `-- --check` writes nothing."""
+    """Write the generated files: the sync code, three pages of the documentation. `-- --check` writes nothing."""
     install(session, "test")
     for tool in GENERATORS:
         session.run("python", f"tools/{tool}.py", *session.posargs)

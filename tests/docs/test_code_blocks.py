@@ -41,7 +41,10 @@ TESTS = Path(__file__).parents[1]
 ROOT = TESTS.parent
 PACKAGE = Path(sekha.__file__).parent
 SPECIFICATION = list(blocks_of((TESTS / "data" / "python-sdk.md").read_text("utf-8"), "python-sdk.md"))
-PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+PAGES = [
+    *(ROOT / name for name in ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "skills/sekha/SKILL.md")),
+    *sorted((ROOT / "docs").rglob("*.md")),
+]
 DOCUMENTATION = [
     block for page in PAGES for block in blocks_of(page.read_text("utf-8"), page.relative_to(ROOT).as_posix())
 ]
