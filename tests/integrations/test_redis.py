@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import logging
 import pickle
 import subprocess
 import sys
@@ -358,7 +359,9 @@ def test_a_redis_that_does_not_answer(cls: Any) -> None:
         with pytest.raises(SekhaConnectionError, match="does not answer in time"):
             enters(gate)
         server.go_on()
-        assert enters(gate) is not None
+        release = enters(gate)
+        assert release is not None
+        release()
     finally:
         server.close()
 
@@ -411,6 +414,24 @@ def test_who_asks_again_after_a_lost_answer_has_one_slot(redis: RedisServer) -> 
     request = RedisRateLimiter(redis.url, name="m", requests=2)._turn(None)
     assert (request.try_enter(), request.try_enter()) == (0, 0)
     assert zcard(redis, "sekha:{controller:m}:requests:log") == 1
+
+
+def test_a_lease_that_cannot_be_renewed_is_a_line_in_the_log_until_it_can(caplog: pytest.LogCaptureFixture) -> None:
+    server = server_with()
+    gate = RedisWriteGate(server.url, name="m", lease=1)
+    release = gate.acquire(0)
+    try:
+        assert release is not None
+        server.kill()
+        eventually(lambda: [record for record in caplog.records if record.levelno == logging.WARNING])
+        server.start()
+        release()
+        eventually(lambda: gate._leases.get()._thread is None)
+    finally:
+        server.close()
+    told = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+    assert len(told) == 1
+    assert told[0].startswith("the lease of a write was not renewed: write_gate: Redis at redis://")
 
 
 @pytest.mark.promise("W8")
