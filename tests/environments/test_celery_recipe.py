@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import signal
 from contextlib import ExitStack
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Callable, Dict, Iterator
+from typing import TYPE_CHECKING, Any, Callable, Dict, Iterator, List
 
 import pytest
 
+from sekha import SekhaClient
 from sekha.local import LocalSekha
 from support.packages import require_packages
 from support.recipes import check_all_is_stored_once, settings_for, write_exports, write_recipe
@@ -39,11 +41,12 @@ class Workers:
         self._folder = folder
         self._variables = variables
 
-    def start(self, name: str) -> Program:
-        """Start a worker; it has a runtime folder of its own, as on another machine."""
-        worker = self._run(f"{WORKER} --hostname {name}")
-        worker.says(rf"{name} ready\.")
-        return worker
+    def start(self, *names: str) -> List[Program]:
+        """Start workers; each has a runtime folder of its own, as on another machine."""
+        workers = [self._run(f"{WORKER} --hostname {name}") for name in names]
+        for worker in workers:
+            worker.says(r" ready\.")
+        return workers
 
     def send(self) -> Program:
         """Send all files, and wait for all results."""
@@ -78,10 +81,10 @@ def test_a_killed_process_of_a_pool(
 ) -> None:
     write_recipe(PAGE, tmp_path)
     exports = write_exports(tmp_path / "exports")
-    watched = WatchedServer(sekha_0_1.controller_url, hold_after=30, loses=True)
+    watched = WatchedServer(sekha_0_1.controller_url, hold_after=30)
     try:
         workers = make_workers(sekha_0_1, watched)
-        machines = [workers.start("one"), workers.start("two")]
+        machines = workers.start("one", "two")
         sender = workers.send()
         watched.wait_for_held(WRITES)
         watched.kill_one_that_writes()
@@ -106,10 +109,10 @@ def test_a_killed_machine_whose_tasks_were_delivered_twice(
     watched = WatchedServer(sekha.controller_url, hold_after=10)
     try:
         workers = make_workers(sekha, watched)
-        killed = workers.start("one")
+        (killed,) = workers.start("one")
         sender = workers.send()
         watched.wait_for_held(WRITES)
-        other = workers.start("two")
+        (other,) = workers.start("two")
         deliver_again(redis)
         other.says("SekhaInUseError")
         watched.kill_all(killed.process.pid)
@@ -132,7 +135,7 @@ def test_a_time_limit_in_the_middle_of_writes(
     watched = WatchedServer(sekha_0_1.controller_url, hold_after=5)
     try:
         workers = make_workers(sekha_0_1, watched)
-        worker = workers.start("one")
+        (worker,) = workers.start("one")
         sender = workers.send()
         watched.wait_for_held(WRITES)
         worker.says(r"Soft time limit \(2s\) exceeded")
@@ -145,3 +148,42 @@ def test_a_time_limit_in_the_middle_of_writes(
             assert client.zcard("sekha:{controller:memory}:writes:held") == 0, "a slot was lost"
     finally:
         watched.close()
+
+
+@pytest.mark.slow
+@pytest.mark.promise("W14")
+def test_a_cold_shutdown_puts_tasks_back(
+    sekha: LocalSekha, tmp_path: Path, make_workers: Callable[..., Workers]
+) -> None:
+    write_recipe(PAGE, tmp_path)
+    exports = write_exports(tmp_path / "exports", 2)
+    watched = WatchedServer(sekha.controller_url, hold_after=10)
+    try:
+        workers = make_workers(sekha, watched)
+        (stopped,) = workers.start("one")
+        sender = workers.send()
+        watched.wait_for_held(WRITES)
+        stopped.process.send_signal(signal.SIGQUIT)
+        stopped.says("shutdown|terminate all running tasks")
+        watched.release()
+        stopped.wait()
+        assert "succeeded" not in stopped.output
+        (other,) = workers.start("two")
+        assert sender.wait() == 0, sender.output
+        check_all_is_stored_once(sekha, watched, exports)
+        assert "SekhaInUseError" not in other.output
+        assert other.stop() == 0, "a warm shutdown"
+    finally:
+        watched.close()
+
+
+def test_a_client_is_no_argument_of_a_task() -> None:
+    app = import_module("celery").Celery("tasks", broker="memory://")
+    errors = import_module("kombu.exceptions")
+
+    def summarize(client: Any) -> None:
+        """Do nothing: it is never sent."""
+
+    with SekhaClient(controller_url="http://localhost:8080", api_key="k") as client:
+        with pytest.raises(errors.EncodeError, match="Object of type SekhaClient is not JSON serializable"):
+            app.task(summarize).delay(client)

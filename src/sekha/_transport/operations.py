@@ -6,8 +6,10 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any, Callable, Final, NamedTuple, Union
 
+from sekha._api.validation import parse_conversation_id
 from sekha._transport import conventions as names
 from sekha._utils.json_access import as_list, as_object, get
+from sekha.errors import SekhaValidationError
 
 AttributeValue = Union[str, bool, int, float, "list[str]"]
 Attributes = dict[str, AttributeValue]
@@ -126,8 +128,10 @@ def _stored_id(result: Any) -> Attributes:
 
 
 def _given_id(arguments: Arguments) -> Attributes:
-    id = arguments.get("conversation_id", arguments.get("id"))
-    return {names.RECORD_ID: str(id)} if id is not None else {}
+    try:
+        return {names.RECORD_ID: parse_conversation_id(arguments.get("conversation_id", arguments.get("id")))}
+    except SekhaValidationError:  # it will be refused; it could be any text
+        return {}
 
 
 def _replaced(arguments: Arguments) -> Attributes:

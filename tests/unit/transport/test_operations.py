@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 from typing import Any, Dict, Set
+from uuid import UUID
 
 import pytest
 
@@ -23,11 +24,12 @@ SPANS: Dict[str, Dict[str, Any]] = {
 TYPES: Dict[str, Any] = {"string": str, "int": int, "double": float, "boolean": bool, "string[]": list, "any": str}
 NAMES: Dict[str, Any] = {name: value for name, value in vars(conventions).items() if name.isupper()}
 OPERATIONS: Dict[str, Operation] = {name: row for name, row in vars(operations).items() if isinstance(row, Operation)}
+ID = "3f0c1a52-8d1e-4c55-9d0a-2f6f0b1c7e11"
 MESSAGES = [{"role": "user", "content": "Hello"}]
 ARGUMENTS: Dict[str, Any] = {
     "query": "q",
-    "conversation_id": "c1",
-    "conversation_ids": ["c1", "c2"],
+    "conversation_id": ID,
+    "conversation_ids": [ID, ID],
     "messages": MESSAGES,
     "dry_run": False,
     "model": "m",
@@ -105,6 +107,11 @@ def test_parts_of_messages_are_named_and_only_texts_are_shown() -> None:
             "metadata": {"role": "user"},
         }
     ]
+
+
+def test_what_is_no_id_is_not_shown() -> None:
+    assert operations.UPDATE.asked({"conversation_id": "CANARY"}) == {}
+    assert operations.DELETE.asked({"conversation_id": UUID(ID)}) == {"gen_ai.memory.record.id": ID}
 
 
 def test_one_choice_is_not_said() -> None:
