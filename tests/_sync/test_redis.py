@@ -183,6 +183,15 @@ def test_redis_that_is_gone_after_the_write_is_a_line_in_the_log(
         redis.close()
 
 
+def test_a_call_that_could_not_ask_redis_reports_no_lost_slot(
+    make: MakeClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    client = make(write_gate=RedisWriteGate("redis://127.0.0.1:9", name="m"), max_retries=0)
+    with caplog.at_level(logging.WARNING, "sekha"), pytest.raises(SekhaConnectionError, match="cannot be reached"):
+        create(client)
+    assert [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING] == []
+
+
 def test_redis_that_comes_back_is_waited_for(make: MakeClient, server: FakeServer) -> None:
     from support.redis_server import RedisServer
 

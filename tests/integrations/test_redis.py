@@ -65,6 +65,11 @@ BAD: Dict[str, Tuple[Dict[str, Any], str]] = {
     "of a web page": ({"redis": f"http://:{PASSWORD}@h"}, "redis: an address such as .* it must begin with redis://"),
     "a bad port": ({"redis": f"redis://:{PASSWORD}@h:x"}, "redis: an address such as .* it cannot be read"),
     "a bad option": ({"redis": "redis://h?socket_timeout=x"}, "redis: an address such as .* it cannot be read"),
+    "an unknown option": ({"redis": "redis://h?nosuch=1"}, "redis: an address such as .* it cannot be read"),
+    "no number of a database": ({"redis": "redis://h/main"}, "redis: .* the number of a database, such as /0"),
+    "a slash in a password": ({"redis": f"redis://:1/{PASSWORD}@h"}, "redis: .* has to be percent-encoded"),
+    "a hash in a password": ({"redis": f"redis://:1#{PASSWORD}@h"}, "redis: .* has to be percent-encoded"),
+    "a ? in a password": ({"redis": f"redis://:1?{PASSWORD}@h"}, "redis: .* has to be percent-encoded"),
     "None": ({"redis": None}, "redis: .* or a redis.Redis is needed, not builtins.NoneType"),
     "an async client": ({"redis": redis_asyncio.Redis()}, "redis: .* is needed, not redis.asyncio.client.Redis"),
     "an empty name": ({"name": ""}, "name: a text of up to 200 characters without"),
@@ -604,6 +609,22 @@ def test_no_more_write_than_the_limit_and_none_is_overtaken(
 
 
 # ---- threads -------------------------------------------------------------------------------------------------------
+
+
+def test_who_left_while_redis_let_it_in_renews_no_lease(redis: RedisServer) -> None:
+    gate = RedisWriteGate(redis.url, name="m")
+    turn = gate._turn(None)
+    leases = gate._leases.get()
+    add = leases.add
+
+    def leave_first(token: str, key: str) -> None:
+        turn.leave(stored=False)  # of a task that was cancelled, while this thread goes on
+        add(token, key)
+
+    leases.add = leave_first  # type: ignore[method-assign]  # the moment between two lines
+    turn.try_enter()
+    assert leases._held == {}
+    assert zcard(redis, "sekha:{controller:m}:writes:held") == 0
 
 
 def test_threads_that_wait_without_a_client_get_their_turns(redis: RedisServer) -> None:
