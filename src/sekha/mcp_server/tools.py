@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from sekha._api.memory_tools import DEFAULT_RESULTS, NOTHING_FOUND
-from sekha._api.prompts import Echoes, quote_results, remove_blocks
+from sekha._api.prompts import Echoes, quote_results, quote_texts, remove_blocks
 from sekha._api.validation import argument_error, type_name, validate
 from sekha._async.client import AsyncSekhaClient
 
@@ -150,7 +150,8 @@ async def memory_stats(client: AsyncSekhaClient, arguments: Arguments) -> Answer
     """Numbers of the memory, or of a part of it."""
     subfolders = {"subfolders": True} if "folder" in arguments else {}
     data = statistics_of(await client.mcp.memory_stats({**arguments, **subfolders}))
-    return Answer(json.dumps(data, ensure_ascii=False), data)
+    text = json.dumps(data, ensure_ascii=False)
+    return Answer(quote_texts([({}, text)]), data)  # labels are texts of anyone, such as titles of imported chats
 
 
 def _filters(arguments: Arguments) -> dict[str, Any]:
