@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -17,7 +18,7 @@ import pytest
 
 from cli.conftest import settings
 from local.conftest import python, wait_for
-from sekha import SekhaClient
+from sekha import SekhaClient, SekhaWarning
 from sekha.cli import hook_run, main
 from sekha.cli.hook_input import MAX_INPUT, BadInput, parse_input, read_input
 from sekha.cli.hook_state import LOG
@@ -98,6 +99,14 @@ class Agent:
         done = subprocess.run(command, env=environment, input=text, capture_output=True, cwd=self.work)
         return Ended(done.returncode, done.stdout.decode(), done.stderr.decode())
 
+    def recall_in_time(self, data: object) -> Ended:
+        """Recall in a process, again where the machine was so busy that its three seconds were over."""
+        for _ in range(20):
+            done = self.process("recall", data=data)
+            if "no answer within" not in done.err and "deadline" not in done.err:
+                return done
+        raise AssertionError("the machine is too busy")
+
     def recall(self, session: str, prompt: str, *options: str) -> Ended:
         return self.hook("recall", *options, data=self.input(session, prompt))
 
@@ -166,7 +175,7 @@ def test_what_one_session_has_said_the_next_one_recalls(agent: Agent, memory: Se
     assert agent.log.count("\n") == 1
     assert "session s1" in agent.log
     assert [row["label"] for row in memory.in_folder("/code/shop").controller.iter_conversations()] == ["s1"]
-    done = agent.process("recall", data=agent.input("s2", "What is the port of the shop?"))
+    done = agent.recall_in_time(agent.input("s2", "What is the port of the shop?"))
     assert (done.code, done.err) == (0, "")
     assert done.context.startswith("<memory>\n")
     assert "The shop uses port 9100." in done.context
@@ -263,6 +272,8 @@ def test_files_of_sessions_are_remembered_by_hand(agent: Agent, memory: SekhaCli
     assert (done.code, done.err.count("are stored in /code/shop")) == (0, 2)
     labels = [row["label"] for row in memory.in_folder("/code/shop").controller.iter_conversations()]
     assert sorted(labels) == ["s1", "session-two"]
+    done = agent.hook("remember", "gone.jsonl", str(agent.transcript("s1")), data=b"")
+    assert done == (1, "", "sekha hook remember: there is no file gone.jsonl\n")  # somebody looks at the exit code
 
 
 # Nothing twice, nothing lost
@@ -421,6 +432,14 @@ def test_wrong_options_do_not_stop_the_agent(
     assert problem in capsys.readouterr().err
 
 
+def test_a_warning_is_one_line(alone: Agent, monkeypatch: pytest.MonkeyPatch) -> None:
+    def recall(*_: object) -> None:
+        warnings.warn("there may be more", SekhaWarning, stacklevel=2)
+
+    monkeypatch.setattr(hook_run, "recall", recall)
+    assert alone.recall("s1", "hello") == (0, "", "sekha hook recall: there may be more\n")
+
+
 def test_the_memory_is_down(alone: Agent) -> None:
     alone.says("s1", "one")
     done = alone.recall("s1", "When do we ship?")
@@ -540,7 +559,8 @@ def test_what_the_server_does_not_store_is_tried_thrice(
 
 def loaded_by(agent: Agent, *words: str, data: object) -> Set[str]:
     show = "print('\\n'.join({*sys.modules} - before), file=sys.stderr)"
-    code = f"import sys; before = {{*sys.modules}}; from sekha.cli import main; main(sys.argv[1:]); {show}"
+    patient = "from sekha.cli import hook_run; hook_run.DEADLINE = hook_run._ASK_WITHIN = 3600.0"
+    code = f"import sys; before = {{*sys.modules}}; {patient}; from sekha.cli import main; main(sys.argv[1:]); {show}"
     command, environment = python("-c", code, *words)
     done = subprocess.run(
         command, env={**environment, **agent.variables}, input=json.dumps(data), capture_output=True, text=True
@@ -556,7 +576,7 @@ def test_a_recall_loads_little(agent: Agent) -> None:
     agent.remember("s1")
     loaded = loaded_by(agent, "hook", "recall", data=agent.input("s2", "When do we ship?"))
     assert "sekha._sync.memory" in loaded
-    unneeded = {*NOT_NEEDED, "subprocess", "sekha.cli.app", "sekha.local", "sekha._async"}
+    unneeded = {*NOT_NEEDED, "sekha.cli.app", "sekha.local", "sekha._async"}
     unneeded |= {
         one for one in loaded if one.startswith(("sekha._importing.plan", "sekha._importing.j", "sekha.exports."))
     }

@@ -12,6 +12,7 @@ import pytest
 
 from sekha import SekhaClient
 from sekha.local import LocalSekha
+from support.facts import MCP_KEY, REST_KEY
 from support.packages import require_packages
 from support.recipes import check_all_is_stored_once, settings_for, write_exports, write_recipe
 from support.running import Program, environment, running
@@ -91,7 +92,10 @@ def test_a_killed_process_of_a_pool(
         watched.release()
         assert sender.wait() == 0, sender.output
         assert len(sender.output.splitlines()) == len(exports)
-        assert "WorkerLostError" in "".join(machine.output for machine in machines)
+        output = "".join(program.output for program in (*machines, sender))
+        assert "WorkerLostError" in output
+        assert REST_KEY not in output
+        assert MCP_KEY not in output
         assert watched.most_writes <= WRITES
         check_all_is_stored_once(sekha_0_1, watched, exports)
         assert [machine.stop() for machine in machines] == [0, 0], "a warm shutdown"

@@ -9,7 +9,7 @@ from collections import Counter
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
-from typing import Callable, Dict, Iterator, List, Set
+from typing import Callable, Dict, Iterator, List, Sequence, Set
 
 import pytest
 
@@ -59,13 +59,13 @@ class Run:
     Args:
         suite: Its command.
         url: The server.
-        revision: Which requirements.
+        which: `--requirements` of a revision, or one `--scenario`.
         baseline: The expected failures.
         folder: Where the results go.
     """
 
-    def __init__(self, suite: List[str], url: str, revision: str, baseline: Path, folder: Path) -> None:
-        options = ["--url", url, "--requirements", revision, "--expected-failures", str(baseline), "-o", str(folder)]
+    def __init__(self, suite: List[str], url: str, which: Sequence[str], baseline: Path, folder: Path) -> None:
+        options = ["--url", url, *which, "--expected-failures", str(baseline), "-o", str(folder)]
         done = subprocess.run(
             [*suite, "server", *options], capture_output=True, text=True, cwd=folder, timeout=300, check=False
         )
@@ -92,11 +92,12 @@ def runs(suite: List[str], url: str, sekha: LocalSekha, tmp_path_factory: pytest
     @cache
     def run(server: str, revision: str) -> Run:
         folder = tmp_path_factory.mktemp(f"{server}-{revision}")
+        which = ("--requirements", revision)
         if server == "newest":
-            return Run(suite, url, revision, BASELINE, folder)
+            return Run(suite, url, which, BASELINE, folder)
         python = environment_with(OLDEST_MCP, tmp_path_factory).python
         with serving(sekha, command=sekha_mcp(python)) as address:
-            return Run(suite, address, revision, BASELINE, folder)
+            return Run(suite, address, which, BASELINE, folder)
 
     return run
 
@@ -138,7 +139,7 @@ def test_every_expected_failure_fails(runs: Runs) -> None:
 def test_an_expected_failure_that_passes_is_reported(suite: List[str], url: str, tmp_path: Path) -> None:
     baseline = tmp_path / "baseline.yml"
     baseline.write_text(f"{BASELINE.read_text('utf-8')}\n  - ping:ping\n", encoding="utf-8")
-    run = Run(suite, url, "2025-11-25", baseline, tmp_path)
+    run = Run(suite, url, ("--scenario", "ping"), baseline, tmp_path)
     assert run.code == 1
     assert re.search(r"Stale baseline entries.*\n\s+✓ ping:ping\n", run.output), run.output
 
@@ -150,7 +151,7 @@ def test_a_failure_that_is_not_expected_is_reported(suite: List[str], url: str, 
     baseline = tmp_path / "baseline.yml"
     baseline.write_text(text.replace(f"  - {scenario}:{scenario}\n", ""), encoding="utf-8")
     assert baseline.read_text("utf-8") != text
-    run = Run(suite, url, "2025-11-25", baseline, tmp_path)
+    run = Run(suite, url, ("--scenario", scenario), baseline, tmp_path)
     assert run.code == 1
     assert re.search(rf"Unexpected failures.*\n\s+✗ {scenario}\n", run.output), run.output
 

@@ -82,6 +82,7 @@ class AsyncSharedTurn:
         self._shared = shared
         self._turn = turn
         self.seconds: float | None = None
+        self._has_failed = False
         self._has_left = False
 
     @property
@@ -91,7 +92,11 @@ class AsyncSharedTurn:
 
     async def try_enter(self) -> bool:
         """Return whether the request may be sent now; if not, `enter` waits."""
-        self.seconds = await async_call_blocking(self._turn.try_enter)
+        try:
+            self.seconds = await async_call_blocking(self._turn.try_enter)
+        except Exception:
+            self._has_failed = True
+            raise
         return self.seconds <= 0
 
     async def enter_now(self) -> None:
@@ -117,7 +122,8 @@ class AsyncSharedTurn:
             try:
                 await async_finish_blocking(lambda: self._turn.leave(stored=stored))
             except Exception as error:
-                self._shared.warn("a slot was not given back, and is free when its lease ends", error)
+                if not self._has_failed:  # else the error of the call says so
+                    self._shared.warn("a slot was not given back, and is free when its lease ends", error)
             self._has_left = True
 
 

@@ -84,6 +84,7 @@ class SharedTurn:
         self._shared = shared
         self._turn = turn
         self.seconds: float | None = None
+        self._has_failed = False
         self._has_left = False
 
     @property
@@ -93,7 +94,11 @@ class SharedTurn:
 
     def try_enter(self) -> bool:
         """Return whether the request may be sent now; if not, `enter` waits."""
-        self.seconds = call_blocking(self._turn.try_enter)
+        try:
+            self.seconds = call_blocking(self._turn.try_enter)
+        except Exception:
+            self._has_failed = True
+            raise
         return self.seconds <= 0
 
     def enter_now(self) -> None:
@@ -119,7 +124,8 @@ class SharedTurn:
             try:
                 finish_blocking(lambda: self._turn.leave(stored=stored))
             except Exception as error:
-                self._shared.warn("a slot was not given back, and is free when its lease ends", error)
+                if not self._has_failed:  # else the error of the call says so
+                    self._shared.warn("a slot was not given back, and is free when its lease ends", error)
             self._has_left = True
 
 

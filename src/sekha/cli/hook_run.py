@@ -11,13 +11,15 @@ import json
 import os
 import sys
 import threading
-from collections.abc import Callable, Mapping, Sequence
+import warnings
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from time import gmtime, strftime
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, cast
 
 from sekha.cli.hook_input import BadInput, HookInput, read_input
 from sekha.cli.hook_repository import repository_name
+from sekha.errors import SekhaWarning
 
 if TYPE_CHECKING:
     from sekha.config import SekhaConfig
@@ -62,7 +64,8 @@ def is_for_agents(words: Sequence[str]) -> bool:
 def run_for_agents(words: Sequence[str], *, is_alone: bool) -> int:
     """Run one of the two; whatever happens, the exit code is 0 and one line on stderr says what.
 
-    Any other exit code would stop the agent, or show as an error in its work.
+    Any other exit code would stop the agent, or show as an error in its work. Only where somebody has named files, it
+    is 1 if something went wrong.
 
     Args:
         words: The command line.
@@ -73,28 +76,32 @@ def run_for_agents(words: Sequence[str], *, is_alone: bool) -> int:
     if is_quick:  # the user waits for it: memory is collected by the end of the process
         gc.disable()
     watch = _Watch(verb)
-    try:
-        options = parse_options(verb, words[2:])
-        if verb == "recall":
-            watch.start(DEADLINE)
-            found = recall(_read_stdin(("session_id", "cwd")), options)
-            watch.claim_output()
-            _print(found)
-        else:
-            watch.logs = options.logs
-            remember(options, watch.say)
-    except (KeyboardInterrupt, SystemExit):
-        pass
-    except BaseException as error:
-        message = _describe(error)
-        watch.say(message)
-        if verb == "recall" and not isinstance(error, BadInput):
-            watch.claim_output()
-            _print(system_message(message))
+    options = HookOptions()
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", SekhaWarning)
+        warnings.showwarning = watch.show_warning
+        try:
+            options = parse_options(verb, words[2:])
+            if verb == "recall":
+                watch.start(DEADLINE)
+                found = recall(_read_stdin(("session_id", "cwd")), options)
+                watch.claim_output()
+                _print(found)
+            else:
+                watch.logs = options.logs
+                remember(options, watch)
+        except (KeyboardInterrupt, SystemExit):
+            pass
+        except BaseException as error:
+            message = _describe(error)
+            watch.fail(message)
+            if verb == "recall" and not isinstance(error, BadInput):
+                watch.claim_output()
+                _print(system_message(message))
     _drop_closed_output()
     if is_quick:
         os._exit(0)
-    return 0
+    return int(bool(options.files) and watch.has_failed)
 
 
 def parse_options(verb: str, words: Sequence[str]) -> HookOptions:
@@ -139,10 +146,12 @@ class _Watch:
 
     Attributes:
         logs: Whether each line begins with the time.
+        has_failed: Whether something went wrong.
     """
 
     def __init__(self, verb: str) -> None:
         self.logs = False
+        self.has_failed = False
         self._verb = verb
         self._lock = threading.Lock()
         self._timer: threading.Timer | None = None
@@ -154,10 +163,19 @@ class _Watch:
         self._timer.daemon = True
         self._timer.start()
 
+    def fail(self, message: str) -> None:
+        """Print why it failed."""
+        self.has_failed = True
+        self.say(message)
+
     def say(self, message: str) -> None:
         """Print a line to stderr."""
         with self._lock:
             self._write(message)
+
+    def show_warning(self, message: object, *rest: object, **more: object) -> None:
+        """Print a warning in one line, without the line of the source that it is from."""
+        self.say(str(message))
 
     def claim_output(self) -> None:
         """From now on it is no more interrupted: its result is being printed."""
@@ -202,12 +220,12 @@ def recall(found: HookInput, options: HookOptions) -> dict[str, Any] | None:
     return {"hookSpecificOutput": {"hookEventName": "UserPromptSubmit", "additionalContext": block}}
 
 
-def remember(options: HookOptions, say: Callable[[str], object]) -> None:
+def remember(options: HookOptions, watch: _Watch) -> None:
     """Store what is new of a session: in a process of its own, or in this one with `--wait` or files.
 
     Args:
         options: The options.
-        say: Called with each line for people.
+        watch: Prints lines for people.
 
     Raises:
         BadInput: The input cannot be used.
@@ -216,20 +234,23 @@ def remember(options: HookOptions, say: Callable[[str], object]) -> None:
     """
     if options.files:
         for path in options.files:
-            _remember_now(HookInput(transcript_path=path), options, say)
+            if os.path.isfile(path):
+                _remember_now(HookInput(transcript_path=path), options, watch)
+            else:
+                watch.fail(f"there is no file {path}")
         return
     found = _read_stdin(("session_id", "transcript_path", "cwd"))
     if not os.path.isfile(found.transcript_path):
         raise BadInput(f"transcript_path: there is no file {found.transcript_path}")
     if options.wait:
-        _remember_now(found, options, say)
+        _remember_now(found, options, watch)
         return
     _config(options)  # what is missing is said where somebody may see it
     _scope(found, options)
     _remember_in_background(found, options)
 
 
-def _remember_now(found: HookInput, options: HookOptions, say: Callable[[str], object]) -> None:
+def _remember_now(found: HookInput, options: HookOptions, watch: _Watch) -> None:
     from sekha._concurrency.clock import Clock
     from sekha._sync.client import SekhaClient
     from sekha.cli.hook_sessions import read_session
@@ -239,7 +260,7 @@ def _remember_now(found: HookInput, options: HookOptions, say: Callable[[str], o
     config = _config(options)
     session = read_session(found.transcript_path)
     for problem in session.problems:
-        say(problem)
+        watch.fail(problem)
     label = found.session_id or session.id
     if not label or not session.messages:
         return
@@ -251,7 +272,7 @@ def _remember_now(found: HookInput, options: HookOptions, say: Callable[[str], o
             if turns:
                 state.send(turns)
             for line in deliver(client, state):
-                say(f"session {label}: {line}")
+                watch.say(f"session {label}: {line}")
 
 
 def _remember_in_background(found: HookInput, options: HookOptions) -> None:

@@ -13,6 +13,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Any, Final, Optional, Union
 from urllib.parse import urlsplit
@@ -58,6 +59,7 @@ _TIMEOUT: Final = 5.0
 _DEAD: Final = (exceptions.ConnectionError,)
 _NAME: Final = re.compile(r"[^\s{}\x00-\x20]{1,200}")
 _URL: Final = re.compile(r"(?i)(rediss?|unix)://")
+_DATABASE: Final = re.compile(r"/?[0-9]*/?")
 
 
 class _RedisGate(PolledGate):
@@ -274,10 +276,11 @@ class _WriteTurn:
         arguments = [self._token, self._limit, int(self._gate._lease * _MICRO), _PATIENCE]
         ahead, noted = self._gate._run(scripts.ENTER_WRITE, self._keys, arguments)
         self.others_have_written = bool(noted)
+        if ahead <= 0:
+            self._gate._leases.get().add(self._token, self._keys[0])
         if self._has_left:  # meanwhile, in another thread
             self._leave(stored=False)
         elif ahead <= 0:
-            self._gate._leases.get().add(self._token, self._keys[0])
             return 0.0
         return min(_SHORT_POLL * int(ahead), _LONG_POLL)
 
@@ -311,6 +314,7 @@ class _Leases:
         self._held: dict[str, str] = {}  # the key of each token
         self._thread: threading.Thread | None = None
         self._lock = InterruptibleLock()
+        self._has_warned = False
 
     def add(self, token: str, key: str) -> None:
         """Renew a lease from now on."""
@@ -319,8 +323,10 @@ class _Leases:
     def _add(self, token: str, key: str) -> None:
         self._held[token] = key
         if self._thread is None:
-            self._thread = threading.Thread(target=self._run, name="sekha-redis-leases", daemon=True)
-            self._thread.start()
+            thread = threading.Thread(target=self._run, name="sekha-redis-leases", daemon=True)
+            with suppress(RuntimeError):  # the interpreter ends: the lease has to be long enough
+                thread.start()
+                self._thread = thread
 
     def discard(self, token: str) -> None:
         """Renew it no more."""
@@ -336,8 +342,11 @@ class _Leases:
             for key in dict.fromkeys(held.values()):
                 try:
                     self._renew(key, [token for token, one in held.items() if one == key])
-                except SekhaError as error:
-                    log.warning("the lease of a write was not renewed: %s", error)
+                    self._has_warned = False
+                except Exception as error:  # the thread goes on: Redis may come back
+                    if not self._has_warned:
+                        log.warning("the lease of a write was not renewed: %s", error)
+                    self._has_warned = True
 
     def _list(self) -> dict[str, str]:
         if not self._held:
@@ -510,20 +519,37 @@ def _client(redis: object) -> Any:
         raise SekhaConfigError(
             f"redis: an address such as redis://localhost:6379, or a redis.Redis is needed, not {kind}"
         )
-    problem = "" if _URL.match(redis.strip()) else "it must begin with redis://, rediss:// or unix://"
-    if not problem:
-        made: Any = Redis  # the types of its keywords are unknown
-        try:
-            return made.from_url(
-                redis.strip(),
+    url = redis.strip()
+    try:
+        problem = _url_problem(url)
+        if not problem:
+            made: Any = Redis  # the types of its keywords are unknown
+            client = made.from_url(
+                url,
                 socket_timeout=_TIMEOUT,
                 socket_connect_timeout=_TIMEOUT,
                 retry=Retry(NoBackoff(), 1, supported_errors=_DEAD),  # once: a connection that was idle may be dead
                 retry_on_error=list(_DEAD),
             )
-        except (ValueError, TypeError):
-            problem = "it cannot be read"
+            pool = client.connection_pool
+            pool.connection_class(**pool.connection_kwargs)  # it looks at the options, and does not connect yet
+            return client
+    except (ValueError, TypeError, AttributeError, exceptions.RedisError):
+        problem = "it cannot be read"
     raise SekhaConfigError(f"redis: an address such as redis://localhost:6379 is needed; {problem}")
+
+
+def _url_problem(url: str) -> str:
+    """Return why an address cannot be meant, or an empty text; redis-py would connect elsewhere."""
+    if _URL.match(url) is None:
+        return "it must begin with redis://, rediss:// or unix://"
+    parts = urlsplit(url)
+    if parts.scheme != "unix" and (parts.fragment or "@" in parts.query or not _DATABASE.fullmatch(parts.path)):
+        return (
+            "what is no letter or digit in a user or password has to be percent-encoded, and what follows the host is "
+            "the number of a database, such as /0"
+        )
+    return ""
 
 
 def _mask(url: str) -> str:

@@ -131,13 +131,13 @@ async def serve_http(server: Any, options: HTTPOptions) -> None:
         else:
             await manager.handle_request(scope, receive, send)
 
+    logging.getLogger("mcp.server.streamable_http").addFilter(_is_no_end_of_a_stream)
     listener = _listen(options)
     stop = anyio.Event()
 
     class Server(uvicorn.Server):
         async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-            stop.set()  # streams that clients keep open would be waited for; version 1 logs each that ends like this
-            logging.getLogger("mcp").setLevel(logging.CRITICAL)
+            stop.set()  # streams that clients keep open would be waited for
             await super().shutdown(sockets)
 
     async def run_manager(*, task_status: Any) -> None:
@@ -156,6 +156,11 @@ async def serve_http(server: Any, options: HTTPOptions) -> None:
             with _quiet_signals():
                 await Server(config).serve(sockets=[listener])
             stop.set()
+
+
+def _is_no_end_of_a_stream(record: logging.LogRecord) -> bool:
+    """Return whether a record is about anything but a client that has closed a stream, an error for version 1."""
+    return not (record.exc_info and isinstance(record.exc_info[1], anyio.ClosedResourceError))
 
 
 @contextmanager

@@ -1,10 +1,12 @@
 """What the tools return: types of the structured results, from which their schemas are made."""
 
-from typing import List, NamedTuple, Optional, Union
+from typing import Any, List, Mapping, NamedTuple, Optional, Type, TypeVar, Union
 
 from typing_extensions import NotRequired, TypedDict
 
 from sekha.types._base import Number, allow_extra
+
+T = TypeVar("T")
 
 
 class Answer(NamedTuple):
@@ -135,3 +137,8 @@ class Statistics(TypedDict):
     total_labels: int
     folders: List[str]
     labels: List[str]
+
+
+def pick(shape: Type[T], row: Mapping[str, Any]) -> T:
+    """Return what a result of the client has of a type, and nothing that a newer server adds."""
+    return shape(**{name: row[name] for name in shape.__annotations__})

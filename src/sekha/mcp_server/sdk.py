@@ -16,7 +16,7 @@ from mcp.server.lowlevel import Server
 
 from sekha._version import __version__
 
-from .server import INSTRUCTIONS, NAME, TITLE, MemoryServer, Refused
+from .server import NAME, TITLE, MemoryServer, Refused
 
 MAJOR = int(version("mcp").partition(".")[0])
 """The major version of the SDK."""
@@ -41,10 +41,10 @@ def make_server(memory: MemoryServer) -> Any:
         "list_prompts": lambda _: memory.list_prompts(),
         "get_prompt": lambda params: memory.get_prompt(params.name, params.arguments),
     }
-    return _server_of_v1(handlers) if MAJOR < 2 else _server_of_v2(handlers)
+    return (_server_of_v1 if MAJOR < 2 else _server_of_v2)(handlers, memory.instructions)
 
 
-def _server_of_v2(handlers: Mapping[str, Handler]) -> Any:
+def _server_of_v2(handlers: Mapping[str, Handler], instructions: str) -> Any:
     from mcp.server.caching import CacheHint
 
     def of_context(handle: Handler) -> Callable[[Any, Any], Awaitable[dict[str, Any]]]:
@@ -56,13 +56,13 @@ def _server_of_v2(handlers: Mapping[str, Handler]) -> Any:
 
     on: Any = {f"on_{name}": of_context(handle) for name, handle in handlers.items()}
     hints: Any = dict.fromkeys(_CACHEABLE, CacheHint())
-    return Server(NAME, version=__version__, title=TITLE, instructions=INSTRUCTIONS, cache_hints=hints, **on)
+    return Server(NAME, version=__version__, title=TITLE, instructions=instructions, cache_hints=hints, **on)
 
 
-def _server_of_v1(handlers: Mapping[str, Handler]) -> Any:
+def _server_of_v1(handlers: Mapping[str, Handler], instructions: str) -> Any:
     module: Any = types
     _show_caught_warnings()
-    server: Any = Server(NAME, version=__version__, instructions=INSTRUCTIONS)
+    server: Any = Server(NAME, version=__version__, instructions=instructions)
 
     def of_request(handle: Handler, result: Any) -> Callable[[Any], Awaitable[Any]]:
         async def handler(request: Any) -> Any:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
@@ -35,6 +34,7 @@ from .results import (
     Stored,
     Suggestions,
     Updated,
+    pick,
 )
 
 Arguments = Mapping[str, Any]
@@ -90,18 +90,14 @@ async def memory_store(client: AsyncSekhaClient, arguments: Arguments) -> Answer
     if not kept:
         raise argument_error("messages", "has nothing that is not remembered already")
     stored = await client.controller.create_conversation({**arguments, "messages": kept})
-    data: Stored = {
-        "conversation_id": stored["conversation_id"],
-        "label": stored["label"],
-        "folder": stored["folder"],
-    }
+    data = pick(Stored, stored)
     return Answer(f"Stored as conversation {data['conversation_id']} in {data['folder']}.", data)
 
 
 async def memory_update(client: AsyncSekhaClient, arguments: Arguments) -> Answer:
     """Change label, folder, status or importance of a conversation."""
     updated = await client.mcp.memory_update(**arguments)
-    data: Updated = {"conversation_id": updated["conversation_id"], "updated_fields": updated["updated_fields"]}
+    data = pick(Updated, updated)
     return Answer(f"Changed {', '.join(data['updated_fields'])} of conversation {data['conversation_id']}.", data)
 
 
@@ -112,7 +108,7 @@ async def memory_prune(client: AsyncSekhaClient, arguments: Arguments) -> Answer
         limit=arguments.get("limit", DEFAULT_SUGGESTIONS),
     )
     rows = [suggestion_of(row) for row in found["suggestions"]]
-    data: Suggestions = {"suggestions": rows, "total": found["total"]}
+    data = Suggestions(suggestions=rows, total=found["total"])
     about = f"{len(rows)} of {data['total']} conversations that have not been used for long. Nothing was changed."
     return Answer("\n".join(filter(None, (about, quote_rows(rows, "preview")))), data)
 
@@ -121,24 +117,10 @@ async def memory_export(client: AsyncSekhaClient, arguments: Arguments) -> Answe
     """A conversation with its messages, one page of it."""
     number = arguments.get("page", 1)
     export = await client.mcp.memory_export(arguments["conversation_id"])
-    about = export["conversation"]
     messages, pages = page_of(export["messages"], number)
+    about = pick(About, export["conversation"])
     next_page = number + 1 if number < pages else None
-    data: ExportPage = {
-        "conversation": About(
-            conversation_id=about["conversation_id"],
-            label=about["label"],
-            folder=about["folder"],
-            status=about["status"],
-            importance_score=about["importance_score"],
-            created_at=about["created_at"],
-            updated_at=about["updated_at"],
-        ),
-        "messages": messages,
-        "page": number,
-        "pages": pages,
-        "next_page": next_page,
-    }
+    data = ExportPage(conversation=about, messages=messages, page=number, pages=pages, next_page=next_page)
     lines = [f"Conversation {about['conversation_id']}, page {number} of {pages}."]
     lines += [quote_rows(messages, "content")]
     if next_page is not None:
@@ -150,8 +132,18 @@ async def memory_stats(client: AsyncSekhaClient, arguments: Arguments) -> Answer
     """Numbers of the memory, or of a part of it."""
     subfolders = {"subfolders": True} if "folder" in arguments else {}
     data = statistics_of(await client.mcp.memory_stats({**arguments, **subfolders}))
-    text = json.dumps(data, ensure_ascii=False)
-    return Answer(quote_texts([({}, text)]), data)  # labels are texts of anyone, such as titles of imported chats
+    messages = "" if data["total_messages"] is None else f" with {data['total_messages']} messages"
+    about = (
+        f"{data['total_conversations']} conversations{messages}, average importance {data['average_importance']:.1f}, "
+        f"{data['total_folders']} folders and {data['total_labels']} labels."
+    )
+    lists = (("folders", data["folders"]), ("labels", data["labels"]))
+    quoted = quote_texts(({"list": name}, _lines(names)) for name, names in lists if names)
+    return Answer("\n".join(filter(None, (about, quoted))), data)
+
+
+def _lines(names: Sequence[str]) -> str:
+    return "\n".join(" ".join(name.split()) for name in names)
 
 
 def _filters(arguments: Arguments) -> dict[str, Any]:
