@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from sekha import (
+    AsyncBridgeClient,
+    AsyncMCPClient,
+    AsyncMemoryController,
     AsyncSekhaClient,
     SekhaConfigError,
     SekhaConnectionError,
@@ -21,8 +24,8 @@ from sekha._concurrency.tasks import async_gather
 from support import facts
 from support.facts import MESSAGES
 from support.packages import require_packages
-from support.replies import after, answer, empty
-from support.routes import CREATE, HEALTH, QUERY
+from support.replies import after, answer, empty, tool
+from support.routes import CREATE, HEALTH, QUERY, STORE
 from support.server import FakeServer, eventually
 
 from .conftest import MakeClient
@@ -286,6 +289,24 @@ async def test_no_limit_asks_nobody(make: MakeClient, server: FakeServer) -> Non
     client = make(rate_limiter=RedisRateLimiter("redis://127.0.0.1:1", name="m"), rate_limit_requests=None)
     server.on(QUERY, FOUND)
     await client.controller.query("tea")
+
+
+async def test_clients_of_one_service_share_by_the_same_names(
+    server: FakeServer, bridge: FakeServer, redis: RedisServer, gate: RedisWriteGate, limiter: RedisRateLimiter
+) -> None:
+    shared: dict[str, Any] = {"write_gate": gate, "rate_limiter": limiter, "api_key": "k"}
+    seen: list[int] = []
+    server.on(STORE, after(lambda: seen.append(count(redis, HELD)), tool(facts.STORED)))
+    server.on(CREATE, after(lambda: seen.append(count(redis, HELD)), MADE))
+    bridge.on("POST /embed", answer(facts.EMBEDDING))
+    async with AsyncMCPClient(base_url=server.url, **shared) as mcp:
+        await mcp.memory_store(messages=MESSAGES)
+    async with AsyncMemoryController(base_url=server.url, **shared) as controller:
+        await controller.create_conversation(messages=MESSAGES)
+    async with AsyncBridgeClient(base_url=bridge.url, **shared) as client:
+        await client.embed("tea")
+    assert seen == [1, 1]
+    assert (count(redis, LOG), count(redis, "sekha:{bridge:m}:requests:log")) == (2, 1)
 
 
 # ---- settings ------------------------------------------------------------------------------------------------------

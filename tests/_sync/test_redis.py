@@ -10,6 +10,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from sekha import (
+    BridgeClient,
+    MCPClient,
+    MemoryController,
     SekhaClient,
     SekhaConfigError,
     SekhaConnectionError,
@@ -23,8 +26,8 @@ from sekha._concurrency.tasks import gather
 from support import facts
 from support.facts import MESSAGES
 from support.packages import require_packages
-from support.replies import after, answer, empty
-from support.routes import CREATE, HEALTH, QUERY
+from support.replies import after, answer, empty, tool
+from support.routes import CREATE, HEALTH, QUERY, STORE
 from support.server import FakeServer, eventually
 
 from .conftest import MakeClient
@@ -288,6 +291,24 @@ def test_no_limit_asks_nobody(make: MakeClient, server: FakeServer) -> None:
     client = make(rate_limiter=RedisRateLimiter("redis://127.0.0.1:1", name="m"), rate_limit_requests=None)
     server.on(QUERY, FOUND)
     client.controller.query("tea")
+
+
+def test_clients_of_one_service_share_by_the_same_names(
+    server: FakeServer, bridge: FakeServer, redis: RedisServer, gate: RedisWriteGate, limiter: RedisRateLimiter
+) -> None:
+    shared: dict[str, Any] = {"write_gate": gate, "rate_limiter": limiter, "api_key": "k"}
+    seen: list[int] = []
+    server.on(STORE, after(lambda: seen.append(count(redis, HELD)), tool(facts.STORED)))
+    server.on(CREATE, after(lambda: seen.append(count(redis, HELD)), MADE))
+    bridge.on("POST /embed", answer(facts.EMBEDDING))
+    with MCPClient(base_url=server.url, **shared) as mcp:
+        mcp.memory_store(messages=MESSAGES)
+    with MemoryController(base_url=server.url, **shared) as controller:
+        controller.create_conversation(messages=MESSAGES)
+    with BridgeClient(base_url=bridge.url, **shared) as client:
+        client.embed("tea")
+    assert seen == [1, 1]
+    assert (count(redis, LOG), count(redis, "sekha:{bridge:m}:requests:log")) == (2, 1)
 
 
 # ---- settings ------------------------------------------------------------------------------------------------------

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import copy
+import logging
 import pickle
 import subprocess
 import sys
 import threading
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable, Dict, Iterator, List, Tuple
 
@@ -25,10 +27,16 @@ from sekha import (
     SekhaConnectionError,
     SekhaError,
 )
+from sekha._concurrency import gates as concurrency_gates
+from sekha._sync import gates, transport, write_gate
 from sekha.gates import AsyncGate, Gate
-from support.interrupting import Interruption, interrupted_at, interrupted_between
+from support import facts
+from support.facts import MESSAGES
+from support.interrupting import Interruption, held, interrupted_at, interrupted_between
 from support.packages import require_packages
-from support.server import eventually
+from support.replies import answer
+from support.routes import CREATE, QUERY
+from support.server import FakeServer, eventually
 
 require_packages("redis", "redis")
 
@@ -351,7 +359,9 @@ def test_a_redis_that_does_not_answer(cls: Any) -> None:
         with pytest.raises(SekhaConnectionError, match="does not answer in time"):
             enters(gate)
         server.go_on()
-        assert enters(gate) is not None
+        release = enters(gate)
+        assert release is not None
+        release()
     finally:
         server.close()
 
@@ -406,6 +416,24 @@ def test_who_asks_again_after_a_lost_answer_has_one_slot(redis: RedisServer) -> 
     assert zcard(redis, "sekha:{controller:m}:requests:log") == 1
 
 
+def test_a_lease_that_cannot_be_renewed_is_a_line_in_the_log_until_it_can(caplog: pytest.LogCaptureFixture) -> None:
+    server = server_with()
+    gate = RedisWriteGate(server.url, name="m", lease=1)
+    release = gate.acquire(0)
+    try:
+        assert release is not None
+        server.kill()
+        eventually(lambda: [record for record in caplog.records if record.levelno == logging.WARNING])
+        server.start()
+        release()
+        eventually(lambda: gate._leases.get()._thread is None)
+    finally:
+        server.close()
+    told = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+    assert len(told) == 1
+    assert told[0].startswith("the lease of a write was not renewed: write_gate: Redis at redis://")
+
+
 @pytest.mark.promise("W8")
 @pytest.mark.parametrize("between", [False, True], ids=["before a line", "in a line"])
 @pytest.mark.parametrize("cls", [RedisWriteGate, RedisRateLimiter])
@@ -430,6 +458,46 @@ def test_wherever_a_caller_is_interrupted_nothing_stays_taken(cls: Any, between:
         assert (zcard(redis, HELD), zcard(redis, QUEUE)) == (0, 0), f"interruption {number}"
         assert zcard(redis, "sekha:{controller:m}:requests:queue") == 0, f"interruption {number}"
     assert number > 10
+
+
+CLIENT_LAYERS = (transport, write_gate, gates, concurrency_gates, module)
+
+
+@pytest.mark.slow
+@pytest.mark.promise("W8")
+@pytest.mark.parametrize("between", [False, True], ids=["before a line", "in a line"])
+def test_wherever_a_write_is_interrupted_its_slot_is_given_back(
+    between: bool, redis: RedisServer, server: FakeServer
+) -> None:
+    """What is interrupted before it asks Redis has taken nothing; afterwards, it gives back its own."""
+    gate = RedisWriteGate(redis.url, name="m")
+    server.always(CREATE, answer(facts.CREATED, 201))
+    server.always(QUERY, answer(facts.hits()))
+    interrupted = interrupted_between if between else interrupted_at
+    with (
+        SekhaClient(
+            controller_url=server.url,
+            bridge_url=server.url,
+            api_key="k",
+            write_gate=gate,
+            rate_limiter=RedisRateLimiter(redis.url, name="m", requests=10**6),
+            max_retries=0,
+        ) as client,
+        redis.client() as looks,
+    ):
+        client.controller.create_conversation(messages=MESSAGES)
+        number, there_was_one = 0, True
+        while there_was_one:
+            number += 1
+            with interrupted(number, Interruption(), *CLIENT_LAYERS) as happened:
+                with suppress(Interruption):
+                    client.controller.create_conversation(messages=MESSAGES)
+            there_was_one = happened()
+            left = [looks.zcard(key) for key in (HELD, QUEUE, "sekha:{controller:m}:requests:queue")]
+            assert left == [0, 0, 0], f"interruption {number}"
+            assert held(client) == [], f"interruption {number}"
+            assert gate._leases.get()._held == {}, f"interruption {number}"
+        assert number > 50
 
 
 # ---- what the scripts decide, with a clock that is moved by hand -----------------------------------------------------
@@ -544,6 +612,15 @@ def test_a_client_with_a_shorter_window_forgets_nothing_that_another_counts(tabl
     table.move(50)
     assert table.take("b", 2, 10) == 0
     assert table.take("c", 2, 100) > 0
+
+
+def test_a_clock_that_is_set_back_costs_one_window(table: Table) -> None:
+    table.clear()
+    assert table.take("a", 1, 100) == 0
+    table.move(-3_600_000_000)
+    assert table.take("b", 1, 100) == 100
+    table.move(100)
+    assert table.take("b", 1, 100) == 0
 
 
 def test_all_wait_as_long_as_the_server_said(table: Table) -> None:

@@ -41,6 +41,12 @@ SYSTEM = {name: value for name, value in os.environ.items() if name != "PYTHONPA
 """The environment with which the tests began: certificates and proxies of the machine, which no test else may see."""
 
 
+_OFFLINE = "dns error|ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ECONNRESET|ETIMEDOUT|ENETUNREACH|network|from versions: none"
+"""What programs print that reach no registry."""
+_UNREACHABLE: Dict[str, str] = {}
+"""What could not be reached, by the reason of the skip: it is tried once only."""
+
+
 def mcp_versions() -> Tuple[str, ...]:
     """The versions of `mcp` to test with: the oldest and the newest, or those of the variable `MCP_VERSIONS`."""
     return tuple(os.environ.get("MCP_VERSIONS", f"{OLDEST_MCP} {NEWEST_MCP}").split())
@@ -176,14 +182,16 @@ def download(command: Sequence[str], folder: Path, reason: str) -> None:
         folder: Where it runs.
         reason: What cannot be reached then.
     """
-    done = subprocess.run(command, cwd=folder, env=SYSTEM, capture_output=True, text=True, timeout=300)
-    if done.returncode == 0:
-        return
-    output = done.stdout + done.stderr
-    offline = r"dns error|ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ECONNRESET|ETIMEDOUT|ENETUNREACH|network|from versions: none"
-    if re.search(offline, output):
-        unavailable(f"{reason}: {output.strip()[-300:]}")
-    pytest.fail(f"{' '.join(command)}:\n{output}", pytrace=False)
+    if reason not in _UNREACHABLE:
+        done = subprocess.run(command, cwd=folder, env=SYSTEM, capture_output=True, text=True, timeout=300)
+        if done.returncode == 0:
+            return
+        output = done.stdout + done.stderr
+        sign = re.search(_OFFLINE, output)
+        if sign is None:
+            pytest.fail(f"{' '.join(command)}:\n{output}", pytrace=False)
+        _UNREACHABLE[reason] = sign.group()
+    unavailable(f"{reason} ({_UNREACHABLE[reason]})")
 
 
 @contextmanager

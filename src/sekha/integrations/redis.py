@@ -13,6 +13,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Any, Final, Optional, Union
 from urllib.parse import urlsplit
@@ -313,6 +314,7 @@ class _Leases:
         self._held: dict[str, str] = {}  # the key of each token
         self._thread: threading.Thread | None = None
         self._lock = InterruptibleLock()
+        self._has_warned = False
 
     def add(self, token: str, key: str) -> None:
         """Renew a lease from now on."""
@@ -321,8 +323,10 @@ class _Leases:
     def _add(self, token: str, key: str) -> None:
         self._held[token] = key
         if self._thread is None:
-            self._thread = threading.Thread(target=self._run, name="sekha-redis-leases", daemon=True)
-            self._thread.start()
+            thread = threading.Thread(target=self._run, name="sekha-redis-leases", daemon=True)
+            with suppress(RuntimeError):  # the interpreter ends: the lease has to be long enough
+                thread.start()
+                self._thread = thread
 
     def discard(self, token: str) -> None:
         """Renew it no more."""
@@ -338,8 +342,11 @@ class _Leases:
             for key in dict.fromkeys(held.values()):
                 try:
                     self._renew(key, [token for token, one in held.items() if one == key])
-                except SekhaError as error:
-                    log.warning("the lease of a write was not renewed: %s", error)
+                    self._has_warned = False
+                except Exception as error:  # the thread goes on: Redis may come back
+                    if not self._has_warned:
+                        log.warning("the lease of a write was not renewed: %s", error)
+                    self._has_warned = True
 
     def _list(self) -> dict[str, str]:
         if not self._held:
