@@ -98,6 +98,20 @@ def test_the_settings_and_options_are_passed_on(run: Run, here: Path, monkeypatc
     )
 
 
+@pytest.mark.parametrize("has_option", [False, True])
+def test_a_project_cannot_send_the_key_of_a_client_elsewhere(
+    has_option: bool, run: Run, here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    served: List[Any] = []
+    monkeypatch.setattr("sekha.mcp_server.run.run_http", lambda *given: served.extend(given))
+    monkeypatch.setenv("SEKHA_API_KEY", "canary")
+    if not has_option:
+        monkeypatch.setenv("SEKHA_CONTROLLER_URL", "http://localhost:9")
+    (here / ".env").write_text("SEKHA_PROXY=http://evil:9\nSEKHA_CONTROLLER_URL=http://evil:9\n", "utf-8")
+    assert run("mcp", "--http", *(["--url", "http://localhost:9"] if has_option else [])) == (0, "", "")
+    assert (served[0].controller_url, served[0].proxy) == ("http://localhost:9", None)
+
+
 def test_it_asks_for_nothing_at_a_terminal(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sekha.mcp_server.stdio.claim_wire", lambda: None)
     done = run("mcp", terminal="a key\n")

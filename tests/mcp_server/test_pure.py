@@ -23,6 +23,7 @@ from sekha.mcp_server.options import OptionError, ServerOptions
 from sekha.mcp_server.pages import page_of, split, take
 from sekha.mcp_server.previews import preview_of, text_of
 from sekha.mcp_server.server import describe
+from sekha.mcp_server.stdio import replace_halves
 
 # Pages
 
@@ -177,6 +178,33 @@ def test_the_names_of_a_server() -> None:
         "[fe80::1]",
     ]
     assert "10.0.0.1" in HTTPOptions("10.0.0.1", 0, "a-token-for-tests").names()
+    assert "127.0.0.2" in HTTPOptions("127.0.0.2", 0).names()
+
+
+def test_names_are_known_as_browsers_send_them() -> None:
+    assert HTTPOptions("127.0.0.1", 0, None, ["Anns-Mac.local"]).names()[-2:] == ["Anns-Mac.local", "anns-mac.local"]
+
+
+@pytest.mark.parametrize("name", ["", " ", "*", "http://memory.example.com", "memory.example.com/mcp", "a@b"])
+def test_a_name_that_no_host_has(name: str) -> None:
+    with pytest.raises(OptionError, match=r"--allow-host: .* is no name of a host"):
+        HTTPOptions("127.0.0.1", 0, None, [name])
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        (r'"\ud83d"', r'"\ufffd"'),
+        (r'"\uDE80 x"', r'"\ufffd x"'),
+        (r'"\ud83d\ud83d\ude80"', r'"\ufffd\ud83d\ude80"'),
+        (r'"\ude80\ud83d"', r'"\ufffd\ufffd"'),
+        (r'"\\ud83d"', r'"\\ud83d"'),
+        (r'"\\\ud83d"', r'"\\\ufffd"'),
+        (r'"\u00e9 \n"', r'"\u00e9 \n"'),
+    ],
+)
+def test_half_of_a_surrogate_pair_is_replaced(line: str, expected: str) -> None:
+    assert replace_halves(line) == expected
 
 
 @pytest.mark.parametrize(

@@ -221,6 +221,16 @@ def test_lines_that_are_no_message_do_not_end_it(sekha: LocalSekha) -> None:
         assert server.process.returncode == 0
 
 
+def test_an_emoji_that_a_client_has_cut_is_answered(sekha: LocalSekha) -> None:
+    with running(sekha.options) as server:
+        server.start()
+        server.send(call(2, "memory_store", messages=[{"role": "user", "content": "Ships \ud83d"}]))
+        assert server.receive()["result"]["isError"] is False
+        server.send(call(3, "memory_search", query="ships \ude80"))
+        [found] = server.receive()["result"]["structuredContent"]["results"]
+        assert found["preview"] == "Ships \ufffd"
+
+
 def test_it_starts_without_a_memory_and_lives_on() -> None:
     [port] = free_ports(1)
     options = {"controller_url": f"http://127.0.0.1:{port}", "api_key": "canary-of-rest"}

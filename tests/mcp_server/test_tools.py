@@ -302,6 +302,13 @@ async def test_a_resource_that_is_not_there(uri: str, said: str, options: Any) -
         assert error.error.code == -32602
 
 
+async def test_a_name_of_no_tool_is_shortened(options: Any) -> None:
+    async with connected(options) as peer:
+        with pytest.raises(Exception, match="there is no tool") as caught:
+            await peer.session.call_tool("x" * 10_000, {})
+        assert len(str(caught.value)) < 1000
+
+
 async def test_the_prompt_begins_with_what_is_remembered(options: Any) -> None:
     async with connected(options) as peer:
         await peer.store("We ship on Fridays.")
@@ -319,7 +326,9 @@ async def test_the_prompt_begins_with_what_is_remembered(options: Any) -> None:
         ("remember", {"topic": "x"}, "there is no prompt 'remember'; there is recall"),
         ("recall", {}, "topic: is missing"),
         ("recall", {"topic": " "}, "topic: must not be blank"),
-        ("recall", {"topic": "x", "colour": "red"}, "colour: is not known here"),
+        ("recall", {"topic": "x", "colour": "red"}, "colour: is not known here; the only argument is topic"),
+        ("recall", {"topic": "x", "query": "y"}, "query: is not known here"),
+        ("recall", {"topic": "x", "max_tokens": "500"}, "max_tokens: is not known here"),
     ],
 )
 async def test_a_prompt_that_cannot_be_made(name: str, arguments: Dict[str, str], said: str, options: Any) -> None:

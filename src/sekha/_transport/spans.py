@@ -47,7 +47,7 @@ class OperationSpan:
     __slots__ = ("_has_chunk", "_operation", "_pid", "_secrets", "_span", "_started_at", "context")
 
     def __init__(self, span: Any, context: Any, operation: Operation, secrets: Optional[Collection[Secret]]) -> None:
-        self.context = context
+        self.context: Any = context
         self._span: Any = span
         self._operation = operation
         self._secrets = secrets

@@ -15,7 +15,12 @@ _WHERE_TO_SET = "in the environment, or in a file .env here"
 
 
 def config_from(
-    url: str | None = None, bridge_url: str | None = None, *, needs_bridge: bool = False, may_ask: bool = True
+    url: str | None = None,
+    bridge_url: str | None = None,
+    *,
+    needs_bridge: bool = False,
+    may_ask: bool = True,
+    env_file: str | None = ENV_FILE,
 ) -> SekhaConfig:
     """Return the settings: options, else the environment, else a `.env` file in the working directory.
 
@@ -26,6 +31,7 @@ def config_from(
         bridge_url: Address of the bridge, if given as an option.
         needs_bridge: Whether the command requires a bridge.
         may_ask: Whether stdin is for the user, so that a missing key can be asked for.
+        env_file: The file that is read if it is there; None for none.
 
     Raises:
         CommandError: An option cannot be used.
@@ -33,7 +39,7 @@ def config_from(
     """
     check_address("--url", url)
     check_address("--bridge-url", bridge_url)
-    config = SekhaConfig.from_env(ENV_FILE if os.path.isfile(ENV_FILE) else None)
+    config = SekhaConfig.from_env(env_file if env_file is not None and os.path.isfile(env_file) else None)
     config = config.replace(controller_url=url, bridge_url=bridge_url)
     missing: list[str] = []
     if config.controller_url is None:

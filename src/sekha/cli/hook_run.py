@@ -151,7 +151,7 @@ class _Watch:
 
     def __init__(self, verb: str) -> None:
         self.logs = False
-        self.has_failed = False
+        self.has_failed: bool = False
         self._verb = verb
         self._lock = threading.Lock()
         self._timer: threading.Timer | None = None

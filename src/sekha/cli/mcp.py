@@ -80,13 +80,22 @@ def run(
         where = HTTPOptions(host, port, _token(), tuple(allow_host or ())) if http else None
     except OptionError as error:
         raise CommandError(str(error), USAGE) from None
+    env_file = None if _is_complete(url, os.environ) else ENV_FILE
     with suppress(KeyboardInterrupt):  # that is how it is stopped
         if where is None:
             wire = claim_wire()
-            run_stdio(config_from(url, may_ask=False), options, wire)
+            run_stdio(config_from(url, may_ask=False, env_file=env_file), options, wire)
         else:
-            run_http(config_from(url, may_ask=False), options, where)
+            run_http(config_from(url, may_ask=False, env_file=env_file), options, where)
     return OK
+
+
+def _is_complete(url: Optional[str], variables: Mapping[str, str]) -> bool:
+    """Return whether a client has given address and key, so that no file `.env` is read.
+
+    Editors start the server in a project, whose author could send the key of the user elsewhere, such as to a proxy.
+    """
+    return bool((url or variables.get("SEKHA_CONTROLLER_URL")) and variables.get("SEKHA_API_KEY"))
 
 
 def _check_placeholders(variables: Mapping[str, str]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import secrets
 import signal
 import socket
@@ -29,6 +30,7 @@ MIN_TOKEN = 16
 """Characters of a token at least: whoever guesses it reads the memory."""
 
 _LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
+_HOST = re.compile(r"[^\s/?#@*]+")
 _SHUTDOWN = 2
 """Seconds that open requests have to end when the server stops."""
 
@@ -61,6 +63,9 @@ class HTTPOptions:
             raise OptionError(f"{TOKEN_VARIABLE} must be printable ASCII without spaces")
         if self.token is not None and len(self.token) < MIN_TOKEN:
             raise OptionError(f"{TOKEN_VARIABLE} must have {MIN_TOKEN} characters or more")
+        for name in self.allowed_hosts:
+            if not _HOST.fullmatch(name):
+                raise OptionError(f"--allow-host: {name!r} is no name of a host, such as memory.example.com")
         if self.token is None and not is_loopback(self.host):
             raise OptionError(
                 f"{self.host} can be reached from other machines: set {TOKEN_VARIABLE} to a token, which clients then "
@@ -69,10 +74,10 @@ class HTTPOptions:
 
     def names(self) -> list[str]:
         """Return the names under which clients may reach this server, as they stand in a URL."""
-        names = [*_LOOPBACK, *map(_in_url, self.allowed_hosts)]
+        names = [*_LOOPBACK, *map(_in_url, (self.host, *self.allowed_hosts))]
         if not is_loopback(self.host):
-            names += [_in_url(self.host), socket.gethostname()]
-        return list(dict.fromkeys(names))
+            names.append(socket.gethostname())
+        return list(dict.fromkeys(form for name in names for form in (name, name.lower())))  # browsers send the latter
 
 
 def is_loopback(host: str) -> bool:

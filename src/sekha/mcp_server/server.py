@@ -98,7 +98,7 @@ class MemoryServer:
         """Answer ``tools/call``; whatever goes wrong with a known tool is a result that is marked as an error."""
         tool = self._tools.get(name)
         if tool is None:
-            raise Refused(f"there is no tool {name!r}; there are {', '.join(self._tools)}")
+            raise Refused(f"there is no tool {shorten(name, 200)!r}; there are {', '.join(self._tools)}")
         try:
             parsed = parse_arguments(tool.arguments, {} if arguments is None else arguments)
             with self._counted():
@@ -154,9 +154,12 @@ class MemoryServer:
         """Answer ``prompts/get``."""
         if name != _PROMPT:
             raise Refused(f"there is no prompt {shorten(name, 200)!r}; there is {_PROMPT}")
-        given = {"query" if key == "topic" else key: value for key, value in (arguments or {}).items()}
+        given = arguments or {}
+        for key in given:
+            if key != "topic":
+                raise Refused(f"{shorten(key, 200)}: is not known here; the only argument is topic")
         try:
-            parsed = parse_arguments(ContextArguments, given)
+            parsed = parse_arguments(ContextArguments, {"query": given.get("topic")})
             with self._counted():
                 text, _ = await memory_get_context(self._client, parsed)
         except SekhaError as error:

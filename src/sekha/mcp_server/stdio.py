@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import signal
 import sys
 import threading
@@ -19,6 +20,11 @@ from .server import MemoryServer
 
 _GRACE = 1.5
 """Seconds that calls have to end after the client has closed its side; clients wait about two before they kill."""
+
+_ESCAPE = re.compile(
+    r"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(u[dD][89a-fA-F][0-9a-fA-F]{2})|.)"
+)
+"""An escape in JSON; the group is one half of a surrogate pair without the other."""
 
 
 class Wire(NamedTuple):
@@ -133,9 +139,17 @@ def _read_lines(stream: BinaryIO, portal: BlockingPortal, lines: Any) -> None:
     with suppress(RuntimeError, CancelledError, anyio.BrokenResourceError, anyio.ClosedResourceError, OSError):
         try:
             for line in io.TextIOWrapper(stream, encoding="utf-8", errors="replace"):
-                portal.call(lines.send, line)
+                portal.call(lines.send, replace_halves(line))
         finally:
             portal.call(lines.aclose)
+
+
+def replace_halves(line: str) -> str:
+    """Return a line of JSON with U+FFFD for each half of a surrogate pair, such as of an emoji that a client has cut.
+
+    The SDK drops a message with one, and its sender would wait for the answer in vain.
+    """
+    return _ESCAPE.sub(lambda found: r"\ufffd" if found[1] else found[0], line)
 
 
 class _Output:
