@@ -157,6 +157,8 @@ def test_a_cancelled_task_leaves_the_queue(backend: str, redis: RedisServer, ser
         async with AsyncSekhaClient(controller_url=server.url, api_key="k", write_gate=gate) as client:
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(create, client)
+                while server.lines != [HEALTH]:  # noqa: ASYNC110 - it is asked once, between two questions to Redis
+                    await anyio.sleep(0.01)
                 while not await anyio.to_thread.run_sync(entries, redis, QUEUE):  # noqa: ASYNC110 - of another process
                     await anyio.sleep(0.01)
                 tasks.cancel_scope.cancel()
