@@ -114,5 +114,8 @@ class AsyncGate(Protocol):
         ...
 
 
-AnyGate: TypeAlias = Union[Gate, AsyncGate]
-"""What the settings accept."""
+AsyncClientGate: TypeAlias = Union[Gate, AsyncGate]
+"""What async clients accept, and a config, which may be for one."""
+
+ClientGate: TypeAlias = Gate
+"""What blocking clients accept."""

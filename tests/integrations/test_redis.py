@@ -158,11 +158,12 @@ def test_a_setting_that_cannot_be_used_is_refused(made: Any, setting: str, what:
 
 
 def test_blocking_clients_refuse_a_gate_that_is_awaited() -> None:
-    config = SekhaConfig(controller_url="http://localhost:8080", api_key="k", write_gate=Awaited())
+    awaited: Any = Awaited()  # type checkers refuse it
+    config = SekhaConfig(controller_url="http://localhost:8080", api_key="k", write_gate=awaited)
     with pytest.raises(SekhaConfigError, match=r"^write_gate: its acquire\(\) is async, so it works in async"):
         SekhaClient(config)
     with pytest.raises(SekhaConfigError, match=r"^rate_limiter: its acquire\(\) is async"):
-        SekhaClient(config, write_gate="process", rate_limiter=Awaited())
+        SekhaClient(config, write_gate="process", rate_limiter=awaited)
     AsyncSekhaClient(config)
 
 

@@ -6,7 +6,7 @@ comments away, and asks more checkers whether they refuse the same lines.
 
 from __future__ import annotations
 
-from typing import AsyncIterable, Iterable
+from typing import AsyncIterable, Callable, Iterable, Optional
 
 from sekha import AsyncSekhaClient, SekhaClient
 
@@ -17,6 +17,16 @@ def needs_async(pieces: AsyncIterable[object]) -> None: ...
 
 
 def needs_blocking(pieces: Iterable[object]) -> None: ...
+
+
+class AwaitedGate:
+    async def acquire(self, deadline: Optional[float], /) -> Optional[Callable[[], object]]: ...
+
+
+def gates(gate: AwaitedGate) -> None:
+    AsyncSekhaClient(write_gate=gate, rate_limiter=gate)
+    SekhaClient(write_gate=gate)  # type: ignore[arg-type]
+    SekhaClient(rate_limiter=gate)  # type: ignore[arg-type]
 
 
 async def streams(client: SekhaClient, other: AsyncSekhaClient) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import TracebackType
-from typing import Optional, Union
+from typing import Literal, Optional, Union
 
 from typing_extensions import Self, Unpack
 
@@ -23,6 +23,7 @@ from sekha._utils.sentinel import NOT_GIVEN, NotGiven
 from sekha.config import ClientConfig
 from sekha.config._models import ClientSettings, ConnectionSettings
 from sekha.config._resolve import resolve_service_config
+from sekha.gates import AsyncClientGate
 
 from .transport import AsyncTransport
 
@@ -31,12 +32,16 @@ class AsyncConnectionOptions(ConnectionSettings, total=False):
     """Further keywords of a client of one service."""
 
     http_client: Optional[AsyncHTTPClient]
+    write_gate: Union[Literal["shared", "process"], AsyncClientGate]
+    rate_limiter: Union[Literal["process"], AsyncClientGate]
 
 
 class AsyncClientOptions(ClientSettings, total=False):
     """Keywords of `AsyncSekhaClient`."""
 
     http_client: Optional[AsyncHTTPClient]
+    write_gate: Union[Literal["shared", "process"], AsyncClientGate]
+    rate_limiter: Union[Literal["process"], AsyncClientGate]
 
 
 class AsyncServiceClient(AsyncMisuseGuard, ProcessBound):

@@ -24,7 +24,7 @@ from sekha.config import SekhaConfig
 from sekha.config._models import StrPath
 from sekha.config._resolve import missing_message, resolve_config
 from sekha.events import RequestEvent, ResponseEvent, RetryEvent, WaitEvent
-from sekha.gates import AnyGate
+from sekha.gates import AsyncClientGate
 
 from .base import AsyncClientOptions
 from .bridge import AsyncBridgeClient
@@ -112,8 +112,8 @@ class AsyncSekhaClient(AsyncWorkflows):
         rate_limit_window: Union[float, NotGiven] = NOT_GIVEN,
         max_connections: Union[int, NotGiven] = NOT_GIVEN,
         max_concurrent_writes: Union[int, NotGiven] = NOT_GIVEN,
-        write_gate: Union[Literal["shared", "process"], AnyGate, NotGiven] = NOT_GIVEN,
-        rate_limiter: Union[Literal["process"], AnyGate, NotGiven] = NOT_GIVEN,
+        write_gate: Union[Literal["shared", "process"], AsyncClientGate, NotGiven] = NOT_GIVEN,
+        rate_limiter: Union[Literal["process"], AsyncClientGate, NotGiven] = NOT_GIVEN,
         max_response_bytes: Union[int, NotGiven] = NOT_GIVEN,
         verify: Union[bool, StrPath, SSLContext, NotGiven] = NOT_GIVEN,
         cert: Union[StrPath, Sequence[StrPath], NotGiven, None] = NOT_GIVEN,

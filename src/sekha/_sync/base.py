@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import TracebackType
-from typing import Optional, Union
+from typing import Literal, Optional, Union
 
 from typing_extensions import Self, Unpack
 
@@ -25,6 +25,7 @@ from sekha._utils.sentinel import NOT_GIVEN, NotGiven
 from sekha.config import ClientConfig
 from sekha.config._models import ClientSettings, ConnectionSettings
 from sekha.config._resolve import resolve_service_config
+from sekha.gates import ClientGate
 
 from .transport import Transport
 
@@ -33,12 +34,16 @@ class ConnectionOptions(ConnectionSettings, total=False):
     """Further keywords of a client of one service."""
 
     http_client: Optional[HTTPClient]
+    write_gate: Union[Literal["shared", "process"], ClientGate]
+    rate_limiter: Union[Literal["process"], ClientGate]
 
 
 class ClientOptions(ClientSettings, total=False):
     """Keywords of `SekhaClient`."""
 
     http_client: Optional[HTTPClient]
+    write_gate: Union[Literal["shared", "process"], ClientGate]
+    rate_limiter: Union[Literal["process"], ClientGate]
 
 
 class ServiceClient(MisuseGuard, ProcessBound):

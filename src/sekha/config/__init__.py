@@ -21,7 +21,7 @@ from sekha.config._models import ClientConfig, SekhaConfig
 
 if not TYPE_CHECKING:  # `typing.get_type_hints` evaluates the fields in the module that the classes name as theirs
     from sekha.config._models import (  # noqa: F401
-        AnyGate,
+        AsyncClientGate,
         AsyncHTTPClient,
         Callable,
         HTTPClient,

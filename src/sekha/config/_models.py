@@ -23,21 +23,19 @@ from sekha.config._settings import (
 )
 from sekha.errors import SekhaConfigError
 from sekha.events import RequestEvent, ResponseEvent, RetryEvent, WaitEvent
-from sekha.gates import AnyGate
+from sekha.gates import AsyncClientGate
 
 StrPath = Union[str, os.PathLike[str]]
 
 
 class ConnectionSettings(TypedDict, total=False):
-    """Keywords of every client besides addresses, keys, timeout and retries; see `SekhaConfig`."""
+    """Keywords of every client besides addresses, keys, timeout, retries and gates; see `SekhaConfig`."""
 
     deadline: Optional[float]
     rate_limit_requests: Union[int, Literal["none"], None]
     rate_limit_window: float
     max_connections: int
     max_concurrent_writes: int
-    write_gate: Union[Literal["shared", "process"], AnyGate]
-    rate_limiter: Union[Literal["process"], AnyGate]
     max_response_bytes: int
     verify: Union[bool, StrPath, SSLContext]
     cert: Union[StrPath, Sequence[StrPath], None]
@@ -52,7 +50,7 @@ class ConnectionSettings(TypedDict, total=False):
 
 
 class ClientSettings(ConnectionSettings, total=False):
-    """Keywords of `SekhaClient` and `AsyncSekhaClient` except ``http_client``, whose type differs."""
+    """Keywords of `SekhaClient` and `AsyncSekhaClient` except those whose types differ."""
 
     timeout: Optional[float]
     max_retries: int
@@ -61,6 +59,13 @@ class ClientSettings(ConnectionSettings, total=False):
     bridge_url: Optional[str]
     bridge_api_key: Optional[str]
     mcp_api_key: Optional[str]
+
+
+class ConfigChanges(ClientSettings, total=False):
+    """Keywords of `SekhaConfig.replace`."""
+
+    write_gate: Union[Literal["shared", "process"], AsyncClientGate]
+    rate_limiter: Union[Literal["process"], AsyncClientGate]
 
 
 class _Settings:
@@ -229,8 +234,8 @@ class SekhaConfig(_Settings):
     rate_limit_window: float
     max_connections: int
     max_concurrent_writes: int
-    write_gate: Union[Literal["shared", "process"], AnyGate]
-    rate_limiter: Union[Literal["process"], AnyGate]
+    write_gate: Union[Literal["shared", "process"], AsyncClientGate]
+    rate_limiter: Union[Literal["process"], AsyncClientGate]
     max_response_bytes: int
     verify: Union[bool, str, SSLContext]
     cert: Union[str, tuple[str, str], tuple[str, str, str], None]
@@ -260,8 +265,8 @@ class SekhaConfig(_Settings):
         rate_limit_window: Union[float, NotGiven] = NOT_GIVEN,
         max_connections: Union[int, NotGiven] = NOT_GIVEN,
         max_concurrent_writes: Union[int, NotGiven] = NOT_GIVEN,
-        write_gate: Union[Literal["shared", "process"], AnyGate, NotGiven] = NOT_GIVEN,
-        rate_limiter: Union[Literal["process"], AnyGate, NotGiven] = NOT_GIVEN,
+        write_gate: Union[Literal["shared", "process"], AsyncClientGate, NotGiven] = NOT_GIVEN,
+        rate_limiter: Union[Literal["process"], AsyncClientGate, NotGiven] = NOT_GIVEN,
         max_response_bytes: Union[int, NotGiven] = NOT_GIVEN,
         verify: Union[bool, StrPath, SSLContext, NotGiven] = NOT_GIVEN,
         cert: Union[StrPath, Sequence[StrPath], NotGiven, None] = NOT_GIVEN,
@@ -317,7 +322,7 @@ class SekhaConfig(_Settings):
         return cls(**settings_from_env(found))
 
     @redact_traceback
-    def replace(self, **changes: Unpack[ClientSettings]) -> SekhaConfig:
+    def replace(self, **changes: Unpack[ConfigChanges]) -> SekhaConfig:
         """Return a copy with some settings changed.
 
         Args:

@@ -16,8 +16,9 @@ from sekha._async.base import AsyncClientOptions
 from sekha._http.models import AsyncHTTPClient, HTTPClient
 from sekha._sync.base import ClientOptions
 from sekha._utils.sentinel import NOT_GIVEN, NotGiven
-from sekha.config._models import ClientSettings, ConnectionSettings, StrPath
+from sekha.config._models import ClientSettings, ConfigChanges, ConnectionSettings, StrPath
 from sekha.config._settings import ENVIRONMENT, HTTP_CLIENT_CONFLICTS, SETTINGS, masked_repr, validate_setting
+from sekha.gates import AsyncGate
 from sekha.types import ClientConfig
 
 OF_ONE_SERVICE = "base_url"
@@ -27,6 +28,8 @@ OWN_ARGUMENTS = ("controller_url", "api_key", "bridge_url", "bridge_api_key", "m
 
 CONFIGS: List[Any] = [SekhaConfig, ClientConfig]
 CLIENTS: List[Any] = [SekhaClient, AsyncSekhaClient]
+DIFFERING = {"http_client", "write_gate", "rate_limiter"}
+"""Whose types are those of the client type."""
 HTTP_CLIENTS: Dict[Any, Any] = {SekhaClient: Optional[HTTPClient], AsyncSekhaClient: Optional[AsyncHTTPClient]}
 
 DESCRIBED_OTHERWISE = {
@@ -82,10 +85,11 @@ def test_a_config_has_a_field_for_each_argument(cls: Any) -> None:
 
 
 def test_the_keywords_of_clients_are_the_settings() -> None:
-    assert set(ClientSettings.__annotations__) == set(NAMES) - {"http_client"}
+    assert set(ClientSettings.__annotations__) == set(NAMES) - DIFFERING
     assert list(ConnectionSettings.__annotations__) == [
-        name for name in NAMES if name not in (*OWN_ARGUMENTS, "http_client")
+        name for name in NAMES if name not in (*OWN_ARGUMENTS, *DIFFERING)
     ]
+    assert set(ConfigChanges.__annotations__) == set(NAMES) - {"http_client"}
     for options in (ClientOptions, AsyncClientOptions):
         assert set(options.__annotations__) == set(NAMES)
 
@@ -125,13 +129,15 @@ def test_an_argument_has_the_type_of_its_field(made: Any) -> None:
         field = {**get_type_hints(SekhaConfig), **get_type_hints(ClientConfig), **PATHS}[name]
         if name == "http_client":
             field = HTTP_CLIENTS.get(made, field)
+        if name in ("write_gate", "rate_limiter") and made is SekhaClient:
+            field = Union[tuple(types_in(field) - {AsyncGate})]
         absent: Set[Any] = set() if SETTINGS[name].none_is_missing else {NotGiven}
         assert types_in(hints[name]) == types_in(field) | absent, name
 
 
 def test_a_keyword_has_the_type_of_its_field() -> None:
     fields = {**get_type_hints(SekhaConfig), **PATHS}
-    for name, hint in get_type_hints(ClientSettings).items():
+    for name, hint in get_type_hints(ConfigChanges).items():
         assert hint == fields[name], name
 
 
