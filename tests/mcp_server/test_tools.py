@@ -302,6 +302,16 @@ async def test_a_resource_that_is_not_there(uri: str, said: str, options: Any) -
         assert error.error.code == -32602
 
 
+async def test_names_of_any_length_do_not_make_answers_long(options: Any) -> None:
+    async with connected(options) as peer:
+        names = {"label": "L" * 50_000, "folder": "/" + "f" * 1000}
+        stored = await peer.data("memory_store", messages=[{"role": "user", "content": "x"}], **names)
+        page = await peer.data("memory_export", conversation_id=stored["conversation_id"])
+        for shown in (stored, page["conversation"]):
+            assert (len(shown["label"]), len(shown["folder"])) == (200, 200)
+            assert shown["label"].endswith("L…")
+
+
 async def test_a_name_of_no_tool_is_shortened(options: Any) -> None:
     async with connected(options) as peer:
         with pytest.raises(Exception, match="there is no tool") as caught:

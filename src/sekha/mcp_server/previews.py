@@ -65,6 +65,11 @@ def statistics_of(stats: MemoryStats) -> Statistics:
     )
 
 
+def shorten_names(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a conversation with a label and a folder that are not too long: imported titles may have any length."""
+    return {**row, "label": shorten(row["label"], MAX_NAME), "folder": shorten(row["folder"], MAX_NAME)}
+
+
 def quote_rows(rows: Sequence[Mapping[str, Any]], text: str) -> str:
     """Return rows as quoted data for a model.
 

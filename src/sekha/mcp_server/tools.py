@@ -23,7 +23,7 @@ from .arguments import (
     schema_of,
 )
 from .pages import page_of
-from .previews import preview_of, quote_rows, statistics_of, suggestion_of
+from .previews import preview_of, quote_rows, shorten_names, statistics_of, suggestion_of
 from .results import (
     About,
     Answer,
@@ -90,7 +90,7 @@ async def memory_store(client: AsyncSekhaClient, arguments: Arguments) -> Answer
     if not kept:
         raise argument_error("messages", "has nothing that is not remembered already")
     stored = await client.controller.create_conversation({**arguments, "messages": kept})
-    data = pick(Stored, stored)
+    data = pick(Stored, shorten_names(stored))
     return Answer(f"Stored as conversation {data['conversation_id']} in {data['folder']}.", data)
 
 
@@ -118,7 +118,7 @@ async def memory_export(client: AsyncSekhaClient, arguments: Arguments) -> Answe
     number = arguments.get("page", 1)
     export = await client.mcp.memory_export(arguments["conversation_id"])
     messages, pages = page_of(export["messages"], number)
-    about = pick(About, export["conversation"])
+    about = pick(About, shorten_names(export["conversation"]))
     next_page = number + 1 if number < pages else None
     data = ExportPage(conversation=about, messages=messages, page=number, pages=pages, next_page=next_page)
     lines = [f"Conversation {about['conversation_id']}, page {number} of {pages}."]
