@@ -132,8 +132,8 @@ def test_any_settings_come_back_as_they_were(others: Any, groups: Any, indent: A
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ('{\n  "a": \n}', "line 3 column 1: is no JSON"),
-        ('{\n  // mine\n  "a": 1}', "line 2 column 3: is no JSON"),
+        ('{\n  "a": \n}', "line 3 column 1: is not valid JSON"),
+        ('{\n  // mine\n  "a": 1}', "line 2 column 3: is not valid JSON"),
         ("[]", "must be a JSON object"),
         ('{"hooks": []}', "hooks: must be an object"),
         ('{"hooks": {"Stop": {}}}', "hooks.Stop: must be a list"),
@@ -239,7 +239,8 @@ def test_options_go_into_the_command(run: Run, home: Path) -> None:
         (["install", "codex"], 2, "nobody is there to ask: give --yes"),
         (["install", "codex", "--yes", "--wait"], 2, "--wait is for remember"),
         (["install", "codex", "--yes", "--env-file", "gone"], 1, "--env-file: there is no file gone"),
-        (["install", "codex", "--yes", "--folder", "/"], 2, "--folder"),
+        (["install", "codex", "--yes", "--folder", "/"], 2, "--folder: '/' is not a folder below /"),
+        (["install", "codex", "--yes", "--folder", "/x/"], 2, "--folder: '/x/' ends with /: write /x for that folder"),
     ],
 )
 def test_wrong_usage(words: List[str], code: int, problem: str, run: Run, home: Path) -> None:
@@ -259,6 +260,17 @@ def test_a_broken_file_stays_as_it_is(data: bytes, run: Run, home: Path) -> None
     assert str(path) in done.err
     assert "nothing was changed" in done.err
     assert path.read_bytes() == data
+
+
+@pytest.mark.parametrize("verb", ["install", "uninstall"])
+def test_a_link_that_points_nowhere_is_named(verb: str, run: Run, home: Path) -> None:
+    (home / ".claude").mkdir()
+    path = home / ".claude" / "settings.json"
+    path.symlink_to(home / "gone" / "dotfiles.json")
+    done = run("hook", verb, "claude-code", "--yes")
+    said = f"{path} is a link to {home / 'gone' / 'dotfiles.json'}, which does not exist\n"
+    assert (done.code, done.out, done.err) == (1, "", f"sekha hook: {said}")
+    assert not path.exists()
 
 
 def test_a_file_that_changes_while_it_asks_is_not_overwritten(

@@ -31,8 +31,14 @@ def _with_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
             ["--tools", "memory_prune", "--folder", "/a"],
             "--tools: memory_prune is about the whole memory, and --folder",
         ),
-        (["--folder", "/"], "--folder: must name a folder below /"),
-        (["--folder", "/a/"], "--folder: must name a folder below /"),
+        (["--folder", "/"], "--folder: '/' is not a folder below /, such as /work/shop\n"),
+        (
+            ["--folder", "/a/"],
+            "--folder: '/a/' ends with /: write /a for that folder, or add the name that is",
+        ),
+        (["--folder", "a/b/"], "--folder: 'a/b/' ends with /: write /a/b for that folder"),
+        (["--folder", "/a//"], "--folder: '/a//' has an empty name between two /\n"),
+        (["--folder", "/a/ /b"], "--folder: '/a/ /b' has an empty name between two /\n"),
         (["--folder", "/a/../b"], "--folder: must not have . or .. for a folder"),
         (["--folder", " "], "must not be blank"),
         (["--port", "1"], "--host, --port and --allow-host need --http"),
@@ -40,6 +46,7 @@ def _with_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
         (["--http", "--port", "65536"], "--port"),
         (["--http", "--host", "0.0.0.0"], "0.0.0.0 can be reached from other machines: set SEKHA_MCP_TOKEN to a token"),
         (["--http", "--host", "::"], ":: can be reached from other machines: set SEKHA_MCP_TOKEN to a token"),
+        (["--http", "--allow-host", "x:1"], "--allow-host: must be a name without scheme and port, such as memory."),
         (["--url", "localhost"], "--url: it must begin with http://"),
     ],
 )
@@ -58,6 +65,7 @@ def test_wrong_usage_is_2_and_nothing_is_served(
 @pytest.mark.parametrize(
     ("token", "said"),
     [
+        ("", "SEKHA_MCP_TOKEN is empty: set it to a token, or unset it"),
         ("short", "SEKHA_MCP_TOKEN must have 16 characters or more"),
         ("sixteen letters and more", "SEKHA_MCP_TOKEN must be printable ASCII without spaces"),
         ("sixteenlettersé", "SEKHA_MCP_TOKEN must be printable ASCII without spaces"),

@@ -112,11 +112,16 @@ def post(url: str, **headers: str) -> httpx.Response:
 def test_only_this_machine_and_no_foreign_page(sekha: LocalSekha) -> None:
     with serving(sekha.options, ["--allow-host", "memory.example"]) as (url, _):
         port = httpx.URL(url).port
-        for host in ("localhost", f"localhost:{port}", "127.0.0.1", "[::1]:80", "memory.example", "memory.example:1"):
+        for host in (f"localhost:{port}", "LOCALHOST", "a.localhost", "localhost.", "127.0.0.2", "[::1]:80"):
+            assert post(url, Host=host).status_code == 400, host
+        for host in ("memory.example", "Memory.example:1"):
             assert post(url, Host=host).status_code == 400, host
         for host in ("evil.example", f"evil.example:{port}", "localhost.evil.example", "127.0.0.1.evil.example:80", ""):
             assert post(url, Host=host).status_code == 421, host
-        for origin in ("http://localhost:3000", "http://127.0.0.1", "https://memory.example"):
+        assert post(url, Host="evil.example:1").text == (
+            "This server is not evil.example. If it shall be: --allow-host evil.example."
+        )
+        for origin in ("http://localhost:3000", "http://app.localhost", "http://127.0.0.1", "https://memory.example"):
             assert post(url, Origin=origin).status_code == 400, origin
         for origin in ("http://evil.example", "null", "http://localhost.evil.example", "https://evil.example:80"):
             assert post(url, Origin=origin).status_code == 403, origin

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Dict, Iterator, List, Sequence
 
 import anyio
 import pytest
+import trio.testing
+from anyio.from_thread import BlockingPortal
 
 from cli.conftest import settings
 from mcp_server.peer import Peer
 from sekha.local import LocalSekha
+from sekha.mcp_server.stdio import _Lines
 from support.programs import free_ports
 
 INITIALIZE = {
@@ -229,6 +234,43 @@ def test_an_emoji_that_a_client_has_cut_is_answered(sekha: LocalSekha) -> None:
         server.send(call(3, "memory_search", query="ships \ude80"))
         [found] = server.receive()["result"]["structuredContent"]["results"]
         assert found["preview"] == "Ships \ufffd"
+
+
+def test_a_memory_that_never_answers_does_not_keep_it(sekha: LocalSekha) -> None:
+    """It ends while the call is in flight, and before the memory has answered."""
+    with socket.create_server(("127.0.0.1", 0)) as listener, ExitStack() as connections:
+        listener.settimeout(WAIT)
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        with running(sekha.options, SEKHA_CONTROLLER_URL=url) as server:
+            server.start()
+            server.send(call(2, "memory_stats"))
+            connections.enter_context(listener.accept()[0])
+            assert all("error" in json.loads(line) for line in server.end())
+            assert (server.process.returncode, server.err) == (0, b"")
+
+
+def test_its_end_with_a_call_in_flight_takes_at_most_a_second() -> None:
+    """Of a clock that runs only while all wait; clients kill after two seconds."""
+    clock = trio.testing.MockClock(autojump_threshold=0)
+
+    class Busy:
+        async def wait_idle(self) -> None:
+            await anyio.sleep_forever()
+
+    async def main() -> float:
+        memory: Any = Busy()
+        start = anyio.current_time()
+        async with BlockingPortal() as portal:
+            with anyio.CancelScope() as scope:
+                lines = _Lines(io.BytesIO(), portal, memory, scope)
+                async for _ in lines:
+                    raise AssertionError("there is no line")
+                lines._lines.close()
+                await anyio.sleep_forever()
+        return anyio.current_time() - start
+
+    took = anyio.run(main, backend="trio", backend_options={"clock": clock})
+    assert 0 < took <= 1 + 1e-9
 
 
 def test_it_starts_without_a_memory_and_lives_on() -> None:

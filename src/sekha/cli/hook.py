@@ -49,7 +49,7 @@ def run(
     ] = None,
     wait: Annotated[bool, typer.Option("--wait", help="remember: in the foreground.")] = False,
     project: Annotated[
-        bool, typer.Option("--project", help="install, uninstall: for the project in the working folder only.")
+        bool, typer.Option("--project", help="install, uninstall: for the project in the working directory only.")
     ] = False,
     yes: Yes = False,
 ) -> int:
@@ -70,9 +70,9 @@ def run(
         return change_settings(path, None, yes=yes)
     options: List[str] = []
     if folder is not None:
-        from sekha.cli.hook_scope import check_folder
+        from sekha.cli.folder_option import parse_folder
 
-        options += ["--folder", check_folder(folder)]
+        options += ["--folder", parse_folder(folder)]
     if env_file is not None:
         if not os.path.isfile(env_file):
             raise CommandError(f"--env-file: there is no file {env_file}")

@@ -61,9 +61,9 @@ def parse_input(data: bytes, needed: Iterable[str]) -> HookInput:
     try:
         found: object = json.loads(text)
     except json.JSONDecodeError as error:
-        raise BadInput(f"stdin: is no JSON, line {error.lineno} column {error.colno}") from None
+        raise BadInput(f"stdin: is not valid JSON, line {error.lineno} column {error.colno}") from None
     except (RecursionError, ValueError):
-        raise BadInput("stdin: is no JSON that can be read") from None
+        raise BadInput("stdin: is not valid JSON, or nested too deeply") from None
     if not isinstance(found, dict):
         raise BadInput("stdin: must be a JSON object")
     fields = cast("dict[str, object]", found)
@@ -71,7 +71,7 @@ def parse_input(data: bytes, needed: Iterable[str]) -> HookInput:
     for name in _FIELDS:
         value = fields.get(name)
         if value is not None and not isinstance(value, str):
-            raise BadInput(f"stdin: {name} must be a text")
+            raise BadInput(f"stdin: {name} must be a string")
         texts[name] = _SURROGATES.sub("\N{REPLACEMENT CHARACTER}", value or "")
         if "\0" in texts[name] and name != "prompt":
             raise BadInput(f"stdin: {name} must not contain a null character")

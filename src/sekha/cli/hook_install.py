@@ -66,7 +66,7 @@ AGENTS = {
 
 
 def settings_file(agent: Agent, *, project: bool) -> Path:
-    """Return the settings file of an agent: that of the user, or of the project in the working folder."""
+    """Return the settings file of an agent: that of the user, or of the project in the working directory."""
     if project:
         return Path(agent.home) / agent.project_file
     home = os.environ.get(agent.home_variable)
@@ -127,6 +127,8 @@ def read_settings(path: Path) -> str:
         with open(path, encoding="utf-8", newline="") as file:
             return file.read()
     except FileNotFoundError:
+        if path.is_symlink():
+            raise CommandError(f"{path} is a link to {os.readlink(path)}, which does not exist") from None
         return ""
     except UnicodeDecodeError as error:
         raise CommandError(f"{path}: byte {error.start + 1:,} is not UTF-8; nothing was changed") from None

@@ -33,7 +33,7 @@ _WAIT_FOR_OTHERS = 600.0
 APP = "code"
 """The folder of all repositories."""
 CHILD = "import sys; sys.path[:1] = []; from sekha.cli import main; sys.exit(main())"
-"""Runs the command line. The working folder is not searched for modules: it belongs to somebody else."""
+"""Runs the command line. The working directory is not searched for modules: it belongs to somebody else."""
 
 
 class HookOptions(NamedTuple):
@@ -322,10 +322,11 @@ def _config(options: HookOptions) -> SekhaConfig:
 
 
 def _scope(found: HookInput, options: HookOptions) -> Any:
-    from sekha.cli.hook_scope import FolderScope, check_folder
+    from sekha.cli.folder_option import parse_folder
+    from sekha.cli.hook_scope import FolderScope
 
     if options.folder is not None:
-        return FolderScope(APP, options.folder, found.session_id, path=check_folder(options.folder))
+        return FolderScope(APP, options.folder, found.session_id, path=parse_folder(options.folder))
     return FolderScope(APP, repository_name(found.cwd), found.session_id)
 
 

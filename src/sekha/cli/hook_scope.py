@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sekha._api.folder_view import FolderView
 from sekha._api.scopes import Scope
 
 
@@ -22,12 +21,3 @@ class FolderScope(Scope):
     def folder(self) -> str:
         """The folder of the memory."""
         return self.path or super().folder
-
-
-def check_folder(folder: str) -> str:
-    """Return a folder that is named by an option.
-
-    Raises:
-        SekhaValidationError: It is not a folder below ``/``.
-    """
-    return FolderView.parse(folder, ()).folder

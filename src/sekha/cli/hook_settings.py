@@ -113,7 +113,7 @@ def _parse(text: str) -> _Node:
     try:
         json.loads(text)
     except json.JSONDecodeError as error:
-        raise BadSettings(f"line {error.lineno} column {error.colno}: is no JSON ({error.msg})") from None
+        raise BadSettings(f"line {error.lineno} column {error.colno}: is not valid JSON ({error.msg})") from None
     except RecursionError:
         raise BadSettings("is nested too deeply") from None
     node = _scan(text, _skip(text, 0))

@@ -67,6 +67,7 @@ def run(
     if find_spec("mcp") is None:  # as on Python 3.9, which no version of it supports
         raise CommandError(_NEEDS, FAILED)
     _check_placeholders(os.environ)
+    from sekha.cli.folder_option import parse_folder
     from sekha.mcp_server.http import HTTPOptions
     from sekha.mcp_server.options import OptionError, ServerOptions
     from sekha.mcp_server.run import run_http, run_stdio
@@ -75,7 +76,7 @@ def run(
     if not http and (host != DEFAULT_HOST or port != DEFAULT_PORT or allow_host):
         raise typer.BadParameter("--host, --port and --allow-host need --http")
     try:
-        options = ServerOptions(folder, read_only, None if tools is None else _names(tools))
+        options = ServerOptions(folder and parse_folder(folder), read_only, None if tools is None else _names(tools))
         options.check()
         where = HTTPOptions(host, port, _token(), tuple(allow_host or ())) if http else None
     except OptionError as error:
@@ -117,4 +118,4 @@ def _token() -> Optional[str]:
     found = os.environ.get(TOKEN_VARIABLE)
     if found is None and os.path.isfile(ENV_FILE):
         found = dotenv_values(ENV_FILE, encoding="utf-8-sig").get(TOKEN_VARIABLE)
-    return found or None
+    return found

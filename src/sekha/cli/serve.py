@@ -250,7 +250,7 @@ def _report_models(options: "Options") -> None:
 
 
 def _warn_if_open(host: str, *, no_key: bool) -> None:
-    from sekha.local.guard import is_loopback
+    from sekha._http.host_check import is_loopback
 
     if no_key and not is_loopback(host):
         echo_err(f"Whoever reaches {host} can read and write this memory.")

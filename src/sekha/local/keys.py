@@ -8,8 +8,8 @@ import secrets
 from pathlib import Path
 from typing import Optional, Union
 
+from sekha._http.host_check import is_loopback
 from sekha.local.errors import LocalSekhaError
-from sekha.local.guard import is_loopback
 
 ANY_KEY = "sk-local"
 """The key in `options` if the local Sekha accepts any key."""

@@ -33,7 +33,7 @@ from sekha.errors import SekhaConfigError
 from sekha.local.contents import Contents, find_contents
 from sekha.local.embedding import EmbeddingStatus
 from sekha.local.errors import LocalSekhaError
-from sekha.local.guard import HostGuard, our_names
+from sekha.local.guard import HostGuard, own_names
 from sekha.local.http import list_routes
 from sekha.local.keys import ANY_KEY, check_keys, keep_key, key_file_of
 from sekha.local.models.settings import ModelSettings, make_models, server_settings
@@ -146,7 +146,7 @@ class LocalSekha(ProcessBound):
         self._key_file: Optional[Path] = None
         if data is not None and self._profile.checks_key and not (no_key or api_key):
             self._key_file = key_file_of(data)
-        self._names = our_names(host, allowed_hosts)
+        self._names = own_names(host, allowed_hosts)
         self._data = data
         self._host = host
         self._ports = (port, bridge_port)

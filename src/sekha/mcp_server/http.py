@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import re
 import secrets
 import signal
 import socket
@@ -18,6 +17,8 @@ from typing import Any
 
 import anyio
 
+from sekha._http.host_check import is_loopback, our_names, refuse_host
+
 from .options import OptionError
 
 PATH = "/mcp"
@@ -29,8 +30,6 @@ TOKEN_VARIABLE = "SEKHA_MCP_TOKEN"
 MIN_TOKEN = 16
 """Characters of a token at least: whoever guesses it reads the memory."""
 
-_LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
-_HOST = re.compile(r"[^\s/?#@*]+")
 _SHUTDOWN = 2
 """Seconds that open requests have to end when the server stops."""
 
@@ -59,35 +58,25 @@ class HTTPOptions:
     allowed_hosts: Sequence[str] = ()
 
     def __post_init__(self) -> None:
+        if self.token == "":
+            raise OptionError(f"{TOKEN_VARIABLE} is empty: set it to a token, or unset it")
         if self.token is not None and not (self.token.isascii() and self.token.isprintable() and " " not in self.token):
             raise OptionError(f"{TOKEN_VARIABLE} must be printable ASCII without spaces")
         if self.token is not None and len(self.token) < MIN_TOKEN:
             raise OptionError(f"{TOKEN_VARIABLE} must have {MIN_TOKEN} characters or more")
-        for name in self.allowed_hosts:
-            if not _HOST.fullmatch(name):
-                raise OptionError(f"--allow-host: {name!r} is no name of a host, such as memory.example.com")
+        self.names()
         if self.token is None and not is_loopback(self.host):
             raise OptionError(
                 f"{self.host} can be reached from other machines: set {TOKEN_VARIABLE} to a token, which clients then "
                 "have to send"
             )
 
-    def names(self) -> list[str]:
-        """Return the names under which clients may reach this server, as they stand in a URL."""
-        names = [*_LOOPBACK, *map(_in_url, (self.host, *self.allowed_hosts))]
-        if not is_loopback(self.host):
-            names.append(socket.gethostname())
-        return list(dict.fromkeys(form for name in names for form in (name, name.lower())))  # browsers send the latter
-
-
-def is_loopback(host: str) -> bool:
-    """Return whether an address to listen on can be reached from this machine only."""
-    if host == "localhost":
-        return True
-    try:
-        return ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False
+    def names(self) -> frozenset[str]:
+        """Return the names under which clients may reach this server, besides `localhost` and addresses."""
+        try:
+            return our_names(self.host, self.allowed_hosts)
+        except ValueError as error:
+            raise OptionError(f"--allow-host: must be {error}") from None
 
 
 def is_authorized(scope: Scope, token: str | None) -> bool:
@@ -114,17 +103,15 @@ async def serve_http(server: Any, options: HTTPOptions) -> None:
     from mcp.server.transport_security import TransportSecuritySettings
 
     names = options.names()
-    security = TransportSecuritySettings(
-        enable_dns_rebinding_protection=True,
-        allowed_hosts=[form for name in names for form in (name, f"{name}:*")],
-        allowed_origins=[
-            f"{scheme}://{form}" for scheme in ("http", "https") for name in names for form in (name, f"{name}:*")
-        ],
-    )
+    # Host and Origin are checked below: the lists of the SDK cannot say *.localhost, nor which name was refused.
+    security = TransportSecuritySettings(enable_dns_rebinding_protection=False)
     manager = StreamableHTTPSessionManager(server, security_settings=security)
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        if not is_authorized(scope, options.token):
+        refusal = refuse_host(scope["headers"], names, "server")
+        if refusal is not None:
+            await _refuse(send, refusal.status, refusal.text)
+        elif not is_authorized(scope, options.token):
             await _refuse(send, 401, "A Bearer token is needed.", [(b"www-authenticate", b"Bearer")])
         elif scope["path"] != PATH:
             await _refuse(send, 404, f"The endpoint is {PATH}.")

@@ -18,8 +18,11 @@ from anyio.from_thread import BlockingPortal
 
 from .server import MemoryServer
 
-_GRACE = 1.5
+_GRACE = 0.75
 """Seconds that calls have to end after the client has closed its side; clients wait about two before they kill."""
+
+_LAST_ANSWERS = 0.25
+"""Seconds that the answers of those calls have to be written."""
 
 _ESCAPE = re.compile(
     r"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(u[dD][89a-fA-F][0-9a-fA-F]{2})|.)"
@@ -131,7 +134,7 @@ class _Lines:
         with anyio.move_on_after(_GRACE):
             await anyio.sleep(0.05)  # the last line may not have become a call yet
             await self._memory.wait_idle()
-        self._scope.deadline = anyio.current_time() + 0.5
+        self._scope.deadline = anyio.current_time() + _LAST_ANSWERS
 
 
 def _read_lines(stream: BinaryIO, portal: BlockingPortal, lines: Any) -> None:
