@@ -421,7 +421,6 @@ def test_huge_input_is_refused_and_half_characters_are_replaced() -> None:
         (["recall", "--colour"], "--colour: there is no such option"),
         (["recall", "--folder"], "--folder: needs a value"),
         (["recall", "--min-score", "x"], "--min-score: must be a number from 0 to 1"),
-        (["recall", "--folder", "/x/"], "sekha hook recall: --folder: '/x/' ends with /: write /x for that folder"),
         (["recall", "file"], "file: there is no such option"),
         (["remember", "--min-score=1"], "--min-score: there is no such option"),
     ],
@@ -431,6 +430,12 @@ def test_wrong_options_do_not_stop_the_agent(
 ) -> None:
     assert main(["hook", *words]) == 0
     assert problem in capsys.readouterr().err
+
+
+def test_a_slash_at_the_end_of_the_folder_is_named(alone: Agent) -> None:
+    done = alone.hook("recall", "--folder", "/x/", data=alone.input("s1", "hello"))
+    assert done.code == 0
+    assert done.err.startswith("sekha hook recall: --folder: '/x/' ends with /: write /x for that folder, or add")
 
 
 def test_a_warning_is_one_line(alone: Agent, monkeypatch: pytest.MonkeyPatch) -> None:
