@@ -117,6 +117,24 @@ def test_a_gate_that_returns_something_else_is_refused(
         client.controller.create_conversation(messages=MESSAGES)
 
 
+class Nameless(CountingGate):
+    def release(self) -> None:
+        super().release()
+        raise OSError
+
+
+def test_a_failure_without_words_is_logged_by_its_class(
+    make: MakeClient, server: FakeServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    client = make(write_gate=Nameless())
+    server.on(CREATE, MADE)
+    with caplog.at_level(logging.WARNING):
+        client.controller.create_conversation(messages=MESSAGES)
+    assert [record.getMessage() for record in caplog.records] == [
+        "write_gate: what was taken could not be given back: OSError"
+    ]
+
+
 class RefusingToRelease(CountingGate):
     def release(self) -> None:
         super().release()
