@@ -27,7 +27,7 @@ _CLOSING = "</memory>"
 _TAG = re.compile(r"<\s*(/?)\s*memory\s*>", re.IGNORECASE)
 _HEADINGS = ("What follows was remembered", "The memory of earlier conversations is unavailable")
 _GAP = r"(?:\s|\\[nrt])*"  # models repeat a block in other lines, or as it stands in JSON
-_HEADING = re.compile(_GAP + "(?:%s)" % "|".join(_GAP.join(words.split()) for words in _HEADINGS), re.IGNORECASE)
+_HEADING = re.compile("|".join(_GAP + _GAP.join(words.split()) for words in _HEADINGS), re.IGNORECASE)
 """How a block of ours goes on after its tag."""
 UNAVAILABLE = (
     "<memory>\nThe memory of earlier conversations is unavailable at the moment. That does not mean that there is "
