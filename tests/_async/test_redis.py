@@ -118,7 +118,7 @@ async def test_the_slot_of_another_machine_is_waited_for(
     make: MakeClient, server: FakeServer, redis: RedisServer, gate: RedisWriteGate
 ) -> None:
     client = make(write_gate=gate, deadline=0.3)
-    server.on(HEALTH, OLD)
+    server.always(HEALTH, OLD)
     release = RedisWriteGate(redis.url, name="m").acquire(0)
     assert release is not None
     with pytest.raises(SekhaTimeoutError) as caught:

@@ -82,7 +82,7 @@ def test_writes_wait_for_the_gate(make: MakeClient, server: FakeServer) -> None:
 def test_a_deadline_ends_the_wait(make: MakeClient, server: FakeServer) -> None:
     gate = CountingGate(0)
     client = make(write_gate=gate, deadline=0.2)
-    server.on(HEALTH, OLD)
+    server.always(HEALTH, OLD)
     with pytest.raises(SekhaTimeoutError) as caught:
         client.controller.create_conversation(messages=MESSAGES)
     assert (caught.value.sent, caught.value.may_have_been_applied) == (False, False)
