@@ -80,7 +80,7 @@ async def test_writes_wait_for_the_gate(make: MakeClient, server: FakeServer) ->
 async def test_a_deadline_ends_the_wait(make: MakeClient, server: FakeServer) -> None:
     gate = CountingGate(0)
     client = make(write_gate=gate, deadline=0.2)
-    server.on(HEALTH, OLD)
+    server.always(HEALTH, OLD)
     with pytest.raises(SekhaTimeoutError) as caught:
         await client.controller.create_conversation(messages=MESSAGES)
     assert (caught.value.sent, caught.value.may_have_been_applied) == (False, False)
@@ -113,6 +113,24 @@ async def test_a_gate_that_returns_something_else_is_refused(
     client = make(**{setting: Odd()})
     with pytest.raises(SekhaConfigError, match=rf"^{setting}: acquire\(\) of Odd must return a function .* not bool"):
         await client.controller.create_conversation(messages=MESSAGES)
+
+
+class Nameless(CountingGate):
+    def release(self) -> None:
+        super().release()
+        raise OSError
+
+
+async def test_a_failure_without_words_is_logged_by_its_class(
+    make: MakeClient, server: FakeServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    client = make(write_gate=Nameless())
+    server.on(CREATE, MADE)
+    with caplog.at_level(logging.WARNING):
+        await client.controller.create_conversation(messages=MESSAGES)
+    assert [record.getMessage() for record in caplog.records] == [
+        "write_gate: what was taken could not be given back: OSError"
+    ]
 
 
 class RefusingToRelease(CountingGate):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any
+import warnings
+from typing import TYPE_CHECKING, Any, Optional
 
 import pytest
 
@@ -117,7 +118,7 @@ async def test_the_slot_of_another_machine_is_waited_for(
     make: MakeClient, server: FakeServer, redis: RedisServer, gate: RedisWriteGate
 ) -> None:
     client = make(write_gate=gate, deadline=0.3)
-    server.on(HEALTH, OLD)
+    server.always(HEALTH, OLD)
     release = RedisWriteGate(redis.url, name="m").acquire(0)
     assert release is not None
     with pytest.raises(SekhaTimeoutError) as caught:
@@ -141,6 +142,33 @@ async def test_a_server_that_supports_parallel_writes_needs_no_gate(
     assert release is not None
     assert count(redis, HELD) == 1
     release()
+
+
+class Around:
+    """A gate of the user around one in Redis."""
+
+    def __init__(self, gate: RedisWriteGate) -> None:
+        self.gate = gate
+
+    def acquire(self, deadline: Optional[float]) -> Any:
+        return self.gate.acquire(deadline)
+
+
+async def test_a_gate_around_one_in_redis_learns_whether_a_write_has_succeeded(
+    make: MakeClient, server: FakeServer, redis: RedisServer, gate: RedisWriteGate
+) -> None:
+    client = make(write_gate=Around(gate), max_retries=0)
+    server.on(CREATE, empty(422), MADE)
+    with pytest.raises(SekhaValidationError):
+        await create(client)
+    assert not has_noted(redis)
+    await create(client)
+    assert has_noted(redis)
+
+
+def has_noted(redis: RedisServer) -> bool:
+    with redis.client() as client:
+        return bool(client.exists(NOTED))
 
 
 async def test_a_long_write_keeps_its_slot(make: MakeClient, server: FakeServer, redis: RedisServer) -> None:
@@ -313,10 +341,17 @@ async def test_clients_of_one_service_share_by_the_same_names(
 
 
 async def test_a_server_of_this_machine_needs_a_name_that_others_know(make: MakeClient, redis: RedisServer) -> None:
-    with pytest.warns(SekhaWarning, match=r"write_gate: other machines know http://127.* pass name=\.\.\. to"):
+    with pytest.warns(SekhaWarning, match=r"^other machines know http://127.* pass name=\.\.\. to RedisWriteGate and"):
         make(write_gate=RedisWriteGate(redis.url))
-    with pytest.warns(SekhaWarning, match="rate_limiter: other machines"):
+    with pytest.warns(SekhaWarning, match="^other machines"):
         make(rate_limiter=RedisRateLimiter(redis.url), bridge_url=None)
+
+
+async def test_two_gates_without_a_name_are_one_warning(make: MakeClient, redis: RedisServer) -> None:
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("default")  # as in a program: a text is shown once for a line
+        make(write_gate=RedisWriteGate(redis.url), rate_limiter=RedisRateLimiter(redis.url), bridge_url=None)
+    assert [str(one.message).partition(" know")[0] for one in caught] == ["other machines"]
 
 
 async def test_what_is_for_the_other_setting_is_refused(

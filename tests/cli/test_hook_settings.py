@@ -238,7 +238,7 @@ def test_options_go_into_the_command(run: Run, home: Path) -> None:
         (["install", "cursor", "--yes"], 2, "needs the agent: claude-code or codex"),
         (["install", "codex"], 2, "nobody is there to ask: give --yes"),
         (["install", "codex", "--yes", "--wait"], 2, "--wait is for remember"),
-        (["install", "codex", "--yes", "--env-file", "gone"], 1, "--env-file: there is no file gone"),
+        (["install", "codex", "--yes", "--env-file", "gone"], 2, "--env-file"),
         (["install", "codex", "--yes", "--folder", "/"], 2, "--folder: '/' is not a folder below /"),
         (["install", "codex", "--yes", "--folder", "/x/"], 2, "--folder: '/x/' ends with /: write /x for that folder"),
     ],

@@ -76,10 +76,10 @@ def test_a_token_that_cannot_be_used(
     token: str, said: str, from_file: bool, run: Run, here: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if from_file:
-        (here / ".env").write_text(f"SEKHA_MCP_TOKEN='{token}'\n", "utf-8")
+        (here / "my.env").write_text(f"SEKHA_MCP_TOKEN='{token}'\n", "utf-8")
     else:
         monkeypatch.setenv("SEKHA_MCP_TOKEN", token)
-    done = run("mcp", "--http")
+    done = run("mcp", "--http", *(["--env-file", "my.env"] if from_file else []))
     assert (done.code, done.out, done.err) == (2, "", f"sekha mcp: {said}\n")
 
 
@@ -87,8 +87,16 @@ def test_the_settings_and_options_are_passed_on(run: Run, here: Path, monkeypatc
     served: List[Any] = []
     monkeypatch.setattr("sekha.mcp_server.run.run_http", lambda *given: served.extend(given))
     monkeypatch.setenv("SEKHA_API_KEY", "canary")
-    (here / ".env").write_text("SEKHA_CONTROLLER_URL=http://file:9\nSEKHA_MCP_TOKEN=a-token-in-a-file\n", "utf-8")
-    options = ["--folder", "/work/shop", "--read-only", "--tools", "memory_stats, memory_search"]
+    (here / "my.env").write_text("SEKHA_CONTROLLER_URL=http://file:9\nSEKHA_MCP_TOKEN=a-token-in-a-file\n", "utf-8")
+    options = [
+        "--env-file",
+        "my.env",
+        "--folder",
+        "/work/shop",
+        "--read-only",
+        "--tools",
+        "memory_stats, memory_search",
+    ]
     done = run("mcp", "--http", "--host", "::1", "--port", "0", "--allow-host", "memory.example", *options)
     assert done == (0, "", "")
     config, chosen, http = served
@@ -106,28 +114,34 @@ def test_the_settings_and_options_are_passed_on(run: Run, here: Path, monkeypatc
     )
 
 
-@pytest.mark.parametrize("has_option", [False, True])
-def test_a_project_cannot_send_the_key_of_a_client_elsewhere(
-    has_option: bool, run: Run, here: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("address", ["", "http://localhost:9"])
+def test_a_project_cannot_send_the_key_elsewhere(
+    address: str, run: Run, here: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     served: List[Any] = []
     monkeypatch.setattr("sekha.mcp_server.run.run_http", lambda *given: served.extend(given))
     monkeypatch.setenv("SEKHA_API_KEY", "canary")
-    if not has_option:
-        monkeypatch.setenv("SEKHA_CONTROLLER_URL", "http://localhost:9")
+    monkeypatch.setenv("SEKHA_CONTROLLER_URL", address)
     (here / ".env").write_text("SEKHA_PROXY=http://evil:9\nSEKHA_CONTROLLER_URL=http://evil:9\n", "utf-8")
-    assert run("mcp", "--http", *(["--url", "http://localhost:9"] if has_option else [])) == (0, "", "")
-    assert (served[0].controller_url, served[0].proxy) == ("http://localhost:9", None)
+    done = run("mcp", "--http")
+    if address:
+        assert done == (0, "", "")
+        assert (served[0].controller_url, served[0].proxy) == (address, None)
+    else:
+        assert (done.code, served) == (1, [])
+        assert "set SEKHA_CONTROLLER_URL in the environment" in done.err
 
 
 def test_it_asks_for_nothing_at_a_terminal(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sekha.mcp_server.stdio.claim_wire", lambda: None)
+    where = "in the environment, or name a file with --env-file"
     done = run("mcp", terminal="a key\n")
     assert (done.code, done.out) == (1, "")
-    assert "which Sekha? give --url, or set SEKHA_CONTROLLER_URL" in done.err
+    assert f"set SEKHA_CONTROLLER_URL and SEKHA_API_KEY {where}" in done.err
     done = run("mcp", "--url", "http://localhost:9", terminal="a key\n")
     assert (done.code, done.out) == (1, "")
-    assert "with which key? set SEKHA_API_KEY" in done.err
+    assert f"set SEKHA_API_KEY {where}" in done.err
+    assert run("mcp", "--env-file", "gone").code == 2
 
 
 def test_without_the_package_it_says_what_it_needs(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,7 @@ import sys
 import threading
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Callable, Dict, Iterator, List, Tuple
+from typing import TYPE_CHECKING, Any, Callable, Dict, Iterator, List, Sequence, Tuple
 
 import pytest
 from hypothesis import given, settings
@@ -29,6 +29,7 @@ from sekha import (
 )
 from sekha._concurrency import gates as concurrency_gates
 from sekha._sync import gates, transport, write_gate
+from sekha._transport.listeners import log
 from sekha.gates import AsyncGate, Gate
 from support import facts
 from support.facts import MESSAGES
@@ -42,6 +43,7 @@ require_packages("redis", "redis")
 
 from redis import Redis, RedisCluster  # noqa: E402 - not without the package
 from redis import asyncio as redis_asyncio  # noqa: E402
+from redis.exceptions import ResponseError  # noqa: E402
 
 from sekha.integrations import _redis_scripts as scripts  # noqa: E402
 from sekha.integrations import redis as module  # noqa: E402
@@ -73,7 +75,9 @@ BAD: Dict[str, Tuple[Dict[str, Any], str]] = {
     "of a web page": ({"redis": f"http://:{PASSWORD}@h"}, "redis: an address such as .* it must begin with redis://"),
     "a bad port": ({"redis": f"redis://:{PASSWORD}@h:x"}, "redis: an address such as .* it cannot be read"),
     "a bad option": ({"redis": "redis://h?socket_timeout=x"}, "redis: an address such as .* it cannot be read"),
-    "an unknown option": ({"redis": "redis://h?nosuch=1"}, "redis: an address such as .* it cannot be read"),
+    "an unknown option": ({"redis": "redis://h?nosuch=1"}, "redis: an address such as .* there is no option 'nosuch'"),
+    "one with TLS": ({"redis": "rediss://h?nosuch=1"}, "redis: an address such as .* there is no option 'nosuch'"),
+    "one of a socket": ({"redis": "unix:///x?nosuch=1"}, "redis: an address such as .* there is no option 'nosuch'"),
     "no number of a database": ({"redis": "redis://h/main"}, "redis: .* the number of a database, such as /0"),
     "a slash in a password": ({"redis": f"redis://:1/{PASSWORD}@h"}, "redis: .* has to be percent-encoded"),
     "a hash in a password": ({"redis": f"redis://:1#{PASSWORD}@h"}, "redis: .* has to be percent-encoded"),
@@ -173,6 +177,13 @@ def test_without_a_client_the_name_is_needed(cls: Any) -> None:
         cls(URL).acquire(0)
 
 
+@BOTH
+@pytest.mark.parametrize("deadline", ["x", -1, True, float("nan"), [0]])
+def test_a_deadline_that_cannot_be_used_is_refused(cls: Any, deadline: Any) -> None:
+    with pytest.raises(SekhaConfigError, match=r"^deadline: a number above 0 .* 0 for not waiting, or None for no"):
+        cls("redis://127.0.0.1:1", name="m").acquire(deadline)
+
+
 def test_both_are_gates() -> None:
     gates: List[Gate] = [RedisWriteGate(URL), RedisRateLimiter(URL)]
     awaited: AsyncGate = Awaited()
@@ -221,10 +232,24 @@ def test_a_password_is_left_out_of_the_pickle_of_a_config() -> None:
     config = SekhaConfig(controller_url="http://h:8080", write_gate=gate)
     assert PASSWORD.encode() not in pickle.dumps(config)
     twin = pickle.loads(pickle.dumps(config))
-    with pytest.raises(SekhaConfigError, match="write_gate is missing: the pickle of the SekhaConfig has left it out"):
+    with pytest.raises(SekhaConfigError) as caught:
         SekhaClient(twin, api_key="k")
+    assert caught.value.message == (
+        "write_gate is missing: the pickle of the SekhaConfig has left it out; pass write_gate=..., or pickle "
+        "config.with_secrets()"
+    )
     SekhaClient(twin, api_key="k", write_gate="process").close()
     assert pickle.loads(pickle.dumps(config.with_secrets())).write_gate == gate
+
+
+def test_no_variable_takes_the_place_of_a_gate_that_a_pickle_has_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a word, the limit would not be shared any more."""
+    monkeypatch.setenv("SEKHA_WRITE_GATE", "shared")
+    config = SekhaConfig(controller_url="http://h:8080", write_gate=RedisWriteGate(f"redis://:{PASSWORD}@h", name="m"))
+    with pytest.raises(
+        SekhaConfigError, match=r"^write_gate is missing: .* has left it out; pass write_gate=\.\.\., or"
+    ):
+        SekhaClient(pickle.loads(pickle.dumps(config)), api_key="k")
 
 
 @BOTH
@@ -296,6 +321,30 @@ def test_a_user_needs_few_permissions(cls: Any, locked: RedisServer) -> None:
     release()
     with pytest.raises(SekhaConfigError, match="does not allow its user what is needed"):
         enters(cls(locked.url.replace("//", f"//worker:{PASSWORD}@"), name="m", prefix="other"))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "The user executing the script can't run this command or subcommand",
+        "NOPERM this user has no permissions to run the 'zadd' command",
+        "ACL failure in script: User worker has no permissions to run the 'zadd' command",
+    ],
+)
+def test_each_version_of_redis_says_in_its_words_that_a_user_may_not(text: str) -> None:
+    found = RedisWriteGate(URL, name="m")._error(ResponseError(text))
+    assert isinstance(found, SekhaConfigError)
+    assert found.message == f"write_gate: Redis at {URL} does not allow its user what is needed: {text}"
+
+
+@BOTH
+def test_a_user_who_may_run_scripts_but_not_what_is_in_them(cls: Any, locked: RedisServer) -> None:
+    with locked.client(password=PASSWORD) as client:
+        client.acl_setuser(
+            "scripts", enabled=True, passwords=[f"+{PASSWORD}"], keys=["sekha:*"], commands=["+@scripting"]
+        )
+    with pytest.raises(SekhaConfigError, match="does not allow its user what is needed"):
+        enters(cls(locked.url.replace("//", f"//scripts:{PASSWORD}@"), name="m"))
 
 
 @BOTH
@@ -415,6 +464,75 @@ def test_who_asks_again_after_a_lost_answer_has_one_slot(redis: RedisServer) -> 
     request = RedisRateLimiter(redis.url, name="m", requests=2)._turn(None)
     assert (request.try_enter(), request.try_enter()) == (0, 0)
     assert zcard(redis, "sekha:{controller:m}:requests:log") == 1
+
+
+def test_a_first_write_that_has_failed_is_followed_by_one_alone(redis: RedisServer) -> None:
+    gate = RedisWriteGate(redis.url, name="m", limit=4)
+    failed = gate.acquire(0)
+    assert failed is not None
+    failed()
+    first = gate.acquire(0)
+    assert first is not None
+    assert gate.acquire(0) is None, "no write has succeeded"
+    first(stored=True)
+    first()  # once more, which does nothing
+    others = [gate.acquire(0) for _ in range(5)]
+    assert [other is not None for other in others] == [True] * 4 + [False]
+    for other in others[:4]:
+        assert other is not None
+        other()
+
+
+class Ending(BaseException):
+    """As what gevent raises."""
+
+
+def test_leases_are_renewed_whatever_has_been_raised(caplog: pytest.LogCaptureFixture) -> None:
+    renewed = threading.Event()
+    raised: List[BaseException] = [Ending(), SekhaError("no")]
+
+    def renew(key: str, tokens: Sequence[str]) -> None:
+        if raised:
+            raise raised.pop(0)
+        renewed.set()
+
+    leases = module._Leases(renew, 0.01)
+    leases.add("a", "key")
+    assert renewed.wait(20)
+    leases.discard("a")
+    assert [record.getMessage() for record in caplog.records] == ["the lease of a write was not renewed: Ending"]
+    eventually(lambda: leases._thread is None)
+
+
+def test_a_log_that_fails_stops_no_renewal(monkeypatch: pytest.MonkeyPatch) -> None:
+    renewed, failures = threading.Event(), [OSError("away")]
+
+    def renew(key: str, tokens: Sequence[str]) -> None:
+        if failures:
+            raise failures.pop()
+        renewed.set()
+
+    def fail(*_: object) -> None:
+        raise ValueError("of a handler")
+
+    monkeypatch.setattr(log, "warning", fail)
+    leases = module._Leases(renew, 0.01)
+    leases.add("a", "key")
+    assert renewed.wait(20)
+    leases.discard("a")
+    eventually(lambda: leases._thread is None)
+
+
+def test_a_thread_that_has_ended_is_replaced() -> None:
+    renewed = threading.Event()
+    leases = module._Leases(lambda key, tokens: renewed.set(), 0.01)
+    leases._thread = ended = threading.Thread(target=lambda: None)
+    ended.start()
+    ended.join(20)
+    leases.add("a", "key")
+    assert renewed.wait(20)
+    leases.discard("a")
+    eventually(lambda: leases._thread is None)
 
 
 def test_a_lease_that_cannot_be_renewed_is_a_line_in_the_log_until_it_can(caplog: pytest.LogCaptureFixture) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Callable, Iterable, Iterator, Literal, Optional, TypedDict, Union
+from typing import Any, Iterable, Iterator, Literal, Optional, TypedDict, Union
 
 from typing_extensions import assert_type
 
@@ -23,7 +23,7 @@ from sekha import (
     create_sekha_client,
 )
 from sekha.gates import AsyncGate, Gate
-from sekha.integrations.redis import RedisRateLimiter, RedisWriteGate
+from sekha.integrations.redis import RedisRateLimiter, RedisWriteGate, WriteRelease
 from sekha.local import LocalSekha
 from sekha.memory import Memory, Recalled, Scope, ToolResult, Turn, with_block
 from sekha.testing import check_no_leak
@@ -98,7 +98,7 @@ def hooks(config: SekhaConfig) -> None:
     SekhaClient(config, write_gate=gate, rate_limiter=RedisRateLimiter("redis://localhost:6379", requests=100))
     SekhaClient(config, write_gate="process", rate_limiter="process")
     assert_type(config.replace(write_gate=gate).write_gate, Union[Literal["shared", "process"], Gate, AsyncGate])
-    assert_type(gate.acquire(1.0), Optional[Callable[[], object]])
+    assert_type(gate.acquire(1.0), Optional[WriteRelease])
 
 
 def controller(client: SekhaClient) -> None:

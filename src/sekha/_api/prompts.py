@@ -25,6 +25,10 @@ _OPENING = (
 )
 _CLOSING = "</memory>"
 _TAG = re.compile(r"<\s*(/?)\s*memory\s*>", re.IGNORECASE)
+_HEADINGS = ("What follows was remembered", "The memory of earlier conversations is unavailable")
+_GAP = r"(?:\s|\\[nrt])*"  # models repeat a block in other lines, or as it stands in JSON
+_HEADING = re.compile("|".join(_GAP + _GAP.join(words.split()) for words in _HEADINGS), re.IGNORECASE)
+"""How a block of ours goes on after its tag."""
 UNAVAILABLE = (
     "<memory>\nThe memory of earlier conversations is unavailable at the moment. That does not mean that there is "
     f"nothing in it.\n{_CLOSING}"
@@ -173,18 +177,19 @@ def quote_texts(texts: Iterable[tuple[Mapping[str, object], str]]) -> str:
 
 
 def remove_blocks(text: str) -> str:
-    """Return a text without the blocks of memories that were put into it.
+    """Return a text without the blocks of memories that were put into it; one that is cut is removed to its end.
 
-    What a pair of tags encloses is removed, and an open block of ours to its end; single tags of others stay.
+    A block is known by its first words: ``<memory>`` tags of others, such as those of a configuration file, stay.
     """
-    opened: list[int] = []
+    opened: list[tuple[int, bool]] = []
     removed: list[tuple[int, int]] = []
     for tag in _TAG.finditer(text):
         if not tag[1]:
-            opened.append(tag.start())
+            opened.append((tag.start(), _HEADING.match(text, tag.end()) is not None))
         elif opened:
-            removed.append((opened.pop(), tag.end()))
-    removed += [(start, len(text)) for start in opened if text.startswith(_OPENING, start)]
+            start, is_ours = opened.pop()
+            removed += [(start, tag.end())] * is_ours
+    removed += [(start, len(text)) for start, is_ours in opened if is_ours]
     if not removed:
         return text
     kept, position = "", 0

@@ -14,7 +14,7 @@ from sekha._concurrency.gates import (
     async_gate_problem,
     async_give_back,
 )
-from sekha._transport.gates import PolledGate, PolledTurn, ServerLimits, checked_release, gate_error
+from sekha._transport.gates import PolledGate, PolledTurn, ServerLimits, checked_release, gate_error, with_outcome
 from sekha._transport.listeners import log
 from sekha._transport.options import CallOptions
 from sekha.errors import SekhaConfigError, SekhaError
@@ -64,7 +64,7 @@ class AsyncSharedGate:
         """Log once that a gate has failed where no call shall fail for it."""
         if not self._has_warned:
             self._has_warned = True
-            log.warning("%s: %s: %s", self.setting, what, error or type(error).__name__)
+            log.warning("%s: %s: %s", self.setting, what, str(error) or type(error).__name__)
 
 
 class AsyncSharedTurn:
@@ -172,7 +172,7 @@ class AsyncCustomTurn:
         while self._releases:
             release = self._releases.popleft()
             try:
-                await async_give_back(self._shared.gate, release)
+                await async_give_back(self._shared.gate, with_outcome(release, stored=stored))
             except Exception as error:
                 self._shared.warn("what was taken could not be given back", error)
 

@@ -16,7 +16,7 @@ from sekha._concurrency.gates import (
     gate_problem,
     give_back,
 )
-from sekha._transport.gates import PolledGate, PolledTurn, ServerLimits, checked_release, gate_error
+from sekha._transport.gates import PolledGate, PolledTurn, ServerLimits, checked_release, gate_error, with_outcome
 from sekha._transport.listeners import log
 from sekha._transport.options import CallOptions
 from sekha.errors import SekhaConfigError, SekhaError
@@ -66,7 +66,7 @@ class SharedGate:
         """Log once that a gate has failed where no call shall fail for it."""
         if not self._has_warned:
             self._has_warned = True
-            log.warning("%s: %s: %s", self.setting, what, error or type(error).__name__)
+            log.warning("%s: %s: %s", self.setting, what, str(error) or type(error).__name__)
 
 
 class SharedTurn:
@@ -174,7 +174,7 @@ class CustomTurn:
         while self._releases:
             release = self._releases.popleft()
             try:
-                give_back(self._shared.gate, release)
+                give_back(self._shared.gate, with_outcome(release, stored=stored))
             except Exception as error:
                 self._shared.warn("what was taken could not be given back", error)
 

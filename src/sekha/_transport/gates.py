@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple, Protocol
 
 from sekha.errors import SekhaConfigError, SekhaError
@@ -73,6 +74,33 @@ class PolledGate(ABC):
             server: The server.
             seconds: How long; default, and at most: one window.
         """
+
+
+class WriteRelease:
+    """Gives back the slot of a write.
+
+    Args:
+        leave: Gives it back, and is told whether the write has succeeded.
+    """
+
+    def __init__(self, leave: Callable[[bool], object]) -> None:
+        self._leave = leave
+
+    def __call__(self, *, stored: bool = False) -> None:
+        """Give the slot back; doing so again does nothing.
+
+        Args:
+            stored: Whether the write has succeeded. The first write goes alone until one has.
+        """
+        self._leave(bool(stored))
+
+
+def with_outcome(release: Callable[[], object], *, stored: bool) -> Callable[[], object]:
+    """Return the same release, which says whether the write has succeeded if it can.
+
+    A gate of the user around one of this package returns what that has returned.
+    """
+    return partial(release, stored=stored) if isinstance(release, WriteRelease) else release
 
 
 def checked_release(setting: str, gate: object, release: Any) -> Callable[[], object] | None:

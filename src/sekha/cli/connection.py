@@ -5,23 +5,20 @@ from __future__ import annotations
 import getpass
 import os
 import sys
+from typing import TYPE_CHECKING
 
 from sekha.cli.env_file import ENV_FILE
 from sekha.cli.exits import USAGE, CommandError
 from sekha.config import SekhaConfig
 from sekha.errors import SekhaConfigError
 
+if TYPE_CHECKING:
+    from sekha.config._models import StrPath
+
 _WHERE_TO_SET = "in the environment, or in a file .env here"
 
 
-def config_from(
-    url: str | None = None,
-    bridge_url: str | None = None,
-    *,
-    needs_bridge: bool = False,
-    may_ask: bool = True,
-    env_file: str | None = ENV_FILE,
-) -> SekhaConfig:
+def config_from(url: str | None = None, bridge_url: str | None = None, *, needs_bridge: bool = False) -> SekhaConfig:
     """Return the settings: options, else the environment, else a `.env` file in the working directory.
 
     A missing API key is asked for, if stdin is a terminal.
@@ -30,8 +27,6 @@ def config_from(
         url: Address of the controller, if given as an option.
         bridge_url: Address of the bridge, if given as an option.
         needs_bridge: Whether the command requires a bridge.
-        may_ask: Whether stdin is for the user, so that a missing key can be asked for.
-        env_file: The file that is read if it is there; None for none.
 
     Raises:
         CommandError: An option cannot be used.
@@ -39,18 +34,41 @@ def config_from(
     """
     check_address("--url", url)
     check_address("--bridge-url", bridge_url)
-    config = SekhaConfig.from_env(env_file if env_file is not None and os.path.isfile(env_file) else None)
+    config = SekhaConfig.from_env(ENV_FILE if os.path.isfile(ENV_FILE) else None)
     config = config.replace(controller_url=url, bridge_url=bridge_url)
     missing: list[str] = []
     if config.controller_url is None:
         missing.append(f"which Sekha? give --url, or set SEKHA_CONTROLLER_URL {_WHERE_TO_SET}")
     if needs_bridge and config.bridge_url is None:
         missing.append(f"which bridge? give --bridge-url, or set SEKHA_BRIDGE_URL {_WHERE_TO_SET}")
-    if config.api_key is None and (missing or not (may_ask and sys.stdin.isatty())):
+    if config.api_key is None and (missing or not sys.stdin.isatty()):
         missing.append(f"with which key? set SEKHA_API_KEY {_WHERE_TO_SET}")
     if missing:
         raise SekhaConfigError(f"{'; '.join(missing)}; `sekha init` asks for them")
     return config if config.api_key is not None else config.replace(api_key=ask_for_key())
+
+
+def config_for_programs(url: str | None = None, env_file: StrPath | None = None) -> SekhaConfig:
+    """Return the settings of a command that other programs run: options, else the environment, else a file.
+
+    Nothing is asked, and no file is read that was not named: such a program works in the folder of a project, whose
+    author could send the key of the user elsewhere.
+
+    Args:
+        url: Address of the controller, if given as an option.
+        env_file: The file that was named.
+
+    Raises:
+        CommandError: An option cannot be used.
+        SekhaConfigError: A value is missing, or a variable or the file cannot be used.
+    """
+    check_address("--url", url)
+    config = SekhaConfig.from_env(env_file).replace(controller_url=url)
+    values = {"SEKHA_CONTROLLER_URL": config.controller_url, "SEKHA_API_KEY": config.api_key}
+    missing = [name for name, value in values.items() if value is None]
+    if missing:
+        raise SekhaConfigError(f"set {' and '.join(missing)} in the environment, or name a file with --env-file")
+    return config
 
 
 def check_address(option: str, url: str | None) -> None:

@@ -7,9 +7,8 @@ from typing import List, Optional
 import typer
 from typing_extensions import Annotated
 
-from sekha.cli.exits import CommandError
 from sekha.cli.hook_install import AGENTS, change_settings, hooks_of, settings_file
-from sekha.cli.options import Yes, not_blank
+from sekha.cli.options import EnvFile, Yes, not_blank
 from sekha.cli.terminal import echo_err
 
 _VERBS = ("recall", "remember", "install", "uninstall")
@@ -34,15 +33,7 @@ def run(
             help="Where the memory is (default: /code/ and the name of the repository).",
         ),
     ] = None,
-    env_file: Annotated[
-        Optional[str],
-        typer.Option(
-            "--env-file",
-            metavar="FILE",
-            callback=not_blank,
-            help="A file with the settings that the environment of the agent does not have.",
-        ),
-    ] = None,
+    env_file: EnvFile = None,
     min_score: Annotated[
         Optional[float],
         typer.Option("--min-score", metavar="SCORE", min=0, max=1, help="recall: leave out what fits less, 0 to 1."),
@@ -74,8 +65,6 @@ def run(
 
         options += ["--folder", parse_folder(folder)]
     if env_file is not None:
-        if not os.path.isfile(env_file):
-            raise CommandError(f"--env-file: there is no file {env_file}")
         options += ["--env-file", os.path.abspath(env_file)]
     recall_options = [] if min_score is None else ["--min-score", f"{min_score:g}"]
     code = change_settings(path, hooks_of(agent, options, recall_options), yes=yes)

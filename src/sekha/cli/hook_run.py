@@ -15,14 +15,12 @@ import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from time import gmtime, strftime
-from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, cast
+from typing import Any, BinaryIO, NamedTuple, cast
 
+from sekha.cli.connection import config_for_programs
 from sekha.cli.hook_input import BadInput, HookInput, read_input
 from sekha.cli.hook_repository import repository_name
 from sekha.errors import SekhaWarning
-
-if TYPE_CHECKING:
-    from sekha.config import SekhaConfig
 
 DEADLINE = 3.0
 """Seconds that `recall` takes at most, from its start."""
@@ -210,7 +208,7 @@ def recall(found: HookInput, options: HookOptions) -> dict[str, Any] | None:
     from sekha._sync.client import SekhaClient
     from sekha._sync.memory import Memory
 
-    config = _config(options).replace(deadline=_ASK_WITHIN, max_retries=0)
+    config = config_for_programs(env_file=options.env_file).replace(deadline=_ASK_WITHIN, max_retries=0)
     scope = _scope(found, options)
     with SekhaClient(config) as client:
         memory = Memory(client, scope, on_error="raise")
@@ -245,7 +243,7 @@ def remember(options: HookOptions, watch: _Watch) -> None:
     if options.wait:
         _remember_now(found, options, watch)
         return
-    _config(options)  # what is missing is said where somebody may see it
+    config_for_programs(env_file=options.env_file)  # what is missing is said where somebody may see it
     _scope(found, options)
     _remember_in_background(found, options)
 
@@ -257,7 +255,7 @@ def _remember_now(found: HookInput, options: HookOptions, watch: _Watch) -> None
     from sekha.cli.hook_state import HookState, new_turns, state_folder
     from sekha.cli.hook_storing import deliver
 
-    config = _config(options)
+    config = config_for_programs(env_file=options.env_file)
     session = read_session(found.transcript_path)
     for problem in session.problems:
         watch.fail(problem)
@@ -306,19 +304,6 @@ def _remember_in_background(found: HookInput, options: HookOptions) -> None:
             pipe.write(json.dumps(message).encode())
     finally:
         os.close(log)
-
-
-def _config(options: HookOptions) -> SekhaConfig:
-    """Return the settings: the environment, else the file that was named, and never one of the repository."""
-    from sekha.config import SekhaConfig
-    from sekha.errors import SekhaConfigError
-
-    config = SekhaConfig.from_env(options.env_file)
-    names: Mapping[str, object] = {"SEKHA_CONTROLLER_URL": config.controller_url, "SEKHA_API_KEY": config.api_key}
-    missing = [name for name, value in names.items() if value is None]
-    if missing:
-        raise SekhaConfigError(f"set {' and '.join(missing)} in the environment, or name a file with --env-file")
-    return config
 
 
 def _scope(found: HookInput, options: HookOptions) -> Any:

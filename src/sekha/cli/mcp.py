@@ -4,15 +4,15 @@ import os
 import re
 from contextlib import suppress
 from importlib.util import find_spec
+from pathlib import Path
 from typing import List, Mapping, Optional
 
 import typer
 from typing_extensions import Annotated
 
-from sekha.cli.connection import config_from
-from sekha.cli.env_file import ENV_FILE
+from sekha.cli.connection import config_for_programs
 from sekha.cli.exits import FAILED, OK, USAGE, CommandError
-from sekha.cli.options import Url, not_blank
+from sekha.cli.options import EnvFile, Url, not_blank
 
 DEFAULT_HOST = "127.0.0.1"
 DEFAULT_PORT = 8765
@@ -59,6 +59,7 @@ def run(
         ),
     ] = None,
     url: Url = None,
+    env_file: EnvFile = None,
 ) -> int:
     """Serve until the client goes, Ctrl-C or SIGTERM.
 
@@ -78,25 +79,16 @@ def run(
     try:
         options = ServerOptions(folder and parse_folder(folder), read_only, None if tools is None else _names(tools))
         options.check()
-        where = HTTPOptions(host, port, _token(), tuple(allow_host or ())) if http else None
+        where = HTTPOptions(host, port, _token(env_file), tuple(allow_host or ())) if http else None
     except OptionError as error:
         raise CommandError(str(error), USAGE) from None
-    env_file = None if _is_complete(url, os.environ) else ENV_FILE
     with suppress(KeyboardInterrupt):  # that is how it is stopped
         if where is None:
             wire = claim_wire()
-            run_stdio(config_from(url, may_ask=False, env_file=env_file), options, wire)
+            run_stdio(config_for_programs(url, env_file), options, wire)
         else:
-            run_http(config_from(url, may_ask=False, env_file=env_file), options, where)
+            run_http(config_for_programs(url, env_file), options, where)
     return OK
-
-
-def _is_complete(url: Optional[str], variables: Mapping[str, str]) -> bool:
-    """Return whether a client has given address and key, so that no file `.env` is read.
-
-    Editors start the server in a project, whose author could send the key of the user elsewhere, such as to a proxy.
-    """
-    return bool((url or variables.get("SEKHA_CONTROLLER_URL")) and variables.get("SEKHA_API_KEY"))
 
 
 def _check_placeholders(variables: Mapping[str, str]) -> None:
@@ -111,11 +103,11 @@ def _names(tools: str) -> List[str]:
     return [name.strip() for name in tools.split(",") if name.strip()]
 
 
-def _token() -> Optional[str]:
+def _token(env_file: Optional[Path]) -> Optional[str]:
     """Return the token of clients, from the environment, else from the file with the settings."""
     from dotenv import dotenv_values
 
     found = os.environ.get(TOKEN_VARIABLE)
-    if found is None and os.path.isfile(ENV_FILE):
-        found = dotenv_values(ENV_FILE, encoding="utf-8-sig").get(TOKEN_VARIABLE)
+    if found is None and env_file is not None:
+        found = dotenv_values(env_file, encoding="utf-8-sig").get(TOKEN_VARIABLE)
     return found

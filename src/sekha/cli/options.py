@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, List, Optional
 
 import typer
@@ -42,6 +43,10 @@ Url = Annotated[
 BridgeUrl = Annotated[
     Optional[str],
     typer.Option("--bridge-url", metavar="URL", help="Address of the LLM bridge (else SEKHA_BRIDGE_URL)."),
+]
+EnvFile = Annotated[
+    Optional[Path],
+    readable_file("--env-file", help="A file with settings that the environment does not have; no other is read."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 

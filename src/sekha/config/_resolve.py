@@ -40,6 +40,9 @@ _SERVICES: Final[Mapping[str, _ServiceSettings]] = {
     "bridge": _ServiceSettings("bridge_url", "bridge_api_key"),
 }
 
+_GATES: Final = frozenset({"write_gate", "rate_limiter"})
+"""Settings of which a pickle leaves out a gate; a variable can only have a word, with which less is shared."""
+
 _COMMON_VARIABLES: Final = ("timeout", "max_retries", "rate_limit_requests", "rate_limit_window", "write_gate", "proxy")
 """The settings that a client of any one service reads from the environment."""
 
@@ -55,7 +58,8 @@ def resolve_config(config: SekhaConfig | None, arguments: Mapping[str, object]) 
         SekhaConfigError: ``controller_url`` or ``api_key`` is missing, a value cannot be used, or two conflict.
     """
     given = _merge(SekhaConfig, "controller_url", config, arguments)
-    resolved = SekhaConfig(**{**settings_from_env(os.environ, exclude=given), **given})
+    lost = config._left_out & _GATES if config is not None else frozenset[str]()
+    resolved = SekhaConfig(**{**settings_from_env(os.environ, exclude=given.keys() | lost), **given})
     missing: list[str] = []
     if resolved.controller_url is None:
         missing.append(missing_message("controller_url"))
@@ -122,7 +126,8 @@ def _left_out_message(config: object, missing: Mapping[str, str]) -> str:
     """
     are, them = ("is", "it") if len(missing) == 1 else ("are", "them")
     ways = [
-        f"pass {argument}=..." + (f" or set {ENVIRONMENT[name]} in this process" if name in ENVIRONMENT else "")
+        f"pass {argument}=..."
+        + (f" or set {ENVIRONMENT[name]} in this process" if name in ENVIRONMENT.keys() - _GATES else "")
         for argument, name in missing.items()
     ]
     return (

@@ -85,6 +85,16 @@ def validate_seconds_or_none(name: str, value: object) -> float | None:
     return None if value is None else validate_seconds(name, value)
 
 
+def validate_wait(name: str, value: object) -> float | None:
+    """Return a time in seconds, 0 for not waiting, or None for no limit."""
+    if isinstance(value, (int, float)) and not isinstance(value, bool) and value == 0:
+        return 0.0
+    try:
+        return validate_seconds_or_none(name, value)
+    except SekhaConfigError as error:
+        raise SekhaConfigError(f"{error.message}, 0 for not waiting, or None for no limit") from None
+
+
 def validate_count(name: str, value: object) -> int:
     """Return a whole number of at least 0."""
     return _integer(name, value, minimum=0)

@@ -14,7 +14,6 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from functools import partial
 from typing import Any, Final, Optional, Union
 from urllib.parse import urlsplit
 
@@ -29,17 +28,17 @@ except ModuleNotFoundError as _missing:
 
 from sekha._concurrency.clock import monotonic
 from sekha._concurrency.primitives import InterruptibleLock, PerProcess
-from sekha._transport.gates import PolledGate, ServerLimits
+from sekha._transport.gates import PolledGate, ServerLimits, WriteRelease
 from sekha._transport.listeners import log
 from sekha._transport.write_locks import is_loopback, lock_name
 from sekha._utils.frames import warn_user
 from sekha._utils.redaction import redact_traceback
-from sekha.config._validation import validate_positive_count, validate_seconds
+from sekha.config._validation import validate_positive_count, validate_seconds, validate_wait
 from sekha.errors import SekhaConfigError, SekhaConnectionError, SekhaError
 
 from . import _redis_scripts as scripts
 
-__all__ = ["RedisRateLimiter", "RedisWriteGate"]
+__all__ = ["RedisRateLimiter", "RedisWriteGate", "WriteRelease"]
 
 
 def __dir__() -> list[str]:
@@ -57,8 +56,11 @@ _MAX_WAIT: Final = 1.0
 """Seconds between two questions of a caller that waits: less than it is waited for."""
 _TIMEOUT: Final = 5.0
 _DEAD: Final = (exceptions.ConnectionError,)
+_NO_PERMISSION: Final = ("NOPERM", "no permissions", "can't run this command")
+"""What Redis says of a command that its user may not use; the last of one in a script."""
 _NAME: Final = re.compile(r"[^\s{}\x00-\x20]{1,200}")
 _URL: Final = re.compile(r"(?i)(rediss?|unix)://")
+_UNKNOWN_OPTION: Final = re.compile(r"unexpected keyword argument '(\w{1,50})'")
 _DATABASE: Final = re.compile(r"/?[0-9]*/?")
 
 
@@ -103,8 +105,8 @@ class _RedisGate(PolledGate):
     def _check(self, server: ServerLimits) -> None:
         if self._name is None and is_loopback(server.base_url):
             warn_user(
-                f"{self._setting}: other machines know {server.base_url} by another name, and do not share it; "
-                f"pass name=... to {type(self).__name__}, the same on all of them"
+                f"other machines know {server.base_url} by another name, and do not share its limits in Redis; pass "
+                "name=... to RedisWriteGate and RedisRateLimiter, the same on all of them"  # the same text: shown once
             )
 
     def _keys(self, server: ServerLimits | None, *names: str) -> list[str]:
@@ -135,7 +137,7 @@ class _RedisGate(PolledGate):
         text, where = " ".join(str(error).split()) or type(error).__name__, f"{self._setting}: Redis at {self._shown}"
         if isinstance(error, (exceptions.AuthenticationError, exceptions.AuthorizationError)):
             return SekhaConfigError(f"{where} accepts no such user or password: {text}")
-        if isinstance(error, exceptions.NoPermissionError) or "NOPERM" in text or "no permissions" in text:
+        if isinstance(error, exceptions.NoPermissionError) or any(words in text for words in _NO_PERMISSION):
             return SekhaConfigError(f"{where} does not allow its user what is needed: {text}")
         if isinstance(error, exceptions.ReadOnlyError) or "READONLY" in text or "read only replica" in text:
             return SekhaConnectionError(f"{where} is a read-only replica; give the address of the primary")
@@ -149,20 +151,20 @@ class _RedisGate(PolledGate):
             return SekhaConnectionError(f"{where} cannot be reached: {text}")
         return SekhaConfigError(f"{where} cannot be used: {text}")
 
-    def _acquire(self, turn: _WriteTurn | _TokenTurn, deadline: float | None) -> Callable[[], object] | None:
-        """Wait in the thread that calls."""
+    def _wait_for(self, turn: _WriteTurn | _TokenTurn, deadline: float | None) -> bool:
+        """Wait in the thread that calls; return False if the time was over first."""
         ends = None if deadline is None else monotonic() + deadline
         try:
             while (wait := turn.try_enter()) > 0:
                 left = None if ends is None else ends - monotonic()
                 if left is not None and left <= 0:
                     turn.leave(stored=False)
-                    return None
+                    return False
                 time.sleep(wait if left is None else min(wait, left))
         except BaseException:
             turn.leave(stored=False)
             raise
-        return partial(turn.leave, stored=True)
+        return True
 
 
 class RedisWriteGate(_RedisGate):
@@ -231,20 +233,22 @@ class RedisWriteGate(_RedisGate):
         limit = self._limit or (server.max_concurrent_writes if server is not None else 4)
         return _WriteTurn(self, self._keys(server, *_WRITE_KEYS), limit)
 
-    def acquire(self, deadline: Optional[float] = None, /) -> Optional[Callable[[], object]]:
+    def acquire(self, deadline: Optional[float] = None, /) -> Optional[WriteRelease]:
         """Wait for a slot, without a client: for programs that write in another way. ``name`` is needed for that.
 
         Args:
             deadline: Seconds that it may wait, 0 for none; None means no limit.
 
         Returns:
-            A function that gives the slot back; None if the time was over first.
+            A function that gives the slot back; None if the time was over first. Call it with ``stored=True`` if the
+            write has succeeded: until one has, they go one by one. Without it, the write counts as failed.
 
         Raises:
-            SekhaConfigError: There is no ``name``, or Redis refuses what is needed.
+            SekhaConfigError: There is no ``name``, ``deadline`` cannot be used, or Redis refuses what is needed.
             SekhaConnectionError: Redis cannot be reached.
         """
-        return self._acquire(self._turn(None), deadline)
+        seconds, turn = validate_wait("deadline", deadline), self._turn(None)
+        return WriteRelease(lambda stored: turn.leave(stored=stored)) if self._wait_for(turn, seconds) else None
 
     def _renew(self, key: str, tokens: Sequence[str]) -> None:
         self._run(scripts.RENEW_WRITES, [key], [int(self._lease * _MICRO), *tokens])
@@ -322,7 +326,7 @@ class _Leases:
 
     def _add(self, token: str, key: str) -> None:
         self._held[token] = key
-        if self._thread is None:
+        if self._thread is None or not self._thread.is_alive():  # whatever has ended it
             thread = threading.Thread(target=self._run, name="sekha-redis-leases", daemon=True)
             with suppress(RuntimeError):  # the interpreter ends: the lease has to be long enough
                 thread.start()
@@ -340,13 +344,17 @@ class _Leases:
             if not held:
                 return
             for key in dict.fromkeys(held.values()):
-                try:
-                    self._renew(key, [token for token, one in held.items() if one == key])
-                    self._has_warned = False
-                except Exception as error:  # the thread goes on: Redis may come back
-                    if not self._has_warned:
-                        log.warning("the lease of a write was not renewed: %s", error)
-                    self._has_warned = True
+                self._renew_one(key, [token for token, one in held.items() if one == key])
+
+    def _renew_one(self, key: str, tokens: Sequence[str]) -> None:
+        try:
+            self._renew(key, tokens)
+            self._has_warned = False
+        except BaseException as error:  # the thread goes on: Redis may come back; gevent's timeouts are no Exception
+            if not self._has_warned:
+                with suppress(Exception):  # of a log handler of the user, which must not cost the other leases
+                    log.warning("the lease of a write was not renewed: %s", str(error) or type(error).__name__)
+            self._has_warned = True
 
     def _list(self) -> dict[str, str]:
         if not self._held:
@@ -430,10 +438,11 @@ class RedisRateLimiter(_RedisGate):
             A function that does nothing, since a token comes back by itself; None if the time was over first.
 
         Raises:
-            SekhaConfigError: There is no ``name``, or Redis refuses what is needed.
+            SekhaConfigError: There is no ``name``, ``deadline`` cannot be used, or Redis refuses what is needed.
             SekhaConnectionError: Redis cannot be reached.
         """
-        return self._acquire(self._turn(None), deadline)
+        seconds, turn = validate_wait("deadline", deadline), self._turn(None)
+        return _nothing_to_give_back if self._wait_for(turn, seconds) else None
 
 
 _LIMIT_KEYS: Final = ("requests:log", "requests:queue", "requests:seen", "requests:pause", "requests:window")
@@ -491,6 +500,10 @@ class _TokenTurn:
         self._limiter._run(scripts.LEAVE_QUEUE, self._keys[1:3], [self._token])
 
 
+def _nothing_to_give_back() -> None:
+    """Do nothing: a token comes back by itself."""
+
+
 def _make(cls: type[_RedisGate], url: str, options: dict[str, Any]) -> _RedisGate:
     """Make a gate that was pickled."""
     made: Any = cls
@@ -534,8 +547,9 @@ def _client(redis: object) -> Any:
             pool = client.connection_pool
             pool.connection_class(**pool.connection_kwargs)  # it looks at the options, and does not connect yet
             return client
-    except (ValueError, TypeError, AttributeError, exceptions.RedisError):
-        problem = "it cannot be read"
+    except (ValueError, TypeError, AttributeError, exceptions.RedisError) as error:
+        unknown = _UNKNOWN_OPTION.search(str(error)) if isinstance(error, TypeError) else None
+        problem = f"there is no option {unknown[1]!r}" if unknown else "it cannot be read"
     raise SekhaConfigError(f"redis: an address such as redis://localhost:6379 is needed; {problem}")
 
 
