@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from typing_extensions import is_typeddict
 
-from sekha import SekhaConfig, SekhaNotFoundError, WaitEvent
+from sekha import SekhaConfig, SekhaInUseError, SekhaNotFoundError, WaitEvent
 from sekha.memory import Recalled, Scope, ToolResult
 from support import pickles, surface
 
@@ -53,7 +53,9 @@ def test_what_is_new_can_be_pickled() -> None:
     new = [event, Recalled(), Scope("shop", "ann", "s1"), ToolResult("Remembered.")]
     for value in new:
         assert pickle.loads(pickle.dumps(value)) == value
-    assert {type(value).__name__ for value in new} == pickles.NEW
+    problem = SekhaInUseError("another import uses it")
+    assert vars(pickle.loads(pickle.dumps(problem))) == vars(problem)
+    assert {type(value).__name__ for value in (*new, problem)} == pickles.NEW
 
 
 def test_version_0_2_reads_an_error_with_headers() -> None:
