@@ -280,8 +280,8 @@ TOOLS: Sequence[Tool] = (
         memory_stats,
         "Statistics of the memory",
         "Count conversations and messages, and list folders and labels, of the whole memory or of a part of it. Use it "
-        "to find out which folders and labels there are. total_messages is null where messages were not counted, as "
-        f"of a part with many conversations. {_QUOTED}",
+        "to find out which folders and labels there are. total_messages is null where messages were not counted, "
+        f"as of a part with more than 100 conversations. {_QUOTED}",
         StatsArguments,
         Statistics,
     ),
