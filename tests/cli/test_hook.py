@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -407,6 +408,8 @@ def test_bad_input_is_one_line(
     assert out == ""
     assert err.startswith(f"sekha hook {verb}: {problem}")
     assert err.count("\n") == 1
+    timers = [one for one in threading.enumerate() if isinstance(one, threading.Timer)]
+    assert all(one.finished.is_set() for one in timers), "the watch would end the process later"
 
 
 def test_huge_input_is_refused_and_half_characters_are_replaced() -> None:

@@ -91,11 +91,13 @@ def run_for_agents(words: Sequence[str], *, is_alone: bool) -> int:
         except (KeyboardInterrupt, SystemExit):
             pass
         except BaseException as error:
+            watch.claim_output()
             message = _describe(error)
             watch.fail(message)
             if verb == "recall" and not isinstance(error, BadInput):
-                watch.claim_output()
                 _print(system_message(message))
+        finally:
+            watch.claim_output()  # a process that goes on must not be ended later
     _drop_closed_output()
     if is_quick:
         os._exit(0)
