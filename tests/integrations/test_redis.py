@@ -27,7 +27,7 @@ from sekha import (
     SekhaConnectionError,
     SekhaError,
 )
-from sekha._concurrency import gates as concurrency_gates
+from sekha._concurrency import blocking_calls
 from sekha._sync import gates, transport, write_gate
 from sekha._transport.listeners import log
 from sekha.gates import AsyncGate, Gate
@@ -45,8 +45,11 @@ from redis import Redis, RedisCluster  # noqa: E402 - not without the package
 from redis import asyncio as redis_asyncio  # noqa: E402
 from redis.exceptions import ResponseError  # noqa: E402
 
+from sekha.integrations import _redis_leases as leases_module  # noqa: E402
 from sekha.integrations import _redis_scripts as scripts  # noqa: E402
 from sekha.integrations import redis as module  # noqa: E402
+from sekha.integrations._redis_connection import redis_error  # noqa: E402
+from sekha.integrations._redis_leases import Leases  # noqa: E402
 from sekha.integrations.redis import RedisRateLimiter, RedisWriteGate  # noqa: E402
 
 if TYPE_CHECKING:
@@ -332,7 +335,7 @@ def test_a_user_needs_few_permissions(cls: Any, locked: RedisServer) -> None:
     ],
 )
 def test_each_version_of_redis_says_in_its_words_that_a_user_may_not(text: str) -> None:
-    found = RedisWriteGate(URL, name="m")._error(ResponseError(text))
+    found = redis_error("write_gate", URL, ResponseError(text))
     assert isinstance(found, SekhaConfigError)
     assert found.message == f"write_gate: Redis at {URL} does not allow its user what is needed: {text}"
 
@@ -496,7 +499,7 @@ def test_leases_are_renewed_whatever_has_been_raised(caplog: pytest.LogCaptureFi
             raise raised.pop(0)
         renewed.set()
 
-    leases = module._Leases(renew, 0.01)
+    leases = Leases(renew, 0.01)
     leases.add("a", "key")
     assert renewed.wait(20)
     leases.discard("a")
@@ -516,7 +519,7 @@ def test_a_log_that_fails_stops_no_renewal(monkeypatch: pytest.MonkeyPatch) -> N
         raise ValueError("of a handler")
 
     monkeypatch.setattr(log, "warning", fail)
-    leases = module._Leases(renew, 0.01)
+    leases = Leases(renew, 0.01)
     leases.add("a", "key")
     assert renewed.wait(20)
     leases.discard("a")
@@ -525,7 +528,7 @@ def test_a_log_that_fails_stops_no_renewal(monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_a_thread_that_has_ended_is_replaced() -> None:
     renewed = threading.Event()
-    leases = module._Leases(lambda key, tokens: renewed.set(), 0.01)
+    leases = Leases(lambda key, tokens: renewed.set(), 0.01)
     leases._thread = ended = threading.Thread(target=lambda: None)
     ended.start()
     ended.join(20)
@@ -579,7 +582,7 @@ def test_wherever_a_caller_is_interrupted_nothing_stays_taken(cls: Any, between:
     assert number > 10
 
 
-CLIENT_LAYERS = (transport, write_gate, gates, concurrency_gates, module)
+CLIENT_LAYERS = (transport, write_gate, gates, blocking_calls, module, leases_module)
 
 
 @pytest.mark.slow

@@ -6,14 +6,14 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from sekha._concurrency.clock import Clock
-from sekha._concurrency.gates import (
+from sekha._concurrency.blocking_calls import (
     async_acquire,
     async_call_blocking,
     async_finish_blocking,
     async_gate_problem,
     async_give_back,
 )
+from sekha._concurrency.clock import Clock
 from sekha._transport.gates import PolledGate, PolledTurn, ServerLimits, checked_release, gate_error, with_outcome
 from sekha._transport.listeners import log
 from sekha._transport.options import CallOptions

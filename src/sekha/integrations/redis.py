@@ -10,33 +10,29 @@ import os
 import re
 import secrets
 import socket
-import threading
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from typing import Any, Final, Optional, Union
-from urllib.parse import urlsplit
 
 try:
     from redis import Redis, RedisCluster, exceptions
-    from redis.backoff import NoBackoff
-    from redis.retry import Retry
 except ModuleNotFoundError as _missing:
     raise ModuleNotFoundError(
         "sekha.integrations.redis needs its extra: pip install 'sekha-python-sdk[redis]'", name=_missing.name
     ) from _missing
 
 from sekha._concurrency.clock import monotonic
-from sekha._concurrency.primitives import InterruptibleLock, PerProcess
+from sekha._concurrency.primitives import PerProcess
 from sekha._transport.gates import PolledGate, ServerLimits, WriteRelease
-from sekha._transport.listeners import log
 from sekha._transport.write_locks import is_loopback, lock_name
 from sekha._utils.frames import warn_user
 from sekha._utils.redaction import redact_traceback
 from sekha.config._validation import validate_positive_count, validate_seconds, validate_wait
-from sekha.errors import SekhaConfigError, SekhaConnectionError, SekhaError
+from sekha.errors import SekhaConfigError
 
 from . import _redis_scripts as scripts
+from ._redis_connection import address_of, connect, mask, redis_error
+from ._redis_leases import Leases
 
 __all__ = ["RedisRateLimiter", "RedisWriteGate", "WriteRelease"]
 
@@ -54,14 +50,7 @@ _SHORT_POLL: Final = 0.02
 _LONG_POLL: Final = 0.25
 _MAX_WAIT: Final = 1.0
 """Seconds between two questions of a caller that waits: less than it is waited for."""
-_TIMEOUT: Final = 5.0
-_DEAD: Final = (exceptions.ConnectionError,)
-_NO_PERMISSION: Final = ("NOPERM", "no permissions", "can't run this command")
-"""What Redis says of a command that its user may not use; the last of one in a script."""
 _NAME: Final = re.compile(r"[^\s{}\x00-\x20]{1,200}")
-_URL: Final = re.compile(r"(?i)(rediss?|unix)://")
-_UNKNOWN_OPTION: Final = re.compile(r"unexpected keyword argument '(\w{1,50})'")
-_DATABASE: Final = re.compile(r"/?[0-9]*/?")
 
 
 class _RedisGate(PolledGate):
@@ -71,8 +60,8 @@ class _RedisGate(PolledGate):
         self._url: str | None = redis.strip() if isinstance(redis, str) else None
         self._name = _checked_name("name", name) if name is not None else None
         self._prefix = _checked_name("prefix", prefix)
-        self._redis: Any = _client(redis)
-        self._shown = _mask(self._url) if self._url is not None else _address(self._redis)
+        self._redis: Any = connect(redis)
+        self._shown = mask(self._url) if self._url is not None else address_of(self._redis)
         self._scripts: dict[str, Any] = {}
 
     def _options(self) -> dict[str, object]:
@@ -129,27 +118,8 @@ class _RedisGate(PolledGate):
         try:
             return registered(keys=keys, args=arguments)
         except (exceptions.RedisError, exceptions.RedisClusterException, OSError) as error:
-            found = self._error(error)
+            found = redis_error(self._setting, self._shown, error)
         raise found  # not from within: the frames of redis hold the password
-
-    def _error(self, error: Exception) -> SekhaError:
-        """Return the error of the client for one of Redis."""
-        text, where = " ".join(str(error).split()) or type(error).__name__, f"{self._setting}: Redis at {self._shown}"
-        if isinstance(error, (exceptions.AuthenticationError, exceptions.AuthorizationError)):
-            return SekhaConfigError(f"{where} accepts no such user or password: {text}")
-        if isinstance(error, exceptions.NoPermissionError) or any(words in text for words in _NO_PERMISSION):
-            return SekhaConfigError(f"{where} does not allow its user what is needed: {text}")
-        if isinstance(error, exceptions.ReadOnlyError) or "READONLY" in text or "read only replica" in text:
-            return SekhaConnectionError(f"{where} is a read-only replica; give the address of the primary")
-        if isinstance(error, exceptions.OutOfMemoryError) or "OOM command" in text:
-            return SekhaConnectionError(f"{where} has no memory left (its maxmemory)")
-        if isinstance(error, exceptions.TimeoutError):
-            return SekhaConnectionError(f"{where} does not answer in time")
-        if isinstance(error, exceptions.BusyLoadingError):
-            return SekhaConnectionError(f"{where} has just been started, and is loading its data")
-        if isinstance(error, (exceptions.ConnectionError, exceptions.ClusterDownError, OSError)):
-            return SekhaConnectionError(f"{where} cannot be reached: {text}")
-        return SekhaConfigError(f"{where} cannot be used: {text}")
 
     def _wait_for(self, turn: _WriteTurn | _TokenTurn, deadline: float | None) -> bool:
         """Wait in the thread that calls; return False if the time was over first."""
@@ -218,7 +188,7 @@ class RedisWriteGate(_RedisGate):
         self._lease = validate_seconds("lease", lease)
         if self._lease < 1:
             raise SekhaConfigError("lease: at least 1 second is needed")
-        self._leases = PerProcess(lambda: _Leases(self._renew, self._lease / 3))
+        self._leases = PerProcess(lambda: Leases(self._renew, self._lease / 3))
 
     def _options(self) -> dict[str, object]:
         options = super()._options()
@@ -302,64 +272,6 @@ class _WriteTurn:
     def _leave(self, *, stored: bool) -> None:
         self._gate._leases.get().discard(self._token)
         self._gate._run(scripts.LEAVE_WRITE, self._keys, [self._token, int(stored), _NOTE])
-
-
-class _Leases:
-    """Renews the leases of writes that take long, in a thread that ends when there are none.
-
-    Args:
-        renew: Renews those of one key.
-        interval: Seconds between two renewals.
-    """
-
-    def __init__(self, renew: Callable[[str, Sequence[str]], None], interval: float) -> None:
-        self._renew = renew
-        self._interval = interval
-        self._held: dict[str, str] = {}  # the key of each token
-        self._thread: threading.Thread | None = None
-        self._lock = InterruptibleLock()
-        self._has_warned = False
-
-    def add(self, token: str, key: str) -> None:
-        """Renew a lease from now on."""
-        self._lock.run(self._add, token, key)
-
-    def _add(self, token: str, key: str) -> None:
-        self._held[token] = key
-        if self._thread is None or not self._thread.is_alive():  # whatever has ended it
-            thread = threading.Thread(target=self._run, name="sekha-redis-leases", daemon=True)
-            with suppress(RuntimeError):  # the interpreter ends: the lease has to be long enough
-                thread.start()
-                self._thread = thread
-
-    def discard(self, token: str) -> None:
-        """Renew it no more."""
-        self._held.pop(token, None)
-
-    def _run(self) -> None:
-        wait = threading.Event().wait
-        while True:
-            wait(self._interval)
-            held = self._lock.run(self._list)
-            if not held:
-                return
-            for key in dict.fromkeys(held.values()):
-                self._renew_one(key, [token for token, one in held.items() if one == key])
-
-    def _renew_one(self, key: str, tokens: Sequence[str]) -> None:
-        try:
-            self._renew(key, tokens)
-            self._has_warned = False
-        except BaseException as error:  # the thread goes on: Redis may come back; gevent's timeouts are no Exception
-            if not self._has_warned:
-                with suppress(Exception):  # of a log handler of the user, which must not cost the other leases
-                    log.warning("the lease of a write was not renewed: %s", str(error) or type(error).__name__)
-            self._has_warned = True
-
-    def _list(self) -> dict[str, str]:
-        if not self._held:
-            self._thread = None
-        return dict(self._held)
 
 
 class RedisRateLimiter(_RedisGate):
@@ -520,69 +432,3 @@ def _checked_name(argument: str, value: object) -> str:
     if not isinstance(value, str) or _NAME.fullmatch(value) is None:
         raise SekhaConfigError(f"{argument}: a text of up to 200 characters without white space and braces is needed")
     return value
-
-
-@redact_traceback
-def _client(redis: object) -> Any:
-    """Return a client of Redis."""
-    if isinstance(redis, (Redis, RedisCluster)):
-        return redis
-    if not isinstance(redis, str):
-        kind = f"{type(redis).__module__}.{type(redis).__qualname__}"
-        raise SekhaConfigError(
-            f"redis: an address such as redis://localhost:6379, or a redis.Redis is needed, not {kind}"
-        )
-    url = redis.strip()
-    try:
-        problem = _url_problem(url)
-        if not problem:
-            made: Any = Redis  # the types of its keywords are unknown
-            client = made.from_url(
-                url,
-                socket_timeout=_TIMEOUT,
-                socket_connect_timeout=_TIMEOUT,
-                retry=Retry(NoBackoff(), 1, supported_errors=_DEAD),  # once: a connection that was idle may be dead
-                retry_on_error=list(_DEAD),
-            )
-            pool = client.connection_pool
-            pool.connection_class(**pool.connection_kwargs)  # it looks at the options, and does not connect yet
-            return client
-    except (ValueError, TypeError, AttributeError, exceptions.RedisError) as error:
-        unknown = _UNKNOWN_OPTION.search(str(error)) if isinstance(error, TypeError) else None
-        problem = f"there is no option {unknown[1]!r}" if unknown else "it cannot be read"
-    raise SekhaConfigError(f"redis: an address such as redis://localhost:6379 is needed; {problem}")
-
-
-def _url_problem(url: str) -> str:
-    """Return why an address cannot be meant, or an empty text; redis-py would connect elsewhere."""
-    if _URL.match(url) is None:
-        return "it must begin with redis://, rediss:// or unix://"
-    parts = urlsplit(url)
-    if parts.scheme != "unix" and (parts.fragment or "@" in parts.query or not _DATABASE.fullmatch(parts.path)):
-        return (
-            "what is no letter or digit in a user or password has to be percent-encoded, and what follows the host is "
-            "the number of a database, such as /0"
-        )
-    return ""
-
-
-def _mask(url: str) -> str:
-    """Return an address without its password."""
-    parts = urlsplit(url)
-    user, at, host = parts.netloc.rpartition("@")
-    if ":" in user:
-        user = f"{user.partition(':')[0]}:***"
-    query = re.sub(r"(?i)(password=)[^&]*", r"\1***", parts.query)
-    return parts._replace(netloc=user + at + host, query=query).geturl()
-
-
-def _address(client: Any) -> str:
-    """Return where a client of the user connects to."""
-    try:
-        kwargs = client.connection_pool.connection_kwargs
-    except AttributeError:
-        node = client.get_default_node()
-        kwargs = {"host": node.host, "port": node.port}
-    if kwargs.get("path"):
-        return f"unix://{kwargs['path']}"
-    return f"redis://{kwargs.get('host', 'localhost')}:{kwargs.get('port', 6379)}/{kwargs.get('db') or 0}"
