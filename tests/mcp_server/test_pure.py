@@ -86,7 +86,7 @@ def result(content: str, **more: Any) -> Any:
     [(0, 0, None), (399, 399, None), (400, 400, None), (401, 400, True), (10**6, 400, True)],
 )
 def test_a_preview_has_at_most_400_characters(length: int, shown: int, is_truncated: Optional[bool]) -> None:
-    preview = preview_of(result("x" * length))
+    preview = preview_of(result("x" * length), [])
     assert len(preview["preview"]) == shown
     assert preview.get("truncated") == is_truncated
     assert preview["preview"].endswith("\N{HORIZONTAL ELLIPSIS}") == bool(is_truncated)
@@ -97,11 +97,11 @@ def test_a_preview_has_at_most_400_characters(length: int, shown: int, is_trunca
     ("metadata", "role"), [({"role": "assistant"}, "assistant"), ({}, None), (None, None), ({"role": 4}, None)]
 )
 def test_the_role_of_a_preview(metadata: Any, role: Optional[str]) -> None:
-    assert preview_of(result("x", metadata=metadata))["role"] == role
+    assert preview_of(result("x", metadata=metadata), [])["role"] == role
 
 
 def test_long_names_are_shortened() -> None:
-    preview = preview_of(result("x", label="l" * 300, folder="/" + "f" * 300))
+    preview = preview_of(result("x", label="l" * 300, folder="/" + "f" * 300), [])
     assert (len(preview["label"]), len(preview["folder"])) == (200, 200)
 
 

@@ -10,6 +10,8 @@ from sekha._api.arguments import MAX_TOOL_RESULTS, RememberToolRequest, SearchTo
 from sekha._api.prompts import quote_results
 from sekha._api.recalled import ToolResult
 from sekha._api.validation import argument_error, type_name, validate
+from sekha._api.words import excerpt, significant_words
+from sekha.type_guards import extract_text
 from sekha.types import SearchResult
 
 SEARCH_TOOL = "search_memory"
@@ -105,9 +107,14 @@ def parse_tool_arguments(name: object, arguments: object) -> SearchToolRequest |
     )
 
 
-def results_for_model(results: Sequence[SearchResult]) -> str:
-    """Return results as a model is shown them: quoted, each with its time and label, and not more than a preview."""
-    return quote_results(results, _PREVIEWS_FIT, max_length=PREVIEW) or NOTHING_FOUND
+def results_for_model(results: Sequence[SearchResult], query: str) -> str:
+    """Return results as a model is shown them: quoted, each with its time and label, and not more than a preview.
+
+    Of a long text, that is the part with the words of the query.
+    """
+    words = significant_words(query)
+    previews = [{**result, "content": excerpt(extract_text(result["content"]), words, PREVIEW)} for result in results]
+    return quote_results(previews, _PREVIEWS_FIT) or NOTHING_FOUND
 
 
 def nothing_to_remember() -> ToolResult:

@@ -144,7 +144,7 @@ def _add_text(message: Mapping[str, Any], text: str, *, at_end: bool) -> dict[st
     return {**message, "content": [*content, part] if at_end else [part, *content]}
 
 
-def quote_results(results: Sequence[Mapping[str, Any]], max_tokens: int, *, max_length: int | None = None) -> str:
+def quote_results(results: Sequence[Mapping[str, Any]], max_tokens: int) -> str:
     """Return search results as quoted data for a prompt, the best first, as many as fit; empty if there are none.
 
     They are cited without their folder: in the memory of one user it is the same for all, and says who that is.
@@ -152,10 +152,9 @@ def quote_results(results: Sequence[Mapping[str, Any]], max_tokens: int, *, max_
     Args:
         results: The results, best first. One that does not fit is skipped; if none fits, the best is shortened.
         max_tokens: Tokens at most; the controller counts four bytes as one, and so is it here.
-        max_length: Characters of each text at most.
     """
     left = max_tokens * BYTES_PER_TOKEN - _size(f"{_OPENING}\n{_CLOSING}")
-    memories = [_without_folder(result, max_length) for result in results]
+    memories = [_without_folder(result) for result in results]
     quotes: list[str] = []
     for quote in map(_quote, memories):
         if _size(quote) < left:
@@ -205,12 +204,10 @@ def shorten(text: str, length: int) -> str:
     return text if len(text) <= length else text[: length - 1] + ELLIPSIS
 
 
-def _without_folder(result: Mapping[str, Any], max_length: int | None) -> MemoryItem:
+def _without_folder(result: Mapping[str, Any]) -> MemoryItem:
     memory = to_memory(result)
     memory["folder"] = None
     memory["label"] = shorten(memory["label"] or "", _LONGEST_LABEL)
-    if max_length is not None:
-        memory["content"] = shorten(memory["content"], max_length)
     return memory
 
 

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import re
+from collections import Counter, deque
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from sekha.errors import ELLIPSIS
+
 MAX_WORDS = 64
 """Words of one full-text search at most; of a longer query those with digits and the longest ones, which are rare."""
+
+_LONG_WORD = 20
+"""Characters within which an excerpt looks for the beginning of a word."""
 
 # Very common words. Left out are those that name a thing in another of these languages, such as the French "car".
 _ENGLISH = """
@@ -131,3 +137,48 @@ def _stands_in(text: str, word: str, is_start: bool) -> bool:
             return True
         start = text.find(word, end)
     return False
+
+
+def excerpt(text: str, words: Iterable[Word], length: int) -> str:
+    """Return the part of a text that has the most of some words; its beginning, if that has as many.
+
+    Args:
+        text: The text.
+        words: What the excerpt should show.
+        length: Characters of it at most, with the ellipsis at each end where something is left out.
+    """
+    if len(text) <= length:
+        return text
+    room = length - 2
+    first, end = _densest_part(text, words, room)
+    if end < length:
+        return text[: length - 1] + ELLIPSIS
+    start = min(first - (room - (end - first)) // 2, len(text) - room - 1)
+    space = text.find(" ", start, min(start + _LONG_WORD, first))
+    start = space + 1 if space >= 0 else start
+    rest = text[start:]
+    return ELLIPSIS + (rest if len(rest) < length else rest[:room] + ELLIPSIS)
+
+
+def _densest_part(text: str, words: Iterable[Word], length: int) -> tuple[int, int]:
+    """Return begin and end of the part with the most different words, not longer than that; of several the first."""
+    most, part = 0, (0, 0)
+    inside: deque[tuple[int, str]] = deque()
+    counts: Counter[str] = Counter()
+    for start, end, found in sorted(place for word in words for place in _places(text, word)):
+        inside.append((start, found))
+        counts[found] += 1
+        while inside and end - inside[0][0] > length:
+            counts[inside.popleft()[1]] -= 1
+        number = sum(count > 0 for count in counts.values())
+        if number > most:
+            most, part = number, (inside[0][0], end)
+    return part
+
+
+def _places(text: str, word: Word) -> Iterable[tuple[int, int, str]]:
+    """Return begin and end of each place of a word in a text, whatever its case, and the word."""
+    for found in re.finditer(re.escape(word.text), text, re.IGNORECASE):
+        start, end = found.span()
+        if word.is_start or not (text[start - 1 : start].isalnum() or text[end : end + 1].isalnum()):
+            yield start, end, word.text

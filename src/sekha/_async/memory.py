@@ -346,7 +346,7 @@ class AsyncMemory(AsyncMisuseGuard, ProcessBound):
 
         Returns:
             The text for the model. Results of a search are quoted, with time and label, and at most 400 characters
-            of each.
+            of each: those around the words of the query.
 
         Raises:
             SekhaError: The memory failed, and ``on_error`` is ``"raise"``.
@@ -367,7 +367,9 @@ class AsyncMemory(AsyncMisuseGuard, ProcessBound):
             return ToolResult(error.message, error)
         if "query" in parsed:
             found = await self.recall(parsed["query"], limit=parsed.get("limit", DEFAULT_RESULTS))
-            return ToolResult(results_for_model(found) if found.error is None else NOT_SEARCHED, found.error)
+            return ToolResult(
+                results_for_model(found, parsed["query"]) if found.error is None else NOT_SEARCHED, found.error
+            )
         try:
             stored = await self._store([{"role": "assistant", "content": parsed["text"]}])
         except SekhaError as error:

@@ -348,7 +348,7 @@ class Memory(MisuseGuard, ProcessBound):
 
         Returns:
             The text for the model. Results of a search are quoted, with time and label, and at most 400 characters
-            of each.
+            of each: those around the words of the query.
 
         Raises:
             SekhaError: The memory failed, and ``on_error`` is ``"raise"``.
@@ -369,7 +369,9 @@ class Memory(MisuseGuard, ProcessBound):
             return ToolResult(error.message, error)
         if "query" in parsed:
             found = self.recall(parsed["query"], limit=parsed.get("limit", DEFAULT_RESULTS))
-            return ToolResult(results_for_model(found) if found.error is None else NOT_SEARCHED, found.error)
+            return ToolResult(
+                results_for_model(found, parsed["query"]) if found.error is None else NOT_SEARCHED, found.error
+            )
         try:
             stored = self._store([{"role": "assistant", "content": parsed["text"]}])
         except SekhaError as error:

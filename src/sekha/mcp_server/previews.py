@@ -7,6 +7,7 @@ from typing import Any
 
 from sekha._api.memory_tools import PREVIEW
 from sekha._api.prompts import quote_texts, shorten
+from sekha._api.words import Word, excerpt
 from sekha._utils.json_access import get
 from sekha.type_guards import extract_image_urls, extract_text
 from sekha.types import MemoryStats, PruneSuggestion, SearchResult
@@ -20,8 +21,8 @@ MAX_NAMES = 50
 """Labels, or folders, in the statistics."""
 
 
-def preview_of(result: SearchResult) -> Preview:
-    """Return a search result as it is shown."""
+def preview_of(result: SearchResult, words: Sequence[Word]) -> Preview:
+    """Return a search result as it is shown: of a long text the part with the words that were searched for."""
     text = extract_text(result["content"])
     metadata: Mapping[str, object] = result.get("metadata") or {}
     role = get(metadata, "role")
@@ -32,7 +33,7 @@ def preview_of(result: SearchResult) -> Preview:
         date=result["timestamp"] or None,
         label=shorten(result["label"], MAX_NAME),
         folder=shorten(result["folder"], MAX_NAME),
-        preview=shorten(text, PREVIEW),
+        preview=excerpt(text, words, PREVIEW),
     )
     if len(text) > PREVIEW:
         preview["truncated"] = True

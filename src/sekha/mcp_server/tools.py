@@ -9,6 +9,7 @@ from typing import Any, cast
 from sekha._api.memory_tools import DEFAULT_RESULTS, NOTHING_FOUND
 from sekha._api.prompts import Echoes, quote_results, quote_texts, remove_blocks
 from sekha._api.validation import argument_error, type_name, validate
+from sekha._api.words import significant_words
 from sekha._async.client import AsyncSekhaClient
 
 from .arguments import (
@@ -58,7 +59,8 @@ async def memory_search(client: AsyncSekhaClient, arguments: Arguments) -> Answe
         is_echo=Echoes(()),
     )
     note = _note(found.truncated, found.words_error)
-    previews = [preview_of(result) for result in found.results]
+    words = significant_words(arguments["query"])
+    previews = [preview_of(result, words) for result in found.results]
     data = SearchResults(results=previews)
     if note:
         data["note"] = note

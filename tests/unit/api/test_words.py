@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sekha._api.words import MAX_WORDS, Word, full_text_query, significant_words, words_in
+from sekha._api.words import MAX_WORDS, Word, excerpt, full_text_query, significant_words, words_in
 
 
 def texts(query: str) -> List[str]:
@@ -105,3 +105,40 @@ def test_a_text_is_found_by_its_own_words(text: str) -> None:
     database.close()
     assert found == [(text,)]
     assert words_in(text, words) == set(words)
+
+
+# Excerpts
+
+FILLING = "Lorem ipsum dolor sit amet. " * 40
+SIT_AMET = "dolor sit amet. Lorem ipsum dolor sit amet."
+
+
+@pytest.mark.parametrize(
+    ("text", "query", "shown"),
+    [
+        ("short text", "nothing", "short text"),
+        (f"{FILLING}The port is 9100. {FILLING}", "port?", "…dolor sit amet. The port is 9100. Lorem ipsum dolor si…"),
+        (f"{FILLING}{'port ' * 9}{FILLING}shop port", "port, shop", f"…{SIT_AMET} shop port"),
+        (f"The shop. {FILLING}The port.", "port", f"…{SIT_AMET} The port."),
+        (FILLING, "Dolor ipsum", "Lorem ipsum dolor sit amet. Lorem ipsum dolor sit amet.…"),
+        (f"report {FILLING}", "port", "report Lorem ipsum dolor sit amet. Lorem ipsum dolor si…"),
+        (f"{'x' * 200} port", "port", f"…{'x' * 50} port"),
+        (f"{'天气很好。' * 40}船期是星期五", "船期", f"…{'气很好。' + '天气很好。' * 9}船期是星期五"),
+    ],
+)  # fmt: skip
+def test_an_excerpt_shows_the_words_of_a_query(text: str, query: str, shown: str) -> None:
+    assert excerpt(text, significant_words(query), 56) == shown
+
+
+@given(st.text(st.characters(exclude_characters="…"), max_size=400), st.text(max_size=40), st.integers(3, 60))
+def test_an_excerpt_is_a_part_of_the_text_that_is_not_too_long(text: str, query: str, length: int) -> None:
+    shown = excerpt(text, significant_words(query), length)
+    assert len(shown) <= length
+    assert (shown == text) == (len(text) <= length)
+    assert shown.strip("…") in text
+
+
+@given(st.lists(st.sampled_from(["aa", "bb", "cc", "dddd."]), max_size=100).map(" ".join))
+def test_an_excerpt_has_no_fewer_words_than_the_beginning(text: str) -> None:
+    words = significant_words("aa bb cc")
+    assert len(words_in(excerpt(text, words, 20), words)) >= len(words_in(text[:18], words))
