@@ -176,7 +176,8 @@ def test_a_server_that_neither_reads_nor_answers_ends_at_the_timeout(
 def test_what_an_early_answer_allows_is_retried(
     tls: ssl.SSLContext | None, certificates: Certificates, make: MakeClient, clock: FakeClock
 ) -> None:
-    answer = said(503, headers=b"Retry-After: 1\r\n")
+    # Without "close", a request that the system took whole at once would leave a connection that looks reusable.
+    answer = said(503, headers=b"Retry-After: 1\r\nConnection: close\r\n")
     with early_server(answer, closes=True, tls=tls) as server:
         client = make(controller_url=server.url, verify=certificates.ca, max_retries=2)
         error = refused(client, SIZES[2])
