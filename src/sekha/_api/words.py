@@ -133,10 +133,15 @@ def _stands_in(text: str, word: str, is_start: bool) -> bool:
     start = text.find(word)
     while start >= 0:
         end = start + len(word)
-        if is_start or not (text[start - 1 : start].isalnum() or text[end : end + 1].isalnum()):
+        if is_start or _is_whole(text, start, end):
             return True
         start = text.find(word, end)
     return False
+
+
+def _is_whole(text: str, start: int, end: int) -> bool:
+    """Return whether a part of a text is a word, and not a part of a longer one."""
+    return not (text[start - 1 : start].isalnum() or text[end : end + 1].isalnum())
 
 
 def excerpt(text: str, words: Iterable[Word], length: int) -> str:
@@ -180,5 +185,5 @@ def _places(text: str, word: Word) -> Iterable[tuple[int, int, str]]:
     """Return begin and end of each place of a word in a text, whatever its case, and the word."""
     for found in re.finditer(re.escape(word.text), text, re.IGNORECASE):
         start, end = found.span()
-        if word.is_start or not (text[start - 1 : start].isalnum() or text[end : end + 1].isalnum()):
+        if word.is_start or _is_whole(text, start, end):
             yield start, end, word.text

@@ -10,10 +10,14 @@ from typing import TYPE_CHECKING
 from sekha.cli.env_file import ENV_FILE
 from sekha.cli.exits import USAGE, CommandError
 from sekha.config import SekhaConfig
+from sekha.config._settings import ENVIRONMENT
 from sekha.errors import SekhaConfigError
 
 if TYPE_CHECKING:
     from sekha.config._models import StrPath
+
+NEEDED = {ENVIRONMENT[setting]: setting for setting in ("controller_url", "api_key")}
+"""What no command can do without: variables, and the settings that they hold."""
 
 _WHERE_TO_SET = "in the environment, or in a file .env here"
 
@@ -64,8 +68,7 @@ def config_for_programs(url: str | None = None, env_file: StrPath | None = None)
     """
     check_address("--url", url)
     config = SekhaConfig.from_env(env_file).replace(controller_url=url)
-    values = {"SEKHA_CONTROLLER_URL": config.controller_url, "SEKHA_API_KEY": config.api_key}
-    missing = [name for name, value in values.items() if value is None]
+    missing = [variable for variable, setting in NEEDED.items() if getattr(config, setting) is None]
     if missing:
         raise SekhaConfigError(f"set {' and '.join(missing)} in the environment, or name a file with --env-file")
     return config

@@ -7,12 +7,12 @@ from typing import List, Optional
 import typer
 from typing_extensions import Annotated
 
+from sekha.cli.connection import NEEDED
 from sekha.cli.hook_install import AGENTS, change_settings, hooks_of, settings_file
 from sekha.cli.options import EnvFile, Yes, not_blank
 from sekha.cli.terminal import echo_err
 
 _VERBS = ("recall", "remember", "install", "uninstall")
-_NEEDED = ("SEKHA_CONTROLLER_URL", "SEKHA_API_KEY")
 
 
 def run(
@@ -70,7 +70,7 @@ def run(
     code = change_settings(path, hooks_of(agent, options, recall_options), yes=yes)
     if code == 0:
         echo_err(agent.next_step)
-        missing = [name for name in _NEEDED if name not in os.environ]
+        missing = [name for name in NEEDED if name not in os.environ]
         if missing and env_file is None:
             echo_err(f"{' and '.join(missing)}: set in the environment of {agent.name}, or give --env-file FILE.")
     return code

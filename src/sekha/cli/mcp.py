@@ -16,7 +16,6 @@ from sekha.cli.options import EnvFile, Url, not_blank
 
 DEFAULT_HOST = "127.0.0.1"
 DEFAULT_PORT = 8765
-TOKEN_VARIABLE = "SEKHA_MCP_TOKEN"
 
 _NEEDS = "this needs Python 3.10 or later and the extra mcp: pip install 'sekha-python-sdk[cli,mcp]'"
 
@@ -106,6 +105,8 @@ def _names(tools: str) -> List[str]:
 def _token(env_file: Optional[Path]) -> Optional[str]:
     """Return the token of clients, from the environment, else from the file with the settings."""
     from dotenv import dotenv_values
+
+    from sekha.mcp_server.http import TOKEN_VARIABLE
 
     found = os.environ.get(TOKEN_VARIABLE)
     if found is None and env_file is not None:
