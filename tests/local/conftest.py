@@ -99,6 +99,14 @@ def python(*arguments: str) -> Tuple[List[str], Dict[str, str]]:
     return [sys.executable, "-W", "error", *arguments], {**os.environ, "PYTHONPATH": path}
 
 
+def output(code: str, *arguments: str) -> str:
+    """What a program prints in another Python; it must not complain."""
+    command, environment = python("-c", code, *arguments)
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout
+
+
 @contextmanager
 def running(command: List[str], environment: Dict[str, str]) -> Iterator[subprocess.Popen[str]]:
     """A process with pipes that ends with the block, come what may."""

@@ -4,24 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import os
-import subprocess
-import sys
-from pathlib import Path
 from typing import Any, List, Type
 
 import anyio
 import pytest
 import trio
 
-import sekha as package
+from local.conftest import output
 from sekha import AsyncSekhaClient, RequestEvent, ResponseEvent, SekhaClient, SekhaConfig, SekhaConfigError
 from support import facts
 from support.replies import HANG, answer
 from support.server import FakeServer
 from support.spans import Spans
 
-SOURCE = str(Path(package.__file__ or "").parents[1])
 HEALTH, QUERY = "GET /health", "POST /api/v1/query"
 
 
@@ -73,19 +68,6 @@ async def test_a_cancelled_attempt_is_told(waiting: FakeServer, spans: Spans) ->
 # Processes
 
 
-def python(code: str, url: str) -> str:
-    """What a program prints; it must not complain."""
-    done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", code, url],
-        env={**os.environ, "PYTHONPATH": SOURCE},
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
-    assert (done.returncode, done.stderr) == (0, "")
-    return done.stdout
-
-
 @pytest.mark.promise("E6")
 def test_opentelemetry_is_loaded_by_the_first_client_and_no_call(server: FakeServer) -> None:
     server.on(HEALTH, answer(facts.HEALTHY))
@@ -104,7 +86,7 @@ def test_opentelemetry_is_loaded_by_the_first_client_and_no_call(server: FakeSer
             client.controller.health()
             print("opentelemetry.trace" in before, loaded() - before)
         """
-    assert python(code, server.url) == "0\n0\nTrue set()\n"
+    assert output(code, server.url) == "0\n0\nTrue set()\n"
 
 
 def test_without_opentelemetry_all_else_works(server: FakeServer) -> None:
@@ -116,7 +98,7 @@ def test_without_opentelemetry_all_else_works(server: FakeServer) -> None:
         with sekha.SekhaClient(controller_url=sys.argv[1], api_key="k", on_response=print) as client:
             client.controller.health()
         """
-    assert "status=200" in python(code, server.url)
+    assert "status=200" in output(code, server.url)
 
 
 def test_a_provider_may_be_set_up_after_the_client(server: FakeServer) -> None:
@@ -137,7 +119,7 @@ def test_a_provider_may_be_set_up_after_the_client(server: FakeServer) -> None:
             client.controller.health()
         print([span.name for span in exporter.get_finished_spans()])
         """
-    assert python(code, server.url) == "['GET /health']\n"
+    assert output(code, server.url) == "['GET /health']\n"
     assert ["traceparent" in seen.headers for seen in server.seen] == [False, True]
 
 
@@ -170,4 +152,4 @@ def test_nobodys_loggers_are_reconfigured(server: FakeServer) -> None:
         print("other" in before, [name for name in before if after[name] != before[name]])
         print(after["sekha"], logging.root.manager.disable, logging.getLoggerClass().__name__)
         """
-    assert python(code, server.url) == "True []\n(0, (), (), True, False) 0 Logger\n"
+    assert output(code, server.url) == "True []\n(0, (), (), True, False) 0 Logger\n"

@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import json
 import multiprocessing
 import os
 import subprocess
 import time
-from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, Iterator, List
+from typing import Iterator, List
 
 import anyio
 import anyio.to_thread
-import httpx
 import pytest
 
 from local.conftest import python
 from sekha import AsyncSekhaClient, SekhaClient, SekhaTimeoutError
 from sekha.local import LocalSekha
 from support import facts
+from support.eight_programs import PROCESSES, Programs, check_all_is_stored, eight_programs, end
 from support.facts import MESSAGES
 from support.packages import require_packages
 from support.replies import answer
@@ -31,19 +29,12 @@ require_packages("redis", "redis")
 from sekha.integrations.redis import RedisWriteGate  # noqa: E402 - not without the package
 from support.redis_server import RedisServer  # noqa: E402
 
-PROGRAM = str(Path(__file__).parents[1] / "support" / "write_together.py")
-MACHINES, PROCESSES, WRITES = 2, 8, 6
+MACHINES = 2
 
 
 @pytest.fixture(scope="module")
-def programs() -> Iterator[List[subprocess.Popen[str]]]:
-    """Eight processes that have loaded all they need."""
-    command, environment = python(PROGRAM)
-    pipes: Any = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-    with ExitStack() as stack:
-        found = [stack.enter_context(subprocess.Popen(command, env=environment, **pipes)) for _ in range(PROCESSES)]
-        for process in found:
-            stack.callback(process.kill)
+def programs() -> Iterator[Programs]:
+    with eight_programs() as found:
         yield found
 
 
@@ -51,20 +42,14 @@ def programs() -> Iterator[List[subprocess.Popen[str]]]:
 @pytest.mark.promise("W18")
 @pytest.mark.parametrize("form", ["asyncio", "trio", "blocking"])
 def test_machines_that_write_at_the_same_time_do_not_hang_each_other(
-    form: str, programs: List[subprocess.Popen[str]], redis: RedisServer, tmp_path: Path
+    form: str, programs: Programs, redis: RedisServer, tmp_path: Path
 ) -> None:
     with LocalSekha(profile="controller-0.1") as sekha:
         settings = {**sekha.options, "timeout": 15.0, "deadline": 25.0}
-        for number, program in enumerate(programs):
-            machine = tmp_path / f"machine-{number % MACHINES}"
+        machines = [tmp_path / f"machine-{number % MACHINES}" for number in range(PROCESSES)]
+        for machine in machines:
             machine.mkdir(exist_ok=True)
-            assert program.stdin is not None
-            program.stdin.write(f"{json.dumps([form, str(machine), settings, redis.url])}\n")
-            program.stdin.flush()
-        told = [program.stdout.readline() for program in programs if program.stdout is not None]
-        assert told == [f"{WRITES}\n"] * PROCESSES
-        found = httpx.post(f"{sekha.controller_url}/api/v1/search/fts", json={"query": "more", "limit": 100}).json()
-        assert found["total"] == PROCESSES * WRITES
+        check_all_is_stored(sekha, programs, [[form, str(machine), settings, redis.url] for machine in machines])
     assert [*tmp_path.rglob("*.first")] == [], "no files were locked"
     with redis.client() as client:
         assert [key.decode() for key in client.scan_iter()] == ["sekha:{controller:memory}:writes:noted"]
@@ -90,13 +75,6 @@ time.sleep(60) if release else gate.acquire(None)
     assert process.stdout is not None
     assert process.stdout.readline() == "ready\n"
     return process
-
-
-def end(process: subprocess.Popen[str]) -> None:
-    process.kill()
-    process.wait()
-    if process.stdout is not None:
-        process.stdout.close()
 
 
 def entries(redis: RedisServer, key: str) -> List[bytes]:

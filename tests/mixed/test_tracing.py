@@ -5,9 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import os
-import subprocess
-import sys
-from pathlib import Path
 from typing import Any, List
 
 import anyio
@@ -16,7 +13,7 @@ from opentelemetry import context, trace
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 
-import sekha as package
+from local.conftest import output
 from sekha import AsyncSekhaClient, SekhaClient
 from support import facts
 from support.facts import MESSAGES
@@ -24,7 +21,6 @@ from support.replies import DONE, HANG, answer, chunked, delta
 from support.server import FakeServer
 from support.spans import Spans
 
-SOURCE = str(Path(package.__file__ or "").parents[1])
 QUERY, CHAT = "POST /api/v1/query", "POST /v1/chat/completions"
 FOUND = answer(facts.hits(facts.hit()))
 
@@ -135,19 +131,6 @@ def names():
 """
 
 
-def python(code: str, url: str) -> str:
-    """What a program prints; it must not complain."""
-    done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", SETUP + code, url],
-        env={**os.environ, "PYTHONPATH": SOURCE},
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
-    assert (done.returncode, done.stderr) == (0, "")
-    return done.stdout
-
-
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
 def test_a_child_leaves_the_span_to_its_parent(bridge: FakeServer) -> None:
     bridge.on(CHAT, chunked(delta("Hi", "stop"), DONE))
@@ -164,7 +147,7 @@ with sekha.SekhaClient(controller_url="http://x", bridge_url=sys.argv[1], api_ke
         stream.get_final_text()
 print("parent", names())
 """
-    assert python(code, bridge.url).splitlines() == [
+    assert output(SETUP + code, bridge.url).splitlines() == [
         "child ['POST /v1/chat/completions']",
         "parent ['POST /v1/chat/completions', 'chat']",
     ]
@@ -179,4 +162,4 @@ with sekha.SekhaClient(controller_url=sys.argv[1], api_key="k") as client:
     client.controller.query("x")
 print(names())
 """
-    assert python(code, server.url) == "['POST /api/v1/query', 'search_memory']\n"
+    assert output(SETUP + code, server.url) == "['POST /api/v1/query', 'search_memory']\n"

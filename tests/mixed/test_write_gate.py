@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import multiprocessing
 import os
@@ -11,12 +10,11 @@ import signal
 import subprocess
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from pathlib import Path
-from typing import Any, List
+from typing import List
 
 import anyio
-import httpx
 import pytest
 
 from local.conftest import python
@@ -24,14 +22,13 @@ from sekha import AsyncSekhaClient, SekhaClient, SekhaTimeoutError, WaitEvent
 from sekha._transport.write_locks import WriteLocks
 from sekha.local import LocalSekha
 from support import facts
+from support.eight_programs import PROCESSES, Programs, check_all_is_stored, eight_programs, end
 from support.facts import MESSAGES
 from support.replies import after, answer
 from support.routes import CREATE, HEALTH
 from support.server import FakeServer, eventually
 
 MADE, OLD = answer(facts.CREATED, 201), answer(facts.HEALTHY)
-PROGRAM = str(Path(__file__).parents[1] / "support" / "write_together.py")
-PROCESSES, WRITES = 8, 6
 
 
 @pytest.fixture(autouse=True)
@@ -64,46 +61,22 @@ time.sleep(60)
     return process
 
 
-def end(process: subprocess.Popen[str]) -> None:
-    process.kill()
-    process.wait()
-    if process.stdout is not None:
-        process.stdout.close()
-
-
 # ---- eight processes -----------------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
-def programs() -> Iterator[List[subprocess.Popen[str]]]:
-    """Eight processes that have loaded all they need."""
-    command, environment = python(PROGRAM)
-    pipes: Any = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-    with ExitStack() as stack:
-        found = [stack.enter_context(subprocess.Popen(command, env=environment, **pipes)) for _ in range(PROCESSES)]
-        for process in found:
-            stack.callback(process.kill)
+def programs() -> Iterator[Programs]:
+    with eight_programs() as found:
         yield found
 
 
 @pytest.mark.slow
 @pytest.mark.promise("W16")
 @pytest.mark.parametrize("form", ["asyncio", "trio", "blocking"])
-def test_processes_that_write_at_the_same_time_do_not_hang_each_other(
-    form: str, programs: List[subprocess.Popen[str]]
-) -> None:
+def test_processes_that_write_at_the_same_time_do_not_hang_each_other(form: str, programs: Programs) -> None:
     with LocalSekha(profile="controller-0.1") as sekha:
-        task = json.dumps(
-            [form, os.environ["XDG_RUNTIME_DIR"], {**sekha.options, "timeout": 15.0, "deadline": 20.0}, ""]
-        )
-        for program in programs:
-            assert program.stdin is not None
-            program.stdin.write(f"{task}\n")
-            program.stdin.flush()
-        told = [program.stdout.readline() for program in programs if program.stdout is not None]
-        assert told == [f"{WRITES}\n"] * PROCESSES
-        found = httpx.post(f"{sekha.controller_url}/api/v1/search/fts", json={"query": "more", "limit": 100}).json()
-        assert found["total"] == PROCESSES * WRITES
+        settings = {**sekha.options, "timeout": 15.0, "deadline": 20.0}
+        check_all_is_stored(sekha, programs, [[form, os.environ["XDG_RUNTIME_DIR"], settings, ""]] * PROCESSES)
 
 
 @pytest.mark.promise("W16")
