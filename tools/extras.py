@@ -126,7 +126,7 @@ def _row(cls: Any, kind: str, name: str, table: Mapping[str, Any]) -> Any:
         wanted: Any = {"bool": bool, "str": str}.get(str(known[key].type), list)
         if not isinstance(value, wanted):
             raise ValueError(f"{where}: `{key}` must be a {wanted.__name__}")
-    values = {key: tuple(value) if isinstance(value, list) else value for key, value in table.items()}
+    values: dict[str, Any] = {**table, **{key: tuple(table[key]) for key in table if isinstance(table[key], list)}}
     try:
         return cls(name=name, **values)
     except TypeError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from importlib.metadata import PackageNotFoundError
 from typing import Any
 
 import pytest
@@ -69,7 +70,7 @@ def test_a_missing_package_is_named_by_its_extra(supported: Any, monkeypatch: py
     supported("1.2")
 
     def missing(name: str) -> str:
-        raise _extra.PackageNotFoundError(name)
+        raise PackageNotFoundError(name)
 
     monkeypatch.setattr(_extra, "version", missing)
     with pytest.raises(ModuleNotFoundError) as caught, extra_imports("one-two"):

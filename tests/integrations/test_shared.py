@@ -10,7 +10,6 @@ from sekha import AsyncSekhaClient, SekhaClient, SekhaValidationError
 from sekha.integrations._shared import check_memory, for_session
 from sekha.memory import AsyncMemory, Memory, Scope
 
-
 SETTINGS: Any = {"controller_url": "http://localhost:1", "api_key": "sk-test-key-0123456789-0123456789-0123"}
 
 
