@@ -5,24 +5,22 @@ Install the extra: `pip install 'sekha-python-sdk[pydantic-ai]'`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from copy import copy
 from dataclasses import dataclass, field, replace
 from typing import Any, Callable, Optional, Union
-
-from pydantic_core import to_json
 
 from sekha._api.memory_tools import DEFAULT_RESULTS, tool_schemas
 from sekha._async.memory import MAX_TOKENS
 from sekha.memory import AsyncMemory, AsyncTurn
 
 from ._extra import extra_imports
+from ._pydantic_ai_messages import messages_of_run, place_of_block, prompt_text
 from ._shared import check_memory, for_session
 
 with extra_imports("pydantic-ai"):
-    from pydantic_ai import BinaryContent, DeferredToolRequests, FunctionToolset, RunContext, Tool, __version__
+    from pydantic_ai import DeferredToolRequests, FunctionToolset, RunContext, Tool, __version__
     from pydantic_ai.capabilities import AbstractCapability, CapabilityOrdering, WrapModelRequestHandler
-    from pydantic_ai.messages import ModelMessage, ModelRequest, ModelResponse, TextContent, UserPromptPart
+    from pydantic_ai.messages import ModelResponse, UserPromptPart
     from pydantic_ai.models import ModelRequestContext
     from pydantic_ai.run import AgentRunResult
     from pydantic_ai.tools import AgentDepsT
@@ -34,8 +32,6 @@ def __dir__() -> list[str]:
     return [*__all__, *(name for name in globals() if name.startswith("__"))]
 
 
-_RETRIES = ("retry-prompt", "retry-feedback")
-_RESULTS = ("tool-return", "builtin-tool-return", *_RETRIES)
 _REQUEST_IS_ITS_OWN = tuple(int(number) for number in __version__.split(".")[:2]) >= (2, 54)
 """Whether `before_model_request` changes one request; before 2.54 its result became the history of the run."""
 
@@ -130,21 +126,26 @@ class SekhaMemory(AbstractCapability[AgentDepsT]):
     async def after_run(self, ctx: RunContext[AgentDepsT], *, result: AgentRunResult[Any]) -> AgentRunResult[Any]:
         """Remember what was said in a run."""
         if self._turn is not None:
-            await check_memory(self.memory, AsyncMemory).remember(_said(ctx, result))
+            output = None if isinstance(result.output, DeferredToolRequests) else result.output
+            said = messages_of_run(result.all_messages(), result.new_messages(), ctx.prompt, output)
+            numbered = [{"id": f"{ctx.run_id}/{number}", **message} for number, message in enumerate(said)]
+            await check_memory(self.memory, AsyncMemory).remember(numbered)
         return result
 
     async def _add_block(
         self, ctx: RunContext[AgentDepsT], request_context: ModelRequestContext
     ) -> ModelRequestContext:
-        messages = request_context.messages
-        found = list(_prompts(messages, ctx.prompt))
-        if self._turn is not None and found:
-            own = [(i, part) for i, part in found if messages[i].run_id == ctx.run_id]
-            i, part = own[0] if own else found[-1]
-            block = await self._turn.block(_text(part.content if ctx.prompt is None else ctx.prompt))
-            if block:  # what is changed is a copy: the messages are those of the history
-                parts = [one for old in messages[i].parts for one in ([UserPromptPart(block), old] if old is part else [old])]
-                request_context.messages = [*messages[:i], replace(messages[i], parts=parts), *messages[i + 1 :]]
+        messages: list[Any] = request_context.messages
+        place = place_of_block(messages, ctx.prompt, ctx.run_id)
+        if self._turn is None or place is None:
+            return request_context
+        i, j = place
+        parts = messages[i].parts
+        block = await self._turn.block(prompt_text(parts[j].content if ctx.prompt is None else ctx.prompt))
+        if block:  # in a copy, since these are the messages of the history
+            part = UserPromptPart(block, timestamp=parts[j].timestamp)
+            request = replace(messages[i], parts=[*parts[:j], part, *parts[j:]])
+            request_context.messages = [*messages[:i], request, *messages[i + 1 :]]
         return request_context
 
     def _tool(self, name: str, description: str, parameters: dict[str, Any]) -> Tool[AgentDepsT]:
@@ -152,51 +153,3 @@ class SekhaMemory(AbstractCapability[AgentDepsT]):
             return (await check_memory(self.memory, AsyncMemory).call_tool(name, arguments)).text
 
         return Tool.from_schema(call, name, description, parameters)
-
-
-def _prompts(messages: Sequence[ModelMessage], prompt: object) -> Iterator[tuple[int, UserPromptPart]]:
-    """Yield what the user has said, each with the place of its message; results of tools may hold such parts, too."""
-    for i, message in enumerate(messages):
-        if isinstance(message, ModelRequest):
-            is_result = any(part.part_kind in _RESULTS for part in message.parts)
-            for part in message.parts:
-                if isinstance(part, UserPromptPart) and (not is_result or part.content == prompt):
-                    yield i, part
-
-
-def _text(content: object) -> str:
-    """Return the text of a prompt, without images and the like."""
-    parts = [content] if isinstance(content, str) else content if isinstance(content, Sequence) else []
-    texts = (part.content if isinstance(part, TextContent) else part for part in parts)
-    return "\n".join(text for text in texts if isinstance(text, str))
-
-
-def _said(ctx: RunContext[Any], result: AgentRunResult[Any]) -> list[dict[str, Any]]:
-    """Return the messages of a run that are remembered: the prompt, and the answers that were not rejected."""
-    messages, new = result.all_messages(), result.new_messages()
-    if ctx.prompt is None:  # the prompt may be the end of the history that was given
-        start = len(messages) - len(new)
-        new = [*(one for one in messages[max(start - 1, 0) : start] if isinstance(one, ModelRequest)), *new]
-    said = [(i, "user", _text(part.content)) for i, part in _prompts(new, ctx.prompt)]
-    answers = [(i, message) for i, message in enumerate(new) if isinstance(message, ModelResponse)]
-    said += [(i, "assistant", message.text or "") for i, message in answers if not _is_rejected(new[i + 1 : i + 2])]
-    if answers:
-        i, last = answers[-1]
-        output = result.output
-        if not last.text or (last.tool_calls and not isinstance(output, str)):
-            said.append((i, "assistant", _as_text(output)))
-    ordered = enumerate(sorted(said, key=lambda one: one[0]))
-    return [{"id": f"{ctx.run_id}/{n}", "role": role, "content": text} for n, (_, role, text) in ordered]
-
-
-def _is_rejected(following: Sequence[ModelMessage]) -> bool:
-    """Return whether the answer before these messages was sent back to the model."""
-    parts = [part for message in following for part in message.parts]
-    return any(part.part_kind in _RETRIES and getattr(part, "tool_name", None) is None for part in parts)
-
-
-def _as_text(output: object) -> str:
-    """Return a structured output as text; empty if it is none, or no answer."""
-    if output is None or isinstance(output, (BinaryContent, DeferredToolRequests)):
-        return ""
-    return output if isinstance(output, str) else to_json(output, bytes_mode="base64", serialize_unknown=True).decode()

@@ -18,7 +18,9 @@ def _no_real_model(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(params=["documented", "controller-0.1"])
-async def each(request: pytest.FixtureRequest, sekha: LocalSekha, sekha_0_1: LocalSekha) -> AsyncIterator[AsyncSekhaClient]:
+async def each(
+    request: pytest.FixtureRequest, sekha: LocalSekha, sekha_0_1: LocalSekha
+) -> AsyncIterator[AsyncSekhaClient]:
     """A client of an empty local Sekha of either kind."""
     async with AsyncSekhaClient(**(sekha if request.param == "documented" else sekha_0_1).options) as client:
         yield client

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from pydantic_ai import Agent, BinaryContent, ModelRetry, NativeOutput, RunContext, Tool, ToolReturn
+from pydantic_ai import Agent, BinaryContent, ModelRetry, NativeOutput, Tool, ToolReturn
 from pydantic_ai.messages import ModelMessage, ModelRequest, ModelResponse, TextPart, ToolCallPart, UserPromptPart
 from pydantic_ai.models.test import TestModel
 
@@ -118,9 +118,8 @@ async def test_a_turn_with_tools_asks_once(ann: AsyncMemory, monkeypatch: pytest
     assert len(script.requests) == 3
     assert len(set(script.blocks)) == 1
     assert len(script.blocks) == 3
-    first = script.requests[0]
     for request in script.requests:
-        assert request[0].parts[:2] == first[0].parts[:2]  # before the prompt, and so before all calls
+        assert request[0] == script.requests[0][0]  # before the prompt, and so before all calls
     assert "Fridays" not in str(result.all_messages())
     assert await stored(ann.client) == [("user", "When do we ship?"), ("assistant", "At noon.")]
 
@@ -441,7 +440,10 @@ async def test_a_function_that_returns_no_memory_is_refused(ann: AsyncMemory) ->
 def test_a_blocking_memory_is_refused(sekha: Any) -> None:
     from sekha import SekhaClient
 
-    with SekhaClient(**sekha.options) as client, pytest.raises(SekhaValidationError, match="must be an AsyncMemory, not sekha.memory.Memory"):
+    with (
+        SekhaClient(**sekha.options) as client,
+        pytest.raises(SekhaValidationError, match=r"must be an AsyncMemory, not sekha\.memory\.Memory"),
+    ):
         SekhaMemory(Memory(client, Scope("shop", "ann")))  # type: ignore[arg-type]  # it is wrong
 
 
@@ -512,7 +514,12 @@ async def test_the_tools_are_those_of_the_user(client: AsyncSekhaClient, ann: As
     capability.tools = True
     agent = Agent(script.model, deps_type=Visitor, capabilities=[capability])
     result = await agent.run("Hello!", deps=Visitor("ann"))
-    returns = [str(part.content) for message in result.all_messages() for part in message.parts if part.part_kind == "tool-return"]
+    returns = [
+        str(part.content)
+        for message in result.all_messages()
+        for part in message.parts
+        if part.part_kind == "tool-return"
+    ]
     assert returns[0] == "Remembered."
     assert "We ship on Fridays." in returns[1]
     script = Script(ToolCallPart("search_memory", {"query": "ship tea"}), "Well.")
@@ -523,7 +530,9 @@ async def test_the_tools_are_those_of_the_user(client: AsyncSekhaClient, ann: As
 
 
 async def test_a_wrong_call_of_a_tool_is_told_to_the_model(ann: AsyncMemory) -> None:
-    script = Script(ToolCallPart("search_memory", {"limit": 3}), ToolCallPart("search_memory", {"query": "ship"}), "Well.")
+    script = Script(
+        ToolCallPart("search_memory", {"limit": 3}), ToolCallPart("search_memory", {"query": "ship"}), "Well."
+    )
     result = await Agent(script.model, capabilities=[SekhaMemory(ann, tools=True)]).run("Hello!")
     assert "query: is missing" in str(script.requests[1])
     assert "Fridays" in str(script.requests[2][-1])
