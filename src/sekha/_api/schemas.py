@@ -31,8 +31,8 @@ _SIMPLE: Final = {
 }
 
 _UNIONS: Final = (Union, getattr(types, "UnionType", Union))
-"""What `Optional[str]` and `str | None` are. They are equal, and `typing` keeps one object for what is equal: if another
-package has used `NotRequired[str | None]` before, `NotRequired[Optional[str]]` has that in it."""
+"""What `Optional[str]` and `str | None` are. They are equal, and `typing` keeps one object for what is equal: if
+another package has used `NotRequired[str | None]` before, `NotRequired[Optional[str]]` is that."""
 
 
 @cache  # it holds no lock while it builds: a fork meanwhile leaves none taken in the child
