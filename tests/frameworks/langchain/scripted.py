@@ -11,6 +11,7 @@ from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 from langchain_core.messages.tool import tool_call_chunk
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
+from pydantic import Field
 
 from sekha import AsyncSekhaClient, SekhaClient
 from sekha.integrations.langchain import SekhaMemoryMiddleware
@@ -24,9 +25,8 @@ KINDS = ("blocking", "thread", "async")
 class ScriptedModel(BaseChatModel):
     """A model whose answers are messages, errors, or functions of the messages; then it says "I see."."""
 
-    answers: list[Any] = []
-    seen: list[list[BaseMessage]] = []
-    tools: list[Any] = []
+    answers: list[Any] = Field(default_factory=list)
+    seen: list[list[BaseMessage]] = Field(default_factory=list)
     chunks_before_error: int = 0
 
     @property
@@ -35,7 +35,6 @@ class ScriptedModel(BaseChatModel):
 
     def bind_tools(self, tools: Any, **options: Any) -> Any:
         """Take tools; they are called by the script."""
-        self.tools[:] = tools
         return self
 
     def _next(self, messages: list[BaseMessage]) -> AIMessage:
@@ -86,7 +85,7 @@ class Shop:
         self.kind = kind
         self.blocking = blocking
         self.client = client
-        self.model = ScriptedModel(answers=[], seen=[], tools=[])
+        self.model = ScriptedModel()
 
     def memory(self, user: str = "ann", session: str | None = None, **options: Any) -> AnyMemory:
         """The memory of a user, of the client type that is tested."""
@@ -139,7 +138,7 @@ class Shop:
 async def wait_for(condition: Callable[[], bool]) -> None:
     """Wait until something has happened."""
     with anyio.fail_after(30):
-        while not condition():
+        while not condition():  # noqa: ASYNC110  # a server in a thread makes it true, and sets no event
             await anyio.sleep(0.01)
 
 

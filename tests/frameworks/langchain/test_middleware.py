@@ -395,9 +395,8 @@ async def test_what_may_be_stored_is_not_stored_again(faulty_shop: Shop, faulty:
     assert len(await faulty_shop.stored()) == 2
 
 
+@pytest.mark.parametrize("faulty_shop", ["thread", "async"], indirect=True)
 async def test_a_cancelled_write_is_not_made_again(faulty_shop: Shop, faulty: ScriptedSekha) -> None:
-    if faulty_shop.kind == "blocking":
-        pytest.skip("blocking calls are not cancelled")
     agent = faulty_shop.agent(checkpointer=InMemorySaver())
     answered = threading.Event()
     faulty.fail(CREATE, hold(answered))
@@ -439,7 +438,7 @@ async def test_a_function_that_returns_no_memory_is_refused(shop: Shop) -> None:
 async def test_an_async_memory_is_refused_in_blocking_calls(faulty: ScriptedSekha) -> None:
     async with faulty.async_client() as client:
         memory = AsyncMemory(client, Scope("shop", "ann"))
-        model = ScriptedModel(answers=[], seen=[], tools=[])
+        model = ScriptedModel()
         agent = create_agent(model, middleware=[SekhaMemoryMiddleware(memory)])
         with pytest.raises(SekhaValidationError, match=r"^memory: is an AsyncMemory, which blocking calls cannot use"):
             await anyio.to_thread.run_sync(lambda: agent.invoke({"messages": [HumanMessage(WHEN)]}))
