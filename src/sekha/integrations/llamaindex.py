@@ -1,7 +1,7 @@
 """Memory for LlamaIndex: a chat memory that remembers each turn, a memory block, a retriever, and tools.
 
-Install the extra: `pip install 'sekha-python-sdk[llamaindex]'`. With a `Memory`, all of it works in blocking and in async
-code; with an `AsyncMemory`, in async code.
+Install the extra: `pip install 'sekha-python-sdk[llamaindex]'`. With a `Memory`, all of it works in blocking and in
+async code; with an `AsyncMemory`, in async code.
 """
 
 from __future__ import annotations
@@ -13,18 +13,19 @@ from typing_extensions import TypeAlias
 
 from sekha.memory import AsyncMemory, Memory, ToolResult
 
+from ._extra import extra_imports
 from ._llamaindex_turns import Turns, count_answered, place_block, recall_options, role_of, shorten_block, to_node
 from ._shared import async_call, blocking, check_memory
 
-from llama_index.core.base.base_retriever import BaseRetriever
-from llama_index.core.bridge.pydantic import BaseModel, PrivateAttr
-from llama_index.core.llms import ChatMessage
-from llama_index.core.memory import BaseMemoryBlock, InsertMethod
-from llama_index.core.memory import Memory as ChatMemory
-from llama_index.core.schema import NodeWithScore, QueryBundle, TextNode
-from llama_index.core.storage.chat_store.sql import MessageStatus
-from llama_index.core.tools import BaseTool, FunctionTool, ToolMetadata, ToolOutput
-from llama_index.core.utils import get_tokenizer
+with extra_imports("llamaindex"):
+    from llama_index.core.base.base_retriever import BaseRetriever
+    from llama_index.core.bridge.pydantic import BaseModel, PrivateAttr
+    from llama_index.core.llms import ChatMessage
+    from llama_index.core.memory import BaseMemoryBlock, InsertMethod
+    from llama_index.core.memory import Memory as ChatMemory
+    from llama_index.core.schema import NodeWithScore, QueryBundle, TextNode
+    from llama_index.core.tools import BaseTool, FunctionTool, ToolMetadata, ToolOutput
+    from llama_index.core.utils import get_tokenizer
 
 __all__ = ["SekhaMemoryBlock", "SekhaRetriever", "memory_for", "memory_tools"]
 
@@ -137,7 +138,7 @@ class _ChatMemory(ChatMemory):
 
     async def aput_messages(self, messages: List[ChatMessage]) -> None:
         answered = count_answered(messages)
-        earlier = await self.aget_all(status=MessageStatus.ACTIVE) if answered else []
+        earlier = await self.sql_store.get_messages(self.session_id) if answered else []
         await super().aput_messages(messages)
         for turns in (block._turns for block in self.memory_blocks if isinstance(block, SekhaMemoryBlock)):
             if any(role_of(message) == "user" for message in messages):
