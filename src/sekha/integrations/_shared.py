@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Any, Literal, TypeVar, Union, cast
+from typing import Any, Callable, Literal, TypeVar, Union, cast
 
 from sekha._api.validation import argument_error
 from sekha._concurrency.tasks import async_in_thread
@@ -39,6 +39,32 @@ def for_session(memory: AnyMemory, session: object) -> AnyMemory:
     if memory.scope.session is not None or not isinstance(session, str) or not session.strip():
         return memory
     return cast("AnyMemory", memory.in_session(session))
+
+
+def check_source(source: object) -> None:
+    """Check that something is a memory of either client type, or a function, which is called for each run.
+
+    Raises:
+        SekhaValidationError: It is neither; ``field`` is ``"memory"``.
+    """
+    if not callable(source):
+        check_memory(source, AsyncMemory, Memory)
+
+
+def memory_of(
+    source: Union[AsyncMemory, Memory, Callable[[Any], Union[AsyncMemory, Memory]]], run: object, session: object
+) -> Union[AsyncMemory, Memory]:
+    """Return the memory for a run of the framework.
+
+    Args:
+        source: A memory of either client type; or a function that returns it for the run.
+        run: What the framework says of the run.
+        session: Its id of the session; see `for_session`.
+
+    Raises:
+        SekhaValidationError: There is no memory; ``field`` is ``"memory"``.
+    """
+    return for_session(check_memory(source(run) if callable(source) else source, AsyncMemory, Memory), session)
 
 
 def blocking(memory: Union[AsyncMemory, Memory]) -> Memory:
