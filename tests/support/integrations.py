@@ -30,10 +30,11 @@ IGNORED_WARNINGS = {
         "The 'validate_default' attribute with value True:UserWarning",
         ":DeprecationWarning:inspect",
         "is_running called from within a step:DeprecationWarning",
+        "ServiceManager is deprecated:DeprecationWarning",
     ),
 }
 """Warnings that a framework causes by itself: LlamaIndex's chat memory never closes its SQLite, versions before 0.14.8
-have a model that newer versions of pydantic do not like, and agents look at all their attributes, old ones too."""
+have a model that newer versions of pydantic do not like, and agents use what is deprecated in pydantic."""
 
 
 def chosen() -> str:
