@@ -7,6 +7,11 @@ needs the extra `dev`. That is quicker: nothing is installed.
 
 from __future__ import annotations
 
+import importlib
+import sys
+from pathlib import Path
+from typing import Any
+
 import nox
 
 nox.needs_version = ">=2024.10.9"
@@ -15,9 +20,11 @@ nox.options.sessions = ["fast", "lint", "types"]
 
 FAST = ("-m", "not slow", "tests/unit", "tests/_sync")
 LOWEST = ("tests/unit", "tests/_async", "tests/_sync", "tests/local", "tests/cli")
-INTEGRATIONS = {"mcp": ("tests/mcp_server", "hatchling>=1.26", "uv")}
-"""Integrations whose tests need versions and programs that only they need: the tests, and packages besides `test`."""
-GENERATORS = ("unasync", "requirements", "method_index", "llms")
+GENERATORS = ("unasync", "requirements", "method_index", "llms", "extras")
+ROOT = Path(__file__).parent
+sys.path.insert(0, str(ROOT / "tools"))
+INTEGRATIONS = importlib.import_module("extras").load(ROOT)
+EXAMPLES = [f"tests/docs/test_code_blocks.py::{name}" for name in ("test_documentation", "test_every_docstring_runs")]
 
 
 def install(session: nox.Session, extra: str) -> None:
@@ -66,7 +73,7 @@ def types(session: nox.Session) -> None:
 
 @nox.session
 def generate(session: nox.Session) -> None:
-    """Write the generated files: the sync code, three pages of the documentation. `-- --check` writes nothing."""
+    """Write the generated files: the sync code, pages of the documentation, extras. `-- --check` writes nothing."""
     install(session, "test")
     for tool in GENERATORS:
         session.run("python", f"tools/{tool}.py", *session.posargs)
@@ -90,13 +97,50 @@ def lowest(session: nox.Session) -> None:
     session.run("pytest", "-q", "-n", "auto", "-m", "not slow", *LOWEST, *session.posargs)
 
 
-@nox.session
-@nox.parametrize("integration", list(INTEGRATIONS), ids=list(INTEGRATIONS))
-def integrations(session: nox.Session, integration: str) -> None:
-    """Run all tests of an integration, in all its versions; nothing is skipped. `nox -s "integrations(mcp)"`."""
-    install(session, "test")
-    tests, *packages = INTEGRATIONS[integration]
-    if session.venv_backend != "none":
-        session.install("--quiet", *packages)
-    variables = {"REQUIRE_ALL_PACKAGES": "1", "REQUIRE_REGISTRIES": "1", "MCP_VERSIONS": "1.24.0 1.30.0 2.0.0 newest"}
-    session.run("pytest", "-q", "-n", "auto", tests, *session.posargs, env=variables)
+def environments() -> list[Any]:
+    """Each extra for another package at its oldest and newest version, and each recipe; some have the tag `light`."""
+    found = [
+        nox.param(extra, versions, id=f"{extra.name}-{versions}", tags=["light"] if extra.light else [])
+        for extra in INTEGRATIONS.extras
+        for versions in ("floor", "newest")
+    ]
+    found += [
+        nox.param(recipe, "recipe", id=f"recipe-{recipe.name}", tags=["light"] if recipe.light else [])
+        for recipe in INTEGRATIONS.recipes
+    ]
+    return found
+
+
+@nox.session(venv_backend="uv", reuse_venv=False)  # quick: there are twenty of them
+@nox.parametrize(("integration", "versions"), environments())
+def integrations(session: nox.Session, integration: Any, versions: str) -> None:
+    """Test what the built wheel does with a framework: `nox -s "integrations(langchain-floor)"`, or `-newest`."""
+    if session.venv_backend == "none":
+        session.error("integrations installs packages that do not go together: run it without --no-venv")
+    python = session.run("python", "-c", "import sys; print(*sys.version_info[:2])", silent=True, log=False)
+    if [int(number) for number in str(python).split()] < [int(number) for number in integration.python.split(".")]:
+        session.skip(f"{integration.title} needs Python {integration.python}")
+    folder = session.create_tmp()
+    session.run("uv", "build", "--quiet", "--wheel", "--out-dir", folder, external=True)
+    (wheel,) = Path(folder).glob("*.whl")
+    pinned: list[str] = []
+    name = f"recipe-{integration.name}"
+    if versions != "recipe":
+        name = integration.name
+        pinned = [f"{integration.package}=={integration.floor}"] if versions == "floor" else []
+        session.install("--quiet", f"{wheel}[{name}]", *pinned)
+        module = f"sekha.integrations.{integration.module}"
+        if integration.is_adapter:  # nothing else is installed: the extra has to bring all that it needs
+            session.run("python", "-c", f"import {module}")
+    types = [] if versions == "floor" else ["mypy>=1.13.0"]
+    session.install("--quiet", f"{wheel}[test]", *pinned, *integration.test_packages, *types)
+    tests = integration.test_paths if versions != "recipe" else ("tests/frameworks/recipes",)
+    ours = EXAMPLES if versions == "recipe" or integration.is_adapter else []
+    variables = {
+        "INTEGRATION": name,
+        "VERSIONS": versions,
+        "REQUIRE_ALL_PACKAGES": "1",
+        "REQUIRE_REGISTRIES": "1",
+        "MCP_VERSIONS": "1.24.0 1.30.0 2.0.0 newest",
+    }
+    session.run("pytest", "-q", "-n", "auto", *tests, *ours, *session.posargs, env=variables)

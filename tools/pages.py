@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Optional
 
@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parents[1]
 def run(
     tool: str, about: str, page: str, wanted: Callable[[Path], str], arguments: Optional[Sequence[str]] = None
 ) -> int:
-    """Run such a command.
+    """Run a command that writes one page.
 
     Args:
         tool: The name of its file.
@@ -25,16 +25,36 @@ def run(
     Returns:
         The status for the shell.
     """
+    return run_all(tool, about, lambda root: {page: wanted(root)}, arguments)
+
+
+def run_all(
+    tool: str, about: str, wanted: Callable[[Path], Mapping[str, str]], arguments: Optional[Sequence[str]] = None
+) -> int:
+    """Run a command that writes several files.
+
+    Args:
+        tool: The name of its file.
+        about: What it does, in one sentence.
+        wanted: What the files have to be, by their paths from the root of the repository.
+        arguments: The words after its name; None takes those of the process.
+
+    Returns:
+        The status for the shell.
+    """
     parser = argparse.ArgumentParser(description=about)
-    parser.add_argument("--check", action="store_true", help="write nothing; exit 1 if the page would change")
+    parser.add_argument("--check", action="store_true", help="write nothing; exit 1 if a file would change")
     parser.add_argument("--root", type=Path, default=ROOT, help="the repository (default: the one of this file)")
     options = parser.parse_args(arguments)
-    file, text = options.root / page, wanted(options.root)
-    if file.exists() and file.read_text(encoding="utf-8") == text:
-        return 0
-    if options.check:
-        print(f"{page} is out of date, run: python tools/{tool}")
-        return 1
-    file.write_bytes(text.encode())
-    print(f"wrote {page}")
-    return 0
+    status = 0
+    for page, text in wanted(options.root).items():
+        file = options.root / page
+        if file.exists() and file.read_text(encoding="utf-8") == text:
+            continue
+        if options.check:
+            print(f"{page} is out of date, run: python tools/{tool}")
+            status = 1
+            continue
+        file.write_bytes(text.encode())
+        print(f"wrote {page}")
+    return status

@@ -35,6 +35,7 @@ from support.examples.world import (
     SECURITY,
     World,
 )
+from support.integrations import chosen, framework_files
 from support.packages import require_packages
 
 TESTS = Path(__file__).parents[1]
@@ -45,15 +46,26 @@ PAGES = [
     *(ROOT / name for name in ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "skills/sekha/SKILL.md")),
     *sorted((ROOT / "docs").rglob("*.md")),
 ]
+FRAMEWORK_FILES = framework_files()
+
+
+def has_its_framework(block: Block) -> bool:
+    """Whether a block is run here: those on a framework in the environment that has it, and nothing else there."""
+    return FRAMEWORK_FILES.get(block.where.partition(":")[0], "") == chosen()
+
+
 DOCUMENTATION = [
-    block for page in PAGES for block in blocks_of(page.read_text("utf-8"), page.relative_to(ROOT).as_posix())
+    block
+    for page in PAGES
+    for block in blocks_of(page.read_text("utf-8"), page.relative_to(ROOT).as_posix())
+    if has_its_framework(block)
 ]
 RUN_ELSEWHERE = {
     "docs/recipes/celery.md": "environments/test_celery_recipe.py",
     "docs/recipes/dask.md": "environments/test_dask_recipe.py",
 }
 """Pages whose files need workers and work to do, and the tests that run them."""
-DOCSTRINGS = list(blocks_of_docstrings(PACKAGE))
+DOCSTRINGS = list(filter(has_its_framework, blocks_of_docstrings(PACKAGE)))
 FRAMEWORKS = {
     "examples": ("django", "fastapi", "flask", "pandas"),
     "environments": ("celery", "dask", "joblib"),
@@ -218,7 +230,9 @@ def test_the_error_handling_block_tells_every_failure(what: str, flavour: str, w
 def flavours_of(block: Block) -> List[str]:
     """Awaited blocks run on asyncio and trio, all others blocking."""
     awaited = is_awaited(block.source) or block.where.startswith("sekha/_async/")
-    return ["asyncio", "trio"] if awaited else ["blocking"]
+    if not awaited:
+        return ["blocking"]
+    return ["asyncio"] if chosen() else ["asyncio", "trio"]  # no framework runs on trio
 
 
 def with_flavours(blocks: List[Block]) -> List[Any]:
@@ -341,7 +355,15 @@ def test_every_block_of_the_documentation_says_its_language(page: Path) -> None:
     """So that none is left out because it does not say that it is Python."""
     fences = re.findall(r"^ *```(.*)$", page.read_text("utf-8"), re.MULTILINE)
     assert len(fences) % 2 == 0
-    assert {fence.split(" ")[0] for fence in fences[::2]} <= {"python", "bash", "console", "text", "ini", "json"}
+    assert {fence.split(" ")[0] for fence in fences[::2]} <= {
+        "python",
+        "bash",
+        "console",
+        "text",
+        "ini",
+        "json",
+        "yaml",
+    }
 
 
 @pytest.mark.promise("C9")

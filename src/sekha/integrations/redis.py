@@ -14,13 +14,6 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any, Final, Optional, Union
 
-try:
-    from redis import Redis, RedisCluster, exceptions
-except ModuleNotFoundError as _missing:
-    raise ModuleNotFoundError(
-        "sekha.integrations.redis needs its extra: pip install 'sekha-python-sdk[redis]'", name=_missing.name
-    ) from _missing
-
 from sekha._concurrency.clock import monotonic
 from sekha._concurrency.primitives import PerProcess
 from sekha._transport.gates import PolledGate, ServerLimits, WriteRelease
@@ -31,8 +24,13 @@ from sekha.config._validation import validate_positive_count, validate_seconds, 
 from sekha.errors import SekhaConfigError
 
 from . import _redis_scripts as scripts
-from ._redis_connection import address_of, connect, mask, redis_error
-from ._redis_leases import Leases
+from ._extra import extra_imports
+
+with extra_imports("redis"):
+    from redis import Redis, RedisCluster, exceptions
+
+    from ._redis_connection import address_of, connect, mask, redis_error
+    from ._redis_leases import Leases
 
 __all__ = ["RedisRateLimiter", "RedisWriteGate", "WriteRelease"]
 

@@ -1,0 +1,48 @@
+"""What the adapters have in common: which memory they take, and in which session."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from sekha import AsyncSekhaClient, SekhaClient, SekhaValidationError
+from sekha.integrations._shared import check_memory, for_session
+from sekha.memory import AsyncMemory, Memory, Scope
+
+SETTINGS: Any = {"controller_url": "http://localhost:1", "api_key": "sk-test-key-0123456789-0123456789-0123"}
+
+
+@pytest.fixture
+def memory() -> Memory:
+    return Memory(SekhaClient(**SETTINGS), Scope("shop", "ann"))
+
+
+def test_a_memory_of_a_kind_that_the_framework_uses_is_taken(memory: Memory) -> None:
+    other = AsyncMemory(AsyncSekhaClient(**SETTINGS), Scope("shop", "ann"))
+    assert check_memory(memory, Memory) is memory
+    assert check_memory(other, AsyncMemory) is other
+    assert check_memory(memory, AsyncMemory, Memory) is memory
+
+
+@pytest.mark.parametrize("kind", [None, "memory", "client", "class"])
+def test_anything_else_is_refused(kind: Any, memory: Memory) -> None:
+    wrong: Any = {"memory": memory, "client": memory.client, "class": AsyncMemory, None: None}[kind]
+    with pytest.raises(SekhaValidationError, match=r"^memory: must be an AsyncMemory, not ") as caught:
+        check_memory(wrong, AsyncMemory)
+    assert caught.value.field == "memory"
+    if kind != "memory":
+        with pytest.raises(SekhaValidationError, match=r"^memory: must be an AsyncMemory or a Memory, not "):
+            check_memory(wrong, AsyncMemory, Memory)
+
+
+@pytest.mark.parametrize("session", ["s1", "jos\u00e9 \U0001f642", " s 1 "])
+def test_the_session_of_the_framework_is_that_of_the_memory(session: str, memory: Memory) -> None:
+    found = for_session(memory, session)
+    assert found.scope == Scope("shop", "ann", session)
+    assert for_session(found, "another").scope.session == session
+
+
+@pytest.mark.parametrize("session", [None, "", "  ", 7, ["s1"]])
+def test_what_is_no_session_is_none(session: object, memory: Memory) -> None:
+    assert for_session(memory, session) is memory

@@ -1,0 +1,98 @@
+"""Which integration is tested, and how the base classes of its framework looked when the adapter was written."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import os
+import sys
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Dict, Iterator, List, Tuple
+
+ROOT = Path(__file__).parents[2]
+VARIABLE = "INTEGRATION"
+"""The variable with which the session `integrations` of noxfile.py names it."""
+RECIPES = "recipes"
+"""The folder of the tests of recipes."""
+SIGNATURES = ROOT / "tests" / "frameworks" / "signatures.json"
+"""By extra and method of the framework: the signatures that the adapter was written against."""
+
+
+def chosen() -> str:
+    """The extra, or `recipe-NAME`, that is tested; empty for none."""
+    return os.environ.get(VARIABLE, "")
+
+
+def adapter_of(extra: str) -> ModuleType:
+    """The module of an adapter."""
+    return import_module(f"sekha.integrations.{extra.replace('-', '_')}")
+
+
+def load() -> Any:
+    """What `integrations.toml` says, as `tools/extras.py` reads it."""
+    sys.path.insert(0, str(ROOT / "tools"))
+    try:
+        return import_module("extras").load(ROOT)
+    finally:
+        sys.path.pop(0)
+
+
+def framework_files() -> Dict[str, str]:
+    """The pages and modules whose examples need a framework, each with what `chosen` is where they can be run."""
+    integrations = load()
+    adapters = [extra for extra in integrations.extras if extra.is_adapter]
+    return {
+        **{f"docs/integrations/{extra.page or extra.name}.md": extra.name for extra in adapters},
+        **{f"sekha/integrations/{extra.module}.py": extra.name for extra in adapters},
+        **{f"docs/recipes/{recipe.name}.md": f"recipe-{recipe.name}" for recipe in integrations.recipes},
+    }
+
+
+def base_signatures(module: ModuleType) -> Dict[str, str]:
+    """The signatures of those methods of the framework that the public classes of an adapter define anew.
+
+    Args:
+        module: The adapter.
+    """
+    found: Dict[str, str] = {}
+    for cls in filter(inspect.isclass, (getattr(module, name) for name in getattr(module, "__all__", ()))):
+        for name, base, method in _redefined(cls):
+            found[f"{base.__module__}.{base.__qualname__}.{name}"] = plain_signature(method)
+    return dict(sorted(found.items()))
+
+
+def _redefined(cls: Any) -> Iterator[Tuple[str, Any, Any]]:
+    for name, value in vars(cls).items():
+        function = getattr(value, "__func__", value)
+        if name.startswith("__") or not inspect.isfunction(function):
+            continue
+        for base in cls.__mro__[1:]:
+            inherited = vars(base).get(name)
+            if inherited is not None and not base.__module__.startswith("sekha."):
+                yield name, base, getattr(inherited, "__func__", inherited)
+                break
+
+
+def plain_signature(method: Any) -> str:
+    """A signature without annotations, with the kind of the function: ``async (self, query, *, limit=...)``."""
+    signature = inspect.signature(method)
+    empty = inspect.Parameter.empty
+    plain = [
+        one.replace(annotation=empty, default=one.default if one.default is empty else _Default())
+        for one in signature.parameters.values()
+    ]
+    kind = "async " if inspect.iscoroutinefunction(inspect.unwrap(method)) else ""
+    return f"{kind}{signature.replace(parameters=plain, return_annotation=empty)}"
+
+
+class _Default:
+    def __repr__(self) -> str:
+        return "..."
+
+
+def recorded_signatures(extra: str) -> Dict[str, List[str]]:
+    """What an adapter was written against: for each method the signatures of all versions that are supported."""
+    recorded: Dict[str, Dict[str, List[str]]] = json.loads(SIGNATURES.read_text("utf-8"))
+    return recorded.get(extra, {})
