@@ -24,5 +24,7 @@ class Supported(NamedTuple):
 SUPPORTED: Final = {
     "mcp": Supported("mcp", "1.24.0", "3", "3.10"),
     "redis": Supported("redis", "5.0.0", "", "3.9"),
+    "openai": Supported("openai", "1.78.0", "4", "3.9"),
+    "anthropic": Supported("anthropic", "0.51.0", "3", "3.9"),
 }
 """By the name of the extra."""

@@ -15,20 +15,24 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeVar, Union
 
-import anthropic
-from anthropic import (
-    Anthropic,
-    AnthropicBedrock,
-    AnthropicVertex,
-    AsyncAnthropic,
-    AsyncAnthropicBedrock,
-    AsyncAnthropicVertex,
-)
-
+from sekha._api.validation import argument_error
 from sekha._utils.public import class_name
 from sekha.memory import AsyncMemory, Memory
 
-from ._chat_clients import Endpoint, Library, Reply, add_memory, argument_error, field_of
+from ._chat_calls import Endpoint, Library, Reply, field_of
+from ._chat_clients import add_memory
+from ._extra import extra_imports
+
+with extra_imports("anthropic"):
+    import anthropic
+    from anthropic import (
+        Anthropic,
+        AnthropicBedrock,
+        AnthropicVertex,
+        AsyncAnthropic,
+        AsyncAnthropicBedrock,
+        AsyncAnthropicVertex,
+    )
 
 __all__ = ["with_memory"]
 

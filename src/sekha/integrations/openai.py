@@ -16,13 +16,17 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeVar, Union
 
-from openai import AsyncOpenAI, OpenAI
-
 from sekha._api.turns import text_of
+from sekha._api.validation import argument_error
 from sekha._utils.public import class_name
 from sekha.memory import AsyncMemory, Memory
 
-from ._chat_clients import Endpoint, Library, Reply, add_memory, argument_error, field_of
+from ._chat_calls import Endpoint, Library, Reply, field_of
+from ._chat_clients import add_memory
+from ._extra import extra_imports
+
+with extra_imports("openai"):
+    from openai import AsyncOpenAI, OpenAI
 
 __all__ = ["with_memory"]
 
