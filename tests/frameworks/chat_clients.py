@@ -326,7 +326,11 @@ class ChatClientTests:
 
     async def test_a_memory_that_is_down_does_not_stop_the_chat(self, world: World) -> None:
         world.reply(self.dialect.says("I do not know."))
-        gone = {"controller_url": "http://127.0.0.1:9", "api_key": "sk-gone-canary-key-with-32-characters", "max_retries": 0}
+        gone = {
+            "controller_url": "http://127.0.0.1:9",
+            "api_key": "sk-gone-canary-key-with-32-characters",
+            "max_retries": 0,
+        }
         scope = Scope("shop", "ann")
         if world.kind == "async":
             async with AsyncSekhaClient(**gone) as sekha:
@@ -408,7 +412,7 @@ class ChatClientTests:
     async def test_what_is_not_covered_is_refused_before_anything_is_sent(self, world: World) -> None:
         client = world.client()
         manager = self.dialect.ask(self.dialect.raw(client).with_streaming_response, [user(FACT)])
-        with pytest.raises(SekhaValidationError, match="with_streaming_response.*covers"):
+        with pytest.raises(SekhaValidationError, match=r"with_streaming_response.*covers"):
             await settled(manager.__aenter__() if hasattr(manager, "__aenter__") else manager.__enter__())
         assert world.model.seen == []
 
@@ -436,7 +440,7 @@ class ChatClientTests:
                 self.dialect.with_memory(*arguments)
             assert caught.value.field == field
         if world.kind == "blocking":
-            with pytest.raises(SekhaValidationError, match="must be a Memory, not .*AsyncMemory"):
+            with pytest.raises(SekhaValidationError, match=r"must be a Memory, not .*AsyncMemory"):
                 self.dialect.with_memory(world.mine, AsyncMemory(world.other, Scope("shop", "ann")))
         with pytest.raises(SekhaValidationError, match="max_tokens"):
             await settled(self.dialect.ask(world.client(max_tokens=0), [user(FACT)]))
@@ -452,6 +456,5 @@ class ChatClientTests:
             assert scope.cancelled_caught or len(world.model.seen) == before + 1
             with anyio.CancelScope():
                 await self.dialect.ask(client, [user(f"I waited {wait} s.")])
-        with anyio.fail_after(10):
-            said = [text for one in world.stored() for role, text in one if role == "user"]
+        said = [text for one in world.stored() for role, text in one if role == "user"]
         assert len(said) == len(set(said))

@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import inspect
-from typing import Any, Dict, Iterator, Tuple
+from typing import Any, Dict, Iterator, Set, Tuple, Type
 
 import pytest
 
 from sekha import SekhaValidationError
-from sekha.memory import Memory, Turn
+from sekha.memory import Turn
 
-SKIPPED = ("with_raw_response", "with_streaming_response", "with_options", "copy", "close")
+OTHERS = ("with_raw_response", "with_streaming_response", "with_options", "copy", "close")
+"""What leads to the same methods again, or to none."""
 MADE_UP: Dict[str, Any] = {
     "messages": [{"role": "user", "content": "Hello"}],
     "input": "Hello",
-    "file": b"x",
+    "model": "a-model",
     "max_tokens": 10,
+    "file": b"x",
     "tools": [],
     "requests": [],
-    "body": {},
 }
 
 
@@ -30,58 +31,54 @@ class Sent(Exception):
     """A request would have been sent without a memory."""
 
 
-def groups_of(client: Any, monkeypatch: pytest.MonkeyPatch) -> Dict[str, str]:
-    """The group of each method of a blocking client with a memory.
+def groups_of(client: Any, monkeypatch: pytest.MonkeyPatch) -> Dict[str, Set[str]]:
+    """The methods of a blocking client with a memory, by what they do.
 
     Args:
         client: The client.
         monkeypatch: Replaces what would be sent and asked.
 
     Returns:
-        By the path of the method: ``covered``, ``refused``, ``passed on``; or ``sends nothing`` by itself, as do helpers.
+        The paths of methods that are ``covered``, ``refused``, ``passed on``, or do ``something else``: helpers that
+        send nothing, and methods that need better arguments.
     """
-
-    def asked(*_: object, **__: object) -> None:
-        raise Asked
-
-    def sent(*_: object, **__: object) -> None:
-        raise Sent
-
-    monkeypatch.setattr(Turn, "with_memory", asked)
+    monkeypatch.setattr(Turn, "with_memory", _raises(Asked))
     for name in ("request", "get_api_list"):
-        monkeypatch.setattr(type(client), name, sent)
-    return {path: _group(method) for path, method in methods_of(client)}
+        monkeypatch.setattr(type(client), name, _raises(Sent))
+    groups: Dict[str, Set[str]] = {}
+    for path, method in _methods_of(client):
+        groups.setdefault(_group(method), set()).add(path)
+    return groups
 
 
-def methods_of(owner: Any, path: str = "") -> Iterator[Tuple[str, Any]]:
-    """The public methods of a client and its resources, with their paths."""
-    for name in sorted(set(dir(owner))):
-        if name.startswith("_") or name in SKIPPED:
+def _raises(error: Type[Exception]) -> Any:
+    def function(*_: object, **__: object) -> None:
+        raise error
+
+    return function
+
+
+def _methods_of(owner: Any, path: str = "") -> Iterator[Tuple[str, Any]]:
+    for name in dir(owner):
+        if name.startswith("_") or name in OTHERS:
             continue
         value = getattr(owner, name)
-        place = f"{path}{name}"
-        if "resources" in _module_of(value):
-            yield from methods_of(value, f"{place}.")
+        if hasattr(value, "with_raw_response") or ".resources." in type(value).__module__:
+            yield from _methods_of(value, f"{path}{name}.")
         elif path and callable(value) and not isinstance(value, type):
-            yield place, value
-
-
-def _module_of(value: Any) -> str:
-    guarded = vars(value).get("_guarded") if hasattr(value, "__dict__") else None
-    return type(guarded[1]() if guarded else value).__module__
+            yield f"{path}{name}", value
 
 
 def _group(method: Any) -> str:
+    parameters = inspect.signature(method).parameters.values()
+    positional = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    keywords = {
+        p.name: MADE_UP.get(p.name, "made-up")
+        for p in parameters
+        if p.kind is p.KEYWORD_ONLY and (p.default is p.empty or p.name in MADE_UP)
+    }
     try:
-        signature = inspect.signature(method)
-    except ValueError:
-        return "sends nothing"
-    needed = [p for p in signature.parameters.values() if p.default is p.empty and p.kind is not p.VAR_KEYWORD]
-    if any(p.kind is p.VAR_POSITIONAL for p in needed):  # what is refused takes everything
-        needed = []
-    arguments = {p.name: MADE_UP.get(p.name, "made-up") for p in needed}
-    try:
-        made = method(**arguments)
+        made = method(*(MADE_UP.get(p.name, "made-up") for p in positional if p.default is p.empty), **keywords)
         if hasattr(made, "__enter__"):
             made.__enter__()
     except Asked:
@@ -90,7 +87,6 @@ def _group(method: Any) -> str:
         return "passed on"
     except SekhaValidationError:
         return "refused"
-    return "sends nothing"
-
-
-assert Memory
+    except Exception:  # what is made up does not do
+        return "something else"
+    return "something else"

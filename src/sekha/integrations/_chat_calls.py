@@ -1,10 +1,10 @@
-"""The calls of a model by the client libraries of OpenAI and Anthropic: what is sent, and what is remembered of them."""
+"""The calls of a model by the clients of OpenAI and Anthropic: what is sent, and what is remembered of them."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
-from typing import Any, Callable, NamedTuple
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Callable, NamedTuple, cast
 
 from sekha._api.turns import name_turn
 from sekha._api.validation import argument_error
@@ -89,10 +89,11 @@ class Call(NamedTuple):
     def with_memory(self, found: list[dict[str, Any]]) -> dict[str, Any]:
         """Return the keywords with the block that is among the copies; the messages themselves stay as they are."""
         messages = [self.messages[one[_POSITION]] if _POSITION in one else one for one in found]
-        chat, options = self.endpoint.chat, self.request.get("options") or {}
-        request = {**self.request, "body": {**(self.request.get("body") or {}), chat: messages}}
-        if chat in (options.get("extra_json") or {}):
-            request["options"] = {**options, "extra_json": {**options["extra_json"], chat: messages}}
+        chat, options = self.endpoint.chat, _as_dict(self.request.get("options"))
+        request = {**self.request, "body": {**_as_dict(self.request.get("body")), chat: messages}}
+        extra = _as_dict(options.get("extra_json"))
+        if chat in extra:
+            request["options"] = {**options, "extra_json": {**extra, chat: messages}}
         return request
 
 
@@ -127,10 +128,11 @@ class Calls:
             if self._library.others.fullmatch(place):
                 return None
             raise self._library.refuse(f"POST {place}")
-        options = request.get("options") or {}
-        if any(name.lower() == _RAW_RESPONSE and value == "stream" for name, value in _items(options.get("headers"))):
+        options = _as_dict(request.get("options"))
+        headers = {name.lower(): value for name, value in _as_dict(options.get("headers")).items()}
+        if headers.get(_RAW_RESPONSE) == "stream":
             raise self._library.refuse("with_streaming_response")
-        body = dict([*_items(request.get("body")), *_items(options.get("extra_json"))])
+        body = {**_as_dict(request.get("body")), **_as_dict(options.get("extra_json"))}
         if not endpoint.is_turn(body):
             return None
         messages = _as_messages(body.get(endpoint.chat))
@@ -164,33 +166,41 @@ class Calls:
         return []
 
 
-def field_of(value: Any, *names: str) -> Any:
-    """Return what objects or dictionaries have under nested names; None where one is missing."""
-    for name in names:
-        value = value.get(name) if isinstance(value, Mapping) else getattr(value, name, None)
+def field_of(value: Any, *path: str | int) -> Any:
+    """Return what objects, dictionaries and lists have at a path; None where there is nothing."""
+    for name in path:
+        if isinstance(name, int):
+            value = value[name] if value else None
+        elif isinstance(value, Mapping):
+            value = cast("Mapping[str, Any]", value).get(name)
+        else:
+            value = getattr(value, name, None)
     return value
 
 
-def _items(value: Any) -> list[tuple[str, Any]]:
-    return list(value.items()) if isinstance(value, Mapping) else []
+def _as_dict(value: Any) -> dict[str, Any]:
+    return dict(cast("Mapping[str, Any]", value)) if isinstance(value, Mapping) else {}
 
 
 def _as_messages(value: Any) -> list[Any]:
     """Return the messages of a body as they are sent; what can be read only once becomes a list."""
     if isinstance(value, str):
         return [{"role": "user", "content": value}]
-    messages = list(value or ())
-    for position, message in enumerate(messages):
-        content = message.get("content") if isinstance(message, Mapping) else None
-        if isinstance(content, Iterator):
-            messages[position] = {**message, "content": list(content)}
-    return messages
+    return [_without_iterator(message) for message in value or ()]
+
+
+def _without_iterator(message: Any) -> Any:
+    content = field_of(message, "content")
+    if not isinstance(content, Iterator):
+        return message
+    return {**message, "content": list(cast("Iterator[object]", content))}
 
 
 def _to_plain(value: Any) -> Any:
     """Return models, and what holds them, as dictionaries and lists."""
-    if hasattr(value, "model_dump"):
-        value = value.model_dump(warnings=False)
-    if isinstance(value, Mapping):
-        return {name: _to_plain(one) for name, one in value.items()}
-    return [_to_plain(one) for one in value] if isinstance(value, (list, tuple)) else value
+    plain: Any = value.model_dump(warnings=False) if hasattr(value, "model_dump") else value
+    if isinstance(plain, Mapping):
+        return {name: _to_plain(one) for name, one in _as_dict(plain).items()}
+    if isinstance(plain, (list, tuple)):
+        return [_to_plain(one) for one in cast("Sequence[object]", plain)]
+    return plain

@@ -1,7 +1,7 @@
 """Copies of the clients of OpenAI and Anthropic that have a memory.
 
-All methods of these clients that ask a model end in ``client.post(path, body=...)``. There the memory is put: so it holds
-for every helper on top of that, and what is not covered is refused.
+All methods of these clients that ask a model end in ``client.post(path, body=...)``. There the memory is put: so it
+holds for every helper on top of that, and what is not covered is refused.
 """
 
 from __future__ import annotations
@@ -135,7 +135,9 @@ class _AsyncHook(_AnyHook):
 
     async def _ask(self, function: Callable[..., Any], argument: object) -> Any:
         """Call a method of the memory; one of a blocking memory in a worker thread."""
-        return await (to_thread.run_sync(function, argument) if isinstance(self._memory, Memory) else function(argument))
+        return await (
+            to_thread.run_sync(function, argument) if isinstance(self._memory, Memory) else function(argument)
+        )
 
 
 class _Guarded:
@@ -162,8 +164,9 @@ class _Guarded:
         return dir(self._guarded[1]())
 
 
-def _resource_of(client: Any, name: str) -> object:
-    return getattr(type(client), name).func(client)
+def _resource_of(client: object, name: str) -> object:
+    cls: Any = type(client)
+    return getattr(cls, name).func(client)  # a cached property, whose value has another one in front of it
 
 
 def _refuse(library: Library, path: str, *_: object, **__: object) -> None:

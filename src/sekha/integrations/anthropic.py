@@ -4,16 +4,17 @@ Install the extra: pip install 'sekha-python-sdk[anthropic]'
 
 - Covered: ``create``, ``parse`` and ``stream`` of ``messages`` and ``beta.messages``, with ``stream=True``, with
   ``with_raw_response``, and ``beta.messages.tool_runner`` with ``thread=False`` (older versions have no ``thread``).
-- Refused: ``with_streaming_response`` of these; ``thread``; and whatever else asks a model in a chat: ``completions``,
+- Refused: ``with_streaming_response`` of these; ``thread``; and all else that asks a model in a chat: ``completions``,
   ``messages.batches``, ``beta.sessions``, ``beta.deployments``, and POST requests that are not known.
-- Passed on as they are: all that has nothing to do with a chat, such as ``models``, ``files``, ``messages.count_tokens``.
+- Passed on as they are: all that has nothing to do with a chat, such as ``models``, ``files``, and
+  ``messages.count_tokens``, which counts without memories.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from typing import Any, Final, TypeVar, Union
+from typing import Any, Final, Optional, TypeVar, Union
 
 from sekha._api.validation import argument_error
 from sekha._utils.public import class_name
@@ -55,26 +56,24 @@ def with_memory(
     memory: Union[Memory, AsyncMemory],
     *,
     limit: int = 5,
-    min_score: float | None = None,
+    min_score: Optional[float] = None,
     max_tokens: int = 1000,
 ) -> Client:
     """Return a copy of a client that recalls before it asks a model, and remembers the turn.
 
-    Memories go into the request before the last message of the user, never into ``system``, and not into your messages.
-    The turn is remembered when the model has given its answer, with a stream before its last event; not if it has
-    called tools, refused, or failed. The copy shares the connections of your client, which stays as it is. Closing the
-    copy closes nothing.
+    Memories go before the last message of the user, never into ``system``, and not into your own list. The turn is
+    remembered when the model has answered: of a stream, before its last event. The copy shares the connections of your
+    client, which stays as it is; closing the copy closes nothing.
 
     Args:
         client: An ``Anthropic``, ``AsyncAnthropic``, or one of the clients for Bedrock, Vertex and other clouds.
-        memory: Whose memory it is. An async client uses a `Memory` in a worker thread; a blocking one needs a `Memory`.
+        memory: The memory of its user. A blocking client needs a `Memory`; an async one uses it in a worker thread.
         limit: Memories at most, as for `Memory.block`.
         min_score: Score of a memory at least, 0 to 1; default: any.
         max_tokens: Tokens of all memories at most.
 
     Raises:
-        SekhaValidationError: An argument cannot be used; ``field`` names it. The copy raises it for what is not
-            covered, before anything is sent.
+        SekhaValidationError: An argument cannot be used; ``field`` names it. So does the copy for what is not covered.
 
     Example:
         ```python
@@ -87,17 +86,24 @@ def with_memory(
         print(type(model).__name__)  # Anthropic
         ```
     """
-    known = [one for name in dir(anthropic) if re.match("(Async)?Anthropic", name)
-             if isinstance(one := getattr(anthropic, name), type) and hasattr(one, "post")]
+    known = [
+        one
+        for name in dir(anthropic)
+        if re.match("(Async)?Anthropic", name)
+        if isinstance(one := getattr(anthropic, name), type) and hasattr(one, "post")
+    ]
     if not isinstance(client, tuple(known)):
         raise argument_error("client", f"must be an Anthropic or AsyncAnthropic, not {class_name(client)}")
     return add_memory(client, memory, _LIBRARY, limit=limit, min_score=min_score, max_tokens=max_tokens)
 
 
-def _takes(body: Mapping[str, Any]) -> bool:
+def _is_turn(body: Mapping[str, Any]) -> bool:
     if body.get("thread"):
-        raise _LIBRARY.refuse("thread", "its history is kept by Anthropic, and memories must not get into it: pass all "
-                              "messages, and thread=False to a tool runner")
+        raise _LIBRARY.refuse(
+            "thread",
+            "its history is kept by Anthropic, and memories must not get into it: pass all "
+            "messages, and thread=False to a tool runner",
+        )
     return not body.get("compaction")  # what is asked for is a summary, which becomes part of the history
 
 
@@ -118,7 +124,9 @@ def _reader() -> Callable[[Any], Reply | None]:
             said.append(field_of(event, "delta", "text") or "")
         elif field_of(event, "type") == "message_delta":
             reasons.append(field_of(event, "delta", "stop_reason") or "")
-        return _reply(reasons[-1] if reasons else "", "".join(said)) if field_of(event, "type") == "message_stop" else None
+        return (
+            _reply(reasons[-1] if reasons else "", "".join(said)) if field_of(event, "type") == "message_stop" else None
+        )
 
     return read
 
@@ -129,7 +137,7 @@ def _reply(reason: str | None, text: str) -> Reply:
 
 _LIBRARY: Final = Library(
     covered="messages.create, parse and stream",
-    endpoints={"/v1/messages": Endpoint("messages", _takes, _read, _reader)},
+    endpoints={"/v1/messages": Endpoint("messages", _is_turn, _read, _reader)},
     others=_OTHERS,
 )
 

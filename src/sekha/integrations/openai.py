@@ -4,17 +4,17 @@ Install the extra: pip install 'sekha-python-sdk[openai]'
 
 - Covered: ``create``, ``parse`` and ``stream`` of ``chat.completions`` and ``responses``, also those of ``beta``, with
   ``stream=True``, and with ``with_raw_response``.
-- Refused: ``with_streaming_response`` of these; ``n`` above 1; ``previous_response_id``, ``conversation`` and
-  ``background``; a ``prompt`` without ``input``; and whatever else asks a model in a chat: ``completions``, ``batches``,
-  assistants and threads, agents, ``realtime``, ``live``, ``responses.connect``, and POST requests that are not known.
+- Refused: ``with_streaming_response`` of these; ``n`` above 1; ``previous_response_id``, ``conversation``,
+  ``background``, and a ``prompt`` without ``input``; and all else that asks a model in a chat: ``completions``,
+  ``batches``, threads, agents, ``realtime``, ``live``, ``responses.connect``, and POST requests that are not known.
 - Passed on as they are: all that has nothing to do with a chat, such as ``embeddings``, ``files``, ``models``.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
-from typing import Any, Final, TypeVar, Union
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, Optional, TypeVar, Union
 
 from sekha._api.turns import text_of
 from sekha._api.validation import argument_error
@@ -42,6 +42,7 @@ _CONNECTIONS: Final = (
     *("realtime.translations.connect", "live.connect", "live.sideband.connect", "live.forks.connect"),
 )
 _HISTORY: Final = "its history is kept by OpenAI, and memories must not get into it: pass the messages as input"
+_REFUSED: Final = {"previous_response_id": _HISTORY, "conversation": _HISTORY, "background": "the answer comes later"}
 
 
 def with_memory(
@@ -49,25 +50,24 @@ def with_memory(
     memory: Union[Memory, AsyncMemory],
     *,
     limit: int = 5,
-    min_score: float | None = None,
+    min_score: Optional[float] = None,
     max_tokens: int = 1000,
 ) -> Client:
     """Return a copy of a client that recalls before it asks a model, and remembers the turn.
 
-    Memories go into the request before the last message of the user, and not into your messages. The turn is remembered
-    when the model has given its answer, with a stream before its last chunk; not if it has called tools, or failed.
-    The copy shares the connections of your client, which stays as it is. Closing the copy closes nothing.
+    Memories go before the last message of the user, and not into your own list. The turn is remembered when the model
+    has answered: of a stream, before its last chunk. The copy shares the connections of your client, which stays as it
+    is; closing the copy closes nothing.
 
     Args:
         client: An ``OpenAI``, ``AsyncOpenAI``, or a client that inherits from one, such as ``AzureOpenAI``.
-        memory: Whose memory it is. An async client uses a `Memory` in a worker thread; a blocking one needs a `Memory`.
+        memory: The memory of its user. A blocking client needs a `Memory`; an async one uses it in a worker thread.
         limit: Memories at most, as for `Memory.block`.
         min_score: Score of a memory at least, 0 to 1; default: any.
         max_tokens: Tokens of all memories at most.
 
     Raises:
-        SekhaValidationError: An argument cannot be used; ``field`` names it. The copy raises it for what is not
-            covered, before anything is sent.
+        SekhaValidationError: An argument cannot be used; ``field`` names it. So does the copy for what is not covered.
 
     Example:
         ```python
@@ -87,53 +87,45 @@ def with_memory(
     return add_memory(client, memory, _LIBRARY, limit=limit, min_score=min_score, max_tokens=max_tokens)
 
 
-def _takes_completion(body: Mapping[str, Any]) -> bool:
+def _is_completion(body: Mapping[str, Any]) -> bool:
     if (body.get("n") or 1) > 1:
         raise _LIBRARY.refuse("n", "it is not known which of several answers is meant")
     return True
 
 
 def _read_completion(completion: object) -> Reply | None:
-    choice = _first(field_of(completion, "choices"))
+    choice = field_of(completion, "choices", 0)
     message = field_of(choice, "message")
-    if message is None:
-        return None
-    return _reply(field_of(choice, "finish_reason"), _said(message), _has_calls(message))
+    return None if message is None else _reply([_said(message)], field_of(choice, "finish_reason"))
 
 
 def _completion_reader() -> Callable[[Any], Reply | None]:
-    said: list[str] = []
-    calls: list[bool] = []
+    said: list[tuple[str, bool]] = []
 
     def read(chunk: object) -> Reply | None:
-        choice = _first(field_of(chunk, "choices"))
-        delta, reason = field_of(choice, "delta"), field_of(choice, "finish_reason")
-        said.append(_said(delta))
-        calls.append(_has_calls(delta))
-        return None if reason is None else _reply(reason, "".join(said), any(calls))
+        choice = field_of(chunk, "choices", 0)
+        said.append(_said(field_of(choice, "delta")))
+        reason = field_of(choice, "finish_reason")
+        return None if reason is None else _reply(said, reason)
 
     return read
 
 
-def _said(message: object) -> str:
-    return text_of(field_of(message, "content")) or field_of(message, "audio", "transcript") or ""
+def _said(message: object) -> tuple[str, bool]:
+    """Return the text of a message or a part of it, and whether it calls tools."""
+    text = text_of(field_of(message, "content")) or field_of(message, "audio", "transcript") or ""
+    return text, bool(field_of(message, "tool_calls") or field_of(message, "function_call"))
 
 
-def _has_calls(message: object) -> bool:
-    return bool(field_of(message, "tool_calls") or field_of(message, "function_call"))
+def _reply(said: Sequence[tuple[str, bool]], reason: str | None) -> Reply:
+    text = "" if reason == "content_filter" else "".join(text for text, _ in said)
+    return Reply(text, is_final=not any(calls for _, calls in said))
 
 
-def _reply(reason: str | None, text: str, has_calls: bool) -> Reply:
-    goes_on = has_calls or reason in ("tool_calls", "function_call")
-    return Reply("" if reason == "content_filter" else text, is_final=not goes_on)
-
-
-def _takes_response(body: Mapping[str, Any]) -> bool:
-    for name in ("previous_response_id", "conversation"):
+def _is_response(body: Mapping[str, Any]) -> bool:
+    for name, why in _REFUSED.items():
         if body.get(name):
-            raise _LIBRARY.refuse(name, _HISTORY)
-    if body.get("background"):
-        raise _LIBRARY.refuse("background", "the answer would come to nobody who remembers it")
+            raise _LIBRARY.refuse(name, why)
     if body.get("prompt") and not body.get("input"):
         raise _LIBRARY.refuse("prompt", "without input, it is not known what the user has said")
     return True
@@ -149,19 +141,15 @@ def _read_response(response: object) -> Reply | None:
 
 
 def _read_event(event: object) -> Reply | None:
-    ends = field_of(event, "type") in ("response.completed", "response.incomplete")
-    return _read_response(field_of(event, "response")) if ends else None
-
-
-def _first(values: Any) -> Any:
-    return values[0] if values else None
+    is_last = field_of(event, "type") in ("response.completed", "response.incomplete")
+    return _read_response(field_of(event, "response")) if is_last else None
 
 
 _LIBRARY: Final = Library(
     covered="chat.completions and responses",
     endpoints={
-        "/chat/completions": Endpoint("messages", _takes_completion, _read_completion, _completion_reader),
-        "/responses": Endpoint("input", _takes_response, _read_response, lambda: _read_event),
+        "/chat/completions": Endpoint("messages", _is_completion, _read_completion, _completion_reader),
+        "/responses": Endpoint("input", _is_response, _read_response, lambda: _read_event),
     },
     others=_OTHERS,
     connections=_CONNECTIONS,

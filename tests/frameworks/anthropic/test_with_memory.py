@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from inspect import signature
 from typing import Any, Dict, List
 
 import anthropic
@@ -131,6 +132,35 @@ class TestMessages(ChatClientTests):
         paused = await settled(self.dialect.ask(client, [user(QUESTION)]))
         await settled(self.dialect.ask(client, [user(QUESTION), {"role": "assistant", "content": paused.content}]))
         assert world.stored() == [[("user", QUESTION), ("assistant", "I look."), ("assistant", "It is 4711.")]]
+
+    async def test_a_tool_runner_makes_one_turn(self, world: World) -> None:
+        tool = getattr(anthropic, "beta_tool" if world.kind == "blocking" else "beta_async_tool", None)
+        if tool is None:
+            pytest.skip("this version has no tool runner")
+
+        def blocking_clock() -> str:
+            """Tell the time."""
+            return "It is noon."
+
+        async def async_clock() -> str:
+            """Tell the time."""
+            return "It is noon."
+
+        world.stores("s0", FACT)
+        called = self.dialect.calls()
+        called["content"][0]["name"] = "clock"
+        world.reply(called, self.dialect.says("It is noon, and 4711."))
+        clock = tool(blocking_clock if world.kind == "blocking" else async_clock, name="clock")
+        threads: Any = (
+            {"thread": False} if "thread" in signature(world.mine.beta.messages.tool_runner).parameters else {}
+        )
+        runner = world.client().beta.messages.tool_runner(
+            model="a-model", max_tokens=100, messages=[user(QUESTION)], tools=[clock], **threads
+        )
+        message = await settled(runner.until_done())
+        assert message.content[0].text == "It is noon, and 4711."
+        assert [is_block(one) for one in world.sent] == [True, False, False, False]
+        assert world.stored()[1:] == [[("user", QUESTION), ("assistant", "It is noon, and 4711.")]]
 
     async def test_a_thread_is_refused(self, world: World) -> None:
         with pytest.raises(SekhaValidationError, match="history is kept by Anthropic") as caught:
