@@ -26,5 +26,7 @@ SUPPORTED: Final = {
     "redis": Supported("redis", "5.0.0", "", "3.9"),
     "openai": Supported("openai", "1.78.0", "4", "3.9"),
     "anthropic": Supported("anthropic", "0.51.0", "3", "3.9"),
+    "pydantic-ai": Supported("pydantic-ai-slim", "1.107.0", "3", "3.10"),
+    "langchain": Supported("langchain", "1.0.0", "2", "3.11"),
 }
 """By the name of the extra."""
