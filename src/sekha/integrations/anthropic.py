@@ -82,7 +82,8 @@ def with_memory(
         from sekha.memory import Memory, Scope
 
         memory = Memory(client, Scope("shop", "ann", session="s1"))
-        model = with_memory(Anthropic(api_key="sk-ant-your-api-key"), memory)
+        with Anthropic(api_key="sk-ant-your-api-key") as mine:
+            model = with_memory(mine, memory)  # then model.messages.create(...)
         print(type(model).__name__)  # Anthropic
         ```
     """

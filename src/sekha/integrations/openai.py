@@ -76,9 +76,9 @@ def with_memory(
         from sekha.memory import Memory, Scope
 
         memory = Memory(client, Scope("shop", "ann", session="s1"))
-        model = with_memory(OpenAI(base_url=f"{bridge_url}/v1", api_key="sk-your-api-key"), memory)
-        chat = [{"role": "user", "content": "When do we ship?"}]
-        answer = model.chat.completions.create(model="a-model", messages=chat)
+        with OpenAI(base_url="http://localhost:5001/v1", api_key="sk-your-api-key") as mine:
+            chat = [{"role": "user", "content": "When do we ship?"}]
+            with_memory(mine, memory).chat.completions.create(model="gpt-5", messages=chat)
         print(len(memory.in_session("s2").recall("ship")) > 0)  # True
         ```
     """
