@@ -326,7 +326,7 @@ class ChatClientTests:
 
     async def test_a_memory_that_is_down_does_not_stop_the_chat(self, world: World) -> None:
         world.reply(self.dialect.says("I do not know."))
-        gone = {
+        gone: Any = {
             "controller_url": "http://127.0.0.1:9",
             "api_key": "sk-gone-canary-key-with-32-characters",
             "max_retries": 0,
