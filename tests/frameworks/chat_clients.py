@@ -191,7 +191,7 @@ class ChatClientTests:
         stream = await settled(self.dialect.ask(world.client(), [user(QUESTION)], stream=True))
         assert type(stream) is type(plain)
         assert stream.response.status_code == 200
-        seen = []
+        seen: List[Any] = []
         async for chunk in chunks_of(stream):
             if not seen:  # nothing is read ahead
                 assert len(world.stored()) == 1
