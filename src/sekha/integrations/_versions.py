@@ -24,5 +24,6 @@ class Supported(NamedTuple):
 SUPPORTED: Final = {
     "mcp": Supported("mcp", "1.24.0", "3", "3.10"),
     "redis": Supported("redis", "5.0.0", "", "3.9"),
+    "adk": Supported("google-adk", "1.19.0", "3", "3.10"),
 }
 """By the name of the extra."""
