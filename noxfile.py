@@ -135,7 +135,7 @@ def integrations(session: nox.Session, integration: Any, versions: str) -> None:
     types = [] if versions == "floor" else ["mypy>=1.13.0"]
     session.install("--quiet", f"{wheel}[test]", *pinned, *integration.test_packages, *types)
     tests = integration.test_paths if versions != "recipe" else ("tests/frameworks/recipes",)
-    ours = EXAMPLES if versions == "recipe" or integration.is_adapter else []
+    ours = EXAMPLES if versions != "recipe" and integration.is_adapter else []  # a recipe's tests run its page
     variables = {
         "INTEGRATION": name,
         "VERSIONS": versions,

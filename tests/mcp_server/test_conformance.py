@@ -7,7 +7,6 @@ import re
 import subprocess
 from collections import Counter
 from functools import cache
-from importlib.metadata import version
 from pathlib import Path
 from typing import Callable, Dict, Iterator, List, Sequence, Set
 
@@ -19,7 +18,7 @@ from support.mcp_programs import (
     OLDEST_MCP,
     PINNED,
     environment_with,
-    need_mcp,
+    need_second_major,
     npm_program,
     sekha_mcp,
     serving,
@@ -40,9 +39,7 @@ def sekha() -> Iterator[LocalSekha]:
 @pytest.fixture(scope="module")
 def url(sekha: LocalSekha) -> Iterator[str]:
     """A server of this environment."""
-    need_mcp()
-    if version("mcp").startswith("1."):
-        pytest.skip("installed is the first major of mcp, which has not all revisions of the protocol")
+    need_second_major()
     with serving(sekha) as address:
         yield address
 

@@ -11,7 +11,7 @@ from typing import Any, Iterator, List
 import pytest
 
 from sekha.local import LocalSekha
-from support.mcp_programs import TOOLS, need_mcp, npm_program, sekha_mcp, serving, variables
+from support.mcp_programs import TOOLS, need_mcp, need_second_major, npm_program, sekha_mcp, serving, variables
 
 pytestmark = pytest.mark.slow
 
@@ -84,4 +84,5 @@ def test_the_inspector_lists_calls_and_reads_all_that_the_server_has(inspect: In
 
 
 def test_the_newer_era_of_the_protocol_can_be_negotiated(inspect: Inspector) -> None:
+    need_second_major()
     assert len(inspect("tools/list", "--protocol-era", "modern")["tools"]) == len(TOOLS)

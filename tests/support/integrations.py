@@ -1,4 +1,9 @@
-"""Which integration is tested, and how the base classes of its framework looked when the adapter was written."""
+"""Which integration is tested, and how the base classes of its framework looked when the adapter was written.
+
+    INTEGRATION=langchain python tests/support/integrations.py
+
+adds what the installed version has to `frameworks/signatures.json`.
+"""
 
 from __future__ import annotations
 
@@ -96,3 +101,16 @@ def recorded_signatures(extra: str) -> Dict[str, List[str]]:
     """What an adapter was written against: for each method the signatures of all versions that are supported."""
     recorded: Dict[str, Dict[str, List[str]]] = json.loads(SIGNATURES.read_text("utf-8"))
     return recorded.get(extra, {})
+
+
+def main() -> None:
+    """Add what the framework in this environment has now to what is recorded; run with `INTEGRATION=NAME`."""
+    everything: Dict[str, Dict[str, List[str]]] = json.loads(SIGNATURES.read_text("utf-8"))
+    recorded = everything.setdefault(chosen(), {})
+    for method, signature in base_signatures(adapter_of(chosen())).items():
+        recorded[method] = sorted({*recorded.get(method, []), signature})
+    SIGNATURES.write_text(json.dumps(everything, indent=1, sort_keys=True) + "\n", "utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -17,6 +17,7 @@ import sys
 import tempfile
 import time
 from contextlib import contextmanager
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Dict, Iterator, List, NoReturn, Optional, Sequence, Tuple
 
@@ -64,6 +65,13 @@ def need_mcp() -> None:
     if sys.version_info < (3, 10):
         pytest.skip("the package mcp needs Python 3.10")
     require_packages("mcp", "mcp")
+
+
+def need_second_major() -> None:
+    """Skip the test where `mcp` is not installed, or is of its first major."""
+    need_mcp()
+    if version("mcp").startswith("1."):
+        pytest.skip("installed is the first major of mcp, which has not all revisions of the protocol")
 
 
 # Programs from npm

@@ -6,6 +6,7 @@ Sekha are made of these few kinds. A unit test compares what both accept, return
 
 from __future__ import annotations
 
+import types
 from functools import cache
 from typing import Any, Final, Union, cast
 
@@ -28,6 +29,10 @@ _SIMPLE: Final = {
     bool: core_schema.bool_schema(),
     Any: core_schema.any_schema(),
 }
+
+_UNIONS: Final = (Union, getattr(types, "UnionType", Union))
+"""What `Optional[str]` and `str | None` are. They are equal, and `typing` keeps one object for what is equal: if
+another package has used `NotRequired[str | None]` before, `NotRequired[Optional[str]]` is that."""
 
 
 @cache  # it holds no lock while it builds: a fork meanwhile leaves none taken in the child
@@ -58,7 +63,7 @@ def schema_for(annotation: Any) -> CoreSchema:
         return core_schema.dict_schema(schema_for(arguments[0]), schema_for(arguments[1]))
     if origin is Literal:
         return core_schema.literal_schema(list(arguments))
-    if origin is Union:
+    if origin in _UNIONS:
         choices = [schema_for(choice) for choice in arguments if choice is not type(None)]
         schema = choices[0] if len(choices) == 1 else core_schema.union_schema([*choices])
         return schema if len(choices) == len(arguments) else core_schema.nullable_schema(schema)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 
@@ -12,7 +12,7 @@ from ._versions import SUPPORTED
 
 
 @contextmanager
-def extra_imports(extra: str) -> Iterator[None]:
+def extra_imports(extra: str) -> Generator[None, None, None]:
     """Import in this block what an extra brings.
 
     Args:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 import json
+import subprocess
+import sys
 import threading
 from typing import Any, Iterator, List, Optional, Set, Tuple, Union
 
@@ -102,6 +104,30 @@ def test_no_lock_is_held_while_a_validator_is_built(monkeypatch: pytest.MonkeyPa
 def test_a_union_may_have_none_in_it() -> None:
     assert schema_for(Optional[str]) == {"type": "nullable", "schema": {"type": "str"}}
     assert schema_for(Union[int, str]) == {"type": "union", "choices": [{"type": "int"}, {"type": "str"}]}
+
+
+OTHER_PACKAGE = """
+from typing_extensions import Any, Dict, List, Literal, NotRequired, Required, is_typeddict
+
+for kind in (NotRequired, Required):
+    for one in (str, int, float, bool, List[str], Dict[str, Any]):
+        kind[one | None]
+
+from sekha._api import arguments, schemas
+from sekha.types import _requests
+
+requests = [one for module in (arguments, _requests) for one in vars(module).values() if is_typeddict(one)]
+for one in requests:
+    schemas.validator_for(one)
+assert len(requests) > 10
+"""
+
+
+@pytest.mark.skipif(sys.version_info < (3, 10), reason="`str | None` is no type there")
+def test_another_package_has_written_the_same_types_in_another_way() -> None:
+    """`typing` keeps one object for `NotRequired[Optional[str]]` and `NotRequired[str | None]`: that of the first."""
+    done = subprocess.run([sys.executable, "-W", "error", "-c", OTHER_PACKAGE], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
 
 
 def test_a_type_without_a_rule_is_refused_when_its_validator_is_built() -> None:
