@@ -17,6 +17,7 @@ from types import ModuleType
 from typing import Any, Dict, Iterator, List, Tuple
 
 ROOT = Path(__file__).parents[2]
+PACKAGE = ROOT / "src" / "sekha" / "integrations"
 VARIABLE = "INTEGRATION"
 """The variable with which the session `integrations` of noxfile.py names it."""
 RECIPES = "recipes"
@@ -48,9 +49,11 @@ def framework_files() -> Dict[str, str]:
     """The pages and modules whose examples need a framework, each with what `chosen` is where they can be run."""
     integrations = load()
     adapters = [extra for extra in integrations.extras if extra.is_adapter]
+    parts = {extra.name: PACKAGE.glob(f"_{extra.module}_*.py") for extra in adapters}
     return {
         **{f"docs/integrations/{extra.page or extra.name}.md": extra.name for extra in adapters},
         **{f"sekha/integrations/{extra.module}.py": extra.name for extra in adapters},
+        **{f"sekha/integrations/{file.name}": name for name, files in parts.items() for file in files},
         **{f"docs/recipes/{recipe.name}.md": f"recipe-{recipe.name}" for recipe in integrations.recipes},
     }
 

@@ -110,7 +110,7 @@ def memory_service_from_uri(uri: str, **_: object) -> SekhaMemoryService:
         ```python
         from sekha.integrations.adk import memory_service_from_uri
 
-        service = memory_service_from_uri("sekha://localhost:8080")
+        service = memory_service_from_uri("sekha://")  # as SekhaMemoryService(AsyncSekhaClient())
         ```
     """
     parts = urlsplit(uri)
