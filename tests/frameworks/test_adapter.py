@@ -20,7 +20,7 @@ from support.packages import require_packages
 
 EXTRA: Any = next(extra for extra in load().extras if extra.name == chosen())
 PAGE = ROOT / "docs" / "integrations" / f"{EXTRA.page or EXTRA.name}.md"
-LINES = 160
+LINES = {"langchain": 240}.get(EXTRA.name, 160)  # which has three parts, each for blocking and for async calls
 """Lines of an adapter, with its documentation; what is more belongs below it, in `sekha.memory`."""
 INSTALL = f"pip install 'sekha-python-sdk[{EXTRA.name}]'"
 
