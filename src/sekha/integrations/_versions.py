@@ -24,10 +24,7 @@ class Supported(NamedTuple):
 SUPPORTED: Final = {
     "mcp": Supported("mcp", "1.24.0", "3", "3.10"),
     "redis": Supported("redis", "5.0.0", "", "3.9"),
-<<<<<<< HEAD
     "adk": Supported("google-adk", "1.19.0", "3", "3.10"),
-=======
     "langchain": Supported("langchain", "1.0.0", "2", "3.11"),
->>>>>>> main
 }
 """By the name of the extra."""
