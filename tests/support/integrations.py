@@ -24,6 +24,10 @@ RECIPES = "recipes"
 """The folder of the tests of recipes."""
 SIGNATURES = ROOT / "tests" / "frameworks" / "signatures.json"
 """By extra and method of the framework: the signatures that the adapter was written against."""
+IGNORED_WARNINGS = {
+    "adk": (r":DeprecationWarning:google\.adk",),
+}
+"""Warnings that a framework causes by itself: ADK 1 uses what it deprecates."""
 
 
 def chosen() -> str:

@@ -79,7 +79,7 @@ class SekhaMemoryService(BaseMemoryService):
         on_error: OnError = "warn",
     ) -> None:
         if not isinstance(cast(object, client), AsyncSekhaClient) and not callable(client):
-            problem = f"must be an AsyncSekhaClient, or a function that returns one for a Scope, not {type_name(client)}"
+            problem = f"must be an AsyncSekhaClient, or a function from a Scope to one, not {type_name(client)}"
             raise argument_error("client", problem)
         if on_error not in ("warn", "raise") and not callable(on_error):
             raise argument_error("on_error", "must be 'warn', 'raise' or a function")

@@ -23,11 +23,6 @@ from sekha.local import LocalSekha
 from sekha.testing import ScriptedSekha, use_clock
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    """Let ADK 1 use what it deprecates itself; where we use it, that is an error."""
-    config.addinivalue_line("filterwarnings", r"ignore::DeprecationWarning:google\.adk")
-
-
 def text(*texts: str, role: str = "model") -> types.Content:
     """A content that consists of texts."""
     return types.Content(role=role, parts=[types.Part(text=one) for one in texts])
@@ -96,7 +91,9 @@ class Shop:
         await self.session(user, session)
         return [event async for event in self.run(said, user, session, stream)]
 
-    def run(self, said: Any, user: str = "ann", session: str = "s1", stream: bool = False) -> AsyncGenerator[Event, None]:
+    def run(
+        self, said: Any, user: str = "ann", session: str = "s1", stream: bool = False
+    ) -> AsyncGenerator[Event, None]:
         """One turn, which is yours to read."""
         message = said if isinstance(said, types.Content) else text(said, role="user")
         mode = RunConfig(streaming_mode=StreamingMode.SSE if stream else StreamingMode.NONE)

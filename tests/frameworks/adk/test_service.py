@@ -135,10 +135,9 @@ async def test_what_was_refused_is_stored_when_it_is_added_again(
 
 async def test_a_session_without_words_asks_nothing(memory: SekhaMemoryService, faulty: ScriptedSekha) -> None:
     silent = types.Content(role="model", parts=[types.Part(text="Hm.", thought=True)])
-    for content in None, types.Content(role="model"), silent, call("clock"):
-        event = Event(author="seller", content=content)
+    events = [Event(author="a", content=one) for one in (None, types.Content(role="model"), silent, call("clock"))]
+    for event in [*events, Event(author="a", content=text("x"), partial=True)]:
         await memory.add_session_to_memory(Session(id="s1", **ANN, events=[event]))
-    await memory.add_session_to_memory(Session(id="s1", **ANN, events=[Event(author="a", content=text("x"), partial=True)]))
     assert faulty.requests == []
 
 
@@ -368,12 +367,16 @@ def test_adks_own_server_remembers(tmp_path: Path, sekha: LocalSekha, free_port:
     (agents / "shop" / "agent.py").write_text(AGENT, "utf-8")
     (agents / "services.yaml").write_text(SERVICES, "utf-8")
     host = sekha.controller_url.removeprefix("http://")
-    command = ["-m", "google.adk.cli", "api_server", "--port", str(free_port), "--memory_service_uri", f"sekha://{host}"]
+    options = ["--port", str(free_port), "--memory_service_uri", f"sekha://{host}"]
     environment = {**os.environ, "SEKHA_API_KEY": sekha.api_key, "HOME": str(tmp_path)}
     log = tmp_path / "log"
     with log.open("wb") as output:
         server = subprocess.Popen(
-            [sys.executable, *command, str(agents)], env=environment, cwd=tmp_path, stdout=output, stderr=output
+            [sys.executable, "-m", "google.adk.cli", "api_server", *options, str(agents)],
+            env=environment,
+            cwd=tmp_path,
+            stdout=output,
+            stderr=output,
         )
     try:
         with httpx.Client(base_url=f"http://127.0.0.1:{free_port}", timeout=60, trust_env=False) as browser:

@@ -172,7 +172,8 @@ async def test_only_what_was_said_is_stored(memory: SekhaMemoryService, stored: 
         types.Content(role="model", parts=[thought, types.Part(text="A ship at noon.")]),
     )
     await shop.turn(said)
-    assert [row[2:] for row in await stored()] == [("assistant", "A ship at noon."), ("user", "What is this,\nand when?")]
+    expected = [("assistant", "A ship at noon."), ("user", "What is this,\nand when?")]
+    assert [row[2:] for row in await stored()] == expected
     assert shop.model.given[0].contents == [said]
 
 
@@ -260,7 +261,7 @@ async def test_a_run_that_is_cancelled_while_it_remembers_stores_nothing_twice(
     answer = threading.Event()
     faulty.fail(CREATE, hold(answer))
     run = asyncio.ensure_future(shop.turn(SHIP))
-    while await stored() != TURN:
+    while await stored() != TURN:  # noqa: ASYNC110  # a server stores it, which sets no event
         await asyncio.sleep(0.01)
     run.cancel()
     with pytest.raises(asyncio.CancelledError):
