@@ -20,7 +20,7 @@ from support.packages import require_packages
 
 EXTRA: Any = next(extra for extra in load().extras if extra.name == chosen())
 PAGE = ROOT / "docs" / "integrations" / f"{EXTRA.page or EXTRA.name}.md"
-LINES = {"langchain": 240}.get(EXTRA.name, 160)  # which has three parts, each for blocking and for async calls
+LINES = {"langchain": 240, "llamaindex": 245}.get(EXTRA.name, 160)  # of several parts, for blocking and for async calls
 """Lines of an adapter, with its documentation; what is more belongs below it, in `sekha.memory`."""
 INSTALL = f"pip install 'sekha-python-sdk[{EXTRA.name}]'"
 
@@ -127,7 +127,8 @@ def test_users_see_types(adapter: ModuleType, tmp_path: Path) -> None:
     if os.environ.get("VERSIONS") == "floor":
         pytest.skip("types are checked with the newest version")
     require_packages("types", "mypy")
-    files = [str(adapter.__file__), *map(str, PACKAGE.glob(f"_{EXTRA.module}_*.py"))]
+    source = Path(str(adapter.__file__)).read_text("utf-8")
+    files = [str(adapter.__file__), *(str(file) for file in PACKAGE.glob("_*.py") if f".{file.stem} " in source)]
     for number, block in enumerate(programs(), 1):
         file = tmp_path / f"program_{number}.py"
         file.write_text(as_program(block.source), "utf-8")
