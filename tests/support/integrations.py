@@ -34,8 +34,9 @@ IGNORED_WARNINGS = {
         "ServiceManager is deprecated:DeprecationWarning",
     ),
 }
-"""Warnings that a framework causes by itself: ADK 1 uses what it deprecates; LlamaIndex's chat memory never closes its SQLite, versions before 0.14.8
-have a model that newer versions of pydantic do not like, and agents use what is deprecated in pydantic."""
+"""Warnings that a framework causes by itself: ADK 1 uses what it deprecates; LlamaIndex's chat memory never closes its
+SQLite, versions before 0.14.8 have a model that newer versions of pydantic do not like, and agents use what is
+deprecated in pydantic."""
 
 
 def chosen() -> str:
