@@ -24,5 +24,6 @@ class Supported(NamedTuple):
 SUPPORTED: Final = {
     "mcp": Supported("mcp", "1.24.0", "3", "3.10"),
     "redis": Supported("redis", "5.0.0", "", "3.9"),
+    "openai-agents": Supported("openai-agents", "0.19.4", "", "3.10"),
 }
 """By the name of the extra."""
