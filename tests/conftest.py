@@ -18,6 +18,7 @@ from sekha.local.v0_1 import edge
 from support.canary import no_key_shows
 from support.clock import FakeClock
 from support.facts import MCP_KEY, REST_KEY
+from support.integrations import IGNORED_WARNINGS, chosen
 from support.packages import require_packages
 from support.server import FakeServer
 from support.spans import Spans
@@ -45,6 +46,8 @@ def pytest_configure(config: pytest.Config) -> None:
     if sys.version_info < (3, 10):
         lost = r"ignore:Exception ignored in. <socket\.socket:pytest.PytestUnraisableExceptionWarning"
         config.addinivalue_line("filterwarnings", lost)
+    for line in IGNORED_WARNINGS.get(chosen(), ()):
+        config.addinivalue_line("filterwarnings", f"ignore:{line}")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: List[pytest.Item]) -> None:

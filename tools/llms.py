@@ -35,6 +35,8 @@ FIRST = "Pages"
 """What is called the section of the pages that stand in none."""
 ABOUT = {
     "configuration.md": "All settings, their environment variables and which of several counts",
+    "integrations/index.md": "Which adapter, recipe, MCP server or hook fits a framework or program",
+    "integrations/not-built.md": "Interfaces of frameworks that Sekha does not implement, why, and what to use instead",
     "integrations/core.md": "Recall before a model is called and remember after the turn, for frameworks and own loops",
     "integrations/coding-agents.md": "`sekha hook` gives Claude Code and Codex a memory across sessions",
     "integrations/redis.md": "One write gate and one rate limit for several machines",
@@ -69,7 +71,8 @@ def navigation(root: Path) -> Iterator[Page]:
 
 def address(file: str) -> str:
     """Return the address of a page, relative to the root of the site."""
-    return "./" if file == "index.md" else f"{file[: -len('.md')]}/"
+    folder = file[: -len("index.md")] if f"/{file}".endswith("/index.md") else f"{file[: -len('.md')]}/"
+    return folder or "./"
 
 
 def first_sentence(text: str) -> str:

@@ -14,6 +14,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Dict, Iterator, List, Mapping
+from unittest import mock
 
 import pytest
 
@@ -260,7 +261,9 @@ def run_documented(block: Block, flavour: str, world: World) -> None:
         "controller_url": world.options["controller_url"],
         "bridge_url": world.options["bridge_url"],
     }
-    ran = run(source, block.where, flavour, world.options, names)
+    settings = {f"SEKHA_{name.upper()}": value for name, value in world.options.items()}
+    with mock.patch.dict(os.environ, settings if "SekhaClient()" in source else {}):
+        ran = run(source, block.where, flavour, world.options, names)
     for promise in promises_of(source):
         printed = [text for line, text in ran.prints if promise.first <= line <= promise.last]
         assert printed, f"{block.where}: line {promise.first} of the block prints nothing"

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from sekha import AsyncSekhaClient, SekhaClient, SekhaValidationError
-from sekha.integrations._shared import check_memory, for_session
+from sekha.integrations._shared import async_call, blocking, check_memory, check_source, for_session, memory_of
+from sekha.local import LocalSekha
 from sekha.memory import AsyncMemory, Memory, Scope
 
 SETTINGS: Any = {"controller_url": "http://localhost:1", "api_key": "sk-test-key-0123456789-0123456789-0123"}
@@ -46,3 +47,40 @@ def test_the_session_of_the_framework_is_that_of_the_memory(session: str, memory
 @pytest.mark.parametrize("session", [None, "", "  ", 7, ["s1"]])
 def test_what_is_no_session_is_none(session: object, memory: Memory) -> None:
     assert for_session(memory, session) is memory
+
+
+def test_a_function_makes_the_memory_of_each_run(memory: Memory) -> None:
+    found = memory_of(lambda run: memory.in_scope(Scope("shop", run)), "bob", "s1")
+    assert found.scope == Scope("shop", "bob", "s1")
+    assert memory_of(memory, "bob", None) is memory
+    wrong: Any = str
+    with pytest.raises(SekhaValidationError, match=r"^memory: must be an AsyncMemory or a Memory, not str"):
+        memory_of(wrong, "bob", "s1")
+
+
+@pytest.mark.parametrize("wrong", [None, "memory", 7])
+def test_neither_a_memory_nor_a_function_is_refused(wrong: object, memory: Memory) -> None:
+    check_source(memory)
+    check_source(lambda run: memory)
+    with pytest.raises(SekhaValidationError, match=r"^memory: must be an AsyncMemory or a Memory, not "):
+        check_source(wrong)
+
+
+def test_blocking_calls_need_a_memory_for_them(memory: Memory) -> None:
+    other = AsyncMemory(AsyncSekhaClient(**SETTINGS), Scope("shop", "ann"))
+    assert blocking(memory) is memory
+    with pytest.raises(
+        SekhaValidationError, match=r"^memory: is an AsyncMemory, which blocking calls cannot use"
+    ) as caught:
+        blocking(other)
+    assert caught.value.field == "memory"
+
+
+async def test_async_code_uses_a_memory_of_either_client_type(sekha: LocalSekha) -> None:
+    turn = [{"role": "user", "content": "We ship on Fridays."}]
+    with SekhaClient(**sekha.options) as client:
+        memory = Memory(client, Scope("shop", "ann", "s1"))
+        assert (await async_call(memory, "remember", turn, tool_results=True))["label"] == "s1"
+    async with AsyncSekhaClient(**sekha.options) as awaited:
+        found = await async_call(AsyncMemory(awaited, Scope("shop", "ann")), "recall", "ship", limit=1)
+    assert [one["content"] for one in found] == ["We ship on Fridays."]

@@ -24,6 +24,18 @@ RECIPES = "recipes"
 SIGNATURES = ROOT / "tests" / "frameworks" / "signatures.json"
 """By extra and method of the framework: the signatures that the adapter was written against."""
 
+IGNORED_WARNINGS = {
+    "llamaindex": (
+        r"Exception ignored in.* <function Connection\.__del__:pytest.PytestUnraisableExceptionWarning",
+        "The 'validate_default' attribute with value True:UserWarning",
+        ":DeprecationWarning:inspect",
+        "is_running called from within a step:DeprecationWarning",
+        "ServiceManager is deprecated:DeprecationWarning",
+    ),
+}
+"""Warnings that a framework causes by itself: LlamaIndex's chat memory never closes its SQLite, versions before 0.14.8
+have a model that newer versions of pydantic do not like, and agents use what is deprecated in pydantic."""
+
 
 def chosen() -> str:
     """The extra, or `recipe-NAME`, that is tested; empty for none."""

@@ -64,6 +64,14 @@ def test_the_first_sentence(page: str, sentence: str) -> None:
     assert tool.first_sentence(page) == sentence
 
 
+@pytest.mark.parametrize(
+    ("file", "address"),
+    [("index.md", "./"), ("a/index.md", "a/"), ("a/one.md", "a/one/"), ("a/my-index.md", "a/my-index/")],
+)
+def test_the_address_of_a_page(file: str, address: str) -> None:
+    assert tool.address(file) == address
+
+
 def test_a_page_without_a_sentence_is_reported() -> None:
     with pytest.raises(ValueError, match="without a sentence"):
         tool.first_sentence("# Title\n")

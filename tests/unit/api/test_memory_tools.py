@@ -19,7 +19,7 @@ from sekha._api.memory_tools import (
     results_for_model,
     tool_schemas,
 )
-from sekha._api.prompts import quote_results, remove_blocks, shorten
+from sekha._api.prompts import UNAVAILABLE, quote_results, remove_blocks, shorten, without_last_quote
 from sekha._api.recalled import Recalled, StoredIds, ToolResult
 from unit.api.test_prompts import hit
 
@@ -137,6 +137,14 @@ def test_if_nothing_fits_the_best_is_shortened() -> None:
     assert re.search("\nA{300,}…\n</message>\n</memory>$", block)
     assert "B" not in block
     assert quote_results([hit("A" * 4000)], 40) == ""
+
+
+def test_the_last_results_of_a_block_can_be_left_out() -> None:
+    texts = ["First.", "A quote:\n<message>\nof others\n</message>", "Third."]
+    blocks = [quote_results([hit(text, str(i)) for i, text in enumerate(texts[:count])], 1000) for count in (3, 2, 1)]
+    assert without_last_quote(blocks[0]) == blocks[1]
+    assert without_last_quote(blocks[1]) == blocks[2]
+    assert without_last_quote(blocks[2]) == without_last_quote(UNAVAILABLE) == without_last_quote("") == ""
 
 
 @given(st.lists(st.text(st.characters(exclude_categories=["Cs"]), min_size=1)), st.integers(1, 300))

@@ -1,0 +1,141 @@
+"""The memory of a user for agents of Microsoft's Agent Framework: recalled before a run, remembered after it.
+
+Install the extra: `pip install 'sekha-python-sdk[agent-framework]'`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Callable, Optional, Union
+from weakref import WeakKeyDictionary
+
+from sekha._api.memory_tools import DEFAULT_RESULTS, tool_schemas
+from sekha._async.memory import MAX_TOKENS
+from sekha.memory import AsyncMemory
+
+from ._extra import extra_imports
+from ._shared import check_memory, for_session
+
+with extra_imports("agent-framework"):
+    from agent_framework import (
+        AgentSession,
+        ContextProvider,
+        FunctionTool,
+        Message,
+        SessionContext,
+        SupportsAgentRun,
+    )
+
+__all__ = ["SekhaContextProvider"]
+
+
+def __dir__() -> list[str]:
+    return [*__all__, *(name for name in globals() if name.startswith("__"))]
+
+
+class SekhaContextProvider(ContextProvider):
+    """A context provider: the memory of the user for whom an agent runs.
+
+    The memory is asked once a run. What it finds goes as quoted data into a message of the user, before those of the
+    run, and not into the history. When the run has ended well, what is new of its messages and the answer are
+    remembered. Put it behind the provider of the history.
+
+    Args:
+        memory: An `AsyncMemory`; or a function that returns one for the session of a run, for an agent of many users.
+            If its scope has no session, that of the run is the session.
+        source_id: Name of the provider, by which the framework tells its messages apart.
+        tools: Whether the model also gets the tools ``search_memory`` and ``remember``.
+        limit: Results of a recall at most, 1 or more.
+        min_score: Score of a result at least, 0 to 1; default: any.
+        max_tokens: Tokens of the recalled block at most, four bytes each.
+
+    Raises:
+        SekhaValidationError: ``memory`` is no `AsyncMemory`; of a function's result, the run raises it.
+
+    Example:
+        ```python
+        from agent_framework import Agent, BaseChatClient, ChatResponse, InMemoryHistoryProvider, Message
+        from sekha.integrations.agent_framework import SekhaContextProvider
+        from sekha.memory import AsyncMemory, Scope
+
+
+        class Polite(BaseChatClient):  # in place of a real one
+            async def _inner_get_response(self, *, messages, stream, options, **kwargs):
+                return ChatResponse(messages=[Message("assistant", ["You are welcome."])])
+
+
+        memory = AsyncMemory(client, Scope("shop", "ann"))
+        agent = Agent(Polite(), context_providers=[InMemoryHistoryProvider(), SekhaContextProvider(memory)])
+        print((await agent.run("Thank you.", session=agent.create_session())).text)  # You are welcome.
+        ```
+    """
+
+    def __init__(
+        self,
+        memory: Union[AsyncMemory, Callable[[AgentSession], AsyncMemory]],
+        *,
+        source_id: str = "sekha",
+        tools: bool = False,
+        limit: int = DEFAULT_RESULTS,
+        min_score: Optional[float] = None,
+        max_tokens: int = MAX_TOKENS,
+    ) -> None:
+        super().__init__(source_id)
+        self._memory = memory if callable(memory) else check_memory(memory, AsyncMemory)
+        self._tools = tools
+        self._options: dict[str, Any] = {"limit": limit, "min_score": min_score, "max_tokens": max_tokens}
+        self._running: WeakKeyDictionary[SessionContext, AsyncMemory] = WeakKeyDictionary()
+
+    async def before_run(
+        self, *, agent: SupportsAgentRun, session: AgentSession, context: SessionContext, state: dict[str, Any]
+    ) -> None:
+        """Add what is remembered to the messages of a run."""
+        found = self._memory(session) if callable(self._memory) else self._memory
+        memory = for_session(check_memory(found, AsyncMemory), context.session_id)
+        self._running[context] = memory
+        if self._tools:
+            tools = [_tool(memory, **schema["function"]) for schema in tool_schemas("openai")]
+            context.extend_tools(self.source_id, tools)
+        block = await memory.block(_query(context.input_messages), **self._options)
+        if block:
+            context.extend_messages(self, [Message("user", [block])])
+
+    async def after_run(
+        self, *, agent: SupportsAgentRun, session: AgentSession, context: SessionContext, state: dict[str, Any]
+    ) -> None:
+        """Remember what was said in a run."""
+        memory = self._running.pop(context, None)
+        if memory is not None and context.response is not None:
+            new = [_plain(message, message.message_id) for message in _new(context.input_messages)]
+            await memory.remember([*new, *map(_plain, context.response.messages)])
+
+
+def _tool(memory: AsyncMemory, name: str, description: str, parameters: dict[str, Any]) -> FunctionTool:
+    async def call(**arguments: object) -> str:
+        return (await memory.call_tool(name, arguments)).text
+
+    return FunctionTool(name=name, description=description, func=call, input_model=parameters)
+
+
+def _plain(message: Message, id: Optional[str] = None) -> dict[str, object]:
+    return {"id": id, "role": message.role, "content": message.text}
+
+
+def _new(messages: Sequence[Message]) -> Sequence[Message]:
+    """Return the messages after the last answer: those before were said in another run, or by another agent."""
+    answers = [i for i, message in enumerate(messages) if message.role == "assistant"]
+    return messages[answers[-1] + 1 if answers else 0 :]
+
+
+def _query(messages: Sequence[Message]) -> str:
+    """Return what the user has said last; nothing if the messages answer calls of tools that are in the history.
+
+    A block would come between these calls and their results.
+    """
+    contents = [content for message in messages for content in message.contents]
+    called = {content.call_id for content in contents if content.type == "function_call"}
+    answered = {content.call_id for content in contents if content.type == "function_result"}
+    approved = [content.function_call for content in contents if content.type == "function_approval_response"]
+    if not called.issuperset({*answered, *(call.call_id for call in approved if call is not None)}):
+        return ""
+    return next((one.text for one in reversed(messages) if one.role == "user" and one.text.strip()), "")

@@ -1,0 +1,231 @@
+"""Memory for LangChain and LangGraph: a middleware for agents, a retriever, and tools.
+
+Install the extra: `pip install 'sekha-python-sdk[langchain]'`. A `Memory` works in blocking and in async calls, an
+`AsyncMemory` in async calls.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import Annotated, Any, Callable, List, Optional, Union
+
+from typing_extensions import NotRequired, TypeAlias
+
+from sekha._api.arguments import MemoryRecallRequest
+from sekha._api.memory_tools import tool_schemas
+from sekha._api.recalled import StoredIds
+from sekha._api.validation import argument_error, validate
+from sekha._utils.sentinel import drop_unset
+from sekha.memory import AsyncMemory, Memory, ToolResult
+
+from ._extra import extra_imports
+from ._langchain_data import Turn, begin_turn, check_k, document_fields, end_turn, put_block
+from ._shared import async_call, blocking, check_memory, check_source, memory_of
+
+with extra_imports("langchain"):
+    from langchain.agents.middleware.types import AgentMiddleware, AgentState, OmitFromSchema
+    from langchain_core.documents import Document
+    from langchain_core.messages import HumanMessage
+    from langchain_core.retrievers import BaseRetriever
+    from langchain_core.runnables import ensure_config
+    from langchain_core.tools import BaseTool, StructuredTool, ToolException
+    from langgraph.runtime import Runtime, get_runtime
+
+__all__ = ["SekhaMemoryMiddleware", "SekhaRetriever", "memory_tools"]
+
+
+def __dir__() -> list[str]:
+    return [*__all__, *(name for name in globals() if name.startswith("__"))]
+
+
+AnyMemory: TypeAlias = Union[Memory, AsyncMemory]
+MemorySource: TypeAlias = Union[Memory, AsyncMemory, Callable[[Runtime[Any]], AnyMemory]]
+
+
+class SekhaRetriever(BaseRetriever):
+    """Retrieve what the user has said, as documents. In a graph, the running thread is left out.
+
+    Args:
+        memory: Whose memory it is.
+        k: Documents at most, 1 or more; `invoke` accepts another.
+        min_score: Score of a document at least, 0 to 1; default: any.
+        options: Fields of `BaseRetriever`, such as ``tags``.
+
+    Raises:
+        SekhaValidationError: An argument cannot be used; ``field`` names it.
+
+    Example:
+        ```python
+        from sekha.integrations.langchain import SekhaRetriever
+        from sekha.memory import Memory, Scope
+
+        memory = Memory(client, Scope("shop", "ann"))
+        memory.remember([{"role": "user", "content": "We ship on Fridays."}])
+        for document in SekhaRetriever(memory, k=3).invoke("When do we ship?"):
+            print(document.page_content, sorted(document.metadata))
+            # We ship on Fridays. ['conversation_id', 'label', 'message_id', 'score', 'timestamp']
+        ```
+    """
+
+    memory: Union[Memory, AsyncMemory]
+    k: int
+    min_score: Optional[float]
+
+    def __init__(self, memory: AnyMemory, *, k: int = 5, min_score: Optional[float] = None, **options: Any) -> None:
+        validate(MemoryRecallRequest, drop_unset(query="", min_score=min_score))
+        check_memory(memory, AsyncMemory, Memory)
+        options.update(memory=memory, k=check_k(k), min_score=min_score)
+        super().__init__(**options)
+
+    def _get_relevant_documents(self, query: str, *, run_manager: Any, k: Optional[int] = None) -> List[Document]:
+        memory, limit = blocking(_for_run(self.memory)), check_k(self.k if k is None else k)
+        return [Document(**document_fields(one)) for one in memory.recall(query, limit=limit, min_score=self.min_score)]
+
+    async def _aget_relevant_documents(
+        self, query: str, *, run_manager: Any, k: Optional[int] = None
+    ) -> List[Document]:
+        memory, limit = _for_run(self.memory), check_k(self.k if k is None else k)
+        found = await async_call(memory, "recall", query, limit=limit, min_score=self.min_score)
+        return [Document(**document_fields(one)) for one in found]
+
+
+class _State(AgentState[Any]):
+    sekha_turn: NotRequired[Annotated[Optional[Turn], OmitFromSchema()]]
+
+
+class SekhaMemoryMiddleware(AgentMiddleware[Any, Any]):
+    """Recall before an agent begins, and remember the turn when it has ended well.
+
+    All calls of the model in a turn get the same memories, before the last message of the user; the messages in the
+    state stay as they are. The thread is the session, unless the scope has one.
+
+    Args:
+        memory: Whose memory it is; or a function that returns it for the `Runtime` of a run.
+        limit: Results at most, 1 or more.
+        min_score: Score of a result at least, 0 to 1; default: any.
+        max_tokens: Tokens of the memories at most.
+        tool_results: Whether results of tools are remembered, too.
+
+    Raises:
+        SekhaValidationError: An argument cannot be used; ``field`` names it.
+
+    Example:
+        ```python
+        from langchain.agents import create_agent
+        from langchain_core.language_models import FakeListChatModel
+
+        from sekha.integrations.langchain import SekhaMemoryMiddleware
+        from sekha.memory import Memory, Scope
+
+        memory = Memory(client, Scope("shop", "ann"))
+        model = FakeListChatModel(responses=["Noted."])  # put a real model in its place
+        agent = create_agent(model, middleware=[SekhaMemoryMiddleware(memory)])
+        chat = {"messages": [{"role": "user", "content": "We ship on Fridays."}]}
+        agent.invoke(chat, {"configurable": {"thread_id": "t1"}})
+        print(memory.recall("When do we ship?", limit=1)[0]["label"])  # t1
+        ```
+    """
+
+    state_schema = _State
+
+    def __init__(
+        self,
+        memory: MemorySource,
+        *,
+        limit: int = 5,
+        min_score: Optional[float] = None,
+        max_tokens: int = 1000,
+        tool_results: bool = False,
+    ) -> None:
+        super().__init__()
+        check_source(memory)
+        self._source, self._tool_results, self._stored = memory, tool_results, StoredIds()
+        self._options = drop_unset(limit=limit, min_score=min_score, max_tokens=max_tokens)
+        validate(MemoryRecallRequest, {"query": "", **self._options})
+
+    def before_agent(self, state: Any, runtime: Runtime[Any]) -> dict[str, Any]:
+        memory, (query, turn) = blocking(self._memory(runtime)), begin_turn(state["messages"])
+        return {"sekha_turn": {**turn, "block": memory.block(query, **self._options)}}
+
+    async def abefore_agent(self, state: Any, runtime: Runtime[Any]) -> dict[str, Any]:
+        memory, (query, turn) = self._memory(runtime), begin_turn(state["messages"])
+        return {"sekha_turn": {**turn, "block": await async_call(memory, "block", query, **self._options)}}
+
+    def wrap_model_call(self, request: Any, handler: Callable[[Any], Any]) -> Any:
+        return handler(_with_memory(request))
+
+    async def awrap_model_call(self, request: Any, handler: Callable[[Any], Any]) -> Any:
+        return await handler(_with_memory(request))
+
+    def after_agent(self, state: Any, runtime: Runtime[Any]) -> dict[str, Any]:
+        said = end_turn(state["messages"], state.get("sekha_turn"))
+        blocking(self._memory(runtime)).remember(said, tool_results=self._tool_results)
+        return {"sekha_turn": None}
+
+    async def aafter_agent(self, state: Any, runtime: Runtime[Any]) -> dict[str, Any]:
+        said = end_turn(state["messages"], state.get("sekha_turn"))
+        await async_call(self._memory(runtime), "remember", said, tool_results=self._tool_results)
+        return {"sekha_turn": None}
+
+    def _memory(self, runtime: Runtime[Any]) -> AnyMemory:
+        memory = _for_run(self._source, runtime)
+        if callable(self._source):  # which makes a new one for each hook: the middleware knows what is stored
+            memory = memory.in_scope(memory.scope)
+            memory._stored = self._stored
+        return memory
+
+
+def memory_tools(memory: MemorySource) -> List[BaseTool]:
+    """Make the tools ``search_memory`` and ``remember``. A failure is a `ToolMessage` with the status ``"error"``.
+
+    Args:
+        memory: Whose memory it is; or a function that returns it for the `Runtime` of a run.
+
+    Raises:
+        SekhaValidationError: It is none; ``field`` is ``"memory"``.
+
+    Example:
+        ```python
+        from sekha.integrations.langchain import memory_tools
+        from sekha.memory import Memory, Scope
+
+        search, remember = memory_tools(Memory(client, Scope("shop", "ann")))
+        print(remember.invoke({"text": "Ann likes tea."}))  # Remembered.
+        print("Ann likes tea." in search.invoke({"query": "tea"}))  # True
+        ```
+    """
+    check_source(memory)
+
+    def tool(name: str, description: str, schema: dict[str, Any]) -> BaseTool:
+        def call(**arguments: Any) -> str:
+            return _text(blocking(_for_run(memory)).call_tool(name, arguments))
+
+        async def acall(**arguments: Any) -> str:
+            return _text(await async_call(_for_run(memory), "call_tool", name, arguments))
+
+        plain = StructuredTool(name=name, description=description, args_schema=schema, func=call, coroutine=acall)
+        plain.handle_tool_error = True
+        return plain
+
+    return [tool(one["name"], one["description"], one["input_schema"]) for one in tool_schemas("anthropic")]
+
+
+def _for_run(source: MemorySource, runtime: Optional[Runtime[Any]] = None) -> AnyMemory:
+    """Return the memory for the run of a graph that this code is part of, if it is part of one."""
+    if callable(source) and runtime is None:
+        with suppress(KeyError, RuntimeError):  # outside a graph
+            runtime = get_runtime()
+        if runtime is None:
+            raise argument_error("memory", "is a function of the runtime of a graph, and no graph is running")
+    thread = ensure_config().get("configurable", {}).get("thread_id")
+    return memory_of(source, runtime, None if thread is None else str(thread))
+
+
+def _with_memory(request: Any) -> Any:
+    return request.override(messages=put_block(request.messages, request.state.get("sekha_turn"), HumanMessage))
+
+
+def _text(result: ToolResult) -> str:
+    if result.is_error:
+        raise ToolException(result.text)
+    return result.text
