@@ -5,13 +5,14 @@ from __future__ import annotations
 import inspect
 import threading
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 from uuid import UUID
 
 import anyio
 import pytest
 from langchain.agents import create_agent
-from langchain.agents.middleware import AgentMiddleware, SummarizationMiddleware, hook_config
+from langchain.agents.middleware import AgentMiddleware, PIIMiddleware, SummarizationMiddleware, hook_config
 from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, ToolMessage
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import START, MessagesState, StateGraph
@@ -145,7 +146,7 @@ async def test_one_agent_serves_many_users_at_a_time(shop: Shop) -> None:
     )
     async with anyio.create_task_group() as tasks:
         for user in users:
-            tasks.start_soon(lambda user=user: shop.run(agent, f"{WHEN} {user}", user, context=Context(user)))
+            tasks.start_soon(partial(shop.run, agent, f"{WHEN} {user}", user, context=Context(user)))
     for seen in shop.model.seen:
         number = users.index(str(seen[1].content).removeprefix(f"{WHEN} "))
         assert f"We ship on day {number}." in str(seen[0].content)
@@ -307,6 +308,18 @@ async def test_a_summary_is_not_stored_and_what_it_replaces_is(shop: Shop) -> No
     result = await shop.run(shop.agent(tools=[clock], after=[shrink]), FRIDAYS)
     assert FRIDAYS not in [one.content for one in result["messages"]]
     assert [text for *_, text in await shop.stored()] == ["At noon.", FRIDAYS]
+
+
+async def test_what_other_middleware_has_redacted_is_stored_redacted(shop: Shop) -> None:
+    shop.model.answers[:] = [AIMessage("Write to bob@example.com.")]
+    hide = [PIIMiddleware("email", apply_to_input=True, apply_to_output=True)]
+    for number, where in enumerate(("before", "after")):
+        agent = shop.agent(**{where: hide})
+        await shop.run(agent, f"I am ann@example.com, number {number}.", f"t{number}")
+    texts = [text for *_, text in await shop.stored()]
+    assert len(texts) == 4
+    assert "@" not in str(texts)
+    assert sum("REDACTED" in text for text in texts) == 3
 
 
 async def test_an_agent_in_a_graph_remembers_its_turns(shop: Shop) -> None:
