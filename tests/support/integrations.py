@@ -86,11 +86,12 @@ def base_signatures(module: ModuleType) -> Dict[str, str]:
 
 
 def _redefined(cls: Any) -> Iterator[Tuple[str, Any, Any]]:
-    for name, value in vars(cls).items():
+    ours = [base for base in cls.__mro__ if base.__module__.startswith("sekha.")]
+    for name, value in [pair for base in ours for pair in vars(base).items()]:
         function = getattr(value, "__func__", value)
         if name.startswith("__") or not inspect.isfunction(function):
             continue
-        for base in cls.__mro__[1:]:
+        for base in cls.__mro__:
             inherited = vars(base).get(name)
             if inherited is not None and not base.__module__.startswith("sekha."):
                 yield name, base, getattr(inherited, "__func__", inherited)
