@@ -17,7 +17,7 @@ from sekha.types import SearchResult
 from ._shared import async_call, check_memory, for_session
 
 _ROLES = {"chatbot": "assistant", "model": "assistant"}
-_REASONING = re.compile(r"(?:Thought|Observation): .*\nAnswer: ", re.DOTALL)
+_REASONING = re.compile(r"\A(?:Thought: .*\n)?Thought: .*?\nAnswer: ", re.DOTALL)
 """What a `ReActAgent` writes before its answer: thoughts, calls of tools and their results."""
 _CODE_RESULT = "Result of executing the code given:"
 """How a `CodeActAgent` begins the result of a program, as a message of the user; the one before it is the program."""
@@ -121,7 +121,7 @@ def to_remember(messages: Sequence[Any]) -> list[dict[str, Any]]:
     for message, role, following in zip(messages, roles, roles[1:]):
         content = message.content or ""
         if role == "assistant":
-            content = "" if following == _CODE else _REASONING.sub("", content, count=1)
+            content = "" if following == _CODE else _REASONING.sub("", content)
         one = {"role": role, "content": content}
         if one not in said[-1:]:
             said.append(one)

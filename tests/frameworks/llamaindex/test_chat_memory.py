@@ -378,6 +378,13 @@ async def test_a_history_that_is_given_is_not_remembered(shop: Shop) -> None:
     assert shop.stored() == [("s1", "assistant", "Noted."), ("s1", "user", FRIDAYS)]
 
 
+async def test_a_question_at_the_end_of_a_history_is_remembered(shop: Shop) -> None:
+    said = [("user", "Old."), ("assistant", "Very old."), ("user", FRIDAYS)]
+    history = [ChatMessage(role=role, content=text) for role, text in said]
+    await FunctionAgent(llm=ScriptedLLM()).run(chat_history=history, memory=shop.chat("s1"))
+    assert shop.stored() == [("s1", "assistant", "Noted."), ("s1", "user", FRIDAYS)]
+
+
 async def test_whole_turns_can_be_put_at_once(shop: Shop) -> None:
     said = [("user", "One."), ("assistant", "1"), ("user", "Two."), ("assistant", "2"), ("user", "Three.")]
     chat = shop.chat("s1")
