@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from hashlib import sha256
 from typing import Any, NamedTuple, cast
 
 from sekha._api.prompts import remove_blocks
@@ -12,8 +14,9 @@ from sekha._utils.public import exported_from
 
 _TEXT_TYPES = ("text", "input_text", "output_text")
 _TOOL_ROLES = ("tool", "function")
-_CALL_TYPES = ("tool_use", "function_call")
-_RESULT_TYPES = ("tool_result", "function_call_output")
+_OF_OPENAI = ("function", "custom_tool", "computer", "local_shell", "shell", "apply_patch")
+_CALL_TYPES = ("tool_use", *(f"{tool}_call" for tool in _OF_OPENAI))
+_RESULT_TYPES = ("tool_result", *(f"{tool}_call_output" for tool in _OF_OPENAI))
 _INSTRUCTIONS = ("system", "developer")
 
 Messages = Sequence[Mapping[str, object]]
@@ -86,7 +89,12 @@ def with_block(messages: Messages, block: str) -> list[dict[str, Any]]:
         print([message["role"] for message in with_block(chat, "<memory>...</memory>")])  # ['system', 'user', 'user']
         ```
     """
-    found = [dict(message) for message in _check(messages) if not _is_block(message)]
+    return [dict(message) for message in place_block(messages, block)]
+
+
+def place_block(messages: Messages, block: str) -> list[Mapping[str, Any]]:
+    """Return what `with_block` returns, with the very messages and no copies, for frameworks that know them again."""
+    found = [message for message in _check(messages) if not _is_block(message)]
     if not block:
         return found
     position = _last_of_user(found)
@@ -102,6 +110,36 @@ def last_user_text(messages: Messages) -> str:
     found = [message for message in _check(messages) if not _is_block(message)]
     position = _last_of_user(found)
     return "" if position is None else remove_blocks(text_of(found[position].get("content")))
+
+
+def open_turn(history: Messages) -> list[Mapping[str, Any]]:
+    """Return what follows the last answer in a history, from the user's last message on; empty if nothing is open."""
+    found = _check(history)
+    position = _last_of_user(found)
+    return [] if position is None or found[-1].get("role") == "assistant" else found[position:]
+
+
+def name_turn(messages: Messages) -> list[dict[str, Any]]:
+    """Return the messages of the turn that is running, from the last one of the user, each with an ``id``.
+
+    The id is made of the roles and texts up to the message, without instructions: those of a turn that is sent again
+    are the same. Without a message of the user, nothing is returned.
+
+    Args:
+        messages: The whole chat, as OpenAI's and Anthropic's interfaces have it; ids that are there are replaced.
+
+    Raises:
+        SekhaValidationError: The messages are no list of dictionaries; ``field`` names the place.
+    """
+    found = [message for message in _check(messages) if not _is_block(message)]
+    start, digest, turn = _last_of_user(found), sha256(), list[dict[str, Any]]()
+    for i, message in enumerate(found):
+        role = message.get("role")
+        if role not in _INSTRUCTIONS:
+            digest.update(json.dumps([str(role), remove_blocks(text_of(message.get("content")))]).encode())
+        if start is not None and i >= start:
+            turn.append({**message, "id": digest.hexdigest()})
+    return turn
 
 
 def text_of(content: object) -> str:

@@ -71,6 +71,9 @@ def put_block(messages: Sequence[Any], turn: Turn | None, human: Callable[[str],
 def end_turn(messages: Sequence[Any], turn: Turn | None) -> list[Mapping[str, object]]:
     """Return what to remember: what the user has said, and what came after it, but for messages that others put in.
 
+    What the user has said is taken as it stands now, since middleware such as `PIIMiddleware` may have changed it. If
+    it has been summarized away, it is taken as it was.
+
     Args:
         messages: All messages of the agent.
         turn: The running turn; None if there is none.
@@ -79,7 +82,9 @@ def end_turn(messages: Sequence[Any], turn: Turn | None) -> list[Mapping[str, ob
         return []
     ids = [one.id for one in messages]
     number = ids.index(turn["after"]) + 1 if turn["after"] in ids else 0  # else it has been summarized away
-    return [*turn["said"], *(_plain(one) for one in messages[number:] if not _is_said(one))]
+    now = {one.id: _plain(one) for one in messages}
+    said = (now.get(one["id"], one) for one in turn["said"])
+    return [*said, *(_plain(one) for one in messages[number:] if not _is_said(one))]
 
 
 def document_fields(result: SearchResult) -> dict[str, Any]:
@@ -100,15 +105,19 @@ def check_k(k: object) -> int:
 
 
 def _plain(message: Any) -> dict[str, Any]:
-    role = message.role if hasattr(message, "role") else _ROLES.get(message.type, message.type)
     others = {name: getattr(message, name) for name in _OTHERS if getattr(message, name, None)}
-    return {"id": message.id, "role": role, "content": message.content, **others}
+    return {"id": message.id, "role": _role(message), "content": message.content, **others}
+
+
+def _role(message: Any) -> str:
+    kind = str(getattr(message, "role", message.type))  # a ChatMessage has a role
+    return _ROLES.get(kind, kind)
 
 
 def _is_said(message: Any) -> bool:
-    return _ROLES.get(message.type) == "user"
+    return _role(message) == "user"
 
 
 def _is_summary(message: Any) -> bool:
     """Return whether `SummarizationMiddleware` has put a message in the place of others."""
-    return message.additional_kwargs.get("lc_source") == "summarization"
+    return bool(message.additional_kwargs.get("lc_source") == "summarization")

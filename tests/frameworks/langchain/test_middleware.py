@@ -5,20 +5,23 @@ from __future__ import annotations
 import inspect
 import threading
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 from uuid import UUID
 
 import anyio
 import pytest
+from blockbuster import blockbuster_ctx
 from langchain.agents import create_agent
-from langchain.agents.middleware import AgentMiddleware, SummarizationMiddleware, hook_config
+from langchain.agents.middleware import AgentMiddleware, PIIMiddleware, SummarizationMiddleware, hook_config
 from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, ToolMessage
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import START, MessagesState, StateGraph
 from langgraph.types import Command, interrupt
 
-from sekha import SekhaConnectionError, SekhaValidationError, SekhaWarning
-from sekha.integrations.langchain import SekhaMemoryMiddleware
+from sekha import AsyncSekhaClient, SekhaClient, SekhaConnectionError, SekhaValidationError, SekhaWarning
+from sekha.integrations.langchain import SekhaMemoryMiddleware, SekhaRetriever, memory_tools
+from sekha.local import LocalSekha
 from sekha.memory import AsyncMemory, Scope
 from sekha.testing import ScriptedSekha, async_check_no_feedback_loop, async_check_no_leak, cut_after_work, hold
 
@@ -145,7 +148,7 @@ async def test_one_agent_serves_many_users_at_a_time(shop: Shop) -> None:
     )
     async with anyio.create_task_group() as tasks:
         for user in users:
-            tasks.start_soon(lambda user=user: shop.run(agent, f"{WHEN} {user}", user, context=Context(user)))
+            tasks.start_soon(partial(shop.run, agent, f"{WHEN} {user}", user, context=Context(user)))
     for seen in shop.model.seen:
         number = users.index(str(seen[1].content).removeprefix(f"{WHEN} "))
         assert f"We ship on day {number}." in str(seen[0].content)
@@ -309,6 +312,18 @@ async def test_a_summary_is_not_stored_and_what_it_replaces_is(shop: Shop) -> No
     assert [text for *_, text in await shop.stored()] == ["At noon.", FRIDAYS]
 
 
+async def test_what_other_middleware_has_redacted_is_stored_redacted(shop: Shop) -> None:
+    shop.model.answers[:] = [AIMessage("Write to bob@example.com.")]
+    hide = [PIIMiddleware("email", apply_to_input=True, apply_to_output=True)]
+    for number, where in enumerate(("before", "after")):
+        agent = shop.agent(**{where: hide})
+        await shop.run(agent, f"I am ann@example.com, number {number}.", f"t{number}")
+    texts = [text for *_, text in await shop.stored()]
+    assert len(texts) == 4
+    assert "@" not in str(texts)
+    assert sum("REDACTED" in text for text in texts) == 3
+
+
 async def test_an_agent_in_a_graph_remembers_its_turns(shop: Shop) -> None:
     await shop.remember(FRIDAYS)
     graph = StateGraph(MessagesState)
@@ -356,6 +371,21 @@ async def test_a_stream_that_is_left_is_not_stored(shop: Shop) -> None:
         await stream.__anext__()
         await stream.aclose()
     assert await shop.stored() == []
+
+
+@pytest.mark.parametrize("kind", ["thread", "async"])
+async def test_the_event_loop_is_not_blocked(kind: str, sekha: LocalSekha) -> None:
+    """As `langgraph dev` checks it. An `AsyncMemory` needs a client that has no files that processes share."""
+    with SekhaClient(**sekha.options) as blocking:
+        async with AsyncSekhaClient(**sekha.options, write_gate="process") as client:
+            shop = Shop(kind, blocking, client)
+            shop.model.answers[:] = [call("search_memory", query="ship"), call("remember", "c2", text="Ann likes tea.")]
+            agent = shop.agent(tools=memory_tools(shop.memory()), checkpointer=InMemorySaver())
+            with blockbuster_ctx(excluded_modules=["sekha.local"]):
+                result = await shop.run(agent, FRIDAYS)
+                await shop.invoke(SekhaRetriever(shop.memory()), WHEN)
+            assert [one.status for one in result["messages"] if isinstance(one, ToolMessage)] == ["success"] * 2
+            assert {text for *_, text in await shop.stored()} == {"Ann likes tea.", FRIDAYS, "I see."}
 
 
 # Failures

@@ -40,8 +40,7 @@ def check_program(page: str, title: str, sekha: LocalSekha, folder: Path) -> Non
     source = program_of(page, title)
     (folder / title).write_text(source, "utf-8")
     python_path = os.pathsep.join(part for part in (str(SOURCE), os.environ.get("PYTHONPATH")) if part)
-    scripts = os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", "")))
-    variables = {**os.environ, **settings_for(sekha), "PYTHONPATH": python_path, "PATH": scripts}
+    variables = {**os.environ, **settings_for(sekha), "PYTHONPATH": python_path}
     command = [sys.executable, title]
     done = subprocess.run(command, cwd=folder, env=variables, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -65,6 +64,21 @@ def load(page: str, title: str, sekha: LocalSekha, folder: Path, monkeypatch: py
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+def check_two_sessions(page: str, title: str, sekha: LocalSekha, folder: Path, *answers: str) -> None:
+    """Run a program in which Ann says when they ship, and asks for it in another session; look at what is stored."""
+    check_program(page, title, sekha, folder)
+    with SekhaClient(**sekha.options) as client:
+        found = stored(client)
+    said = [(one["folder"], one["label"], one["role"], one["content"]) for one in found]
+    first, second = answers
+    assert sorted(said) == [
+        ("/shop/ann", "s1", "assistant", first),
+        ("/shop/ann", "s1", "user", "We ship on Fridays."),
+        ("/shop/ann", "s2", "assistant", second),
+        ("/shop/ann", "s2", "user", "When do we ship?"),
+    ]
 
 
 def stored(client: SekhaClient) -> List[Dict[str, Any]]:

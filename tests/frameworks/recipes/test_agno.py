@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Dict, Iterator, List
+from typing import Any, Dict, List
 
 import pytest
 from agno.db.in_memory import InMemoryDb
@@ -18,21 +18,10 @@ from sekha.local import LocalSekha
 from sekha.memory import Memory, Scope
 from sekha.testing import check_no_feedback_loop, check_no_leak
 
-from .programs import check_program, load, stored
+from .programs import check_two_sessions, stored
 
 PAGE, TITLE = "agno.md", "chat.py"
 CALL = {"id": "c1", "type": "function", "function": {"name": "search_memory", "arguments": '{"query": "tea"}'}}
-
-
-@pytest.fixture
-def recipe(sekha: LocalSekha, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    return load(PAGE, TITLE, sekha, tmp_path, monkeypatch)
-
-
-@pytest.fixture
-def client(sekha: LocalSekha) -> Iterator[SekhaClient]:
-    with SekhaClient(**sekha.options) as client:
-        yield client
 
 
 def scripted(recipe: ModuleType, *answers: ModelResponse) -> Any:
@@ -49,15 +38,8 @@ def scripted(recipe: ModuleType, *answers: ModelResponse) -> Any:
     return model
 
 
-def test_the_program_of_the_page(sekha: LocalSekha, client: SekhaClient, tmp_path: Path) -> None:
-    check_program(PAGE, TITLE, sekha, tmp_path)
-    said = [(one["folder"], one["label"], one["role"], one["content"]) for one in stored(client)]
-    assert sorted(said) == [
-        ("/shop/ann", "s1", "assistant", "I see."),
-        ("/shop/ann", "s1", "user", "We ship on Fridays."),
-        ("/shop/ann", "s2", "assistant", "I see."),
-        ("/shop/ann", "s2", "user", "When do we ship?"),
-    ]
+def test_the_program_of_the_page(any_sekha: LocalSekha, tmp_path: Path) -> None:
+    check_two_sessions(PAGE, TITLE, any_sekha, tmp_path, "I see.", "I see.")
 
 
 def test_users_of_one_agent(recipe: ModuleType, client: SekhaClient) -> None:
@@ -140,8 +122,7 @@ def test_without_a_user_nothing_is_recalled_or_remembered(recipe: ModuleType, cl
 
 
 @pytest.mark.filterwarnings("ignore::sekha.SekhaWarning")
-def test_a_memory_that_is_down(recipe: ModuleType) -> None:
+def test_a_memory_that_is_down(recipe: ModuleType, down: SekhaClient) -> None:
     model = scripted(recipe)
-    with SekhaClient(controller_url="http://127.0.0.1:9", api_key="sk-x", max_retries=0) as client:
-        assert recipe.make_agent(model, client).run("When?", user_id="ann", session_id="s1").content == "I see."
+    assert recipe.make_agent(model, down).run("When?", user_id="ann", session_id="s1").content == "I see."
     assert "unavailable" in model.requests[-1][0][1]

@@ -6,18 +6,17 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, List
 
-import pytest
 from autogen_core import FunctionCall, Image
 from autogen_core.models import CreateResult, RequestUsage, UserMessage
 from autogen_ext.models.replay import ReplayChatCompletionClient
 from PIL import Image as Picture
 
-from sekha import AsyncSekhaClient, SekhaClient
+from sekha import AsyncSekhaClient
 from sekha.local import LocalSekha
 from sekha.memory import AsyncMemory, Scope
 from sekha.testing import async_check_no_feedback_loop, async_check_no_leak
 
-from .programs import check_program, load, stored
+from .programs import check_two_sessions
 
 PAGE, TITLE = "autogen.md", "chat.py"
 INFO: Any = {
@@ -29,25 +28,12 @@ INFO: Any = {
 }
 
 
-@pytest.fixture
-def recipe(sekha: LocalSekha, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    return load(PAGE, TITLE, sekha, tmp_path, monkeypatch)
-
-
 def model(*answers: Any) -> ReplayChatCompletionClient:
     return ReplayChatCompletionClient(answers, model_info=INFO)
 
 
-def test_the_program_of_the_page(sekha: LocalSekha, tmp_path: Path) -> None:
-    check_program(PAGE, TITLE, sekha, tmp_path)
-    with SekhaClient(**sekha.options) as client:
-        said = [(one["folder"], one["label"], one["role"], one["content"]) for one in stored(client)]
-    assert sorted(said) == [
-        ("/shop/ann", "s1", "assistant", "Noted."),
-        ("/shop/ann", "s1", "user", "We ship on Fridays."),
-        ("/shop/ann", "s2", "assistant", "On Fridays."),
-        ("/shop/ann", "s2", "user", "When do we ship?"),
-    ]
+def test_the_program_of_the_page(any_sekha: LocalSekha, tmp_path: Path) -> None:
+    check_two_sessions(PAGE, TITLE, any_sekha, tmp_path, "Noted.", "On Fridays.")
 
 
 async def test_users_and_sessions(recipe: ModuleType, sekha: LocalSekha) -> None:

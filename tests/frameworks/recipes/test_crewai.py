@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Iterator, List
+from typing import Any, List
 
 import pytest
 
@@ -15,7 +13,7 @@ from sekha.local import LocalSekha
 from sekha.memory import Memory, Scope
 from sekha.testing import check_no_feedback_loop, check_no_leak
 
-from .programs import check_program, load, stored
+from .programs import check_two_sessions
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ImportWarning"),
@@ -23,18 +21,6 @@ pytestmark = [
 ]
 """What CrewAI and its 130 packages do when they are imported and when they end is theirs."""
 PAGE, TITLE = "crewai.md", "chat.py"
-
-
-@pytest.fixture
-def recipe(sekha: LocalSekha, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    monkeypatch.setenv("PATH", os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"])))
-    return load(PAGE, TITLE, sekha, tmp_path, monkeypatch)
-
-
-@pytest.fixture
-def client(sekha: LocalSekha) -> Iterator[SekhaClient]:
-    with SekhaClient(**sekha.options) as client:
-        yield client
 
 
 def ask(recipe: ModuleType, memory: Memory, text: str, *, tools: bool = False) -> List[Any]:
@@ -47,15 +33,8 @@ def ask(recipe: ModuleType, memory: Memory, text: str, *, tools: bool = False) -
     return list(recipe.seen)
 
 
-def test_the_program_of_the_page(sekha: LocalSekha, client: SekhaClient, tmp_path: Path) -> None:
-    check_program(PAGE, TITLE, sekha, tmp_path)
-    said = [(one["folder"], one["label"], one["role"], one["content"]) for one in stored(client)]
-    assert sorted(said) == [
-        ("/shop/ann", "s1", "assistant", "I see."),
-        ("/shop/ann", "s1", "user", "We ship on Fridays."),
-        ("/shop/ann", "s2", "assistant", "I see."),
-        ("/shop/ann", "s2", "user", "When do we ship?"),
-    ]
+def test_the_program_of_the_page(any_sekha: LocalSekha, tmp_path: Path) -> None:
+    check_two_sessions(PAGE, TITLE, any_sekha, tmp_path, "I see.", "I see.")
 
 
 def test_users(recipe: ModuleType, client: SekhaClient) -> None:
@@ -115,9 +94,8 @@ def test_the_tool_finds_what_is_of_this_user(
     assert "bob" not in str(answers[1])
 
 
-def test_a_memory_that_is_down(recipe: ModuleType) -> None:
+def test_a_memory_that_is_down(recipe: ModuleType, down: SekhaClient) -> None:
     problems: List[Any] = []
-    with SekhaClient(controller_url="http://127.0.0.1:9", api_key="sk-x", max_retries=0) as client:
-        seen = ask(recipe, Memory(client, Scope("shop", "ann"), on_error=problems.append), "When?")
+    seen = ask(recipe, Memory(down, Scope("shop", "ann"), on_error=problems.append), "When?")
     assert "unavailable" in seen[0][1]["content"]
     assert len(problems) == 2

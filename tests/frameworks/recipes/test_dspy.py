@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Dict, Iterator, List
+from typing import Any, Dict, List
 
 import dspy
 import pytest
@@ -17,20 +15,9 @@ from sekha.local import LocalSekha
 from sekha.memory import Memory, Scope
 from sekha.testing import check_no_feedback_loop, check_no_leak
 
-from .programs import check_program, load, stored
+from .programs import check_two_sessions, load, stored
 
 PAGE, TITLE, TOOLS = "dspy.md", "chat.py", "tools.py"
-
-
-@pytest.fixture
-def recipe(sekha: LocalSekha, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    return load(PAGE, TITLE, sekha, tmp_path, monkeypatch)
-
-
-@pytest.fixture
-def client(sekha: LocalSekha) -> Iterator[SekhaClient]:
-    with SekhaClient(**sekha.options) as client:
-        yield client
 
 
 def run(recipe: ModuleType, text: str, memory: Any) -> List[Dict[str, Any]]:
@@ -42,15 +29,8 @@ def run(recipe: ModuleType, text: str, memory: Any) -> List[Dict[str, Any]]:
     return sent
 
 
-def test_the_program_of_the_page(sekha: LocalSekha, client: SekhaClient, tmp_path: Path) -> None:
-    check_program(PAGE, TITLE, sekha, tmp_path)
-    said = [(one["folder"], one["label"], one["role"], one["content"]) for one in stored(client)]
-    assert sorted(said) == [
-        ("/shop/ann", "s1", "assistant", "Noted."),
-        ("/shop/ann", "s1", "user", "We ship on Fridays."),
-        ("/shop/ann", "s2", "assistant", "On Fridays."),
-        ("/shop/ann", "s2", "user", "When do we ship?"),
-    ]
+def test_the_program_of_the_page(any_sekha: LocalSekha, tmp_path: Path) -> None:
+    check_two_sessions(PAGE, TITLE, any_sekha, tmp_path, "Noted.", "On Fridays.")
 
 
 def test_users(recipe: ModuleType, client: SekhaClient) -> None:
@@ -95,10 +75,9 @@ def test_a_call_that_fails_is_not_remembered(recipe: ModuleType, client: SekhaCl
     assert stored(client) == []
 
 
-def test_a_memory_that_is_down(recipe: ModuleType) -> None:
+def test_a_memory_that_is_down(recipe: ModuleType, down: SekhaClient) -> None:
     problems: List[Any] = []
-    with SekhaClient(controller_url="http://127.0.0.1:9", api_key="sk-x", max_retries=0) as client:
-        sent = run(recipe, "When?", Memory(client, Scope("shop", "ann"), on_error=problems.append))
+    sent = run(recipe, "When?", Memory(down, Scope("shop", "ann"), on_error=problems.append))
     assert "unavailable" in sent[-1]["content"]
     assert len(problems) == 2
 
@@ -106,7 +85,6 @@ def test_a_memory_that_is_down(recipe: ModuleType) -> None:
 async def test_the_tools_of_the_server(
     sekha: LocalSekha, client: SekhaClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("PATH", os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"])))
     recipe = load(PAGE, TOOLS, sekha, tmp_path, monkeypatch)
     for user in ("ann", "bob"):
         turn = [{"role": "user", "content": f"This is {user}; we ship on Fridays."}]

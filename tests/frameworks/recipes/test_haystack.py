@@ -16,7 +16,7 @@ from sekha.local import LocalSekha
 from sekha.memory import Memory, Scope
 from sekha.testing import check_no_feedback_loop, check_no_leak
 
-from .programs import check_program, load, stored
+from .programs import check_two_sessions, stored
 
 PAGE, TITLE = "haystack.md", "chat.py"
 
@@ -34,99 +34,80 @@ class Seen:
         return self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
 
 
-@pytest.fixture
-def recipe(sekha: LocalSekha, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    return load(PAGE, TITLE, sekha, tmp_path, monkeypatch)
+def test_the_program_of_the_page(any_sekha: LocalSekha, tmp_path: Path) -> None:
+    check_two_sessions(PAGE, TITLE, any_sekha, tmp_path, "I see.", "I see.")
 
 
-def test_the_program_of_the_page(sekha: LocalSekha, tmp_path: Path) -> None:
-    check_program(PAGE, TITLE, sekha, tmp_path)
-    with SekhaClient(**sekha.options) as client:
-        said = [(one["folder"], one["label"], one["role"], one["content"]) for one in stored(client)]
-    assert sorted(said) == [
-        ("/shop/ann", "s1", "assistant", "I see."),
-        ("/shop/ann", "s1", "user", "We ship on Fridays."),
-        ("/shop/ann", "s2", "assistant", "I see."),
-        ("/shop/ann", "s2", "user", "When do we ship?"),
-    ]
-
-
-def test_users_of_one_agent(recipe: ModuleType, sekha: LocalSekha) -> None:
+def test_users_of_one_agent(recipe: ModuleType, client: SekhaClient) -> None:
     seen = Seen()
     agent = recipe.make_agent(seen.generator)
-    with SekhaClient(**sekha.options) as client:
 
-        class Remembering:
-            """One turn for each call, through the agent."""
+    class Remembering:
+        """One turn for each call, through the agent."""
 
-            def __init__(self, user: str) -> None:
-                self.memory = Memory(client, Scope("shop", user))
+        def __init__(self, user: str) -> None:
+            self.memory = Memory(client, Scope("shop", user))
 
-            def remember(self, messages: Any) -> None:
-                recipe.ask(agent, self.memory, [ChatMessage.from_user(messages[0]["content"])])
+        def remember(self, messages: Any) -> None:
+            recipe.ask(agent, self.memory, [ChatMessage.from_user(messages[0]["content"])])
 
-            def block(self, query: str) -> str:
-                before = len(seen.requests)
-                agent.run(messages=[ChatMessage.from_user(query)], hook_context={"memory": self.memory})
-                return "\n".join(message.text or "" for message in seen.requests[before])
+        def block(self, query: str) -> str:
+            before = len(seen.requests)
+            agent.run(messages=[ChatMessage.from_user(query)], hook_context={"memory": self.memory})
+            return "\n".join(message.text or "" for message in seen.requests[before])
 
-        check_no_leak(Remembering)
+    check_no_leak(Remembering)
 
 
-def test_what_was_recalled_is_not_remembered(recipe: ModuleType, sekha: LocalSekha) -> None:
-    with SekhaClient(**sekha.options) as client:
+def test_what_was_recalled_is_not_remembered(recipe: ModuleType, client: SekhaClient) -> None:
+    def turn(session: str, text: str) -> Any:
+        seen = Seen()
+        memory = Memory(client, Scope("shop", "ann", session))
+        recipe.ask(recipe.make_agent(seen.generator), memory, [ChatMessage.from_user(text)])
+        return seen.requests
 
-        def turn(session: str, text: str) -> Any:
-            seen = Seen()
-            memory = Memory(client, Scope("shop", "ann", session))
-            recipe.ask(recipe.make_agent(seen.generator), memory, [ChatMessage.from_user(text)])
-            return seen.requests
-
-        check_no_feedback_loop(turn, client.in_folder("/shop", "ann"))
+    check_no_feedback_loop(turn, client.in_folder("/shop", "ann"))
 
 
 @pytest.mark.parametrize("asynchronous", [False, True], ids=["run", "run_async"])
-def test_a_turn_with_a_tool_has_one_block(recipe: ModuleType, sekha: LocalSekha, asynchronous: bool) -> None:
+def test_a_turn_with_a_tool_has_one_block(recipe: ModuleType, client: SekhaClient, asynchronous: bool) -> None:
     call = ChatMessage.from_assistant(tool_calls=[ToolCall("search_memory", {"query": "tea"}, id="c1")])
     seen = Seen(call, "On Fridays.")
     agent = recipe.make_agent(seen.generator)
-    with SekhaClient(**sekha.options) as client:
-        memory = Memory(client, Scope("shop", "ann", "s1"))
-        memory.remember([{"role": "user", "content": "I like tea, and we ship on Fridays."}])
-        memory = memory.in_session("s2")
-        chat = [ChatMessage.from_system("Be brief."), ChatMessage.from_user("When do we ship?")]
-        if asynchronous:
-            tools = recipe.memory_tools(memory)
-            result = asyncio.run(agent.run_async(messages=chat, hook_context={"memory": memory}, tools=tools))
-        else:
-            result = recipe.ask(agent, memory, chat)
-        first, second = ([one.role.value for one in request] for request in seen.requests)
-        assert first == ["system", "user", "user"]
-        assert second == ["system", "user", "user", "assistant", "tool"]
-        assert "I like tea" in (seen.requests[0][1].text or "")
-        assert seen.requests[0][1].text == seen.requests[1][1].text
-        assert "I like tea" in str(seen.requests[1][-1].tool_call_result)
-        assert [one.role.value for one in result["messages"]] == ["system", "user", "assistant", "tool", "assistant"]
-        said = {one["content"] for one in stored(client) if one["label"] == "s2"}
+    memory = Memory(client, Scope("shop", "ann", "s1"))
+    memory.remember([{"role": "user", "content": "I like tea, and we ship on Fridays."}])
+    memory = memory.in_session("s2")
+    chat = [ChatMessage.from_system("Be brief."), ChatMessage.from_user("When do we ship?")]
+    if asynchronous:
+        tools = recipe.memory_tools(memory)
+        result = asyncio.run(agent.run_async(messages=chat, hook_context={"memory": memory}, tools=tools))
+    else:
+        result = recipe.ask(agent, memory, chat)
+    first, second = ([one.role.value for one in request] for request in seen.requests)
+    assert first == ["system", "user", "user"]
+    assert second == ["system", "user", "user", "assistant", "tool"]
+    assert "I like tea" in (seen.requests[0][1].text or "")
+    assert seen.requests[0][1].text == seen.requests[1][1].text
+    assert "I like tea" in str(seen.requests[1][-1].tool_call_result)
+    assert [one.role.value for one in result["messages"]] == ["system", "user", "assistant", "tool", "assistant"]
+    said = {one["content"] for one in stored(client) if one["label"] == "s2"}
     assert said == {"When do we ship?", "On Fridays."}
 
 
 @pytest.mark.parametrize("reason", ["length", "content_filter"])
-def test_an_answer_that_was_interrupted_is_not_remembered(recipe: ModuleType, sekha: LocalSekha, reason: str) -> None:
+def test_an_answer_that_was_interrupted_is_not_remembered(recipe: ModuleType, client: SekhaClient, reason: str) -> None:
     seen = Seen(ChatMessage.from_assistant("On Fri", meta={"finish_reason": reason}))
-    with SekhaClient(**sekha.options) as client:
-        memory = Memory(client, Scope("shop", "ann", "s1"))
-        result = recipe.ask(recipe.make_agent(seen.generator), memory, [ChatMessage.from_user("When?")])
-        assert result["exit_reason"] == reason
-        assert stored(client) == []
+    memory = Memory(client, Scope("shop", "ann", "s1"))
+    result = recipe.ask(recipe.make_agent(seen.generator), memory, [ChatMessage.from_user("When?")])
+    assert result["exit_reason"] == reason
+    assert stored(client) == []
 
 
-def test_a_memory_that_is_down(recipe: ModuleType) -> None:
+def test_a_memory_that_is_down(recipe: ModuleType, down: SekhaClient) -> None:
     problems: List[Any] = []
     seen = Seen()
-    with SekhaClient(controller_url="http://127.0.0.1:9", api_key="sk-x", max_retries=0) as client:
-        memory = Memory(client, Scope("shop", "ann"), on_error=problems.append)
-        result = recipe.ask(recipe.make_agent(seen.generator), memory, [ChatMessage.from_user("When?")])
+    memory = Memory(down, Scope("shop", "ann"), on_error=problems.append)
+    result = recipe.ask(recipe.make_agent(seen.generator), memory, [ChatMessage.from_user("When?")])
     assert result["last_message"].text == "I see."
     assert "unavailable" in (seen.requests[0][0].text or "")
     assert len(problems) == 2

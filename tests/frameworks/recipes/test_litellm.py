@@ -14,23 +14,12 @@ from sekha.local import LocalSekha
 from sekha.memory import Memory, Scope
 from sekha.testing import check_no_feedback_loop, check_no_leak
 
-from .programs import check_program, load, stored
+from .programs import check_two_sessions, stored
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*ReadOnly.*:UserWarning")
 """LiteLLM imports its types when it is first called, and pydantic warns about some of them."""
 PAGE, TITLE = "litellm.md", "chat.py"
 CALL = {"id": "c1", "type": "function", "function": {"name": "search_memory", "arguments": '{"query": "tea"}'}}
-
-
-@pytest.fixture
-def recipe(sekha: LocalSekha, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    return load(PAGE, TITLE, sekha, tmp_path, monkeypatch)
-
-
-@pytest.fixture
-def client(sekha: LocalSekha) -> Iterator[SekhaClient]:
-    with SekhaClient(**sekha.options) as client:
-        yield client
 
 
 class Scripted(litellm.CustomLLM):
@@ -65,15 +54,8 @@ def ask(recipe: ModuleType, memory: Memory, text: str) -> List[Any]:
     return chat
 
 
-def test_the_program_of_the_page(sekha: LocalSekha, client: SekhaClient, tmp_path: Path) -> None:
-    check_program(PAGE, TITLE, sekha, tmp_path)
-    said = [(one["folder"], one["label"], one["role"], one["content"]) for one in stored(client)]
-    assert sorted(said) == [
-        ("/shop/ann", "s1", "assistant", "I see."),
-        ("/shop/ann", "s1", "user", "We ship on Fridays."),
-        ("/shop/ann", "s2", "assistant", "I see."),
-        ("/shop/ann", "s2", "user", "When do we ship?"),
-    ]
+def test_the_program_of_the_page(any_sekha: LocalSekha, tmp_path: Path) -> None:
+    check_two_sessions(PAGE, TITLE, any_sekha, tmp_path, "I see.", "I see.")
 
 
 def test_users(recipe: ModuleType, client: SekhaClient, model: Scripted) -> None:
@@ -135,9 +117,8 @@ def test_a_stream_is_remembered_when_it_has_ended(client: SekhaClient, model: Sc
     assert [one["content"] for one in stored(client)] == ["Hello!", "I see."]
 
 
-def test_a_memory_that_is_down(recipe: ModuleType, model: Scripted) -> None:
+def test_a_memory_that_is_down(recipe: ModuleType, model: Scripted, down: SekhaClient) -> None:
     problems: List[Any] = []
-    with SekhaClient(controller_url="http://127.0.0.1:9", api_key="sk-x", max_retries=0) as client:
-        ask(recipe, Memory(client, Scope("shop", "ann"), on_error=problems.append), "When?")
+    ask(recipe, Memory(down, Scope("shop", "ann"), on_error=problems.append), "When?")
     assert "unavailable" in model.requests[0][0]["content"]
     assert len(problems) == 2

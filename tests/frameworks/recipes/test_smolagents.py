@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Iterator, List
+from typing import Any, List
 
 import pytest
 from smolagents import ChatMessage, LogLevel, MessageRole, ToolCallingAgent
@@ -15,22 +15,11 @@ from sekha.local import LocalSekha
 from sekha.memory import Memory, Scope
 from sekha.testing import check_no_feedback_loop, check_no_leak
 
-from .programs import check_program, load, stored
+from .programs import check_program, check_two_sessions, load, stored
 
 PAGE, TITLE, TOOLS = "smolagents.md", "chat.py", "tools.py"
 SEARCH = "<code>\nprint(search_memory(query='tea'))\n</code>"
 ANSWER = "<code>\nfinal_answer('On Fridays.')\n</code>"
-
-
-@pytest.fixture
-def recipe(sekha: LocalSekha, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    return load(PAGE, TITLE, sekha, tmp_path, monkeypatch)
-
-
-@pytest.fixture
-def client(sekha: LocalSekha) -> Iterator[SekhaClient]:
-    with SekhaClient(**sekha.options) as client:
-        yield client
 
 
 def scripted(recipe: ModuleType, *answers: Any) -> Any:
@@ -49,15 +38,8 @@ def scripted(recipe: ModuleType, *answers: Any) -> Any:
     return model
 
 
-def test_the_program_of_the_page(sekha: LocalSekha, client: SekhaClient, tmp_path: Path) -> None:
-    check_program(PAGE, TITLE, sekha, tmp_path)
-    said = [(one["folder"], one["label"], one["role"], one["content"]) for one in stored(client)]
-    assert sorted(said) == [
-        ("/shop/ann", "s1", "assistant", "I see."),
-        ("/shop/ann", "s1", "user", "We ship on Fridays."),
-        ("/shop/ann", "s2", "assistant", "I see."),
-        ("/shop/ann", "s2", "user", "When do we ship?"),
-    ]
+def test_the_program_of_the_page(any_sekha: LocalSekha, tmp_path: Path) -> None:
+    check_two_sessions(PAGE, TITLE, any_sekha, tmp_path, "I see.", "I see.")
 
 
 def test_users(recipe: ModuleType, client: SekhaClient) -> None:
@@ -120,12 +102,11 @@ def test_a_task_that_was_not_done_is_not_remembered(recipe: ModuleType, client: 
     assert stored(client) == []
 
 
-def test_a_memory_that_is_down(recipe: ModuleType) -> None:
+def test_a_memory_that_is_down(recipe: ModuleType, down: SekhaClient) -> None:
     problems: List[Any] = []
-    with SekhaClient(controller_url="http://127.0.0.1:9", api_key="sk-x", max_retries=0) as client:
-        memory = Memory(client, Scope("shop", "ann"), on_error=problems.append)
-        model = scripted(recipe)
-        assert recipe.ask(recipe.make_agent(model, memory), memory, "When?") == "I see."
+    memory = Memory(down, Scope("shop", "ann"), on_error=problems.append)
+    model = scripted(recipe)
+    assert recipe.ask(recipe.make_agent(model, memory), memory, "When?") == "I see."
     assert "unavailable" in model.requests[0][1][1]
     assert len(problems) == 2
 

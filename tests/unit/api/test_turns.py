@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import copy
 from types import MappingProxyType
-from typing import Any, Dict, List, Tuple
+from typing import Any, Dict, List, Tuple, cast
 
 import pytest
 
 from sekha import SekhaValidationError
 from sekha._api.prompts import UNAVAILABLE, quote_results
-from sekha._api.turns import last_user_text, messages_to_remember, text_of_chunk
+from sekha._api.turns import (
+    last_user_text,
+    messages_to_remember,
+    name_turn,
+    open_turn,
+    place_block,
+    text_of_chunk,
+)
 from sekha.memory import with_block
 from unit.api.test_prompts import hit
 
@@ -249,3 +256,78 @@ def test_the_last_text_of_the_user(chat: Any, text: str) -> None:
 )
 def test_texts_of_chunks(chunk: Any, text: str) -> None:
     assert text_of_chunk(chunk) == text
+
+
+def test_placed_messages_are_the_very_ones() -> None:
+    placed = place_block([SYSTEM, USER, ASSISTANT], BLOCK)
+    assert placed == with_block([SYSTEM, USER, ASSISTANT], BLOCK)
+    assert [placed[0] is SYSTEM, placed[2] is USER, placed[3] is ASSISTANT] == [True] * 3
+    assert place_block([USER], "")[0] is USER
+
+
+@pytest.mark.parametrize(
+    ("history", "expected"),
+    [
+        ([], 0),
+        ([ASSISTANT], 0),
+        ([USER], 1),
+        ([USER, ASSISTANT], 0),
+        ([USER, ASSISTANT, USER], 1),
+        ([USER, ASSISTANT, USER, TOOL_USE, TOOL_RESULT], 3),
+        ([USER, USER, {"type": "function_call", "call_id": "c1", "name": "clock"}], 2),
+    ],
+)
+def test_the_turn_that_is_open_in_a_history(history: Any, expected: int) -> None:
+    assert open_turn(history) == history[len(history) - expected :]
+
+
+def test_a_turn_begins_with_the_last_message_of_the_user() -> None:
+    turn = name_turn([SYSTEM, USER, ASSISTANT, {"role": "user", "content": "Why?"}, TOOL_USE, TOOL_RESULT, ASSISTANT])
+    assert [{**message, "id": None} for message in turn] == [
+        {**message, "id": None} for message in ({"role": "user", "content": "Why?"}, TOOL_USE, TOOL_RESULT, ASSISTANT)
+    ]
+    assert len({message["id"] for message in turn}) == 4
+    assert name_turn([SYSTEM, ASSISTANT]) == name_turn([]) == []
+
+
+@pytest.mark.parametrize(
+    "messages",
+    [
+        [USER],
+        [{"role": "system", "content": "It is noon."}, USER],
+        [{"role": "user", "content": BLOCK}, USER],
+        [{"role": "user", "content": [{"type": "text", "text": USER["content"], "cache_control": {}}], "id": "m1"}],
+    ],
+)
+def test_what_the_user_did_not_say_does_not_change_the_name_of_a_turn(messages: List[Dict[str, Any]]) -> None:
+    assert name_turn(messages)[0]["id"] == name_turn([USER])[0]["id"]
+
+
+@pytest.mark.parametrize(
+    "messages",
+    [
+        [{"role": "user", "content": "When do we ship"}],
+        [{"role": "user", "content": "Hello"}, USER],
+        [ASSISTANT, USER],
+        [{"role": "user", "content": "\ud83d"}],
+    ],
+)
+def test_what_was_said_before_belongs_to_the_name_of_a_turn(messages: List[Dict[str, Any]]) -> None:
+    assert name_turn(messages)[0]["id"] != name_turn([USER])[0]["id"]
+
+
+def test_a_turn_is_made_of_messages() -> None:
+    with pytest.raises(SekhaValidationError, match=r"messages\[1\]: must be a dictionary"):
+        name_turn(cast(Any, [USER, "Hello"]))
+
+
+@pytest.mark.parametrize("kind", ["custom_tool", "computer", "local_shell", "shell", "apply_patch"])
+def test_other_calls_of_openai_keep_their_outputs(kind: str) -> None:
+    call = {"type": f"{kind}_call", "call_id": "c9", "name": "clock"}
+    output = {"type": f"{kind}_call_output", "call_id": "c9", "output": "It is noon."}
+    assert [one.get("content") == BLOCK for one in with_block([call, USER, output], BLOCK)] == [
+        True,
+        False,
+        False,
+        False,
+    ]

@@ -1,0 +1,1 @@
+"""Tests of the client library of Anthropic with a memory."""

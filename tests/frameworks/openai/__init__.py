@@ -1,0 +1,1 @@
+"""Tests of the client library of OpenAI with a memory."""
