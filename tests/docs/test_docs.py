@@ -16,6 +16,7 @@ from sekha import BridgeClient, MCPClient, MemoryController, SekhaClient, SekhaC
 from sekha.cli import COMMANDS
 from sekha.cli.app import program
 from sekha.cli.exits import MEANINGS
+from support.integrations import load
 
 ROOT = Path(__file__).parents[2]
 MAIN_JOB = 'pip install -e ".[cli,local]" && sekha demo'
@@ -62,6 +63,16 @@ def test_a_chat_with_history_and_sources_takes_less_than_forty_lines() -> None:
 def test_every_method_is_in_the_table_of_its_service(name: str, cls: type) -> None:
     table = rows(f"docs/{name}.md", f"# {'MCP tools' if name == 'mcp' else name.capitalize()}")
     assert {method for cell in table for method in code_in(cell)} == public_methods(cls)
+
+
+def test_every_integration_is_in_the_overview() -> None:
+    overview, integrations = page("docs/integrations/index.md"), load()
+    extras = [one for one in integrations.extras if one.is_adapter]
+    adapters = {f"`{one.name}`": f"]({one.page or one.name}.md)" for one in extras}
+    recipes = {f"[{one.title}]": f"](../recipes/{one.name}.md)" for one in integrations.recipes}
+    for heading, expected in (("## Adapters", adapters), ("## Recipes", recipes)):
+        below = overview.split(f"\n{heading}\n")[1].split("\n## ")[0]
+        assert [name for name, link in expected.items() if name not in below or link not in below] == []
 
 
 def test_every_workflow_is_in_the_table() -> None:

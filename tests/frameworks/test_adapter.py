@@ -20,7 +20,7 @@ import pytest
 from sekha import AsyncSekhaClient
 from sekha.memory import AsyncMemory, Scope
 from support.examples.blocks import Block, blocks_of
-from support.integrations import ROOT, adapter_of, base_signatures, chosen, load, recorded_signatures
+from support.integrations import PACKAGE, ROOT, adapter_of, base_signatures, chosen, load, recorded_signatures
 from support.packages import require_packages
 
 EXTRA: Any = next(extra for extra in load().extras if extra.name == chosen())
@@ -95,7 +95,7 @@ def test_the_base_classes_are_those_that_it_was_written_for(adapter: ModuleType)
 
 
 def test_nothing_else_of_ours_imports_the_framework() -> None:
-    names = _imported_packages()
+    names = _imported_modules()
     code = f"import sys, sekha.memory, sekha.integrations; sys.exit(any(name in sys.modules for name in {names}))"
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
 
@@ -103,7 +103,7 @@ def test_nothing_else_of_ours_imports_the_framework() -> None:
 def test_a_missing_package_is_one_sentence_with_the_extra() -> None:
     line = f"ModuleNotFoundError: sekha.integrations.{EXTRA.module} needs its extra: {INSTALL}"
     assert run(f"{METADATA.format('real(name + str(name))')}; {IMPORT}") == line
-    half = f"import sys; sys.modules[{_imported_packages()[0]!r}] = None; {IMPORT}"
+    half = f"import sys; sys.modules[{_imported_modules()[0]!r}] = None; {IMPORT}"
     assert run(half) == line
 
 
@@ -140,7 +140,12 @@ def test_users_see_types(adapter: ModuleType, tmp_path: Path) -> None:
     if os.environ.get("VERSIONS") == "floor":
         pytest.skip("types are checked with the newest version")
     require_packages("types", "mypy")
-    files = [str(adapter.__file__)]
+    source = Path(str(adapter.__file__)).read_text("utf-8")
+    # the files of the repository: beside an installed package, mypy takes all others for modules of the user
+    files = [
+        str(PACKAGE / f"{EXTRA.module}.py"),
+        *(str(file) for file in PACKAGE.glob("_*.py") if f".{file.stem} " in source),
+    ]
     for number, block in enumerate(programs(), 1):
         file = tmp_path / f"program_{number}.py"
         file.write_text(as_program(block.source), "utf-8")
@@ -168,13 +173,13 @@ def _numbers(version: str) -> List[int]:
     return [int(number) for number in re.findall(r"\d+", version)[:3]]
 
 
-def _imported_packages() -> List[str]:
-    """The packages that the adapter imports in its block of imports."""
+def _imported_modules() -> List[str]:
+    """What the adapter imports in its block of imports: modules, since of `google` a part is always there."""
     tree = ast.parse((ROOT / "src" / "sekha" / "integrations" / f"{EXTRA.module}.py").read_text("utf-8"))
     imports = [node for block in tree.body if isinstance(block, ast.With) for node in block.body]
     modules = [node.module or "" for node in imports if isinstance(node, ast.ImportFrom) and not node.level]
     modules += [alias.name for node in imports if isinstance(node, ast.Import) for alias in node.names]
-    return [module.partition(".")[0] for module in modules]
+    return modules
 
 
 def objects(adapter: ModuleType) -> List[Any]:

@@ -30,7 +30,13 @@ EXTRAS = {
     "integrations": ["redis"],
 }
 """Which extras a folder of the package may lean on."""
-ADAPTERS = {SOURCE / "integrations" / f"{extra.module}.py" for extra in load().extras if extra.is_adapter}
+ADAPTERS = {
+    file
+    for extra in load().extras
+    if extra.is_adapter
+    for name in (f"{extra.module}.py", f"_{extra.module}_*.py")
+    for file in (SOURCE / "integrations").glob(name)
+}
 """They are imported in environments that have nothing but their extra: the session `integrations` of noxfile.py."""
 NOT_OURS = {"sniffio"}
 """Declared for the sake of a package below; docs/design.md says why."""

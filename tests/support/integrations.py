@@ -17,14 +17,15 @@ from types import ModuleType
 from typing import Any, Dict, Iterator, List, Tuple
 
 ROOT = Path(__file__).parents[2]
+PACKAGE = ROOT / "src" / "sekha" / "integrations"
 VARIABLE = "INTEGRATION"
 """The variable with which the session `integrations` of noxfile.py names it."""
 RECIPES = "recipes"
 """The folder of the tests of recipes."""
 SIGNATURES = ROOT / "tests" / "frameworks" / "signatures.json"
 """By extra and method of the framework: the signatures that the adapter was written against."""
-
 IGNORED_WARNINGS = {
+    "adk": (r":DeprecationWarning:google\.adk",),
     "llamaindex": (
         r"Exception ignored in.* <function Connection\.__del__:pytest.PytestUnraisableExceptionWarning",
         "The 'validate_default' attribute with value True:UserWarning",
@@ -33,8 +34,9 @@ IGNORED_WARNINGS = {
         "ServiceManager is deprecated:DeprecationWarning",
     ),
 }
-"""Warnings that a framework causes by itself: LlamaIndex's chat memory never closes its SQLite, versions before 0.14.8
-have a model that newer versions of pydantic do not like, and agents use what is deprecated in pydantic."""
+"""Warnings that a framework causes by itself: ADK 1 uses what it deprecates; LlamaIndex's chat memory never closes its
+SQLite, versions before 0.14.8 have a model that newer versions of pydantic do not like, and agents use what is
+deprecated in pydantic."""
 
 
 def chosen() -> str:
@@ -60,9 +62,12 @@ def framework_files() -> Dict[str, str]:
     """The pages and modules whose examples need a framework, each with what `chosen` is where they can be run."""
     integrations = load()
     adapters = [extra for extra in integrations.extras if extra.is_adapter]
+    longest_last = sorted(adapters, key=lambda extra: len(extra.module))  # openai_agents wins from openai
+    parts = {extra.name: PACKAGE.glob(f"_{extra.module}_*.py") for extra in longest_last}
     return {
         **{f"docs/integrations/{extra.page or extra.name}.md": extra.name for extra in adapters},
         **{f"sekha/integrations/{extra.module}.py": extra.name for extra in adapters},
+        **{f"sekha/integrations/{file.name}": name for name, files in parts.items() for file in files},
         **{f"docs/recipes/{recipe.name}.md": f"recipe-{recipe.name}" for recipe in integrations.recipes},
     }
 
@@ -81,11 +86,12 @@ def base_signatures(module: ModuleType) -> Dict[str, str]:
 
 
 def _redefined(cls: Any) -> Iterator[Tuple[str, Any, Any]]:
-    for name, value in vars(cls).items():
+    ours = [base for base in cls.__mro__ if base.__module__.startswith("sekha.")]
+    for name, value in [pair for base in ours for pair in vars(base).items()]:
         function = getattr(value, "__func__", value)
         if name.startswith("__") or not inspect.isfunction(function):
             continue
-        for base in cls.__mro__[1:]:
+        for base in cls.__mro__:
             inherited = vars(base).get(name)
             if inherited is not None and not base.__module__.startswith("sekha."):
                 yield name, base, getattr(inherited, "__func__", inherited)

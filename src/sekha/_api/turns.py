@@ -89,7 +89,12 @@ def with_block(messages: Messages, block: str) -> list[dict[str, Any]]:
         print([message["role"] for message in with_block(chat, "<memory>...</memory>")])  # ['system', 'user', 'user']
         ```
     """
-    found = [dict(message) for message in _check(messages) if not _is_block(message)]
+    return [dict(message) for message in place_block(messages, block)]
+
+
+def place_block(messages: Messages, block: str) -> list[Mapping[str, Any]]:
+    """Return what `with_block` returns, with the very messages and no copies, for frameworks that know them again."""
+    found = [message for message in _check(messages) if not _is_block(message)]
     if not block:
         return found
     position = _last_of_user(found)
@@ -105,6 +110,13 @@ def last_user_text(messages: Messages) -> str:
     found = [message for message in _check(messages) if not _is_block(message)]
     position = _last_of_user(found)
     return "" if position is None else remove_blocks(text_of(found[position].get("content")))
+
+
+def open_turn(history: Messages) -> list[Mapping[str, Any]]:
+    """Return what follows the last answer in a history, from the user's last message on; empty if nothing is open."""
+    found = _check(history)
+    position = _last_of_user(found)
+    return [] if position is None or found[-1].get("role") == "assistant" else found[position:]
 
 
 def name_turn(messages: Messages) -> list[dict[str, Any]]:

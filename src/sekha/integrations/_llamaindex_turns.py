@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from sekha._api.arguments import MemoryRecallRequest
@@ -17,8 +17,11 @@ from sekha.types import SearchResult
 from ._shared import async_call, check_memory, for_session
 
 _ROLES = {"chatbot": "assistant", "model": "assistant"}
-_REASONING = re.compile(r"(?:Thought|Observation): .*\nAnswer: ", re.DOTALL)
+_REASONING = re.compile(r"\A(?:Thought: .*\n)?Thought: .*?\nAnswer: ", re.DOTALL)
 """What a `ReActAgent` writes before its answer: thoughts, calls of tools and their results."""
+_CODE_RESULT = "Result of executing the code given:"
+"""How a `CodeActAgent` begins the result of a program, as a message of the user; the one before it is the program."""
+_CODE = "code_result"  # a role that is not remembered
 _IDS = ("conversation_id", "message_id")
 _MAX_SESSIONS = 1000
 
@@ -111,13 +114,14 @@ def count_answered(messages: Sequence[Any]) -> int:
     return next((i for i in range(len(messages), 0, -1) if _is_answer(messages[i - 1])), 0)
 
 
-def to_remember(messages: Iterable[Any]) -> list[dict[str, Any]]:
+def to_remember(messages: Sequence[Any]) -> list[dict[str, Any]]:
     """Return messages as a memory accepts them; of the same one twice in a row, which was tried again, only one."""
     said: list[dict[str, Any]] = []
-    for message in messages:
-        role, content = role_of(message), message.content or ""
+    roles = [*map(role_of, messages), ""]
+    for message, role, following in zip(messages, roles, roles[1:]):
+        content = message.content or ""
         if role == "assistant":
-            content = _REASONING.sub("", content, count=1)
+            content = "" if following == _CODE else _REASONING.sub("", content)
         one = {"role": role, "content": content}
         if one not in said[-1:]:
             said.append(one)
@@ -155,6 +159,8 @@ def to_node(result: SearchResult) -> dict[str, Any]:
 def role_of(message: Any) -> str:
     """Return the role of a message, as others call it."""
     role = str(message.role.value)
+    if role == "user" and (message.content or "").startswith(_CODE_RESULT):
+        return _CODE
     return _ROLES.get(role, role)
 
 

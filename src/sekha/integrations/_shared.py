@@ -90,7 +90,7 @@ async def async_call(
 ) -> Any:
     """Call a method of a memory of either client type in async code: that of a `Memory` in a worker thread.
 
-    A write in a thread is completed even if the caller is cancelled, who waits for it.
+    A write in a thread is completed even if the caller is cancelled.
 
     Args:
         memory: The memory.

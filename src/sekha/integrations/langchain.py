@@ -9,6 +9,7 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import Annotated, Any, Callable, List, Optional, Union
 
+from pydantic import ConfigDict
 from typing_extensions import NotRequired, TypeAlias
 
 from sekha._api.arguments import MemoryRecallRequest
@@ -49,10 +50,11 @@ class SekhaRetriever(BaseRetriever):
         memory: Whose memory it is.
         k: Documents at most, 1 or more; `invoke` accepts another.
         min_score: Score of a document at least, 0 to 1; default: any.
-        options: Fields of `BaseRetriever`, such as ``tags``.
+        options: Fields of `BaseRetriever`: ``name``, ``tags``, ``metadata``.
 
     Raises:
         SekhaValidationError: An argument cannot be used; ``field`` names it.
+        pydantic.ValidationError: There is no such option.
 
     Example:
         ```python
@@ -66,6 +68,8 @@ class SekhaRetriever(BaseRetriever):
             # We ship on Fridays. ['conversation_id', 'label', 'message_id', 'score', 'timestamp']
         ```
     """
+
+    model_config = ConfigDict(extra="forbid")
 
     memory: Union[Memory, AsyncMemory]
     k: int

@@ -9,10 +9,12 @@ from typing import Any
 import anyio
 import pytest
 from langchain_core.messages import AIMessage, ToolMessage
-from langchain_core.runnables import RunnableLambda, RunnablePassthrough
+from langchain_core.runnables import ConfigurableField, RunnableLambda, RunnablePassthrough
+from langchain_core.tools import create_retriever_tool
 from langchain_core.utils.function_calling import convert_to_openai_tool
 from langgraph.graph import START, MessagesState, StateGraph
 from langgraph.runtime import Runtime
+from pydantic import ValidationError
 
 from sekha import SekhaConnectionError, SekhaValidationError, SekhaWarning
 from sekha.integrations.langchain import SekhaRetriever, memory_tools
@@ -62,6 +64,20 @@ async def test_other_bad_arguments_are_refused(shop: Shop) -> None:
     assert caught.value.field == "memory"
     with pytest.raises(SekhaValidationError, match=r"^min_score: "):
         SekhaRetriever(shop.memory(), min_score=3)
+    with pytest.raises(ValidationError, match="top_k"):
+        SekhaRetriever(shop.memory(), top_k=3)
+
+
+async def test_a_retriever_can_be_configured_and_be_a_tool(shop: Shop) -> None:
+    for number in range(3):
+        await shop.remember(f"We ship on day {number}.")
+    retriever = SekhaRetriever(shop.memory(), tags=["memory"], name="said", metadata={"of": "ann"})
+    configurable = retriever.configurable_fields(k=ConfigurableField(id="k"))
+    assert len(await shop.invoke(configurable.with_config(configurable={"k": 1}), WHEN)) == 1
+    assert len(await shop.invoke(retriever.bind(k=2), WHEN)) == 2
+    assert retriever.model_copy(update={"k": 2}).k == 2
+    found = await shop.invoke(create_retriever_tool(retriever, "said", "What was said."), {"query": WHEN})
+    assert found.count("We ship on day") == 3
 
 
 async def test_a_retriever_works_in_a_chain_in_batches_and_streams(shop: Shop) -> None:

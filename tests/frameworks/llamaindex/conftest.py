@@ -1,55 +1,21 @@
-"""A shop whose customers talk to agents of LlamaIndex, on a local Sekha of either profile."""
+"""A shop on a local Sekha of either profile.
+
+LlamaIndex is imported by fixtures and tests only: at its floor, importing it warns, and when pytest loads this file, it
+does not yet ignore that.
+"""
 
 from __future__ import annotations
 
-from typing import Any, AsyncIterator, Iterator, List, Tuple, Union
+from typing import TYPE_CHECKING, AsyncIterator, Iterator
 
 import pytest
-from llama_index.core.memory import Memory as ChatMemory
 
 from sekha import AsyncSekhaClient, SekhaClient
-from sekha.integrations.llamaindex import memory_for
 from sekha.local import LocalSekha
-from sekha.memory import AsyncMemory, Memory, Scope
 from sekha.testing import ScriptedSekha, use_clock
 
-
-class Shop:
-    """The memories of customers, all of one client type.
-
-    Args:
-        kind: The name of the client type.
-        blocking: A client.
-        client: The same for async code.
-    """
-
-    def __init__(self, kind: str, blocking: SekhaClient, client: AsyncSekhaClient) -> None:
-        self.kind, self.blocking, self.client = kind, blocking, client
-
-    def memory(self, user: str = "ann", session: Any = None, **options: Any) -> Union[AsyncMemory, Memory]:
-        """The memory of a customer."""
-        scope = Scope("shop", user, session)
-        if self.kind == "AsyncMemory":
-            return AsyncMemory(self.client, scope, **options)
-        return Memory(self.blocking, scope, **options)
-
-    def chat(self, session: Any = "s2", user: str = "ann", **options: Any) -> ChatMemory:
-        """A chat memory for it."""
-        return memory_for(self.memory(user), session, **options)
-
-    def stored(self) -> List[Tuple[str, str, str]]:
-        """All that is stored, sorted: label, role and text."""
-        controller = self.blocking.controller
-        return sorted(
-            (row["label"], message["role"], str(message["content"]))
-            for row in controller.iter_conversations()
-            for message in controller.get_messages(row["conversation_id"])
-        )
-
-    def say(self, text: str, session: str = "s1", user: str = "ann") -> None:
-        """Let a customer have said something."""
-        memory = Memory(self.blocking, Scope("shop", user, session))
-        memory.remember([{"role": "user", "content": text}])
+if TYPE_CHECKING:
+    from .shop import Shop
 
 
 @pytest.fixture(params=["documented", "controller-0.1"])
@@ -61,6 +27,8 @@ def server(request: pytest.FixtureRequest, sekha: LocalSekha, sekha_0_1: LocalSe
 @pytest.fixture
 async def shop(request: pytest.FixtureRequest, server: LocalSekha) -> AsyncIterator[Shop]:
     """A shop: of each client type, on one of the profiles."""
+    from .shop import Shop
+
     kind = "AsyncMemory" if request.getfixturevalue("sekha") is server else "Memory"
     with SekhaClient(**server.options) as blocking:
         async with AsyncSekhaClient(**server.options) as client:
@@ -77,6 +45,8 @@ def faulty(sekha: LocalSekha) -> Iterator[ScriptedSekha]:
 @pytest.fixture(params=["AsyncMemory", "Memory"])
 async def faulty_shop(request: pytest.FixtureRequest, faulty: ScriptedSekha) -> AsyncIterator[Shop]:
     """A shop on it."""
+    from .shop import Shop
+
     with SekhaClient(**faulty.options, max_retries=0) as blocking:
         async with AsyncSekhaClient(**faulty.options, max_retries=0) as client:
             use_clock(blocking, faulty.clock)

@@ -5,10 +5,14 @@ from __future__ import annotations
 import inspect
 from typing import Any, AsyncIterator, Callable, Dict, Iterator, List, Sequence, Tuple, Union
 
+from llama_index.core.base.llms import types
 from llama_index.core.base.llms.types import ChatMessage, ChatResponse, CompletionResponse, LLMMetadata
 from llama_index.core.bridge.pydantic import Field, PrivateAttr
 from llama_index.core.llms.function_calling import FunctionCallingLLM
 from llama_index.core.llms.llm import ToolSelection
+
+CALLS_ARE_BLOCKS = hasattr(types, "ToolCallBlock")
+"""Since 0.14.4, calls of tools are in messages as blocks."""
 
 Said = Union[str, Tuple[str, Dict[str, Any]], Exception, Callable[[], Any]]
 """A text; a call of a tool; an error, in the middle of a stream if there is one; or a function that is called first."""
@@ -44,7 +48,10 @@ class ScriptedLLM(FunctionCallingLLM):
             raise said
         if isinstance(said, tuple):
             call = ToolSelection(tool_id=f"call-{len(self.seen)}", tool_name=said[0], tool_kwargs=said[1])
-            return ChatMessage(role="assistant", content=None, additional_kwargs={"tool_calls": [call]})
+            if CALLS_ARE_BLOCKS:
+                block = types.ToolCallBlock(tool_call_id=call.tool_id, tool_name=said[0], tool_kwargs=said[1])
+                return ChatMessage(role="assistant", blocks=[types.TextBlock(text="I call."), block])
+            return ChatMessage(role="assistant", content="I call.", additional_kwargs={"tool_calls": [call]})
         assert isinstance(said, str)
         return ChatMessage(role="assistant", content=said)
 
@@ -107,4 +114,8 @@ class ScriptedLLM(FunctionCallingLLM):
         self, response: ChatResponse, error_on_no_tool_call: bool = True, **kwargs: Any
     ) -> List[ToolSelection]:
         calls: List[ToolSelection] = response.message.additional_kwargs.get("tool_calls", [])
+        for block in response.message.blocks if CALLS_ARE_BLOCKS else ():
+            if isinstance(block, types.ToolCallBlock):
+                selection: Any = {"tool_name": block.tool_name, "tool_kwargs": block.tool_kwargs}
+                calls.append(ToolSelection(tool_id=str(block.tool_call_id), **selection))
         return calls

@@ -16,8 +16,8 @@ from sekha.integrations.llamaindex import SekhaMemoryBlock, memory_for
 from sekha.testing import ScriptedSekha
 from support.facts import REST_KEY
 
-from .conftest import Shop
 from .scripted import ScriptedLLM
+from .shop import Shop
 
 FRIDAYS, ASKED = "We ship on Fridays.", "When do we ship?"
 QUERY = "POST /api/v1/query"

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, List, Tuple
 
 import pytest
-from llama_index.core.agent.workflow import AgentWorkflow, FunctionAgent, ReActAgent
+from llama_index.core.agent.workflow import AgentWorkflow, CodeActAgent, FunctionAgent, ReActAgent
 from llama_index.core.base.llms.types import ImageBlock, TextBlock
 from llama_index.core.chat_engine import CondensePlusContextChatEngine, ContextChatEngine, SimpleChatEngine
 from llama_index.core.llms import ChatMessage
@@ -32,8 +32,8 @@ from sekha.testing import (
 )
 from support.facts import REST_KEY
 
-from .conftest import Shop
 from .scripted import ScriptedLLM
+from .shop import Shop
 
 FRIDAYS, ASKED = "We ship on Fridays.", "When do we ship?"
 CREATE, QUERY = "POST /api/v1/conversations", "POST /api/v1/query"
@@ -133,6 +133,15 @@ async def test_what_was_said_a_minute_ago_in_another_session_is_remembered(shop:
     check_seen(llm.seen[2])
 
 
+async def test_the_same_question_after_a_reset_is_asked_again(shop: Shop) -> None:
+    llm, chat = ScriptedLLM(), shop.chat("s2")
+    await FunctionAgent(llm=llm).run(ASKED, memory=chat)
+    await chat.areset()
+    shop.say(FRIDAYS)
+    await FunctionAgent(llm=llm).run(ASKED, memory=chat)
+    check_seen(llm.seen[1])
+
+
 # Once a turn
 
 
@@ -147,7 +156,7 @@ async def test_calls_of_tools_are_given_the_same_block(faulty: ScriptedSekha, fa
         check_seen(seen)
         assert seen[: len(llm.seen[0])] == llm.seen[0]
     assert [request.line for request in faulty.requests].count(QUERY) == 1
-    assert faulty_shop.stored()[1:] == [("s2", "assistant", "On Fridays."), ("s2", "user", ASKED)]
+    assert [text for _, _, text in faulty_shop.stored()[1:]] == ["I call.", "I call.", "On Fridays.", ASKED]
     roles = [message.role.value for message in await chat.aget_all()]
     assert roles == ["user", "assistant", "tool", "assistant", "tool", "assistant"]
 
@@ -179,7 +188,7 @@ async def test_agents_that_hand_over_ask_once(faulty: ScriptedSekha, faulty_shop
     for seen in llm.seen:
         check_seen(seen)
     assert [request.line for request in faulty.requests].count(QUERY) == 1
-    assert faulty_shop.stored()[1:] == [("s2", "assistant", "On Fridays."), ("s2", "user", ASKED)]
+    assert [text for _, _, text in faulty_shop.stored()[1:]] == ["I call.", "I call.", "On Fridays.", ASKED]
 
 
 async def test_a_model_uses_the_tools_and_their_results_are_not_remembered(shop: Shop) -> None:
@@ -191,6 +200,22 @@ async def test_a_model_uses_the_tools_and_their_results_are_not_remembered(shop:
     assert str(output) == "On Fridays."
     assert FRIDAYS in llm.seen[1][-1][1]
     assert shop.stored() == [("s1", "user", FRIDAYS), ("s2", "assistant", "On Fridays."), ("s2", "user", "Hello!")]
+
+
+async def test_programs_of_a_code_agent_and_their_results_are_not_remembered(
+    faulty: ScriptedSekha, faulty_shop: Shop
+) -> None:
+    faulty_shop.say(FRIDAYS)
+    del faulty.requests[:]
+    llm = ScriptedLLM("I look. <execute>day()</execute>", "It prints. <execute>print()</execute>", "On Fridays.")
+    agent = CodeActAgent(code_execute_fn=lambda code: {"day()": "Friday", "print()": ""}[code], llm=llm)
+    chat = faulty_shop.chat()
+    await agent.run(ASKED, memory=chat)
+    assert "Friday" in llm.seen[1][-1][1]
+    assert all(FRIDAYS in str(seen) for seen in llm.seen)
+    assert len(await chat.aget_all()) == 6
+    assert [request.line for request in faulty.requests].count(QUERY) == 1
+    assert faulty_shop.stored()[1:] == [("s2", "assistant", "On Fridays."), ("s2", "user", ASKED)]
 
 
 # What must never happen
@@ -359,6 +384,13 @@ async def test_a_history_that_is_given_is_not_remembered(shop: Shop) -> None:
     llm = ScriptedLLM()
     await FunctionAgent(llm=llm).run(FRIDAYS, chat_history=history, memory=shop.chat("s1"))
     assert [text for _, text in llm.seen[0]] == ["Old.", "Very old.", FRIDAYS]
+    assert shop.stored() == [("s1", "assistant", "Noted."), ("s1", "user", FRIDAYS)]
+
+
+async def test_a_question_at_the_end_of_a_history_is_remembered(shop: Shop) -> None:
+    said = [("user", "Old."), ("assistant", "Very old."), ("user", FRIDAYS)]
+    history = [ChatMessage(role=role, content=text) for role, text in said]
+    await FunctionAgent(llm=ScriptedLLM()).run(chat_history=history, memory=shop.chat("s1"))
     assert shop.stored() == [("s1", "assistant", "Noted."), ("s1", "user", FRIDAYS)]
 
 

@@ -16,8 +16,8 @@ from sekha.integrations.llamaindex import SekhaRetriever, memory_tools
 from sekha.memory import AsyncMemory
 from sekha.testing import ScriptedSekha, answer_with
 
-from .conftest import Shop
 from .scripted import ScriptedLLM
+from .shop import Shop
 
 FRIDAYS, ASKED = "We ship on Fridays.", "When do we ship?"
 REFUSED = "^memory: is an AsyncMemory, which blocking calls cannot use; give a Memory, or use the async calls"

@@ -10,7 +10,14 @@ import pytest
 
 from sekha import SekhaValidationError
 from sekha._api.prompts import UNAVAILABLE, quote_results
-from sekha._api.turns import last_user_text, messages_to_remember, name_turn, text_of_chunk
+from sekha._api.turns import (
+    last_user_text,
+    messages_to_remember,
+    name_turn,
+    open_turn,
+    place_block,
+    text_of_chunk,
+)
 from sekha.memory import with_block
 from unit.api.test_prompts import hit
 
@@ -249,6 +256,29 @@ def test_the_last_text_of_the_user(chat: Any, text: str) -> None:
 )
 def test_texts_of_chunks(chunk: Any, text: str) -> None:
     assert text_of_chunk(chunk) == text
+
+
+def test_placed_messages_are_the_very_ones() -> None:
+    placed = place_block([SYSTEM, USER, ASSISTANT], BLOCK)
+    assert placed == with_block([SYSTEM, USER, ASSISTANT], BLOCK)
+    assert [placed[0] is SYSTEM, placed[2] is USER, placed[3] is ASSISTANT] == [True] * 3
+    assert place_block([USER], "")[0] is USER
+
+
+@pytest.mark.parametrize(
+    ("history", "expected"),
+    [
+        ([], 0),
+        ([ASSISTANT], 0),
+        ([USER], 1),
+        ([USER, ASSISTANT], 0),
+        ([USER, ASSISTANT, USER], 1),
+        ([USER, ASSISTANT, USER, TOOL_USE, TOOL_RESULT], 3),
+        ([USER, USER, {"type": "function_call", "call_id": "c1", "name": "clock"}], 2),
+    ],
+)
+def test_the_turn_that_is_open_in_a_history(history: Any, expected: int) -> None:
+    assert open_turn(history) == history[len(history) - expected :]
 
 
 def test_a_turn_begins_with_the_last_message_of_the_user() -> None:

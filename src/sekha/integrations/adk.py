@@ -1,0 +1,139 @@
+"""Memory for agents of Google's Agent Development Kit (ADK): a memory service, and callbacks that use it in each turn.
+
+Install the extra: `pip install 'sekha-python-sdk[adk]'`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Optional
+from urllib.parse import urlsplit
+
+from sekha._api.validation import argument_error, type_name
+from sekha._async.client import AsyncSekhaClient
+from sekha._transport.write_locks import is_loopback
+from sekha.memory import Scope
+
+from ._extra import extra_imports
+
+with extra_imports("adk"):
+    from google.genai import types
+
+    from ._adk_service import SekhaMemoryService, texts_of
+
+if TYPE_CHECKING:
+    from google.adk.agents.callback_context import CallbackContext
+    from google.adk.models.llm_request import LlmRequest
+
+__all__ = ["SekhaMemoryService", "memory_service_from_uri", "recall_before_model", "remember_after_agent"]
+
+
+def __dir__() -> list[str]:
+    return [*__all__, *(name for name in globals() if name.startswith("__"))]
+
+
+async def recall_before_model(callback_context: CallbackContext, llm_request: LlmRequest) -> None:
+    """Give the model what the user's other sessions say about the message of this turn: a ``before_model_callback``.
+
+    It is quoted data in a message of its own before that of the user, the same at each call of the model in a turn,
+    and never becomes a part of the session. The `Runner` needs a `SekhaMemoryService`.
+
+    Args:
+        callback_context: The context of the agent.
+        llm_request: The request, to which the block is added.
+
+    Raises:
+        SekhaValidationError: The runner has no `SekhaMemoryService`.
+        SekhaError: The memory failed, and ``on_error`` is ``"raise"``.
+
+    Example:
+        ```python
+        from google.adk.agents import LlmAgent
+        from sekha.integrations.adk import recall_before_model
+
+        agent = LlmAgent(name="seller", model="gemini-flash-latest", before_model_callback=recall_before_model)
+        ```
+    """
+    context = callback_context._invocation_context
+    service, session, asked = _service(context.memory_service), context.session, context.user_content
+    turn = service._turn(Scope(session.app_name, session.user_id, session.id), context.invocation_id)
+    block = await turn.block("\n".join(texts_of(asked)))
+    if block:
+        position = _position(llm_request.contents, asked)
+        llm_request.contents.insert(position, types.Content(role="user", parts=[types.Part(text=block)]))
+
+
+async def remember_after_agent(callback_context: CallbackContext) -> None:
+    """Store what was said in this turn: an ``after_agent_callback``, for the root agent.
+
+    A turn that fails, or whose events you do not read to the end, is not stored. The `Runner` needs a
+    `SekhaMemoryService`.
+
+    Args:
+        callback_context: The context of the agent.
+
+    Raises:
+        SekhaValidationError: The runner has no `SekhaMemoryService`.
+        SekhaError: The memory failed, and ``on_error`` is ``"raise"``.
+
+    Example:
+        ```python
+        from google.adk.agents import LlmAgent
+        from sekha.integrations.adk import remember_after_agent
+
+        agent = LlmAgent(name="seller", model="gemini-flash-latest", after_agent_callback=remember_after_agent)
+        ```
+    """
+    context = callback_context._invocation_context
+    session = context.session
+    await _service(context.memory_service).add_events_to_memory(
+        app_name=session.app_name,
+        user_id=session.user_id,
+        session_id=session.id,
+        events=[event for event in session.events if event.invocation_id == context.invocation_id],
+    )
+
+
+def memory_service_from_uri(uri: str, **_: object) -> SekhaMemoryService:
+    """Make a memory service from an address, for `services.yaml` and ``--memory_service_uri`` of ADK's commands.
+
+    Args:
+        uri: ``sekha://`` for the settings of the environment; with ``sekha://host:port``, the controller is there
+            (``http`` on this machine, ``https`` elsewhere), and the environment has the rest, such as the key.
+        _: What ADK passes besides, such as ``agents_dir``; not needed.
+
+    Raises:
+        SekhaValidationError: The address has more than a host and a port.
+        SekhaConfigError: A setting is missing or cannot be used.
+
+    Example:
+        ```python
+        from sekha.integrations.adk import memory_service_from_uri
+
+        service = memory_service_from_uri("sekha://")  # as SekhaMemoryService(AsyncSekhaClient())
+        ```
+    """
+    parts = urlsplit(uri)
+    if parts.scheme != "sekha" or parts.path not in ("", "/") or parts.query or parts.fragment or "@" in parts.netloc:
+        raise argument_error("uri", "must be sekha:// or sekha://host:port; the key is read from SEKHA_API_KEY")
+    if not parts.netloc:
+        return SekhaMemoryService(AsyncSekhaClient())
+    scheme = "http" if is_loopback(f"http://{parts.netloc}") else "https"
+    return SekhaMemoryService(AsyncSekhaClient(controller_url=f"{scheme}://{parts.netloc}"))
+
+
+def _service(service: object) -> SekhaMemoryService:
+    if not isinstance(service, SekhaMemoryService):
+        raise argument_error("memory_service", f"must be a SekhaMemoryService, not {type_name(service)}")
+    return service
+
+
+def _position(contents: Sequence[types.Content], asked: Optional[types.Content]) -> int:
+    """Return where the message of this turn is; never between a call of a tool and its result."""
+    said = [
+        i
+        for i, content in enumerate(contents)
+        if content.role == "user" and not any(part.function_response for part in content.parts or [])
+    ]
+    same = [i for i in said if texts_of(contents[i]) == texts_of(asked)]
+    return (same or said or [len(contents)])[-1]

@@ -1,0 +1,159 @@
+"""Memory for the OpenAI Agents SDK: a session that remembers, a filter that recalls, and tools for the model.
+
+Install the extra: `pip install 'sekha-python-sdk[openai-agents]'`.
+"""
+
+from __future__ import annotations
+
+import inspect
+from dataclasses import replace
+from typing import Any, Optional, cast
+
+from sekha._api.memory_tools import DEFAULT_RESULTS
+from sekha._api.turns import place_block
+from sekha._api.validation import argument_error
+from sekha._async.memory import MAX_TOKENS
+from sekha._utils.public import class_name
+from sekha.memory import AsyncMemory
+
+from ._agents_runs import Messages, RunTurns, TurnSession
+from ._extra import extra_imports
+from ._shared import check_memory, for_session
+
+with extra_imports("openai-agents"):
+    from agents import FunctionTool, Session, TResponseInputItem, get_current_trace
+    from agents.run import CallModelData, CallModelInputFilter, ModelInputData
+    from agents.tool_context import ToolContext
+
+__all__ = ["RememberingSession", "memory_tools", "recall_filter"]
+
+
+def __dir__() -> list[str]:
+    return [*__all__, *(name for name in globals() if name.startswith("__"))]
+
+
+class RememberingSession(TurnSession, Session):
+    """A session that keeps its history in another one, and remembers each turn when the agent has answered.
+
+    A turn that fails, is interrupted or is rejected by a guardrail is not remembered. All that the other session can do
+    works as before.
+
+    Args:
+        underlying: Any session of the SDK.
+        memory: Whose memory it is. If its scope has no session, the id of `underlying` becomes the label.
+        tool_results: Whether results of tools are remembered, too.
+
+    Raises:
+        SekhaValidationError: An argument cannot be used; ``field`` names it.
+
+    Example:
+        ```python
+        from agents import SQLiteSession
+        from sekha.integrations.openai_agents import RememberingSession
+        from sekha.memory import AsyncMemory, Scope
+
+        session = RememberingSession(SQLiteSession("s1"), AsyncMemory(client, Scope("shop", "ann")))
+        await session.add_items([{"role": "user", "content": "We ship on Fridays."}])
+        await session.add_items([{"role": "assistant", "content": "Noted."}])  # `Runner` does that
+        print(len(await session.get_items()), session.memory.scope.session)  # 2 s1
+        session.close()  # as that of SQLite
+        ```
+    """
+
+    def __init__(self, underlying: Session, memory: AsyncMemory, *, tool_results: bool = False) -> None:
+        self._memory = check_memory(memory, AsyncMemory)
+        self._tool_results = tool_results
+        super().__init__(underlying)
+
+    @property
+    def memory(self) -> AsyncMemory:
+        """The memory in this session: with it, `recall_filter` leaves out what the session has stored itself."""
+        try:
+            return for_session(self._memory, self.session_id)
+        except ValueError:  # a conversation of OpenAI has no id before its first request
+            return self._memory
+
+    async def _remember(self, turn: Messages) -> None:
+        messages = [{**item, "id": None} for item in turn]  # some models give all answers the same id
+        await self.memory.remember(messages, tool_results=self._tool_results)
+
+
+def recall_filter(
+    memory: AsyncMemory,
+    *,
+    limit: int = DEFAULT_RESULTS,
+    min_score: Optional[float] = None,
+    max_tokens: int = MAX_TOKENS,
+    after: Optional[CallModelInputFilter] = None,
+) -> CallModelInputFilter:
+    """A filter for `RunConfig` that puts memories before the user's message: into the request, not into the session.
+
+    The memory is asked once for a message of the user, however often the model is called in that run.
+
+    Args:
+        memory: Whose memory it is, such as `RememberingSession.memory`.
+        limit: Memories at most.
+        min_score: Score of a memory at least, 0 to 1.
+        max_tokens: Tokens of all of them at most.
+        after: A filter of your own, which is applied first.
+
+    Raises:
+        SekhaValidationError: `memory` or `after` cannot be used. For the others, the run raises it.
+
+    Example:
+        ```python
+        from agents import RunConfig
+        from sekha.integrations.openai_agents import recall_filter
+        from sekha.memory import AsyncMemory, Scope
+
+        memory = AsyncMemory(client, Scope("shop", "ann", session="s2"))
+        config = RunConfig(call_model_input_filter=recall_filter(memory))  # for `Runner.run(..., run_config=config)`
+        print(await memory.block("When do we ship?") or "nothing to recall")  # nothing to recall
+        ```
+    """
+    known = check_memory(memory, AsyncMemory)
+    if after is not None and not callable(after):
+        raise argument_error("after", f"must be a function, not {class_name(after)}")
+    turns = RunTurns(
+        lambda: known.turn(limit=limit, min_score=min_score, max_tokens=max_tokens), current_trace=get_current_trace
+    )
+
+    async def add_memories(data: CallModelData[Any]) -> ModelInputData:
+        changed = data.model_data if after is None else after(data)
+        given = await changed if inspect.isawaitable(changed) else changed
+        items = cast("Messages", given.input)
+        placed = place_block(items, await turns.block(data.agent, items))
+        return replace(given, input=cast("list[TResponseInputItem]", placed))
+
+    return add_memories
+
+
+def memory_tools(memory: AsyncMemory) -> list[FunctionTool]:
+    """The tools ``search_memory`` and ``remember``, with which a model uses the memory by itself.
+
+    Args:
+        memory: Whose memory it is. No argument of a tool leads to another.
+
+    Raises:
+        SekhaValidationError: It is no `AsyncMemory`.
+
+    Example:
+        ```python
+        from agents import Agent
+        from sekha.integrations.openai_agents import memory_tools
+        from sekha.memory import AsyncMemory, Scope
+
+        memory = AsyncMemory(client, Scope("shop", "ann"))
+        agent = Agent("helper", tools=[*memory_tools(memory)])
+        print(await memory.call_tool("remember", '{"text": "Ann likes tea."}'))  # Remembered.
+        ```
+    """
+    known = check_memory(memory, AsyncMemory)
+
+    def tool(name: str, description: str, parameters: dict[str, Any]) -> FunctionTool:
+        async def call(context: ToolContext[Any], arguments: str) -> str:
+            return (await known.call_tool(name, arguments)).text
+
+        return FunctionTool(name, description, parameters, call, strict_json_schema=False)
+
+    return [tool(**schema["function"]) for schema in known.tool_schemas("openai")]
