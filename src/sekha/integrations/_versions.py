@@ -26,6 +26,7 @@ SUPPORTED: Final = {
     "mcp": Supported("mcp", "1.24.0", "3", "3.10"),
     "openai-agents": Supported("openai-agents", "0.19.4", "", "3.10"),
     "redis": Supported("redis", "5.0.0", "", "3.9"),
+    "strands": Supported("strands-agents", "1.45.0", "", "3.10"),
     "adk": Supported("google-adk", "1.19.0", "3", "3.10"),
     "openai": Supported("openai", "1.78.0", "4", "3.9"),
     "anthropic": Supported("anthropic", "0.51.0", "3", "3.9"),

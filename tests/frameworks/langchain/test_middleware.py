@@ -11,6 +11,7 @@ from uuid import UUID
 
 import anyio
 import pytest
+from blockbuster import blockbuster_ctx
 from langchain.agents import create_agent
 from langchain.agents.middleware import AgentMiddleware, PIIMiddleware, SummarizationMiddleware, hook_config
 from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, ToolMessage
@@ -18,8 +19,9 @@ from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import START, MessagesState, StateGraph
 from langgraph.types import Command, interrupt
 
-from sekha import SekhaConnectionError, SekhaValidationError, SekhaWarning
-from sekha.integrations.langchain import SekhaMemoryMiddleware
+from sekha import AsyncSekhaClient, SekhaClient, SekhaConnectionError, SekhaValidationError, SekhaWarning
+from sekha.integrations.langchain import SekhaMemoryMiddleware, SekhaRetriever, memory_tools
+from sekha.local import LocalSekha
 from sekha.memory import AsyncMemory, Scope
 from sekha.testing import ScriptedSekha, async_check_no_feedback_loop, async_check_no_leak, cut_after_work, hold
 
@@ -369,6 +371,21 @@ async def test_a_stream_that_is_left_is_not_stored(shop: Shop) -> None:
         await stream.__anext__()
         await stream.aclose()
     assert await shop.stored() == []
+
+
+@pytest.mark.parametrize("kind", ["thread", "async"])
+async def test_the_event_loop_is_not_blocked(kind: str, sekha: LocalSekha) -> None:
+    """As `langgraph dev` checks it. An `AsyncMemory` needs a client that has no files that processes share."""
+    with SekhaClient(**sekha.options) as blocking:
+        async with AsyncSekhaClient(**sekha.options, write_gate="process") as client:
+            shop = Shop(kind, blocking, client)
+            shop.model.answers[:] = [call("search_memory", query="ship"), call("remember", "c2", text="Ann likes tea.")]
+            agent = shop.agent(tools=memory_tools(shop.memory()), checkpointer=InMemorySaver())
+            with blockbuster_ctx(excluded_modules=["sekha.local"]):
+                result = await shop.run(agent, FRIDAYS)
+                await shop.invoke(SekhaRetriever(shop.memory()), WHEN)
+            assert [one.status for one in result["messages"] if isinstance(one, ToolMessage)] == ["success"] * 2
+            assert {text for *_, text in await shop.stored()} == {"Ann likes tea.", FRIDAYS, "I see."}
 
 
 # Failures

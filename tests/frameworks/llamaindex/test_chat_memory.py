@@ -133,6 +133,15 @@ async def test_what_was_said_a_minute_ago_in_another_session_is_remembered(shop:
     check_seen(llm.seen[2])
 
 
+async def test_the_same_question_after_a_reset_is_asked_again(shop: Shop) -> None:
+    llm, chat = ScriptedLLM(), shop.chat("s2")
+    await FunctionAgent(llm=llm).run(ASKED, memory=chat)
+    await chat.areset()
+    shop.say(FRIDAYS)
+    await FunctionAgent(llm=llm).run(ASKED, memory=chat)
+    check_seen(llm.seen[1])
+
+
 # Once a turn
 
 
