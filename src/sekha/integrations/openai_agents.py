@@ -69,9 +69,10 @@ class RememberingSession(TurnSession, Session):
     def memory(self) -> AsyncMemory:
         """The memory in this session: with it, `recall_filter` leaves out what the session has stored itself."""
         try:
-            return for_session(self._memory, self.session_id)
+            session_id = self.session_id
         except ValueError:  # a conversation of OpenAI has no id before its first request
-            return self._memory
+            session_id = None
+        return for_session(self._memory, session_id)
 
     async def _remember(self, turn: Messages) -> None:
         messages = [{**item, "id": None} for item in turn]  # some models give all answers the same id

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,6 +16,8 @@ from agents import (
     InputGuardrailTripwireTriggered,
     MaxTurnsExceeded,
     ModelSettings,
+    OpenAIConversationsSession,
+    OpenAIResponsesCompactionSession,
     OutputGuardrailTripwireTriggered,
     RunConfig,
     Runner,
@@ -489,6 +493,58 @@ async def test_what_only_some_sessions_have_is_passed_on(client: AsyncSekhaClien
     assert [args["response_id"] for args in compacted] == ["resp_1"]
 
 
+class Conversations:
+    """What a session asks of OpenAI's client."""
+
+    def __init__(self) -> None:
+        self.created: list[list[Any]] = []
+        self.conversations = self.items = self
+
+    async def create(self, conversation_id: str = "", *, items: list[Any]) -> Any:
+        if conversation_id:
+            self.created.append(items)
+        return SimpleNamespace(id="conv_1")
+
+    def list(self, **_: Any) -> Any:
+        return _nothing()
+
+
+async def _nothing() -> AsyncIterator[Any]:
+    for item in ():
+        yield item
+
+
+async def test_openai_gets_the_same_of_a_conversation(client: AsyncSekhaClient) -> None:
+    """The SDK takes ids out of what it stores there, and knows such sessions by their class."""
+    sent = []
+    for remembers in (False, True):
+        openai: Any = Conversations()
+        inner = OpenAIConversationsSession(openai_client=openai)
+        session: Any = RememberingSession(inner, AsyncMemory(client, ANN)) if remembers else inner
+        if remembers:
+            assert session.memory.scope.session is None
+        agent = Agent("a", model=Scripted([calls("clock")], [says("Noon.")]), tools=[clock])
+        await Runner.run(agent, "What time is it?", session=session)
+        sent.append(openai.created)
+    assert sent[0] == sent[1]
+    assert "msg_1" not in str(sent)
+    assert await stored(client) == [("conv_1", "user", "What time is it?"), ("conv_1", "assistant", "Noon.")]
+
+
+async def test_a_history_that_is_compacted_is_remembered_once(client: AsyncSekhaClient) -> None:
+    async def compact(**_: Any) -> Any:
+        return SimpleNamespace(output=[{"type": "compaction", "id": "cmp_1", "encrypted_content": "x"}], usage=None)
+
+    openai: Any = SimpleNamespace(responses=SimpleNamespace(compact=compact))
+    inner = sqlite("s1")
+    compacting = OpenAIResponsesCompactionSession("s1", inner, client=openai, should_trigger_compaction=lambda _: True)
+    session = RememberingSession(compacting, AsyncMemory(client, ANN))
+    for text in ("One.", "Two."):
+        await Runner.run(Agent("a", model=Scripted([says(f"{text} Noted.")])), text, session=session)
+    assert [item.get("type") for item in await inner.get_items()] == ["compaction"]
+    assert [text for _, _, text in await stored(client)] == ["One.", "One. Noted.", "Two.", "Two. Noted."]
+
+
 # Filters
 
 
@@ -528,6 +584,27 @@ async def test_nothing_is_put_into_what_openai_goes_on_with(client: AsyncSekhaCl
     await Runner.run(agent, ASK, previous_response_id="resp_0", run_config=recalling(memory))
     assert [len(texts(given)) for given in model.inputs] == [2, 1]
     assert memory.asked == [ASK]
+
+
+async def test_an_agent_as_a_tool_has_a_turn_of_its_own(client: AsyncSekhaClient) -> None:
+    memory = Watched(client, ANN)
+    inner, outer = Scripted([says("Noon.")]), Scripted([calls("ask", '{"input": "The time?"}')], [says("It is noon.")])
+    tool = Agent("b", model=inner).as_tool("ask", "Ask for the time.")  # it inherits the filter
+    config = recalling(memory)
+    await Runner.run(Agent("a", model=outer, tools=[tool]), ASK, run_config=config)
+    assert memory.asked == [ASK, "The time?"]
+    assert [texts(given)[:2] for given in outer.inputs] == [[f"<memory>1: {ASK}</memory>", ASK]] * 2
+    assert texts(inner.inputs[0]) == ["<memory>2: The time?</memory>", "The time?"]
+
+
+async def test_a_stream_that_stops_after_a_call_is_not_remembered(client: AsyncSekhaClient) -> None:
+    session = RememberingSession(sqlite("s1"), AsyncMemory(client, ANN))
+    agent = Agent("a", model=Scripted([says("Let me see."), calls("clock")], [says("Noon.")]), tools=[clock])
+    streamed = Runner.run_streamed(agent, "What time is it?", session=session)
+    async for event in streamed.stream_events():
+        if event.type == "raw_response_event":
+            streamed.cancel(mode="after_turn")
+    assert await stored(client) == []
 
 
 async def test_an_image_alone_asks_for_nothing(client: AsyncSekhaClient) -> None:
