@@ -120,7 +120,7 @@ def test_the_version_is_one_that_is_supported() -> None:
     installed = importlib.metadata.version(EXTRA.package)
     if os.environ.get("VERSIONS") == "floor":
         assert installed == EXTRA.floor
-    elif os.environ.get("VERSIONS") == "newest":
+    elif os.environ.get("VERSIONS") == "newest" and sys.version_info >= (3, 11):  # some have left older ones behind
         assert _numbers(installed) >= _numbers(EXTRA.newest)
 
 

@@ -62,6 +62,9 @@ class _AnyHook:
         made.post = wraps(made.post)(partial(self.post, made.post))
         made.copy = made.with_options = wraps(made.copy)(partial(self.copy_of, made))
         made.close = self.close
+        for name, resource in list(vars(made).items()):
+            if hasattr(resource, "_post"):  # it was made with the copy, and has its `post` without memory
+                setattr(made, name, type(resource)(made))
         for name in {path.partition(".")[0] for path in self._library.connections}:
             if hasattr(cls, name):
                 setattr(made, name, _Guarded(name, partial(_resource_of, made, name), self._library))

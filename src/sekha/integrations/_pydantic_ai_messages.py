@@ -32,12 +32,12 @@ def place_of_block(messages: Sequence[Any], prompt: object, run_id: object) -> t
 
     It is the same in all requests of a run, so that the block never comes between a call and its result.
     """
-    found = list(prompts(messages, prompt))
-    own = [(i, part) for i, part in found if messages[i].run_id == run_id]
-    if not found:
+    places = [i for i, _ in prompts(messages, prompt)]
+    own = [i for i in places if messages[i].run_id == run_id]  # messages that were merged have none
+    if not places:
         return None
-    i, part = own[0] if own else found[-1]
-    return i, next(j for j, one in enumerate(messages[i].parts) if one is part)
+    i = own[0] if own else places[-1]
+    return i, next(j for j, part in enumerate(messages[i].parts) if part.part_kind == "user-prompt")
 
 
 def prompt_text(content: object) -> str:
@@ -81,4 +81,7 @@ def _output_text(output: object) -> str:
         return output
     if output is None or getattr(output, "kind", None) == "binary":
         return ""
-    return to_json(output, bytes_mode="base64", serialize_unknown=True).decode()
+    try:
+        return to_json(output, bytes_mode="base64").decode()
+    except ValueError:  # an object of the program, which has no form in which it could be said
+        return ""

@@ -31,7 +31,7 @@ SUPPORTED: Final = {
     "openai": Supported("openai", "1.78.0", "4", "3.9"),
     "anthropic": Supported("anthropic", "0.51.0", "3", "3.9"),
     "agent-framework": Supported("agent-framework-core", "1.0.0", "", "3.10"),
-    "pydantic-ai": Supported("pydantic-ai-slim", "1.107.0", "3", "3.10"),
+    "pydantic-ai": Supported("pydantic-ai-slim", "1.94.0", "3", "3.10"),
     "langchain": Supported("langchain", "1.0.0", "2", "3.11"),
 }
 """By the name of the extra."""

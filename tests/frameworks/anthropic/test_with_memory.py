@@ -8,14 +8,15 @@ from typing import Any, Dict, List
 
 import anthropic
 import pytest
-from anthropic import Anthropic, AnthropicBedrock, AnthropicVertex, AsyncAnthropic
+from anthropic import Anthropic, AnthropicVertex, AsyncAnthropic
 
 from frameworks.chat_clients import FACT, QUESTION, ChatClientTests, Dialect, World, chunks_of, is_block, settled, user
 from sekha import SekhaClient, SekhaValidationError
 from sekha.integrations.anthropic import with_memory
 from sekha.local import LocalSekha
-from sekha.memory import Memory, Scope
-from support.replies import event
+from sekha.memory import Memory, Scope, Turn
+from support.replies import answer, event
+from support.server import FakeServer
 
 
 class Messages(Dialect):
@@ -176,15 +177,62 @@ class TestMessages(ChatClientTests):
         assert len(world.stored()) == 1
 
 
-def test_clients_of_clouds_keep_their_type(sekha: LocalSekha) -> None:
+def test_a_client_of_a_cloud_sends_memories(sekha: LocalSekha, server: FakeServer) -> None:
+    line = "POST /projects/p/locations/europe-west1/publishers/anthropic/models/a-model:rawPredict"
+    server.on(line, answer(Messages().says("It is 4711.")))
     with SekhaClient(**sekha.options) as client:
-        memory = Memory(client, Scope("shop", "ann"))
-        bedrock = AnthropicBedrock(aws_region="eu-central-1", aws_access_key="a", aws_secret_key="s")
-        vertex = AnthropicVertex(region="europe-west1", project_id="p", access_token="t")
-        for mine in (bedrock, vertex):
-            made = with_memory(mine, memory)
-            assert type(made) is type(mine)
-            with pytest.raises(SekhaValidationError, match="is not covered"):
-                made.post("/v1/complete", cast_to=object, body={})
-            mine.close()
-        assert anthropic.__version__
+        memory = Memory(client, Scope("shop", "ann", "s1"))
+        memory.in_session("s0").remember([user(FACT)])
+        mine = AnthropicVertex(base_url=server.url, region="europe-west1", project_id="p", access_token="t")
+        with_memory(mine, memory).messages.create(model="a-model", max_tokens=10, messages=[user(QUESTION)])
+        assert FACT in str(server.only.body)
+        assert [result["content"] for result in memory.in_session("s2").recall("It is 4711.", limit=1)] == [
+            "It is 4711."
+        ]
+        mine.close()
+
+
+AWS = {"aws_region": "eu-central-1", "aws_access_key": "a", "aws_secret_key": "s"}
+CLOUDS: Dict[str, Dict[str, Any]] = {
+    "AnthropicBedrock": AWS,
+    "AnthropicBedrockMantle": AWS,
+    "AnthropicAWS": {"api_key": "k", "aws_region": "eu-central-1", "workspace_id": "w"},
+    "AnthropicVertex": {"region": "europe-west1", "project_id": "p", "access_token": "t"},
+    "AnthropicFoundry": {"api_key": "k", "resource": "r"},
+    "AnthropicGoogleCloud": {"skip_auth": True, "project": "p", "location": "l", "workspace_id": "w"},
+}
+
+
+def test_the_clients_of_all_clouds_are_known() -> None:
+    found = {
+        name for name in dir(anthropic) if name.startswith("Anthropic") and hasattr(getattr(anthropic, name), "post")
+    }
+    assert found - {"Anthropic"} <= set(CLOUDS)
+    assert {"AnthropicBedrock", "AnthropicVertex"} <= found
+
+
+@pytest.mark.parametrize("name", [name for name in CLOUDS if hasattr(anthropic, name)])
+@pytest.mark.parametrize("is_async", [False, True])
+async def test_clients_of_clouds_have_the_memory(
+    name: str, is_async: bool, sekha: LocalSekha, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cls = getattr(anthropic, f"Async{name}" if is_async else name)
+
+    class Asked(Exception):
+        pass
+
+    def asked(*_: object) -> None:
+        raise Asked
+
+    monkeypatch.setattr(Turn, "with_memory", asked)
+    with SekhaClient(**sekha.options) as client:
+        mine = cls(**CLOUDS[name])
+        made = with_memory(mine, Memory(client, Scope("shop", "ann")))
+        assert type(made) is cls
+        for one in (made, made.with_options(timeout=7)):
+            for messages in (one.messages, one.beta.messages):
+                with pytest.raises(Asked):
+                    await settled(Messages().ask(messages, [user(FACT)]))
+        with pytest.raises(SekhaValidationError, match="is not covered"):
+            await settled(made.post("/v1/complete", cast_to=object, body={}))
+        await settled(mine.close())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any, Dict, List
 
+import openai
 import pytest
 from openai import AsyncOpenAI, OpenAI
 
@@ -12,7 +13,7 @@ from frameworks.chat_clients import FACT, QUESTION, ChatClientTests, Dialect, Wo
 from sekha import SekhaClient, SekhaValidationError
 from sekha.integrations.openai import with_memory
 from sekha.local import LocalSekha
-from sekha.memory import Memory, Scope
+from sekha.memory import Memory, Scope, Turn
 from support.replies import event
 
 CLOCK = {"name": "clock", "parameters": {"type": "object", "properties": {}}}
@@ -94,9 +95,13 @@ class Responses(OfOpenAI):
     def events(self, answer: Dict[str, Any]) -> List[bytes]:
         words = answer["output"][-1]["content"][0]["text"].split(" ")
         running = {**answer, "status": "in_progress", "output": []}
-        place = {"item_id": "m_1", "output_index": 1, "content_index": 0, "logprobs": []}
         events: List[Any] = [{"type": "response.created", "response": running}]
-        events += [{"type": "response.output_text.delta", "delta": word, **place} for word in words]
+        for index, item in enumerate(answer["output"]):
+            events += [{"type": "response.output_item.added", "output_index": index, "item": {**item, "content": []}}]
+        place = {"item_id": "m_1", "output_index": 1, "content_index": 0}
+        part = {"type": "output_text", "text": "", "annotations": []}
+        events += [{"type": "response.content_part.added", "part": part, **place}]
+        events += [{"type": "response.output_text.delta", "delta": word, "logprobs": [], **place} for word in words]
         events += [{"type": "response.completed", "response": answer}]
         return [event({**one, "sequence_number": number}, one["type"]) for number, one in enumerate(events)]
 
@@ -197,12 +202,29 @@ class TestResponses(ChatClientTests):
 
     async def test_the_helper_for_streams(self, world: World) -> None:
         world.stream(self.dialect.says("Noted."))
-        responses: Any = world.client().responses
-        if not hasattr(responses, "stream"):
-            pytest.skip("there is no responses.stream before openai 1.79")
-        raw = await settled(self.dialect.ask(world.client(), [user(FACT)], stream=True))
-        [chunk async for chunk in chunks_of(raw)]
+        manager = world.client().responses.stream(model="a-model", input=FACT)
+        if world.kind == "blocking":
+            with manager as stream:
+                said = stream.get_final_response().output_text
+        else:
+            async with manager as stream:
+                said = (await stream.get_final_response()).output_text
+        assert said == "Noted."
         assert world.stored() == [[("user", FACT), ("assistant", "Noted.")]]
+
+    async def test_parse_and_raw_of_the_whole_client(self, world: World) -> None:
+        from pydantic import BaseModel
+
+        class Code(BaseModel):
+            code: int
+
+        world.reply(self.dialect.says('{"code": 4711}'), self.dialect.says("Noted."))
+        result = await settled(world.client().responses.parse(model="a-model", input=QUESTION, text_format=Code))
+        assert result.output_parsed == Code(code=4711)
+        raw = await settled(world.client().with_raw_response.responses.create(model="a-model", input=FACT))
+        assert self.dialect.text_of(await settled(raw.parse())) == "Noted."
+        said = [[("user", QUESTION), ("assistant", '{"code": 4711}')], [("user", FACT), ("assistant", "Noted.")]]
+        assert world.stored() == said
 
     @pytest.mark.parametrize(
         ("field", "options"),
@@ -231,12 +253,31 @@ class TestResponses(ChatClientTests):
         assert world.stored() == []
 
 
-def test_a_client_of_azure_keeps_its_type(sekha: LocalSekha) -> None:
-    from openai import AzureOpenAI
+AZURE = {"azure_endpoint": "http://127.0.0.1:9", "api_version": "v", "api_key": "k", "azure_deployment": "d"}
+CLOUDS: Dict[str, Dict[str, Any]] = {
+    "AzureOpenAI": AZURE,
+    "AsyncAzureOpenAI": AZURE,
+    "BedrockOpenAI": {"api_key": "k", "base_url": "http://127.0.0.1:9"},
+    "AsyncBedrockOpenAI": {"api_key": "k", "base_url": "http://127.0.0.1:9"},
+}
 
+
+@pytest.mark.parametrize("name", [name for name in CLOUDS if hasattr(openai, name)])
+async def test_clients_of_clouds_have_the_memory(name: str, sekha: LocalSekha, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Asked(Exception):
+        pass
+
+    def asked(*_: object) -> None:
+        raise Asked
+
+    monkeypatch.setattr(Turn, "with_memory", asked)
     with SekhaClient(**sekha.options) as client:
-        mine = AzureOpenAI(azure_endpoint="http://127.0.0.1:9", api_version="v", api_key="k", azure_deployment="d")
+        mine = getattr(openai, name)(**CLOUDS[name])
         made = with_memory(mine, Memory(client, Scope("shop", "ann")))
-        assert type(made) is AzureOpenAI
+        assert type(made) is type(mine)
         assert str(made.base_url) == str(mine.base_url)
-        mine.close()
+        for one in (made, made.with_options(timeout=7)):
+            for dialect in (Completions(), Responses()):
+                with pytest.raises(Asked):
+                    await settled(dialect.ask(one, [user(FACT)]))
+        await settled(mine.close())

@@ -276,6 +276,20 @@ async def test_a_structured_answer_that_was_sent_back_is_not_remembered(ann: Asy
     assert await stored(ann.client) == [("user", "Where are we?"), ("assistant", '{"city":"Oslo"}')]
 
 
+class Order:
+    """An object of the program."""
+
+
+async def test_an_object_of_the_program_is_not_said_by_anybody(ann: AsyncMemory) -> None:
+    def order(what: str) -> Any:
+        return Order()
+
+    script = Script(ToolCallPart("final_result", {"what": "tea"}))
+    result = await Agent(script.model, output_type=order, capabilities=[SekhaMemory(ann)]).run("Order tea.")
+    assert isinstance(result.output, Order)
+    assert await stored(ann.client) == [("user", "Order tea.")]
+
+
 async def test_a_run_that_waits_for_an_approval_is_remembered_in_two_parts(ann: AsyncMemory) -> None:
     from pydantic_ai import DeferredToolRequests, DeferredToolResults
 
@@ -559,6 +573,20 @@ async def test_a_history_that_is_rewritten_does_not_get_the_block(ann: AsyncMemo
         assert len(script.blocks) == 2
         assert "<memory>" not in str(result.all_messages())
     assert "<memory>" not in str(seen)
+
+
+async def test_a_reminder_behind_the_prompt_does_not_move_the_block(ann: AsyncMemory) -> None:
+    from pydantic_ai.capabilities import ProcessHistory
+
+    def remind(messages: list[ModelMessage]) -> list[ModelMessage]:
+        return [*messages, ModelRequest(parts=[UserPromptPart("Mind the time.")])]
+
+    script = Script(CALL, "I see.")
+    capabilities: list[Any] = [SekhaMemory(ann), ProcessHistory(remind)]
+    await Agent(script.model, tools=[clock], capabilities=capabilities).run("When do we ship?")
+    for texts in script.users:
+        assert texts[0] == script.blocks[0]
+        assert texts[1] == "When do we ship?"
 
 
 async def test_a_prompt_that_was_cut_off_the_history(ann: AsyncMemory) -> None:
