@@ -18,7 +18,7 @@ from sekha.memory import AsyncMemory
 
 from ._agents_runs import Messages, RunTurns, TurnSession
 from ._extra import extra_imports
-from ._shared import check_memory, for_session
+from ._shared import check_memory, for_session, recall_options
 
 with extra_imports("openai-agents"):
     from agents import FunctionTool, Session, TResponseInputItem, get_current_trace
@@ -99,7 +99,7 @@ def recall_filter(
         after: A filter of your own, which is applied first.
 
     Raises:
-        SekhaValidationError: `memory` or `after` cannot be used. For the others, the run raises it.
+        SekhaValidationError: An argument cannot be used; ``field`` names it.
 
     Example:
         ```python
@@ -115,9 +115,8 @@ def recall_filter(
     known = check_memory(memory, AsyncMemory)
     if after is not None and not callable(after):
         raise argument_error("after", f"must be a function, not {class_name(after)}")
-    turns = RunTurns(
-        lambda: known.turn(limit=limit, min_score=min_score, max_tokens=max_tokens), current_trace=get_current_trace
-    )
+    options = recall_options(limit=limit, min_score=min_score, max_tokens=max_tokens)
+    turns = RunTurns(lambda: known.turn(**options), current_trace=get_current_trace)
 
     async def add_memories(data: CallModelData[Any]) -> ModelInputData:
         changed = data.model_data if after is None else after(data)
