@@ -153,7 +153,12 @@ def test_the_folder_of_the_locks_is_not_made_in_the_event_loop(
     server.on(CREATE, MADE)
     threads: List[threading.Thread] = []
     real = write_locks.runtime_folder
-    monkeypatch.setattr(write_locks, "runtime_folder", lambda: (threads.append(threading.current_thread()), real())[1])
+
+    def noted() -> str:
+        threads.append(threading.current_thread())
+        return real()
+
+    monkeypatch.setattr(write_locks, "runtime_folder", noted)
 
     async def main() -> None:
         async with AsyncSekhaClient(controller_url=server.url, api_key="k") as client:
