@@ -386,9 +386,9 @@ async def test_a_stream_that_is_left_is_not_stored(shop: Shop) -> None:
 
 @pytest.mark.parametrize("kind", ["thread", "async"])
 async def test_the_event_loop_is_not_blocked(kind: str, sekha: LocalSekha) -> None:
-    """As `langgraph dev` checks it. An `AsyncMemory` needs a client that has no files that processes share."""
+    """As `langgraph dev` checks it."""
     with SekhaClient(**sekha.options) as blocking:
-        async with AsyncSekhaClient(**sekha.options, write_gate="process") as client:
+        async with AsyncSekhaClient(**sekha.options) as client:
             shop = Shop(kind, blocking, client)
             shop.model.answers[:] = [call("search_memory", query="ship"), call("remember", "c2", text="Ann likes tea.")]
             agent = shop.agent(tools=memory_tools(shop.memory()), checkpointer=InMemorySaver())
