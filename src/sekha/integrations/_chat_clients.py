@@ -31,11 +31,15 @@ def add_memory(client: T, memory: Memory | AsyncMemory, library: Library, **opti
         options: Those of `Memory.turn`.
 
     Raises:
-        SekhaValidationError: The memory is none, or an `AsyncMemory` for a blocking client.
+        SekhaValidationError: The memory is none, or an `AsyncMemory` for a blocking client, or an option cannot be
+            used.
     """
     if iscoroutinefunction(getattr(type(client), "post", None)):
-        return _AsyncHook(library, check_memory(memory, AsyncMemory, Memory), options).copy_of(client)
-    return _Hook(library, check_memory(memory, Memory), options).copy_of(client)
+        hook: _AnyHook = _AsyncHook(library, check_memory(memory, AsyncMemory, Memory), options)
+    else:
+        hook = _Hook(library, check_memory(memory, Memory), options)
+    memory.turn(**options)  # options that cannot be used are refused now
+    return hook.copy_of(client)
 
 
 class _AnyHook:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import inspect
 from dataclasses import replace
+from functools import partial
 from typing import Any, Optional, cast
 
 from sekha._api.memory_tools import DEFAULT_RESULTS
@@ -99,7 +100,7 @@ def recall_filter(
         after: A filter of your own, which is applied first.
 
     Raises:
-        SekhaValidationError: `memory` or `after` cannot be used. For the others, the run raises it.
+        SekhaValidationError: An argument cannot be used; ``field`` names it.
 
     Example:
         ```python
@@ -115,9 +116,9 @@ def recall_filter(
     known = check_memory(memory, AsyncMemory)
     if after is not None and not callable(after):
         raise argument_error("after", f"must be a function, not {class_name(after)}")
-    turns = RunTurns(
-        lambda: known.turn(limit=limit, min_score=min_score, max_tokens=max_tokens), current_trace=get_current_trace
-    )
+    make_turn = partial(known.turn, limit=limit, min_score=min_score, max_tokens=max_tokens)
+    make_turn()  # options that cannot be used are refused now
+    turns = RunTurns(make_turn, current_trace=get_current_trace)
 
     async def add_memories(data: CallModelData[Any]) -> ModelInputData:
         changed = data.model_data if after is None else after(data)

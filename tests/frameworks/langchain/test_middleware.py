@@ -241,6 +241,17 @@ async def test_a_turn_that_fails_is_not_stored_and_one_that_is_resumed_is_stored
     assert await shop.stored() == [("t1", "assistant", "I see."), ("t1", "user", FRIDAYS)]
 
 
+async def test_a_message_that_is_sent_again_after_a_failed_turn_is_stored_once(shop: Shop) -> None:
+    agent = shop.agent(checkpointer=InMemorySaver())
+    for _ in range(2):
+        shop.model.answers[:] = [ConnectionError("the model is down")]
+        with pytest.raises(ConnectionError):
+            await shop.run(agent, FRIDAYS)
+    await shop.run(agent, FRIDAYS)
+    await shop.run(agent, FRIDAYS)  # this one is said once more
+    assert await shop.stored() == [("t1", "assistant", "I see.")] * 2 + [("t1", "user", FRIDAYS)] * 2
+
+
 async def test_a_turn_that_is_interrupted_is_stored_when_it_has_ended(faulty_shop: Shop, faulty: ScriptedSekha) -> None:
     """In the meantime it lies with the checkpointer, and another process may resume it."""
     shop = faulty_shop
