@@ -5,10 +5,13 @@ from __future__ import annotations
 import logging
 import multiprocessing
 import os
+import re
 import shutil
 import signal
 import subprocess
+import sys
 import threading
+import traceback
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -17,8 +20,10 @@ from typing import List
 import anyio
 import pytest
 
+import sekha
 from local.conftest import python
 from sekha import AsyncSekhaClient, SekhaClient, SekhaTimeoutError, WaitEvent
+from sekha._transport import write_locks
 from sekha._transport.write_locks import WriteLocks
 from sekha.local import LocalSekha
 from support import facts
@@ -118,19 +123,50 @@ def test_a_task_waits_for_another_process_without_stopping_others(backend: str, 
                     await anyio.sleep(0.01)
                 for _ in range(10):
                     await anyio.sleep(0.01)
+                assert not busy_workers(), "it waits without a thread"
                 tasks.cancel_scope.cancel()
-            names = [thread.name for thread in {*threading.enumerate()} - before]
-            assert not [name for name in names if "AnyIO" in name or "Trio" in name]
             end(process)
             await create()
 
     process = holder(server.url, "all slots")
-    before = {*threading.enumerate()}
     try:
         anyio.run(main, backend=backend)
     finally:
         end(process)
     assert server.lines == [HEALTH, CREATE]
+
+
+def busy_workers() -> List[str]:
+    """The worker threads of anyio that run something of the package, and do not wait for work."""
+    names = {thread.ident: thread.name for thread in threading.enumerate()}
+    workers = {names.get(id, ""): frame for id, frame in sys._current_frames().items()}
+    stacks = {name: traceback.extract_stack(workers[name]) for name in workers if re.match("AnyIO|Trio", name)}
+    ours = str(Path(sekha.__file__).parent)
+    return [name for name, stack in stacks.items() if any(one.filename.startswith(ours) for one in stack)]
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_the_folder_of_the_locks_is_not_made_in_the_event_loop(
+    backend: str, server: FakeServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Some development servers, such as `langgraph dev`, make an error of it."""
+    server.on(CREATE, MADE)
+    threads: List[threading.Thread] = []
+    real = write_locks.runtime_folder
+
+    def noted() -> str:
+        threads.append(threading.current_thread())
+        return real()
+
+    monkeypatch.setattr(write_locks, "runtime_folder", noted)
+
+    async def main() -> None:
+        async with AsyncSekhaClient(controller_url=server.url, api_key="k") as client:
+            await client.controller.create_conversation(messages=MESSAGES)
+
+    anyio.run(main, backend=backend)
+    assert len(threads) == 1
+    assert threads[0] is not threading.current_thread()
 
 
 # ---- one process ---------------------------------------------------------------------------------------------------

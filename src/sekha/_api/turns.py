@@ -119,6 +119,18 @@ def open_turn(history: Messages) -> list[Mapping[str, Any]]:
     return [] if position is None or found[-1].get("role") == "assistant" else found[position:]
 
 
+def without_repeats(messages: Messages) -> list[Mapping[str, Any]]:
+    """Return messages; of the same one several times in a row, such as in a turn that was tried again, only one."""
+    kept: list[Mapping[str, Any]] = []
+    known: object = None
+    for message in messages:
+        said = message.get("role"), text_of(message.get("content"))
+        if said != known:
+            kept.append(message)
+        known = said
+    return kept
+
+
 def name_turn(messages: Messages) -> list[dict[str, Any]]:
     """Return the messages of the turn that is running, from the last one of the user, each with an ``id``.
 

@@ -307,6 +307,9 @@ class AsyncMemory(AsyncMisuseGuard, ProcessBound):
             min_score: As for `block`.
             max_tokens: As for `block`.
 
+        Raises:
+            SekhaValidationError: An argument cannot be used; ``field`` names it.
+
         Example:
             ```python
             from sekha.memory import AsyncMemory, Scope
@@ -316,6 +319,7 @@ class AsyncMemory(AsyncMisuseGuard, ProcessBound):
             request = await turn.with_memory(chat)  # for each call of the model; `chat` stays as it is
             ```
         """
+        validate(MemoryRecallRequest, drop_unset(query="", limit=limit, min_score=min_score, max_tokens=max_tokens))
         return AsyncTurn(self, limit=limit, min_score=min_score, max_tokens=max_tokens)
 
     def tool_schemas(self, format: Literal["openai", "anthropic"] = "openai") -> list[dict[str, Any]]:

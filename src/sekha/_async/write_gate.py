@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from sekha._concurrency.blocking_calls import async_call_blocking
 from sekha._concurrency.clock import Clock
 from sekha._concurrency.primitives import AsyncSemaphore, AsyncSlot
 from sekha._transport.listeners import log
@@ -85,7 +86,7 @@ class AsyncWriteTurn:
         if not self._slot.try_acquire():
             return False
         if self._shared is None:
-            return self._try_lock()
+            return await self._try_lock()
         return self._opens_gate(await self._shared.try_enter())
 
     async def enter(self, options: CallOptions, clock: Clock) -> bool:
@@ -94,7 +95,7 @@ class AsyncWriteTurn:
             return False
         if self._shared is not None:
             return self._opens_gate(await self._shared.enter(options, clock))
-        while not self._try_lock():
+        while not await self._try_lock():
             left = options.time_left(clock.now())
             if left is not None and left <= 0:
                 return False
@@ -117,18 +118,18 @@ class AsyncWriteTurn:
             self._gate.open()
         return may_enter
 
-    def _try_lock(self) -> bool:
+    async def _try_lock(self) -> bool:
         """Return whether no other process is in the way."""
         locks = self._gate.locks
         if locks is None:
             return True
         try:
             try:
-                may_enter = self._lock(locks)
+                may_enter = await self._lock(locks)
             except FileNotFoundError:  # the folder was removed, as some systems do when a user logs out
                 self._locks = None
                 locks.forget_folder()
-                may_enter = self._lock(locks)
+                may_enter = await self._lock(locks)
         except OSError as problem:
             self._gate.give_up_sharing(problem)
             return True
@@ -138,7 +139,9 @@ class AsyncWriteTurn:
             self._gate.open()
         return True
 
-    def _lock(self, locks: WriteLocks) -> bool:
+    async def _lock(self, locks: WriteLocks) -> bool:
+        if not locks.has_folder:  # in a thread: some development servers allow no such call in the event loop
+            await async_call_blocking(locks.make_folder)
         if self._locks is None:
             self._locks = locks.turn()
         return self._locks.try_enter()

@@ -309,6 +309,9 @@ class Memory(MisuseGuard, ProcessBound):
             min_score: As for `block`.
             max_tokens: As for `block`.
 
+        Raises:
+            SekhaValidationError: An argument cannot be used; ``field`` names it.
+
         Example:
             ```python
             from sekha.memory import Memory, Scope
@@ -318,6 +321,7 @@ class Memory(MisuseGuard, ProcessBound):
             request = turn.with_memory(chat)  # for each call of the model; `chat` stays as it is
             ```
         """
+        validate(MemoryRecallRequest, drop_unset(query="", limit=limit, min_score=min_score, max_tokens=max_tokens))
         return Turn(self, limit=limit, min_score=min_score, max_tokens=max_tokens)
 
     def tool_schemas(self, format: Literal["openai", "anthropic"] = "openai") -> list[dict[str, Any]]:

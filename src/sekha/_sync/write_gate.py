@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from sekha._concurrency.blocking_calls import call_blocking
 from sekha._concurrency.clock import Clock
 from sekha._concurrency.primitives import Semaphore, Slot
 from sekha._transport.listeners import log
@@ -141,6 +142,8 @@ class WriteTurn:
         return True
 
     def _lock(self, locks: WriteLocks) -> bool:
+        if not locks.has_folder:  # in a thread: some development servers allow no such call in the event loop
+            call_blocking(locks.make_folder)
         if self._locks is None:
             self._locks = locks.turn()
         return self._locks.try_enter()

@@ -40,15 +40,28 @@ class WriteLocks:
         self._prefix: str | None = None  # of the paths of the files, once the folder is there
         self._note: PathLock | None = None  # shares ``first``
 
-    def turn(self) -> LockTurn:
-        """Return what one write holds of the files.
+    @property
+    def has_folder(self) -> bool:
+        """Whether the folder of the files was made or found."""
+        return self._prefix is not None
+
+    def make_folder(self) -> str:
+        """Make the folder of the files, if it is not there, and return the beginning of their paths.
 
         Raises:
             OSError: The folder cannot be used.
         """
-        if self._prefix is None:
-            self._prefix = os.path.join(runtime_folder(), self._name)
-        return LockTurn(self, self._prefix, self._limit)
+        self._prefix = prefix = os.path.join(runtime_folder(), self._name)
+        return prefix
+
+    def turn(self) -> LockTurn:
+        """Return what one write holds of the files.
+
+        Raises:
+            OSError: The folder is not there, and cannot be made.
+        """
+        prefix = self._prefix or self.make_folder()
+        return LockTurn(self, prefix, self._limit)
 
     def forget_folder(self) -> None:
         """Make the folder again for the next turn: somebody has removed it."""

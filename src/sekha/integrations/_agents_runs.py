@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Callable, Optional, cast
+from typing import TYPE_CHECKING, Any, Callable, NoReturn, Optional, cast
 from weakref import WeakKeyDictionary
 
 from sekha._api.turns import last_user_text, open_turn
@@ -61,6 +61,10 @@ class TurnSession:
             super().__delattr__(name)
         else:
             delattr(self.underlying_session, name)
+
+    def __reduce__(self) -> NoReturn:
+        problem = "cannot be pickled or copied, since its memory belongs to this process; wrap its session again"
+        raise TypeError(f"{type(self).__name__} {problem}")
 
     def _is_own(self, name: str) -> bool:
         underlying: object = self.__dict__.get("underlying_session")

@@ -16,7 +16,7 @@ from anyio import to_thread
 from sekha.memory import AsyncMemory, Memory
 
 from ._chat_calls import Call, Calls, Library, Reply
-from ._shared import check_memory, recall_options
+from ._shared import check_memory
 
 T = TypeVar("T")
 
@@ -31,13 +31,15 @@ def add_memory(client: T, memory: Memory | AsyncMemory, library: Library, **opti
         options: Those of `Memory.turn`.
 
     Raises:
-        SekhaValidationError: The memory is none, or an `AsyncMemory` for a blocking client; or an option cannot
-            be used.
+        SekhaValidationError: The memory is none, or an `AsyncMemory` for a blocking client, or an option cannot be
+            used.
     """
-    options = recall_options(**options)
     if iscoroutinefunction(getattr(type(client), "post", None)):
-        return _AsyncHook(library, check_memory(memory, AsyncMemory, Memory), options).copy_of(client)
-    return _Hook(library, check_memory(memory, Memory), options).copy_of(client)
+        hook: _AnyHook = _AsyncHook(library, check_memory(memory, AsyncMemory, Memory), options)
+    else:
+        hook = _Hook(library, check_memory(memory, Memory), options)
+    memory.turn(**options)  # options that cannot be used are refused now
+    return hook.copy_of(client)
 
 
 class _AnyHook:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypedDict
 
-from sekha._api.turns import last_user_text, text_of, with_block
+from sekha._api.turns import last_user_text, text_of, with_block, without_repeats
 from sekha._api.validation import argument_error
 from sekha.type_guards import extract_text
 from sekha.types import SearchResult
@@ -72,7 +72,7 @@ def end_turn(messages: Sequence[Any], turn: Turn | None) -> list[Mapping[str, ob
     """Return what to remember: what the user has said, and what came after it, but for messages that others put in.
 
     What the user has said is taken as it stands now, since middleware such as `PIIMiddleware` may have changed it. If
-    it has been summarized away, it is taken as it was.
+    it has been summarized away, it is taken as it was. What was sent again after a turn that failed is taken once.
 
     Args:
         messages: All messages of the agent.
@@ -84,7 +84,7 @@ def end_turn(messages: Sequence[Any], turn: Turn | None) -> list[Mapping[str, ob
     number = ids.index(turn["after"]) + 1 if turn["after"] in ids else 0  # else it has been summarized away
     now = {one.id: _plain(one) for one in messages}
     said = (now.get(one["id"], one) for one in turn["said"])
-    return [*said, *(_plain(one) for one in messages[number:] if not _is_said(one))]
+    return [*without_repeats(list(said)), *(_plain(one) for one in messages[number:] if not _is_said(one))]
 
 
 def document_fields(result: SearchResult) -> dict[str, Any]:

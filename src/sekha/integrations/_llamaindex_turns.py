@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from sekha._api.prompts import remove_blocks, to_memory, without_last_quote
-from sekha._api.turns import with_block
+from sekha._api.turns import with_block, without_repeats
 from sekha.memory import AsyncMemory, Memory
 from sekha.types import SearchResult
 
@@ -100,7 +100,7 @@ def count_answered(messages: Sequence[Any]) -> int:
     return next((i for i in range(len(messages), 0, -1) if _is_answer(messages[i - 1])), 0)
 
 
-def to_remember(messages: Sequence[Any]) -> list[dict[str, Any]]:
+def to_remember(messages: Sequence[Any]) -> list[Mapping[str, Any]]:
     """Return messages as a memory accepts them; of the same one twice in a row, which was tried again, only one."""
     said: list[dict[str, Any]] = []
     roles = [*map(role_of, messages), ""]
@@ -108,10 +108,8 @@ def to_remember(messages: Sequence[Any]) -> list[dict[str, Any]]:
         content = message.content or ""
         if role == "assistant":
             content = "" if following == _CODE else _REASONING.sub("", content)
-        one = {"role": role, "content": content}
-        if one not in said[-1:]:
-            said.append(one)
-    return said
+        said.append({"role": role, "content": content})
+    return without_repeats(said)
 
 
 def place_block(messages: Sequence[Any], user: Callable[[str], Any]) -> list[Any]:

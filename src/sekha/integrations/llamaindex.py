@@ -11,6 +11,7 @@ from uuid import uuid4
 
 from typing_extensions import TypeAlias
 
+from sekha._concurrency.primitives import AsyncSemaphore
 from sekha.memory import AsyncMemory, Memory, ToolResult
 
 from ._extra import extra_imports
@@ -130,6 +131,8 @@ class SekhaMemoryBlock(BaseMemoryBlock[List[ChatMessage]]):
 
 
 class _ChatMemory(ChatMemory):
+    _putting: AsyncSemaphore = PrivateAttr(default_factory=lambda: AsyncSemaphore(1))
+
     async def aget(self, input: Union[str, ChatMessage, None] = None, **block_kwargs: Any) -> List[ChatMessage]:
         return place_block(await super().aget(input, **block_kwargs), lambda text: _messages(text)[0])
 
@@ -138,8 +141,13 @@ class _ChatMemory(ChatMemory):
 
     async def aput_messages(self, messages: List[ChatMessage]) -> None:
         answered = count_answered(messages)
-        earlier = await self.sql_store.get_messages(self.session_id) if answered else []
-        await super().aput_messages(messages)
+        slot = self._putting.slot()
+        try:  # of turns at the same time, no message comes between what is read and what is put
+            await slot.acquire(None)
+            earlier = await self.sql_store.get_messages(self.session_id) if answered else []
+            await super().aput_messages(messages)
+        finally:
+            slot.release()
         for turns in (block._turns for block in self.memory_blocks if isinstance(block, SekhaMemoryBlock)):
             if any(role_of(message) == "user" for message in messages):
                 turns.end(self.session_id)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import inspect
 from dataclasses import replace
+from functools import partial
 from typing import Any, Optional, cast
 
 from sekha._api.memory_tools import DEFAULT_RESULTS
@@ -18,7 +19,7 @@ from sekha.memory import AsyncMemory
 
 from ._agents_runs import Messages, RunTurns, TurnSession
 from ._extra import extra_imports
-from ._shared import check_memory, for_session, recall_options
+from ._shared import check_memory, for_session
 
 with extra_imports("openai-agents"):
     from agents import FunctionTool, Session, TResponseInputItem, get_current_trace
@@ -115,8 +116,9 @@ def recall_filter(
     known = check_memory(memory, AsyncMemory)
     if after is not None and not callable(after):
         raise argument_error("after", f"must be a function, not {class_name(after)}")
-    options = recall_options(limit=limit, min_score=min_score, max_tokens=max_tokens)
-    turns = RunTurns(lambda: known.turn(**options), current_trace=get_current_trace)
+    make_turn = partial(known.turn, limit=limit, min_score=min_score, max_tokens=max_tokens)
+    make_turn()  # options that cannot be used are refused now
+    turns = RunTurns(make_turn, current_trace=get_current_trace)
 
     async def add_memories(data: CallModelData[Any]) -> ModelInputData:
         changed = data.model_data if after is None else after(data)

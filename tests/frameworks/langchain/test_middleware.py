@@ -241,6 +241,17 @@ async def test_a_turn_that_fails_is_not_stored_and_one_that_is_resumed_is_stored
     assert await shop.stored() == [("t1", "assistant", "I see."), ("t1", "user", FRIDAYS)]
 
 
+async def test_a_message_that_is_sent_again_after_a_failed_turn_is_stored_once(shop: Shop) -> None:
+    agent = shop.agent(checkpointer=InMemorySaver())
+    for _ in range(2):
+        shop.model.answers[:] = [ConnectionError("the model is down")]
+        with pytest.raises(ConnectionError):
+            await shop.run(agent, FRIDAYS)
+    await shop.run(agent, FRIDAYS)
+    await shop.run(agent, FRIDAYS)  # this one is said once more
+    assert await shop.stored() == [("t1", "assistant", "I see.")] * 2 + [("t1", "user", FRIDAYS)] * 2
+
+
 async def test_a_turn_that_is_interrupted_is_stored_when_it_has_ended(faulty_shop: Shop, faulty: ScriptedSekha) -> None:
     """In the meantime it lies with the checkpointer, and another process may resume it."""
     shop = faulty_shop
@@ -375,9 +386,9 @@ async def test_a_stream_that_is_left_is_not_stored(shop: Shop) -> None:
 
 @pytest.mark.parametrize("kind", ["thread", "async"])
 async def test_the_event_loop_is_not_blocked(kind: str, sekha: LocalSekha) -> None:
-    """As `langgraph dev` checks it. An `AsyncMemory` needs a client that has no files that processes share."""
+    """As `langgraph dev` checks it."""
     with SekhaClient(**sekha.options) as blocking:
-        async with AsyncSekhaClient(**sekha.options, write_gate="process") as client:
+        async with AsyncSekhaClient(**sekha.options) as client:
             shop = Shop(kind, blocking, client)
             shop.model.answers[:] = [call("search_memory", query="ship"), call("remember", "c2", text="Ann likes tea.")]
             agent = shop.agent(tools=memory_tools(shop.memory()), checkpointer=InMemorySaver())

@@ -287,6 +287,30 @@ async def test_users_at_the_same_time_do_not_mix(shop: Shop) -> None:
         assert str(seen).count("My code is") == 1
 
 
+async def test_what_is_said_while_an_answer_is_put_is_remembered_with_the_next(
+    shop: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chat = shop.chat("s1", async_database_uri=f"sqlite+aiosqlite:///{tmp_path / 'history.db'}")
+    await chat.aput(ChatMessage(role="user", content=FRIDAYS))
+    read, is_read, go_on = type(chat.sql_store).get_messages, asyncio.Event(), asyncio.Event()
+
+    async def read_slowly(*args: Any, **options: Any) -> Any:
+        found = await read(*args, **options)
+        is_read.set()
+        await go_on.wait()
+        return found
+
+    monkeypatch.setattr(type(chat.sql_store), "get_messages", read_slowly)
+    answering = asyncio.ensure_future(chat.aput(ChatMessage(role="assistant", content="Noted.")))
+    await is_read.wait()
+    asking = asyncio.ensure_future(chat.aput(ChatMessage(role="user", content="Ann likes tea.")))
+    await asyncio.wait({asking}, timeout=0.2)  # it could be put now
+    go_on.set()
+    await asyncio.gather(answering, asking)
+    await chat.aput(ChatMessage(role="assistant", content="I see."))
+    assert [text for *_, text in shop.stored()] == ["I see.", "Noted.", "Ann likes tea.", FRIDAYS]
+
+
 async def test_a_cut_stream_is_not_remembered(shop: Shop) -> None:
     engine = SimpleChatEngine.from_defaults(llm=ScriptedLLM(ValueError("cut"), "Noted."), memory=shop.chat("s1"))
     stream = await engine.astream_chat(FRIDAYS)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import copy
+import pickle
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -667,11 +669,17 @@ async def test_what_cannot_be_used_is_refused_at_once(sekha: LocalSekha, client:
                 with pytest.raises(SekhaValidationError, match=r"^memory: must be an AsyncMemory, not") as refused:
                     make(other)
                 assert refused.value.field == "memory"
+    options: list[dict[str, Any]] = [{"limit": 0}, {"min_score": 2}, {"max_tokens": "many"}]
+    for option in options:
+        with pytest.raises(SekhaValidationError) as refused:
+            recall_filter(memory, **option)
+        assert [refused.value.field] == list(option)
+    for copied in (copy.copy, copy.deepcopy, pickle.dumps):
+        with pytest.raises(TypeError, match=r"^RememberingSession cannot be pickled or copied"):
+            copied(RememberingSession(session, memory))
     for other in (None, "s1", SQLiteSession, object()):
         with pytest.raises(SekhaValidationError, match="must be a session of the Agents SDK") as refused:
             RememberingSession(other, memory)
         assert refused.value.field == "underlying"
     with pytest.raises(SekhaValidationError, match=r"^after: must be a function, not str"):
         recall_filter(memory, after="trim")  # type: ignore[arg-type]  # that is what is tested
-    with pytest.raises(SekhaValidationError, match=r"^limit: "):
-        recall_filter(memory, limit=0)
