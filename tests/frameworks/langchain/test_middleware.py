@@ -6,6 +6,7 @@ import inspect
 import threading
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -411,6 +412,8 @@ async def test_the_run_goes_on_if_the_memory_is_down(faulty_shop: Shop, faulty: 
         "the memory could not be asked, and nothing is recalled",
         "what was said is not remembered",
     ]
+    if faulty_shop.kind == "blocking":  # else there are tasks and threads between
+        assert {Path(one.filename).parent for one in caught} == {Path(__file__).parent}
 
 
 async def test_an_error_ends_the_run_if_the_memory_says_so(faulty_shop: Shop, faulty: ScriptedSekha) -> None:
