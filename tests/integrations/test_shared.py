@@ -99,7 +99,7 @@ def test_an_async_function_is_no_source_of_a_memory(memory: Memory) -> None:
         return memory  # pragma: no cover  # it is not awaited
 
     wrong: Any = find
-    with pytest.raises(SekhaValidationError, match="the function that returns it must not be async") as caught:
+    with pytest.raises(SekhaValidationError, match="or a Memory; the function must not be async") as caught:
         memory_of(wrong, "ann", None)
     assert caught.value.field == "memory"
 

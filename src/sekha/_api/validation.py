@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Coroutine, Hashable, Mapping, Sequence
 from datetime import date
 from enum import Enum
 from typing import Any, TypeVar, cast
@@ -13,6 +13,7 @@ from uuid import UUID
 from pydantic_core import ValidationError
 
 from sekha._api.schemas import validator_for
+from sekha._utils.public import class_name
 from sekha._utils.sentinel import NOT_GIVEN
 from sekha.errors import SekhaValidationError
 
@@ -53,6 +54,22 @@ def argument_error(field: str, problem: str) -> SekhaValidationError:
         problem: What is wrong with it.
     """
     return SekhaValidationError(f"{field}: {problem}", field=field, status_code=400, sent=False)
+
+
+def wrong_object(field: str, wanted: str, found: object) -> SekhaValidationError:
+    """Return the error for an object of another class than is wanted, which a function of the user may have returned.
+
+    A coroutine is closed, since nobody will await it.
+
+    Args:
+        field: The argument.
+        wanted: What it must be.
+        found: What it is.
+    """
+    if isinstance(found, Coroutine):
+        found.close()
+        return argument_error(field, f"{wanted}; the function must not be async")
+    return argument_error(field, f"{wanted}, not {class_name(found)}")
 
 
 def merge_arguments(request: object, keywords: Mapping[str, object], name: str) -> dict[str, object]:

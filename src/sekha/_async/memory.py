@@ -26,7 +26,7 @@ from sekha._api.prompts import UNAVAILABLE, Echoes, quote_results
 from sekha._api.recalled import OnError, Recalled, StoredIds, ToolResult
 from sekha._api.scopes import Scope
 from sekha._api.turns import last_user_text, messages_to_remember, text_of_chunk, with_block
-from sekha._api.validation import argument_error, validate
+from sekha._api.validation import argument_error, validate, wrong_object
 from sekha._concurrency.misuse import AsyncMisuseGuard
 from sekha._concurrency.primitives import AsyncSemaphore
 from sekha._concurrency.process_bound import ProcessBound, make_view
@@ -102,8 +102,7 @@ class AsyncMemory(AsyncMisuseGuard, ProcessBound):
         source: Any = self._source
         found: object = source if isinstance(source, AsyncSekhaClient) or not callable(source) else source(scope)
         if not isinstance(found, AsyncSekhaClient):
-            problem = f"must be an AsyncSekhaClient, or a function that returns one, not {class_name(found)}"
-            raise argument_error("client", problem)
+            raise wrong_object("client", "must be an AsyncSekhaClient, or a function that returns one", found)
         self.scope: Scope = scope
         self.client: AsyncSekhaClient = found.in_folder(scope.folder)
 

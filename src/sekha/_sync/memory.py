@@ -28,7 +28,7 @@ from sekha._api.prompts import UNAVAILABLE, Echoes, quote_results
 from sekha._api.recalled import OnError, Recalled, StoredIds, ToolResult
 from sekha._api.scopes import Scope
 from sekha._api.turns import last_user_text, messages_to_remember, text_of_chunk, with_block
-from sekha._api.validation import argument_error, validate
+from sekha._api.validation import argument_error, validate, wrong_object
 from sekha._concurrency.misuse import MisuseGuard
 from sekha._concurrency.primitives import Semaphore
 from sekha._concurrency.process_bound import ProcessBound, make_view
@@ -104,8 +104,7 @@ class Memory(MisuseGuard, ProcessBound):
         source: Any = self._source
         found: object = source if isinstance(source, SekhaClient) or not callable(source) else source(scope)
         if not isinstance(found, SekhaClient):
-            problem = f"must be an SekhaClient, or a function that returns one, not {class_name(found)}"
-            raise argument_error("client", problem)
+            raise wrong_object("client", "must be an SekhaClient, or a function that returns one", found)
         self.scope: Scope = scope
         self.client: SekhaClient = found.in_folder(scope.folder)
 

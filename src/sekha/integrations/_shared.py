@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine
 from functools import partial
 from typing import Any, Callable, Literal, TypeVar, Union, cast
 
 from sekha._api.arguments import MemoryRecallRequest
-from sekha._api.validation import argument_error, validate
+from sekha._api.validation import argument_error, validate, wrong_object
 from sekha._concurrency.tasks import async_in_thread
-from sekha._utils.public import class_name
 from sekha._utils.sentinel import drop_unset
 from sekha.memory import AsyncMemory, Memory
 
@@ -28,10 +26,7 @@ def check_memory(memory: object, *kinds: type[AnyMemory]) -> AnyMemory:
     """
     if not isinstance(memory, kinds):
         wanted = " or ".join(f"{'an' if kind.__name__[0] in 'AEIOU' else 'a'} {kind.__name__}" for kind in kinds)
-        if isinstance(memory, Coroutine):
-            memory.close()  # nobody will await it
-            raise argument_error("memory", f"must be {wanted}; the function that returns it must not be async")
-        raise argument_error("memory", f"must be {wanted}, not {class_name(memory)}")
+        raise wrong_object("memory", f"must be {wanted}", memory)
     return memory
 
 

@@ -22,6 +22,7 @@ from sekha._api.validation import (
     parse_conversation_ids,
     to_jsonable,
     validate,
+    wrong_object,
 )
 from sekha._utils.sentinel import NOT_GIVEN
 from sekha.errors import SekhaValidationError
@@ -295,3 +296,12 @@ def test_which_messages_are_texts() -> None:
     halves = [{**PLAIN, "role": "\ud83d"}, {**PLAIN, "content": "\ude00"}]
     for messages in (*([*plain, one] for one in more), tuple(plain), UserList(plain), None, halves):
         assert copy_of_texts(messages) is None
+
+
+def test_a_function_that_is_async_is_named_and_leaves_nothing_to_await() -> None:
+    async def find() -> int:
+        return 1  # pragma: no cover  # it is not awaited
+
+    error = wrong_object("client", "must be a client", find())  # a RuntimeWarning would be an error here
+    assert (str(error), error.field) == ("client: must be a client; the function must not be async", "client")
+    assert str(wrong_object("client", "must be a client", None)) == "client: must be a client, not NoneType"
