@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Dict
 
 import pytest
 
 from sekha import AsyncSekhaClient, SekhaClient, SekhaValidationError
-from sekha.integrations._shared import async_call, blocking, check_memory, check_source, for_session, memory_of
+from sekha.integrations._shared import (
+    async_call,
+    blocking,
+    check_memory,
+    check_source,
+    for_session,
+    memory_of,
+    recall_options,
+)
 from sekha.local import LocalSekha
 from sekha.memory import AsyncMemory, Memory, Scope
 
@@ -84,3 +92,21 @@ async def test_async_code_uses_a_memory_of_either_client_type(sekha: LocalSekha)
     async with AsyncSekhaClient(**sekha.options) as awaited:
         found = await async_call(AsyncMemory(awaited, Scope("shop", "ann")), "recall", "ship", limit=1)
     assert [one["content"] for one in found] == ["We ship on Fridays."]
+
+
+def test_an_async_function_is_no_source_of_a_memory(memory: Memory) -> None:
+    async def find(run: object) -> Memory:
+        return memory  # pragma: no cover  # it is not awaited
+
+    wrong: Any = find
+    with pytest.raises(SekhaValidationError, match="the function that returns it must not be async") as caught:
+        memory_of(wrong, "ann", None)
+    assert caught.value.field == "memory"
+
+
+@pytest.mark.parametrize("wrong", [{"limit": 0}, {"min_score": 2.0}, {"max_tokens": "many"}])
+def test_options_of_a_recall_are_checked_when_they_are_given(wrong: Dict[str, object]) -> None:
+    assert recall_options(limit=3, min_score=None) == {"limit": 3}
+    with pytest.raises(SekhaValidationError) as caught:
+        recall_options(**wrong)
+    assert [caught.value.field] == list(wrong)

@@ -11,12 +11,11 @@ from google.adk.memory.base_memory_service import BaseMemoryService, SearchMemor
 from google.adk.memory.memory_entry import MemoryEntry
 from google.genai import types
 
-from sekha._api.arguments import MemoryRecallRequest
 from sekha._api.memory_tools import DEFAULT_RESULTS, NOT_SEARCHED
 from sekha._api.prompts import to_memory
 from sekha._api.recalled import OnError, StoredIds
 from sekha._api.turns import messages_to_remember
-from sekha._api.validation import argument_error, type_name, validate
+from sekha._api.validation import argument_error, type_name
 from sekha._async.client import AsyncSekhaClient
 from sekha._async.memory import MAX_TOKENS, AsyncTurn
 from sekha._concurrency.primitives import AsyncSemaphore
@@ -24,6 +23,8 @@ from sekha._utils.public import exported_from
 from sekha._utils.sentinel import drop_unset
 from sekha.errors import SekhaError
 from sekha.memory import AsyncMemory, Scope
+
+from ._shared import recall_options
 
 if TYPE_CHECKING:
     from google.adk.events.event import Event
@@ -83,9 +84,8 @@ class SekhaMemoryService(BaseMemoryService):
             raise argument_error("client", problem)
         if on_error not in ("warn", "raise") and not callable(on_error):
             raise argument_error("on_error", "must be 'warn', 'raise' or a function")
-        self._search: dict[str, Any] = drop_unset(limit=limit, min_score=min_score)
-        self._block: dict[str, Any] = {**self._search, "max_tokens": max_tokens}
-        validate(MemoryRecallRequest, {"query": "-", **self._block})
+        self._search = recall_options(limit=limit, min_score=min_score)
+        self._block = recall_options(limit=limit, min_score=min_score, max_tokens=max_tokens)
         self._client = client
         self._on_error: OnError = on_error
         self._first: Optional[AsyncMemory] = None

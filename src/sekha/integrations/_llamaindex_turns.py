@@ -6,15 +6,12 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from sekha._api.arguments import MemoryRecallRequest
 from sekha._api.prompts import remove_blocks, to_memory, without_last_quote
 from sekha._api.turns import with_block, without_repeats
-from sekha._api.validation import validate
-from sekha._utils.sentinel import drop_unset
 from sekha.memory import AsyncMemory, Memory
 from sekha.types import SearchResult
 
-from ._shared import async_call, check_memory, for_session
+from ._shared import async_call, check_memory, for_session, recall_options
 
 _ROLES = {"chatbot": "assistant", "model": "assistant"}
 _REASONING = re.compile(r"\A(?:Thought: .*\n)?Thought: .*?\nAnswer: ", re.DOTALL)
@@ -24,17 +21,6 @@ _CODE_RESULT = "Result of executing the code given:"
 _CODE = "code_result"  # a role that is not remembered
 _IDS = ("conversation_id", "message_id")
 _MAX_SESSIONS = 1000
-
-
-def recall_options(**options: object) -> dict[str, Any]:
-    """Return those of the options of a recall that were given.
-
-    Raises:
-        SekhaValidationError: One cannot be used; ``field`` names it.
-    """
-    given = drop_unset(**options)
-    validate(MemoryRecallRequest, {"query": "", **given})
-    return given
 
 
 class Turns:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Coroutine
 from functools import partial
 from typing import Any, Callable, Literal, TypeVar, Union, cast
 
-from sekha._api.validation import argument_error
+from sekha._api.arguments import MemoryRecallRequest
+from sekha._api.validation import argument_error, validate
 from sekha._concurrency.tasks import async_in_thread
 from sekha._utils.public import class_name
+from sekha._utils.sentinel import drop_unset
 from sekha.memory import AsyncMemory, Memory
 
 AnyMemory = TypeVar("AnyMemory", bound=Union[AsyncMemory, Memory])
@@ -25,6 +28,9 @@ def check_memory(memory: object, *kinds: type[AnyMemory]) -> AnyMemory:
     """
     if not isinstance(memory, kinds):
         wanted = " or ".join(f"{'an' if kind.__name__[0] in 'AEIOU' else 'a'} {kind.__name__}" for kind in kinds)
+        if isinstance(memory, Coroutine):
+            memory.close()  # nobody will await it
+            raise argument_error("memory", f"must be {wanted}; the function that returns it must not be async")
         raise argument_error("memory", f"must be {wanted}, not {class_name(memory)}")
     return memory
 
@@ -39,6 +45,20 @@ def for_session(memory: AnyMemory, session: object) -> AnyMemory:
     if memory.scope.session is not None or not isinstance(session, str) or not session.strip():
         return memory
     return cast("AnyMemory", memory.in_session(session))
+
+
+def recall_options(**options: object) -> dict[str, Any]:
+    """Return those of the options of a recall that were given.
+
+    Args:
+        options: ``limit``, ``min_score`` and ``max_tokens``, as far as the adapter has them.
+
+    Raises:
+        SekhaValidationError: One cannot be used; ``field`` names it.
+    """
+    given = drop_unset(**options)
+    validate(MemoryRecallRequest, {"query": "", **given})
+    return given
 
 
 def check_source(source: object) -> None:

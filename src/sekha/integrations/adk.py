@@ -113,12 +113,16 @@ def memory_service_from_uri(uri: str, **_: object) -> SekhaMemoryService:
         service = memory_service_from_uri("sekha://")  # as SekhaMemoryService(AsyncSekhaClient())
         ```
     """
-    parts = urlsplit(uri)
+    try:
+        parts = urlsplit(uri)
+        is_here = is_loopback(f"http://{parts.netloc}")
+    except ValueError:
+        raise argument_error("uri", "its host or port cannot be read") from None
     if parts.scheme != "sekha" or parts.path not in ("", "/") or parts.query or parts.fragment or "@" in parts.netloc:
         raise argument_error("uri", "must be sekha:// or sekha://host:port; the key is read from SEKHA_API_KEY")
     if not parts.netloc:
         return SekhaMemoryService(AsyncSekhaClient())
-    scheme = "http" if is_loopback(f"http://{parts.netloc}") else "https"
+    scheme = "http" if is_here else "https"
     return SekhaMemoryService(AsyncSekhaClient(controller_url=f"{scheme}://{parts.netloc}"))
 
 

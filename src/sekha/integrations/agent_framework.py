@@ -14,7 +14,7 @@ from sekha._async.memory import MAX_TOKENS
 from sekha.memory import AsyncMemory
 
 from ._extra import extra_imports
-from ._shared import check_memory, for_session
+from ._shared import check_memory, for_session, recall_options
 
 with extra_imports("agent-framework"):
     from agent_framework import (
@@ -50,7 +50,8 @@ class SekhaContextProvider(ContextProvider):
         max_tokens: Tokens of the recalled block at most, four bytes each.
 
     Raises:
-        SekhaValidationError: ``memory`` is no `AsyncMemory`; of a function's result, the run raises it.
+        SekhaValidationError: An argument cannot be used; ``field`` names it. For what a function returns, the run
+            raises it.
 
     Example:
         ```python
@@ -83,7 +84,7 @@ class SekhaContextProvider(ContextProvider):
         super().__init__(source_id)
         self._memory = memory if callable(memory) else check_memory(memory, AsyncMemory)
         self._tools = tools
-        self._options: dict[str, Any] = {"limit": limit, "min_score": min_score, "max_tokens": max_tokens}
+        self._options = recall_options(limit=limit, min_score=min_score, max_tokens=max_tokens)
         self._running: WeakKeyDictionary[SessionContext, AsyncMemory] = WeakKeyDictionary()
 
     async def before_run(

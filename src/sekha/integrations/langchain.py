@@ -12,16 +12,14 @@ from typing import Annotated, Any, Callable, List, Optional, Union
 from pydantic import ConfigDict
 from typing_extensions import NotRequired, TypeAlias
 
-from sekha._api.arguments import MemoryRecallRequest
 from sekha._api.memory_tools import tool_schemas
 from sekha._api.recalled import StoredIds
-from sekha._api.validation import argument_error, validate
-from sekha._utils.sentinel import drop_unset
+from sekha._api.validation import argument_error
 from sekha.memory import AsyncMemory, Memory, ToolResult
 
 from ._extra import extra_imports
 from ._langchain_data import Turn, begin_turn, check_k, document_fields, end_turn, put_block
-from ._shared import async_call, blocking, check_memory, check_source, memory_of
+from ._shared import async_call, blocking, check_memory, check_source, memory_of, recall_options
 
 with extra_imports("langchain"):
     from langchain.agents.middleware.types import AgentMiddleware, AgentState, OmitFromSchema
@@ -76,7 +74,7 @@ class SekhaRetriever(BaseRetriever):
     min_score: Optional[float]
 
     def __init__(self, memory: AnyMemory, *, k: int = 5, min_score: Optional[float] = None, **options: Any) -> None:
-        validate(MemoryRecallRequest, drop_unset(query="", min_score=min_score))
+        recall_options(min_score=min_score)
         check_memory(memory, AsyncMemory, Memory)
         options.update(memory=memory, k=check_k(k), min_score=min_score)
         super().__init__(**options)
@@ -144,8 +142,7 @@ class SekhaMemoryMiddleware(AgentMiddleware[Any, Any]):
         super().__init__()
         check_source(memory)
         self._source, self._tool_results, self._stored = memory, tool_results, StoredIds()
-        self._options = drop_unset(limit=limit, min_score=min_score, max_tokens=max_tokens)
-        validate(MemoryRecallRequest, {"query": "", **self._options})
+        self._options = recall_options(limit=limit, min_score=min_score, max_tokens=max_tokens)
 
     def before_agent(self, state: Any, runtime: Runtime[Any]) -> dict[str, Any]:
         memory, (query, turn) = blocking(self._memory(runtime)), begin_turn(state["messages"])

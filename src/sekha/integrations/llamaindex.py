@@ -15,8 +15,8 @@ from sekha._concurrency.primitives import AsyncSemaphore
 from sekha.memory import AsyncMemory, Memory, ToolResult
 
 from ._extra import extra_imports
-from ._llamaindex_turns import Turns, count_answered, place_block, recall_options, role_of, shorten_block, to_node
-from ._shared import async_call, blocking, check_memory
+from ._llamaindex_turns import Turns, count_answered, place_block, role_of, shorten_block, to_node
+from ._shared import async_call, blocking, check_memory, recall_options
 
 with extra_imports("llamaindex"):
     from llama_index.core.base.base_retriever import BaseRetriever

@@ -15,7 +15,7 @@ from sekha.memory import AsyncMemory, AsyncTurn
 
 from ._extra import extra_imports
 from ._pydantic_ai_messages import messages_of_run, place_of_block, prompt_text
-from ._shared import check_memory, for_session
+from ._shared import check_memory, for_session, recall_options
 
 with extra_imports("pydantic-ai"):
     from pydantic_ai import DeferredToolRequests, FunctionToolset, RunContext, Tool, __version__
@@ -53,7 +53,8 @@ class SekhaMemory(AbstractCapability[AgentDepsT]):
         max_tokens: Tokens of the recalled block at most, four bytes each.
 
     Raises:
-        SekhaValidationError: ``memory`` is no `AsyncMemory`; of a function's result, the run raises it.
+        SekhaValidationError: An argument cannot be used; ``field`` names it. For what a function returns, the run
+            raises it.
 
     Example:
         ```python
@@ -79,6 +80,7 @@ class SekhaMemory(AbstractCapability[AgentDepsT]):
     def __post_init__(self) -> None:
         if not callable(self.memory):
             check_memory(self.memory, AsyncMemory)
+        recall_options(limit=self.limit, min_score=self.min_score, max_tokens=self.max_tokens)
 
     @classmethod
     def get_serialization_name(cls) -> Optional[str]:

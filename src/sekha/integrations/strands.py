@@ -171,6 +171,8 @@ def _extraction(given: Union[ExtractionConfig, bool, None]) -> Union[ExtractionC
     if given is False:
         return False
     config = cast(ExtractionConfig, {} if given is None or given is True else given)
+    if not isinstance(cast(object, config), Mapping):
+        raise argument_error("extraction", "must be a dictionary as ExtractionConfig, True or False")
     return {"trigger": InvocationTrigger(), "filter": MemoryMessageFilter(exclude=[]), **config}
 
 

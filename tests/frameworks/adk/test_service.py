@@ -331,6 +331,13 @@ def test_an_address_that_says_more_is_refused(settings: ScriptedSekha, uri: str)
         memory_service_from_uri(uri)
 
 
+@pytest.mark.parametrize("uri", ["sekha://host:99999", "sekha://host:port", "sekha://[::1"])
+def test_an_address_that_cannot_be_read_is_refused(settings: ScriptedSekha, uri: str) -> None:
+    with pytest.raises(SekhaValidationError, match="uri: its host or port cannot be read") as refused:
+        memory_service_from_uri(uri)
+    assert refused.value.field == "uri"
+
+
 AGENT = """
 from google.adk.agents import LlmAgent
 from google.adk.models import BaseLlm, LlmResponse

@@ -386,6 +386,13 @@ def test_a_blocking_memory_is_refused(sekha: LocalSekha) -> None:
             SekhaContextProvider(blocking)
 
 
+@pytest.mark.parametrize("wrong", [{"limit": 0}, {"min_score": 2.0}, {"max_tokens": 0}])
+async def test_an_option_that_cannot_be_used_is_named_at_once(client: AsyncSekhaClient, wrong: dict[str, Any]) -> None:
+    with pytest.raises(SekhaValidationError) as caught:
+        SekhaContextProvider(AsyncMemory(client, Scope("shop", "ann")), **wrong)
+    assert [caught.value.field] == list(wrong)
+
+
 async def test_a_function_that_returns_no_memory_is_refused() -> None:
     script = Script()
     with pytest.raises(SekhaValidationError, match="must be an AsyncMemory, not None"):

@@ -443,6 +443,13 @@ def test_what_is_no_memory_is_refused(wrong: Any) -> None:
     assert caught.value.field == "memory"
 
 
+@pytest.mark.parametrize("wrong", [{"limit": 0}, {"min_score": 2.0}, {"max_tokens": 0}])
+async def test_an_option_that_cannot_be_used_is_named_at_once(ann: AsyncMemory, wrong: dict[str, Any]) -> None:
+    with pytest.raises(SekhaValidationError) as caught:
+        SekhaMemory(ann, **wrong)
+    assert [caught.value.field] == list(wrong)
+
+
 async def test_a_function_that_returns_no_memory_is_refused(ann: AsyncMemory) -> None:
     script = Script()
     memory: Any = SekhaMemory(lambda ctx: None)  # type: ignore[arg-type,return-value]  # it is wrong

@@ -79,8 +79,7 @@ async def test_a_turn_with_a_tool_has_one_block_before_what_was_said(recipe: Mod
         asked = model(calls, "On Fridays.", "You like tea.")
         memory = memory.in_session("s2")
         agent = recipe.make_agent(asked, memory)
-        agent._reflect_on_tool_use = True
-        await recipe.ask(agent, memory, "When do we ship?")
+        assert await recipe.ask(agent, memory, "When do we ship?") == "On Fridays."
         await recipe.ask(agent, memory, "What do I like to drink, tea or coffee?")
 
         kinds = [[type(one).__name__ for one in call["messages"]] for call in asked.create_calls]

@@ -7,7 +7,7 @@ from types import ModuleType
 from typing import Any, List
 
 import pytest
-from smolagents import ChatMessage, LogLevel, MessageRole, ToolCallingAgent
+from smolagents import AgentGenerationError, ChatMessage, LogLevel, MessageRole, ToolCallingAgent
 from smolagents.models import ChatMessageToolCall, ChatMessageToolCallFunction
 
 from sekha import SekhaClient
@@ -36,6 +36,10 @@ def scripted(recipe: ModuleType, *answers: Any) -> Any:
     model = Scripted()
     model.requests = requests
     return model
+
+
+def fail(*messages: Any, **options: Any) -> Any:
+    raise RuntimeError("the model is gone")
 
 
 def test_the_program_of_the_page(any_sekha: LocalSekha, tmp_path: Path) -> None:
@@ -100,6 +104,21 @@ def test_a_task_that_was_not_done_is_not_remembered(recipe: ModuleType, client: 
     agent.max_steps = 1
     recipe.ask(agent, memory, "When do we ship?")
     assert stored(client) == []
+
+
+def test_of_a_task_that_fails_no_block_stays(recipe: ModuleType, client: SekhaClient) -> None:
+    memory = Memory(client, Scope("shop", "ann", "s1"))
+    memory.remember([{"role": "user", "content": "We ship on Fridays."}])
+    memory = memory.in_session("s2")
+    model = scripted(recipe)
+    agent = recipe.make_agent(model, memory)
+    answer, model.generate = model.generate, fail
+    with pytest.raises(AgentGenerationError):
+        recipe.ask(agent, memory, "When do we ship?")
+    model.generate = answer
+    assert recipe.ask(agent, memory, "What is your name?") == "I see."
+    (request,) = model.requests
+    assert [text for role, text in request if "When do we ship?" in text and "<memory" in text and role == "user"] == []
 
 
 def test_a_memory_that_is_down(recipe: ModuleType, down: SekhaClient) -> None:

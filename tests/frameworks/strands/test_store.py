@@ -509,7 +509,13 @@ def test_entries_of_other_stores_are_quoted_too() -> None:
 
 @pytest.mark.parametrize(
     ("options", "field"),
-    [({"name": ""}, "name"), ({"name": None}, "name"), ({"max_search_results": 0}, "max_search_results")],
+    [
+        ({"name": ""}, "name"),
+        ({"name": None}, "name"),
+        ({"max_search_results": 0}, "max_search_results"),
+        ({"extraction": 5}, "extraction"),
+        ({"extraction": "always"}, "extraction"),
+    ],
 )
 async def test_an_option_that_cannot_be_used_is_named(memory: AsyncMemory, options: Any, field: str) -> None:
     with pytest.raises(SekhaValidationError) as refused:
