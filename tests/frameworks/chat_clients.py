@@ -427,6 +427,7 @@ class ChatClientTests:
 
     async def test_messages_that_are_none_are_named(self, world: World) -> None:
         chat = self.dialect.chat
+        wrong: Any
         for wrong, field in ((5, chat), ({"role": "user"}, chat), ([user(FACT), 5], f"{chat}[1]")):
             with pytest.raises(SekhaValidationError, match=r"must be a") as caught:
                 await settled(self.dialect.ask(world.client(), wrong))
