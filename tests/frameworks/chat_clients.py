@@ -425,6 +425,15 @@ class ChatClientTests:
         assert world.sent[-1] == user(QUESTION)
         assert world.stored()[1:] == [[("user", QUESTION), ("assistant", "It is 4711.")]]
 
+    async def test_messages_that_are_none_are_named(self, world: World) -> None:
+        chat = self.dialect.chat
+        wrong: Any
+        for wrong, field in ((5, chat), ({"role": "user"}, chat), ([user(FACT), 5], f"{chat}[1]")):
+            with pytest.raises(SekhaValidationError, match=r"must be a") as caught:
+                await settled(self.dialect.ask(world.client(), wrong))
+            assert caught.value.field == field
+        assert world.model.seen == []
+
     async def test_without_a_message_of_the_user_nothing_is_done(self, world: World) -> None:
         world.reply(self.dialect.says("Hi!"))
         await settled(self.dialect.ask(world.client(), [{"role": "assistant", "content": "Hi."}]))

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Callable, NamedTuple, cast
 
 from sekha._api.turns import name_turn
-from sekha._api.validation import argument_error
+from sekha._api.validation import argument_error, type_name
 from sekha._utils.frames import warn_user
 from sekha.errors import SekhaValidationError
 from sekha.memory import AsyncMemory, AsyncTurn, Memory, Turn
@@ -135,11 +135,13 @@ class Calls:
         body = {**_as_dict(request.get("body")), **_as_dict(options.get("extra_json"))}
         if not endpoint.is_turn(body):
             return None
-        messages = _as_messages(body.get(endpoint.chat))
+        messages = _as_messages(endpoint.chat, body.get(endpoint.chat))
         copies = [_to_plain(message) for message in messages]
         for position, message in enumerate(copies):
-            if isinstance(message, dict):
-                message[_POSITION] = position
+            if not isinstance(message, dict):
+                problem = f"must be a message, not {type_name(messages[position])}"
+                raise argument_error(f"{endpoint.chat}[{position}]", problem)
+            message[_POSITION] = position
         said = name_turn(copies)
         if not said:  # nothing is asked by the user
             return None
@@ -182,10 +184,16 @@ def _as_dict(value: Any) -> dict[str, Any]:
     return dict(cast("Mapping[str, Any]", value)) if isinstance(value, Mapping) else {}
 
 
-def _as_messages(value: Any) -> list[Any]:
-    """Return the messages of a body as they are sent; what can be read only once becomes a list."""
+def _as_messages(name: str, value: Any) -> list[Any]:
+    """Return the messages of a body as they are sent; what can be read only once becomes a list.
+
+    Raises:
+        SekhaValidationError: They are no list; ``field`` is the name in the body.
+    """
     if isinstance(value, str):
         return [{"role": "user", "content": value}]
+    if isinstance(value, (bytes, Mapping)) or not isinstance(value or (), Iterable):
+        raise argument_error(name, f"must be a list of messages, not {type_name(value)}")
     return [_without_iterator(message) for message in value or ()]
 
 
