@@ -297,8 +297,6 @@ def test_errors_of_arguments_and_of_a_closed_client_are_raised(one: SekhaClient)
         lambda: memory.recall("", limit=0),
         lambda: memory.recall("x", min_score=2),
         lambda: memory.block("x", max_tokens=0),
-        lambda: memory.recall("a\0"),
-        lambda: memory.remember([{"role": "user", "content": "a\0"}]),
         lambda: memory.remember(wrong),
         lambda: memory.turn(limit=0).block("x"),
     ):
@@ -309,6 +307,21 @@ def test_errors_of_arguments_and_of_a_closed_client_are_raised(one: SekhaClient)
     for closed in (lambda: memory.recall("x"), lambda: memory.remember([SHIP])):
         with pytest.raises(SekhaClosedError):
             closed()
+
+
+def test_characters_that_no_server_takes_do_not_end_a_turn(one: SekhaClient) -> None:
+    """They come from people and models: from a document that was pasted, or an emoji that was cut."""
+    memory = Memory(one, ANN, on_error="raise")
+    said = "We ship\0 on Fridays \ud83d, the crane \ud83c\udfd7 is ready."
+    memory.remember([{"role": "user", "content": said}, {"role": "assistant", "content": [{"type": "text", "text": "No\0ted."}]}])
+    later = memory.in_session("s2")
+    found = [result["content"] for result in later.recall("When do we ship\0 \ud83d?")]
+    assert "We ship\ufffd on Fridays \ufffd, the crane \U0001f3d7 is ready." in found
+    assert "No\ufffdted." in found
+    assert "Fridays" in later.block("When do we \udc00 ship?")
+    request = later.turn().with_memory([{"role": "user", "content": "When\0 do we ship?"}])
+    assert "Fridays" in request[0]["content"]
+    assert request[1]["content"] == "When\0 do we ship?"
 
 
 # F6: a failed write is told, and not repeated

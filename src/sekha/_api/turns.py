@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from hashlib import sha256
 from typing import Any, NamedTuple, cast
@@ -18,6 +19,7 @@ _OF_OPENAI = ("function", "custom_tool", "computer", "local_shell", "shell", "ap
 _CALL_TYPES = ("tool_use", *(f"{tool}_call" for tool in _OF_OPENAI))
 _RESULT_TYPES = ("tool_result", *(f"{tool}_call_output" for tool in _OF_OPENAI))
 _INSTRUCTIONS = ("system", "developer")
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 Messages = Sequence[Mapping[str, object]]
 
@@ -55,10 +57,10 @@ def messages_to_remember(messages: Messages, *, tool_results: bool) -> list[Kept
         id, role = message.get("id"), message.get("role")
         name = None if id is None else str(id)
         if role in ("user", "assistant"):
-            kept.append(KeptMessage(name, str(role), remove_blocks(text_of(message.get("content")))))
+            kept.append(KeptMessage(name, str(role), storable(remove_blocks(text_of(message.get("content"))))))
         if tool_results:
             for call, tool, content in _results(message):
-                text = remove_blocks(text_of(content))
+                text = storable(remove_blocks(text_of(content)))
                 own = None if name is None else f"{name}/{call}"
                 known = tool or names.get(call) or "tool"
                 kept.append(KeptMessage(own, "tool", f"[{known}] {text}" if text.strip() else ""))
@@ -152,6 +154,16 @@ def name_turn(messages: Messages) -> list[dict[str, Any]]:
         if start is not None and i >= start:
             turn.append({**message, "id": digest.hexdigest()})
     return turn
+
+
+def storable(text: str) -> str:
+    """Return a text that servers accept: U+FFFD stands for NUL, and for half of a character pair.
+
+    What people write and models answer is no argument that a programmer could correct: a turn must not fail for it.
+    """
+    if "\0" not in text and not _SURROGATE.search(text):
+        return text
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace").replace("\0", "\ufffd")
 
 
 def text_of(content: object) -> str:

@@ -27,7 +27,7 @@ from sekha._api.memory_tools import (
 from sekha._api.prompts import UNAVAILABLE, Echoes, quote_results
 from sekha._api.recalled import OnError, Recalled, StoredIds, ToolResult
 from sekha._api.scopes import Scope
-from sekha._api.turns import last_user_text, messages_to_remember, text_of_chunk, with_block
+from sekha._api.turns import last_user_text, messages_to_remember, storable, text_of_chunk, with_block
 from sekha._api.validation import argument_error, validate, wrong_object
 from sekha._concurrency.misuse import MisuseGuard
 from sekha._concurrency.primitives import Semaphore
@@ -176,7 +176,7 @@ class Memory(MisuseGuard, ProcessBound):
                 print(result["timestamp"][:10], result["label"], result["content"])
             ```
         """
-        request = validate(MemoryRecallRequest, drop_unset(query=query, limit=limit, min_score=min_score))
+        request = _request(query, limit=limit, min_score=min_score)
         return self._recall(request, Echoes(()))
 
     def block(
@@ -213,8 +213,7 @@ class Memory(MisuseGuard, ProcessBound):
             print(memory.block("Who knows about ships?") or "nothing is remembered")  # nothing is remembered
             ```
         """
-        keywords = drop_unset(query=query, limit=limit, min_score=min_score, max_tokens=max_tokens)
-        request = validate(MemoryRecallRequest, keywords)
+        request = _request(query, limit=limit, min_score=min_score, max_tokens=max_tokens)
         found = self._recall(request, Echoes([{"content": query}]))
         if found.error is not None:
             return UNAVAILABLE
@@ -320,7 +319,7 @@ class Memory(MisuseGuard, ProcessBound):
             request = turn.with_memory(chat)  # for each call of the model; `chat` stays as it is
             ```
         """
-        validate(MemoryRecallRequest, drop_unset(query="", limit=limit, min_score=min_score, max_tokens=max_tokens))
+        _request("", limit=limit, min_score=min_score, max_tokens=max_tokens)
         return Turn(self, limit=limit, min_score=min_score, max_tokens=max_tokens)
 
     def tool_schemas(self, format: Literal["openai", "anthropic"] = "openai") -> list[dict[str, Any]]:
@@ -444,6 +443,12 @@ class Memory(MisuseGuard, ProcessBound):
             self._on_error(error)
         else:
             warn_user(f"{problem}: {error}")
+
+
+def _request(query: object, **options: object) -> MemoryRecallRequest:
+    """Return the arguments of a recall, checked."""
+    text = storable(query) if isinstance(query, str) else query
+    return validate(MemoryRecallRequest, drop_unset(query=text, **options))
 
 
 @exported_from("sekha.memory")

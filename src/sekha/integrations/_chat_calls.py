@@ -192,9 +192,10 @@ def _as_messages(name: str, value: Any) -> list[Any]:
     """
     if isinstance(value, str):
         return [{"role": "user", "content": value}]
+    kind = type_name(value)
     if isinstance(value, (bytes, Mapping)) or not isinstance(value or (), Iterable):
-        raise argument_error(name, f"must be a list of messages, not {type_name(value)}")
-    return [_without_iterator(message) for message in value or ()]
+        raise argument_error(name, f"must be a list of messages, not {kind}")
+    return [_without_iterator(message) for message in cast("Iterable[object]", value or ())]
 
 
 def _without_iterator(message: Any) -> Any:

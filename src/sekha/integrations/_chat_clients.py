@@ -62,11 +62,12 @@ class _AnyHook:
     def copy_of(self, client: T, **changes: Any) -> T:
         """Return a copy of a client that has the memory, as have its own copies."""
         cls: Any = type(client)
-        made = cls.copy(client, **changes)  # if the client has a memory, a copy without it
+        made: Any = cls.copy(client, **changes)  # if the client has a memory, a copy without it
         made.post = wraps(made.post)(partial(self.post, made.post))
         made.copy = made.with_options = wraps(made.copy)(partial(self.copy_of, made))
         made.close = self.close
-        for name, resource in list(vars(made).items()):
+        attributes: dict[str, Any] = dict(made.__dict__)
+        for name, resource in attributes.items():
             if hasattr(resource, "_post"):  # it was made with the copy, and has its `post` without memory
                 setattr(made, name, type(resource)(made))
         for name in {path.partition(".")[0] for path in self._library.connections}:
