@@ -313,7 +313,9 @@ def test_characters_that_no_server_takes_do_not_end_a_turn(one: SekhaClient) -> 
     """They come from people and models: from a document that was pasted, or an emoji that was cut."""
     memory = Memory(one, ANN, on_error="raise")
     said = "We ship\0 on Fridays \ud83d, the crane \ud83c\udfd7 is ready."
-    memory.remember([{"role": "user", "content": said}, {"role": "assistant", "content": [{"type": "text", "text": "No\0ted."}]}])
+    memory.remember(
+        [{"role": "user", "content": said}, {"role": "assistant", "content": [{"type": "text", "text": "No\0ted."}]}]
+    )
     later = memory.in_session("s2")
     found = [result["content"] for result in later.recall("When do we ship\0 \ud83d?")]
     assert "We ship\ufffd on Fridays \ufffd, the crane \U0001f3d7 is ready." in found
