@@ -155,35 +155,18 @@ def _quoted(requirement: str) -> str:
 def versions(integrations: Integrations) -> str:
     """Return the module of the package that has the versions."""
     rows = [
-        f'    "{extra.name}": Supported("{extra.package}", "{extra.floor}", "{extra.below}", "{extra.python}"),\n'
+        f'    "{extra.name}": ("{extra.package}", "{extra.floor}", "{extra.below}", "{extra.python}"),\n'
         for extra in integrations.extras
     ]
     return f'''"""What each extra supports. Written by tools/extras.py from integrations.toml."""
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
-
-
-class Supported(NamedTuple):
-    """The versions of a package that are supported.
-
-    Args:
-        package: Its name on the index.
-        floor: The oldest version.
-        below: The first version that is too new; empty if none is.
-        python: The oldest Python.
-    """
-
-    package: str
-    floor: str
-    below: str
-    python: str
-
+from typing import Final
 
 SUPPORTED: Final = {{
 {"".join(rows)}}}
-"""By the name of the extra."""
+"""By extra: the package, the oldest version, the first that is too new (empty if none is), and the oldest Python."""
 '''
 
 

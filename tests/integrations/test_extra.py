@@ -10,7 +10,6 @@ import pytest
 
 from sekha.integrations import _extra
 from sekha.integrations._extra import extra_imports
-from sekha.integrations._versions import Supported
 
 INSTALL = "pip install 'sekha-python-sdk[one-two]'"
 MODULE = "sekha.integrations.one_two"
@@ -21,7 +20,7 @@ def supported(monkeypatch: pytest.MonkeyPatch) -> Any:
     """An extra for the package `one`, of which a version is installed."""
 
     def set_up(installed: str, floor: str = "1.2.0", below: str = "2", python: str = "3.9") -> None:
-        monkeypatch.setattr(_extra, "SUPPORTED", {"one-two": Supported("one", floor, below, python)})
+        monkeypatch.setattr(_extra, "SUPPORTED", {"one-two": ("one", floor, below, python)})
         monkeypatch.setattr(_extra, "version", lambda name: {"one": installed}[name])
 
     return set_up

@@ -2,36 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
-
-
-class Supported(NamedTuple):
-    """The versions of a package that are supported.
-
-    Args:
-        package: Its name on the index.
-        floor: The oldest version.
-        below: The first version that is too new; empty if none is.
-        python: The oldest Python.
-    """
-
-    package: str
-    floor: str
-    below: str
-    python: str
-
+from typing import Final
 
 SUPPORTED: Final = {
-    "langchain": Supported("langchain", "1.0.0", "2", "3.11"),
-    "openai-agents": Supported("openai-agents", "0.19.4", "", "3.10"),
-    "openai": Supported("openai", "1.78.0", "4", "3.9"),
-    "anthropic": Supported("anthropic", "0.51.0", "3", "3.9"),
-    "pydantic-ai": Supported("pydantic-ai-slim", "1.94.0", "3", "3.10"),
-    "adk": Supported("google-adk", "1.19.0", "3", "3.10"),
-    "agent-framework": Supported("agent-framework-core", "1.0.0", "", "3.10"),
-    "strands": Supported("strands-agents", "1.45.0", "", "3.10"),
-    "llamaindex": Supported("llama-index-core", "0.13.0", "", "3.10"),
-    "mcp": Supported("mcp", "1.24.0", "3", "3.10"),
-    "redis": Supported("redis", "5.0.0", "", "3.9"),
+    "langchain": ("langchain", "1.0.0", "2", "3.11"),
+    "openai-agents": ("openai-agents", "0.19.4", "", "3.10"),
+    "openai": ("openai", "1.78.0", "4", "3.9"),
+    "anthropic": ("anthropic", "0.51.0", "3", "3.9"),
+    "pydantic-ai": ("pydantic-ai-slim", "1.94.0", "3", "3.10"),
+    "adk": ("google-adk", "1.19.0", "3", "3.10"),
+    "agent-framework": ("agent-framework-core", "1.0.0", "", "3.10"),
+    "strands": ("strands-agents", "1.45.0", "", "3.10"),
+    "llamaindex": ("llama-index-core", "0.13.0", "", "3.10"),
+    "mcp": ("mcp", "1.24.0", "3", "3.10"),
+    "redis": ("redis", "5.0.0", "", "3.9"),
 }
-"""By the name of the extra."""
+"""By extra: the package, the oldest version, the first that is too new (empty if none is), and the oldest Python."""
