@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Callable, Dict, Iterable, List, Literal, Optional, Set, TypeVar, Union
 
+from sekha._api.validation import argument_error
 from sekha._concurrency.primitives import InterruptibleLock
 from sekha._utils.public import exported_from
 from sekha.errors import SekhaError
@@ -58,6 +59,16 @@ class ToolResult:
 
     def __str__(self) -> str:
         return self.text
+
+
+def check_on_error(on_error: object) -> None:
+    """Check what is to be done if the memory fails.
+
+    Raises:
+        SekhaValidationError: It is none of `OnError`; ``field`` is ``"on_error"``.
+    """
+    if on_error not in ("warn", "raise") and not callable(on_error):
+        raise argument_error("on_error", "must be 'warn', 'raise' or a function")
 
 
 class StoredIds:

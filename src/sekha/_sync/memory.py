@@ -25,7 +25,7 @@ from sekha._api.memory_tools import (
     tool_schemas,
 )
 from sekha._api.prompts import UNAVAILABLE, Echoes, quote_results
-from sekha._api.recalled import OnError, Recalled, StoredIds, ToolResult
+from sekha._api.recalled import OnError, Recalled, StoredIds, ToolResult, check_on_error
 from sekha._api.scopes import Scope
 from sekha._api.turns import last_user_text, messages_to_remember, storable, text_of_chunk, with_block
 from sekha._api.validation import argument_error, validate, wrong_object
@@ -88,8 +88,7 @@ class Memory(MisuseGuard, ProcessBound):
         *,
         on_error: OnError = "warn",
     ) -> None:
-        if on_error not in ("warn", "raise") and not callable(on_error):
-            raise argument_error("on_error", "must be 'warn', 'raise' or a function")
+        check_on_error(on_error)
         self._source = client
         self._on_error = on_error
         self._stored = StoredIds()
@@ -226,7 +225,8 @@ class Memory(MisuseGuard, ProcessBound):
 
         Blocks of memories are taken out, and `system` messages, calls of tools and thoughts are left out. A message
         whose ``id`` was stored before, by this memory or one that was made of it, is not stored again. Nothing is
-        stored twice: if it is not known whether a message was stored, it counts as stored.
+        stored twice: if it is not known whether a message was stored, it counts as stored. Characters that no server
+        takes (NUL, half of a character pair) become U+FFFD.
 
         Args:
             messages: The messages of the turn, as OpenAI's and Anthropic's interfaces have them; with an ``id`` also
@@ -237,7 +237,7 @@ class Memory(MisuseGuard, ProcessBound):
             The conversation that was stored; None if there was nothing to store, or it failed.
 
         Raises:
-            SekhaValidationError: The messages are no list of dictionaries, or a text cannot be stored.
+            SekhaValidationError: The messages are no list of dictionaries.
             SekhaError: It failed, and ``on_error`` is ``"raise"``; ``may_have_been_applied`` says whether it may have
                 been stored.
 

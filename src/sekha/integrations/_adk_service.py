@@ -13,7 +13,7 @@ from google.genai import types
 
 from sekha._api.memory_tools import DEFAULT_RESULTS, NOT_SEARCHED
 from sekha._api.prompts import to_memory
-from sekha._api.recalled import OnError, StoredIds
+from sekha._api.recalled import OnError, StoredIds, check_on_error
 from sekha._api.turns import messages_to_remember
 from sekha._api.validation import argument_error, type_name
 from sekha._async.client import AsyncSekhaClient
@@ -82,8 +82,7 @@ class SekhaMemoryService(BaseMemoryService):
         if not isinstance(cast(object, client), AsyncSekhaClient) and not callable(client):
             problem = f"must be an AsyncSekhaClient, or a function from a Scope to one, not {type_name(client)}"
             raise argument_error("client", problem)
-        if on_error not in ("warn", "raise") and not callable(on_error):
-            raise argument_error("on_error", "must be 'warn', 'raise' or a function")
+        check_on_error(on_error)
         self._search = recall_options(limit=limit, min_score=min_score)
         self._block = recall_options(limit=limit, min_score=min_score, max_tokens=max_tokens)
         self._client = client
