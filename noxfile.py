@@ -111,7 +111,7 @@ def environments() -> list[Any]:
     return found
 
 
-@nox.session(venv_backend="uv", reuse_venv=False)  # quick: there are twenty of them
+@nox.session(venv_backend="uv", reuse_venv=False)  # an installed package would not be replaced
 @nox.parametrize(("integration", "versions"), environments())
 def integrations(session: nox.Session, integration: Any, versions: str) -> None:
     """Test what the built wheel does with a framework: `nox -s "integrations(langchain-floor)"`, or `-newest`."""
