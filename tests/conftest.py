@@ -15,6 +15,7 @@ from opentelemetry import trace
 
 from sekha.local import LocalSekha
 from sekha.local.v0_1 import edge
+from sekha.testing import ScriptedSekha
 from support.canary import no_key_shows
 from support.clock import FakeClock
 from support.facts import MCP_KEY, REST_KEY
@@ -178,6 +179,20 @@ def sekha_0_1(_local_sekha_0_1: LocalSekha, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(edge, "MAX_REQUESTS", 10**9)  # all tests are one client
     _local_sekha_0_1.forget()
     return _local_sekha_0_1
+
+
+@pytest.fixture(params=["documented", "controller-0.1"])
+def any_sekha(request: pytest.FixtureRequest) -> LocalSekha:
+    """An empty local Sekha of each profile."""
+    found: LocalSekha = request.getfixturevalue("sekha" if request.param == "documented" else "sekha_0_1")
+    return found
+
+
+@pytest.fixture
+def faulty(any_sekha: LocalSekha) -> Iterator[ScriptedSekha]:
+    """The same, with faults; what was written down for it must have happened in the end."""
+    with ScriptedSekha(any_sekha) as scripted:
+        yield scripted
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -34,13 +34,6 @@ ANN = Scope("shop", "ann", "s1")
 MakeMemory = Callable[..., AsyncMemory]
 
 
-@pytest.fixture(params=["documented", "controller-0.1"])
-async def faulty(request: pytest.FixtureRequest, sekha: LocalSekha, sekha_0_1: LocalSekha) -> AsyncIterator[Any]:
-    """An empty local Sekha of either kind, whose script must have been played in the end."""
-    with ScriptedSekha(sekha if request.param == "documented" else sekha_0_1) as scripted:
-        yield scripted
-
-
 @pytest.fixture
 async def one(faulty: ScriptedSekha) -> AsyncIterator[AsyncSekhaClient]:
     """A client of it."""

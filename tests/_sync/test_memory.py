@@ -36,13 +36,6 @@ ANN = Scope("shop", "ann", "s1")
 MakeMemory = Callable[..., Memory]
 
 
-@pytest.fixture(params=["documented", "controller-0.1"])
-def faulty(request: pytest.FixtureRequest, sekha: LocalSekha, sekha_0_1: LocalSekha) -> Iterator[Any]:
-    """An empty local Sekha of either kind, whose script must have been played in the end."""
-    with ScriptedSekha(sekha if request.param == "documented" else sekha_0_1) as scripted:
-        yield scripted
-
-
 @pytest.fixture
 def one(faulty: ScriptedSekha) -> Iterator[SekhaClient]:
     """A client of it."""

@@ -6,11 +6,15 @@ all tests none of these frameworks is installed, and their folders are left out.
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import List, Optional
 
 import pytest
 
+from sekha import AsyncSekhaClient
+from sekha.local import LocalSekha
+from sekha.memory import AsyncMemory, Scope
 from support.integrations import RECIPES, chosen
 
 FOLDER = Path(__file__).parent
@@ -39,3 +43,25 @@ def pytest_report_header() -> List[str]:
 def anyio_backend() -> str:
     """The frameworks run on asyncio only."""
     return "asyncio"
+
+
+@pytest.fixture
+async def each(any_sekha: LocalSekha) -> AsyncIterator[AsyncSekhaClient]:
+    """A client of an empty local Sekha of each profile."""
+    async with AsyncSekhaClient(**any_sekha.options) as client:
+        yield client
+
+
+@pytest.fixture
+async def client(sekha: LocalSekha) -> AsyncIterator[AsyncSekhaClient]:
+    """A client of an empty local Sekha."""
+    async with AsyncSekhaClient(**sekha.options) as client:
+        yield client
+
+
+@pytest.fixture
+async def ann(client: AsyncSekhaClient) -> AsyncMemory:
+    """The memory of a user who has said something in an earlier session."""
+    memory = AsyncMemory(client, Scope("shop", "ann"))
+    await memory.in_session("earlier").remember([{"role": "user", "content": "We ship on Fridays."}])
+    return memory

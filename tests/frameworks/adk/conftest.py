@@ -19,7 +19,6 @@ from pydantic import PrivateAttr
 
 from sekha import AsyncSekhaClient
 from sekha.integrations.adk import SekhaMemoryService, recall_before_model, remember_after_agent
-from sekha.local import LocalSekha
 from sekha.testing import ScriptedSekha, use_clock
 
 
@@ -98,13 +97,6 @@ class Shop:
         message = said if isinstance(said, types.Content) else text(said, role="user")
         mode = RunConfig(streaming_mode=StreamingMode.SSE if stream else StreamingMode.NONE)
         return self.runner.run_async(user_id=user, session_id=session, new_message=message, run_config=mode)
-
-
-@pytest.fixture(params=["documented", "controller-0.1"])
-def faulty(request: pytest.FixtureRequest, sekha: LocalSekha, sekha_0_1: LocalSekha) -> Any:
-    """An empty local Sekha of either kind, whose script must have been played at the end."""
-    with ScriptedSekha(sekha if request.param == "documented" else sekha_0_1) as scripted:
-        yield scripted
 
 
 @pytest.fixture

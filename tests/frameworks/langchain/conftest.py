@@ -13,10 +13,10 @@ from sekha.testing import ScriptedSekha, use_clock
 from .scripted import KINDS, Shop, Shops
 
 
-@pytest.fixture(params=["documented", "controller-0.1"])
-def server(request: pytest.FixtureRequest, sekha: LocalSekha, sekha_0_1: LocalSekha) -> LocalSekha:
-    """An empty local Sekha of either profile."""
-    return sekha if request.param == "documented" else sekha_0_1
+@pytest.fixture
+def server(any_sekha: LocalSekha) -> LocalSekha:
+    """An empty local Sekha of each profile."""
+    return any_sekha
 
 
 @pytest.fixture(params=["blocking on controller-0.1", "thread on documented", "async on controller-0.1"])

@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     from .shop import Shop
 
 
-@pytest.fixture(params=["documented", "controller-0.1"])
-def server(request: pytest.FixtureRequest, sekha: LocalSekha, sekha_0_1: LocalSekha) -> LocalSekha:
-    """An empty local Sekha of either profile."""
-    return sekha if request.param == "documented" else sekha_0_1
+@pytest.fixture
+def server(any_sekha: LocalSekha) -> LocalSekha:
+    """An empty local Sekha of each profile."""
+    return any_sekha
 
 
 @pytest.fixture

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 
 import agents
 import pytest
 
 from sekha import AsyncSekhaClient
-from sekha.local import LocalSekha
 
 from .scripted import SESSIONS
 
@@ -26,9 +25,7 @@ def _sessions_are_closed() -> Iterator[None]:
         SESSIONS.pop().close()
 
 
-@pytest.fixture(params=["documented", "controller-0.1"])
-async def client(request: pytest.FixtureRequest) -> AsyncIterator[AsyncSekhaClient]:
-    """A client of an empty local Sekha of either kind."""
-    local: LocalSekha = request.getfixturevalue("sekha" if request.param == "documented" else "sekha_0_1")
-    async with AsyncSekhaClient(**local.options) as client:
-        yield client
+@pytest.fixture
+async def client(each: AsyncSekhaClient) -> AsyncSekhaClient:
+    """A client of an empty local Sekha of each profile."""
+    return each

@@ -1,41 +1,11 @@
-"""An empty local Sekha, and no way to a real model."""
+"""No way to a real model."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-
 import pytest
 from pydantic_ai import models
-
-from sekha import AsyncSekhaClient
-from sekha.local import LocalSekha
-from sekha.memory import AsyncMemory, Scope
 
 
 @pytest.fixture(autouse=True)
 def _no_real_model(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(models, "ALLOW_MODEL_REQUESTS", False)
-
-
-@pytest.fixture(params=["documented", "controller-0.1"])
-async def each(
-    request: pytest.FixtureRequest, sekha: LocalSekha, sekha_0_1: LocalSekha
-) -> AsyncIterator[AsyncSekhaClient]:
-    """A client of an empty local Sekha of either kind."""
-    async with AsyncSekhaClient(**(sekha if request.param == "documented" else sekha_0_1).options) as client:
-        yield client
-
-
-@pytest.fixture
-async def client(sekha: LocalSekha) -> AsyncIterator[AsyncSekhaClient]:
-    """A client of an empty local Sekha."""
-    async with AsyncSekhaClient(**sekha.options) as client:
-        yield client
-
-
-@pytest.fixture
-async def ann(client: AsyncSekhaClient) -> AsyncMemory:
-    """The memory of a user who has said something in an earlier session."""
-    memory = AsyncMemory(client, Scope("shop", "ann"))
-    await memory.in_session("earlier").remember([{"role": "user", "content": "We ship on Fridays."}])
-    return memory

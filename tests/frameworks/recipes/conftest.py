@@ -6,7 +6,7 @@ import os
 import sys
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Iterator
+from typing import Iterator
 
 import pytest
 
@@ -14,12 +14,6 @@ from sekha import SekhaClient
 from sekha.local import LocalSekha
 
 from .programs import load
-
-
-@pytest.fixture(params=["sekha", "sekha_0_1"])
-def any_sekha(request: pytest.FixtureRequest) -> Any:
-    """A local Sekha of each profile."""
-    return request.getfixturevalue(request.param)
 
 
 @pytest.fixture

@@ -109,13 +109,6 @@ def clock() -> str:
     return "It is noon."
 
 
-@pytest.fixture(params=["documented", "controller-0.1"])
-def faulty(request: pytest.FixtureRequest, sekha: LocalSekha, sekha_0_1: LocalSekha) -> Any:
-    """An empty local Sekha of either kind, whose script must have been played at the end."""
-    with ScriptedSekha(sekha if request.param == "documented" else sekha_0_1) as scripted:
-        yield scripted
-
-
 @pytest.fixture
 async def client(faulty: ScriptedSekha) -> AsyncIterator[AsyncSekhaClient]:
     """A client of it."""
