@@ -100,12 +100,12 @@ def lowest(session: nox.Session) -> None:
 def environments() -> list[Any]:
     """Each extra for another package at its oldest and newest version, and each recipe; some have the tag `light`."""
     found = [
-        nox.param(extra, versions, id=f"{extra.name}-{versions}", tags=["light"] if extra.light else [])
+        nox.param(extra, versions, id=f"{extra.chosen}-{versions}", tags=["light"] if extra.light else [])
         for extra in INTEGRATIONS.extras
         for versions in ("floor", "newest")
     ]
     found += [
-        nox.param(recipe, "recipe", id=f"recipe-{recipe.name}", tags=["light"] if recipe.light else [])
+        nox.param(recipe, "recipe", id=recipe.chosen, tags=["light"] if recipe.light else [])
         for recipe in INTEGRATIONS.recipes
     ]
     return found
@@ -123,24 +123,19 @@ def integrations(session: nox.Session, integration: Any, versions: str) -> None:
     folder = session.create_tmp()
     session.run("uv", "build", "--quiet", "--wheel", "--out-dir", folder, external=True)
     (wheel,) = Path(folder).glob("*.whl")
-    pinned: list[str] = []
-    name = f"recipe-{integration.name}"
+    pinned = [f"{integration.package}=={integration.floor}"] if versions == "floor" else []
     if versions != "recipe":
-        name = integration.name
-        pinned = [f"{integration.package}=={integration.floor}"] if versions == "floor" else []
-        session.install("--quiet", f"{wheel}[{name}]", *pinned)
-        module = f"sekha.integrations.{integration.module}"
-        if integration.is_adapter:  # nothing else is installed: the extra has to bring all that it needs
-            session.run("python", "-c", f"import {module}")
+        session.install("--quiet", f"{wheel}[{integration.name}]", *pinned)
+    if integration.is_adapter:  # nothing else is installed: the extra has to bring all that it needs
+        session.run("python", "-c", f"import sekha.integrations.{integration.module}")
     types = [] if versions == "floor" else ["mypy>=1.13.0"]
     session.install("--quiet", f"{wheel}[test]", *pinned, *integration.test_packages, *types)
-    tests = integration.test_paths if versions != "recipe" else ("tests/frameworks/recipes",)
-    ours = EXAMPLES if versions != "recipe" and integration.is_adapter else []  # a recipe's tests run its page
+    examples = EXAMPLES if integration.is_adapter else []
     variables = {
-        "INTEGRATION": name,
+        "INTEGRATION": integration.chosen,
         "VERSIONS": versions,
         "REQUIRE_ALL_PACKAGES": "1",
         "REQUIRE_REGISTRIES": "1",
         "MCP_VERSIONS": "1.24.0 1.30.0 2.0.0 newest",
     }
-    session.run("pytest", "-q", "-n", "auto", *tests, *ours, *session.posargs, env=variables)
+    session.run("pytest", "-q", "-n", "auto", *integration.test_paths, *examples, *session.posargs, env=variables)

@@ -60,6 +60,11 @@ class Extra:
         return [f"{self.package}>={self.floor}{cap}{marker}", *self.also]
 
     @property
+    def chosen(self) -> str:
+        """What the variable `INTEGRATION` is for its tests."""
+        return self.name
+
+    @property
     def range(self) -> str:
         """The versions that are supported, for a reader."""
         return f"{self.floor} and later" + (f", below {self.below}" if self.below else "")
@@ -84,6 +89,21 @@ class Recipe:
     python: str
     light: bool
     test_packages: tuple[str, ...]
+
+    @property
+    def chosen(self) -> str:
+        """What the variable `INTEGRATION` is for its tests."""
+        return f"recipe-{self.name}"
+
+    @property
+    def test_paths(self) -> tuple[str, ...]:
+        """Where the tests are; they run the program of the page, too."""
+        return ("tests/frameworks/recipes",)
+
+    @property
+    def is_adapter(self) -> bool:
+        """Whether it is tested by what all adapters have in common."""
+        return False
 
 
 @dataclass(frozen=True)

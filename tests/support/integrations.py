@@ -68,7 +68,7 @@ def framework_files() -> Dict[str, str]:
         **{f"docs/integrations/{extra.page or extra.name}.md": extra.name for extra in adapters},
         **{f"sekha/integrations/{extra.module}.py": extra.name for extra in adapters},
         **{f"sekha/integrations/{file.name}": name for name, files in parts.items() for file in files},
-        **{f"docs/recipes/{recipe.name}.md": f"recipe-{recipe.name}" for recipe in integrations.recipes},
+        **{f"docs/recipes/{recipe.name}.md": recipe.chosen for recipe in integrations.recipes},
     }
 
 
