@@ -31,7 +31,7 @@ class Reply:
     end: Literal["keep", "close", "goodbye", "reset", "hang"] = "keep"
 
 
-def eventually(condition: Callable[[], object], seconds: float = 5.0) -> None:
+def eventually(condition: Callable[[], object], seconds: float = 60.0) -> None:
     """Wait until something is so; only for what needs no event loop to become so."""
     limit = time.monotonic() + seconds
     while not condition():
