@@ -22,7 +22,7 @@ _NOT_LOADED = {"canonical", "prev", "next", "alternate", "edit"}
 
 def build(folder: Path, environment: Mapping[str, str]) -> Site:
     """Build the site strictly into a folder."""
-    command = [sys.executable, "-m", "mkdocs", "build", "--quiet", "--strict", "--site-dir", str(folder)]
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(folder)]
     done = subprocess.run(command, cwd=ROOT, env={**environment, **QUIET}, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stdout + done.stderr
     return Site(folder)
@@ -93,8 +93,8 @@ class Search:
     """
 
     def __init__(self, data: Mapping[str, Any]) -> None:
-        from lunr.builder import Builder
-        from lunr.stop_word_filter import stop_word_filter
+        from lunr.builder import Builder  # type: ignore[import-untyped]  # it has no types
+        from lunr.stop_word_filter import stop_word_filter  # type: ignore[import-untyped]
 
         config = data["config"]
         assert (config["lang"], config["pipeline"]) == (["en"], ["stopWordFilter"]), (
