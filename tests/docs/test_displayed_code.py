@@ -38,8 +38,6 @@ TOO_WIDE: List[str] = [
     "docs/guides/errors.md",
     # Guides: import to logging; settings; help
     "docs/guides/import.md",
-    "docs/guides/logging.md",
-    "docs/guides/testing.md",
     "docs/help/upgrading.md",
     "docs/reference/settings.md",
     # Integrations, frameworks, command line
@@ -111,7 +109,6 @@ UNMARKED: List[str] = [
     "docs/guides/errors.md",
     # Guides: import to logging; settings; help
     "docs/guides/import.md",
-    "docs/guides/testing.md",
     "docs/help/upgrading.md",
     # Integrations, frameworks, command line
     "docs/integrations/core.md",
