@@ -51,7 +51,9 @@ def badges(project: str) -> Dict[str, str]:
     """Return the name and the drawing of each badge, from the text of `pyproject.toml`."""
     versions: List[str] = re.findall(r'"Programming Language :: Python :: (3\.\d+)"', project)
     license_ = re.search(r'^license = "(.+)"$', project, re.MULTILINE)
-    assert versions and license_ and '"Typing :: Typed"' in project
+    assert versions
+    assert license_
+    assert '"Typing :: Typed"' in project
     return {
         "badge-python.svg": draw("python", f"{versions[0]} – {versions[-1]}"),
         "badge-license.svg": draw("license", license_[1]),

@@ -29,8 +29,10 @@ LINE, STEP, END = 0.14, 0.9, 9.0
 THEME = TerminalTheme(
     (18, 22, 31),
     (220, 226, 238),
-    [(50, 59, 78), (255, 157, 191), (127, 214, 164), (245, 189, 79)]
-    + [(154, 182, 255), (216, 166, 242), (126, 206, 226), (220, 226, 238)],
+    [
+        *((50, 59, 78), (255, 157, 191), (127, 214, 164), (245, 189, 79)),
+        *((154, 182, 255), (216, 166, 242), (126, 206, 226), (220, 226, 238)),
+    ],
 )
 PROMPT = "\x1b[32m$\x1b[0m \x1b[1msekha demo\x1b[0m\n"
 FRAME = """\
@@ -99,12 +101,14 @@ def draw(lines: List[Text]) -> str:
     heights = sorted({float(y) for y in re.findall(r'<text [^>]* y="([\d.]+)"', picture)})
     row = (heights[-1] - heights[0]) / (len(lines) - 1)
     width = max(float(value) for value in re.findall(r'<rect [^>]*?width="([\d.]+)"', picture))
-    moments, moment = [], 0.0
+    moments: List[float] = []
+    moment = 0.0
     for number, line in enumerate(lines):
         moment += 0 if number == 0 else STEP if line.plain.startswith("●") else LINE
         moments.append(moment)
     duration = moment + END
-    cover, scroll = [], []
+    cover: List[str] = []
+    scroll: List[str] = []
     for number, moment in enumerate(moments):
         at = f"{100 * moment / duration:.2f}%"
         cover.append(f"{at} {{ transform: translateY({(number + 1) * row:.1f}px) }}")

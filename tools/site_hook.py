@@ -1,14 +1,12 @@
-"""What the site takes from the project when `mkdocs` builds it: the version, the license, labels for tables on phones."""
+"""What mkdocs takes from the project when it builds the site: the version, the license, labels of cells on phones."""
 
 from __future__ import annotations
 
 import re
+from html import escape, unescape
 from pathlib import Path
-from xml.etree.ElementTree import Element
+from typing import Any
 
-from markdown import Markdown
-from markdown.extensions import Extension
-from markdown.treeprocessors import Treeprocessor
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 
@@ -25,29 +23,27 @@ def package_version() -> str:
     return match[1]
 
 
-class TableLabels(Extension):
-    """Writes the name of its column at each cell of a table, for pages that are too narrow for columns."""
-
-    def extendMarkdown(self, md: Markdown) -> None:  # noqa: N802  # the name is Markdown's
-        """Run after the text of the cells has been read."""
-        md.treeprocessors.register(_Labels(md), "table_labels", 0)
+def label_cells(html: str) -> str:
+    """Write at each cell of a table the name of its column, which pages show that are too narrow for columns."""
+    return re.sub(r"<table>.*?</table>", lambda table: _label_table(table[0]), html, flags=re.DOTALL)
 
 
-class _Labels(Treeprocessor):
-    def run(self, root: Element) -> None:
-        for table in root.iter("table"):
-            names = ["".join(cell.itertext()).strip() for cell in table.iterfind("thead/tr/th")]
-            if len(names) > COLUMNS_WITHOUT_LABELS:
-                for row in table.iterfind("tbody/tr"):
-                    for name, cell in zip(names, row):
-                        if name:
-                            cell.set("data-label", name)
+def _label_table(table: str) -> str:
+    heads = re.findall(r"<th\b[^>]*>(.*?)</th>", table, re.DOTALL)
+    names = [escape(unescape(re.sub(r"<[^>]+>", "", head)).strip()) for head in heads]
+    if len(names) <= COLUMNS_WITHOUT_LABELS:
+        return table
+
+    def label_row(row: "re.Match[str]") -> str:
+        left = iter(names)
+        return re.sub(r"<td\b", lambda cell: f'{cell[0]} data-label="{next(left, "")}"', row[0])
+
+    return re.sub(r"<tr>.*?</tr>", label_row, table, flags=re.DOTALL)
 
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
-    """Give the templates the version, and label the cells of tables."""
+    """Give the version to the templates."""
     config.extra["package_version"] = package_version()
-    config.markdown_extensions.append(TableLabels())  # type: ignore[arg-type]  # an instance is accepted, too
     return config
 
 
@@ -55,3 +51,8 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add the license, so that the footer can link to it."""
     files.append(File.generated(config, "LICENSE.txt", abs_src_path=str(ROOT / "LICENSE")))
     return files
+
+
+def on_page_content(html: str, **_: Any) -> str:
+    """Label the cells of tables."""
+    return label_cells(html)
