@@ -34,7 +34,7 @@ def _label_table(table: str) -> str:
     if len(names) <= COLUMNS_WITHOUT_LABELS:
         return table
 
-    def label_row(row: "re.Match[str]") -> str:
+    def label_row(row: re.Match[str]) -> str:
         left = iter(names)
         return re.sub(r"<td\b", lambda cell: f'{cell[0]} data-label="{next(left, "")}"', row[0])
 

@@ -8,16 +8,16 @@ import re
 import shutil
 import subprocess
 import sys
-from html.parser import HTMLParser
 from itertools import product
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, Optional, Set, Tuple
+from typing import Any, Dict, Iterator, Tuple
 
 import pytest
 
 import sekha
 from support.packages import require_packages
 from support.programs import program
+from support.site import QUIET, Site, build
 
 ROOT = Path(__file__).parents[2]
 ASSETS = ROOT / "docs" / "assets"
@@ -28,7 +28,6 @@ recipes/(fastapi|django)|reference/(methods|settings|errors|events|sync/(client|
 """Pages that are measured on a phone: all that are written by hand, and some of each other kind."""
 AA = 4.5
 """The least contrast of text by the Web Content Accessibility Guidelines, level AA."""
-ENVIRONMENT = {**os.environ, "NO_MKDOCS_2_WARNING": "1", "DISABLE_MKDOCS_2_WARNING": "true"}
 
 if str(ROOT / "tools") not in sys.path:
     sys.path.append(str(ROOT / "tools"))
@@ -111,78 +110,47 @@ def test_cells_have_the_names_of_their_columns_if_there_are_more_than_two() -> N
     assert re.sub(r' data-label="[^"]*"', "", labeled) == f"<p>{head.format('<th></th>')}{rows}</p>"
 
 
-class Page(HTMLParser):
-    """What a page loads when it is opened, and where its links lead."""
-
-    def __init__(self, path: Path) -> None:
-        super().__init__()
-        self.loads: List[str] = []
-        self.links: List[Tuple[str, str]] = []
-        self.labels: Set[str] = set()
-        self._text: Optional[List[str]] = None
-        self.feed(path.read_text("utf-8"))
-
-    def handle_starttag(self, tag: str, attrs: List[Tuple[str, Optional[str]]]) -> None:
-        given = {name: value or "" for name, value in attrs}
-        if tag == "link" and given.get("rel") not in ("canonical", "prev", "next"):
-            self.loads.append(given["href"])
-        elif tag == "a" and "href" in given:
-            self.links.append((given.get("class", ""), given["href"]))
-        self.loads += [given[name] for name in ("src", "srcset", "data", "poster") if name in given]
-        self.loads += re.findall(r"url\(([^)]+)\)", given.get("style", ""))
-        if "data-label" in given:
-            self.labels.add(given["data-label"])
-
-
-def build(folder: Path, **environment: str) -> Path:
-    require_packages("docs", "mkdocs", "material", "mkdocstrings", "mike")
-    command = [sys.executable, "-m", "mkdocs", "build", "-q", "--strict", "--site-dir", str(folder)]
-    subprocess.run(command, cwd=ROOT, env={**ENVIRONMENT, **environment}, check=True)
-    return folder
-
-
 @pytest.fixture(scope="module")
-def offline(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def offline(tmp_path_factory: pytest.TempPathFactory) -> Site:
     """The site, built to be read as files."""
-    return build(tmp_path_factory.mktemp("site"), OFFLINE="true")
+    require_packages("docs", "material", "mkdocs", "mkdocstrings")
+    return build(tmp_path_factory.mktemp("site") / "site", {**os.environ, "OFFLINE": "true"})
 
 
-@pytest.fixture(scope="module")
-def pages(offline: Path) -> Dict[str, Page]:
-    return {path.relative_to(offline).as_posix(): Page(path) for path in sorted(offline.rglob("*.html"))}
-
-
-@pytest.mark.slow
-def test_nothing_is_loaded_from_elsewhere(offline: Path, pages: Dict[str, Page]) -> None:
-    assert len(pages) > 50
-    for name, page in pages.items():
-        for address in page.loads:
-            assert not re.match(r"(\w+:)?//", address) or address.startswith("data:"), (name, address)
-            if name != "404.html":  # which stands for any address, and begins with the root
-                assert (offline / name).parent.joinpath(address.split("?")[0].split("#")[0]).resolve().is_file(), name
-    for sheet in offline.rglob("*.css"):
-        for address in re.findall(r"url\(([^)]*)\)|@import ([^;]+)", sheet.read_text("utf-8")):
-            assert re.match(r"[\"']?(data:|#|$)", "".join(address)), (sheet.name, address)
+def texts(site: Site) -> Dict[str, str]:
+    """The pages of a site: their files, and what is in them."""
+    files = [address if address.endswith(".html") else f"{address}index.html" for address in site.pages]
+    found = {file: (site.folder / file).read_text("utf-8") for file in files}
+    return {file: text for file, text in found.items() if 'http-equiv="refresh"' not in text and file != "404.html"}
 
 
 @pytest.mark.slow
-def test_every_page_has_header_footer_and_neighbors(offline: Path, pages: Dict[str, Page]) -> None:
-    redirects = {name for name in pages if 'http-equiv="refresh"' in (offline / name).read_text("utf-8")}
-    inner = {name: page for name, page in pages.items() if name not in redirects | {"404.html"}}
-    neighbors = {}
-    for name, page in inner.items():
-        links = {address for _, address in page.links}
-        assert "https://github.com/sekha-ai/sekha-python-sdk" in links, name
-        for wanted in ("LICENSE.txt", "help/changelog.html"):
-            found = {(offline / name).parent.joinpath(address.split("#")[0]).resolve() for address in links}
-            assert (offline / wanted).resolve() in found, (name, wanted)
-        neighbors[name] = len([kind for kind, _ in page.links if kind.startswith("md-footer__link")])
-        text = (offline / name).read_text("utf-8")
-        assert f'md-source__fact--version">{sekha.__version__}<' in text, name
-        assert "assets/logo.svg" in text, name
+def test_nothing_is_loaded_from_elsewhere(offline: Site) -> None:
+    assert len(texts(offline)) > 50
+    for address, page in offline.pages.items():
+        elsewhere = [loaded for loaded in page.loaded if re.match(r"(\w+:)?//", loaded)]
+        assert elsewhere == [], address
+    for file, text in texts(offline).items():
+        assert re.findall(r'(?:srcset|poster|data)="[^"]*//|style="[^"]*url\(', text) == [], file
+    for sheet in offline.folder.rglob("*.css"):
+        loaded = re.findall(r"(?:url\(|@import )[\"']?(?!data:|#)([^)\"';]+)", sheet.read_text("utf-8"))
+        assert loaded == [], sheet.name
+
+
+@pytest.mark.slow
+def test_every_page_has_repository_version_license_changelog_and_neighbors(offline: Site) -> None:
+    neighbors: Dict[str, int] = {}
+    for file, text in texts(offline).items():
+        page = offline.pages[file.removesuffix("index.html")]
+        links = {offline.resolve(file, link)[0] for link in page.links}
+        assert "https://github.com/sekha-ai/sekha-python-sdk" in page.links, file
+        assert {"LICENSE.txt", "help/changelog.html"} <= links, file
+        assert f'md-source__fact--version">{sekha.__version__}<' in text, file
+        assert any(loaded.endswith("assets/logo.svg") for loaded in page.loaded), file
+        neighbors[file] = text.count('class="md-footer__link ')
     assert len(neighbors) > 50
     assert sorted(neighbors.values())[:3] == [1, 1, 2]  # the first and the last page have one
-    assert (offline / "LICENSE.txt").read_text("utf-8") == (ROOT / "LICENSE").read_text("utf-8")
+    assert (offline.folder / "LICENSE.txt").read_text("utf-8") == (ROOT / "LICENSE").read_text("utf-8")
 
 
 @pytest.fixture(scope="module")
@@ -200,13 +168,13 @@ def show(browser: Any, page: Path, size: Tuple[int, int]) -> None:
 
 
 @pytest.mark.slow
-def test_no_page_is_wider_than_a_phone(offline: Path, pages: Dict[str, Page], browser: Any) -> None:
+def test_no_page_is_wider_than_a_phone(offline: Site, browser: Any) -> None:
     """Code scrolls in its box; tables of all kinds fit."""
     wide = {}
-    shown = [name for name in pages if re.match(MEASURED, name) and name.endswith(".html")]
+    shown = [name for name in texts(offline) if re.match(MEASURED, name)]
     assert len(shown) > 20
     for name in shown:
-        show(browser, offline / name, PHONE)
+        show(browser, offline.folder / name, PHONE)
         width = browser.value("document.documentElement.scrollWidth")
         tables = browser.value(
             "[...document.querySelectorAll('.md-typeset table:not(.highlighttable)')]"
@@ -218,15 +186,15 @@ def test_no_page_is_wider_than_a_phone(offline: Path, pages: Dict[str, Page], br
 
 
 @pytest.mark.slow
-def test_the_search_works_in_files(offline: Path, browser: Any) -> None:
-    show(browser, offline / "index.html", DESKTOP)
+def test_the_search_works_in_files(offline: Site, browser: Any) -> None:
+    show(browser, offline.folder / "index.html", DESKTOP)
     browser.value("document.querySelector('[data-md-toggle=search]').click()")
     browser.value("document.querySelector('[name=query]').focus()")
     browser.value("document.querySelector('[name=query]').value = 'stream'")
     browser.value("document.querySelector('[name=query]').dispatchEvent(new Event('keyup', {bubbles: true}))")
     browser.wait_for("document.querySelector('.md-search-result__link') !== null")
     address = browser.value("document.querySelector('.md-search-result__link').href")
-    assert address.startswith(offline.as_uri())
+    assert address.startswith(offline.folder.as_uri())
     assert "stream" in address
 
 
@@ -242,7 +210,14 @@ def test_mike_publishes_a_version_in_a_branch(tmp_path: Path) -> None:
         shutil.copy(ROOT / name, tmp_path / name)
     us = {f"GIT_{role}_{key}": "Test" for role in ("AUTHOR", "COMMITTER") for key in ("NAME", "EMAIL")}
     programs = os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", "")))  # mike, mkdocs
-    environment = {**ENVIRONMENT, **us, "PATH": programs, "GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"}
+    environment = {
+        **os.environ,
+        **QUIET,
+        **us,
+        "PATH": programs,
+        "GIT_CONFIG_GLOBAL": os.devnull,
+        "GIT_CONFIG_NOSYSTEM": "1",
+    }
 
     def run(*command: str) -> str:
         return subprocess.run(command, cwd=tmp_path, env=environment, check=True, capture_output=True, text=True).stdout
