@@ -36,7 +36,6 @@ TOO_WIDE: List[str] = [
     "docs/contributing/benchmarks.md",
     "docs/guides/errors.md",
     # Guides: import to logging; settings; help
-    "docs/guides/import.md",
     "docs/help/upgrading.md",
     "docs/reference/settings.md",
     # Integrations, frameworks, command line
@@ -107,7 +106,6 @@ UNMARKED: List[str] = [
     # Errors, contributing
     "docs/guides/errors.md",
     # Guides: import to logging; settings; help
-    "docs/guides/import.md",
     "docs/help/upgrading.md",
     # Integrations, frameworks, command line
     "docs/integrations/core.md",
