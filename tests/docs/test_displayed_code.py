@@ -26,9 +26,7 @@ TOO_WIDE: List[str] = [
     "docs/get-started/local-server.md",
     "docs/index.md",
     # Guides: store to sync and async
-    "docs/guides/ask.md",
     "docs/guides/mcp-tools.md",
-    "docs/guides/store.md",
     "docs/guides/streaming.md",
     "docs/guides/sync-and-async.md",
     "docs/guides/users.md",
@@ -103,7 +101,6 @@ UNMARKED: List[str] = [
     # Home, first steps
     "README.md",
     # Guides: store to sync and async
-    "docs/guides/ask.md",
     "docs/guides/streaming.md",
     "docs/guides/sync-and-async.md",
     "docs/guides/users.md",
