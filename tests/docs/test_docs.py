@@ -61,8 +61,9 @@ def test_a_chat_with_history_and_sources_takes_less_than_forty_lines() -> None:
 def methods_tables() -> Dict[str, Set[str]]:
     """Which methods the guides describe, by class: the links in the first cells of tables headed by "method of"."""
     found: Dict[str, Set[str]] = {}
+    tables = re.compile(r"^\| method of `client.*\n\|.*\n((?:^\|.*\n)+)", re.MULTILINE)
     for path in sorted((ROOT / "docs" / "guides").glob("*.md")):
-        for table in re.findall(r"^\| method of `client.*\n\|.*\n((?:^\|.*\n)+)", path.read_text("utf-8"), re.MULTILINE):
+        for table in tables.findall(path.read_text("utf-8")):
             for cell in (line.split("|")[1] for line in table.splitlines()):
                 links = re.findall(r"\[`(\w+)`\]\(\.\./reference/sync/\w+\.md#sekha\.(\w+)\.\1\)", cell)
                 assert {name for name, _ in links} == code_in(cell), f"{path.name}: {cell}"
