@@ -187,6 +187,6 @@ def test_every_file_is_opened_with_an_encoding(client: SekhaClient, here: Path) 
 
 def test_the_chat_names_the_key_that_ends_it(run: Run, connected: LocalSekha, monkeypatch: pytest.MonkeyPatch) -> None:
     usual = "Ctrl-Z and Enter" if sys.platform == "win32" else "Ctrl-D"
-    assert f"{usual} or /quit ends the chat" in run("chat", terminal="/quit\n").err
+    assert f"{usual} or /quit: end the chat" in run("chat", terminal="/quit\n").err
     monkeypatch.setattr("sekha.cli.chat._END_KEY", "Ctrl-Z and Enter")
-    assert "Ctrl-Z and Enter or /quit ends the chat" in run("chat", terminal="/quit\n").err
+    assert "Ctrl-Z and Enter or /quit: end the chat" in run("chat", terminal="/quit\n").err
