@@ -393,7 +393,7 @@ def test_prune_asks_in_a_terminal_and_a_table_has_color(
     old = remember("old", label="Old", importance=1)
     with TerminalOf("prune", "--threshold-days", "0", **settings(connected.options), TERM="xterm") as terminal:
         terminal.wait_for(f"{old[:8]}  Old ")
-        terminal.wait_for("Archive this one? [y/N] ")
+        terminal.wait_for("Archive this conversation? [y/N] ")
         terminal.type("y\n")
         terminal.wait_for("Archived: 1.")
         assert terminal.ends() == 0

@@ -150,7 +150,8 @@ def test_a_memory_without_a_file_or_on_another_machine_is_said(
             done = run(*command)
             assert (done.code, done.out) == (1, "")
             assert done.err == (
-                f"sekha {command[0]}: the server at {sekha.controller_url} keeps its data in memory; it has no data file\n"
+                f"sekha {command[0]}: the server at {sekha.controller_url} keeps its data in memory;"
+                " it has no data file\n"
             )
     with LocalSekha(profile="controller-0.1") as sekha:
         connect(sekha.options, monkeypatch)
@@ -174,7 +175,7 @@ def test_the_doctor_changes_nothing(at_rest: Path, run: Run, here: Path) -> None
     assert done.out.endswith("\nNo problems found.\n")
     found = dict(re.split(r"  +", line, maxsplit=1) for line in done.out.splitlines()[1:-1])
     assert found["file"] == str(at_rest)
-    assert (found["version"], found["profile"], found["pages"]) == (str(VERSION), "documented", "sound")
+    assert (found["version"], found["profile"], found["pages"]) == (str(VERSION), "documented", "intact")
     assert (found["conversations"], found["messages"], found["served now"]) == ("2", "2", "no")
     assert found["messages with a vector"] == "2 (local-hash)"
     assert snapshot(here) == before

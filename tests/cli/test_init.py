@@ -161,7 +161,7 @@ def test_it_asks_in_a_real_terminal(sekha: LocalSekha, here: Path) -> None:
     with TerminalOf("init", SEKHA_PROXY="none") as terminal:
         terminal.wait_for("URL of the controller [http://localhost:8080]: ")
         terminal.type(f"{sekha.controller_url}\n")
-        terminal.wait_for("Key: ")
+        terminal.wait_for("API key: ")
         terminal.type(f"{sekha.api_key}\n")
         terminal.wait_for("URL of the LLM bridge, for chat and completions [none]: ")
         terminal.type("\n")

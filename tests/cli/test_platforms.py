@@ -149,7 +149,7 @@ def test_every_command_gets_along_with_every_encoding(
     ]
     codes, out = run_all(variables, *good, *bad, stdin="Where is it?")
     assert codes == [0] * len(good) + [2, 2, 1, 1, 2]
-    assert b"Started a local Sekha" in out
+    assert b"Started a local server" in out
     labels = [row["label"] for row in client.controller.iter_conversations(subfolders=True, folder="/")]
     assert sorted(labels) == sorted(["✓ Zürich → 東京", "東京 ✓", "東京"])
 

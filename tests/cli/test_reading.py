@@ -19,7 +19,7 @@ def test_list_shows_the_last_changed_first(run: Run, remember: Remember) -> None
     done = run("list")
     assert (done.code, done.err) == (0, "")
     header, *rows = [line.split() for line in done.out.splitlines()]
-    assert header == ["ID", "LABEL", "FOLDER", "IMPORTANCE", "STATUS", "CHANGED", "(UTC)"]
+    assert header == ["ID", "LABEL", "FOLDER", "IMPORTANCE", "STATUS", "UPDATED", "(UTC)"]
     assert [row[:5] for row in rows] == [
         [second[:8], "Pie", "/home", "10", "active"],
         [first[:8], "Plans", "/work", "5", "active"],
@@ -89,7 +89,7 @@ def test_query_shows_the_best_first(run: Run, remember: Remember) -> None:
     remember("How much cinnamon goes into the pie?", label="Pie")
     done = run("query", "billing", "database", "--limit", "2")
     assert (done.code, done.err) == (0, "")
-    assert done.out.splitlines()[0].split() == ["SCORE", "FOUND"]
+    assert done.out.splitlines()[0].split() == ["SCORE", "RESULT"]
     assert f"  Billing  /home  {id[:8]}\n" in done.out
     assert f"  Billing  /home  {id}\n" in run("query", "billing database", "--full-ids").out
     assert "Which database for billing?" in done.out.splitlines()[2]
@@ -199,7 +199,7 @@ def test_stats_count(run: Run, remember: Remember) -> None:
     done = run("stats")
     assert (done.code, done.err) == (0, "")
     assert [line.split(maxsplit=1) for line in done.out.splitlines()] == [
-        ["WHAT", "HOW MUCH"],
+        ["STATISTIC", "VALUE"],
         ["conversations", "2"],
         ["messages", "3"],
         ["average", "importance  7.0"],

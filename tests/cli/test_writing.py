@@ -262,6 +262,6 @@ def test_prune_refuses_where_nobody_can_be_asked(run: Run, faulty: ScriptedSekha
 def test_prune_asks(answer: str, code: int, run: Run, old: list[str], client: SekhaClient) -> None:
     done = run("prune", "--threshold-days", "0", terminal=answer)
     assert done.code == code
-    assert "Archive these 2? [y/N] " in done.err
+    assert "Archive these 2 conversations? [y/N] " in done.err
     assert archived(client) == (set() if code else set(old))
     assert ("Nothing was archived." in done.err) == bool(code)

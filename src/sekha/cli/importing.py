@@ -38,7 +38,8 @@ def run(
             exists=True,
             readable=True,
             help="Export of ChatGPT, Claude, DeepSeek, Gemini and others (conversations.json, .zip or folder), "
-            "sessions of coding agents, JSON lines, or notes (Markdown and text files, or a folder of them).",
+            "sessions of coding agents, JSON lines, or notes (Markdown and text files, or a folder of them). "
+            "docs/guides/import.md lists all formats.",
         ),
     ],
     folder: Annotated[
@@ -78,7 +79,7 @@ def run(
             "--journal",
             metavar="FILE",
             dir_okay=False,
-            help=f"Journal file used to resume an import.  [default: {JOURNAL} next to the first file, or in the folder]",
+            help=f"Journal file used to resume an import.  [default: {JOURNAL} next to the first file or in the folder]",
         ),
     ] = None,
     drop_images: Annotated[

@@ -76,7 +76,7 @@ def test_what_is_no_such_file_is_reported(tmp_path: Path) -> None:
     with pytest.raises(CommandError, match="is not a file"):
         read_env_file(str(tmp_path))
     (tmp_path / "utf16").write_text("A=1", encoding="utf-16")
-    with pytest.raises(CommandError, match=r"is not UTF-8; save it as UTF-8 \(PowerShell"):
+    with pytest.raises(CommandError, match=r"is not UTF-8; save it as UTF-8 \(> in PowerShell"):
         read_env_file(str(tmp_path / "utf16"))
     with pytest.raises(CommandError, match="cannot be written"):
         write_env_file(str(tmp_path / "no" / ".env"), {"A": "1"}, force=False)
