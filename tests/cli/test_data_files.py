@@ -176,7 +176,7 @@ def test_the_doctor_changes_nothing(at_rest: Path, run: Run, here: Path) -> None
     found = dict(re.split(r"  +", line, maxsplit=1) for line in done.out.splitlines()[1:-1])
     assert found["file"] == str(at_rest)
     assert (found["version"], found["profile"], found["pages"]) == (str(VERSION), "documented", "intact")
-    assert (found["conversations"], found["messages"], found["served now"]) == ("2", "2", "no")
+    assert (found["conversations"], found["messages"], found["in use by a server"]) == ("2", "2", "no")
     assert found["messages with a vector"] == "2 (local-hash)"
     assert snapshot(here) == before
     assert run("doctor", "--data", "memory.db", "--json").json["problems"] == []

@@ -413,7 +413,7 @@ def test_bad_input_is_one_line(
 
 
 def test_huge_input_is_refused_and_half_characters_are_replaced() -> None:
-    with pytest.raises(BadInput, match=f"more than {MAX_INPUT // 2**20} MiB"):
+    with pytest.raises(BadInput, match=f"larger than {MAX_INPUT // 2**20} MiB"):
         read_input(io.BytesIO(b" " * (MAX_INPUT + 1)), ())
     assert parse_input(b'\xef\xbb\xbf{"prompt": "\\ud83d!", "more": []}', ["prompt"]).prompt == "\ufffd!"
 

@@ -165,7 +165,7 @@ def test_it_asks_in_a_real_terminal(sekha: LocalSekha, here: Path) -> None:
         terminal.type(f"{sekha.api_key}\n")
         terminal.wait_for("URL of the LLM bridge, for chat and completions [none]: ")
         terminal.type("\n")
-        terminal.wait_for("Written to .env, which only you can read.")
+        terminal.wait_for("Settings written to .env, which only you can read.")
         assert terminal.ends() == 0
         assert sekha.api_key not in terminal.screen
     assert SekhaConfig.from_env(here / ".env").api_key == sekha.api_key

@@ -79,7 +79,7 @@ def run(
             "--journal",
             metavar="FILE",
             dir_okay=False,
-            help=f"Journal file used to resume an import.  [default: {JOURNAL} next to the first file or in the folder]",
+            help=f"Journal file used to resume an import.  [default: {JOURNAL} next to the first file, or in it]",
         ),
     ] = None,
     drop_images: Annotated[

@@ -227,7 +227,7 @@ def run(
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-    echo_err("Stopped.")
+    echo_err("stopped")
     return OK
 
 
@@ -275,7 +275,7 @@ def _report_models(options: "Options") -> None:
     if health["status"] != "healthy":
         echo_err(f"Models, not all available: {one_line(health.get('error') or format_checks(health['checks']))}")
     else:
-        models = ", ".join(f"{name}: {check.get('model')}" for name, check in health["checks"].items())
+        models = ", ".join(f"{name} {check.get('model')}" for name, check in health["checks"].items())
         echo_err(f"Models: {one_line(models)}")
 
 
