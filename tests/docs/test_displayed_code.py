@@ -23,7 +23,6 @@ MODULES = [path for path in sorted((ROOT / "src").rglob("*.py")) if "_sync" not 
 TOO_WIDE: List[str] = [
     # Home, first steps
     "README.md",
-    "docs/get-started/local-server.md",
     # Guides: store to sync and async
     "docs/guides/ask.md",
     "docs/guides/mcp-tools.md",
