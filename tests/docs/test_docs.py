@@ -53,8 +53,8 @@ def test_the_readme_shows_a_short_program_of_each_client_type() -> None:
     sync, awaited = re.findall(r"```python\n(.*?)```", page("README.md"), re.DOTALL)
     assert len(sync.splitlines()) <= 8
     assert len(awaited.splitlines()) <= 16
-    for program in (sync, awaited):
-        compile(program, "README.md", "exec")  # no `await` outside of a function
+    for source in (sync, awaited):
+        compile(source, "README.md", "exec")  # no `await` outside of a function
     assert " SekhaClient\n" in sync
     assert " AsyncSekhaClient\n" in awaited
     assert awaited.endswith("\nasyncio.run(main())\n")
