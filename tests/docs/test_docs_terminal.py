@@ -56,6 +56,6 @@ def test_the_tutorial_prints_what_it_shows(
                 subprocess.run(command, shell=True, check=True)
             out, err = capfd.readouterr()
             if shown:
-                assert comparable((out + err).splitlines(), server.controller_url) == comparable(shown, ""), command
+                assert comparable((out + err).splitlines(), server.controller_url) == comparable(shown, "http://127.0.0.1:8080"), command
             for on_page, printed in zip(ID.findall("\n".join(shown)), ID.findall(out)):
                 ids[on_page], ids[on_page[:8]] = printed, printed[:8]
