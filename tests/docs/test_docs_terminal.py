@@ -16,6 +16,7 @@ from sekha.config._settings import ENVIRONMENT
 from sekha.local import LocalSekha
 
 PAGE = Path(__file__).parents[2] / "docs" / "get-started" / "terminal.md"
+ON_PAGE = "http://127.0.0.1:8080"
 ID = re.compile(r"\b[0-9a-f]{8}(?:-[0-9a-f-]{27})?\b")
 
 
@@ -31,9 +32,9 @@ def steps() -> List[Tuple[str, List[str]]]:
     return found
 
 
-def comparable(lines: List[str], url: str) -> List[str]:
+def comparable(lines: List[str], url: str = ON_PAGE) -> List[str]:
     """Lines in any order, since two streams are one on a terminal; without IDs, addresses and the width of columns."""
-    text = ID.sub("ID", "\n".join(lines).replace(url, "http://127.0.0.1:8080"))
+    text = ID.sub("ID", "\n".join(lines).replace(url, ON_PAGE))
     text = re.sub(r"bridge( +healthy +)http://\S+", r"bridge\1http://127.0.0.1:5001", text)
     return sorted(" ".join(line.split()) for line in text.splitlines())
 
@@ -56,6 +57,6 @@ def test_the_tutorial_prints_what_it_shows(
                 subprocess.run(command, shell=True, check=True)
             out, err = capfd.readouterr()
             if shown:
-                assert comparable((out + err).splitlines(), server.controller_url) == comparable(shown, "http://127.0.0.1:8080"), command
+                assert comparable((out + err).splitlines(), server.controller_url) == comparable(shown), command
             for on_page, printed in zip(ID.findall("\n".join(shown)), ID.findall(out)):
                 ids[on_page], ids[on_page[:8]] = printed, printed[:8]
