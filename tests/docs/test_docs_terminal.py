@@ -48,7 +48,7 @@ def test_the_tutorial_prints_what_it_shows(
     ids: Dict[str, str] = {}
     with LocalSekha(data=str(tmp_path / "memory.db")) as server:
         for name, value in server.options.items():
-            monkeypatch.setenv(ENVIRONMENT[name], value)
+            monkeypatch.setenv(ENVIRONMENT[name], str(value))
         for command, shown in steps():
             command = ID.sub(lambda found: ids[found[0]], command)
             if command.startswith("sekha "):
