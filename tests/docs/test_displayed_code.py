@@ -24,11 +24,6 @@ TOO_WIDE: List[str] = [
     # Home, first steps
     "README.md",
     "docs/get-started/local-server.md",
-    # Guides: store to sync and async
-    "docs/guides/mcp-tools.md",
-    "docs/guides/streaming.md",
-    "docs/guides/sync-and-async.md",
-    "docs/guides/users.md",
     # Errors, contributing
     "docs/contributing/architecture.md",
     "docs/contributing/benchmarks.md",
@@ -99,10 +94,6 @@ TOO_WIDE: List[str] = [
 UNMARKED: List[str] = [
     # Home, first steps
     "README.md",
-    # Guides: store to sync and async
-    "docs/guides/streaming.md",
-    "docs/guides/sync-and-async.md",
-    "docs/guides/users.md",
     # Errors, contributing
     "docs/guides/errors.md",
     # Guides: import to logging; settings; help
