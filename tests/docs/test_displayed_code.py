@@ -21,17 +21,11 @@ PAGES = [
 MODULES = [path for path in sorted((ROOT / "src").rglob("*.py")) if "_sync" not in path.parts]  # which is generated
 
 TOO_WIDE: List[str] = [
-    # Home, first steps
-    "README.md",
-    "docs/get-started/local-server.md",
     # Errors, contributing
     "docs/contributing/architecture.md",
     "docs/contributing/benchmarks.md",
     "docs/guides/errors.md",
     # Guides: import to logging; settings; help
-    "docs/guides/import.md",
-    "docs/guides/logging.md",
-    "docs/guides/testing.md",
     "docs/help/upgrading.md",
     "docs/reference/settings.md",
     # Integrations, frameworks, command line
@@ -92,13 +86,9 @@ TOO_WIDE: List[str] = [
 ]
 """Files with lines that are still too long. Remove a file as soon as it is done."""
 UNMARKED: List[str] = [
-    # Home, first steps
-    "README.md",
     # Errors, contributing
     "docs/guides/errors.md",
     # Guides: import to logging; settings; help
-    "docs/guides/import.md",
-    "docs/guides/testing.md",
     "docs/help/upgrading.md",
     # Integrations, frameworks, command line
     "docs/integrations/core.md",

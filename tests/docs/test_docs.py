@@ -48,9 +48,16 @@ def test_the_readme_has_two_commands() -> None:
     assert re.findall(r"```bash\n(.*?)```", page("README.md"), re.DOTALL) == [f"{MAIN_JOB}\n", f"{TESTS}\n"]
 
 
-def test_the_readme_shows_five_lines_of_each_flavour() -> None:
-    for block in re.findall(r"```python\n(.*?)```", page("README.md"), re.DOTALL):
-        assert len([line for line in block.splitlines() if line]) == 5
+def test_the_readme_shows_a_short_program_of_each_client_type() -> None:
+    """Whole programs, which run when they are pasted into a file."""
+    sync, awaited = re.findall(r"```python\n(.*?)```", page("README.md"), re.DOTALL)
+    assert len(sync.splitlines()) <= 8
+    assert len(awaited.splitlines()) <= 16
+    for source in (sync, awaited):
+        compile(source, "README.md", "exec")  # no `await` outside of a function
+    assert " SekhaClient\n" in sync
+    assert " AsyncSekhaClient\n" in awaited
+    assert awaited.endswith("\nasyncio.run(main())\n")
 
 
 def test_a_chat_with_history_and_sources_takes_less_than_forty_lines() -> None:
@@ -112,9 +119,18 @@ def test_every_error_and_warning_has_its_trouble() -> None:
 
 
 def test_every_option_of_the_import_is_in_its_table() -> None:
-    table = rows("docs/guides/import.md", "## In the terminal")
+    table = rows("docs/guides/import.md", "## Command line options {: #in-the-terminal }")
     assert {cell.strip("`").split(" ")[0] for cell in table} | {"--url", "--help"} == {*options_of("import"), "--help"}
-    assert {cell.strip("`") for cell in rows("docs/guides/import.md", "## What is read")} >= {"JSON lines"}
+
+
+def test_every_format_of_exports_has_its_section() -> None:
+    text = page("docs/guides/import.md")
+    headings = {heading.partition(" {:")[0] for heading in re.findall(r"^##+ (.+)$", text, re.MULTILINE)}
+    formats = rows("docs/guides/import.md", "## Supported formats {: #what-is-read }")
+    names = {cell.strip("[").partition("]")[0] for cell in formats}
+    elsewhere = {"Sekha", "notes"}  # longer sections of their own
+    assert {name.lower() for name in names - elsewhere} <= {heading.lower() for heading in headings}
+    assert "JSON lines" in names
 
 
 def test_every_setting_is_in_the_table() -> None:
