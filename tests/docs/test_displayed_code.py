@@ -24,7 +24,6 @@ TOO_WIDE: List[str] = [
     # Home, first steps
     "README.md",
     "docs/get-started/local-server.md",
-    "docs/index.md",
     # Guides: store to sync and async
     "docs/guides/ask.md",
     "docs/guides/mcp-tools.md",
