@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
+from html import unescape
 from itertools import product
 from pathlib import Path
 from typing import Any, Dict, Iterator, Tuple
@@ -80,6 +81,20 @@ def test_the_badges_say_what_the_project_says() -> None:
     for path, text in drawn.items():
         assert (ROOT / path).read_text("utf-8") == text, "run: python tools/badges.py"
     assert "3.9 – 3.15" in drawn["docs/assets/badge-python.svg"]
+
+
+def test_the_recording_shows_what_the_demo_prints() -> None:
+    picture = (ASSETS / "demo.svg").read_text("utf-8")
+    assert len(picture) < 300_000
+    shown = "".join(unescape(text) for text in re.findall(r"<text [^>]*>(.*?)</text>", picture))
+    environment = {**os.environ, "NO_COLOR": "1", "COLUMNS": "100", "PYTHONIOENCODING": "utf-8"}
+    command = [sys.executable, "-m", "sekha", "demo"]
+    printed = subprocess.run(command, env=environment, check=True, capture_output=True).stdout.decode()
+
+    def essence(text: str) -> str:
+        return re.sub(r"\s", "", re.sub(r"127\.0\.0\.1:\d+", "", text))  # lines are broken otherwise, ports differ
+
+    assert essence(shown) == essence(f"$ sekha demo {printed}"), "run: python tools/recording.py"
 
 
 def test_every_asset_is_used() -> None:
@@ -200,6 +215,21 @@ def test_no_page_is_wider_than_a_phone(offline: Site, browser: Any) -> None:
         if width > PHONE[0] or tables:
             wide[name] = (width, tables)
     assert wide == {}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["index.html", "reference/sync/controller.html", "guides/errors.html"])
+def test_a_line_of_88_characters_fits_on_a_desktop(offline: Site, browser: Any, name: str) -> None:
+    show(browser, offline.folder / name, DESKTOP)
+    codes = "[...document.querySelectorAll('.md-content pre > code')].filter(code => code.offsetParent)"
+    scrolled = browser.value(
+        f"{codes}.filter(code => code.scrollWidth > code.clientWidth).map(code => code.textContent)"
+    )
+    assert browser.value(f"{codes}.length") > 0
+    assert [text for text in scrolled if max(map(len, text.split("\n"))) <= 88] == []
+    longest = "x".ljust(88, "x")
+    browser.value(f"{codes}[0].textContent = '{longest}'")
+    assert browser.value(f"{codes}[0].scrollWidth <= {codes}[0].clientWidth")
 
 
 @pytest.mark.slow
