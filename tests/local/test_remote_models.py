@@ -131,7 +131,8 @@ def test_what_goes_wrong_in_a_stream_is_told_with_its_place(
 ) -> None:
     server.on(OPENAI if kind == "openai" else OLLAMA, reply)
     with chat_of(server, kind) as (client, _), client.bridge.stream_complete(MESSAGES) as stream:
-        with pytest.raises(SekhaServerError, match=f"{kind} server {server.url}.*llama3 was interrupted {said}") as caught:
+        problem = f"{kind} server {server.url}.*llama3 was interrupted {said}"
+        with pytest.raises(SekhaServerError, match=problem) as caught:
             list(stream)
     assert caught.value.text == "Half"
 
