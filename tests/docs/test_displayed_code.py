@@ -26,7 +26,6 @@ TOO_WIDE: List[str] = [
     "docs/contributing/benchmarks.md",
     "docs/guides/errors.md",
     # Guides: import to logging; settings; help
-    "docs/help/upgrading.md",
     "docs/reference/settings.md",
     # Integrations, frameworks, command line
     "skills/sekha/SKILL.md",
@@ -81,7 +80,6 @@ UNMARKED: List[str] = [
     # Errors, contributing
     "docs/guides/errors.md",
     # Guides: import to logging; settings; help
-    "docs/help/upgrading.md",
     # Integrations, frameworks, command line
     "docs/integrations/core.md",
     "docs/integrations/openai-agents.md",
