@@ -25,7 +25,6 @@ TOO_WIDE: List[str] = [
     "docs/contributing/architecture.md",
     "docs/contributing/benchmarks.md",
     # Guides: import to logging; settings; help
-    "docs/reference/settings.md",
     # Integrations, frameworks, command line
     "skills/sekha/SKILL.md",
     "docs/command-line.md",
