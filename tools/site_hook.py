@@ -1,4 +1,4 @@
-"""What mkdocs takes from the project when it builds the site: the version, the license, labels of cells on phones."""
+"""What mkdocs does with our pages when it builds the site: the version, the license, and what helps on phones."""
 
 from __future__ import annotations
 
@@ -53,6 +53,11 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     return files
 
 
+def link_pictures(html: str) -> str:
+    """Let pictures of screens lead to themselves in their full size, which a phone can enlarge."""
+    return re.sub(r'<img [^>]*\bsrc="([^"]+\.png)"[^>]*>', lambda image: f'<a href="{image[1]}">{image[0]}</a>', html)
+
+
 def on_page_content(html: str, **_: Any) -> str:
-    """Label the cells of tables."""
-    return label_cells(html)
+    """Label the cells of tables, and link pictures."""
+    return link_pictures(label_cells(html))

@@ -25,9 +25,7 @@ TOO_WIDE: List[str] = [
     "README.md",
     "docs/get-started/local-server.md",
     # Guides: store to sync and async
-    "docs/guides/ask.md",
     "docs/guides/mcp-tools.md",
-    "docs/guides/store.md",
     "docs/guides/streaming.md",
     "docs/guides/sync-and-async.md",
     "docs/guides/users.md",
@@ -94,7 +92,6 @@ UNMARKED: List[str] = [
     # Home, first steps
     "README.md",
     # Guides: store to sync and async
-    "docs/guides/ask.md",
     "docs/guides/streaming.md",
     "docs/guides/sync-and-async.md",
     "docs/guides/users.md",

@@ -99,6 +99,23 @@ def test_no_picture_loads_anything() -> None:
         assert re.findall(r'(?:href|src)="(?!#)[^"]*"|@import|url\((?!["\']?#)', text) == [], path.name
 
 
+def test_pictures_can_be_read_on_a_phone_and_in_the_dark() -> None:
+    """Text keeps a height of 8.5 pixels where a picture has 358; it has colors for a dark page, or is on white."""
+    pages = "\n".join(path.read_text("utf-8") for path in (ROOT / "docs").rglob("*.md"))
+    shown = [path for path in sorted(ASSETS.glob("*.svg")) if f"assets/{path.name})" in pages]
+    assert len(shown) >= 2
+    for path in shown:
+        text = path.read_text("utf-8")
+        width = float(re.findall(r'viewBox="0 0 ([\d.]+) ', text)[0])
+        sizes = [float(size) for size in re.findall(r"font-size: ([\d.]+)px", text)]
+        if sizes:
+            assert min(sizes) * min(1, 358 / width) >= 8.5, path.name
+            assert "prefers-color-scheme: dark" in text, path.name
+        else:  # matplotlib draws characters as paths, and on white
+            assert 'id="patch_1"' in text, path.name
+            assert width <= 358, path.name
+
+
 def test_cells_have_the_names_of_their_columns_if_there_are_more_than_two() -> None:
     require_packages("docs", "mkdocs")
     hook: Any = importlib.import_module("site_hook")
