@@ -34,9 +34,6 @@ TOO_WIDE: List[str] = [
     "docs/contributing/benchmarks.md",
     "docs/guides/errors.md",
     # Guides: import to logging; settings; help
-    "docs/guides/import.md",
-    "docs/guides/logging.md",
-    "docs/guides/testing.md",
     "docs/help/upgrading.md",
     "docs/reference/settings.md",
     # Integrations, frameworks, command line
@@ -98,8 +95,6 @@ UNMARKED: List[str] = [
     # Errors, contributing
     "docs/guides/errors.md",
     # Guides: import to logging; settings; help
-    "docs/guides/import.md",
-    "docs/guides/testing.md",
     "docs/help/upgrading.md",
     # Integrations, frameworks, command line
     "docs/integrations/core.md",

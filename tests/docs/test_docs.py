@@ -112,9 +112,18 @@ def test_every_error_and_warning_has_its_trouble() -> None:
 
 
 def test_every_option_of_the_import_is_in_its_table() -> None:
-    table = rows("docs/guides/import.md", "## In the terminal")
+    table = rows("docs/guides/import.md", "## Command line options {: #in-the-terminal }")
     assert {cell.strip("`").split(" ")[0] for cell in table} | {"--url", "--help"} == {*options_of("import"), "--help"}
-    assert {cell.strip("`") for cell in rows("docs/guides/import.md", "## What is read")} >= {"JSON lines"}
+
+
+def test_every_format_of_exports_has_its_section() -> None:
+    text = page("docs/guides/import.md")
+    headings = {heading.partition(" {:")[0] for heading in re.findall(r"^##+ (.+)$", text, re.MULTILINE)}
+    formats = rows("docs/guides/import.md", "## Supported formats {: #what-is-read }")
+    names = {cell.strip("[").partition("]")[0] for cell in formats}
+    elsewhere = {"Sekha", "notes"}  # longer sections of their own
+    assert {name.lower() for name in names - elsewhere} <= {heading.lower() for heading in headings}
+    assert "JSON lines" in names
 
 
 def test_every_setting_is_in_the_table() -> None:
