@@ -48,9 +48,16 @@ def test_the_readme_has_two_commands() -> None:
     assert re.findall(r"```bash\n(.*?)```", page("README.md"), re.DOTALL) == [f"{MAIN_JOB}\n", f"{TESTS}\n"]
 
 
-def test_the_readme_shows_five_lines_of_each_flavour() -> None:
-    for block in re.findall(r"```python\n(.*?)```", page("README.md"), re.DOTALL):
-        assert len([line for line in block.splitlines() if line]) == 5
+def test_the_readme_shows_a_short_program_of_each_client_type() -> None:
+    """Whole programs, which run when they are pasted into a file."""
+    sync, awaited = re.findall(r"```python\n(.*?)```", page("README.md"), re.DOTALL)
+    assert len(sync.splitlines()) <= 8
+    assert len(awaited.splitlines()) <= 16
+    for source in (sync, awaited):
+        compile(source, "README.md", "exec")  # no `await` outside of a function
+    assert " SekhaClient\n" in sync
+    assert " AsyncSekhaClient\n" in awaited
+    assert awaited.endswith("\nasyncio.run(main())\n")
 
 
 def test_a_chat_with_history_and_sources_takes_less_than_forty_lines() -> None:
