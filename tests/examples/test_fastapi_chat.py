@@ -501,3 +501,17 @@ def test_a_browser_that_is_closed_ends_the_upstream_stream(sekha: ScriptedSekha,
     browser.close()
     assert slow.left.wait(PATIENCE)
     assert sekha.requests[-1].fault == "slow()"
+
+
+@pytest.mark.slow
+def test_a_phone_shows_the_whole_question(sekha: ScriptedSekha, url: str, browser: Any) -> None:
+    browser.resize(390, 844)
+    browser.open(url)
+    sign_in(browser, "ann")
+    question = "Which database did we choose for billing, and who decided that at which meeting?"
+    browser.value(f"at('input').value = {json.dumps(question)}; at('input').dispatchEvent(new Event('input'))")
+    assert browser.value("at('input').scrollHeight <= at('input').clientHeight"), "nothing is scrolled out of sight"
+    assert browser.value("at('input').clientWidth") > 300
+    browser.value("at('input').dispatchEvent(new KeyboardEvent('keydown', { key: 'Enter' }))")
+    browser.wait_for(f"{text('status')}.startsWith('Answered')")
+    assert browser.value(last("question")) == question
