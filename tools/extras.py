@@ -193,8 +193,8 @@ SUPPORTED: Final = {{
 PAGE_TEXT = """\
 # Tested versions of frameworks
 
-Each extra is tested with the oldest version of its framework that it supports, and with the newest. For each of them, the
-tests create a new environment, install the built wheel with the extra, and run the framework's own tests for such
+Each extra is tested with the oldest version of its framework that it supports, and with the newest. For each of them,
+the tests create a new environment, install the built wheel with the extra, and run the framework's own tests for such
 extensions (if any), the tests of the adapter, and the programs of its page.
 
 | extra | package | supported | newest tested | Python |
