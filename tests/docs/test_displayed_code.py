@@ -26,7 +26,6 @@ TOO_WIDE: List[str] = [
     "docs/contributing/benchmarks.md",
     "docs/guides/errors.md",
     # Guides: import to logging; settings; help
-    "docs/help/upgrading.md",
     "docs/reference/settings.md",
     # Integrations, frameworks, command line
     # Command line, local server, exports, testing
@@ -67,7 +66,6 @@ UNMARKED: List[str] = [
     # Errors, contributing
     "docs/guides/errors.md",
     # Guides: import to logging; settings; help
-    "docs/help/upgrading.md",
     # Integrations, frameworks, command line
     # The package
     "src/sekha/_async/base.py",
