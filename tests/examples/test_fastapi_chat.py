@@ -287,7 +287,7 @@ def test_an_answer_that_breaks_off_ends_in_an_error(sekha: ScriptedSekha, web: h
     found = told(web)
     names = [name for name, _ in found]
     assert names[:2] == ["sources", "token"]
-    assert found[-1] == ("error", "The answer broke off.")
+    assert found[-1] == ("error", "The answer was interrupted.")
     assert "done" not in names
 
 
@@ -480,7 +480,7 @@ def test_the_page_keeps_what_had_arrived_and_says_what_went_wrong(sekha: Scripte
     sign_in(browser, "ann")
     write(browser, QUESTION)
     browser.wait_for(f"{text('status')} === 'Not answered.'")
-    assert browser.value(text("problem")) == "The answer broke off."
+    assert browser.value(text("problem")) == "The answer was interrupted."
     assert browser.value(last("answer")).startswith("I can")
 
     with sekha.refusing():
