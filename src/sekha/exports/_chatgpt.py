@@ -61,9 +61,9 @@ def parse_chatgpt(data: dict[str, Any], folder: str | None) -> ReadConversation:
     """Return a conversation as it is stored."""
     mapping: object = data.get("mapping")
     if mapping is not None and as_object(mapping) is None:
-        raise Unreadable("mapping is no JSON object")
+        raise Unreadable("'mapping' is not a JSON object")
     if mapping is None and not _is_shell(data):
-        raise Unreadable(f"it has no mapping, but {', '.join(list(data)[:6]) or 'nothing'}")
+        raise Unreadable(f"no 'mapping'; it has {', '.join(list(data)[:6]) or 'nothing'}")
     built = ConversationBuilder(data.get("title"), folder or "/chatgpt")
     branch = current_branch(as_object(mapping) or {}, data.get("current_node"))
     if data.get("is_do_not_remember") is True or get(data, "metadata", "is_do_not_remember") is True:

@@ -20,7 +20,7 @@ def parse_claude(data: dict[str, Any], folder: str | None) -> ReadConversation:
     """Return a conversation as it is stored: of a tree, the branch with the latest message."""
     listed = as_list(data.get("chat_messages"))
     if listed is None:
-        raise Unreadable("chat_messages is no list")
+        raise Unreadable("'chat_messages' is not a list")
     built = ConversationBuilder(data.get("name"), folder or "/claude")
     messages = [message for message in map(as_object, listed) if message is not None]
     for message in listed:

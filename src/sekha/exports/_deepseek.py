@@ -48,7 +48,7 @@ def parse_deepseek(data: dict[str, Any], folder: str | None) -> ReadConversation
     """Return a conversation as it is stored: the branch with the latest message."""
     mapping: object = data.get("mapping")
     if "mapping" not in data or (mapping is not None and as_object(mapping) is None):
-        raise Unreadable("mapping is no JSON object")
+        raise Unreadable("'mapping' is not a JSON object")
     built = ConversationBuilder(data.get("title"), folder or "/deepseek")
     nodes: dict[str, Any] = {}
     for id, node in (as_object(mapping) or {}).items():

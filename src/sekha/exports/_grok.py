@@ -38,7 +38,7 @@ def parse_grok(data: dict[str, Any], folder: str | None) -> ReadConversation:
     """Return a conversation as it is stored: the branch that was shown last, else that with the latest message."""
     listed = as_list(data.get("responses"))
     if listed is None:
-        raise Unreadable("responses is no list")
+        raise Unreadable("'responses' is not a list")
     about = as_object(data.get("conversation")) or {}
     built = ConversationBuilder(about.get("title"), folder or "/grok")
     messages: list[dict[str, Any]] = []

@@ -25,7 +25,7 @@ _OVERLAP = 4096
 """Characters that are kept at the end of a piece: what is searched may begin there."""
 _MAX_TOKEN = 40
 """Characters of a literal or an escape, at least; those of numbers may be more."""
-ENDS_EARLY = "it ends in the middle"
+ENDS_EARLY = "unexpected end"
 _MAX_REPAIRS = 100
 _MAX_DIGITS = 20
 
@@ -224,7 +224,7 @@ class JSONValues:
                     raise CutOff(ENDS_EARLY) from None
                 raise BrokenJSON(f"{error.msg} in line {self._line_at(error.pos)}") from None
             except RecursionError:
-                raise TooDeep("it is nested too deeply") from None
+                raise TooDeep("nested too deeply") from None
             if end < len(self._text) or isinstance(value, (dict, list, str)) or not self._read_more():
                 return cast(object, value), end
 

@@ -41,7 +41,7 @@ def parse_librechat(data: dict[str, Any], folder: str | None) -> ReadConversatio
     """Return a conversation as it is stored: the branch with the latest message."""
     listed = as_list(_messages_of(data))
     if listed is None:
-        raise Unreadable("messages is no list")
+        raise Unreadable("'messages' is not a list")
     built = ConversationBuilder(data.get("title"), folder or "/librechat")
     links: list[Link] = []
     messages: list[dict[str, Any]] = []

@@ -44,7 +44,7 @@ def parse_lm_studio(data: dict[str, Any], folder: str | None) -> ReadConversatio
     """Return a conversation as it is stored: the selected version of each message."""
     messages = as_list(data.get("messages"))
     if messages is None:
-        raise Unreadable("messages is no list")
+        raise Unreadable("'messages' is not a list")
     built = ConversationBuilder(data.get("name"), folder or _FOLDER)
     for message in messages:
         version = _selected(message, built)

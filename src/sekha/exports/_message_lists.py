@@ -37,7 +37,7 @@ def parse_chat(data: dict[str, Any], folder: str | None) -> ReadConversation:
     """Return a conversation as it is stored."""
     messages = _list_of(data)
     if messages is None:
-        raise Unreadable("it has no list of messages")
+        raise Unreadable("no list of messages")
     built = ConversationBuilder(title_of(data), folder)
     system: object = data.get("system") or data.get("system_prompt")
     if isinstance(system, str):

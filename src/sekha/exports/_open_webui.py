@@ -80,7 +80,7 @@ def _entries(chat: dict[str, Any]) -> list[_Entry]:
         return list(tree.items())
     given = as_list(found) or listed
     if given is None or (not given and ("history" in chat and as_list(found) is None and history != {})):
-        raise Unreadable("history has no messages")
+        raise Unreadable("'history' has no messages")
     return [(None, message) for message in given]
 
 

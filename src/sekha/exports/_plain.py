@@ -1,4 +1,4 @@
-"""The plain form: what `create_conversation` takes, and `sekha export` writes; also OpenAI's lines for training."""
+"""JSON lines with arguments of `create_conversation`, as `sekha export` writes them; also OpenAI training data."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def parse_plain(data: dict[str, Any], folder: str | None) -> ReadConversation:
     data = {**data, **(as_object(data.get("conversation")) or {})}
     messages = as_list(data.get("messages"))
     if messages is None:
-        raise Unreadable("messages is no list")
+        raise Unreadable("'messages' is not a list")
     built = ConversationBuilder(title_of(data), None)
     for message in messages:
         add_message(message, built, keep=True)

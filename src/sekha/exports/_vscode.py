@@ -68,7 +68,7 @@ def parse_vscode(data: dict[str, Any], folder: str | None) -> ReadConversation:
 def _read(data: dict[str, Any], folder: str | None, unknown: dict[str, int]) -> ReadConversation:
     requests = as_list(data.get("requests"))
     if requests is None:
-        raise Unreadable("requests is no list")
+        raise Unreadable("'requests' is not a list")
     built = ConversationBuilder(data.get("customTitle"), folder)
     for name, number in unknown.items():
         for _ in range(number):
