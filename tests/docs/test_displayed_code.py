@@ -26,7 +26,6 @@ TOO_WIDE: List[str] = [
     "docs/contributing/benchmarks.md",
     "docs/guides/errors.md",
     # Guides: import to logging; settings; help
-    "docs/reference/settings.md",
     # Integrations, frameworks, command line
     "skills/sekha/SKILL.md",
     "docs/command-line.md",
