@@ -26,20 +26,6 @@ TOO_WIDE: List[str] = [
     "docs/contributing/benchmarks.md",
     # Guides: import to logging; settings; help
     # Integrations, frameworks, command line
-    "skills/sekha/SKILL.md",
-    "docs/command-line.md",
-    "docs/integrations/claude-code.md",
-    "docs/integrations/claude-desktop.md",
-    "docs/integrations/coding-agents.md",
-    "docs/integrations/core.md",
-    "docs/integrations/cursor.md",
-    "docs/integrations/langchain.md",
-    "docs/integrations/mcp-clients.md",
-    "docs/integrations/mcp-server.md",
-    "docs/integrations/openai-agents.md",
-    "docs/integrations/redis.md",
-    "docs/integrations/strands.md",
-    "docs/integrations/vscode.md",
     # Command line, local server, exports, testing
     "src/sekha/exports/_notes.py",
     "src/sekha/testing/_clock.py",
@@ -78,9 +64,6 @@ UNMARKED: List[str] = [
     # Errors, contributing
     # Guides: import to logging; settings; help
     # Integrations, frameworks, command line
-    "docs/integrations/core.md",
-    "docs/integrations/openai-agents.md",
-    "docs/integrations/pydantic-ai.md",
     # The package
     "src/sekha/_async/base.py",
     "src/sekha/_async/bridge.py",
