@@ -277,7 +277,7 @@ def test_a_conversation_of_another_shape_among_others_is_a_failure(other: Dict[s
     assert labels(items) == ["A", "?", "B"]
     bad = items[1]
     assert isinstance(bad, UnreadableConversation)
-    assert bad.problem == f"no 'mapping'; it has {', '.join(other) or 'nothing'}"
+    assert bad.problem == f"no 'mapping'; found: {', '.join(other) or 'nothing'}"
 
 
 def test_nothing_understood_is_a_failure_and_a_part_is_counted() -> None:

@@ -10,7 +10,7 @@ from sekha.exports._message_forms import add_message, time_of, title_of, updated
 
 
 def parse_plain(data: dict[str, Any], folder: str | None) -> ReadConversation:
-    """Return a conversation as it is stored."""
+    """Parse a conversation."""
     data = {**data, **(as_object(data.get("conversation")) or {})}
     messages = as_list(data.get("messages"))
     if messages is None:
