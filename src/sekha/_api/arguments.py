@@ -259,12 +259,12 @@ def complete_conversation(conversation: Mapping[str, object]) -> Dict[str, Any]:
         conversation: The arguments of ``create_conversation``; label, folder and importance may be missing.
 
     Raises:
-        SekhaValidationError: An argument cannot be used; ``field`` names it.
+        SekhaValidationError: An argument is invalid; ``field`` names it.
     """
     plain = copy_of_texts(conversation.get("messages")) if isinstance(conversation, dict) else None
     request = validate(CreateConversationRequest, conversation if plain is None else {**conversation, "messages": []})
     if "messages" not in request:
-        raise argument_error("messages", "is missing")
+        raise argument_error("messages", "is required")
     messages = cast("List[Dict[str, Any]]", request["messages"]) if plain is None else plain
     for i, message in enumerate(messages):
         if not is_valid_role(message["role"]):
@@ -284,7 +284,7 @@ def validate_replacement(conversation: Mapping[str, object]) -> Dict[str, Any]:
     """Return what ``replace_conversation`` changes: validated messages, and label, folder and importance if given.
 
     Raises:
-        SekhaValidationError: An argument cannot be used; ``field`` names it.
+        SekhaValidationError: An argument is invalid; ``field`` names it.
     """
     completed = complete_conversation(conversation)
     given = validate(CreateConversationRequest, conversation)
@@ -303,7 +303,7 @@ def chat_body(messages: Sequence[Mapping[str, object]], options: Mapping[str, ob
         options: Further arguments by name; those of ``extra_body`` are in the body as they are, and override others.
 
     Raises:
-        SekhaValidationError: An argument cannot be used; ``field`` names it.
+        SekhaValidationError: An argument is invalid; ``field`` names it.
     """
     request = validate(ChatRequest, {"messages": messages, **options})
     body: Dict[str, Any] = {**request, "messages": to_chat_messages(cast("List[Dict[str, Any]]", request["messages"]))}

@@ -64,7 +64,7 @@ def parse_chat(arguments: Mapping[str, object], *, searches: bool) -> Chat:
         searches: Whether the memory is searched.
 
     Raises:
-        SekhaValidationError: An argument cannot be used; ``field`` names it.
+        SekhaValidationError: An argument is invalid; ``field`` names it.
     """
     request = validate(PromptRequest, arguments)
     check_extra_body(request.get("extra_body"))

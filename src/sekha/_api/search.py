@@ -25,7 +25,7 @@ class Search(NamedTuple):
     """A search.
 
     Attributes:
-        query: What to look for.
+        query: Text to search for.
         limit: Number of results to return; with ``is_enough`` the number that the first request is made for.
         offset: Number of results to skip.
         conditions: What results must meet.

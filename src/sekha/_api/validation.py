@@ -28,7 +28,7 @@ Path = tuple[object, ...]
 
 # Types of errors of pydantic, and what they mean for an argument.
 _PROBLEMS: Mapping[str, str] = {
-    "missing": "is missing",
+    "missing": "is required",
     "extra_forbidden": "is not known here; is it misspelt?",
     "string_type": "must be a string, not {got}",
     "int_type": "must be a whole number, not {got}",

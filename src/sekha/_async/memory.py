@@ -63,7 +63,7 @@ class AsyncMemory(AsyncMisuseGuard, ProcessBound):
         client: The view of the client, which sees and changes only this user's memory.
 
     Raises:
-        SekhaValidationError: An argument cannot be used; ``field`` names it.
+        SekhaValidationError: An argument is invalid; ``field`` names it.
 
     Example:
         ```python
@@ -154,15 +154,16 @@ class AsyncMemory(AsyncMisuseGuard, ProcessBound):
         Args:
             query: What to look for; its first 2,000 characters. With a blank one, nothing is found or asked.
             limit: Results at most, 1 or more.
-            min_score: Score of a result at least, 0 to 1; default: any. A good floor belongs to one embedding model.
+            min_score: Minimum score of a result, 0 to 1; default: none. A suitable value depends on the embedding
+                model.
 
         Returns:
             Results with ``content``, ``score``, ``label``, ``timestamp``; ``error`` says why the memory could not be
             asked.
 
         Raises:
-            SekhaValidationError: An argument cannot be used; ``field`` names it.
-            SekhaError: It failed, and ``on_error`` is ``"raise"``.
+            SekhaValidationError: An argument is invalid; ``field`` names it.
+            SekhaError: The memory failed, and ``on_error`` is ``"raise"``.
 
         Example:
             ```python
@@ -199,8 +200,8 @@ class AsyncMemory(AsyncMisuseGuard, ProcessBound):
             The block; empty if nothing was found. If the memory could not be asked, it says that.
 
         Raises:
-            SekhaValidationError: An argument cannot be used; ``field`` names it.
-            SekhaError: It failed, and ``on_error`` is ``"raise"``.
+            SekhaValidationError: An argument is invalid; ``field`` names it.
+            SekhaError: The memory failed, and ``on_error`` is ``"raise"``.
 
         Example:
             ```python
@@ -236,8 +237,8 @@ class AsyncMemory(AsyncMisuseGuard, ProcessBound):
 
         Raises:
             SekhaValidationError: The messages are no list of dictionaries.
-            SekhaError: It failed, and ``on_error`` is ``"raise"``; ``may_have_been_applied`` says whether it may have
-                been stored.
+            SekhaError: Nothing was stored, or the outcome is unknown (``may_have_been_applied``), and ``on_error`` is
+                ``"raise"``.
 
         Example:
             ```python
@@ -306,7 +307,7 @@ class AsyncMemory(AsyncMisuseGuard, ProcessBound):
             max_tokens: As for `block`.
 
         Raises:
-            SekhaValidationError: An argument cannot be used; ``field`` names it.
+            SekhaValidationError: An argument is invalid; ``field`` names it.
 
         Example:
             ```python
@@ -360,7 +361,7 @@ class AsyncMemory(AsyncMisuseGuard, ProcessBound):
             memory = AsyncMemory(client, Scope("shop", "ann"))
             print(await memory.call_tool("remember", {"text": "Ann likes tea."}))  # Remembered.
             result = await memory.call_tool("search_memory", '{"limit": 3}')
-            print(result.is_error, result)  # True query: is missing
+            print(result.is_error, result)  # True query: is required
             ```
         """
         try:
@@ -469,8 +470,8 @@ class AsyncTurn:
             query: What the user has just said; only that of the first call counts.
 
         Raises:
-            SekhaValidationError: An argument cannot be used; ``field`` names it.
-            SekhaError: It failed, and ``on_error`` is ``"raise"``.
+            SekhaValidationError: An argument is invalid; ``field`` names it.
+            SekhaError: The memory failed, and ``on_error`` is ``"raise"``.
 
         Example:
             ```python
@@ -497,7 +498,7 @@ class AsyncTurn:
 
         Raises:
             SekhaValidationError: The messages are no list of dictionaries; ``field`` names the place.
-            SekhaError: It failed, and ``on_error`` is ``"raise"``.
+            SekhaError: The memory failed, and ``on_error`` is ``"raise"``.
 
         Example:
             ```python

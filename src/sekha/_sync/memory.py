@@ -65,7 +65,7 @@ class Memory(MisuseGuard, ProcessBound):
         client: The view of the client, which sees and changes only this user's memory.
 
     Raises:
-        SekhaValidationError: An argument cannot be used; ``field`` names it.
+        SekhaValidationError: An argument is invalid; ``field`` names it.
 
     Example:
         ```python
@@ -156,15 +156,16 @@ class Memory(MisuseGuard, ProcessBound):
         Args:
             query: What to look for; its first 2,000 characters. With a blank one, nothing is found or asked.
             limit: Results at most, 1 or more.
-            min_score: Score of a result at least, 0 to 1; default: any. A good floor belongs to one embedding model.
+            min_score: Minimum score of a result, 0 to 1; default: none. A suitable value depends on the embedding
+                model.
 
         Returns:
             Results with ``content``, ``score``, ``label``, ``timestamp``; ``error`` says why the memory could not be
             asked.
 
         Raises:
-            SekhaValidationError: An argument cannot be used; ``field`` names it.
-            SekhaError: It failed, and ``on_error`` is ``"raise"``.
+            SekhaValidationError: An argument is invalid; ``field`` names it.
+            SekhaError: The memory failed, and ``on_error`` is ``"raise"``.
 
         Example:
             ```python
@@ -201,8 +202,8 @@ class Memory(MisuseGuard, ProcessBound):
             The block; empty if nothing was found. If the memory could not be asked, it says that.
 
         Raises:
-            SekhaValidationError: An argument cannot be used; ``field`` names it.
-            SekhaError: It failed, and ``on_error`` is ``"raise"``.
+            SekhaValidationError: An argument is invalid; ``field`` names it.
+            SekhaError: The memory failed, and ``on_error`` is ``"raise"``.
 
         Example:
             ```python
@@ -238,8 +239,8 @@ class Memory(MisuseGuard, ProcessBound):
 
         Raises:
             SekhaValidationError: The messages are no list of dictionaries.
-            SekhaError: It failed, and ``on_error`` is ``"raise"``; ``may_have_been_applied`` says whether it may have
-                been stored.
+            SekhaError: Nothing was stored, or the outcome is unknown (``may_have_been_applied``), and ``on_error`` is
+                ``"raise"``.
 
         Example:
             ```python
@@ -308,7 +309,7 @@ class Memory(MisuseGuard, ProcessBound):
             max_tokens: As for `block`.
 
         Raises:
-            SekhaValidationError: An argument cannot be used; ``field`` names it.
+            SekhaValidationError: An argument is invalid; ``field`` names it.
 
         Example:
             ```python
@@ -362,7 +363,7 @@ class Memory(MisuseGuard, ProcessBound):
             memory = Memory(client, Scope("shop", "ann"))
             print(memory.call_tool("remember", {"text": "Ann likes tea."}))  # Remembered.
             result = memory.call_tool("search_memory", '{"limit": 3}')
-            print(result.is_error, result)  # True query: is missing
+            print(result.is_error, result)  # True query: is required
             ```
         """
         try:
@@ -471,8 +472,8 @@ class Turn:
             query: What the user has just said; only that of the first call counts.
 
         Raises:
-            SekhaValidationError: An argument cannot be used; ``field`` names it.
-            SekhaError: It failed, and ``on_error`` is ``"raise"``.
+            SekhaValidationError: An argument is invalid; ``field`` names it.
+            SekhaError: The memory failed, and ``on_error`` is ``"raise"``.
 
         Example:
             ```python
@@ -499,7 +500,7 @@ class Turn:
 
         Raises:
             SekhaValidationError: The messages are no list of dictionaries; ``field`` names the place.
-            SekhaError: It failed, and ``on_error`` is ``"raise"``.
+            SekhaError: The memory failed, and ``on_error`` is ``"raise"``.
 
         Example:
             ```python

@@ -173,7 +173,7 @@ class Transport:
         return view
 
     def _start_operation(self, operation: Operation, arguments: CallArguments) -> OperationSpan | None:
-        """Return the span of an operation that begins; None if it has none, or is a part of another one."""
+        """Return the span of an operation that starts; None if it has none, or is part of another operation."""
         tracer = self._state.instrumentation.tracer
         if tracer is None or self._options.operation is not None:
             return None

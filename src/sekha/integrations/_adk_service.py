@@ -44,12 +44,12 @@ class SekhaMemoryService(BaseMemoryService):
         client: An `AsyncSekhaClient`; or a function that returns one for a `Scope`, for tenants with a controller of
             their own.
         limit: Results of a search at most; default 5.
-        min_score: Score of a result at least, 0 to 1; default: any.
+        min_score: Minimum score of a result, 0 to 1; default: none.
         max_tokens: Tokens at most of the block that `recall_before_model` gives to the model; default 1,000.
         on_error: What to do if the memory fails, as for `AsyncMemory`: ``"warn"``, ``"raise"`` or a function.
 
     Raises:
-        SekhaValidationError: An argument cannot be used; ``field`` names it.
+        SekhaValidationError: An argument is invalid; ``field`` names it.
 
     Example:
         ```python
@@ -103,7 +103,7 @@ class SekhaMemoryService(BaseMemoryService):
             session: The session, with all its events.
 
         Raises:
-            SekhaError: It failed, and ``on_error`` is ``"raise"``.
+            SekhaError: The memory failed, and ``on_error`` is ``"raise"``.
         """
         memory = self._memory(Scope(session.app_name, session.user_id, session.id))
         messages = _messages(session.events)
@@ -129,8 +129,8 @@ class SekhaMemoryService(BaseMemoryService):
             custom_metadata: Must be empty: Sekha stores no metadata.
 
         Raises:
-            SekhaValidationError: An argument cannot be used; ``field`` names it.
-            SekhaError: It failed, and ``on_error`` is ``"raise"``.
+            SekhaValidationError: An argument is invalid; ``field`` names it.
+            SekhaError: The memory failed, and ``on_error`` is ``"raise"``.
         """
         _refuse_metadata("custom_metadata", custom_metadata)
         await self._memory(Scope(app_name, user_id, session_id)).remember(_messages(events))
@@ -152,8 +152,8 @@ class SekhaMemoryService(BaseMemoryService):
             custom_metadata: Must be empty, as that of the entries: Sekha stores no metadata.
 
         Raises:
-            SekhaValidationError: An argument cannot be used; ``field`` names it.
-            SekhaError: It failed, and ``on_error`` is ``"raise"``.
+            SekhaValidationError: An argument is invalid; ``field`` names it.
+            SekhaError: The memory failed, and ``on_error`` is ``"raise"``.
         """
         _refuse_metadata("custom_metadata", custom_metadata)
         messages = [_message(entry.id, entry.author, entry.content) for entry in memories]
@@ -169,13 +169,13 @@ class SekhaMemoryService(BaseMemoryService):
         Args:
             app_name: The app.
             user_id: The user.
-            query: What to look for.
+            query: Text to search for.
 
         Returns:
             Entries, best first. If the memory could not be asked, one without an id that says so to the model.
 
         Raises:
-            SekhaError: It failed, and ``on_error`` is ``"raise"``.
+            SekhaError: The memory failed, and ``on_error`` is ``"raise"``.
         """
         found = await self._memory(Scope(app_name, user_id)).recall(query, **self._search)
         if found.error is not None:

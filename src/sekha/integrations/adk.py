@@ -104,7 +104,7 @@ def memory_service_from_uri(uri: str, **_: object) -> SekhaMemoryService:
 
     Raises:
         SekhaValidationError: The address has more than a host and a port.
-        SekhaConfigError: A setting is missing or cannot be used.
+        SekhaConfigError: A setting is missing or invalid.
 
     Example:
         ```python

@@ -47,11 +47,11 @@ class SekhaRetriever(BaseRetriever):
     Args:
         memory: Whose memory it is.
         k: Documents at most, 1 or more; `invoke` accepts another.
-        min_score: Score of a document at least, 0 to 1; default: any.
+        min_score: Minimum score of a document, 0 to 1; default: none.
         options: Fields of `BaseRetriever`: ``name``, ``tags``, ``metadata``.
 
     Raises:
-        SekhaValidationError: An argument cannot be used; ``field`` names it.
+        SekhaValidationError: An argument is invalid; ``field`` names it.
         pydantic.ValidationError: There is no such option.
 
     Example:
@@ -104,12 +104,12 @@ class SekhaMemoryMiddleware(AgentMiddleware[Any, Any]):
     Args:
         memory: Whose memory it is; or a function that returns it for the `Runtime` of a run.
         limit: Results at most, 1 or more.
-        min_score: Score of a result at least, 0 to 1; default: any.
+        min_score: Minimum score of a result, 0 to 1; default: none.
         max_tokens: Tokens of the memories at most.
         tool_results: Whether results of tools are remembered, too.
 
     Raises:
-        SekhaValidationError: An argument cannot be used; ``field`` names it.
+        SekhaValidationError: An argument is invalid; ``field`` names it.
 
     Example:
         ```python

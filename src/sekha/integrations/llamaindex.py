@@ -50,7 +50,7 @@ def memory_for(memory: _Memory, session_id: Optional[str] = None, **options: Any
             ``insert_method`` is another.
 
     Raises:
-        SekhaValidationError: An argument cannot be used; ``field`` names it.
+        SekhaValidationError: An argument is invalid; ``field`` names it.
 
     Example:
         ```python
@@ -87,7 +87,7 @@ class SekhaMemoryBlock(BaseMemoryBlock[List[ChatMessage]]):
         options: Fields of `BaseMemoryBlock`, such as ``name`` and ``priority``.
 
     Raises:
-        SekhaValidationError: An argument cannot be used; ``field`` names it.
+        SekhaValidationError: An argument is invalid; ``field`` names it.
 
     Example:
         ```python
@@ -170,11 +170,11 @@ class SekhaRetriever(BaseRetriever):
     Args:
         memory: Whose memory it is.
         limit: Nodes at most, 1 or more; default: 5.
-        min_score: Score of a node at least, 0 to 1; default: any.
+        min_score: Minimum score of a node, 0 to 1; default: none.
         options: Those of `BaseRetriever`, such as ``callback_manager``.
 
     Raises:
-        SekhaValidationError: An argument cannot be used; ``field`` names it.
+        SekhaValidationError: An argument is invalid; ``field`` names it.
 
     Example:
         ```python

@@ -63,11 +63,11 @@ def with_memory(
         client: An ``OpenAI``, ``AsyncOpenAI``, or a client that inherits from one, such as ``AzureOpenAI``.
         memory: The memory of its user. A blocking client needs a `Memory`; an async one uses it in a worker thread.
         limit: Memories at most, as for `Memory.block`.
-        min_score: Score of a memory at least, 0 to 1; default: any.
+        min_score: Minimum score of a memory, 0 to 1; default: none.
         max_tokens: Tokens of all memories at most.
 
     Raises:
-        SekhaValidationError: An argument cannot be used; ``field`` names it. So does the copy for what is not covered.
+        SekhaValidationError: An argument is invalid; ``field`` names it. So does the copy for what is not covered.
 
     Example:
         ```python

@@ -45,7 +45,7 @@ class RememberingSession(TurnSession, Session):
         tool_results: Whether results of tools are remembered, too.
 
     Raises:
-        SekhaValidationError: An argument cannot be used; ``field`` names it.
+        SekhaValidationError: An argument is invalid; ``field`` names it.
 
     Example:
         ```python
@@ -95,12 +95,12 @@ def recall_filter(
     Args:
         memory: Whose memory it is, such as `RememberingSession.memory`.
         limit: Memories at most.
-        min_score: Score of a memory at least, 0 to 1.
+        min_score: Minimum score of a memory, 0 to 1; default: none.
         max_tokens: Tokens of all of them at most.
         after: A filter of your own, which is applied first.
 
     Raises:
-        SekhaValidationError: An argument cannot be used; ``field`` names it.
+        SekhaValidationError: An argument is invalid; ``field`` names it.
 
     Example:
         ```python

@@ -49,12 +49,12 @@ class SekhaMemory(AbstractCapability[AgentDepsT]):
             If its scope has no session, the conversation of the run is the session.
         tools: Whether the model also gets the tools ``search_memory`` and ``remember``.
         limit: Results of a recall at most, 1 or more.
-        min_score: Score of a result at least, 0 to 1; default: any.
+        min_score: Minimum score of a result, 0 to 1; default: none.
         max_tokens: Tokens of the recalled block at most, four bytes each.
 
     Raises:
-        SekhaValidationError: An argument cannot be used; ``field`` names it. For what a function returns, the run
-            raises it.
+        SekhaValidationError: An argument is invalid; ``field`` names it. For what a function returns, the run raises
+            it.
 
     Example:
         ```python

@@ -46,7 +46,7 @@ class SekhaMemoryStore(MemoryStore):
             extractor lets a model choose the facts that are stored.
 
     Raises:
-        SekhaValidationError: An argument cannot be used; ``field`` names it.
+        SekhaValidationError: An argument is invalid; ``field`` names it.
 
     Example:
         ```python
@@ -89,7 +89,7 @@ class SekhaMemoryStore(MemoryStore):
         """Search what the user has said in other sessions.
 
         Args:
-            query: What to look for.
+            query: Text to search for.
             options: How many results there may be, as ``max_search_results``.
 
         Returns:

@@ -166,7 +166,7 @@ def parse_arguments(schema: type, arguments: object) -> Arguments:
         arguments: What the client sent.
 
     Raises:
-        SekhaValidationError: An argument cannot be used; ``field`` names it.
+        SekhaValidationError: An argument is invalid; ``field`` names it.
     """
     if not isinstance(arguments, Mapping):
         raise argument_error("arguments", f"must be an object, not {type_name(arguments)}")

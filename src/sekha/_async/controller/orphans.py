@@ -23,7 +23,7 @@ class AsyncOrphans:
     Args:
         transport: The transport of the controller.
         journal: The journal, open.
-        view: The folder to which the client is confined; None for the whole memory.
+        view: The folder that the client is restricted to; None for the whole memory.
     """
 
     def __init__(self, transport: AsyncTransport, journal: Journal, view: FolderView | None) -> None:

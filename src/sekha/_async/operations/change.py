@@ -16,7 +16,7 @@ async def archive(transport: AsyncTransport, id: str) -> None:
     """Archive a conversation.
 
     Raises:
-        SekhaError: It failed.
+        SekhaError: Any other failure; see `sekha.errors`.
     """
     await transport.send(ARCHIVE_CONVERSATION.request(id=id))
 
@@ -31,6 +31,6 @@ async def set_label(transport: AsyncTransport, id: str, changes: Mapping[str, st
         changes: ``label`` and ``folder``.
 
     Raises:
-        SekhaError: It failed.
+        SekhaError: Any other failure; see `sekha.errors`.
     """
     await transport.send(UPDATE_LABEL.request(dict(changes), id=id))

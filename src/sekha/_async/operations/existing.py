@@ -30,9 +30,9 @@ async def create_if_missing(
 
     Args:
         transport: The transport of the controller.
-        capabilities: What is known of the controller.
+        capabilities: The known capabilities of the controller.
         conversation: What `complete_conversation` returned.
-        drop_images: Whether an image that is part of a message may be lost (D4).
+        drop_images: Whether to drop images that are part of a message (D4).
 
     Raises:
         SekhaError: It failed; nothing is stored again.

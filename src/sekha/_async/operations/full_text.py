@@ -26,7 +26,7 @@ class AsyncFullTextSearch:
 
     Args:
         transport: The transport of the controller.
-        capabilities: What is known of the controller.
+        capabilities: The known capabilities of the controller.
         view: The folder.
     """
 

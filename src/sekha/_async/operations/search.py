@@ -51,7 +51,7 @@ async def search(
 
     Args:
         transport: The transport of the controller.
-        capabilities: What is known of the controller.
+        capabilities: The known capabilities of the controller.
         endpoint: The REST route, or the MCP tool.
         wanted: What is searched.
         more: What the body of the request has beside query and limit.

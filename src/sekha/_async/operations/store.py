@@ -31,12 +31,12 @@ async def create_conversation(
 
     Args:
         transport: The transport of the controller.
-        capabilities: What is known of the controller.
+        capabilities: The known capabilities of the controller.
         conversation: What `complete_conversation` returned.
-        drop_images: Whether an image that is part of a message may be lost (D4).
+        drop_images: Whether to drop images that are part of a message (D4).
 
     Raises:
-        SekhaError: It failed; ``may_have_been_applied`` says whether it may have been stored.
+        SekhaError: The conversation was not stored, or its outcome is unknown (``may_have_been_applied``).
     """
     transport = transport.start_deadline()
     await warn_of_lost_keys(transport, capabilities, conversation["messages"])
@@ -107,10 +107,10 @@ async def store(
 
     Args:
         transport: The transport of the controller.
-        capabilities: What is known of the controller.
+        capabilities: The known capabilities of the controller.
         endpoint: The REST route, or the MCP tool.
         body: Label, folder, messages, and importance if the endpoint supports it.
-        drop_images: Whether an image that is part of a message may be lost (D4).
+        drop_images: Whether to drop images that are part of a message (D4).
 
     Raises:
         SekhaValidationError: An image would be lost; nothing was stored.

@@ -254,8 +254,8 @@ def import_all(
 
     Args:
         transport: The transport of the controller.
-        capabilities: What is known of the controller.
-        view: The folder to which the client is confined; None for the whole memory.
+        capabilities: The known capabilities of the controller.
+        view: The folder that the client is restricted to; None for the whole memory.
         conversations: What is to be stored.
         concurrency: How many are stored at a time.
         journal: The file of the journal; None for none.

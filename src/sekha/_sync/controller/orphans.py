@@ -25,7 +25,7 @@ class Orphans:
     Args:
         transport: The transport of the controller.
         journal: The journal, open.
-        view: The folder to which the client is confined; None for the whole memory.
+        view: The folder that the client is restricted to; None for the whole memory.
     """
 
     def __init__(self, transport: Transport, journal: Journal, view: FolderView | None) -> None:

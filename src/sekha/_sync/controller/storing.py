@@ -48,12 +48,12 @@ class StoringRun:
 
     Args:
         transport: The transport of the controller.
-        capabilities: What is known of the controller.
+        capabilities: The known capabilities of the controller.
         journal: The journal, open.
         on_progress: Called after each item.
-        view: The folder to which the client is confined; None for the whole memory.
+        view: The folder that the client is restricted to; None for the whole memory.
         report: What is counted.
-        drop_images: Whether an image that is part of a message may be lost (D4).
+        drop_images: Whether to drop images that are part of a message (D4).
     """
 
     def __init__(

@@ -61,8 +61,8 @@ def sync_all(
 
     Args:
         transport: The transport of the controller.
-        capabilities: What is known of the controller.
-        view: The folder to which the client is confined; None for the whole memory.
+        capabilities: The known capabilities of the controller.
+        view: The folder that the client is restricted to; None for the whole memory.
         path: The folder of the notes, or one file.
         folder: Where the notes are to go.
         split: Whether each heading is a conversation of its own.
@@ -116,12 +116,12 @@ class SyncRun(ImportRun):
 
     Args:
         transport: The transport of the controller.
-        capabilities: What is known of the controller.
+        capabilities: The known capabilities of the controller.
         journal: The journal, open.
         on_progress: Called after each note.
         reader: The notes.
         plan: What is to be done with each.
-        view: The folder to which the client is confined; None for the whole memory.
+        view: The folder that the client is restricted to; None for the whole memory.
     """
 
     def __init__(

@@ -18,7 +18,7 @@ def archive(transport: Transport, id: str) -> None:
     """Archive a conversation.
 
     Raises:
-        SekhaError: It failed.
+        SekhaError: Any other failure; see `sekha.errors`.
     """
     transport.send(ARCHIVE_CONVERSATION.request(id=id))
 
@@ -33,6 +33,6 @@ def set_label(transport: Transport, id: str, changes: Mapping[str, str]) -> None
         changes: ``label`` and ``folder``.
 
     Raises:
-        SekhaError: It failed.
+        SekhaError: Any other failure; see `sekha.errors`.
     """
     transport.send(UPDATE_LABEL.request(dict(changes), id=id))

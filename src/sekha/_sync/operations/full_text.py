@@ -28,7 +28,7 @@ class FullTextSearch:
 
     Args:
         transport: The transport of the controller.
-        capabilities: What is known of the controller.
+        capabilities: The known capabilities of the controller.
         view: The folder.
     """
 

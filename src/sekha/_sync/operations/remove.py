@@ -36,11 +36,11 @@ def replace_conversation(
 
     Args:
         transport: The transport of the controller.
-        capabilities: What is known of the controller.
+        capabilities: The known capabilities of the controller.
         id: The conversation to replace.
         export: That conversation with its messages.
         changes: Messages, and what else is not taken over from it; validated.
-        drop_images: Whether an image that is part of a message may be lost (D4).
+        drop_images: Whether to drop images that are part of a message (D4).
 
     Raises:
         SekhaError: It failed; ``conversation`` is the new one if that is stored.
@@ -117,7 +117,7 @@ def delete_all(
 
     Args:
         transport: The transport of the controller.
-        capabilities: What is known of the controller.
+        capabilities: The known capabilities of the controller.
         rows: The conversations.
         report: What is noted.
         archive_instead: Whether to archive them where the server cannot delete.

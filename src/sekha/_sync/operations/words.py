@@ -29,7 +29,7 @@ class WordSearch:
 
     Args:
         transport: The transport of the controller.
-        capabilities: What is known of the controller.
+        capabilities: The known capabilities of the controller.
         search: The search.
         conversations: All conversations by id, if they were requested.
 
