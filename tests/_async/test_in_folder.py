@@ -195,7 +195,7 @@ async def test_methods_about_the_whole_memory_are_refused(view: AsyncSekhaClient
         ("suggest_labels", lambda: view.controller.suggest_labels("no id")),
         ("memory_prune", lambda: view.mcp.memory_prune()),
     ):
-        with pytest.raises(SekhaConfigError, match=rf"^{name}\(\) is about the whole memory") as caught:
+        with pytest.raises(SekhaConfigError, match=rf"^{name}\(\) applies to the whole memory") as caught:
             await call()
         assert not caught.value.sent
     assert not server.seen

@@ -238,7 +238,7 @@ async def test_a_question_is_not_its_own_memory(memory: AsyncMemory) -> None:
 async def test_a_failed_recall_warns_and_says_so(memory: AsyncMemory, faulty: ScriptedSekha) -> None:
     faulty.fail(QUERY, cut_before_work(), times=None)
     with pytest.warns(
-        SekhaWarning, match="the memory could not be asked, and nothing is recalled: .*2 attempts"
+        SekhaWarning, match="the memory search failed, and nothing is recalled: .*2 attempts"
     ) as seen:
         results = await memory.recall("ship")
     assert seen[0].filename == __file__
@@ -326,7 +326,7 @@ async def test_a_write_of_unknown_outcome_is_told_and_not_repeated(
 ) -> None:
     turn = [{**SHIP, "id": "m1"}]
     faulty.fail(CREATE, cut_after_work())
-    with pytest.warns(SekhaWarning, match=r"what was said is not remembered: .*it may have been applied\)") as seen:
+    with pytest.warns(SekhaWarning, match=r"the turn was not stored: .*it may have been applied\)") as seen:
         assert await memory.remember(turn) is None
     assert seen[0].filename == __file__
     assert await memory.remember(turn) is None  # it counts as stored

@@ -118,7 +118,7 @@ async def test_if_the_tools_refuse_the_key_a_warning_comes_before_anything_is_wr
     server.on(CREATE, answer(facts.CREATED, 201))
     if importance == 10:
         server.on(f"PUT {ONE}/pin", empty())
-    with pytest.warns(SekhaWarning, match="refused the key before") as caught:
+    with pytest.warns(SekhaWarning, match="rejected the key before") as caught:
         made = await client.controller.create_conversation(messages=MESSAGES, importance_score=importance)
     assert caught[0].filename == __file__
     assert server.lines == [STORE, CREATE] + [f"PUT {ONE}/pin"] * (importance == 10)
@@ -611,7 +611,7 @@ async def test_what_ten_thousand_hits_do_not_show_is_told_once(client: AsyncSekh
     server.on(HEALTH, answer(facts.HEALTHY))
     sizes = [20, 200, 2000, 10_000]
     server.on(QUERY, *[answer(facts.hits(*numbered(size, label="no"))) for size in sizes])
-    with pytest.warns(SekhaWarning, match="found 0 of the 1 results that were asked for"):
+    with pytest.warns(SekhaWarning, match="found 0 of 1 requested results"):
         result = await client.controller.query("x", limit=1, filters={"label": "A"})
     assert [seen.json["limit"] for seen in server.seen[1:]] == sizes
     assert (result["results"], result["total"], result["truncated"]) == ([], 0, True)
@@ -786,7 +786,7 @@ async def test_a_tool_that_says_no_is_an_error(
     with pytest.raises(cls) as caught:
         await client.mcp.memory_get_context(ID)
     assert type(caught.value) is cls
-    assert (words or "does not say why") in str(caught.value)
+    assert (words or "without an error message") in str(caught.value)
     assert (caught.value.status_code, caught.value.attempts) == (200, 1)
 
 
@@ -1047,7 +1047,7 @@ async def test_a_character_across_byte_100_is_moved(
     assert first == " " * spaces + content
     assert first.encode()[100] & 0xC0 != 0x80
     assert second == "x" * 99
-    assert "put spaces in front" in caplog.text
+    assert "added leading spaces" in caplog.text
 
 
 async def test_other_messages_are_stored_to_the_byte(client: AsyncSekhaClient, server: FakeServer) -> None:
@@ -1146,7 +1146,7 @@ async def test_what_a_newer_server_adds_is_kept(client: AsyncSekhaClient, server
         (answer({**facts.READ, "id": 5}), "id"),
         (answer({key: value for key, value in facts.READ.items() if key != "label"}), "label"),
         (answer({**facts.READ, "message_count": "2"}), "message_count"),
-        (body(b"[1"), "the answer is no JSON"),
+        (body(b"[1"), "the response is not valid JSON"),
         (answer([]), "the answer"),
     ],
 )

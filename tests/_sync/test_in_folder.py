@@ -197,7 +197,7 @@ def test_methods_about_the_whole_memory_are_refused(view: SekhaClient, server: F
         ("suggest_labels", lambda: view.controller.suggest_labels("no id")),
         ("memory_prune", lambda: view.mcp.memory_prune()),
     ):
-        with pytest.raises(SekhaConfigError, match=rf"^{name}\(\) is about the whole memory") as caught:
+        with pytest.raises(SekhaConfigError, match=rf"^{name}\(\) applies to the whole memory") as caught:
             call()
         assert not caught.value.sent
     assert not server.seen

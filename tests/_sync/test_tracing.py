@@ -510,7 +510,7 @@ def test_an_answer_goes_on_without_the_memory(
 ) -> None:
     server.on(QUERY, empty(502))
     bridge.on(CHAT, answer(facts.COMPLETION))
-    with pytest.warns(SekhaWarning, match="answers without it"):
+    with pytest.warns(SekhaWarning, match="answers without memories"):
         make(max_retries=0).complete_with_memory("What?", hybrid=False, on_memory_error="ignore")
     assert [(span.name, error_of(span)) for span in spans.operations] == [
         ("search_memory", "sekha.errors.SekhaServerError"),

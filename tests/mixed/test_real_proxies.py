@@ -170,7 +170,7 @@ async def test_a_wrong_password_is_sent_once_and_not_shown(
     with pytest.raises(SekhaConnectionError) as caught:
         await call(behind, wrong, write=write)
     error = caught.value
-    assert f"{through(proxy)}: the proxy answered 40" in error.message
+    assert f"{through(proxy)}: the proxy responded 40" in error.message
     assert (error.attempts, error.sent, error.may_have_been_applied) == (1, False, False)
     assert not any(in_sight(text) for text in texts_of(error))
     assert behind.seen == []

@@ -269,7 +269,7 @@ def complete_conversation(conversation: Mapping[str, object]) -> Dict[str, Any]:
     for i, message in enumerate(messages):
         if not is_valid_role(message["role"]):
             known = ", ".join(role.value for role in MessageRole)
-            raise argument_error(f"messages[{i}].role", f"must be one of {known}, and not {message['role']!r}")
+            raise argument_error(f"messages[{i}].role", f"must be one of {known}, not {message['role']!r}")
     if messages and all(_is_blank(message["content"]) for message in messages):
         raise argument_error("messages", "must not all be blank")
     return {
@@ -318,4 +318,4 @@ def check_extra_body(extra_body: Optional[Mapping[str, Any]]) -> None:
     """Raise an error if further keys of a body would replace what the library itself decides."""
     for name in ("messages", "stream"):
         if name in (extra_body or ()):
-            raise argument_error(f"extra_body.{name}", "cannot be replaced")
+            raise argument_error(f"extra_body.{name}", "cannot be overridden")

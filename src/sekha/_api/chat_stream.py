@@ -186,7 +186,7 @@ class ChatStreamDecoder:
             if not self.is_complete:
                 if not self._has_event and body_kind(self._start, events=False) == "plain":
                     raise self._decode_error("neither events nor JSON", self._start, show=True)
-                raise self.truncated_error("the stream ended without [DONE] and without a finish_reason")
+                raise self.truncated_error("the stream ended without [DONE] or a finish_reason")
         self.done = True
 
     @property
@@ -241,7 +241,7 @@ class ChatStreamDecoder:
             return None
         if text.strip('"').upper() == "[DONE]":
             if self._not_understood and not self.accumulator.has_finish_reason:
-                problem = "an event is no chunk, and no finish_reason came"
+                problem = "an event is not a chunk, and there was no finish_reason"
                 raise self._decode_error(problem, self._not_understood.encode(), show=True)
             self.done = True
             return None
@@ -254,8 +254,8 @@ class ChatStreamDecoder:
             if self._at_end and self.is_complete:
                 return None  # the content is complete, and the truncated event would have added nothing to it
             if self._at_end:
-                raise self.truncated_error("the stream was cut in the middle of an event") from None
-            raise self._decode_error("an event is no JSON", event.data.encode(), show=True) from None
+                raise self.truncated_error("the stream ended in the middle of an event") from None
+            raise self._decode_error("an event is not valid JSON", event.data.encode(), show=True) from None
         found = as_object(data)
         if found is not None and not found.get("choices") and found.get("usage") is None:
             if str(found.get("type")).lower() in _KEEP_ALIVES:
@@ -291,7 +291,7 @@ class ChatStreamDecoder:
             failure = find_failure(as_object(data) or {})
             if failure is not None:
                 raise self._server_error(json.dumps(failure))
-            raise self._decode_error("it is no chat completion", body, show=True)
+            raise self._decode_error("it is not a chat completion", body, show=True)
         for chunk in chunks:
             yield self._validate(normalize_chunk(chunk), "")
 
@@ -307,4 +307,4 @@ class ChatStreamDecoder:
         text = body.decode("utf-8", "replace")[:BODY_LIMIT]
         if show and text.strip():
             problem = f"{problem}: {truncate(describe_body(text), _MAX_SHOWN)}"
-        return SekhaDecodeError(f"the stream cannot be read: {problem}", body=text, **self.call_details)
+        return SekhaDecodeError(f"the stream cannot be decoded: {problem}", body=text, **self.call_details)

@@ -81,10 +81,12 @@ def parse_messages(arguments: Mapping[str, object]) -> Chat:
     request = cast("Mapping[str, Any]", validate(BuildRequest, arguments))
     searches = "search_query" in request
     if searches and "context_query" in request:
-        raise argument_error("search_query", "and context_query are two ways to ask the memory; give one of them")
+        raise argument_error("search_query", "and context_query exclude each other; pass only one")
     for name in _CONTEXT_OPTIONS if searches else _SEARCH_OPTIONS:
         if name in request:
-            problem = "is no option of a search" if searches else "needs a search_query: a context has no such option"
+            problem = (
+                "is not an option of a search" if searches else "requires search_query; a context has no such option"
+            )
             raise argument_error(name, problem)
     return _chat(request, arguments, searches=searches)
 
@@ -102,7 +104,7 @@ def _chat(request: Mapping[str, Any], arguments: Mapping[str, Any], *, searches:
         query = extract_text(prompt["content"]).strip()[:MAX_QUERY]
     if not query:
         name = "search_query" if searches else "context_query"
-        raise argument_error(name, "is missing, and the prompt has no text that could be the query")
+        raise argument_error(name, "is required, since the prompt has no text to use as the query")
     if "system" in request:
         before = [{"role": "system", "content": request["system"]}, *before]
     names = (*(_SEARCH_OPTIONS if searches else _CONTEXT_OPTIONS), "min_score")
@@ -125,10 +127,10 @@ def _split_prompt(request: Mapping[str, Any]) -> tuple[list[dict[str, Any]], dic
     if "prompt" in request:
         return messages, {"role": "user", "content": request["prompt"]}
     if not messages:
-        raise argument_error("prompt", "is missing; give a prompt, or messages of which the last is the user's")
+        raise argument_error("prompt", "is required, unless the last message is from the user")
     *before, prompt = messages
     if prompt["role"] != "user":
-        problem = f"without a prompt the last one must be the user's, and it has the role {prompt['role']!r}"
+        problem = f"without a prompt, the last one must have the role 'user', not {prompt['role']!r}"
         raise argument_error("messages", problem)
     content = prompt.get("content")
     if not content or (isinstance(content, str) and not content.strip()):

@@ -104,7 +104,7 @@ def error_from_response(
     if 300 <= status < 400 and (location or status in _REDIRECTS):
         message = f"redirected to {_without_query(location) or '?'}; redirects are not followed"
     elif status == 304:
-        message = "Not Modified, though the request was not conditional: a cache in between answered wrongly"
+        message = "Not Modified, although the request was not conditional: a cache responded incorrectly"
     elif not message:
         message = f"{_status_phrase(status)} ({problem or _nothing_said(status)})"
     elif problem:
@@ -278,7 +278,7 @@ def _format_detail(detail: object) -> str:
 
 
 def _nothing_said(status: int) -> str:
-    return "the server reported an error and did not say which" if status < 300 else "the answer was empty"
+    return "the server reported an error without a message" if status < 300 else "the response was empty"
 
 
 def _status_phrase(status: int) -> str:

@@ -180,7 +180,7 @@ def parse_filters(filters: Filters | None, prefix: str = "filters.") -> ResultFi
 def check_subfolders(request: Mapping[str, object], prefix: str = "") -> None:
     """Raise a `SekhaValidationError` if ``subfolders`` is given without ``folder``."""
     if "subfolders" in request and "folder" not in request:
-        raise argument_error(f"{prefix}subfolders", "needs a folder")
+        raise argument_error(f"{prefix}subfolders", "requires a folder")
 
 
 def server_filters(filters: Filters) -> dict[str, Any]:
@@ -289,7 +289,7 @@ def count_filter(request: CountRequest) -> Callable[[ConversationListItem], bool
     """
     conditions = sorted(set(request) - {"subfolders"})
     if len(conditions) > 1:
-        raise argument_error(" and ".join(conditions), "only one of them can be counted by")
+        raise argument_error(" and ".join(conditions), "only one of these can be given")
     part, subfolders = request.get("label_contains", "").casefold(), request.get("subfolders", False)
 
     def keep(row: ConversationListItem) -> bool:

@@ -141,8 +141,8 @@ class FolderView:
     def refusal(self, method: str) -> SekhaConfigError:
         """Return the error for a method that is about the whole memory."""
         return SekhaConfigError(
-            f"{method}() is about the whole memory, and not possible in the view of {self.folder}; "
-            "call it on the client itself"
+            f"{method}() applies to the whole memory and is not available in the view of {self.folder}; call it on "
+            "the client itself"
         )
 
 
@@ -163,11 +163,11 @@ def _parse_path(folder: object) -> list[str]:
     if not all(name.strip() for name in names):
         raise argument_error(
             _FIELD,
-            "must name a folder below /, without an empty name in it or / at its end; "
-            'pass an id as an argument of its own, as in in_folder("/users", user_id)',
+            "must be a folder below /, without an empty name or a trailing /; "
+            'pass an ID as a separate argument, as in in_folder("/users", user_id)',
         )
     if text != text.strip():
-        raise argument_error(_FIELD, "must not begin or end with white space")
+        raise argument_error(_FIELD, "must not start or end with whitespace")
     try:
         normalize_folder(text)
     except ValueError as error:
@@ -195,7 +195,7 @@ def encode_segment(segment: object, field: str, subject: str = "") -> str:
     try:
         text.encode()
     except UnicodeEncodeError:
-        raise argument_error(field, f"{subject}has half of a character pair (a lone surrogate)") from None
+        raise argument_error(field, f"{subject}contains a lone surrogate (half of a character)") from None
     if text in (".", ".."):
         return text.replace(".", "%2E")
     return _ENCODED.sub(lambda match: quote(match[0], safe=""), text)

@@ -145,10 +145,10 @@ class ResponseParser(Generic[T]):
                 raise _error_in_success(response, endpoint) from None
             first = cast("Mapping[str, Any]", error.errors(include_url=False, include_context=False)[0])
             if first["type"] == "json_invalid":
-                problem = "the answer is no JSON"
+                problem = "the response is not valid JSON"
             else:
                 found = data if self._normalize is not None else from_json(response.body)
-                path = format_path(error_path(first, found)).replace("the request", "the answer")
+                path = format_path(error_path(first, found)).replace("the request", "the response")
                 problem = f"{path}: {first['msg']}"
             raise _decode_error(response, endpoint, problem) from None
         except (ValueError, TypeError, KeyError, AttributeError, IndexError, RecursionError) as error:
@@ -156,7 +156,7 @@ class ResponseParser(Generic[T]):
                 raise
             if self._is_error(response):
                 raise _error_in_success(response, endpoint) from None
-            raise _decode_error(response, endpoint, "the answer is no JSON, or of another shape") from None
+            raise _decode_error(response, endpoint, "the response is not valid JSON, or has another format") from None
 
     def _is_error(self, response: Response) -> bool:
         """Return whether a 2xx response is an error by its body, which has nothing of the result."""
@@ -189,7 +189,7 @@ def _error_in_success(response: Response, endpoint: Endpoint[Any]) -> SekhaAPIEr
 
 def _decode_error(response: Response, endpoint: Endpoint[Any], problem: str) -> SekhaDecodeError:
     return SekhaDecodeError(
-        f"the answer does not have the promised shape: {problem}",
+        f"the response does not have the documented format: {problem}",
         status_code=response.status,
         body=response.text[:BODY_LIMIT],
         method=endpoint.method,

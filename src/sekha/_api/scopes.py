@@ -53,7 +53,7 @@ class Scope:
         if not isinstance(session, str):
             raise argument_error("session", f"must be a string, not {type_name(session)}")
         if not to_jsonable(session, ("session",)).strip():
-            raise argument_error("session", "must not be blank; without a session it is None")
+            raise argument_error("session", "must not be blank; pass None for no session")
 
     @property
     def folder(self) -> str:

@@ -29,7 +29,7 @@ Path = tuple[object, ...]
 # Types of errors of pydantic, and what they mean for an argument.
 _PROBLEMS: Mapping[str, str] = {
     "missing": "is required",
-    "extra_forbidden": "is not known here; is it misspelt?",
+    "extra_forbidden": "is not a known argument; check the spelling",
     "string_type": "must be a string, not {got}",
     "int_type": "must be a whole number, not {got}",
     "int_from_float": "must be a whole number, not {got}",
@@ -77,7 +77,7 @@ def merge_arguments(request: object, keywords: Mapping[str, object], name: str) 
     if request is None:
         return dict(keywords)
     if not isinstance(request, Mapping):
-        raise argument_error(name, f"a dictionary is needed, not {type_name(request)}")
+        raise argument_error(name, f"must be a dictionary, not {type_name(request)}")
     return {**cast("Mapping[str, object]", request), **keywords}
 
 
@@ -94,7 +94,7 @@ def validate(schema: type[T], values: Mapping[str, object]) -> T:
     try:
         data = to_jsonable(values)
     except RecursionError:
-        raise argument_error("the request", "is nested too deeply, or holds itself") from None
+        raise argument_error("the request", "is nested too deeply or contains a reference to itself") from None
     try:
         return cast(T, validator_for(cast(Hashable, schema)).validate_python(data, strict=True))
     except ValidationError as error:
@@ -234,12 +234,12 @@ def _error_from_pydantic(error: ValidationError, data: object) -> SekhaValidatio
 
 def _check_text(value: str, path: Path) -> str:
     if "\0" in value:
-        raise argument_error(format_path(path), "must not hold a NUL character")
+        raise argument_error(format_path(path), "must not contain a NUL character")
     try:
         value.encode()
     except UnicodeEncodeError as error:
         raise argument_error(
-            format_path(path), f"has half of a character pair (a lone surrogate) at position {error.start}"
+            format_path(path), f"contains a lone surrogate (half of a character) at position {error.start}"
         ) from None
     return str.__str__(value)
 

@@ -70,7 +70,7 @@ async def read_whole(http_response: AsyncHTTPResponse, limit: int, options: Call
             size += len(chunk)
             if size > limit:
                 raise SekhaDecodeError(
-                    f"the answer is longer than max_response_bytes={limit}",
+                    f"the response is longer than max_response_bytes={limit}",
                     status_code=http_response.status,
                     is_too_long=True,
                 )
@@ -81,7 +81,7 @@ async def read_whole(http_response: AsyncHTTPResponse, limit: int, options: Call
     finally:
         await close_quietly(http_response)
     is_cut = isinstance(body, AsyncDecompressed) and not body.decompressor.is_whole
-    problem = "the compressed answer ends early" if is_cut else ""
+    problem = "the compressed response ended early" if is_cut else ""
     return Response(http_response.status, http_response.headers, b"".join(chunks).removeprefix(BOM_UTF8), problem)
 
 
@@ -92,7 +92,7 @@ async def read_error_body(http_response: AsyncHTTPResponse, limit: int, options:
     connection is released afterwards.
     """
     chunks: list[bytes] = []
-    size, limit, problem = 0, min(limit, _MAX_ERROR_BODY), "the rest of the answer did not arrive in time"
+    size, limit, problem = 0, min(limit, _MAX_ERROR_BODY), "the rest of the response did not arrive in time"
     left = options.time_left(clock.now())
     seconds = _ERROR_BODY_TIMEOUT if left is None else max(0.0, min(_ERROR_BODY_TIMEOUT, left / 2))
     ends_at = clock.now() + seconds
@@ -103,7 +103,7 @@ async def read_error_body(http_response: AsyncHTTPResponse, limit: int, options:
                 chunks.append(chunk)
                 size += len(chunk)
                 if size > limit:
-                    problem = f"the answer is longer than {limit} bytes"
+                    problem = f"the response is longer than {limit} bytes"
                     break
                 if left is not None and clock.now() >= ends_at:
                     break
@@ -111,7 +111,7 @@ async def read_error_body(http_response: AsyncHTTPResponse, limit: int, options:
                 problem = ""
     except network_errors() as error:
         if not is_timeout(error):
-            problem = "the connection broke before the end of the answer"
+            problem = "the connection broke before the end of the response"
     finally:
         await close_quietly(http_response)
     encoding = http_response.headers.get("content-encoding", "")

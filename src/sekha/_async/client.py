@@ -46,20 +46,20 @@ class AsyncSekhaClient(AsyncWorkflows):
         controller_url: Address of the controller; default: ``SEKHA_CONTROLLER_URL``.
         api_key: Key for the controller; default: ``SEKHA_API_KEY``.
         bridge_url: Address of the LLM bridge; default: ``SEKHA_BRIDGE_URL``. Without it, only bridge calls fail.
-        bridge_api_key: Key for the bridge; by default no key is sent to it.
+        bridge_api_key: Key for the bridge; without it, no key is sent to the bridge.
         mcp_api_key: Key for the controller's MCP tools if it differs from ``api_key``.
         timeout: Seconds for each phase of one attempt: connecting, sending, and waiting for the next bytes. None means
-            no limit. Default: 30; 300 for waiting on models and embedding.
+            no limit. Default 30, or 300 while waiting for models and embedding.
         max_retries: Retries after a failed first attempt, 0 or more; default 3.
         deadline: Seconds for a whole call, waits and retries included; default None, no limit.
         rate_limit_requests: Requests to one server in any sliding window; default 1000. None or "none" means no limit.
         rate_limit_window: Length of that window in seconds; default 60.
         max_connections: Connections to one server; default 100.
         max_concurrent_writes: Concurrent requests that store a conversation; default 4.
-        write_gate: Scope of ``max_concurrent_writes``: "shared" (default) for all processes of this user on this
-            machine, "process" for one client, or a gate (`sekha.gates`), for example for several machines.
-        rate_limiter: Scope of ``rate_limit_requests``: "process" (default) for one client in one process, or a gate,
-            for example for several machines.
+        write_gate: Scope of ``max_concurrent_writes``: "shared" for all processes of this user on this machine,
+            "process" for one client, or a gate (`sekha.gates`), for example for several machines; default shared.
+        rate_limiter: Scope of ``rate_limit_requests``: "process" for one client in one process, or a gate, for example
+            for several machines; default process.
         max_response_bytes: Maximum response size in bytes after decompression; default 64 MiB.
         verify: TLS verification: True (default), a path to a CA file or folder, or an `ssl.SSLContext`. False turns
             verification off.

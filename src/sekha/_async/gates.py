@@ -58,7 +58,7 @@ class AsyncSharedGate:
             try:
                 await async_finish_blocking(lambda: gate._drain(server, seconds))
             except Exception as error:
-                self.warn("others do not know that the server has refused a request", error)
+                self.warn("other clients were not informed that the server rejected a request", error)
 
     def warn(self, what: str, error: Exception) -> None:
         """Log once that a gate has failed where no call shall fail for it."""
@@ -123,7 +123,7 @@ class AsyncSharedTurn:
                 await async_finish_blocking(lambda: self._turn.leave(stored=stored))
             except Exception as error:
                 if not self._has_failed:  # else the error of the call says so
-                    self._shared.warn("a slot was not given back, and is free when its lease ends", error)
+                    self._shared.warn("a slot was not released; it is freed when its lease expires", error)
             self._has_left = True
 
 
@@ -174,7 +174,7 @@ class AsyncCustomTurn:
             try:
                 await async_give_back(self._shared.gate, with_outcome(release, stored=stored))
             except Exception as error:
-                self._shared.warn("what was taken could not be given back", error)
+                self._shared.warn("release failed", error)
 
     async def _acquire(self, deadline: float | None) -> bool:
         try:

@@ -255,7 +255,7 @@ class AsyncMemory(AsyncMisuseGuard, ProcessBound):
         except SekhaError as error:
             if self._raises(error):
                 raise
-            self._report(error, "what was said is not remembered")
+            self._report(error, "the turn was not stored")
             return None
 
     async def remember_stream(
@@ -378,7 +378,7 @@ class AsyncMemory(AsyncMisuseGuard, ProcessBound):
         except SekhaError as error:
             if self._raises(error):
                 raise
-            self._report(error, "what the model wanted to remember is not")
+            self._report(error, "the fact from the model was not stored")
             return ToolResult(PERHAPS_REMEMBERED if error.may_have_been_applied else NOT_REMEMBERED, error)
         return ToolResult(REMEMBERED) if stored is not None else nothing_to_remember()
 
@@ -413,7 +413,7 @@ class AsyncMemory(AsyncMisuseGuard, ProcessBound):
         except SekhaError as error:
             if self._raises(error):
                 raise
-            self._report(error, "the memory could not be asked, and nothing is recalled")
+            self._report(error, "the memory search failed, and nothing is recalled")
             return Recalled(error=error)
         return Recalled(found.results)
 

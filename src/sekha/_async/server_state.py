@@ -91,7 +91,7 @@ class AsyncServerState:
             SekhaClosedError: The client is closed.
         """
         if self.closed:
-            raise SekhaClosedError("the client is closed; make a new one")
+            raise SekhaClosedError("the client is closed; create a new one")
         return (self._transports_at_once if sent_at_once else self._transports).get()
 
     async def aclose(self) -> None:

@@ -319,12 +319,12 @@ class AsyncTransport:
             raise
 
     async def _pass_limiter(self, call: CallContext, passage: AsyncSharedTurn | AsyncCustomTurn) -> None:
-        """Wait until the rate limit that others share allows a request."""
+        """Wait until the shared rate limit allows a request."""
         options = call.call_options
         if call.request.endpoint.sent_at_once:
             await passage.enter_now()
         elif not await passage.try_enter():
-            call.wait_for("rate_limit", passage.seconds, "the rate limit that others share")
+            call.wait_for("rate_limit", passage.seconds, "the shared rate limit")
             if not await passage.enter(options, self._state.clock):
                 raise deadline_error(options, sent=False, asked=False)
 

@@ -55,7 +55,7 @@ class AsyncWriteGate:
             self.locks = None
             reason = problem.strerror or str(problem) or type(problem).__name__
             log.warning(
-                "write_gate: the writes of other processes are not counted, since files cannot be locked: %s", reason
+                "write_gate: writes of other processes are not counted, since files cannot be locked: %s", reason
             )
 
     def close(self) -> None:

@@ -73,11 +73,8 @@ def check_no_leak(make_memory: Callable[[str], Remembers], *, users: Sequence[st
     for user, code in codes.items():
         seen = str(make_memory(user).block(f"What is the code of door {door}?"))
         leaked = [other for other, secret in codes.items() if other != user and secret in seen]
-        assert not leaked, f"user {user!r} sees what {leaked[0]!r} has said: {seen}"
-        assert code in seen, (
-            f"user {user!r} does not find what was remembered, in another session than that which is running: "
-            f"{seen or 'nothing'}"
-        )
+        assert not leaked, f"user {user!r} sees the code of {leaked[0]!r}: {seen}"
+        assert code in seen, f"user {user!r} does not find in a new session what was remembered: {seen or 'nothing'}"
 
 
 class RunsTurn(Protocol):
@@ -125,14 +122,14 @@ def check_no_feedback_loop(run_turn: RunsTurn, client: SekhaClient) -> None:
     run_turn(f"session-1-{door}", f"The code of door {door} is {code}.")
     for number, text in enumerate((question, f"Tell me again: {question}"), start=2):
         seen = str(run_turn(f"session-{number}-{door}", text))
-        assert code in seen, f"the model is not given what the user said in an earlier session: {seen}"
+        assert code in seen, f"the model does not receive what the user said in an earlier session: {seen}"
     stored = _stored(client)
     assert stored, "nothing was stored"
     for message in stored:
         trace = next((one for one in _TRACES if one in message["content"].lower()), None)
         assert trace is None, f"a block of memories was stored: {message['content']}"
     said = [message["content"] for message in stored if message["role"] != "assistant" and code in message["content"]]
-    assert len(said) == 1, f"the user said it once, and it is stored {len(said)} times: {said}"
+    assert len(said) == 1, f"the user said it once, but it is stored {len(said)} times: {said}"
 
 
 def _stored(client: SekhaClient) -> list[dict[str, Any]]:

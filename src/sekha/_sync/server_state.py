@@ -93,7 +93,7 @@ class ServerState:
             SekhaClosedError: The client is closed.
         """
         if self.closed:
-            raise SekhaClosedError("the client is closed; make a new one")
+            raise SekhaClosedError("the client is closed; create a new one")
         return (self._transports_at_once if sent_at_once else self._transports).get()
 
     def close(self) -> None:

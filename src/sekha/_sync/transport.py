@@ -321,12 +321,12 @@ class Transport:
             raise
 
     def _pass_limiter(self, call: CallContext, passage: SharedTurn | CustomTurn) -> None:
-        """Wait until the rate limit that others share allows a request."""
+        """Wait until the shared rate limit allows a request."""
         options = call.call_options
         if call.request.endpoint.sent_at_once:
             passage.enter_now()
         elif not passage.try_enter():
-            call.wait_for("rate_limit", passage.seconds, "the rate limit that others share")
+            call.wait_for("rate_limit", passage.seconds, "the shared rate limit")
             if not passage.enter(options, self._state.clock):
                 raise deadline_error(options, sent=False, asked=False)
 

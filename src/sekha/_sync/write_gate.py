@@ -57,7 +57,7 @@ class WriteGate:
             self.locks = None
             reason = problem.strerror or str(problem) or type(problem).__name__
             log.warning(
-                "write_gate: the writes of other processes are not counted, since files cannot be locked: %s", reason
+                "write_gate: writes of other processes are not counted, since files cannot be locked: %s", reason
             )
 
     def close(self) -> None:

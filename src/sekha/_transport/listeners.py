@@ -162,7 +162,7 @@ class DebugLog(CallListener):
             endpoint.method,
             endpoint.path,
             call.attempt,
-            call.status or "no answer",
+            call.status or "no response",
             call.elapsed,
             f": {call.error.__name__}" if call.error else "",
         )
@@ -171,7 +171,7 @@ class DebugLog(CallListener):
         """Log the retry."""
         endpoint, error = call.request.endpoint, call.error or Exception
         log.debug(
-            "%s %s: attempt %d failed with %s, again in %.2f s",
+            "%s %s: attempt %d failed with %s, retry in %.2f s",
             endpoint.method,
             endpoint.path,
             call.attempt,

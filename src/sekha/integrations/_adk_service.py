@@ -195,7 +195,7 @@ class SekhaMemoryService(BaseMemoryService):
             NotImplementedError: Always.
         """
         raise NotImplementedError(
-            "Sekha cannot delete a single message; delete its conversation with delete_conversation of the client"
+            "Sekha cannot delete single messages; delete the conversation with delete_conversation of the client"
         )
 
     def _memory(self, scope: Scope) -> AsyncMemory:
@@ -228,7 +228,7 @@ class SekhaMemoryService(BaseMemoryService):
                 self._read.release([memory.scope])
                 if not isinstance(error, SekhaError) or memory._raises(error):
                     raise
-                memory._report(error, "what was said is not remembered")
+                memory._report(error, "the turn was not stored")
                 return False
             for one in messages_to_remember(messages, tool_results=False):
                 if stored[one.role, one.content.strip()] > 0:

@@ -117,7 +117,7 @@ def memory_service_from_uri(uri: str, **_: object) -> SekhaMemoryService:
         parts = urlsplit(uri)
         is_here = is_loopback(f"http://{parts.netloc}")
     except ValueError:
-        raise argument_error("uri", "its host or port cannot be read") from None
+        raise argument_error("uri", "its host or port is invalid") from None
     if parts.scheme != "sekha" or parts.path not in ("", "/") or parts.query or parts.fragment or "@" in parts.netloc:
         raise argument_error("uri", "must be sekha:// or sekha://host:port; the key is read from SEKHA_API_KEY")
     if not parts.netloc:

@@ -102,8 +102,8 @@ def _is_turn(body: Mapping[str, Any]) -> bool:
     if body.get("thread"):
         raise _LIBRARY.refuse(
             "thread",
-            "its history is kept by Anthropic, and memories must not get into it: pass all "
-            "messages, and thread=False to a tool runner",
+            "Anthropic stores its history, to which no memories may be added: pass all messages, and thread=False to "
+            "a tool runner",
         )
     return not body.get("compaction")  # what is asked for is a summary, which becomes part of the history
 

@@ -36,7 +36,7 @@ def __dir__() -> list[str]:
 
 
 _Memory: TypeAlias = Union[AsyncMemory, Memory]
-_STAYS = "a chat memory of memory_for(...) stays in its process: make it again where it is needed"
+_STAYS = "a chat memory of memory_for(...) cannot be pickled; create it in the process that uses it"
 
 
 def memory_for(memory: _Memory, session_id: Optional[str] = None, **options: Any) -> ChatMemory:

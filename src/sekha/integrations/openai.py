@@ -41,8 +41,12 @@ _CONNECTIONS: Final = (
     *("responses.connect", "beta.responses.connect", "realtime.connect", "beta.realtime.connect"),
     *("realtime.translations.connect", "live.connect", "live.sideband.connect", "live.forks.connect"),
 )
-_HISTORY: Final = "its history is kept by OpenAI, and memories must not get into it: pass the messages as input"
-_REFUSED: Final = {"previous_response_id": _HISTORY, "conversation": _HISTORY, "background": "the answer comes later"}
+_HISTORY: Final = "OpenAI stores its history, to which no memories may be added: pass the messages as input"
+_REFUSED: Final = {
+    "previous_response_id": _HISTORY,
+    "conversation": _HISTORY,
+    "background": "the answer is returned later",
+}
 
 
 def with_memory(
@@ -89,7 +93,7 @@ def with_memory(
 
 def _is_completion(body: Mapping[str, Any]) -> bool:
     if (body.get("n") or 1) > 1:
-        raise _LIBRARY.refuse("n", "it is not known which of several answers is meant")
+        raise _LIBRARY.refuse("n", "it returns several answers, and it is unknown which one to store")
     return True
 
 
@@ -127,7 +131,7 @@ def _is_response(body: Mapping[str, Any]) -> bool:
         if body.get(name):
             raise _LIBRARY.refuse(name, why)
     if body.get("prompt") and not body.get("input"):
-        raise _LIBRARY.refuse("prompt", "without input, it is not known what the user has said")
+        raise _LIBRARY.refuse("prompt", "without input, the message of the user is unknown")
     return True
 
 

@@ -84,22 +84,22 @@ class _RedisGate(PolledGate):
     def __reduce__(self) -> tuple[Any, ...]:
         if self._url is None:
             raise TypeError(
-                f"{type(self).__name__} cannot be pickled with a Redis client of yours, which belongs to this process; "
-                "make it from an address such as redis://localhost:6379"
+                f"{type(self).__name__} cannot be pickled with your own Redis client, which belongs to this process; "
+                "create it from an address such as redis://localhost:6379"
             )
         return (_make, (type(self), self._url, self._options()))
 
     def _check(self, server: ServerLimits) -> None:
         if self._name is None and is_loopback(server.base_url):
             warn_user(
-                f"other machines know {server.base_url} by another name, and do not share its limits in Redis; pass "
-                "name=... to RedisWriteGate and RedisRateLimiter, the same on all of them"  # the same text: shown once
+                f"other machines use another address for {server.base_url} and do not share its limits in Redis; pass "
+                "the same name=... to RedisWriteGate and RedisRateLimiter on all machines"  # the same text: shown once
             )
 
     def _keys(self, server: ServerLimits | None, *names: str) -> list[str]:
         """Return the names of keys, which a cluster has in one place: what stands in braces decides."""
         if self._name is None and server is None:
-            raise SekhaConfigError("name: it is needed where the gate is used without a client")
+            raise SekhaConfigError("name: required if the gate is used without a client")
         server_name = self._name or (lock_name(server.base_url) if server is not None else "")
         where = f"{server.service if server is not None else 'controller'}:{server_name}"
         return [f"{self._prefix}:{{{where}}}:{name}" for name in names]
@@ -185,7 +185,7 @@ class RedisWriteGate(_RedisGate):
         self._limit = None if limit is None else validate_positive_count("limit", limit)
         self._lease = validate_seconds("lease", lease)
         if self._lease < 1:
-            raise SekhaConfigError("lease: at least 1 second is needed")
+            raise SekhaConfigError("lease: expected at least 1 second")
         self._leases = PerProcess(lambda: Leases(self._renew, self._lease / 3))
 
     def _options(self) -> dict[str, object]:
@@ -428,5 +428,5 @@ def _new_token() -> str:
 
 def _checked_name(argument: str, value: object) -> str:
     if not isinstance(value, str) or _NAME.fullmatch(value) is None:
-        raise SekhaConfigError(f"{argument}: a text of up to 200 characters without white space and braces is needed")
+        raise SekhaConfigError(f"{argument}: expected a text of up to 200 characters without whitespace or braces")
     return value

@@ -142,7 +142,7 @@ class SekhaMemoryStore(MemoryStore):
         except SekhaError as error:
             if not error.may_have_been_applied:
                 raise
-            self._memory._report(error, "it is not known whether what was said is remembered")
+            self._memory._report(error, "it is unknown whether the turn was stored")
 
 
 def quote_memories(context: InjectionFormatContext, **_: object) -> str:

@@ -46,12 +46,12 @@ def parse_features(health: Mapping[str, object]) -> Features:
 def lost_key_message(key: str, features: Features | None) -> str:
     """Return the words of the warning that a key of messages is not stored; without features, it may be."""
     if features is None:
-        return f"{key!r} of messages may be lost: the server could not be asked whether it keeps it"
+        return f"{key!r} of messages may be lost: it is unknown whether the server stores it"
     kept = ["role", "content", *sorted(features.keeps)]
-    return f"{key!r} of messages is lost: this server keeps only {', '.join(kept[:-1])} and {kept[-1]}"
+    return f"{key!r} of messages is lost: this server stores only {', '.join(kept[:-1])} and {kept[-1]}"
 
 
-LOST_DATES = "the dates of conversations are lost: this server notes when they are imported"
+LOST_DATES = "the dates of conversations are lost: this server sets the time of the import instead"
 
 MAX_KEY_WARNINGS = 20
 """Keys of messages of whose loss a client warns."""

@@ -58,9 +58,7 @@ def is_unable_to_delete(error: SekhaError) -> bool:
 def full_text_override(status: int, message: str) -> ErrorOverride:
     """Handle a query that FTS5 cannot parse, which is a 500 (D53)."""
     if status == 500 and any(part in message.lower() for part in _FTS_ERRORS):
-        return ErrorOverride(
-            SekhaValidationError, "Leave raw=True out to search for the words as they are", retryable=False
-        )
+        return ErrorOverride(SekhaValidationError, "Omit raw=True to search for the words literally", retryable=False)
     return controller_override(status, message)
 
 
@@ -69,7 +67,7 @@ def prune_override(status: int, message: str) -> ErrorOverride:
     if status == 500:
         return ErrorOverride(
             SekhaServerError,
-            "Some controllers fail here as soon as there is a candidate; use controller.prune_dry_run() instead",
+            "Some controllers fail here if there is any candidate; use controller.prune_dry_run() instead",
         )
     return ErrorOverride()
 
@@ -78,8 +76,8 @@ def add_hints(error: SekhaAPIError, service: Service, *, key_name: str) -> None:
     """Add what the server does not say: which key was sent (D27), and the window of its rate limit (D38)."""
     if service is Service.MCP and isinstance(error, SekhaAuthError):
         error.message += (
-            f". The key sent was {key_name}; the MCP tools need the controller's own mcp_api_key "
-            "(32 characters or more): pass it as mcp_api_key=... or set SEKHA_MCP_API_KEY"
+            f". The key sent was {key_name}; the MCP tools require the controller's own mcp_api_key (32 characters or "
+            "more): pass it as mcp_api_key=... or set SEKHA_MCP_API_KEY"
         )
     if service is not Service.BRIDGE and isinstance(error, SekhaRateLimitError) and error.retry_after is None:
         error.retry_after = CONTROLLER_RATE_LIMIT_WINDOW

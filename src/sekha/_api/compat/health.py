@@ -22,7 +22,7 @@ from sekha.errors import (
 )
 from sekha.types import ServiceHealth
 
-_DEFAULT_ERROR = "the database or the vector store does not work"
+_DEFAULT_ERROR = "the database or the vector store failed"
 
 _SERVERS = {"controller": "a controller", "bridge": "a bridge", "mcp": "a controller with MCP tools"}
 
@@ -103,7 +103,7 @@ def _provider_status(state: object) -> str:
 
 def _no_report(service: str) -> dict[str, Any]:
     # For instance the error page of a proxy.
-    error = f"this address is not {_SERVERS[service]}: the answer is no health report of a Sekha {service}"
+    error = f"this address is not {_SERVERS[service]}: the response is not a health report of a Sekha {service}"
     return {"status": "unhealthy", "checks": {}, "error": error}
 
 
@@ -172,7 +172,7 @@ def add_key_check(health: ServiceHealth, key_check: ServiceHealth) -> ServiceHea
 def model_down_error(response: Response, server: str, what: str) -> SekhaServerError:
     """Return the error for a response that a server made up because its model is down."""
     return SekhaServerError(
-        f"the model behind {server} is down: the answer is no {what}. See health_check()",
+        f"the model of {server} is down: the response is not a {what}. Check health_check()",
         status_code=response.status,
         body=response.text[:BODY_LIMIT],
     )

@@ -32,7 +32,7 @@ def unwrap_tool_result(response: Response) -> Any:
         return data
     if envelope["success"] is True:
         return envelope.get("data", envelope)
-    message = str(envelope.get("error") or "the tool failed and does not say why")
+    message = str(envelope.get("error") or "the tool failed without an error message")
     cls: type[SekhaAPIError] = SekhaServerError
     if "not found" in message.lower():
         cls = SekhaNotFoundError

@@ -52,7 +52,7 @@ def pad_body(body: Mapping[str, Any]) -> dict[str, Any]:
     messages = pad_for_preview_bug(body["messages"])
     padded = sum(new["content"] != old["content"] for new, old in zip(messages, body["messages"]))
     if padded:
-        log.info("put spaces in front of %d messages that the controller 0.1 could not store", padded)
+        log.info("added leading spaces to %d messages that controller 0.1 cannot store otherwise", padded)
     return {**body, "messages": messages}
 
 
@@ -111,12 +111,14 @@ def _part_text(content: Any, field: str, drop_images: bool) -> str:
             if not drop_images:
                 raise argument_error(
                     f"{field}[{j}]",
-                    "this server stores text only and the image itself would be lost; "
-                    "store it elsewhere and pass its address, or pass drop_images=True",
+                    "this server stores text only, so the image would be lost; pass the URL of an image, or "
+                    "drop_images=True to store the message without it",
                 )
             continue
         if not images and not isinstance(get(part, "text"), str):
-            raise argument_error(f"{field}[{j}]", "this server stores text only, and no text can stand for this part")
+            raise argument_error(
+                f"{field}[{j}]", "this server stores text only, and this part cannot be converted to text"
+            )
         lines.extend(images or [part["text"]])
     return "\n".join(lines)
 
@@ -150,7 +152,7 @@ def check_roles(messages: Sequence[Mapping[str, Any]]) -> None:
     for i, message in enumerate(messages):
         if message["role"] not in _BRIDGE_ROLES:
             known = ", ".join(_BRIDGE_ROLES)
-            raise argument_error(f"messages[{i}].role", f"the bridge takes {known}, and not {message['role']!r}")
+            raise argument_error(f"messages[{i}].role", f"the bridge accepts {known}, not {message['role']!r}")
 
 
 def nonzero_temperature(value: float) -> float:

@@ -154,7 +154,7 @@ class AsyncStoringRun:
         try:
             await self._patiently(partial(archive, self._transport, id))
         except SekhaError as error:
-            error.message = f"conversation {id} is stored, and not archived yet: {error.message}"
+            error.message = f"conversation {id} is stored, but not archived yet: {error.message}"
             raise
 
     async def _patiently(self, call: AsyncCall[[], T]) -> T:

@@ -268,7 +268,7 @@ class AsyncSyncRun(AsyncImportRun):
         except SekhaError as error:
             verdict = judge_failure(error, self._failure_streak)
             self._failure_streak = verdict.streak
-            problem = f"conversation {id} is still there: {error}"
+            problem = f"conversation {id} was not deleted: {error}"
             self._count("failed", make_failure(0, problem, place=self._reader.place(source)))
             if verdict.ends_import:
                 raise

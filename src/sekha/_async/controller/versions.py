@@ -84,5 +84,5 @@ class AsyncVersionsRun(AsyncStoringRun):
             try:
                 await self._remove(before)
             except SekhaError as error:
-                error.message = f"its earlier version, conversation {before}, is still there: {error.message}"
+                error.message = f"its earlier version, conversation {before}, was not deleted: {error.message}"
                 raise

@@ -86,7 +86,7 @@ class AsyncConnection:
             if error.__traceback__ is not None:
                 clear_frames(error.__traceback__.tb_next)
             raise
-        request.phase = "waiting for the answer"
+        request.phase = "waiting for the response"
         while True:
             await self._receive()
             if (head := self._http.response_head()) is not None:

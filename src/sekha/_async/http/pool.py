@@ -133,7 +133,7 @@ class AsyncPool:
         self._state.acquire(waiter, None if request.sent_at_once else AsyncWakeup)
         if waiter.is_admitted or not isinstance(waiter.wakeup, AsyncWakeup):
             return
-        _log.debug("%s: waiting for a free connection, %d waiting before", self._origin.authority, waiter.ahead)
+        _log.debug("%s: waiting for a free connection, %d in the queue before it", self._origin.authority, waiter.ahead)
         if request.on_wait is not None:
             request.on_wait()
         left = math.inf if seconds is None else seconds
@@ -243,7 +243,7 @@ class AsyncPooledResponse(AsyncIterator[bytes]):
 
     async def __anext__(self) -> bytes:
         if not self.waiter.held:
-            raise ConnectionAbortedError("the answer was closed")
+            raise ConnectionAbortedError("the response was closed")
         chunk = await self._connection.next_chunk()
         if not chunk:
             raise StopAsyncIteration

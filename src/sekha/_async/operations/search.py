@@ -111,11 +111,11 @@ def complete_page(page: QueryResponse | MemorySearchResponse, wanted: Search, fo
 def _warn_of_truncation(capabilities: Capabilities, wanted: Search, found: int) -> None:
     if capabilities.note_warning("results may be missing", wanted.conditions.view):
         what = (
-            f"a search with filters found {found} of the {wanted.end} results that were asked for"
+            f"a search with filters found {found} of {wanted.end} requested results"
             if wanted.is_enough is None
-            else f"a search for a context found {found} results, which do not fill its budget"
+            else f"a search for a context found only {found} results, which do not fill its budget"
         )
         warn_user(
-            f"{what}, and may have missed others: the filters are applied to what the server ranks best, at most "
-            f"{MAX_SEARCH_SIZE:,} results (truncated is True)"
+            f"{what} and may have missed others: filters apply only to the {MAX_SEARCH_SIZE:,} best results of the "
+            "server (truncated is True)"
         )

@@ -51,10 +51,8 @@ async def create_conversation(
             capabilities.reject_mcp_key(mcp_key)
             reason = error.message
     else:
-        reason = "the MCP tools refused the key before"
-    result = (
-        "10 is set by pinning it instead" if importance == PINNED_IMPORTANCE else "it is stored with the default of 5"
-    )
+        reason = "the MCP tools rejected the key before"
+    result = "it is pinned instead, which sets 10" if importance == PINNED_IMPORTANCE else "has the default of 5"
     warn_user(f"importance_score={importance} cannot be stored: {reason}. The conversation is stored, and {result}.")
     return await _create_by_rest(transport, capabilities, conversation, drop_images)
 

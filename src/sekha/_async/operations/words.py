@@ -136,4 +136,6 @@ class AsyncWordSearch:
 
     def _warn(self) -> None:
         if self._capabilities.note_warning("words were not searched"):
-            warn_user(f"a hybrid search found results by meaning only, since the full-text search failed: {self.error}")
+            warn_user(
+                f"a hybrid search returned results by meaning only, since the full-text search failed: {self.error}"
+            )

@@ -42,8 +42,7 @@ IN_FLIGHT_GRACE = 10.0
 _GROWTH_GRACE = 10.0
 """Seconds in which a partly stored conversation must have grown, if the server is still storing it."""
 _SKIPPED = (
-    "{times} times nobody knew what became of it, and it is not in the memory: it is left out now, and tried again "
-    "by the next import"
+    "its outcome was unknown {times} times, and it is not stored; this import skips it, and the next one tries it again"
 )
 
 

@@ -156,7 +156,7 @@ class StoringRun:
         try:
             self._patiently(partial(archive, self._transport, id))
         except SekhaError as error:
-            error.message = f"conversation {id} is stored, and not archived yet: {error.message}"
+            error.message = f"conversation {id} is stored, but not archived yet: {error.message}"
             raise
 
     def _patiently(self, call: Call[[], T]) -> T:

@@ -88,7 +88,7 @@ class Connection:
             if error.__traceback__ is not None:
                 clear_frames(error.__traceback__.tb_next)
             raise
-        request.phase = "waiting for the answer"
+        request.phase = "waiting for the response"
         while True:
             self._receive()
             if (head := self._http.response_head()) is not None:

@@ -135,7 +135,7 @@ class Pool:
         self._state.acquire(waiter, None if request.sent_at_once else Wakeup)
         if waiter.is_admitted or not isinstance(waiter.wakeup, Wakeup):
             return
-        _log.debug("%s: waiting for a free connection, %d waiting before", self._origin.authority, waiter.ahead)
+        _log.debug("%s: waiting for a free connection, %d in the queue before it", self._origin.authority, waiter.ahead)
         if request.on_wait is not None:
             request.on_wait()
         left = math.inf if seconds is None else seconds
@@ -245,7 +245,7 @@ class PooledResponse(Iterator[bytes]):
 
     def __next__(self) -> bytes:
         if not self.waiter.held:
-            raise ConnectionAbortedError("the answer was closed")
+            raise ConnectionAbortedError("the response was closed")
         chunk = self._connection.next_chunk()
         if not chunk:
             raise StopIteration

@@ -62,9 +62,9 @@ class FullTextSearch:
                 break
         if truncated and self._capabilities.note_warning("results may be missing", self._view):
             warn_user(
-                f"a full-text search in a folder found {len(found)} of the {limit} messages that were asked for, and "
-                f"may have missed others: it looks at the first {MAX_SEARCH_SIZE:,} that the server finds "
-                "(truncated is True)"
+                f"a full-text search in a folder found {len(found)} of {limit} requested messages and may have missed "
+                f"others: it covers only the first {MAX_SEARCH_SIZE:,} messages that the server finds (truncated is "
+                "True)"
             )
         return FullTextResponse(results=found, total=len(found), truncated=truncated)
 

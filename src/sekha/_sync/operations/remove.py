@@ -97,8 +97,8 @@ def delete_or_archive(
     transport.send(ARCHIVE_CONVERSATION.request(id=id))
     if capabilities.note_warning("archived instead of deleted"):
         warn_user(
-            "this server cannot delete: what was to be deleted is archived, and searches of the controller 0.1 still "
-            'find it (filters={"archived": False} leaves it out)'
+            "this server cannot delete: conversations are archived instead, and searches of controller 0.1 still find "
+            'them (filters={"archived": False} excludes them)'
         )
     return "archived"
 
@@ -137,7 +137,7 @@ def delete_all(
             done = len(report["deleted"]) + len(report["archived"])
             cannot_delete = is_unable_to_delete(error)
             if verdict.ends_import or cannot_delete:
-                hint = "; archive_instead=True archives the others" if cannot_delete else ""
+                hint = "; pass archive_instead=True to archive the rest" if cannot_delete else ""
                 error.message += f" ({done} of {len(rows)} conversations were deleted or archived{hint})"
                 error.may_have_been_applied = error.may_have_been_applied or done > 0
                 raise

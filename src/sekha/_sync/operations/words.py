@@ -138,4 +138,6 @@ class WordSearch:
 
     def _warn(self) -> None:
         if self._capabilities.note_warning("words were not searched"):
-            warn_user(f"a hybrid search found results by meaning only, since the full-text search failed: {self.error}")
+            warn_user(
+                f"a hybrid search returned results by meaning only, since the full-text search failed: {self.error}"
+            )
