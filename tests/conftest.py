@@ -35,7 +35,9 @@ _LEAKS = ("SSL_CERT_FILE", "SSL_CERT_DIR", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PRO
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--promise", metavar="ID", help="only tests of this promise in docs/reliability.md, such as C1")
+    parser.addoption(
+        "--promise", metavar="ID", help="only tests of this promise in docs/contributing/promises.md, such as C1"
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:

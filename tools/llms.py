@@ -34,16 +34,18 @@ pages below runs.
 FIRST = "Pages"
 """What is called the section of the pages that stand in none."""
 ABOUT = {
-    "configuration.md": "All settings, their environment variables and which of several counts",
+    "reference/settings.md": "All settings, their environment variables and which of several counts",
     "integrations/index.md": "Which adapter, recipe, MCP server or hook fits a framework or program",
     "integrations/not-built.md": "Interfaces of frameworks that Sekha does not implement, why, and what to use instead",
     "integrations/core.md": "Recall before a model is called and remember after the turn, for frameworks and own loops",
     "integrations/coding-agents.md": "`sekha hook` gives Claude Code and Codex a memory across sessions",
     "integrations/redis.md": "One write gate and one rate limit for several machines",
-    "troubleshooting.md": "What to do, by the class of the error or warning",
+    "contributing/index.md": "Set up, change a method, run the checks",
+    "help/changelog.md": "What has changed in each version",
+    "help/troubleshooting.md": "What to do, by the class of the error or warning",
 }
 """What is said of pages whose first sentence says too little on its own."""
-OPTIONAL = ("Reference", "What servers do", "Design", "Upgrading")
+OPTIONAL = ("Reference", "Contributing")
 """Pages and sections that a model may leave out if it has little room."""
 
 
@@ -60,13 +62,18 @@ def navigation(root: Path) -> Iterator[Page]:
     nav: Any = yaml.load((root / "mkdocs.yml").read_text(encoding="utf-8"), Loader=yaml.BaseLoader)["nav"]
     for entry in nav:
         for title, found in entry.items():
-            if isinstance(found, str):
-                yield Page("Optional" if title in OPTIONAL else FIRST, title, found)
-                continue
-            section = "Optional" if title in OPTIONAL else title
-            for below in found:
-                for name, file in below.items():
-                    yield Page(section, name, file)
+            section = "Optional" if title in OPTIONAL else FIRST if isinstance(found, str) else title
+            yield from _pages(section, title, found)
+
+
+def _pages(section: str, title: str, found: Any) -> Iterator[Page]:
+    """Yield a page, or those of a section and of the sections in it."""
+    if isinstance(found, str):
+        yield Page(section, title, found)
+        return
+    for entry in found:
+        for name, below in entry.items():
+            yield from _pages(section, name, below)
 
 
 def address(file: str) -> str:

@@ -1,10 +1,10 @@
-"""Write the index of all methods, `docs/reference/index-of-methods.md`, from the pages of the reference and the code.
+"""Write the index of all methods, `docs/reference/methods.md`, from the pages of the reference and the code.
 
     python tools/method_index.py           write the page if it differs
     python tools/method_index.py --check   write nothing; exit 1 if the page is not what would be written
 
-What is listed is what `blocking.md`, `async.md` and `shared.md` document with `:::`. The first two list the same in the
-same order.
+It lists what the pages document with `:::`. The folders `sync` and `async` have the same pages, with the same entries
+in the same order; the other pages are the same for both clients.
 """
 
 from __future__ import annotations
@@ -20,16 +20,18 @@ from typing import Any, NamedTuple, Optional
 from pages import ROOT, run
 
 FOLDER = "docs/reference"
-PAGE = f"{FOLDER}/index-of-methods.md"
+PAGE = f"{FOLDER}/methods.md"
+CLIENTS = ("client", "controller", "bridge", "mcp", "streams", "memory")
+"""The pages of each of the two folders, in the order of the navigation."""
 
 HEAD = """\
 # All methods
 
 <!-- Written by tools/method_index.py: change the docstrings, and run it. -->
 
-Every public method once, in both flavours; each leads to its arguments, results, errors and an example. `client` is a
-`SekhaClient` or an `AsyncSekhaClient`, `stream` what its streaming methods give, and `memory` a `Memory` or an
-`AsyncMemory`. There is a list [from A to Z](#from-a-to-z), too.
+Every public method, sync and async, with a link to its arguments, results, errors and an example. `client` is a
+`SekhaClient` or an `AsyncSekhaClient`, `stream` is the object that a streaming method returns, and `memory` is a
+`Memory` or an `AsyncMemory`. The [alphabetical list](#from-a-to-z) is at the end.
 """
 OWNERS = {
     "SekhaClient": "client",
@@ -60,8 +62,22 @@ class Entry(NamedTuple):
 
 
 def listed(root: Path, page: str) -> list[str]:
-    """What a page of the reference documents, such as ``sekha.SekhaClient``."""
+    """Return what a page of the reference documents, such as ``sekha.SekhaClient``."""
     return re.findall(r"^::: ([\w.]+)$", (root / FOLDER / f"{page}.md").read_text(encoding="utf-8"), re.MULTILINE)
+
+
+def entries_of(root: Path, folder: str) -> Iterator[tuple[str, str]]:
+    """Yield the entries of the client pages in one of the two folders, each with its page."""
+    for name in CLIENTS:
+        for path in listed(root, f"{folder}/{name}"):
+            yield f"{folder}/{name}", path
+
+
+def shared_pages(root: Path) -> list[str]:
+    """Return the pages that sync and async clients share."""
+    files = (root / FOLDER).rglob("*.md")
+    pages = sorted(file.relative_to(root / FOLDER).with_suffix("").as_posix() for file in files)
+    return [page for page in pages if page.split("/")[0] not in ("sync", "async") and f"{FOLDER}/{page}.md" != PAGE]
 
 
 def resolved(path: str) -> Any:
@@ -98,22 +114,22 @@ def link(text: str, page: str, anchor: str) -> str:
     return f"[`{text}`]({page}.md#{anchor})"
 
 
-def both_flavours(root: Path) -> Iterator[tuple[str, list[Entry]]]:
-    """The classes of the clients with their methods, and the functions that make clients."""
-    for blocking, awaited in zip(listed(root, "blocking"), listed(root, "async")):
-        one, other = resolved(blocking), resolved(awaited)
+def both_clients(root: Path) -> Iterator[tuple[str, list[Entry]]]:
+    """Yield the classes of the clients with their methods, and the functions that make clients."""
+    for (page, path), (other_page, other_path) in zip(entries_of(root, "sync"), entries_of(root, "async")):
+        one, other = resolved(path), resolved(other_path)
         name = one.__name__
         if not inspect.isclass(one):
             call = "await " * inspect.iscoroutinefunction(other) + f"{other.__name__}(...)"
-            shown = [link(f"{name}(...)", "blocking", blocking), link(call, "async", awaited)]
-            yield name, [Entry(name, blocking.rpartition(".")[0], shown, summary(one))]
+            shown = [link(f"{name}(...)", page, path), link(call, other_page, other_path)]
+            yield name, [Entry(name, path.rpartition(".")[0], shown, summary(one))]
             continue
         entries: list[Entry] = []
         for method in methods(one):
             twin = RENAMED.get(method, method)
             shown = [
-                link(_called(one, method, OWNERS[name]), "blocking", f"{blocking}.{method}"),
-                link(_called(other, twin, OWNERS[name]), "async", f"{awaited}.{twin}"),
+                link(_called(one, method, OWNERS[name]), page, f"{path}.{method}"),
+                link(_called(other, twin, OWNERS[name]), other_page, f"{other_path}.{twin}"),
             ]
             entries.append(Entry(method, name, shown, summary(getattr(one, method))))
         yield name, entries
@@ -132,42 +148,44 @@ def _called(cls: type, method: str, owner: str) -> str:
 
 
 def shared(root: Path) -> Iterator[Entry]:
-    """Functions, and methods of other classes; errors and types have none of their own."""
-    for path in listed(root, "shared"):
-        thing = resolved(path)
-        if inspect.ismodule(thing):
-            for name in getattr(thing, "__all__", ()):
-                value = getattr(thing, name)
-                if inspect.isfunction(value):
-                    yield Entry(name, path, [link(f"{name}(...)", "shared", f"{path}.{name}")], summary(value))
-        elif inspect.isclass(thing):
-            name = thing.__name__
-            if issubclass(thing, (BaseException, dict)):
-                continue
-            for method in methods(thing):
-                call = link(f"{name}.{method}(...)", "shared", f"{path}.{method}")
-                yield Entry(method, name, [call], summary(getattr(thing, method)))
-        elif inspect.isfunction(thing):
-            yield Entry(
-                thing.__name__,
-                path.rpartition(".")[0],
-                [link(f"{thing.__name__}(...)", "shared", path)],
-                summary(thing),
-            )
+    """Yield functions, and methods of other classes; errors and types have none of their own."""
+    for page in shared_pages(root):
+        for path in listed(root, page):
+            yield from _shared_entries(page, path)
+
+
+def _shared_entries(page: str, path: str) -> Iterator[Entry]:
+    thing = resolved(path)
+    if inspect.ismodule(thing):
+        for name in getattr(thing, "__all__", ()):
+            value = getattr(thing, name)
+            if inspect.isfunction(value):
+                yield Entry(name, path, [link(f"{name}(...)", page, f"{path}.{name}")], summary(value))
+    elif inspect.isclass(thing):
+        name = thing.__name__
+        if issubclass(thing, (BaseException, dict)):
+            return
+        for method in methods(thing):
+            call = link(f"{name}.{method}(...)", page, f"{path}.{method}")
+            yield Entry(method, name, [call], summary(getattr(thing, method)))
+    elif inspect.isfunction(thing):
+        name = thing.__name__
+        yield Entry(name, path.rpartition(".")[0], [link(f"{name}(...)", page, path)], summary(thing))
 
 
 def rendered(root: Path) -> str:
     """The page."""
     parts = [HEAD]
-    twins = list(both_flavours(root))
+    twins = list(both_clients(root))
     for name, entries in twins:
         if name in OWNERS:
-            parts.append(f"## {name}, Async{name}\n\n{_table(('blocking', 'async', 'what it does'), entries)}")
+            parts.append(f"## {name}, Async{name}\n\n{_table(('sync', 'async', 'description'), entries)}")
     functions = [entry for name, entries in twins if name not in OWNERS for entry in entries]
-    parts.append(f"## Functions\n\n{_table(('blocking', 'async', 'what it does'), functions)}")
+    parts.append(f"## Functions\n\n{_table(('sync', 'async', 'description'), functions)}")
     others = list(shared(root))
     parts.append(
-        "## Everything else\n\nThe same for both flavours.\n\n" + _table(("function or method", "what it does"), others)
+        "## Everything else\n\nThe same for sync and async clients.\n\n"
+        + _table(("function or method", "description"), others)
     )
     everything = [entry for _, entries in twins for entry in entries] + others
     parts.append("## From A to Z\n\n" + _table(("name", "of", "reference"), sorted(everything), by_name=True))
@@ -183,7 +201,7 @@ def _table(head: Sequence[str], entries: Sequence[Entry], *, by_name: bool = Fal
 
 
 def _short(entry: Entry) -> str:
-    words = ("blocking", "async") if len(entry.links) == 2 else ("shared",)
+    words = ("sync", "async") if len(entry.links) == 2 else ("both",)
     return ", ".join(re.sub(r"\[`[^`]+`\]", f"[{word}]", each) for word, each in zip(words, entry.links))
 
 

@@ -1,4 +1,4 @@
-"""Complete the page of promises, `docs/reliability.md`, from what the code and the tests say.
+"""Complete the page of promises, `docs/contributing/promises.md`, from what the code and the tests say.
 
     python tools/requirements.py           write what differs
     python tools/requirements.py --check   write nothing; exit 1 if the page is not what would be written
@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Optional
 
 from pages import ROOT, run
 
-PAGE = "docs/reliability.md"
+PAGE = "docs/contributing/promises.md"
 TWINS = "_sync"
 """The tree of generated tests: they have the names of their sources."""
 

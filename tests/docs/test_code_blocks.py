@@ -233,7 +233,9 @@ def flavours_of(block: Block) -> List[str]:
     awaited = is_awaited(block.source) or block.where.startswith("sekha/_async/")
     if not awaited:
         return ["blocking"]
-    return ["asyncio"] if chosen() else ["asyncio", "trio"]  # no framework runs on trio
+    if chosen() or re.search(r"^ *(import|from) asyncio\b", block.source, re.MULTILINE):  # no framework runs on trio
+        return ["asyncio"]
+    return ["asyncio", "trio"]
 
 
 def with_flavours(blocks: List[Block]) -> List[Any]:
@@ -273,7 +275,7 @@ def run_documented(block: Block, flavour: str, world: World) -> None:
 
 def provide_redis(block: Block, world: World, request: pytest.FixtureRequest) -> None:
     """Start a Redis if a page has a block that needs one; without it, the test is skipped."""
-    pages = [one.source for one in DOCUMENTATION if one.title and page_of(one) == page_of(block)]
+    pages = [one.source for one in DOCUMENTATION if one.is_file and page_of(one) == page_of(block)]
     if any("redis://" in source for source in (block.source, *pages)):
         world.redis_url = request.getfixturevalue("redis").url
 
@@ -288,7 +290,7 @@ def filled_in(source: str, world: World) -> str:
 def run_file(block: Block, world: World) -> None:
     """Runs a block that is a file, beside the other files of its page and with the settings in the environment."""
     for one in DOCUMENTATION:
-        if one.title and page_of(one) == page_of(block):
+        if one.is_file and page_of(one) == page_of(block):
             Path(one.title).parent.mkdir(parents=True, exist_ok=True)
             Path(one.title).write_text(filled_in(one.source, world), "utf-8")
     settings = {f"SEKHA_{name.upper()}": value for name, value in world.options.items()}
@@ -333,7 +335,7 @@ def frameworks_of(block: Block, extra: str) -> List[str]:
 
 
 def is_run_here(block: Block) -> bool:
-    return not (block.title and page_of(block) in RUN_ELSEWHERE)
+    return not (block.is_file and page_of(block) in RUN_ELSEWHERE)
 
 
 @pytest.mark.parametrize("page", RUN_ELSEWHERE)
@@ -347,7 +349,7 @@ def test_documentation(block: Block, flavour: str, world: World, request: pytest
     provide_redis(block, world, request)
     for extra in FRAMEWORKS:
         require_packages(extra, *frameworks_of(block, extra))
-    if block.title:
+    if block.is_file:
         run_file(block, world)
     else:
         run_documented(block, flavour, world)
@@ -365,6 +367,7 @@ def test_every_block_of_the_documentation_says_its_language(page: Path) -> None:
         "text",
         "ini",
         "json",
+        "toml",
         "yaml",
     }
 

@@ -1,4 +1,4 @@
-"""Every row of `docs/servers.md` has a test that a comment points to, and so runs on asyncio, on trio and blocking."""
+"""Every number of `docs/contributing/server-differences.md` has a test that a comment names, in both client types."""
 
 from __future__ import annotations
 
@@ -46,6 +46,6 @@ def test_no_test_bears_a_number_that_is_no_decision() -> None:
 
 
 def test_the_documentation_speaks_of_every_decision() -> None:
-    page = (TESTS.parent / "docs" / "servers.md").read_text(encoding="utf-8")
+    page = (TESTS.parent / "docs" / "contributing" / "server-differences.md").read_text(encoding="utf-8")
     told = {int(number) for number in re.findall(r"\bD(\d+)\b", page)}
     assert told == set(DECISIONS)

@@ -10,7 +10,7 @@ from support.integrations import load
 
 ROOT = Path(__file__).parents[2]
 SOURCE = ROOT / "src" / "sekha"
-PAGE = (ROOT / "docs" / "design.md").read_text("utf-8")
+PAGE = (ROOT / "docs" / "contributing" / "architecture.md").read_text("utf-8")
 PICTURE = (ROOT / "docs" / "assets" / "architecture.svg").read_text("utf-8")
 LAYERS: List[str] = re.findall(
     r'"([^"]+)"', (ROOT / "pyproject.toml").read_text("utf-8").partition("\nlayers = [")[2].partition("]")[0]

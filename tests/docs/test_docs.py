@@ -12,6 +12,7 @@ import typer
 
 import sekha
 import sekha.errors
+import sekha.types
 from sekha import BridgeClient, MCPClient, MemoryController, SekhaClient, SekhaConfig
 from sekha.cli import COMMANDS
 from sekha.cli.app import program
@@ -58,10 +59,15 @@ def test_a_chat_with_history_and_sources_takes_less_than_forty_lines() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "cls"), [("controller", MemoryController), ("bridge", BridgeClient), ("mcp", MCPClient)]
+    ("name", "title", "cls"),
+    [
+        ("store", "Controller", MemoryController),
+        ("models", "Bridge", BridgeClient),
+        ("mcp-tools", "MCP tools", MCPClient),
+    ],
 )
-def test_every_method_is_in_the_table_of_its_service(name: str, cls: type) -> None:
-    table = rows(f"docs/{name}.md", f"# {'MCP tools' if name == 'mcp' else name.capitalize()}")
+def test_every_method_is_in_the_table_of_its_service(name: str, title: str, cls: type) -> None:
+    table = rows(f"docs/guides/{name}.md", f"# {title}")
     assert {method for cell in table for method in code_in(cell)} == public_methods(cls)
 
 
@@ -76,12 +82,12 @@ def test_every_integration_is_in_the_overview() -> None:
 
 
 def test_every_workflow_is_in_the_table() -> None:
-    table = rows("docs/workflows.md", "# Workflows")
+    table = rows("docs/guides/ask.md", "# Workflows")
     assert {method for cell in table for method in code_in(cell)} == public_methods(SekhaClient)
 
 
 def test_the_error_tree_is_the_tree_of_the_classes() -> None:
-    drawn = page("docs/errors.md").split("```text\n")[1].split("```")[0]
+    drawn = page("docs/guides/errors.md").split("```text\n")[1].split("```")[0]
     assert drawn.strip().replace("`", "") in (sekha.errors.__doc__ or "").replace("`", "")
     parents: Dict[int, str] = {}
     for line in drawn.splitlines():
@@ -97,22 +103,20 @@ def test_the_error_tree_is_the_tree_of_the_classes() -> None:
 
 
 def test_every_error_and_warning_has_its_trouble() -> None:
-    text = page("docs/troubleshooting.md")
+    text = page("docs/help/troubleshooting.md")
     headings = [line[3:] for line in text.splitlines() if line.startswith("## Sekha")]
-    tree = page("docs/errors.md").split("```text\n")[1].split("```")[0]
+    tree = page("docs/guides/errors.md").split("```text\n")[1].split("```")[0]
     assert headings == re.findall(r"Sekha\w+", tree)
-    listed = re.findall(r"\bD\d+\b", page("docs/servers.md"))
-    assert set(re.findall(r"\bD\d+\b", text)) <= set(listed)
 
 
 def test_every_option_of_the_import_is_in_its_table() -> None:
-    table = rows("docs/importing.md", "## In the terminal")
+    table = rows("docs/guides/import.md", "## In the terminal")
     assert {cell.strip("`").split(" ")[0] for cell in table} | {"--url", "--help"} == {*options_of("import"), "--help"}
-    assert {cell.strip("`") for cell in rows("docs/importing.md", "## What is read")} >= {"JSON lines"}
+    assert {cell.strip("`") for cell in rows("docs/guides/import.md", "## What is read")} >= {"JSON lines"}
 
 
 def test_every_setting_is_in_the_table() -> None:
-    table = rows("docs/configuration.md", "## Every setting")
+    table = rows("docs/reference/settings.md", "## Every setting")
     parameters = inspect.signature(SekhaConfig).parameters
     assert [cell.strip("`") for cell in table] == list(parameters)
     for name in parameters:
@@ -125,7 +129,7 @@ def test_every_setting_is_in_the_table() -> None:
 
 
 def test_the_defaults_are_those_of_the_table() -> None:
-    table = rows("docs/configuration.md", "## Every setting")
+    table = rows("docs/reference/settings.md", "## Every setting")
     for name in ("max_retries", "rate_limit_requests", "max_connections", "max_concurrent_writes", "verify"):
         assert table[f"`{name}`"].split("|")[3].strip().strip("`") == str(getattr(SekhaConfig(), name))
 
@@ -139,7 +143,7 @@ def options_of(command: str) -> Dict[str, Any]:
 
 def test_every_command_and_its_options_are_described() -> None:
     pages = {command: page("docs/command-line.md") for command in COMMANDS}
-    pages.update(dict.fromkeys(("demo", "serve"), page("docs/local-sekha.md")))
+    pages.update(dict.fromkeys(("demo", "serve"), page("docs/get-started/local-server.md")))
     table = rows("docs/command-line.md", "# Command line")
     assert [code_in(cell) for cell in table] == [{f"sekha {command}"} for command in COMMANDS]
     for command, text in pages.items():
@@ -149,7 +153,7 @@ def test_every_command_and_its_options_are_described() -> None:
 
 
 def test_the_options_of_serve_are_in_its_table() -> None:
-    table = rows("docs/local-sekha.md", "## `sekha serve`")
+    table = rows("docs/get-started/local-server.md", "## `sekha serve`")
     options = options_of("serve")
     assert {cell.strip("`").split(" ")[0] for cell in table} == set(options)
     for name in ("--host", "--port", "--bridge-port"):
@@ -163,7 +167,8 @@ def test_the_exit_codes_are_those_of_the_table() -> None:
 
 def test_every_number_in_the_source_is_explained() -> None:
     numbers = re.findall(r"\bD\d+\b", "\n".join(path.read_text("utf-8") for path in (ROOT / "src").rglob("*.py")))
-    listed = re.findall(r"\bD\d+\b", "".join(re.findall(r"^\|[^|]*\|", page("docs/servers.md"), re.MULTILINE)))
+    terms = re.findall(r"^(D.*)\n:   ", page("docs/contributing/server-differences.md"), re.MULTILINE)
+    listed = re.findall(r"\bD\d+\b", "\n".join(terms))
     assert len(listed) == len(set(listed))
     assert set(numbers) <= set(listed)
 
@@ -175,7 +180,16 @@ def test_the_changelog_knows_the_version() -> None:
 
 def test_the_reference_has_every_public_name() -> None:
     """And each once, so that links know where to go."""
-    pages = [page(f"docs/reference/{name}.md") for name in ("blocking", "async", "shared")]
+    pages = [path.read_text("utf-8") for path in (ROOT / "docs" / "reference").rglob("*.md")]
     listed = re.findall(r"^::: sekha\.(\w+)$", "\n".join(pages), re.MULTILINE)
-    assert sorted(listed) == sorted({*sekha.__all__, "types", "type_guards"} - {"__version__"})
-    assert ["Async" in name or "async" in name for name in listed].count(True) == 7
+    names = [name for name in listed if name != "types"]
+    assert sorted(names) == sorted({*sekha.__all__, "type_guards"} - {"__version__"})
+    assert ["Async" in name or "async" in name for name in names].count(True) == 7
+
+
+def test_the_reference_has_every_type_once() -> None:
+    pages = [path.read_text("utf-8") for path in (ROOT / "docs" / "reference" / "types").glob("*.md")]
+    listed = re.findall(r"^      members: \[(.+)\]$", "\n".join(pages), re.MULTILINE)
+    names = ", ".join(listed).split(", ")
+    assert sorted([*names, "ClientConfig"]) == sorted(sekha.types.__all__)  # which has a page beside SekhaConfig
+    assert [list(one.split(", ")) for one in listed] == [sorted(one.split(", ")) for one in listed]

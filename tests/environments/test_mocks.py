@@ -1,4 +1,4 @@
-"""Mocks of httpx see the calls of a client with an `http_client`, and of no other, as docs/testing.md says."""
+"""Mocks of httpx see the calls of a client with an `http_client`, and of no other, as docs/guides/testing.md says."""
 
 from __future__ import annotations
 

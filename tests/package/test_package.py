@@ -39,7 +39,7 @@ ADAPTERS = {
 }
 """They are imported in environments that have nothing but their extra: the session `integrations` of noxfile.py."""
 NOT_OURS = {"sniffio"}
-"""Declared for the sake of a package below; docs/design.md says why."""
+"""Declared for the sake of a package below; docs/contributing/architecture.md says why."""
 CAPS = {extra.package: f",<{extra.below}" for extra in load().extras if extra.below}
 """Upper limits, each of which has its reason in `integrations.toml`."""
 CPYTHON = 'platform_python_implementation == "CPython"'

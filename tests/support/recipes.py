@@ -30,8 +30,8 @@ def write_recipe(page: str, folder: Path, changes: Mapping[str, str] = {}) -> No
         folder: Where they are written.
         changes: Texts that are replaced, such as a number of seconds that a test does not wait for.
     """
-    found = {block.title: block.source for block in blocks_of((ROOT / "docs" / page).read_text("utf-8"), page)}
-    found.pop("", None)
+    blocks = blocks_of((ROOT / "docs" / page).read_text("utf-8"), page)
+    found = {block.title: block.source for block in blocks if block.is_file}
     for old, new in changes.items():
         assert sum(old in source for source in found.values()) == 1, f"{old!r} is not there once"
         found = {title: source.replace(old, new) for title, source in found.items()}

@@ -8,7 +8,7 @@ import re
 import shutil
 import sys
 from pathlib import Path
-from typing import Any, List, Set
+from typing import Any, List, Set, Tuple
 
 import pytest
 
@@ -55,33 +55,34 @@ def sections() -> List[str]:
 
 @pytest.mark.parametrize("cls", CLIENTS, ids=lambda cls: cls.__name__)
 def test_every_method_of_a_client_stands_once_beside_its_twin_and_once_from_a_to_z(cls: type) -> None:
-    page, of = ("async", cls.__name__) if cls.__name__.startswith("Async") else ("blocking", cls.__name__)
+    folder, of = ("async" if cls.__name__.startswith("Async") else "sync"), cls.__name__
     names = {name for name, _ in inspect.getmembers(cls, inspect.isroutine) if not name.startswith("_")}
     if "aclose" in names:
         names.discard("close")  # of clients, another name for the same
-    links = re.findall(rf"\({page}\.md#sekha\.{of}\.(\w+)\)", PAGE)
+    links = re.findall(rf"\({folder}/\w+\.md#sekha\.{of}\.(\w+)\)", PAGE)
     assert sorted(links) == sorted([*names, *names])
     (section,) = (one for one in sections() if re.match(rf"(?:{of},|\w+, {of}$)", one.split("\n")[0]))
-    assert section.count(f"({page}.md#sekha.{of}.") == len(names)
+    assert section.count(f".md#sekha.{of}.") == len(names)
 
 
 def test_every_spelling_is_one_that_works() -> None:
-    for call, page, path in re.findall(r"\[`([^`]+)`\]\((blocking|async)\.md#([\w.]+)\)", PAGE):
+    for call, folder, path in re.findall(r"\[`([^`]+)`\]\((sync|async)/\w+\.md#([\w.]+)\)", PAGE):
         name = path.rpartition(".")[2]
         method = tool.resolved(path.rpartition(".")[0])
         function = getattr(method, name)
         assert call.startswith("await ") == inspect.iscoroutinefunction(inspect.unwrap(function)), call
-        assert call.startswith("async for ") == (page == "async" and name in tool.WALKED), call
+        assert call.startswith("async for ") == (folder == "async" and name in tool.WALKED), call
         assert f"{name}(...)" in call
 
 
 def test_every_link_leads_to_what_the_reference_documents() -> None:
     """The strict build looks at the anchors themselves."""
-    documented: Set[str] = {path for page in ("blocking", "async", "shared") for path in tool.listed(ROOT, page)}
-    links = re.findall(r"\((blocking|async|shared)\.md#([\w.]+)\)", PAGE)
+    pages = [*(f"{folder}/{name}" for folder in ("sync", "async") for name in tool.CLIENTS), *tool.shared_pages(ROOT)]
+    documented: Set[Tuple[str, str]] = {(page, path) for page in pages for path in tool.listed(ROOT, page)}
+    links = re.findall(r"\(([\w/-]+)\.md#([\w.]+)\)", PAGE)
     assert len(links) > 200
-    for _, path in links:
-        assert path in documented or path.rpartition(".")[0] in documented, path
+    for page, path in links:
+        assert {(page, path), (page, path.rpartition(".")[0])} & documented, path
 
 
 def test_no_cell_is_empty() -> None:

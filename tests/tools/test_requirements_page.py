@@ -59,7 +59,10 @@ SHOWN = (
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
     """A small repository."""
-    for name, text in {"docs/reliability.md": PAGE, **{f"tests/{name}": text for name, text in TESTS.items()}}.items():
+    for name, text in {
+        "docs/contributing/promises.md": PAGE,
+        **{f"tests/{name}": text for name, text in TESTS.items()},
+    }.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text, encoding="utf-8")
     return tmp_path
@@ -87,12 +90,14 @@ def test_a_mark_that_cannot_be_read_is_an_error(mark: str) -> None:
 
 
 def test_the_command_completes_the_page_once(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    file = root / "docs/reliability.md"
+    file = root / "docs/contributing/promises.md"
     assert tool.main(["--root", str(root), "--check"]) == 1
-    assert capsys.readouterr().out == "docs/reliability.md is out of date, run: python tools/requirements.py\n"
+    assert (
+        capsys.readouterr().out == "docs/contributing/promises.md is out of date, run: python tools/requirements.py\n"
+    )
     assert file.read_text(encoding="utf-8") == PAGE
     assert tool.main(["--root", str(root)]) == 0
-    assert capsys.readouterr().out == "wrote docs/reliability.md\n"
+    assert capsys.readouterr().out == "wrote docs/contributing/promises.md\n"
     page = file.read_text(encoding="utf-8")
     head, _, rest = page.partition("| C1 |")
     assert head == PAGE.partition("| C1 |")[0]

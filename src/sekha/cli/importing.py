@@ -32,7 +32,7 @@ def run(
             readable=True,
             help="An export of ChatGPT, Claude, DeepSeek, Gemini and others (conversations.json, the .zip, a folder), "
             "sessions of coding agents, JSON lines, or notes: a folder of Markdown and text files, or one of them. "
-            "docs/importing.md lists all kinds.",
+            "docs/guides/import.md lists all kinds.",
         ),
     ],
     folder: Annotated[

@@ -17,7 +17,7 @@ _COPILOT = re.compile(r'\s*"?Conversation"?,"?Time"?,"?Author"?,"?Message"?', re
 _HTML = re.compile(r"\s*(?:<!doctype html|<html|<head|<body)", re.IGNORECASE)
 _MAX_LOOK = 50
 """Chats that are looked at for the same."""
-_PLAIN = "what you write into JSON lines can be imported: see docs/importing.md"
+_PLAIN = "what you write into JSON lines can be imported: see docs/guides/import.md"
 _CHATS = "only exports of chats with a model are read"
 
 

@@ -8,21 +8,40 @@ import re
 import textwrap
 import tokenize
 from pathlib import Path
-from typing import Dict, Iterator, List, NamedTuple
+from typing import Dict, Iterator, List, NamedTuple, Tuple
 
-_BLOCK = re.compile(
-    r'^(?P<indent> *)```python(?: title="(?P<title>[^"\n]+)")?[^\n]*\n(?P<source>.*?)^(?P=indent)```[ ]*$',
+_FENCE = re.compile(
+    r"^(?P<indent> *)(?P<fence>`{3,}|~{3,})(?P<language>\w*)(?P<options>[^`\n]*)\n"
+    r"(?P<source>.*?)^(?P=indent)(?P=fence)[ ]*$",
     re.MULTILINE | re.DOTALL,
 )
+_TITLE = re.compile(r'title="(?P<title>[^"]+)"')
 _HEADING = re.compile(r"^#+ +(.+?) *$", re.MULTILINE)
-_FENCED = re.compile(r"^ *```.*?^ *```[ ]*$", re.MULTILINE | re.DOTALL)
 _COMMENT = re.compile(r"#\s?(?P<text>.*)")
+
+REPL = "python -m asyncio"
+"""The title of a block for the asyncio REPL and for notebooks: it may ``await`` outside of functions."""
 
 RENAMED = {
     "SekhaClient": "AsyncSekhaClient",
     "MemoryController": "AsyncMemoryController",
     "create_sekha_client": "create_async_sekha_client",
 }
+
+
+class Fence(NamedTuple):
+    """A block of code in a text, of any language."""
+
+    line: int
+    """Where it begins; the first line of the text is 0."""
+    language: str
+    title: str
+    source: str
+
+    @property
+    def is_tree(self) -> bool:
+        """Whether it is the tree of the package."""
+        return self.language == "text" and self.source.startswith("src/")
 
 
 class Block(NamedTuple):
@@ -34,7 +53,17 @@ class Block(NamedTuple):
     """The heading above it, with a number from the second block on: ``Breaking Changes 2``."""
     source: str
     title: str = ""
-    """The file that it is, such as ``notes/views.py``."""
+    """The file that it is, such as ``notes/views.py``, or where it is entered: `REPL`."""
+
+    @property
+    def is_file(self) -> bool:
+        """Whether its title is the name of a file."""
+        return self.title.endswith(".py")
+
+    @property
+    def is_for_repl(self) -> bool:
+        """Whether it is entered in the asyncio REPL."""
+        return self.title == REPL
 
 
 class Promise(NamedTuple):
@@ -51,38 +80,52 @@ class Promise(NamedTuple):
         return re.fullmatch(pattern, printed.strip(), re.DOTALL) is not None
 
 
+def fences_of(text: str) -> Iterator[Fence]:
+    """The blocks of code of a Markdown text, or of a docstring."""
+    for match in _FENCE.finditer(text):
+        title = _TITLE.search(match["options"])
+        line = text.count("\n", 0, match.start())
+        yield Fence(line, match["language"], title["title"] if title else "", textwrap.dedent(match["source"]))
+
+
 def blocks_of(text: str, name: str, first_line: int = 1) -> Iterator[Block]:
     """The Python blocks of a Markdown text, or of a docstring."""
-    fences = [match.span() for match in _FENCED.finditer(text)]
-    headings = [
-        match for match in _HEADING.finditer(text) if not any(start <= match.start() < end for start, end in fences)
-    ]
+    fences = list(fences_of(text))
+    in_code = {line for one in fences for line in range(one.line, one.line + one.source.count("\n") + 1)}
+    headings = {
+        line: match.group(1)
+        for line, match in ((text.count("\n", 0, match.start()), match) for match in _HEADING.finditer(text))
+        if line not in in_code
+    }
     seen: Dict[str, int] = {}
-    for match in _BLOCK.finditer(text):
-        above = [found.group(1) for found in headings if found.start() < match.start()]
+    for one in fences:
+        if one.language != "python":
+            continue
+        above = [heading for line, heading in headings.items() if line < one.line]
         heading = above[-1] if above else ""
         seen[heading] = seen.get(heading, 0) + 1
-        line = first_line + text.count("\n", 0, match.start())
         numbered = heading if seen[heading] == 1 else f"{heading} {seen[heading]}"
-        yield Block(f"{name}:{line}", numbered, textwrap.dedent(match["source"]), match["title"] or "")
+        yield Block(f"{name}:{first_line + one.line}", numbered, one.source, one.title)
 
 
 def blocks_of_docstrings(package: Path) -> Iterator[Block]:
     """The Python blocks of all docstrings of a package; ``heading`` is the name of what they belong to."""
     for path in sorted(package.rglob("*.py")):
         name = path.relative_to(package.parent).as_posix()
-        yield from _docstrings(ast.parse(path.read_text("utf-8")), name, "")
+        for owner, line, text in docstrings_of(ast.parse(path.read_text("utf-8"))):
+            for block in blocks_of(text, name, line):
+                yield block._replace(heading=owner)
 
 
-def _docstrings(node: ast.AST, file: str, owner: str) -> Iterator[Block]:
+def docstrings_of(node: ast.AST, owner: str = "") -> Iterator[Tuple[str, int, str]]:
+    """The docstrings in a module: whose it is, its line, and its text."""
     for inner in ast.iter_child_nodes(node):
         if isinstance(inner, (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)):
-            yield from _docstrings(inner, file, f"{owner}.{inner.name}".lstrip("."))
+            yield from docstrings_of(inner, f"{owner}.{inner.name}".lstrip("."))
     if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)):
         text = ast.get_docstring(node)
         if text:
-            for block in blocks_of(text, file, node.body[0].lineno):
-                yield block._replace(heading=owner)
+            yield owner, node.body[0].lineno, text
 
 
 def as_async(source: str) -> str:

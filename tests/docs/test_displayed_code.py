@@ -1,0 +1,246 @@
+"""Code on pages and in docstrings fits the column that shows it, and async code says where it runs."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+from typing import Dict, Iterator, List, Tuple
+
+import pytest
+
+from support.examples.blocks import REPL, Block, Fence, blocks_of, docstrings_of, fences_of
+from support.examples.running import is_awaited
+
+ROOT = Path(__file__).parents[2]
+WIDTH = 88
+"""Columns that a page shows without a scroll bar."""
+PAGES = [
+    *(ROOT / name for name in ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "skills/sekha/SKILL.md")),
+    *sorted((ROOT / "docs").rglob("*.md")),
+]
+MODULES = [path for path in sorted((ROOT / "src").rglob("*.py")) if "_sync" not in path.parts]  # which is generated
+
+TOO_WIDE: List[str] = [
+    # Home, first steps
+    "README.md",
+    "docs/get-started/local-server.md",
+    "docs/index.md",
+    # Guides: store to sync and async
+    "docs/guides/ask.md",
+    "docs/guides/mcp-tools.md",
+    "docs/guides/store.md",
+    "docs/guides/streaming.md",
+    "docs/guides/sync-and-async.md",
+    "docs/guides/users.md",
+    # Errors, contributing
+    "docs/contributing/architecture.md",
+    "docs/contributing/benchmarks.md",
+    "docs/guides/errors.md",
+    # Guides: import to logging; settings; help
+    "docs/guides/import.md",
+    "docs/guides/logging.md",
+    "docs/guides/testing.md",
+    "docs/help/upgrading.md",
+    "docs/reference/settings.md",
+    # Integrations, frameworks, command line
+    "skills/sekha/SKILL.md",
+    "docs/command-line.md",
+    "docs/integrations/claude-code.md",
+    "docs/integrations/claude-desktop.md",
+    "docs/integrations/coding-agents.md",
+    "docs/integrations/core.md",
+    "docs/integrations/cursor.md",
+    "docs/integrations/langchain.md",
+    "docs/integrations/mcp-clients.md",
+    "docs/integrations/mcp-server.md",
+    "docs/integrations/openai-agents.md",
+    "docs/integrations/redis.md",
+    "docs/integrations/strands.md",
+    "docs/integrations/vscode.md",
+    "docs/recipes/celery.md",
+    "docs/recipes/dask.md",
+    "docs/recipes/django.md",
+    "docs/recipes/fastapi.md",
+    "docs/recipes/flask.md",
+    "docs/recipes/notebooks.md",
+    "docs/recipes/processes.md",
+    "docs/recipes/trio.md",
+    # Command line, local server, exports, testing
+    "src/sekha/exports/_notes.py",
+    "src/sekha/testing/_clock.py",
+    "src/sekha/testing/_scripted.py",
+    # The package
+    "src/sekha/_api/turns.py",
+    "src/sekha/_async/bridge.py",
+    "src/sekha/_async/chats.py",
+    "src/sekha/_async/client.py",
+    "src/sekha/_async/controller/client.py",
+    "src/sekha/_async/controller/conversations.py",
+    "src/sekha/_async/controller/listing.py",
+    "src/sekha/_async/controller/replacing.py",
+    "src/sekha/_async/controller/syncing.py",
+    "src/sekha/_async/mcp.py",
+    "src/sekha/_async/memory.py",
+    "src/sekha/_async/recall.py",
+    "src/sekha/_async/stream.py",
+    "src/sekha/_async/workflows.py",
+    "src/sekha/config/_models.py",
+    "src/sekha/errors.py",
+    "src/sekha/events.py",
+    "src/sekha/gates.py",
+    "src/sekha/integrations/_adk_service.py",
+    "src/sekha/integrations/adk.py",
+    "src/sekha/integrations/agent_framework.py",
+    "src/sekha/integrations/langchain.py",
+    "src/sekha/integrations/llamaindex.py",
+    "src/sekha/integrations/openai_agents.py",
+    "src/sekha/integrations/redis.py",
+    "src/sekha/integrations/strands.py",
+    "src/sekha/type_guards.py",
+]
+"""Files with lines that are still too long. Remove a file as soon as it is done."""
+UNMARKED: List[str] = [
+    # Home, first steps
+    "README.md",
+    # Guides: store to sync and async
+    "docs/guides/ask.md",
+    "docs/guides/streaming.md",
+    "docs/guides/sync-and-async.md",
+    "docs/guides/users.md",
+    # Errors, contributing
+    "docs/guides/errors.md",
+    # Guides: import to logging; settings; help
+    "docs/guides/import.md",
+    "docs/guides/testing.md",
+    "docs/help/upgrading.md",
+    # Integrations, frameworks, command line
+    "docs/integrations/core.md",
+    "docs/integrations/openai-agents.md",
+    "docs/integrations/pydantic-ai.md",
+    # The package
+    "src/sekha/_async/base.py",
+    "src/sekha/_async/bridge.py",
+    "src/sekha/_async/chats.py",
+    "src/sekha/_async/client.py",
+    "src/sekha/_async/controller/client.py",
+    "src/sekha/_async/controller/conversations.py",
+    "src/sekha/_async/controller/importing.py",
+    "src/sekha/_async/controller/listing.py",
+    "src/sekha/_async/controller/replacing.py",
+    "src/sekha/_async/controller/searching.py",
+    "src/sekha/_async/controller/syncing.py",
+    "src/sekha/_async/mcp.py",
+    "src/sekha/_async/memory.py",
+    "src/sekha/_async/memory_checks.py",
+    "src/sekha/_async/recall.py",
+    "src/sekha/_async/stream.py",
+    "src/sekha/_async/workflows.py",
+    "src/sekha/integrations/agent_framework.py",
+    "src/sekha/integrations/openai_agents.py",
+    "src/sekha/integrations/pydantic_ai.py",
+]
+"""Files with async examples that are neither a program nor marked for the REPL. Remove a file as soon as it is done."""
+
+
+def texts_of(path: Path) -> Iterator[Tuple[int, str]]:
+    """The texts of a file, each with its line: a page is one, a module has its docstrings."""
+    text = path.read_text("utf-8")
+    if path.suffix == ".md":
+        yield 1, text
+        return
+    for _, line, docstring in docstrings_of(ast.parse(text)):
+        yield line, docstring
+
+
+def name_of(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+def long_lines(fence: Fence) -> Iterator[Tuple[int, str]]:
+    """The lines of a block that are too long, with their place in the text; the tree of the package may have some."""
+    if fence.is_tree:
+        return
+    for number, line in enumerate(fence.source.splitlines(), fence.line + 1):
+        if len(line) > WIDTH:
+            yield number, line
+
+
+def is_pasted_in_vain(block: Block) -> bool:
+    """Whether a block is a syntax error in a file, and does not say that it is for the REPL."""
+    return is_awaited(block.source) != block.is_for_repl
+
+
+TEXTS: Dict[str, List[Tuple[int, str]]] = {name_of(path): list(texts_of(path)) for path in (*PAGES, *MODULES)}
+CODE = [name for name, texts in TEXTS.items() if any(True for _, text in texts for _ in fences_of(text))]
+
+
+@pytest.mark.parametrize("name", CODE)
+def test_code_is_no_wider_than_its_column(name: str) -> None:
+    wide = [
+        f"{name}:{first + number}: {len(line)} columns: {line}"
+        for first, text in TEXTS[name]
+        for fence in fences_of(text)
+        for number, line in long_lines(fence)
+    ]
+    assert name in TOO_WIDE or wide == []
+    assert name not in TOO_WIDE or wide, "it is done: remove it from TOO_WIDE"
+
+
+@pytest.mark.parametrize("name", CODE)
+def test_async_code_is_a_program_or_marked_for_the_repl(name: str) -> None:
+    unmarked = [
+        f'{block.where}: make it a program, or give it title="{REPL}" if it has a top-level await'
+        for first, text in TEXTS[name]
+        for block in blocks_of(text, name, first)
+        if is_pasted_in_vain(block)
+    ]
+    assert name in UNMARKED or unmarked == []
+    assert name not in UNMARKED or unmarked, "it is done: remove it from UNMARKED"
+
+
+def test_files_that_are_not_done_are_there() -> None:
+    assert [name for name in (*TOO_WIDE, *UNMARKED) if name not in CODE] == []
+
+
+FENCED = """\
+=== "Tab"
+
+    ```{language}
+    {line}
+    ```
+"""
+
+
+@pytest.mark.parametrize("language", ["python", "bash", "console", "text", "json", "toml", "yaml", "ini"])
+def test_a_long_line_is_found(language: str) -> None:
+    fits, is_too_long = (
+        [
+            found
+            for fence in fences_of(FENCED.format(language=language, line="x" * width))
+            for found in long_lines(fence)
+        ]
+        for width in (WIDTH, WIDTH + 1)
+    )
+    assert fits == []
+    assert is_too_long == [(3, "x" * (WIDTH + 1))]
+
+
+def test_the_tree_of_the_package_may_be_wide() -> None:
+    (fence,) = fences_of("```text\nsrc/sekha/\n  x.py  " + "what is in it " * 9 + "\n```\n")
+    assert list(long_lines(fence)) == []
+
+
+@pytest.mark.parametrize(
+    ("source", "title", "expected"),
+    [
+        ("await f()\n", "", True),
+        ("async with f() as x:\n    pass\n", "", True),
+        ("async for x in f():\n    pass\n", "app.py", True),
+        ("await f()\n", REPL, False),
+        ("async def main():\n    await f()\n\n\nasyncio.run(main())\n", "", False),
+        ("print(1)\n", "", False),
+        ("print(1)\n", REPL, True),
+    ],
+)
+def test_what_runs_when_pasted(source: str, title: str, expected: bool) -> None:
+    assert is_pasted_in_vain(Block("here:1", "", source, title)) == expected
