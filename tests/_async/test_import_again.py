@@ -500,7 +500,7 @@ async def test_a_lost_connection_ends_it_and_the_same_call_goes_on(
     server.on(CREATE, answer(facts.CREATED, 201))
     counts, report = await bring(client, journal, chat("1", "Q", "A"), chat("2", "x"))
     assert counts == {"stored": 1, "failed": 1}
-    assert report["failures"][0]["error"].startswith("unknown 2 times")
+    assert report["failures"][0]["error"].startswith("its outcome was unknown 2 times")
     server.on(CREATE, answer({**facts.CREATED, "id": OTHER, "conversation_id": OTHER}, 201))
     assert (await bring(client, journal, chat("1", "Q", "A"), chat("2", "x")))[0] == {"stored": 1, "already_stored": 1}
 

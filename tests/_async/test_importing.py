@@ -357,7 +357,7 @@ async def test_one_that_breaks_every_connection_does_not_keep_the_others_out(
     server.on(CREATE, answer(facts.CREATED, 201))
     report = await client.controller.import_conversations([chat("A"), chat("B")], journal=tmp_path / "j")
     assert (report["stored"], report["failed"]) == (1, 1)
-    assert report["failures"][0]["error"].startswith("unknown 2 times")
+    assert report["failures"][0]["error"].startswith("its outcome was unknown 2 times")
     server.on(CREATE, answer(facts.CREATED, 201))
     report = await client.controller.import_conversations([chat("A"), chat("B")], journal=tmp_path / "j")
     assert (report["stored"], report["already_stored"]) == (1, 1), "it is tried again"

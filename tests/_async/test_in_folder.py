@@ -498,7 +498,7 @@ async def test_full_text_grows_and_says_if_it_was_crowded_out(view: AsyncSekhaCl
     server.always(f"GET /api/v1/conversations/{OTHER_ID}", read(THEIRS, OTHER_ID))
     for size in (20, 200, 2000, 10_000):
         server.on(FULL_TEXT, answer({"results": [row(OTHER_ID, str(n)) for n in range(size)], "total": size}))
-    with pytest.warns(SekhaWarning, match="a full-text search in a folder found 0 of the 3 messages"):
+    with pytest.warns(SekhaWarning, match="a full-text search in a folder found 0 of 3 requested messages"):
         page = await view.controller.full_text_search("tea", limit=3)
     assert page == {"results": [], "total": 0, "truncated": True}
     assert [seen.json["limit"] for seen in server.seen if seen.line == FULL_TEXT] == [20, 200, 2000, 10_000]

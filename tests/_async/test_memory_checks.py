@@ -136,8 +136,16 @@ WRONG: dict[str, tuple[Any, dict[str, Any], str]] = {
         {},
         "a block of memories was stored|the user said it once, but it is stored 3 times",
     ),
-    "recalls nothing": (_chat, {"recalls": False}, "the model does not receive what the user said in an earlier session"),
-    "has one session": (_chat, {"session": "s1"}, "the model does not receive what the user said in an earlier session"),
+    "recalls nothing": (
+        _chat,
+        {"recalls": False},
+        "the model does not receive what the user said in an earlier session",
+    ),
+    "has one session": (
+        _chat,
+        {"session": "s1"},
+        "the model does not receive what the user said in an earlier session",
+    ),
     "stores nothing": (lambda *_: [], {}, "the model does not receive what the user said in an earlier session"),
 }
 

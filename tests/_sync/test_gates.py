@@ -130,9 +130,7 @@ def test_a_failure_without_words_is_logged_by_its_class(
     server.on(CREATE, MADE)
     with caplog.at_level(logging.WARNING):
         client.controller.create_conversation(messages=MESSAGES)
-    assert [record.getMessage() for record in caplog.records] == [
-        "write_gate: release failed: OSError"
-    ]
+    assert [record.getMessage() for record in caplog.records] == ["write_gate: release failed: OSError"]
 
 
 class RefusingToRelease(CountingGate):

@@ -101,7 +101,7 @@ def test_what_cannot_be_stored_is_told_and_the_rest_is_stored(local: SekhaClient
     ]
     problems = {each["position"]: each["error"] for each in report["failures"]}
     assert problems[2] == "it is no JSON object"
-    assert "must be a dictionary, not int" in problems[3]
+    assert "a dictionary is needed, not int" in problems[3]
     assert "messages: is required" in problems[4]
     assert "messages[0].content" in problems[5]
     assert "NUL" in problems[5]
@@ -359,7 +359,7 @@ def test_one_that_breaks_every_connection_does_not_keep_the_others_out(
     server.on(CREATE, answer(facts.CREATED, 201))
     report = client.controller.import_conversations([chat("A"), chat("B")], journal=tmp_path / "j")
     assert (report["stored"], report["failed"]) == (1, 1)
-    assert report["failures"][0]["error"].startswith("unknown 2 times")
+    assert report["failures"][0]["error"].startswith("its outcome was unknown 2 times")
     server.on(CREATE, answer(facts.CREATED, 201))
     report = client.controller.import_conversations([chat("A"), chat("B")], journal=tmp_path / "j")
     assert (report["stored"], report["already_stored"]) == (1, 1), "it is tried again"

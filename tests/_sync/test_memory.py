@@ -200,7 +200,7 @@ def test_a_failure_is_that_of_the_whole_turn(memory: Memory, faulty: ScriptedSek
     memory.remember([SHIP])
     turn = memory.in_session("s2").turn(limit=3, min_score=0.1, max_tokens=50)
     faulty.fail(QUERY, answer_with(500), times=2)
-    with pytest.warns(SekhaWarning, match="the memory could not be asked"):
+    with pytest.warns(SekhaWarning, match="the memory search failed"):
         first = turn.with_memory([ASKED])
     assert turn.with_memory([ASKED]) == first
     assert "unavailable" in first[0]["content"]
@@ -239,9 +239,7 @@ def test_a_question_is_not_its_own_memory(memory: Memory) -> None:
 @pytest.mark.promise("F5")
 def test_a_failed_recall_warns_and_says_so(memory: Memory, faulty: ScriptedSekha) -> None:
     faulty.fail(QUERY, cut_before_work(), times=None)
-    with pytest.warns(
-        SekhaWarning, match="the memory search failed, and nothing is recalled: .*2 attempts"
-    ) as seen:
+    with pytest.warns(SekhaWarning, match="the memory search failed, and nothing is recalled: .*2 attempts") as seen:
         results = memory.recall("ship")
     assert seen[0].filename == __file__
     assert results == []

@@ -264,7 +264,7 @@ def test_the_log_has_a_record_for_each_attempt(
         f"PUT {TEMPLATE}: attempt 1 got 502 in 0.000 s: SekhaServerError",
         f"PUT {TEMPLATE}: attempt 1 failed with SekhaServerError, retry in 0.50 s",
         f"PUT {TEMPLATE}: attempt 2 got no response in 0.000 s: SekhaConnectionError",
-        f"PUT {TEMPLATE}: attempt 2 failed with SekhaConnectionError, again in 1.00 s",
+        f"PUT {TEMPLATE}: attempt 2 failed with SekhaConnectionError, retry in 1.00 s",
         f"PUT {TEMPLATE}: attempt 3 got 200 in 0.000 s",
     ]
 

@@ -343,7 +343,10 @@ def test_clients_of_one_service_share_by_the_same_names(
 
 
 def test_a_server_of_this_machine_needs_a_name_that_others_know(make: MakeClient, redis: RedisServer) -> None:
-    with pytest.warns(SekhaWarning, match=r"^other machines use another address for http://127.* pass the same name=\.\.\. to RedisWriteGate and"):
+    with pytest.warns(
+        SekhaWarning,
+        match=r"^other machines use another address for http://127.* pass the same name=\.\.\. to RedisWriteGate and",
+    ):
         make(write_gate=RedisWriteGate(redis.url))
     with pytest.warns(SekhaWarning, match="^other machines"):
         make(rate_limiter=RedisRateLimiter(redis.url), bridge_url=None)
@@ -353,7 +356,7 @@ def test_two_gates_without_a_name_are_one_warning(make: MakeClient, redis: Redis
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("default")  # as in a program: a text is shown once for a line
         make(write_gate=RedisWriteGate(redis.url), rate_limiter=RedisRateLimiter(redis.url), bridge_url=None)
-    assert [str(one.message).partition(" know")[0] for one in caught] == ["other machines"]
+    assert [str(one.message).partition(" use")[0] for one in caught] == ["other machines"]
 
 
 def test_what_is_for_the_other_setting_is_refused(

@@ -627,7 +627,7 @@ def test_a_round_that_is_too_long_ends_with_what_is_there(make: MakeClient, serv
     server.on(HEALTH, answer(facts.HEALTHY))
     few, many = [*numbered(19), hit(0.9, label="A")], numbered(200)
     server.on(QUERY, answer(facts.hits(*few)), answer(facts.hits(*many)))
-    with pytest.warns(SekhaWarning, match="found 1 of the 2 results"):
+    with pytest.warns(SekhaWarning, match="found 1 of 2 requested results"):
         result = client.controller.query("x", limit=2, filters={"label": "A"})
     assert (len(result["results"]), result["total"], result["truncated"]) == (1, 1, True)
     server.on(QUERY, answer(facts.hits(*many)))
@@ -1126,10 +1126,10 @@ def test_a_model_that_is_down_gives_no_answer_that_looks_like_one(
 ) -> None:
     said = {"conversation_id": ID, "level": "daily", "summary": "Daily: 2 messages (LLM offline)"}
     server.on("POST /api/v1/summarize", answer({**said, "generated_at": "2026-01-31T09:30:00"}))
-    with pytest.raises(SekhaServerError, match="the answer is no summary"):
+    with pytest.raises(SekhaServerError, match="the response is not a summary"):
         client.controller.summarize(ID)
     bridge.on("POST /api/v1/score", answer({"score": 5.0, "reasoning": "Failed to score importance", "model": "m"}))
-    with pytest.raises(SekhaServerError, match="the answer is no score"):
+    with pytest.raises(SekhaServerError, match="the response is not a score"):
         client.bridge.score("x")
 
 
@@ -1149,7 +1149,7 @@ def test_what_a_newer_server_adds_is_kept(client: SekhaClient, server: FakeServe
         (answer({key: value for key, value in facts.READ.items() if key != "label"}), "label"),
         (answer({**facts.READ, "message_count": "2"}), "message_count"),
         (body(b"[1"), "the response is not valid JSON"),
-        (answer([]), "the answer"),
+        (answer([]), "the response"),
     ],
 )
 def test_an_answer_of_another_shape_names_the_place(

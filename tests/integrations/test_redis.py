@@ -75,12 +75,24 @@ def enters(gate: Any) -> Any:
 
 BAD: Dict[str, Tuple[Dict[str, Any], str]] = {
     "no address": ({"redis": ""}, "redis: expected an address such as redis://localhost:6379; it must start with"),
-    "of a web page": ({"redis": f"http://:{PASSWORD}@h"}, "redis: expected an address such as .* it must start with redis://"),
+    "of a web page": (
+        {"redis": f"http://:{PASSWORD}@h"},
+        "redis: expected an address such as .* it must start with redis://",
+    ),
     "a bad port": ({"redis": f"redis://:{PASSWORD}@h:x"}, "redis: expected an address such as .* it is invalid"),
     "a bad option": ({"redis": "redis://h?socket_timeout=x"}, "redis: expected an address such as .* it is invalid"),
-    "an unknown option": ({"redis": "redis://h?nosuch=1"}, "redis: expected an address such as .* there is no option 'nosuch'"),
-    "one with TLS": ({"redis": "rediss://h?nosuch=1"}, "redis: expected an address such as .* there is no option 'nosuch'"),
-    "one of a socket": ({"redis": "unix:///x?nosuch=1"}, "redis: expected an address such as .* there is no option 'nosuch'"),
+    "an unknown option": (
+        {"redis": "redis://h?nosuch=1"},
+        "redis: expected an address such as .* there is no option 'nosuch'",
+    ),
+    "one with TLS": (
+        {"redis": "rediss://h?nosuch=1"},
+        "redis: expected an address such as .* there is no option 'nosuch'",
+    ),
+    "one of a socket": (
+        {"redis": "unix:///x?nosuch=1"},
+        "redis: expected an address such as .* there is no option 'nosuch'",
+    ),
     "no number of a database": ({"redis": "redis://h/main"}, "redis: .* the number of a database, such as /0"),
     "a slash in a password": ({"redis": f"redis://:1/{PASSWORD}@h"}, "redis: .* must be percent-encoded"),
     "a hash in a password": ({"redis": f"redis://:1#{PASSWORD}@h"}, "redis: .* must be percent-encoded"),
@@ -183,7 +195,9 @@ def test_without_a_client_the_name_is_needed(cls: Any) -> None:
 @BOTH
 @pytest.mark.parametrize("deadline", ["x", -1, True, float("nan"), [0]])
 def test_a_deadline_that_cannot_be_used_is_refused(cls: Any, deadline: Any) -> None:
-    with pytest.raises(SekhaConfigError, match=r"^deadline: expected seconds, above 0 .* 0 to not wait, or None for no"):
+    with pytest.raises(
+        SekhaConfigError, match=r"^deadline: expected seconds, above 0 .* 0 to not wait, or None for no"
+    ):
         cls("redis://127.0.0.1:1", name="m").acquire(deadline)
 
 
@@ -249,9 +263,7 @@ def test_no_variable_takes_the_place_of_a_gate_that_a_pickle_has_left_out(monkey
     """With a word, the limit would not be shared any more."""
     monkeypatch.setenv("SEKHA_WRITE_GATE", "shared")
     config = SekhaConfig(controller_url="http://h:8080", write_gate=RedisWriteGate(f"redis://:{PASSWORD}@h", name="m"))
-    with pytest.raises(
-        SekhaConfigError, match=r"^write_gate is missing: .* omits it; pass write_gate=\.\.\., or"
-    ):
+    with pytest.raises(SekhaConfigError, match=r"^write_gate is missing: .* omits it; pass write_gate=\.\.\., or"):
         SekhaClient(pickle.loads(pickle.dumps(config)), api_key="k")
 
 
@@ -268,7 +280,8 @@ def test_a_missing_package_is_one_sentence_with_the_extra() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     last = done.stderr.splitlines()[-1]
     assert (
-        last == "ModuleNotFoundError: sekha.integrations.redis requires its extra: pip install 'sekha-python-sdk[redis]'"
+        last
+        == "ModuleNotFoundError: sekha.integrations.redis requires its extra: pip install 'sekha-python-sdk[redis]'"
     )
 
 

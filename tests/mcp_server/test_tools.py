@@ -254,7 +254,11 @@ BAD: List[Any] = [
     ("memory_store", {"messages": "We ship on Fridays."}, "messages: must be a list, not str"),
     ("memory_store", {"messages": [{"role": "user"}]}, "messages[0].content: is required"),
     ("memory_store", {"messages": [{"role": "wizard", "content": "x"}]}, "messages[0].role: must be 'user', 'ass"),
-    ("memory_store", {"messages": [{"role": "user", "content": "x", "id": 1}]}, "messages[0].id: is not a known argument"),
+    (
+        "memory_store",
+        {"messages": [{"role": "user", "content": "x", "id": 1}]},
+        "messages[0].id: is not a known argument",
+    ),
     ("memory_update", {"conversation_id": UNKNOWN}, "label: is required unless another field is given"),
     ("memory_update", {"conversation_id": UNKNOWN, "status": "gone"}, "status: must be 'active' or 'archived'"),
     ("memory_update", {"conversation_id": "x", "label": "y"}, "conversation_id: must be the UUID of a conversation"),

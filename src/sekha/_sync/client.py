@@ -48,7 +48,7 @@ class SekhaClient(Workflows):
         controller_url: Address of the controller; default: ``SEKHA_CONTROLLER_URL``.
         api_key: Key for the controller; default: ``SEKHA_API_KEY``.
         bridge_url: Address of the LLM bridge; default: ``SEKHA_BRIDGE_URL``. Without it, only bridge calls fail.
-        bridge_api_key: Key for the bridge; by default no key is sent to it.
+        bridge_api_key: Key for the bridge; without it, no key is sent to the bridge.
         mcp_api_key: Key for the controller's MCP tools if it differs from ``api_key``.
         timeout: Seconds for each phase of one attempt: connecting, sending, and waiting for the next bytes. None means
             no limit. Default 30, or 300 while waiting for models and embedding.

@@ -221,7 +221,7 @@ async def test_at_most_so_many_are_found(client: AsyncSekhaClient) -> None:
 
 async def test_a_memory_that_is_down_is_not_empty(memory: SekhaMemoryService, faulty: ScriptedSekha) -> None:
     faulty.fail(QUERY, answer_with(503), times=None)
-    with pytest.warns(SekhaWarning, match="the memory could not be asked"):
+    with pytest.warns(SekhaWarning, match="the memory search failed"):
         [entry] = (await memory.search_memory(**ANN, query=ASKED)).memories
     assert "could not be searched" in entry.content.parts[0].text
     assert entry.id is None

@@ -130,7 +130,7 @@ async def test_documents_of_one_user_are_not_found_by_another(shop: Shop) -> Non
 
 async def test_a_failed_search_is_reported(faulty_shop: Shop, faulty: ScriptedSekha) -> None:
     with faulty.refusing():
-        with pytest.warns(SekhaWarning, match="the memory could not be asked"):
+        with pytest.warns(SekhaWarning, match="the memory search failed"):
             assert await faulty_shop.invoke(SekhaRetriever(faulty_shop.memory()), WHEN) == []
         with pytest.raises(SekhaConnectionError):
             await faulty_shop.invoke(SekhaRetriever(faulty_shop.memory(on_error="raise")), WHEN)
