@@ -99,23 +99,23 @@ BAD: Dict[str, Tuple[Dict[str, Any], str]] = {
     "a ? in a password": ({"redis": f"redis://:1?{PASSWORD}@h"}, "redis: .* must be percent-encoded"),
     "None": ({"redis": None}, "redis: .* or a redis.Redis; got builtins.NoneType"),
     "an async client": ({"redis": redis_asyncio.Redis()}, "redis: .*; got redis.asyncio.client.Redis"),
-    "an empty name": ({"name": ""}, "name: a text of up to 200 characters without"),
-    "a name with braces": ({"name": "a}b"}, "name: a text"),
-    "a name with a space": ({"name": "a b"}, "name: a text"),
-    "a name of a number": ({"name": 7}, "name: a text"),
-    "a long name": ({"name": "a" * 201}, "name: a text"),
-    "a bad prefix": ({"prefix": "{x}"}, "prefix: a text"),
-    "no prefix": ({"prefix": ""}, "prefix: a text"),
+    "an empty name": ({"name": ""}, "name: expected a text of up to 200 characters without"),
+    "a name with braces": ({"name": "a}b"}, "name: expected a text"),
+    "a name with a space": ({"name": "a b"}, "name: expected a text"),
+    "a name of a number": ({"name": 7}, "name: expected a text"),
+    "a long name": ({"name": "a" * 201}, "name: expected a text"),
+    "a bad prefix": ({"prefix": "{x}"}, "prefix: expected a text"),
+    "no prefix": ({"prefix": ""}, "prefix: expected a text"),
 }
 BAD_FOR_WRITES: Dict[str, Tuple[Dict[str, Any], str]] = {
-    "no place": ({"limit": 0}, "limit: a whole number of at least 1"),
-    "half a place": ({"limit": 1.5}, "limit: a whole number"),
+    "no place": ({"limit": 0}, "limit: expected a whole number of at least 1"),
+    "half a place": ({"limit": 1.5}, "limit: expected a whole number"),
     "a short lease": ({"lease": 0.5}, "lease: expected at least 1 second"),
     "no lease": ({"lease": None}, "lease: expected seconds, above 0"),
 }
 BAD_FOR_REQUESTS: Dict[str, Tuple[Dict[str, Any], str]] = {
-    "no request": ({"requests": 0}, "requests: a whole number of at least 1"),
-    "a text": ({"requests": "many"}, "requests: a whole number"),
+    "no request": ({"requests": 0}, "requests: expected a whole number of at least 1"),
+    "a text": ({"requests": "many"}, "requests: expected a whole number"),
     "no window": ({"window": 0}, "window: expected seconds, above 0"),
 }
 
@@ -170,7 +170,7 @@ def test_a_setting_that_cannot_be_used_is_refused(made: Any, setting: str, what:
     value, message = BAD_SETTINGS[what]
     address = "controller_url" if made in (SekhaClient, AsyncSekhaClient, SekhaConfig) else "base_url"
     with pytest.raises(
-        SekhaConfigError, match=rf'^{setting}: "\w+".* gate with acquire\(deadline\) {message}'
+        SekhaConfigError, match=rf'^{setting}: expected "\w+".* gate with acquire\(deadline\){message}'
     ) as caught:
         made(**{address: "http://localhost:8080", "api_key": "k", setting: value})
     assert PASSWORD not in str(caught.value)

@@ -262,10 +262,10 @@ BAD: List[Any] = [
     ("memory_update", {"conversation_id": UNKNOWN}, "label: is required unless another field is given"),
     ("memory_update", {"conversation_id": UNKNOWN, "status": "gone"}, "status: must be 'active' or 'archived'"),
     ("memory_update", {"conversation_id": "x", "label": "y"}, "conversation_id: must be the UUID of a conversation"),
-    ("memory_update", {"conversation_id": UNKNOWN, "label": "y"}, "conversation_id: there is no such conversation"),
+    ("memory_update", {"conversation_id": UNKNOWN, "label": "y"}, "conversation_id: there is no conversation with this ID"),
     ("memory_export", {}, "conversation_id: is required"),
     ("memory_export", {"conversation_id": UNKNOWN, "page": 0}, "page: must be at least 1"),
-    ("memory_export", {"conversation_id": UNKNOWN}, "conversation_id: there is no such conversation"),
+    ("memory_export", {"conversation_id": UNKNOWN}, "conversation_id: there is no conversation with this ID"),
     ("memory_prune", {"threshold_days": -1}, "threshold_days: must be at least 0"),
     ("memory_stats", {"label": ""}, "label: must not be empty"),
     ("memory_stats", {"end_date": "x"}, "end_date: must be a date"),
@@ -318,7 +318,7 @@ async def _read(peer: Peer, uri: str) -> str:
 @pytest.mark.parametrize(
     ("uri", "said"),
     [
-        (f"sekha://conversations/{UNKNOWN}", "there is no such conversation"),
+        (f"sekha://conversations/{UNKNOWN}", "there is no conversation with this ID"),
         ("sekha://conversations/nonsense", "must be the UUID of a conversation"),
         (f"sekha://conversations/{UNKNOWN}?page=0", "there is no resource"),
         (f"sekha://conversations/{UNKNOWN}/messages", "there is no resource"),
