@@ -20,7 +20,7 @@ nox.options.sessions = ["fast", "lint", "types"]
 
 FAST = ("-m", "not slow", "tests/unit", "tests/_sync")
 LOWEST = ("tests/unit", "tests/_async", "tests/_sync", "tests/local", "tests/cli")
-GENERATORS = ("unasync", "requirements", "method_index", "llms", "extras")
+GENERATORS = ("unasync", "requirements", "method_index", "llms", "extras", "badges")
 NO_ADVERTISEMENT = {"NO_MKDOCS_2_WARNING": "1", "DISABLE_MKDOCS_2_WARNING": "true"}
 """Plugins of mkdocs print warnings about its future, which are no faults of our pages."""
 ROOT = Path(__file__).parent

@@ -108,10 +108,14 @@ class Chromium:
         """The value of an expression of JavaScript, as data."""
         return self._call("Runtime.evaluate", expression=expression, returnByValue=True)["result"].get("value")
 
-    def picture(self, width: int, height: int) -> bytes:
-        """The page as a PNG."""
+    def resize(self, width: int, height: int) -> None:
+        """Give the page a size, in pixels."""
         size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
         self._call("Emulation.setDeviceMetricsOverride", **size)
+
+    def picture(self, width: int, height: int) -> bytes:
+        """The page as a PNG."""
+        self.resize(width, height)
         return base64.b64decode(self._call("Page.captureScreenshot", format="png")["data"])
 
     def _call(self, method: str, **parameters: Any) -> Dict[str, Any]:

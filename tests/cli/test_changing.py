@@ -33,7 +33,7 @@ def about(client: SekhaClient, id: str) -> Dict[str, Any]:
 def test_label_replaces_the_label(run: Run, remember: Remember, client: SekhaClient) -> None:
     id = remember("a", label="Old", folder="/work")
     done = run("label", id, "New name")
-    assert (done.code, done.out, done.err) == (0, "", "Labelled: New name (it was Old).\n")
+    assert (done.code, done.out, done.err) == (0, "", "Label changed: New name (was: Old).\n")
     assert (about(client, id)["label"], about(client, id)["folder"]) == ("New name", "/work")
     assert run("label", id[:8], "Newer", "--json").json["label"] == "Newer"
 
@@ -66,7 +66,7 @@ def test_delete_shows_what_goes_and_asks(
     id = remember("b", label="Pie", folder="/home")
     done = run("delete", id[:8], terminal=answer)
     assert (done.code, done.out) == (code, "")
-    assert done.err.startswith(f"Pie (/home, {id})\nDelete this one, with all messages? [y/N] {said}")
+    assert done.err.startswith(f"Pie (/home, {id})\nDelete this conversation with all messages? [y/N] {said}")
     assert len([*client.controller.iter_conversations()]) == 1 + code
 
 
@@ -80,7 +80,7 @@ def test_delete_does_not_ask_with_yes(run: Run, remember: Remember, client: Sekh
 
 def test_delete_asks_once_for_several(run: Run, remember: Remember) -> None:
     ids = [remember("a", label="A"), remember("b", label="B")]
-    assert "Delete these 2, with all messages? [y/N] " in run("delete", *ids, terminal="no\n").err
+    assert "Delete these 2 conversations with all messages? [y/N] " in run("delete", *ids, terminal="no\n").err
     assert run("delete", *ids, "--json", terminal="no\n").json == {"deleted": []}
 
 
@@ -101,7 +101,7 @@ def test_a_server_that_cannot_delete_says_what_can_be_done(
         assert (done.code, done.out) == (1, "")
         assert "cannot delete a conversation that has messages, and nothing was deleted" in done.err
         assert "Archive it with `sekha archive`" in done.err
-        assert "is it running" not in done.err
+        assert "is running" not in done.err
         assert run("archive", id[:8]).code == 0
         assert client.controller.get_conversation(id)["status"] == "archived"
 
@@ -157,7 +157,7 @@ def test_two_that_begin_alike_are_both_listed(change: List[str], run: Run, fault
     done = run(command, UNKNOWN[:8], *more)
     assert (done.code, done.out) == (1, "")
     assert done.err == (
-        f"sekha {command}: 2 conversations have an ID that begins with 11111111: "
+        f"sekha {command}: 2 conversations have an ID that starts with 11111111; use more characters: "
         f"Number 0 (/a, {ids[0]}); Number 1 (/a, {ids[1]})\n"
     )
     assert [request.line for request in faulty.requests] == [LISTING]
@@ -170,7 +170,7 @@ def test_one_that_nothing_begins_with_is_3(change: List[str], run: Run, remember
     done = run(command, "00000000", *more)
     assert (done.code, done.out) == (3, "")
     assert done.err == (
-        f"sekha {command}: there is no conversation whose ID begins with 00000000; `sekha list` shows what there is\n"
+        f"sekha {command}: no conversation has an ID that starts with 00000000; check with `sekha list`\n"
     )
     assert run(command, UNKNOWN, *more).code == 3
 

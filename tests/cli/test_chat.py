@@ -71,7 +71,7 @@ def test_a_question_in_a_pipe_is_answered_and_stored(run: Run, client: SekhaClie
     done = run("chat", "--label", "Talk", "--folder", "/chats", stdin="Which database\nfor billing?\n")
     assert done.code == 0
     assert "PostgreSQL, since 2021." in done.out
-    assert done.err.splitlines()[0] == "Remembered: Billing (/home)"
+    assert done.err.splitlines()[0] == "From memory: Billing (/home)"
     (id,) = others(client)
     assert done.err.splitlines()[1] == f"Stored as {id}, Talk."
     assert client.controller.get_conversation(id)["folder"] == "/chats"
@@ -137,7 +137,7 @@ def test_what_cannot_be_stored_is_kept_in_a_file(
     assert done.code == 1
     assert "PostgreSQL" in done.out
     (name,) = os.listdir(here)
-    assert f"The conversation could not be stored; it is kept in {name}\n" in done.err
+    assert f"The chat could not be stored; it was saved to {name} (sekha import {name} stores it).\n" in done.err
     assert "disk full" in done.err
     kept = json.loads((here / name).read_text("utf-8"))
     assert kept["folder"] == "/chats"
@@ -167,7 +167,7 @@ def test_it_needs_a_bridge(run: Run, connected: LocalSekha, monkeypatch: pytest.
     monkeypatch.delenv("SEKHA_BRIDGE_URL")
     done = run("chat", stdin="Hello?")
     assert (done.code, done.out) == (1, "")
-    assert "give --bridge-url, or set SEKHA_BRIDGE_URL" in done.err
+    assert "pass --bridge-url or set SEKHA_BRIDGE_URL" in done.err
 
 
 # One question
@@ -219,7 +219,7 @@ def test_the_last_chat_goes_on(run: Run, faulty: ScriptedSekha, client: SekhaCli
     run("store", "Elsewhere", "--folder", "/work")
     done = run("chat", "--continue", terminal="And since when?\nexit\n")
     assert done.code == 0
-    assert "Going on after: Which database for billing?" in done.err
+    assert "Continuing after: Which database for billing?" in done.err
     _, second = [request.json["messages"] for request in faulty.requests if request.line == ANSWERS]
     assert [message["role"] for message in second] == ["user", "assistant", "user"]
     assert second[0] == {"role": "user", "content": "Which database for billing?"}
@@ -261,7 +261,7 @@ def test_a_chat_that_goes_on_without_an_answer_stays_as_it_was(run: Run, client:
 def test_there_may_be_no_chat_to_go_on_with(run: Run, client: SekhaClient) -> None:
     done = run("chat", "--continue", "And why?")
     assert (done.code, done.out) == (3, "")
-    assert "there is no chat in /chats that could be continued" in done.err
+    assert "no chat to continue in /chats" in done.err
 
 
 # Turns
@@ -279,7 +279,7 @@ def test_help_does_not_go_to_the_model(run: Run, faulty: ScriptedSekha) -> None:
     done = run("chat", terminal="/help\n/hlep\n/\n")
     assert done.code == 0
     assert done.err.count("/quit, exit     end the chat and store it") == 3
-    assert "There is no command /hlep here.\n" in done.err
+    assert "Unknown command /hlep.\n" in done.err
     assert [request for request in faulty.requests if request.line == ANSWERS] == []
 
 
@@ -352,12 +352,12 @@ def half_an_answer(halfway: threading.Event) -> Fault:
 def test_a_talk_in_a_terminal_with_a_key_that_is_typed(connected: LocalSekha, client: SekhaClient, here: Path) -> None:
     variables = {name: value for name, value in settings(connected.options).items() if name != "SEKHA_API_KEY"}
     with TerminalOf("chat", "--label", "Talk", **variables, SEKHA_API_KEY="") as terminal:
-        terminal.wait_for("Key of this Sekha (SEKHA_API_KEY): ")
+        terminal.wait_for("API key (SEKHA_API_KEY): ")
         terminal.type(f"{connected.api_key}\n")
-        terminal.wait_for("Ctrl-D or /quit ends the chat, Ctrl-C an answer.")
+        terminal.wait_for("Ctrl-D or /quit: end the chat. Ctrl-C: stop the answer.")
         terminal.wait_for("> ")
         terminal.type("Which database for billing?\n")
-        terminal.wait_for("Remembered: Billing (/home)")
+        terminal.wait_for("From memory: Billing (/home)")
         terminal.wait_for("PostgreSQL, since 2021.")
         terminal.wait_for("\n> ")
         terminal.type("\x04")
@@ -374,7 +374,7 @@ def test_ctrl_c_ends_an_answer_and_then_the_talk(faulty: ScriptedSekha, client: 
     with TerminalOf("chat", "--label", "Talk", **settings(faulty.options)) as terminal:
         terminal.wait_for("> ")
         terminal.type("Which database for billing?\n")
-        terminal.wait_for("Remembered: Billing (/home)\n")
+        terminal.wait_for("From memory: Billing (/home)\n")
         assert halfway.wait(60)
         terminal.wait_for("I can")
         terminal.type("\x03")
@@ -387,13 +387,13 @@ def test_ctrl_c_ends_an_answer_and_then_the_talk(faulty: ScriptedSekha, client: 
 
 
 @on_a_terminal
-def test_prune_asks_in_a_terminal_and_a_table_has_colour(
+def test_prune_asks_in_a_terminal_and_a_table_has_color(
     connected: LocalSekha, client: SekhaClient, remember: Remember
 ) -> None:
     old = remember("old", label="Old", importance=1)
     with TerminalOf("prune", "--threshold-days", "0", **settings(connected.options), TERM="xterm") as terminal:
         terminal.wait_for(f"{old[:8]}  Old ")
-        terminal.wait_for("Archive this one? [y/N] ")
+        terminal.wait_for("Archive this conversation? [y/N] ")
         terminal.type("y\n")
         terminal.wait_for("Archived: 1.")
         assert terminal.ends() == 0

@@ -55,7 +55,7 @@ def test_a_backup_of_the_memory_that_the_settings_name(served: SekhaClient, run:
     assert os.name == "nt" or (here / "copy.db").stat().st_mode & 0o777 == 0o600
     remember(served, "A second one.")
     done = run("backup", "copy.db")
-    assert (done.code, done.err) == (1, "sekha backup: copy.db exists; --force overwrites it\n")
+    assert (done.code, done.err) == (1, "sekha backup: copy.db already exists; use --force to overwrite it\n")
     assert run("backup", "copy.db", "--force", "--json").json == {
         "source": str(here / "memory.db"),
         "file": str(here / "copy.db"),
@@ -72,7 +72,7 @@ def test_a_backup_of_the_memory_that_the_settings_name(served: SekhaClient, run:
 
 def test_the_time_of_the_last_backup_is_kept(served: SekhaClient, run: Run) -> None:
     remember(served, "x")
-    assert "none; sekha backup FILE makes one" in run("doctor").out
+    assert "none; create one with `sekha backup FILE`" in run("doctor").out
     assert run("backup", "copy.db").code == 0
     assert re.search(r"last backup +20\d\d-\d\d-\d\dT\d\d:\d\d:\d\dZ\n", run("doctor").out)
 
@@ -108,14 +108,14 @@ def test_a_backup_of_a_file_that_nobody_serves(at_rest: Path, run: Run) -> None:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["memory.db", "--data", "memory.db", "--force"], "memory.db is the memory itself"),
-        (["folder", "--data", "memory.db", "--force"], "folder is no file"),
-        (["no/such", "--data", "memory.db"], "no/such cannot be written: No such file or directory"),
-        (["copy.db", "--data", "missing.db"], "there is no file missing.db"),
-        (["copy.db", "--data", "diary"], "diary cannot be copied to copy.db: file is not a database"),
-        (["copy.db", "--data", "foreign.db"], "foreign.db cannot be copied to copy.db: it is the database of another"),
-        (["open.db", "--data", "memory.db", "--force"], "open.db is in use, or was not closed"),
-        (["served.db", "--data", "memory.db", "--force"], "served.db is the memory of a local Sekha that is running"),
+        (["memory.db", "--data", "memory.db", "--force"], "memory.db is the data file itself"),
+        (["folder", "--data", "memory.db", "--force"], "folder is not a file"),
+        (["no/such", "--data", "memory.db"], "cannot write no/such: No such file or directory"),
+        (["copy.db", "--data", "missing.db"], "file not found: missing.db"),
+        (["copy.db", "--data", "diary"], "cannot copy diary to copy.db: file is not a database"),
+        (["copy.db", "--data", "foreign.db"], "cannot copy foreign.db to copy.db: it is the database of another"),
+        (["open.db", "--data", "memory.db", "--force"], "open.db is in use or was not closed"),
+        (["served.db", "--data", "memory.db", "--force"], "served.db is the data file of a running local server"),
     ],
 )
 def test_a_backup_that_cannot_be_made_leaves_all_as_it_was(
@@ -143,18 +143,19 @@ def test_a_memory_without_a_file_or_on_another_machine_is_said(
     shutil.copyfile("moved.db", "memory.db")
     done = run("backup", "copy.db")
     assert (done.code, str(here / "memory.db") in done.err) == (1, True)
-    assert "which is not here: on another machine, in a container, removed or replaced" in done.err
+    assert "which is not on this machine or was replaced" in done.err
     with LocalSekha() as sekha:
         connect(sekha.options, monkeypatch)
         for command in (["backup", "copy.db"], ["doctor"]):
             done = run(*command)
             assert (done.code, done.out) == (1, "")
             assert done.err == (
-                f"sekha {command[0]}: the Sekha at {sekha.controller_url} keeps its data in memory: there is no file\n"
+                f"sekha {command[0]}: the server at {sekha.controller_url} keeps its data in memory;"
+                " it has no data file\n"
             )
     with LocalSekha(profile="controller-0.1") as sekha:
         connect(sekha.options, monkeypatch)
-        assert "is no local one that tells where its data is: --data FILE names the file" in run("doctor").err
+        assert "is not a local server that reports its data file; pass --data FILE" in run("doctor").err
     assert run("doctor", "--data", "moved.db", "--url", "http://localhost:1").code == 2
 
 
@@ -171,11 +172,11 @@ def test_the_doctor_changes_nothing(at_rest: Path, run: Run, here: Path) -> None
     before = snapshot(here)
     done = run("doctor", "--data", "memory.db")
     assert (done.code, done.err) == (0, "")
-    assert done.out.endswith("\nNo problem was found.\n")
+    assert done.out.endswith("\nNo problems found.\n")
     found = dict(re.split(r"  +", line, maxsplit=1) for line in done.out.splitlines()[1:-1])
     assert found["file"] == str(at_rest)
-    assert (found["version"], found["profile"], found["pages"]) == (str(VERSION), "documented", "sound")
-    assert (found["conversations"], found["messages"], found["served now"]) == ("2", "2", "no")
+    assert (found["version"], found["profile"], found["pages"]) == (str(VERSION), "documented", "intact")
+    assert (found["conversations"], found["messages"], found["in use by a server"]) == ("2", "2", "no")
     assert found["messages with a vector"] == "2 (local-hash)"
     assert snapshot(here) == before
     assert run("doctor", "--data", "memory.db", "--json").json["problems"] == []
@@ -205,7 +206,7 @@ def test_the_doctor_counts_what_a_search_misses(at_rest: Path, run: Run) -> None
         database.execute("DELETE FROM vectors WHERE message = 1")
         database.execute("DELETE FROM message_words_docsize WHERE id = 2")
     (words,) = problems(run)
-    assert "1 (local-hash); `sekha serve` makes the others" in run("doctor", "--data", "memory.db").out
+    assert "1 (local-hash); `sekha serve` computes the others" in run("doctor", "--data", "memory.db").out
     assert words.startswith("1 messages are missing in the full-text index; export all")
 
 
@@ -243,8 +244,8 @@ def test_the_doctor_names_what_is_no_data_file(here: Path, run: Run, at_rest: Pa
     with closing(sqlite3.connect(at_rest)) as database:
         database.execute("PRAGMA user_version = 99")
     assert [line.partition(",")[0] for line in problems(run)] == ["it has version 99"]
-    assert run("doctor", "--data", "missing").err == "sekha doctor: there is no file missing\n"
-    assert run("doctor", "--data", str(here)) == (1, "", f"sekha doctor: {here} is no file\n")
+    assert run("doctor", "--data", "missing").err == "sekha doctor: file not found: missing\n"
+    assert run("doctor", "--data", str(here)) == (1, "", f"sekha doctor: {here} is not a file\n")
 
 
 def test_the_doctor_of_an_older_version_and_of_the_copy_that_its_update_leaves(here: Path, run: Run) -> None:
@@ -256,7 +257,8 @@ def test_the_doctor_of_an_older_version_and_of_the_copy_that_its_update_leaves(h
         pass
     assert run("doctor", "--data", "memory.db", "--json").json["older_copies"] == ["memory.db.version-1"]
     assert (
-        "memory.db.version-1; they hold what was deleted since: remove them" in run("doctor", "--data", "memory.db").out
+        "memory.db.version-1; delete them: they still contain data that was deleted since"
+        in run("doctor", "--data", "memory.db").out
     )
 
 

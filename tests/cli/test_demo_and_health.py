@@ -14,7 +14,7 @@ from cli.conftest import Terminal, connect
 from sekha import SekhaClient
 from sekha.cli import main
 from sekha.cli.demo import FOLDER
-from sekha.cli.terminal import has_colour, styled
+from sekha.cli.terminal import has_color, styled
 from sekha.local import LocalSekha
 
 
@@ -28,19 +28,19 @@ def test_the_demo_tells_the_main_job_from_start_to_end(capsys: pytest.CaptureFix
     said, complaints = capsys.readouterr()
     assert complaints == ""
     story = [
-        "Started a local Sekha",
+        "Started a local server",
         "Storing 5 conversations",
         "Searching: ",
         "Which services do we deploy with docker and kubernetes?",
         "Assembling context",
         "Completing with context",
         "local-extractive",
-        "The same, streamed as it comes",
+        "The same, streamed",
         "5 conversations, 10 messages",
-        "And all of it awaited",
+        "The async client",
         "login tokens       How long should login tokens live?",
-        'and an answer: "When does the beta ship?"',
-        "What next?",
+        'an answer: "When does the beta ship?"',
+        "Next steps",
         "sekha serve",
         "from sekha import SekhaClient",
     ]
@@ -71,7 +71,7 @@ def test_the_demo_shows_what_is_relevant_and_nothing_else(
     assert len(context) >= 3
     deployment = re.compile("deploy|docker|kubernetes|database")
     assert all(deployment.search(line) for line in [*found, *context])
-    whole = said.partition("Looking at the memory")[0].partition("Searching")[2]
+    whole = said.partition("Reading statistics")[0].partition("Searching")[2]
     assert not re.search("cinnamon|pie|login|beta", whole)
     assert "beta" in last[-1]
     assert not re.search("kubernetes|cinnamon|login", last[-1])
@@ -79,7 +79,7 @@ def test_the_demo_shows_what_is_relevant_and_nothing_else(
 
 def test_the_help_of_the_demo_says_that_it_stores(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["demo", "--help"]) == 0
-    assert "it stores into /sekha-demo" in " ".join(capsys.readouterr().out.split())
+    assert "stores in the folder /sekha-demo" in " ".join(capsys.readouterr().out.split())
 
 
 def test_the_demo_runs_on_a_sekha_that_is_there_and_stores_nothing_twice(capsys: pytest.CaptureFixture[str]) -> None:
@@ -88,7 +88,7 @@ def test_the_demo_runs_on_a_sekha_that_is_there_and_stores_nothing_twice(capsys:
         assert main(words) == 0
         assert "Storing 5 conversations\n" in capsys.readouterr().out
         assert main(words) == 0
-        assert "Storing 0 conversations (5 are there already)" in capsys.readouterr().out
+        assert "Storing 0 conversations (5 already stored)" in capsys.readouterr().out
         with SekhaClient(**sekha.options) as client:
             assert client.controller.list_conversations(folder=FOLDER)["total"] == 5
 
@@ -97,7 +97,7 @@ def test_the_demo_without_a_bridge_leaves_the_model_out(capsys: pytest.CaptureFi
     with LocalSekha() as sekha:
         assert main(["demo", "--url", sekha.controller_url]) == 0
     said = capsys.readouterr().out
-    assert "No bridge_url" in said
+    assert "No bridge URL" in said
     assert "Completing" not in said
 
 
@@ -159,14 +159,14 @@ def test_without_settings_the_line_says_what_to_set(capsys: pytest.CaptureFixtur
 def test_colour_is_for_terminals_whose_users_want_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("NO_COLOR", raising=False)
     monkeypatch.setenv("TERM", "xterm")
-    assert has_colour(Terminal())
-    assert not has_colour(io.StringIO())
+    assert has_color(Terminal())
+    assert not has_color(io.StringIO())
     assert styled("well", "bold", "green", stream=Terminal()) == "\033[1;32mwell\033[0m"
     monkeypatch.setenv("NO_COLOR", "1")
-    assert not has_colour(Terminal())
+    assert not has_color(Terminal())
     monkeypatch.delenv("NO_COLOR")
     monkeypatch.setenv("TERM", "dumb")
-    assert not has_colour(Terminal())
+    assert not has_color(Terminal())
 
 
 def test_python_dash_m_is_the_same_command() -> None:

@@ -58,13 +58,13 @@ def test_an_unknown_outcome_as_json(run: Run, faulty: ScriptedSekha) -> None:
     ("words", "code", "kind", "said"),
     [
         (["show", UNKNOWN], 3, "SekhaNotFoundError", "there is no such conversation"),
-        (["show", "12345678"], 3, "CommandError", "whose ID begins with 12345678"),
+        (["show", "12345678"], 3, "CommandError", "an ID that starts with 12345678"),
         (["show", "nonsense"], 2, "SekhaValidationError", "ID: must be the UUID"),
         (["query", "x", "--since", "soon"], 2, "SekhaValidationError", "--since: must be a date"),
         (["list", "--url", "localhost"], 2, "CommandError", "--url: it must start with http://"),
         (["list", "--limit", "many"], 2, "UsageError", "--limit"),
         (["list", "--colour"], 2, "UsageError", "--colour"),
-        (["list", "--subfolders"], 2, "UsageError", "--subfolders needs --folder"),
+        (["list", "--subfolders"], 2, "UsageError", "--subfolders requires --folder"),
         (["delete", UNKNOWN], 2, "UsageError", "use --yes"),
         (["move", UNKNOWN, ".."], 2, "UsageError", "FOLDER"),
         (["label", UNKNOWN], 2, "UsageError", "LABEL"),
@@ -159,15 +159,15 @@ def test_a_wrong_address_is_not_said_to_be_a_wrong_id(
         for words in (["list"], ["stats"], ["query", "x"], ["store", "x"]):
             done = run(*words, "--url", url)
             assert done.code == 3
-            assert "is this the address of a controller, without a path?" in done.err
-            assert "is the ID right?" not in done.err
+            assert "check that the URL is the one of a controller, without a path" in done.err
+            assert "check the ID" not in done.err
 
 
 def test_an_unknown_id_names_no_route(run: Run, connected: LocalSekha) -> None:
     for command in ("show", "export", "pin"):
         done = run(command, UNKNOWN)
         assert done.code == 3
-        assert done.err.endswith("; is the ID right? `sekha list` shows what there is\n")
+        assert done.err.endswith("; check the ID with `sekha list`\n")
         assert "/mcp/" not in done.err
         assert "/api/" not in done.err
 
@@ -175,7 +175,7 @@ def test_an_unknown_id_names_no_route(run: Run, connected: LocalSekha) -> None:
 def test_a_server_that_is_not_there_can_be_started(run: Run, faulty: ScriptedSekha) -> None:
     with faulty.refusing():
         done = run("list")
-    assert "`sekha serve` starts a local one" in done.err
+    assert "to start a local server: `sekha serve`" in done.err
 
 
 def test_a_model_that_is_down_is_not_said_to_have_stored_something(run: Run, faulty: ScriptedSekha) -> None:
@@ -183,7 +183,7 @@ def test_a_model_that_is_down_is_not_said_to_have_stored_something(run: Run, fau
     done = run("chat", "--no-store", stdin="Hello?")
     assert done.code == 1
     assert "no model" in done.err
-    assert done.err.endswith("; is its model running? `sekha health` looks at all three\n")
+    assert done.err.endswith("; check that the model is running: `sekha health`\n")
     assert "applied" not in done.err
     assert "sekha list" not in done.err
 
@@ -191,7 +191,7 @@ def test_a_model_that_is_down_is_not_said_to_have_stored_something(run: Run, fau
 def test_all_that_is_missing_is_said_at_once(run: Run) -> None:
     done = run("chat", stdin="Hello?")
     assert done.code == 1
-    for name in ("SEKHA_CONTROLLER_URL", "SEKHA_API_KEY", "SEKHA_BRIDGE_URL", "`sekha init`"):
+    for name in ("SEKHA_CONTROLLER_URL", "SEKHA_API_KEY", "SEKHA_BRIDGE_URL", "sekha init"):
         assert name in done.err
     assert done.err.count("\n") == 1
 
@@ -201,9 +201,9 @@ def test_health_leads_to_the_right_key(
 ) -> None:
     monkeypatch.setenv("SEKHA_API_KEY", "wrong")
     out = run("health").out
-    assert "set SEKHA_API_KEY to a key that it accepts" in out
+    assert "set SEKHA_API_KEY to a key that the server accepts" in out
     assert "SEKHA_MCP_API_KEY" not in out
-    assert "the same key is refused here" in out
+    assert "same API key, also rejected" in out
     done = run("health", "--url", sekha_0_1.controller_url)  # its tools have a key of their own
     assert "SEKHA_MCP_API_KEY" in done.out
 

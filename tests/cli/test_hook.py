@@ -104,7 +104,7 @@ class Agent:
         """Recall in a process, again where the machine was so busy that its three seconds were over."""
         for _ in range(20):
             done = self.process("recall", data=data)
-            if "no answer within" not in done.err and "deadline" not in done.err:
+            if "no response within" not in done.err and "deadline" not in done.err:
                 return done
         raise AssertionError("the machine is too busy")
 
@@ -172,7 +172,7 @@ def stored(client: SekhaClient, folder: str = "/code/shop") -> List[str]:
 def test_what_one_session_has_said_the_next_one_recalls(agent: Agent, memory: SekhaClient) -> None:
     agent.says("s1", "Which port does the shop use?", "The shop uses port 9100.")
     assert agent.process("remember", data=agent.input("s1")) == (0, "", "")
-    wait_for(lambda: "1 of 1 turns are stored in /code/shop" in agent.log, 30)
+    wait_for(lambda: "stored 1 of 1 turns in /code/shop" in agent.log, 30)
     assert agent.log.count("\n") == 1
     assert "session s1" in agent.log
     assert [row["label"] for row in memory.in_folder("/code/shop").controller.iter_conversations()] == ["s1"]
@@ -186,7 +186,7 @@ def test_what_one_session_has_said_the_next_one_recalls(agent: Agent, memory: Se
 
 def test_only_the_new_turns_are_stored_and_only_what_was_said(agent: Agent, memory: SekhaClient) -> None:
     agent.says("s1", "one", "two")
-    assert agent.remember("s1").err.endswith("1 of 1 turns are stored in /code/shop\n")
+    assert agent.remember("s1").err.endswith("stored 1 of 1 turns in /code/shop\n")
     assert agent.remember("s1") == (0, "", "")
     block = "<memory>\nWhat follows was remembered.\n<message>\nsecret of old\n</message>\n</memory>"
     agent.says(
@@ -270,11 +270,11 @@ def test_files_of_sessions_are_remembered_by_hand(agent: Agent, memory: SekhaCli
     agent.says("s1", "one")
     agent.says("session-two", "two")
     done = agent.hook("remember", str(agent.transcript("s1")), str(agent.transcript("session-two")), data=b"")
-    assert (done.code, done.err.count("are stored in /code/shop")) == (0, 2)
+    assert (done.code, done.err.count("turns in /code/shop")) == (0, 2)
     labels = [row["label"] for row in memory.in_folder("/code/shop").controller.iter_conversations()]
     assert sorted(labels) == ["s1", "session-two"]
     done = agent.hook("remember", "gone.jsonl", str(agent.transcript("s1")), data=b"")
-    assert done == (1, "", "sekha hook remember: there is no file gone.jsonl\n")  # somebody looks at the exit code
+    assert done == (1, "", "sekha hook remember: file not found: gone.jsonl\n")  # somebody looks at the exit code
 
 
 # Nothing twice, nothing lost
@@ -387,9 +387,9 @@ def test_a_memory_that_refuses_gets_it_later(agent: Agent, server: LocalSekha, m
 @pytest.mark.parametrize(
     ("data", "problem"),
     [
-        (b"", "stdin: is empty"),
+        (b"", "stdin: empty"),
         (b"\xff\xfe\x00", "stdin: byte 1 is not UTF-8"),
-        (b'{"a": 1,\n x', "stdin: is not valid JSON, line 2 column 2"),
+        (b'{"a": 1,\n x', "stdin: not valid JSON at line 2 column 2"),
         (b"[1]", "stdin: must be a JSON object"),
         (b"{}", "stdin: session_id is missing"),
         (b'{"session_id": 7}', "stdin: session_id must be a string"),
@@ -413,7 +413,7 @@ def test_bad_input_is_one_line(
 
 
 def test_huge_input_is_refused_and_half_characters_are_replaced() -> None:
-    with pytest.raises(BadInput, match=f"more than {MAX_INPUT // 2**20} MiB"):
+    with pytest.raises(BadInput, match=f"larger than {MAX_INPUT // 2**20} MiB"):
         read_input(io.BytesIO(b" " * (MAX_INPUT + 1)), ())
     assert parse_input(b'\xef\xbb\xbf{"prompt": "\\ud83d!", "more": []}', ["prompt"]).prompt == "\ufffd!"
 
@@ -421,11 +421,11 @@ def test_huge_input_is_refused_and_half_characters_are_replaced() -> None:
 @pytest.mark.parametrize(
     ("words", "problem"),
     [
-        (["recall", "--colour"], "--colour: there is no such option"),
-        (["recall", "--folder"], "--folder: needs a value"),
+        (["recall", "--colour"], "--colour: unknown option"),
+        (["recall", "--folder"], "--folder: requires a value"),
         (["recall", "--min-score", "x"], "--min-score: must be a number from 0 to 1"),
-        (["recall", "file"], "file: there is no such option"),
-        (["remember", "--min-score=1"], "--min-score: there is no such option"),
+        (["recall", "file"], "file: unknown option"),
+        (["remember", "--min-score=1"], "--min-score: unknown option"),
     ],
 )
 def test_wrong_options_do_not_stop_the_agent(
@@ -438,7 +438,7 @@ def test_wrong_options_do_not_stop_the_agent(
 def test_a_slash_at_the_end_of_the_folder_is_named(alone: Agent) -> None:
     done = alone.hook("recall", "--folder", "/x/", data=alone.input("s1", "hello"))
     assert done.code == 0
-    assert done.err.startswith("sekha hook recall: --folder: '/x/' ends with /: write /x for that folder, or add")
+    assert done.err.startswith("sekha hook recall: --folder: '/x/' ends with /: use /x for that folder, or add")
 
 
 def test_a_warning_is_one_line(alone: Agent, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -467,7 +467,7 @@ def test_the_key_is_missing(verb: str, alone: Agent) -> None:
     alone.says("s1", "one")
     done = alone.hook(verb, data=alone.input("s1", "hello"))
     assert done.code == 0
-    assert "set SEKHA_API_KEY in the environment, or name a file with --env-file" in done.err
+    assert "set SEKHA_API_KEY in the environment, or pass --env-file FILE" in done.err
     (alone.folder / "my.env").write_text("SEKHA_API_KEY=sk-of-the-user-0123456789\n")
     done = alone.hook(verb, "--env-file", str(alone.folder / "my.env"), data=alone.input("s1", "hello"))
     assert "set SEKHA_API_KEY" not in done.err
@@ -481,7 +481,7 @@ def test_a_memory_that_does_not_answer_is_waited_for_three_seconds_at_most(agent
         agent.variables.update(settings(scripted.options), SEKHA_TIMEOUT="60")
         done = agent.process("recall", data=agent.input("s1", "When do we ship?"))
         assert done.code == 0
-        assert "deadline" in done.err or "no answer within 3 seconds" in done.err
+        assert "deadline" in done.err or "no response within 3 seconds" in done.err
         assert json.loads(done.out) == {"systemMessage": done.err.strip()}
 
 
@@ -493,7 +493,7 @@ def test_whatever_waits_the_process_ends() -> None:
         assert process.stdout is not None
         assert process.stderr is not None
         assert process.wait(60) == 0
-        line = "sekha hook recall: no answer within 3 seconds, so nothing is recalled"
+        line = "sekha hook recall: no response within 3 seconds; nothing was recalled"
         assert process.stderr.read() == f"{line}\n"
         assert json.loads(process.stdout.read()) == {"systemMessage": line}
 
@@ -501,10 +501,10 @@ def test_whatever_waits_the_process_ends() -> None:
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        (None, "transcript_path: there is no file"),
+        (None, "transcript_path: file not found"),
         ("", None),
-        ("\x00\x01\n\x02", "is no session of Claude Code or Codex"),
-        ('{"messages": [{"role": "user", "content": "hi"}]}\n', "is no session of Claude Code or Codex"),
+        ("\x00\x01\n\x02", "not a session of Claude Code or Codex"),
+        ('{"messages": [{"role": "user", "content": "hi"}]}\n', "not a session of Claude Code or Codex"),
         ('{"type": "file-history-snapshot", "messageId": "x"}\n', None),
     ],
 )
@@ -557,8 +557,8 @@ def test_what_the_server_does_not_store_is_tried_thrice(
 ) -> None:
     agent.says("s1", "x" * 2_500_000, "two", "three")
     lines = [agent.remember("s1").err for _ in range(4)]
-    assert ["tries it again" in text for text in lines] == [True, True, False, False]
-    assert "it is left out now" in lines[2]
+    assert ["retries it" in text for text in lines] == [True, True, False, False]
+    assert "skipped after the last attempt" in lines[2]
     assert lines[3] == ""
     assert stored(memory) == ["three"]
 

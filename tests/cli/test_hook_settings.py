@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import shlex
 import stat
 import subprocess
@@ -132,18 +131,18 @@ def test_any_settings_come_back_as_they_were(others: Any, groups: Any, indent: A
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ('{\n  "a": \n}', "line 3 column 1: is not valid JSON"),
-        ('{\n  // mine\n  "a": 1}', "line 2 column 3: is not valid JSON"),
+        ('{\n  "a": \n}', "line 3 column 1: not valid JSON"),
+        ('{\n  // mine\n  "a": 1}', "line 2 column 3: not valid JSON"),
         ("[]", "must be a JSON object"),
         ('{"hooks": []}', "hooks: must be an object"),
         ('{"hooks": {"Stop": {}}}', "hooks.Stop: must be a list"),
-        ("[" * 100_000, "is n"),
+        ("[" * 100_000, "nested too deeply|not valid JSON"),
     ],
 )
 def test_a_broken_file_is_refused_with_its_place(text: str, problem: str) -> None:
-    with pytest.raises(BadSettings, match=re.escape(problem)):
+    with pytest.raises(BadSettings, match=problem):
         add_hooks(text, HOOKS)
-    with pytest.raises(BadSettings, match=re.escape(problem)):
+    with pytest.raises(BadSettings, match=problem):
         remove_hooks(text)
 
 
@@ -179,13 +178,13 @@ def test_install_and_uninstall(
         assert handler["command"].endswith("hook recall" if event == "UserPromptSubmit" else "hook remember")
         assert os.path.isabs(shlex.split(handler["command"])[0])
         assert f'+        "{event}"' in done.out or f'+    "{event}"' in done.out
-    assert "SEKHA_CONTROLLER_URL and SEKHA_API_KEY: set in the environment" in done.err
+    assert "SEKHA_CONTROLLER_URL and SEKHA_API_KEY not set: set in the environment" in done.err
     again = run("hook", "install", agent, "--yes", *options)
     assert (again.code, again.out) == (0, "")
-    assert "has these hooks already" in again.err
+    assert "these hooks are already installed" in again.err
     assert run("hook", "uninstall", agent, "--yes", *options).code == 0
     assert json.loads((home / path).read_text()) == {}
-    assert "has none of these hooks" in run("hook", "uninstall", agent, "--yes", *options).err
+    assert "no hooks to remove" in run("hook", "uninstall", agent, "--yes", *options).err
 
 
 def test_it_asks_and_keeps_mode_link_and_all_else(run: Run, home: Path) -> None:
@@ -234,13 +233,13 @@ def test_options_go_into_the_command(run: Run, home: Path) -> None:
     ("words", "code", "problem"),
     [
         (["bake"], 2, "'bake': must be one of recall, remember, install, uninstall"),
-        (["install"], 2, "needs the agent: claude-code or codex"),
-        (["install", "cursor", "--yes"], 2, "needs the agent: claude-code or codex"),
-        (["install", "codex"], 2, "nobody is there to ask: give --yes"),
-        (["install", "codex", "--yes", "--wait"], 2, "--wait is for remember"),
+        (["install"], 2, "requires an agent: claude-code or codex"),
+        (["install", "cursor", "--yes"], 2, "requires an agent: claude-code or codex"),
+        (["install", "codex"], 2, "cannot ask for confirmation (stdin is not a terminal): use --yes"),
+        (["install", "codex", "--yes", "--wait"], 2, "--wait is only for remember"),
         (["install", "codex", "--yes", "--env-file", "gone"], 2, "--env-file"),
         (["install", "codex", "--yes", "--folder", "/"], 2, "--folder: '/' is not a folder below /"),
-        (["install", "codex", "--yes", "--folder", "/x/"], 2, "--folder: '/x/' ends with /: write /x for that folder"),
+        (["install", "codex", "--yes", "--folder", "/x/"], 2, "--folder: '/x/' ends with /: use /x for that folder"),
     ],
 )
 def test_wrong_usage(words: List[str], code: int, problem: str, run: Run, home: Path) -> None:
@@ -268,7 +267,7 @@ def test_a_link_that_points_nowhere_is_named(verb: str, run: Run, home: Path) ->
     path = home / ".claude" / "settings.json"
     path.symlink_to(home / "gone" / "dotfiles.json")
     done = run("hook", verb, "claude-code", "--yes")
-    said = f"{path} is a link to {home / 'gone' / 'dotfiles.json'}, which does not exist\n"
+    said = f"{path} is a symbolic link to {home / 'gone' / 'dotfiles.json'}, which does not exist\n"
     assert (done.code, done.out, done.err) == (1, "", f"sekha hook: {said}")
     assert not path.exists()
 
@@ -286,7 +285,7 @@ def test_a_file_that_changes_while_it_asks_is_not_overwritten(
     monkeypatch.setattr(hook_install, "confirm", confirm)
     done = run("hook", "install", "codex", terminal="")
     assert (done.code, path.read_text()) == (1, '{"a": 1}')
-    assert "was changed in the meantime" in done.err
+    assert "was changed by another program in the meantime" in done.err
 
 
 # Command lines

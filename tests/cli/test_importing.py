@@ -126,8 +126,8 @@ def test_a_dry_run_says_what_goes_along_and_may_be_lost(run: Run, client: SekhaC
     }
     (here / "a.jsonl").write_text(json.dumps({"messages": [message, message]}) + "\n" + json.dumps({"messages": []}))
     done = run("import", "a.jsonl", "--dry-run")
-    assert "'timestamp' of messages goes along, and is lost where the server does not keep it." in done.err
-    assert done.err.count("goes along") == 2
+    assert "messages have the extra key 'timestamp'; it is sent, but a server may not store it" in done.err
+    assert done.err.count("messages have the extra key") == 2
     assert "metadata" not in done.err
     assert run("import", "a.jsonl", "--dry-run", "--json").json["message_keys"] == ["timestamp", "n\name"]
     del message["n\name"]
@@ -166,7 +166,7 @@ def test_a_server_that_goes_away_ends_it_and_the_same_command_goes_on(
         done = run("import", "chats.jsonl", "--concurrency", "1", *(["--json"] if as_json else []))
         assert done.code == 5
         *_, before, last = done.err.splitlines()
-        assert before == "chats.jsonl is not imported to its end; the same command goes on from here."
+        assert before == "import of chats.jsonl was interrupted; run the same command to resume"
         assert last.startswith('{"error": ' if as_json else "sekha import: ")
         if as_json:
             report = done.json["chats.jsonl"]
@@ -201,7 +201,7 @@ def test_ctrl_c_ends_it_and_the_same_command_goes_on(connected: LocalSekha, clie
     os.close(screen)
     assert process.returncode == 130, shown[-2000:]
     assert int(out.split()[-4]) > 0, "what was stored before it"
-    assert b"the same command goes on from here" in shown
+    assert b"run the same command to resume" in shown
     assert b"Traceback" not in shown
     done = subprocess.run([*command, "--json"], capture_output=True, text=True, timeout=120)
     report = json.loads(done.stdout)["chats.jsonl"]
@@ -294,11 +294,11 @@ def test_a_folder_with_an_export_is_an_export(run: Run, client: SekhaClient, cha
     assert done.code == 1, "one of its conversations cannot be read"
     assert "not imported: chatgpt/conversations.json, conversation 4 ('Bad')" in done.err
     named = [f"1 file {name}" for name in ("empty.md", "kitchen/bread.md", "list.json", "package.json", "plans.txt")]
-    assert f"notes: left out: 1 .png files, {', '.join(named)}\n" in done.err
+    assert f"notes: omitted: 1 .png files, {', '.join(named)}\n" in done.err
     assert labels(client) == ["Docker", "Tokens"]
     assert (notes / ".sekha-journal").exists()
     done = run("import", "notes", "--split")
-    assert (done.code, "--split is for notes" in done.err) == (2, True)
+    assert (done.code, "--split is only for notes" in done.err) == (2, True)
 
 
 def test_pages_of_a_folder_are_exports_if_they_can_be_read(run: Run, client: SekhaClient, notes: Path) -> None:
@@ -334,7 +334,7 @@ def test_copies_side_by_side_are_read_once(run: Run, client: SekhaClient, here: 
     told = run("import", *names, "--dry-run", "--json").json["files"]
     assert [(told[name]["conversations"], told[name]["left_out"]) for name in names] == [(2, {}), (1, {"copies": 2})]
     done = run("import", *names, names[0], "--json")
-    assert done.err == "conversations.json is given twice, and read once\n"
+    assert done.err == "conversations.json was passed twice; it is read once\n"
     assert [(report["stored"], report["left_out"]) for report in done.json.values()] == [(2, {}), (1, {"copies": 2})]
     assert labels(client) == ["Docker", "New", "Tokens"]
 
@@ -363,10 +363,10 @@ def test_memories_of_claude_come_along_when_asked_for(run: Run, client: SekhaCli
         archive.writestr("conversations.json", json.dumps([chat]))
         archive.writestr("memories.json", json.dumps([{"conversations_memory": "Tea", "account_uuid": "a1"}]))
         archive.writestr("projects/p1.json", json.dumps(project))
-    hint = "data.zip: --with-memories imports the memories and projects, as notes\n"
+    hint = "data.zip: use --with-memories to import the memories and projects as notes\n"
     for words in (["--dry-run"], []):
         done = run("import", "data.zip", *words)
-        assert (done.code, done.err.endswith(f"left out: 2 files of memories and projects\n{hint}")) == (0, True)
+        assert (done.code, done.err.endswith(f"omitted: 2 files of memories and projects\n{hint}")) == (0, True)
     assert run("import", "data.zip", "--with-memories", "--dry-run").out.split()[-9:] == [
         *("Plans", "/claude", "1", "Memory", "/claude/memories", "1", "Bikes", "/claude/projects/Bikes", "1")
     ]
@@ -376,7 +376,7 @@ def test_memories_of_claude_come_along_when_asked_for(run: Run, client: SekhaCli
     again = run("import", "data.zip", "--with-memories", "--json").json["data.zip"]
     assert (again["stored"], again["already_stored"]) == (0, 3)
     (here / "a.md").write_text("x")
-    assert "--with-memories is for exports" in run("import", "a.md", "--with-memories").err
+    assert "--with-memories is only for exports" in run("import", "a.md", "--with-memories").err
 
 
 def test_a_folder_with_a_kind_that_is_not_read(run: Run, client: SekhaClient, here: Path) -> None:
@@ -392,7 +392,7 @@ def test_a_folder_with_nothing(run: Run, client: SekhaClient, here: Path) -> Non
     (here / "empty" / "a.png").touch()
     done = run("import", "empty")
     assert done.code == 1
-    assert done.err == "sekha import: empty has no export that is known, and no notes (.md, .markdown, .txt)\n"
+    assert done.err == "sekha import: empty contains no supported export and no notes (.md, .markdown, .txt)\n"
     assert sorted(os.listdir("empty")) == ["a.png"]
 
 
@@ -422,7 +422,10 @@ def test_changed_notes_are_replaced_and_gone_ones_deleted_when_asked(
     (notes / "kitchen" / "bread.md").unlink()
     done = run("import", "notes", "--sync")
     assert (done.code, done.out.split()[-9:]) == (0, ["notes", "0", "1", "0", "0", "0", "1", "1", "0"])
-    assert "gone, and still in the memory: notes/kitchen/bread.md; --delete removes what is gone\n" in done.err
+    assert (
+        "files were deleted, but are still in the memory: notes/kitchen/bread.md; use --delete to delete them\n"
+        in done.err
+    )
     told = run("import", "notes", "--sync", "--delete", "--dry-run", "--json").json["notes"]
     assert told["changes"] == [{"place": "notes/kitchen/bread.md", "label": None, "action": "deleted"}]
     report = run("import", "notes", "--sync", "--delete", "--json").json["notes"]
@@ -442,9 +445,9 @@ def test_sections_are_kept_in_step(run: Run, client: SekhaClient, notes: Path) -
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["notes", "--delete"], "--delete needs --sync"),
-        (["chats.jsonl", "--sync"], "--sync is for notes"),
-        (["chats.jsonl", "notes", "--sync"], "--sync is for notes"),
+        (["notes", "--delete"], "--delete requires --sync"),
+        (["chats.jsonl", "--sync"], "--sync is only for notes"),
+        (["chats.jsonl", "notes", "--sync"], "--sync is only for notes"),
     ],
 )
 def test_wrong_usage_of_sync(words: List[str], said: str, run: Run, notes: Path) -> None:
@@ -479,7 +482,7 @@ def test_of_failures_that_are_alike_ten_are_named(run: Run, client: SekhaClient,
     for done in (run("import", "chats.jsonl", "--dry-run"), run("import", "chats.jsonl")):
         lines = [line for line in done.err.splitlines() if "messages is no list" in line]
         assert len(lines) == 11
-        assert lines[-1] == "and 490 more: messages is no list (--json has all)"
+        assert lines[-1] == "and 490 more: messages is no list (use --json to list all)"
         assert "line 502: it is no JSON" in done.err
     assert run("import", "chats.jsonl", "--json").json["chats.jsonl"]["failed"] == 501
 
@@ -493,7 +496,7 @@ def test_a_large_chat_is_stored_in_parts_and_both_runs_say_so(run: Run, client: 
     done = run("import", "a.jsonl", "--dry-run")
     assert done.code == 1
     assert "a.jsonl: 2 conversations, 42 messages, 0 empty, 1 unreadable; nothing was sent." in done.err
-    assert "a.jsonl, line 2 (A long year): too large, to be stored in 3 parts\n" in done.err
+    assert "a.jsonl, line 2 (A long year): too large for one request; to be stored in 3 parts\n" in done.err
     assert "unreadable: a.jsonl, line 3: messages[0] has 2,000," in done.err
     told = run("import", "a.jsonl", "--dry-run", "--json").json
     split = {"position": 2, "place": "a.jsonl, line 2", "label": "A long year", "parts": 3}
@@ -507,7 +510,7 @@ def test_a_large_chat_is_stored_in_parts_and_both_runs_say_so(run: Run, client: 
     assert labels(client) == [*(f"A long year ({n} of 3)" for n in (1, 2, 3)), "Small"]
     (here / ".sekha-journal").unlink()
     done = run("import", "a.jsonl", "--folder", "/again")
-    assert "a.jsonl, line 2 (A long year): too large, stored in 3 parts\n" in done.err
+    assert "a.jsonl, line 2 (A long year): too large for one request; stored in 3 parts\n" in done.err
 
 
 # Coming back
@@ -557,9 +560,9 @@ def test_what_the_table_does_not_tell_is_told(run: Run, client: SekhaClient, her
     export(here, *[claude("Q", "A", id=f"c-{number}") for number in range(15)])
     done = run("import", "conversations.json")
     assert done.code == 0
-    words = "it was deleted in the memory, and has changed since: it is stored again"
+    words = "was deleted from the memory and has changed since; stored again"
     assert done.err.count(f"(Plans): {words}\n") == 10
-    assert f"and 5 more: {words} (--json has all)" in done.err
+    assert f"and 5 more: {words} (use --json to list all)" in done.err
 
 
 @pytest.mark.promise("W14")
@@ -590,7 +593,7 @@ def test_a_full_export_comes_back_once(
     for label in ("Plans", "Old"):
         stored = client.controller.create_conversation(label=label, messages=[{"role": "user", "content": label}])
     client.controller.archive_conversation(stored["id"])
-    assert run("export", "--all", "--format", "full", "-o", "all.jsonl").err == "all.jsonl has 2 conversations.\n"
+    assert run("export", "--all", "--format", "full", "-o", "all.jsonl").err == "Wrote 2 conversations to all.jsonl.\n"
     same = run("import", "all.jsonl", "--json").json["all.jsonl"]
     assert (same["stored"], same["already_stored"]) == (0, 2)
     assert len(labels(client)) == 2

@@ -28,7 +28,7 @@ def test_it_asks_checks_and_writes(run: Run, sekha: LocalSekha, here: Path, type
     type_keys.extend([sekha.api_key] * 2)
     done = run("init", terminal=f"{sekha.controller_url}\n{sekha.bridge_url}\n")
     assert (done.code, done.out) == (0, "")
-    assert "Address of the controller [http://localhost:8080]: " in done.err
+    assert "URL of the controller [http://localhost:8080]: " in done.err
     assert 'SekhaConfig.from_env(env_file=".env")' in done.err
     assert sekha.api_key not in done.err
     assert os.name == "nt" or stat.S_IMODE((here / ".env").stat().st_mode) == 0o600
@@ -62,10 +62,10 @@ def test_nothing_is_overwritten_silently(
     type_keys.extend([sekha.api_key] * 3)
     done = run(*words, terminal="\n")
     assert done.code == 1
-    assert ".env has another SEKHA_API_KEY. Replace it? [y/N] Nothing was written." in done.err
+    assert ".env has a different SEKHA_API_KEY. Replace it? [y/N] Nothing was written." in done.err
     (here / "key").write_text(sekha.api_key, encoding="utf-8")
     done = run(*words, "--api-key-file", "key")
-    assert (done.code, done.err) == (1, "sekha init: .env has another SEKHA_API_KEY; --force replaces it\n")
+    assert (done.code, done.err) == (1, "sekha init: .env has a different SEKHA_API_KEY; use --force to replace it\n")
     assert file.read_text("utf-8") == before
     assert run(*words, terminal="y\n").code == 0
     assert file.read_text("utf-8").startswith("# mine\nSEKHA_API_KEY=")
@@ -80,8 +80,8 @@ def test_nothing_is_overwritten_silently(
         (None, "", "sk-wrong", 4, "controller: unauthorized: "),
         ("http://127.0.0.1:1", "", None, 5, "controller: unreachable: "),
         (None, "http://127.0.0.1:1", None, 5, "bridge: unreachable: "),
-        ("localhost:8080", "", None, 2, "the address: it must start with http:// or https://"),
-        (None, "localhost:5001", None, 2, "the address of the bridge: it must start with http:// or https://"),
+        ("localhost:8080", "", None, 2, "URL of the controller: it must start with http:// or https://"),
+        (None, "localhost:5001", None, 2, "URL of the LLM bridge: it must start with http:// or https://"),
     ],
 )
 def test_what_does_not_work_is_not_written(
@@ -117,7 +117,7 @@ def test_a_model_that_is_down_is_said_and_written(run: Run, here: Path, type_key
     with LocalSekha(llm_url="http://127.0.0.1:1/v1") as sekha:
         done = run("init", terminal=f"{sekha.controller_url}\n{sekha.bridge_url}\n")
     assert done.code == 0
-    assert "bridge: degraded; `sekha health` says why.\n" in done.err
+    assert "bridge: degraded; for details: sekha health\n" in done.err
     assert (here / ".env").exists()
 
 
@@ -128,7 +128,7 @@ def test_a_second_key_for_the_tools_is_asked_for(
     type_keys.extend([options["api_key"], options["mcp_api_key"]])
     done = run("init", terminal=f"{options['controller_url']}\n\n")
     assert done.code == 0
-    assert "The MCP tools, which `sekha show` and `sekha export` need, have another key." in done.err
+    assert "The MCP tools, which `sekha show` and `sekha export` use, require a different API key." in done.err
     assert SekhaConfig.from_env(here / ".env").mcp_api_key == options["mcp_api_key"]
 
 
@@ -138,13 +138,13 @@ def test_a_key_for_the_bridge_is_asked_for(
     type_keys.extend([sekha.api_key, sekha.api_key])
     done = run("init", terminal=f"{sekha.controller_url}\n{sekha.bridge_url}\n")
     assert done.code == 0
-    assert "The bridge needs a key, too. A local Sekha has one for both.\n" in done.err
+    assert "The bridge requires an API key, too. (A local server uses the same key for both.)\n" in done.err
     assert SekhaConfig.from_env(here / ".env").bridge_api_key == sekha.api_key
     (here / ".env").unlink()
     type_keys.extend([sekha.api_key, "sk-wrong"])
     done = run("init", terminal=f"{sekha.controller_url}\n{sekha.bridge_url}\n")
     assert (done.code, (here / ".env").exists()) == (4, False)
-    assert "bridge: unauthorized: it does not accept that key; nothing was written" in done.err
+    assert "bridge: unauthorized: API key rejected; nothing was written" in done.err
     (here / "key").write_text(sekha.api_key, "utf-8")
     words = ("init", "--url", sekha.controller_url, "--bridge-url", sekha.bridge_url, "--api-key-file", "key")
     done = run(*words)
@@ -159,20 +159,20 @@ def test_it_asks_in_a_real_terminal(sekha: LocalSekha, here: Path) -> None:
     from cli.terminals import TerminalOf
 
     with TerminalOf("init", SEKHA_PROXY="none") as terminal:
-        terminal.wait_for("Address of the controller [http://localhost:8080]: ")
+        terminal.wait_for("URL of the controller [http://localhost:8080]: ")
         terminal.type(f"{sekha.controller_url}\n")
-        terminal.wait_for("Key: ")
+        terminal.wait_for("API key: ")
         terminal.type(f"{sekha.api_key}\n")
-        terminal.wait_for("Address of the LLM bridge, which answers questions [none]: ")
+        terminal.wait_for("URL of the LLM bridge, for chat and completions [none]: ")
         terminal.type("\n")
-        terminal.wait_for("Written to .env, which only you can read.")
+        terminal.wait_for("Settings written to .env, which only you can read.")
         assert terminal.ends() == 0
         assert sekha.api_key not in terminal.screen
     assert SekhaConfig.from_env(here / ".env").api_key == sekha.api_key
 
 
 def test_the_end_of_the_input_is_no_answer(run: Run, sekha: LocalSekha, here: Path, type_keys: List[str]) -> None:
-    assert run("init", terminal="").err.endswith("\nsekha init: the input has ended; nothing was written\n")
+    assert run("init", terminal="").err.endswith("\nsekha init: end of input; nothing was written\n")
     type_keys.append(sekha.api_key)
     assert run("init", terminal=f"{sekha.controller_url}\n").code == 1
     assert os.listdir(here) == []
@@ -183,7 +183,7 @@ def test_a_file_that_cannot_be_one_is_reported_before_a_question(
 ) -> None:
     (here / ".env").mkdir()
     done = run("init", terminal="x\n")
-    assert (done.code, done.err) == (1, "sekha init: .env is no file\n")
+    assert (done.code, done.err) == (1, "sekha init: .env is not a file\n")
 
 
 @pytest.mark.parametrize(

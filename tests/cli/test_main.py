@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -48,6 +50,18 @@ def test_every_command_has_a_help(command: str, run: Run) -> None:
     assert run(command, "-h") == done
 
 
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_examples_use_options_that_exist(command: str, run: Run) -> None:
+    help = run(command, "--help").out
+    examples = help.split("Examples:\n")[1].split("\n\n")[0].splitlines()
+    names = {"search", "query"} if command in ("search", "query") else {command}
+    for words in map(shlex.split, examples):
+        assert words[0] == "sekha"
+        assert words[1] in names
+        for option in (word for word in words if word.startswith("--")):
+            assert re.search(rf"^  .*{option}\b", help.split("Examples:")[0], re.MULTILINE), option
+
+
 def test_the_version(run: Run) -> None:
     assert run("--version") == (0, f"{__version__}\n", "")
 
@@ -84,7 +98,7 @@ def test_the_help_loads_no_command_and_nothing_that_they_need() -> None:
 def test_without_the_extra_there_is_one_line(package: str) -> None:
     command, environment = python("-c", f"import sys; sys.modules[{package!r}] = None; {RUN}", "list")
     done = subprocess.run(command, env=environment, capture_output=True, text=True)
-    line = "sekha: the command line needs its extra: pip install 'sekha-python-sdk[cli]'\n"
+    line = "sekha: the command line requires the extra cli: pip install 'sekha-python-sdk[cli]'\n"
     assert (done.returncode, done.stdout, done.stderr) == (1, "", line)
 
 
@@ -120,10 +134,10 @@ def test_completion_can_be_shown(run: Run, monkeypatch: pytest.MonkeyPatch) -> N
 def test_without_an_address_the_line_says_what_to_set(run: Run) -> None:
     done = run("list")
     assert (done.code, done.out) == (1, "")
-    assert "give --url, or set SEKHA_CONTROLLER_URL" in done.err
+    assert "pass --url or set SEKHA_CONTROLLER_URL (environment or .env)" in done.err
     done = run("list", "--url", "http://127.0.0.1:1")
     assert (done.code, done.out) == (1, "")
-    assert "set SEKHA_API_KEY in the environment, or in a file .env here" in done.err
+    assert "set SEKHA_API_KEY (environment or .env)" in done.err
     assert done.err.count("\n") == 1
 
 
@@ -152,7 +166,7 @@ def test_a_missing_key_is_asked_for_at_a_terminal(
 
     monkeypatch.setattr("getpass.getpass", answer)
     assert run("list", "--json", terminal="").code == 0
-    assert asked == ["Key of this Sekha (SEKHA_API_KEY): "]
+    assert asked == ["API key (SEKHA_API_KEY): "]
     assert run("list").code == 1
     assert len(asked) == 1
 
@@ -164,7 +178,7 @@ def test_a_missing_key_is_asked_for_at_a_terminal(
 def test_3_is_not_found(words: list[str], run: Run, connected: LocalSekha) -> None:
     done = run(*words)
     assert (done.code, done.out) == (3, "")
-    assert done.err.endswith("; is the ID right? `sekha list` shows what there is\n")
+    assert done.err.endswith("; check the ID with `sekha list`\n")
     assert done.err.count("\n") == 1
 
 
@@ -174,7 +188,7 @@ def test_4_is_a_refused_key(words: list[str], run: Run, connected: LocalSekha, m
     done = run(*words)
     assert (done.code, done.out) == (4, "")
     assert done.err.startswith(f"sekha {words[0]}: ")
-    assert "_API_KEY to a key that it accepts" in done.err
+    assert "_API_KEY to an API key that the server accepts" in done.err
     assert done.err.count("\n") == 1
 
 
@@ -187,7 +201,7 @@ def test_a_server_that_says_what_it_lacks_is_running(run: Run, faulty: ScriptedS
     faulty.fail("POST /api/v1/conversations", answer_with(507, {"error": "the disk is full: nothing was stored"}))
     done = run("store", "x")
     assert "nothing was stored" in done.err
-    assert "is it running" not in done.err
+    assert "is running" not in done.err
 
 
 @pytest.mark.parametrize("words", EVERY_READING)
@@ -195,7 +209,7 @@ def test_5_is_a_server_that_cannot_be_reached(words: list[str], run: Run, faulty
     with faulty.refusing():
         done = run(*words)
     assert (done.code, done.out) == (5, "")
-    assert "is it running? `sekha health` looks at all three" in done.err
+    assert "check that the server is running: `sekha health`" in done.err
     assert done.err.count("\n") == 1
 
 

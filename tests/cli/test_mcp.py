@@ -34,15 +34,15 @@ def _with_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
         (["--folder", "/"], "--folder: '/' is not a folder below /, such as /work/shop\n"),
         (
             ["--folder", "/a/"],
-            "--folder: '/a/' ends with /: write /a for that folder, or add the name that is",
+            "--folder: '/a/' ends with /: use /a for that folder, or add the missing name",
         ),
-        (["--folder", "a/b/"], "--folder: 'a/b/' ends with /: write /a/b for that folder"),
-        (["--folder", "/a//"], "--folder: '/a//' has an empty name between two /\n"),
-        (["--folder", "/a/ /b"], "--folder: '/a/ /b' has an empty name between two /\n"),
+        (["--folder", "a/b/"], "--folder: 'a/b/' ends with /: use /a/b for that folder"),
+        (["--folder", "/a//"], "--folder: '/a//' contains an empty name between two /\n"),
+        (["--folder", "/a/ /b"], "--folder: '/a/ /b' contains an empty name between two /\n"),
         (["--folder", "/a/../b"], "--folder: must not contain . or .. as a name"),
         (["--folder", " "], "must not be blank"),
-        (["--port", "1"], "--host, --port and --allow-host need --http"),
-        (["--host", "::"], "--host, --port and --allow-host need --http"),
+        (["--port", "1"], "--host, --port and --allow-host require --http"),
+        (["--host", "::"], "--host, --port and --allow-host require --http"),
         (["--http", "--port", "65536"], "--port"),
         (["--http", "--host", "0.0.0.0"], "0.0.0.0 can be reached from other machines: set SEKHA_MCP_TOKEN to a token"),
         (["--http", "--host", "::"], ":: can be reached from other machines: set SEKHA_MCP_TOKEN to a token"),
@@ -134,7 +134,7 @@ def test_a_project_cannot_send_the_key_elsewhere(
 
 def test_it_asks_for_nothing_at_a_terminal(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sekha.mcp_server.stdio.claim_wire", lambda: None)
-    where = "in the environment, or name a file with --env-file"
+    where = "in the environment, or pass --env-file FILE"
     done = run("mcp", terminal="a key\n")
     assert (done.code, done.out) == (1, "")
     assert f"set SEKHA_CONTROLLER_URL and SEKHA_API_KEY {where}" in done.err
@@ -149,5 +149,5 @@ def test_without_the_package_it_says_what_it_needs(run: Run, monkeypatch: pytest
     assert run("mcp") == (
         1,
         "",
-        "sekha mcp: this needs Python 3.10 or later and the extra mcp: pip install 'sekha-python-sdk[cli,mcp]'\n",
+        "sekha mcp: requires Python 3.10 or later and the extra mcp: pip install 'sekha-python-sdk[cli,mcp]'\n",
     )

@@ -149,7 +149,7 @@ def test_every_command_gets_along_with_every_encoding(
     ]
     codes, out = run_all(variables, *good, *bad, stdin="Where is it?")
     assert codes == [0] * len(good) + [2, 2, 1, 1, 2]
-    assert b"Started a local Sekha" in out
+    assert b"Started a local server" in out
     labels = [row["label"] for row in client.controller.iter_conversations(subfolders=True, folder="/")]
     assert sorted(labels) == sorted(["✓ Zürich → 東京", "東京 ✓", "東京"])
 
@@ -187,6 +187,6 @@ def test_every_file_is_opened_with_an_encoding(client: SekhaClient, here: Path) 
 
 def test_the_chat_names_the_key_that_ends_it(run: Run, connected: LocalSekha, monkeypatch: pytest.MonkeyPatch) -> None:
     usual = "Ctrl-Z and Enter" if sys.platform == "win32" else "Ctrl-D"
-    assert f"{usual} or /quit ends the chat" in run("chat", terminal="/quit\n").err
+    assert f"{usual} or /quit: end the chat" in run("chat", terminal="/quit\n").err
     monkeypatch.setattr("sekha.cli.chat._END_KEY", "Ctrl-Z and Enter")
-    assert "Ctrl-Z and Enter or /quit ends the chat" in run("chat", terminal="/quit\n").err
+    assert "Ctrl-Z and Enter or /quit: end the chat" in run("chat", terminal="/quit\n").err

@@ -19,7 +19,7 @@ def test_list_shows_the_last_changed_first(run: Run, remember: Remember) -> None
     done = run("list")
     assert (done.code, done.err) == (0, "")
     header, *rows = [line.split() for line in done.out.splitlines()]
-    assert header == ["ID", "LABEL", "FOLDER", "IMPORTANCE", "STATUS", "CHANGED", "(UTC)"]
+    assert header == ["ID", "LABEL", "FOLDER", "IMPORTANCE", "STATUS", "UPDATED", "(UTC)"]
     assert [row[:5] for row in rows] == [
         [second[:8], "Pie", "/home", "10", "active"],
         [first[:8], "Plans", "/work", "5", "active"],
@@ -71,7 +71,7 @@ def test_list_says_that_there_is_more(run: Run, remember: Remember) -> None:
         remember("x", label=label)
     done = run("list", "--limit", "2")
     assert len(done.out.splitlines()) == 3
-    assert done.err == "There are more than these 2; --limit shows more.\n"
+    assert done.err == "Only the first 2 are shown; use --limit to show more.\n"
     done = run("list", "--limit", "2", "--json")
     assert set(done.json) == {"results", "more"}
     assert (len(done.json["results"]), done.json["more"]) == (2, True)
@@ -80,7 +80,7 @@ def test_list_says_that_there_is_more(run: Run, remember: Remember) -> None:
 
 def test_an_empty_list_is_no_failure(run: Run, client: SekhaClient) -> None:
     done = run("list")
-    assert (done.code, done.out, done.err) == (0, "", "There is no such conversation.\n")
+    assert (done.code, done.out, done.err) == (0, "", "No conversations found.\n")
     assert run("list", "--json").json == {"results": [], "more": False}
 
 
@@ -89,7 +89,7 @@ def test_query_shows_the_best_first(run: Run, remember: Remember) -> None:
     remember("How much cinnamon goes into the pie?", label="Pie")
     done = run("query", "billing", "database", "--limit", "2")
     assert (done.code, done.err) == (0, "")
-    assert done.out.splitlines()[0].split() == ["SCORE", "FOUND"]
+    assert done.out.splitlines()[0].split() == ["SCORE", "RESULT"]
     assert f"  Billing  /home  {id[:8]}\n" in done.out
     assert f"  Billing  /home  {id}\n" in run("query", "billing database", "--full-ids").out
     assert "Which database for billing?" in done.out.splitlines()[2]
@@ -114,7 +114,7 @@ def test_query_can_be_narrowed(run: Run, remember: Remember) -> None:
     assert ids("--until", "2000-01-01") == set()
     done = run("query", "database", "--until", "2000-01-01")
     assert (done.code, done.out) == (0, "")
-    assert done.err.startswith("Nothing was found.")
+    assert done.err.startswith("No results.")
 
 
 def test_words_are_searched_for_too(run: Run, faulty: ScriptedSekha) -> None:
@@ -152,9 +152,9 @@ def test_what_is_below_a_score_is_left_out(run: Run, remember: Remember) -> None
     assert done.code == 0
     assert "Billing" in done.out
     assert "Pie" not in done.out
-    assert done.err == "Below the score of 0.9: 1.\n"
+    assert done.err == "Omitted with a score below 0.9: 1.\n"
     done = run("query", "zzzz qqqq", "--min-score", "0.9")
-    assert (done.code, done.out, done.err) == (0, "", "Nothing was found.\nBelow the score of 0.9: 2.\n")
+    assert (done.code, done.out, done.err) == (0, "", "No results.\nOmitted with a score below 0.9: 2.\n")
     found = run("query", "zzzz", "--min-score", "1", "--json").json
     assert (found["results"], found["below_min_score"]) == ([], 2)
 
@@ -177,7 +177,7 @@ def test_tables_fit_the_terminal(
             assert len(lines) in (2, 3), "one line each"
     heading, *rows = run("list").out.splitlines()
     assert heading.split()[0] == "ID"
-    assert heading.endswith("CHANGED (UTC)")
+    assert heading.endswith("UPDATED (UTC)")
     assert any(row.startswith(f"{id[:8]}  A label") for row in rows)
 
 
@@ -199,7 +199,7 @@ def test_stats_count(run: Run, remember: Remember) -> None:
     done = run("stats")
     assert (done.code, done.err) == (0, "")
     assert [line.split(maxsplit=1) for line in done.out.splitlines()] == [
-        ["WHAT", "HOW MUCH"],
+        ["STATISTIC", "VALUE"],
         ["conversations", "2"],
         ["messages", "3"],
         ["average", "importance  7.0"],

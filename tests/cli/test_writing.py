@@ -51,12 +51,12 @@ def test_store_takes_several_messages_and_the_standard_input(run: Run, client: S
     ("words", "said"),
     [
         (["store"], "Missing argument"),
-        (["store", " "], "a message is blank"),
-        (["store", "-"], "a message is blank"),
-        (["store", "-", "-"], "once only"),
+        (["store", " "], "a message must not be blank"),
+        (["store", "-"], "a message must not be blank"),
+        (["store", "-", "-"], "only once"),
         (["store", "x", "--importance", "11"], "--importance"),
         (["store", "x", "--role", "king"], "--role"),
-        (["store", "x", "--role", "user", "--role", "user"], "2 times --role for 1 messages"),
+        (["store", "x", "--role", "user", "--role", "user"], "--role is used 2 times for 1 messages"),
         (["store", "x", "--label", ""], "must not be blank"),
         (["store", "x", "--folder", " "], "must not be blank"),
     ],
@@ -74,7 +74,7 @@ def test_store_says_when_nobody_knows_whether_it_was_stored(run: Run, faulty: Sc
     assert (done.code, done.out) == (5, "")
     assert done.err.count("\n") == 1
     assert "it may have been applied" in done.err
-    assert "look with `sekha list` before you repeat it" in done.err
+    assert "check with `sekha list` before you retry" in done.err
 
 
 def test_a_warning_of_the_library_is_one_line(run: Run, faulty: ScriptedSekha) -> None:
@@ -111,7 +111,9 @@ def test_an_export_of_all_can_be_stored_again(run: Run, remember: Remember, clie
     remember("elsewhere", folder="/home")
     done = run("export", "--all", "--output", "all.jsonl")
     assert (done.code, done.out) == (0, "")
-    assert done.err == ("all.jsonl has 4 conversations.\nleft out: ids, dates and status; --format full has them\n")
+    assert done.err == (
+        "Wrote 4 conversations to all.jsonl.\nomitted: IDs, dates and status (--format full includes them)\n"
+    )
     lines = [json.loads(line) for line in (here / "all.jsonl").read_text("utf-8").splitlines()]
     before = run("export", "--all").out
     for line in reversed(lines):
@@ -144,7 +146,7 @@ def test_export_overwrites_nothing_without_force(run: Run, remember: Remember, h
     file = here / "kept.json"
     file.write_text("precious")
     done = run("export", id, "-o", "kept.json")
-    assert (done.code, done.err) == (1, "sekha export: kept.json exists; --force overwrites it\n")
+    assert (done.code, done.err) == (1, "sekha export: kept.json already exists; use --force to overwrite it\n")
     assert file.read_text() == "precious"
     assert run("export", id, "-o", "kept.json", "--force").code == 0
     assert json.loads(file.read_text("utf-8"))["conversation"]["id"] == id
@@ -167,7 +169,7 @@ def test_a_file_that_appears_meanwhile_is_not_overwritten(
     assert (done.code, done.out) == (1, "")
     assert (here / "mine.json").read_text() == "precious"
     _, kept = sorted(here.iterdir(), reverse=True)
-    assert done.err == f"sekha export: mine.json exists now; everything is in {kept}\n"
+    assert done.err == f"sekha export: mine.json was created in the meantime; the complete output is in {kept}\n"
     assert json.loads(kept.read_text("utf-8"))["conversation"]["id"] == id
 
 
@@ -187,13 +189,13 @@ def test_an_export_that_fails_leaves_no_file(run: Run, faulty: ScriptedSekha, he
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [
-        (["export"], 2, "give the ID of a conversation, or --all"),
-        (["export", UNKNOWN, "--all"], 2, "give the ID of a conversation, or --all"),
-        (["export", "--all", "--format", "markdown"], 2, "as jsonl"),
-        (["export", "--all", "--subfolders"], 2, "--subfolders needs --folder"),
+        (["export"], 2, "pass the ID of one conversation, or --all"),
+        (["export", UNKNOWN, "--all"], 2, "pass the ID of one conversation, or --all"),
+        (["export", "--all", "--format", "markdown"], 2, "use jsonl"),
+        (["export", "--all", "--subfolders"], 2, "--subfolders requires --folder"),
         (["export", "nonsense"], 2, "ID: must be the UUID of a conversation"),
-        (["export", UNKNOWN, "-o", "no/such/folder/x"], 1, "cannot be written: No such file or directory"),
-        (["export", UNKNOWN, "-o", ".", "--force"], 1, "is no file"),
+        (["export", UNKNOWN, "-o", "no/such/folder/x"], 1, "No such file or directory"),
+        (["export", UNKNOWN, "-o", ".", "--force"], 1, "is not a file"),
     ],
 )
 def test_export_sends_nothing_that_cannot_be_used(
@@ -225,7 +227,7 @@ def test_prune_shows_and_does_nothing_in_a_dry_run(run: Run, old: list[str], cli
     assert done.code == 0
     assert done.out.split("\n")[0].split()[:4] == ["ID", "LABEL", "LAST", "USED"]
     assert {line.split()[0] for line in done.out.splitlines()[1:]} == {id[:8] for id in old}
-    assert done.err == "Not used for as long, but important enough to stay: 1.\n"
+    assert done.err == "Unused for as long but kept because of their importance: 1.\n"
     assert archived(client) == set()
 
 
@@ -244,13 +246,13 @@ def test_prune_archives_with_yes(run: Run, old: list[str], client: SekhaClient) 
     assert archived(client) == set(old)
     done = run("prune", "--threshold-days", "0", "--yes")
     assert (done.code, done.out) == (0, "")
-    assert done.err.endswith("There is nothing to archive.\n")
+    assert done.err.endswith("Nothing to archive.\n")
 
 
 def test_prune_refuses_where_nobody_can_be_asked(run: Run, faulty: ScriptedSekha) -> None:
     done = run("prune", "--threshold-days", "0", stdin="y\n")
     assert (done.code, done.out) == (2, "")
-    assert "give --yes, or --dry-run" in done.err
+    assert "use --yes or --dry-run" in done.err
     assert run("prune", "--yes", "--dry-run").code == 2
     assert run("prune", "--threshold-days", "-1", "--yes").code == 2
     assert faulty.requests == []
@@ -260,6 +262,6 @@ def test_prune_refuses_where_nobody_can_be_asked(run: Run, faulty: ScriptedSekha
 def test_prune_asks(answer: str, code: int, run: Run, old: list[str], client: SekhaClient) -> None:
     done = run("prune", "--threshold-days", "0", terminal=answer)
     assert done.code == code
-    assert "Archive these 2? [y/N] " in done.err
+    assert "Archive these 2 conversations? [y/N] " in done.err
     assert archived(client) == (set() if code else set(old))
     assert ("Nothing was archived." in done.err) == bool(code)

@@ -21,14 +21,8 @@ PAGES = [
 MODULES = [path for path in sorted((ROOT / "src").rglob("*.py")) if "_sync" not in path.parts]  # which is generated
 
 TOO_WIDE: List[str] = [
-    # Home, first steps
-    "README.md",
-    "docs/get-started/local-server.md",
-    "docs/index.md",
     # Guides: store to sync and async
-    "docs/guides/ask.md",
     "docs/guides/mcp-tools.md",
-    "docs/guides/store.md",
     "docs/guides/streaming.md",
     "docs/guides/sync-and-async.md",
     "docs/guides/users.md",
@@ -37,9 +31,6 @@ TOO_WIDE: List[str] = [
     "docs/contributing/benchmarks.md",
     "docs/guides/errors.md",
     # Guides: import to logging; settings; help
-    "docs/guides/import.md",
-    "docs/guides/logging.md",
-    "docs/guides/testing.md",
     "docs/help/upgrading.md",
     "docs/reference/settings.md",
     # Integrations, frameworks, command line
@@ -100,18 +91,13 @@ TOO_WIDE: List[str] = [
 ]
 """Files with lines that are still too long. Remove a file as soon as it is done."""
 UNMARKED: List[str] = [
-    # Home, first steps
-    "README.md",
     # Guides: store to sync and async
-    "docs/guides/ask.md",
     "docs/guides/streaming.md",
     "docs/guides/sync-and-async.md",
     "docs/guides/users.md",
     # Errors, contributing
     "docs/guides/errors.md",
     # Guides: import to logging; settings; help
-    "docs/guides/import.md",
-    "docs/guides/testing.md",
     "docs/help/upgrading.md",
     # Integrations, frameworks, command line
     "docs/integrations/core.md",

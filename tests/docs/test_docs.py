@@ -48,9 +48,16 @@ def test_the_readme_has_two_commands() -> None:
     assert re.findall(r"```bash\n(.*?)```", page("README.md"), re.DOTALL) == [f"{MAIN_JOB}\n", f"{TESTS}\n"]
 
 
-def test_the_readme_shows_five_lines_of_each_flavour() -> None:
-    for block in re.findall(r"```python\n(.*?)```", page("README.md"), re.DOTALL):
-        assert len([line for line in block.splitlines() if line]) == 5
+def test_the_readme_shows_a_short_program_of_each_client_type() -> None:
+    """Whole programs, which run when they are pasted into a file."""
+    sync, awaited = re.findall(r"```python\n(.*?)```", page("README.md"), re.DOTALL)
+    assert len(sync.splitlines()) <= 8
+    assert len(awaited.splitlines()) <= 16
+    for source in (sync, awaited):
+        compile(source, "README.md", "exec")  # no `await` outside of a function
+    assert " SekhaClient\n" in sync
+    assert " AsyncSekhaClient\n" in awaited
+    assert awaited.endswith("\nasyncio.run(main())\n")
 
 
 def test_a_chat_with_history_and_sources_takes_less_than_forty_lines() -> None:
@@ -58,17 +65,24 @@ def test_a_chat_with_history_and_sources_takes_less_than_forty_lines() -> None:
     assert len(program.splitlines()) < 40
 
 
-@pytest.mark.parametrize(
-    ("name", "title", "cls"),
-    [
-        ("store", "Controller", MemoryController),
-        ("models", "Bridge", BridgeClient),
-        ("mcp-tools", "MCP tools", MCPClient),
-    ],
-)
-def test_every_method_is_in_the_table_of_its_service(name: str, title: str, cls: type) -> None:
-    table = rows(f"docs/guides/{name}.md", f"# {title}")
-    assert {method for cell in table for method in code_in(cell)} == public_methods(cls)
+def methods_tables() -> Dict[str, Set[str]]:
+    """Which methods the guides describe, by class: the links in the first cells of tables headed by "method of"."""
+    found: Dict[str, Set[str]] = {}
+    tables = re.compile(r"^\| method of `client.*\n\|.*\n((?:^\|.*\n)+)", re.MULTILINE)
+    for path in sorted((ROOT / "docs" / "guides").glob("*.md")):
+        for table in tables.findall(path.read_text("utf-8")):
+            for cell in (line.split("|")[1] for line in table.splitlines()):
+                links = re.findall(r"\[`(\w+)`\]\(\.\./reference/sync/\w+\.md#sekha\.(\w+)\.\1\)", cell)
+                assert {name for name, _ in links} == code_in(cell), f"{path.name}: {cell}"
+                for name, cls in links:
+                    found.setdefault(cls, set()).add(name)
+    return found
+
+
+@pytest.mark.parametrize("cls", [MemoryController, BridgeClient, MCPClient, SekhaClient], ids=lambda cls: cls.__name__)
+def test_every_method_is_in_the_table_of_a_guide(cls: type) -> None:
+    """With a link to the reference, and nothing else is in these tables."""
+    assert methods_tables()[cls.__name__] == public_methods(cls)
 
 
 def test_every_integration_is_in_the_overview() -> None:
@@ -79,11 +93,6 @@ def test_every_integration_is_in_the_overview() -> None:
     for heading, expected in (("## Adapters", adapters), ("## Recipes", recipes)):
         below = overview.split(f"\n{heading}\n")[1].split("\n## ")[0]
         assert [name for name, link in expected.items() if name not in below or link not in below] == []
-
-
-def test_every_workflow_is_in_the_table() -> None:
-    table = rows("docs/guides/ask.md", "# Workflows")
-    assert {method for cell in table for method in code_in(cell)} == public_methods(SekhaClient)
 
 
 def test_the_error_tree_is_the_tree_of_the_classes() -> None:
@@ -110,9 +119,18 @@ def test_every_error_and_warning_has_its_trouble() -> None:
 
 
 def test_every_option_of_the_import_is_in_its_table() -> None:
-    table = rows("docs/guides/import.md", "## In the terminal")
+    table = rows("docs/guides/import.md", "## Command line options {: #in-the-terminal }")
     assert {cell.strip("`").split(" ")[0] for cell in table} | {"--url", "--help"} == {*options_of("import"), "--help"}
-    assert {cell.strip("`") for cell in rows("docs/guides/import.md", "## What is read")} >= {"JSON lines"}
+
+
+def test_every_format_of_exports_has_its_section() -> None:
+    text = page("docs/guides/import.md")
+    headings = {heading.partition(" {:")[0] for heading in re.findall(r"^##+ (.+)$", text, re.MULTILINE)}
+    formats = rows("docs/guides/import.md", "## Supported formats {: #what-is-read }")
+    names = {cell.strip("[").partition("]")[0] for cell in formats}
+    elsewhere = {"Sekha", "notes"}  # longer sections of their own
+    assert {name.lower() for name in names - elsewhere} <= {heading.lower() for heading in headings}
+    assert "JSON lines" in names
 
 
 def test_every_setting_is_in_the_table() -> None:

@@ -57,7 +57,7 @@ def test_serves_until_ctrl_c(tmp_path: Path) -> None:
 def read_greeting(stderr: Any) -> List[str]:
     """Reads what is said up to the settings."""
     said = [stderr.readline()]
-    while not said[-1].startswith("Its settings"):
+    while not said[-1].startswith("Client settings"):
         said.append(stderr.readline())
         assert said[-1], said
     return said
@@ -88,13 +88,16 @@ def test_greets_with_what_it_has_found(
     lines = err.splitlines()
     counted = "  3 conversations, 1,200 messages, version 2, last backup 2026-01-31T09:30:00Z"
     assert counted in lines
-    found = re.compile(r"  ([\d,]+) of 1,200 messages searchable by parts of words(; the others follow)?")
+    found = re.compile(r"  ([\d,]+) of 1,200 messages searchable by parts of words(; the rest is being computed)?")
     assert found.fullmatch(lines[lines.index(counted) + 1])
-    assert "Embeddings: hashed words. Texts are found by their words, not by their meaning (--embeddings-url)." in lines
-    assert "Model: none. Answers are quotes of what is remembered (--llm-url)." in lines
+    embeddings = "Embeddings: built-in word hashing, which matches words, not meaning. For a model: --embeddings-url."
+    assert embeddings in lines
+    assert "Model: none; answers quote memories. For a model: --llm-url." in lines
     assert running_serve(monkeypatch, "--data", str(file), "--embeddings-url", "http://127.0.0.1:1/v1") == 0
     lines = capsys.readouterr().err.splitlines()
-    assert any(line.startswith("  0 of 1,200 messages searchable by meaning; the others follow when") for line in lines)
+    assert any(
+        line.startswith("  0 of 1,200 messages searchable by meaning; the rest is computed once") for line in lines
+    )
     assert not any(line.startswith("Embeddings: ") for line in lines)
 
 
@@ -104,7 +107,7 @@ def test_a_new_file_and_one_in_memory_are_greeted_too(
     for profile in PROFILES:
         words = ("--profile", profile, "--data", str(tmp_path / profile))
         assert running_serve(monkeypatch, *words) == 0
-        said = "  0 conversations, 0 messages, version 2, last backup none (sekha backup FILE makes one)"
+        said = "  0 conversations, 0 messages, version 2, last backup none (create one with sekha backup FILE)"
         assert said in capsys.readouterr().err.splitlines()
     assert running_serve(monkeypatch) == 0
     assert "conversations" not in capsys.readouterr().err
@@ -142,9 +145,9 @@ def test_failures_are_one_line(capsys: pytest.CaptureFixture[str], tmp_path: Pat
         (["--llm-url", "localhost"], "the URL of a model must look like http://host:port/v1"),
         (["--embeddings-url", "http://[::1"], "the URL of a model must look like http://host:port/v1"),
         (["--host", " "], "must not be blank"),
-        (["--force"], "--force needs --env-file"),
+        (["--force"], "--force requires --env-file"),
         (["--api-key-file", "missing"], "does not exist"),
-        (["--api-key-file", __file__, "--api-key", "k"], "not both"),
+        (["--api-key-file", __file__, "--api-key", "k"], "cannot be combined"),
     ],
 )
 def test_wrong_usage_is_2(words: List[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -177,7 +180,7 @@ def test_the_standard_output_has_the_settings_alone(
     (tmp_path / ".env").write_text(out, encoding="utf-8")
     assert SekhaConfig.from_env(tmp_path / ".env").api_key == "sk mine #1"
     assert "SEKHA_RATE_LIMIT_REQUESTS=none" in out.splitlines()
-    assert "Sekha is running; Ctrl-C stops it." in err
+    assert "Sekha is running. Press Ctrl-C to stop it." in err
     assert "sk mine" not in err
     assert err.endswith("stopped\n")
 
@@ -189,14 +192,14 @@ def test_a_file_gets_the_settings(
     file.write_text("# mine\nDEBUG=1\n", encoding="utf-8")
     assert running_serve(monkeypatch, "--env-file", str(file)) == 0
     out, err = capsys.readouterr()
-    assert f"Its settings are in {file}:" in err
+    assert f"Client settings, written to {file}:" in err
     assert file.read_text("utf-8") == f"# mine\nDEBUG=1\n{out}"
     assert os.name == "nt" or file.stat().st_mode & 0o077 == 0
     before = file.read_text("utf-8")
     assert running_serve(monkeypatch, "--env-file", str(file)) == 1, "the free ports are others now"
     out, err = capsys.readouterr()
     assert out == ""
-    assert err.startswith(f"sekha serve: {file} has another SEKHA_CONTROLLER_URL and SEKHA_BRIDGE_URL; --force")
+    assert err.startswith(f"sekha serve: {file} has a different SEKHA_CONTROLLER_URL and SEKHA_BRIDGE_URL; use --force")
     assert file.read_text("utf-8") == before
     assert running_serve(monkeypatch, "--env-file", str(file), "--force") == 0
     out, _ = capsys.readouterr()
@@ -208,7 +211,7 @@ def test_a_model_that_does_not_answer_is_said(
 ) -> None:
     assert running_serve(monkeypatch, "--llm-url", "http://127.0.0.1:1/v1") == 0
     _, err = capsys.readouterr()
-    assert "Not every model answers: embedding ok, chat error (openai server http://127.0.0.1:1/v1: " in err
+    assert "Models, not all available: embedding ok, chat error (openai server http://127.0.0.1:1/v1: " in err
 
 
 def test_models_that_answer_are_named(
@@ -222,7 +225,7 @@ def test_models_that_answer_are_named(
     prefixes = ("--query-prefix", "query: ", "--passage-prefix", "passage: ")
     assert running_serve(monkeypatch, *named, *prefixes) == 0
     out, err = capsys.readouterr()
-    assert "Models: embedding by bge-m3, chat by qwen3:8b\n" in err
+    assert "Models: embedding bge-m3, chat qwen3:8b\n" in err
     assert "sk-" not in err.replace("sk-local", "")
     assert "sk-llm" not in out
     assert {seen.headers["authorization"] for seen in server.seen} == {"Bearer sk-llm", "Bearer sk-embeddings"}
@@ -263,7 +266,7 @@ def test_a_file_without_a_key_is_wrong_usage(
 ) -> None:
     (tmp_path / "key").write_bytes(content)
     assert main(["serve", *FREE, "--api-key-file", str(tmp_path / "key")]) == 2
-    assert "must hold a key in one line" in capsys.readouterr().err
+    assert "must contain an API key on a single line" in capsys.readouterr().err
 
 
 def test_says_how_to_install_the_extra() -> None:
@@ -307,7 +310,8 @@ def test_the_other_profile_has_a_key_for_the_tools_and_none_for_the_rest() -> No
         assert found["SEKHA_MCP_API_KEY"] == "k" * 32
         assert httpx.get(found["SEKHA_CONTROLLER_URL"] + "/api/v1/conversations", verify=False).status_code == 200
         said = [*read_greeting(process.stderr), process.stderr.readline()]
-        assert said[-1] == "Whoever reaches 0.0.0.0 can read and write this memory.\n"
+        who = "everyone who can reach 0.0.0.0"
+        assert said[-1] == f"Warning: without an API key, {who} can read and write this memory.\n"
         process.send_signal(signal.SIGTERM)
         assert process.wait(10) == 0
 
@@ -316,7 +320,7 @@ def test_help_names_the_commands(capsys: pytest.CaptureFixture[str]) -> None:
     assert main([]) == 2
     assert "serve" in capsys.readouterr().err
     assert main(["--help"]) == 0
-    assert "local Sekha in the foreground" in capsys.readouterr().out
+    assert "local server in the foreground" in capsys.readouterr().out
     assert main(["serve", "--help"]) == 0
     assert "--embeddings-url" in capsys.readouterr().out
     for words in (["bake"], ["serve", "--port", "many"]):

@@ -67,7 +67,7 @@ class Site:
         for file in sorted(folder.rglob("*.html")):
             page = Page()
             page.feed(file.read_text("utf-8"))
-            self.pages[file.relative_to(folder).as_posix()[: -len("index.html")]] = page
+            self.pages[file.relative_to(folder).as_posix().removesuffix("index.html")] = page
 
     def resolve(self, page: str, link: str) -> Tuple[str, str]:
         """Return the address that a link on a page leads to, and its anchor."""

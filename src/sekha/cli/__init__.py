@@ -1,4 +1,4 @@
-"""The command line: `sekha <command>`. Each command is a module that is imported when it is used."""
+"""The command line: `sekha <command>`. The module of a command is imported when the command is used."""
 
 from __future__ import annotations
 
@@ -14,31 +14,32 @@ def __dir__() -> list[str]:
 
 
 COMMANDS: Dict[str, str] = {
-    "demo": "run a guided demo on a temporary local server, or on yours (it stores into /sekha-demo)",
-    "serve": "run a local Sekha in the foreground",
-    "init": "ask for address and key, check them, and write them to a file .env",
-    "health": "show how the three services are",
-    "stats": "show numbers about the memory",
-    "list": "list conversations, the last changed first",
-    "search": "search the messages by words, and by meaning with an embedding model",
-    "query": "search the messages: the same as search",
+    "demo": "run a guided demo on a temporary local server, or on yours",
+    "serve": "run a local server in the foreground",
+    "init": "ask for URL and API key, check them, and write a .env file",
+    "health": "check controller, bridge and MCP tools",
+    "stats": "show statistics",
+    "list": "list conversations, most recently updated first",
+    "search": "search messages by words and by meaning",
+    "query": "search messages (alias of search)",
     "show": "show a conversation with its messages",
     "store": "store a conversation",
-    "label": "give a conversation another label",
+    "label": "change the label of a conversation",
     "move": "move a conversation to another folder",
-    "pin": "pin conversations: their importance becomes 10",
-    "archive": "archive conversations; nothing brings them back into use",
-    "delete": "delete conversations, after asking",
-    "import": "bring in the chats of ChatGPT, Claude and others, and notes",
-    "export": "write conversations to a file, or to the standard output",
-    "backup": "copy the memory of a local Sekha to a file, also while it runs",
-    "doctor": "check the data file of a local Sekha, and say what to do",
-    "hook": "let a coding agent remember: recall at each prompt, remember at its end",
-    "chat": "talk to a model that remembers",
-    "mcp": "serve the memory to MCP clients: Claude, editors and agents",
-    "prune": "archive what has not been used for long, after asking",
+    "pin": "pin conversations (sets their importance to 10)",
+    "archive": "archive conversations (cannot be undone)",
+    "delete": "delete conversations (asks for confirmation)",
+    "import": "import chats from ChatGPT, Claude and others, or notes",
+    "export": "write conversations to a file or to stdout",
+    "backup": "copy the data file of a local server, even while it runs",
+    "doctor": "check the data file of a local server",
+    "hook": "add recall and storage of sessions to a coding agent",
+    "chat": "chat with a model that uses the memory",
+    "mcp": "run an MCP server for Claude, editors and agents",
+    "prune": "archive unused conversations (asks for confirmation)",
 }
-"""Names and one-line descriptions; `run` in the module `sekha.cli.<name>` is the command."""
+"""Names and one-line descriptions. The command is the function `run` of the module `sekha.cli.<name>`, which may also
+have `DETAILS`, a sentence for the help, and `EXAMPLES`, command lines."""
 
 MODULES: Dict[str, str] = {"list": "listing", "import": "importing", "search": "query"}
 """Commands whose module has another name: `sekha.cli.list` would hide the built-in `list` here, `import` is a keyword,
@@ -65,12 +66,12 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     """
     words = [*(sys.argv[1:] if argv is None else argv)]
     if words[:1] == ["hook"]:
-        from sekha.cli.hook_run import is_for_agents, run_for_agents  # a prompt waits for it: nothing else is loaded
+        from sekha.cli.hook_run import is_for_agents, run_for_agents  # quick to import: each prompt waits for it
 
         if is_for_agents(words):
             return run_for_agents(words, is_alone=argv is None)
     if not all(find_spec(name) for name in REQUIRED_PACKAGES):
-        print("sekha: the command line needs its extra: pip install 'sekha-python-sdk[cli]'", file=sys.stderr)
+        print("sekha: the command line requires the extra cli: pip install 'sekha-python-sdk[cli]'", file=sys.stderr)
         return 1
     from sekha.cli.app import run
 

@@ -1,4 +1,4 @@
-"""`sekha backup`: copy the memory of a local Sekha to a file."""
+"""`sekha backup`: copy the data file of a local server."""
 
 import os
 import sqlite3
@@ -15,15 +15,18 @@ from sekha.cli.files import rename_to_new
 from sekha.cli.options import Json, Url, not_blank
 from sekha.cli.terminal import echo, echo_err, echo_json
 
+DETAILS = "The copy is verified, and replaces FILE only when it is complete."
+EXAMPLES = ("sekha backup memory-copy.db", "sekha backup memory-copy.db --data memory.db --force")
+
 
 def run(
-    target: Annotated[str, typer.Argument(metavar="FILE", callback=not_blank, help="The copy.")],
+    target: Annotated[str, typer.Argument(metavar="FILE", callback=not_blank, help="File to write.")],
     data: Data = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite an existing file.")] = False,
     url: Url = None,
     json: Json = False,
 ) -> int:
-    """Copy a data file, whether a server uses it or not, and check the copy."""
+    """Copy a data file, even while a server uses it, and verify the copy."""
     from sekha.local.backup import copy_database, note_backup
 
     source = find_data_file(data, url)
@@ -32,7 +35,7 @@ def run(
     try:
         handle, part = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     except OSError as error:
-        raise CommandError(f"{target} cannot be written: {error.strerror}") from None
+        raise CommandError(f"cannot write {target}: {error.strerror}") from None
     os.close(handle)
     try:
         contents = copy_database(source, part)
@@ -41,18 +44,18 @@ def run(
         else:
             rename_to_new(part, path)
     except FileExistsError:
-        raise CommandError(f"{target} exists now; --force overwrites it") from None
+        raise CommandError(f"{target} was created in the meantime; use --force to overwrite it") from None
     except sqlite3.Error as error:
-        raise CommandError(f"{source} cannot be copied to {target}: {error}") from None
+        raise CommandError(f"cannot copy {source} to {target}: {error}") from None
     except OSError as error:
-        raise CommandError(f"{target} cannot be written: {error.strerror}") from None
+        raise CommandError(f"cannot write {target}: {error.strerror}") from None
     finally:
         with suppress(OSError):
             os.unlink(part)
     try:
         note_backup(source)
     except sqlite3.Error as error:
-        echo_err(f"sekha backup: {source} keeps no note of it: {error}")
+        echo_err(f"sekha backup: cannot record the time of the backup in {source}: {error}")
     if json:
         echo_json({"source": os.path.abspath(source), "file": os.path.abspath(target), **contents._asdict()})
     else:
@@ -66,12 +69,14 @@ def _check_target(path: Path, source: Path, name: str, *, force: bool) -> None:
     from sekha.local.data_file import is_served
 
     if path == source or (path.exists() and path.samefile(source)):
-        raise CommandError(f"{name} is the memory itself")
+        raise CommandError(f"{name} is the data file itself; choose another file")
     if path.exists() and not path.is_file():
-        raise CommandError(f"{name} is no file")
+        raise CommandError(f"{name} is not a file")
     if path.exists() and not force:
-        raise CommandError(f"{name} exists; --force overwrites it")
+        raise CommandError(f"{name} already exists; use --force to overwrite it")
     if is_served(path):
-        raise CommandError(f"{name} is the memory of a local Sekha that is running")
+        raise CommandError(f"{name} is the data file of a running local server; choose another file")
     if any(os.path.exists(f"{path}{end}") for end in ("-wal", "-journal")):
-        raise CommandError(f"{name} is in use, or was not closed: there is a {path.name}-wal or -journal beside it")
+        raise CommandError(
+            f"{name} is in use or was not closed properly: {path.name}-wal or -journal exists next to it"
+        )

@@ -23,23 +23,33 @@ if TYPE_CHECKING:
     from sekha import SekhaClient
     from sekha.types import Conversation, MemoryItem
 
+DETAILS = "Without a terminal, the question is read from stdin. The chat is stored at its end."
+EXAMPLES = ("sekha chat", "sekha chat --continue", 'sekha chat "When do we ship?" --no-store')
+
 TRUNCATION_NOTE = "[This answer was cut off.]"
 CHATS = "/chats"
-"""Where chats are stored, and what an answer does not remember by default: a question is most like itself."""
+"""Folder of stored chats. By default it is not searched: the best match for a question is the same question."""
 PROMPT = "> "
 _END_KEY = "Ctrl-Z and Enter" if sys.platform == "win32" else "Ctrl-D"
 _END_WORDS = ("exit", "quit", "/exit", "/quit")
 _COMMAND = re.compile(r"/\w*")
 _HELP = """\
-  /quit, exit     end the chat and store it; {end_key} does too
-  /help           show this
+  /quit, exit     end the chat and store it (also {end_key})
+  /help           show this help
   Ctrl-C          stop an answer; at the prompt, end the chat without storing it
-Anything else goes to the model, with what the memory has about it."""
+Other input is sent to the model, with relevant memories as context."""
 
 
 @dataclass
 class Turn:
-    """A question with its answer."""
+    """A question with its answer.
+
+    Attributes:
+        question: The question.
+        answer: The answer, or its beginning.
+        complete: Whether the answer is complete.
+        memories: Label and folder of each conversation in the context.
+    """
 
     question: str
     answer: str = ""
@@ -49,14 +59,14 @@ class Turn:
 
 @dataclass
 class Options:
-    """What each question of a chat is asked with.
+    """Options of all questions of a chat.
 
     Attributes:
-        model: Name of a model, or None.
-        system: An instruction to the model, or None.
-        budget: Tokens of memory for each answer.
-        min_score: Score of what is remembered, at least.
-        with_chats: Whether former chats are remembered.
+        model: Name of the model; None for the default of the bridge.
+        system: System prompt, or None.
+        budget: Maximum number of tokens of memories for each answer.
+        min_score: Minimum score of memories, 0 to 1, or None.
+        with_chats: Whether to search earlier chats too.
     """
 
     model: Optional[str]
@@ -68,35 +78,40 @@ class Options:
 
 def run(
     question: Annotated[
-        Optional[List[str]], typer.Argument(metavar="QUESTION", help="Ask this, and end (default: a chat).")
+        Optional[List[str]],
+        typer.Argument(metavar="QUESTION", help="Ask this question and exit.  [default: start a chat]"),
     ] = None,
     continue_last: Annotated[
-        bool, typer.Option("--continue", "-c", help="Go on with the last chat in the folder.")
+        bool, typer.Option("--continue", "-c", help="Continue the most recent chat in --folder.")
     ] = False,
     label: Label = None,
     folder: Annotated[
         str,
-        typer.Option("--folder", metavar="FOLDER", callback=check_folder, help="Where the chat is stored."),
+        typer.Option("--folder", metavar="FOLDER", callback=check_folder, help="Folder to store the chat in."),
     ] = CHATS,
-    no_store: Annotated[bool, typer.Option("--no-store", help="Do not store the conversation at the end.")] = False,
+    no_store: Annotated[bool, typer.Option("--no-store", help="Do not store the chat.")] = False,
     with_chats: Annotated[
-        bool, typer.Option("--with-chats", help=f"Remember former chats too, which are in {CHATS}.")
+        bool, typer.Option("--with-chats", help=f"Search earlier chats (in {CHATS}) for memories, too.")
     ] = False,
     min_score: MinScore = None,
     model: Annotated[
-        Optional[str], typer.Option("--model", metavar="NAME", callback=not_blank, help="Default: the bridge chooses.")
+        Optional[str],
+        typer.Option(
+            "--model", metavar="NAME", callback=not_blank, help="Model to use.  [default: chosen by the bridge]"
+        ),
     ] = None,
     system: Annotated[
-        Optional[str], typer.Option("--system", metavar="TEXT", callback=not_blank, help="An instruction to the model.")
+        Optional[str], typer.Option("--system", metavar="TEXT", callback=not_blank, help="System prompt.")
     ] = None,
     context_budget: Annotated[
-        int, typer.Option("--context-budget", min=0, help="Tokens of memory for each answer, at most.")
+        int,
+        typer.Option("--context-budget", metavar="N", min=0, help="Maximum number of tokens of memories per answer."),
     ] = 4000,
     url: Url = None,
     bridge_url: BridgeUrl = None,
     json: Json = False,
 ) -> int:
-    """Answer one question, of the arguments or of stdin; or chat until Ctrl-D or exit. Then store what was said."""
+    """Answer one question, from the arguments or stdin, or chat until Ctrl-D or exit. Then store the chat."""
     from sekha import SekhaClient
 
     one = " ".join(question) if question else None
@@ -109,15 +124,15 @@ def run(
         options = Options(model, system, context_budget, min_score, with_chats)
         chat = Chat(client, options, _last_chat(client, folder) if continue_last else None, show=not json)
         stored: Optional[Conversation] = None
-        is_to_be_stored = True
+        should_store = True
         try:
             try:
                 if one is not None:
                     chat.ask(one.strip())
                 else:
-                    is_to_be_stored = _chat_interactively(chat)
+                    should_store = _chat_interactively(chat)
             finally:  # also after an error
-                if is_to_be_stored and not no_store:
+                if should_store and not no_store:
                     stored = _store(client, chat, label, folder)
         finally:
             if json:
@@ -130,9 +145,9 @@ class Chat:
 
     Args:
         client: The client of memory and model.
-        options: What each question is asked with.
-        continued: The ID of a stored chat that goes on, or None.
-        show: Whether answers are printed as they arrive.
+        options: Options of all questions.
+        continued: ID of a stored chat to continue, or None.
+        show: Whether to print answers as they arrive.
     """
 
     def __init__(self, client: "SekhaClient", options: Options, continued: Optional[str], *, show: bool) -> None:
@@ -152,7 +167,7 @@ class Chat:
         """Ask the model, with context from the memory and the previous turns; print the answer as it arrives.
 
         Raises:
-            SekhaError: The answer ended early; its beginning is in the last turn.
+            SekhaError: The request failed, or the answer ended early; its beginning is in the last turn.
         """
         options, history = self._options, self._history()
         turn = Turn(question)
@@ -170,7 +185,7 @@ class Chat:
             turn.memories = _citations(stream.memories)
             if turn.memories:
                 names = (f"{one_line(one['label'], 40)} ({one_line(one['folder'], 40)})" for one in turn.memories)
-                echo_err(f"Remembered: {', '.join(names)}", "dim")
+                echo_err(f"From memory: {', '.join(names)}", "dim")
             try:
                 for text in stream.text_stream():
                     turn.answer += text
@@ -182,17 +197,17 @@ class Chat:
                     echo()
 
     def last_words(self) -> Optional[str]:
-        """Return the last question of the chat that goes on."""
+        """Return the last question of the continued chat."""
         asked = [message["content"] for message in self._before if message["role"] == "user"]
         return asked[-1] if asked and isinstance(asked[-1], str) else None
 
     def _history(self) -> List[Any]:
-        """Return what was said before, without unanswered questions, since models expect alternating roles."""
+        """Return the previous messages without unanswered questions, since models expect alternating roles."""
         said = [message for turn in self.turns if turn.answer for message in _messages(turn)]
         return [*self._before, *said]
 
     def transcript(self) -> List[Any]:
-        """Return the messages to store, partial answers too; none if there is no new answer at all."""
+        """Return the messages to store, including partial answers; none if there is no new answer."""
         if not any(turn.answer for turn in self.turns):
             return []
         return [*self._before, *(message for turn in self.turns for message in _messages(turn))]
@@ -207,30 +222,30 @@ def _messages(turn: Turn) -> List[Any]:
 
 
 def _citations(memories: "Iterable[MemoryItem]") -> List[Any]:
-    """Return label and folder of what is remembered, without duplicates."""
+    """Return label and folder of memories, without duplicates."""
     found = [(memory["label"], memory["folder"]) for memory in memories]
     return [{"label": label, "folder": folder} for label, folder in dict.fromkeys(found)]
 
 
 def _last_chat(client: "SekhaClient", folder: str) -> str:
-    """Return the ID of the chat in a folder that was changed last."""
+    """Return the ID of the most recently updated chat in a folder."""
     for row in client.controller.iter_conversations(folder=folder, subfolders=True, archived=False):
         return row["conversation_id"]
-    raise CommandError(f"there is no chat in {folder} that could be continued", NOT_FOUND)
+    raise CommandError(f"no chat to continue in {folder}", NOT_FOUND)
 
 
 def _chat_interactively(chat: Chat) -> bool:
-    """Read questions from a terminal; Ctrl-C stops an answer, or else the chat.
+    """Read questions from a terminal; Ctrl-C stops an answer or, at the prompt, the chat.
 
     Returns:
-        Whether the chat is to be stored.
+        Whether to store the chat.
     """
     if sys.stdout.isatty():
-        with suppress(ModuleNotFoundError):  # there is none on Windows
+        with suppress(ModuleNotFoundError):  # not available on Windows
             import_module("readline")  # `input` then supports line editing
     if (before := chat.last_words()) is not None:
-        echo_err(f"Going on after: {one_line(before, 70)}", "dim")
-    echo_err(f"{_END_KEY} or /quit ends the chat, Ctrl-C an answer. /help shows more.", "dim")
+        echo_err(f"Continuing after: {one_line(before, 70)}", "dim")
+    echo_err(f"{_END_KEY} or /quit: end the chat. Ctrl-C: stop the answer. /help: show all commands.", "dim")
     while True:
         try:
             question = _read_question(on_stdout=chat.show and sys.stdout.isatty()).strip()
@@ -246,13 +261,13 @@ def _chat_interactively(chat: Chat) -> bool:
             return True
         if _COMMAND.fullmatch(question):
             if question != "/help":
-                echo_err(f"There is no command {question} here.")
+                echo_err(f"Unknown command {question}.")
             echo_err(_HELP.format(end_key=_END_KEY))
         elif question:
-            _ask_and_go_on(chat, question)
+            _ask_or_report(chat, question)
 
 
-def _ask_and_go_on(chat: Chat, question: str) -> None:
+def _ask_or_report(chat: Chat, question: str) -> None:
     try:
         chat.ask(question)
     except KeyboardInterrupt:
@@ -269,7 +284,7 @@ def _read_question(*, on_stdout: bool) -> str:
 
 
 def _store(client: "SekhaClient", chat: Chat, label: Optional[str], folder: str) -> "Optional[Conversation]":
-    """Store the chat, in place of the one that it continues; write it to a file if that fails."""
+    """Store the chat, or replace the one that it continues; write it to a file if that fails."""
     messages = chat.transcript()
     if not messages:
         return None
@@ -291,4 +306,4 @@ def _write_to_file(conversation: "dict[str, object]") -> None:
     name = f"sekha-chat-{time.strftime('%Y%m%d-%H%M%S')}.jsonl"
     with atomic_write(name) as file:
         file.write(f"{to_json(conversation, indent=None)}\n")
-    echo_err(f"The conversation could not be stored; it is kept in {name}")
+    echo_err(f"The chat could not be stored; it was saved to {name} (sekha import {name} stores it).")

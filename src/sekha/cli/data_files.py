@@ -1,4 +1,4 @@
-"""The data file that a command is about: named by an option, or that of the local Sekha of the settings."""
+"""The data file that a command uses: the one of an option, or of the local server in the settings."""
 
 from __future__ import annotations
 
@@ -15,33 +15,36 @@ from sekha.cli.options import not_blank
 Data = Annotated[
     Optional[str],
     typer.Option(
-        "--data", metavar="FILE", callback=not_blank, help="The data file (default: that of the Sekha of the settings)."
+        "--data",
+        metavar="FILE",
+        callback=not_blank,
+        help="Data file.  [default: the one of the running local server at --url]",
     ),
 ]
 
 
 def find_data_file(data: str | None, url: str | None) -> str:
-    """Return the path of a data file: the given one, or that of the local Sekha which the settings name.
+    """Return the path of a data file: the one passed as an option, or the one of the local server in the settings.
 
     Args:
-        data: The file, if it is given as an option.
-        url: Address of the controller, if it is given as an option.
+        data: The file, if passed as an option.
+        url: URL of the controller, if passed as an option.
 
     Raises:
-        CommandError: There is no such file on this machine.
-        SekhaError: The local Sekha cannot be asked.
+        CommandError: The file is not on this machine.
+        SekhaError: The request to the local server failed.
     """
     if data is not None:
         if url is not None:
-            raise CommandError("give --data or --url, not both", USAGE)
+            raise CommandError("--data and --url cannot be combined", USAGE)
         if not os.path.exists(data):
-            raise CommandError(f"there is no file {data}")
+            raise CommandError(f"file not found: {data}")
         if not os.path.isfile(data):
-            raise CommandError(f"{data} is no file")
+            raise CommandError(f"{data} is not a file")
         return data
     found, address = _ask(url)
     if found is None:
-        raise CommandError(f"the Sekha at {address} keeps its data in memory: there is no file")
+        raise CommandError(f"the server at {address} keeps its data in memory; it has no data file")
     path, identity = found
     try:
         status = os.stat(path)
@@ -51,14 +54,14 @@ def find_data_file(data: str | None, url: str | None) -> str:
         is_here = [status.st_dev, status.st_ino] == identity
     if not is_here:
         raise CommandError(
-            f"the data file of the Sekha at {address} is {path}, which is not here: on another machine, in a container,"
-            " removed or replaced; where it is, --data FILE names it"
+            f"the server at {address} uses the data file {path}, which is not on this machine or was replaced:"
+            " run this command where the file is, with --data FILE"
         )
     return path
 
 
 def _ask(url: str | None) -> tuple[tuple[str, object] | None, str]:
-    """Return path and identity of the data file of a local Sekha, None if it is in memory; and its address."""
+    """Return path and identity of the data file of a local server (None if it is in memory), and the server's URL."""
     from sekha import SekhaClient, SekhaNotFoundError
     from sekha._api.model import Endpoint, ResponseParser, RetryIfUnknown, Service
     from sekha._utils.json_access import get
@@ -72,7 +75,7 @@ def _ask(url: str | None) -> tuple[tuple[str, object] | None, str]:
             found = client._controller_transport.send(endpoint.request())
         except SekhaNotFoundError:
             raise CommandError(
-                f"the Sekha at {address} is no local one that tells where its data is: --data FILE names the file"
+                f"the server at {address} is not a local server that reports its data file; pass --data FILE"
             ) from None
     path, identity = get(found, "file"), get(found, "identity")
     return (path, identity) if isinstance(path, str) else None, address

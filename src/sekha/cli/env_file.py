@@ -1,4 +1,4 @@
-"""Files with settings, such as `.env`: lines `NAME=value`, as `SekhaConfig.from_env` reads them."""
+"""Settings files such as `.env`: lines `NAME=value`, as `SekhaConfig.from_env` reads them."""
 
 from __future__ import annotations
 
@@ -12,31 +12,31 @@ from sekha.cli.files import atomic_write
 
 ENV_FILE = ".env"
 _PLAIN = re.compile(r"[\w.:/+@%,=~-]+", re.ASCII)
-"""A value that neither a shell nor a reader of such files takes for anything else than itself."""
+"""A value that has no special characters for a shell or a parser of `.env` files."""
 
 
 def format_setting(name: str, value: str) -> str:
-    """Return the line of a setting; a value that is more than plain characters is quoted.
+    """Return the line of a setting; quote a value with special characters.
 
     Raises:
-        CommandError: No such line can hold the value.
+        CommandError: The value cannot be written to such a file.
     """
     if "${" in value:
-        raise CommandError(f"{name}: such a file cannot hold ${{, which stands for another variable there")
+        raise CommandError(f"{name}: the value contains ${{, which a .env file would replace by another variable")
     if not _PLAIN.fullmatch(value):
         value = "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
     return f"{name}={value}"
 
 
 def merge_settings(text: str, settings: Mapping[str, str]) -> tuple[str, list[str]]:
-    """Put settings into the text of a file; other lines stay as they are.
+    """Add settings to the text of a file, or replace them; keep other lines unchanged.
 
     Args:
-        text: What is in the file.
+        text: Current contents of the file.
         settings: Variables and their values.
 
     Returns:
-        The new text, and the variables that had another value before.
+        The new text, and the variables that had a different value.
     """
     lines = text.rstrip("\n").split("\n") if text.strip() else []
     replaced: list[str] = []
@@ -48,7 +48,7 @@ def merge_settings(text: str, settings: Mapping[str, str]) -> tuple[str, list[st
             replaced.append(name)
         if places:
             lines[places[0]] = line
-            for number in reversed(places[1:]):  # the last one would count
+            for number in reversed(places[1:]):  # readers of the file would use the last one
                 del lines[number]
         else:
             lines.append(line)
@@ -56,36 +56,36 @@ def merge_settings(text: str, settings: Mapping[str, str]) -> tuple[str, list[st
 
 
 def read_env_file(path: str) -> str:
-    """Return the text of a file with settings; it is empty if there is none yet.
+    """Return the text of a settings file; empty if it does not exist.
 
     Raises:
-        CommandError: It cannot be read.
+        CommandError: The file cannot be read.
     """
     if not os.path.lexists(path):
         return ""
     if not os.path.isfile(path):
-        raise CommandError(f"{path} is no file")
+        raise CommandError(f"{path} is not a file")
     try:
         return Path(path).read_text("utf-8-sig")
     except UnicodeDecodeError:
-        raise CommandError(f"{path} is not UTF-8; save it as UTF-8 (PowerShell writes UTF-16 behind >)") from None
+        raise CommandError(f"{path} is not UTF-8; save it as UTF-8 (> in PowerShell writes UTF-16)") from None
     except OSError as error:
-        raise CommandError(f"{path} cannot be read: {error.strerror}") from None
+        raise CommandError(f"cannot read {path}: {error.strerror}") from None
 
 
 def write_env_file(path: str, settings: Mapping[str, str], *, force: bool) -> None:
-    """Put settings into a file that only its owner can read; other lines of it stay.
+    """Write settings to a file that only its owner can read; keep its other lines.
 
     Args:
-        path: Name of the file.
+        path: Path of the file.
         settings: Variables and their values.
-        force: Whether other values of these variables are replaced.
+        force: Whether to replace different values of these variables.
 
     Raises:
-        CommandError: The file has other values, or cannot be read or written.
+        CommandError: The file has different values, or cannot be read or written.
     """
     text, replaced = merge_settings(read_env_file(path), settings)
     if replaced and not force:
-        raise CommandError(f"{path} has another {' and '.join(replaced)}; --force replaces it")
+        raise CommandError(f"{path} has a different {' and '.join(replaced)}; use --force to replace it")
     with atomic_write(path, force=True) as file:
         file.write(text)

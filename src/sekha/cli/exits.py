@@ -23,13 +23,13 @@ UNREACHABLE = 5
 INTERRUPTED = 130
 
 MEANINGS = {
-    OK: "fine",
-    FAILED: "it failed, or was not done; one line on stderr says why",
-    USAGE: "wrong usage; nothing was sent",
-    NOT_FOUND: "there is no such conversation, model or route",
-    REFUSED: "the key was refused, or may not do this",
-    UNREACHABLE: "a server cannot be reached, took too long, or broke off",
-    INTERRUPTED: "ended by Ctrl-C",
+    OK: "success",
+    FAILED: "error, or declined by the user; stderr has the reason in one line",
+    USAGE: "invalid usage; nothing was sent",
+    NOT_FOUND: "conversation, model or route not found",
+    REFUSED: "API key rejected, or without the required permission",
+    UNREACHABLE: "server unreachable, timeout, or connection lost",
+    INTERRUPTED: "interrupted by Ctrl-C",
 }
 
 _OPTION_NAMES = {
@@ -51,11 +51,11 @@ _OPTION_NAMES = {
     "prompt": "the question",
     "query": "WORDS",
 }
-"""Fields of the library that have another name on the command line."""
+"""Names that fields of the library have on the command line."""
 
 
 class CommandError(Exception):
-    """A command cannot continue; the message says why, and what to do.
+    """A command cannot continue; the message has the reason and what to do.
 
     Args:
         message: One line.
@@ -85,17 +85,17 @@ def exit_code(error: BaseException) -> int:
 def describe_error(error: SekhaError) -> str:
     """Describe an error of the library in one line, with advice."""
     if isinstance(error, SekhaNotFoundError) and _names_conversation(error):
-        # Without the route: which one a command uses for an ID is its own affair.
+        # Without the route: users pass an ID, and do not choose a route for it.
         message = " ".join(error.message.split()) if error.body else "there is no such conversation"
-        return f"{message}; is the ID right? `sekha list` shows what there is"
+        return f"{message}; check the ID with `sekha list`"
     text = " ".join(str(error).split()).replace("archive_conversation()", "`sekha archive`")
     if _asks_model(error):
-        text = text.replace(", it may have been applied", "")  # a model keeps nothing
+        text = text.replace(", it may have been applied", "")  # a model stores nothing
     if isinstance(error, SekhaValidationError) and error.field in _OPTION_NAMES:
         text = _OPTION_NAMES[error.field] + text[len(error.field) :]
     advice = _advice(error)
     if error.may_have_been_applied and not _asks_model(error):
-        advice = "look with `sekha list` before you repeat it"
+        advice = "check with `sekha list` before you retry"
     return f"{text}; {advice}" if advice else text
 
 
@@ -103,25 +103,25 @@ def _advice(error: SekhaError) -> str:
     path = error.path or ""
     if isinstance(error, SekhaAuthError):
         if "the model's server, not Sekha" in error.message:
-            return ""  # the message says which key it is
-        return f"set {_key_variable(path)} to a key that it accepts"
+            return ""  # the message names the key
+        return f"set {_key_variable(path)} to an API key that the server accepts"
     if isinstance(error, SekhaNotFoundError) and not _asks_model(error):
-        return "is this the address of a controller, without a path? `sekha health` looks at all three services"
+        return "check that the URL is the one of a controller, without a path; `sekha health` checks all services"
     if isinstance(error, SekhaRateLimitError):
         return "try again later"
     if isinstance(error, SekhaStreamError):
-        return "ask again"
+        return "retry the question"
     if isinstance(error, SekhaConnectionError) and "through the proxy" in error.message:
-        return "does that proxy reach it? NO_PROXY and SEKHA_PROXY=none connect directly"
+        return "check that the proxy reaches the server; NO_PROXY or SEKHA_PROXY=none connects directly"
     if isinstance(error, SekhaConnectionError):
-        return "is it running? `sekha health` looks at all three, and `sekha serve` starts a local one"
+        return "check that the server is running: `sekha health`; to start a local server: `sekha serve`"
     if isinstance(error, SekhaServerError) and error.path == "/api/v1/conversations/{id}" and error.method == "DELETE":
-        return ""  # the library says what to do
+        return ""  # the message of the library has the advice
     if isinstance(error, SekhaServerError) and error.status_code in (503, 507) and error.body:
-        return "`sekha health` looks at all three"  # it runs, and says what it lacks
+        return "check the services with `sekha health`"  # the server runs, and the message has the reason
     if isinstance(error, SekhaServerError):
-        model = "is its model running? " if _asks_model(error) else "is it running? "
-        return f"{model}`sekha health` looks at all three"
+        what = "the model" if _asks_model(error) else "the server"
+        return f"check that {what} is running: `sekha health`"
     return ""
 
 
@@ -132,7 +132,7 @@ def _names_conversation(error: SekhaNotFoundError) -> bool:
 
 
 def _asks_model(error: SekhaError) -> bool:
-    """Return whether a call went to the bridge, which stores nothing."""
+    """Return whether the call used the bridge, which stores nothing."""
     return (error.path or "").startswith("/v1/")
 
 

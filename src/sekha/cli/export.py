@@ -1,4 +1,4 @@
-"""`sekha export`: conversations as JSON, Markdown, or JSON lines that can be imported, with all there is or without."""
+"""`sekha export`: write conversations as JSON, Markdown, or JSON lines that can be imported again."""
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -31,6 +31,12 @@ if TYPE_CHECKING:
     from sekha import SekhaClient
     from sekha.types import MemoryExport
 
+EXAMPLES = (
+    "sekha export 5cb1f338 --format markdown",
+    "sekha export --folder /work --subfolders",
+    "sekha export --all --output memory.jsonl",
+)
+
 
 DEFAULT_IMPORTANCE = 5
 
@@ -45,8 +51,10 @@ class Format(str, Enum):
 
 
 def run(
-    id: Annotated[Optional[str], typer.Argument(metavar="ID", help="ID of a conversation, or its beginning.")] = None,
-    all: Annotated[bool, typer.Option("--all", help="All conversations, as JSON lines.")] = False,
+    id: Annotated[
+        Optional[str], typer.Argument(metavar="ID", help="Conversation ID, or its first 8 or more characters.")
+    ] = None,
+    all: Annotated[bool, typer.Option("--all", help="Export all conversations.")] = False,
     label: InLabel = None,
     folder: InFolder = None,
     subfolders: Subfolders = False,
@@ -58,25 +66,26 @@ def run(
         Optional[Format],
         typer.Option(
             "--format",
-            help="Default: json for one, jsonl (which can be stored again, without ids, dates and status) for many. "
-            "full: JSON lines with these, which `sekha import` does not store twice.",
+            help="Format. jsonl: JSON lines to import again, without IDs, dates and status. full: JSON lines with "
+            "these, which `sekha import` stores only once.  [default: json for one conversation, jsonl for several]",
         ),
     ] = None,
     output: Annotated[
-        Optional[str], typer.Option("--output", "-o", metavar="FILE", callback=not_blank, help="Write to this file.")
+        Optional[str],
+        typer.Option("--output", "-o", metavar="FILE", callback=not_blank, help="File to write.  [default: stdout]"),
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Even if there is such a file.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite an existing file.")] = False,
     url: Url = None,
 ) -> int:
-    """Write conversations to stdout, or to a file that appears when it is complete."""
+    """Write conversations to stdout, or atomically to a file."""
     from sekha import SekhaClient
 
     many = all or any(value is not None for value in (label, folder, pinned, archived, since, until))
     check_subfolders(subfolders, folder)
     if (id is not None) == many:
-        raise typer.BadParameter("give the ID of a conversation, or --all, or which (such as --folder)")
+        raise typer.BadParameter("pass the ID of one conversation, or --all, or filters such as --folder")
     if many and format not in (None, Format.JSONL, Format.FULL):
-        raise typer.BadParameter("many conversations are written as jsonl, or full")
+        raise typer.BadParameter("--format json and markdown are for one conversation; use jsonl or full")
     is_plain = format is Format.JSONL or (many and format is None)
     filters: dict[str, Any] = {
         "label": label,
@@ -101,9 +110,9 @@ def run(
                 file.write(f"{text}\n")
             count += 1
     if file is not None:
-        echo_err(f"{output} has {count} conversation{'' if count == 1 else 's'}.")
+        echo_err(f"Wrote {count} conversation{'' if count == 1 else 's'} to {output}.")
     if is_plain and count:
-        echo_err("left out: ids, dates and status; --format full has them")
+        echo_err("omitted: IDs, dates and status (--format full includes them)")
     return OK
 
 
@@ -126,11 +135,11 @@ def _export_many(
         try:
             yield line(client.mcp.memory_export(row["conversation_id"]), encoding)
         except SekhaNotFoundError:
-            echo_err(f"{row['conversation_id']} went away meanwhile, and is left out")
+            echo_err(f"{row['conversation_id']} was deleted during the export; skipped")
 
 
 def _full_line(export: "MemoryExport", encoding: str) -> str:
-    """Return all that the server says of a conversation as one line of JSON."""
+    """Return all fields of a conversation as one line of JSON."""
     return to_json({"conversation": export["conversation"], "messages": export["messages"]}, encoding, indent=None)
 
 

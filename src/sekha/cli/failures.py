@@ -1,4 +1,4 @@
-"""How a command reports that it failed: in one line for people, as JSON for programs."""
+"""Error reports of commands: one line of text, or JSON with `--json`."""
 
 from __future__ import annotations
 
@@ -9,19 +9,22 @@ from sekha.cli.terminal import echo_err, echo_failure, strip_controls, to_json
 from sekha.errors import SekhaError
 
 KNOWN_ERRORS = (SekhaError, CommandError, OSError, UnicodeError, ModuleNotFoundError)
-"""What is reported in one line; anything else is a bug, and has a traceback."""
+"""Errors that are reported in one line; any other is a bug and gets a traceback."""
 
 _DETAILS = ("field", "status_code", "retry_after", "sent", "may_have_been_applied")
 
 
 def fail(command: str, reason: object, code: int = FAILED, *, as_json: bool = False) -> int:
-    """Print in one line to stderr why a command failed, and return its exit code.
+    """Print the reason of a failure in one line to stderr, and return the exit code.
 
     Args:
         command: Name of the command.
         reason: An error, or a text.
         code: The exit code.
-        as_json: Whether the line is JSON.
+        as_json: Whether to print JSON.
+
+    Returns:
+        The exit code.
     """
     text = describe_error(reason) if isinstance(reason, SekhaError) else str(reason)
     message = strip_controls(" ".join(text.split()))
@@ -33,18 +36,21 @@ def fail(command: str, reason: object, code: int = FAILED, *, as_json: bool = Fa
 
 
 def error_as_json(reason: object, message: str, code: int) -> dict[str, Any]:
-    """Return what programs get of an error: its class, its message, the exit code, and what the library knows of it."""
+    """Return an error as a JSON object: class, message, exit code, and details such as the status code."""
     kind = type(reason).__name__ if isinstance(reason, Exception) else "CommandError"
     details = {name: getattr(reason, name) for name in _DETAILS if getattr(reason, name, None) is not None}
     return {"type": kind, "message": message, "exit_code": code, **details}
 
 
 def fail_usage(error: Any, *, as_json: bool) -> int:
-    """Print an error of usage with the usage of its command, and return its exit code.
+    """Print a usage error with the usage of its command, and return the exit code.
 
     Args:
         error: The error of typer.
-        as_json: Whether it is printed as JSON, without the usage.
+        as_json: Whether to print JSON, without the usage.
+
+    Returns:
+        The exit code.
     """
     error.message = _plain_words(error)
     if as_json:
@@ -57,7 +63,7 @@ def fail_usage(error: Any, *, as_json: bool) -> int:
 
 
 def _plain_words(error: Any) -> str:
-    """Return the message of an error of usage; newer versions of typer let pydantic word some of them."""
+    """Return the message of a usage error; in newer versions of typer, some have a message of pydantic."""
     find = getattr(error.__cause__, "errors", None)
     if find is None:
         return str(error.message)

@@ -15,27 +15,30 @@ from sekha.cli.exits import USAGE, CommandError
 
 @contextmanager
 def atomic_write(path: str, *, force: bool = False) -> Generator[TextIO, None, None]:
-    """Write a text file in UTF-8 that appears when it is complete.
+    """Write a text file in UTF-8 atomically: it appears under its name when it is complete.
 
-    Only its owner can read it; on Windows, whoever its folder allows. A file that is complete and cannot get its name
-    is kept: the error says where.
+    Only the owner can read the file; on Windows, the permissions of its folder apply. If a complete file cannot be
+    renamed, it is kept, and the error has its path.
 
     Args:
-        path: Name of the file.
+        path: Path of the file.
         force: Whether to overwrite an existing file.
+
+    Yields:
+        The open file.
 
     Raises:
         CommandError: The file exists, or cannot be written.
     """
     target = Path(os.path.realpath(path))
     if target.exists() and not target.is_file():
-        raise CommandError(f"{path} is no file")
+        raise CommandError(f"{path} is not a file")
     if target.exists() and not force:
-        raise CommandError(f"{path} exists; --force overwrites it")
+        raise CommandError(f"{path} already exists; use --force to overwrite it")
     try:
         handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
     except OSError as error:
-        raise CommandError(f"{path} cannot be written: {error.strerror}") from None
+        raise CommandError(f"cannot write {path}: {error.strerror}") from None
     try:
         with open(handle, "w", encoding="utf-8", newline="\n") as file:
             yield file
@@ -50,33 +53,34 @@ def atomic_write(path: str, *, force: bool = False) -> Generator[TextIO, None, N
             os.replace(name, target)
         else:
             rename_to_new(name, target)
-    except OSError as error:  # somebody has made such a file meanwhile, or (on Windows) has it open
-        problem = "exists now" if isinstance(error, FileExistsError) else f"cannot be written: {error.strerror}"
-        raise CommandError(f"{path} {problem}; everything is in {name}") from None
+    except OSError as error:  # the file was created in the meantime, or (on Windows) is open
+        exists = isinstance(error, FileExistsError)
+        problem = f"{path} was created in the meantime" if exists else f"cannot write {path}: {error.strerror}"
+        raise CommandError(f"{problem}; the complete output is in {name}") from None
 
 
 def read_key(path: str | os.PathLike[str]) -> str:
-    """Return the key that a file holds, without white space around it.
+    """Return the API key in a file, with surrounding whitespace stripped.
 
     Raises:
-        CommandError: It cannot be read, or holds none.
+        CommandError: The file cannot be read, or does not contain a key.
     """
     try:
         key = Path(path).read_text("utf-8-sig").strip()
     except UnicodeDecodeError:
         raise CommandError(f"{os.fspath(path)} is not UTF-8") from None
     except OSError as error:
-        raise CommandError(f"{os.fspath(path)} cannot be read: {error.strerror}") from None
+        raise CommandError(f"cannot read {os.fspath(path)}: {error.strerror}") from None
     if not key or "\n" in key:
-        raise CommandError(f"{os.fspath(path)} must hold a key in one line", USAGE)
+        raise CommandError(f"{os.fspath(path)} must contain an API key on a single line", USAGE)
     return key
 
 
 def rename_to_new(source: str | os.PathLike[str], target: str | os.PathLike[str]) -> None:
-    """Rename a file, unless the new name is taken. On its own, `os.rename` refuses that on Windows only.
+    """Rename a file, unless the new name exists: `os.rename` alone fails in that case only on Windows.
 
     Raises:
-        FileExistsError: The new name is taken.
+        FileExistsError: The new name exists.
         OSError: The file cannot be renamed.
     """
     if sys.platform == "win32":
@@ -87,7 +91,7 @@ def rename_to_new(source: str | os.PathLike[str], target: str | os.PathLike[str]
     except FileExistsError:
         raise
     except (OSError, AttributeError, NotImplementedError):
-        # There are no hard links on FAT, and on many network drives. So take the name first, and then replace it.
+        # FAT and many network drives have no hard links: create the new name exclusively, then replace it.
         os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
         try:
             os.replace(source, target)

@@ -7,20 +7,20 @@ from sekha._api.validation import argument_error
 
 
 def parse_folder(folder: str) -> str:
-    """Return the folder that an option names, as an absolute path.
+    """Return the folder of an option as an absolute path.
 
-    A ``/`` at the end is refused, too: in ``/users/$ID``, an empty variable leaves it, and the folder of all users is
-    not what was meant.
+    A trailing ``/`` is rejected, too: it remains of ``/users/$ID`` if the variable is empty, and would select the
+    folder of all users.
 
     Raises:
-        SekhaValidationError: It is not a folder below ``/``.
+        SekhaValidationError: The value is not a folder below ``/``.
     """
     names = folder.removeprefix("/").split("/")
     if not any(name.strip() for name in names):
         raise argument_error("folder", f"{folder!r} is not a folder below /, such as /work/shop")
     if not all(name.strip() for name in names[:-1]):
-        raise argument_error("folder", f"{folder!r} has an empty name between two /")
+        raise argument_error("folder", f"{folder!r} contains an empty name between two /")
     if not names[-1].strip():
-        advice = f"write /{'/'.join(names[:-1])} for that folder, or add the name that is missing"
+        advice = f"use /{'/'.join(names[:-1])} for that folder, or add the missing name"
         raise argument_error("folder", f"{folder!r} ends with /: {advice}")
     return FolderView.parse(folder, ()).folder

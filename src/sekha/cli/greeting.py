@@ -1,4 +1,4 @@
-"""What `sekha serve` says of the memory that it has found."""
+"""Lines of `sekha serve` about its data file and models."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ def describe_contents(contents: Contents) -> Iterator[str]:
     from sekha.local.database import VERSION
 
     counts = f"{contents.conversations:,} conversations, {contents.messages:,} messages"
-    backup = contents.last_backup or "none (sekha backup FILE makes one)"
+    backup = contents.last_backup or "none (create one with sekha backup FILE)"
     yield f"  {counts}, version {VERSION}, last backup {backup}"
     found = contents.embedded
     if found is not None and found.error is not None:
-        others = "; the others follow when the model answers" if found.embedded < found.messages else ""
+        others = "; the rest is computed once the model is available" if found.embedded < found.messages else ""
         yield f"  {found}{others}: {one_line(found.error)}"
     elif found is not None:
-        yield f"  {found}" + ("; the others follow" if found.embedded < found.messages else "")
+        yield f"  {found}" + ("; the rest is being computed" if found.embedded < found.messages else "")
 
 
 def describe_defaults(*, has_embeddings: bool, has_llm: bool) -> Iterator[str]:
-    """Yield lines about the models that are built in."""
+    """Yield lines about the built-in replacements for models."""
     if not has_embeddings:
-        yield "Embeddings: hashed words. Texts are found by their words, not by their meaning (--embeddings-url)."
+        yield "Embeddings: built-in word hashing, which matches words, not meaning. For a model: --embeddings-url."
     if not has_llm:
-        yield "Model: none. Answers are quotes of what is remembered (--llm-url)."
+        yield "Model: none; answers quote memories. For a model: --llm-url."

@@ -12,13 +12,16 @@ from sekha.cli.terminal import echo_json, one_line
 if TYPE_CHECKING:
     from sekha.types import ServiceHealth
 
+DETAILS = "The exit code is 1 if a service is not healthy."
+EXAMPLES = ("sekha health", "sekha health --json")
+
 _COLUMNS = (
     Column("SERVICE", Shrink.NO),
     Column("STATUS", Shrink.NO),
     Column("ADDRESS", Shrink.NO, optional=True),
     Column("DETAIL", Shrink.WRAP),
 )
-_COLOURS = {"healthy": "green", "degraded": "yellow", "not_configured": "yellow", "unknown": "yellow"}
+_COLORS = {"healthy": "green", "degraded": "yellow", "not_configured": "yellow", "unknown": "yellow"}
 
 
 def run(url: Url = None, bridge_url: BridgeUrl = None, json: Json = False) -> int:
@@ -38,7 +41,7 @@ def run(url: Url = None, bridge_url: BridgeUrl = None, json: Json = False) -> in
         rows = [
             (
                 service,
-                Text(found["status"], _COLOURS.get(found["status"], "red")),
+                Text(found["status"], _COLORS.get(found["status"], "red")),
                 addresses[service] or "-",
                 _describe(service, found, refused, has_tools_key=config.mcp_api_key is not None),
             )
@@ -49,17 +52,17 @@ def run(url: Url = None, bridge_url: BridgeUrl = None, json: Json = False) -> in
 
 
 def _describe(service: str, found: "ServiceHealth", refused: Sequence[str], *, has_tools_key: bool) -> str:
-    """Return why a service is not well, or its parts."""
+    """Return the problem of a service, or the status of its components."""
     if service in refused and service != "bridge" and not has_tools_key:
         if service == "controller":
-            return "the key is refused: set SEKHA_API_KEY to a key that it accepts"
-        if "controller" in refused:  # or the advice would be that the tools have a key of their own
-            return "the same key is refused here"
+            return "API key rejected: set SEKHA_API_KEY to a key that the server accepts"
+        if "controller" in refused:  # the message of the library would suggest a separate key for the tools
+            return "same API key, also rejected"
     return one_line(found.get("error") or format_checks(found["checks"]))
 
 
 def format_checks(checks: object) -> str:
-    """Return the parts of a service with their statuses, and why one is not well."""
+    """Return the components of a service with their status, and the error of each that has one."""
     from sekha._utils.json_access import as_object, get
 
     def describe(name: str, check: object) -> str:

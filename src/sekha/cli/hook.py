@@ -1,4 +1,4 @@
-"""`sekha hook`: the memory of a coding agent."""
+"""`sekha hook`: memory for a coding agent."""
 
 import os
 import sys
@@ -12,16 +12,25 @@ from sekha.cli.hook_install import AGENTS, change_settings, hooks_of, settings_f
 from sekha.cli.options import EnvFile, Yes, not_blank
 from sekha.cli.terminal import echo_err
 
+DETAILS = "install and uninstall change the settings of the agent, which then runs recall and remember."
+EXAMPLES = ("sekha hook install claude-code", "sekha hook install codex --project", "sekha hook remember session.jsonl")
+
 _VERBS = ("recall", "remember", "install", "uninstall")
 
 
 def run(
-    verb: Annotated[str, typer.Argument(metavar="recall|remember|install|uninstall", help="What to do.")],
+    verb: Annotated[
+        str,
+        typer.Argument(
+            metavar="recall|remember|install|uninstall", help="Action; recall and remember are run by the agent."
+        ),
+    ],
     names: Annotated[
         Optional[List[str]],
         typer.Argument(
             metavar="[AGENT|FILE]...",
-            help=f"install, uninstall: {' or '.join(AGENTS)}. remember: files of sessions (default: as stdin says).",
+            help=f"For install and uninstall: {' or '.join(AGENTS)}. For remember: session files.  "
+            "[default: the session on stdin]",
         ),
     ] = None,
     folder: Annotated[
@@ -30,31 +39,32 @@ def run(
             "--folder",
             metavar="FOLDER",
             callback=not_blank,
-            help="Where the memory is (default: /code/ and the name of the repository).",
+            help="Folder of the memory.  [default: /code/NAME, with the name of the repository]",
         ),
     ] = None,
     env_file: EnvFile = None,
     min_score: Annotated[
         Optional[float],
-        typer.Option("--min-score", metavar="SCORE", min=0, max=1, help="recall: leave out what fits less, 0 to 1."),
+        typer.Option("--min-score", metavar="SCORE", min=0, max=1, help="For recall: omit results with a lower score."),
     ] = None,
-    wait: Annotated[bool, typer.Option("--wait", help="remember: in the foreground.")] = False,
+    wait: Annotated[bool, typer.Option("--wait", help="For remember: store in the foreground.")] = False,
     project: Annotated[
-        bool, typer.Option("--project", help="install, uninstall: for the project in the working directory only.")
+        bool,
+        typer.Option("--project", help="For install and uninstall: only for the project in the working directory."),
     ] = False,
     yes: Yes = False,
 ) -> int:
-    """Recall and remember are run by an agent, which passes JSON on stdin; install puts them into its settings."""
+    """Install or uninstall the hooks. Agents run recall and remember, with JSON on stdin; see `hook_run`."""
     if verb not in _VERBS:
         raise typer.BadParameter(f"{verb!r}: must be one of {', '.join(_VERBS)}")
-    if verb in ("recall", "remember"):  # without --help, they have not come here
+    if verb in ("recall", "remember"):  # these run in hook_run, except with --help
         raise AssertionError(verb)
     if not names or len(names) > 1 or names[0] not in AGENTS:
-        raise typer.BadParameter(f"sekha hook {verb} needs the agent: {' or '.join(AGENTS)}")
+        raise typer.BadParameter(f"sekha hook {verb} requires an agent: {' or '.join(AGENTS)}")
     if wait:
-        raise typer.BadParameter("--wait is for remember")
+        raise typer.BadParameter("--wait is only for remember")
     if not (yes or sys.stdin.isatty()):
-        raise typer.BadParameter("nobody is there to ask: give --yes")
+        raise typer.BadParameter("cannot ask for confirmation (stdin is not a terminal): use --yes")
     agent = AGENTS[names[0]]
     path = settings_file(agent, project=project)
     if verb == "uninstall":
@@ -72,5 +82,7 @@ def run(
         echo_err(agent.next_step)
         missing = [name for name in NEEDED if name not in os.environ]
         if missing and env_file is None:
-            echo_err(f"{' and '.join(missing)}: set in the environment of {agent.name}, or give --env-file FILE.")
+            echo_err(
+                f"{' and '.join(missing)} not set: set in the environment of {agent.name}, or use --env-file FILE."
+            )
     return code

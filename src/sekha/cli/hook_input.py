@@ -1,4 +1,4 @@
-"""What a coding agent tells a hook: one JSON object on stdin."""
+"""The input of a hook: one JSON object on stdin, from a coding agent."""
 
 from __future__ import annotations
 
@@ -8,24 +8,24 @@ from collections.abc import Iterable
 from typing import BinaryIO, NamedTuple, cast
 
 MAX_INPUT = 32 * 1024 * 1024
-"""Bytes that are read at most: a prompt may have a whole file in it."""
+"""Maximum input in bytes; a prompt may contain a complete file."""
 
 _SURROGATES = re.compile("[\ud800-\udfff]")
 _FIELDS = ("session_id", "transcript_path", "cwd", "prompt")
 
 
 class BadInput(Exception):
-    """What is on stdin cannot be used; the message says why, in one line."""
+    """The input or an option is not valid; the message has the reason in one line."""
 
 
 class HookInput(NamedTuple):
-    """What an agent says about itself.
+    """Fields of the input.
 
     Attributes:
-        session_id: The running session.
-        transcript_path: The file in which it is written down.
-        cwd: The folder in which the agent works.
-        prompt: What the user has just said.
+        session_id: ID of the current session.
+        transcript_path: File with the messages of the session.
+        cwd: Working directory of the agent.
+        prompt: Current prompt of the user.
     """
 
     session_id: str = ""
@@ -35,25 +35,25 @@ class HookInput(NamedTuple):
 
 
 def read_input(stream: BinaryIO, needed: Iterable[str]) -> HookInput:
-    """Read what an agent says.
+    """Read and parse the input.
 
     Args:
-        stream: Where it stands.
-        needed: Fields that must be there.
+        stream: The stream to read.
+        needed: Names of required fields.
 
     Raises:
-        BadInput: It is no such object, or a field is missing.
+        BadInput: The input is not such an object, or a field is missing.
     """
     data = stream.read(MAX_INPUT + 1)
     if len(data) > MAX_INPUT:
-        raise BadInput(f"stdin: more than {MAX_INPUT // 2**20} MiB")
+        raise BadInput(f"stdin: larger than {MAX_INPUT // 2**20} MiB")
     return parse_input(data, needed)
 
 
 def parse_input(data: bytes, needed: Iterable[str]) -> HookInput:
-    """Return what an agent says; see `read_input`."""
+    """Parse the input; see `read_input`."""
     if not data.strip():
-        raise BadInput("stdin: is empty; a coding agent passes a JSON object here")
+        raise BadInput("stdin: empty; expected a JSON object from a coding agent")
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -61,9 +61,9 @@ def parse_input(data: bytes, needed: Iterable[str]) -> HookInput:
     try:
         found: object = json.loads(text)
     except json.JSONDecodeError as error:
-        raise BadInput(f"stdin: is not valid JSON, line {error.lineno} column {error.colno}") from None
+        raise BadInput(f"stdin: not valid JSON at line {error.lineno} column {error.colno}") from None
     except (RecursionError, ValueError):
-        raise BadInput("stdin: is not valid JSON, or nested too deeply") from None
+        raise BadInput("stdin: not valid JSON, or nested too deeply") from None
     if not isinstance(found, dict):
         raise BadInput("stdin: must be a JSON object")
     fields = cast("dict[str, object]", found)

@@ -1,4 +1,4 @@
-"""`sekha hook install` and `uninstall`: which file of which agent has which hooks, and how it is changed."""
+"""`sekha hook install` and `uninstall`: the settings files of agents, their hooks, and how to change them."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ class Agent(NamedTuple):
     """A coding agent.
 
     Attributes:
-        name: What it is called.
-        home_variable: The variable that names its folder.
-        home: Its folder below the home of the user, and below that of a project.
-        file: Its settings of all projects.
-        project_file: Those of one project, on this machine.
-        ends: The events at which something new may be there to remember.
-        next_step: What is to be done after a change.
+        name: Display name.
+        home_variable: Environment variable for its settings folder.
+        home: Settings folder, relative to the home directory of the user, and to a project.
+        file: Settings file for all projects.
+        project_file: Settings file for one project, on this machine.
+        ends: Events after which a session may have new messages.
+        next_step: Instruction for the user after a change.
     """
 
     name: str
@@ -51,7 +51,7 @@ AGENTS = {
         "settings.json",
         "settings.local.json",
         ("Stop", "SessionEnd"),
-        "Sessions that begin from now on use them; /hooks shows them.",
+        "New sessions use the hooks; to list them in Claude Code: /hooks.",
     ),
     "codex": Agent(
         "Codex",
@@ -60,13 +60,13 @@ AGENTS = {
         "hooks.json",
         "hooks.json",
         ("Stop",),
-        "Codex runs new hooks when you have trusted them: /hooks.",
+        "Codex runs new hooks only after you trust them: /hooks.",
     ),
 }
 
 
 def settings_file(agent: Agent, *, project: bool) -> Path:
-    """Return the settings file of an agent: that of the user, or of the project in the working directory."""
+    """Return the settings file of an agent for the user, or for the project in the working directory."""
     if project:
         return Path(agent.home) / agent.project_file
     home = os.environ.get(agent.home_variable)
@@ -74,12 +74,12 @@ def settings_file(agent: Agent, *, project: bool) -> Path:
 
 
 def hooks_of(agent: Agent, options: list[str], recall_options: list[str]) -> list[Hook]:
-    """Return our hooks for an agent.
+    """Return the hooks of this package for an agent.
 
     Args:
         agent: The agent.
         options: Options of both commands.
-        recall_options: Further ones of `recall`.
+        recall_options: Additional options of `recall`.
     """
     recall = command_line(["hook", "recall", *options, *recall_options])
     remember = command_line(["hook", "remember", *options])
@@ -90,16 +90,16 @@ def hooks_of(agent: Agent, options: list[str], recall_options: list[str]) -> lis
 
 
 def command_line(words: list[str]) -> str:
-    """Return a command line that runs this command from everywhere, for a shell of this system.
+    """Return a command line that runs `sekha` from any directory, quoted for the shell of this system.
 
-    It has the path of the program itself: agents do not activate the environment in which it is installed.
+    It contains the absolute path of the program, since agents do not activate the environment of this package.
     """
     program = find_program()
     return join_words([*([sys.executable, "-c", CHILD] if program is None else [program]), *words])
 
 
 def find_program() -> str | None:
-    """Return the path of the program that runs now, or of that of this Python; None if there is none."""
+    """Return the path of the running `sekha` program, or of the one of this environment; None if there is none."""
     name = "sekha.exe" if sys.platform == "win32" else "sekha"
     with suppress(IndexError, OSError):
         if os.path.basename(sys.argv[0]) in ("sekha", name) and os.path.isfile(sys.argv[0]):
@@ -109,7 +109,7 @@ def find_program() -> str | None:
 
 
 def join_words(words: list[str], *, is_windows: bool = sys.platform == "win32") -> str:
-    """Return words as one line, quoted for the shell that runs it: on Windows, cmd or that of Git."""
+    """Return words as one line, quoted for a POSIX shell or, on Windows, for both cmd and the shell of Git."""
     if not is_windows:
         return shlex.join(words)
     paths = [words[0].replace("\\", "/"), *words[1:]]
@@ -118,34 +118,37 @@ def join_words(words: list[str], *, is_windows: bool = sys.platform == "win32") 
 
 
 def read_settings(path: Path) -> str:
-    """Return the text of a settings file; empty if there is none.
+    """Return the text of a settings file; empty if it does not exist.
 
     Raises:
-        CommandError: It cannot be read.
+        CommandError: The file cannot be read.
     """
     try:
         with open(path, encoding="utf-8", newline="") as file:
             return file.read()
     except FileNotFoundError:
         if path.is_symlink():
-            raise CommandError(f"{path} is a link to {os.readlink(path)}, which does not exist") from None
+            raise CommandError(f"{path} is a symbolic link to {os.readlink(path)}, which does not exist") from None
         return ""
     except UnicodeDecodeError as error:
         raise CommandError(f"{path}: byte {error.start + 1:,} is not UTF-8; nothing was changed") from None
     except OSError as error:
-        raise CommandError(f"{path} cannot be read: {error.strerror}") from None
+        raise CommandError(f"cannot read {path}: {error.strerror}") from None
 
 
 def change_settings(path: Path, hooks: list[Hook] | None, *, yes: bool) -> int:
-    """Show what changes in a settings file, ask, and change it.
+    """Show the change of a settings file, ask for confirmation, and write the file.
 
     Args:
         path: The file.
-        hooks: The hooks that it has then; None for none of ours.
-        yes: Whether nobody is asked.
+        hooks: The hooks to install; None to remove the installed hooks.
+        yes: Whether to skip the confirmation.
+
+    Returns:
+        The exit code.
 
     Raises:
-        CommandError: It cannot be read, changed or written.
+        CommandError: The file cannot be read, changed or written.
     """
     before = read_settings(path)
     try:
@@ -153,7 +156,7 @@ def change_settings(path: Path, hooks: list[Hook] | None, *, yes: bool) -> int:
     except BadSettings as error:
         raise CommandError(f"{path}: {error}; nothing was changed") from None
     if after == before:
-        echo_err(f"{path} {'has none of these hooks' if hooks is None else 'has these hooks already'}.")
+        echo_err(f"{path}: {'no hooks to remove' if hooks is None else 'these hooks are already installed'}.")
         return OK
     for line in difflib.unified_diff(
         before.splitlines(), after.splitlines(), str(path), f"{path} (new)", lineterm="", n=3
@@ -163,17 +166,17 @@ def change_settings(path: Path, hooks: list[Hook] | None, *, yes: bool) -> int:
         echo_err("Nothing was changed.")
         return FAILED
     if read_settings(path) != before:
-        raise CommandError(f"{path} was changed in the meantime; run the same command again")
+        raise CommandError(f"{path} was changed by another program in the meantime; run the command again")
     _write(path, after)
     return OK
 
 
 def _write(path: Path, text: str) -> None:
-    """Write a settings file, which keeps its mode."""
+    """Write a settings file, and keep its mode."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise CommandError(f"{path.parent} cannot be made: {error.strerror}") from None
+        raise CommandError(f"cannot create {path.parent}: {error.strerror}") from None
     mode = path.stat().st_mode & 0o7777 if path.exists() else None
     with atomic_write(str(path), force=True) as file:
         file.write(text)

@@ -1,4 +1,4 @@
-"""The repository in which a coding agent works: found by reading what git has written, without running it."""
+"""Find the repository of a directory by reading the files of git, without running git."""
 
 from __future__ import annotations
 
@@ -8,18 +8,20 @@ from pathlib import Path
 
 _SURROGATES = re.compile("[\ud800-\udfff]")
 _MAX_POINTER = 64 * 1024
-"""Bytes that are read of a file which holds one path."""
+"""Maximum number of bytes to read from a file that contains a path."""
 
 
 def repository_name(directory: str) -> str:
-    """Return the name of the repository of a folder, or the name of the folder where there is none.
+    """Return the name of the repository of a folder, or the name of the folder if it is not in a repository.
 
-    All worktrees and subfolders of a repository have one name. It is that of the folder which holds ``.git``, or of a
-    bare repository without its ``.git``. A submodule is a repository of its own. A folder that is gone counts as if it
-    was there.
+    All worktrees and subfolders of a repository have the same name: the name of the folder that contains ``.git``, or
+    of a bare repository without the suffix ``.git``. A submodule is a separate repository. The folder need not exist.
 
     Args:
-        directory: The folder; links are followed.
+        directory: The folder; symbolic links are followed.
+
+    Returns:
+        The name.
     """
     start = Path(os.path.realpath(directory))
     for folder in (start, *start.parents):
@@ -30,7 +32,7 @@ def repository_name(directory: str) -> str:
 
 
 def _common_folder(folder: Path) -> Path | None:
-    """Return what all worktrees of the repository share that begins in a folder; None if none does."""
+    """Return the common directory of the repository whose top level is a folder; None if it is not one."""
     entry = folder / ".git"
     if _is_repository(entry):
         return _follow(entry, "commondir") or entry
@@ -41,7 +43,7 @@ def _common_folder(folder: Path) -> Path | None:
 
 
 def _is_repository(folder: Path) -> bool:
-    """Return whether a folder is what git keeps of a repository, or of a worktree."""
+    """Return whether a folder is the git directory of a repository or of a worktree."""
     has_all = all(_exists(folder / name) for name in ("objects", "refs"))
     return _exists(folder / "HEAD") and (has_all or _exists(folder / "commondir"))
 
@@ -49,17 +51,17 @@ def _is_repository(folder: Path) -> bool:
 def _exists(path: Path) -> bool:
     try:
         return path.exists()
-    except OSError:  # nobody may look there
+    except OSError:  # no permission to read the folder
         return False
 
 
 def _follow(folder: Path, name: str) -> Path | None:
-    """Return the folder that a file in another one names."""
+    """Return the folder whose path is in a file of a folder."""
     return _pointer(folder / name, "")
 
 
 def _pointer(path: Path, prefix: str) -> Path | None:
-    """Return the folder that a file names behind a prefix; None if there is no such file."""
+    """Return the folder whose path is in a file, after a prefix; None if there is no such file."""
     try:
         with open(path, "rb") as file:
             line = os.fsdecode(file.read(_MAX_POINTER)).strip()
@@ -72,9 +74,10 @@ def _pointer(path: Path, prefix: str) -> Path | None:
 
 
 def _without_worktree(pointed: Path, folder: Path) -> Path:
-    """Return what a ``.git`` file points to.
+    """Return the common directory for the target of a ``.git`` file.
 
-    Where that is gone, it is still known of which repository it was a worktree; else the folder is one of its own.
+    The path of a worktree contains its repository, even if the target was deleted. Otherwise, without a target, treat
+    the folder as a separate repository.
     """
     if pointed.parent.name == "worktrees":
         return pointed.parent.parent
@@ -90,5 +93,5 @@ def _name_of(common: Path) -> str:
 
 
 def _as_text(name: str) -> str:
-    """Return a name without bytes that are no characters."""
+    """Return a name with undecodable bytes replaced."""
     return _SURROGATES.sub("\N{REPLACEMENT CHARACTER}", name)

@@ -1,7 +1,7 @@
-"""`sekha hook recall` and `sekha hook remember`, which a coding agent runs; its own run goes on whatever happens here.
+"""`sekha hook recall` and `sekha hook remember`, which a coding agent runs; their failures do not stop the agent.
 
-They are run at every prompt, so nothing is imported that they do not need: no typer, no rich, and the client only when
-the input is known to be good.
+They run at every prompt, so imports are kept to a minimum: no typer, no rich, and the client only after the input was
+validated.
 """
 
 from __future__ import annotations
@@ -23,27 +23,27 @@ from sekha.cli.hook_repository import repository_name
 from sekha.errors import SekhaWarning
 
 DEADLINE = 3.0
-"""Seconds that `recall` takes at most, from its start."""
+"""Maximum duration of `recall` in seconds."""
 _ASK_WITHIN = 2.0
-"""Seconds of these for the questions to the server, each of which is asked once: a prompt waits for them."""
+"""Deadline for the requests of `recall` in seconds, without retries, since the prompt waits for them."""
 _WAIT_FOR_OTHERS = 600.0
-"""Seconds that `remember` waits for another process that stores."""
+"""Maximum time in seconds that `remember` waits for another process that is storing."""
 APP = "code"
-"""The folder of all repositories."""
+"""Name of the folder that contains the folders of repositories."""
 CHILD = "import sys; sys.path[:1] = []; from sekha.cli import main; sys.exit(main())"
-"""Runs the command line. The working directory is not searched for modules: it belongs to somebody else."""
+"""Runs the command line. Modules are not imported from the working directory, whose files are not trusted."""
 
 
 class HookOptions(NamedTuple):
-    """Options of both.
+    """Options of both commands.
 
     Attributes:
-        folder: The folder of the memory, instead of one for the repository.
-        env_file: A file with settings that the environment does not have.
-        min_score: Results below it are not recalled.
-        wait: Whether `remember` stores before it ends.
-        logs: Whether it runs in the background, and stderr is a log.
-        files: Sessions to remember, instead of the one on stdin.
+        folder: Folder of the memory; None for the folder of the repository.
+        env_file: File with settings that are not in the environment.
+        min_score: Minimum score of recalled results, 0 to 1.
+        wait: Whether `remember` stores in the foreground.
+        logs: Whether the command runs in the background, with stderr as its log.
+        files: Session files to store, instead of the session on stdin.
     """
 
     folder: str | None = None
@@ -55,23 +55,26 @@ class HookOptions(NamedTuple):
 
 
 def is_for_agents(words: Sequence[str]) -> bool:
-    """Return whether a command line is one that agents run, and does not ask for help."""
+    """Return whether a command line is `hook recall` or `hook remember`, without an option for help."""
     return words[:1] == ["hook"] and words[1:2] in (["recall"], ["remember"]) and not {"--help", "-h"} & {*words}
 
 
 def run_for_agents(words: Sequence[str], *, is_alone: bool) -> int:
-    """Run one of the two; whatever happens, the exit code is 0 and one line on stderr says what.
+    """Run one of the two commands; report a failure in one line on stderr, with exit code 0.
 
-    Any other exit code would stop the agent, or show as an error in its work. Only where somebody has named files, it
-    is 1 if something went wrong.
+    Any other exit code would stop the agent, or be shown as an error. With session files as arguments, the exit code
+    of a failure is 1.
 
     Args:
         words: The command line.
-        is_alone: Whether the process has nothing else to do, so that it may end without tidying up.
+        is_alone: Whether the process runs nothing else, so that it may exit without cleanup.
+
+    Returns:
+        The exit code.
     """
     verb = words[1]
     is_quick = is_alone and verb == "recall"
-    if is_quick:  # the user waits for it: memory is collected by the end of the process
+    if is_quick:  # the user waits: skip garbage collection, the process exits soon
         gc.disable()
     watch = _Watch(verb)
     options = HookOptions()
@@ -97,7 +100,7 @@ def run_for_agents(words: Sequence[str], *, is_alone: bool) -> int:
             if verb == "recall" and not isinstance(error, BadInput):
                 _print(system_message(message))
         finally:
-            watch.claim_output()  # a process that goes on must not be ended later
+            watch.claim_output()  # the timer must not end a process that continues
     _drop_closed_output()
     if is_quick:
         os._exit(0)
@@ -108,7 +111,7 @@ def parse_options(verb: str, words: Sequence[str]) -> HookOptions:
     """Return the options of a command line.
 
     Raises:
-        BadInput: One of them is unknown, or cannot be used.
+        BadInput: An option is unknown, or its value is not valid.
     """
     found: dict[str, Any] = {}
     files: list[str] = []
@@ -119,7 +122,7 @@ def parse_options(verb: str, words: Sequence[str]) -> HookOptions:
         if name in ("--folder", "--env-file") or (name == "--min-score" and verb == "recall"):
             if not has_value:
                 if not rest:
-                    raise BadInput(f"{name}: needs a value")
+                    raise BadInput(f"{name}: requires a value")
                 value = rest.pop(0)
             found[name[2:].replace("-", "_")] = _score(value) if name == "--min-score" else value
         elif word in ("--wait", "--in-background") and verb == "remember":
@@ -127,7 +130,7 @@ def parse_options(verb: str, words: Sequence[str]) -> HookOptions:
         elif verb == "remember" and not word.startswith("-"):
             files.append(word)
         else:
-            raise BadInput(f"{name}: there is no such option; `sekha hook --help` lists them")
+            raise BadInput(f"{name}: unknown option; see `sekha hook --help`")
     return HookOptions(**found, files=files)
 
 
@@ -139,14 +142,14 @@ def _score(text: str) -> float:
 
 
 class _Watch:
-    """Says what goes wrong, and ends the process when its time is over.
+    """Reports failures, and ends the process after its deadline.
 
     Args:
-        verb: What runs.
+        verb: The running command.
 
     Attributes:
-        logs: Whether each line begins with the time.
-        has_failed: Whether something went wrong.
+        logs: Whether each line starts with the time.
+        has_failed: Whether a failure was reported.
     """
 
     def __init__(self, verb: str) -> None:
@@ -158,13 +161,13 @@ class _Watch:
         self._is_over = False
 
     def start(self, seconds: float) -> None:
-        """End the process in so many seconds: nothing else could end a wait for the name of a host."""
+        """End the process after a number of seconds, since a DNS lookup cannot be interrupted otherwise."""
         self._timer = threading.Timer(seconds, self._end, (seconds,))
         self._timer.daemon = True
         self._timer.start()
 
     def fail(self, message: str) -> None:
-        """Print why it failed."""
+        """Report a failure."""
         self.has_failed = True
         self.say(message)
 
@@ -174,21 +177,21 @@ class _Watch:
             self._write(message)
 
     def show_warning(self, message: object, *rest: object, **more: object) -> None:
-        """Print a warning in one line, without the line of the source that it is from."""
+        """Print a warning in one line, without its source line."""
         self.say(str(message))
 
     def claim_output(self) -> None:
-        """From now on it is no more interrupted: its result is being printed."""
+        """Stop the timer: from now on the result is printed without interruption."""
         if self._timer is not None:
             self._timer.cancel()
-        with self._lock:  # unless it ends just now
+        with self._lock:  # waits if the timer is ending the process now
             self._is_over = True
 
     def _end(self, seconds: float) -> None:
         with self._lock:
             if self._is_over:
                 return
-            message = f"no answer within {seconds:g} seconds, so nothing is recalled"
+            message = f"no response within {seconds:g} seconds; nothing was recalled"
             self._write(message)
             with suppress(OSError, ValueError, AttributeError):
                 _print(system_message(message))
@@ -200,10 +203,10 @@ class _Watch:
 
 
 def recall(found: HookInput, options: HookOptions) -> dict[str, Any] | None:
-    """Return what an agent is to be told about its memory: an object for its stdin, None for nothing.
+    """Return the output for an agent with memories about its prompt; None if there are none.
 
     Raises:
-        SekhaError: The memory cannot be asked.
+        SekhaError: The search failed.
     """
     if not found.prompt.strip():
         return None
@@ -221,15 +224,15 @@ def recall(found: HookInput, options: HookOptions) -> dict[str, Any] | None:
 
 
 def remember(options: HookOptions, watch: _Watch) -> None:
-    """Store what is new of a session: in a process of its own, or in this one with `--wait` or files.
+    """Store new messages of a session: in a background process, or in this one with `--wait` or files.
 
     Args:
         options: The options.
-        watch: Prints lines for people.
+        watch: Prints messages.
 
     Raises:
-        BadInput: The input cannot be used.
-        SekhaError: The settings cannot be used; or, in this process, the memory fails.
+        BadInput: The input is not valid.
+        SekhaError: A setting is not valid, or a request of this process failed.
         OSError: The file cannot be read.
     """
     if options.files:
@@ -237,15 +240,15 @@ def remember(options: HookOptions, watch: _Watch) -> None:
             if os.path.isfile(path):
                 _remember_now(HookInput(transcript_path=path), options, watch)
             else:
-                watch.fail(f"there is no file {path}")
+                watch.fail(f"file not found: {path}")
         return
     found = _read_stdin(("session_id", "transcript_path", "cwd"))
     if not os.path.isfile(found.transcript_path):
-        raise BadInput(f"transcript_path: there is no file {found.transcript_path}")
+        raise BadInput(f"transcript_path: file not found: {found.transcript_path}")
     if options.wait:
         _remember_now(found, options, watch)
         return
-    config_for_programs(env_file=options.env_file)  # what is missing is said where somebody may see it
+    config_for_programs(env_file=options.env_file)  # report missing settings here, where the user may see it
     _scope(found, options)
     _remember_in_background(found, options)
 
@@ -276,7 +279,7 @@ def _remember_now(found: HookInput, options: HookOptions, watch: _Watch) -> None
 
 
 def _remember_in_background(found: HookInput, options: HookOptions) -> None:
-    """Begin a process that stores, and outlives this one and the agent."""
+    """Start a process that stores the session and outlives this one and the agent."""
     import subprocess
 
     from sekha.cli.hook_state import open_log, state_folder
@@ -300,7 +303,7 @@ def _remember_in_background(found: HookInput, options: HookOptions) -> None:
         child = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=log, stderr=log, cwd=folder, close_fds=True, **detached
         )
-        child.returncode = 0  # it is not waited for, which is no mistake to be warned of
+        child.returncode = 0  # not waited for on purpose: no ResourceWarning
         pipe = cast(BinaryIO, child.stdin)
         with pipe:
             pipe.write(json.dumps(message).encode())
@@ -319,17 +322,17 @@ def _scope(found: HookInput, options: HookOptions) -> Any:
 
 def _read_stdin(needed: Sequence[str]) -> HookInput:
     if sys.stdin is None or sys.stdin.isatty():
-        raise BadInput("stdin: a coding agent runs this, and passes a JSON object; `sekha hook --help` says more")
+        raise BadInput("stdin: expected a JSON object; this command is run by a coding agent, see `sekha hook --help`")
     return read_input(sys.stdin.buffer, needed)
 
 
 def system_message(message: str) -> dict[str, Any]:
-    """Return what an agent shows to its user: of stderr it shows nothing."""
+    """Return a message that the agent shows to its user; agents do not show stderr."""
     return {"systemMessage": f"sekha hook recall: {message}"}
 
 
 def _print(result: Mapping[str, Any] | None) -> None:
-    """Print an object for the agent, in ASCII: nobody knows which encoding it expects."""
+    """Print an object for the agent in ASCII, since the encoding that it expects is unknown."""
     if result is not None:
         sys.stdout.write(f"{json.dumps(result)}\n")
         sys.stdout.flush()
@@ -337,7 +340,7 @@ def _print(result: Mapping[str, Any] | None) -> None:
 
 def _write_line(line: str) -> None:
     """Write one line to stderr."""
-    with suppress(OSError, ValueError, AttributeError):  # there is no stderr, or nobody reads it
+    with suppress(OSError, ValueError, AttributeError):  # no stderr, or closed
         print(" ".join(line.split()).encode("ascii", "backslashreplace").decode(), file=sys.stderr, flush=True)
 
 
@@ -358,8 +361,8 @@ def _describe(error: BaseException) -> str:
 
 
 def _drop_closed_output() -> None:
-    """Let Python flush nothing to a reader that is gone, which would change the exit code."""
+    """Drop unwritten output of a closed stdout, which would change the exit code when Python flushes it."""
     try:
         sys.stdout.flush()
     except (OSError, ValueError, AttributeError):
-        sys.stdout = None  # as Python itself has it where there is none
+        sys.stdout = None  # the value that Python sets if there is no stdout

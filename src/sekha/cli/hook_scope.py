@@ -1,4 +1,4 @@
-"""Whose memory a hook is for: that of a repository, or of a folder that is named."""
+"""The scope of a hook: the folder of a repository, or the folder of an option."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from sekha._api.scopes import Scope
 
 @dataclass(frozen=True)
 class FolderScope(Scope):
-    """The scope of a repository, ``/code/NAME``, unless another folder is named.
+    """The scope of a repository, ``/code/NAME``, or another folder.
 
     Args:
-        path: The other folder; empty for none.
+        path: The other folder; empty for the folder of the repository.
     """
 
     path: str = ""

@@ -1,4 +1,4 @@
-"""The messages of a session of a coding agent, without what was recalled."""
+"""Read the messages of a session of a coding agent, without recalled memories."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ AGENTS = ("Claude Code", "Codex")
 
 
 class Session(NamedTuple):
-    """What was read of a session.
+    """A session, as far as it could be read.
 
     Attributes:
-        id: Its id; None if the file does not say it.
-        directory: Where the agent worked; empty if the file does not say it.
-        messages: What user and assistant have said.
-        problems: What could not be read, each with its place.
+        id: ID of the session; None if the file does not contain it.
+        directory: Working directory of the agent; empty if the file does not contain it.
+        messages: Messages of user and assistant.
+        problems: Parts that could not be read, each with its position.
     """
 
     id: str | None
@@ -31,10 +31,10 @@ class Session(NamedTuple):
 
 
 def read_session(path: str) -> Session:
-    """Read a session: what user and assistant have said, in the branch that was shown last.
+    """Read a session: the messages of user and assistant in the current branch.
 
-    Results of tools, thoughts, what the program has put in, summaries, the work of subagents and blocks of memories are
-    left out.
+    Tool results, reasoning, messages inserted by the program, summaries, messages of subagents and blocks of memories
+    are omitted.
 
     Raises:
         OSError: The file cannot be opened.
@@ -49,15 +49,15 @@ def read_session(path: str) -> Session:
             if not isinstance(item, ReadConversation):
                 problems.append(f"{getattr(item, 'place', path)}: {getattr(item, 'problem', 'cannot be read')}")
             elif item.application not in AGENTS:
-                kind = f"looks like {item.application}" if item.application else "is of another form"
-                problems.append(f"{os.path.basename(path)}: is no session of {' or '.join(AGENTS)}; it {kind}")
+                kind = f"found {item.application}" if item.application else "found another format"
+                problems.append(f"{os.path.basename(path)}: not a session of {' or '.join(AGENTS)}; {kind}")
             else:
                 id, directory = id or item.source_id, directory or item.directory or ""
                 messages += _messages(item)
     except SekhaConfigError as error:
         problems.append(f"{os.path.basename(path)}: {error.message}")
     if not is_read and os.path.getsize(path):
-        problems.append(f"{os.path.basename(path)}: is no session of {' or '.join(AGENTS)}")
+        problems.append(f"{os.path.basename(path)}: not a session of {' or '.join(AGENTS)}")
     return Session(id, directory, messages, problems)
 
 

@@ -1,6 +1,6 @@
-"""The settings files of coding agents: our hooks are put in and taken out, and every other character stays.
+"""Add hooks to settings files of coding agents and remove them, without changing any other character.
 
-Both Claude Code and Codex have JSON of one shape: ``{"hooks": {EVENT: [{"hooks": [{"type": "command", ...}]}]}}``.
+Claude Code and Codex use the same JSON structure: ``{"hooks": {EVENT: [{"hooks": [{"type": "command", ...}]}]}}``.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ _SPACE = re.compile(r"[ \t\r\n]*")
 
 
 class BadSettings(Exception):
-    """A settings file cannot be changed; the message says where and why."""
+    """A settings file cannot be changed; the message has position and reason."""
 
 
 class Hook(NamedTuple):
-    """A command that is run at an event.
+    """A command that an agent runs at an event.
 
     Attributes:
         event: The event.
         command: The command line.
-        timeout: Seconds after which the agent ends it.
+        timeout: Seconds after which the agent ends the command.
     """
 
     event: str
@@ -38,19 +38,19 @@ class Hook(NamedTuple):
 
     @property
     def handler(self) -> dict[str, object]:
-        """What the settings have of it."""
+        """The hook as an object of the settings file."""
         return {"type": "command", "command": self.command, "timeout": self.timeout}
 
 
 def add_hooks(text: str, hooks: Sequence[Hook]) -> str:
-    """Return the text of a settings file with our hooks in it, and none of ours besides.
+    """Return the text of a settings file with these hooks in place of earlier hooks of this package.
 
     Args:
-        text: What is in the file; empty if there is none.
+        text: Contents of the file; empty if it does not exist.
         hooks: The hooks, one for each event.
 
     Raises:
-        BadSettings: It cannot be read, or is of another shape.
+        BadSettings: The text is not valid JSON, or has another structure.
     """
     text = text if text.strip("\ufeff \t\r\n") else "{}\n"
     root = _parse(text)
@@ -69,10 +69,10 @@ def add_hooks(text: str, hooks: Sequence[Hook]) -> str:
 
 
 def remove_hooks(text: str) -> str:
-    """Return the text of a settings file without our hooks, and without lists that held nothing else.
+    """Return the text of a settings file without hooks of this package, and without lists that become empty.
 
     Raises:
-        BadSettings: It cannot be read, or is of another shape.
+        BadSettings: The text is not valid JSON, or has another structure.
     """
     if not text.strip("\ufeff \t\r\n"):
         return text
@@ -83,13 +83,13 @@ def remove_hooks(text: str) -> str:
 
 
 class _Node(NamedTuple):
-    """A value, and where it stands.
+    """A value with its position in the text.
 
     Attributes:
-        start: Where it begins.
-        end: Where it ends.
-        value: What it is.
-        children: Of a list or an object: each key, where it or its key begins, and the value.
+        start: Position of its first character.
+        end: Position after its last character.
+        value: The value.
+        children: Items of a list or an object: key or index, position of the item or its key, and value.
     """
 
     start: int
@@ -99,7 +99,7 @@ class _Node(NamedTuple):
 
 
 class _Ours(NamedTuple):
-    """One of our hooks: its event, the way to it, and the handler."""
+    """A hook of this package: its event, the path to it, and the handler."""
 
     event: str
     path: tuple[str | int, ...]
@@ -113,9 +113,9 @@ def _parse(text: str) -> _Node:
     try:
         json.loads(text)
     except json.JSONDecodeError as error:
-        raise BadSettings(f"line {error.lineno} column {error.colno}: is not valid JSON ({error.msg})") from None
+        raise BadSettings(f"line {error.lineno} column {error.colno}: not valid JSON ({error.msg})") from None
     except RecursionError:
-        raise BadSettings("is nested too deeply") from None
+        raise BadSettings("nested too deeply") from None
     node = _scan(text, _skip(text, 0))
     if not isinstance(node.value, dict):
         raise BadSettings("must be a JSON object")
@@ -137,7 +137,7 @@ def _skip(text: str, at: int) -> int:
 
 
 def _scan(text: str, at: int) -> _Node:
-    """Return the value that begins somewhere, of a text that is known to be JSON."""
+    """Return the value that starts at a position of a valid JSON text."""
     value, end = json.JSONDecoder().raw_decode(text, at)
     children: list[tuple[str | int, int, _Node]] = []
     if text[at] in "{[":
@@ -147,7 +147,7 @@ def _scan(text: str, at: int) -> _Node:
             key: str | int = len(children)
             if text[at] == "{":
                 key, position = cast("tuple[str, int]", scanstring(text, position + 1))
-                position = _skip(text, _skip(text, position) + 1)  # behind the colon
+                position = _skip(text, _skip(text, position) + 1)  # after the colon
             child = _scan(text, position)
             children.append((key, start, child))
             position = _skip(text, child.end)
@@ -157,15 +157,15 @@ def _scan(text: str, at: int) -> _Node:
 
 
 def _child(node: _Node, key: str | int) -> _Node | None:
-    """Return a value of an object or a list; of a key that is there twice the last one, which counts."""
+    """Return an item of an object or a list; the last one if an object has a key twice, as in `json`."""
     return next((child for name, _, child in reversed(node.children) if name == key), None)
 
 
 def _find_ours(root: _Node) -> Iterator[_Ours]:
-    """Yield our hooks in their order.
+    """Yield the hooks of this package in the order of the text.
 
     Raises:
-        BadSettings: What should hold them is of another shape.
+        BadSettings: The objects or lists that contain hooks have another type.
     """
     hooks = _child(root, "hooks")
     if hooks is None:
@@ -188,13 +188,13 @@ def _is_ours(handler: object) -> bool:
 
 
 def _replace(text: str, node: _Node, value: object) -> str:
-    """Return a text with another value at a place, in the same layout."""
+    """Return the text with a node replaced by a value, in the same layout."""
     is_flat = "\n" not in text[node.start : node.end]
     return text[: node.start] + _format(text, value, _indent_at(text, node.start), is_flat=is_flat) + text[node.end :]
 
 
 def _append(text: str, root: _Node, path: tuple[str, ...], item: object) -> str:
-    """Return a text with one more item in the list at the end of a path, which is made if it is missing."""
+    """Return the text with an item appended to the list at a path; create the path if it is missing."""
     node, value = root, cast(object, [item])
     for depth, key in enumerate(path):
         child = _child(node, key)
@@ -207,7 +207,7 @@ def _append(text: str, root: _Node, path: tuple[str, ...], item: object) -> str:
 
 
 def _insert(text: str, node: _Node, value: object, key: str | None = None) -> str:
-    """Return a text with one more child at the end of an object or a list."""
+    """Return the text with an item appended to an object or a list."""
     unit = found[1] if (found := _UNIT.search(text)) else _DEFAULT_UNIT
     newline = "\r\n" if "\r\n" in text else "\n"
     if node.children:
@@ -235,13 +235,13 @@ def _format(text: str, value: object, indent: str, *, is_flat: bool) -> str:
 
 
 def _indent_at(text: str, at: int) -> str:
-    """Return the white space with which the line of a place begins."""
+    """Return the indentation of the line of a position."""
     line = text[text.rfind("\n", 0, at) + 1 : at]
     return line[: len(line) - len(line.lstrip(" \t"))]
 
 
 def _remove(text: str, root: _Node, path: tuple[str | int, ...]) -> str:
-    """Return a text without a value, and without what holds nothing else than it."""
+    """Return the text without the value at a path, and without containers that become empty."""
     nodes = [root]
     for key in path:
         child = _child(nodes[-1], key)
@@ -250,7 +250,7 @@ def _remove(text: str, root: _Node, path: tuple[str | int, ...]) -> str:
         nodes.append(child)
     for node, key in zip(reversed(nodes[:-1]), reversed(path)):
         keys = [name for name, _, _ in node.children]
-        # Of a group, its list of handlers is all that counts: a matcher alone runs nothing.
+        # A group without handlers is removed, even if it has a matcher.
         if len(keys) == 1 or (key == "hooks" and node is not root):
             if node is root:
                 return text[: node.start + 1] + text[node.end - 1 :]

@@ -1,12 +1,12 @@
-"""What `sekha hook remember` knows from one run to the next: which messages are stored, and what is on its way.
+"""The state of `sekha hook remember` between runs: stored messages, and an outbox of messages to store.
 
-All is in a folder of the user, with one folder below it for each server:
+The state is in a folder of the user, with a subfolder for each server:
 
-- ``stored``: a line for each message that was stored: hashes, and no text.
-- ``outbox/N.jsonl``: conversations that are about to be stored, and the lines of their messages. It appears when it is
-  complete, and goes when all of it is stored, so that nothing is lost if a process ends in between.
-- ``outbox/N.journal``: the journal of their import, because of which nothing is stored twice.
-- ``outbox/N.tries``: how often the server would not store some of them.
+- ``stored``: one line for each stored message; it contains hashes and no text.
+- ``outbox/N.jsonl``: conversations to store, with the lines of their messages. The file is created atomically and
+  deleted after all of its conversations are stored, so that an interrupted process loses nothing.
+- ``outbox/N.journal``: the import journal of these conversations, which prevents duplicates.
+- ``outbox/N.tries``: the number of attempts in which the server rejected some of them.
 """
 
 from __future__ import annotations
@@ -33,21 +33,24 @@ _HASH = 16
 
 
 def state_folder() -> Path:
-    """Return the folder for what hooks note: in that of the user for such things."""
+    """Return the state folder of hooks, below the state directory of the user."""
     if sys.platform == "win32":
         base = os.environ.get("LOCALAPPDATA") or os.path.join(os.path.expanduser("~"), "AppData", "Local")
     else:
         base = os.environ.get("XDG_STATE_HOME") or ""
-        if not os.path.isabs(base):  # such a value does not count, says the specification
+        if not os.path.isabs(base):  # the XDG specification says to ignore relative paths
             base = os.path.join(os.path.expanduser("~"), ".local", "state")
     return Path(base) / "sekha" / "hook"
 
 
 def open_log(folder: Path) -> int:
-    """Open the log to append to it; a long one is begun again, and the old one is kept beside it.
+    """Open the log file for appending; rotate it if it is too large.
+
+    Returns:
+        The file descriptor.
 
     Raises:
-        OSError: It cannot be written.
+        OSError: The file cannot be written.
     """
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     path = folder / LOG
@@ -63,7 +66,7 @@ class Message(NamedTuple):
     Attributes:
         role: ``user`` or ``assistant``.
         content: The text.
-        time: When it was written, as the agent has noted it; empty if it has not.
+        time: Timestamp of the session file; empty if it has none.
     """
 
     role: str
@@ -72,11 +75,11 @@ class Message(NamedTuple):
 
 
 class Turn(NamedTuple):
-    """What is stored as one conversation.
+    """A turn of a session, which is stored as one conversation.
 
     Attributes:
-        conversation: What `create_conversation` takes.
-        claims: A line for each of its messages, by which it is known.
+        conversation: Arguments of `create_conversation`.
+        claims: A line for each of its messages, which identifies the message.
     """
 
     conversation: dict[str, Any]
@@ -84,17 +87,19 @@ class Turn(NamedTuple):
 
 
 def new_turns(messages: Iterable[Message], session: str, folder: str, known: Mapping[str, int]) -> list[Turn]:
-    """Return what of a session is not stored yet: a conversation for each turn.
+    """Return the turns of a session that are not stored yet.
 
-    A message is known by its time, its role and its text, in whatever session it stands: agents copy what was said into
-    the session that goes on with it. Of one that has grown, since the agent had not written all of it, only what is new
-    is returned.
+    A message is identified by timestamp, role and text, independent of its session, since agents copy earlier messages
+    into a resumed session. If a message was stored while the agent was still writing it, only its new text is returned.
 
     Args:
         messages: The messages of the session.
-        session: Its id, which becomes the label.
-        folder: Where they are stored.
-        known: How often each line is known.
+        session: ID of the session, which becomes the label.
+        folder: Folder to store in.
+        known: Number of times that each line is stored or in the outbox.
+
+    Returns:
+        One conversation for each turn.
     """
     met: Counter[str] = Counter()
     sizes = _known_sizes(known)
@@ -113,7 +118,7 @@ def new_turns(messages: Iterable[Message], session: str, folder: str, known: Map
 
 
 def _claim(message: Message, session: str, size: int) -> str:
-    """Return the line by which the first characters of a message are known."""
+    """Return the line that identifies the first characters of a message."""
     return f"{_owner(message, session)} {size} {_hash(message.content[:size])}"
 
 
@@ -122,7 +127,7 @@ def _owner(message: Message, session: str) -> str:
 
 
 def _known_sizes(known: Iterable[str]) -> dict[str, list[int]]:
-    """Return the sizes of the messages that are known, by the first word of their lines."""
+    """Return the sizes of the known messages, by the first word of their lines."""
     sizes: dict[str, list[int]] = {}
     for line in known:
         owner, _, rest = line.partition(" ")
@@ -133,7 +138,7 @@ def _known_sizes(known: Iterable[str]) -> dict[str, list[int]]:
 
 
 def _new_text(message: Message, session: str, known: Mapping[str, int], sizes: Mapping[str, Sequence[int]]) -> str:
-    """Return what of a message is new: all of it, or the lines behind those that are known."""
+    """Return the new text of a message: all of it, or the lines after the known ones."""
     if message.time:
         for size in sorted(sizes.get(_owner(message, session), ()), reverse=True):
             if message.content[size : size + 1] == "\n" and known.get(_claim(message, session, size)):
@@ -146,11 +151,11 @@ def _hash(text: str) -> str:
 
 
 class HookState:
-    """What is known about one server. Use it within `locked`.
+    """The state for one server. Use it within `locked`.
 
     Args:
-        folder: That of all servers; see `state_folder`.
-        server: The address of the server.
+        folder: State folder of all servers; see `state_folder`.
+        server: URL of the server.
     """
 
     def __init__(self, folder: Path, server: str) -> None:
@@ -161,14 +166,14 @@ class HookState:
 
     @contextmanager
     def locked(self, seconds: float, clock: Clock) -> Generator[None, None, None]:
-        """Lock it, so that of two processes one waits for the other. The lock ends with its process.
+        """Lock the state against other processes. The lock is released when the process ends.
 
         Args:
-            seconds: How long to wait for it.
-            clock: Where the time comes from.
+            seconds: Maximum time to wait for the lock.
+            clock: The clock for waiting.
 
         Raises:
-            TimeoutError: It is still locked then.
+            TimeoutError: The lock was not released in time.
             OSError: The folder cannot be written.
         """
         self._root.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -177,7 +182,7 @@ class HookState:
             end = clock.now() + seconds
             while not try_lock(file):
                 if clock.now() >= end:
-                    raise TimeoutError(f"another process has been storing for {seconds:.0f} seconds")
+                    raise TimeoutError(f"another process is still storing after {seconds:.0f} seconds")
                 clock.sleep(_POLL_INTERVAL)
             try:
                 yield
@@ -185,7 +190,7 @@ class HookState:
                 unlock(file)
 
     def known(self) -> Counter[str]:
-        """Return how often each message is stored, or on its way."""
+        """Return the number of times that each message is stored or in the outbox."""
         lines: list[str] = []
         with suppress(FileNotFoundError):
             lines = self._stored.read_text("ascii", "replace").splitlines()
@@ -194,23 +199,23 @@ class HookState:
         )
 
     def outbox(self) -> list[str]:
-        """Return the names of what is on its way, the oldest first."""
+        """Return the names of the outbox entries, oldest first."""
         return sorted(path.stem for path in self._outbox.glob("*.jsonl") if not path.name.startswith("."))
 
     def turns(self, name: str) -> list[Turn]:
-        """Return what is on its way under a name."""
+        """Return the turns of an outbox entry."""
         with open(self._path(name), encoding="utf-8") as file:
             return [Turn(*json.loads(line)) for line in file]
 
     def journal(self, name: str) -> Path:
-        """Return the file of the journal for what is on its way under a name."""
+        """Return the path of the import journal of an outbox entry."""
         return self._outbox / f"{name}.journal"
 
     def send(self, turns: Sequence[Turn]) -> None:
-        """Note what is about to be stored."""
+        """Add turns to the outbox."""
         last = max((int(name) for name in self.outbox() if name.isdigit()), default=0)
         name = f"{last + 1:0{_DIGITS}}"
-        self._forget(name)  # of one that was stored when the process ended
+        self._forget(name)  # left from an entry that was stored when the process ended
         handle, path = tempfile.mkstemp(dir=self._outbox, prefix=".")
         try:
             with open(handle, "w", encoding="utf-8", newline="\n") as file:
@@ -224,11 +229,11 @@ class HookState:
             raise
 
     def finish(self, name: str) -> None:
-        """Note that all under a name is stored."""
+        """Record the messages of an outbox entry as stored, and delete the entry."""
         claims = [claim for turn in self.turns(name) for claim in turn.claims]
         with open(self._stored, "a+b") as file:
             if file.seek(0, os.SEEK_END) and (file.seek(-1, os.SEEK_END), file.read(1))[1] != b"\n":
-                file.write(b"\n")  # ends a line that was truncated when a process ended
+                file.write(b"\n")  # ends a line that an interrupted process has truncated
             file.write("".join(f"{claim}\n" for claim in claims).encode("ascii"))
             file.flush()
             os.fsync(file.fileno())
@@ -236,7 +241,7 @@ class HookState:
         self._forget(name)
 
     def count_try(self, name: str) -> int:
-        """Note that some under a name could not be stored; return how often that was."""
+        """Count a failed attempt to store an outbox entry; return the number of attempts."""
         path = self._tries(name)
         number = 1
         with suppress(OSError, ValueError):

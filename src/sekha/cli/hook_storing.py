@@ -1,4 +1,4 @@
-"""Storing what is on its way, so that nothing is stored twice and nothing is lost."""
+"""Store the turns in the outbox exactly once."""
 
 from __future__ import annotations
 
@@ -12,15 +12,18 @@ if TYPE_CHECKING:
     from sekha._sync.client import SekhaClient
 
 MAX_TRIES = 3
-"""How often a conversation is tried that the server does not store, before it is left out."""
+"""Maximum number of attempts to store a conversation that the server rejects."""
 _CONCERNS_ALL = (SekhaAuthError, SekhaConnectionError, SekhaPermissionError, SekhaRateLimitError)
 
 
 def deliver(client: SekhaClient, state: HookState) -> Iterator[str]:
-    """Store what is on its way, the oldest first; yield a line about each part of it.
+    """Store the turns in the outbox, oldest first.
+
+    Yields:
+        Lines that report the outcome.
 
     Raises:
-        SekhaError: The memory failed. What is not stored is on its way still, and the next run goes on with it.
+        SekhaError: A request failed. Unstored turns stay in the outbox for the next run.
         OSError: A file cannot be read or written.
     """
     failed: SekhaError | None = None
@@ -39,12 +42,12 @@ def deliver(client: SekhaClient, state: HookState) -> Iterator[str]:
         number = len(conversations) - report["failed"]
         where = ", ".join(sorted({str(one["folder"]) for one in conversations}))
         if number:
-            yield f"{number:,} of {len(conversations):,} turns are stored in {where}"
+            yield f"stored {number:,} of {len(conversations):,} turns in {where}"
         tries = state.count_try(name) if report["failed"] else 0
         is_last = tries >= MAX_TRIES
         for failure in report["failures"]:
-            outlook = "it is left out now" if is_last else "the next run tries it again"
-            yield f"turn {failure['position']} is not stored: {failure['error']}; {outlook}"
+            outlook = "skipped after the last attempt" if is_last else "the next run retries it"
+            yield f"turn {failure['position']} not stored: {failure['error']}; {outlook}"
         if not report["failed"] or is_last:
             state.finish(name)
     if failed is not None:

@@ -1,4 +1,4 @@
-"""Conversations that a command names by an ID, or by the beginning of one."""
+"""Conversations that are selected by an ID, or by a prefix of one."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ _PAGE_SIZE = 1000
 _HEX_DIGITS = re.compile(r"[0-9a-f]+")
 _UUID_DIGITS = 32
 _MAX_SHOWN = 10
-"""Conversations that an error lists at most."""
+"""Maximum number of conversations in an error message."""
 
 
 class Named(NamedTuple):
-    """A conversation that was named on the command line."""
+    """A conversation that was selected on the command line."""
 
     id: str
     label: str
@@ -30,7 +30,7 @@ class Named(NamedTuple):
 
     @classmethod
     def of(cls, conversation: Conversation) -> Named:
-        """Return what names a conversation that a server returned."""
+        """Return the identifying fields of a conversation."""
         return cls(conversation["id"], conversation["label"], conversation["folder"])
 
     def __str__(self) -> str:
@@ -38,11 +38,11 @@ class Named(NamedTuple):
 
 
 def parse_prefix(text: str) -> str | None:
-    """Return the beginning of an ID, or None for a whole one. An ellipsis behind it does not count.
+    """Return the prefix of an ID, without a trailing ellipsis; None for a complete ID.
 
     Raises:
-        CommandError: It is too short.
-        SekhaValidationError: It is neither.
+        CommandError: The prefix is too short.
+        SekhaValidationError: The text is neither an ID nor a prefix of one.
     """
     from sekha._api.validation import parse_conversation_id
 
@@ -53,26 +53,26 @@ def parse_prefix(text: str) -> str | None:
         return None
     if len(digits) < SHORT_ID:
         raise CommandError(
-            f"ID: must be the UUID of a conversation, or at least the first {SHORT_ID} characters of one", USAGE
+            f"ID: must be the UUID of a conversation, or at least its first {SHORT_ID} characters", USAGE
         )
     return prefix
 
 
 def find_id(client: SekhaClient, text: str) -> str:
-    """Return the ID that a text is, or begins; for a whole ID no request is made, so there may be no such conversation.
+    """Return the complete ID for an ID or a prefix. A complete ID is returned without a request, even if unknown.
 
     Raises:
-        CommandError: No conversation has such an ID, or several have.
+        CommandError: No conversation, or more than one, has an ID with this prefix.
     """
     return text if parse_prefix(text) is None else find(client, [text])[0].id
 
 
 def find(client: SekhaClient, texts: Sequence[str]) -> list[Named]:
-    """Return the conversations with these IDs, each once. Beginnings are looked for among all conversations.
+    """Return the conversations with these IDs or prefixes, without duplicates. For prefixes, all are listed.
 
     Raises:
-        CommandError: No conversation has such an ID, or several have.
-        SekhaNotFoundError: There is no conversation with a whole ID.
+        CommandError: No conversation, or more than one, has an ID with one of the prefixes.
+        SekhaNotFoundError: There is no conversation with one of the complete IDs.
     """
     prefixes = {text: parse_prefix(text) for text in texts}
     wanted: dict[str, list[Named]] = {prefix: [] for prefix in prefixes.values() if prefix is not None}
@@ -94,13 +94,13 @@ def find(client: SekhaClient, texts: Sequence[str]) -> list[Named]:
 
 def _only(prefix: str, matches: Sequence[Named]) -> Named:
     if not matches:
-        raise CommandError(
-            f"there is no conversation whose ID begins with {prefix}; `sekha list` shows what there is", NOT_FOUND
-        )
+        raise CommandError(f"no conversation has an ID that starts with {prefix}; check with `sekha list`", NOT_FOUND)
     if len(matches) > 1:
         more = f", and {len(matches) - _MAX_SHOWN} more" if len(matches) > _MAX_SHOWN else ""
         names = "; ".join(map(str, matches[:_MAX_SHOWN]))
-        raise CommandError(f"{len(matches)} conversations have an ID that begins with {prefix}: {names}{more}")
+        raise CommandError(
+            f"{len(matches)} conversations have an ID that starts with {prefix}; use more characters: {names}{more}"
+        )
     return matches[0]
 
 
@@ -112,14 +112,14 @@ def change_one(
     *,
     json: bool,
 ) -> None:
-    """Change a conversation, and report what became of it.
+    """Change a conversation, and report the result.
 
     Args:
         client: The client.
-        text: Its ID, or the beginning of it.
-        change: Changes the one with this ID.
-        describe: Returns the report; it is given the conversation as it was, and as it is now.
-        json: Whether the conversation is printed as JSON instead.
+        text: The conversation's ID, or a prefix of it.
+        change: Changes the conversation with this ID.
+        describe: Returns the report; its arguments are the conversation before and after the change.
+        json: Whether to print the conversation as JSON instead.
     """
     (before,) = find(client, [text])
     change(before.id)
@@ -131,13 +131,13 @@ def change_one(
 
 
 def change_each(named: Sequence[Named], change: Callable[[str], object], done: str, *, json: bool) -> None:
-    """Change conversations one after the other, and report those that were changed, also if one of them fails.
+    """Change conversations one after another, and report the changed ones, even if one of the changes fails.
 
     Args:
         named: The conversations.
-        change: Changes the one with this ID.
-        done: Past participle of the change.
-        json: Whether the IDs are printed as JSON.
+        change: Changes the conversation with this ID.
+        done: Past participle of the change, such as "deleted".
+        json: Whether to print the IDs as JSON.
     """
     ids: list[str] = []
     try:

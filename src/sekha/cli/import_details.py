@@ -1,4 +1,4 @@
-"""What `sekha import` prints: what was stored, and what was not, or not as it is."""
+"""Output of `sekha import`: counts, failures, changes, splits and omissions."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ _DIGITS = re.compile(r"\d+")
 _COUNTS = ("stored", "already_stored", "grown", "renamed", "replaced", "empty", "failed")
 _ALWAYS = ("stored", "already_stored", "empty", "failed")
 _CHANGES = {
-    "continued": "it has grown; this server cannot delete, so the new messages are stored beside the earlier ones",
-    "mended": "only a part of it was in the memory, since storing it was interrupted; now all of it is",
-    "restored": "it was deleted in the memory, and has changed since: it is stored again",
-    "gone": "it was deleted in the memory, and does not come back",
+    "continued": "has new messages; this server cannot delete, so they were stored as a separate conversation",
+    "mended": "was incomplete in the memory after an interruption; now complete",
+    "restored": "was deleted from the memory and has changed since; stored again",
+    "gone": "was deleted from the memory; not stored again",
 }
 
 
 def echo_imported(reports: Mapping[str, ImportReport]) -> None:
-    """Print how many conversations were stored, and what became of those that are not new, if there are any."""
+    """Print the number of conversations by outcome."""
     counts: list[Mapping[str, object]] = [{**report} for report in reports.values()]
     shown = [kind for kind in _COUNTS if kind in _ALWAYS or any(count[kind] for count in counts)]
     header = ("FILE", *(kind.upper().replace("_", " ") for kind in shown))
@@ -33,7 +33,7 @@ def echo_imported(reports: Mapping[str, ImportReport]) -> None:
 
 
 def echo_failures(name: str, failures: Iterable[ImportFailure]) -> None:
-    """Print what was not imported."""
+    """Print the conversations that were not imported, with the reasons."""
     echo_problems(
         (f"not imported: {_describe(name, one['place'], one['position'], one['label'])}", one["error"])
         for one in sorted(failures, key=lambda one: one["position"])
@@ -41,7 +41,7 @@ def echo_failures(name: str, failures: Iterable[ImportFailure]) -> None:
 
 
 def echo_changes(name: str, changes: Iterable[ImportChange]) -> None:
-    """Print what became of chats that are not new, as far as the table does not tell."""
+    """Print the outcome of chats that were imported before, if the table does not contain it."""
     echo_problems(
         (one_line(change["place"] or name) + f" ({one_line(change['label'], 60)})", _CHANGES[change["action"]])
         for change in changes
@@ -52,13 +52,16 @@ def echo_changes(name: str, changes: Iterable[ImportChange]) -> None:
 def echo_splits(name: str, splits: Iterable[ImportSplit], verb: str) -> None:
     """Print which conversations are too large for one request."""
     echo_problems(
-        (_describe(name, one["place"], one["position"], one["label"]), f"too large, {verb} in {one['parts']} parts")
+        (
+            _describe(name, one["place"], one["position"], one["label"]),
+            f"too large for one request; {verb} in {one['parts']} parts",
+        )
         for one in sorted(splits, key=lambda one: one["position"])
     )
 
 
 def echo_problems(lines: Iterable[tuple[str, str]]) -> None:
-    """Print problems, of those that differ in numbers only the first ones, and how many more there are."""
+    """Print problems; of those that differ only in numbers, print the first ones and the number of the others."""
     alike: dict[str, int] = {}
     for what, problem in lines:
         kind = _DIGITS.sub("", problem)
@@ -67,18 +70,18 @@ def echo_problems(lines: Iterable[tuple[str, str]]) -> None:
             echo_err(f"{what}: {one_line(problem, 400)}")
     for kind, number in alike.items():
         if number > _MAX_ALIKE:
-            echo_err(f"and {number - _MAX_ALIKE:,} more: {one_line(kind, 400)} (--json has all)")
+            echo_err(f"and {number - _MAX_ALIKE:,} more: {one_line(kind, 400)} (use --json to list all)")
 
 
 def echo_left_out(name: str, left_out: Mapping[str, int]) -> None:
-    """Print what was left out of a file, by kind, the most first."""
+    """Print what was omitted from a file, by kind, most frequent first."""
     kinds = sorted(left_out.items(), key=lambda one: (-one[1], one[0]))
     if kinds:
-        echo_err(f"{name}: left out: {', '.join(f'{number:,} {one_line(kind, 80)}' for kind, number in kinds)}")
+        echo_err(f"{name}: omitted: {', '.join(f'{number:,} {one_line(kind, 80)}' for kind, number in kinds)}")
     if MEMORIES in left_out:
-        echo_err(f"{name}: --with-memories imports the memories and projects, as notes")
+        echo_err(f"{name}: use --with-memories to import the memories and projects as notes")
 
 
 def _describe(name: str, place: str | None, position: int, label: str | None) -> str:
-    """Return where a conversation stands, with its label."""
+    """Return the position of a conversation, with its label."""
     return one_line(place or f"{name}, conversation {position}") + (f" ({one_line(label, 60)})" if label else "")

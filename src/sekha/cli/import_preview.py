@@ -1,4 +1,4 @@
-"""What `sekha import --dry-run` prints: what the files contain, without sending it."""
+"""Output of `sekha import --dry-run`: a preview of the files; nothing is sent."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ def _no_counts() -> dict[str, int]:
 
 @dataclass
 class _File:
-    """What one of the files contains.
+    """Contents of a file.
 
     Attributes:
-        left_out: How much of it is left out, by kind.
-        counts: How many conversations there are, and so on.
-        changes: How many of them have changed since the last import, by what became of them.
-        splits: Those that are too large for one request.
+        left_out: Number of omitted items, by kind.
+        counts: Number of conversations, messages and so on.
+        changes: Number of conversations that have changed since the last import, by outcome.
+        splits: Conversations that are too large for one request.
     """
 
     left_out: dict[str, int]
@@ -45,13 +45,13 @@ class _File:
 
 
 class _Preview:
-    """What the files contain.
+    """Contents of all files.
 
     Attributes:
-        files: What each of them contains, by its path.
+        files: Contents of each file, by path.
         first: The first conversations.
-        bad: What cannot be read.
-        keys: The keys of messages that servers may not keep.
+        bad: Conversations that cannot be read.
+        keys: Keys of messages that some servers do not store.
     """
 
     def __init__(self) -> None:
@@ -86,13 +86,16 @@ class _Preview:
 
 
 def preview(sources: Iterable[ImportSource], json: bool, drop_images: bool, journal: Path | None) -> int:
-    """Print what the files contain, without sending it.
+    """Print a preview of the files; send nothing.
 
     Args:
         sources: The files.
         json: Whether to print JSON.
-        drop_images: Whether images may be lost.
-        journal: The journal of all of them; None if each has its own.
+        drop_images: Whether images may be dropped.
+        journal: The journal of all files; None if each has its own.
+
+    Returns:
+        The exit code.
     """
     found = _Preview()
     earlier: dict[Path, ImportPreview] = {}
@@ -140,7 +143,7 @@ def _echo(found: _Preview) -> None:
         echo_splits(name, file.splits, "to be stored")
         echo_left_out(name, file.left_out)
     for key in list(found.keys)[:MAX_KEY_WARNINGS]:
-        echo_err(f"'{one_line(key, 60)}' of messages goes along, and is lost where the server does not keep it.")
+        echo_err(f"messages have the extra key '{one_line(key, 60)}'; it is sent, but a server may not store it")
 
 
 def _join(counts: dict[str, int]) -> str:

@@ -1,4 +1,4 @@
-"""What `sekha import` shows on stderr while it runs: a bar with rate and remaining time, and what it waits for."""
+"""Progress of `sekha import` on stderr: a bar with rate and remaining time, and rate-limit waits."""
 
 from __future__ import annotations
 
@@ -25,13 +25,16 @@ OnProgress = Callable[[ImportProgress], object]
 def import_progress(
     name: str, read: Callable[[], Iterable[object]], config: SekhaConfig, now: Callable[[], float] = monotonic
 ) -> Generator[OnProgress, None, None]:
-    """Show how far an import is: a bar, or where stderr is no terminal that takes escape codes, only its waits.
+    """Show the progress of an import: a bar, or only waits if stderr is not a terminal that supports escape codes.
 
     Args:
         name: Name of the file.
-        read: Begins to read what is imported, to count it.
+        read: Starts to read the conversations, to count them.
         config: The settings, with the rate limit.
         now: Returns the time in seconds.
+
+    Yields:
+        A function to call with the progress.
     """
     limit = describe_limit(config.rate_limit_requests, config.rate_limit_window)
     waits = Waits(limit, now)
@@ -79,10 +82,10 @@ def import_progress(
 
 
 class Waits:
-    """The wait of an import, of which several conversations may say that it begins.
+    """The current wait of an import, which several conversations may report.
 
     Args:
-        limit: The rate limit in words.
+        limit: Description of the rate limit.
         now: Returns the time in seconds.
     """
 
@@ -92,7 +95,7 @@ class Waits:
         self._until = -math.inf
 
     def begin(self, progress: ImportProgress) -> bool:
-        """Note a wait, if there is one; return whether it is another one than before."""
+        """Record a reported wait; return whether a new wait starts."""
         waiting = progress.get("waiting")
         if waiting is None:
             return False
@@ -101,23 +104,26 @@ class Waits:
         return is_new
 
     def seconds(self) -> float:
-        """Return how long the wait still takes; 0 if there is none."""
+        """Return the remaining seconds of the wait; 0 if there is none."""
         return max(0.0, self._until - self._now())
 
     def text(self) -> str:
-        """Return what is waited for, empty if nothing is."""
+        """Return a description of the wait; empty if there is none."""
         seconds = math.ceil(self.seconds())
         return f"waiting {seconds} s for the rate limit ({self._limit})" if seconds else ""
 
 
 def seconds_left(rest: float | None, speed: float | None, wait: float, config: SekhaConfig) -> float | None:
-    """Return how long an import still takes; None if that cannot be known yet.
+    """Return the remaining time of an import.
 
     Args:
-        rest: How many conversations are left, each of them one request.
-        speed: How many are stored in a second, while nothing waits.
-        wait: Seconds until it goes on.
+        rest: Number of remaining conversations, one request each.
+        speed: Conversations per second, without waits.
+        wait: Remaining seconds of the current wait.
         config: The settings, with the rate limit.
+
+    Returns:
+        Seconds; None if not known yet.
     """
     if rest is None or not speed:
         return None
@@ -126,6 +132,6 @@ def seconds_left(rest: float | None, speed: float | None, wait: float, config: S
 
 
 def format_seconds(seconds: float) -> str:
-    """Return a time as hours, minutes and seconds."""
+    """Format a duration as hours, minutes and seconds."""
     minutes, rest = divmod(math.ceil(seconds), 60)
     return f"{minutes // 60}:{minutes % 60:02}:{rest:02}"

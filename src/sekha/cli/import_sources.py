@@ -1,4 +1,4 @@
-"""What `sekha import` is given: files of exports, notes, and folders of one or the other."""
+"""Sources of `sekha import`: export files, notes, and folders of either."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ _MAX_NAMES = 10
 
 
 class ImportSource(NamedTuple):
-    """One thing to import.
+    """A file or folder to import.
 
     Attributes:
         path: The file or folder.
-        name: What it is called for people.
-        journal: The journal's file, unless another is named.
-        is_notes: Whether it is a folder of notes, or a note.
-        read: Begins to read it from the start.
-        left_out: How many files of the folder are no notes, by kind.
+        name: Display name.
+        journal: Default path of the journal.
+        is_notes: Whether the source is a note or a folder of notes.
+        read: Starts to read the source from the beginning.
+        left_out: Number of files in the folder that are not notes, by kind.
     """
 
     path: Path
@@ -43,13 +43,13 @@ class ImportSource(NamedTuple):
 def find_sources(
     paths: Iterable[Path], folder: str | None, *, split: bool, dated: bool = False, with_memories: bool = False
 ) -> list[ImportSource]:
-    """Look at what the paths lead to.
+    """Detect the kind of each path.
 
     Raises:
-        CommandError: A folder has nothing that can be imported.
+        CommandError: A folder contains nothing that can be imported.
     """
     found: list[ImportSource] = []
-    journal: Path | None = None  # one for all exports, so that a chat may come back in another file
+    journal: Path | None = None  # one for all exports, so that a chat is recognized in another file
     given = _without_twins(paths)
     copies = Copies() if len(given) > 1 else None
     for path in given:
@@ -61,7 +61,7 @@ def find_sources(
         elif scanned is not None and scanned.notes and verdict is not Verdict.EXPORT:
             found.append(_notes(path, folder, split, dict(sorted(scanned.left_out.items()))))
         elif verdict is Verdict.UNKNOWN:
-            raise CommandError(f"{path} has no export that is known, and no notes (.md, .markdown, .txt)")
+            raise CommandError(f"{path} contains no supported export and no notes (.md, .markdown, .txt)")
         else:
             journal = journal or (path.with_name(JOURNAL) if scanned is None else path / JOURNAL)
             read = partial(ExportReader, str(path), folder, dated=dated, with_memories=with_memories, copies=copies)
@@ -73,7 +73,7 @@ def _without_twins(paths: Iterable[Path]) -> list[Path]:
     found: list[Path] = []
     for path in paths:
         if any(path.samefile(other) for other in found):
-            echo_err(f"{path} is given twice, and read once")
+            echo_err(f"{path} was passed twice; it is read once")
         else:
             found.append(path)
     return found
@@ -90,12 +90,12 @@ def _notes(path: Path, folder: str | None, split: bool, left_out: dict[str, int]
 
 
 def name_of(path: str | Path) -> str:
-    """Return the name of a file or folder, also of ``.``."""
+    """Return the name of a file or folder, including ``.``."""
     return Path(path).name or Path(path).resolve().name
 
 
 def join_names(names: Sequence[str]) -> str:
-    """Return some names as a list for people; of many, the first ones and how many more there are."""
+    """Format names as a list; of many, the first ones and the number of the others."""
     shown = ", ".join(one_line(name, 80) for name in names[:_MAX_NAMES])
     more = len(names) - _MAX_NAMES
     return f"{shown} and {more} more" if more > 0 else shown

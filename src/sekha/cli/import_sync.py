@@ -1,4 +1,4 @@
-"""What `sekha import --sync` prints."""
+"""Output of `sekha import --sync`."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _FUTURE = {"stored": "store", "replaced": "replace", "moved": "move", "deleted":
 
 
 def echo_synced(reports: Mapping[str, SyncReport]) -> None:
-    """Print how many notes were stored, replaced and so on."""
+    """Print the number of notes by outcome."""
     echo_table(("FILE", *_COUNTS), [(name_of(name), *_counts(report)) for name, report in reports.items()])
 
 
@@ -33,7 +33,7 @@ def _counts(report: SyncReport) -> list[str]:
 
 
 def echo_plan(reports: Mapping[str, SyncReport]) -> None:
-    """Print what a sync would do."""
+    """Print the changes that a sync would make."""
     rows = [
         (
             _FUTURE.get(change["action"], change["action"]),
@@ -53,8 +53,10 @@ def echo_plan(reports: Mapping[str, SyncReport]) -> None:
 
 
 def echo_gone(reports: Mapping[str, SyncReport]) -> None:
-    """Print which notes are gone and still in the memory."""
+    """Print the deleted notes that are still in the memory."""
     for report in reports.values():
         gone = [change["place"] for change in report["changes"] if change["action"] == "gone"]
         if gone:
-            echo_err(f"gone, and still in the memory: {join_names(gone)}; --delete removes what is gone")
+            echo_err(
+                f"files were deleted, but are still in the memory: {join_names(gone)}; use --delete to delete them"
+            )

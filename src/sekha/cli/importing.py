@@ -1,4 +1,4 @@
-"""`sekha import`: import the chats of other applications, and notes."""
+"""`sekha import`: import chats of other applications, and notes."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -20,6 +20,13 @@ from sekha.errors import SekhaConfigError, SekhaError
 from sekha.exports._note_files import JOURNAL
 from sekha.types import ImportReport, SyncReport
 
+DETAILS = "A journal records the progress: run the same command again to resume an interrupted import."
+EXAMPLES = (
+    "sekha import conversations.json --dry-run",
+    "sekha import export.zip --folder /chatgpt",
+    "sekha import notes/ --sync",
+)
+
 Report = Union[ImportReport, SyncReport]
 
 
@@ -30,25 +37,41 @@ def run(
             metavar="PATH",
             exists=True,
             readable=True,
-            help="An export of ChatGPT, Claude, DeepSeek, Gemini and others (conversations.json, the .zip, a folder), "
-            "sessions of coding agents, JSON lines, or notes: a folder of Markdown and text files, or one of them. "
-            "docs/guides/import.md lists all kinds.",
+            help="Export of ChatGPT, Claude, DeepSeek, Gemini and others (conversations.json, .zip or folder), "
+            "sessions of coding agents, JSON lines, or notes (Markdown and text files, or a folder of them). "
+            "docs/guides/import.md lists all formats.",
         ),
     ],
     folder: Annotated[
         Optional[str],
-        typer.Option("--folder", metavar="FOLDER", callback=not_blank, help="Where all of it goes."),
+        typer.Option(
+            "--folder",
+            metavar="FOLDER",
+            callback=not_blank,
+            help="Folder to store everything in.  [default: one for each application, or /notes]",
+        ),
     ] = None,
     dated: Annotated[
-        bool, typer.Option("--dated", help="Of chats, put the month in which they were begun into the folder.")
+        bool,
+        typer.Option(
+            "--dated", help="For chats: append the month of their creation to the folder, such as /chatgpt/2023/11."
+        ),
     ] = False,
     with_memories: Annotated[
-        bool, typer.Option("--with-memories", help="Import Claude's memories and projects too, as notes.")
+        bool, typer.Option("--with-memories", help="Also import memories and projects of Claude, as notes.")
     ] = False,
-    split: Annotated[bool, typer.Option("--split", help="Of notes, one conversation for each heading.")] = False,
-    sync: Annotated[bool, typer.Option("--sync", help="Of notes, replace those that have changed.")] = False,
+    split: Annotated[
+        bool, typer.Option("--split", help="For notes: create one conversation for each heading.")
+    ] = False,
+    sync: Annotated[
+        bool, typer.Option("--sync", help="For notes: replace the ones that have changed since the last import.")
+    ] = False,
     delete: Annotated[
-        bool, typer.Option("--delete", help="With --sync, delete those whose files are gone (else archive them).")
+        bool,
+        typer.Option(
+            "--delete",
+            help="With --sync: delete notes whose files were deleted (archive them if the server cannot delete).",
+        ),
     ] = False,
     journal: Annotated[
         Optional[Path],
@@ -56,21 +79,25 @@ def run(
             "--journal",
             metavar="FILE",
             dir_okay=False,
-            help=f"What was imported (default: {JOURNAL} beside the first file, or in the folder).",
+            help=f"Journal file used to resume an import.  [default: {JOURNAL} next to the first file, or in it]",
         ),
     ] = None,
     drop_images: Annotated[
-        bool, typer.Option("--drop-images", help="Lose images in messages where the server stores text only.")
+        bool, typer.Option("--drop-images", help="Drop images in messages if the server supports only text.")
     ] = False,
-    concurrency: Annotated[int, typer.Option("--concurrency", min=1, max=100, help="How many at a time.")] = 4,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be imported, and end.")] = False,
+    concurrency: Annotated[
+        int, typer.Option("--concurrency", metavar="N", min=1, max=100, help="Number of simultaneous requests.")
+    ] = 4,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be imported, and exit.")] = False,
     url: Url = None,
     json: Json = False,
 ) -> int:
-    """Import files. A journal records the progress, so that the same command resumes an interrupted import."""
+    """Import files. A journal records the progress, so that running the command again resumes the import."""
     for file in files:
         if not file.is_file() and not file.is_dir():
-            raise typer.BadParameter(f"{file} is no file, and it is read twice: write what comes out of a pipe to one")
+            raise typer.BadParameter(
+                f"{file} is not a regular file (it is read twice): save the output of a pipe to a file first"
+            )
     sources = find_sources(files, folder, split=split, dated=dated, with_memories=with_memories)
     _check_options(sources, split=split, sync=sync, delete=delete, dated=dated, with_memories=with_memories)
     if journal is not None:
@@ -113,7 +140,7 @@ def run(
                     reports[str(source.path)] = begun
                     _echo_details(source.name, begun, json or sync)
                 _echo_reports(reports, json, sync, dry_run)
-                echo_err(f"{source.name} is not imported to its end; the same command goes on from here.")
+                echo_err(f"import of {source.name} was interrupted; run the same command to resume")
                 raise
             reports[str(source.path)] = report
             _echo_details(source.name, report, json or sync)
@@ -124,29 +151,29 @@ def run(
 def _check_options(
     sources: Sequence[ImportSource], *, split: bool, sync: bool, delete: bool, dated: bool, with_memories: bool
 ) -> None:
-    """Raise BadParameter for an option that is for other files, or needs another one."""
+    """Raise BadParameter for an option that does not apply to the files, or requires another option."""
     for option, is_given in (("--split", split), ("--sync", sync)):
         if is_given and not all(source.is_notes for source in sources):
-            raise typer.BadParameter(f"{option} is for notes")
+            raise typer.BadParameter(f"{option} is only for notes")
     if dated and any(source.is_notes for source in sources):
-        raise typer.BadParameter("--dated is for chats")
+        raise typer.BadParameter("--dated is only for chats")
     if with_memories and all(source.is_notes for source in sources):
-        raise typer.BadParameter("--with-memories is for exports")
+        raise typer.BadParameter("--with-memories is only for exports")
     if delete and not sync:
-        raise typer.BadParameter("--delete needs --sync")
+        raise typer.BadParameter("--delete requires --sync")
 
 
 def _check_journal(sources: Sequence[ImportSource], journal: Path) -> None:
-    """Raise BadParameter if the files cannot have this journal."""
+    """Raise BadParameter if the files cannot use this journal."""
     if len(sources) > 1 and any(source.is_notes for source in sources):
-        raise typer.BadParameter("--journal is for one folder of notes: each has its own")
+        raise typer.BadParameter("--journal: pass only one folder of notes, since each requires a separate journal")
     for source in sources:
         if journal.exists() and journal.samefile(source.path):
-            raise typer.BadParameter("--journal is for notes: it cannot be the file that is imported")
+            raise typer.BadParameter("--journal: must not be the file to import")
 
 
 def _echo_details(name: str, report: Report, only_failures: bool) -> None:
-    """Print what of a file was not, or not as it is, imported."""
+    """Print the details of an import: failures, changes, splits and omissions."""
     echo_failures(name, report["failures"])
     if not only_failures:
         echo_changes(name, cast(ImportReport, report)["changes"])
@@ -155,7 +182,7 @@ def _echo_details(name: str, report: Report, only_failures: bool) -> None:
 
 
 def _echo_reports(reports: Mapping[str, Report], json: bool, sync: bool, dry_run: bool) -> None:
-    """Print how much of each file was imported."""
+    """Print the counts of each file."""
     synced = cast("Dict[str, SyncReport]", reports) if sync else {}
     if not reports:
         return

@@ -1,4 +1,4 @@
-"""`sekha label`: give a conversation another label."""
+"""`sekha label`: change the label of a conversation."""
 
 from functools import partial
 
@@ -11,14 +11,16 @@ from sekha.cli.ids import Named, change_one
 from sekha.cli.options import Id, Json, Url, not_blank
 from sekha.cli.terminal import one_line
 
+EXAMPLES = ('sekha label 5cb1f338 "Release days"',)
+
 
 def run(
     id: Id,
-    label: Annotated[str, typer.Argument(metavar="LABEL", callback=not_blank, help="Its new name.")],
+    label: Annotated[str, typer.Argument(metavar="LABEL", callback=not_blank, help="New label.")],
     url: Url = None,
     json: Json = False,
 ) -> int:
-    """Replace the one label that a conversation has, and say both."""
+    """Change the label of a conversation, and print the new and the old one."""
     from sekha import SekhaClient
 
     with SekhaClient(config_from(url)) as client:
@@ -27,4 +29,4 @@ def run(
 
 
 def _describe(before: Named, now: Named) -> str:
-    return f"Labelled: {one_line(now.label)} (it was {one_line(before.label)})."
+    return f"Label changed: {one_line(now.label)} (was: {one_line(before.label)})."

@@ -24,6 +24,8 @@ from sekha.cli.options import (
 from sekha.cli.tables import Column, Shrink, echo_table, short_id
 from sekha.cli.terminal import echo_err, echo_json, one_line
 
+EXAMPLES = ("sekha list --since 2026-01-26", "sekha list --folder /work --subfolders --json")
+
 _MAX_PAGE_SIZE = 1000
 _COLUMNS = (
     Column("ID", Shrink.NO),
@@ -31,7 +33,7 @@ _COLUMNS = (
     Column("FOLDER"),
     Column("IMPORTANCE", Shrink.NO, optional=True),
     Column("STATUS", Shrink.NO, optional=True),
-    Column("CHANGED (UTC)", Shrink.NO),
+    Column("UPDATED (UTC)", Shrink.NO),
 )
 
 
@@ -43,7 +45,7 @@ def run(
     archived: Archived = None,
     since: Since = None,
     until: Until = None,
-    limit: Annotated[int, typer.Option("--limit", min=1, help="Conversations at most.")] = 50,
+    limit: Annotated[int, typer.Option("--limit", metavar="N", min=1, help="Maximum number of conversations.")] = 50,
     full_ids: FullIds = False,
     url: Url = None,
     json: Json = False,
@@ -82,9 +84,9 @@ def run(
     if table:
         echo_table(_COLUMNS, table)
     else:
-        echo_err("There is no such conversation.")
+        echo_err("No conversations found.")
     if more:
-        echo_err(f"There are more than these {limit}; --limit shows more.")
+        echo_err(f"Only the first {limit} are shown; use --limit to show more.")
     return OK
 
 

@@ -14,10 +14,13 @@ from sekha.cli.connection import config_for_programs
 from sekha.cli.exits import FAILED, OK, USAGE, CommandError
 from sekha.cli.options import EnvFile, Url, not_blank
 
+DETAILS = "Clients start this command themselves; it communicates over stdin and stdout unless --http is used."
+EXAMPLES = ("sekha mcp --folder /work/shop --read-only", "sekha mcp --http --port 8765")
+
 DEFAULT_HOST = "127.0.0.1"
 DEFAULT_PORT = 8765
 
-_NEEDS = "this needs Python 3.10 or later and the extra mcp: pip install 'sekha-python-sdk[cli,mcp]'"
+_NEEDS = "requires Python 3.10 or later and the extra mcp: pip install 'sekha-python-sdk[cli,mcp]'"
 
 
 def run(
@@ -27,44 +30,50 @@ def run(
             "--folder",
             metavar="FOLDER",
             callback=not_blank,
-            help="Confine all reads and writes to this folder and those below it, such as /work/shop.",
+            help="Restrict all reads and writes to this folder and its subfolders, such as /work/shop.",
         ),
     ] = None,
-    read_only: Annotated[bool, typer.Option("--read-only", help="Offer no tool that changes the memory.")] = False,
+    read_only: Annotated[bool, typer.Option("--read-only", help="Omit all tools that change the memory.")] = False,
     tools: Annotated[
         Optional[str],
         typer.Option(
-            "--tools", metavar="NAMES", help="Offer these tools only, such as memory_search,memory_get_context."
+            "--tools",
+            metavar="NAMES",
+            help="Offer only these tools (comma-separated), such as memory_search,memory_get_context.",
         ),
     ] = None,
     http: Annotated[
-        bool, typer.Option("--http", help="Serve streamable HTTP (path /mcp), not stdin and stdout.")
+        bool, typer.Option("--http", help="Serve streamable HTTP (path /mcp) instead of stdin and stdout.")
     ] = False,
     host: Annotated[
         str,
         typer.Option(
             "--host",
+            metavar="HOST",
             callback=not_blank,
-            help="Address to listen on with --http; one that others reach needs SEKHA_MCP_TOKEN.",
+            help="Address to listen on with --http; any other than a loopback address requires SEKHA_MCP_TOKEN.",
         ),
     ] = DEFAULT_HOST,
     port: Annotated[
-        int, typer.Option("--port", min=0, max=65_535, help="Port to listen on with --http; 0 for a free one.")
+        int,
+        typer.Option(
+            "--port", metavar="PORT", min=0, max=65_535, help="Port to listen on with --http; 0 selects a free port."
+        ),
     ] = DEFAULT_PORT,
     allow_host: Annotated[
         Optional[List[str]],
         typer.Option(
-            "--allow-host", metavar="NAME", help="Another name of this machine, with --http; may be repeated."
+            "--allow-host", metavar="NAME", help="With --http, also accept requests to this host name (repeatable)."
         ),
     ] = None,
     url: Url = None,
     env_file: EnvFile = None,
 ) -> int:
-    """Serve until the client goes, Ctrl-C or SIGTERM.
+    """Serve until the client disconnects, Ctrl-C or SIGTERM.
 
-    Over stdin and stdout, which are kept for the protocol from here on: nothing may be printed before it.
+    Without `--http`, stdin and stdout carry the protocol: nothing else may be printed to stdout.
     """
-    if find_spec("mcp") is None:  # as on Python 3.9, which no version of it supports
+    if find_spec("mcp") is None:  # also on Python 3.9, which no version of mcp supports
         raise CommandError(_NEEDS, FAILED)
     _check_placeholders(os.environ)
     from sekha.cli.folder_option import parse_folder
@@ -74,14 +83,14 @@ def run(
     from sekha.mcp_server.stdio import claim_wire
 
     if not http and (host != DEFAULT_HOST or port != DEFAULT_PORT or allow_host):
-        raise typer.BadParameter("--host, --port and --allow-host need --http")
+        raise typer.BadParameter("--host, --port and --allow-host require --http")
     try:
         options = ServerOptions(folder and parse_folder(folder), read_only, None if tools is None else _names(tools))
         options.check()
         where = HTTPOptions(host, port, _token(env_file), tuple(allow_host or ())) if http else None
     except OptionError as error:
         raise CommandError(str(error), USAGE) from None
-    with suppress(KeyboardInterrupt):  # that is how it is stopped
+    with suppress(KeyboardInterrupt):  # Ctrl-C is the regular way to stop
         if where is None:
             wire = claim_wire()
             run_stdio(config_for_programs(url, env_file), options, wire)
@@ -91,11 +100,11 @@ def run(
 
 
 def _check_placeholders(variables: Mapping[str, str]) -> None:
-    """Refuse what a client should have replaced: some pass on the placeholder of a variable that is not set."""
+    """Raise CommandError for a placeholder such as ``${NAME}``, which some clients pass for an unset variable."""
     for name, value in variables.items():
         if name.startswith("SEKHA_") and re.fullmatch(r"\$\{[^{}]*\}", value.strip()):
-            reason = "is still a placeholder, which the client has not replaced"
-            raise CommandError(f"{name} {reason}: set {name} where the client is started, or leave it out", USAGE)
+            reason = "is a placeholder that the client has not replaced"
+            raise CommandError(f"{name} {reason}: set {name} in the client's environment, or remove it", USAGE)
 
 
 def _names(tools: str) -> List[str]:
@@ -103,7 +112,7 @@ def _names(tools: str) -> List[str]:
 
 
 def _token(env_file: Optional[Path]) -> Optional[str]:
-    """Return the token of clients, from the environment, else from the file with the settings."""
+    """Return the token that clients must send, from the environment or else from the settings file."""
     from dotenv import dotenv_values
 
     from sekha.mcp_server.http import TOKEN_VARIABLE

@@ -11,14 +11,16 @@ from sekha.cli.ids import Named, change_one
 from sekha.cli.options import Id, Json, Url, check_folder
 from sekha.cli.terminal import one_line
 
+EXAMPLES = ("sekha move 5cb1f338 /work/plans",)
+
 
 def run(
     id: Id,
-    folder: Annotated[str, typer.Argument(metavar="FOLDER", callback=check_folder, help="Where it goes.")],
+    folder: Annotated[str, typer.Argument(metavar="FOLDER", callback=check_folder, help="New folder.")],
     url: Url = None,
     json: Json = False,
 ) -> int:
-    """Move a conversation, and say from where to where."""
+    """Move a conversation, and print the old and the new folder."""
     from sekha import SekhaClient
 
     with SekhaClient(config_from(url)) as client:

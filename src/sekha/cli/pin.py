@@ -5,6 +5,8 @@ from sekha.cli.exits import OK
 from sekha.cli.ids import change_each, find
 from sekha.cli.options import Ids, Json, Url
 
+EXAMPLES = ("sekha pin 5cb1f338 148075ac",)
+
 
 def run(ids: Ids, url: Url = None, json: Json = False) -> int:
     """Pin each of the conversations."""

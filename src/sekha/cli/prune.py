@@ -12,6 +12,9 @@ from sekha.cli.options import FullIds, Json, Url, Yes
 from sekha.cli.tables import Column, Shrink, echo_table, short_id
 from sekha.cli.terminal import confirm, echo_err, echo_json, one_line
 
+DETAILS = "The server suggests which conversations to archive."
+EXAMPLES = ("sekha prune --threshold-days 180 --dry-run", "sekha prune --limit 100 --yes")
+
 _COLUMNS = (
     Column("ID", Shrink.NO),
     Column("LABEL"),
@@ -24,24 +27,28 @@ _COLUMNS = (
 
 def run(
     threshold_days: Annotated[
-        int, typer.Option("--threshold-days", min=0, max=36500, help="Days since the last use, at least.")
+        int,
+        typer.Option(
+            "--threshold-days", metavar="DAYS", min=0, max=36500, help="Minimum number of days since the last use."
+        ),
     ] = 90,
     limit: Annotated[
-        Optional[int], typer.Option("--limit", min=1, help="Archive so many at most, the longest unused.")
+        Optional[int],
+        typer.Option("--limit", metavar="N", min=1, help="Archive at most N conversations, longest unused first."),
     ] = None,
     yes: Yes = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would go, and end.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be archived, and exit.")] = False,
     full_ids: FullIds = False,
     url: Url = None,
     json: Json = False,
 ) -> int:
-    """Show the conversations that the controller recommends to archive, and archive them if confirmed."""
+    """Show the conversations that the controller suggests to archive, and archive them after a confirmation."""
     from sekha import SekhaClient
 
     if yes and dry_run:
-        raise typer.BadParameter("--yes and --dry-run contradict each other")
+        raise typer.BadParameter("--yes and --dry-run cannot be combined")
     if not (yes or dry_run or sys.stdin.isatty()):
-        raise typer.BadParameter("nobody is there to ask: give --yes, or --dry-run")
+        raise typer.BadParameter("cannot ask for confirmation (stdin is not a terminal): use --yes or --dry-run")
     with SekhaClient(config_from(url)) as client:
         suggestions = client.controller.prune_dry_run(threshold_days=threshold_days, limit=limit)["suggestions"]
         candidates = [one for one in suggestions if one["recommendation"] == "archive"]
@@ -66,9 +73,9 @@ def run(
         echo_json({"suggestions": candidates, "archived": ids if archive else []})
     kept = len(suggestions) - len(candidates)
     if kept and limit is None:
-        echo_err(f"Not used for as long, but important enough to stay: {kept}.")
+        echo_err(f"Unused for as long but kept because of their importance: {kept}.")
     if not candidates:
-        echo_err("There is nothing to archive.")
+        echo_err("Nothing to archive.")
     elif archive:
         echo_err(f"Archived: {len(candidates)}.")
     elif not dry_run:
@@ -78,4 +85,4 @@ def run(
 
 
 def _question(count: int) -> str:
-    return f"Archive {'this one' if count == 1 else f'these {count}'}?"
+    return f"Archive {'this conversation' if count == 1 else f'these {count} conversations'}?"

@@ -1,4 +1,4 @@
-"""`sekha query`, which is also `sekha search`: semantic search of the messages."""
+"""`sekha search`, also named `sekha query`: search messages by words and by meaning."""
 
 from typing import TYPE_CHECKING, List, Optional
 
@@ -28,24 +28,28 @@ if TYPE_CHECKING:
 
     from sekha.types import SearchResult
 
-_COLUMNS = (Column("SCORE", Shrink.NO), Column("FOUND", Shrink.WRAP))
+DETAILS = "Without an embedding model on the server, results are found by words only."
+EXAMPLES = ('sekha search "When do we ship?" --limit 5', "sekha search docker --folder /work --min-score 0.4")
+
+_COLUMNS = (Column("SCORE", Shrink.NO), Column("RESULT", Shrink.WRAP))
 
 
 def run(
-    words: Annotated[List[str], typer.Argument(metavar="WORDS", help="What to look for.")],
-    limit: Annotated[int, typer.Option("--limit", min=1, help="Messages at most.")] = 10,
+    words: Annotated[List[str], typer.Argument(metavar="WORDS", help="Search query.")],
+    limit: Annotated[int, typer.Option("--limit", metavar="N", min=1, help="Maximum number of results.")] = 10,
     label: InLabel = None,
     folder: InFolder = None,
     subfolders: Subfolders = False,
     archived: Archived = None,
     min_importance: Annotated[
-        Optional[float], typer.Option("--min-importance", min=0, max=10, help="Of the conversation, 0 to 10.")
+        Optional[float],
+        typer.Option("--min-importance", metavar="N", min=0, max=10, help="Minimum importance of the conversation."),
     ] = None,
     min_score: MinScore = None,
     since: Since = None,
     until: Until = None,
     hybrid: Annotated[
-        bool, typer.Option("--hybrid/--no-hybrid", help="Search for the words too, or for the meaning alone.")
+        bool, typer.Option("--hybrid/--no-hybrid", help="Search by words and meaning, or by meaning only.")
     ] = True,
     full_ids: FullIds = False,
     url: Url = None,
@@ -72,26 +76,26 @@ def run(
     if json:
         echo_json(found)
         return OK
-    rows = [(f"{hit['score']:.2f}", _describe(hit, full_ids)) for hit in found["results"]]
+    rows = [(f"{one['score']:.2f}", _describe(one, full_ids)) for one in found["results"]]
     if rows:
         echo_table(_COLUMNS, rows)
     else:
-        echo_err("Nothing was found.")
+        echo_err("No results.")
     below = found.get("below_min_score")
     if below:
-        echo_err(f"Below the score of {min_score:g}: {below}.")
+        echo_err(f"Omitted with a score below {min_score:g}: {below}.")
     if found.get("truncated"):
-        echo_err("There may be more: only the best 10,000 were looked at.")
+        echo_err("Results may be incomplete: only the best 10,000 matches were checked.")
     return OK
 
 
-def _describe(hit: "SearchResult", full_ids: bool) -> "Text":
-    """Return the text of a result; its label is left out where it is only the beginning of the message."""
+def _describe(result: "SearchResult", full_ids: bool) -> "Text":
+    """Return the text of a result, without a label that only repeats the beginning of the message."""
     from rich.text import Text
 
-    label, content = one_line(hit["label"], 60), one_line(hit["content"])
-    place = f"{one_line(hit['folder'], 60)}  {short_id(hit['conversation_id'], full=full_ids)}"
-    if _flat(hit["content"]).startswith(_flat(hit["label"]).rstrip(".\N{HORIZONTAL ELLIPSIS}")):
+    label, content = one_line(result["label"], 60), one_line(result["content"])
+    place = f"{one_line(result['folder'], 60)}  {short_id(result['conversation_id'], full=full_ids)}"
+    if _flat(result["content"]).startswith(_flat(result["label"]).rstrip(".\N{HORIZONTAL ELLIPSIS}")):
         return Text.assemble(content, (f"\n{place}", "dim"))
     return Text.assemble((label, "bold"), (f"  {place}", "dim"), f"\n{content}")
 

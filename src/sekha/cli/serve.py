@@ -1,4 +1,4 @@
-"""`sekha serve`: run a local Sekha in the foreground until Ctrl-C."""
+"""`sekha serve`: run a local server in the foreground until Ctrl-C."""
 
 import os
 import signal
@@ -25,43 +25,63 @@ from sekha.errors import SekhaConfigError
 if TYPE_CHECKING:
     from sekha.local.server import Options
 
+DETAILS = "Client settings are printed to stdout."
+EXAMPLES = (
+    "sekha serve",
+    "sekha serve --data memory.db --env-file .env",
+    "sekha serve --llm-url http://localhost:11434 --llm-model llama3.2",
+)
+
 _MAX_PORT = 65_535
 
 
 class Profile(str, Enum):
-    """The behaviour that a local Sekha has."""
+    """The behavior that a local server emulates."""
 
     DOCUMENTED = "documented"
     CONTROLLER_0_1 = "controller-0.1"
 
 
 def run(
-    host: Annotated[str, typer.Option("--host", callback=not_blank, help="Address to listen on.")] = "127.0.0.1",
+    host: Annotated[
+        str, typer.Option("--host", metavar="HOST", callback=not_blank, help="Address to listen on.")
+    ] = "127.0.0.1",
     allow_host: Annotated[
         Optional[List[str]],
         typer.Option(
             "--allow-host",
             metavar="NAME",
-            help="Another name of this machine, such as host.docker.internal; may be repeated.",
+            help="Also accept requests to this host name, such as host.docker.internal (repeatable).",
         ),
     ] = None,
     port: Annotated[
-        int, typer.Option("--port", min=0, max=_MAX_PORT, help="Port of controller and MCP tools; 0 for a free one.")
+        int,
+        typer.Option(
+            "--port",
+            metavar="PORT",
+            min=0,
+            max=_MAX_PORT,
+            help="Port of the controller and the MCP tools; 0 selects a free port.",
+        ),
     ] = 8080,
     bridge_port: Annotated[
-        int, typer.Option("--bridge-port", min=0, max=_MAX_PORT, help="Port of the bridge; 0 for a free one.")
+        int,
+        typer.Option(
+            "--bridge-port", metavar="PORT", min=0, max=_MAX_PORT, help="Port of the bridge; 0 selects a free port."
+        ),
     ] = 5001,
     data: Annotated[
         Optional[str],
         typer.Option(
-            "--data", metavar="FILE", callback=not_blank, help="Keep the data in this file (default: in memory)."
+            "--data", metavar="FILE", callback=not_blank, help="File to keep the data in.  [default: in memory only]"
         ),
     ] = None,
     api_key_file: Annotated[
         Optional[Path],
         readable_file(
             "--api-key-file",
-            "A file with the key to ask for (default: SEKHA_API_KEY, or with --data a key that is kept beside it).",
+            "File that contains the API key to require.  [default: SEKHA_API_KEY, else with --data a random key, "
+            "stored in FILE.key]",
         ),
     ] = None,
     api_key: Annotated[
@@ -70,29 +90,33 @@ def run(
             "--api-key",
             metavar="KEY",
             callback=not_blank,
-            help="The same as an option, which others see in the list of processes.",
+            help="API key to require, as an option (other users can see it in the process list).",
         ),
     ] = None,
     no_key: Annotated[
-        bool, typer.Option("--no-key", help="Accept any key, from whoever reaches --host, and make none for --data.")
+        bool,
+        typer.Option("--no-key", help="Accept any API key, from everyone who can reach --host, and create none."),
     ] = False,
     env_file: Annotated[
         Optional[str],
-        typer.Option("--env-file", metavar="FILE", callback=not_blank, help="Write the settings to this file too."),
+        typer.Option(
+            "--env-file", metavar="FILE", callback=not_blank, help="Also write the client settings to this file."
+        ),
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace other values of these settings in the file.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace different values in --env-file.")] = False,
     llm_url: Annotated[
         Optional[str],
         typer.Option(
             "--llm-url",
             metavar="URL",
             callback=not_blank,
-            help="Ollama or OpenAI-compatible server for answers (default: quotes); its key is in SEKHA_LLM_KEY.",
+            help="OpenAI-compatible or Ollama server for completions; its API key is read from SEKHA_LLM_KEY.  "
+            "[default: a placeholder that quotes memories]",
         ),
     ] = None,
     llm_model: Annotated[
         Optional[str],
-        typer.Option("--llm-model", metavar="NAME", help="The model of --llm-url (default: the only one it has)."),
+        typer.Option("--llm-model", metavar="NAME", help="Model on --llm-url.  [default: its only model]"),
     ] = None,
     embeddings_url: Annotated[
         Optional[str],
@@ -100,26 +124,32 @@ def run(
             "--embeddings-url",
             metavar="URL",
             callback=not_blank,
-            help="The same for embeddings, so that texts are found by meaning, too (default: hashed words, so they are"
-            " found by words); its key is in SEKHA_EMBEDDINGS_KEY.",
+            help="OpenAI-compatible or Ollama server for embeddings, to search by meaning; its API key is read from "
+            "SEKHA_EMBEDDINGS_KEY.  [default: built-in word hashing, to search by words]",
         ),
     ] = None,
     embeddings_model: Annotated[
         Optional[str],
         typer.Option(
-            "--embeddings-model", metavar="NAME", help="The model of --embeddings-url (default: the only one it has)."
+            "--embeddings-model", metavar="NAME", help="Model on --embeddings-url.  [default: its only model]"
         ),
     ] = None,
     query_prefix: Annotated[
-        str, typer.Option("--query-prefix", metavar="TEXT", help="What the model wants before a text to search for.")
+        str,
+        typer.Option(
+            "--query-prefix", metavar="TEXT", help="Prefix that the embedding model expects before search queries."
+        ),
     ] = "",
     passage_prefix: Annotated[
-        str, typer.Option("--passage-prefix", metavar="TEXT", help="What the model wants before a text to store.")
+        str,
+        typer.Option(
+            "--passage-prefix", metavar="TEXT", help="Prefix that the embedding model expects before stored texts."
+        ),
     ] = "",
     profile: Annotated[
         Profile,
         typer.Option(
-            "--profile", help="documented, or controller-0.1: with the mistakes of the servers that people run."
+            "--profile", help="Behavior to emulate: documented, or controller-0.1 with the known bugs of that version."
         ),
     ] = Profile.DOCUMENTED,
     mcp_api_key: Annotated[
@@ -127,22 +157,22 @@ def run(
         typer.Option(
             "--mcp-api-key",
             metavar="KEY",
-            help="The key of the MCP tools of controller-0.1 (default: that controller's).",
+            help="API key of the MCP tools with --profile controller-0.1.  [default: the one of that controller]",
         ),
     ] = None,
 ) -> int:
-    """Serve until Ctrl-C, Ctrl-Break or SIGTERM; return 0 after a clean stop, 1 if it could not start.
+    """Serve until Ctrl-C, Ctrl-Break or SIGTERM; return 0 after a clean stop, 1 if the server could not start.
 
-    The standard output gets the settings and nothing else.
+    Print only the settings to stdout.
     """
     if api_key_file is not None:
         if api_key is not None:
-            raise typer.BadParameter("give --api-key-file or --api-key, not both")
+            raise typer.BadParameter("--api-key-file and --api-key cannot be combined")
         api_key = read_key(api_key_file)
     if no_key and api_key is not None:
-        raise typer.BadParameter("give --no-key or a key, not both")
+        raise typer.BadParameter("--no-key and an API key cannot be combined")
     if force and env_file is None:
-        raise typer.BadParameter("--force needs --env-file")
+        raise typer.BadParameter("--force requires --env-file")
     try:
         from sekha.local import LocalSekha, LocalSekhaError
 
@@ -151,7 +181,7 @@ def run(
     except (ModuleNotFoundError, SekhaConfigError) as error:
         return fail("serve", error)
 
-    signals: List[int] = []  # not an Event: the interrupted code may hold its lock
+    signals: List[int] = []  # not an Event, whose lock the interrupted code may hold
 
     def on_signal(number: int, frame: Optional[FrameType]) -> None:
         signals.append(number)
@@ -202,7 +232,7 @@ def run(
 
 
 def _stop_signals() -> List[int]:
-    """Return the signals that stop the server; on Windows, where SIGTERM ends it at once, Ctrl-Break too."""
+    """Return the signals that stop the server; on Windows, where SIGTERM kills it immediately, Ctrl-Break too."""
     found = (getattr(signal, name, None) for name in ("SIGINT", "SIGTERM", "SIGBREAK"))
     return [number for number in found if number is not None]
 
@@ -216,36 +246,36 @@ def _report_start(
     *,
     force: bool,
 ) -> None:
-    """Print the settings to stdout, and all else to stderr."""
+    """Print the settings to stdout, everything else to stderr."""
     settings: Dict[str, str] = {ENVIRONMENT[name]: str(value) for name, value in options.items()}
     if env_file is not None:
         write_env_file(env_file, settings, force=force)
-    storage = "Data is in memory, and gone when it stops (--data FILE keeps it)."
+    storage = "Data: in memory only; use --data FILE to keep it."
     if data:
-        storage = f"Data is in {data}, its key in {key_file}." if key_file else f"Data is in {data}."
-    echo_err("Sekha is running; Ctrl-C stops it.")
+        storage = f"Data: {data}. API key: in {key_file}." if key_file else f"Data: {data}."
+    echo_err("Sekha is running. Press Ctrl-C to stop it.")
     echo_err(f"  controller and MCP tools  {options['controller_url']}")
     echo_err(f"  bridge                    {options['bridge_url']}")
     echo_err(storage)
     for line in more:
         echo_err(line)
     if env_file is None:
-        echo_err("Its settings, for a file .env (--env-file .env writes it):")
+        echo_err("Client settings (to write them to a file: --env-file .env):")
     else:
-        echo_err(f"Its settings are in {env_file}:")
+        echo_err(f"Client settings, written to {env_file}:")
     echo("\n".join(format_setting(name, value) for name, value in settings.items()))
 
 
 def _report_models(options: "Options") -> None:
-    """Say which models answer, and which do not; they may be started later."""
+    """Print which models are available; unavailable models may be started later."""
     from sekha import SekhaClient
 
     with SekhaClient(**options, max_retries=0) as client:
         health = client.health_check()["bridge"]
     if health["status"] != "healthy":
-        echo_err(f"Not every model answers: {one_line(health.get('error') or format_checks(health['checks']))}")
+        echo_err(f"Models, not all available: {one_line(health.get('error') or format_checks(health['checks']))}")
     else:
-        models = ", ".join(f"{name} by {check.get('model')}" for name, check in health["checks"].items())
+        models = ", ".join(f"{name} {check.get('model')}" for name, check in health["checks"].items())
         echo_err(f"Models: {one_line(models)}")
 
 
@@ -253,4 +283,4 @@ def _warn_if_open(host: str, *, no_key: bool) -> None:
     from sekha._http.host_check import is_loopback
 
     if no_key and not is_loopback(host):
-        echo_err(f"Whoever reaches {host} can read and write this memory.")
+        echo_err(f"Warning: without an API key, everyone who can reach {host} can read and write this memory.")

@@ -6,6 +6,8 @@ from sekha.cli.ids import find_id
 from sekha.cli.options import Id, Json, Url
 from sekha.cli.terminal import echo, echo_json, one_line, strip_controls, styled
 
+EXAMPLES = ("sekha show 5cb1f338", "sekha show 5cb1f338 --json")
+
 
 def run(
     id: Id,
@@ -24,7 +26,7 @@ def run(
         return OK
     echo(styled(one_line(about["label"]), "bold"))
     echo(f"{about['id']}  {one_line(about['folder'])}  {about['status']}  importance {about['importance_score']:g}")
-    echo(f"created {about['created_at']}, changed {about['updated_at']}")
+    echo(f"created {about['created_at']}, updated {about['updated_at']}")
     for message in export["messages"]:
         echo(f"\n{styled(strip_controls(message['role']), 'cyan')}\n{strip_controls(extract_text(message['content']))}")
     return OK

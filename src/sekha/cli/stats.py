@@ -1,10 +1,12 @@
-"""`sekha stats`: show statistics of the memory."""
+"""`sekha stats`: show statistics."""
 
 from sekha.cli.connection import config_from
 from sekha.cli.exits import OK
 from sekha.cli.options import InFolder, InLabel, Json, Since, Subfolders, Until, Url, check_subfolders
 from sekha.cli.tables import Column, Shrink, echo_table
 from sekha.cli.terminal import echo_json, one_line
+
+EXAMPLES = ("sekha stats", "sekha stats --folder /work --subfolders")
 
 
 def run(
@@ -35,7 +37,7 @@ def run(
         ("folders", _format_names(stats["folders"])),
         ("labels", _format_names(stats["labels"])),
     ]
-    echo_table((Column("WHAT", Shrink.NO), Column("HOW MUCH", Shrink.WRAP)), rows)
+    echo_table((Column("STATISTIC", Shrink.NO), Column("VALUE", Shrink.WRAP)), rows)
     return OK
 
 

@@ -12,37 +12,50 @@ from sekha.cli.options import Folder, Json, Label, Url
 from sekha.cli.terminal import echo, echo_json
 from sekha.types import MessageRole
 
+EXAMPLES = (
+    'sekha store "We ship on Fridays." --label Releases --folder /work',
+    'sekha store "When do we ship?" - --role user --role assistant < answer.txt',
+)
+
 
 def run(
-    texts: Annotated[
-        List[str], typer.Argument(metavar="TEXT", help="The messages; - is the standard input as one of them.")
-    ],
+    texts: Annotated[List[str], typer.Argument(metavar="TEXT", help="Messages; - reads one of them from stdin.")],
     label: Label = None,
     folder: Folder = None,
     importance: Annotated[
-        Optional[int], typer.Option("--importance", min=1, max=10, help="1 to 10, which is pinned (default: 5).")
+        Optional[int],
+        typer.Option(
+            "--importance", metavar="N", min=1, max=10, show_default="5", help="Importance; 10 pins the conversation."
+        ),
     ] = None,
     role: Annotated[
         Optional[List[MessageRole]],
-        typer.Option("--role", help="Who says it (default: user); several times: one for each message in turn."),
+        typer.Option(
+            "--role",
+            metavar="ROLE",
+            help="Role of the message: system, user, assistant, function or tool; repeat the option to give each "
+            "message its own.  [default: user]",
+        ),
     ] = None,
     url: Url = None,
     json: Json = False,
 ) -> int:
-    """Store a conversation, and print its id."""
+    """Store a conversation, and print its ID."""
     from sekha import SekhaClient
 
     roles = [one.value for one in role or [MessageRole.USER]]
     if len(roles) == 1:
         roles *= len(texts)
     if len(roles) != len(texts):
-        raise typer.BadParameter(f"{len(roles)} times --role for {len(texts)} messages: give one, or one for each")
+        raise typer.BadParameter(
+            f"--role is used {len(roles)} times for {len(texts)} messages: use it once, or once for each message"
+        )
     if texts.count("-") > 1:
-        raise typer.BadParameter("the standard input can be read once only")
+        raise typer.BadParameter("- can be used only once: stdin is one message")
     config = config_from(url)
     contents = [sys.stdin.read() if text == "-" else text for text in texts]
     if not all(content.strip() for content in contents):
-        raise typer.BadParameter("a message is blank")
+        raise typer.BadParameter("a message must not be blank")
     messages = [{"role": one, "content": content} for one, content in zip(roles, contents)]
     with SekhaClient(config) as client:
         stored = client.controller.create_conversation(

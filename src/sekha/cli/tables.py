@@ -1,4 +1,4 @@
-"""Tables for people: which columns a terminal has room for, how wide each of them is, and what is cut."""
+"""Tables for terminals: select the columns that fit, and truncate or wrap long cells."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from enum import Enum
 from io import StringIO
 from typing import TYPE_CHECKING, NamedTuple, Union
 
-from sekha.cli.terminal import echo, has_colour
+from sekha.cli.terminal import echo, has_color
 
 if TYPE_CHECKING:
     from rich.text import Text
 
 SHORT_ID = 8
-"""Characters of an id in a table, and at least of one that a command takes."""
+"""Characters of a short ID in a table; also the minimum length of a prefix that a command accepts."""
 
 _GAP = 2
 _MIN_WIDTH = 12
-"""Characters that are kept of a column that may be narrower; optional columns are left out before that."""
+"""Minimum width of a shrunk column; optional columns are omitted before a column gets narrower than this."""
 _UNLIMITED_WIDTH = 10_000
 
 
 class Shrink(Enum):
-    """What happens to a column that has no room."""
+    """How a column adapts to a narrow terminal: not at all, truncated, or wrapped."""
 
     NO = "no"
     CUT = "cut"
@@ -36,9 +36,9 @@ class Column(NamedTuple):
     """A column of a table.
 
     Attributes:
-        name: Its heading.
-        shrink: Whether its texts may be cut with an ellipsis, or wrapped.
-        optional: Whether it is left out where there is no room; the last such column goes first.
+        name: The heading.
+        shrink: Whether cells may be truncated with an ellipsis, or wrapped.
+        optional: Whether the column is omitted if there is no room; the last optional column is omitted first.
     """
 
     name: str
@@ -47,17 +47,20 @@ class Column(NamedTuple):
 
 
 def short_id(id: str, *, full: bool) -> str:
-    """Return the beginning of an id, which every command takes, or all of it."""
+    """Return the first characters of an ID, which every command accepts, or the complete ID."""
     return id if full else id[:SHORT_ID]
 
 
 def fit_columns(columns: Sequence[Column], natural: Sequence[int], available: int) -> dict[int, int]:
-    """Return the widths of the columns that are shown, by position.
+    """Return the widths of the visible columns.
 
     Args:
         columns: The columns.
-        natural: The width of each if it has all the room that it needs.
-        available: The width of the terminal.
+        natural: The width that each column needs, in characters.
+        available: The width of the terminal, in characters.
+
+    Returns:
+        Width of each visible column, by position.
     """
 
     def width(positions: Iterable[int], least: int) -> int:
@@ -68,7 +71,7 @@ def fit_columns(columns: Sequence[Column], natural: Sequence[int], available: in
     for position in reversed(range(len(columns))):
         if width(shown, _MIN_WIDTH) > available and columns[position].optional:
             shown.remove(position)
-    # The widest columns get narrower until all fit: find the largest limit with which they do.
+    # Find the largest limit for the width of columns with which all of them fit.
     limit = max((natural[one] for one in shown), default=0)
     while limit > 1 and width(shown, limit) > available:
         limit -= 1
@@ -76,11 +79,11 @@ def fit_columns(columns: Sequence[Column], natural: Sequence[int], available: in
 
 
 def echo_table(columns: Sequence[Union[str, Column]], rows: Iterable[Sequence[Union[str, Text]]]) -> None:
-    """Print a table as wide as the terminal, or COLUMNS, allows; without them, nothing is cut or wrapped.
+    """Print a table that fits the terminal, or COLUMNS; without either, do not truncate or wrap.
 
     Args:
-        columns: The columns; a text is the name of one that may be cut.
-        rows: The cells; a text may have styles and several lines.
+        columns: The columns; a str is the name of a column that may be truncated.
+        rows: The cells; a Text may have styles and several lines.
     """
     from rich.cells import cell_len
     from rich.console import Console
@@ -88,7 +91,7 @@ def echo_table(columns: Sequence[Union[str, Column]], rows: Iterable[Sequence[Un
     from rich.text import Text
 
     specs = [Column(column) if isinstance(column, str) else column for column in columns]
-    # Texts, since rich would parse a str as markup.
+    # As Text, since rich would parse a str as markup.
     cells = [[Text(cell) if isinstance(cell, str) else cell for cell in row] for row in rows]
     natural = [
         max(cell_len(line) for text in (spec.name, *(row[number].plain for row in cells)) for line in text.split("\n"))
@@ -98,7 +101,7 @@ def echo_table(columns: Sequence[Union[str, Column]], rows: Iterable[Sequence[Un
     output = StringIO()
     console = Console(
         file=output,
-        color_system="auto" if has_colour(sys.stdout) else None,
+        color_system="auto" if has_color(sys.stdout) else None,
         force_terminal=sys.stdout.isatty(),
         width=_UNLIMITED_WIDTH,
         legacy_windows=False,
@@ -118,4 +121,4 @@ def _terminal_width() -> int:
     wanted = os.environ.get("COLUMNS", "")
     if not (sys.stdout.isatty() or (wanted.isdigit() and int(wanted) > 0)):
         return _UNLIMITED_WIDTH
-    return shutil.get_terminal_size().columns or 80  # Python 3.9 returns 0 for a terminal that does not know its size
+    return shutil.get_terminal_size().columns or 80  # Python 3.9 returns 0 if the terminal does not report its size

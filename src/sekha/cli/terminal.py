@@ -1,4 +1,4 @@
-"""Output of the commands: tables for people, JSON for programs, one line for an error."""
+"""Output of commands: text and JSON on stdout, messages and errors on stderr."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ _STYLES = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", 
 _CONTROL_CHARACTERS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
-def has_colour(stream: TextIO) -> bool:
-    """Return whether a stream is a terminal with colours, and the user has not disabled them (https://no-color.org)."""
+def has_color(stream: TextIO) -> bool:
+    """Return whether a stream is a terminal with colors that are not disabled (https://no-color.org)."""
     is_disabled = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
     return stream.isatty() and not is_disabled and enable_escape_codes(stream)
 
 
 def styled(text: str, *styles: str, stream: TextIO | None = None) -> str:
-    """Style a text (bold, dim, red, green, yellow, cyan); return it unchanged if the stream has no colour."""
-    if not has_colour(stream or sys.stdout):
+    """Style a text (bold, dim, red, green, yellow, cyan); return it unchanged if the stream has no colors."""
+    if not has_color(stream or sys.stdout):
         return text
     return f"\033[{';'.join(_STYLES[style] for style in styles)}m{text}\033[0m"
 
@@ -46,13 +46,13 @@ def stdout_encoding() -> str:
 
 
 def echo(text: str = "", end: str = "\n") -> None:
-    """Print to stdout; replace characters that its encoding does not have by a question mark."""
+    """Print to stdout; replace characters that its encoding does not support by a question mark."""
     encoding = stdout_encoding()
     _write(sys.stdout, text.encode(encoding, "replace").decode(encoding) + end)
 
 
 def echo_err(text: str = "", *styles: str, end: str = "\n") -> None:
-    """Print a message to stderr, which programs that read stdout do not get. If nobody reads it, it is dropped."""
+    """Print a message to stderr; drop it if stderr is a closed pipe."""
     flush()
     _write_err((styled(text, *styles, stream=sys.stderr) if styles else text) + end)
 
@@ -63,10 +63,10 @@ def _write_err(text: str) -> None:
 
 
 def _write(stream: TextIO, text: str = "") -> None:
-    """Write a text, and what was written before.
+    """Write a text, and flush the stream.
 
     Raises:
-        BrokenPipeError: Nobody reads the stream any more.
+        BrokenPipeError: The reader of the stream has closed it.
     """
     try:
         stream.write(text)
@@ -78,21 +78,21 @@ def _write(stream: TextIO, text: str = "") -> None:
 
 
 def is_closed_pipe(error: OSError) -> bool:
-    """Return whether writing has failed because nobody reads the stream any more: on Windows that is EINVAL."""
+    """Return whether a write failed because the reader has closed the pipe (EINVAL on Windows)."""
     return error.filename is None and error.errno in (errno.EPIPE, errno.EINVAL)
 
 
 def flush() -> None:
-    """Write what was printed and is not written yet.
+    """Flush stdout.
 
     Raises:
-        BrokenPipeError: Nobody reads it any more.
+        BrokenPipeError: The reader of stdout has closed it.
     """
     _write(sys.stdout)
 
 
 def drop_unwritten() -> None:
-    """Drop what could not be written: Python would try it again when it exits, complain, and change the exit code."""
+    """Drop unwritten output; otherwise Python writes it at exit, prints an error, and changes the exit code."""
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
@@ -102,14 +102,14 @@ def drop_unwritten() -> None:
 
 
 def echo_failure(line: str) -> None:
-    """Print the line that says why a command failed to stderr, after what it has printed."""
-    with suppress(OSError):  # of stdout, and there is one reason already
+    """Print the error line of a command to stderr, after its output."""
+    with suppress(OSError):  # an error of stdout: the command has failed already
         flush()
     _write_err(f"{line}\n")
 
 
 def confirm(question: str) -> bool:
-    """Ask a question on stderr; return whether the answer is yes."""
+    """Ask a yes-no question on stderr; return whether the answer is yes."""
     echo_err(f"{question} [y/N] ", end="")
     return sys.stdin.readline().strip().lower() in ("y", "yes")
 

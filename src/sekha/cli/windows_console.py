@@ -1,4 +1,4 @@
-"""The classic console of Windows, which shows escape codes as text unless it is told to take them."""
+"""Escape codes in the classic Windows console, which shows them as text unless they are enabled."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _ENABLE_VIRTUAL_TERMINAL_PROCESSING = 0x4
 
 
 def enable_escape_codes(stream: TextIO) -> bool:
-    """Let the console of a stream take escape codes; return whether it does. Before Windows 10, none does."""
+    """Enable escape codes in the console of a stream; return whether it supports them (Windows 10 or later)."""
     if sys.platform != "win32":
         return True
     import msvcrt

@@ -97,7 +97,7 @@ def write(target: Path, *, force: bool = False, meanwhile: Callable[[], object] 
 
 def test_a_file_that_appears_meanwhile_loses_nothing(system: str, tmp_path: Path) -> None:
     target = tmp_path / "new"
-    with pytest.raises(CommandError, match="exists now; everything is in ") as caught:
+    with pytest.raises(CommandError, match="was created in the meantime; the complete output is in ") as caught:
         write(target, meanwhile=lambda: target.write_text("precious", "utf-8"))
     assert target.read_text("utf-8") == "precious"
     assert Path(str(caught.value).rpartition(" in ")[2]).read_text("utf-8") == "x"
@@ -114,8 +114,8 @@ def test_a_file_that_cannot_get_its_name_is_kept(force: bool, tmp_path: Path, mo
         monkeypatch.setattr(os, name, raising(PermissionError(errno.EACCES, "Access is denied")))
     with pytest.raises(CommandError) as caught:
         write(target, force=force)
-    message, _, kept = str(caught.value).rpartition("; everything is in ")
-    assert message == f"{target} cannot be written: Access is denied"
+    message, _, kept = str(caught.value).rpartition("; the complete output is in ")
+    assert message == f"cannot write {target}: Access is denied"
     assert Path(kept).read_text("utf-8") == "x"
     assert target.exists() == force, "no empty file stands in its place"
 

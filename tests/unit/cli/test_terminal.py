@@ -15,7 +15,7 @@ from sekha.cli import terminal
 from sekha.cli.app import run
 from sekha.cli.failures import fail
 from sekha.cli.tables import echo_table
-from sekha.cli.terminal import echo, echo_err, echo_json, flush, has_colour, styled
+from sekha.cli.terminal import echo, echo_err, echo_json, flush, has_color, styled
 from sekha.cli.windows_console import enable_escape_codes
 
 TEXT = "“Zürich” → 東京 ● \ud800 ✓"
@@ -106,9 +106,9 @@ def test_the_user_has_the_last_word(variables: dict[str, str], expected: bool, m
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
     screen = Screen(is_terminal=True)
-    assert has_colour(screen) is expected
+    assert has_color(screen) is expected
     assert styled("x", "bold", "red", stream=screen) == ("\033[1;31mx\033[0m" if expected else "x")
-    assert has_colour(Screen(is_terminal=False)) is False
+    assert has_color(Screen(is_terminal=False)) is False
 
 
 class Kernel32:
@@ -151,10 +151,10 @@ def use_windows(monkeypatch: pytest.MonkeyPatch, kernel32: Kernel32, handle: int
 def test_a_console_of_windows_is_told_to_take_escape_codes(monkeypatch: pytest.MonkeyPatch) -> None:
     kernel32 = Kernel32(mode=3)
     use_windows(monkeypatch, kernel32)
-    assert has_colour(Screen(is_terminal=True))
+    assert has_color(Screen(is_terminal=True))
     assert kernel32.mode == 3 | 4
     assert kernel32.handles == [2**40 + 12] * 2, "a handle may be longer than 32 bits"
-    assert has_colour(Screen(is_terminal=True)), "it is told again"
+    assert has_color(Screen(is_terminal=True)), "it is told again"
 
 
 @pytest.mark.usefixtures("no_wishes")
@@ -172,8 +172,8 @@ def test_a_console_is_not_touched_without_need(monkeypatch: pytest.MonkeyPatch) 
     kernel32 = Kernel32(mode=3)
     use_windows(monkeypatch, kernel32)
     monkeypatch.setenv("NO_COLOR", "1")
-    assert not has_colour(Screen(is_terminal=True))
-    assert not has_colour(Screen(is_terminal=False))
+    assert not has_color(Screen(is_terminal=True))
+    assert not has_color(Screen(is_terminal=False))
     assert (kernel32.mode, kernel32.handles) == (3, [])
 
 
