@@ -64,8 +64,9 @@ DOCUMENTATION = [
 RUN_ELSEWHERE = {
     "docs/recipes/celery.md": "environments/test_celery_recipe.py",
     "docs/recipes/dask.md": "environments/test_dask_recipe.py",
+    "docs/recipes/django.md": "examples/test_web_recipes.py",
 }
-"""Pages whose files need workers and work to do, and the tests that run them."""
+"""Pages whose files need workers and work to do, or a project around them, and the tests that run them."""
 DOCSTRINGS = list(filter(has_its_framework, blocks_of_docstrings(PACKAGE)))
 FRAMEWORKS = {
     "examples": ("django", "fastapi", "flask", "pandas"),

@@ -36,6 +36,7 @@ def write_recipe(page: str, folder: Path, changes: Mapping[str, str] = {}) -> No
         assert sum(old in source for source in found.values()) == 1, f"{old!r} is not there once"
         found = {title: source.replace(old, new) for title, source in found.items()}
     for title, source in found.items():
+        (folder / title).parent.mkdir(parents=True, exist_ok=True)
         (folder / title).write_text(source, "utf-8")
 
 
