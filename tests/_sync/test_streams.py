@@ -264,7 +264,10 @@ def test_a_cut_stream_is_an_error_with_the_text_so_far(
             id="another format",
         ),
         pytest.param(
-            chunked(delta("Once "), event([1, 2]), *STORY), SekhaDecodeError, "the stream cannot be decoded", id="a list"
+            chunked(delta("Once "), event([1, 2]), *STORY),
+            SekhaDecodeError,
+            "the stream cannot be decoded",
+            id="a list",
         ),
     ],
 )

@@ -262,7 +262,11 @@ BAD: List[Any] = [
     ("memory_update", {"conversation_id": UNKNOWN}, "label: is required unless another field is given"),
     ("memory_update", {"conversation_id": UNKNOWN, "status": "gone"}, "status: must be 'active' or 'archived'"),
     ("memory_update", {"conversation_id": "x", "label": "y"}, "conversation_id: must be the UUID of a conversation"),
-    ("memory_update", {"conversation_id": UNKNOWN, "label": "y"}, "conversation_id: there is no conversation with this ID"),
+    (
+        "memory_update",
+        {"conversation_id": UNKNOWN, "label": "y"},
+        "conversation_id: there is no conversation with this ID",
+    ),
     ("memory_export", {}, "conversation_id: is required"),
     ("memory_export", {"conversation_id": UNKNOWN, "page": 0}, "page: must be at least 1"),
     ("memory_export", {"conversation_id": UNKNOWN}, "conversation_id: there is no conversation with this ID"),
