@@ -198,7 +198,7 @@ def problems(run: Run, file: str = "memory.db") -> List[str]:
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no modes")
 def test_the_doctor_says_who_can_read_it(at_rest: Path, run: Run) -> None:
     at_rest.chmod(0o644)
-    assert problems(run) == [f"others can read it: its mode is 644; chmod 600 {at_rest}"]
+    assert problems(run) == [f"other users can read the file: its mode is 644; chmod 600 {at_rest}"]
 
 
 def test_the_doctor_counts_what_a_search_misses(at_rest: Path, run: Run) -> None:
@@ -207,14 +207,14 @@ def test_the_doctor_counts_what_a_search_misses(at_rest: Path, run: Run) -> None
         database.execute("DELETE FROM message_words_docsize WHERE id = 2")
     (words,) = problems(run)
     assert "1 (local-hash); `sekha serve` computes the others" in run("doctor", "--data", "memory.db").out
-    assert words.startswith("1 messages are missing in the full-text index; export all")
+    assert words.startswith("1 messages are missing from the full-text index; export everything")
 
 
 def test_the_doctor_finds_damage(at_rest: Path, run: Run) -> None:
     with open(at_rest, "r+b") as file:
         file.seek(4096 * 3)
         file.write(b"\xff" * 4096 * 4)
-    assert any("it is damaged: " in problem or "it cannot be read: " in problem for problem in problems(run))
+    assert any("the file is damaged: " in problem or "cannot read the file: " in problem for problem in problems(run))
 
 
 def test_the_doctor_of_a_file_of_which_no_table_can_be_read(at_rest: Path, run: Run) -> None:
@@ -223,24 +223,24 @@ def test_the_doctor_of_a_file_of_which_no_table_can_be_read(at_rest: Path, run: 
     with open(at_rest, "r+b") as file:
         file.seek(4096 * (page - 1))
         file.write(b"\xff" * 4096)
-    assert any(problem.startswith("it is damaged: ") for problem in problems(run))
+    assert any(problem.startswith("the file is damaged: ") for problem in problems(run))
 
 
 def test_the_doctor_misses_a_column(at_rest: Path, run: Run) -> None:
     with closing(sqlite3.connect(at_rest)) as database:
         database.execute("ALTER TABLE conversations DROP COLUMN bytes")
-    assert [line.partition(";")[0] for line in problems(run)] == ["it cannot be read: no such column: bytes"]
+    assert [line.partition(";")[0] for line in problems(run)] == ["cannot read the file: no such column: bytes"]
 
 
 def test_the_doctor_names_what_is_no_data_file(here: Path, run: Run, at_rest: Path) -> None:
     (here / "diary").write_text("Dear diary. " * 100)
     (here / "diary").chmod(0o600)
     assert problems(run, "diary") == [
-        "it cannot be read: file is not a database; stop the server, and start it with a backup: "
+        "cannot read the file: file is not a database; stop the server, and start it with a backup: "
         "sekha serve --data BACKUP"
     ]
     (here / "empty").touch(0o600)
-    assert problems(run, "empty") == ["it is empty; is this the right file?"]
+    assert problems(run, "empty") == ["the file is empty; check that the path is correct"]
     with closing(sqlite3.connect(at_rest)) as database:
         database.execute("PRAGMA user_version = 99")
     assert [line.partition(",")[0] for line in problems(run)] == ["it has version 99"]

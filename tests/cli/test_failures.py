@@ -216,7 +216,7 @@ def test_the_key_of_a_model_is_not_taken_for_ours(
     with LocalSekha(llm_url=f"{server.url}/v1", llm_key="sk-of-the-model") as sekha:
         monkeypatch.setenv("SEKHA_BRIDGE_URL", sekha.bridge_url)
         done = run("chat", "--no-store", stdin="Hello?")
-    assert "the model's server, not Sekha, refuses the key in SEKHA_LLM_KEY" in done.err
+    assert "the model's server, not Sekha, rejects the key in SEKHA_LLM_KEY" in done.err
     assert "SEKHA_BRIDGE_API_KEY" not in done.err
 
 

@@ -106,7 +106,9 @@ def test_the_demo_says_that_it_needs_the_other_extra() -> None:
     command, environment = python("-c", f"import sys; sys.modules['uvicorn'] = None; {RUN}", "demo")
     done = subprocess.run(command, env=environment, capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr == 'sekha demo: the local Sekha needs its extra: pip install "sekha-python-sdk[local]"\n'
+    assert (
+        done.stderr == 'sekha demo: the local server requires the extra local: pip install "sekha-python-sdk[local]"\n'
+    )
 
 
 # Completion

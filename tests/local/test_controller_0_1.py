@@ -52,9 +52,11 @@ def test_options_and_arguments() -> None:
         assert set(health) == {"status", "timestamp", "checks"}, "and says nothing of what it cannot do"
     with LocalSekha(profile="documented") as sekha:
         assert "mcp_api_key" not in sekha.options
-    with pytest.raises(LocalSekhaError, match=r"no profile 'controller-9': take one of documented, controller-0\.1"):
+    with pytest.raises(
+        LocalSekhaError, match=r"unknown profile 'controller-9': expected documented or controller-0\.1"
+    ):
         LocalSekha(profile="controller-9")
-    with pytest.raises(LocalSekhaError, match="no key of their own"):
+    with pytest.raises(LocalSekhaError, match="mcp_api_key is not used in the profile"):
         LocalSekha(mcp_api_key="k" * 32)
 
 

@@ -69,11 +69,11 @@ def test_a_second_server_is_refused_by_the_name_of_the_file(file: Path) -> None:
         assert is_served(file)
         with pytest.raises(LocalSekhaError) as caught:
             LocalSekha(file).start()
-        assert str(caught.value) == f"cannot use the data file {file}: another server uses it"
+        assert str(caught.value) == f"cannot use the data file {file}: another server uses this file"
         link = file.with_name("link.db")
         if os.name != "nt":
             link.symlink_to(file)
-            with pytest.raises(LocalSekhaError, match="another server uses it"):
+            with pytest.raises(LocalSekhaError, match="another server uses this file"):
                 LocalSekha(link).start()
         with api_of(sekha) as api:
             create(api, "It goes on.")
@@ -87,7 +87,7 @@ def test_a_kill_leaves_no_lock(file: Path) -> None:
     with running(command, environment) as process:
         assert process.stdout is not None
         assert json.loads(process.stdout.readline())
-        with pytest.raises(LocalSekhaError, match="another server uses it"):
+        with pytest.raises(LocalSekhaError, match="another server uses this file"):
             LocalSekha(file).start()
         process.kill()
         process.wait()
@@ -110,7 +110,8 @@ def test_a_file_of_the_other_profile_is_refused(file: Path) -> None:
     with pytest.raises(LocalSekhaError) as caught:
         LocalSekha(file, profile="controller-0.1").start()
     assert str(caught.value) == (
-        f"cannot use the data file {file}: it is of the profile documented: use that, or another file"
+        f"cannot use the data file {file}: it was created with the profile documented:"
+        " use that profile, or another file"
     )
     with LocalSekha(file):
         pass
@@ -145,7 +146,7 @@ def test_a_folder_that_is_read_only_is_said(tmp_path: Path) -> None:
     (tmp_path / "memory.db.lock").unlink()
     tmp_path.chmod(0o500)
     try:
-        with pytest.raises(LocalSekhaError, match="its folder cannot be written to"):
+        with pytest.raises(LocalSekhaError, match="its folder is not writable"):
             LocalSekha(tmp_path / "memory.db").start()
     finally:
         tmp_path.chmod(0o700)
@@ -192,7 +193,8 @@ def test_what_would_be_lost_is_not_accepted(how: str, file: Path) -> None:
             if how == "replaced":
                 file.write_bytes(other.read_bytes())
         health = api.get("/health")
-        reason = f"the data file was {how} while it was in use: stop the server, put the right file there, and start it"
+        advice = "stop the server, restore the file, and start the server again"
+        reason = f"the data file was {how} while it was in use: {advice}"
         assert (health.status_code, health.json()["error"]) == (503, reason)
         with SekhaClient(**sekha.options) as client:
             with pytest.raises(SekhaServerError, match=f"the data file was {how} .* nothing was stored") as caught:
@@ -394,8 +396,8 @@ def test_a_full_disk_stores_nothing_and_deletes(disk: Path) -> None:
         wait_for(lambda: wal(file) == 0)
         filler = fill(disk)
         health = api.get("/health")
-        assert (health.status_code, health.json()["error"]) == (503, "the disk is full: 0 MiB are left")
-        with pytest.raises(SekhaServerError, match="the disk is full, and nothing was stored") as caught:
+        assert (health.status_code, health.json()["error"]) == (503, "the disk is full: 0 MiB free")
+        with pytest.raises(SekhaServerError, match="the disk is full; nothing was stored") as caught:
             client.controller.create_conversation(messages=[{"role": "user", "content": text}])
         error = caught.value
         assert (error.status_code, error.may_have_been_applied, error.attempts) == (507, False, 1)
@@ -520,7 +522,7 @@ def test_kills_during_writes_lose_nothing_that_was_acknowledged(file: Path) -> N
 def test_a_store_is_locked_like_a_server(file: Path) -> None:
     store = Store(file)
     try:
-        with pytest.raises(DataFileError, match="another server uses it"):
+        with pytest.raises(DataFileError, match="another server uses this file"):
             Store(file)
         assert store.messages(Filter()) == []
     finally:

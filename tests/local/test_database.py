@@ -76,7 +76,7 @@ def test_vectors_of_version_1_are_those_that_are_made_today(version_1: Path) -> 
 
 def test_a_copy_is_made_before_a_step(version_1: Path, caplog: pytest.LogCaptureFixture) -> None:
     Store(version_1).close()
-    assert f"{version_1} is brought from version 1 to 2, which may take a minute" in caplog.text
+    assert f"upgrading {version_1} from version 1 to 2, which may take a minute" in caplog.text
     copy = version_1.with_name("memory.db.version-1")
     assert rows(copy, "SELECT content FROM messages") == rows(_VERSION_1, "SELECT content FROM messages")
     assert rows(copy, "PRAGMA user_version") == [(0,)]
@@ -98,7 +98,7 @@ def changed(folder: Path, script: str) -> Path:
 def test_a_newer_file_is_refused_by_its_version(tmp_path: Path) -> None:
     file = changed(tmp_path, "PRAGMA user_version = 99")
     before = file.read_bytes()
-    with pytest.raises(sqlite3.DatabaseError, match=r"version 99, and this release .* up to 2"):
+    with pytest.raises(sqlite3.DatabaseError, match=r"version 99, but this release .* up to 2"):
         Store(file)
     assert file.read_bytes() == before
 

@@ -32,7 +32,7 @@ def test_a_date_that_cannot_be_compared_is_refused(api: httpx.Client, name: str,
     for answer in answers:
         assert answer.status_code == 422, answer.text
         assert f"{name}: invalid value: " in answer.text
-        assert "expected a time stamp" in answer.text or date in NO_DATE
+        assert "expected a timestamp" in answer.text or date in NO_DATE
 
 
 @pytest.mark.parametrize("date", EDGES)

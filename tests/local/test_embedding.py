@@ -266,7 +266,7 @@ def test_the_status_tells_of_a_model_that_hangs(store: Store, monkeypatch: pytes
             await task
         return str(status.error)
 
-    assert asyncio.run(ask()) == "its model has not answered for 0 s"
+    assert asyncio.run(ask()) == "no response from the model for 0 s"
 
 
 def test_the_status_says_how_many_can_be_found(store: Store) -> None:

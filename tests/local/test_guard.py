@@ -25,7 +25,7 @@ def test_the_refusal_of_a_name_names_the_option() -> None:
     "name", ["", " ", "http://sekha", "sekha:8080", "*", "*.example", "a b", "a..b", "user@x", "[::1]:80", "x/"]
 )
 def test_a_name_that_is_none_is_told(name: str) -> None:
-    with pytest.raises(LocalSekhaError, match="an allowed host is a name without scheme and port"):
+    with pytest.raises(LocalSekhaError, match="allowed_hosts: expected a name without scheme and port"):
         LocalSekha(allowed_hosts=["sekha", name])
 
 
@@ -100,4 +100,4 @@ def test_two_lengths_end_the_connection(server: LocalSekha) -> None:
     for url in (server.controller_url, server.bridge_url):
         code, headers, text = ask(url, "POST /embed", lengths)
         assert (code, headers["connection"]) == (400, "close")
-        assert text == "A request has either Content-Length or Transfer-Encoding."
+        assert text == "A request must have either Content-Length or Transfer-Encoding, not both."

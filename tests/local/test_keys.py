@@ -61,7 +61,9 @@ def test_every_route_of_the_bridge_but_three_needs_the_key() -> None:
             method, _, path = route.partition(" ")
             answer = bridge.request(method, path, json=CHAT)
             if answer.status_code == 401:
-                assert answer.json()["detail"].startswith("Missing authorization header; the key of the controller is")
+                assert answer.json()["detail"].startswith(
+                    "Missing authorization header; the bridge requires the same key as the controller"
+                )
                 assert answer.headers["www-authenticate"] == "Bearer"
             else:
                 assert answer.status_code == 200
@@ -142,7 +144,9 @@ def test_a_file_without_a_key_is_told_and_kept(tmp_path: Path, content: bytes) -
     file = tmp_path / "memory.db.key"
     file.write_bytes(content)
     for _ in range(2):
-        with pytest.raises(LocalSekhaError, match=r"the key file .*memory\.db\.key does not hold a key, one line of"):
+        with pytest.raises(
+            LocalSekhaError, match=r"the key file .*memory\.db\.key does not contain a key .one line of"
+        ):
             LocalSekha(tmp_path / "memory.db").start()
     assert file.read_bytes() == content
     with LocalSekha(tmp_path / "memory.db", api_key="k"):
@@ -181,7 +185,7 @@ def test_any_key_is_accepted_on_demand(tmp_path: Path) -> None:
     with LocalSekha(tmp_path / "memory.db", no_key=True) as sekha:
         assert statuses(sekha, "anything") == {"controller": 200, "bridge": 200}
         assert "bridge_api_key" not in sekha.options
-    with pytest.raises(LocalSekhaError, match="a key or no_key, not both"):
+    with pytest.raises(LocalSekhaError, match="api_key and no_key cannot be combined"):
         LocalSekha(api_key="k", no_key=True)
 
 
@@ -196,12 +200,14 @@ def test_others_need_a_key(host: str, tmp_path: Path) -> None:
     for settings in refused:
         with pytest.raises(LocalSekhaError, match=r"--api-key-file FILE.*--no-key") as caught:
             LocalSekha(host=host, **settings)
-        assert str(caught.value).startswith(f"whoever reaches {host or 'this machine'} could read and write")
+        assert str(caught.value).startswith(f"everyone who can reach {host or 'this machine'} could read and write")
     LocalSekha(host=host, api_key="k")
     LocalSekha(host=host, data=tmp_path / "x")
     LocalSekha(host=host, no_key=True)
     for settings in given:
-        with pytest.raises(LocalSekhaError, match=r"REST takes any key in the profile controller-0\.1.*--no-key"):
+        with pytest.raises(
+            LocalSekhaError, match=r"the REST routes of the profile controller-0\.1 accept any key.*--no-key"
+        ):
             LocalSekha(host=host, profile="controller-0.1", **settings)
     LocalSekha(host=host, profile="controller-0.1", no_key=True)
 
@@ -249,7 +255,7 @@ def test_serve_keeps_a_key_beside_the_data(
     monkeypatch.delenv("SEKHA_API_KEY")
     out, err = capsys.readouterr()
     key = (tmp_path / "memory.db.key").read_text("ascii").strip()
-    assert f"Data is in {data}, its key in {data}.key." in err
+    assert f"Data: {data}. API key: in {data}.key." in err
     assert key not in err
     config = SekhaConfig.from_env(env)
     assert config.api_key == config.bridge_api_key == key
@@ -263,12 +269,15 @@ def test_serve_keeps_a_key_beside_the_data(
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["--host", "0.0.0.0"], "could read and write this memory: give a key (api_key=..., --api-key-file FILE)"),
-        (["--host", "0.0.0.0", "--api-key", "sk-local"], "everybody knows the key sk-local"),
-        (["--host", "0.0.0.0", "--profile", "controller-0.1", "--data", "x"], "(--no-key) accepts that"),
-        (["--no-key", "--api-key", "k"], "give --no-key or a key, not both"),
+        (["--host", "0.0.0.0"], "could read and write this memory: set a key (api_key=..., --api-key-file FILE)"),
+        (["--host", "0.0.0.0", "--api-key", "sk-local"], "the key sk-local is public"),
+        (
+            ["--host", "0.0.0.0", "--profile", "controller-0.1", "--data", "x"],
+            "to allow that, use no_key=True (--no-key)",
+        ),
+        (["--no-key", "--api-key", "k"], "--no-key and an API key cannot be combined"),
         (["--api-key", " "], "must not be blank"),
-        (["--allow-host", "http://sekha"], "an allowed host is a name without scheme and port"),
+        (["--allow-host", "http://sekha"], "allowed_hosts: expected a name without scheme and port"),
     ],
 )
 def test_wrong_usage_is_2(words: List[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:

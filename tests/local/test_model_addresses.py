@@ -66,11 +66,11 @@ def test_the_address_of_a_host_becomes_that_of_its_kind() -> None:
         ("http://host/v 1", "must look like"),
         ("http://host/v1\n", "must look like"),
         ("http://host\\v1", "must look like"),
-        ("http://host/v1?key=sk-secret", "must have no query"),
-        ("http://host/v1?", "must have no query"),
-        ("http://host/v1#sk-secret", "must have no fragment"),
-        ("http://me:sk-secret@host/v1", "must have no user name and no password"),
-        ("http://sk-secret@host/v1", "must have no user name and no password"),
+        ("http://host/v1?key=sk-secret", "must not contain a query"),
+        ("http://host/v1?", "must not contain a query"),
+        ("http://host/v1#sk-secret", "must not contain a fragment"),
+        ("http://me:sk-secret@host/v1", "must not contain a user name or password"),
+        ("http://sk-secret@host/v1", "must not contain a user name or password"),
         ("http://me:sk-secret@[::1/v1", "must look like"),
     ],
 )
@@ -85,12 +85,12 @@ def test_what_is_no_address_is_refused_with_a_reason(url: str, said: str) -> Non
 
 def test_settings_that_nothing_can_be_done_with_are_refused() -> None:
     for name in ("llm", "embeddings"):
-        with pytest.raises(LocalSekhaError, match=f"{name}_model needs {name}_url"):
+        with pytest.raises(LocalSekhaError, match=f"{name}_model requires {name}_url"):
             LocalSekha(**{f"{name}_model": "x"})  # type: ignore[arg-type]  # of both
         with pytest.raises(LocalSekhaError, match=f"{name}_model must not be blank"):
             LocalSekha(**{f"{name}_url": "http://host", f"{name}_model": " "})  # type: ignore[arg-type]  # of both
         for key in ("sk secret", "sk-secret\n", "sk-sécret"):
-            with pytest.raises(LocalSekhaError, match=f"{name}_key must be one word") as caught:
+            with pytest.raises(LocalSekhaError, match=f"{name}_key must consist of ASCII") as caught:
                 LocalSekha(**{f"{name}_url": "http://host", f"{name}_key": key})  # type: ignore[arg-type]  # of both
             assert key not in str(caught.value)
     assert server_settings("llm", None, None, "sk-secret") is None, "a key of the environment may be for later"

@@ -95,7 +95,7 @@ def test_a_stream_that_was_cut_is_cut_for_the_client_too(
         request = {"messages": MESSAGES, "stream": True}
         with pytest.raises(httpx.RemoteProtocolError):
             httpx.post(f"{sekha.bridge_url}/v1/chat/completions", json=request, verify=False)
-    assert "the answer of llama3 was cut" in caplog.text
+    assert "the answer of llama3 was interrupted" in caplog.text
 
 
 @pytest.mark.promise("C1")
@@ -103,7 +103,7 @@ def test_a_stream_that_was_cut_is_cut_for_the_client_too(
 def test_a_stream_of_nothing_is_an_error(server: FakeServer, reply: Reply) -> None:
     server.on(OPENAI, reply)
     with chat_of(server) as (client, _):
-        with pytest.raises(SekhaServerError, match="was cut") as caught:
+        with pytest.raises(SekhaServerError, match="was interrupted") as caught:
             client.bridge.stream_complete(MESSAGES)
         assert caught.value.status_code == 502
 
@@ -131,7 +131,8 @@ def test_what_goes_wrong_in_a_stream_is_told_with_its_place(
 ) -> None:
     server.on(OPENAI if kind == "openai" else OLLAMA, reply)
     with chat_of(server, kind) as (client, _), client.bridge.stream_complete(MESSAGES) as stream:
-        with pytest.raises(SekhaServerError, match=f"{kind} server {server.url}.*llama3 broke off {said}") as caught:
+        problem = f"{kind} server {server.url}.*llama3 was interrupted {said}"
+        with pytest.raises(SekhaServerError, match=problem) as caught:
             list(stream)
     assert caught.value.text == "Half"
 
@@ -358,9 +359,9 @@ def _complete(messages: Any) -> Any:
 @pytest.mark.parametrize(
     ("status", "kind", "said"),
     [
-        (401, SekhaAuthError, "the model's server, not Sekha, needs a key .set SEKHA_LLM_KEY.: openai server"),
-        (403, SekhaPermissionError, "the model's server, not Sekha, needs a key"),
-        (429, SekhaRateLimitError, "the model's server, not Sekha, has had too many requests"),
+        (401, SekhaAuthError, "the model's server, not Sekha, requires a key .set SEKHA_LLM_KEY.: openai server"),
+        (403, SekhaPermissionError, "the model's server, not Sekha, requires a key"),
+        (429, SekhaRateLimitError, "the model's server, not Sekha, has received too many requests"),
         (400, SekhaValidationError, "openai server http.*: HTTP 400: it says why"),
     ],
 )
@@ -383,19 +384,19 @@ FAULTS: List[Tuple[Reply, str]] = [
     (empty(405), "HTTP 405"),
     (
         empty(307, location="https://other.test/v1?key=x"),
-        "it redirects to https://other.test/v1, which is not followed",
+        "redirect to https://other.test/v1, which is not followed",
     ),
-    (answer({"error": "not loaded"}), "llama3 gave no answer: not loaded"),
-    (answer({"choices": []}), "llama3 gave no answer"),
-    (answer({"choices": [None]}), "llama3 gave no answer"),
-    (answer({"choices": [{"message": "x"}]}), "llama3 gave no answer"),
-    (answer({"choices": [{"message": {"content": "x"}, "finish_reason": "error"}]}), "llama3 gave no answer"),
-    (answer([1]), "llama3 gave no answer"),
-    (answer(None), "llama3 gave no answer"),
-    (body(b'{"choices": [{"message": {"content": "\\ud800"}}]}'), "the answer is no JSON"),
-    (body(b'{"choices": [{"message": {"content": "x"}, "logprobs": NaN}]}'), "the answer is no JSON"),
-    (body(b"[" * 5000), "the answer is no JSON"),
-    (text("nonsense"), "the answer is no JSON .*: nonsense"),
+    (answer({"error": "not loaded"}), "llama3 returned no answer: not loaded"),
+    (answer({"choices": []}), "llama3 returned no answer"),
+    (answer({"choices": [None]}), "llama3 returned no answer"),
+    (answer({"choices": [{"message": "x"}]}), "llama3 returned no answer"),
+    (answer({"choices": [{"message": {"content": "x"}, "finish_reason": "error"}]}), "llama3 returned no answer"),
+    (answer([1]), "llama3 returned no answer"),
+    (answer(None), "llama3 returned no answer"),
+    (body(b'{"choices": [{"message": {"content": "\\ud800"}}]}'), "the response is not JSON"),
+    (body(b'{"choices": [{"message": {"content": "x"}, "logprobs": NaN}]}'), "the response is not JSON"),
+    (body(b"[" * 5000), "the response is not JSON"),
+    (text("nonsense"), "the response is not JSON .*: nonsense"),
     (raw(end="reset"), "openai server"),
 ]
 
@@ -415,10 +416,10 @@ def test_an_endless_answer_is_given_up(server: FakeServer, monkeypatch: pytest.M
     monkeypatch.setattr("sekha.local.models.model_server.MAX_ANSWER", 100_000)
     server.always(OPENAI, chunked(*[b"x" * 1000] * 200, status=status))
     with chat_of(server) as (client, _):
-        with pytest.raises(SekhaServerError, match="the answer is longer than 100000 bytes"):
+        with pytest.raises(SekhaServerError, match="the response is larger than 100000 bytes"):
             client.bridge.complete(MESSAGES)
         if status == 500:
-            with pytest.raises(SekhaServerError, match="the answer is longer than 100000 bytes"):
+            with pytest.raises(SekhaServerError, match="the response is larger than 100000 bytes"):
                 client.bridge.stream_complete(MESSAGES)
 
 
@@ -438,10 +439,10 @@ def test_a_server_that_is_silent_is_told_with_the_time(server: FakeServer, monke
     server.on(OPENAI, raw(end="hang"))
     server.on(OPENAI, chunked(delta("Half"), end="hang"))
     with chat_of(server) as (client, _):
-        with pytest.raises(SekhaServerError, match=r"openai server .*: it did not answer within 0.1 s"):
+        with pytest.raises(SekhaServerError, match=r"openai server .*: no response within 0.1 s"):
             client.bridge.complete(MESSAGES)
         with client.bridge.stream_complete(MESSAGES) as stream:
-            with pytest.raises(SekhaServerError, match=r"after 4 characters: it did not answer within 0.1 s"):
+            with pytest.raises(SekhaServerError, match=r"after 4 characters: no response within 0.1 s"):
                 list(stream)
 
 
@@ -450,7 +451,7 @@ def test_a_list_of_models_that_is_none_is_told_by_the_health(server: FakeServer,
     server.always("GET /v1/models", answer(given))
     with LocalSekha(llm_url=f"{server.url}/v1") as sekha, SekhaClient(**sekha.options) as client:
         health: Dict[str, Any] = {**client.bridge.health()}
-    assert "the answer is no list of models" in health["checks"]["chat"]["error"]
+    assert "the response is not a list of models" in health["checks"]["chat"]["error"]
 
 
 def test_a_server_that_is_not_ready_says_when(server: FakeServer) -> None:
@@ -471,7 +472,7 @@ def test_a_key_is_sent_and_shown_nowhere(server: FakeServer, caplog: pytest.LogC
     server.on("GET /v1/models", listing("openai", "llama3"))
     url = f"{server.url}/v1"
     with LocalSekha(llm_url=url, llm_key=key) as sekha, SekhaClient(**sekha.options, max_retries=0) as client:
-        with pytest.raises(SekhaAuthError, match=r"refuses the key in SEKHA_LLM_KEY.*provided: [*]{3} ") as caught:
+        with pytest.raises(SekhaAuthError, match=r"rejects the key in SEKHA_LLM_KEY.*provided: [*]{3} ") as caught:
             client.bridge.complete(MESSAGES)
         with pytest.raises(SekhaServerError, match="which is not followed") as redirected:
             client.bridge.complete(MESSAGES)
@@ -485,7 +486,7 @@ def test_a_key_is_sent_and_shown_nowhere(server: FakeServer, caplog: pytest.LogC
 def test_a_key_that_is_refused_at_the_start_is_said(server: FakeServer) -> None:
     server.on("GET /v1/models", answer({"error": "no"}, 401))
     with pytest.raises(
-        LocalSekhaError, match=r"refuses the key in SEKHA_EMBEDDINGS_KEY: openai server .*: HTTP 401: no"
+        LocalSekhaError, match=r"rejects the key in SEKHA_EMBEDDINGS_KEY: openai server .*: HTTP 401: no"
     ):
         LocalSekha(embeddings_url=f"{server.url}/v1", embeddings_key="sk-wrong").start()
 
@@ -501,10 +502,10 @@ def test_a_key_that_is_refused_at_the_start_is_said(server: FakeServer) -> None:
         ("one", ["one:latest"], "one"),
         ("one:latest", ["one"], "one:latest"),
         ("one", None, "one"),
-        (None, None, "does not list its models: name one with"),
-        (None, ["bge-m3", "qwen3:8b"], "has several models: name one with llm_model; it has bge-m3, qwen3:8b"),
-        ("one", ["one:8b", "two"], "has no model one, which llm_model names; it has one:8b, two"),
-        ("one", [], "has no model one, which llm_model names; it has none"),
+        (None, None, "does not list its models: set one with"),
+        (None, ["bge-m3", "qwen3:8b"], "has several models: set one with llm_model; it has bge-m3, qwen3:8b"),
+        ("one", ["one:8b", "two"], "has no model one (set with llm_model); it has one:8b, two"),
+        ("one", [], "has no model one (set with llm_model); it has none"),
         (None, [str(number) for number in range(25)], "17, 18, 19 and 5 more"),
     ],
 )
@@ -531,14 +532,14 @@ def test_which_of_several_models_has_to_be_said(server: FakeServer, kind: str) -
     server.always(MODELS_OF[kind], listing(kind, "bge-m3:latest", "qwen3:8b"))
     both = {"llm_url": url, "embeddings_url": url}
     several = (
-        f"{kind} server {url} has several models: name one with llm_model .--llm-model.; it has bge-m3:latest, qwen3:8b"
+        f"{kind} server {url} has several models: set one with llm_model .--llm-model.; it has bge-m3:latest, qwen3:8b"
     )
     with pytest.raises(LocalSekhaError, match=several):
         LocalSekha(llm_url=url).start()
-    with pytest.raises(LocalSekhaError, match="has several models: name one with embeddings_model"):
+    with pytest.raises(LocalSekhaError, match="has several models: set one with embeddings_model"):
         LocalSekha(**both, llm_model="qwen3:8b").start()  # type: ignore[arg-type]  # of texts
     with pytest.raises(
-        LocalSekhaError, match=f"{url} has no model gpt-4, which llm_model .*; it has bge-m3:latest, qwen3:8b"
+        LocalSekhaError, match=f"{url} has no model gpt-4 .set with llm_model .*; it has bge-m3:latest, qwen3:8b"
     ):
         LocalSekha(llm_url=url, llm_model="gpt-4").start()
     with LocalSekha(**both, llm_model="qwen3:8b", embeddings_model="bge-m3") as sekha:  # type: ignore[arg-type]
@@ -578,7 +579,7 @@ def test_what_is_no_ollama_is_asked_as_openai(server: FakeServer, version: Reply
 def test_a_server_that_does_not_list_its_models_needs_a_name(server: FakeServer) -> None:
     server.always("GET /v1beta/openai/models", empty(404))
     url = f"{server.url}/v1beta/openai"
-    with pytest.raises(LocalSekhaError, match="does not list its models: name one with llm_model"):
+    with pytest.raises(LocalSekhaError, match="does not list its models: set one with llm_model"):
         LocalSekha(llm_url=url).start()
     lax = {"choices": [{"message": {"content": "Yes."}}]}
     server.on("POST /v1beta/openai/chat/completions", answer(lax))
@@ -613,21 +614,21 @@ BAD_VECTORS: List[Tuple[Any, str]] = [
     (rows([1.0], {"x": 1}), "a vector is {'x': 1}"),
     (rows([1.0], []), "a vector is empty"),
     (rows([1.0], ""), "a vector is empty"),
-    (rows([1.0], "nonsense!"), "no base64 of 32-bit floats"),
-    (rows([1.0], base64.b64encode(b"12345").decode()), "no base64 of 32-bit floats"),
+    (rows([1.0], "nonsense!"), "not base64 of 32-bit floats"),
+    (rows([1.0], base64.b64encode(b"12345").decode()), "not base64 of 32-bit floats"),
     (rows([1.0], floats(float("nan"))), "not finite"),
-    (rows([1.0], ["1.0"]), "a vector has '1.0' in it"),
-    (rows([1.0], [None]), "a vector has None in it"),
-    (rows([1.0], [True]), "a vector has True in it"),
-    (rows([1.0], [[1.0]]), "a vector has .* in it"),
+    (rows([1.0], ["1.0"]), "a vector contains '1.0'"),
+    (rows([1.0], [None]), "a vector contains None"),
+    (rows([1.0], [True]), "a vector contains True"),
+    (rows([1.0], [[1.0]]), "a vector contains .*"),
     (rows([1.0], [float("nan")]), "not finite"),
     (rows([1.0], [float("-inf")]), "not finite"),
     (rows([1.0], [10**400]), "not finite"),
-    (rows([1.0], [0, 0.0]), "nothing but zeros"),
+    (rows([1.0], [0, 0.0]), "only zeros"),
     (rows([1.0], [1.0, 2.0]), "different lengths: 1, 2"),
     (rows([1.0]), "1 vectors for 2 texts"),
     (rows([1.0], [1.0], [1.0]), "3 vectors for 2 texts"),
-    ({"data": [{"index": 0, "embedding": [1.0]}] * 2}, "each `index` from 0 to 1 must be there once"),
+    ({"data": [{"index": 0, "embedding": [1.0]}] * 2}, "must have each `index` from 0 to 1 once"),
     ({"data": [{"index": 0, "embedding": [1.0]}, {"embedding": [1.0]}]}, "each `index`"),
     ({"data": [{"index": 1, "embedding": [1.0]}, {"index": 2, "embedding": [1.0]}]}, "each `index`"),
     ({"data": [{"index": "0", "embedding": [1.0]}, {"index": "1", "embedding": [1.0]}]}, "each `index`"),

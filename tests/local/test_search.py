@@ -403,10 +403,10 @@ def test_while_the_model_is_down_words_find(
     memory = Memory(memory.store, embedder, ExtractiveModel(), Inline())
     found, total = asyncio.run(memory.search("What should I drink in the review?", Filter(), 9))
     assert ([result.message.content for result in found], total) == ([MEMORIES[0]], 1)
-    assert "by words alone: nobody listens" in caplog.text
+    assert "by words only: nobody listens" in caplog.text
     embedder.hangs = True
     monkeypatch.setattr("sekha.local.documented.memory.QUERY_SECONDS", 0.01)
     assert asyncio.run(memory.search("What should I drink in the review?", Filter(), 9)) == (found, total)
-    assert "by words alone: the embedding model did not answer within 0.01 s" in caplog.text
+    assert "by words only: no response from the embedding model within 0.01 s" in caplog.text
     context = asyncio.run(memory.context("review", [], 1000, []))
     assert [message.content for message in context] == [MEMORIES[0]]

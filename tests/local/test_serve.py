@@ -234,14 +234,14 @@ def test_models_that_answer_are_named(
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [
-        ((), 1, "has several models: name one with llm_model (--llm-model); it has bge-m3, qwen3:8b"),
+        ((), 1, "has several models: set one with llm_model (--llm-model); it has bge-m3, qwen3:8b"),
         (
             ("--llm-model", "gpt-4"),
             1,
-            "has no model gpt-4, which llm_model (--llm-model) names; it has bge-m3, qwen3:8b",
+            "has no model gpt-4 (set with llm_model (--llm-model)); it has bge-m3, qwen3:8b",
         ),
         (("--llm-model", " "), 2, "llm_model must not be blank"),
-        (("--embeddings-model", "bge-m3"), 2, "embeddings_model needs embeddings_url"),
+        (("--embeddings-model", "bge-m3"), 2, "embeddings_model requires embeddings_url"),
     ],
 )
 def test_a_model_that_is_not_there_is_one_line(
@@ -256,7 +256,7 @@ def test_a_key_that_cannot_be_sent_is_not_shown(
 ) -> None:
     monkeypatch.setenv("SEKHA_LLM_KEY", "sk secret")
     said = fails(capsys, *FREE, "--llm-url", "http://host/v1", code=2)
-    assert "llm_key must be one word" in said
+    assert "llm_key must consist of ASCII" in said
     assert "secret" not in said
 
 
@@ -272,7 +272,7 @@ def test_a_file_without_a_key_is_wrong_usage(
 def test_says_how_to_install_the_extra() -> None:
     command, environment = serve(*FREE, before="import sys; sys.modules['uvicorn'] = None; ")
     done = subprocess.run(command, env=environment, capture_output=True, text=True)
-    line = 'sekha serve: the local Sekha needs its extra: pip install "sekha-python-sdk[local]"\n'
+    line = 'sekha serve: the local server requires the extra local: pip install "sekha-python-sdk[local]"\n'
     assert (done.returncode, done.stdout, done.stderr) == (1, "", line)
 
 

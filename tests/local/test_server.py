@@ -45,7 +45,7 @@ def test_starts_and_stops_more_than_once(tmp_path: Path) -> None:
     sekha.stop()
     for count in range(2):
         sekha.start()
-        with pytest.raises(LocalSekhaError, match="running already"):
+        with pytest.raises(LocalSekhaError, match="already running"):
             sekha.start()
         with httpx.Client(verify=False, base_url=sekha.controller_url, headers=KEY) as api:
             assert api.get("/api/v1/conversations").json()["total"] == count
@@ -145,7 +145,7 @@ def test_a_port_in_use_is_told() -> None:
 
 @pytest.mark.parametrize("port", [-1, 65_536])
 def test_a_port_must_be_one(port: int) -> None:
-    with pytest.raises(LocalSekhaError, match="a port is a number from 0 to 65535"):
+    with pytest.raises(LocalSekhaError, match="a port must be a number from 0 to 65535"):
         LocalSekha(port=port).start()
 
 

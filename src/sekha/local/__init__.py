@@ -1,11 +1,11 @@
-"""A local Sekha, for one person's memory and for tests. Install the extra: `pip install "sekha-python-sdk[local]"`."""
+"""A local server, for personal use and for tests. Install the extra: `pip install "sekha-python-sdk[local]"`."""
 
 try:
     import starlette
     import uvicorn
 except ModuleNotFoundError as _missing:
     raise ModuleNotFoundError(
-        'the local Sekha needs its extra: pip install "sekha-python-sdk[local]"', name=_missing.name
+        'the local server requires the extra local: pip install "sekha-python-sdk[local]"', name=_missing.name
     ) from _missing
 
 from sekha.local.errors import LocalSekhaError

@@ -1,4 +1,4 @@
-"""Copies of a data file, made while a server writes to it or not."""
+"""Copy a data file, even while a server writes to it."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from sekha.local.data_file import DataFileError, find_damage, open_read_only
 from sekha.local.database import FOREIGN, file_version, write_fact
 
 LAST_BACKUP = "last_backup"
-"""The fact that has the time of the last backup."""
+"""Name of the fact with the time of the last backup."""
 
 
 class CopiedFile(NamedTuple):
-    """A copy of a data file, and what it holds."""
+    """Contents and size of a copy."""
 
     conversations: int
     messages: int
@@ -25,23 +25,26 @@ class CopiedFile(NamedTuple):
 
 
 def copy_database(source: Union[str, Path], target: Union[str, Path]) -> CopiedFile:
-    """Copy a data file as it is at one moment, and check the copy. A server may write to it meanwhile.
+    """Copy a consistent snapshot of a data file, and verify the copy. A server may write to the file at the same time.
 
     Args:
         source: The data file, of any version.
-        target: The copy, an empty file or none; it is on the disk when this returns.
+        target: The copy: an empty or missing file. It is flushed to the disk when this returns.
+
+    Returns:
+        Contents and size of the copy.
 
     Raises:
-        DataFileError: It is no data file of a local Sekha, or damaged.
+        DataFileError: The file is not a data file of a local server, or is damaged.
         OSError: The copy cannot be written.
-        sqlite3.Error: One of them cannot be used.
+        sqlite3.Error: One of the files cannot be used.
     """
     with closing(open_read_only(source)) as database:
         if file_version(database) is None:
             raise DataFileError(FOREIGN)
-        # A copy of the pages that are in use, in one transaction that only reads, so that writers go on.
+        # Copies the used pages in one read transaction, which does not block writers.
         database.execute("VACUUM INTO ?", (os.fspath(target),))
-    descriptor = os.open(target, os.O_RDWR)  # no connection has it open, whose locks it would drop
+    descriptor = os.open(target, os.O_RDWR)  # no connection has it open, so closing it drops no locks of SQLite
     try:
         os.fsync(descriptor)
     finally:
@@ -56,10 +59,10 @@ def copy_database(source: Union[str, Path], target: Union[str, Path]) -> CopiedF
 
 
 def note_backup(source: Union[str, Path]) -> None:
-    """Note in a data file that it was backed up now; a file of the first version has no place for it.
+    """Record the current time as the last backup of a data file. Files of version 1 cannot store it.
 
     Raises:
-        sqlite3.Error: It cannot be written to.
+        sqlite3.Error: The file cannot be written.
     """
     now = f"{datetime.now(timezone.utc):%Y-%m-%dT%H:%M:%SZ}"
     with closing(sqlite3.connect(os.path.realpath(source), isolation_level=None)) as database:

@@ -1,9 +1,9 @@
-"""Which of many vectors are nearest to one, estimated from three bits of each of their numbers.
+"""Approximate nearest-neighbor search of vectors that are quantized to three bits per component.
 
-The vectors stand in blocks. For each place in a vector and each of the three bits, a block has one integer with one bit
-for each of its vectors: a plane. Integers of thousands of bits are added up with `&` and `^`, so that all vectors of a
-block are compared at once. That needs no library for numbers. If the best few hundred are compared exactly afterwards,
-they have nearly all of what an exact comparison of all vectors finds.
+Vectors are grouped in blocks. For each component and each of the three bits, a block has one integer with one bit for
+each of its vectors: a bit plane. Integers with thousands of bits are added with `&` and `^`, so that all vectors of a
+block are compared simultaneously, without a numeric library. If the best few hundred candidates are then ranked
+exactly, the result is nearly the same as that of an exact search.
 """
 
 from __future__ import annotations
@@ -16,32 +16,32 @@ from typing import Callable, Iterator, List, NamedTuple, Optional, Sequence, Tup
 from sekha.local.vectors import SQUARES, unpack
 
 MAX_PLACES = 128
-"""Places of a vector at most that are compared: those where the vector that is looked for has the largest numbers."""
+"""Maximum number of compared components: those with the largest values in the query vector."""
 
 _BITS = 3
-_ZERO = 4  # stands for the number 0; 1 to 7 stand for -3 to 3
-_STEP = 1.1  # between two of these numbers, in terms of the usual size of a number in the vector
+_ZERO = 4  # code of 0; the codes 1 to 7 stand for -3 to 3
+_STEP = 1.1  # quantization step, relative to the typical size of a component
 _MAX_WEIGHT = 4
 _count_bits: Callable[[int], int] = getattr(int, "bit_count", lambda mask: bin(mask).count("1"))  # from Python 3.10
 _DIGITS = [bytes(b"01"[code >> bit & 1] for code in range(256)) for bit in range(_BITS)]
 
 Counts = Sequence[int]
-"""One number for each vector of a block: bit `i` of all of them is the integer at index `i`."""
+"""One number for each vector of a block; the integer at index `i` has bit `i` of all of them."""
 
 
 class Probes(NamedTuple):
-    """Which planes are added up to compare a vector with others: those at index `i` count 2 ** i."""
+    """The planes to add to compare a vector with others: those at index `i` have the weight 2 ** i."""
 
     planes: Sequence[Sequence[int]]
     inverted: Sequence[Sequence[int]]
 
 
 def make_planes(vectors: Sequence[Optional[bytes]], dimension: int) -> List[int]:
-    """Return the planes of a block: three for each place, beginning with the lowest bit.
+    """Return the planes of a block: three for each component, lowest bit first.
 
     Args:
-        vectors: Packed vectors of one dimension; None stands for one that is far from everything.
-        dimension: How many numbers each of them has.
+        vectors: Packed vectors of the same dimension; None for a vector that is far from all others.
+        dimension: Number of components of each vector.
     """
     stride = dimension + SQUARES.size
     missing = bytes([_ZERO]) * stride
@@ -53,7 +53,7 @@ def make_planes(vectors: Sequence[Optional[bytes]], dimension: int) -> List[int]
 
 
 def make_probes(packed: bytes) -> Probes:
-    """Return the planes that are needed to compare a vector with those of a block."""
+    """Return the planes to add to compare a query vector with the vectors of a block."""
     numbers = unpack(packed)
     height = _BITS + _MAX_WEIGHT.bit_length() - 1
     planes: List[List[int]] = [[] for _ in range(height)]
@@ -68,11 +68,11 @@ def make_probes(packed: bytes) -> Probes:
 
 
 def compare(planes: Sequence[int], probes: Probes, full: int) -> Counts:
-    """Return how near each vector of a block is: the more, the nearer.
+    """Return the estimated similarity of each vector of a block; larger is nearer.
 
     Args:
         planes: The planes of the block.
-        probes: Which of them are needed.
+        probes: The planes to add.
         full: An integer with a bit for each vector of the block.
     """
     sums: List[int] = []
@@ -88,12 +88,12 @@ def compare(planes: Sequence[int], probes: Probes, full: int) -> Counts:
 
 
 def choose(counts: Sequence[Counts], masks: Sequence[int], limit: int) -> List[Tuple[int, int]]:
-    """Return block and index of the vectors with the largest numbers; of equal ones, the last.
+    """Return block and index of the vectors with the largest numbers; among equal ones, the last.
 
     Args:
         counts: The numbers of each block.
-        masks: Which of its vectors are looked at.
-        limit: How many to return at most.
+        masks: The vectors of each block to consider.
+        limit: Maximum number of results.
     """
     chosen, undecided, missing = [0] * len(masks), [*masks], limit
     height = max(map(len, counts), default=0)
@@ -118,7 +118,7 @@ def values(count: Counts, size: int) -> List[int]:
 
 
 def positions(mask: int) -> Iterator[int]:
-    """Yield the indexes of the bits of a mask, the highest first."""
+    """Yield the indexes of the set bits of a mask, highest first."""
     while mask:
         highest = mask.bit_length() - 1
         yield highest
@@ -126,7 +126,7 @@ def positions(mask: int) -> Iterator[int]:
 
 
 def _add(column: Sequence[int]) -> Tuple[int, List[int]]:
-    """Add numbers of one bit; return the last bit of the sum, and what is carried to the next column."""
+    """Add one-bit numbers; return the lowest bit of the sum, and the carries for the next column."""
     total = 0
     carries: List[int] = []
     pairs = iter(column)
@@ -145,7 +145,7 @@ def _encode(packed: bytes, dimension: int) -> bytes:
 
 @lru_cache(maxsize=256)
 def _codes(size: int) -> bytes:
-    """Return the three bits that stand for each signed byte of a vector whose numbers are usually of half this size."""
+    """Return the three-bit code of each signed byte, for vectors with a typical component of half this size."""
     step = _STEP * max(1, size) / 2
     signed = (byte - 256 if byte > 127 else byte for byte in range(256))
     return bytes(_ZERO + max(-3, min(3, round(number / step))) for number in signed)

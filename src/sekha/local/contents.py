@@ -1,4 +1,4 @@
-"""What a memory holds, as `sekha serve` says it at its start."""
+"""Statistics of a data file, which `sekha serve` prints at its start."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from sekha.local.embedding import EmbeddingStatus
 from sekha.local.store import Store
 from sekha.local.worker import Runner
 
-_WAIT_SECONDS = 1.0  # for the model to say which one it is
+_WAIT_SECONDS = 1.0  # for the model to report its name
 
 
 class Contents(NamedTuple):
-    """What a memory holds.
+    """Statistics of a data file.
 
     Attributes:
-        conversations: How many conversations it has.
-        messages: How many messages they have.
-        last_backup: When it was backed up last, in UTC; None if never.
-        embedded: How many messages the model can find; None if that is not known.
+        conversations: Number of conversations.
+        messages: Number of messages.
+        last_backup: Time of the last backup in UTC; None if there was none.
+        embedded: Number of messages that the model can find; None if not known.
     """
 
     conversations: int
@@ -33,7 +33,7 @@ class Contents(NamedTuple):
 async def find_contents(
     store: Store, runner: Runner, count: Optional[Callable[[], Coroutine[None, None, EmbeddingStatus]]]
 ) -> Contents:
-    """Count what a store holds, and wait a moment for its model."""
+    """Count the conversations and messages of a store; wait up to a second for its model."""
     conversations, messages = await store.read(runner, lambda one: one.count_all())
     last_backup = await store.read(runner, lambda one: one.fact(LAST_BACKUP))
     embedded = None if count is None or not messages else await _count(count)

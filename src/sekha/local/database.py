@@ -15,15 +15,15 @@ from sekha.local.vectors import pack
 
 logger: logging.Logger = logging.getLogger("sekha.local")
 BUSY_SECONDS = 5.0
-"""How long a write waits for another program that writes to the file."""
+"""Seconds that a write waits for another program that writes to the file."""
 MAX_INTEGER = 2**63 - 1
 """The largest integer of SQLite."""
 FOREIGN = "it is the database of another application"
-"""What is wrong with a file that has another application id."""
+"""The error for a file with another application id."""
 PROFILE = "profile"
-"""The fact that has the profile of a file."""
+"""Name of the fact with the profile of a file."""
 VERSION = 2
-"""The version of the tables below, which a file has as `user_version`."""
+"""The version of the tables below; a file has it as `user_version`."""
 
 _APPLICATION_ID = 0x53454B48  # "SEKH"
 _TABLES: Mapping[str, str] = {
@@ -59,18 +59,18 @@ _COLUMNS = {
 
 
 def open_database(path: Optional[Path], searchable_text: Callable[[str], str]) -> sqlite3.Connection:
-    """Open a database, create its tables if it has none, and bring it to the current version.
+    """Open a database, create its tables if it has none, and upgrade it to the current version.
 
-    Before a step from an older version a copy is made beside the file: `memory.db.version-1`. All steps are one
-    transaction, so a file is of the old version or of the new one, whatever happens.
+    Before an upgrade, the file is copied to a file next to it, such as `memory.db.version-1`. The upgrade is one
+    transaction, so the file has either the old or the new version, even after a crash.
 
     Args:
         path: The file, created when missing (readable by its owner only); None keeps everything in memory.
-        searchable_text: What makes the text for the full-text index of a message.
+        searchable_text: Returns the text for the full-text index of a message.
 
     Raises:
         OSError: The file cannot be opened for writing.
-        sqlite3.Error: It is the database of another application or of a newer version, or damaged.
+        sqlite3.Error: The file is from another application or a newer version, or is damaged.
     """
     if path is not None:
         os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
@@ -79,24 +79,24 @@ def open_database(path: Optional[Path], searchable_text: Callable[[str], str]) -
     )
     try:
         version = _check_owner(db)
-        # It returns a row; left unread, it would block every COMMIT until its cursor is garbage collected.
+        # The statement returns a row; an unread row would block every COMMIT until garbage collection.
         db.execute("PRAGMA journal_mode = WAL").fetchall()
         db.execute("PRAGMA synchronous = FULL")
         db.execute("PRAGMA secure_delete = ON").fetchall()
         if version == 0:
             with transaction(db):
-                if _check_owner(db) == 0:  # else another process has made the tables in the meantime
+                if _check_owner(db) == 0:  # otherwise, another process has created the tables in the meantime
                     _create_tables(db)
         elif version < VERSION:
             if path is not None:
                 copy = _copy(db, path, version)
-                text = "%s is brought from version %d to %d, which may take a minute; %s is a copy of it"
+                text = "upgrading %s from version %d to %d, which may take a minute; a copy is in %s"
                 logger.warning(text, path, version, VERSION, copy)
             with transaction(db):
                 for step in range(_check_owner(db), VERSION):
                     _STEPS[step](db, searchable_text)
                 _mark(db)
-            with suppress(sqlite3.Error):  # for example a disk that has no room for it
+            with suppress(sqlite3.Error):  # for example, the disk is full
                 db.execute("VACUUM")
         check_columns(db)
         db.execute("PRAGMA foreign_keys = ON")
@@ -109,19 +109,19 @@ def open_database(path: Optional[Path], searchable_text: Callable[[str], str]) -
 
 @contextmanager
 def transaction(db: sqlite3.Connection) -> Generator[None, None, None]:
-    """Store all that the block writes, or, after an error, nothing of it."""
+    """Run the block in a transaction; roll back after an error."""
     db.execute("BEGIN IMMEDIATE")
     try:
         yield
         db.execute("COMMIT")
     except BaseException:
-        with suppress(sqlite3.Error):  # some errors end the transaction by themselves
+        with suppress(sqlite3.Error):  # some errors end the transaction automatically
             db.execute("ROLLBACK")
         raise
 
 
 def _check_owner(db: sqlite3.Connection) -> int:
-    """Return the version of a file, 0 for an empty one; raise DatabaseError if it cannot be used."""
+    """Return the version of a file, 0 for an empty one; raise DatabaseError if it is not supported."""
     is_empty = not db.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()[0]
     if is_empty:
         return 0
@@ -134,25 +134,25 @@ def _check_owner(db: sqlite3.Connection) -> int:
 
 
 def file_version(db: sqlite3.Connection) -> Optional[int]:
-    """Return the version of a data file, which this release may not know; None if it is no data file."""
+    """Return the version of a data file, even if it is not supported; None if the file is not a data file."""
     if db.execute("PRAGMA application_id").fetchone()[0] != _APPLICATION_ID:
         return None
-    return int(db.execute("PRAGMA user_version").fetchone()[0]) or 1  # the first version had no number
+    return int(db.execute("PRAGMA user_version").fetchone()[0]) or 1  # version 1 did not set a number
 
 
 def describe_newer(version: int) -> str:
-    """Return why a file of a newer version cannot be used."""
-    return f"it has version {version}, and this release of sekha-python-sdk knows versions up to {VERSION}"
+    """Return the error for a file of a newer version."""
+    return f"it has version {version}, but this release of sekha-python-sdk supports only versions up to {VERSION}"
 
 
 def read_fact(db: sqlite3.Connection, name: str) -> Any:
-    """Return what a database of the current version keeps under a name, or None."""
+    """Return a fact of a database of the current version, or None."""
     row = db.execute("SELECT value FROM facts WHERE name = ?", (name,)).fetchone()
     return row and row[0]
 
 
 def write_fact(db: sqlite3.Connection, name: str, value: Union[str, int, float, None]) -> None:
-    """Keep a value under a name."""
+    """Store a fact."""
     db.execute("INSERT OR REPLACE INTO facts (name, value) VALUES (?, ?)", (name, value))
 
 
@@ -177,11 +177,11 @@ def check_columns(db: sqlite3.Connection) -> None:
 
 
 def _copy(db: sqlite3.Connection, path: Path, version: int) -> Path:
-    """Copy a database to a file beside it, and return that."""
+    """Copy a database to a file next to it, and return its path."""
     copy = path.with_name(f"{path.name}.version-{version}")
     part = copy.with_name(f"{copy.name}.part")
     with suppress(FileNotFoundError):
-        part.unlink()  # of an attempt that was interrupted
+        part.unlink()  # left by an interrupted attempt
     try:
         os.close(os.open(part, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
         db.execute("VACUUM INTO ?", (str(part),))
@@ -192,13 +192,11 @@ def _copy(db: sqlite3.Connection, path: Path, version: int) -> Path:
     except (OSError, sqlite3.Error) as error:
         with suppress(OSError):
             part.unlink()
-        raise sqlite3.OperationalError(
-            f"no copy could be made before its update to version {VERSION}: {error}"
-        ) from error
+        raise sqlite3.OperationalError(f"cannot copy it before the upgrade to version {VERSION}: {error}") from error
 
 
 def _step_from_1(db: sqlite3.Connection, searchable_text: Callable[[str], str]) -> None:
-    """Count messages in their conversations, shorten the vectors, and index the words without a copy of the texts."""
+    """Add message counts to conversations, pack the vectors, and index the words without a copy of the texts."""
     for name in ("message_added", "message_removed"):
         db.execute(f"DROP TRIGGER IF EXISTS {name}")
     db.execute("DROP TABLE message_words")
@@ -233,4 +231,4 @@ def _pack_float32(blob: bytes) -> Optional[bytes]:
 
 
 _STEPS: Dict[int, Callable[[sqlite3.Connection, Callable[[str], str]], None]] = {1: _step_from_1}
-"""What brings a file from a version to the next one."""
+"""The functions that upgrade a file, by the version that they upgrade from."""

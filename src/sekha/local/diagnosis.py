@@ -1,4 +1,4 @@
-"""What is wrong with a data file, and what to do. Looking changes nothing."""
+"""Find problems of a data file, with advice. The file is only read."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from sekha.local.database import FOREIGN, PROFILE, VERSION, check_columns, descr
 
 _LOW_BYTES = 16 * MIN_FREE_BYTES
 _RESTORE = "stop the server, and start it with a backup: sekha serve --data BACKUP"
-_INTO_ANOTHER = "export all (sekha export --format full), and import it into another file"
+_INTO_ANOTHER = "export everything (sekha export --all --format full), and import it into a new data file"
 _COUNTS = {
     1: """SELECT (SELECT COUNT(*) FROM conversations), (SELECT COUNT(*) FROM messages)""",
     2: """SELECT COUNT(*), COALESCE(SUM(message_count), 0) FROM conversations""",
@@ -25,7 +25,7 @@ _COUNTS = {
 _MODELS = {
     1: "SELECT model, COUNT(*), COUNT(*) FROM messages WHERE vector IS NOT NULL GROUP BY model",
     2: """SELECT name, COUNT(vector), COUNT(*) FROM vectors JOIN models ON models.number = vectors.model
-        GROUP BY name""",  # without a vector: the model refuses this text
+        GROUP BY name""",  # the second count includes texts that the model rejects
 }
 _MISSING_WORDS = """
     SELECT (SELECT COUNT(*) FROM (SELECT number FROM messages EXCEPT SELECT id FROM message_words_docsize)),
@@ -33,18 +33,18 @@ _MISSING_WORDS = """
 
 
 class Problem(NamedTuple):
-    """Something that is wrong, and what to do."""
+    """A problem, and what to do about it."""
 
     what: str
     advice: str
 
 
 class Diagnosis(NamedTuple):
-    """What was found.
+    """The result of a diagnosis.
 
     Attributes:
-        facts: What the file and this machine are like.
-        problems: What is wrong; nothing if all is well.
+        facts: Properties of the file and of this machine.
+        problems: The problems; empty if there are none.
     """
 
     facts: Dict[str, Any]
@@ -52,10 +52,10 @@ class Diagnosis(NamedTuple):
 
 
 def diagnose(path: Union[str, Path]) -> Diagnosis:
-    """Look at a data file, whether a server uses it or not.
+    """Check a data file, even while a server uses it.
 
     Raises:
-        OSError: It cannot be looked at.
+        OSError: The file cannot be read.
     """
     path = os.path.realpath(path)
     facts, problems = _look_at_file(path)
@@ -63,7 +63,7 @@ def diagnose(path: Union[str, Path]) -> Diagnosis:
         with closing(open_read_only(path)) as database:
             _look_inside(database, facts, problems)
     except sqlite3.Error as error:
-        problems.append(Problem(f"it cannot be read: {error}", _RESTORE))
+        problems.append(Problem(f"cannot read the file: {error}", _RESTORE))
     facts["python"], facts["sqlite"] = platform.python_version(), sqlite3.sqlite_version
     facts["sekha-python-sdk"] = __version__
     return Diagnosis(facts, problems)
@@ -79,13 +79,13 @@ def _look_at_file(path: str) -> Tuple[Dict[str, Any], List[Problem]]:
     if sys.platform != "win32":
         facts["mode"], facts["owner"] = f"{status.st_mode & 0o777:03o}", _user_name(status.st_uid)
         if status.st_mode & 0o077:
-            problems.append(Problem(f"others can read it: its mode is {facts['mode']}", f"chmod 600 {path}"))
+            problems.append(Problem(f"other users can read the file: its mode is {facts['mode']}", f"chmod 600 {path}"))
         if status.st_uid != os.geteuid() != 0:
             advice = "run the server and this command as that user"
-            problems.append(Problem(f"it belongs to the user {facts['owner']}", advice))
+            problems.append(Problem(f"the file belongs to the user {facts['owner']}", advice))
     if facts["free_bytes"] < _LOW_BYTES:
-        room = f"{facts['free_bytes'] / 2**20:,.0f} MiB are left on its disk"
-        problems.append(Problem(room, "make room: nothing is stored on a full disk, and deleting may fail"))
+        room = f"only {facts['free_bytes'] / 2**20:,.0f} MiB are free on its disk"
+        problems.append(Problem(room, "free disk space: on a full disk, nothing is stored and deleting may fail"))
     copies = sorted(name for name in os.listdir(os.path.dirname(path)) if name.startswith(f"{os.path.basename(path)}."))
     facts["older_copies"] = [name for name in copies if ".version-" in name]
     return facts, problems
@@ -103,12 +103,14 @@ def _user_name(number: int) -> str:
 def _look_inside(database: sqlite3.Connection, facts: Dict[str, Any], problems: List[Problem]) -> None:
     version = file_version(database)
     if version is None:
-        problems.append(Problem("it is empty" if facts["bytes"] == 0 else FOREIGN, "is this the right file?"))
+        problems.append(
+            Problem("the file is empty" if facts["bytes"] == 0 else FOREIGN, "check that the path is correct")
+        )
         return
     facts["version"] = version
     damage = facts["damage"] = find_damage(database)
     if damage:
-        problems.append(Problem(f"it is damaged: {'; '.join(damage)}", _RESTORE))
+        problems.append(Problem(f"the file is damaged: {'; '.join(damage)}", _RESTORE))
     if version > VERSION:
         problems.append(Problem(describe_newer(version), "upgrade sekha-python-sdk"))
         return
@@ -119,10 +121,10 @@ def _look_inside(database: sqlite3.Connection, facts: Dict[str, Any], problems: 
     models = database.execute(_MODELS[version]).fetchall()
     facts["vectors"] = {name: count for name, count, _ in models}
     for name in (PROFILE, LAST_BACKUP):
-        facts[name] = read_fact(database, name) if version > 1 else None  # the first version keeps no facts
+        facts[name] = read_fact(database, name) if version > 1 else None  # version 1 has no facts
     missing, stale = _check_words(database)
     if missing:
-        what = f"{missing:,} messages are missing in the full-text index"
+        what = f"{missing:,} messages are missing from the full-text index"
         problems.append(Problem(what, _INTO_ANOTHER))
     if stale:
         what = f"{stale:,} deleted messages are still in the full-text index"
@@ -130,7 +132,7 @@ def _look_inside(database: sqlite3.Connection, facts: Dict[str, Any], problems: 
 
 
 def _check_words(database: sqlite3.Connection) -> Tuple[int, int]:
-    """Read the whole full-text index; return how many messages it misses, and how many it has that are deleted."""
+    """Read the full-text index; return the number of messages missing from it, and of deleted messages still in it."""
     database.execute("CREATE VIRTUAL TABLE temp.words USING fts5vocab(main, message_words, 'row')")
     database.execute("SELECT SUM(doc) FROM temp.words").fetchall()
     missing, stale = database.execute(_MISSING_WORDS).fetchone()

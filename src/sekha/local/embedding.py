@@ -1,4 +1,4 @@
-"""Embeds what is stored, in the background: storing never waits for a model, and every message gets its vector."""
+"""Compute embeddings in the background, so that storing never waits for a model."""
 
 from __future__ import annotations
 
@@ -21,28 +21,28 @@ logger: logging.Logger = logging.getLogger("sekha.local")
 
 BATCH_TEXTS = 64
 RETRY_SECONDS = (1.0, 2.0, 5.0, 15.0, 30.0)
-"""How long it waits for a model that does not answer, before it asks again."""
+"""Delays before retries while the model is not available."""
 
 PATIENCE_SECONDS = 30.0
-"""After this time without an answer of the model, health says so."""
+"""Time without a response of the model after which health reports an error."""
 
 _BATCH_CHARACTERS = 16_000
-_SETTLE_SECONDS = 0.5  # for which a search waits until what was just stored can be found
-_PROBE = "Sekha"  # every model can embed it
+_SETTLE_SECONDS = 0.5  # maximum wait of a search for the embeddings of new messages
+_PROBE = "Sekha"  # a text that every model can embed
 
 Queued = Tuple[int, str]
 """The number and the text of a message."""
 
 
 class EmbeddingStatus(NamedTuple):
-    """How many of the messages the current model can find.
+    """Number of messages that have an embedding of the current model.
 
     Attributes:
-        messages: All messages.
-        embedded: Those that have a vector of the model.
-        model: The name under which its vectors are kept; None if it has not answered yet.
-        by_meaning: Whether it is a model, and not the hashed words that need none.
-        error: Why it does not answer; None if it does.
+        messages: Number of all messages.
+        embedded: Number of messages that have a vector of the model.
+        model: The name of its vectors in the store; None before its first response.
+        by_meaning: Whether it is a model, not the built-in word hashing.
+        error: The error of the model; None if it is available.
     """
 
     messages: int
@@ -52,24 +52,24 @@ class EmbeddingStatus(NamedTuple):
     error: Optional[str]
 
     def __str__(self) -> str:
-        """Return it as text: `9,120 of 10,000 messages searchable by meaning`."""
+        """Return the status as text: `9,120 of 10,000 messages searchable by meaning`."""
         how = "by meaning" if self.by_meaning else "by parts of words"
         return f"{self.embedded:,} of {self.messages:,} messages searchable {how}"
 
 
 class Embedding:
-    """Gives each message a vector of the current model.
+    """Computes embeddings of messages with the current model.
 
-    The store is the queue: what has no vector of the model is embedded, the newest first. That is what was just stored,
-    what was stored while the model did not answer, and what has the vectors of another model. A text that the model
-    refuses, while it embeds others, is marked, and found by its words only.
+    The store is the queue: messages without a vector of the model are embedded, newest first. These are new messages,
+    messages that were stored while the model was not available, and messages with vectors of another model. A text that
+    the model rejects, while it embeds others, is marked and found by its words only.
 
     Args:
         store: The database.
         embedder: The model.
-        runner: Where the calls of the store run.
-        on_ready: Called once, when all that was in the store has its vectors, with the number of the model and the
-            dimension of its vectors.
+        runner: Runs the calls of the store.
+        on_ready: Called once, when all stored messages have vectors, with the number of the model and the dimension of
+            its vectors.
     """
 
     def __init__(
@@ -85,37 +85,37 @@ class Embedding:
         self._run = runner.run
         self._on_ready = on_ready
         self._new: Deque[Queued] = deque()
-        self._below: Optional[int] = MAX_INTEGER  # messages with smaller numbers may lack a vector; None: none does
-        self._again: Optional[int] = None  # messages with smaller numbers are embedded anew
+        self._below: Optional[int] = MAX_INTEGER  # messages with smaller numbers may have no vector; None: all have one
+        self._again: Optional[int] = None  # messages with smaller numbers are embedded again
         self._has_backlog = False
         self._model: Optional[int] = None
         self._dimension = 0
         self._name: Optional[str] = None
         self._error: Optional[str] = None
         self._asked_at: Optional[float] = None
-        self._work: Optional[asyncio.Event] = None  # both belong to the loop that `embed_all` runs in
+        self._work: Optional[asyncio.Event] = None  # both belong to the event loop of `embed_all`
         self._idle: Optional[asyncio.Event] = None
 
     def add(self, messages: Sequence[Queued]) -> None:
-        """Embed messages that have just been stored."""
+        """Queue new messages."""
         self._new.extend(messages)
         if messages and self._idle is not None and self._error is None:
             self._idle.clear()
             self._go_on()
 
     def rebuild(self) -> None:
-        """Embed all messages anew, those without a vector first."""
+        """Embed all messages again, starting with those without a vector."""
         self._below = self._again = MAX_INTEGER
         self._go_on()
 
     async def settle(self) -> None:
-        """Wait for a moment until what was just stored can be found, unless much else is being embedded."""
+        """Wait briefly for the embeddings of new messages, unless there is a backlog."""
         if self._idle is not None and not self._has_backlog and len(self._new) <= 4 * BATCH_TEXTS:
             with suppress(asyncio.TimeoutError):
                 await asyncio.wait_for(self._idle.wait(), _SETTLE_SECONDS)
 
     def answered(self, model: int) -> None:
-        """Note that a model has answered a search: it is there again, or it is another one."""
+        """Record that a model has answered a search: it is available again, or has changed."""
         if model != self._model:
             self._model, self._below = None, MAX_INTEGER
             self._go_on()
@@ -123,16 +123,16 @@ class Embedding:
             self._go_on()
 
     async def status(self) -> EmbeddingStatus:
-        """Count what can be found."""
+        """Return the current status."""
         messages, embedded = await self._store.read(self._runner, lambda store: store.embedded(self._model))
         by_meaning = not isinstance(self._embedder, HashEmbedder)
         error, waited = self._error, monotonic() - (self._asked_at or monotonic())
         if error is None and waited > PATIENCE_SECONDS:
-            error = f"its model has not answered for {waited:.0f} s"
+            error = f"no response from the model for {waited:.0f} s"
         return EmbeddingStatus(messages, embedded, self._name, by_meaning, error)
 
     async def embed_all(self) -> None:
-        """Embed what has no vector, and then whatever is added, until this is cancelled."""
+        """Embed all messages without a vector, then new ones, until this is cancelled."""
         self._work, self._idle = asyncio.Event(), asyncio.Event()
         failures = 0
         while True:
@@ -145,9 +145,9 @@ class Embedding:
             except (ModelError, sqlite3.Error) as error:
                 self._new.extendleft(reversed(batch))
                 if self._error is None:
-                    logger.warning("messages are stored without vectors, and are embedded later: %s", error)
+                    logger.warning("storing messages without embeddings; they are computed later: %s", error)
                 self._error = str(error)
-                self._idle.set()  # nobody waits for a model that does not answer
+                self._idle.set()  # do not wait for an unavailable model
                 await self._wait(RETRY_SECONDS[min(failures, len(RETRY_SECONDS) - 1)])
                 failures += 1
             else:
@@ -160,11 +160,11 @@ class Embedding:
     async def _tell_ready(self) -> None:
         on_ready, self._on_ready = self._on_ready, None
         if on_ready is not None and self._model is not None:
-            with suppress(sqlite3.Error):  # of a damaged page, for example: the check of the file tells it
+            with suppress(sqlite3.Error):  # for example a damaged page, which the check of the file reports
                 await on_ready(self._model, self._dimension)
 
     async def _next_batch(self) -> List[Queued]:
-        """Return messages to embed: those that are new, then those without a vector, then those of a rebuilding."""
+        """Return messages to embed: new ones, then those without a vector, then those of a rebuild."""
         if self._new:
             batch = _begin([*islice(self._new, BATCH_TEXTS)])
             for _ in batch:
@@ -189,14 +189,14 @@ class Embedding:
         return []
 
     async def _embed(self, batch: Sequence[Queued]) -> None:
-        """Embed messages and keep their vectors; raise ModelError if the model does not answer."""
+        """Embed messages and store their vectors; raise ModelError if the model is not available."""
         found: Dict[int, Optional[Sequence[float]]] = {}
         try:
             name, vectors = await self._ask([text for _, text in batch])
             found.update((number, vector) for (number, _), vector in zip(batch, vectors))
             dimension = len(vectors[0])
         except ModelError:
-            name, vector = await self._probe()  # if that fails too, it is not one of the texts
+            name, vector = await self._probe()  # if this fails too, the cause is not one of the texts
             dimension = len(vector)
             for number, text in batch:
                 found[number] = await self._embed_one(text)
@@ -204,12 +204,12 @@ class Embedding:
         await self._run(self._store.set_vectors, self._model, found)
 
     async def _embed_one(self, text: str) -> Optional[Sequence[float]]:
-        """Embed a text; return None if the model refuses it but embeds others."""
+        """Embed a text; return None if the model rejects it but embeds others."""
         try:
             return (await self._ask([text]))[1][0]
         except ModelError as error:
             await self._probe()
-            logger.warning("a message is found by its words only: %s", error)
+            logger.warning("the model rejects a message, which is found by its words only: %s", error)
             return None
 
     async def _probe(self) -> Tuple[str, Sequence[float]]:
@@ -233,14 +233,14 @@ class Embedding:
             self._work.set()
 
     async def _wait(self, seconds: Optional[float]) -> None:
-        """Wait until there is work, and no longer than some seconds."""
+        """Wait for work, at most for some seconds."""
         assert self._work is not None
         with suppress(asyncio.TimeoutError):
             await asyncio.wait_for(self._work.wait(), seconds)
 
 
 def _begin(messages: Sequence[Queued]) -> List[Queued]:
-    """Return the first messages, as many as make up one request."""
+    """Return the first messages, as many as fit in one request."""
     lengths = accumulate(len(text) for _, text in messages)
     fitting = sum(length <= _BATCH_CHARACTERS for length in lengths)
     return [*messages[: max(1, fitting)]]

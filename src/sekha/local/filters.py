@@ -18,16 +18,16 @@ _TIMESTAMP = re.compile(
 
 
 def normalize_timestamp(text: str) -> str:
-    """Return a timestamp as the store writes it; UTC is the default zone, the beginning of the day the default time."""
+    """Return a timestamp in the format of the store; the default zone is UTC, the default time midnight."""
     match = _TIMESTAMP.fullmatch(text.strip())
     if match is None:
-        raise ValueError("expected a time stamp such as 2026-01-31T09:30:00Z")
+        raise ValueError("expected a timestamp such as 2026-01-31T09:30:00Z")
     date, time, fraction, zone = match.groups()
     offset = "+00:00" if zone is None or zone in "Zz" else f"{zone[:3]}:{zone[-2:]}"
     try:
         utc = datetime.fromisoformat(f"{date}T{time or '00:00'}{offset}").astimezone(timezone.utc)
     except OverflowError:
-        raise ValueError("expected a time stamp that is in the years 1 to 9999 in UTC, too") from None
+        raise ValueError("expected a timestamp in the years 1 to 9999 (UTC)") from None
     return f"{utc.replace(tzinfo=None).isoformat()}.{fraction or '':0<9}"
 
 
@@ -41,7 +41,7 @@ EndTimestamp = Annotated[str, AfterValidator(_end_of_day)]
 
 
 class Filters(Body):
-    """Conditions on conversations, of which all must match; an empty list of labels matches any label."""
+    """Filters of conversations; all of them must match. An empty list of labels matches any label."""
 
     label: Optional[str] = None
     labels: Optional[List[str]] = None
@@ -51,7 +51,7 @@ class Filters(Body):
     end_date: Optional[EndTimestamp] = None
 
     def to_store_filter(self, other: Optional[Filters] = None) -> Filter:
-        """Return the filter of the store for these conditions, and for those of another if given."""
+        """Return the filter of the store for these filters, combined with another object if passed."""
         result = Filter(
             folder=self.folder, min_importance=self.min_importance, start=self.start_date, end=self.end_date
         )
@@ -65,4 +65,4 @@ def _object_or_none(value: Any) -> Any:
 
 
 OptionalFilters = Annotated[Optional[Filters], BeforeValidator(_object_or_none)]
-"""Filters inside a body; a value that is not an object counts as none."""
+"""Filters inside a body; a value that is not an object is treated as no filter."""

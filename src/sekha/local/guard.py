@@ -1,4 +1,4 @@
-"""Whose requests are answered: those that name this machine, come from no foreign web page, and have one length."""
+"""Reject requests to other host names, from other web sites, or with an ambiguous length."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ _LENGTHS = {b"content-length", b"transfer-encoding"}
 
 
 class HostGuard:
-    """The middleware in front of both ports: it refuses a `Host` that is not ours, and a foreign `Origin`.
+    """Middleware of both ports that rejects other host names in `Host`, and other sites in `Origin`.
 
     Args:
-        app: What answers all other requests.
-        names: The names that are ours, as `own_names` returns them.
+        app: The application for all other requests.
+        names: Accepted host names, as `own_names` returns them.
     """
 
     def __init__(self, app: ASGIApp, names: FrozenSet[str]) -> None:
@@ -31,22 +31,22 @@ class HostGuard:
 
 
 def own_names(host: str, allowed_hosts: Sequence[str]) -> FrozenSet[str]:
-    """Return the names of a local Sekha; see `our_names`.
+    """Return the accepted host names of a local server; see `our_names`.
 
     Raises:
-        LocalSekhaError: One of the allowed hosts is none.
+        LocalSekhaError: An allowed host is not a valid host name.
     """
     try:
         return our_names(host, allowed_hosts)
     except ValueError as error:
-        raise LocalSekhaError(f"an allowed host is {error}") from None
+        raise LocalSekhaError(f"allowed_hosts: expected {error}") from None
 
 
 def find_refusal(headers: Headers, names: FrozenSet[str]) -> Optional[Response]:
-    """Return the refusal of a request: 400 for two lengths, 421 for its `Host`, 403 for its `Origin`; or None."""
+    """Return an error response: 400 for two lengths, 421 for the `Host`, 403 for the `Origin`; or None."""
     if {name for name, _ in headers} >= _LENGTHS:
-        # Somebody between here and the client may have believed the other one; the rest could be another request.
-        text = "A request has either Content-Length or Transfer-Encoding."
+        # A proxy may have used the other length; the rest of the body could be a smuggled request.
+        text = "A request must have either Content-Length or Transfer-Encoding, not both."
         return PlainTextResponse(text, 400, headers={"connection": "close"})
     refusal = refuse_host(headers, names, "Sekha", " (allowed_hosts of LocalSekha)")
     return None if refusal is None else PlainTextResponse(refusal.text, refusal.status)

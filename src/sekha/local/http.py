@@ -1,4 +1,4 @@
-"""HTTP of the controller and its MCP tools: keys, bodies, ids, query strings, and the refusal of each."""
+"""HTTP of the controller and its MCP tools: keys, bodies, IDs and query strings, and error responses for each."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ from sekha.local.uuids import explain_invalid_uuid, parse_uuid
 from sekha.types._base import normalize_timestamp
 
 MAX_BODY = 2 * 2**20
-"""Longest body that the controller accepts, in bytes."""
+"""Maximum size of a request body in bytes."""
 
 DRAIN_LIMIT = 16 * MAX_BODY
-"""Most bytes of a body that are read although they are not used, so that the client gets to know why."""
+"""Maximum number of bytes to read of a rejected body, so that the client can read the error response."""
 JSON_CONTENT_TYPE = re.compile(r"application/(?:[\w.+-]+\+)?json\s*(?:;.*)?", re.IGNORECASE)
 _WRONG_FORMAT = "Invalid authorization format"
 _UTC = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}\+00:00", re.ASCII)
@@ -38,7 +38,7 @@ RouteTable = Sequence[Tuple[str, str, Handler]]
 
 
 class Refused(Exception):
-    """A request is refused with this response."""
+    """The request is rejected with this response."""
 
     def __init__(self, response: Response) -> None:
         super().__init__(response.status_code)
@@ -54,7 +54,7 @@ class AppError(Exception):
 
 
 class Body(BaseModel):
-    """A JSON body: types are strict (1.0 is no integer), unknown keys are ignored."""
+    """A JSON body: types are strict (1.0 is not an integer), unknown keys are ignored."""
 
     model_config = ConfigDict(strict=True, extra="ignore")
 
@@ -70,7 +70,7 @@ def is_object(value: Any) -> TypeGuard[Dict[str, Any]]:
 
 
 def flatten_content(content: Any) -> Any:
-    """Join content parts to one text (an image becomes its address); leave anything else for the type to refuse."""
+    """Join content parts to one text (an image becomes its URL); return other values for the type to reject."""
     if not is_list(content):
         return content
     try:
@@ -88,10 +88,10 @@ I32 = Annotated[int, Field(ge=-(2**31), le=2**31 - 1)]
 
 
 def store_timestamp(value: Any) -> Any:
-    """Return a timestamp in the form of the store; leave what is no string for the type to refuse.
+    """Return a timestamp in the format of the store; return other values than strings for the type to reject.
 
     Raises:
-        ValueError: It is not a date with a time.
+        ValueError: The text is not a date with a time.
     """
     if not isinstance(value, str):
         return value
@@ -104,7 +104,7 @@ def store_timestamp(value: Any) -> Any:
 def _is_moment(text: str) -> bool:
     try:
         datetime.fromisoformat(text)
-    except ValueError:  # such as a 30th of February
+    except ValueError:  # such as February 30
         return False
     return True
 
@@ -128,7 +128,7 @@ def check_key(request: Request, api_key: Optional[str]) -> None:
 
 
 def find_key_problem(request: Request, api_key: Optional[str]) -> Optional[str]:
-    """Return why the key of a request is not accepted, in words; None if it is."""
+    """Return the error for the key of a request; None if the key is accepted."""
     header = request.headers.get("authorization")
     if header is None or not header.isascii():
         return "Missing authorization header"
@@ -140,9 +140,9 @@ def find_key_problem(request: Request, api_key: Optional[str]) -> Optional[str]:
 
 
 async def read_body(request: Request, limit: int = MAX_BODY) -> Optional[bytes]:
-    """Return the body of a request; None if it is longer than the limit.
+    """Return the body of a request; None if it is larger than the limit.
 
-    The rest is then read up to `DRAIN_LIMIT`, and not kept. Nothing is read if the client announces more than that.
+    The rest is then read up to `DRAIN_LIMIT` and dropped. Nothing is read if `Content-Length` is larger than that.
     """
     length = request.headers.get("content-length", "0")
     if len(length) > 18 or int(length) > DRAIN_LIMIT:
@@ -171,12 +171,12 @@ async def read_json_body(request: Request) -> bytes:
 
 
 def malformed_json(reason: object) -> Refused:
-    """Return the refusal of a body that is not JSON."""
+    """Return the error response to a body that is not JSON."""
     return Refused(PlainTextResponse(f"Failed to parse the request body as JSON: {reason}", 400))
 
 
 def invalid_body(reason: object) -> Refused:
-    """Return the refusal of JSON that does not match the schema."""
+    """Return the error response to JSON that does not match the schema."""
     return Refused(PlainTextResponse(f"Failed to deserialize the JSON body into the target type: {reason}", 422))
 
 
@@ -204,7 +204,7 @@ def validate_json(data: Union[bytes, str], model: Type[BodyType]) -> BodyType:
 
 
 def path_id(request: Request) -> str:
-    """Return the id in the path of a request as a hyphenated UUID; raise Refused with 400."""
+    """Return the ID in the path of a request as a hyphenated UUID; raise Refused with 400 if it is not a UUID."""
     value = request.path_params["id"]
     try:
         return str(parse_uuid(value))
@@ -282,7 +282,7 @@ def _on_http_exception(_: Request, error: Exception) -> Response:
 
 
 def client_disconnected(_: Request, error: Exception) -> Response:
-    """Return a response that nobody reads: the client disconnected in the middle of its request."""
+    """Return a response for a client that disconnected during its request."""
     return empty_response(400)
 
 
@@ -307,7 +307,7 @@ def _on_error(request: Request, error: Exception) -> Response:
 
 
 def _on_data_file_error(error: DataFileError) -> Response:
-    """Say that nothing was changed: by 507 if there is no room, else by 503 and when it may be different."""
+    """Return an error response after which nothing was changed: 507 for a full disk, else 503 with `Retry-After`."""
     if isinstance(error, DiskFullError):
         return JSONResponse({"error": str(error), "code": 507}, 507)
     return JSONResponse({"error": str(error), "code": 503}, 503, headers={"retry-after": str(error.retry_after)})

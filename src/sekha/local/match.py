@@ -1,6 +1,6 @@
-"""Texts for the full-text index, and the queries that it is asked.
+"""Texts and queries of the full-text index.
 
-The index cuts texts at spaces and punctuation. Scripts that have no spaces between words are cut into characters, so
+The index splits texts at spaces and punctuation. Scripts without spaces between words are split into characters, so
 that a phrase of characters finds any part of a text.
 """
 
@@ -14,7 +14,7 @@ from typing import List, Mapping
 from sekha.local.text import STOP_WORDS
 
 MAX_PHRASES = 64
-"""Words of a query at most that are searched for; of a longer one the longest, which are rare."""
+"""Maximum number of words of a query; of a longer query, the longest words are used, since they are rare."""
 
 # Thai and Lao, Myanmar, Khmer, kana and ideographs, hangul.
 _UNSPACED = (
@@ -22,18 +22,18 @@ _UNSPACED = (
     "\uac00-\ud7af\uf900-\ufaff\U00020000-\U000323af"
 )
 _UNSPACED_CHARACTER = re.compile(f"[{_UNSPACED}]")
-# Neither space nor punctuation. Marks inside of words, which `\w` does not know, are left to SQLite.
+# Neither space nor punctuation. SQLite handles marks inside words, which `\w` does not match.
 _PUNCTUATION = r"\x00-/:-@\[-`{-\xa9\xab-\xb4\xb6-\xb9\xbb-\xbf\u2000-\u206f\u3000-\u303f"
 _WORD = re.compile(rf"[{_UNSPACED}]+|[^\s{_PUNCTUATION}{_UNSPACED}]+")
 _PHRASE = re.compile(r'"(?:[^"]|"")*"')
 _OPERATOR = re.compile(r"\b(?:AND|OR|NOT|NEAR)\b|\+|:")
 _QUERY_PART = re.compile(r'"((?:[^"]|"")*)"|([\w\x1a]*[^\x00-\x7f](?:[\w\x1a]|[^\x00-\x7f])*)')
-# The normal form of one version of Unicode: an entry of the index can only be removed by the text that it was made of.
+# Normalized with a fixed version of Unicode: an index entry can only be removed with the text that created it.
 _normalize = unicodedata.ucd_3_2_0.normalize
 
 
 def searchable_text(text: str) -> str:
-    """Return a text as the full-text index takes it, with a space around each character of scripts without spaces.
+    """Return a text for the full-text index, with spaces around each character of scripts without spaces.
 
     Example:
         ```python
@@ -46,9 +46,9 @@ def searchable_text(text: str) -> str:
 
 
 def or_phrases(text: str) -> List[str]:
-    """Return the words of a text as phrases of FTS5; those of a text that shares none of them have nothing in common.
+    """Return the words of a text as FTS5 phrases.
 
-    Common words are left out if there are others. Of scripts without spaces, two neighbouring characters are a word.
+    Common words are omitted if there are others. In scripts without spaces, two neighboring characters are a word.
     """
     words = dict.fromkeys(_split(_normalize("NFKC", text).lower()))
     chosen = [word for word in words if word not in STOP_WORDS] or list(words)
@@ -58,13 +58,13 @@ def or_phrases(text: str) -> List[str]:
 
 
 def rare_query(counts: Mapping[str, int], limit: int) -> str:
-    """Return the query for texts with the rarest of some phrases, in which all of them count.
+    """Return a query for texts that contain one of the rarest phrases, ranked by all phrases.
 
-    Ranking a text costs more than finding it, and a text that has only the common words of a query is no good hit.
+    Ranking a text costs more than finding it, and a text with only the common words of a query is not a good result.
 
     Args:
-        counts: In how many texts each phrase stands.
-        limit: How many texts to find at most, as far as that is possible with one phrase.
+        counts: Number of texts that contain each phrase.
+        limit: Maximum number of texts to find, as far as possible with one phrase.
     """
     known = sorted((phrase for phrase, count in counts.items() if count), key=lambda phrase: counts[phrase])
     totals = accumulate(counts[phrase] for phrase in known)
@@ -72,17 +72,17 @@ def rare_query(counts: Mapping[str, int], limit: int) -> str:
     common = known[len(rare) :]
     if not common:
         return " OR ".join(rare)
-    # Each phrase stands there twice, so that each counts as much as the others.
+    # Each phrase occurs twice, so that all have the same weight.
     return f"({' OR '.join(rare)}) AND ({' OR '.join([*rare, *common, *common])})"
 
 
 def full_text_query(query: str) -> str:
-    """Return a query of FTS5 for the index: words and phrases cut as the texts are, operators as they were."""
+    """Return an FTS5 query for the index: words and phrases are split like the texts, operators are kept."""
     return query if query.isascii() else _QUERY_PART.sub(_translate, query)
 
 
 def has_operators(query: str) -> bool:
-    """Return whether a query of FTS5 says how its words belong together."""
+    """Return whether an FTS5 query contains operators."""
     return _OPERATOR.search(_PHRASE.sub("", query)) is not None
 
 

@@ -1,4 +1,4 @@
-"""The versions of a server that the local Sekha can emulate: as documented, or as current servers behave."""
+"""Server versions that the local server can emulate: as documented, or current servers."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from sekha.local.worker import Inline, Runner, Worker
 
 
 class Keys(NamedTuple):
-    """The keys that the servers require, as given by the user."""
+    """The keys of the settings that the servers require."""
 
     api_key: Optional[str]
     mcp_api_key: Optional[str]
@@ -30,13 +30,13 @@ BackgroundTask = Callable[[], Coroutine[None, None, None]]
 
 
 class Served(NamedTuple):
-    """What a server runs: the applications of its two ports, and tasks that run until it stops."""
+    """The applications of the two ports, and background tasks that run until the stop."""
 
     controller: ASGIApp
     bridge: ASGIApp
     tasks: Sequence[BackgroundTask] = ()
     embedded: Optional[Callable[[], Coroutine[None, None, EmbeddingStatus]]] = None
-    """What counts the messages that the model can find; None if nothing does."""
+    """Counts the messages that have an embedding; None if not supported."""
 
 
 class Profile(Protocol):
@@ -44,7 +44,7 @@ class Profile(Protocol):
 
     @property
     def has_rate_limit(self) -> bool:
-        """Whether its controller refuses requests that come too fast."""
+        """Whether the controller has a rate limit."""
         ...
 
     @property
@@ -58,15 +58,15 @@ class Profile(Protocol):
         ...
 
     def runner(self) -> Runner:
-        """Return where the calls of its store run."""
+        """Return the runner for calls of the store."""
         ...
 
     def mcp_key(self, keys: Keys) -> Optional[str]:
-        """Return the key of the MCP tools, if they have one of their own."""
+        """Return the key of the MCP tools, if they use a separate one."""
         ...
 
     def apps(self, store: Store, runner: Runner, embedder: Embedder, chat: ChatModel, keys: Keys) -> Served:
-        """Build what a server runs."""
+        """Build the applications and tasks of a server."""
         ...
 
 

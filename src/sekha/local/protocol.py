@@ -1,4 +1,4 @@
-"""HTTP on both ports: uvicorn, with limits for clients that send slowly, or never stop, or are too many."""
+"""HTTP on both ports: uvicorn with limits for slow clients, endless requests, and too many connections."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 from sekha.local.http import DRAIN_LIMIT
 
 REQUEST_SECONDS = 30.0
-"""Time for the head of a request, and for each next piece of its body."""
+"""Maximum time for the headers of a request, and for each chunk of its body."""
 GRACE_SECONDS = 2.0
 """Time for running requests when the server stops."""
 MAX_CONNECTIONS = 1000
-"""Most connections of a port; fewer where the process may not have so many descriptors."""
+"""Maximum number of connections of a port; fewer if the process has fewer file descriptors."""
 
-_OWN_DESCRIPTORS = 64  # of the database, of models, of the process around us
-_UNUSED_SECONDS = 1.0  # a connection without a whole request gives its place to another one after that
-_ACCEPTED_AT_ONCE = 8  # asyncio accepts so many before the first of them can be refused
+_OWN_DESCRIPTORS = 64  # file descriptors for the database, models, and the rest of the process
+_UNUSED_SECONDS = 1.0  # after this, a connection without a complete request may be closed for a new one
+_ACCEPTED_AT_ONCE = 8  # asyncio accepts this number before the first can be rejected
 _BACKLOG = 1024
-_LAST_WORDS_SECONDS = 0.5  # for clients to read the end of an answer when the server stops
+_LAST_WORDS_SECONDS = 0.5  # time for clients to read the rest of a response when the server stops
 _OUT_OF_DESCRIPTORS = (errno.EMFILE, errno.ENFILE)
 _CLOSE = (b"connection", b"close")
 
 _logger = logging.getLogger("sekha.local.http")
-_logger.setLevel(logging.ERROR)  # uvicorn's warnings are about clients: no HTTP, an upgrade that is not there
+_logger.setLevel(logging.ERROR)  # warnings of uvicorn are about clients, such as invalid HTTP or an unsupported upgrade
 
 
 def make_server(app: ASGIApp) -> uvicorn.Server:
@@ -44,7 +44,7 @@ def make_server(app: ASGIApp) -> uvicorn.Server:
         http=LimitedProtocol,
         ws="none",
         lifespan="off",
-        log_config=None,  # this and the next line leave the loggers of the process alone
+        log_config=None,  # with the next line: do not configure the loggers of the process
         log_level=None,
         proxy_headers=False,
         server_header=False,
@@ -54,7 +54,7 @@ def make_server(app: ASGIApp) -> uvicorn.Server:
 
 
 def connection_limit() -> int:
-    """Return how many connections a port may have: both together leave descriptors for all else."""
+    """Return the maximum number of connections of a port; both ports leave file descriptors for other uses."""
     if sys.platform == "win32":
         return MAX_CONNECTIONS
     import resource
@@ -66,10 +66,10 @@ def connection_limit() -> int:
 
 
 def on_loop_error(loop: asyncio.AbstractEventLoop, context: Dict[str, Any]) -> None:
-    """Handle an error of the event loop; that there are no more descriptors needs no traceback."""
+    """Handle an error of the event loop; log a lack of file descriptors without a traceback."""
     error = context.get("exception")
     if isinstance(error, OSError) and error.errno in _OUT_OF_DESCRIPTORS:
-        _logger.error("the process has no more file descriptors; new connections wait for a second")
+        _logger.error("out of file descriptors; new connections are accepted again in a second")
     else:
         loop.default_exception_handler(context)
 
@@ -79,7 +79,7 @@ class _Server(uvicorn.Server):
         await super().startup(sockets)
         for sock in sockets or []:
             with suppress(OSError):
-                sock.listen(_BACKLOG)  # the system's queue may be longer than what asyncio takes from it at once
+                sock.listen(_BACKLOG)  # the queue of the system may be longer than one batch of asyncio
 
     async def shutdown(self, sockets: Optional[List[socket.socket]] = None) -> None:
         timer = asyncio.get_running_loop().call_later(GRACE_SECONDS, self._end_requests)
@@ -89,7 +89,7 @@ class _Server(uvicorn.Server):
             timer.cancel()
 
     def _end_requests(self) -> None:
-        """End what still runs; uvicorn's own limit would report it as an error."""
+        """Cancel running requests; the limit of uvicorn would report them as errors."""
         for task in [*self.server_state.tasks]:
             task.cancel()
         asyncio.get_running_loop().call_later(_LAST_WORDS_SECONDS, self._drop_connections)
@@ -100,11 +100,11 @@ class _Server(uvicorn.Server):
 
 
 class LimitedProtocol(H11Protocol):
-    """A connection. An application finds `scope["sekha.close"]`, which closes it without a response.
+    """A connection. Applications can call `scope["sekha.close"]` to close it without a response.
 
-    A client that does not go on with its request for 30 seconds is told so (408), and its connection is closed. What
-    it sends after the response is dropped up to `DRAIN_LIMIT`. A connection that is one too many gets a 503, unless
-    one that waits for the head of its first request can give way.
+    If a client sends nothing more of an incomplete request for 30 seconds, it gets a 408, and the connection is closed.
+    Data after the response is dropped up to `DRAIN_LIMIT`. If there are too many connections, a new one gets a 503,
+    unless a connection that has not sent a complete first request can be closed instead.
     """
 
     _refused = False
@@ -114,7 +114,7 @@ class LimitedProtocol(H11Protocol):
 
     @property
     def _request(self) -> Optional[RequestResponseCycle]:
-        """The last request; the connection may have had none."""
+        """The last request, if any."""
         return self.cycle
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in the base
@@ -138,7 +138,7 @@ class LimitedProtocol(H11Protocol):
 
             try:
                 await app({**scope, "sekha.close": transport.close}, receive, send_and_close)
-            except asyncio.CancelledError:  # the server stops, and the request has not ended in time
+            except asyncio.CancelledError:  # the server is stopping, and the request did not end in time
                 if cycle.response_started:
                     self._hang_up()
                 else:
@@ -165,10 +165,10 @@ class LimitedProtocol(H11Protocol):
         self._refuse(400, msg)
 
     def _get_upgrade(self) -> Optional[bytes]:
-        return None  # uvicorn would advise to install a library for WebSockets
+        return None  # uvicorn would suggest to install a WebSocket library
 
     def _watch(self) -> None:
-        """Give the client its time for what it owes us: the head of a request, or the next piece of a body."""
+        """Start the timeout for the next data of the client: request headers, or the next chunk of a body."""
         state = self.conn.their_state
         if state is h11.IDLE and (self._request is None or self.conn.trailing_data[0]):
             if self._deadline is None:
@@ -185,15 +185,15 @@ class LimitedProtocol(H11Protocol):
 
     def _on_deadline(self) -> None:
         self._deadline = None
-        if self.flow.read_paused:  # it is we who do not read
+        if self.flow.read_paused:  # reading is paused on this side
             self._watch()
         elif self._request is None and not self.conn.trailing_data[0]:
-            self._hang_up()  # nothing was asked, so nothing is answered
+            self._hang_up()  # no request, so no response
         else:
             self._refuse(408, "The request did not arrive in time.")
 
     def _refuse(self, status: int, text: str) -> None:
-        """Answer instead of the application, if it has not begun to, and close the connection."""
+        """Send a response in place of the application, if it has not started one, and close the connection."""
         if not self.transport.is_closing() and self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
             self.transport.write(_response(status, text))
         self._hang_up()
@@ -201,12 +201,12 @@ class LimitedProtocol(H11Protocol):
     def _hang_up(self) -> None:
         request = self._request
         if request is not None and not request.response_complete:
-            request.disconnected = True  # what the application still sends is dropped
+            request.disconnected = True  # drops further output of the application
             request.message_event.set()
         self.transport.close()
 
     def _make_room(self) -> bool:
-        """Close the connection that has waited longest for its first request; return whether there is one."""
+        """Close the oldest connection without a complete first request; return whether there was one."""
         limit = self.loop.time() - _UNUSED_SECONDS
         oldest = min(_without_request(self.connections), key=lambda one: one._begun, default=None)
         if oldest is None or oldest._begun > limit:

@@ -1,26 +1,26 @@
-"""How the hits of two searches, by words and by vectors, become one list."""
+"""Merge the results of two searches, by words and by vectors."""
 
 from __future__ import annotations
 
 from typing import Dict, List, Sequence
 
 _K = 10
-"""How much more the first places count than the next ones: the smaller, the more."""
+"""Constant of reciprocal rank fusion: smaller values give more weight to the first ranks."""
 
 HASHED_WORDS_WEIGHT = 2 / 3
-"""What the ranks by words count beside those by hashed words, which know less about words than the full-text index."""
+"""Weight of ranks by words against built-in word hashing, which is less precise than the full-text index."""
 
 MODEL_WORDS_WEIGHT = 1 / 5
-"""What they count beside those of a model, which finds what is said in other words."""
+"""Weight of ranks by words against an embedding model, which also finds paraphrases."""
 
 
 def fuse(by_words: Sequence[int], by_vectors: Sequence[int], words_weight: float) -> List[int]:
-    """Return what either list has, best first, by the ranks in both (reciprocal rank fusion).
+    """Merge two lists of results by their ranks (reciprocal rank fusion); return them best first.
 
     Args:
-        by_words: What was found by words, best first.
-        by_vectors: What was found by vectors, best first.
-        words_weight: How much the first list counts, from 0 to 1; the second one counts the rest.
+        by_words: Results by words, best first.
+        by_vectors: Results by vectors, best first.
+        words_weight: Weight of the first list, from 0 to 1; the second list has the rest.
     """
     scores: Dict[int, float] = {}
     for weight, found in ((words_weight, by_words), (1.0 - words_weight, by_vectors)):
@@ -30,7 +30,7 @@ def fuse(by_words: Sequence[int], by_vectors: Sequence[int], words_weight: float
 
 
 def falling(similarities: Sequence[float]) -> List[float]:
-    """Return the scores of hits, best first: the similarity of each, but never less than the score of the next one."""
+    """Return the scores of results, best first: their similarities, raised where needed to be in descending order."""
     scores = [min(1.0, max(0.0, similarity)) for similarity in similarities]
     for place in range(len(scores) - 2, -1, -1):
         scores[place] = max(scores[place], scores[place + 1])
@@ -38,5 +38,5 @@ def falling(similarities: Sequence[float]) -> List[float]:
 
 
 def by_rank(count: int) -> List[float]:
-    """Return the scores of hits of which only the order is known, from below 1 towards 0."""
+    """Return scores, descending from below 1 towards 0, for results with a known order only."""
     return [_K / (_K + rank) for rank in range(1, count + 1)]

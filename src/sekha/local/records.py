@@ -1,4 +1,4 @@
-"""What the store keeps and finds: conversations, messages, filters and results, without any state."""
+"""Records of the store: conversations, messages, filters and results."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Message(NamedTuple):
 
 
 class NewMessage(NamedTuple):
-    """A message to be stored; without a timestamp it has the time at which it is stored."""
+    """A message to store; without a timestamp, it gets the current time."""
 
     role: str
     content: str
@@ -44,7 +44,7 @@ class NewMessage(NamedTuple):
 
 
 class Dates(NamedTuple):
-    """When a conversation was begun and changed last, None for the time at which it is stored; and its status."""
+    """Creation and update time of a conversation (None for the current time), and its status."""
 
     created_at: Optional[str] = None
     updated_at: Optional[str] = None
@@ -55,14 +55,14 @@ NO_DATES = Dates()
 
 
 class SearchResult(NamedTuple):
-    """A message that a search has found, and its score: the similarity (0 to 1), in controller 0.1 the distance."""
+    """A search result with its score: the similarity (0 to 1); in controller 0.1, the distance."""
 
     score: float
     message: Message
 
 
 class PruneCandidate(NamedTuple):
-    """A conversation that has not been changed for long, with a recommendation."""
+    """A conversation that was not updated for a long time, with a recommendation."""
 
     conversation: Conversation
     tokens: int
@@ -71,7 +71,7 @@ class PruneCandidate(NamedTuple):
 
 
 class Pruning(NamedTuple):
-    """What could be put away: the first candidates, and of all of them the number, and the tokens that it saves."""
+    """Conversations that could be archived: the first candidates, and number and tokens of all candidates."""
 
     candidates: List[PruneCandidate]
     total: int
@@ -79,7 +79,7 @@ class Pruning(NamedTuple):
 
 
 class Statistics(NamedTuple):
-    """What a filter matches: numbers of conversations and messages, and the names of labels and folders in order."""
+    """Counts of conversations and messages that match a filter, with their labels and folders in order."""
 
     conversations: int
     messages: int
@@ -89,11 +89,11 @@ class Statistics(NamedTuple):
 
 
 class NotFound(Exception):
-    """There is no conversation with this id."""
+    """There is no conversation with this ID."""
 
 
 class Filter(NamedTuple):
-    """Conditions on conversations and their messages; None stands for any."""
+    """A filter of conversations and their messages; None matches any value."""
 
     labels: Optional[Sequence[str]] = None
     folder: Optional[str] = None
@@ -105,7 +105,7 @@ class Filter(NamedTuple):
     end: Optional[str] = None
 
     def intersect(self, other: Filter) -> Filter:
-        """Return a filter that matches what both match."""
+        """Return a filter that requires both filters to match."""
         labels = other.labels if self.labels is None else self.labels
         if self.labels is not None and other.labels is not None:
             labels = [label for label in self.labels if label in other.labels]
@@ -119,7 +119,7 @@ class Filter(NamedTuple):
         )
 
     def where(self, time_column: str) -> Tuple[str, List[Any]]:
-        """Return the condition in SQL and its parameters; times are compared with ``time_column``."""
+        """Return the SQL condition and its parameters; times are compared with ``time_column``."""
         tests: List[Tuple[str, Any]] = [
             ("c.folder = ?", self.folder),
             ("c.status = ?", self.status),
@@ -138,7 +138,7 @@ class Filter(NamedTuple):
 
 
 def format_timestamp(nanoseconds: int) -> str:
-    """Format a time as the store does: UTC, nine digits, no zone, so that strings sort like times."""
+    """Format a time for the store: UTC, nine digits, no zone, so that strings sort by time."""
     seconds, fraction = divmod(max(0, min(nanoseconds, 253_402_300_799 * 10**9)), 10**9)
     moment = datetime(1970, 1, 1, tzinfo=timezone.utc) + timedelta(seconds=seconds)
     return f"{moment:%Y-%m-%dT%H:%M:%S}.{fraction:09d}"

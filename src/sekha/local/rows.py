@@ -24,7 +24,7 @@ def search_row(result: SearchResult) -> Dict[str, Any]:
 
 
 def message_row(message: Message) -> Dict[str, Any]:
-    """Return the row of a message of its own."""
+    """Return the row of a message."""
     ids = {"id": message.id, "conversation_id": message.conversation_id, "role": message.role}
     return {**ids, "content": message.content, "timestamp": message.timestamp, "embedding_id": None, "metadata": {}}
 

@@ -1,4 +1,4 @@
-"""Hybrid search: what shares words with a text, and what has a vector near to its own, in one list."""
+"""Hybrid search by words and by vectors, with one list of results."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from sekha.local.vector_index import Selection, VectorIndex
 from sekha.local.vectors import Target, pack
 
 POOL_SIZE = 200
-"""Hits by words, and as many by vectors, that are ranked exactly. The others follow in the order of an estimate."""
+"""Number of results by words, and by vectors, that are ranked exactly; others follow in estimated order."""
 
-_MAX_WORD_HITS = 3000  # that are ranked, unless each word of the query has more
-_FEW = 2000  # messages of which all hits by words are ranked
+_MAX_WORD_HITS = 3000  # maximum number of ranked texts, unless each word of the query occurs in more
+_FEW = 2000  # up to this number of messages, all results by words are ranked
 
 
 class Query(NamedTuple):
-    """What is looked for.
+    """A query.
 
     Attributes:
-        text: The words.
-        vector: What a model made of them; None without one, and then only hits by words are found.
-        model: The number under which the store has vectors of the same model.
-        words_weight: What the hits by words count, from 0 to 1.
+        text: The text.
+        vector: The embedding of the text; None to search by words only.
+        model: The number of the model in the store.
+        words_weight: Weight of results by words, from 0 to 1.
     """
 
     text: str
@@ -36,7 +36,7 @@ class Query(NamedTuple):
 
 
 class HybridSearch:
-    """Searches in a store, on the thread that calls it.
+    """Searches of a store, on the calling thread.
 
     Args:
         store: The database.
@@ -47,7 +47,7 @@ class HybridSearch:
         self._index = VectorIndex(store)
 
     def prepare(self, query: Query) -> bool:
-        """Bring a part of what is kept in memory up to date; return whether there is more to do."""
+        """Update a part of the index in memory; return whether there is more to do."""
         return self._index.refresh(query.model if query.vector else None, len(query.vector or ()))
 
     def warm_up(self, model: int, dimension: int) -> bool:
@@ -55,9 +55,9 @@ class HybridSearch:
         return self._index.refresh(model, dimension)
 
     def find(self, query: Query, matching: Filter, limit: int, offset: int = 0) -> Tuple[List[SearchResult], int]:
-        """Return the messages that fit a query best, the best first, and the number of all that match the filter.
+        """Return the best results of a query, best first, and the number of messages that match the filter.
 
-        Pages join: which message has which place does not depend on the limit and the offset.
+        Pagination is consistent: the rank of a message does not depend on the limit and the offset.
         """
         while self.prepare(query):
             pass
@@ -81,7 +81,7 @@ class HybridSearch:
         return self._page([*zip(scores, ranked)][offset : offset + limit]), selection.size
 
     def full_text_search(self, query: str, limit: int) -> List[Message]:
-        """Return what matches an FTS5 query, or has any of its words if nothing does and it has no operators."""
+        """Return the matches of an FTS5 query; if there are none and it has no operators, the matches of any word."""
         found = self._store.full_text_search(query, limit)
         if found or not limit or has_operators(query):
             return found
@@ -89,11 +89,11 @@ class HybridSearch:
         return self._store.full_text_search(any_word, limit) if any_word else []
 
     def _any_word(self, phrases: Sequence[str]) -> str:
-        """Return the query for what has any of some words, if they are not too common."""
+        """Return a query for messages with any of the words that are not too common."""
         return rare_query({phrase: self._store.count_word_hits(phrase) for phrase in phrases}, _MAX_WORD_HITS)
 
     def _by_words(self, text: str, matching: Filter, selection: Selection) -> List[int]:
-        """Return the best hits by words, the best first."""
+        """Return the best results by words, best first."""
         phrases = or_phrases(text)
         if selection.size <= _FEW:
             hits = self._store.word_hits(" OR ".join(phrases), selection.numbers())
@@ -104,7 +104,7 @@ class HybridSearch:
         return [number for _, number in sorted(hits)[:POOL_SIZE]]
 
     def _similarities(self, packed: bytes, model: Optional[int], numbers: Sequence[int]) -> Dict[int, float]:
-        """Return how near messages are, 0 for those without a vector."""
+        """Return the similarity of messages; 0 for those without a vector."""
         similarity = Target(packed).similarity
         found = dict.fromkeys(numbers, 0.0)
         if model is not None:

@@ -1,4 +1,4 @@
-"""The local Sekha as a server in a thread of this process."""
+"""The local server, in a thread of this process."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ _MAX_SECONDS = 15.0  # for a start or a stop
 
 
 class Options(TypedDict):
-    """Settings for a client of the local Sekha: `SekhaClient(**sekha.options)`."""
+    """Settings for a client of the local server: `SekhaClient(**sekha.options)`."""
 
     controller_url: str
     api_key: str
@@ -70,40 +70,41 @@ class _Running(NamedTuple):
 
 
 class LocalSekha(ProcessBound):
-    """A Sekha server for one person's memory, and for tests: controller, MCP tools and bridge, on SQLite, in a thread.
+    """A Sekha server for personal use and for tests: controller, MCP tools and bridge, on SQLite, in a thread.
 
-    It behaves as documented where current servers do not, and uses no network besides its own ports and the URLs that
+    It behaves as documented where current servers do not, and uses no network except its own ports and the URLs that
     you pass. Several can run at the same time, each with its own data.
 
     Args:
-        data: File of the database, created when missing; None keeps everything in memory until the stop.
+        data: File of the database, created if it does not exist; None keeps everything in memory until the stop.
         host: Address to listen on. The default is reachable from this machine only.
-        port: Port of controller and MCP tools; 0 for a free one.
-        bridge_port: Port of the bridge; 0 takes a free one.
-        api_key: The key that both ports require. None: with `data`, a random key is made at the first start and kept
-            in the file `<data>.key`; without, the controller accepts any key that is not empty, and the bridge none.
+        port: Port of the controller and the MCP tools; 0 selects a free port.
+        bridge_port: Port of the bridge; 0 selects a free port.
+        api_key: The key that both ports require. None: with `data`, a random key is created at the first start and
+            stored in the file `<data>.key`; without, the controller accepts any non-empty key, and the bridge requires
+            none.
         llm_url: A server for chat, Ollama (`http://host:11434`) or OpenAI-compatible (`http://host:1234/v1`); None
-            uses a placeholder that answers by quoting. A path that ends in `/api` means Ollama, any other OpenAI;
-            without a path, the server is asked for `/api/version`.
+            uses a placeholder that quotes messages. A path that ends in `/api` selects Ollama, any other path OpenAI;
+            without a path, the kind is detected with a request to `/api/version`.
         embeddings_url: The same for embeddings; None uses the built-in word hashing.
         profile: `documented`, or `controller-0.1` with the known bugs of controller 0.1 and bridge 0.2, to test an
             application against current servers.
         mcp_api_key: The key that the MCP tools of `controller-0.1` require, at least 32 characters (that controller
-            refuses every key if its own is shorter); None is that controller's default. Its REST routes require none.
-        no_key: Accept any key, also with `data`, and also from others: without a key, `host` must be the loopback
-            otherwise. The REST routes of `controller-0.1` accept any key always.
-        allowed_hosts: More names by which clients may call this machine, such as `host.docker.internal`. Besides these,
-            a request must name it by an address, `localhost` or `host`, and come from no web page of another site.
-        llm_model: The model of `llm_url` that answers if a request names none; None takes the only one that is there.
-        embeddings_model: The same for `embeddings_url`.
-        llm_key: The key of `llm_url`, if it needs one.
-        embeddings_key: The key of `embeddings_url`.
-        query_prefix: What the embedding model wants before a text that is searched for.
-        passage_prefix: What it wants before a text that is stored.
+            rejects every key if its own is shorter); None is that controller's default. Its REST routes require none.
+        no_key: Accept any key, also with `data` and from other machines. Otherwise, without a key, `host` must be a
+            loopback address. The REST routes of `controller-0.1` always accept any key.
+        allowed_hosts: Additional host names in requests, such as `host.docker.internal`. Without these, a request must
+            use an IP address, `localhost` or `host`. Requests of web pages from other sites are rejected.
+        llm_model: The default model of `llm_url`; None uses its only model.
+        embeddings_model: The model of `embeddings_url`; None uses its only model.
+        llm_key: The API key of `llm_url`, if it requires one.
+        embeddings_key: The API key of `embeddings_url`, if it requires one.
+        query_prefix: Prefix that the embedding model expects before search queries.
+        passage_prefix: Prefix that the embedding model expects before stored texts.
 
     Raises:
-        LocalSekhaError: A setting cannot be used. From `start`: a port is in use, the data file cannot be used, or a
-            server of models is there and does not have the model, or has several.
+        LocalSekhaError: A setting is not valid. From `start`: a port is in use, the data file cannot be used, or the
+            server of a model does not have the model, or has several and none is set.
 
     Example:
         ```python
@@ -136,11 +137,11 @@ class LocalSekha(ProcessBound):
         passage_prefix: str = "",
     ) -> None:
         if profile not in PROFILES:
-            raise LocalSekhaError(f"there is no profile {profile!r}: take one of {', '.join(PROFILES)}")
+            raise LocalSekhaError(f"unknown profile {profile!r}: expected {' or '.join(PROFILES)}")
         self._profile = PROFILES[profile]
         self._keys = Keys(api_key or None, mcp_api_key)
         if mcp_api_key is not None and self._profile.mcp_key(self._keys) is None:
-            raise LocalSekhaError(f"the MCP tools of the profile {profile} have no key of their own: use api_key")
+            raise LocalSekhaError(f"mcp_api_key is not used in the profile {profile}: use api_key")
         open_profile = None if self._profile.checks_key else profile
         check_keys(host, self._keys.api_key, has_file=data is not None, no_key=no_key, profile=open_profile)
         self._key_file: Optional[Path] = None
@@ -160,32 +161,32 @@ class LocalSekha(ProcessBound):
 
     @property
     def controller_url(self) -> str:
-        """Address of controller and MCP tools, such as `http://127.0.0.1:8080`."""
+        """URL of the controller and the MCP tools, such as `http://127.0.0.1:8080`."""
         return self._require_running().controller_url
 
     @property
     def bridge_url(self) -> str:
-        """Address of the bridge."""
+        """URL of the bridge."""
         return self._require_running().bridge_url
 
     @property
     def api_key(self) -> str:
-        """A key that is accepted."""
+        """The API key that clients must send; any key is accepted if none is required."""
         if self._key_file is not None:
-            self._require_running()  # until then, nobody knows it
+            self._require_running()  # the key is read or created at the start
         return self._keys.api_key or ANY_KEY
 
     @property
     def key_file(self) -> Optional[Path]:
-        """The file in which the key is kept: None if it was given, or if any key is accepted."""
+        """The file that contains a generated key; None if a key was set, or if any key is accepted."""
         return self._key_file
 
     @property
     def options(self) -> Options:
-        """Settings for a client: addresses, `api_key`, `bridge_api_key` if the bridge requires it, and other keys.
+        """Settings for a client: URLs, `api_key`, `bridge_api_key` if the bridge requires it, and other keys.
 
-        `proxy` is `"none"`, since a proxy of the environment would not reach this machine's own ports, and so is
-        `rate_limit_requests`, unless the profile has the rate limit of a real controller.
+        `proxy` is `"none"`, since a proxy of the environment may not reach ports of this machine, and
+        `rate_limit_requests` is `"none"`, unless the profile has the rate limit of controller 0.1.
         """
         found: Options = {
             "controller_url": self.controller_url,
@@ -208,9 +209,13 @@ class LocalSekha(ProcessBound):
         return self._require_running().routes
 
     def start(self) -> None:
-        """Start both servers, and wait until they answer. Raise LocalSekhaError if they cannot be started."""
+        """Start both servers, and wait until they are ready.
+
+        Raises:
+            LocalSekhaError: They cannot be started.
+        """
         if self._running is not None:
-            raise LocalSekhaError("this local Sekha is running already")
+            raise LocalSekhaError("this local server is already running")
         sockets: List[socket.socket] = []
         store: Optional[Store] = None
         try:
@@ -227,7 +232,7 @@ class LocalSekha(ProcessBound):
             raise
 
     def stop(self) -> None:
-        """Stop both servers; running requests get two seconds. Do nothing if they do not run."""
+        """Stop both servers; running requests have two seconds to finish. Do nothing if they are not running."""
         running, self._running = self._running, None
         if running is None:
             return
@@ -236,20 +241,20 @@ class LocalSekha(ProcessBound):
         running.store.close()
 
     def _find_contents(self) -> Contents:
-        """Return what the memory holds."""
+        """Return statistics of the data."""
         running = self._require_running()
         work = find_contents(running.store, running.runner, running.embedded)
         return asyncio.run_coroutine_threadsafe(work, running.serving.loop).result(_MAX_SECONDS)
 
     def forget(self) -> None:
-        """Delete all conversations as soon as no request is running. The servers stay up."""
+        """Delete all conversations, once no request is running. The servers keep running."""
         running = self._require_running()
         work = asyncio.run_coroutine_threadsafe(_clear_when_idle(running), running.serving.loop)
         try:
             work.result(_MAX_SECONDS)
         except FutureTimeout as error:
             work.cancel()
-            raise LocalSekhaError(f"the local Sekha was not idle within {_MAX_SECONDS:.0f} s") from error
+            raise LocalSekhaError(f"the local server was not idle within {_MAX_SECONDS:.0f} s") from error
 
     def __enter__(self) -> LocalSekha:
         self.start()
@@ -262,14 +267,14 @@ class LocalSekha(ProcessBound):
 
     def _require_running(self) -> _Running:
         if self._running is None:
-            raise LocalSekhaError("this local Sekha is not running: use it in a `with` block, or call start()")
+            raise LocalSekhaError("this local server is not running: use it in a `with` block, or call start()")
         return self._running
 
     def _serve(self, store: Store, sockets: List[socket.socket]) -> _Running:
-        """Run both servers in a thread, and wait until they answer."""
+        """Run both servers in a thread, and wait until they are ready."""
         try:
             embedder, chat = make_models(self._models)
-        except SekhaConfigError as error:  # a proxy of the environment cannot be used
+        except SekhaConfigError as error:  # a proxy of the environment is not valid
             raise LocalSekhaError(str(error)) from error
         runner = self._profile.runner()
         served = self._profile.apps(store, runner, embedder, chat, self._keys)

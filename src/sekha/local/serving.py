@@ -1,4 +1,4 @@
-"""Two servers in one thread: their sockets, their event loop, and what runs beside them."""
+"""Run two servers in a thread: their sockets, their event loop, and background tasks."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ class Serving:
     """Servers that run in a thread.
 
     Args:
-        apps: What each of them serves.
-        sockets: What each of them listens on.
-        models: Are checked first, and closed in the end.
-        tasks: Run until the servers stop.
-        upkeep: Lasts as long.
+        apps: The application of each server.
+        sockets: The listening socket of each server.
+        models: Models to check before the start, and to close after the stop.
+        tasks: Background tasks that run until the stop.
+        upkeep: Maintenance of the store until the stop.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class Serving:
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop:
-        """The event loop of the thread, which has been started."""
+        """The event loop of the started thread."""
         assert self._loop is not None
         return self._loop
 
@@ -61,7 +61,7 @@ class Serving:
         while not all(server.started for server in self._servers):
             if not self._thread.is_alive() or monotonic() > limit:
                 self._ask_to_stop()
-                raise LocalSekhaError(str(self._fault or "the local Sekha did not start"))
+                raise LocalSekhaError(str(self._fault or "the local server did not start"))
             time.sleep(0.002)
 
     def stop(self, seconds: float) -> None:
@@ -69,12 +69,12 @@ class Serving:
         self._ask_to_stop()
         self._thread.join(seconds)
         if self._thread.is_alive():
-            raise LocalSekhaError(f"the local Sekha did not stop within {seconds:.0f} s")
+            raise LocalSekhaError(f"the local server did not stop within {seconds:.0f} s")
 
     async def wait_until_idle(self) -> None:
         """Wait until no request is running."""
         idle = 0
-        # A request may have arrived that has no handler yet, so it takes 20 idle iterations of the event loop in a row.
+        # A new request may have no handler yet: require 20 consecutive idle iterations of the event loop.
         while idle < 20:
             busy = any(server.server_state.tasks for server in self._servers)
             idle = 0 if busy else idle + 1
@@ -86,7 +86,7 @@ class Serving:
 
     async def _run(self) -> None:
         loop = self._loop = asyncio.get_running_loop()
-        loop.time = monotonic  # type: ignore[method-assign]  # a test may stop the clock; uvicorn would never see the end
+        loop.time = monotonic  # type: ignore[method-assign]  # a test may freeze the clock, and uvicorn would never stop
         loop.set_exception_handler(on_loop_error)
         try:
             await asyncio.gather(*(model.check() for model in self._models))
@@ -113,9 +113,9 @@ async def _in_background(tasks: Sequence[BackgroundTask]) -> AsyncGenerator[None
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """Open a listening socket; a uvicorn server that cannot bind would end the process."""
+    """Open a listening socket; uvicorn itself would end the process if it cannot bind."""
     if not 0 <= port <= 65_535:
-        raise LocalSekhaError(f"a port is a number from 0 to 65535, not {port}")
+        raise LocalSekhaError(f"a port must be a number from 0 to 65535, not {port}")
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         sock = socket.socket(family, kind, protocol)
@@ -134,6 +134,6 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 def url_of(host: str, sock: socket.socket) -> str:
-    """Return the URL by which a client on this machine reaches a socket."""
+    """Return the URL of a socket for clients on this machine."""
     host = {"0.0.0.0": "127.0.0.1", "": "127.0.0.1", "::": "::1"}.get(host, host)
     return f"http://{f'[{host}]' if ':' in host else host}:{sock.getsockname()[1]}"

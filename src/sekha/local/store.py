@@ -1,4 +1,4 @@
-"""The data of the local Sekha: conversations, messages, vectors and a full-text index in one SQLite database."""
+"""The data of the local server: conversations, messages, vectors and a full-text index in one SQLite database."""
 
 from __future__ import annotations
 
@@ -28,20 +28,20 @@ _JOINED = "messages m JOIN conversations c ON c.number = m.conversation"
 
 
 class Embedded(NamedTuple):
-    """How many messages there are, and how many of them have a vector of a model."""
+    """Number of messages, and of messages with a vector of a model."""
 
     messages: int
     with_vector: int
 
 
 class Store(VectorStore):
-    """The database, for one thread at a time."""
+    """The database. Use it on one thread at a time."""
 
-    _counted: Optional[Tuple[Tuple[Optional[int], int, int], Embedded]] = None  # a state of the file, and its counts
+    _counted: Optional[Tuple[Tuple[Optional[int], int, int], Embedded]] = None  # data version of SQLite, and counts
 
     @staticmethod
     def full_text_query(query: str) -> str:
-        """Return a query of FTS5 as that index understands it."""
+        """Return an FTS5 query in the form for this index."""
         return full_text_query(query)
 
     # Conversations
@@ -49,7 +49,7 @@ class Store(VectorStore):
     def add(
         self, label: str, folder: str, importance: int, messages: Sequence[NewMessage], dates: Dates = NO_DATES
     ) -> Tuple[Conversation, List[int]]:
-        """Store a conversation with its messages in one transaction; what has no date is of now.
+        """Store a conversation with its messages in one transaction; missing timestamps are the current time.
 
         Returns:
             The conversation, and the numbers of its messages, which have no vectors yet.
@@ -69,7 +69,7 @@ class Store(VectorStore):
         return stored, numbers
 
     def append(self, identity: str, now: str, messages: Sequence[NewMessage]) -> List[int]:
-        """Store further messages of a conversation in one transaction, and return their numbers."""
+        """Add messages to a conversation in one transaction; return their numbers."""
         with self.write():
             return self._insert_messages(identity, now, messages)
 
@@ -110,10 +110,10 @@ class Store(VectorStore):
     def useless(
         self, matching: Filter, min_importance: float, limit: int = MAX_INTEGER
     ) -> Tuple[List[Conversation], int, int]:
-        """Return conversations, those of less importance first, and of these the last changed last.
+        """Return conversations: first those below an importance, each group least recently updated first.
 
         Returns:
-            The conversations, and of all that match the number, and the tokens (of four bytes each).
+            The conversations, and the number and tokens (four bytes each) of all that match.
         """
         where, values = matching.where("c.updated_at")
         query = f"""SELECT {_CONVERSATION_COLUMNS} FROM conversations c WHERE {where}
@@ -135,7 +135,7 @@ class Store(VectorStore):
         return int(self._db.execute(query, (part.casefold(),)).fetchone()[0])
 
     def labels(self, other_than: str) -> List[str]:
-        """Return the labels of all conversations but one, each once, those of the last changed conversations first."""
+        """Return the distinct labels of all other conversations, most recently updated first."""
         query = "SELECT label FROM conversations WHERE id <> ? GROUP BY label ORDER BY MAX(updated_at) DESC, label"
         return [label for (label,) in self._db.execute(query, (other_than,))]
 
@@ -149,7 +149,7 @@ class Store(VectorStore):
         return Statistics(int(count), int(messages or 0), float(importance or 0.0), labels, folders)
 
     def update(self, identity: str, **columns: Union[str, int]) -> bool:
-        """Change columns of a conversation; return False if there is none with this id."""
+        """Change columns of a conversation; return False if it does not exist."""
         columns = {"updated_at": format_timestamp(time.time_ns()), **columns}
         names = ", ".join(f"{name} = ?" for name in columns)
         values = (*columns.values(), identity)
@@ -157,16 +157,16 @@ class Store(VectorStore):
             return self._db.execute(f"UPDATE conversations SET {names} WHERE id = ?", values).rowcount > 0
 
     def archive(self, identities: Sequence[str], now: str) -> None:
-        """Archive conversations at a time: all, or none if one of them does not exist (NotFound)."""
+        """Archive conversations at a time: all, or none if one of them does not exist (raises NotFound)."""
         with self.write():
             for identity in identities:
                 if not self.update(identity, status="archived", updated_at=now):
                     raise NotFound(identity)
 
     def delete(self, identity: str) -> Optional[List[int]]:
-        """Delete a conversation; return the numbers of its messages, or None if there was none with this id.
+        """Delete a conversation; return the numbers of its messages, or None if it does not exist.
 
-        On a full disk it takes the reserve.
+        On a full disk, the reserve file is removed first.
         """
         return self.with_reserve(lambda: self._delete(identity))
 
@@ -213,7 +213,7 @@ class Store(VectorStore):
         return [Message(*row) for row in self._db.execute(query, values)]
 
     def newest_messages(self, matching: Filter, limit: int) -> List[Message]:
-        """Return the last messages of the conversations that match, in the order in which they were stored."""
+        """Return the last messages of matching conversations, in the order in which they were stored."""
         where, values = matching.where("c.updated_at")
         query = f"""SELECT number FROM messages WHERE conversation IN
             (SELECT c.number FROM conversations c WHERE {where} ORDER BY c.number DESC LIMIT ?)
@@ -233,7 +233,7 @@ class Store(VectorStore):
         return text[:characters]
 
     def messages_by_number(self, numbers: Sequence[int]) -> Dict[int, Message]:
-        """Return messages by their numbers; those that do not exist are missing."""
+        """Return messages by their numbers; numbers that do not exist are omitted."""
         query = f"""SELECT m.number, {_MESSAGE_COLUMNS} FROM {_JOINED}
             WHERE m.number IN (SELECT value FROM json_each(?))"""
         return {number: Message(*row) for number, *row in self._db.execute(query, (json.dumps([*numbers]),))}
@@ -251,7 +251,7 @@ class Store(VectorStore):
     # Words
 
     def full_text_search(self, query: str, limit: int, ranked: bool = True) -> List[Message]:
-        """Return the messages that match an FTS5 query, the most relevant first (or the oldest, if not `ranked`)."""
+        """Return the messages that match an FTS5 query, most relevant first (oldest first if not `ranked`)."""
         select = f"""
             SELECT {_MESSAGE_COLUMNS} FROM message_words w JOIN messages m ON m.number = w.rowid
             JOIN conversations c ON c.number = m.conversation
@@ -266,23 +266,23 @@ class Store(VectorStore):
         return int(self._db.execute(select, (query,)).fetchone()[0])
 
     def word_hits(self, query: str, among: Optional[Sequence[int]] = None) -> List[Tuple[float, int]]:
-        """Return the messages that match an FTS5 query, in no order: how well each fits (less is better), its number.
+        """Return rank (less is better) and number of the messages that match an FTS5 query, in no order.
 
         Args:
-            query: The query; nothing matches an empty one.
-            among: The numbers of the messages that are looked at; None for all.
+            query: The query; an empty one matches nothing.
+            among: The numbers of the messages to consider; None for all.
         """
         if not query:
             return []
-        # The `+` keeps SQLite from looking up number by number.
+        # The `+` prevents a lookup of each number by SQLite.
         only = "" if among is None else "AND +rowid IN (SELECT value FROM json_each(?))"
         values = (query,) if among is None else (query, json.dumps([*among]))
         select = f"SELECT bm25(message_words), rowid FROM message_words WHERE message_words MATCH ? {only}"
         return [(rank, number) for rank, number in self._db.execute(select, values)]
 
     def embedded(self, model: Optional[int]) -> Embedded:
-        """Count the messages, and those that have a vector of a model; again only if anything was written since."""
-        (version,) = self._db.execute("PRAGMA data_version").fetchone()  # changes with what other connections write
+        """Count messages, and messages with a vector of a model; the result is cached until the next write."""
+        (version,) = self._db.execute("PRAGMA data_version").fetchone()  # changes after writes of other connections
         state = (model, self._db.total_changes, version)
         if self._counted is None or self._counted[0] != state:
             query = "SELECT COUNT(*) FROM vectors WHERE model = ? AND vector IS NOT NULL"

@@ -1,4 +1,4 @@
-"""The connection of a store to its database, and what the file of the database needs."""
+"""The database connection of a store, and maintenance of its file."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from sekha.local.worker import Runner
 _Result = TypeVar("_Result")
 _LOCKED = "database is locked"
 _MERGED_PAGES = 32
-_MERGE = "words_to_merge"  # a fact: whether words of deleted messages are in the full-text index
+_MERGE = "words_to_merge"  # name of a fact: whether words of deleted messages are in the full-text index
 _DELETED, _MERGING = 1, 2
 
 
@@ -33,12 +33,11 @@ class StoreFile:
     """The connection of a store.
 
     Args:
-        path: The file, created when missing (readable by its owner only); None keeps everything in memory.
+        path: The file, created if it does not exist (readable only by its owner); None keeps everything in memory.
 
     Raises:
         OSError: The file cannot be opened for writing.
-        sqlite3.Error: The file is not a database of the local Sekha, one of a newer version or of another profile,
-            or another server uses it.
+        sqlite3.Error: The file is not a data file, is of a newer version or another profile, or another server uses it.
     """
 
     profile = "documented"
@@ -46,9 +45,9 @@ class StoreFile:
     def __init__(self, path: Union[str, Path, None] = None) -> None:
         self.file = None if path is None else DataFile(path)
         self.on_write: Callable[[], None] = lambda: None
-        """Called after each write, on the thread that has written."""
+        """Called after each write, on the writing thread."""
         self.beside = self
-        """A store on another connection, for another thread, which only reads; in memory there is no other."""
+        """A read-only store on another connection, for another thread; in memory, this store itself."""
         if self.file is None:
             self._db = self._open(None)
             return
@@ -81,7 +80,7 @@ class StoreFile:
             if profile is None:
                 write_fact(db, PROFILE, self.profile)
             elif profile != self.profile:
-                raise DataFileError(f"it is of the profile {profile}: use that, or another file")
+                raise DataFileError(f"it was created with the profile {profile}: use that profile, or another file")
         except BaseException:
             db.close()
             raise
@@ -89,19 +88,19 @@ class StoreFile:
 
     @staticmethod
     def searchable_text(text: str) -> str:
-        """Return what the full-text index gets for a message."""
+        """Return the text of a message for the full-text index."""
         return searchable_text(text)
 
     def close(self) -> None:
-        """Close the database; its file stays."""
+        """Close the database, and keep its file."""
         if self.beside is not self:
-            self.beside.close()  # first, so that the other one writes the log to the file
+            self.beside.close()  # first, so that the other connection writes the log to the file
         self._db.close()
         if self.file is not None:
             self.file.release()
 
     async def read(self, runner: Runner, function: Callable[[Self], _Result]) -> _Result:
-        """Call a function that only reads; with a file, nothing that is written delays it."""
+        """Call a function that only reads; with a file, writes do not delay it."""
         return await (runner.run if self.beside is self else runner.run_beside)(function, self.beside)
 
     def _open_beside(self, file: DataFile) -> Self:
@@ -111,7 +110,7 @@ class StoreFile:
 
     @contextmanager
     def write(self) -> Generator[None, None, None]:
-        """Store all that the block writes, or, after an error, nothing of it.
+        """Run the block in a transaction; roll back after an error.
 
         Raises:
             DataFileError: The file was removed, or its disk is full.
@@ -140,8 +139,8 @@ class StoreFile:
     # The file
 
     def checkpoint(self) -> bool:
-        """Write what is in the log to the file itself, and empty the log; return False if a reader prevents it."""
-        self._db.execute("PRAGMA busy_timeout = 0").fetchall()  # it would wait for readers
+        """Write the log to the file, and truncate the log; return False if a reader prevents it."""
+        self._db.execute("PRAGMA busy_timeout = 0").fetchall()  # do not wait for readers
         try:
             ((is_blocked, _, _),) = self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
             return not is_blocked
@@ -151,39 +150,40 @@ class StoreFile:
             self._db.execute(f"PRAGMA busy_timeout = {1000 * BUSY_SECONDS:.0f}").fetchall()
 
     def merge_words(self) -> bool:
-        """Remove a part of what deleted messages have left in the full-text index; return whether there is more."""
+        """Remove a part of the words of deleted messages from the full-text index; return whether there is more."""
         state = self.fact(_MERGE)
         if not state:
             return False
         with transaction(self._db):
             before = self._db.total_changes
             merge = "INSERT INTO message_words (message_words, rank) VALUES ('merge', ?)"
-            self._db.execute(merge, (-_MERGED_PAGES if state == _DELETED else _MERGED_PAGES,))  # below 0: a new merge
+            # A negative number starts a new merge.
+            self._db.execute(merge, (-_MERGED_PAGES if state == _DELETED else _MERGED_PAGES,))
             has_more = self._db.total_changes - before >= 2
             self.set_fact(_MERGE, _MERGING if has_more else None)
         return has_more
 
     def fact(self, name: str) -> Any:
-        """Return what is kept under a name, or None."""
+        """Return a fact, or None."""
         return read_fact(self._db, name)
 
     def set_fact(self, name: str, value: Union[str, int, float, None]) -> None:
-        """Keep a value under a name."""
+        """Store a fact."""
         with self.write():
             write_fact(self._db, name, value)
 
     def note_deleted_words(self) -> None:
-        """Note that words of deleted messages are still in the full-text index."""
+        """Record that words of deleted messages are still in the full-text index."""
         self.set_fact(_MERGE, _DELETED)
 
     def with_reserve(self, deletion: Callable[[], _Result]) -> _Result:
-        """Run a deletion; where the disk is full, give up the reserve for it."""
+        """Run a deletion; on a full disk, remove the reserve file first."""
         try:
             return deletion()
         except DiskFullError:
             if self.file is None:
                 raise
-            self.checkpoint()  # the log takes room, too
+            self.checkpoint()  # the log uses disk space, too
             self.file.give_up_reserve()
         try:
             return deletion()

@@ -1,4 +1,4 @@
-"""The vectors in the database of the local Sekha."""
+"""The vectors in the database of the local server."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from sekha.local.store_file import StoreFile
 from sekha.local.vectors import SQUARES, pack
 
 BLOCK_SIZE = 4096
-"""How many numbers of messages make up a block, for an index in memory that follows the changes."""
+"""Size of a block of message numbers, for an index in memory that is updated by blocks."""
 
 _HAS_ITS_LENGTH = f"""LENGTH(v.vector) = {SQUARES.size} + (SELECT dimension FROM models WHERE number = :model)"""
-"""A vector of another length cannot be compared, and is made again."""
+"""A vector of another length cannot be compared, and is computed again."""
 
 
 class VectorStore(StoreFile):
-    """The vectors of messages, of which the texts may come later or be of another model."""
+    """The vectors of messages; a message may have none, or one of another model."""
 
     def __init__(self, path: Union[str, Path, None] = None) -> None:
         super().__init__(path)
@@ -26,7 +26,7 @@ class VectorStore(StoreFile):
         self._file_version: Optional[Tuple[int]] = None
 
     def model(self, name: str, dimension: int) -> int:
-        """Return the number under which the vectors of a model are kept."""
+        """Return the number of a model in the store; add the model if it is new."""
         query = "SELECT number FROM models WHERE name = ? AND dimension = ?"
         row = self._db.execute(query, (name, dimension)).fetchone()
         if row is not None:
@@ -36,9 +36,9 @@ class VectorStore(StoreFile):
             return int(self._db.execute(insert, (name, dimension)).lastrowid or 0)
 
     def set_vectors(self, model: int, vectors: Mapping[int, Optional[Sequence[float]]]) -> None:
-        """Keep the vectors of messages, by number, instead of those that they have; None if the model refuses the text.
+        """Store or replace the vectors of messages, by number; None if the model rejects the text.
 
-        A message that has been deleted in the meantime is left out.
+        Messages that were deleted in the meantime are skipped.
         """
         insert = """INSERT OR REPLACE INTO vectors (message, model, vector)
             SELECT number, ?, ? FROM messages WHERE number = ?"""
@@ -48,7 +48,7 @@ class VectorStore(StoreFile):
         self._note_changes(vectors)
 
     def vectors(self, model: int, numbers: Optional[Sequence[int]] = None) -> Iterator[Tuple[int, bytes]]:
-        """Yield number and vector of the messages that have a vector of a model, of all or of those with a number."""
+        """Yield number and vector of messages with a vector of a model: of all messages, or of some numbers."""
         query = f"SELECT v.message, v.vector FROM vectors v WHERE v.model = :model AND {_HAS_ITS_LENGTH}"
         if numbers is None:
             yield from self._db.execute(f"{query} ORDER BY v.message", {"model": model})
@@ -57,7 +57,7 @@ class VectorStore(StoreFile):
             yield from self._db.execute(query + only, {"model": model, "numbers": json.dumps([*numbers])})
 
     def message_block(self, block: int, model: Optional[int]) -> Iterator[Tuple[int, int, str, Optional[bytes]]]:
-        """Yield number, conversation, time, and vector of a model, of the messages of a block."""
+        """Yield number, conversation, timestamp and vector (of a model) of the messages of a block."""
         query = f"""SELECT m.number, m.conversation, m.timestamp, v.vector
             FROM messages m LEFT JOIN vectors v ON v.message = m.number AND v.model = :model AND {_HAS_ITS_LENGTH}
             WHERE m.number BETWEEN :first AND :last"""
@@ -65,20 +65,20 @@ class VectorStore(StoreFile):
         yield from self._db.execute(query, {"model": model, "first": first, "last": first + BLOCK_SIZE - 1})
 
     def take_changed_blocks(self) -> Optional[Set[int]]:
-        """Return the blocks with messages that have been added, embedded or deleted since the last call.
+        """Return the blocks with messages that were added, embedded or deleted since the last call.
 
-        None stands for all of them: another connection has written to the file.
+        None means all blocks, after another connection has written to the file.
         """
         changed, self._changed_blocks = self._changed_blocks, set()
         known, self._file_version = self._file_version, self._db.execute("PRAGMA data_version").fetchone()
         return changed if known == self._file_version else None
 
     def without_vector(self, model: int, limit: int, below: int = MAX_INTEGER) -> List[Tuple[int, str]]:
-        """Return numbers and contents of messages that have no vector of a model, the newest first.
+        """Return numbers and contents of messages without a vector of a model, newest first.
 
         Args:
             model: The number of the model.
-            limit: How many to return at most.
+            limit: Maximum number of results.
             below: Only messages with a smaller number.
         """
         query = f"""SELECT m.number, m.content FROM messages m LEFT JOIN vectors v ON v.message = m.number
@@ -87,7 +87,7 @@ class VectorStore(StoreFile):
         return [*self._db.execute(query, {"model": model, "below": below, "limit": limit})]
 
     def contents_below(self, below: int, limit: int) -> List[Tuple[int, str]]:
-        """Return numbers and contents of messages with a smaller number, the newest first."""
+        """Return numbers and contents of messages below a number, newest first."""
         query = "SELECT number, content FROM messages WHERE number < ? ORDER BY number DESC LIMIT ?"
         return [(number, content) for number, content in self._db.execute(query, (below, limit))]
 

@@ -20,7 +20,7 @@ ENTITIES = ("people", "organizations", "technical_terms", "concepts")
 
 
 async def summarize(chat: ChatModel, lines: Sequence[str], level: str, model: Optional[str] = None) -> str:
-    """Summarize lines in a few sentences; raise ModelError if the model does not answer."""
+    """Summarize lines in a few sentences; raise ModelError if the model is not available."""
     if isinstance(chat, ExtractiveModel):
         return extractive_summary("\n".join(lines))
     return await _prompt(
@@ -29,7 +29,7 @@ async def summarize(chat: ChatModel, lines: Sequence[str], level: str, model: Op
 
 
 async def extract(chat: ChatModel, text: str, model: Optional[str] = None) -> Dict[str, List[str]]:
-    """Return names and terms of a text, by kind; none if the model's answer is not the JSON it was asked for."""
+    """Return names and terms of a text, by kind; none if the answer of the model is not the requested JSON."""
     try:
         return _ENTITIES_ADAPTER.validate_python(await extract_json(chat, text, model))
     except ValidationError:
@@ -37,7 +37,7 @@ async def extract(chat: ChatModel, text: str, model: Optional[str] = None) -> Di
 
 
 async def extract_json(chat: ChatModel, text: str, model: Optional[str] = None) -> Any:
-    """Return the JSON of the model's answer without a check of its shape; None if it is not JSON."""
+    """Return the JSON in the answer of a model without validation; None if it is not JSON."""
     if isinstance(chat, ExtractiveModel):
         return extract_entities(text)
     task = f"Name the entities of this text as JSON, a list of strings for each of {', '.join(ENTITIES)}. Only JSON."

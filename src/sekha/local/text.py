@@ -1,4 +1,4 @@
-"""Words, sentences and vectors of a text: the language features of the local Sekha, without any state."""
+"""Words, sentences and vectors of a text: the language features of the local server, without any state."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from typing import Dict, List, NamedTuple, Sequence, Tuple
 
 DIMENSION = 384
 MAX_EMBEDDED_CHARS = 32_000
-"""Characters of a text that count towards its vector; a model has such a window too."""
+"""Maximum number of characters of a text that are embedded, similar to the context window of a model."""
 
-_MAX_LETTERS = 40  # of a word that count; the rest of hashes and of encoded data says nothing
+_MAX_LETTERS = 40  # maximum length of a word; the rest of hashes or encoded data has no meaning
 _CACHED_WORDS = 8192
 _WORD = re.compile(r"[^\W_]+|[^\w\s\x00-\x7f]")
 _SENTENCE_END = re.compile(r"(?<=[.!?。！？])\s+|\n+")
@@ -30,21 +30,21 @@ _COMMON_WORDS = """a about after all also am an and any are as at be because bee
 _IMPORTANT_WORDS = """agreed architecture blocker critical deadline decided decision important must production release
     security urgent"""
 STOP_WORDS = frozenset(_COMMON_WORDS.split())
-"""Words that say little about a text."""
+"""Words without much meaning for a text."""
 
 
 def split_words(text: str) -> List[str]:
-    """Split a text into words, caseless and in one Unicode form; symbols beyond ASCII count as words."""
+    """Split a text into words, case-folded and normalized; non-ASCII symbols count as words."""
     return _WORD.findall(unicodedata.normalize("NFKC", text).casefold())
 
 
 def split_sentences(text: str) -> List[str]:
-    """Split a text into sentences and lines, without those that hold no word."""
+    """Split a text into sentences and lines; omit those without a word."""
     return [part for part in (piece.strip() for piece in _SENTENCE_END.split(text)) if split_words(part)]
 
 
 def extract_keywords(text: str, limit: int = 5) -> List[str]:
-    """Return the words that characterize a text: the frequent ones first, then the long ones."""
+    """Return the words that characterize a text: most frequent first, then longest first."""
     words = split_words(text[:MAX_EMBEDDED_CHARS])
     counts = Counter(word for word in words if len(word) > 3 and word not in STOP_WORDS)
     return sorted(counts, key=lambda word: (-counts[word], -len(word), word))[:limit]
@@ -63,8 +63,8 @@ def extract_entities(text: str) -> Dict[str, List[str]]:
 def hash_embedding(text: str) -> List[float]:
     """Embed a text: hash its words and parts of words into DIMENSION numbers, scaled to length 1.
 
-    Texts that share words or parts of words are near each other. The same text gives the same numbers in every process
-    and on every machine. For a text without a word all numbers are 0.
+    Texts that share words or parts of words are near each other. The vector of a text is the same in every process and
+    on every machine. For a text without words, all components are 0.
     """
     numbers = [0.0] * DIMENSION
     for word, count in Counter(split_words(text[:MAX_EMBEDDED_CHARS])).items():
@@ -81,12 +81,12 @@ def hash_embedding(text: str) -> List[float]:
 
 
 def cosine_similarity(one: Sequence[float], other: Sequence[float]) -> float:
-    """Return how near two vectors of length 1 are, from 0 (nothing in common) to 1 (the same)."""
+    """Return the similarity of two vectors of length 1, from 0 (nothing in common) to 1 (the same)."""
     return min(1.0, max(0.0, sum(a * b for a, b in zip(one, other))))
 
 
 def best_sentences(question: str, candidates: Sequence[str], limit: int = 3, min_similarity: float = 0.15) -> List[str]:
-    """Return the sentences that answer a question best, each once, in the order of the text."""
+    """Return the sentences that answer a question best, without duplicates, in the order of the text."""
     target = hash_embedding(question)
     unique = [text for text in dict.fromkeys(candidates) if split_words(text) != split_words(question)]
     similarity = {text: cosine_similarity(target, hash_embedding(text)) for text in unique}
@@ -95,7 +95,7 @@ def best_sentences(question: str, candidates: Sequence[str], limit: int = 3, min
 
 
 def extractive_summary(text: str, limit: int = 3) -> str:
-    """Return the sentences that are nearest to the whole text, in its order."""
+    """Return the sentences that are most similar to the whole text, in their order."""
     return " ".join(best_sentences(text, split_sentences(text), limit, min_similarity=0.0)) or text.strip()
 
 
@@ -107,17 +107,17 @@ def score_importance(text: str) -> Tuple[float, str]:
 
 
 class _Features(NamedTuple):
-    """What a word adds to a vector: a share at each of its places, or, where ~place is given, takes away."""
+    """The contribution of a word to a vector: a value to add at each index, or to subtract for an index `~i`."""
 
     places: array[int]
     share: float
 
 
 def _word_features(word: str) -> Sequence[_Features]:
-    """Return what a word adds to a vector: as a whole, unless it is East Asian, and in parts."""
+    """Return the contribution of a word to a vector: of the whole word, unless it is East Asian, and of its parts."""
     if not _EAST_ASIAN.search(word):
         return _letter_features(word[:_MAX_LETTERS])
-    # A sentence of such a script is one word; it does not come again.
+    # In these scripts, a sentence is one word, which will hardly occur again.
     return _east_asian_features(word) if len(word) <= _MAX_LETTERS else _make_east_asian_features(word)
 
 
@@ -136,7 +136,7 @@ _east_asian_features = lru_cache(maxsize=_CACHED_WORDS)(_make_east_asian_feature
 
 
 def _hash_features(features: Sequence[str]) -> _Features:
-    """Spread a weight of 1 over many places, so that two words that collide in one of them stay apart."""
+    """Spread a weight of 1 over many indexes, so that a collision at one of them has little effect."""
     numbers = [
         int.from_bytes(blake2b(feature.encode(), digest_size=4).digest(), "little") for feature in features[:200]
     ]

@@ -1,4 +1,4 @@
-"""What is done for a data file beside the requests: a check at the start, and tidying whenever nothing is written."""
+"""Maintenance of a data file: a check at the start, and cleanup when there are no writes."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from sekha.local.store_file import StoreFile
 from sekha.local.worker import Runner
 
 logger: logging.Logger = logging.getLogger("sekha.local")
-_IDLE_SECONDS = 1.0  # since the last write, before the file is tidied
-_BUSY_SECONDS = 30.0  # since the first write, after which it is tidied even so
-_STOP_SECONDS = 2.0  # for tidying when the server stops; the next start goes on
+_IDLE_SECONDS = 1.0  # seconds without a write before a cleanup
+_BUSY_SECONDS = 30.0  # seconds since the first write after which a cleanup runs anyway
+_STOP_SECONDS = 2.0  # seconds for cleanup at the stop; the next start continues it
 
 
 class Upkeep:
-    """The upkeep of a store while the block of `async with` runs. A store in memory needs none.
+    """Maintenance of a store during a block of `async with`. A store in memory needs none.
 
-    As soon as nothing was written for a second, the words of deleted messages are removed from the full-text index, and
-    the log is written to the file, so that a copy of the file has everything, and nothing that was deleted.
+    After a second without writes, the words of deleted messages are removed from the full-text index, and the log is
+    written to the file, so that a copy of the file contains all data and no deleted data.
 
     Args:
         store: The store.
-        runner: Where its calls run.
+        runner: Runs the calls of the store.
     """
 
     def __init__(self, store: StoreFile, runner: Runner) -> None:
@@ -51,7 +51,7 @@ class Upkeep:
                     loop.call_soon_threadsafe(self._wakeup.set)
 
             self._store.on_write = on_write
-            self._wakeup.set()  # the last server may have been killed
+            self._wakeup.set()  # the previous server may have been killed
             self._tasks = [asyncio.ensure_future(work) for work in (self._tidy_when_idle(file), _check(file))]
 
     async def __aexit__(
@@ -75,7 +75,7 @@ class Upkeep:
             self._wakeup.clear()
             await self._wait_for_rest()
             self._is_dirty = False
-            if not await self._tidy(file) and not self._is_dirty:  # a reader keeps the log, or the disk is full
+            if not await self._tidy(file) and not self._is_dirty:  # a reader blocks it, or the disk is full
                 self._is_dirty = True
                 self._written_at = monotonic()
                 self._wakeup.set()
@@ -90,20 +90,20 @@ class Upkeep:
             await asyncio.sleep(rest)
 
     async def _tidy(self, file: DataFile) -> bool:
-        """Tidy the file in small steps, up to the next write; return whether all was done."""
+        """Clean up the file in small steps, until the next write; return whether it is complete."""
         try:
             while await self._runner.run(self._store.merge_words):
                 if self._is_dirty:
                     return True  # the write has set the wakeup
         except sqlite3.Error as error:
-            logger.debug("words of deleted messages stay in the index for now: %s", error)
+            logger.debug("cannot remove the words of deleted messages from the index now: %s", error)
         is_done = await self._runner.run(self._store.checkpoint)
         file.make_reserve()
         return is_done
 
 
 async def _check(file: DataFile) -> None:
-    """Look for damage in the whole file, on a thread and a connection of its own."""
+    """Check the whole file for damage, on a separate thread and connection."""
     try:
         database = open_read_only(file.path)
     except sqlite3.Error as error:

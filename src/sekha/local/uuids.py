@@ -1,4 +1,4 @@
-"""UUIDs as the controller parses them, and the reason why a text is not one."""
+"""Parse UUIDs like the controller, with the same error messages."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def parse_uuid(text: str) -> UUID:
 
 
 def explain_invalid_uuid(text: str) -> str:
-    """Return why a text is not a UUID."""
+    """Return the reason why a text is not a UUID."""
     digits, offset = _strip_wrapping(text)
     wrong = re.search(r"[^0-9a-fA-F-]", digits)
     if wrong is not None:

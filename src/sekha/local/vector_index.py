@@ -1,7 +1,7 @@
-"""What a search needs of all messages, kept in memory: their conversations and times, and their vectors in short.
+"""An index in memory for searches: conversation, timestamp and quantized vector of each message.
 
-Messages are kept in blocks of consecutive numbers. A block is read from the store when it is needed, and again after
-something in it has changed.
+Messages are grouped in blocks of consecutive numbers. A block is read from the store at its first use, and again after
+a change.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from sekha.local.records import Filter
 from sekha.local.store import Store
 from sekha.local.store_vectors import BLOCK_SIZE
 
-_EARLIEST, _LATEST = "", "~"  # every time lies between them
+_EARLIEST, _LATEST = "", "~"  # before and after all timestamps
 _BINARY = bytes(b"01"[byte & 1] for byte in range(256))
 _FULL = (1 << BLOCK_SIZE) - 1
 
@@ -39,13 +39,13 @@ class Selection(NamedTuple):
         return bool(self.masks.get(number // BLOCK_SIZE, 0) >> number % BLOCK_SIZE & 1)
 
     def numbers(self) -> List[int]:
-        """Return their numbers, the newest first."""
+        """Return the numbers of the messages, newest first."""
         blocks = sorted(self.masks, reverse=True)
         return [block * BLOCK_SIZE + position for block in blocks for position in positions(self.masks[block])]
 
 
 class VectorIndex:
-    """The messages of a store, on the thread that calls the store.
+    """The messages of a store. Use it on the thread of the store.
 
     Args:
         store: The database.
@@ -58,11 +58,11 @@ class VectorIndex:
         self._stale: List[int] = []
 
     def refresh(self, model: Optional[int], dimension: int) -> bool:
-        """Read one of the blocks that have changed, the newest first; return whether there are more.
+        """Read one of the changed blocks, newest first; return whether there are more.
 
         Args:
-            model: The number of the model whose vectors are needed; None if none are.
-            dimension: How many numbers they have.
+            model: The number of the model whose vectors are needed; None for no vectors.
+            dimension: Number of components of the vectors.
         """
         changed = self._store.take_changed_blocks()
         if model is not None and self._model != (model, dimension):
@@ -90,14 +90,14 @@ class VectorIndex:
         return Selection(masks, sum(bin(mask).count("1") for mask in masks.values()))
 
     def nearest(self, packed: bytes, selection: Selection, limit: int) -> List[int]:
-        """Return the messages whose vectors are nearest to one, by an estimate, in no order."""
+        """Return the messages whose vectors are estimated to be nearest to a vector, in no order."""
         probes, blocks = make_probes(packed), [*selection.masks]
         counts = [compare(self._blocks[block].planes, probes, _FULL) for block in blocks]
         chosen = choose(counts, [*selection.masks.values()], limit)
         return [blocks[place] * BLOCK_SIZE + position for place, position in chosen]
 
     def by_estimate(self, packed: bytes, selection: Selection) -> List[int]:
-        """Return all selected messages, the nearest first by an estimate."""
+        """Return all selected messages, by estimated similarity, nearest first."""
         probes = make_probes(packed)
         estimates: Dict[int, int] = {}
         for block in selection.masks:
@@ -109,7 +109,7 @@ class VectorIndex:
         model, dimension = self._model or (None, 0)
         conversations, times = array("q", bytes(8 * BLOCK_SIZE)), [_EARLIEST] * BLOCK_SIZE
         vectors: List[Optional[bytes]] = [None] * BLOCK_SIZE
-        same: Dict[str, str] = {}  # the messages of a conversation often have one time
+        same: Dict[str, str] = {}  # messages of a conversation often have the same timestamp
         first = block * BLOCK_SIZE
         for number, conversation, time, vector in self._store.message_block(block, model):
             place = number - first

@@ -1,4 +1,4 @@
-"""Vectors as the store keeps them: a signed byte for each number, and how near they are to each other."""
+"""Vectors of the store, packed to one signed byte per component, and their similarity."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from struct import Struct
 from typing import Sequence
 
 SQUARES = Struct("<I")
-"""What follows the numbers of a packed vector: the sum of their squares."""
+"""Format of the sum of squares, which follows the components of a packed vector."""
 
 
 def pack(vector: Sequence[float]) -> bytes:
-    """Scale a vector so that its largest number is 127, and return its numbers as signed bytes, and their length.
+    """Pack a vector: scale its largest component to 127, round to signed bytes, and append the sum of squares.
 
-    The similarity of two vectors does not depend on their lengths, so the scale is not kept.
+    The scale is not stored, since the similarity of two vectors does not depend on their lengths.
     """
     largest = max(map(abs, vector), default=0.0) or 1.0
     numbers = array("b", [round(number * 127.0 / largest) for number in vector])
@@ -23,7 +23,7 @@ def pack(vector: Sequence[float]) -> bytes:
 
 
 class Target:
-    """A packed vector that others are compared with. Of two vectors that are the same, the similarity is 1.0.
+    """A packed vector to compare others with. Equal vectors have the similarity 1.0.
 
     Args:
         packed: The vector.
@@ -32,7 +32,7 @@ class Target:
     def __init__(self, packed: bytes) -> None:
         numbers = unpack(packed)
         used = [place for place, number in enumerate(numbers) if number]
-        self._pick = itemgetter(*used, 0, 0)  # for one place alone it would return no tuple
+        self._pick = itemgetter(*used, 0, 0)  # with a single index, itemgetter returns no tuple
         self._weights = (*(numbers[place] for place in used), 0, 0)
         self._squares = sum(map(mul, numbers, numbers))
 
@@ -44,5 +44,5 @@ class Target:
 
 
 def unpack(packed: bytes) -> Sequence[int]:
-    """Return the numbers of a packed vector."""
+    """Return the components of a packed vector."""
     return memoryview(packed)[: -SQUARES.size].cast("b")

@@ -1,4 +1,4 @@
-"""The thread that all calls of a store run on, so that none of them stops the event loop."""
+"""The thread for calls of a store, so that they do not block the event loop."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ _Result = TypeVar("_Result")
 
 
 class Runner(Protocol):
-    """Where the calls of a store run."""
+    """Runs the calls of a store."""
 
     async def run(self, function: Callable[..., _Result], *arguments: Any) -> _Result:
-        """Call a function, after all that were passed before it, and return its result."""
+        """Call a function after all earlier ones, and return its result."""
         ...
 
     async def run_beside(self, function: Callable[..., _Result], *arguments: Any) -> _Result:
-        """Call a function that only reads, on another connection, and return its result; no other call delays it."""
+        """Call a function that only reads, on a separate connection without waiting for writes; return its result."""
         ...
 
     def close(self) -> None:
-        """Wait for the running calls, and end."""
+        """Wait for running calls, and stop."""
         ...
 
 
 class Worker:
-    """One thread that runs functions in the order in which they are passed, and another for what only reads."""
+    """Runs functions in order on one thread, and functions that only read on another."""
 
     def __init__(self) -> None:
         self._executor = ThreadPoolExecutor(1, "sekha-local-store")
@@ -41,13 +41,13 @@ class Worker:
         return await asyncio.get_running_loop().run_in_executor(self._beside, function, *arguments)
 
     def close(self) -> None:
-        """Wait for the running functions, and end the threads."""
+        """Wait for running functions, and stop the threads."""
         self._executor.shutdown()
         self._beside.shutdown()
 
 
 class Inline:
-    """Runs functions at once, on the thread of the caller, without a switch to another task."""
+    """Runs functions immediately on the calling thread, without a task switch."""
 
     async def run(self, function: Callable[..., _Result], *arguments: Any) -> _Result:
         """Call a function, and return its result."""

@@ -1,1 +1,1 @@
-"""The servers as the documentation describes them: controller, MCP tools and bridge."""
+"""The servers as documented: controller, MCP tools and bridge."""

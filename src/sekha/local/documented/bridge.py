@@ -65,7 +65,7 @@ class ChatBody(ChatOptions):
 
 
 class AnyChatMessage(BaseModel):
-    """A message for a model on a server, which may know more than the bridge, such as calls of tools."""
+    """A message for a model on a server, which may support more keys than the bridge, such as tool calls."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -74,7 +74,7 @@ class AnyChatMessage(BaseModel):
 
 
 class AnyChatBody(ChatOptions):
-    """A request to a model on a server; keys that the bridge does not know are for the model."""
+    """A request to a model on a server; unknown keys are passed on to the model."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -263,7 +263,7 @@ class Bridge:
         return JSONResponse({**answer, "total_models": sum(row["models_count"] for row in rows)})
 
     async def _describe_models(self) -> Dict[str, Union[ModelInfo, Dict[str, str]]]:
-        """Return a description of each model, or the reason why it cannot be reached."""
+        """Return a description of each model, or the error of an unavailable one."""
         described = await asyncio.gather(_describe(self.embedder), _describe(self.chat_model))
         return dict(zip(("embedding", "chat"), described))
 
@@ -291,7 +291,7 @@ async def _describe(model: Union[Embedder, ChatModel]) -> Union[ModelInfo, Dict[
 
 
 def _fill(answer: Completion, head: Mapping[str, Any]) -> Completion:
-    """Return an answer of a model with what it does not say: which model it was, and when."""
+    """Return an answer of a model, completed with model name and time."""
     return {**answer, **{key: value for key, value in head.items() if not answer.get(key)}}
 
 
@@ -304,9 +304,9 @@ async def _first_chunk(chunks: AsyncGenerator[Completion, None]) -> Completion:
 async def _sse_events(
     head: Dict[str, Any], first: Completion, chunks: AsyncGenerator[Completion, None], request: Request
 ) -> AsyncGenerator[str, None]:
-    """Yield server-sent events: the role, the chunks, the end. An error of the model is an event too.
+    """Yield server-sent events: the role, the chunks, the end. An error of the model is an event, too.
 
-    If the answer is cut, so is the response: the connection closes without an end.
+    If the answer is interrupted, so is the response: the connection is closed without an end.
     """
 
     def event(chunk: Completion) -> str:
@@ -333,7 +333,7 @@ async def _sse_events(
 
 
 async def parse_body(request: Request, model: Type[_BodyType], load: Callable[[bytes], Any]) -> _BodyType:
-    """Parse the JSON body of a request; raise InvalidRequest with all that is wrong."""
+    """Parse the JSON body of a request; raise InvalidRequest with all errors."""
     data = await read_body(request, MAX_BODY)
     if data is None:
         raise HTTPException(413, "Request body too large")
@@ -391,14 +391,14 @@ def _utc_timestamp() -> str:
 
 
 def bridge_app(bridge: Bridge, api_key: Optional[str] = None) -> Starlette:
-    """Build the application of the bridge's port; if there is a key, all but health and metrics need it."""
+    """Build the application of the bridge's port; if there is a key, all except health and metrics require it."""
 
     def guard(request: Request) -> None:
         problem = None
         if api_key is not None and request.scope["path"] not in _NO_KEY_NEEDED:
             problem = find_key_problem(request, api_key)
         if problem is not None:
-            hint = "; the key of the controller is that of the bridge: bridge_api_key, SEKHA_BRIDGE_API_KEY"
+            hint = "; the bridge requires the same key as the controller: bridge_api_key, SEKHA_BRIDGE_API_KEY"
             raise HTTPException(401, f"{problem}{hint}", {"www-authenticate": "Bearer"})
 
     handlers: Dict[Any, Any] = dict.fromkeys((InvalidRequest, HTTPException, ModelError), _on_error)

@@ -45,7 +45,7 @@ _FEATURES = {
     "filters": True, "keeps": ["timestamp"], "keeps_dates": True, "parallel_writes": True, "deletes": True,
     "prune_limit": True,
 }  # fmt: skip
-"""What its health says that it can do, beyond the controller 0.1."""
+"""Capabilities in its health report, beyond those of controller 0.1."""
 
 
 class CreateBody(Body):
@@ -105,7 +105,7 @@ class IdsBody(Body):
 
 
 class Controller:
-    """The 19 REST routes over a memory, as the documentation describes them.
+    """The 19 REST routes of a memory, as documented.
 
     Another version of the controller, such as one with its known bugs, is a subclass that overrides the handlers that
     differ.
@@ -281,13 +281,13 @@ class Controller:
         return JSONResponse({**report, "searchable": counts, "data": data, **_FEATURES})
 
     async def local(self, request: Request) -> Response:
-        """Say where the data is, for `sekha backup` and `sekha doctor`."""
+        """Return the path of the data file, for `sekha backup` and `sekha doctor`."""
         file = self.store.file
         found = {"file": file and file.path, "identity": file and file.identity, "version": VERSION}
         return JSONResponse(found)
 
     async def find_problem(self) -> Optional[str]:
-        """Return why the memory cannot be used, or None."""
+        """Return the reason why the memory cannot be used, or None."""
         problem = None if self.store.file is None else self.store.file.problem()
         if problem is None:
             try:
@@ -309,7 +309,7 @@ HEALTHY: Mapping[str, Mapping[str, str]] = {"database": {"status": "ok"}, "chrom
 
 
 def health_report(status: str, checks: Mapping[str, object]) -> Dict[str, Any]:
-    """Return a report of the health, with the time."""
+    """Return a health report with the current time."""
     return {"status": status, "timestamp": f"{format_timestamp(time.time_ns())}+00:00", "checks": checks}
 
 
@@ -325,7 +325,7 @@ def _row(conversation: Conversation) -> Dict[str, Any]:
 
 
 def controller_app(controller: Controller, tools: McpTools, api_key: Optional[str]) -> Starlette:
-    """Build the application of the controller's port: REST and MCP tools; all but health and metrics need the key."""
+    """Build the application of the controller's port: REST and MCP; all except health and metrics require the key."""
 
     def guard(request: Request) -> None:
         if request.scope["path"] not in _NO_KEY_NEEDED:

@@ -57,7 +57,7 @@ class ExportBody(IdBody):
 
 
 class McpTools:
-    """The tools over a memory; another version of them is a subclass."""
+    """The tools of a memory. Another version of the tools is a subclass."""
 
     parse = staticmethod(parse)
 
@@ -81,7 +81,7 @@ class McpTools:
         return await self.store_conversation(await self.parse(request, StoreBody))
 
     async def store_conversation(self, body: StoreBody) -> Response:
-        """Store a conversation whose body is checked."""
+        """Store a conversation of a validated body."""
         messages = [NewMessage(message.role, message.content, message.timestamp) for message in body.messages]
         dates = Dates(body.created_at, body.updated_at, body.status)
         created = await self.memory.create(body.label, body.folder, messages, body.importance_score, dates)

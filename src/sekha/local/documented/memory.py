@@ -1,4 +1,4 @@
-"""The memory: operations on the store and the models, which REST routes and MCP tools only translate."""
+"""The memory: operations on the store and the models, on which REST routes and MCP tools are based."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ DAY_NS = 86_400 * 10**9
 SUMMARY_WINDOWS = {"daily": DAY_NS, "weekly": 7 * DAY_NS, "monthly": 30 * DAY_NS}
 PINNED_IMPORTANCE = 10
 QUERY_SECONDS = 10.0
-"""Time that the embedding model has for the text of a search, which is made by words alone then."""
-_NEWEST = 300  # messages that are pinned, or have a preferred label, to choose from for a context
-_PREVIEWED = 1000  # characters of a conversation that its preview is chosen from
+"""Timeout of the embedding model for a search; after it, the search is by words only."""
+_NEWEST = 300  # maximum number of pinned or preferred messages to consider for a context
+_PREVIEWED = 1000  # characters of a conversation to select its preview from
 MIN_IMPORTANCE_TO_KEEP = 5.0
-"""Conversations of less importance are recommended for the archive."""
+"""Archiving is recommended for conversations with a lower importance."""
 
 
 class Memory:
@@ -50,7 +50,7 @@ class Memory:
         store: The database.
         embedder: The model that makes the vectors.
         chat: The model that writes summaries.
-        runner: Where the calls of the store run.
+        runner: Runs the calls of the store.
     """
 
     def __init__(self, store: Store, embedder: Embedder, chat: ChatModel, runner: Runner) -> None:
@@ -63,7 +63,7 @@ class Memory:
         self._chat = chat
 
     def now(self) -> str:
-        """Return the time at which something is stored or changed."""
+        """Return the current time for a created or updated record."""
         return format_timestamp(time.time_ns())
 
     async def get(self, identity: str) -> Conversation:
@@ -103,20 +103,20 @@ class Memory:
         return created
 
     async def search(self, query: str, matching: Filter, limit: int, offset: int = 0) -> Tuple[List[SearchResult], int]:
-        """Return the messages that fit a text best, best first, and the number of those that match the filter.
+        """Return the best results for a text, best first, and the number of messages that match the filter.
 
-        They are found by their words and by their vectors; by words alone if the model does not answer.
+        The search is by words and by vectors; by words only if the model does not respond.
         """
         if not query.strip():
             return [], 0
         await self.embedding.settle()
         wanted = await self._query(query)
         while await self.run(self._hybrid.prepare, wanted):
-            pass  # so that other calls are not kept waiting
+            pass  # lets other calls run in between
         return await self.run(self._hybrid.find, wanted, matching, limit, offset)
 
     async def _warm_up(self, model: int, dimension: int) -> None:
-        """Read what searches compare, so that the first of them need not wait for it."""
+        """Load the index in memory, so that the first search need not wait for it."""
         while await self.run(self._hybrid.warm_up, model, dimension):
             pass
 
@@ -124,8 +124,8 @@ class Memory:
         try:
             name, vectors = await asyncio.wait_for(self._embedder.embed([text], purpose="query"), QUERY_SECONDS)
         except (ModelError, asyncio.TimeoutError) as error:
-            reason = str(error) or f"the embedding model did not answer within {QUERY_SECONDS:g} s"
-            logger.warning("a search is made by words alone: %s", reason)
+            reason = str(error) or f"no response from the embedding model within {QUERY_SECONDS:g} s"
+            logger.warning("searching by words only: %s", reason)
             return Query(text, None, None, 1.0)
         model = await self.run(self.store.model, name, len(vectors[0]))
         self.embedding.answered(model)
@@ -133,19 +133,19 @@ class Memory:
         return Query(text, vectors[0], model, HASHED_WORDS_WEIGHT if is_hashed else MODEL_WORDS_WEIGHT)
 
     async def full_text_search(self, query: str, limit: int) -> List[Message]:
-        """Return the messages that match an FTS5 query, the most relevant first.
+        """Return the messages that match an FTS5 query, most relevant first.
 
-        If there are none, and the query has no operators, return those that have any of its words.
+        If there are none, and the query has no operators, return messages with any of its words.
         """
         return await self.run(self._hybrid.full_text_search, query, limit)
 
     async def context(
         self, query: str, preferred_labels: Sequence[str], budget: int, excluded_folders: Sequence[str]
     ) -> List[Message]:
-        """Return the messages that a model should see for a query, the most useful first, each once.
+        """Return the most relevant messages for a query as context for a model, best first, without duplicates.
 
-        Similarity counts most, then a preferred label, importance and recency. They fit into `budget` tokens of four
-        bytes; longer messages are left out, not truncated. Archived conversations are left out.
+        Similarity has the highest weight, then a preferred label, importance and recency. The total is at most `budget`
+        tokens of four bytes; longer messages are omitted, not truncated. Archived conversations are omitted.
         """
         results, _ = await self.search(query, Filter(not_status="archived"), 200)
         scores = {result.message.id: (result.score, result.message) for result in results}
@@ -195,9 +195,9 @@ class Memory:
     async def suggest_pruning(
         self, threshold_days: int, min_importance: float = MIN_IMPORTANCE_TO_KEEP, limit: Optional[int] = None
     ) -> Pruning:
-        """Return the active conversations without a change for some days, with a recommendation for each.
+        """Return the active conversations that were not updated for some days, with a recommendation for each.
 
-        Those that can go come first, and of these the longest unchanged.
+        Those to archive are first, least recently updated first.
         """
         given = () if limit is None else (limit,)
         found, total, tokens = await self.run(self.store.useless, _unused(threshold_days), min_importance, *given)
@@ -216,15 +216,15 @@ class Memory:
         return extractive_summary(self.store.beginning(identity, _PREVIEWED), 1)[:200]
 
     async def unused_conversations(self, threshold_days: int) -> List[Conversation]:
-        """Return the active conversations without a change for some days."""
+        """Return the active conversations that were not updated for some days."""
         return await self.run(self.store.conversations, _unused(threshold_days))
 
     async def archive_all(self, identities: Sequence[str]) -> None:
-        """Archive conversations: all, or none if one of them does not exist (NotFound)."""
+        """Archive conversations: all, or none if one of them does not exist (raises NotFound)."""
         await self.run(self.store.archive, identities, self.now())
 
     async def suggest_labels(self, identity: str) -> List[Tuple[str, bool]]:
-        """Return up to five labels for a conversation, each with whether it exists already."""
+        """Return up to five labels for a conversation, and whether each exists."""
         own = await self.get(identity)
         text = "\n".join(message.content for message in await self.messages(identity))
         words = set(split_words(text))
@@ -248,7 +248,7 @@ class Memory:
 
 
 def _unused(days: int) -> Filter:
-    """Return the filter of the active conversations without a change for some days."""
+    """Return the filter of the active conversations that were not updated for some days."""
     return Filter(status="active", end=format_timestamp(time.time_ns() - days * DAY_NS))
 
 

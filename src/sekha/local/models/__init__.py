@@ -1,4 +1,4 @@
-"""The models behind the local Sekha: what each must do, the built-in placeholders, and those on another server."""
+"""The models of the local server: interfaces, built-in placeholders, and models on another server."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ from typing import (
 )
 
 Purpose = Literal["query", "passage"]
-"""What a text is embedded for: to be searched for, or to be stored."""
+"""The purpose of an embedding: a search query, or a stored text."""
 Completion = Mapping[str, Any]
-"""A chat completion, or a chunk of a streamed one, in OpenAI's form: `choices`, and what else the model says."""
+"""A chat completion, or a chunk of a streamed one, in OpenAI format: `choices`, and other keys of the model."""
 _NO_OPTIONS: Mapping[str, Any] = MappingProxyType({})
 
 
 class ModelError(Exception):
-    """A model did not answer; the message says which, where and why.
+    """A model did not answer; the message has the model, its server and the reason.
 
     Args:
-        message: Which model, where, and why.
-        status: What the bridge answers. 502 says that the bridge is well and the server behind it is not; after a 500,
-            clients would spare the bridge.
+        message: Model, server and reason.
+        status: Status of the bridge's response. 502 means that only the server of the model failed; after a 500,
+            clients would pause calls to the bridge.
         retry_after: The `Retry-After` of the model's server.
-        body: What that server sent with its refusal, as it is.
+        body: The error body of that server, unchanged.
     """
 
     def __init__(self, message: str, status: int = 502, retry_after: Optional[str] = None, body: str = "") -> None:
@@ -43,18 +43,18 @@ class ModelError(Exception):
 
 
 class ModelSettingsError(ModelError):
-    """A model cannot be used until the settings of the local Sekha change."""
+    """A model cannot be used with the current settings of the local server."""
 
 
 class StreamCutOff(ModelError):
-    """A streamed answer ended before its end."""
+    """A streamed answer ended early."""
 
 
 class ChatRequest(NamedTuple):
     """A request to a chat model.
 
-    `messages` have OpenAI's form; for the built-in placeholder, their contents are texts. `options` are further keys of
-    the request in OpenAI's form, as they were given.
+    `messages` are in OpenAI format; for the built-in placeholder, their contents are texts. `options` are the other
+    keys of the request in OpenAI format, unchanged.
     """
 
     messages: Sequence[Mapping[str, Any]]
@@ -67,8 +67,8 @@ class ChatRequest(NamedTuple):
 class ModelInfo(NamedTuple):
     """The bridge's description of a model.
 
-    `vectors` is the name that its vectors are kept under: only those of the same name can be compared. It is what
-    `Embedder.embed` returns for a purpose: a change of the passages' prefix changes it, as another model does.
+    `vectors` is the name of its vectors in the store: only vectors of the same name can be compared. It is the name
+    that `Embedder.embed` returns with a purpose, and depends on the model and on the prefix of passages.
     """
 
     provider: str
@@ -84,9 +84,9 @@ class Embedder(Protocol):
     async def embed(
         self, texts: Sequence[str], model: Optional[str] = None, *, purpose: Optional[Purpose] = None
     ) -> Tuple[str, List[List[float]]]:
-        """Return the name of the model that answered, and one vector for each text; raise ModelError without one.
+        """Return the name of the model that answered, and one vector for each text; raise ModelError if it fails.
 
-        Some models want a prefix that differs with the `purpose`; without a purpose there is none.
+        Some models expect a prefix that depends on the `purpose`; without a purpose there is none.
         """
         ...
 
@@ -95,11 +95,11 @@ class Embedder(Protocol):
         ...
 
     async def check(self) -> None:
-        """Raise ModelSettingsError if it is known already that the settings cannot work."""
+        """Raise ModelSettingsError if the settings are known to be wrong."""
         ...
 
     async def close(self) -> None:
-        """Close its connections."""
+        """Close the connections."""
         ...
 
 
@@ -107,7 +107,7 @@ class ChatModel(Protocol):
     """A model that answers a chat, whole or as a stream."""
 
     async def name(self, requested: Optional[str]) -> str:
-        """Return the name that an answer shows when the model `requested` was asked for."""
+        """Return the model name in an answer to a request for the model `requested`."""
         ...
 
     async def complete(self, request: ChatRequest) -> Completion:
@@ -117,7 +117,7 @@ class ChatModel(Protocol):
     def stream(self, request: ChatRequest) -> AsyncGenerator[Completion, None]:
         """Yield chunks of the answer as they arrive, with a `delta` in each choice.
 
-        It raises ModelError if there is no answer, and StreamCutOff if it ends before its end.
+        Raise ModelError if there is no answer, and StreamCutOff if it ends early.
         """
         ...
 
@@ -126,22 +126,22 @@ class ChatModel(Protocol):
         ...
 
     async def check(self) -> None:
-        """Raise ModelSettingsError if it is known already that the settings cannot work."""
+        """Raise ModelSettingsError if the settings are known to be wrong."""
         ...
 
     async def close(self) -> None:
-        """Close its connections."""
+        """Close the connections."""
         ...
 
 
 def answer_text(answer: Completion) -> str:
-    """Return the text of the first choice of a whole completion."""
+    """Return the text of the first choice of a completion."""
     content = answer["choices"][0]["message"].get("content")
     return content if isinstance(content, str) else ""
 
 
 def count_tokens(request: ChatRequest, answer: str) -> Dict[str, int]:
-    """Count the tokens of a chat as the bridge does: a word is a token."""
+    """Count the tokens of a chat like the bridge: each word is a token."""
     prompt = sum(len(str(message["content"]).split()) for message in request.messages)
     completion = len(answer.split())
     return {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion}

@@ -1,4 +1,4 @@
-"""Addresses of servers for models: what a URL says about the kind of the server, and where its routes begin."""
+"""URLs of model servers: the kind of the server, and the base of its routes."""
 
 from __future__ import annotations
 
@@ -15,26 +15,26 @@ _OLLAMA = re.compile(r"(.*/api)(?:/chat|/generate|/embed|/tags|/version)?")
 class Address(NamedTuple):
     """The address of a server.
 
-    `base` is what its routes begin with (`http://host:1234/v1`); without a `kind`, it is the address of the host alone,
-    and the server has to be asked which kind it is.
+    `base` is the common prefix of its routes (`http://host:1234/v1`). Without a `kind`, it is the URL of the host only,
+    and the kind has to be detected with a request.
     """
 
     base: str
     kind: Optional[Kind] = None
 
     def resolved(self, kind: Kind) -> Address:
-        """Return the address of the host as that of a kind of server."""
+        """Return the address for a kind of server on this host."""
         return Address(f"{self.base}/{'v1' if kind == 'openai' else 'api'}", kind)
 
 
 def parse_address(url: str) -> Address:
-    """Return the address that a URL means.
+    """Parse the URL of a model server.
 
-    A path that ends in `/api` is that of an Ollama, any other that of an OpenAI-compatible server. The URL of a single
-    route, such as `/v1/chat/completions` or `/api/chat`, means its server.
+    A path that ends in `/api` selects Ollama, any other path an OpenAI-compatible server. The URL of a single route,
+    such as `/v1/chat/completions` or `/api/chat`, is accepted for its server.
 
     Raises:
-        ValueError: It is no URL of a model. A URL that may hold a password or a key is not quoted.
+        ValueError: The URL is not valid. The message does not contain a URL that may include a password or a key.
     """
     try:
         parts = urlsplit(url)
@@ -42,10 +42,10 @@ def parse_address(url: str) -> Address:
     except ValueError:
         raise ValueError(_explain(url)) from None
     if parts.username is not None or parts.password is not None:
-        raise ValueError("the URL of a model must have no user name and no password: a key has a setting of its own")
+        raise ValueError("the URL of a model must not contain a user name or password: use the setting for its key")
     for mark, name, rest in (("?", "query", parts.query), ("#", "fragment", parts.fragment)):
         if rest or url.endswith(mark):
-            raise ValueError(f"the URL of a model must have no {name} (what follows {mark!r}): routes are added to it")
+            raise ValueError(f"the URL of a model must not contain a {name} ({mark!r}): routes are appended to it")
     if (
         parts.scheme not in ("http", "https")
         or not parts.hostname

@@ -18,7 +18,7 @@ _MAX_SHOWN = 300
 
 
 class _Decoder(Protocol):
-    """What makes chunks of the bytes of a streamed answer."""
+    """Decodes the bytes of a streamed answer to chunks."""
 
     @property
     def is_complete(self) -> bool:
@@ -27,7 +27,7 @@ class _Decoder(Protocol):
 
     @property
     def done(self) -> bool:
-        """Whether nothing more is to be read."""
+        """Whether the stream is complete."""
         ...
 
     def feed(self, data: bytes) -> Iterator[Completion]:
@@ -35,7 +35,7 @@ class _Decoder(Protocol):
         ...
 
     def finish(self) -> Iterator[Completion]:
-        """Yield the rest at the end of the bytes; raise SekhaStreamError if there should be more."""
+        """Yield the remaining chunks at the end of the bytes; raise SekhaStreamError if the stream is incomplete."""
         ...
 
 
@@ -84,7 +84,7 @@ class RemoteChat:
         except (ModelError, SekhaError) as error:
             if decoder is None:
                 raise
-            if not decoder.is_complete or decoder.done:  # else the connection broke behind the last of the content
+            if not decoder.is_complete or decoder.done:  # otherwise, the connection was lost after the last content
                 raise self._interrupted(name, error, characters) from error
 
     async def info(self) -> ModelInfo:
@@ -98,7 +98,7 @@ class RemoteChat:
         await self._server.close()
 
     def _checked(self, answer: Any, name: str) -> Completion:
-        """Return a completion in OpenAI's form if it is one; raise ModelError if it is not, or tells of a failure."""
+        """Return an answer as a completion in OpenAI format; raise ModelError for an error or another format."""
         found = as_object(answer)
         choices = [_filled_choice(place, choice) for place, choice in enumerate(as_list(get(answer, "choices")) or ())]
         if found is None or not choices or None in choices or find_failure(found) is not None:
@@ -108,12 +108,12 @@ class RemoteChat:
     def _interrupted(self, name: str, error: Exception, characters: int) -> ModelError:
         reason = error.message if isinstance(error, SekhaError) else str(error).removeprefix(f"{self._server}: ")
         if isinstance(error, (StreamCutOff, SekhaStreamError)):
-            return StreamCutOff(f"{self._server}: the answer of {name} was cut: {reason}")
-        return self._server.error(f"the answer of {name} broke off after {characters} characters: {reason}")
+            return StreamCutOff(f"{self._server}: the answer of {name} was interrupted: {reason}")
+        return self._server.error(f"the answer of {name} was interrupted after {characters} characters: {reason}")
 
     def _failed(self, name: str, answer: Any) -> ModelError:
         said = truncate(describe_body(json.dumps(answer, ensure_ascii=False)), _MAX_SHOWN)
-        return self._server.error(f"{name} gave no answer: {said}")
+        return self._server.error(f"{name} returned no answer: {said}")
 
 
 def _decoder(content_type: str) -> _Decoder:
@@ -122,7 +122,7 @@ def _decoder(content_type: str) -> _Decoder:
 
 
 def _filled_choice(place: int, choice: Any) -> Optional[Dict[str, Any]]:
-    """Return a choice with what some servers leave out; None if it has no message."""
+    """Return a choice, completed with keys that some servers omit; None if it has no message."""
     found, message = as_object(choice), as_object(get(choice, "message"))
     if found is None or message is None:
         return None
@@ -134,7 +134,7 @@ def _count_characters(chunk: Completion) -> int:
 
 
 def openai_body(request: ChatRequest, name: str, *, stream: bool) -> Dict[str, Any]:
-    """Return the body of a request in OpenAI's form; what is None is left to the model."""
+    """Return the body of a request in OpenAI format; options that are None are omitted."""
     limits = {"temperature": request.temperature, "max_tokens": request.max_tokens}
     given = {key: value for key, value in limits.items() if value is not None}
     return {**given, **request.options, "model": name, "messages": list(request.messages), "stream": stream}

@@ -21,8 +21,8 @@ class RemoteEmbedder:
 
     Args:
         settings: The server and its model.
-        query_prefix: What is put before a text that is searched for.
-        passage_prefix: What is put before a text that is stored.
+        query_prefix: Prefix of search queries.
+        passage_prefix: Prefix of stored texts.
     """
 
     def __init__(self, settings: ServerSettings, query_prefix: str = "", passage_prefix: str = "") -> None:
@@ -59,39 +59,39 @@ class RemoteEmbedder:
         await self._server.close()
 
     def _kept_as(self, name: str) -> str:
-        """Return the name that vectors are kept under; those of passages with another prefix cannot be compared."""
+        """Return the name of vectors in the store; it differs for another prefix of passages."""
         prefix = self._prefixes["passage"]
         return f"{without_latest(name)} ({prefix})" if prefix else without_latest(name)
 
 
 def read_openai(answer: Any) -> List[Any]:
-    """Return the vectors of an answer in OpenAI's form, in the order of their texts.
+    """Return the vectors of an answer in OpenAI format, in the order of their texts.
 
     Raises:
-        ValueError: They are not there, or it does not say which belongs to which text.
+        ValueError: Vectors are missing, or their order is not clear.
     """
     rows = as_list(get(answer, "data"))
     if rows is None:
-        raise ValueError(f"it has no list `data`: {_show(answer)}")
+        raise ValueError(f"the answer has no list `data`: {_show(answer)}")
     places = [get(row, "index") for row in rows]
     if all(place is None for place in places):
         return [get(row, "embedding") for row in rows]
     by_place = {place: get(row, "embedding") for place, row in zip(places, rows) if type(place) is int}
     if sorted(by_place) != list(range(len(rows))):
-        raise ValueError(f"each `index` from 0 to {len(rows) - 1} must be there once, not {_show(places)}")
+        raise ValueError(f"the answer must have each `index` from 0 to {len(rows) - 1} once, but has {_show(places)}")
     return [by_place[place] for place in range(len(rows))]
 
 
 def read_ollama(answer: Any) -> List[Any]:
-    """Return the vectors of an answer of an Ollama; raise ValueError if they are not there."""
+    """Return the vectors of an Ollama answer; raise ValueError if they are missing."""
     vectors = as_list(get(answer, "embeddings"))
     if vectors is None:
-        raise ValueError(f"it has no list `embeddings`: {_show(answer)}")
+        raise ValueError(f"the answer has no list `embeddings`: {_show(answer)}")
     return vectors
 
 
 def normalize_vectors(found: Sequence[Any], count: int) -> List[List[float]]:
-    """Return vectors of length 1, as many as there are texts.
+    """Normalize vectors to length 1, and check their number.
 
     Args:
         found: The vectors of a model: lists of numbers, or base64 of 32-bit floats.
@@ -101,16 +101,16 @@ def normalize_vectors(found: Sequence[Any], count: int) -> List[List[float]]:
         ValueError: Their number is wrong, they differ in length, or one of them is not a vector.
     """
     if len(found) != count:
-        raise ValueError(f"it gave {len(found)} vectors for {count} texts")
+        raise ValueError(f"the answer has {len(found)} vectors for {count} texts")
     vectors = [_normalize(_numbers(vector)) for vector in found]
     lengths = sorted({len(vector) for vector in vectors})
     if len(lengths) > 1:
-        raise ValueError(f"its vectors have different lengths: {', '.join(map(str, lengths))}")
+        raise ValueError(f"the vectors have different lengths: {', '.join(map(str, lengths))}")
     return vectors
 
 
 def _numbers(vector: Any) -> List[float]:
-    """Return the numbers of a vector, which are finite."""
+    """Return the components of a vector; raise ValueError if one is not a finite number."""
     values: Optional[Sequence[Any]] = _decode(vector) if isinstance(vector, str) else as_list(vector)
     if values is None:
         raise ValueError(f"a vector is {_show(vector)}")
@@ -119,13 +119,13 @@ def _numbers(vector: Any) -> List[float]:
     numbers: List[float] = []
     for value in values:
         if isinstance(value, bool) or not isinstance(value, (int, float)):
-            raise ValueError(f"a vector has {_show(value)} in it")
+            raise ValueError(f"a vector contains {_show(value)}")
         try:
             number = float(value)
         except OverflowError:
             number = math.inf
         if not math.isfinite(number):
-            raise ValueError("a vector has a number in it that is not finite")
+            raise ValueError("a vector contains a number that is not finite")
         numbers.append(number)
     return numbers
 
@@ -135,15 +135,15 @@ def _decode(text: str) -> Sequence[float]:
         data = b64decode(text, validate=True)
         return struct.unpack(f"<{len(data) // 4}f", data)
     except (ValueError, struct.error):
-        raise ValueError(f"a vector is the text {_show(text)}, which is no base64 of 32-bit floats") from None
+        raise ValueError(f"a vector is the text {_show(text)}, which is not base64 of 32-bit floats") from None
 
 
 def _normalize(vector: List[float]) -> List[float]:
     """Scale a vector to length 1."""
     largest = max(map(abs, vector))
     if not largest:
-        raise ValueError("a vector has nothing but zeros")
-    scaled = [number / largest for number in vector]  # so that no square is too large or too small
+        raise ValueError("a vector contains only zeros")
+    scaled = [number / largest for number in vector]  # to avoid overflow and underflow of squares
     length = math.sqrt(sum(number * number for number in scaled))
     return [number / length for number in scaled]
 

@@ -1,4 +1,4 @@
-"""A server of models: requests to it, its refusals, and which of its models is used."""
+"""A model server: requests, errors, and the choice of its model."""
 
 from __future__ import annotations
 
@@ -20,24 +20,24 @@ from sekha.local.models import ModelError, ModelSettingsError
 from sekha.local.models.settings import ServerSettings
 
 PROBE_SECONDS = 3.0
-"""Time that a server has to say what it is, or which models it has."""
+"""Timeout of requests for the kind of a server, or the list of its models."""
 MAX_ANSWER = 64 * 2**20
-"""Bytes that an answer, or an event of a streamed one, may have."""
+"""Maximum size in bytes of an answer, or of an event of a streamed answer."""
 
 _ANSWER_SECONDS = 300.0
 _CONNECT_SECONDS = 5.0
 _CONNECTION = HTTPSettings(verify=True, cert=None, proxy=None, trust_env=True, max_connections=100, http_client=None)
 _FORWARDED = frozenset({400, 401, 403, 404, 413, 422, 429, 503})
-"""Statuses that the bridge passes on: the request, the key or the pace is what the model's server does not accept."""
+"""Statuses that the bridge passes on: the model server rejects the request, the key or the rate."""
 _NOT_LISTED = frozenset({404, 405, 501})
-"""Statuses of a server that does not list its models."""
+"""Statuses of servers that do not list their models."""
 _KEPT_HEADERS = ("content-type", "location", "retry-after")
 _MAX_SHOWN = 300
 _MAX_NAMES = 20
 
 
 class ModelServer:
-    """A server of models; everything that fails raises ModelError.
+    """A model server; all failures raise ModelError.
 
     Args:
         settings: The server, its model and its key.
@@ -55,7 +55,7 @@ class ModelServer:
             timeout=httpx.Timeout(_ANSWER_SECONDS, connect=_CONNECT_SECONDS),
             verify=ssl_context(_CONNECTION, url),
             proxy=httpx_proxy(proxy, None) if proxy is not None else None,
-            trust_env=False,  # both are decided here, as for a Sekha
+            trust_env=False,  # both are handled here, like for a Sekha server
             follow_redirects=False,  # another host must not get the key
         )
 
@@ -63,11 +63,11 @@ class ModelServer:
         return f"{self._address.kind or 'model'} server {self._address.base}"
 
     async def close(self) -> None:
-        """Close its connections."""
+        """Close the connections."""
         await self._client.aclose()
 
     async def kind(self) -> str:
-        """Return `openai` or `ollama`; ask a server whose address does not say it."""
+        """Return `openai` or `ollama`; detect it with a request if the URL does not show it."""
         if self._address.kind is None:
             answer = await self._send("GET", "/api/version", seconds=PROBE_SECONDS)
             self._address = self._settings.address.resolved("ollama" if _has_version(answer) else "openai")
@@ -75,17 +75,17 @@ class ModelServer:
         return self._address.kind
 
     async def model(self) -> str:
-        """Return the model that is used if a request names none."""
+        """Return the default model for requests without one."""
         if self._model is None:
             return await self.check()
         return self._model
 
     async def check(self) -> str:
-        """Return the model that is used if a request names none, and be sure that the server has it.
+        """Return the default model for requests without one, after a check that the server has it.
 
         Raises:
-            ModelSettingsError: It does not have it, it has several, or it refuses the key.
-            ModelError: It cannot be asked now.
+            ModelSettingsError: The server does not have the model, has several and none is set, or rejects the key.
+            ModelError: The server is not available.
         """
         try:
             names = await self._list_models()
@@ -105,7 +105,7 @@ class ModelServer:
         return self._model
 
     async def check_settings(self) -> None:
-        """Raise ModelSettingsError if `check` does; a server that cannot be asked now may be started later."""
+        """Raise ModelSettingsError if `check` does; ignore an unavailable server, which may be started later."""
         try:
             await self.check()
         except ModelSettingsError:
@@ -120,7 +120,7 @@ class ModelServer:
 
     @asynccontextmanager
     async def stream(self, path: str, body: Any) -> AsyncGenerator[Tuple[str, AsyncIterator[bytes]], None]:
-        """Send a request for a streamed answer; the result is its content type, and its bytes as they arrive."""
+        """Send a request for a streamed answer; return its content type, and its bytes as they arrive."""
         await self.kind()
         try:
             async with self._client.stream("POST", self._address.base + path, json=body) as answer:
@@ -131,7 +131,7 @@ class ModelServer:
             raise self._failure(error) from error
 
     def error(self, reason: str) -> ModelError:
-        """Return the error for an answer that cannot be used."""
+        """Return the error for an unusable response."""
         return ModelError(self._mask(f"{self}: {reason}"))
 
     async def _pieces(self, answer: httpx.Response) -> AsyncIterator[bytes]:
@@ -142,7 +142,7 @@ class ModelServer:
             raise self._failure(error) from error
 
     async def _list_models(self) -> Optional[List[str]]:
-        """Return the names of the models that the server has; None if it does not list them."""
+        """Return the names of the models of the server; None if it does not list them."""
         is_openai = await self.kind() == "openai"
         response = await self._send("GET", "/models" if is_openai else "/tags", seconds=PROBE_SECONDS)
         if response.status_code in _NOT_LISTED:
@@ -152,7 +152,7 @@ class ModelServer:
         key = "id" if is_openai else "name"
         names = [get(row, key) for row in rows or ()]
         if rows is None or not all(isinstance(name, str) and name for name in names):
-            raise self.error(f"the answer is no list of models: {self._describe(response)}")
+            raise self.error(f"the response is not a list of models: {self._describe(response)}")
         return [str(name) for name in names]
 
     async def _send(self, method: str, path: str, body: Any = None, seconds: Optional[float] = None) -> httpx.Response:
@@ -164,12 +164,12 @@ class ModelServer:
             raise self._failure(error, seconds) from error
 
     async def _read_whole(self, answer: httpx.Response) -> httpx.Response:
-        """Return an answer with its body, unless that is endless."""
+        """Read the body of a response up to a maximum size."""
         body = bytearray()
         async for data in answer.aiter_bytes():
             body += data
             if len(body) > MAX_ANSWER:
-                raise self.error(f"the answer is longer than {MAX_ANSWER} bytes")
+                raise self.error(f"the response is larger than {MAX_ANSWER} bytes")
         headers = {name: answer.headers[name] for name in _KEPT_HEADERS if name in answer.headers}
         return httpx.Response(answer.status_code, headers=headers, content=bytes(body))
 
@@ -179,7 +179,7 @@ class ModelServer:
         try:
             return from_json(answer.content, allow_inf_nan=allow_nan)
         except ValueError as error:
-            raise self.error(f"the answer is no JSON ({error}): {self._describe(answer)}") from error
+            raise self.error(f"the response is not JSON ({error}): {self._describe(answer)}") from error
 
     def _describe(self, answer: httpx.Response) -> str:
         return truncate(describe_body(self._mask(answer.text), answer.headers.get("content-type", "")), _MAX_SHOWN)
@@ -187,67 +187,67 @@ class ModelServer:
     def _refuse(self, answer: httpx.Response) -> NoReturn:
         status, said = answer.status_code, self._describe(answer)
         if answer.has_redirect_location:
-            said = f"it redirects to {_without_query(answer.headers['location'])}, which is not followed"
+            said = f"redirect to {_without_query(answer.headers['location'])}, which is not followed"
         reason = f"{self}: HTTP {status}: {said or answer.reason_phrase}"
         if status in (401, 403):
             key = self._settings.key_setting
-            advice = f"refuses the key in {key}" if self._settings.key else f"needs a key (set {key})"
+            advice = f"rejects the key in {key}" if self._settings.key else f"requires a key (set {key})"
             reason = f"the model's server, not Sekha, {advice}: {reason}"
         elif status == 429:
-            reason = f"the model's server, not Sekha, has had too many requests: {reason}"
+            reason = f"the model's server, not Sekha, has received too many requests: {reason}"
         forwarded = status if status in _FORWARDED else 502
         raise ModelError(self._mask(reason), forwarded, answer.headers.get("retry-after"), self._mask(answer.text))
 
     def _failure(self, error: Exception, seconds: Optional[float] = None) -> ModelError:
         reason = str(error) or type(error).__name__
         if isinstance(error, httpx.ConnectTimeout):
-            reason = "it cannot be reached in time"
+            reason = "connect timeout"
         elif isinstance(error, httpx.TimeoutException):
-            reason = f"it did not answer within {seconds or _ANSWER_SECONDS:g} s"
+            reason = f"no response within {seconds or _ANSWER_SECONDS:g} s"
         return self.error(reason)
 
     def _mask(self, text: str) -> str:
-        """Return a text without the key, which servers echo."""
+        """Return a text with the key masked, since some servers echo it."""
         return text if self._settings.key is None else mask(text, [self._settings.key])
 
 
 def pick_model(wanted: Optional[str], names: Optional[Sequence[str]], setting: str) -> str:
-    """Return the model to use if a request names none.
+    """Return the default model for requests without one.
 
     Args:
-        wanted: The model that was set, if any.
-        names: The models that the server has; None if it does not list them.
+        wanted: The model of the settings, if any.
+        names: The models of the server; None if it does not list them.
         setting: The name of the setting, for errors.
 
     Raises:
-        ModelSettingsError: The server does not have the model, or which one to use has to be set.
-        ModelError: The server has no model.
+        ModelSettingsError: The server does not have the model, or has several and none is set.
+        ModelError: The server has no models.
     """
     if names is None:
         if wanted is None:
-            raise ModelSettingsError(f"does not list its models: name one with {setting}")
+            raise ModelSettingsError(f"does not list its models: set one with {setting}")
         return wanted
     shown = ", ".join(names[:_MAX_NAMES])
     if len(names) > _MAX_NAMES:
         shown += f" and {len(names) - _MAX_NAMES} more"
     if wanted is not None:
         if without_latest(wanted) not in map(without_latest, names):
-            raise ModelSettingsError(f"has no model {wanted}, which {setting} names; it has {shown or 'none'}")
+            raise ModelSettingsError(f"has no model {wanted} (set with {setting}); it has {shown or 'none'}")
         return wanted
     if not names:
-        raise ModelError("has no model")
+        raise ModelError("has no models")
     if len(names) > 1:
-        raise ModelSettingsError(f"has several models: name one with {setting}; it has {shown}")
+        raise ModelSettingsError(f"has several models: set one with {setting}; it has {shown}")
     return names[0]
 
 
 def without_latest(name: str) -> str:
-    """Return the name of a model without the tag that an Ollama adds to names that have none."""
+    """Return the name of a model without the tag that Ollama adds to names without one."""
     return name[: -len(":latest")] if name.endswith(":latest") else name
 
 
 def _has_version(answer: httpx.Response) -> bool:
-    """Return whether an answer is that of an Ollama: other servers answer 200 to any request."""
+    """Return whether a response is from Ollama; some other servers answer 200 to any request."""
     try:
         found: Any = from_json(answer.content) if answer.is_success else None
     except ValueError:

@@ -1,4 +1,4 @@
-"""Chats in the form of an Ollama's own routes, from and to that of OpenAI."""
+"""Convert chats between the native format of Ollama and the OpenAI format."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from sekha._utils.json_access import as_list, as_object, as_text, get
 from sekha.local.models import ChatRequest, Completion, ModelError, StreamCutOff
 
 _OPTIONS = ("top_p", "seed", "stop", "frequency_penalty", "presence_penalty")
-"""Keys of OpenAI's requests that are among the `options` of an Ollama."""
+"""Keys of OpenAI requests that Ollama has in `options`."""
 _MAX_LINE = 64 * 2**20
 _MAX_SHOWN = 200
 
 
 def request_body(request: ChatRequest, name: str, *, stream: bool) -> Dict[str, Any]:
-    """Return the body of a request; keys that only an Ollama knows, such as `think`, are in it as they are."""
+    """Return the body of a request; native keys of Ollama, such as `think`, are passed on unchanged."""
     rest = dict(request.options)
     limits = {"temperature": request.temperature, "num_predict": rest.pop("max_completion_tokens", request.max_tokens)}
     options = {key: value for key, value in limits.items() if value is not None}
@@ -37,7 +37,7 @@ def request_body(request: ChatRequest, name: str, *, stream: bool) -> Dict[str, 
 
 
 def read_completion(answer: Mapping[str, Any]) -> Completion:
-    """Return a whole answer, which has a `message`, as a completion."""
+    """Return an answer with a `message` as a completion."""
     given: Mapping[str, Any] = answer["message"]
     content = as_text(given.get("content"))
     message: Dict[str, Any] = {"role": "assistant", "content": content, **_thoughts(given)}
@@ -49,7 +49,7 @@ def read_completion(answer: Mapping[str, Any]) -> Completion:
 
 
 class LineDecoder:
-    """Makes chunks of the lines of a streamed answer, which end at a line feed and nothing else.
+    """Decodes the lines of a streamed answer, which end only at line feeds, to chunks.
 
     Attributes:
         done: Whether the last line has arrived.
@@ -66,7 +66,7 @@ class LineDecoder:
         return self.done
 
     def feed(self, data: bytes) -> Iterator[Completion]:
-        """Yield the chunks that these bytes complete; raise ModelError if they tell of a failure, or are none."""
+        """Yield the chunks that these bytes complete; raise ModelError if they contain an error, or are not chunks."""
         self._rest += data
         if len(self._rest) > _MAX_LINE:
             raise ModelError(f"a line is longer than {_MAX_LINE} bytes")
@@ -79,12 +79,12 @@ class LineDecoder:
                 yield self._chunk(line)
 
     def finish(self) -> Iterator[Completion]:
-        """Yield the chunk that was not complete when the bytes ended; raise StreamCutOff if it is not the last."""
+        """Yield the remaining chunk at the end of the bytes; raise StreamCutOff if the stream is incomplete."""
         if self._rest.strip() and not self.done:
             try:
                 chunk = self._chunk(bytes(self._rest))
             except ValueError:
-                raise StreamCutOff("the stream was cut in the middle of a line") from None
+                raise StreamCutOff("the stream ended in the middle of a line") from None
             yield chunk
         if not self.done:
             raise StreamCutOff("the stream ended without done")
@@ -112,14 +112,14 @@ class LineDecoder:
 
 
 class _Junk(ModelError, ValueError):
-    """A line tells of a failure, or is no part of an answer."""
+    """A line contains an error, or is not a part of an answer."""
 
     def __init__(self, line: bytes) -> None:
         super().__init__(truncate(describe_body(line.decode("utf-8", "replace")), _MAX_SHOWN))
 
 
 def _messages(messages: Any) -> List[Dict[str, Any]]:
-    """Return messages with texts as contents, images beside them, and the tools that answers of tools come from."""
+    """Return messages with text contents, separate images, and the tool name of each tool result."""
     tools: Dict[Any, Any] = {}
     found: List[Dict[str, Any]] = []
     for message in messages:
@@ -136,7 +136,7 @@ def _messages(messages: Any) -> List[Dict[str, Any]]:
 
 
 def _content(content: Any) -> Dict[str, Any]:
-    """Return the content of a message: its texts in one, and its images if they are not elsewhere in the net."""
+    """Return the content of a message: its texts joined, and its images unless they are remote URLs."""
     parts = as_list(content)
     if parts is None:
         return {"content": content or ""}
@@ -155,13 +155,13 @@ def _content(content: Any) -> Dict[str, Any]:
 def _function(call: Any) -> Dict[str, Any]:
     """Return the function of a tool call, with its arguments as an object."""
     function = dict(as_object(get(call, "function")) or {})
-    with suppress(ValueError):  # what is no JSON is refused by the model's server
+    with suppress(ValueError):  # the model's server rejects invalid JSON
         function["arguments"] = from_json(as_text(function.get("arguments")))
     return function
 
 
 def _tool_calls(message: Mapping[str, Any]) -> List[Dict[str, Any]]:
-    """Return the tool calls of a message in OpenAI's form."""
+    """Return the tool calls of a message in OpenAI format."""
     calls: List[Dict[str, Any]] = []
     for call in as_list(message.get("tool_calls")) or ():
         function = dict(as_object(get(call, "function")) or {})
@@ -179,7 +179,7 @@ def _thoughts(message: Mapping[str, Any]) -> Dict[str, str]:
 
 
 def _finish_reason(answer: Mapping[str, Any], *, has_calls: bool) -> str:
-    """Return why an answer ended; old versions do not say it, and none says that it ended with calls of tools."""
+    """Return the finish reason, which old versions omit, and no version reports for tool calls."""
     reason = as_text(answer.get("done_reason")) or "stop"
     return "tool_calls" if has_calls and reason == "stop" else reason
 
@@ -190,7 +190,7 @@ def _model(answer: Mapping[str, Any]) -> Dict[str, str]:
 
 
 def _usage(answer: Mapping[str, Any]) -> Dict[str, Dict[str, int]]:
-    """Return the numbers of tokens, if it says both."""
+    """Return the token counts, if the answer has both."""
     prompt, completion = answer.get("prompt_eval_count"), answer.get("eval_count")
     if not isinstance(prompt, int) or not isinstance(completion, int):
         return {}

@@ -1,4 +1,4 @@
-"""The built-in models, which need no server: an embedding by hashed words, and a chat that quotes its input."""
+"""The built-in models, which need no server: embeddings by word hashing, and a chat that quotes its input."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class HashEmbedder:
         vectors: List[List[float]] = []
         for text in texts:
             if vectors:
-                await asyncio.sleep(0)  # other requests are not kept waiting
+                await asyncio.sleep(0)  # do not block other requests
             vectors.append(hash_embedding(text))
         return EMBEDDER_NAME, vectors
 
@@ -41,7 +41,7 @@ class HashEmbedder:
 
 
 class ExtractiveModel:
-    """A chat model that invents nothing: it quotes the messages that it gets, and accepts any model name."""
+    """A chat model that only quotes the messages of the request; it accepts any model name."""
 
     async def name(self, requested: Optional[str]) -> str:
         return CHAT_NAME
@@ -72,12 +72,12 @@ class ExtractiveModel:
 def quote(messages: Sequence[Tuple[str, str]]) -> str:
     """Quote the sentences that answer the last user message of a chat best.
 
-    The last user message is the question, except for a `<memory>` that the client has put into it: that is quoted, or
-    the rest of the chat if there is none. What was quoted in an earlier answer is not quoted again.
+    The last user message is the question. The quotes are from a `<memory>` block that the client has added to it, or
+    else from the rest of the chat. Sentences that an earlier answer has quoted are skipped.
     """
     last = max((index for index, (role, _) in enumerate(messages) if role == "user"), default=None)
     if last is None:
-        return "I can only quote, and nobody has asked anything."
+        return "I can only quote, and there is no question."
     content = messages[last][1]
     memories = [line for text in _MEMORY_MESSAGE.findall(content) for line in split_sentences(unescape(text))]
     question = " ".join(_MEMORY.sub("", content).split())
@@ -94,7 +94,7 @@ def quote(messages: Sequence[Tuple[str, str]]) -> str:
 
 
 def _answer(request: ChatRequest) -> Tuple[List[str], str]:
-    """Return the words of the answer, each with the space before it, and why it ends; a word counts as a token."""
+    """Return the words of the answer, each with its leading space, and the finish reason; each word is a token."""
     messages = [(str(message["role"]), str(message["content"])) for message in request.messages]
     words = re.findall(r"\s*\S+", quote(messages))
     kept = words[: request.max_tokens]

@@ -1,4 +1,4 @@
-"""Which models a local Sekha uses: those on servers that were named, and the built-in ones."""
+"""Settings of the models: models on servers, or the built-in ones."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from sekha.local.models.placeholder import ExtractiveModel, HashEmbedder
 
 
 class ServerSettings(NamedTuple):
-    """A server of models, as it was set.
+    """Settings of a model server.
 
-    `name` is `llm` or `embeddings`, as the settings begin. Without a `model`, the server must have one only.
+    `name` is `llm` or `embeddings`, the prefix of the settings. Without a `model`, the server must have only one.
     """
 
     name: str
@@ -24,17 +24,17 @@ class ServerSettings(NamedTuple):
 
     @property
     def model_setting(self) -> str:
-        """The setting that names the model, as a message says it."""
+        """The setting for the model, as in messages."""
         return f"{self.name}_model (--{self.name}-model)"
 
     @property
     def key_setting(self) -> str:
-        """The variable of the key."""
+        """The environment variable of the key."""
         return f"SEKHA_{self.name.upper()}_KEY"
 
 
 class ModelSettings(NamedTuple):
-    """The models of a local Sekha, as they were set; without a server, a built-in one is used."""
+    """Settings of both models; without a server, a built-in model is used."""
 
     llm: Optional[ServerSettings] = None
     embeddings: Optional[ServerSettings] = None
@@ -48,16 +48,16 @@ def server_settings(
     """Return the settings of a server; None without a URL.
 
     Raises:
-        ValueError: The URL, the model or the key cannot be used.
+        ValueError: The URL, the model or the key is not valid.
     """
     if not url:
         if model is not None:
-            raise ValueError(f"{name}_model needs {name}_url: the built-in model has no other")
+            raise ValueError(f"{name}_model requires {name}_url")
         return None
     if model is not None and not model.strip():
         raise ValueError(f"{name}_model must not be blank")
     if key and not re.fullmatch("[!-~]+", key):
-        raise ValueError(f"{name}_key must be one word of ASCII characters")
+        raise ValueError(f"{name}_key must consist of ASCII characters without spaces")
     return ServerSettings(name, parse_address(url), model, Secret(key, f"{name}_key") if key else None)
 
 
@@ -65,11 +65,11 @@ def make_models(settings: ModelSettings) -> Tuple[Embedder, ChatModel]:
     """Return the models for these settings.
 
     Raises:
-        SekhaConfigError: A proxy of the environment cannot be used.
+        SekhaConfigError: A proxy of the environment is not valid.
     """
     embedder: Embedder = HashEmbedder()
     chat: ChatModel = ExtractiveModel()
-    if settings.embeddings is not None:  # what reaches a server takes long to import
+    if settings.embeddings is not None:  # slow to import, and only needed for servers
         from sekha.local.models.embeddings import RemoteEmbedder
 
         embedder = RemoteEmbedder(settings.embeddings, settings.query_prefix, settings.passage_prefix)

@@ -1,8 +1,8 @@
-"""JSON bodies as the controller 0.1 reads them.
+"""Parse JSON bodies like controller 0.1.
 
-Its parser (serde_json) differs from the documented one in what it accepts. A refusal has the same status here, 400 or
-422; its message names the field, but not in the words of that parser: clients look at the status. If a body has several
-faults, those of its syntax come first here.
+Its parser (serde_json) accepts other bodies than the documented one. Errors have the same status here, 400 or 422; the
+message names the field, but has another text than the one of that parser, since clients use the status. If a body has
+several errors, syntax errors are reported first.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def decode(data: bytes, model: Type[BodyType]) -> BodyType:
 
 
 class _Object(Dict[str, Any]):
-    """A JSON object that remembers which keys it has more than once."""
+    """A JSON object that records its duplicate keys."""
 
     def __init__(self, pairs: Sequence[Tuple[str, Any]]) -> None:
         super().__init__(pairs)
@@ -79,9 +79,9 @@ def _children(value: Any) -> Iterable[Any]:
 
 
 def _with_field_names(value: Any, model: Type[BaseModel]) -> Any:
-    """Turn a list that stands for an object into that object, and refuse duplicate fields.
+    """Convert a list in place of an object into that object, and reject duplicate fields.
 
-    A list is accepted in the order of the fields, as serde does for a struct.
+    A list must be in the order of the fields; serde accepts it for a struct.
     """
     fields = model.model_fields
     if is_list(value):

@@ -64,8 +64,8 @@ class ExtractResponse(BaseModel):
 class CircuitBreaker:
     """The circuit breaker of the only provider.
 
-    It opens after three failed calls in a row: then no call is made for a minute. After that it is half open: one call
-    decides whether it closes, or opens for another minute.
+    It opens after three consecutive failures: then no call is made for a minute. After that it is half open: the next
+    call closes it, or opens it for another minute.
     """
 
     def __init__(self) -> None:
@@ -118,14 +118,14 @@ class Bridge02(Bridge):
         self.breaker: CircuitBreaker = CircuitBreaker()
 
     async def parse(self, request: Request, model: Type[_BodyType]) -> _BodyType:
-        """Accept all that Python's json accepts: also half a surrogate pair, and NaN."""
+        """Accept all that Python's json accepts, including lone surrogates and NaN."""
         return await parse_body(request, model, _load_json)
 
     async def chat(self, request: Request) -> Response:
         """Ignore `stream`, refuse content parts, and replace `temperature: 0` by 0.7.
 
-        The response names the requested model, whichever answered. A name with "mini", "small" or "large" asks for a
-        task that no provider has.
+        The response has the name of the requested model, even if another one answered. A name with "mini", "small" or
+        "large" selects a task without a provider.
         """
         body = await self.parse(request, ChatBody)
         for message in body.messages:
@@ -167,7 +167,7 @@ class Bridge02(Bridge):
         return JSONResponse({**answer, "tokens_used": tokens, "message_count": len(body.messages)})
 
     async def extract(self, request: Request) -> Response:
-        """Return no entities if the model's answer is not JSON; fail if it is JSON of another shape."""
+        """Return no entities if the model's answer is not JSON; fail if it is JSON of another structure."""
         body = await self.parse(request, ExtractBody)
         found = await self._call_chat(tasks.extract_json(self.chat_model, body.text, _known(body.model)), body.model)
         nothing: Dict[str, List[str]] = {kind: [] for kind in tasks.ENTITIES}
@@ -288,18 +288,18 @@ async def _refuse_to_chat(model: str, work: Awaitable[_Result]) -> _Result:
 
 
 def _discard(work: Awaitable[Any]) -> None:
-    close = getattr(work, "close", None)  # else Python warns of a coroutine that was never awaited
+    close = getattr(work, "close", None)  # otherwise, Python warns of a coroutine that was never awaited
     if close is not None:
         close()
 
 
 def _known(model: Optional[str]) -> Optional[str]:
-    """Return the name of a model if the bridge knows it; it uses its default model for any other."""
+    """Return the name of a model if the bridge supports it; otherwise it uses its default model."""
     return model if model in _MODELS.values() else None
 
 
 def _task_of_model(model: Optional[str]) -> str:
-    """Return the task that the name of a model stands for."""
+    """Return the task that a model name selects."""
     name = (model or "").lower()
     if model in _MODELS.values():
         return "chat_smart"

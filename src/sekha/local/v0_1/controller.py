@@ -107,7 +107,7 @@ class Controller01(Controller):
 
     async def update_folder(self, request: Request) -> Response:
         """Overwrite the label with the folder."""
-        path_id(request)  # an id that is not a UUID is refused before the body is read
+        path_id(request)  # an ID that is not a UUID is rejected before the body is read
         body = await self.parse(request, FolderBody)
         await self.memory.update(self._find(request).id, label=body.folder, folder=body.folder)
         return empty_response()
@@ -130,7 +130,7 @@ class Controller01(Controller):
         return JSONResponse({"results": rows, "total": total, "page": page, "page_size": limit})
 
     async def prune_dry_run(self, request: Request) -> Response:
-        """Return counts of 0, and recommend nothing for the archive."""
+        """Return counts of 0, and recommend to archive nothing."""
         body = await self.parse(request, ThresholdBody)
         found = await self.memory01.suggest_pruning_with_model(body.threshold_days)
         return JSONResponse({"suggestions": [prune_row(one) for one in found], "total": len(found)})
@@ -146,7 +146,7 @@ class Controller01(Controller):
         return empty_response(202)
 
     async def health(self, request: Request) -> Response:
-        """Say neither what is wrong nor what it can do."""
+        """Report neither reasons nor capabilities."""
         if await self.find_problem() is not None:
             return empty_response(503)
         return JSONResponse(health_report("healthy", HEALTHY))

@@ -45,7 +45,7 @@ class ServerEdge:
             await PlainTextResponse(text, 429, headers=_CORS)(scope, receive, send)
 
     def admit(self, forwarded_for: Optional[str]) -> bool:
-        """Count a request, and return whether it is within the limit.
+        """Count a request; return whether it is within the limit.
 
         The limit is 1000 a minute for each first address of X-Forwarded-For, and for all other requests together.
         """
@@ -76,7 +76,7 @@ def _with_cors(send: Send, preflight: bool) -> Send:
 
 
 async def _cancel_on_disconnect(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
-    """Run a handler until its client disconnects; then cancel it, which frees all that it holds."""
+    """Run a handler until its client disconnects; then cancel it, which releases its resources."""
     messages: asyncio.Queue[Message] = asyncio.Queue()
 
     async def handle() -> None:

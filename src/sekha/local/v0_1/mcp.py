@@ -45,7 +45,7 @@ class McpTools01(McpTools):
     parse = staticmethod(parse)
 
     async def memory_store(self, request: Request) -> Response:
-        """Refuse content parts."""
+        """Reject content parts."""
         return await self.store_conversation(await self.parse(request, StoreBody))
 
     async def memory_search(self, request: Request) -> Response:

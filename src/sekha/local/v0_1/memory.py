@@ -32,16 +32,16 @@ from sekha.local.vectors import Target, pack
 from sekha.local.worker import Runner
 
 MAX_CONCURRENT_EMBEDDINGS = 5
-"""Permits for embeddings. Each write needs two of them, one after the other: many writes at once deadlock."""
+"""Permits for embeddings. Each write acquires two, one after the other, so that many concurrent writes deadlock."""
 
 EMBEDDING_SECONDS = 0.01
-"""Time that an embedding takes if no server makes it; without it, no writes would overlap."""
+"""Simulated duration of an embedding by the built-in model; without it, writes would not overlap."""
 
 MAX_NEIGHBOURS = 32
-"""Vectors that the index links with each other; of more that are alike, it does not find all."""
+"""Number of neighbors of a vector in the index; of more similar vectors, it does not find all."""
 
 _NUMBERS = re.compile(r"\d+")
-_MAX_THRESHOLD_DAYS = 95_000_000  # there is no date further back
+_MAX_THRESHOLD_DAYS = 95_000_000  # no earlier dates exist
 _USABLE_BUDGET = 0.85  # of the tokens
 
 
@@ -92,16 +92,16 @@ class Store01(Store):
 
     @staticmethod
     def searchable_text(text: str) -> str:
-        """Leave a text as it is: words are cut at spaces and punctuation in every script."""
+        """Return the text unchanged: words are split at spaces and punctuation in every script."""
         return text
 
     @staticmethod
     def full_text_query(query: str) -> str:
-        """Leave a query as it is."""
+        """Return the query unchanged."""
         return query
 
     def full_text_search(self, query: str, limit: int, ranked: bool = False) -> List[Message]:
-        """Return the oldest messages first, however well they match."""
+        """Return the oldest messages first, independent of relevance."""
         return super().full_text_search(query, limit, ranked)
 
     def count_labels_containing(self, part: str) -> int:
@@ -120,7 +120,7 @@ class Store01(Store):
         return bool(self._db.execute("SELECT EXISTS (SELECT 1 FROM vectors)").fetchone()[0])
 
     def nearest(self, model: int, target: Sequence[float], limit: int) -> List[Tuple[float, Message]]:
-        """Return the messages whose vectors are nearest to one, best first, with their similarity."""
+        """Return the messages with the nearest vectors, best first, with their similarity."""
         if not any(target):  # a text without a word
             return []
         similarity, hidden = Target(pack(target)).similarity, self._hidden_from_search()
@@ -130,7 +130,7 @@ class Store01(Store):
         return [(score, found[-number]) for score, number in scored[:limit]]
 
     def _hidden_from_search(self) -> AbstractSet[int]:
-        """Hide every third vector of a crowd: its graph keeps a few neighbours of each, and loses some in a crowd."""
+        """Hide every third of many similar vectors: the graph of the real index keeps few neighbors and loses some."""
         crowds: Dict[str, List[int]] = {}
         query = "SELECT number, content FROM messages JOIN vectors ON message = number ORDER BY number"
         for number, content in self._db.execute(query):
@@ -147,11 +147,11 @@ class Memory01(Memory):
         self._permits = FairSemaphore(MAX_CONCURRENT_EMBEDDINGS)
 
     def now(self) -> str:
-        """Return milliseconds, as its trigger sets the time of a change."""
+        """Return milliseconds, the precision of the database trigger that sets update times."""
         return super().now()[:-6]
 
     async def _embed(self, text: str) -> Tuple[str, Sequence[float]]:
-        """Return the model and the vector of a text; raise ModelError for an empty text too."""
+        """Return the model and the vector of a text; raise ModelError for an empty text, too."""
         if not text:
             raise ModelError("an empty text has no embedding")
         async with self._permits:
@@ -170,9 +170,9 @@ class Memory01(Memory):
     ) -> Conversation:
         """Store the conversation, then message by message without a transaction; after an error, the rest is missing.
 
-        A write holds one permit while it waits for another: from about eight concurrent writes, all wait for each other
-        until their clients disconnect. Of the first writes, those that come while another creates the collection of
-        vectors are stored without theirs.
+        A write holds one permit while it waits for another: with about eight concurrent writes or more, all deadlock
+        until their clients disconnect. While the first write creates the collection of vectors, concurrent writes are
+        stored without vectors.
         """
         created, _ = self.store.add(label, folder, 5 if importance is None else importance, [])
         for message in messages:
@@ -202,13 +202,13 @@ class Memory01(Memory):
         try:
             model, vector = await self._embed(query)
         except ModelError as error:
-            logger.warning("nothing is found: %s", error)
+            logger.warning("the search has no results: %s", error)
             return [], 0
         found = self.store01.nearest(self.store.model(model, len(vector)), vector, limit)
         return [SearchResult(to_float32(1.0 - similarity), message) for similarity, message in found], len(found)
 
     async def full_text_search(self, query: str, limit: int) -> List[Message]:
-        """Return what matches the query as it is, or nothing."""
+        """Return the matches of the unchanged query, or nothing."""
         return await self.run(self.store.full_text_search, query, limit)
 
     async def context(
@@ -217,8 +217,8 @@ class Memory01(Memory):
         """Rank search results, pinned messages and preferred labels together, with duplicates.
 
         Folders are excluded from the search results only, and by prefix: `/work` excludes `/workshop`. A search result
-        counts as importance 5, whatever its similarity. The weight of a day of age is not known; here it is one point
-        of ten.
+        counts as importance 5, independent of its similarity. The weight of a day of age is unknown; here it is one
+        point of ten.
         """
         results, _ = await self.search(query, Filter(), 200)
         prefixes = tuple(excluded_folders)
@@ -273,16 +273,16 @@ class Memory01(Memory):
         return await super().unused_conversations(threshold_days)
 
     async def archive_all(self, identities: Sequence[str]) -> None:
-        """Archive one after the other: those before an unknown id stay archived."""
+        """Archive one after another: those before an unknown ID stay archived."""
         for identity in identities:
             if not self.store.update(identity, status="archived", updated_at=self.now()):
                 raise NotFoundAs500(identity)
 
     async def suggest_labels_with_model(self, identity: str) -> List[Tuple[str, bool]]:
-        """Return labels for a conversation, each with whether it exists already; an unknown id is 500.
+        """Return labels for a conversation, and whether each exists; an unknown ID is 500.
 
-        The model's answer is split at commas, even if it is prose. If the model fails, the first existing label in
-        alphabetical order is suggested.
+        The answer of the model is split at commas, even if it is prose. If the model fails, the alphabetically first
+        existing label is suggested.
         """
         try:
             if isinstance(self._chat, ExtractiveModel):
@@ -298,7 +298,7 @@ class Memory01(Memory):
         try:
             answer = answer_text(await self._chat.complete(ChatRequest([{"role": "user", "content": task}])))
         except ModelError as error:
-            logger.warning("no model suggests labels: %s", error)
+            logger.warning("the model cannot suggest labels: %s", error)
             return [(label, True) for label in labels[:1] if label]
         suggestions = [label for label in (part.strip() for part in answer.split(",")) if label]
         return [(label, label in labels) for label in suggestions[:5]]
@@ -306,18 +306,18 @@ class Memory01(Memory):
 
 @lru_cache(maxsize=65_536)
 def without_numbers(text: str) -> str:
-    """Return what texts have in common that differ in nothing but numbers."""
+    """Return a key that is equal for texts that differ only in numbers."""
     return _NUMBERS.sub("#", " ".join(text.casefold().split()))
 
 
 def has_split_preview(text: str) -> bool:
-    """Return whether byte 100 of a text is inside a character, where the controller crashes as it cuts a preview."""
+    """Return whether byte 100 of a text is inside a character, where the controller crashes with a preview."""
     data = text.encode()
     return len(data) > 100 and data[100] & 0xC0 == 0x80
 
 
 def to_float32(number: float) -> float:
-    """Round a number to 32 bits."""
+    """Round a number to a 32-bit float."""
     return c_float(number).value
 
 
