@@ -55,7 +55,8 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 def link_pictures(html: str) -> str:
     """Let pictures of screens lead to themselves in their full size, which a phone can enlarge."""
-    return re.sub(r'<img [^>]*\bsrc="([^"]+\.png)"[^>]*>', lambda image: f'<a href="{image[1]}">{image[0]}</a>', html)
+    screens = r'<img [^>]*\bsrc="([^"]+(?:\.png|/demo\.svg))"[^>]*>(?!</a>)'
+    return re.sub(screens, lambda image: f'<a href="{image[1]}">{image[0]}</a>', html)
 
 
 def on_page_content(html: str, **_: Any) -> str:

@@ -95,6 +95,19 @@ def test_every_integration_is_in_the_overview() -> None:
         assert [name for name, link in expected.items() if name not in below or link not in below] == []
 
 
+def test_what_others_call_something_else_is_there() -> None:
+    """The right columns of the tables for who comes from mem0 or openai name methods, functions and errors of ours."""
+    right = re.findall(r"^\|[^|\n]+\|(.+)\|$", page("docs/help/coming-from.md"), re.MULTILINE)
+    called = {name for cell in right for name in re.findall(r"\b([a-z_]+)\(", cell)}
+    methods = {name for cls in (SekhaClient, MemoryController, BridgeClient) for name in dir(cls)}
+    methods |= set(dir(sekha.Stream))
+    assert len(called) > 12
+    assert called - methods == set()
+    classes = re.findall(r"\bSekha\w+Error\b", "\n".join(right))
+    assert len(classes) > 10
+    assert [name for name in classes if not hasattr(sekha, name)] == []
+
+
 def test_the_error_tree_is_the_tree_of_the_classes() -> None:
     drawn = page("docs/guides/errors.md").split("```text\n")[1].split("```")[0]
     assert drawn.strip().replace("`", "") in (sekha.errors.__doc__ or "").replace("`", "")
