@@ -83,7 +83,9 @@ class SekhaError(Exception):
         ```python
         from sekha import SekhaError
 
-        error = SekhaError("no such memory", method="GET", path="/health", attempts=1, elapsed=0.25)
+        error = SekhaError(
+            "no such memory", method="GET", path="/health", attempts=1, elapsed=0.25
+        )
         print(error)  # no such memory (GET /health, 1 attempt in 0.25 s)
         ```
     """
@@ -235,7 +237,9 @@ class SekhaAPIError(SekhaError):
         try:
             client.controller.get_conversation("3f0c1a52-8d1e-4c55-9d0a-2f6f0b1c7e11")
         except SekhaAPIError as error:
-            print(error.status_code, error.headers["Content-Type"], error.request_id)  # 404 application/json None
+            print(
+                error.status_code, error.headers["Content-Type"], error.request_id
+            )  # 404 application/json None
         ```
     """
 

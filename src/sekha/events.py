@@ -33,11 +33,15 @@ class RequestEvent:
 
 
         def on_request(event: RequestEvent) -> None:
-            print(event.service, event.method, event.path, event.attempt)  # controller GET /health 1
+            print(
+                event.service, event.method, event.path, event.attempt
+            )  # controller GET /health 1
 
 
         with SekhaClient(
-            controller_url="http://localhost:8080", api_key="sk-your-api-key", on_request=on_request
+            controller_url="http://localhost:8080",
+            api_key="sk-your-api-key",
+            on_request=on_request,
         ) as client:
             client.controller.health()
         ```
@@ -82,7 +86,9 @@ class ResponseEvent:
 
 
         with SekhaClient(
-            controller_url="http://localhost:8080", api_key="sk-your-api-key", on_response=on_response
+            controller_url="http://localhost:8080",
+            api_key="sk-your-api-key",
+            on_response=on_response,
         ) as client:
             client.controller.health()
         print(answers)  # Counter({('/health', 200): 1})
@@ -120,7 +126,8 @@ class RetryEvent:
 
 
         def on_retry(event: RetryEvent) -> None:
-            print(f"{event.path}: {event.status or event.error.__name__}, retry in {event.wait:.1f} s")
+            reason = event.status or event.error.__name__
+            print(f"{event.path}: {reason}, retry in {event.wait:.1f} s")
 
 
         with SekhaClient(

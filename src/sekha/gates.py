@@ -41,9 +41,13 @@ class Gate(Protocol):
 
 
         with SekhaClient(
-            controller_url="http://localhost:8080", api_key="sk-your-api-key", write_gate=TwoAtATime()
+            controller_url="http://localhost:8080",
+            api_key="sk-your-api-key",
+            write_gate=TwoAtATime(),
         ) as client:
-            client.controller.create_conversation(messages=[{"role": "user", "content": "Hello Sekha!"}])
+            client.controller.create_conversation(
+                messages=[{"role": "user", "content": "Hello Sekha!"}]
+            )
         ```
     """
 
@@ -92,9 +96,13 @@ class AsyncGate(Protocol):
 
         async def main():
             async with AsyncSekhaClient(
-                controller_url="http://localhost:8080", api_key="sk-your-api-key", write_gate=TwoAtATime()
+                controller_url="http://localhost:8080",
+                api_key="sk-your-api-key",
+                write_gate=TwoAtATime(),
             ) as client:
-                await client.controller.create_conversation(messages=[{"role": "user", "content": "Hello Sekha!"}])
+                await client.controller.create_conversation(
+                    messages=[{"role": "user", "content": "Hello Sekha!"}]
+                )
 
 
         anyio.run(main)

@@ -108,7 +108,11 @@ def extract_image_urls(content: Content) -> list[str]:
         ```python
         from sekha.type_guards import extract_image_urls
 
-        print(extract_image_urls([{"type": "image_url", "image_url": {"url": "https://example.org/a.png"}}]))
+        print(
+            extract_image_urls(
+                [{"type": "image_url", "image_url": {"url": "https://example.org/a.png"}}]
+            )
+        )
         # ['https://example.org/a.png']
         ```
     """

@@ -127,7 +127,7 @@ class AsyncServiceClient(AsyncMisuseGuard, ProcessBound):
             SekhaConfigError: A value is invalid.
 
         Example:
-            ```python
+            ```python title="python -m asyncio"
             patient = client.controller.with_options(timeout=120.0)
             print((await patient.health())["status"])
             ```

@@ -59,7 +59,7 @@ class AsyncBridgeClient(AsyncServiceClient):
         SekhaConfigError: A setting is missing or invalid.
 
     Example:
-        ```python
+        ```python title="python -m asyncio"
         from sekha import AsyncBridgeClient
 
         async with AsyncBridgeClient(base_url=bridge_url) as bridge:
@@ -108,7 +108,7 @@ class AsyncBridgeClient(AsyncServiceClient):
             SekhaError: Any other failure; see `sekha.errors`.
 
         Example:
-            ```python
+            ```python title="python -m asyncio"
             response = await client.bridge.complete(
                 messages=[{"role": "user", "content": "Explain quantum computing"}], temperature=0.7
             )
@@ -153,8 +153,10 @@ class AsyncBridgeClient(AsyncServiceClient):
             SekhaError: Any other failure; see `sekha.errors`.
 
         Example:
-            ```python
-            async with client.bridge.stream_complete([{"role": "user", "content": "Tell me a story"}]) as stream:
+            ```python title="python -m asyncio"
+            async with client.bridge.stream_complete(
+                [{"role": "user", "content": "Tell me a story"}]
+            ) as stream:
                 async for text in stream.text_stream():
                     print(text, end="", flush=True)
             ```
@@ -190,7 +192,7 @@ class AsyncBridgeClient(AsyncServiceClient):
             SekhaError: Any other failure; see `sekha.errors`.
 
         Example:
-            ```python
+            ```python title="python -m asyncio"
             response = await client.bridge.embed(input="Semantic search query text")
             print(len(response["data"][0]["embedding"]) == response["dimension"])  # True
             ```
@@ -223,7 +225,7 @@ class AsyncBridgeClient(AsyncServiceClient):
             SekhaError: Any other failure; see `sekha.errors`.
 
         Example:
-            ```python
+            ```python title="python -m asyncio"
             health = await client.bridge.health()
             print(health["status"])  # healthy
             ```
@@ -243,7 +245,7 @@ class AsyncBridgeClient(AsyncServiceClient):
             SekhaError: Any other failure; see `sekha.errors`.
 
         Example:
-            ```python
+            ```python title="python -m asyncio"
             for model in await client.bridge.models():
                 print(model["model_id"], model["task"])
             ```
@@ -260,7 +262,7 @@ class AsyncBridgeClient(AsyncServiceClient):
             SekhaError: Any other failure; see `sekha.errors`.
 
         Example:
-            ```python
+            ```python title="python -m asyncio"
             print("embedding" in await client.bridge.tasks())  # True
             ```
         """
@@ -296,7 +298,7 @@ class AsyncBridgeClient(AsyncServiceClient):
             SekhaError: Any other failure; see `sekha.errors`.
 
         Example:
-            ```python
+            ```python title="python -m asyncio"
             print((await client.bridge.route("embedding"))["model_id"])
             ```
         """
@@ -321,7 +323,7 @@ class AsyncBridgeClient(AsyncServiceClient):
             SekhaError: Any other failure; see `sekha.errors`.
 
         Example:
-            ```python
+            ```python title="python -m asyncio"
             print((await client.bridge.provider_health())["healthy_providers"])
             ```
         """
@@ -348,8 +350,12 @@ class AsyncBridgeClient(AsyncServiceClient):
             SekhaError: Any other failure; see `sekha.errors`.
 
         Example:
-            ```python
-            print((await client.bridge.summarize(["We ship on Friday.", "The review is done."]))["summary"])
+            ```python title="python -m asyncio"
+            print(
+                (await client.bridge.summarize(["We ship on Friday.", "The review is done."]))[
+                    "summary"
+                ]
+            )
             ```
         """
         request = validate(BridgeSummarizeRequest, drop_unset(messages=messages, level=level, model=model))
@@ -373,8 +379,10 @@ class AsyncBridgeClient(AsyncServiceClient):
             SekhaError: Any other failure; see `sekha.errors`.
 
         Example:
-            ```python
-            print((await client.bridge.extract("Ada Lovelace wrote to Charles Babbage."))["entities"])
+            ```python title="python -m asyncio"
+            print(
+                (await client.bridge.extract("Ada Lovelace wrote to Charles Babbage."))["entities"]
+            )
             ```
         """
         request = validate(ExtractRequest, drop_unset(text=text, model=model))
@@ -399,7 +407,7 @@ class AsyncBridgeClient(AsyncServiceClient):
             SekhaError: Any other failure; see `sekha.errors`.
 
         Example:
-            ```python
+            ```python title="python -m asyncio"
             print((await client.bridge.score("We decided to use PostgreSQL."))["score"])
             ```
         """

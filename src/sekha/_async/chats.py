@@ -78,9 +78,11 @@ class AsyncChatWorkflows(AsyncRecall):
             SekhaError: Any other failure; see `sekha.errors`.
 
         Example:
-            ```python
+            ```python title="python -m asyncio"
             response = await client.complete_with_context(
-                prompt="Continue our architecture discussion", context_query="architecture decisions", model="gpt-4"
+                prompt="Continue our architecture discussion",
+                context_query="architecture decisions",
+                model="gpt-4",
             )
             print(response["choices"][0]["message"]["content"])
             print([memory["label"] for memory in response["memories"]])
@@ -166,7 +168,7 @@ class AsyncChatWorkflows(AsyncRecall):
             SekhaError: Any other failure; see `sekha.errors`.
 
         Example:
-            ```python
+            ```python title="python -m asyncio"
             async with client.stream_with_context("Explain our deployment strategy") as stream:
                 async for text in stream.text_stream():
                     print(text, end="", flush=True)
@@ -246,9 +248,11 @@ class AsyncChatWorkflows(AsyncRecall):
             SekhaError: Any other failure; see `sekha.errors`.
 
         Example:
-            ```python
+            ```python title="python -m asyncio"
             response = await client.complete_with_memory(
-                prompt="Summarize our past discussions about:", search_query="architecture microservices", limit=5
+                prompt="Summarize our past discussions about:",
+                search_query="architecture microservices",
+                limit=5,
             )
             print(response["choices"][0]["message"]["content"])
             print([(memory["score"], memory["label"]) for memory in response["memories"]])
@@ -323,8 +327,10 @@ class AsyncChatWorkflows(AsyncRecall):
             SekhaError: Any other failure; see `sekha.errors`.
 
         Example:
-            ```python
-            async with client.stream_with_memory("Explain our deployment strategy", limit=3) as stream:
+            ```python title="python -m asyncio"
+            async with client.stream_with_memory(
+                "Explain our deployment strategy", limit=3
+            ) as stream:
                 async for text in stream.text_stream():
                     print(text, end="", flush=True)
             ```

@@ -83,13 +83,15 @@ class AsyncSekhaClient(AsyncWorkflows):
         SekhaConfigError: A setting is missing, invalid, or conflicts with another one.
 
     Example:
-        ```python
+        ```python title="python -m asyncio"
         from sekha import AsyncSekhaClient
 
         async with AsyncSekhaClient(
             controller_url=controller_url, api_key="sk-your-api-key", bridge_url=bridge_url
         ) as client:
-            await client.controller.create_conversation(messages=[{"role": "user", "content": "Hello Sekha!"}])
+            await client.controller.create_conversation(
+                messages=[{"role": "user", "content": "Hello Sekha!"}]
+            )
         ```
     """
 
@@ -183,10 +185,12 @@ class AsyncSekhaClient(AsyncWorkflows):
             SekhaValidationError: The folder is invalid, or a segment is empty; ``field`` is ``folder``.
 
         Example:
-            ```python
+            ```python title="python -m asyncio"
             user_id = "ann@example.com"
             memory = client.in_folder("/users", user_id)
-            await memory.controller.create_conversation(messages=[{"role": "user", "content": "I like tea."}])
+            await memory.controller.create_conversation(
+                messages=[{"role": "user", "content": "I like tea."}]
+            )
             results = await memory.controller.query("What does she like?")
             print([result["folder"] for result in results["results"]])  # ['/users/ann@example.com']
             ```
@@ -226,7 +230,7 @@ class AsyncSekhaClient(AsyncWorkflows):
             SekhaConfigError: A value is invalid.
 
         Example:
-            ```python
+            ```python title="python -m asyncio"
             once = client.with_options(max_retries=0, deadline=10.0)
             print((await once.controller.health())["status"])  # healthy
             ```
@@ -291,10 +295,12 @@ def create_async_sekha_client(
         SekhaConfigError: A setting is missing, invalid, or conflicts with another one.
 
     Example:
-        ```python
+        ```python title="python -m asyncio"
         from sekha import create_async_sekha_client
 
-        async with create_async_sekha_client(controller_url=controller_url, api_key="sk-your-api-key") as client:
+        async with create_async_sekha_client(
+            controller_url=controller_url, api_key="sk-your-api-key"
+        ) as client:
             print((await client.controller.health())["status"])  # healthy
         ```
     """

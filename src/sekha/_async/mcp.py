@@ -68,7 +68,7 @@ class AsyncMCPClient(AsyncFolderClient):
         SekhaConfigError: A setting is missing or invalid.
 
     Example:
-        ```python
+        ```python title="python -m asyncio"
         from sekha import AsyncMCPClient
 
         async with AsyncMCPClient(base_url=controller_url, api_key="sk-your-api-key") as mcp:
@@ -122,8 +122,10 @@ class AsyncMCPClient(AsyncFolderClient):
             SekhaError: Any other failure; see `sekha.errors`.
 
         Example:
-            ```python
-            stats = await client.mcp.memory_stats({"labels": ["important"], "start_date": "2026-01-01T00:00:00Z"})
+            ```python title="python -m asyncio"
+            stats = await client.mcp.memory_stats(
+                {"labels": ["important"], "start_date": "2026-01-01T00:00:00Z"}
+            )
             print(stats["total_conversations"])
             ```
         """
@@ -195,8 +197,10 @@ class AsyncMCPClient(AsyncFolderClient):
             SekhaError: Any other failure; see `sekha.errors`.
 
         Example:
-            ```python
-            results = await client.mcp.memory_search({"query": "project architecture", "min_importance": 7})
+            ```python title="python -m asyncio"
+            results = await client.mcp.memory_search(
+                {"query": "project architecture", "min_importance": 7}
+            )
             for result in results["results"]:
                 print(f"{result['label']} (score: {result['score']:.2f})")
             ```
@@ -268,9 +272,11 @@ class AsyncMCPClient(AsyncFolderClient):
             SekhaWarning: The server does not store a key of the messages, such as ``timestamp``.
 
         Example:
-            ```python
+            ```python title="python -m asyncio"
             stored = await client.mcp.memory_store(
-                label="Decision", importance_score=9, messages=[{"role": "user", "content": "We use PostgreSQL."}]
+                label="Decision",
+                importance_score=9,
+                messages=[{"role": "user", "content": "We use PostgreSQL."}],
             )
             print(stored["label"])  # Decision
             ```
@@ -315,7 +321,7 @@ class AsyncMCPClient(AsyncFolderClient):
             SekhaError: Any other failure; see `sekha.errors`.
 
         Example:
-            ```python
+            ```python title="python -m asyncio"
             await client.mcp.memory_update(conversation_id, label="Decision", importance_score=10)
             ```
         """
@@ -393,7 +399,7 @@ class AsyncMCPClient(AsyncFolderClient):
             SekhaError: Any other failure; see `sekha.errors`.
 
         Example:
-            ```python
+            ```python title="python -m asyncio"
             print((await client.mcp.memory_get_context(conversation_id))["importance_score"])
             ```
         """
@@ -419,7 +425,7 @@ class AsyncMCPClient(AsyncFolderClient):
             SekhaError: Any other failure; see `sekha.errors`.
 
         Example:
-            ```python
+            ```python title="python -m asyncio"
             print((await client.mcp.memory_prune(threshold_days=90))["total_suggestions"])
             ```
         """
@@ -450,7 +456,7 @@ class AsyncMCPClient(AsyncFolderClient):
             SekhaError: Any other failure; see `sekha.errors`.
 
         Example:
-            ```python
+            ```python title="python -m asyncio"
             export = await client.mcp.memory_export(conversation_id, format="markdown")
             print(export["content"])
             ```

@@ -82,9 +82,11 @@ class AsyncRecall(AsyncMisuseGuard, ProcessBound):
             SekhaError: The memory search failed.
 
         Example:
-            ```python
+            ```python title="python -m asyncio"
             built = await client.build_messages("How do we deploy?")
-            # answer = openai_client.chat.completions.create(model="gpt-4o", messages=built["messages"])
+            # answer = openai_client.chat.completions.create(
+            #     model="gpt-4o", messages=built["messages"]
+            # )
             print([memory["label"] for memory in built["memories"]])
             ```
         """

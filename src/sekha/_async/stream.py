@@ -47,8 +47,10 @@ class AsyncStream(ProcessBound):
         SekhaTimeoutError: While iterating: nothing arrived for longer than the timeout, or the deadline passed.
 
     Example:
-        ```python
-        async with client.bridge.stream_complete([{"role": "user", "content": "Tell me a story"}]) as stream:
+        ```python title="python -m asyncio"
+        async with client.bridge.stream_complete(
+            [{"role": "user", "content": "Tell me a story"}]
+        ) as stream:
             async for text in stream.text_stream():
                 print(text, end="", flush=True)
         ```
@@ -205,8 +207,10 @@ class AsyncStream(ProcessBound):
         """The text of the stream, piece by piece; iterating over it reads the stream.
 
         Example:
-            ```python
-            stream = await client.bridge.stream_complete([{"role": "user", "content": "Tell me a story"}])
+            ```python title="python -m asyncio"
+            stream = await client.bridge.stream_complete(
+                [{"role": "user", "content": "Tell me a story"}]
+            )
             async for text in stream.text_stream():
                 print(text, end="")
             ```
@@ -220,8 +224,10 @@ class AsyncStream(ProcessBound):
             SekhaError: The same errors as while iterating.
 
         Example:
-            ```python
-            stream = await client.bridge.stream_complete([{"role": "user", "content": "Tell me a story"}])
+            ```python title="python -m asyncio"
+            stream = await client.bridge.stream_complete(
+                [{"role": "user", "content": "Tell me a story"}]
+            )
             completion = await stream.get_final_completion()
             print(completion["choices"][0]["message"]["content"])
             ```
@@ -237,8 +243,10 @@ class AsyncStream(ProcessBound):
             SekhaError: The same errors as while iterating.
 
         Example:
-            ```python
-            stream = await client.bridge.stream_complete([{"role": "user", "content": "Tell me a story"}])
+            ```python title="python -m asyncio"
+            stream = await client.bridge.stream_complete(
+                [{"role": "user", "content": "Tell me a story"}]
+            )
             print(await stream.get_final_text())
             ```
         """
@@ -284,7 +292,7 @@ class AsyncMemoryStream(AsyncStream):
     """Stream of an answer with memories, from `AsyncSekhaClient.stream_with_context` or `stream_with_memory`.
 
     Example:
-        ```python
+        ```python title="python -m asyncio"
         async with client.stream_with_context("How do we deploy?") as stream:
             for memory in stream.memories:
                 print(memory["label"], memory["timestamp"])
@@ -317,7 +325,7 @@ class AsyncMemoryStream(AsyncStream):
             SekhaError: The same errors as while iterating.
 
         Example:
-            ```python
+            ```python title="python -m asyncio"
             stream = await client.stream_with_context("How do we deploy?")
             completion = await stream.get_final_completion()
             print(len(completion["memories"]) == len(stream.memories))  # True

@@ -68,9 +68,11 @@ class AsyncWorkflows(AsyncChatWorkflows):
             SekhaError: Any other failure; if the search failed, ``error.conversation`` is the stored conversation.
 
         Example:
-            ```python
+            ```python title="python -m asyncio"
             results = await client.store_and_query(
-                messages=[{"role": "user", "content": "Discussed project timeline"}], query="timeline", label="Planning"
+                messages=[{"role": "user", "content": "Discussed project timeline"}],
+                query="timeline",
+                label="Planning",
             )
             print(results.conversation["label"])  # Planning
             ```
@@ -102,7 +104,7 @@ class AsyncWorkflows(AsyncChatWorkflows):
             REST routes.
 
         Example:
-            ```python
+            ```python title="python -m asyncio"
             health = await client.health_check()
             for service, status in health.items():
                 print(f"{service.capitalize()}: {status['status']}")

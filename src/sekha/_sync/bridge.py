@@ -156,7 +156,9 @@ class BridgeClient(ServiceClient):
 
         Example:
             ```python
-            with client.bridge.stream_complete([{"role": "user", "content": "Tell me a story"}]) as stream:
+            with client.bridge.stream_complete(
+                [{"role": "user", "content": "Tell me a story"}]
+            ) as stream:
                 for text in stream.text_stream():
                     print(text, end="", flush=True)
             ```
@@ -351,7 +353,11 @@ class BridgeClient(ServiceClient):
 
         Example:
             ```python
-            print((client.bridge.summarize(["We ship on Friday.", "The review is done."]))["summary"])
+            print(
+                (client.bridge.summarize(["We ship on Friday.", "The review is done."]))[
+                    "summary"
+                ]
+            )
             ```
         """
         request = validate(BridgeSummarizeRequest, drop_unset(messages=messages, level=level, model=model))
@@ -376,7 +382,9 @@ class BridgeClient(ServiceClient):
 
         Example:
             ```python
-            print((client.bridge.extract("Ada Lovelace wrote to Charles Babbage."))["entities"])
+            print(
+                (client.bridge.extract("Ada Lovelace wrote to Charles Babbage."))["entities"]
+            )
             ```
         """
         request = validate(ExtractRequest, drop_unset(text=text, model=model))

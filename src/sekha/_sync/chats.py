@@ -82,7 +82,9 @@ class ChatWorkflows(Recall):
         Example:
             ```python
             response = client.complete_with_context(
-                prompt="Continue our architecture discussion", context_query="architecture decisions", model="gpt-4"
+                prompt="Continue our architecture discussion",
+                context_query="architecture decisions",
+                model="gpt-4",
             )
             print(response["choices"][0]["message"]["content"])
             print([memory["label"] for memory in response["memories"]])
@@ -250,7 +252,9 @@ class ChatWorkflows(Recall):
         Example:
             ```python
             response = client.complete_with_memory(
-                prompt="Summarize our past discussions about:", search_query="architecture microservices", limit=5
+                prompt="Summarize our past discussions about:",
+                search_query="architecture microservices",
+                limit=5,
             )
             print(response["choices"][0]["message"]["content"])
             print([(memory["score"], memory["label"]) for memory in response["memories"]])
@@ -326,7 +330,9 @@ class ChatWorkflows(Recall):
 
         Example:
             ```python
-            with client.stream_with_memory("Explain our deployment strategy", limit=3) as stream:
+            with client.stream_with_memory(
+                "Explain our deployment strategy", limit=3
+            ) as stream:
                 for text in stream.text_stream():
                     print(text, end="", flush=True)
             ```

@@ -91,7 +91,9 @@ class SekhaClient(Workflows):
         with SekhaClient(
             controller_url=controller_url, api_key="sk-your-api-key", bridge_url=bridge_url
         ) as client:
-            client.controller.create_conversation(messages=[{"role": "user", "content": "Hello Sekha!"}])
+            client.controller.create_conversation(
+                messages=[{"role": "user", "content": "Hello Sekha!"}]
+            )
         ```
     """
 
@@ -188,7 +190,9 @@ class SekhaClient(Workflows):
             ```python
             user_id = "ann@example.com"
             memory = client.in_folder("/users", user_id)
-            memory.controller.create_conversation(messages=[{"role": "user", "content": "I like tea."}])
+            memory.controller.create_conversation(
+                messages=[{"role": "user", "content": "I like tea."}]
+            )
             results = memory.controller.query("What does she like?")
             print([result["folder"] for result in results["results"]])  # ['/users/ann@example.com']
             ```
@@ -296,7 +300,9 @@ def create_sekha_client(
         ```python
         from sekha import create_sekha_client
 
-        with create_sekha_client(controller_url=controller_url, api_key="sk-your-api-key") as client:
+        with create_sekha_client(
+            controller_url=controller_url, api_key="sk-your-api-key"
+        ) as client:
             print((client.controller.health())["status"])  # healthy
         ```
     """

@@ -125,7 +125,9 @@ class MCPClient(FolderClient):
 
         Example:
             ```python
-            stats = client.mcp.memory_stats({"labels": ["important"], "start_date": "2026-01-01T00:00:00Z"})
+            stats = client.mcp.memory_stats(
+                {"labels": ["important"], "start_date": "2026-01-01T00:00:00Z"}
+            )
             print(stats["total_conversations"])
             ```
         """
@@ -198,7 +200,9 @@ class MCPClient(FolderClient):
 
         Example:
             ```python
-            results = client.mcp.memory_search({"query": "project architecture", "min_importance": 7})
+            results = client.mcp.memory_search(
+                {"query": "project architecture", "min_importance": 7}
+            )
             for result in results["results"]:
                 print(f"{result['label']} (score: {result['score']:.2f})")
             ```
@@ -272,7 +276,9 @@ class MCPClient(FolderClient):
         Example:
             ```python
             stored = client.mcp.memory_store(
-                label="Decision", importance_score=9, messages=[{"role": "user", "content": "We use PostgreSQL."}]
+                label="Decision",
+                importance_score=9,
+                messages=[{"role": "user", "content": "We use PostgreSQL."}],
             )
             print(stored["label"])  # Decision
             ```

@@ -86,7 +86,9 @@ class Recall(MisuseGuard, ProcessBound):
         Example:
             ```python
             built = client.build_messages("How do we deploy?")
-            # answer = openai_client.chat.completions.create(model="gpt-4o", messages=built["messages"])
+            # answer = openai_client.chat.completions.create(
+            #     model="gpt-4o", messages=built["messages"]
+            # )
             print([memory["label"] for memory in built["memories"]])
             ```
         """

@@ -50,7 +50,9 @@ class Stream(ProcessBound):
 
     Example:
         ```python
-        with client.bridge.stream_complete([{"role": "user", "content": "Tell me a story"}]) as stream:
+        with client.bridge.stream_complete(
+            [{"role": "user", "content": "Tell me a story"}]
+        ) as stream:
             for text in stream.text_stream():
                 print(text, end="", flush=True)
         ```
@@ -208,7 +210,9 @@ class Stream(ProcessBound):
 
         Example:
             ```python
-            stream = client.bridge.stream_complete([{"role": "user", "content": "Tell me a story"}])
+            stream = client.bridge.stream_complete(
+                [{"role": "user", "content": "Tell me a story"}]
+            )
             for text in stream.text_stream():
                 print(text, end="")
             ```
@@ -223,7 +227,9 @@ class Stream(ProcessBound):
 
         Example:
             ```python
-            stream = client.bridge.stream_complete([{"role": "user", "content": "Tell me a story"}])
+            stream = client.bridge.stream_complete(
+                [{"role": "user", "content": "Tell me a story"}]
+            )
             completion = stream.get_final_completion()
             print(completion["choices"][0]["message"]["content"])
             ```
@@ -240,7 +246,9 @@ class Stream(ProcessBound):
 
         Example:
             ```python
-            stream = client.bridge.stream_complete([{"role": "user", "content": "Tell me a story"}])
+            stream = client.bridge.stream_complete(
+                [{"role": "user", "content": "Tell me a story"}]
+            )
             print(stream.get_final_text())
             ```
         """

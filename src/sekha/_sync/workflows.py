@@ -72,7 +72,9 @@ class Workflows(ChatWorkflows):
         Example:
             ```python
             results = client.store_and_query(
-                messages=[{"role": "user", "content": "Discussed project timeline"}], query="timeline", label="Planning"
+                messages=[{"role": "user", "content": "Discussed project timeline"}],
+                query="timeline",
+                label="Planning",
             )
             print(results.conversation["label"])  # Planning
             ```

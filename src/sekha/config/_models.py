@@ -217,8 +217,12 @@ class SekhaConfig(_Settings):
         ```python
         from sekha import SekhaConfig
 
-        config = SekhaConfig(controller_url="http://localhost:8080", api_key="sk-secret", timeout=10.0)
-        print(config)  # SekhaConfig(api_key='***', controller_url='http://localhost:8080', timeout=10.0)
+        config = SekhaConfig(
+            controller_url="http://localhost:8080", api_key="sk-secret", timeout=10.0
+        )
+        print(
+            config
+        )  # SekhaConfig(api_key='***', controller_url='http://localhost:8080', timeout=10.0)
         ```
     """
 
@@ -369,7 +373,9 @@ class ClientConfig(_Settings):
         ```python
         from sekha.types import ClientConfig
 
-        config = ClientConfig(base_url="http://localhost:8080", api_key="sk-secret", rate_limit_requests=500)
+        config = ClientConfig(
+            base_url="http://localhost:8080", api_key="sk-secret", rate_limit_requests=500
+        )
         print(config.rate_limit_requests)  # 500
         ```
     """

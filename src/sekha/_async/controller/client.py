@@ -63,10 +63,12 @@ class AsyncMemoryController(AsyncSearchMixin, AsyncSyncMixin, AsyncListingMixin,
         SekhaConfigError: A setting is missing or invalid.
 
     Example:
-        ```python
+        ```python title="python -m asyncio"
         from sekha import AsyncMemoryController
 
-        async with AsyncMemoryController(base_url=controller_url, api_key="sk-your-api-key") as controller:
+        async with AsyncMemoryController(
+            base_url=controller_url, api_key="sk-your-api-key"
+        ) as controller:
             print((await controller.health())["status"])  # healthy
         ```
     """
@@ -141,7 +143,7 @@ class AsyncMemoryController(AsyncSearchMixin, AsyncSyncMixin, AsyncListingMixin,
             SekhaError: Any other failure; see `sekha.errors`.
 
         Example:
-            ```python
+            ```python title="python -m asyncio"
             results = await client.controller.query("How to implement authentication?", limit=10)
             for result in results["results"]:
                 print(f"[{result['score']:.2f}] {result['label']}")
@@ -179,7 +181,7 @@ class AsyncMemoryController(AsyncSearchMixin, AsyncSyncMixin, AsyncListingMixin,
             SekhaError: Any other failure; see `sekha.errors`.
 
         Example:
-            ```python
+            ```python title="python -m asyncio"
             found = await client.controller.full_text_search("refresh tokens")
             print(found["total"])
             ```
@@ -212,7 +214,7 @@ class AsyncMemoryController(AsyncSearchMixin, AsyncSyncMixin, AsyncListingMixin,
             SekhaError: Any other failure; see `sekha.errors`.
 
         Example:
-            ```python
+            ```python title="python -m asyncio"
             summary = await client.controller.summarize(conversation_id, level="daily")
             print(summary["summary"])
             ```
@@ -242,7 +244,7 @@ class AsyncMemoryController(AsyncSearchMixin, AsyncSyncMixin, AsyncListingMixin,
             SekhaError: Any other failure; controller 0.1 also fails if one preview fails.
 
         Example:
-            ```python
+            ```python title="python -m asyncio"
             suggestions = await client.controller.prune_dry_run(threshold_days=90)
             print(f"Found {len(suggestions['suggestions'])} candidates")
             ```
@@ -275,7 +277,7 @@ class AsyncMemoryController(AsyncSearchMixin, AsyncSyncMixin, AsyncListingMixin,
             SekhaError: Any other failure; see `sekha.errors`.
 
         Example:
-            ```python
+            ```python title="python -m asyncio"
             await client.controller.prune_execute([conversation_id])
             ```
         """
@@ -315,7 +317,7 @@ class AsyncMemoryController(AsyncSearchMixin, AsyncSyncMixin, AsyncListingMixin,
             SekhaError: Any other failure; see `sekha.errors`.
 
         Example:
-            ```python
+            ```python title="python -m asyncio"
             for suggestion in await client.controller.suggest_labels(conversation_id):
                 print(f"{suggestion['label']} ({suggestion['confidence']:.0%})")
             ```
@@ -333,7 +335,7 @@ class AsyncMemoryController(AsyncSearchMixin, AsyncSyncMixin, AsyncListingMixin,
             SekhaError: Any other failure; see `sekha.errors`.
 
         Example:
-            ```python
+            ```python title="python -m asyncio"
             await client.controller.rebuild_embeddings()
             ```
         """
@@ -353,7 +355,7 @@ class AsyncMemoryController(AsyncSearchMixin, AsyncSyncMixin, AsyncListingMixin,
             SekhaError: Any other failure; see `sekha.errors`.
 
         Example:
-            ```python
+            ```python title="python -m asyncio"
             print((await client.controller.health())["status"])  # healthy
             ```
         """
@@ -369,7 +371,7 @@ class AsyncMemoryController(AsyncSearchMixin, AsyncSyncMixin, AsyncListingMixin,
             SekhaError: Any other failure; see `sekha.errors`.
 
         Example:
-            ```python
+            ```python title="python -m asyncio"
             print(await client.controller.metrics())
             ```
         """

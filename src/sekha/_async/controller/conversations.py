@@ -73,7 +73,7 @@ class AsyncConversationMixin(AsyncFolderClient):
                 ``keeps``).
 
         Example:
-            ```python
+            ```python title="python -m asyncio"
             conversation = await client.controller.create_conversation(
                 label="Greeting", messages=[{"role": "user", "content": "Hello Sekha!"}]
             )
@@ -104,7 +104,7 @@ class AsyncConversationMixin(AsyncFolderClient):
             SekhaError: Any other failure; see `sekha.errors`.
 
         Example:
-            ```python
+            ```python title="python -m asyncio"
             conversation = await client.controller.get_conversation(conversation_id)
             print(conversation["message_count"])  # 2
             ```
@@ -134,7 +134,7 @@ class AsyncConversationMixin(AsyncFolderClient):
             SekhaError: Any other failure; see `sekha.errors`.
 
         Example:
-            ```python
+            ```python title="python -m asyncio"
             for message in await client.controller.get_messages(conversation_id):
                 print(message["role"], message["content"])
             ```
@@ -163,8 +163,10 @@ class AsyncConversationMixin(AsyncFolderClient):
             SekhaError: Any other failure; see `sekha.errors`.
 
         Example:
-            ```python
-            await client.controller.update_label(conversation_id, label="Updated Label", folder="/new/folder")
+            ```python title="python -m asyncio"
+            await client.controller.update_label(
+                conversation_id, label="Updated Label", folder="/new/folder"
+            )
             ```
         """
         id = checked_id(conversation_id)
@@ -194,7 +196,7 @@ class AsyncConversationMixin(AsyncFolderClient):
             SekhaError: Any other failure; see `sekha.errors`.
 
         Example:
-            ```python
+            ```python title="python -m asyncio"
             await client.controller.update_folder(conversation_id, folder="/work/archived")
             ```
         """
@@ -217,7 +219,7 @@ class AsyncConversationMixin(AsyncFolderClient):
             SekhaError: Any other failure; see `sekha.errors`.
 
         Example:
-            ```python
+            ```python title="python -m asyncio"
             await client.controller.pin_conversation(conversation_id)
             ```
         """
@@ -239,7 +241,7 @@ class AsyncConversationMixin(AsyncFolderClient):
             SekhaError: Any other failure; see `sekha.errors`.
 
         Example:
-            ```python
+            ```python title="python -m asyncio"
             await client.controller.archive_conversation(conversation_id)
             ```
         """
@@ -263,7 +265,7 @@ class AsyncConversationMixin(AsyncFolderClient):
             SekhaError: Any other failure; see `sekha.errors`.
 
         Example:
-            ```python
+            ```python title="python -m asyncio"
             await client.controller.delete_conversation(conversation_id)
             ```
         """

@@ -81,7 +81,7 @@ class AsyncImportMixin(AsyncConversationMixin):
                 cannot delete, so earlier versions are archived.
 
         Example:
-            ```python
+            ```python title="python -m asyncio"
             report = await client.controller.import_conversations(
                 [{"label": "Greeting", "messages": [{"role": "user", "content": "Hello Sekha!"}]}],
                 journal="import.journal",

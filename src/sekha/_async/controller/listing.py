@@ -58,7 +58,7 @@ class AsyncListingMixin(AsyncFolderClient):
             SekhaError: Any other failure; see `sekha.errors`.
 
         Example:
-            ```python
+            ```python title="python -m asyncio"
             conversations = await client.controller.list_conversations(pinned=False, page_size=10)
             for conversation in conversations["results"]:
                 print(conversation["label"], conversation["folder"])
@@ -106,8 +106,10 @@ class AsyncListingMixin(AsyncFolderClient):
             SekhaError: While iterating: a request failed.
 
         Example:
-            ```python
-            async for conversation in client.controller.iter_conversations(folder="/work", subfolders=True):
+            ```python title="python -m asyncio"
+            async for conversation in client.controller.iter_conversations(
+                folder="/work", subfolders=True
+            ):
                 print(conversation["label"])
             ```
         """
@@ -154,8 +156,12 @@ class AsyncListingMixin(AsyncFolderClient):
             SekhaError: Any other failure; see `sekha.errors`.
 
         Example:
-            ```python
-            print((await client.controller.count_conversations(folder="/work", subfolders=True))["count"])
+            ```python title="python -m asyncio"
+            print(
+                (await client.controller.count_conversations(folder="/work", subfolders=True))[
+                    "count"
+                ]
+            )
             ```
         """
         given = drop_unset(label=label, label_contains=label_contains, folder=self._absolute(folder))

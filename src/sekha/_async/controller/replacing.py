@@ -70,7 +70,7 @@ class AsyncReplaceMixin(AsyncConversationMixin):
             SekhaWarning: The server cannot delete; the old conversation is archived.
 
         Example:
-            ```python
+            ```python title="python -m asyncio"
             changed = await client.controller.replace_conversation(
                 conversation_id, messages=[{"role": "user", "content": "We ship on Mondays."}]
             )
@@ -124,10 +124,12 @@ class AsyncReplaceMixin(AsyncConversationMixin):
             SekhaWarning: The server cannot delete; the conversations are archived.
 
         Example:
-            ```python
+            ```python title="python -m asyncio"
             found = await client.controller.delete_conversations(folder="/old", subfolders=True)
             if found["found"] < 100:
-                await client.controller.delete_conversations(folder="/old", subfolders=True, dry_run=False)
+                await client.controller.delete_conversations(
+                    folder="/old", subfolders=True, dry_run=False
+                )
             ```
         """
         switches = {"subfolders": subfolders, "dry_run": dry_run, "archive_instead": archive_instead}

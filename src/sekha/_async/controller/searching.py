@@ -81,7 +81,7 @@ class AsyncSearchMixin(AsyncFolderClient):
             SekhaError: Any other failure; see `sekha.errors`.
 
         Example:
-            ```python
+            ```python title="python -m asyncio"
             context = await client.controller.assemble_context("Continue our API design discussion")
             messages = [*context, {"role": "user", "content": "What should we do next?"}]
             ```
@@ -112,7 +112,7 @@ class AsyncSearchMixin(AsyncFolderClient):
 
         Args:
             query: Text to search for, not blank.
-            limit: Results at most, 1 or more.
+            limit: Maximum number of results, 1 or more.
             filters: As for `query`.
             min_score: As for `query`.
             hybrid: As for `query`.

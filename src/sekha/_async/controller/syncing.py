@@ -66,7 +66,7 @@ class AsyncSyncMixin(AsyncImportMixin):
             SekhaWarning: As for `sekha.exports.read_notes`; or the server cannot delete, so conversations are archived.
 
         Example:
-            ```python
+            ```python title="python -m asyncio"
             from pathlib import Path
 
             Path("garden").mkdir()
@@ -75,7 +75,9 @@ class AsyncSyncMixin(AsyncImportMixin):
             print(report["stored"], report["already_stored"])  # 1 0
             Path("garden/tomatoes.md").write_text("Sow them in April.")
             report = await client.controller.sync_notes("garden", folder="/garden")
-            print(report["changes"])  # [{'place': 'garden/tomatoes.md', 'label': 'tomatoes', 'action': 'replaced'}]
+            print(
+                report["changes"]
+            )  # [{'place': 'garden/tomatoes.md', 'label': 'tomatoes', 'action': 'replaced'}]
             ```
         """
         check_import_options(concurrency, on_progress)

@@ -1,4 +1,4 @@
-"""Changing what an import has stored."""
+"""Changes of conversations that an import has stored."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ async def archive(transport: AsyncTransport, id: str) -> None:
 
 @async_traced(UPDATE)
 async def set_label(transport: AsyncTransport, id: str, changes: Mapping[str, str]) -> None:
-    """Give a conversation another label and another folder.
+    """Change label and folder of a conversation.
 
     Args:
         transport: The transport of the controller.

@@ -68,7 +68,9 @@ class MemoryController(SearchMixin, SyncMixin, ListingMixin, ReplaceMixin):
         ```python
         from sekha import MemoryController
 
-        with MemoryController(base_url=controller_url, api_key="sk-your-api-key") as controller:
+        with MemoryController(
+            base_url=controller_url, api_key="sk-your-api-key"
+        ) as controller:
             print((controller.health())["status"])  # healthy
         ```
     """

@@ -166,7 +166,9 @@ class ConversationMixin(FolderClient):
 
         Example:
             ```python
-            client.controller.update_label(conversation_id, label="Updated Label", folder="/new/folder")
+            client.controller.update_label(
+                conversation_id, label="Updated Label", folder="/new/folder"
+            )
             ```
         """
         id = checked_id(conversation_id)

@@ -109,7 +109,9 @@ class ListingMixin(FolderClient):
 
         Example:
             ```python
-            for conversation in client.controller.iter_conversations(folder="/work", subfolders=True):
+            for conversation in client.controller.iter_conversations(
+                folder="/work", subfolders=True
+            ):
                 print(conversation["label"])
             ```
         """
@@ -157,7 +159,11 @@ class ListingMixin(FolderClient):
 
         Example:
             ```python
-            print((client.controller.count_conversations(folder="/work", subfolders=True))["count"])
+            print(
+                (client.controller.count_conversations(folder="/work", subfolders=True))[
+                    "count"
+                ]
+            )
             ```
         """
         given = drop_unset(label=label, label_contains=label_contains, folder=self._absolute(folder))

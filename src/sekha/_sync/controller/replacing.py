@@ -129,7 +129,9 @@ class ReplaceMixin(ConversationMixin):
             ```python
             found = client.controller.delete_conversations(folder="/old", subfolders=True)
             if found["found"] < 100:
-                client.controller.delete_conversations(folder="/old", subfolders=True, dry_run=False)
+                client.controller.delete_conversations(
+                    folder="/old", subfolders=True, dry_run=False
+                )
             ```
         """
         switches = {"subfolders": subfolders, "dry_run": dry_run, "archive_instead": archive_instead}

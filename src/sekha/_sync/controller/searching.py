@@ -114,7 +114,7 @@ class SearchMixin(FolderClient):
 
         Args:
             query: Text to search for, not blank.
-            limit: Results at most, 1 or more.
+            limit: Maximum number of results, 1 or more.
             filters: As for `query`.
             min_score: As for `query`.
             hybrid: As for `query`.

@@ -77,7 +77,9 @@ class SyncMixin(ImportMixin):
             print(report["stored"], report["already_stored"])  # 1 0
             Path("garden/tomatoes.md").write_text("Sow them in April.")
             report = client.controller.sync_notes("garden", folder="/garden")
-            print(report["changes"])  # [{'place': 'garden/tomatoes.md', 'label': 'tomatoes', 'action': 'replaced'}]
+            print(
+                report["changes"]
+            )  # [{'place': 'garden/tomatoes.md', 'label': 'tomatoes', 'action': 'replaced'}]
             ```
         """
         check_import_options(concurrency, on_progress)

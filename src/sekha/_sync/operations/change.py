@@ -1,6 +1,6 @@
 # Generated from src/sekha/_async/operations/change.py: do not edit.
 # To change it, edit that file, then run: python tools/unasync.py
-"""Changing what an import has stored."""
+"""Changes of conversations that an import has stored."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def archive(transport: Transport, id: str) -> None:
 
 @traced(UPDATE)
 def set_label(transport: Transport, id: str, changes: Mapping[str, str]) -> None:
-    """Give a conversation another label and another folder.
+    """Change label and folder of a conversation.
 
     Args:
         transport: The transport of the controller.

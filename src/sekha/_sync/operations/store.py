@@ -1,6 +1,6 @@
 # Generated from src/sekha/_async/operations/store.py: do not edit.
 # To change it, edit that file, then run: python tools/unasync.py
-"""Storing a conversation as the server supports it, by REST or by the MCP tool."""
+"""Storage of a conversation as the server supports it, by REST or by the MCP tool."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ T = TypeVar("T")
 def create_conversation(
     transport: Transport, capabilities: Capabilities, conversation: dict[str, Any], *, drop_images: bool
 ) -> Conversation:
-    """Store a conversation; if its importance is not the default, by the MCP tool, since REST ignores it.
+    """Store a conversation; with an importance other than the default, use the MCP tool, since REST ignores it.
 
     Args:
         transport: The transport of the controller.
         capabilities: The known capabilities of the controller.
-        conversation: What `complete_conversation` returned.
+        conversation: The result of `complete_conversation`.
         drop_images: Whether to drop images that are part of a message (D4).
 
     Raises:
@@ -128,7 +128,7 @@ def store(
 
 
 def _send_write(transport: Transport, capabilities: Capabilities, request: Request[T]) -> T:
-    """Send a write. If others are in its way, ask the server first whether it needs them to wait (D52, D65)."""
+    """Send a write. If it would have to wait for others, check first whether the server requires this (D52, D65)."""
     transport, features = transport.start_deadline(), capabilities.features
     if features is None:
         try:
