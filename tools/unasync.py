@@ -86,7 +86,7 @@ WORD_IN_TEXT = re.compile(
 WHITE_SPACE = re.compile(r"(?:\s|\\\n)*")
 
 # A block of code for the asyncio REPL; in the twin it is for any.
-REPL_TITLE = re.compile(r'(?<=```python) title="python -m asyncio"(?=\n)')
+REPL_TITLE = re.compile(r'(?<=```python) title="python -m asyncio"')
 
 
 # --- One text -----------------------------------------------------------------------------------------------
