@@ -421,6 +421,7 @@ def _twin_problem(root: Path, twin: Twin, expected: bytes) -> Optional[str]:
 
 
 def main(argv: Optional[Sequence[str]] = None) -> int:
+    """Write the twin trees, or check them; return the exit code."""
     parser = argparse.ArgumentParser(description="Generate the sync client and its tests from the async ones.")
     parser.add_argument("--check", action="store_true", help="write nothing; exit 1 if anything is wrong")
     parser.add_argument("--root", type=Path, default=Path(__file__).parents[1], help="the checkout to work on")

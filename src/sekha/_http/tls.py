@@ -40,7 +40,7 @@ def read_certificates(settings: HTTPSettings, base_url: str) -> HTTPSettings:
     """Read the certificates that connecting will need, so that an error comes now and not with the first call.
 
     Returns:
-        The settings with the context as ``verify``: a client keeps what it has read, whatever becomes of the files.
+        The settings, with the context as ``verify``, so that later changes of the files have no effect.
 
     Raises:
         SekhaConfigError: A certificate or a key cannot be used; the message names its file and its setting.

@@ -57,8 +57,8 @@ class AsyncReplaceMixin(AsyncConversationMixin):
                 an error.
 
         Returns:
-            The new conversation, or the old one if nothing would change. ``replaced`` has the old ``id`` and ``how``:
-            ``deleted``, ``archived`` or ``unchanged``.
+            The new conversation, or the old one if nothing would change. ``replaced`` has the old ``id``, and as
+            ``how`` one of ``deleted``, ``archived`` and ``unchanged``.
 
         Raises:
             SekhaValidationError: An argument is invalid; ``field`` names it.
