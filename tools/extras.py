@@ -191,22 +191,22 @@ SUPPORTED: Final = {{
 
 
 PAGE_TEXT = """\
-# Tested with
+# Tested versions of frameworks
 
-Each extra is tested with the oldest version that it supports and with the newest one. For each of the two, the tests
-make a fresh environment, install the built wheel with the extra, and run the framework's own tests where it has some,
-the tests of the adapter, and the programs of its page.
+Each extra is tested with the oldest version of its framework that it supports, and with the newest. For each of them,
+the tests create a new environment, install the built wheel with the extra, and run the framework's own tests for such
+extensions (if any), the tests of the adapter, and the programs of its page.
 
 | extra | package | supported | newest tested | Python |
 |---|---|---|---|---|
 {extras}
 
-Another version is refused when the adapter is imported, with the range of the versions that are supported. On an older
-Python the extra installs nothing, and the adapter says which Python it needs.
+With another version, importing the adapter raises an `ImportError` with the range of supported versions. On an older
+Python, the extra installs nothing, and the error has the Python version that is required.
 
 ## Upper limits
 
-There is one only where a new version is known to break what the adapter stands on:
+An upper limit is set only if a new version is known to break the interfaces that the adapter uses:
 
 | package | below | why |
 |---|---|---|
@@ -214,22 +214,21 @@ There is one only where a new version is known to break what the adapter stands 
 
 ## Recipes
 
-Frameworks without an adapter have a page that shows how to use them with Sekha. Their programs are run with these
-versions:
+Frameworks without an adapter have a page with a complete program. The programs are run with these versions:
 
 | framework | tested with | Python |
 |---|---|---|
 {recipes}
 
-## Check it yourself
+## Run the tests
 
-`integrations.toml` has these tables; the extras of `pyproject.toml` and this page are written from it.
+`integrations.toml` contains these versions; this page and the extras of `pyproject.toml` are generated from it.
 `nox -s "integrations(langchain-floor)"` and `nox -s "integrations(langchain-newest)"` run the tests of one extra.
 """
 
 
 def page(integrations: Integrations, root: Path) -> str:
-    """Return the page "Tested with".
+    """Return the page of the tested versions.
 
     Args:
         integrations: What `integrations.toml` says.

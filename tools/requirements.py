@@ -1,11 +1,11 @@
-"""Complete the page of promises, `docs/contributing/promises.md`, from what the code and the tests say.
+"""Complete the pages of promises and of retries from the code and the tests.
 
     python tools/requirements.py           write what differs
-    python tools/requirements.py --check   write nothing; exit 1 if the page is not what would be written
+    python tools/requirements.py --check   write nothing; exit 1 if a page is not what would be written
 
-Two things on the page are not written by hand: the last cell of each row that begins with an ID such as C1, which names
-the tests with the mark `promise("C1")`, and the table between `<!-- repeat -->` and `<!-- /repeat -->`, which says
-what is repeated when.
+In `docs/contributing/promises.md`, the last cell of each row that begins with an ID such as C1 names the tests with the
+mark `promise("C1")`. In `docs/guides/retries.md`, the table between `<!-- retries -->` and `<!-- /retries -->` says
+which method is retried after which failure.
 """
 
 from __future__ import annotations
@@ -18,14 +18,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Optional
 
-from pages import ROOT, run
+from pages import ROOT, run_all
 
 PAGE = "docs/contributing/promises.md"
+RETRIES = "docs/guides/retries.md"
 TWINS = "_sync"
 """The tree of generated tests: they have the names of their sources."""
 
 _ROW = re.compile(r"^\| ([CRSWEF]\d+) \| ([^|]*) \| [^|]* \|$", re.MULTILINE)  # the scorecard has more columns
-_REPEAT = re.compile(r"(?<=<!-- repeat -->\n).*?(?=<!-- /repeat -->)", re.DOTALL)
+_RETRIES = re.compile(r"(?<=<!-- retries -->\n).*?(?=<!-- /retries -->)", re.DOTALL)
 
 if TYPE_CHECKING:
     from sekha._api.model import Endpoint
@@ -78,21 +79,24 @@ def tests_cell(tests: Sequence[str]) -> str:
     return "<br>".join(f"`{file}`: {', '.join(names)}" for file, names in files.items())
 
 
-def repeat_table() -> str:
-    """What is repeated when: the verdicts of the code on each endpoint and each kind of fault."""
+def retry_table() -> str:
+    """Return which methods are retried after which failure: the decisions of the code for each endpoint."""
     from sekha._api.endpoints import ENDPOINTS
 
     rows: dict[tuple[str, ...], list[str]] = defaultdict(list)
     for endpoint in ENDPOINTS:
         cells = [_in_words(endpoint, errors) for errors in _faults().values()]
-        rows[(endpoint.retry_if_unknown.value, *cells)].append(f"`{endpoint.service.value}.{endpoint.name}`")
-    lines = [["calls", *_faults()]]
-    for title, retry in (("Safe", "yes"), ("Costly", "once"), ("Unsafe", "no")):
-        lines += [
-            [f"**{title}**: {', '.join(names)}", *cells] for (value, *cells), names in rows.items() if value == retry
-        ]
+        rows[tuple(cells)].append(f"`{endpoint.service.value}.{endpoint.name}`")
+    lines = [["methods", *_faults()]]
+    lines += [
+        [", ".join(names), *cells] for cells, names in sorted(rows.items(), key=lambda row: _least_retried_last(row[0]))
+    ]
     head, *others = (f"| {' | '.join(line)} |" for line in lines)
     return "\n".join([head, f"|{'---|' * len(lines[0])}", *others, ""])
+
+
+def _least_retried_last(cells: Sequence[str]) -> list[int]:
+    return [("retry", "once", "no").index(cell) for cell in cells]
 
 
 def _faults() -> Mapping[str, Sequence[SekhaError]]:
@@ -106,7 +110,7 @@ def _faults() -> Mapping[str, Sequence[SekhaError]]:
     )
 
     return {
-        "never sent (refused, connect or pool timeout), 408, 425, 429, 503 with `Retry-After`": [
+        "not processed": [
             SekhaConnectionError("refused", sent=False),
             SekhaTimeoutError("connect or pool", sent=False),
             SekhaAPIError("not whole", status_code=408),
@@ -114,13 +118,13 @@ def _faults() -> Mapping[str, Sequence[SekhaError]]:
             SekhaRateLimitError("too many", status_code=429),
             SekhaServerError("busy", status_code=503, retry_after=1.0),
         ],
-        "cut, read timeout, other 5xx": [
+        "outcome unknown": [
             SekhaConnectionError("cut", sent=True),
             SekhaTimeoutError("read", sent=True),
             *(SekhaServerError("failed", status_code=status) for status in (502, 503, 504)),
         ],
         "500": [SekhaServerError("failed", status_code=500)],
-        "500 that speaks of the bridge": [
+        "500, bridge": [
             SekhaServerError("Failed to reach the bridge", status_code=500),
             SekhaServerError("Embedding error: connection refused", status_code=500),
         ],
@@ -128,16 +132,16 @@ def _faults() -> Mapping[str, Sequence[SekhaError]]:
 
 
 def _in_words(endpoint: Endpoint[Any], errors: Sequence[SekhaError]) -> str:
-    counts = {_repetitions(endpoint, error) for error in errors}
+    counts = {_retries(endpoint, error) for error in errors}
     if len(counts) > 1:
-        raise ValueError(f"{endpoint.name}: faults of one column are repeated differently: {sorted(counts)}")
-    return {0: "**not**", 1: "once", _MOST: "again"}[counts.pop()]
+        raise ValueError(f"{endpoint.name}: failures of one column are retried differently: {sorted(counts)}")
+    return {0: "no", 1: "once", _MOST: "retry"}[counts.pop()]
 
 
 _MOST = 3  # what `max_retries` is unless it is given
 
 
-def _repetitions(endpoint: Endpoint[Any], error: SekhaError) -> int:
+def _retries(endpoint: Endpoint[Any], error: SekhaError) -> int:
     from sekha._transport.retry import retry_delay
 
     attempt = 1
@@ -146,21 +150,30 @@ def _repetitions(endpoint: Endpoint[Any], error: SekhaError) -> int:
     return attempt - 1
 
 
-def completed(page: str, tests: Mapping[str, Sequence[str]], table: str) -> str:
-    """The page with all that is not written by hand."""
-    page = _ROW.sub(lambda row: f"| {row[1]} | {row[2]} | {tests_cell(tests.get(row[1], ()))} |", page)
-    return _REPEAT.sub(lambda _: f"\n{table}\n", page)
+def with_tests(page: str, tests: Mapping[str, Sequence[str]]) -> str:
+    """Return the page of promises with the tests of each."""
+    return _ROW.sub(lambda row: f"| {row[1]} | {row[2]} | {tests_cell(tests.get(row[1], ()))} |", page)
 
 
-def rendered(root: Path) -> str:
-    """The page as it has to be."""
-    return completed((root / PAGE).read_text(encoding="utf-8"), tests_by_id(root), repeat_table())
+def with_table(page: str, table: str) -> str:
+    """Return the page of retries with the table of methods."""
+    return _RETRIES.sub(lambda _: f"\n{table}\n", page)
+
+
+def rendered(root: Path) -> dict[str, str]:
+    """Return the pages as they have to be."""
+    promises_page = (root / PAGE).read_text(encoding="utf-8")
+    retries_page = (root / RETRIES).read_text(encoding="utf-8")
+    return {
+        PAGE: with_tests(promises_page, tests_by_id(root)),
+        RETRIES: with_table(retries_page, retry_table()),
+    }
 
 
 def main(arguments: Optional[Sequence[str]] = None) -> int:
     """Run the command; the status for the shell."""
-    about = "Complete the page of promises from the code and the tests."
-    return run("requirements.py", about, PAGE, rendered, arguments)
+    about = "Complete the pages of promises and of retries from the code and the tests."
+    return run_all("requirements.py", about, rendered, arguments)
 
 
 if __name__ == "__main__":

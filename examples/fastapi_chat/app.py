@@ -17,7 +17,7 @@ from fastapi.responses import FileResponse, JSONResponse, StreamingResponse
 from pydantic import BaseModel, Field, StringConstraints
 from starlette.middleware.sessions import SessionMiddleware
 from starlette.types import Receive, Scope, Send
-from typing_extensions import TypedDict  # pydantic takes no other before Python 3.12
+from typing_extensions import TypedDict  # pydantic requires this one before Python 3.12
 
 from sekha import (
     AsyncSekhaClient,
@@ -33,24 +33,24 @@ from sekha.types import MemoryItem
 
 PAGE = Path(__file__).with_name("index.html")
 MIN_SCORE = 0.2
-"""What is less similar to the question than this is not put before the model; it depends on the embedding model."""
+"""Minimum score of memories in the prompt; a good value depends on the embedding model."""
 log = logging.getLogger(__name__)
 
 
 class State(TypedDict):
-    """What lives as long as the application."""
+    """Objects that exist as long as the application."""
 
     client: AsyncSekhaClient
 
 
 @asynccontextmanager
 async def lifespan(_: FastAPI) -> AsyncIterator[State]:
-    async with AsyncSekhaClient() as client:  # addresses and keys come from the environment
+    async with AsyncSekhaClient() as client:  # URLs and keys come from the environment
         yield {"client": client}
 
 
 def user_of(request: Request) -> str:
-    """Who asks. It comes from the session, and never from what the visitor sends along."""
+    """Return the current user: from the session, never from the request's content."""
     user = request.session.get("user")
     if not isinstance(user, str):
         raise HTTPException(401, "Sign in first.")
@@ -61,7 +61,7 @@ User = Annotated[str, Depends(user_of)]
 
 
 def memory_of(request: Request, user: User) -> AsyncSekhaClient:
-    """The memory of the user: a view of the client that neither finds nor changes anything of the others."""
+    """Return the memory of the user: a view of the client that neither finds nor changes those of others."""
     client: AsyncSekhaClient = request.state.client
     return client.in_folder("/users", user)
 
@@ -91,7 +91,7 @@ class Chat(BaseModel):
 
 
 class Source(TypedDict):
-    """A remembered message, as the page shows it; what is not known of it is empty."""
+    """A remembered message, as the page shows it; unknown fields are empty."""
 
     label: str
     folder: str
@@ -106,7 +106,7 @@ class Answer(BaseModel):
 
 
 class EventStream(StreamingResponse):
-    """Server-sent events from a generator that is closed when the response ends, whatever ends it.
+    """Server-sent events from a generator that is closed when the response ends, for whatever reason.
 
     When the browser goes away, Starlette stops sending. That cancels a generator which waits for its next piece, but
     not one that stands at a `yield`. Closed here, it leaves its `async with` in both cases: the upstream stream ends.
@@ -138,7 +138,7 @@ async def who(user: User) -> SignIn:
 
 @app.post("/api/sign-in", status_code=204)
 async def sign_in(wanted: SignIn, request: Request) -> Response:
-    """Believe the name: put your own sign-in here, with passwords or a provider."""
+    """Accept any name: replace this with your own sign-in, with passwords or a provider."""
     request.session["user"] = wanted.user
     return Response(status_code=204)
 
@@ -151,13 +151,13 @@ async def sign_out(request: Request) -> Response:
 
 @app.post("/api/remember", status_code=201)
 async def remember(note: Note, memory: Memory) -> None:
-    """Store a note. Chats are not stored: stored questions would be found before the notes that answer them."""
+    """Store a note. Chats are not stored: a search would return questions before the notes that answer them."""
     await memory.controller.create_conversation(messages=[{"role": "user", "content": note.text}], skip_existing=True)
 
 
 @app.post("/api/ask")
 async def ask(chat: Chat, memory: Memory) -> Answer:
-    """The whole answer at once, with its sources."""
+    """Return the whole answer, with its sources."""
     messages = [turn.model_dump() for turn in chat.messages]
     completion = await memory.complete_with_memory(messages=messages, min_score=MIN_SCORE)
     return Answer(
@@ -169,7 +169,7 @@ async def ask(chat: Chat, memory: Memory) -> Answer:
 
 @app.post("/api/stream")
 async def stream(chat: Chat, memory: Memory) -> EventStream:
-    """Server-sent events: `sources`, then `token` for each piece of the answer, then `done`, or `error`."""
+    """Server-sent events: `sources`, then `token` for each chunk of the answer, then `done`, or `error`."""
     return EventStream(events(chat, memory))
 
 
@@ -203,14 +203,14 @@ async def failed(_: Request, error: SekhaError) -> JSONResponse:
 
 
 def problem(error: SekhaError) -> tuple[int, str]:
-    """The HTTP status for an error, and what a visitor may know; addresses and the server's words are for the log."""
+    """Return the HTTP status and a public message for an error; addresses and the server's message go to the log."""
     log.warning("%s: %s", type(error).__name__, error)
     if isinstance(error, SekhaValidationError):
         return 422, "Sekha did not accept the question."
     if isinstance(error, SekhaRateLimitError):
         return 429, "There are too many questions at the moment. Try again later."
     if isinstance(error, SekhaStreamError):
-        return 502, "The answer broke off."
+        return 502, "The answer was interrupted."
     if isinstance(error, SekhaTimeoutError):
         return 504, "Sekha took too long to answer."
     if isinstance(error, SekhaConnectionError):

@@ -28,30 +28,30 @@ def create_app(client: SekhaClient | None = None) -> Flask:
             environment (`SEKHA_CONTROLLER_URL`, `SEKHA_API_KEY`), and closes it when the process ends.
     """
     if client is None:
-        client = SekhaClient(deadline=20.0)  # seconds for the whole of a call: nobody waits longer
+        client = SekhaClient(deadline=20.0)  # seconds for a whole call, retries included
         atexit.register(client.close)
     memory = client.controller
     app = Flask(__name__)
 
     @app.get("/search")
     def search() -> ResponseReturnValue:
-        """The messages that fit `?q=words`, best first."""
+        """Return the messages that match `?q=words`, best first."""
         return {"results": memory.query(request.args.get("q", ""))["results"]}
 
     @app.post("/conversations")
     def store() -> ResponseReturnValue:
-        """Store a conversation: `messages`, and `label` and `folder` if wanted."""
-        conversation = request.get_json(silent=True)  # None if it is no JSON; the library refuses what cannot be right
+        """Store a conversation: `messages`, and optionally `label` and `folder`."""
+        conversation = request.get_json(silent=True)  # None if it is not JSON; the library rejects it
         return memory.create_conversation(conversation), 201
 
     @app.get("/conversations/<conversation_id>/messages")
     def messages(conversation_id: str) -> ResponseReturnValue:
-        """The messages of a conversation, in their order."""
+        """Return the messages of a conversation, in order."""
         return {"messages": memory.get_messages(conversation_id)}
 
     @app.errorhandler(SekhaError)
     def sekha_failed(error: SekhaError) -> Response:
-        app.logger.warning("%s", error)  # one line: what, where, how often; never a key
+        app.logger.warning("%s", error)  # one line with call, error and attempts; never a key
         return problem_of(error)
 
     return app
@@ -70,11 +70,11 @@ def problem_of(error: SekhaError) -> Response:
         return problem(404, "There is no such conversation.")
     if isinstance(error, (SekhaConnectionError, SekhaRateLimitError)):
         answer = problem(503, "The memory is busy or cannot be reached.", unsure)
-        if not unsure:  # else nobody shall repeat it without a look
+        if not unsure:  # otherwise clients might retry a write that succeeded
             asked = error.retry_after if isinstance(error, SekhaRateLimitError) else None
             answer.headers["Retry-After"] = str(math.ceil(asked or 5))
         return answer
-    return problem(502, "The memory could not do this; the reason is in the log.", unsure)  # also if our key is wrong
+    return problem(502, "The memory failed; the reason is in the log.", unsure)  # also if the API key is wrong
 
 
 def problem(status: int, detail: str, may_have_been_applied: bool = False) -> Response:

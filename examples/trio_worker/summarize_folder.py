@@ -18,13 +18,13 @@ from sekha.types import SummaryLevel
 
 AT_A_TIME = 4
 FAILED = 1
-OUT_OF_TIME = 124  # as the command `timeout` says it
-INTERRUPTED = 130  # as shells say it
+OUT_OF_TIME = 124  # like the command `timeout`
+INTERRUPTED = 130  # like shells
 
 
 @dataclass
 class Outcome:
-    """What became of the conversations so far."""
+    """The outcome of the conversations so far."""
 
     total: int = 0
     done: int = 0
@@ -57,7 +57,7 @@ async def run(folder: str, level: str, deadline: float) -> int:
                 except SekhaError as error:
                     outcome.failed += 1
                     say(f"{folder} cannot be listed: {error}")
-                nursery.cancel_scope.cancel()  # nobody needs to wait for Ctrl-C any more
+                nursery.cancel_scope.cancel()  # the task that waits for Ctrl-C is not needed any more
         outcome.out_of_time = limit.cancelled_caught
     say(str(outcome))
     return outcome.exit_code
@@ -76,7 +76,7 @@ async def cancel_on_ctrl_c(
 async def summarize_folder(
     client: AsyncSekhaClient, folder: str, level: str, progress: Progress, outcome: Outcome
 ) -> None:
-    """Summarize what is in a folder; a conversation that fails is told and counted, and ends nothing."""
+    """Summarize a folder; a conversation that fails is reported and counted, and the others continue."""
     ids = [row["conversation_id"] async for row in client.controller.iter_conversations(folder=folder)]
     outcome.total = len(ids)
     bar = progress.add_task(folder, total=len(ids))
@@ -102,7 +102,7 @@ async def summarize_folder(
 
 
 def progress_bar() -> Progress:
-    """A bar on stderr; it shows nothing where that is no terminal."""
+    """A progress bar on stderr; it shows nothing if stderr is not a terminal."""
     console = Console(stderr=True)
     return Progress(
         TextColumn("{task.description}", markup=False),
@@ -110,7 +110,7 @@ def progress_bar() -> Progress:
         MofNCompleteColumn(),
         TimeRemainingColumn(),
         console=console,
-        redirect_stdout=sys.stdout.isatty(),  # lines go above the bar on a terminal, and must not in a file
+        redirect_stdout=sys.stdout.isatty(),  # on a terminal, print lines above the bar
         disable=not console.is_terminal,
     )
 
@@ -136,7 +136,7 @@ def main() -> int:
         return trio.run(run, args.folder, args.level, args.deadline)
     except SekhaConfigError as error:
         parser.error(str(error))
-    except KeyboardInterrupt:  # before there was anything to cancel, or pressed again
+    except KeyboardInterrupt:  # before the cancel scope was open, or pressed twice
         return INTERRUPTED
 
 

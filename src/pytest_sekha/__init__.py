@@ -1,7 +1,7 @@
-"""The pytest plugin of the Sekha Python SDK: fixtures for the tests of its users.
+"""The pytest plugin of the Sekha Python SDK: fixtures for tests of applications.
 
-pytest imports this at every start, also where nobody uses it or where the extra ``testing`` is missing. So it is
-outside of the package `sekha`, and imports nothing of it before a fixture is asked for.
+pytest imports this module at every start, even if it is not used, or the extra ``testing`` is not installed. Therefore
+it is outside the package `sekha`, and imports it only when a fixture is used.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from sekha.local import LocalSekha
     from sekha.testing import Clock, ScriptedSekha
 
-# No `__dir__` here: pytest finds fixtures and hooks by `dir`, the private ones too.
+# No `__dir__` here: pytest finds fixtures and hooks, including private ones, with `dir`.
 __all__ = [
     "async_sekha_client",
     "local_sekha",
@@ -39,19 +39,19 @@ def _shared_local_sekha() -> Iterator[LocalSekha]:
 
 @pytest.fixture
 def local_sekha_options() -> Dict[str, Any]:
-    """Arguments for `sekha.local.LocalSekha`; override it to have another profile or a key."""
+    """Return arguments for `sekha.local.LocalSekha`; override this to use another profile or a key."""
     return {}
 
 
 @pytest.fixture
 def sekha_client_options() -> Dict[str, Any]:
-    """Settings for the clients of the fixtures; override it to have other ones."""
+    """Return settings for the clients of the fixtures; override this to use other settings."""
     return {}
 
 
 @pytest.fixture
 def sekha_clock() -> Clock:
-    """The clock of the local Sekha and its clients, on which waiting takes no time; override it to have another."""
+    """Return the clock of the local server and its clients, a `FakeClock`; override this to use another clock."""
     from sekha.testing import FakeClock
 
     return FakeClock()
@@ -61,7 +61,7 @@ def sekha_clock() -> Clock:
 def local_sekha(
     request: pytest.FixtureRequest, local_sekha_options: Dict[str, Any], sekha_clock: Clock
 ) -> Iterator[ScriptedSekha]:
-    """An empty local Sekha for which faults can be scripted; see `sekha.testing.ScriptedSekha`."""
+    """Provide an empty local server with scripted faults; see `sekha.testing.ScriptedSekha`."""
     from sekha.local import LocalSekha
 
     if local_sekha_options:
@@ -88,7 +88,7 @@ def _scripted(request: pytest.FixtureRequest, sekha: LocalSekha, clock: Clock) -
 
 @pytest.fixture
 def sekha_client(local_sekha: ScriptedSekha, sekha_client_options: Dict[str, Any]) -> Iterator[SekhaClient]:
-    """A blocking client of `local_sekha`."""
+    """Provide a sync client of `local_sekha`."""
     with local_sekha.client(**sekha_client_options) as client:
         yield client
 
@@ -97,14 +97,14 @@ def sekha_client(local_sekha: ScriptedSekha, sekha_client_options: Dict[str, Any
 async def async_sekha_client(
     local_sekha: ScriptedSekha, sekha_client_options: Dict[str, Any]
 ) -> AsyncIterator[AsyncSekhaClient]:
-    """An awaited client of `local_sekha`; needs the anyio plugin, or pytest-asyncio in its mode ``auto``."""
+    """Provide an async client of `local_sekha`; requires the anyio plugin, or pytest-asyncio in mode ``auto``."""
     async with local_sekha.async_client(**sekha_client_options) as client:
         yield client
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_runtest_call(item: pytest.Item) -> None:
-    """After a test that has passed so far: it fails if a fault never happened, or if a request was unknown."""
+    """Fail a passed test if a scripted fault was not triggered, or if a request had an unknown route."""
     __tracebackhide__ = True
     if item in _in_use:
         _in_use[item].check()

@@ -1,23 +1,23 @@
 """All errors and warnings of the library.
 
 SekhaError
-├── SekhaConfigError              a setting is missing, invalid, or conflicts with another one
-│   └── SekhaInUseError           another import or sync is using the journal
-├── SekhaClosedError              the client was closed, or a stream belongs to another process
-├── SekhaDecodeError              a 2xx response that does not have the documented shape
-├── SekhaAPIError                 a server rejected the request (4xx) or failed (5xx)
-│   ├── SekhaValidationError      400, 413, 415, 422, or an invalid argument before sending (a ValueError)
-│   ├── SekhaAuthError            401
-│   ├── SekhaPermissionError      403
-│   ├── SekhaNotFoundError        404
-│   ├── SekhaConflictError        409
-│   ├── SekhaRateLimitError       429
-│   └── SekhaServerError          5xx
-└── SekhaConnectionError          no response: network, DNS, TLS
-    ├── SekhaTimeoutError         a timeout or the deadline passed
-    └── SekhaStreamError          a stream ended early; ``text`` is what had arrived
+├── SekhaConfigError          a setting is missing, invalid, or conflicts with another
+│   └── SekhaInUseError       another import or sync is using the journal
+├── SekhaClosedError          the client was closed, or the stream is another process's
+├── SekhaDecodeError          a 2xx response that does not have the documented shape
+├── SekhaAPIError             a server rejected the request (4xx) or failed (5xx)
+│   ├── SekhaValidationError  400, 413, 415, 422, or an invalid argument (a ValueError)
+│   ├── SekhaAuthError        401
+│   ├── SekhaPermissionError  403
+│   ├── SekhaNotFoundError    404
+│   ├── SekhaConflictError    409
+│   ├── SekhaRateLimitError   429
+│   └── SekhaServerError      5xx
+└── SekhaConnectionError      no response: network, DNS, TLS
+    ├── SekhaTimeoutError     a timeout or the deadline passed
+    └── SekhaStreamError      a stream ended early; ``text`` is what had arrived
 
-SekhaWarning                      the call succeeded, but something needs attention
+SekhaWarning                  the call succeeded, but something needs attention
 """
 
 from __future__ import annotations

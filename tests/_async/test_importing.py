@@ -81,7 +81,7 @@ async def test_what_is_imported_is_in_the_memory_and_counted(local: AsyncSekhaCl
 async def test_what_cannot_be_stored_is_told_and_the_rest_is_stored(local: AsyncSekhaClient) -> None:
     conversations: list[Any] = [
         chat("A"),
-        UnreadableConversation("chats.json, conversation 2", "it is no JSON object"),
+        UnreadableConversation("chats.json, conversation 2", "not a JSON object"),
         7,
         {"label": "B"},
         chat("C", "\0"),
@@ -98,8 +98,8 @@ async def test_what_cannot_be_stored_is_told_and_the_rest_is_stored(local: Async
         (6, None),
     ]
     problems = {each["position"]: each["error"] for each in report["failures"]}
-    assert problems[2] == "it is no JSON object"
-    assert "a dictionary is needed, not int" in problems[3]
+    assert problems[2] == "not a JSON object"
+    assert "expected a dictionary, got int" in problems[3]
     assert "messages: is required" in problems[4]
     assert "messages[0].content" in problems[5]
     assert "NUL" in problems[5]
@@ -263,7 +263,7 @@ async def test_a_journal_is_of_one_server_and_one_import(
     with pytest.raises(SekhaConfigError, match=r"elsewhere\.test"):
         await client.controller.import_conversations([chat("A")], journal=tmp_path / "j")
     (tmp_path / "notes.txt").write_text("Dear diary,\nno journal\n")
-    with pytest.raises(SekhaConfigError, match="no journal"):
+    with pytest.raises(SekhaConfigError, match="is not a journal"):
         await client.controller.import_conversations([chat("A")], journal=tmp_path / "notes.txt")
     assert (tmp_path / "notes.txt").read_text() == "Dear diary,\nno journal\n"
     with pytest.raises(OSError, match="missing"):
@@ -272,7 +272,7 @@ async def test_a_journal_is_of_one_server_and_one_import(
 
 
 async def test_no_journal_is_left_where_nothing_was_begun(local: AsyncSekhaClient, tmp_path: Path) -> None:
-    bad = UnreadableConversation("README, line 1", "it is no JSON")
+    bad = UnreadableConversation("README, line 1", "invalid JSON")
     for conversations in ([], [bad], [chat("nothing") | {"messages": []}]):
         await local.controller.import_conversations(conversations, journal=tmp_path / "j")
         assert not (tmp_path / "j").exists()
@@ -400,7 +400,7 @@ async def test_a_first_line_that_was_cut_is_no_harm(torn: str, local: AsyncSekha
 
 async def test_a_file_of_one_line_is_no_journal(client: AsyncSekhaClient, server: FakeServer, tmp_path: Path) -> None:
     (tmp_path / "conversations.json").write_text('[{"title": "x"}]')
-    with pytest.raises(SekhaConfigError, match="no journal"):
+    with pytest.raises(SekhaConfigError, match="is not a journal"):
         await client.controller.import_conversations([chat("A")], journal=tmp_path / "conversations.json")
     assert (tmp_path / "conversations.json").read_text() == '[{"title": "x"}]'
     assert server.seen == []

@@ -125,11 +125,11 @@ async def test_a_server_that_cannot_delete_archives_and_says_so_once(real: Async
 async def test_files_that_are_no_notes_are_told(local: AsyncSekhaClient, notes: Path) -> None:
     (notes / "photo.png").touch()
     for dry_run in (True, False):
-        with pytest.warns(SekhaWarning, match=r"left out, as they are no notes: 1 \.png"):
+        with pytest.warns(SekhaWarning, match=r"skipped files that are not notes: 1 \.png"):
             await local.controller.sync_notes(notes, dry_run=dry_run)
 
 
-@pytest.mark.filterwarnings("ignore:left out, as they are no notes")
+@pytest.mark.filterwarnings("ignore:skipped files that are not notes")
 async def test_the_report_says_what_became_of_each(local: AsyncSekhaClient, notes: Path) -> None:
     (notes / "photo.png").touch()
     first = await local.controller.sync_notes(notes, dry_run=True)
@@ -331,7 +331,7 @@ async def test_nothing_is_deleted_if_nothing_is_there(local: AsyncSekhaClient, n
     elsewhere = notes.parent / "unmounted"
     elsewhere.mkdir()
     write(elsewhere, "new.md", "new")
-    with pytest.raises(SekhaConfigError, match="none of the 2 notes that the journal knows is there"):
+    with pytest.raises(SekhaConfigError, match="none of the 2 notes in the journal exists"):
         await local.controller.sync_notes(elsewhere, journal=journal, delete=True)
     assert len(await active(local)) == 2
 

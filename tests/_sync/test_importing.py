@@ -83,7 +83,7 @@ def test_what_is_imported_is_in_the_memory_and_counted(local: SekhaClient) -> No
 def test_what_cannot_be_stored_is_told_and_the_rest_is_stored(local: SekhaClient) -> None:
     conversations: list[Any] = [
         chat("A"),
-        UnreadableConversation("chats.json, conversation 2", "it is no JSON object"),
+        UnreadableConversation("chats.json, conversation 2", "not a JSON object"),
         7,
         {"label": "B"},
         chat("C", "\0"),
@@ -100,8 +100,8 @@ def test_what_cannot_be_stored_is_told_and_the_rest_is_stored(local: SekhaClient
         (6, None),
     ]
     problems = {each["position"]: each["error"] for each in report["failures"]}
-    assert problems[2] == "it is no JSON object"
-    assert "a dictionary is needed, not int" in problems[3]
+    assert problems[2] == "not a JSON object"
+    assert "expected a dictionary, got int" in problems[3]
     assert "messages: is required" in problems[4]
     assert "messages[0].content" in problems[5]
     assert "NUL" in problems[5]
@@ -265,7 +265,7 @@ def test_a_journal_is_of_one_server_and_one_import(
     with pytest.raises(SekhaConfigError, match=r"elsewhere\.test"):
         client.controller.import_conversations([chat("A")], journal=tmp_path / "j")
     (tmp_path / "notes.txt").write_text("Dear diary,\nno journal\n")
-    with pytest.raises(SekhaConfigError, match="no journal"):
+    with pytest.raises(SekhaConfigError, match="is not a journal"):
         client.controller.import_conversations([chat("A")], journal=tmp_path / "notes.txt")
     assert (tmp_path / "notes.txt").read_text() == "Dear diary,\nno journal\n"
     with pytest.raises(OSError, match="missing"):
@@ -274,7 +274,7 @@ def test_a_journal_is_of_one_server_and_one_import(
 
 
 def test_no_journal_is_left_where_nothing_was_begun(local: SekhaClient, tmp_path: Path) -> None:
-    bad = UnreadableConversation("README, line 1", "it is no JSON")
+    bad = UnreadableConversation("README, line 1", "invalid JSON")
     for conversations in ([], [bad], [chat("nothing") | {"messages": []}]):
         local.controller.import_conversations(conversations, journal=tmp_path / "j")
         assert not (tmp_path / "j").exists()
@@ -402,7 +402,7 @@ def test_a_first_line_that_was_cut_is_no_harm(torn: str, local: SekhaClient, tmp
 
 def test_a_file_of_one_line_is_no_journal(client: SekhaClient, server: FakeServer, tmp_path: Path) -> None:
     (tmp_path / "conversations.json").write_text('[{"title": "x"}]')
-    with pytest.raises(SekhaConfigError, match="no journal"):
+    with pytest.raises(SekhaConfigError, match="is not a journal"):
         client.controller.import_conversations([chat("A")], journal=tmp_path / "conversations.json")
     assert (tmp_path / "conversations.json").read_text() == '[{"title": "x"}]'
     assert server.seen == []

@@ -127,11 +127,11 @@ def test_a_server_that_cannot_delete_archives_and_says_so_once(real: SekhaClient
 def test_files_that_are_no_notes_are_told(local: SekhaClient, notes: Path) -> None:
     (notes / "photo.png").touch()
     for dry_run in (True, False):
-        with pytest.warns(SekhaWarning, match=r"left out, as they are no notes: 1 \.png"):
+        with pytest.warns(SekhaWarning, match=r"skipped files that are not notes: 1 \.png"):
             local.controller.sync_notes(notes, dry_run=dry_run)
 
 
-@pytest.mark.filterwarnings("ignore:left out, as they are no notes")
+@pytest.mark.filterwarnings("ignore:skipped files that are not notes")
 def test_the_report_says_what_became_of_each(local: SekhaClient, notes: Path) -> None:
     (notes / "photo.png").touch()
     first = local.controller.sync_notes(notes, dry_run=True)
@@ -333,7 +333,7 @@ def test_nothing_is_deleted_if_nothing_is_there(local: SekhaClient, notes: Path)
     elsewhere = notes.parent / "unmounted"
     elsewhere.mkdir()
     write(elsewhere, "new.md", "new")
-    with pytest.raises(SekhaConfigError, match="none of the 2 notes that the journal knows is there"):
+    with pytest.raises(SekhaConfigError, match="none of the 2 notes in the journal exists"):
         local.controller.sync_notes(elsewhere, journal=journal, delete=True)
     assert len(active(local)) == 2
 

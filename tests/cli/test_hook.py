@@ -306,7 +306,7 @@ def test_a_message_that_was_not_complete_is_completed(agent: Agent, memory: Sekh
     with agent.transcript("s1").open("a") as file:
         file.write(json.dumps(line("s1", 2, "user", "not yet whole"))[:-30])
     done = agent.remember("s1")
-    assert "line 4: it ends in the middle" in done.err
+    assert "line 4: unexpected end" in done.err
     assert stored(memory) == ["It is green.", "Let me look.", "question"]
 
 

@@ -54,7 +54,7 @@ def labels(client: SekhaClient) -> List[str]:
 def test_a_file_is_imported_once_and_what_cannot_be_read_is_told(run: Run, client: SekhaClient, chats: Path) -> None:
     done = run("import", "conversations.json")
     assert done.code == 1
-    assert done.err == "not imported: conversations.json, conversation 4 ('Bad'): mapping is no JSON object\n"
+    assert done.err == "not imported: conversations.json, conversation 4 ('Bad'): 'mapping' is not a JSON object\n"
     assert done.out.split() == [
         "FILE",
         "STORED",
@@ -110,7 +110,7 @@ def test_a_dry_run_shows_and_sends_nothing(run: Run, client: SekhaClient, chats:
         "left_out": {},
     }
     assert told["unreadable"] == [
-        {"place": "conversations.json, conversation 4 ('Bad')", "problem": "mapping is no JSON object"}
+        {"place": "conversations.json, conversation 4 ('Bad')", "problem": "'mapping' is not a JSON object"}
     ]
     assert labels(client) == []
     assert sorted(os.listdir(".")) == ["conversations.json"]
@@ -228,7 +228,7 @@ def notes(here: Path) -> Path:
 
 def test_a_folder_of_notes(run: Run, client: SekhaClient, notes: Path) -> None:
     done = run("import", "notes/")
-    assert (done.code, done.err) == (0, "sekha import: left out, as they are no notes: 1 .png\n")
+    assert (done.code, done.err) == (0, "sekha import: skipped files that are not notes: 1 .png\n")
     assert done.out.split()[-5:] == ["notes", "2", "0", "1", "0"]
     rows = {row["label"]: row["folder"] for row in client.controller.iter_conversations()}
     assert rows == {"Bread": "/notes/kitchen", "plans": "/notes"}
@@ -241,7 +241,7 @@ def test_a_folder_of_notes(run: Run, client: SekhaClient, notes: Path) -> None:
     (notes / "bad.md").write_bytes(b"a\0b")
     done = run("import", "notes", "--folder", "/mine", "--split", "--journal", "j")
     assert done.code == 1
-    assert "not imported: notes/bad.md: it is no text: it has a NUL character in line 1\n" in done.err
+    assert "not imported: notes/bad.md: not a text file: NUL character in line 1\n" in done.err
     labels_of = sorted(row["label"] for row in client.controller.iter_conversations(folder="/mine", subfolders=True))
     assert labels_of == ["Bread > Crust", "Bread > Dough", "plans"]
 
@@ -280,7 +280,7 @@ def test_a_file_that_is_nothing_is_told_in_one_line_and_leaves_nothing_behind(
     done = run("import", "README")
     assert (done.code, done.err) == (
         1,
-        "not imported: README: it is no export that is known (line 1 is no JSON)\n",
+        "not imported: README: unrecognized format (line 1 is not JSON)\n",
     )
     assert os.listdir(".") == ["README"]
 
@@ -347,7 +347,7 @@ def test_notes_beside_an_archive_of_other_things_are_notes(run: Run, client: Sek
         archive.write(inner)
     (notes / "cut.zip").write_bytes(inner.read_bytes()[:-9])
     done = run("import", "notes")
-    assert (done.code, "left out, as they are no notes: 1 .png, 3 .zip\n" in done.err) == (0, True)
+    assert (done.code, "skipped files that are not notes: 1 .png, 3 .zip\n" in done.err) == (0, True)
 
 
 def test_a_note_that_begins_like_a_table_is_a_note(run: Run, client: SekhaClient, here: Path) -> None:
@@ -384,7 +384,7 @@ def test_a_folder_with_a_kind_that_is_not_read(run: Run, client: SekhaClient, he
     (here / "export" / "chat.html").write_text("<html><body>Hello")
     done = run("import", "export")
     assert done.code == 1
-    assert done.err.startswith("not imported: chat.html: this is HTML, which is not supported; ")
+    assert done.err.startswith("not imported: chat.html: HTML is not supported; ")
 
 
 def test_a_folder_with_nothing(run: Run, client: SekhaClient, here: Path) -> None:
@@ -417,7 +417,7 @@ def test_changed_notes_are_replaced_and_gone_ones_deleted_when_asked(
     assert run("import", "notes").code == 0
     done = run("import", "notes", "--sync")
     assert (done.code, done.out.split()[-9:]) == (0, ["notes", "0", "0", "0", "2", "0", "0", "1", "0"])
-    assert done.err == "sekha import: left out, as they are no notes: 1 .png\n"
+    assert done.err == "sekha import: skipped files that are not notes: 1 .png\n"
     (notes / "plans.txt").write_text("We ship on Mondays.")
     (notes / "kitchen" / "bread.md").unlink()
     done = run("import", "notes", "--sync")
@@ -462,7 +462,7 @@ def test_a_folder_that_is_not_there_any_more_deletes_nothing(run: Run, client: S
         file.unlink()
     (notes / "new.md").write_text("new")
     done = run("import", "notes", "--sync", "--delete", "--journal", "j")
-    assert (done.code, "none of the 2 notes that the journal knows is there" in done.err) == (1, True)
+    assert (done.code, "none of the 2 notes in the journal exists" in done.err) == (1, True)
     assert labels(client) == ["Bread", "plans"]
 
 
@@ -480,10 +480,10 @@ def test_of_failures_that_are_alike_ten_are_named(run: Run, client: SekhaClient,
     good = '{"messages": [{"role": "user", "content": "A"}]}'
     (here / "chats.jsonl").write_text("\n".join([good, *['{"messages": 7}'] * 500, "nonsense"]))
     for done in (run("import", "chats.jsonl", "--dry-run"), run("import", "chats.jsonl")):
-        lines = [line for line in done.err.splitlines() if "messages is no list" in line]
+        lines = [line for line in done.err.splitlines() if "'messages' is not a list" in line]
         assert len(lines) == 11
-        assert lines[-1] == "and 490 more: messages is no list (use --json to list all)"
-        assert "line 502: it is no JSON" in done.err
+        assert lines[-1] == "and 490 more: 'messages' is not a list (use --json to list all)"
+        assert "line 502: invalid JSON" in done.err
     assert run("import", "chats.jsonl", "--json").json["chats.jsonl"]["failed"] == 501
 
 
@@ -583,7 +583,7 @@ def test_a_dry_run_beside_what_is_no_journal(run: Run, client: SekhaClient, here
     (here / ".sekha-journal").write_text('{"no": "journal"}\n{}\n')
     for words in (["--dry-run"], []):
         done = run("import", "conversations.json", *words)
-        assert (done.code, "no journal of an import" in done.err) == (1, True)
+        assert (done.code, "not a journal of an import" in done.err) == (1, True)
 
 
 @pytest.mark.parametrize("profile", ["documented", "controller-0.1"])

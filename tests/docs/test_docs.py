@@ -146,23 +146,36 @@ def test_every_format_of_exports_has_its_section() -> None:
     assert "JSON lines" in names
 
 
-def test_every_setting_is_in_the_table() -> None:
-    table = rows("docs/reference/settings.md", "## Every setting")
-    parameters = inspect.signature(SekhaConfig).parameters
-    assert [cell.strip("`") for cell in table] == list(parameters)
-    for name in parameters:
-        variables = re.findall(r"SEKHA_\w+", table[f"`{name}`"])
-        assert variables in ([], [f"SEKHA_{name.upper()}"])
-    written = {name for name, row in table.items() if "SEKHA_" in row}
-    assert {f"SEKHA_{name.strip('`').upper()}" for name in written} == set(
-        re.findall(r"SEKHA_\w+", sekha.config.__doc__ or "")
+def settings() -> Dict[str, Dict[str, str]]:
+    """The settings in the order of their page: the default (or "required") and the variable of each."""
+    text = page("docs/reference/settings.md").split("\n## All settings", 1)[1].split("\n## ", 1)[0]
+    first_line = (
+        r"^`(?P<name>\w+)` \{: #(?P<id>\w+) \}\n"
+        r":   (?:Required|Default: (?P<default>.+?))\.?(?: Variable: `(?P<variable>\w+)`)?\n:   \S"
     )
+    found = {match["name"]: match.groupdict("") for match in re.finditer(first_line, text, re.MULTILINE)}
+    assert len(found) == len(re.findall(r"^`", text, re.MULTILINE))
+    assert [one["id"] for one in found.values()] == list(found)
+    return found
 
 
-def test_the_defaults_are_those_of_the_table() -> None:
-    table = rows("docs/reference/settings.md", "## Every setting")
-    for name in ("max_retries", "rate_limit_requests", "max_connections", "max_concurrent_writes", "verify"):
-        assert table[f"`{name}`"].split("|")[3].strip().strip("`") == str(getattr(SekhaConfig(), name))
+def test_every_setting_is_on_its_page() -> None:
+    listed = settings()
+    assert list(listed) == list(inspect.signature(SekhaConfig).parameters)
+    variables = {name: one["variable"] for name, one in listed.items() if one["variable"]}
+    assert list(variables.values()) == [f"SEKHA_{name.upper()}" for name in variables]
+    assert set(variables.values()) == set(re.findall(r"SEKHA_\w+", sekha.config.__doc__ or ""))
+
+
+def test_the_defaults_are_those_of_the_page() -> None:
+    listed = settings()
+    assert [name for name, one in listed.items() if not one["default"]] == ["controller_url", "api_key"]
+    assert listed["timeout"]["default"].startswith(f"{SekhaConfig().timeout:g} s, ")
+    assert listed["mcp_api_key"]["default"] == "`api_key`"
+    words = {"none": None, "60 s": 60.0, "64 MiB": 64 * 2**20}
+    for name in listed.keys() - {"controller_url", "api_key", "mcp_api_key", "timeout"}:
+        default = listed[name]["default"].replace("`", "").strip('"')
+        assert str(words.get(default, default)) == str(getattr(SekhaConfig(), name)), name
 
 
 def options_of(command: str) -> Dict[str, Any]:

@@ -99,7 +99,7 @@ def test_every_row_names_tests_that_exist(one: str) -> None:
 
 
 @pytest.mark.promise("R1")
-def test_the_page_says_what_the_code_and_the_tests_say(capsys: pytest.CaptureFixture[str]) -> None:
-    """The table of what is repeated, too: it is made from the table of endpoints and the verdicts."""
+def test_the_pages_say_what_the_code_and_the_tests_say(capsys: pytest.CaptureFixture[str]) -> None:
+    """And so does the page of retries, whose table is made from the table of endpoints and from `retry_delay`."""
     status = tool.main(["--check"])
     assert (status, capsys.readouterr().out) == (0, "")

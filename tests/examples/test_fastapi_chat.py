@@ -287,7 +287,7 @@ def test_an_answer_that_breaks_off_ends_in_an_error(sekha: ScriptedSekha, web: h
     found = told(web)
     names = [name for name, _ in found]
     assert names[:2] == ["sources", "token"]
-    assert found[-1] == ("error", "The answer broke off.")
+    assert found[-1] == ("error", "The answer was interrupted.")
     assert "done" not in names
 
 
@@ -480,7 +480,7 @@ def test_the_page_keeps_what_had_arrived_and_says_what_went_wrong(sekha: Scripte
     sign_in(browser, "ann")
     write(browser, QUESTION)
     browser.wait_for(f"{text('status')} === 'Not answered.'")
-    assert browser.value(text("problem")) == "The answer broke off."
+    assert browser.value(text("problem")) == "The answer was interrupted."
     assert browser.value(last("answer")).startswith("I can")
 
     with sekha.refusing():
@@ -501,3 +501,17 @@ def test_a_browser_that_is_closed_ends_the_upstream_stream(sekha: ScriptedSekha,
     browser.close()
     assert slow.left.wait(PATIENCE)
     assert sekha.requests[-1].fault == "slow()"
+
+
+@pytest.mark.slow
+def test_a_phone_shows_the_whole_question(sekha: ScriptedSekha, url: str, browser: Any) -> None:
+    browser.resize(390, 844)
+    browser.open(url)
+    sign_in(browser, "ann")
+    question = "Which database did we choose for billing, and who decided that at which meeting?"
+    browser.value(f"at('input').value = {json.dumps(question)}; at('input').dispatchEvent(new Event('input'))")
+    assert browser.value("at('input').scrollHeight <= at('input').clientHeight"), "nothing is scrolled out of sight"
+    assert browser.value("at('input').clientWidth") > 300
+    browser.value("at('input').dispatchEvent(new KeyboardEvent('keydown', { key: 'Enter' }))")
+    browser.wait_for(f"{text('status')}.startsWith('Answered')")
+    assert browser.value(last("question")) == question

@@ -71,7 +71,7 @@ def test_its_own_client_is_closed_when_the_process_ends(sekha: LocalSekha, monke
     assert api.get("/search?q=x").status_code == 200
     for close in at_exit:
         close()
-    is_problem(api.get("/search?q=x"), 502, "could not do this")
+    is_problem(api.get("/search?q=x"), 502, "The memory failed")
 
 
 @pytest.fixture
@@ -125,7 +125,7 @@ def test_a_key_that_sekha_does_not_know_is_our_fault(
 def test_a_server_that_fails_is_a_bad_gateway(api: FlaskClient, local_sekha: ScriptedSekha) -> None:
     local_sekha.fail(EXPORT, answer_with(500, {"error": "disk full on db-7"}), times=4)
     answer = api.get(UNKNOWN)
-    is_problem(answer, 502, "could not do this")
+    is_problem(answer, 502, "The memory failed")
     assert "db-7" not in answer.text
 
 

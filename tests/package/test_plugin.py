@@ -151,7 +151,7 @@ def test_what_never_matched_fails_its_test(tmp_path: Path) -> None:
     told = dict(re.findall(r"^FAILED test_user.py::(\w+)\S* - (.*)$", ran.text, re.MULTILINE))
     assert {name: text.split(": ", 2)[-1] for name, text in told.items() if name != "test_its_own_error"} == {
         "test_unused": "cut_before_work() on GET /metrics happened 0 of 2 times",
-        "test_unknown": "GET /v9/metrics came to the controller, which has no such route",
+        "test_unknown": "GET /v9/metrics: the controller has no such route",
         "test_dynamic": "garbage() on GET /metrics happened 0 of 1 times",
         "test_awaited": "garbage() on GET /api/v1/conversations/{id} happened 0 of 1 times",
     }
@@ -225,7 +225,7 @@ def test_with_it(local_sekha):
 def test_without_the_extra_only_who_uses_it_is_told(tmp_path: Path) -> None:
     ran = run_pytest(tmp_path, conftest=WITHOUT, test_user=SOME)
     assert (ran.passed, ran.failed, ran.errors) == (1, 0, 1), ran.text
-    assert 'sekha.testing needs its extra: pip install "sekha-python-sdk[testing]"' in ran.text
+    assert 'sekha.testing requires the extra testing: pip install "sekha-python-sdk[testing]"' in ran.text
 
 
 @pytest.mark.promise("E10")

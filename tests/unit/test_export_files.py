@@ -121,7 +121,7 @@ def test_a_conversation_that_is_no_json_does_not_take_those_behind_it_along(
     assert found[-199:] == [f"C{number}" for number in range(1, 200)]
     assert "?" in found
     lost = next(item for item in items if isinstance(item, UnreadableConversation))
-    assert (lost.place, "broken" in lost.problem) == ("conversations.json, conversation 4", True)
+    assert (lost.place, "invalid JSON" in lost.problem) == ("conversations.json, conversation 4", True)
 
 
 def test_lists_may_follow_each_other_and_commas_may_be_missing(tmp_path: Path) -> None:
@@ -153,7 +153,7 @@ def test_a_number_is_not_cut_where_pieces_meet(tmp_path: Path) -> None:
 def test_what_is_nested_too_deeply_is_said_to_be(tmp_path: Path) -> None:
     deep = b'{"messages": ' + b"[" * 200_000 + b"]" * 200_000 + b"}"
     items, _ = read(tmp_path / "x.jsonl", deep + b"\n" + GOOD)
-    assert items[0] == UnreadableConversation("x.jsonl, line 1", "it is nested too deeply")
+    assert items[0] == UnreadableConversation("x.jsonl, line 1", "nested too deeply")
     assert labels(items) == ["?", "Good"]
 
 
@@ -164,7 +164,7 @@ TELEGRAM = {"name": "Ana", "messages": [{"id": 1, "date_unixtime": "1", "text": 
 
 def test_a_file_of_another_kind_is_named_once(tmp_path: Path) -> None:
     items, _ = read(tmp_path / "log.jsonl", b'{"a": 1, "b": 2}\n' * 5000)
-    assert items == [("log.jsonl", "it is no export that is known (it has 5,000 items with a, b)")]
+    assert items == [("log.jsonl", "unrecognized format (it has 5,000 items with a, b)")]
 
 
 @pytest.mark.parametrize(
@@ -213,7 +213,7 @@ def test_a_kind_that_is_known_and_not_read_is_named(text: str, name: str, tmp_pa
     items, _ = read(tmp_path / "chat.txt", text.encode())
     (only,) = items
     assert isinstance(only, UnreadableConversation)
-    assert only.problem.startswith(f"this is {name}, which is not supported; ")
+    assert only.problem.startswith(f"{name} is not supported; ")
 
 
 @pytest.mark.parametrize("data", [b"", b" \n\t\n", b"\xef\xbb\xbf", b"\0" * 1000])
@@ -277,7 +277,7 @@ def test_a_conversation_of_another_shape_among_others_is_a_failure(other: Dict[s
     assert labels(items) == ["A", "?", "B"]
     bad = items[1]
     assert isinstance(bad, UnreadableConversation)
-    assert bad.problem == f"it has no mapping, but {', '.join(other) or 'nothing'}"
+    assert bad.problem == f"no 'mapping'; found: {', '.join(other) or 'nothing'}"
 
 
 def test_nothing_understood_is_a_failure_and_a_part_is_counted() -> None:
@@ -285,7 +285,7 @@ def test_nothing_understood_is_a_failure_and_a_part_is_counted() -> None:
     built.not_understood({"fragments": [], "id": 1})
     built.not_understood("content_type \ud800 x")
     built.leave_out("hidden", 2)
-    with pytest.raises(Unreadable, match=r"none of its messages was understood \(2: a message with fragments, id; "):
+    with pytest.raises(Unreadable, match=r"no readable messages \(2: a message with fragments, id; "):
         built.finish()
     built.add("user", ["Half \ud83d\0"], 0)
     built.add("assistant", [" "])
@@ -435,7 +435,7 @@ def test_a_broken_archive_beside_others_is_a_failure(tmp_path: Path) -> None:
     broken, *rest = list(reader)
     assert isinstance(broken, UnreadableConversation)
     assert broken.place == "cut.zip"
-    assert broken.problem == "the archive is broken (File is not a zip file); download it again"
+    assert broken.problem == "the archive is damaged (File is not a zip file); download it again"
     assert labels(rest) == ["A", "B"]
     assert getattr(reader, "left_out") == {"file photos.zip": 1}  # noqa: B009
 
@@ -466,7 +466,7 @@ def test_a_file_that_is_cut_beside_others_is_a_failure(data: bytes, is_folder: b
     assert labels([good]) == ["A"]
     assert isinstance(broken, UnreadableConversation)
     assert broken.place == "chat-2.json"
-    assert "ends in the middle" in broken.problem
+    assert "unexpected end" in broken.problem
 
 
 @pytest.mark.parametrize(
@@ -481,7 +481,7 @@ def test_settings_and_notes_beside_others_are_no_failures(data: bytes, tmp_path:
     assert getattr(reader, "left_out") == {f"file {name}": 1}  # noqa: B009
 
 
-@pytest.mark.parametrize(("data", "problem"), [(b"", "the file is empty"), (b"<html>Sign in", "this is HTML")])
+@pytest.mark.parametrize(("data", "problem"), [(b"", "the file is empty"), (b"<html>Sign in", "HTML is not supported")])
 def test_an_archive_that_is_none_is_a_failure(data: bytes, problem: str, tmp_path: Path) -> None:
     (tmp_path / "chats.zip").write_bytes(zipped(**EXPORT))
     (tmp_path / "more.zip").write_bytes(data)
@@ -509,7 +509,7 @@ def test_archives_in_too_many_archives_are_not_looked_at(tmp_path: Path) -> None
     data = listed(chat("A"))
     for depth in range(6):
         data = zipped(**{"conversations.json" if depth == 0 else "conversations.zip": data})
-    with pytest.raises(SekhaConfigError, match=r"x\.zip has no export that is known: it has conversations\.zip"):
+    with pytest.raises(SekhaConfigError, match=r"x\.zip contains no supported export: it has conversations\.zip"):
         read(tmp_path / "x.zip", data)
 
 
@@ -521,13 +521,13 @@ def test_what_is_no_file_is_a_failure_and_nobody_waits_for_it(tmp_path: Path) ->
     (tmp_path / "loop").symlink_to(tmp_path)
     items = list(read_export(tmp_path))
     assert labels(items) == ["Good", "?"]
-    assert items[1] == ("pipe.json", "it cannot be read (it is no file)")
+    assert items[1] == ("pipe.json", "cannot be read (not a regular file)")
 
 
 def test_what_an_archive_has_instead_is_named(tmp_path: Path) -> None:
     path = tmp_path / "x.zip"
     path.write_bytes(zipped(**{"MyActivity.txt": b"Dear diary"}))
-    with pytest.raises(SekhaConfigError, match=r"x\.zip has no export that is known: it has MyActivity\.txt"):
+    with pytest.raises(SekhaConfigError, match=r"x\.zip contains no supported export: it has MyActivity\.txt"):
         list(read_export(path))
 
 

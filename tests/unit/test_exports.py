@@ -221,7 +221,7 @@ def test_what_cannot_be_read_is_told_with_its_place_and_the_rest_is_read(number:
 def test_the_title_of_what_cannot_be_read_is_told(tmp_path: Path) -> None:
     (bad,) = read(written(tmp_path, [{"title": "My plans", "mapping": 1}]))
     assert isinstance(bad, UnreadableConversation)
-    assert bad == ("conversations.json, conversation 1 ('My plans')", "mapping is no JSON object")
+    assert bad == ("conversations.json, conversation 1 ('My plans')", "'mapping' is not a JSON object")
 
 
 @pytest.mark.parametrize(
@@ -268,14 +268,14 @@ def test_a_line_that_is_no_json(tmp_path: Path) -> None:
     path.write_bytes(b'{"messages": []}\nnonsense\n\xff7\n{"messages": []}\n')
     good, *bad, last = read(path)
     assert good == last == {"messages": []}
-    assert bad == [("chats.jsonl, line 2", "it is no JSON"), ("chats.jsonl, line 3", "it is no JSON")]
+    assert bad == [("chats.jsonl, line 2", "invalid JSON"), ("chats.jsonl, line 3", "invalid JSON")]
 
 
 @pytest.mark.parametrize("lines", [1, 9, 10, 1000])
 def test_a_file_that_is_none_is_not_told_line_by_line(lines: int, tmp_path: Path) -> None:
     path = tmp_path / "notes.txt"
     path.write_text("\n" + "Dear diary\n" * lines)
-    assert read(path) == [("notes.txt", "it is no export that is known (line 2 is no JSON)")]
+    assert read(path) == [("notes.txt", "unrecognized format (line 2 is not JSON)")]
 
 
 def test_lines_before_the_first_good_one_are_told(tmp_path: Path) -> None:
@@ -283,7 +283,7 @@ def test_lines_before_the_first_good_one_are_told(tmp_path: Path) -> None:
     path.write_text("nonsense\n" * 9 + '{"messages": []}\n')
     *bad, good = read(path)
     assert good == {"messages": []}
-    assert bad == [(f"chats.jsonl, line {number}", "it is no JSON") for number in range(1, 10)]
+    assert bad == [(f"chats.jsonl, line {number}", "invalid JSON") for number in range(1, 10)]
 
 
 def test_one_conversation_in_several_lines(tmp_path: Path) -> None:
@@ -308,7 +308,7 @@ def test_a_list_that_breaks_off(end: str, tmp_path: Path) -> None:
     assert good == {"messages": []}
     assert isinstance(bad, UnreadableConversation)
     assert bad.place == "conversations.json, conversation 2"
-    assert "broken" in bad.problem
+    assert "invalid JSON" in bad.problem
 
 
 def test_an_empty_file_holds_nothing(tmp_path: Path) -> None:

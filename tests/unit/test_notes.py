@@ -94,7 +94,7 @@ def test_empty_notes_have_no_messages_so_that_they_are_counted(tmp_path: Path) -
 
 def test_what_is_hidden_or_no_note_is_left_out_and_told(tmp_path: Path) -> None:
     root = written(tmp_path, {"a.md": "A", ".hidden.md": "", ".git/b.md": "", "p.png": "", "q.PNG": "", "LICENSE": ""})
-    with pytest.warns(SekhaWarning, match=r"left out, as they are no notes: 2 \.png, 1 no ending$"):
+    with pytest.warns(SekhaWarning, match=r"skipped files that are not notes: 2 \.png, 1 no ending$"):
         (note,) = read(root)
     assert text_of(note) == "A"
     assert scan_folder(str(root)).left_out == {"hidden": 2, ".png": 2, "no ending": 1}
@@ -116,7 +116,7 @@ def test_links_are_followed_and_nothing_is_read_twice(tmp_path: Path) -> None:
     with pytest.warns(SekhaWarning, match="6 links to what is read already"):
         notes = read(root)
     bad = [note for note in notes if isinstance(note, UnreadableConversation)]
-    assert bad == [("notes/gone.md", "it cannot be read (it is a link that leads nowhere)")]
+    assert bad == [("notes/gone.md", "cannot be read (broken symbolic link)")]
     good = [note for note in notes if not isinstance(note, UnreadableConversation)]
     assert [(note["folder"], text_of(note)) for note in good] == [
         ("notes", "B"),
@@ -129,7 +129,7 @@ def test_links_are_followed_and_nothing_is_read_twice(tmp_path: Path) -> None:
 def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
     root = written(tmp_path, {})
     os.mkfifo(root / "a.md")
-    assert read(root) == [("notes/a.md", "it is no file")]
+    assert read(root) == [("notes/a.md", "not a regular file")]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only there, names may be any bytes")
@@ -141,8 +141,8 @@ def test_names_that_are_no_text_and_names_that_are_the_same(tmp_path: Path) -> N
     (root / "a\nb" / "c.md").write_text("x")
     names = {note.place: note.problem for note in read(root) if isinstance(note, UnreadableConversation)}
     assert names == {
-        "notes/é.md": "another file has the same name but for its Unicode form",
-        "notes/\N{REPLACEMENT CHARACTER}.md": "its name is no UTF-8",
+        "notes/é.md": "another file has the same name in a different Unicode form",
+        "notes/\N{REPLACEMENT CHARACTER}.md": "its name is not UTF-8",
         "notes/a\nb/c.md": "the name of its folder must not contain control characters",
     }
 
@@ -155,7 +155,7 @@ def test_a_folder_that_cannot_be_read_is_told(tmp_path: Path) -> None:
         bad, good = read(root)
     finally:
         (root / "a").chmod(0o700)
-    assert bad == ("notes/a", "it cannot be read (Permission denied)")
+    assert bad == ("notes/a", "cannot be read (Permission denied)")
     assert text_of(good) == "C"
 
 
@@ -178,7 +178,7 @@ def test_encodings_and_ends_of_lines(data: bytes, tmp_path: Path) -> None:
 def test_a_bad_byte_costs_one_character_and_is_told_with_its_place(tmp_path: Path) -> None:
     root = written(tmp_path, {"a.txt": b"a line that is long enough\nGr\xfc\xdfe \xef\xbf\xbd\n"})
     with pytest.warns(
-        SekhaWarning, match=r"notes/a\.txt: what is not UTF-8 is replaced by . \(2, the first in line 2\)"
+        SekhaWarning, match=r"notes/a\.txt: bytes that are not UTF-8 are replaced by . \(2, the first in line 2\)"
     ):
         (note,) = read(root)
     assert text_of(note) == "a line that is long enough\nGr\ufffd\ufffde \ufffd"
@@ -187,9 +187,9 @@ def test_a_bad_byte_costs_one_character_and_is_told_with_its_place(tmp_path: Pat
 @pytest.mark.parametrize(
     ("data", "problem"),
     [
-        (b"one\ntwo\0three", "it is no text: it has a NUL character in line 2"),
-        ("ohne Marke".encode("utf-16-le"), "it is no text: it has a NUL character in line 1"),
-        (b"ok\n" + bytes(range(128, 256)), "it is no text in UTF-8 (line 2: invalid start byte)"),
+        (b"one\ntwo\0three", "not a text file: NUL character in line 2"),
+        ("ohne Marke".encode("utf-16-le"), "not a text file: NUL character in line 1"),
+        (b"ok\n" + bytes(range(128, 256)), "not UTF-8 text (line 2: invalid start byte)"),
     ],
 )
 def test_what_is_no_text_is_told(data: bytes, problem: str, tmp_path: Path) -> None:
@@ -199,7 +199,7 @@ def test_what_is_no_text_is_told(data: bytes, problem: str, tmp_path: Path) -> N
 def test_huge_files(tmp_path: Path) -> None:
     big = "x" * 1_950_000
     assert refused(tmp_path, big).problem.startswith("it has 1,950,")
-    assert "split it by its headings" in refused(tmp_path, big).problem
+    assert "split it by headings" in refused(tmp_path, big).problem
     parts = f"# A\n{'x' * 1_000_000}\n# B\n{'y' * 1_000_000}\n# C\n{'z' * 1_950_000}"
     *good, bad = read(written(tmp_path, {"a.md": parts}), split=True)
     assert [len(text_of(note)) for note in good] == [1_000_004, 1_000_004]
@@ -208,7 +208,7 @@ def test_huge_files(tmp_path: Path) -> None:
     with open(tmp_path / "notes" / "a.md", "wb") as file:
         file.truncate(2**34)  # it has no end worth reading
     (bad,) = read(tmp_path / "notes")
-    assert bad == ("notes/a.md", "it has 17,179,869,184 bytes; files of more than 16,777,216 are not read")
+    assert bad == ("notes/a.md", "it has 17,179,869,184 bytes; the maximum is 16,777,216")
 
 
 # Front matter
@@ -269,11 +269,11 @@ def test_dates_are_timestamps(date: str, timestamp: str, tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("front", "told"),
     [
-        ("date: yesterday", "the date of the front matter is not understood; it stays in the text"),
-        ("date: 2024-02-30", "the date of the front matter is not understood; it stays in the text"),
-        ("title: [a, b]", "the title of the front matter is not understood; it stays in the text"),
-        ("tags: {a: b}", "the tags of the front matter is not understood; it stays in the text"),
-        ("tags: [[a], b]", "the tags of the front matter is not understood; it stays in the text"),
+        ("date: yesterday", "the date of the front matter is not valid; it is kept as text"),
+        ("date: 2024-02-30", "the date of the front matter is not valid; it is kept as text"),
+        ("title: [a, b]", "the title of the front matter is not valid; it is kept as text"),
+        ("tags: {a: b}", "the tags of the front matter is not valid; it is kept as text"),
+        ("tags: [[a], b]", "the tags of the front matter is not valid; it is kept as text"),
     ],
 )
 def test_what_is_not_understood_stays_in_the_text_and_is_told(front: str, told: str, tmp_path: Path) -> None:
@@ -287,11 +287,11 @@ def test_what_is_not_understood_stays_in_the_text_and_is_told(front: str, told: 
 @pytest.mark.parametrize(
     ("front", "told"),
     [
-        ("title: a: b", "line 2: the front matter is no YAML (mapping values are not allowed here)"),
-        ("title: x\n\ttags: y", "line 3: the front matter is no YAML"),
-        ("title: 'x", "the front matter is no YAML"),
-        ("title: " + "[" * 5000, "the front matter is no YAML"),
-        ("a: &x [*x]\nb: !!python/object/apply:os.system [ls]\nx: \x07", "the front matter is no YAML"),
+        ("title: a: b", "line 2: the front matter is not valid YAML (mapping values are not allowed here)"),
+        ("title: x\n\ttags: y", "line 3: the front matter is not valid YAML"),
+        ("title: 'x", "the front matter is not valid YAML"),
+        ("title: " + "[" * 5000, "the front matter is not valid YAML"),
+        ("a: &x [*x]\nb: !!python/object/apply:os.system [ls]\nx: \x07", "the front matter is not valid YAML"),
         ("x: " + "y" * 70_000, "the front matter is too long"),
     ],
 )

@@ -1,4 +1,4 @@
-"""What gunicorn serves."""
+"""The WSGI application for gunicorn."""
 
 import os
 
@@ -7,6 +7,6 @@ from django.core.wsgi import get_wsgi_application
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "django_notes.settings")
 application = get_wsgi_application()
 
-from notes.memory import client  # noqa: E402 - Django is set up now
+from notes.memory import client  # noqa: E402 - after Django is set up
 
-client()  # before gunicorn forks; a missing setting stops the start
+client()  # before gunicorn forks; raises an error if a setting is missing

@@ -13,19 +13,19 @@ from sekha import SekhaClient
 from sekha.types import Conversation, SearchResult
 
 MIN_SCORE = 0.1
-"""What is less similar to the words than this is not shown. A good floor depends on the embedding model."""
+"""Minimum score of results; a good value depends on the embedding model."""
 
 
 @cache
 def client() -> SekhaClient:
-    """The client. Threads share it, and it may be made before a fork; commands that do not need it need no key."""
-    made = SekhaClient(deadline=20.0)  # seconds for the whole of a call: nobody waits longer for a page
+    """Return the client. Threads share it, and it may be created before a fork."""
+    made = SekhaClient(deadline=20.0)  # seconds for a whole call, retries included
     atexit.register(made.close)
     return made
 
 
 def memory_of(user: AbstractBaseUser | AnonymousUser) -> SekhaClient:
-    """The memory of one user: a view of the client that neither finds nor changes anything of the others."""
+    """Return the memory of a user: a view of the client that neither finds nor changes those of others."""
     if not user.is_authenticated:
         raise PermissionDenied
     return client().in_folder("/users", str(user.pk))
@@ -37,5 +37,5 @@ def remember(user: AbstractBaseUser | AnonymousUser, text: str) -> Conversation:
 
 
 def recall(user: AbstractBaseUser | AnonymousUser, words: str) -> list[SearchResult]:
-    """What a user has noted about these words, best first."""
+    """Return the notes of a user that match these words, best first."""
     return memory_of(user).controller.query(words, limit=10, min_score=MIN_SCORE, hybrid=True)["results"]

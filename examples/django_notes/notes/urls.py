@@ -1,4 +1,4 @@
-"""Which address is which view."""
+"""URLs of the views."""
 
 from django.contrib.auth.views import LoginView, LogoutView
 from django.urls import path

@@ -1,4 +1,4 @@
-"""A page with a form and a search, and the search as JSON; each user has notes of their own."""
+"""A page with a form and a search, and the search as JSON; each user has their own notes."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ class NoteForm(forms.Form):
 @login_required
 @require_http_methods(["GET", "HEAD", "POST"])
 def notes(request: HttpRequest) -> HttpResponse:
-    """The form; a note that is sent is stored."""
+    """Show the form, and store a submitted note."""
     form = NoteForm(request.POST or None)
     if form.is_valid():
         remember(request.user, form.cleaned_data["text"])
-        return redirect("/?stored=1")  # so that reloading the page stores nothing again
+        return redirect("/?stored=1")  # so that reloading the page does not store it again
     page = {"form": form, "stored": "stored" in request.GET}
     return render(request, "notes/notes.html", page, status=400 if form.is_bound else 200)
 
@@ -32,7 +32,7 @@ def notes(request: HttpRequest) -> HttpResponse:
 @login_required
 @require_safe
 def search(request: HttpRequest) -> HttpResponse:
-    """The notes that fit `?q=words`."""
+    """Show the notes that match `?q=words`."""
     words = request.GET.get("q", "")
     page = {"form": NoteForm(), "words": words, "hits": recall(request.user, words)}
     return render(request, "notes/notes.html", page)
@@ -40,7 +40,7 @@ def search(request: HttpRequest) -> HttpResponse:
 
 @require_safe
 def search_json(request: HttpRequest) -> HttpResponse:
-    """The same for programs; a status instead of the login page."""
+    """Return the same as JSON; with a status instead of the login page."""
     if not request.user.is_authenticated:
         return JsonResponse({"error": "log in first"}, status=401)
     hits = recall(request.user, request.GET.get("q", ""))

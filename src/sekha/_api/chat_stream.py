@@ -26,15 +26,15 @@ from sekha.types import ChatChoice, ChatCompletion, ChatCompletionChunk, ChatMes
 _COMMON_KEYS = ("id", "created", "model")
 """Keys that are the same in all chunks of a completion."""
 _CHUNK_KEYS: Final = frozenset({*_COMMON_KEYS, "object", "choices", "usage", "error", "provider", "system_fingerprint"})
-"""Keys of chunks; an event that has others, and no choices and no usage, is not understood."""
+"""Keys of chunks; an event with other keys, and without choices and usage, is not recognized."""
 _KEEP_ALIVES: Final = frozenset({"ping", "keepalive", "keep-alive", "keep_alive", "heartbeat"})
 """Names of events that only keep a connection open."""
 _FIELDS: Final = (b":", b"data", b"event", b"id", b"retry")
-"""How a line of server-sent events may begin."""
+"""Possible starts of a line of server-sent events."""
 _MAX_SHOWN: Final = 200
-"""Characters of what is not understood that stand in a message."""
+"""Characters of unrecognized content that are quoted in an error."""
 _MAX_BLANKS: Final = 1024
-"""Bytes of white space after which it is not waited for more to see what a body is."""
+"""Bytes of whitespace after which the type of a body is decided."""
 
 
 def chunk_text(chunk: ChatCompletionChunk) -> str:
@@ -46,11 +46,11 @@ def chunk_text(chunk: ChatCompletionChunk) -> str:
 
 
 def body_kind(start: bytes, *, events: bool) -> Literal["events", "plain"] | None:
-    """Return what a body is by its first bytes: events, or one JSON value or page; None if there are too few of them.
+    """Return the type of a body by its first bytes: events, or one JSON value or page; None if there are too few bytes.
 
     Args:
         start: The bytes so far.
-        events: What the ``Content-Type`` says, which decides where the bytes could be anything.
+        events: Whether the ``Content-Type`` is that of events, which decides if the bytes are ambiguous.
     """
     first = b"" if BOM_UTF8.startswith(start) else start.removeprefix(BOM_UTF8).lstrip()
     if first[:1] in (b"{", b"[", b"<"):
@@ -76,7 +76,7 @@ class CompletionAccumulator:
         """Add the next chunk."""
         if len(self._common) < len(_COMMON_KEYS):
             for key in _COMMON_KEYS:
-                if chunk.get(key):  # Azure begins with a chunk of empty strings and a 0
+                if chunk.get(key):  # Azure starts with a chunk of empty strings and a 0
                     self._common.setdefault(key, chunk.get(key))
         if chunk.get("usage") is not None:
             self._usage = chunk.get("usage")
@@ -90,7 +90,7 @@ class CompletionAccumulator:
 
     @property
     def has_finish_reason(self) -> bool:
-        """Whether every choice so far had a finish reason, and there was one."""
+        """Whether there is a choice, and every choice so far has a finish reason."""
         return bool(self._finish_reasons) and len(self._finish_reasons) == len(self._texts)
 
     @property
@@ -115,19 +115,19 @@ class CompletionAccumulator:
 class ChatStreamDecoder:
     """Decodes the body of a response into chunks.
 
-    The body has server-sent events, or it is the plain completion of a bridge that cannot stream; its first bytes
-    decide. A stream is complete with ``[DONE]`` or with the finish reasons of all choices. Four ends are errors: the
-    bytes end before either of them, the bytes end inside an event, an event carries an error, or there was no finish
-    reason and an event that is not understood.
+    The body contains server-sent events, or the plain completion of a bridge that cannot stream, depending on its first
+    bytes. A stream is complete with ``[DONE]`` or with the finish reasons of all choices. Four ends are errors: the
+    bytes end before either of them, the bytes end inside an event, an event contains an error, or there was no finish
+    reason and an unrecognized event.
 
     Args:
         events: Whether the response says that it is a stream of events.
-        limit: Bytes that one event, or the plain completion, may have.
+        limit: Maximum size in bytes of one event, or of the plain completion.
         method: HTTP method of the call, for errors.
         path: Path template of the call, for errors.
 
     Attributes:
-        done: Whether ``[DONE]`` or an error has arrived, so that nothing more is decoded.
+        done: Whether ``[DONE]`` or an error has arrived, after which nothing is decoded.
         accumulator: The chunks so far.
     """
 
@@ -151,7 +151,7 @@ class ChatStreamDecoder:
         """Yield the chunks that these bytes complete.
 
         Raises:
-            SekhaServerError: The stream carries an error; nothing after it is decoded.
+            SekhaServerError: The stream contains an error; nothing after it is decoded.
             SekhaDecodeError: An event is not a chunk, or too long.
         """
         if not self._has_event and len(self._start) < BODY_LIMIT:
@@ -175,7 +175,7 @@ class ChatStreamDecoder:
         """Yield the chunks that were not complete when the bytes ended.
 
         Raises:
-            SekhaStreamError: The response is truncated; its ``text`` is what had arrived.
+            SekhaStreamError: The response is truncated; ``text`` is what had arrived.
         """
         if self._kind == "plain" or (self._kind is None and not self._says_events):
             yield from self._decode_plain_completion(b"".join(self._plain))
@@ -191,7 +191,7 @@ class ChatStreamDecoder:
 
     @property
     def is_complete(self) -> bool:
-        """Whether all content has arrived, so that a connection that breaks now does no harm."""
+        """Whether all content has arrived, so that a broken connection does not matter."""
         return self.done or self.accumulator.has_finish_reason
 
     def truncated_error(self, problem: str) -> SekhaStreamError:

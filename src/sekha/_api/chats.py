@@ -1,4 +1,4 @@
-"""A chat with memories, before anything is sent: its arguments, its prompt, and what of the memory it asks for."""
+"""A chat with memories before anything is sent: its arguments, prompt, and memory search."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from sekha.errors import SekhaClosedError, SekhaConfigError, SekhaError, SekhaVa
 from sekha.type_guards import extract_text
 
 MAX_QUERY = 2000
-"""Characters of a prompt that are its query, if no other is given."""
+"""Characters of a prompt that are used as the query by default."""
 
 _CONTEXT_OPTIONS = ("context_budget", "preferred_labels", "excluded_folders", "folders", "roles")
 _SEARCH_OPTIONS = ("limit", "filters")
@@ -35,15 +35,15 @@ _DEFAULTS: Mapping[str, Any] = {
 
 
 class Chat(NamedTuple):
-    """A chat that a model shall answer.
+    """A chat for a model to answer.
 
     Attributes:
-        before: The messages before the prompt, an instruction of your own first.
-        prompt: The last message, the user's, without memories.
-        query: What the memory is asked.
-        searches: Whether the memory is searched; else a context is assembled.
+        before: The messages before the prompt, starting with the user's own system message.
+        prompt: The last message, from the user, without memories.
+        query: The query for the memory.
+        searches: Whether to search; otherwise a context is assembled.
         recall: The options of the search or of the context.
-        ignores_memory_errors: Whether the model is asked although the memory could not be.
+        ignores_memory_errors: Whether to call the model if the memory search failed.
         completion: The options of the completion.
     """
 
@@ -57,11 +57,11 @@ class Chat(NamedTuple):
 
 
 def parse_chat(arguments: Mapping[str, object], *, searches: bool) -> Chat:
-    """Return the chat for the arguments of a workflow that asks the bridge.
+    """Return the chat for the arguments of a workflow with the bridge.
 
     Args:
         arguments: The arguments by name, without those that were not given.
-        searches: Whether the memory is searched.
+        searches: Whether to search; otherwise a context is assembled.
 
     Raises:
         SekhaValidationError: An argument is invalid; ``field`` names it.
@@ -76,7 +76,7 @@ def parse_messages(arguments: Mapping[str, object]) -> Chat:
     """Return the chat for the arguments of ``build_messages``, whose messages may be of any model.
 
     Raises:
-        SekhaValidationError: An argument cannot be used, or it belongs to the other way to ask the memory.
+        SekhaValidationError: An argument is invalid, or does not apply to a search or a context.
     """
     request = cast("Mapping[str, Any]", validate(BuildRequest, arguments))
     searches = "search_query" in request
@@ -92,7 +92,7 @@ def parse_messages(arguments: Mapping[str, object]) -> Chat:
 
 
 def is_memory_error(error: SekhaError) -> bool:
-    """Return whether the memory is to blame for an error, and neither an argument nor a setting nor a closed client."""
+    """Return whether an error comes from the memory, not from an argument, a setting or a closed client."""
     is_refused_here = isinstance(error, SekhaValidationError) and not error.sent
     return not is_refused_here and not isinstance(error, (SekhaConfigError, SekhaClosedError))
 
@@ -114,7 +114,7 @@ def _chat(request: Mapping[str, Any], arguments: Mapping[str, Any], *, searches:
         prompt=prompt,
         query=query,
         searches=searches,
-        # As they were given: in a view, a folder that was made regular would no longer be one below that of the view.
+        # Not normalized: in a view, a normalized folder would no longer be relative to the view.
         recall={**{name: arguments.get(name, _DEFAULTS[name]) for name in names}, "hybrid": hybrid},
         ignores_memory_errors=request.get("on_memory_error") == "ignore",
         completion={name: request[name] for name in _COMPLETION_OPTIONS if name in request},
@@ -122,7 +122,7 @@ def _chat(request: Mapping[str, Any], arguments: Mapping[str, Any], *, searches:
 
 
 def _split_prompt(request: Mapping[str, Any]) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-    """Return what comes before the prompt, and the message of the prompt."""
+    """Return the messages before the prompt, and the message of the prompt."""
     messages: list[dict[str, Any]] = request.get("messages", [])
     if "prompt" in request:
         return messages, {"role": "user", "content": request["prompt"]}

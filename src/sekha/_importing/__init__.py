@@ -1,1 +1,1 @@
-"""The decisions of an import, and its journal."""
+"""The logic of imports and syncs, and their journal."""

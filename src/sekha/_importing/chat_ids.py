@@ -1,4 +1,4 @@
-"""The ids by which an import knows chats: of two chats with one id, the later would take the place of the earlier."""
+"""IDs that identify chats in an import. They must be unique: a chat would replace another one with the same ID."""
 
 from __future__ import annotations
 
@@ -11,17 +11,20 @@ _UNIQUE = re.compile(
     r"[0-9a-f]{8}-?(?:[0-9a-f]{4}-?){3}[0-9a-f]{12}|[0-9a-f]{24,}|(?<!\d)[1-9]\d{12,}|\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d",
     re.IGNORECASE,
 )
-"""What an id has that no other chat has: a UUID, another long number, or a time."""
+"""The unique part of an ID: a UUID, another long number, or a timestamp."""
 _MIN_CHARACTERS = 6
-"""How many different ones it has at least; a counter with many zeros has fewer."""
+"""Minimum number of different digits in it; a counter with many zeros has fewer."""
 
 
 def chat_id(conversation: ReadConversation, id: str) -> str:
-    """Return an id that no other chat has: one that may be a counter holds together with how the chat begins.
+    """Return a unique ID of a chat; an ID that may be a counter is combined with the beginning of the chat.
 
     Args:
         conversation: The chat.
-        id: What its application calls it.
+        id: The ID of its application.
+
+    Returns:
+        The ID.
     """
     known = f"{conversation.application}/{id}"
     return known if _is_unique(id) else f"{known}/{digest(_beginning(conversation))}"
@@ -33,7 +36,7 @@ def _is_unique(id: str) -> bool:
 
 
 def _beginning(conversation: ReadConversation) -> list[object]:
-    """Return when a chat was begun, and what the user said first; many have the same message of the system."""
+    """Return creation time and first user message of a chat; many chats have the same system message."""
     messages = conversation["messages"]
     first = next((message for message in messages if message["role"] == "user"), None)
     return [conversation.created_at, first and first["content"]]

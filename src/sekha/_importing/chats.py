@@ -1,4 +1,4 @@
-"""The decisions of an import about chats that have an id: what is new in them, and what is stored of them."""
+"""Import of chats that have an ID: find new messages, and decide what to store."""
 
 from __future__ import annotations
 
@@ -9,26 +9,26 @@ from sekha._importing.digests import Digests, address_of, digest, digest_message
 from sekha._importing.sources import Extent, Known, Origin, chat_source
 
 CONTINUED = " (continued)"
-"""What stands behind the label of what was said later, where the server cannot delete what is stored."""
+"""Suffix of the label of later messages, which are stored separately if the server cannot delete."""
 
 OLDER = "earlier versions"
-"""How those are counted that are left out because a later one is stored."""
+"""Kind of omitted conversations of which a later version is stored."""
 
 ChatState = Literal["new", "unchanged", "older", "renamed", "grown", "edited"]
 ChatAction = Literal["grown", "continued", "renamed", "replaced", "mended", "restored", "gone"]
 
 _SUPPOSED = "="
-"""How the id begins of a conversation without one, of which only a part was stored."""
+"""Prefix of the generated ID of a partially stored conversation without an ID."""
 
 
 class Chat(NamedTuple):
-    """What an application says of a chat, beside its messages.
+    """Metadata of a chat in its application.
 
     Attributes:
-        id: The id that the application gave it.
-        label: The hash of its label.
-        folder: The hash of its folder, without the month.
-        updated_at: When it was changed last; empty if nobody knows.
+        id: ID of the application.
+        label: Hash of the label.
+        folder: Hash of the folder, without the month.
+        updated_at: Time of the last update; empty if unknown.
     """
 
     id: str
@@ -38,28 +38,28 @@ class Chat(NamedTuple):
 
     @property
     def is_supposed(self) -> bool:
-        """Whether it has no id, and is known by the name of its conversation in the journal."""
+        """Whether the ID was generated from the key of the conversation in the journal."""
         return self.id.startswith(_SUPPOSED)
 
 
 def supposed_id(key: str) -> str:
-    """Return what stands for the id of a conversation without one, by its name in the journal."""
+    """Return a generated ID for a conversation without one, by its key in the journal."""
     return _SUPPOSED + key
 
 
 def make_supposed(key: str, request: Mapping[str, Any]) -> Chat:
-    """Return what a conversation without an id is, of which a part is stored."""
+    """Return the metadata of a partially stored conversation without an ID."""
     return Chat(supposed_id(key), *address_of(request))
 
 
 class Piece(NamedTuple):
-    """What is stored of a chat.
+    """A piece of a chat to store.
 
     Attributes:
-        request: What is sent.
-        sent: The hashes of that.
-        origin: Where it is from, and what it was like there.
-        start: The number of messages before it.
+        request: The request.
+        sent: Hashes of the request.
+        origin: Source of the piece, with its metadata.
+        start: Number of messages before it.
     """
 
     request: dict[str, Any]
@@ -69,14 +69,17 @@ class Piece(NamedTuple):
 
 
 def compare_chat(chat: Chat, messages: Sequence[Mapping[str, Any]], known: Mapping[int, Known]) -> ChatState:
-    """Return what a chat is, compared with its pieces that are stored.
+    """Compare a chat with its stored pieces.
 
-    Of two versions the one that was changed later is the newer one, or where nobody knows that the longer one.
+    Of two versions, the one that was updated later is newer; if that is unknown, the longer one.
 
     Args:
-        chat: The chat as it is now.
+        chat: The current chat.
         messages: Its messages.
-        known: Its pieces, by the number of messages before them, in their order.
+        known: Its stored pieces, by the number of messages before them, in order.
+
+    Returns:
+        The state of the chat.
     """
     if not known:
         return "new"
@@ -104,27 +107,30 @@ def is_older(chat: Chat, size: int, known: Mapping[int, Known]) -> bool:
 
 
 def changed_keys(chat: Chat, known: Mapping[int, Known]) -> list[str]:
-    """Return which of label and folder have changed in the application; the others stay as they are in the memory."""
+    """Return label and folder if they have changed in the application; the memory keeps the others."""
     now = (("label", chat.label), ("folder", chat.folder))
     return [key for key, value in now if any(getattr(piece.digests, key) != value for piece in known.values())]
 
 
 def cut_suffix(label: str, suffix: str) -> str:
-    """Return a label without what was put behind it."""
+    """Return a label without its suffix."""
     return label[: -len(suffix)] if suffix and label.endswith(suffix) else label
 
 
 def make_pieces(
     chat: Chat, parts: Sequence[dict[str, Any]], label: str, messages: Sequence[Mapping[str, Any]], start: int = 0
 ) -> list[Piece]:
-    """Return the pieces as which the rest of a chat is stored.
+    """Return the pieces to store for the rest of a chat.
 
     Args:
         chat: The chat.
-        parts: The requests, of which each has the messages that follow those of the one before.
-        label: The label of the whole chat.
-        messages: The same messages as they are in the application; images may have been left out of the requests.
-        start: The number of messages before them.
+        parts: The requests, with consecutive messages.
+        label: Label of the complete chat.
+        messages: The same messages as in the application; the requests may omit images.
+        start: Number of messages before them.
+
+    Returns:
+        The pieces, in order.
     """
     found: list[Piece] = []
     begin = start
@@ -146,19 +152,22 @@ def _is_same(said: Sequence[object], sent: Sequence[object]) -> bool:
 
 
 def whole_origin(chat: Chat, messages: Sequence[Mapping[str, Any]]) -> Origin:
-    """Return the origin of a conversation that is all of a chat, or was when it had these messages."""
+    """Return the origin of a conversation that contains, or contained, a complete chat."""
     digests = Digests(chat.label, chat.folder, digest_messages(messages))
     return Origin(chat_source(chat.id), digests, Extent(len(messages), chat.updated_at, "", True))
 
 
 def part_origin(chat: Chat, messages: Sequence[Mapping[str, Any]], start: int, begun: Origin | None) -> Origin:
-    """Return the origin of a piece of which only the first messages are stored, since storing it was interrupted.
+    """Return the origin of an interrupted piece, of which only the first messages are stored.
 
     Args:
         chat: The chat.
-        messages: The messages that are stored.
-        start: The number of messages before them.
-        begun: The origin of the whole piece, if that was noted.
+        messages: The stored messages.
+        start: Number of messages before them.
+        begun: Origin of the complete piece, if recorded.
+
+    Returns:
+        The origin.
     """
     size, source, said = len(messages), chat_source(chat.id, start), digest_messages(messages)
     if begun is None:
@@ -168,14 +177,14 @@ def part_origin(chat: Chat, messages: Sequence[Mapping[str, Any]], start: int, b
 
 
 def moved_origin(chat: Chat, start: int, piece: Known) -> Origin:
-    """Return the origin of a piece that has the label and folder now that the chat has."""
+    """Return the origin of a piece, updated to the current label and folder of the chat."""
     digests = piece.digests._replace(label=chat.label, folder=chat.folder)
     extent = piece.extent._replace(updated_at=max(chat.updated_at, piece.extent.updated_at))
     return Origin(chat_source(chat.id, start), digests, extent)
 
 
 def is_same_piece(piece: Piece, known: Known | None) -> bool:
-    """Return whether a piece is stored already."""
+    """Return whether a piece is already stored."""
     if known is None:
         return False
     now = piece.origin

@@ -1,4 +1,4 @@
-"""Hashes of conversations, by which a journal knows them."""
+"""Hashes that identify conversations in a journal."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sekha._api.stored import label_and_folder
 
 
 def fingerprint(conversation: Mapping[str, Any]) -> str:
-    """Return a hash that is the same for conversations that would be stored alike."""
+    """Return a hash that is equal for conversations that would be stored identically."""
     parts = [conversation.get(key) for key in ("label", "folder", "importance_score")]
     messages = [[message["role"], message["content"]] for message in conversation["messages"]]
     return hashlib.sha256(_encode([parts, messages]).encode()).hexdigest()[:32]
@@ -31,7 +31,7 @@ def fingerprints_of_beginnings(conversation: Mapping[str, Any]) -> list[str]:
     return found
 
 
-_encode = json.JSONEncoder(sort_keys=True, default=str).encode  # json.dumps would make an encoder for each call
+_encode = json.JSONEncoder(sort_keys=True, default=str).encode  # json.dumps would create an encoder for each call
 
 Address = tuple[str, str]
 """Hashes of label and folder."""
@@ -46,7 +46,7 @@ class Digests(NamedTuple):
 
 
 def digests_of(conversation: Mapping[str, Any]) -> Digests:
-    """Return the hashes of a conversation's parts; spaces around a text do not count, since servers may add some."""
+    """Return the hashes of a conversation's parts; surrounding spaces are ignored, since servers may add some."""
     label, folder = digest(conversation["label"]), digest(conversation["folder"])
     return Digests(label, folder, digest_messages(conversation["messages"]))
 
@@ -57,7 +57,7 @@ def digest_messages(messages: Sequence[Mapping[str, Any]]) -> str:
 
 
 def address_of(conversation: Mapping[str, Any]) -> Address:
-    """Return the hashes of label and folder, the latter in the form in which folders are compared."""
+    """Return the hashes of label and normalized folder."""
     label, folder = label_and_folder(conversation)
     return digest(label), digest(folder)
 

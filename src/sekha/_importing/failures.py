@@ -1,4 +1,4 @@
-"""What the failure of one conversation means for the others."""
+"""Decide whether an import continues after the failure of a conversation."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from typing import NamedTuple
 from sekha.errors import SekhaAPIError, SekhaAuthError, SekhaConnectionError, SekhaError, SekhaValidationError
 
 _MAX_FAILURE_STREAK = 3
-"""Consecutive failures that may not be the fault of a conversation, after which no more requests are made."""
+"""Maximum number of consecutive failures that are not caused by the conversation itself."""
 _GATEWAY_STATUSES = (502, 503, 504)
 
 
 class FailureVerdict(NamedTuple):
-    """What a failure to store an item means.
+    """The consequences of a failure to store an item.
 
     Attributes:
         is_reported: Whether the report lists it.
-        streak: Consecutive failures so far that may not be the fault of a conversation.
-        ends_import: Whether the next items would fare no better.
+        streak: Number of consecutive failures that are not caused by the conversation itself.
+        ends_import: Whether the import ends, since the next items would fail, too.
     """
 
     is_reported: bool
@@ -26,18 +26,21 @@ class FailureVerdict(NamedTuple):
 
 
 def judge_failure(error: SekhaError, streak: int) -> FailureVerdict:
-    """Return what the failure of an item means.
+    """Return the consequences of the failure of an item.
 
-    1. It is certainly not stored, and the key, the client or the server is at fault: the import ends, and the item is
-       left to the next run.
-    2. It is certainly not stored, and is refused: the import goes on, unless that happens several times in a row for
-       another reason than its content.
-    3. Its outcome is unknown: the import goes on, unless the connection or a gateway failed, or that happens several
+    1. The item was certainly not stored, because of the API key, the client or the server: the import ends, and the
+       next run retries the item.
+    2. The item was certainly not stored, since the server rejected it: the import continues, unless this happens
+       several times in a row for another reason than the content.
+    3. The outcome is unknown: the import continues, unless the connection or a gateway failed, or this happens several
        times in a row.
 
     Args:
         error: The error of the item.
-        streak: Consecutive failures before it that may not be the fault of a conversation.
+        streak: Number of consecutive failures before it that are not caused by the conversation itself.
+
+    Returns:
+        The consequences.
     """
     status = error.status_code if isinstance(error, SekhaAPIError) else 0
     if not error.may_have_been_applied:

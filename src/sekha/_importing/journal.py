@@ -1,6 +1,6 @@
-"""The journal of an import: a line before each conversation is stored, and one after it.
+"""The journal of an import: one line before each conversation is stored, and one after it.
 
-So nothing is stored twice and nothing is lost, wherever the process ends.
+Thus an interrupted import can be resumed without duplicates or losses.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from sekha.errors import SekhaConfigError
 from sekha.exports._notes import Source
 
 _MAX_DIGITS = 15
-"""Digits of the number that tells identical conversations apart; the hash of a source has more."""
+"""Maximum number of digits of the number of identical conversations; the hash of a source has more."""
 
 
 class Begun(NamedTuple):
-    """A conversation that was about to be stored: its key, where it is from, and the hashes of what was sent."""
+    """A conversation that was about to be stored: its key, its source, and the hashes of the request."""
 
     key: str
     origin: Origin
@@ -29,14 +29,14 @@ class Begun(NamedTuple):
 
 
 class Entry(NamedTuple):
-    """What the journal says about a conversation.
+    """The state of a conversation in the journal.
 
     Attributes:
-        key: Its name in the journal.
-        is_open: Whether it was about to be stored, and the outcome is unknown.
-        unknown_outcomes: How often it was sent with an unknown outcome.
-        id: Its id if it is known to be stored, else None.
-        size: The number of its first messages that are stored, if it has grown since; None for all.
+        key: Its key in the journal.
+        is_open: Whether it was about to be stored, with an unknown outcome.
+        unknown_outcomes: Number of requests with an unknown outcome.
+        id: Its ID if it is stored, else None.
+        size: Number of stored messages, if it has new ones; None if all are stored.
     """
 
     key: str
@@ -50,47 +50,47 @@ NO_ENTRY = Entry("", False, 0, None)
 
 
 def piece_key(source: Source, sent: Digests) -> str:
-    """Return the name of a piece of a chat in the journal."""
+    """Return the key of a piece of a chat in the journal."""
     return f"{digest_text(''.join(sent))}.{digest_text(' '.join(source))}"
 
 
 class Journal:
-    """Notes in a file, or in memory alone; one import at a time.
+    """The journal, in a file or in memory, for one import at a time.
 
     Args:
-        path: The file; None for none.
-        server: Address of the server; the notes do not apply to another one. None for any, to look at them only.
-        folder: The folder to which the client is confined, to which the notes belong, too; None for the whole memory.
-        reads_older: Whether the other journals of its folder count as well: older versions made one for each file.
+        path: The file; None to keep the journal in memory.
+        server: URL of the server, for which the journal is valid. None to read the journal of any server.
+        folder: The folder of the client's view, for which the journal is valid; None for the whole memory.
+        reads_older: Whether to read other journals in the same folder: older versions created one for each file.
 
     Attributes:
-        since: Time of the server's clock when the import began; empty if it is unknown, None before it begins.
+        since: Time of the server's clock when the import started; empty if unknown, None before the start.
     """
 
     def __init__(
         self, path: str | None, server: str | None, folder: str | None = None, *, reads_older: bool = False
     ) -> None:
         self._reads_older = reads_older
-        self._older_since: str | None = None  # when the first of the older imports began
+        self._older_since: str | None = None  # start of the first of the older imports
         self.since: str | None = None
         self._server = server
         self._folder = folder
         self._file = None if path is None else JournalFile(path)
-        self._header: dict[str, object] | None = None  # written with the first note: no journal is made for none
-        self._lock = threading.Lock()  # several threads write
+        self._header: dict[str, object] | None = None  # written with the first record: no file for an empty journal
+        self._lock = threading.Lock()  # for writes of several threads
         self._seen: Counter[str] = Counter()  # by fingerprint
-        self._open: set[str] = set()  # keys of conversations that were begun, with an unknown outcome
+        self._open: set[str] = set()  # keys of conversations with an unknown outcome
         self._open_by_fingerprint: Counter[str] = Counter()
         self._unknown_outcomes: Counter[str] = Counter()
         self._ids: dict[str, str] = {}
         self._keys: defaultdict[str, list[str]] = defaultdict(list)  # by id
         self._sources = SourceIndex()
-        self._begun: dict[str, Begun] = {}  # those of the open keys that have a source, by key
-        self._numbers: Counter[str] = Counter()  # how many identical conversations it knows, by fingerprint
-        self._claimed: set[str] = set()  # keys that an item with an id has found
+        self._begun: dict[str, Begun] = {}  # records of open keys that have a source, by key
+        self._numbers: Counter[str] = Counter()  # number of identical conversations, by fingerprint
+        self._claimed: set[str] = set()  # keys that were assigned to items with an ID
 
     def peek(self) -> None:
-        """Read the notes as they are, and change nothing.
+        """Read the journal without changing it.
 
         Raises:
             SekhaConfigError: The file is not a journal, or belongs to another server.
@@ -107,11 +107,11 @@ class Journal:
             self._read(lines)
 
     def open(self) -> None:
-        """Read the notes, and lock the file until `close`.
+        """Read the journal, and lock the file until `close`.
 
         Raises:
             SekhaConfigError: The file is not a journal, or belongs to another server.
-            SekhaInUseError: Another import uses it.
+            SekhaInUseError: Another import uses the file.
             OSError: The file cannot be read or written.
         """
         if self._file is not None:
@@ -120,7 +120,7 @@ class Journal:
             self._file.open(self._read)
 
     def _read_older(self, file: JournalFile) -> None:
-        """Read what other journals in the folder know of chats; those of other servers and of notes do not count."""
+        """Read chats from other journals in the folder, except those of other servers and of notes."""
         for header, *lines in file.others():
             is_ours = self._server in (None, header.get("server")) and header.get("folder") == self._folder
             if header.get("sekha_import") == 1 and is_ours:
@@ -133,52 +133,55 @@ class Journal:
     def _read(self, lines: Sequence[Line]) -> None:
         header, name = lines[0], "" if self._file is None else self._file.name
         if header.get("sekha_import") != 1:
-            raise SekhaConfigError(f"journal: {name} is no journal of an import")
+            raise SekhaConfigError(f"journal: {name} is not a journal of an import")
         if header.get("server") != self._server:
             raise SekhaConfigError(
-                f"journal: {name} belongs to an import into {header.get('server')}; give the address as it was then, "
-                "or name another file if this is another memory"
+                f"journal: {name} is for an import into {header.get('server')}; use the same URL, or another "
+                "journal file for another server"
             )
         if header.get("folder") != self._folder:
             raise SekhaConfigError(
-                f"journal: {name} belongs to an import into another folder; continue that on the client, or the view, "
-                "on which it was begun, or name another file"
+                f"journal: {name} is for an import into another folder; resume it with the same client or folder view, "
+                "or use another journal file"
             )
         self.since = self._earlier(str(header.get("since") or ""))
         for line in lines[1:]:
             self._apply(line)
 
     def start(self, since: str | None) -> None:
-        """Note that the import begins, and the time of the server's clock; a resumed journal keeps what it has."""
+        """Record the start of the import by the server's clock; a resumed journal keeps the earlier start."""
         self.since = self._earlier(since or "")
         folder = {} if self._folder is None else {"folder": self._folder}
         self._header = {"sekha_import": 1, "server": self._server, "since": self.since, **folder}
 
     def _earlier(self, since: str) -> str:
-        """Return when the import began, or an older one that has left something of unknown outcome."""
+        """Return the start of the import, or of an older one that has left unknown outcomes."""
         return since if self._older_since is None or not self._open else min(since, self._older_since)
 
     @property
     def ids(self) -> set[str]:
-        """The ids of all conversations that are known to be stored."""
+        """The IDs of all stored conversations."""
         with self._lock:
             return set(self._ids.values())
 
     def notes(self) -> dict[Source, Known]:
-        """Return what is known of each note."""
+        """Return the record of each note."""
         with self._lock:
             return self._sources.notes()
 
     def pieces(self, chat: str) -> dict[int, Known]:
-        """Return the pieces of a chat that are stored, each by the number of messages before it, in their order."""
+        """Return the stored pieces of a chat, by the number of messages before each, in order."""
         with self._lock:
             return self._sources.pieces(chat)
 
     def stale(self, source: Source | None = None) -> dict[str, Source]:
-        """Return the ids of earlier versions that are still in the memory, and the source of each.
+        """Return the IDs of earlier versions that are still in the memory, with their sources.
 
         Args:
-            source: A note, or any piece of a chat whose earlier versions are wanted; None for those of all.
+            source: A note, or any piece of a chat; None for all sources.
+
+        Returns:
+            Source of each conversation, by ID.
         """
         with self._lock:
             if source is None:
@@ -190,11 +193,14 @@ class Journal:
             }
 
     def entry(self, conversation: Mapping[str, Any], source: Source | None = None) -> Entry:
-        """Return what is known of the next conversation; identical conversations are separate ones.
+        """Return the state of the next conversation; identical conversations are separate.
 
         Args:
-            conversation: What is to be stored.
-            source: Where it is from; without one, identical conversations are known by their order.
+            conversation: The conversation to store.
+            source: Its source; without one, identical conversations are distinguished by their order.
+
+        Returns:
+            The state.
         """
         alike = fingerprint(conversation)
         if source is None:
@@ -205,7 +211,7 @@ class Journal:
         return Entry(key, key in self._open, self._unknown_outcomes[key], self._ids.get(key))
 
     def older_entry(self, conversation: Mapping[str, Any]) -> Entry:
-        """Return what is known of a conversation with an id from when ids were not noted."""
+        """Return the state of a conversation with an ID in journals of older versions, which did not record IDs."""
         if not self._numbers:
             return NO_ENTRY
         beginnings = fingerprints_of_beginnings(conversation)
@@ -222,15 +228,15 @@ class Journal:
         return NO_ENTRY
 
     def unknown_outcomes(self, key: str) -> int:
-        """Return how often something was sent with an unknown outcome."""
+        """Return the number of requests with an unknown outcome."""
         return self._unknown_outcomes[key]
 
     def is_open(self, key: str) -> bool:
-        """Return whether it or an identical conversation was begun, with an unknown outcome."""
+        """Return whether this or an identical conversation has an unknown outcome."""
         return self._open_by_fingerprint[_fingerprint_of(key)] > 0
 
     def begun(self, chat: Source | None = None) -> list[Begun]:
-        """Return what was begun and has an unknown outcome: of a chat, or of all notes."""
+        """Return the conversations with an unknown outcome of a chat, or of all notes."""
         with self._lock:
             return [
                 one
@@ -239,10 +245,10 @@ class Journal:
             ]
 
     def begin(self, key: str, origin: Origin | None = None, sent: Digests | None = None) -> None:
-        """Note that a conversation is about to be sent, where it is from, and the hashes of what is sent.
+        """Record that a conversation is about to be sent, with its source and the hashes of the request.
 
         Raises:
-            OSError: The note cannot be written, so it must not be sent.
+            OSError: The record cannot be written, so the conversation must not be sent.
         """
         note: dict[str, object] = {"begin": key}
         if origin is not None:
@@ -250,38 +256,38 @@ class Journal:
         self._note(note)
 
     def done(self, key: str, id: str, origin: Origin | None = None) -> None:
-        """Note that it is stored; another version of the same source is stale then."""
+        """Record that it is stored; other versions of the same source are then stale."""
         note: dict[str, object] = {"done": key, "id": id}
         begun = self._begun.get(key)
         if origin is None:
             note.update({} if begun is None else {"source": None})
-        elif begun is None or begun.origin != origin or not is_chat(origin.source):  # older versions read it for notes
+        elif begun is None or begun.origin != origin or not is_chat(origin.source):  # read by older versions, for notes
             note.update(_origin_note(origin))
         self._note(note)
 
     def removed(self, id: str) -> None:
-        """Note that a conversation is not in the memory any more."""
+        """Record that a conversation is no longer in the memory."""
         self._note({"removed": id})
 
     def mark_unknown(self, key: str) -> None:
-        """Note that it was sent, and that the outcome is unknown."""
+        """Record that it was sent, with an unknown outcome."""
         self._note({"broke": key})
 
     def mark_skipped(self, key: str) -> None:
-        """Note that this run skips it, because the outcome was unknown too often; the next run tries it again."""
+        """Record that this run skips it after too many unknown outcomes; the next run retries it."""
         self._note({"left out": key})
 
     def refused(self, key: str) -> None:
-        """Note that it is certainly not stored."""
+        """Record that it is certainly not stored."""
         self._note({"refused": key})
 
     def suppose(self, key: str, id: str, origin: Origin | None) -> None:
-        """Take a conversation for stored, and note nothing: for a look at what an import would do."""
+        """Treat a conversation as stored, without a record: for a preview."""
         with self._lock:
             self._apply({"done": key, "id": id, **({} if origin is None else _origin_note(origin))})
 
     def close(self) -> None:
-        """Close the file; no more notes can be written. A file without any is removed."""
+        """Close the file; no more records can be written. An empty file is removed."""
         with self._lock:
             if self._file is not None:
                 self._file.close()
@@ -333,7 +339,7 @@ class Journal:
             self._numbers[alike] += 1
 
     def _mark_closed(self, key: str) -> Begun | None:
-        """Note that the outcome is known; return where it is from, if it has a source."""
+        """Record that the outcome is known; return the source, if any."""
         if key not in self._open:
             return None
         self._open.remove(key)
@@ -352,6 +358,6 @@ def _origin_note(origin: Origin) -> dict[str, object]:
 
 def _read_origin(data: Line) -> Origin:
     source = data["source"]
-    if isinstance(source, Source):  # it was noted just now, and not read
+    if isinstance(source, Source):  # recorded by this run, not read from the file
         return Origin(source, data["as"], data.get("of", Extent()))
     return Origin(Source(*source), Digests(*data["as"]), Extent(*data.get("of", ())))

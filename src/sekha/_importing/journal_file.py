@@ -1,4 +1,4 @@
-"""The file of a journal: locked for one import, a line for each note, and removed if there are none."""
+"""The file of a journal: locked for one import, one line per record, removed if empty."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ Line = Mapping[str, Any]
 
 
 class JournalFile:
-    """A file of notes, of which the first line says what they belong to.
+    """A file of records; the first line is a header with the server and the folder.
 
     Args:
-        path: Where it is.
+        path: Path of the file.
     """
 
     def __init__(self, path: str) -> None:
@@ -36,14 +36,14 @@ class JournalFile:
 
     @property
     def name(self) -> str:
-        """Its name, for people."""
+        """The display name of the file."""
         return os.path.basename(self._path)
 
     def peek(self) -> list[Line]:
-        """Return its lines as they are, and change nothing; none if it is not there, or nothing was begun.
+        """Return the lines without changing the file; none if it does not exist, or has no complete header.
 
         Raises:
-            OSError: It cannot be read.
+            OSError: The file cannot be read.
         """
         if not os.path.exists(self._path):
             return []
@@ -52,37 +52,37 @@ class JournalFile:
         return [] if len(lines) == 1 and _is_torn_header(lines[0]) else list(map(_parse, lines))
 
     def open(self, read: Callable[[Sequence[Line]], None]) -> None:
-        """Lock it until `close`, and read its lines.
+        """Lock the file until `close`, and read its lines.
 
         Args:
-            read: Called with the lines, if there are any, before anything is written.
+            read: Called with the lines, if there are any, before the first write.
 
         Raises:
-            SekhaInUseError: It is in use.
-            OSError: It cannot be read or written.
+            SekhaInUseError: The file is in use.
+            OSError: The file cannot be read or written.
         """
         self._file = open(self._path, "a+b", buffering=0)  # noqa: SIM115 - closed by close()
         try:
             if not try_lock(self._file):
                 raise SekhaInUseError(f"journal: {self.name} is in use by another import")
-            if not os.path.exists(self._path):  # another import has ended in this moment, and noted nothing
+            if not os.path.exists(self._path):  # another import has just ended, and removed its empty file
                 raise SekhaInUseError(f"journal: {self.name} was in use by another import; try again")
             self._file.seek(0)
             *lines, rest = self._file.read().split(b"\n")
             if not lines and _is_torn_header(rest):
                 if rest:
-                    self._file.truncate(0)  # truncated in its first line: nothing was begun
+                    self._file.truncate(0)  # truncated header: nothing was stored
                 self._is_empty = True
                 return
             read([*map(_parse, lines), _parse(rest)])
             if rest:
-                self._file.write(b"\n")  # ends a line that was truncated when the program ended
+                self._file.write(b"\n")  # ends a line that an interrupted program has truncated
         except BaseException:
             self.close()
             raise
 
     def others(self) -> Iterator[list[Line]]:
-        """Yield the lines of the other journals in its folder; those that cannot be read are left out."""
+        """Yield the lines of other journals in the same folder; skip unreadable ones."""
         own = os.path.abspath(self._path)
         folder = os.path.dirname(own)
         for name in sorted(name for name in os.listdir(folder) if name.endswith(JOURNAL)):
@@ -99,10 +99,10 @@ class JournalFile:
         """Write lines.
 
         Raises:
-            OSError: They cannot be written, or an earlier line could not.
+            OSError: The lines, or earlier ones, cannot be written.
         """
         if self._file is None or not self._last_line_is_complete:
-            raise OSError("the journal of the import cannot be written any more")
+            raise OSError("the journal of the import can no longer be written")
         if self._file.closed:
             raise OSError("the journal belongs to the process that opened it, and this one is its fork")
         data = b"".join(json.dumps(line).encode() + b"\n" for line in lines)
@@ -112,19 +112,19 @@ class JournalFile:
         self._last_line_is_complete = True
 
     def close(self) -> None:
-        """Close it; no more lines can be written. A file without any is removed."""
+        """Close the file; no more lines can be written. An empty file is removed."""
         if self._file is None:
             return
-        if self._file.closed:  # in a fork; the file is that of its parent
+        if self._file.closed:  # in a fork: the file belongs to the parent process
             self._file = None
             return
         is_in_vain = self._is_empty and stat.S_ISREG(os.fstat(self._file.fileno()).st_mode)
         if is_in_vain and os.name != "nt":
-            self._remove()  # before another import can lock it
+            self._remove()  # before another import locks it
         unlock(self._file)
         self._file.close()
         self._file = None
-        if is_in_vain and os.name == "nt":  # which removes no file that is open
+        if is_in_vain and os.name == "nt":  # Windows cannot remove an open file
             self._remove()
 
     def _remove(self) -> None:
@@ -137,7 +137,7 @@ def _is_torn_header(line: bytes) -> bool:
 
 
 def _parse(line: bytes) -> Line:
-    """Return the data of a line; nothing if it was truncated."""
+    """Return the data of a line; empty if it is truncated."""
     try:
         return as_object(json.loads(line)) or {}
     except ValueError:

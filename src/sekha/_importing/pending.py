@@ -1,4 +1,4 @@
-"""What was on its way when an import was interrupted, and what of it is in the memory."""
+"""Conversations with an unknown outcome after an interruption, and matching stored conversations."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from sekha._importing.sources import Origin, chat_source
 
 
 class Sought(NamedTuple):
-    """A conversation that may be in the memory, whole or in part.
+    """A conversation that may be in the memory, completely or partially.
 
     Attributes:
-        item: What it is of.
-        key: Its name in the journal.
-        address: Under which label and folder it was sent.
-        messages: What it has.
-        start: The number of messages of a chat before it.
-        origin: Where it is from, if that was noted.
-        digest: The hash of the messages that were sent, if that was noted; the chat may be another one since.
+        item: The item of the import.
+        key: Its key in the journal.
+        address: Label and folder of the request.
+        messages: Its messages.
+        start: Number of messages of the chat before it.
+        origin: Its source, if recorded.
+        digest: Hash of the sent messages, if recorded; the chat may have changed since.
     """
 
     item: Item
@@ -35,12 +35,12 @@ class Sought(NamedTuple):
 
 
 class PartialMatch(NamedTuple):
-    """A stored conversation with only the first messages of what was sent.
+    """A stored conversation that has only the first of the sent messages.
 
     Attributes:
-        id: Its id.
-        size: The number of its messages.
-        is_ours: Whether it was certainly stored by an import that was interrupted.
+        id: Its ID.
+        size: Number of its messages.
+        is_ours: Whether it was certainly stored by an interrupted import.
     """
 
     id: str
@@ -49,7 +49,7 @@ class PartialMatch(NamedTuple):
 
 
 def find_sought(item: Item, journal: Journal) -> Iterator[Sought]:
-    """Yield what was begun of an item, and has an unknown outcome."""
+    """Yield the conversations of an item with an unknown outcome."""
     messages = item.request["messages"]
     has_pieces = False
     if item.chat is not None:
@@ -60,13 +60,13 @@ def find_sought(item: Item, journal: Journal) -> Iterator[Sought]:
             said = messages[start : start + begun.origin.extent.size]
             yield Sought(item, begun.key, address, said, start, begun.origin, sent)
     if item.entry.is_open and not has_pieces:
-        # Versions that noted no ids put no month into folders.
+        # Versions that did not record IDs did not add a month to folders.
         address = address_of(item.request) if item.chat is None else (item.chat.label, item.chat.folder)
         yield Sought(item, item.entry.key, address, messages)
 
 
 def match_sought(sought: Sought, address: Address, messages: Sequence[Mapping[str, Any]]) -> Match:
-    """Return whether messages that are stored at an address are what is sought, or its beginning."""
+    """Compare messages stored at an address with the pending ones: all of them, the first ones, or no match."""
     if address != sought.address:
         return "other"
     if sought.digest and digest_messages(messages) == sought.digest:

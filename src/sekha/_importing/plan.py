@@ -1,4 +1,4 @@
-"""The decisions of an import: its items, what stored messages match, and what a failure means for the rest."""
+"""The logic of an import: its items, and its report."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from sekha.types import ImportFailure, ImportReport, ImportSplit, SyncReport, Un
 from sekha.types._base import normalize_timestamp
 
 MAX_UNKNOWN_OUTCOMES = 2
-"""Unknown outcomes of one conversation after which a run skips it, so that it does not block all others for ever."""
+"""Number of unknown outcomes of a conversation after which a run skips it, so that it does not block the others."""
 
 
 class Item(NamedTuple):
@@ -35,15 +35,15 @@ class Item(NamedTuple):
 
     Attributes:
         position: Its number, from 1.
-        request: What is to be stored.
-        entry: What the journal says about it.
-        place: Where it stands; None if nobody knows.
-        origin: The note that it is, for the journal; None if it is none.
-        dates: When it was begun, and changed last, as the keys of a request.
-        part: Which part of a conversation it is that is too large for one request; None if it is all of it. The parts
-            of one have the same position, and come one after another.
-        chat: What its application says of it, if it has an id, or if it was stored in part; its pieces are noted.
-        memory_id: Its id in the memory that it was exported from; None if it is of another application.
+        request: The conversation to store.
+        entry: Its state in the journal.
+        place: Its position in the file; None if unknown.
+        origin: The note, for the journal; None if it is not a note.
+        dates: Creation and update time, as keys of a request.
+        part: The part of a conversation that is too large for one request; None for a complete one. Parts have the same
+            position, and are consecutive.
+        chat: Metadata of its application, if it has an ID or was stored partially; its pieces are recorded.
+        memory_id: Its ID in the memory that it was exported from; None if it is from another application.
         is_archived: Whether it is archived there.
     """
 
@@ -60,7 +60,7 @@ class Item(NamedTuple):
 
 
 class Rejected(NamedTuple):
-    """An item that cannot be stored: its number, its place, the problem, the note that it is, and its label."""
+    """An item that cannot be stored: its number, its position, the problem, its note, and its label."""
 
     position: int
     place: str | None
@@ -76,13 +76,16 @@ def iter_items(
     *,
     drop_images: bool = False,
 ) -> Iterator[Item | Rejected]:
-    """Yield the conversations one by one, with what the journal says about each; large ones in parts.
+    """Yield the conversations with their states in the journal; split large ones.
 
     Args:
-        conversations: What is to be imported.
+        conversations: The conversations to import.
         journal: The journal.
-        view: The folder in which they are stored; None for the whole memory.
-        drop_images: Whether images that are part of messages may be lost where a conversation is too large.
+        view: The folder of the view; None for the whole memory.
+        drop_images: Whether images may be dropped from a conversation that is too large.
+
+    Yields:
+        Items to store, and items that cannot be stored.
     """
     for position, conversation in enumerate(conversations, start=1):
         source, place = _source_of(conversation), getattr(conversation, "place", None)
@@ -92,7 +95,7 @@ def iter_items(
         try:
             given = cast(object, conversation)
             if not isinstance(given, Mapping):
-                raise argument_error("conversation", f"a dictionary is needed, not {type(conversation).__name__}")
+                raise argument_error("conversation", f"expected a dictionary, got {type(conversation).__name__}")
             request = complete_conversation(conversation) if view is None else view.complete(conversation)
         except SekhaValidationError as error:
             yield Rejected(position, place, error.message, source)
@@ -126,18 +129,21 @@ def iter_items(
 
 
 def make_chat(id: str, noted: Mapping[str, Any], dates: Mapping[str, str]) -> Chat:
-    """Return what is noted of a chat.
+    """Return the metadata of a chat for the journal.
 
     Args:
-        id: Its id, or what stands for it.
-        noted: The conversation with its folder as journals note it.
-        dates: When it was begun, and changed last, as keys of a request.
+        id: Its ID, or a generated one.
+        noted: The conversation, with its folder in the form of journals.
+        dates: Creation and update time, as keys of a request.
+
+    Returns:
+        The metadata.
     """
     return Chat(id, *address_of(noted), dates.get("updated_at", ""))
 
 
 def _followed(item: Item, noted: Mapping[str, Any], journal: Journal) -> Item:
-    """Return an item of which a part was stored as what it is: the beginning of a chat."""
+    """Return a partially stored item as a chat."""
     id = supposed_id(item.entry.key)
     if item.entry.id is None and item.origin is None and journal.pieces(id):
         return item._replace(chat=make_chat(id, noted, item.dates))
@@ -145,24 +151,27 @@ def _followed(item: Item, noted: Mapping[str, Any], journal: Journal) -> Item:
 
 
 def _noted_folder(conversation: Mapping[str, object], stored: str, view: FolderView | None) -> str:
-    """Return the folder of a conversation as journals note it: absolute if its reader chose it, and without a month.
+    """Return the folder of a conversation in the form of journals: absolute for a default folder, without a month.
 
     Args:
-        conversation: As it was given.
+        conversation: The original conversation.
         stored: The folder in which it is stored.
-        view: The folder to which the client is confined; None for the whole memory.
+        view: The folder of the view; None for the whole memory.
+
+    Returns:
+        The folder.
     """
     undated = conversation.undated_folder if isinstance(conversation, ReadConversation) else None
     if view is not None:
         return stored if undated is None else str(view.absolute(undated) if undated else view.folder)
-    # Journals of older versions note the folder as it was given.
+    # Journals of older versions have the original folder.
     folder = str(conversation.get("folder") or "") if undated is None else undated
     is_relative = isinstance(conversation, ReadConversation) and conversation.has_default_folder
     return (f"/{folder}" if is_relative else folder) or stored
 
 
 def _dates_of(conversation: object) -> Mapping[str, str]:
-    """Return when a chat was begun and changed last, as far as that is known, as keys of a request."""
+    """Return creation and update time of a chat, if known, as keys of a request."""
     if not isinstance(conversation, ReadConversation):
         return {}
     dates = {"created_at": conversation.created_at, "updated_at": conversation.updated_at}
@@ -172,7 +181,7 @@ def _dates_of(conversation: object) -> Mapping[str, str]:
 def count_left_out(
     conversations: Iterable[Mapping[str, object] | UnreadableConversation], left_out: dict[str, int]
 ) -> Iterator[Mapping[str, object] | UnreadableConversation]:
-    """Yield the conversations, and count by kind what their reader has left out of them and of its files."""
+    """Yield the conversations; count by kind what was omitted from them and from their files."""
     for conversation in conversations:
         add_counts(left_out, getattr(conversation, "left_out", None))
         yield conversation
@@ -182,13 +191,16 @@ def count_left_out(
 def preview_split(
     conversation: Mapping[str, object] | UnreadableConversation, position: int, name: str, *, drop_images: bool
 ) -> tuple[Mapping[str, object] | UnreadableConversation, list[ImportSplit]]:
-    """Return a conversation, or why it cannot be stored if it is too large, and in how many parts it would be stored.
+    """Check the size of a conversation.
 
     Args:
-        conversation: What a reader has read.
+        conversation: An item of a reader.
         position: Its number, from 1.
         name: Name of the file.
-        drop_images: Whether images that are part of messages may be lost.
+        drop_images: Whether images may be dropped from messages.
+
+    Returns:
+        The conversation, or an error if it cannot be split; and the split, if it is too large for one request.
     """
     if isinstance(conversation, UnreadableConversation) or not may_exceed(conversation):
         return conversation, []
@@ -196,7 +208,7 @@ def preview_split(
     try:
         request = complete_conversation(conversation)
         parts = split_conversation(request, drop_images=drop_images)
-    except SekhaValidationError:  # said when it is stored
+    except SekhaValidationError:  # reported when it is stored
         return conversation, []
     except TooLarge as error:
         return UnreadableConversation(place or f"{name}, conversation {position}", str(error)), []
@@ -210,13 +222,13 @@ def _source_of(conversation: object) -> Source | None:
 
 
 def attach_report(error: BaseException, report: ImportReport | SyncReport) -> None:
-    """Set as ``report`` of an error, of whatever class, what an import had done before it."""
-    with suppress(AttributeError):  # an error of the user's own may refuse it
+    """Set the attribute ``report`` of an error to the report of the import so far."""
+    with suppress(AttributeError):  # an exception class of the user may not allow it
         cast(Any, error).report = report
 
 
 def new_import_report() -> ImportReport:
-    """Return a report of nothing."""
+    """Return an empty report."""
     return {
         "seen": 0, "stored": 0, "already_stored": 0, "empty": 0, "failed": 0, "grown": 0, "renamed": 0, "replaced": 0,
         "failures": [], "left_out": {}, "split": [], "changes": [],

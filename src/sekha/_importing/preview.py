@@ -1,4 +1,4 @@
-"""What an import would do, from what its journal says, without a request."""
+"""Preview an import from its journal, without requests."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ _COUNTS = ("new", "grown", "renamed", "replaced", "unchanged")
 
 
 class ImportPreview:
-    """Counts what is new in exports, and what has changed, since they were imported before.
+    """Counts new and changed conversations of exports since the last import.
 
     Args:
-        journal: The path of the journal; it is only read.
+        journal: Path of the journal, which is only read.
 
     Raises:
         SekhaConfigError: The file is not a journal.
-        OSError: It cannot be read.
+        OSError: The file cannot be read.
     """
 
     def __init__(self, journal: str) -> None:
@@ -52,7 +52,7 @@ class ImportPreview:
             origin = whole_origin(chat, messages[: item.entry.size])
             self._journal.suppose(item.entry.key, item.entry.id, origin)
         state = compare_chat(chat, messages, self._journal.pieces(chat.id))
-        if state not in ("unchanged", "older"):  # so that a later version in the same export is compared with it
+        if state not in ("unchanged", "older"):  # a later version in the same export is compared with this one
             self._number += 1
             self._journal.suppose(f"{self._number}", f"{self._number}", whole_origin(chat, messages))
         return _COUNTED_AS.get(state, state)

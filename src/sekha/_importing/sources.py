@@ -1,7 +1,7 @@
-"""Which conversations the notes, and the chats that have an id, have become.
+"""The stored conversations of notes, and of chats that have an ID.
 
-A chat is in the memory in one piece, or in several: those of a chat that is too large for one, and what was said later
-where the server cannot delete.
+A chat is stored in one piece or in several: a chat that is too large for one conversation is split, and later messages
+are separate if the server cannot delete.
 """
 
 from __future__ import annotations
@@ -14,27 +14,27 @@ from sekha._importing.digests import Digests
 from sekha.exports._notes import Source
 
 _CHAT = "/"
-"""How the file of a source begins that is a chat; files of notes are relative."""
+"""Prefix of the file of a source that is a chat; files of notes have relative paths."""
 
 
 def chat_source(chat: str, start: int = 0) -> Source:
-    """Return the source of a piece of a chat, by the chat's id and the number of messages before it."""
+    """Return the source of a piece of a chat, by the ID of the chat and the number of messages before the piece."""
     return Source(_CHAT + chat, str(start))
 
 
 def is_chat(source: Source) -> bool:
-    """Return whether a source is a piece of a chat, and no note."""
+    """Return whether a source is a piece of a chat, not a note."""
     return source.file.startswith(_CHAT)
 
 
 class Extent(NamedTuple):
-    """How much of a chat a piece of it is.
+    """The extent of a piece of a chat.
 
     Attributes:
-        size: The number of its messages; 0 for a note.
-        updated_at: When the chat was changed last; empty if nobody knows.
-        suffix: What stands behind the chat's label in its own.
-        is_last: Whether it is the last piece, so that all that are neither it nor lead to it are of an earlier version.
+        size: Number of its messages; 0 for a note.
+        updated_at: Update time of the chat; empty if unknown.
+        suffix: Suffix of its label, after the label of the chat.
+        is_last: Whether it is the last piece; pieces that do not precede it are from an earlier version.
     """
 
     size: int = 0
@@ -44,7 +44,7 @@ class Extent(NamedTuple):
 
 
 class Origin(NamedTuple):
-    """Where a conversation is from, and what it was like there."""
+    """The source of a conversation, with the hashes of its contents."""
 
     source: Source
     digests: Digests
@@ -52,7 +52,7 @@ class Origin(NamedTuple):
 
 
 class Known(NamedTuple):
-    """The conversation that a source became: its id, and what it was like."""
+    """The stored conversation of a source: its ID, and the hashes of its contents."""
 
     id: str
     digests: Digests
@@ -63,7 +63,7 @@ class SourceIndex:
     """The conversation of each source, and earlier versions that are still in the memory.
 
     Attributes:
-        stale: The ids of earlier versions, and the source of each.
+        stale: The source of each earlier version, by ID.
     """
 
     def __init__(self) -> None:
@@ -72,11 +72,11 @@ class SourceIndex:
         self.stale: dict[str, Source] = {}
 
     def owns(self, id: str) -> bool:
-        """Return whether a conversation is what a source became."""
+        """Return whether a conversation is the current one of a source."""
         return id in self._source_of
 
     def notes(self) -> dict[Source, Known]:
-        """Return what is known of each note."""
+        """Return the stored conversation of each note."""
         return {
             source: known
             for file, sections in self._known.items()
@@ -85,7 +85,7 @@ class SourceIndex:
         }
 
     def pieces(self, chat: str) -> dict[int, Known]:
-        """Return the pieces of a chat, each by the number of messages before it, in their order."""
+        """Return the pieces of a chat, by the number of messages before each, in order."""
         found = self._known.get(_CHAT + chat)
         if not found:
             return {}
@@ -93,7 +93,7 @@ class SourceIndex:
         return pieces if len(pieces) == 1 else dict(sorted(pieces.items(), key=itemgetter(0)))
 
     def add(self, source: Source, known: Known) -> bool:
-        """Note what a source has become; return whether that conversation was of another source before."""
+        """Record the conversation of a source; return whether it belonged to another source before."""
         before = self._known[source.file].get(source.section)
         if before is not None and before.id != known.id:
             self._make_stale(source, before)
@@ -108,7 +108,7 @@ class SourceIndex:
         return has_moved
 
     def _drop_others(self, file: str) -> None:
-        """Make those pieces of a chat stale that do not follow one on the other."""
+        """Mark pieces of a chat as stale that are not consecutive."""
         end = 0
         for start, known in self.pieces(file[len(_CHAT) :]).items():
             if start == end:
@@ -123,7 +123,7 @@ class SourceIndex:
         del self._source_of[known.id]
 
     def remove(self, id: str) -> None:
-        """Note that a conversation is not in the memory any more."""
+        """Record that a conversation is no longer in the memory."""
         source = self._source_of.pop(id, None)
         if source is not None:
             del self._known[source.file][source.section]

@@ -1,4 +1,4 @@
-"""Conversations that are larger than servers accept: they are stored in parts, each with whole messages."""
+"""Split conversations that are too large for one request into parts with complete messages."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from sekha._api.model import to_json
 from sekha.types import ImportFailure, ImportSplit
 
 _MAX_ESCAPE = 6
-"""Bytes of JSON that one character may need: ``\\u0001``; in UTF-8 it is four at most."""
+"""Maximum number of bytes of a character in JSON, as in ``\\u0001``; in UTF-8, it is four."""
 _MAX_PADDING = 3
-"""Spaces that a client may put in front of a message."""
+"""Maximum number of spaces that a client adds before a message."""
 _RESERVE = 300
-"""Bytes for the number behind the label, and for two dates."""
+"""Bytes for the number after the label, and for two dates."""
 
 
 class Part(NamedTuple):
-    """Which part of a conversation it is: its number from 1, how many there are, and the label of the whole."""
+    """A part of a conversation: its number from 1, the number of parts, and the label of the conversation."""
 
     number: int
     total: int
@@ -26,21 +26,24 @@ class Part(NamedTuple):
 
 
 class TooLarge(Exception):
-    """A message is larger than servers accept, so that its conversation cannot be split."""
+    """A message is larger than the request limit, so that its conversation cannot be split."""
 
 
 def split_conversation(
     request: Mapping[str, Any], *, drop_images: bool = False, limit: int = MAX_BODY_BYTES
 ) -> list[dict[str, Any]]:
-    """Return a conversation in parts of which none is larger than servers accept; mostly it is one.
+    """Split a conversation into parts that are not larger than the request limit.
 
     Args:
-        request: What is to be stored, validated and complete.
-        drop_images: Whether images that are part of its messages may be lost if it is too large.
-        limit: Bytes of the body of a request.
+        request: The conversation, validated and complete.
+        drop_images: Whether images may be dropped from messages if it is too large.
+        limit: Maximum size of a request body in bytes.
+
+    Returns:
+        The parts; usually one.
 
     Raises:
-        TooLarge: One message is larger than that.
+        TooLarge: A single message is larger than the limit.
     """
     whole = dict(request)
     if not may_exceed(whole, limit):
@@ -55,8 +58,8 @@ def split_conversation(
     for i, (message, size) in enumerate(zip(whole["messages"], sizes)):
         if size > room:
             has_image = without_images([message]) != [message]
-            advice = "; an image is part of it, which drop_images leaves out" if has_image else ""
-            raise TooLarge(f"messages[{i}] has {size:,} bytes, and servers accept {limit:,} for a conversation{advice}")
+            advice = "; drop_images=True (--drop-images) omits the image in it" if has_image else ""
+            raise TooLarge(f"messages[{i}] has {size:,} bytes; the limit for a request is {limit:,}{advice}")
     groups = _group(whole["messages"], sizes, room)
     return [
         {**whole, "label": f"{whole['label']} ({number} of {len(groups)})", "messages": messages}
@@ -65,7 +68,7 @@ def split_conversation(
 
 
 def _group(messages: Sequence[Any], sizes: Sequence[int], room: int) -> list[list[Any]]:
-    """Return the messages in groups, each as large as it may be."""
+    """Return the messages in groups, each as large as possible."""
     groups: list[list[Any]] = [[]]
     free = room
     for message, size in zip(messages, sizes):
@@ -78,17 +81,17 @@ def _group(messages: Sequence[Any], sizes: Sequence[int], room: int) -> list[lis
 
 
 def _sizes_of(messages: Sequence[Mapping[str, Any]]) -> list[int]:
-    """Return the bytes of each message in the body of a request, with the comma behind it."""
+    """Return the size of each message in a request body in bytes, including the comma after it."""
     return [len(to_json(message)) + 1 + _MAX_PADDING for message in messages]
 
 
 def may_exceed(conversation: Mapping[str, Any], limit: int = MAX_BODY_BYTES) -> bool:
-    """Return False if a conversation is certainly small enough; encoding each of them would take far longer."""
-    return _MAX_ESCAPE * len(repr(conversation)) > limit - _RESERVE  # whatever is no text is shorter in JSON
+    """Return False if a conversation is certainly small enough, without encoding it, which is slow."""
+    return _MAX_ESCAPE * len(repr(conversation)) > limit - _RESERVE  # other values than strings are shorter in JSON
 
 
 class SplitTally:
-    """Counts the parts of a conversation that is stored in several: it is one in the report.
+    """Counts the parts of a split conversation, which the report counts as one.
 
     Args:
         part: Any of its parts.
@@ -109,17 +112,17 @@ class SplitTally:
 
     @property
     def outcome(self) -> str:
-        """What became of the whole: it has failed if a part has, and is stored if a part was stored now."""
+        """The outcome of the conversation: failed if a part failed, stored if a part was stored in this run."""
         return next((one for one in ("failed", "stored") if one in self._outcomes), "already_stored")
 
     @property
     def has_stored(self) -> bool:
-        """Whether a part was stored now."""
+        """Whether a part was stored in this run."""
         return "stored" in self._outcomes
 
     @property
     def failure(self) -> ImportFailure | None:
-        """The failure of the first part that has failed, and how many more have."""
+        """The failure of the first failed part, with the number of other failed parts."""
         if not self._failures:
             return None
         failure, *others = self._failures
@@ -130,5 +133,5 @@ class SplitTally:
 
 
 def make_split(position: int, place: str | None, part: Part) -> ImportSplit:
-    """Return the entry of the report for a conversation that is stored in parts."""
+    """Return the report entry of a split conversation."""
     return {"position": position, "place": place, "label": part.label, "parts": part.total}

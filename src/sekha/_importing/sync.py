@@ -1,4 +1,4 @@
-"""The decisions of a sync: which notes are new, changed, moved or gone since the journal's last note of them."""
+"""The logic of a sync: find notes that are new, changed, moved or deleted since their last record."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ _ACTIONS: Mapping[Kind, Literal["stored", "replaced", "moved"]] = {
 
 
 class Step(NamedTuple):
-    """What is to be done with a note: ``known`` is the conversation that it was, None for a new one."""
+    """The action for a note; ``known`` is its stored conversation, None for a new note."""
 
     kind: Kind
     known: Known | None
 
 
 class Gone(NamedTuple):
-    """A note that is not there any more, and whether its conversation is to be removed."""
+    """A note whose file no longer exists, and whether to remove its conversation."""
 
     source: Source
     id: str
@@ -37,15 +37,15 @@ class Gone(NamedTuple):
 
 
 class Survey:
-    """What there is: notes with text by source, those that are empty, and those that cannot be read.
+    """The current notes by source, including empty and unreadable ones.
 
     Args:
         items: The notes.
 
     Attributes:
-        notes: The digests of each note.
+        notes: Digests of each note.
         requests: Label and folder of each note.
-        report: What can be said before anything is done.
+        report: The report before the first action.
     """
 
     def __init__(self, items: Iterable[Item | Rejected]) -> None:
@@ -71,34 +71,37 @@ class Survey:
                 self.requests[item.origin.source] = {key: item.request[key] for key in ("label", "folder")}
 
     def is_unknown(self, source: Source) -> bool:
-        """Return whether nobody knows if a note is still there, since it or what it is in cannot be read."""
+        """Return whether it is unknown if a note still exists, since it or its folder cannot be read."""
         parts = source.file.split("/")
         folders = ("/".join(parts[:count]) + "/" for count in range(len(parts)))
         return any(Source(file) in self._unreadable for file in (source.file, *folders)) or source in self._unreadable
 
 
 def find_orphans(survey: Survey, begun: Iterable[Begun]) -> list[Begun]:
-    """Return what an interrupted sync was about to store of notes that are not like that any more."""
+    """Return the conversations that an interrupted sync was about to store, of notes that have changed since."""
     return [one for one in begun if survey.notes.get(one.origin.source) != one.origin.digests]
 
 
 class SyncPlan(NamedTuple):
-    """What a sync does: a step for each note, and what is gone."""
+    """The actions of a sync: a step for each note, and deleted notes."""
 
     steps: dict[Source, Step]
     gone: list[Gone]
 
 
 def plan_sync(survey: Survey, known: Mapping[Source, Known], *, delete: bool) -> SyncPlan:
-    """Compare the notes with what the journal knows of them.
+    """Compare the notes with the journal.
 
     Args:
-        survey: What there is.
-        known: What the journal knows.
-        delete: Whether conversations are removed whose files are gone.
+        survey: The current notes.
+        known: The notes in the journal.
+        delete: Whether to remove conversations of deleted files.
+
+    Returns:
+        The actions.
 
     Raises:
-        SekhaConfigError: None of the known files is there, and they are to be removed.
+        SekhaConfigError: With `delete`, none of the files in the journal exists.
     """
     missing = {
         source: before
@@ -107,8 +110,8 @@ def plan_sync(survey: Survey, known: Mapping[Source, Known], *, delete: bool) ->
     }
     if delete and missing and not any(source.file in survey.files for source in known) and len(missing) == len(known):
         raise SekhaConfigError(
-            f"none of the {len(known)} notes that the journal knows is there; is this the right folder, and is it "
-            "mounted? Nothing was changed. Without delete, new notes are stored"
+            f"none of the {len(known)} notes in the journal exists in this folder; check its path and that it is"
+            " mounted. Nothing was changed. To store the new notes, sync without delete"
         )
     movable: defaultdict[str, list[Source]] = defaultdict(list)
     for source in sorted(missing, reverse=True):
@@ -132,12 +135,12 @@ def plan_sync(survey: Survey, known: Mapping[Source, Known], *, delete: bool) ->
 
 
 def _best(sources: list[Source], missing: Mapping[Source, Known], digests: Digests) -> Source:
-    """Return, of sources with the same text, one with the same label if there is one."""
+    """Return one of the sources with the same text, with the same label if possible."""
     return next((one for one in reversed(sources) if missing[one].digests.label == digests.label), sources[-1])
 
 
 def preview_sync(survey: Survey, plan: SyncPlan, reader: NoteReader) -> SyncReport:
-    """Return the report of a sync that succeeds, without doing anything."""
+    """Return the report of a successful sync without executing it."""
     report = survey.report
     report["left_out"] = reader.left_out
     for source, step in plan.steps.items():
@@ -161,12 +164,12 @@ def make_change(
     action: Literal["stored", "replaced", "moved", "deleted", "archived", "gone"],
     label: str | None = None,
 ) -> SyncChange:
-    """Return the entry of the report for a note that is not as it was."""
+    """Return the report entry of a changed note."""
     return {"place": reader.place(source), "label": label, "action": action}
 
 
 def new_report(left_out: dict[str, int]) -> SyncReport:
-    """Return a report of nothing."""
+    """Return an empty report."""
     return {
         "seen": 0, "stored": 0, "already_stored": 0, "empty": 0, "failed": 0, "replaced": 0, "moved": 0, "deleted": 0,
         "archived": 0, "gone": 0, "failures": [], "left_out": left_out, "split": [], "changes": [],
@@ -179,5 +182,5 @@ def is_unchanged_plan(plan: SyncPlan) -> bool:
 
 
 def needs_server(plan: SyncPlan, journal: Journal) -> bool:
-    """Return whether anything is to be stored, so that the time of the server's clock has to be known."""
+    """Return whether anything will be stored, so that the time of the server's clock is needed."""
     return journal.since is None and any(step.kind in ("new", "replaced") for step in plan.steps.values())

@@ -1,8 +1,8 @@
-"""What other applications let their users take along, and folders of notes, read conversation by conversation.
+"""Readers for exports of other applications, and for folders of notes.
 
-`read_export` reads the exports of ChatGPT, Claude and others (``conversations.json``, or the archive that it came in),
-and a plain form: JSON lines, each a dictionary as `MemoryController.create_conversation` takes it. `read_notes` reads
-folders of Markdown and text files.
+`read_export` reads the exports of ChatGPT, Claude and others (``conversations.json``, or the archive that contains it),
+and JSON lines with the arguments of `MemoryController.create_conversation`. `read_notes` reads folders of Markdown and
+text files. Both read one conversation after another.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ _LATE = {
     "read_export": "sekha.exports._files",
     "read_notes": "sekha.exports._notes",
 }
-"""What is loaded when it is first asked for, since clients need none of the readers; and where it is."""
+"""Public names that are loaded on first use, since clients do not need them, with their modules."""
 
-if not TYPE_CHECKING:  # they know all names, and tell which ones do not exist
+if not TYPE_CHECKING:  # type checkers know all names, and report unknown ones
 
     def __getattr__(name: str) -> object:
         return load_late(__name__, name, _LATE)

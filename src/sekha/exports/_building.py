@@ -1,4 +1,4 @@
-"""What the readers of all kinds have in common: roles, times, and the builder, which counts what is left out."""
+"""Common code of all readers: roles, and the builder of conversations, which counts omitted items."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ EMPTY = "empty"
 ERRORS = "errors"
 BRANCHES = "other branches"
 REPLACED = "replaced characters"
-"""Kinds of what is left out; a reader may use other words too."""
+"""Kinds of omitted items; readers may use others, too."""
 UNKNOWN = "unknown"
-"""What is not understood is counted as ``unknown: `` and its name."""
+"""Prefix of the kind of unrecognized items."""
 
 ROLES: Mapping[str, str] = {
     "user": "user", "human": "user",
@@ -31,7 +31,7 @@ ROLES: Mapping[str, str] = {
     "system": "system", "developer": "system",
     "tool": "tool", "function": "tool", "observation": "tool",
 }  # fmt: skip
-"""The role of a message, by what applications call it, in lower case."""
+"""Roles by the names that applications use, in lower case."""
 
 _STORED_ROLES = frozenset(role.value for role in MessageRole)
 _NOT_SHOWN: Mapping[str, str] = {"system": SYSTEM, "tool": TOOLS}
@@ -44,26 +44,26 @@ _MAX_TITLE = 80
 
 
 class Unreadable(Exception):
-    """A conversation does not have the expected shape."""
+    """A conversation does not have the expected structure."""
 
 
 class ReadConversation(Dict[str, Any]):
-    """A conversation of an export as `create_conversation` takes it, which also knows where it is from.
+    """A conversation of an export: arguments of `create_conversation`, with information about its source.
 
     Attributes:
-        left_out: How much of it was left out, by kind.
-        source_id: The id that the application gave it; None if it has none.
-        application: Which one that is; chats of several may have the same id.
-        created_at: When it was begun, as ISO 8601; None if nobody knows.
-        updated_at: When it was changed last.
-        place: Where it stands, for people.
-        is_built: Whether `ConversationBuilder` has made its messages, so that they can be stored as they are.
-        undated_folder: Its folder without the month that is part of it; None if none is.
-        has_default_folder: Whether nobody asked for its folder, and its reader chose it.
-        memory_id: Its id in the memory that it was exported from; None if it is of another application.
+        left_out: Number of omitted items, by kind.
+        source_id: ID of the application; None if it has none.
+        application: Name of the application; IDs are unique per application.
+        created_at: Creation time, as ISO 8601; None if unknown.
+        updated_at: Time of the last update; None if unknown.
+        place: Its position, for messages.
+        is_built: Whether `ConversationBuilder` has created the messages, so that they need no further validation.
+        undated_folder: Its folder without the month; None if it has no month.
+        has_default_folder: Whether the folder is the default of the reader.
+        memory_id: Its ID in the memory that it was exported from; None if it is from another application.
         is_archived: Whether it is archived there.
-        is_chat: Whether it is a chat, and no note.
-        directory: The folder in which an agent worked, if it is a session of one.
+        is_chat: Whether it is a chat, not a note.
+        directory: Working directory of the agent, for a session of a coding agent.
     """
 
     left_out: Dict[str, int]
@@ -82,20 +82,20 @@ class ReadConversation(Dict[str, Any]):
 
 
 class ConversationBuilder:
-    """Builds a conversation message by message, and counts what is left out of it.
+    """Builds a conversation message by message, and counts omitted items.
 
-    A reader calls one of these for everything that it finds, so that nothing vanishes in silence: `add` for a message
-    (blank ones are counted as ``empty``), `leave_out` for what is left out on purpose, and `not_understood` for what
-    has a shape that the reader does not know. `finish` refuses a conversation of which nothing was understood.
+    For each item, a reader calls one of these methods, so that nothing is dropped silently: `add` for a message (blank
+    ones are counted as ``empty``), `leave_out` for an item that is omitted on purpose, and `not_understood` for an item
+    of unknown structure. `finish` rejects a conversation without any recognized message.
 
     Args:
-        label: The title; anything but a text is no title.
-        folder: Where the conversation goes.
+        label: The title; ignored if it is not a string.
+        folder: Folder of the conversation.
 
     Attributes:
         messages: The messages so far.
-        left_out: How much was left out so far, by kind.
-        counted: How much that is.
+        left_out: Number of omitted items so far, by kind.
+        counted: Total number of omitted items.
     """
 
     def __init__(self, label: object, folder: str | None) -> None:
@@ -118,11 +118,11 @@ class ConversationBuilder:
         """Add a message.
 
         Args:
-            role: Who says it, in the words of the application; see `ROLES`.
-            texts: What it says; each begins a line. A generator may count what it leaves out.
-            time: When it was written: ISO 8601, or seconds since 1970.
-            more: Further keys of the message.
-            if_blank: What it is counted as if it says nothing; None: as ``empty``, unless `texts` has counted any.
+            role: The role, as the application names it; see `ROLES`.
+            texts: Its texts, each of which starts a line. A generator may count omitted items.
+            time: Its timestamp: ISO 8601, or seconds since 1970.
+            more: Additional keys of the message.
+            if_blank: The kind to count a blank message as; None for ``empty``, unless `texts` has counted any item.
         """
         before = self.counted
         content = self._clean("\n".join([text.strip("\n") for text in map(str, texts) if text.strip()]))
@@ -136,7 +136,7 @@ class ConversationBuilder:
             self.messages.append({"role": known, "content": content, **times, **more})
 
     def speaker_of(self, message: Mapping[str, Any]) -> str | None:
-        """Return whether the user or the assistant says a message; None, and it is counted, if it is neither."""
+        """Return the role of a message of user or assistant; otherwise count the message, and return None."""
         role = role_of(message.get("role"))
         if role is None:
             self.not_understood(f"role {message['role']}" if "role" in message else message)
@@ -146,22 +146,22 @@ class ConversationBuilder:
         return role
 
     def take_title_from_words(self) -> None:
-        """Make the first line of what the user said first the title, where there is none."""
+        """Without a title, use the first line of the first user message."""
         said = [message["content"] for message in self.messages if message["role"] == "user"]
         line = said[0].strip().partition("\n")[0].strip() if said and not self._label else ""
         self._label = self._label or _shorten(line, _MAX_TITLE)
 
     def leave_out(self, kind: str, number: int = 1) -> None:
-        """Count what is left out on purpose, such as `HIDDEN`, `TOOLS` or `THINKING`."""
+        """Count an item that is omitted on purpose, such as `HIDDEN`, `TOOLS` or `THINKING`."""
         if number:
             self.left_out[kind] += number
             self.counted += number
 
     def not_understood(self, what: object) -> None:
-        """Count a message, or a part of one, of an unknown shape.
+        """Count a message, or a part of one, of unknown structure.
 
         Args:
-            what: Its name, such as ``content_type x``; of a message itself, its keys.
+            what: Its description, such as ``content_type x``; for a message, the message, of which the keys are used.
         """
         if isinstance(what, Mapping):
             what = "a message with " + (", ".join(map(str, cast("Mapping[str, Any]", what))) or "nothing")
@@ -175,14 +175,14 @@ class ConversationBuilder:
         self._not_understood += 1
 
     def items_of(self, value: object, name: str) -> list[Any]:
-        """Return the items of a list; anything else but None is not understood, and has none."""
+        """Return the items of a list; count other values, except None, as not understood."""
         found = as_list(value)
         if found is None and value is not None:
             self.not_understood(f"{name} that are no list")
         return found or []
 
     def include(self, other: ConversationBuilder) -> None:
-        """Count what another one, of a part of the conversation, has left out and not understood."""
+        """Add the counts of another builder, for a part of the conversation."""
         self.left_out.update(other.left_out)
         self.counted += other.counted
         self._not_understood += other._not_understood
@@ -193,16 +193,19 @@ class ConversationBuilder:
         """Return the conversation.
 
         Args:
-            source_id: The id that the application gave it.
-            created_at: When it was begun: ISO 8601, or seconds since 1970.
-            updated_at: When it was changed last.
+            source_id: ID of the application.
+            created_at: Creation time: ISO 8601, or seconds since 1970.
+            updated_at: Time of the last update.
+
+        Returns:
+            The conversation.
 
         Raises:
-            Unreadable: It has messages, and nothing of them was understood.
+            Unreadable: It has messages, but none was recognized.
         """
         if self._not_understood and not self.messages:
             names = [kind[len(UNKNOWN) + 2 :] for kind in self.left_out if kind.startswith(UNKNOWN)]
-            raise Unreadable(f"none of its messages was understood ({self._not_understood}: {'; '.join(names)})")
+            raise Unreadable(f"no readable messages ({self._not_understood}: {'; '.join(names)})")
         found = ReadConversation(messages=self.messages)
         if self._folder is not None:
             found["folder"] = self._folder
@@ -216,7 +219,7 @@ class ConversationBuilder:
         return found
 
     def _clean(self, text: str) -> str:
-        """Return a text without NUL characters, and with U+FFFD for halves of characters."""
+        """Return a text without NUL characters, and with lone surrogates replaced by U+FFFD."""
         try:
             text.encode()
         except UnicodeEncodeError:
@@ -230,10 +233,10 @@ def _shorten(text: str, size: int) -> str:
 
 
 def role_of(name: object) -> str | None:
-    """Return the role that an application calls by this name; None if it is none."""
+    """Return the role for a name of an application; None if the name is unknown."""
     return ROLES.get(name.strip().lower()) if isinstance(name, str) else None
 
 
 def stored_role(name: object) -> str | None:
-    """Return the role that is stored for this name: itself if it is one, such as ``function``; None if it is none."""
+    """Return the role to store for a name, including roles such as ``function``; None if the name is unknown."""
     return name if isinstance(name, str) and name in _STORED_ROLES else role_of(name)

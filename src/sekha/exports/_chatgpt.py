@@ -1,4 +1,4 @@
-"""Conversations of ChatGPT: which messages of the tree people see, and what is left out of it."""
+"""Conversations of ChatGPT: select the visible messages of the tree, and count omitted ones."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from sekha.exports._file_words import IMAGE
 
 GAPS = "missing in the export"
 NOT_REMEMBERED = "not to be remembered"
-"""Kinds of what is left out."""
+"""Kinds of omitted items."""
 
 _CONTEXT = frozenset({"user_editable_context", "model_editable_context", "app_pairing_content"})
 _THOUGHTS = frozenset({"thoughts", "reasoning_recap"})
@@ -34,22 +34,22 @@ _RESULTS = frozenset({
     "execution_output", "tether_browsing_display", "tether_browsing_code", "tether_quote", "sonic_webpage",
     "computer_output", "system_error",
 })  # fmt: skip
-"""What tools return, whoever is named as its author."""
+"""Content types of tool results, independent of the author."""
 _READING = ("file_search", "myfiles_browser", "browser", "web", "computer", "container")
-"""Tools whose images are pages that the model looked at, and none that it made."""
+"""Tools whose images are viewed pages, not generated images."""
 _PEOPLE = frozenset({"", "all", "user"})
-"""Recipients that are no tools."""
+"""Recipients that are not tools."""
 _NAMES = ("title", "id", "conversation_id")
 _SHELL = frozenset({"title", "create_time", "update_time"})
 
 
 def is_chatgpt(data: dict[str, Any]) -> bool:
-    """Return whether an object is a conversation of ChatGPT, which may also be an empty one without its tree."""
+    """Return whether an object is a conversation of ChatGPT, including an empty one without a tree."""
     return "mapping" in data or (data.keys() >= _SHELL and _is_shell(data))
 
 
 def _is_shell(data: dict[str, Any]) -> bool:
-    """Return whether an object is an empty conversation: it has a name, and nothing in which words may be."""
+    """Return whether an object is an empty conversation: with a name, but without any key that may contain text."""
     return any(key in data for key in _NAMES) and not any(map(_has_objects, data.values()))
 
 
@@ -58,12 +58,12 @@ def _has_objects(value: object) -> bool:
 
 
 def parse_chatgpt(data: dict[str, Any], folder: str | None) -> ReadConversation:
-    """Return a conversation as it is stored."""
+    """Parse a conversation."""
     mapping: object = data.get("mapping")
     if mapping is not None and as_object(mapping) is None:
-        raise Unreadable("mapping is no JSON object")
+        raise Unreadable("'mapping' is not a JSON object")
     if mapping is None and not _is_shell(data):
-        raise Unreadable(f"it has no mapping, but {', '.join(list(data)[:6]) or 'nothing'}")
+        raise Unreadable(f"no 'mapping'; found: {', '.join(list(data)[:6]) or 'nothing'}")
     built = ConversationBuilder(data.get("title"), folder or "/chatgpt")
     branch = current_branch(as_object(mapping) or {}, data.get("current_node"))
     if data.get("is_do_not_remember") is True or get(data, "metadata", "is_do_not_remember") is True:
@@ -95,7 +95,7 @@ def _add_messages(messages: Sequence[Message], built: ConversationBuilder) -> No
 def _add_message(message: Message, built: ConversationBuilder) -> None:
     role = message.role
     if role == "tool" and message.metadata.get("is_async_task_result_message") is True:
-        role = "assistant"  # a report that took its time
+        role = "assistant"  # a report that was finished later
     kind = _kind_left_out(message, role)
     if role == "tool" and kind == TOOLS:
         images = images_in(message)
@@ -118,7 +118,7 @@ def _add_message(message: Message, built: ConversationBuilder) -> None:
 
 
 def _kind_left_out(message: Message, role: str | None) -> str | None:
-    """Return why a message is left out; None if people see it."""
+    """Return the reason to omit a message; None if it is visible."""
     metadata, kind = message.metadata, message.kind
     if metadata.get("is_visually_hidden_from_conversation") or kind in _CONTEXT:
         return HIDDEN

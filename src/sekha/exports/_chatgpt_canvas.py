@@ -1,7 +1,7 @@
-"""Documents that ChatGPT wrote beside the conversation ("canvas"): the last content of each, put together from calls.
+"""Documents that ChatGPT wrote next to a conversation ("canvas"): replay tool calls to get the last version of each.
 
-The model creates a document with the whole of it, and changes it with patterns and what takes their place. The export
-has these calls, and the answers of the tool with the document's id and title, but not the documents.
+The model creates a document with its complete text, and changes it with patterns and replacements. The export contains
+these calls, and the tool results with ID and title of the document, but not the documents.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _UPDATE = "canmore.update_textdoc"
 _CALLS = frozenset({_CREATE, _UPDATE})
 _ID = re.compile(r"""textdoc_id\W{1,6}([\w-]+)""")
 _ENDS = ("", "}", "]}", "}]}", '"}', '"}]}')
-"""What is missing where a call was cut; exports have such."""
+"""Possible ends of truncated calls, which occur in exports."""
 
 _WHOLE = frozenset({
     ".*", ".+", "(.*)", "(.+)", r"[\s\S]*", r"[\s\S]+", r"[\S\s]*", r"[\S\s]+", r"(.|\n)*", r"(?:.|\n)*", "(?s:.*)",
@@ -34,11 +34,11 @@ _REFERENCE = re.compile(r"\\(?:\d|g<)")
 
 
 class Document(NamedTuple):
-    """What is shown of a document.
+    """The visible part of a document.
 
     Attributes:
-        name: Its title, or the name that the model gave it.
-        text: All of it.
+        name: Its title, or the name given by the model.
+        text: The complete text.
     """
 
     name: str
@@ -47,7 +47,7 @@ class Document(NamedTuple):
 
 @dataclass
 class _Draft:
-    """A document on its way: `loose` is what was put in at places that were not found."""
+    """A document during the replay; `loose` has replacements whose patterns were not found."""
 
     id: str | None
     name: str
@@ -57,14 +57,14 @@ class _Draft:
 
 
 class Canvas:
-    """Replays the calls of a branch, and knows at which message each document has its last content.
+    """Replays the calls of a branch, and finds the message with the last version of each document.
 
     Args:
         messages: The messages of the branch.
 
     Attributes:
-        calls: The numbers of the messages that are such calls.
-        documents: The documents, by the number of the message at which they have their last content.
+        calls: The numbers of the messages with such calls.
+        documents: The documents, by the number of the message with their last version.
     """
 
     def __init__(self, messages: Sequence[Message]) -> None:
@@ -87,7 +87,7 @@ class Canvas:
             else:
                 self._update(number, id, name, payload, text)
         if not any(draft.text or draft.loose for draft in self._drafts):
-            self.calls.clear()  # they are like calls of any other tool
+            self.calls.clear()  # treated like calls of other tools
         for draft in self._drafts:
             text = "\n".join(text for text in (draft.text, *draft.loose) if text.strip())
             if text:
@@ -107,7 +107,7 @@ class Canvas:
         draft = self._find(id, None)
         if draft is None:
             draft = next((draft for draft in reversed(self._drafts) if id is None or draft.id is None), None)
-        if draft is None:  # it was created by the user, or on a branch that is not shown
+        if draft is None:  # created by the user, or on another branch
             draft = _Draft(id, UNTITLED, "", number)
             self._drafts.append(draft)
         draft.id, draft.name, draft.at = id or draft.id, name or draft.name, number
@@ -125,22 +125,25 @@ class Canvas:
         return None
 
     def _touch(self, draft: _Draft) -> None:
-        """Keep the draft that was changed last at the end."""
+        """Move the draft that was changed last to the end."""
         self._drafts.remove(draft)
         self._drafts.append(draft)
 
 
 def apply_update(text: str, pattern: str, replacement: str, *, is_repeated: bool) -> str | None:
-    """Return a text with what takes the place of a pattern; None if the pattern is not found or not understood.
+    """Replace a pattern in a text.
 
-    Patterns are regular expressions, of which models write few kinds: the whole text, a text as it stands, and texts
-    with anything between them. Others are not tried: a pattern from a file could take any time.
+    Patterns are regular expressions, of which models use few kinds: the whole text, a literal text, and literal texts
+    with wildcards between them. Others are not supported, since a pattern of a file could take unlimited time.
 
     Args:
         text: The text.
-        pattern: What is looked for.
-        replacement: What takes its place.
-        is_repeated: Whether it is replaced wherever it is found.
+        pattern: The pattern.
+        replacement: The replacement.
+        is_repeated: Whether to replace all matches.
+
+    Returns:
+        The new text; None if the pattern is not found or not supported.
     """
     bare = _ANCHORS.sub("", _FLAGS.sub("", pattern).strip())
     if bare in _WHOLE:
@@ -165,7 +168,7 @@ def apply_update(text: str, pattern: str, replacement: str, *, is_repeated: bool
 
 
 def _split_pattern(pattern: str) -> tuple[list[str], bool]:
-    """Return the texts between which anything may stand, and whether that is as much as possible."""
+    """Return the literal texts of a pattern with wildcards, and whether the wildcards are greedy."""
     pieces, is_greedy = [""], False
     for token in _TOKEN.finditer(pattern):
         if token[1] is not None:
@@ -179,7 +182,7 @@ def _split_pattern(pattern: str) -> tuple[list[str], bool]:
 
 
 def _find_pieces(text: str, begin: int, pieces: list[str], is_greedy: bool) -> tuple[int, int] | None:
-    """Return where texts stand one behind another; in linear time."""
+    """Return the positions of consecutive texts, in linear time."""
     start = text.find(pieces[0], begin)
     if start < 0 or not any(pieces):
         return None
@@ -210,7 +213,7 @@ def _change(draft: _Draft, update: object) -> None:
     if isinstance(pattern, str):
         changed = apply_update(draft.text, pattern, replacement, is_repeated=get(update, "multiple") is True)
         if changed is not None and changed == replacement:
-            draft.loose = []  # all of it was written anew
+            draft.loose = []  # the complete text was rewritten
     if changed is None:
         draft.loose.append(replacement)
     else:
@@ -218,7 +221,7 @@ def _change(draft: _Draft, update: object) -> None:
 
 
 def _parse_call(message: Message) -> tuple[dict[str, Any] | None, str]:
-    """Return the arguments of a call, None if they are no JSON object, and the text that they were."""
+    """Return the arguments of a call (None if they are not a JSON object), and their text."""
     parts = message.parts or [get(message.content, "text")]
     text = "".join(part for part in parts if isinstance(part, str))
     for end in _ENDS:
@@ -230,7 +233,7 @@ def _parse_call(message: Message) -> tuple[dict[str, Any] | None, str]:
 
 
 def _reply_to(number: int, messages: Sequence[Message]) -> Message | None:
-    """Return the tool's answer to a call, if there is one before the next call."""
+    """Return the result of a call, if there is one before the next call."""
     for message in messages[number + 1 :]:
         is_canvas = message.metadata.get("canvas") is not None or message.author.startswith("canmore")
         if message.role == "tool" and is_canvas:

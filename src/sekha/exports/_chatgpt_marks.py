@@ -1,4 +1,4 @@
-"""Marks in the answers of ChatGPT: names, links and products whose words are shown, and citations, which go.
+"""Marks in answers of ChatGPT: keep the visible text of names, links and products, and remove citations.
 
 A mark is U+E200, its kind, U+E202 between its parts, and U+E201. Until 2024 citations were ``【11†source】`` or
 ``:contentReference[oaicite:0]{index=0}``.
@@ -26,27 +26,30 @@ _OLD = re.compile(
 )
 _TURN = re.compile(r"turn\d+[a-z_]+\d+\Z")
 _LOST = re.compile(r"(?:file)?cite(?:turn\d+[a-z_]+\d+)+\Z|\w*entity\[")
-"""A mark whose control characters were lost on the way; only believed where the message says so itself."""
+"""A mark without its control characters; only recognized if it is in the references of the message."""
 
 _WITHOUT_WORDS = frozenset({
     "cite", "filecite", "memcite", "i", "image", "image_group", "image_inline", "navlist", "map", "finance", "forecast",
     "schedule", "standing", "sources", "businesses_map", "video_group",
 })  # fmt: skip
-"""Kinds of marks that stand for a picture, a card or a list of sources."""
+"""Kinds of marks for a picture, a card or a list of sources."""
 _SOURCES = frozenset({
     "grouped_webpages", "grouped_webpages_v2", "webpage", "webpage_extended", "sources_footnote", "file", "hidden",
     "image_group", "image_inline", "image_v2", "nav_list", "navigation", "attribution", "invalid", "not_found",
 })  # fmt: skip
-"""Kinds of `content_references` whose words are not part of the sentence."""
+"""Kinds of `content_references` whose text is not part of the sentence."""
 
 
 def replace_marks(text: str, references: object = None, note: Callable[[str], None] = lambda what: None) -> str:
-    """Return a text with the words of its marks, and without citations.
+    """Replace marks by their visible text, and remove citations.
 
     Args:
         text: A part of a message.
-        references: The `content_references` of the message, which say what a mark stands for.
-        note: Is called with the name of what is not understood.
+        references: The `content_references` of the message, with the texts of marks.
+        note: Called with the name of an unrecognized item.
+
+    Returns:
+        The text.
     """
     if not references and "\ue200" not in text:
         return text
@@ -63,9 +66,9 @@ def replace_marks(text: str, references: object = None, note: Callable[[str], No
 
 
 def remove_citations(text: str) -> str:
-    """Return a text without citations of older forms and what is left of damaged marks: for answers, not questions.
+    """Remove citations in older formats, and rests of damaged marks, from an answer.
 
-    Questions may have such characters of their own: fonts of terminals have pictures there.
+    Questions are not changed, since they may contain such characters: terminal fonts use them for icons.
     """
     if "†" in text or "oaicite:" in text or ":chatgpt-content-reference" in text:
         text = _cut(_OLD, text, lambda mark: "")
@@ -77,7 +80,7 @@ def remove_citations(text: str) -> str:
 
 
 def _cut(pattern: re.Pattern[str], text: str, words: Callable[[re.Match[str]], str]) -> str:
-    """Replace what is found; where nothing takes its place, the blank before it goes too."""
+    """Replace matches; for an empty replacement, also remove the space before the match."""
     pieces: list[str] = []
     begin = 0
     for found in pattern.finditer(text):
@@ -100,7 +103,7 @@ def _strip_end(pieces: list[str]) -> None:
 
 
 def _words_of(mark: re.Match[str], reference: object, note: Callable[[str], None]) -> str:
-    """Return the words that people see in place of a mark."""
+    """Return the visible text of a mark."""
     kind, parts = mark[1], mark[2].split("\ue202")[1:]
     first = parts[0] if parts else ""
     if kind in _WITHOUT_WORDS:
@@ -148,13 +151,13 @@ def _named(data: object) -> str:
 
 
 def _quoted(text: str) -> str:
-    """Return the second text in quotes of what is no JSON, as it was cut."""
+    """Return the second quoted text of truncated JSON."""
     quoted = re.findall(r'"((?:[^"\\]|\\.)*)"?', text)
     return next((str(name) for name in quoted[1:2] or quoted[:1]), "")
 
 
 def _formula(data: object) -> str:
-    """Return the formula of a block that ChatGPT shows as one; other widgets have no words of the answer."""
+    """Return the formula of a math block; other widgets contain no text of the answer."""
     for kind, block in (as_object(data) or {}).items():
         content = get(block, "content")
         if kind.startswith("math_block") and isinstance(content, str):
@@ -163,7 +166,7 @@ def _formula(data: object) -> str:
 
 
 def _referred(reference: object) -> str:
-    """Return what the message itself says that a mark stands for."""
+    """Return the text of a mark in the references of the message."""
     if get(reference, "type") in _SOURCES:
         return ""
     found: Any = next(

@@ -1,4 +1,4 @@
-"""A message of ChatGPT, as the other modules look at it: taken apart once."""
+"""A parsed message of ChatGPT, for the other modules."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ _NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
 class Message(NamedTuple):
-    """What is looked at of a message, whatever types that has in the export.
+    """The relevant fields of a message, independent of their types in the export.
 
     Attributes:
-        data: The message as it stands in the export.
-        role: The role of its author; None if that is not known.
-        author: The name of its author, most often of a tool; empty if there is none.
-        recipient: Who it is for, such as a tool; empty if it does not say.
-        channel: Whether it is an answer, or only on the way to one; empty if it does not say.
-        time: When it was written.
-        has_content: Whether it has the key of its content.
-        content: What it says.
-        kind: The kind of its content; empty if it has none.
-        parts: The parts of its content; empty if it has none.
-        metadata: What else is said about it.
+        data: The message as in the export.
+        role: The role of its author; None if unknown.
+        author: The name of its author, usually of a tool; empty if it has none.
+        recipient: The recipient, such as a tool; empty if it has none.
+        channel: The channel, such as the one of final answers; empty if it has none.
+        time: Its timestamp.
+        has_content: Whether it has the key of the content.
+        content: The content.
+        kind: The kind of the content; empty if it has none.
+        parts: The parts of the content; empty if it has none.
+        metadata: The metadata.
     """
 
     data: object
@@ -43,7 +43,7 @@ class Message(NamedTuple):
 
 
 def read_message(data: object) -> Message:
-    """Take a message apart."""
+    """Parse a message."""
     found = as_object(data)
     if found is None:
         return Message(data)

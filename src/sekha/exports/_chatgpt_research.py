@@ -1,4 +1,4 @@
-"""Reports of ChatGPT's deep research, which stand in the state of a widget and not in the conversation."""
+"""Reports of ChatGPT's deep research, which are in the state of a widget, not in the conversation."""
 
 from __future__ import annotations
 
@@ -19,11 +19,14 @@ _PLACES = (
 
 
 def find_reports(messages: Sequence[Message], note: Note) -> dict[int, list[str]]:
-    """Return the last text of each report, by the number of the message that has it last.
+    """Return the last version of each report.
 
     Args:
         messages: The messages of a branch.
-        note: Is called with the name of what is not understood.
+        note: Called with the name of an unrecognized item.
+
+    Returns:
+        The reports, by the number of the message with the last version.
     """
     found: dict[str, tuple[int, str]] = {}
     for number, message in enumerate(messages):
@@ -36,7 +39,7 @@ def find_reports(messages: Sequence[Message], note: Note) -> dict[int, list[str]
             key = next(name for name in names if isinstance(name, str) and (name or name is text))
             if text:
                 found[key] = number, text
-    by_text = {text: number for number, text in found.values()}  # the same report in two places counts once
+    by_text = {text: number for number, text in found.values()}  # count a report at two positions once
     reports: dict[int, list[str]] = {}
     for text, number in by_text.items():
         reports.setdefault(number, []).append(text)
@@ -44,7 +47,7 @@ def find_reports(messages: Sequence[Message], note: Note) -> dict[int, list[str]
 
 
 def _states_of(message: Message) -> Iterator[dict[str, Any]]:
-    """Yield the states of widgets that a message has."""
+    """Yield the widget states of a message."""
     for place in _PLACES:
         if place[0] in message.metadata:
             yield from _unwrap(get(message.metadata, *place))

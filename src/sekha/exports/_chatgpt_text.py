@@ -1,4 +1,4 @@
-"""The text of one message of ChatGPT: its parts, and a word in brackets for what is no text."""
+"""The text of a message of ChatGPT: its parts, with placeholders for parts without text."""
 
 from __future__ import annotations
 
@@ -24,16 +24,19 @@ _SPEECH = "audio_transcription"
 _KNOWN_KEYS = frozenset({"content_type", "parts", "text", "language", "response_format_name"})
 
 Note = Callable[[str], None]
-"""Is called with the name of what is not understood."""
+"""Called with the name of an unrecognized item."""
 
 
 def texts_of(message: Message, note: Note, *, is_answer: bool) -> list[str]:
-    """Return what a message says, piece by piece, with a word in brackets for each file that came with it.
+    """Return the texts of a message, with a placeholder for each attached file.
 
     Args:
         message: The message.
-        note: Is called with the name of what is not understood.
+        note: Called with the name of an unrecognized item.
         is_answer: Whether the model wrote it.
+
+    Returns:
+        The texts.
     """
     parts = message.parts or _parts_of(message.content, note)
     references = message.metadata.get("content_references")
@@ -52,7 +55,7 @@ def texts_of(message: Message, note: Note, *, is_answer: bool) -> list[str]:
 
 
 def images_in(message: Message) -> int:
-    """Return how many images a message of a tool has."""
+    """Return the number of images in a message of a tool."""
     results = as_list(get(message.metadata, "aggregate_result", "messages")) or []
     drawn = [result for result in results if get(result, "message_type") == "image"]
     return len(drawn) + len([part for part in message.parts if _asset(part) == IMAGE])
@@ -114,7 +117,7 @@ def _asset(part: object) -> str | None:
 
 
 def _without_recordings(texts: list[str], has_speech: bool) -> list[str]:
-    """Leave out recordings beside their words, and all but one where there are no words."""
+    """Omit recordings with a transcript; without one, keep one placeholder."""
     spoken = [text for text in texts if text != _AUDIO]
     if has_speech and spoken:
         return spoken
@@ -123,7 +126,7 @@ def _without_recordings(texts: list[str], has_speech: bool) -> list[str]:
 
 
 def _names_of_files(parts: Sequence[Any], attachments: Sequence[Any]) -> list[str]:
-    """Return the names of what came along, without the images that are there as parts already."""
+    """Return the names of attachments, without images that are also parts."""
     pointers = [_pointer(part) for part in parts if _asset(part) is not None]
     images = [_pointer(part) for part in parts if _asset(part) == IMAGE]
     ids = [as_text(get(one, "id")) for one in attachments]

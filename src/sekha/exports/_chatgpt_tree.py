@@ -1,7 +1,7 @@
-"""The tree of a ChatGPT conversation, and the branch of it that was shown last.
+"""The tree of a ChatGPT conversation, and its current branch.
 
-An edit of a question and a second answer each begin a branch. Newer exports say only which node is the parent of which,
-so nothing here relies on ``children``, nor on ``current_node``. Nothing is recursive: a branch may have any length.
+An edited question, or a second answer, starts a branch. Newer exports contain only the parent of each node, so this
+code does not require ``children`` or ``current_node``. Nothing is recursive, since a branch may have any length.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ _LINKS = frozenset({"id", "parent", "children"})
 
 
 class Branch(NamedTuple):
-    """One way through the tree.
+    """A branch of the tree.
 
     Attributes:
-        messages: Of the nodes that have one, from the first to the last; anything at all, as it stands in the export.
-        gaps: How often a node stands below one that the export does not have.
-        others: How many messages stand on other branches.
+        messages: The messages of its nodes in order; unvalidated values of the export.
+        gaps: Number of nodes whose parent is missing in the export.
+        others: Number of messages on other branches.
     """
 
     messages: list[Any]
@@ -36,12 +36,12 @@ class Branch(NamedTuple):
 
 
 class _Facts(NamedTuple):
-    """What counts when a branch is chosen: of a node, or else of the next one above that has it.
+    """The rank of a branch, from its last node or the next ancestor with these values.
 
     Attributes:
-        worth: 2 if there is a message that people see, 1 if there is another one.
-        time: When it was written.
-        root: The node at which the way up ends.
+        worth: 2 for a visible message, 1 for another message.
+        time: The timestamp of the message.
+        root: The root of the branch.
     """
 
     worth: int
@@ -52,23 +52,26 @@ class _Facts(NamedTuple):
 def current_branch(mapping: Mapping[str, Any], current: object) -> Branch:
     """Return the branch that ends at the current node, or below it.
 
-    Without a current node, and where that leads to nothing that people see, it is the branch of the latest message.
-    Where a parent is missing, the branch goes on at the latest message before the gap.
+    Without a current node, or if its branch has no visible message, return the branch of the latest message. If a
+    parent is missing, the branch continues at the latest message before the gap.
 
     Args:
-        mapping: The nodes by their ids.
-        current: The id of the node that was shown last.
+        mapping: The nodes by ID.
+        current: The ID of the current node.
+
+    Returns:
+        The branch.
     """
     tree = _Tree(mapping)
     way, gaps = tree.way_to(tree.find_end(current))
     messages = [message for id in reversed(way) if (message := tree.message(id)) is not None]
-    messages += [node for id, node in mapping.items() if id not in tree.nodes]  # their place is unknown
+    messages += [node for id, node in mapping.items() if id not in tree.nodes]  # their position is unknown
     others = tree.nodes.keys() - way
     return Branch(messages, gaps, sum(tree.message(id) is not None for id in others))
 
 
 class _Tree:
-    """The nodes that are JSON objects; what takes time is only looked at where it is needed."""
+    """The nodes that are JSON objects; expensive values are computed on demand."""
 
     def __init__(self, mapping: Mapping[str, Any]) -> None:
         self.nodes = {id: node for id, data in mapping.items() if (node := as_object(data)) is not None}
@@ -76,12 +79,12 @@ class _Tree:
         self._inner = {parent for parent in self._parents.values() if parent is not None}
 
     def message(self, id: str) -> Any:
-        """Return the message of a node: the node itself where it has none, but something else."""
+        """Return the message of a node; the node itself if it has other content but no message."""
         node = self.nodes[id]
         return node.get("message") if "message" in node or node.keys() <= _LINKS else node
 
     def find_end(self, current: object) -> str | None:
-        """Return the node at which the branch ends."""
+        """Return the last node of the branch."""
         last = current if isinstance(current, str) and current in self.nodes else None
         if last in self._inner:
             leaves = [id for id in ends_below(last, children_of(self._parents)) if id not in self._inner]
@@ -91,7 +94,7 @@ class _Tree:
         return max(self._leaves, key=self._rank, default=None)
 
     def way_to(self, last: str | None) -> tuple[list[str], int]:
-        """Return the nodes from a node up, and the number of gaps between them."""
+        """Return a node with its ancestors, and the number of gaps between them."""
         way: dict[str, None] = {}
         used: set[str] = set()
         earlier: list[str] | None = None
@@ -102,7 +105,7 @@ class _Tree:
             if top in self._below_gaps:
                 begin = self._first_time(reversed(way))
                 gaps += 1
-                used.add(self._facts[top].root)  # where the way up ends, it goes on in another part
+                used.add(self._facts[top].root)  # after a missing parent, continue in another part
                 if earlier is None:
                     shown = (id for id in self._leaves if self._facts[id].worth == _SHOWN)
                     earlier = sorted(shown, key=self._rank)
@@ -122,7 +125,7 @@ class _Tree:
 
     @cached_property
     def _leaves(self) -> list[str]:
-        return [id for id in self.nodes if id not in self._inner] or list(self.nodes)  # a ring has no leaf
+        return [id for id in self.nodes if id not in self._inner] or list(self.nodes)  # a cycle has no leaf
 
     @cached_property
     def _order(self) -> dict[str, int]:
@@ -134,10 +137,13 @@ class _Tree:
 
 
 def find_parents(nodes: Mapping[str, Mapping[str, Any]]) -> tuple[dict[str, str | None], set[str]]:
-    """Return the parent of each node, or what is next above it, and the nodes whose parent the export does not have.
+    """Return the parent or next known ancestor of each node, and the nodes whose parent is missing.
 
     Args:
-        nodes: The nodes by their ids: JSON objects with ``parent``, ``children``, or both.
+        nodes: The nodes by ID: JSON objects with ``parent``, ``children``, or both.
+
+    Returns:
+        The parents by node ID, and the IDs of nodes with a missing parent.
     """
     parents: dict[str, str | None] = {}
     orphans: list[str] = []
@@ -148,19 +154,21 @@ def find_parents(nodes: Mapping[str, Mapping[str, Any]]) -> tuple[dict[str, str 
         else:
             parents[id] = None
             orphans.append(id)
-    claimed = _claimed_children(nodes) if len(orphans) > 1 else {}  # a single one is the root of all others
+    claimed = _claimed_children(nodes) if len(orphans) > 1 else {}  # a single node without a parent is the root
     below_gaps: set[str] = set()
     for id in orphans:
         parent, parents[id] = nodes[id].get("parent"), claimed.get(id)
         if parents[id] is None and parent is not None and parent not in ("", id, "client-created-root"):
             below_gaps.add(id)
-            above = claimed.get(parent) if isinstance(parent, str) else None  # that names the missing one as its child
+            above = (
+                claimed.get(parent) if isinstance(parent, str) else None
+            )  # a node that has the missing node as a child
             parents[id] = above if above != id else None
     return parents, below_gaps
 
 
 def _claimed_children(nodes: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
-    """Return which node names which one as its child."""
+    """Return the parent of each node, from ``children``."""
     claimed: dict[str, str] = {}
     for id, node in nodes.items():
         for child in as_list(node.get("children")) or ():
@@ -190,7 +198,7 @@ def _find_facts(nodes: Mapping[str, Mapping[str, Any]], parents: Mapping[str, st
 
 
 def _is_shown(message: object) -> bool:
-    """Return whether people see a message, as far as the tree needs it: it says something, and is not hidden."""
+    """Return whether a message is visible, for ranking branches: it has content, and is not hidden."""
     if get(message, "metadata", "is_visually_hidden_from_conversation"):
         return False
     if role_of(get(message, "author", "role")) not in ("user", "assistant"):

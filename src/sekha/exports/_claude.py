@@ -1,4 +1,4 @@
-"""Conversations of Claude: a list of messages, which newer exports make a tree."""
+"""Conversations of Claude: a list of messages; in newer exports, a tree."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ _ROOT_ID = "00000000-0000-4000-8000-000000000000"
 
 
 def parse_claude(data: dict[str, Any], folder: str | None) -> ReadConversation:
-    """Return a conversation as it is stored: of a tree, the branch with the latest message."""
+    """Parse a conversation; of a tree, the branch with the latest message."""
     listed = as_list(data.get("chat_messages"))
     if listed is None:
-        raise Unreadable("chat_messages is no list")
+        raise Unreadable("'chat_messages' is not a list")
     built = ConversationBuilder(data.get("name"), folder or "/claude")
     messages = [message for message in map(as_object, listed) if message is not None]
     for message in listed:

@@ -1,4 +1,4 @@
-"""What a message of Claude says: its blocks, else its text, and what was attached."""
+"""Contents of messages of Claude: blocks, or else the text, and attachments."""
 
 from __future__ import annotations
 
@@ -20,17 +20,20 @@ _NOT_SUPPORTED = re.compile(
     r"|^(?:This block is not supported|Viewing artifacts created via)[^\n]*$",
     re.MULTILINE,
 )
-"""What stands in a message's text for blocks that an application of old cannot show."""
+"""Placeholders in the text of a message for blocks that old applications cannot show."""
 
 
 def read_blocks(message: object, is_answer: bool, presented: set[str], built: ConversationBuilder) -> Iterator[Piece]:
-    """Yield what a message says, and count what is left out.
+    """Return the contents of a message, and count omitted items.
 
     Args:
         message: The message.
-        is_answer: Whether the model wrote it: only then are there documents in its text.
-        presented: The names of files that are shown.
-        built: Where to count.
+        is_answer: Whether the model wrote it; only answers contain documents in their text.
+        presented: The names of files that are shown to the user.
+        built: The builder that counts omitted items.
+
+    Yields:
+        The pieces.
     """
     pieces: list[Piece] = []
     content = get(message, "content")
@@ -82,7 +85,7 @@ def _read_block(block: object, is_answer: bool, presented: set[str], built: Conv
 
 
 def _read_text(message: object, blocks: list[Any], is_answer: bool, built: ConversationBuilder) -> list[Piece]:
-    """Return what the text of a message says, without the thoughts that stand in it too."""
+    """Return the text of a message without the reasoning in it."""
     text: object = get(message, "text")
     if not isinstance(text, str):
         if text is not None:
@@ -115,7 +118,7 @@ def _read_attachments(message: object, built: ConversationBuilder) -> Iterator[s
         if isinstance(text, str):
             yield text
     seen: set[str] = set()
-    for key in ("files", "files_v2"):  # some exports have each file in both
+    for key in ("files", "files_v2"):  # some exports list each file in both
         for file in built.items_of(get(message, key), key):
             id: object = get(file, "file_uuid") or get(file, "uuid") or get(file, "file_name")
             if not isinstance(id, str) or id not in seen:

@@ -1,4 +1,4 @@
-"""Sessions of Claude Code: a line for each message, which names the one before it; a rewind begins a branch."""
+"""Sessions of Claude Code: a line for each message, with the ID of the previous one; a rewind starts a branch."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from sekha.exports._tree import ROOT, Link, latest_branch
 
 _SPEAKERS = ("user", "assistant")
 _TITLES = {"custom-title": "customTitle", "ai-title": "aiTitle", "summary": "summary"}
-"""Lines with the title, the best first, and its key."""
+"""Kinds of lines with a title, best first, with the key of the title."""
 _ABOUT = frozenset({
     *_TITLES, "agent-color", "agent-name", "agent-setting", "attribution-snapshot", "bridge-session",
     "content-replacement", "file-history-delta", "file-history-snapshot", "last-prompt", "marble-origami-commit",
     "mode", "permission-mode", "pr-link", "progress", "queue-operation", "result", "speculation-accept",
     "stream_event", "tag", "task-summary", "worktree-state",
 })  # fmt: skip
-"""Lines that are about the session, and no messages."""
+"""Kinds of lines that are not messages."""
 
 
 class _Line(NamedTuple):
     """A line of a session.
 
     Attributes:
-        link: Where it stands.
-        built: What it says, and what is left out of it.
-        group: The id of the answer that it is a piece of.
+        link: Its position in the tree.
+        built: Its content, with counts of omitted items.
+        group: The ID of the answer that it is a part of.
     """
 
     link: Link
@@ -51,10 +51,10 @@ def is_claude_code(data: dict[str, Any]) -> bool:
 
 
 def parse_claude_code(records: Iterable[Any], folder: str | None) -> Iterator[ReadConversation]:
-    """Yield the conversation that a session is: the branch with the latest message."""
+    """Yield the conversation of a session: the branch with the latest message."""
     lines: list[_Line] = []
     about = _About()
-    aside = ConversationBuilder(None, None)  # what is left out and stands on no branch
+    aside = ConversationBuilder(None, None)  # omitted items that are on no branch
     seen: dict[str, ConversationBuilder] = {}
     session: object = None
     for record in records:
@@ -77,7 +77,7 @@ def parse_claude_code(records: Iterable[Any], folder: str | None) -> Iterator[Re
             if line.built.messages == seen[id].messages:
                 aside.leave_out(COPIES, int(kind in _SPEAKERS))
                 continue
-            line = line._replace(link=line.link._replace(id=None))  # it says something else
+            line = line._replace(link=line.link._replace(id=None))  # it has another content
         elif id is not None:
             seen[id] = line.built
         lines.append(line)
@@ -91,14 +91,14 @@ def parse_claude_code(records: Iterable[Any], folder: str | None) -> Iterator[Re
 
 
 class _About:
-    """What lines say about a session."""
+    """Metadata of a session."""
 
     def __init__(self) -> None:
         self.directory: str | None = None
         self._titles: dict[str, tuple[str, object]] = {}
 
     def note(self, record: dict[str, Any]) -> None:
-        """Note what a line says."""
+        """Record the metadata of a line."""
         self.directory = self.directory or first_text(record, "cwd")
         kind: object = record.get("type")
         title: object = record.get(_TITLES.get(kind, "")) if isinstance(kind, str) else None
@@ -106,7 +106,7 @@ class _About:
             self._titles[kind] = (title, record.get("leafUuid"))
 
     def title(self, ids: Collection[str]) -> str | None:
-        """Return the title; a summary may be that of another session, whose messages are not here."""
+        """Return the title; a summary may be the one of another session, without its messages."""
         for kind in _TITLES:
             title, leaf = self._titles.get(kind, ("", None))
             if title and (leaf is None or leaf in ids):
@@ -115,13 +115,16 @@ class _About:
 
 
 def _read_line(record: dict[str, Any], id: str | None, is_new: bool, seen: Collection[str]) -> _Line:
-    """Return a line.
+    """Parse a line.
 
     Args:
         record: The line.
-        id: Its id.
-        is_new: Whether another session begins with it.
-        seen: The ids of those before it.
+        id: Its ID.
+        is_new: Whether another session starts with it.
+        seen: The IDs of the lines before it.
+
+    Returns:
+        The line.
     """
     built = ConversationBuilder(None, None)
     parent: object = record.get("parentUuid")
@@ -129,7 +132,7 @@ def _read_line(record: dict[str, Any], id: str | None, is_new: bool, seen: Colle
     follows = record.get("subtype") == "compact_boundary" or record.get("isCompactSummary") is True or is_new
     if "parentUuid" in record and not first_text(record, "parentUuid"):
         parent = ROOT
-        if follows:  # the conversation goes on, though the model is given a summary in place of what was before
+        if follows:  # the conversation continues, although the model gets a summary of the previous messages
             parent = logical if isinstance(logical, str) and logical in seen else None
     link = Link(id, parent if isinstance(parent, str) else None, None)
     _read_message(record, built)
@@ -187,7 +190,7 @@ def _add_lines(lines: list[_Line], built: ConversationBuilder) -> None:
         line = lines[number]
         built.include(line.built)
         for message in line.built.messages:
-            if line.group is not None and line.group == group:  # an answer is written piece by piece
+            if line.group is not None and line.group == group:  # an answer is written in parts
                 before = built.messages[-1]
                 before["content"] = _joined(before["content"], message["content"])
             else:
@@ -201,9 +204,9 @@ def _add_lines(lines: list[_Line], built: ConversationBuilder) -> None:
 
 
 def _with_turns(lines: Sequence[_Line], branch: Sequence[int]) -> tuple[list[int], list[int]]:
-    """Return the lines of a branch with all that belongs to its turns, and the lines of other branches.
+    """Return the lines of a branch with all lines of its turns, and the lines of other branches.
 
-    Only what a user says begins a branch: tools that are called at once, and pieces of an answer, stand side by side.
+    Only user messages start a branch: simultaneous tool calls, and parts of an answer, are siblings.
     """
     known = {line.link.id: number for number, line in enumerate(lines) if line.link.id is not None}
     on_branch = set(branch)
@@ -225,7 +228,7 @@ def _with_turns(lines: Sequence[_Line], branch: Sequence[int]) -> tuple[list[int
 
 
 def _joined(before: str, text: str) -> str:
-    """Return a text and what follows it, which may repeat it."""
+    """Join a text and its continuation, which may contain the text again."""
     if text.startswith(before):
         return text
     return before if before.endswith(text) else f"{before}\n{text}"

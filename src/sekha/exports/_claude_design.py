@@ -1,4 +1,4 @@
-"""Chats of Claude's designs (``design_chats/`` of its export), which have a shape of their own."""
+"""Chats of Claude's designs (``design_chats/`` of the export), which have a separate format."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ def is_claude_design(data: dict[str, Any]) -> bool:
 
 
 def parse_claude_design(data: dict[str, Any], folder: str | None) -> ReadConversation:
-    """Return a conversation as it is stored: it is brought into the shape of other chats of Claude."""
+    """Parse a conversation, after conversion to the format of other chats of Claude."""
     messages = [one for message in as_list(data.get("messages")) or () for one in _messages_of(message)]
     title = data.get("title") or get(data, "project", "name")
     return parse_claude({**data, "name": title, "chat_messages": messages}, folder)
 
 
 def _messages_of(message: object) -> Iterator[object]:
-    """Yield a message, in parts where the user has said something in the middle of an answer."""
+    """Yield a message, in several parts if the user wrote in the middle of an answer."""
     found, content = as_object(message), as_object(get(message, "content"))
     if found is None or content is None:
         yield message

@@ -1,7 +1,7 @@
-"""Documents that Claude wrote beside the conversation ("artifacts"): what the tags in a text and calls of tools change.
+"""Documents that Claude wrote next to a conversation ("artifacts"): changes in tags of a text and in tool calls.
 
-In 2024 they stood in the text, between tags, as did the model's thoughts; Grok has such tags too. Since then a tool
-creates, changes and rewrites them, and another one makes files, some of which are shown.
+In 2024, documents and reasoning were in the text, between tags; Grok uses such tags, too. Since then, a tool creates,
+changes and rewrites documents, and another tool creates files, some of which are shown to the user.
 """
 
 from __future__ import annotations
@@ -20,21 +20,21 @@ _TAG = re.compile(
     r"(?P<content>.*?)(?:(?P<end></(?P=name)>)|(?=<(?:ant|xai)Artifact\s)|\Z)",
     re.DOTALL | re.IGNORECASE,
 )
-"""A tag without an end goes to the next document, or to the end; one in backticks is talked about."""
+"""An unclosed tag extends to the next document or the end; a tag in backticks is ordinary text."""
 _ATTRIBUTE = re.compile(r"""([\w-]+)\s*=\s*(?:"([^"]*)"|'([^']*)')""")
 _OUTPUTS = "/mnt/user-data/outputs/"
-"""The folder of files that people see."""
+"""The folder of files that are shown to the user."""
 
 
 def split_tags(text: str) -> tuple[list[Piece], int]:
-    """Return the pieces of a text with tags, and how many thoughts were taken out of it."""
+    """Return the pieces of a text with tags, and the number of removed reasoning blocks."""
     pieces: list[Piece] = []
     thoughts = end = 0
     for tag in _TAG.finditer(text):
         before, content = text[end : tag.start()], tag["content"].strip("\n")
         is_thought = tag["name"].lower() == "antthinking"
         if is_thought and tag["end"] is None and before and not before.endswith("\n"):
-            continue  # a sentence about the tag
+            continue  # a mention of the tag in a sentence
         pieces.append(before)
         end = tag.end()
         if is_thought:
@@ -49,7 +49,7 @@ def split_tags(text: str) -> tuple[list[Piece], int]:
 
 
 def presented_files(blocks: Iterable[object]) -> set[str]:
-    """Return the names of files that the model showed to the user, without their folders."""
+    """Return the names of files that were shown to the user, without folders."""
     found: set[str] = set()
     for block in blocks:
         if get(block, "name") == "present_files":
@@ -59,11 +59,14 @@ def presented_files(blocks: Iterable[object]) -> set[str]:
 
 
 def change_of(block: Mapping[str, Any], presented: set[str]) -> Change | str | None:
-    """Return what the use of a tool changes; None if that is no document, a name if it is not understood.
+    """Return the document change of a tool call.
 
     Args:
-        block: The use of a tool.
-        presented: The names of files that are shown.
+        block: The tool call.
+        presented: The names of files that are shown to the user.
+
+    Returns:
+        The change; None if it does not change a document; the name of an unrecognized call.
     """
     tool, given = block.get("name"), as_object(block.get("input")) or {}
     if tool == "artifacts":
@@ -72,7 +75,7 @@ def change_of(block: Mapping[str, Any], presented: set[str]) -> Change | str | N
     if tool not in ("create_file", "str_replace") or not path:
         return None
     if not path.startswith(_OUTPUTS) and _name_of(path) not in presented:
-        return None  # a file that the model made for itself
+        return None  # a file that is not shown to the user
     text = as_text(given.get("file_text" if tool == "create_file" else "new_str"))
     old = None if tool == "create_file" else as_text(given.get("old_str"))
     return Change(_name_of(path), _name_of(path), text.strip("\n") if old is None else text, old)

@@ -1,7 +1,7 @@
-"""What Claude's archive has beside the chats: what it remembers, and the projects with their documents.
+"""Memories and projects (with their documents) in archives of Claude.
 
-They become notes: conversations with one message of the user. Of memories there are two forms, and of projects as well:
-``memories.json`` and ``projects.json`` in one archive; since 2026 a file for each account and each project.
+They are read as notes: conversations with one user message. There are two formats of memories and projects:
+``memories.json`` and ``projects.json`` in an archive; since 2026, a file for each account and each project.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from sekha._utils.json_access import as_object, first_text
 from sekha.exports._building import ConversationBuilder, ReadConversation
 
 STARTER = "projects made by Claude"
-"""The kind of what is left out."""
+"""Kind of omitted items."""
 _FOLDER = "/claude"
 _MEMORY_KEYS = frozenset({
     "conversations_memory", "project_memories", "memory_files", "account_uuid", "uuid", "created_at", "updated_at",
@@ -27,7 +27,7 @@ _NOT_IN_NAMES = re.compile(r"[\x00-\x1f\x7f-\x9f/\s]+")
 
 
 def is_memories(data: Mapping[str, Any]) -> bool:
-    """Return whether an object has what Claude remembers about an account."""
+    """Return whether an object contains the memories of an account."""
     return "conversations_memory" in data or "project_memories" in data or {"memory_files", "account_uuid"} <= set(data)
 
 
@@ -37,7 +37,7 @@ def is_project(data: Mapping[str, Any]) -> bool:
 
 
 def parse_memories(data: dict[str, Any], folder: str | None) -> Iterator[ReadConversation]:
-    """Yield a note for what is remembered of each project and in each file, and at last for what is of all chats."""
+    """Yield a note for the memory of each project and each file, and finally for the memory of all chats."""
     folder, account = f"{folder or _FOLDER}/memories", data.get("account_uuid")
     notes = _Notes(ConversationBuilder("Memory", folder), folder)
     notes.look_at_keys(data, _MEMORY_KEYS)
@@ -51,7 +51,7 @@ def parse_memories(data: dict[str, Any], folder: str | None) -> Iterator[ReadCon
 
 
 def parse_project(data: dict[str, Any], folder: str | None) -> Iterator[ReadConversation]:
-    """Yield a note for each document of a project, and at last for what it is about."""
+    """Yield a note for each document of a project, and finally for its description."""
     id, name = data.get("uuid"), (first_text(data, "name") or "").strip()
     place = _NOT_IN_NAMES.sub(" ", name).strip(" .") or (first_text(data, "uuid") or "")[:8] or "project"
     folder = f"{folder or _FOLDER}/projects/{place}"
@@ -68,11 +68,11 @@ def parse_project(data: dict[str, Any], folder: str | None) -> Iterator[ReadConv
 
 
 class _Notes:
-    """Makes notes of one object; what is not understood is counted in its main note, which comes last.
+    """Creates the notes of an object; unrecognized items are counted in its main note, which comes last.
 
     Args:
         main: The main note.
-        folder: Where the others go.
+        folder: Folder of the other notes.
     """
 
     def __init__(self, main: ConversationBuilder, folder: str) -> None:
@@ -83,7 +83,7 @@ class _Notes:
     def make(
         self, label: str, text: object, ids: Sequence[object], data: Mapping[str, Any]
     ) -> Iterator[ReadConversation]:
-        """Yield a note, also an empty one; nothing if its text is none."""
+        """Yield a note, even an empty one; nothing if its text is not a string."""
         if text is not None and not isinstance(text, str):
             self.main.not_understood(f"{ids[1]} whose text is no text")
             return
@@ -96,7 +96,7 @@ class _Notes:
     def finish(
         self, texts: Sequence[object], ids: Sequence[object], data: Mapping[str, Any]
     ) -> Iterator[ReadConversation]:
-        """Yield the main note, unless it is empty beside others."""
+        """Yield the main note, unless it is empty and there are others."""
         said = [text for text in texts if isinstance(text, str) and text.strip()]
         for text in texts:
             if text is not None and not isinstance(text, str):
@@ -108,7 +108,7 @@ class _Notes:
             yield _finish(self.main, ids, data)
 
     def look_at_keys(self, data: Mapping[str, Any], known: frozenset[str]) -> None:
-        """Count what has another key than those that are known."""
+        """Count the values of unknown keys."""
         for key, value in data.items():
             if key not in known and value:
                 self.main.not_understood(f"key {key}")

@@ -1,4 +1,4 @@
-"""Sessions of Codex: lines of events, which people see, and of items, which the model sees; both have the messages."""
+"""Sessions of Codex: lines with events (for the user) and items (for the model); both contain the messages."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ _EVENTS = re.compile(
     r"|agent_reasoning|agent_message_|entered_|exited_|session_|shutdown|raw_|collab_|undo_|list_|get_|skills_|hook_"
     r"|apply_patch|dynamic_tool|elicitation|request_|deprecation|thread_|model_|guardian_|realtime_|warning|sub_agent)\w*"
 )
-"""Events that are no messages."""
+"""Kinds of events that are not messages."""
 _INJECTED = tag_pattern((
     "environment_context", "user_instructions", "INSTRUCTIONS", "turn_aborted", "user_shell_command", "skill",
     "subagent_notification", "collaboration_mode", "permissions instructions", "model_switch", "recommended_plugins",
     "apps_instructions", "skills_instructions", "personality_spec", "user_action",
 ))  # fmt: skip
-"""What the program says in the place of the user."""
+"""Messages of the program with the role of the user."""
 _AGENTS = re.compile(r"\s*# AGENTS\.md instructions\b.*", re.DOTALL)
 _REQUEST = re.compile(r"\s*# Context from my IDE setup:.*?^## My request for Codex:\s*", re.DOTALL | re.MULTILINE)
 _DIRECTORY = re.compile(
@@ -49,13 +49,13 @@ _IMAGE_TAG = re.compile(r"\s*</?image(?:\s[^>]*)?>\s*")
 
 
 class _Said(NamedTuple):
-    """Something that was said.
+    """A message.
 
     Attributes:
-        role: Who has said it.
-        texts: What was said.
-        time: When.
-        is_event: Whether an event told it; else an item.
+        role: The role.
+        texts: The texts.
+        time: The timestamp.
+        is_event: Whether it is from an event; otherwise from an item.
     """
 
     role: str
@@ -65,18 +65,18 @@ class _Said(NamedTuple):
 
     @property
     def key(self) -> tuple[str, str]:
-        """What an event and an item of the same message have in common."""
+        """A key that is equal for the event and the item of the same message."""
         return self.role, " ".join(" ".join(text for text in self.texts if text != IMAGE).split())
 
 
 class _Rewind(NamedTuple):
-    """The user has taken back some questions."""
+    """A rollback of questions by the user."""
 
     number: int
 
 
 def is_codex(data: dict[str, Any]) -> bool:
-    """Return whether an object is a line of a session; those of 2025 have no payload, and begin with one about it."""
+    """Return whether an object is a line of a session; sessions of 2025 have no payload, but a header line."""
     kind: object = data.get("type")
     if isinstance(kind, str) and kind in _LINES:
         return "payload" in data
@@ -84,17 +84,17 @@ def is_codex(data: dict[str, Any]) -> bool:
 
 
 def is_codex_session(data: dict[str, Any]) -> bool:
-    """Return whether an object is a whole session, as the first versions wrote it."""
+    """Return whether an object is a complete session in the format of the first versions."""
     return as_object(data.get("session")) is not None and as_list(data.get("items")) is not None
 
 
 def parse_codex_session(data: dict[str, Any], folder: str | None) -> ReadConversation:
-    """Return the conversation that a session of the first versions is."""
+    """Return the conversation of a session of the first versions."""
     return next(parse_codex([data.get("session"), *(as_list(data.get("items")) or ())], folder))
 
 
 def parse_codex(records: Iterable[Any], folder: str | None) -> Iterator[ReadConversation]:
-    """Yield the conversation that a session is."""
+    """Yield the conversation of a session."""
     session = _Session()
     for record in records:
         session.read(record)
@@ -114,7 +114,7 @@ def parse_codex(records: Iterable[Any], folder: str | None) -> Iterator[ReadConv
 
 
 class _Session:
-    """What the lines of a session say."""
+    """The contents of a session."""
 
     def __init__(self) -> None:
         self.built = ConversationBuilder(None, None)
@@ -124,7 +124,7 @@ class _Session:
         self.directory: str | None = None
         self.time: object = None
         self.is_subagent = False
-        self.thoughts: Counter[bool] = Counter()  # told by events or not: the same ones may be there twice
+        self.thoughts: Counter[bool] = Counter()  # from events and from items: the same messages may occur twice
         self._is_known = False
 
     def read(self, record: object) -> None:
@@ -134,7 +134,7 @@ class _Session:
             self.built.not_understood(None)
             return
         kind, payload, time = found.get("type"), as_object(found.get("payload")), found.get("timestamp")
-        if "payload" not in found:  # as lines were in 2025
+        if "payload" not in found:  # the format of 2025
             if kind is None and "id" in found and "timestamp" in found:
                 self._read_meta(found)
             elif "record_type" not in found:
@@ -157,7 +157,7 @@ class _Session:
             self.directory = directory
 
     def _read_meta(self, meta: dict[str, Any]) -> None:
-        """Read what the first line of its kind says of the session; others are of one that it continues."""
+        """Read session metadata from the first line of its kind; later ones are of a resumed session."""
         self._note_directory(meta.get("cwd"))
         if self._is_known:
             return
@@ -212,7 +212,7 @@ class _Session:
             self.said.append(_Said(role, words, time, is_event))
 
     def _words_of(self, text: str) -> Iterator[str]:
-        """Yield what the user has said."""
+        """Yield the texts of the user."""
         if _IMAGE_TAG.fullmatch(text):
             return
         request = _REQUEST.match(text)
@@ -226,7 +226,7 @@ class _Session:
 
 
 def _without_copies(said: list[Union[_Said, _Rewind]], built: ConversationBuilder) -> list[_Said]:
-    """Return what was said, each once, and without what was taken back."""
+    """Return the messages without duplicates, and without rolled-back ones."""
     events = Counter(one.key for one in said if isinstance(one, _Said) and one.is_event)
     has_questions = any(role == "user" for role, _ in events)
     found: list[_Said] = []
@@ -240,7 +240,7 @@ def _without_copies(said: list[Union[_Said, _Rewind]], built: ConversationBuilde
             found.append(one)
         elif events[one.key] > 0:
             events[one.key] -= 1
-        elif one.role == "user" and has_questions:  # the program has put it there: what people say is an event
+        elif one.role == "user" and has_questions:  # inserted by the program: messages of the user are events
             built.leave_out(HIDDEN)
         else:
             found.append(one)

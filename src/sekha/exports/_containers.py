@@ -1,4 +1,4 @@
-"""What exports come in: archives, archives in archives, and folders."""
+"""Containers of export files: archives, nested archives, and folders."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from sekha.exports._note_files import ENDINGS as NOTE_ENDINGS
 from sekha.exports._note_files import NoteFile, scan_folder
 
 ENDINGS = (".json", ".jsonl", ".ndjson", ".html", ".htm", ".csv", ".txt")
-"""Of the names of files that may be exports, in small letters."""
+"""Suffixes of files that may be exports, in lower case."""
 COPIES = "copies"
 MEMORIES = "files of memories and projects"
-"""Kinds of what is left out."""
+"""Kinds of omitted items."""
 _MAX_NAMES = 10
 _ENCRYPTED = 1
 
 
 class Verdict(Enum):
-    """What a file is: an export, memories that nobody asked for, of a kind that is not read, unknown, unreadable."""
+    """The kind of a file: an export, memories (without `with_memories`), unsupported, unknown, or unreadable."""
 
     EXPORT = 1
     MEMORY = 2
@@ -44,10 +44,10 @@ class Member(NamedTuple):
     """A file of an archive or of a folder.
 
     Attributes:
-        name: Its path there, with ``/``.
-        open: Opens it.
-        mark: What copies of it have in common; None if that is not known.
-        path: Its path for the system, if it has one: then the content is compared too.
+        name: Its path in the container, with ``/``.
+        open: Opens the file.
+        mark: A value that is equal for copies of the file; None if unknown.
+        path: Its path on the disk, if any; then the contents of copies are compared.
     """
 
     name: str
@@ -60,12 +60,12 @@ class Container:
     """An archive or a folder.
 
     Args:
-        name: What it is called for people.
+        name: Display name.
         members: Its files.
-        is_archive: Whether it is an archive. In one, archives are read only where there are no exports beside them.
+        is_archive: Whether it is an archive. Nested archives are read only if it contains no exports itself.
 
     Attributes:
-        left_out: How many files were not chosen, by kind.
+        left_out: Number of skipped files, by kind.
     """
 
     def __init__(self, name: str, members: Sequence[Member], *, is_archive: bool) -> None:
@@ -75,13 +75,16 @@ class Container:
         self._members = sorted(members, key=lambda member: member.name.split("/"))
 
     def choose(self, judge: Judge) -> list[Member]:
-        """Return the files that are read: exports, those that nobody can read, and of copies the first.
+        """Return the files to read: exports and unreadable files; of copies, only the first.
 
-        Where there are no exports, those of a kind that is known and not read, so that they are named. Memories are
-        counted beside exports, and named where there are none.
+        Without exports, return files of unsupported kinds, so that they are reported. Memories are counted if there are
+        exports, and reported otherwise.
+
+        Returns:
+            The files.
 
         Raises:
-            SekhaConfigError: There are none.
+            SekhaConfigError: There are no such files.
         """
         judged = self._judge(judge)
         has_exports = any(verdict is Verdict.EXPORT for _, verdict in judged)
@@ -93,7 +96,7 @@ class Container:
         numbers = set(map(id, (*chosen, *memories)))
         unread = [member for member in self._members if id(member) not in numbers]
         if not chosen:
-            raise SekhaConfigError(f"{self.name} has no export that is known: {self._describe(unread)}")
+            raise SekhaConfigError(f"{self.name} contains no supported export: {self._describe(unread)}")
         for kind in _kinds_of(unread):
             self.left_out[kind] += 1
         originals = _without_copies(chosen)
@@ -103,13 +106,13 @@ class Container:
         return originals
 
     def verdict(self, judge: Judge) -> Verdict:
-        """Return what its files are: exports, if one of them is."""
+        """Return the kind of the container: export, if one of its files is."""
         found = {verdict for _, verdict in self._judge(judge)}
         order = (Verdict.EXPORT, Verdict.BROKEN, Verdict.MEMORY, Verdict.NAMED)
         return next((verdict for verdict in order if verdict in found), Verdict.UNKNOWN)
 
     def _judge(self, judge: Judge) -> list[tuple[Member, Verdict]]:
-        """Return the files that may be exports, and what they are."""
+        """Return the files that may be exports, with their kinds."""
         judged = [(member, _verdict_of(member, judge)) for member in self._members if _ending(member.name) in ENDINGS]
         archives = [member for member in self._members if _ending(member.name) == ".zip"]
         if self.is_archive:
@@ -126,7 +129,7 @@ class Container:
 
 
 def _kinds_of(members: Sequence[Member], more: str = "") -> Iterator[str]:
-    """Yield what each file counts as: a few by their names, others by their endings."""
+    """Yield the kind to count each file as: a few by name, others by suffix."""
     named = 0
     for member in members:
         ending = _ending(member.name)
@@ -156,10 +159,10 @@ def _has_same_content(one: Member, other: Member) -> bool:
 
 @contextmanager
 def archive_of(file: IO[bytes], name: str) -> Generator[Container | None, None, None]:
-    """Open an archive; None if the file is none.
+    """Open an archive; return None if the file is not an archive.
 
     Raises:
-        SekhaConfigError: It is broken.
+        SekhaConfigError: The archive is damaged.
     """
     if file.read(4) not in (b"PK\x03\x04", b"PK\x05\x06"):
         file.seek(0)
@@ -167,14 +170,14 @@ def archive_of(file: IO[bytes], name: str) -> Generator[Container | None, None, 
         return
     file.seek(0)
     with tempfile.TemporaryFile() as copy:
-        if isinstance(file, zipfile.ZipExtFile):  # an archive is read back and forth
+        if isinstance(file, zipfile.ZipExtFile):  # reading an archive requires a seekable file
             while piece := file.read(2**20):
                 copy.write(piece)
             file = copy
         try:
             archive = zipfile.ZipFile(file)
-        except Exception as error:  # most often BadZipFile
-            raise SekhaConfigError(f"{name}: the archive is broken ({error}); download it again") from None
+        except Exception as error:  # usually BadZipFile
+            raise SekhaConfigError(f"{name}: the archive is damaged ({error}); download it again") from None
         with archive:
             files = [info for info in archive.infolist() if _is_file(info)]
             if files and all(info.flag_bits & _ENCRYPTED for info in files):
@@ -188,12 +191,12 @@ def _is_file(info: zipfile.ZipInfo) -> bool:
 
 
 def _member_of(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Member:
-    name = info.filename.replace("\\", "/")  # some programs of Windows write it so
+    name = info.filename.replace("\\", "/")  # some Windows programs write backslashes
     return Member(name, lambda: archive.open(info), (info.CRC, info.file_size))
 
 
 def folder_of(path: str, name: str) -> Container:
-    """Return the files of a folder and of those below it; hidden ones are not among them."""
+    """Return the files of a folder and its subfolders, without hidden ones."""
     scanned = scan_folder(path)
     members = [_file_member(file) for file in (*scanned.notes, *scanned.others)]
     return Container(name, members, is_archive=False)
@@ -202,7 +205,7 @@ def folder_of(path: str, name: str) -> Container:
 def _file_member(file: NoteFile) -> Member:
     def open_file() -> IO[bytes]:
         if not file.is_folder and not stat.S_ISREG(os.stat(file.path).st_mode):
-            raise OSError("it is no file")  # opening a pipe would wait
+            raise OSError("not a regular file")  # opening a pipe would block
         return open(file.path, "rb")
 
     try:
@@ -221,4 +224,4 @@ def _verdict_of(member: Member, judge: Judge) -> Verdict:
         with member.open() as file:
             return judge(member.name, file)
     except Exception:
-        return Verdict.BROKEN  # reading it will show what is wrong
+        return Verdict.BROKEN  # reading the file will report the error

@@ -1,4 +1,4 @@
-"""What a message says in the forms of many applications: a text, or parts of text, images, tools and thoughts."""
+"""Message contents in the formats of many applications: a text, or parts with text, images, tools and reasoning."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from sekha.exports._building import ERRORS, HIDDEN, THINKING, TOOLS, Conversatio
 from sekha.exports._file_words import IMAGE, word_for
 
 Piece = Union[str, "dict[str, Any]"]
-"""A text, or the part of an image that has an address."""
+"""A text, or an image part with a URL."""
 
 _MARKS = ("step-start", "step_start", "step-finish", "cache_point", "cachepoint", "agent_update", "summary")
-"""Parts that stand between others and say nothing to the user."""
+"""Parts without content for the user."""
 _THOUGHTS = ("thinking", "redacted_thinking", "reasoning", "reasoning_content", "thought", "think")
 _TOOL_BEGINS = ("tool", "dynamic-tool", "function")
 _TOOL_ENDS = ("_tool_use", "_result", "_call", "_output")
@@ -22,11 +22,11 @@ _WORDS = {
     "input_audio": "audio", "audio": "audio", "audio_url": "audio", "video": "video", "video_url": "video",
     "input_video": "video", "file": "file", "input_file": "file", "document": "file", "media": "file",
 }  # fmt: skip
-"""Kinds of parts that are no text, and what stands for them."""
+"""Kinds of parts without text, with their placeholders."""
 
 
 def read_content(content: object, built: ConversationBuilder) -> list[Piece]:
-    """Return what a content says, piece by piece, and count what is left out.
+    """Return the texts of a content, and count omitted items.
 
     Args:
         content: A text, a part, or a list of those.
@@ -42,12 +42,12 @@ def read_content(content: object, built: ConversationBuilder) -> list[Piece]:
 
 
 def read_parts(content: object, built: ConversationBuilder) -> list[str]:
-    """Return what a content says as `read_content`, with a word in brackets for each image."""
+    """Return the texts of a content like `read_content`, with a placeholder for each image."""
     return [piece if isinstance(piece, str) else IMAGE for piece in read_content(content, built)]
 
 
 def is_as_stored(content: object) -> bool:
-    """Return whether a list of parts can be stored as it is: texts, and images that have an address."""
+    """Return whether a list of parts can be stored unchanged: only texts, and images with a URL."""
     return all(
         get(part, "type") == ("text" if isinstance(get(part, "text"), str) else "image_url")
         and (isinstance(get(part, "text"), str) or _address(get(part, "image_url")) is not None)
@@ -56,7 +56,7 @@ def is_as_stored(content: object) -> bool:
 
 
 def content_of(pieces: Sequence[Piece]) -> str | list[dict[str, Any]]:
-    """Return the content that has these pieces: a text, or parts where there is an image with an address."""
+    """Return the content for these pieces: a text, or parts if there is an image with a URL."""
     if all(isinstance(piece, str) for piece in pieces):
         return "\n".join(piece for piece in pieces if isinstance(piece, str))
     return [{"type": "text", "text": piece} if isinstance(piece, str) else piece for piece in pieces]
@@ -112,6 +112,6 @@ def _image(part: dict[str, Any]) -> Piece:
 
 
 def _address(image: object) -> str | None:
-    """Return the address of an image; None if there is none, or the image itself in its place."""
+    """Return the URL of an image; None if it has none, or a data URL."""
     url: object = image if isinstance(image, str) else get(image, "url")
     return url if isinstance(url, str) and url.lower().startswith(("http://", "https://")) else None

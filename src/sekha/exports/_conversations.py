@@ -1,4 +1,4 @@
-"""What is done with conversations that were read: several of one file, their months, and what was left out of them."""
+"""Postprocessing of conversations: combine several of a file, add months to folders, and merge counts."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from sekha.types import CreateConversationRequest, UnreadableConversation
 from sekha.types._base import normalize_timestamp
 
 ExportItem = Union[CreateConversationRequest, UnreadableConversation]
-"""What `read_export` and `read_notes` return, one after another."""
+"""An item of `read_export` or `read_notes`."""
 
 
 def read_each(readers: Iterable[Callable[[], ReadConversation]]) -> Iterator[ReadConversation]:
-    """Yield what readers return. What one of them raises comes last, so that it costs none behind it.
+    """Yield the conversations of readers; raise errors after the last one, so that all others are read.
 
     Raises:
         Unreadable: Some of the conversations cannot be read.
@@ -29,12 +29,12 @@ def read_each(readers: Iterable[Callable[[], ReadConversation]]) -> Iterator[Rea
         else:
             yield found
     if problems:
-        more = f", and {len(problems) - 1:,} more of the file cannot be read" if len(problems) > 1 else ""
+        more = f", and {len(problems) - 1:,} more in this file cannot be read" if len(problems) > 1 else ""
         raise Unreadable(problems[0] + more)
 
 
 def put_in_month(conversation: ReadConversation) -> None:
-    """Add to the folder of a conversation the month in UTC in which it, or its first message, was written."""
+    """Append the month (UTC) of a conversation, or of its first message, to its folder."""
     times = [conversation.created_at, *(message.get("timestamp") for message in conversation["messages"])]
     moments = (normalize_timestamp(time) for time in times if time)
     month = next((f"{moment[:4]}/{moment[5:7]}" for moment in moments if is_moment(moment)), None)
@@ -44,7 +44,7 @@ def put_in_month(conversation: ReadConversation) -> None:
 
 
 def add_counts(total: dict[str, int], counts: object) -> None:
-    """Add what is counted by kind; nothing if it is no such thing."""
+    """Add counts by kind; ignore other values."""
     if isinstance(counts, Mapping):
         for kind, number in cast("Mapping[str, int]", counts).items():
             total[kind] = total.get(kind, 0) + number

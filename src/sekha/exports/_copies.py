@@ -1,4 +1,4 @@
-"""Conversations that stand in several files, which are read once."""
+"""Skip copies of conversations in other files."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from sekha.types import UnreadableConversation
 
 
 class Copies:
-    """Knows which file has had a conversation first. Reading a file again finds no copies in it."""
+    """Records the first file of each conversation. Reading that file again finds no copies in it."""
 
     def __init__(self) -> None:
         self._files: dict[int, object] = {}
 
     def is_copy(self, item: ExportItem, file: object) -> bool:
-        """Return whether another file has had the same conversation.
+        """Return whether an earlier file has the same conversation.
 
         Args:
             item: The conversation.
-            file: What the file is told from others by.
+            file: A unique name of the file.
         """
         messages = None if isinstance(item, UnreadableConversation) else item.get("messages")
         if not messages or isinstance(item, UnreadableConversation):

@@ -1,4 +1,4 @@
-"""The text of an export: any Unicode encoding, and U+FFFD in place of what is broken."""
+"""Decode the text of an export: any Unicode encoding, with U+FFFD for invalid bytes."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _PAIR = 6  # bytes
 
 
 def _repair(error: UnicodeError) -> tuple[str, int]:
-    """Return what stands for bytes that are no UTF-8, and where it goes on: two surrogates are the character."""
+    """Return the replacement for invalid UTF-8, and where decoding continues; combine encoded surrogate pairs."""
     if not isinstance(error, UnicodeDecodeError):
         raise error
     found = _SURROGATES.match(error.object, error.start)
@@ -44,16 +44,16 @@ codecs.register_error("sekha-repair", _repair)
 
 
 class TextReader:
-    """Reads a file as text, piece by piece.
+    """Reads a file as text, in chunks.
 
-    UTF-8, UTF-16 and UTF-32, with byte order marks or without. Bytes that are no characters, and control characters
-    but tabs and line ends, are replaced by U+FFFD.
+    Supports UTF-8, UTF-16 and UTF-32, with or without byte order marks. Invalid bytes, and control characters except
+    tabs and line ends, are replaced by U+FFFD.
 
     Args:
         file: The file, at its beginning.
 
     Attributes:
-        replaced: How many characters were replaced so far.
+        replaced: Number of replaced characters so far.
     """
 
     def __init__(self, file: IO[bytes]) -> None:
@@ -70,7 +70,7 @@ class TextReader:
             is_last = not data
             data, held = held + data, b""
             at = -1 if is_last or encoding != "utf-8" else data.find(b"\xed", max(len(data) - _PAIR + 1, 0))
-            if at >= 0:  # it may be a surrogate, whose other half is not here yet, or the half of one that is
+            if at >= 0:  # it may be one of two surrogates, of which the other one is not read yet
                 at = max(at - 3, 0) if data[max(at - 3, 0) : at].startswith(b"\xed") else at
                 data, held = data[:at], data[at:]
             state = strict.getstate()

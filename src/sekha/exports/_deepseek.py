@@ -1,4 +1,4 @@
-"""Conversations of DeepSeek: a tree as that of ChatGPT; messages have fragments, and in older exports a bare text."""
+"""Conversations of DeepSeek: a tree like ChatGPT; messages have fragments; in older exports, a text."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ from sekha.exports._tree import ROOT, Link, latest_branch
 _THOUGHTS = ("THINK", "THINKING", "REASONING")
 _SPEAKERS = {"REQUEST": "user", "RESPONSE": "assistant"}
 _TOOLS = ("SEARCH", "TOOL", "READ", "OPEN")
-"""What the names of fragments begin with that are about tools."""
+"""Prefixes of the names of tool fragments."""
 _FILES = ("FILE", "IMAGE")
 _OTHER = {"user": "assistant", "assistant": "user"}
 
 
 def is_deepseek(data: dict[str, Any]) -> bool:
-    """Return whether an object is a conversation of DeepSeek: its messages have no author, as those of ChatGPT have."""
+    """Return whether an object is a conversation of DeepSeek: unlike in ChatGPT, its messages have no author."""
     if "mapping" not in data:
         return False
     if "inserted_at" in data:
@@ -45,10 +45,10 @@ def is_deepseek(data: dict[str, Any]) -> bool:
 
 
 def parse_deepseek(data: dict[str, Any], folder: str | None) -> ReadConversation:
-    """Return a conversation as it is stored: the branch with the latest message."""
+    """Parse a conversation: the branch with the latest message."""
     mapping: object = data.get("mapping")
     if "mapping" not in data or (mapping is not None and as_object(mapping) is None):
-        raise Unreadable("mapping is no JSON object")
+        raise Unreadable("'mapping' is not a JSON object")
     built = ConversationBuilder(data.get("title"), folder or "/deepseek")
     nodes: dict[str, Any] = {}
     for id, node in (as_object(mapping) or {}).items():
@@ -77,12 +77,15 @@ def _time_of(message: object) -> float | None:
 
 
 def _add_message(message: Any, turn: str, built: ConversationBuilder) -> str:
-    """Add a message, and return who has spoken.
+    """Add a message.
 
     Args:
         message: The message.
-        turn: Whose turn it is; older exports do not say who speaks.
-        built: Where it goes.
+        turn: The expected role, since older exports have none.
+        built: The builder.
+
+    Returns:
+        The role of the message.
     """
     if as_object(message) is None:
         built.not_understood(None)
@@ -107,7 +110,7 @@ def _add_message(message: Any, turn: str, built: ConversationBuilder) -> str:
 
 
 def _pieces(message: dict[str, Any], role: str, built: ConversationBuilder) -> Iterator[tuple[str, str]]:
-    """Yield who says what."""
+    """Yield role and text of each fragment."""
     fragments = built.items_of(message.get("fragments"), "fragments")
     for fragment in fragments:
         yield from _read_fragment(fragment, role, built)
@@ -144,7 +147,7 @@ def _read_fragment(fragment: object, role: str, built: ConversationBuilder) -> I
 
 
 def _files(message: dict[str, Any], built: ConversationBuilder) -> Iterator[str]:
-    """Yield the names of what came along, and the text of it where the export has that."""
+    """Yield the names of attachments, and their text if the export contains it."""
     for file in built.items_of(message.get("files"), "files"):
         yield name_in_brackets(file)
         text: object = get(file, "content")

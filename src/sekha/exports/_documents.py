@@ -1,4 +1,4 @@
-"""Documents that a model wrote beside the conversation: each is shown once, as it was after its last change."""
+"""Documents that a model wrote next to a conversation: each is included once, after its last change."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ UNTITLED = "document"
 
 
 class Change(NamedTuple):
-    """What happens to a document.
+    """A change of a document.
 
     Attributes:
-        id: Which document it is.
-        title: Its title; empty if it is not said.
-        text: The whole of it, or what takes the place of `old`.
-        old: What is replaced; None if `text` is all of it.
+        id: ID of the document.
+        title: Its title; empty if not given.
+        text: The complete text, or the replacement of `old`.
+        old: The replaced text; None if `text` is the complete text.
     """
 
     id: str
@@ -27,16 +27,16 @@ class Change(NamedTuple):
 
 
 Piece = Union[str, Change]
-"""What a message consists of: text, and documents."""
+"""A piece of a message: text, or a document."""
 
 
 class Reply(NamedTuple):
-    """A message whose documents are not known before all messages are read.
+    """A message with documents, which are known only after all messages were read.
 
     Attributes:
-        role: Who says it, in the words of the application.
-        pieces: What it says; a generator may count what it leaves out.
-        time: When it was written.
+        role: The role, as the application names it.
+        pieces: Its pieces; a generator may count omitted items.
+        time: Its timestamp.
         if_blank: As in `ConversationBuilder.add`.
     """
 
@@ -47,7 +47,7 @@ class Reply(NamedTuple):
 
 
 def add_with_documents(replies: Iterable[Reply], built: ConversationBuilder) -> None:
-    """Add messages; what was changed again later has only its title where nothing else is said."""
+    """Add messages; a document that is changed later is only a title, in messages without other text."""
     read: list[tuple[Reply, list[Piece], bool]] = []
     for reply in replies:
         before = built.counted
@@ -61,7 +61,7 @@ def add_with_documents(replies: Iterable[Reply], built: ConversationBuilder) -> 
 
 
 def titled(title: str, text: str = "") -> str:
-    """Return a document with its title, or the title alone."""
+    """Return a document with its title, or only the title."""
     return f"[{title}]\n{text}" if text else f"[{title}]"
 
 
@@ -70,7 +70,7 @@ def _titles(pieces: Iterable[Piece]) -> list[str]:
 
 
 def _show(pieces: Sequence[Piece]) -> list[str]:
-    """Return a text for each piece: a document stands with all of it where it was changed last, and only there."""
+    """Return a text for each piece; the full text of a document is only at its last change."""
     titles: dict[str, str] = {}
     contents: dict[str, str] = {}
     last: dict[str, int] = {}
@@ -83,7 +83,7 @@ def _show(pieces: Sequence[Piece]) -> list[str]:
         elif piece.old and piece.old in content:
             content = content.replace(piece.old, piece.text, 1)
         elif piece.text not in content:
-            content = f"{content}\n{piece.text}"  # it is not known where it goes, and must not be lost
+            content = f"{content}\n{piece.text}"  # its position is unknown: keep it, so that it is not lost
         contents[piece.id], last[piece.id] = content, number
         titles[piece.id] = piece.title or titles.get(piece.id, "")
     return [

@@ -1,4 +1,4 @@
-"""What a file of an export holds: the items of its list, its lines, or its one object."""
+"""The elements of an export file: the items of its list, its lines, or its single object."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sekha.exports._kind import Kind
 from sekha.exports._kinds import find_kind
 from sekha.types import UnreadableConversation
 
-NO_JSON = "it is no JSON"
+NO_JSON = "invalid JSON"
 UNUSABLE = "unusable numbers"
 _WRAPPERS = ("conversations", "chats")
 """Keys of lists of conversations, whatever is in them."""
@@ -23,9 +23,9 @@ class Element(NamedTuple):
     """An object of a file.
 
     Attributes:
-        place: Where it stands, for people.
-        data: The object, or what stands in its place.
-        group: The number of the list that it is in; 0 if it is in none.
+        place: Its position, for messages.
+        data: The object, or another value in its place.
+        group: The number of its list; 0 if it is not in a list.
     """
 
     place: str
@@ -39,18 +39,17 @@ ElementOrBroken = Union[Element, UnreadableConversation]
 class Elements:
     """Reads the objects of a file, one after another.
 
-    A file is a list, or has one object in each line, or is one object; an object around a list counts as the list.
-    What is broken is named, and reading goes on behind it.
+    A file is a list, or has one object per line, or is one object; an object that contains a list is treated as the
+    list. Invalid JSON is reported, and reading continues after it.
 
     Args:
-        name: The name of the file, for people.
+        name: The display name of the file.
         file: The file, at its beginning.
 
     Attributes:
-        kind: The kind of the file, as soon as it is known: only objects of that kind are looked for behind what is
-            broken.
+        kind: The kind of the file, once known: after invalid JSON, only objects of that kind are searched for.
         is_blank: Whether nothing was found so far.
-        unread: How many parts of the object around the list were not read, by kind.
+        unread: Number of skipped parts of the object around the list, by kind.
         is_cut: Whether the file ended in the middle of an object.
     """
 
@@ -67,7 +66,7 @@ class Elements:
 
     @property
     def left_out(self) -> dict[str, int]:
-        """How much was broken or was not read so far, by kind."""
+        """Number of invalid or skipped items so far, by kind."""
         counts = {REPLACED: self._text.replaced + self._values.replaced, UNUSABLE: self._values.unusable, **self.unread}
         return {kind: number for kind, number in counts.items() if number}
 
@@ -90,7 +89,7 @@ class Elements:
             is_first = False
 
     def _enter_object(self) -> bool:
-        """Go to the list of conversations that the object here has, and count what it has before; else stay."""
+        """Move to the list of conversations in the current object, and count the parts before it; otherwise stay."""
         passed = self._values.enter(_is_list_of_conversations)
         for key, value in passed or ():
             self._leave_out(key, value)
@@ -125,14 +124,12 @@ class Elements:
                 self._number += 1
                 place, problem = f"{self._name}, conversation {self._number}", str(error)
             if not values.find(self._is_wanted):
-                yield UnreadableConversation(
-                    place, f"the file is broken here, and what follows cannot be read ({problem})"
-                )
+                yield UnreadableConversation(place, f"invalid JSON; stopped reading here ({problem})")
                 return
-            yield UnreadableConversation(place, f"the file is broken here, and this conversation is lost ({problem})")
+            yield UnreadableConversation(place, f"invalid JSON; this conversation was skipped ({problem})")
 
     def _read_rest(self) -> Iterator[ElementOrBroken]:
-        """Read what an object has behind a list of conversations."""
+        """Read the parts of an object after its list of conversations."""
         values = self._values
         while (begin := values.peek()) and begin != "}":
             if begin == ",":
@@ -141,19 +138,19 @@ class Elements:
             try:
                 key = values.value()
                 if values.peek() != ":":
-                    raise BrokenJSON("there is no colon")
+                    raise BrokenJSON("missing colon")
                 values.skip()
                 if values.peek() == "[" and values.is_list_of(_is_conversation):
                     yield from self._read_list()
                 else:
                     self._leave_out(str(key), values.value())
             except BrokenJSON as error:
-                yield UnreadableConversation(self._name, f"the file is broken behind its conversations ({error})")
+                yield UnreadableConversation(self._name, f"invalid JSON after the conversations ({error})")
                 values.skip_all()
         values.skip()
 
     def _leave_out(self, key: str, value: object) -> None:
-        """Count a part of the object around a list of conversations, unless it is empty or a mere number."""
+        """Count a part of the object around a list of conversations, unless it is empty or a number."""
         if value and not isinstance(value, (int, float)):
             self.unread[f"{key[:60]!r} beside the conversations"] += 1
 
@@ -169,5 +166,5 @@ def _is_conversation(item: object) -> bool:
 
 def _is_list_of_conversations(key: str, item: object) -> bool:
     kind = find_kind(item)
-    is_part = kind is not None and kind.parse_file is not None  # such as a message of the one conversation
+    is_part = kind is not None and kind.parse_file is not None  # for example, a message of the only conversation
     return _is_conversation(item) or (key in _WRAPPERS and not is_part)

@@ -1,4 +1,4 @@
-"""Words in brackets that stand for files: images, documents and recordings that came along with a message."""
+"""Placeholders in brackets for files of a message: images, documents and recordings."""
 
 from __future__ import annotations
 
@@ -15,22 +15,28 @@ _IMAGE_NAME = re.compile(r".+\.(?:png|jpe?g|gif|webp|heic|heif|bmp|tiff?|svg|avi
 
 
 def read_files(files: object, what: str, built: ConversationBuilder) -> list[str]:
-    """Return a word in brackets for each file that came along with a message.
+    """Return a placeholder for each file of a message.
 
     Args:
-        files: The list of them; None if there are none.
-        what: What they are called where they are no list.
-        built: Where to count that.
+        files: The list of files; None if there are none.
+        what: Their name in the counts, if the value is not a list.
+        built: The builder that counts this.
+
+    Returns:
+        The placeholders.
     """
     return [word_for(file) for file in built.items_of(files, what) if file is not None]
 
 
 def word_for(file: object, default: str = "file") -> str:
-    """Return what stands for a file: ``[image]``, or its name.
+    """Return the placeholder for a file: ``[image]``, or its name.
 
     Args:
-        file: What is known of it, or its name or address.
-        default: What it is called without a name.
+        file: An object that describes the file, or its name or URL.
+        default: The name of a file without a name.
+
+    Returns:
+        The placeholder.
     """
     kinds: list[str] = []
     names: list[str] = []
@@ -53,11 +59,14 @@ def is_image_name(name: str) -> bool:
 
 
 def name_in_brackets(file: object, default: object = None) -> str:
-    """Return the name of a file, also of an image, in brackets.
+    """Return the name of a file, including an image, in brackets.
 
     Args:
-        file: What is known of it, or its name.
-        default: What it is called without a name.
+        file: An object that describes the file, or its name.
+        default: The name of a file without a name.
+
+    Returns:
+        The placeholder.
     """
     names = (file, *(get(file, key) for key in _NAMES), default)
     return f"[{next((name.strip() for name in names if isinstance(name, str) and name.strip()), 'file')}]"

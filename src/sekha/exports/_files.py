@@ -1,4 +1,4 @@
-"""Files of exports, read conversation by conversation."""
+"""Read files of exports, one conversation after another."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ from sekha.exports._verdicts import head_of, judge
 from sekha.types import UnreadableConversation
 
 _MAX_WAITING = 1000
-"""Objects of no known kind that are kept until there is one that says what kind a file is."""
+"""Maximum number of unrecognized objects to keep until the kind of a file is known."""
 _LINES = (".jsonl", ".ndjson")
-"""What the names of files end with that may have no line at all."""
+"""Suffixes of files that may be empty."""
 _ASKED = "imported only with --with-memories (in a program: with_memories=True)"
 
 
@@ -44,24 +44,25 @@ def read_export(
     dated: bool = False,
     with_memories: bool = False,
 ) -> Iterator[ExportItem]:
-    """The conversations of an export, one after another: the whole of it is never in memory.
+    """Read the conversations of an export, one after another, without loading the whole file.
 
-    Of a ChatGPT conversation, whose edits form a tree, the branch that was shown last is taken; what is hidden, and
-    what tools said, is left out. What has no text (an image, a recording) becomes a word in brackets. Times of messages
-    go along as ``timestamp``. Characters that are broken are replaced by U+FFFD.
+    If edits of a conversation form a tree, as in ChatGPT, the current branch is returned. Hidden messages and messages
+    of tools are omitted. Images and recordings without text are replaced by a placeholder in brackets. Times of
+    messages are returned as ``timestamp``. Invalid characters are replaced by U+FFFD.
 
     Args:
         path: A ``conversations.json``, a file of JSON lines, a ``.zip`` with such files, or a folder of them.
-        folder: Where the conversations are to go; default ``chatgpt``, ``claude``, or what a line says. It is below the
-            folder of the client: ``/chatgpt``, or ``/users/ana/chatgpt`` in the view of ``/users/ana``.
-        dated: Whether the month in which a chat was begun (UTC) is part of its folder: ``chatgpt/2023/11``.
-        with_memories: Whether what Claude remembers, and its projects with their documents, are read too: as notes in
-            ``claude/memories`` and ``claude/projects/NAME``.
+        folder: The folder for the conversations. The default depends on the application, such as ``chatgpt`` or
+            ``claude``; JSON lines may contain a folder. It is relative to the folder of the client: ``/chatgpt``, or
+            ``/users/ana/chatgpt`` in the view of ``/users/ana``.
+        dated: Whether to append the month in which a chat was created (UTC) to its folder: ``chatgpt/2023/11``.
+        with_memories: Whether to read the memories and the projects of Claude, too, as notes in ``claude/memories`` and
+            ``claude/projects/NAME``.
 
     Returns:
-        What `MemoryController.create_conversation` takes, or an `UnreadableConversation` with its place. A file that
-        breaks off ends with one of those. ``left_out`` of what is returned, and of each conversation, counts by kind
-        what was left out.
+        An iterable of arguments of `MemoryController.create_conversation`, and of an `UnreadableConversation` with its
+            position for each conversation that cannot be read, also for the end of a truncated file. The attribute
+            ``left_out`` of the iterable, and of each conversation, has the number of omitted items by kind.
 
     Raises:
         OSError: The file cannot be opened.
@@ -86,13 +87,13 @@ class ExportReader(Iterator[ExportItem]):
 
     Args:
         path: The file, archive or folder.
-        folder: Where the conversations are to go.
-        dated: Whether the month in which a conversation was begun is part of its folder.
-        with_memories: Whether memories are read too.
-        copies: What was read before, where there are several exports.
+        folder: Folder of the conversations; None for the default.
+        dated: Whether to append the month of their creation to their folders.
+        with_memories: Whether to read memories, too.
+        copies: The conversations of earlier exports, if there are several.
 
     Attributes:
-        left_out: What was left out of the files so far, by kind; what is left out of a conversation it says itself.
+        left_out: Number of omitted items of the files so far, by kind; each conversation has its own counts.
     """
 
     def __init__(
@@ -112,7 +113,7 @@ class ExportReader(Iterator[ExportItem]):
         self._copies = copies
         self._file_number = 0
         if not os.path.isdir(path):
-            with open(path, "rb"):  # an error comes now, and not with the first conversation
+            with open(path, "rb"):  # raises an error now, not with the first conversation
                 pass
         self._items = self._read(path)
 
@@ -124,7 +125,7 @@ class ExportReader(Iterator[ExportItem]):
     def _place(self, conversation: ExportItem) -> None:
         if not isinstance(conversation, ReadConversation):
             return
-        # A folder that the reader chose is below that of the client; what a line says stays as it is.
+        # A default folder is relative to the folder of the client; a folder in a line is kept unchanged.
         conversation.has_default_folder = conversation.has_default_folder and self._folder is None
         if conversation.has_default_folder:
             conversation["folder"] = conversation["folder"].lstrip("/")
@@ -160,7 +161,7 @@ class ExportReader(Iterator[ExportItem]):
                 add_counts(self.left_out, elements.left_out)
 
     def _without_copies(self, items: Iterator[ExportItem]) -> Iterator[ExportItem]:
-        """Yield what no other file has had, and count the rest."""
+        """Yield conversations that no earlier file has, and count the others."""
         for item in items:
             if self._copies is not None and self._copies.is_copy(item, (self._path, self._file_number)):
                 add_counts(self.left_out, {COPIES: 1})
@@ -168,7 +169,7 @@ class ExportReader(Iterator[ExportItem]):
                 yield item
 
     def _read_container(self, container: Container) -> Iterator[ExportItem]:
-        """Read the exports that an archive or a folder has."""
+        """Read the exports in an archive or a folder."""
         chosen = container.choose(partial(judge, with_memories=self._with_memories))
         add_counts(self.left_out, container.left_out)
         if len(chosen) > 1 and self._copies is None:
@@ -182,13 +183,13 @@ class ExportReader(Iterator[ExportItem]):
             except Exception as error:  # of zipfile and of the compression methods: broken, encrypted, not supported
                 how = "taken from the archive" if container.is_archive else "read"
                 reason = (error.strerror if isinstance(error, OSError) else None) or error
-                yield UnreadableConversation(member.name, f"it cannot be {how} ({reason})")
+                yield UnreadableConversation(member.name, f"cannot be {how} ({reason})")
 
 
 def _read_elements(name: str, elements: Elements, folder: str | None, with_memories: bool) -> Iterator[ExportItem]:
-    """Yield the conversations of a file whose kind its objects show."""
+    """Yield the conversations of a file, whose kind is detected from its objects."""
     found = iter(elements)
-    waiting: list[ElementOrBroken] = []  # those before the first of a known kind
+    waiting: list[ElementOrBroken] = []  # objects before the first one of a known kind
     dropped, kind = 0, None
     for element in found:
         if isinstance(element, Element):
@@ -208,7 +209,7 @@ def _read_elements(name: str, elements: Elements, folder: str | None, with_memor
     elif kind.parse_file is not None:
         yield from _read_groups(kind, name, chain(waiting, found), folder)
     elif kind.is_memory and not with_memories:
-        yield UnreadableConversation(name, f"this is {kind.name}, which is {_ASKED}")
+        yield UnreadableConversation(name, f"{kind.name}: {_ASKED}")
     elif not kind.is_read:
         yield _unsupported(name, kind)
     else:
@@ -224,7 +225,7 @@ def _read_elements(name: str, elements: Elements, folder: str | None, with_memor
 def _read_groups(
     kind: Kind, name: str, elements: Iterator[ElementOrBroken], folder: str | None
 ) -> Iterator[ExportItem]:
-    """Yield the conversations of a file whose objects are parts of them; what is broken comes last."""
+    """Yield the conversations of a file whose objects are parts of them; errors come last."""
     assert kind.parse_file is not None
     broken: list[UnreadableConversation] = []
 
@@ -238,11 +239,11 @@ def _read_groups(
     last: list[tuple[int, str]] = []
 
     def group_of(element: Element) -> tuple[int, str]:
-        """Return what the parts of one conversation have in common: the list that they are in."""
+        """Return the number of the list that contains a part of a conversation."""
         if find_list_kind(element.data) is not None:
             return element.group, element.place
         if last and last[0][0] != element.group and find_kind(element.data) is not kind:
-            return last[0]  # a list of something else, among the lines of a conversation
+            return last[0]  # another list, between the lines of a conversation
         last[:] = [(element.group, "")]
         return last[0]
 
@@ -271,22 +272,20 @@ def _read_text(kind: Kind, name: str, text: TextReader, folder: str | None) -> I
 
 
 def _unsupported(name: str, kind: Kind) -> UnreadableConversation:
-    return UnreadableConversation(
-        name, f"this is {kind.name}, which is not supported" + (kind.advice and f"; {kind.advice}")
-    )
+    return UnreadableConversation(name, f"{kind.name} is not supported" + (kind.advice and f"; {kind.advice}"))
 
 
 def _unknown_file(name: str, elements: Sequence[ElementOrBroken], number: int) -> UnreadableConversation:
-    """Return what is said once about a file of no known kind."""
+    """Return the error for a file of unknown kind."""
     first = next((one for one in elements if isinstance(one, Element)), None)
     if first is None:
         broken = cast(UnreadableConversation, elements[0])
         where = broken.place[len(name) + 2 :] or "it"
-        what = f"{where} is no JSON" if broken.problem == NO_JSON else f"{where}: {broken.problem}"
-        return UnreadableConversation(name, f"it is no export that is known ({what})")
+        what = f"{where} is not JSON" if broken.problem == NO_JSON else f"{where}: {broken.problem}"
+        return UnreadableConversation(name, f"unrecognized format ({what})")
     found = as_object(first.data)
     if number == 1:
-        problem = "it is no JSON object" if found is None else describe_unknown(found)
+        problem = "not a JSON object" if found is None else describe_unknown(found)
         return UnreadableConversation(first.place, problem)
     what = "that are no JSON objects" if found is None else f"with {', '.join(list(found)[:6]) or 'nothing'}"
-    return UnreadableConversation(name, f"it is no export that is known (it has {number:,} items {what})")
+    return UnreadableConversation(name, f"unrecognized format (it has {number:,} items {what})")

@@ -13,20 +13,20 @@ _KEY = re.compile(r"\s*(?:#.*\n\s*)*[\"']?[\w .-]+[\"']?\s*:(?:\s|\Z)")
 _DATE = re.compile(r"(\d{4}-\d\d-\d\d)(?:[Tt ](\d\d:\d\d)(:\d\d)?(.*))?")
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}\+00:00")
 _MAX_LENGTH = 65_536
-"""Characters of a front matter that are looked at."""
+"""Maximum length of front matter in characters."""
 
 
 class Note(NamedTuple):
     """A note without its front matter.
 
     Attributes:
-        title: The title that it states; None if none.
-        timestamp: The moment that it states, in UTC; None if none.
+        title: The title; None if it has none.
+        timestamp: The date, in UTC; None if it has none.
         heads: Date and tags as lines of text, for every part of the note.
-        rest: The other lines of the front matter, as they are.
-        body: What follows.
-        line: The line of the body's beginning, from 1.
-        problems: What was not understood; it is in the rest or in the body.
+        rest: The other lines of the front matter, unchanged.
+        body: The text after the front matter.
+        line: The first line of the body, from 1.
+        problems: Invalid parts, which are kept in the rest or in the body.
     """
 
     title: str | None
@@ -39,19 +39,19 @@ class Note(NamedTuple):
 
 
 def take_front_matter(text: str) -> Note:
-    """Return a note without its front matter, and what that states: ``title``, ``date`` (or ``created``) and ``tags``.
+    """Parse the front matter of a note: ``title``, ``date`` (or ``created``) and ``tags``.
 
-    Nothing is lost: what is not one of these, and what is not understood, stays as text.
+    Other keys, and invalid values, are kept as text.
 
     Raises:
-        SekhaConfigError: There is a front matter, and PyYAML is missing (extra ``cli``).
+        SekhaConfigError: There is front matter, but PyYAML is not installed (extra ``cli``).
     """
     plain = Note(None, None, [], [], text, 1, [])
     block = _BLOCK.match(text)
     if block is None or not _KEY.match(block[1]):
         return plain  # a line above the text, not a front matter
     if len(block[1]) > _MAX_LENGTH:
-        return plain._replace(problems=["the front matter is too long; it stays in the text"])
+        return plain._replace(problems=["the front matter is too long; it is kept as text"])
     yaml = _import_yaml()
     try:
         root = yaml.compose(block[1], Loader=yaml.BaseLoader)
@@ -59,9 +59,9 @@ def take_front_matter(text: str) -> Note:
         mark = getattr(error, "problem_mark", None)
         line = f"line {mark.line + 2}: " if mark is not None else ""
         reason = getattr(error, "problem", None) or type(error).__name__
-        return plain._replace(problems=[f"{line}the front matter is no YAML ({reason}); it stays in the text"])
+        return plain._replace(problems=[f"{line}the front matter is not valid YAML ({reason}); it is kept as text"])
     if not isinstance(root, yaml.MappingNode) or root.flow_style:
-        return plain._replace(problems=["the front matter is not one key a line; it stays in the text"])
+        return plain._replace(problems=["the front matter must have one key per line; it is kept as text"])
     lines = block[1].split("\n")[:-1]
     found = plain._replace(body=text[block.end() :], line=len(lines) + 3, heads=[], rest=[], problems=[])
     begins = [key.start_mark.line for key, _ in root.value]
@@ -76,12 +76,12 @@ def take_front_matter(text: str) -> Note:
 
 
 def _take(found: Note, key: str, value: str | list[str] | None) -> Note | None:
-    """Return the note with what a key states; None if the key is unknown or its value not understood."""
+    """Return the note with the value of a key; None if the key is unknown or its value is not valid."""
     is_new = (key == "title" and found.title is None) or (key in ("date", "created") and found.timestamp is None)
     if not is_new and key not in ("tags", "tag"):
         return None
     if value is not None and not "".join(value).strip():
-        return found  # it states nothing
+        return found  # no value
     if key in ("tags", "tag") and value is not None:
         tags = value.split(",") if isinstance(value, str) else value
         words = ", ".join(filter(None, (" ".join(tag.split()) for tag in tags)))
@@ -91,12 +91,12 @@ def _take(found: Note, key: str, value: str | list[str] | None) -> Note | None:
     timestamp = _parse_date(value.strip()) if isinstance(value, str) else None
     if timestamp is not None and isinstance(value, str):
         return found._replace(timestamp=timestamp, heads=[f"Date: {value.strip()}", *found.heads])
-    found.problems.append(f"the {key} of the front matter is not understood; it stays in the text")
+    found.problems.append(f"the {key} of the front matter is not valid; it is kept as text")
     return None
 
 
 def _plain_value(node: Any) -> str | list[str] | None:
-    """Return the text of a scalar, or the texts of a list of scalars; None for all else."""
+    """Return the text of a scalar, or the texts of a list of scalars; None for other nodes."""
     if isinstance(node.value, str):
         return node.value
     items = [getattr(item, "value", None) for item in node.value]
@@ -104,7 +104,7 @@ def _plain_value(node: Any) -> str | list[str] | None:
 
 
 def _parse_date(text: str) -> str | None:
-    """Return the moment of an ISO date, with or without a time and a zone; None for all else."""
+    """Return the time of an ISO date, with or without time of day and zone; None for other texts."""
     found = _DATE.fullmatch(text)
     if found is None:
         return None
@@ -117,7 +117,5 @@ def _import_yaml() -> Any:
     try:
         import yaml  # type: ignore[import-untyped,unused-ignore]  # it has no types
     except ModuleNotFoundError:
-        raise SekhaConfigError(
-            "reading the front matter of notes needs PyYAML: pip install 'sekha-python-sdk[cli]'"
-        ) from None
+        raise SekhaConfigError("reading front matter requires PyYAML: pip install 'sekha-python-sdk[cli]'") from None
     return yaml

@@ -1,4 +1,4 @@
-"""Gemini's activity, as Google's Takeout has it: prompts and answers. Those of a day (UTC) are a conversation."""
+"""Gemini activity in Google Takeout: prompts and answers. Those of a day (UTC) become a conversation."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _VERB = re.compile(
     r"(?:Prompted(?: with:)?|Live Prompt|Asked(?: Gemini:| Bard:)?|Said|Branched|Eingegebener Prompt:|Prompt\s?:"
     r"|Gav instruktionen)\s+"
 )
-"""What stands before the words of the user."""
+"""Prefixes of prompts."""
 _NO_PROMPT = re.compile(
     r"(?:Used (?:an Assistant feature|Gemini Apps)|Selected preferred draft|Gave feedback|Cleared previous feedback"
     r"|Answered survey question)\b"
@@ -36,9 +36,9 @@ class Activity(NamedTuple):
     """A prompt and its answer.
 
     Attributes:
-        time: When it was, in seconds; None if that is not known.
-        said: What the user said.
-        answered: What the model said.
+        time: Its timestamp in seconds; None if unknown.
+        said: The texts of the user.
+        answered: The texts of the model.
     """
 
     time: Optional[float]
@@ -47,7 +47,7 @@ class Activity(NamedTuple):
 
 
 Entry = tuple[Optional[float], Callable[[ConversationBuilder], Optional[Activity]]]
-"""The time of an entry, and what reads it; a builder counts what is left out."""
+"""The time of an entry, and a function that reads it with a builder that counts omitted items."""
 
 
 def is_gemini(data: dict[str, Any]) -> bool:
@@ -61,7 +61,7 @@ def _is_product(data: object) -> bool:
 
 
 def is_gemini_name(product: str) -> bool:
-    """Return whether a product is Gemini, in whatever language."""
+    """Return whether a product is Gemini, in any language."""
     return _PRODUCT.search(product) is not None
 
 
@@ -102,7 +102,7 @@ def _read(one: object, built: ConversationBuilder) -> Activity | None:
 
 
 def _subtitles(entry: dict[str, Any], built: ConversationBuilder) -> tuple[list[str], list[str]]:
-    """Return the names of attached files, and what else stands below the title."""
+    """Return the names of attached files, and other subtitles."""
     files: list[str] = []
     notes: list[str] = []
     for item in built.items_of(entry.get("subtitles"), "subtitles"):
@@ -128,21 +128,24 @@ def _subtitles(entry: dict[str, Any], built: ConversationBuilder) -> tuple[list[
 
 
 def is_known_activity(title: str) -> bool:
-    """Return whether an entry is known to be no prompt."""
+    """Return whether an entry is known not to be a prompt."""
     return _NO_PROMPT.match(title) is not None or _CANVAS.match(title) is not None
 
 
 def activity(
     time: float | None, title: str, files: Sequence[str], answers: Sequence[str], built: ConversationBuilder
 ) -> Activity | None:
-    """Return what an entry says; None, and it is counted, if that is nothing.
+    """Return the exchange of an entry.
 
     Args:
-        time: When it was, in seconds.
-        title: What the user did; most often a verb, and what was asked.
+        time: Its timestamp in seconds.
+        title: The action of the user; usually a verb and the prompt.
         files: Names of attached files.
         answers: Texts of the model.
-        built: Counts what is left out.
+        built: Counts omitted items.
+
+    Returns:
+        The exchange; None, after counting the entry, if it has no text.
     """
     answers = [answer for answer in answers if answer.strip()]
     canvas = _CANVAS.match(title)
@@ -161,10 +164,10 @@ def activity(
 
 
 def days_of(entries: Iterable[Entry], folder: str | None) -> Iterator[ReadConversation]:
-    """Yield a conversation for each day. Entries of a day stand together in an export; no more of them is kept."""
+    """Yield a conversation for each day. Entries of a day are consecutive, so only one day is kept in memory."""
     built = _builder(folder)
     found: list[Activity] = []
-    last: ReadConversation | None = None  # one is kept back, for what is counted behind it
+    last: ReadConversation | None = None  # the last one is delayed, for counts of following entries
     day: int | None = None
     for time, read in entries:
         this = day if time is None else int(time // _DAY)
@@ -196,7 +199,7 @@ def _conversations(
 ) -> Iterator[ReadConversation]:
     """Yield the conversation of a day: the oldest entry, which is the last in the file, comes first.
 
-    Where all of several entries have one and the same time, nobody knows their order: each is a conversation.
+    If several entries all have the same time, their order is unknown, and each becomes a conversation.
     """
     times = {one.time for one in found}
     if len(found) > 1 and len(times) == 1 and None not in times:
@@ -211,7 +214,7 @@ def _conversations(
         ordered.append((time, one))
     ordered.sort(key=lambda pair: pair[0])
     first = next((one.time for _, one in ordered if one.time is not None), None)
-    # It is not the day: that may be in the exports of several accounts.
+    # Not the day, which may occur in exports of several accounts.
     id = None if first is None else f"gemini {(_EPOCH + timedelta(seconds=int(first))).isoformat()}"
     yield _conversation([one for _, one in ordered], built, id)
 

@@ -1,4 +1,4 @@
-"""Gemini's activity as HTML, which is what Google's Takeout gives unless it is asked for JSON."""
+"""Gemini activity as HTML, the default format of Google Takeout."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _LINK = re.compile(r"""<a\b[^>]*href=["']([^"']*)["']""", re.IGNORECASE)
 _TAG = re.compile(r"<[^>]*>")
 _GEM = re.compile(r"https?://gemini\.google\.com/gems?\b")
 _VERB = re.compile(r"[^\xa0\n]{1,40}\xa0+")
-"""A verb, in whatever language: what follows it stands behind a space that does not break."""
+"""A verb, in any language, which a non-breaking space separates from the prompt."""
 _KNOWN = "Prompted "
 
 
@@ -41,7 +41,7 @@ def parse_gemini_html(pieces: Iterable[str], folder: str | None) -> Iterator[Rea
 
 def _cards(pieces: Iterable[str]) -> Iterator[str]:
     """Yield the HTML of one entry after another."""
-    text, begin, searched = "", -1, 0  # where the entry at hand begins
+    text, begin, searched = "", -1, 0  # beginning of the current entry
     for piece in pieces:
         text += piece
         while found := _CARD.search(text, searched):
@@ -100,7 +100,7 @@ def _read(lines: list[str], answer: str, time: float | None, built: Conversation
             break
         lines = lines[:-1]
     if files and len(lines) > 1 and re.search(rf"(?<!\d){len(files)}(?!\d)", html_to_text(lines[-1])):
-        lines = lines[:-1]  # "Attached 1 file.", in whatever language
+        lines = lines[:-1]  # "Attached 1 file.", in any language
     title = "\n".join(html.unescape(_TAG.sub("", line)) for line in lines).strip(" \t\r\n")
     verb = _VERB.match(title)
     if verb and not is_known_activity(title):

@@ -1,4 +1,4 @@
-"""Conversations of Grok (``prod-grok-backend.json``): a list of responses, of which each names the one before it."""
+"""Conversations of Grok (``prod-grok-backend.json``): a list of responses, each with the ID of the previous one."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from sekha.exports._tree import ROOT, Link, latest_branch
 _CARD = re.compile(
     r"(?<!`)<grok:render\b(?P<attributes>[^<>]{0,500})(?:/>|>(?:(?!<grok:render\b).)*?</grok:render>)", re.DOTALL
 )
-"""What stands in an answer for a citation, an image or something else that is shown there."""
+"""Placeholders in an answer for citations, images and other elements."""
 _CARD_KIND = re.compile(r"""\btype\s*=\s*["']([^"']*)["']""")
 _FILE_KEYS = ("image_attachments", "generated_image_urls")
 _THOUGHTS = ("thinking_trace", "agent_thinking_traces")
@@ -35,10 +35,10 @@ _TOOL_KEYS = ("steps", "web_search_results")
 
 
 def parse_grok(data: dict[str, Any], folder: str | None) -> ReadConversation:
-    """Return a conversation as it is stored: the branch that was shown last, else that with the latest message."""
+    """Parse a conversation: the current branch, or else the branch with the latest message."""
     listed = as_list(data.get("responses"))
     if listed is None:
-        raise Unreadable("responses is no list")
+        raise Unreadable("'responses' is not a list")
     about = as_object(data.get("conversation")) or {}
     built = ConversationBuilder(about.get("title"), folder or "/grok")
     messages: list[dict[str, Any]] = []
@@ -61,7 +61,7 @@ def parse_grok(data: dict[str, Any], folder: str | None) -> ReadConversation:
 def _links(messages: Sequence[dict[str, Any]]) -> list[Link]:
     parents = [_id_of(message, "parent_response_id") for message in messages]
     is_tree = all(parent or _role_of(message) == "user" for message, parent in zip(messages, parents))
-    begins = ROOT if is_tree else None  # of answers without a parent, nobody knows where they belong
+    begins = ROOT if is_tree else None  # the position of answers without a parent is unknown
     ids = [_id_of(message, "_id", "response_id") for message in messages]
     times = [as_seconds(message.get("create_time")) for message in messages]
     return [Link(id, parent or begins, time) for id, parent, time in zip(ids, parents, times)]
@@ -73,7 +73,7 @@ def _id_of(data: dict[str, Any], *keys: str) -> str | None:
 
 
 def _role_of(message: dict[str, Any]) -> str | None:
-    """Return the role of a message; some answers have the name of the model in place of the sender."""
+    """Return the role of a message; some answers have the name of the model as the sender."""
     sender: object = message.get("sender")
     role = role_of(sender)
     if (
@@ -94,7 +94,7 @@ def _replies(messages: Iterable[dict[str, Any]], built: ConversationBuilder) -> 
 
 
 def _pieces(message: dict[str, Any], role: str | None, built: ConversationBuilder) -> Iterator[Piece]:
-    """Yield what a message says, and count what is left out of it."""
+    """Yield the texts of a message, and count omitted items."""
     text: object = message.get("message")
     if text is not None and not isinstance(text, str):
         built.not_understood("a message that is no text")

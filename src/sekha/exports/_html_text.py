@@ -1,4 +1,4 @@
-"""The words of HTML, as plain text with the lines, lists and code of the original."""
+"""Convert HTML to plain text, with its lines, lists and code."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ _TAGS = re.compile(r"<[^>]*>?")
 
 
 def html_to_text(source: str) -> str:
-    """Return the words of HTML."""
+    """Return the plain text of HTML."""
     reader = _Reader()
     try:
         reader.feed(source)
         reader.close()
-    except (AssertionError, NotImplementedError):  # of declarations that are none, in older versions of Python
+    except (AssertionError, NotImplementedError):  # for invalid declarations, in older versions of Python
         return _BLANKS.sub(" ", html.unescape(_TAGS.sub(" ", source))).strip()
     return reader.text()
 
 
 class _Reader(HTMLParser):
-    """Collects the words of HTML."""
+    """Collects the text of HTML."""
 
     def __init__(self) -> None:
         super().__init__(convert_charrefs=True)
         self._parts: list[str] = []
-        self._lists: list[Optional[int]] = []  # the number of the next item; None where they have none
+        self._lists: list[Optional[int]] = []  # the number of the next item; None for unordered lists
         self._skipped = 0
         self._in_pre = 0
         self._in_code = 0
@@ -111,7 +111,7 @@ class _Reader(HTMLParser):
             self._parts.append("\n")
 
     def _begin_block(self) -> None:
-        """Begin behind a blank line; in a list, in a new line."""
+        """Start a paragraph after a blank line; in a list, on a new line."""
         if self._is_item_begin:
             return
         self._begin_line()

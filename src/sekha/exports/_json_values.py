@@ -1,4 +1,4 @@
-"""JSON values out of a long text, one after another, and how to go on behind those that are broken."""
+"""Read JSON values from a long text, one after another, and continue after invalid ones."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sekha.exports._decoding import REPLACEMENT
 
 _BLANK = re.compile(f"[ \t\r\n\ufeff{REPLACEMENT}]*")
 _CANDIDATE = re.compile('[\\[,\n][ \t\r\n]*(?=\\{[ \t\r\n]*")')
-"""What stands before an object of a list, or of a line."""
+"""Text before an object of a list, or of a line."""
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _REPLACED = re.compile(f"{REPLACEMENT}+")
 _SUSPECT = re.compile(r"\\u(?:[dD]|0000)")
@@ -20,12 +20,12 @@ _SUSPECT = re.compile(r"\\u(?:[dD]|0000)")
 _LONE = re.compile(
     r"\\(?:u[dD][89abAB]..(?!\\u[dD][c-fC-F])|(?<!\\u[dD][89abAB]..\\)u[dD][c-fC-F]|\\u[dD]|u0000)", re.DOTALL
 )
-"""Those that may be half of a character; in front of a second backslash, nobody knows without looking."""
+"""Escapes that may be lone surrogates; before a second backslash, this requires a closer check."""
 _OVERLAP = 4096
-"""Characters that are kept at the end of a piece: what is searched may begin there."""
+"""Characters to keep at the end of a chunk, since a match may start there."""
 _MAX_TOKEN = 40
-"""Characters of a literal or an escape, at least; those of numbers may be more."""
-ENDS_EARLY = "it ends in the middle"
+"""Minimum number of characters for a literal or an escape; numbers may be longer."""
+ENDS_EARLY = "unexpected end"
 _MAX_REPAIRS = 100
 _MAX_DIGITS = 20
 
@@ -39,22 +39,22 @@ class CutOff(BrokenJSON):
 
 
 class TooDeep(BrokenJSON):
-    """It may be JSON, but it has more levels than Python's reader takes: some hundred, on older Pythons."""
+    """The JSON has more levels than Python's parser supports (some hundred, in older versions)."""
 
 
 class JSONValues:
-    """Reads JSON values out of a text that comes in pieces, and keeps no more of it than the value at hand.
+    """Reads JSON values from chunks of text, and keeps only the current value in memory.
 
-    It is lenient where that loses nothing: control characters in strings, missing and doubled commas. Halves of
-    characters become U+FFFD, and NUL characters are left out.
+    It accepts control characters in strings, and missing or doubled commas. Lone surrogates are replaced by U+FFFD, and
+    NUL characters are removed.
 
     Args:
-        pieces: The text.
+        pieces: The chunks of text.
 
     Attributes:
-        replaced: How many characters were replaced so far.
-        unusable: How many numbers were no numbers, or had more than 64 bits.
-        line: The line of the text that is read, from 1.
+        replaced: Number of replaced characters so far.
+        unusable: Number of values such as NaN, and of numbers with more than 64 bits.
+        line: The current line of the text, from 1.
     """
 
     def __init__(self, pieces: Iterator[str]) -> None:
@@ -69,18 +69,18 @@ class JSONValues:
         self._decoder = json.JSONDecoder(strict=False, parse_constant=self._parse_constant, parse_int=self._parse_int)
 
     def peek(self) -> str:
-        """Go to the next character that is not blank, and return it; empty at the end."""
+        """Move to the next non-blank character, and return it; empty at the end."""
         while True:
             self._move_to(cast("re.Match[str]", _BLANK.match(self._text, self._at)).end())
             if self._at < len(self._text) or not self._read_more():
                 return self._char(0)
 
     def skip(self) -> None:
-        """Go on behind the next character."""
+        """Move after the next character."""
         self._move_to(min(self._at + 1, len(self._text)))
 
     def skip_line(self) -> None:
-        """Go to the begin of the next line."""
+        """Move to the beginning of the next line."""
         while (end := self._text.find("\n", self._at)) < 0:
             self._move_to(len(self._text))
             if not self._read_more():
@@ -88,17 +88,17 @@ class JSONValues:
         self._move_to(end + 1)
 
     def skip_all(self) -> None:
-        """Go to the end."""
+        """Move to the end."""
         while True:
             self._move_to(len(self._text))
             if not self._read_more():
                 return
 
     def value(self) -> object:
-        """Return the value that begins here, and go on behind it.
+        """Return the value at the position, and move after it.
 
         Raises:
-            BrokenJSON: There is none; the position is the same as before.
+            BrokenJSON: There is no valid value; the position is unchanged.
         """
         value, end = self._decode(self._at)
         if _SUSPECT.search(self._text, self._at, end) and _LONE.search(self._text, self._at, end):
@@ -108,10 +108,10 @@ class JSONValues:
         return value
 
     def enter(self, is_wanted: Callable[[str, object], bool]) -> list[tuple[str, object]] | None:
-        """Go to the list that the object here is made for: to the first that is wanted; else stay, and return None.
+        """Move to the first wanted list in the current object; otherwise stay, and return None.
 
         Args:
-            is_wanted: Whether a list is, by its key and its first item; that is None if it is empty or broken.
+            is_wanted: Returns whether a list is wanted, by its key and first item (None if it is empty or invalid).
 
         Returns:
             The keys and values before it.
@@ -135,7 +135,7 @@ class JSONValues:
             return None
 
     def is_list_of(self, is_wanted: Callable[[object], bool]) -> bool:
-        """Return whether the first item of the list here is wanted, and stay here."""
+        """Return whether the first item of the current list is wanted, without moving."""
         return is_wanted(self._first_item(0))
 
     def _first_item(self, offset: int) -> object:
@@ -146,7 +146,7 @@ class JSONValues:
             return None
 
     def _skip_blank(self, offset: int, more: str = "") -> int:
-        """Return the offset of the next character, from the position, that is not blank nor one of `more`."""
+        """Return the offset from the position to the next character that is neither blank nor in `more`."""
         while True:
             at = cast("re.Match[str]", _BLANK.match(self._text, self._at + offset)).end()
             offset = at - self._at
@@ -161,10 +161,10 @@ class JSONValues:
         return self._text[self._at + offset : self._at + offset + 1]
 
     def items(self) -> Iterator[object]:
-        """Yield the items up to the end of the list that the position is in.
+        """Yield the remaining items of the current list.
 
         Raises:
-            BrokenJSON: An item is broken; after `find`, call this again for those that follow.
+            BrokenJSON: An item is invalid; after `find`, call this again for the following items.
         """
         while (begin := self.peek()) != "]":
             if not begin:
@@ -176,7 +176,7 @@ class JSONValues:
         self.skip()
 
     def find(self, is_wanted: Callable[[object], bool]) -> bool:
-        """Go to the next object of a list or of a line that is whole and wanted; return False if there is none."""
+        """Move to the next complete and wanted object of a list or a line; return False if there is none."""
         while True:
             found = _CANDIDATE.search(self._text, self._at)
             if found is None:
@@ -195,7 +195,7 @@ class JSONValues:
                 pass
 
     def _is_broken_soon(self) -> bool:
-        """Return whether the value here is broken within a few characters: errors far into a text cost their place."""
+        """Return whether the value has an error in its first characters; errors far into a text are slow to locate."""
         piece = self._text[self._at : self._at + _OVERLAP]
         try:
             self._decoder.raw_decode(piece)
@@ -207,7 +207,7 @@ class JSONValues:
         return False
 
     def _decode(self, at: int) -> tuple[object, int]:
-        """Return the value at a position, and where it ends. What is before `self._at` may be dropped."""
+        """Return the value at a position, and its end. The text before `self._at` may be dropped."""
         offset, repairs = at - self._at, 0
         while True:
             at, self._unusable_here = self._at + offset, 0
@@ -224,12 +224,12 @@ class JSONValues:
                     raise CutOff(ENDS_EARLY) from None
                 raise BrokenJSON(f"{error.msg} in line {self._line_at(error.pos)}") from None
             except RecursionError:
-                raise TooDeep("it is nested too deeply") from None
+                raise TooDeep("nested too deeply") from None
             if end < len(self._text) or isinstance(value, (dict, list, str)) or not self._read_more():
                 return cast(object, value), end
 
     def _blank_out(self, at: int) -> bool:
-        """Replace what is no character, outside of a string, by a blank; return whether there was any."""
+        """Replace invalid characters outside of strings by spaces; return whether there were any."""
         found = _REPLACED.match(self._text, at)
         if found is None:
             return False
@@ -237,7 +237,7 @@ class JSONValues:
         return True
 
     def _read_more(self) -> bool:
-        """Read as much again as there is, and drop what is done; return False at the end."""
+        """Drop the processed text, and read as much as is left; return False at the end."""
         if self._is_whole:
             return False
         pieces, size = [self._text[self._at :]], 0

@@ -1,4 +1,4 @@
-"""What the reader of a kind of export says of itself."""
+"""The description of a kind of export, with its reader."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from sekha.exports._building import ReadConversation
 
 
 def never(_data: object) -> bool:
-    """Return False: for kinds that are no JSON."""
+    """Return False, for kinds that are not JSON."""
     return False
 
 
@@ -36,17 +36,17 @@ class Kind(NamedTuple):
     """A kind of export.
 
     Attributes:
-        name: What it is called for people.
-        fits: Whether an object of a file is of this kind.
-        parse: Reads one conversation: an object, and the folder that was asked for.
-        parse_several: Reads an object that becomes several conversations: it, and the folder.
-        is_memory: Whether it is no chat, but what an application remembers: that is read only when asked for.
-        application: The name of the kind whose ids are the same as those of this one; empty if it is the only one.
-        parse_file: Reads a file whose objects are not conversations: all of them, and the folder.
-        advice: What to do with a kind that is not read.
-        fits_text: Whether a file is of this kind, by the first characters of its text.
-        parse_text: Reads such a file: its text in pieces, and the folder.
-        locate: Completes what `parse` has returned by the place of the file, for people, and the folder.
+        name: Display name.
+        fits: Returns whether an object of a file is of this kind.
+        parse: Reads one conversation from an object and the requested folder.
+        parse_several: Reads several conversations from an object and the requested folder.
+        is_memory: Whether it is not a chat but a memory of an application, which is read only on request.
+        application: The name of another kind with the same IDs; empty if there is none.
+        parse_file: Reads a file whose objects are not conversations, from all objects and the requested folder.
+        advice: Advice for a kind that is not supported.
+        fits_text: Returns whether a file is of this kind, by the first characters of its text.
+        parse_text: Reads such a file from chunks of its text and the requested folder.
+        locate: Completes the result of `parse` with the position of the file and the requested folder.
     """
 
     name: str
@@ -63,7 +63,7 @@ class Kind(NamedTuple):
 
     @property
     def reads_objects(self) -> bool:
-        """Whether an object is a whole conversation, or several."""
+        """Whether an object is a complete conversation, or several."""
         return self.parse is not None or self.parse_several is not None
 
     @property

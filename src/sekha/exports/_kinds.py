@@ -1,23 +1,23 @@
-"""The kinds of exports that are known, and which reader each has.
+"""The known kinds of exports, with their readers.
 
 Adding a kind is one file and one row:
 
-1. A file ``_NAME.py`` with a function ``parse_NAME(data, folder) -> ReadConversation``. `data` is one conversation, as
-   it stands in the export. It makes a `ConversationBuilder`, calls `add`, `leave_out` or `not_understood` for each
-   message, and returns `finish()`. What it cannot read at all raises `Unreadable`.
-2. A row in `KINDS`. `fits` looks at one object of a file; the first row that fits decides.
+1. A file ``_NAME.py`` with a function ``parse_NAME(data, folder) -> ReadConversation``. `data` is one conversation as
+   in the export. It creates a `ConversationBuilder`, calls `add`, `leave_out` or `not_understood` for each message, and
+   returns `finish()`. If it cannot read the conversation at all, it raises `Unreadable`.
+2. A row in `KINDS`. `fits` checks one object of a file; the first row that fits is used.
 
-Where a file is one conversation, and its objects are messages or events (a session as JSON lines, a list of messages),
-the row has `parse_file`, and the function is ``parse_NAME(records, folder) -> Iterator[ReadConversation]``: it is given
-all objects of the file, one after another, and may return several conversations.
+If a file is one conversation, and its objects are messages or events (a session as JSON lines, a list of messages), the
+row has `parse_file`, and the function is ``parse_NAME(records, folder) -> Iterator[ReadConversation]``: its argument
+iterates over all objects of the file, and it may return several conversations.
 
-An object that becomes several conversations has `parse_several`, which returns an iterator of them.
+For an object with several conversations, use `parse_several`, which returns an iterator of them.
 
-Where the name of a file says more than what is in it (an id, a folder), the row has `locate`.
+If the name of a file contains information (an ID, a folder), the row has `locate`.
 
-A file that is not JSON is looked at by `fits_text`, and read by `parse_text`, which is given the text in pieces.
+A file that is not JSON is recognized by `fits_text` and read by `parse_text`, whose argument is the text in chunks.
 
-A kind that is known and not read has no function, and `advice` says what to do: see ``_unsupported.py``.
+An unsupported kind has no function but `advice`: see ``_unsupported.py``.
 """
 
 from __future__ import annotations
@@ -79,10 +79,10 @@ KINDS: tuple[Kind, ...] = (
     Kind("a list of messages", is_message, parse_file=parse_messages),
     *LAST,
 )
-"""The first that fits an object decides, so that narrow ones stand before wide ones.
+"""The first kind that fits an object is used, so narrow kinds come before wide ones.
 
-Kinds that are named and not read come first, since wide ones would fit them too. DeepSeek comes before ChatGPT, whose
-tree it has. The forms that many applications share come last.
+Unsupported kinds come first, since wide kinds would fit them, too. DeepSeek comes before ChatGPT, since it has the same
+tree. Formats that many applications share come last.
 """
 
 
@@ -93,31 +93,34 @@ def find_kind(data: object) -> Kind | None:
 
 
 def find_list_kind(data: object) -> Kind | None:
-    """Return the kind of a list whose items are parts of a conversation; None for anything else."""
+    """Return the kind of a list whose items are parts of a conversation; None for other values."""
     items = as_list(data)
     kind = find_kind(items[0]) if items else None
     return kind if kind is not None and kind.parse_file is not None else None
 
 
 def find_text_kind(head: str) -> Kind | None:
-    """Return the kind of a file that is no JSON, by the first characters of its text; None if it is unknown."""
+    """Return the kind of a file that is not JSON, by the first characters of its text; None if it is unknown."""
     return next((kind for kind in KINDS if kind.fits_text(head)), None)
 
 
 def read_conversation(data: object, place: str, folder: str | None, kind: Kind | None) -> ExportItem:
-    """Return a conversation, or why it cannot be read.
+    """Read a conversation.
 
     Args:
-        data: The conversation, as it stands in the export.
-        place: Where it stands, for people.
-        folder: The folder that was asked for.
-        kind: Its kind; None if that is unknown.
+        data: The conversation as in the export.
+        place: Its position, for messages.
+        folder: The requested folder.
+        kind: Its kind; None to detect it.
+
+    Returns:
+        The conversation, or an error if it cannot be read.
     """
 
     def parse() -> ReadConversation:
         found = as_object(data)
         if found is None:
-            raise Unreadable("it is no JSON object")
+            raise Unreadable("not a JSON object")
         if kind is None or kind.parse is None:
             raise Unreadable(describe_unknown(found))
         conversation = kind.parse(found, folder)
@@ -130,13 +133,16 @@ def read_conversation(data: object, place: str, folder: str | None, kind: Kind |
 
 
 def read_object(data: object, place: str, folder: str | None, default: Kind | None = None) -> Iterator[ExportItem]:
-    """Yield the conversations that an object becomes: most often one, or why it cannot be read.
+    """Read the conversations of an object, usually one.
 
     Args:
-        data: The object, as it stands in the export.
-        place: Where it stands, for people.
-        folder: The folder that was asked for.
-        default: The kind of the file, for an object that fits none.
+        data: The object as in the export.
+        place: Its position, for messages.
+        folder: The requested folder.
+        default: The kind of the file, for an object that fits no kind.
+
+    Yields:
+        The conversations, or an error if it cannot be read.
     """
     found = as_object(data)
     kind = find_kind(found) or default
@@ -147,7 +153,7 @@ def read_object(data: object, place: str, folder: str | None, default: Kind | No
 
 
 def read_several(kind: Kind, conversations: Iterator[ReadConversation], place: str) -> Iterator[ExportItem]:
-    """Yield the conversations of a reader that returns several; what it raises ends them."""
+    """Yield the conversations of a reader that returns several, up to its first error."""
     at_end = ReadConversation()
 
     def parse() -> ReadConversation:
@@ -161,14 +167,14 @@ def read_several(kind: Kind, conversations: Iterator[ReadConversation], place: s
             return
         yield item
         if isinstance(item, UnreadableConversation):
-            return  # a generator that has raised is at its end
+            return  # a generator ends after an error
 
 
 def checked(parse: Callable[[], ReadConversation], place: str, data: object = None) -> ExportItem:
-    """Return the conversation that a reader returns, or why it cannot be read."""
+    """Return the conversation of a reader, or an error."""
     try:
         found = parse()
-        if not found:  # a reader that returns several is at its end
+        if not found:  # the end of a reader that returns several
             return cast(CreateConversationRequest, found)
         validate(CreateConversationRequest, {**found, "messages": []} if found.is_built else found)
         found.place = place
@@ -177,13 +183,13 @@ def checked(parse: Callable[[], ReadConversation], place: str, data: object = No
         problem = str(error)
     except SekhaValidationError as error:
         problem = error.message
-    except Exception as error:  # an unknown form must not end the import
-        problem = f"it has another shape than others of its kind ({type(error).__name__}: {error})"
+    except Exception as error:  # an unexpected structure must not end the import
+        problem = f"unexpected structure ({type(error).__name__}: {error})"
     title = next((title for key in ("title", "name", "label") if (title := get(data, key))), None)
     return UnreadableConversation(f"{place} ({str(title)[:60]!r})" if title else place, problem)
 
 
 def describe_unknown(data: dict[str, Any]) -> str:
-    """Return what is said about an object of no known kind."""
+    """Return the error for an object of unknown kind."""
     keys = ", ".join(list(data)[:6]) or "nothing"
-    return f"it is no conversation of a known kind (it has {keys})"
+    return f"unrecognized format (it has {keys})"

@@ -1,4 +1,4 @@
-"""Chats of Le Chat (Mistral): a file is one chat, a list of messages in no order."""
+"""Chats of Le Chat (Mistral): a file is one chat, an unordered list of messages."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ _LEFT_OUT: Mapping[object, str] = {
     "tool_call": TOOLS, "reference": REFERENCES, "custom_element": "custom elements",
     "thinking": THINKING, "reasoning": THINKING,
 }  # fmt: skip
-"""Parts of a message that are not its words, by their type."""
+"""Types of message parts that are not text."""
 
 
 def parse_lechat(messages: Iterable[object], folder: str | None) -> Iterator[ReadConversation]:
-    """Return the chats that messages are from; most often it is one."""
+    """Return the chats of messages, usually one."""
     chats: dict[str, list[object]] = {}
     strays: list[object] = []
     for message in messages:
@@ -77,7 +77,7 @@ def _version_of(message: Mapping[str, Any]) -> float:
 
 
 def _words(message: Mapping[str, Any], built: ConversationBuilder) -> Iterator[str]:
-    """Yield what a message says, and the names of its files."""
+    """Yield the texts of a message, and the names of its files."""
     content = message.get("content")
     chunks = message.get("contentChunks") or (None if isinstance(content, str) else content)
     text = _join(built.items_of(chunks, "contentChunks"), bool(_canvas(message)), built)
@@ -103,7 +103,7 @@ def _join(chunks: Sequence[object], has_canvas: bool, built: ConversationBuilder
             name: object = get(chunk, "fileReference") or get(chunk, "fileAlt") or "image"
             text, is_behind_gap = _on_new_line(text) + f"[{name}]", True
         elif kind == "canva" and has_canvas:
-            is_behind_gap = True  # the document stands below
+            is_behind_gap = True  # the document is included below
         elif isinstance(words, str):
             text, is_behind_gap = (_on_new_line(text) if is_behind_gap else text) + words, False
         else:
@@ -124,7 +124,7 @@ def _document_id(item: object) -> str:
 
 
 def _documents(message: Mapping[str, Any], last: Collection[str], built: ConversationBuilder) -> Iterator[str]:
-    """Yield the documents of a message: all of it for those with these ids, else its title."""
+    """Yield the documents of a message: the full text for these IDs, otherwise the title."""
     for item in _canvas(message):
         title, content = get(item, "title"), get(item, "content")
         title = title if isinstance(title, str) and title else UNTITLED

@@ -1,4 +1,4 @@
-"""Conversations of LibreChat: messages that name the one before them, in a list or one below the other."""
+"""Conversations of LibreChat: messages with the ID of the previous one, in a list or nested."""
 
 from __future__ import annotations
 
@@ -38,10 +38,10 @@ def is_librechat(data: dict[str, Any]) -> bool:
 
 
 def parse_librechat(data: dict[str, Any], folder: str | None) -> ReadConversation:
-    """Return a conversation as it is stored: the branch with the latest message."""
+    """Parse a conversation: the branch with the latest message."""
     listed = as_list(_messages_of(data))
     if listed is None:
-        raise Unreadable("messages is no list")
+        raise Unreadable("'messages' is not a list")
     built = ConversationBuilder(data.get("title"), folder or "/librechat")
     links: list[Link] = []
     messages: list[dict[str, Any]] = []
@@ -66,7 +66,7 @@ def _messages_of(data: dict[str, Any]) -> object:
 
 
 def _flatten(listed: list[Any], built: ConversationBuilder) -> Iterator[tuple[Link, dict[str, Any]]]:
-    """Yield all messages, those below others after them."""
+    """Yield all messages, each before its nested messages."""
     waiting: list[tuple[object, str | None]] = [(message, None) for message in reversed(listed)]
     number = 0
     while waiting:
@@ -99,7 +99,7 @@ def _add_message(message: dict[str, Any], built: ConversationBuilder) -> None:
         return
     before = built.counted
     content: object = message.get("content")
-    parts = as_list(content)  # those that came out of order leave empty places
+    parts = as_list(content)  # parts out of order leave empty positions
     texts = read_parts(content if parts is None else [part for part in parts if part is not None], built)
     if not any(map(str.strip, texts)):
         texts += read_parts(message.get("text"), built)
@@ -119,6 +119,6 @@ def _role_of(message: dict[str, Any]) -> str | None:
 
 
 def _titled(artifact: re.Match[str]) -> str:
-    """Return a document that stands in an answer, with its title."""
+    """Return a document in an answer, with its title."""
     title = _TITLE.search(artifact["about"])
     return titled(title[1] if title else UNTITLED, artifact["content"])

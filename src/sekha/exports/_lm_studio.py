@@ -23,13 +23,13 @@ from sekha.types._base import CONTROL_CHARACTER
 
 _MARKERS = ("perChatPredictionConfig", "usePerChatPredictionConfig", "userLastMessagedAt")
 _INTERNAL = ("debugInfoBlock", "status", "toolStatus", "citationBlock")
-"""Kinds of steps that say how an answer was made."""
+"""Kinds of steps with information about the generation of an answer."""
 _STARTED = re.compile(r"\d{13}(?=-)")
-"""What the identifier of a step begins with: when it was begun, in milliseconds."""
+"""Prefix of the identifier of a step: its start time in milliseconds."""
 _PROMPT = "llm.prediction.systemPrompt"
 _FOLDER = "/lm-studio"
 _PLACE = re.compile(r"(?:(?:.*/)?conversations/)?(?P<folders>(?:[^/]+/)*)(?P<id>\d{13})\.conversation\.json(?:,|\Z)")
-"""The place of a file: below ``conversations/``, or below the folder that is read; its name is the id."""
+"""The path of a file, below ``conversations/`` or the import folder; its name is the ID."""
 
 
 def is_lm_studio(data: dict[str, Any]) -> bool:
@@ -41,10 +41,10 @@ def is_lm_studio(data: dict[str, Any]) -> bool:
 
 
 def parse_lm_studio(data: dict[str, Any], folder: str | None) -> ReadConversation:
-    """Return a conversation as it is stored: the selected version of each message."""
+    """Parse a conversation: the selected version of each message."""
     messages = as_list(data.get("messages"))
     if messages is None:
-        raise Unreadable("messages is no list")
+        raise Unreadable("'messages' is not a list")
     built = ConversationBuilder(data.get("name"), folder or _FOLDER)
     for message in messages:
         version = _selected(message, built)
@@ -56,7 +56,7 @@ def parse_lm_studio(data: dict[str, Any], folder: str | None) -> ReadConversatio
 
 
 def locate_lm_studio(found: ReadConversation, place: str, folder: str | None) -> None:
-    """Add what the place of its file says: the id of a conversation, and in which folder the user keeps it."""
+    """Add ID and folder of the conversation from the path of its file."""
     at = _PLACE.match(place)
     if at is None:
         return
@@ -72,7 +72,7 @@ def _prompts(data: dict[str, Any]) -> list[object]:
 
 
 def _selected(message: object, built: ConversationBuilder) -> dict[str, Any] | None:
-    """Return the version of a message that is shown, and count the others."""
+    """Return the selected version of a message, and count the others."""
     versions = as_list(get(message, "versions"))
     if versions is None:
         built.not_understood(message)
@@ -120,7 +120,7 @@ def _read_step(step: object, built: ConversationBuilder) -> list[str]:
 
 
 def _texts(content: object, built: ConversationBuilder) -> list[str]:
-    """Return what a content says, without the marks of the model's template."""
+    """Return the texts of a content without the marks of the chat template."""
     parts = as_list(content)
     if parts is not None:
         content = [part for part in parts if get(part, "isStructural") is not True]

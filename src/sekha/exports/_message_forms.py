@@ -1,4 +1,4 @@
-"""Messages in the forms of many applications: OpenAI's API, ShareGPT, LangChain, and what resembles them."""
+"""Messages in common formats: OpenAI API, ShareGPT, LangChain, and similar ones."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sekha.exports._content import content_of, is_as_stored, read_content
 from sekha.exports._times import as_seconds, format_time
 
 _CONTENTS = ("content", "value", "text", "message", "parts")
-"""Keys of what a message says."""
+"""Keys of the content of a message."""
 _SPEAKERS = ("role", "from", "sender", "author", "speaker")
 _LANGCHAIN = frozenset({"human", "ai", "system", "tool", "function", "chat", "remove"})
 """LangChain's types of messages; classes are called ``HumanMessage`` and ``AIMessageChunk``."""
@@ -23,15 +23,15 @@ _CREATED = ("timestamp", "created_at", "createdAt", "create_time", "inserted_at"
 _UPDATED = ("updated_at", "updatedAt", "update_time", "last_updated", "modified")
 _OWN_KEYS = frozenset({*_CALL_KEYS, *_THOUGHTS, "role", "content", "timestamp", "refusal", "audio"})
 
-_DAY = re.compile(r"\d{4}-\d\d-\d\d")  # which says nothing about the hour
+_DAY = re.compile(r"\d{4}-\d\d-\d\d")  # has no time of day
 
 
 class _Message(NamedTuple):
     """A message as its application has it.
 
     Attributes:
-        speaker: Who says it, in the words of the application; None if it does not say.
-        body: What has the content.
+        speaker: The role, as the application names it; None if it has none.
+        body: The object with the content.
     """
 
     speaker: object
@@ -50,12 +50,12 @@ def is_message(data: object) -> bool:
 
 
 def add_message(data: object, built: ConversationBuilder, *, keep: bool = False) -> None:
-    """Add a message to a conversation, or count why it is left out.
+    """Add a message to a conversation, or count it as omitted.
 
     Args:
         data: The message.
         built: The conversation.
-        keep: Whether further keys of the message are kept.
+        keep: Whether to keep additional keys of the message.
     """
     found = as_object(data)
     if found is None:
@@ -102,12 +102,12 @@ def add_message(data: object, built: ConversationBuilder, *, keep: bool = False)
 
 
 def time_of(data: dict[str, Any]) -> object:
-    """Return when something was written, or begun; None if it does not say."""
+    """Return the timestamp, or creation time, of an object; None if it has none."""
     return _time(data, _CREATED)
 
 
 def updated_at(data: dict[str, Any]) -> object:
-    """Return when a conversation was changed last; None if it does not say."""
+    """Return the update time of a conversation; None if it has none."""
     return _time(data, _UPDATED)
 
 
@@ -121,7 +121,7 @@ def _time(data: dict[str, Any], keys: Collection[str]) -> object:
     for key in keys:
         time: object = data.get(key)
         if time is None:
-            continue  # most have few of these keys
+            continue  # most objects have few of these keys
         if isinstance(time, str) and format_time(time):
             return time
         seconds = None if isinstance(time, str) and _DAY.fullmatch(time.strip()) else as_seconds(time)
@@ -131,10 +131,10 @@ def _time(data: dict[str, Any], keys: Collection[str]) -> object:
 
 
 def _open(data: dict[str, Any]) -> _Message:
-    """Return who speaks, and what has the content."""
+    """Return the role, and the object with the content."""
     kind: object = data.get("type")
     kwargs = as_object(data.get("kwargs"))
-    if kwargs is not None and "lc" in data:  # LangChain's serialised form, which names the class
+    if kwargs is not None and "lc" in data:  # the serialized format of LangChain, with the class name
         path = as_list(data.get("id"))
         return _Message(_langchain_role(kwargs.get("type") or (path[-1] if path else None), kwargs), kwargs)
     inner = as_object(data.get("data"))

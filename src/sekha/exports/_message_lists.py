@@ -1,4 +1,4 @@
-"""Conversations that are lists of messages: bare lists, and objects that have such a list, as datasets have them."""
+"""Conversations that are lists of messages: plain lists, and objects with such a list, as in datasets."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _LISTS = (
     "contents",
 )
 _CHATS = ("conversation_id", "conversationId", "session_id", "sessionId", "thread_id", "threadId", "chat_id", "chatId")
-"""Keys of messages that say which conversation they belong to."""
+"""Keys of messages with the ID of their conversation."""
 _MAX_LOOK = 3
 
 
@@ -34,10 +34,10 @@ def is_chat(data: dict[str, Any]) -> bool:
 
 
 def parse_chat(data: dict[str, Any], folder: str | None) -> ReadConversation:
-    """Return a conversation as it is stored."""
+    """Parse a conversation."""
     messages = _list_of(data)
     if messages is None:
-        raise Unreadable("it has no list of messages")
+        raise Unreadable("no list of messages")
     built = ConversationBuilder(title_of(data), folder)
     system: object = data.get("system") or data.get("system_prompt")
     if isinstance(system, str):
@@ -51,12 +51,12 @@ def parse_chat(data: dict[str, Any], folder: str | None) -> ReadConversation:
 
 
 def parse_messages(records: Iterable[Any], folder: str | None) -> Iterator[ReadConversation]:
-    """Return the conversation that a list of messages is; several, if its messages say to which one they belong."""
+    """Return the conversation of a list of messages; several, if the messages have conversation IDs."""
     chats: dict[str | None, list[Any]] = {}
     for record in records:
         chats.setdefault(_chat_of(record), []).append(record)
     unknown = chats.pop(None, [])
-    if not chats or not any(map(is_message, unknown)):  # what is no message is counted with the first
+    if not chats or not any(map(is_message, unknown)):  # other values are counted in the first conversation
         first = next(iter(chats), None)
         chats[first] = [*chats.get(first, ()), *unknown]
         unknown = []
@@ -69,7 +69,7 @@ def _conversation(messages: list[Any], folder: str | None) -> ReadConversation:
     built = ConversationBuilder(None, folder)
     for message in messages:
         add_message(message, built)
-    return built.finish()  # without an id: the next file of a log may have the rest of the same chat
+    return built.finish()  # without an ID: the next file of a log may contain the rest of the same chat
 
 
 def _chat_of(record: object) -> str | None:

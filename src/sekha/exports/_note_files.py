@@ -1,4 +1,4 @@
-"""The files of a folder of notes, in an order that is always the same."""
+"""Find the files of a folder of notes, in a stable order."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from collections import Counter
 from typing import NamedTuple
 
 ENDINGS = (".md", ".markdown", ".txt")
-"""Of the names of notes, in small letters."""
+"""Suffixes of notes, in lower case."""
 JOURNAL = ".sekha-journal"
-"""The journal in a folder of notes, and the suffix of that of a file."""
+"""Name of the journal in a folder of notes, and suffix of the journal of a single file."""
 LINKED_TWICE = "links to what is read already"
 HIDDEN = "hidden"
 
@@ -20,10 +20,10 @@ class NoteFile(NamedTuple):
     """A file, or a folder that cannot be read.
 
     Attributes:
-        name: Its path below the folder of notes, with ``/``, in the same form on each system.
-        path: Its path for the system.
-        problem: Why it cannot be read; None if nothing is known against it.
-        is_folder: Whether it is a folder that cannot be read: nobody knows what is in it.
+        name: Its path relative to the folder of notes, with ``/``, in the same form on each system.
+        path: Its path on the disk.
+        problem: The reason why it cannot be read; None if there is no known problem.
+        is_folder: Whether it is a folder that cannot be read, so that its contents are unknown.
     """
 
     name: str
@@ -33,12 +33,12 @@ class NoteFile(NamedTuple):
 
 
 class Folder(NamedTuple):
-    """What is in a folder.
+    """The contents of a folder.
 
     Attributes:
-        notes: The notes, and what cannot be read, in order of their names.
+        notes: The notes, and files that cannot be read, ordered by name.
         others: The other files, in the same order.
-        left_out: How many files and folders were left out, by ending, or as ``hidden``, or as links.
+        left_out: Number of skipped files and folders, by suffix, or as ``hidden``, or as links.
     """
 
     notes: list[NoteFile]
@@ -47,9 +47,9 @@ class Folder(NamedTuple):
 
 
 def scan_folder(path: str) -> Folder:
-    """Find the files of a folder and of those below it; what is hidden (its name begins with a point) is left out.
+    """Find the files of a folder and its subfolders; skip hidden ones (names that start with a dot).
 
-    Links are followed, unless they lead to what is read already, or to what the folder itself is in.
+    Symbolic links are followed, unless their target was already read, or contains the folder itself.
     """
     found = Folder([], [], Counter())
     root = os.path.realpath(path)
@@ -57,7 +57,9 @@ def scan_folder(path: str) -> Folder:
     linked: list[NoteFile] = []
     _scan(NoteFile("", path), found, linked, visited)
     files = _real_paths(found) if linked else set[str]()
-    while linked:  # links come last, those to files after all others: what they lead to keeps its own place
+    while (
+        linked
+    ):  # links come last, links to files after all others, so that targets in the folder keep their own names
         linked.sort(key=lambda link: (not os.path.isdir(link.path), _order(link)), reverse=True)
         link = linked.pop()
         target = os.path.realpath(link.path)
@@ -104,7 +106,7 @@ def _scan(start: NoteFile, found: Folder, linked: list[NoteFile], visited: set[s
                         linked.append(one)
                     elif entry.is_dir():
                         real = os.path.realpath(one.path)
-                        if real in visited:  # a junction of Windows, which is no link
+                        if real in visited:  # a junction of Windows, which is not a symbolic link
                             found.left_out[LINKED_TWICE] += 1
                         else:
                             visited.add(real)
@@ -112,7 +114,7 @@ def _scan(start: NoteFile, found: Folder, linked: list[NoteFile], visited: set[s
                     else:
                         _add(one, found)
         except OSError as error:
-            found.notes.append(folder._replace(problem=f"it cannot be read ({error.strerror})", is_folder=True))
+            found.notes.append(folder._replace(problem=f"cannot be read ({error.strerror})", is_folder=True))
 
 
 def _add(file: NoteFile, found: Folder) -> None:
@@ -123,17 +125,17 @@ def _add(file: NoteFile, found: Folder) -> None:
     try:
         mode = os.stat(file.path).st_mode
         if not stat.S_ISREG(mode):
-            problem = "it is no file"
+            problem = "not a regular file"
         elif _printable(file.name) != file.name:
-            problem = "its name is no UTF-8"
+            problem = "its name is not UTF-8"
     except OSError as error:
-        reason = "it is a link that leads nowhere" if os.path.islink(file.path) else error.strerror
-        problem = f"it cannot be read ({reason})"
+        reason = "broken symbolic link" if os.path.islink(file.path) else error.strerror
+        problem = f"cannot be read ({reason})"
     found.notes.append(file._replace(name=_printable(file.name), problem=problem))
 
 
 def _join(folder: str, name: str) -> str:
-    name = unicodedata.normalize("NFC", name)  # macOS takes names apart, others do not
+    name = unicodedata.normalize("NFC", name)  # macOS decomposes characters in names, other systems do not
     return f"{folder}/{name}" if folder else name
 
 
@@ -146,9 +148,9 @@ def _order(file: NoteFile) -> list[str]:
 
 
 def _without_twins(notes: list[NoteFile]) -> list[NoteFile]:
-    """Mark all but the first of files whose names differ in their Unicode form only."""
+    """Mark files whose names differ only in their Unicode form, except the first."""
     return [
-        note._replace(problem="another file has the same name but for its Unicode form")
+        note._replace(problem="another file has the same name in a different Unicode form")
         if number and note.name == notes[number - 1].name and note.problem is None
         else note
         for number, note in enumerate(notes)

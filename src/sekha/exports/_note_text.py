@@ -16,7 +16,7 @@ _FENCE = re.compile(r" {0,3}(`{3,}|~{3,})(.*)")
 
 
 class Decoded(NamedTuple):
-    """A text, and what had to be replaced in it; None if nothing."""
+    """A text, with a warning about replaced bytes; None if there are none."""
 
     text: str
     problem: str | None
@@ -25,10 +25,10 @@ class Decoded(NamedTuple):
 def decode(data: bytes) -> Decoded:
     """Return the text of a file: UTF-8, or UTF-16 with a byte order mark; its lines end with a line feed.
 
-    A byte that is no UTF-8 costs one character, which is replaced.
+    Each byte that is not UTF-8 is replaced.
 
     Raises:
-        Unreadable: It is no text.
+        Unreadable: The file is not a text file.
     """
     encoding, data = next(
         ((encoding, data[len(mark) :]) for mark, encoding in _ENCODINGS if data.startswith(mark)), ("utf-8", data)
@@ -41,11 +41,11 @@ def decode(data: bytes) -> Decoded:
         bad = text.count(_REPLACEMENT) - data.decode(encoding, "ignore").count(_REPLACEMENT)
         line = _count_lines(data[: error.start].decode(encoding, "ignore"))
         if bad > max(len(text) / 10, 1):
-            raise Unreadable(f"it is no text in UTF-8 (line {line}: {error.reason})") from None
-        problem = f"what is not UTF-8 is replaced by {_REPLACEMENT} ({bad}, the first in line {line})"
+            raise Unreadable(f"not UTF-8 text (line {line}: {error.reason})") from None
+        problem = f"bytes that are not UTF-8 are replaced by {_REPLACEMENT} ({bad}, the first in line {line})"
     if "\0" in text:
         line = _count_lines(text[: text.index("\0")])
-        raise Unreadable(f"it is no text: it has a NUL character in line {line}")
+        raise Unreadable(f"not a text file: NUL character in line {line}")
     return Decoded(text.replace("\r\n", "\n").replace("\r", "\n"), problem)
 
 
@@ -57,10 +57,10 @@ class Section(NamedTuple):
     """A part of a note.
 
     Attributes:
-        path: The headings that it is below, its own the last; empty for what comes before the first heading.
+        path: Its headings, from the outermost to its own; empty before the first heading.
         level: The level of the first heading of the path; 0 without one.
-        line: Where it begins, from 1.
-        text: All of it, with its heading.
+        line: Its first line, from 1.
+        text: The complete text, with its heading.
     """
 
     path: tuple[str, ...]
@@ -70,9 +70,9 @@ class Section(NamedTuple):
 
 
 def split_sections(text: str) -> Iterator[Section]:
-    """Yield a section for each heading (``#`` to ``######``) outside of code.
+    """Yield a section for each heading (``#`` to ``######``) outside code blocks.
 
-    What is only a heading belongs to the deeper one that follows, so that nothing is lost.
+    A heading without text is included in the following section below it, so that nothing is lost.
     """
     path: list[tuple[int, str]] = []
     lines: list[str] = []
@@ -103,7 +103,7 @@ def split_sections(text: str) -> Iterator[Section]:
 
 
 def _next_fence(line: str, fence: str) -> str:
-    """Return the fence of the code block that a line is in, without those that it ends; empty outside of code."""
+    """Return the fence of the code block after a line; empty outside code blocks."""
     found = _FENCE.fullmatch(line)
     if found is None:
         return fence

@@ -1,4 +1,4 @@
-"""Notes: Markdown and text files as conversations, one for each file or for each heading."""
+"""Read notes: Markdown and text files as conversations, one for each file or for each heading."""
 
 from __future__ import annotations
 
@@ -23,24 +23,24 @@ from sekha.types import CreateConversationRequest, UnreadableConversation
 from sekha.types._base import normalize_folder
 
 DEFAULT_FOLDER = "notes"
-"""Relative, so that it is below the folder of a view."""
+"""A relative path, so that it is below the folder of a view."""
 _MAX_FILE_BYTES = 16 * 2**20
-"""Files above this are not read."""
+"""Maximum size of a file in bytes."""
 
 
 class Source(NamedTuple):
-    """Where a note is from: the file's path below the folder of notes, and a hash of the headings of a section."""
+    """The source of a note: the path of its file in the folder of notes, and a hash of the headings of a section."""
 
     file: str
     section: str = ""
 
 
 class Note(Dict[str, Any]):
-    """A note as `create_conversation` takes it, which also knows where it is from.
+    """A note: arguments of `create_conversation`, with its source.
 
     Attributes:
-        source: Where it is from.
-        place: The same for people: the file, and the line where it begins if it is not the first.
+        source: The source.
+        place: The source for messages: the file, and the first line unless it is line 1.
     """
 
     source: Source
@@ -51,7 +51,7 @@ class UnreadableNote(UnreadableConversation):
     """A note that cannot be read.
 
     Attributes:
-        source: Where it is from; its file ends with ``/`` if it is a folder.
+        source: The source; its file ends with ``/`` if it is a folder.
     """
 
     source: Source
@@ -62,13 +62,13 @@ class NoteReader:
 
     Args:
         path: The folder, or the file.
-        folder: Where the notes go.
-        split: Whether each heading of Markdown begins a conversation.
+        folder: Folder of the notes in the memory.
+        split: Whether to create one conversation for each Markdown heading.
 
     Attributes:
-        is_folder: Whether it is a folder.
-        left_out: How many files were left out, by kind.
-        warns: Whether it warns of what is replaced and of what is not understood.
+        is_folder: Whether the path is a folder.
+        left_out: Number of skipped files, by kind.
+        warns: Whether to warn about replaced bytes and invalid front matter.
     """
 
     def __init__(self, path: str, folder: str, split: bool) -> None:
@@ -80,7 +80,7 @@ class NoteReader:
             self._root = os.path.basename(os.path.abspath(path))
             self._scanned = scan_folder(path)
         else:
-            with open(path, "rb"):  # an error comes now, and not with the first note
+            with open(path, "rb"):  # raises an error now, not with the first note
                 self._root = ""
             self._scanned = Folder([NoteFile(os.path.basename(path), path)], [], Counter())
         self.left_out: dict[str, int] = dict(sorted(self._scanned.left_out.items()))
@@ -128,7 +128,7 @@ class NoteReader:
         made = Note(label=label, folder=folder, messages=[])
         made.source, made.place = source, place
         if not label:
-            del made["label"]  # its first line will do
+            del made["label"]  # the first line is enough
         if text.strip() or lines:
             head = "\n".join(lines)
             message = {"role": "user", "content": f"{head}\n\n{text}".strip("\n") if head else text}
@@ -138,8 +138,8 @@ class NoteReader:
         size = len(json.dumps(made, ensure_ascii=False).encode("utf-8", "replace"))
         if size <= MAX_BODY_BYTES:
             return made
-        advice = "" if self._split else "; split it by its headings, or in several files"
-        problem = f"it has {size:,} bytes, and servers accept {MAX_BODY_BYTES:,}{advice}"
+        advice = "" if self._split else "; split it by headings (split=True, --split), or into several files"
+        problem = f"it has {size:,} bytes; the limit for a request is {MAX_BODY_BYTES:,}{advice}"
         return _mark(UnreadableNote(place, problem), source)
 
     def _folder_of(self, file: NoteFile) -> str:
@@ -156,7 +156,7 @@ class NoteReader:
         return _mark(UnreadableNote(self.place(file), problem), source)
 
     def place(self, file: NoteFile | Source, line: int = 1) -> str:
-        """Return where a note is, for people."""
+        """Return the position of a note for messages."""
         name = file.file if isinstance(file, Source) else file.name
         place = "/".join(filter(None, (self._root, name)))
         return place if line == 1 else f"{place}, line {line}"
@@ -175,39 +175,39 @@ def _read_bytes(path: str) -> bytes:
                 return data
             size = os.fstat(file.fileno()).st_size
     except OSError as error:
-        raise Unreadable(f"it cannot be read ({error.strerror})") from None
-    raise Unreadable(f"it has {size:,} bytes; files of more than {_MAX_FILE_BYTES:,} are not read")
+        raise Unreadable(f"cannot be read ({error.strerror})") from None
+    raise Unreadable(f"it has {size:,} bytes; the maximum is {_MAX_FILE_BYTES:,}")
 
 
 @exported_from("sekha.exports")
 def read_notes(
     path: Union[str, os.PathLike[str]], *, folder: Optional[str] = None, split: bool = False
 ) -> Iterator[ExportItem]:
-    """The notes of a folder, one after another: Markdown and text files (``.md``, ``.markdown``, ``.txt``).
+    """Read the notes of a folder, one after another: Markdown and text files (``.md``, ``.markdown``, ``.txt``).
 
-    A note is a conversation with one message of the user. Its label is the ``title`` of the front matter, else the
-    heading with which it begins, else the name of the file; folders below ``path`` become folders below ``folder``.
-    Of the front matter, ``date`` (or ``created``) goes along as ``timestamp`` and in the text, ``tags`` and all else in
-    the text. The order is always the same. Hidden files are left out; links are followed, but nothing is read twice.
+    A note is a conversation with one user message. Its label is the ``title`` of the front matter, else its first
+    heading if the note starts with one, else the name of the file. Subfolders of ``path`` become subfolders of
+    ``folder``. ``date`` (or ``created``) of the front matter is returned as ``timestamp`` and in the text; ``tags`` and
+    other keys are in the text. The order is stable. Hidden files are skipped; symbolic links are followed, but no file
+    is read twice.
 
     Args:
         path: The folder, or one file.
-        folder: Where the notes are to go; default ``notes``.
-        split: Whether each heading of Markdown begins a conversation of its own; the label then has all headings that
-            it is below.
+        folder: The folder for the notes; default ``notes``.
+        split: Whether to create one conversation for each Markdown heading; its label contains the headings above it.
 
     Returns:
-        What `MemoryController.create_conversation` takes, without messages for a note that is empty; or an
-        `UnreadableConversation` with its place.
+        An iterator over arguments of `MemoryController.create_conversation` (without messages for an empty note), and
+            over an `UnreadableConversation` with its position for each note that cannot be read.
 
     Raises:
-        OSError: There is no such folder or file.
-        SekhaValidationError: The folder cannot be used.
-        SekhaConfigError: While iterating: a note has a front matter, and PyYAML is missing (extra ``cli``).
+        OSError: The folder or file does not exist.
+        SekhaValidationError: The folder is not valid.
+        SekhaConfigError: While iterating: a note has front matter, but PyYAML is not installed (extra ``cli``).
 
     Warns:
-        SekhaWarning: While iterating: characters are replaced that are not UTF-8, a front matter is not understood, or
-            files are left out that are no notes.
+        SekhaWarning: While iterating: bytes that are not UTF-8 were replaced, front matter is not valid, or files that
+            are not notes were skipped.
 
     Example:
         ```python
@@ -225,10 +225,10 @@ def read_notes(
 
 
 def check_path(path: object) -> str:
-    """Return the path of notes as a text.
+    """Return the path of notes as a string.
 
     Raises:
-        SekhaValidationError: It is none.
+        SekhaValidationError: The value is not a path.
     """
     text: object = os.fspath(cast("os.PathLike[str]", path)) if isinstance(path, os.PathLike) else path
     if not isinstance(text, str) or not text:
@@ -237,10 +237,10 @@ def check_path(path: object) -> str:
 
 
 def check_folder(folder: str | None) -> str:
-    """Return the folder for notes, as it was given.
+    """Return the folder for notes unchanged.
 
     Raises:
-        SekhaValidationError: It cannot be used.
+        SekhaValidationError: The folder is not valid.
     """
     if folder is None:
         return DEFAULT_FOLDER
@@ -256,10 +256,10 @@ def check_folder(folder: str | None) -> str:
 
 
 def warn_of_left_out(notes: NoteReader) -> None:
-    """Warn of files that are no notes; hidden ones are not worth a word."""
+    """Warn of files that are not notes, except hidden ones."""
     others = ", ".join(f"{number} {kind}" for kind, number in notes.left_out.items() if kind != HIDDEN)
     if others:
-        warn_user(f"left out, as they are no notes: {others}")
+        warn_user(f"skipped files that are not notes: {others}")
 
 
 def _iterate(notes: NoteReader) -> Iterator[ExportItem]:

@@ -1,6 +1,6 @@
-"""Chats of Open WebUI: a tree of messages by their ids, and which one was shown last; of old, a list of messages.
+"""Chats of Open WebUI: a tree of messages by ID, with the current one; in old versions, a list of messages.
 
-Those of Qwen have the same shape, but for answers.
+Chats of Qwen have the same format, except for answers.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _Entry = Tuple[Optional[str], object]
 
 
 def is_open_webui(data: dict[str, Any]) -> bool:
-    """Return whether an object is a chat of Open WebUI: with what the server knows of it around it, or without."""
+    """Return whether an object is a chat of Open WebUI, with or without the record of the server around it."""
     chat = as_object(data.get("chat"))
     return _has_tree(data) or (chat is not None and (_has_tree(chat) or as_list(chat.get("messages")) is not None))
 
@@ -42,7 +42,7 @@ def _has_tree(chat: dict[str, Any]) -> bool:
 
 
 def parse_open_webui(data: dict[str, Any], folder: str | None) -> ReadConversation:
-    """Return a conversation as it is stored: the branch that was shown last."""
+    """Parse a conversation: the current branch."""
     chat = as_object(data.get("chat")) or data
     title = data.get("title") or chat.get("title")
     built = ConversationBuilder(title, folder)
@@ -80,7 +80,7 @@ def _entries(chat: dict[str, Any]) -> list[_Entry]:
         return list(tree.items())
     given = as_list(found) or listed
     if given is None or (not given and ("history" in chat and as_list(found) is None and history != {})):
-        raise Unreadable("history has no messages")
+        raise Unreadable("'history' has no messages")
     return [(None, message) for message in given]
 
 
@@ -90,20 +90,20 @@ def _link(key: str | None, message: dict[str, Any]) -> Link:
 
 
 def _texts(message: dict[str, Any], role: str, built: ConversationBuilder) -> Iterator[str]:
-    """Yield what a message says, and count what is left out."""
+    """Yield the texts of a message, and count omitted items."""
     texts = read_parts(message.get("content"), built)
     if role == "assistant":
         texts = [without_thoughts(text, built) for text in texts]
         if not any(map(str.strip, texts)):
             texts = _output(message, built) or list(_phases(message, built))
-        texts += read_parts(get(message, "merged", "content"), built)  # several answers, put together
+        texts += read_parts(get(message, "merged", "content"), built)  # several answers, merged
     yield from texts
     yield from [IMAGE for _ in read_files(message.get("images"), "images", built)]
     yield from read_files(message.get("files"), "files", built)
 
 
 def _output(message: dict[str, Any], built: ConversationBuilder) -> list[str]:
-    """Return the words of an answer that has them nowhere else."""
+    """Return the text of an answer that has none elsewhere."""
     items = as_list(message.get("output")) or ()
     return [
         text for item in items if get(item, "type") == "message" for text in read_parts(get(item, "content"), built)
@@ -111,7 +111,7 @@ def _output(message: dict[str, Any], built: ConversationBuilder) -> list[str]:
 
 
 def _phases(message: dict[str, Any], built: ConversationBuilder) -> Iterator[str]:
-    """Yield the words of an answer of Qwen, which stand among its thoughts and what tools returned."""
+    """Yield the texts of an answer of Qwen, without its reasoning and tool results."""
     phases = as_list(message.get("content_list"))
     if phases is None and message.get("content_list") is not None:
         built.not_understood("content_list that is no list")

@@ -1,4 +1,4 @@
-"""The plain form: what `create_conversation` takes, and `sekha export` writes; also OpenAI's lines for training."""
+"""JSON lines with arguments of `create_conversation`, as `sekha export` writes them; also OpenAI training data."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from sekha.exports._message_forms import add_message, time_of, title_of, updated
 
 
 def parse_plain(data: dict[str, Any], folder: str | None) -> ReadConversation:
-    """Return a conversation as it is stored."""
+    """Parse a conversation."""
     data = {**data, **(as_object(data.get("conversation")) or {})}
     messages = as_list(data.get("messages"))
     if messages is None:
-        raise Unreadable("messages is no list")
+        raise Unreadable("'messages' is not a list")
     built = ConversationBuilder(title_of(data), None)
     for message in messages:
         add_message(message, built, keep=True)

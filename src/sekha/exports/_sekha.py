@@ -1,4 +1,4 @@
-"""Conversations of a Sekha memory with all that is known of them, as `sekha export --format full` writes them."""
+"""Conversations of a Sekha memory with all fields, as `sekha export --format full` writes them."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ _MIN_IMPORTANCE, _MAX_IMPORTANCE = 1, 10
 
 
 def is_sekha(data: dict[str, Any]) -> bool:
-    """Return whether an object is a conversation of a memory, with its id."""
+    """Return whether an object is a conversation of a memory, with its ID."""
     about = as_object(data.get("conversation")) or {}
     return isinstance(about.get("id"), str) and "status" in about and "messages" in data
 
 
 def parse_sekha(data: dict[str, Any], folder: str | None) -> ReadConversation:
-    """Return a conversation of a memory; `memory_id` says whether it is there, so that it is stored nowhere twice."""
+    """Return a conversation of a memory; its `memory_id` prevents duplicates in the same memory."""
     about, messages = as_object(data.get("conversation")) or {}, as_list(data.get("messages"))
     if messages is None:
-        raise Unreadable("messages is no list")
+        raise Unreadable("'messages' is not a list")
     built = ConversationBuilder(about.get("label"), None)
     for message in messages:
         _add(message, built)
     found = built.finish(
         source_id=about.get("id"), created_at=about.get("created_at"), updated_at=about.get("updated_at")
     )
-    found.is_built = False  # contents are as they are in the memory, and not checked yet
+    found.is_built = False  # contents are unchanged, and not validated yet
     found.memory_id, found.is_archived = found.source_id, about.get("status") == "archived"
     target = about.get("folder") if folder is None else folder
     if isinstance(target, str) and target:
@@ -40,7 +40,7 @@ def parse_sekha(data: dict[str, Any], folder: str | None) -> ReadConversation:
 
 
 def _add(message: object, built: ConversationBuilder) -> None:
-    """Add a message as it is, without the ids that another memory does not know."""
+    """Add a message unchanged, but without the IDs of its memory."""
     role, content = get(message, "role"), get(message, "content")
     if not is_valid_role(role) or not (is_string_content(content) or (content and is_multi_modal_content(content))):
         built.not_understood(message)

@@ -1,4 +1,4 @@
-"""Dates as Google's Takeout writes them into HTML, in the language of the account."""
+"""Parse dates in HTML of Google Takeout, in the language of the account."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _NUMBER = re.compile(r"(?<!\d)\d{1,2}(?!\d)")
 _OFFSET = re.compile(r"(?:GMT|UTC)\s?([+\-\u2212])(\d{1,2})(?::?(\d\d))?")
 _AFTERNOON = re.compile(r"\bp\.? ?m\b|午後|下午|오후", re.IGNORECASE)
 _MORNING = re.compile(r"\ba\.? ?m\b|午前|上午|오전", re.IGNORECASE)
-_MONTHS = (  # how they begin, without accents, in a dozen languages
+_MONTHS = (  # first letters of months, without accents, in a dozen languages
     "jan ene gen sty oca янв", "feb fev lut sub фев", "mar mrt maa мар", "apr avr abr kwi nis апр",
     "may mai mei mag maj май мая", "jun juin giu cze haz июн", "jul juil lug lip tem июл", "aug aou ago sie agu авг",
     "sep set wrz eyl сен", "oct okt out ott paz eki окт", "nov lis kas ноя", "dec dez dic gru ara дек",
@@ -31,16 +31,16 @@ _CHINA = 8
 
 
 def is_takeout_date(text: str) -> bool:
-    """Return whether a line is a date with the time of day, and nothing else, in whatever language."""
+    """Return whether a line contains only a date with a time of day, in any language."""
     text = _clean(text)
     is_short = len(text) <= _MAX_LENGTH and text.count(" ") < _MAX_WORDS
     return is_short and _TIME.search(text) is not None and _YEAR.search(text) is not None
 
 
 def takeout_seconds(text: str) -> float | None:
-    """Return a date in seconds since 1970; None if it is none, or of a language that is not known.
+    """Return a date in seconds since 1970; None if it is not a date, or in an unsupported language.
 
-    A time without a zone, or of a zone that is not known, counts as UTC.
+    A time without a known zone is treated as UTC.
     """
     text = _clean(text)
     time = _TIME.search(text)
@@ -68,7 +68,7 @@ def _clean(text: str) -> str:
 
 
 def _day_of(text: str, year: re.Match[str]) -> tuple[int, int] | None:
-    """Return month and day of a date whose year is known."""
+    """Return month and day of a date with a known year."""
     numbers = [(found.start(), int(found[0])) for found in _NUMBER.finditer(text)]
     month = _month_name(text)
     if month is not None and numbers:

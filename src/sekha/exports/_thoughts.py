@@ -1,4 +1,4 @@
-"""Thoughts of models, and what they told their tools, where that stands in the text of an answer."""
+"""Reasoning and tool calls of models in the text of an answer."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ _BLOCK = re.compile(
     r"|(?P<colons>^:::thinking[ \t]*$.*?(?:^:::[ \t]*$|\Z))",
     re.DOTALL | re.MULTILINE | re.IGNORECASE,
 )
-"""Code, which stays as it is, and blocks of thoughts; one without an end goes to the end of the text."""
+"""Code, which is kept, and blocks of reasoning; an unclosed block extends to the end of the text."""
 _BEGIN = re.compile(r"\s*<(think|thinking|thought)>.*?(?:</\1>|\Z)", re.DOTALL | re.IGNORECASE)
-"""Thoughts before an answer. Elsewhere, it is an answer about such a tag."""
+"""Reasoning before an answer. Elsewhere, such a tag is part of the answer."""
 _END = re.compile(r"^[ \t]*</think(?:ing)?>[ \t]*$", re.MULTILINE | re.IGNORECASE)
-"""The end of thoughts whose begin stood in the prompt."""
+"""The end of reasoning that started in the prompt."""
 _FENCE = re.compile(r"^[ \t]*(?:`{3,}|~{3,})", re.MULTILINE)
 
 
 def without_thoughts(text: str, built: ConversationBuilder) -> str:
-    """Return an answer without the thoughts and the use of tools that stand in its text, and count those.
+    """Remove reasoning and tool calls from the text of an answer, and count them.
 
-    Thoughts are between ``<think>`` and ``</think>`` at the begin, in ``<details type="reasoning">`` of Open WebUI, or
-    between ``:::thinking`` and ``:::`` of LibreChat.
+    Reasoning is between ``<think>`` and ``</think>`` at the beginning, in ``<details type="reasoning">`` of Open WebUI,
+    or between ``:::thinking`` and ``:::`` of LibreChat.
     """
 
     def replace(found: re.Match[str]) -> str:

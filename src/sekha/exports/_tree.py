@@ -1,4 +1,4 @@
-"""Conversations whose messages say which one they follow, and the branch of them that was shown last."""
+"""Conversations whose messages have the ID of the previous one, and their current branch."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from typing import NamedTuple, TypeVar
 K = TypeVar("K", int, str)
 
 ROOT = ""
-"""The parent of a message that begins the conversation."""
+"""The parent of the first message of a conversation."""
 
 
 class Link(NamedTuple):
-    """Where a message stands.
+    """The position of a message.
 
     Attributes:
-        id: Its id; None if it has none.
-        parent: The id of the message that it follows, or `ROOT`; None if it does not say.
-        time: When it was written, in seconds.
+        id: Its ID; None if it has none.
+        parent: The ID of the previous message, or `ROOT`; None if it has none.
+        time: Its timestamp in seconds.
     """
 
     id: str | None
@@ -26,11 +26,11 @@ class Link(NamedTuple):
 
 
 class Branch(NamedTuple):
-    """One way through the messages.
+    """A branch of the messages.
 
     Attributes:
-        numbers: The numbers of its messages, from the first to the last.
-        others: How many messages stand on other branches.
+        numbers: The numbers of its messages, in order.
+        others: Number of messages on other branches.
     """
 
     numbers: list[int]
@@ -40,19 +40,22 @@ class Branch(NamedTuple):
 def latest_branch(links: Sequence[Link], last: object = None) -> Branch:
     """Return the branch with the latest message.
 
-    Its order is that of the parents. What does not say what it follows, follows the message before it in time; where
-    no time is known, in the file. If no message follows another, all are one branch.
+    Messages are ordered by their parents. A message without a parent follows the previous message by time, or, if the
+    time is unknown, in the file. If no message has a parent, all are one branch.
 
     Args:
-        links: Where the messages stand, in the order of the file.
-        last: The id of a message, if it is known which branch was shown: the branch leads through it.
+        links: The positions of the messages, in the order of the file.
+        last: The ID of a message on the current branch, if known.
+
+    Returns:
+        The branch.
     """
     order = _by_time(links)
     numbers: dict[str, int] = {}
     kept: list[int] = []
     for number in order:
         id = links[number].id
-        if id is None or numbers.setdefault(id, number) == number:  # a second one of the same id is a copy
+        if id is None or numbers.setdefault(id, number) == number:  # a second message with the same ID is a copy
             kept.append(number)
     parents = _find_parents(links, kept, numbers)
     places = {number: place for place, number in enumerate(kept)}
@@ -72,13 +75,13 @@ def _by_time(links: Sequence[Link]) -> list[int]:
     times: list[float] = []
     time = float("-inf")
     for link in links:
-        time = time if link.time is None else link.time  # without one, it stays behind the message before it
+        time = time if link.time is None else link.time  # without a time, it stays after the previous message
         times.append(time)
     return sorted(range(len(links)), key=lambda number: times[number])
 
 
 def _find_parents(links: Sequence[Link], order: Sequence[int], numbers: dict[str, int]) -> dict[int, int | None]:
-    """Return what each message follows. Those of one parent that the export does not have stay side by side."""
+    """Return the parent of each message. Messages with the same missing parent stay siblings."""
     is_tree = any(numbers.get(links[number].parent or "", number) != number for number in order)
     parents: dict[int, int | None] = {}
     missing: dict[str, int | None] = {}
@@ -96,7 +99,7 @@ def _find_parents(links: Sequence[Link], order: Sequence[int], numbers: dict[str
 
 
 def children_of(parents: Mapping[K, K | None]) -> dict[K, list[K]]:
-    """Return the children of each node that has some, in the order of the nodes."""
+    """Return the children of each node with children, in the order of the nodes."""
     children: dict[K, list[K]] = {}
     for node, parent in parents.items():
         if parent is not None:
@@ -105,7 +108,7 @@ def children_of(parents: Mapping[K, K | None]) -> dict[K, list[K]]:
 
 
 def ends_below(node: K, children: Mapping[K, Sequence[K]]) -> list[K]:
-    """Return the nodes that end a branch through this one; in a ring, the last one before it."""
+    """Return the leaves below a node; in a cycle, the last node before it."""
     ends: list[K] = []
     visited = {node}
     waiting = [node]

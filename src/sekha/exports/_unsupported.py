@@ -1,4 +1,4 @@
-"""Kinds that are known and are not read, so that they are named, and named once."""
+"""Known kinds that are not supported, so that each is reported with advice, once per file."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ _CSV = re.compile(r"\s*(?:[^,;\n\"]{1,40}|\"[^\n\"]{1,40}\")(?:[,;]\s?(?:[^,;\n\
 _COPILOT = re.compile(r'\s*"?Conversation"?,"?Time"?,"?Author"?,"?Message"?', re.IGNORECASE)
 _HTML = re.compile(r"\s*(?:<!doctype html|<html|<head|<body)", re.IGNORECASE)
 _MAX_LOOK = 50
-"""Chats that are looked at for the same."""
-_PLAIN = "what you write into JSON lines can be imported: see docs/guides/import.md"
-_CHATS = "only exports of chats with a model are read"
+"""Maximum number of chats to check for the detection."""
+_PLAIN = "to import it, convert it to JSON lines: see docs/guides/import.md"
+_CHATS = "only exports of chats with a model are supported"
 
 
 def _first(data: dict[str, Any]) -> object:
@@ -81,12 +81,12 @@ UNSUPPORTED: tuple[Kind, ...] = (
     Kind("a character's chats of Character.AI", _is_character_ai, advice=_PLAIN),
     Kind("SillyTavern's chat", _is_silly_tavern, advice=_PLAIN),
 )
-"""They stand before all others; HTML and tables, which can be anything, are `LAST`."""
+"""Kinds to check before all others; HTML and tables, which may be anything, are in `LAST`."""
 LAST: tuple[Kind, ...] = (
     Kind(
         "HTML",
         never,
-        advice="take the JSON of the same export, such as conversations.json",
+        advice="use the JSON of the same export, such as conversations.json",
         fits_text=begins_with(_HTML),
     ),
     Kind("a table (CSV)", never, advice=_PLAIN, fits_text=begins_with(_CSV)),

@@ -1,4 +1,4 @@
-"""What a file or a folder is, by what it begins with."""
+"""Detect the kind of a file or folder from its beginning."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from sekha.exports._note_files import is_note
 from sekha.exports._unsupported import LAST
 
 _MAX_FIRST = 64 * 2**20
-"""Bytes of a first conversation that are read to see whether a file is an export."""
+"""Maximum number of bytes to read of the first conversation to detect an export."""
 _MAX_LOOK = 50
-"""Objects that are looked at for the same."""
+"""Maximum number of objects to check for the detection."""
 _MAX_DEPTH = 3
-"""Archives in each other that are looked at."""
+"""Maximum nesting of archives to check."""
 _HEAD = 4096
-"""Characters that show the kind of a text."""
+"""Number of characters to detect the kind of a text."""
 _MAX_STYLES = 3
-"""Pieces of HTML behind the first that are looked at for the same."""
+"""Maximum number of further chunks of HTML to check."""
 
 
 class _Begin:
-    """The begin of a file."""
+    """The beginning of a file."""
 
     def __init__(self, file: IO[bytes]) -> None:
         self._file = file
@@ -41,16 +41,19 @@ class _Begin:
 
 
 def judge(name: str, file: IO[bytes], *, with_memories: bool = False, depth: int = 0) -> Verdict:
-    """Return what a file is: its name says so, or what it begins with, or what is in the archive that it is.
+    """Detect the kind of a file by its name, its beginning, or the contents of the archive.
 
     Args:
         name: The name of the file.
         file: The file, at its beginning.
-        with_memories: Whether memories count as exports.
-        depth: In how many archives it is.
+        with_memories: Whether memories are treated as exports.
+        depth: The number of archives that contain the file.
+
+    Returns:
+        The kind.
 
     Raises:
-        SekhaConfigError: It is an archive, and broken.
+        SekhaConfigError: The file is a damaged archive.
     """
     base = name.rpartition("/")[2].lower()
     if base.startswith("conversations") and base.endswith(".json"):
@@ -62,10 +65,10 @@ def judge(name: str, file: IO[bytes], *, with_memories: bool = False, depth: int
             return archive.verdict(lambda name, file: judge(name, file, with_memories=with_memories, depth=depth + 1))
     kind, is_cut = _first_kind(file)
     if base.endswith(".zip") and (kind is None or not kind.is_read):
-        return Verdict.BROKEN  # such as a page that was stored instead
+        return Verdict.BROKEN  # such as an HTML page that was saved instead
     if kind is None:
         return Verdict.BROKEN if is_cut and not is_note(name) else Verdict.UNKNOWN
-    if kind in LAST and is_note(name):  # a note may begin like a table
+    if kind in LAST and is_note(name):  # a note may start like a table
         return Verdict.UNKNOWN
     if kind.is_memory and not with_memories:
         return Verdict.MEMORY
@@ -73,7 +76,7 @@ def judge(name: str, file: IO[bytes], *, with_memories: bool = False, depth: int
 
 
 def verdict_of(path: str, *, with_memories: bool = False) -> Verdict:
-    """Return what a file is, or the files of a folder."""
+    """Return the kind of a file, or of the files of a folder."""
     look = partial(judge, with_memories=with_memories)
     try:
         if os.path.isdir(path):
@@ -85,7 +88,7 @@ def verdict_of(path: str, *, with_memories: bool = False) -> Verdict:
 
 
 def head_of(file: IO[bytes]) -> str:
-    """Return the begin of the text of a file, and go back there: of HTML more, whose styles come first."""
+    """Return the beginning of the text of a file, and rewind; read more of HTML, which starts with styles."""
     pieces = iter(TextReader(file))
     head = next(pieces, "")
     head = "".join((head, *islice(pieces, _MAX_STYLES))) if head.lstrip()[:1] == "<" else head[:_HEAD]
@@ -94,7 +97,7 @@ def head_of(file: IO[bytes]) -> str:
 
 
 def _first_kind(file: IO[bytes]) -> tuple[Kind | None, bool]:
-    """Return the kind of a file, by its first objects or its text, and whether it ends in the middle of the first."""
+    """Return the kind of a file, by its first objects or its text, and whether unexpected end of the first."""
     head = head_of(file)
     kind = find_text_kind(head)
     if kind is not None or head.lstrip()[:1] not in ("[", "{"):

@@ -1,4 +1,4 @@
-"""Chats of VS Code (GitHub Copilot): an export, a session, or the log of one, whose changes are made again here."""
+"""Chats of VS Code (GitHub Copilot): an export, a session, or the log of a session, whose changes are replayed."""
 
 from __future__ import annotations
 
@@ -61,14 +61,14 @@ def _sessions(lines: Iterable[object], folder: str | None) -> Iterator[Callable[
 
 
 def parse_vscode(data: dict[str, Any], folder: str | None) -> ReadConversation:
-    """Return a session as it is stored."""
+    """Parse a session."""
     return _read(data, folder, {})
 
 
 def _read(data: dict[str, Any], folder: str | None, unknown: dict[str, int]) -> ReadConversation:
     requests = as_list(data.get("requests"))
     if requests is None:
-        raise Unreadable("requests is no list")
+        raise Unreadable("'requests' is not a list")
     built = ConversationBuilder(data.get("customTitle"), folder)
     for name, number in unknown.items():
         for _ in range(number):
@@ -78,7 +78,7 @@ def _read(data: dict[str, Any], folder: str | None, unknown: dict[str, int]) -> 
         if request is None:
             built.not_understood("a request that is no JSON object")
         elif request.get("shouldBeRemovedOnSend") or request.get("isHidden"):
-            built.leave_out(HIDDEN)  # the user went back to before it
+            built.leave_out(HIDDEN)  # the user went back to an earlier request
         else:
             _add(request, built)
     built.take_title_from_words()
@@ -93,7 +93,7 @@ def _read(data: dict[str, Any], folder: str | None, unknown: dict[str, int]) -> 
 
 def _add(request: dict[str, Any], built: ConversationBuilder) -> None:
     time = as_seconds(request.get("timestamp"))
-    if request.get("isSystemInitiated"):  # VS Code itself said it, such as that a command has ended
+    if request.get("isSystemInitiated"):  # a message of VS Code, such as the end of a command
         built.leave_out(HIDDEN)
     else:
         built.add("user", asked(request, built), time)
@@ -104,7 +104,7 @@ def _add(request: dict[str, Any], built: ConversationBuilder) -> None:
 
 
 def _change(session: dict[str, Any], line: object) -> bool:
-    """Make a change of a log; return False if it is not understood."""
+    """Apply a change of a log; return False if it is not supported."""
     kind, path, value = get(line, "kind"), as_list(get(line, "k")), get(line, "v")
     if not path or type(kind) is not int:
         return False
@@ -149,7 +149,7 @@ def _delete(parent: object, key: object) -> bool:
 
 
 def _push(parent: object, key: object, begin: object, values: Sequence[object] | None) -> bool:
-    """Cut a list at `begin`, if that is given, and add values to it."""
+    """Truncate a list at `begin`, unless it is None, and append values."""
     items, place = as_list(_at(parent, key)), _place(begin)
     if values is None or (begin is not None and place is None):
         return False
@@ -162,7 +162,7 @@ def _push(parent: object, key: object, begin: object, values: Sequence[object] |
 
 
 def _place(key: object) -> int | None:
-    """Return a place in a list; None for anything else, such as True."""
+    """Return an index of a list; None for other values, such as True."""
     return key if isinstance(key, int) and not isinstance(key, bool) and key >= 0 else None
 
 

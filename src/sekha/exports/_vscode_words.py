@@ -1,4 +1,4 @@
-"""What was asked and answered in a chat of VS Code."""
+"""Texts of questions and answers in a chat of VS Code."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _LEFT_OUT: Mapping[str, str] = {
     ), HIDDEN),
     "thinking": THINKING,
 }  # fmt: skip
-"""Parts of an answer that are not its words, by their kind."""
+"""Kinds of answer parts that are not text."""
 _NAMED_CONTEXT = ("file", "image", "directory", "paste")
 _OPEN_FENCE = re.compile(r"(?:^|\n)[ \t]*(`{3,})[^\n`]*\n\s*\Z")
 _CLOSED_FENCE = re.compile(r"\s*`{3,}[ \t]*(?:\n|\Z)")
@@ -36,7 +36,7 @@ _UNNAMED_LINK = re.compile(r"\[\]\((\w[\w+.-]*:[^()\s]+)\)")
 
 
 def asked(request: Mapping[str, Any], built: ConversationBuilder) -> Iterator[str]:
-    """Yield what the user said: the text, and the names of what was attached."""
+    """Yield the texts of a question, and the names of attachments."""
     message = request.get("message")
     text = message if isinstance(message, str) else get(message, "text")
     if not isinstance(text, str):
@@ -60,14 +60,14 @@ def asked(request: Mapping[str, Any], built: ConversationBuilder) -> Iterator[st
 
 
 def answered(response: object, built: ConversationBuilder) -> Iterator[str]:
-    """Yield the words of an answer, as one text."""
+    """Yield the text of an answer."""
     is_alone = isinstance(response, str) or as_object(response) is not None
     parts: list[object] | None = [response] if is_alone else as_list(response)
     if parts is None:
         if response is not None:
             built.not_understood("a response that is no list")
         return
-    pieces: list[Optional[str]] = []  # None where a file was edited
+    pieces: list[Optional[str]] = []  # None for an edit of a file
     is_behind_gap = False
     for part in parts:
         words = _words_of(part)
@@ -90,7 +90,7 @@ def answered(response: object, built: ConversationBuilder) -> Iterator[str]:
 
 
 def _words_of(part: object) -> str | None:
-    """Return the words of a part of an answer; None if it has none."""
+    """Return the text of a part of an answer; None if it has none."""
     if isinstance(part, str):
         return part
     kind = get(part, "kind")
@@ -109,7 +109,7 @@ def _words_of(part: object) -> str | None:
 
 
 def _name_of(reference: object) -> str | None:
-    """Return the name of what an answer refers to."""
+    """Return the name of a reference in an answer."""
     target = get(reference, "inlineReference")
     for name in (get(reference, "name"), get(target, "name")):
         if isinstance(name, str) and name:
@@ -131,7 +131,7 @@ def _last_part(path: str) -> str:
 
 
 def _without_empty_blocks(pieces: list[str | None]) -> str:
-    """Return the pieces as one text, without the code blocks in which nothing stands but the edit of a file."""
+    """Join the pieces to one text, without code blocks that contain only the edit of a file."""
     text, is_behind_edit = "", False
     for piece in pieces:
         if piece is None:

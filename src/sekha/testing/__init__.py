@@ -1,14 +1,14 @@
 """Helpers for tests of programs that use Sekha: `pip install "sekha-python-sdk[testing]"`.
 
-The pytest fixtures ``local_sekha``, ``sekha_client`` and ``async_sekha_client`` are available once it is installed.
-Their parts can be used without pytest too.
+The extra installs the pytest fixtures ``local_sekha``, ``sekha_client`` and ``async_sekha_client``. Their parts can be
+used without pytest, too.
 """
 
 try:
     import sekha.local as _local
 except ModuleNotFoundError as _missing:
     raise ModuleNotFoundError(
-        'sekha.testing needs its extra: pip install "sekha-python-sdk[testing]"', name=_missing.name
+        'sekha.testing requires the extra testing: pip install "sekha-python-sdk[testing]"', name=_missing.name
     ) from _missing
 
 from sekha._async.memory_checks import AsyncRemembers, async_check_no_feedback_loop, async_check_no_leak

@@ -11,14 +11,14 @@ from sekha._concurrency.clock import Clock
 
 
 class FakeClock(Clock):
-    """A clock on which waiting takes no time: it moves on by the wait, and records it.
+    """A clock on which waiting takes no time: each wait advances it and is recorded.
 
     Random values are fixed: with `random` at 1, the waits before retries are the longest possible.
 
     Attributes:
         waits: Every wait so far, in seconds.
         random: The value that `jitter` returns, from 0 to 1.
-        on_wait: Called after each wait, so that a test can change something then.
+        on_wait: Called after each wait, for example to change the server during it.
 
     Example:
         ```python
@@ -48,7 +48,7 @@ class FakeClock(Clock):
         return self.random
 
     def move(self, seconds: float) -> None:
-        """Move the time on without a wait.
+        """Advance the time without a wait.
 
         Args:
             seconds: The time to pass.
@@ -57,7 +57,7 @@ class FakeClock(Clock):
             self._now += seconds
 
     def sleep(self, seconds: float) -> None:
-        """Record the wait, and move on without waiting."""
+        """Record the wait, and advance the time without waiting."""
         with self._lock:
             self.waits.append(seconds)
             self._now += seconds
@@ -65,13 +65,13 @@ class FakeClock(Clock):
             self.on_wait()
 
     async def async_sleep(self, seconds: float) -> None:
-        """Record the wait, move on without waiting, and let other tasks run."""
+        """Record the wait, advance the time without waiting, and let other tasks run."""
         self.sleep(seconds)
         await anyio.lowlevel.checkpoint()
 
 
 class SupportsClock(Protocol):
-    """A client of either flavour, of all services or of one."""
+    """A sync or async client, of all services or of one."""
 
     def _use_clock(self, clock: Clock) -> None: ...
 

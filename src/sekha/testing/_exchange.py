@@ -19,7 +19,7 @@ class Answer:
     Attributes:
         status: The status code.
         headers: Names and values in their order.
-        is_chunked: Whether the body comes in chunks, as streams do.
+        is_chunked: Whether the body is chunked, as in streams.
     """
 
     def __init__(self, response: http.client.HTTPResponse) -> None:
@@ -95,7 +95,7 @@ class Exchange:
         self.connection.sendall(data)
 
     def wait(self, seconds: float) -> None:
-        """Wait some seconds; a `FakeClock` moves on instead."""
+        """Wait some seconds; a `FakeClock` is advanced instead."""
         self._wait(seconds)
 
     def hold(self, event: threading.Event) -> None:
@@ -108,11 +108,11 @@ class Exchange:
         reset_when_closed(self.connection)
 
     def complain(self, problem: str) -> None:
-        """Let the test fail at its end, because this fault could not happen as it was scripted."""
+        """Fail the test at its end, because this fault could not be triggered as scripted."""
         self._report(problem)
 
     def end(self) -> None:
-        """Close the connection to Sekha, whether it has finished or not."""
+        """Close the connection to Sekha, even before the end of its response."""
         if self._upstream is not None:
             self._upstream.close()
 
@@ -128,4 +128,4 @@ def _wait_for_response(upstream: socket.socket, client: socket.socket) -> None:
                 return
             if not client.recv(1, socket.MSG_PEEK):
                 raise ConnectionError("the client left")
-            selector.unregister(client)  # it has sent its next request already
+            selector.unregister(client)  # it has already sent its next request

@@ -13,11 +13,11 @@ from sekha.testing._ports import send_and_end
 
 @dataclass(frozen=True)
 class Fault:
-    """A fault that happens to a request.
+    """A fault that is injected into a request.
 
     Args:
         name: Its name in messages.
-        play: A function that does it, and returns whether the connection stays open.
+        play: A function that injects it, and returns whether the connection stays open.
 
     Example:
         ```python
@@ -49,7 +49,7 @@ def relay(exchange: Exchange) -> bool:
 
 
 def cut_before_work(*, reset: bool = False) -> Fault:
-    """Close the connection after the request is read: Sekha does nothing.
+    """Close the connection after the request was read: Sekha does nothing.
 
     Args:
         reset: Whether to close it with a TCP reset.
@@ -106,7 +106,7 @@ def cut_after_work(*, reset: bool = False) -> Fault:
 def stale_keep_alive() -> Fault:
     """Relay Sekha's response and then close the idle connection, so that the client's next request finds it stale.
 
-    The end of the connection leaves together with the end of the response, so that it arrives before the next request.
+    The connection is closed together with the end of the response, so that the close arrives before the next request.
     """
 
     def play(exchange: Exchange) -> bool:
@@ -120,7 +120,7 @@ def delay(seconds: float) -> Fault:
     """Delay Sekha's response; the work is done without delay.
 
     Args:
-        seconds: The delay; a `FakeClock` moves on instead of waiting. For a real wait, see `hold`.
+        seconds: The delay; a `FakeClock` is advanced instead. For a real wait, see `hold`.
     """
 
     def play(exchange: Exchange) -> bool:
@@ -155,7 +155,7 @@ def drip(size: int = 1, pause: float = 0.0) -> Fault:
 
     Args:
         size: Bytes of a piece.
-        pause: Seconds after each piece; a `FakeClock` moves on instead of waiting.
+        pause: Seconds after each piece; a `FakeClock` is advanced instead.
     """
 
     def play(exchange: Exchange) -> bool:
@@ -174,8 +174,8 @@ def answer_with(status: int, body: object = None, headers: Optional[Mapping[str,
 
     Args:
         status: The status code.
-        body: Bytes are sent as they are, text as plain text, everything else as JSON; None is no body.
-        headers: Further headers, such as ``{"retry-after": "2"}``.
+        body: Bytes are sent unchanged, a string as plain text, other values as JSON; None for no body.
+        headers: Additional headers, such as ``{"retry-after": "2"}``.
     """
     kind, data = _encode_body(body)
     named = {"content-type": kind, **{name.lower(): value for name, value in (headers or {}).items()}}

@@ -1,4 +1,4 @@
-"""Ports that stay reserved while nobody listens on them, and what systems do differently with sockets of a server."""
+"""Ports that stay reserved while they refuse connections, and differences of server sockets between systems."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ from typing import Any, Optional, Tuple
 
 _CAN_SHARE = hasattr(socket, "SO_REUSEPORT")
 _REUSE_OPTION: Optional[int] = getattr(socket, "SO_REUSEPORT", socket.SO_REUSEADDR if os.name == "posix" else None)
-"""None on Windows: SO_REUSEADDR would let any program have the same port there, and who gets a connection is undefined.
-SO_EXCLUSIVEADDRUSE would keep the port from ourselves as long as a connection lives that was accepted on it."""
+"""None on Windows, where SO_REUSEADDR allows any program to use the same port, with undefined results, and with
+SO_EXCLUSIVEADDRUSE this program cannot use the port again before all of its accepted connections end."""
 _CORK_OPTION: Optional[int] = getattr(socket, "TCP_CORK", 4 if sys.platform == "darwin" else None)
-"""The option that holds bytes back until a connection ends: on macOS TCP_NOPUSH, for which Python has no name."""
+"""The option that delays bytes until a connection ends: on macOS TCP_NOPUSH, for which Python has no name."""
 _SHUT_WRITE = 1
 
 
 class Port:
-    """A free port of this machine, which is kept while nobody listens on it.
+    """A free port of this machine, which stays reserved while it refuses connections.
 
-    One socket reserves it, and another one shares it to listen. Windows lets no two share it, so there the socket that
-    reserves it listens itself, and is replaced by a new one to stop that.
+    One socket reserves it, and another one shares it to listen. On Windows, sockets cannot share a port, so the
+    reserving socket itself listens, and is replaced by a new one to stop listening.
 
     Args:
         host: The address; an IPv6 address has a colon.
 
     Attributes:
-        address: The address and the number of the port.
+        address: The address and the port number.
     """
 
     def __init__(self, host: str) -> None:
@@ -48,7 +48,7 @@ class Port:
             self._reserved = bind_socket(self.address)
 
     def close(self) -> None:
-        """Give the port back."""
+        """Release the port."""
         self._reserved.close()
 
 
@@ -81,7 +81,7 @@ def reset_when_closed(connection: socket.socket) -> None:
 
 
 def send_and_end(connection: socket.socket, data: bytes) -> None:
-    """Send the last bytes on a connection so that a client has them and the end of the connection at once."""
+    """Send the last bytes of a connection so that a client receives them together with the close."""
     if _CORK_OPTION is not None:
         connection.setsockopt(socket.IPPROTO_TCP, _CORK_OPTION, 1)
         connection.sendall(data)
@@ -93,10 +93,10 @@ def send_and_end(connection: socket.socket, data: bytes) -> None:
 
 
 def _end_at_once(connection: socket.socket, data: bytes) -> bool:
-    """Send a byte and the end on Windows, while no other thread of this process runs; return whether it was sent."""
-    winsock: Any = ctypes.PyDLL("ws2_32")  # unlike other functions, those of a PyDLL keep the lock of the interpreter
+    """On Windows, send a byte and close, while no other thread of this process runs; return whether it was sent."""
+    winsock: Any = ctypes.PyDLL("ws2_32")  # functions of a PyDLL do not release the interpreter lock
     handle = ctypes.c_size_t(connection.fileno())
-    connection.setblocking(False)  # the client may need the lock to read what it has not read yet
+    connection.setblocking(False)  # the client may need the lock to read the bytes before
     try:
         is_sent = winsock.send(handle, data, len(data), 0) == len(data)
         if is_sent:

@@ -1,4 +1,4 @@
-"""A local Sekha behind a proxy that plays scripted faults."""
+"""A local server behind a proxy that injects scripted faults."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class SeenRequest:
         body: The bytes of the body.
         connection: The number of its connection, from 1, for each server.
         time: The time of arrival, in seconds since 1970.
-        fault: The name of the fault that was played; None if there was none.
+        fault: The name of the injected fault; None if there was none.
     """
 
     server: ServerName
@@ -73,7 +73,7 @@ class SeenRequest:
 
 @dataclass
 class _ScriptedFault:
-    """A fault, and the requests that it is for."""
+    """A fault, and the requests that it applies to."""
 
     line: str
     fault: Fault
@@ -90,18 +90,18 @@ class _ScriptedFault:
 
 
 class ScriptedSekha(ProcessBound):
-    """A local Sekha for tests, with scripted faults, recorded requests, and a clock of its own.
+    """A local server for tests, with scripted faults, recorded requests, and a fake clock.
 
-    It is a proxy in front of a `sekha.local.LocalSekha`, so its responses are real ones unless a fault is scripted. At
-    the end of a ``with`` block that raises nothing, `check` is called.
+    It is a proxy for a `sekha.local.LocalSekha`, so responses are real unless a fault is scripted. At the end of a
+    ``with`` block without an exception, `check` is called.
 
     Args:
-        sekha: A running local Sekha, which keeps running; by default, one is started and stopped.
+        sekha: A running local server, which keeps running; by default, one is started and stopped.
         clock: The clock of its clients and of its delays; a new `FakeClock` by default.
 
     Attributes:
         requests: Every request so far (`SeenRequest`), in the order of arrival.
-        sekha: The local Sekha itself; its own addresses play no faults, and record nothing.
+        sekha: The local server itself; requests to its own URLs get no faults, and are not recorded.
         clock: The clock.
 
     Example:
@@ -133,7 +133,7 @@ class ScriptedSekha(ProcessBound):
         self._stack = ExitStack()
 
     def start(self) -> None:
-        """Start the proxies, and the local Sekha unless it runs already."""
+        """Start the proxies, and the local server unless it is already running."""
         with ExitStack() as stack:
             if self._owns_sekha:
                 stack.enter_context(self.sekha)
@@ -166,17 +166,17 @@ class ScriptedSekha(ProcessBound):
 
     @property
     def controller_url(self) -> str:
-        """Address of controller and MCP tools."""
+        """URL of the controller and the MCP tools."""
         return self._proxy("controller").url
 
     @property
     def bridge_url(self) -> str:
-        """Address of the bridge."""
+        """URL of the bridge."""
         return self._proxy("bridge").url
 
     @property
     def api_key(self) -> str:
-        """A key that is accepted."""
+        """The API key that clients must send; any key is accepted if none is required."""
         return self.sekha.api_key
 
     @property
@@ -185,7 +185,7 @@ class ScriptedSekha(ProcessBound):
         return {**self.sekha.options, "controller_url": self.controller_url, "bridge_url": self.bridge_url}
 
     def client(self, **options: Unpack[ClientOptions]) -> SekhaClient:
-        """Create a blocking client that uses the clock; close it at the end.
+        """Create a sync client that uses the clock; close it at the end.
 
         Args:
             options: Settings, as for `sekha.SekhaClient`.
@@ -209,16 +209,16 @@ class ScriptedSekha(ProcessBound):
     # The script
 
     def fail(self, line: str, fault: Fault, times: Optional[int] = 1, *, server: Optional[ServerName] = None) -> None:
-        """Script a fault for the next requests of this kind. Faults of the same requests happen in their order.
+        """Script a fault for the next requests of this kind. Faults for the same requests are triggered in order.
 
         Args:
             line: Method and path: ``GET /api/v1/conversations/{id}`` for any, with an id in it for that one.
             fault: The fault, such as `cut_after_work()`.
-            times: The number of requests that it happens to; None for all that come, even if none does.
+            times: The number of requests that get the fault; None for all requests, even if there are none.
             server: ``controller`` or ``bridge``, for routes that both have, such as ``GET /health``; default: either.
 
         Raises:
-            ValueError: There is no such route, or nothing would happen.
+            ValueError: The route is unknown, or `times` is less than 1.
 
         Example:
             ```python
@@ -232,7 +232,7 @@ class ScriptedSekha(ProcessBound):
             ```
         """
         if times is not None and times < 1:
-            raise ValueError(f"times={times}: a fault happens at least once")
+            raise ValueError(f"times={times}: must be at least 1")
         names: Sequence[ServerName] = ("controller", "bridge") if server is None else (server,)
         known = [route for name in names for route in self._proxy(name).routes]
         method, _, path = line.partition(" ")
@@ -241,7 +241,7 @@ class ScriptedSekha(ProcessBound):
             or ("{" not in line and any(self._proxy(name).route(method, path) for name in names))
         ):
             close = difflib.get_close_matches(line, known, 3, 0.5)
-            raise ValueError(f"there is no route {line!r}{'; near it: ' if close else ''}{', '.join(close)}")
+            raise ValueError(f"unknown route {line!r}{'; similar: ' if close else ''}{', '.join(close)}")
         with self._lock:
             self._script.append(_ScriptedFault(line, fault, times, server, math.inf if times is None else times))
 
@@ -290,12 +290,12 @@ class ScriptedSekha(ProcessBound):
             self.accept()
 
     def check(self) -> None:
-        """Fail if a scripted fault has not happened, or if there was a request without a route.
+        """Fail if a scripted fault was not triggered, or if a request had an unknown route.
 
         Each problem is reported once.
 
         Raises:
-            AssertionError: It lists all problems.
+            AssertionError: There are problems; the message lists all of them.
         """
         __tracebackhide__ = True  # pytest then shows the message only
         with self._lock:
@@ -306,7 +306,7 @@ class ScriptedSekha(ProcessBound):
                     problems.append(f"{one.fault.name} on {one.line} happened {done} of {one.times} times")
             self._script.clear()
         if problems:
-            raise AssertionError("local Sekha: " + "; ".join(problems))
+            raise AssertionError("local server: " + "; ".join(problems))
 
     # For the proxies
 
@@ -320,7 +320,7 @@ class ScriptedSekha(ProcessBound):
         route = proxy.route(request.method, request.path)
         with self._lock:
             if not route:
-                self._problems.append(f"{request.line} came to the {proxy.name}, which has no such route")
+                self._problems.append(f"{request.line}: the {proxy.name} has no such route")
             fault: Optional[Fault] = None
             for one in self._script:
                 if one.matches(request, route, proxy.name):
@@ -372,7 +372,7 @@ class _FaultProxy(SocketServer):
         fault = self._owner._record(request, self)
         play = relay if fault is None else fault.play
         if "transfer-encoding" in request.headers:
-            self._owner._add_problem(f"{request.line}: a body in chunks is not understood here; send its length")
+            self._owner._add_problem(f"{request.line}: chunked request bodies are not supported; send Content-Length")
             play = answer_with(411, None, {"connection": "close"}).play
         exchange = Exchange(
             request, connection, self._upstream_address, self._wait, self.closing, self._owner._add_problem

@@ -100,7 +100,7 @@ class SocketServer:
 
     @property
     def open_connections(self) -> int:
-        """The number of connections that the server regards as open."""
+        """The number of open connections, as seen by the server."""
         with self._lock:
             return len(self._open)
 
@@ -117,13 +117,13 @@ class SocketServer:
         self.drop()
 
     def drop(self) -> None:
-        """Close every connection now, as servers do with idle ones."""
+        """Close all connections now, like a server that closes idle ones."""
         with self._lock:
             connections = list(self._open)
         for connection in connections:
             with contextlib.suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)
-            if os.name == "nt":  # there, shutting it down does not wake the thread that reads
+            if os.name == "nt":  # there, shutdown does not wake the reading thread
                 connection.close()
 
     def close(self) -> None:
@@ -180,7 +180,7 @@ class SocketServer:
         except OSError:
             pass  # the client disconnected
         finally:
-            connection.close()  # first: whoever sees that it is not open any more may rely on that
+            connection.close()  # first, since others rely on it once the connection is no longer counted as open
             with self._lock:
                 self._open.discard(connection)
 

@@ -241,13 +241,13 @@ def test_a_conversation_of_which_nothing_is_understood_is_none(messages: List[An
     if messages == [{}]:
         assert read(*messages).left_out == {"empty": 1}
         return
-    with pytest.raises(Unreadable, match="none of its messages was understood"):
+    with pytest.raises(Unreadable, match="no readable messages"):
         read(*messages)
     assert len(read(human("Hello"), *messages)["messages"]) == 1
 
 
 def test_a_list_that_is_none() -> None:
-    with pytest.raises(Unreadable, match="chat_messages is no list"):
+    with pytest.raises(Unreadable, match="'chat_messages' is not a list"):
         parse_claude({"chat_messages": {}}, None)
 
 

@@ -188,7 +188,7 @@ def test_memories_alone_are_named_with_the_option(form: str, tmp_path: Path) -> 
         path = archive(tmp_path / "x.zip", (path.name, path.read_bytes()))
     (item,) = read_export(path)
     assert isinstance(item, UnreadableConversation)
-    assert item.problem.startswith("this is Claude's memories, which is imported only with --with-memories")
+    assert item.problem.startswith("Claude's memories: imported only with --with-memories")
 
 
 def test_what_stands_beside_the_chats_of_chatgpt_is_named(tmp_path: Path) -> None:

@@ -150,9 +150,9 @@ def test_what_is_left_out_is_counted(message: Dict[str, Any], left_out: str) -> 
 def test_a_conversation_of_which_nothing_is_understood_is_unreadable() -> None:
     with pytest.raises(Unreadable, match="fragment NEW"):
         read(chat(node("1", "root", ("NEW", "x"))))
-    with pytest.raises(Unreadable, match="mapping is no JSON object"):
+    with pytest.raises(Unreadable, match="'mapping' is not a JSON object"):
         read(chat(mapping=[]))
-    with pytest.raises(Unreadable, match="mapping is no JSON object"):
+    with pytest.raises(Unreadable, match="'mapping' is not a JSON object"):
         read({"title": "Plans", "turns": [{"speaker": "human", "body": "Hi"}]})
 
 

@@ -206,13 +206,13 @@ def test_tags_without_an_end_take_no_long_time(begin: str) -> None:
 
 @pytest.mark.parametrize("responses", [None, {}, "x", 7])
 def test_responses_that_are_no_list(responses: Any) -> None:
-    with pytest.raises(Unreadable, match="responses is no list"):
+    with pytest.raises(Unreadable, match="'responses' is not a list"):
         read({"conversation": {}, "responses": responses})
 
 
 @pytest.mark.parametrize("item", [7, None, "Hello", [], {}, {"response": 7}, {"response": {"text": "Hello"}}])
 def test_a_conversation_of_which_nothing_is_understood_is_none(item: Any) -> None:
-    with pytest.raises(Unreadable, match="none of its messages was understood"):
+    with pytest.raises(Unreadable, match="no readable messages"):
         read(chat(item))
 
 

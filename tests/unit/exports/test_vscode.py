@@ -220,7 +220,7 @@ def test_a_session_that_cannot_be_read_costs_no_other(tmp_path: Path) -> None:
     conversation, failure = list(read_export(tmp_path / "log.jsonl"))
     assert getattr(conversation, "source_id", None) == "s3"
     assert isinstance(failure, UnreadableConversation)
-    assert failure.problem.endswith("a request that is no JSON object), and 1 more of the file cannot be read")
+    assert failure.problem.endswith("a request that is no JSON object), and 1 more in this file cannot be read")
 
 
 @pytest.mark.parametrize(

@@ -71,8 +71,8 @@ def test_identical_conversations_are_separate_items() -> None:
 @pytest.mark.parametrize(
     ("given", "place", "problem"),
     [
-        (UnreadableConversation("a.json, line 2", "it is no JSON"), "a.json, line 2", "it is no JSON"),
-        ("text", None, "conversation: a dictionary is needed, not str"),
+        (UnreadableConversation("a.json, line 2", "invalid JSON"), "a.json, line 2", "invalid JSON"),
+        ("text", None, "conversation: expected a dictionary, got str"),
         ({"messages": [{"role": "user"}]}, None, "messages[0].content: is required"),
         ({"label": "A"}, None, "messages: is required"),
     ],

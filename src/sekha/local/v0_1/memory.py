@@ -37,7 +37,7 @@ MAX_CONCURRENT_EMBEDDINGS = 5
 EMBEDDING_SECONDS = 0.01
 """Simulated duration of an embedding by the built-in model; without it, writes would not overlap."""
 
-MAX_NEIGHBOURS = 32
+MAX_NEIGHBORS = 32
 """Number of neighbors of a vector in the index; of more similar vectors, it does not find all."""
 
 _NUMBERS = re.compile(r"\d+")
@@ -135,7 +135,7 @@ class Store01(Store):
         query = "SELECT number, content FROM messages JOIN vectors ON message = number ORDER BY number"
         for number, content in self._db.execute(query):
             crowds.setdefault(without_numbers(content), []).append(number)
-        return {number for crowd in crowds.values() if len(crowd) > MAX_NEIGHBOURS for number in crowd[2::3]}
+        return {number for crowd in crowds.values() if len(crowd) > MAX_NEIGHBORS for number in crowd[2::3]}
 
 
 class Memory01(Memory):

@@ -27,5 +27,5 @@ class Command(BaseCommand):
         try:
             stored = remember(user, options["text"])
         except SekhaError as error:
-            raise CommandError(str(error)) from error  # one line, which also says if it may have been stored
+            raise CommandError(str(error)) from error  # one line, including whether it may have been stored
         self.stdout.write(f"stored: {stored['label']}")
