@@ -81,7 +81,7 @@ def fill_up(before: Sequence[Message], context: Iterable[Message], context_budge
 
 
 def without_repeated_ids(context: Iterable[Message]) -> list[Message]:
-    """Return the messages of a context without duplicates, which controller 0.1 returns. Those without an ID are kept."""
+    """Return the messages of a context without duplicates (controller 0.1); those without an ID are kept."""
     unique: dict[object, Message] = {}
     for number, message in enumerate(context):
         id = message.get("id")

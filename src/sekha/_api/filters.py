@@ -204,7 +204,7 @@ def ends_below(results: Sequence[SearchResult], min_score: float | None) -> bool
 
 
 def search_sizes(wanted: int) -> Iterator[int]:
-    """Yield the numbers of results that a filtered search requests: four times the limit, then ten times as many each time.
+    """Yield the numbers of results to request: four times the limit, then ten times as many each time.
 
     At least 20, and at most 10,000 unless more results are requested.
     """
