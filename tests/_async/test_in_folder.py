@@ -608,7 +608,7 @@ async def test_a_journal_belongs_to_the_folder_of_its_view(
     before = path.read_bytes()
     for other in (client, client.in_folder("/users", "42"), view.in_folder("notes"), client.in_folder("/users")):
         with pytest.raises(
-            SekhaConfigError, match=r"journal: import.journal belongs to an import into another folder"
+            SekhaConfigError, match=r"journal: import.journal is for an import into another folder"
         ) as e:
             await other.controller.import_conversations(items, journal=path)
         assert MINE not in str(e.value)
